@@ -1,0 +1,106 @@
+"""Texts as bags of words: a sparse batch, and the linear layer that takes it.
+
+A multi-hot vector of 10,000 words has some 130 ones; the product of such a batch with a weight
+matrix is a sum of the rows that belong to the words present. Nothing here builds the dense
+matrix, and every result equals the dense formula's.
+"""
+
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+import scipy.sparse
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class BagOfWords(NamedTuple):
+    """A batch of N texts in the layout of ``torch.nn.functional.embedding_bag``.
+
+    Text i holds ``ids[offsets[i]:offsets[i + 1]]`` (the last one: to the end), each id once.
+
+    Args:
+        ids: Word ids of all texts one after the other, int64 (number of entries,).
+        offsets: Where each text begins in `ids`, int64 (N,).
+        weights: The entry of the dense row at each id, float32 (number of entries,): 1 for
+            multi-hot, the number of occurrences for counts, tf-idf.
+    """
+
+    ids: Tensor
+    offsets: Tensor
+    weights: Tensor
+
+    def to_dense(self, num_words: int) -> Tensor:
+        """Return the dense matrix (N, num_words) that this batch stands for."""
+        dense = self.weights.new_zeros(len(self.offsets), num_words)
+        return dense.index_put_((self.rows(), self.ids), self.weights, accumulate=True)
+
+    def rows(self) -> Tensor:
+        """Return the number of the text that each entry belongs to, int64 like `ids`."""
+        ends = torch.cat([self.offsets[1:], self.offsets.new_tensor([len(self.ids)])])
+        return torch.repeat_interleave(ends - self.offsets)
+
+
+class BagLinear(nn.Linear):
+    """``nn.Linear`` that takes a `BagOfWords` as well as a dense (N, in_features) tensor.
+
+    The weight is an ordinary (out_features, in_features) parameter, but lies in memory with the
+    row of each word together: that is how a sparse product reads it.
+    """
+
+    def __init__(self, in_features: int, out_features: int, bias: bool = True) -> None:
+        """See ``torch.nn.Linear``."""
+        super().__init__(in_features, out_features, bias)
+        self.weight = nn.Parameter(self.weight.detach().t().contiguous().t())
+
+    def forward(self, input: Tensor | BagOfWords) -> Tensor:
+        """Return ``input @ weight.T + bias``, (N, out_features)."""
+        if not isinstance(input, tuple):
+            return F.linear(input, self.weight, self.bias)
+        bag = BagOfWords(*input)
+        product = bag_product(bag, self.weight.t())
+        return product if self.bias is None else product + self.bias
+
+
+def bag_product(bag: BagOfWords, table: Tensor) -> Tensor:
+    """Return the dense (N, D) matrix times `table` (D, H), without building the former.
+
+    On the CPU forward and backward are SciPy's compiled sparse products; elsewhere torch
+    operations that exist on every device.
+    """
+    if table.device.type == "cpu":
+        return cast(Tensor, _ScipyProduct.apply(bag.ids, bag.offsets, bag.weights, table))
+    if table.device.type == "cuda":
+        return F.embedding_bag(
+            bag.ids, table, bag.offsets, mode="sum", per_sample_weights=bag.weights.to(table.dtype)
+        )
+    return gather_product(bag, table)
+
+
+def gather_product(bag: BagOfWords, table: Tensor) -> Tensor:
+    """`bag_product` in two plain operations, for devices without an embedding bag (MPS)."""
+    entries = table[bag.ids] * bag.weights.to(table.dtype).unsqueeze(1)
+    return table.new_zeros(len(bag.offsets), table.shape[1]).index_add(0, bag.rows(), entries)
+
+
+class _ScipyProduct(torch.autograd.Function):
+    """Sparse (N, D) times dense (D, H): the gradient is the transposed product.
+
+    SciPy computes ``X.T @ G`` in 0.2 ms where the fastest torch equivalent takes 1.2 ms
+    (512 reviews, 16 units).
+    """
+
+    @staticmethod
+    def forward(ctx: Any, ids: Tensor, offsets: Tensor, weights: Tensor, table: Tensor) -> Tensor:
+        values = table.detach().numpy()
+        starts = np.append(offsets.numpy(), len(ids)).astype(np.int32)
+        ctx.matrix = scipy.sparse.csr_array(
+            (weights.numpy().astype(values.dtype, copy=False), ids.numpy().astype(np.int32), starts),
+            shape=(len(offsets), len(table)),
+        )
+        return torch.from_numpy(ctx.matrix @ np.ascontiguousarray(values))
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[None, None, None, Tensor]:
+        gradient = np.ascontiguousarray(gradients[0].numpy())
+        return None, None, None, torch.from_numpy(ctx.matrix.T @ gradient)

@@ -1,0 +1,176 @@
+"""NumPy arrays and tensors in memory: the first step of someone who comes from Keras."""
+
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from dlp.datamodules.base import Examples, SupervisedDataModule, row_digests
+from dlp.datamodules.splits import Split
+from dlp.datamodules.targets import TargetEncoder, TaskArgument
+from dlp.errors import InputError
+
+
+class ArrayDataModule(SupervisedDataModule):
+    """Arrays in memory, trained on as they are.
+
+    Inputs become float32; uint8 (pictures) is divided by 255. Targets that are whole numbers 0 to
+    C - 1 or text are classes, several columns of 0 and 1 are labels, other numbers are values (see
+    `task`).
+
+    Args:
+        x: Inputs, (N, D) or pictures (N, C, H, W); NumPy, tensor or nested lists.
+        y: Targets, (N,) or (N, T).
+        x_test: Inputs of a test part of its own.
+        y_test: Its targets.
+        x_predict: Unlabelled inputs to predict; None predicts the test part.
+        test_size: Rows to test on, where `x_test` is not given: a count or a fraction.
+        task: What the targets are; ``auto`` looks at them.
+        class_names: Names of the classes, where `y` holds class numbers.
+        scaling: Of the inputs, by feature (a position of the row), from the training part.
+        batch_size: Rows a training batch.
+        eval_batch_size: Rows a batch of validation, test and prediction.
+        val_size: Rows to validate on: a count, a fraction, or None to train on everything.
+        train_size: Use only so many training rows.
+        split_seed: Shuffle before any cut; None keeps the order given.
+        stratify: Give every class its share in each part.
+        num_folds: K of K-fold validation.
+        fold: The fold that validates, from 0.
+        repeat: The repetition of a repeated K-fold, from 0.
+        drop_duplicates: Remove rows that stand in two parts from the earlier one.
+
+    Example:
+        >>> data = ArrayDataModule(x, y, x_test=x_test, y_test=y_test, val_size=0.2)
+    """
+
+    test_advice = "Give x_test and y_test, or test_size."
+
+    def __init__(
+        self,
+        x: ArrayLike | Tensor,
+        y: ArrayLike | Tensor,
+        x_test: ArrayLike | Tensor | None = None,
+        y_test: ArrayLike | Tensor | None = None,
+        x_predict: ArrayLike | Tensor | None = None,
+        test_size: int | float | None = None,
+        task: TaskArgument = "auto",
+        class_names: list[str] | None = None,
+        scaling: Literal["standard", "none"] = "none",
+        batch_size: int = 32,
+        eval_batch_size: int = 1024,
+        val_size: int | float | None = 0.2,
+        train_size: int | float | None = None,
+        split_seed: int | None = 0,
+        stratify: bool = False,
+        num_folds: int | None = None,
+        fold: int = 0,
+        repeat: int = 0,
+        drop_duplicates: bool = False,
+    ) -> None:
+        super().__init__(
+            batch_size=batch_size,
+            eval_batch_size=eval_batch_size,
+            split=Split(
+                val_size, test_size, train_size, split_seed, stratify, num_folds, fold, repeat
+            ),
+            targets=TargetEncoder(task, class_names),
+            drop_duplicates=drop_duplicates,
+        )
+        self.x, self.y = _array("x", x), _array("y", y)
+        self.x_test = None if x_test is None else _array("x_test", x_test)
+        self.y_test = None if y_test is None else _array("y_test", y_test)
+        self.x_predict = None if x_predict is None else _array("x_predict", x_predict)
+        self.scaling = scaling
+        self._mean: NDArray[np.float32] | None = None
+        self._std: NDArray[np.float32] | None = None
+        self._check()
+
+    def _check(self) -> None:
+        if (self.x_test is None) != (self.y_test is None):
+            raise InputError("x_test and y_test go together: give both, or test_size.")
+        if self.x_test is not None and self.split.test_size is not None:
+            raise InputError("give x_test and y_test, or test_size, not both.")
+        pairs = [("x", self.x, "y", self.y), ("x_test", self.x_test, "y_test", self.y_test)]
+        for x_name, x, y_name, y in pairs:
+            if x is None or y is None:
+                continue
+            if not len(x):
+                raise InputError(f"{x_name} has no row.")
+            if len(x) != len(y):
+                raise InputError(f"{x_name} has {len(x)} rows and {y_name} has {len(y)}.")
+        for name, other in (("x_test", self.x_test), ("x_predict", self.x_predict)):
+            if other is not None and other.shape[1:] != self.x.shape[1:]:
+                raise InputError(
+                    f"a row of {name} has shape {other.shape[1:]}, one of x {self.x.shape[1:]}."
+                )
+
+    def load_train(self) -> Examples:
+        """Return `x` and `y`."""
+        return Examples(self.x, self.y, row_digests(self.x))
+
+    def load_test(self) -> Examples | None:
+        """Return `x_test` and `y_test`."""
+        if self.x_test is None or self.y_test is None:
+            return None
+        return Examples(self.x_test, self.y_test, row_digests(self.x_test))
+
+    def load_predict(self) -> Examples | None:
+        """Return `x_predict`."""
+        return None if self.x_predict is None else Examples(self.x_predict)
+
+    def fit_inputs(self, rows: NDArray[Any], targets: NDArray[Any]) -> None:
+        """Learn mean and population standard deviation of each feature, if they scale."""
+        if self.scaling == "standard":
+            numbers = _float32(rows)
+            self._mean = numbers.mean(axis=0, dtype=np.float64).astype(np.float32)
+            std = numbers.std(axis=0, dtype=np.float64).astype(np.float32)
+            self._std = np.where(std == 0, np.float32(1), std)
+
+    def encode(self, rows: NDArray[Any]) -> Tensor:
+        """Return float32 (N, ...)."""
+        numbers = _float32(rows)
+        if self._mean is not None and self._std is not None:
+            numbers = (numbers - self._mean) / self._std
+        return torch.from_numpy(np.ascontiguousarray(numbers))
+
+    def batch_shape(self) -> tuple[int, ...]:
+        """Return the shape of a row of `x`."""
+        return self.x.shape[1:] or (1,)
+
+    def inputs_state(self) -> dict[str, Any]:
+        """Return the statistics as tensors."""
+        if self._mean is None or self._std is None:
+            return {}
+        return {"mean": self._mean.tolist(), "std": self._std.tolist()}
+
+    def load_inputs_state(self, state: dict[str, Any]) -> None:
+        """Take over the statistics."""
+        if state:
+            self._mean = np.array(state["mean"], np.float32)
+            self._std = np.array(state["std"], np.float32)
+
+
+def _array(name: str, values: ArrayLike | Tensor) -> NDArray[Any]:
+    if isinstance(values, Tensor):
+        return values.detach().cpu().numpy()
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        raise InputError(f"{name} is ragged: every row must have the same shape ({error}).") from error
+
+
+def _float32(rows: NDArray[Any]) -> NDArray[np.float32]:
+    if rows.dtype.kind not in "biuf":
+        raise InputError(
+            f"the inputs are {rows.dtype}; accepted: numbers. For columns of text use "
+            "TableDataModule, for texts TextDataModule."
+        )
+    numbers = rows.astype(np.float32)
+    if rows.dtype == np.uint8:
+        numbers /= 255
+    if not np.isfinite(numbers).all():
+        row = int(np.argwhere(~np.isfinite(numbers))[0][0])
+        raise InputError(f"row {row} of the inputs holds a missing or infinite number.")
+    return numbers.reshape(len(numbers), -1) if numbers.ndim == 1 else numbers

@@ -1,0 +1,356 @@
+"""What all DataModules share: one split, one fit on the training part, whole batches."""
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, Literal, cast
+
+import numpy as np
+import torch
+from lightning import LightningDataModule
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dlp.console import say
+from dlp.datamodules.batches import BatchLoader, BatchOrder, Rows
+from dlp.datamodules.splits import Indices, Parts, Split
+from dlp.datamodules.targets import TargetEncoder
+from dlp.errors import InputError
+
+Part = Literal["train", "val", "test", "predict"]
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Rows as they were read, before anything is learned from them.
+
+    Args:
+        rows: The inputs, in whatever form the DataModule's `encode` takes.
+        targets: What stands in the target column(s), (N,) or (N, T); None if unlabelled.
+        digests: One number a row, equal for equal inputs, uint64 (N,): finds duplicates.
+    """
+
+    rows: Any
+    targets: NDArray[Any] | None = None
+    digests: NDArray[np.uint64] | None = None
+
+
+class SupervisedDataModule(LightningDataModule, ABC):
+    """Base of the project's DataModules.
+
+    A subclass says how rows are read (`load_train`, `load_test`, `load_predict`), what is learned
+    from the training part (`fit_inputs`) and how rows become tensors (`encode`). Everything else
+    stands here: `input_shape`, `num_outputs` and `class_names` can be read as soon as the object is
+    built; statistics come from the training part of the current split alone and go into the
+    checkpoint; batches are ``(inputs, targets)``, sliced whole.
+
+    Args:
+        batch_size: Rows a training batch.
+        eval_batch_size: Rows a batch of validation, test and prediction.
+        split: The parts of the labelled rows.
+        targets: What the targets mean.
+        drop_duplicates: Remove from the training part the rows that also stand in the validation
+            or test part, and from the validation part those in the test part.
+    """
+
+    #: How a person may get a test part, said where there is none.
+    test_advice = "Give test_path or test_size."
+
+    def __init__(
+        self,
+        *,
+        batch_size: int,
+        eval_batch_size: int,
+        split: Split,
+        targets: TargetEncoder,
+        drop_duplicates: bool,
+    ) -> None:
+        super().__init__()
+        for name, size in (("batch_size", batch_size), ("eval_batch_size", eval_batch_size)):
+            if size < 1:
+                raise InputError(f"{name} must be at least 1, got {size}.")
+        self.batch_size = batch_size
+        self.eval_batch_size = eval_batch_size
+        self.split = split
+        self.targets = targets
+        self.drop_duplicates = drop_duplicates
+        self.dry_run = False  # set for fast_dev_run: read a sample, write no cache
+        self.prepare_seconds = 0.0
+        self._target_mean: list[float] | None = None
+        self._target_std: list[float] | None = None
+        self._shape: tuple[int, ...] | None = None
+        self._state: dict[str, Any] | None = None
+        self._labelled: Examples | None = None
+        self._test: Examples | None = None
+        self._parts: Parts | None = None
+        self._stored: dict[Part, tuple[Rows, Tensor | None]] = {}
+
+    # What a subclass provides ------------------------------------------------------------------
+
+    @abstractmethod
+    def load_train(self) -> Examples:
+        """Return the labelled rows that are not a test part of their own, in the set's order."""
+
+    def load_test(self) -> Examples | None:
+        """Return the set's own test part; None where it has none."""
+        return None
+
+    def load_predict(self) -> Examples | None:
+        """Return the unlabelled rows to predict; None to predict the test part."""
+        return None
+
+    def fit_inputs(self, rows: Any, targets: NDArray[Any]) -> None:
+        """Learn what `encode` needs from the rows of the training part (default: nothing)."""
+
+    @abstractmethod
+    def encode(self, rows: Any) -> Rows:
+        """Return the stored form of `rows`, from which batches are sliced."""
+
+    def select(self, rows: Any, index: Indices) -> Any:
+        """Return the rows numbered `index`."""
+        return rows[index]
+
+    def inputs_state(self) -> dict[str, Any]:
+        """Return what `fit_inputs` learned, as plain values."""
+        return {}
+
+    def load_inputs_state(self, state: dict[str, Any]) -> None:
+        """Take over what `inputs_state` returned."""
+
+    @abstractmethod
+    def batch_shape(self) -> tuple[int, ...]:
+        """Return the shape of one dense input row, once fitted."""
+
+    def target_scale(self, targets: NDArray[Any]) -> tuple[list[float], list[float]] | None:
+        """Return mean and standard deviation to standardise targets by; None not to."""
+        return None
+
+    # What anybody may read ---------------------------------------------------------------------
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """The shape of one input row: (D,), (num_words,) or (C, H, W)."""
+        self.fit()
+        assert self._shape is not None
+        return self._shape
+
+    @property
+    def num_outputs(self) -> int:
+        """The number of classes, labels or target columns."""
+        self.fit()
+        return self.targets.num_outputs
+
+    @property
+    def class_names(self) -> list[str] | None:
+        """The names of the classes or labels; None for values."""
+        self.fit()
+        return self.targets.class_names
+
+    @property
+    def target_names(self) -> list[str] | None:
+        """The names of the target columns, where they have names."""
+        return self.targets.names
+
+    @property
+    def target_mean(self) -> list[float] | None:
+        """The mean of each target in the training part; None where targets are not scaled."""
+        self.fit()
+        return self._target_mean
+
+    @property
+    def target_std(self) -> list[float] | None:
+        """The standard deviation of each target; None where targets are not scaled."""
+        self.fit()
+        return self._target_std
+
+    # Fitting -----------------------------------------------------------------------------------
+
+    def fit(self) -> None:
+        """Read the labelled rows, split them and learn from the training part, once.
+
+        Does nothing where the state came from a checkpoint: new inputs are then treated as the
+        training inputs of that run were.
+        """
+        if self._state is not None:
+            return
+        with self._timed():
+            parts, labelled = self._split_rows()
+            assert labelled.targets is not None
+            targets = labelled.targets[parts.train]
+            self.fit_inputs(self.select(labelled.rows, parts.train), targets)
+            if self.targets.task == "regression" and (scale := self.target_scale(targets)):
+                self._target_mean, self._target_std = scale
+            self._shape = self.batch_shape()
+            self._state = {
+                "inputs": self.inputs_state(),
+                "targets": self.targets.state(),
+                "target_mean": self._target_mean,
+                "target_std": self._target_std,
+                "input_shape": list(self._shape),
+            }
+
+    def _split_rows(self) -> tuple[Parts, Examples]:
+        """Return the parts of the current split, and the labelled rows they number."""
+        if self._parts is None or self._labelled is None:
+            self.prepare_data()
+            labelled = self.load_train()
+            assert labelled.targets is not None
+            if self._state is None:
+                self.targets.fit(labelled.targets)
+            labels = None
+            if self.targets.is_classification:
+                encoded = self.targets.encode(labelled.targets)
+                labels = encoded.argmax(axis=1) if encoded.ndim == 2 else encoded
+            parts = self.split.parts(len(labelled.targets), labels)
+            self._test = self.load_test()
+            if self._test is None and len(parts.test):
+                self._test = Examples(
+                    self.select(labelled.rows, parts.test),
+                    labelled.targets[parts.test],
+                    None if labelled.digests is None else labelled.digests[parts.test],
+                )
+            parts = self._without_duplicates(parts, labelled.digests)
+            if labels is not None:
+                self._check_classes(labels, parts)
+            self._labelled, self._parts = labelled, parts
+        return self._parts, self._labelled
+
+    def _without_duplicates(self, parts: Parts, digests: NDArray[np.uint64] | None) -> Parts:
+        """Count the exact duplicates across the parts in one line; remove them if asked."""
+        if digests is None:
+            return parts
+        test = np.empty(0, np.uint64)
+        if self._test is not None and self._test.digests is not None:
+            test = self._test.digests
+        train, val = digests[parts.train], digests[parts.val]
+        counts = {
+            "validation and training": int(np.isin(val, train).sum()),
+            "test and training": int(np.isin(test, train).sum()),
+            "test and validation": int(np.isin(test, val).sum()),
+        }
+        found = ", ".join(f"{count:,} in both {name}" for name, count in counts.items() if count)
+        if not found:
+            return parts
+        if not self.drop_duplicates:
+            say(f"exact duplicates across parts: {found}; drop_duplicates: true removes them")
+            return parts
+        say(f"exact duplicates across parts: {found}; the copies outside the later part are dropped")
+        kept = ~np.isin(train, np.concatenate([val, test]))
+        return replace(parts, train=parts.train[kept], val=parts.val[~np.isin(val, test)])
+
+    def _check_classes(self, labels: NDArray[np.int64], parts: Parts) -> None:
+        names = self.targets.class_names or []
+        for part, rows in (("training", parts.train), ("validation", parts.val)):
+            if part == "validation" and not len(rows):
+                continue
+            lacking = sorted(set(range(len(names))) - set(labels[rows].tolist()))
+            if not lacking:
+                continue
+            few = ", ".join(names[number] for number in lacking[:8])
+            if part == "training":
+                raise InputError(
+                    f"the training part has no row of {len(lacking)} of {len(names)} classes "
+                    f"({few}). Use stratify: true, another split_seed, or smaller val_size."
+                )
+            say(f"the {part} part has no row of {len(lacking)} of {len(names)} classes: {few}")
+
+    @contextmanager
+    def _timed(self) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self.prepare_seconds += time.perf_counter() - start
+
+    # What Lightning calls ----------------------------------------------------------------------
+
+    def setup(self, stage: str) -> None:
+        """Fit, where this is a fit; other stages wait for the state that a checkpoint may bring."""
+        if stage == "fit":
+            self.dry_run = self.dry_run or bool(self.trainer and self.trainer.fast_dev_run)
+            self.fit()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what was learned from the training part, for the checkpoint."""
+        self.fit()
+        assert self._state is not None
+        return self._state
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over the state of a checkpoint."""
+        if state_dict == self._state:
+            return
+        self._stored.clear()
+        self._state = state_dict
+        self._shape = tuple(state_dict["input_shape"])
+        self._target_mean = state_dict["target_mean"]
+        self._target_std = state_dict["target_std"]
+        self.targets.load_state(state_dict["targets"])
+        self.load_inputs_state(state_dict["inputs"])
+
+    def train_dataloader(self) -> BatchLoader:
+        """Return the shuffled batches of the training part."""
+        return self._loader("train")
+
+    def val_dataloader(self) -> BatchLoader | list[Any]:
+        """Return the validation part; an empty list where there is none."""
+        parts, _ = self._split_rows()
+        return self._loader("val") if len(parts.val) else []
+
+    def test_dataloader(self) -> BatchLoader:
+        """Return the test part."""
+        return self._loader("test")
+
+    def predict_dataloader(self) -> BatchLoader:
+        """Return the rows to predict: the unlabelled input if given, else the test part."""
+        return self._loader("predict")
+
+    def examples(self, part: Part) -> Examples:
+        """Return the rows of a part as they were read.
+
+        Raises:
+            InputError: There is no test part.
+        """
+        if part in ("train", "val"):
+            parts, labelled = self._split_rows()
+            index = parts.train if part == "train" else parts.val
+            assert labelled.targets is not None
+            return Examples(self.select(labelled.rows, index), labelled.targets[index])
+        if part == "predict" and (given := self.load_predict()) is not None:
+            return given
+        if self._test is None:
+            self.prepare_data()
+            self._test = self.load_test()
+        if self._test is None:
+            self._split_rows()
+        if self._test is None:
+            raise InputError(f"there is no test part. {self.test_advice}")
+        return self._test
+
+    def _loader(self, part: Part) -> BatchLoader:
+        self.fit()
+        if part not in self._stored:
+            with self._timed():
+                examples = self.examples(part)
+                targets = None
+                if examples.targets is not None:
+                    targets = torch.from_numpy(self.targets.encode(examples.targets))
+                self._stored[part] = (self.encode(examples.rows), targets)
+        inputs, targets = self._stored[part]
+        size = self.batch_size if part == "train" else self.eval_batch_size
+        seed, replicas, rank = self._process()
+        order = BatchOrder(len(inputs), size, part == "train", seed, replicas, rank)
+        return BatchLoader(inputs, targets, order)
+
+    def _process(self) -> tuple[int, int, int]:
+        """Return the seed of the order, the number of processes and the number of this one."""
+        seed = torch.initial_seed() % 2**63
+        if self.trainer is None or self.trainer.world_size == 1:
+            return seed, 1, 0
+        shared = cast(int, self.trainer.strategy.broadcast(seed))
+        return shared, self.trainer.world_size, self.trainer.global_rank
+
+
+def row_digests(rows: Sequence[Any] | NDArray[Any]) -> NDArray[np.uint64]:
+    """Return one number a row of an array, equal for equal rows (within one process)."""
+    return np.fromiter((hash(row.tobytes()) & (2**64 - 1) for row in rows), np.uint64, len(rows))

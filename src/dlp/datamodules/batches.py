@@ -1,0 +1,106 @@
+"""Whole batches: one slice of the stored tensors each, in an order that is a pure function.
+
+Collating samples one by one costs 15 microseconds a sample; slicing costs 3 a batch.
+"""
+
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from dlp.seeds import derived_seed
+
+
+class Rows(Protocol):
+    """Stored inputs: anything with a length that an int64 tensor of row numbers indexes."""
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        ...
+
+    def __getitem__(self, index: Tensor) -> Any:
+        """Return the batch that holds the rows `index` (n,)."""
+        ...
+
+
+class BatchOrder:
+    """Which rows make up each batch of an epoch: a pure function of (seed, epoch, rank).
+
+    With several processes each takes every `num_replicas`-th batch. While training, all get
+    equally many (the last ones wrap around to the first), so that no process waits for ever; in
+    evaluation every row is seen once.
+
+    Args:
+        num_rows: Number of rows.
+        batch_size: Rows a batch; the last one may be smaller.
+        shuffle: A new permutation every epoch; else the order of the rows.
+        seed: Seed of the permutations.
+        num_replicas: Number of processes.
+        rank: The number of this process.
+    """
+
+    def __init__(
+        self,
+        num_rows: int,
+        batch_size: int,
+        shuffle: bool,
+        seed: int,
+        num_replicas: int = 1,
+        rank: int = 0,
+    ) -> None:
+        self.num_rows = num_rows
+        self.batch_size = batch_size
+        self.shuffle = shuffle
+        self.seed = seed
+        self.num_replicas = num_replicas
+        self.rank = rank
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch (from 0) that the next iteration belongs to; Lightning calls this."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        """Return the number of batches of this process."""
+        batches = -(-self.num_rows // self.batch_size)
+        if self.shuffle:
+            return -(-batches // self.num_replicas)
+        return len(range(self.rank, batches, self.num_replicas))
+
+    def __iter__(self) -> Iterator[Tensor]:
+        """Yield the row numbers of each batch, int64 (batch_size,)."""
+        if self.shuffle:
+            generator = torch.Generator().manual_seed(derived_seed(self.seed, self.epoch))
+            order = torch.randperm(self.num_rows, generator=generator)
+        else:
+            order = torch.arange(self.num_rows)
+        batches = order.split(self.batch_size)
+        for number in range(len(self)):
+            yield batches[(self.rank + number * self.num_replicas) % len(batches)]
+
+
+class BatchLoader:
+    """The iterable of (inputs, targets) batches that a Trainer takes in place of a DataLoader.
+
+    Args:
+        inputs: The stored inputs.
+        targets: Tensor (N,) or (N, T), or None for unlabelled rows: batches are (inputs, None).
+        order: Which rows make up each batch.
+    """
+
+    def __init__(self, inputs: Rows, targets: Tensor | None, order: BatchOrder) -> None:
+        self.inputs = inputs
+        self.targets = targets
+        self.sampler = order  # the name by which Lightning finds `set_epoch`
+        self.batch_size = order.batch_size
+
+    def __len__(self) -> int:
+        """Return the number of batches."""
+        return len(self.sampler)
+
+    def __iter__(self) -> Iterator[tuple[Any, Tensor | None]]:
+        """Yield the batches of the current epoch."""
+        for index in self.sampler:
+            yield self.inputs[index], None if self.targets is None else self.targets[index]
+

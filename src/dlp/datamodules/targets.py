@@ -1,0 +1,210 @@
+"""From the values in a target column to what a loss takes: class numbers, or float32."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dlp.errors import InputError, suggestion
+
+Task = Literal["classification", "multilabel", "regression"]
+TaskArgument = Literal["auto", "classification", "multilabel", "regression"]
+
+
+class TargetEncoder:
+    """What the targets of a set mean, learned from its labelled rows.
+
+    Args:
+        task: What to predict. ``auto`` takes text, booleans and whole numbers 0 to C - 1 as
+            classes (columns of which every row sums to 1 as one-hot classes), several columns of
+            0 and 1 as labels, and all other numbers as values.
+        class_names: The names of the classes, where they are known before any row is read; the
+            targets are then class numbers.
+        one_hot: Give classes as one-hot float32 (N, C) instead of int64 (N,).
+        names: The names of the target columns, for messages and labels.
+    """
+
+    def __init__(
+        self,
+        task: TaskArgument = "auto",
+        class_names: Sequence[str] | None = None,
+        one_hot: bool = False,
+        names: Sequence[str] | None = None,
+    ) -> None:
+        self.task: TaskArgument = task
+        self.class_names = None if class_names is None else list(class_names)
+        self.one_hot = one_hot
+        self.names = None if names is None else list(names)
+        self.num_outputs = 0
+        self._numbered = class_names is not None  # targets are class numbers already
+
+    @property
+    def is_classification(self) -> bool:
+        """Whether each row belongs to one class."""
+        return self.task == "classification"
+
+    def fit(self, values: NDArray[Any]) -> None:
+        """Learn task and classes from the target of every labelled row, (N,) or (N, T).
+
+        Raises:
+            InputError: No row, one class only, or values that do not fit the task.
+        """
+        values = _column(values)
+        if not len(values):
+            raise InputError("the data has no labelled row.")
+        if self.task == "auto":
+            self.task = _guess(values, known=self.class_names is not None)
+        if self.task == "classification":
+            self._fit_classes(values)
+        elif self.task == "multilabel":
+            self.num_outputs = 1 if values.ndim == 1 else values.shape[1]
+            self.class_names = self.class_names or self.names or _numbers(self.num_outputs)
+        else:
+            self.num_outputs = 1 if values.ndim == 1 else values.shape[1]
+        self.encode(values)
+
+    def _fit_classes(self, values: NDArray[Any]) -> None:
+        if self.class_names is None:
+            if values.ndim == 2:  # one-hot or probabilities
+                self.class_names = self.names or _numbers(values.shape[1])
+            else:
+                distinct = _distinct(values)
+                whole = values.dtype.kind in "iu" and distinct[0] == 0
+                self._numbered = whole and distinct[-1] == len(distinct) - 1
+                self.class_names = [str(value) for value in distinct]
+        self.num_outputs = len(self.class_names)
+        present = values.shape[1] if values.ndim == 2 else len(_distinct(values))
+        if present < 2:
+            raise InputError(
+                f"the target has one class only ({self.class_names[0]!r}): there is nothing to "
+                "tell apart. Give rows of two classes or more, or task='regression'."
+            )
+
+    def encode(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Return int64 (N,) class numbers, or float32 (N,) or (N, T).
+
+        Raises:
+            InputError: A class that the labelled rows do not have, a number outside the classes,
+                a missing or infinite value, or a value that is no number.
+        """
+        values = _column(values)
+        if self.task == "classification" and values.ndim == 1:
+            classes = self._encode_classes(values)
+            if not self.one_hot:
+                return classes
+            return np.eye(self.num_outputs, dtype=np.float32)[classes]
+        numbers = _finite(values)
+        if self.task == "multilabel" and not np.isin(numbers, (0, 1)).all():
+            raise InputError("the labels of a multilabel target must be 0 or 1 in every column.")
+        if numbers.ndim == 2 and numbers.shape[1] != self.num_outputs:
+            raise InputError(
+                f"the target has {numbers.shape[1]} columns, expected {self.num_outputs}."
+            )
+        return numbers
+
+    def _encode_classes(self, values: NDArray[Any]) -> NDArray[np.int64]:
+        assert self.class_names is not None
+        if self._numbered:
+            numbers = _finite(values)
+            outside = (numbers < 0) | (numbers >= len(self.class_names)) | (numbers % 1 != 0)
+            if outside.any():
+                row = int(np.flatnonzero(outside)[0])
+                raise InputError(
+                    f"label {values[row]} of row {row} is outside the classes 0 to "
+                    f"{len(self.class_names) - 1}."
+                )
+            return numbers.astype(np.int64)
+        index = {name: number for number, name in enumerate(self.class_names)}
+        missing = _missing(values)
+        if missing.any():
+            raise InputError(
+                f"row {int(np.flatnonzero(missing)[0])} has no label ({int(missing.sum())} rows in "
+                "all). Fill them in or leave these rows out."
+            )
+        unknown = sorted({str(value) for value in values if str(value) not in index})
+        if unknown:
+            raise InputError(
+                f"label {unknown[0]!r} is not among the classes {', '.join(self.class_names)}."
+                f"{suggestion(unknown[0], self.class_names)}"
+            )
+        return np.fromiter((index[str(value)] for value in values), np.int64, len(values))
+
+    def state(self) -> dict[str, Any]:
+        """Return what was learned, as plain values."""
+        return {
+            "task": self.task,
+            "class_names": self.class_names,
+            "num_outputs": self.num_outputs,
+            "numbered": self._numbered,
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Take over what `state` returned."""
+        self.task = state["task"]
+        self.class_names = state["class_names"]
+        self.num_outputs = state["num_outputs"]
+        self._numbered = state["numbered"]
+
+
+def _guess(values: NDArray[Any], known: bool) -> Task:
+    if known:
+        return "classification" if values.ndim == 1 else "multilabel"
+    if values.dtype.kind not in "iuf":
+        if values.ndim == 1:
+            return "classification"
+        return "multilabel" if values.dtype.kind == "b" else "regression"
+    if values.ndim == 2:
+        if not np.isin(values, (0, 1)).all():
+            return "regression"
+        return "classification" if (values.sum(axis=1) == 1).all() else "multilabel"
+    if values.dtype.kind == "f":
+        return "regression"
+    distinct = np.unique(values)
+    few = len(distinct) <= max(2, len(values) // 2)
+    numbered = few and distinct[0] == 0 and distinct[-1] == len(distinct) - 1
+    return "classification" if numbered else "regression"
+
+
+def _column(values: NDArray[Any]) -> NDArray[Any]:
+    """Return (N, 1) as (N,)."""
+    return values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values
+
+
+def _numbers(count: int) -> list[str]:
+    return [str(number) for number in range(count)]
+
+
+def _missing(values: NDArray[Any]) -> NDArray[np.bool_]:
+    if values.dtype.kind == "f":
+        return np.isnan(values)
+    if values.dtype.kind != "O":
+        return np.zeros(len(values), dtype=np.bool_)
+    return np.array([value is None or value != value for value in values], dtype=np.bool_)
+
+
+def _distinct(values: NDArray[Any]) -> list[Any]:
+    kept = values[~_missing(values)]
+    try:
+        return sorted(set(kept.tolist()))
+    except TypeError:  # a mixture of text and numbers
+        return sorted({str(value) for value in kept})
+
+
+def _finite(values: NDArray[Any]) -> NDArray[np.float32]:
+    try:
+        numbers = values.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"the target must be numbers for this task; found {error}. For names of classes use "
+            "task='classification'."
+        ) from error
+    bad = ~np.isfinite(numbers)
+    if bad.any():
+        row = int(np.argwhere(bad)[0][0])
+        raise InputError(
+            f"the target of row {row} is {numbers[row]}: a target must be a finite number "
+            f"({int(bad.any(axis=-1).sum() if bad.ndim == 2 else bad.sum())} such rows). Fill "
+            "them in or leave these rows out."
+        )
+    return numbers.astype(np.float32)

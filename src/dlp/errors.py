@@ -1,0 +1,35 @@
+"""The errors a user can mend: what was given, what is accepted, what to do.
+
+The command line prints these as one short message with exit status 2; anything else is a bug of
+ours and keeps its traceback.
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class InputError(ValueError):
+    """Something the user gave cannot be used."""
+
+
+class MissingInputError(InputError, FileNotFoundError):
+    """A file, column or checkpoint the user named is not there."""
+
+    def __str__(self) -> str:
+        """Return the sentence alone (an OSError would print its arguments as a tuple)."""
+        return str(self.args[0])
+
+
+def suggestion(name: str, choices: Iterable[str]) -> str:
+    """Return `` Did you mean 'x'?`` for the nearest of `choices`, or an empty string."""
+    names = {choice.lower(): choice for choice in choices}
+    near = get_close_matches(name.lower(), list(names), n=1, cutoff=0.6)
+    return f" Did you mean {names[near[0]]!r}?" if near else ""
+
+
+def unknown(kind: str, name: str, choices: Iterable[str]) -> InputError:
+    """Return the error for a name that is not one of `choices`, with the nearest one."""
+    known = list(choices)
+    return InputError(
+        f"unknown {kind} {name!r}.{suggestion(name, known)} Accepted: {', '.join(known)}."
+    )

@@ -1,0 +1,111 @@
+"""Where files lie and how they are written: folders, atomic writes, verified downloads."""
+
+import hashlib
+import os
+import tempfile
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+from dlp.errors import InputError
+
+
+def cache_dir() -> Path:
+    """Return the folder for what can be made again: ``DLP_CACHE_DIR``, else one per user."""
+    return Path(os.environ.get("DLP_CACHE_DIR") or platformdirs.user_cache_path("dlp"))
+
+
+def data_dir(given: str | os.PathLike[str] | None = None) -> Path:
+    """Return the folder of the reference sets: `given`, ``DLP_DATA_DIR``, else one per user."""
+    return Path(given or os.environ.get("DLP_DATA_DIR") or cache_dir() / "data")
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`, moved onto it if the block succeeds.
+
+    A reader sees the old file or the whole new one, and a failure (a full disk, a kill) leaves
+    the old one as it was. Folders are created.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
+        temporary.replace(path)
+    finally:
+        with suppress(FileNotFoundError):
+            temporary.unlink()
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` to `path` atomically, as UTF-8."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file as 64 hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@dataclass(frozen=True)
+class Download:
+    """A file of a reference set: where it comes from and what it must be.
+
+    Args:
+        url: Its address.
+        sha256: The SHA-256 its bytes must have, in hexadecimal.
+    """
+
+    url: str
+    sha256: str
+
+    def fetch(self, path: Path) -> Path:
+        """Return `path` once it holds this file: as it is if it does, else downloaded.
+
+        Raises:
+            InputError: The file at `path`, or what came from the origin, has another hash; or
+                the origin could not be reached. A file already at `path` stays as it was.
+        """
+        if path.exists():
+            self._check(path, path)
+            return path
+        try:
+            with atomic_path(path) as temporary:
+                print(f"downloading {self.url}", flush=True)
+                with urllib.request.urlopen(self.url, timeout=60) as source:
+                    with temporary.open("wb") as target:
+                        while block := source.read(1 << 20):
+                            target.write(block)
+                self._check(temporary, path)
+        except PermissionError as error:
+            raise InputError(
+                f"cannot write {path}: {error.strerror}. Set DLP_DATA_DIR (or data_dir) to a folder "
+                "you can write to, or put the file there yourself."
+            ) from error
+        except urllib.error.URLError as error:
+            raise InputError(
+                f"cannot reach {self.url} ({error.reason}). On a machine with network, download "
+                f"it and copy it to {path} here (SHA-256 {self.sha256})."
+            ) from error
+        return path
+
+    def _check(self, path: Path, name: Path) -> None:
+        found = sha256(path)
+        if found != self.sha256:
+            raise InputError(
+                f"{name} is not the file it should be: SHA-256 {found}, expected {self.sha256} "
+                f"({self.url}). It is corrupt or truncated: delete {name} if it is there, and "
+                "run again."
+            )
