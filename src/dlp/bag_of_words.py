@@ -95,7 +95,11 @@ class _ScipyProduct(torch.autograd.Function):
         values = table.detach().numpy()
         starts = np.append(offsets.numpy(), len(ids)).astype(np.int32)
         ctx.matrix = scipy.sparse.csr_array(
-            (weights.numpy().astype(values.dtype, copy=False), ids.numpy().astype(np.int32), starts),
+            (
+                weights.numpy().astype(values.dtype, copy=False),
+                ids.numpy().astype(np.int32),
+                starts,
+            ),
             shape=(len(offsets), len(table)),
         )
         return torch.from_numpy(ctx.matrix @ np.ascontiguousarray(values))

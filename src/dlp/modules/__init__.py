@@ -1,0 +1,22 @@
+"""Modules: what knows problems. Plain networks below, thin LightningModules above."""
+
+from dlp.lazy import lazy_exports
+
+__getattr__, __dir__ = lazy_exports(
+    __name__,
+    {
+        "BoundedRegressionHead": "heads",
+        "ConvNet": "networks",
+        "ConvNetModule": "convnet",
+        "DenseModule": "dense",
+        "DenseNet": "networks",
+        "Dropout": "networks",
+        "Head": "heads",
+        "KerasRMSprop": "optimizers",
+        "MultilabelHead": "heads",
+        "RegressionHead": "heads",
+        "SigmoidHead": "heads",
+        "SoftmaxHead": "heads",
+        "SupervisedModule": "base",
+    },
+)

@@ -1,0 +1,308 @@
+"""One LightningModule for every problem: a network, a head, a penalty and an optimizer."""
+
+import inspect
+from collections.abc import Sequence
+from types import FrameType
+from typing import Any, Literal, cast
+
+import torch
+from lightning import LightningModule
+from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import CyclicLR, LRScheduler, OneCycleLR, ReduceLROnPlateau
+from torchmetrics import MeanMetric
+
+from dlp.bag_of_words import BagOfWords
+from dlp.errors import InputError
+from dlp.modules.heads import Head, HeadName, Loss, Metrics, make_head
+from dlp.modules.networks import reseed_dropout
+from dlp.modules.optimizers import KerasRMSprop
+from dlp.seeds import derived_seed
+
+Stage = Literal["train", "val", "test"]
+
+#: Samples whose outputs are kept before the metrics take them in one update.
+_GATHERED = 8192
+
+
+def kernels(network: nn.Module) -> list[nn.Parameter]:
+    """Return the weights of every linear and convolution layer but the last, in order."""
+    layers = [
+        layer
+        for layer in network.modules()
+        if isinstance(layer, nn.Linear | nn.modules.conv._ConvNd)
+    ]
+    return [layer.weight for layer in layers[:-1]]
+
+
+class StageMeter:
+    """The loss and metrics of one stage: gathered by batch, computed in few large updates.
+
+    Not a submodule: a model's summary and weights hold the model alone.
+    """
+
+    def __init__(self, stage: Stage, head: Head, penalised: bool) -> None:
+        self.head = head
+        names = ["loss", "data_loss"] if penalised else ["loss"]
+        self.losses = {f"{stage}_{name}": MeanMetric() for name in names}
+        self.metrics = head.make_metrics().clone(prefix=f"{stage}_")
+        self._batches: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
+        self._samples = 0
+
+    def add(self, loss: Tensor, data_loss: Tensor, logits: Tensor, targets: Tensor) -> None:
+        """Take in a batch: its mean losses, logits and prepared targets."""
+        self._batches.append((loss.detach(), data_loss.detach(), logits.detach(), targets))
+        self._samples += len(targets)
+        if self._samples >= _GATHERED:
+            self._update()
+
+    def _update(self) -> None:
+        if not self._batches:
+            return
+        losses, data_losses, logits, targets = zip(*self._batches, strict=True)
+        device = losses[0].device
+        weights = torch.tensor([len(batch) for batch in targets], device=device)
+        for metric, values in zip(self.losses.values(), (losses, data_losses), strict=False):
+            metric.to(device).update(torch.stack(values).float(), weight=weights)
+        outputs, expected = torch.cat(logits).float(), torch.cat(targets)
+        self.metrics.to(device)
+        self.metrics.update(self.head.scores(outputs), self.head.metric_targets(expected))
+        self.reset_batches()
+
+    def reset_batches(self) -> None:
+        """Forget what was gathered and not yet computed."""
+        self._batches.clear()
+        self._samples = 0
+
+    def compute(self) -> dict[str, Tensor]:
+        """Return name -> value over all samples of all processes, and start anew."""
+        self._update()
+        values = {name: metric.compute() for name, metric in self.losses.items()}
+        values.update(self.metrics.compute())
+        for metric in (*self.losses.values(), self.metrics):
+            metric.reset()
+        return values
+
+
+class SupervisedModule(LightningModule):
+    """Any network trained on ``(inputs, targets)`` batches under a head.
+
+    ``forward`` gives logits. Logged, averaged over the samples of an epoch: ``{train,val,test}_loss``
+    and each metric; with a penalty, ``*_loss`` includes it (as in the book's curves) and
+    ``*_data_loss`` leaves it out.
+
+    Args:
+        network: Any ``nn.Module`` from a batch of inputs to logits (N, `head.num_logits`).
+        head: The kind of problem, or a `Head` object.
+        num_outputs: Number of classes (2 for binary), labels or target columns.
+        loss: Another loss than the head's: a name, an import path or a callable.
+        metrics: Other metrics than the head's: names, import paths, torchmetrics classes or
+            functions.
+        l1: Adds ``l1 * sum(|w|)`` over the kernels of every linear and convolution layer but the last.
+        l2: Adds ``l2 * sum(w ** 2)`` over the same kernels (``weight_decay=2 * l2`` of a coupled
+            optimizer).
+        optimizer: From parameters to an optimizer; the book's RMSprop by default.
+        scheduler: From an optimizer to a learning-rate scheduler.
+        target_mean: Mean of each target in the training part, for ``head: regression``.
+        target_std: Standard deviation of each target.
+        input_shape: Shape of one input row, for the model summary.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        head: HeadName | Head,
+        num_outputs: int = 1,
+        loss: Loss | None = None,
+        metrics: Metrics | None = None,
+        l1: float = 0.0,
+        l2: float = 0.0,
+        optimizer: OptimizerCallable = KerasRMSprop,
+        scheduler: LRSchedulerCallable | None = None,
+        target_mean: list[float] | None = None,
+        target_std: list[float] | None = None,
+        input_shape: Sequence[int] | None = None,
+    ) -> None:
+        super().__init__()
+        if l1 < 0 or l2 < 0:
+            raise InputError(f"l1 and l2 must be 0 or more, got l1={l1} and l2={l2}.")
+        self.network = network
+        self.head = make_head(head, num_outputs, loss, metrics, target_mean, target_std)
+        self.l1 = l1
+        self.l2 = l2
+        self.make_optimizer = optimizer
+        self.make_scheduler = scheduler
+        self.seed = torch.initial_seed()
+        penalised = bool(l1 or l2)
+        stages: tuple[Stage, ...] = ("train", "val", "test")
+        self.meters = {stage: StageMeter(stage, self.head, penalised) for stage in stages}
+        self._predicted = 0
+        self._checked: set[str] = set()
+        if input_shape is not None:
+            self.example_input_array = torch.zeros(1, *input_shape)
+        if type(self) is SupervisedModule:
+            self.save_plain_arguments()
+
+    def save_plain_arguments(self) -> None:
+        """Save the arguments of the calling ``__init__`` that are plain values, for checkpoints.
+
+        Objects (a network, an optimizer) stay out: pass them to ``load_from_checkpoint`` again.
+        """
+        frame = inspect.currentframe()
+        caller = cast(FrameType, frame and frame.f_back)
+        objects = [name for name, value in caller.f_locals.items() if isinstance(value, nn.Module)]
+        self.save_hyperparameters(frame=caller, ignore=objects)
+        self.remove_ignored_hparams(
+            [name for name, value in self.hparams.items() if not _is_plain(value)]
+        )
+
+    def forward(self, inputs: Tensor | BagOfWords) -> Tensor:
+        """Return logits (N, num_logits)."""
+        return cast(Tensor, self.network(inputs))
+
+    def penalised_kernels(self) -> list[nn.Parameter]:
+        """Return the weights that L1 and L2 act on."""
+        return kernels(self.network)
+
+    def penalty(self) -> Tensor | float:
+        """Return the L1 and L2 penalty of the current weights."""
+        total: Tensor | float = 0.0
+        for kernel in self.penalised_kernels() if self.l1 or self.l2 else ():
+            if self.l1:
+                total = total + self.l1 * kernel.abs().sum()
+            if self.l2:
+                total = total + self.l2 * kernel.square().sum()
+        return total
+
+    # The steps ---------------------------------------------------------------------------------
+
+    def training_step(self, batch: tuple[Any, Tensor], batch_idx: int) -> Tensor:
+        """Return the loss of a batch, penalty included."""
+        loss = self._step(batch, "train")
+        if self._trainer is not None and self._is_last_step():
+            self._log("train")
+        return loss
+
+    def validation_step(self, batch: tuple[Any, Tensor], batch_idx: int) -> None:
+        """Gather a batch of validation."""
+        self._step(batch, "val")
+
+    def test_step(self, batch: tuple[Any, Tensor], batch_idx: int) -> None:
+        """Gather a batch of the test."""
+        self._step(batch, "test")
+
+    def predict_step(
+        self, batch: tuple[Any, Tensor | None] | Tensor | BagOfWords, batch_idx: int
+    ) -> dict[str, Tensor]:
+        """Return ``index`` (N,) and ``probabilities`` (N, C), or ``values`` (N, T).
+
+        `index` counts the rows that this process has predicted in this run, from 0.
+        """
+        inputs = batch[0] if _is_pair(batch) else batch
+        predictions = self.head.predict(self(inputs))
+        index = torch.arange(self._predicted, self._predicted + len(predictions))
+        self._predicted += len(predictions)
+        return {"index": index, self.head.prediction: predictions}
+
+    def _step(self, batch: tuple[Any, Tensor], stage: Stage) -> Tensor:
+        inputs, targets = batch
+        logits = self(inputs)
+        if stage not in self._checked:
+            self.head.check(logits, targets)
+        targets = self.head.prepare(targets)
+        data_loss = self.head.loss(logits, targets)
+        if data_loss.ndim:
+            data_loss = data_loss.mean()
+        loss = data_loss + self.penalty()
+        self.meters[stage].add(loss, data_loss, logits, targets)
+        return loss
+
+    def _is_last_step(self) -> bool:
+        limit = self.trainer.max_steps
+        return self.trainer.is_last_batch or self.trainer.global_step + 1 == limit
+
+    def _log(self, stage: Stage) -> None:
+        # One value an epoch, already over all samples: the batch size keeps Lightning from guessing.
+        values = self.meters[stage].compute()
+        self.log_dict(values, on_step=False, on_epoch=True, prog_bar=True, batch_size=1)
+
+    # Hooks -------------------------------------------------------------------------------------
+
+    def on_train_epoch_start(self) -> None:
+        """Seed dropout by the epoch, so that a resumed run drops what an unbroken one does."""
+        reseed_dropout(self.network, derived_seed(self.seed, self.current_epoch, self.global_rank))
+        self.meters["train"].reset_batches()
+
+    def on_train_epoch_end(self) -> None:
+        """From the second epoch on, targets need no check."""
+        self._checked.update(("train", "val"))
+
+    def on_validation_epoch_start(self) -> None:
+        """Start the validation meter anew, whatever broke off the last one."""
+        self.meters["val"].reset_batches()
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the validation loss and metrics."""
+        self._log("val")
+
+    def on_test_epoch_end(self) -> None:
+        """Log the test loss and metrics."""
+        self._log("test")
+
+    def on_predict_start(self) -> None:
+        """Count predicted rows from 0."""
+        self._predicted = 0
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Refuse the checkpoint of another model, before torch lists every tensor.
+
+        Raises:
+            InputError: Names or shapes of the weights differ.
+        """
+        own, given = self.state_dict(), checkpoint["state_dict"]
+        missing, extra = sorted(own.keys() - given.keys()), sorted(given.keys() - own.keys())
+        shapes = [
+            name for name in own.keys() & given.keys() if own[name].shape != given[name].shape
+        ]
+        if missing or extra:
+            detail = f"it lacks {missing[:3]}" if missing else f"it has {extra[:3]} besides"
+        elif shapes:
+            name = sorted(shapes)[0]
+            detail = f"{name} is {tuple(given[name].shape)} there, {tuple(own[name].shape)} here"
+        else:
+            return
+        raise InputError(
+            f"the checkpoint belongs to another model: {detail}. Give the config it was trained "
+            "with (config.yaml in its run's folder)."
+        )
+
+    def configure_optimizers(self) -> Any:
+        """Return the optimizer, and the scheduler with how often it steps and what it watches.
+
+        One-cycle and cyclic schedules step each batch, others each epoch. One that watches a
+        metric watches its `monitor`, else ``val_loss``.
+        """
+        optimizer = self.make_optimizer(self.parameters())
+        if self.make_scheduler is None:
+            return optimizer
+        scheduler = self.make_scheduler(optimizer)
+        by_step = isinstance(scheduler, OneCycleLR | CyclicLR)
+        config: dict[str, LRScheduler | ReduceLROnPlateau | str] = {
+            "scheduler": scheduler,
+            "interval": "step" if by_step else "epoch",
+            "monitor": getattr(scheduler, "monitor", "val_loss"),
+        }
+        return {"optimizer": optimizer, "lr_scheduler": config}
+
+
+def _is_pair(batch: Any) -> bool:
+    return isinstance(batch, tuple | list) and not isinstance(batch, BagOfWords)
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether ``torch.load(weights_only=True)`` takes `value`."""
+    if isinstance(value, list | tuple | set):
+        return all(map(_is_plain, value))
+    if isinstance(value, dict):
+        return all(_is_plain(key) and _is_plain(item) for key, item in value.items())
+    return value is None or isinstance(value, bool | int | float | str)

@@ -1,0 +1,82 @@
+"""Convolutional networks from scratch (chapters 5.1 and 5.2)."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+
+from dlp.modules.base import SupervisedModule
+from dlp.modules.heads import Head, HeadName, make_head
+from dlp.modules.networks import Activation, ConvNet
+from dlp.modules.optimizers import KerasRMSprop
+
+
+class ConvNetModule(SupervisedModule):
+    """Convolutions with pooling and a dense stack, under a head.
+
+    Args:
+        input_shape: Shape of one picture, (C, H, W); from the data in the CLI.
+        num_outputs: Number of classes (2 for binary), labels or target columns; from the data in
+            the CLI.
+        head: The kind of problem.
+        channels: Filters of each convolution.
+        dense: Units of each dense layer before the last.
+        kernel_size: Side of each convolution's window: one number, or one for each.
+        pool: Side of the max-pooling window after each convolution, 0 for none: one number, or
+            one for each.
+        padding: ``valid`` shrinks the picture by kernel_size - 1, ``same`` keeps its size.
+        activation: After each convolution and hidden dense layer.
+        dropout: Rate after flattening, in [0, 1).
+        loss: Another loss than the head's: a name, an import path or a callable.
+        metrics: Other metrics than the head's: names, import paths, torchmetrics classes or
+            functions.
+        l1: Adds ``l1 * sum(|w|)`` over the kernels of all layers but the last.
+        l2: Adds ``l2 * sum(w ** 2)`` over the same kernels.
+        optimizer: From parameters to an optimizer; the book's RMSprop by default.
+        scheduler: From an optimizer to a learning-rate scheduler.
+        target_mean: Mean of each target, for ``head: regression``; from the data in the CLI.
+        target_std: Standard deviation of each target; from the data in the CLI.
+    """
+
+    def __init__(
+        self,
+        input_shape: Sequence[int],
+        num_outputs: int,
+        head: HeadName | Head = "softmax",
+        channels: Sequence[int] = (32, 64, 128, 128),
+        dense: Sequence[int] = (512,),
+        kernel_size: int | Sequence[int] = 3,
+        pool: int | Sequence[int] = 2,
+        padding: Literal["valid", "same"] = "valid",
+        activation: Activation = "relu",
+        dropout: float = 0.0,
+        loss: str | Any | None = None,
+        metrics: Sequence[str | Any] | None = None,
+        l1: float = 0.0,
+        l2: float = 0.0,
+        optimizer: OptimizerCallable = KerasRMSprop,
+        scheduler: LRSchedulerCallable | None = None,
+        target_mean: list[float] | None = None,
+        target_std: list[float] | None = None,
+    ) -> None:
+        made = make_head(head, num_outputs, loss, metrics, target_mean, target_std)
+        super().__init__(
+            ConvNet(
+                input_shape,
+                made.num_logits,
+                channels,
+                dense,
+                kernel_size,
+                pool,
+                padding,
+                activation,
+                dropout,
+            ),
+            made,
+            l1=l1,
+            l2=l2,
+            optimizer=optimizer,
+            scheduler=scheduler,
+            input_shape=input_shape,
+        )
+        self.save_plain_arguments()
