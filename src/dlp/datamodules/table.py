@@ -1,0 +1,290 @@
+"""Own tables: a CSV or Parquet file with a target column, numbers, categories and holes."""
+
+import os
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dlp.datamodules.base import Examples, SupervisedDataModule
+from dlp.datamodules.columns import ColumnEncoder, Missing, Scaling, looks_numeric, numbers
+from dlp.datamodules.features import FeatureMaker, FeaturesArgument
+from dlp.datamodules.splits import Indices, Split
+from dlp.datamodules.table_files import absent, place, read_table
+from dlp.datamodules.targets import TargetEncoder, TaskArgument
+from dlp.errors import InputError
+
+
+class TableDataModule(SupervisedDataModule):
+    """A table of one row an example, from a CSV (UTF-8) or Parquet file.
+
+    Inputs become float32 (N, D): the numeric columns, then the categorical ones as one-hot columns
+    (`feature_names` lists them). Fill values, scales and categories come from the training part
+    alone and are saved with the checkpoint. Targets stay in the unit they have in the file.
+
+    Args:
+        path: The labelled table: .csv, .tsv or .parquet.
+        target: The column to predict, or several.
+        test_path: A table of its own to test on.
+        test_size: Rows to test on, where there is no `test_path`: a count or a fraction.
+        predict_path: A table to predict, without target; columns that are not inputs are ignored.
+        numeric_columns: Columns that hold numbers; by default those that do. With `features`, this
+            and the next name columns of what those return.
+        categorical_columns: Columns of which each distinct value is a category; by default the
+            inputs that are not numeric. If both are given, no other column is used.
+        drop_columns: Columns that are no input, such as row numbers and names.
+        missing: What to do with missing cells: say where the first is and stop, or fill numbers by
+            zero, mean or median of the column (a missing category is then a category of its own).
+        missing_indicator: Add a column of 0 and 1 for each numeric column with missing cells.
+        scaling: How numeric columns are scaled, each by itself.
+        target_scaling: Train on standardised targets; metrics and predictions keep their unit.
+        features: Your own features: import path of a class with transform(frame) and, if it
+            learns something, fit(frame), or of a function of a frame; in Python also the class or
+            function itself. It sees the input columns alone and must keep every row.
+        task: What the target is; ``auto`` looks at it.
+        class_names: Names of the classes, where the target column holds class numbers.
+        batch_size: Rows a training batch.
+        eval_batch_size: Rows a batch of validation, test and prediction.
+        val_size: Rows to validate on: a count, a fraction, or null to train on everything.
+        train_size: Use only so many training rows.
+        split_seed: Shuffle before any cut; null keeps the order of the file.
+        stratify: Give every class its share in each part.
+        num_folds: K of K-fold validation.
+        fold: The fold that validates, from 0.
+        repeat: The repetition of a repeated K-fold, from 0.
+        drop_duplicates: Remove rows that stand in two parts from the earlier one.
+
+    Example:
+        >>> data = TableDataModule("houses.csv", target="price", drop_columns=["id"], test_size=0.2)
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        target: str | list[str],
+        test_path: str | os.PathLike[str] | None = None,
+        test_size: int | float | None = None,
+        predict_path: str | os.PathLike[str] | None = None,
+        numeric_columns: list[str] | None = None,
+        categorical_columns: list[str] | None = None,
+        drop_columns: list[str] | None = None,
+        missing: Missing = "error",
+        missing_indicator: bool = False,
+        scaling: Scaling = "standard",
+        target_scaling: Literal["none", "standard"] = "none",
+        features: FeaturesArgument | None = None,
+        task: TaskArgument = "auto",
+        class_names: list[str] | None = None,
+        batch_size: int = 32,
+        eval_batch_size: int = 4096,
+        val_size: int | float | None = 0.2,
+        train_size: int | float | None = None,
+        split_seed: int | None = 0,
+        stratify: bool = False,
+        num_folds: int | None = None,
+        fold: int = 0,
+        repeat: int = 0,
+        drop_duplicates: bool = False,
+    ) -> None:
+        self.target_columns = [target] if isinstance(target, str) else list(target)
+        super().__init__(
+            batch_size=batch_size,
+            eval_batch_size=eval_batch_size,
+            split=Split(
+                val_size, test_size, train_size, split_seed, stratify, num_folds, fold, repeat
+            ),
+            targets=TargetEncoder(task, class_names, names=self.target_columns),
+            drop_duplicates=drop_duplicates,
+        )
+        if test_path is not None and test_size is not None:
+            raise InputError("give test_path or test_size, not both.")
+        self.path = path
+        self.test_path = test_path
+        self.predict_path = predict_path
+        self.drop_columns = list(drop_columns or ())
+        self.target_scaling = target_scaling
+        self.encoder = ColumnEncoder(
+            numeric_columns, categorical_columns, missing, missing_indicator, scaling
+        )
+        self.features = None if features is None else FeatureMaker(features)
+        # What the user's features do not replace, they may need: then all columns are inputs.
+        listed = [*(numeric_columns or ()), *(categorical_columns or ())]
+        both = numeric_columns is not None and categorical_columns is not None
+        self._only = listed if both and features is None else None
+        self._columns: list[str] | None = None
+        self._check_names(listed)
+
+    def _check_names(self, listed: list[str]) -> None:
+        if not self.target_columns:
+            raise InputError("target must name a column, or several.")
+        for column in self.target_columns:
+            if column in listed or column in self.drop_columns:
+                raise InputError(
+                    f"{column!r} is the target; it cannot stand in numeric_columns, "
+                    "categorical_columns or drop_columns too."
+                )
+        for column in self.drop_columns:
+            if column in listed:
+                raise InputError(f"{column!r} is in drop_columns and listed as an input: choose.")
+
+    # Where the tables come from ----------------------------------------------------------------
+
+    def read_train(self) -> pd.DataFrame:
+        """Return the labelled table."""
+        return read_table(self.path)
+
+    def read_test(self) -> pd.DataFrame | None:
+        """Return the table of the test part; None where there is none of its own."""
+        return None if self.test_path is None else read_table(self.test_path)
+
+    # What the base asks for --------------------------------------------------------------------
+
+    def load_train(self) -> Examples:
+        """Return the labelled rows."""
+        frame = self.read_train()
+        for column in (*self.target_columns, *self.drop_columns, *(self._only or ())):
+            if column not in frame:
+                kind = "target" if column in self.target_columns else "drop_columns"
+                kind = "an input column" if column in (self._only or ()) else kind
+                raise absent(kind, column, frame.columns)
+        if self._columns is None:
+            apart = {*self.target_columns, *self.drop_columns}
+            self._columns = self._only or [column for column in frame if column not in apart]
+        return self._labelled_rows(frame)
+
+    def load_test(self) -> Examples | None:
+        """Return the rows of `test_path`."""
+        frame = self.read_test()
+        if frame is None:
+            return None
+        for column in self.target_columns:
+            if column not in frame:
+                raise absent("target of the test part", column, frame.columns)
+        return self._labelled_rows(frame)
+
+    def load_predict(self) -> Examples | None:
+        """Return the rows of `predict_path`."""
+        if self.predict_path is None:
+            return None
+        return Examples(self._inputs(read_table(self.predict_path)))
+
+    def select(self, rows: pd.DataFrame, index: Indices) -> pd.DataFrame:
+        """Return the rows at the positions `index`."""
+        return rows.iloc[index]
+
+    def fit_inputs(self, rows: pd.DataFrame, targets: NDArray[Any]) -> None:
+        """Fit the user's features, then fill values, scales and categories.
+
+        All labelled rows are looked at afterwards, so that a bad cell shows before any training.
+        """
+        if self.target_scaling != "none" and self.targets.task != "regression":
+            raise InputError(
+                f"target_scaling: {self.target_scaling} is for values; the target holds classes."
+            )
+        if self.features is not None:
+            self.features.fit(rows)
+        self.encoder.fit(self._featured(rows))
+        for examples in (self._labelled, self._test):
+            if examples is not None:
+                self.encoder.check(self._featured(examples.rows))
+
+    def encode(self, rows: pd.DataFrame) -> Tensor:
+        """Return float32 (N, D)."""
+        return torch.from_numpy(self.encoder.encode(self._featured(rows)))
+
+    def batch_shape(self) -> tuple[int, ...]:
+        """Return (D,)."""
+        return (len(self.encoder.names),)
+
+    def inputs_state(self) -> dict[str, Any]:
+        """Return what was learned about the inputs, as plain values."""
+        return {
+            "columns": list(self._columns or ()),
+            "features": None if self.features is None else self.features.state(),
+            "encoder": self.encoder.state(),
+        }
+
+    def load_inputs_state(self, state: dict[str, Any]) -> None:
+        """Take over what `inputs_state` returned.
+
+        Raises:
+            InputError: The run was trained with other features of your own than are given.
+        """
+        if (self.features is None) != (state["features"] is None):
+            name = "none" if state["features"] is None else state["features"]["name"]
+            raise InputError(f"this run was trained with features: {name}; give the same.")
+        if self.features is not None:
+            self.features.load_state(state["features"])
+        self._columns = list(state["columns"])
+        self.encoder.load_state(state["encoder"])
+
+    def target_scale(self, targets: NDArray[Any]) -> tuple[list[float], list[float]] | None:
+        """Return mean and population standard deviation of each target, if they are scaled."""
+        if self.target_scaling == "none":
+            return None
+        values = self.targets.encode(targets).reshape(len(targets), -1).astype(np.float64)
+        constant = values.min(axis=0) == values.max(axis=0)
+        return values.mean(axis=0).tolist(), np.where(constant, 1.0, values.std(axis=0)).tolist()
+
+    @property
+    def feature_names(self) -> list[str]:
+        """The names of the D inputs, such as ``age`` or ``city=Paris``."""
+        self.fit()
+        return self.encoder.names
+
+    # -------------------------------------------------------------------------------------------
+
+    def _inputs(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Return the columns that are inputs, in the order of the training table."""
+        assert self._columns is not None
+        for column in self._columns:
+            if column not in frame:
+                raise absent("the input lacks a column that was trained on", column, frame.columns)
+        return frame[self._columns]
+
+    def _featured(self, rows: pd.DataFrame) -> pd.DataFrame:
+        return rows if self.features is None else self.features.transform(rows)
+
+    def _labelled_rows(self, frame: pd.DataFrame) -> Examples:
+        inputs = self._inputs(frame)
+        return Examples(inputs, self._target_values(frame), _digests(inputs))
+
+    def _target_values(self, frame: pd.DataFrame) -> NDArray[Any]:
+        """Return the target column(s), (N,) or (N, T).
+
+        Raises:
+            InputError: A target is missing or infinite, or one of many numbers is none.
+        """
+        columns = []
+        for name in self.target_columns:
+            series = frame[name]
+            empty = series.isna().to_numpy()
+            if empty.any():
+                raise InputError(
+                    f"target {name!r} is missing in {place(series, int(empty.argmax()))} "
+                    f"({int(empty.sum()):,} rows in all). Fill them in or delete these rows."
+                )
+            classes = self.targets.task == "classification"
+            whole = pd.api.types.is_bool_dtype(series) or pd.api.types.is_integer_dtype(series)
+            if whole or (classes and series.dtype.kind != "f"):
+                columns.append(series.to_numpy())
+            elif self.targets.task in ("regression", "multilabel") or looks_numeric(series):
+                columns.append(numbers(series))
+            else:
+                columns.append(series.to_numpy(dtype=object))
+        return columns[0] if len(columns) == 1 else np.stack(columns, axis=1)
+
+
+def _digests(inputs: pd.DataFrame) -> NDArray[np.uint64]:
+    """Return one number a row, equal for equal inputs whatever type a column was read as."""
+    alike = {
+        column: series.astype(np.float64)
+        if pd.api.types.is_numeric_dtype(series) or pd.api.types.is_bool_dtype(series)
+        else series.astype(object).map(str)
+        for column, series in inputs.items()
+    }
+    frame = pd.DataFrame(alike, index=inputs.index)
+    return np.asarray(pd.util.hash_pandas_object(frame, index=False), dtype=np.uint64)
