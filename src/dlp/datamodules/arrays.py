@@ -86,6 +86,9 @@ class ArrayDataModule(SupervisedDataModule):
         self._mean: NDArray[np.float32] | None = None
         self._std: NDArray[np.float32] | None = None
         self._check()
+        for name, array in (("x", self.x), ("x_test", self.x_test), ("x_predict", self.x_predict)):
+            if array is not None:
+                _check_inputs(name, array, self.x)
 
     def _check(self) -> None:
         if (self.x_test is None) != (self.y_test is None):
@@ -100,21 +103,16 @@ class ArrayDataModule(SupervisedDataModule):
                 raise InputError(f"{x_name} has no row.")
             if len(x) != len(y):
                 raise InputError(f"{x_name} has {len(x)} rows and {y_name} has {len(y)}.")
-        for name, other in (("x_test", self.x_test), ("x_predict", self.x_predict)):
-            if other is not None and other.shape[1:] != self.x.shape[1:]:
-                raise InputError(
-                    f"a row of {name} has shape {other.shape[1:]}, one of x {self.x.shape[1:]}."
-                )
 
     def load_train(self) -> Examples:
         """Return `x` and `y`."""
-        return Examples(self.x, self.y, row_digests(self.x))
+        return Examples(self.x, self.y, row_digests(_float32(self.x)))
 
     def load_test(self) -> Examples | None:
         """Return `x_test` and `y_test`."""
         if self.x_test is None or self.y_test is None:
             return None
-        return Examples(self.x_test, self.y_test, row_digests(self.x_test))
+        return Examples(self.x_test, self.y_test, row_digests(_float32(self.x_test)))
 
     def load_predict(self) -> Examples | None:
         """Return `x_predict`."""
@@ -126,7 +124,9 @@ class ArrayDataModule(SupervisedDataModule):
             numbers = _float32(rows)
             self._mean = numbers.mean(axis=0, dtype=np.float64).astype(np.float32)
             std = numbers.std(axis=0, dtype=np.float64).astype(np.float32)
-            self._std = np.where(std == 0, np.float32(1), std)
+            # Compared, not by std == 0: rounding leaves a constant 0.1 a deviation of 1e-9.
+            constant = numbers.min(axis=0) == numbers.max(axis=0)
+            self._std = np.where(constant, np.float32(1), std)
 
     def encode(self, rows: NDArray[Any]) -> Tensor:
         """Return float32 (N, ...)."""
@@ -140,7 +140,7 @@ class ArrayDataModule(SupervisedDataModule):
         return self.x.shape[1:] or (1,)
 
     def inputs_state(self) -> dict[str, Any]:
-        """Return the statistics as tensors."""
+        """Return the statistics as lists."""
         if self._mean is None or self._std is None:
             return {}
         return {"mean": self._mean.tolist(), "std": self._std.tolist()}
@@ -156,21 +156,42 @@ def _array(name: str, values: ArrayLike | Tensor) -> NDArray[Any]:
     if isinstance(values, Tensor):
         return values.detach().cpu().numpy()
     try:
-        return np.asarray(values)
+        array = np.asarray(values)
     except ValueError as error:
-        raise InputError(f"{name} is ragged: every row must have the same shape ({error}).") from error
+        raise InputError(
+            f"{name} is ragged: every row must have the same shape ({error})."
+        ) from error
+    if not array.ndim:
+        raise InputError(f"{name} is {values!r}; it must hold rows.")
+    return array
+
+
+def _check_inputs(name: str, rows: NDArray[Any], x: NDArray[Any]) -> None:
+    """Check an array of inputs against `x`, before anything is split: row numbers are its own."""
+    if rows.dtype.kind not in "biuf":
+        raise InputError(
+            f"{name} is {rows.dtype}; accepted: numbers. For columns of text use TableDataModule, "
+            "for texts TextDataModule."
+        )
+    if rows.shape[1:] != x.shape[1:]:
+        raise InputError(f"a row of {name} has shape {rows.shape[1:]}, one of x {x.shape[1:]}.")
+    if (rows.dtype == np.uint8) != (x.dtype == np.uint8):
+        raise InputError(
+            f"x is {x.dtype} and {name} {rows.dtype}, but uint8 alone is divided by 255: give both "
+            "the same type."
+        )
+    if rows.dtype.kind == "f":
+        with np.errstate(over="ignore"):  # what float32 cannot hold counts as infinite
+            bad = ~np.isfinite(rows.astype(np.float32)).reshape(len(rows), -1).all(axis=1)
+        if bad.any():
+            raise InputError(
+                f"row {int(bad.argmax())} of {name} (counted from 0) holds a missing or infinite "
+                f"number ({int(bad.sum()):,} such rows)."
+            )
 
 
 def _float32(rows: NDArray[Any]) -> NDArray[np.float32]:
-    if rows.dtype.kind not in "biuf":
-        raise InputError(
-            f"the inputs are {rows.dtype}; accepted: numbers. For columns of text use "
-            "TableDataModule, for texts TextDataModule."
-        )
     numbers = rows.astype(np.float32)
     if rows.dtype == np.uint8:
         numbers /= 255
-    if not np.isfinite(numbers).all():
-        row = int(np.argwhere(~np.isfinite(numbers))[0][0])
-        raise InputError(f"row {row} of the inputs holds a missing or infinite number.")
-    return numbers.reshape(len(numbers), -1) if numbers.ndim == 1 else numbers
+    return numbers.reshape(-1, 1) if numbers.ndim == 1 else numbers

@@ -4,7 +4,7 @@ Pure functions of their arguments: no global random state, no Lightning.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,10 +59,30 @@ class Split:
             raise InputError(f"num_folds must be at least 2, got {self.num_folds}.")
         if self.num_folds is not None and not 0 <= self.fold < self.num_folds:
             raise InputError(f"fold must be 0 to {self.num_folds - 1}, got {self.fold}.")
-        if self.repeat < 0:
-            raise InputError(f"repeat must be 0 or more, got {self.repeat}.")
+        for name, number in (("repeat", self.repeat), ("split_seed", self.seed or 0)):
+            if number < 0:
+                raise InputError(f"{name} must be 0 or more, got {number}.")
 
-    def parts(self, num_rows: int, labels: Sequence[int] | NDArray[np.int64] | None = None) -> Parts:
+    def of_sample(self, num_rows: int) -> "Split":
+        """Return this split for a trial on `num_rows` rows of the set: counts are a quarter at most.
+
+        Fractions and folds need no change.
+        """
+        most = num_rows // 4
+
+        def few(size: int | float | None) -> int | float | None:
+            return min(size, most) if isinstance(size, int) else size
+
+        return replace(
+            self,
+            val_size=few(self.val_size),
+            test_size=few(self.test_size),
+            train_size=few(self.train_size),
+        )
+
+    def parts(
+        self, num_rows: int, labels: Sequence[int] | NDArray[np.int64] | None = None
+    ) -> Parts:
         """Return the row numbers of the training, validation and test part.
 
         Args:
@@ -81,8 +101,13 @@ class Split:
                 (count, _count("val_size", self.val_size, len(group), num_rows))
                 for group, count in zip(ordered, test, strict=True)
             ]
-            val = [group[start : start + size] for group, (start, size) in zip(ordered, cuts, strict=True)]
-            train = [group[start + size :] for group, (start, size) in zip(ordered, cuts, strict=True)]
+            val = [
+                group[start : start + size]
+                for group, (start, size) in zip(ordered, cuts, strict=True)
+            ]
+            train = [
+                group[start + size :] for group, (start, size) in zip(ordered, cuts, strict=True)
+            ]
         else:
             train, val = self._folds(rest)
         if not sum(map(len, train)):
@@ -99,12 +124,16 @@ class Split:
             _joined([group[:count] for group, count in zip(ordered, test, strict=True)]),
         )
 
-    def _groups(self, num_rows: int, labels: Sequence[int] | NDArray[np.int64] | None) -> list[Indices]:
+    def _groups(
+        self, num_rows: int, labels: Sequence[int] | NDArray[np.int64] | None
+    ) -> list[Indices]:
         """Return the rows that are cut together: all of them, or those of each class."""
         if not self.stratify:
             return [np.arange(num_rows)]
         if labels is None:
-            raise InputError("stratify=True needs class labels, and this set has none: leave it out.")
+            raise InputError(
+                "stratify=True needs class labels, and this set has none: leave it out."
+            )
         classes = np.asarray(labels)
         return [np.flatnonzero(classes == value) for value in np.unique(classes)]
 
@@ -133,7 +162,8 @@ class Split:
         wanted = _as_count(self.train_size, num_rows)
         if not 1 <= wanted <= total:
             raise InputError(
-                f"train_size={self.train_size} asks for {wanted} training rows; the split leaves {total}."
+                f"train_size={self.train_size} asks for {wanted} training rows; the split leaves "
+                f"{total}."
             )
         return [group[: round(len(group) * wanted / total)] for group in train]
 
@@ -142,7 +172,7 @@ def _check_size(name: str, size: int | float | None) -> None:
     accepted = "a count of rows, a fraction between 0 and 1, or null"
     if size is None:
         return
-    if isinstance(size, bool) or size < 0 or (isinstance(size, float) and size >= 1):
+    if isinstance(size, bool) or not 0 <= size < (1 if isinstance(size, float) else np.inf):
         raise InputError(f"{name} must be {accepted}; got {size}.")
 
 
@@ -159,6 +189,10 @@ def _count(name: str, size: int | float | None, group: int, num_rows: int) -> in
         raise InputError(
             f"{name}={size} is more than the {num_rows} rows there are. Give a smaller count, or a "
             "fraction such as 0.2."
+        )
+    if size and not wanted:
+        raise InputError(
+            f"{name}={size} of {num_rows} rows is no row. Give a larger fraction, a count, or null."
         )
     return wanted if group == num_rows else round(wanted * group / num_rows)
 

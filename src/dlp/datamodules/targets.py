@@ -20,7 +20,7 @@ class TargetEncoder:
             classes (columns of which every row sums to 1 as one-hot classes), several columns of
             0 and 1 as labels, and all other numbers as values.
         class_names: The names of the classes, where they are known before any row is read; the
-            targets are then class numbers.
+            targets are then class numbers, or these names.
         one_hot: Give classes as one-hot float32 (N, C) instead of int64 (N,).
         names: The names of the target columns, for messages and labels.
     """
@@ -37,7 +37,7 @@ class TargetEncoder:
         self.one_hot = one_hot
         self.names = None if names is None else list(names)
         self.num_outputs = 0
-        self._numbered = class_names is not None  # targets are class numbers already
+        self._numbered = False  # targets are class numbers already
 
     @property
     def is_classification(self) -> bool:
@@ -57,28 +57,30 @@ class TargetEncoder:
             self.task = _guess(values, known=self.class_names is not None)
         if self.task == "classification":
             self._fit_classes(values)
-        elif self.task == "multilabel":
-            self.num_outputs = 1 if values.ndim == 1 else values.shape[1]
+            return
+        self.num_outputs = 1 if values.ndim == 1 else values.shape[1]
+        if self.task == "multilabel":
             self.class_names = self.class_names or self.names or _numbers(self.num_outputs)
-        else:
-            self.num_outputs = 1 if values.ndim == 1 else values.shape[1]
         self.encode(values)
 
     def _fit_classes(self, values: NDArray[Any]) -> None:
-        if self.class_names is None:
-            if values.ndim == 2:  # one-hot or probabilities
-                self.class_names = self.names or _numbers(values.shape[1])
-            else:
-                distinct = _distinct(values)
-                whole = values.dtype.kind in "iu" and distinct[0] == 0
-                self._numbered = whole and distinct[-1] == len(distinct) - 1
-                self.class_names = [str(value) for value in distinct]
+        if self.class_names is not None:
+            self._numbered = values.dtype.kind in "biuf"
+        elif values.ndim == 2:  # one-hot or probabilities
+            self.class_names = self.names or _numbers(values.shape[1])
+        else:
+            distinct = _distinct(values)
+            whole = values.dtype.kind in "iu" and distinct[0] == 0
+            self._numbered = whole and distinct[-1] == len(distinct) - 1
+            self.class_names = [str(value) for value in distinct]
         self.num_outputs = len(self.class_names)
-        present = values.shape[1] if values.ndim == 2 else len(_distinct(values))
-        if present < 2:
+        encoded = self.encode(values)
+        present = np.unique(encoded) if encoded.ndim == 1 else np.flatnonzero(encoded.any(axis=0))
+        if len(present) < 2:
+            only = self.class_names[int(present[0])]
             raise InputError(
-                f"the target has one class only ({self.class_names[0]!r}): there is nothing to "
-                "tell apart. Give rows of two classes or more, or task='regression'."
+                f"the target has one class only ({only!r}): there is nothing to tell apart. Give "
+                "rows of two classes or more, or task='regression'."
             )
 
     def encode(self, values: NDArray[Any]) -> NDArray[Any]:
@@ -101,6 +103,14 @@ class TargetEncoder:
             raise InputError(
                 f"the target has {numbers.shape[1]} columns, expected {self.num_outputs}."
             )
+        if self.task == "classification":
+            wrong = (numbers < 0).any(axis=1) | (abs(numbers.sum(axis=1) - 1) > 1e-3)
+            if wrong.any():
+                row = int(wrong.argmax())
+                raise InputError(
+                    f"row {row} of the one-hot target is {numbers[row].tolist()}: each row must "
+                    "hold 0 or more and sum to 1. For several labels a row use task='multilabel'."
+                )
         return numbers
 
     def _encode_classes(self, values: NDArray[Any]) -> NDArray[np.int64]:
@@ -122,13 +132,14 @@ class TargetEncoder:
                 f"row {int(np.flatnonzero(missing)[0])} has no label ({int(missing.sum())} rows in "
                 "all). Fill them in or leave these rows out."
             )
-        unknown = sorted({str(value) for value in values if str(value) not in index})
+        texts = [str(value) for value in values.tolist()]
+        unknown = sorted({text for text in texts if text not in index})
         if unknown:
             raise InputError(
                 f"label {unknown[0]!r} is not among the classes {', '.join(self.class_names)}."
                 f"{suggestion(unknown[0], self.class_names)}"
             )
-        return np.fromiter((index[str(value)] for value in values), np.int64, len(values))
+        return np.fromiter((index[text] for text in texts), np.int64, len(texts))
 
     def state(self) -> dict[str, Any]:
         """Return what was learned, as plain values."""
@@ -177,7 +188,7 @@ def _numbers(count: int) -> list[str]:
 
 def _missing(values: NDArray[Any]) -> NDArray[np.bool_]:
     if values.dtype.kind == "f":
-        return np.isnan(values)
+        return np.asarray(np.isnan(values))
     if values.dtype.kind != "O":
         return np.zeros(len(values), dtype=np.bool_)
     return np.array([value is None or value != value for value in values], dtype=np.bool_)

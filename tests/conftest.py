@@ -1,0 +1,15 @@
+"""What every test shares: its own cache folder, and real data for those that ask for it."""
+
+import os
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def own_folders(request, tmp_path_factory, monkeypatch):
+    """Point the caches to a folder of this test, and hide the real data unless it is marked."""
+    monkeypatch.setenv("DLP_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+    if request.node.get_closest_marker("realdata") is None:
+        monkeypatch.delenv("DLP_DATA_DIR", raising=False)
+    elif not os.environ.get("DLP_DATA_DIR"):
+        pytest.skip("DLP_DATA_DIR is not set: no real data here")

@@ -1,0 +1,77 @@
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dlp.datamodules.batches import BatchLoader, BatchOrder
+
+SIZES = {"rows": st.integers(1, 60), "size": st.integers(1, 20), "ranks": st.integers(1, 4)}
+
+
+def rows_of(order):
+    return [row for batch in order for row in batch.tolist()]
+
+
+@settings(deadline=None)
+@given(rows=SIZES["rows"], size=SIZES["size"], epoch=st.integers(0, 5))
+def test_an_epoch_holds_every_row_once_in_batches_of_the_asked_size(rows, size, epoch):
+    order = BatchOrder(rows, size, shuffle=True, seed=1)
+    order.set_epoch(epoch)
+    batches = list(order)
+    assert sorted(row for batch in batches for row in batch.tolist()) == list(range(rows))
+    assert len(batches) == len(order)
+    assert {len(batch) for batch in batches[:-1]} <= {size}
+
+
+@settings(deadline=None)
+@given(**SIZES)
+def test_ranks_train_on_equally_many_batches_and_together_on_every_row(rows, size, ranks):
+    orders = [BatchOrder(rows, size, True, 3, ranks, rank) for rank in range(ranks)]
+    assert len({len(list(order)) for order in orders}) == 1
+    assert all(len(list(order)) == len(order) for order in orders)
+    assert {row for order in orders for row in rows_of(order)} == set(range(rows))
+
+
+@settings(deadline=None)
+@given(**SIZES)
+def test_ranks_evaluate_each_row_exactly_once(rows, size, ranks):
+    orders = [BatchOrder(rows, size, False, 3, ranks, rank) for rank in range(ranks)]
+    assert all(len(list(order)) == len(order) for order in orders)
+    assert sorted(row for order in orders for row in rows_of(order)) == list(range(rows))
+
+
+def test_the_order_is_a_pure_function_of_seed_and_epoch():
+    def order(seed, epoch):
+        batches = BatchOrder(50, 8, True, seed)
+        batches.set_epoch(epoch)
+        return rows_of(batches)
+
+    assert order(0, 2) == order(0, 2)
+    assert order(0, 2) != order(0, 3)
+    assert order(0, 2) != order(1, 2)
+    torch.manual_seed(5)
+    state = torch.get_rng_state()
+    order(0, 0)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_the_loader_slices_inputs_and_targets_alike():
+    inputs = torch.arange(20.0).reshape(10, 2)
+    targets = torch.arange(10)
+    loader = BatchLoader(inputs, targets, BatchOrder(10, 4, True, 0))
+    batches = list(loader)
+    assert [len(x) for x, _ in batches] == [4, 4, 2]
+    assert len(loader) == 3
+    for x, y in batches:
+        assert torch.equal(x, inputs[y])
+
+
+def test_unlabelled_rows_come_without_targets():
+    loader = BatchLoader(torch.zeros(3, 2), None, BatchOrder(3, 2, False, 0))
+    assert [y for _, y in loader] == [None, None]
+
+
+@pytest.mark.parametrize("ranks", [2, 3])
+def test_more_processes_than_batches_still_all_train(ranks):
+    for rank in range(ranks):
+        assert rows_of(BatchOrder(5, 8, True, 0, ranks, rank)) != []
