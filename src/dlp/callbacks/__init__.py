@@ -1,0 +1,15 @@
+"""Callbacks: what watches a fit. Each works in a plain ``lightning.Trainer`` too."""
+
+from dlp.lazy import lazy_exports
+
+__getattr__, __dir__ = lazy_exports(
+    __name__,
+    {
+        "BestCheckpoint": "checkpoints",
+        "EpochSeed": "seeding",
+        "History": "history",
+        "LastCheckpoint": "checkpoints",
+        "PredictionWriter": "predictions",
+        "ProgressBar": "progress",
+    },
+)

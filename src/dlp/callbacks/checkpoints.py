@@ -1,0 +1,71 @@
+"""The two checkpoints of a run: the best epoch and the last one."""
+
+import time
+from pathlib import Path
+
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
+
+#: Metrics of which less is better; all others are to be maximised.
+FALLING = ("loss", "mae", "mse", "rmse")
+
+
+def is_falling(metric: str) -> bool:
+    """Whether less of a metric such as ``val_loss`` is better."""
+    return metric.endswith(FALLING)
+
+
+class BestCheckpoint(ModelCheckpoint):
+    """Keeps ``best.ckpt``: the epoch at which `monitor` was best.
+
+    Args:
+        folder: Where to write it.
+        monitor: The logged metric to go by; accuracies rise, losses and errors fall.
+    """
+
+    def __init__(self, folder: Path, monitor: str = "val_loss") -> None:
+        super().__init__(
+            dirpath=folder,
+            filename="best",
+            monitor=monitor,
+            mode="min" if is_falling(monitor) else "max",
+            enable_version_counter=False,
+            save_on_train_epoch_end=True,
+        )
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save, if this epoch was the best; do nothing where there was no validation."""
+        if self.monitor in trainer.callback_metrics or trainer.num_val_batches:
+            super().on_train_epoch_end(trainer, pl_module)
+
+
+class LastCheckpoint(Checkpoint):
+    """Keeps ``last.ckpt``: the newest epoch, from which an interrupted fit goes on.
+
+    Args:
+        folder: Where to write it.
+        every_seconds: Epochs that end sooner after the last save are not saved, unless they are
+            the final one: a save costs some 10 ms.
+    """
+
+    def __init__(self, folder: Path, every_seconds: float = 5.0) -> None:
+        self.path = folder / "last.ckpt"
+        self.every_seconds = every_seconds
+        self._saved_at = time.monotonic()
+        self._saved_epoch = -1
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save, if it is time or this is the final epoch."""
+        final = trainer.should_stop or trainer.current_epoch + 1 == trainer.max_epochs
+        final = final or trainer.global_step == trainer.max_steps
+        due = time.monotonic() - self._saved_at >= self.every_seconds
+        if not trainer.fast_dev_run and (due or final):
+            trainer.save_checkpoint(self.path)
+            self._saved_at = time.monotonic()
+            self._saved_epoch = trainer.current_epoch
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save the final epoch, if nothing told before that it was the final one."""
+        ended = trainer.current_epoch - 1
+        if not trainer.fast_dev_run and ended > self._saved_epoch and trainer.global_step:
+            trainer.save_checkpoint(self.path)

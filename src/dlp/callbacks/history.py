@@ -1,0 +1,103 @@
+"""What a fit recorded, epoch by epoch: ``History`` as in Keras, and the files made of it."""
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+from lightning import Callback, LightningModule, Trainer
+
+from dlp.callbacks.checkpoints import is_falling
+from dlp.files import write_text
+
+
+class History(Callback):
+    """Every logged metric by epoch, kept in memory and in the run's folder.
+
+    After a fit, ``history.metrics["val_loss"]`` is a list with one number an epoch (what Keras's
+    ``History.history`` has). It goes into checkpoints, so a resumed run has all of its epochs.
+
+    Args:
+        folder: Where ``metrics.csv`` and ``history.json`` are written; None for memory alone.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = folder
+        self.metrics: dict[str, list[float]] = {}
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take the epoch's metrics."""
+        epoch = trainer.current_epoch
+        for name, value in sorted(trainer.callback_metrics.items(), key=lambda item: _rank(item[0])):
+            values = self.metrics.setdefault(name, [])
+            values.extend([float("nan")] * (epoch - len(values)))  # logged in later epochs only
+            values.append(float(value))
+        if self.folder is not None and trainer.is_global_zero and not trainer.fast_dev_run:
+            write_text(self.folder / "metrics.csv", self._csv())
+            write_text(self.folder / "history.json", json.dumps(self.metrics, indent=1) + "\n")
+
+    def _csv(self) -> str:
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["epoch", *self.metrics])
+        for epoch in range(self.num_epochs):
+            row = [values[epoch] if epoch < len(values) else "" for values in self.metrics.values()]
+            writer.writerow([epoch + 1, *row])
+        return text.getvalue()
+
+    @property
+    def num_epochs(self) -> int:
+        """How many epochs were recorded."""
+        return max(map(len, self.metrics.values()), default=0)
+
+    def best_epoch(self, monitor: str = "val_loss") -> int | None:
+        """Return the epoch, from 1, at which `monitor` was best; None if it was not recorded."""
+        values = [value for value in self.metrics.get(monitor, []) if value == value]
+        if not values:
+            return None
+        best = min(values) if is_falling(monitor) else max(values)
+        return self.metrics[monitor].index(best) + 1
+
+    def at(self, epoch: int) -> dict[str, float]:
+        """Return metric -> number at an epoch, from 1."""
+        return {
+            name: values[epoch - 1]
+            for name, values in self.metrics.items()
+            if len(values) >= epoch > 0 and values[epoch - 1] == values[epoch - 1]
+        }
+
+    def advice(self, monitor: str = "val_loss") -> str:
+        """Return one sentence on what the curves say and what to do next."""
+        best, last = self.best_epoch(monitor), self.num_epochs
+        if best is None:
+            return (
+                f"trained {last} epochs without validation; "
+                "set data.val_size to see when overfitting begins"
+            )
+        value = f"{self.metrics[monitor][best - 1]:.4f}"
+        if best == last:
+            return (
+                f"{monitor} was best at the last epoch ({value} at epoch {best}): not overfitting "
+                "yet; train longer (--trainer.max_epochs) or use a bigger network"
+            )
+        return (
+            f"{monitor} was best at epoch {best} ({value}) and got worse after it: overfitting; "
+            f"retrain on everything for {best} epochs (--config retrain --trainer.max_epochs "
+            f"{best}), or use dropout, L2, a smaller network or more data"
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the record, for the checkpoint."""
+        return {"metrics": self.metrics}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over the record of a checkpoint."""
+        self.metrics = {name: list(values) for name, values in state_dict["metrics"].items()}
+
+
+def _rank(name: str) -> tuple[int, str]:
+    """Sort train before val before the rest, and losses before metrics."""
+    stage, _, metric = name.partition("_")
+    order = {"train": 0, "val": 1}.get(stage, 2)
+    return order, f"{0 if metric.endswith('loss') else 1}{metric}"

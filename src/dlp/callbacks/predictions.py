@@ -1,0 +1,95 @@
+"""Predictions as a CSV: one row an input."""
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lightning import Callback, LightningModule, Trainer
+from torch import Tensor
+
+from dlp.console import say
+from dlp.errors import InputError
+from dlp.files import atomic_path
+
+
+class PredictionWriter(Callback):
+    """Writes ``index, class, prob_<class>...`` or ``index, value``, batch by batch.
+
+    Labels that do not exclude each other are joined by ``;`` in the column `class`; several
+    targets have a column ``value_<target>`` each. The file appears when it is whole.
+
+    Args:
+        path: The CSV to write.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.rows = 0
+        self._batches: list[dict[str, Tensor]] = []
+
+    def on_predict_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Keep the predictions of a batch on the CPU.
+
+        Raises:
+            InputError: The model's `predict_step` gives something else than a dict with `index`
+                and `probabilities` or `values`.
+        """
+        if not isinstance(outputs, dict) or not {"probabilities", "values"} & outputs.keys():
+            raise InputError(
+                f"predict_step of {type(pl_module).__name__} gives {type(outputs).__name__}; to "
+                "write a CSV it must give a dict of 'index' (N,) and 'probabilities' (N, C) or "
+                "'values' (N, T)."
+            )
+        self._batches.append({name: value.cpu() for name, value in outputs.items()})
+
+    def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the file."""
+        if trainer.fast_dev_run:
+            return
+        data: Any = getattr(trainer, "datamodule", None)
+        with atomic_path(self.path) as temporary:
+            with temporary.open("w", newline="", encoding="utf-8") as file:
+                writer = csv.writer(file)
+                for number, batch in enumerate(self._batches):
+                    self._write(writer, batch, data, header=not number)
+        say(f"wrote {self.rows} predictions to {self.path}")
+        self._batches.clear()
+
+    def _write(self, writer: Any, batch: dict[str, Tensor], data: Any, header: bool) -> None:
+        index = batch["index"].tolist()
+        self.rows += len(index)
+        if "values" in batch:
+            values = batch["values"]
+            names = getattr(data, "target_names", None) or range(values.shape[1])
+            if header:
+                several = [f"value_{name}" for name in names]
+                writer.writerow(["index", *(several if values.shape[1] > 1 else ["value"])])
+            for number, row in zip(index, values.tolist(), strict=True):
+                writer.writerow([number, *(f"{value:.6g}" for value in row)])
+            return
+        probabilities = batch["probabilities"]
+        names = getattr(data, "class_names", None)
+        names = names or [str(number) for number in range(probabilities.shape[1])]
+        if header:
+            writer.writerow(["index", "class", *(f"prob_{name}" for name in names)])
+        exclusive = data is None or data.targets.task != "multilabel"
+        for number, row in zip(index, probabilities.tolist(), strict=True):
+            chosen = _class(row, names) if exclusive else _labels(row, names)
+            writer.writerow([number, chosen, *(f"{value:.6g}" for value in row)])
+
+
+def _class(row: Sequence[float], names: Sequence[str]) -> str:
+    return names[max(range(len(row)), key=row.__getitem__)]
+
+
+def _labels(row: Sequence[float], names: Sequence[str]) -> str:
+    return ";".join(name for name, value in zip(names, row, strict=True) if value >= 0.5)

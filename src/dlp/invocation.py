@@ -1,0 +1,98 @@
+"""What a command line asks for, before it is parsed in full: which run, which checkpoint."""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dlp.console import say
+from dlp.errors import InputError, MissingInputError
+from dlp.recipes import run_name
+from dlp.runs import Run, existing_checkpoint, newest_run, run_of
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """A command with its run and checkpoint resolved.
+
+    Args:
+        command: ``fit``, ``validate``, ``test`` or ``predict``.
+        args: The arguments for the full parser: ``--ckpt_path`` taken out, and the config of the
+            run that the checkpoint belongs to put in the place of that run's recipe.
+        name: What a new run of these configs is called.
+        run: The run that the checkpoint belongs to.
+        checkpoint: The checkpoint to resume or evaluate.
+    """
+
+    command: str
+    args: list[str]
+    name: str
+    run: Run | None = None
+    checkpoint: Path | None = None
+
+
+def resolve(args: Sequence[str]) -> Invocation:
+    """Find the run and the checkpoint that a command line means.
+
+    Raises:
+        InputError: There is no such run or checkpoint: never random weights, never a silent
+            training from scratch.
+    """
+    command, *rest = args
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("-c", "--config", action="append", default=[])
+    parser.add_argument("--ckpt_path")
+    try:
+        known, others = parser.parse_known_args(rest)
+    except argparse.ArgumentError as error:
+        raise InputError(str(error)) from error
+    configs: list[str] = known.config
+    asks_only = {"--print_config", "-h", "--help"} & {arg.partition("=")[0] for arg in others}
+    name = run_name(configs)
+    plain = Invocation(command, [command, *_flags(configs), *others], name)
+    if asks_only or (command == "fit" and known.ckpt_path is None):
+        return plain
+    dry = any(arg.startswith("--trainer.fast_dev_run") and "false" not in arg for arg in others)
+    try:
+        run, checkpoint = _checkpoint(command, name, configs, known.ckpt_path)
+    except MissingInputError:
+        if not dry:
+            raise
+        say("fast_dev_run without a trained model: the weights are random")
+        return plain
+    if run is None:
+        return Invocation(command, plain.args, name, None, checkpoint)
+    same = run_name([str(run.config)]) == name or not configs
+    kept = [str(run.config), *([] if same else configs)]
+    args = [command, *_flags(kept), *others]
+    return Invocation(command, args, run.name, run, checkpoint)
+
+
+def _checkpoint(
+    command: str, name: str, configs: list[str], given: str | None
+) -> tuple[Run | None, Path]:
+    if given not in (None, "best", "last"):
+        checkpoint = existing_checkpoint(given)
+        run = run_of(checkpoint)
+        if run is None and not configs:
+            raise InputError(
+                f"{given} lies in no run's folder (no config.yaml beside it): say which recipe it "
+                "belongs to by --config NAME."
+            )
+        return run, checkpoint
+    if not configs:
+        raise InputError(f"dlp {command} needs --config NAME or --ckpt_path PATH.")
+    run = newest_run(name, given)
+    checkpoint_found = run and run.checkpoint(given)
+    if run is None or checkpoint_found is None:
+        what = "to resume" if command == "fit" else "trained yet"
+        raise MissingInputError(
+            f"no run of {name!r} below ./runs {what}: train one by dlp fit --config "
+            f"{' --config '.join(configs)}, or give --ckpt_path PATH."
+        )
+    say(f"{'resuming' if command == 'fit' else 'using'} {checkpoint_found}")
+    return run, checkpoint_found
+
+
+def _flags(configs: Sequence[str]) -> list[str]:
+    return [word for config in configs for word in ("--config", config)]

@@ -1,0 +1,286 @@
+"""The LightningCLI of the project: a DataModule, a module and a Trainer from one recipe."""
+
+import logging
+import os
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from jsonargparse import Namespace
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback, ModelSummary
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+
+# import dlp.datamodules.housing
+# import dlp.datamodules.imdb
+# import dlp.datamodules.mnist
+# import dlp.datamodules.reuters
+import dlp.modules.convnet
+import dlp.modules.dense
+from dlp.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
+from dlp.callbacks.history import History
+from dlp.callbacks.predictions import PredictionWriter
+from dlp.callbacks.progress import ProgressBar
+from dlp.callbacks.seeding import EpochSeed
+from dlp.console import say
+from dlp.datamodules.base import SupervisedDataModule
+from dlp.errors import InputError
+from dlp.files import write_text
+from dlp.invocation import Invocation, resolve
+from dlp.parser import NamedConfig, Parser
+from dlp.results import add_test, write_results
+from dlp.runs import Run, fresh_folder, new_run
+
+
+class DLPCLI(LightningCLI):
+    """``dlp fit|validate|test|predict``: LightningCLI plus run folders and checkpoints by name."""
+
+    def __init__(self, invocation: Invocation, stack: ExitStack) -> None:
+        self.invocation = invocation
+        self.stack = stack
+        self.run_folder: Run | None = invocation.run
+        self.history = History()
+        self._checkpoint_read: dict[str, Any] | None = None
+        super().__init__(
+            model_class=LightningModule,
+            datamodule_class=SupervisedDataModule,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            save_config_callback=None,
+            trainer_defaults={"logger": False, "num_sanity_val_steps": 0},
+            seed_everything_default=0,
+            parser_class=Parser,
+            parser_kwargs={"prog": "dlp", "allow_abbrev": False},
+            args=invocation.args,
+            auto_configure_optimizers=False,
+        )
+
+    @classmethod
+    def run(cls, args: Sequence[str]) -> "DLPCLI":
+        """Run a command line and return the object that ran it (its trainer, run and history)."""
+        with ExitStack() as stack:
+            stack.enter_context(quiet())
+            return cls(resolve(args), stack)
+
+    # Parsing -----------------------------------------------------------------------------------
+
+    def init_parser(self, **kwargs: Any) -> LightningArgumentParser:  # the signature it overrides
+        """Return the parser of one command."""
+        kwargs.setdefault("allow_abbrev", False)
+        parser = self.parser_class(**kwargs)
+        parser.add_argument(
+            "-c",
+            "--config",
+            action=NamedConfig,
+            help="Name of a recipe or variation (see dlp --help), or path of a YAML file. May be "
+            "given several times: later ones override.",
+        )
+        return parser
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add the options of a run, and take the sizes of the model from the data."""
+        parser.add_argument(
+            "--run_dir",
+            type=str | None,
+            default=None,
+            help="Folder of the run (default: runs/<config name>/version_N).",
+        )
+        parser.add_argument(
+            "--monitor",
+            type=str,
+            default="val_loss",
+            help="The metric that says which epoch was best.",
+        )
+        parser.add_argument(
+            "--test_after_fit",
+            type=Literal["best", "last"] | None,
+            default=None,
+            help="Which checkpoint to test when the fit has ended (default: none).",
+        )
+        parser.add_argument(
+            "--threads",
+            type=int | None,
+            default=None,
+            help="CPU threads of torch while the command runs (default: torch's own choice). Small "
+            "models are fastest with 1.",
+        )
+        parser.add_argument(
+            "--output",
+            type=str | None,
+            default=None,
+            help="The CSV that predict writes (default: predictions.csv in the run's folder).",
+        )
+        for name in ("input_shape", "num_outputs", "target_mean", "target_std"):
+            parser.link_arguments(
+                "data", f"model.init_args.{name}", compute_fn=self._reader(name), apply_on="instantiate"
+            )
+
+    def _reader(self, name: str) -> Any:
+        def read(data: SupervisedDataModule) -> Any:
+            self._restore(data)
+            return getattr(data, name)
+
+        return read
+
+    def _restore(self, data: SupervisedDataModule) -> None:
+        """Give the data what the checkpoint's run learned from its training part."""
+        data.dry_run = bool(self._value("trainer.fast_dev_run"))
+        if self.invocation.checkpoint is None or self._checkpoint_read is not None:
+            return
+        path = self.invocation.checkpoint
+        try:
+            self._checkpoint_read = torch.load(path, map_location="cpu", weights_only=True)
+        except Exception as error:
+            raise InputError(f"{path} cannot be read as a checkpoint: {error}") from error
+        state = self._checkpoint_read.get(type(data).__qualname__)
+        if state is not None:
+            data.load_state_dict(state)
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Parse; `args` never mixes with those of the process."""
+        self.config = parser.parse_args(args)
+
+    def _value(self, key: str) -> Any:
+        """Return the parsed value of a key of the command."""
+        return self.config[self.config.subcommand].get(key)
+
+    # Building ----------------------------------------------------------------------------------
+
+    def before_instantiate_classes(self) -> None:
+        """Settle where the run's files go, and how many threads there are."""
+        if self._value("ckpt_path"):
+            raise InputError("ckpt_path belongs on the command line, not in a config.")
+        if (threads := self._value("threads")) is not None:
+            self.stack.enter_context(cpu_threads(threads))
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:  # the signature it overrides
+        """Build the Trainer with the callbacks of a run, and its files in the run's folder."""
+        callbacks: list[Callback] = [ModelSummary(max_depth=3), ProgressBar(), EpochSeed()]
+        trainer = self.config_init[self.subcommand].trainer
+        if not trainer.fast_dev_run:
+            callbacks += self._run_callbacks()
+            if self.run_folder is not None:
+                kwargs.setdefault("default_root_dir", str(self.run_folder.folder))
+        kwargs["callbacks"] = [*(trainer.callbacks or []), *callbacks]
+        return super().instantiate_trainer(**kwargs)
+
+    def _run_callbacks(self) -> list[Callback]:
+        self.run_folder = self._claim_folder()
+        folder = self.run_folder.folder
+        if self.subcommand == "fit":
+            self.history.folder = folder
+            checkpoints = folder / "checkpoints"
+            best = BestCheckpoint(checkpoints, self._value("monitor"))
+            return [self.history, best, LastCheckpoint(checkpoints)]
+        if self.subcommand == "predict":
+            output = self._value("output")
+            return [PredictionWriter(Path(output) if output else folder / "predictions.csv")]
+        return []
+
+    def _claim_folder(self) -> Run:
+        if self.run_folder is not None:
+            return self.run_folder
+        if given := self._value("run_dir"):
+            return fresh_folder(given)
+        return new_run(self.invocation.name)
+
+    def after_instantiate_classes(self) -> None:
+        """Hand the checkpoint to the Trainer's method: Lightning must not parse it as a config."""
+        settings = self.config_init[self.subcommand]
+        settings["ckpt_path"] = self.invocation.checkpoint and str(self.invocation.checkpoint)
+        settings["weights_only"] = True
+        if self.subcommand == "predict":
+            settings["return_predictions"] = False
+
+    # Running -----------------------------------------------------------------------------------
+
+    def fit(self, model: LightningModule, **kwargs: Any) -> None:  # the arguments of Trainer.fit
+        """Train, then write results and curves, and test if the recipe says so."""
+        if self.run_folder is None or self.trainer.fast_dev_run:
+            self.trainer.fit(model, **kwargs)
+            return
+        folder = self.run_folder.folder
+        write_text(folder / "config.yaml", self._recipe())
+        start = time.perf_counter()
+        self.trainer.fit(model, **kwargs)
+        seconds = {
+            "prepare": round(self.datamodule.prepare_seconds, 3),
+            "fit": round(time.perf_counter() - start, 3),
+        }
+        if not self.trainer.is_global_zero:
+            return
+        monitor = self._value("monitor")
+        write_results(folder, self.history, monitor, self._value("seed_everything"), seconds)
+        say(self.history.advice(monitor))
+        if (which := self._value("test_after_fit")) is not None:
+            path = self.run_folder.checkpoint(which) or self.run_folder.checkpoint()
+            self.test(model, datamodule=self.datamodule, ckpt_path=str(path), weights_only=True)
+        files = sorted(path.name for path in folder.iterdir() if path.is_file())
+        say(f"wrote {folder}: {', '.join(files)}, checkpoints/")
+
+    def test(self, model: LightningModule, **kwargs: Any) -> None:  # the arguments of Trainer.test
+        """Test, and keep the numbers in the run's results.json."""
+        metrics = self.trainer.test(model, **kwargs)[0]
+        if self.run_folder is not None and not self.trainer.fast_dev_run:
+            add_test(self.run_folder.folder, metrics, kwargs.get("ckpt_path"))
+
+    def _recipe(self) -> str:
+        """Return the complete config of this run, to be run again as it is."""
+        config: Namespace = self.config[self.subcommand].clone()
+        for name in ("config", "ckpt_path", "run_dir"):
+            config.pop(name, None)
+        return str(self._parser(self.subcommand).dump(config, skip_none=False, skip_check=True))
+
+
+#: Lines and warnings of Lightning 2.6 that say nothing about the user's work.
+_TIPS = (
+    "💡 Tip",
+    "GPU available: False",
+    "TPU available: False",
+    "`weights_only` was not set",
+    "Trainer already configured with model summary",
+)
+_WARNINGS = (
+    ".*LeafSpec.*",  # Lightning calls a deprecated helper of torch's pytree
+    ".*does not have many workers.*",  # our batches are slices of memory
+    ".*Checkpoint directory .* exists and is not empty.*",  # a resumed run writes where it was
+)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Leave out Lightning's tips while a command runs, and nothing else."""
+
+    def wanted(record: logging.LogRecord) -> bool:
+        return not str(record.msg).startswith(_TIPS)
+
+    logger = logging.getLogger("lightning.pytorch.utilities.rank_zero")
+    logger.addFilter(wanted)
+    with warnings.catch_warnings():
+        for message in _WARNINGS:
+            warnings.filterwarnings("ignore", message)
+        try:
+            yield
+        finally:
+            logger.removeFilter(wanted)
+
+
+@contextmanager
+def cpu_threads(number: int) -> Iterator[None]:
+    """Let torch use `number` CPU threads inside the block.
+
+    Raises:
+        InputError: The number is not positive.
+    """
+    if number < 1:
+        raise InputError(f"threads must be 1 to {os.cpu_count()}, got {number}.")
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

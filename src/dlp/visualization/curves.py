@@ -1,0 +1,62 @@
+"""Learning curves: the loss and each metric by epoch, training beside validation."""
+
+from collections.abc import Mapping, Sequence
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+
+def smooth(values: Sequence[float], factor: float) -> list[float]:
+    """Return the exponential moving average ``s[t] = factor * s[t-1] + (1 - factor) * x[t]``.
+
+    The book's (section 3.6): it starts at the first value, without bias correction.
+    """
+    smoothed: list[float] = []
+    for value in values:
+        smoothed.append(factor * smoothed[-1] + (1 - factor) * value if smoothed else value)
+    return smoothed
+
+
+def curves(
+    history: Mapping[str, Sequence[float]],
+    best_epoch: int | None = None,
+    smoothing: float = 0.0,
+    title: str = "",
+) -> Figure:
+    """Return a figure with one panel for the loss and one for each metric.
+
+    Args:
+        history: Metric name (``train_loss``, ``val_acc``, ...) -> one number an epoch.
+        best_epoch: The epoch, from 1, to mark with a line.
+        smoothing: Factor of the moving average drawn over the faint raw curve; 0 draws raw alone.
+        title: Of the figure.
+    """
+    names = [name.partition("_")[2] for name in history if name.startswith(("train_", "val_"))]
+    panels = sorted(set(names), key=lambda name: (not name.endswith("loss"), name))
+    panels = [name for name in panels if name != "data_loss"] or ["loss"]
+    figure = Figure(figsize=(5.2 * len(panels), 3.8), layout="constrained")
+    for axes, name in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+        for stage, label, colour in (
+            ("train", "training", "tab:blue"),
+            ("val", "validation", "tab:orange"),
+        ):
+            values = history.get(f"{stage}_{name}")
+            if not values:
+                continue
+            epochs = range(1, len(values) + 1)
+            marker = "o" if len(values) <= 40 else ""
+            if smoothing:
+                axes.plot(epochs, values, color=colour, alpha=0.25)
+                axes.plot(epochs, smooth(values, smoothing), color=colour, label=label)
+            else:
+                axes.plot(epochs, values, color=colour, marker=marker, markersize=4, label=label)
+        if best_epoch is not None:
+            axes.axvline(best_epoch, color="grey", linestyle="--", label=f"best: epoch {best_epoch}")
+        axes.set_xlabel("epoch")
+        axes.set_ylabel(name)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.grid(alpha=0.3)
+        axes.legend()
+    if title:
+        figure.suptitle(title)
+    return figure
