@@ -1,6 +1,7 @@
 """Where files lie and how they are written: folders, atomic writes, verified downloads."""
 
 import hashlib
+import http.client
 import os
 import tempfile
 import urllib.error
@@ -66,10 +67,17 @@ class Download:
     Args:
         url: Its address.
         sha256: The SHA-256 its bytes must have, in hexadecimal.
+        md5: The MD5 they must have, where its origin publishes no more.
     """
 
     url: str
-    sha256: str
+    sha256: str = ""
+    md5: str = ""
+
+    @property
+    def expected(self) -> str:
+        """What its bytes must be, in words: the kind of hash, then the hash."""
+        return f"SHA-256 {self.sha256}" if self.sha256 else f"MD5 {self.md5}"
 
     def fetch(self, path: Path) -> Path:
         """Return `path` once it holds this file: as it is if it does, else downloaded.
@@ -79,33 +87,42 @@ class Download:
                 the origin could not be reached. A file already at `path` stays as it was.
         """
         if path.exists():
-            self._check(path, path)
+            self.check(path, path)
             return path
         try:
             with atomic_path(path) as temporary:
                 print(f"downloading {self.url}", flush=True)
-                with urllib.request.urlopen(self.url, timeout=60) as source:
-                    with temporary.open("wb") as target:
-                        while block := source.read(1 << 20):
-                            target.write(block)
-                self._check(temporary, path)
-        except PermissionError as error:
+                with (
+                    urllib.request.urlopen(self.url, timeout=60) as source,
+                    temporary.open("wb") as target,
+                ):
+                    while block := source.read(1 << 20):
+                        target.write(block)
+                self.check(temporary, path)
+        except (
+            urllib.error.URLError,
+            http.client.HTTPException,
+            ConnectionError,
+            TimeoutError,
+        ) as error:
             raise InputError(
-                f"cannot write {path}: {error.strerror}. Set DLP_DATA_DIR (or data_dir) to a folder "
-                "you can write to, or put the file there yourself."
+                f"cannot reach {self.url} ({getattr(error, 'reason', error)}). On a machine "
+                f"with network, download it and copy it to {path} here ({self.expected})."
             ) from error
-        except urllib.error.URLError as error:
+        except OSError as error:
             raise InputError(
-                f"cannot reach {self.url} ({error.reason}). On a machine with network, download "
-                f"it and copy it to {path} here (SHA-256 {self.sha256})."
+                f"cannot write {path}: {error.strerror}. Set DLP_DATA_DIR (or data_dir) to a "
+                "folder with room that you can write to, or put the file there yourself."
             ) from error
         return path
 
-    def _check(self, path: Path, name: Path) -> None:
-        found = sha256(path)
-        if found != self.sha256:
+    def check(self, path: Path, name: Path) -> None:
+        """Raise an InputError that speaks of `name` if `path` does not hold this file."""
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256" if self.sha256 else "md5").hexdigest()
+        if found != (self.sha256 or self.md5):
             raise InputError(
-                f"{name} is not the file it should be: SHA-256 {found}, expected {self.sha256} "
-                f"({self.url}). It is corrupt or truncated: delete {name} if it is there, and "
-                "run again."
+                f"{name} is not the file it should be: its hash is {found}, expected "
+                f"{self.expected} ({self.url}). It is corrupt or truncated: delete {name} if it is "
+                "there, and run again."
             )

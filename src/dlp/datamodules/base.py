@@ -165,6 +165,13 @@ class SupervisedDataModule(LightningDataModule, ABC):
         self.fit()
         return self._target_std
 
+    @property
+    def is_trial(self) -> bool:
+        """Whether a sample will do: ``fast_dev_run`` of the trainer, if there is one, or `dry_run`."""
+        if self.trainer is None:
+            return self.dry_run
+        return bool(getattr(self.trainer, "fast_dev_run", False))
+
     # Fitting -----------------------------------------------------------------------------------
 
     def fit(self) -> None:
@@ -203,7 +210,9 @@ class SupervisedDataModule(LightningDataModule, ABC):
             if self.targets.is_classification:
                 encoded = self.targets.encode(labelled.targets)
                 labels = encoded.argmax(axis=1) if encoded.ndim == 2 else encoded
-            parts = self.split.parts(len(labelled.targets), labels)
+            rows = len(labelled.targets)
+            split = self.split.of_sample(rows) if self.dry_run else self.split
+            parts = split.parts(rows, labels)
             self._test = self.load_test()
             if self._test is None and len(parts.test):
                 self._test = Examples(
@@ -212,7 +221,7 @@ class SupervisedDataModule(LightningDataModule, ABC):
                     None if labelled.digests is None else labelled.digests[parts.test],
                 )
             parts = self._without_duplicates(parts, labelled.digests)
-            if labels is not None:
+            if labels is not None and not self.dry_run:
                 self._check_classes(labels, parts)
             self._labelled, self._parts = labelled, parts
         return self._parts, self._labelled
@@ -236,7 +245,9 @@ class SupervisedDataModule(LightningDataModule, ABC):
         if not self.drop_duplicates:
             say(f"exact duplicates across parts: {found}; drop_duplicates: true removes them")
             return parts
-        say(f"exact duplicates across parts: {found}; the copies outside the later part are dropped")
+        say(
+            f"exact duplicates across parts: {found}; the copies outside the later part are dropped"
+        )
         kept = ~np.isin(train, np.concatenate([val, test]))
         return replace(parts, train=parts.train[kept], val=parts.val[~np.isin(val, test)])
 
@@ -266,8 +277,11 @@ class SupervisedDataModule(LightningDataModule, ABC):
 
     def setup(self, stage: str) -> None:
         """Fit, where this is a fit; other stages wait for the state that a checkpoint may bring."""
+        if self.dry_run and not self.is_trial:  # what a trial run learned from a sample
+            self._state = self._labelled = self._test = self._parts = None
+            self._stored.clear()
+        self.dry_run = self.is_trial
         if stage == "fit":
-            self.dry_run = self.dry_run or bool(self.trainer and self.trainer.fast_dev_run)
             self.fit()
 
     def state_dict(self) -> dict[str, Any]:

@@ -64,10 +64,7 @@ class Split:
                 raise InputError(f"{name} must be 0 or more, got {number}.")
 
     def of_sample(self, num_rows: int) -> "Split":
-        """Return this split for a trial on `num_rows` rows of the set: counts are a quarter at most.
-
-        Fractions and folds need no change.
-        """
+        """Return this split for a trial on `num_rows` of the rows: a count is a quarter at most."""
         most = num_rows // 4
 
         def few(size: int | float | None) -> int | float | None:

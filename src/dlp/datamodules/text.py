@@ -1,0 +1,136 @@
+"""Labelled texts of one's own: a table, a folder in the Hub's layout, or a Hub data set."""
+
+from dlp.datamodules.bags import Encoding
+from dlp.datamodules.base import Examples
+from dlp.datamodules.corpus import CorpusSource
+from dlp.datamodules.splits import Split
+from dlp.datamodules.targets import TargetEncoder, TaskArgument
+from dlp.datamodules.text_base import BaseTextDataModule
+from dlp.datamodules.text_tables import TextTable
+from dlp.errors import InputError
+
+
+class TextDataModule(BaseTextDataModule):
+    """Own labelled texts as bags of words.
+
+    Texts become lower case, are split into words as in the book, and words get ids by their
+    frequency in the training part: 4 for the most frequent one, with 1 for the start of a text
+    and 2 for an unknown word. Each text is then a row over the ids.
+
+    Args:
+        path: A file (.csv, .tsv, .json, .jsonl, .parquet) in UTF-8, a folder in the Hub's layout,
+            or the name of a Hub data set. A part named ``test`` is tested on, unless `test_path`
+            or `test_size` is given; of other parts only ``train`` is used.
+        text_column: The column of the texts.
+        label_column: The column of the labels; several columns of 0 and 1 for several labels a
+            text.
+        test_path: Texts to test on, with the same columns.
+        test_size: Texts of `path` to test on: a count or a fraction.
+        predict_path: Texts to predict: a table with the text column, or a .txt with one a line.
+            Without it, the test part is predicted.
+        subset: The configuration of a Hub data set that has several.
+        revision: The commit, tag or branch of a Hub data set. Without it, a set that was read
+            once is not looked for on the Hub again.
+        task: What the labels are; ``auto`` looks at them.
+        num_words: Keep ids below it: the `num_words` - 4 most frequent words. None keeps all.
+        skip_top: Treat ids below it as unknown words.
+        max_length: Keep the first so many ids of each text (Keras drops longer texts instead).
+        encoding: The entries of a row: ``multi_hot`` 1 for each id that occurs, ``count`` how
+            often it does, ``tfidf`` the same times inverse document frequency, at length 1.
+        one_hot: Give classes as one-hot rows.
+        batch_size: Texts a training batch.
+        eval_batch_size: Texts a batch of validation, test and prediction.
+        val_size: Texts to validate on: a count, a fraction, or None to train on everything.
+        train_size: Use only so many training texts.
+        split_seed: Shuffle before any cut; None keeps the order given.
+        stratify: Give every class its share in each part.
+        num_folds: K of K-fold validation.
+        fold: The fold that validates, from 0.
+        repeat: The repetition of a repeated K-fold, from 0.
+        drop_duplicates: Remove texts that stand in two parts from the earlier one.
+
+    Example:
+        >>> data = TextDataModule("reviews.csv", text_column="review", label_column="stars")
+    """
+
+    test_advice = "Give test_path or test_size, or a path with a part named test."
+
+    def __init__(
+        self,
+        path: str,
+        text_column: str = "text",
+        label_column: str | list[str] = "label",
+        test_path: str | None = None,
+        test_size: int | float | None = None,
+        predict_path: str | None = None,
+        subset: str | None = None,
+        revision: str | None = None,
+        task: TaskArgument = "auto",
+        num_words: int | None = 10000,
+        skip_top: int = 0,
+        max_length: int | None = None,
+        encoding: Encoding = "multi_hot",
+        one_hot: bool = False,
+        batch_size: int = 512,
+        eval_batch_size: int = 16384,
+        val_size: int | float | None = 0.2,
+        train_size: int | float | None = None,
+        split_seed: int | None = 0,
+        stratify: bool = False,
+        num_folds: int | None = None,
+        fold: int = 0,
+        repeat: int = 0,
+        drop_duplicates: bool = False,
+    ) -> None:
+        if test_path is not None and test_size is not None:
+            raise InputError("give test_path or test_size, not both.")
+        labels = [label_column] if isinstance(label_column, str) else list(label_column)
+        if not labels or text_column in labels:
+            raise InputError(
+                f"label_column must name other columns than text_column={text_column!r}; "
+                f"got {label_column!r}."
+            )
+        super().__init__(
+            num_words=num_words,
+            skip_top=skip_top,
+            max_length=max_length,
+            encoding=encoding,
+            predict_path=predict_path,
+            text_column=text_column,
+            batch_size=batch_size,
+            eval_batch_size=eval_batch_size,
+            split=Split(
+                val_size, test_size, train_size, split_seed, stratify, num_folds, fold, repeat
+            ),
+            targets=TargetEncoder(task, one_hot=one_hot, names=labels),
+            drop_duplicates=drop_duplicates,
+        )
+        self._source = TextTable(str(path), text_column, tuple(labels), subset, revision)
+        self._test_source = test_path and TextTable(str(test_path), text_column, tuple(labels))
+
+    def source(self) -> CorpusSource:
+        """Return where the labelled texts come from."""
+        return self._source
+
+    def sources(self) -> list[CorpusSource]:
+        """Return `path`, and `test_path` if given."""
+        return [self._source, *([self._test_source] if self._test_source else [])]
+
+    def load_train(self) -> Examples:
+        """Return the texts of `path`, without its test part."""
+        corpora = self.corpora(self._source)
+        if "train" not in corpora:
+            raise InputError(
+                f"{self._source.path} has no train part. Give a file or folder with one."
+            )
+        return self.labelled(corpora["train"])
+
+    def load_test(self) -> Examples | None:
+        """Return the texts of `test_path`, else the test part of `path`, if there is one."""
+        if self._test_source:
+            corpora = self.corpora(self._test_source)
+            return self.labelled(corpora["test"] if "test" in corpora else corpora["train"])
+        corpora = self.corpora(self._source)
+        if "test" not in corpora or self.split.test_size is not None:
+            return None
+        return self.labelled(corpora["test"])

@@ -1,0 +1,184 @@
+"""What all text DataModules share: a corpus in, bags of words out."""
+
+from abc import abstractmethod
+from typing import Any, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dlp.datamodules.bags import BagRows, Encoding, count_ids, smooth_idf, weigh
+from dlp.datamodules.base import Examples, Part, SupervisedDataModule
+from dlp.datamodules.corpus import (
+    Corpora,
+    Corpus,
+    CorpusSource,
+    Texts,
+    cached_corpora,
+    stored_corpora,
+)
+from dlp.datamodules.splits import Indices, Split
+from dlp.datamodules.targets import TargetEncoder
+from dlp.datamodules.text_tables import TextTable
+from dlp.datamodules.vocabulary import Vocabulary, check_limits, rank_words
+from dlp.errors import InputError, unknown
+
+#: Texts that a trial run (fast_dev_run) reads of each part, besides the first one of each class.
+SAMPLE_SIZE = 512
+
+
+class BaseTextDataModule(SupervisedDataModule):
+    """Base of the DataModules of texts: words to ids by frequency, texts to bags of ids.
+
+    A subclass says where the texts come from (`source`) and which part they are (`load_train`,
+    `load_test`). Batches are ``(BagOfWords, targets)``; the dense matrix is never built.
+
+    Args:
+        num_words: Ids are below it (see `Vocabulary`); None keeps all words.
+        skip_top: Ids below it count as unknown words.
+        max_length: Keep the first so many ids of each text; None keeps all.
+        encoding: The entries of the matrix.
+        predict_path: Unlabelled texts to predict.
+        text_column: Their column.
+        batch_size: Texts a training batch.
+        eval_batch_size: Texts a batch of validation, test and prediction.
+        split: The parts of the labelled texts.
+        targets: What the targets mean.
+        drop_duplicates: Remove texts that stand in two parts from the earlier one.
+    """
+
+    def __init__(
+        self,
+        *,
+        num_words: int | None,
+        skip_top: int,
+        max_length: int | None,
+        encoding: Encoding,
+        predict_path: str | None,
+        text_column: str,
+        batch_size: int,
+        eval_batch_size: int,
+        split: Split,
+        targets: TargetEncoder,
+        drop_duplicates: bool,
+    ) -> None:
+        super().__init__(
+            batch_size=batch_size,
+            eval_batch_size=eval_batch_size,
+            split=split,
+            targets=targets,
+            drop_duplicates=drop_duplicates,
+        )
+        check_limits(num_words, skip_top, max_length)
+        self.num_words = num_words
+        self.skip_top = skip_top
+        self.max_length = max_length
+        if encoding not in get_args(Encoding):
+            raise unknown("encoding", encoding, get_args(Encoding))
+        self.encoding: Encoding = encoding
+        self.predict_source = predict_path and TextTable(str(predict_path), text_column)
+        self._vocabulary: Vocabulary | None = None
+        self._idf: NDArray[np.float64] | None = None
+        self._read: dict[tuple[CorpusSource, bool], Corpora] = {}
+
+    @abstractmethod
+    def source(self) -> CorpusSource:
+        """Return where the labelled texts come from."""
+
+    def sources(self) -> list[CorpusSource]:
+        """Return every source of labelled texts."""
+        return [self.source()]
+
+    def corpora(self, source: CorpusSource) -> Corpora:
+        """Return the texts of a source; in a trial run a sample, unless the whole is cached."""
+        key = (source, self.is_trial)
+        if key not in self._read:
+            if self.is_trial:
+                self._read[key] = stored_corpora(source.key) or source.build(SAMPLE_SIZE)
+            else:
+                self._read[key] = cached_corpora(source)
+        return self._read[key]
+
+    def labelled(self, corpus: Corpus, order: Indices | None = None) -> Examples:
+        """Return the texts of a labelled corpus, in order; take over its names of classes."""
+        targets = self.targets
+        unnamed = targets.class_names is None and targets.task in ("auto", "classification")
+        if unnamed and corpus.class_names is not None:
+            self.targets = TargetEncoder(
+                targets.task, corpus.class_names, targets.one_hot, targets.names
+            )
+        texts = corpus.texts(order)
+        return Examples(texts, texts.targets, texts.digests)
+
+    def prepare_data(self) -> None:
+        """Download what is not there and tokenise it, once; own texts to predict need neither."""
+        if self.predict_source and self.trainer is not None and self.trainer.predicting:
+            return
+        for source in self.sources():
+            self.corpora(source)
+
+    def load_predict(self) -> Examples | None:
+        """Return the texts of `predict_path`."""
+        if not self.predict_source:
+            return None
+        return Examples(self.corpora(self.predict_source)["train"].texts())
+
+    def fit_inputs(self, rows: Texts, targets: NDArray[Any]) -> None:
+        """Learn vocabulary and document frequencies from the training part."""
+        words = rank_words(rows)
+        if not words:
+            raise InputError("the texts of the training part hold no word.")
+        self._vocabulary = Vocabulary(words, self.num_words, self.skip_top, self.max_length)
+        if self.encoding == "tfidf":
+            self._idf = smooth_idf(count_ids(rows, self._vocabulary))
+
+    def encode(self, rows: Texts) -> BagRows:
+        """Return the texts as sparse rows, each id once."""
+        counts = count_ids(rows, self.vocabulary)
+        return BagRows(weigh(counts, self.encoding, self._idf))
+
+    def batch_shape(self) -> tuple[int, ...]:
+        """Return (num_words,)."""
+        return (self.vocabulary.num_words,)
+
+    def inputs_state(self) -> dict[str, Any]:
+        """Return the words kept, by rank, how they are numbered, and the idf of each id."""
+        vocabulary = self.vocabulary
+        return {
+            "words": vocabulary.words,
+            "num_words": vocabulary.num_words,
+            "skip_top": vocabulary.skip_top,
+            "max_length": vocabulary.max_length,
+            "encoding": self.encoding,
+            "idf": None if self._idf is None else self._idf.tolist(),
+        }
+
+    def load_inputs_state(self, state: dict[str, Any]) -> None:
+        """Take over the vocabulary: new texts need no training data."""
+        self._vocabulary = Vocabulary(
+            state["words"], state["num_words"], state["skip_top"], state["max_length"]
+        )
+        self.encoding = state["encoding"]
+        self._idf = None if state["idf"] is None else np.array(state["idf"])
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The words and their ids, from the training part."""
+        if self._vocabulary is None:
+            self.fit()
+        assert self._vocabulary is not None
+        return self._vocabulary
+
+    def encode_text(self, text: str) -> list[int]:
+        """Return the ids of a text, in order: its start (1), then its words."""
+        return self.vocabulary.encode(text)
+
+    def sequence(self, part: Part, row: int) -> list[int]:
+        """Return the ids of a text of a part, in order."""
+        texts: Texts = self.examples(part).rows[[row]]
+        ids, _ = self.vocabulary.sequences(texts, self.vocabulary.lookup(texts.corpus.words))
+        numbers: list[int] = ids.tolist()
+        return numbers
+
+    def decode(self, ids: Any) -> str:
+        """Return the words of `ids` (any iterable) in order, ``?`` for ids that are no word."""
+        return self.vocabulary.decode(ids)
