@@ -5,7 +5,7 @@ from dlp.datamodules.base import Examples
 from dlp.datamodules.corpus import CorpusSource
 from dlp.datamodules.splits import Split
 from dlp.datamodules.targets import TargetEncoder, TaskArgument
-from dlp.datamodules.text_base import BaseTextDataModule
+from dlp.datamodules.text_base import BaseTextDataModule, own_part
 from dlp.datamodules.text_tables import TextTable
 from dlp.errors import InputError
 
@@ -107,6 +107,10 @@ class TextDataModule(BaseTextDataModule):
         )
         self._source = TextTable(str(path), text_column, tuple(labels), subset, revision)
         self._test_source = test_path and TextTable(str(test_path), text_column, tuple(labels))
+        if not self.predict_source:  # to predict own texts, the data trained on may be elsewhere
+            self._source.check()
+            if self._test_source:
+                self._test_source.check()
 
     def source(self) -> CorpusSource:
         """Return where the labelled texts come from."""
@@ -128,8 +132,7 @@ class TextDataModule(BaseTextDataModule):
     def load_test(self) -> Examples | None:
         """Return the texts of `test_path`, else the test part of `path`, if there is one."""
         if self._test_source:
-            corpora = self.corpora(self._test_source)
-            return self.labelled(corpora["test"] if "test" in corpora else corpora["train"])
+            return self.labelled(own_part(self.corpora(self._test_source)))
         corpora = self.corpora(self._source)
         if "test" not in corpora or self.split.test_size is not None:
             return None

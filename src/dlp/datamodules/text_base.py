@@ -76,6 +76,8 @@ class BaseTextDataModule(SupervisedDataModule):
             raise unknown("encoding", encoding, get_args(Encoding))
         self.encoding: Encoding = encoding
         self.predict_source = predict_path and TextTable(str(predict_path), text_column)
+        if self.predict_source:
+            self.predict_source.check()
         self._vocabulary: Vocabulary | None = None
         self._idf: NDArray[np.float64] | None = None
         self._read: dict[tuple[CorpusSource, bool], Corpora] = {}
@@ -120,7 +122,7 @@ class BaseTextDataModule(SupervisedDataModule):
         """Return the texts of `predict_path`."""
         if not self.predict_source:
             return None
-        return Examples(self.corpora(self.predict_source)["train"].texts())
+        return Examples(own_part(self.corpora(self.predict_source)).texts())
 
     def fit_inputs(self, rows: Texts, targets: NDArray[Any]) -> None:
         """Learn vocabulary and document frequencies from the training part."""
@@ -182,3 +184,8 @@ class BaseTextDataModule(SupervisedDataModule):
     def decode(self, ids: Any) -> str:
         """Return the words of `ids` (any iterable) in order, ``?`` for ids that are no word."""
         return self.vocabulary.decode(ids)
+
+
+def own_part(corpora: Corpora) -> Corpus:
+    """Return the part of a source that is to be tested on or predicted: a file has but one."""
+    return corpora["test"] if "test" in corpora else corpora["train"]

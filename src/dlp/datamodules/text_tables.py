@@ -3,6 +3,7 @@
 import re
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -51,8 +52,8 @@ class TextTable:
     revision: str | None = None
     offline: str = "give it as path"
 
-    def __post_init__(self) -> None:
-        """Check what can be checked before anything is read."""
+    def check(self) -> None:
+        """Check what can be checked before anything is read (see Raises)."""
         accepted = [*_BUILDERS] if self.label_columns else [*_BUILDERS, ".txt"]
         if self.local.is_file():
             if self.local.suffix.lower() not in accepted:
@@ -91,6 +92,7 @@ class TextTable:
     @cached_property
     def key(self) -> str:
         """What stands for the bytes of the files, or for the name of a Hub data set."""
+        self.check()
         columns = (self.text_column, self.label_columns, self.subset)
         try:
             contents = [
@@ -113,7 +115,7 @@ class TextTable:
             if file.suffix.lower() in _TEXT_FILES:
                 _check_utf8(file)
         if self.local.suffix.lower() == ".txt":
-            lines = self.local.read_text(encoding="utf-8-sig").splitlines()
+            lines = self.local.read_text(encoding="utf-8-sig").removesuffix("\n").split("\n")
             _check_texts(lines, np.arange(len(lines)), self.path)
             return {"train": Corpus.from_texts(lines, None, total=len(lines))}
         with tempfile.TemporaryDirectory() as temporary:  # nothing is kept twice
@@ -141,15 +143,11 @@ class TextTable:
             # pandas takes a text such as "NA" or "null" for a missing one, and "12" for a number.
             options |= {"keep_default_na": False, "converters": {self.text_column: str}}
             options["sep"] = "\t" if kinds == {".tsv"} else ","
-        shown = not datasets.are_progress_bars_disabled()
-        datasets.disable_progress_bars()
-        try:
-            return dict(datasets.load_dataset(name, **options))
-        except Exception as error:
-            raise self._unreadable(error) from error
-        finally:
-            if shown:
-                datasets.enable_progress_bars()
+        with _quiet():
+            try:
+                return dict(datasets.load_dataset(name, **options))
+            except Exception as error:
+                raise self._unreadable(error) from error
 
     def _unreadable(self, error: Exception) -> InputError:
         if self.local.exists():
@@ -225,6 +223,22 @@ class TextTable:
                 "numbers, true and false. For several labels a text give a column of 0 and 1 each."
             )
         return values
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep `datasets` from drawing its own bars and logging the errors we report."""
+    import datasets
+
+    level, shown = datasets.logging.get_verbosity(), not datasets.are_progress_bars_disabled()
+    datasets.logging.set_verbosity(datasets.logging.CRITICAL)
+    datasets.disable_progress_bars()
+    try:
+        yield
+    finally:
+        datasets.logging.set_verbosity(level)
+        if shown:
+            datasets.enable_progress_bars()
 
 
 def _check_utf8(path: Path) -> None:
