@@ -36,6 +36,9 @@ def test_a_reader_sees_the_old_file_until_the_block_ends(tmp_path):
     with atomic_path(path) as temporary:
         temporary.write_text("new")
         assert path.read_text() == "old"
+        reader = path.open()
+    with reader:  # opened before the move: never a mixture, never the new bytes under the hand
+        assert reader.read() == "old"
     assert path.read_text() == "new"
 
 
