@@ -15,10 +15,10 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, ModelSummary
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
-# import dlp.datamodules.housing
-# import dlp.datamodules.imdb
-# import dlp.datamodules.mnist
-# import dlp.datamodules.reuters
+import dlp.datamodules.housing
+import dlp.datamodules.imdb
+import dlp.datamodules.mnist
+import dlp.datamodules.reuters
 import dlp.modules.convnet
 import dlp.modules.dense
 from dlp.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
@@ -32,7 +32,7 @@ from dlp.errors import InputError
 from dlp.files import write_text
 from dlp.invocation import Invocation, resolve
 from dlp.parser import NamedConfig, Parser
-from dlp.results import add_test, write_results
+from dlp.results import add_test, draw_curves, write_results
 from dlp.runs import Run, fresh_folder, new_run
 
 
@@ -102,6 +102,13 @@ class DLPCLI(LightningCLI):
             help="Which checkpoint to test when the fit has ended (default: none).",
         )
         parser.add_argument(
+            "--smoothing",
+            type=float,
+            default=0.0,
+            help="Factor of the moving average drawn over the curves, 0 to below 1 (the book: 0.8 "
+            "or 0.9).",
+        )
+        parser.add_argument(
             "--threads",
             type=int | None,
             default=None,
@@ -154,6 +161,8 @@ class DLPCLI(LightningCLI):
         """Settle where the run's files go, and how many threads there are."""
         if self._value("ckpt_path"):
             raise InputError("ckpt_path belongs on the command line, not in a config.")
+        if not 0 <= self._value("smoothing") < 1:
+            raise InputError(f"smoothing must be 0 to below 1, got {self._value('smoothing')}.")
         if (threads := self._value("threads")) is not None:
             self.stack.enter_context(cpu_threads(threads))
 
@@ -215,6 +224,7 @@ class DLPCLI(LightningCLI):
             return
         monitor = self._value("monitor")
         write_results(folder, self.history, monitor, self._value("seed_everything"), seconds)
+        draw_curves(folder, self.history, monitor, self._value("smoothing"))
         say(self.history.advice(monitor))
         if (which := self._value("test_after_fit")) is not None:
             path = self.run_folder.checkpoint(which) or self.run_folder.checkpoint()
@@ -244,6 +254,7 @@ _TIPS = (
     "`weights_only` was not set",
     "Trainer already configured with model summary",
 )
+_LOGGERS = ("utilities.rank_zero", "trainer.connectors.checkpoint_connector")
 _WARNINGS = (
     ".*LeafSpec.*",  # Lightning calls a deprecated helper of torch's pytree
     ".*does not have many workers.*",  # our batches are slices of memory
@@ -258,15 +269,17 @@ def quiet() -> Iterator[None]:
     def wanted(record: logging.LogRecord) -> bool:
         return not str(record.msg).startswith(_TIPS)
 
-    logger = logging.getLogger("lightning.pytorch.utilities.rank_zero")
-    logger.addFilter(wanted)
+    loggers = [logging.getLogger(f"lightning.pytorch.{name}") for name in _LOGGERS]
+    for logger in loggers:
+        logger.addFilter(wanted)
     with warnings.catch_warnings():
         for message in _WARNINGS:
             warnings.filterwarnings("ignore", message)
         try:
             yield
         finally:
-            logger.removeFilter(wanted)
+            for logger in loggers:
+                logger.removeFilter(wanted)
 
 
 @contextmanager

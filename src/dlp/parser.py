@@ -80,6 +80,8 @@ def short(message: str, options: Iterable[str]) -> str:
         return f"unknown key {key}.{name}.{suggestion(name, _arguments(message))}"
     if found := re.search(r"No module named '[^']+'|cannot import name '[^']+'", message):
         return f"{key}: {found.group(0)} (classes are imported from the working directory too)."
+    if found := re.search(r"with name (\w+)\. Give the full class path[^:]*: ([^\n]*)", message):
+        return f"{key}: several classes are called {found.group(1)}: name one of {found.group(2)}"
     literals = re.findall(r"Literal\[([^\]]*)\]", message)
     accepted = re.findall(r"'([^']+)'", literals[0]) if literals else []
     if found := re.search(r"dot import path string: (\S+)", message):

@@ -14,7 +14,7 @@ from dlp.visualization.curves import curves
 def write_results(
     folder: Path, history: History, monitor: str, seed: int, seconds: dict[str, float]
 ) -> None:
-    """Write ``results.json`` and ``curves.png`` of a fit into its run's folder."""
+    """Write ``results.json`` of a fit into its run's folder."""
     best = history.best_epoch(monitor)
     results: dict[str, Any] = {
         "best_epoch": best,
@@ -28,11 +28,16 @@ def write_results(
         "seconds": seconds,
     }
     _write(folder, results)
-    if history.num_epochs:
-        with atomic_path(folder / "curves.png") as temporary:
-            title = f"{folder.resolve().parent.name} {folder.name}"
-            figure = curves(history.metrics, best, title=title)
-            figure.savefig(temporary, format="png", dpi=110)
+
+
+def draw_curves(folder: Path, history: History, monitor: str, smoothing: float = 0.0) -> None:
+    """Draw ``curves.png`` of a fit into its run's folder."""
+    if not history.num_epochs:
+        return
+    title = f"{folder.resolve().parent.name} {folder.name}"
+    figure = curves(history.metrics, history.best_epoch(monitor), smoothing, title)
+    with atomic_path(folder / "curves.png") as temporary:
+        figure.savefig(temporary, format="png", dpi=110)
 
 
 def read_results(folder: Path) -> dict[str, Any]:

@@ -45,13 +45,13 @@ class LastCheckpoint(Checkpoint):
     Args:
         folder: Where to write it.
         every_seconds: Epochs that end sooner after the last save are not saved, unless they are
-            the final one: a save costs some 10 ms.
+            the first or the final one: a save costs some 10 ms.
     """
 
     def __init__(self, folder: Path, every_seconds: float = 5.0) -> None:
         self.path = folder / "last.ckpt"
         self.every_seconds = every_seconds
-        self._saved_at = time.monotonic()
+        self._saved_at = float("-inf")
         self._saved_epoch = -1
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -57,6 +57,11 @@ class BatchOrder:
         self.rank = rank
         self.epoch = 0
 
+    @property
+    def sampler(self) -> "BatchOrder":
+        """Itself: Lightning looks for `set_epoch` on the sampler of a batch sampler."""
+        return self
+
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch (from 0) that the next iteration belongs to; Lightning calls this."""
         self.epoch = epoch
@@ -92,15 +97,14 @@ class BatchLoader:
     def __init__(self, inputs: Rows, targets: Tensor | None, order: BatchOrder) -> None:
         self.inputs = inputs
         self.targets = targets
-        self.sampler = order  # the name by which Lightning finds `set_epoch`
+        self.batch_sampler = order
         self.batch_size = order.batch_size
 
     def __len__(self) -> int:
         """Return the number of batches."""
-        return len(self.sampler)
+        return len(self.batch_sampler)
 
     def __iter__(self) -> Iterator[tuple[Any, Tensor | None]]:
         """Yield the batches of the current epoch."""
-        for index in self.sampler:
+        for index in self.batch_sampler:
             yield self.inputs[index], None if self.targets is None else self.targets[index]
-

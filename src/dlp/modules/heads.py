@@ -4,6 +4,7 @@ A head alone decides the width of the output, the activation at prediction, the 
 and the type of the targets. Networks give logits and know nothing of it.
 """
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -146,8 +147,8 @@ def _as_metric(metric: Callable[..., Any]) -> Metric:
 
 
 def _snake(name: str) -> str:
-    letters = [f"_{c.lower()}" if c.isupper() and i else c.lower() for i, c in enumerate(name)]
-    return "".join(letters)
+    """Return ``binary_auroc`` for ``BinaryAUROC``."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
 
 
 class SigmoidHead(Head):

@@ -1,0 +1,252 @@
+"""Run the book's experiments over several seeds and rewrite the rows of docs/results.md.
+
+    python benchmarks/reproduce.py                  # every experiment, 5 seeds
+    python benchmarks/reproduce.py imdb mnist --seeds 3
+
+Each seed is one ``dlp fit`` in this process, in a run folder of its own. Seeds that have their
+results are not run again, and one that was interrupted goes on from its last checkpoint: start the
+script again after a kill. No seed is left out: the rows hold seeds 0 to N - 1 as they came.
+"""
+
+import argparse
+import json
+import shutil
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dlp.cli import main
+
+RESULTS = Path(__file__).parents[1] / "docs" / "results.md"
+BEGIN, END = "<!-- rows: begin -->", "<!-- rows: end -->"
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One number of an experiment and where it should lie.
+
+    Args:
+        label: What it is.
+        key: Where a run holds it: a path in results.json, or ``max:`` or ``last:`` and the name
+            of a metric in history.json.
+        published: The number in print, with its source.
+        low: The least value in the band.
+        high: The greatest value in the band.
+        below: Another experiment, than whose median of the same key this must be lower...
+        margin: ...by so much.
+    """
+
+    label: str
+    key: str
+    published: str
+    low: float | None = None
+    high: float | None = None
+    below: str | None = None
+    margin: float = 0.0
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A command of the book's settings and what it must show."""
+
+    section: str
+    command: str
+    measures: tuple[Measure, ...]
+
+
+EXPERIMENTS = {
+    "mnist_dense": Experiment(
+        "2.1 MNIST, dense 512, 5 epochs",
+        "--config mnist_dense",
+        (Measure("test acc", "test.test_acc", "0.9777 (notebook)", 0.976, 0.984),),
+    ),
+    "imdb": Experiment(
+        "3.4 IMDB 16-16-1, 20 epochs, 10,000 held out",
+        "--config imdb",
+        (
+            Measure("lowest val loss", "best.val_loss", "0.2735 (notebook)", 0.27, 0.30),
+            Measure("at epoch", "best_epoch", "4 (notebook)", 3, 5),
+            Measure("val loss after 20 epochs", "last.val_loss", "0.6796 (notebook)"),
+            Measure("highest val acc", "max:val_acc", "0.8908 (notebook)"),
+        ),
+    ),
+    "imdb_retrained": Experiment(
+        "3.4 IMDB retrained on 25,000, 4 epochs",
+        "--config imdb --config retrain --trainer.max_epochs 4",
+        (
+            Measure("test acc", "test.test_acc", "0.8850 (notebook), 0.8833 (book)", 0.872, 0.890),
+        ),
+    ),
+    "reuters": Experiment(
+        "3.5 Reuters 64-64-46, 9 epochs, every wire with its own text",
+        "--config reuters",
+        (Measure("test acc", "test.test_acc", "none (the book's texts are mispaired)", 0.855, 0.88),),
+    ),
+    "reuters_curve": Experiment(
+        "3.5 the same, 20 epochs",
+        "--config reuters --trainer.max_epochs 20",
+        (
+            Measure("highest val acc", "max:val_acc", "none", 0.89, 0.91),
+            Measure("lowest val loss", "best.val_loss", "none"),
+        ),
+    ),
+    "reuters_bottleneck": Experiment(
+        "3.5 the same with a layer of 4 units, batch 128",
+        "--config reuters --config bottleneck",
+        (
+            Measure(
+                "highest val acc",
+                "max:val_acc",
+                "0.7110, 0.08 below (notebook, mispaired texts)",
+                below="reuters_curve",
+                margin=0.05,
+            ),
+        ),
+    ),
+    "reuters_as_published": Experiment(
+        "3.5 Reuters with the published mispairing, 9 epochs",
+        "--config reuters --config as_published",
+        (
+            Measure("test acc", "test.test_acc", "0.7970 (book), 0.7769 at 8 (notebook)", 0.77, 0.80),
+            Measure("highest val acc", "max:val_acc", "0.8150 (notebook, 20 epochs)", 0.79, 0.83),
+        ),
+    ),
+    "housing": Experiment(
+        "3.6 Boston 64-64-1 on all 404, 80 epochs, batch 16",
+        "--config housing",
+        (Measure("test MAE, thousand dollars", "test.test_mae", "2.5532 (notebook)", 2.4, 2.9),),
+    ),
+    "mnist": Experiment(
+        "5.1 MNIST convnet (93,322 parameters), 5 epochs",
+        "--config mnist",
+        (
+            Measure("test acc", "test.test_acc", "0.9913 (notebook), 0.9908 (book)", 0.989, 0.993),
+        ),
+    ),
+    "quickstart": Experiment(
+        "README's quickstart: 5,000 digits",
+        "--config quickstart",
+        (Measure("test acc", "test.test_acc", "none", 0.96, None),),
+    ),
+}
+
+
+def run_seed(command: str, folder: Path, seed: int) -> None:
+    """Fit and test one seed in `folder`, unless it is done; go on where it was interrupted."""
+    if _is_done(folder):
+        return
+    checkpoint = folder / "checkpoints" / "last.ckpt"
+    if checkpoint.exists():
+        main(["fit", "--ckpt_path", str(checkpoint)])
+        return
+    if folder.exists():
+        shutil.rmtree(folder)
+    words = command.split()
+    main(["fit", *words, "--seed_everything", str(seed), "--run_dir", str(folder)])
+
+
+def _is_done(folder: Path) -> bool:
+    results = folder / "results.json"
+    if not results.exists():
+        return False
+    tested = "test_after_fit: null" in (folder / "config.yaml").read_text(encoding="utf-8")
+    return tested or "test" in json.loads(results.read_text(encoding="utf-8"))
+
+
+def read(folder: Path, key: str) -> float:
+    """Return the number that `key` (see `Measure`) names in a run's folder."""
+    kind, _, metric = key.partition(":")
+    if metric:
+        history = json.loads((folder / "history.json").read_text(encoding="utf-8"))[metric]
+        return float(max(history) if kind == "max" else history[-1])
+    value = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    for part in key.split("."):
+        value = value[part]
+    return float(value)
+
+
+def rows(name: str, root: Path) -> list[str]:
+    """Return the table rows of one experiment, from the seeds there are."""
+    experiment = EXPERIMENTS[name]
+    folders = sorted((root / name).glob("seed_*"), key=lambda path: int(path.name[5:]))
+    folders = [folder for folder in folders if _is_done(folder)]
+    if not folders:
+        return []
+    lines = []
+    for number, measure in enumerate(experiment.measures):
+        values = [read(folder, measure.key) for folder in folders]
+        median = statistics.median(values)
+        low, high = measure.low, measure.high
+        if measure.below is not None:
+            others = [
+                read(folder, measure.key)
+                for folder in (root / measure.below).glob("seed_*")
+                if _is_done(folder)
+            ]
+            high = statistics.median(others) - measure.margin if others else None
+        digits = 0 if measure.key == "best_epoch" else 4
+        shown = f"**{median:.{digits}f}** ({min(values):.{digits}f} to {max(values):.{digits}f})"
+        head = ["", "", ""]
+        if number == 0:
+            head = [experiment.section, f"`dlp fit {experiment.command}`", f"{len(values)}"]
+        where = f"`{name}/seed_0` to `seed_{len(values) - 1}`" if number == 0 else ""
+        cells = [
+            *head[:2],
+            measure.label,
+            measure.published,
+            shown,
+            head[2],
+            _band(low, high),
+            _verdict(median, low, high),
+            where,
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return lines
+
+
+def _band(low: float | None, high: float | None) -> str:
+    if low is None and high is None:
+        return ""
+    if low is None:
+        return f"at most {high:.3f}"
+    return f"at least {low:g}" if high is None else f"{low:g} to {high:g}"
+
+
+def _verdict(value: float, low: float | None, high: float | None) -> str:
+    if low is None and high is None:
+        return ""
+    inside = (low is None or value >= low) and (high is None or value <= high)
+    return "holds" if inside else "**misses**"
+
+
+def write(root: Path) -> None:
+    """Put the rows of every experiment that has results into docs/results.md."""
+    head = (
+        "| experiment | command | number | published | ours: median (min to max) | seeds | band | "
+        "verdict | runs |\n|---|---|---|---|---|---|---|---|---|"
+    )
+    table = "\n".join([head, *(line for name in EXPERIMENTS for line in rows(name, root))])
+    text = RESULTS.read_text(encoding="utf-8")
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    RESULTS.write_text(f"{before}{BEGIN}\n{table}\n{END}{after}", encoding="utf-8")
+
+
+def reproduce(args: Sequence[str] | None = None) -> None:
+    """Run what the command line asks for."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("names", nargs="*", help=f"default: all of {', '.join(EXPERIMENTS)}")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--root", type=Path, default=Path("runs") / "reproduce")
+    given = parser.parse_args(args)
+    for name in given.names or EXPERIMENTS:
+        if name not in EXPERIMENTS:
+            parser.error(f"unknown experiment {name}; there are {', '.join(EXPERIMENTS)}")
+        for seed in range(given.seeds):
+            run_seed(EXPERIMENTS[name].command, given.root / name / f"seed_{seed}", seed)
+            write(given.root)
+
+
+if __name__ == "__main__":
+    reproduce()
