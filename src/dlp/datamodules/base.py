@@ -167,7 +167,7 @@ class SupervisedDataModule(LightningDataModule, ABC):
 
     @property
     def is_trial(self) -> bool:
-        """Whether a sample will do: ``fast_dev_run`` of the trainer, if there is one, or `dry_run`."""
+        """Whether a sample will do: the trainer's ``fast_dev_run``; without trainer, `dry_run`."""
         if self.trainer is None:
             return self.dry_run
         return bool(getattr(self.trainer, "fast_dev_run", False))
