@@ -1,0 +1,469 @@
+import csv
+import json
+import pickle
+
+import datasets
+import lightning
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from dlp.bag_of_words import BagOfWords
+from dlp.datamodules import TextDataModule
+from dlp.datamodules.text_base import SAMPLE_SIZE
+from dlp.errors import InputError, MissingInputError
+from dlp.files import cache_dir
+
+NUM_WORDS = 60
+LABELS = ["good", "bad", "fair"]
+
+
+def reviews(rows=60, seed=0):
+    """Return (text, label) rows, every text another one, sorted by label as on the Hub."""
+    random = np.random.default_rng(seed)
+    pairs = []
+    for row in range(rows):
+        label = LABELS[row * 2 // rows]
+        words = random.choice([f"word{number}" for number in range(40)], 6)
+        pairs.append((f"A {label} film, number {row + 1000 * seed}: {' '.join(words)}.", label))
+    return pairs
+
+
+def write_csv(path, rows, header=("text", "label"), **options):
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, **options).writerows([header, *rows])
+    return str(path)
+
+
+@pytest.fixture
+def table(tmp_path):
+    return write_csv(tmp_path / "reviews.csv", reviews())
+
+
+def make(path, **arguments):
+    return TextDataModule(path, **{"num_words": NUM_WORDS, **arguments})
+
+
+def dense(data, part):
+    loader = getattr(data, f"{part}_dataloader")()
+    rows = [inputs.to_dense(data.input_shape[0]) for inputs, _ in loader]
+    return torch.cat(rows)
+
+
+def test_sizes_and_names_are_known_before_setup(table):
+    data = make(table, batch_size=16)
+    assert data.input_shape == (NUM_WORDS,)
+    assert data.num_outputs == 2
+    assert data.class_names == ["bad", "good"]
+    inputs, targets = next(iter(data.train_dataloader()))
+    assert isinstance(inputs, BagOfWords)
+    assert len(inputs.offsets) == len(targets) == 16
+    assert targets.dtype == torch.int64
+    assert len(data.train_dataloader().inputs) == 48
+    assert len(data.val_dataloader().inputs) == 12
+
+
+def test_labels_stay_with_their_texts(table):
+    data = make(table, num_words=None)
+    good = data.encode_text("good")[1]
+    for inputs, targets in [*data.train_dataloader(), *data.val_dataloader()]:
+        assert torch.equal(inputs.to_dense(data.input_shape[0])[:, good].long(), targets)
+
+
+def test_the_vocabulary_comes_from_the_training_part_alone(table):
+    data = make(table, num_words=None, val_size=0.5)
+    shown = {word for row in range(30) for word in data.decode(data.sequence("train", row)).split()}
+    assert set(data.vocabulary.words) == shown - {"?"}
+    assert "?" in {
+        w for row in range(30) for w in data.decode(data.sequence("val", row)).split()[1:]
+    }
+
+
+def test_a_text_comes_back_in_its_order(table):
+    data = make(table, num_words=None, split_seed=None, val_size=None)
+    text, _ = reviews()[7]
+    expected = text.lower().replace(",", "").replace(":", "").replace(".", "")
+    assert data.decode(data.sequence("train", 7)) == f"? {expected}"
+    assert data.sequence("train", 7) == data.encode_text(text)
+
+
+def test_encodings_differ_in_weights_alone(table):
+    hot, count, tfidf = (
+        dense(make(table, encoding=encoding, split_seed=None), "val")
+        for encoding in ("multi_hot", "count", "tfidf")
+    )
+    assert torch.equal(hot, (count > 0).float())
+    assert count.max() > 1
+    assert torch.equal(hot, (tfidf > 0).float())
+    torch.testing.assert_close(tfidf.norm(dim=1), torch.ones(len(tfidf)))
+
+
+def test_a_long_text_is_cut_not_dropped(table):
+    data = make(table, max_length=4, num_words=None)
+    assert len(data.train_dataloader().inputs) == 48
+    assert dense(make(table, max_length=4, encoding="count"), "train").sum(dim=1).max() == 4
+
+
+def test_one_hot_targets(table):
+    _, targets = next(iter(make(table, one_hot=True).val_dataloader()))
+    assert targets.shape == (12, 2)
+    assert targets.dtype == torch.float32
+    assert (targets.sum(dim=1) == 1).all()
+
+
+def test_several_label_columns_are_several_labels(tmp_path):
+    rows = [(f"film {row}", row % 2, row // 2 % 2) for row in range(20)]
+    path = write_csv(tmp_path / "labels.csv", rows, ("text", "funny", "sad"))
+    data = make(path, label_column=["funny", "sad"])
+    assert data.class_names == ["funny", "sad"]
+    _, targets = next(iter(data.val_dataloader()))
+    assert targets.shape == (4, 2)
+    assert targets.dtype == torch.float32
+
+
+def test_ratings_are_values(tmp_path):
+    path = write_csv(tmp_path / "ratings.csv", [(f"film {row}", row / 4) for row in range(20)])
+    data = make(path)
+    assert (data.num_outputs, data.class_names) == (1, None)
+
+
+def write_tsv(folder, rows):
+    return write_csv(folder / "reviews.tsv", rows, delimiter="\t")
+
+
+def write_jsonl(folder, rows):
+    lines = [json.dumps({"text": text, "label": label}) for text, label in rows]
+    (folder / "reviews.jsonl").write_text("\n".join(lines))
+    return str(folder / "reviews.jsonl")
+
+
+def write_json(folder, rows):
+    cells = [{"text": text, "label": label} for text, label in rows]
+    (folder / "reviews.json").write_text(json.dumps(cells))
+    return str(folder / "reviews.json")
+
+
+def write_parquet(folder, rows):
+    columns = {"text": [text for text, _ in rows], "label": [label for _, label in rows]}
+    datasets.Dataset.from_dict(columns).to_parquet(folder / "reviews.parquet")
+    return str(folder / "reviews.parquet")
+
+
+@pytest.mark.parametrize("write", [write_tsv, write_jsonl, write_json, write_parquet])
+def test_every_kind_of_table_gives_the_same(write, tmp_path, table):
+    data = make(write(tmp_path, reviews()))
+    assert torch.equal(dense(data, "val"), dense(make(table), "val"))
+    assert data.class_names == ["bad", "good"]
+
+
+def test_texts_that_look_like_missing_values_or_numbers_are_texts(tmp_path):
+    rows = [("NA", "x"), ("null", "y"), ("12", "x"), ("nan", "NA")]
+    path = write_csv(tmp_path / "odd.csv", rows)
+    data = make(path, val_size=None)
+    assert set(data.vocabulary.words) == {"na", "null", "12", "nan"}
+    assert data.class_names == ["NA", "x", "y"]
+
+
+def hub_folder(folder):
+    """Write a folder as the Hub has it, with the classes' names in the files."""
+    features = datasets.Features(
+        {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["neg", "pos"])}
+    )
+    (folder / "plain").mkdir(parents=True)
+    for part, seed in (("train", 1), ("test", 2)):
+        rows = reviews(40, seed)
+        columns = {
+            "text": [t for t, _ in rows],
+            "label": [int(label == "good") for _, label in rows],
+        }
+        made = datasets.Dataset.from_dict(columns, features=features)
+        made.to_parquet(folder / "plain" / f"{part}-00000-of-00001.parquet")
+    return str(folder)
+
+
+def test_a_folder_in_the_hubs_layout_brings_test_part_and_names(tmp_path):
+    path = hub_folder(tmp_path / "hub")
+    data = make(path)
+    assert data.class_names == ["neg", "pos"]
+    assert len(data.test_dataloader().inputs) == 40
+    assert len(data.train_dataloader().inputs) == 32
+    cut = make(path, test_size=10)
+    assert len(cut.test_dataloader().inputs) == 10
+    assert len(cut.train_dataloader().inputs) == 22
+
+
+def test_a_hub_name_is_read_once(tmp_path, monkeypatch):
+    folder, load, asked = hub_folder(tmp_path / "hub"), datasets.load_dataset, []
+
+    def hub(path, **options):
+        asked.append((path, options["name"], options["revision"]))
+        return load(folder, cache_dir=options["cache_dir"])
+
+    monkeypatch.setattr(datasets, "load_dataset", hub)
+    for _ in range(2):
+        assert make("someone/films", subset="plain", revision="v1").class_names == ["neg", "pos"]
+    assert asked == [("someone/films", "plain", "v1")]
+    assert make("someone/films", subset="plain", revision="v2").num_outputs == 2
+    assert len(asked) == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "message"),
+    [
+        (
+            ConnectionError("no route"),
+            InputError,
+            "cannot reach the Hub for 'someone/films'.*hf down",
+        ),
+        (datasets.exceptions.DatasetNotFoundError("x"), MissingInputError, "neither a file"),
+        (ValueError("Config name is missing"), InputError, "Config name is missing"),
+    ],
+)
+def test_what_the_hub_refuses_is_said_with_what_to_do(error, kind, message, monkeypatch):
+    def hub(path, **options):
+        raise error
+
+    monkeypatch.setattr(datasets, "load_dataset", hub)
+    with pytest.raises(kind, match=message):
+        make("someone/films").fit()
+
+
+def test_test_path_and_test_size(table, tmp_path):
+    other = write_csv(tmp_path / "more.csv", reviews(20, seed=3))
+    data = make(table, test_path=other)
+    assert len(data.test_dataloader().inputs) == 20
+    assert len(make(table, test_size=0.5).test_dataloader().inputs) == 30
+    with pytest.raises(InputError, match="not both"):
+        make(table, test_path=other, test_size=5)
+    with pytest.raises(InputError, match="Give test_path or test_size"):
+        make(table).test_dataloader()
+
+
+def test_duplicates_across_parts_are_counted_and_removed_if_asked(table, tmp_path, capsys):
+    other = write_csv(tmp_path / "more.csv", reviews()[:10] + reviews(20, seed=3))
+    data = make(table, test_path=other, val_size=None)
+    assert len(data.train_dataloader().inputs) == 60
+    assert "10 in both test and training" in capsys.readouterr().out
+    data = make(table, test_path=other, val_size=None, drop_duplicates=True)
+    assert len(data.train_dataloader().inputs) == 50
+
+
+# Bad input -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([], "has no row"),
+        ([("a", "x"), ("b", "x")], "one class only"),
+        ([("a", "x"), ("", "y")], r"row 1 \(from 0\) of .*table.csv has no text. Fill it in"),
+        ([("a", "x"), ("  ", "y")], "row 1"),
+        (
+            [("a", "x"), ("b", "")],
+            r"row 1 \(from 0\) of .*table.csv has no label in column 'label'",
+        ),
+        ([("!?", "x"), ("...", "y")], "hold no word"),
+        ([("a", "x"), ("b", "y", "z", "w")], "cannot read .*table.csv"),
+    ],
+)
+def test_a_bad_table_is_named(rows, message, tmp_path):
+    path = write_csv(tmp_path / "table.csv", rows)
+    with pytest.raises(InputError, match=message):
+        make(path, val_size=None).fit()
+
+
+def test_a_null_text_is_named(tmp_path):
+    path = tmp_path / "table.jsonl"
+    path.write_text('{"text": "a", "label": 0}\n{"text": null, "label": 1}\n')
+    with pytest.raises(InputError, match=r"row 1 \(from 0\) of .*table.jsonl has no text"):
+        make(str(path)).fit()
+
+
+@pytest.mark.parametrize("column", ['"text": 3, "label": 0', '"text": "a", "label": [0, 1]'])
+def test_a_column_of_the_wrong_kind_is_named(column, tmp_path):
+    path = tmp_path / "table.jsonl"
+    path.write_text(f"{{{column}}}\n" * 3)
+    with pytest.raises(InputError, match=r"column '(text|label)' of .*table.jsonl holds"):
+        make(str(path)).fit()
+
+
+def test_a_label_outside_the_named_classes(tmp_path):
+    path = hub_folder(tmp_path / "hub")
+    bad = write_csv(tmp_path / "bad.csv", [("film", 0), ("film", 2)])
+    with pytest.raises(InputError, match="label 2 of row 1 is outside the classes 0 to 1"):
+        make(path, test_path=bad).test_dataloader()
+
+
+def test_a_misspelt_column_gets_the_nearest(table):
+    with pytest.raises(MissingInputError, match=r"has no column 'labels'. Did you mean 'label'\?"):
+        make(table, label_column="labels").fit()
+    with pytest.raises(MissingInputError, match=r"Did you mean 'text'\?"):
+        make(table, text_column="texts").fit()
+    with pytest.raises(InputError, match="other columns than text_column"):
+        make(table, label_column="text")
+
+
+def test_files_are_checked_before_anything_is_read(table, tmp_path):
+    with pytest.raises(
+        MissingInputError, match=r"no file .*review.csv. Did you mean 'reviews.csv'"
+    ):
+        make(str(tmp_path / "review.csv"))
+    with pytest.raises(MissingInputError, match="no file"):
+        make(table, test_path="there/is/none")
+    with pytest.raises(MissingInputError, match="no file"):
+        make(table, predict_path="none.txt")
+    (tmp_path / "empty.csv").touch()
+    with pytest.raises(InputError, match=r"empty.csv is empty"):
+        make(str(tmp_path / "empty.csv"))
+    (tmp_path / "table.xlsx").write_bytes(b"PK")
+    with pytest.raises(InputError, match=r"accepted: .csv, .tsv"):
+        make(str(tmp_path / "table.xlsx"))
+
+
+def test_a_file_that_is_not_utf8_is_named(tmp_path):
+    path = tmp_path / "latin.csv"
+    path.write_bytes("text,label\nfine,x\ncaf\xe9,y\n".encode("latin-1"))
+    with pytest.raises(InputError, match=r"latin.csv is not UTF-8 \(byte 21\).*iconv"):
+        make(str(path)).fit()
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("bad.parquet", b"PAR1 and no more"), ("bad.json", b'{"text": ')]
+)
+def test_an_unreadable_file_is_named(name, content, tmp_path, capsys):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=f"cannot read .*{name}"):
+        make(str(tmp_path / name)).fit()
+    assert not capsys.readouterr().err
+
+
+def test_a_folder_without_train_part(tmp_path):
+    (tmp_path / "folder").mkdir()
+    write_csv(tmp_path / "folder" / "test.csv", reviews())
+    with pytest.raises(InputError, match="has no train part"):
+        make(str(tmp_path / "folder")).fit()
+
+
+def test_arguments_are_checked_first(table):
+    with pytest.raises(InputError, match="Did you mean 'tfidf'"):
+        make(table, encoding="tf-idf")
+    with pytest.raises(InputError, match="val_size must be"):
+        make(table, val_size=1.5)
+    with pytest.raises(InputError, match="num_words must be at least 5"):
+        make(table, num_words=4)
+    with pytest.raises(InputError, match="val_size=100 is more than the 60 rows"):
+        make(table, val_size=100).fit()
+
+
+# Cache, checkpoint, trial run --------------------------------------------------------------------
+
+
+def test_the_second_time_the_loader_is_not_called(table, monkeypatch):
+    first = dense(make(table), "val")
+    monkeypatch.delattr(datasets, "load_dataset")
+    assert torch.equal(dense(make(table), "val"), first)
+
+
+def test_changed_content_is_read_again(table, tmp_path):
+    make(table).fit()
+    write_csv(tmp_path / "reviews.csv", [(f"new {row}", row % 2) for row in range(8)])
+    assert "new" in make(table).vocabulary.words
+
+
+def test_nothing_but_the_corpus_is_kept(table, tmp_path):
+    make(table).fit()
+    assert [path.name for path in cache_dir().iterdir()] == ["text"]
+    assert [path.name for path in tmp_path.iterdir()] == ["reviews.csv"]
+
+
+@pytest.mark.parametrize("encoding", ["multi_hot", "tfidf"])
+def test_new_texts_need_the_state_alone(table, tmp_path, encoding):
+    data = make(table, encoding=encoding, max_length=7)
+    state = pickle.loads(pickle.dumps(data.state_dict()))
+    new = tmp_path / "new.txt"
+    new.write_text("A good film\nunheard of\n!\n")
+    (tmp_path / "reviews.csv").unlink()
+    restored = make(table, predict_path=str(new))
+    restored.load_state_dict(state)
+    ((inputs, targets),) = restored.predict_dataloader()
+    assert targets is None
+    rows = inputs.to_dense(NUM_WORDS)
+    assert (rows > 0).sum(dim=1).tolist() == [4, 2, 1]
+    assert restored.encode_text("A good film") == data.encode_text("A good film")
+    assert restored.class_names == ["bad", "good"]
+    if encoding == "tfidf":
+        torch.testing.assert_close(rows.norm(dim=1), torch.ones(3))
+
+
+def test_a_table_of_texts_alone_is_predicted(table, tmp_path):
+    new = write_csv(tmp_path / "new.csv", [("good",), ("bad",)], ("text",))
+    ((inputs, _),) = make(table, predict_path=new).predict_dataloader()
+    assert len(inputs.offsets) == 2
+
+
+def test_an_empty_line_to_predict_is_named(table, tmp_path):
+    new = tmp_path / "new.txt"
+    new.write_text("good\n\nbad\n")
+    with pytest.raises(InputError, match=r"row 1 \(from 0\) of .*new.txt has no text"):
+        make(table, predict_path=str(new)).predict_dataloader()
+
+
+class Classifier(lightning.LightningModule):
+    """A linear model of a bag of words."""
+
+    def __init__(self, num_words):
+        super().__init__()
+        self.linear = nn.Linear(num_words, 3)
+
+    def training_step(self, batch, _):
+        inputs, targets = batch
+        return nn.functional.cross_entropy(self.linear(inputs.to_dense(NUM_WORDS)), targets)
+
+    def validation_step(self, batch, _):
+        self.training_step(batch, _)
+
+    def predict_step(self, batch, _):
+        return self.linear(batch[0].to_dense(NUM_WORDS))
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+def trainer(folder, **arguments):
+    return lightning.Trainer(
+        accelerator="cpu",
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=folder,
+        **{"max_epochs": 1, **arguments},
+    )
+
+
+def test_a_checkpoint_predicts_where_the_training_data_is_gone(table, tmp_path):
+    fitted = trainer(tmp_path)
+    fitted.fit(Classifier(NUM_WORDS), datamodule=make(table))
+    fitted.save_checkpoint(tmp_path / "last.ckpt")
+    (tmp_path / "reviews.csv").unlink()
+    (tmp_path / "new.txt").write_text("A good film\nA bad film\n")
+    data = make(table, predict_path=str(tmp_path / "new.txt"))
+    (logits,) = trainer(tmp_path).predict(
+        Classifier(NUM_WORDS), datamodule=data, ckpt_path=tmp_path / "last.ckpt"
+    )
+    assert logits.shape == (2, 3)
+
+
+def test_a_trial_run_reads_a_sample_and_a_real_one_everything(tmp_path):
+    rows = reviews(SAMPLE_SIZE * 2)
+    rows.append(("the only fair one", "fair"))
+    data = make(write_csv(tmp_path / "many.csv", rows), val_size=900, batch_size=64)
+    trainer(tmp_path, fast_dev_run=True).fit(Classifier(NUM_WORDS), datamodule=data)
+    assert not list(cache_dir().iterdir())
+    assert len(data.train_dataloader().inputs) < SAMPLE_SIZE
+    assert data.class_names == ["bad", "fair", "good"]
+    data = make(write_csv(tmp_path / "many.csv", rows[:-1]), val_size=900, batch_size=64)
+    trainer(tmp_path, fast_dev_run=True).fit(Classifier(NUM_WORDS), datamodule=data)
+    trainer(tmp_path).fit(Classifier(NUM_WORDS), datamodule=data)
+    assert len(data.train_dataloader().inputs) == SAMPLE_SIZE * 2 - 900
+    assert (cache_dir() / "text").is_dir()
