@@ -1,48 +1,22 @@
-import csv
 import json
 import pickle
 
 import datasets
 import lightning
-import numpy as np
 import pytest
 import torch
+from text_files import NUM_WORDS, hub_folder, make, reviews, write_csv
 from torch import nn
 
 from dlp.bag_of_words import BagOfWords
-from dlp.datamodules import TextDataModule
 from dlp.datamodules.text_base import SAMPLE_SIZE
 from dlp.errors import InputError, MissingInputError
 from dlp.files import cache_dir
-
-NUM_WORDS = 60
-LABELS = ["good", "bad", "fair"]
-
-
-def reviews(rows=60, seed=0):
-    """Return (text, label) rows, every text another one, sorted by label as on the Hub."""
-    random = np.random.default_rng(seed)
-    pairs = []
-    for row in range(rows):
-        label = LABELS[row * 2 // rows]
-        words = random.choice([f"word{number}" for number in range(40)], 6)
-        pairs.append((f"A {label} film, number {row + 1000 * seed}: {' '.join(words)}.", label))
-    return pairs
-
-
-def write_csv(path, rows, header=("text", "label"), **options):
-    with path.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file, **options).writerows([header, *rows])
-    return str(path)
 
 
 @pytest.fixture
 def table(tmp_path):
     return write_csv(tmp_path / "reviews.csv", reviews())
-
-
-def make(path, **arguments):
-    return TextDataModule(path, **{"num_words": NUM_WORDS, **arguments})
 
 
 def dense(data, part):
@@ -165,23 +139,6 @@ def test_texts_that_look_like_missing_values_or_numbers_are_texts(tmp_path):
     assert data.class_names == ["NA", "x", "y"]
 
 
-def hub_folder(folder):
-    """Write a folder as the Hub has it, with the classes' names in the files."""
-    features = datasets.Features(
-        {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["neg", "pos"])}
-    )
-    (folder / "plain").mkdir(parents=True)
-    for part, seed in (("train", 1), ("test", 2)):
-        rows = reviews(40, seed)
-        columns = {
-            "text": [t for t, _ in rows],
-            "label": [int(label == "good") for _, label in rows],
-        }
-        made = datasets.Dataset.from_dict(columns, features=features)
-        made.to_parquet(folder / "plain" / f"{part}-00000-of-00001.parquet")
-    return str(folder)
-
-
 def test_a_folder_in_the_hubs_layout_brings_test_part_and_names(tmp_path):
     path = hub_folder(tmp_path / "hub")
     data = make(path)
@@ -247,113 +204,6 @@ def test_duplicates_across_parts_are_counted_and_removed_if_asked(table, tmp_pat
     assert "10 in both test and training" in capsys.readouterr().out
     data = make(table, test_path=other, val_size=None, drop_duplicates=True)
     assert len(data.train_dataloader().inputs) == 50
-
-
-# Bad input -------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("rows", "message"),
-    [
-        ([], "has no row"),
-        ([("a", "x"), ("b", "x")], "one class only"),
-        ([("a", "x"), ("", "y")], r"row 1 \(from 0\) of .*table.csv has no text. Fill it in"),
-        ([("a", "x"), ("  ", "y")], "row 1"),
-        (
-            [("a", "x"), ("b", "")],
-            r"row 1 \(from 0\) of .*table.csv has no label in column 'label'",
-        ),
-        ([("!?", "x"), ("...", "y")], "hold no word"),
-        ([("a", "x"), ("b", "y", "z", "w")], "cannot read .*table.csv"),
-    ],
-)
-def test_a_bad_table_is_named(rows, message, tmp_path):
-    path = write_csv(tmp_path / "table.csv", rows)
-    with pytest.raises(InputError, match=message):
-        make(path, val_size=None).fit()
-
-
-def test_a_null_text_is_named(tmp_path):
-    path = tmp_path / "table.jsonl"
-    path.write_text('{"text": "a", "label": 0}\n{"text": null, "label": 1}\n')
-    with pytest.raises(InputError, match=r"row 1 \(from 0\) of .*table.jsonl has no text"):
-        make(str(path)).fit()
-
-
-@pytest.mark.parametrize("column", ['"text": 3, "label": 0', '"text": "a", "label": [0, 1]'])
-def test_a_column_of_the_wrong_kind_is_named(column, tmp_path):
-    path = tmp_path / "table.jsonl"
-    path.write_text(f"{{{column}}}\n" * 3)
-    with pytest.raises(InputError, match=r"column '(text|label)' of .*table.jsonl holds"):
-        make(str(path)).fit()
-
-
-def test_a_label_outside_the_named_classes(tmp_path):
-    path = hub_folder(tmp_path / "hub")
-    bad = write_csv(tmp_path / "bad.csv", [("film", 0), ("film", 2)])
-    with pytest.raises(InputError, match="label 2 of row 1 is outside the classes 0 to 1"):
-        make(path, test_path=bad).test_dataloader()
-
-
-def test_a_misspelt_column_gets_the_nearest(table):
-    with pytest.raises(MissingInputError, match=r"has no column 'labels'. Did you mean 'label'\?"):
-        make(table, label_column="labels").fit()
-    with pytest.raises(MissingInputError, match=r"Did you mean 'text'\?"):
-        make(table, text_column="texts").fit()
-    with pytest.raises(InputError, match="other columns than text_column"):
-        make(table, label_column="text")
-
-
-def test_files_are_checked_before_anything_is_read(table, tmp_path):
-    with pytest.raises(
-        MissingInputError, match=r"no file .*review.csv. Did you mean 'reviews.csv'"
-    ):
-        make(str(tmp_path / "review.csv"))
-    with pytest.raises(MissingInputError, match="no file"):
-        make(table, test_path="there/is/none")
-    with pytest.raises(MissingInputError, match="no file"):
-        make(table, predict_path="none.txt")
-    (tmp_path / "empty.csv").touch()
-    with pytest.raises(InputError, match=r"empty.csv is empty"):
-        make(str(tmp_path / "empty.csv"))
-    (tmp_path / "table.xlsx").write_bytes(b"PK")
-    with pytest.raises(InputError, match=r"accepted: .csv, .tsv"):
-        make(str(tmp_path / "table.xlsx"))
-
-
-def test_a_file_that_is_not_utf8_is_named(tmp_path):
-    path = tmp_path / "latin.csv"
-    path.write_bytes("text,label\nfine,x\ncaf\xe9,y\n".encode("latin-1"))
-    with pytest.raises(InputError, match=r"latin.csv is not UTF-8 \(byte 21\).*iconv"):
-        make(str(path)).fit()
-
-
-@pytest.mark.parametrize(
-    ("name", "content"), [("bad.parquet", b"PAR1 and no more"), ("bad.json", b'{"text": ')]
-)
-def test_an_unreadable_file_is_named(name, content, tmp_path, capsys):
-    (tmp_path / name).write_bytes(content)
-    with pytest.raises(InputError, match=f"cannot read .*{name}"):
-        make(str(tmp_path / name)).fit()
-    assert not capsys.readouterr().err
-
-
-def test_a_folder_without_train_part(tmp_path):
-    (tmp_path / "folder").mkdir()
-    write_csv(tmp_path / "folder" / "test.csv", reviews())
-    with pytest.raises(InputError, match="has no train part"):
-        make(str(tmp_path / "folder")).fit()
-
-
-def test_arguments_are_checked_first(table):
-    with pytest.raises(InputError, match="Did you mean 'tfidf'"):
-        make(table, encoding="tf-idf")
-    with pytest.raises(InputError, match="val_size must be"):
-        make(table, val_size=1.5)
-    with pytest.raises(InputError, match="num_words must be at least 5"):
-        make(table, num_words=4)
-    with pytest.raises(InputError, match="val_size=100 is more than the 60 rows"):
-        make(table, val_size=100).fit()
 
 
 # Cache, checkpoint, trial run --------------------------------------------------------------------
