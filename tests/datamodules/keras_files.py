@@ -38,7 +38,13 @@ def publish(monkeypatch, folder, name, arrays):
 
 def expect(monkeypatch, folder, name):
     """Take the hashes of what lies in `folder` for the published ones."""
-    for file in (f"{name}.npz", f"{name}_word_index.json"):
-        digest = hashlib.sha256((folder / file).read_bytes()).hexdigest()
-        url = (folder / "origin" / file).as_uri()
-        monkeypatch.setitem(keras_archives.DOWNLOADS, file, Download(url, digest))
+    archive, words = f"{name}.npz", f"{name}_word_index.json"
+    sha256 = hashlib.sha256((folder / archive).read_bytes()).hexdigest()
+    md5 = hashlib.md5((folder / words).read_bytes()).hexdigest()
+    origin = folder / "origin"
+    published = {
+        archive: Download((origin / archive).as_uri(), sha256),
+        words: Download((origin / words).as_uri(), md5=md5),
+    }
+    for file, download in published.items():
+        monkeypatch.setitem(keras_archives.DOWNLOADS, file, download)

@@ -109,6 +109,14 @@ def test_a_file_of_another_hash_is_refused_with_both_hashes(monkeypatch, tmp_pat
     assert (tmp_path / "imdb.npz").read_bytes() == b"truncated"
 
 
+def test_a_word_list_of_another_md5_is_refused(monkeypatch, tmp_path):
+    publish(monkeypatch, tmp_path, "imdb", arrays())
+    expected = DOWNLOADS["imdb_word_index.json"].md5
+    (tmp_path / "imdb_word_index.json").write_text("{}")
+    with pytest.raises(InputError, match=rf"its hash is [0-9a-f]{{32}}, expected MD5 {expected}"):
+        cached_corpora(KerasArchive("imdb", str(tmp_path)))
+
+
 def test_files_that_are_not_there_are_downloaded(monkeypatch, tmp_path):
     publish(monkeypatch, tmp_path, "imdb", arrays())
     (tmp_path / "origin").mkdir()
