@@ -2,7 +2,9 @@
 
 import os
 
+import lightning  # noqa: F401 - its log handler is bound to the stream of the whole session
 import pytest
+import torch
 
 
 @pytest.fixture(autouse=True)
@@ -13,3 +15,9 @@ def own_folders(request, tmp_path_factory, monkeypatch):
         monkeypatch.delenv("DLP_DATA_DIR", raising=False)
     elif not os.environ.get("DLP_DATA_DIR"):
         pytest.skip("DLP_DATA_DIR is not set: no real data here")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread():
+    """Let torch compute on one thread: the networks of the tests are too small for more."""
+    torch.set_num_threads(1)

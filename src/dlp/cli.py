@@ -40,8 +40,10 @@ def main(args: Sequence[str] | None = None) -> None:
     with import_from_here():
         try:
             DLPCLI.run(given)
-        except InputError as error:
-            _stop(str(error))
+        except ValueError as error:
+            if (cause := _input_error(error)) is None:
+                raise
+            _stop(str(cause))
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
                 raise
@@ -72,6 +74,13 @@ def _answered_at_once(given: list[str]) -> bool:
 
     _stop(f"unknown command {given[0]!r}.{suggestion(given[0], COMMANDS)} See dlp --help.")
     return True
+
+
+def _input_error(error: BaseException | None) -> InputError | None:
+    """Return the error of the user's input behind `error`: the parser wraps what a class raises."""
+    while error is not None and not isinstance(error, InputError):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 def _overview() -> str:

@@ -142,7 +142,10 @@ class DLPCLI(LightningCLI):
         try:
             self._checkpoint_read = torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:
-            raise InputError(f"{path} cannot be read as a checkpoint: {error}") from error
+            raise InputError(
+                f"{path} cannot be read as a checkpoint ({type(error).__name__}): it is damaged, or "
+                "no checkpoint of this project."
+            ) from error
         state = self._checkpoint_read.get(type(data).__qualname__)
         if state is not None:
             data.load_state_dict(state)
@@ -243,7 +246,7 @@ class DLPCLI(LightningCLI):
         config: Namespace = self.config[self.subcommand].clone()
         for name in ("config", "ckpt_path", "run_dir"):
             config.pop(name, None)
-        return str(self._parser(self.subcommand).dump(config, skip_none=False, skip_check=True))
+        return str(self._parser(self.subcommand).dump(config, skip_unset=False, skip_validation=True))
 
 
 #: Lines and warnings of Lightning 2.6 that say nothing about the user's work.
@@ -256,6 +259,9 @@ _TIPS = (
 )
 _LOGGERS = ("utilities.rank_zero", "trainer.connectors.checkpoint_connector")
 _WARNINGS = (
+    r"\s*\S+( parameter)? was deprecated in v4\.\d+\.0 and",  # its calls of jsonargparse
+    r"\s*By default only one JsonargparseDeprecationWarning",  # the preface of these
+    "Be aware that when using `ckpt_path`, callbacks",  # a test needs none of the fit's callbacks
     ".*LeafSpec.*",  # Lightning calls a deprecated helper of torch's pytree
     ".*does not have many workers.*",  # our batches are slices of memory
     ".*Checkpoint directory .* exists and is not empty.*",  # a resumed run writes where it was

@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from types import MethodType
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -273,6 +274,10 @@ class SupervisedDataModule(LightningDataModule, ABC):
         yield
         self.prepare_seconds += time.perf_counter() - start
 
+    def __str__(self) -> str:
+        """Return the name of the class; Lightning's own text would load every part."""
+        return f"{type(self).__name__}({self.split})"
+
     # What Lightning calls ----------------------------------------------------------------------
 
     def setup(self, stage: str) -> None:
@@ -283,6 +288,9 @@ class SupervisedDataModule(LightningDataModule, ABC):
         self.dry_run = self.is_trial
         if stage == "fit":
             self.fit()
+            if not len(self._split_rows()[0].val):
+                # As if this class had no validation: an empty loader makes Lightning warn.
+                self.val_dataloader = MethodType(LightningDataModule.val_dataloader, self)  # type: ignore[method-assign] # Lightning looks whether the method is overridden
 
     def state_dict(self) -> dict[str, Any]:
         """Return what was learned from the training part, for the checkpoint."""
@@ -306,10 +314,16 @@ class SupervisedDataModule(LightningDataModule, ABC):
         """Return the shuffled batches of the training part."""
         return self._loader("train")
 
-    def val_dataloader(self) -> BatchLoader | list[Any]:
-        """Return the validation part; an empty list where there is none."""
+    def val_dataloader(self) -> BatchLoader:
+        """Return the validation part.
+
+        Raises:
+            InputError: There is none.
+        """
         parts, _ = self._split_rows()
-        return self._loader("val") if len(parts.val) else []
+        if not len(parts.val):
+            raise InputError("there is no validation part. Give val_size.")
+        return self._loader("val")
 
     def test_dataloader(self) -> BatchLoader:
         """Return the test part."""

@@ -1,0 +1,496 @@
+"""The command line, in process, on a small table of one's own."""
+
+import csv
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import yaml
+
+from dlp.cli import main
+
+RECIPE = """
+# Two classes of points in the plane
+data:
+  class_path: TableDataModule
+  init_args: {path: points.csv, target: side, test_size: 0.2, batch_size: 16}
+model:
+  class_path: DenseModule
+  init_args: {head: sigmoid, hidden: [8], dropout: 0.2, optimizer: {init_args: {lr: 0.02}}}
+trainer: {max_epochs: 3, accelerator: cpu}
+"""
+
+
+@pytest.fixture
+def points(tmp_path, monkeypatch):
+    """Work in a folder with a table and a recipe for it."""
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(rng.normal(size=(120, 2)), columns=["east", "north"])
+    table["side"] = np.where(table.east + table.north > 0, "right", "left")
+    table.to_csv(tmp_path / "points.csv", index=False)
+    (tmp_path / "points.yaml").write_text(RECIPE)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def fails(capsys, *args):
+    """Run a command that must fail, and return its message."""
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as exit_:
+        main(list(args))
+    assert exit_.value.code == 2
+    shown = re.split("[\r\n]+", capsys.readouterr().err.strip())
+    messages = [line for line in shown if not line.startswith(("Epoch", "Testing", "Predicting"))]
+    assert len(messages) == 1, messages
+    assert messages[0].startswith("dlp: ")
+    assert "usage" not in messages[0]
+    return messages[0]
+
+
+def metrics_of(run):
+    return rows_of(run / "metrics.csv")
+
+
+def rows_of(path):
+    return list(csv.DictReader(path.read_text().splitlines()))
+
+
+def weights(path):
+    return torch.load(path, weights_only=True)["state_dict"]
+
+
+def test_fit_writes_the_files_of_a_run(points, capsys):
+    main(["fit", "--config", "points.yaml"])
+    run = points / "runs/points/version_0"
+    assert {path.name for path in run.iterdir()} == {
+        "config.yaml",
+        "metrics.csv",
+        "history.json",
+        "results.json",
+        "curves.png",
+        "checkpoints",
+    }
+    assert {path.name for path in (run / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
+    history = json.loads((run / "history.json").read_text())
+    assert set(history) == {"train_loss", "train_acc", "val_loss", "val_acc"}
+    assert all(len(values) == 3 for values in history.values())
+    rows = metrics_of(run)
+    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
+    assert [float(row["val_loss"]) for row in rows] == history["val_loss"]
+    results = json.loads((run / "results.json").read_text())
+    best = int(np.argmin(history["val_loss"]))
+    assert results["best_epoch"] == best + 1
+    assert results["best"]["val_acc"] == history["val_acc"][best]
+    assert results["last"]["train_loss"] == history["train_loss"][-1]
+    assert results["seed"] == 0
+    assert results["seconds"]["fit"] > 0
+    assert results["seconds"]["prepare"] > 0
+    assert torch.__version__ == results["versions"]["torch"]
+    assert (run / "curves.png").read_bytes().startswith(b"\x89PNG")
+    assert "val_loss was best at" in capsys.readouterr().out
+
+
+def test_runs_are_never_overwritten(points):
+    main(["fit", "--config", "points.yaml"])
+    first = {p: p.read_bytes() for p in (points / "runs").rglob("*") if p.is_file()}
+    main(["fit", "--config", "points.yaml", "--seed_everything", "1"])
+    assert all(path.read_bytes() == content for path, content in first.items())
+    assert metrics_of(points / "runs/points/version_1") != metrics_of(
+        points / "runs/points/version_0"
+    )
+
+
+def test_same_seed_same_numbers(points):
+    main(["fit", "--config", "points.yaml"])
+    main(["fit", "--config", "points.yaml"])
+    runs = points / "runs/points"
+    assert metrics_of(runs / "version_0") == metrics_of(runs / "version_1")
+
+
+def test_test_and_predict_take_the_newest_best_checkpoint(points, capsys):
+    main(["fit", "--config", "points.yaml"])
+    main(["fit", "--config", "points.yaml", "--trainer.max_epochs", "20"])
+    newest = points / "runs/points/version_1"
+    config = (newest / "config.yaml").read_bytes()
+    capsys.readouterr()
+    main(["test", "--config", "points.yaml"])
+    assert "using runs/points/version_1/checkpoints/best.ckpt" in capsys.readouterr().out
+    results = json.loads((newest / "results.json").read_text())
+    assert results["test"]["checkpoint"] == "checkpoints/best.ckpt"
+    assert results["test"]["test_acc"] > 0.9
+    assert "test" not in json.loads((points / "runs/points/version_0/results.json").read_text())
+    main(["predict", "--config", "points.yaml"])
+    rows = rows_of(newest / "predictions.csv")
+    assert list(rows[0]) == ["index", "class", "prob_left", "prob_right"]
+    assert [row["index"] for row in rows] == [str(number) for number in range(24)]
+    for row in rows:
+        left, right = float(row["prob_left"]), float(row["prob_right"])
+        assert left + right == pytest.approx(1, abs=1e-5)
+        assert row["class"] == ("right" if right > left else "left")
+    main(["validate", "--config", "points.yaml"])
+    assert (newest / "config.yaml").read_bytes() == config
+
+
+def test_checkpoint_path_brings_its_own_config(points):
+    main(["fit", "--config", "points.yaml", "--model.hidden", "[5, 5]"])
+    checkpoint = "runs/points/version_0/checkpoints/last.ckpt"
+    main(["test", "--ckpt_path", checkpoint])
+    main(["test", "--config", "points.yaml", "--ckpt_path", checkpoint])
+    main(["test", "--config", "points.yaml"])
+    results = json.loads((points / "runs/points/version_0/results.json").read_text())
+    assert results["test"]["checkpoint"] == "checkpoints/best.ckpt"
+    assert not (points / "runs/points/version_1").exists()
+
+
+def test_new_input_is_predicted_without_the_training_data(points):
+    main(["fit", "--config", "points.yaml", "--trainer.max_epochs", "30"])
+    pd.DataFrame({"north": [3.0, -3.0], "east": [3.0, -3.0]}).to_csv("new.csv", index=False)
+    (points / "points.csv").unlink()
+    main(["predict", "--config", "points.yaml", "--data.predict_path", "new.csv"])
+    rows = rows_of(points / "runs/points/version_0/predictions.csv")
+    assert [row["class"] for row in rows] == ["right", "left"]
+    main(
+        ["predict", "--config", "points.yaml", "--data.predict_path", "new.csv"]
+        + ["--output", "out/here.csv"]
+    )
+    assert rows_of(Path("out/here.csv")) == rows
+
+
+def test_never_random_weights(points, capsys):
+    for command in ("test", "predict", "validate"):
+        assert "no run of 'points'" in fails(capsys, command, "--config", "points.yaml")
+    assert "nothing" not in fails(capsys, "test")
+    assert "no run of 'points'" in fails(
+        capsys, "fit", "--config", "points.yaml", "--ckpt_path", "last"
+    )
+    assert "there is no checkpoint nowhere.ckpt" in fails(
+        capsys, "test", "--config", "points.yaml", "--ckpt_path", "nowhere.ckpt"
+    )
+    Path("broken.ckpt").write_bytes(b"no checkpoint at all")
+    assert "broken.ckpt cannot be read" in fails(
+        capsys, "test", "--config", "points.yaml", "--ckpt_path", "broken.ckpt"
+    )
+    assert not (points / "runs").exists()
+
+
+def test_checkpoint_of_another_model(points, capsys):
+    main(["fit", "--config", "points.yaml"])
+    checkpoint = "runs/points/version_0/checkpoints/best.ckpt"
+    message = fails(capsys, "test", "--ckpt_path", checkpoint, "--model.hidden", "[9]")
+    assert "belongs to another model" in message
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("--trainer.max_epoch 3", "unknown option --trainer.max_epoch. Did you mean 'trainer.max_"),
+        ("--model.hiden [3]", "unknown key model.hiden. Did you mean 'hidden'?"),
+        ("--model.head sigmod", "model.head must be one of sigmoid, softmax"),
+        ("--model DenseModul", "there is no class 'DenseModul'. Did you mean 'DenseModule'?"),
+        ("--data TableDataModul", "there is no class 'TableDataModul'. Did you mean 'TableData"),
+        ("--model.optimizer Adm", "there is no class 'Adm'. Did you mean 'Adam'?"),
+        ("--model.optimizer.lrr 1", "unknown key model.optimizer.lrr. Did you mean 'lr'?"),
+        ("--model.scheduler ReduceLROnPlateau", "several classes are called ReduceLROnPlateau"),
+        ("--trainer.max_epochs ten", "trainer.max_epochs must be int; got 'ten'."),
+        ("--data.batch_size 0", "batch_size must be at least 1, got 0"),
+        ("--data.batch_size x", "data.batch_size must be int; got 'x'"),
+        ("--data.val_size 2.5", "val_size must be a count of rows, a fraction between 0 and 1"),
+        ("--data.val_size -3", "val_size must be"),
+        ("--data.path pionts.csv", "pionts.csv"),
+        ("--data.target sid", "Did you mean 'side'?"),
+        ("--model.dropout 1.0", "dropout must be at least 0 and below 1, got 1.0"),
+        ("--model.activation rellu", "Did you mean 'relu'?"),
+        ("--model.loss bec", "unknown loss 'bec'. Did you mean 'bce'?"),
+        ("--model.metrics [ac]", "unknown metric 'ac'. Did you mean 'acc'?"),
+        ("--model.head regression", "head: regression takes float targets"),
+        ("--model ConvNetModule", "Use DenseModule for tables and texts"),
+        ("--threads 0", "threads must be 1 to"),
+        ("--smoothing 1.5", "smoothing must be 0 to below 1"),
+        ("--config smaler", "unknown config 'smaler'. Did you mean 'smaller'?"),
+        ("--config nowhere.yaml", "there is no config file nowhere.yaml"),
+        ("--config other/imdb.yaml", "The recipe of that name is --config imdb."),
+    ],
+)
+def test_bad_input_gets_one_sentence(points, capsys, words, expected):
+    message = fails(capsys, "fit", "--config", "points.yaml", *words.split(" ", 1))
+    assert expected in message
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("trainr: {max_epochs: 3}", "unknown key trainr"),
+        ("trainer: {max_epoch: 3}", "Did you mean 'trainer.max_epochs'?"),
+        ("model: {init_args: {hiden: [3]}}", "Did you mean 'hidden'?"),
+        ("trainer: {max_epochs: 3", "Problems parsing config"),
+        ("model: {class_path: nowhere.Net}", "No module named 'nowhere'"),
+        ("ckpt_path: last", "ckpt_path belongs on the command line"),
+    ],
+)
+def test_bad_config_gets_one_sentence(points, capsys, text, expected):
+    Path("overlay.yaml").write_text(text)
+    message = fails(capsys, "fit", "--config", "points.yaml", "--config", "overlay.yaml")
+    assert expected in message
+
+
+def test_commands(capsys):
+    assert "unknown command 'tset'. Did you mean 'test'?" in fails(capsys, "tset")
+    assert "data is missing" in fails(capsys, "fit", "--model", "DenseModule")
+    main([])
+    assert "quickstart" in capsys.readouterr().out
+
+
+def test_help_and_version_load_no_torch():
+    code = """
+        import sys
+        from dlp.cli import main
+        for args in (["--help"], ["--version"]):
+            try:
+                main(args)
+            except SystemExit as exit:
+                assert exit.code == 0
+        heavy = {"torch", "lightning", "datasets", "pandas", "numpy", "scipy"} & set(sys.modules)
+        print("loaded", sorted(heavy))
+    """
+    run = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True
+    )
+    assert run.stdout.splitlines()[-1] == "loaded []"
+    for name in ("imdb", "reuters", "housing", "mnist", "smaller", "retrain", "predict"):
+        assert f"  {name} " in run.stdout
+
+
+def test_help_of_a_command(points, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        main(["fit", "--help"])
+    assert exit_.value.code == 0
+    assert "--test_after_fit" in capsys.readouterr().out
+
+
+def test_printed_config_is_a_complete_recipe(points, capsys):
+    with pytest.raises(SystemExit):
+        main(["fit", "--config", "points.yaml", "--model.hidden", "[4]", "--print_config"])
+    printed = capsys.readouterr().out
+    assert yaml.safe_load(printed)["model"]["init_args"]["hidden"] == [4]
+    assert yaml.safe_load(printed)["model"]["class_path"] == "dlp.modules.DenseModule"
+    Path("printed.yaml").write_text(printed)
+    main(["fit", "--config", "printed.yaml"])
+    main(["fit", "--config", "points.yaml", "--model.hidden", "[4]"])
+    runs = points / "runs"
+    assert metrics_of(runs / "printed/version_0") == metrics_of(runs / "points/version_0")
+
+
+def test_variations_name_the_run_and_a_rerun_keeps_the_name(points):
+    main(["fit", "--config", "points.yaml", "--config", "smaller"])
+    run = points / "runs/points+smaller/version_0"
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    assert config["model"]["init_args"]["hidden"] == [4, 4]
+    assert config["model"]["init_args"]["dropout"] == 0.2
+    main(["fit", "--config", str(run / "config.yaml")])
+    again = points / "runs/points+smaller/version_1"
+    assert metrics_of(again) == metrics_of(run)
+    main(["test", "--config", "points.yaml", "--config", "smaller"])
+    assert "test" in json.loads((again / "results.json").read_text())
+
+
+def test_retraining_on_everything_is_one_command(points, capsys):
+    main(["fit", "--config", "points.yaml", "--config", "retrain", "--trainer.max_epochs", "2"])
+    run = points / "runs/points+retrain/version_0"
+    results = json.loads((run / "results.json").read_text())
+    assert results["best_epoch"] is None
+    assert results["test"]["checkpoint"] == "checkpoints/last.ckpt"
+    assert not (run / "checkpoints/best.ckpt").exists()
+    assert "trained 2 epochs without validation" in capsys.readouterr().out
+
+
+def test_fast_dev_run_writes_nothing(points, capsys):
+    before = sorted(points.rglob("*"))
+    for command in ("fit", "validate", "test", "predict"):
+        main([command, "--config", "points.yaml", "--trainer.fast_dev_run", "true"])
+    assert sorted(points.rglob("*")) == before
+    assert capsys.readouterr().out.count("the weights are random") == 3
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "",
+        "--model.optimizer AdamW --model.scheduler StepLR --model.scheduler.step_size 2",
+        "--model.scheduler torch.optim.lr_scheduler.ReduceLROnPlateau --model.scheduler.patience 0",
+        "--model.scheduler OneCycleLR --model.scheduler.max_lr 0.1 "
+        "--model.scheduler.total_steps 30",
+    ],
+)
+def test_resumed_run_equals_an_unbroken_one(points, words):
+    args = ["fit", "--config", "points.yaml", *words.split()]
+    main([*args, "--trainer.max_epochs", "5"])
+    main([*args, "--trainer.max_epochs", "2"])
+    main(
+        ["fit", "--config", "points.yaml", "--ckpt_path", "last", "--trainer.max_epochs", "5"]
+    )
+    whole, resumed = (points / f"runs/points/version_{number}" for number in (0, 1))
+    assert metrics_of(resumed) == metrics_of(whole)
+    for which in ("best", "last"):
+        one, two = (weights(run / f"checkpoints/{which}.ckpt") for run in (whole, resumed))
+        assert all(torch.equal(one[name], two[name]) for name in one)
+    assert not (points / "runs/points/version_2").exists()
+    config = yaml.safe_load((resumed / "config.yaml").read_text())
+    assert config["trainer"]["max_epochs"] == 5
+
+
+def test_resume_after_sigkill(points):
+    args = ["fit", "--config", "points.yaml", "--trainer.max_epochs", "150"]
+    killed = subprocess.Popen(
+        [sys.executable, "-m", "dlp", *args],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    last = points / "runs/points/version_0/checkpoints/last.ckpt"
+    deadline = time.monotonic() + 60
+    while not last.exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    killed.send_signal(signal.SIGKILL)
+    assert killed.wait() == -signal.SIGKILL
+    assert not (points / "runs/points/version_0/results.json").exists()
+    main(["fit", "--config", "points.yaml", "--ckpt_path", "last"])
+    main(args)
+    whole, resumed = (points / f"runs/points/version_{number}" for number in (1, 0))
+    assert len(metrics_of(whole)) == 150
+    assert metrics_of(resumed) == metrics_of(whole)
+
+
+def test_full_disk_keeps_what_was_saved(points, capsys, monkeypatch):
+    main(["fit", "--config", "points.yaml"])
+    last = points / "runs/points/version_0/checkpoints/last.ckpt"
+    before = last.read_bytes()
+
+    def full(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", full)
+    message = fails(
+        capsys, "fit", "--config", "points.yaml", "--ckpt_path", "last", "--trainer.max_epochs", "9"
+    )
+    assert "the disk is full" in message
+    assert "--ckpt_path last" in message
+    assert last.read_bytes() == before
+    monkeypatch.undo()
+    monkeypatch.chdir(points)
+    main(["fit", "--config", "points.yaml", "--ckpt_path", "last", "--trainer.max_epochs", "9"])
+    assert len(metrics_of(points / "runs/points/version_0")) == 9
+
+
+def test_early_stopping_by_config(points):
+    Path("stop.yaml").write_text(
+        "trainer: {callbacks: [{class_path: EarlyStopping, init_args: {monitor: val_acc, "
+        "mode: max, patience: 1, min_delta: 0.5}}]}"
+    )
+    main(["fit", "--config", "points.yaml", "--config", "stop.yaml", "--trainer.max_epochs", "9"])
+    run = points / "runs/points+stop/version_0"
+    assert len(metrics_of(run)) == 2
+    assert weights(run / "checkpoints/last.ckpt")
+    assert torch.load(run / "checkpoints/last.ckpt", weights_only=True)["epoch"] == 1
+
+
+def test_another_metric_says_which_epoch_was_best(points):
+    main(
+        ["fit", "--config", "points.yaml", "--monitor", "val_f1", "--model.metrics", "[f1, auroc]"]
+    )
+    run = points / "runs/points/version_0"
+    history = json.loads((run / "history.json").read_text())
+    best = json.loads((run / "results.json").read_text())["best_epoch"]
+    assert best == int(np.argmax(history["val_f1"])) + 1
+    assert torch.load(run / "checkpoints/best.ckpt", weights_only=True)["epoch"] == best - 1
+    assert "val_auroc" in history
+
+
+def test_run_dir_of_ones_own(points, capsys):
+    main(["fit", "--config", "points.yaml", "--run_dir", "here"])
+    assert (points / "here/results.json").exists()
+    assert not (points / "runs").exists()
+    assert "holds a run already" in fails(
+        capsys, "fit", "--config", "points.yaml", "--run_dir", "here"
+    )
+    main(["test", "--ckpt_path", "here"])
+    assert "test" in json.loads((points / "here/results.json").read_text())
+
+
+OWN = """
+import torch
+from lightning import LightningModule
+
+
+class Perceptron(LightningModule):
+    def __init__(self, width: int = 3) -> None:
+        super().__init__()
+        self.layer = torch.nn.Linear(2, width)
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        loss = torch.nn.functional.cross_entropy(self.layer(x), y)
+        self.log("train_loss", loss, on_epoch=True, on_step=False, batch_size=len(y))
+        return loss
+
+    def validation_step(self, batch, batch_idx):
+        x, y = batch
+        loss = torch.nn.functional.cross_entropy(self.layer(x), y)
+        self.log("val_loss", loss, batch_size=len(y))
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), 0.1)
+"""
+
+
+def test_own_lightning_module(points, monkeypatch):
+    Path("own_module_of_a_user.py").write_text(OWN)
+    Path("own.yaml").write_text(
+        "model: {class_path: own_module_of_a_user.Perceptron, init_args: {width: 2}}"
+    )
+    recipe = yaml.safe_load(RECIPE)
+    del recipe["model"]
+    Path("data.yaml").write_text(yaml.safe_dump(recipe))
+    main(["fit", "--config", "data.yaml", "--config", "own.yaml"])
+    sys.modules.pop("own_module_of_a_user")
+    run = points / "runs/data+own/version_0"
+    assert [row["epoch"] for row in metrics_of(run)] == ["1", "2", "3"]
+    assert (run / "checkpoints/best.ckpt").exists()
+
+
+def test_a_command_leaves_the_process_as_it_was(points):
+    threads, path = torch.get_num_threads(), list(sys.path)
+    filters = list(warnings.filters)
+    main(["fit", "--config", "points.yaml", "--threads", "1"])
+    assert torch.get_num_threads() == threads
+    assert sys.path == path
+    assert warnings.filters == filters
+
+
+def test_regression_predictions_are_in_the_original_unit(points):
+    table = pd.read_csv("points.csv")
+    table["price"] = 1000 + 100 * table.east
+    table.drop(columns="side").to_csv("points.csv", index=False)
+    main(
+        ["fit", "--config", "points.yaml", "--data.target", "price", "--data.target_scaling"]
+        + ["standard", "--model.head", "regression", "--trainer.max_epochs", "40"]
+        + ["--model.dropout", "0", "--model.optimizer.lr", "0.01", "--test_after_fit", "best"]
+    )
+    run = points / "runs/points/version_0"
+    results = json.loads((run / "results.json").read_text())
+    assert results["test"]["test_mae"] < 20
+    assert results["last"]["train_loss"] < 0.1  # of standardised targets
+    main(["predict", "--config", "points.yaml"])
+    rows = rows_of(run / "predictions.csv")
+    assert list(rows[0]) == ["index", "value"]
+    assert 700 < np.mean([float(row["value"]) for row in rows]) < 1300
