@@ -74,14 +74,16 @@ EXPERIMENTS = {
     "imdb_retrained": Experiment(
         "3.4 IMDB retrained on 25,000, 4 epochs",
         "--config imdb --config retrain --trainer.max_epochs 4",
-        (
-            Measure("test acc", "test.test_acc", "0.8850 (notebook), 0.8833 (book)", 0.872, 0.890),
-        ),
+        (Measure("test acc", "test.test_acc", "0.8850 (notebook), 0.8833 (book)", 0.872, 0.890),),
     ),
     "reuters": Experiment(
         "3.5 Reuters 64-64-46, 9 epochs, every wire with its own text",
         "--config reuters",
-        (Measure("test acc", "test.test_acc", "none (the book's texts are mispaired)", 0.855, 0.88),),
+        (
+            Measure(
+                "test acc", "test.test_acc", "none (the book's texts are mispaired)", 0.855, 0.88
+            ),
+        ),
     ),
     "reuters_curve": Experiment(
         "3.5 the same, 20 epochs",
@@ -108,7 +110,9 @@ EXPERIMENTS = {
         "3.5 Reuters with the published mispairing, 9 epochs",
         "--config reuters --config as_published",
         (
-            Measure("test acc", "test.test_acc", "0.7970 (book), 0.7769 at 8 (notebook)", 0.77, 0.80),
+            Measure(
+                "test acc", "test.test_acc", "0.7970 (book), 0.7769 at 8 (notebook)", 0.77, 0.80
+            ),
             Measure("highest val acc", "max:val_acc", "0.8150 (notebook, 20 epochs)", 0.79, 0.83),
         ),
     ),
@@ -120,9 +124,7 @@ EXPERIMENTS = {
     "mnist": Experiment(
         "5.1 MNIST convnet (93,322 parameters), 5 epochs",
         "--config mnist",
-        (
-            Measure("test acc", "test.test_acc", "0.9913 (notebook), 0.9908 (book)", 0.989, 0.993),
-        ),
+        (Measure("test acc", "test.test_acc", "0.9913 (notebook), 0.9908 (book)", 0.989, 0.993),),
     ),
     "quickstart": Experiment(
         "README's quickstart: 5,000 digits",

@@ -336,9 +336,7 @@ def test_resumed_run_equals_an_unbroken_one(points, words):
     args = ["fit", "--config", "points.yaml", *words.split()]
     main([*args, "--trainer.max_epochs", "5"])
     main([*args, "--trainer.max_epochs", "2"])
-    main(
-        ["fit", "--config", "points.yaml", "--ckpt_path", "last", "--trainer.max_epochs", "5"]
-    )
+    main(["fit", "--config", "points.yaml", "--ckpt_path", "last", "--trainer.max_epochs", "5"])
     whole, resumed = (points / f"runs/points/version_{number}" for number in (0, 1))
     assert metrics_of(resumed) == metrics_of(whole)
     for which in ("best", "last"):

@@ -1,0 +1,81 @@
+"""Every file in configs/ and every command its comments name, on small sets in the true format."""
+
+import re
+import shlex
+
+import pytest
+import yaml
+from test_housing import archive as california  # noqa: F401 - a fixture
+from test_imdb import hub  # noqa: F401 - a fixture
+from test_mnist import folder as mnist  # noqa: F401 - a fixture
+from test_reuters import archive as reuters  # noqa: F401 - a fixture
+from test_reuters import sgml  # noqa: F401 - a fixture of a fixture
+
+from dlp import recipes
+from dlp.cli import main
+
+RECIPES = sorted(recipes.config_folder().glob("*.yaml"))
+VARIATIONS = sorted(recipes.config_folder().glob("variations/*.yaml"))
+DRY = ["--trainer.fast_dev_run", "true"]
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch, california, hub, mnist, reuters):  # noqa: F811 - fixtures
+    """Work in an empty folder beside the reference sets."""
+    monkeypatch.setenv("DLP_DATA_DIR", str(tmp_path))
+    work = tmp_path / "work"
+    work.mkdir()
+    monkeypatch.chdir(work)
+    return work
+
+
+def test_there_are_configs():
+    assert {path.stem for path in RECIPES} >= {"quickstart", "imdb", "reuters", "housing", "mnist"}
+    assert {path.stem for path in VARIATIONS} >= {
+        *("smaller", "bigger", "deeper", "l1", "l2", "l1_l2", "dropout", "bottleneck", "one_hot"),
+    }
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_recipe(path, here, tmp_path, capsys):
+    for command in ("fit", "validate", "test", "predict"):
+        if command == "validate" and "val_size: null" in path.read_text():
+            with pytest.raises(SystemExit):
+                main([command, "--config", path.stem, *DRY])
+            assert "there is no validation part" in capsys.readouterr().err
+        else:
+            main([command, "--config", path.stem, *DRY])
+    assert not list(here.iterdir())
+    assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.parametrize("path", RECIPES + VARIATIONS, ids=lambda path: path.stem)
+def test_comment_says_what_how_and_what_to_expect(path, here):
+    """The first comment names the experiment, a command that runs and the metric to expect."""
+    what, command, expect = path.read_text().splitlines()[:3]
+    assert re.fullmatch(r"# .{10,95}", what)
+    assert expect.startswith("# Expect: ")
+    program, *words = shlex.split(command.removeprefix("# "))
+    assert program == "dlp"
+    assert path.stem in words
+    main([*words, *DRY])
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_recipe_says_what_decides_the_result(path):
+    """Nothing of the experiment is left to a default that may change."""
+    config = yaml.safe_load(path.read_text())
+    assert {"data", "model", "trainer"} <= set(config)
+    assert {"batch_size", "val_size"} <= set(config["data"]["init_args"])
+    assert "head" in config["model"]["init_args"]
+    assert "max_epochs" in config["trainer"]
+
+
+@pytest.mark.parametrize("name", ["imdb", "reuters"])
+def test_a_whole_run_of_a_text_recipe(name, here):
+    main(["fit", "--config", name, "--data.val_size", "4", "--trainer.max_epochs", "2"])
+    main(["test", "--config", name])
+    main(["predict", "--config", name])
+    run = here / "runs" / name / "version_0"
+    header = (run / "predictions.csv").read_text().splitlines()[0]
+    assert header.startswith("index,class,prob_")
