@@ -161,8 +161,15 @@ def test_new_input_is_predicted_without_the_training_data(points):
     rows = rows_of(points / "runs/points/version_0/predictions.csv")
     assert [row["class"] for row in rows] == ["right", "left"]
     main(
-        ["predict", "--config", "points.yaml", "--data.predict_path", "new.csv"]
-        + ["--output", "out/here.csv"]
+        [
+            "predict",
+            "--config",
+            "points.yaml",
+            "--data.predict_path",
+            "new.csv",
+            "--output",
+            "out/here.csv",
+        ]
     )
     assert rows_of(Path("out/here.csv")) == rows
 
@@ -480,9 +487,25 @@ def test_regression_predictions_are_in_the_original_unit(points):
     table["price"] = 1000 + 100 * table.east
     table.drop(columns="side").to_csv("points.csv", index=False)
     main(
-        ["fit", "--config", "points.yaml", "--data.target", "price", "--data.target_scaling"]
-        + ["standard", "--model.head", "regression", "--trainer.max_epochs", "40"]
-        + ["--model.dropout", "0", "--model.optimizer.lr", "0.01", "--test_after_fit", "best"]
+        [
+            "fit",
+            "--config",
+            "points.yaml",
+            "--data.target",
+            "price",
+            "--data.target_scaling",
+            "standard",
+            "--model.head",
+            "regression",
+            "--trainer.max_epochs",
+            "40",
+            "--model.dropout",
+            "0",
+            "--model.optimizer.lr",
+            "0.01",
+            "--test_after_fit",
+            "best",
+        ]
     )
     run = points / "runs/points/version_0"
     results = json.loads((run / "results.json").read_text())

@@ -12,6 +12,9 @@ import scipy.sparse
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from dlp.errors import InputError
 
 
 class BagOfWords(NamedTuple):
@@ -68,8 +71,9 @@ def bag_product(bag: BagOfWords, table: Tensor) -> Tensor:
     On the CPU forward and backward are SciPy's compiled sparse products; elsewhere torch
     operations that exist on every device.
     """
-    if table.device.type == "cpu":
-        return cast(Tensor, _ScipyProduct.apply(bag.ids, bag.offsets, bag.weights, table))
+    if table.device.type == "cpu" and table.dtype in (torch.float32, torch.float64):
+        product = _ScipyProduct.apply(*bag, table)  # type: ignore[no-untyped-call] # torch has none
+        return cast(Tensor, product)
     if table.device.type == "cuda":
         return F.embedding_bag(
             bag.ids, table, bag.offsets, mode="sum", per_sample_weights=bag.weights.to(table.dtype)
@@ -78,7 +82,10 @@ def bag_product(bag: BagOfWords, table: Tensor) -> Tensor:
 
 
 def gather_product(bag: BagOfWords, table: Tensor) -> Tensor:
-    """`bag_product` in two plain operations, for devices without an embedding bag (MPS)."""
+    """`bag_product` in two plain operations, for devices without an embedding bag (MPS).
+
+    On the CPU it serves the number types that SciPy lacks, such as bfloat16.
+    """
     entries = table[bag.ids] * bag.weights.to(table.dtype).unsqueeze(1)
     return table.new_zeros(len(bag.offsets), table.shape[1]).index_add(0, bag.rows(), entries)
 
@@ -92,6 +99,11 @@ class _ScipyProduct(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, ids: Tensor, offsets: Tensor, weights: Tensor, table: Tensor) -> Tensor:
+        if len(ids) and not (ids.min() >= 0 and ids.max() < len(table)):  # SciPy does not look
+            raise InputError(
+                f"the bags hold word ids from {ids.min()} to {ids.max()}, and the layer takes 0 to "
+                f"{len(table) - 1}: give both the same number of words."
+            )
         values = table.detach().numpy()
         starts = np.append(offsets.numpy(), len(ids)).astype(np.int32)
         ctx.matrix = scipy.sparse.csr_array(
@@ -105,6 +117,7 @@ class _ScipyProduct(torch.autograd.Function):
         return torch.from_numpy(ctx.matrix @ np.ascontiguousarray(values))
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[None, None, None, Tensor]:
         gradient = np.ascontiguousarray(gradients[0].numpy())
         return None, None, None, torch.from_numpy(ctx.matrix.T @ gradient)

@@ -9,8 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dlp import __version__
-from dlp.errors import InputError
+from dlp.errors import InputError, suggestion
 from dlp.recipes import about, recipes, variations
+
+#: No space, quota used up (where the system knows it), file larger than allowed.
+_DISK_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG)
 
 COMMANDS = {
     "fit": "train a model, with validation, curves and checkpoints",
@@ -35,7 +38,7 @@ def main(args: Sequence[str] | None = None) -> None:
         return
     if args is None:
         keep_freed_memory()
-    from dlp.lightning_cli import DLPCLI  # noqa: PLC0415 - torch and Lightning load here, not before
+    from dlp.lightning_cli import DLPCLI  # torch and Lightning load here, not before
 
     with import_from_here():
         try:
@@ -45,11 +48,11 @@ def main(args: Sequence[str] | None = None) -> None:
                 raise
             _stop(str(cause))
         except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            if error.errno not in _DISK_FULL:
                 raise
             _stop(
-                f"the disk is full ({error.strerror}: {error.filename or 'while saving'}). What was "
-                "saved before is whole: free some space and go on with --ckpt_path last."
+                f"the disk is full ({error.strerror}: {error.filename or 'while saving'}). What "
+                "was saved before is whole: free some space and go on with --ckpt_path last."
             )
 
 
@@ -70,8 +73,6 @@ def _answered_at_once(given: list[str]) -> bool:
         parser.print_help()
         return True
     parser.parse_known_args(given[:1])  # --help and --version answer and exit
-    from dlp.errors import suggestion  # noqa: PLC0415 - only needed here
-
     _stop(f"unknown command {given[0]!r}.{suggestion(given[0], COMMANDS)} See dlp --help.")
     return True
 

@@ -83,15 +83,15 @@ def _checkpoint(
     if not configs:
         raise InputError(f"dlp {command} needs --config NAME or --ckpt_path PATH.")
     run = newest_run(name, given)
-    checkpoint_found = run and run.checkpoint(given)
-    if run is None or checkpoint_found is None:
+    found = None if run is None else run.checkpoint(given)
+    if found is None:
         what = "to resume" if command == "fit" else "trained yet"
         raise MissingInputError(
             f"no run of {name!r} below ./runs {what}: train one by dlp fit --config "
             f"{' --config '.join(configs)}, or give --ckpt_path PATH."
         )
-    say(f"{'resuming' if command == 'fit' else 'using'} {checkpoint_found}")
-    return run, checkpoint_found
+    say(f"{'resuming' if command == 'fit' else 'using'} {found}")
+    return run, found
 
 
 def _flags(configs: Sequence[str]) -> list[str]:

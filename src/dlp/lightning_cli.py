@@ -14,26 +14,37 @@ from jsonargparse import Namespace
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, ModelSummary
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.utilities import rank_zero_only
 
-import dlp.datamodules.housing
-import dlp.datamodules.imdb
-import dlp.datamodules.mnist
-import dlp.datamodules.reuters
-import dlp.modules.convnet
-import dlp.modules.dense
 from dlp.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
 from dlp.callbacks.history import History
 from dlp.callbacks.predictions import PredictionWriter
 from dlp.callbacks.progress import ProgressBar
 from dlp.callbacks.seeding import EpochSeed
 from dlp.console import say
-from dlp.datamodules.base import SupervisedDataModule
+from dlp.datamodules import (
+    HousingDataModule,
+    IMDBDataModule,
+    MNISTDataModule,
+    ReutersDataModule,
+    SupervisedDataModule,
+    TableDataModule,
+    TextDataModule,
+)
 from dlp.errors import InputError
 from dlp.files import write_text
 from dlp.invocation import Invocation, resolve
+from dlp.modules import ConvNetModule, DenseModule, SupervisedModule
 from dlp.parser import NamedConfig, Parser
 from dlp.results import add_test, draw_curves, write_results
-from dlp.runs import Run, fresh_folder, new_run
+from dlp.runs import ROOT, Run, fresh_folder, new_run
+
+#: Imported, so that configs and options may name them without their package.
+SHORT_NAMES = (
+    *(HousingDataModule, IMDBDataModule, MNISTDataModule, ReutersDataModule),
+    *(TableDataModule, TextDataModule),
+    *(ConvNetModule, DenseModule, SupervisedModule),
+)
 
 
 class DLPCLI(LightningCLI):
@@ -123,7 +134,10 @@ class DLPCLI(LightningCLI):
         )
         for name in ("input_shape", "num_outputs", "target_mean", "target_std"):
             parser.link_arguments(
-                "data", f"model.init_args.{name}", compute_fn=self._reader(name), apply_on="instantiate"
+                "data",
+                f"model.init_args.{name}",
+                compute_fn=self._reader(name),
+                apply_on="instantiate",
             )
 
     def _reader(self, name: str) -> Any:
@@ -143,8 +157,8 @@ class DLPCLI(LightningCLI):
             self._checkpoint_read = torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:
             raise InputError(
-                f"{path} cannot be read as a checkpoint ({type(error).__name__}): it is damaged, or "
-                "no checkpoint of this project."
+                f"{path} cannot be read as a checkpoint ({type(error).__name__}): it is damaged, "
+                "or no checkpoint of this project."
             ) from error
         state = self._checkpoint_read.get(type(data).__qualname__)
         if state is not None:
@@ -196,9 +210,10 @@ class DLPCLI(LightningCLI):
     def _claim_folder(self) -> Run:
         if self.run_folder is not None:
             return self.run_folder
-        if given := self._value("run_dir"):
-            return fresh_folder(given)
-        return new_run(self.invocation.name)
+        given = self._value("run_dir")
+        if getattr(rank_zero_only, "rank", 0):  # the first process has one; this one writes nothing
+            return Run(Path(given or ROOT / self.invocation.name / "version_of_another_process"))
+        return fresh_folder(given) if given else new_run(self.invocation.name)
 
     def after_instantiate_classes(self) -> None:
         """Hand the checkpoint to the Trainer's method: Lightning must not parse it as a config."""
@@ -212,41 +227,50 @@ class DLPCLI(LightningCLI):
 
     def fit(self, model: LightningModule, **kwargs: Any) -> None:  # the arguments of Trainer.fit
         """Train, then write results and curves, and test if the recipe says so."""
-        if self.run_folder is None or self.trainer.fast_dev_run:
+        if self.run_folder is None or self._value("trainer.fast_dev_run"):
             self.trainer.fit(model, **kwargs)
             return
-        folder = self.run_folder.folder
-        write_text(folder / "config.yaml", self._recipe())
+        self._save_recipe()
         start = time.perf_counter()
         self.trainer.fit(model, **kwargs)
-        seconds = {
-            "prepare": round(self.datamodule.prepare_seconds, 3),
-            "fit": round(time.perf_counter() - start, 3),
-        }
-        if not self.trainer.is_global_zero:
-            return
-        monitor = self._value("monitor")
-        write_results(folder, self.history, monitor, self._value("seed_everything"), seconds)
-        draw_curves(folder, self.history, monitor, self._value("smoothing"))
-        say(self.history.advice(monitor))
+        seconds = time.perf_counter() - start
+        self.run_folder = Run(Path(self.trainer.strategy.broadcast(str(self.run_folder.folder))))
+        self._report(self.run_folder.folder, seconds)
         if (which := self._value("test_after_fit")) is not None:
             path = self.run_folder.checkpoint(which) or self.run_folder.checkpoint()
             self.test(model, datamodule=self.datamodule, ckpt_path=str(path), weights_only=True)
+        folder = self.run_folder.folder
         files = sorted(path.name for path in folder.iterdir() if path.is_file())
         say(f"wrote {folder}: {', '.join(files)}, checkpoints/")
+
+    @rank_zero_only
+    def _report(self, folder: Path, seconds: float) -> None:
+        """Write the results and curves of a fit, and say what they mean."""
+        monitor = self._value("monitor")
+        took = {"prepare": round(self.datamodule.prepare_seconds, 3), "fit": round(seconds, 3)}
+        write_results(folder, self.history, monitor, self._value("seed_everything"), took)
+        draw_curves(folder, self.history, monitor, self._value("smoothing"))
+        say(self.history.advice(monitor))
 
     def test(self, model: LightningModule, **kwargs: Any) -> None:  # the arguments of Trainer.test
         """Test, and keep the numbers in the run's results.json."""
         metrics = self.trainer.test(model, **kwargs)[0]
-        if self.run_folder is not None and not self.trainer.fast_dev_run:
+        if (
+            self.run_folder is not None
+            and not self._value("trainer.fast_dev_run")
+            and not getattr(rank_zero_only, "rank", 0)
+        ):
             add_test(self.run_folder.folder, metrics, kwargs.get("ckpt_path"))
 
-    def _recipe(self) -> str:
-        """Return the complete config of this run, to be run again as it is."""
+    @rank_zero_only
+    def _save_recipe(self) -> None:
+        """Write the complete config of this run, to be run again as it is."""
+        assert self.run_folder is not None
         config: Namespace = self.config[self.subcommand].clone()
         for name in ("config", "ckpt_path", "run_dir"):
             config.pop(name, None)
-        return str(self._parser(self.subcommand).dump(config, skip_unset=False, skip_validation=True))
+        text = self._parser(self.subcommand).dump(config, skip_unset=False, skip_validation=True)
+        write_text(self.run_folder.config, text)
 
 
 #: Lines and warnings of Lightning 2.6 that say nothing about the user's work.

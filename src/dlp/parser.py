@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from importlib import import_module
 from typing import Any, NoReturn
 
-from jsonargparse import ActionConfigFile, Namespace
+from jsonargparse import ActionConfigFile, Namespace  # type: ignore[attr-defined] # public, but re-exported without __all__
 from lightning import Callback, LightningModule
 from lightning.pytorch.cli import LightningArgumentParser
 from torch.optim import Optimizer
@@ -44,17 +44,14 @@ class Parser(LightningArgumentParser):
 
     def option_names(self) -> set[str]:
         """Return the name of every option of this parser and its commands, without dashes."""
-        names = set()
+        names: set[str] = set()
         for action in self._actions:
             names.update(o.removeprefix("--") for o in action.option_strings if o.startswith("--"))
-            for parser in (action.choices or {}).values() if _has_parsers(action) else ():
-                names |= parser.option_names()
+            commands = action.choices if isinstance(action.choices, dict) else {}
+            for parser in commands.values():
+                if isinstance(parser, Parser):
+                    names |= parser.option_names()
         return names
-
-
-def _has_parsers(action: Any) -> bool:
-    choices = getattr(action, "choices", None)
-    return isinstance(choices, dict) and all(isinstance(p, Parser) for p in choices.values())
 
 
 def short(message: str, options: Iterable[str]) -> str:

@@ -1,6 +1,7 @@
 """``results.json`` and the curves of a run: its numbers in one small file each."""
 
 import json
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,7 @@ def read_results(folder: Path) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
-def add_test(folder: Path, metrics: dict[str, float], checkpoint: str | None) -> None:
+def add_test(folder: Path, metrics: Mapping[str, float], checkpoint: str | None) -> None:
     """Put the numbers of a test, and the checkpoint they belong to, into ``results.json``."""
     results = read_results(folder)
     where = Path(checkpoint) if checkpoint else None

@@ -85,7 +85,9 @@ def existing_checkpoint(given: str) -> Path:
     if path.is_dir():
         found = Run(path).checkpoint()
         if found is None:
-            raise MissingInputError(f"the folder {given} holds no checkpoints/best.ckpt or last.ckpt.")
+            raise MissingInputError(
+                f"the folder {given} holds no checkpoints/best.ckpt or last.ckpt."
+            )
         return found
     if not path.is_file():
         raise MissingInputError(

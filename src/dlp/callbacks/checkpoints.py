@@ -59,13 +59,13 @@ class LastCheckpoint(Checkpoint):
         final = trainer.should_stop or trainer.current_epoch + 1 == trainer.max_epochs
         final = final or trainer.global_step == trainer.max_steps
         due = time.monotonic() - self._saved_at >= self.every_seconds
-        if not trainer.fast_dev_run and (due or final):
+        if not getattr(trainer, "fast_dev_run", False) and (due or final):
             trainer.save_checkpoint(self.path)
             self._saved_at = time.monotonic()
             self._saved_epoch = trainer.current_epoch
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save the final epoch, if nothing told before that it was the final one."""
-        ended = trainer.current_epoch - 1
-        if not trainer.fast_dev_run and ended > self._saved_epoch and trainer.global_step:
+        unsaved = trainer.current_epoch - 1 > self._saved_epoch and trainer.global_step > 0
+        if unsaved and not getattr(trainer, "fast_dev_run", False):
             trainer.save_checkpoint(self.path)

@@ -29,11 +29,14 @@ class History(Callback):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take the epoch's metrics."""
         epoch = trainer.current_epoch
-        for name, value in sorted(trainer.callback_metrics.items(), key=lambda item: _rank(item[0])):
+        for name, value in sorted(
+            trainer.callback_metrics.items(), key=lambda item: _rank(item[0])
+        ):
             values = self.metrics.setdefault(name, [])
             values.extend([float("nan")] * (epoch - len(values)))  # logged in later epochs only
             values.append(float(value))
-        if self.folder is not None and trainer.is_global_zero and not trainer.fast_dev_run:
+        writes = trainer.is_global_zero and not getattr(trainer, "fast_dev_run", False)
+        if self.folder is not None and writes:
             write_text(self.folder / "metrics.csv", self._csv())
             write_text(self.folder / "history.json", json.dumps(self.metrics, indent=1) + "\n")
 

@@ -53,14 +53,16 @@ class PredictionWriter(Callback):
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the file."""
-        if trainer.fast_dev_run:
+        if getattr(trainer, "fast_dev_run", False):
             return
         data: Any = getattr(trainer, "datamodule", None)
-        with atomic_path(self.path) as temporary:
-            with temporary.open("w", newline="", encoding="utf-8") as file:
-                writer = csv.writer(file)
-                for number, batch in enumerate(self._batches):
-                    self._write(writer, batch, data, header=not number)
+        with (
+            atomic_path(self.path) as temporary,
+            temporary.open("w", newline="", encoding="utf-8") as file,
+        ):
+            writer = csv.writer(file)
+            for number, batch in enumerate(self._batches):
+                self._write(writer, batch, data, header=not number)
         say(f"wrote {self.rows} predictions to {self.path}")
         self._batches.clear()
 

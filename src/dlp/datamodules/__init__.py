@@ -1,4 +1,4 @@
-"""DataModules: what knows data. Each yields ``(inputs, targets)`` batches, cut by the same splits."""
+"""DataModules: what knows data. Each yields ``(inputs, targets)`` batches of the same splits."""
 
 from dlp.lazy import lazy_exports
 

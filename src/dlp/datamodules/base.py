@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from types import MethodType
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -375,7 +375,7 @@ class SupervisedDataModule(LightningDataModule, ABC):
         seed = torch.initial_seed() % 2**63
         if self.trainer is None or self.trainer.world_size == 1:
             return seed, 1, 0
-        shared = cast(int, self.trainer.strategy.broadcast(seed))
+        shared = self.trainer.strategy.broadcast(seed)
         return shared, self.trainer.world_size, self.trainer.global_rank
 
 

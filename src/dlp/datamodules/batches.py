@@ -80,9 +80,10 @@ class BatchOrder:
             order = torch.randperm(self.num_rows, generator=generator)
         else:
             order = torch.arange(self.num_rows)
-        batches = order.split(self.batch_size)
+        batches = -(-self.num_rows // self.batch_size)
         for number in range(len(self)):
-            yield batches[(self.rank + number * self.num_replicas) % len(batches)]
+            start = (self.rank + number * self.num_replicas) % batches * self.batch_size
+            yield order[start : start + self.batch_size]
 
 
 class BatchLoader:
