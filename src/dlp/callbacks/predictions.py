@@ -28,6 +28,15 @@ class PredictionWriter(Callback):
         self.rows = 0
         self._batches: list[dict[str, Tensor]] = []
 
+    def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Refuse several processes, each of which would write the file.
+
+        Raises:
+            InputError: There are several processes.
+        """
+        if trainer.world_size > 1:
+            raise InputError("predict writes one file: use one device (--trainer.devices 1).")
+
     def on_predict_batch_end(
         self,
         trainer: Trainer,

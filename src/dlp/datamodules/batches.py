@@ -27,9 +27,9 @@ class Rows(Protocol):
 class BatchOrder:
     """Which rows make up each batch of an epoch: a pure function of (seed, epoch, rank).
 
-    With several processes each takes every `num_replicas`-th batch. While training, all get
-    equally many (the last ones wrap around to the first), so that no process waits for ever; in
-    evaluation every row is seen once.
+    With several processes all get equally many batches, so that none waits for ever: while
+    training each takes every `num_replicas`-th batch (the last ones wrap around to the first); in
+    evaluation each takes every `num_replicas`-th row, so that every row is seen once.
 
     Args:
         num_rows: Number of rows.
@@ -67,23 +67,30 @@ class BatchOrder:
         self.epoch = epoch
 
     def __len__(self) -> int:
-        """Return the number of batches of this process."""
-        batches = -(-self.num_rows // self.batch_size)
+        """Return the number of batches of each process."""
         if self.shuffle:
-            return -(-batches // self.num_replicas)
-        return len(range(self.rank, batches, self.num_replicas))
+            return _ceil(_ceil(self.num_rows, self.batch_size), self.num_replicas)
+        return _ceil(_ceil(self.num_rows, self.num_replicas), self.batch_size)
 
     def __iter__(self) -> Iterator[Tensor]:
-        """Yield the row numbers of each batch, int64 (batch_size,)."""
-        if self.shuffle:
-            generator = torch.Generator().manual_seed(derived_seed(self.seed, self.epoch))
-            order = torch.randperm(self.num_rows, generator=generator)
-        else:
-            order = torch.arange(self.num_rows)
-        batches = -(-self.num_rows // self.batch_size)
+        """Yield the row numbers of each batch, int64 (at most batch_size,)."""
+        if not self.shuffle:
+            yield from self._each_row_once()
+            return
+        generator = torch.Generator().manual_seed(derived_seed(self.seed, self.epoch))
+        order = torch.randperm(self.num_rows, generator=generator)
+        batches = _ceil(self.num_rows, self.batch_size)
         for number in range(len(self)):
             start = (self.rank + number * self.num_replicas) % batches * self.batch_size
             yield order[start : start + self.batch_size]
+
+    def _each_row_once(self) -> Iterator[Tensor]:
+        rows = torch.arange(self.num_rows)[self.rank :: self.num_replicas]
+        if self.num_replicas > 1:  # shares may differ by a row: cut into equally many batches
+            yield from rows.tensor_split(len(self))
+            return
+        for start in range(0, self.num_rows, self.batch_size):
+            yield rows[start : start + self.batch_size]
 
 
 class BatchLoader:
@@ -109,3 +116,7 @@ class BatchLoader:
         """Yield the batches of the current epoch."""
         for index in self.batch_sampler:
             yield self.inputs[index], None if self.targets is None else self.targets[index]
+
+
+def _ceil(rows: int, size: int) -> int:
+    return -(-rows // size)
