@@ -223,6 +223,7 @@ def test_checkpoint_of_another_model(points, capsys):
         ("--model.head regression", "head: regression takes float targets"),
         ("--model ConvNetModule", "Use DenseModule for tables and texts"),
         ("--threads 0", "threads must be 1 to"),
+        ("--trainer.devices 0", "is not a valid input"),
         ("--smoothing 1.5", "smoothing must be 0 to below 1"),
         ("--config smaler", "unknown config 'smaler'. Did you mean 'smaller'?"),
         ("--config nowhere.yaml", "there is no config file nowhere.yaml"),
@@ -419,6 +420,17 @@ def test_another_metric_says_which_epoch_was_best(points):
     assert best == int(np.argmax(history["val_f1"])) + 1
     assert torch.load(run / "checkpoints/best.ckpt", weights_only=True)["epoch"] == best - 1
     assert "val_auroc" in history
+
+
+def test_without_checkpoints_bar_and_summary(points):
+    Path("bare.yaml").write_text(
+        "trainer: {enable_checkpointing: false, enable_progress_bar: false, "
+        "enable_model_summary: false}"
+    )
+    main(["fit", "--config", "points.yaml", "--config", "bare.yaml", "--test_after_fit", "best"])
+    run = points / "runs/points+bare/version_0"
+    assert not (run / "checkpoints").exists()
+    assert json.loads((run / "results.json").read_text())["test"]["checkpoint"] is None
 
 
 def test_run_dir_of_ones_own(points, capsys):

@@ -38,11 +38,15 @@ def main(args: Sequence[str] | None = None) -> None:
         return
     if args is None:
         keep_freed_memory()
+    from lightning.pytorch.utilities.exceptions import MisconfigurationException
+
     from dlp.lightning_cli import DLPCLI  # torch and Lightning load here, not before
 
     with import_from_here():
         try:
             DLPCLI.run(given)
+        except MisconfigurationException as error:
+            _stop(str(error))
         except ValueError as error:
             if (cause := _input_error(error)) is None:
                 raise

@@ -185,8 +185,12 @@ class DLPCLI(LightningCLI):
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:  # the signature it overrides
         """Build the Trainer with the callbacks of a run, and its files in the run's folder."""
-        callbacks: list[Callback] = [ModelSummary(max_depth=3), ProgressBar(), EpochSeed()]
         trainer = self.config_init[self.subcommand].trainer
+        callbacks: list[Callback] = [EpochSeed()]
+        if trainer.enable_progress_bar is not False:
+            callbacks.append(ProgressBar())
+        if trainer.enable_model_summary is not False:
+            callbacks.append(ModelSummary(max_depth=3))
         if not trainer.fast_dev_run:
             callbacks += self._run_callbacks()
             if self.run_folder is not None:
@@ -199,6 +203,8 @@ class DLPCLI(LightningCLI):
         folder = self.run_folder.folder
         if self.subcommand == "fit":
             self.history.folder = folder
+            if self._value("trainer.enable_checkpointing") is False:
+                return [self.history]
             checkpoints = folder / "checkpoints"
             best = BestCheckpoint(checkpoints, self._value("monitor"))
             return [self.history, best, LastCheckpoint(checkpoints)]
@@ -238,7 +244,8 @@ class DLPCLI(LightningCLI):
         self._report(self.run_folder.folder, seconds)
         if (which := self._value("test_after_fit")) is not None:
             path = self.run_folder.checkpoint(which) or self.run_folder.checkpoint()
-            self.test(model, datamodule=self.datamodule, ckpt_path=str(path), weights_only=True)
+            given = None if path is None else str(path)  # without checkpoints: as it is now
+            self.test(model, datamodule=self.datamodule, ckpt_path=given, weights_only=True)
         folder = self.run_folder.folder
         files = sorted(path.name for path in folder.iterdir() if path.is_file())
         say(f"wrote {folder}: {', '.join(files)}, checkpoints/")

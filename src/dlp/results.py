@@ -9,7 +9,7 @@ from typing import Any
 from dlp import __version__
 from dlp.callbacks.history import History
 from dlp.files import atomic_path, write_text
-from dlp.visualization.curves import curves
+from dlp.visualization.curves import learning_curves
 
 
 def write_results(
@@ -36,7 +36,7 @@ def draw_curves(folder: Path, history: History, monitor: str, smoothing: float =
     if not history.num_epochs:
         return
     title = f"{folder.resolve().parent.name} {folder.name}"
-    figure = curves(history.metrics, history.best_epoch(monitor), smoothing, title)
+    figure = learning_curves(history.metrics, history.best_epoch(monitor), smoothing, title)
     with atomic_path(folder / "curves.png") as temporary:
         figure.savefig(temporary, format="png", dpi=110)
 

@@ -2,4 +2,4 @@
 
 from dlp.lazy import lazy_exports
 
-__getattr__, __dir__ = lazy_exports(__name__, {"curves": "curves", "smooth": "curves"})
+__getattr__, __dir__ = lazy_exports(__name__, {"learning_curves": "curves", "smooth": "curves"})

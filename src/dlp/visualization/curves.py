@@ -17,7 +17,7 @@ def smooth(values: Sequence[float], factor: float) -> list[float]:
     return smoothed
 
 
-def curves(
+def learning_curves(
     history: Mapping[str, Sequence[float]],
     best_epoch: int | None = None,
     smoothing: float = 0.0,
@@ -51,7 +51,9 @@ def curves(
             else:
                 axes.plot(epochs, values, color=colour, marker=marker, markersize=4, label=label)
         if best_epoch is not None:
-            axes.axvline(best_epoch, color="grey", linestyle="--", label=f"best: epoch {best_epoch}")
+            axes.axvline(
+                best_epoch, color="grey", linestyle="--", label=f"best: epoch {best_epoch}"
+            )
         axes.set_xlabel("epoch")
         axes.set_ylabel(name)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -1,0 +1,71 @@
+"""Every script in examples/ runs as it stands, offline, and prints what it promises."""
+
+import runpy
+import socket
+from pathlib import Path
+
+import pytest
+import torch
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+
+def accuracy(output):
+    return float(output.rpartition("test accuracy ")[2].split()[0].rstrip(","))
+
+
+def arrays(output, folder):
+    assert "validation loss by epoch: [" in output
+    assert accuracy(output) > 0.85
+    assert (folder / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+def plain_networks(output, folder):
+    assert output.count("training loss") == 4
+    assert accuracy(output) > 0.8
+
+
+def own_texts(output, folder):
+    lines = output.splitlines()
+    [charming] = [line for line in lines if "charming and moving" in line]
+    [awful] = [line for line in lines if "awful script" in line]
+    assert charming.split()[0] == "good"
+    assert awful.split()[0] == "bad"
+
+
+def words_and_ids(output, folder):
+    assert "words: ? the cat sat ? the ?" in output
+    assert "for 4 texts" in output
+
+
+def own_table(output, folder):
+    assert "inputs: area, rooms, spacious, city=Bonn, city=Ulm" in output
+    rents = [float(rent) for rent in output.rpartition("[")[2].partition("]")[0].split(",")]
+    assert rents == pytest.approx([890, 1430], abs=60)
+
+
+def k_fold(output, folder):
+    assert output.count("mean absolute error") == 4
+    assert 1.5 < float(output.rpartition("mean ")[2].partition(",")[0]) < 4
+
+
+CHECKS = (arrays, plain_networks, own_texts, words_and_ids, own_table, k_fold)
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+def test_script(check, tmp_path, monkeypatch, capsys):
+    def no_network(*args):
+        raise AssertionError("an example must run offline")
+
+    monkeypatch.setattr(socket.socket, "connect", no_network)
+    monkeypatch.chdir(tmp_path)
+    threads = torch.get_num_threads()
+    try:
+        runpy.run_path(str(EXAMPLES / f"{check.__name__}.py"), run_name="__main__")
+    finally:
+        torch.set_num_threads(threads)
+    check(capsys.readouterr().out, tmp_path)
+
+
+def test_every_script_is_checked():
+    assert {path.stem for path in EXAMPLES.glob("*.py")} == {check.__name__ for check in CHECKS}
