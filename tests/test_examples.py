@@ -1,5 +1,6 @@
 """Every script in examples/ runs as it stands, offline, and prints what it promises."""
 
+import logging
 import runpy
 import socket
 from pathlib import Path
@@ -59,11 +60,13 @@ def test_script(check, tmp_path, monkeypatch, capsys):
 
     monkeypatch.setattr(socket.socket, "connect", no_network)
     monkeypatch.chdir(tmp_path)
-    threads = torch.get_num_threads()
+    logger, threads = logging.getLogger("lightning.pytorch"), torch.get_num_threads()
+    level = logger.level
     try:
         runpy.run_path(str(EXAMPLES / f"{check.__name__}.py"), run_name="__main__")
     finally:
         torch.set_num_threads(threads)
+        logger.setLevel(level)
     check(capsys.readouterr().out, tmp_path)
 
 

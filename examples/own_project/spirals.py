@@ -1,0 +1,57 @@
+"""Data of one's own: two interleaved spirals, as a DataModule on dlp's base."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dlp.datamodules import Examples, Split, SupervisedDataModule, TargetEncoder
+
+
+class SpiralDataModule(SupervisedDataModule):
+    """Points of two spirals, to be told apart.
+
+    Args:
+        num_points: How many points there are.
+        turns: How often each spiral winds around the centre.
+        batch_size: Points a training batch.
+        val_size: Points to validate on: a count or a fraction.
+        test_size: Points to test on, likewise.
+        split_seed: Shuffle by this before any cut.
+    """
+
+    def __init__(
+        self,
+        num_points: int = 1000,
+        turns: float = 1.0,
+        batch_size: int = 32,
+        val_size: int | float | None = 0.2,
+        test_size: int | float | None = 0.2,
+        split_seed: int | None = 0,
+    ) -> None:
+        super().__init__(
+            batch_size=batch_size,
+            eval_batch_size=1024,
+            split=Split(val_size, test_size, seed=split_seed),
+            targets=TargetEncoder("classification", ["first", "second"]),
+            drop_duplicates=False,
+        )
+        self.num_points = num_points
+        self.turns = turns
+
+    def load_train(self) -> Examples:
+        """Return all points, (N, 2), and the spiral of each, (N,)."""
+        random = np.random.default_rng(0)
+        spiral = np.arange(self.num_points) % 2
+        radius = random.uniform(0.2, 1, self.num_points)
+        angle = 2 * np.pi * self.turns * radius + np.pi * spiral
+        points = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1)
+        return Examples(points + random.normal(0, 0.02, points.shape), spiral)
+
+    def encode(self, rows: NDArray[np.float64]) -> Tensor:
+        """Return float32 (N, 2)."""
+        return torch.from_numpy(rows.astype(np.float32))
+
+    def batch_shape(self) -> tuple[int, ...]:
+        """Return (2,)."""
+        return (2,)
