@@ -5,16 +5,18 @@ from collections.abc import Sequence
 from types import FrameType
 from typing import Any, Literal, cast
 
+import numpy as np
 import torch
 from lightning import LightningModule
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import CyclicLR, LRScheduler, OneCycleLR, ReduceLROnPlateau
-from torchmetrics import MeanMetric
 
 from dlp.bag_of_words import BagOfWords
 from dlp.errors import InputError
-from dlp.modules.heads import Head, HeadName, Loss, Metrics, make_head
+from dlp.modules.heads import Head, HeadName, make_head
+from dlp.modules.losses import Loss
+from dlp.modules.metrics import Metrics, SampleMean
 from dlp.modules.networks import reseed_dropout
 from dlp.modules.optimizers import KerasRMSprop
 from dlp.seeds import derived_seed
@@ -25,7 +27,7 @@ Stage = Literal["train", "val", "test"]
 _GATHERED = 8192
 
 
-def kernels(network: nn.Module) -> list[nn.Parameter]:
+def kernels(network: nn.Module) -> list[Tensor]:
     """Return the weights of every linear and convolution layer but the last, in order."""
     layers = [
         layer
@@ -44,7 +46,7 @@ class StageMeter:
     def __init__(self, stage: Stage, head: Head, penalised: bool) -> None:
         self.head = head
         names = ["loss", "data_loss"] if penalised else ["loss"]
-        self.losses = {f"{stage}_{name}": MeanMetric() for name in names}
+        self.losses = {f"{stage}_{name}": SampleMean() for name in names}
         self.metrics = head.make_metrics().clone(prefix=f"{stage}_")
         self._batches: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
         self._samples = 0
@@ -61,35 +63,39 @@ class StageMeter:
             return
         losses, data_losses, logits, targets = zip(*self._batches, strict=True)
         device = losses[0].device
-        weights = torch.tensor([len(batch) for batch in targets], device=device)
+        counts = torch.tensor([len(batch) for batch in targets], device=device)
         for metric, values in zip(self.losses.values(), (losses, data_losses), strict=False):
-            metric.to(device).update(torch.stack(values).float(), weight=weights)
+            metric.to(device)
+            metric.update(torch.stack(values).float(), counts)
         outputs, expected = torch.cat(logits).float(), torch.cat(targets)
         self.metrics.to(device)
         self.metrics.update(self.head.scores(outputs), self.head.metric_targets(expected))
-        self.reset_batches()
-
-    def reset_batches(self) -> None:
-        """Forget what was gathered and not yet computed."""
         self._batches.clear()
         self._samples = 0
+
+    def reset(self) -> None:
+        """Forget what was gathered and not yet computed: a stage may break off anywhere."""
+        self._batches.clear()
+        self._samples = 0
+        for metric in self.losses.values():
+            metric.reset()
+        self.metrics.reset()
 
     def compute(self) -> dict[str, Tensor]:
         """Return name -> value over all samples of all processes, and start anew."""
         self._update()
         values = {name: metric.compute() for name, metric in self.losses.items()}
         values.update(self.metrics.compute())
-        for metric in (*self.losses.values(), self.metrics):
-            metric.reset()
+        self.reset()
         return values
 
 
 class SupervisedModule(LightningModule):
     """Any network trained on ``(inputs, targets)`` batches under a head.
 
-    ``forward`` gives logits. Logged, averaged over the samples of an epoch: ``{train,val,test}_loss``
-    and each metric; with a penalty, ``*_loss`` includes it (as in the book's curves) and
-    ``*_data_loss`` leaves it out.
+    ``forward`` gives logits. Logged, averaged over the samples of an epoch: ``train_loss``,
+    ``val_loss``, ``test_loss`` and each metric; with a penalty, ``*_loss`` includes it (as in the
+    book's curves) and ``*_data_loss`` leaves it out.
 
     Args:
         network: Any ``nn.Module`` from a batch of inputs to logits (N, `head.num_logits`).
@@ -98,7 +104,8 @@ class SupervisedModule(LightningModule):
         loss: Another loss than the head's: a name, an import path or a callable.
         metrics: Other metrics than the head's: names, import paths, torchmetrics classes or
             functions.
-        l1: Adds ``l1 * sum(|w|)`` over the kernels of every linear and convolution layer but the last.
+        l1: Adds ``l1 * sum(|w|)`` over the kernels of every linear and convolution layer but the
+            last.
         l2: Adds ``l2 * sum(w ** 2)`` over the same kernels (``weight_decay=2 * l2`` of a coupled
             optimizer).
         optimizer: From parameters to an optimizer; the book's RMSprop by default.
@@ -152,6 +159,7 @@ class SupervisedModule(LightningModule):
         caller = cast(FrameType, frame and frame.f_back)
         objects = [name for name, value in caller.f_locals.items() if isinstance(value, nn.Module)]
         self.save_hyperparameters(frame=caller, ignore=objects)
+        self.hparams.update({name: _plain(value) for name, value in self.hparams.items()})
         self.remove_ignored_hparams(
             [name for name, value in self.hparams.items() if not _is_plain(value)]
         )
@@ -160,7 +168,7 @@ class SupervisedModule(LightningModule):
         """Return logits (N, num_logits)."""
         return cast(Tensor, self.network(inputs))
 
-    def penalised_kernels(self) -> list[nn.Parameter]:
+    def penalised_kernels(self) -> list[Tensor]:
         """Return the weights that L1 and L2 act on."""
         return kernels(self.network)
 
@@ -179,7 +187,7 @@ class SupervisedModule(LightningModule):
     def training_step(self, batch: tuple[Any, Tensor], batch_idx: int) -> Tensor:
         """Return the loss of a batch, penalty included."""
         loss = self._step(batch, "train")
-        if self._trainer is not None and self._is_last_step():
+        if self._trainer is not None and self._is_last_step(batch_idx):
             self._log("train")
         return loss
 
@@ -217,21 +225,24 @@ class SupervisedModule(LightningModule):
         self.meters[stage].add(loss, data_loss, logits, targets)
         return loss
 
-    def _is_last_step(self) -> bool:
-        limit = self.trainer.max_steps
-        return self.trainer.is_last_batch or self.trainer.global_step + 1 == limit
+    def _is_last_step(self, batch_idx: int) -> bool:
+        trainer = self.trainer
+        steps = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
+        return trainer.is_last_batch or (steps and trainer.global_step + 1 == trainer.max_steps)
 
     def _log(self, stage: Stage) -> None:
-        # One value an epoch, already over all samples: the batch size keeps Lightning from guessing.
+        # One value an epoch, already over all samples: batch_size keeps Lightning from guessing.
         values = self.meters[stage].compute()
-        self.log_dict(values, on_step=False, on_epoch=True, prog_bar=True, batch_size=1)
+        self.log_dict(
+            values, on_step=False, on_epoch=True, prog_bar=True, batch_size=1, sync_dist=True
+        )
 
     # Hooks -------------------------------------------------------------------------------------
 
     def on_train_epoch_start(self) -> None:
         """Seed dropout by the epoch, so that a resumed run drops what an unbroken one does."""
         reseed_dropout(self.network, derived_seed(self.seed, self.current_epoch, self.global_rank))
-        self.meters["train"].reset_batches()
+        self.meters["train"].reset()
 
     def on_train_epoch_end(self) -> None:
         """From the second epoch on, targets need no check."""
@@ -239,7 +250,11 @@ class SupervisedModule(LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         """Start the validation meter anew, whatever broke off the last one."""
-        self.meters["val"].reset_batches()
+        self.meters["val"].reset()
+
+    def on_test_epoch_start(self) -> None:
+        """Start the test meter anew, whatever broke off the last one."""
+        self.meters["test"].reset()
 
     def on_validation_epoch_end(self) -> None:
         """Log the validation loss and metrics."""
@@ -297,6 +312,15 @@ class SupervisedModule(LightningModule):
 
 def _is_pair(batch: Any) -> bool:
     return isinstance(batch, tuple | list) and not isinstance(batch, BagOfWords)
+
+
+def _plain(value: Any) -> Any:
+    """Return NumPy numbers and arrays as Python's; anything else as it is."""
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value
 
 
 def _is_plain(value: Any) -> bool:

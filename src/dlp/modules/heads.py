@@ -4,44 +4,36 @@ A head alone decides the width of the output, the activation at prediction, the 
 and the type of the targets. Networks give logits and know nothing of it.
 """
 
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from functools import partial
-from importlib import import_module
-from typing import Any, Literal, cast
+from math import inf
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchmetrics import (
-    MeanAbsoluteError,
-    MeanMetric,
-    MeanSquaredError,
-    Metric,
-    MetricCollection,
-    R2Score,
-)
-from torchmetrics import classification as C
+from torchmetrics import Metric, MetricCollection
 
 from dlp.errors import InputError, unknown
+from dlp.modules.checks import check_range, check_whole, check_width
+from dlp.modules.losses import (
+    Loss,
+    Losses,
+    mae_of_sigmoid,
+    make_loss,
+    mse_of_sigmoid,
+    mse_of_softmax,
+)
+from dlp.modules.metrics import (
+    Metrics,
+    binary_metrics,
+    make_metrics,
+    multiclass_metrics,
+    multilabel_metrics,
+    value_metrics,
+)
 
 HeadName = Literal["sigmoid", "softmax", "multilabel", "regression", "bounded_regression"]
-Loss = str | Callable[..., Any]
-Metrics = Sequence[str | Callable[..., Any]]
-
-
-class FunctionMetric(MeanMetric):
-    """The mean over samples of a plain function ``f(predictions, targets)``."""
-
-    def __init__(self, function: Callable[[Tensor, Tensor], Tensor]) -> None:
-        super().__init__()
-        self.function = function
-
-    def update(self, predictions: Tensor, targets: Tensor) -> None:  # type: ignore[override] # the arguments of a metric of predictions
-        """Add a batch."""
-        value = self.function(predictions, targets)
-        super().update(value, weight=1.0 if value.ndim else float(len(targets)))
 
 
 class Head(nn.Module, ABC):
@@ -56,8 +48,8 @@ class Head(nn.Module, ABC):
     """
 
     #: Name -> loss of (logits, prepared targets); the first is the default.
-    losses: dict[str, Callable[[Tensor, Tensor], Tensor]]
-    default_metrics: tuple[str, ...]
+    losses: ClassVar[Losses]
+    default_metrics: ClassVar[tuple[str, ...]]
     #: The key of the predictions in the dict that `predict_step` gives.
     prediction: Literal["probabilities", "values"] = "probabilities"
 
@@ -68,10 +60,10 @@ class Head(nn.Module, ABC):
         if num_outputs < 1:
             raise InputError(f"num_outputs must be at least 1, got {num_outputs}.")
         self.num_outputs = num_outputs
-        self.loss = self._make_loss(loss)
+        self.loss = make_loss(loss, self.losses)
+        if isinstance(metrics, str) or callable(metrics):
+            metrics = (metrics,)
         self._metrics = tuple(self.default_metrics if metrics is None else metrics)
-        if isinstance(metrics, str):
-            self._metrics = (metrics,)
 
     @property
     def num_logits(self) -> int:
@@ -104,51 +96,7 @@ class Head(nn.Module, ABC):
 
     def make_metrics(self) -> MetricCollection:
         """Return new metrics, by name."""
-        makers = self.metric_makers()
-        found: dict[str, Metric | MetricCollection] = {}
-        for metric in self._metrics:
-            if isinstance(metric, str) and metric in makers:
-                found[metric] = makers[metric]()
-            else:
-                if isinstance(metric, str):
-                    metric = _imported("metric", metric, makers)
-                name = getattr(metric, "__name__", type(metric).__name__)
-                found[_snake(name)] = _as_metric(metric)
-        return MetricCollection(found)
-
-    def _make_loss(self, loss: Loss | None) -> Callable[[Tensor, Tensor], Tensor]:
-        if loss is None:
-            return next(iter(self.losses.values()))
-        if isinstance(loss, str):
-            if loss in self.losses:
-                return self.losses[loss]
-            loss = cast(Callable[..., Any], _imported("loss", loss, self.losses))
-        return cast(Callable[[Tensor, Tensor], Tensor], loss() if isinstance(loss, type) else loss)
-
-
-def _imported(kind: str, path: str, known: dict[str, Any]) -> Any:
-    """Return the object at an import path; a name without a dot is a misspelt one of `known`."""
-    module, _, name = path.rpartition(".")
-    if not module:
-        raise unknown(kind, path, known)
-    try:
-        return getattr(import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise InputError(f"the {kind} {path!r} cannot be imported: {error}.") from error
-
-
-def _as_metric(metric: Callable[..., Any]) -> Metric:
-    if isinstance(metric, Metric):
-        return metric
-    made = metric.func if isinstance(metric, partial) else metric
-    if isinstance(made, type):
-        return cast(Metric, metric())
-    return FunctionMetric(metric)
-
-
-def _snake(name: str) -> str:
-    """Return ``binary_auroc`` for ``BinaryAUROC``."""
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
+        return MetricCollection(make_metrics(self._metrics, self.metric_makers()))
 
 
 class SigmoidHead(Head):
@@ -157,10 +105,10 @@ class SigmoidHead(Head):
     Args: see `Head`; `num_outputs` is 2 (1 is taken as 2).
     """
 
-    losses = {
+    losses: ClassVar[Losses] = {
         "bce": F.binary_cross_entropy_with_logits,
-        "mse": lambda logits, targets: F.mse_loss(logits.sigmoid(), targets),
-        "mae": lambda logits, targets: F.l1_loss(logits.sigmoid(), targets),
+        "mse": mse_of_sigmoid,
+        "mae": mae_of_sigmoid,
     }
     default_metrics = ("acc",)
 
@@ -187,12 +135,12 @@ class SigmoidHead(Head):
 
     def check(self, logits: Tensor, targets: Tensor) -> None:
         """See `Head.check`."""
-        _check_width(logits, 1)
+        check_width(logits, targets, 1)
         if targets.ndim == 2 and targets.shape[1] not in (1, 2):
             raise InputError(
                 f"head: sigmoid takes targets (N,) of 0 and 1, got {tuple(targets.shape)}."
             )
-        _check_range(targets, 1, "head: sigmoid takes targets of 0 and 1")
+        check_range(targets, 1, "head: sigmoid takes targets of 0 and 1")
 
     def predict(self, logits: Tensor) -> Tensor:
         """Return the probabilities of class 0 and 1, (N, 2)."""
@@ -208,14 +156,8 @@ class SigmoidHead(Head):
         return targets.squeeze(1).round().long()
 
     def metric_makers(self) -> dict[str, Callable[[], Metric]]:
-        """See `Head.metric_makers`; precision, recall and f1 are of class 1."""
-        return {
-            "acc": partial(C.BinaryAccuracy, validate_args=False),
-            "f1": partial(C.BinaryF1Score, validate_args=False),
-            "precision": partial(C.BinaryPrecision, validate_args=False),
-            "recall": partial(C.BinaryRecall, validate_args=False),
-            "auroc": partial(C.BinaryAUROC, validate_args=False),
-        }
+        """See `Head.metric_makers`."""
+        return binary_metrics()
 
 
 class SoftmaxHead(Head):
@@ -225,36 +167,46 @@ class SoftmaxHead(Head):
     samples, `f1`, precision, recall and auroc are means over classes. Args: see `Head`.
     """
 
-    losses = {
-        "cross_entropy": F.cross_entropy,
-        "mse": lambda logits, targets: F.mse_loss(
-            logits.softmax(1),
-            F.one_hot(targets, logits.shape[1]).to(logits) if targets.ndim == 1 else targets,
-        ),
-    }
+    losses: ClassVar[Losses] = {"cross_entropy": F.cross_entropy, "mse": mse_of_softmax}
     default_metrics = ("acc",)
+
+    def __init__(
+        self, num_outputs: int, loss: Loss | None = None, metrics: Metrics | None = None
+    ) -> None:
+        if num_outputs < 2:
+            raise InputError(
+                f"head: softmax is for two classes or more, got num_outputs {num_outputs}. For "
+                "values use head: regression."
+            )
+        super().__init__(num_outputs, loss, metrics)
 
     def prepare(self, targets: Tensor) -> Tensor:
         """Return int64 (N,), or float (N, C)."""
-        if targets.ndim == 2 and targets.shape[1] == self.num_outputs and self.num_outputs > 1:
+        if targets.ndim == 2 and targets.shape[1] == self.num_outputs:
             return targets.float()
         return targets.reshape(-1).long()
 
     def check(self, logits: Tensor, targets: Tensor) -> None:
         """See `Head.check`."""
-        _check_width(logits, self.num_outputs)
-        if targets.ndim == 2 and targets.shape[1] not in (1, self.num_outputs):
+        check_width(logits, targets, self.num_outputs)
+        columns = targets.numel() // max(len(targets), 1)
+        if targets.ndim > 2 or columns not in (1, self.num_outputs):
             raise InputError(
                 f"head: softmax takes class numbers (N,) or one-hot (N, {self.num_outputs}), got "
                 f"{tuple(targets.shape)}."
             )
-        if targets.ndim == 1 and targets.is_floating_point() and (targets % 1 != 0).any():
+        if columns == 1:
+            top = self.num_outputs - 1
+            check_range(targets, top, f"head: softmax takes class numbers of 0 to {top}")
+            check_whole(targets)
+            return
+        check_range(targets, 1, "head: softmax takes one-hot targets or probabilities")
+        wrong = (targets.sum(dim=1) - 1).abs() > 1e-2
+        if wrong.any():
             raise InputError(
-                "head: softmax takes whole class numbers, got values such as "
-                f"{targets[targets % 1 != 0][0].item():.4g}. For values use head: regression."
+                f"row {int(wrong.int().argmax())} of the targets is not one-hot: its sum is not 1. "
+                "For several labels a row use head: multilabel."
             )
-        top = self.num_outputs - 1 if targets.ndim == 1 else 1
-        _check_range(targets, top, f"head: softmax takes targets of 0 to {top}")
 
     def predict(self, logits: Tensor) -> Tensor:
         """Return probabilities (N, C)."""
@@ -266,15 +218,7 @@ class SoftmaxHead(Head):
 
     def metric_makers(self) -> dict[str, Callable[[], Metric]]:
         """See `Head.metric_makers`."""
-        settings = {"num_classes": self.num_outputs, "validate_args": False}
-        return {
-            "acc": partial(C.MulticlassAccuracy, average="micro", **settings),
-            "f1": partial(C.MulticlassF1Score, average="macro", **settings),
-            "precision": partial(C.MulticlassPrecision, average="macro", **settings),
-            "recall": partial(C.MulticlassRecall, average="macro", **settings),
-            "auroc": partial(C.MulticlassAUROC, **settings),
-            "top5_acc": partial(C.MulticlassAccuracy, average="micro", top_k=5, **settings),
-        }
+        return multiclass_metrics(self.num_outputs)
 
 
 class MultilabelHead(Head):
@@ -283,7 +227,7 @@ class MultilabelHead(Head):
     `acc` is over all labels of all samples, `f1` the mean over labels. Args: see `Head`.
     """
 
-    losses = SigmoidHead.losses
+    losses: ClassVar[Losses] = SigmoidHead.losses
     default_metrics = ("acc", "f1")
 
     def prepare(self, targets: Tensor) -> Tensor:
@@ -292,13 +236,13 @@ class MultilabelHead(Head):
 
     def check(self, logits: Tensor, targets: Tensor) -> None:
         """See `Head.check`."""
-        _check_width(logits, self.num_outputs)
+        check_width(logits, targets, self.num_outputs)
         if targets.ndim != 2 or targets.shape[1] != self.num_outputs:
             raise InputError(
                 f"head: multilabel takes targets (N, {self.num_outputs}) of 0 and 1, got "
                 f"{tuple(targets.shape)}. For one class of several use head: softmax."
             )
-        _check_range(targets, 1, "head: multilabel takes targets of 0 and 1")
+        check_range(targets, 1, "head: multilabel takes targets of 0 and 1")
 
     def predict(self, logits: Tensor) -> Tensor:
         """Return the probability of each label, (N, C)."""
@@ -310,14 +254,7 @@ class MultilabelHead(Head):
 
     def metric_makers(self) -> dict[str, Callable[[], Metric]]:
         """See `Head.metric_makers`."""
-        settings = {"num_labels": self.num_outputs, "validate_args": False}
-        return {
-            "acc": partial(C.MultilabelAccuracy, average="micro", **settings),
-            "f1": partial(C.MultilabelF1Score, average="macro", **settings),
-            "precision": partial(C.MultilabelPrecision, average="macro", **settings),
-            "recall": partial(C.MultilabelRecall, average="macro", **settings),
-            "auroc": partial(C.MultilabelAUROC, **settings),
-        }
+        return multilabel_metrics(self.num_outputs)
 
 
 class RegressionHead(Head):
@@ -331,7 +268,7 @@ class RegressionHead(Head):
         target_std: Standard deviation of each target.
     """
 
-    losses = {"mse": F.mse_loss, "mae": F.l1_loss, "huber": F.huber_loss}
+    losses: ClassVar[Losses] = {"mse": F.mse_loss, "mae": F.l1_loss, "huber": F.huber_loss}
     default_metrics = ("mae",)
     prediction = "values"
     mean: Tensor
@@ -346,8 +283,15 @@ class RegressionHead(Head):
         target_std: Sequence[float] | None = None,
     ) -> None:
         super().__init__(num_outputs, loss, metrics)
-        self.register_buffer("mean", torch.tensor(target_mean or [0.0] * num_outputs))
-        self.register_buffer("std", torch.tensor(target_std or [1.0] * num_outputs))
+        mean = [0.0] * num_outputs if target_mean is None else list(target_mean)
+        std = [1.0] * num_outputs if target_std is None else list(target_std)
+        if not len(mean) == len(std) == num_outputs or any(not 0 < width < inf for width in std):
+            raise InputError(
+                f"target_mean {mean} and target_std {std} must hold one number for each of the "
+                f"{num_outputs} targets, the latter above 0."
+            )
+        self.register_buffer("mean", torch.tensor(mean))
+        self.register_buffer("std", torch.tensor(std))
 
     def prepare(self, targets: Tensor) -> Tensor:
         """Return standardised float (N, T)."""
@@ -355,7 +299,7 @@ class RegressionHead(Head):
 
     def check(self, logits: Tensor, targets: Tensor) -> None:
         """See `Head.check`."""
-        _check_width(logits, self.num_outputs)
+        check_width(logits, targets, self.num_outputs)
         if not targets.is_floating_point():
             raise InputError(
                 f"head: regression takes float targets, got {targets.dtype} (class numbers?). For "
@@ -379,12 +323,7 @@ class RegressionHead(Head):
 
     def metric_makers(self) -> dict[str, Callable[[], Metric]]:
         """See `Head.metric_makers`."""
-        return {
-            "mae": MeanAbsoluteError,
-            "mse": MeanSquaredError,
-            "rmse": partial(MeanSquaredError, squared=False),
-            "r2": R2Score,
-        }
+        return value_metrics()
 
 
 class BoundedRegressionHead(Head):
@@ -393,10 +332,10 @@ class BoundedRegressionHead(Head):
     Args: see `Head`; `num_outputs` is the number of target columns, T.
     """
 
-    losses = {
-        "mse": SigmoidHead.losses["mse"],
-        "bce": SigmoidHead.losses["bce"],
-        "mae": SigmoidHead.losses["mae"],
+    losses: ClassVar[Losses] = {
+        "mse": mse_of_sigmoid,
+        "bce": F.binary_cross_entropy_with_logits,
+        "mae": mae_of_sigmoid,
     }
     default_metrics = ("mae",)
     prediction = "values"
@@ -407,14 +346,14 @@ class BoundedRegressionHead(Head):
 
     def check(self, logits: Tensor, targets: Tensor) -> None:
         """See `Head.check`."""
-        _check_width(logits, self.num_outputs)
+        check_width(logits, targets, self.num_outputs)
         if targets.numel() != len(targets) * self.num_outputs:
             raise InputError(
                 f"head: bounded_regression has {self.num_outputs} outputs, and the targets have "
                 f"shape {tuple(targets.shape)}."
             )
         advice = "head: bounded_regression takes targets in [0, 1] (divide by their maximum)"
-        _check_range(targets, 1, advice)
+        check_range(targets, 1, advice)
 
     def predict(self, logits: Tensor) -> Tensor:
         """Return values in [0, 1], (N, T)."""
@@ -422,12 +361,7 @@ class BoundedRegressionHead(Head):
 
     def metric_makers(self) -> dict[str, Callable[[], Metric]]:
         """See `Head.metric_makers`."""
-        return {
-            "mae": MeanAbsoluteError,
-            "mse": MeanSquaredError,
-            "rmse": partial(MeanSquaredError, squared=False),
-            "r2": R2Score,
-        }
+        return value_metrics()
 
 
 HEADS: dict[str, type[Head]] = {
@@ -450,9 +384,12 @@ def make_head(
     """Return the head of a name; a `Head` object is returned as it is.
 
     Raises:
-        InputError: The name is unknown, or the head does not fit `num_outputs` or scaled targets.
+        InputError: The name is unknown, the head does not fit `num_outputs` or scaled targets, or
+            it is an object and `loss` or `metrics` are given beside it.
     """
     if isinstance(head, Head):
+        if loss is not None or metrics is not None:
+            raise InputError(f"give loss and metrics to the {type(head).__name__} object itself.")
         return head
     if head not in HEADS:
         raise unknown("head", head, HEADS)
@@ -461,17 +398,3 @@ def make_head(
     if target_mean is not None:
         raise InputError(f"standardised targets go with head: regression, not head: {head}.")
     return HEADS[head](num_outputs, loss, metrics)
-
-
-def _check_width(logits: Tensor, width: int) -> None:
-    if logits.ndim != 2 or logits.shape[1] != width:
-        raise InputError(
-            f"the network gives {tuple(logits.shape)}, and the head takes (N, {width}): set the "
-            "width of its last layer."
-        )
-
-
-def _check_range(targets: Tensor, top: int, accepted: str) -> None:
-    if targets.numel() and not (0 <= targets.min().item() and targets.max().item() <= top):
-        low, high = targets.min().item(), targets.max().item()
-        raise InputError(f"{accepted}; these go from {low:.4g} to {high:.4g}.")

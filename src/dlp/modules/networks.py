@@ -55,8 +55,7 @@ class Dropout(nn.Module):
 
     def __init__(self, rate: float = 0.5) -> None:
         super().__init__()
-        if not 0 <= rate < 1:
-            raise InputError(f"dropout must be at least 0 and below 1, got {rate}.")
+        _check_rate(rate)
         self.rate = rate
         self._seed: int | None = None
         self._generator: torch.Generator | None = None
@@ -83,7 +82,7 @@ class Dropout(nn.Module):
 
     def __getstate__(self) -> dict[str, object]:
         """Leave the generator behind: it cannot be copied, and a seed makes it anew."""
-        return {**super().__getstate__(), "_generator": None}
+        return {**self.__dict__, "_generator": None}
 
 
 def reseed_dropout(network: nn.Module, seed: int) -> None:
@@ -157,6 +156,7 @@ def _dense_layers(
     inputs: int, hidden: Sequence[int], outputs: int, activation: Activation, dropout: float
 ) -> "OrderedDict[str, nn.Module]":
     """Return the named layers of a dense stack, from `inputs` features to `outputs` logits."""
+    _check_rate(dropout)
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     for number, units in enumerate(hidden, start=1):
         layers[f"dense{number}"] = BagLinear(inputs, units)
@@ -227,7 +227,8 @@ class ConvNet(nn.Module):
             if min(size) < 1:
                 raise InputError(
                     f"nothing is left of a {self.input_shape[1]} x {self.input_shape[2]} picture "
-                    f"after convolution {number}. Use fewer layers, less pooling or larger pictures."
+                    f"after convolution {number}. Use fewer layers, less pooling or larger "
+                    "pictures."
                 )
             depth = filters
         self.features = nn.Sequential(layers)
@@ -237,7 +238,8 @@ class ConvNet(nn.Module):
         head.update(_dense_layers(depth * math.prod(size), dense, num_outputs, activation, 0.0))
         self.classifier = nn.Sequential(head)
         initialise(self)
-        self.to(memory_format=torch.channels_last)  # a third faster on the CPU, same numbers
+        # A third faster on the CPU, same numbers.
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # not in its types
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits (N, num_outputs) of float images (N, C, H, W).
@@ -278,11 +280,17 @@ def _each(name: str, value: int | Sequence[int], count: int) -> list[int]:
             f"{name} has {len(values)} numbers for {count} convolutions: give one number, or one "
             "for each."
         )
-    if min(values) < (0 if name == "pool" else 1):
-        raise InputError(f"{name} must not be negative, got {value}.")
+    least = 0 if name == "pool" else 1
+    if any(number < least for number in values):
+        raise InputError(f"{name} must be at least {least}, got {value}.")
     return values
 
 
 def _check_positive(name: str, units: Sequence[int]) -> None:
     if any(count < 1 for count in units):
         raise InputError(f"{name} must be positive whole numbers, got {list(units)}.")
+
+
+def _check_rate(dropout: float) -> None:
+    if not 0 <= dropout < 1:
+        raise InputError(f"dropout must be at least 0 and below 1, got {dropout}.")

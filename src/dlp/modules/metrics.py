@@ -1,0 +1,166 @@
+"""Metrics by name, import path, class, object or plain function, one table for each problem."""
+
+import re
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+from torchmetrics import MeanAbsoluteError, MeanSquaredError, Metric, MetricCollection, R2Score
+from torchmetrics import classification as C
+
+from dlp.errors import InputError
+from dlp.modules.imports import imported
+
+Metrics = Sequence[str | Callable[..., Any]]
+
+
+class SampleMean(Metric):
+    """The mean over the samples of all processes.
+
+    A NaN stays one: torchmetrics's ``MeanMetric`` leaves it out, and a loss that has blown up
+    would look finite.
+    """
+
+    total: Tensor
+    count: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("total", torch.zeros(()), dist_reduce_fx="sum")
+        self.add_state("count", torch.zeros(()), dist_reduce_fx="sum")
+
+    def update(self, means: Tensor, counts: Tensor) -> None:
+        """Add batches: their means and their numbers of samples, of one shape."""
+        self.total += (means * counts).sum()
+        self.count += counts.sum()
+
+    def compute(self) -> Tensor:
+        """Return the mean, a scalar."""
+        return self.total / self.count
+
+
+class FunctionMetric(SampleMean):
+    """The mean over samples of a plain function ``f(predictions, targets)``.
+
+    Args:
+        function: Gives one number, the mean over the samples it got, or one for each sample.
+    """
+
+    def __init__(self, function: Callable[[Tensor, Tensor], Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def update(self, predictions: Tensor, targets: Tensor) -> None:
+        """Add a batch."""
+        value = torch.as_tensor(self.function(predictions, targets)).float().mean()
+        super().update(value, torch.tensor(len(targets), device=value.device))
+
+
+def make_metrics(
+    chosen: Metrics, known: dict[str, Callable[[], Metric]]
+) -> dict[str, Metric | MetricCollection]:
+    """Return log name -> new metric, for names of `known`, import paths and callables.
+
+    Raises:
+        InputError: No such name or object, or it makes no metric.
+    """
+    found: dict[str, Metric | MetricCollection] = {}
+    for metric in chosen:
+        if isinstance(metric, str) and metric in known:
+            found[metric] = known[metric]()
+            continue
+        if isinstance(metric, str):
+            metric = cast(Callable[..., Any], imported("metric", metric, known))
+        found[metric_name(metric)] = make_metric(metric)
+    return found
+
+
+def make_metric(metric: Callable[..., Any]) -> Metric:
+    """Return the torchmetrics object for an object, a class, a partial class or a function.
+
+    Raises:
+        InputError: A class that cannot be made without arguments, or that is no metric.
+    """
+    if isinstance(metric, Metric):
+        return metric
+    made = metric.func if isinstance(metric, partial) else metric
+    if not callable(made):
+        raise InputError(
+            f"the metric {metric!r} cannot be called. Accepted: names, import paths, torchmetrics "
+            "classes or objects, and functions (predictions, targets)."
+        )
+    if not isinstance(made, type):
+        return FunctionMetric(metric)
+    if not issubclass(made, Metric):
+        raise InputError(
+            f"the metric {made.__name__} is no torchmetrics class. Accepted: such classes or "
+            "objects of them, and functions (predictions, targets)."
+        )
+    try:
+        return made(*metric.args, **metric.keywords) if isinstance(metric, partial) else made()
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"the metric {made.__name__} cannot be made: {error}. Give an object, made with the "
+            "arguments it needs."
+        ) from error
+
+
+def metric_name(metric: Callable[..., Any]) -> str:
+    """Return the name to log it by: ``binary_auroc`` for ``BinaryAUROC``."""
+    made = metric.func if isinstance(metric, partial) else metric
+    name = getattr(made, "__name__", type(made).__name__)
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
+
+
+def binary_metrics() -> dict[str, Callable[[], Metric]]:
+    """Return name -> maker for probabilities (N,); f1, precision and recall are of class 1."""
+    return {
+        "acc": lambda: C.BinaryAccuracy(validate_args=False),
+        "f1": lambda: C.BinaryF1Score(validate_args=False),
+        "precision": lambda: C.BinaryPrecision(validate_args=False),
+        "recall": lambda: C.BinaryRecall(validate_args=False),
+        "auroc": lambda: C.BinaryAUROC(validate_args=False),
+    }
+
+
+def multiclass_metrics(classes: int) -> dict[str, Callable[[], Metric]]:
+    """Return name -> maker for probabilities (N, classes).
+
+    Accuracies are over samples, the others means over classes.
+    """
+    return {
+        "acc": lambda: C.MulticlassAccuracy(classes, average="micro", validate_args=False),
+        "f1": lambda: C.MulticlassF1Score(classes, average="macro", validate_args=False),
+        "precision": lambda: C.MulticlassPrecision(classes, average="macro", validate_args=False),
+        "recall": lambda: C.MulticlassRecall(classes, average="macro", validate_args=False),
+        "auroc": lambda: C.MulticlassAUROC(classes, average="macro", validate_args=False),
+        "top5_acc": lambda: C.MulticlassAccuracy(
+            classes, top_k=5, average="micro", validate_args=False
+        ),
+    }
+
+
+def multilabel_metrics(labels: int) -> dict[str, Callable[[], Metric]]:
+    """Return name -> maker for probabilities (N, labels).
+
+    The accuracy is over all labels of all samples, the others are means over labels.
+    """
+    return {
+        "acc": lambda: C.MultilabelAccuracy(labels, average="micro", validate_args=False),
+        "f1": lambda: C.MultilabelF1Score(labels, average="macro", validate_args=False),
+        "precision": lambda: C.MultilabelPrecision(labels, average="macro", validate_args=False),
+        "recall": lambda: C.MultilabelRecall(labels, average="macro", validate_args=False),
+        "auroc": lambda: C.MultilabelAUROC(labels, average="macro", validate_args=False),
+    }
+
+
+def value_metrics() -> dict[str, Callable[[], Metric]]:
+    """Return name -> maker for values (N, T): means over all of them, `r2` over targets."""
+    return {
+        "mae": MeanAbsoluteError,
+        "mse": MeanSquaredError,
+        "rmse": partial(MeanSquaredError, squared=False),
+        "r2": R2Score,
+    }
