@@ -71,7 +71,7 @@ class TextDataModule(BaseTextDataModule):
         max_length: int | None = None,
         encoding: Encoding = "multi_hot",
         one_hot: bool = False,
-        batch_size: int = 512,
+        batch_size: int = 32,
         eval_batch_size: int = 16384,
         val_size: int | float | None = 0.2,
         train_size: int | float | None = None,
