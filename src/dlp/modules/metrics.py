@@ -33,7 +33,7 @@ class SampleMean(Metric):
 
     def update(self, means: Tensor, counts: Tensor) -> None:
         """Add batches: their means and their numbers of samples, of one shape."""
-        self.total += (means * counts).sum()
+        self.total += (means * counts).where(counts > 0, 0.0).sum()  # an empty batch has no mean
         self.count += counts.sum()
 
     def compute(self) -> Tensor:
