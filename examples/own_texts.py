@@ -27,11 +27,9 @@ with Path("reviews.csv").open("w", newline="", encoding="utf-8") as file:
             writer.writerow([f"The {noun} was {word}, as was the {other}.", opinion])
 Path("new.txt").write_text("\n".join(NEW), encoding="utf-8")
 
-data = TextDataModule(
-    "reviews.csv", "review", "opinion", predict_path="new.txt", test_size=0.2, batch_size=16
-)
+data = TextDataModule("reviews.csv", "review", "opinion", predict_path="new.txt", test_size=0.2)
 model = DenseModule(data.input_shape, data.num_outputs, head="sigmoid", hidden=[8])
-trainer = Trainer(max_epochs=20, logger=False, enable_checkpointing=False)
+trainer = Trainer(max_epochs=30, logger=False, enable_checkpointing=False)
 trainer.fit(model, data)
 trainer.test(model, data)
 for batch in trainer.predict(model, data):
