@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from lightning.pytorch.utilities.model_helpers import is_overridden
 
 from dlp.datamodules import ArrayDataModule
 from dlp.errors import InputError
@@ -37,7 +38,15 @@ def test_arrays_tensors_and_lists_are_alike(numbers, kind):
     assert data.class_names is None
     assert data.targets.task == "regression"
     assert np.allclose(data.examples("train").rows, x)
-    assert data.val_dataloader() == []
+    assert len(data.examples("val").rows) == 0
+
+
+def test_without_validation_there_is_no_loader_for_it(numbers):
+    data = ArrayDataModule(*numbers, val_size=None)
+    with pytest.raises(InputError, match="there is no validation part"):
+        data.val_dataloader()
+    data.setup("fit")  # from here on, Lightning sees no validation at all
+    assert not is_overridden("val_dataloader", data)
 
 
 def test_pictures_of_bytes_are_divided_by_255():

@@ -24,7 +24,7 @@ def test_boston_stands_in_the_books_order():
     assert train.targets[0] == 15.2
     assert (data.input_shape, data.num_outputs, data.class_names) == ((13,), 1, None)
     assert data.target_names == ["MEDV"]
-    assert data.val_dataloader() == []
+    assert len(data.examples("val").rows) == 0
 
 
 def test_all_rows_are_scaled_by_the_training_parts_population_statistics():
