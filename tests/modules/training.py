@@ -23,10 +23,11 @@ def quiet_trainer(max_epochs=1, callbacks=(), **arguments):
 
 @contextmanager
 def plain_loaders():
-    """Silence what Lightning says of a plain DataLoader: workers, and few batches."""
+    """Silence what Lightning says of plain DataLoaders: workers, few batches, no validation."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*does not have many workers.*")
         warnings.filterwarnings("ignore", ".*The number of training batches.*")
+        warnings.filterwarnings("ignore", ".*but have no `val_dataloader`.*")
         yield
 
 
