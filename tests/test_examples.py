@@ -1,14 +1,19 @@
-"""Every script in examples/ runs as it stands, offline, and prints what it promises."""
+"""Every script in examples/ runs offline and prints what it promises; docs/concepts.md is true."""
 
 import logging
+import re
 import runpy
+import shlex
 import socket
 from pathlib import Path
 
 import pytest
 import torch
 
+from dlp.cli import main
+
 EXAMPLES = Path(__file__).parents[1] / "examples"
+CONCEPTS = Path(__file__).parents[1] / "docs" / "concepts.md"
 
 
 def accuracy(output):
@@ -72,3 +77,28 @@ def test_script(check, tmp_path, monkeypatch, capsys):
 
 def test_every_script_is_checked():
     assert {path.stem for path in EXAMPLES.glob("*.py")} == {check.__name__ for check in CHECKS}
+
+
+def test_concepts_links_lead_to_files():
+    links = re.findall(r"\]\(([^)]+)\)", CONCEPTS.read_text(encoding="utf-8"))
+    assert len(links) > 50
+    assert [link for link in links if not (CONCEPTS.parent / link).exists()] == []
+
+
+def test_concepts_scripts_exist():
+    scripts = re.findall(r"`python examples/(\w+)\.py`", CONCEPTS.read_text(encoding="utf-8"))
+    assert len(scripts) > 5
+    assert {name for name in scripts if not (EXAMPLES / f"{name}.py").exists()} == set()
+
+
+def concepts_commands():
+    return sorted(set(re.findall(r"`dlp ([^`]+)`", CONCEPTS.read_text(encoding="utf-8"))))
+
+
+@pytest.mark.parametrize("command", concepts_commands())
+def test_concepts_commands_are_understood(command, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as stopped:
+        main([*shlex.split(command), "--print_config"])
+    assert stopped.value.code in (None, 0)
+    assert "class_path:" in capsys.readouterr().out
