@@ -1,0 +1,169 @@
+from functools import partial
+
+import pytest
+import torch
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.cli import ReduceLROnPlateau as MonitoringPlateau
+from torch import nn
+from torch.optim.lr_scheduler import (
+    CyclicLR,
+    LambdaLR,
+    OneCycleLR,
+    ReduceLROnPlateau,
+    StepLR,
+)
+from training import quiet_trainer
+
+from dlp.datamodules import ArrayDataModule
+from dlp.modules import DenseModule, KerasRMSprop
+
+draw = torch.Generator().manual_seed(0)
+X = torch.randn(40, 6, generator=draw)
+Y = (X.sum(1) > 0).long()
+
+
+def data(batch_size=8):
+    return ArrayDataModule(X, Y, val_size=8, batch_size=batch_size)  # 4 batches an epoch
+
+
+# The book's RMSprop ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "arguments", [{}, {"lr": 0.01}, {"alpha": 0.5}, {"eps": 0.1}, {"lr": 0.1, "alpha": 0.99}]
+)
+def test_rmsprop_steps_by_kerass_formula(arguments):
+    rate, decay, eps = (
+        arguments.get(name, default)
+        for name, default in (("lr", 1e-3), ("alpha", 0.9), ("eps", 1e-8))
+    )
+    weight = nn.Parameter(torch.linspace(-1, 1, 7, dtype=torch.float64))
+    by_hand, mean_square = weight.detach().clone(), torch.zeros(7, dtype=torch.float64)
+    optimizer = KerasRMSprop([weight], **arguments)
+    for step in range(20):
+        gradient = 2 * by_hand + step / 10
+        weight.grad = gradient.clone()
+        optimizer.step()
+        mean_square = decay * mean_square + (1 - decay) * gradient**2
+        by_hand = by_hand - rate * gradient / (mean_square.sqrt() + eps)
+        torch.testing.assert_close(weight.detach(), by_hand, rtol=1e-12, atol=1e-12)
+
+
+def test_rmsprop_takes_groups_with_their_own_rates():
+    first, second = nn.Parameter(torch.ones(2)), nn.Parameter(torch.ones(2))
+    optimizer = KerasRMSprop([{"params": [first]}, {"params": [second], "lr": 0.1}], lr=0.01)
+    assert [group["lr"] for group in optimizer.param_groups] == [0.01, 0.1]
+    assert {group["alpha"] for group in optimizer.param_groups} == {0.9}
+
+
+def test_the_books_rmsprop_is_the_default():
+    optimizer = DenseModule((6,), 2).configure_optimizers()
+    assert type(optimizer) is KerasRMSprop
+    (group,) = optimizer.param_groups
+    assert (group["lr"], group["alpha"], group["eps"]) == (1e-3, 0.9, 1e-8)
+
+
+# L2 and weight decay --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [KerasRMSprop, torch.optim.RMSprop, torch.optim.Adam])
+def test_l2_is_the_weight_decay_of_a_coupled_optimizer(kind):
+    strength = 0.02
+
+    def decayed(parameters):
+        weights = list(parameters)
+        kernels = [weight for weight in weights if weight.ndim == 2][:-1]
+        rest = [weight for weight in weights if all(weight is not kernel for kernel in kernels)]
+        groups = [{"params": kernels, "weight_decay": 2 * strength}, {"params": rest}]
+        return kind(groups, lr=1e-3)
+
+    trained = []
+    for arguments in (
+        {"l2": strength, "optimizer": partial(kind, lr=1e-3)},
+        {"optimizer": decayed},
+        {"optimizer": partial(kind, lr=1e-3)},
+    ):
+        torch.manual_seed(0)
+        module = DenseModule((6,), 2, hidden=(8, 4), activation="tanh", **arguments).double()
+        quiet_trainer(10, precision="64-true").fit(module, data())
+        trained.append(torch.cat([w.detach().flatten() for w in module.parameters()]))
+    torch.testing.assert_close(trained[0], trained[1], rtol=0, atol=1e-10)
+    assert (trained[0] - trained[2]).abs().max() > 1e-4  # the penalty did something
+
+
+# Schedulers -----------------------------------------------------------------------------------
+
+
+class Rates(Callback):
+    """Remembers the learning rate that each batch was trained with."""
+
+    def __init__(self):
+        self.seen = []
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        self.seen.append(trainer.optimizers[0].param_groups[0]["lr"])
+
+
+def rates(scheduler, epochs=3, module=None):
+    """Return the learning rate of each batch; four batches an epoch."""
+    torch.manual_seed(0)
+    module = module or DenseModule(
+        (6,), 2, optimizer=partial(torch.optim.SGD, lr=1.0, momentum=0.9), scheduler=scheduler
+    )
+    watch = Rates()
+    quiet_trainer(epochs, [watch]).fit(module, data())
+    return watch.seen
+
+
+def test_a_schedule_by_epoch_steps_after_each_epoch():
+    found = rates(partial(StepLR, step_size=1, gamma=0.1))
+    assert found == pytest.approx([1.0] * 4 + [0.1] * 4 + [0.01] * 4)
+    found = rates(partial(LambdaLR, lr_lambda=lambda epoch: 1 / (1 + epoch)))
+    assert found == pytest.approx([1.0] * 4 + [1 / 2] * 4 + [1 / 3] * 4)
+
+
+def test_a_schedule_by_batch_steps_after_each_batch():
+    scheduler = partial(OneCycleLR, max_lr=1.0, total_steps=12)
+    optimizer = torch.optim.SGD([nn.Parameter(torch.ones(1))], lr=1.0, momentum=0.9)
+    expected, steps = [], scheduler(optimizer)
+    for _ in range(12):
+        expected.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        steps.step() if len(expected) < 12 else None
+    assert rates(scheduler) == pytest.approx(expected)
+    assert len(set(expected)) > 8
+    found = rates(partial(CyclicLR, base_lr=0.1, max_lr=0.5, step_size_up=4))
+    assert found[:9] == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.5, 0.4, 0.3, 0.2, 0.1])
+
+
+class Scripted(DenseModule):
+    """Logs what it is told to, in place of what it measures."""
+
+    def _log(self, stage):
+        for name, values in self.script.items():
+            if name.startswith(stage):
+                self.log(name, values[self.current_epoch])
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "watched"),
+    [
+        (partial(ReduceLROnPlateau, factor=0.1, patience=0), "val_loss"),
+        (
+            partial(MonitoringPlateau, monitor="val_acc", mode="max", factor=0.1, patience=0),
+            "val_acc",
+        ),
+        (partial(MonitoringPlateau, monitor="train_loss", factor=0.1, patience=0), "train_loss"),
+    ],
+)
+def test_a_plateau_lowers_the_rate_by_what_it_watches(scheduler, watched):
+    better = [5.0, 4.0, 3.0, 2.0] if watched.endswith("loss") else [0.1, 0.2, 0.3, 0.4]
+    for values, expected in (
+        (better, [1.0, 1.0, 1.0, 1.0]),
+        ([better[0], better[1], better[1], better[3]], [1.0, 1.0, 1.0, 0.1]),
+    ):
+        module = Scripted((6,), 2, optimizer=partial(torch.optim.SGD, lr=1.0), scheduler=scheduler)
+        others = {"val_loss", "val_acc", "train_loss"} - {watched}
+        module.script = {watched: values} | {name: [1.0] * 4 for name in others}
+        found = rates(scheduler, 4, module)
+        assert found[::4] == pytest.approx(expected)
