@@ -145,6 +145,8 @@ class SupervisedModule(LightningModule):
         self.meters = {stage: StageMeter(stage, self.head, penalised) for stage in stages}
         self._predicted = 0
         self._checked: set[str] = set()
+        self._logged: dict[str, Tensor] = {}
+        self._restored: dict[str, float] = {}
         if input_shape is not None:
             self.example_input_array = torch.zeros(1, *input_shape)
         if type(self) is SupervisedModule:
@@ -215,7 +217,7 @@ class SupervisedModule(LightningModule):
     def _step(self, batch: tuple[Any, Tensor], stage: Stage) -> Tensor:
         inputs, targets = batch
         logits = self(inputs)
-        if stage not in self._checked:
+        if stage not in self._checked and len(logits):
             self.head.check(logits, targets)
         targets = self.head.prepare(targets)
         data_loss = self.head.loss(logits, targets)
@@ -233,6 +235,7 @@ class SupervisedModule(LightningModule):
     def _log(self, stage: Stage) -> None:
         # One value an epoch, already over all samples: batch_size keeps Lightning from guessing.
         values = self.meters[stage].compute()
+        self._logged.update(values)
         self.log_dict(
             values, on_step=False, on_epoch=True, prog_bar=True, batch_size=1, sync_dist=True
         )
@@ -240,13 +243,18 @@ class SupervisedModule(LightningModule):
     # Hooks -------------------------------------------------------------------------------------
 
     def on_train_epoch_start(self) -> None:
-        """Seed dropout by the epoch, so that a resumed run drops what an unbroken one does."""
+        """Begin the epoch as an unbroken run does: dropout seeded by it, plateaus caught up."""
+        self._catch_up_plateaus()
         reseed_dropout(self.network, derived_seed(self.seed, self.current_epoch, self.global_rank))
         self.meters["train"].reset()
 
+    def on_fit_start(self) -> None:
+        """Check the targets of the first epoch: the data may be new."""
+        self._checked.clear()
+
     def on_train_epoch_end(self) -> None:
         """From the second epoch on, targets need no check."""
-        self._checked.update(("train", "val"))
+        self._checked.add("train")
 
     def on_validation_epoch_start(self) -> None:
         """Start the validation meter anew, whatever broke off the last one."""
@@ -259,6 +267,7 @@ class SupervisedModule(LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Log the validation loss and metrics."""
         self._log("val")
+        self._checked.add("val")
 
     def on_test_epoch_end(self) -> None:
         """Log the test loss and metrics."""
@@ -268,12 +277,35 @@ class SupervisedModule(LightningModule):
         """Count predicted rows from 0."""
         self._predicted = 0
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Save the newest metrics: a plateau schedule may yet have to see them."""
+        metrics = {**self.trainer.callback_metrics, **self._logged}
+        checkpoint["metrics"] = {name: value.item() for name, value in metrics.items()}
+
+    def _catch_up_plateaus(self) -> None:
+        # Plateau schedules step after the checkpoint of an epoch is written, and Lightning does
+        # not make up for it on resuming.
+        for config in self.trainer.lr_scheduler_configs:
+            schedule, watched = config.scheduler, self._restored.get(str(config.monitor))
+            if watched is None or not isinstance(schedule, ReduceLROnPlateau):
+                continue
+            if schedule.last_epoch < self.current_epoch:
+                schedule.step(watched)
+        self._restored = {}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the seed of dropout, for an exact resume."""
+        checkpoint["dropout_seed"] = self.seed
+
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse the checkpoint of another model, before torch lists every tensor.
 
         Raises:
             InputError: Names or shapes of the weights differ.
         """
+        self.seed = checkpoint.get("dropout_seed", self.seed)
+        if not self.strict_loading:
+            return
         own, given = self.state_dict(), checkpoint["state_dict"]
         missing, extra = sorted(own.keys() - given.keys()), sorted(given.keys() - own.keys())
         shapes = [
@@ -285,6 +317,7 @@ class SupervisedModule(LightningModule):
             name = sorted(shapes)[0]
             detail = f"{name} is {tuple(given[name].shape)} there, {tuple(own[name].shape)} here"
         else:
+            self._restored = checkpoint.get("metrics", {})
             return
         raise InputError(
             f"the checkpoint belongs to another model: {detail}. Give the config it was trained "
