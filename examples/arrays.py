@@ -13,6 +13,7 @@ from dlp.modules import DenseModule
 from dlp.visualization import learning_curves
 
 torch.manual_seed(0)
+torch.set_num_threads(1)  # the fastest for models this small
 pixels, digits = mnist_data()  # (5000, 784) with 0 to 255, and (5000,) with 0 to 9
 data = ArrayDataModule(pixels / 255, digits, val_size=0.2, test_size=0.2, batch_size=128)
 model = DenseModule(data.input_shape, data.num_outputs, head="softmax", hidden=[64])
