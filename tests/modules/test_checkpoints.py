@@ -80,12 +80,14 @@ def savers(kind, folder):
     return saver, folder / f"epoch={SAVED - 1}.ckpt"
 
 
-def run(build, callbacks=(), path=None, epochs=EPOCHS):
-    """Fit as a new process does that was given the same seed; return curves and weights."""
-    torch.manual_seed(7)
+def run(build, callbacks=(), path=None, epochs=EPOCHS, save_as=None):
+    """Fit as a new process does, resumed under another seed; return curves, weights and rate."""
+    torch.manual_seed(7 if path is None else 8)
     module, curves = build(), Curves()
     trainer = quiet_trainer(epochs, [curves, *callbacks])
     trainer.fit(module, data(), ckpt_path=path)
+    if save_as is not None:
+        trainer.save_checkpoint(save_as)
     return curves.epochs, weights(module), trainer.optimizers[0].param_groups[0]["lr"]
 
 
@@ -136,13 +138,17 @@ def test_it_is_for_a_network_of_ones_own(tmp_path):
     check_resumed_equals_unbroken(build, "hook", tmp_path)
 
 
+@pytest.mark.parametrize("by_callback", [True, False])
 @pytest.mark.parametrize("scheduler", ["none", "step", "plateau"])
-def test_a_finished_run_can_be_trained_on(scheduler, tmp_path):
+def test_a_finished_run_can_be_trained_on(scheduler, by_callback, tmp_path):
     build = partial(dense, dropout=0.4, scheduler=SCHEDULERS[scheduler])
-    saver = LastCheckpoint(tmp_path)
-    run(build, [saver], epochs=SAVED)
+    path = tmp_path / "last.ckpt"
+    if by_callback:
+        run(build, [LastCheckpoint(tmp_path)], epochs=SAVED)
+    else:
+        run(build, epochs=SAVED, save_as=path)
     curves, final, rate = run(build)
-    resumed_curves, resumed, resumed_rate = run(build, path=saver.path)
+    resumed_curves, resumed, resumed_rate = run(build, path=path)
     assert resumed_curves == curves[SAVED:]
     assert_equal(resumed, final)
     assert resumed_rate == rate

@@ -278,7 +278,8 @@ class SupervisedModule(LightningModule):
         self._predicted = 0
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Save the newest metrics: a plateau schedule may yet have to see them."""
+        """Save what an exact resume needs: dropout's seed, and the metrics a plateau watches."""
+        checkpoint["dropout_seed"] = self.seed
         metrics = {**self.trainer.callback_metrics, **self._logged}
         checkpoint["metrics"] = {name: value.item() for name, value in metrics.items()}
 
@@ -293,10 +294,6 @@ class SupervisedModule(LightningModule):
                 schedule.step(watched)
         self._restored = {}
 
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the seed of dropout, for an exact resume."""
-        checkpoint["dropout_seed"] = self.seed
-
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse the checkpoint of another model, before torch lists every tensor.
 
@@ -304,6 +301,7 @@ class SupervisedModule(LightningModule):
             InputError: Names or shapes of the weights differ.
         """
         self.seed = checkpoint.get("dropout_seed", self.seed)
+        self._restored = checkpoint.get("metrics", {})
         if not self.strict_loading:
             return
         own, given = self.state_dict(), checkpoint["state_dict"]
@@ -317,7 +315,6 @@ class SupervisedModule(LightningModule):
             name = sorted(shapes)[0]
             detail = f"{name} is {tuple(given[name].shape)} there, {tuple(own[name].shape)} here"
         else:
-            self._restored = checkpoint.get("metrics", {})
             return
         raise InputError(
             f"the checkpoint belongs to another model: {detail}. Give the config it was trained "
