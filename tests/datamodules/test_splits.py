@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -40,8 +42,53 @@ def test_parts_are_disjoint_cover_all_rows_and_depend_on_the_seed_alone(
     assert all(np.array_equal(getattr(parts, n), getattr(again, n)) for n in vars(parts))
     for size, part in ((val, parts.val), (test, parts.test)):
         wanted = round(size * rows) if isinstance(size, float) else size or 0
-        # Rounding each class's share moves the whole by half a row a class.
-        assert abs(len(part) - wanted) <= (classes / 2 if stratify else 0)
+        assert len(part) == wanted
+
+
+def counts(labels, rows):
+    return np.bincount(labels[rows], minlength=labels.max() + 1)
+
+
+@pytest.mark.parametrize(
+    ("rows", "arguments", "sizes"),
+    [
+        (460, {"val_size": 20}, (440, 20, 0)),
+        (184, {"val_size": 0.1, "test_size": 0.1}, (148, 18, 18)),
+        (460, {"train_size": 100}, (100, 0, 0)),
+    ],
+)
+def test_many_small_classes_share_the_size_that_was_asked_for(rows, arguments, sizes):
+    parts = Split(stratify=True, seed=0, **arguments).parts(rows, np.arange(rows) % 46)
+    assert (len(parts.train), len(parts.val), len(parts.test)) == sizes
+
+
+@settings(deadline=None)
+@given(
+    labels=st.lists(st.integers(0, 9), min_size=10, max_size=150).map(np.array),
+    fractions=st.lists(st.floats(0.0, 0.33), min_size=2, max_size=2),
+    kept=st.floats(0.01, 1.0),
+    seed=SEEDS,
+)
+def test_stratified_parts_have_the_exact_sizes_and_every_class_its_share(
+    labels, fractions, kept, seed
+):
+    test, val = (int(fraction * len(labels)) for fraction in fractions)
+    split = Split(val, test, seed=seed, stratify=True)
+    parts = split.parts(len(labels), labels)
+    assert sorted(whole(parts)) == list(range(len(labels)))
+    train = max(1, int(kept * len(parts.train)))
+    few = replace(split, train_size=train).parts(len(labels), labels)
+    assert set(few.train) <= set(parts.train)
+    every = np.arange(len(labels))
+    left = np.setdiff1d(every, parts.test)  # the validation part is shared among these
+    for part, size, pool in (
+        (parts.test, test, every),
+        (parts.val, val, left),
+        (few.train, train, parts.train),
+    ):
+        assert len(part) == size
+        exact = size * counts(labels, pool) / len(pool)
+        assert (np.abs(counts(labels, part) - exact) < 1).all()
 
 
 @settings(deadline=None)

@@ -36,7 +36,8 @@ class Split:
         test_size: Test rows, likewise; None where the set has a test part of its own.
         train_size: Use only so many of the training rows (the first ones in order), likewise.
         seed: Shuffle before any cut; None leaves the rows in the order given.
-        stratify: Give every class its share in each part (needs class labels).
+        stratify: Give every class its share in each part, to within a row; the parts have the
+            sizes asked for (needs class labels).
         num_folds: K of K-fold validation; `val_size` is then ignored.
         fold: The fold that validates, from 0.
         repeat: The repetition of a repeated K-fold, from 0: each shuffles anew.
@@ -91,20 +92,9 @@ class Split:
         """
         groups = self._groups(num_rows, labels)
         ordered = [_shuffled(group, self.seed) for group in groups]
-        test = [_count("test_size", self.test_size, len(group), num_rows) for group in ordered]
-        rest = [group[count:] for group, count in zip(ordered, test, strict=True)]
+        test, rest = _cut(ordered, _count("test_size", self.test_size, num_rows))
         if self.num_folds is None:
-            cuts = [
-                (count, _count("val_size", self.val_size, len(group), num_rows))
-                for group, count in zip(ordered, test, strict=True)
-            ]
-            val = [
-                group[start : start + size]
-                for group, (start, size) in zip(ordered, cuts, strict=True)
-            ]
-            train = [
-                group[start + size :] for group, (start, size) in zip(ordered, cuts, strict=True)
-            ]
+            val, train = _cut(rest, _count("val_size", self.val_size, num_rows))
         else:
             train, val = self._folds(rest)
         if not sum(map(len, train)):
@@ -115,11 +105,7 @@ class Split:
             )
         if self.train_size is not None:
             train = self._take(train, num_rows)
-        return Parts(
-            _joined(train),
-            _joined(val),
-            _joined([group[:count] for group, count in zip(ordered, test, strict=True)]),
-        )
+        return Parts(_joined(train), _joined(val), _joined(test))
 
     def _groups(
         self, num_rows: int, labels: Sequence[int] | NDArray[np.int64] | None
@@ -162,7 +148,7 @@ class Split:
                 f"train_size={self.train_size} asks for {wanted} training rows; the split leaves "
                 f"{total}."
             )
-        return [group[: round(len(group) * wanted / total)] for group in train]
+        return _cut(train, wanted)[0]
 
 
 def _check_size(name: str, size: int | float | None) -> None:
@@ -177,8 +163,8 @@ def _as_count(size: int | float, num_rows: int) -> int:
     return round(size * num_rows) if isinstance(size, float) else size
 
 
-def _count(name: str, size: int | float | None, group: int, num_rows: int) -> int:
-    """Return the rows of a group of `group` rows that go to a part of `size` of all rows."""
+def _count(name: str, size: int | float | None, num_rows: int) -> int:
+    """Return how many of all rows a part of `size` has."""
     if size is None:
         return 0
     wanted = _as_count(size, num_rows)
@@ -191,7 +177,24 @@ def _count(name: str, size: int | float | None, group: int, num_rows: int) -> in
         raise InputError(
             f"{name}={size} of {num_rows} rows is no row. Give a larger fraction, a count, or null."
         )
-    return wanted if group == num_rows else round(wanted * group / num_rows)
+    return wanted
+
+
+def _cut(groups: list[Indices], count: int) -> tuple[list[Indices], list[Indices]]:
+    """Return the first rows of each group, `count` in all, and the others.
+
+    The groups share the count by their sizes, with the largest remainders rounded up (Hamilton's
+    method): each is within one row of its exact share, and the sum is exact.
+    """
+    whole = max(sum(map(len, groups)), 1)
+    shares = [count * len(group) // whole for group in groups]
+    by_remainder = sorted(
+        range(len(groups)), key=lambda number: count * len(groups[number]) % whole, reverse=True
+    )
+    for number in by_remainder[: count - sum(shares)]:
+        shares[number] += 1
+    pairs = list(zip(groups, shares, strict=True))
+    return [group[:share] for group, share in pairs], [group[share:] for group, share in pairs]
 
 
 def _shuffled(rows: Indices, seed: int | None) -> Indices:
