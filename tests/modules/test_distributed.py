@@ -1,0 +1,89 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import ddp_process as example
+import pytest
+import torch
+import torch.nn.functional as F
+from sklearn.metrics import roc_auc_score
+
+from dlp.datamodules import BatchOrder
+from dlp.modules import KerasRMSprop
+
+
+@pytest.fixture(scope="module")
+def ranks(tmp_path_factory):
+    """Return what each of two gloo processes logged and ended with."""
+    folder = tmp_path_factory.mktemp("ddp")
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    run = subprocess.run(
+        [*launch, example.__file__, str(folder)],
+        capture_output=True,
+        text=True,
+        timeout=180,
+        cwd=Path(__file__).parent,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    return [json.loads((folder / f"{rank}.json").read_text()) for rank in (0, 1)]
+
+
+def measured(name, outputs, penalties):
+    """Return what is logged of the logits and targets of batches, and the penalties at each."""
+    losses = [F.binary_cross_entropy_with_logits(z, y.float()) for z, y in outputs]
+    counts = [len(y) for _, y in outputs]
+    z, y = (torch.cat(part) for part in zip(*outputs, strict=True))
+    total = sum(counts)
+    data_loss = sum(loss * n for loss, n in zip(losses, counts, strict=True)) / total
+    penalty = sum(p * n for p, n in zip(penalties, counts, strict=True)) / total
+    return {
+        f"{name}_loss": pytest.approx((data_loss + penalty).item(), rel=1e-5),
+        f"{name}_data_loss": pytest.approx(data_loss.item(), rel=1e-5),
+        f"{name}_acc": pytest.approx(((z > 0) == y).float().mean().item()),
+        f"{name}_auroc": pytest.approx(roc_auc_score(y, z)),
+    }
+
+
+def evaluated(module, name, x, y):
+    with torch.no_grad():
+        return measured(name, [(module.network(x)[:, 0], y)], [module.penalty()])
+
+
+def single_process():
+    """Train by a plain loop on both processes' batches at once; return curves, test, weights."""
+    module = example.build()
+    optimizer = KerasRMSprop(module.parameters())
+    x, y = example.X[7:], example.Y[7:]  # the first rows validate
+    epochs = []
+    for epoch in range(example.EPOCHS):
+        orders = [BatchOrder(26, 4, True, example.SEED, 2, rank) for rank in (0, 1)]
+        for order in orders:
+            order.set_epoch(epoch)
+        outputs, penalties = [], []
+        for rows in zip(*orders, strict=True):
+            step = [(module.network(x[part])[:, 0], y[part]) for part in rows]
+            losses = [F.binary_cross_entropy_with_logits(z, t.float()) for z, t in step]
+            optimizer.zero_grad()
+            (sum(losses) / 2 + module.penalty()).backward()
+            outputs += [(z.detach(), t) for z, t in step]
+            penalties += [module.penalty().detach()] * 2
+            optimizer.step()
+        validated = evaluated(module, "val", example.X[:7], example.Y[:7])
+        epochs.append(measured("train", outputs, penalties) | validated)
+    return epochs, evaluated(module, "test", example.X_TEST, example.Y_TEST), module.state_dict()
+
+
+def test_two_processes_log_what_one_does_over_all_samples(ranks):
+    epochs, tested, _ = single_process()
+    for rank in ranks:
+        assert rank["epochs"] == epochs
+        assert rank["test"] == tested
+
+
+def test_two_processes_end_with_the_weights_of_one(ranks):
+    _, _, weights = single_process()
+    assert ranks[0]["weights"] == ranks[1]["weights"]
+    for name, value in weights.items():
+        assert ranks[0]["weights"][name] == pytest.approx(value.flatten().tolist(), abs=1e-6)
