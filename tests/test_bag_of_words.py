@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from dlp.bag_of_words import BagLinear, BagOfWords, bag_product, gather_product
 from dlp.errors import InputError
@@ -58,6 +59,35 @@ def test_product_and_gradient_are_those_of_the_dense_matrix(product, encoding, t
     torch.testing.assert_close(gradients(found, table), gradients(expected, table))
     torch.testing.assert_close(bag.to_dense(WORDS), dense)
     assert bag.rows().tolist() == [row for row, text in enumerate(texts) for _ in text]
+
+
+class Largest(TorchDispatchMode):
+    """Keep the size of the largest tensor that an operation makes."""
+
+    numbers = 0
+
+    def __torch_dispatch__(self, function, types, arguments=(), keywords=None):
+        result = function(*arguments, **(keywords or {}))
+        if isinstance(result, torch.Tensor):
+            self.numbers = max(self.numbers, result.numel())
+        return result
+
+
+@pytest.mark.parametrize("chunk", [1, 6, 7, 10**6], ids=lambda chunk: f"{chunk} numbers")
+def test_the_product_by_gathering_holds_a_chunk_of_entries_at_a_time(chunk, monkeypatch):
+    monkeypatch.setattr("dlp.bag_of_words.CHUNK", chunk)
+    bag, _ = as_bag([{word: word + 1 for word in range(WORDS)}] * 20, encoding="tfidf")
+    table = torch.randn(WORDS, 3, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    expected = bag_product(bag, table)
+    expected_gradients = gradients(expected, table)
+    with Largest() as largest:
+        found = gather_product(bag, table)
+        found_gradients = gradients(found, table)
+    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(found_gradients, expected_gradients)
+    entries = len(bag.ids)
+    assert entries == 20 * WORDS
+    assert (largest.numbers <= entries) == (chunk < 10**6)  # their ids alone; else rows of 3
 
 
 FULL = {1: 2, 5: 1, 11: 3}

@@ -16,6 +16,9 @@ from torch.autograd.function import once_differentiable
 
 from dlp.errors import InputError
 
+#: The most numbers that `gather_product` holds for its entries at a time (64 MB of float32).
+CHUNK = 2**24
+
 
 class BagOfWords(NamedTuple):
     """A batch of N texts in the layout of ``torch.nn.functional.embedding_bag``.
@@ -82,12 +85,45 @@ def bag_product(bag: BagOfWords, table: Tensor) -> Tensor:
 
 
 def gather_product(bag: BagOfWords, table: Tensor) -> Tensor:
-    """`bag_product` in two plain operations, for devices without an embedding bag (MPS).
+    """`bag_product` in plain operations, for devices without an embedding bag (MPS).
 
-    On the CPU it serves the number types that SciPy lacks, such as bfloat16.
+    On the CPU it serves the number types that SciPy lacks, such as bfloat16. Beside the result it
+    holds `CHUNK` numbers (one entry's row, if that is longer), not a row of `table` an entry.
     """
-    entries = table[bag.ids] * bag.weights.to(table.dtype).unsqueeze(1)
-    return table.new_zeros(len(bag.offsets), table.shape[1]).index_add(0, bag.rows(), entries)
+    product = _GatherProduct.apply(bag.ids, bag.rows(), bag.weights, table, len(bag.offsets))  # type: ignore[no-untyped-call] # torch has none
+    return cast(Tensor, product)
+
+
+class _GatherProduct(torch.autograd.Function):
+    """Sparse (N, D) times dense (D, H): the gradient takes the same sums the other way."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, ids: Tensor, rows: Tensor, weights: Tensor, table: Tensor, num_rows: int
+    ) -> Tensor:
+        ctx.save_for_backward(ids, rows, weights)
+        ctx.num_words = len(table)
+        return _weighted_sums(table, ids, weights, rows, num_rows)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[None, None, None, Tensor, None]:
+        ids, rows, weights = ctx.saved_tensors
+        gradient = _weighted_sums(gradients[0], rows, weights, ids, ctx.num_words)
+        return None, None, None, gradient, None
+
+
+def _weighted_sums(
+    source: Tensor, taken: Tensor, weights: Tensor, into: Tensor, num_rows: int
+) -> Tensor:
+    """Return (num_rows, H): to row ``into[i]``, ``weights[i] * source[taken[i]]`` is added."""
+    sums = source.new_zeros(num_rows, source.shape[1])
+    step = max(1, CHUNK // max(1, source.shape[1]))
+    for start in range(0, len(taken), step):
+        chunk = slice(start, start + step)
+        entries = source[taken[chunk]] * weights[chunk].to(source.dtype).unsqueeze(1)
+        sums.index_add_(0, into[chunk], entries)
+    return sums
 
 
 class _ScipyProduct(torch.autograd.Function):
