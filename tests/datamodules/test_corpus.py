@@ -1,6 +1,14 @@
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
+import dlp.datamodules.corpus as corpus_module
 from dlp.datamodules.corpus import Corpus, cached_corpora, sample_rows, stored_corpora
 from dlp.errors import InputError
 from dlp.files import cache_dir
@@ -79,6 +87,98 @@ def test_an_empty_folder_is_no_cache():
     (cache_dir() / "text" / Source.key).mkdir(parents=True)
     assert stored_corpora(Source.key) is None
     check(cached_corpora(Source()))
+
+
+class Meeting(Source):
+    """A source that is ready only when several are."""
+
+    def __init__(self, barrier):
+        super().__init__()
+        self.barrier = barrier
+
+    def build(self, sample_size=None):
+        corpora = super().build()
+        self.barrier.wait()
+        return corpora
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_several_may_build_at_once_and_each_gets_a_good_corpus(damaged):
+    home = cache_dir() / "text" / Source.key
+    for _ in range(10):
+        shutil.rmtree(home, ignore_errors=True)
+        if damaged:
+            cached_corpora(Source())
+            truncate(home / "train" / "tokens.npy")
+        meeting = threading.Barrier(4, timeout=60)
+        with ThreadPoolExecutor(4) as pool:
+            for corpora in pool.map(cached_corpora, [Meeting(meeting) for _ in range(4)]):
+                check(corpora)
+        check(stored_corpora(Source.key))
+        assert [path.name for path in home.parent.iterdir()] == [Source.key]
+
+
+def test_a_valid_cache_made_meanwhile_is_used_and_stays():
+    home = cache_dir() / "text" / Source.key
+
+    class Slow(Source):
+        def build(self, sample_size=None):
+            cached_corpora(Source())
+            self.first = (home.stat().st_ino, (home / "train").stat().st_ino)
+            return super().build()
+
+    source = Slow()
+    found = cached_corpora(source)
+    check(found)
+    assert isinstance(found["train"].tokens, np.memmap)
+    assert (home.stat().st_ino, (home / "train").stat().st_ino) == source.first
+
+
+def test_a_valid_cache_that_comes_between_a_look_and_a_move_is_put_back(monkeypatch):
+    cached_corpora(Source())
+    home = cache_dir() / "text" / Source.key
+    inode = home.stat().st_ino
+    seen = []
+
+    def damaged_at_first(folder):
+        seen.append(folder)
+        return None if len(seen) == 1 else valid(folder)
+
+    valid = corpus_module._valid
+    monkeypatch.setattr(corpus_module, "_valid", damaged_at_first)
+    monkeypatch.setattr(corpus_module, "stored_corpora", lambda key: None)
+    check(cached_corpora(Source()))
+    assert home.stat().st_ino == inode
+    assert [path.name for path in home.parent.iterdir()] == [Source.key]
+
+
+def test_who_loses_every_race_goes_on_with_what_it_built(monkeypatch):
+    monkeypatch.setattr(corpus_module, "_valid", lambda folder: None)
+    check(cached_corpora(Source()))
+
+
+PROCESS = """
+import sys
+import time
+from dlp.datamodules.corpus import Corpus, cached_corpora
+
+class Source:
+    key = sys.argv[1]
+    def build(self, sample_size=None):
+        time.sleep(max(0, float(sys.argv[2]) - time.time()))
+        texts = [f"the film {number} is a film" for number in range(20_000)]
+        return {part: Corpus.from_texts(texts, None) for part in ("train", "test")}
+
+assert len(cached_corpora(Source())["train"].words) == 20_004
+"""
+
+
+@pytest.mark.slow
+def test_several_processes_may_build_at_once():
+    for trial in range(4):
+        command = [sys.executable, "-c", PROCESS, f"key{trial}", str(time.time() + 15)]
+        running = [subprocess.Popen(command) for _ in range(4)]
+        assert [process.wait() for process in running] == [0] * 4
 
 
 def test_a_source_that_fails_leaves_no_cache():

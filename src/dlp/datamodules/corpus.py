@@ -1,18 +1,20 @@
 """Texts as word numbers: tokenised once, kept as plain arrays, read through a memory map."""
 
+import errno
 import hashlib
 import json
 import sys
 import tempfile
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from shutil import rmtree
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from tqdm.auto import tqdm
 
 from dlp.console import say
 from dlp.datamodules.splits import Indices
@@ -149,12 +151,8 @@ class Texts:
 
 
 def _with_progress(texts: Iterable[str], total: int | None) -> Iterable[str]:
-    if not sys.stderr.isatty():
-        return texts
-    from rich.console import Console
-    from rich.progress import track
-
-    return track(texts, "tokenising", total, console=Console(stderr=True), transient=True)
+    hidden = not sys.stderr.isatty()
+    return tqdm(texts, "tokenising", total, unit="text", leave=False, disable=hidden)
 
 
 def sample_rows(targets: NDArray[Any] | None, num_rows: int, size: int) -> Indices:
@@ -193,13 +191,13 @@ def source_key(*parts: object) -> str:
 
 
 def cached_corpora(source: CorpusSource) -> Corpora:
-    """Return the corpora of `source`: memory-mapped from the cache, built first if need be."""
+    """Return the corpora of `source`: memory-mapped from the cache, built first if need be.
+
+    Any number of processes may do so at once: each builds what it does not find, and the first
+    to be ready leaves it to all.
+    """
     stored = stored_corpora(source.key)
-    if stored is None:
-        _store(source.key, source.build)
-        stored = stored_corpora(source.key)
-        assert stored is not None
-    return stored
+    return stored if stored is not None else _store(source.key, source.build())
 
 
 def stored_corpora(key: str) -> Corpora | None:
@@ -208,36 +206,71 @@ def stored_corpora(key: str) -> Corpora | None:
     if not home.is_dir():
         return None
     try:
-        return {part.name: _load(part) for part in sorted(home.iterdir()) if part.is_dir()} or None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        return _load_parts(home)
+    except _DAMAGE as error:
         say(f"the cached texts in {home} are damaged ({error}); they are made again")
         return None
+
+
+_DAMAGE = (OSError, ValueError, KeyError, TypeError)
 
 
 def _home(key: str) -> Path:
     return cache_dir() / "text" / key
 
 
-def _store(key: str, build: Callable[[], Corpora]) -> None:
+def _load_parts(home: Path) -> Corpora | None:
+    # By name: a folder that another process moves away meanwhile must not look like a file.
+    parts = sorted(part for part in home.iterdir() if not part.name.startswith("."))
+    return {part.name: _load(part) for part in parts} or None
+
+
+def _valid(home: Path) -> Corpora | None:
+    try:
+        return _load_parts(home)
+    except _DAMAGE:
+        return None
+
+
+def _store(key: str, corpora: Corpora) -> Corpora:
+    """Return `corpora` as the cache holds them, written there unless another process was faster."""
     home = _home(key)
-    corpora = build()
     try:
         home.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".", dir=home.parent) as temporary:
             whole = Path(temporary) / key
             for name, corpus in corpora.items():
                 _save(corpus, whole / name)
-            rmtree(home, ignore_errors=True)
-            try:
-                whole.rename(home)
-            except OSError:
-                if not home.is_dir():  # else another process was faster: the same content
-                    raise
+            return _install(whole, home) or corpora
     except OSError as error:
         raise InputError(
             f"cannot write the cache {home}: {error.strerror}. Set DLP_CACHE_DIR to a folder with "
             "room that you can write to."
         ) from error
+
+
+def _install(whole: Path, home: Path) -> Corpora | None:
+    """Move `whole` to `home`, unless a valid cache stands there, and return what then does.
+
+    A reader finds a whole folder or none: what is damaged is moved aside (it goes with the
+    temporary folder), never deleted in place. None if other processes win every race.
+    """
+    for attempt in range(20):
+        try:
+            whole.rename(home)
+        except OSError as error:  # one stands there, or ours did and was moved aside
+            usual = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT)
+            if error.errno not in usual and not home.is_dir():
+                raise
+        found = _valid(home)
+        if found is not None:
+            return found
+        aside = whole.parent / f"aside{attempt}"
+        with suppress(FileNotFoundError):  # another process was faster to move it
+            home.rename(aside)
+        if _valid(aside) is not None:  # it had come since we looked: back with it
+            whole = aside
+    return None
 
 
 def _save(corpus: Corpus, folder: Path) -> None:
