@@ -277,11 +277,13 @@ def test_each_layer_of_a_network_has_masks_of_its_own():
 
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda layer: pickle.loads(pickle.dumps(layer))])
-def test_dropout_can_be_copied_after_use(copied):
+def test_a_copy_of_dropout_goes_on_as_the_original_does(copied):
     layer = Dropout(0.5)
     first = dropped(layer)
     other = copied(layer)
-    assert other.rate == 0.5
+    second = layer(torch.ones(10_000))
+    assert not torch.equal(second, first)
+    assert torch.equal(other(torch.ones(10_000)), second)
     assert torch.equal(dropped(other), first)
 
 

@@ -80,10 +80,6 @@ class Dropout(nn.Module):
         """Return the rate, for printing."""
         return f"rate={self.rate}"
 
-    def __getstate__(self) -> dict[str, object]:
-        """Leave the generator behind: it cannot be copied, and a seed makes it anew."""
-        return {**self.__dict__, "_generator": None}
-
 
 def reseed_dropout(network: nn.Module, seed: int) -> None:
     """Give every `Dropout` of `network` a seed derived from `seed` and its position."""
