@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+
 from dlp.console import say
 from dlp.errors import InputError, MissingInputError
-from dlp.recipes import run_name
+from dlp.recipes import find_config, run_name
 from dlp.runs import Run, existing_checkpoint, newest_run, run_of
 
 
@@ -42,21 +44,27 @@ def resolve(args: Sequence[str]) -> Invocation:
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     parser.add_argument("-c", "--config", action="append", default=[])
     parser.add_argument("--ckpt_path")
+    parser.add_argument("--trainer.fast_dev_run", dest="dry", nargs="?", const="true")
     try:
         known, others = parser.parse_known_args(rest)
     except argparse.ArgumentError as error:
         raise InputError(str(error)) from error
     configs: list[str] = known.config
+    if known.dry is not None:
+        others += ["--trainer.fast_dev_run", known.dry]
     asks_only = {"--print_config", "-h", "--help"} & {arg.partition("=")[0] for arg in others}
     name = run_name(configs)
     plain = Invocation(command, [command, *_flags(configs), *others], name)
     if asks_only or (command == "fit" and known.ckpt_path is None):
         return plain
-    dry = any(arg.startswith("--trainer.fast_dev_run") and "false" not in arg for arg in others)
+    trial = _is_trial(known.dry, configs)
+    if trial and command == "fit":
+        say("fast_dev_run tries one batch from random weights: nothing is resumed")
+        return plain
     try:
         run, checkpoint = _checkpoint(command, name, configs, known.ckpt_path)
     except MissingInputError:
-        if not dry:
+        if not trial:
             raise
         say("fast_dev_run without a trained model: the weights are random")
         return plain
@@ -66,6 +74,17 @@ def resolve(args: Sequence[str]) -> Invocation:
     kept = [str(run.config), *([] if same else configs)]
     args = [command, *_flags(kept), *others]
     return Invocation(command, args, run.name, run, checkpoint)
+
+
+def _is_trial(given: str | None, configs: Sequence[str]) -> bool:
+    """Whether the command runs under ``fast_dev_run``, by its option or by its configs."""
+    if given is not None:
+        return bool(yaml.safe_load(given))
+    value = False
+    for config in configs:
+        trainer = (yaml.safe_load(find_config(config).read_text("utf-8")) or {}).get("trainer")
+        value = (trainer or {}).get("fast_dev_run", value)
+    return bool(value)
 
 
 def _checkpoint(
