@@ -2,17 +2,37 @@
 
 import time
 from pathlib import Path
+from typing import Any
 
+import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-#: Metrics of which less is better; all others are to be maximised.
-FALLING = ("loss", "mae", "mse", "rmse")
+from dlp.files import atomic_path
+
+#: Ends of the names of metrics of which less is better; all others are to be maximised.
+FALLING = ("loss", "mae", "mse", "rmse", "mape", "error", "deviation", "distance", "perplexity")
 
 
 def is_falling(metric: str) -> bool:
     """Whether less of a metric such as ``val_loss`` is better."""
     return metric.endswith(FALLING)
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Writes a checkpoint beside its place and moves it there when it is whole.
+
+    Lightning's own writes to the system's temporary folder; where that is another file system, the
+    move is a copy onto the old file, which a full disk or a kill leaves in pieces.
+    """
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
+    ) -> None:
+        """Save `checkpoint` to `path`; what was there stays until the new one is complete."""
+        with atomic_path(Path(path)) as temporary:
+            torch.save(checkpoint, temporary)
 
 
 class BestCheckpoint(ModelCheckpoint):
@@ -59,7 +79,9 @@ class LastCheckpoint(Checkpoint):
         final = trainer.should_stop or trainer.current_epoch + 1 == trainer.max_epochs
         final = final or trainer.global_step == trainer.max_steps
         due = time.monotonic() - self._saved_at >= self.every_seconds
-        if not getattr(trainer, "fast_dev_run", False) and (due or final):
+        # Saving waits for all processes, and each has a clock of its own: the first one decides.
+        due = trainer.strategy.broadcast(due or final)
+        if due and not getattr(trainer, "fast_dev_run", False):
             trainer.save_checkpoint(self.path)
             self._saved_at = time.monotonic()
             self._saved_epoch = trainer.current_epoch
