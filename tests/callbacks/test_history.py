@@ -62,8 +62,7 @@ def test_validation_in_some_epochs_only():
     assert len(history.metrics["train_loss"]) == 4
     values = history.metrics["val_loss"]
     assert len(values) == 4
-    assert math.isnan(values[0])
-    assert not math.isnan(values[1])
+    assert [math.isnan(value) for value in values] == [True, False, True, False]
 
 
 @pytest.mark.parametrize(
@@ -74,7 +73,9 @@ def test_validation_in_some_epochs_only():
         ({"val_acc": [0.1, 0.9, 0.9]}, "val_acc", 2, "retrain on everything for 2 epochs"),
         ({"val_mae": [3.0, 1.0, float("nan")]}, "val_mae", 2, "got worse"),
         ({"train_loss": [3.0, 2.0]}, "val_loss", None, "trained 2 epochs without validation"),
-        ({}, "val_loss", None, "trained 0 epochs"),
+        ({"train_loss": [3.0, float("nan")]}, "val_loss", None, "no number any more"),
+        ({"val_loss": [3.0]}, "val_acc", None, "val_acc was not logged"),
+        ({}, "val_loss", None, "trained no epoch"),
     ],
 )
 def test_best_epoch_and_advice(metrics, monitor, best, words):

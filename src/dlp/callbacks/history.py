@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,15 @@ class History(Callback):
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder
         self.metrics: dict[str, list[float]] = {}
+        self._validated = False
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin an epoch that has not been validated."""
+        self._validated = False
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Note that this epoch has been validated."""
+        self._validated = True
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take the epoch's metrics."""
@@ -34,11 +44,14 @@ class History(Callback):
         ):
             values = self.metrics.setdefault(name, [])
             values.extend([float("nan")] * (epoch - len(values)))  # logged in later epochs only
-            values.append(float(value))
+            stale = name.startswith("val_") and not self._validated  # of an earlier epoch
+            values.append(float("nan") if stale else float(value))
         writes = trainer.is_global_zero and not getattr(trainer, "fast_dev_run", False)
         if self.folder is not None and writes:
             write_text(self.folder / "metrics.csv", self._csv())
-            write_text(self.folder / "history.json", json.dumps(self.metrics, indent=1) + "\n")
+            record = {name: [_json(v) for v in values] for name, values in self.metrics.items()}
+            text = json.dumps(record, indent=1, allow_nan=False)
+            write_text(self.folder / "history.json", text + "\n")
 
     def _csv(self) -> str:
         text = io.StringIO()
@@ -73,6 +86,15 @@ class History(Callback):
     def advice(self, monitor: str = "val_loss") -> str:
         """Return one sentence on what the curves say and what to do next."""
         best, last = self.best_epoch(monitor), self.num_epochs
+        if any(values and values[-1] != values[-1] for values in self._losses("train_")):
+            return (
+                "the training loss is no number any more: the steps were too large; lower the "
+                "learning rate (--model.optimizer.lr) or clip gradients"
+            )
+        if best is None and any(self._losses("val_")):
+            return f"{monitor} was not logged; --monitor takes one of {', '.join(self.metrics)}"
+        if not last:
+            return "trained no epoch"
         if best is None:
             return (
                 f"trained {last} epochs without validation; "
@@ -90,13 +112,21 @@ class History(Callback):
             f"{best}), or use dropout, L2, a smaller network or more data"
         )
 
+    def _losses(self, stage: str) -> list[list[float]]:
+        return [self.metrics[name] for name in (f"{stage}loss",) if name in self.metrics]
+
     def state_dict(self) -> dict[str, Any]:
         """Return the record, for the checkpoint."""
-        return {"metrics": self.metrics}
+        return {"metrics": {name: list(values) for name, values in self.metrics.items()}}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over the record of a checkpoint."""
         self.metrics = {name: list(values) for name, values in state_dict["metrics"].items()}
+
+
+def _json(value: float) -> float | None:
+    """Return the number, or None for what JSON has no word for."""
+    return value if math.isfinite(value) else None
 
 
 def _rank(name: str) -> tuple[int, str]:
