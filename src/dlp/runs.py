@@ -108,7 +108,10 @@ def fresh_folder(given: str) -> Run:
             f"{given} holds a run already, and runs are never overwritten. Choose another "
             "--run_dir, or go on with it by --ckpt_path last."
         )
-    run.folder.mkdir(parents=True, exist_ok=True)
+    try:
+        run.folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot make the folder {given}: {error.strerror}.") from error
     return run
 
 

@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -26,16 +27,27 @@ class PredictionWriter(Callback):
     def __init__(self, path: Path) -> None:
         self.path = path
         self.rows = 0
-        self._batches: list[dict[str, Tensor]] = []
+        self._open = ExitStack()
+        self._writer: Any = None
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Refuse several processes, each of which would write the file.
+        """Open the file, under a temporary name.
 
         Raises:
-            InputError: There are several processes.
+            InputError: The path cannot be written, or there are several processes, each of which
+                would write it.
         """
+        self.rows = 0
+        if getattr(trainer, "fast_dev_run", False):
+            return
         if trainer.world_size > 1:
             raise InputError("predict writes one file: use one device (--trainer.devices 1).")
+        try:
+            temporary = self._open.enter_context(atomic_path(self.path))
+        except OSError as error:
+            raise InputError(f"cannot write {self.path}: {error.strerror}.") from error
+        file = self._open.enter_context(temporary.open("w", newline="", encoding="utf-8"))
+        self._writer = csv.writer(file)
 
     def on_predict_batch_end(
         self,
@@ -46,34 +58,36 @@ class PredictionWriter(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Keep the predictions of a batch on the CPU.
+        """Write the predictions of a batch.
 
         Raises:
             InputError: The model's `predict_step` gives something else than a dict with `index`
                 and `probabilities` or `values`.
         """
-        if not isinstance(outputs, dict) or not {"probabilities", "values"} & outputs.keys():
+        keys = outputs.keys() if isinstance(outputs, dict) else set()
+        if "index" not in keys or not {"probabilities", "values"} & keys:
             raise InputError(
                 f"predict_step of {type(pl_module).__name__} gives {type(outputs).__name__}; to "
                 "write a CSV it must give a dict of 'index' (N,) and 'probabilities' (N, C) or "
                 "'values' (N, T)."
             )
-        self._batches.append({name: value.cpu() for name, value in outputs.items()})
+        if self._writer is not None:
+            data = getattr(trainer, "datamodule", None)
+            self._write(self._writer, outputs, data, header=not self.rows)
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write the file."""
-        if getattr(trainer, "fast_dev_run", False):
-            return
-        data: Any = getattr(trainer, "datamodule", None)
-        with (
-            atomic_path(self.path) as temporary,
-            temporary.open("w", newline="", encoding="utf-8") as file,
-        ):
-            writer = csv.writer(file)
-            for number, batch in enumerate(self._batches):
-                self._write(writer, batch, data, header=not number)
-        say(f"wrote {self.rows} predictions to {self.path}")
-        self._batches.clear()
+        """Move the file to its place."""
+        if self._writer is not None:
+            self._writer = None
+            self._open.close()
+            say(f"wrote {self.rows} predictions to {self.path}")
+
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
+        """Leave no half file: what was there before stays."""
+        self._writer = None
+        self._open.__exit__(type(exception), exception, exception.__traceback__)
 
     def _write(self, writer: Any, batch: dict[str, Tensor], data: Any, header: bool) -> None:
         index = batch["index"].tolist()
@@ -92,7 +106,7 @@ class PredictionWriter(Callback):
         names = names or [str(number) for number in range(probabilities.shape[1])]
         if header:
             writer.writerow(["index", "class", *(f"prob_{name}" for name in names)])
-        exclusive = data is None or data.targets.task != "multilabel"
+        exclusive = getattr(getattr(data, "targets", None), "task", None) != "multilabel"
         for number, row in zip(index, probabilities.tolist(), strict=True):
             chosen = _class(row, names) if exclusive else _labels(row, names)
             writer.writerow([number, chosen, *(f"{value:.6g}" for value in row)])
