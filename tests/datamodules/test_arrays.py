@@ -79,7 +79,7 @@ def test_setup_is_idempotent(numbers):
     data.setup("fit")
     state, before = data.state_dict(), list(data.val_dataloader())
     data.setup("fit")
-    assert data.state_dict() is state
+    assert data.state_dict() == state
     assert same_batches(before, data.val_dataloader())
 
 

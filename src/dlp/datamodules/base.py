@@ -81,6 +81,7 @@ class SupervisedDataModule(LightningDataModule, ABC):
         self.prepare_seconds = 0.0
         self._target_mean: list[float] | None = None
         self._target_std: list[float] | None = None
+        self._seed: int | None = None
         self._shape: tuple[int, ...] | None = None
         self._state: dict[str, Any] | None = None
         self._labelled: Examples | None = None
@@ -296,10 +297,12 @@ class SupervisedDataModule(LightningDataModule, ABC):
         """Return what was learned from the training part, for the checkpoint."""
         self.fit()
         assert self._state is not None
-        return self._state
+        return {**self._state, "seed": self._order_seed()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over the state of a checkpoint."""
+        state_dict = dict(state_dict)
+        self._seed = state_dict.pop("seed")
         if state_dict == self._state:
             return
         self._stored.clear()
@@ -372,11 +375,17 @@ class SupervisedDataModule(LightningDataModule, ABC):
 
     def _process(self) -> tuple[int, int, int]:
         """Return the seed of the order, the number of processes and the number of this one."""
-        seed = torch.initial_seed() % 2**63
+        seed = self._order_seed()
         if self.trainer is None or self.trainer.world_size == 1:
             return seed, 1, 0
-        shared = self.trainer.strategy.broadcast(seed)
-        return shared, self.trainer.world_size, self.trainer.global_rank
+        self._seed = self.trainer.strategy.broadcast(seed)
+        return self._seed, self.trainer.world_size, self.trainer.global_rank
+
+    def _order_seed(self) -> int:
+        """Return the seed of the order of every epoch, settled at the first call."""
+        if self._seed is None:
+            self._seed = torch.initial_seed() % 2**63
+        return self._seed
 
 
 def row_digests(rows: Sequence[Any] | NDArray[Any]) -> NDArray[np.uint64]:
