@@ -191,6 +191,94 @@ def test_never_random_weights(points, capsys):
     assert not (points / "runs").exists()
 
 
+@pytest.mark.parametrize("value", ["false", "False", "0"])
+@pytest.mark.parametrize("joined", [True, False])
+def test_a_trial_that_is_none_has_no_random_weights(points, capsys, value, joined):
+    option = "--trainer.fast_dev_run"
+    words = [f"{option}={value}"] if joined else [option, value]
+    for command in ("test", "predict"):
+        assert "no run of" in fails(capsys, command, "--config", "points.yaml", *words)
+    assert not (points / "runs").exists()
+
+
+def test_a_trial_by_config_and_a_trial_of_a_resume(points, capsys):
+    Path("dry.yaml").write_text("trainer: {fast_dev_run: true}")
+    main(["test", "--config", "points.yaml", "--config", "dry.yaml"])
+    assert "the weights are random" in capsys.readouterr().out
+    main(["fit", "--config", "points.yaml"])
+    main(
+        ["fit", "--config", "points.yaml", "--ckpt_path", "last", "--trainer.fast_dev_run", "true"]
+    )
+    assert "nothing is resumed" in capsys.readouterr().out
+
+
+def test_a_torch_file_is_no_checkpoint(points, capsys):
+    for content in ({"state_dict": {}}, [1]):
+        torch.save(content, "x.ckpt")
+        message = fails(capsys, "test", "--config", "points.yaml", "--ckpt_path", "x.ckpt")
+        assert "x.ckpt cannot be read as a checkpoint" in message
+
+
+DATA = """
+from dlp.datamodules import TableDataModule
+
+
+class Other(TableDataModule):
+    pass
+"""
+
+
+def test_checkpoint_of_other_data_is_not_fitted_anew(points, capsys, monkeypatch):
+    Path("own_data_of_a_user.py").write_text(DATA)
+    main(["fit", "--config", "points.yaml"])
+    other = yaml.safe_load(RECIPE)["data"] | {"class_path": "own_data_of_a_user.Other"}
+    Path("other.yaml").write_text(yaml.safe_dump({"data": other}))
+    message = fails(
+        capsys, "test", "--ckpt_path", "runs/points/version_0", "--config", "other.yaml"
+    )
+    sys.modules.pop("own_data_of_a_user")
+    assert "was trained on TableDataModule, and the data here is Other" in message
+
+
+def test_evaluation_alone_makes_no_run(points):
+    main(["fit", "--config", "points.yaml"])
+    (points / "runs/points/version_0/checkpoints/best.ckpt").rename("kept.ckpt")
+    main(["test", "--config", "points.yaml", "--ckpt_path", "kept.ckpt"])
+    main(["validate", "--config", "points.yaml", "--ckpt_path", "kept.ckpt"])
+    main(["predict", "--config", "points.yaml", "--ckpt_path", "kept.ckpt", "--output", "here.csv"])
+    assert [path.name for path in (points / "runs/points").iterdir()] == ["version_0"]
+    assert len(rows_of(Path("here.csv"))) == 24
+
+
+def test_a_fit_that_never_began_leaves_no_run(points, capsys):
+    assert "head: regression takes float" in fails(
+        capsys, "fit", "--config", "points.yaml", "--model.head", "regression"
+    )
+    assert not list((points / "runs/points").iterdir())
+
+
+def test_no_test_part_is_said_before_training(points, capsys):
+    message = fails(
+        capsys,
+        *("fit", "--config", "points.yaml", "--data.test_size", "null"),
+        *("--test_after_fit", "best"),
+    )
+    assert "there is no test part. Give test_path or test_size" in message
+
+
+def test_own_error_metrics_fall(points):
+    main(
+        [
+            *("fit", "--config", "points.yaml", "--monitor", "val_mean_absolute_error"),
+            *("--model.metrics", "[torchmetrics.MeanAbsoluteError]"),
+        ]
+    )
+    run = points / "runs/points/version_0"
+    values = json.loads((run / "history.json").read_text())["val_mean_absolute_error"]
+    best = json.loads((run / "results.json").read_text())["best_epoch"]
+    assert best == int(np.argmin(values)) + 1
+
+
 def test_checkpoint_of_another_model(points, capsys):
     main(["fit", "--config", "points.yaml"])
     checkpoint = "runs/points/version_0/checkpoints/best.ckpt"
@@ -244,6 +332,8 @@ def test_bad_input_gets_one_sentence(points, capsys, words, expected):
         ("trainer: {max_epochs: 3", "Problems parsing config"),
         ("model: {class_path: nowhere.Net}", "No module named 'nowhere'"),
         ("ckpt_path: last", "ckpt_path belongs on the command line"),
+        ("model: {class_path: dlp.modules.DenseModul}", "Did you mean 'DenseModule'?"),
+        ("trainer: {callbacks: [{class_path: EarlyStopping, init_args: {monitor: x}}]}", "`x`"),
     ],
 )
 def test_bad_config_gets_one_sentence(points, capsys, text, expected):
@@ -382,7 +472,8 @@ def test_full_disk_keeps_what_was_saved(points, capsys, monkeypatch):
     last = points / "runs/points/version_0/checkpoints/last.ckpt"
     before = last.read_bytes()
 
-    def full(*args, **kwargs):
+    def full(checkpoint, path):
+        path.write_bytes(b"half a checkpoint")
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(torch, "save", full)
@@ -492,6 +583,15 @@ def test_a_command_leaves_the_process_as_it_was(points):
     assert torch.get_num_threads() == threads
     assert sys.path == path
     assert warnings.filters == filters
+
+
+def test_a_command_leaves_the_random_numbers_as_they_were(points, monkeypatch):
+    monkeypatch.delenv("PL_GLOBAL_SEED", raising=False)
+    before = torch.get_rng_state(), np.random.get_state()[1].copy()
+    main(["fit", "--config", "points.yaml", "--trainer.fast_dev_run", "true"])
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert (np.random.get_state()[1] == before[1]).all()
+    assert "PL_GLOBAL_SEED" not in os.environ
 
 
 def test_regression_predictions_are_in_the_original_unit(points):

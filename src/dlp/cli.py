@@ -38,7 +38,7 @@ def main(args: Sequence[str] | None = None) -> None:
         return
     if args is None:
         keep_freed_memory()
-    from lightning.pytorch.utilities.exceptions import MisconfigurationException
+    from lightning.fabric.utilities.exceptions import MisconfigurationException
 
     from dlp.lightning_cli import DLPCLI  # torch and Lightning load here, not before
 
@@ -46,6 +46,10 @@ def main(args: Sequence[str] | None = None) -> None:
         try:
             DLPCLI.run(given)
         except MisconfigurationException as error:
+            _stop(str(error))
+        except RuntimeError as error:
+            if not str(error).startswith("Early stopping conditioned on metric"):
+                raise
             _stop(str(error))
         except ValueError as error:
             if (cause := _input_error(error)) is None:

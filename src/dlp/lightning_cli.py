@@ -5,7 +5,7 @@ import os
 import time
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,9 +14,11 @@ from jsonargparse import Namespace
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, ModelSummary
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.plugins.io import CheckpointIO
 from lightning.pytorch.utilities import rank_zero_only
+from lightning.pytorch.utilities.seed import isolate_rng
 
-from dlp.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
+from dlp.callbacks.checkpoints import AtomicCheckpointIO, BestCheckpoint, LastCheckpoint
 from dlp.callbacks.history import History
 from dlp.callbacks.predictions import PredictionWriter
 from dlp.callbacks.progress import ProgressBar
@@ -75,6 +77,7 @@ class DLPCLI(LightningCLI):
         """Run a command line and return the object that ran it (its trainer, run and history)."""
         with ExitStack() as stack:
             stack.enter_context(quiet())
+            stack.enter_context(own_random_state())
             return cls(resolve(args), stack)
 
     # Parsing -----------------------------------------------------------------------------------
@@ -154,15 +157,28 @@ class DLPCLI(LightningCLI):
             return
         path = self.invocation.checkpoint
         try:
-            self._checkpoint_read = torch.load(path, map_location="cpu", weights_only=True)
+            read = torch.load(path, map_location="cpu", weights_only=True)
+            if not {"state_dict", "pytorch-lightning_version"} <= read.keys():
+                raise KeyError("state_dict")
+            self._checkpoint_read = read
         except Exception as error:
             raise InputError(
                 f"{path} cannot be read as a checkpoint ({type(error).__name__}): it is damaged, "
                 "or no checkpoint of this project."
             ) from error
-        state = self._checkpoint_read.get(type(data).__qualname__)
-        if state is not None:
-            data.load_state_dict(state)
+        states = {
+            name: value
+            for name, value in read.items()
+            if isinstance(value, dict) and {"inputs", "targets", "input_shape"} <= value.keys()
+        }
+        name = type(data).__qualname__
+        if name in states:
+            data.load_state_dict(states[name])
+        elif states:
+            raise InputError(
+                f"{path} was trained on {next(iter(states))}, and the data here is {name}, which "
+                "would treat its inputs in another way. Give the run's own --data class."
+            )
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse; `args` never mixes with those of the process."""
@@ -196,22 +212,28 @@ class DLPCLI(LightningCLI):
             if self.run_folder is not None:
                 kwargs.setdefault("default_root_dir", str(self.run_folder.folder))
         kwargs["callbacks"] = [*(trainer.callbacks or []), *callbacks]
+        plugins = trainer.plugins if isinstance(trainer.plugins, list) else [trainer.plugins]
+        plugins = [plugin for plugin in plugins if plugin is not None]
+        if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
+            kwargs["plugins"] = [*plugins, AtomicCheckpointIO()]
         return super().instantiate_trainer(**kwargs)
 
     def _run_callbacks(self) -> list[Callback]:
+        """Return the callbacks that write into a run's folder; make one where it is needed."""
+        if self.subcommand == "predict" and (output := self._value("output")):
+            return [PredictionWriter(Path(output))]
+        if self.subcommand in ("validate", "test"):
+            return []
         self.run_folder = self._claim_folder()
         folder = self.run_folder.folder
-        if self.subcommand == "fit":
-            self.history.folder = folder
-            if self._value("trainer.enable_checkpointing") is False:
-                return [self.history]
-            checkpoints = folder / "checkpoints"
-            best = BestCheckpoint(checkpoints, self._value("monitor"))
-            return [self.history, best, LastCheckpoint(checkpoints)]
         if self.subcommand == "predict":
-            output = self._value("output")
-            return [PredictionWriter(Path(output) if output else folder / "predictions.csv")]
-        return []
+            return [PredictionWriter(folder / "predictions.csv")]
+        self.history.folder = folder
+        if self._value("trainer.enable_checkpointing") is False:
+            return [self.history]
+        checkpoints = folder / "checkpoints"
+        best = BestCheckpoint(checkpoints, self._value("monitor"))
+        return [self.history, best, LastCheckpoint(checkpoints)]
 
     def _claim_folder(self) -> Run:
         if self.run_folder is not None:
@@ -236,9 +258,15 @@ class DLPCLI(LightningCLI):
         if self.run_folder is None or self._value("trainer.fast_dev_run"):
             self.trainer.fit(model, **kwargs)
             return
+        if self._value("test_after_fit"):
+            self.datamodule.examples("test")  # said before training, if there is no test part
         self._save_recipe()
         start = time.perf_counter()
-        self.trainer.fit(model, **kwargs)
+        try:
+            self.trainer.fit(model, **kwargs)
+        except InputError:
+            self._forget_empty_run()
+            raise
         seconds = time.perf_counter() - start
         self.run_folder = Run(Path(self.trainer.strategy.broadcast(str(self.run_folder.folder))))
         self._report(self.run_folder.folder, seconds)
@@ -247,8 +275,16 @@ class DLPCLI(LightningCLI):
             given = None if path is None else str(path)  # without checkpoints: as it is now
             self.test(model, datamodule=self.datamodule, ckpt_path=given, weights_only=True)
         folder = self.run_folder.folder
-        files = sorted(path.name for path in folder.iterdir() if path.is_file())
-        say(f"wrote {folder}: {', '.join(files)}, checkpoints/")
+        names = [path.name + "/" * path.is_dir() for path in sorted(folder.iterdir())]
+        say(f"wrote {folder}: {', '.join(names)}")
+
+    @rank_zero_only
+    def _forget_empty_run(self) -> None:
+        """Remove the folder of a run that ended before its first epoch did."""
+        if self.run_folder is not None and not self.history.num_epochs:
+            self.run_folder.config.unlink(missing_ok=True)
+            with suppress(OSError):  # something else lies there
+                self.run_folder.folder.rmdir()
 
     @rank_zero_only
     def _report(self, folder: Path, seconds: float) -> None:
@@ -269,12 +305,32 @@ class DLPCLI(LightningCLI):
         ):
             add_test(self.run_folder.folder, metrics, kwargs.get("ckpt_path"))
 
+    def validate(self, model: LightningModule, **kwargs: Any) -> None:  # as Trainer.validate
+        """Validate; a trial run of a recipe without validation has nothing to try."""
+        if self._value("trainer.fast_dev_run") and not len(self.datamodule.examples("val").rows):
+            say("there is no validation part: nothing to validate")
+            return
+        self.trainer.validate(model, **kwargs)
+
+    def predict(self, model: LightningModule, **kwargs: Any) -> None:  # as Trainer.predict
+        """Predict, and write the CSV.
+
+        Raises:
+            InputError: The model has no `predict_step`, or the place for the CSV cannot be written.
+        """
+        if type(model).predict_step is LightningModule.predict_step:
+            raise InputError(
+                f"{type(model).__name__} has no predict_step. To write a CSV it must have one that "
+                "gives a dict of 'index' (N,) and 'probabilities' (N, C) or 'values' (N, T)."
+            )
+        self.trainer.predict(model, **kwargs)
+
     @rank_zero_only
     def _save_recipe(self) -> None:
         """Write the complete config of this run, to be run again as it is."""
         assert self.run_folder is not None
         config: Namespace = self.config[self.subcommand].clone()
-        for name in ("config", "ckpt_path", "run_dir"):
+        for name in ("config", "ckpt_path", "run_dir", "weights_only"):
             config.pop(name, None)
         text = self._parser(self.subcommand).dump(config, skip_unset=False, skip_validation=True)
         write_text(self.run_folder.config, text)
@@ -317,6 +373,21 @@ def quiet() -> Iterator[None]:
         finally:
             for logger in loggers:
                 logger.removeFilter(wanted)
+
+
+@contextmanager
+def own_random_state() -> Iterator[None]:
+    """Seed for the command alone: generators and Lightning's variables are put back after it."""
+    names = ("PL_GLOBAL_SEED", "PL_SEED_WORKERS")
+    before = {name: os.environ.get(name) for name in names}
+    try:
+        with isolate_rng():
+            yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
 
 
 @contextmanager

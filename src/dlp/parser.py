@@ -67,11 +67,15 @@ def short(message: str, options: Iterable[str]) -> str:
     if found := re.search(r"does not accept option '([^']+)'", message):
         name = found.group(1)
         return f"unknown key {name}.{suggestion(name, options)}"
-    if found := re.search(r"arguments are required: (?:\w+\.)?(\S+)", message):
-        name = found.group(1)
-        return f"{name} is missing: give --config NAME, or --{name} CLASS (see dlp --help)."
     keys = re.findall(r'Parser key "([\w.]+)"', message)
     key = ".".join(keys)
+    if found := re.search(
+        r"arguments are required: (?:fit\.|validate\.|test\.|predict\.)?(.+)", message
+    ):
+        name = ".".join([*keys, found.group(1).split(",")[0].strip()])
+        if name in ("model", "data"):
+            return f"{name} is missing: give --config NAME, or --{name} CLASS (see dlp --help)."
+        return f"{name} is missing: give --{name}, or put it in a config."
     if found := re.search(r"Option '([^']+)' is not accepted", message):
         name = found.group(1)
         return f"unknown key {key}.{name}.{suggestion(name, _arguments(message))}"
@@ -90,6 +94,9 @@ def short(message: str, options: Iterable[str]) -> str:
             )
         return f"{key}: there is no class {name!r}.{suggestion(name, _class_names())}"
     given = re.findall(r"(?:Got|Given) value: (.*)", message)
+    given = [re.sub(r"^NestedArg\(key='[^']*', val='?(.*?)'?\)$", r"\1", value) for value in given]
+    if given and key and (problem := _missing_class(given[0].strip())):
+        return f"{key}: {problem}"
     if given and key:
         types = re.findall(r"Expected an? (?:<class '([\w.]+)'>|([\w.\[\], '|]+))", message)
         names = [one or other for one, other in types]
@@ -112,6 +119,17 @@ def _arguments(message: str) -> list[str]:
         return list(inspect.signature(getattr(import_module(module), name)).parameters)
     except (ImportError, AttributeError, ValueError):
         return []
+
+
+def _missing_class(path: str) -> str:
+    """Return what is wrong with an import path whose module is there; empty if it is not that."""
+    path = "".join(re.findall(r"^\{'class_path': '([\w.]+)'", path)) or path
+    module, _, name = path.rpartition(".")
+    if not re.fullmatch(r"[A-Za-z_][\w.]*", path) or module not in sys.modules:
+        return ""
+    if hasattr(sys.modules[module], name):
+        return f"{path} is not of the kind that is wanted here."
+    return f"{module} has no {name!r}.{suggestion(name, dir(sys.modules[module]))}"
 
 
 def _class_names() -> list[str]:
