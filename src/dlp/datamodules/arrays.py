@@ -154,7 +154,8 @@ class ArrayDataModule(SupervisedDataModule):
 
 def _array(name: str, values: ArrayLike | Tensor) -> NDArray[Any]:
     if isinstance(values, Tensor):
-        return values.detach().cpu().numpy()
+        values = values.detach().cpu()
+        return (values.float() if values.dtype == torch.bfloat16 else values).numpy()
     try:
         array = np.asarray(values)
     except ValueError as error:

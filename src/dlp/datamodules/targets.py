@@ -172,6 +172,8 @@ def _guess(values: NDArray[Any], known: bool) -> Task:
     if values.dtype.kind == "f":
         return "regression"
     distinct = np.unique(values)
+    if len(distinct) == 1:  # refused as one class alone
+        return "classification"
     few = len(distinct) <= max(2, len(values) // 2)
     numbered = few and distinct[0] == 0 and distinct[-1] == len(distinct) - 1
     return "classification" if numbered else "regression"

@@ -176,7 +176,8 @@ class SoftmaxHead(Head):
         if num_outputs < 2:
             raise InputError(
                 f"head: softmax is for two classes or more, got num_outputs {num_outputs}. For "
-                "values use head: regression."
+                "values use head: regression; if the data's numbers are classes (stars from 1 to "
+                "5), say so by task: classification (--data.task classification)."
             )
         super().__init__(num_outputs, loss, metrics)
 

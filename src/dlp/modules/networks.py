@@ -202,7 +202,13 @@ class ConvNet(nn.Module):
         if len(input_shape) != 3:
             raise InputError(
                 f"a convnet takes pictures (channels, height, width); the data has rows of shape "
-                f"{tuple(input_shape)}. Use DenseModule for tables and texts."
+                f"{tuple(input_shape)}. Use DenseModule for tables and texts, and x[:, None] for "
+                "pictures (N, height, width) without a channel axis."
+            )
+        if input_shape[2] in (1, 3, 4) and input_shape[0] > 4:
+            raise InputError(
+                f"pictures of shape {tuple(input_shape)} have their channels last; the network "
+                "takes (channels, height, width): use np.moveaxis(x, -1, 1)."
             )
         self.input_shape = tuple(input_shape)
         kernels = _each("kernel_size", kernel_size, len(channels))
