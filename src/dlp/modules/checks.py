@@ -16,6 +16,14 @@ def check_width(logits: Tensor, targets: Tensor, width: int) -> None:
         raise InputError(f"the batch has {len(logits)} inputs and {len(targets)} targets.")
 
 
+def check_columns(targets: Tensor, columns: int, head: str) -> None:
+    """Raise `InputError` unless targets are (N, columns), or (N,) for one column."""
+    if targets.numel() != len(targets) * columns:
+        raise InputError(
+            f"{head} has {columns} outputs, and the targets have shape {tuple(targets.shape)}."
+        )
+
+
 def check_range(targets: Tensor, top: int, accepted: str) -> None:
     """Raise an `InputError` that begins with `accepted` unless targets lie in [0, top]."""
     if not targets.numel():

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torchmetrics import Metric, MetricCollection
 
 from dlp.errors import InputError, unknown
-from dlp.modules.checks import check_range, check_whole, check_width
+from dlp.modules.checks import check_columns, check_range, check_whole, check_width
 from dlp.modules.losses import (
     Loss,
     Losses,
@@ -306,11 +306,7 @@ class RegressionHead(Head):
                 f"head: regression takes float targets, got {targets.dtype} (class numbers?). For "
                 "classes use head: softmax or sigmoid; for values convert the targets to float."
             )
-        if targets.numel() != len(targets) * self.num_outputs:
-            raise InputError(
-                f"head: regression has {self.num_outputs} outputs, and the targets have shape "
-                f"{tuple(targets.shape)}."
-            )
+        check_columns(targets, self.num_outputs, "head: regression")
         if not torch.isfinite(targets).all():
             raise InputError("a target is missing or infinite: leave such rows out.")
 
@@ -348,11 +344,7 @@ class BoundedRegressionHead(Head):
     def check(self, logits: Tensor, targets: Tensor) -> None:
         """See `Head.check`."""
         check_width(logits, targets, self.num_outputs)
-        if targets.numel() != len(targets) * self.num_outputs:
-            raise InputError(
-                f"head: bounded_regression has {self.num_outputs} outputs, and the targets have "
-                f"shape {tuple(targets.shape)}."
-            )
+        check_columns(targets, self.num_outputs, "head: bounded_regression")
         advice = "head: bounded_regression takes targets in [0, 1] (divide by their maximum)"
         check_range(targets, 1, advice)
 
