@@ -146,7 +146,7 @@ class NeedsArguments:
     ("features", "message"),
     [
         ("Relative", "'Relative' is no import path"),
-        ("no_such_module.Relative", "cannot import no_such_module"),
+        ("no_such_module.Relative", "cannot be imported: No module named 'no_such_module'"),
         ("own_features.Relativ", "own_features has no 'Relativ'. Did you mean 'Relative'"),
         ("own_features.constant", "is int; accepted: a class"),
         (dict, "class dict has no method transform"),

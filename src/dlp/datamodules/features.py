@@ -5,17 +5,14 @@ itself is always given, by the config or by the program.
 """
 
 import copy
-import importlib
 import inspect
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
 
-from dlp.errors import InputError, suggestion
+from dlp.errors import InputError
+from dlp.imports import imported
 
 FeaturesArgument = str | Callable[..., Any]
 
@@ -35,7 +32,7 @@ class FeatureMaker:
     """
 
     def __init__(self, given: FeaturesArgument) -> None:
-        target = _imported(given) if isinstance(given, str) else given
+        target = imported("features", given) if isinstance(given, str) else given
         self.name = str(getattr(target, "__qualname__", type(target).__qualname__))
         if inspect.isclass(target) and not callable(getattr(target, "transform", None)):
             raise InputError(
@@ -151,35 +148,3 @@ def _check_plain(what: str, value: Any) -> None:
             "with the run. Accepted: None, bool, int, float, str, and lists, tuples and dicts of "
             "these. Write float(...), or .tolist() for arrays and columns."
         )
-
-
-@contextmanager
-def _working_directory_importable() -> Iterator[None]:
-    folder = str(Path.cwd())
-    sys.path.append(folder)
-    try:
-        yield
-    finally:
-        sys.path.remove(folder)
-
-
-def _imported(path: str) -> Any:
-    module_name, _, name = path.replace(":", ".").rpartition(".")
-    if not module_name:
-        raise InputError(
-            f"features: {path!r} is no import path; accepted: module.Name, such as "
-            "my_features.Ratios for class Ratios in my_features.py."
-        )
-    try:
-        with _working_directory_importable():
-            importlib.invalidate_caches()
-            module = importlib.import_module(module_name)
-    except ImportError as error:
-        raise InputError(
-            f"features: cannot import {module_name} ({error}). Its file must lie in the working "
-            f"directory ({Path.cwd()}) or be installed."
-        ) from error
-    if not hasattr(module, name):
-        own = [known for known in vars(module) if not known.startswith("_")]
-        raise InputError(f"features: {module_name} has no {name!r}.{suggestion(name, own)}")
-    return getattr(module, name)

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dlp.errors import InputError
-from dlp.modules.imports import imported
+from dlp.imports import imported
 
 Loss = str | Callable[..., Any]
 LossFunction = Callable[[Tensor, Tensor], Tensor]

@@ -11,7 +11,7 @@ from torchmetrics import MeanAbsoluteError, MeanSquaredError, Metric, MetricColl
 from torchmetrics import classification as C
 
 from dlp.errors import InputError
-from dlp.modules.imports import imported
+from dlp.imports import imported
 
 Metrics = Sequence[str | Callable[..., Any]]
 
