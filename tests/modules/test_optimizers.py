@@ -167,3 +167,12 @@ def test_a_plateau_lowers_the_rate_by_what_it_watches(scheduler, watched):
         module.script = {watched: values} | {name: [1.0] * 4 for name in others}
         found = rates(scheduler, 4, module)
         assert found[::4] == pytest.approx(expected)
+
+
+def test_an_optimizer_that_sees_all_parameters_as_one_vector():
+    rows = ArrayDataModule(X, Y, batch_size=40, val_size=None)
+    optimizer = partial(torch.optim.LBFGS, lr=0.1)
+    model = DenseModule((6,), 2, head="sigmoid", optimizer=optimizer)
+    trainer = quiet_trainer(3)
+    trainer.fit(model, rows)
+    assert trainer.callback_metrics["train_acc"] > 0.8

@@ -328,6 +328,9 @@ class SupervisedModule(LightningModule):
         metric watches its `monitor`, else ``val_loss``.
         """
         optimizer = self.make_optimizer(self.parameters())
+        if isinstance(optimizer, torch.optim.LBFGS):  # it views every parameter as one vector
+            for parameter in self.parameters():
+                parameter.data = parameter.data.contiguous()
         if self.make_scheduler is None:
             return optimizer
         scheduler = self.make_scheduler(optimizer)
