@@ -1,11 +1,8 @@
 """The LightningCLI of the project: a DataModule, a module and a Trainer from one recipe."""
 
-import logging
-import os
 import time
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,7 +13,6 @@ from lightning.pytorch.callbacks import Callback, ModelSummary
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.plugins.io import CheckpointIO
 from lightning.pytorch.utilities import rank_zero_only
-from lightning.pytorch.utilities.seed import isolate_rng
 
 from dlp.callbacks.checkpoints import AtomicCheckpointIO, BestCheckpoint, LastCheckpoint
 from dlp.callbacks.history import History
@@ -38,6 +34,7 @@ from dlp.files import write_text
 from dlp.invocation import Invocation, resolve
 from dlp.modules import ConvNetModule, DenseModule, SupervisedModule
 from dlp.parser import NamedConfig, Parser
+from dlp.process import cpu_threads, own_random_state, quiet
 from dlp.results import add_test, draw_curves, write_results
 from dlp.runs import ROOT, Run, fresh_folder, new_run
 
@@ -334,74 +331,3 @@ class DLPCLI(LightningCLI):
             config.pop(name, None)
         text = self._parser(self.subcommand).dump(config, skip_unset=False, skip_validation=True)
         write_text(self.run_folder.config, text)
-
-
-#: Lines and warnings of Lightning 2.6 that say nothing about the user's work.
-_TIPS = (
-    "💡 Tip",
-    "GPU available: False",
-    "TPU available: False",
-    "`weights_only` was not set",
-    "Trainer already configured with model summary",
-)
-_LOGGERS = ("utilities.rank_zero", "trainer.connectors.checkpoint_connector")
-_WARNINGS = (
-    r"\s*\S+( parameter)? was deprecated in v4\.\d+\.0 and",  # its calls of jsonargparse
-    r"\s*By default only one JsonargparseDeprecationWarning",  # the preface of these
-    "Be aware that when using `ckpt_path`, callbacks",  # a test needs none of the fit's callbacks
-    ".*LeafSpec.*",  # Lightning calls a deprecated helper of torch's pytree
-    ".*does not have many workers.*",  # our batches are slices of memory
-    ".*Checkpoint directory .* exists and is not empty.*",  # a resumed run writes where it was
-)
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Leave out Lightning's tips while a command runs, and nothing else."""
-
-    def wanted(record: logging.LogRecord) -> bool:
-        return not str(record.msg).startswith(_TIPS)
-
-    loggers = [logging.getLogger(f"lightning.pytorch.{name}") for name in _LOGGERS]
-    for logger in loggers:
-        logger.addFilter(wanted)
-    with warnings.catch_warnings():
-        for message in _WARNINGS:
-            warnings.filterwarnings("ignore", message)
-        try:
-            yield
-        finally:
-            for logger in loggers:
-                logger.removeFilter(wanted)
-
-
-@contextmanager
-def own_random_state() -> Iterator[None]:
-    """Seed for the command alone: generators and Lightning's variables are put back after it."""
-    names = ("PL_GLOBAL_SEED", "PL_SEED_WORKERS")
-    before = {name: os.environ.get(name) for name in names}
-    try:
-        with isolate_rng():
-            yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name, None)
-            if value is not None:
-                os.environ[name] = value
-
-
-@contextmanager
-def cpu_threads(number: int) -> Iterator[None]:
-    """Let torch use `number` CPU threads inside the block.
-
-    Raises:
-        InputError: The number is not positive.
-    """
-    if number < 1:
-        raise InputError(f"threads must be 1 to {os.cpu_count()}, got {number}.")
-    before = torch.get_num_threads()
-    torch.set_num_threads(number)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
