@@ -113,6 +113,14 @@ def test_rows_that_come_back_in_another_order_still_meet_their_targets(csv):
     assert np.allclose(matrix(data)[:, 0], data.examples("train").rows["area"])
 
 
+def test_a_column_the_features_look_for_in_vain_is_named(csv):
+    def misspelt(frame):
+        return frame.assign(twice=2 * frame["aera"])
+
+    with pytest.raises(InputError, match="misspelt looks for 'aera', which is no column"):
+        table(csv(houses()), features=misspelt).fit()
+
+
 def test_the_users_code_cannot_change_the_rows(csv):
     def destructive(frame):
         frame.loc[:, "area"] = 0.0

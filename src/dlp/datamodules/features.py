@@ -6,12 +6,13 @@ itself is always given, by the config or by the program.
 
 import copy
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pandas as pd
 
-from dlp.errors import InputError
+from dlp.errors import InputError, suggestion
 from dlp.imports import imported
 
 FeaturesArgument = str | Callable[..., Any]
@@ -63,17 +64,20 @@ class FeatureMaker:
             return
         self._transformer = self._target()
         if hasattr(self._transformer, "fit"):
-            self._transformer.fit(_lent(frame))
+            with self._missing_column_in_words(frame):
+                self._transformer.fit(_lent(frame))
         self.state()
 
     def transform(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return the frame of features, one row for each row of `frame`.
 
         Raises:
-            InputError: What comes back is no data frame, has other rows, or no or unclear columns.
+            InputError: It looks for a column that is not there, or what comes back is no data
+                frame, has other rows, or no or unclear columns.
         """
         function = self._transformer.transform if inspect.isclass(self._target) else self._target
-        result = function(_lent(frame))
+        with self._missing_column_in_words(frame):
+            result = function(_lent(frame))
         if not isinstance(result, pd.DataFrame):
             raise InputError(
                 f"features: {self.name} returned {type(result).__name__}; it must return a data "
@@ -92,6 +96,17 @@ class FeatureMaker:
         if set(result.index) == set(range(len(frame))):  # sorted, say: back in the targets' order
             result = result.sort_index()
         return result.set_axis(names, axis=1).set_axis(frame.index, axis=0)
+
+    @contextmanager
+    def _missing_column_in_words(self, frame: pd.DataFrame) -> Iterator[None]:
+        try:
+            yield
+        except KeyError as error:
+            names = [str(column) for column in frame.columns]
+            raise InputError(
+                f"features: {self.name} looks for {error}, which is no column of the table."
+                f"{suggestion(str(error.args[0]), names)} The columns are {', '.join(names)}."
+            ) from error
 
     def state(self) -> dict[str, Any]:
         """Return name and attributes as plain values.
