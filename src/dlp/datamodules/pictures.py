@@ -1,0 +1,207 @@
+"""A picture file of any kind as uint8 pixels of one size, or one error that says why not."""
+
+import os
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from io import BytesIO
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageChops, ImageOps, UnidentifiedImageError
+
+from dlp.errors import InputError, MissingInputError, unknown
+
+#: The format that Pillow finds behind each file name's ending.
+_FORMATS = {
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".png": "PNG",
+    ".gif": "GIF",
+    ".bmp": "BMP",
+    ".webp": "WEBP",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+    ".ppm": "PPM",
+    ".pgm": "PPM",
+    ".pbm": "PPM",
+    ".pnm": "PPM",
+}
+
+#: How the names of picture files end, in lower case.
+EXTENSIONS = frozenset(_FORMATS)
+
+#: The most pixels of a picture: a quarter of a gigabyte as RGB, Pillow's own bound for a warning.
+MAX_PIXELS = 2**30 // 12
+_AT_MOST = f"at most {MAX_PIXELS // 10**6} million pixels"
+
+#: The EXIF orientation (tag 274), undone.
+_ORIENTATION = 0x0112
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_BITS_PER_SAMPLE = 258
+
+_NO_WARNINGS = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
+
+
+class CorruptPictureError(InputError):
+    """A file's content gives no picture.
+
+    Args:
+        reason: Why not, without the file's name.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def is_picture_name(path: str | os.PathLike[str]) -> bool:
+    """Whether a file is a picture by its name, in upper or lower case."""
+    return Path(path).suffix.lower() in EXTENSIONS
+
+
+def read_picture(
+    source: Path | bytes,
+    size: tuple[int, int],
+    fit: Literal["squeeze", "crop"] = "squeeze",
+    channels: Literal[1, 3] = 3,
+) -> NDArray[np.uint8]:
+    """Return a picture, fully decoded, as uint8 (height, width, channels); for any thread.
+
+    The content counts, not the name. Of an animation the first frame is read, transparent places
+    are white, EXIF orientation is undone, 16 bits become the upper 8, and CMYK becomes RGB
+    without a colour profile. Resizing is bilinear over all pixels that a new one covers; the book's
+    Keras took the nearest pixel.
+
+    Args:
+        source: A file, or its content.
+        size: Height and width.
+        fit: ``squeeze`` the picture to `size` whatever its shape, as the book does; or resize it
+            until it covers `size` and ``crop`` the middle.
+        channels: 3 for RGB, of a grey picture three equal ones; 1 for grey, of a coloured
+            picture its luma (ITU-R 601).
+
+    Raises:
+        CorruptPictureError: The content is truncated, damaged, above `MAX_PIXELS`, or not a
+            picture.
+        InputError: The file cannot be opened, or `fit` is unknown.
+    """
+    if fit not in ("squeeze", "crop"):
+        raise unknown("fit", fit, ("squeeze", "crop"))
+    content = source if isinstance(source, bytes) else _content(source)
+    if not content:
+        raise CorruptPictureError("empty file")
+    try:
+        with _without_pillow_warnings():
+            return _decode(content, size, fit, channels)
+    except (CorruptPictureError, MemoryError):
+        raise
+    except UnidentifiedImageError:
+        formats = ", ".join(sorted(set(_FORMATS.values())))
+        raise CorruptPictureError(f"not a picture, or damaged at its start ({formats})") from None
+    except Image.DecompressionBombError:  # above twice MAX_PIXELS, already on opening
+        raise CorruptPictureError(f"too large: {_AT_MOST}") from None
+    except Exception as error:  # Pillow's decoders fail on damaged input in every way there is
+        message = str(error) or type(error).__name__
+        truncated = re.search("truncated|end of file|not enough image data", message, re.I)
+        raise CorruptPictureError("truncated" if truncated else f"damaged: {message}") from error
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise MissingInputError(f"there is no picture {path} (from {Path.cwd()}).") from None
+    except IsADirectoryError:
+        raise InputError(f"{path} is a folder, not a picture.") from None
+    except OSError as error:
+        raise InputError(f"cannot read the picture {path}: {error.strerror}.") from error
+
+
+@contextmanager
+def _without_pillow_warnings() -> Iterator[None]:
+    """Ignore what Pillow warns of: odd tags, for one, of pictures that are whole.
+
+    `warnings.catch_warnings` puts back all filters of its beginning, whatever other threads have
+    changed meanwhile. Here one filter comes and goes.
+    """
+    filters: list[object] = warnings.filters  # type: ignore[assignment]
+    filters.insert(0, _NO_WARNINGS)
+    try:
+        yield
+    finally:
+        with suppress(ValueError):
+            filters.remove(_NO_WARNINGS)
+
+
+def _decode(
+    content: bytes, size: tuple[int, int], fit: Literal["squeeze", "crop"], channels: Literal[1, 3]
+) -> NDArray[np.uint8]:
+    height, width = size
+    with Image.open(BytesIO(content), formats=tuple(dict.fromkeys(_FORMATS.values()))) as image:
+        if image.width * image.height > MAX_PIXELS:
+            raise CorruptPictureError(f"too large: {image.width} x {image.height}, {_AT_MOST}")
+        image.load()
+        orientation = _orientation(image)
+        picture = _eight_bits(image)
+    if orientation is not None:
+        picture = picture.transpose(orientation)
+    if channels == 1:
+        picture = picture.convert("L")
+    if fit == "crop":
+        picture = ImageOps.fit(picture, (width, height), Image.Resampling.BILINEAR)
+    else:
+        picture = picture.resize((width, height), Image.Resampling.BILINEAR)
+    if channels == 3:
+        picture = picture.convert("RGB")
+    return np.array(picture, np.uint8).reshape(height, width, channels)
+
+
+def _orientation(image: Image.Image) -> Image.Transpose | None:
+    """Return what turns a picture upright; None if nothing, or if its EXIF data is damaged."""
+    try:
+        return _UPRIGHT.get(image.getexif().get(_ORIENTATION, 1))
+    except Exception:
+        return None
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Return a picture as grey or RGB of 8 bits, opaque."""
+    if image.mode == "F" or (image.mode == "I" and image.format == "TIFF"):
+        raise CorruptPictureError(
+            "its pixels have no defined white (floats, signed or 32-bit numbers): save it with 8 "
+            "or 16 bits"
+        )
+    if image.mode.startswith("I"):
+        return _upper_bits(image)
+    if image.mode == "CMYK" and image.format in ("JPEG", "MPO") and "adobe" not in image.info:
+        image = ImageChops.invert(image)  # Pillow takes every CMYK JPEG for an inverted one
+    if image.has_transparency_data:
+        coloured = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        return Image.alpha_composite(white, coloured).convert("RGB")
+    return image.convert("L" if image.mode in ("1", "L") else "RGB")
+
+
+def _upper_bits(image: Image.Image) -> Image.Image:
+    """Return a picture of 16 grey bits in 8, as Pillow does for colours (for grey it clips)."""
+    values = np.asarray(image)
+    bits = 16
+    if image.format == "TIFF":
+        bits = image.tag_v2[_BITS_PER_SAMPLE][0]  # type: ignore[attr-defined] # 12 occur
+    grey = (values >> (bits - 8)).clip(0, 255).astype(np.uint8)
+    transparent = image.info.get("transparency")
+    if isinstance(transparent, int):
+        grey[values == transparent] = 255
+    return Image.fromarray(grey)
