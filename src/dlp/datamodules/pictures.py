@@ -31,6 +31,8 @@ _FORMATS = {
     ".pnm": "PPM",
 }
 
+_PILLOW_FORMATS = tuple(dict.fromkeys(_FORMATS.values()))
+
 #: How the names of picture files end, in lower case.
 EXTENSIONS = frozenset(_FORMATS)
 
@@ -108,7 +110,7 @@ def read_picture(
     except (CorruptPictureError, MemoryError):
         raise
     except UnidentifiedImageError:
-        formats = ", ".join(sorted(set(_FORMATS.values())))
+        formats = ", ".join(sorted(_PILLOW_FORMATS))
         raise CorruptPictureError(f"not a picture, or damaged at its start ({formats})") from None
     except Image.DecompressionBombError:  # above twice MAX_PIXELS, already on opening
         raise CorruptPictureError(f"too large: {_AT_MOST}") from None
@@ -149,7 +151,7 @@ def _decode(
     content: bytes, size: tuple[int, int], fit: Literal["squeeze", "crop"], channels: Literal[1, 3]
 ) -> NDArray[np.uint8]:
     height, width = size
-    with Image.open(BytesIO(content), formats=tuple(dict.fromkeys(_FORMATS.values()))) as image:
+    with Image.open(BytesIO(content), formats=_PILLOW_FORMATS) as image:
         if image.width * image.height > MAX_PIXELS:
             raise CorruptPictureError(f"too large: {image.width} x {image.height}, {_AT_MOST}")
         image.load()
