@@ -351,12 +351,6 @@ def test_threads_read_what_one_reads_and_leave_no_filter_behind():
         assert np.array_equal(result, read_picture(content, (16, 16)))
 
 
-def test_warnings_of_others_still_show():
-    read_picture(encoded(halves()), (8, 8))
-    with pytest.raises(UserWarning, match="still here"):
-        warnings.warn("still here", stacklevel=1)
-
-
 FORMATS = {
     "JPEG": {},
     "progressive JPEG": {"progressive": True},
