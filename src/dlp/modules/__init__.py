@@ -13,10 +13,12 @@ __getattr__, __dir__ = lazy_exports(
         "Dropout": "networks",
         "Head": "heads",
         "KerasRMSprop": "optimizers",
+        "MiniXception": "xception",
         "MultilabelHead": "heads",
         "RegressionHead": "heads",
         "SigmoidHead": "heads",
         "SoftmaxHead": "heads",
         "SupervisedModule": "base",
+        "XceptionModule": "xception",
     },
 )
