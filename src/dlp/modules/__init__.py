@@ -5,6 +5,7 @@ from dlp.lazy import lazy_exports
 __getattr__, __dir__ = lazy_exports(
     __name__,
     {
+        "Backbone": "backbones",
         "BoundedRegressionHead": "heads",
         "ConvNet": "networks",
         "ConvNetModule": "convnet",
@@ -15,6 +16,8 @@ __getattr__, __dir__ = lazy_exports(
         "KerasRMSprop": "optimizers",
         "MiniXception": "xception",
         "MultilabelHead": "heads",
+        "PretrainedModule": "pretrained",
+        "PretrainedNet": "pretrained",
         "RegressionHead": "heads",
         "SigmoidHead": "heads",
         "SoftmaxHead": "heads",

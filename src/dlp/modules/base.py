@@ -1,6 +1,7 @@
 """One LightningModule for every problem: a network, a head, a penalty and an optimizer."""
 
 import inspect
+import os
 from collections.abc import Sequence
 from types import FrameType
 from typing import Any, Literal, cast
@@ -14,11 +15,13 @@ from torch.optim.lr_scheduler import CyclicLR, LRScheduler, OneCycleLR, ReduceLR
 
 from dlp.bag_of_words import BagOfWords
 from dlp.errors import InputError
+from dlp.frozen_features import Features
 from dlp.modules.heads import Head, HeadName, make_head
 from dlp.modules.losses import Loss
 from dlp.modules.metrics import Metrics, SampleMean
 from dlp.modules.networks import reseed_dropout
 from dlp.modules.optimizers import KerasRMSprop
+from dlp.modules.state_dicts import difference, read_state_dict
 from dlp.seeds import derived_seed
 
 Stage = Literal["train", "val", "test"]
@@ -166,7 +169,7 @@ class SupervisedModule(LightningModule):
             [name for name, value in self.hparams.items() if not _is_plain(value)]
         )
 
-    def forward(self, inputs: Tensor | BagOfWords) -> Tensor:
+    def forward(self, inputs: Tensor | BagOfWords | Features) -> Tensor:
         """Return logits (N, num_logits)."""
         return cast(Tensor, self.network(inputs))
 
@@ -202,7 +205,7 @@ class SupervisedModule(LightningModule):
         self._step(batch, "test")
 
     def predict_step(
-        self, batch: tuple[Any, Tensor | None] | Tensor | BagOfWords, batch_idx: int
+        self, batch: tuple[Any, Tensor | None] | Tensor | BagOfWords | Features, batch_idx: int
     ) -> dict[str, Tensor]:
         """Return ``index`` (N,) and ``probabilities`` (N, C), or ``values`` (N, T).
 
@@ -302,24 +305,29 @@ class SupervisedModule(LightningModule):
         """
         self.seed = checkpoint.get("dropout_seed", self.seed)
         self._restored = checkpoint.get("metrics", {})
-        if not self.strict_loading:
-            return
-        own, given = self.state_dict(), checkpoint["state_dict"]
-        missing, extra = sorted(own.keys() - given.keys()), sorted(given.keys() - own.keys())
-        shapes = [
-            name for name in own.keys() & given.keys() if own[name].shape != given[name].shape
-        ]
-        if missing or extra:
-            detail = f"it lacks {missing[:3]}" if missing else f"it has {extra[:3]} besides"
-        elif shapes:
-            name = sorted(shapes)[0]
-            detail = f"{name} is {tuple(given[name].shape)} there, {tuple(own[name].shape)} here"
-        else:
-            return
-        raise InputError(
-            f"the checkpoint belongs to another model: {detail}. Give the config it was trained "
-            "with (config.yaml in its run's folder)."
-        )
+        if self.strict_loading:
+            self._check_weights(checkpoint["state_dict"])
+
+    def load_weights(self, path: str | os.PathLike[str]) -> None:
+        """Take over the weights of a checkpoint of the same model: no optimizer, no epoch.
+
+        Raises:
+            InputError: There is no such checkpoint, it is damaged, or belongs to another model.
+        """
+        weights = read_state_dict(path)
+        self._check_weights(weights)
+        self.load_state_dict(weights)
+
+    def _check_weights(self, given: dict[str, Tensor]) -> None:
+        if detail := difference(self.state_dict(), given):
+            raise InputError(
+                f"the checkpoint belongs to another model: {detail}. Give the config it was "
+                "trained with (config.yaml in its run's folder)."
+            )
+
+    def parameter_groups(self) -> list[Any]:
+        """Return what the optimizer moves: parameters, or groups of them as torch takes them."""
+        return list(self.parameters())
 
     def configure_optimizers(self) -> Any:
         """Return the optimizer, and the scheduler with how often it steps and what it watches.
@@ -327,7 +335,7 @@ class SupervisedModule(LightningModule):
         One-cycle and cyclic schedules step each batch, others each epoch. One that watches a
         metric watches its `monitor`, else ``val_loss``.
         """
-        optimizer = self.make_optimizer(self.parameters())
+        optimizer = self.make_optimizer(self.parameter_groups())
         if isinstance(optimizer, torch.optim.LBFGS):  # it views every parameter as one vector
             for parameter in self.parameters():
                 parameter.data = parameter.data.contiguous()
@@ -344,7 +352,7 @@ class SupervisedModule(LightningModule):
 
 
 def _is_pair(batch: Any) -> bool:
-    return isinstance(batch, tuple | list) and not isinstance(batch, BagOfWords)
+    return isinstance(batch, tuple | list) and not isinstance(batch, BagOfWords | Features)
 
 
 def _plain(value: Any) -> Any:
