@@ -21,7 +21,9 @@ from dlp.callbacks.progress import ProgressBar
 from dlp.callbacks.seeding import EpochSeed
 from dlp.console import say
 from dlp.datamodules import (
+    CatsVsDogsDataModule,
     HousingDataModule,
+    ImageFolderDataModule,
     IMDBDataModule,
     MNISTDataModule,
     ReutersDataModule,
@@ -40,8 +42,8 @@ from dlp.runs import ROOT, Run, fresh_folder, new_run
 
 #: Imported, so that configs and options may name them without their package.
 SHORT_NAMES = (
-    *(HousingDataModule, IMDBDataModule, MNISTDataModule, ReutersDataModule),
-    *(TableDataModule, TextDataModule),
+    *(CatsVsDogsDataModule, HousingDataModule, ImageFolderDataModule, IMDBDataModule),
+    *(MNISTDataModule, ReutersDataModule, TableDataModule, TextDataModule),
     *(ConvNetModule, DenseModule, SupervisedModule),
 )
 

@@ -10,12 +10,15 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+import xxhash
 from lightning import LightningDataModule
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from dlp.console import say
+from dlp.datamodules.augmentation import Augmenter
 from dlp.datamodules.batches import BatchLoader, BatchOrder, Rows
+from dlp.datamodules.duplicates import without_duplicates
 from dlp.datamodules.splits import Indices, Parts, Split
 from dlp.datamodules.targets import TargetEncoder
 from dlp.errors import InputError
@@ -31,11 +34,15 @@ class Examples:
         rows: The inputs, in whatever form the DataModule's `encode` takes.
         targets: What stands in the target column(s), (N,) or (N, T); None if unlabelled.
         digests: One number a row, equal for equal inputs, uint64 (N,): finds duplicates.
+        names: What people call each row, (N,): the path of its file.
+        num_val: The last so many rows are a validation part of the set's own.
     """
 
     rows: Any
     targets: NDArray[Any] | None = None
     digests: NDArray[np.uint64] | None = None
+    names: Sequence[str] | None = None
+    num_val: int = 0
 
 
 class SupervisedDataModule(LightningDataModule, ABC):
@@ -58,6 +65,10 @@ class SupervisedDataModule(LightningDataModule, ABC):
 
     #: How a person may get a test part, said where there is none.
     test_advice = "Give test_path or test_size."
+    #: Changes the training pictures: see `Augmenter`.
+    augmentation: nn.Module | None = None
+    #: What people call each row that is predicted, once its batches were asked for.
+    predict_names: Sequence[str] | None = None
 
     def __init__(
         self,
@@ -213,45 +224,23 @@ class SupervisedDataModule(LightningDataModule, ABC):
                 encoded = self.targets.encode(labelled.targets)
                 labels = encoded.argmax(axis=1) if encoded.ndim == 2 else encoded
             rows = len(labelled.targets)
-            split = self.split.of_sample(rows) if self.dry_run else self.split
-            parts = split.parts(rows, labels)
+            own = labelled.num_val if self.split.num_folds is None else 0
+            split = replace(self.split, val_size=None) if own else self.split
+            split = split.of_sample(rows - own) if self.dry_run else split
+            parts = split.parts(rows - own, None if labels is None else labels[: rows - own])
+            if own:
+                parts = replace(parts, val=np.arange(rows - own, rows))
             self._test = self.load_test()
             if self._test is None and len(parts.test):
-                self._test = Examples(
-                    self.select(labelled.rows, parts.test),
-                    labelled.targets[parts.test],
-                    None if labelled.digests is None else labelled.digests[parts.test],
-                )
-            parts = self._without_duplicates(parts, labelled.digests)
+                self._test = self._chosen(labelled, parts.test)
+            if labelled.digests is not None:
+                test = None if self._test is None else self._test.digests
+                test = np.empty(0, np.uint64) if test is None else test
+                parts = without_duplicates(parts, labelled.digests, test, self.drop_duplicates)
             if labels is not None and not self.dry_run:
                 self._check_classes(labels, parts)
             self._labelled, self._parts = labelled, parts
         return self._parts, self._labelled
-
-    def _without_duplicates(self, parts: Parts, digests: NDArray[np.uint64] | None) -> Parts:
-        """Count the exact duplicates across the parts in one line; remove them if asked."""
-        if digests is None:
-            return parts
-        test = np.empty(0, np.uint64)
-        if self._test is not None and self._test.digests is not None:
-            test = self._test.digests
-        train, val = digests[parts.train], digests[parts.val]
-        counts = {
-            "validation and training": int(np.isin(val, train).sum()),
-            "test and training": int(np.isin(test, train).sum()),
-            "test and validation": int(np.isin(test, val).sum()),
-        }
-        found = ", ".join(f"{count:,} in both {name}" for name, count in counts.items() if count)
-        if not found:
-            return parts
-        if not self.drop_duplicates:
-            say(f"exact duplicates across parts: {found}; drop_duplicates: true removes them")
-            return parts
-        say(
-            f"exact duplicates across parts: {found}; the copies outside the later part are dropped"
-        )
-        kept = ~np.isin(train, np.concatenate([val, test]))
-        return replace(parts, train=parts.train[kept], val=parts.val[~np.isin(val, test)])
 
     def _check_classes(self, labels: NDArray[np.int64], parts: Parts) -> None:
         names = self.targets.class_names or []
@@ -345,8 +334,7 @@ class SupervisedDataModule(LightningDataModule, ABC):
         if part in ("train", "val"):
             parts, labelled = self._split_rows()
             index = parts.train if part == "train" else parts.val
-            assert labelled.targets is not None
-            return Examples(self.select(labelled.rows, index), labelled.targets[index])
+            return self._chosen(labelled, index)
         if part == "predict" and (given := self.load_predict()) is not None:
             return given
         if self._test is None:
@@ -358,11 +346,23 @@ class SupervisedDataModule(LightningDataModule, ABC):
             raise InputError(f"there is no test part. {self.test_advice}")
         return self._test
 
+    def _chosen(self, examples: Examples, index: Indices) -> Examples:
+        """Return the labelled examples numbered `index`."""
+        assert examples.targets is not None
+        return Examples(
+            self.select(examples.rows, index),
+            examples.targets[index],
+            None if examples.digests is None else examples.digests[index],
+            None if examples.names is None else [examples.names[number] for number in index],
+        )
+
     def _loader(self, part: Part) -> BatchLoader:
         self.fit()
         if part not in self._stored:
             with self._timed():
                 examples = self.examples(part)
+                if part == "predict":
+                    self.predict_names = examples.names
                 targets = None
                 if examples.targets is not None:
                     targets = torch.from_numpy(self.targets.encode(examples.targets))
@@ -371,7 +371,10 @@ class SupervisedDataModule(LightningDataModule, ABC):
         size = self.batch_size if part == "train" else self.eval_batch_size
         seed, replicas, rank = self._process()
         order = BatchOrder(len(inputs), size, part == "train", seed, replicas, rank)
-        return BatchLoader(inputs, targets, order)
+        augment = None
+        if part == "train" and self.augmentation is not None:
+            augment = Augmenter(self.augmentation, len(inputs))
+        return BatchLoader(inputs, targets, order, augment)
 
     def _process(self) -> tuple[int, int, int]:
         """Return the seed of the order, the number of processes and the number of this one."""
@@ -389,5 +392,6 @@ class SupervisedDataModule(LightningDataModule, ABC):
 
 
 def row_digests(rows: Sequence[Any] | NDArray[Any]) -> NDArray[np.uint64]:
-    """Return one number a row of an array, equal for equal rows (within one process)."""
-    return np.fromiter((hash(row.tobytes()) & (2**64 - 1) for row in rows), np.uint64, len(rows))
+    """Return one number a row of an array, equal for equal rows."""
+    digests = (xxhash.xxh3_64_intdigest(np.ascontiguousarray(row).data) for row in rows)
+    return np.fromiter(digests, np.uint64, len(rows))

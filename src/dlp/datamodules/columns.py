@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from dlp.console import say
 from dlp.datamodules.table_files import absent, place
+from dlp.datamodules.targets import TaskArgument
 from dlp.errors import InputError
 
 Missing = Literal["error", "zero", "mean", "median"]
@@ -269,3 +270,32 @@ def _texts(series: "pd.Series[Any]") -> "pd.Series[Any]":
         None if empty else text(value) for value, empty in zip(series, series.isna(), strict=True)
     ]
     return pd.Series(values, index=series.index, dtype=object)
+
+
+def target_values(frame: pd.DataFrame, columns: Sequence[str], task: TaskArgument) -> NDArray[Any]:
+    """Return the target column(s) of a table, (N,) or (N, T).
+
+    Raises:
+        InputError: A target is missing or infinite, or one of many numbers is none.
+    """
+    values = []
+    for name in columns:
+        series = frame[name]
+        empty = series.isna().to_numpy()
+        if empty.any():
+            raise InputError(
+                f"target {name!r} is missing in {place(series, int(empty.argmax()))} "
+                f"({int(empty.sum()):,} rows in all). Fill them in or delete these rows."
+            )
+        named = task == "classification" and series.dtype.kind != "f"
+        if pd.api.types.is_bool_dtype(series):
+            values.append(series.to_numpy(dtype=np.bool_))
+        elif pd.api.types.is_integer_dtype(series):
+            values.append(series.to_numpy(dtype=np.int64))
+        elif named:
+            values.append(series.to_numpy(dtype=object))
+        elif task in ("regression", "multilabel") or looks_numeric(series):
+            values.append(numbers(series))
+        else:
+            values.append(series.to_numpy(dtype=object))
+    return values[0] if len(values) == 1 else np.stack(values, axis=1)

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dlp.datamodules.base import Examples, SupervisedDataModule
-from dlp.datamodules.columns import ColumnEncoder, Missing, Scaling, looks_numeric, numbers
+from dlp.datamodules.columns import ColumnEncoder, Missing, Scaling, target_values
 from dlp.datamodules.features import FeatureMaker, FeaturesArgument
 from dlp.datamodules.splits import Indices, Split
-from dlp.datamodules.table_files import absent, place, read_table
+from dlp.datamodules.table_files import absent, read_table
 from dlp.datamodules.targets import TargetEncoder, TaskArgument
 from dlp.errors import InputError
 
@@ -251,35 +251,9 @@ class TableDataModule(SupervisedDataModule):
 
     def _labelled_rows(self, frame: pd.DataFrame) -> Examples:
         inputs = self._inputs(frame)
-        return Examples(inputs, self._target_values(frame), _digests(inputs))
-
-    def _target_values(self, frame: pd.DataFrame) -> NDArray[Any]:
-        """Return the target column(s), (N,) or (N, T).
-
-        Raises:
-            InputError: A target is missing or infinite, or one of many numbers is none.
-        """
-        columns = []
-        for name in self.target_columns:
-            series = frame[name]
-            empty = series.isna().to_numpy()
-            if empty.any():
-                raise InputError(
-                    f"target {name!r} is missing in {place(series, int(empty.argmax()))} "
-                    f"({int(empty.sum()):,} rows in all). Fill them in or delete these rows."
-                )
-            named = self.targets.task == "classification" and series.dtype.kind != "f"
-            if pd.api.types.is_bool_dtype(series):
-                columns.append(series.to_numpy(dtype=np.bool_))
-            elif pd.api.types.is_integer_dtype(series):
-                columns.append(series.to_numpy(dtype=np.int64))
-            elif named:
-                columns.append(series.to_numpy(dtype=object))
-            elif self.targets.task in ("regression", "multilabel") or looks_numeric(series):
-                columns.append(numbers(series))
-            else:
-                columns.append(series.to_numpy(dtype=object))
-        return columns[0] if len(columns) == 1 else np.stack(columns, axis=1)
+        return Examples(
+            inputs, target_values(frame, self.target_columns, self.targets.task), _digests(inputs)
+        )
 
 
 def _digests(inputs: pd.DataFrame) -> NDArray[np.uint64]:

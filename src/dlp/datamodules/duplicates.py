@@ -1,0 +1,38 @@
+"""Exact duplicates that stand in two parts: counted in one printed line, removed if asked."""
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dlp.console import say
+from dlp.datamodules.splits import Parts
+
+
+def without_duplicates(
+    parts: Parts, digests: NDArray[np.uint64], test: NDArray[np.uint64], drop: bool
+) -> Parts:
+    """Return the parts without the rows that also stand in a later one, if `drop`; count them.
+
+    Args:
+        parts: The parts of the labelled rows.
+        digests: One number a labelled row, equal for equal rows, (N,).
+        test: The same of the rows of the test part.
+        drop: Remove from the training part what also stands in the validation or test part, and
+            from the validation part what also stands in the test part.
+    """
+    train, val = digests[parts.train], digests[parts.val]
+    counts = {
+        "validation and training": int(np.isin(val, train).sum()),
+        "test and training": int(np.isin(test, train).sum()),
+        "test and validation": int(np.isin(test, val).sum()),
+    }
+    found = ", ".join(f"{count:,} in both {name}" for name, count in counts.items() if count)
+    if not found:
+        return parts
+    if not drop:
+        say(f"exact duplicates across parts: {found}; drop_duplicates: true removes them")
+        return parts
+    say(f"exact duplicates across parts: {found}; the copies outside the later part are dropped")
+    kept = ~np.isin(train, np.concatenate([val, test]))
+    return replace(parts, train=parts.train[kept], val=parts.val[~np.isin(val, test)])

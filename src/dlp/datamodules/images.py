@@ -1,0 +1,227 @@
+"""Own pictures: a folder with a subfolder a class, or a table of paths and targets."""
+
+import os
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from torch import nn
+
+from dlp.datamodules.augmentation import AugmentationName
+from dlp.datamodules.base import Examples
+from dlp.datamodules.columns import target_values
+from dlp.datamodules.image_base import (
+    BaseImageDataModule,
+    OnCorrupt,
+    PictureFiles,
+    find_pictures,
+)
+from dlp.datamodules.picture_store import Fit
+from dlp.datamodules.splits import Split
+from dlp.datamodules.table_files import absent, place, read_table
+from dlp.datamodules.targets import TargetEncoder, TaskArgument
+from dlp.errors import InputError, MissingInputError
+
+#: Names of subfolders that are parts, not classes.
+PARTS = {"train": ["train", "training"], "val": ["val", "valid", "validation"], "test": ["test"]}
+
+
+class ImageFolderDataModule(BaseImageDataModule):
+    """Own pictures of any sizes and kinds: batches are float32 (N, C, H, W) in [0, 1].
+
+    `path` is one of:
+
+    - a folder with a subfolder a class (``cats/1.jpg``, ``dogs/7.png``), cut by the split
+      arguments;
+    - a folder with the subfolders ``train`` and perhaps ``val`` and ``test``, each with a subfolder
+      a class: what there is of these is used as it is (with `num_folds`, train and val together are
+      cut into folds);
+    - a table (CSV or Parquet) with a column of paths, relative to the table's folder, and one or
+      several target columns: classes, labels of 0 and 1, or values.
+
+    Args:
+        path: The labelled pictures.
+        test_path: Another folder or table with the test part, in the form of `path`.
+        test_size: Pictures to test on, where there is no test part: a count or a fraction.
+        predict_path: Unlabelled pictures: a file, or a folder with all that is below it.
+        image_column: The table's column of paths.
+        target: The table's target column, or several.
+        task: What to predict, for a table: ``auto`` takes text and whole numbers from 0 as classes,
+            several columns of 0 and 1 as labels, other numbers as values.
+        image_size: Height and width in pixels; one number for both.
+        fit: How a picture gets that size: ``squeeze`` it whatever its shape, or ``crop`` the
+            middle.
+        channels: 3 for colours, 1 for grey.
+        augmentation: Random changes of the training pictures: a name, or a transform by its
+            class_path (torchvision.transforms.v2...).
+        on_corrupt: Stop at pictures that cannot be read, or leave them out; all are named.
+        cache_gb: The most the decoded pixels may take in the cache folder, in gigabytes; larger
+            sets are decoded anew in every epoch.
+        batch_size: Pictures a training batch.
+        eval_batch_size: Pictures a batch of validation, test and prediction.
+        val_size: Pictures to validate on, where there is no val part: a count, a fraction, or null
+            to train on everything.
+        train_size: Use only so many training pictures.
+        split_seed: Shuffle before any cut; null keeps the order of the names.
+        stratify: Give every class its share in each part; null does so for folders of classes.
+        num_folds: K of K-fold validation.
+        fold: The fold that validates, from 0.
+        repeat: The repetition of a repeated K-fold, from 0.
+        drop_duplicates: Remove pictures that stand in two parts from the earlier one.
+
+    Example:
+        >>> data = ImageFolderDataModule("flowers", image_size=(128, 192), test_size=0.2)
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        test_path: str | os.PathLike[str] | None = None,
+        test_size: int | float | None = None,
+        predict_path: str | os.PathLike[str] | None = None,
+        image_column: str = "image",
+        target: str | list[str] | None = None,
+        task: TaskArgument = "auto",
+        image_size: int | tuple[int, int] = 150,
+        fit: Fit = "squeeze",
+        channels: Literal[1, 3] = 3,
+        augmentation: AugmentationName | nn.Module | None = None,
+        on_corrupt: OnCorrupt = "raise",
+        cache_gb: float = 20.0,
+        batch_size: int = 32,
+        eval_batch_size: int = 100,
+        val_size: int | float | None = 0.2,
+        train_size: int | float | None = None,
+        split_seed: int | None = 0,
+        stratify: bool | None = None,
+        num_folds: int | None = None,
+        fold: int = 0,
+        repeat: int = 0,
+        drop_duplicates: bool = False,
+    ) -> None:
+        self.path = Path(path)
+        self.is_table = bool(self.path.suffix) and not self.path.is_dir()
+        self.test_path = None if test_path is None else Path(test_path)
+        self.image_column = image_column
+        self.target_columns = [target] if isinstance(target, str) else list(target or ())
+        if test_path is not None and test_size is not None:
+            raise InputError("give test_path or test_size, not both.")
+        if self.is_table and not self.target_columns:
+            raise InputError(f"{path} is a table: give target, the column to predict (or several).")
+        if not self.is_table and self.target_columns:
+            raise InputError(
+                f"target names columns of a table, and {path} is a folder: its subfolders are the "
+                "classes. Leave target out, or give a CSV of paths and targets as path."
+            )
+        if not self.is_table:
+            task = "classification"
+        classes = stratify if stratify is not None else not self.is_table
+        super().__init__(
+            image_size=image_size,
+            fit=fit,
+            channels=channels,
+            augmentation=augmentation,
+            on_corrupt=on_corrupt,
+            cache_gb=cache_gb,
+            predict_path=predict_path,
+            batch_size=batch_size,
+            eval_batch_size=eval_batch_size,
+            split=Split(
+                val_size, test_size, train_size, split_seed, classes, num_folds, fold, repeat
+            ),
+            targets=TargetEncoder(task, names=self.target_columns or None),
+            drop_duplicates=drop_duplicates,
+        )
+
+    def load_train(self) -> Examples:
+        """Return the labelled pictures; a ``val`` folder's come last."""
+        if self.is_table:
+            return self._of_table(self.path)
+        train, val = _part(self.path, "train"), _part(self.path, "val")
+        if train is None:
+            return self._of_folders(self.path)
+        if _part(self.path, "test") and self.split.test_size is not None:
+            raise InputError(f"{self.path} has a test folder of its own: leave test_size out.")
+        return (
+            self._of_folders(self.path, train)
+            if val is None
+            else self._of_folders(self.path, train, val)
+        )
+
+    def load_test(self) -> Examples | None:
+        """Return the pictures of `test_path`, or of the ``test`` folder of `path`."""
+        if self.test_path is not None:
+            is_table = bool(self.test_path.suffix) and not self.test_path.is_dir()
+            if is_table != self.is_table:
+                raise InputError(
+                    f"path {self.path} and test_path {self.test_path} must both be folders of "
+                    "classes, or both tables."
+                )
+            return self._of_table(self.test_path) if is_table else self._of_folders(self.test_path)
+        test = None if self.is_table else _part(self.path, "test")
+        if test is None or _part(self.path, "train") is None:
+            return None
+        return self._of_folders(self.path, test)
+
+    def _of_folders(self, root: Path, train: str = "", val: str = "") -> Examples:
+        """Return the pictures below ``root/train`` and ``root/val`` with their folders' names."""
+        files: list[str] = []
+        classes: list[str] = []
+        counts = []
+        for part in (train, val) if val else (train,):
+            folder = root / part
+            names = _class_folders(folder)
+            for name in names:
+                found = find_pictures(folder / name)
+                if not found and part == train:
+                    raise InputError(f"the class folder {folder / name} holds no picture.")
+                files += [(Path(part) / name / file).as_posix() for file in found]
+                classes += [name] * len(found)
+            counts.append(len(files))
+        num_val = counts[1] - counts[0] if val else 0
+        targets = np.array(classes, dtype=object)
+        return self.labelled(PictureFiles(root, tuple(files)), targets, num_val)
+
+    def _of_table(self, path: Path) -> Examples:
+        """Return the pictures that a table lists."""
+        frame = read_table(path)
+        for column in (self.image_column, *self.target_columns):
+            if column not in frame:
+                what = "image_column" if column == self.image_column else "target"
+                raise absent(what, column, frame.columns)
+        paths = frame[self.image_column]
+        for number, name in enumerate(paths):
+            if not isinstance(name, str) or not (path.parent / name).is_file():
+                raise MissingInputError(
+                    f"{path}: there is no picture {name!r} ({place(paths, number)}). Paths are "
+                    f"relative to {path.parent.resolve()}."
+                )
+        values = target_values(frame, self.target_columns, self.targets.task)
+        return self.labelled(PictureFiles(path.parent, tuple(paths)), values)
+
+
+def _part(root: Path, part: str) -> str | None:
+    """Return the name of the subfolder of `root` that is its training, val or test part."""
+    if not root.is_dir():
+        return None
+    names = {path.name.lower(): path.name for path in root.iterdir() if path.is_dir()}
+    return next((names[name] for name in PARTS[part] if name in names), None)
+
+
+def _class_folders(folder: Path) -> list[str]:
+    """Return the names of the subfolders of `folder`, each a class."""
+    if not folder.is_dir():
+        siblings = ", ".join(sorted(path.name for path in folder.parent.glob("*"))[:10])
+        raise MissingInputError(
+            f"there is no folder {folder} (looked from {Path.cwd()}; {folder.parent} holds: "
+            f"{siblings or 'nothing'})."
+        )
+    names = sorted(path.name for path in folder.iterdir() if path.is_dir())
+    names = [name for name in names if not name.startswith(".")]
+    if not names:
+        raise InputError(
+            f"{folder} has no subfolders. Accepted: a folder with a subfolder a class (cats/1.jpg, "
+            "dogs/7.jpg), or with train and perhaps val and test, each with a subfolder a class. "
+            "For pictures without classes use predict_path."
+        )
+    return names

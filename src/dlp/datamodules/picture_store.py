@@ -1,0 +1,279 @@
+"""Pictures decoded once: uint8 pixels of one size, memory-mapped from the cache folder.
+
+From the second epoch, and the second run, no picture file is opened. Sets that would take too
+much room are decoded anew in every epoch, one batch ahead of the training.
+"""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol
+
+import numpy as np
+import torch
+import xxhash
+from filelock import FileLock
+from lightning.pytorch.utilities import rank_zero_only
+from numpy.typing import NDArray
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from dlp.console import say
+from dlp.datamodules.pictures import CorruptPictureError, read_picture
+from dlp.datamodules.splits import Indices
+from dlp.files import cache_dir
+
+Fit = Literal["squeeze", "crop"]
+
+#: Part of every key: another number makes all pictures be decoded anew.
+FORMAT = 1
+_GIGABYTE = 10**9
+#: Pictures handed to the threads at once.
+_AHEAD = 256
+
+
+class PictureSource(Protocol):
+    """Encoded pictures by number."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """What people call each picture: its path."""
+        ...
+
+    def stamp(self) -> object:
+        """Return a plain value that changes when a picture does."""
+        ...
+
+    def __getitem__(self, number: int) -> Path | bytes:
+        """Return the file or the bytes of a picture."""
+        ...
+
+    def chosen(self, rows: Sequence[int]) -> "PictureSource":
+        """Return the pictures numbered `rows`, in that order."""
+        ...
+
+
+@dataclass(frozen=True)
+class PictureFormat:
+    """What every picture is made into.
+
+    Args:
+        size: Height and width.
+        fit: ``squeeze`` to that size, or ``crop`` the middle of the resized picture.
+        channels: 3 for colours, 1 for grey.
+    """
+
+    size: tuple[int, int]
+    fit: Fit = "squeeze"
+    channels: Literal[1, 3] = 3
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Height, width and channels."""
+        return (*self.size, self.channels)
+
+
+class Pixels(Protocol):
+    """Pixels of many pictures, in memory, on disk or yet to be decoded."""
+
+    def __getitem__(self, rows: Indices) -> NDArray[np.uint8]:
+        """Return the pictures numbered `rows`, (n, H, W, C)."""
+        ...
+
+
+class DecodedOnDemand:
+    """Pixels that are decoded whenever they are asked for, on all cores."""
+
+    def __init__(self, source: PictureSource, form: PictureFormat) -> None:
+        self.source = source
+        self.form = form
+
+    def __getitem__(self, rows: Indices) -> NDArray[np.uint8]:
+        """Return the pictures numbered `rows`, (n, H, W, C)."""
+        decoded = np.empty((len(rows), *self.form.shape), np.uint8)
+        for place, picture in enumerate(_decode(self.source, rows.tolist(), self.form)):
+            if isinstance(picture, CorruptPictureError):
+                name = self.source.names[int(rows[place])]
+                raise CorruptPictureError(f"{name} could be read before and cannot now: {picture}")
+            decoded[place] = picture
+        return decoded
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What a scan of all pictures found.
+
+    Args:
+        pixels: uint8 (N, H, W, C) by number; what stands at a corrupt one means nothing.
+        digests: One number a picture, equal for equal pixels, uint64 (N,).
+        corrupt: The numbers of the pictures that cannot be read, and why.
+    """
+
+    pixels: Pixels
+    digests: NDArray[np.uint64]
+    corrupt: dict[int, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Some of the decoded pictures: what a DataModule selects its parts from.
+
+    Args:
+        pixels: The pixels of all of them.
+        rows: The numbers of these, (N,).
+        shape: Channels, height and width.
+    """
+
+    pixels: Pixels
+    rows: Indices
+    shape: tuple[int, int, int]
+
+    def __len__(self) -> int:
+        """Return the number of pictures."""
+        return len(self.rows)
+
+    def __getitem__(self, index: Indices) -> "Pictures":
+        """Return the pictures at `index` among these."""
+        return Pictures(self.pixels, self.rows[index], self.shape)
+
+
+class PictureRows:
+    """Pictures as batches are sliced from them: float32 in [0, 1], channels last in memory."""
+
+    def __init__(self, pictures: Pictures) -> None:
+        self.pictures = pictures
+        self.slow = isinstance(pictures.pixels, DecodedOnDemand)
+
+    def __len__(self) -> int:
+        """Return the number of pictures."""
+        return len(self.pictures)
+
+    def __getitem__(self, index: Tensor) -> Tensor:
+        """Return the pictures `index`, float32 (n, C, H, W)."""
+        pixels = self.pictures.pixels[self.pictures.rows[index.numpy()]]
+        return torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div_(255)
+
+
+def decoded(
+    source: PictureSource, form: PictureFormat, cache_gb: float, keep: bool = True
+) -> Decoded:
+    """Return the pictures of `source`: from the cache, or decoded into it, with a progress bar.
+
+    Args:
+        source: The encoded pictures.
+        form: What to make of them.
+        cache_gb: The most the pixels may take, in gigabytes; larger sets are only scanned, and
+            decoded again whenever they are used.
+        keep: Write the cache; else all stays in memory.
+    """
+    size = len(source.names) * int(np.prod(form.shape))
+    streams = size > cache_gb * _GIGABYTE
+    if not keep:
+        return _scan(source, form, None if streams else np.empty(0, np.uint8))
+    key = xxhash.xxh3_128_hexdigest(repr((FORMAT, form, source.stamp(), streams)).encode())
+    home = cache_dir() / "pictures" / key
+    try:
+        home.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(home.with_suffix(".lock")):  # others wait for it instead of decoding too
+            if (found := _load(home, source, form, streams)) is not None:
+                return found
+            room = shutil.disk_usage(home.parent).free
+            if not streams and size > room:
+                say(
+                    f"the decoded pictures would take {size / _GIGABYTE:.1f} GB and "
+                    f"{home.parent} has {room / _GIGABYTE:.1f} GB left: they are decoded anew in "
+                    "every epoch. Set DLP_CACHE_DIR to a folder with room for more speed."
+                )
+                return _scan(source, form, None)
+            with tempfile.TemporaryDirectory(prefix=".", dir=home.parent) as temporary:
+                return _build(source, form, streams, Path(temporary) / key, home)
+    except OSError as error:
+        say(f"cannot write the cache {home} ({error.strerror}): the pictures stay in memory")
+        return _scan(source, form, None if streams else np.empty(0, np.uint8))
+
+
+def _build(
+    source: PictureSource, form: PictureFormat, streams: bool, whole: Path, home: Path
+) -> Decoded:
+    """Decode into the folder `whole` and move it to `home`."""
+    whole.mkdir()
+    pixels = None
+    if not streams:
+        shape = (len(source.names), *form.shape)
+        pixels = np.lib.format.open_memmap(whole / "pixels.npy", "w+", np.uint8, shape)
+    result = _scan(source, form, pixels)
+    if isinstance(pixels, np.memmap):
+        pixels.flush()
+    del pixels
+    np.save(whole / "digests.npy", result.digests)
+    (whole / "corrupt.json").write_text(json.dumps(result.corrupt), encoding="utf-8")
+    shutil.rmtree(home, ignore_errors=True)  # a damaged one: no other process has the lock
+    whole.rename(home)
+    return _load(home, source, form, streams) or result
+
+
+def _load(home: Path, source: PictureSource, form: PictureFormat, streams: bool) -> Decoded | None:
+    """Return what the cache holds; None where it holds nothing whole."""
+    if not home.is_dir():
+        return None
+    try:
+        digests = np.load(home / "digests.npy")
+        corrupt = json.loads((home / "corrupt.json").read_text(encoding="utf-8"))
+        pixels: Pixels = DecodedOnDemand(source, form)
+        if not streams:
+            # Copy on write: torch warns of memory it cannot write to.
+            pixels = np.load(home / "pixels.npy", mmap_mode="c")
+    except (OSError, ValueError) as error:
+        say(f"the cached pictures in {home} are damaged ({error}); they are decoded again")
+        return None
+    return Decoded(pixels, digests, {int(number): why for number, why in corrupt.items()})
+
+
+def _scan(source: PictureSource, form: PictureFormat, pixels: NDArray[np.uint8] | None) -> Decoded:
+    """Decode every picture, into `pixels` if given (an empty array asks for one in memory)."""
+    count = len(source.names)
+    if pixels is not None and not len(pixels):
+        pixels = np.zeros((count, *form.shape), np.uint8)
+    digests = np.zeros(count, np.uint64)
+    corrupt = {}
+    hidden = count < 500 or getattr(rank_zero_only, "rank", 0) > 0
+    pictures = _decode(source, range(count), form)
+    bar = tqdm(pictures, "decoding pictures", count, unit="picture", leave=False, disable=hidden)
+    for number, picture in enumerate(bar):
+        if isinstance(picture, CorruptPictureError):
+            corrupt[number] = str(picture)
+            continue
+        digests[number] = xxhash.xxh3_64_intdigest(picture.data)
+        if pixels is not None:
+            pixels[number] = picture
+    return Decoded(DecodedOnDemand(source, form) if pixels is None else pixels, digests, corrupt)
+
+
+def _decode(
+    source: PictureSource, numbers: Sequence[int], form: PictureFormat
+) -> Iterator[NDArray[np.uint8] | CorruptPictureError]:
+    """Yield the pictures of these numbers in their order, decoded on all cores."""
+
+    def read(number: int) -> NDArray[np.uint8] | CorruptPictureError:
+        try:
+            return read_picture(source[number], form.size, form.fit, form.channels)
+        except CorruptPictureError as error:
+            return error
+
+    with _threads() as pool:
+        for start in range(0, len(numbers), _AHEAD):
+            yield from pool.map(read, numbers[start : start + _AHEAD])
+
+
+@contextmanager
+def _threads() -> Iterator[ThreadPoolExecutor]:
+    """Yield as many threads as this process may use cores; Pillow decodes without the GIL."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    with ThreadPoolExecutor(cores) as pool:
+        yield pool
