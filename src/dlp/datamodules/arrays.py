@@ -7,7 +7,8 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from dlp.datamodules.base import Examples, SupervisedDataModule, row_digests
+from dlp.datamodules.base import Examples, SupervisedDataModule
+from dlp.datamodules.duplicates import row_digests
 from dlp.datamodules.splits import Split
 from dlp.datamodules.targets import TargetEncoder, TaskArgument
 from dlp.errors import InputError

@@ -10,7 +10,6 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-import xxhash
 from lightning import LightningDataModule
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -356,7 +355,15 @@ class SupervisedDataModule(LightningDataModule, ABC):
             None if examples.names is None else [examples.names[number] for number in index],
         )
 
-    def _loader(self, part: Part) -> BatchLoader:
+    def inputs(self, part: Part) -> Rows:
+        """Return the inputs of a part, as its batches are sliced from them."""
+        return self._stored_part(part)[0]
+
+    def replace_inputs(self, part: Part, inputs: Rows) -> None:
+        """Let batches be sliced from `inputs`, row for row, instead of what `inputs()` gives."""
+        self._stored[part] = inputs, self._stored_part(part)[1]
+
+    def _stored_part(self, part: Part) -> tuple[Rows, Tensor | None]:
         self.fit()
         if part not in self._stored:
             with self._timed():
@@ -367,7 +374,10 @@ class SupervisedDataModule(LightningDataModule, ABC):
                 if examples.targets is not None:
                     targets = torch.from_numpy(self.targets.encode(examples.targets))
                 self._stored[part] = (self.encode(examples.rows), targets)
-        inputs, targets = self._stored[part]
+        return self._stored[part]
+
+    def _loader(self, part: Part) -> BatchLoader:
+        inputs, targets = self._stored_part(part)
         size = self.batch_size if part == "train" else self.eval_batch_size
         seed, replicas, rank = self._process()
         order = BatchOrder(len(inputs), size, part == "train", seed, replicas, rank)
@@ -389,9 +399,3 @@ class SupervisedDataModule(LightningDataModule, ABC):
         if self._seed is None:
             self._seed = torch.initial_seed() % 2**63
         return self._seed
-
-
-def row_digests(rows: Sequence[Any] | NDArray[Any]) -> NDArray[np.uint64]:
-    """Return one number a row of an array, equal for equal rows."""
-    digests = (xxhash.xxh3_64_intdigest(np.ascontiguousarray(row).data) for row in rows)
-    return np.fromiter(digests, np.uint64, len(rows))

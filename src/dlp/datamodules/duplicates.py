@@ -1,8 +1,11 @@
 """Exact duplicates that stand in two parts: counted in one printed line, removed if asked."""
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+import xxhash
 from numpy.typing import NDArray
 
 from dlp.console import say
@@ -36,3 +39,9 @@ def without_duplicates(
     say(f"exact duplicates across parts: {found}; the copies outside the later part are dropped")
     kept = ~np.isin(train, np.concatenate([val, test]))
     return replace(parts, train=parts.train[kept], val=parts.val[~np.isin(val, test)])
+
+
+def row_digests(rows: Sequence[Any] | NDArray[Any]) -> NDArray[np.uint64]:
+    """Return one number a row of an array, equal for equal rows."""
+    digests = (xxhash.xxh3_64_intdigest(np.ascontiguousarray(row).data) for row in rows)
+    return np.fromiter(digests, np.uint64, len(rows))

@@ -12,7 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dlp.datamodules.base import Examples, SupervisedDataModule, row_digests
+from dlp.datamodules.base import Examples, SupervisedDataModule
+from dlp.datamodules.duplicates import row_digests
 from dlp.datamodules.splits import Split, keras_order
 from dlp.datamodules.targets import TargetEncoder
 from dlp.errors import InputError, unknown

@@ -1,0 +1,261 @@
+"""Feature extraction made fast: what the frozen part of a network gives is computed once."""
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+import xxhash
+from filelock import FileLock
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.utilities import rank_zero_only
+from numpy.typing import NDArray
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from dlp.callbacks.unfreezing import trainable_at
+from dlp.console import say
+from dlp.datamodules.base import SupervisedDataModule
+from dlp.datamodules.batches import Rows
+from dlp.datamodules.duplicates import row_digests
+from dlp.errors import InputError
+from dlp.files import atomic_path, cache_dir
+from dlp.frozen_features import Features
+from dlp.modules.pretrained import PretrainedModule, PretrainedNet
+
+Part = Literal["train", "val"]
+
+
+class CacheFeatures(Callback):
+    """Train on the stored outputs of the frozen stages instead of running them in every epoch.
+
+    For a `PretrainedModule` without augmentation. The cut lies before the first stage that is ever
+    trained, by `trainable_stages` or an `Unfreeze`; where none is, after the pooling. Features are
+    kept in the cache folder by the backbone's weights, scaling and cut, the precision and the
+    pictures themselves, so that another run or fold finds them and no change of any of these does.
+    The checkpoint is the whole model; test and prediction run on pictures.
+
+    Args:
+        batch_size: Pictures at a time.
+        cache_gb: The most the features may take, in gigabytes.
+    """
+
+    def __init__(self, batch_size: int = 64, cache_gb: float = 20.0) -> None:
+        if batch_size < 1:
+            raise InputError(f"batch_size must be at least 1, got {batch_size}.")
+        self.batch_size = batch_size
+        self.cache_gb = cache_gb
+        self._replaced: list[tuple[SupervisedDataModule, Part, Rows]] = []
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Compute the features, or find them, and let the batches hold them.
+
+        Raises:
+            InputError: The model, the data or the augmentation leave nothing to store, or the
+                features take too much room.
+        """
+        data, network = self._check(trainer, pl_module)
+        trained = trainable_at(sys.maxsize, network.backbone, trainer)
+        depth = len(network.backbone.stages) - trained + (trained == 0)
+        if depth == 0:
+            raise InputError(
+                "CacheFeatures has nothing to store: every stage of the backbone is trained. Take "
+                "it out of trainer.callbacks, or train fewer stages."
+            )
+        parts: list[Part] = ["train"]
+        if len(data.examples("val").rows):
+            parts.append("val")
+        inputs = {part: data.inputs(part) for part in parts}
+        digests = {part: self._digests(data, part, inputs[part]) for part in parts}
+        wanted, first = np.unique(np.concatenate([*digests.values()]), return_index=True)
+        pictures = _Joined([*inputs.values()], torch.from_numpy(first))
+        key = _key(network, depth, trainer.precision, data.input_shape, wanted)
+        home = None if data.is_trial else cache_dir() / "features" / f"{key}.pt"
+        values = self._features(trainer, network, pictures, depth, home)
+        for part, rows in inputs.items():
+            self._replaced.append((data, part, rows))
+            places = torch.from_numpy(np.searchsorted(wanted, digests[part]))
+            data.replace_inputs(part, FeatureRows(values, places, depth))
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Give the data its pictures back."""
+        for data, part, rows in self._replaced:
+            data.replace_inputs(part, rows)
+        self._replaced.clear()
+
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
+        """Give the data its pictures back, whatever broke the fit off."""
+        self.teardown(trainer, pl_module, "fit")
+
+    def _check(
+        self, trainer: Trainer, module: LightningModule
+    ) -> tuple[SupervisedDataModule, PretrainedNet]:
+        if not isinstance(module, PretrainedModule):
+            raise InputError(
+                f"CacheFeatures goes with PretrainedModule; the model is {type(module).__name__}."
+            )
+        data = getattr(trainer, "datamodule", None)
+        if not isinstance(data, SupervisedDataModule):
+            raise InputError(
+                "CacheFeatures needs one of the project's DataModules: trainer.fit(model, "
+                "datamodule=...). For arrays use ArrayDataModule."
+            )
+        if data.augmentation is not None:
+            raise InputError(
+                "augmentation changes the pictures in every epoch, so their features cannot be "
+                "stored: leave out augmentation, or CacheFeatures."
+            )
+        return data, module.network
+
+    def _digests(self, data: SupervisedDataModule, part: Part, rows: Rows) -> NDArray[np.uint64]:
+        """Return one number a picture, equal for equal pictures."""
+        known = data.examples(part).digests
+        if known is not None:
+            return known
+        batches = torch.split(torch.arange(len(rows)), self.batch_size)
+        return np.concatenate([row_digests(rows[index].numpy()) for index in batches])
+
+    def _features(
+        self,
+        trainer: Trainer,
+        network: PretrainedNet,
+        pictures: Rows,
+        depth: int,
+        home: Path | None,
+    ) -> Tensor:
+        """Return what the first `depth` parts give of each picture, (N, ...)."""
+        if home is None:
+            return self._compute(trainer, network, pictures, depth)
+        try:
+            home.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(home.with_suffix(".lock")):  # others wait for it instead of computing
+                found = _load(home, len(pictures))
+                if found is None:
+                    values = self._compute(trainer, network, pictures, depth)
+                    with atomic_path(home) as temporary:
+                        torch.save(values, temporary)
+                    found = _load(home, len(pictures))
+                    found = values if found is None else found
+                return found
+        except OSError as error:
+            say(f"cannot write the cache {home} ({error.strerror}): the features stay in memory")
+            return self._compute(trainer, network, pictures, depth)
+
+    def _compute(
+        self, trainer: Trainer, network: PretrainedNet, pictures: Rows, depth: int
+    ) -> Tensor:
+        device = trainer.strategy.root_device
+        batches = torch.split(torch.arange(len(pictures)), self.batch_size)
+        hidden = len(pictures) < 500 or getattr(rank_zero_only, "rank", 0) > 0
+        bar: Iterable[Tensor] = tqdm(
+            batches, "computing features", unit="batch", leave=False, disable=hidden
+        )
+        training = network.training
+        network.eval()
+        stored: Tensor | None = None
+        try:
+            for index in bar:
+                with trainer.precision_plugin.forward_context():
+                    values = network.prefix(pictures[index].to(device), depth).values.cpu()
+                if stored is None:
+                    stored = self._room(values, len(pictures))
+                stored[index] = values
+        finally:
+            network.train(training)
+        assert stored is not None
+        return stored
+
+    def _room(self, values: Tensor, count: int) -> Tensor:
+        """Return an empty tensor for `count` rows like those of `values`."""
+        size = values[0].numel() * values.element_size() * count / 1e9
+        if size > self.cache_gb:
+            raise InputError(
+                f"the features of {count:,} pictures, each {tuple(values.shape[1:])}, would take "
+                f"{size:.1f} GB; cache_gb allows {self.cache_gb}. Allow more, train fewer stages "
+                "(the cut then lies deeper), or take CacheFeatures out of trainer.callbacks."
+            )
+        return torch.empty(count, *values.shape[1:], dtype=values.dtype)
+
+
+class FeatureRows:
+    """Stored features as batches are sliced from them.
+
+    Args:
+        values: The features of each distinct picture, (M, ...).
+        places: Which of them each row has, (N,).
+        stage: How many parts of the network gave them.
+    """
+
+    def __init__(self, values: Tensor, places: Tensor, stage: int) -> None:
+        self.values = values
+        self.places = places
+        self.stage = stage
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.places)
+
+    def __getitem__(self, index: Tensor) -> Features:
+        """Return the features of the rows `index`."""
+        return Features(self.values[self.places[index]], self.stage)
+
+
+class _Joined:
+    """Chosen rows of several sets, one set after the other."""
+
+    def __init__(self, sets: list[Rows], rows: Tensor) -> None:
+        self.sets = sets
+        self.rows = rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: Tensor) -> Tensor:
+        rows, start, found = self.rows[index], 0, {}
+        for inputs in self.sets:
+            inside = (rows >= start) & (rows < start + len(inputs))
+            if inside.any():
+                for place, values in zip(
+                    inside.nonzero().flatten().tolist(), inputs[rows[inside] - start], strict=True
+                ):
+                    found[place] = values
+            start += len(inputs)
+        return torch.stack([found[place] for place in range(len(rows))])
+
+
+def _key(
+    network: PretrainedNet,
+    depth: int,
+    precision: object,
+    input_shape: tuple[int, ...],
+    digests: NDArray[np.uint64],
+) -> str:
+    """Return a name for all that the features depend on."""
+    state = xxhash.xxh3_128()
+    for name, tensor in network.backbone.state_dict().items():
+        state.update(name.encode())
+        state.update(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy().data)
+    pool = type(network.pool[0]).__name__
+    settings = (network.backbone.name, depth, pool, str(precision), tuple(input_shape))
+    state.update(repr((*settings, torch.__version__)).encode())
+    state.update(digests.tobytes())
+    return state.hexdigest()
+
+
+def _load(home: Path, count: int) -> Tensor | None:
+    """Return the stored features, mapped into memory; None where there are none whole."""
+    if not home.is_file():
+        return None
+    try:
+        values = torch.load(home, mmap=True, weights_only=True)
+        if not isinstance(values, Tensor) or len(values) != count:
+            raise ValueError("it holds other features")
+    except Exception as error:
+        say(f"the stored features {home} are damaged ({error}); they are computed again")
+        return None
+    return values
