@@ -1,4 +1,4 @@
-"""One process of two: trains, tests, and writes what it logged and its weights."""
+"""One process of two: trains, tests, fine-tunes, and writes what it logged and its weights."""
 
 import json
 import sys
@@ -6,10 +6,13 @@ import warnings
 from pathlib import Path
 
 import torch
+from lightning.pytorch.callbacks import Callback
 from training import Curves, quiet_trainer
 
+from dlp.callbacks import Unfreeze
 from dlp.datamodules import ArrayDataModule
-from dlp.modules import DenseModule
+from dlp.errors import InputError
+from dlp.modules import DenseModule, PretrainedModule
 
 EPOCHS, SEED = 3, 5
 draw = torch.Generator().manual_seed(0)
@@ -29,6 +32,37 @@ def build():
     return DenseModule((6,), 2, "sigmoid", hidden=(5,), l2=0.01, metrics=["acc", "auroc"])
 
 
+PICTURES = torch.rand(18, 3, 32, 32, generator=draw)
+
+
+def pretrained():
+    torch.manual_seed(SEED)
+    return PretrainedModule(
+        (3, 32, 32), 2, "sigmoid", backbone="shufflenet_v2_x0_5", weights=None, hidden=(4,)
+    )
+
+
+def unfreeze(folder):
+    """Unfreeze a network with batch normalisation step by step, and save it after each epoch."""
+    pictures = ArrayDataModule(PICTURES, Y[:18], val_size=2, batch_size=4)
+    steps = [Unfreeze(2, 1), Unfreeze(3, 3)]
+    module = pretrained()
+    try:
+        quiet_trainer(1, steps, devices=2, strategy="ddp").fit(module, pictures)
+    except InputError as error:
+        message = str(error)
+    states = []
+
+    class Keep(Callback):
+        def on_train_epoch_end(self, trainer, pl_module):
+            states.append({name: value.clone() for name, value in pl_module.state_dict().items()})
+
+    strategy = "ddp_find_unused_parameters_true"
+    trainer = quiet_trainer(3, [*steps, Keep()], devices=2, strategy=strategy)
+    trainer.fit(module, pictures)
+    torch.save((message, states), Path(folder, f"{trainer.global_rank}.pt"))
+
+
 def main(folder):
     warnings.filterwarnings("error")
     warnings.filterwarnings("ignore", ".*LeafSpec.*", FutureWarning)
@@ -40,6 +74,7 @@ def main(folder):
     weights = {name: value.flatten().tolist() for name, value in module.state_dict().items()}
     content = {"epochs": curves.epochs, "test": tested, "weights": weights}
     Path(folder, f"{trainer.global_rank}.json").write_text(json.dumps(content))
+    unfreeze(folder)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import ddp_process as example
@@ -14,8 +15,8 @@ from dlp.modules import KerasRMSprop
 
 
 @pytest.fixture(scope="module")
-def ranks(tmp_path_factory):
-    """Return what each of two gloo processes logged and ended with."""
+def folder(tmp_path_factory):
+    """Return the folder where each of two gloo processes has left what it did."""
     folder = tmp_path_factory.mktemp("ddp")
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     run = subprocess.run(
@@ -27,6 +28,12 @@ def ranks(tmp_path_factory):
         check=False,
     )
     assert run.returncode == 0, run.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def ranks(folder):
+    """Return what each process logged and ended with."""
     return [json.loads((folder / f"{rank}.json").read_text()) for rank in (0, 1)]
 
 
@@ -87,3 +94,33 @@ def test_two_processes_end_with_the_weights_of_one(ranks):
     assert ranks[0]["weights"] == ranks[1]["weights"]
     for name, value in weights.items():
         assert ranks[0]["weights"][name] == pytest.approx(value.flatten().tolist(), abs=1e-6)
+
+
+@pytest.fixture(scope="module")
+def unfrozen(folder):
+    """Return for each process the message on plain DDP, and its weights after each epoch."""
+    return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in (0, 1)]
+
+
+def test_processes_stay_bit_equal_while_a_backbone_is_unfrozen(unfrozen):
+    (_, first), (_, second) = unfrozen
+    for ours, theirs in zip(first, second, strict=True):
+        different = [name for name in ours if not torch.equal(ours[name], theirs[name])]
+        assert different == []
+
+
+def test_each_epoch_moves_what_it_is_to_train_and_nothing_else(unfrozen):
+    states = [example.pretrained().state_dict(), *unfrozen[0][1]]
+    prefix = "network.backbone.model."
+    trained = [(), ("conv5",), ("conv5", "stage3", "stage4")]
+    for (before, after), stages in zip(pairwise(states), trained, strict=True):
+        moved = {name for name in after if not torch.equal(after[name], before[name])}
+        parts = tuple(f"{prefix}{stage}." for stage in stages)
+        own = {name for name in after if name.startswith(parts)} if parts else set()
+        assert {name for name in moved if name.startswith(prefix)} == own
+        assert "network.classifier.output.weight" in moved
+
+
+def test_unfreezing_under_plain_ddp_is_refused(unfrozen):
+    for message, _ in unfrozen:
+        assert "needs trainer.strategy: ddp_find_unused_parameters_true" in message

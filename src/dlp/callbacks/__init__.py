@@ -6,10 +6,12 @@ __getattr__, __dir__ = lazy_exports(
     __name__,
     {
         "BestCheckpoint": "checkpoints",
+        "CacheFeatures": "caching",
         "EpochSeed": "seeding",
         "History": "history",
         "LastCheckpoint": "checkpoints",
         "PredictionWriter": "predictions",
         "ProgressBar": "progress",
+        "Unfreeze": "unfreezing",
     },
 )

@@ -67,7 +67,7 @@ class Backbone(nn.Module):
         self._steps = self.family.cut(self.model)
         self.stages = tuple(self._steps)
         #: The number of deepest stages trained by choice of the constructor.
-        self.trainable_stages = self._count(trainable_stages)
+        self.trainable_stages = self.count_stages(trainable_stages)
         self._smallest = self.family.smallest or default_weights(name).meta["min_size"][0]
         if image_size is not None:
             self.check_size(image_size, image_size)
@@ -159,7 +159,7 @@ class Backbone(nn.Module):
         Raises:
             InputError: There are fewer stages.
         """
-        self._trained = self._count(stages)
+        self._trained = self.count_stages(stages)
         for name, parameter in self.model.named_parameters():
             parameter.requires_grad_(self._owner(name) >= self.frozen_stages)
         self.train(self.training)
@@ -173,7 +173,12 @@ class Backbone(nn.Module):
                     self.model.get_submodule(step).eval()
         return self
 
-    def _count(self, stages: int | str) -> int:
+    def count_stages(self, stages: int | str) -> int:
+        """Return the number of stages that `stages` means.
+
+        Raises:
+            InputError: It is no number of stages of this network, and not ``all``.
+        """
         if stages == "all":
             return len(self.stages)
         if not isinstance(stages, int) or not 0 <= stages <= len(self.stages):

@@ -1,0 +1,196 @@
+import re
+from functools import partial
+
+import pytest
+import torch
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
+from torch import nn
+from torch.optim.lr_scheduler import LambdaLR, OneCycleLR, ReduceLROnPlateau, StepLR
+
+from dlp.callbacks import Unfreeze
+from dlp.datamodules import ArrayDataModule
+from dlp.errors import InputError
+from dlp.modules import Backbone, DenseModule, KerasRMSprop, PretrainedModule
+
+draw = torch.Generator().manual_seed(0)
+X, Y = torch.rand(14, 3, 32, 32, generator=draw), torch.randint(0, 2, (14,), generator=draw)
+EPOCHS, AT = 4, 3
+
+
+def data():
+    return ArrayDataModule(X, Y, val_size=4, batch_size=5)  # 2 batches an epoch
+
+
+def module(**arguments):
+    given = {"backbone": "shufflenet_v2_x0_5", "weights": None, "hidden": (4,), **arguments}
+    return PretrainedModule((3, 32, 32), 2, "sigmoid", **given)
+
+
+def trainer(callbacks, epochs=EPOCHS):
+    return Trainer(
+        accelerator="cpu",
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        enable_checkpointing=False,
+        max_epochs=epochs,
+        callbacks=callbacks,
+    )
+
+
+class Watch(Callback):
+    """Remembers at each epoch's end what is trained, and the weights."""
+
+    def __init__(self, path=None, save_at=None):
+        self.trained, self.states = [], []
+        self.path, self.save_at = path, save_at
+
+    def on_train_epoch_end(self, trainer, pl_module):
+        backbone = pl_module.network.backbone
+        self.trained.append(len(backbone.stages) - backbone.frozen_stages)
+        self.states.append({name: w.clone() for name, w in pl_module.state_dict().items()})
+        if trainer.current_epoch + 1 == self.save_at:
+            trainer.save_checkpoint(self.path)
+
+
+def fit(model, callbacks, path=None):
+    watch = Watch()
+    trainer([*callbacks, watch]).fit(model, data(), ckpt_path=path)
+    return watch
+
+
+@pytest.mark.parametrize(
+    ("given", "own", "expected"),
+    [
+        ([(1, 1)], 0, [1, 1, 1, 1]),
+        ([(3, 2)], 0, [0, 0, 2, 2]),
+        ([(3, "all")], 1, [1, 1, 5, 5]),
+        ([(4, 3), (2, 1)], 0, [0, 1, 1, 3]),
+        ([(2, 3), (3, 1)], 0, [0, 3, 3, 3]),  # the most stages of those reached
+        ([(2, 1)], 2, [2, 2, 2, 2]),
+        ([(9, 1)], 0, [0, 0, 0, 0]),
+    ],
+)
+def test_what_is_trained_depends_on_the_epoch(given, own, expected):
+    steps = [Unfreeze(*step) for step in given]
+    assert fit(module(trainable_stages=own), steps).trained == expected
+
+
+def test_a_second_fit_starts_as_the_first_did():
+    model = module()
+    for _ in range(2):
+        assert fit(model, [Unfreeze(AT, 1)]).trained == [0, 0, 1, 1]
+
+
+def test_weights_and_statistics_move_from_that_epoch_on_and_only_there():
+    model = module()
+    states = [model.state_dict()]
+    states = [{name: w.clone() for name, w in states[0].items()}]
+    states += fit(model, [Unfreeze(AT, 1)]).states
+    for epoch in range(1, EPOCHS + 1):
+        before, after = states[epoch - 1], states[epoch]
+        moved = {name for name in after if not torch.equal(before[name], after[name])}
+        inside = {name for name in moved if ".backbone." in name}
+        last = {name for name in after if ".backbone.model.conv5." in name}
+        assert inside == (last if epoch >= AT else set())
+        assert "network.backbone.model.conv5.1.running_mean" in last
+
+
+def test_the_stages_are_named_when_they_are_unfrozen(capsys):
+    fit(module(), [Unfreeze(2, 1), Unfreeze(3, 3)])
+    said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("epoch")]
+    assert said == [
+        "epoch 2: conv5 of shufflenet_v2_x0_5 trained from now on",
+        "epoch 3: stage3, stage4 of shufflenet_v2_x0_5 trained from now on",
+    ]
+
+
+SCHEDULERS = {
+    "none": None,
+    "step": partial(StepLR, step_size=1, gamma=0.5),
+    "lambda": partial(LambdaLR, lr_lambda=lambda epoch: 1 / (1 + epoch)),
+    "one cycle": partial(OneCycleLR, max_lr=0.01, total_steps=2 * EPOCHS, cycle_momentum=False),
+    "plateau": partial(ReduceLROnPlateau, factor=0.5, patience=0, threshold=10.0),
+}
+OPTIMIZERS = {"rmsprop": KerasRMSprop, "adamw": partial(torch.optim.AdamW, lr=0.01)}
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+def test_resuming_before_and_after_is_bit_equal_to_an_unbroken_run(scheduler, optimizer, tmp_path):
+    def build(seed):
+        torch.manual_seed(seed)
+        return module(
+            optimizer=OPTIMIZERS[optimizer],
+            scheduler=SCHEDULERS[scheduler],
+            backbone_lr=1e-4,
+            dropout=0.3,
+        )
+
+    steps = [Unfreeze(AT, 2)]
+    saved = [1, AT - 1, AT]
+    watches = [Watch(tmp_path / f"{epoch}.ckpt", epoch) for epoch in saved]
+    whole = trainer([*steps, *watches])
+    whole.fit(build(7), data())
+    for epoch in saved:
+        watch = Watch()
+        resumed = trainer([*steps, watch])
+        resumed.fit(build(8), data(), ckpt_path=tmp_path / f"{epoch}.ckpt")
+        assert watch.trained == watches[0].trained[epoch:]
+        for ours, theirs in zip(watch.states, watches[0].states[epoch:], strict=True):
+            assert [name for name in ours if not torch.equal(ours[name], theirs[name])] == []
+        groups, expected = (t.optimizers[0].param_groups for t in (resumed, whole))
+        assert [group["lr"] for group in groups] == [group["lr"] for group in expected]
+
+
+class Own(LightningModule):
+    """A user's own module with a backbone in it."""
+
+    def __init__(self):
+        super().__init__()
+        self.backbone = Backbone("shufflenet_v2_x0_5")
+        self.top = nn.Linear(self.backbone.out_channels, 2)
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        return nn.functional.cross_entropy(self.top(self.backbone(x).mean((2, 3))), y.long())
+
+    def validation_step(self, batch, batch_idx):
+        self.training_step(batch, batch_idx)
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+@pytest.mark.filterwarnings("ignore:.*in eval mode at the start of training")
+def test_it_serves_a_module_of_ones_own():
+    model = Own()
+    trainer([Unfreeze(2, 1)], epochs=1).fit(model, data())
+    assert model.backbone.frozen_stages == 5
+    trainer([Unfreeze(2, 1)], epochs=2).fit(model, data())
+    assert model.backbone.frozen_stages == 4
+
+
+@pytest.mark.parametrize(
+    ("build", "step", "message"),
+    [
+        (partial(DenseModule, (3, 32, 32), 2), (1, 1), "finds no backbone in DenseModule"),
+        (module, (1, 6), "has 5 stages (stem, stage2, stage3, stage4, conv5), and 6 of them"),
+        (module, (1, "al"), "give 0 to 5, or all"),
+    ],
+)
+def test_what_cannot_be_unfrozen_is_refused_before_training(build, step, message):
+    with pytest.raises(InputError, match=re.escape(message)):
+        trainer([Unfreeze(*step)]).fit(build(), data())
+
+
+def test_epochs_count_from_1():
+    with pytest.raises(InputError, match="epochs count from 1"):
+        Unfreeze(0, 1)
+
+
+def test_nothing_is_unfrozen_to_evaluate_or_predict():
+    model = module()
+    trainer([Unfreeze(1, 2)]).validate(model, data(), verbose=False)
+    assert model.network.backbone.frozen_stages == 5
