@@ -115,3 +115,29 @@ def _checkpoint(
 
 def _flags(configs: Sequence[str]) -> list[str]:
     return [word for config in configs for word in ("--config", config)]
+
+
+def starting_weights(given: str, name: str) -> Path:
+    """Return the checkpoint that ``--init_from`` means.
+
+    Args:
+        given: A checkpoint, a run's folder, or the name of a config: then its newest run's best
+            (else last) checkpoint, of the run with the same variations if there is one.
+        name: What runs of the present configs are called (``recipe+variation``).
+
+    Raises:
+        MissingInputError: There is none.
+    """
+    if Path(given).exists() or Path(given).suffix == ".ckpt":
+        return existing_checkpoint(given)
+    _, plus, variations = name.partition("+")
+    for wanted in dict.fromkeys((given + plus + variations, given)):
+        run = newest_run(wanted)
+        checkpoint = None if run is None else run.checkpoint()
+        if checkpoint is not None:
+            return checkpoint
+    find_config(given)  # a misspelt name is said first
+    raise MissingInputError(
+        f"init_from: no run of {given!r} below ./runs: train one by dlp fit --config {given}, or "
+        "give the path of a checkpoint."
+    )

@@ -6,7 +6,6 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
 from jsonargparse import Namespace
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, ModelSummary
@@ -14,11 +13,14 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.plugins.io import CheckpointIO
 from lightning.pytorch.utilities import rank_zero_only
 
+from dlp.callbacks.caching import CacheFeatures
 from dlp.callbacks.checkpoints import AtomicCheckpointIO, BestCheckpoint, LastCheckpoint
 from dlp.callbacks.history import History
 from dlp.callbacks.predictions import PredictionWriter
 from dlp.callbacks.progress import ProgressBar
 from dlp.callbacks.seeding import EpochSeed
+from dlp.callbacks.unfreezing import Unfreeze
+from dlp.checkpoint_files import data_states, read_checkpoint, start_from
 from dlp.console import say
 from dlp.datamodules import (
     CatsVsDogsDataModule,
@@ -31,10 +33,17 @@ from dlp.datamodules import (
     TableDataModule,
     TextDataModule,
 )
-from dlp.errors import InputError
+from dlp.errors import InputError, MissingInputError
 from dlp.files import write_text
-from dlp.invocation import Invocation, resolve
-from dlp.modules import ConvNetModule, DenseModule, SupervisedModule
+from dlp.invocation import Invocation, resolve, starting_weights
+from dlp.modules import (
+    ConvNetModule,
+    DenseModule,
+    PretrainedModule,
+    SupervisedModule,
+    XceptionModule,
+)
+from dlp.modules.weights import weights_at_hand
 from dlp.parser import NamedConfig, Parser
 from dlp.process import cpu_threads, own_random_state, quiet
 from dlp.results import add_test, draw_curves, write_results
@@ -44,7 +53,8 @@ from dlp.runs import ROOT, Run, fresh_folder, new_run
 SHORT_NAMES = (
     *(CatsVsDogsDataModule, HousingDataModule, ImageFolderDataModule, IMDBDataModule),
     *(MNISTDataModule, ReutersDataModule, TableDataModule, TextDataModule),
-    *(ConvNetModule, DenseModule, SupervisedModule),
+    *(ConvNetModule, DenseModule, PretrainedModule, SupervisedModule, XceptionModule),
+    *(CacheFeatures, Unfreeze),
 )
 
 
@@ -134,6 +144,13 @@ class DLPCLI(LightningCLI):
             default=None,
             help="The CSV that predict writes (default: predictions.csv in the run's folder).",
         )
+        parser.add_argument(
+            "--init_from",
+            type=str | None,
+            default=None,
+            help="Start from the weights of another run: a checkpoint, a run's folder, or the name "
+            "of its config.",
+        )
         for name in ("input_shape", "num_outputs", "target_mean", "target_std"):
             parser.link_arguments(
                 "data",
@@ -155,21 +172,8 @@ class DLPCLI(LightningCLI):
         if self.invocation.checkpoint is None or self._checkpoint_read is not None:
             return
         path = self.invocation.checkpoint
-        try:
-            read = torch.load(path, map_location="cpu", weights_only=True)
-            if not {"state_dict", "pytorch-lightning_version"} <= read.keys():
-                raise KeyError("state_dict")
-            self._checkpoint_read = read
-        except Exception as error:
-            raise InputError(
-                f"{path} cannot be read as a checkpoint ({type(error).__name__}): it is damaged, "
-                "or no checkpoint of this project."
-            ) from error
-        states = {
-            name: value
-            for name, value in read.items()
-            if isinstance(value, dict) and {"inputs", "targets", "input_shape"} <= value.keys()
-        }
+        self._checkpoint_read = read_checkpoint(path)
+        states = data_states(self._checkpoint_read)
         name = type(data).__qualname__
         if name in states:
             data.load_state_dict(states[name])
@@ -197,6 +201,46 @@ class DLPCLI(LightningCLI):
             raise InputError(f"smoothing must be 0 to below 1, got {self._value('smoothing')}.")
         if (threads := self._value("threads")) is not None:
             self.stack.enter_context(cpu_threads(threads))
+        if self._value("init_from") and self.subcommand == "fit":
+            self._find_starting_weights()
+
+    def _find_starting_weights(self) -> None:
+        """Put the path of the checkpoint to start from into the config; a resumed run has its."""
+        settings = self.config[self.subcommand]
+        if self.invocation.checkpoint is not None:
+            return
+        try:
+            found = starting_weights(settings.init_from, self.invocation.name)
+        except MissingInputError:
+            if not self._value("trainer.fast_dev_run"):
+                raise
+            say(f"fast_dev_run without a run of {settings.init_from}: the weights are random")
+            settings.init_from = None
+        else:
+            say(f"starting from the weights of {found}")
+            settings.init_from = str(found)
+
+    def instantiate_classes(self) -> None:
+        """Build the classes; pretrained weights are not fetched where a checkpoint has them."""
+        arguments = self._value("model.init_args")
+        weights = arguments and "backbone" in arguments and arguments.get("weights")
+        if not weights:
+            super().instantiate_classes()
+            return
+        settings = self.config[self.subcommand]
+        starts = self.subcommand == "fit" and settings.init_from
+        if self.invocation.checkpoint or starts or self._lacks(arguments.backbone, weights):
+            arguments.weights = None
+        super().instantiate_classes()
+        arguments.weights = weights  # the recipe that is saved stays as it was given
+
+    def _lacks(self, backbone: str, weights: str) -> bool:
+        """Whether this is a trial run whose pretrained weights would have to be downloaded."""
+        with suppress(ValueError):  # an unknown name is said where the backbone is built
+            if not self._value("trainer.fast_dev_run") or weights_at_hand(backbone, weights):
+                return False
+        say(f"fast_dev_run without the weights {weights} of {backbone}: they are random")
+        return True
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:  # the signature it overrides
         """Build the Trainer with the callbacks of a run, and its files in the run's folder."""
@@ -254,6 +298,8 @@ class DLPCLI(LightningCLI):
 
     def fit(self, model: LightningModule, **kwargs: Any) -> None:  # the arguments of Trainer.fit
         """Train, then write results and curves, and test if the recipe says so."""
+        if (start := self._value("init_from")) and self.invocation.checkpoint is None:
+            start_from(model, self.datamodule, start)
         if self.run_folder is None or self._value("trainer.fast_dev_run"):
             self.trainer.fit(model, **kwargs)
             return

@@ -17,8 +17,9 @@ from dlp.files import atomic_path
 class PredictionWriter(Callback):
     """Writes ``index, class, prob_<class>...`` or ``index, value``, batch by batch.
 
-    Labels that do not exclude each other are joined by ``;`` in the column `class`; several
-    targets have a column ``value_<target>`` each. The file appears when it is whole.
+    Inputs that are files have a column ``path`` after `index`. Labels that do not exclude each
+    other are joined by ``;`` in the column `class`; several targets have a column
+    ``value_<target>`` each. The file appears when it is whole.
 
     Args:
         path: The CSV to write.
@@ -90,26 +91,29 @@ class PredictionWriter(Callback):
         self._open.__exit__(type(exception), exception, exception.__traceback__)
 
     def _write(self, writer: Any, batch: dict[str, Tensor], data: Any, header: bool) -> None:
-        index = batch["index"].tolist()
-        self.rows += len(index)
+        numbers = batch["index"].tolist()
+        self.rows += len(numbers)
+        paths = getattr(data, "predict_names", None)
+        first = ["index"] if paths is None else ["index", "path"]
+        index = [[number] if paths is None else [number, paths[number]] for number in numbers]
         if "values" in batch:
             values = batch["values"]
             names = getattr(data, "target_names", None) or range(values.shape[1])
             if header:
                 several = [f"value_{name}" for name in names]
-                writer.writerow(["index", *(several if values.shape[1] > 1 else ["value"])])
+                writer.writerow([*first, *(several if values.shape[1] > 1 else ["value"])])
             for number, row in zip(index, values.tolist(), strict=True):
-                writer.writerow([number, *(f"{value:.6g}" for value in row)])
+                writer.writerow([*number, *(f"{value:.6g}" for value in row)])
             return
         probabilities = batch["probabilities"]
         names = getattr(data, "class_names", None)
         names = names or [str(number) for number in range(probabilities.shape[1])]
         if header:
-            writer.writerow(["index", "class", *(f"prob_{name}" for name in names)])
+            writer.writerow([*first, "class", *(f"prob_{name}" for name in names)])
         exclusive = getattr(getattr(data, "targets", None), "task", None) != "multilabel"
         for number, row in zip(index, probabilities.tolist(), strict=True):
             chosen = _class(row, names) if exclusive else _labels(row, names)
-            writer.writerow([number, chosen, *(f"{value:.6g}" for value in row)])
+            writer.writerow([*number, chosen, *(f"{value:.6g}" for value in row)])
 
 
 def _class(row: Sequence[float], names: Sequence[str]) -> str:
