@@ -68,7 +68,8 @@ class Backbone(nn.Module):
         self.stages = tuple(self._steps)
         #: The number of deepest stages trained by choice of the constructor.
         self.trainable_stages = self.count_stages(trainable_stages)
-        self._smallest = self.family.smallest or default_weights(name).meta["min_size"][0]
+        least: int = self.family.smallest or default_weights(name).meta["min_size"][0]
+        self._smallest = self.image_size or least
         if image_size is not None:
             self.check_size(image_size, image_size)
         if weights is not None:
