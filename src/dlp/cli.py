@@ -20,6 +20,7 @@ COMMANDS = {
     "validate": "evaluate a trained model on the validation part",
     "test": "evaluate a trained model on the test part",
     "predict": "write predictions for the test part, or for unlabelled input (--data.predict_path)",
+    "visualize": "draw what the model sees: visualize batch",
 }
 
 
@@ -41,10 +42,12 @@ def main(args: Sequence[str] | None = None) -> None:
     from lightning.fabric.utilities.exceptions import MisconfigurationException
 
     from dlp.lightning_cli import DLPCLI  # torch and Lightning load here, not before
+    from dlp.visualize_cli import visualize
 
+    command, *options = given
     with import_from_here():
         try:
-            DLPCLI.run(given)
+            visualize(options) if command == "visualize" else DLPCLI.run(given)
         except MisconfigurationException as error:
             _stop(str(error))
         except RuntimeError as error:

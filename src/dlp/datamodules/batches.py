@@ -124,12 +124,19 @@ class BatchLoader:
 
     def __iter__(self) -> Iterator[tuple[Any, Tensor | None]]:
         """Yield the batches of the current epoch."""
-        order = self.batch_sampler
-        seed = derived_seed(order.seed, order.epoch, 1)
+        epoch = self.batch_sampler.epoch
         for index, inputs in self._read():
-            if self.augment is not None:
-                inputs = self.augment(inputs, index, seed)
-            yield inputs, None if self.targets is None else self.targets[index]
+            targets = None if self.targets is None else self.targets[index]
+            yield self._augmented(inputs, index, epoch), targets
+
+    def inputs_of(self, index: Tensor, epoch: int) -> Any:
+        """Return the inputs of the rows `index` as an epoch (from 0) sees them."""
+        return self._augmented(self.inputs[index], index, epoch)
+
+    def _augmented(self, inputs: Any, index: Tensor, epoch: int) -> Any:
+        if self.augment is None:
+            return inputs
+        return self.augment(inputs, index, derived_seed(self.batch_sampler.seed, epoch, 1))
 
     def _read(self) -> Iterator[tuple[Tensor, Any]]:
         """Yield rows and inputs of each batch; slow inputs are read one batch ahead."""

@@ -2,4 +2,6 @@
 
 from dlp.lazy import lazy_exports
 
-__getattr__, __dir__ = lazy_exports(__name__, {"learning_curves": "curves", "smooth": "curves"})
+__getattr__, __dir__ = lazy_exports(
+    __name__, {"image_grid": "pictures", "learning_curves": "curves", "smooth": "curves"}
+)

@@ -1,0 +1,29 @@
+"""Pictures side by side, with a line of text above each."""
+
+import math
+from collections.abc import Sequence
+
+from matplotlib.figure import Figure
+from torch import Tensor
+
+
+def image_grid(images: Tensor, titles: Sequence[str], columns: int | None = None) -> Figure:
+    """Return a figure of pictures, row by row.
+
+    Args:
+        images: (N, C, H, W) in [0, 1], with 1 or 3 channels.
+        titles: What stands above each.
+        columns: Pictures a row; None makes the grid about square.
+    """
+    count = len(images)
+    columns = columns or math.ceil(math.sqrt(count))
+    rows = math.ceil(count / columns)
+    height, width = images.shape[2:]
+    figure = Figure(figsize=(2.2 * columns, (2.2 * height / width + 0.3) * rows), layout="tight")
+    places = figure.subplots(rows, columns, squeeze=False).flatten()
+    for axes in places:
+        axes.set_axis_off()
+    for axes, image, title in zip(places, images.clamp(0, 1).cpu(), titles, strict=False):
+        axes.imshow(image.permute(1, 2, 0).squeeze(-1), cmap="gray", vmin=0, vmax=1)
+        axes.set_title(title, fontsize=9)
+    return figure
