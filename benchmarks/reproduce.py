@@ -57,6 +57,9 @@ class Experiment:
     measures: tuple[Measure, ...]
 
 
+#: The weights that benchmarks/mobilenet_weights.py writes; see docs/results.md.
+MOBILENET = "--config mobilenet --model.weights {mobilenet}"
+
 EXPERIMENTS = {
     "mnist_dense": Experiment(
         "2.1 MNIST, dense 512, 5 epochs",
@@ -153,6 +156,46 @@ EXPERIMENTS = {
             Measure("lowest val loss", "best.val_loss", "0.3518 (notebook)"),
         ),
     ),
+    "cats_dogs_mobilenet": Experiment(
+        "5.3 MobileNetV2 frozen, cached features, the book's dense net, 150 px",
+        f"--config cats_dogs_features {MOBILENET}",
+        (
+            Measure("test acc", "test.test_acc", "0.97 val (2nd ed., VGG16)", 0.955, 0.975),
+            Measure("val acc of the best epoch", "best.val_acc", "0.97 (2nd ed., VGG16)"),
+        ),
+    ),
+    "cats_dogs_mobilenet_224": Experiment(
+        "5.3 the same at 224 px",
+        f"--config cats_dogs_features {MOBILENET} --data.image_size 224",
+        (Measure("test acc", "test.test_acc", "none", 0.975),),
+    ),
+    "cats_dogs_linear_probe": Experiment(
+        "5.3 the same without a hidden layer",
+        f"--config cats_dogs_features {MOBILENET} --config linear_probe --data.image_size 224",
+        (Measure("test acc", "test.test_acc", "none", 0.975),),
+    ),
+    "cats_dogs_mobilenet_frozen": Experiment(
+        "5.3 MobileNetV2 frozen, with augmentation, 150 px",
+        f"--config cats_dogs_frozen {MOBILENET}",
+        (
+            Measure(
+                "test acc",
+                "test.test_acc",
+                "0.975 (2nd ed., VGG16)",
+                above="cats_dogs_mobilenet",
+                margin=-0.01,
+            ),
+        ),
+    ),
+    "cats_dogs_mobilenet_finetune": Experiment(
+        "5.3 the deepest stage of it trained on, at a rate of 1e-5, for 30 epochs",
+        f"--config cats_dogs_finetune {MOBILENET} --trainer.max_epochs 30 "
+        "--init_from {root}/cats_dogs_mobilenet_frozen/seed_{seed}",
+        (
+            Measure("test acc", "test.test_acc", "0.985 (2nd ed., VGG16)"),
+            Measure("val acc of the best epoch", "best.val_acc", "0.98 (notebook: all layers)"),
+        ),
+    ),
     "quickstart": Experiment(
         "README's quickstart: 5,000 digits",
         "--config quickstart",
@@ -161,7 +204,7 @@ EXPERIMENTS = {
 }
 
 
-def run_seed(command: str, folder: Path, seed: int) -> None:
+def run_seed(command: str, folder: Path, seed: int, mobilenet: Path = Path()) -> None:
     """Fit and test one seed in `folder`, unless it is done; go on where it was interrupted."""
     if _is_done(folder):
         return
@@ -171,7 +214,8 @@ def run_seed(command: str, folder: Path, seed: int) -> None:
         return
     if folder.exists():
         shutil.rmtree(folder)
-    words = command.split()
+    places = {"mobilenet": mobilenet, "root": folder.parents[1], "seed": seed}
+    words = [word.format(**places) for word in command.split()]
     main(["fit", *words, "--seed_everything", str(seed), "--run_dir", str(folder)])
 
 
@@ -223,7 +267,9 @@ def rows(name: str, root: Path) -> list[str]:
         shown = f"**{median:.{digits}f}** ({min(values):.{digits}f} to {max(values):.{digits}f})"
         head = ["", "", ""]
         if number == 0:
-            head = [experiment.section, f"`dlp fit {experiment.command}`", f"{len(values)}"]
+            command = experiment.command.replace("{mobilenet}", "mobilenet_v2.pth")
+            command = command.replace("{root}", "runs/reproduce").replace("{seed}", "N")
+            head = [experiment.section, f"`dlp fit {command}`", f"{len(values)}"]
         where = f"`{name}/seed_0` to `seed_{len(values) - 1}`" if number == 0 else ""
         cells = [
             *head[:2],
@@ -273,12 +319,15 @@ def reproduce(args: Sequence[str] | None = None) -> None:
     parser.add_argument("names", nargs="*", help=f"default: all of {', '.join(EXPERIMENTS)}")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--root", type=Path, default=Path("runs") / "reproduce")
+    parser.add_argument("--mobilenet", type=Path, default=Path("mobilenet_v2.pth"))
     given = parser.parse_args(args)
     for name in given.names or EXPERIMENTS:
         if name not in EXPERIMENTS:
             parser.error(f"unknown experiment {name}; there are {', '.join(EXPERIMENTS)}")
         for seed in range(given.seeds):
-            run_seed(EXPERIMENTS[name].command, given.root / name / f"seed_{seed}", seed)
+            run_seed(
+                EXPERIMENTS[name].command, given.root / name / f"seed_{seed}", seed, given.mobilenet
+            )
             write(given.root)
 
 

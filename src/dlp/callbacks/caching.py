@@ -32,11 +32,14 @@ Part = Literal["train", "val"]
 class CacheFeatures(Callback):
     """Train on the stored outputs of the frozen stages instead of running them in every epoch.
 
-    For a `PretrainedModule` without augmentation. The cut lies before the first stage that is ever
-    trained, by `trainable_stages` or an `Unfreeze`; where none is, after the pooling. Features are
-    kept in the cache folder by the backbone's weights, scaling and cut, the precision and the
-    pictures themselves, so that another run or fold finds them and no change of any of these does.
-    The checkpoint is the whole model; test and prediction run on pictures.
+    For a `PretrainedModule`. With augmentation, which changes the training pictures in every
+    epoch, only the features of the validation part are stored. The cut lies before the first
+    stage that is ever trained, by `trainable_stages` or an `Unfreeze`; where none is, after the
+    pooling.
+
+    Features are kept in the cache folder by the backbone's weights, scaling and cut, the
+    precision and the pictures themselves, so that another run or fold finds them and no change
+    of any of these does. The checkpoint is the whole model; test and prediction run on pictures.
 
     Args:
         batch_size: Pictures at a time.
@@ -54,8 +57,8 @@ class CacheFeatures(Callback):
         """Compute the features, or find them, and let the batches hold them.
 
         Raises:
-            InputError: The model, the data or the augmentation leave nothing to store, or the
-                features take too much room.
+            InputError: The model or the data leave nothing to store, or the features take too
+                much room.
         """
         data, network = self._check(trainer, pl_module)
         trained = trainable_at(sys.maxsize, network.backbone, trainer)
@@ -65,9 +68,11 @@ class CacheFeatures(Callback):
                 "CacheFeatures has nothing to store: every stage of the backbone is trained. Take "
                 "it out of trainer.callbacks, or train fewer stages."
             )
-        parts: list[Part] = ["train"]
+        parts: list[Part] = [] if data.augmentation is not None else ["train"]
         if len(data.examples("val").rows):
             parts.append("val")
+        if not parts:
+            return
         inputs = {part: data.inputs(part) for part in parts}
         digests = {part: self._digests(data, part, inputs[part]) for part in parts}
         wanted, first = np.unique(np.concatenate([*digests.values()]), return_index=True)
@@ -104,11 +109,6 @@ class CacheFeatures(Callback):
             raise InputError(
                 "CacheFeatures needs one of the project's DataModules: trainer.fit(model, "
                 "datamodule=...). For arrays use ArrayDataModule."
-            )
-        if data.augmentation is not None:
-            raise InputError(
-                "augmentation changes the pictures in every epoch, so their features cannot be "
-                "stored: leave out augmentation, or CacheFeatures."
             )
         return data, module.network
 
