@@ -91,7 +91,11 @@ class PretrainedNet(nn.Module):
             depth: Where to stop, from 0 to `frozen_depth`, which is the default.
         """
         depth = self.frozen_depth if depth is None else depth
-        return Features(self._run(images, 0, depth), depth)
+        training = self.backbone.training
+        self.backbone.eval()  # as what is frozen is, whatever is about to be frozen
+        values = self._run(images, 0, depth)
+        self.backbone.train(training)
+        return Features(values, depth)
 
     @property
     def _depth(self) -> int:

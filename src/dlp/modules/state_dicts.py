@@ -29,7 +29,7 @@ def read_state_dict(path: str | os.PathLike[str]) -> dict[str, Tensor]:
         raise MissingInputError(f"there is no file of weights {path}.")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except DAMAGED as error:
+    except (OSError, *DAMAGED) as error:
         raise InputError(
             f"{path} is cut short, or is no file of tensors. Take a whole copy, or write one by "
             "torch.save(model.state_dict(), path)."
