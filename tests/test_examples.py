@@ -50,12 +50,18 @@ def own_table(output, folder):
     assert rents == pytest.approx([890, 1430], abs=60)
 
 
+def own_pictures(output, folder):
+    assert "1 of 1,001 pictures cannot be read" in output
+    assert "broken.png: " in output
+    assert accuracy(output) > 0.88
+
+
 def k_fold(output, folder):
     assert output.count("mean absolute error") == 4
     assert 1.5 < float(output.rpartition("mean ")[2].partition(",")[0]) < 4
 
 
-CHECKS = (arrays, plain_networks, own_texts, words_and_ids, own_table, k_fold)
+CHECKS = (arrays, plain_networks, own_texts, words_and_ids, own_table, own_pictures, k_fold)
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
