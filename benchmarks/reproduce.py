@@ -196,8 +196,8 @@ EXPERIMENTS = {
         ),
     ),
     "cats_dogs_mobilenet_finetune": Experiment(
-        "5.3 the deepest stage of it trained on, at a rate of 1e-5, for 30 epochs",
-        f"--config cats_dogs_finetune {MOBILENET} --trainer.max_epochs 30 "
+        "5.3 the deepest stage of it trained on, at a rate of 1e-5, for 15 epochs",
+        f"--config cats_dogs_finetune {MOBILENET} --trainer.max_epochs 15 "
         "--init_from {root}/cats_dogs_mobilenet_frozen/seed_{seed}",
         (
             Measure("test acc", "test.test_acc", "0.985 (2nd ed., VGG16)"),
