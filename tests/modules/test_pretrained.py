@@ -1,3 +1,4 @@
+import copy
 import re
 import warnings
 from functools import partial
@@ -7,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from lightning import LightningModule
 from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.cli import LightningCLI
 from lightning.pytorch.utilities.model_summary import ModelSummary
 from torch import nn
 from torch.optim.lr_scheduler import CosineAnnealingLR, CyclicLR, OneCycleLR, StepLR
@@ -19,6 +21,7 @@ from dlp.errors import InputError, MissingInputError
 from dlp.frozen_features import Features
 from dlp.modules import Backbone, DenseModule, KerasRMSprop, PretrainedModule, PretrainedNet
 from dlp.modules.networks import Dropout
+from dlp.process import quiet
 
 draw = torch.Generator().manual_seed(0)
 X, Y = torch.rand(16, 3, 32, 32, generator=draw), torch.randint(0, 3, (16,), generator=draw)
@@ -101,8 +104,10 @@ def test_every_head_goes_with_it(head, num_outputs, targets, width):
 
 def test_no_warning_is_left_silenced():
     before = list(warnings.filters)
-    quiet_trainer(1).fit(module(), data())  # warnings are errors: of frozen modules none comes
+    model = module()
+    quiet_trainer(1).fit(model, data())  # warnings are errors: of frozen modules none comes
     assert warnings.filters == before
+    assert torch.equal(copy.deepcopy(model).eval()(X), model.eval()(X))
 
 
 # The network ----------------------------------------------------------------------------------
@@ -371,6 +376,39 @@ def test_restoring_downloads_nothing_and_gives_the_same_model(scaling, hub, tmp_
     trainer.fit(restored.train(), data(), ckpt_path=path)
     assert trainer.current_epoch == 2
     assert not any(".backbone." in name for name in moved(content["state_dict"], restored))
+
+
+def test_restoring_downloads_nothing_where_the_command_line_built_the_model(
+    hub, tmp_path, monkeypatch
+):
+    arguments = {
+        "model.input_shape": "[3,32,32]",
+        "model.num_outputs": 3,
+        "model.backbone": "squeezenet1_1",
+        "model.trainable_stages": "all",
+        "model.optimizer": "torch.optim.AdamW",
+        "model.optimizer.lr": 0.01,
+    }
+    given = [f"--{name}={value}" for name, value in arguments.items()]
+    monkeypatch.setattr("sys.argv", ["dlp", *given])
+    with quiet():
+        cli = LightningCLI(
+            PretrainedModule,
+            run=False,
+            save_config_callback=None,
+            seed_everything_default=False,
+            auto_configure_optimizers=False,
+            trainer_defaults={"accelerator": "cpu", "logger": False},
+        )
+    trainer = quiet_trainer(1)
+    trainer.fit(cli.model, data())
+    path = tmp_path / "model.ckpt"
+    trainer.save_checkpoint(path)
+    hub.unlink()
+    assert torch.load(path, weights_only=True)["hyper_parameters"]["weights"] is None
+    restored = PretrainedModule.load_from_checkpoint(path)
+    assert torch.equal(restored.eval()(X), cli.model.eval()(X))
+    assert restored.network.frozen_depth == 0
 
 
 @pytest.mark.parametrize("optimizer", [KerasRMSprop, partial(torch.optim.AdamW, lr=0.01)])

@@ -251,6 +251,7 @@ class PretrainedModule(SupervisedModule):
     def on_train_start(self) -> None:
         """Let warnings through again."""
         self._silence.__exit__(None, None, None)
+        del self._silence  # it cannot be copied
 
 
 def _keep_ratio(scheduler: Any, backbone_lr: float) -> None:
