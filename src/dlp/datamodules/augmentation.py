@@ -168,14 +168,14 @@ class Augmenter:
             for picture, row in zip(pictures, index.tolist(), strict=True):
                 torch.manual_seed(derived_seed(seed, row))
                 changed.append(_unit(self.transform(picture)))
-        batch = torch.stack(changed)
-        if batch.shape[1:] != images.shape[1:]:
-            raise InputError(
-                f"augmentation {type(self.transform).__name__} turns pictures of shape "
-                f"{tuple(images.shape[1:])} into {tuple(batch.shape[1:])}. It must keep their "
-                "size: add a Resize, or choose image_size."
-            )
-        return batch
+        for picture in changed:
+            if picture.shape != images.shape[1:]:
+                raise InputError(
+                    f"augmentation {type(self.transform).__name__} turns pictures of shape "
+                    f"{tuple(images.shape[1:])} into {tuple(picture.shape)}. It must keep their "
+                    "size: add a Resize, or choose image_size."
+                )
+        return torch.stack(changed)
 
     def _uniform(self, seed: int) -> Tensor:
         """Return the epoch's random numbers, one row a picture."""

@@ -180,9 +180,7 @@ class SupervisedDataModule(LightningDataModule, ABC):
     @property
     def is_trial(self) -> bool:
         """Whether a sample will do: the trainer's ``fast_dev_run``; without trainer, `dry_run`."""
-        if self.trainer is None:
-            return self.dry_run
-        return bool(getattr(self.trainer, "fast_dev_run", False))
+        return bool(getattr(self.trainer, "fast_dev_run", self.dry_run))
 
     # Fitting -----------------------------------------------------------------------------------
 
@@ -227,15 +225,16 @@ class SupervisedDataModule(LightningDataModule, ABC):
             split = replace(self.split, val_size=None) if own else self.split
             split = split.of_sample(rows - own) if self.dry_run else split
             parts = split.parts(rows - own, None if labels is None else labels[: rows - own])
-            if own:
-                parts = replace(parts, val=np.arange(rows - own, rows))
+            parts = replace(parts, val=np.arange(rows - own, rows)) if own else parts
             self._test = self.load_test()
             if self._test is None and len(parts.test):
                 self._test = self._chosen(labelled, parts.test)
+            test = self._test
+            if test is not None and test.targets is not None and not self.dry_run:
+                self.targets.encode(test.targets)  # a class of its own: said before training
             if labelled.digests is not None:
-                test = None if self._test is None else self._test.digests
-                test = np.empty(0, np.uint64) if test is None else test
-                parts = without_duplicates(parts, labelled.digests, test, self.drop_duplicates)
+                found = None if test is None else test.digests
+                parts = without_duplicates(parts, labelled.digests, found, self.drop_duplicates)
             if labels is not None and not self.dry_run:
                 self._check_classes(labels, parts)
             self._labelled, self._parts = labelled, parts

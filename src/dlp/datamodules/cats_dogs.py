@@ -156,6 +156,11 @@ class CatsVsDogsDataModule(BaseImageDataModule):
         """
         if self._layout() is None:
             self._download()
+        if self._layout() is None:
+            raise InputError(
+                f"{HUB_NAME} on the Hub no longer has data/*.parquet: what came is in "
+                f"{self.data_dir / 'cats_vs_dogs'}."
+            )
 
     def load_train(self) -> Examples:
         """Return the pictures of both classes by turns, the last numbers first."""
@@ -165,7 +170,8 @@ class CatsVsDogsDataModule(BaseImageDataModule):
         for label, name in enumerate(CLASS_NAMES):
             rows = np.flatnonzero(labels == label)
             rows = rows[np.argsort(numbers[rows], kind="stable")][: self.per_class]
-            if self.per_class is not None and len(rows) < self.per_class:
+            short = self.per_class is not None and len(rows) < self.per_class
+            if short and not self.dry_run:
                 raise InputError(
                     f"per_class is {self.per_class}, and there are {len(rows)} pictures of a "
                     f"{name}. Give a smaller per_class, or null for all."
@@ -178,7 +184,7 @@ class CatsVsDogsDataModule(BaseImageDataModule):
     def _layout(self) -> tuple[Literal["hub", "kaggle", "petimages"], Path] | None:
         """Return which layout there is, and its folder."""
         for home in (self.data_dir / "cats_vs_dogs", self.data_dir):
-            if list((home / "data").glob("*.parquet")):
+            if _is_whole(home / "data"):
                 return "hub", home / "data"
             if next((home / "train").glob("cat.*.jpg"), None):
                 return "kaggle", home / "train"
@@ -196,7 +202,8 @@ class CatsVsDogsDataModule(BaseImageDataModule):
         files, labels = [], []
         for label, name in enumerate(CLASS_NAMES):
             pattern = f"{name}.*.jpg" if layout == "kaggle" else f"{name.capitalize()}/*.jpg"
-            names = sorted(path.relative_to(folder).as_posix() for path in folder.glob(pattern))
+            paths = (path for path in folder.glob(pattern) if not path.name.startswith("."))
+            names = sorted(path.relative_to(folder).as_posix() for path in paths)
             files += names
             labels += [label] * len(names)
         return PictureFiles(folder, tuple(files)), np.array(labels)
@@ -219,28 +226,32 @@ class CatsVsDogsDataModule(BaseImageDataModule):
             ) from error
 
 
+def _is_whole(folder: Path) -> bool:
+    """Return whether all Parquet files of a set are there (train-00000-of-00002.parquet ...)."""
+    names = [path.name for path in folder.glob("*.parquet")]
+    of = re.fullmatch(r".*-of-(\d+)\.parquet", max(names, default=""))
+    return len(names) >= (int(of[1]) if of else 1)
+
+
 def _table(files: Sequence[Path]) -> tuple[PictureTable, NDArray[np.int64]]:
     """Return the pictures of the Hub's Parquet files, and their labels."""
     names, labels = [], []
     for file in files:
         try:
             table = pq.ParquetFile(file).read(columns=["image.path", "labels"])
-        except (pa.ArrowInvalid, pa.ArrowKeyError, OSError) as error:
+            paths = [picture["path"] for picture in table.column("image").to_pylist()]
+            labels.append(table.column("labels").to_numpy())
+        except (pa.ArrowInvalid, KeyError, OSError) as error:
             raise InputError(
-                f"{file} is damaged or not of {HUB_NAME} ({error}): delete it and download it "
-                "again."
+                f"{file} is damaged or not of {HUB_NAME} ({error}). Remove it, and it is "
+                "downloaded again."
             ) from error
-        paths = [picture["path"] for picture in table.column("image").to_pylist()]
-        labels.append(table.column("labels").to_numpy())
         names += [path or f"{file.name} row {row}" for row, path in enumerate(paths)]
-    return PictureTable(tuple(files), tuple(range(len(names))), tuple(names)), np.concatenate(
-        labels
-    )
+    rows = tuple(range(len(names)))
+    return PictureTable(tuple(files), rows, tuple(names)), np.concatenate(labels)
 
 
 def _numbers(names: Sequence[str]) -> NDArray[np.int64]:
-    """Return the number in each file name (cat.17.jpg), or its place where some have none."""
+    """Return the number in each file name (cat.17.jpg); what has none comes last."""
     found = [re.fullmatch(r"\D*(\d+)\.\w+", Path(name).name) for name in names]
-    if not all(found):
-        return np.arange(len(names))
-    return np.array([int(match[1]) for match in found if match])
+    return np.array([int(match[1]) if match else np.iinfo(np.int64).max for match in found])

@@ -13,18 +13,19 @@ from dlp.datamodules.splits import Parts
 
 
 def without_duplicates(
-    parts: Parts, digests: NDArray[np.uint64], test: NDArray[np.uint64], drop: bool
+    parts: Parts, digests: NDArray[np.uint64], test: NDArray[np.uint64] | None, drop: bool
 ) -> Parts:
     """Return the parts without the rows that also stand in a later one, if `drop`; count them.
 
     Args:
         parts: The parts of the labelled rows.
         digests: One number a labelled row, equal for equal rows, (N,).
-        test: The same of the rows of the test part.
+        test: The same of the rows of the test part; None where there is none.
         drop: Remove from the training part what also stands in the validation or test part, and
             from the validation part what also stands in the test part.
     """
     train, val = digests[parts.train], digests[parts.val]
+    test = np.empty(0, np.uint64) if test is None else test
     counts = {
         "validation and training": int(np.isin(val, train).sum()),
         "test and training": int(np.isin(test, train).sum()),

@@ -5,7 +5,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import xxhash
@@ -27,7 +27,7 @@ from dlp.datamodules.picture_store import (
 from dlp.datamodules.pictures import EXTENSIONS, is_picture_name
 from dlp.datamodules.splits import Split
 from dlp.datamodules.targets import TargetEncoder
-from dlp.errors import InputError, MissingInputError
+from dlp.errors import InputError, MissingInputError, suggestion, unknown
 from dlp.files import atomic_path, cache_dir
 
 OnCorrupt = Literal["raise", "skip"]
@@ -54,12 +54,25 @@ class PictureFiles:
         return [str(self.root / name) for name in self.files]
 
     def stamp(self) -> object:
-        """Return name, size and time of change of each file: no file is opened for it."""
-        states = [(self.root / name).stat() for name in self.files]
-        return [
-            (name, state.st_size, state.st_mtime_ns)
-            for name, state in zip(self.files, states, strict=True)
-        ]
+        """Return name, size and time of change of each file, and the content of a few.
+
+        Raises:
+            InputError: There is no such file (a link to one that is gone), or it cannot be read.
+        """
+        path = self.root
+        try:
+            states = []
+            for name in self.files:
+                path = self.root / name
+                state = path.stat()
+                states.append((name, state.st_size, state.st_mtime_ns))
+            contents = []  # of an unpacked archive all times may be equal, and sizes too
+            for name in self.files[:: max(1, len(self.files) // 3)]:
+                path = self.root / name
+                contents.append(xxhash.xxh3_64_hexdigest(path.read_bytes()))
+        except OSError as error:
+            raise InputError(f"cannot read the picture {path}: {error.strerror}.") from error
+        return states, contents
 
     def __getitem__(self, number: int) -> Path:
         """Return the file of a picture."""
@@ -70,21 +83,33 @@ class PictureFiles:
         return PictureFiles(self.root, tuple(self.files[row] for row in rows))
 
 
-def find_pictures(folder: Path) -> list[str]:
-    """Return the picture files below `folder` by their names, relative to it and sorted."""
-    found, others = [], 0
-    for parent, folders, files in os.walk(folder, followlinks=True):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(files):
-            path = Path(parent, name)
-            if name.startswith("."):
-                continue
-            if is_picture_name(path):
-                found.append(path.relative_to(folder).as_posix())
-            else:
-                others += 1
+def find_pictures(root: Path, folders: Sequence[str] = ("",)) -> list[list[str]]:
+    """Return the picture files below each of the folders of `root`, by names relative to it.
+
+    They come sorted. Links are followed, hidden files and folders left out. What is no picture by
+    its name is left out too, and counted in one printed line.
+    """
+    found: list[list[str]] = []
+    others = 0
+    for folder in folders:
+        pictures = []
+        parents = {str(root / folder): {(root / folder).resolve()}}  # true places of all above
+        for parent, inner, files in os.walk(root / folder, followlinks=True):
+            above = parents.pop(parent)
+            inner[:] = sorted(name for name in inner if not name.startswith("."))
+            for name in list(inner):
+                path = Path(parent, name)
+                if path.resolve() in above:  # a link to a folder that it stands in
+                    inner.remove(name)
+                parents[str(path)] = above | {path.resolve()}
+            for name in sorted(name for name in files if not name.startswith(".")):
+                if is_picture_name(name):
+                    pictures.append(Path(parent, name).relative_to(root / folder).as_posix())
+                else:
+                    others += 1
+        found.append(pictures)
     if others:
-        say(f"{folder}: {others:,} files that are no pictures by their names are left out")
+        say(f"{root}: files that are no pictures by their names, left out: {others:,}")
     return found
 
 
@@ -139,6 +164,13 @@ class BaseImageDataModule(SupervisedDataModule):
             )
         if cache_gb < 0:
             raise InputError(f"cache_gb must be 0 or more, got {cache_gb}.")
+        for name, given, accepted in (
+            ("fit", fit, get_args(Fit)),
+            ("channels", channels, (1, 3)),
+            ("on_corrupt", on_corrupt, get_args(OnCorrupt)),
+        ):
+            if given not in accepted:
+                raise unknown(name, str(given), map(str, accepted))
         self.form = PictureFormat((size[0], size[1]), fit, channels)
         self.augmentation = make_augmentation(augmentation)
         self.on_corrupt = on_corrupt
@@ -152,20 +184,21 @@ class BaseImageDataModule(SupervisedDataModule):
             source: The pictures; a spread sample of them is taken in a trial run.
             targets: Their targets, (N,) or (N, T).
             num_val: The last so many are a validation part of their own.
+
+        Raises:
+            InputError: A picture cannot be read, and `on_corrupt` is ``raise``; or none can be.
         """
         if self.dry_run:
-            kept = sample_rows(targets, len(targets), _SAMPLE)
+            classes = len(np.unique(targets)) if targets.dtype.kind in "OUib" else 0
+            kept = sample_rows(targets, len(targets), max(_SAMPLE, classes))
             num_val = int((kept >= len(targets) - num_val).sum())
             source, targets = source.chosen(kept.tolist()), targets[kept]
         pictures, good, digests = self._read(source)
         names = source.names
-        return Examples(
-            pictures,
-            targets[good],
-            digests[good],
-            [names[row] for row in good],
-            int((good >= len(targets) - num_val).sum()),
-        )
+        left = int((good >= len(targets) - num_val).sum())
+        if num_val and not left:
+            raise InputError("none of the pictures of the validation part can be read.")
+        return Examples(pictures, targets[good], digests[good], [names[row] for row in good], left)
 
     def load_predict(self) -> Examples | None:
         """Return the pictures of `predict_path`: a picture, or all in a folder and below it.
@@ -177,10 +210,10 @@ class BaseImageDataModule(SupervisedDataModule):
         if path is None:
             return None
         if not path.exists():
-            raise MissingInputError(f"there is no predict_path {path} (from {Path.cwd()}).")
+            raise missing("predict_path", path)
         source = PictureFiles(path.parent, (path.name,))
         if path.is_dir():
-            source = PictureFiles(path, tuple(find_pictures(path)))
+            source = PictureFiles(path, tuple(find_pictures(path)[0]))
         if not source.files:
             raise InputError(f"{path} holds no picture ({', '.join(sorted(EXTENSIONS))}).")
         if self.dry_run:
@@ -212,7 +245,7 @@ class BaseImageDataModule(SupervisedDataModule):
         if len(offenders) > 10:
             lines.append(f"  and {len(offenders) - 10:,} more")
         if not self.dry_run:
-            lines.append(f"  the whole list is in {_write_report(offenders)}")
+            lines.append(_write_report(offenders))
         count = f"{len(offenders):,} of {len(names):,} pictures cannot be read"
         if len(offenders) == len(names):
             raise InputError("\n".join([f"{count}:", *lines]))
@@ -244,13 +277,32 @@ class BaseImageDataModule(SupervisedDataModule):
     def load_inputs_state(self, state: dict[str, Any]) -> None:
         """Make new pictures into what those of the run were made into."""
         height, width = state["size"]
-        self.form = PictureFormat((height, width), state["fit"], state["channels"])
+        form = PictureFormat((height, width), state["fit"], state["channels"])
+        if form != self.form:  # what was read before has another size
+            self._labelled = self._test = self._parts = None
+        self.form = form
 
 
-def _write_report(offenders: Sequence[tuple[str, str]]) -> Path:
-    """Write path and reason of each corrupt picture as a CSV and return where."""
+def missing(what: str, path: Path) -> MissingInputError:
+    """Return the error for a path that is not there, with the nearest one beside it."""
+    siblings = sorted(other.name for other in path.parent.glob("*"))
+    beside = ", ".join(siblings[:10]) or "nothing"
+    return MissingInputError(
+        f"there is no {what} {path} (looked from {Path.cwd()}).{suggestion(path.name, siblings)} "
+        f"{path.parent} holds: {beside}{' ...' if len(siblings) > 10 else ''}."
+    )
+
+
+def _write_report(offenders: Sequence[tuple[str, str]]) -> str:
+    """Write path and reason of each corrupt picture as a CSV and say where."""
     key = xxhash.xxh3_64_hexdigest(repr(offenders).encode())
     path = cache_dir() / "pictures" / f"corrupt_{key}.csv"
-    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([("path", "reason"), *offenders])
-    return path
+    try:
+        with (
+            atomic_path(path) as temporary,
+            temporary.open("w", newline="", encoding="utf-8") as file,
+        ):
+            csv.writer(file).writerows([("path", "reason"), *offenders])
+    except OSError as error:
+        return f"  the whole list cannot be written to {path} ({error.strerror})"
+    return f"  the whole list is in {path}"

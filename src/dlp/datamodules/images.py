@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 from torch import nn
 
+from dlp.console import say
 from dlp.datamodules.augmentation import AugmentationName
 from dlp.datamodules.base import Examples
 from dlp.datamodules.columns import target_values
@@ -15,13 +16,22 @@ from dlp.datamodules.image_base import (
     OnCorrupt,
     PictureFiles,
     find_pictures,
+    missing,
 )
 from dlp.datamodules.picture_store import Fit
+from dlp.datamodules.pictures import EXTENSIONS
 from dlp.datamodules.splits import Split
-from dlp.datamodules.table_files import absent, place, read_table
+from dlp.datamodules.table_files import (
+    CSV_ENDINGS,
+    PARQUET_ENDINGS,
+    absent,
+    place,
+    read_table,
+)
 from dlp.datamodules.targets import TargetEncoder, TaskArgument
 from dlp.errors import InputError, MissingInputError
 
+TABLES = (*CSV_ENDINGS, *PARQUET_ENDINGS)
 #: Names of subfolders that are parts, not classes.
 PARTS = {"train": ["train", "training"], "val": ["val", "valid", "validation"], "test": ["test"]}
 
@@ -100,12 +110,17 @@ class ImageFolderDataModule(BaseImageDataModule):
         drop_duplicates: bool = False,
     ) -> None:
         self.path = Path(path)
-        self.is_table = bool(self.path.suffix) and not self.path.is_dir()
+        self.is_table = _is_table(self.path)
         self.test_path = None if test_path is None else Path(test_path)
         self.image_column = image_column
         self.target_columns = [target] if isinstance(target, str) else list(target or ())
         if test_path is not None and test_size is not None:
             raise InputError("give test_path or test_size, not both.")
+        if test_path is not None and _is_table(Path(test_path)) != self.is_table:
+            raise InputError(
+                f"path {path} and test_path {test_path} must both be folders of classes, or both "
+                "tables."
+            )
         if self.is_table and not self.target_columns:
             raise InputError(f"{path} is a table: give target, the column to predict (or several).")
         if not self.is_table and self.target_columns:
@@ -114,6 +129,11 @@ class ImageFolderDataModule(BaseImageDataModule):
                 "classes. Leave target out, or give a CSV of paths and targets as path."
             )
         if not self.is_table:
+            if task not in ("auto", "classification"):
+                raise InputError(
+                    f"task {task} needs a table of paths and targets, and {path} is a folder: its "
+                    "subfolders are the classes. Leave task out, or give a CSV as path."
+                )
             task = "classification"
         classes = stratify if stratify is not None else not self.is_table
         super().__init__(
@@ -137,48 +157,62 @@ class ImageFolderDataModule(BaseImageDataModule):
         """Return the labelled pictures; a ``val`` folder's come last."""
         if self.is_table:
             return self._of_table(self.path)
-        train, val = _part(self.path, "train"), _part(self.path, "val")
-        if train is None:
+        parts = _parts(self.path)
+        if not parts:
             return self._of_folders(self.path)
-        if _part(self.path, "test") and self.split.test_size is not None:
+        if "test" in parts and self.split.test_size is not None:
             raise InputError(f"{self.path} has a test folder of its own: leave test_size out.")
-        return (
-            self._of_folders(self.path, train)
-            if val is None
-            else self._of_folders(self.path, train, val)
-        )
+        if others := sorted({*_subfolders(self.path)} - {*parts.values()}):
+            used = ", ".join(parts.values())
+            say(f"{self.path}: used are {used}; other folders, left out: {', '.join(others)}")
+        return self._of_folders(self.path, parts["train"], parts.get("val", ""))
 
     def load_test(self) -> Examples | None:
         """Return the pictures of `test_path`, or of the ``test`` folder of `path`."""
-        if self.test_path is not None:
-            is_table = bool(self.test_path.suffix) and not self.test_path.is_dir()
-            if is_table != self.is_table:
-                raise InputError(
-                    f"path {self.path} and test_path {self.test_path} must both be folders of "
-                    "classes, or both tables."
-                )
-            return self._of_table(self.test_path) if is_table else self._of_folders(self.test_path)
-        test = None if self.is_table else _part(self.path, "test")
-        if test is None or _part(self.path, "train") is None:
-            return None
-        return self._of_folders(self.path, test)
+        if self.is_table:
+            return None if self.test_path is None else self._of_table(self.test_path)
+        path = self.test_path
+        if path is None and (test := _parts(self.path).get("test")):
+            path = self.path / test
+        return None if path is None else self._of_folders(path, may_lack=True)
 
-    def _of_folders(self, root: Path, train: str = "", val: str = "") -> Examples:
-        """Return the pictures below ``root/train`` and ``root/val`` with their folders' names."""
+    def _of_folders(
+        self, root: Path, train: str = "", val: str = "", may_lack: bool = False
+    ) -> Examples:
+        """Return the pictures of the class folders of ``root/train`` and ``root/val``.
+
+        Args:
+            root: The folder that holds them.
+            train: The subfolder of the training part; empty for `root` itself.
+            val: The subfolder of the validation part; empty where there is none.
+            may_lack: Some classes may have no picture, as in a test part.
+
+        Raises:
+            InputError: There is no such folder, class folder or picture.
+        """
+        folders = [
+            (part, name)
+            for part in (train, val)[: 1 + bool(val)]
+            for name in _class_folders(root / part)
+        ]
+        found = find_pictures(root, [str(Path(*folder)) for folder in folders])
         files: list[str] = []
         classes: list[str] = []
-        counts = []
-        for part in (train, val) if val else (train,):
-            folder = root / part
-            names = _class_folders(folder)
-            for name in names:
-                found = find_pictures(folder / name)
-                if not found and part == train:
-                    raise InputError(f"the class folder {folder / name} holds no picture.")
-                files += [(Path(part) / name / file).as_posix() for file in found]
-                classes += [name] * len(found)
-            counts.append(len(files))
-        num_val = counts[1] - counts[0] if val else 0
+        num_val = 0
+        for (part, name), pictures in zip(folders, found, strict=True):
+            folder = Path(part, name)
+            if not pictures and part == train and not may_lack:
+                raise InputError(
+                    f"the class folder {root / folder} holds no picture "
+                    f"({', '.join(sorted(EXTENSIONS))}): fill it, or remove it."
+                )
+            files += [(folder / picture).as_posix() for picture in pictures]
+            classes += [name] * len(pictures)
+            num_val += len(pictures) if part == val and val else 0
+        if not files or (val and not num_val):
+            raise InputError(
+                f"the class folders of {root / val} hold no picture: fill or remove it."
+            )
         targets = np.array(classes, dtype=object)
         return self.labelled(PictureFiles(root, tuple(files)), targets, num_val)
 
@@ -190,34 +224,54 @@ class ImageFolderDataModule(BaseImageDataModule):
                 what = "image_column" if column == self.image_column else "target"
                 raise absent(what, column, frame.columns)
         paths = frame[self.image_column]
-        for number, name in enumerate(paths):
-            if not isinstance(name, str) or not (path.parent / name).is_file():
-                raise MissingInputError(
-                    f"{path}: there is no picture {name!r} ({place(paths, number)}). Paths are "
-                    f"relative to {path.parent.resolve()}."
-                )
+        absent_at = [
+            number
+            for number, name in enumerate(paths)
+            if not isinstance(name, str) or not (path.parent / name).is_file()
+        ]
+        if absent_at:
+            raise MissingInputError(
+                f"{path}: there is no picture {paths.iloc[absent_at[0]]!r} "
+                f"({place(paths, absent_at[0])}; {len(absent_at):,} such rows). Paths are relative "
+                f"to {path.parent.resolve()}."
+            )
         values = target_values(frame, self.target_columns, self.targets.task)
         return self.labelled(PictureFiles(path.parent, tuple(paths)), values)
 
 
-def _part(root: Path, part: str) -> str | None:
-    """Return the name of the subfolder of `root` that is its training, val or test part."""
+def _is_table(path: Path) -> bool:
+    return path.is_file() or (path.name.lower().endswith(TABLES) and not path.is_dir())
+
+
+def _subfolders(folder: Path) -> list[str]:
+    """Return the names of the folders in `folder` that are not hidden, sorted."""
+    return sorted(
+        path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")
+    )
+
+
+def _parts(root: Path) -> dict[str, str]:
+    """Return which subfolders of `root` are its parts (train, val, test); none: all are classes."""
     if not root.is_dir():
-        return None
-    names = {path.name.lower(): path.name for path in root.iterdir() if path.is_dir()}
-    return next((names[name] for name in PARTS[part] if name in names), None)
+        return {}
+    names = {name.lower(): name for name in _subfolders(root)}
+    found = {
+        part: next(names[name] for name in accepted if name in names)
+        for part, accepted in PARTS.items()
+        if not names.keys().isdisjoint(accepted)
+    }
+    if "train" not in found:
+        return {}
+    if len(found) < len(names) and not _subfolders(root / found["train"]):
+        return {}  # pictures of trains, among other classes
+    return found
 
 
 def _class_folders(folder: Path) -> list[str]:
     """Return the names of the subfolders of `folder`, each a class."""
     if not folder.is_dir():
-        siblings = ", ".join(sorted(path.name for path in folder.parent.glob("*"))[:10])
-        raise MissingInputError(
-            f"there is no folder {folder} (looked from {Path.cwd()}; {folder.parent} holds: "
-            f"{siblings or 'nothing'})."
-        )
-    names = sorted(path.name for path in folder.iterdir() if path.is_dir())
-    names = [name for name in names if not name.startswith(".")]
+        raise missing("folder", folder)
+    names = _subfolders(folder)
     if not names:
         raise InputError(
             f"{folder} has no subfolders. Accepted: a folder with a subfolder a class (cats/1.jpg, "

@@ -4,11 +4,11 @@ From the second epoch, and the second run, no picture file is opened. Sets that 
 much room are decoded anew in every epoch, one batch ahead of the training.
 """
 
+import errno
 import json
 import os
 import shutil
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -27,6 +27,7 @@ from tqdm.auto import tqdm
 from dlp.console import say
 from dlp.datamodules.pictures import CorruptPictureError, read_picture
 from dlp.datamodules.splits import Indices
+from dlp.errors import InputError
 from dlp.files import cache_dir
 
 Fit = Literal["squeeze", "crop"]
@@ -34,6 +35,8 @@ Fit = Literal["squeeze", "crop"]
 #: Part of every key: another number makes all pictures be decoded anew.
 FORMAT = 1
 _GIGABYTE = 10**9
+#: The most pixels, in gigabytes, that stay in memory where the cache cannot be written.
+_IN_MEMORY = 4
 #: Pictures handed to the threads at once.
 _AHEAD = 256
 
@@ -175,71 +178,95 @@ def decoded(
     size = len(source.names) * int(np.prod(form.shape))
     streams = size > cache_gb * _GIGABYTE
     if not keep:
-        return _scan(source, form, None if streams else np.empty(0, np.uint8))
+        return _in_memory(source, form, streams)
     key = xxhash.xxh3_128_hexdigest(repr((FORMAT, form, source.stamp(), streams)).encode())
     home = cache_dir() / "pictures" / key
+    if (found := _load(home, source, form, streams)) is not None:
+        return found
     try:
         home.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(home.with_suffix(".lock")):  # others wait for it instead of decoding too
             if (found := _load(home, source, form, streams)) is not None:
                 return found
             room = shutil.disk_usage(home.parent).free
-            if not streams and size > room:
-                say(
-                    f"the decoded pictures would take {size / _GIGABYTE:.1f} GB and "
-                    f"{home.parent} has {room / _GIGABYTE:.1f} GB left: they are decoded anew in "
-                    "every epoch. Set DLP_CACHE_DIR to a folder with room for more speed."
-                )
-                return _scan(source, form, None)
-            with tempfile.TemporaryDirectory(prefix=".", dir=home.parent) as temporary:
-                return _build(source, form, streams, Path(temporary) / key, home)
+            if streams or size <= room:
+                return _build(source, form, streams, home)
     except OSError as error:
-        say(f"cannot write the cache {home} ({error.strerror}): the pictures stay in memory")
-        return _scan(source, form, None if streams else np.empty(0, np.uint8))
+        if isinstance(error, InputError):  # a picture is the matter, not the cache
+            raise
+        streams = streams or size > _IN_MEMORY * _GIGABYTE
+        instead = "are decoded anew in every epoch" if streams else "stay in memory"
+        say(f"cannot write the cache {home} ({error.strerror}): the pictures {instead}")
+        return _in_memory(source, form, streams)
+    say(
+        f"the decoded pictures would take {size / _GIGABYTE:.1f} GB and {home.parent} has "
+        f"{room / _GIGABYTE:.1f} GB left: they are decoded anew in every epoch. Set DLP_CACHE_DIR "
+        "to a folder with room for more speed."
+    )
+    return decoded(source, form, 0)
 
 
-def _build(
-    source: PictureSource, form: PictureFormat, streams: bool, whole: Path, home: Path
-) -> Decoded:
-    """Decode into the folder `whole` and move it to `home`."""
-    whole.mkdir()
-    pixels = None
-    if not streams:
-        shape = (len(source.names), *form.shape)
-        pixels = np.lib.format.open_memmap(whole / "pixels.npy", "w+", np.uint8, shape)
-    result = _scan(source, form, pixels)
-    if isinstance(pixels, np.memmap):
-        pixels.flush()
-    del pixels
-    np.save(whole / "digests.npy", result.digests)
-    (whole / "corrupt.json").write_text(json.dumps(result.corrupt), encoding="utf-8")
-    shutil.rmtree(home, ignore_errors=True)  # a damaged one: no other process has the lock
-    whole.rename(home)
-    return _load(home, source, form, streams) or result
+def _in_memory(source: PictureSource, form: PictureFormat, streams: bool) -> Decoded:
+    """Decode without any file."""
+    if streams:
+        digests, corrupt = _scan(source, form, lambda number, picture: None)
+        return Decoded(DecodedOnDemand(source, form), digests, corrupt)
+    pixels = np.zeros((len(source.names), *form.shape), np.uint8)
+    return Decoded(pixels, *_scan(source, form, pixels.__setitem__))
+
+
+def _build(source: PictureSource, form: PictureFormat, streams: bool, home: Path) -> Decoded:
+    """Decode into a folder beside `home` and move it there; the caller has the lock."""
+    if home.is_dir():
+        say(f"the cached pictures in {home} are damaged; they are decoded again")
+    new = home.with_name(f".{home.name}")
+    shutil.rmtree(new, ignore_errors=True)  # of a process that was killed
+    new.mkdir()
+    try:
+        # Written, not memory-mapped: a full disk is an error then, and no bus error.
+        with (new / "pixels.npy").open("wb") as file:
+            shape = (0 if streams else len(source.names), *form.shape)
+            header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_1_0(file, header)
+
+            def store(number: int, picture: NDArray[np.uint8]) -> None:
+                if not streams:
+                    file.write(picture.data)
+
+            digests, corrupt = _scan(source, form, store)
+        np.save(new / "digests.npy", digests)
+        (new / "corrupt.json").write_text(json.dumps(corrupt), encoding="utf-8")
+        shutil.rmtree(home, ignore_errors=True)
+        new.rename(home)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+    found = _load(home, source, form, streams)
+    if found is None:
+        raise OSError(errno.EIO, "what was written there cannot be read")
+    return found
 
 
 def _load(home: Path, source: PictureSource, form: PictureFormat, streams: bool) -> Decoded | None:
     """Return what the cache holds; None where it holds nothing whole."""
-    if not home.is_dir():
-        return None
     try:
         digests = np.load(home / "digests.npy")
         corrupt = json.loads((home / "corrupt.json").read_text(encoding="utf-8"))
-        pixels: Pixels = DecodedOnDemand(source, form)
-        if not streams:
-            # Copy on write: torch warns of memory it cannot write to.
-            pixels = np.load(home / "pixels.npy", mmap_mode="c")
-    except (OSError, ValueError) as error:
-        say(f"the cached pictures in {home} are damaged ({error}); they are decoded again")
+        # Copy on write: torch warns of memory it cannot write to.
+        stored = None if streams else np.load(home / "pixels.npy", mmap_mode="c")
+    except (OSError, ValueError, EOFError):
         return None
+    pixels = DecodedOnDemand(source, form) if stored is None else stored
     return Decoded(pixels, digests, {int(number): why for number, why in corrupt.items()})
 
 
-def _scan(source: PictureSource, form: PictureFormat, pixels: NDArray[np.uint8] | None) -> Decoded:
-    """Decode every picture, into `pixels` if given (an empty array asks for one in memory)."""
+def _scan(
+    source: PictureSource, form: PictureFormat, store: Callable[[int, NDArray[np.uint8]], None]
+) -> tuple[NDArray[np.uint64], dict[int, str]]:
+    """Decode every picture, hand it to `store`; return the digests, and what is corrupt and why.
+
+    What is stored for a corrupt picture is black.
+    """
     count = len(source.names)
-    if pixels is not None and not len(pixels):
-        pixels = np.zeros((count, *form.shape), np.uint8)
     digests = np.zeros(count, np.uint64)
     corrupt = {}
     hidden = count < 500 or getattr(rank_zero_only, "rank", 0) > 0
@@ -247,12 +274,12 @@ def _scan(source: PictureSource, form: PictureFormat, pixels: NDArray[np.uint8] 
     bar = tqdm(pictures, "decoding pictures", count, unit="picture", leave=False, disable=hidden)
     for number, picture in enumerate(bar):
         if isinstance(picture, CorruptPictureError):
-            corrupt[number] = str(picture)
+            corrupt[number] = picture.reason
+            store(number, np.zeros(form.shape, np.uint8))
             continue
         digests[number] = xxhash.xxh3_64_intdigest(picture.data)
-        if pixels is not None:
-            pixels[number] = picture
-    return Decoded(DecodedOnDemand(source, form) if pixels is None else pixels, digests, corrupt)
+        store(number, picture)
+    return digests, corrupt
 
 
 def _decode(
@@ -260,15 +287,16 @@ def _decode(
 ) -> Iterator[NDArray[np.uint8] | CorruptPictureError]:
     """Yield the pictures of these numbers in their order, decoded on all cores."""
 
-    def read(number: int) -> NDArray[np.uint8] | CorruptPictureError:
+    def read(content: Path | bytes) -> NDArray[np.uint8] | CorruptPictureError:
         try:
-            return read_picture(source[number], form.size, form.fit, form.channels)
+            return read_picture(content, form.size, form.fit, form.channels)
         except CorruptPictureError as error:
             return error
 
     with _threads() as pool:
         for start in range(0, len(numbers), _AHEAD):
-            yield from pool.map(read, numbers[start : start + _AHEAD])
+            # Files are opened by the threads; what the source itself does, here.
+            yield from pool.map(read, [source[number] for number in numbers[start:][:_AHEAD]])
 
 
 @contextmanager
