@@ -5,6 +5,7 @@ import shlex
 
 import pytest
 import yaml
+from test_cats_dogs import pets  # noqa: F401 - a fixture
 from test_housing import archive as california  # noqa: F401 - a fixture
 from test_imdb import hub  # noqa: F401 - a fixture
 from test_mnist import folder as mnist  # noqa: F401 - a fixture
@@ -20,7 +21,7 @@ DRY = ["--trainer.fast_dev_run", "true"]
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch, california, hub, mnist, reuters):  # noqa: F811 - fixtures
+def here(tmp_path, monkeypatch, california, hub, mnist, pets, reuters):  # noqa: F811 - fixtures
     """Work in an empty folder beside the reference sets."""
     monkeypatch.setenv("DLP_DATA_DIR", str(tmp_path))
     work = tmp_path / "work"
@@ -30,7 +31,9 @@ def here(tmp_path, monkeypatch, california, hub, mnist, reuters):  # noqa: F811 
 
 
 def test_there_are_configs():
-    assert {path.stem for path in RECIPES} >= {"quickstart", "imdb", "reuters", "housing", "mnist"}
+    assert {path.stem for path in RECIPES} >= {
+        *("quickstart", "imdb", "reuters", "housing", "mnist", "cats_dogs", "cats_dogs_augmented"),
+    }
     assert {path.stem for path in VARIATIONS} >= {
         *("smaller", "bigger", "deeper", "l1", "l2", "l1_l2", "dropout", "bottleneck", "one_hot"),
     }
