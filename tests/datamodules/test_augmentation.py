@@ -293,3 +293,21 @@ def test_a_resumed_run_equals_an_unbroken_one(augmentation, folder, tmp_path):
     assert not (tmp_path / "none.ckpt").exists()
     assert torch.equal(resumed, unbroken)
     assert not torch.equal(trained(folder, None, tmp_path / "plain.ckpt"), unbroken)
+
+
+@pytest.mark.parametrize(
+    ("transform", "message"),
+    [
+        (v2.Compose([v2.RandomHorizontalFlip(), v2.ToDtype(torch.float32)]), "values from"),
+        (
+            v2.Compose([v2.ToDtype(torch.float32, scale=True), v2.Normalize([0.5] * 3, [0.1] * 3)]),
+            "Normalising is the model's part",
+        ),
+        (v2.Normalize([0.5] * 3, [0.5] * 3), "Normalize cannot change a uint8 picture"),
+    ],
+    ids=["0 to 255", "normalised", "float only"],
+)
+def test_a_transform_that_leaves_the_range_of_validation(transform, message):
+    images = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    with pytest.raises(InputError, match=message):
+        Augmenter(transform, 2)(images, torch.arange(2), 0)

@@ -162,20 +162,39 @@ class Augmenter:
             changed_batch: Tensor = self.transform(_unit(images), self._uniform(seed)[index])
             return changed_batch
         pictures = images if images.dtype == torch.uint8 else images.mul(255).round_().byte()
-        changed = []
         # Transforms of others draw from torch's global generator, which is put back afterwards.
         with torch.random.fork_rng(devices=[]):
-            for picture, row in zip(pictures, index.tolist(), strict=True):
-                torch.manual_seed(derived_seed(seed, row))
-                changed.append(_unit(self.transform(picture)))
-        for picture in changed:
-            if picture.shape != images.shape[1:]:
-                raise InputError(
-                    f"augmentation {type(self.transform).__name__} turns pictures of shape "
-                    f"{tuple(images.shape[1:])} into {tuple(picture.shape)}. It must keep their "
-                    "size: add a Resize, or choose image_size."
-                )
+            changed = [
+                self._changed(picture, derived_seed(seed, row))
+                for picture, row in zip(pictures, index.tolist(), strict=True)
+            ]
         return torch.stack(changed)
+
+    def _changed(self, picture: Tensor, seed: int) -> Tensor:
+        """Return one picture as a foreign transform changes it, float in [0, 1]."""
+        name = type(self.transform).__name__
+        torch.manual_seed(seed)
+        try:
+            changed = _unit(self.transform(picture))
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise InputError(
+                f"augmentation {name} cannot change a uint8 picture {tuple(picture.shape)}: "
+                f"{str(error).strip()}"
+            ) from error
+        if changed.shape != picture.shape:
+            raise InputError(
+                f"augmentation {name} turns pictures of shape {tuple(picture.shape)} into "
+                f"{tuple(changed.shape)}. It must keep their size: add a Resize, or choose "
+                "image_size."
+            )
+        low, high = changed.aminmax()
+        if low < -0.01 or high > 1.01:
+            raise InputError(
+                f"augmentation {name} gives values from {low:.3g} to {high:.3g}; it must give "
+                "uint8, or floats in [0, 1] as validation has them (ToDtype with scale: true). "
+                "Normalising is the model's part: leave it out."
+            )
+        return changed
 
     def _uniform(self, seed: int) -> Tensor:
         """Return the epoch's random numbers, one row a picture."""

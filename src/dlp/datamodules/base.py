@@ -14,10 +14,9 @@ from lightning import LightningDataModule
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from dlp.console import say
 from dlp.datamodules.augmentation import Augmenter
 from dlp.datamodules.batches import BatchLoader, BatchOrder, Rows
-from dlp.datamodules.duplicates import without_duplicates
+from dlp.datamodules.duplicates import Seen, without_duplicates
 from dlp.datamodules.splits import Indices, Parts, Split
 from dlp.datamodules.targets import TargetEncoder
 from dlp.errors import InputError
@@ -97,6 +96,7 @@ class SupervisedDataModule(LightningDataModule, ABC):
         self._labelled: Examples | None = None
         self._test: Examples | None = None
         self._parts: Parts | None = None
+        self._seen = Seen()
         self._stored: dict[Part, tuple[Rows, Tensor | None]] = {}
 
     # What a subclass provides ------------------------------------------------------------------
@@ -196,6 +196,8 @@ class SupervisedDataModule(LightningDataModule, ABC):
             parts, labelled = self._split_rows()
             assert labelled.targets is not None
             targets = labelled.targets[parts.train]
+            test = None if self._test is None else self._test.digests
+            self._seen = Seen.of(parts, labelled.digests, test)
             self.fit_inputs(self.select(labelled.rows, parts.train), targets)
             if self.targets.task == "regression" and (scale := self.target_scale(targets)):
                 self._target_mean, self._target_std = scale
@@ -236,25 +238,9 @@ class SupervisedDataModule(LightningDataModule, ABC):
                 found = None if test is None else test.digests
                 parts = without_duplicates(parts, labelled.digests, found, self.drop_duplicates)
             if labels is not None and not self.dry_run:
-                self._check_classes(labels, parts)
+                self.targets.check_parts(labels, parts)
             self._labelled, self._parts = labelled, parts
         return self._parts, self._labelled
-
-    def _check_classes(self, labels: NDArray[np.int64], parts: Parts) -> None:
-        names = self.targets.class_names or []
-        for part, rows in (("training", parts.train), ("validation", parts.val)):
-            if part == "validation" and not len(rows):
-                continue
-            lacking = sorted(set(range(len(names))) - set(labels[rows].tolist()))
-            if not lacking:
-                continue
-            few = ", ".join(names[number] for number in lacking[:8])
-            if part == "training":
-                raise InputError(
-                    f"the training part has no row of {len(lacking)} of {len(names)} classes "
-                    f"({few}). Use stratify: true, another split_seed, or smaller val_size."
-                )
-            say(f"the {part} part has no row of {len(lacking)} of {len(names)} classes: {few}")
 
     @contextmanager
     def _timed(self) -> Iterator[None]:
@@ -276,7 +262,10 @@ class SupervisedDataModule(LightningDataModule, ABC):
         self.dry_run = self.is_trial
         if stage == "fit":
             self.fit()
-            if not len(self._split_rows()[0].val):
+            parts, labelled = self._split_rows()
+            if labelled.digests is not None and not self.dry_run:
+                self._seen.check_resumed(parts, labelled.digests)
+            if not len(parts.val):
                 # As if this class had no validation: an empty loader makes Lightning warn.
                 self.val_dataloader = MethodType(LightningDataModule.val_dataloader, self)  # type: ignore[method-assign] # Lightning looks whether the method is overridden
 
@@ -284,12 +273,13 @@ class SupervisedDataModule(LightningDataModule, ABC):
         """Return what was learned from the training part, for the checkpoint."""
         self.fit()
         assert self._state is not None
-        return {**self._state, "seed": self._order_seed()}
+        return {**self._state, "seen": self._seen.state(), "seed": self._order_seed()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over the state of a checkpoint."""
         state_dict = dict(state_dict)
         self._seed = state_dict.pop("seed")
+        self._seen = Seen.of_state(state_dict.pop("seen", None))
         if state_dict == self._state:
             return
         self._stored.clear()
@@ -316,8 +306,11 @@ class SupervisedDataModule(LightningDataModule, ABC):
         return self._loader("val")
 
     def test_dataloader(self) -> BatchLoader:
-        """Return the test part."""
-        return self._loader("test")
+        """Return the test part; say so if the checkpoint's run has seen rows of it."""
+        loader, digests = self._loader("test"), self.examples("test").digests
+        if digests is not None and not self.dry_run:
+            self._seen.check_test(digests)
+        return loader
 
     def predict_dataloader(self) -> BatchLoader:
         """Return the rows to predict: the unlabelled input if given, else the test part."""

@@ -54,7 +54,7 @@ class PictureFiles:
         return [str(self.root / name) for name in self.files]
 
     def stamp(self) -> object:
-        """Return name, size and time of change of each file, and the content of a few.
+        """Return name, size and times of change of each file, and the content of a few.
 
         Raises:
             InputError: There is no such file (a link to one that is gone), or it cannot be read.
@@ -65,7 +65,7 @@ class PictureFiles:
             for name in self.files:
                 path = self.root / name
                 state = path.stat()
-                states.append((name, state.st_size, state.st_mtime_ns))
+                states.append((name, state.st_size, state.st_mtime_ns, state.st_ctime_ns))
             contents = []  # of an unpacked archive all times may be equal, and sizes too
             for name in self.files[:: max(1, len(self.files) // 3)]:
                 path = self.root / name

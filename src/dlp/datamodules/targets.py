@@ -6,6 +6,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from dlp.console import say
+from dlp.datamodules.splits import Parts
 from dlp.errors import InputError, suggestion
 
 Task = Literal["classification", "multilabel", "regression"]
@@ -140,6 +142,32 @@ class TargetEncoder:
                 f"{suggestion(unknown[0], self.class_names)}"
             )
         return np.fromiter((index[text] for text in texts), np.int64, len(texts))
+
+    def check_parts(self, labels: NDArray[np.int64], parts: Parts) -> None:
+        """Refuse a training part that lacks a class; say so of a validation part.
+
+        Args:
+            labels: The class of each labelled row, (N,).
+            parts: The parts of these rows.
+
+        Raises:
+            InputError: No row of the training part is of one of the classes.
+        """
+        names = self.class_names or []
+        for part, rows in (("training", parts.train), ("validation", parts.val)):
+            if part == "validation" and not len(rows):
+                continue
+            lacking = sorted(set(range(len(names))) - set(labels[rows].tolist()))
+            if not lacking:
+                continue
+            few = ", ".join(names[number] for number in lacking[:8])
+            if part == "training":
+                raise InputError(
+                    f"the training part has no row of {len(lacking)} of {len(names)} classes "
+                    f"({few}). Use stratify: true, another split_seed, or smaller val_size; where "
+                    "the parts are folders or files of their own, give the training part such rows."
+                )
+            say(f"the {part} part has no row of {len(lacking)} of {len(names)} classes: {few}")
 
     def state(self) -> dict[str, Any]:
         """Return what was learned, as plain values."""
