@@ -166,10 +166,25 @@ class Own(LightningModule):
 @pytest.mark.filterwarnings("ignore:.*in eval mode at the start of training")
 def test_it_serves_a_module_of_ones_own():
     model = Own()
+    deepest = model.backbone.model.get_submodule("conv5.0").weight
+    before = deepest.detach().clone()
     trainer([Unfreeze(2, 1)], epochs=1).fit(model, data())
-    assert model.backbone.frozen_stages == 5
+    assert deepest.equal(before)
     trainer([Unfreeze(2, 1)], epochs=2).fit(model, data())
-    assert model.backbone.frozen_stages == 4
+    assert not deepest.equal(before)
+    assert model.backbone.frozen_stages == 5  # as it was chosen: another fit may unfreeze nothing
+
+
+def test_one_that_is_never_reached_says_so(capsys):
+    trainer([Unfreeze(2, 1)], epochs=1).fit(module(), data())
+    assert "does nothing in a run of 1 epochs" in capsys.readouterr().out
+
+
+def test_a_choice_by_hand_holds():
+    model = module()
+    model.network.backbone.set_trainable(1)
+    trainer([Unfreeze(3, 2)], epochs=1).fit(model, data())
+    assert model.network.backbone.frozen_stages == 4
 
 
 @pytest.mark.parametrize(

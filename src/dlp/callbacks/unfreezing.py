@@ -40,7 +40,7 @@ class Unfreeze(Callback):
         backbone = _backbone(pl_module)
         backbone.count_stages(self.stages)
         if isinstance(trainer.strategy, ParallelStrategy):
-            backbone.set_trainable("all")
+            backbone.train_for_now(len(backbone.stages))
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Freeze again what DDP was shown, before anything is computed or counted.
@@ -57,7 +57,12 @@ class Unfreeze(Callback):
                 "apart, or stop at parameters without gradient."
             )
         backbone = _backbone(pl_module)
-        backbone.set_trainable(backbone.trainable_stages)
+        backbone.train_for_now(backbone.trainable_stages)
+        if trainer.max_epochs is not None and 0 <= trainer.max_epochs < self.at_epoch:
+            say(
+                f"Unfreeze(at_epoch={self.at_epoch}) does nothing in a run of {trainer.max_epochs} "
+                "epochs"
+            )
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take up the epoch that is resumed, which may be in its middle."""
@@ -67,9 +72,15 @@ class Unfreeze(Callback):
         """Train what this epoch asks for."""
         backbone = _backbone(pl_module)
         before, epoch = backbone.frozen_stages, trainer.current_epoch + 1
-        backbone.set_trainable(trainable_at(epoch, backbone, trainer))
+        backbone.train_for_now(trainable_at(epoch, backbone, trainer))
         if new := backbone.stages[backbone.frozen_stages : before]:
             say(f"epoch {epoch}: {', '.join(new)} of {backbone.name} trained from now on")
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Leave the backbone as it was chosen to be: another fit may have no `Unfreeze`."""
+        if stage == "fit":
+            backbone = _backbone(pl_module)
+            backbone.train_for_now(backbone.trainable_stages)
 
 
 def trainable_at(epoch: int, backbone: Backbone, trainer: Trainer) -> int:

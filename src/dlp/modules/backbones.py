@@ -66,7 +66,7 @@ class Backbone(nn.Module):
         self.model.set_submodule(self.family.classifier, nn.Identity())
         self._steps = self.family.cut(self.model)
         self.stages = tuple(self._steps)
-        #: The number of deepest stages trained by choice of the constructor.
+        #: The number of deepest stages that are trained, unless an `Unfreeze` trains more for now.
         self.trainable_stages = self.count_stages(trainable_stages)
         least: int = self.family.smallest or default_weights(name).meta["min_size"][0]
         self._smallest = self.image_size or least
@@ -160,7 +160,12 @@ class Backbone(nn.Module):
         Raises:
             InputError: There are fewer stages.
         """
-        self._trained = self.count_stages(stages)
+        self.trainable_stages = self.count_stages(stages)
+        self.train_for_now(self.trainable_stages)
+
+    def train_for_now(self, stages: int) -> None:
+        """Train the deepest `stages` for some epochs; `trainable_stages` stays as it was chosen."""
+        self._trained = stages
         for name, parameter in self.model.named_parameters():
             parameter.requires_grad_(self._owner(name) >= self.frozen_stages)
         self.train(self.training)
