@@ -1,5 +1,6 @@
 """Where files lie and how they are written: folders, atomic writes, verified downloads."""
 
+import errno
 import hashlib
 import http.client
 import os
@@ -52,6 +53,24 @@ def write_text(path: Path, text: str) -> None:
     """Write `text` to `path` atomically, as UTF-8."""
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def save_tensors(content: object, path: Path) -> None:
+    """Write `content` by ``torch.save``, atomically.
+
+    Raises:
+        OSError: It cannot be written; torch itself raises a RuntimeError where a disk is full.
+    """
+    import torch
+
+    with atomic_path(path) as temporary:
+        try:
+            torch.save(content, temporary)
+        except RuntimeError as error:
+            if "inline_container" not in str(error) and "PytorchStream" not in str(error):
+                raise
+            text = "no space left on the disk, or in a quota"
+            raise OSError(errno.ENOSPC, text, str(path)) from error
 
 
 def sha256(path: Path) -> str:

@@ -4,12 +4,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-from dlp.files import atomic_path
+from dlp.files import save_tensors
 
 #: Ends of the names of metrics of which less is better; all others are to be maximised.
 FALLING = ("loss", "mae", "mse", "rmse", "mape", "error", "deviation", "distance", "perplexity")
@@ -31,8 +30,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
     ) -> None:
         """Save `checkpoint` to `path`; what was there stays until the new one is complete."""
-        with atomic_path(Path(path)) as temporary:
-            torch.save(checkpoint, temporary)
+        save_tensors(checkpoint, Path(path))
 
 
 class BestCheckpoint(ModelCheckpoint):
