@@ -535,3 +535,21 @@ def test_a_checkpoint_brings_back_size_fit_channels_and_classes(folder, tmp_path
         assert (data.input_shape, data.class_names) == ((1, 6, 7), ["cats", "dogs"])
         for loader in (data.train_dataloader(), data.predict_dataloader() if data is used else ()):
             assert {tuple(images.shape[1:]) for images, _ in loader} <= {(1, 6, 7)}
+
+
+def test_values_are_trained_on_standardised(tmp_path):
+    for row in range(10):
+        write_picture(tmp_path / f"{row}.png", row)
+    values = [100.0, 300.0] * 5
+    table = pd.DataFrame({"image": [f"{row}.png" for row in range(10)], "price": values})
+    table.to_csv(tmp_path / "prices.csv", index=False)
+    data = ImageFolderDataModule(
+        tmp_path / "prices.csv", target="price", task="regression", target_scaling="standard"
+    )
+    train = data.examples("train").targets
+    assert data.target_mean == [pytest.approx(train.mean())]
+    assert data.target_std == [pytest.approx(train.std())]
+    with pytest.raises(InputError, match="target_scaling: standard is for values"):
+        _ = ImageFolderDataModule(
+            tmp_path / "prices.csv", target="image", target_scaling="standard", val_size=None
+        ).target_mean

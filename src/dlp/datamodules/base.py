@@ -18,7 +18,7 @@ from dlp.datamodules.augmentation import Augmenter
 from dlp.datamodules.batches import BatchLoader, BatchOrder, Rows
 from dlp.datamodules.duplicates import Seen, without_duplicates
 from dlp.datamodules.splits import Indices, Parts, Split
-from dlp.datamodules.targets import TargetEncoder
+from dlp.datamodules.targets import TargetEncoder, TargetScaling
 from dlp.errors import InputError
 
 Part = Literal["train", "val", "test", "predict"]
@@ -65,6 +65,8 @@ class SupervisedDataModule(LightningDataModule, ABC):
     test_advice = "Give test_path or test_size."
     #: Changes the training pictures: see `Augmenter`.
     augmentation: nn.Module | None = None
+    #: Whether values are trained on standardised, by the training part.
+    target_scaling: TargetScaling = "none"
     #: What people call each row that is predicted, once its batches were asked for.
     predict_names: Sequence[str] | None = None
 
@@ -135,10 +137,6 @@ class SupervisedDataModule(LightningDataModule, ABC):
     def batch_shape(self) -> tuple[int, ...]:
         """Return the shape of one dense input row, once fitted."""
 
-    def target_scale(self, targets: NDArray[Any]) -> tuple[list[float], list[float]] | None:
-        """Return mean and standard deviation to standardise targets by; None not to."""
-        return None
-
     # What anybody may read ---------------------------------------------------------------------
 
     @property
@@ -199,8 +197,8 @@ class SupervisedDataModule(LightningDataModule, ABC):
             test = None if self._test is None else self._test.digests
             self._seen = Seen.of(parts, labelled.digests, test)
             self.fit_inputs(self.select(labelled.rows, parts.train), targets)
-            if self.targets.task == "regression" and (scale := self.target_scale(targets)):
-                self._target_mean, self._target_std = scale
+            if self.target_scaling == "standard":
+                self._target_mean, self._target_std = self.targets.scale(targets)
             self._shape = self.batch_shape()
             self._state = {
                 "inputs": self.inputs_state(),

@@ -279,6 +279,10 @@ class BaseImageDataModule(SupervisedDataModule):
         height, width = state["size"]
         form = PictureFormat((height, width), state["fit"], state["channels"])
         if form != self.form:  # what was read before has another size
+            say(
+                f"pictures are made into what the run was trained on: {height} x {width}, "
+                f"{form.fit}"
+            )
             self._labelled = self._test = self._parts = None
         self.form = form
 

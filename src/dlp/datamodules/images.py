@@ -28,7 +28,7 @@ from dlp.datamodules.table_files import (
     place,
     read_table,
 )
-from dlp.datamodules.targets import TargetEncoder, TaskArgument
+from dlp.datamodules.targets import TargetEncoder, TargetScaling, TaskArgument
 from dlp.errors import InputError, MissingInputError
 
 TABLES = (*CSV_ENDINGS, *PARQUET_ENDINGS)
@@ -58,6 +58,7 @@ class ImageFolderDataModule(BaseImageDataModule):
         target: The table's target column, or several.
         task: What to predict, for a table: ``auto`` takes text and whole numbers from 0 as classes,
             several columns of 0 and 1 as labels, other numbers as values.
+        target_scaling: Train on standardised targets; metrics and predictions keep their unit.
         image_size: Height and width in pixels; one number for both.
         fit: How a picture gets that size: ``squeeze`` it whatever its shape, or ``crop`` the
             middle.
@@ -92,6 +93,7 @@ class ImageFolderDataModule(BaseImageDataModule):
         image_column: str = "image",
         target: str | list[str] | None = None,
         task: TaskArgument = "auto",
+        target_scaling: TargetScaling = "none",
         image_size: int | tuple[int, int] = 150,
         fit: Fit = "squeeze",
         channels: Literal[1, 3] = 3,
@@ -111,6 +113,7 @@ class ImageFolderDataModule(BaseImageDataModule):
     ) -> None:
         self.path = Path(path)
         self.is_table = _is_table(self.path)
+        self.target_scaling = target_scaling
         self.test_path = None if test_path is None else Path(test_path)
         self.image_column = image_column
         self.target_columns = [target] if isinstance(target, str) else list(target or ())

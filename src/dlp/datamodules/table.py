@@ -180,10 +180,6 @@ class TableDataModule(SupervisedDataModule):
 
         All labelled rows are looked at afterwards, so that a bad cell shows before any training.
         """
-        if self.target_scaling != "none" and self.targets.task != "regression":
-            raise InputError(
-                f"target_scaling: {self.target_scaling} is for values; the target holds classes."
-            )
         if self.features is not None:
             self.features.fit(rows)
         self.encoder.fit(self._featured(rows))
@@ -220,14 +216,6 @@ class TableDataModule(SupervisedDataModule):
             self.features.load_state(state["features"])
         self._columns = list(state["columns"])
         self.encoder.load_state(state["encoder"])
-
-    def target_scale(self, targets: NDArray[Any]) -> tuple[list[float], list[float]] | None:
-        """Return mean and population standard deviation of each target, if they are scaled."""
-        if self.target_scaling == "none":
-            return None
-        values = self.targets.encode(targets).reshape(len(targets), -1).astype(np.float64)
-        constant = values.min(axis=0) == values.max(axis=0)
-        return values.mean(axis=0).tolist(), np.where(constant, 1.0, values.std(axis=0)).tolist()
 
     @property
     def feature_names(self) -> list[str]:

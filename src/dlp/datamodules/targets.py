@@ -11,6 +11,7 @@ from dlp.datamodules.splits import Parts
 from dlp.errors import InputError, suggestion
 
 Task = Literal["classification", "multilabel", "regression"]
+TargetScaling = Literal["none", "standard"]
 TaskArgument = Literal["auto", "classification", "multilabel", "regression"]
 
 
@@ -142,6 +143,18 @@ class TargetEncoder:
                 f"{suggestion(unknown[0], self.class_names)}"
             )
         return np.fromiter((index[text] for text in texts), np.int64, len(texts))
+
+    def scale(self, values: NDArray[Any]) -> tuple[list[float], list[float]]:
+        """Return mean and population standard deviation of each target, 1 for a constant one.
+
+        Raises:
+            InputError: The targets are classes or labels.
+        """
+        if self.task != "regression":
+            raise InputError("target_scaling: standard is for values; the target holds classes.")
+        numbers = self.encode(values).reshape(len(values), -1).astype(np.float64)
+        constant = numbers.min(axis=0) == numbers.max(axis=0)
+        return numbers.mean(axis=0).tolist(), np.where(constant, 1.0, numbers.std(axis=0)).tolist()
 
     def check_parts(self, labels: NDArray[np.int64], parts: Parts) -> None:
         """Refuse a training part that lacks a class; say so of a validation part.

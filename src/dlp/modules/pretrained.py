@@ -128,7 +128,7 @@ def check_pictures(input_shape: Sequence[int]) -> None:
     if len(shape) == 3 and shape[2] == 3:
         hint = " These have their channels last: use np.moveaxis(x, -1, 1)."
     elif len(shape) == 3 and shape[0] == 1:
-        hint = " These are grey: use np.repeat(x, 3, axis=1)."
+        hint = " These are grey: set channels: 3 in the data (arrays: np.repeat(x, 3, axis=1))."
     raise InputError(
         f"a pretrained backbone takes colour pictures (3, height, width); the data has rows of "
         f"shape {shape}.{hint}"
