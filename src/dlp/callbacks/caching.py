@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterable
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Literal
 
@@ -77,7 +78,8 @@ class CacheFeatures(Callback):
         digests = {part: self._digests(data, part, inputs[part]) for part in parts}
         wanted, first = np.unique(np.concatenate([*digests.values()]), return_index=True)
         pictures = _Joined([*inputs.values()], torch.from_numpy(first))
-        key = _key(network, depth, trainer.precision, data.input_shape, wanted)
+        made = (type(data).__qualname__, data.input_shape, data.inputs_state(), trainer.precision)
+        key = _key(network, depth, made, wanted)
         home = None if data.is_trial else cache_dir() / "features" / f"{key}.pt"
         values = self._features(trainer, network, pictures, depth, home)
         for part, rows in inputs.items():
@@ -131,20 +133,16 @@ class CacheFeatures(Callback):
         """Return what the first `depth` parts give of each picture, (N, ...)."""
         if home is None:
             return self._compute(trainer, network, pictures, depth)
-        try:
-            home.parent.mkdir(parents=True, exist_ok=True)
-            with FileLock(home.with_suffix(".lock")):  # others wait for it instead of computing
-                found = _load(home, len(pictures))
-                if found is None:
-                    values = self._compute(trainer, network, pictures, depth)
-                    with atomic_path(home) as temporary:
-                        torch.save(values, temporary)
-                    found = _load(home, len(pictures))
-                    found = values if found is None else found
-                return found
-        except OSError as error:
-            say(f"cannot write the cache {home} ({error.strerror}): the features stay in memory")
-            return self._compute(trainer, network, pictures, depth)
+        with ExitStack() as stack:
+            with suppress(OSError):  # a cache that cannot be written may still be read
+                home.parent.mkdir(parents=True, exist_ok=True)
+                # Others wait for the features instead of computing them too.
+                stack.enter_context(FileLock(home.with_suffix(".lock")))
+            values = _load(home, len(pictures))
+            if values is None:
+                values = self._compute(trainer, network, pictures, depth)
+                _save(home, values)
+            return values
 
     def _compute(
         self, trainer: Trainer, network: PretrainedNet, pictures: Rows, depth: int
@@ -155,18 +153,14 @@ class CacheFeatures(Callback):
         bar: Iterable[Tensor] = tqdm(
             batches, "computing features", unit="batch", leave=False, disable=hidden
         )
-        training = network.training
-        network.eval()
         stored: Tensor | None = None
-        try:
-            for index in bar:
-                with trainer.precision_plugin.forward_context():
-                    values = network.prefix(pictures[index].to(device), depth).values.cpu()
-                if stored is None:
-                    stored = self._room(values, len(pictures))
-                stored[index] = values
-        finally:
-            network.train(training)
+        for index in bar:
+            images = trainer.precision_plugin.convert_input(pictures[index].to(device))
+            with trainer.precision_plugin.forward_context():
+                values = network.prefix(images, depth).values.cpu()
+            if stored is None:
+                stored = self._room(values, len(pictures))
+            stored[index] = values
         assert stored is not None
         return stored
 
@@ -216,35 +210,49 @@ class _Joined:
         return len(self.rows)
 
     def __getitem__(self, index: Tensor) -> Tensor:
-        rows, start, found = self.rows[index], 0, {}
+        rows, start, values = self.rows[index], 0, torch.empty(0)
         for inputs in self.sets:
             inside = (rows >= start) & (rows < start + len(inputs))
-            if inside.any():
-                for place, values in zip(
-                    inside.nonzero().flatten().tolist(), inputs[rows[inside] - start], strict=True
-                ):
-                    found[place] = values
+            if inside.all():
+                values = inputs[rows - start]
+            elif inside.any():
+                found = inputs[rows[inside] - start]
+                if not len(values):
+                    values = found.new_empty(len(rows), *found.shape[1:])
+                values[inside] = found
             start += len(inputs)
-        return torch.stack([found[place] for place in range(len(rows))])
+        return values
 
 
-def _key(
-    network: PretrainedNet,
-    depth: int,
-    precision: object,
-    input_shape: tuple[int, ...],
-    digests: NDArray[np.uint64],
-) -> str:
-    """Return a name for all that the features depend on."""
-    state = xxhash.xxh3_128()
-    for name, tensor in network.backbone.state_dict().items():
-        state.update(name.encode())
-        state.update(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy().data)
-    pool = type(network.pool[0]).__name__
-    settings = (network.backbone.name, depth, pool, str(precision), tuple(input_shape))
-    state.update(repr((*settings, torch.__version__)).encode())
+def _key(network: PretrainedNet, depth: int, made: object, digests: NDArray[np.uint64]) -> str:
+    """Return a name for all that the features depend on.
+
+    Args:
+        network: Of its weights, those before the cut count.
+        depth: The cut.
+        made: How pictures are made into inputs, and in what precision these are computed with.
+        digests: One number a picture.
+    """
+    state, backbone = xxhash.xxh3_128(), network.backbone
+    for name, tensor in backbone.model.state_dict().items():
+        if backbone._owner(name) < depth:
+            state.update(name.encode())
+            state.update(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy().data)
+    pool = type(network.pool[0]).__name__ if depth > len(backbone.stages) else None
+    scaling = backbone.mean.tolist(), backbone.std.tolist()
+    settings = (backbone.name, scaling, depth, pool, made, torch.__version__)
+    state.update(repr(settings).encode())
     state.update(digests.tobytes())
     return state.hexdigest()
+
+
+def _save(home: Path, values: Tensor) -> None:
+    """Store features; where that cannot be, say why."""
+    try:
+        with atomic_path(home) as temporary, temporary.open("wb") as file:
+            torch.save(values, file)
+    except OSError as error:
+        say(f"cannot write the cache {home} ({error.strerror}): the features stay in memory")
 
 
 def _load(home: Path, count: int) -> Tensor | None:
