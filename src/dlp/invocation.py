@@ -8,8 +8,8 @@ from pathlib import Path
 import yaml
 
 from dlp.console import say
-from dlp.errors import InputError, MissingInputError
-from dlp.recipes import find_config, run_name
+from dlp.errors import InputError, MissingInputError, suggestion
+from dlp.recipes import find_config, recipes, run_name, variations
 from dlp.runs import Run, existing_checkpoint, newest_run, run_of
 
 
@@ -121,23 +121,32 @@ def starting_weights(given: str, name: str) -> Path:
     """Return the checkpoint that ``--init_from`` means.
 
     Args:
-        given: A checkpoint, a run's folder, or the name of a config: then its newest run's best
-            (else last) checkpoint, of the run with the same variations if there is one.
+        given: A checkpoint, a run's folder, or the name of a config (several joined by ``+``), or
+            its path: then its newest run's best (else last) checkpoint, of the run with the same
+            variations if there is one.
         name: What runs of the present configs are called (``recipe+variation``).
 
     Raises:
         MissingInputError: There is none.
+        InputError: The name is misspelt.
     """
-    if Path(given).exists() or Path(given).suffix == ".ckpt":
+    path = Path(given)
+    is_config = path.suffix in {".yaml", ".yml"}
+    if not is_config and (path.exists() or path.suffix == ".ckpt"):
         return existing_checkpoint(given)
-    _, plus, variations = name.partition("+")
-    for wanted in dict.fromkeys((given + plus + variations, given)):
+    configs = [given] if is_config else given.split("+")
+    recipe = run_name([given]) if is_config else given
+    _, plus, overlays = name.partition("+")
+    for wanted in dict.fromkeys((recipe + plus + overlays, recipe)):
         run = newest_run(wanted)
         checkpoint = None if run is None else run.checkpoint()
         if checkpoint is not None:
             return checkpoint
-    find_config(given)  # a misspelt name is said first
+    known = {**recipes(), **variations()}
+    for config in configs:
+        if not is_config and config not in known and (near := suggestion(config, known)):
+            raise InputError(f"init_from: no run and no config of the name {config!r}.{near}")
     raise MissingInputError(
-        f"init_from: no run of {given!r} below ./runs: train one by dlp fit --config {given}, or "
-        "give the path of a checkpoint."
+        f"init_from: no run of {recipe!r} below ./runs: train one by dlp fit --config "
+        f"{' --config '.join(configs)}, or give the path of a checkpoint."
     )

@@ -20,7 +20,7 @@ from dlp.callbacks.predictions import PredictionWriter
 from dlp.callbacks.progress import ProgressBar
 from dlp.callbacks.seeding import EpochSeed
 from dlp.callbacks.unfreezing import Unfreeze
-from dlp.checkpoint_files import data_states, read_checkpoint, start_from
+from dlp.checkpoint_files import data_states, read_checkpoint, start_from, without_weights
 from dlp.console import say
 from dlp.datamodules import (
     CatsVsDogsDataModule,
@@ -43,7 +43,6 @@ from dlp.modules import (
     SupervisedModule,
     XceptionModule,
 )
-from dlp.modules.weights import weights_at_hand
 from dlp.parser import NamedConfig, Parser
 from dlp.process import cpu_threads, own_random_state, quiet
 from dlp.results import add_test, draw_curves, write_results
@@ -222,25 +221,10 @@ class DLPCLI(LightningCLI):
 
     def instantiate_classes(self) -> None:
         """Build the classes; pretrained weights are not fetched where a checkpoint has them."""
-        arguments = self._value("model.init_args")
-        weights = arguments and "backbone" in arguments and arguments.get("weights")
-        if not weights:
-            super().instantiate_classes()
-            return
         settings = self.config[self.subcommand]
-        starts = self.subcommand == "fit" and settings.init_from
-        if self.invocation.checkpoint or starts or self._lacks(arguments.backbone, weights):
-            arguments.weights = None
-        super().instantiate_classes()
-        arguments.weights = weights  # the recipe that is saved stays as it was given
-
-    def _lacks(self, backbone: str, weights: str) -> bool:
-        """Whether this is a trial run whose pretrained weights would have to be downloaded."""
-        with suppress(ValueError):  # an unknown name is said where the backbone is built
-            if not self._value("trainer.fast_dev_run") or weights_at_hand(backbone, weights):
-                return False
-        say(f"fast_dev_run without the weights {weights} of {backbone}: they are random")
-        return True
+        comes = self.invocation.checkpoint or (self.subcommand == "fit" and settings.init_from)
+        with without_weights(settings.model, bool(comes), bool(settings.trainer.fast_dev_run)):
+            super().instantiate_classes()
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:  # the signature it overrides
         """Build the Trainer with the callbacks of a run, and its files in the run's folder."""
@@ -298,16 +282,16 @@ class DLPCLI(LightningCLI):
 
     def fit(self, model: LightningModule, **kwargs: Any) -> None:  # the arguments of Trainer.fit
         """Train, then write results and curves, and test if the recipe says so."""
-        if (start := self._value("init_from")) and self.invocation.checkpoint is None:
-            start_from(model, self.datamodule, start)
-        if self.run_folder is None or self._value("trainer.fast_dev_run"):
-            self.trainer.fit(model, **kwargs)
-            return
-        if self._value("test_after_fit"):
-            self.datamodule.examples("test")  # said before training, if there is no test part
-        self._save_recipe()
-        start = time.perf_counter()
         try:
+            if (given := self._value("init_from")) and self.invocation.checkpoint is None:
+                start_from(model, self.datamodule, given)
+            if self.run_folder is None or self._value("trainer.fast_dev_run"):
+                self.trainer.fit(model, **kwargs)
+                return
+            if self._value("test_after_fit"):
+                self.datamodule.examples("test")  # said before training, if there is no test part
+            self._save_recipe()
+            start = time.perf_counter()
             self.trainer.fit(model, **kwargs)
         except InputError:
             self._forget_empty_run()
