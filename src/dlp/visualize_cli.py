@@ -9,6 +9,7 @@ from lightning import Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from torch import Tensor
 
+from dlp.checkpoint_files import without_weights
 from dlp.console import say
 from dlp.datamodules import SupervisedDataModule
 from dlp.errors import InputError, suggestion
@@ -20,6 +21,11 @@ from dlp.visualization.pictures import image_grid
 #: What can be drawn -> what it is.
 KINDS = {"batch": "training pictures as the model sees them, after augmentation"}
 
+HELP = """Draws what a recipe is made of; trains nothing. For example:
+  dlp visualize batch --config cats_dogs_augmented --copies 4
+
+kinds (each has its own --help):"""
+
 
 def visualize(args: Sequence[str]) -> None:
     """Run ``visualize KIND`` with the options of ``fit`` and those of the drawing.
@@ -27,13 +33,17 @@ def visualize(args: Sequence[str]) -> None:
     Raises:
         InputError: The kind is missing or unknown, or the data holds no pictures.
     """
-    if not args or args[0] not in KINDS:
-        kinds = "; ".join(f"{name}: {what}" for name, what in KINDS.items())
+    kind, *options = args or [""]
+    if kind in ("-h", "--help"):
+        kinds = "\n".join(f"  {name:<12} {what}" for name, what in KINDS.items())
+        print(f"usage: dlp visualize KIND --config NAME [--KEY VALUE ...]\n\n{HELP}\n\n{kinds}")
+        return
+    if kind not in KINDS:
+        given = f"unknown kind {kind!r}" if kind else "no kind is given"
         raise InputError(
-            f"visualize what? {kinds}. For example: dlp visualize batch --config "
-            f"cats_dogs_augmented.{suggestion(args[0], KINDS) if args else ''}"
+            f"visualize: {given}.{suggestion(kind, KINDS)} Accepted: {', '.join(KINDS)}. For "
+            "example: dlp visualize batch --config cats_dogs_augmented"
         )
-    options = args[1:]
     BatchCLI.run(["fit", *options])
 
 
@@ -53,12 +63,20 @@ class BatchCLI(DLPCLI):
             help="Draw each picture as so many epochs change it, side by side (default: 1).",
         )
 
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Parse; the help is that of the command that was given."""
+        self._parser("fit").prog = "dlp visualize batch"
+        super().parse_arguments(parser, args)
+
+    def before_instantiate_classes(self) -> None:
+        """Look for no run to start from: nothing is trained."""
+        self.config[self.subcommand].init_from = None
+        super().before_instantiate_classes()
+
     def instantiate_classes(self) -> None:
         """Build data and model, the latter without pretrained weights: none are needed."""
-        arguments = self._value("model.init_args")
-        if arguments and "weights" in arguments:
-            arguments.weights = None
-        LightningCLI.instantiate_classes(self)
+        with without_weights(self.config[self.subcommand].model, comes=True, is_trial=False):
+            LightningCLI.instantiate_classes(self)
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:  # the signature it overrides
         """Return a Trainer that writes nothing; it is not run."""
@@ -79,8 +97,11 @@ class BatchCLI(DLPCLI):
         if self._value("trainer.fast_dev_run"):
             return
         output = self._value("output") or ROOT / self.invocation.name / "batch.png"
-        with atomic_path(Path(output)) as temporary:
-            figure.savefig(temporary, format="png", dpi=110)
+        try:
+            with atomic_path(Path(output)) as temporary:
+                figure.savefig(temporary, format="png", dpi=110)
+        except OSError as error:
+            raise InputError(f"cannot write {output}: {error.strerror}.") from error
         say(f"wrote {output}")
 
 

@@ -6,16 +6,30 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from dlp.errors import InputError
 
-def image_grid(images: Tensor, titles: Sequence[str], columns: int | None = None) -> Figure:
+
+def image_grid(
+    images: Tensor, titles: Sequence[str] | None = None, columns: int | None = None
+) -> Figure:
     """Return a figure of pictures, row by row.
 
     Args:
         images: (N, C, H, W) in [0, 1], with 1 or 3 channels.
         titles: What stands above each.
         columns: Pictures a row; None makes the grid about square.
+
+    Raises:
+        InputError: These are no pictures, or there are not as many titles.
     """
     count = len(images)
+    if images.ndim != 4 or images.shape[1] not in (1, 3) or not count:
+        raise InputError(
+            f"image_grid takes pictures (N, 1 or 3, height, width), got {tuple(images.shape)}."
+        )
+    titles = [""] * count if titles is None else titles
+    if len(titles) != count:
+        raise InputError(f"there are {count} pictures and {len(titles)} titles.")
     columns = columns or math.ceil(math.sqrt(count))
     rows = math.ceil(count / columns)
     height, width = images.shape[2:]
@@ -24,6 +38,6 @@ def image_grid(images: Tensor, titles: Sequence[str], columns: int | None = None
     for axes in places:
         axes.set_axis_off()
     for axes, image, title in zip(places, images.clamp(0, 1).cpu(), titles, strict=False):
-        axes.imshow(image.permute(1, 2, 0).squeeze(-1), cmap="gray", vmin=0, vmax=1)
+        axes.imshow(image.permute(1, 2, 0).squeeze(-1).numpy(), cmap="gray", vmin=0, vmax=1)
         axes.set_title(title, fontsize=9)
     return figure
