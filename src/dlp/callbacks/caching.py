@@ -23,7 +23,7 @@ from dlp.datamodules.base import SupervisedDataModule
 from dlp.datamodules.batches import Rows
 from dlp.datamodules.duplicates import row_digests
 from dlp.errors import InputError
-from dlp.files import atomic_path, cache_dir
+from dlp.files import cache_dir, save_tensors
 from dlp.frozen_features import Features
 from dlp.modules.pretrained import PretrainedModule, PretrainedNet
 
@@ -44,10 +44,10 @@ class CacheFeatures(Callback):
 
     Args:
         batch_size: Pictures at a time.
-        cache_gb: The most the features may take, in gigabytes.
+        cache_gb: The most the features may take, in gigabytes of memory and of the cache folder.
     """
 
-    def __init__(self, batch_size: int = 64, cache_gb: float = 20.0) -> None:
+    def __init__(self, batch_size: int = 64, cache_gb: float = 8.0) -> None:
         if batch_size < 1:
             raise InputError(f"batch_size must be at least 1, got {batch_size}.")
         self.batch_size = batch_size
@@ -78,8 +78,9 @@ class CacheFeatures(Callback):
         digests = {part: self._digests(data, part, inputs[part]) for part in parts}
         wanted, first = np.unique(np.concatenate([*digests.values()]), return_index=True)
         pictures = _Joined([*inputs.values()], torch.from_numpy(first))
-        made = (type(data).__qualname__, data.input_shape, data.inputs_state(), trainer.precision)
-        key = _key(network, depth, made, wanted)
+        made = (type(data).__qualname__, data.input_shape, data.inputs_state())
+        computed = trainer.precision, trainer.strategy.root_device.type
+        key = _key(network, depth, (made, computed), wanted)
         home = None if data.is_trial else cache_dir() / "features" / f"{key}.pt"
         values = self._features(trainer, network, pictures, depth, home)
         for part, rows in inputs.items():
@@ -142,6 +143,8 @@ class CacheFeatures(Callback):
             if values is None:
                 values = self._compute(trainer, network, pictures, depth)
                 _save(home, values)
+                mapped = _load(home, len(pictures))  # what memory is short of need not be in it
+                values = values if mapped is None else mapped
             return values
 
     def _compute(
@@ -249,8 +252,7 @@ def _key(network: PretrainedNet, depth: int, made: object, digests: NDArray[np.u
 def _save(home: Path, values: Tensor) -> None:
     """Store features; where that cannot be, say why."""
     try:
-        with atomic_path(home) as temporary, temporary.open("wb") as file:
-            torch.save(values, file)
+        save_tensors(values, home)
     except OSError as error:
         say(f"cannot write the cache {home} ({error.strerror}): the features stay in memory")
 
