@@ -183,7 +183,7 @@ def test_penalties_act_on_the_heads_kernels_but_the_last():
     ("shape", "arguments", "message"),
     [
         ((32, 32, 3), {}, "use np.moveaxis(x, -1, 1)"),
-        ((1, 32, 32), {}, "grey: use np.repeat(x, 3, axis=1)"),
+        ((1, 32, 32), {}, "grey: set channels: 3 in the data"),
         ((7,), {}, "takes colour pictures (3, height, width); the data has rows of shape (7,)"),
         ((3, 16, 40), {}, "nothing is left of a 16 x"),
         ((3, 32, 32), {"pool": "max"}, "unknown pool 'max'"),

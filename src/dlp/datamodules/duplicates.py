@@ -1,14 +1,13 @@
 """Exact duplicates that stand in two parts, and test rows that a run has trained on."""
 
+from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import torch
 import xxhash
 from numpy.typing import NDArray
-from torch import Tensor
 
 from dlp.console import say
 from dlp.datamodules.splits import Parts
@@ -80,12 +79,11 @@ class Seen:
         """Return what `state` gave; nothing is known of an older checkpoint."""
         if state is None or state["digests"] is None:
             return cls()
-        digests: Tensor = state["digests"]
-        return cls(digests.numpy().view(np.uint64), state["in_test"])
+        return cls(np.frombuffer(b64decode(state["digests"]), np.uint64), state["in_test"])
 
     def state(self) -> dict[str, Any]:
-        """Return it as a checkpoint holds it."""
-        digests = None if self.digests is None else torch.from_numpy(self.digests.view(np.int64))
+        """Return it as plain values, for a checkpoint."""
+        digests = None if self.digests is None else b64encode(self.digests.tobytes()).decode()
         return {"digests": digests, "in_test": self.in_test}
 
     def check_test(self, test: NDArray[np.uint64]) -> None:
