@@ -34,7 +34,7 @@ class Watch(Callback):
 def fit(strategy, callbacks, **arguments):
     torch.manual_seed(0)
     model = PretrainedModule(
-        (3, 32, 32), 2, "sigmoid", "shufflenet_v2_x0_5", weights=None, hidden=(4,), **arguments
+        (3, 32, 32), 2, "sigmoid", "squeezenet1_1", weights=None, hidden=(4,), **arguments
     )
     watch = Watch()
     trainer = Trainer(
