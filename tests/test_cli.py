@@ -627,3 +627,10 @@ def test_regression_predictions_are_in_the_original_unit(points):
     rows = rows_of(run / "predictions.csv")
     assert list(rows[0]) == ["index", "value"]
     assert 700 < np.mean([float(row["value"]) for row in rows]) < 1300
+
+
+def test_counts_on_the_command_line_are_counts(points):
+    sizes = ["--data.train_size", "40", "--data.test_size", "20", "--data.val_size", "10"]
+    main(["fit", "--config", "points.yaml", *sizes, "--trainer.max_epochs", "1"])
+    config = yaml.safe_load((points / "runs" / "points" / "version_0" / "config.yaml").read_text())
+    assert config["data"]["init_args"]["train_size"] == 40

@@ -208,3 +208,8 @@ def test_sizes_the_data_cannot_give(arguments, message):
 def test_impossible_folds_are_refused(arguments, message):
     with pytest.raises(InputError, match=message):
         Split(**arguments)
+
+
+def test_a_whole_float_is_a_count():
+    """A command line hands over 4 as 4.0 where the default is None."""
+    assert Split(test_size=4.0, train_size=5.0) == Split(test_size=4, train_size=5)

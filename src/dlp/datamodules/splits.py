@@ -55,6 +55,9 @@ class Split:
     def __post_init__(self) -> None:
         """Check what can be checked before any data is read."""
         for name in ("val_size", "test_size", "train_size"):
+            size = getattr(self, name)
+            if isinstance(size, float) and size >= 2 and size.is_integer():
+                object.__setattr__(self, name, int(size))  # a command line gives 4000 as 4000.0
             _check_size(name, getattr(self, name))
         if self.num_folds is not None and self.num_folds < 2:
             raise InputError(f"num_folds must be at least 2, got {self.num_folds}.")
