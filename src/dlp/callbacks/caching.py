@@ -238,7 +238,7 @@ def _key(network: PretrainedNet, depth: int, made: object, digests: NDArray[np.u
     """
     state, backbone = xxhash.xxh3_128(), network.backbone
     for name, tensor in backbone.model.state_dict().items():
-        if backbone._owner(name) < depth:
+        if backbone.stage_of(name) < depth:
             state.update(name.encode())
             state.update(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy().data)
     pool = type(network.pool[0]).__name__ if depth > len(backbone.stages) else None

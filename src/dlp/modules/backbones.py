@@ -167,7 +167,7 @@ class Backbone(nn.Module):
         """Train the deepest `stages` for some epochs; `trainable_stages` stays as it was chosen."""
         self._trained = stages
         for name, parameter in self.model.named_parameters():
-            parameter.requires_grad_(self._owner(name) >= self.frozen_stages)
+            parameter.requires_grad_(self.stage_of(name) >= self.frozen_stages)
         self.train(self.training)
 
     def train(self, mode: bool = True) -> "Backbone":
@@ -194,7 +194,7 @@ class Backbone(nn.Module):
             )
         return stages
 
-    def _owner(self, parameter: str) -> int:
+    def stage_of(self, parameter: str) -> int:
         """Return the stage of a parameter; those of no module (ViT's tokens) are the stem's."""
         for number, steps in enumerate(self._steps.values()):
             if any(isinstance(step, str) and parameter.startswith(f"{step}.") for step in steps):
