@@ -112,7 +112,7 @@ def _are_random(arguments: Namespace, is_trial: bool) -> bool:
         if weights_at_hand(name, weights):
             return False
     except MissingInputError:
-        pass
+        pass  # no such file: random, as the line below says
     except ValueError:  # an unknown name is said where the backbone is built
         return False
     say(f"fast_dev_run without the weights {weights} of {name}: they are random")

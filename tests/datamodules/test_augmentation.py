@@ -239,7 +239,7 @@ def test_training_batches_alone_are_changed(augmentation, folder):
 def test_a_recipe_names_the_augmentation(given, folder, tmp_path):
     import yaml
 
-    from dlp.cli import main
+    from dlp.lightning_cli import DLPCLI
 
     recipe = {
         "data": {
@@ -253,7 +253,11 @@ def test_a_recipe_names_the_augmentation(given, folder, tmp_path):
         "trainer": {"fast_dev_run": True, "accelerator": "cpu"},
     }
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe))
-    main(["fit", "--config", str(tmp_path / "recipe.yaml")])
+    cli = DLPCLI.run(["fit", "--config", str(tmp_path / "recipe.yaml")])
+    loader = cli.datamodule.train_dataloader()
+    plain = loader.inputs[torch.arange(4)]
+    changes = [not loader.inputs_of(torch.arange(4), epoch).equal(plain) for epoch in range(4)]
+    assert any(changes)
 
 
 class KeepFirst(Callback):

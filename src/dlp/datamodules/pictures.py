@@ -138,7 +138,7 @@ def _without_pillow_warnings() -> Iterator[None]:
     `warnings.catch_warnings` puts back all filters of its beginning, whatever other threads have
     changed meanwhile. Here one filter comes and goes.
     """
-    filters: list[object] = warnings.filters  # type: ignore[assignment]
+    filters: list[object] = warnings.filters  # type: ignore[assignment] # a list, typed Sequence
     filters.insert(0, _NO_WARNINGS)
     try:
         yield
