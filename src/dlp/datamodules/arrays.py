@@ -129,6 +129,10 @@ class ArrayDataModule(SupervisedDataModule):
             constant = numbers.min(axis=0) == numbers.max(axis=0)
             self._std = np.where(constant, np.float32(1), std)
 
+    def forget_inputs(self) -> None:
+        """Forget the statistics."""
+        self._mean = self._std = None
+
     def encode(self, rows: NDArray[Any]) -> Tensor:
         """Return float32 (N, ...)."""
         numbers = _float32(rows)

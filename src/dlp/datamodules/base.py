@@ -1,49 +1,31 @@
 """What all DataModules share: one split, one fit on the training part, whole batches."""
 
+import copy
 import time
-from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from types import MethodType
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from lightning import LightningDataModule
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from dlp.console import say
 from dlp.datamodules.augmentation import Augmenter
 from dlp.datamodules.batches import BatchLoader, BatchOrder, Rows
+from dlp.datamodules.division import class_of_each, divide, num_splits
 from dlp.datamodules.duplicates import Seen, without_duplicates
-from dlp.datamodules.splits import Indices, Parts, Split
+from dlp.datamodules.examples import Examples as Examples
+from dlp.datamodules.examples import Part as Part
+from dlp.datamodules.row_source import RowSource
+from dlp.datamodules.splits import Parts, Split
 from dlp.datamodules.targets import TargetEncoder, TargetScaling
 from dlp.errors import InputError
 
-Part = Literal["train", "val", "test", "predict"]
 
-
-@dataclass(frozen=True)
-class Examples:
-    """Rows as they were read, before anything is learned from them.
-
-    Args:
-        rows: The inputs, in whatever form the DataModule's `encode` takes.
-        targets: What stands in the target column(s), (N,) or (N, T); None if unlabelled.
-        digests: One number a row, equal for equal inputs, uint64 (N,): finds duplicates.
-        names: What people call each row, (N,): the path of its file.
-        num_val: The last so many rows are a validation part of the set's own.
-    """
-
-    rows: Any
-    targets: NDArray[Any] | None = None
-    digests: NDArray[np.uint64] | None = None
-    names: Sequence[str] | None = None
-    num_val: int = 0
-
-
-class SupervisedDataModule(LightningDataModule, ABC):
+class SupervisedDataModule(RowSource, LightningDataModule):
     """Base of the project's DataModules.
 
     A subclass says how rows are read (`load_train`, `load_test`, `load_predict`), what is learned
@@ -67,6 +49,8 @@ class SupervisedDataModule(LightningDataModule, ABC):
     augmentation: nn.Module | None = None
     #: Whether values are trained on standardised, by the training part.
     target_scaling: TargetScaling = "none"
+    #: Learn statistics from the validation rows too: too good numbers, as in the book's 3.6.
+    learn_from_all: bool = False
     #: What people call each row that is predicted, once its batches were asked for.
     predict_names: Sequence[str] | None = None
 
@@ -86,56 +70,30 @@ class SupervisedDataModule(LightningDataModule, ABC):
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size
         self.split = split
-        self.targets = targets
         self.drop_duplicates = drop_duplicates
         self.dry_run = False  # set for fast_dev_run: read a sample, write no cache
-        self.prepare_seconds = 0.0
+        self._given_targets = targets
+        self._said: set[str] = set()
+        self._forget(rows=True)
+
+    def _forget(self, rows: bool) -> None:
+        """Forget what was learned by the current split, and perhaps the rows that were read."""
+        if rows:
+            self.targets = copy.deepcopy(self._given_targets)
+            self._labelled: Examples | None = None
+            self._test: Examples | None = None
         self._target_mean: list[float] | None = None
         self._target_std: list[float] | None = None
         self._seed: int | None = None
         self._shape: tuple[int, ...] | None = None
         self._state: dict[str, Any] | None = None
-        self._labelled: Examples | None = None
-        self._test: Examples | None = None
+        self._restored = False  # from a checkpoint, perhaps of other data
         self._parts: Parts | None = None
         self._seen = Seen()
         self._stored: dict[Part, tuple[Rows, Tensor | None]] = {}
-
-    # What a subclass provides ------------------------------------------------------------------
-
-    @abstractmethod
-    def load_train(self) -> Examples:
-        """Return the labelled rows that are not a test part of their own, in the set's order."""
-
-    def load_test(self) -> Examples | None:
-        """Return the set's own test part; None where it has none."""
-        return None
-
-    def load_predict(self) -> Examples | None:
-        """Return the unlabelled rows to predict; None to predict the test part."""
-        return None
-
-    def fit_inputs(self, rows: Any, targets: NDArray[Any]) -> None:
-        """Learn what `encode` needs from the rows of the training part (default: nothing)."""
-
-    @abstractmethod
-    def encode(self, rows: Any) -> Rows:
-        """Return the stored form of `rows`, from which batches are sliced."""
-
-    def select(self, rows: Any, index: Indices) -> Any:
-        """Return the rows numbered `index`."""
-        return rows[index]
-
-    def inputs_state(self) -> dict[str, Any]:
-        """Return what `fit_inputs` learned, as plain values."""
-        return {}
-
-    def load_inputs_state(self, state: dict[str, Any]) -> None:
-        """Take over what `inputs_state` returned."""
-
-    @abstractmethod
-    def batch_shape(self) -> tuple[int, ...]:
-        """Return the shape of one dense input row, once fitted."""
+        self.predict_names = None
+        self.prepare_seconds = 0.0
+        self.__dict__.pop("val_dataloader", None)  # see setup
 
     # What anybody may read ---------------------------------------------------------------------
 
@@ -176,6 +134,30 @@ class SupervisedDataModule(LightningDataModule, ABC):
         return self._target_std
 
     @property
+    def target_summary(self) -> dict[str, list[float]] | None:
+        """What the targets of the training part are like, for common-sense baselines.
+
+        ``frequencies``, of each of C classes, sum to 1; ``mean`` is of each label, or with
+        ``median`` of each value in its own unit. None for the checkpoint of an older run.
+        """
+        self.fit()
+        assert self._state is not None
+        summary: dict[str, list[float]] | None = self._state.get("target_summary")
+        return summary
+
+    @property
+    def num_rows(self) -> int:
+        """The number of labelled rows outside the test part: those that folds are made of."""
+        parts, labelled = self._split_rows()
+        assert labelled.targets is not None
+        return len(labelled.targets) - len(parts.test)
+
+    @property
+    def num_splits(self) -> int:
+        """The number of folds of the current split: of its splitter, or K; 1 for a hold-out."""
+        return num_splits(self.split, self._rows(), self.targets)
+
+    @property
     def is_trial(self) -> bool:
         """Whether a sample will do: the trainer's ``fast_dev_run``; without trainer, `dry_run`."""
         return bool(getattr(self.trainer, "fast_dev_run", self.dry_run))
@@ -193,10 +175,13 @@ class SupervisedDataModule(LightningDataModule, ABC):
         with self._timed():
             parts, labelled = self._split_rows()
             assert labelled.targets is not None
-            targets = labelled.targets[parts.train]
+            learned = parts.train
+            if self.learn_from_all:
+                learned = np.sort(np.concatenate([parts.train, parts.val]))
+            targets = labelled.targets[learned]
             test = None if self._test is None else self._test.digests
             self._seen = Seen.of(parts, labelled.digests, test)
-            self.fit_inputs(self.select(labelled.rows, parts.train), targets)
+            self.fit_inputs(self.select(labelled.rows, learned), targets)
             if self.target_scaling == "standard":
                 self._target_mean, self._target_std = self.targets.scale(targets)
             self._shape = self.batch_shape()
@@ -205,40 +190,71 @@ class SupervisedDataModule(LightningDataModule, ABC):
                 "targets": self.targets.state(),
                 "target_mean": self._target_mean,
                 "target_std": self._target_std,
+                "target_summary": self.targets.summary(labelled.targets[parts.train]),
                 "input_shape": list(self._shape),
             }
 
-    def _split_rows(self) -> tuple[Parts, Examples]:
-        """Return the parts of the current split, and the labelled rows they number."""
-        if self._parts is None or self._labelled is None:
+    def resplit(self, split: Split) -> None:
+        """Divide the same rows in another way, as if the object were new and had that split.
+
+        The rows that were read stay (unless `test_size` changes, or a checkpoint's state came in
+        between); all that was learned from the training part before is forgotten.
+
+        Raises:
+            InputError: The rows are grouped or ordered by time, and cannot be divided so.
+        """
+        if self._labelled is not None:
+            split.check(self._labelled.groups is not None, self._labelled.times is not None)
+        if split.test_size is not None:  # it was cut from these rows
+            self._test = None
+        self._forget(rows=self._restored or split.test_size != self.split.test_size)
+        self.forget_inputs()
+        self.split = split
+
+    def _rows(self) -> Examples:
+        """Return the labelled rows, read and understood once."""
+        if self._labelled is None:
             self.prepare_data()
             labelled = self.load_train()
             assert labelled.targets is not None
             if self._state is None:
                 self.targets.fit(labelled.targets)
-            labels = None
-            if self.targets.is_classification:
-                encoded = self.targets.encode(labelled.targets)
-                labels = encoded.argmax(axis=1) if encoded.ndim == 2 else encoded
-            rows = len(labelled.targets)
-            own = labelled.num_val if self.split.num_folds is None else 0
-            split = replace(self.split, val_size=None) if own else self.split
-            split = split.of_sample(rows - own) if self.dry_run else split
-            parts = split.parts(rows - own, None if labels is None else labels[: rows - own])
-            parts = replace(parts, val=np.arange(rows - own, rows)) if own else parts
+            self._labelled = labelled
+        return self._labelled
+
+    def _split_rows(self) -> tuple[Parts, Examples]:
+        """Return the parts of the current split, and the labelled rows they number."""
+        labelled = self._rows()
+        if self._parts is None:
+            self._parts = self._divided(labelled)
+        return self._parts, labelled
+
+    def _divided(self, labelled: Examples) -> Parts:
+        """Return the parts of the labelled rows, and see to the test part."""
+        parts = divide(self.split, labelled, self.targets, self.dry_run)
+        if self._test is None:
             self._test = self.load_test()
-            if self._test is None and len(parts.test):
-                self._test = self._chosen(labelled, parts.test)
-            test = self._test
-            if test is not None and test.targets is not None and not self.dry_run:
-                self.targets.encode(test.targets)  # a class of its own: said before training
-            if labelled.digests is not None:
-                found = None if test is None else test.digests
-                parts = without_duplicates(parts, labelled.digests, found, self.drop_duplicates)
-            if labels is not None and not self.dry_run:
-                self.targets.check_parts(labels, parts)
-            self._labelled, self._parts = labelled, parts
-        return self._parts, self._labelled
+            if self._test is not None and self.split.test_size is not None:
+                raise InputError("the set has a test part of its own: leave test_size out.")
+        if self._test is None and len(parts.test):
+            self._test = labelled.chosen(parts.test, self.select(labelled.rows, parts.test))
+        test = self._test
+        if test is not None and test.targets is not None and not self.dry_run:
+            self.targets.encode(test.targets)  # a class of its own: said before training
+        if labelled.digests is not None:
+            found = None if test is None else test.digests
+            drop = self.drop_duplicates
+            parts = without_duplicates(parts, labelled.digests, found, drop, self._say_once)
+        labels, _ = class_of_each(self.targets, labelled.targets)
+        if labels is not None and not self.dry_run:
+            self.targets.check_parts(labels, parts, self._say_once)
+        return parts
+
+    def _say_once(self, kind: str, message: str) -> None:
+        """Say something of its kind for the first split alone: folds are much alike."""
+        if kind not in self._said:
+            self._said.add(kind)
+            say(message)
 
     @contextmanager
     def _timed(self) -> Iterator[None]:
@@ -255,8 +271,8 @@ class SupervisedDataModule(LightningDataModule, ABC):
     def setup(self, stage: str) -> None:
         """Fit, where this is a fit; other stages wait for the state that a checkpoint may bring."""
         if self.dry_run and not self.is_trial:  # what a trial run learned from a sample
-            self._state = self._labelled = self._test = self._parts = None
-            self._stored.clear()
+            self._forget(rows=True)
+            self.forget_inputs()
         self.dry_run = self.is_trial
         if stage == "fit":
             self.fit()
@@ -281,6 +297,7 @@ class SupervisedDataModule(LightningDataModule, ABC):
         if state_dict == self._state:
             return
         self._stored.clear()
+        self._restored = True
         self._state = state_dict
         self._shape = tuple(state_dict["input_shape"])
         self._target_mean = state_dict["target_mean"]
@@ -323,7 +340,7 @@ class SupervisedDataModule(LightningDataModule, ABC):
         if part in ("train", "val"):
             parts, labelled = self._split_rows()
             index = parts.train if part == "train" else parts.val
-            return self._chosen(labelled, index)
+            return labelled.chosen(index, self.select(labelled.rows, index))
         if part == "predict" and (given := self.load_predict()) is not None:
             return given
         if self._test is None:
@@ -334,16 +351,6 @@ class SupervisedDataModule(LightningDataModule, ABC):
         if self._test is None:
             raise InputError(f"there is no test part. {self.test_advice}")
         return self._test
-
-    def _chosen(self, examples: Examples, index: Indices) -> Examples:
-        """Return the labelled examples numbered `index`."""
-        assert examples.targets is not None
-        return Examples(
-            self.select(examples.rows, index),
-            examples.targets[index],
-            None if examples.digests is None else examples.digests[index],
-            None if examples.names is None else [examples.names[number] for number in index],
-        )
 
     def inputs(self, part: Part) -> Rows:
         """Return the inputs of a part, as its batches are sliced from them."""

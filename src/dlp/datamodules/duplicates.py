@@ -1,7 +1,7 @@
 """Exact duplicates that stand in two parts, and test rows that a run has trained on."""
 
 from base64 import b64decode, b64encode
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,7 +14,11 @@ from dlp.datamodules.splits import Parts
 
 
 def without_duplicates(
-    parts: Parts, digests: NDArray[np.uint64], test: NDArray[np.uint64] | None, drop: bool
+    parts: Parts,
+    digests: NDArray[np.uint64],
+    test: NDArray[np.uint64] | None,
+    drop: bool,
+    report: Callable[[str, str], None],
 ) -> Parts:
     """Return the parts without the rows that also stand in a later one, if `drop`; count them.
 
@@ -24,6 +28,7 @@ def without_duplicates(
         test: The same of the rows of the test part; None where there is none.
         drop: Remove from the training part what also stands in the validation or test part, and
             from the validation part what also stands in the test part.
+        report: Takes a name for the kind of message, and the message.
     """
     train, val = digests[parts.train], digests[parts.val]
     test = np.empty(0, np.uint64) if test is None else test
@@ -36,9 +41,11 @@ def without_duplicates(
     if not found:
         return parts
     if not drop:
-        say(f"exact duplicates across parts: {found}; drop_duplicates: true removes them")
+        advice = "drop_duplicates: true removes them"
+        report("duplicates", f"exact duplicates across parts: {found}; {advice}")
         return parts
-    say(f"exact duplicates across parts: {found}; the copies outside the later part are dropped")
+    done = "the copies outside the later part are dropped"
+    report("duplicates", f"exact duplicates across parts: {found}; {done}")
     kept = ~np.isin(train, np.concatenate([val, test]))
     return replace(parts, train=parts.train[kept], val=parts.val[~np.isin(val, test)])
 

@@ -171,7 +171,7 @@ class BaseImageDataModule(SupervisedDataModule):
         ):
             if given not in accepted:
                 raise unknown(name, str(given), map(str, accepted))
-        self.form = PictureFormat((size[0], size[1]), fit, channels)
+        self.form = self._given_form = PictureFormat((size[0], size[1]), fit, channels)
         self.augmentation = make_augmentation(augmentation)
         self.on_corrupt = on_corrupt
         self.cache_gb = cache_gb
@@ -285,6 +285,10 @@ class BaseImageDataModule(SupervisedDataModule):
             )
             self._labelled = self._test = self._parts = None
         self.form = form
+
+    def forget_inputs(self) -> None:
+        """Make pictures into what the arguments say."""
+        self.form = self._given_form
 
 
 def missing(what: str, path: Path) -> MissingInputError:

@@ -5,13 +5,22 @@ Pure functions of their arguments: no global random state, no Lightning.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dlp.datamodules.cuts import (
+    ByGroup,
+    ByRow,
+    ByTime,
+    Cut,
+    count_pairs,
+    splitter_fold,
+)
+from dlp.datamodules.cuts import Indices as Indices
+from dlp.datamodules.cuts import Splitter as Splitter
 from dlp.errors import InputError
-
-Indices = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -29,7 +38,12 @@ class Split:
 
     The rows are put in order once (shuffled by `seed`, or left as they come), then cut: the
     first rows are the test part, the next ones the validation part, the rest is trained on. With
-    `num_folds`, the validation part is fold number `fold` of what the test part leaves.
+    `num_folds` or a `splitter`, the validation part is fold number `fold` of what the test part
+    leaves.
+
+    Rows that are grouped are cut by whole groups, nearest to the sizes asked for. Rows that have
+    times are put in their order, never shuffled: the last ones are the test part, those before
+    them the validation part, and every fold validates on later rows than it trains on. See `parts`.
 
     Args:
         val_size: Validation rows: a count, a fraction of all rows, or None to train on everything.
@@ -41,6 +55,10 @@ class Split:
         num_folds: K of K-fold validation; `val_size` is then ignored.
         fold: The fold that validates, from 0.
         repeat: The repetition of a repeated K-fold, from 0: each shuffles anew.
+        splitter: Gives the folds in place of `num_folds`, such as scikit-learn's splitters: pair
+            number `fold` of those it gives.
+        own_val: Validate on the validation part of the set's own, where it has one; else its rows
+            are divided with the others.
     """
 
     val_size: int | float | None = None
@@ -51,6 +69,8 @@ class Split:
     num_folds: int | None = None
     fold: int = 0
     repeat: int = 0
+    splitter: Splitter | None = None
+    own_val: bool = True
 
     def __post_init__(self) -> None:
         """Check what can be checked before any data is read."""
@@ -63,95 +83,179 @@ class Split:
             raise InputError(f"num_folds must be at least 2, got {self.num_folds}.")
         if self.num_folds is not None and not 0 <= self.fold < self.num_folds:
             raise InputError(f"fold must be 0 to {self.num_folds - 1}, got {self.fold}.")
-        for name, number in (("repeat", self.repeat), ("split_seed", self.seed or 0)):
-            if number < 0:
-                raise InputError(f"{name} must be 0 or more, got {number}.")
+        for name in ("fold", "repeat", "seed"):
+            if (getattr(self, name) or 0) < 0:
+                argument = "split_seed" if name == "seed" else name
+                raise InputError(f"{argument} must be 0 or more, got {getattr(self, name)}.")
+        if self.splitter is not None:
+            self._check_splitter()
+
+    def _check_splitter(self) -> None:
+        name = type(self.splitter).__name__
+        if isinstance(self.splitter, type) or not isinstance(self.splitter, Splitter):
+            raise InputError(
+                f"splitter must be an object with a method split(X, y, groups), such as "
+                f"scikit-learn's KFold(5); got {self.splitter!r}."
+            )
+        if self.num_folds is not None:
+            raise InputError(f"give num_folds={self.num_folds} or the splitter {name}, not both.")
+        if self.repeat:
+            raise InputError(
+                f"repeat={self.repeat} with a splitter: {name} gives the same folds every time. "
+                "Use one that repeats by itself, such as RepeatedKFold."
+            )
+
+    @property
+    def makes_folds(self) -> bool:
+        """Whether the validation part is one of several folds."""
+        return self.num_folds is not None or self.splitter is not None
+
+    def of_fold(self, fold: int, repeat: int = 0) -> "Split":
+        """Return the split of another fold."""
+        return replace(self, fold=fold, repeat=repeat)
+
+    def refit(self) -> "Split":
+        """Return the split that trains on all that the test part leaves, and validates on none."""
+        return Split(
+            test_size=self.test_size, seed=self.seed, stratify=self.stratify, own_val=False
+        )
+
+    def check(self, grouped: bool, ordered: bool) -> None:
+        """Check that the split can be made of rows that are grouped, or ordered by time.
+
+        Raises:
+            InputError: Two of groups, times and classes would decide, or nothing is to repeat.
+        """
+        if ordered and (grouped or self.stratify):
+            other = "by groups" if grouped else "by class (stratify: true)"
+            raise InputError(f"rows cannot be divided by time and {other}: choose one.")
+        if ordered and self.repeat:
+            raise InputError(
+                f"repeat={self.repeat}: in order of time there is one way to make the folds, and "
+                "nothing to repeat."
+            )
 
     def of_sample(self, num_rows: int) -> "Split":
-        """Return this split for a trial on `num_rows` of the rows: a count is a quarter at most."""
+        """Return this split for a trial on `num_rows` of the rows.
+
+        A count is a quarter at most; a splitter, which may know the rows, gives way to a quarter.
+        """
         most = num_rows // 4
 
         def few(size: int | float | None) -> int | float | None:
             return min(size, most) if isinstance(size, int) else size
 
+        known = self.splitter is not None
         return replace(
             self,
-            val_size=few(self.val_size),
+            splitter=None,
+            fold=0 if known else self.fold,
+            val_size=0.25 if known else few(self.val_size),
             test_size=few(self.test_size),
             train_size=few(self.train_size),
         )
 
     def parts(
-        self, num_rows: int, labels: Sequence[int] | NDArray[np.int64] | None = None
+        self,
+        num_rows: int,
+        labels: Sequence[int] | NDArray[np.int64] | None = None,
+        *,
+        targets: NDArray[Any] | None = None,
+        groups: NDArray[Any] | None = None,
+        times: NDArray[Any] | None = None,
     ) -> Parts:
         """Return the row numbers of the training, validation and test part.
 
         Args:
-            num_rows: Number of labelled rows.
+            num_rows: Number of labelled rows, N.
             labels: The class of each row, (N,); needed by `stratify` alone.
+            targets: What a splitter takes for y, (N,) or (N, T); by default `labels`.
+            groups: The group of each row, (N,): none stands in two parts.
+            times: The time of each row, numbers (N,): parts follow each other in time.
 
         Raises:
-            InputError: The sizes leave no training row, or a fold would be empty.
+            InputError: The sizes leave no training row, or a fold would be empty; rows cannot be
+                divided in this way (see `check`); or the splitter does not give pairs of parts.
         """
-        groups = self._groups(num_rows, labels)
-        ordered = [_shuffled(group, self.seed) for group in groups]
-        test, rest = _cut(ordered, _count("test_size", self.test_size, num_rows))
-        if self.num_folds is None:
-            val, train = _cut(rest, _count("val_size", self.val_size, num_rows))
-        else:
-            train, val = self._folds(rest)
-        if not sum(map(len, train)):
+        num_test = _count("test_size", self.test_size, num_rows)
+        num_val = 0 if self.makes_folds else _count("val_size", self.val_size, num_rows)
+        if num_test + num_val >= num_rows:
             raise InputError(
                 f"val_size={self.val_size} and test_size={self.test_size} leave none of the "
                 f"{num_rows} rows to train on. Give smaller counts, or fractions that sum to "
                 "less than 1."
             )
+        cut, test, rest = self._cut_test(num_rows, labels, groups, times)
+        if self.splitter is not None:
+            y = labels if targets is None else targets
+            train, val = splitter_fold(
+                self.splitter,
+                self.fold,
+                rest if times is not None else np.sort(rest),
+                None if y is None else np.asarray(y),
+                groups,
+            )
+        elif self.num_folds is not None:
+            entropy = None
+            if self.repeat or self.seed is not None:
+                entropy = [0 if self.seed is None else self.seed, 1 + self.repeat]
+            train, val = cut.fold(rest, self.num_folds, self.fold, entropy)
+        else:
+            val, train = cut.first(rest, num_val)
         if self.train_size is not None:
-            train = self._take(train, num_rows)
-        return Parts(_joined(train), _joined(val), _joined(test))
+            train = self._take(cut, train, num_rows)
+        return Parts(train, val, test)
 
-    def _groups(
-        self, num_rows: int, labels: Sequence[int] | NDArray[np.int64] | None
-    ) -> list[Indices]:
-        """Return the rows that are cut together: all of them, or those of each class."""
-        if not self.stratify:
-            return [np.arange(num_rows)]
-        if labels is None:
+    def num_splits(
+        self,
+        num_rows: int,
+        labels: Sequence[int] | NDArray[np.int64] | None = None,
+        *,
+        targets: NDArray[Any] | None = None,
+        groups: NDArray[Any] | None = None,
+        times: NDArray[Any] | None = None,
+    ) -> int:
+        """Return how many folds there are: 1 for a hold-out split. The arguments are `parts`'."""
+        if self.splitter is None:
+            return self.num_folds or 1
+        _, _, rest = self._cut_test(num_rows, labels, groups, times)
+        y = labels if targets is None else targets
+        rows = rest if times is not None else np.sort(rest)
+        return count_pairs(self.splitter, rows, None if y is None else np.asarray(y), groups)
+
+    def _cut_test(
+        self,
+        num_rows: int,
+        labels: Sequence[int] | NDArray[np.int64] | None,
+        groups: NDArray[Any] | None,
+        times: NDArray[Any] | None,
+    ) -> tuple[Cut, Indices, Indices]:
+        """Return how rows are cut, the test part, and the others in order."""
+        self.check(groups is not None, times is not None)
+        if self.stratify and labels is None:
             raise InputError(
                 "stratify=True needs class labels, and this set has none: leave it out."
             )
-        classes = np.asarray(labels)
-        return [np.flatnonzero(classes == value) for value in np.unique(classes)]
+        strata = np.asarray(labels) if self.stratify else None
+        cut: Cut
+        if times is not None:
+            cut = ByTime(times)
+        elif groups is not None:
+            cut = ByGroup(groups, strata)
+        else:
+            cut = ByRow(np.zeros(num_rows, np.int64) if strata is None else strata)
+        count = _count("test_size", self.test_size, num_rows)
+        return cut, *cut.first(cut.order(num_rows, self.seed), count)
 
-    def _folds(self, groups: list[Indices]) -> tuple[list[Indices], list[Indices]]:
-        assert self.num_folds is not None
-        train, val = [], []
-        total = sum(map(len, groups))
-        if total < self.num_folds:
-            raise InputError(f"num_folds={self.num_folds} is more than the {total} rows there are.")
-        turn = 0  # folds take turns over the classes, so that all differ by one row at most
-        for group in groups:
-            order = group
-            if self.repeat or self.seed is not None:
-                entropy = [0 if self.seed is None else self.seed, 1 + self.repeat]
-                order = np.random.default_rng(entropy).permutation(group)
-            folds = np.array_split(order, self.num_folds)
-            chosen = (self.fold - turn) % self.num_folds
-            turn += len(order) % self.num_folds
-            val.append(folds[chosen])
-            train.append(np.concatenate(folds[:chosen] + folds[chosen + 1 :]))
-        return train, val
-
-    def _take(self, train: list[Indices], num_rows: int) -> list[Indices]:
-        total = sum(map(len, train))
+    def _take(self, cut: Cut, train: Indices, num_rows: int) -> Indices:
         assert self.train_size is not None
         wanted = _as_count(self.train_size, num_rows)
-        if not 1 <= wanted <= total:
+        if not 1 <= wanted <= len(train):
             raise InputError(
                 f"train_size={self.train_size} asks for {wanted} training rows; the split leaves "
-                f"{total}."
+                f"{len(train)}."
             )
-        return _cut(train, wanted)[0]
+        return cut.fewer(train, wanted)
 
 
 def _check_size(name: str, size: int | float | None) -> None:
@@ -181,31 +285,6 @@ def _count(name: str, size: int | float | None, num_rows: int) -> int:
             f"{name}={size} of {num_rows} rows is no row. Give a larger fraction, a count, or null."
         )
     return wanted
-
-
-def _cut(groups: list[Indices], count: int) -> tuple[list[Indices], list[Indices]]:
-    """Return the first rows of each group, `count` in all, and the others.
-
-    The groups share the count by their sizes, with the largest remainders rounded up (Hamilton's
-    method): each is within one row of its exact share, and the sum is exact.
-    """
-    whole = max(sum(map(len, groups)), 1)
-    shares = [count * len(group) // whole for group in groups]
-    by_remainder = sorted(
-        range(len(groups)), key=lambda number: count * len(groups[number]) % whole, reverse=True
-    )
-    for number in by_remainder[: count - sum(shares)]:
-        shares[number] += 1
-    pairs = list(zip(groups, shares, strict=True))
-    return [group[:share] for group, share in pairs], [group[share:] for group, share in pairs]
-
-
-def _shuffled(rows: Indices, seed: int | None) -> Indices:
-    return rows if seed is None else np.random.default_rng(seed).permutation(rows)
-
-
-def _joined(groups: list[Indices]) -> Indices:
-    return np.concatenate(groups) if groups else np.empty(0, dtype=np.int64)
 
 
 def keras_order(num_rows: int) -> Indices:

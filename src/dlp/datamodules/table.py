@@ -1,6 +1,7 @@
 """Own tables: a CSV or Parquet file with a target column, numbers, categories and holes."""
 
 import os
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -106,9 +107,10 @@ class TableDataModule(SupervisedDataModule):
         self.predict_path = predict_path
         self.drop_columns = list(drop_columns or ())
         self.target_scaling = target_scaling
-        self.encoder = ColumnEncoder(
-            numeric_columns, categorical_columns, missing, missing_indicator, scaling
+        self._new_encoder = partial(
+            ColumnEncoder, numeric_columns, categorical_columns, missing, missing_indicator, scaling
         )
+        self.encoder = self._new_encoder()
         self.features = None if features is None else FeatureMaker(features)
         # What the user's features do not replace, they may need: then all columns are inputs.
         listed = [*(numeric_columns or ()), *(categorical_columns or ())]
@@ -150,7 +152,7 @@ class TableDataModule(SupervisedDataModule):
                 kind = "target" if column in self.target_columns else "drop_columns"
                 kind = "an input column" if column in (self._only or ()) else kind
                 raise absent(kind, column, frame.columns)
-        if self._columns is None:
+        if self._columns is None or self._state is None:
             apart = {*self.target_columns, *self.drop_columns}
             self._columns = self._only or [column for column in frame if column not in apart]
         return self._labelled_rows(frame)
@@ -216,6 +218,12 @@ class TableDataModule(SupervisedDataModule):
             self.features.load_state(state["features"])
         self._columns = list(state["columns"])
         self.encoder.load_state(state["encoder"])
+
+    def forget_inputs(self) -> None:
+        """Forget fill values, scales, categories, and what the user's features learned."""
+        self.encoder = self._new_encoder()
+        if self.features is not None:
+            self.features.forget()
 
     @property
     def feature_names(self) -> list[str]:

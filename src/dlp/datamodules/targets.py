@@ -1,12 +1,11 @@
 """From the values in a target column to what a loss takes: class numbers, or float32."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dlp.console import say
 from dlp.datamodules.splits import Parts
 from dlp.errors import InputError, suggestion
 
@@ -156,12 +155,31 @@ class TargetEncoder:
         constant = numbers.min(axis=0) == numbers.max(axis=0)
         return numbers.mean(axis=0).tolist(), np.where(constant, 1.0, numbers.std(axis=0)).tolist()
 
-    def check_parts(self, labels: NDArray[np.int64], parts: Parts) -> None:
+    def summary(self, values: NDArray[Any]) -> dict[str, list[float]]:
+        """Return what the targets of some rows, (N,) or (N, T), are like as a whole.
+
+        ``frequencies`` of the C classes; the ``mean`` of each label; or ``mean`` and ``median`` of
+        each value.
+        """
+        numbers = self.encode(values)
+        if self.task == "classification" and numbers.ndim == 1:
+            counts = np.bincount(numbers, minlength=self.num_outputs)
+            return {"frequencies": (counts / len(numbers)).tolist()}
+        columns = numbers.reshape(len(numbers), -1).astype(np.float64)
+        mean = columns.mean(axis=0).tolist()
+        if self.task != "regression":
+            return {"frequencies" if self.task == "classification" else "mean": mean}
+        return {"mean": mean, "median": np.median(columns, axis=0).tolist()}
+
+    def check_parts(
+        self, labels: NDArray[np.int64], parts: Parts, report: Callable[[str, str], None]
+    ) -> None:
         """Refuse a training part that lacks a class; say so of a validation part.
 
         Args:
             labels: The class of each labelled row, (N,).
             parts: The parts of these rows.
+            report: Takes a name for the kind of message, and the message.
 
         Raises:
             InputError: No row of the training part is of one of the classes.
@@ -180,7 +198,10 @@ class TargetEncoder:
                     f"({few}). Use stratify: true, another split_seed, or smaller val_size; where "
                     "the parts are folders or files of their own, give the training part such rows."
                 )
-            say(f"the {part} part has no row of {len(lacking)} of {len(names)} classes: {few}")
+            report(
+                "classes",
+                f"the {part} part has no row of {len(lacking)} of {len(names)} classes: {few}",
+            )
 
     def state(self) -> dict[str, Any]:
         """Return what was learned, as plain values."""

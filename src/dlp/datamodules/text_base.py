@@ -75,6 +75,7 @@ class BaseTextDataModule(SupervisedDataModule):
         if encoding not in get_args(Encoding):
             raise unknown("encoding", encoding, get_args(Encoding))
         self.encoding: Encoding = encoding
+        self._given_encoding: Encoding = encoding
         self.predict_source = predict_path and TextTable(str(predict_path), text_column)
         if self.predict_source:
             self.predict_source.check()
@@ -161,6 +162,11 @@ class BaseTextDataModule(SupervisedDataModule):
         )
         self.encoding = state["encoding"]
         self._idf = None if state["idf"] is None else np.array(state["idf"])
+
+    def forget_inputs(self) -> None:
+        """Forget vocabulary and document frequencies; texts are encoded as the arguments say."""
+        self._vocabulary = self._idf = None
+        self.encoding = self._given_encoding
 
     @property
     def vocabulary(self) -> Vocabulary:

@@ -1,0 +1,43 @@
+"""Rows as they were read, before anything is learned from them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Part = Literal["train", "val", "test", "predict"]
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Rows as they were read, before anything is learned from them.
+
+    Args:
+        rows: The inputs, in whatever form the DataModule's `encode` takes.
+        targets: What stands in the target column(s), (N,) or (N, T); None if unlabelled.
+        digests: One number a row, equal for equal inputs, uint64 (N,): finds duplicates.
+        names: What people call each row, (N,): the path of its file.
+        num_val: The last so many rows are a validation part of the set's own.
+        groups: The group of each row, (N,), where no group may stand in two parts.
+        times: The time of each row, numbers (N,), where parts follow each other in time.
+    """
+
+    rows: Any
+    targets: NDArray[Any] | None = None
+    digests: NDArray[np.uint64] | None = None
+    names: Sequence[str] | None = None
+    num_val: int = 0
+    groups: NDArray[Any] | None = None
+    times: NDArray[Any] | None = None
+
+    def chosen(self, index: NDArray[np.int64], rows: Any) -> "Examples":
+        """Return the labelled examples numbered `index`, whose inputs are `rows`."""
+        assert self.targets is not None
+        return Examples(
+            rows,
+            self.targets[index],
+            None if self.digests is None else self.digests[index],
+            None if self.names is None else [self.names[number] for number in index],
+        )
