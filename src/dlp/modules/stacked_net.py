@@ -1,0 +1,363 @@
+"""Many dense nets of one shape as one network of batched products, with its gradient by hand.
+
+Dispatching small operations takes most of the time of a small net. One batched product moves all
+nets for the price of one, and a gradient written out needs no graph.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dlp.bag_of_words import BagLinear
+from dlp.modules.losses import LossFunction, mae_of_sigmoid, mse_of_sigmoid, mse_of_softmax
+from dlp.modules.networks import DenseNet, Dropout
+from dlp.seeds import derived_seed
+
+_aten = torch.ops.aten
+
+
+class Activation(NamedTuple):
+    """A function and its gradient, both written into given memory.
+
+    Args:
+        forward: ``(sums, out)``: writes the activations.
+        backward: ``(error, sums, activations)``: multiplies `error` by the derivative.
+    """
+
+    forward: Callable[[Tensor, Tensor], object]
+    backward: Callable[[Tensor, Tensor, Tensor], object]
+
+
+#: The layers of `networks.ACTIVATIONS`, with autograd's own formulas. What follows a linear layer
+#: takes over its memory.
+STACKED_ACTIVATIONS: dict[type[nn.Module], Activation] = {
+    nn.ReLU: Activation(
+        lambda z, out: torch.clamp_min(z, 0, out=out),
+        lambda e, z, a: _aten.threshold_backward.grad_input(e, a, 0, grad_input=e),
+    ),
+    nn.Tanh: Activation(
+        lambda z, out: torch.tanh(z, out=out),
+        lambda e, z, a: _aten.tanh_backward.grad_input(e, a, grad_input=e),
+    ),
+    nn.Sigmoid: Activation(
+        lambda z, out: torch.sigmoid(z, out=out),
+        lambda e, z, a: _aten.sigmoid_backward.grad_input(e, a, grad_input=e),
+    ),
+    nn.LeakyReLU: Activation(
+        lambda z, out: _aten.leaky_relu.out(z, out=out),
+        lambda e, z, a: _aten.leaky_relu_backward.grad_input(e, z, 0.01, False, grad_input=e),
+    ),
+    nn.ELU: Activation(
+        lambda z, out: _aten.elu.out(z, out=out),
+        lambda e, z, a: _aten.elu_backward.grad_input(e, 1, 1, 1, False, z, grad_input=e),
+    ),
+    nn.GELU: Activation(
+        lambda z, out: _aten.gelu.out(z, out=out),
+        lambda e, z, a: _aten.gelu_backward.grad_input(e, z, grad_input=e),
+    ),
+    nn.SiLU: Activation(
+        lambda z, out: _aten.silu.out(z, out=out),
+        lambda e, z, a: _aten.silu_backward.grad_input(e, z, grad_input=e),
+    ),
+    nn.Identity: Activation(lambda z, out: out.copy_(z), lambda e, z, a: None),
+}
+
+
+class LossGradient(NamedTuple):
+    """The gradient of a loss with respect to the logits, but for a constant.
+
+    Args:
+        write: ``(logits, targets, out)``, all (F, B, C): writes the gradient of the sum, halved
+            for squares.
+        scale: ``(B, C)``: the constant that makes it the gradient of each net's mean.
+    """
+
+    write: Callable[[Tensor, Tensor, Tensor], object]
+    scale: Callable[[int, int], float]
+
+
+def _cross_entropy(logits: Tensor, targets: Tensor, out: Tensor) -> None:
+    torch.softmax(logits, -1, out=out)
+    out.mul_(targets.sum(-1, keepdim=True)).sub_(targets)
+
+
+def _difference(values: Tensor, targets: Tensor, out: Tensor) -> None:
+    torch.sub(values, targets, out=out)
+
+
+def _sigmoid_difference(logits: Tensor, targets: Tensor, out: Tensor) -> None:
+    torch.sigmoid(logits, out=out).sub_(targets)
+
+
+def _mse_of_sigmoid(logits: Tensor, targets: Tensor, out: Tensor) -> None:
+    values = torch.sigmoid(logits)
+    torch.sub(values, targets, out=out).mul_(values).mul_(1 - values)
+
+
+def _mae_of_sigmoid(logits: Tensor, targets: Tensor, out: Tensor) -> None:
+    values = torch.sigmoid(logits)
+    torch.sub(values, targets, out=out).sign_().mul_(values).mul_(1 - values)
+
+
+def _mse_of_softmax(logits: Tensor, targets: Tensor, out: Tensor) -> None:
+    values = torch.softmax(logits, -1)
+    torch.sub(values, targets, out=out)
+    out.sub_((out * values).sum(-1, keepdim=True)).mul_(values)
+
+
+def _over_rows(rows: int, columns: int) -> float:
+    return 1 / rows
+
+
+def _over_all(rows: int, columns: int) -> float:
+    return 1 / (rows * columns)
+
+
+def _twice_over_all(rows: int, columns: int) -> float:
+    return 2 / (rows * columns)
+
+
+#: Every built-in loss -> its gradient.
+LOSS_GRADIENTS: dict[LossFunction, LossGradient] = {
+    F.cross_entropy: LossGradient(_cross_entropy, _over_rows),
+    F.binary_cross_entropy_with_logits: LossGradient(_sigmoid_difference, _over_all),
+    F.mse_loss: LossGradient(_difference, _twice_over_all),
+    F.l1_loss: LossGradient(lambda z, t, out: torch.sub(z, t, out=out).sign_(), _over_all),
+    F.huber_loss: LossGradient(lambda z, t, out: torch.sub(z, t, out=out).clamp_(-1, 1), _over_all),
+    mse_of_sigmoid: LossGradient(_mse_of_sigmoid, _twice_over_all),
+    mae_of_sigmoid: LossGradient(_mae_of_sigmoid, _over_all),
+    mse_of_softmax: LossGradient(_mse_of_softmax, _twice_over_all),
+}
+
+
+class _Layer(NamedTuple):
+    """One layer of all F nets, and what a step with B rows writes there: all are made once."""
+
+    kernel: Tensor  # (F, in, out), a view of the weights
+    kernel_transposed: Tensor
+    bias: Tensor  # (F, 1, out), a view of the weights
+    kernel_gradient: Tensor  # views of the gradient
+    bias_gradient: Tensor
+    sums: Tensor  # (F, B, out), before the activation
+    activations: Tensor  # after it
+    outputs: Tensor  # after dropout; the activations themselves where there is none
+    outputs_transposed: Tensor  # (F, out, B)
+    error: Tensor  # (F, B, out), gradient of the loss with respect to the sums
+
+
+class StackedNet(nn.Module):
+    """F dense nets of one shape: one parameter `weights` (F, P), a row for each net.
+
+    A row holds the kernels one after the other, each (in, out), and then the biases: what L1 and
+    L2 act on is one slice from its beginning.
+
+    Call `bind` before `gradient`, and again once anything else may have moved or converted the
+    weights or taken away their gradient.
+
+    Args:
+        networks: The nets, whose initial weights are copied.
+        loss: A key of `LOSS_GRADIENTS`.
+        l1: See `SupervisedModule`.
+        l2: See `SupervisedModule`.
+    """
+
+    def __init__(
+        self, networks: Sequence[DenseNet], loss: LossFunction, l1: float = 0.0, l2: float = 0.0
+    ) -> None:
+        super().__init__()
+        layers = list(networks[0].layers)
+        linear = [layer for layer in layers if isinstance(layer, BagLinear)]
+        self.shapes = [(layer.in_features, layer.out_features) for layer in linear]
+        self.num_penalised = sum(inputs * outputs for inputs, outputs in self.shapes[:-1])
+        kinds = [type(layer) for layer in layers if type(layer) in STACKED_ACTIVATIONS]
+        self.activation = STACKED_ACTIVATIONS[kinds[0] if kinds else nn.Identity]
+        self.dropout = [layer.rate for layer in layers if isinstance(layer, Dropout)]
+        self.loss_gradient = LOSS_GRADIENTS[loss]
+        self.l1 = l1
+        self.l2 = l2
+        self.weights = nn.Parameter(torch.stack([_packed(network) for network in networks]))
+        self._layers: dict[int, list[_Layer]] = {}
+        self._scales: dict[int, Tensor] = {}
+
+    def bind(self) -> None:
+        """Make ``weights.grad``, and forget all views of what was there before."""
+        self.weights.grad = torch.empty_like(self.weights)
+        self._layers.clear()
+        self._scales.clear()
+
+    def _layers_for(self, rows: int) -> list[_Layer]:
+        """Return the layers for batches of so many rows."""
+        assert self.weights.grad is not None
+        weights, gradients = self._views(self.weights.detach()), self._views(self.weights.grad)
+        for (kernel, bias), (kernel_gradient, bias_gradient) in zip(
+            weights, gradients, strict=True
+        ):
+            sums = bias.new_empty(len(bias), rows, bias.shape[2])
+            activations = torch.empty_like(sums)
+            outputs = torch.empty_like(sums) if self.dropout else activations
+            # The gradient of the bias is the sum of the errors: of one row, the error itself.
+            error = bias_gradient if rows == 1 else torch.empty_like(sums)
+            self._layers.setdefault(rows, []).append(
+                _Layer(
+                    kernel,
+                    kernel.mT,
+                    bias,
+                    kernel_gradient,
+                    bias_gradient,
+                    sums,
+                    activations,
+                    outputs,
+                    outputs.mT,
+                    error,
+                )
+            )
+        # A number would be made a tensor anew at each step, which takes longer than the product.
+        scale = self.loss_gradient.scale(rows, self.shapes[-1][1])
+        self._scales[rows] = self.weights.new_tensor(scale)
+        return self._layers[rows]
+
+    def _views(self, rows: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Return kernel (F, in, out) and bias (F, 1, out) of each layer as views of (F, P)."""
+        sizes = [inputs * outputs for inputs, outputs in self.shapes]
+        parts = torch.split(rows, [*sizes, *(outputs for _, outputs in self.shapes)], dim=1)
+        kernels, biases = parts[: len(sizes)], parts[len(sizes) :]
+        return [
+            (kernel.view(-1, *shape), bias.unsqueeze(1))
+            for kernel, bias, shape in zip(kernels, biases, self.shapes, strict=True)
+        ]
+
+    @torch.no_grad()
+    def write_back(self, rows: Tensor, networks: Sequence[DenseNet]) -> None:
+        """Copy the `rows` (F, P) into the networks."""
+        views = self._views(rows)
+        for number, network in enumerate(networks):
+            linear = [layer for layer in network.layers if isinstance(layer, BagLinear)]
+            for layer, (kernel, bias) in zip(linear, views, strict=True):
+                layer.weight.copy_(kernel[number].t())
+                layer.bias.copy_(bias[number, 0])
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return the logits (F, B, C) of (F, B, D), nothing dropped."""
+        *hidden, (kernel, bias) = self._views(self.weights)
+        for weight, offset in hidden:
+            sums = torch.baddbmm(offset, inputs, weight)
+            inputs = torch.empty_like(sums)
+            self.activation.forward(sums, inputs)
+        return torch.baddbmm(bias, inputs, kernel)
+
+    def penalty(self) -> Tensor:
+        """Return the L1 and L2 penalty of each net, (F,)."""
+        kernels = self.weights.detach()[:, : self.num_penalised]
+        total = kernels.new_zeros(len(kernels))
+        if self.l1:
+            total += self.l1 * kernels.abs().sum(1)
+        if self.l2:
+            total += self.l2 * kernels.square().sum(1)
+        return total
+
+    def gradient(
+        self, inputs: Tensor, targets: Tensor, logits: Tensor, masks: Sequence[Tensor] = ()
+    ) -> None:
+        """Write the gradient of each net's loss, penalty included, to ``weights.grad``.
+
+        Args:
+            inputs: (F, B, D).
+            targets: As wide as the logits: classes are one-hot.
+            logits: Memory for the logits, (F, B, C).
+            masks: For each `Dropout`, 1 / (1 - rate) where a unit is kept and 0 elsewhere.
+        """
+        rows, activation = inputs.shape[1], self.activation
+        layers = self._layers.get(rows) or self._layers_for(rows)
+        outputs = inputs
+        for number, layer in enumerate(layers[:-1]):
+            torch.baddbmm(layer.bias, outputs, layer.kernel, out=layer.sums)
+            activation.forward(layer.sums, layer.activations)
+            outputs = layer.outputs
+            if masks:
+                torch.mul(layer.activations, masks[number], out=outputs)
+        last = layers[-1]
+        torch.baddbmm(last.bias, outputs, last.kernel, out=logits)
+        self.loss_gradient.write(logits, targets, last.error)
+        last.error.mul_(self._scales[rows])
+        for number in range(len(layers) - 1, 0, -1):
+            layer, before = layers[number], layers[number - 1]
+            self._write_gradients(layer, before.outputs_transposed)
+            _product(layer.error, layer.kernel_transposed, before.error)
+            if masks:
+                before.error.mul_(masks[number - 1])
+            activation.backward(before.error, before.sums, before.activations)
+        self._write_gradients(layers[0], inputs.mT)
+        self._add_penalty()
+
+    def _write_gradients(self, layer: _Layer, inputs_transposed: Tensor) -> None:
+        _product(inputs_transposed, layer.error, layer.kernel_gradient)
+        if layer.error is not layer.bias_gradient:
+            torch.sum(layer.error, 1, keepdim=True, out=layer.bias_gradient)
+
+    def _add_penalty(self) -> None:
+        if not (self.l1 or self.l2):
+            return
+        assert self.weights.grad is not None
+        kernels = self.weights.detach()[:, : self.num_penalised]
+        gradient = self.weights.grad[:, : self.num_penalised]
+        if self.l1:
+            gradient.add_(kernels.sign(), alpha=self.l1)
+        if self.l2:
+            gradient.add_(kernels, alpha=2 * self.l2)
+
+
+def _product(left: Tensor, right: Tensor, out: Tensor) -> None:
+    """Write the batched matrix product; a sum of one term is faster without it."""
+    if left.shape[2] == 1:
+        torch.mul(left, right, out=out)
+    else:
+        torch.bmm(left, right, out=out)
+
+
+class DropoutMasks:
+    """The masks of one epoch, the same as each net's own `Dropout` layers draw.
+
+    Args:
+        net: Whose layers are dropped from.
+        seeds: For each net, what `networks.reseed_dropout` is given at the epoch's start.
+    """
+
+    def __init__(self, net: StackedNet, seeds: Sequence[int]) -> None:
+        self._rates = net.dropout
+        self._units = [outputs for _, outputs in net.shapes]
+        self._like = net.weights
+        device = net.weights.device
+        self._generators = [
+            [torch.Generator(device).manual_seed(derived_seed(seed, number)) for seed in seeds]
+            for number in range(len(self._rates))
+        ]
+
+    def draw(self, steps: int, rows: int) -> list[Tensor]:
+        """Return the masks of the next `steps` batches: for each layer (steps, F, rows, units)."""
+        masks = []
+        for rate, units, generators in zip(
+            self._rates, self._units, self._generators, strict=False
+        ):
+            shape = (rows, units)
+            kept = torch.stack([_uniform(steps, shape, each) >= rate for each in generators], 1)
+            masks.append(kept.to(self._like.dtype).div_(1 - rate))
+        return masks
+
+
+def _uniform(steps: int, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    """Return what `steps` calls of ``torch.rand(shape)`` give, (steps, *shape)."""
+    device = generator.device
+    if device.type == "cpu":  # the stream does not depend on how it is cut into calls
+        return torch.rand((steps, *shape), generator=generator)
+    draws = [torch.rand(shape, generator=generator, device=device) for _ in range(steps)]
+    return torch.stack(draws)
+
+
+def _packed(network: DenseNet) -> Tensor:
+    """Return the weights of a net as one row (P,), in the order of `StackedNet`."""
+    linear = [layer for layer in network.layers if isinstance(layer, BagLinear)]
+    kernels = [layer.weight.detach().t().flatten() for layer in linear]
+    return torch.cat([*kernels, *(layer.bias.detach() for layer in linear)])
