@@ -9,6 +9,7 @@ from torch import Tensor
 
 from dlp.datamodules.base import Examples, SupervisedDataModule
 from dlp.datamodules.duplicates import row_digests
+from dlp.datamodules.row_keys import as_column, group_values, time_values
 from dlp.datamodules.splits import Split
 from dlp.datamodules.targets import TargetEncoder, TaskArgument
 from dlp.errors import InputError
@@ -37,6 +38,11 @@ class ArrayDataModule(SupervisedDataModule):
         train_size: Use only so many training rows.
         split_seed: Shuffle before any cut; None keeps the order given.
         stratify: Give every class its share in each part.
+        groups: What rows may have in common, such as a patient, (N,): rows of one group stay in one
+            part, so that sizes are kept as nearly as whole groups allow.
+        times: Numbers or dates, (N,): rows are put in their order and not shuffled; the latest ones
+            are the test part, those before them the validation part, and folds validate on later
+            rows than they train on.
         num_folds: K of K-fold validation.
         fold: The fold that validates, from 0.
         repeat: The repetition of a repeated K-fold, from 0.
@@ -65,6 +71,8 @@ class ArrayDataModule(SupervisedDataModule):
         train_size: int | float | None = None,
         split_seed: int | None = 0,
         stratify: bool = False,
+        groups: ArrayLike | Tensor | None = None,
+        times: ArrayLike | Tensor | None = None,
         num_folds: int | None = None,
         fold: int = 0,
         repeat: int = 0,
@@ -86,7 +94,14 @@ class ArrayDataModule(SupervisedDataModule):
         self.scaling = scaling
         self._mean: NDArray[np.float32] | None = None
         self._std: NDArray[np.float32] | None = None
+        self.split.check(groups is not None, times is not None)
         self._check()
+        self._groups: NDArray[Any] | None = None
+        self._times: NDArray[Any] | None = None
+        if groups is not None:
+            self._groups = group_values(as_column("groups", _array("groups", groups), len(self.y)))
+        if times is not None:
+            self._times = time_values(as_column("times", _array("times", times), len(self.y)))
         for name, array in (("x", self.x), ("x_test", self.x_test), ("x_predict", self.x_predict)):
             if array is not None:
                 _check_inputs(name, array, self.x)
@@ -106,8 +121,9 @@ class ArrayDataModule(SupervisedDataModule):
                 raise InputError(f"{x_name} has {len(x)} rows and {y_name} has {len(y)}.")
 
     def load_train(self) -> Examples:
-        """Return `x` and `y`."""
-        return Examples(self.x, self.y, row_digests(_float32(self.x)))
+        """Return `x` and `y`, with groups and times."""
+        digests = row_digests(_float32(self.x))
+        return Examples(self.x, self.y, digests, groups=self._groups, times=self._times)
 
     def load_test(self) -> Examples | None:
         """Return `x_test` and `y_test`."""

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from dlp.console import say
 from dlp.datamodules.augmentation import Augmenter
 from dlp.datamodules.batches import BatchLoader, BatchOrder, Rows
-from dlp.datamodules.division import class_of_each, divide, num_splits
+from dlp.datamodules.division import class_of_each, divide, num_splits, report_shared_groups
 from dlp.datamodules.duplicates import Seen, without_duplicates
 from dlp.datamodules.examples import Examples as Examples
 from dlp.datamodules.examples import Part as Part
@@ -239,6 +239,7 @@ class SupervisedDataModule(RowSource, LightningDataModule):
         if self._test is None and len(parts.test):
             self._test = labelled.chosen(parts.test, self.select(labelled.rows, parts.test))
         test = self._test
+        report_shared_groups(labelled, test, self._say_once)
         if test is not None and test.targets is not None and not self.dry_run:
             self.targets.encode(test.targets)  # a class of its own: said before training
         if labelled.digests is not None:

@@ -46,6 +46,8 @@ class Corpus:
         targets: What stands in the label column(s), (N,) or (N, L); None if unlabelled.
         words: Every distinct word, in order of first appearance (archives: of rank).
         class_names: The names of the classes, where the source tells them.
+        groups: The group of each text, (N,), where it has one.
+        times: The time of each text, numbers (N,), likewise.
         ranked: Whether `words` stand in a published order of rank, which is to be kept.
     """
 
@@ -56,6 +58,8 @@ class Corpus:
     words: list[str]
     class_names: list[str] | None = None
     ranked: bool = False
+    groups: NDArray[Any] | None = None
+    times: NDArray[Any] | None = None
 
     def __len__(self) -> int:
         """Return the number of texts."""
@@ -72,6 +76,8 @@ class Corpus:
         targets: NDArray[Any] | None,
         class_names: Sequence[str] | None = None,
         total: int | None = None,
+        groups: NDArray[Any] | None = None,
+        times: NDArray[Any] | None = None,
     ) -> "Corpus":
         """Tokenise `texts` (`total` of them, for the progress bar)."""
         numbers = _Numbers()
@@ -88,6 +94,8 @@ class Corpus:
             targets,
             list(numbers),
             None if class_names is None else list(class_names),
+            groups=groups,
+            times=times,
         )
 
 
@@ -285,6 +293,9 @@ def _save(corpus: Corpus, folder: Path) -> None:
         "offsets": corpus.offsets,
         "digests": corpus.digests,
     }
+    for name, keys in (("groups", corpus.groups), ("times", corpus.times)):
+        if keys is not None:
+            arrays[name] = keys
     if corpus.targets is not None:
         arrays["targets"] = corpus.targets
         if corpus.targets.dtype.kind == "O":  # text: numbers into a list of labels
@@ -322,4 +333,8 @@ def _load(folder: Path) -> Corpus:
         words,
         meta["class_names"],
         meta["ranked"],
+        *(
+            np.array(load(name)) if f"{name}.npy" in meta["files"] else None
+            for name in ("groups", "times")
+        ),
     )

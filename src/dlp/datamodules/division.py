@@ -1,5 +1,6 @@
 """The division of labelled rows into parts, by all that is known of them."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -53,3 +54,20 @@ def class_of_each(
     if not encoder.is_classification:
         return None, encoded
     return (encoded.argmax(axis=1) if encoded.ndim == 2 else encoded), encoded
+
+
+def report_shared_groups(
+    labelled: Examples, test: Examples | None, report: Callable[[str, str], None]
+) -> None:
+    """Say so if groups of a test part of its own stand in the labelled rows too.
+
+    Args:
+        labelled: The labelled rows outside it.
+        test: The test part; None where there is none.
+        report: Takes a name for the kind of message, and the message.
+    """
+    if test is None or test.groups is None or labelled.groups is None:
+        return
+    shared = len(np.intersect1d(test.groups.astype(np.str_), labelled.groups.astype(np.str_)))
+    if shared:
+        report("groups", f"{shared:,} groups of the test part are also trained or validated on")

@@ -177,13 +177,22 @@ class BaseImageDataModule(SupervisedDataModule):
         self.cache_gb = cache_gb
         self.predict_path = None if predict_path is None else Path(predict_path)
 
-    def labelled(self, source: PictureSource, targets: NDArray[Any], num_val: int = 0) -> Examples:
+    def labelled(
+        self,
+        source: PictureSource,
+        targets: NDArray[Any],
+        num_val: int = 0,
+        groups: NDArray[Any] | None = None,
+        times: NDArray[Any] | None = None,
+    ) -> Examples:
         """Return the pictures that can be read, with their targets.
 
         Args:
             source: The pictures; a spread sample of them is taken in a trial run.
             targets: Their targets, (N,) or (N, T).
             num_val: The last so many are a validation part of their own.
+            groups: The group of each, (N,).
+            times: The time of each, (N,).
 
         Raises:
             InputError: A picture cannot be read, and `on_corrupt` is ``raise``; or none can be.
@@ -193,12 +202,15 @@ class BaseImageDataModule(SupervisedDataModule):
             kept = sample_rows(targets, len(targets), max(_SAMPLE, classes))
             num_val = int((kept >= len(targets) - num_val).sum())
             source, targets = source.chosen(kept.tolist()), targets[kept]
+            groups, times = (None if keys is None else keys[kept] for keys in (groups, times))
         pictures, good, digests = self._read(source)
         names = source.names
         left = int((good >= len(targets) - num_val).sum())
         if num_val and not left:
             raise InputError("none of the pictures of the validation part can be read.")
-        return Examples(pictures, targets[good], digests[good], [names[row] for row in good], left)
+        groups, times = (None if keys is None else keys[good] for keys in (groups, times))
+        shown = [names[row] for row in good]
+        return Examples(pictures, targets[good], digests[good], shown, left, groups, times)
 
     def load_predict(self) -> Examples | None:
         """Return the pictures of `predict_path`: a picture, or all in a folder and below it.

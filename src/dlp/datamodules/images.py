@@ -20,6 +20,7 @@ from dlp.datamodules.image_base import (
 )
 from dlp.datamodules.picture_store import Fit
 from dlp.datamodules.pictures import EXTENSIONS
+from dlp.datamodules.row_keys import keys_of_table
 from dlp.datamodules.splits import Split
 from dlp.datamodules.table_files import (
     CSV_ENDINGS,
@@ -75,6 +76,12 @@ class ImageFolderDataModule(BaseImageDataModule):
         train_size: Use only so many training pictures.
         split_seed: Shuffle before any cut; null keeps the order of the names.
         stratify: Give every class its share in each part; null does so for folders of classes.
+        group_column: The table's column of what pictures may have in common, such as a patient:
+            those of one group stay in one part, so that sizes are kept as nearly as whole groups
+            allow.
+        time_column: The table's column of numbers or dates (ISO 8601): pictures are put in its
+            order and not shuffled; the latest ones are the test part, those before them the
+            validation part, and folds validate on later pictures than they train on.
         num_folds: K of K-fold validation.
         fold: The fold that validates, from 0.
         repeat: The repetition of a repeated K-fold, from 0.
@@ -106,6 +113,8 @@ class ImageFolderDataModule(BaseImageDataModule):
         train_size: int | float | None = None,
         split_seed: int | None = 0,
         stratify: bool | None = None,
+        group_column: str | None = None,
+        time_column: str | None = None,
         num_folds: int | None = None,
         fold: int = 0,
         repeat: int = 0,
@@ -126,6 +135,14 @@ class ImageFolderDataModule(BaseImageDataModule):
             )
         if self.is_table and not self.target_columns:
             raise InputError(f"{path} is a table: give target, the column to predict (or several).")
+        for name, column in (("group_column", group_column), ("time_column", time_column)):
+            if column is not None and not self.is_table:
+                raise InputError(
+                    f"{name} names a column of a table, and {path} is a folder. Leave it out, or "
+                    "give a CSV of paths and targets as path."
+                )
+            if column is not None and column in self.target_columns:
+                raise InputError(f"{column!r} is the target; it cannot be {name}.")
         if not self.is_table and self.target_columns:
             raise InputError(
                 f"target names columns of a table, and {path} is a folder: its subfolders are the "
@@ -138,6 +155,7 @@ class ImageFolderDataModule(BaseImageDataModule):
                     "subfolders are the classes. Leave task out, or give a CSV as path."
                 )
             task = "classification"
+        self.group_column, self.time_column = group_column, time_column
         classes = stratify if stratify is not None else not self.is_table
         super().__init__(
             image_size=image_size,
@@ -155,11 +173,12 @@ class ImageFolderDataModule(BaseImageDataModule):
             targets=TargetEncoder(task, names=self.target_columns or None),
             drop_duplicates=drop_duplicates,
         )
+        self.split.check(group_column is not None, time_column is not None)
 
     def load_train(self) -> Examples:
         """Return the labelled pictures; a ``val`` folder's come last."""
         if self.is_table:
-            return self._of_table(self.path)
+            return self._of_table(self.path, with_keys=True)
         parts = _parts(self.path)
         if not parts:
             return self._of_folders(self.path)
@@ -219,7 +238,7 @@ class ImageFolderDataModule(BaseImageDataModule):
         targets = np.array(classes, dtype=object)
         return self.labelled(PictureFiles(root, tuple(files)), targets, num_val)
 
-    def _of_table(self, path: Path) -> Examples:
+    def _of_table(self, path: Path, with_keys: bool = False) -> Examples:
         """Return the pictures that a table lists."""
         frame = read_table(path)
         for column in (self.image_column, *self.target_columns):
@@ -239,7 +258,11 @@ class ImageFolderDataModule(BaseImageDataModule):
                 f"to {path.parent.resolve()}."
             )
         values = target_values(frame, self.target_columns, self.targets.task)
-        return self.labelled(PictureFiles(path.parent, tuple(paths)), values)
+        group_column = self.group_column if with_keys or self.group_column in frame else None
+        time_column = self.time_column if with_keys else None
+        groups, times = keys_of_table(frame, group_column, time_column)
+        files = PictureFiles(path.parent, tuple(paths))
+        return self.labelled(files, values, groups=groups, times=times)
 
 
 def _is_table(path: Path) -> bool:

@@ -110,10 +110,6 @@ class Split:
         """Whether the validation part is one of several folds."""
         return self.num_folds is not None or self.splitter is not None
 
-    def of_fold(self, fold: int, repeat: int = 0) -> "Split":
-        """Return the split of another fold."""
-        return replace(self, fold=fold, repeat=repeat)
-
     def refit(self) -> "Split":
         """Return the split that trains on all that the test part leaves, and validates on none."""
         return Split(

@@ -13,6 +13,7 @@ from torch import Tensor
 from dlp.datamodules.base import Examples, SupervisedDataModule
 from dlp.datamodules.columns import ColumnEncoder, Missing, Scaling, target_values
 from dlp.datamodules.features import FeatureMaker, FeaturesArgument
+from dlp.datamodules.row_keys import keys_of_table
 from dlp.datamodules.splits import Indices, Split
 from dlp.datamodules.table_files import absent, read_table
 from dlp.datamodules.targets import TargetEncoder, TaskArgument
@@ -53,6 +54,12 @@ class TableDataModule(SupervisedDataModule):
         train_size: Use only so many training rows.
         split_seed: Shuffle before any cut; null keeps the order of the file.
         stratify: Give every class its share in each part.
+        group_column: Column of what rows may have in common, such as a patient or an author: rows
+            of one group stay in one part, so that sizes are kept as nearly as whole groups allow.
+            It is no input.
+        time_column: Column of numbers or dates (ISO 8601): rows are put in its order and not
+            shuffled; the latest ones are the test part, those before them the validation part, and
+            folds validate on later rows than they train on. It is no input, unless listed.
         num_folds: K of K-fold validation.
         fold: The fold that validates, from 0.
         repeat: The repetition of a repeated K-fold, from 0.
@@ -85,6 +92,8 @@ class TableDataModule(SupervisedDataModule):
         train_size: int | float | None = None,
         split_seed: int | None = 0,
         stratify: bool = False,
+        group_column: str | None = None,
+        time_column: str | None = None,
         num_folds: int | None = None,
         fold: int = 0,
         repeat: int = 0,
@@ -106,6 +115,9 @@ class TableDataModule(SupervisedDataModule):
         self.test_path = test_path
         self.predict_path = predict_path
         self.drop_columns = list(drop_columns or ())
+        self.group_column = group_column
+        self.time_column = time_column
+        self.split.check(group_column is not None, time_column is not None)
         self.target_scaling = target_scaling
         self._new_encoder = partial(
             ColumnEncoder, numeric_columns, categorical_columns, missing, missing_indicator, scaling
@@ -116,6 +128,9 @@ class TableDataModule(SupervisedDataModule):
         listed = [*(numeric_columns or ()), *(categorical_columns or ())]
         both = numeric_columns is not None and categorical_columns is not None
         self._only = listed if both and features is None else None
+        self._apart = {*self.target_columns, *self.drop_columns, group_column}
+        if time_column not in listed:
+            self._apart.add(time_column)
         self._columns: list[str] | None = None
         self._check_names(listed)
 
@@ -128,6 +143,15 @@ class TableDataModule(SupervisedDataModule):
                     f"{column!r} is the target; it cannot stand in numeric_columns, "
                     "categorical_columns or drop_columns too."
                 )
+            if column in (self.group_column, self.time_column):
+                raise InputError(
+                    f"{column!r} is the target; it cannot be group_column or time_column."
+                )
+        if self.group_column in listed:
+            raise InputError(
+                f"{self.group_column!r} is the group_column and listed as an input: the groups of "
+                "new rows are others. Choose."
+            )
         for column in self.drop_columns:
             if column in listed:
                 raise InputError(f"{column!r} is in drop_columns and listed as an input: choose.")
@@ -153,9 +177,8 @@ class TableDataModule(SupervisedDataModule):
                 kind = "an input column" if column in (self._only or ()) else kind
                 raise absent(kind, column, frame.columns)
         if self._columns is None or self._state is None:
-            apart = {*self.target_columns, *self.drop_columns}
-            self._columns = self._only or [column for column in frame if column not in apart]
-        return self._labelled_rows(frame)
+            self._columns = self._only or [name for name in frame if name not in self._apart]
+        return self._labelled_rows(frame, self.group_column, self.time_column)
 
     def load_test(self) -> Examples | None:
         """Return the rows of `test_path`."""
@@ -165,7 +188,7 @@ class TableDataModule(SupervisedDataModule):
         for column in self.target_columns:
             if column not in frame:
                 raise absent("target of the test part", column, frame.columns)
-        return self._labelled_rows(frame)
+        return self._labelled_rows(frame, self.group_column if self.group_column in frame else None)
 
     def load_predict(self) -> Examples | None:
         """Return the rows of `predict_path`."""
@@ -245,11 +268,13 @@ class TableDataModule(SupervisedDataModule):
     def _featured(self, rows: pd.DataFrame) -> pd.DataFrame:
         return rows if self.features is None else self.features.transform(rows)
 
-    def _labelled_rows(self, frame: pd.DataFrame) -> Examples:
+    def _labelled_rows(
+        self, frame: pd.DataFrame, group_column: str | None, time_column: str | None = None
+    ) -> Examples:
         inputs = self._inputs(frame)
-        return Examples(
-            inputs, target_values(frame, self.target_columns, self.targets.task), _digests(inputs)
-        )
+        values = target_values(frame, self.target_columns, self.targets.task)
+        groups, times = keys_of_table(frame, group_column, time_column)
+        return Examples(inputs, values, _digests(inputs), groups=groups, times=times)
 
 
 def _digests(inputs: pd.DataFrame) -> NDArray[np.uint64]:

@@ -44,6 +44,11 @@ class TextDataModule(BaseTextDataModule):
         train_size: Use only so many training texts.
         split_seed: Shuffle before any cut; None keeps the order given.
         stratify: Give every class its share in each part.
+        group_column: Column of what texts may have in common, such as an author: those of one group
+            stay in one part, so that sizes are kept as nearly as whole groups allow.
+        time_column: Column of numbers or dates (ISO 8601): texts are put in its order and not
+            shuffled; the latest ones are the test part, those before them the validation part, and
+            folds validate on later texts than they train on.
         num_folds: K of K-fold validation.
         fold: The fold that validates, from 0.
         repeat: The repetition of a repeated K-fold, from 0.
@@ -77,6 +82,8 @@ class TextDataModule(BaseTextDataModule):
         train_size: int | float | None = None,
         split_seed: int | None = 0,
         stratify: bool = False,
+        group_column: str | None = None,
+        time_column: str | None = None,
         num_folds: int | None = None,
         fold: int = 0,
         repeat: int = 0,
@@ -85,6 +92,9 @@ class TextDataModule(BaseTextDataModule):
         if test_path is not None and test_size is not None:
             raise InputError("give test_path or test_size, not both.")
         labels = [label_column] if isinstance(label_column, str) else list(label_column)
+        for name, column in (("group_column", group_column), ("time_column", time_column)):
+            if column in labels:
+                raise InputError(f"{column!r} is the label_column; it cannot be {name}.")
         if not labels or text_column in labels:
             raise InputError(
                 f"label_column must name other columns than text_column={text_column!r}; "
@@ -105,7 +115,16 @@ class TextDataModule(BaseTextDataModule):
             targets=TargetEncoder(task, one_hot=one_hot, names=labels),
             drop_duplicates=drop_duplicates,
         )
-        self._source = TextTable(str(path), text_column, tuple(labels), subset, revision)
+        self.split.check(group_column is not None, time_column is not None)
+        self._source = TextTable(
+            str(path),
+            text_column,
+            tuple(labels),
+            subset,
+            revision,
+            group_column=group_column,
+            time_column=time_column,
+        )
         self._test_source = test_path and TextTable(str(test_path), text_column, tuple(labels))
         if not self.predict_source:  # to predict own texts, the data trained on may be elsewhere
             self._source.check()

@@ -110,7 +110,10 @@ class BaseTextDataModule(SupervisedDataModule):
                 targets.task, corpus.class_names, targets.one_hot, targets.names
             )
         texts = corpus.texts(order)
-        return Examples(texts, texts.targets, texts.digests)
+        groups, times = (
+            None if keys is None else keys[texts.rows] for keys in (corpus.groups, corpus.times)
+        )
+        return Examples(texts, texts.targets, texts.digests, groups=groups, times=times)
 
     def prepare_data(self) -> None:
         """Download what is not there and tokenise it, once; own texts to predict need neither."""

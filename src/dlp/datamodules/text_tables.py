@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlp.datamodules.corpus import Corpora, Corpus, sample_rows, source_key
+from dlp.datamodules.row_keys import keys_of_table
+from dlp.datamodules.table_files import absent
 from dlp.errors import InputError, MissingInputError, suggestion
 from dlp.files import sha256
 
@@ -38,6 +40,8 @@ class TextTable:
         label_columns: The columns of the targets; none for unlabelled texts.
         subset: The configuration of a Hub data set that has several.
         revision: The commit, tag or branch of a Hub data set.
+        group_column: The column of the groups, in the ``train`` part.
+        time_column: The column of the times, likewise.
         offline: What to do with a copy of a Hub data set, said where the Hub cannot be reached.
 
     Raises:
@@ -50,6 +54,8 @@ class TextTable:
     label_columns: tuple[str, ...] = ()
     subset: str | None = None
     revision: str | None = None
+    group_column: str | None = None
+    time_column: str | None = None
     offline: str = "give it as path"
 
     def check(self) -> None:
@@ -93,7 +99,9 @@ class TextTable:
     def key(self) -> str:
         """What stands for the bytes of the files, or for the name of a Hub data set."""
         self.check()
-        columns = (self.text_column, self.label_columns, self.subset)
+        columns: tuple[object, ...] = (self.text_column, self.label_columns, self.subset)
+        if self.group_column is not None or self.time_column is not None:
+            columns += (self.group_column, self.time_column)
         try:
             contents = [
                 (file.relative_to(self.local).as_posix(), sha256(file)) for file in self.files
@@ -126,7 +134,7 @@ class TextTable:
                     f"{self.path} has neither a train nor a test part, only {', '.join(splits)}. "
                     "Rename a part, or give one file as path."
                 )
-            return {name: self._tokenised(part, sample_size) for name, part in parts.items()}
+            return {name: self._tokenised(parts[name], name, sample_size) for name in parts}
 
     def _read(self, temporary: str) -> dict[str, Any]:
         import datasets
@@ -168,7 +176,7 @@ class TextTable:
             )
         return InputError(f"the Hub's data set {self.path!r} cannot be read: {error}")
 
-    def _tokenised(self, part: Any, sample_size: int | None) -> Corpus:
+    def _tokenised(self, part: Any, name: str, sample_size: int | None) -> Corpus:
         columns = part.column_names
         for column in (self.text_column, *self.label_columns):
             if column not in columns:
@@ -183,11 +191,16 @@ class TextTable:
                 "text_column which one does."
             )
         targets, names = self._targets(part)
+        groups, times = self._keys(part) if name == "train" else (None, None)
         rows = np.arange(len(part))
         if sample_size is not None:
             rows = sample_rows(targets, len(part), sample_size)
-            targets, part = None if targets is None else targets[rows], part.select(rows)
-        return Corpus.from_texts(self._texts(part, rows), targets, names, len(rows))
+            part = part.select(rows)
+            targets, groups, times = (
+                None if values is None else values[rows] for values in (targets, groups, times)
+            )
+        texts = self._texts(part, rows)
+        return Corpus.from_texts(texts, targets, names, len(rows), groups, times)
 
     def _texts(self, part: Any, rows: NDArray[np.int64]) -> Iterator[str]:
         start = 0
@@ -206,6 +219,17 @@ class TextTable:
         if len(columns) > 1:
             return np.column_stack(columns), None
         return columns[0], getattr(part.features[self.label_columns[0]], "names", None)
+
+    def _keys(self, part: Any) -> tuple[NDArray[Any] | None, NDArray[Any] | None]:
+        """Return groups and times of the texts."""
+        names = [name for name in (self.group_column, self.time_column) if name is not None]
+        if not names:
+            return None, None
+        for name in names:
+            if name not in part.column_names:
+                raise absent("group_column and time_column", name, part.column_names)
+        frame = part.select_columns(names).to_pandas()
+        return keys_of_table(frame, self.group_column, self.time_column)
 
     def _column(self, column: Any, name: str) -> NDArray[Any]:
         cells = column.to_pylist()
