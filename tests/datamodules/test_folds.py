@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from picture_files import write_picture
@@ -22,6 +23,7 @@ from sklearn.model_selection import (
 from table_examples import houses, table
 from text_files import reviews, write_csv
 
+from dlp.cli import main
 from dlp.datamodules import (
     ArrayDataModule,
     ImageFolderDataModule,
@@ -882,3 +884,31 @@ def test_cached_texts_keep_groups_and_times(tmp_path):
         assert rows_of(first._split_rows()[0]) == rows_of(second._split_rows()[0])
         plain = keyed_data("text", tmp_path, test_size=8)
         assert rows_of(plain._split_rows()[0]) != rows_of(first._split_rows()[0])
+
+
+@pytest.mark.parametrize(
+    "keys", [{"group_column": "owner", "num_folds": 4, "fold": 1}, {"time_column": "sold"}]
+)
+def test_the_columns_come_back_from_the_config_of_a_run(keys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    data = keyed_data("table", tmp_path, **keys)
+    arguments = {"path": "houses.csv", "target": "price", "drop_columns": data.drop_columns, **keys}
+    config = {
+        "data": {"class_path": "TableDataModule", "init_args": arguments},
+        "model": {"class_path": "DenseModule", "init_args": {"head": "regression", "hidden": [2]}},
+        "trainer": {"max_epochs": 1, "accelerator": "cpu", "logger": False},
+    }
+    (tmp_path / "houses.yaml").write_text(yaml.safe_dump(config))
+    main(["fit", "--config", "houses.yaml"])
+    main(["fit", "--config", "runs/houses/version_0/config.yaml"])
+    states = []
+    for version in range(2):
+        run = tmp_path / "runs" / "houses" / f"version_{version}"
+        saved = yaml.safe_load((run / "config.yaml").read_text())["data"]["init_args"]
+        assert {name: saved[name] for name in keys} == keys
+        checkpoint = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
+        states.append(checkpoint["TableDataModule"])
+    assert states[0] == states[1]
+    data.fit()
+    assert states[0]["inputs"] == data.inputs_state()
+    assert states[0]["target_summary"] == data.target_summary
