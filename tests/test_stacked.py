@@ -5,6 +5,7 @@ from dataclasses import replace
 from functools import partial
 
 import pytest
+import scipy.sparse
 import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
@@ -18,10 +19,12 @@ from torchmetrics.classification import MulticlassAccuracy
 from dlp.bag_of_words import BagLinear
 from dlp.callbacks import BestCheckpoint, EpochSeed, History, LastCheckpoint
 from dlp.datamodules import ArrayDataModule
+from dlp.datamodules.bags import BagRows
 from dlp.datamodules.batches import BatchOrder
 from dlp.errors import InputError
 from dlp.modules import ConvNetModule, DenseModule, DenseNet, KerasRMSprop, SoftmaxHead
 from dlp.modules.base import SupervisedModule
+from dlp.modules.fused_steps import fuse
 from dlp.modules.heads import HEADS
 from dlp.modules.networks import ACTIVATIONS
 from dlp.process import flushed_denormals
@@ -282,6 +285,18 @@ def test_every_elementwise_optimizer(optimizer):
     assert (weights[0] - weights[1]).abs().max() > 1e-5  # it has moved
 
 
+def test_adam_is_fused_unless_the_user_chose():
+    def fused(**chosen):
+        optimizer = torch.optim.AdamW([torch.zeros(1)], **chosen)
+        fuse(optimizer)
+        return optimizer.param_groups[0]["fused"]
+
+    assert fused()
+    assert not fused(foreach=False)
+    assert not fused(fused=False)
+    assert not fused(foreach=True)
+
+
 SCHEDULERS = {
     "by epoch": partial(lr_scheduler.StepLR, step_size=1, gamma=0.3),
     "by a function": partial(lr_scheduler.LambdaLR, lr_lambda=lambda epoch: 1 / (1 + epoch)),
@@ -463,6 +478,24 @@ def test_a_resumed_run_is_the_unbroken_one_to_the_last_bit(optimizer, tmp_path):
     for mine, other in zip(resumed, models, strict=True):
         for a, b in zip(mine.parameters(), other.parameters(), strict=True):
             assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("stoppers", [0, 1])
+def test_a_run_that_has_ended_is_read_back(stoppers, tmp_path):
+    def fit(ckpt_path=None):
+        callbacks = [EarlyStopping("val_loss", patience=1, min_delta=10)] * stoppers
+        problem = Problem("sigmoid", 2, num_folds=2, count=20)
+        trainer = trainer_of(4, [LastCheckpoint(tmp_path), *callbacks])
+        models = [problem.model(0), problem.model(1)]
+        histories = fit_stacked(
+            models, [problem.tensors(0), problem.tensors(1)], trainer, ckpt_path
+        )
+        return [histories, *(p for model in models for p in model.parameters())]
+
+    (histories, *weights), (again, *read) = fit(), fit(tmp_path / "last.ckpt")
+    assert again == histories
+    assert len(again[0]["val_loss"]) == (2 if stoppers else 4)
+    assert all(torch.equal(a, b) for a, b in zip(weights, read, strict=True))
 
 
 def test_the_best_checkpoint_is_kept_by_the_mean(tmp_path):
@@ -652,6 +685,9 @@ def test_inputs_that_cannot_be_stacked():
     data = torch.zeros(3, FEATURES)
     assert "dense floats" in reason_against(dense(), data.int(), trainer_of())
     assert "dense floats" in reason_against(dense(), data.to_sparse(), trainer_of())
+
+    texts = BagRows(scipy.sparse.csr_array((3, FEATURES), dtype="float32"))
+    assert "sparse product of the texts" in reason_against(dense(), texts, trainer_of())
 
     class Pictures:
         def __len__(self):

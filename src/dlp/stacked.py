@@ -13,35 +13,27 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
+import torch.nn.functional as F
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
-from torch.optim import RMSprop
 from torch.optim.lr_scheduler import CyclicLR, OneCycleLR
-from torchmetrics import MeanAbsoluteError
-from torchmetrics import classification as C
 
 from dlp.datamodules.batches import BatchOrder
 from dlp.errors import InputError
 from dlp.modules.base import Stage, SupervisedModule
+from dlp.modules.fused_steps import fuse, plain_rmsprop
 from dlp.modules.networks import DenseNet
 from dlp.modules.stacked_net import DropoutMasks, StackedNet
 from dlp.seeds import derived_seed
+from dlp.stacked_metrics import losses_and_metrics
 from dlp.stacked_reasons import reason_against
 
 __all__ = ["FoldData", "StackedFolds", "fit_stacked", "reason_against"]
 
 #: Numbers (inputs, masks, logits) gathered at a time: more would leave the caches.
 _BLOCK = 2**21
-
-#: Metrics of the heads, as one formula: torchmetrics takes a millisecond a fold for them.
-_FORMULAS: dict[type, Callable[[Tensor, Tensor], Tensor]] = {
-    MeanAbsoluteError: lambda scores, targets: (scores - targets).abs().mean(),
-    C.BinaryAccuracy: lambda scores, targets: ((scores > 0.5) == targets).float().mean(),
-    C.MultilabelAccuracy: lambda scores, targets: ((scores > 0.5) == targets).float().mean(),
-    C.MulticlassAccuracy: lambda scores, targets: (scores.argmax(1) == targets).float().mean(),
-}
 
 
 @dataclass(frozen=True)
@@ -166,6 +158,7 @@ class StackedFolds(LightningModule):
         """Return the optimizer of the first model, moving the weights of all; its scheduler too."""
         model = self.models[0]
         optimizer = model.make_optimizer([self.net.weights])
+        fuse(optimizer)
         if model.make_scheduler is None:
             return optimizer
         scheduler = model.make_scheduler(optimizer)
@@ -207,9 +200,13 @@ class StackedFolds(LightningModule):
         if targets.ndim > 1:
             return targets
         classes = self.models[0].head.num_logits
-        return torch.nn.functional.one_hot(targets, classes).to(self.net.weights.dtype)
+        return F.one_hot(targets, classes).to(self.net.weights.dtype)
 
     # Training ----------------------------------------------------------------------------------
+
+    def on_train_start(self) -> None:
+        """Train no further where a checkpoint says that every fold has stopped."""
+        self.trainer.should_stop = not any(self.running)
 
     @torch.no_grad()
     def training_step(self, batch: Any, batch_idx: int) -> None:
@@ -236,9 +233,8 @@ class StackedFolds(LightningModule):
                 step()
             logits.append(found.transpose(0, 1).flatten(1, 2))
         self._schedule("epoch")
-        ordered = [
-            targets[order] for targets, order in zip(self._train_targets, orders, strict=True)
-        ]
+        pairs = zip(self._train_targets, orders, strict=True)
+        ordered = [targets[order] for targets, order in pairs]
         penalty = sum(penalties, self.net.weights.new_zeros(len(self.folds))) / self.num_rows
         self._epoch = self._measure("train", torch.cat(logits, 1), ordered, penalty)
 
@@ -263,18 +259,13 @@ class StackedFolds(LightningModule):
         counted = cast(Any, self.optimizers())
         optimizer = counted.optimizer
         by_step = any(each.interval == "step" for each in self.trainer.lr_scheduler_configs)
-        direct = None if by_step else _plain_rmsprop(optimizer)
-        first = True
+        uncounted = plain_rmsprop(optimizer) or optimizer.step
+        move = counted.step
 
         def step() -> None:
-            nonlocal first
-            if first:
-                counted.step()
-            elif direct is not None:
-                direct()
-            else:
-                optimizer.step()
-            first = False
+            nonlocal move
+            move()
+            move = uncounted
             if by_step:
                 self._schedule("step")
 
@@ -306,7 +297,7 @@ class StackedFolds(LightningModule):
     ) -> list[dict[str, float]]:
         """Return each fold's losses and metrics, those of stopped folds empty; log the means."""
         values = [
-            _losses_and_metrics(model, stage, fold_logits[: len(fold_targets)], fold_targets, added)
+            losses_and_metrics(model, stage, fold_logits[: len(fold_targets)], fold_targets, added)
             if running
             else {}
             for model, fold_logits, fold_targets, added, running in zip(
@@ -387,63 +378,3 @@ def _steps(rows: Sequence[Tensor], taken: Sequence[Tensor], size: int) -> Tensor
     batches = torch.stack([fold[index] for fold, index in zip(rows, taken, strict=True)])
     shape = (len(batches), -1, size, *batches.shape[2:])
     return batches.reshape(shape).transpose(0, 1).contiguous()
-
-
-def _plain_rmsprop(optimizer: torch.optim.Optimizer) -> Callable[[], None] | None:
-    """Return a step of plain RMSprop in one pass over the weights; None for another optimizer.
-
-    It is Adam without its first moment and its corrections for the first steps, for which torch
-    has a fused kernel: the moment is the gradient itself, and after so many steps every correction
-    is exactly 1.
-    """
-    (group,) = optimizer.param_groups
-    plain = isinstance(optimizer, RMSprop) and not (
-        group["momentum"] or group["centered"] or group["weight_decay"] or group["maximize"]
-    )
-    if not plain:
-        return None
-    (weights,) = group["params"]
-    steps = torch.tensor(1e9, device=weights.device)
-
-    def step() -> None:
-        gradient = weights.grad
-        torch._fused_adam_(
-            [weights],
-            [gradient],
-            [gradient],
-            [optimizer.state[weights]["square_avg"]],
-            [],
-            [steps],
-            lr=group["lr"],
-            beta1=0.0,
-            beta2=group["alpha"],
-            weight_decay=0.0,
-            eps=group["eps"],
-            amsgrad=False,
-            maximize=False,
-        )
-
-    return step
-
-
-def _losses_and_metrics(
-    model: SupervisedModule, stage: Stage, logits: Tensor, targets: Tensor, penalty: Tensor
-) -> dict[str, Tensor]:
-    """Return what a model logs for a stage, given all of its logits (N, C) and targets at once."""
-    meter = model.meters[stage]
-    data_loss = model.head.loss(logits, targets)
-    loss = data_loss + penalty
-    metrics = dict(meter.metrics.items())
-    if not all(_has_formula(stage, name, metric) for name, metric in metrics.items()):
-        meter.add(loss, data_loss, logits, targets)
-        return meter.compute()
-    values = dict(zip(meter.losses, (loss.float(), data_loss.float()), strict=False))
-    scores, expected = model.head.scores(logits.float()), model.head.metric_targets(targets)
-    return values | {
-        name: _FORMULAS[type(metric)](scores, expected).float() for name, metric in metrics.items()
-    }
-
-
-def _has_formula(stage: Stage, name: str, metric: object) -> bool:
-    """Whether a metric is one that a head makes of the name ``acc`` or ``mae``."""
-    return name in (f"{stage}_acc", f"{stage}_mae") and type(metric) in _FORMULAS

@@ -17,18 +17,19 @@ from lightning.pytorch.strategies import SingleDeviceStrategy
 from torch import Tensor, nn, optim
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from dlp.bag_of_words import BagLinear, BagOfWords
+from dlp.bag_of_words import BagLinear
 from dlp.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
 from dlp.callbacks.history import History
 from dlp.callbacks.progress import ProgressBar
 from dlp.callbacks.seeding import EpochSeed
+from dlp.datamodules.bags import BagRows
 from dlp.datamodules.batches import Rows
 from dlp.modules.base import SupervisedModule
 from dlp.modules.dense import DenseModule
+from dlp.modules.gradients import LOSS_GRADIENTS
 from dlp.modules.heads import HEADS
 from dlp.modules.networks import ACTIVATIONS, DenseNet, Dropout
 from dlp.modules.optimizers import KerasRMSprop
-from dlp.modules.stacked_net import LOSS_GRADIENTS
 
 #: Optimizers that move each weight by its own gradient alone.
 _ELEMENTWISE = (
@@ -111,14 +112,10 @@ def _has_hooks(layer: nn.Module) -> bool:
 
 
 def _of_inputs(inputs: Rows) -> Iterator[str]:
-    if not isinstance(inputs, Tensor):
-        sparse = isinstance(inputs[torch.arange(0)], BagOfWords)
-        yield (
-            "the inputs are texts, and most of a step is their sparse product, which stacking does "
-            "not speed up"
-            if sparse
-            else "the inputs are not one tensor in memory"
-        )
+    if isinstance(inputs, BagRows):
+        yield "most of a step is the sparse product of the texts, which stacking does not speed up"
+    elif not isinstance(inputs, Tensor):
+        yield "the inputs are not one tensor in memory"
     elif not inputs.is_floating_point() or inputs.layout != torch.strided:
         yield f"the inputs are {inputs.dtype}, {inputs.layout}, not dense floats"
 

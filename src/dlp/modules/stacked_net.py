@@ -4,133 +4,17 @@ Dispatching small operations takes most of the time of a small net. One batched 
 nets for the price of one, and a gradient written out needs no graph.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dlp.bag_of_words import BagLinear
-from dlp.modules.losses import LossFunction, mae_of_sigmoid, mse_of_sigmoid, mse_of_softmax
+from dlp.modules.gradients import ACTIVATION_GRADIENTS, LOSS_GRADIENTS
+from dlp.modules.losses import LossFunction
 from dlp.modules.networks import DenseNet, Dropout
 from dlp.seeds import derived_seed
-
-_aten = torch.ops.aten
-
-
-class Activation(NamedTuple):
-    """A function and its gradient, both written into given memory.
-
-    Args:
-        forward: ``(sums, out)``: writes the activations.
-        backward: ``(error, sums, activations)``: multiplies `error` by the derivative.
-    """
-
-    forward: Callable[[Tensor, Tensor], object]
-    backward: Callable[[Tensor, Tensor, Tensor], object]
-
-
-#: The layers of `networks.ACTIVATIONS`, with autograd's own formulas. What follows a linear layer
-#: takes over its memory.
-STACKED_ACTIVATIONS: dict[type[nn.Module], Activation] = {
-    nn.ReLU: Activation(
-        lambda z, out: torch.clamp_min(z, 0, out=out),
-        lambda e, z, a: _aten.threshold_backward.grad_input(e, a, 0, grad_input=e),
-    ),
-    nn.Tanh: Activation(
-        lambda z, out: torch.tanh(z, out=out),
-        lambda e, z, a: _aten.tanh_backward.grad_input(e, a, grad_input=e),
-    ),
-    nn.Sigmoid: Activation(
-        lambda z, out: torch.sigmoid(z, out=out),
-        lambda e, z, a: _aten.sigmoid_backward.grad_input(e, a, grad_input=e),
-    ),
-    nn.LeakyReLU: Activation(
-        lambda z, out: _aten.leaky_relu.out(z, out=out),
-        lambda e, z, a: _aten.leaky_relu_backward.grad_input(e, z, 0.01, False, grad_input=e),
-    ),
-    nn.ELU: Activation(
-        lambda z, out: _aten.elu.out(z, out=out),
-        lambda e, z, a: _aten.elu_backward.grad_input(e, 1, 1, 1, False, z, grad_input=e),
-    ),
-    nn.GELU: Activation(
-        lambda z, out: _aten.gelu.out(z, out=out),
-        lambda e, z, a: _aten.gelu_backward.grad_input(e, z, grad_input=e),
-    ),
-    nn.SiLU: Activation(
-        lambda z, out: _aten.silu.out(z, out=out),
-        lambda e, z, a: _aten.silu_backward.grad_input(e, z, grad_input=e),
-    ),
-    nn.Identity: Activation(lambda z, out: out.copy_(z), lambda e, z, a: None),
-}
-
-
-class LossGradient(NamedTuple):
-    """The gradient of a loss with respect to the logits, but for a constant.
-
-    Args:
-        write: ``(logits, targets, out)``, all (F, B, C): writes the gradient of the sum, halved
-            for squares.
-        scale: ``(B, C)``: the constant that makes it the gradient of each net's mean.
-    """
-
-    write: Callable[[Tensor, Tensor, Tensor], object]
-    scale: Callable[[int, int], float]
-
-
-def _cross_entropy(logits: Tensor, targets: Tensor, out: Tensor) -> None:
-    torch.softmax(logits, -1, out=out)
-    out.mul_(targets.sum(-1, keepdim=True)).sub_(targets)
-
-
-def _difference(values: Tensor, targets: Tensor, out: Tensor) -> None:
-    torch.sub(values, targets, out=out)
-
-
-def _sigmoid_difference(logits: Tensor, targets: Tensor, out: Tensor) -> None:
-    torch.sigmoid(logits, out=out).sub_(targets)
-
-
-def _mse_of_sigmoid(logits: Tensor, targets: Tensor, out: Tensor) -> None:
-    values = torch.sigmoid(logits)
-    torch.sub(values, targets, out=out).mul_(values).mul_(1 - values)
-
-
-def _mae_of_sigmoid(logits: Tensor, targets: Tensor, out: Tensor) -> None:
-    values = torch.sigmoid(logits)
-    torch.sub(values, targets, out=out).sign_().mul_(values).mul_(1 - values)
-
-
-def _mse_of_softmax(logits: Tensor, targets: Tensor, out: Tensor) -> None:
-    values = torch.softmax(logits, -1)
-    torch.sub(values, targets, out=out)
-    out.sub_((out * values).sum(-1, keepdim=True)).mul_(values)
-
-
-def _over_rows(rows: int, columns: int) -> float:
-    return 1 / rows
-
-
-def _over_all(rows: int, columns: int) -> float:
-    return 1 / (rows * columns)
-
-
-def _twice_over_all(rows: int, columns: int) -> float:
-    return 2 / (rows * columns)
-
-
-#: Every built-in loss -> its gradient.
-LOSS_GRADIENTS: dict[LossFunction, LossGradient] = {
-    F.cross_entropy: LossGradient(_cross_entropy, _over_rows),
-    F.binary_cross_entropy_with_logits: LossGradient(_sigmoid_difference, _over_all),
-    F.mse_loss: LossGradient(_difference, _twice_over_all),
-    F.l1_loss: LossGradient(lambda z, t, out: torch.sub(z, t, out=out).sign_(), _over_all),
-    F.huber_loss: LossGradient(lambda z, t, out: torch.sub(z, t, out=out).clamp_(-1, 1), _over_all),
-    mse_of_sigmoid: LossGradient(_mse_of_sigmoid, _twice_over_all),
-    mae_of_sigmoid: LossGradient(_mae_of_sigmoid, _over_all),
-    mse_of_softmax: LossGradient(_mse_of_softmax, _twice_over_all),
-}
 
 
 class _Layer(NamedTuple):
@@ -172,8 +56,8 @@ class StackedNet(nn.Module):
         linear = [layer for layer in layers if isinstance(layer, BagLinear)]
         self.shapes = [(layer.in_features, layer.out_features) for layer in linear]
         self.num_penalised = sum(inputs * outputs for inputs, outputs in self.shapes[:-1])
-        kinds = [type(layer) for layer in layers if type(layer) in STACKED_ACTIVATIONS]
-        self.activation = STACKED_ACTIVATIONS[kinds[0] if kinds else nn.Identity]
+        kinds = [type(layer) for layer in layers if type(layer) in ACTIVATION_GRADIENTS]
+        self.activation = ACTIVATION_GRADIENTS[kinds[0] if kinds else nn.Identity]
         self.dropout = [layer.rate for layer in layers if isinstance(layer, Dropout)]
         self.loss_gradient = LOSS_GRADIENTS[loss]
         self.l1 = l1
