@@ -9,14 +9,7 @@ from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from dlp.files import save_tensors
-
-#: Ends of the names of metrics of which less is better; all others are to be maximised.
-FALLING = ("loss", "mae", "mse", "rmse", "mape", "error", "deviation", "distance", "perplexity")
-
-
-def is_falling(metric: str) -> bool:
-    """Whether less of a metric such as ``val_loss`` is better."""
-    return metric.endswith(FALLING)
+from dlp.metric_names import is_falling as is_falling  # read by others from here too
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
