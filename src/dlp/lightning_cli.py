@@ -6,6 +6,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 from jsonargparse import Namespace
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, ModelSummary
@@ -13,6 +14,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.plugins.io import CheckpointIO
 from lightning.pytorch.utilities import rank_zero_only
 
+from dlp.baselines import Baselines, baseline_line, baselines
 from dlp.callbacks.caching import CacheFeatures
 from dlp.callbacks.checkpoints import AtomicCheckpointIO, BestCheckpoint, LastCheckpoint
 from dlp.callbacks.history import History
@@ -45,7 +47,7 @@ from dlp.modules import (
 )
 from dlp.parser import NamedConfig, Parser
 from dlp.process import cpu_threads, own_random_state, quiet
-from dlp.results import add_test, draw_curves, write_results
+from dlp.results import add_test, count_parameters, draw_curves, write_results
 from dlp.runs import ROOT, Run, fresh_folder, new_run
 
 #: Imported, so that configs and options may name them without their package.
@@ -55,6 +57,14 @@ SHORT_NAMES = (
     *(ConvNetModule, DenseModule, PretrainedModule, SupervisedModule, XceptionModule),
     *(CacheFeatures, Unfreeze),
 )
+
+
+def with_atomic_checkpoints(plugins: Any) -> list[Any]:
+    """Return a Trainer's plugins, with ours for checkpoints unless another one is among them."""
+    given = plugins if isinstance(plugins, list) else [plugins]
+    given = [plugin for plugin in given if plugin is not None]
+    has_one = any(isinstance(plugin, CheckpointIO) for plugin in given)
+    return given if has_one else [*given, AtomicCheckpointIO()]
 
 
 class DLPCLI(LightningCLI):
@@ -239,10 +249,7 @@ class DLPCLI(LightningCLI):
             if self.run_folder is not None:
                 kwargs.setdefault("default_root_dir", str(self.run_folder.folder))
         kwargs["callbacks"] = [*(trainer.callbacks or []), *callbacks]
-        plugins = trainer.plugins if isinstance(trainer.plugins, list) else [trainer.plugins]
-        plugins = [plugin for plugin in plugins if plugin is not None]
-        if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
-            kwargs["plugins"] = [*plugins, AtomicCheckpointIO()]
+        kwargs["plugins"] = with_atomic_checkpoints(trainer.plugins)
         return super().instantiate_trainer(**kwargs)
 
     def _run_callbacks(self) -> list[Callback]:
@@ -320,19 +327,32 @@ class DLPCLI(LightningCLI):
         """Write the results and curves of a fit, and say what they mean."""
         monitor = self._value("monitor")
         took = {"prepare": round(self.datamodule.prepare_seconds, 3), "fit": round(seconds, 3)}
-        write_results(folder, self.history, monitor, self._value("seed_everything"), took)
+        facts = {
+            "parameters": count_parameters(self.model),
+            "train_rows": len(self.datamodule.inputs("train")),
+            "seconds": took,
+        }
+        write_results(folder, self.history, monitor, self._value("seed_everything"), facts)
         draw_curves(folder, self.history, monitor, self._value("smoothing"))
         say(self.history.advice(monitor))
 
     def test(self, model: LightningModule, **kwargs: Any) -> None:  # the arguments of Trainer.test
-        """Test, and keep the numbers in the run's results.json."""
+        """Test, say what guessing would give, and keep the numbers in the run's results.json."""
         metrics = self.trainer.test(model, **kwargs)[0]
-        if (
-            self.run_folder is not None
-            and not self._value("trainer.fast_dev_run")
-            and not getattr(rank_zero_only, "rank", 0)
-        ):
-            add_test(self.run_folder.folder, metrics, kwargs.get("ckpt_path"))
+        if self._value("trainer.fast_dev_run"):
+            return
+        if found := self._baselines(model):
+            say(baseline_line(found))
+        if self.run_folder is not None and not getattr(rank_zero_only, "rank", 0):
+            add_test(self.run_folder.folder, metrics, kwargs.get("ckpt_path"), found)
+
+    def _baselines(self, model: LightningModule) -> Baselines:
+        """Return what guessing gives on the test part; nothing for a model of another kind."""
+        data: SupervisedDataModule = self.datamodule
+        summary, targets = data.target_summary, data.examples("test").targets
+        if not isinstance(model, SupervisedModule) or summary is None or targets is None:
+            return {}
+        return baselines(model.head, summary, torch.from_numpy(data.targets.encode(targets)))
 
     def validate(self, model: LightningModule, **kwargs: Any) -> None:  # as Trainer.validate
         """Validate; a trial run of a recipe without validation has nothing to try."""
@@ -358,8 +378,13 @@ class DLPCLI(LightningCLI):
     def _save_recipe(self) -> None:
         """Write the complete config of this run, to be run again as it is."""
         assert self.run_folder is not None
+        write_text(self.run_folder.config, self._recipe())
+
+    def _recipe(self, without: Sequence[str] = ()) -> str:
+        """Return the complete config as YAML, without what belongs to this command alone."""
         config: Namespace = self.config[self.subcommand].clone()
-        for name in ("config", "ckpt_path", "run_dir", "weights_only"):
+        for name in ("config", "ckpt_path", "run_dir", "weights_only", *without):
             config.pop(name, None)
-        text = self._parser(self.subcommand).dump(config, skip_unset=False, skip_validation=True)
-        write_text(self.run_folder.config, text)
+        return str(
+            self._parser(self.subcommand).dump(config, skip_unset=False, skip_validation=True)
+        )

@@ -4,18 +4,29 @@ import json
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dlp import __version__
-from dlp.callbacks.history import History
 from dlp.files import atomic_path, write_text
-from dlp.visualization.curves import learning_curves
+
+if TYPE_CHECKING:  # reading results needs no torch
+    from torch import nn
+
+    from dlp.callbacks.history import History
 
 
 def write_results(
-    folder: Path, history: History, monitor: str, seed: int, seconds: dict[str, float]
+    folder: Path, history: "History", monitor: str, seed: int, facts: Mapping[str, Any]
 ) -> None:
-    """Write ``results.json`` of a fit into its run's folder."""
+    """Write ``results.json`` of a fit into its run's folder.
+
+    Args:
+        folder: The run's folder.
+        history: What the fit recorded.
+        monitor: The metric that says which epoch was best.
+        seed: The seed of the run.
+        facts: More to be kept: ``parameters``, ``train_rows``, ``seconds``
+    """
     best = history.best_epoch(monitor)
     results: dict[str, Any] = {
         "best_epoch": best,
@@ -26,13 +37,22 @@ def write_results(
             "dlp": __version__,
             **{name: version(name) for name in ("torch", "lightning", "numpy")},
         },
-        "seconds": seconds,
+        **facts,
     }
     _write(folder, results)
 
 
-def draw_curves(folder: Path, history: History, monitor: str, smoothing: float = 0.0) -> None:
+def count_parameters(model: "nn.Module") -> dict[str, int]:
+    """Return how many numbers a model has: ``total``, and ``trainable`` as it is now."""
+    sizes = [(parameter.numel(), parameter.requires_grad) for parameter in model.parameters()]
+    trainable = sum(size for size, trains in sizes if trains)
+    return {"total": sum(size for size, _ in sizes), "trainable": trainable}
+
+
+def draw_curves(folder: Path, history: "History", monitor: str, smoothing: float = 0.0) -> None:
     """Draw ``curves.png`` of a fit into its run's folder."""
+    from dlp.visualization.curves import learning_curves  # Matplotlib, which reading does without
+
     if not history.num_epochs:
         return
     title = f"{folder.resolve().parent.name} {folder.name}"
@@ -47,13 +67,19 @@ def read_results(folder: Path) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
-def add_test(folder: Path, metrics: Mapping[str, float], checkpoint: str | None) -> None:
-    """Put the numbers of a test, and the checkpoint they belong to, into ``results.json``."""
+def add_test(
+    folder: Path,
+    metrics: Mapping[str, float],
+    checkpoint: str | None,
+    baseline: Mapping[str, Mapping[str, float]],
+) -> None:
+    """Put a test into ``results.json``: its numbers, their checkpoint, what guessing gives."""
     results = read_results(folder)
     where = Path(checkpoint) if checkpoint else None
     if where is not None and where.is_relative_to(folder):
         where = where.relative_to(folder)
-    results["test"] = {**metrics, "checkpoint": None if where is None else where.as_posix()}
+    place = None if where is None else where.as_posix()
+    results["test"] = {**metrics, "checkpoint": place, "baseline": baseline}
     _write(folder, results)
 
 

@@ -1,0 +1,120 @@
+"""Common-sense baselines (chapter 4): what a model must beat, from the training targets alone."""
+
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from copy import deepcopy
+
+import torch
+from torch import Tensor
+
+from dlp.modules.heads import Head
+
+Baselines = dict[str, dict[str, float]]
+
+#: Probabilities stay so far from 0 and 1 that their logits and losses are finite.
+_EPSILON = 1e-7
+
+
+def baselines(head: Head, summary: Mapping[str, Sequence[float]], targets: Tensor) -> Baselines:
+    """Return the numbers of predicting the same for every row, by the head's loss and metrics.
+
+    - ``majority_class``: always the most frequent class (each label: on, if on in most rows).
+    - ``class_frequencies``: the loss of giving every row the frequencies as probabilities, and
+      ``acc``, what guessing at these frequencies would score on average: the sum over classes of
+      frequency in training times frequency in `targets`.
+    - ``mean`` and ``median`` of each target column.
+
+    The loss is of the data alone, without L1 or L2. A metric that has no number for constant
+    predictions is left out, and so is a baseline that the head cannot express.
+
+    Args:
+        head: The head of the model to beat.
+        summary: What the training targets look like: ``frequencies`` of the classes or labels
+            (C,), or ``mean`` and ``median`` (T,) in the original unit.
+        targets: Targets of the evaluated part as batches hold them: (N,), (N, C) or (N, T).
+
+    Returns:
+        Name of the baseline -> metric without stage (``acc``, ``mae``, ``loss``) -> number.
+    """
+    if not len(targets):
+        return {}
+    head, targets = deepcopy(head).cpu(), targets.cpu()
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of metrics, about predictions that are all the same
+        prepared = head.prepare(targets)
+        if "frequencies" in summary:
+            found = _of_classes(head, list(summary["frequencies"]), prepared)
+        else:
+            found = {name: _scores(head, summary[name], prepared) for name in ("mean", "median")}
+    return {name: numbers for name, numbers in found.items() if numbers}
+
+
+def baseline_line(found: Mapping[str, Mapping[str, float]]) -> str:
+    """Return one line that a person can read beside a model's numbers."""
+    texts = [
+        f"{name.replace('_', ' ')} "
+        + ", ".join(f"{metric} {value:.4f}" for metric, value in numbers.items())
+        for name, numbers in found.items()
+    ]
+    return f"baseline: {'; '.join(texts)}"
+
+
+def _of_classes(head: Head, frequencies: list[float], targets: Tensor) -> Baselines:
+    expected = head.metric_targets(targets)
+    majority = [float(frequency > 0.5) for frequency in frequencies]
+    if expected.ndim == 1:  # one class a row
+        top = max(frequencies)
+        majority = [0.0] * len(frequencies)
+        majority[frequencies.index(top)] = 1.0
+    always = _scores(head, majority, targets)
+    always.pop("loss", None)  # of certainty: infinite as soon as one row is of another class
+    guessed = {}
+    if "acc" in always:
+        guessed["acc"] = _accuracy_of_guessing(frequencies, expected)
+    constant = _scores(head, frequencies, targets)
+    if "loss" in constant:
+        guessed["loss"] = constant["loss"]
+    return {"majority_class": always, "class_frequencies": guessed}
+
+
+def _accuracy_of_guessing(frequencies: Sequence[float], targets: Tensor) -> float:
+    """Return the expected accuracy of drawing classes (N,), or each label (N, L), at random."""
+    drawn = torch.tensor(frequencies, dtype=torch.float64)
+    if targets.ndim == 1:
+        counts = torch.bincount(targets, minlength=len(drawn))
+        return float(drawn @ counts.double() / len(targets))
+    share = targets.double().mean(dim=0)
+    return float((drawn * share + (1 - drawn) * (1 - share)).mean())
+
+
+def _scores(head: Head, prediction: Sequence[float], targets: Tensor) -> dict[str, float]:
+    """Return metric -> number, and at last the loss, of one prediction for every row."""
+    logits = _logits(head, prediction)
+    if logits is None:
+        return {}
+    logits = logits.expand(len(targets), -1)
+    scores: dict[str, float] = {}
+    # Called, not computed: a call never waits for other processes.
+    for name, metric in head.make_metrics().items():
+        with suppress(Exception):  # whatever a metric of the user's has against constants
+            scores[name] = float(metric(head.scores(logits), head.metric_targets(targets)))
+    with suppress(Exception):
+        scores["loss"] = float(head.loss(logits, targets).mean())
+    return {name: value for name, value in scores.items() if math.isfinite(value)}
+
+
+def _logits(head: Head, prediction: Sequence[float]) -> Tensor | None:
+    """Return the logits (1, L) from which `head` predicts `prediction`; None if there are none."""
+    values = torch.tensor([list(prediction)], dtype=torch.float64)
+    kept = values.clamp(_EPSILON, 1 - _EPSILON)
+    mean, std = getattr(head, "mean", 0.0), getattr(head, "std", 1.0)
+    candidates = [kept.log(), kept.logit(), kept.logit()[:, 1:], (values - mean) / std]
+    for logits in candidates:
+        if logits.shape[1] != head.num_logits:
+            continue
+        given = head.predict(logits.float()).double()
+        if given.shape == values.shape and torch.allclose(given, values, rtol=1e-3, atol=1e-5):
+            return logits.float()
+    return None
