@@ -9,8 +9,9 @@ class Measure:
 
     Args:
         label: What it is.
-        key: Where a run holds it: a path in results.json, or ``max:``, ``last:`` or ``mean10:``
-            (of the last 10 epochs) and the name of a metric in history.json.
+        key: Where a run holds it: a path in results.json (of a cross-validation, in
+            crossval.json), or ``max:``, ``last:``, ``mean10:`` (of the last 10 epochs) or
+            ``rise:`` (last less lowest) and the name of a metric in history.json.
         published: The number in print, with its source.
         low: The least value in the band.
         high: The greatest value in the band.
@@ -35,15 +36,17 @@ class Experiment:
 
     Args:
         section: What it is, and where in the book.
-        command: The options of ``dlp fit``.
+        command: The options of ``dlp fit``, or of the `tool`.
         measures: The numbers it gives.
         download: Megabytes of weights it needs from torchvision's server; run when named alone.
+        tool: ``fit`` or ``crossval``.
     """
 
     section: str
     command: str
     measures: tuple[Measure, ...]
     download: int = 0
+    tool: str = "fit"
 
 
 #: The weights that benchmarks/mobilenet_weights.py writes; see docs/results.md.
@@ -63,6 +66,54 @@ EXPERIMENTS = {
             Measure("at epoch", "best_epoch", "4 (notebook)", 3, 5),
             Measure("val loss after 20 epochs", "last.val_loss", "0.6796 (notebook)"),
             Measure("highest val acc", "max:val_acc", "0.8908 (notebook)"),
+            Measure("rise of val loss from its lowest", "rise:val_loss", "0.4867 (notebook)"),
+        ),
+    ),
+    "imdb_smaller": Experiment(
+        "4.4 IMDB 4-4-1: a smaller network",
+        "--config imdb --config smaller",
+        (
+            Measure(
+                "val loss after 20 epochs",
+                "last.val_loss",
+                "0.4744 (notebook)",
+                below="imdb_dropout",
+            ),
+            Measure("rise of val loss from its lowest", "rise:val_loss", "0.1972 (notebook)"),
+        ),
+    ),
+    "imdb_bigger": Experiment(
+        "4.4 IMDB 512-512-1: a bigger network",
+        "--config imdb --config bigger",
+        (
+            Measure(
+                "val loss after 20 epochs",
+                "last.val_loss",
+                "0.8896 (notebook)",
+                above="imdb_dropout",
+            ),
+            Measure("rise of val loss from its lowest", "rise:val_loss", "0.6154 (notebook)"),
+        ),
+    ),
+    "imdb_l2": Experiment(
+        "4.4 IMDB with an L2 penalty of 0.001",
+        "--config imdb --config l2",
+        (
+            Measure("val loss after 20 epochs, with penalty", "last.val_loss", "0.4200 (notebook)"),
+            Measure(
+                "rise of val loss from its lowest",
+                "rise:val_loss",
+                "0.0894 (notebook)",
+                below="imdb_smaller",
+            ),
+        ),
+    ),
+    "imdb_dropout": Experiment(
+        "4.4 IMDB with dropout of 0.5",
+        "--config imdb --config dropout",
+        (
+            Measure("val loss after 20 epochs", "last.val_loss", "0.5358 (notebook)", below="imdb"),
+            Measure("rise of val loss from its lowest", "rise:val_loss", "0.2586 (notebook)"),
         ),
     ),
     "imdb_retrained": Experiment(
@@ -115,6 +166,54 @@ EXPERIMENTS = {
         "--config housing",
         (Measure("test MAE, thousand dollars", "test.test_mae", "2.5532 (notebook)", 2.4, 2.9),),
     ),
+    "housing_kfold": Experiment(
+        "3.6 Boston, 4 contiguous folds, 100 epochs, batch 1",
+        "--config housing_kfold",
+        (
+            Measure(
+                "mean of the folds' MAE",
+                "mean.val_mae",
+                "2.3838 (notebook), 2.9948 (book)",
+                2.2,
+                3.0,
+            ),
+            Measure("standard deviation over the folds", "std.val_mae", "0.38 (notebook)"),
+        ),
+        tool="crossval",
+    ),
+    "housing_kfold_leaky": Experiment(
+        "3.6 the same, scaled by all rows as in the book",
+        "--config housing_kfold --leaky_scaling",
+        (
+            Measure(
+                "mean of the folds' MAE",
+                "mean.val_mae",
+                "2.3838 (notebook), 2.9948 (book)",
+                2.2,
+                3.0,
+            ),
+        ),
+        tool="crossval",
+    ),
+    "housing_kfold_500": Experiment(
+        "3.6 the same folds for 500 epochs",
+        "--config housing_kfold --trainer.max_epochs 500",
+        (
+            Measure("epoch of the lowest smoothed MAE", "best_epoch", "80 (book)", 40, 130),
+            Measure("the lowest smoothed MAE", "best_value", "none"),
+            Measure("mean of the folds' MAE at epoch 500", "mean.val_mae", "none"),
+        ),
+        tool="crossval",
+    ),
+    "housing_repeated": Experiment(
+        "4.2 Boston, 10 repeats of 4 shuffled folds",
+        "--config housing_kfold --data.split_seed 0 --repeats 10",
+        (
+            Measure("mean of 40 folds' MAE", "mean.val_mae", "none", 2.2, 3.0),
+            Measure("standard deviation over the folds", "std.val_mae", "none"),
+        ),
+        tool="crossval",
+    ),
     "mnist": Experiment(
         "5.1 MNIST convnet (93,322 parameters), 5 epochs",
         "--config mnist",
@@ -152,6 +251,15 @@ EXPERIMENTS = {
             Measure("test acc", "test.test_acc", "0.97 val (2nd ed., VGG16)", 0.955, 0.975),
             Measure("val acc of the best epoch", "best.val_acc", "0.97 (2nd ed., VGG16)"),
         ),
+    ),
+    "cats_dogs_repeated": Experiment(
+        "4.2 MobileNetV2's cached features, 3 repeats of 4 folds of the 3,000 pictures, 150 px",
+        f"--config cats_dogs_features {MOBILENET} --data.split_seed 0 --repeats 3",
+        (
+            Measure("mean of 12 folds' val acc", "mean.val_acc", "none"),
+            Measure("standard deviation over the folds", "std.val_acc", "none"),
+        ),
+        tool="crossval",
     ),
     "cats_dogs_mobilenet_224": Experiment(
         "5.3 the same at 224 px",

@@ -15,7 +15,7 @@ import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
-from experiments import EXPERIMENTS
+from experiments import EXPERIMENTS, Experiment
 
 from dlp.cli import main
 
@@ -23,9 +23,15 @@ RESULTS = Path(__file__).parents[1] / "docs" / "results.md"
 BEGIN, END = "<!-- rows: begin -->", "<!-- rows: end -->"
 
 
-def run_seed(command: str, folder: Path, seed: int, mobilenet: Path = Path()) -> None:
-    """Fit and test one seed in `folder`, unless it is done; go on where it was interrupted."""
+def run_seed(experiment: Experiment, folder: Path, seed: int, mobilenet: Path = Path()) -> None:
+    """Run one seed in `folder`, unless it is done; go on where it was interrupted."""
     if _is_done(folder):
+        return
+    places = {"mobilenet": mobilenet, "root": folder.parents[1], "seed": seed}
+    words = [word.format(**places) for word in experiment.command.split()]
+    run = [experiment.tool, *words, "--seed_everything", str(seed), "--run_dir", str(folder)]
+    if experiment.tool == "crossval":  # goes on by itself
+        main(run)
         return
     checkpoint = folder / "checkpoints" / "last.ckpt"
     if checkpoint.exists():
@@ -33,12 +39,12 @@ def run_seed(command: str, folder: Path, seed: int, mobilenet: Path = Path()) ->
         return
     if folder.exists():
         shutil.rmtree(folder)
-    places = {"mobilenet": mobilenet, "root": folder.parents[1], "seed": seed}
-    words = [word.format(**places) for word in command.split()]
-    main(["fit", *words, "--seed_everything", str(seed), "--run_dir", str(folder)])
+    main(run)
 
 
 def _is_done(folder: Path) -> bool:
+    if (folder / "crossval.json").exists():
+        return True
     results = folder / "results.json"
     if not results.exists():
         return False
@@ -53,8 +59,12 @@ def read(folder: Path, key: str) -> float:
         history = json.loads((folder / "history.json").read_text(encoding="utf-8"))[metric]
         if kind == "mean10":
             return statistics.mean(history[-10:])
+        if kind == "rise":
+            return float(history[-1] - min(history))
         return float(max(history) if kind == "max" else history[-1])
-    value = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    whole = folder / "crossval.json"
+    file = whole if whole.exists() else folder / "results.json"
+    value = json.loads(file.read_text(encoding="utf-8"))
     for part in key.split("."):
         value = value[part]
     return float(value)
@@ -70,7 +80,7 @@ def rows(name: str, root: Path) -> list[str]:
     lines = []
     for number, measure in enumerate(experiment.measures):
         if not folders:
-            cells = [experiment.section, f"`dlp fit {_shown(experiment.command)}`", measure.label]
+            cells = [experiment.section, _shown(experiment), measure.label]
             wait = f"needs the download ({experiment.download} MB)"
             band = _band(measure.low, measure.high)
             cells += [measure.published, wait, "", band, "", ""]
@@ -93,7 +103,7 @@ def rows(name: str, root: Path) -> list[str]:
         shown = f"**{median:.{digits}f}** ({min(values):.{digits}f} to {max(values):.{digits}f})"
         head = ["", "", ""]
         if number == 0:
-            head = [experiment.section, f"`dlp fit {_shown(experiment.command)}`", f"{len(values)}"]
+            head = [experiment.section, _shown(experiment), f"{len(values)}"]
         where = f"`{name}/seed_0` to `seed_{len(values) - 1}`" if number == 0 else ""
         cells = [
             *head[:2],
@@ -109,9 +119,10 @@ def rows(name: str, root: Path) -> list[str]:
     return lines
 
 
-def _shown(command: str) -> str:
+def _shown(experiment: Experiment) -> str:
     """Return a command as a reader would type it."""
-    return command.format(mobilenet="mobilenet_v2.pth", root="runs/reproduce", seed="N")
+    names = {"mobilenet": "mobilenet_v2.pth", "root": "runs/reproduce", "seed": "N"}
+    return f"`dlp {experiment.tool} {experiment.command.format(**names)}`"
 
 
 def _band(low: float | None, high: float | None) -> str:
@@ -172,9 +183,7 @@ def reproduce(args: Sequence[str] | None = None) -> None:
         if name not in EXPERIMENTS:
             parser.error(f"unknown experiment {name}; there are {', '.join(EXPERIMENTS)}")
         for seed in range(given.seeds):
-            run_seed(
-                EXPERIMENTS[name].command, given.root / name / f"seed_{seed}", seed, given.mobilenet
-            )
+            run_seed(EXPERIMENTS[name], given.root / name / f"seed_{seed}", seed, given.mobilenet)
             write(given.root)
 
 

@@ -5,10 +5,14 @@ import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from copy import deepcopy
+from typing import Literal
 
 import torch
+from lightning import LightningModule
 from torch import Tensor
 
+from dlp.datamodules.base import SupervisedDataModule
+from dlp.modules.base import SupervisedModule
 from dlp.modules.heads import Head
 
 Baselines = dict[str, dict[str, float]]
@@ -49,6 +53,19 @@ def baselines(head: Head, summary: Mapping[str, Sequence[float]], targets: Tenso
         else:
             found = {name: _scores(head, summary[name], prepared) for name in ("mean", "median")}
     return {name: numbers for name, numbers in found.items() if numbers}
+
+
+def baselines_on(
+    model: LightningModule, data: SupervisedDataModule, part: Literal["val", "test"]
+) -> Baselines:
+    """Return the baselines of a model on a part of the data it was trained on.
+
+    Nothing for a model that is none of the project's, or the checkpoint of an older run.
+    """
+    summary, targets = data.target_summary, data.examples(part).targets
+    if not isinstance(model, SupervisedModule) or summary is None or targets is None:
+        return {}
+    return baselines(model.head, summary, torch.from_numpy(data.targets.encode(targets)))
 
 
 def baseline_line(found: Mapping[str, Mapping[str, float]]) -> str:

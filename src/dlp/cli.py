@@ -20,6 +20,9 @@ COMMANDS = {
     "validate": "evaluate a trained model on the validation part",
     "test": "evaluate a trained model on the test part",
     "predict": "write predictions for the test part, or for unlabelled input (--data.predict_path)",
+    "crossval": "K-fold and repeated K-fold validation, with the baseline beside it",
+    "tune": "search for better hyperparameters",
+    "compare": "draw runs together, with a table of their best values",
     "visualize": "draw what the model sees: visualize batch",
 }
 
@@ -37,17 +40,22 @@ def main(args: Sequence[str] | None = None) -> None:
     given = list(sys.argv[1:] if args is None else args)
     if _answered_at_once(given):
         return
+    command, *options = given
+    if command == "compare":  # reads files: no torch
+        from dlp.compare import compare
+
+        try:
+            compare(options)
+        except InputError as error:
+            _stop(str(error))
+        return
     if args is None:
         keep_freed_memory()
     from lightning.fabric.utilities.exceptions import MisconfigurationException
 
-    from dlp.lightning_cli import DLPCLI  # torch and Lightning load here, not before
-    from dlp.visualize_cli import visualize
-
-    command, *options = given
     with import_from_here():
         try:
-            visualize(options) if command == "visualize" else DLPCLI.run(given)
+            _run(command, options)
         except MisconfigurationException as error:
             _stop(str(error))
         except RuntimeError as error:
@@ -65,6 +73,26 @@ def main(args: Sequence[str] | None = None) -> None:
                 f"the disk is full ({error.strerror}: {error.filename or 'while saving'}). What "
                 "was saved before is whole: free some space and go on with --ckpt_path last."
             )
+
+
+def _run(command: str, options: list[str]) -> None:
+    """Run a command; torch and Lightning load here, not before."""
+    if command == "crossval":
+        from dlp.crossval_cli import crossval
+
+        crossval(options)
+    elif command == "tune":
+        from dlp.tune import tune
+
+        tune(options)
+    elif command == "visualize":
+        from dlp.visualize_cli import visualize
+
+        visualize(options)
+    else:
+        from dlp.lightning_cli import DLPCLI
+
+        DLPCLI.run([command, *options])
 
 
 def _answered_at_once(given: list[str]) -> bool:

@@ -6,7 +6,6 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
 from jsonargparse import Namespace
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, ModelSummary
@@ -14,7 +13,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.plugins.io import CheckpointIO
 from lightning.pytorch.utilities import rank_zero_only
 
-from dlp.baselines import Baselines, baseline_line, baselines
+from dlp.baselines import baseline_line, baselines_on
 from dlp.callbacks.caching import CacheFeatures
 from dlp.callbacks.checkpoints import AtomicCheckpointIO, BestCheckpoint, LastCheckpoint
 from dlp.callbacks.history import History
@@ -341,18 +340,10 @@ class DLPCLI(LightningCLI):
         metrics = self.trainer.test(model, **kwargs)[0]
         if self._value("trainer.fast_dev_run"):
             return
-        if found := self._baselines(model):
+        if found := baselines_on(model, self.datamodule, "test"):
             say(baseline_line(found))
         if self.run_folder is not None and not getattr(rank_zero_only, "rank", 0):
             add_test(self.run_folder.folder, metrics, kwargs.get("ckpt_path"), found)
-
-    def _baselines(self, model: LightningModule) -> Baselines:
-        """Return what guessing gives on the test part; nothing for a model of another kind."""
-        data: SupervisedDataModule = self.datamodule
-        summary, targets = data.target_summary, data.examples("test").targets
-        if not isinstance(model, SupervisedModule) or summary is None or targets is None:
-            return {}
-        return baselines(model.head, summary, torch.from_numpy(data.targets.encode(targets)))
 
     def validate(self, model: LightningModule, **kwargs: Any) -> None:  # as Trainer.validate
         """Validate; a trial run of a recipe without validation has nothing to try."""

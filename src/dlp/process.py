@@ -31,11 +31,15 @@ _WARNINGS = (
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
-    """Leave out Lightning's tips while a command runs, and nothing else."""
+def quiet(*more: str) -> Iterator[None]:
+    """Leave out Lightning's tips while a command runs, and nothing else.
+
+    Args:
+        more: Beginnings of further lines to leave out.
+    """
 
     def wanted(record: logging.LogRecord) -> bool:
-        return not str(record.msg).startswith(_TIPS)
+        return not str(record.msg).startswith((*_TIPS, *more))
 
     loggers = [logging.getLogger(f"lightning.pytorch.{name}") for name in _LOGGERS]
     for logger in loggers:

@@ -62,9 +62,13 @@ def new_run(name: str) -> Run:
 
 def newest_run(name: str, which: str | None = None) -> Run | None:
     """Return the newest run of `name` that has a checkpoint (of that kind); None if none has."""
+    return next((run for run in runs_of(name) if run.checkpoint(which)), None)
+
+
+def runs_of(name: str) -> list[Run]:
+    """Return the runs of `name`, the newest first."""
     folders = sorted((ROOT / name).glob("version_*"), key=_version, reverse=True)
-    runs = (Run(folder) for folder in folders)
-    return next((run for run in runs if run.checkpoint(which)), None)
+    return [Run(folder) for folder in folders]
 
 
 def run_of(checkpoint: Path) -> Run | None:

@@ -47,7 +47,12 @@ class History(Callback):
             stale = name.startswith("val_") and not self._validated  # of an earlier epoch
             values.append(float("nan") if stale else float(value))
         writes = trainer.is_global_zero and not getattr(trainer, "fast_dev_run", False)
-        if self.folder is not None and writes:
+        if writes:
+            self.write()
+
+    def write(self) -> None:
+        """Write ``metrics.csv`` and ``history.json``, if there is a folder for them."""
+        if self.folder is not None:
             write_text(self.folder / "metrics.csv", self._csv())
             record = {name: [_json(v) for v in values] for name, values in self.metrics.items()}
             text = json.dumps(record, indent=1, allow_nan=False)

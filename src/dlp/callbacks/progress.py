@@ -1,4 +1,4 @@
-"""The progress bar: one line an epoch that stays, with the epoch's losses and metrics."""
+"""The progress bars: a line an epoch with its losses and metrics, or a line a fit."""
 
 from typing import Any
 
@@ -112,6 +112,61 @@ class ProgressBar(LightningProgressBar):
         shown = super().get_metrics(trainer, pl_module)
         shown.pop("v_num", None)
         return shown
+
+
+class EpochBar(LightningProgressBar):
+    """One bar a fit, that counts its epochs; for fits of which there are many, such as folds.
+
+    Args:
+        description: What the line begins with.
+    """
+
+    def __init__(self, description: str) -> None:
+        super().__init__()
+        self.description = description
+        self._bar: tqdm[Any] | None = None
+        self._enabled = True
+
+    def disable(self) -> None:
+        """Show nothing (Lightning calls this on all processes but the first)."""
+        self._enabled = False
+
+    def enable(self) -> None:
+        """Show the bar."""
+        self._enabled = True
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin the line, at the epoch that a resumed fit goes on with."""
+        self._bar = tqdm(
+            desc=self.description,
+            total=trainer.max_epochs,
+            initial=trainer.current_epoch,
+            unit="epoch",
+            disable=not self._enabled,
+            dynamic_ncols=True,
+        )
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Advance by an epoch, with its metrics of validation."""
+        if self._bar is not None:
+            shown = {
+                name: f"{float(value):.4f}"
+                for name, value in trainer.callback_metrics.items()
+                if name.startswith("val_")
+            }
+            self._bar.set_postfix(shown, refresh=False)
+            self._bar.update()
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """End the line."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    def on_exception(self, trainer: Trainer, *args: Any) -> None:
+        """Leave the line as it is."""
+        if self._bar is not None:
+            self._bar.close()
 
 
 def _is_number(value: Any) -> bool:

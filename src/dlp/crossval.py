@@ -1,0 +1,389 @@
+"""K-fold and repeated K-fold validation (chapters 3.6 and 4.2), one fold at a time or all at once.
+
+Each fold is a pure function of (seed, repeat, fold): a fresh model, statistics from its own
+training part, an order of batches of its own. The test part is cut before the folds and never
+looked at; `refit` tests once, at the end.
+"""
+
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from itertools import groupby
+from pathlib import Path
+from typing import Literal, cast
+
+from filelock import FileLock, Timeout
+from lightning import LightningModule, Trainer, seed_everything
+from lightning.pytorch.callbacks import Callback, Checkpoint
+from torch import Tensor
+
+from dlp.baselines import baselines_on
+from dlp.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
+from dlp.callbacks.history import History
+from dlp.callbacks.progress import EpochBar
+from dlp.callbacks.seeding import EpochSeed
+from dlp.console import say
+from dlp.datamodules.base import SupervisedDataModule
+from dlp.datamodules.splits import Split, Splitter
+from dlp.errors import InputError, unknown
+from dlp.fold_plan import Fold, chosen, fold_folder, plan_folds
+from dlp.folds import CrossValidation, FoldResult
+from dlp.modules.base import SupervisedModule
+from dlp.process import flushed_denormals, own_random_state, quiet
+from dlp.results import add_test, count_parameters, write_results
+from dlp.runs import Run
+from dlp.stacked import FoldData, fit_stacked, reason_against
+
+Engine = Literal["auto", "serial", "stacked"]
+MakeModel = Callable[[SupervisedDataModule], LightningModule]
+#: From the number of epochs and the callbacks of a fold to a new Trainer.
+MakeTrainer = Callable[[int, list[Callback]], Trainer]
+
+_Tensors = tuple[Tensor, Tensor, Tensor, Tensor]
+
+#: Bytes of inputs that are stacked at once; more folds go into further stacks.
+_STACK_BYTES = 2 * 10**9
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which folds there are, how they are trained, and where their files go.
+
+    Args:
+        folds: All folds, in order.
+        make_model: From the data, fitted on a fold's training part, to a new model.
+        make_trainer: From the number of epochs and callbacks to a new Trainer.
+        max_epochs: Epochs of each fold.
+        monitor: The metric that says which epoch is best.
+        root: The folder of the cross-validation; None writes nothing.
+    """
+
+    folds: Sequence[Fold]
+    make_model: MakeModel
+    make_trainer: MakeTrainer
+    max_epochs: int
+    monitor: str
+    root: Path | None = None
+
+    def done(self, fold: Fold) -> FoldResult | None:
+        """Return the result of a fold whose files say that it is done."""
+        return None if self.root is None else FoldResult.read(self.folder(fold))
+
+    def folder(self, fold: Fold) -> Path:
+        """Return the folder of a fold."""
+        assert self.root is not None
+        return fold_folder(self.root, fold.repeat, fold.fold)
+
+    def model(self, fold: Fold, data: SupervisedDataModule) -> LightningModule:
+        """Return the new model of a fold, to whose split `data` is set."""
+        seed_everything(fold.seed, workers=False, verbose=False)
+        data.resplit(fold.split)
+        return self.make_model(data)
+
+    def result(
+        self,
+        fold: Fold,
+        data: SupervisedDataModule,
+        model: LightningModule,
+        history: dict[str, list[float]],
+        engine: Literal["serial", "stacked"],
+    ) -> FoldResult:
+        """Return the result of a fold, to whose split `data` is set."""
+        train, val = data.train_dataloader(), data.val_dataloader()
+        baseline = baselines_on(model, data, "val")
+        sizes = len(train.inputs), len(val.inputs)
+        return FoldResult(fold.repeat, fold.fold, *sizes, history, baseline, engine)
+
+
+def cross_validate(
+    data: SupervisedDataModule,
+    make_model: MakeModel,
+    max_epochs: int,
+    *,
+    num_folds: int = 4,
+    repeats: int = 1,
+    splitter: Splitter | None = None,
+    make_trainer: MakeTrainer | None = None,
+    engine: Engine = "auto",
+    monitor: str = "val_loss",
+    smoothing: float = 0.0,
+    seed: int = 0,
+    leaky_scaling: bool = False,
+    refit: bool = False,
+    folder: Path | None = None,
+    only: Sequence[int] | None = None,
+    on_fold: Callable[[int, float], None] | None = None,
+) -> CrossValidation:
+    """Train and validate a fresh model on every fold of every repeat.
+
+    The data's own test part (or the one its `test_size` cuts) is no part of any fold.
+
+    Args:
+        data: A DataModule of the project; its split is replaced by those of the folds, and put
+            back at the end.
+        make_model: Called for each fold with the data, whose sizes are then those of the fold.
+        max_epochs: Epochs of each fold.
+        num_folds: K. Folds are contiguous where the data's ``split_seed`` is None, as in the book,
+            else shuffled; stratified, grouped or in order of time as the data says.
+        repeats: P repetitions, each shuffled anew.
+        splitter: Any object with ``split(X, y, groups)``, such as scikit-learn's; it gives the
+            folds then, and `num_folds` is not used.
+        make_trainer: From the number of epochs and a fold's callbacks to a new Trainer; by default
+            one that shows a line a fold.
+        engine: ``stacked`` trains all folds at once (small dense models), ``serial`` one after the
+            other; ``auto`` stacks where it can, and says why where it cannot.
+        monitor: The metric that says which epoch is best.
+        smoothing: Factor of the moving average over the mean curve, for the best epoch; 0 for none.
+        seed: Each fold's seed is derived from it.
+        leaky_scaling: Learn statistics (scales, vocabulary, fill values) from the validation rows
+            too, as the book does in section 3.6; the numbers are then too good.
+        refit: Train on everything but the test part for the best number of epochs, and test once.
+        folder: Where files go; None writes nothing. Folds that are done there are not run again.
+        only: The numbers (``repeat * num_folds + fold``) of the folds to run; None for all.
+        on_fold: Called after each fold with its number and its last value of `monitor`.
+
+    Returns:
+        The folds that are done, with mean, spread and curves.
+
+    Raises:
+        InputError: There are not enough rows, a number is out of range, or the engine that was
+            asked for does not go with the model.
+
+    Example:
+        >>> result = cross_validate(data, make_model, max_epochs=100, num_folds=4, repeats=10)
+        >>> print(result.table(), result.best_epoch)
+    """
+    if max_epochs < 1:
+        raise InputError(f"max_epochs must be 1 or more, got {max_epochs}.")
+    if refit:
+        data.examples("test")  # said before training, if there is no test part
+    if leaky_scaling:
+        say("leaky_scaling: the validation rows take part in the statistics; the numbers flatter")
+    split, data.learn_from_all = data.split, leaky_scaling
+    try:
+        with quiet("`Trainer.fit` stopped"), own_random_state(), flushed_denormals():
+            folds = plan_folds(data, num_folds, repeats, splitter, seed)
+            make_trainer = make_trainer or plain_trainer
+            plan = Plan(folds, make_model, make_trainer, max_epochs, monitor, folder)
+            new = dict(_train(plan, chosen(folds, only), data, engine, on_fold))
+            results = [new.get(fold.number) or plan.done(fold) for fold in folds]
+            found = [result for result in results if result is not None]
+            done = CrossValidation(found, len(folds), monitor, smoothing)
+            if refit and done.is_complete:
+                data.learn_from_all = False
+                test = _refit(plan, data, split, done.best_epoch, seed)
+                done = replace(done, refit=test)
+        return done
+    finally:
+        data.learn_from_all = False
+        data.resplit(split)
+
+
+def plain_trainer(max_epochs: int, callbacks: list[Callback]) -> Trainer:
+    """Return a Trainer that writes nothing but what its callbacks write."""
+    return Trainer(
+        max_epochs=max_epochs,
+        callbacks=callbacks,
+        logger=False,
+        enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in callbacks),
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+    )
+
+
+def _train(
+    plan: Plan,
+    folds: Sequence[Fold],
+    data: SupervisedDataModule,
+    engine: Engine,
+    on_fold: Callable[[int, float], None] | None,
+) -> Iterator[tuple[int, FoldResult]]:
+    """Train what is not done yet; yield the number and the result of each fold."""
+    pending = [fold for fold in folds if plan.done(fold) is None]
+    if len(pending) < len(folds):
+        say(f"{len(folds) - len(pending)} of {len(folds)} folds are done already")
+    if not pending:
+        return
+    model = plan.model(pending[0], data)
+    if isinstance(model, SupervisedModule) and plan.monitor not in (names := _logged(model)):
+        raise unknown("monitor", plan.monitor, names)
+    reason = "asked for" if engine == "serial" else _reason(plan, model, data)
+    if reason is not None and engine == "stacked":
+        raise InputError(f"engine: stacked does not go with this: {reason}. Use engine: serial.")
+    if reason is None:
+        say(f"engine: stacked ({len(pending)} folds at once)")
+    elif engine == "auto":
+        say(f"engine: serial, since {reason}")
+    results = _serial(plan, pending, data) if reason else _stacked(plan, pending, data)
+    for fold, result in results:
+        if plan.root is not None:
+            result.write(plan.folder(fold))
+        if plan.monitor not in result.history:  # said after one fold, not after all
+            raise unknown("monitor", plan.monitor, result.history)
+        yield fold.number, result
+        if on_fold is not None:
+            on_fold(fold.number, result.metrics[plan.monitor])
+
+
+def _logged(model: SupervisedModule) -> list[str]:
+    """Return the names of the metrics that a fit with validation logs."""
+    meters = [model.meters["train"], model.meters["val"]]
+    return [name for meter in meters for name in (*meter.losses, *meter.metrics)]
+
+
+def _reason(plan: Plan, model: LightningModule, data: SupervisedDataModule) -> str | None:
+    """Return why folds are trained one after the other; None if they can be stacked."""
+    trainer = plan.make_trainer(plan.max_epochs, [])
+    if trainer.fast_dev_run:  # type: ignore[attr-defined] # set by Lightning's fast_dev_run
+        return "this is a trial run"
+    if data.augmentation is not None:
+        return "augmentation changes every batch"
+    if not isinstance(model, SupervisedModule):
+        return f"{type(model).__name__} is a module of your own"
+    return reason_against(model, data.inputs("train"), trainer)
+
+
+# One after the other ---------------------------------------------------------------------------
+
+
+def _serial(
+    plan: Plan, folds: Sequence[Fold], data: SupervisedDataModule
+) -> Iterator[tuple[Fold, FoldResult]]:
+    """Train each fold by a Trainer of its own: an ordinary run."""
+    for fold in folds:
+        with _claimed(plan, [fold]) as mine:
+            for _ in mine:
+                model = plan.model(fold, data)
+                title = f"{fold} ({fold.number + 1}/{len(plan.folds)})"
+                home = None if plan.root is None else plan.folder(fold)
+                history = _fit(plan, model, data, plan.max_epochs, title, home)
+                yield fold, plan.result(fold, data, model, history.metrics, "serial")
+
+
+def _fit(
+    plan: Plan,
+    model: LightningModule,
+    data: SupervisedDataModule,
+    max_epochs: int,
+    title: str,
+    home: Path | None,
+) -> History:
+    """Fit one model, going on where a killed run of this folder was; return its history."""
+    history = History(home)
+    callbacks: list[Callback] = [history, EpochSeed(), EpochBar(title)]
+    resumed = None
+    if home is not None:
+        checkpoints = home / "checkpoints"
+        callbacks += [BestCheckpoint(checkpoints, plan.monitor), LastCheckpoint(checkpoints)]
+        resumed = checkpoints / "last.ckpt" if (checkpoints / "last.ckpt").is_file() else None
+    trainer = plan.make_trainer(max_epochs, callbacks)
+    trainer.fit(model, datamodule=data, ckpt_path=resumed, weights_only=True)
+    return history
+
+
+def _refit(
+    plan: Plan, data: SupervisedDataModule, split: Split, epochs: int, seed: int
+) -> dict[str, float]:
+    """Train on everything but the test part for so many epochs; return the test's numbers."""
+    seed_everything(seed, workers=False, verbose=False)
+    data.resplit(replace(split, val_size=None, num_folds=None, fold=0, repeat=0))
+    model = plan.make_model(data)
+    rows, start = len(data.inputs("train")), time.perf_counter()
+    history = _fit(plan, model, data, epochs, f"refit on {rows} rows", plan.root)
+    seconds = {"prepare": round(data.prepare_seconds, 3)}
+    seconds["fit"] = round(time.perf_counter() - start, 3)
+    trainer = plan.make_trainer(epochs, [])
+    numbers = dict(trainer.test(model, datamodule=data, verbose=False)[0])
+    if plan.root is not None:
+        facts = {"parameters": count_parameters(model), "train_rows": rows, "seconds": seconds}
+        write_results(plan.root, history, plan.monitor, seed, facts)
+        add_test(plan.root, numbers, str(Run(plan.root).last), baselines_on(model, data, "test"))
+    return numbers
+
+
+# All at once -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Stackable:
+    """A fold that is ready to be stacked."""
+
+    fold: Fold
+    model: SupervisedModule
+    tensors: FoldData
+    result: FoldResult
+
+
+def _stacked(
+    plan: Plan, folds: Sequence[Fold], data: SupervisedDataModule
+) -> Iterator[tuple[Fold, FoldResult]]:
+    """Train the folds together: one stack for each size of training part."""
+    with _claimed(plan, folds) as mine:
+        ready = [_stackable(plan, fold, data) for fold in mine]
+        for stack in _stacks(ready):
+            yield from _fit_stack(plan, stack)
+
+
+def _stackable(plan: Plan, fold: Fold, data: SupervisedDataModule) -> _Stackable:
+    model = plan.model(fold, data)
+    assert isinstance(model, SupervisedModule)
+    train, val = data.train_dataloader(), data.val_dataloader()
+    parts = train.inputs, train.targets, val.inputs, val.targets
+    tensors = FoldData(*cast(_Tensors, parts), data.batch_size, train.batch_sampler.seed)
+    return _Stackable(fold, model, tensors, plan.result(fold, data, model, {}, "stacked"))
+
+
+def _stacks(ready: list[_Stackable]) -> Iterator[list[_Stackable]]:
+    """Yield the folds of equal shape, so many at a time as memory has room for."""
+
+    def shape(item: _Stackable) -> tuple[int, ...]:
+        return tuple(item.tensors.train_inputs.shape)
+
+    for _, group in groupby(sorted(ready, key=shape), key=shape):
+        alike = list(group)
+        rows = alike[0].tensors
+        size = rows.train_inputs.nbytes + rows.val_inputs.nbytes
+        most = max(1, _STACK_BYTES // max(1, size))
+        for start in range(0, len(alike), most):
+            yield alike[start : start + most]
+
+
+def _fit_stack(plan: Plan, stack: list[_Stackable]) -> Iterator[tuple[Fold, FoldResult]]:
+    callbacks: list[Callback] = [EpochBar(f"{len(stack)} folds")]
+    resumed = None
+    if plan.root is not None:
+        home = plan.root / f"stack_{stack[0].fold.number}_{len(stack)}"
+        callbacks.append(LastCheckpoint(home))
+        resumed = home / "last.ckpt" if (home / "last.ckpt").is_file() else None
+    trainer = plan.make_trainer(plan.max_epochs, callbacks)
+    models = [item.model for item in stack]
+    histories = fit_stacked(models, [item.tensors for item in stack], trainer, resumed)
+    for item, history in zip(stack, histories, strict=True):
+        yield item.fold, replace(item.result, history=history)
+    if plan.root is not None:
+        shutil.rmtree(home)
+
+
+@contextmanager
+def _claimed(plan: Plan, folds: Sequence[Fold]) -> Iterator[list[Fold]]:
+    """Hold the locks of folds; yield those that no other process is training or has trained."""
+    if plan.root is None:
+        yield list(folds)
+        return
+    mine = []
+    with ExitStack() as locks:
+        for fold in folds:
+            home = plan.folder(fold)
+            home.mkdir(parents=True, exist_ok=True)
+            try:
+                locks.enter_context(FileLock(home / ".lock", timeout=0))
+            except Timeout:
+                say(f"{fold} is being trained by another process")
+                continue
+            if plan.done(fold) is None:
+                mine.append(fold)
+        yield mine
+        for fold in mine:
+            (plan.folder(fold) / ".lock").unlink(missing_ok=True)

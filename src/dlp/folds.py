@@ -1,0 +1,309 @@
+"""What cross-validation gives: each fold's numbers, their mean and spread, the mean curves."""
+
+import csv
+import io
+import json
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from dlp.callbacks.checkpoints import is_falling
+from dlp.callbacks.history import History
+from dlp.errors import unknown
+from dlp.files import write_text
+from dlp.visualization.curves import smooth
+
+#: Points of a long curve that the book leaves out before it smooths: they dwarf the others.
+FIRST_POINTS = 10
+
+_FACTS = ("repeat", "fold", "num_train", "num_val", "engine")
+
+
+@dataclass(frozen=True)
+class FoldResult:
+    """One fold: what was trained, and what came of it.
+
+    Args:
+        repeat: The repetition, from 0.
+        fold: The fold that validated, from 0.
+        num_train: Rows trained on.
+        num_val: Rows validated on.
+        history: Metric -> one number an epoch.
+        baseline: Name of a common-sense baseline -> metric -> its number on the validation rows.
+        engine: How it was trained.
+    """
+
+    repeat: int
+    fold: int
+    num_train: int
+    num_val: int
+    history: dict[str, list[float]]
+    baseline: dict[str, dict[str, float]] = field(default_factory=dict)
+    engine: Literal["serial", "stacked"] = "serial"
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Metric -> number at the last epoch."""
+        return {name: values[-1] for name, values in self.history.items()}
+
+    def write(self, folder: Path) -> None:
+        """Write ``metrics.csv``, ``history.json`` and, at last, ``fold.json``: it is done."""
+        record = History(folder)
+        record.metrics = self.history
+        record.write()
+        facts = {name: getattr(self, name) for name in _FACTS}
+        facts |= {"metrics": _finite(self.metrics), "baseline": self.baseline}
+        write_text(folder / "fold.json", json.dumps(facts, indent=1, allow_nan=False) + "\n")
+
+    @classmethod
+    def read(cls, folder: Path) -> "FoldResult | None":
+        """Return what was written; None where the fold is not done."""
+        if not (folder / "fold.json").is_file():
+            return None
+        facts = json.loads((folder / "fold.json").read_text(encoding="utf-8"))
+        del facts["metrics"]
+        record = json.loads((folder / "history.json").read_text(encoding="utf-8"))
+        history = {
+            name: [math.nan if value is None else value for value in values]
+            for name, values in record.items()
+        }
+        return cls(history=history, **facts)
+
+
+@dataclass(frozen=True)
+class CrossValidation:
+    """The folds of a K-fold or repeated K-fold validation and what they say together.
+
+    Args:
+        folds: The folds that are done, in order.
+        num_folds: How many there are in all, repeats included.
+        monitor: The metric that says which epoch is best.
+        smoothing: Factor of the moving average over the mean curve of `monitor`, by which the best
+            epoch is found; 0 takes the curve as it is.
+        refit: The numbers of the test, once a model was trained on everything and tested.
+    """
+
+    folds: Sequence[FoldResult]
+    num_folds: int
+    monitor: str = "val_loss"
+    smoothing: float = 0.0
+    refit: dict[str, float] | None = None
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every fold is done."""
+        return len(self.folds) == self.num_folds
+
+    @property
+    def engine(self) -> str:
+        """How the folds were trained: ``stacked`` or ``serial``, or both words joined."""
+        return " and ".join(sorted({fold.engine for fold in self.folds}))
+
+    @property
+    def mean(self) -> dict[str, float]:
+        """Metric -> mean over the folds at their last epoch."""
+        return {name: statistics.fmean(values) for name, values in self._columns().items()}
+
+    @property
+    def std(self) -> dict[str, float]:
+        """Metric -> standard deviation over the folds (n - 1), 0 for a single one."""
+        return {
+            name: _deviation(values) for name, values in self._columns().items()
+        }
+
+    @property
+    def standard_error(self) -> dict[str, float]:
+        """Metric -> standard error of the mean, ``std / sqrt(n)``.
+
+        Folds share most of their training rows, and repeats all rows: the true error of the mean
+        is larger (Bengio and Grandvalet 2004).
+        """
+        return {name: value / math.sqrt(len(self.folds)) for name, value in self.std.items()}
+
+    @property
+    def baseline(self) -> dict[str, dict[str, float]]:
+        """Name of a baseline -> metric -> mean over the folds."""
+        first = self.folds[0].baseline if self.folds else {}
+        return {
+            name: {
+                metric: statistics.fmean(fold.baseline[name][metric] for fold in self.folds)
+                for metric in numbers
+                if all(metric in fold.baseline.get(name, {}) for fold in self.folds)
+            }
+            for name, numbers in first.items()
+        }
+
+    @property
+    def curves(self) -> dict[str, list[float]]:
+        """Metric -> mean over the folds by epoch, as long as every fold trained."""
+        return {
+            name: [statistics.fmean(values) for values in zip(*columns, strict=False)]
+            for name, columns in self._histories().items()
+        }
+
+    @property
+    def spreads(self) -> dict[str, list[float]]:
+        """Metric -> standard deviation over the folds by epoch."""
+        return {
+            name: [_deviation(values) for values in zip(*columns, strict=False)]
+            for name, columns in self._histories().items()
+        }
+
+    def best(self, metric: str | None = None) -> tuple[int, float]:
+        """Return the epoch, from 1, at which the mean curve of a metric is best, and its value.
+
+        Args:
+            metric: None is the one that is monitored.
+
+        Raises:
+            InputError: It was not recorded.
+        """
+        metric = metric or self.monitor
+        curves = self.curves
+        if not curves.get(metric):
+            raise unknown("monitor", metric, curves)
+        skipped, values = shown(curves[metric], self.smoothing)
+        finite = [value for value in values if math.isfinite(value)] or values
+        chosen = min(finite) if is_falling(metric) else max(finite)
+        return skipped + values.index(chosen) + 1, chosen
+
+    @property
+    def best_epoch(self) -> int:
+        """The epoch, from 1, at which the mean curve of the monitored metric is best."""
+        return self.best()[0]
+
+    def best_value(self, metric: str | None = None) -> float:
+        """Return the best value of the mean curve of a metric (None: the monitored one)."""
+        return self.best(metric)[1]
+
+    def _columns(self) -> dict[str, list[float]]:
+        names = self.folds[0].metrics if self.folds else {}
+        shared = [name for name in names if all(name in fold.metrics for fold in self.folds)]
+        return {name: [fold.metrics[name] for fold in self.folds] for name in shared}
+
+    def _histories(self) -> dict[str, list[list[float]]]:
+        return {name: [fold.history[name] for fold in self.folds] for name in self._columns()}
+
+    # What people read --------------------------------------------------------------------------
+
+    def table(self) -> str:
+        """Return the folds, their mean and spread and the baselines as aligned text."""
+        names = [name for name in self.mean if name.startswith("val_")]
+        rows = [["repeat", "fold", "train", "val", *names]]
+        if len(self.folds) <= 40:
+            rows += [
+                [*map(str, (fold.repeat, fold.fold, fold.num_train, fold.num_val))]
+                + [f"{fold.metrics[name]:.4f}" for name in names]
+                for fold in self.folds
+            ]
+        else:
+            rows.append([f"{len(self.folds)} folds", "", "", "", *("" for _ in names)])
+        for label, numbers in (
+            ("mean", self.mean),
+            ("standard deviation", self.std),
+            ("standard error", self.standard_error),
+        ):
+            rows.append([label, "", "", "", *(f"{numbers[name]:.4f}" for name in names)])
+        for label, numbers in self.baseline.items():
+            cells = [numbers.get(name.removeprefix("val_")) for name in names]
+            shown = ["-" if cell is None else f"{cell:.4f}" for cell in cells]
+            rows.append([f"baseline: {label.replace('_', ' ')}", "", "", "", *shown])
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = [
+            "  ".join(
+                cell.ljust(width) if number == 0 else cell.rjust(width)
+                for number, (cell, width) in enumerate(zip(row, widths, strict=True))
+            ).rstrip()
+            for row in rows
+        ]
+        return "\n".join(lines)
+
+    def advice(self) -> str:
+        """Return one sentence on what the folds say and what to do next."""
+        epoch, value = self.best()
+        last = min(len(fold.history[self.monitor]) for fold in self.folds)
+        curve = "smoothed mean" if self.smoothing else "mean"
+        found = f"the {curve} {self.monitor} was best at epoch {epoch} ({value:.4f})"
+        if epoch == last:
+            return f"{found}, the last one: train longer (--trainer.max_epochs)"
+        return (
+            f"{found} and got worse after it: --refit trains on everything for {epoch} epochs and "
+            "tests once"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what ``crossval.json`` holds."""
+        epoch, value = self.best()
+        return {
+            "folds": [
+                {name: getattr(fold, name) for name in _FACTS}
+                | {"metrics": _finite(fold.metrics), "baseline": fold.baseline}
+                for fold in self.folds
+            ],
+            "mean": _finite(self.mean),
+            "std": _finite(self.std),
+            "standard_error": _finite(self.standard_error),
+            "baseline": self.baseline,
+            "monitor": self.monitor,
+            "smoothing": self.smoothing,
+            "best_epoch": epoch,
+            "best_value": value if math.isfinite(value) else None,
+            "curves": {name: [*map(_json, values)] for name, values in self.curves.items()},
+            "engine": self.engine,
+            "refit": self.refit,
+        }
+
+    def write(self, folder: Path) -> None:
+        """Write ``folds.csv`` and ``crossval.json``."""
+        write_text(folder / "folds.csv", self._csv())
+        text = json.dumps(self.to_dict(), indent=1, allow_nan=False)
+        write_text(folder / "crossval.json", text + "\n")
+
+    def _csv(self) -> str:
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        metrics = list(self._columns())
+        baselines = [
+            (name, metric) for name, numbers in self.baseline.items() for metric in numbers
+        ]
+        writer.writerow(
+            ["repeat", "fold", "num_train", "num_val", "num_epochs", *metrics]
+            + [f"baseline_{name}_{metric}" for name, metric in baselines]
+        )
+        for fold in self.folds:
+            row: list[Any] = [fold.repeat, fold.fold, fold.num_train, fold.num_val]
+            row.append(max(map(len, fold.history.values()), default=0))
+            row += [fold.metrics[name] for name in metrics]
+            row += [fold.baseline[name][metric] for name, metric in baselines]
+            writer.writerow(row)
+        return text.getvalue()
+
+
+def shown(curve: Sequence[float], smoothing: float) -> tuple[int, list[float]]:
+    """Return how many first points are left out of a mean curve, and what is left, smoothed.
+
+    The book's (section 3.6): the first 10 points of a long curve, then a moving average. Without
+    smoothing the curve is as it was.
+    """
+    if not smoothing:
+        return 0, list(curve)
+    skipped = FIRST_POINTS if len(curve) >= 3 * FIRST_POINTS else 0
+    return skipped, smooth(curve[skipped:], smoothing)
+
+
+def _deviation(values: Sequence[float]) -> float:
+    """Return the standard deviation (n - 1), 0 of a single value; NaN stays one."""
+    return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+
+
+def _json(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _finite(numbers: dict[str, float]) -> dict[str, float | None]:
+    return {name: _json(value) for name, value in numbers.items()}

@@ -1,0 +1,62 @@
+"""The mean curves of a cross-validation, raw and as the book smooths them."""
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from dlp.folds import FIRST_POINTS, CrossValidation
+from dlp.visualization.curves import smooth
+
+_STAGES = (("train", "training", "tab:blue"), ("val", "validation", "tab:orange"))
+
+
+def fold_curves(result: CrossValidation, smoothing: float = 0.9, title: str = "") -> Figure:
+    """Return a figure of the mean over folds by epoch; a column for each metric.
+
+    Above: the mean with the standard deviation over folds as a band. Below, for 30 epochs or more:
+    the mean without its first 10 points, and its moving average (section 3.6).
+
+    Args:
+        result: The folds.
+        smoothing: Factor of the moving average.
+        title: Of the figure.
+    """
+    curves, spreads = result.curves, result.spreads
+    names = [name.partition("_")[2] for name in curves if name.startswith(("train_", "val_"))]
+    panels = sorted(set(names), key=lambda name: (not name.endswith("loss"), name))
+    panels = [name for name in panels if name != "data_loss"] or ["loss"]
+    epochs = max(map(len, curves.values()), default=0)
+    rows = 2 if epochs >= 3 * FIRST_POINTS else 1
+    size = (5.2 * len(panels), 3.6 * rows)
+    figure = Figure(figsize=size, layout="constrained")
+    grid = figure.subplots(rows, len(panels), squeeze=False)
+    for column, name in enumerate(panels):
+        for stage, label, colour in _STAGES:
+            if not (values := curves.get(f"{stage}_{name}")):
+                continue
+            spread, axes = spreads[f"{stage}_{name}"], grid[0][column]
+            x = list(range(1, len(values) + 1))
+            low = [value - width for value, width in zip(values, spread, strict=True)]
+            high = [value + width for value, width in zip(values, spread, strict=True)]
+            axes.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0)
+            axes.plot(x, values, color=colour, linewidth=1.3, label=f"{label}, mean of folds")
+            if rows == 2:
+                axes, x, kept = grid[1][column], x[FIRST_POINTS:], values[FIRST_POINTS:]
+                axes.plot(x, kept, color=colour, alpha=0.25)
+                axes.plot(x, smooth(kept, smoothing), color=colour, label=f"{label}, smoothed")
+        for row in range(rows):
+            _finish(grid[row][column], name, result)
+    if title:
+        figure.suptitle(title)
+    return figure
+
+
+def _finish(axes: Axes, name: str, result: CrossValidation) -> None:
+    if result.monitor.endswith(f"_{name}"):
+        epoch = result.best_epoch
+        axes.axvline(epoch, color="grey", linestyle="--", label=f"best: epoch {epoch}")
+    axes.set_xlabel("epoch")
+    axes.set_ylabel(name)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(alpha=0.3)
+    axes.legend()
