@@ -20,45 +20,47 @@ class ActivationGradient(NamedTuple):
 
     Args:
         forward: ``(sums, out)``: writes the activations.
-        backward: ``(error, sums, activations)``: multiplies `error` by the derivative.
+        backward: ``(gradient, sums, activations, out)``: writes the gradient with respect to the
+            sums, given the one with respect to the activations.
     """
 
     forward: Callable[[Tensor, Tensor], object]
-    backward: Callable[[Tensor, Tensor, Tensor], object]
+    backward: Callable[[Tensor, Tensor, Tensor, Tensor], object]
 
 
-#: The layers of `networks.ACTIVATIONS`, with autograd's own formulas. What follows a linear layer
-#: takes over its memory.
+#: The layers of `networks.ACTIVATIONS`, with autograd's own formulas.
 ACTIVATION_GRADIENTS: dict[type[nn.Module], ActivationGradient] = {
     nn.ReLU: ActivationGradient(
         lambda z, out: torch.clamp_min(z, 0, out=out),
-        lambda e, z, a: _aten.threshold_backward.grad_input(e, a, 0, grad_input=e),
+        lambda g, z, a, out: _aten.threshold_backward.grad_input(g, a, 0, grad_input=out),
     ),
     nn.Tanh: ActivationGradient(
         lambda z, out: torch.tanh(z, out=out),
-        lambda e, z, a: _aten.tanh_backward.grad_input(e, a, grad_input=e),
+        lambda g, z, a, out: _aten.tanh_backward.grad_input(g, a, grad_input=out),
     ),
     nn.Sigmoid: ActivationGradient(
         lambda z, out: torch.sigmoid(z, out=out),
-        lambda e, z, a: _aten.sigmoid_backward.grad_input(e, a, grad_input=e),
+        lambda g, z, a, out: _aten.sigmoid_backward.grad_input(g, a, grad_input=out),
     ),
     nn.LeakyReLU: ActivationGradient(
         lambda z, out: _aten.leaky_relu.out(z, out=out),
-        lambda e, z, a: _aten.leaky_relu_backward.grad_input(e, z, 0.01, False, grad_input=e),
+        lambda g, z, a, out: _aten.leaky_relu_backward.grad_input(
+            g, z, 0.01, False, grad_input=out
+        ),
     ),
     nn.ELU: ActivationGradient(
         lambda z, out: _aten.elu.out(z, out=out),
-        lambda e, z, a: _aten.elu_backward.grad_input(e, 1, 1, 1, False, z, grad_input=e),
+        lambda g, z, a, out: _aten.elu_backward.grad_input(g, 1, 1, 1, False, z, grad_input=out),
     ),
     nn.GELU: ActivationGradient(
         lambda z, out: _aten.gelu.out(z, out=out),
-        lambda e, z, a: _aten.gelu_backward.grad_input(e, z, grad_input=e),
+        lambda g, z, a, out: _aten.gelu_backward.grad_input(g, z, grad_input=out),
     ),
     nn.SiLU: ActivationGradient(
         lambda z, out: _aten.silu.out(z, out=out),
-        lambda e, z, a: _aten.silu_backward.grad_input(e, z, grad_input=e),
+        lambda g, z, a, out: _aten.silu_backward.grad_input(g, z, grad_input=out),
     ),
-    nn.Identity: ActivationGradient(lambda z, out: out.copy_(z), lambda e, z, a: None),
+    nn.Identity: ActivationGradient(lambda z, out: out.copy_(z), lambda g, z, a, out: out.copy_(g)),
 }
 
 

