@@ -44,10 +44,11 @@ def test_recipe(path, here, tmp_path, capsys):
     small = []
     if "backbone: vgg16" in path.read_text():  # itself built in the next test: 2 s each time
         small = ["--model.backbone", "squeezenet1_1", "--data.image_size", "64"]
-    for command in ("fit", "validate", "test", "predict"):
+    for command in ("fit", "validate", "test", "predict", "crossval"):
         main([command, "--config", path.stem, *DRY, *small])
         nothing = "nothing to validate" in capsys.readouterr().out
-        assert nothing == (command == "validate" and "val_size: null" in path.read_text())
+        unvalidated = "val_size: null" in path.read_text() and "num_folds" not in path.read_text()
+        assert nothing == (command == "validate" and unvalidated)
     assert not list(here.iterdir())
     assert not (tmp_path / "cache").exists()
 
