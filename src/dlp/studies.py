@@ -1,0 +1,339 @@
+"""Studies on disk: folders ``runs/<config name>/study_N`` that several processes may share."""
+
+import csv
+import hashlib
+import io
+import math
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import optuna
+from filelock import FileLock, Timeout
+from optuna.distributions import BaseDistribution
+from optuna.pruners import BasePruner
+from optuna.samplers import BaseSampler
+from optuna.storages import BaseStorage, JournalStorage
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from dlp.errors import InputError
+from dlp.files import write_text
+from dlp.runs import ROOT
+
+#: Trials that count: they ended with a value, or were stopped as hopeless.
+FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
+#: How often a trial is begun again after its process died: it may be what kills them.
+MAX_RETRIES = 2
+
+
+@dataclass(frozen=True)
+class Definition:
+    """What makes two studies equal, so that one may go on with the other.
+
+    Args:
+        name: What runs of the config are called.
+        recipe: The complete config, as YAML.
+        space: The space and how a trial is judged, as YAML.
+        direction: ``minimize`` or ``maximize``.
+    """
+
+    name: str
+    recipe: str
+    space: str
+    direction: Literal["minimize", "maximize"]
+
+    def lies_in(self, folder: Path) -> bool:
+        """Whether the study in `folder` is of this definition."""
+        kept = (folder / "config.yaml", folder / "space.yaml")
+        if not all(path.is_file() for path in kept):
+            return False
+        return [path.read_text("utf-8") for path in kept] == [self.recipe, self.space]
+
+    @property
+    def digest(self) -> str:
+        """One word for all of it."""
+        return hashlib.sha256(f"{self.recipe}\n---\n{self.space}".encode()).hexdigest()
+
+
+class Study:
+    """A study and its folder; every process that works on it has one of these.
+
+    Args:
+        folder: The folder, there already.
+        definition: What is searched.
+        storage: The URL of a database; None for ``study.log`` in the folder.
+        pruner: What says which trials are hopeless.
+
+    Raises:
+        InputError: The database cannot be used, or holds another study of that name.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        definition: Definition,
+        storage: str | None = None,
+        pruner: BasePruner | None = None,
+    ) -> None:
+        self.folder = folder
+        self.name = definition.name
+        self.lock = FileLock(folder / ".lock")
+        place = folder.resolve()
+        try:
+            self.optuna = optuna.create_study(
+                study_name=f"{place.parent.name}/{place.name}",
+                storage=_journal(folder) if storage is None else storage,
+                direction=definition.direction,
+                pruner=pruner,
+                load_if_exists=True,
+            )
+        except Exception as error:  # whatever the database's driver raises
+            if storage is None:
+                raise
+            raise InputError(f"cannot use the storage {storage.split('@')[-1]}: {error}") from error
+        known = self.optuna.user_attrs.get("definition")
+        if known is None:
+            self.optuna.set_user_attr("definition", definition.digest)
+        elif known != definition.digest:
+            raise InputError(
+                f"the storage holds a study {self.optuna.study_name} of another config or space "
+                "already: use another --run_dir or another storage."
+            )
+
+    def close(self) -> None:
+        """Let go of the database, if there is one."""
+        storage: Any = self.optuna._storage
+        storage.remove_session()
+        engine = getattr(getattr(storage, "_backend", None), "engine", None)
+        if engine is not None:
+            engine.dispose()
+
+    # Trials ------------------------------------------------------------------------------------
+
+    def trials(self, states: Sequence[TrialState] | None = None) -> list[FrozenTrial]:
+        """Return the trials so far, of all processes."""
+        return self.optuna.get_trials(deepcopy=False, states=None if states is None else [*states])
+
+    def num_finished(self) -> int:
+        """How many trials are complete or pruned."""
+        return len(self.trials(FINISHED))
+
+    def best(self, number: int = 1) -> list[FrozenTrial]:
+        """Return the best complete trials, the best first."""
+        sign = 1 if self.optuna.direction == optuna.study.StudyDirection.MINIMIZE else -1
+        complete = self.trials([TrialState.COMPLETE])
+        return sorted(complete, key=lambda trial: (sign * (trial.value or 0), trial.number))[
+            :number
+        ]
+
+    def folder_of(self, number: int) -> Path:
+        """Return the folder of a trial."""
+        return self.folder / f"trial_{number:04}"
+
+    @contextmanager
+    def begin(
+        self,
+        distributions: dict[str, BaseDistribution],
+        wanted: int,
+        sampler: Callable[[int], BaseSampler],
+        grid: Sequence[dict[str, Any]] | None = None,
+    ) -> Iterator[Trial | None]:
+        """Begin a trial, if there is one left to begin; others see it running inside the block.
+
+        Args:
+            distributions: Key -> its range or choices.
+            wanted: How many finished trials the study is to have in all.
+            sampler: Number of a trial -> what draws its values.
+            grid: The trials there can be, to be taken in order; None lets the sampler draw.
+        """
+        with self.lock:
+            self._bury()
+            trial = self._next(distributions, wanted, sampler, grid)
+            running = None if trial is None else self._running(trial.number)
+            if running is not None:
+                running.acquire()
+        try:
+            yield trial
+        finally:
+            if running is not None:
+                running.release()
+
+    def _next(
+        self,
+        distributions: dict[str, BaseDistribution],
+        wanted: int,
+        sampler: Callable[[int], BaseSampler],
+        grid: Sequence[dict[str, Any]] | None,
+    ) -> Trial | None:
+        trials = self.trials()
+        if len(self.trials([*FINISHED, TrialState.RUNNING])) >= wanted:
+            return None
+        if grid is not None and not self.trials([TrialState.WAITING]):
+            taken = [trial.params for trial in trials]
+            if (point := next((point for point in grid if point not in taken), None)) is None:
+                return None
+            self.optuna.enqueue_trial(point)
+        # A sampler of its own for each trial: one that goes on in another process would draw
+        # again what the first one drew.
+        self.optuna.sampler = sampler(len(trials))
+        return self.optuna.ask(distributions)
+
+    def _running(self, number: int) -> FileLock:
+        folder = self.folder_of(number)
+        folder.mkdir(parents=True, exist_ok=True)
+        return FileLock(folder / ".lock")
+
+    def _bury(self) -> None:
+        """Mark the trials of dead processes as failed, and queue them again."""
+        for trial in self.trials([TrialState.RUNNING]):
+            try:
+                with self._running(trial.number).acquire(timeout=0):
+                    self.fail(trial.number, "its process died")
+                    self.queue_again(trial)
+            except Timeout:
+                continue  # it is held: its process lives
+
+    def queue_again(self, trial: FrozenTrial) -> None:
+        """Let the values of a trial that could not end be tried again."""
+        retries = trial.user_attrs.get("retries", 0)
+        if retries < MAX_RETRIES:
+            self.optuna.enqueue_trial(trial.params, user_attrs={"retries": retries + 1})
+
+    def complete(self, trial: Trial, value: float, best_epoch: int | None) -> None:
+        """End a trial with its value."""
+        trial.set_user_attr("best_epoch", best_epoch)
+        self.optuna.tell(trial, value)
+
+    def prune(self, trial: Trial) -> None:
+        """End a trial that is hopeless; its value is what it had reached."""
+        self.optuna.tell(trial, state=TrialState.PRUNED)
+
+    def fail(self, number: int, message: str) -> None:
+        """End a trial that could not be done."""
+        trial = next(trial for trial in self.trials() if trial.number == number)
+        self.optuna._storage.set_trial_user_attr(trial._trial_id, "error", message)
+        self.optuna.tell(number, state=TrialState.FAIL)
+
+    def keep_best(self) -> None:
+        """Delete the checkpoints of all ended trials but the best one."""
+        with self.lock:
+            kept = {trial.number for trial in [*self.best(), *self.trials([TrialState.RUNNING])]}
+            folders = {self.folder_of(number) for number in kept}
+            for folder in self.folder.glob("trial_*"):
+                if folder not in folders:
+                    for checkpoints in folder.rglob("checkpoints"):
+                        shutil.rmtree(checkpoints, ignore_errors=True)
+
+    # What people read --------------------------------------------------------------------------
+
+    def write_csv(self, keys: Sequence[str]) -> None:
+        """Write ``trials.csv``: a row for each trial that has begun."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["number", "state", "value", "best_epoch", *keys, "seconds"])
+        for trial in self.trials():
+            if trial.state == TrialState.WAITING:
+                continue
+            row = [trial.number, trial.state.name.lower(), trial.value]
+            row += [trial.user_attrs.get("best_epoch"), *(trial.params.get(key) for key in keys)]
+            writer.writerow([*row, _seconds(trial)])
+        write_text(self.folder / "trials.csv", text.getvalue())
+
+    def table(self, monitor: str, keys: Sequence[str], number: int = 5) -> str:
+        """Return the best trials as aligned text."""
+        rows = [["trial", monitor, "epoch", *keys, "seconds"]]
+        for trial in self.best(number):
+            values = [_short(trial.params.get(key)) for key in keys]
+            epoch = trial.user_attrs.get("best_epoch")
+            cells = [str(trial.number), f"{trial.value:.4f}", str(epoch or "")]
+            rows.append([*cells, *values, str(_seconds(trial) or "")])
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        return "\n".join(
+            "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
+            for row in rows
+        )
+
+
+def open_study(
+    definition: Definition,
+    given: str | None,
+    storage: str | None,
+    pruner: BasePruner,
+    wanted: int,
+    new: bool,
+) -> Study:
+    """Return the study to go on with, or a new one; processes that ask together get the same.
+
+    Args:
+        definition: What is searched.
+        given: The folder the user chose; None takes the newest ``study_N`` of the same definition
+            that has fewer than `wanted` finished trials.
+        storage: The URL of a database.
+        pruner: What says which trials are hopeless.
+        wanted: How many finished trials the study is to have.
+        new: Start another one in any case.
+
+    Raises:
+        InputError: Something else lies in the folder, or it cannot be made.
+    """
+    parent = ROOT / definition.name if given is None else Path(given)
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot make the folder {parent}: {error.strerror}.") from error
+    with FileLock(parent / ".lock"):
+        if given is not None:
+            taken = [
+                path for path in parent.iterdir() if path.name in ("config.yaml", "space.yaml")
+            ]
+            if taken and (new or not definition.lies_in(parent)):
+                what = "a study" if new else "something else, or a study of another config or space"
+                raise InputError(f"{given} holds {what} already. Choose another --run_dir.")
+            return _made(parent, definition, storage, pruner)
+        folders = sorted(parent.glob("study_*"), key=_number)
+        for folder in [] if new else reversed(folders):
+            in_file = (folder / "study.log").exists()
+            if definition.lies_in(folder) and in_file == (storage is None):
+                study = Study(folder, definition, storage, pruner)
+                if study.num_finished() < wanted:
+                    return study
+                study.close()
+        folder = parent / f"study_{max(map(_number, folders), default=-1) + 1}"
+        folder.mkdir()
+        return _made(folder, definition, storage, pruner)
+
+
+def _made(folder: Path, definition: Definition, storage: str | None, pruner: BasePruner) -> Study:
+    study = Study(folder, definition, storage, pruner)
+    if not definition.lies_in(folder):
+        write_text(folder / "config.yaml", definition.recipe)
+        write_text(folder / "space.yaml", definition.space)
+    return study
+
+
+def _journal(folder: Path) -> BaseStorage:
+    """Return the storage in ``study.log``.
+
+    Its lock is a file made by ``O_EXCL``: the default, a link, says nothing of its age to other
+    machines, and Windows does not let everyone make one.
+    """
+    path = str(folder / "study.log")
+    return JournalStorage(JournalFileBackend(path, lock_obj=JournalFileOpenLock(path)))
+
+
+def _number(folder: Path) -> int:
+    number = folder.name.removeprefix("study_")
+    return int(number) if number.isdigit() else -1
+
+
+def _seconds(trial: FrozenTrial) -> float | None:
+    duration = trial.duration
+    return None if duration is None else round(duration.total_seconds(), 1)
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) and math.isfinite(value) else str(value)
