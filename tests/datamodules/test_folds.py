@@ -912,3 +912,14 @@ def test_the_columns_come_back_from_the_config_of_a_run(keys, tmp_path, monkeypa
     data.fit()
     assert states[0]["inputs"] == data.inputs_state()
     assert states[0]["target_summary"] == data.target_summary
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("keys", [{"group_column": "owner"}, {"time_column": "sold"}])
+def test_a_trial_knows_groups_and_times_and_takes_a_splitter_for_a_hold_out(kind, keys, tmp_path):
+    data = keyed_data(kind, tmp_path, **keys, test_size=8)
+    data.dry_run = True
+    data.fit()
+    assert data.num_rows == 32
+    data.resplit(Split(test_size=8, splitter=Pairs(([0], [1])), fold=3))
+    assert len(data.examples("val").targets) in range(8, 13)
