@@ -150,6 +150,17 @@ def test_folders_that_number_runs_are_called_by_their_config(here):
     assert [run.name for run in found] == ["housing", "mnist", "here"]
 
 
+def test_a_cross_validation_stands_for_its_folds(here, capsys):
+    whole = write_run("houses/version_1")  # the history of its refit
+    (whole / "crossval.json").write_text("{}")
+    for fold in range(3):
+        write_run(f"houses/version_1/repeat_0/fold_{fold}", seed=fold)
+    for given in ("houses", "runs/houses/version_1"):
+        assert [run.folder.name for run in find_runs([given])] == ["fold_0", "fold_1", "fold_2"]
+    main(["compare", "houses"])
+    assert rows(capsys.readouterr().out)[1][:2] == ["houses", "3"]
+
+
 def test_more_data(here, capsys):
     for size, loss in ((500.0, 0.5), (1000.0, 0.4), (None, 0.3)):
         for seed in (0, 1):

@@ -87,18 +87,24 @@ def _folders(given: str) -> list[Path]:
     """Return the folders with a ``history.json`` that one argument means."""
     path = Path(given)
     if len(path.parts) == 1:
-        runs = (run.folder for run in runs_of(given))
-        newest = next((folder for folder in runs if (folder / "history.json").is_file()), None)
-        if newest is not None:
-            return [newest]
+        runs = (_recorded(run.folder) for run in runs_of(given))
+        if newest := next((found for found in runs if found), []):
+            return newest
     path = path if path.exists() else ROOT / given
     if not path.exists():
         near = suggestion(path.name, _names())
         raise InputError(f"there is no run {given!r}.{near} {_there_is()}")
-    if (path / "history.json").is_file():
-        return [path]
+    if found := _recorded(path):
+        return found
     below = (file.parent for file in path.rglob("history.json"))
     return sorted(below, key=_order)
+
+
+def _recorded(folder: Path) -> list[Path]:
+    """Return the folder of a run, those of the folds of a cross-validation, or nothing."""
+    if (folder / "crossval.json").is_file():
+        return sorted((file.parent for file in folder.glob("*/*/history.json")), key=_order)
+    return [folder] if (folder / "history.json").is_file() else []
 
 
 def _order(folder: Path) -> tuple[Path, list[int]]:
