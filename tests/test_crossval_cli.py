@@ -145,7 +145,7 @@ def test_the_newest_unfinished_run_of_an_equal_config_goes_on(sales, run, capsys
     main(["crossval", *options])  # finished: another one
     assert written(run.parent / "version_2") == written(run)
     main(["crossval", *options, "--fold", "1", "--model.dropout", "0.5", "--new"])
-    assert not (run.parent / "version_3/repeat_0/fold_0/fold.json").exists()
+    assert not (run.parent / "version_3/repeat_0/fold_0/results.json").exists()
 
 
 def test_refit_tests_once_and_is_the_model_of_this_run(run, capsys):

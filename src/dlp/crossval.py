@@ -93,8 +93,17 @@ class Plan:
         """Return the result of a fold, to whose split `data` is set."""
         train, val = data.train_dataloader(), data.val_dataloader()
         baseline = baselines_on(model, data, "val")
-        sizes = len(train.inputs), len(val.inputs)
-        return FoldResult(fold.repeat, fold.fold, *sizes, history, baseline, engine)
+        return FoldResult(
+            fold.repeat,
+            fold.fold,
+            len(train.inputs),
+            len(val.inputs),
+            history,
+            baseline,
+            engine,
+            fold.seed,
+            count_parameters(model),
+        )
 
 
 def cross_validate(
@@ -219,7 +228,7 @@ def _train(
     results = _serial(plan, pending, data) if reason else _stacked(plan, pending, data)
     for fold, result in results:
         if plan.root is not None:
-            result.write(plan.folder(fold))
+            result.write(plan.folder(fold), plan.monitor)
         if plan.monitor not in result.history:  # said after one fold, not after all
             raise unknown("monitor", plan.monitor, result.history)
         yield fold.number, result

@@ -317,7 +317,7 @@ class CrossvalCLI(DLPCLI):
         }
 
         def done() -> int:
-            return sum((place / "fold.json").is_file() for place in places.values())
+            return sum((place / "results.json").is_file() for place in places.values())
 
         pending = [number for number, place in places.items() if FoldResult.read(place) is None]
         threads = self._value("threads") or max(1, (os.cpu_count() or 1) // jobs)

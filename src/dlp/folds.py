@@ -12,10 +12,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from dlp.callbacks.checkpoints import is_falling
 from dlp.callbacks.history import History
 from dlp.errors import unknown
 from dlp.files import write_text
+from dlp.metric_names import is_falling
+from dlp.results import read_results, write_results
 from dlp.visualization.curves import smooth
 
 #: Points of a long curve that the book leaves out before it smooths: they dwarf the others.
@@ -36,6 +37,8 @@ class FoldResult:
         history: Metric -> one number an epoch.
         baseline: Name of a common-sense baseline -> metric -> its number on the validation rows.
         engine: How it was trained.
+        seed: Of its weights, its order of batches and its dropout.
+        parameters: How many numbers the model has: ``total`` and ``trainable``.
     """
 
     repeat: int
@@ -45,34 +48,36 @@ class FoldResult:
     history: dict[str, list[float]]
     baseline: dict[str, dict[str, float]] = field(default_factory=dict)
     engine: Literal["serial", "stacked"] = "serial"
+    seed: int = 0
+    parameters: dict[str, int] = field(default_factory=dict)
 
     @property
     def metrics(self) -> dict[str, float]:
         """Metric -> number at the last epoch."""
         return {name: values[-1] for name, values in self.history.items()}
 
-    def write(self, folder: Path) -> None:
-        """Write ``metrics.csv``, ``history.json`` and, at last, ``fold.json``: it is done."""
+    def write(self, folder: Path, monitor: str) -> None:
+        """Write the files of a run; ``results.json``, which says that it is done, at last."""
         record = History(folder)
         record.metrics = self.history
         record.write()
-        facts = {name: getattr(self, name) for name in _FACTS}
-        facts |= {"metrics": _finite(self.metrics), "baseline": self.baseline}
-        write_text(folder / "fold.json", json.dumps(facts, indent=1, allow_nan=False) + "\n")
+        own = {name: getattr(self, name) for name in (*_FACTS, "baseline")}
+        facts = {"parameters": self.parameters, "train_rows": self.num_train, "crossval": own}
+        write_results(folder, record, monitor, self.seed, facts)
 
     @classmethod
     def read(cls, folder: Path) -> "FoldResult | None":
         """Return what was written; None where the fold is not done."""
-        if not (folder / "fold.json").is_file():
+        results = read_results(folder)
+        if "crossval" not in results:
             return None
-        facts = json.loads((folder / "fold.json").read_text(encoding="utf-8"))
-        del facts["metrics"]
         record = json.loads((folder / "history.json").read_text(encoding="utf-8"))
         history = {
             name: [math.nan if value is None else value for value in values]
             for name, values in record.items()
         }
-        return cls(history=history, **facts)
+        known = {name: results[name] for name in ("seed", "parameters")}
+        return cls(history=history, **known, **results["crossval"])
 
 
 @dataclass(frozen=True)
@@ -112,9 +117,7 @@ class CrossValidation:
     @property
     def std(self) -> dict[str, float]:
         """Metric -> standard deviation over the folds (n - 1), 0 for a single one."""
-        return {
-            name: _deviation(values) for name, values in self._columns().items()
-        }
+        return {name: _deviation(values) for name, values in self._columns().items()}
 
     @property
     def standard_error(self) -> dict[str, float]:
