@@ -14,6 +14,7 @@ import torch
 import yaml
 from optuna.pruners import BasePruner
 
+from dlp import study_report
 from dlp import tune as tune_module
 from dlp.cli import main
 from dlp.studies import Definition, Study
@@ -187,7 +188,7 @@ def test_a_metric_that_rises(points):
     assert f"val_acc {max(values):.6g} at epoch" in best
 
 
-def test_a_grid_takes_each_combination_once(points, capsys):
+def test_a_grid_takes_each_combination_once(points, quick, capsys):
     (points / "grid.yaml").write_text(SMALL)
     tune("--sampler", "grid", space="grid.yaml", trials=3)
     tune("--sampler", "grid", space="grid.yaml", trials=50)
@@ -268,6 +269,28 @@ def test_a_hopeless_trial_is_stopped(points, monkeypatch):
         assert len(history) == epochs
         assert float(row["value"]) == min(history)
         assert json.loads((trial / "results.json").read_text())["last"]["val_loss"] == history[-1]
+
+
+def test_trials_judged_by_folds(points, monkeypatch):
+    monkeypatch.setattr(tune_module, "MedianPruner", lambda **others: AllButTheFirst())
+    tune("--num_folds", "3", trials=2)
+    study = points / "runs/points/study_0"
+    first, second = trials_of(study)
+    done = json.loads((study / "trial_0000/crossval.json").read_text())
+    assert len(done["folds"]) == 3
+    assert float(first["value"]) == pytest.approx(done["best_value"], rel=1e-12)
+    assert int(first["best_epoch"]) == done["best_epoch"]
+    assert second["state"] == "pruned"
+    curves = [
+        json.loads((study / f"trial_0001/repeat_0/fold_{fold}/history.json").read_text())[
+            "val_loss"
+        ]
+        for fold in range(2)
+    ]
+    assert float(second["value"]) == pytest.approx(np.mean(curves, axis=0).min(), rel=1e-12)
+    assert not (study / "trial_0001/crossval.json").exists()
+    assert "3 folds" in (study / "space.yaml").read_text()
+    main(["fit", "--config", "runs/points/study_0/points_best.yaml"])
 
 
 @pytest.mark.parametrize("pruner", ["median", "hyperband", "none"])
@@ -398,7 +421,7 @@ def test_a_folder_of_ones_own(points, quick, capsys):
 
 
 def test_importances_where_there_is_enough(points, quick, monkeypatch):
-    monkeypatch.setattr(tune_module, "_ENOUGH", 4)
+    monkeypatch.setattr(study_report, "ENOUGH", 4)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         tune(trials=4)

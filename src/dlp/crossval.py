@@ -43,8 +43,9 @@ MakeTrainer = Callable[[int, list[Callback]], Trainer]
 
 _Tensors = tuple[Tensor, Tensor, Tensor, Tensor]
 
-#: Bytes of inputs that are stacked at once; more folds go into further stacks.
-_STACK_BYTES = 2 * 10**9
+#: Most inputs of a stack, in bytes, and most weights, in numbers: more than a processor's cache
+#: holds make a step of each fold half as slow again. Further folds go into further stacks.
+_STACK_BYTES, _STACK_WEIGHTS = 2 * 10**9, 2**19
 
 
 @dataclass(frozen=True)
@@ -297,7 +298,7 @@ def _refit(
 ) -> dict[str, float]:
     """Train on everything but the test part for so many epochs; return the test's numbers."""
     seed_everything(seed, workers=False, verbose=False)
-    data.resplit(replace(split, val_size=None, num_folds=None, fold=0, repeat=0))
+    data.resplit(split.refit())
     model = plan.make_model(data)
     rows, start = len(data.inputs("train")), time.perf_counter()
     history = _fit(plan, model, data, epochs, f"refit on {rows} rows", plan.root)
@@ -354,7 +355,8 @@ def _stacks(ready: list[_Stackable]) -> Iterator[list[_Stackable]]:
         alike = list(group)
         rows = alike[0].tensors
         size = rows.train_inputs.nbytes + rows.val_inputs.nbytes
-        most = max(1, _STACK_BYTES // max(1, size))
+        weights = alike[0].result.parameters["total"]
+        most = max(1, min(_STACK_BYTES // max(1, size), max(4, _STACK_WEIGHTS // weights)))
         for start in range(0, len(alike), most):
             yield alike[start : start + most]
 

@@ -345,5 +345,5 @@ class CrossvalCLI(DLPCLI):
             say(f"trained on everything for {self.result.best_epoch} epochs: {numbers}")
         else:
             say(self.result.advice())
-        names = [path.name + "/" * path.is_dir() for path in sorted(folder.iterdir())]
-        say(f"wrote {folder}: {', '.join(names)}")
+        names = [path.name for path in sorted(folder.iterdir()) if path.is_file()]
+        say(f"wrote {folder}: {', '.join(names)}, and each fold in repeat_R/fold_K/")

@@ -1,9 +1,6 @@
 """Studies on disk: folders ``runs/<config name>/study_N`` that several processes may share."""
 
-import csv
 import hashlib
-import io
-import math
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -228,35 +225,6 @@ class Study:
                     for checkpoints in folder.rglob("checkpoints"):
                         shutil.rmtree(checkpoints, ignore_errors=True)
 
-    # What people read --------------------------------------------------------------------------
-
-    def write_csv(self, keys: Sequence[str]) -> None:
-        """Write ``trials.csv``: a row for each trial that has begun."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["number", "state", "value", "best_epoch", *keys, "seconds"])
-        for trial in self.trials():
-            if trial.state == TrialState.WAITING:
-                continue
-            row = [trial.number, trial.state.name.lower(), trial.value]
-            row += [trial.user_attrs.get("best_epoch"), *(trial.params.get(key) for key in keys)]
-            writer.writerow([*row, _seconds(trial)])
-        write_text(self.folder / "trials.csv", text.getvalue())
-
-    def table(self, monitor: str, keys: Sequence[str], number: int = 5) -> str:
-        """Return the best trials as aligned text."""
-        rows = [["trial", monitor, "epoch", *keys, "seconds"]]
-        for trial in self.best(number):
-            values = [_short(trial.params.get(key)) for key in keys]
-            epoch = trial.user_attrs.get("best_epoch")
-            cells = [str(trial.number), f"{trial.value:.4f}", str(epoch or "")]
-            rows.append([*cells, *values, str(_seconds(trial) or "")])
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        return "\n".join(
-            "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
-            for row in rows
-        )
-
 
 def open_study(
     definition: Definition,
@@ -328,12 +296,3 @@ def _journal(folder: Path) -> BaseStorage:
 def _number(folder: Path) -> int:
     number = folder.name.removeprefix("study_")
     return int(number) if number.isdigit() else -1
-
-
-def _seconds(trial: FrozenTrial) -> float | None:
-    duration = trial.duration
-    return None if duration is None else round(duration.total_seconds(), 1)
-
-
-def _short(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) and math.isfinite(value) else str(value)

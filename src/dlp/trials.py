@@ -20,6 +20,8 @@ from optuna.trial import Trial
 from dlp.callbacks.checkpoints import LastCheckpoint
 from dlp.callbacks.history import History
 from dlp.errors import InputError
+from dlp.fold_plan import fold_folder
+from dlp.folds import CrossValidation, FoldResult
 from dlp.invocation import Invocation, resolve
 from dlp.lightning_cli import DLPCLI
 from dlp.parser import Parser, short
@@ -162,17 +164,24 @@ def hold_out(words: Sequence[str], folder: Path, trial: Trial, monitor: str) -> 
 
 
 def cross_validated(
-    words: Sequence[str], folder: Path, trial: Trial, monitor: str, num_folds: int, repeats: int
+    words: Sequence[str],
+    folder: Path,
+    trial: Trial,
+    monitor: str,
+    num_folds: int,
+    repeats: int,
+    smoothing: float,
 ) -> Outcome:
     """Run a trial that is judged by K-fold validation: the mean curve at its best epoch.
 
     Args:
         words: The options of the fit.
         folder: Where its files go.
-        trial: The trial; it may be stopped after each fold, by the mean so far.
+        trial: The trial; it may be stopped after each fold, by the mean curve so far.
         monitor: The metric to go by.
         num_folds: K.
         repeats: Repetitions of the K folds.
+        smoothing: Factor of the moving average over the mean curve.
 
     Raises:
         TrialPruned: It was stopped as hopeless (`Diverged`: since its loss is no number).
@@ -181,24 +190,24 @@ def cross_validated(
     """
     from dlp.crossval_cli import crossval  # what it brings is not needed elsewhere
 
-    values: list[float] = []
+    folds: list[FoldResult] = []
+    total = num_folds * repeats
 
-    def on_fold(number: int, value: float) -> None:
-        values.append(value)
-        mean = sum(values) / len(values)
-        trial.report(mean, len(values))
-        if not math.isfinite(mean):
+    def on_fold(number: int, last: float) -> None:
+        done = FoldResult.read(fold_folder(folder, *divmod(number, num_folds)))
+        assert done is not None
+        folds.append(done)
+        value = CrossValidation(folds, total, monitor, smoothing).best_value()
+        trial.report(value if math.isfinite(last) else math.nan, len(folds))
+        if not math.isfinite(last):
             raise Diverged
-        if len(values) < num_folds * repeats and trial.should_prune():
+        if len(folds) < total and trial.should_prune():
             raise optuna.TrialPruned
 
     options = [f"--num_folds={num_folds}", f"--repeats={repeats}", f"--run_dir={folder}"]
     with silence(), interruptible():
         result = crossval([*words, *QUIET, *options], on_fold)
-    epoch, value = result.best(monitor)
-    if not math.isfinite(value):
-        raise Diverged
-    return Outcome(value, epoch)
+    return Outcome(result.best_value(), result.best_epoch)
 
 
 def reason(error: Exception) -> Exception:
@@ -232,6 +241,8 @@ def interruptible() -> Iterator[None]:
     try:
         yield
     except SystemExit as exit_:
+        if exit_.code == 2:  # a parser has said why
+            raise InputError("its options do not go together.") from exit_
         raise KeyboardInterrupt from exit_
     finally:
         if in_main:

@@ -17,13 +17,13 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from optuna.distributions import IntDistribution
 from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
-from optuna.trial import Trial, TrialState
+from optuna.trial import Trial
 from tqdm.auto import tqdm
 
 from dlp.checkpoint_files import without_weights
 from dlp.console import say
 from dlp.errors import InputError
-from dlp.files import atomic_path, write_text
+from dlp.files import write_text
 from dlp.invocation import resolve
 from dlp.jobs import run_jobs
 from dlp.lightning_cli import DLPCLI
@@ -31,9 +31,9 @@ from dlp.metric_names import is_falling
 from dlp.process import own_random_state, quiet
 from dlp.search_space import Parameters, find_space, plain, read_space
 from dlp.seeds import derived_seed
-from dlp.studies import FINISHED, Definition, Study, open_study
+from dlp.studies import Definition, Study, open_study
+from dlp.study_report import report, write_csv
 from dlp.trials import Diverged, FitCLI, cross_validated, hold_out, reason
-from dlp.visualization.tuning import importance_bars, search_history
 
 #: Options of the search alone; a trial is a fit without them.
 _OPTIONS = (
@@ -44,8 +44,6 @@ _OPTIONS = (
 _HOW = ("threads", "smoothing", "output")
 #: Failed trials in a row after which a study stops, before the first success and after it.
 _FAILURES_AT_START, _FAILURES = 3, 10
-#: Complete trials below which importances are noise.
-_ENOUGH = 10
 
 
 def tune(options: Sequence[str]) -> None:
@@ -234,7 +232,9 @@ class TuneCLI(FitCLI):
                 self._search(study, wanted, monitor)
         except KeyboardInterrupt:
             interrupted = True
-        self._conclude(study, monitor)
+        if study.best():
+            self._write(study, monitor)
+        report(study, monitor, list(self.space.distributions), self._best_config(study))
         if interrupted:
             say("interrupted; the same command goes on")
             raise SystemExit(130)
@@ -244,6 +244,8 @@ class TuneCLI(FitCLI):
         judged = f"the best {monitor} of the validation part"
         if folds is not None:
             judged = f"the best mean {monitor} of {folds} folds, {self._value('repeats')} times"
+            if (smoothing := self._value("smoothing")) != 0:
+                judged += f", smoothed by {smoothing}"
         return Definition(
             self.invocation.name,
             self._recipe((*_OPTIONS, *_HOW)),
@@ -320,12 +322,13 @@ class TuneCLI(FitCLI):
         words = [*self.base, *self.space.words(trial.params)]
         if self._value("trainer.devices") == "auto":
             words.append("--trainer.devices=1")
-        folds, repeats = self._value("num_folds"), self._value("repeats")
+        folds = self._value("num_folds")
         try:
             if folds is None:
                 outcome = hold_out(words, folder, trial, monitor)
             else:
-                outcome = cross_validated(words, folder, trial, monitor, folds, repeats)
+                repeats, smoothing = self._value("repeats"), self._value("smoothing")
+                outcome = cross_validated(words, folder, trial, monitor, folds, repeats, smoothing)
         except optuna.TrialPruned as pruned:
             study.prune(trial)
             if isinstance(pruned, Diverged):
@@ -353,7 +356,7 @@ class TuneCLI(FitCLI):
     def _write(self, study: Study, monitor: str) -> None:
         """Write ``trials.csv`` and the config of the best trial."""
         with study.lock:
-            study.write_csv(list(self.space.distributions))
+            write_csv(study, list(self.space.distributions))
             for best in study.best():
                 first = (
                     f"# Trial {best.number} of {study.folder}, the best so far: {monitor} "
@@ -366,38 +369,6 @@ class TuneCLI(FitCLI):
     def _best_config(self, study: Study) -> Path:
         return study.folder / f"{study.name}_best.yaml"
 
-    def _conclude(self, study: Study, monitor: str) -> None:
-        """Draw the study, print its best trials and say what to do with them."""
-        best = study.best(5)
-        if not best:
-            say("no trial is complete yet")
-            return
-        self._write(study, monitor)
-        complete, pruned = (_values(study, state) for state in FINISHED)
-        falling, title = is_falling(monitor), str(study.folder)
-        figures = {"history.png": search_history(complete, pruned, monitor, falling, title)}
-        if len(complete) < _ENOUGH:
-            say(f"importances.png needs {_ENOUGH} complete trials or more")
-        else:
-            shares = optuna.importance.get_param_importances(study.optuna)
-            figures["importances.png"] = importance_bars(shares, monitor, title)
-        for name, figure in figures.items():
-            with atomic_path(study.folder / name) as temporary:
-                figure.savefig(temporary, format="png", dpi=110)
-        counts = ", ".join(
-            f"{count} {state.name.lower()}"
-            for state in (*FINISHED, TrialState.FAIL)
-            if (count := len(study.trials([state])))
-        )
-        say(f"\nthe best of {counts}:\n{study.table(monitor, list(self.space.distributions))}\n")
-        names = [path.name for path in sorted(study.folder.iterdir()) if path.is_file()]
-        shown = [name for name in names if not name.startswith(".")]
-        say(f"wrote {study.folder}: {', '.join(shown)}, and a folder for each trial")
-        say(
-            "to train the best of them and test it, if the recipe does: "
-            f"dlp fit --config {self._best_config(study)}"
-        )
-
 
 def _without_own(options: Sequence[str]) -> list[str]:
     """Return the options of a fit."""
@@ -408,11 +379,6 @@ def _without_own(options: Sequence[str]) -> list[str]:
         return parser.parse_known_args(list(options))[1]
     except argparse.ArgumentError as error:
         raise InputError(str(error)) from error
-
-
-def _values(study: Study, state: TrialState) -> dict[int, float]:
-    trials = study.trials([state])
-    return {trial.number: trial.value for trial in trials if trial.value is not None}
 
 
 def _show(bar: "tqdm[Any]", study: Study) -> None:
