@@ -19,7 +19,9 @@ def fuse(optimizer: Optimizer) -> None:
 
 
 def plain_rmsprop(optimizer: Optimizer) -> Callable[[], None] | None:
-    """Return a step of plain RMSprop in one pass over the weights; None for another optimizer.
+    """Return a step of plain RMSprop in one pass over the weights, on the CPU.
+
+    None for another optimizer or device, or a torch without the kernel: ``optimizer.step`` serves.
 
     It is Adam without its first moment and its corrections for the first steps, for which torch
     has a fused kernel: the moment is the gradient itself, and after so many steps every correction
@@ -30,14 +32,15 @@ def plain_rmsprop(optimizer: Optimizer) -> Callable[[], None] | None:
     plain = isinstance(optimizer, RMSprop) and not (
         group["momentum"] or group["centered"] or group["weight_decay"] or group["maximize"]
     )
-    if not plain:
-        return None
     (weights,) = group["params"]
+    kernel = getattr(torch, "_fused_adam_", None)  # torch gives it no public name
+    if not plain or kernel is None or weights.device.type != "cpu":
+        return None
     steps = torch.tensor(1e9, device=weights.device)
 
     def step() -> None:
         gradient = weights.grad
-        torch._fused_adam_(
+        kernel(
             [weights],
             [gradient],
             [gradient],

@@ -38,8 +38,8 @@ class StackedNet(nn.Module):
     """F dense nets of one shape: one parameter `weights` (F, P), a row for each net.
 
     A row holds the kernels one after the other, each (in, out), then the biases, then zeros up to a
-    multiple of 64 bytes, which makes outer products a third faster. What L1 and L2 act on is one slice
-    from its beginning.
+    multiple of 64 bytes, which makes outer products a third faster. What L1 and L2 act on is one
+    slice from its beginning.
 
     Call `bind` before `gradient`, and again once anything else may have moved or converted the
     weights or taken away their gradient.
