@@ -108,6 +108,23 @@ EXPERIMENTS = {
             ),
         ),
     ),
+    "imdb_smaller_33": Experiment(
+        "4.4 IMDB 4-4-1 for 33 epochs, as many steps as the book takes",
+        "--config imdb --config smaller --trainer.max_epochs 33",
+        (Measure("rise of val loss from its lowest", "rise:val_loss", "0.1972 (notebook)"),),
+    ),
+    "imdb_l2_33": Experiment(
+        "4.4 IMDB with the L2 penalty for 33 epochs",
+        "--config imdb --config l2 --trainer.max_epochs 33",
+        (
+            Measure(
+                "rise of val loss from its lowest",
+                "rise:val_loss",
+                "0.0894 (notebook)",
+                below="imdb_smaller_33",
+            ),
+        ),
+    ),
     "imdb_dropout": Experiment(
         "4.4 IMDB with dropout of 0.5",
         "--config imdb --config dropout",
