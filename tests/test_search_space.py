@@ -88,13 +88,14 @@ def test_a_class_stands_before_its_arguments():
 
 
 def test_probes_try_each_bound_and_choice():
-    space = space_of({"a": {"low": 1, "high": 8}, "b": ["x", "y", "z"]})
+    space = space_of({"a": {"low": 1, "high": 8}, "b": ["x", "y", "z"], "c": {"low": 2, "high": 3}})
     assert list(space.probes()) == [
-        {"a": 1, "b": "x"},
-        {"a": 8, "b": "x"},
-        {"a": 1, "b": "y"},
-        {"a": 1, "b": "z"},
+        {"a": 1, "b": "x", "c": 2},
+        {"a": 8, "b": "x", "c": 3},
+        {"a": 1, "b": "y", "c": 2},
+        {"a": 1, "b": "z", "c": 2},
     ]
+    assert list(space_of({"b": ["x", "y"]}).probes()) == [{"b": "x"}, {"b": "y"}]
 
 
 @settings(deadline=None)

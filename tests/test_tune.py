@@ -81,7 +81,7 @@ def quick(monkeypatch):
 
     def judged(words, folder, trial, monitor):
         level = abs(np.log10(trial.params.get("model.optimizer.lr", 0.01)) + 2)
-        level += trial.params.get("model.dropout", 0.0)
+        level += float(trial.params.get("model.dropout", 0.0))
         for epoch in range(1, 10):
             trial.report(level + 1 / epoch, epoch)
             if epoch < 9 and trial.should_prune():

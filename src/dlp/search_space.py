@@ -31,6 +31,8 @@ _FIXED = (
     *("smoothing", "threads", "print_config", "trainer.fast_dev_run"),
 )
 
+_Range = FloatDistribution | IntDistribution
+
 #: One trial's values, by key: numbers of ranges, and choices as words of a command line.
 Parameters = Mapping[str, Any]
 
@@ -53,11 +55,20 @@ class Space:
 
     def probes(self) -> Iterator[dict[str, Any]]:
         """Yield trials in which each bound and each choice occurs."""
-        first = {key: _extremes(values)[0] for key, values in self.distributions.items()}
-        yield first
-        for key, values in self.distributions.items():
-            for value in _extremes(values)[1:]:
-                yield {**first, key: value}
+        ranges = {key: v for key, v in self.distributions.items() if isinstance(v, _Range)}
+        choices = {
+            key: [*v.choices]
+            for key, v in self.distributions.items()
+            if isinstance(v, CategoricalDistribution)
+        }
+        first = {key: words[0] for key, words in choices.items()}
+        lowest = {key: values.low for key, values in ranges.items()} | first
+        yield lowest
+        if ranges:
+            yield {key: values.high for key, values in ranges.items()} | first
+        for key, words in choices.items():
+            for word in words[1:]:
+                yield {**lowest, key: word}
 
     def grid(self, seed: int) -> list[dict[str, Any]]:
         """Return every trial there can be, in an order drawn from `seed`.
@@ -79,7 +90,7 @@ class Space:
         for key, values in sorted(self.distributions.items()):
             if isinstance(values, CategoricalDistribution):
                 leaves[key] = {"choices": [yaml.safe_load(str(word)) for word in values.choices]}
-            elif isinstance(values, FloatDistribution | IntDistribution):
+            elif isinstance(values, _Range):
                 leaf = {"low": values.low, "high": values.high, "log": values.log}
                 leaves[key] = leaf if values.log else {**leaf, "step": values.step}
         return yaml.safe_dump(leaves, default_flow_style=None, sort_keys=False)
@@ -194,7 +205,7 @@ def _choices(key: str, leaf: dict[str, Any]) -> CategoricalDistribution:
     return CategoricalDistribution(words)
 
 
-def _range(key: str, leaf: dict[str, Any]) -> FloatDistribution | IntDistribution:
+def _range(key: str, leaf: dict[str, Any]) -> _Range:
     if missing := [word for word in ("low", "high") if word not in leaf]:
         raise InputError(f"space: {key} lacks {' and '.join(missing)}; {_LEAF}.")
     low, high = (_number(key, word, leaf[word]) for word in ("low", "high"))
@@ -243,14 +254,6 @@ def _word(values: BaseDistribution, value: Any) -> str:
         first, width = _decimal(values.low), _decimal(values.step)
         value = float(first + round((_decimal(value) - first) / width) * width)
     return value if isinstance(value, str) else repr(value)
-
-
-def _extremes(values: BaseDistribution) -> list[Any]:
-    """Return all choices, or both bounds."""
-    if isinstance(values, CategoricalDistribution):
-        return list(values.choices)
-    assert isinstance(values, FloatDistribution | IntDistribution)
-    return [values.low, values.high]
 
 
 def _all_values(key: str, values: BaseDistribution) -> list[Any]:

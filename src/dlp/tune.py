@@ -154,7 +154,9 @@ class TuneCLI(FitCLI):
             )
         self.space = read_space(find_space(settings.space))
         self._check_space()
-        self.grid = self.space.grid(self._seed()) if settings.sampler == "grid" else None
+        self.grid = (
+            self.space.grid(int(settings.seed_everything)) if settings.sampler == "grid" else None
+        )
         super().before_instantiate_classes()
 
     def _check_space(self) -> None:
@@ -209,8 +211,7 @@ class TuneCLI(FitCLI):
         if self._value("trainer.fast_dev_run"):
             DLPCLI.run(["fit", *self.base, *self.space.words(next(self.space.probes()))])
             return
-        monitor, jobs = self._value("monitor"), self._value("jobs")
-        wanted = self._value("trials")
+        monitor, jobs, wanted = map(self._value, ("monitor", "jobs", "trials"))
         if self.grid is not None:
             wanted = min(wanted, len(self.grid))
         study = open_study(
@@ -272,12 +273,9 @@ class TuneCLI(FitCLI):
             return MedianPruner(n_startup_trials=5, n_warmup_steps=max(2, (steps or 0) // 4))
         return NopPruner()
 
-    def _seed(self) -> int:
-        return int(self._value("seed_everything"))
-
     def _sampler(self, number: int) -> BaseSampler:
         """Return what draws the values of a trial, a function of the seed and its number."""
-        seed = derived_seed(self._seed(), number) % 2**32
+        seed = derived_seed(int(self._value("seed_everything")), number) % 2**32
         if self._value("sampler") == "tpe":
             return TPESampler(seed=seed, constant_liar=True)
         return RandomSampler(seed=seed)
@@ -292,10 +290,8 @@ class TuneCLI(FitCLI):
     def _search(self, study: Study, wanted: int, monitor: str) -> None:
         start, failures = time.monotonic(), 0
         timeout = self._value("timeout")
-        begun = study.num_finished()
-        with tqdm(
-            total=wanted, initial=begun, desc=str(study.folder), unit="trial", dynamic_ncols=True
-        ) as bar:
+        title, begun = str(study.folder), study.num_finished()
+        with tqdm(desc=title, total=wanted, initial=begun, dynamic_ncols=True) as bar:
             while timeout is None or time.monotonic() - start < timeout:
                 _show(bar, study)
                 with study.begin(
