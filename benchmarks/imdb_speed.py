@@ -17,8 +17,8 @@ import tempfile
 import time
 from pathlib import Path
 
-PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
-BEGIN, END = "<!-- imdb: begin -->", "<!-- imdb: end -->"
+from tables import put, spread
+
 EPOCHS = 20
 
 
@@ -112,18 +112,12 @@ def write(measured: dict[str, list[dict[str, float]]]) -> None:
     ratios = [slow["seconds"] / fast["seconds"] for slow, fast in pairs]
     for way, label in LABELS.items():
         seconds = [one["seconds"] for one in measured[way]]
-        ratio = f"{statistics.median(ratios):.1f} ({min(ratios):.1f} to {max(ratios):.1f})"
         lines.append(
-            f"| {label} | {statistics.median(seconds):.2f} ({min(seconds):.2f} to "
-            f"{max(seconds):.2f}) | {ratio if way == 'dlp' else '1'} | "
+            f"| {label} | {spread(seconds, 2)} | {spread(ratios, 1) if way == 'dlp' else '1'} | "
             f"{statistics.median(one['megabytes'] for one in measured[way]):.0f} |"
         )
     lines.append(f"\n{rounds} interleaved rounds, torch {torch.__version__}.")
-    text = PAGE.read_text(encoding="utf-8")
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    table = "\n".join(lines)
-    PAGE.write_text(f"{before}{BEGIN}\n{table}\n{END}{after}", encoding="utf-8")
+    put("imdb", "\n".join(lines))
 
 
 def main() -> None:

@@ -10,7 +10,6 @@ validated with a MobileNetV2 and the book's dense net (features).
 
 import argparse
 import os
-import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterable
@@ -19,6 +18,7 @@ from typing import Any
 
 import lightning
 import torch
+from tables import put, spread
 from torch.utils.data import DataLoader
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
@@ -28,7 +28,6 @@ from dlp.cli import keep_freed_memory
 from dlp.datamodules import CatsVsDogsDataModule, ImageFolderDataModule
 from dlp.modules import KerasRMSprop, PretrainedModule
 
-PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 SIZE = 150
 
 
@@ -121,22 +120,8 @@ def compare(ways: dict[str, Callable[[], float]], rounds: int) -> str:
     lines = ["| way | seconds an epoch: median (min to max) | ratio |", "|---|---|---|"]
     for name, taken in seconds.items():
         ratios = [base / own for base, own in zip(first, taken, strict=True)]
-        lines.append(f"| {name} | {_spread(taken, 2)} | {_spread(ratios, 1)} |")
+        lines.append(f"| {name} | {spread(taken, 2)} | {spread(ratios, 1)} |")
     return "\n".join([*lines, "", f"{rounds} rounds, torch {torch.__version__}."])
-
-
-def _spread(values: list[float], digits: int) -> str:
-    low, middle, high = min(values), statistics.median(values), max(values)
-    return f"{middle:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
-
-
-def put(name: str, table: str) -> None:
-    """Put a table between its markers in docs/benchmarks.md."""
-    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
-    text = PAGE.read_text(encoding="utf-8")
-    before, _, rest = text.partition(begin)
-    after = rest.partition(end)[2]
-    PAGE.write_text(f"{before}{begin}\n{table}\n{end}{after}", encoding="utf-8")
 
 
 def main() -> None:
