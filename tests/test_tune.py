@@ -271,8 +271,16 @@ def test_a_hopeless_trial_is_stopped(points, monkeypatch):
         assert json.loads((trial / "results.json").read_text())["last"]["val_loss"] == history[-1]
 
 
+def test_folds_that_are_trained_together_are_not_thrown_away(points, monkeypatch):
+    monkeypatch.setattr(tune_module, "MedianPruner", lambda **others: AllButTheFirst())
+    tune("--num_folds", "3", trials=2)
+    rows = trials_of(points / "runs/points/study_0")
+    assert [row["state"] for row in rows] == ["complete", "complete"]
+
+
 def test_trials_judged_by_folds(points, monkeypatch):
     monkeypatch.setattr(tune_module, "MedianPruner", lambda **others: AllButTheFirst())
+    monkeypatch.setattr("dlp.crossval.reason_against", lambda *given: "of this test")
     tune("--num_folds", "3", trials=2)
     study = points / "runs/points/study_0"
     first, second = trials_of(study)

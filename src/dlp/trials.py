@@ -177,7 +177,8 @@ def cross_validated(
     Args:
         words: The options of the fit.
         folder: Where its files go.
-        trial: The trial; it may be stopped after each fold, by the mean curve so far.
+        trial: The trial; it may be stopped after each fold, by the mean curve so far, where folds
+            are trained one after the other.
         monitor: The metric to go by.
         num_folds: K.
         repeats: Repetitions of the K folds.
@@ -201,7 +202,8 @@ def cross_validated(
         trial.report(value if math.isfinite(last) else math.nan, len(folds))
         if not math.isfinite(last):
             raise Diverged
-        if len(folds) < total and trial.should_prune():
+        saves = done.engine == "serial" and len(folds) < total  # a stack is trained by now
+        if saves and trial.should_prune():
             raise optuna.TrialPruned
 
     options = [f"--num_folds={num_folds}", f"--repeats={repeats}", f"--run_dir={folder}"]
