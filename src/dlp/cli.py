@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dlp import __version__
-from dlp.errors import InputError, suggestion
+from dlp.errors import InputError, input_error, suggestion
 from dlp.recipes import about, recipes, variations
 
 #: No space, quota used up (where the system knows it), file larger than allowed.
@@ -63,7 +63,7 @@ def main(args: Sequence[str] | None = None) -> None:
                 raise
             _stop(str(error))
         except ValueError as error:
-            if (cause := _input_error(error)) is None:
+            if (cause := input_error(error)) is None:
                 raise
             _stop(str(cause))
         except OSError as error:
@@ -114,13 +114,6 @@ def _answered_at_once(given: list[str]) -> bool:
     parser.parse_known_args(given[:1])  # --help and --version answer and exit
     _stop(f"unknown command {given[0]!r}.{suggestion(given[0], COMMANDS)} See dlp --help.")
     return True
-
-
-def _input_error(error: BaseException | None) -> InputError | None:
-    """Return the error of the user's input behind `error`: the parser wraps what a class raises."""
-    while error is not None and not isinstance(error, InputError):
-        error = error.__cause__ or error.__context__
-    return error
 
 
 def _overview() -> str:

@@ -20,6 +20,13 @@ class MissingInputError(InputError, FileNotFoundError):
         return str(self.args[0])
 
 
+def input_error(error: BaseException | None) -> InputError | None:
+    """Return the error of the user's input behind `error`: the parser wraps what a class raises."""
+    while error is not None and not isinstance(error, InputError):
+        error = error.__cause__ or error.__context__
+    return error
+
+
 def suggestion(name: str, choices: Iterable[str]) -> str:
     """Return `` Did you mean 'x'?`` for the nearest of `choices`, or an empty string."""
     names = {choice.lower(): choice for choice in choices}

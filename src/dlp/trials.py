@@ -111,11 +111,6 @@ class FitCLI(DLPCLI):
         self.parser_class = RaisingParser
         return super().init_parser(**kwargs)
 
-    @staticmethod
-    def subcommands() -> dict[str, set[str]]:
-        """Return the one command: parsers of the others would take a fifth of a short trial."""
-        return {"fit": DLPCLI.subcommands()["fit"]}
-
 
 class TrialCLI(FitCLI):
     """A fit that is watched, and keeps no checkpoint but the best."""
@@ -210,14 +205,6 @@ def cross_validated(
     with silence(), interruptible():
         result = crossval([*words, *QUIET, *options], on_fold)
     return Outcome(result.best_value(), result.best_epoch)
-
-
-def reason(error: Exception) -> Exception:
-    """Return the error of the user's input behind `error`, if there is one: parsers wrap it."""
-    found: BaseException | None = error
-    while found is not None and not isinstance(found, InputError):
-        found = found.__cause__ or found.__context__
-    return found or error
 
 
 @contextmanager

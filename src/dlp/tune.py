@@ -22,7 +22,7 @@ from tqdm.auto import tqdm
 
 from dlp.checkpoint_files import without_weights
 from dlp.console import say
-from dlp.errors import InputError
+from dlp.errors import InputError, input_error
 from dlp.files import write_text
 from dlp.invocation import resolve
 from dlp.jobs import run_jobs
@@ -33,7 +33,7 @@ from dlp.search_space import Parameters, find_space, plain, read_space
 from dlp.seeds import derived_seed
 from dlp.studies import Definition, Study, open_study
 from dlp.study_report import report, write_csv
-from dlp.trials import Diverged, FitCLI, cross_validated, hold_out, reason
+from dlp.trials import Diverged, FitCLI, cross_validated, hold_out
 
 #: Options of the search alone; a trial is a fit without them.
 _OPTIONS = (
@@ -334,7 +334,7 @@ class TuneCLI(FitCLI):
             study.queue_again(study.trials()[trial.number])
             raise
         except Exception as raised:
-            error = reason(raised)
+            error = input_error(raised) or raised
             text = str(error) if isinstance(error, InputError) else repr(error)
             study.fail(trial.number, text)
             if isinstance(error, OSError) and not isinstance(error, InputError):
