@@ -17,6 +17,7 @@ from dlp.baselines import baseline_line, baselines_on
 from dlp.callbacks.caching import CacheFeatures
 from dlp.callbacks.checkpoints import AtomicCheckpointIO, BestCheckpoint, LastCheckpoint
 from dlp.callbacks.history import History
+from dlp.callbacks.mistakes import MistakesReport
 from dlp.callbacks.predictions import PredictionWriter
 from dlp.callbacks.progress import ProgressBar
 from dlp.callbacks.seeding import EpochSeed
@@ -54,7 +55,7 @@ SHORT_NAMES = (
     *(CatsVsDogsDataModule, HousingDataModule, ImageFolderDataModule, IMDBDataModule),
     *(MNISTDataModule, ReutersDataModule, TableDataModule, TextDataModule),
     *(ConvNetModule, DenseModule, PretrainedModule, SupervisedModule, XceptionModule),
-    *(CacheFeatures, Unfreeze),
+    *(CacheFeatures, MistakesReport, Unfreeze),
 )
 
 
@@ -96,6 +97,11 @@ class DLPCLI(LightningCLI):
             stack.enter_context(quiet())
             stack.enter_context(own_random_state())
             return cls(resolve(args), stack)
+
+    def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override] # static in Lightning
+        """Return the command of this invocation alone: each parser takes time to build."""
+        command = self.invocation.command
+        return {command: LightningCLI.subcommands()[command]}
 
     # Parsing -----------------------------------------------------------------------------------
 
@@ -245,6 +251,7 @@ class DLPCLI(LightningCLI):
             callbacks.append(ModelSummary(max_depth=3))
         if not trainer.fast_dev_run:
             callbacks += self._run_callbacks()
+            callbacks += self._test_callbacks(trainer.callbacks or [])
             if self.run_folder is not None:
                 kwargs.setdefault("default_root_dir", str(self.run_folder.folder))
         kwargs["callbacks"] = [*(trainer.callbacks or []), *callbacks]
@@ -267,6 +274,14 @@ class DLPCLI(LightningCLI):
         checkpoints = folder / "checkpoints"
         best = BestCheckpoint(checkpoints, self._value("monitor"))
         return [self.history, best, LastCheckpoint(checkpoints)]
+
+    def _test_callbacks(self, given: Sequence[Callback]) -> list[Callback]:
+        """Return what writes down the mistakes of a test, where there is a run to write into."""
+        tests = self.subcommand == "test" or self._value("test_after_fit")
+        if self.run_folder is None or not tests:
+            return []
+        has_one = any(isinstance(callback, MistakesReport) for callback in given)
+        return [] if has_one else [MistakesReport(self.run_folder.folder)]
 
     def _claim_folder(self) -> Run:
         if self.run_folder is not None:

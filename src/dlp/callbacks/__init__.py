@@ -10,6 +10,7 @@ __getattr__, __dir__ = lazy_exports(
         "EpochSeed": "seeding",
         "History": "history",
         "LastCheckpoint": "checkpoints",
+        "MistakesReport": "mistakes",
         "PredictionWriter": "predictions",
         "ProgressBar": "progress",
         "Unfreeze": "unfreezing",

@@ -3,6 +3,7 @@
 from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
@@ -10,6 +11,7 @@ from torch import Tensor
 from dlp.datamodules.base import Examples, SupervisedDataModule
 from dlp.datamodules.duplicates import row_digests
 from dlp.datamodules.row_keys import as_column, group_values, time_values
+from dlp.datamodules.row_source import Readable
 from dlp.datamodules.splits import Split
 from dlp.datamodules.targets import TargetEncoder, TaskArgument
 from dlp.errors import InputError
@@ -155,6 +157,16 @@ class ArrayDataModule(SupervisedDataModule):
         if self._mean is not None and self._std is not None:
             numbers = (numbers - self._mean) / self._std
         return torch.from_numpy(np.ascontiguousarray(numbers))
+
+    def readable(self, rows: NDArray[Any]) -> Readable:
+        """Return the rows before scaling: pictures, else a table of numbers."""
+        numbers = torch.from_numpy(_float32(rows))
+        if numbers.ndim == 3 and rows.dtype == np.uint8:  # pictures (N, H, W) for a dense net
+            numbers = numbers.unsqueeze(1)
+        if numbers.ndim == 4 and numbers.shape[1] in (1, 3):
+            low, high = numbers.min().clamp(max=0), numbers.max().clamp(min=1)
+            return (numbers - low) / (high - low)
+        return pd.DataFrame(numbers.reshape(len(numbers), -1).numpy())
 
     def batch_shape(self) -> tuple[int, ...]:
         """Return the shape of a row of `x`."""

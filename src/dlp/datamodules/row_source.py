@@ -1,13 +1,21 @@
 """What a kind of data must say for itself: how rows are read, fitted and made into tensors."""
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from dlp.datamodules.batches import Rows
 from dlp.datamodules.cuts import Indices
 from dlp.datamodules.examples import Examples
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: Rows for a person: pictures (n, 1 or 3, H, W) in [0, 1], the words of texts, or a table.
+Readable: TypeAlias = Union[Tensor, list[str], "pd.DataFrame"]
 
 
 class RowSource(ABC):
@@ -35,6 +43,17 @@ class RowSource(ABC):
     def select(self, rows: Any, index: Indices) -> Any:
         """Return the rows numbered `index`."""
         return rows[index]
+
+    def readable(self, rows: Any) -> Readable:
+        """Return a few rows as a person reads them (default: pictures, else a table of numbers)."""
+        import pandas as pd
+
+        if isinstance(rows, pd.DataFrame):
+            return rows
+        inputs: Tensor = self.encode(rows)[torch.arange(len(rows))]
+        if inputs.ndim == 4 and inputs.shape[1] in (1, 3):
+            return inputs
+        return pd.DataFrame(inputs.reshape(len(inputs), -1).numpy())
 
     def inputs_state(self) -> dict[str, Any]:
         """Return what `fit_inputs` learned, as plain values."""

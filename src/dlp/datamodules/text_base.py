@@ -142,6 +142,13 @@ class BaseTextDataModule(SupervisedDataModule):
         counts = count_ids(rows, self.vocabulary)
         return BagRows(weigh(counts, self.encoding, self._idf))
 
+    def readable(self, rows: Texts) -> list[str]:
+        """Return all words of each text, as they were tokenised."""
+        words = rows.corpus.words
+        tokens, lengths = rows.tokens()
+        texts = np.split(tokens, np.cumsum(lengths)[:-1])
+        return [" ".join(words[token] for token in text) for text in texts]
+
     def batch_shape(self) -> tuple[int, ...]:
         """Return (num_words,)."""
         return (self.vocabulary.num_words,)

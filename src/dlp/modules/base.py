@@ -191,7 +191,7 @@ class SupervisedModule(LightningModule):
 
     def training_step(self, batch: tuple[Any, Tensor], batch_idx: int) -> Tensor:
         """Return the loss of a batch, penalty included."""
-        loss = self._step(batch, "train")
+        loss, _, _ = self._step(batch, "train")
         if self._trainer is not None and self._is_last_step(batch_idx):
             self._log("train")
         return loss
@@ -200,9 +200,14 @@ class SupervisedModule(LightningModule):
         """Gather a batch of validation."""
         self._step(batch, "val")
 
-    def test_step(self, batch: tuple[Any, Tensor], batch_idx: int) -> None:
-        """Gather a batch of the test."""
-        self._step(batch, "test")
+    def test_step(self, batch: tuple[Any, Tensor], batch_idx: int) -> dict[str, Tensor]:
+        """Gather a batch of the test; return its predictions, and ``targets`` as metrics have them.
+
+        ``probabilities`` (N, C), or ``values`` (N, T), are what `predict_step` gives.
+        """
+        _, logits, targets = self._step(batch, "test")
+        predictions = self.head.predict(logits)
+        return {self.head.prediction: predictions, "targets": self.head.metric_targets(targets)}
 
     def predict_step(
         self, batch: tuple[Any, Tensor | None] | Tensor | BagOfWords | Features, batch_idx: int
@@ -217,7 +222,8 @@ class SupervisedModule(LightningModule):
         self._predicted += len(predictions)
         return {"index": index, self.head.prediction: predictions}
 
-    def _step(self, batch: tuple[Any, Tensor], stage: Stage) -> Tensor:
+    def _step(self, batch: tuple[Any, Tensor], stage: Stage) -> tuple[Tensor, Tensor, Tensor]:
+        """Return loss, logits and prepared targets of a batch, which the stage's meter has."""
         inputs, targets = batch
         logits = self(inputs)
         if stage not in self._checked and len(logits):
@@ -228,7 +234,7 @@ class SupervisedModule(LightningModule):
             data_loss = data_loss.mean()
         loss = data_loss + self.penalty()
         self.meters[stage].add(loss, data_loss, logits, targets)
-        return loss
+        return loss, logits, targets
 
     def _is_last_step(self, batch_idx: int) -> bool:
         trainer = self.trainer

@@ -1,0 +1,249 @@
+"""What a model gets wrong, drawn: confusion matrix, reliability, residuals, the worst mistakes."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import PowerNorm
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import PercentFormatter
+from torch import Tensor
+
+from dlp.calibration import BINS, wilson_interval
+from dlp.mistakes import (
+    ClassificationMistakes,
+    MultilabelMistakes,
+    RegressionMistakes,
+    WrongClass,
+    WrongValue,
+)
+from dlp.visualization.comparison import COLOURS
+from dlp.visualization.pictures import image_grid
+
+BLUE, ORANGE, GREEN = COLOURS[:3]
+#: Cells of larger matrices hold no numbers, and the pairs most often confused are listed instead.
+_NUMBERED = 15
+#: So many classes are named; of more, every second or third one and so on.
+_NAMED = 60
+_PAIRS = 12
+#: Targets that are drawn, of many.
+_TARGETS = 6
+
+
+def confusion_figure(
+    mistakes: ClassificationMistakes | MultilabelMistakes, title: str = ""
+) -> Figure:
+    """Return the confusion matrix, coloured by the share of each true class.
+
+    Up to 15 classes have the number of rows in each cell; beyond, the pairs most often confused
+    are listed beside it. Labels that do not exclude each other have a bar each instead: found,
+    missed, and given wrongly.
+
+    Args:
+        mistakes: What was predicted.
+        title: Of the figure.
+    """
+    if isinstance(mistakes, MultilabelMistakes):
+        return _label_bars(mistakes, title)
+    names = [_short(name) for name in mistakes.class_names]
+    count = len(names)
+    numbers = np.array(mistakes.confusion)
+    with np.errstate(invalid="ignore"):  # a class without rows
+        shares = numbers / numbers.sum(axis=1, keepdims=True)
+    is_large = count > _NUMBERED
+    side = 7.6 if is_large else 2.4 + 0.55 * max(count, 3)
+    size = (side + (3.2 if is_large else 0.9), side)
+    layout = ConstrainedLayoutEngine(rect=(0, 0, 0.78 if is_large else 1, 1))
+    figure = Figure(figsize=size, layout=layout)
+    axes = figure.subplots()
+    if is_large:
+        _list_pairs(figure, mistakes)
+    # The square root lets a class that is taken for another one in a hundred times be seen.
+    norm = PowerNorm(0.5, 0, 1)
+    image = axes.imshow(np.ma.masked_invalid(shares), cmap="Blues", norm=norm)
+    axes.set_facecolor("0.9")
+    step = -(-count // _NAMED)
+    points = max(5.0, min(9.0, 330 * step / count)) if is_large else 10
+    turned = is_large or max(map(len, names)) > 5
+    axes.set_xticks(range(0, count, step), names[::step], fontsize=points, rotation=90 * turned)
+    axes.set_yticks(range(0, count, step), names[::step], fontsize=points)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("true")
+    axes.set_xticks(np.arange(count - 1) + 0.5, minor=True)
+    axes.set_yticks(np.arange(count - 1) + 0.5, minor=True)
+    axes.grid(which="minor", color="white", linewidth=0.4 if is_large else 1.5)
+    axes.tick_params(which="both", length=0)
+    axes.spines[:].set_visible(False)
+    for row, column in np.ndindex(numbers.shape) if not is_large else ():
+        share, number = shares[row, column], f"{numbers[row, column]:,}"
+        colour = "white" if share > 0.3 else "black" if share else "0.6"
+        axes.text(column, row, number, ha="center", va="center", color=colour, fontsize=10)
+    bar = figure.colorbar(image, ax=axes, shrink=0.7, pad=0.02, label="share of the true class")
+    bar.outline.set_visible(False)
+    bar.ax.yaxis.set_major_formatter(PercentFormatter(1))
+    bar.set_ticks([0, 0.01, 0.1, 0.25, 0.5, 1])
+    right = 1 - mistakes.num_wrong / mistakes.rows
+    figure.suptitle(_title(title, f"{right:.1%} of {mistakes.rows:,} right"))
+    return figure
+
+
+def reliability_figure(
+    mistakes: ClassificationMistakes | MultilabelMistakes, title: str = ""
+) -> Figure:
+    """Return how often predicted probabilities came true, above how many there were.
+
+    Each frequency has its 95 % interval: that of few rows says little.
+
+    Args:
+        mistakes: What was predicted.
+        title: Of the figure.
+    """
+    calibration = mistakes.calibration
+    figure = Figure(figsize=(5.6, 6.0), layout="constrained")
+    curve, bars = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
+    filled = [number for number, count in enumerate(calibration.counts) if count]
+    probability = np.array([calibration.probability[number] for number in filled], np.float64)
+    frequency = np.array([calibration.frequency[number] for number in filled], np.float64)
+    low, high = wilson_interval(frequency, np.array(calibration.counts)[filled])
+    curve.plot([0, 1], [0, 1], "--", color="grey", linewidth=1, label="perfectly calibrated")
+    curve.plot(probability, frequency, "-o", color=BLUE, markersize=6, label="this model")
+    curve.vlines(probability, low, high, color=BLUE, alpha=0.4, linewidth=3, label="95 % interval")
+    curve.set_ylabel("how often it came true")
+    curve.set_ylim(-0.03, 1.03)
+    handles, labels = curve.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
+    bars.bar((np.arange(BINS) + 0.5) / BINS, calibration.counts, 0.92 / BINS, color=BLUE, alpha=0.6)
+    bars.set_ylabel("how many")
+    bars.set_xlabel(_plain(calibration.of))
+    bars.set_xlim(-0.03, 1.03)
+    for axes in (curve, bars):
+        _lighten(axes)
+    figure.suptitle(_title(title, f"expected calibration error {calibration.error:.3f}"))
+    return figure
+
+
+def residual_figure(mistakes: RegressionMistakes, title: str = "") -> Figure:
+    """Return predicted against true values, the largest errors ringed, and their residuals.
+
+    Args:
+        mistakes: What was predicted; of many targets the first 6 are drawn.
+        title: Of the figure.
+    """
+    scores = mistakes.scores[:_TARGETS]
+    size = (9.6, 4.2 * len(scores) + 0.3)
+    figure = Figure(figsize=size, layout="constrained")
+    grid = figure.subplots(len(scores), 2, squeeze=False, width_ratios=[1, 1.1])
+    for (points, bars), of, true, predicted in zip(
+        grid, scores, mistakes.true, mistakes.predicted, strict=False
+    ):
+        name = f"{_plain(of.name)}, " if of.name else ""
+        dots = 12 if len(true) > 500 else 22
+        points.scatter(true, predicted, dots, color=BLUE, alpha=0.6, linewidth=0)
+        worst = [wrong for wrong in mistakes.worst if wrong.target == of.name]
+        points.scatter(
+            [wrong.true for wrong in worst],
+            [wrong.predicted for wrong in worst],
+            60,
+            facecolor="none",
+            edgecolor=ORANGE,
+            label="largest errors",
+        )
+        low, high = min(*true, *predicted), max(*true, *predicted)
+        points.axline((low, low), (high, high + (high == low)), color="grey", linestyle="--")
+        points.set_xlabel(f"{name}true")
+        points.set_ylabel(f"{name}predicted")
+        points.set_aspect("equal", adjustable="datalim")
+        points.legend(loc="upper left", frameon=False)
+        residuals = np.subtract(predicted, true)
+        bars.hist(residuals, bins=min(40, max(20, len(true) // 8)), color=BLUE, alpha=0.6)
+        bars.axvline(0, color="grey", linestyle="--")
+        bars.axvline(of.mean_residual, color=ORANGE, label=f"mean {of.mean_residual:.3g}")
+        bars.set_xlabel(f"{name}predicted - true")
+        bars.set_ylabel("rows")
+        bars.legend(frameon=False)
+        explained = "" if of.r2 is None else f", R² {of.r2:.3f}"
+        bars.set_title(f"MAE {of.mae:.4g}, RMSE {of.rmse:.4g}{explained}", fontsize=10)
+        for axes in (points, bars):
+            _lighten(axes)
+    figure.suptitle(_title(title, f"{mistakes.rows:,} rows"))
+    return figure
+
+
+def worst_figure(
+    worst: Sequence[WrongClass | WrongValue], images: Tensor, title: str = ""
+) -> Figure:
+    """Return the pictures of the worst mistakes, each under what it is and was taken for.
+
+    Args:
+        worst: The mistakes.
+        images: The picture of each, (n, 1 or 3, H, W) in [0, 1].
+        title: Of the figure.
+    """
+    figure = image_grid(images, [_caption(wrong) for wrong in worst])
+    figure.suptitle(_title(title, "true → predicted"))
+    return figure
+
+
+def _label_bars(mistakes: MultilabelMistakes, title: str) -> Figure:
+    """Return a bar for each label: found, missed and given wrongly."""
+    names = [_short(name) for name in mistakes.class_names]
+    figure = Figure(figsize=(7.5, 1.6 + 0.36 * len(names)), layout="constrained")
+    axes = figure.subplots()
+    found, wrong, missed, _ = np.array(mistakes.counts).T
+    places = range(len(names))
+    axes.barh(places, found, color=BLUE, label="has it, found")
+    axes.barh(places, missed, left=found, color=COLOURS[5], label="has it, missed")
+    axes.barh(places, -wrong, color=ORANGE, label="lacks it, given")
+    axes.axvline(0, color="black", linewidth=0.8)
+    axes.set_yticks(places, names)
+    axes.invert_yaxis()
+    axes.xaxis.set_major_formatter(lambda value, _: f"{abs(value):,.0f}")
+    axes.set_xlabel("rows")
+    right = axes.secondary_yaxis("right")
+    right.set_yticks(places, [f"F1 {scores.f1:.2f}" for scores in mistakes.scores])
+    right.tick_params(length=0)
+    right.spines[:].set_visible(False)
+    _lighten(axes)
+    figure.legend(
+        *axes.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False
+    )
+    figure.suptitle(_title(title, f"{mistakes.rows:,} rows"))
+    return figure
+
+
+def _list_pairs(figure: Figure, mistakes: ClassificationMistakes) -> None:
+    support = {scores.name: scores.support for scores in mistakes.scores}
+    lines = [
+        f"{_short(true)} → {_short(taken)}  {number:,} of {support[true]:,}"
+        for true, taken, number in mistakes.most_confused(_PAIRS)
+    ]
+    text = "\n".join(["most often confused:", *lines] if lines else ["nothing was confused"])
+    figure.text(0.79, 0.9, text, va="top", fontsize=9, linespacing=1.7)
+
+
+def _caption(wrong: WrongClass | WrongValue) -> str:
+    if isinstance(wrong, WrongValue):
+        return _plain(wrong.caption)
+    names = f"{_short(wrong.true)} → {_short(wrong.predicted)}"
+    probability = wrong.caption.rpartition(f"{wrong.predicted} ")[2]
+    return f"{names}\n{probability}"
+
+
+def _title(*parts: str) -> str:
+    return ": ".join(_plain(part) for part in parts if part)
+
+
+def _short(name: str) -> str:
+    return _plain(name if len(name) <= 24 else f"{name[:23]}…")
+
+
+def _plain(text: str) -> str:
+    """Return a text that Matplotlib takes as it is: a pair of dollars would be mathematics."""
+    return text.replace("$", r"\$")
+
+
+def _lighten(axes: Axes) -> None:
+    axes.grid(alpha=0.3)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
