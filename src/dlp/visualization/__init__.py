@@ -3,5 +3,19 @@
 from dlp.lazy import lazy_exports
 
 __getattr__, __dir__ = lazy_exports(
-    __name__, {"image_grid": "pictures", "learning_curves": "curves", "smooth": "curves"}
+    __name__,
+    {
+        "GradCAM": "heatmaps",
+        "activation_grid": "activation_maps",
+        "activations": "activation_maps",
+        "channel_image": "activation_maps",
+        "default_cam_layer": "heatmaps",
+        "default_layers": "activation_maps",
+        "filter_grid": "filters",
+        "filter_patterns": "filters",
+        "image_grid": "pictures",
+        "learning_curves": "curves",
+        "overlay": "heatmaps",
+        "smooth": "curves",
+    },
 )
