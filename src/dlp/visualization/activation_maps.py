@@ -141,9 +141,10 @@ def activation_grid(activations: Tensor, columns: int = 16, title: str = "") -> 
         raise InputError(f"columns must be 1 or more, got {columns}.")
     canvas = tiles(channel_image(activations).cpu()[:, None], columns, gap=1)
     height, width = canvas.shape[1:]
-    figure = Figure(figsize=(12, 12 * height / width + 0.4), layout="constrained")
+    inches = max(4.0, width / shape[2])  # a channel an inch, as in the book
+    figure = Figure(figsize=(inches, inches * height / width + 0.4), layout="constrained")
     axes = figure.subplots()
-    axes.imshow(canvas[0].numpy(), cmap="viridis", aspect="equal", interpolation="nearest")
+    axes.imshow(canvas[0].numpy(), cmap="viridis")
     axes.set_axis_off()
     if title:
         axes.set_title(title)

@@ -84,8 +84,8 @@ def filter_patterns(
             raise InputError(f"{name} must be {minimum} or more, got {value}.")
     find_layer(model, layer)
     shape = _shape(model, size)
-    scale = _scale(shape[0], mean, std)
     with undisturbed(model):
+        scale = _scale(shape[0], mean, std)
         border, probe = _fitting(model, layer, shape, border)
         chosen = _chosen(layer, filters, probe.outputs)
         shape = (shape[0], shape[1] + 2 * border, shape[2] + 2 * border)
@@ -102,8 +102,8 @@ def filter_patterns(
                 moved = moved + step * gradient / (rms + _EPSILON)
                 pixels = moved.roll((-y, -x), (2, 3))
             patterns.append(pixels)
-    pixels = torch.cat(patterns)
-    return _visible(pixels[:, :, border : shape[1] - border, border : shape[2] - border])
+        pixels = torch.cat(patterns)
+        return _visible(pixels[:, :, border : shape[1] - border, border : shape[2] - border])
 
 
 def filter_grid(
@@ -132,13 +132,7 @@ def filter_grid(
     height, width = canvas.shape[1:]
     figure = Figure(figsize=(10, 10 * height / width + (0.4 if title else 0)), layout="constrained")
     axes = figure.subplots()
-    axes.imshow(
-        canvas.permute(1, 2, 0).squeeze(-1).numpy(),
-        cmap="gray",
-        vmin=0,
-        vmax=1,
-        interpolation="nearest",
-    )
+    axes.imshow(canvas.permute(1, 2, 0).squeeze(-1).numpy(), cmap="gray", vmin=0, vmax=1)
     axes.set_axis_off()
     if title:
         axes.set_title(title)
@@ -168,8 +162,8 @@ def _fitting(
     model: nn.Module, layer: str, shape: tuple[int, int, int], border: int | None
 ) -> tuple[int, _Probe]:
     """Return the border that the model takes around pictures of `shape`, and the layer's probe."""
-    failure: Exception | None = None
     for width in (_BORDER, 0) if border is None else (border,):
+        failure: Exception | None = None
         probe = _Probe()
         channels, height, side = shape
         picture = torch.zeros(1, channels, height + 2 * width, side + 2 * width)
