@@ -139,6 +139,7 @@ def test_refit_trains_on_everything_for_the_best_number_of_epochs(tmp_path):
     assert len(history["train_loss"]) == result.best_epoch
     assert "val_loss" not in history
     assert (tmp_path / "checkpoints/last.ckpt").is_file()
+    assert (tmp_path / "mistakes.json").is_file()
 
 
 def test_finished_folds_are_not_run_again_and_a_killed_one_goes_on(tmp_path):

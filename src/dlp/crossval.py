@@ -22,6 +22,7 @@ from torch import Tensor
 from dlp.baselines import baselines_on
 from dlp.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
 from dlp.callbacks.history import History
+from dlp.callbacks.mistakes import MistakesReport
 from dlp.callbacks.progress import EpochBar
 from dlp.callbacks.seeding import EpochSeed
 from dlp.console import say
@@ -304,7 +305,7 @@ def _refit(
     history = _fit(plan, model, data, epochs, f"refit on {rows} rows", plan.root)
     seconds = {"prepare": round(data.prepare_seconds, 3)}
     seconds["fit"] = round(time.perf_counter() - start, 3)
-    trainer = plan.make_trainer(epochs, [])
+    trainer = plan.make_trainer(epochs, [MistakesReport(plan.root)] if plan.root else [])
     numbers = dict(trainer.test(model, datamodule=data, verbose=False)[0])
     if plan.root is not None:
         facts = {"parameters": count_parameters(model), "train_rows": rows, "seconds": seconds}
@@ -373,7 +374,7 @@ def _fit_stack(plan: Plan, stack: list[_Stackable]) -> Iterator[tuple[Fold, Fold
     histories = fit_stacked(models, [item.tensors for item in stack], trainer, resumed)
     for item, history in zip(stack, histories, strict=True):
         yield item.fold, replace(item.result, history=history)
-    if plan.root is not None:
+    if plan.root:
         shutil.rmtree(home)
 
 
