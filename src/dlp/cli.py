@@ -24,6 +24,7 @@ COMMANDS = {
     "tune": "search for better hyperparameters",
     "compare": "draw runs together, with a table of their best values",
     "visualize": "draw what the model sees: visualize batch",
+    "report": "write one page of a run: numbers, curves, mistakes, samples, heat maps",
 }
 
 
@@ -89,6 +90,10 @@ def _run(command: str, options: list[str]) -> None:
         from dlp.visualize_cli import visualize
 
         visualize(options)
+    elif command == "report":
+        from dlp.report import report
+
+        report(options)
     else:
         from dlp.lightning_cli import DLPCLI
 

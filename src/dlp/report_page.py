@@ -1,0 +1,367 @@
+"""The page of a report: what may stand on it, and one HTML file that needs no other."""
+
+import base64
+import hashlib
+import io
+import re
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
+
+import matplotlib
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from matplotlib.axis import Axis
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+from matplotlib.legend import Legend
+from matplotlib.lines import Line2D
+from matplotlib.spines import Spine
+from matplotlib.text import Text
+from PIL import Image
+
+from dlp.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+#: Whether something is as one would like it; said by a sign too, never by colour alone.
+Tone = Literal["", "good", "bad"]
+#: Pictures of a larger side are reduced to it.
+_SIDE = 224
+#: Pictures up to this side keep every pixel; of larger ones JPEG takes a tenth of the room.
+_EXACT = 64
+#: Figures are shown at this part of their natural size: their text is then as small as captions.
+_SCALE = 0.92
+#: Figures shrink to this part of that width, then scroll: text must stay readable.
+_SMALLEST = 0.6
+#: Stands in a figure for the colour of the page's text.
+_INK = "#0a0b0d"
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A key number: what it is, the number, and what to hold it against."""
+
+    label: str
+    value: str
+    note: str = ""
+    tone: Tone = ""
+
+
+@dataclass(frozen=True)
+class Paragraph:
+    """A sentence, and perhaps the command that follows from it."""
+
+    kind: ClassVar = "paragraph"
+    text: str
+    command: str = ""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Names and values."""
+
+    kind: ClassVar = "facts"
+    rows: Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table; its first `names` columns are text, the others numbers.
+
+    Args:
+        caption: What it shows.
+        head: Names of the columns.
+        rows: The cells.
+        names: How many columns are text.
+        last: How many rows at the end are set apart: means and the like.
+    """
+
+    kind: ClassVar = "table"
+    caption: str
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    names: int = 1
+    last: int = 0
+
+
+@dataclass(frozen=True)
+class Shares:
+    """A bar for each share of a whole, from 0 to 1, with its label."""
+
+    kind: ClassVar = "shares"
+    caption: str
+    rows: Sequence[tuple[str, float, str]]
+
+    @property
+    def largest(self) -> float:
+        """The share whose bar is as long as there is room."""
+        return max((share for _, share, _ in self.rows), default=0) or 1
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure as SVG in the colours of the page.
+
+    Args:
+        svg: The element.
+        width: Its natural width in points.
+        caption: What it shows.
+    """
+
+    kind: ClassVar = "drawing"
+    svg: Markup
+    width: float
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """Drawings and tables side by side, where there is room."""
+
+    kind: ClassVar = "row"
+    blocks: Sequence[Drawing | Table]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture with its description, a title and a line below."""
+
+    uri: str
+    alt: str
+    title: str
+    note: str = ""
+    tone: Tone = ""
+    exact: bool = False
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Pictures side by side."""
+
+    kind: ClassVar = "gallery"
+    pictures: Sequence[Picture]
+    wide: bool = False
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A text with its title."""
+
+    title: str
+    text: str
+    note: str = ""
+    tone: Tone = ""
+
+
+@dataclass(frozen=True)
+class Passages:
+    """Texts below each other."""
+
+    kind: ClassVar = "passages"
+    items: Sequence[Passage]
+
+
+@dataclass(frozen=True)
+class Code:
+    """Text as it stands in a file."""
+
+    kind: ClassVar = "code"
+    text: str
+
+
+@dataclass(frozen=True)
+class Subheading:
+    """A heading within a section."""
+
+    kind: ClassVar = "subheading"
+    text: str
+
+
+@dataclass(frozen=True)
+class Folded:
+    """What is shown once it is asked for."""
+
+    kind: ClassVar = "folded"
+    summary: str
+    blocks: Sequence["Block"]
+
+
+Block: TypeAlias = (
+    Paragraph | Facts | Table | Shares | Drawing | Row | Gallery | Passages | Code | Subheading
+) | Folded
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page.
+
+    Args:
+        name: For links to it.
+        title: Its heading.
+        blocks: What stands in it.
+        reason: Why there is nothing, in one sentence.
+    """
+
+    name: str
+    title: str
+    blocks: Sequence[Block] = ()
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Page:
+    """A report.
+
+    Args:
+        title: What was trained.
+        name: Of the config and the run.
+        date: When.
+        verdict: What the numbers say.
+        tiles: The key numbers.
+        notes: What belongs below them.
+        sections: The parts.
+        footer: Where it comes from.
+    """
+
+    title: str
+    name: str
+    date: str
+    verdict: str
+    tiles: Sequence[Tile]
+    notes: Sequence[Block] = ()
+    sections: Sequence[Section] = field(default_factory=list)
+    footer: str = ""
+
+
+def render(page: Page) -> str:
+    """Return the page as HTML that loads nothing; every text in it is escaped."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
+    environment.filters["with_options"] = _with_options
+    return environment.get_template("report.html").render(page=page)
+
+
+def _with_options(text: str) -> Markup:
+    """Return a sentence whose command-line options are set as code, which no line breaks."""
+    return Markup(re.sub(r"--[a-z][\w.]*", r"<code>\g<0></code>", str(Markup.escape(text))))
+
+
+def section(name: str, title: str, make: Callable[[], Sequence[Block]]) -> Section:
+    """Return a section; where what it needs is not there, the reason stands in its place."""
+    try:
+        return Section(name, title, make())
+    except InputError as error:
+        text = str(error)
+        return Section(name, title, reason=text if text.endswith(".") else f"{text}.")
+
+
+def number(value: float | None) -> str:
+    """Return a number as people read it."""
+    if value is None or value != value:
+        return "-"
+    if 0.001 <= abs(value) < 1:
+        return f"{value:.4f}".rstrip("0")
+    return f"{value:,.0f}" if 10_000 <= abs(value) < 1e12 else f"{value:.4g}"
+
+
+def plural(count: int, word: str) -> str:
+    """Return ``1 row`` or ``1,234 rows``."""
+    return f"{count:,} {word}{'' if count == 1 else 's'}"
+
+
+# Figures -----------------------------------------------------------------------------------------
+
+
+def drawing(figure: Figure, alt: str, caption: str = "") -> Drawing:
+    """Return a figure as SVG: text stays text, black is the page's colour, the ground is clear.
+
+    Args:
+        figure: Of Matplotlib; its colours are changed.
+        alt: What is to be seen, for those who do not see it.
+        caption: Below it.
+    """
+    _take_colours_of_the_page(figure)
+    text = io.StringIO()
+    settings: Any = {"svg.fonttype": "none", "svg.hashsalt": "dlp"}
+    nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    with matplotlib.rc_context(settings), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # the page's fonts have it
+        figure.savefig(text, format="svg", transparent=True, metadata=nothing)
+    width = _SCALE * 72 * figure.get_figwidth()
+    return Drawing(Markup(_inline(text.getvalue(), alt, width)), width, caption)
+
+
+def _take_colours_of_the_page(figure: Figure) -> None:
+    """Replace black by ink, but for the text in a panel: that stands on colours of its own."""
+    inside = {text for axes in figure.axes for text in axes.texts}
+    for axis in figure.findobj(Axis):
+        axis.set_tick_params(which="both", colors=_INK)
+    for text in figure.findobj(Text):
+        if text not in inside and _is_black(text.get_color()):
+            text.set_color(_INK)
+    for line in figure.findobj(Line2D):
+        if _is_black(line.get_color()):
+            line.set_color(_INK)
+    for spine in figure.findobj(Spine):
+        spine.set_edgecolor(_INK)
+    for legend in figure.findobj(Legend):
+        legend.get_frame().set(facecolor="none", edgecolor="none")
+
+
+def _is_black(colour: object) -> bool:
+    return isinstance(colour, str) and colour != "none" and to_hex(colour) == "#000000"
+
+
+def _inline(svg: str, alt: str, width: float) -> str:
+    """Return a file of SVG as an element of a page, with names that no other has."""
+    start = svg.index("<svg")
+    box = re.search(r'viewBox="[^"]*"', svg)
+    assert box is not None
+    body = svg[svg.index(">", start) + 1 :].strip()
+    body = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", body, flags=re.S)
+    prefix = f"f{hashlib.sha256(svg.encode()).hexdigest()[:8]}-"
+    used = set(re.findall(r'(?:url\(|xlink:href=")#([^)"]+)', body))
+    body = re.sub(r' id="([^"]+)"', lambda m: f' id="{prefix}{m[1]}"' if m[1] in used else "", body)
+    body = re.sub(r'(url\(|xlink:href=")#', rf"\1#{prefix}", body)
+    body = body.replace("xlink:href", "href").replace(_INK, "currentColor")
+    body = re.sub(r"\n\s*", "\n", body)
+    least = f'style="min-width:{_SMALLEST * width:.0f}pt"'
+    head = f'<svg {box[0]} role="img" aria-label="{Markup.escape(alt)}" {least}>'
+    return f"{head}\n{body}"
+
+
+# Pictures ----------------------------------------------------------------------------------------
+
+
+def picture(image: "Tensor", alt: str, title: str, note: str = "", tone: Tone = "") -> Picture:
+    """Return a picture that stands in the page itself.
+
+    Args:
+        image: (1 or 3, H, W) in [0, 1].
+        alt: What it is, for those who do not see it.
+        title: Below it, as `note` and `tone`.
+        note: A second line.
+        tone: Of the title.
+    """
+    pixels = image.detach().float().cpu().clamp(0, 1).mul(255).round().byte()
+    made = Image.fromarray(pixels.permute(1, 2, 0).squeeze(-1).numpy())
+    exact = max(image.shape[1:]) <= _EXACT
+    file = io.BytesIO()
+    if exact:
+        made.save(file, "PNG", optimize=True)
+    else:
+        wide = image.shape[2] > 1.5 * image.shape[1]  # two pictures side by side
+        made.thumbnail((_SIDE * (1 + wide), _SIDE))
+        made.save(file, "JPEG", quality=88, optimize=True)
+    kind = "png" if exact else "jpeg"
+    text = base64.b64encode(file.getvalue()).decode()
+    return Picture(f"data:image/{kind};base64,{text}", alt, title, note, tone, exact)
