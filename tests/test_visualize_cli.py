@@ -7,7 +7,7 @@ import torch
 from picture_files import pixels, write_classes
 from PIL import Image
 
-from dlp import visualize_cli
+from dlp import visualize_batch
 from dlp.cli import main
 
 RECIPE = """
@@ -43,13 +43,13 @@ def pets(tmp_path, monkeypatch):
 def grids(monkeypatch):
     """Return the list of what is drawn: images, titles and columns of each grid."""
     drawn = []
-    original = visualize_cli.image_grid
+    original = visualize_batch.image_grid
 
     def watched(images, titles, columns):
         drawn.append((images, titles, columns))
         return original(images, titles, columns)
 
-    monkeypatch.setattr(visualize_cli, "image_grid", watched)
+    monkeypatch.setattr(visualize_batch, "image_grid", watched)
     return drawn
 
 
