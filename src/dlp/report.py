@@ -14,7 +14,7 @@ from lightning.pytorch.cli import LightningArgumentParser
 from dlp import __version__
 from dlp.checkpoint_files import read_checkpoint
 from dlp.console import say
-from dlp.errors import InputError, MissingInputError
+from dlp.errors import InputError, MissingInputError, input_error
 from dlp.files import write_text
 from dlp.invocation import Invocation, resolve
 from dlp.lightning_cli import DLPCLI
@@ -148,6 +148,7 @@ class ReportCLI(DLPCLI):
 
     def __init__(self, invocation: Invocation, run: Run, stack: ExitStack) -> None:
         self.reported = run
+        self.problem = ""
         super().__init__(invocation, stack)
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
@@ -159,20 +160,39 @@ class ReportCLI(DLPCLI):
         """Return a Trainer that writes nothing; it is not run."""
         return Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
 
+    def instantiate_classes(self) -> None:
+        """Build data and model; where they cannot be had, the page says why and shows the rest."""
+        try:
+            super().instantiate_classes()
+        except ValueError as error:
+            if (cause := input_error(error)) is None:
+                raise
+            self.problem = str(cause)
+            say(f"without data and model: {cause}")
+
+    def after_instantiate_classes(self) -> None:
+        """Do nothing: the Trainer is not run."""
+
     def _run_subcommand(self, subcommand: str) -> None:
-        """Load the weights and write the page."""
-        path = self.invocation.checkpoint
+        """Write the page."""
+        recorded, path = read_run(self.reported.folder), self.invocation.checkpoint
         assert path is not None
+        if self.problem:
+            trained = Trained(recorded, path, problem=self.problem)
+        else:
+            self._load_weights(path)
+            trained = Trained(recorded, path, self.model, self.datamodule)
+        page = run_page(trained)
+        if not self._value("trainer.fast_dev_run"):
+            output = self._value("output") or self.reported.folder / "report.html"
+            _write(page, Path(output))
+
+    def _load_weights(self, path: Path) -> None:
         self._restore(self.datamodule)
         checkpoint = self._checkpoint_read or read_checkpoint(path)
         self.model.on_load_checkpoint(checkpoint)
         self.model.load_state_dict(checkpoint["state_dict"], strict=self.model.strict_loading)
         self.model.eval()
-        recorded = read_run(self.reported.folder)
-        page = run_page(Trained(recorded, path, self.model, self.datamodule))
-        if not self._value("trainer.fast_dev_run"):
-            output = self._value("output") or self.reported.folder / "report.html"
-            _write(page, Path(output))
 
 
 def run_page(trained: Trained) -> Page:

@@ -39,6 +39,8 @@ _SCALE = 0.92
 _SMALLEST = 0.6
 #: Stands in a figure for the colour of the page's text.
 _INK = "#0a0b0d"
+#: Of the figures' lines: on a dark ground the page has a lighter one.
+_BLUES = ("#1f77b4", "#0072b2")
 
 
 @dataclass(frozen=True)
@@ -333,6 +335,8 @@ def _inline(svg: str, alt: str, width: float) -> str:
     body = re.sub(r' id="([^"]+)"', lambda m: f' id="{prefix}{m[1]}"' if m[1] in used else "", body)
     body = re.sub(r'(url\(|xlink:href=")#', rf"\1#{prefix}", body)
     body = body.replace("xlink:href", "href").replace(_INK, "currentColor")
+    for blue in _BLUES:
+        body = body.replace(blue, "var(--blue)")
     body = re.sub(r"\n\s*", "\n", body)
     least = f'style="min-width:{_SMALLEST * width:.0f}pt"'
     head = f'<svg {box[0]} role="img" aria-label="{Markup.escape(alt)}" {least}>'

@@ -1,6 +1,6 @@
 """The sections of a run's report, each from the files of the run, its data or its model."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal, NamedTuple
 
@@ -20,6 +20,7 @@ from dlp.mistakes import (
     RegressionMistakes,
     WrongClass,
 )
+from dlp.recorded_runs import Setting
 from dlp.report_page import Block, Section, number, plural, section
 from dlp.report_run import Trained, config_blocks, history_of
 from dlp.visualization import mistakes as draw
@@ -28,6 +29,11 @@ from dlp.visualization.curves import learning_curves
 
 _SAMPLES = 8
 _HEATMAPS = 4
+_SPLIT = (
+    *("val_size", "test_size", "train_size", "split_seed", "stratify", "num_folds"),
+    *("group_column", "time_column", "drop_duplicates", "test_path", "per_class"),
+)
+_FOLDS = ("fold", "repeat")
 #: Longer tables are folded.
 _LONG = 12
 #: Words of a text that are shown, and columns of a table.
@@ -64,14 +70,7 @@ def data_and_split(trained: Trained) -> list[Block]:
             blocks += _targets(trained.data)
         except InputError as error:
             problem = str(error)
-    split = {
-        key.removeprefix("data."): value
-        for key, value in settings.items()
-        if key.startswith("data.") and key.removeprefix("data.") in _SPLIT and value not in _UNSAID
-    }
-    facts.append(
-        ("Split", ", ".join(f"{key} {value}" for key, value in split.items()) or "default")
-    )
+    facts.append(("Split", _split(settings)))
     if parameters := results.get("parameters"):
         trainable = parameters["trainable"]
         some = "" if trainable == parameters["total"] else f", {trainable:,} trained"
@@ -89,11 +88,13 @@ def data_and_split(trained: Trained) -> list[Block]:
     return [page.Facts(facts), *blocks]
 
 
-_SPLIT = (
-    *("val_size", "test_size", "train_size", "split_seed", "stratify", "num_folds", "fold"),
-    *("repeat", "group_column", "time_column", "drop_duplicates", "test_path", "per_class"),
-)
-_UNSAID = (None, "False", "")
+def _split(settings: Mapping[str, Setting]) -> str:
+    """Return the settings of a split that say something."""
+    said = {name: settings.get(f"data.{name}") for name in (*_SPLIT, *_FOLDS)}
+    if said["num_folds"] is None:
+        said = {name: value for name, value in said.items() if name not in _FOLDS}
+    texts = [f"{name} {value}" for name, value in said.items() if value not in (None, "False", "")]
+    return ", ".join(texts) or "as the data come"
 
 
 def _rows(data: SupervisedDataModule) -> list[tuple[str, str]]:
