@@ -204,6 +204,13 @@ def test_list_layers_draws_nothing(run, capsys, tmp_path):
     assert not (tmp_path / "none").exists()
 
 
+def test_filters_begin_with_the_first_activation(run, capsys):
+    draws("filters", "--list_layers")
+    lines = capsys.readouterr().out.splitlines()
+    default = [line.split()[0] for line in lines if line.endswith("(default)")]
+    assert default == ["features.relu1", "features.conv2"]
+
+
 def test_embedding_of_pictures(run, capsys):
     draws("embedding", "--part", "train")
     assert set(pngs(run / "visualize/embedding")) == {"train_pca.png"}

@@ -23,7 +23,7 @@ COMMANDS = {
     "crossval": "K-fold and repeated K-fold validation, with the baseline beside it",
     "tune": "search for better hyperparameters",
     "compare": "draw runs together, with a table of their best values",
-    "visualize": "draw what the model sees: visualize batch",
+    "visualize": "draw: visualize batch, activations, filters, heatmap or embedding",
     "report": "write one page of a run: numbers, curves, mistakes, samples, heat maps",
 }
 

@@ -15,7 +15,12 @@ from dlp.console import say
 from dlp.datamodules import SupervisedDataModule
 from dlp.datamodules.examples import Part
 from dlp.errors import InputError, suggestion
-from dlp.visualization.activation_maps import activation_grid, activations, default_layers
+from dlp.visualization.activation_maps import (
+    _is_activation,
+    activation_grid,
+    activations,
+    default_layers,
+)
 from dlp.visualization.embedding import (
     Method,
     cluster_agreement,
@@ -61,6 +66,12 @@ def default_names(kind: str, subject: Subject) -> list[str]:
     ]
     if not names:
         raise InputError(f"{subject.name} has no convolutions, so there are no filters to draw.")
+    # The mean of the first convolution's output is linear in the pixels: its gradient has no
+    # pattern, that of its activation has.
+    for name in default_layers(subject.network, 2):
+        if _is_activation(subject.network.get_submodule(name)):
+            names[0] = name
+            break
     places = np.linspace(0, len(names) - 1, min(4, len(names))).round().astype(int)
     return [names[place] for place in places]
 

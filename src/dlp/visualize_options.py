@@ -43,7 +43,9 @@ def add_options(parser: Any, kind: str) -> None:
             "the first of each class in turn).",
         )
     if kind in ("activations", "filters"):
-        default = "the first 8" if kind == "activations" else "4 convolutions, spread evenly"
+        default = (
+            "the first 8" if kind == "activations" else "4, from the first to the last convolution"
+        )
         add(
             *("--layers", "--layer"),
             type=str,

@@ -27,7 +27,7 @@ def heatmap_figure(
         raise InputError(f"there are 3 panels and {len(titles)} titles.")
     both = overlay(image, heatmap, alpha)
     height, width = image.shape[1:]
-    figure = Figure(figsize=(10.5, 3.5 * height / width + 0.45), layout="constrained")
+    figure = Figure(figsize=(10.5, 3.5 * height / width + 0.3), layout="constrained")
     places = figure.subplots(1, 3)
     pixels = image.detach().float().clamp(0, 1).cpu().permute(1, 2, 0).squeeze(-1)
     extent = (0.0, float(width), float(height), 0.0)
