@@ -206,6 +206,58 @@ def test_values_of_a_table(here):
     assert rows == "best"
 
 
+def test_labels_of_a_table(here):
+    labels = pd.DataFrame(np.random.default_rng(0).normal(size=(60, 2)), columns=["a", "b"])
+    labels["old"], labels["red"] = (labels.a > 0).astype(int), (labels.b > 0).astype(int)
+    labels.to_csv("labels.csv", index=False)
+    given = TABLE.replace("table.csv", "labels.csv").replace("HEAD", "multilabel")
+    given = given.replace("test_after_fit: best", "")
+    (here / "labels.yaml").write_text(given.replace("TARGET", "[old, red]"))
+    main(["fit", "--config", "labels.yaml"])
+    report("labels")
+    page = checked(here / "runs/labels/version_0/report.html")
+    assert "Share of each of 2 labels" in page.sections["data"]
+    assert "not tested yet" in page.sections["mistakes"]
+    assert re.search(r"\b(none|old, red|old|red)\b", page.sections["samples"])
+
+
+OWN = """
+import lightning, torch
+class Own(lightning.LightningModule):
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(3, 2)
+    def forward(self, x):
+        return self.layer(x)
+    def training_step(self, batch, index):
+        loss = torch.nn.functional.cross_entropy(self(batch[0]), batch[1])
+        self.log("train_loss", loss, on_epoch=True, on_step=False)
+        return loss
+    def validation_step(self, batch, index):
+        pass
+    def test_step(self, batch, index):
+        self.log("test_loss", torch.nn.functional.cross_entropy(self(batch[0]), batch[1]))
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), 0.1)
+"""
+
+
+def test_a_module_of_ones_own(here):
+    (here / "own_reported.py").write_text(OWN)
+    recipe = TABLE.replace("TARGET", "side").replace("test_after_fit: best", "test_after_fit: last")
+    before, _, after = recipe.partition("model:")
+    (here / "own.yaml").write_text(
+        before + "model: own_reported.Own\ntrainer:" + after.split("trainer:")[1]
+    )
+    main(["fit", "--config", "own.yaml", "--data.val_size", "null"])
+    report("own")
+    page = checked(here / "runs/own/version_0/report.html")
+    assert "Left out: Own has no predict_step" in page.sections["samples"]
+    assert "the test left no mistakes.json" in page.sections["mistakes"]
+    assert "Linear" in page.sections["model"]
+    assert "without validation" in page.text
+
+
 def test_texts(here):
     report("texts")
     page = checked(here / "runs/texts/version_0/report.html")

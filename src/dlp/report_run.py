@@ -133,9 +133,10 @@ class Trained:
         loader, index = data.test_dataloader(), torch.from_numpy(rows)
         if loader.targets is None:
             raise InputError("the test part has no targets.")
-        targets = loader.targets[index]
-        with torch.no_grad():
-            found = model.predict_step((loader.inputs_of(index, 0), targets), 0)
+        targets, found = loader.targets[index], None
+        if type(model).predict_step is not LightningModule.predict_step:  # Lightning's own guesses
+            with torch.no_grad():
+                found = model.predict_step((loader.inputs_of(index, 0), targets), 0)
         names = data.examples("test").names
         named = ["" if names is None else str(names[row]) for row in rows]
         if isinstance(found, dict) and "probabilities" in found:
@@ -147,7 +148,8 @@ class Trained:
                 for row, name, true, value in facts
             ]
         raise InputError(
-            f"predict_step of {type(model).__name__} gives no dict with probabilities or values."
+            f"{type(model).__name__} has no predict_step that gives a dict with probabilities or "
+            "values."
         )
 
     def _classes(
