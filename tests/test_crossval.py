@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from lightning import LightningModule
+from lightning.pytorch.callbacks import EarlyStopping
 from sklearn.model_selection import ShuffleSplit
 from torch import nn
 
@@ -37,6 +38,17 @@ def numbers(**arguments):
 
 def dense(data):
     return DenseModule(data.input_shape, data.num_outputs, head="regression", hidden=(8,))
+
+
+def quick(data):
+    """Return a model that overfits within some epochs."""
+    return DenseModule(
+        data.input_shape,
+        data.num_outputs,
+        head="regression",
+        hidden=(32,),
+        optimizer=lambda parameters: torch.optim.Adam(parameters, 0.05),
+    )
 
 
 def classes(rows=60):
@@ -142,6 +154,22 @@ def test_refit_trains_on_everything_for_the_best_number_of_epochs(tmp_path):
     assert (tmp_path / "mistakes.json").is_file()
 
 
+@pytest.mark.parametrize("engine", ["serial", "stacked"])
+def test_folds_that_stop_early_and_a_refit(tmp_path, engine):
+    def trainer(max_epochs, callbacks):
+        return plain_trainer(max_epochs, [*callbacks, EarlyStopping("val_loss", patience=2)])
+
+    data = numbers(test_size=20, split_seed=3, scaling="standard")
+    lengths = {"num_folds": 4, "refit": True, "folder": tmp_path, "engine": engine}
+    result = cross_validate(data, quick, 40, make_trainer=trainer, **lengths)
+    epochs = [len(fold.history["val_loss"]) for fold in result.folds]
+    assert len(set(epochs)) > 1
+    assert len(result.curves["val_loss"]) == max(epochs) < 40
+    assert "train longer" not in result.advice()
+    history = json.loads((tmp_path / "history.json").read_text())
+    assert len(history["train_loss"]) == result.best_epoch
+
+
 def test_finished_folds_are_not_run_again_and_a_killed_one_goes_on(tmp_path):
     fitted = []
 
@@ -199,9 +227,21 @@ def test_a_killed_stack_goes_on_where_it_was(tmp_path):
     run = {"num_folds": 4, "folder": tmp_path}
     with pytest.raises(KilledError):
         cross_validate(numbers(), dense, 5, make_trainer=killing, **run)
+    with pytest.raises(KilledError):  # a stack of as many folds, but not the same ones
+        cross_validate(numbers(), dense, 5, make_trainer=killing, only=[0, 2], **run)
+    others = cross_validate(numbers(), dense, 5, only=[0, 1], **run)
+    whole = values(cross_validate(numbers(), dense, 5, num_folds=4))
+    assert np.allclose(values(others), whole[:2], rtol=1e-5)
     result = cross_validate(numbers(), dense, 5, make_trainer=trainer, **run)
-    assert values(result) == values(cross_validate(numbers(), dense, 5, num_folds=4))
+    assert np.allclose(values(result), whole, rtol=1e-5)
     assert not list(tmp_path.glob("stack_*"))
+
+
+def test_folds_of_another_cross_validation_are_not_mixed_in(tmp_path):
+    cross_validate(numbers(), dense, 2, num_folds=4, folder=tmp_path)
+    for epochs, options in ((3, {}), (2, {"num_folds": 5}), (2, {"seed": 7})):
+        with pytest.raises(InputError, match="holds a fold of another cross-validation"):
+            cross_validate(numbers(), dense, epochs, **{"num_folds": 4, **options}, folder=tmp_path)
 
 
 def test_what_was_written_can_be_read(tmp_path):
@@ -307,15 +347,21 @@ def test_the_best_epoch_of_a_noisy_curve_is_that_of_its_moving_average():
     assert shown(values, 0.9)[0] == 10
 
 
-def test_curves_are_as_long_as_every_fold_trained_and_missing_numbers_do_no_harm():
+def test_a_fold_that_stopped_stays_where_it_was_and_missing_numbers_do_no_harm():
     folds = [
-        FoldResult(0, 0, 9, 3, {"val_loss": [3.0, 2.0, float("nan")]}),
+        FoldResult(0, 0, 9, 3, {"val_loss": [3.0, 2.0, 1.0, float("nan")]}),
         FoldResult(0, 1, 9, 3, {"val_loss": [1.0, 2.0]}),
     ]
     result = CrossValidation(folds, 2)
-    assert result.curves == {"val_loss": [2.0, 2.0]}
-    assert result.best() == (1, 2.0)
+    assert result.curves["val_loss"][:3] == [2.0, 2.0, 1.5]
+    assert result.best() == (3, 1.5)
     assert json.loads(json.dumps(result.to_dict(), allow_nan=False))["mean"] == {"val_loss": None}
+
+
+def test_folds_that_diverged_are_not_praised():
+    assert "learning rate" in curve_of([float("nan")] * 3).advice()
+    with pytest.raises(InputError, match="no fold is done"):
+        CrossValidation([], 4).best()
 
 
 def test_the_figure_has_the_raw_curve_and_the_smoothed_one():

@@ -251,6 +251,18 @@ def test_the_folder_of_another_run_is_refused(sales, capsys):
     assert before == {path: path.read_bytes() for path in Path("mine").iterdir() if path.is_file()}
 
 
+def test_a_mistake_beside_a_living_process_takes_nothing_from_it(sales, capsys):
+    options = ["--config", "sales.yaml", "--num_folds", "4", "--run_dir", "mine"]
+    main(["crossval", *options, "--fold", "0"])
+    for path in (sales / "mine").rglob("results.json"):  # as while its first stack is trained
+        path.unlink()
+    for path in (sales / "mine").rglob("history.json"):
+        path.unlink()
+    assert "fold must be 0 to 3, got 4" in fails(capsys, *options, "--fold", "4")
+    assert (sales / "mine/config.yaml").is_file()
+    assert "--new needs another" in fails(capsys, *options, "--new")
+
+
 def test_help_is_that_of_crossval(capsys):
     with pytest.raises(SystemExit) as exit_:
         main(["crossval", "--help"])

@@ -5,19 +5,16 @@ training part, an order of batches of its own. The test part is cut before the f
 looked at; `refit` tests once, at the end.
 """
 
+import math
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
-from itertools import groupby
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal, cast
+from typing import Any, Literal
 
-from filelock import FileLock, Timeout
 from lightning import LightningModule, Trainer, seed_everything
-from lightning.pytorch.callbacks import Callback, Checkpoint
-from torch import Tensor
+from lightning.pytorch.callbacks import Callback, Checkpoint, EarlyStopping
 
 from dlp.baselines import baselines_on
 from dlp.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
@@ -29,83 +26,16 @@ from dlp.console import say
 from dlp.datamodules.base import SupervisedDataModule
 from dlp.datamodules.splits import Split, Splitter
 from dlp.errors import InputError, unknown
-from dlp.fold_plan import Fold, chosen, fold_folder, plan_folds
+from dlp.fold_plan import Fold, MakeModel, MakeTrainer, Plan, chosen, plan_folds
 from dlp.folds import CrossValidation, FoldResult
 from dlp.modules.base import SupervisedModule
 from dlp.process import flushed_denormals, own_random_state, quiet
 from dlp.results import add_test, count_parameters, write_results
 from dlp.runs import Run
-from dlp.stacked import FoldData, fit_stacked, reason_against
+from dlp.stacked import reason_against
+from dlp.stacks import train_stacked
 
 Engine = Literal["auto", "serial", "stacked"]
-MakeModel = Callable[[SupervisedDataModule], LightningModule]
-#: From the number of epochs and the callbacks of a fold to a new Trainer.
-MakeTrainer = Callable[[int, list[Callback]], Trainer]
-
-_Tensors = tuple[Tensor, Tensor, Tensor, Tensor]
-
-#: Most inputs of a stack, in bytes, and most weights, in numbers: more than a processor's cache
-#: holds make a step of each fold half as slow again. Further folds go into further stacks.
-_STACK_BYTES, _STACK_WEIGHTS = 2 * 10**9, 2**19
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Which folds there are, how they are trained, and where their files go.
-
-    Args:
-        folds: All folds, in order.
-        make_model: From the data, fitted on a fold's training part, to a new model.
-        make_trainer: From the number of epochs and callbacks to a new Trainer.
-        max_epochs: Epochs of each fold.
-        monitor: The metric that says which epoch is best.
-        root: The folder of the cross-validation; None writes nothing.
-    """
-
-    folds: Sequence[Fold]
-    make_model: MakeModel
-    make_trainer: MakeTrainer
-    max_epochs: int
-    monitor: str
-    root: Path | None = None
-
-    def done(self, fold: Fold) -> FoldResult | None:
-        """Return the result of a fold whose files say that it is done."""
-        return None if self.root is None else FoldResult.read(self.folder(fold))
-
-    def folder(self, fold: Fold) -> Path:
-        """Return the folder of a fold."""
-        assert self.root is not None
-        return fold_folder(self.root, fold.repeat, fold.fold)
-
-    def model(self, fold: Fold, data: SupervisedDataModule) -> LightningModule:
-        """Return the new model of a fold, to whose split `data` is set."""
-        seed_everything(fold.seed, workers=False, verbose=False)
-        data.resplit(fold.split)
-        return self.make_model(data)
-
-    def result(
-        self,
-        fold: Fold,
-        data: SupervisedDataModule,
-        model: LightningModule,
-        history: dict[str, list[float]],
-        engine: Literal["serial", "stacked"],
-    ) -> FoldResult:
-        """Return the result of a fold, to whose split `data` is set."""
-        train, val = data.train_dataloader(), data.val_dataloader()
-        baseline = baselines_on(model, data, "val")
-        return FoldResult(
-            fold.repeat,
-            fold.fold,
-            len(train.inputs),
-            len(val.inputs),
-            history,
-            baseline,
-            engine,
-            fold.seed,
-            count_parameters(model),
-        )
 
 
 def cross_validate(
@@ -166,8 +96,11 @@ def cross_validate(
         >>> result = cross_validate(data, make_model, max_epochs=100, num_folds=4, repeats=10)
         >>> print(result.table(), result.best_epoch)
     """
-    if max_epochs < 1:
-        raise InputError(f"max_epochs must be 1 or more, got {max_epochs}.")
+    if max_epochs < 1 or not 0 <= smoothing < 1:
+        raise InputError(
+            "max_epochs must be 1 or more and smoothing 0 to below 1; got "
+            f"{max_epochs} and {smoothing}."
+        )
     if refit:
         data.examples("test")  # said before training, if there is no test part
     if leaky_scaling:
@@ -182,10 +115,18 @@ def cross_validate(
             results = [new.get(fold.number) or plan.done(fold) for fold in folds]
             found = [result for result in results if result is not None]
             done = CrossValidation(found, len(folds), monitor, smoothing)
+            if folder is not None and done.is_complete:
+                done.write(folder)
+                for stale in folder.glob("stack_*"):  # of killed runs that had other stacks
+                    shutil.rmtree(stale, ignore_errors=True)
             if refit and done.is_complete:
+                if not math.isfinite(done.best_value()):
+                    raise InputError(f"no refit: {done.advice()}.")
                 data.learn_from_all = False
                 test = _refit(plan, data, split, done.best_epoch, seed)
                 done = replace(done, refit=test)
+                if folder is not None:
+                    done.write(folder)
         return done
     finally:
         data.learn_from_all = False
@@ -227,7 +168,7 @@ def _train(
         say(f"engine: stacked ({len(pending)} folds at once)")
     elif engine == "auto":
         say(f"engine: serial, since {reason}")
-    results = _serial(plan, pending, data) if reason else _stacked(plan, pending, data)
+    results = _serial(plan, pending, data) if reason else train_stacked(plan, pending, data)
     for fold, result in results:
         if plan.root is not None:
             result.write(plan.folder(fold), plan.monitor)
@@ -264,7 +205,7 @@ def _serial(
 ) -> Iterator[tuple[Fold, FoldResult]]:
     """Train each fold by a Trainer of its own: an ordinary run."""
     for fold in folds:
-        with _claimed(plan, [fold]) as mine:
+        with plan.claimed([fold]) as mine:
             for _ in mine:
                 model = plan.model(fold, data)
                 title = f"{fold} ({fold.number + 1}/{len(plan.folds)})"
@@ -280,6 +221,7 @@ def _fit(
     max_epochs: int,
     title: str,
     home: Path | None,
+    validates: bool = True,
 ) -> History:
     """Fit one model, going on where a killed run of this folder was; return its history."""
     history = History(home)
@@ -289,7 +231,10 @@ def _fit(
         checkpoints = home / "checkpoints"
         callbacks += [BestCheckpoint(checkpoints, plan.monitor), LastCheckpoint(checkpoints)]
         resumed = checkpoints / "last.ckpt" if (checkpoints / "last.ckpt").is_file() else None
-    trainer = plan.make_trainer(max_epochs, callbacks)
+    trainer: Any = plan.make_trainer(max_epochs, callbacks)
+    if not validates:
+        kept = [each for each in trainer.callbacks if not isinstance(each, EarlyStopping)]
+        trainer.callbacks = kept
     trainer.fit(model, datamodule=data, ckpt_path=resumed, weights_only=True)
     return history
 
@@ -297,105 +242,22 @@ def _fit(
 def _refit(
     plan: Plan, data: SupervisedDataModule, split: Split, epochs: int, seed: int
 ) -> dict[str, float]:
-    """Train on everything but the test part for so many epochs; return the test's numbers."""
+    """Train on everything but the test part for so many epochs; return the test's numbers.
+
+    Nothing is validated, so nothing stops early: the folds said how many epochs.
+    """
     seed_everything(seed, workers=False, verbose=False)
     data.resplit(split.refit())
     model = plan.make_model(data)
     rows, start = len(data.inputs("train")), time.perf_counter()
-    history = _fit(plan, model, data, epochs, f"refit on {rows} rows", plan.root)
+    history = _fit(plan, model, data, epochs, f"refit on {rows} rows", plan.root, False)
     seconds = {"prepare": round(data.prepare_seconds, 3)}
     seconds["fit"] = round(time.perf_counter() - start, 3)
-    trainer = plan.make_trainer(epochs, [MistakesReport(plan.root)] if plan.root else [])
+    report = [MistakesReport(plan.root)] if plan.root else []
+    trainer = plan.make_trainer(epochs, [EpochBar("test"), *report])
     numbers = dict(trainer.test(model, datamodule=data, verbose=False)[0])
     if plan.root is not None:
         facts = {"parameters": count_parameters(model), "train_rows": rows, "seconds": seconds}
         write_results(plan.root, history, plan.monitor, seed, facts)
         add_test(plan.root, numbers, str(Run(plan.root).last), baselines_on(model, data, "test"))
     return numbers
-
-
-# All at once -----------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Stackable:
-    """A fold that is ready to be stacked."""
-
-    fold: Fold
-    model: SupervisedModule
-    tensors: FoldData
-    result: FoldResult
-
-
-def _stacked(
-    plan: Plan, folds: Sequence[Fold], data: SupervisedDataModule
-) -> Iterator[tuple[Fold, FoldResult]]:
-    """Train the folds together: one stack for each size of training part."""
-    with _claimed(plan, folds) as mine:
-        ready = [_stackable(plan, fold, data) for fold in mine]
-        for stack in _stacks(ready):
-            yield from _fit_stack(plan, stack)
-
-
-def _stackable(plan: Plan, fold: Fold, data: SupervisedDataModule) -> _Stackable:
-    model = plan.model(fold, data)
-    assert isinstance(model, SupervisedModule)
-    train, val = data.train_dataloader(), data.val_dataloader()
-    parts = train.inputs, train.targets, val.inputs, val.targets
-    tensors = FoldData(*cast(_Tensors, parts), data.batch_size, train.batch_sampler.seed)
-    return _Stackable(fold, model, tensors, plan.result(fold, data, model, {}, "stacked"))
-
-
-def _stacks(ready: list[_Stackable]) -> Iterator[list[_Stackable]]:
-    """Yield the folds of equal shape, so many at a time as memory has room for."""
-
-    def shape(item: _Stackable) -> tuple[int, ...]:
-        return tuple(item.tensors.train_inputs.shape)
-
-    for _, group in groupby(sorted(ready, key=shape), key=shape):
-        alike = list(group)
-        rows = alike[0].tensors
-        size = rows.train_inputs.nbytes + rows.val_inputs.nbytes
-        weights = alike[0].result.parameters["total"]
-        most = max(1, min(_STACK_BYTES // max(1, size), max(4, _STACK_WEIGHTS // weights)))
-        for start in range(0, len(alike), most):
-            yield alike[start : start + most]
-
-
-def _fit_stack(plan: Plan, stack: list[_Stackable]) -> Iterator[tuple[Fold, FoldResult]]:
-    callbacks: list[Callback] = [EpochBar(f"{len(stack)} folds")]
-    resumed = None
-    if plan.root is not None:
-        home = plan.root / f"stack_{stack[0].fold.number}_{len(stack)}"
-        callbacks.append(LastCheckpoint(home))
-        resumed = home / "last.ckpt" if (home / "last.ckpt").is_file() else None
-    trainer = plan.make_trainer(plan.max_epochs, callbacks)
-    models = [item.model for item in stack]
-    histories = fit_stacked(models, [item.tensors for item in stack], trainer, resumed)
-    for item, history in zip(stack, histories, strict=True):
-        yield item.fold, replace(item.result, history=history)
-    if plan.root:
-        shutil.rmtree(home)
-
-
-@contextmanager
-def _claimed(plan: Plan, folds: Sequence[Fold]) -> Iterator[list[Fold]]:
-    """Hold the locks of folds; yield those that no other process is training or has trained."""
-    if plan.root is None:
-        yield list(folds)
-        return
-    mine = []
-    with ExitStack() as locks:
-        for fold in folds:
-            home = plan.folder(fold)
-            home.mkdir(parents=True, exist_ok=True)
-            try:
-                locks.enter_context(FileLock(home / ".lock", timeout=0))
-            except Timeout:
-                say(f"{fold} is being trained by another process")
-                continue
-            if plan.done(fold) is None:
-                mine.append(fold)
-        yield mine
-        for fold in mine:
-            (plan.folder(fold) / ".lock").unlink(missing_ok=True)

@@ -23,7 +23,7 @@ from dlp.datamodules.base import SupervisedDataModule
 from dlp.datamodules.splits import Split, Splitter
 from dlp.errors import InputError
 from dlp.files import atomic_path, write_text
-from dlp.fold_plan import chosen, fold_folder, make_splitter, plan_folds
+from dlp.fold_plan import LOCK, chosen, fold_folder, make_splitter, plan_folds
 from dlp.folds import CrossValidation, FoldResult
 from dlp.invocation import resolve
 from dlp.jobs import run_jobs
@@ -187,24 +187,24 @@ class CrossvalCLI(DLPCLI):
 
     def _find_folder(self) -> Run:
         """Return the folder to go on in, or a new one with the recipe in it."""
-        recipe, given, new = self._recipe((*_HOW, *_WHAT)), self._value("run_dir"), False
+        recipe, given = self._recipe((*_HOW, *_WHAT)), self._value("run_dir")
         if given is not None:
             run = Run(Path(given))
-            new = not (run.folder / PROTOCOL).exists()
-            if run.config.exists() and (new or not self._is_same(run, recipe)):
+            if run.config.exists() and not self._is_same(run, recipe):
                 raise InputError(
                     f"{given} holds another run, and runs are never overwritten: choose another "
                     "--run_dir."
                 )
-            run.folder.mkdir(parents=True, exist_ok=True)
+            if run.config.exists() and self._value("new"):
+                raise InputError(f"{given} holds this run already: --new needs another --run_dir.")
         else:
             equal = [] if self._value("new") else runs_of(self.invocation.name)
             found = (one for one in equal if self._is_same(one, recipe) and self._is_open(one))
             run = next(found, None) or new_run(self.invocation.name)
-            new = not run.config.exists()
-        if new:
-            write_text(run.config, recipe)
+        self._is_new = not run.config.exists()
+        if self._is_new:  # the config last: who sees it sees all
             write_text(run.folder / PROTOCOL, yaml.safe_dump(self._protocol(), sort_keys=False))
+            write_text(run.config, recipe)
         else:
             say(f"going on with {run.folder}")
         self._facts = yaml.safe_load(recipe)
@@ -283,8 +283,11 @@ class CrossvalCLI(DLPCLI):
         )
 
     def _forget_empty_run(self) -> None:
-        """Remove the folder of a run in which nothing was trained."""
-        if self.run_folder is None or list(self.run_folder.folder.rglob("history.json")):
+        """Remove the folder of a run that this command began, if nobody trains in it."""
+        if self.run_folder is None or not self._is_new:
+            return
+        used = ("**/history.json", f"**/{LOCK}", "stack_*", "job_*")
+        if any(next(self.run_folder.folder.glob(name), None) for name in used):
             return
         for path in self.run_folder.folder.glob("repeat_*"):
             shutil.rmtree(path)
@@ -334,7 +337,6 @@ class CrossvalCLI(DLPCLI):
         """Write the numbers and curves of the folds, and say what they mean."""
         assert self.run_folder is not None
         folder = self.run_folder.folder
-        self.result.write(folder)
         name = f"{self.invocation.name}: {self.result.num_folds} folds"
         figure = fold_curves(self.result, self.result.smoothing or 0.9, name)
         with atomic_path(folder / "curves.png") as temporary:
@@ -345,5 +347,9 @@ class CrossvalCLI(DLPCLI):
             say(f"trained on everything for {self.result.best_epoch} epochs: {numbers}")
         else:
             say(self.result.advice())
-        names = [path.name for path in sorted(folder.iterdir()) if path.is_file()]
+        names = [
+            path.name
+            for path in sorted(folder.iterdir())
+            if path.is_file() and not path.name.startswith(".")
+        ]
         say(f"wrote {folder}: {', '.join(names)}, and each fold in repeat_R/fold_K/")

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from dlp.callbacks.history import History
-from dlp.errors import unknown
+from dlp.errors import InputError, unknown
 from dlp.files import write_text
 from dlp.metric_names import is_falling
 from dlp.results import read_results, write_results
@@ -39,6 +39,7 @@ class FoldResult:
         engine: How it was trained.
         seed: Of its weights, its order of batches and its dropout.
         parameters: How many numbers the model has: ``total`` and ``trainable``.
+        protocol: What it depends on, beside data and model, in words.
     """
 
     repeat: int
@@ -50,6 +51,7 @@ class FoldResult:
     engine: Literal["serial", "stacked"] = "serial"
     seed: int = 0
     parameters: dict[str, int] = field(default_factory=dict)
+    protocol: str = ""
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -61,7 +63,7 @@ class FoldResult:
         record = History(folder)
         record.metrics = self.history
         record.write()
-        own = {name: getattr(self, name) for name in (*_FACTS, "baseline")}
+        own = {name: getattr(self, name) for name in (*_FACTS, "baseline", "protocol")}
         facts = {"parameters": self.parameters, "train_rows": self.num_train, "crossval": own}
         write_results(folder, record, monitor, self.seed, facts)
 
@@ -143,9 +145,9 @@ class CrossValidation:
 
     @property
     def curves(self) -> dict[str, list[float]]:
-        """Metric -> mean over the folds by epoch, as long as every fold trained."""
+        """Metric -> mean over the folds by epoch; one that stopped early stays where it was."""
         return {
-            name: [statistics.fmean(values) for values in zip(*columns, strict=False)]
+            name: [statistics.fmean(values) for values in zip_longest_last(columns)]
             for name, columns in self._histories().items()
         }
 
@@ -153,7 +155,7 @@ class CrossValidation:
     def spreads(self) -> dict[str, list[float]]:
         """Metric -> standard deviation over the folds by epoch."""
         return {
-            name: [_deviation(values) for values in zip(*columns, strict=False)]
+            name: [_deviation(values) for values in zip_longest_last(columns)]
             for name, columns in self._histories().items()
         }
 
@@ -167,6 +169,8 @@ class CrossValidation:
             InputError: It was not recorded.
         """
         metric = metric or self.monitor
+        if not self.folds:
+            raise InputError("no fold is done yet.")
         curves = self.curves
         if not curves.get(metric):
             raise unknown("monitor", metric, curves)
@@ -229,10 +233,15 @@ class CrossValidation:
     def advice(self) -> str:
         """Return one sentence on what the folds say and what to do next."""
         epoch, value = self.best()
-        last = min(len(fold.history[self.monitor]) for fold in self.folds)
+        lengths = {len(fold.history[self.monitor]) for fold in self.folds}
+        if not math.isfinite(value):
+            return (
+                f"{self.monitor} is no number any more: the steps were too large; lower the "
+                "learning rate (--model.optimizer.lr) or clip gradients"
+            )
         curve = "smoothed mean" if self.smoothing else "mean"
         found = f"the {curve} {self.monitor} was best at epoch {epoch} ({value:.4f})"
-        if epoch == last:
+        if {epoch} == lengths:
             return f"{found}, the last one: train longer (--trainer.max_epochs)"
         return (
             f"{found} and got worse after it: --refit trains on everything for {epoch} epochs and "
@@ -285,6 +294,15 @@ class CrossValidation:
             row += [fold.baseline[name][metric] for name, metric in baselines]
             writer.writerow(row)
         return text.getvalue()
+
+
+def zip_longest_last(columns: Sequence[Sequence[float]]) -> list[tuple[float, ...]]:
+    """Return the rows of columns; a shorter one goes on with its last number."""
+    longest = max(map(len, columns), default=0)
+    return [
+        tuple(column[min(row, len(column) - 1)] for column in columns if column)
+        for row in range(longest)
+    ]
 
 
 def shown(curve: Sequence[float], smoothing: float) -> tuple[int, list[float]]:

@@ -19,7 +19,7 @@ from dlp.runs import ROOT, runs_of
 Setting = float | str | None
 
 #: Folders that number the runs of what their parent is named after.
-_NUMBERED = re.compile(r"((version|seed|repeat|fold|trial)(_\d+)+_?)+")
+_NUMBERED = re.compile(r"((version|seed|repeat|fold|study|trial)(_\d+)+_?)+")
 
 
 @dataclass(frozen=True)

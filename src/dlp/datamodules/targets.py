@@ -192,6 +192,12 @@ class TargetEncoder:
             if not lacking:
                 continue
             few = ", ".join(names[number] for number in lacking[:8])
+            single = [names[number] for number in lacking if (labels == number).sum() == 1]
+            if part == "training" and single:
+                raise InputError(
+                    f"the class {single[0]!r} has one row, and it does not fall into the training "
+                    "part. Merge the class with another one, or leave the row out."
+                )
             if part == "training":
                 raise InputError(
                     f"the training part has no row of {len(lacking)} of {len(names)} classes "
