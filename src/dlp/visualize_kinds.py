@@ -257,8 +257,8 @@ def draw_embedding(
     features = last_hidden(
         subject.network, (move_data_to_device(inputs[index], device) for index in bar)
     )
-    title = f"{subject.name}: {len(rows):,} rows ({part}), {features.shape[1]} features"
-    title += {"pca": ", two principal components", "tsne": ", t-SNE"}[method]
+    how = {"pca": "two principal components", "tsne": "t-SNE"}[method]
+    title = f"{subject.name}, {part}\n{len(rows):,} rows, {features.shape[1]} features: {how}"
     targets: Any = None
     names = None
     if examples.targets is not None:
