@@ -93,8 +93,8 @@ def _tiles(result: CrossValidation) -> list[Tile]:
         if name.startswith("val_"):
             note, tone = against_baseline(name, mean, result.baseline)
             words = f"Mean {metric_words(name)} at the last epoch"
-            error = number(result.standard_error[name])
-            made.append(Tile(words, f"{number(mean)} ± {error}", note, tone))
+            error = f"standard error {result.standard_error[name]:.2g}"
+            made.append(Tile(words, number(mean), f"{note}, {error}" if note else error, tone))
     return made + test_tiles(result.refit or {})
 
 
@@ -119,7 +119,7 @@ def _folds(result: CrossValidation) -> list[Block]:
         for label, numbers in result.baseline.items()
     ]
     head = ["fold", "trained on", "validated on", *names]
-    caption = "At the last epoch; ± above is one standard error of the mean"
+    caption = "At the last epoch"
     if len(folds) <= _LONG:
         return [page.Table(caption, head, [*folds, *summary], last=len(summary))]
     every = page.Folded(f"All {len(folds)} folds", [page.Table("All folds", head, folds)])
