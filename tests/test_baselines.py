@@ -18,10 +18,12 @@ from torch import nn
 from torchmetrics import PearsonCorrCoef
 from torchmetrics.classification import BinaryAUROC
 
-from dlp.baselines import baseline_line, baselines
+from dlp.baselines import baseline_line, baselines, baselines_on
 from dlp.cli import main
+from dlp.datamodules import ArrayDataModule
 from dlp.modules import (
     BoundedRegressionHead,
+    DenseModule,
     MultilabelHead,
     RegressionHead,
     SigmoidHead,
@@ -242,3 +244,15 @@ def test_a_trial_run_has_no_baseline(points, capsys):
     Path("points.yaml").write_text(RECIPE % ("side", "sigmoid"))
     main(["test", "--config", "points.yaml", "--trainer.fast_dev_run", "true"])
     assert "baseline" not in capsys.readouterr().out
+
+
+def test_labels_of_a_datamodule():
+    rng = np.random.default_rng(0)
+    labels = (rng.random((40, 3)) < [0.2, 0.5, 0.9]).astype(np.float32)
+    data = ArrayDataModule(rng.normal(size=(40, 2)), labels, task="multilabel", test_size=0.25)
+    model = DenseModule(data.input_shape, data.num_outputs, head="multilabel", hidden=())
+    found = baselines_on(model, data, "test")
+    assert set(found) == {"majority_class", "class_frequencies"}
+    rate = labels[data._split_rows()[0].train].mean(axis=0)
+    tested = labels[data._split_rows()[0].test]
+    assert found["majority_class"]["acc"] == pytest.approx(((rate > 0.5) == tested).mean())

@@ -121,11 +121,11 @@ def _targets(data: SupervisedDataModule) -> list[Block]:
         cells = zip(columns, summary["mean"], summary["median"], strict=True)
         rows = [[name, number(mean), number(median)] for name, mean, median in cells]
         return [page.Table("Target in the training part", ["target", "mean", "median"], rows)]
-    frequencies = summary.get("frequencies") or summary["mean"]
+    frequencies = summary["frequencies"]
     names = names or [str(n) for n in range(len(frequencies))]
     pairs = zip(names, frequencies, strict=True)
     shares = [(name, share, f"{share:.1%}") for name, share in pairs]
-    what = "classes" if "frequencies" in summary else "labels"
+    what = "labels" if data.targets.task == "multilabel" else "classes"
     caption = f"Share of each of {len(names)} {what} in the training part"
     if len(shares) > _LONG:
         shares.sort(key=lambda row: -row[1])

@@ -644,7 +644,7 @@ def test_learn_from_all_is_the_books_leak():
     [
         (np.array(["a", "a", "a", "b"]), {}, {"frequencies": [0.75, 0.25]}),
         (np.eye(2)[[0, 0, 1, 0]], {}, {"frequencies": [0.75, 0.25]}),
-        (np.array([[1, 1], [0, 1], [0, 1], [1, 1]]), {}, {"mean": [0.5, 1.0]}),
+        (np.array([[1, 1], [0, 1], [0, 1], [1, 1]]), {}, {"frequencies": [0.5, 1.0]}),
         (np.array([1.5, 2, 3, 9.5]), {}, {"mean": [4.0], "median": [2.5]}),
         (
             np.array([[1.5, 0], [2, 0], [3, 0], [9.5, 8]]),

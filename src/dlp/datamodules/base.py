@@ -137,8 +137,8 @@ class SupervisedDataModule(RowSource, LightningDataModule):
     def target_summary(self) -> dict[str, list[float]] | None:
         """What the targets of the training part are like, for common-sense baselines.
 
-        ``frequencies``, of each of C classes, sum to 1; ``mean`` is of each label, or with
-        ``median`` of each value in its own unit. None for the checkpoint of an older run.
+        ``frequencies`` of each of C classes or labels; or ``mean`` and ``median`` of each value in
+        its own unit. None for the checkpoint of an older run.
         """
         self.fit()
         assert self._state is not None

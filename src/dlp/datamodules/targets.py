@@ -158,8 +158,7 @@ class TargetEncoder:
     def summary(self, values: NDArray[Any]) -> dict[str, list[float]]:
         """Return what the targets of some rows, (N,) or (N, T), are like as a whole.
 
-        ``frequencies`` of the C classes; the ``mean`` of each label; or ``mean`` and ``median`` of
-        each value.
+        ``frequencies`` of the C classes or labels; or ``mean`` and ``median`` of each value.
         """
         numbers = self.encode(values)
         if self.task == "classification" and numbers.ndim == 1:
@@ -168,7 +167,7 @@ class TargetEncoder:
         columns = numbers.reshape(len(numbers), -1).astype(np.float64)
         mean = columns.mean(axis=0).tolist()
         if self.task != "regression":
-            return {"frequencies" if self.task == "classification" else "mean": mean}
+            return {"frequencies": mean}
         return {"mean": mean, "median": np.median(columns, axis=0).tolist()}
 
     def check_parts(
