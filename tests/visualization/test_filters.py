@@ -32,7 +32,7 @@ def book_pattern(model, layer, filter_index, noise, steps=40):
         picture = picture.detach().requires_grad_()
         loss = model[: layer + 1](picture / 255)[:, filter_index].mean()
         (gradient,) = torch.autograd.grad(loss, picture)
-        picture = picture + gradient / (gradient.square().mean().sqrt() + 1e-5)
+        picture = picture + gradient / (gradient.square().mean().sqrt() + 1e-12)
     values = picture.detach().numpy()[0]
     values = (values - values.mean()) / (values.std() + 1e-5)
     return np.clip(values * 0.1 + 0.5, 0, 1)

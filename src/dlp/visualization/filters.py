@@ -25,7 +25,10 @@ from dlp.visualization.layers import (
 _SIDE = 64
 #: Pixels around a pattern that see the zeros beyond the picture's edge.
 _BORDER = 16
-_EPSILON = 1e-5  # the book's, for gradients and for contrast
+_EPSILON = 1e-5  # the book's, for contrast
+#: Where the gradient's size is below the book's 1e-5, as in a small net trained on few pictures,
+#: that would hold the picture still.
+_GRADIENT_EPSILON = 1e-12
 
 
 def filter_patterns(
@@ -99,7 +102,7 @@ def filter_patterns(
                 moved = pixels.roll((y, x), (2, 3))
                 gradient = _gradient(model, layer, moved, numbers, probe.calls, scale)
                 rms = gradient.square().mean((1, 2, 3), keepdim=True).sqrt()
-                moved = moved + step * gradient / (rms + _EPSILON)
+                moved = moved + step * gradient / (rms + _GRADIENT_EPSILON)
                 pixels = moved.roll((-y, -x), (2, 3))
             patterns.append(pixels)
         pixels = torch.cat(patterns)
