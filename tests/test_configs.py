@@ -12,8 +12,8 @@ from test_mnist import folder as mnist  # noqa: F401 - a fixture
 from test_reuters import archive as reuters  # noqa: F401 - a fixture
 from test_reuters import sgml  # noqa: F401 - a fixture of a fixture
 
-from dlp import recipes
 from dlp.cli import main
+from dlp.commands import recipes
 
 RECIPES = sorted(recipes.config_folder().glob("*.yaml"))
 VARIATIONS = sorted(recipes.config_folder().glob("variations/*.yaml"))

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dlp import __version__
+from dlp.commands.recipes import about, recipes, variations
 from dlp.errors import InputError, input_error, suggestion
-from dlp.recipes import about, recipes, variations
 
 #: No space, quota used up (where the system knows it), file larger than allowed.
 _DISK_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG)
@@ -43,7 +43,7 @@ def main(args: Sequence[str] | None = None) -> None:
         return
     command, *options = given
     if command == "compare":  # reads files: no torch
-        from dlp.compare import compare
+        from dlp.commands.compare import compare
 
         try:
             compare(options)
@@ -79,7 +79,7 @@ def main(args: Sequence[str] | None = None) -> None:
 def _run(command: str, options: list[str]) -> None:
     """Run a command; torch and Lightning load here, not before."""
     if command == "crossval":
-        from dlp.crossval_cli import crossval
+        from dlp.commands.crossval_cli import crossval
 
         crossval(options)
     elif command == "tune":
@@ -87,15 +87,15 @@ def _run(command: str, options: list[str]) -> None:
 
         tune(options)
     elif command == "visualize":
-        from dlp.visualize_cli import visualize
+        from dlp.commands.visualize_cli import visualize
 
         visualize(options)
     elif command == "report":
-        from dlp.report import report
+        from dlp.reports.report import report
 
         report(options)
     else:
-        from dlp.lightning_cli import DLPCLI
+        from dlp.commands.lightning_cli import DLPCLI
 
         DLPCLI.run([command, *options])
 

@@ -16,7 +16,6 @@ from typing import Any, Literal
 from lightning import LightningModule, Trainer, seed_everything
 from lightning.pytorch.callbacks import Callback, Checkpoint, EarlyStopping
 
-from dlp.baselines import baselines_on
 from dlp.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
 from dlp.callbacks.history import History
 from dlp.callbacks.mistakes import MistakesReport
@@ -26,14 +25,15 @@ from dlp.console import say
 from dlp.datamodules.base import SupervisedDataModule
 from dlp.datamodules.splits import Split, Splitter
 from dlp.errors import InputError, unknown
-from dlp.fold_plan import Fold, MakeModel, MakeTrainer, Plan, chosen, plan_folds
-from dlp.folds import CrossValidation, FoldResult
+from dlp.evaluation.baselines import baselines_on
+from dlp.evaluation.fold_plan import Fold, MakeModel, MakeTrainer, Plan, chosen, plan_folds
+from dlp.evaluation.folds import CrossValidation, FoldResult
+from dlp.evaluation.stacked import reason_against
+from dlp.evaluation.stacks import train_stacked
 from dlp.modules.base import SupervisedModule
 from dlp.process import flushed_denormals, own_random_state, quiet
 from dlp.results import add_test, count_parameters, write_results
 from dlp.runs import Run
-from dlp.stacked import reason_against
-from dlp.stacks import train_stacked
 
 Engine = Literal["auto", "serial", "stacked"]
 

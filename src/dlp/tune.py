@@ -20,20 +20,20 @@ from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import Trial
 from tqdm.auto import tqdm
 
-from dlp.checkpoint_files import without_weights
+from dlp.commands.checkpoint_files import without_weights
+from dlp.commands.invocation import resolve
+from dlp.commands.jobs import run_jobs
+from dlp.commands.lightning_cli import DLPCLI
 from dlp.console import say
 from dlp.errors import InputError, input_error
 from dlp.files import write_text
-from dlp.invocation import resolve
-from dlp.jobs import run_jobs
-from dlp.lightning_cli import DLPCLI
 from dlp.metric_names import is_falling
 from dlp.process import own_random_state, quiet
-from dlp.search_space import Parameters, find_space, plain, read_space
+from dlp.search.search_space import Parameters, find_space, plain, read_space
+from dlp.search.studies import Definition, Study, open_study
+from dlp.search.study_report import report, write_csv
+from dlp.search.trials import Diverged, FitCLI, cross_validated, hold_out
 from dlp.seeds import derived_seed
-from dlp.studies import Definition, Study, open_study
-from dlp.study_report import report, write_csv
-from dlp.trials import Diverged, FitCLI, cross_validated, hold_out
 
 #: Options of the search alone; a trial is a fit without them.
 _OPTIONS = (

@@ -13,8 +13,8 @@ from dlp.callbacks import MistakesReport
 from dlp.cli import main
 from dlp.datamodules import ArrayDataModule, ImageFolderDataModule, TextDataModule
 from dlp.errors import InputError
-from dlp.mistake_files import read_mistakes
-from dlp.mistakes import ClassificationMistakes, MultilabelMistakes, RegressionMistakes
+from dlp.evaluation.mistake_files import read_mistakes
+from dlp.evaluation.mistakes import ClassificationMistakes, MultilabelMistakes, RegressionMistakes
 from dlp.modules import ConvNetModule, DenseModule
 
 X = np.random.default_rng(0).normal(size=(30, 3)).astype(np.float32)

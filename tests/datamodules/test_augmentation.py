@@ -239,7 +239,7 @@ def test_training_batches_alone_are_changed(augmentation, folder):
 def test_a_recipe_names_the_augmentation(given, folder, tmp_path):
     import yaml
 
-    from dlp.lightning_cli import DLPCLI
+    from dlp.commands.lightning_cli import DLPCLI
 
     recipe = {
         "data": {

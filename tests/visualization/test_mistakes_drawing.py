@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from dlp.mistakes import ClassificationMistakes, MultilabelMistakes, RegressionMistakes
+from dlp.evaluation.mistakes import ClassificationMistakes, MultilabelMistakes, RegressionMistakes
 from dlp.visualization.mistakes import (
     confusion_figure,
     reliability_figure,

@@ -15,14 +15,14 @@ from dlp.console import say
 from dlp.datamodules.base import SupervisedDataModule
 from dlp.datamodules.batches import BatchLoader
 from dlp.errors import InputError
-from dlp.files import atomic_path, write_text
-from dlp.mistake_files import describe_rows, worst_table, worst_texts, write_mistakes
-from dlp.mistakes import (
+from dlp.evaluation.mistake_files import describe_rows, worst_table, worst_texts, write_mistakes
+from dlp.evaluation.mistakes import (
     ClassificationMistakes,
     Mistakes,
     MultilabelMistakes,
     RegressionMistakes,
 )
+from dlp.files import atomic_path, write_text
 
 if TYPE_CHECKING:  # drawing alone needs it
     from matplotlib.figure import Figure

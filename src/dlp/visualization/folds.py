@@ -4,7 +4,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from dlp.folds import FIRST_POINTS, CrossValidation
+from dlp.evaluation.folds import FIRST_POINTS, CrossValidation
 from dlp.visualization.curves import smooth
 
 _STAGES = (("train", "training", "tab:blue"), ("val", "validation", "tab:orange"))

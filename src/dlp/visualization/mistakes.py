@@ -10,8 +10,8 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import PercentFormatter
 from torch import Tensor
 
-from dlp.calibration import BINS, wilson_interval
-from dlp.mistakes import (
+from dlp.evaluation.calibration import BINS, wilson_interval
+from dlp.evaluation.mistakes import (
     ClassificationMistakes,
     MultilabelMistakes,
     RegressionMistakes,

@@ -1,0 +1,322 @@
+"""``dlp compare``: runs drawn together, with a table; quick, since it needs no torch."""
+
+import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from dlp.commands.recorded_runs import RecordedRun, Setting, find_runs
+from dlp.errors import InputError, suggestion, unknown
+from dlp.files import atomic_path
+from dlp.runs import ROOT
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+OPTIONS = ("--metric", "--against", "--output")
+FORMATS = ("png", "svg", "pdf")
+#: Settings that may differ between runs of one label: they repeat it, or change no result.
+_REPEATS = ("seed_everything", "split_seed", "fold", "repeat", "init_from")
+_HARMLESS = (
+    *("data_dir", "eval_batch_size", "monitor", "output", "smoothing", "test_after_fit"),
+    *("threads", "accelerator", "devices", "default_root_dir", "log_every_n_steps", "logger"),
+    *("enable_checkpointing", "enable_model_summary", "enable_progress_bar", "profiler"),
+)
+HELP = """Draws runs together, and prints a table of their best values.
+
+A RUN is a run's folder, a folder of runs (all of them), or the name of a config (its newest run).
+Runs that differ in the seed alone share a colour: thin lines, their mean bold."""
+
+EXAMPLES = """examples:
+  dlp compare imdb imdb+bigger                         original against bigger (section 4.4)
+  dlp compare imdb imdb+dropout --metric val_loss --metric val_acc
+  dlp compare runs/imdb runs/imdb+l2                   all runs of both, with their means
+  dlp compare runs/imdb --metric val_acc --against data.train_size
+                                                       what more data would bring"""
+
+
+def compare(options: Sequence[str]) -> None:
+    """Run ``dlp compare RUN ...`` with its options.
+
+    Raises:
+        InputError: There is no such run, metric or setting, or the figure cannot be written.
+    """
+    parser = _parser()
+    given, others = parser.parse_known_intermixed_args(options)
+    if others:
+        name = others[0].partition("=")[0]
+        raise InputError(
+            f"compare: unknown option {name!r}.{suggestion(name, OPTIONS)} Accepted: "
+            f"{', '.join(OPTIONS)}."
+        )
+    output = Path(given.output or ROOT / "compare.png")
+    suffix = output.suffix.removeprefix(".").lower()
+    if suffix not in FORMATS:
+        raise InputError(f"output must end in .{', .'.join(FORMATS)}; got {output}.")
+    runs = find_runs(given.runs)
+    metrics = _metrics(runs, given.metric)
+    key = None
+    if given.against:
+        key, runs = _against(runs, given.against)
+    if key is None:
+        groups = labelled(runs)
+        print(table(groups, metrics))
+        figure = _by_epoch(groups, metrics)
+    else:
+        groups = labelled(runs, key)
+        print(table(groups, metrics, key))
+        figure = _by_setting(groups, metrics, key)
+    try:
+        with atomic_path(output) as temporary:
+            figure.savefig(temporary, format=suffix, dpi=150)
+    except OSError as error:
+        raise InputError(f"cannot write {output}: {error.strerror}.") from error
+    print(f"wrote {output}", flush=True)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Raise the error that the command line prints as one sentence."""
+        raise InputError(f"compare: {message}. See dlp compare --help.")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="dlp compare",
+        usage="dlp compare RUN [RUN ...] [--metric NAME] [--against KEY] [--output FILE]",
+        description=HELP,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("runs", nargs="*", metavar="RUN", help="Runs to draw, the original first.")
+    parser.add_argument(
+        "--metric",
+        action="append",
+        metavar="NAME",
+        help="Any logged metric (default: val_loss); may be given several times.",
+    )
+    parser.add_argument(
+        "--against",
+        metavar="KEY",
+        help="Draw each run's best value against this setting of its config.yaml, in the place of "
+        "curves by epoch: data.train_size, model.hidden, model.dropout, ...",
+    )
+    parser.add_argument(
+        "--output",
+        metavar="FILE",
+        help=f"The figure: .{', .'.join(FORMATS)} (default: {ROOT / 'compare.png'}).",
+    )
+    return parser
+
+
+# What belongs together -------------------------------------------------------------------------
+
+
+def labelled(
+    runs: Sequence[RecordedRun], against: str | None = None
+) -> dict[str, list[RecordedRun]]:
+    """Return label -> runs that are the same but for the seed (and the setting `against`).
+
+    The label is the name of the config; where runs of one name differ in settings given on the
+    command line, it says these too.
+    """
+    groups: list[list[RecordedRun]] = []
+    for run in runs:
+        for group in groups:
+            same_name = against is not None or run.name == group[0].name
+            if same_name and not _differences([run, group[0]], against):
+                group.append(run)
+                break
+        else:
+            groups.append([run])
+    named = [_common_name([run.name for run in group]) for group in groups]
+    labels: dict[str, list[RecordedRun]] = {}
+    for name, group in zip(named, groups, strict=True):
+        others = [other[0] for other, of in zip(groups, named, strict=True) if of == name]
+        label = name
+        if keys := _differences(others, against):
+            settings = [f"{key.rpartition('.')[2]} {group[0].settings[key]}" for key in keys]
+            label = f"{name}, {', '.join(settings)}"
+            if len(keys) > 3:
+                label = f"{name} {group[0].folder.name}"
+        labels[label if label not in labels else str(group[0].folder)] = group
+    return labels
+
+
+def _differences(runs: Sequence[RecordedRun], against: str | None) -> list[str]:
+    """Return the settings that all of these runs have, and not all alike."""
+    kept = (key for key in runs[0].settings if all(key in run.settings for run in runs))
+    ignored = {*_REPEATS, *_HARMLESS}
+    return [
+        key
+        for key in kept
+        if key != against
+        and key.rpartition(".")[2] not in ignored
+        and any(run.settings[key] != runs[0].settings[key] for run in runs)
+    ]
+
+
+def _common_name(names: Sequence[str]) -> str:
+    if len(set(names)) == 1:
+        return names[0]
+    return names[0].partition("+")[0]
+
+
+def _metrics(runs: Sequence[RecordedRun], given: Sequence[str] | None) -> list[str]:
+    """Return the metrics to draw.
+
+    Raises:
+        InputError: No run has one of them.
+    """
+    known = list(dict.fromkeys(name for run in runs for name in run.history))
+    if not given:
+        given = ["val_loss" if "val_loss" in known else "train_loss"]
+    for metric in given:
+        if metric not in known:
+            raise unknown("metric", metric, known)
+        lacking = [str(run.folder) for run in runs if metric not in run.history]
+        if lacking:
+            print(f"without {metric}: {', '.join(lacking)}")
+    return list(dict.fromkeys(given))
+
+
+def _against(runs: Sequence[RecordedRun], given: str) -> tuple[str, list[RecordedRun]]:
+    """Return the key that ``--against`` means, and the runs that have it.
+
+    Raises:
+        InputError: No run has it.
+    """
+    key = given.replace(".init_args", "").removesuffix(".class_path")
+    known = list(dict.fromkeys(name for run in runs for name in run.settings))
+    if key not in known:
+        raise InputError(
+            f"no run has the setting {given!r}.{suggestion(key, known)} Any key of a run's "
+            "config.yaml is accepted, such as data.batch_size or model.dropout."
+        )
+    lacking = [str(run.folder) for run in runs if key not in run.settings]
+    if lacking:
+        print(f"left out, without {key}: {', '.join(lacking)}")
+    return key, [run for run in runs if key in run.settings]
+
+
+# What is shown ---------------------------------------------------------------------------------
+
+
+def _by_epoch(groups: Mapping[str, Sequence[RecordedRun]], metrics: Sequence[str]) -> "Figure":
+    from dlp.visualization.comparison import compare_runs  # Matplotlib: not for the help
+
+    named = {_counted(label, runs): [run.history for run in runs] for label, runs in groups.items()}
+    return compare_runs(named, metrics)
+
+
+def _by_setting(
+    groups: Mapping[str, Sequence[RecordedRun]], metrics: Sequence[str], key: str
+) -> "Figure":
+    from dlp.visualization.comparison import compare_settings
+
+    points: dict[str, dict[str, list[tuple[Setting, float]]]] = {name: {} for name in metrics}
+    for metric, series in points.items():
+        for label, runs in groups.items():
+            found = [(run.setting(key), run.best(metric)) for run in runs]
+            numbers = [(value, best[0]) for value, best in found if best is not None]
+            if numbers:
+                series[label] = numbers
+        if not series:
+            raise InputError(f"no run with the setting {key} has a number for {metric}.")
+    return compare_settings(points, key, "all" if key == "data.train_size" else "null")
+
+
+def _counted(label: str, runs: Sequence[RecordedRun]) -> str:
+    if len(runs) == 1:
+        return label
+    seeds = {run.results.get("seed") for run in runs}
+    return f"{label} ({len(runs)} {'seeds' if len(seeds) == len(runs) else 'runs'})"
+
+
+def table(
+    groups: Mapping[str, Sequence[RecordedRun]], metrics: Sequence[str], against: str | None = None
+) -> str:
+    """Return the best and last values of runs as aligned text.
+
+    Several runs of a label give mean and standard deviation (n - 1).
+
+    Args:
+        groups: Label -> its runs.
+        metrics: Metrics to show.
+        against: A setting; each of its values has a line of its own.
+    """
+    everything = [run for runs in groups.values() for run in runs]
+    tests = list(dict.fromkeys(name for run in everything for name in _test(run)))
+    head = ["run", *([against] if against else []), "runs", "parameters"]
+    for metric in metrics:
+        head += [f"best {metric}", "at epoch", "last"]
+    lines = [[*head, *tests]]
+    for label, runs in groups.items():
+        for value, members in _by_value(runs, against).items():
+            line = [label, *([_value(value)] if against else []), str(len(members))]
+            line.append(_parameters(members))
+            for metric in metrics:
+                best = [found for run in members if (found := run.best(metric))]
+                epochs = [epoch for _, epoch in best]
+                last = [run.history[metric][-1] for run in members if run.history.get(metric)]
+                line += [_mean([number for number, _ in best]), _range(epochs), _mean(last)]
+            line += [
+                _mean([_test(run)[name] for run in members if name in _test(run)]) for name in tests
+            ]
+            lines.append(line)
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if number else cell.ljust(width)
+            for number, (cell, width) in enumerate(zip(line, widths, strict=True))
+        )
+        for line in lines
+    )
+
+
+def _by_value(runs: Sequence[RecordedRun], key: str | None) -> dict[Setting, list[RecordedRun]]:
+    found: dict[Setting, list[RecordedRun]] = {}
+    for run in runs:
+        found.setdefault(run.setting(key) if key else None, []).append(run)
+    numbers = [value for value in found if isinstance(value, int | float)]
+    others = [value for value in found if value not in numbers]
+    return {value: found[value] for value in [*sorted(numbers), *others]}
+
+
+def _test(run: RecordedRun) -> dict[str, float]:
+    """Return the numbers of a run's test."""
+    tested: dict[str, Any] = run.results.get("test", {})
+    return {name: value for name, value in tested.items() if isinstance(value, int | float)}
+
+
+def _value(value: Setting) -> str:
+    return "null" if value is None else str(value)
+
+
+def _parameters(runs: Sequence[RecordedRun]) -> str:
+    counts = {tuple(run.results.get("parameters", {}).values()) for run in runs}
+    if len(counts) != 1 or counts == {()}:
+        return "-"
+    total, trainable = counts.pop()
+    return f"{total:,}" if total == trainable else f"{total:,} ({trainable:,} trained)"
+
+
+def _mean(numbers: Sequence[float]) -> str:
+    if not numbers:
+        return "-"
+    if len(numbers) == 1:
+        return _number(numbers[0])
+    return f"{_number(fmean(numbers))} ± {_number(stdev(numbers))}"
+
+
+def _number(value: float) -> str:
+    return f"{value:.4f}" if abs(value) < 1000 else f"{value:.5g}"
+
+
+def _range(epochs: Sequence[int]) -> str:
+    if not epochs:
+        return "-"
+    low, high = min(epochs), max(epochs)
+    return str(low) if low == high else f"{low} to {high}"

@@ -1,0 +1,152 @@
+"""What a command line asks for, before it is parsed in full: which run, which checkpoint."""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from dlp.commands.recipes import find_config, recipes, run_name, variations
+from dlp.console import say
+from dlp.errors import InputError, MissingInputError, suggestion
+from dlp.runs import Run, existing_checkpoint, newest_run, run_of
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """A command with its run and checkpoint resolved.
+
+    Args:
+        command: ``fit``, ``validate``, ``test`` or ``predict``.
+        args: The arguments for the full parser: ``--ckpt_path`` taken out, and the config of the
+            run that the checkpoint belongs to put in the place of that run's recipe.
+        name: What a new run of these configs is called.
+        run: The run that the checkpoint belongs to.
+        checkpoint: The checkpoint to resume or evaluate.
+    """
+
+    command: str
+    args: list[str]
+    name: str
+    run: Run | None = None
+    checkpoint: Path | None = None
+
+
+def resolve(args: Sequence[str]) -> Invocation:
+    """Find the run and the checkpoint that a command line means.
+
+    Raises:
+        InputError: There is no such run or checkpoint: never random weights, never a silent
+            training from scratch.
+    """
+    command, *rest = args
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("-c", "--config", action="append", default=[])
+    parser.add_argument("--ckpt_path")
+    parser.add_argument("--trainer.fast_dev_run", dest="dry", nargs="?", const="true")
+    try:
+        known, others = parser.parse_known_args(rest)
+    except argparse.ArgumentError as error:
+        raise InputError(str(error)) from error
+    configs: list[str] = known.config
+    if known.dry is not None:
+        others += ["--trainer.fast_dev_run", known.dry]
+    asks_only = {"--print_config", "-h", "--help"} & {arg.partition("=")[0] for arg in others}
+    name = run_name(configs)
+    plain = Invocation(command, [command, *_flags(configs), *others], name)
+    if asks_only or (command == "fit" and known.ckpt_path is None):
+        return plain
+    trial = _is_trial(known.dry, configs)
+    if trial and command == "fit":
+        say("fast_dev_run tries one batch from random weights: nothing is resumed")
+        return plain
+    try:
+        run, checkpoint = _checkpoint(command, name, configs, known.ckpt_path)
+    except MissingInputError:
+        if not trial:
+            raise
+        say("fast_dev_run without a trained model: the weights are random")
+        return plain
+    if run is None:
+        return Invocation(command, plain.args, name, None, checkpoint)
+    same = run_name([str(run.config)]) == name or not configs
+    kept = [str(run.config), *([] if same else configs)]
+    args = [command, *_flags(kept), *others]
+    return Invocation(command, args, run.name, run, checkpoint)
+
+
+def _is_trial(given: str | None, configs: Sequence[str]) -> bool:
+    """Whether the command runs under ``fast_dev_run``, by its option or by its configs."""
+    if given is not None:
+        return bool(yaml.safe_load(given))
+    value = False
+    for config in configs:
+        trainer = (yaml.safe_load(find_config(config).read_text("utf-8")) or {}).get("trainer")
+        value = (trainer or {}).get("fast_dev_run", value)
+    return bool(value)
+
+
+def _checkpoint(
+    command: str, name: str, configs: list[str], given: str | None
+) -> tuple[Run | None, Path]:
+    if given not in (None, "best", "last"):
+        checkpoint = existing_checkpoint(given)
+        run = run_of(checkpoint)
+        if run is None and not configs:
+            raise InputError(
+                f"{given} lies in no run's folder (no config.yaml beside it): say which recipe it "
+                "belongs to by --config NAME."
+            )
+        return run, checkpoint
+    if not configs:
+        raise InputError(f"dlp {command} needs --config NAME or --ckpt_path PATH.")
+    run = newest_run(name, given)
+    found = None if run is None else run.checkpoint(given)
+    if found is None:
+        what = "to resume" if command == "fit" else "trained yet"
+        raise MissingInputError(
+            f"no run of {name!r} below ./runs {what}: train one by dlp fit --config "
+            f"{' --config '.join(configs)}, or give --ckpt_path PATH."
+        )
+    say(f"{'resuming' if command == 'fit' else 'using'} {found}")
+    return run, found
+
+
+def _flags(configs: Sequence[str]) -> list[str]:
+    return [word for config in configs for word in ("--config", config)]
+
+
+def starting_weights(given: str, name: str) -> Path:
+    """Return the checkpoint that ``--init_from`` means.
+
+    Args:
+        given: A checkpoint, a run's folder, or the name of a config (several joined by ``+``), or
+            its path: then its newest run's best (else last) checkpoint, of the run with the same
+            variations if there is one.
+        name: What runs of the present configs are called (``recipe+variation``).
+
+    Raises:
+        MissingInputError: There is none.
+        InputError: The name is misspelt.
+    """
+    path = Path(given)
+    is_config = path.suffix in {".yaml", ".yml"}
+    if not is_config and (path.exists() or path.suffix == ".ckpt"):
+        return existing_checkpoint(given)
+    configs = [given] if is_config else given.split("+")
+    recipe = run_name([given]) if is_config else given
+    _, plus, overlays = name.partition("+")
+    for wanted in dict.fromkeys((recipe + plus + overlays, recipe)):
+        run = newest_run(wanted)
+        checkpoint = None if run is None else run.checkpoint()
+        if checkpoint is not None:
+            return checkpoint
+    known = {**recipes(), **variations()}
+    for config in configs:
+        if not is_config and config not in known and (near := suggestion(config, known)):
+            raise InputError(f"init_from: no run and no config of the name {config!r}.{near}")
+    raise MissingInputError(
+        f"init_from: no run of {recipe!r} below ./runs: train one by dlp fit --config "
+        f"{' --config '.join(configs)}, or give the path of a checkpoint."
+    )

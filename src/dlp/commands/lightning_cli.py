@@ -1,0 +1,396 @@
+"""The LightningCLI of the project: a DataModule, a module and a Trainer from one recipe."""
+
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Any, Literal
+
+from jsonargparse import Namespace
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback, ModelSummary
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.plugins.io import CheckpointIO
+from lightning.pytorch.utilities import rank_zero_only
+
+from dlp.callbacks.caching import CacheFeatures
+from dlp.callbacks.checkpoints import AtomicCheckpointIO, BestCheckpoint, LastCheckpoint
+from dlp.callbacks.history import History
+from dlp.callbacks.mistakes import MistakesReport
+from dlp.callbacks.predictions import PredictionWriter
+from dlp.callbacks.progress import ProgressBar
+from dlp.callbacks.seeding import EpochSeed
+from dlp.callbacks.unfreezing import Unfreeze
+from dlp.commands.checkpoint_files import data_states, read_checkpoint, start_from, without_weights
+from dlp.commands.invocation import Invocation, resolve, starting_weights
+from dlp.commands.parser import NamedConfig, Parser
+from dlp.console import say
+from dlp.datamodules import (
+    CatsVsDogsDataModule,
+    HousingDataModule,
+    ImageFolderDataModule,
+    IMDBDataModule,
+    MNISTDataModule,
+    ReutersDataModule,
+    SupervisedDataModule,
+    TableDataModule,
+    TextDataModule,
+)
+from dlp.errors import InputError, MissingInputError
+from dlp.evaluation.baselines import baseline_line, baselines_on
+from dlp.files import write_text
+from dlp.modules import (
+    ConvNetModule,
+    DenseModule,
+    PretrainedModule,
+    SupervisedModule,
+    XceptionModule,
+)
+from dlp.process import cpu_threads, own_random_state, quiet
+from dlp.results import add_test, count_parameters, draw_curves, write_results
+from dlp.runs import ROOT, Run, fresh_folder, new_run
+
+#: Imported, so that configs and options may name them without their package.
+SHORT_NAMES = (
+    *(CatsVsDogsDataModule, HousingDataModule, ImageFolderDataModule, IMDBDataModule),
+    *(MNISTDataModule, ReutersDataModule, TableDataModule, TextDataModule),
+    *(ConvNetModule, DenseModule, PretrainedModule, SupervisedModule, XceptionModule),
+    *(CacheFeatures, MistakesReport, Unfreeze),
+)
+
+
+def with_atomic_checkpoints(plugins: Any) -> list[Any]:
+    """Return a Trainer's plugins, with ours for checkpoints unless another one is among them."""
+    given = plugins if isinstance(plugins, list) else [plugins]
+    given = [plugin for plugin in given if plugin is not None]
+    has_one = any(isinstance(plugin, CheckpointIO) for plugin in given)
+    return given if has_one else [*given, AtomicCheckpointIO()]
+
+
+class DLPCLI(LightningCLI):
+    """``dlp fit|validate|test|predict``: LightningCLI plus run folders and checkpoints by name."""
+
+    def __init__(self, invocation: Invocation, stack: ExitStack) -> None:
+        self.invocation = invocation
+        self.stack = stack
+        self.run_folder: Run | None = invocation.run
+        self.history = History()
+        self._checkpoint_read: dict[str, Any] | None = None
+        super().__init__(
+            model_class=LightningModule,
+            datamodule_class=SupervisedDataModule,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            save_config_callback=None,
+            trainer_defaults={"logger": False, "num_sanity_val_steps": 0},
+            seed_everything_default=0,
+            parser_class=Parser,
+            parser_kwargs={"prog": "dlp", "allow_abbrev": False},
+            args=invocation.args,
+            auto_configure_optimizers=False,
+        )
+
+    @classmethod
+    def run(cls, args: Sequence[str]) -> "DLPCLI":
+        """Run a command line and return the object that ran it (its trainer, run and history)."""
+        with ExitStack() as stack:
+            stack.enter_context(quiet())
+            stack.enter_context(own_random_state())
+            return cls(resolve(args), stack)
+
+    def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override] # static in Lightning
+        """Return the command of this invocation alone: each parser takes time to build."""
+        command = self.invocation.command
+        return {command: LightningCLI.subcommands()[command]}
+
+    # Parsing -----------------------------------------------------------------------------------
+
+    def init_parser(self, **kwargs: Any) -> LightningArgumentParser:  # the signature it overrides
+        """Return the parser of one command."""
+        kwargs.setdefault("allow_abbrev", False)
+        parser = self.parser_class(**kwargs)
+        parser.add_argument(
+            "-c",
+            "--config",
+            action=NamedConfig,
+            help="Name of a recipe or variation (see dlp --help), or path of a YAML file. May be "
+            "given several times: later ones override.",
+        )
+        return parser
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add the options of a run, and take the sizes of the model from the data."""
+        parser.add_argument(
+            "--run_dir",
+            type=str | None,
+            default=None,
+            help="Folder of the run (default: runs/<config name>/version_N).",
+        )
+        parser.add_argument(
+            "--monitor",
+            type=str,
+            default="val_loss",
+            help="The metric that says which epoch was best.",
+        )
+        parser.add_argument(
+            "--test_after_fit",
+            type=Literal["best", "last"] | None,
+            default=None,
+            help="Which checkpoint to test when the fit has ended (default: none).",
+        )
+        parser.add_argument(
+            "--smoothing",
+            type=float,
+            default=0.0,
+            help="Factor of the moving average drawn over the curves, 0 to below 1 (the book: 0.8 "
+            "or 0.9).",
+        )
+        parser.add_argument(
+            "--threads",
+            type=int | None,
+            default=None,
+            help="CPU threads of torch while the command runs (default: torch's own choice). Small "
+            "models are fastest with 1.",
+        )
+        parser.add_argument(
+            "--output",
+            type=str | None,
+            default=None,
+            help="The CSV that predict writes (default: predictions.csv in the run's folder).",
+        )
+        parser.add_argument(
+            "--init_from",
+            type=str | None,
+            default=None,
+            help="Start from the weights of another run: a checkpoint, a run's folder, or the name "
+            "of its config.",
+        )
+        for name in ("input_shape", "num_outputs", "target_mean", "target_std"):
+            parser.link_arguments(
+                "data",
+                f"model.init_args.{name}",
+                compute_fn=self._reader(name),
+                apply_on="instantiate",
+            )
+
+    def _reader(self, name: str) -> Any:
+        def read(data: SupervisedDataModule) -> Any:
+            self._restore(data)
+            return getattr(data, name)
+
+        return read
+
+    def _restore(self, data: SupervisedDataModule) -> None:
+        """Give the data what the checkpoint's run learned from its training part."""
+        data.dry_run = bool(self._value("trainer.fast_dev_run"))
+        if self.invocation.checkpoint is None or self._checkpoint_read is not None:
+            return
+        path = self.invocation.checkpoint
+        self._checkpoint_read = read_checkpoint(path)
+        states = data_states(self._checkpoint_read)
+        name = type(data).__qualname__
+        if name in states:
+            data.load_state_dict(states[name])
+        elif states:
+            raise InputError(
+                f"{path} was trained on {next(iter(states))}, and the data here is {name}, which "
+                "would treat its inputs in another way. Give the run's own --data class."
+            )
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Parse; `args` never mixes with those of the process."""
+        self.config = parser.parse_args(args)
+
+    def _value(self, key: str) -> Any:
+        """Return the parsed value of a key of the command."""
+        return self.config[self.config.subcommand].get(key)
+
+    # Building ----------------------------------------------------------------------------------
+
+    def before_instantiate_classes(self) -> None:
+        """Settle where the run's files go, and how many threads there are."""
+        if self._value("ckpt_path"):
+            raise InputError("ckpt_path belongs on the command line, not in a config.")
+        if not 0 <= self._value("smoothing") < 1:
+            raise InputError(f"smoothing must be 0 to below 1, got {self._value('smoothing')}.")
+        if (threads := self._value("threads")) is not None:
+            self.stack.enter_context(cpu_threads(threads))
+        if self._value("init_from") and self.subcommand == "fit":
+            self._find_starting_weights()
+
+    def _find_starting_weights(self) -> None:
+        """Put the path of the checkpoint to start from into the config; a resumed run has its."""
+        settings = self.config[self.subcommand]
+        if self.invocation.checkpoint is not None:
+            return
+        try:
+            found = starting_weights(settings.init_from, self.invocation.name)
+        except MissingInputError:
+            if not self._value("trainer.fast_dev_run"):
+                raise
+            say(f"fast_dev_run without a run of {settings.init_from}: the weights are random")
+            settings.init_from = None
+        else:
+            say(f"starting from the weights of {found}")
+            settings.init_from = str(found)
+
+    def instantiate_classes(self) -> None:
+        """Build the classes; pretrained weights are not fetched where a checkpoint has them."""
+        settings = self.config[self.subcommand]
+        comes = self.invocation.checkpoint or (self.subcommand == "fit" and settings.init_from)
+        with without_weights(settings.model, bool(comes), bool(settings.trainer.fast_dev_run)):
+            super().instantiate_classes()
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:  # the signature it overrides
+        """Build the Trainer with the callbacks of a run, and its files in the run's folder."""
+        trainer = self.config_init[self.subcommand].trainer
+        callbacks: list[Callback] = [EpochSeed()]
+        if trainer.enable_progress_bar is not False:
+            callbacks.append(ProgressBar())
+        if trainer.enable_model_summary is not False:
+            callbacks.append(ModelSummary(max_depth=3))
+        if not trainer.fast_dev_run:
+            callbacks += self._run_callbacks()
+            callbacks += self._test_callbacks(trainer.callbacks or [])
+            if self.run_folder is not None:
+                kwargs.setdefault("default_root_dir", str(self.run_folder.folder))
+        kwargs["callbacks"] = [*(trainer.callbacks or []), *callbacks]
+        kwargs["plugins"] = with_atomic_checkpoints(trainer.plugins)
+        return super().instantiate_trainer(**kwargs)
+
+    def _run_callbacks(self) -> list[Callback]:
+        """Return the callbacks that write into a run's folder; make one where it is needed."""
+        if self.subcommand == "predict" and (output := self._value("output")):
+            return [PredictionWriter(Path(output))]
+        if self.subcommand in ("validate", "test"):
+            return []
+        self.run_folder = self._claim_folder()
+        folder = self.run_folder.folder
+        if self.subcommand == "predict":
+            return [PredictionWriter(folder / "predictions.csv")]
+        self.history.folder = folder
+        if self._value("trainer.enable_checkpointing") is False:
+            return [self.history]
+        checkpoints = folder / "checkpoints"
+        best = BestCheckpoint(checkpoints, self._value("monitor"))
+        return [self.history, best, LastCheckpoint(checkpoints)]
+
+    def _test_callbacks(self, given: Sequence[Callback]) -> list[Callback]:
+        """Return what writes down the mistakes of a test, where there is a run to write into."""
+        tests = self.subcommand == "test" or self._value("test_after_fit")
+        if self.run_folder is None or not tests:
+            return []
+        has_one = any(isinstance(callback, MistakesReport) for callback in given)
+        return [] if has_one else [MistakesReport(self.run_folder.folder)]
+
+    def _claim_folder(self) -> Run:
+        if self.run_folder is not None:
+            return self.run_folder
+        given = self._value("run_dir")
+        if getattr(rank_zero_only, "rank", 0):  # the first process has one; this one writes nothing
+            return Run(Path(given or ROOT / self.invocation.name / "version_of_another_process"))
+        return fresh_folder(given) if given else new_run(self.invocation.name)
+
+    def after_instantiate_classes(self) -> None:
+        """Hand the checkpoint to the Trainer's method: Lightning must not parse it as a config."""
+        settings = self.config_init[self.subcommand]
+        settings["ckpt_path"] = self.invocation.checkpoint and str(self.invocation.checkpoint)
+        settings["weights_only"] = True
+        if self.subcommand == "predict":
+            settings["return_predictions"] = False
+
+    # Running -----------------------------------------------------------------------------------
+
+    def fit(self, model: LightningModule, **kwargs: Any) -> None:  # the arguments of Trainer.fit
+        """Train, then write results and curves, and test if the recipe says so."""
+        try:
+            if (given := self._value("init_from")) and self.invocation.checkpoint is None:
+                start_from(model, self.datamodule, given)
+            if self.run_folder is None or self._value("trainer.fast_dev_run"):
+                self.trainer.fit(model, **kwargs)
+                return
+            if self._value("test_after_fit"):
+                self.datamodule.examples("test")  # said before training, if there is no test part
+            self._save_recipe()
+            start = time.perf_counter()
+            self.trainer.fit(model, **kwargs)
+        except InputError:
+            self._forget_empty_run()
+            raise
+        seconds = time.perf_counter() - start
+        self.run_folder = Run(Path(self.trainer.strategy.broadcast(str(self.run_folder.folder))))
+        self._report(self.run_folder.folder, seconds)
+        if (which := self._value("test_after_fit")) is not None:
+            path = self.run_folder.checkpoint(which) or self.run_folder.checkpoint()
+            given = None if path is None else str(path)  # without checkpoints: as it is now
+            self.test(model, datamodule=self.datamodule, ckpt_path=given, weights_only=True)
+        folder = self.run_folder.folder
+        names = [path.name + "/" * path.is_dir() for path in sorted(folder.iterdir())]
+        say(f"wrote {folder}: {', '.join(names)}")
+
+    @rank_zero_only
+    def _forget_empty_run(self) -> None:
+        """Remove the folder of a run that ended before its first epoch did."""
+        if self.run_folder is not None and not self.history.num_epochs:
+            self.run_folder.config.unlink(missing_ok=True)
+            with suppress(OSError):  # something else lies there
+                self.run_folder.folder.rmdir()
+
+    @rank_zero_only
+    def _report(self, folder: Path, seconds: float) -> None:
+        """Write the results and curves of a fit, and say what they mean."""
+        monitor = self._value("monitor")
+        took = {"prepare": round(self.datamodule.prepare_seconds, 3), "fit": round(seconds, 3)}
+        facts = {
+            "parameters": count_parameters(self.model),
+            "train_rows": len(self.datamodule.inputs("train")),
+            "seconds": took,
+        }
+        write_results(folder, self.history, monitor, self._value("seed_everything"), facts)
+        draw_curves(folder, self.history, monitor, self._value("smoothing"))
+        say(self.history.advice(monitor))
+
+    def test(self, model: LightningModule, **kwargs: Any) -> None:  # the arguments of Trainer.test
+        """Test, say what guessing would give, and keep the numbers in the run's results.json."""
+        metrics = self.trainer.test(model, **kwargs)[0]
+        if self._value("trainer.fast_dev_run"):
+            return
+        if found := baselines_on(model, self.datamodule, "test"):
+            say(baseline_line(found))
+        if self.run_folder is not None and not getattr(rank_zero_only, "rank", 0):
+            add_test(self.run_folder.folder, metrics, kwargs.get("ckpt_path"), found)
+
+    def validate(self, model: LightningModule, **kwargs: Any) -> None:  # as Trainer.validate
+        """Validate; a trial run of a recipe without validation has nothing to try."""
+        if self._value("trainer.fast_dev_run") and not len(self.datamodule.examples("val").rows):
+            say("there is no validation part: nothing to validate")
+            return
+        self.trainer.validate(model, **kwargs)
+
+    def predict(self, model: LightningModule, **kwargs: Any) -> None:  # as Trainer.predict
+        """Predict, and write the CSV.
+
+        Raises:
+            InputError: The model has no `predict_step`, or the place for the CSV cannot be written.
+        """
+        if type(model).predict_step is LightningModule.predict_step:
+            raise InputError(
+                f"{type(model).__name__} has no predict_step. To write a CSV it must have one that "
+                "gives a dict of 'index' (N,) and 'probabilities' (N, C) or 'values' (N, T)."
+            )
+        self.trainer.predict(model, **kwargs)
+
+    @rank_zero_only
+    def _save_recipe(self) -> None:
+        """Write the complete config of this run, to be run again as it is."""
+        assert self.run_folder is not None
+        write_text(self.run_folder.config, self._recipe())
+
+    def _recipe(self, without: Sequence[str] = ()) -> str:
+        """Return the complete config as YAML, without what belongs to this command alone."""
+        config: Namespace = self.config[self.subcommand].clone()
+        for name in ("config", "ckpt_path", "run_dir", "weights_only", *without):
+            config.pop(name, None)
+        return str(
+            self._parser(self.subcommand).dump(config, skip_unset=False, skip_validation=True)
+        )

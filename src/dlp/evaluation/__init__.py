@@ -1,0 +1,1 @@
+"""How good a model is: folds, all of them at once, baselines, mistakes."""

@@ -1,0 +1,111 @@
+"""Mistakes as files: ``mistakes.json``, and the rows they were made on, to be read by a person."""
+
+import json
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dlp.evaluation.calibration import Calibration
+from dlp.evaluation.mistakes import (
+    ClassificationMistakes,
+    ClassScores,
+    Mistakes,
+    MultilabelMistakes,
+    RegressionMistakes,
+    ValueScores,
+    WrongClass,
+    WrongValue,
+)
+from dlp.files import write_text
+
+if TYPE_CHECKING:  # reading mistakes needs neither torch nor pandas
+    import pandas as pd
+
+    from dlp.datamodules.base import SupervisedDataModule
+    from dlp.datamodules.examples import Part
+    from dlp.datamodules.row_source import Readable
+
+#: A text is printed up to so many words.
+_WORDS = 300
+
+
+def to_dict(mistakes: Mistakes) -> dict[str, Any]:
+    """Return plain values, with the ``task`` that says which kind they are."""
+    return {"task": mistakes.task, **asdict(mistakes)}
+
+
+def from_dict(content: Mapping[str, Any]) -> Mistakes:
+    """Return what `to_dict` was given."""
+    fields = dict(content)
+    task = fields.pop("task")
+    if task == RegressionMistakes.task:
+        fields["scores"] = [ValueScores(**scores) for scores in fields["scores"]]
+        fields["worst"] = [WrongValue(**wrong) for wrong in fields["worst"]]
+        return RegressionMistakes(**fields)
+    for name in ("scores", "means"):
+        fields[name] = [ClassScores(**scores) for scores in fields[name]]
+    fields["worst"] = [WrongClass(**wrong) for wrong in fields["worst"]]
+    fields["calibration"] = Calibration(**fields["calibration"])
+    if task == ClassificationMistakes.task:
+        return ClassificationMistakes(**fields)
+    fields["counts"] = [tuple(counts) for counts in fields["counts"]]
+    return MultilabelMistakes(**fields)
+
+
+def write_mistakes(mistakes: Mistakes, path: Path) -> None:
+    """Write ``mistakes.json``: a line for each row of a matrix and each entry of a list."""
+    parts = []
+    for name, value in to_dict(mistakes).items():
+        text = json.dumps(value, allow_nan=False)
+        if isinstance(value, list) and value and not isinstance(value[0], str):
+            lines = ",\n  ".join(json.dumps(item, allow_nan=False) for item in value)
+            text = f"[\n  {lines}\n ]"
+        parts.append(f" {json.dumps(name)}: {text}")
+    write_text(path, "{\n" + ",\n".join(parts) + "\n}\n")
+
+
+def read_mistakes(path: Path) -> Mistakes:
+    """Return what `write_mistakes` wrote."""
+    return from_dict(json.loads(path.read_text(encoding="utf-8")))
+
+
+def describe_rows(data: "SupervisedDataModule", part: "Part", rows: Sequence[int]) -> "Readable":
+    """Return rows of a part as a person reads them: pictures, texts or a table.
+
+    Args:
+        data: Any of the project's DataModules.
+        part: The part.
+        rows: Numbers of rows in that part, from 0.
+    """
+    return data.readable(data.select(data.examples(part).rows, np.array(rows, np.int64)))
+
+
+def worst_texts(worst: Sequence[WrongClass | WrongValue], texts: Sequence[str]) -> str:
+    """Return the worst mistakes with the text each was made on, to be read."""
+    blocks = []
+    for number, (wrong, text) in enumerate(zip(worst, texts, strict=True), 1):
+        words = text.split()
+        shown = " ".join(words[:_WORDS]) + (" ..." if len(words) > _WORDS else "")
+        name = f" ({wrong.name})" if wrong.name else ""
+        blocks.append(
+            f"{number}. {wrong.caption}, row {wrong.row}{name}\n\n"
+            f"{textwrap.fill(shown, 100, initial_indent='   ', subsequent_indent='   ')}\n"
+        )
+    return "\n".join(blocks)
+
+
+def worst_table(worst: Sequence[WrongClass | WrongValue], rows: "pd.DataFrame") -> "pd.DataFrame":
+    """Return the worst mistakes, each beside the columns of the row it was made on."""
+    import pandas as pd
+
+    about = pd.DataFrame([asdict(wrong) for wrong in worst])
+    for column in ("name", "target"):
+        if column in about and not about[column].any():  # rows, or a single target, without names
+            about = about.drop(columns=column)
+    taken = {name: f"{name}_" for name in rows.columns if name in about.columns}
+    columns = rows.reset_index(drop=True).rename(columns=taken)
+    return pd.concat([about, columns], axis=1)

@@ -1,0 +1,397 @@
+"""What a model gets wrong: what people look at instead of one number.
+
+From predictions on a part: which classes are taken for which, the scores of each class, how far
+probabilities can be believed, and the worst mistakes with the rows they were made on.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dlp.errors import InputError
+from dlp.evaluation.calibration import Calibration, calibrate
+
+#: The most points that are kept of predicted and true values, spread evenly over the rows.
+POINTS = 2000
+
+
+@dataclass(frozen=True)
+class ClassScores:
+    """How well one class (or label) is found.
+
+    Args:
+        name: The class, or the kind of mean over classes.
+        precision: Of the rows predicted to be of it, the share that is.
+        recall: Of the rows that are of it, the share predicted so.
+        f1: Harmonic mean of the two.
+        support: Number of rows that are of it.
+    """
+
+    name: str
+    precision: float
+    recall: float
+    f1: float
+    support: int
+
+
+@dataclass(frozen=True)
+class WrongClass:
+    """A row that was confidently taken for another class; of labels, its worst one.
+
+    Args:
+        row: Number of the row in its part, from 0.
+        true: What it is.
+        predicted: What it was taken for.
+        true_probability: Probability given to what it is.
+        predicted_probability: Probability given to what it was taken for.
+        name: What people call the row, such as the path of its file.
+    """
+
+    row: int
+    true: str
+    predicted: str
+    true_probability: float
+    predicted_probability: float
+    name: str | None = None
+
+    @property
+    def caption(self) -> str:
+        """The mistake in a few words."""
+        return f"{self.true} → {self.predicted} {_digits(self.predicted_probability)}"
+
+
+@dataclass(frozen=True)
+class WrongValue:
+    """A row whose value was predicted far off; of several targets, the worst one.
+
+    Args:
+        row: Number of the row in its part, from 0.
+        target: The target column.
+        true: Its value.
+        predicted: The value predicted.
+        name: What people call the row, such as the path of its file.
+    """
+
+    row: int
+    target: str
+    true: float
+    predicted: float
+    name: str | None = None
+
+    @property
+    def caption(self) -> str:
+        """The mistake in a few words."""
+        target = f"{self.target} " if self.target else ""
+        return f"{target}{self.true:.4g} → {self.predicted:.4g}"
+
+
+@dataclass(frozen=True)
+class ClassificationMistakes:
+    """Mistakes about rows that belong to one class each.
+
+    Args:
+        rows: Number of rows.
+        class_names: The C classes.
+        confusion: Rows by true class (first) and predicted class, (C, C).
+        scores: Of each class.
+        means: ``macro``, the plain mean over the classes that occur in targets or predictions, and
+            ``weighted`` by support.
+        calibration: Of the probabilities.
+        worst: The most confidently wrong rows, the worst first.
+    """
+
+    task: ClassVar[str] = "classification"
+    rows: int
+    class_names: list[str]
+    confusion: list[list[int]]
+    scores: list[ClassScores]
+    means: list[ClassScores]
+    calibration: Calibration
+    worst: list[WrongClass]
+
+    @classmethod
+    def of(
+        cls,
+        probabilities: NDArray[Any],
+        targets: NDArray[Any],
+        class_names: Sequence[str] | None = None,
+        row_names: Sequence[str] | None = None,
+        num_worst: int = 16,
+    ) -> "ClassificationMistakes":
+        """Return the mistakes of some predictions.
+
+        Args:
+            probabilities: (N, C).
+            targets: Class numbers (N,).
+            class_names: Names of the classes; None for their numbers.
+            row_names: What people call each row, (N,).
+            num_worst: How many of the worst mistakes to keep.
+
+        Raises:
+            InputError: Shapes do not go together, or a probability is no number.
+        """
+        from sklearn.metrics import confusion_matrix  # costs a second to import
+
+        chances = _checked(probabilities, targets, 1)
+        names = _names(class_names, chances.shape[1])
+        predicted = chances.argmax(axis=1)
+        every = np.arange(len(chances))
+        confidence, labels = chances[every, predicted], range(len(names))
+        if len(names) == 2:
+            calibration = calibrate(f"probability of {names[1]}", targets == 1, chances[:, 1])
+        else:
+            right = predicted == targets
+            calibration = calibrate("probability of the predicted class", right, confidence)
+        wrong = every[predicted != targets]  # equally confident ones: the least likely true class
+        order = np.lexsort((wrong, chances[wrong, targets[wrong]], -confidence[wrong]))
+        worst = [
+            WrongClass(
+                int(row),
+                names[targets[row]],
+                names[predicted[row]],
+                _short(chances[row, targets[row]]),
+                _short(confidence[row]),
+                None if row_names is None else row_names[row],
+            )
+            for row in wrong[order[:num_worst]]
+        ]
+        return cls(
+            len(chances),
+            names,
+            confusion_matrix(targets, predicted, labels=labels).tolist(),
+            *_scores(targets, predicted, names),
+            calibration,
+            worst,
+        )
+
+    @property
+    def num_wrong(self) -> int:
+        """Number of rows that were taken for another class."""
+        return self.rows - sum(row[number] for number, row in enumerate(self.confusion))
+
+    def most_confused(self, count: int = 10) -> list[tuple[str, str, int]]:
+        """Return true class, what it was taken for, and how often; the most frequent first."""
+        matrix = np.array(self.confusion)
+        np.fill_diagonal(matrix, 0)
+        order = np.argsort(-matrix, axis=None, kind="stable")[:count]
+        cells = [divmod(int(cell), len(matrix)) for cell in order if matrix.flat[cell]]
+        names = self.class_names
+        return [(names[row], names[column], int(matrix[row, column])) for row, column in cells]
+
+
+@dataclass(frozen=True)
+class MultilabelMistakes:
+    """Mistakes about rows that have any number of labels.
+
+    Args:
+        rows: Number of rows.
+        class_names: The C labels.
+        counts: For each label: rows that have it and were given it, that lack it and were given it,
+            that have it and were not given it, that lack it and were not given it.
+        scores: Of each label.
+        means: ``macro``, the plain mean over labels, and ``weighted`` by support.
+        calibration: Of the probabilities of all labels.
+        worst: The most confidently wrong rows, each by its worst label.
+    """
+
+    task: ClassVar[str] = "multilabel"
+    rows: int
+    class_names: list[str]
+    counts: list[tuple[int, int, int, int]]
+    scores: list[ClassScores]
+    means: list[ClassScores]
+    calibration: Calibration
+    worst: list[WrongClass]
+
+    @classmethod
+    def of(
+        cls,
+        probabilities: NDArray[Any],
+        targets: NDArray[Any],
+        class_names: Sequence[str] | None = None,
+        row_names: Sequence[str] | None = None,
+        num_worst: int = 16,
+    ) -> "MultilabelMistakes":
+        """Return the mistakes of some predictions; see `ClassificationMistakes.of`.
+
+        Args:
+            probabilities: Of each label, (N, C); it is given where this is above 0.5.
+            targets: 0 and 1, (N, C).
+            class_names: Names of the labels; None for their numbers.
+            row_names: See there, as `num_worst`.
+            num_worst: See there.
+        """
+        from sklearn.metrics import multilabel_confusion_matrix
+
+        chances = _checked(probabilities, targets, 2)
+        names = _names(class_names, chances.shape[1])
+        given, has = chances > 0.5, targets > 0.5
+        off = np.where(given == has, 0, abs(chances - 0.5))
+        label, every = off.argmax(axis=1), np.arange(len(chances))
+        worst = []
+        for row in np.argsort(-off[every, label], kind="stable")[:num_worst]:
+            if given[row, label[row]] == has[row, label[row]]:
+                break
+            name, chance = names[label[row]], chances[row, label[row]]
+            true, taken = (name, f"not {name}") if has[row, label[row]] else (f"not {name}", name)
+            low, high = _short(min(chance, 1 - chance)), _short(max(chance, 1 - chance))
+            called = None if row_names is None else row_names[row]
+            worst.append(WrongClass(int(row), true, taken, low, high, called))
+        matrices = multilabel_confusion_matrix(has, given)
+        return cls(
+            len(chances),
+            names,
+            [(int(tp), int(fp), int(fn), int(tn)) for (tn, fp), (fn, tp) in matrices],
+            *_scores(has, given, names),
+            calibrate("probability of each label", has.ravel(), chances.ravel()),
+            worst,
+        )
+
+
+@dataclass(frozen=True)
+class ValueScores:
+    """How near the values of one target were, in its own unit.
+
+    Args:
+        name: The target column; empty where it has no name.
+        mae: Mean absolute error.
+        rmse: Root of the mean squared error.
+        r2: Share of the variance that is explained; None for a single row.
+        mean_residual: Mean of predicted minus true: above 0, predictions are too high.
+    """
+
+    name: str
+    mae: float
+    rmse: float
+    r2: float | None
+    mean_residual: float
+
+
+@dataclass(frozen=True)
+class RegressionMistakes:
+    """Mistakes about values.
+
+    Args:
+        rows: Number of rows.
+        scores: Of each of T targets.
+        true: True values of at most `POINTS` rows, spread evenly, (T, P).
+        predicted: What was predicted for them, (T, P).
+        worst: The rows with the largest errors, measured in standard deviations of their target.
+    """
+
+    task: ClassVar[str] = "regression"
+    rows: int
+    scores: list[ValueScores]
+    true: list[list[float]]
+    predicted: list[list[float]]
+    worst: list[WrongValue]
+
+    @classmethod
+    def of(
+        cls,
+        values: NDArray[Any],
+        targets: NDArray[Any],
+        target_names: Sequence[str] | None = None,
+        row_names: Sequence[str] | None = None,
+        num_worst: int = 16,
+    ) -> "RegressionMistakes":
+        """Return the mistakes of some predictions.
+
+        Args:
+            values: (N, T).
+            targets: (N,) or (N, T), in the same unit.
+            target_names: Names of the targets.
+            row_names: What people call each row, (N,).
+            num_worst: How many of the largest errors to keep.
+
+        Raises:
+            InputError: Shapes do not go together, or a value is no number.
+        """
+        from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
+
+        true = np.asarray(targets, np.float64).reshape(len(targets), -1)
+        found = _checked(values, true, 2)
+        names = [""] if found.shape[1] == 1 else None
+        names = _names(target_names or names, found.shape[1])
+        scores = [
+            ValueScores(
+                name,
+                float(mean_absolute_error(y, z)),
+                float(root_mean_squared_error(y, z)),
+                float(r2_score(y, z)) if len(y) > 1 else None,
+                float((z - y).mean()),
+            )
+            for name, y, z in zip(names, true.T, found.T, strict=True)
+        ]
+        spread = true.std(axis=0)
+        errors = abs(found - true)
+        off = errors / np.where(spread > 0, spread, 1)
+        target, every = off.argmax(axis=1), np.arange(len(off))
+        worst = [
+            WrongValue(
+                int(row),
+                names[target[row]],
+                _short(true[row, target[row]]),
+                _short(found[row, target[row]]),
+                None if row_names is None else row_names[row],
+            )
+            for row in np.argsort(-off[every, target], kind="stable")[:num_worst]
+            if errors[row, target[row]] > 0
+        ]
+        kept = np.unique(np.linspace(0, len(true) - 1, min(POINTS, len(true))).astype(np.int64))
+        points = [[[_short(x) for x in column] for column in y[kept].T] for y in (true, found)]
+        return cls(len(true), scores, points[0], points[1], worst)
+
+
+Mistakes = ClassificationMistakes | MultilabelMistakes | RegressionMistakes
+
+
+def _checked(predictions: NDArray[Any], targets: NDArray[Any], dims: int) -> NDArray[np.float64]:
+    found = np.asarray(predictions, np.float64)
+    expected = found.shape[:dims]
+    if found.ndim != 2 or targets.shape != expected or not len(found):
+        raise InputError(
+            f"predictions must be (N, C) and targets {'(N,)' if dims == 1 else '(N, C)'}, of at "
+            f"least one row; got {found.shape} and {targets.shape}."
+        )
+    if not np.isfinite(found).all():
+        raise InputError("a prediction is no number: the model has diverged.")
+    return found
+
+
+def _names(names: Sequence[str] | None, count: int) -> list[str]:
+    if names is not None and len(names) != count:
+        raise InputError(f"there are {count} columns of predictions and {len(names)} names.")
+    return [str(number) for number in range(count)] if names is None else list(names)
+
+
+def _scores(
+    targets: NDArray[Any], predicted: NDArray[Any], names: Sequence[str]
+) -> tuple[list[ClassScores], list[ClassScores]]:
+    """Return the scores of each class, and their macro and weighted means."""
+    from sklearn.metrics import precision_recall_fscore_support as score
+
+    columns = score(targets, predicted, labels=range(len(names)), zero_division=0)
+    scores = [
+        ClassScores(name, float(precision), float(recall), float(f1), int(support))
+        for name, precision, recall, f1, support in zip(names, *columns, strict=True)
+    ]
+    means = []
+    for kind in ("macro", "weighted"):
+        precision, recall, f1, _ = score(targets, predicted, average=kind, zero_division=0)
+        total = sum(of.support for of in scores)
+        means.append(ClassScores(kind, float(precision), float(recall), float(f1), total))
+    return scores, means
+
+
+def _short(value: float) -> float:
+    """Return a number with six digits: a file is read by people, too."""
+    return float(f"{value:.6g}")
+
+
+def _digits(probability: float) -> str:
+    """Return a probability with three digits, never rounded up to certainty."""
+    return f"{probability:.3f}" if probability < 0.9995 else "above 0.999"

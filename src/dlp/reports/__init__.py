@@ -1,0 +1,1 @@
+"""A run, or a cross-validation, as one page of HTML."""

@@ -1,0 +1,247 @@
+"""``dlp report``: one page that tells all of a run, to be read in any browser and passed on."""
+
+import re
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning import Trainer
+from lightning.pytorch.cli import LightningArgumentParser
+
+from dlp import __version__
+from dlp.commands.checkpoint_files import read_checkpoint
+from dlp.commands.invocation import Invocation, resolve
+from dlp.commands.lightning_cli import DLPCLI
+from dlp.commands.recipes import recipes, run_name, variations
+from dlp.commands.recorded_runs import RecordedRun, read_run
+from dlp.console import say
+from dlp.errors import InputError, MissingInputError, input_error
+from dlp.files import write_text
+from dlp.process import own_random_state, quiet
+from dlp.reports.report_folds import folds_page
+from dlp.reports.report_page import Block, Page, Paragraph, render
+from dlp.reports.report_run import Trained, history_of, tiles
+from dlp.reports.report_sections import sections
+from dlp.runs import Run, existing_checkpoint, run_of, runs_of
+
+HELP = """usage: dlp report RUN [--output FILE] [--KEY VALUE ...]
+
+Writes report.html into the folder of a run: its numbers beside what guessing gives, curves, data,
+mistakes, samples, heat maps, layers and config, in one file that needs no network.
+
+A RUN is a run's folder, a checkpoint, or the name of a config (its newest run). Of a
+cross-validation the page shows the folds.
+
+options:
+  --output FILE   where to write the page (default: report.html in the run's folder)
+  --KEY VALUE     any option of dlp test, such as --data.data_dir where the data has moved
+
+examples:
+  dlp report quickstart
+  dlp report runs/imdb/version_0 --output imdb.html"""
+
+
+def report(options: Sequence[str]) -> None:
+    """Run ``dlp report RUN`` with its options.
+
+    Raises:
+        InputError: There is no such run, or the page cannot be written.
+    """
+    given, *others = options or [""]
+    if {"-h", "--help"} & set(options):
+        print(HELP)
+        return
+    if not given or given.startswith("-"):
+        raise InputError(
+            "report: name the run first: its folder, a checkpoint, or the name of its config. For "
+            "example: dlp report quickstart"
+        )
+    run, checkpoint = find_run(given)
+    if not (run.folder / "crossval.json").is_file() and checkpoint is None:
+        checkpoint = _tested(run) or run.checkpoint()
+    with ExitStack() as stack:
+        stack.enter_context(quiet())
+        stack.enter_context(own_random_state())
+        if checkpoint is not None:
+            ReportCLI(resolve(["test", "--ckpt_path", str(checkpoint), *others]), run, stack)
+            return
+        output = _only_output(others)
+        if (run.folder / "crossval.json").is_file():
+            page = folds_page(run.folder, about(run.folder), _footer(run.folder))
+        else:
+            missing = f"{run.folder} has no checkpoint."
+            page = run_page(Trained(read_run(run.folder), problem=missing))
+        _write(page, Path(output or run.folder / "report.html"))
+
+
+def find_run(given: str) -> tuple[Run, Path | None]:
+    """Return the run that is meant, and the checkpoint if one was named.
+
+    Args:
+        given: A run's folder, a checkpoint, or the name of a config (several joined by ``+``) or
+            its path: then its newest run.
+
+    Raises:
+        InputError: There is no such run, or it has recorded nothing.
+    """
+    path = Path(given)
+    if path.suffix == ".ckpt":
+        checkpoint = existing_checkpoint(given)
+        run = run_of(checkpoint)
+        if run is None:
+            raise InputError(f"{given} lies in no run's folder (no config.yaml beside it).")
+        return _recorded(run), checkpoint
+    if path.is_dir() and (_is_recorded(Run(path)) or len(path.parts) > 1):
+        return _recorded(Run(path)), None
+    named = runs_of(given) if len(path.parts) == 1 else []
+    name = given if named else run_name([given] if path.is_file() else given.split("+"))
+    for run in named or runs_of(name):
+        if _is_recorded(run):
+            say(f"the newest run of {name} is {run.folder}")
+            return run, None
+    configs = " --config ".join([given] if path.is_file() else name.split("+"))
+    raise MissingInputError(
+        f"no run of {name!r} below ./runs has recorded an epoch: train one by dlp fit --config "
+        f"{configs}, or give a run's folder."
+    )
+
+
+def _is_recorded(run: Run) -> bool:
+    return any((run.folder / name).is_file() for name in ("history.json", "crossval.json"))
+
+
+def _recorded(run: Run) -> Run:
+    if not _is_recorded(run):
+        raise MissingInputError(
+            f"{run.folder} holds neither history.json nor crossval.json: it is no run's folder, or "
+            "no epoch of it has ended."
+        )
+    return run
+
+
+def _tested(run: Run) -> Path | None:
+    """Return the checkpoint of the run's last test: the page then speaks of one model."""
+    place = (read_run(run.folder).results.get("test") or {}).get("checkpoint")
+    path = run.folder / place if place else None  # an absolute place stays as it is
+    return path if path is not None and path.is_file() else None
+
+
+def _only_output(options: Sequence[str]) -> str | None:
+    """Return ``--output`` where no other option makes sense: nothing is read but the run's files.
+
+    Raises:
+        InputError: There are others.
+    """
+    words = [part for option in options for part in option.split("=", 1)]
+    if not words:
+        return None
+    if words[0] != "--output" or len(words) != 2:
+        raise InputError(f"report: without a checkpoint --output is the one option; got {words}.")
+    return words[1]
+
+
+class ReportCLI(DLPCLI):
+    """Builds data and model of a run as ``dlp test`` does, and writes the page."""
+
+    def __init__(self, invocation: Invocation, run: Run, stack: ExitStack) -> None:
+        self.reported = run
+        self.problem = ""
+        super().__init__(invocation, stack)
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Parse; messages name the command that was given."""
+        self._parser("test").prog = "dlp report"
+        super().parse_arguments(parser, args)
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:  # the signature it overrides
+        """Return a Trainer that writes nothing; it is not run."""
+        return Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
+
+    def instantiate_classes(self) -> None:
+        """Build data and model; where they cannot be had, the page says why and shows the rest."""
+        try:
+            super().instantiate_classes()
+        except ValueError as error:
+            if (cause := input_error(error)) is None:
+                raise
+            self.problem = str(cause)
+            say(f"without data and model: {cause}")
+
+    def after_instantiate_classes(self) -> None:
+        """Do nothing: the Trainer is not run."""
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        """Write the page."""
+        recorded, path = read_run(self.reported.folder), self.invocation.checkpoint
+        assert path is not None
+        if self.problem:
+            trained = Trained(recorded, path, problem=self.problem)
+        else:
+            self._load_weights(path)
+            trained = Trained(recorded, path, self.model, self.datamodule)
+        page = run_page(trained)
+        if not self._value("trainer.fast_dev_run"):
+            output = self._value("output") or self.reported.folder / "report.html"
+            _write(page, Path(output))
+
+    def _load_weights(self, path: Path) -> None:
+        self._restore(self.datamodule)
+        checkpoint = self._checkpoint_read or read_checkpoint(path)
+        self.model.on_load_checkpoint(checkpoint)
+        self.model.load_state_dict(checkpoint["state_dict"], strict=self.model.strict_loading)
+        self.model.eval()
+
+
+def run_page(trained: Trained) -> Page:
+    """Return the page of a run."""
+    run = trained.run
+    verdict = history_of(run).advice(trained.monitor)
+    notes: list[Block] = []
+    if "test" not in run.results:
+        notes = [Paragraph("Not tested yet; this does it:", trained.test_command)]
+    return Page(
+        about(run.folder) or run.name,
+        f"{run.name} · {run.folder.name}",
+        _date(run.folder / "history.json"),
+        f"{verdict}.",
+        tiles(trained),
+        notes,
+        sections(trained),
+        _footer(run.folder),
+    )
+
+
+def about(folder: Path) -> str:
+    """Return what a run is of, by the first comment of its configs; empty if they are not known."""
+    name = RecordedRun(folder, {}, {}, {}).name
+    known = {**variations(), **recipes()}
+    texts = []
+    for part in name.split("+"):
+        path = known.get(part, Path(f"{part}.yaml"))
+        text = path.read_text(encoding="utf-8") if path.is_file() else ""
+        comment = re.match(r"\s*#+ *(.+)", text)
+        if comment is None:
+            return ""
+        texts.append(comment[1].strip())
+    return "; ".join(texts)
+
+
+def _date(path: Path) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(path.stat().st_mtime))
+
+
+def _footer(folder: Path) -> str:
+    now = time.strftime("%Y-%m-%d %H:%M")
+    return f"Made from {folder} on {now} by dlp {__version__} with torch {torch.__version__}."
+
+
+def _write(page: Page, path: Path) -> None:
+    text = render(page)
+    try:
+        write_text(path, text)
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror}.") from error
+    say(f"wrote {path} ({len(text.encode()) / 1000:,.0f} kB)")

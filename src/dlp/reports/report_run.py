@@ -1,0 +1,255 @@
+"""A run as a report speaks of it: its key numbers, and its model on rows of the test part."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning import LightningModule
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dlp.callbacks.history import History
+from dlp.commands.recorded_runs import RecordedRun
+from dlp.datamodules.base import SupervisedDataModule
+from dlp.errors import InputError
+from dlp.evaluation.mistake_files import read_mistakes
+from dlp.evaluation.mistakes import Mistakes
+from dlp.metric_names import is_falling
+from dlp.reports import report_page as page
+from dlp.reports.report_page import Block, Tile, number
+from dlp.visualization.comparison import metric_words
+
+#: Rows of the test part that are predicted, to be shown and to find right ones among them.
+_PREDICTED = 64
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the model says of one row of the test part.
+
+    Args:
+        row: Its number in the part, from 0.
+        name: What people call it, such as the path of its file.
+        true: What it is.
+        predicted: What it was taken for.
+        confidence: Probability of the predicted class, else None.
+        right: Whether that is so; None for values.
+    """
+
+    row: int
+    name: str
+    true: str
+    predicted: str
+    confidence: float | None
+    right: bool | None
+
+    @property
+    def title(self) -> str:
+        """Truth and prediction in a few words."""
+        if self.right:
+            return self.predicted
+        return f"{self.true} → {self.predicted}"
+
+    @property
+    def note(self) -> str:
+        """How sure the model is, and of which row."""
+        sure = "" if self.confidence is None else f"{min(self.confidence, 0.999):.1%} sure, "
+        return f"{sure}{self.name or f'row {self.row}'}"
+
+    @property
+    def tone(self) -> page.Tone:
+        """Whether it is right."""
+        return "" if self.right is None else "good" if self.right else "bad"
+
+
+@dataclass
+class Trained:
+    """A run, with its model and data where they can be had.
+
+    Args:
+        run: What its files tell.
+        checkpoint: The checkpoint that speaks.
+        model: With the weights of that checkpoint, on the CPU, in evaluation mode.
+        data: As the run had it.
+        problem: Why there is no model.
+    """
+
+    run: RecordedRun
+    checkpoint: Path | None = None
+    model: LightningModule | None = None
+    data: SupervisedDataModule | None = None
+    problem: str = ""
+
+    @property
+    def monitor(self) -> str:
+        """The metric that said which epoch was best."""
+        return str(self.run.settings.get("monitor") or "val_loss")
+
+    @cached_property
+    def mistakes(self) -> Mistakes | None:
+        """What the last test got wrong, if it was written down."""
+        path = self.run.folder / "mistakes.json"
+        return read_mistakes(path) if path.is_file() and "test" in self.run.results else None
+
+    @property
+    def test_command(self) -> str:
+        """What tests this run."""
+        return f"dlp test --ckpt_path {self.checkpoint or self.run.folder}"
+
+    def ready(self) -> tuple[LightningModule, SupervisedDataModule]:
+        """Return model and data.
+
+        Raises:
+            InputError: There is no model.
+        """
+        if self.model is None or self.data is None:
+            raise InputError(self.problem)
+        return self.model, self.data
+
+    @cached_property
+    def test_rows(self) -> NDArray[np.int64]:
+        """Some rows of the test part, drawn at random, always the same ones."""
+        _, data = self.ready()
+        count = len(data.test_dataloader().inputs)
+        drawn = np.random.default_rng(0).permutation(count)[:_PREDICTED]
+        return drawn.astype(np.int64)
+
+    @cached_property
+    def predictions(self) -> list[Prediction]:
+        """What the model says of `test_rows`."""
+        return self.predict(self.test_rows)
+
+    def predict(self, rows: NDArray[np.int64]) -> list[Prediction]:
+        """Return what the model says of some rows of the test part.
+
+        Raises:
+            InputError: Its `predict_step` gives neither probabilities nor values.
+        """
+        model, data = self.ready()
+        loader, index = data.test_dataloader(), torch.from_numpy(rows)
+        if loader.targets is None:
+            raise InputError("the test part has no targets.")
+        targets, found = loader.targets[index], None
+        if type(model).predict_step is not LightningModule.predict_step:  # Lightning's own guesses
+            with torch.no_grad():
+                found = model.predict_step((loader.inputs_of(index, 0), targets), 0)
+        names = data.examples("test").names
+        named = ["" if names is None else str(names[row]) for row in rows]
+        if isinstance(found, dict) and "probabilities" in found:
+            return self._classes(rows, named, found["probabilities"], targets)
+        if isinstance(found, dict) and "values" in found:
+            facts = zip(rows.tolist(), named, targets, found["values"], strict=True)
+            return [
+                Prediction(row, name, _numbers(true), _numbers(value), None, None)
+                for row, name, true, value in facts
+            ]
+        raise InputError(
+            f"{type(model).__name__} has no predict_step that gives a dict with probabilities or "
+            "values."
+        )
+
+    def _classes(
+        self, rows: NDArray[np.int64], named: Sequence[str], chances: Tensor, targets: Tensor
+    ) -> list[Prediction]:
+        assert self.data is not None
+        names = self.data.class_names or [str(n) for n in range(chances.shape[1])]
+        made = []
+        labels = targets.ndim == 2 and self.data.targets.task == "multilabel"
+        if targets.ndim == 2 and not labels:
+            targets = targets.argmax(dim=1)
+        for row, name, chance, target in zip(rows, named, chances, targets, strict=True):
+            if labels:
+                pairs = [(target > 0.5).tolist(), (chance > 0.5).tolist()]
+                true, given = (
+                    ", ".join(n for n, there in zip(names, has, strict=True) if there) or "none"
+                    for has in pairs
+                )
+                made.append(Prediction(int(row), name, true, given, None, pairs[0] == pairs[1]))
+                continue
+            best, kind = int(chance.argmax()), int(target)
+            sure = float(chance[best])
+            made.append(Prediction(int(row), name, names[kind], names[best], sure, best == kind))
+        return made
+
+
+def _numbers(values: Tensor) -> str:
+    return ", ".join(map(number, values.flatten().tolist()))
+
+
+# The key numbers --------------------------------------------------------------------------------
+
+
+def history_of(run: RecordedRun) -> History:
+    """Return the record of a run as a fit has it."""
+    history = History()
+    history.metrics = run.history
+    return history
+
+
+def tiles(trained: Trained) -> list[Tile]:
+    """Return the key numbers: the best epoch, and the test beside its baseline."""
+    run, monitor = trained.run, trained.monitor
+    history = history_of(run)
+    best, made = history.best_epoch(monitor), []
+    if best is None:
+        made.append(Tile("Epochs", str(history.num_epochs), "without validation"))
+        for name, value in history.at(history.num_epochs).items():
+            made.append(Tile(metric_words(name).capitalize(), number(value), "at the last epoch"))
+    else:
+        made.append(Tile("Best epoch", str(best), f"of {history.num_epochs}, by {monitor}"))
+        at_best = {monitor: 0.0, **history.at(best)}
+        for name, value in at_best.items():
+            if name.startswith("val_") or name == monitor:
+                made.append(Tile(_words(name), number(value), f"at epoch {best}"))
+    return made + test_tiles(run.results.get("test", {}))
+
+
+def test_tiles(test: Mapping[str, Any]) -> list[Tile]:
+    """Return a tile for each number of a test, its baseline below it."""
+    numbers = {name: value for name, value in test.items() if isinstance(value, int | float)}
+    ordered = sorted(numbers.items(), key=lambda item: item[0].endswith("loss"))
+    made = []
+    for name, value in ordered:
+        note, tone = against_baseline(name, value, test.get("baseline") or {})
+        made.append(Tile(_words(name), number(value), note, tone))
+    return made
+
+
+def against_baseline(
+    name: str, value: float, baselines: dict[str, dict[str, float]]
+) -> tuple[str, page.Tone]:
+    """Return the best common-sense baseline of a metric in words, and whether it is beaten."""
+    short = name.partition("_")[2]
+    known = [(numbers[short], kind) for kind, numbers in baselines.items() if short in numbers]
+    if not known:
+        return "", ""
+    base, kind = min(known) if is_falling(short) else max(known)
+    beaten = value < base if is_falling(short) else value > base
+    return f"baseline {number(base)} ({kind.replace('_', ' ')})", "good" if beaten else "bad"
+
+
+def _words(name: str) -> str:
+    words = metric_words(name)
+    return words[:1].upper() + words[1:]
+
+
+def config_blocks(folder: Path, command: str) -> list[Block]:
+    """Return the complete config of a run, folded.
+
+    Args:
+        folder: Of the run.
+        command: The command that runs it again.
+
+    Raises:
+        InputError: There is none.
+    """
+    path = folder / "config.yaml"
+    if not path.is_file():
+        raise InputError("the run's folder has no config.yaml.")
+    text = path.read_text(encoding="utf-8")
+    again = page.Paragraph("All of it, to be run again:", f"dlp {command} --config {path}")
+    return [again, page.Folded("config.yaml", [page.Code(text)])]

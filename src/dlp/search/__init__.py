@@ -1,0 +1,1 @@
+"""The search for hyperparameters: spaces, trials, and studies that processes share."""

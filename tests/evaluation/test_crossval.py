@@ -1,0 +1,372 @@
+"""Cross-validation in Python: folds, engines, statistics, what is resumed and what is refused."""
+
+import json
+import statistics
+
+import lightning
+import numpy as np
+import pytest
+import torch
+from lightning import LightningModule
+from lightning.pytorch.callbacks import EarlyStopping
+from sklearn.model_selection import ShuffleSplit
+from torch import nn
+
+from dlp.crossval import cross_validate, plain_trainer
+from dlp.datamodules import ArrayDataModule
+from dlp.errors import InputError
+from dlp.evaluation.folds import CrossValidation, FoldResult, shown
+from dlp.modules import DenseModule
+from dlp.visualization.folds import fold_curves
+
+
+@pytest.fixture(autouse=True)
+def no_bars(monkeypatch):
+    monkeypatch.setenv("TQDM_DISABLE", "1")
+
+
+def table(rows=60, seed=0):
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(rows, 3)).astype(np.float32) * [1, 10, 100]
+    return x, (x[:, 0] + 0.1 * x[:, 1] + rng.normal(size=rows)).astype(np.float32)
+
+
+def numbers(**arguments):
+    arguments = {"split_seed": None, "batch_size": 8, "val_size": None, **arguments}
+    return ArrayDataModule(*table(), task="regression", **arguments)
+
+
+def dense(data):
+    return DenseModule(data.input_shape, data.num_outputs, head="regression", hidden=(8,))
+
+
+def quick(data):
+    """Return a model that overfits within some epochs."""
+    return DenseModule(
+        data.input_shape,
+        data.num_outputs,
+        head="regression",
+        hidden=(32,),
+        optimizer=lambda parameters: torch.optim.Adam(parameters, 0.05),
+    )
+
+
+def classes(rows=60):
+    x, y = table(rows)
+    return ArrayDataModule(x, (y > 0).astype(int), batch_size=16)
+
+
+def softmax(data):
+    return DenseModule(data.input_shape, data.num_outputs, head="softmax", hidden=(8,))
+
+
+def values(result, name="val_loss"):
+    return [fold.history[name] for fold in result.folds]
+
+
+def test_each_row_validates_once_a_repeat_and_statistics_are_of_the_folds():
+    result = cross_validate(numbers(), dense, 2, num_folds=4, repeats=3)
+    assert result.is_complete
+    assert [(fold.repeat, fold.fold) for fold in result.folds] == [
+        (repeat, fold) for repeat in range(3) for fold in range(4)
+    ]
+    for repeat in range(3):
+        mine = [fold for fold in result.folds if fold.repeat == repeat]
+        assert sum(fold.num_val for fold in mine) == 60
+    last = [fold.history["val_mae"][-1] for fold in result.folds]
+    assert result.mean["val_mae"] == pytest.approx(statistics.fmean(last))
+    assert result.std["val_mae"] == pytest.approx(statistics.stdev(last))
+    assert result.standard_error["val_mae"] == pytest.approx(statistics.stdev(last) / 12**0.5)
+    assert result.curves["val_mae"][0] == pytest.approx(
+        statistics.fmean(fold.history["val_mae"][0] for fold in result.folds)
+    )
+    assert len({fold.history["val_loss"][0] for fold in result.folds}) == 12
+
+
+@pytest.mark.parametrize(
+    ("make_data", "make_model", "options"),
+    [
+        (numbers, dense, {"num_folds": 7}),  # folds of 8 and 9 rows: two stacks
+        (lambda: numbers(scaling="standard"), dense, {"leaky_scaling": True}),
+        (classes, softmax, {"repeats": 2}),
+        (classes, softmax, {"splitter": ShuffleSplit(3, test_size=0.3, random_state=0)}),
+    ],
+    ids=["unequal", "leaky", "repeats", "splitter"],
+)
+def test_both_engines_train_the_same_folds(make_data, make_model, options, capsys):
+    stacked = cross_validate(make_data(), make_model, 3, **options)
+    assert "engine: stacked" in capsys.readouterr().out
+    serial = cross_validate(make_data(), make_model, 3, engine="serial", **options)
+    assert (stacked.engine, serial.engine) == ("stacked", "serial")
+    assert len(serial.folds) == len(stacked.folds) > 2
+    for one, other in zip(serial.folds, stacked.folds, strict=True):
+        assert one.history.keys() == other.history.keys()
+        for name, curve in one.history.items():
+            assert other.history[name] == pytest.approx(curve, rel=1e-4)
+        assert (one.num_train, one.num_val) == (other.num_train, other.num_val)
+        assert one.baseline == other.baseline
+
+
+def test_a_fold_does_not_depend_on_the_others():
+    whole = cross_validate(numbers(), dense, 2, engine="serial")
+    alone = cross_validate(numbers(), dense, 2, engine="serial", only=[2])
+    assert not alone.is_complete
+    assert values(alone) == [values(whole)[2]]
+
+
+def test_statistics_come_from_the_training_part_of_each_fold(capsys):
+    seen = []
+
+    def look(data):
+        data.fit()
+        seen.append(data.inputs_state()["mean"])
+        return dense(data)
+
+    data = numbers(scaling="standard")
+    x = table()[0]
+    cross_validate(data, look, 1, num_folds=3, engine="serial")
+    parts = np.array_split(np.arange(60), 3)
+    for fold, mean in enumerate(seen[-3:]):
+        kept = np.delete(np.arange(60), parts[fold])
+        assert np.allclose(mean, x[kept].mean(axis=0), rtol=1e-4)
+    assert "leaky" not in capsys.readouterr().out
+    cross_validate(data, look, 1, num_folds=3, engine="serial", leaky_scaling=True)
+    assert np.allclose(seen[-1], x.mean(axis=0), rtol=1e-4)
+    assert "leaky_scaling" in capsys.readouterr().out
+    assert not data.learn_from_all
+
+
+def test_the_test_part_is_no_part_of_any_fold():
+    data = numbers(test_size=20, split_seed=3)
+    result = cross_validate(data, dense, 1, num_folds=4, refit=True)
+    assert [fold.num_train + fold.num_val for fold in result.folds] == [40] * 4
+    assert set(result.refit) == {"test_loss", "test_mae"}
+    assert data.split.num_folds is None
+
+
+def test_refit_trains_on_everything_for_the_best_number_of_epochs(tmp_path):
+    data = numbers(test_size=20, split_seed=3)
+    result = cross_validate(data, dense, 4, num_folds=2, refit=True, folder=tmp_path)
+    history = json.loads((tmp_path / "history.json").read_text())
+    assert len(history["train_loss"]) == result.best_epoch
+    assert "val_loss" not in history
+    assert (tmp_path / "checkpoints/last.ckpt").is_file()
+    assert (tmp_path / "mistakes.json").is_file()
+
+
+@pytest.mark.parametrize("engine", ["serial", "stacked"])
+def test_folds_that_stop_early_and_a_refit(tmp_path, engine):
+    def trainer(max_epochs, callbacks):
+        return plain_trainer(max_epochs, [*callbacks, EarlyStopping("val_loss", patience=2)])
+
+    data = numbers(test_size=20, split_seed=3, scaling="standard")
+    lengths = {"num_folds": 4, "refit": True, "folder": tmp_path, "engine": engine}
+    result = cross_validate(data, quick, 40, make_trainer=trainer, **lengths)
+    epochs = [len(fold.history["val_loss"]) for fold in result.folds]
+    assert len(set(epochs)) > 1
+    assert len(result.curves["val_loss"]) == max(epochs) < 40
+    assert "train longer" not in result.advice()
+    history = json.loads((tmp_path / "history.json").read_text())
+    assert len(history["train_loss"]) == result.best_epoch
+
+
+def test_finished_folds_are_not_run_again_and_a_killed_one_goes_on(tmp_path):
+    fitted = []
+
+    def trainer(max_epochs, callbacks):
+        made = plain_trainer(max_epochs, callbacks)
+        fitted.append(made)
+        return made
+
+    class KilledError(RuntimeError):
+        pass
+
+    class Kill(lightning.Callback):
+        def on_train_epoch_start(self, trainer, module):
+            if trainer.current_epoch == 2:
+                raise KilledError
+
+    def killing(max_epochs, callbacks):
+        third = len(fitted) == 2
+        return trainer(max_epochs, [*callbacks, Kill()] if third else callbacks)
+
+    run = {"num_folds": 4, "engine": "serial", "folder": tmp_path}
+    with pytest.raises(KilledError):
+        cross_validate(numbers(), dense, 4, make_trainer=killing, **run)
+    assert [FoldResult.read(tmp_path / f"repeat_0/fold_{k}") is None for k in range(4)] == [
+        *(False, False, True, True)
+    ]
+    fitted.clear()
+    result = cross_validate(numbers(), dense, 4, make_trainer=trainer, **run)
+    assert len(fitted) == 2
+    whole = cross_validate(numbers(), dense, 4, num_folds=4, engine="serial")
+    assert values(result) == values(whole)
+    assert not list(tmp_path.rglob(".lock"))
+
+
+def test_a_killed_stack_goes_on_where_it_was(tmp_path):
+    class KilledError(RuntimeError):
+        pass
+
+    class Kill(lightning.Callback):
+        def on_train_epoch_start(self, trainer, module):
+            if trainer.current_epoch == 3:
+                raise KilledError
+
+    made = []
+
+    def trainer(max_epochs, callbacks):
+        made.append(plain_trainer(max_epochs, callbacks))
+        return made[-1]
+
+    def killing(max_epochs, callbacks):
+        made = plain_trainer(max_epochs, callbacks)
+        made.callbacks.append(Kill()) if callbacks else None  # none while the engine is chosen
+        return made
+
+    run = {"num_folds": 4, "folder": tmp_path}
+    with pytest.raises(KilledError):
+        cross_validate(numbers(), dense, 5, make_trainer=killing, **run)
+    with pytest.raises(KilledError):  # a stack of as many folds, but not the same ones
+        cross_validate(numbers(), dense, 5, make_trainer=killing, only=[0, 2], **run)
+    others = cross_validate(numbers(), dense, 5, only=[0, 1], **run)
+    whole = values(cross_validate(numbers(), dense, 5, num_folds=4))
+    assert np.allclose(values(others), whole[:2], rtol=1e-5)
+    result = cross_validate(numbers(), dense, 5, make_trainer=trainer, **run)
+    assert np.allclose(values(result), whole, rtol=1e-5)
+    assert not list(tmp_path.glob("stack_*"))
+
+
+def test_folds_of_another_cross_validation_are_not_mixed_in(tmp_path):
+    cross_validate(numbers(), dense, 2, num_folds=4, folder=tmp_path)
+    for epochs, options in ((3, {}), (2, {"num_folds": 5}), (2, {"seed": 7})):
+        with pytest.raises(InputError, match="holds a fold of another cross-validation"):
+            cross_validate(numbers(), dense, epochs, **{"num_folds": 4, **options}, folder=tmp_path)
+
+
+def test_what_was_written_can_be_read(tmp_path):
+    result = cross_validate(classes(), softmax, 2, folder=tmp_path)
+    result.write(tmp_path)
+    read = json.loads((tmp_path / "crossval.json").read_text())
+    assert read["mean"] == pytest.approx(result.mean)
+    assert [fold["metrics"]["val_acc"] for fold in read["folds"]] == pytest.approx(
+        [fold.metrics["val_acc"] for fold in result.folds]
+    )
+    assert read["baseline"]["majority_class"]["acc"] > 0
+    assert read["engine"] == "stacked"
+    for fold in result.folds:
+        assert FoldResult.read(tmp_path / f"repeat_{fold.repeat}/fold_{fold.fold}") == fold
+    lines = (tmp_path / "folds.csv").read_text().splitlines()
+    assert len(lines) == 5
+    assert lines[0].startswith("repeat,fold,num_train,num_val,num_epochs,train_loss,train_acc")
+
+
+def test_nothing_is_written_without_a_folder_and_no_random_state_changes(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    before = torch.get_rng_state()
+    cross_validate(classes(), softmax, 1)
+    cross_validate(classes(), softmax, 1, engine="serial")
+    assert torch.equal(before, torch.get_rng_state())
+    assert not list(tmp_path.iterdir())
+
+
+class OwnModule(LightningModule):
+    """A module that knows nothing of the project."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.layer = nn.Linear(width, 1)
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        loss = nn.functional.mse_loss(self.layer(x / 100)[:, 0], y)
+        self.log("train_loss", loss, on_epoch=True, on_step=False, batch_size=len(y))
+        return loss
+
+    def validation_step(self, batch, batch_idx):
+        self.log("val_loss", self.training_step(batch, batch_idx), batch_size=len(batch[1]))
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), 0.01)
+
+
+def test_a_module_of_ones_own(capsys, monkeypatch):
+    monkeypatch.setattr(
+        OwnModule,
+        "validation_step",
+        lambda self, batch, index: self.log("val_loss", batch[1].sum()),
+    )
+    result = cross_validate(numbers(), lambda data: OwnModule(*data.input_shape), 2)
+    assert "engine: serial, since OwnModule is a module of your own" in capsys.readouterr().out
+    assert result.is_complete
+    assert result.baseline == {}
+    assert "val_loss" in result.table()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"num_folds": 1}, "num_folds must be at least 2, got 1"),
+        ({"num_folds": 61}, "more than the 60 rows"),
+        ({"repeats": 0}, "repeats must be 1 or more, got 0"),
+        ({"only": [4]}, "fold must be 0 to 3, got 4"),
+        ({"monitor": "val_los"}, "unknown monitor 'val_los'. Did you mean 'val_loss'"),
+        ({"refit": True}, "no test part"),
+        ({"splitter": ShuffleSplit(3, random_state=0), "repeats": 2}, "leave out repeats"),
+    ],
+)
+def test_refused(options, message):
+    with pytest.raises(InputError, match=message):
+        cross_validate(numbers(), dense, 1, **options)
+
+
+def test_the_stacked_engine_says_why_it_cannot():
+    def relu6(data):
+        own = nn.functional.mse_loss
+        return DenseModule(
+            data.input_shape, 1, head="regression", loss=lambda a, b: own(a, b), hidden=(4,)
+        )
+
+    with pytest.raises(InputError, match="engine: stacked does not go with this: "):
+        cross_validate(numbers(), relu6, 1, engine="stacked")
+
+
+def curve_of(values, **settings):
+    return CrossValidation([FoldResult(0, 0, 9, 3, {"val_loss": values})], 1, **settings)
+
+
+def test_the_best_epoch_of_a_noisy_curve_is_that_of_its_moving_average():
+    values = (
+        [10.0] + [5 - 0.1 * epoch for epoch in range(1, 40)] + [1 + 0.05 * k for k in range(60)]
+    )
+    values[3] = 0.5  # a spike, left out with the first 10 points
+    assert curve_of(values).best() == (4, 0.5)
+    epoch, _ = curve_of(values, smoothing=0.9).best()
+    assert 40 < epoch < 60
+    assert shown(values[:20], 0.9)[0] == 0
+    assert shown(values, 0.9)[0] == 10
+
+
+def test_a_fold_that_stopped_stays_where_it_was_and_missing_numbers_do_no_harm():
+    folds = [
+        FoldResult(0, 0, 9, 3, {"val_loss": [3.0, 2.0, 1.0, float("nan")]}),
+        FoldResult(0, 1, 9, 3, {"val_loss": [1.0, 2.0]}),
+    ]
+    result = CrossValidation(folds, 2)
+    assert result.curves["val_loss"][:3] == [2.0, 2.0, 1.5]
+    assert result.best() == (3, 1.5)
+    assert json.loads(json.dumps(result.to_dict(), allow_nan=False))["mean"] == {"val_loss": None}
+
+
+def test_folds_that_diverged_are_not_praised():
+    assert "learning rate" in curve_of([float("nan")] * 3).advice()
+    with pytest.raises(InputError, match="no fold is done"):
+        CrossValidation([], 4).best()
+
+
+def test_the_figure_has_the_raw_curve_and_the_smoothed_one():
+    long = curve_of([1 / (epoch + 1) for epoch in range(40)], smoothing=0.9)
+    raw, smoothed = fold_curves(long).axes
+    assert len(raw.lines[0].get_xdata()) == 40
+    assert list(smoothed.lines[0].get_xdata()) == list(range(11, 41))
+    assert len(fold_curves(curve_of([3.0, 2.0])).axes) == 1

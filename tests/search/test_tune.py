@@ -1,0 +1,514 @@
+"""``dlp tune``, in process, on a small table of one's own."""
+
+import csv
+import json
+import re
+import warnings
+from types import SimpleNamespace
+
+import numpy as np
+import optuna
+import pandas as pd
+import pytest
+import torch
+import yaml
+from optuna.pruners import BasePruner
+
+from dlp import tune as tune_module
+from dlp.cli import main
+from dlp.search import study_report
+from dlp.search.studies import Definition, Study
+from dlp.search.trials import Outcome, Watch
+from dlp.visualization.tuning import importance_bars, search_history
+
+RECIPE = """
+# Two classes of points in the plane
+data:
+  class_path: TableDataModule
+  init_args: {path: points.csv, target: side, test_size: 0.2, batch_size: 16}
+model:
+  class_path: DenseModule
+  init_args: {head: sigmoid, hidden: [8], optimizer: {init_args: {lr: 0.02}}}
+trainer: {max_epochs: 3, accelerator: cpu}
+test_after_fit: best
+"""
+SPACE = """
+model:
+  dropout: {low: 0.0, high: 0.5}
+  optimizer.lr: {low: 1e-4, high: 0.1, log: true}
+  hidden: [[8], [4, 4]]
+"""
+SMALL = "model.hidden: [[2], [4]]\nmodel.dropout: [0.0, 0.5]"
+
+
+@pytest.fixture
+def points(tmp_path, monkeypatch):
+    """Work in a folder with a table, a recipe for it and a space."""
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(rng.normal(size=(80, 2)), columns=["east", "north"])
+    table["side"] = np.where(table.east + table.north > 0, "right", "left")
+    table.to_csv(tmp_path / "points.csv", index=False)
+    (tmp_path / "points.yaml").write_text(RECIPE)
+    (tmp_path / "space.yaml").write_text(SPACE)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def tune(*options, space="space.yaml", trials=3):
+    main(["tune", "--config", "points.yaml", "--space", space, "--trials", str(trials), *options])
+
+
+def trials_of(folder):
+    return list(csv.DictReader((folder / "trials.csv").read_text().splitlines()))
+
+
+def parameters(row):
+    return {name: value for name, value in row.items() if name.startswith("model.")}
+
+
+def fails(capsys, *options, **others):
+    """Run a search that must fail, and return its message."""
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as exit_:
+        tune(*options, **others)
+    assert exit_.value.code == 2
+    return re.split("[\r\n]+", capsys.readouterr().err.strip())[-1]
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Judge trials by a formula instead of training: 9 epochs, the better the nearer lr is 0.01."""
+
+    def judged(words, folder, trial, monitor):
+        level = abs(np.log10(trial.params.get("model.optimizer.lr", 0.01)) + 2)
+        level += float(trial.params.get("model.dropout", 0.0))
+        for epoch in range(1, 10):
+            trial.report(level + 1 / epoch, epoch)
+            if epoch < 9 and trial.should_prune():
+                raise optuna.TrialPruned
+        return Outcome(level, 9)
+
+    monkeypatch.setattr(tune_module, "hold_out", judged)
+    return judged
+
+
+def test_a_search_and_what_it_leaves(points, capsys):
+    level = optuna.logging.get_verbosity()
+    tune(trials=4)
+    assert optuna.logging.get_verbosity() == level
+    study = points / "runs/points/study_0"
+    rows = trials_of(study)
+    assert [row["number"] for row in rows] == ["0", "1", "2", "3"]
+    assert list(rows[0]) == [
+        *("number", "state", "value", "best_epoch"),
+        *("model.dropout", "model.optimizer.lr", "model.hidden", "seconds"),
+    ]
+    best = min(rows, key=lambda row: float(row["value"]))
+    for row in rows:
+        assert row["state"] == "complete"
+        assert 1e-4 <= float(row["model.optimizer.lr"]) <= 0.1
+        trial = study / f"trial_{int(row['number']):04}"
+        history = json.loads((trial / "history.json").read_text())["val_loss"]
+        assert float(row["value"]) == min(history)
+        assert int(row["best_epoch"]) == 1 + int(np.argmin(history))
+        assert "test" not in json.loads((trial / "results.json").read_text())
+        config = yaml.safe_load((trial / "config.yaml").read_text())
+        assert config["model"]["init_args"]["dropout"] == float(row["model.dropout"])
+        assert config["model"]["init_args"]["hidden"] == json.loads(row["model.hidden"])
+        kept = [path.name for path in trial.glob("checkpoints/*")]
+        assert kept == (["best.ckpt"] if row is best else [])
+    assert (study / "history.png").read_bytes().startswith(b"\x89PNG")
+    assert not (study / "importances.png").exists()
+    out = capsys.readouterr().out
+    assert "importances.png needs 10 complete trials" in out
+    assert f"dlp fit --config {study.relative_to(points)}/points_best.yaml" in out
+    table = out.partition("the best of 4 complete:\n")[2].splitlines()
+    assert table[0].split() == ["trial", "val_loss", "epoch", *parameters(best), "seconds"]
+    assert table[1].split()[:2] == [best["number"], f"{float(best['value']):.4f}"]
+    assert "Epoch" not in out
+    assert "test_acc" not in out
+
+
+def test_the_best_config_reproduces_the_best_trial(points):
+    tune(trials=3)
+    study = points / "runs/points/study_0"
+    best = min(trials_of(study), key=lambda row: float(row["value"]))
+    first = (study / "points_best.yaml").read_text().partition("\n")[0]
+    assert first.startswith(
+        f"# Trial {best['number']} of runs/points/study_0, the best so far: val_loss"
+    )
+    main(["fit", "--config", "runs/points/study_0/points_best.yaml"])
+    (run,) = (points / "runs/points_best").iterdir()
+    history = json.loads((run / "history.json").read_text())["val_loss"]
+    trial = study / f"trial_{int(best['number']):04}"
+    assert history == json.loads((trial / "history.json").read_text())["val_loss"]
+    assert min(history) == float(best["value"])
+    assert "test" in json.loads((run / "results.json").read_text())  # as the recipe has it
+    weights = [
+        torch.load(folder / "checkpoints/best.ckpt", weights_only=True)["state_dict"]
+        for folder in (run, trial)
+    ]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+def test_a_study_goes_on_until_it_has_enough(points, quick, capsys):
+    tune(trials=2)
+    assert "study_0 begins: 0 of 2" in capsys.readouterr().out
+    tune(trials=3)
+    assert "study_0 goes on: 2 of 3" in capsys.readouterr().out
+    assert len(trials_of(points / "runs/points/study_0")) == 3
+    tune(trials=1, space="space.yaml")
+    assert "study_1 begins" in capsys.readouterr().out
+    tune("--model.activation", "tanh", trials=1)
+    assert "study_2 begins" in capsys.readouterr().out
+    tune("--model.activation", "tanh", "--new", trials=2)
+    assert "study_3 begins" in capsys.readouterr().out
+
+
+def test_a_study_that_went_on_is_as_one_that_never_stopped(points, quick):
+    tune(trials=3)
+    tune(trials=4)
+    tune("--run_dir", "whole", trials=4)
+    rows = [trials_of(points / place) for place in ("runs/points/study_0", "whole")]
+    assert [parameters(row) for row in rows[0]] == [parameters(row) for row in rows[1]]
+    assert [row["value"] for row in rows[0]] == [row["value"] for row in rows[1]]
+    assert len({row["model.dropout"] for row in rows[0]}) == 4
+
+
+def test_a_metric_that_rises(points):
+    tune("--monitor", "val_acc", trials=2)
+    study = points / "runs/points/study_0"
+    values = []
+    for row in trials_of(study):
+        trial = study / f"trial_{int(row['number']):04}"
+        history = json.loads((trial / "history.json").read_text())["val_acc"]
+        assert float(row["value"]) == max(history)
+        values.append(float(row["value"]))
+    best = (study / "points_best.yaml").read_text().partition("\n")[0]
+    assert f"val_acc {max(values):.6g} at epoch" in best
+
+
+def test_a_grid_takes_each_combination_once(points, quick, capsys):
+    (points / "grid.yaml").write_text(SMALL)
+    tune("--sampler", "grid", space="grid.yaml", trials=3)
+    tune("--sampler", "grid", space="grid.yaml", trials=50)
+    assert "goes on: 3 of 4" in capsys.readouterr().out
+    rows = trials_of(points / "runs/points/study_0")
+    found = [(row["model.hidden"], row["model.dropout"]) for row in rows]
+    assert sorted(found) == [(h, d) for h in ("[2]", "[4]") for d in ("0.0", "0.5")]
+
+
+def test_a_trial_that_cannot_be_done_fails_and_the_others_go_on(points, capsys):
+    (points / "some.yaml").write_text("model.dropout: [0.1, 1.5, 0.2]")
+    tune("--sampler", "grid", space="some.yaml", trials=3)
+    rows = trials_of(points / "runs/points/study_0")
+    assert {row["model.dropout"]: row["state"] for row in rows} == {
+        **{"0.1": "complete", "1.5": "fail", "0.2": "complete"},
+    }
+    shown = "".join(capsys.readouterr())
+    assert re.search(r"trial \d failed: .*1\.5", shown)
+    assert "2 complete, 1 fail" in shown
+
+
+def test_a_study_stops_where_its_first_trials_fail(points, capsys):
+    (points / "bad.yaml").write_text("model.dropout: {low: 1.0, high: 2.0}")
+    message = fails(capsys, space="bad.yaml", trials=20)
+    assert "3 trials in a row failed, the last by: " in message
+    assert "dropout" in message
+    study = Study(points / "runs/points/study_0", definition_of(points, "bad.yaml"))
+    assert [trial.state.name for trial in study.trials()] == ["FAIL"] * 3
+
+
+def definition_of(points, space):
+    """Return the definition of study_0, from its files."""
+    folder = points / "runs/points/study_0"
+    recipe, text = ((folder / name).read_text() for name in ("config.yaml", "space.yaml"))
+    return Definition("points", recipe, text, "minimize")
+
+
+def test_a_bug_in_a_trial_is_kept_with_its_traceback(points, quick, monkeypatch, capsys):
+    def broken(words, folder, trial, monitor):
+        if trial.number == 1:
+            raise ZeroDivisionError("somewhere")
+        return quick(words, folder, trial, monitor)
+
+    monkeypatch.setattr(tune_module, "hold_out", broken)
+    tune(trials=2)
+    study = points / "runs/points/study_0"
+    assert [row["state"] for row in trials_of(study)] == ["complete", "fail", "complete"]
+    assert "in broken" in (study / "trial_0001/error.txt").read_text()
+    assert "trial 1 failed: ZeroDivisionError('somewhere')" in "".join(capsys.readouterr())
+
+
+def test_a_trial_that_diverges_is_stopped_and_counted(points, capsys):
+    (points / "steps.yaml").write_text("model.optimizer.lr: [1e30, 0.01]")
+    tune("--sampler", "grid", "--model.optimizer", "SGD", space="steps.yaml", trials=2)
+    rows = {row["model.optimizer.lr"]: row for row in trials_of(points / "runs/points/study_0")}
+    assert rows["0.01"]["state"] == "complete"
+    assert rows["1e30"]["state"] == "pruned"
+    assert not rows["1e30"]["value"]
+    assert "diverged: its loss is no number any more" in "".join(capsys.readouterr())
+
+
+class AllButTheFirst(BasePruner):
+    """Finds each trial but the first hopeless after its second step."""
+
+    def prune(self, study, trial):
+        return trial.number > 0 and trial.last_step == 2
+
+
+def test_a_hopeless_trial_is_stopped(points, monkeypatch):
+    monkeypatch.setattr(tune_module, "MedianPruner", lambda **others: AllButTheFirst())
+    tune(trials=3)
+    study = points / "runs/points/study_0"
+    rows = trials_of(study)
+    assert [row["state"] for row in rows] == ["complete", "pruned", "pruned"]
+    for row, epochs in zip(rows, (3, 2, 2), strict=True):
+        trial = study / f"trial_{int(row['number']):04}"
+        history = json.loads((trial / "history.json").read_text())["val_loss"]
+        assert len(history) == epochs
+        assert float(row["value"]) == min(history)
+        assert json.loads((trial / "results.json").read_text())["last"]["val_loss"] == history[-1]
+
+
+def test_folds_that_are_trained_together_are_not_thrown_away(points, monkeypatch):
+    monkeypatch.setattr(tune_module, "MedianPruner", lambda **others: AllButTheFirst())
+    tune("--num_folds", "3", trials=2)
+    rows = trials_of(points / "runs/points/study_0")
+    assert [row["state"] for row in rows] == ["complete", "complete"]
+
+
+def test_trials_judged_by_folds(points, monkeypatch):
+    monkeypatch.setattr(tune_module, "MedianPruner", lambda **others: AllButTheFirst())
+    monkeypatch.setattr("dlp.crossval.reason_against", lambda *given: "of this test")
+    tune("--num_folds", "3", trials=2)
+    study = points / "runs/points/study_0"
+    first, second = trials_of(study)
+    done = json.loads((study / "trial_0000/crossval.json").read_text())
+    assert len(done["folds"]) == 3
+    assert float(first["value"]) == pytest.approx(done["best_value"], rel=1e-12)
+    assert int(first["best_epoch"]) == done["best_epoch"]
+    assert second["state"] == "pruned"
+    curves = [
+        json.loads((study / f"trial_0001/repeat_0/fold_{fold}/history.json").read_text())[
+            "val_loss"
+        ]
+        for fold in range(2)
+    ]
+    assert float(second["value"]) == pytest.approx(np.mean(curves, axis=0).min(), rel=1e-12)
+    assert not (study / "trial_0001/crossval.json").exists()
+    assert "3 folds" in (study / "space.yaml").read_text()
+    main(["fit", "--config", "runs/points/study_0/points_best.yaml"])
+
+
+@pytest.mark.parametrize("pruner", ["median", "hyperband", "none"])
+def test_pruners_of_optuna(points, quick, pruner):
+    tune("--pruner", pruner, "--trainer.max_epochs", "9", trials=12)
+    states = [row["state"] for row in trials_of(points / "runs/points/study_0")]
+    assert len(states) == 12
+    assert ("pruned" in states) == (pruner != "none")
+    assert "complete" in states
+
+
+def test_what_is_reported_is_the_best_so_far():
+    reports = []
+
+    class Trial:
+        def report(self, value, step):
+            reports.append((step, value))
+
+        def should_prune(self):
+            return len(reports) == 3
+
+    trainer = SimpleNamespace(max_epochs=9, check_val_every_n_epoch=1, should_stop=False)
+    watch = Watch(Trial(), "val_loss")
+    for epoch, loss in enumerate([0.5, 0.4, 0.6]):
+        trainer.current_epoch, trainer.callback_metrics = epoch, {"val_loss": torch.tensor(loss)}
+        watch.history.metrics.setdefault("val_loss", []).append(loss)
+        assert not trainer.should_stop
+        watch.on_train_epoch_end(trainer, None)
+    assert reports == [(1, 0.5), (2, 0.4), (3, 0.4)]
+    assert trainer.should_stop
+    assert watch.pruned
+
+
+def test_the_trial_of_a_dead_process_is_done_again(points, quick):
+    tune(trials=1)
+    study = Study(points / "runs/points/study_0", definition_of(points, "space.yaml"))
+    (done,) = study.trials()
+    sampler = optuna.samplers.RandomSampler(seed=1)
+    with study.begin(done.distributions, 9, lambda number: sampler) as trial:
+        tune(trials=3)  # its lock is held: it lives
+        assert [row["state"] for row in trials_of(study.folder)] == [
+            *("complete", "running", "complete"),
+        ]
+    tune(trials=3)
+    rows = trials_of(study.folder)
+    assert [row["state"] for row in rows] == ["complete", "fail", "complete", "complete"]
+    assert parameters(rows[3]) == parameters(rows[1])
+    assert rows[1]["model.dropout"] == str(trial.params["model.dropout"])
+
+
+def test_what_kills_each_process_is_not_tried_for_ever(points, quick):
+    tune(trials=1)
+    study = Study(points / "runs/points/study_0", definition_of(points, "space.yaml"))
+    distributions = study.trials()[0].distributions
+    tried = []
+    for _ in range(4):
+        with study.begin(distributions, 9, lambda n: optuna.samplers.RandomSampler(seed=n)) as one:
+            tried.append(one.params)
+    assert tried[0] == tried[1] == tried[2] != tried[3]
+
+
+def test_ctrl_c_keeps_everything(points, quick, monkeypatch, capsys):
+    def interrupted(words, folder, trial, monitor):
+        if trial.number == 1:
+            raise KeyboardInterrupt
+        return quick(words, folder, trial, monitor)
+
+    monkeypatch.setattr(tune_module, "hold_out", interrupted)
+    with pytest.raises(SystemExit) as exit_:
+        tune(trials=3)
+    assert exit_.value.code == 130
+    assert "interrupted; the same command goes on" in capsys.readouterr().out
+    monkeypatch.setattr(tune_module, "hold_out", quick)
+    tune(trials=3)
+    rows = trials_of(points / "runs/points/study_0")
+    assert [row["state"] for row in rows] == ["complete", "fail", "complete", "complete"]
+    assert parameters(rows[1]) == parameters(rows[2])
+
+
+def test_ctrl_c_inside_the_training(points, monkeypatch):
+    def press(self, trainer, module):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Watch, "on_train_epoch_end", press)
+    with pytest.raises(SystemExit) as exit_:
+        tune(trials=3)
+    assert exit_.value.code == 130
+    study = Study(points / "runs/points/study_0", definition_of(points, "space.yaml"))
+    assert [trial.state.name for trial in study.trials()] == ["FAIL", "WAITING"]
+
+
+def test_no_trial_begins_after_the_timeout(points):
+    tune("--timeout", "0", trials=3)
+    study = Study(points / "runs/points/study_0", definition_of(points, "space.yaml"))
+    assert study.trials() == []
+
+
+def test_several_processes_share_a_study(points):
+    tune("--jobs", "2", trials=4)
+    study = points / "runs/points/study_0"
+    rows = trials_of(study)
+    assert [row["state"] for row in rows] == ["complete"] * 4
+    assert len({row["model.dropout"] for row in rows}) == 4
+    assert len(list(study.rglob("best.ckpt"))) == 1
+    assert not list(study.glob("job_*"))
+
+
+def test_a_database_as_storage(points, quick, capsys):
+    tune("--storage", "sqlite:///search.db", trials=1)
+    tune("--storage", "sqlite:///search.db", trials=2)
+    assert "goes on: 1 of 2" in capsys.readouterr().out
+    assert not (points / "runs/points/study_0/study.log").exists()
+    assert len(trials_of(points / "runs/points/study_0")) == 2
+    tune(trials=1)  # in its own file: another study
+    assert "study_1 begins" in capsys.readouterr().out
+    message = fails(capsys, "--storage", "oracool://x:secret@host/y", trials=1)
+    assert "cannot use the storage host/y" in message
+
+
+def test_a_folder_of_ones_own(points, quick, capsys):
+    tune("--run_dir", "mine", trials=1)
+    tune("--run_dir", "mine", trials=2)
+    assert len(trials_of(points / "mine")) == 2
+    message = fails(capsys, "--run_dir", "mine", "--model.activation", "tanh")
+    assert "mine holds something else, or a study of another config or space already" in message
+    message = fails(capsys, "--run_dir", "mine", "--new")
+    assert "mine holds a study already" in message
+
+
+def test_importances_where_there_is_enough(points, quick, monkeypatch):
+    monkeypatch.setattr(study_report, "ENOUGH", 4)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        tune(trials=4)
+    picture = points / "runs/points/study_0/importances.png"
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_trial_run_writes_nothing(points):
+    before = sorted(points.rglob("*"))
+    tune("--trainer.fast_dev_run", "true")
+    assert sorted(points.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("space", "options", "message"),
+    [
+        ("model.dropuot: [0.1]", [], "Did you mean 'dropout'?"),
+        ("model.optimizer.lrr: [0.1]", [], "Did you mean 'lr'?"),
+        ("trainer.max_epoch: [1]", [], "Did you mean 'trainer.max_epochs'?"),
+        ("model.hidden: [[8], deep]", [], "space: "),
+        ("model.class_path: [DenseModel]", [], "Did you mean 'DenseModule'?"),
+        ("model.dropout: {low: 1, high: 0}", [], "low of model.dropout must be below high"),
+        (SPACE, ["--model.dropout", "0.1"], "model.dropout is in the space and on the command"),
+        (SPACE, ["--model.init_args.hidden=[2]"], "model.hidden is in the space and on the"),
+        (SPACE, ["--sampler", "grid"], "give model.dropout a step or choices"),
+        (SPACE, ["--sampler", "tpee"], "Did you mean 'tpe'?"),
+        (SPACE, ["--trails", "3"], "unknown option --trails. Did you mean 'trials'?"),
+        (SPACE, ["--jobs", "0"], "jobs must be 1 or more, got 0"),
+        (SPACE, ["--num_folds", "1"], "num_folds must be 2 or more, got 1"),
+        (SPACE, ["--repeats", "2"], "give --num_folds too"),
+        (SPACE, ["--ckpt_path", "last"], "--ckpt_path does not go with it"),
+        (SPACE, ["--trainer.devices", "2"], "trains each trial on one device"),
+        (SPACE, ["--data.val_size", "null"], "set data.val_size, or give --num_folds K"),
+        (SPACE, ["--data.path", "paints.csv"], "paints.csv"),
+    ],
+)
+def test_mistakes_are_said_before_any_trial(points, space, options, message, capsys):
+    (points / "space.yaml").write_text(space)
+    assert message in fails(capsys, *options)
+    assert not (points / "runs").exists()
+
+
+def test_a_metric_that_is_not_logged(points, capsys):
+    message = fails(capsys, "--monitor", "val_f1")
+    assert "val_f1 was not logged; --monitor takes one of " in message
+
+
+def test_a_space_is_needed(points, capsys):
+    with pytest.raises(SystemExit):
+        main(["tune", "--config", "points.yaml"])
+    assert "tune needs --space FILE" in capsys.readouterr().err
+
+
+def test_help(points, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        main(["tune", "--help"])
+    assert exit_.value.code == 0
+    out = capsys.readouterr().out
+    assert "usage: dlp tune" in out
+    assert all(f"--{name}" in out for name in ("space", "trials", "pruner", "num_folds", "jobs"))
+
+
+def test_the_figure_of_a_search():
+    axes = search_history({0: 0.5, 2: 0.3, 3: 0.4}, {1: 0.9}, "val_loss", True, "here").axes[0]
+    (line,) = axes.lines
+    assert list(line.get_ydata()) == [0.5, 0.3, 0.3, 0.3]
+    assert axes.get_ylim()[1] > 0.9
+    (line,) = search_history({0: 0.5, 1: 0.3, 2: 0.6}, {}, "val_acc", False).axes[0].lines
+    assert list(line.get_ydata()) == [0.5, 0.5, 0.6, 0.6]
+
+
+def test_one_bad_trial_does_not_flatten_the_figure():
+    values = {0: 0.5, 1: 0.4, 2: 0.3, 3: 900.0, 4: 0.35}
+    axes = search_history(values, {}, "val_loss", True).axes[0]
+    assert axes.get_ylim()[1] < 2
+    assert "1 worse than shown" in [text.get_text() for text in axes.get_legend().get_texts()]
+
+
+def test_the_figure_of_importances():
+    axes = importance_bars({"a": 0.7, "b": 0.3}, "val_loss").axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["b", "a"]
+    assert [bar.get_width() for bar in axes.patches] == [0.3, 0.7]
