@@ -7,11 +7,8 @@ from lightning.pytorch.callbacks import ProgressBar as LightningProgressBar
 from tqdm.auto import tqdm
 
 
-class ProgressBar(LightningProgressBar):
-    """One bar an epoch, counted from 1; drawn ten times a second at most, and never in pieces.
-
-    Lightning's own bars redraw at every step and count epochs from 0.
-    """
+class _Bars(LightningProgressBar):
+    """What bars have in common: there is one at a time, and it can be switched off."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -25,6 +22,13 @@ class ProgressBar(LightningProgressBar):
     def enable(self) -> None:
         """Show bars."""
         self._enabled = True
+
+
+class ProgressBar(_Bars):
+    """One bar an epoch, counted from 1; drawn ten times a second at most, and never in pieces.
+
+    Lightning's own bars redraw at every step and count epochs from 0.
+    """
 
     def _open(self, description: str, total: int | float | list[int | float]) -> None:
         batches = sum(total) if isinstance(total, list) else total
@@ -114,7 +118,7 @@ class ProgressBar(LightningProgressBar):
         return shown
 
 
-class EpochBar(LightningProgressBar):
+class EpochBar(_Bars):
     """One bar a fit, that counts its epochs; for fits of which there are many, such as folds.
 
     Args:
@@ -124,16 +128,6 @@ class EpochBar(LightningProgressBar):
     def __init__(self, description: str) -> None:
         super().__init__()
         self.description = description
-        self._bar: tqdm[Any] | None = None
-        self._enabled = True
-
-    def disable(self) -> None:
-        """Show nothing (Lightning calls this on all processes but the first)."""
-        self._enabled = False
-
-    def enable(self) -> None:
-        """Show the bar."""
-        self._enabled = True
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin the line, at the epoch that a resumed fit goes on with."""
