@@ -25,7 +25,7 @@ def write_results(
         history: What the fit recorded.
         monitor: The metric that says which epoch was best.
         seed: The seed of the run.
-        facts: More to be kept: ``parameters``, ``train_rows``, ``seconds``
+        facts: More to be kept: ``parameters``, ``train_rows``, ``device``, ``seconds``.
     """
     best = history.best_epoch(monitor)
     results: dict[str, Any] = {

@@ -344,6 +344,7 @@ class DLPCLI(LightningCLI):
         facts = {
             "parameters": count_parameters(self.model),
             "train_rows": len(self.datamodule.inputs("train")),
+            "device": str(self.trainer.strategy.root_device),
             "seconds": took,
         }
         write_results(folder, self.history, monitor, self._value("seed_everything"), facts)
