@@ -267,3 +267,18 @@ def test_worst_mistakes_beside_what_they_were_made_on():
     assert table.name_.tolist() == ["x", "y"]
     unnamed = [WrongValue(3, "", 1.0, 2.0), WrongValue(0, "", 5.0, 4.0)]
     assert list(worst_table(unnamed, rows)) == ["row", "true", "predicted", "legs", "name"]
+
+
+def test_a_single_label_is_scored_by_itself():
+    chances, targets = np.array([[0.9], [0.2], [0.7]]), np.array([[1], [1], [0]])
+    found = MultilabelMistakes.of(chances, targets, ["a"])
+    assert found.counts == [(1, 1, 1, 0)]
+    for scores in (*found.scores, *found.means):
+        assert (scores.precision, scores.recall, scores.f1, scores.support) == (0.5, 0.5, 0.5, 2)
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[1", '{"task": "classification"}'])
+def test_a_damaged_file_is_named(tmp_path, text):
+    (tmp_path / "mistakes.json").write_text(text)
+    with pytest.raises(InputError, match=r"mistakes\.json cannot be read"):
+        read_mistakes(tmp_path / "mistakes.json")

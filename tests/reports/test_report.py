@@ -344,6 +344,20 @@ def test_a_test_of_old_left_no_mistakes(copied):
     assert "the test left no mistakes.json" in checked(run / "report.html").sections["mistakes"]
 
 
+def test_rows_are_not_shown_beside_mistakes_made_on_others(copied):
+    run = copied("heights")
+    file = run / "mistakes.json"
+    record = json.loads(file.read_text())
+    for change in ({"rows": record["rows"] + 1}, {"worst": [{**record["worst"][0], "true": 99.0}]}):
+        file.write_text(json.dumps({**record, **change}))
+        report(run)
+        shown = checked(run / "report.html").sections["mistakes"]
+        assert "no longer the one that was tested" in shown
+    file.write_text("{}")
+    report(run)
+    assert "cannot be read" in checked(run / "report.html").sections["mistakes"]
+
+
 def test_without_checkpoints_the_files_are_shown(copied, tmp_path, capsys):
     run = copied("pets", "checkpoints/best.ckpt", "checkpoints/last.ckpt")
     report(run, "--output", tmp_path / "here.html")

@@ -176,16 +176,18 @@ def _in_turn(classes: Any) -> list[int]:
 
 def _distinct(files: Sequence[Path]) -> list[str]:
     """Return a name for each file; those that would be equal have their folder's, or a number."""
-    stems = [file.stem for file in files]
-    common = {stem for stem, count in Counter(stems).items() if count > 1}
-    names = [
-        f"{file.parent.name}_{file.stem}" if file.stem in common else file.stem for file in files
-    ]
-    seen: Counter[str] = Counter()
-    for place, name in enumerate(names):
-        seen[name] += 1
-        if seen[name] > 1:
-            names[place] = f"{name}_{seen[name]}"
+    stems = [file_name(file.stem) for file in files]
+    common = {stem for stem, count in Counter(map(str.lower, stems)).items() if count > 1}
+    names: list[str] = []
+    taken: set[str] = set()  # without upper case, which some file systems do not tell apart
+    for file, stem in zip(files, stems, strict=True):
+        wanted = file_name(file.parent.name, stem) if stem.lower() in common else stem
+        name, number = wanted, 1
+        while name.lower() in taken:
+            number += 1
+            name = f"{wanted}_{number}"
+        taken.add(name.lower())
+        names.append(name)
     return names
 
 

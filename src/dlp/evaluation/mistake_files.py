@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dlp.errors import InputError
 from dlp.evaluation.calibration import Calibration
 from dlp.evaluation.mistakes import (
     ClassificationMistakes,
@@ -69,8 +70,41 @@ def write_mistakes(mistakes: Mistakes, path: Path) -> None:
 
 
 def read_mistakes(path: Path) -> Mistakes:
-    """Return what `write_mistakes` wrote."""
-    return from_dict(json.loads(path.read_text(encoding="utf-8")))
+    """Return what `write_mistakes` wrote.
+
+    Raises:
+        InputError: The file is damaged.
+    """
+    try:
+        return from_dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"{path} cannot be read ({error}): test again, by dlp test, to write it anew."
+        ) from error
+
+
+def check_rows(mistakes: Mistakes, data: "SupervisedDataModule", part: "Part") -> None:
+    """Refuse rows that are not those the mistakes were made on: the data may have changed since.
+
+    Raises:
+        InputError: There are more or fewer of them, or the worst ones have other targets.
+    """
+    targets = data.examples(part).targets
+    encoded = None if targets is None else data.targets.encode(targets)
+    same = encoded is not None and len(encoded) == mistakes.rows
+    if encoded is not None and same and isinstance(mistakes, ClassificationMistakes):
+        classes = encoded.argmax(axis=1) if encoded.ndim == 2 else encoded
+        names = data.class_names or []
+        same = all(names[int(classes[of.row])] == of.true for of in mistakes.worst)
+    elif encoded is not None and same and isinstance(mistakes, RegressionMistakes):
+        values = encoded.reshape(len(encoded), -1)
+        near = (abs(values[of.row] - of.true).min() <= 1e-3 * abs(of.true) for of in mistakes.worst)
+        same = all(near)
+    if not same:
+        raise InputError(
+            f"the {part} part is no longer the one that was tested (the data or its split has "
+            "changed): test again, by dlp test."
+        )
 
 
 def describe_rows(data: "SupervisedDataModule", part: "Part", rows: Sequence[int]) -> "Readable":

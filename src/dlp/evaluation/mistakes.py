@@ -224,8 +224,6 @@ class MultilabelMistakes:
             row_names: See there, as `num_worst`.
             num_worst: See there.
         """
-        from sklearn.metrics import multilabel_confusion_matrix
-
         chances = _checked(probabilities, targets, 2)
         names = _names(class_names, chances.shape[1])
         given, has = chances > 0.5, targets > 0.5
@@ -240,11 +238,12 @@ class MultilabelMistakes:
             low, high = _short(min(chance, 1 - chance)), _short(max(chance, 1 - chance))
             called = None if row_names is None else row_names[row]
             worst.append(WrongClass(int(row), true, taken, low, high, called))
-        matrices = multilabel_confusion_matrix(has, given)
+        kinds = (has & given, ~has & given, has & ~given, ~has & ~given)
+        counts = np.stack([kind.sum(axis=0) for kind in kinds], axis=1).tolist()
         return cls(
             len(chances),
             names,
-            [(int(tp), int(fp), int(fn), int(tn)) for (tn, fp), (fn, tp) in matrices],
+            [(tp, fp, fn, tn) for tp, fp, fn, tn in counts],
             *_scores(has, given, names),
             calibrate("probability of each label", has.ravel(), chances.ravel()),
             worst,
@@ -371,9 +370,13 @@ def _names(names: Sequence[str] | None, count: int) -> list[str]:
 def _scores(
     targets: NDArray[Any], predicted: NDArray[Any], names: Sequence[str]
 ) -> tuple[list[ClassScores], list[ClassScores]]:
-    """Return the scores of each class, and their macro and weighted means."""
+    """Return the scores of each class or label, and their macro and weighted means."""
     from sklearn.metrics import precision_recall_fscore_support as score
 
+    of_labels = targets.ndim == 2
+    if of_labels:  # a single column would be taken for two classes
+        targets, predicted = (np.pad(each, ((0, 0), (0, 1))) for each in (targets, predicted))
+    labels = range(len(names)) if of_labels else None
     columns = score(targets, predicted, labels=range(len(names)), zero_division=0)
     scores = [
         ClassScores(name, float(precision), float(recall), float(f1), int(support))
@@ -381,7 +384,9 @@ def _scores(
     ]
     means = []
     for kind in ("macro", "weighted"):
-        precision, recall, f1, _ = score(targets, predicted, average=kind, zero_division=0)
+        precision, recall, f1, _ = score(
+            targets, predicted, labels=labels, average=kind, zero_division=0
+        )
         total = sum(of.support for of in scores)
         means.append(ClassScores(kind, float(precision), float(recall), float(f1), total))
     return scores, means

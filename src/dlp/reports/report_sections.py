@@ -12,7 +12,7 @@ from torch import Tensor
 from dlp.commands.recorded_runs import Setting
 from dlp.datamodules.base import SupervisedDataModule
 from dlp.errors import InputError
-from dlp.evaluation.mistake_files import describe_rows, worst_table
+from dlp.evaluation.mistake_files import check_rows, describe_rows, worst_table
 from dlp.evaluation.mistakes import (
     ClassificationMistakes,
     Mistakes,
@@ -213,6 +213,7 @@ def _worst(trained: Trained, found: Mistakes) -> list[Block]:
     """Return the worst mistakes with the rows they were made on, where these can be read."""
     try:
         _, data = trained.ready()
+        check_rows(found, data, "test")
         shown = describe_rows(data, "test", [wrong.row for wrong in found.worst])
     except InputError as error:
         rows = [[wrong.caption, wrong.name or str(wrong.row)] for wrong in found.worst]
@@ -277,6 +278,7 @@ def heatmaps(trained: Trained) -> list[Block]:
     right = [one for one in trained.predictions if one.right][:_HEATMAPS]
     found = trained.mistakes
     if isinstance(found, ClassificationMistakes):
+        check_rows(found, data, "test")
         worst = np.array([wrong.row for wrong in found.worst[:_HEATMAPS]], np.int64)
         wrong = [one for one in trained.predict(worst) if not one.right] if len(worst) else []
     else:

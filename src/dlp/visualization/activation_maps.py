@@ -147,7 +147,7 @@ def activation_grid(activations: Tensor, columns: int = 16, title: str = "") -> 
     axes.imshow(canvas[0].numpy(), cmap="viridis")
     axes.set_axis_off()
     if title:
-        axes.set_title(title)
+        axes.set_title(title, parse_math=False)
     return figure
 
 

@@ -38,9 +38,11 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
     has switched off; compiled models run as they were written, since compiled code skips hooks.
 
     Raises:
-        InputError: The model has parameters that its first batch will make.
+        InputError: The model is scripted, or has parameters that its first batch will make.
     """
     modules = list(model.modules())
+    if any(isinstance(module, torch.jit.ScriptModule) for module in modules):
+        raise InputError("a scripted model cannot be watched: give the model it was made from.")
     tensors = [*model.parameters(), *model.buffers()]
     if any(map(is_lazy, tensors)):
         raise InputError(
