@@ -92,7 +92,7 @@ def without_weights(model: Namespace, comes: bool, is_trial: bool) -> Iterator[N
     weights = arguments and arguments.get("weights")
     module = imported("model", model.class_path)
     kind = isinstance(module, type) and issubclass(module, PretrainedModule)
-    if not weights or not kind or not (comes or _are_random(arguments, is_trial)):
+    if not weights or not kind or not (comes or are_random(arguments, is_trial)):
         yield
         return
     arguments.weights = None
@@ -102,7 +102,7 @@ def without_weights(model: Namespace, comes: bool, is_trial: bool) -> Iterator[N
         arguments.weights = weights
 
 
-def _are_random(arguments: Namespace, is_trial: bool) -> bool:
+def are_random(arguments: Namespace, is_trial: bool) -> bool:
     """Whether this is a trial run without the weights that it names; say so."""
     name, weights = arguments.get("backbone"), arguments.weights
     if not is_trial:

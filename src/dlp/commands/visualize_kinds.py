@@ -18,10 +18,10 @@ from dlp.datamodules import SupervisedDataModule
 from dlp.datamodules.examples import Part
 from dlp.errors import InputError, suggestion
 from dlp.visualization.activation_maps import (
-    _is_activation,
     activation_grid,
     activations,
     default_layers,
+    is_activation,
 )
 from dlp.visualization.embedding import (
     Method,
@@ -69,7 +69,7 @@ def default_names(kind: str, subject: Subject) -> list[str]:
     # The mean of the first convolution's output is linear in the pixels: its gradient has no
     # pattern, that of its activation has.
     for name in default_layers(subject.network, 2):
-        if _is_activation(subject.network.get_submodule(name)):
+        if is_activation(subject.network.get_submodule(name)):
             names[0] = name
             break
     places = np.linspace(0, len(names) - 1, min(4, len(names))).round().astype(int)

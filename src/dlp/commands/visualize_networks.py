@@ -11,7 +11,7 @@ from jsonargparse import Namespace
 from lightning import LightningModule
 from torch import Tensor, nn
 
-from dlp.commands.checkpoint_files import _are_random
+from dlp.commands.checkpoint_files import are_random
 from dlp.console import say
 from dlp.datamodules import SupervisedDataModule
 from dlp.errors import InputError, suggestion
@@ -146,7 +146,7 @@ def _at_hand(name: str, weights: str | None, trial: bool) -> str | None:
         say(f"the weights of {name} are random: --weights null")
         return None
     asked = Namespace(backbone=name, weights=weights)  # type: ignore[no-untyped-call] # untyped there
-    return None if _are_random(asked, trial) else weights
+    return None if are_random(asked, trial) else weights
 
 
 def _classifier(backbone: Backbone, weights: str | None) -> tuple[nn.Module | None, int]:
@@ -199,12 +199,11 @@ class Layer:
     shape: tuple[int, ...]
 
 
-def layers_of(subject: Subject, shape: Sequence[int] | None = None) -> dict[str, Layer]:
+def layers_of(subject: Subject) -> dict[str, Layer]:
     """Return name -> layer of all that give a tensor, in the order of ``named_modules``.
 
     Args:
         subject: The network; it runs once on a black picture.
-        shape: Of that picture, (C, H, W); None takes the subject's.
     """
     network = subject.network
     found: dict[str, Layer] = {}
@@ -221,17 +220,16 @@ def layers_of(subject: Subject, shape: Sequence[int] | None = None) -> dict[str,
         for name in names:
             handle = network.get_submodule(name).register_forward_hook(watcher(name))
             stack.callback(handle.remove)
-        run(network, as_input(network, torch.zeros(1, *(shape or subject.input_shape))))
+        run(network, as_input(network, torch.zeros(1, *subject.input_shape)))
     return {name: found[name] for name in names if name in found}
 
 
-def named_layer(layers: Mapping[str, Layer], given: str, maps: bool = True) -> str:
-    """Return the name of the layer that `given` means: its whole name, or the end of it.
+def named_layer(layers: Mapping[str, Layer], given: str) -> str:
+    """Return the name of the layer of maps that `given` means: its name, or the end of it.
 
     Args:
         layers: As `layers_of` returns them.
         given: What was asked for.
-        maps: Whether it must give maps (C, h, w).
 
     Raises:
         InputError: There is none, there are several, or it gives no maps.
@@ -244,7 +242,7 @@ def named_layer(layers: Mapping[str, Layer], given: str, maps: bool = True) -> s
         near = suggestion(given, [*layers, *sorted(ends)])
         raise InputError(f"unknown layer {given!r}.{near} --list_layers prints all.")
     shape = layers[found[0]].shape
-    if maps and len(shape) != 3:
+    if len(shape) != 3:
         raise InputError(
             f"layer {found[0]!r} gives rows of shape {shape}, and maps (C, h, w) are drawn. "
             "--list_layers prints the shape of each."

@@ -91,7 +91,7 @@ def default_layers(model: nn.Module, count: int = 8) -> list[str]:
         if isinstance(layer, _MAKE_MAPS):
             names += [open_name] if open_name else []
             open_name, on_maps = name, True
-        elif _is_activation(layer):
+        elif is_activation(layer):
             open_name = name if on_maps else open_name
         elif not isinstance(layer, _NORMS):
             on_maps = on_maps and not isinstance(layer, nn.Linear | nn.Flatten)
@@ -166,7 +166,7 @@ def tiles(pictures: Tensor, columns: int, gap: int) -> Tensor:
     return canvas
 
 
-def _is_activation(layer: nn.Module) -> bool:
+def is_activation(layer: nn.Module) -> bool:
     return type(layer).__module__ == "torch.nn.modules.activation" and not isinstance(
         layer, nn.MultiheadAttention
     )
