@@ -3,8 +3,8 @@
     python benchmarks/crossval_speed.py [--rounds 5] [--folds 4 40 100 200 400]
 
 The Boston net of section 3.6 (404 rows, 4 folds, hidden layers of 64 and 64, batches of one row),
-on one thread. Each way runs for 1 epoch and for more, in turns: the difference is what these take, the
-rest what it takes to prepare models and data. Writes docs/benchmarks.md.
+on one thread. Each way runs for 1 epoch and for more, in turns: the difference is what these take,
+the rest what it takes to prepare models and data. Writes docs/benchmarks.md.
 """
 
 import argparse

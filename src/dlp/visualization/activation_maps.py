@@ -167,6 +167,7 @@ def tiles(pictures: Tensor, columns: int, gap: int) -> Tensor:
 
 
 def is_activation(layer: nn.Module) -> bool:
+    """Whether a layer is an activation function of torch's, such as a ReLU."""
     return type(layer).__module__ == "torch.nn.modules.activation" and not isinstance(
         layer, nn.MultiheadAttention
     )
