@@ -6,6 +6,7 @@ probabilities can be believed, and the worst mistakes with the rows they were ma
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -241,8 +242,7 @@ class MultilabelMistakes:
         kinds = (has & given, ~has & given, has & ~given, ~has & ~given)
         counts = np.stack([kind.sum(axis=0) for kind in kinds], axis=1).tolist()
         return cls(
-            len(chances),
-            names,
+            *(len(chances), names),
             [(tp, fp, fn, tn) for tp, fp, fn, tn in counts],
             *_scores(has, given, names),
             calibrate("probability of each label", has.ravel(), chances.ravel()),
@@ -371,22 +371,20 @@ def _scores(
     targets: NDArray[Any], predicted: NDArray[Any], names: Sequence[str]
 ) -> tuple[list[ClassScores], list[ClassScores]]:
     """Return the scores of each class or label, and their macro and weighted means."""
-    from sklearn.metrics import precision_recall_fscore_support as score
+    from sklearn.metrics import precision_recall_fscore_support
 
-    of_labels = targets.ndim == 2
-    if of_labels:  # a single column would be taken for two classes
+    score = partial(precision_recall_fscore_support, zero_division=0)
+    labels = range(len(names)) if targets.ndim == 2 else None
+    if labels:  # a single column would be taken for two classes
         targets, predicted = (np.pad(each, ((0, 0), (0, 1))) for each in (targets, predicted))
-    labels = range(len(names)) if of_labels else None
-    columns = score(targets, predicted, labels=range(len(names)), zero_division=0)
+    columns = score(targets, predicted, labels=range(len(names)))
     scores = [
         ClassScores(name, float(precision), float(recall), float(f1), int(support))
         for name, precision, recall, f1, support in zip(names, *columns, strict=True)
     ]
     means = []
     for kind in ("macro", "weighted"):
-        precision, recall, f1, _ = score(
-            targets, predicted, labels=labels, average=kind, zero_division=0
-        )
+        precision, recall, f1, _ = score(targets, predicted, labels=labels, average=kind)
         total = sum(of.support for of in scores)
         means.append(ClassScores(kind, float(precision), float(recall), float(f1), total))
     return scores, means
