@@ -53,7 +53,8 @@ def pictures(count: int) -> Tensor:
     targets = loader.targets
     assert targets is not None
     rows = torch.cat([torch.where(targets == kind)[0][: count // 2] for kind in (0, 1)])
-    return loader.inputs_of(rows, 0)  # type: ignore[no-any-return]
+    images: Tensor = loader.inputs_of(rows, 0)
+    return images
 
 
 @torch.no_grad()

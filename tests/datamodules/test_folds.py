@@ -273,7 +273,7 @@ class Pairs:
     def __init__(self, *pairs):
         self.pairs = pairs
 
-    def split(self, X, y=None, groups=None):  # noqa: N803
+    def split(self, X, y=None, groups=None):  # noqa: N803 - scikit-learn's names
         return iter(self.pairs)
 
 
@@ -311,7 +311,7 @@ def test_a_splitter_sees_row_numbers_targets_and_groups():
     seen = {}
 
     class Looks:
-        def split(self, X, y=None, groups=None):  # noqa: N803
+        def split(self, X, y=None, groups=None):  # noqa: N803 - scikit-learn's names
             seen.update(X=X, y=y, groups=groups)
             yield [0, 1], [2, 3]
 
