@@ -171,6 +171,14 @@ def test_folds_of_another_splitter(run):
     assert {fold["num_val"] for fold in written(run)["folds"]} == {8}
 
 
+def test_the_folds_of_the_book(sales):
+    main(["crossval", "--config", "housing_kfold", "--trainer.max_epochs", "20"])
+    read = written(sales / "runs/housing_kfold/version_0")
+    assert [fold["num_train"] for fold in read["folds"]] == [303] * 4
+    assert 2.0 < read["mean"]["val_mae"] < 3.2  # thousand dollars
+    assert 6 < read["baseline"]["median"]["mae"] < 7
+
+
 def test_leaky_scaling_is_another_run_and_warns(run, capsys):
     options = ["--config", "sales.yaml", "--num_folds", "3"]
     main(["crossval", *options])
