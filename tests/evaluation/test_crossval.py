@@ -370,3 +370,6 @@ def test_the_figure_has_the_raw_curve_and_the_smoothed_one():
     assert len(raw.lines[0].get_xdata()) == 40
     assert list(smoothed.lines[0].get_xdata()) == list(range(11, 41))
     assert len(fold_curves(curve_of([3.0, 2.0])).axes) == 1
+    raw, smoothed = fold_curves(curve_of([1.0 + epoch for epoch in range(40)])).axes
+    labels = [[line.get_label() for line in axes.lines] for axes in (raw, smoothed)]
+    assert ["best: epoch 1" in each for each in labels] == [True, False]  # it is left out below

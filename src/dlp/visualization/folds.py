@@ -45,15 +45,14 @@ def fold_curves(result: CrossValidation, smoothing: float = 0.9, title: str = ""
                 axes.plot(x, kept, color=colour, alpha=0.25)
                 axes.plot(x, smooth(kept, smoothing), color=colour, label=f"{label}, smoothed")
         for row in range(rows):
-            _finish(grid[row][column], name, result)
+            _finish(grid[row][column], name, result, FIRST_POINTS if row else 0)
     if title:
         figure.suptitle(title)
     return figure
 
 
-def _finish(axes: Axes, name: str, result: CrossValidation) -> None:
-    if result.monitor.endswith(f"_{name}"):
-        epoch = result.best_epoch
+def _finish(axes: Axes, name: str, result: CrossValidation, skipped: int) -> None:
+    if result.monitor.endswith(f"_{name}") and (epoch := result.best_epoch) > skipped:
         axes.axvline(epoch, color="grey", linestyle="--", label=f"best: epoch {epoch}")
     axes.set_xlabel("epoch")
     axes.set_ylabel(name)
