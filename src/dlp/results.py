@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,13 +32,24 @@ def write_results(
         "best": history.at(best) if best else {},
         "last": history.at(history.num_epochs),
         "seed": seed,
-        "versions": {
-            "dlp": __version__,
-            **{name: version(name) for name in ("torch", "lightning", "numpy")},
-        },
+        "versions": versions(),
         **facts,
     }
     _write(folder, results)
+
+
+def versions() -> dict[str, str]:
+    """Return name -> version of what computes here, as each package says it of itself.
+
+    An installed package's metadata leaves out the build: it says 2.13.0 where ``torch.__version__``
+    says 2.13.0+cpu or 2.13.0+cu130, which may give other numbers.
+    """
+    import lightning
+    import numpy
+    import torch
+
+    packages = {"torch": torch, "lightning": lightning, "numpy": numpy}
+    return {"dlp": __version__, **{name: str(it.__version__) for name, it in packages.items()}}
 
 
 def count_parameters(model: "nn.Module") -> dict[str, int]:
