@@ -291,7 +291,8 @@ class TuneCLI(FitCLI):
         start, failures = time.monotonic(), 0
         timeout = self._value("timeout")
         title, begun = str(study.folder), study.num_finished()
-        with tqdm(desc=title, total=wanted, initial=begun, dynamic_ncols=True) as bar:
+        bar_of_trials = tqdm(desc=title, total=wanted, initial=begun, dynamic_ncols=True)
+        with _cheap_collections(), bar_of_trials as bar:
             while timeout is None or time.monotonic() - start < timeout:
                 _show(bar, study)
                 with study.begin(
@@ -364,6 +365,16 @@ class TuneCLI(FitCLI):
 
     def _best_config(self, study: Study) -> Path:
         return study.folder / f"{study.name}_best.yaml"
+
+
+@contextmanager
+def _cheap_collections() -> Iterator[None]:
+    """Set aside what lives now: collecting a trial's garbage takes 5 ms instead of 300."""
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def _without_own(options: Sequence[str]) -> list[str]:
