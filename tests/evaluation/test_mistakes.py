@@ -58,7 +58,7 @@ def valued(**arguments):
 def test_classes_by_hand():
     mistakes = classified()
     assert mistakes.rows == 5
-    assert mistakes.confusion == [[1, 1, 0], [0, 1, 0], [0, 1, 1]]
+    assert mistakes.confusion.matrix().tolist() == [[1, 1, 0], [0, 1, 0], [0, 1, 1]]
     assert mistakes.num_wrong == 2
     assert mistakes.scores[1] == ClassScores("bee", pytest.approx(1 / 3), 1.0, 0.5, 1)
     assert mistakes.most_confused() == [("ant", "bee", 1), ("cat", "bee", 1)]
@@ -93,7 +93,7 @@ def test_scores_are_those_of_a_classification_report(classes, rows, seed):
         expected = report.get(scores.name, dict.fromkeys("abcd", 0))
         found = (scores.precision, scores.recall, scores.f1, scores.support)
         assert found == pytest.approx(tuple(expected.values()))
-    assert np.sum(mistakes.confusion) == rows
+    assert mistakes.confusion.matrix().sum() == rows
     assert mistakes.num_wrong == (predicted != targets).sum()
     confident = [wrong.predicted_probability for wrong in mistakes.worst]
     assert confident == sorted(confident, reverse=True)

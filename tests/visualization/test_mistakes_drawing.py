@@ -34,7 +34,7 @@ def drawn(figure):
 def test_cells_of_a_small_matrix_are_numbered_and_coloured_by_row():
     mistakes = classified(4)
     figure = drawn(confusion_figure(mistakes, "runs version_0"))
-    assert texts(figure) == [str(cell) for row in mistakes.confusion for cell in row]
+    assert texts(figure) == [str(cell) for row in mistakes.confusion.matrix() for cell in row]
     (image,) = figure.axes[0].get_images()
     assert np.allclose(image.get_array().sum(axis=1), 1)
     right = 1 - mistakes.num_wrong / mistakes.rows
@@ -59,6 +59,33 @@ def test_of_very_many_classes_some_are_named():
     figure = drawn(confusion_figure(classified(200, 300)))
     labels = [label.get_text() for label in figure.axes[0].get_xticklabels()]
     assert labels == [str(number) for number in range(0, 200, 4)]
+
+
+def test_of_a_thousand_classes_those_with_most_mistakes_are_drawn():
+    targets = np.repeat(np.arange(1000), 2)
+    taken = np.where(targets < 70, targets // 7 * 7, targets)  # 60 of 70 classes are wrong
+    chances = np.zeros((len(targets), 1000), np.float32)
+    chances[np.arange(len(targets)), taken] = 1
+    figure = drawn(confusion_figure(ClassificationMistakes.of(chances, targets)))
+    shares = figure.axes[0].get_images()[0].get_array()
+    assert shares.shape == (60, 60)
+    labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert {str(number) for number in range(0, 70, 7)} <= set(labels)
+    assert figure.get_suptitle() == (
+        "94.0% of 2,000 right; the 60 of 1,000 classes with most mistakes"
+    )
+
+
+def test_of_many_labels_those_found_worst_are_drawn():
+    rng = np.random.default_rng(0)
+    targets = rng.integers(2, size=(40, 300))
+    chances = np.where(targets, 0.9, 0.1)
+    chances[:, 7] = 1 - chances[:, 7]
+    figure = drawn(confusion_figure(MultilabelMistakes.of(chances, targets)))
+    labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert len(labels) == 60
+    assert "7" in labels
+    assert figure.get_suptitle() == "40 rows; the 60 of 300 labels found worst"
 
 
 def test_a_class_without_rows_has_no_colour():

@@ -11,6 +11,7 @@ import numpy as np
 
 from dlp.errors import InputError
 from dlp.evaluation.calibration import Calibration
+from dlp.evaluation.confusion import Confusion
 from dlp.evaluation.mistakes import (
     ClassificationMistakes,
     ClassScores,
@@ -30,13 +31,24 @@ if TYPE_CHECKING:  # reading mistakes needs neither torch nor pandas
     from dlp.datamodules.examples import Part
     from dlp.datamodules.row_source import Readable
 
+#: The confusion matrix of more classes is mostly zeros, which are left out.
+_FULL = 200
 #: A text is printed up to so many words.
 _WORDS = 300
 
 
 def to_dict(mistakes: Mistakes) -> dict[str, Any]:
-    """Return plain values, with the ``task`` that says which kind they are."""
-    return {"task": mistakes.task, **asdict(mistakes)}
+    """Return plain values, with the ``task`` that says which kind they are.
+
+    The confusion matrix of up to 200 classes is there in full, (C, C); of more classes only its
+    cells that hold rows: true class, predicted class and their number.
+    """
+    content = {"task": mistakes.task, **asdict(mistakes)}
+    if isinstance(mistakes, ClassificationMistakes):
+        found = mistakes.confusion
+        full = found.num_classes <= _FULL
+        content["confusion"] = found.matrix().tolist() if full else found.cells()
+    return content
 
 
 def from_dict(content: Mapping[str, Any]) -> Mistakes:
@@ -52,6 +64,11 @@ def from_dict(content: Mapping[str, Any]) -> Mistakes:
     fields["worst"] = [WrongClass(**wrong) for wrong in fields["worst"]]
     fields["calibration"] = Calibration(**fields["calibration"])
     if task == ClassificationMistakes.task:
+        matrix, count = fields["confusion"], len(fields["class_names"])
+        is_full = len(matrix) == count and all(len(row) == count for row in matrix)
+        fields["confusion"] = (
+            Confusion.of_matrix(matrix) if is_full else Confusion.of_cells(matrix, count)
+        )
         return ClassificationMistakes(**fields)
     fields["counts"] = [tuple(counts) for counts in fields["counts"]]
     return MultilabelMistakes(**fields)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from dlp.errors import InputError
 from dlp.evaluation.calibration import Calibration, calibrate
+from dlp.evaluation.confusion import Confusion
 
 #: The most points that are kept of predicted and true values, spread evenly over the rows.
 POINTS = 2000
@@ -96,7 +97,7 @@ class ClassificationMistakes:
     Args:
         rows: Number of rows.
         class_names: The C classes.
-        confusion: Rows by true class (first) and predicted class, (C, C).
+        confusion: Rows by true and predicted class.
         scores: Of each class.
         means: ``macro``, the plain mean over the classes that occur in targets or predictions, and
             ``weighted`` by support.
@@ -107,7 +108,7 @@ class ClassificationMistakes:
     task: ClassVar[str] = "classification"
     rows: int
     class_names: list[str]
-    confusion: list[list[int]]
+    confusion: Confusion
     scores: list[ClassScores]
     means: list[ClassScores]
     calibration: Calibration
@@ -134,13 +135,11 @@ class ClassificationMistakes:
         Raises:
             InputError: Shapes do not go together, or a probability is no number.
         """
-        from sklearn.metrics import confusion_matrix  # costs a second to import
-
         chances = _checked(probabilities, targets, 1)
         names = _names(class_names, chances.shape[1])
         predicted = chances.argmax(axis=1)
         every = np.arange(len(chances))
-        confidence, labels = chances[every, predicted], range(len(names))
+        confidence = chances[every, predicted]
         if len(names) == 2:
             calibration = calibrate(f"probability of {names[1]}", targets == 1, chances[:, 1])
         else:
@@ -162,7 +161,7 @@ class ClassificationMistakes:
         return cls(
             len(chances),
             names,
-            confusion_matrix(targets, predicted, labels=labels).tolist(),
+            Confusion.of(np.asarray(targets, np.int64), predicted, len(names)),
             *_scores(targets, predicted, names),
             calibration,
             worst,
@@ -171,16 +170,12 @@ class ClassificationMistakes:
     @property
     def num_wrong(self) -> int:
         """Number of rows that were taken for another class."""
-        return self.rows - sum(row[number] for number, row in enumerate(self.confusion))
+        return self.confusion.num_wrong
 
     def most_confused(self, count: int = 10) -> list[tuple[str, str, int]]:
         """Return true class, what it was taken for, and how often; the most frequent first."""
-        matrix = np.array(self.confusion)
-        np.fill_diagonal(matrix, 0)
-        order = np.argsort(-matrix, axis=None, kind="stable")[:count]
-        cells = [divmod(int(cell), len(matrix)) for cell in order if matrix.flat[cell]]
-        names = self.class_names
-        return [(names[row], names[column], int(matrix[row, column])) for row, column in cells]
+        names, cells = self.class_names, self.confusion.most_confused(count)
+        return [(names[true], names[taken], rows) for true, taken, rows in cells]
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,8 @@ from dlp.visualization.pictures import image_grid
 BLUE, ORANGE, GREEN = COLOURS[:3]
 #: Cells of larger matrices hold no numbers, and the pairs most often confused are listed instead.
 _NUMBERED = 15
+#: Of more classes only those with most mistakes are drawn.
+_MATRIX = 200
 #: So many classes are named; of more, every second or third one and so on.
 _NAMED = 60
 _PAIRS = 12
@@ -37,8 +39,9 @@ def confusion_figure(
     """Return the confusion matrix, coloured by the share of each true class.
 
     Up to 15 classes have the number of rows in each cell; beyond, the pairs most often confused
-    are listed beside it. Labels that do not exclude each other have a bar each instead: found,
-    missed, and given wrongly.
+    are listed beside it, and beyond 200 only the 60 with most mistakes are drawn. Labels that do
+    not exclude each other have a bar each instead: found, missed, and given wrongly; of many those
+    that are found worst.
 
     Args:
         mistakes: What was predicted.
@@ -46,11 +49,13 @@ def confusion_figure(
     """
     if isinstance(mistakes, MultilabelMistakes):
         return _label_bars(mistakes, title)
-    names = [_short(name) for name in mistakes.class_names]
+    found, total = mistakes.confusion, len(mistakes.class_names)
+    drawn = np.arange(total) if total <= _MATRIX else found.most_mistaken(_NAMED)
+    names = [_short(mistakes.class_names[number]) for number in drawn]
     count = len(names)
-    numbers = np.array(mistakes.confusion)
+    numbers = found.matrix(drawn)
     with np.errstate(invalid="ignore"):  # a class without rows
-        shares = numbers / numbers.sum(axis=1, keepdims=True)
+        shares = numbers / np.bincount(found.true, found.counts, total)[drawn, None]
     is_large = count > _NUMBERED
     side = 7.6 if is_large else 2.4 + 0.55 * max(count, 3)
     size = (side + (3.2 if is_large else 0.9), side)
@@ -84,7 +89,8 @@ def confusion_figure(
     bar.ax.yaxis.set_major_formatter(PercentFormatter(1))
     bar.set_ticks([0, 0.01, 0.1, 0.25, 0.5, 1])
     right = 1 - mistakes.num_wrong / mistakes.rows
-    figure.suptitle(_title(title, f"{right:.1%} of {mistakes.rows:,} right"))
+    part = "" if count == total else f"; the {count} of {total:,} classes with most mistakes"
+    figure.suptitle(_title(title, f"{right:.1%} of {mistakes.rows:,} right{part}"))
     return figure
 
 
@@ -187,10 +193,14 @@ def worst_figure(
 
 def _label_bars(mistakes: MultilabelMistakes, title: str) -> Figure:
     """Return a bar for each label: found, missed and given wrongly."""
-    names = [_short(name) for name in mistakes.class_names]
+    scores, total = mistakes.scores, len(mistakes.class_names)
+    # The lowest F1 of those that occur; a label that nothing has says little.
+    by_f1 = sorted(range(total), key=lambda label: (not scores[label].support, scores[label].f1))
+    labels = sorted(by_f1[:_NAMED])
+    names = [_short(mistakes.class_names[label]) for label in labels]
     figure = Figure(figsize=(7.5, 1.6 + 0.36 * len(names)), layout="constrained")
     axes = figure.subplots()
-    found, wrong, missed, _ = np.array(mistakes.counts).T
+    found, wrong, missed, _ = np.array(mistakes.counts)[labels].T
     places = range(len(names))
     axes.barh(places, found, color=BLUE, label="has it, found")
     axes.barh(places, missed, left=found, color=COLOURS[5], label="has it, missed")
@@ -201,14 +211,15 @@ def _label_bars(mistakes: MultilabelMistakes, title: str) -> Figure:
     axes.xaxis.set_major_formatter(lambda value, _: f"{abs(value):,.0f}")
     axes.set_xlabel("rows")
     right = axes.secondary_yaxis("right")
-    right.set_yticks(places, [f"F1 {scores.f1:.2f}" for scores in mistakes.scores])
+    right.set_yticks(places, [f"F1 {scores[label].f1:.2f}" for label in labels])
     right.tick_params(length=0)
     right.spines[:].set_visible(False)
     _lighten(axes)
     figure.legend(
         *axes.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False
     )
-    figure.suptitle(_title(title, f"{mistakes.rows:,} rows"))
+    part = "" if len(labels) == total else f"; the {len(labels)} of {total:,} labels found worst"
+    figure.suptitle(_title(title, f"{mistakes.rows:,} rows{part}"))
     return figure
 
 
