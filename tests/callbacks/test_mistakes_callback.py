@@ -1,5 +1,6 @@
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -49,6 +50,14 @@ def predictions(model):
         return torch.cat([model.head.predict(model(batch)) for batch in batches]).numpy()
 
 
+def placed(mistakes, threshold=None):
+    """Return mistakes about rows whose place in the file is their place in the part."""
+    worst = [replace(wrong, index=wrong.row) for wrong in mistakes.worst]
+    if threshold is None:
+        return replace(mistakes, worst=worst)
+    return replace(mistakes, worst=worst, threshold=threshold)
+
+
 def files(folder):
     return {path.name for path in folder.iterdir()}
 
@@ -57,14 +66,14 @@ def test_classes(tmp_path, capsys):
     y, report, names = np.arange(30) % 3, MistakesReport(num_worst=5), ["ant", "bee", "cat"]
     model, plain, metrics = run(tmp_path, y, "softmax", report, class_names=names)
     assert metrics == plain
-    expected = ClassificationMistakes.of(predictions(model), y, names, num_worst=5)
+    expected = placed(ClassificationMistakes.of(predictions(model), y, names, num_worst=5))
     assert report.mistakes == expected
     assert read_mistakes(tmp_path / "mistakes.json") == expected
     assert expected.num_wrong == pytest.approx(30 * (1 - metrics[0]["test_acc"]))
     assert files(tmp_path) == {*CURVES, "mistakes.json", "worst.csv"}
     rows = list(csv.reader((tmp_path / "worst.csv").read_text().splitlines()))
     assert rows[0] == [
-        *("row", "true", "predicted", "true_probability", "predicted_probability", "0", "1", "2")
+        *("index", "true", "predicted", "true_probability", "predicted_probability", "0", "1", "2")
     ]
     assert [int(row[0]) for row in rows[1:]] == [wrong.row for wrong in expected.worst]
     assert np.allclose(np.array(rows[1:])[:, 5:].astype(float), X[[w.row for w in expected.worst]])
@@ -74,7 +83,7 @@ def test_classes(tmp_path, capsys):
 def test_two_classes_by_a_sigmoid(tmp_path):
     y, report = np.arange(30) % 2, MistakesReport(tmp_path / "own")
     model, _, metrics = run(tmp_path, y, "sigmoid", report)
-    assert report.mistakes == ClassificationMistakes.of(predictions(model), y)
+    assert report.mistakes == placed(ClassificationMistakes.of(predictions(model), y), 0.5)
     assert report.mistakes.num_wrong == pytest.approx(30 * (1 - metrics[0]["test_acc"]))
     assert files(tmp_path) == {"own"}
     assert files(tmp_path / "own") == {*CURVES, "mistakes.json", "worst.csv"}
@@ -85,7 +94,7 @@ def test_labels(tmp_path):
     report = MistakesReport()
     model, plain, metrics = run(tmp_path, y, "multilabel", report)
     assert metrics == plain
-    assert report.mistakes == MultilabelMistakes.of(predictions(model), y)
+    assert report.mistakes == placed(MultilabelMistakes.of(predictions(model), y), 0.5)
     assert report.mistakes.means[0].f1 == pytest.approx(metrics[0]["test_f1"])
     assert files(tmp_path) == {*CURVES, "mistakes.json", "worst.csv"}
 
@@ -96,7 +105,7 @@ def test_values(tmp_path, head):
     report = MistakesReport()
     model, plain, metrics = run(tmp_path, y, head, report, task="regression")
     assert metrics == plain
-    assert report.mistakes == RegressionMistakes.of(predictions(model), y)
+    assert report.mistakes == placed(RegressionMistakes.of(predictions(model), y))
     mae = np.mean([scores.mae for scores in report.mistakes.scores])
     assert mae == pytest.approx(metrics[0]["test_mae"])
     assert files(tmp_path) == {"residuals.png", "mistakes.json", "worst.csv"}

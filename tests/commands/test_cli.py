@@ -132,9 +132,11 @@ def test_test_and_predict_take_the_newest_best_checkpoint(points, capsys):
     assert "test" not in json.loads((points / "runs/points/version_0/results.json").read_text())
     main(["predict", "--config", "points.yaml"])
     rows = rows_of(newest / "predictions.csv")
-    assert list(rows[0]) == ["index", "class", "prob_left", "prob_right"]
-    assert [row["index"] for row in rows] == [str(number) for number in range(24)]
+    assert list(rows[0]) == ["index", "true", "class", "prob_left", "prob_right"]
+    sides = pd.read_csv("points.csv").side
+    assert len(rows) == 24
     for row in rows:
+        assert row["true"] == sides[int(row["index"])]
         left, right = float(row["prob_left"]), float(row["prob_right"])
         assert left + right == pytest.approx(1, abs=1e-5)
         assert row["class"] == ("right" if right > left else "left")
@@ -158,7 +160,7 @@ def test_new_input_is_predicted_without_the_training_data(points):
     pd.DataFrame({"north": [3.0, -3.0], "east": [3.0, -3.0]}).to_csv("new.csv", index=False)
     (points / "points.csv").unlink()
     main(["predict", "--config", "points.yaml", "--data.predict_path", "new.csv"])
-    rows = rows_of(points / "runs/points/version_0/predictions.csv")
+    rows = rows_of(points / "runs/points/version_0/predictions_new.csv")
     assert [row["class"] for row in rows] == ["right", "left"]
     main(
         [
@@ -625,7 +627,7 @@ def test_regression_predictions_are_in_the_original_unit(points):
     assert results["last"]["train_loss"] < 0.1  # of standardised targets
     main(["predict", "--config", "points.yaml"])
     rows = rows_of(run / "predictions.csv")
-    assert list(rows[0]) == ["index", "value"]
+    assert list(rows[0]) == ["index", "true", "value"]
     assert 700 < np.mean([float(row["value"]) for row in rows]) < 1300
 
 

@@ -189,7 +189,7 @@ def test_own_pictures_to_predict(pets, tmp_path):
     images, targets = next(iter(data.predict_dataloader()))
     assert targets is None
     assert torch.equal(images[0], torch.from_numpy(pixels(1)).permute(2, 0, 1) / 255)
-    assert data.predict_names == [f"{tmp_path}/mine/felix.png"]
+    assert data.examples("predict").names == [f"{tmp_path}/mine/felix.png"]
 
 
 # Download ----------------------------------------------------------------------------------------

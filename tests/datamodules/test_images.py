@@ -361,7 +361,7 @@ def test_pictures_to_predict(given, expected, folder, tmp_path, monkeypatch):
     shutil.copy(tmp_path / "new/b c.bmp", tmp_path / "picture")
     data = make(folder, predict_path=given)
     batches = list(data.predict_dataloader())
-    assert data.predict_names == expected
+    assert data.examples("predict").names == expected
     seeds = [70, 71, 72] if given == "new" else [71]
     images = torch.cat([images for images, _ in batches])
     wanted = np.stack([pixels(seed) for seed in seeds]).transpose(0, 3, 1, 2)
@@ -371,10 +371,9 @@ def test_pictures_to_predict(given, expected, folder, tmp_path, monkeypatch):
 
 def test_without_predict_path_the_test_part_is_predicted_and_named(folder):
     data = make(folder, test_size=4)
-    assert data.predict_names is None
     images, _ = next(iter(data.predict_dataloader()))
     assert len(images) == 4
-    assert data.predict_names == data.examples("test").names
+    assert data.examples("predict").names == data.examples("test").names
 
 
 # Decoding once, corrupt pictures, duplicates, trial runs -----------------------------------------
@@ -452,7 +451,8 @@ def test_corrupt_pictures_are_left_out_and_all_else_stays_in_line(damaged, folde
             assert np.array_equal(picture, pixels(seed).transpose(2, 0, 1))
             assert target == ("cats" if seed < 12 else "dogs")
     images = torch.cat([images for images, _ in data.predict_dataloader()])
-    assert [name[-7:] for name in data.predict_names] == [f"{seed:03}.png" for seed in range(20)]
+    called = data.examples("predict").names
+    assert [name[-7:] for name in called] == [f"{seed:03}.png" for seed in range(20)]
     assert torch.equal(images[15], torch.from_numpy(pixels(15)).permute(2, 0, 1) / 255)
 
 

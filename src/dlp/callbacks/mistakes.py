@@ -2,8 +2,9 @@
 
 import os
 import warnings
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from lightning import Callback, LightningModule, Trainer
@@ -11,9 +12,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torchmetrics.utilities.distributed import gather_all_tensors
 
+from dlp.callbacks.part_rows import data_of, decision_rule, names_of
 from dlp.console import say
 from dlp.datamodules.base import SupervisedDataModule
 from dlp.datamodules.batches import BatchLoader
+from dlp.datamodules.examples import Examples
+from dlp.datamodules.known_rows import places
 from dlp.errors import InputError
 from dlp.evaluation.mistake_files import describe_rows, worst_table, worst_texts, write_mistakes
 from dlp.evaluation.mistakes import (
@@ -105,8 +109,11 @@ class MistakesReport(Callback):
         if not len(targets) or not predictions.isfinite().all():
             say("mistakes are not written: the predictions are no numbers")
             return
-        data = _test_data(trainer)
-        self.mistakes = self._found(_array(predictions), _array(targets), trainer, data)
+        data = data_of(trainer, "test")
+        owners = (pl_module, getattr(trainer, "datamodule", None))
+        threshold, labels = decision_rule(pl_module, targets.ndim == 2)
+        found = self._found(_array(predictions), _array(targets), owners, data, threshold, labels)
+        self.mistakes = found if data is None else _placed(found, data.examples("test"))
         folder = Path(trainer.default_root_dir) if self.folder is None else self.folder
         try:
             names = self._write(folder, self.mistakes, data)
@@ -118,18 +125,20 @@ class MistakesReport(Callback):
         self,
         predictions: NDArray[Any],
         targets: NDArray[Any],
-        trainer: Trainer,
+        owners: tuple[object, ...],
         data: SupervisedDataModule | None,
+        threshold: float | None,
+        labels: bool,
     ) -> Mistakes:
-        named = getattr(trainer, "datamodule", None)
+        count = predictions.shape[1]
         rows = None if data is None else data.examples("test").names
         if self._kind == "values":
             targets = targets.reshape(len(targets), -1)
-            names = getattr(named, "target_names", None)
+            names = names_of("target_names", count, *owners)
             return RegressionMistakes.of(predictions, targets, names, rows, self.num_worst)
-        make = MultilabelMistakes.of if targets.ndim == 2 else ClassificationMistakes.of
-        names = getattr(named, "class_names", None)
-        return make(predictions, targets, names, rows, self.num_worst)
+        make = MultilabelMistakes.of if labels else ClassificationMistakes.of
+        names = names_of("class_names", count, *owners)
+        return make(predictions, targets, names, rows, self.num_worst, threshold)
 
     def _write(
         self, folder: Path, mistakes: Mistakes, data: SupervisedDataModule | None
@@ -165,20 +174,27 @@ class MistakesReport(Callback):
         return written
 
 
+def _placed(mistakes: Mistakes, examples: Examples) -> Mistakes:
+    """Return the mistakes with the place of the worst rows in the person's own file."""
+    index, ids = places(examples), examples.ids
+    worst = [
+        replace(
+            wrong,
+            index=int(index[wrong.row]),
+            id=None if ids is None else str(ids[wrong.row]),
+        )
+        for wrong in mistakes.worst
+    ]
+    changed: Mistakes = replace(cast(Any, mistakes), worst=worst)  # of the same kind
+    return changed
+
+
 def _row_numbers(trainer: Trainer, count: int) -> Tensor | None:
     """Return the number of each row that this process has tested; None if nobody knows."""
     loader = trainer.test_dataloaders
     if isinstance(loader, BatchLoader):
         return torch.cat(list(loader.batch_sampler))[:count]
     return None
-
-
-def _test_data(trainer: Trainer) -> SupervisedDataModule | None:
-    """Return the DataModule whose test part was tested; None for another loader's rows."""
-    data, loader = getattr(trainer, "datamodule", None), trainer.test_dataloaders
-    if not isinstance(data, SupervisedDataModule) or not isinstance(loader, BatchLoader):
-        return None
-    return data if loader.inputs is data.inputs("test") else None
 
 
 def _array(values: Tensor) -> NDArray[Any]:

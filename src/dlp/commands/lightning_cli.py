@@ -17,7 +17,7 @@ from dlp.callbacks.caching import CacheFeatures
 from dlp.callbacks.checkpoints import AtomicCheckpointIO, BestCheckpoint, LastCheckpoint
 from dlp.callbacks.history import History
 from dlp.callbacks.mistakes import MistakesReport
-from dlp.callbacks.predictions import PredictionWriter
+from dlp.callbacks.predictions import PredictionWriter, RunPredictions
 from dlp.callbacks.progress import ProgressBar
 from dlp.callbacks.seeding import EpochSeed
 from dlp.callbacks.unfreezing import Unfreeze
@@ -46,6 +46,7 @@ from dlp.modules import (
     SupervisedModule,
     XceptionModule,
 )
+from dlp.prediction_files import check_place
 from dlp.process import cpu_threads, own_random_state, quiet
 from dlp.results import add_test, count_parameters, draw_curves, write_results
 from dlp.runs import ROOT, Run, fresh_folder, new_run
@@ -156,7 +157,8 @@ class DLPCLI(LightningCLI):
             "--output",
             type=str | None,
             default=None,
-            help="The CSV that predict writes (default: predictions.csv in the run's folder).",
+            help="The .csv or .parquet that predict writes (default: a CSV in the run's folder, "
+            "predictions.csv, or predictions_NAME.csv for an input NAME).",
         )
         parser.add_argument(
             "--init_from",
@@ -217,6 +219,8 @@ class DLPCLI(LightningCLI):
             self.stack.enter_context(cpu_threads(threads))
         if self._value("init_from") and self.subcommand == "fit":
             self._find_starting_weights()
+        if self.subcommand == "predict" and self._value("output"):
+            check_place(Path(self._value("output")))  # before any data is read
 
     def _find_starting_weights(self) -> None:
         """Put the path of the checkpoint to start from into the config; a resumed run has its."""
@@ -260,14 +264,15 @@ class DLPCLI(LightningCLI):
 
     def _run_callbacks(self) -> list[Callback]:
         """Return the callbacks that write into a run's folder; make one where it is needed."""
-        if self.subcommand == "predict" and (output := self._value("output")):
-            return [PredictionWriter(Path(output))]
+        if self.subcommand == "predict" and self._value("output"):
+            return [PredictionWriter(Path(self._value("output")))]
         if self.subcommand in ("validate", "test"):
             return []
         self.run_folder = self._claim_folder()
         folder = self.run_folder.folder
         if self.subcommand == "predict":
-            return [PredictionWriter(folder / "predictions.csv")]
+            source = self._value("data.init_args.predict_path")
+            return [RunPredictions(folder, source, self.invocation.checkpoint)]
         self.history.folder = folder
         if self._value("trainer.enable_checkpointing") is False:
             return [self.history]
@@ -367,19 +372,6 @@ class DLPCLI(LightningCLI):
             say("there is no validation part: nothing to validate")
             return
         self.trainer.validate(model, **kwargs)
-
-    def predict(self, model: LightningModule, **kwargs: Any) -> None:  # as Trainer.predict
-        """Predict, and write the CSV.
-
-        Raises:
-            InputError: The model has no `predict_step`, or the place for the CSV cannot be written.
-        """
-        if type(model).predict_step is LightningModule.predict_step:
-            raise InputError(
-                f"{type(model).__name__} has no predict_step. To write a CSV it must have one that "
-                "gives a dict of 'index' (N,) and 'probabilities' (N, C) or 'values' (N, T)."
-            )
-        self.trainer.predict(model, **kwargs)
 
     @rank_zero_only
     def _save_recipe(self) -> None:

@@ -2,7 +2,7 @@
 
 import copy
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from types import MethodType
 from typing import Any
@@ -51,8 +51,6 @@ class SupervisedDataModule(RowSource, LightningDataModule):
     target_scaling: TargetScaling = "none"
     #: Learn statistics from the validation rows too: too good numbers, as in the book's 3.6.
     learn_from_all: bool = False
-    #: What people call each row that is predicted, once its batches were asked for.
-    predict_names: Sequence[str] | None = None
 
     def __init__(
         self,
@@ -82,6 +80,7 @@ class SupervisedDataModule(RowSource, LightningDataModule):
             self.targets = copy.deepcopy(self._given_targets)
             self._labelled: Examples | None = None
             self._test: Examples | None = None
+        self._to_predict: Examples | None = None
         self._target_mean: list[float] | None = None
         self._target_std: list[float] | None = None
         self._seed: int | None = None
@@ -91,7 +90,6 @@ class SupervisedDataModule(RowSource, LightningDataModule):
         self._parts: Parts | None = None
         self._seen = Seen()
         self._stored: dict[Part, tuple[Rows, Tensor | None]] = {}
-        self.predict_names = None
         self.prepare_seconds = 0.0
         self.__dict__.pop("val_dataloader", None)  # see setup
 
@@ -298,6 +296,7 @@ class SupervisedDataModule(RowSource, LightningDataModule):
         if state_dict == self._state:
             return
         self._stored.clear()
+        self._to_predict = None
         self._restored = True
         self._state = state_dict
         self._shape = tuple(state_dict["input_shape"])
@@ -342,8 +341,10 @@ class SupervisedDataModule(RowSource, LightningDataModule):
             parts, labelled = self._split_rows()
             index = parts.train if part == "train" else parts.val
             return labelled.chosen(index, self.select(labelled.rows, index))
-        if part == "predict" and (given := self.load_predict()) is not None:
-            return given
+        if part == "predict":
+            self._to_predict = self._to_predict or self.load_predict()
+            if self._to_predict is not None:
+                return self._to_predict
         if self._test is None:
             self.prepare_data()
             self._test = self.load_test()
@@ -366,8 +367,6 @@ class SupervisedDataModule(RowSource, LightningDataModule):
         if part not in self._stored:
             with self._timed():
                 examples = self.examples(part)
-                if part == "predict":
-                    self.predict_names = examples.names
                 targets = None
                 if examples.targets is not None:
                     targets = torch.from_numpy(self.targets.encode(examples.targets))

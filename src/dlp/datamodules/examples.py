@@ -22,6 +22,10 @@ class Examples:
         num_val: The last so many rows are a validation part of the set's own.
         groups: The group of each row, (N,), where no group may stand in two parts.
         times: The time of each row, numbers (N,), where parts follow each other in time.
+        places: The number of each row in the file it was read from, from 0, (N,); None where the
+            rows are those of the file in its order.
+        ids: What stands in the column that says which row is which, (N,).
+        truth: What stands in the target column(s) of rows to predict, (N,) or (N, T).
     """
 
     rows: Any
@@ -31,6 +35,14 @@ class Examples:
     num_val: int = 0
     groups: NDArray[Any] | None = None
     times: NDArray[Any] | None = None
+    places: NDArray[np.int64] | None = None
+    ids: NDArray[Any] | None = None
+    truth: NDArray[Any] | None = None
+
+    @property
+    def count(self) -> int:
+        """The number of rows."""
+        return len(self.rows)
 
     def chosen(self, index: NDArray[np.int64], rows: Any) -> "Examples":
         """Return the labelled examples numbered `index`, whose inputs are `rows`."""
@@ -40,4 +52,6 @@ class Examples:
             self.targets[index],
             None if self.digests is None else self.digests[index],
             None if self.names is None else [self.names[number] for number in index],
+            places=index if self.places is None else self.places[index],
+            ids=None if self.ids is None else self.ids[index],
         )

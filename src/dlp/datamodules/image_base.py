@@ -184,6 +184,8 @@ class BaseImageDataModule(SupervisedDataModule):
         num_val: int = 0,
         groups: NDArray[Any] | None = None,
         times: NDArray[Any] | None = None,
+        ids: NDArray[Any] | None = None,
+        places: NDArray[np.int64] | None = None,
     ) -> Examples:
         """Return the pictures that can be read, with their targets.
 
@@ -193,24 +195,34 @@ class BaseImageDataModule(SupervisedDataModule):
             num_val: The last so many are a validation part of their own.
             groups: The group of each, (N,).
             times: The time of each, (N,).
+            ids: What a person knows each by, (N,).
+            places: The number of each in the table it was read from, (N,); None for their order.
 
         Raises:
             InputError: A picture cannot be read, and `on_corrupt` is ``raise``; or none can be.
         """
+        places = np.arange(len(targets)) if places is None else places
+        keys: tuple[NDArray[Any] | None, ...] = (groups, times, ids, places)
         if self.dry_run:
             classes = len(np.unique(targets)) if targets.dtype.kind in "OUib" else 0
             kept = sample_rows(targets, len(targets), max(_SAMPLE, classes))
             num_val = int((kept >= len(targets) - num_val).sum())
             source, targets = source.chosen(kept.tolist()), targets[kept]
-            groups, times = (None if keys is None else keys[kept] for keys in (groups, times))
+            keys = tuple(None if key is None else key[kept] for key in keys)
         pictures, good, digests = self._read(source)
         names = source.names
         left = int((good >= len(targets) - num_val).sum())
         if num_val and not left:
             raise InputError("none of the pictures of the validation part can be read.")
-        groups, times = (None if keys is None else keys[good] for keys in (groups, times))
+        groups, times, ids, places = (None if key is None else key[good] for key in keys)
         shown = [names[row] for row in good]
-        return Examples(pictures, targets[good], digests[good], shown, left, groups, times)
+        return Examples(
+            *(pictures, targets[good], digests[good], shown, left),
+            groups=groups,
+            times=times,
+            places=places,
+            ids=ids,
+        )
 
     def load_predict(self) -> Examples | None:
         """Return the pictures of `predict_path`: a picture, or all in a folder and below it.
@@ -232,7 +244,7 @@ class BaseImageDataModule(SupervisedDataModule):
             source = source.chosen(range(min(_SAMPLE, len(source.files))))
         pictures, good, _ = self._read(source)
         names = source.names
-        return Examples(pictures, names=[names[row] for row in good])
+        return Examples(pictures, names=[names[row] for row in good], places=good)
 
     def _read(
         self, source: PictureSource

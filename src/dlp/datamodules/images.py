@@ -28,6 +28,7 @@ from dlp.datamodules.table_files import (
     absent,
     place,
     read_table,
+    row_numbers,
 )
 from dlp.datamodules.targets import TargetEncoder, TargetScaling, TaskArgument
 from dlp.errors import InputError, MissingInputError
@@ -82,6 +83,8 @@ class ImageFolderDataModule(BaseImageDataModule):
         time_column: The table's column of numbers or dates (ISO 8601): pictures are put in its
             order and not shuffled; the latest ones are the test part, those before them the
             validation part, and folds validate on later pictures than they train on.
+        id_column: The table's column that says which picture is which: predictions and mistakes
+            carry it along.
         num_folds: K of K-fold validation.
         fold: The fold that validates, from 0.
         repeat: The repetition of a repeated K-fold, from 0.
@@ -115,6 +118,7 @@ class ImageFolderDataModule(BaseImageDataModule):
         stratify: bool | None = None,
         group_column: str | None = None,
         time_column: str | None = None,
+        id_column: str | None = None,
         num_folds: int | None = None,
         fold: int = 0,
         repeat: int = 0,
@@ -135,7 +139,8 @@ class ImageFolderDataModule(BaseImageDataModule):
             )
         if self.is_table and not self.target_columns:
             raise InputError(f"{path} is a table: give target, the column to predict (or several).")
-        for name, column in (("group_column", group_column), ("time_column", time_column)):
+        columns = {"group_column": group_column, "time_column": time_column, "id_column": id_column}
+        for name, column in columns.items():
             if column is not None and not self.is_table:
                 raise InputError(
                     f"{name} names a column of a table, and {path} is a folder. Leave it out, or "
@@ -156,6 +161,7 @@ class ImageFolderDataModule(BaseImageDataModule):
                 )
             task = "classification"
         self.group_column, self.time_column = group_column, time_column
+        self.id_column = id_column
         classes = stratify if stratify is not None else not self.is_table
         super().__init__(
             image_size=image_size,
@@ -261,8 +267,15 @@ class ImageFolderDataModule(BaseImageDataModule):
         group_column = self.group_column if with_keys or self.group_column in frame else None
         time_column = self.time_column if with_keys else None
         groups, times = keys_of_table(frame, group_column, time_column)
+        ids = None
+        if self.id_column is not None:
+            if self.id_column not in frame:
+                raise absent("id_column", self.id_column, frame.columns)
+            ids = frame[self.id_column].to_numpy(object)
         files = PictureFiles(path.parent, tuple(paths))
-        return self.labelled(files, values, groups=groups, times=times)
+        return self.labelled(
+            files, values, groups=groups, times=times, ids=ids, places=row_numbers(frame)
+        )
 
 
 def _is_table(path: Path) -> bool:

@@ -55,6 +55,10 @@ class RowSource(ABC):
             return inputs
         return pd.DataFrame(inputs.reshape(len(inputs), -1).numpy())
 
+    def texts(self, rows: Any) -> list[str] | None:
+        """Return the text of each row; None for what is no text."""
+        return None
+
     def inputs_state(self) -> dict[str, Any]:
         """Return what `fit_inputs` learned, as plain values."""
         return {}

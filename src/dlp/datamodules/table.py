@@ -15,7 +15,7 @@ from dlp.datamodules.columns import ColumnEncoder, Missing, Scaling, target_valu
 from dlp.datamodules.features import FeatureMaker, FeaturesArgument
 from dlp.datamodules.row_keys import keys_of_table
 from dlp.datamodules.splits import Indices, Split
-from dlp.datamodules.table_files import absent, read_table
+from dlp.datamodules.table_files import absent, read_table, row_numbers
 from dlp.datamodules.targets import TargetEncoder, TaskArgument
 from dlp.errors import InputError
 
@@ -60,6 +60,8 @@ class TableDataModule(SupervisedDataModule):
         time_column: Column of numbers or dates (ISO 8601): rows are put in its order and not
             shuffled; the latest ones are the test part, those before them the validation part, and
             folds validate on later rows than they train on. It is no input, unless listed.
+        id_column: Column that says which row is which, such as a customer number: predictions and
+            mistakes carry it along, and it is no input.
         num_folds: K of K-fold validation.
         fold: The fold that validates, from 0.
         repeat: The repetition of a repeated K-fold, from 0.
@@ -94,6 +96,7 @@ class TableDataModule(SupervisedDataModule):
         stratify: bool = False,
         group_column: str | None = None,
         time_column: str | None = None,
+        id_column: str | None = None,
         num_folds: int | None = None,
         fold: int = 0,
         repeat: int = 0,
@@ -117,6 +120,7 @@ class TableDataModule(SupervisedDataModule):
         self.drop_columns = list(drop_columns or ())
         self.group_column = group_column
         self.time_column = time_column
+        self.id_column = id_column
         self.split.check(group_column is not None, time_column is not None)
         self.target_scaling = target_scaling
         self._new_encoder = partial(
@@ -128,7 +132,7 @@ class TableDataModule(SupervisedDataModule):
         listed = [*(numeric_columns or ()), *(categorical_columns or ())]
         both = numeric_columns is not None and categorical_columns is not None
         self._only = listed if both and features is None else None
-        self._apart = {*self.target_columns, *self.drop_columns, group_column}
+        self._apart = {*self.target_columns, *self.drop_columns, group_column, id_column}
         if time_column not in listed:
             self._apart.add(time_column)
         self._columns: list[str] | None = None
@@ -143,10 +147,13 @@ class TableDataModule(SupervisedDataModule):
                     f"{column!r} is the target; it cannot stand in numeric_columns, "
                     "categorical_columns or drop_columns too."
                 )
-            if column in (self.group_column, self.time_column):
+            if column in (self.group_column, self.time_column, self.id_column):
                 raise InputError(
-                    f"{column!r} is the target; it cannot be group_column or time_column."
+                    f"{column!r} is the target; it cannot be group_column, time_column or "
+                    "id_column."
                 )
+        if self.id_column in listed:
+            raise InputError(f"{self.id_column!r} is the id_column and listed as an input: choose.")
         if self.group_column in listed:
             raise InputError(
                 f"{self.group_column!r} is the group_column and listed as an input: the groups of "
@@ -194,7 +201,11 @@ class TableDataModule(SupervisedDataModule):
         """Return the rows of `predict_path`."""
         if self.predict_path is None:
             return None
-        return Examples(self._inputs(read_table(self.predict_path)))
+        frame = read_table(self.predict_path)
+        there = all(column in frame for column in self.target_columns)
+        truth = frame[self.target_columns].to_numpy(object) if there else None
+        inputs, ids = self._inputs(frame), self._ids(frame)
+        return Examples(inputs, places=row_numbers(frame), ids=ids, truth=truth)
 
     def select(self, rows: pd.DataFrame, index: Indices) -> pd.DataFrame:
         """Return the rows at the positions `index`."""
@@ -239,6 +250,11 @@ class TableDataModule(SupervisedDataModule):
             raise InputError(f"this run was trained with features: {name}; give the same.")
         if self.features is not None:
             self.features.load_state(state["features"])
+        if self.id_column in state["columns"]:
+            raise InputError(
+                f"{self.id_column!r} was an input when this run was trained; it cannot be its "
+                "id_column. Train again with id_column, or name another column."
+            )
         self._columns = list(state["columns"])
         self.encoder.load_state(state["encoder"])
 
@@ -274,7 +290,20 @@ class TableDataModule(SupervisedDataModule):
         inputs = self._inputs(frame)
         values = target_values(frame, self.target_columns, self.targets.task)
         groups, times = keys_of_table(frame, group_column, time_column)
-        return Examples(inputs, values, _digests(inputs), groups=groups, times=times)
+        return Examples(
+            *(inputs, values, _digests(inputs)),
+            groups=groups,
+            times=times,
+            places=row_numbers(frame),
+            ids=self._ids(frame),
+        )
+
+    def _ids(self, frame: pd.DataFrame) -> NDArray[Any] | None:
+        if self.id_column is None:
+            return None
+        if self.id_column not in frame:
+            raise absent("id_column", self.id_column, frame.columns)
+        return frame[self.id_column].to_numpy(object)
 
 
 def _digests(inputs: pd.DataFrame) -> NDArray[np.uint64]:

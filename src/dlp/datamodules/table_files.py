@@ -5,7 +5,9 @@ import warnings
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from dlp.errors import InputError, MissingInputError, suggestion
 
@@ -85,6 +87,12 @@ def place(rows: pd.DataFrame | pd.Series, number: int) -> str:
     if rows.index.name == "line":
         return f"line {label} of the file"
     return f"row {label} (counted from 0)"
+
+
+def row_numbers(frame: pd.DataFrame) -> NDArray[np.int64]:
+    """Return the number of each row in the file it was read from, 0 below the header, (N,)."""
+    labels = frame.index.to_numpy(np.int64)
+    return labels - 2 if frame.index.name == "line" else labels
 
 
 def absent(what: str, name: str, columns: Iterable[str]) -> MissingInputError:

@@ -143,6 +143,15 @@ class TargetEncoder:
             )
         return np.fromiter((index[text] for text in texts), np.int64, len(texts))
 
+    def name_of(self, value: Any) -> str:
+        """Return what people call the class that stands as `value` in the target column."""
+        if value is None or value != value:
+            return ""
+        names = self.class_names or []
+        if self._numbered and 0 <= value < len(names) and value % 1 == 0:
+            return names[int(value)]
+        return str(value)
+
     def scale(self, values: NDArray[Any]) -> tuple[list[float], list[float]]:
         """Return mean and population standard deviation of each target, 1 for a constant one.
 

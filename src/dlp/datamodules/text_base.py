@@ -113,7 +113,12 @@ class BaseTextDataModule(SupervisedDataModule):
         groups, times = (
             None if keys is None else keys[texts.rows] for keys in (corpus.groups, corpus.times)
         )
-        return Examples(texts, texts.targets, texts.digests, groups=groups, times=times)
+        return Examples(
+            *(texts, texts.targets, texts.digests),
+            groups=groups,
+            times=times,
+            places=np.asarray(texts.rows),
+        )
 
     def prepare_data(self) -> None:
         """Download what is not there and tokenise it, once; own texts to predict need neither."""
@@ -148,6 +153,10 @@ class BaseTextDataModule(SupervisedDataModule):
         tokens, lengths = rows.tokens()
         texts = np.split(tokens, np.cumsum(lengths)[:-1])
         return [" ".join(words[token] for token in text) for text in texts]
+
+    def texts(self, rows: Texts) -> list[str]:
+        """Return the words of each text."""
+        return self.readable(rows)
 
     def batch_shape(self) -> tuple[int, ...]:
         """Return (num_words,)."""

@@ -141,9 +141,8 @@ def worst_texts(worst: Sequence[WrongClass | WrongValue], texts: Sequence[str]) 
     for number, (wrong, text) in enumerate(zip(worst, texts, strict=True), 1):
         words = text.split()
         shown = " ".join(words[:_WORDS]) + (" ..." if len(words) > _WORDS else "")
-        name = f" ({wrong.name})" if wrong.name else ""
         blocks.append(
-            f"{number}. {wrong.caption}, row {wrong.row}{name}\n\n"
+            f"{number}. {wrong.caption}, {wrong.called}\n\n"
             f"{textwrap.fill(shown, 100, initial_indent='   ', subsequent_indent='   ')}\n"
         )
     return "\n".join(blocks)
@@ -154,7 +153,11 @@ def worst_table(worst: Sequence[WrongClass | WrongValue], rows: "pd.DataFrame") 
     import pandas as pd
 
     about = pd.DataFrame([asdict(wrong) for wrong in worst])
-    for column in ("name", "target"):
+    # The row in the person's own file says more than the row in the part.
+    about = about.drop(columns="row" if about["index"].notna().all() else "index")
+    first = [name for name in ("index", "row", "id") if name in about]
+    about = about[[*first, *about.columns.drop(first)]]
+    for column in ("name", "target", "id"):
         if column in about and not about[column].any():  # rows, or a single target, without names
             about = about.drop(columns=column)
     taken = {name: f"{name}_" for name in rows.columns if name in about.columns}

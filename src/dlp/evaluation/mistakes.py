@@ -12,9 +12,13 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from dlp.decisions import decide
 from dlp.errors import InputError
 from dlp.evaluation.calibration import Calibration, calibrate
 from dlp.evaluation.confusion import Confusion
+from dlp.evaluation.wrong_rows import WrongClass as WrongClass
+from dlp.evaluation.wrong_rows import WrongValue as WrongValue
+from dlp.evaluation.wrong_rows import short
 
 #: The most points that are kept of predicted and true values, spread evenly over the rows.
 POINTS = 2000
@@ -40,57 +44,6 @@ class ClassScores:
 
 
 @dataclass(frozen=True)
-class WrongClass:
-    """A row that was confidently taken for another class; of labels, its worst one.
-
-    Args:
-        row: Number of the row in its part, from 0.
-        true: What it is.
-        predicted: What it was taken for.
-        true_probability: Probability given to what it is.
-        predicted_probability: Probability given to what it was taken for.
-        name: What people call the row, such as the path of its file.
-    """
-
-    row: int
-    true: str
-    predicted: str
-    true_probability: float
-    predicted_probability: float
-    name: str | None = None
-
-    @property
-    def caption(self) -> str:
-        """The mistake in a few words."""
-        return f"{self.true} → {self.predicted} {_digits(self.predicted_probability)}"
-
-
-@dataclass(frozen=True)
-class WrongValue:
-    """A row whose value was predicted far off; of several targets, the worst one.
-
-    Args:
-        row: Number of the row in its part, from 0.
-        target: The target column.
-        true: Its value.
-        predicted: The value predicted.
-        name: What people call the row, such as the path of its file.
-    """
-
-    row: int
-    target: str
-    true: float
-    predicted: float
-    name: str | None = None
-
-    @property
-    def caption(self) -> str:
-        """The mistake in a few words."""
-        target = f"{self.target} " if self.target else ""
-        return f"{target}{self.true:.4g} → {self.predicted:.4g}"
-
-
-@dataclass(frozen=True)
 class ClassificationMistakes:
     """Mistakes about rows that belong to one class each.
 
@@ -103,6 +56,7 @@ class ClassificationMistakes:
             ``weighted`` by support.
         calibration: Of the probabilities.
         worst: The most confidently wrong rows, the worst first.
+        threshold: See `of`.
     """
 
     task: ClassVar[str] = "classification"
@@ -113,6 +67,7 @@ class ClassificationMistakes:
     means: list[ClassScores]
     calibration: Calibration
     worst: list[WrongClass]
+    threshold: float | None = None
 
     @classmethod
     def of(
@@ -122,6 +77,7 @@ class ClassificationMistakes:
         class_names: Sequence[str] | None = None,
         row_names: Sequence[str] | None = None,
         num_worst: int = 16,
+        threshold: float | None = None,
     ) -> "ClassificationMistakes":
         """Return the mistakes of some predictions.
 
@@ -131,13 +87,15 @@ class ClassificationMistakes:
             class_names: Names of the classes; None for their numbers.
             row_names: What people call each row, (N,).
             num_worst: How many of the worst mistakes to keep.
+            threshold: Of two classes, what the probability of the second must exceed; None takes
+                the likeliest class.
 
         Raises:
             InputError: Shapes do not go together, or a probability is no number.
         """
         chances = _checked(probabilities, targets, 1)
         names = _names(class_names, chances.shape[1])
-        predicted = chances.argmax(axis=1)
+        predicted = decide(chances, threshold)
         every = np.arange(len(chances))
         confidence = chances[every, predicted]
         if len(names) == 2:
@@ -152,8 +110,8 @@ class ClassificationMistakes:
                 int(row),
                 names[targets[row]],
                 names[predicted[row]],
-                _short(chances[row, targets[row]]),
-                _short(confidence[row]),
+                short(chances[row, targets[row]]),
+                short(confidence[row]),
                 None if row_names is None else row_names[row],
             )
             for row in wrong[order[:num_worst]]
@@ -165,6 +123,7 @@ class ClassificationMistakes:
             *_scores(targets, predicted, names),
             calibration,
             worst,
+            threshold,
         )
 
     @property
@@ -191,6 +150,7 @@ class MultilabelMistakes:
         means: ``macro``, the plain mean over labels, and ``weighted`` by support.
         calibration: Of the probabilities of all labels.
         worst: The most confidently wrong rows, each by its worst label.
+        threshold: See `of`.
     """
 
     task: ClassVar[str] = "multilabel"
@@ -201,6 +161,7 @@ class MultilabelMistakes:
     means: list[ClassScores]
     calibration: Calibration
     worst: list[WrongClass]
+    threshold: float | None = None
 
     @classmethod
     def of(
@@ -210,20 +171,22 @@ class MultilabelMistakes:
         class_names: Sequence[str] | None = None,
         row_names: Sequence[str] | None = None,
         num_worst: int = 16,
+        threshold: float | None = None,
     ) -> "MultilabelMistakes":
         """Return the mistakes of some predictions; see `ClassificationMistakes.of`.
 
         Args:
-            probabilities: Of each label, (N, C); it is given where this is above 0.5.
+            probabilities: Of each label, (N, C).
             targets: 0 and 1, (N, C).
             class_names: Names of the labels; None for their numbers.
             row_names: See there, as `num_worst`.
             num_worst: See there.
+            threshold: What the probability of a label must exceed, that it is given; None is 0.5.
         """
         chances = _checked(probabilities, targets, 2)
         names = _names(class_names, chances.shape[1])
-        given, has = chances > 0.5, targets > 0.5
-        off = np.where(given == has, 0, abs(chances - 0.5))
+        given, has = decide(chances, threshold, labels=True), targets > 0.5
+        off = np.where(given == has, 0, abs(chances - has))
         label, every = off.argmax(axis=1), np.arange(len(chances))
         worst = []
         for row in np.argsort(-off[every, label], kind="stable")[:num_worst]:
@@ -231,9 +194,10 @@ class MultilabelMistakes:
                 break
             name, chance = names[label[row]], chances[row, label[row]]
             true, taken = (name, f"not {name}") if has[row, label[row]] else (f"not {name}", name)
-            low, high = _short(min(chance, 1 - chance)), _short(max(chance, 1 - chance))
+            sure = chance if given[row, label[row]] else 1 - chance  # of what was said
             called = None if row_names is None else row_names[row]
-            worst.append(WrongClass(int(row), true, taken, low, high, called))
+            wrong = WrongClass(int(row), true, taken, short(1 - sure), short(sure), called)
+            worst.append(wrong)
         kinds = (has & given, ~has & given, has & ~given, ~has & ~given)
         counts = np.stack([kind.sum(axis=0) for kind in kinds], axis=1).tolist()
         return cls(
@@ -242,6 +206,7 @@ class MultilabelMistakes:
             *_scores(has, given, names),
             calibrate("probability of each label", has.ravel(), chances.ravel()),
             worst,
+            threshold,
         )
 
 
@@ -328,15 +293,15 @@ class RegressionMistakes:
             WrongValue(
                 int(row),
                 names[target[row]],
-                _short(true[row, target[row]]),
-                _short(found[row, target[row]]),
+                short(true[row, target[row]]),
+                short(found[row, target[row]]),
                 None if row_names is None else row_names[row],
             )
             for row in np.argsort(-off[every, target], kind="stable")[:num_worst]
             if errors[row, target[row]] > 0
         ]
         kept = np.unique(np.linspace(0, len(true) - 1, min(POINTS, len(true))).astype(np.int64))
-        points = [[[_short(x) for x in column] for column in y[kept].T] for y in (true, found)]
+        points = [[[short(x) for x in column] for column in y[kept].T] for y in (true, found)]
         return cls(len(true), scores, points[0], points[1], worst)
 
 
@@ -383,13 +348,3 @@ def _scores(
         total = sum(of.support for of in scores)
         means.append(ClassScores(kind, float(precision), float(recall), float(f1), total))
     return scores, means
-
-
-def _short(value: float) -> float:
-    """Return a number with six digits: a file is read by people, too."""
-    return float(f"{value:.6g}")
-
-
-def _digits(probability: float) -> str:
-    """Return a probability with three digits, never rounded up to certainty."""
-    return f"{probability:.3f}" if probability < 0.9995 else "above 0.999"

@@ -4,99 +4,28 @@ A head alone decides the width of the output, the activation at prediction, the 
 and the type of the targets. Networks give logits and know nothing of it.
 """
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from math import inf
 from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
-from torchmetrics import Metric, MetricCollection
+from torch import Tensor
+from torchmetrics import Metric
 
 from dlp.errors import InputError, unknown
 from dlp.modules.checks import check_columns, check_range, check_whole, check_width
-from dlp.modules.losses import (
-    Loss,
-    Losses,
-    mae_of_sigmoid,
-    make_loss,
-    mse_of_sigmoid,
-    mse_of_softmax,
-)
+from dlp.modules.head import Head as Head
+from dlp.modules.losses import Loss, Losses, mae_of_sigmoid, mse_of_sigmoid, mse_of_softmax
 from dlp.modules.metrics import (
     Metrics,
     binary_metrics,
-    make_metrics,
     multiclass_metrics,
     multilabel_metrics,
     value_metrics,
 )
 
 HeadName = Literal["sigmoid", "softmax", "multilabel", "regression", "bounded_regression"]
-
-
-class Head(nn.Module, ABC):
-    """What a problem asks of a network's output.
-
-    Args:
-        num_outputs: Number of classes (2 for binary), labels or target columns.
-        loss: A name of `losses`, an import path, or a callable ``(logits, targets)``, also a
-            class to be made without arguments; None takes the head's own.
-        metrics: Names of `metric_makers`, import paths, torchmetrics classes or objects, or
-            functions ``(predictions, targets)``; None takes the head's own.
-    """
-
-    #: Name -> loss of (logits, prepared targets); the first is the default.
-    losses: ClassVar[Losses]
-    default_metrics: ClassVar[tuple[str, ...]]
-    #: The key of the predictions in the dict that `predict_step` gives.
-    prediction: Literal["probabilities", "values"] = "probabilities"
-
-    def __init__(
-        self, num_outputs: int, loss: Loss | None = None, metrics: Metrics | None = None
-    ) -> None:
-        super().__init__()
-        if num_outputs < 1:
-            raise InputError(f"num_outputs must be at least 1, got {num_outputs}.")
-        self.num_outputs = num_outputs
-        self.loss = make_loss(loss, self.losses)
-        if isinstance(metrics, str) or callable(metrics):
-            metrics = (metrics,)
-        self._metrics = tuple(self.default_metrics if metrics is None else metrics)
-
-    @property
-    def num_logits(self) -> int:
-        """Width of the network's last layer."""
-        return self.num_outputs
-
-    @abstractmethod
-    def prepare(self, targets: Tensor) -> Tensor:
-        """Return `targets` as the loss takes them."""
-
-    @abstractmethod
-    def check(self, logits: Tensor, targets: Tensor) -> None:
-        """Raise `InputError` unless the targets of a batch fit this head."""
-
-    @abstractmethod
-    def predict(self, logits: Tensor) -> Tensor:
-        """Return probabilities (N, C), or values (N, T) in the original unit."""
-
-    def scores(self, logits: Tensor) -> Tensor:
-        """Return what metrics compare with `metric_targets`."""
-        return self.predict(logits)
-
-    def metric_targets(self, targets: Tensor) -> Tensor:
-        """Return prepared targets as metrics take them."""
-        return targets
-
-    @abstractmethod
-    def metric_makers(self) -> dict[str, Callable[[], Metric]]:
-        """Return name -> maker of each metric this head knows."""
-
-    def make_metrics(self) -> MetricCollection:
-        """Return new metrics, by name."""
-        return MetricCollection(make_metrics(self._metrics, self.metric_makers()))
 
 
 class SigmoidHead(Head):
@@ -111,6 +40,7 @@ class SigmoidHead(Head):
         "mae": mae_of_sigmoid,
     }
     default_metrics = ("acc",)
+    threshold = 0.5
 
     def __init__(
         self, num_outputs: int = 2, loss: Loss | None = None, metrics: Metrics | None = None
@@ -144,12 +74,12 @@ class SigmoidHead(Head):
 
     def predict(self, logits: Tensor) -> Tensor:
         """Return the probabilities of class 0 and 1, (N, 2)."""
-        positive = logits.sigmoid()
-        return torch.cat([1 - positive, positive], dim=1)
+        logits = logits.float()  # of class 0 by its own formula: 1 - p is 0 from 17 on
+        return torch.cat([(-logits).sigmoid(), logits.sigmoid()], dim=1)
 
     def scores(self, logits: Tensor) -> Tensor:
         """Return the probability of class 1, (N,)."""
-        return logits.sigmoid().squeeze(1)
+        return logits.float().sigmoid().squeeze(1)
 
     def metric_targets(self, targets: Tensor) -> Tensor:
         """Return int64 (N,)."""
@@ -211,7 +141,7 @@ class SoftmaxHead(Head):
 
     def predict(self, logits: Tensor) -> Tensor:
         """Return probabilities (N, C)."""
-        return logits.softmax(1)
+        return logits.float().softmax(1)
 
     def metric_targets(self, targets: Tensor) -> Tensor:
         """Return int64 (N,)."""
@@ -230,6 +160,8 @@ class MultilabelHead(Head):
 
     losses: ClassVar[Losses] = SigmoidHead.losses
     default_metrics = ("acc", "f1")
+    labels = True
+    threshold = 0.5
 
     def prepare(self, targets: Tensor) -> Tensor:
         """Return float (N, C)."""
@@ -247,7 +179,7 @@ class MultilabelHead(Head):
 
     def predict(self, logits: Tensor) -> Tensor:
         """Return the probability of each label, (N, C)."""
-        return logits.sigmoid()
+        return logits.float().sigmoid()
 
     def metric_targets(self, targets: Tensor) -> Tensor:
         """Return int64 (N, C)."""
@@ -312,7 +244,7 @@ class RegressionHead(Head):
 
     def predict(self, logits: Tensor) -> Tensor:
         """Return values in the original unit, (N, T)."""
-        return logits * self.std + self.mean
+        return _full(logits) * self.std + self.mean
 
     def metric_targets(self, targets: Tensor) -> Tensor:
         """Return targets in the original unit, (N, T)."""
@@ -350,11 +282,16 @@ class BoundedRegressionHead(Head):
 
     def predict(self, logits: Tensor) -> Tensor:
         """Return values in [0, 1], (N, T)."""
-        return logits.sigmoid()
+        return _full(logits).sigmoid()
 
     def metric_makers(self) -> dict[str, Callable[[], Metric]]:
         """See `Head.metric_makers`."""
         return value_metrics()
+
+
+def _full(logits: Tensor) -> Tensor:
+    """Return half precision as float32: values in thousands have no cents in bfloat16."""
+    return logits.float() if logits.dtype in (torch.bfloat16, torch.float16) else logits
 
 
 HEADS: dict[str, type[Head]] = {

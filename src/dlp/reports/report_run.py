@@ -13,8 +13,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dlp.callbacks.history import History
+from dlp.callbacks.part_rows import decision_rule
 from dlp.commands.recorded_runs import RecordedRun
 from dlp.datamodules.base import SupervisedDataModule
+from dlp.datamodules.known_rows import places
+from dlp.decisions import decide
 from dlp.errors import InputError
 from dlp.evaluation.mistake_files import read_mistakes
 from dlp.evaluation.mistakes import Mistakes
@@ -33,7 +36,7 @@ class Prediction:
 
     Args:
         row: Its number in the part, from 0.
-        name: What people call it, such as the path of its file.
+        name: What people call it: the path of its file, its id, or its number in their file.
         true: What it is.
         predicted: What it was taken for.
         confidence: Probability of the predicted class, else None.
@@ -58,7 +61,7 @@ class Prediction:
     def note(self) -> str:
         """How sure the model is, and of which row."""
         sure = "" if self.confidence is None else f"{min(self.confidence, 0.999):.1%} sure, "
-        return f"{sure}{self.name or f'row {self.row}'}"
+        return f"{sure}{self.name}"
 
     @property
     def tone(self) -> page.Tone:
@@ -137,8 +140,11 @@ class Trained:
         if type(model).predict_step is not LightningModule.predict_step:  # Lightning's own guesses
             with torch.no_grad():
                 found = model.predict_step((loader.inputs_of(index, 0), targets), 0)
-        names = data.examples("test").names
-        named = ["" if names is None else str(names[row]) for row in rows]
+        examples = data.examples("test")
+        named, index = ["" for _ in rows], places(examples)[rows].tolist()
+        for known in (examples.ids, examples.names):
+            named = named if known is None else [str(known[row]) for row in rows]
+        named = [name or f"row {number}" for name, number in zip(named, index, strict=True)]
         if isinstance(found, dict) and "probabilities" in found:
             return self._classes(rows, named, found["probabilities"], targets)
         if isinstance(found, dict) and "values" in found:
@@ -158,19 +164,23 @@ class Trained:
         assert self.data is not None
         names = self.data.class_names or [str(n) for n in range(chances.shape[1])]
         made = []
-        labels = targets.ndim == 2 and self.data.targets.task == "multilabel"
+        is_multilabel = self.data.targets.task == "multilabel"
+        threshold, labels = decision_rule(self.ready()[0], is_multilabel)
+        chosen = decide(chances, threshold, labels)
         if targets.ndim == 2 and not labels:
             targets = targets.argmax(dim=1)
-        for row, name, chance, target in zip(rows, named, chances, targets, strict=True):
+        for row, name, chance, said, target in zip(
+            rows, named, chances, chosen, targets, strict=True
+        ):
             if labels:
-                pairs = [(target > 0.5).tolist(), (chance > 0.5).tolist()]
+                pairs = [(target > 0.5).tolist(), said.tolist()]
                 true, given = (
                     ", ".join(n for n, there in zip(names, has, strict=True) if there) or "none"
                     for has in pairs
                 )
                 made.append(Prediction(int(row), name, true, given, None, pairs[0] == pairs[1]))
                 continue
-            best, kind = int(chance.argmax()), int(target)
+            best, kind = int(said), int(target)
             sure = float(chance[best])
             made.append(Prediction(int(row), name, names[kind], names[best], sure, best == kind))
         return made

@@ -216,14 +216,15 @@ def _worst(trained: Trained, found: Mistakes) -> list[Block]:
         check_rows(found, data, "test")
         shown = describe_rows(data, "test", [wrong.row for wrong in found.worst])
     except InputError as error:
-        rows = [[wrong.caption, wrong.name or str(wrong.row)] for wrong in found.worst]
+        rows = [[wrong.caption, wrong.called] for wrong in found.worst]
         table = page.Table("True → predicted", ["mistake", "row"], rows, names=2)
         return [table, page.Paragraph(f"The rows themselves are left out: {error}")]
     if isinstance(shown, Tensor | list):
-        labels = [_Label(wrong.caption, wrong.name or f"row {wrong.row}") for wrong in found.worst]
+        labels = [_Label(wrong.caption, wrong.called) for wrong in found.worst]
         return [_labelled(shown, labels)]
     beside = worst_table(found.worst, shown)
     names = 3 if isinstance(found.worst[0], WrongClass) else 1 + ("target" in beside)
+    names += any(wrong.id for wrong in found.worst)
     return [_table("The worst mistakes beside their rows", beside, names)]
 
 
@@ -238,7 +239,7 @@ def samples(trained: Trained) -> list[Block]:
         about = page.Paragraph(f"{text}: true → predicted, or the class alone where both agree.")
         return [about, _labelled(shown, [_Label(of.title, of.note, of.tone) for of in some])]
     table = shown.reset_index(drop=True)
-    table.insert(0, "row", [one.row for one in some])
+    table.insert(0, "row", [one.name.removeprefix("row ") for one in some])
     table.insert(1, "true", [one.true for one in some], allow_duplicates=True)
     table.insert(2, "predicted", [one.predicted for one in some], allow_duplicates=True)
     return [_table(text, table, 1)]
