@@ -120,7 +120,9 @@ def test_files_are_named_beside_values(tmp_path):
 
 def test_labels_through_a_plain_loader_are_labels_named_by_the_model(tmp_path):
     """The head knows that they do not exclude each other; a DataModule of another fit does not."""
+    torch.manual_seed(0)
     model = DenseModule((3,), 3, head="multilabel")
+    torch.nn.init.uniform_(model.network.layers[-1].bias)
     model.class_names = ["red", "big", "old"]
     trainer = writer(tmp_path / "out.csv")
     other = ArrayDataModule(X, np.arange(20) % 3, class_names=["x", "y", "z"], x_predict=X)
