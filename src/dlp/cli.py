@@ -16,6 +16,7 @@ from dlp.errors import InputError, input_error, suggestion
 _DISK_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG)
 
 COMMANDS = {
+    "data": "show what the data are taken for, column by column; nothing is trained",
     "fit": "train a model, with validation, curves and checkpoints",
     "validate": "evaluate a trained model on the validation part",
     "test": "evaluate a trained model on the test part",
@@ -90,6 +91,10 @@ def _run(command: str, options: list[str]) -> None:
         from dlp.commands.visualize_cli import visualize
 
         visualize(options)
+    elif command == "data":
+        from dlp.commands.data import show_data
+
+        show_data(options)
     elif command == "report":
         from dlp.reports.report import report
 

@@ -184,7 +184,7 @@ def test_classes_of_a_table(here, capsys):
     assert "wrote runs/sides/version_0/report.html (" in said
     page = checked(run / "report.html")
     assert list(page.sections) == [
-        *("data", "curves", "mistakes", "samples", "heatmaps", "model", "config")
+        *("data", "reading", "curves", "mistakes", "samples", "heatmaps", "model", "config")
     ]
     assert "Points of two <b>sides</b>" in page.text  # the recipe's first comment, as text
     tested = results(run)["test"]
@@ -192,6 +192,7 @@ def test_classes_of_a_table(here, capsys):
     base = max(numbers["acc"] for numbers in tested["baseline"].values() if "acc" in numbers)
     assert f"baseline {number(base)} (majority class)" in page.text
     assert "val_loss was best at" in page.text
+    assert "positive class:" in page.sections["reading"]
     data = page.sections["data"]
     assert "40 training, 16 validation, 24 test" in data
     assert "val_size 0.2, test_size 0.3" in data

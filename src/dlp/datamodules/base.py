@@ -19,13 +19,14 @@ from dlp.datamodules.division import class_of_each, divide, num_splits, report_s
 from dlp.datamodules.duplicates import Seen, without_duplicates
 from dlp.datamodules.examples import Examples as Examples
 from dlp.datamodules.examples import Part as Part
-from dlp.datamodules.row_source import RowSource
+from dlp.datamodules.facts import DataFacts
+from dlp.datamodules.reading import Reading, read_data
 from dlp.datamodules.splits import Parts, Split
 from dlp.datamodules.targets import TargetEncoder, TargetScaling
 from dlp.errors import InputError
 
 
-class SupervisedDataModule(RowSource, LightningDataModule):
+class SupervisedDataModule(DataFacts, LightningDataModule):
     """Base of the project's DataModules.
 
     A subclass says how rows are read (`load_train`, `load_test`, `load_predict`), what is learned
@@ -51,6 +52,8 @@ class SupervisedDataModule(RowSource, LightningDataModule):
     target_scaling: TargetScaling = "none"
     #: Learn statistics from the validation rows too: too good numbers, as in the book's 3.6.
     learn_from_all: bool = False
+    #: Whether these are a person's own data: a fit then begins with what they were taken for.
+    own_data: bool = True
 
     def __init__(
         self,
@@ -81,11 +84,10 @@ class SupervisedDataModule(RowSource, LightningDataModule):
             self._labelled: Examples | None = None
             self._test: Examples | None = None
         self._to_predict: Examples | None = None
-        self._target_mean: list[float] | None = None
-        self._target_std: list[float] | None = None
+        self._target_mean = self._target_std = None
         self._seed: int | None = None
-        self._shape: tuple[int, ...] | None = None
-        self._state: dict[str, Any] | None = None
+        self._shape = None
+        self._state = None
         self._restored = False  # from a checkpoint, perhaps of other data
         self._parts: Parts | None = None
         self._seen = Seen()
@@ -94,54 +96,6 @@ class SupervisedDataModule(RowSource, LightningDataModule):
         self.__dict__.pop("val_dataloader", None)  # see setup
 
     # What anybody may read ---------------------------------------------------------------------
-
-    @property
-    def input_shape(self) -> tuple[int, ...]:
-        """The shape of one input row: (D,), (num_words,) or (C, H, W)."""
-        self.fit()
-        assert self._shape is not None
-        return self._shape
-
-    @property
-    def num_outputs(self) -> int:
-        """The number of classes, labels or target columns."""
-        self.fit()
-        return self.targets.num_outputs
-
-    @property
-    def class_names(self) -> list[str] | None:
-        """The names of the classes or labels; None for values."""
-        self.fit()
-        return self.targets.class_names
-
-    @property
-    def target_names(self) -> list[str] | None:
-        """The names of the target columns, where they have names."""
-        return self.targets.names
-
-    @property
-    def target_mean(self) -> list[float] | None:
-        """The mean of each target in the training part; None where targets are not scaled."""
-        self.fit()
-        return self._target_mean
-
-    @property
-    def target_std(self) -> list[float] | None:
-        """The standard deviation of each target; None where targets are not scaled."""
-        self.fit()
-        return self._target_std
-
-    @property
-    def target_summary(self) -> dict[str, list[float]] | None:
-        """What the targets of the training part are like, for common-sense baselines.
-
-        ``frequencies`` of each of C classes or labels; or ``mean`` and ``median`` of each value in
-        its own unit. None for the checkpoint of an older run.
-        """
-        self.fit()
-        assert self._state is not None
-        summary: dict[str, list[float]] | None = self._state.get("target_summary")
-        return summary
 
     @property
     def num_rows(self) -> int:
@@ -159,6 +113,18 @@ class SupervisedDataModule(RowSource, LightningDataModule):
     def is_trial(self) -> bool:
         """Whether a sample will do: the trainer's ``fast_dev_run``; without trainer, `dry_run`."""
         return bool(getattr(self.trainer, "fast_dev_run", self.dry_run))
+
+    def reading(self) -> Reading:
+        """Return what the data were taken for: columns, target, parts; nothing is trained.
+
+        ``print(data.reading())`` shows it as a table; `Reading.to_dict` gives plain values.
+        """
+        self.fit()
+        return read_data(self)
+
+    def labelled_rows(self) -> tuple[Parts, Examples]:
+        """Return the parts of the current split, and the labelled rows they number."""
+        return self._split_rows()
 
     # Fitting -----------------------------------------------------------------------------------
 
@@ -276,6 +242,8 @@ class SupervisedDataModule(RowSource, LightningDataModule):
         if stage == "fit":
             self.fit()
             parts, labelled = self._split_rows()
+            if self.own_data and self.trainer is not None and not self.dry_run:
+                self._say_once("reading", "\n".join(self.reading().summary()))
             if labelled.digests is not None and not self.dry_run:
                 self._seen.check_resumed(parts, labelled.digests)
             if not len(parts.val):

@@ -105,6 +105,8 @@ class CatsVsDogsDataModule(BaseImageDataModule):
         drop_duplicates: Remove pictures that stand in two parts from the earlier one.
     """
 
+    own_data = False
+
     def __init__(
         self,
         data_dir: str | os.PathLike[str] | None = None,

@@ -72,6 +72,8 @@ class HousingDataModule(TableDataModule):
         >>> data = HousingDataModule("boston", num_folds=4, fold=0)
     """
 
+    own_data = False
+
     def __init__(
         self,
         name: Literal["boston", "california"] = "boston",

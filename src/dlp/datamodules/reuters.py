@@ -61,6 +61,8 @@ class ReutersDataModule(BaseTextDataModule):
         drop_duplicates: Remove texts that stand in two parts from the earlier one.
     """
 
+    own_data = False
+
     def __init__(
         self,
         data_dir: str | None = None,

@@ -10,6 +10,7 @@ from torch import Tensor
 from dlp.datamodules.batches import Rows
 from dlp.datamodules.cuts import Indices
 from dlp.datamodules.examples import Examples
+from dlp.datamodules.reading import InputReading
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,6 +59,10 @@ class RowSource(ABC):
     def texts(self, rows: Any) -> list[str] | None:
         """Return the text of each row; None for what is no text."""
         return None
+
+    def read_input(self) -> InputReading:
+        """Return what the input was taken for, for `reading`; rows are read and fitted by then."""
+        return InputReading(type(self).__name__)
 
     def inputs_state(self) -> dict[str, Any]:
         """Return what `fit_inputs` learned, as plain values."""

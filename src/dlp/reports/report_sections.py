@@ -22,6 +22,7 @@ from dlp.evaluation.mistakes import (
 )
 from dlp.reports import report_page as page
 from dlp.reports.report_page import Block, Section, number, plural, section
+from dlp.reports.report_reading import reading
 from dlp.reports.report_run import Trained, config_blocks, history_of
 from dlp.visualization import mistakes as draw
 from dlp.visualization.comparison import metric_words
@@ -44,6 +45,7 @@ def sections(trained: Trained) -> list[Section]:
     """Return the sections of a run's page, in order."""
     makers: list[tuple[str, str, Callable[[Trained], Sequence[Block]]]] = [
         ("data", "Data and split", data_and_split),
+        ("reading", "What was read", reading),
         ("curves", "Learning curves", curves),
         ("mistakes", "Mistakes", mistakes),
         ("samples", "Samples", samples),
