@@ -24,6 +24,7 @@ from dlp.callbacks.seeding import EpochSeed
 from dlp.console import say
 from dlp.datamodules.base import SupervisedDataModule
 from dlp.datamodules.splits import Split, Splitter
+from dlp.directions import Mode, directions_of, needed_direction
 from dlp.errors import InputError, unknown
 from dlp.evaluation.baselines import baselines_on
 from dlp.evaluation.fold_plan import Fold, MakeModel, MakeTrainer, Plan, chosen, plan_folds
@@ -49,6 +50,7 @@ def cross_validate(
     make_trainer: MakeTrainer | None = None,
     engine: Engine = "auto",
     monitor: str = "val_loss",
+    monitor_mode: Mode | None = None,
     smoothing: float = 0.0,
     seed: int = 0,
     leaky_scaling: bool = False,
@@ -76,6 +78,8 @@ def cross_validate(
         engine: ``stacked`` trains all folds at once (small dense models), ``serial`` one after the
             other; ``auto`` stacks where it can, and says why where it cannot.
         monitor: The metric that says which epoch is best.
+        monitor_mode: Whether less or more of `monitor` is better; None asks the model, where it is
+            no loss.
         smoothing: Factor of the moving average over the mean curve, for the best epoch; 0 for none.
         seed: Each fold's seed is derived from it.
         leaky_scaling: Learn statistics (scales, vocabulary, fill values) from the validation rows
@@ -110,11 +114,11 @@ def cross_validate(
         with quiet("`Trainer.fit` stopped"), own_random_state(), flushed_denormals():
             folds = plan_folds(data, num_folds, repeats, splitter, seed)
             make_trainer = make_trainer or plain_trainer
-            plan = Plan(folds, make_model, make_trainer, max_epochs, monitor, folder)
+            plan = Plan(folds, make_model, make_trainer, max_epochs, monitor, monitor_mode, folder)
             new = dict(_train(plan, chosen(folds, only), data, engine, on_fold))
             results = [new.get(fold.number) or plan.done(fold) for fold in folds]
             found = [result for result in results if result is not None]
-            done = CrossValidation(found, len(folds), monitor, smoothing)
+            done = CrossValidation(found, len(folds), monitor, smoothing, monitor_mode=monitor_mode)
             if folder is not None and done.is_complete:
                 done.write(folder)
                 for stale in folder.glob("stack_*"):  # of killed runs that had other stacks
@@ -161,6 +165,7 @@ def _train(
     model = plan.model(pending[0], data)
     if isinstance(model, SupervisedModule) and plan.monitor not in (names := _logged(model)):
         raise unknown("monitor", plan.monitor, names)
+    needed_direction(plan.monitor, directions_of(model) | plan.given_directions)
     reason = "asked for" if engine == "serial" else _reason(plan, model, data)
     if reason is not None and engine == "stacked":
         raise InputError(f"engine: stacked does not go with this: {reason}. Use engine: serial.")
@@ -224,12 +229,13 @@ def _fit(
     validates: bool = True,
 ) -> History:
     """Fit one model, going on where a killed run of this folder was; return its history."""
-    history = History(home)
+    history = History(home, plan.given_directions)
     callbacks: list[Callback] = [history, EpochSeed(), EpochBar(title)]
     resumed = None
     if home is not None:
         checkpoints = home / "checkpoints"
-        callbacks += [BestCheckpoint(checkpoints, plan.monitor), LastCheckpoint(checkpoints)]
+        best = BestCheckpoint(checkpoints, plan.monitor, plan.monitor_mode)
+        callbacks += [best, LastCheckpoint(checkpoints)]
         resumed = checkpoints / "last.ckpt" if (checkpoints / "last.ckpt").is_file() else None
     trainer: Any = plan.make_trainer(max_epochs, callbacks)
     if not validates:

@@ -31,6 +31,7 @@ def write_results(
         "best_epoch": best,
         "best": history.at(best) if best else {},
         "last": history.at(history.num_epochs),
+        "directions": history.directions,
         "seed": seed,
         "versions": versions(),
         **facts,

@@ -25,9 +25,9 @@ from dlp.commands.invocation import resolve
 from dlp.commands.jobs import run_jobs
 from dlp.commands.lightning_cli import DLPCLI
 from dlp.console import say
+from dlp.directions import directions_of, needed_direction
 from dlp.errors import InputError, input_error
 from dlp.files import write_text
-from dlp.metric_names import is_falling
 from dlp.process import own_random_state, quiet
 from dlp.search.search_space import Parameters, find_space, plain, read_space
 from dlp.search.studies import Definition, Study, open_study
@@ -242,6 +242,7 @@ class TuneCLI(FitCLI):
 
     def _definition(self) -> Definition:
         monitor, folds = self._value("monitor"), self._value("num_folds")
+        mode = needed_direction(monitor, directions_of(self.model) | self._given_directions)
         judged = f"the best {monitor} of the validation part"
         if folds is not None:
             judged = f"the best mean {monitor} of {folds} folds, {self._value('repeats')} times"
@@ -251,7 +252,7 @@ class TuneCLI(FitCLI):
             self.invocation.name,
             self._recipe((*_OPTIONS, *_HOW)),
             f"# Judged by {judged}\n{self.space.text()}",
-            "minimize" if is_falling(monitor) else "maximize",
+            "minimize" if mode == "min" else "maximize",
         )
 
     def _steps(self) -> int | None:

@@ -84,7 +84,7 @@ def parts(*sizes):
 @pytest.mark.parametrize("penalty", [{}, {"l1": 0.01, "l2": 0.02}])
 @pytest.mark.parametrize("gathered", [1, 5, 8192])
 def test_epochs_log_the_exact_means_over_samples(penalty, gathered, monkeypatch):
-    monkeypatch.setattr("dlp.modules.base._GATHERED", gathered)
+    monkeypatch.setattr("dlp.modules.meters._GATHERED", gathered)
     network, curves = small_net(), Curves()
     by_hand = copy.deepcopy(network)
     module = SupervisedModule(network, "softmax", 4, optimizer=sgd, **penalty)
@@ -167,7 +167,7 @@ def test_validation_in_the_middle_of_an_epoch_leaves_the_training_means_alone():
 
 @pytest.mark.parametrize("stage", ["train", "val", "test"])
 def test_a_stage_that_broke_off_leaves_nothing_behind(stage, monkeypatch):
-    monkeypatch.setattr("dlp.modules.base._GATHERED", 4)
+    monkeypatch.setattr("dlp.modules.meters._GATHERED", 4)
 
     class Break(Callback):
         def stop(self, trainer, module, outputs, batch, batch_idx, dataloader_idx=0):
@@ -198,7 +198,7 @@ def test_a_loss_that_blew_up_is_logged_as_such():
 
 
 def test_one_metric_object_serves_every_stage_without_mixing_them(monkeypatch):
-    monkeypatch.setattr("dlp.modules.base._GATHERED", 1)
+    monkeypatch.setattr("dlp.modules.meters._GATHERED", 1)
     shared = MulticlassAccuracy(4, average="micro")
     network = small_net()
     module = SupervisedModule(network, "softmax", 4, metrics=[shared], optimizer=sgd)

@@ -6,10 +6,10 @@ from typing import Any
 
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
-from lightning.pytorch.plugins.io import TorchCheckpointIO
+from lightning.pytorch.plugins.io import CheckpointIO, TorchCheckpointIO
 
+from dlp.directions import Mode, directions_of, needed_direction
 from dlp.files import save_tensors
-from dlp.metric_names import is_falling as is_falling  # read by others from here too
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -26,23 +26,45 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         save_tensors(checkpoint, Path(path))
 
 
+def with_atomic_checkpoints(plugins: Any) -> list[Any]:
+    """Return a Trainer's plugins, with ours for checkpoints unless another one is among them."""
+    given = plugins if isinstance(plugins, list) else [plugins]
+    given = [plugin for plugin in given if plugin is not None]
+    has_one = any(isinstance(plugin, CheckpointIO) for plugin in given)
+    return given if has_one else [*given, AtomicCheckpointIO()]
+
+
 class BestCheckpoint(ModelCheckpoint):
     """Keeps ``best.ckpt``: the epoch at which `monitor` was best.
 
     Args:
         folder: Where to write it.
-        monitor: The logged metric to go by; accuracies rise, losses and errors fall.
+        monitor: The logged metric to go by.
+        mode: Whether less or more of it is better; None asks the model (`dlp.directions`).
     """
 
-    def __init__(self, folder: Path, monitor: str = "val_loss") -> None:
+    def __init__(self, folder: Path, monitor: str = "val_loss", mode: Mode | None = None) -> None:
         super().__init__(
             dirpath=folder,
             filename="best",
             monitor=monitor,
-            mode="min" if is_falling(monitor) else "max",
+            mode=mode or "min",
             enable_version_counter=False,
             save_on_train_epoch_end=True,
         )
+        self._given = mode
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Learn from the model whether less or more is better, unless it was given.
+
+        Raises:
+            InputError: Nobody can know it.
+        """
+        super().setup(trainer, pl_module, stage)
+        if stage == "fit" and self._given is None:
+            mode = needed_direction(str(self.monitor), directions_of(pl_module))
+            if mode != self.mode:  # before a checkpoint's state comes
+                self.mode, self.kth_value = mode, -self.kth_value
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save, if this epoch was the best; do nothing where there was no validation."""

@@ -4,12 +4,14 @@ import csv
 import io
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
 
-from dlp.callbacks.checkpoints import is_falling
+from dlp.console import say
+from dlp.directions import Mode, best_index, contradictions, directions_of, needed_direction
 from dlp.files import write_text
 
 
@@ -21,12 +23,32 @@ class History(Callback):
 
     Args:
         folder: Where ``metrics.csv`` and ``history.json`` are written; None for memory alone.
+        directions: Logged name -> whether less or more of it is better (``min`` or ``max``), where
+            the model does not know it or says something else.
+
+    Attributes:
+        metrics: Logged name -> a number for each epoch; NaN where it was not measured.
+        directions: What was given, and what the model knows of its metrics.
     """
 
-    def __init__(self, folder: Path | None = None) -> None:
+    def __init__(
+        self, folder: Path | None = None, directions: Mapping[str, Mode] | None = None
+    ) -> None:
         self.folder = folder
         self.metrics: dict[str, list[float]] = {}
+        self._given = dict(directions or {})
+        self.directions: dict[str, Mode] = dict(self._given)
         self._validated = False
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Learn from the model which metrics are better when they are less."""
+        self.directions = {**directions_of(pl_module), **self._given}
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Say which callbacks and schedulers take worse numbers for better ones."""
+        if not hasattr(pl_module, "metric_directions"):  # a model that has says it by itself
+            for sentence in contradictions(trainer, self.directions):
+                say(f"warning: {sentence}")
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin an epoch that has not been validated."""
@@ -73,12 +95,16 @@ class History(Callback):
         return max(map(len, self.metrics.values()), default=0)
 
     def best_epoch(self, monitor: str = "val_loss") -> int | None:
-        """Return the epoch, from 1, at which `monitor` was best; None if it was not recorded."""
-        values = [value for value in self.metrics.get(monitor, []) if value == value]
-        if not values:
+        """Return the epoch, from 1, at which `monitor` was best; None if it was not recorded.
+
+        Raises:
+            InputError: Nobody can know whether less or more of it is better.
+        """
+        values = self.metrics.get(monitor, [])
+        if not any(map(math.isfinite, values)):
             return None
-        best = min(values) if is_falling(monitor) else max(values)
-        return self.metrics[monitor].index(best) + 1
+        best = best_index(values, needed_direction(monitor, self.directions))
+        return None if best is None else best + 1
 
     def at(self, epoch: int) -> dict[str, float]:
         """Return metric -> number at an epoch, from 1."""

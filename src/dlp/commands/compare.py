@@ -7,6 +7,7 @@ from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from dlp.commands.recorded_runs import RecordedRun, Setting, find_runs
+from dlp.directions import Mode, direction
 from dlp.errors import InputError, suggestion, unknown
 from dlp.files import atomic_path
 from dlp.runs import ROOT
@@ -14,14 +15,15 @@ from dlp.runs import ROOT
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-OPTIONS = ("--metric", "--against", "--output")
+OPTIONS = ("--metric", "--monitor_mode", "--against", "--output")
 FORMATS = ("png", "svg", "pdf")
 #: Settings that may differ between runs of one label: they repeat it, or change no result.
 _REPEATS = ("seed_everything", "split_seed", "fold", "repeat", "init_from")
 _HARMLESS = (
-    *("data_dir", "eval_batch_size", "monitor", "output", "smoothing", "test_after_fit"),
+    *("data_dir", "eval_batch_size", "monitor", "monitor_mode", "output", "smoothing"),
     *("threads", "accelerator", "devices", "default_root_dir", "log_every_n_steps", "logger"),
     *("enable_checkpointing", "enable_model_summary", "enable_progress_bar", "profiler"),
+    "test_after_fit",
 )
 HELP = """Draws runs together, and prints a table of their best values.
 
@@ -56,17 +58,19 @@ def compare(options: Sequence[str]) -> None:
         raise InputError(f"output must end in .{', .'.join(FORMATS)}; got {output}.")
     runs = find_runs(given.runs)
     metrics = _metrics(runs, given.metric)
+    mode: Mode | None = given.monitor_mode
+    _say_unknown(runs, metrics, mode)
     key = None
     if given.against:
         key, runs = _against(runs, given.against)
     if key is None:
         groups = labelled(runs)
-        print(table(groups, metrics))
+        print(table(groups, metrics, mode=mode))
         figure = _by_epoch(groups, metrics)
     else:
         groups = labelled(runs, key)
-        print(table(groups, metrics, key))
-        figure = _by_setting(groups, metrics, key)
+        print(table(groups, metrics, key, mode))
+        figure = _by_setting(groups, metrics, key, mode)
     try:
         with atomic_path(output) as temporary:
             figure.savefig(temporary, format=suffix, dpi=150)
@@ -96,6 +100,11 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         metavar="NAME",
         help="Any logged metric (default: val_loss); may be given several times.",
+    )
+    parser.add_argument(
+        "--monitor_mode",
+        choices=("min", "max"),
+        help="Whether less or more of these metrics is better (default: what the runs recorded).",
     )
     parser.add_argument(
         "--against",
@@ -182,6 +191,17 @@ def _metrics(runs: Sequence[RecordedRun], given: Sequence[str] | None) -> list[s
     return list(dict.fromkeys(given))
 
 
+def _say_unknown(runs: Sequence[RecordedRun], metrics: Sequence[str], mode: Mode | None) -> None:
+    """Say which metrics have no best value, since nobody knows which one that is."""
+    for metric in metrics:
+        having = [run for run in runs if metric in run.history]
+        if mode is None and any(direction(metric, run.directions) is None for run in having):
+            print(
+                f"whether less or more {metric} is better was not recorded: no best value. Say so "
+                "by --monitor_mode min or --monitor_mode max"
+            )
+
+
 def _against(runs: Sequence[RecordedRun], given: str) -> tuple[str, list[RecordedRun]]:
     """Return the key that ``--against`` means, and the runs that have it.
 
@@ -212,14 +232,17 @@ def _by_epoch(groups: Mapping[str, Sequence[RecordedRun]], metrics: Sequence[str
 
 
 def _by_setting(
-    groups: Mapping[str, Sequence[RecordedRun]], metrics: Sequence[str], key: str
+    groups: Mapping[str, Sequence[RecordedRun]],
+    metrics: Sequence[str],
+    key: str,
+    mode: Mode | None,
 ) -> "Figure":
     from dlp.visualization.comparison import compare_settings
 
     points: dict[str, dict[str, list[tuple[Setting, float]]]] = {name: {} for name in metrics}
     for metric, series in points.items():
         for label, runs in groups.items():
-            found = [(run.setting(key), run.best(metric)) for run in runs]
+            found = [(run.setting(key), run.best(metric, mode)) for run in runs]
             numbers = [(value, best[0]) for value, best in found if best is not None]
             if numbers:
                 series[label] = numbers
@@ -236,7 +259,10 @@ def _counted(label: str, runs: Sequence[RecordedRun]) -> str:
 
 
 def table(
-    groups: Mapping[str, Sequence[RecordedRun]], metrics: Sequence[str], against: str | None = None
+    groups: Mapping[str, Sequence[RecordedRun]],
+    metrics: Sequence[str],
+    against: str | None = None,
+    mode: Mode | None = None,
 ) -> str:
     """Return the best and last values of runs as aligned text.
 
@@ -246,6 +272,7 @@ def table(
         groups: Label -> its runs.
         metrics: Metrics to show.
         against: A setting; each of its values has a line of its own.
+        mode: Whether less or more of the metrics is better; None takes what the runs recorded.
     """
     everything = [run for runs in groups.values() for run in runs]
     tests = list(dict.fromkeys(name for run in everything for name in _test(run)))
@@ -258,7 +285,7 @@ def table(
             line = [label, *([_value(value)] if against else []), str(len(members))]
             line.append(_parameters(members))
             for metric in metrics:
-                best = [found for run in members if (found := run.best(metric))]
+                best = [found for run in members if (found := run.best(metric, mode))]
                 epochs = [epoch for _, epoch in best]
                 last = [run.history[metric][-1] for run in members if run.history.get(metric)]
                 line += [_mean([number for number, _ in best]), _range(epochs), _mean(last)]

@@ -16,10 +16,11 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, Checkpoint, ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser
 
+from dlp.callbacks.checkpoints import with_atomic_checkpoints
 from dlp.commands.checkpoint_files import without_weights
 from dlp.commands.invocation import resolve
 from dlp.commands.jobs import run_jobs
-from dlp.commands.lightning_cli import DLPCLI, with_atomic_checkpoints
+from dlp.commands.lightning_cli import DLPCLI
 from dlp.console import say
 from dlp.crossval import cross_validate
 from dlp.datamodules.base import SupervisedDataModule
@@ -273,6 +274,7 @@ class CrossvalCLI(DLPCLI):
             make_trainer=self.make_trainer,
             engine=self._value("engine"),
             monitor=self._value("monitor"),
+            monitor_mode=self._value("monitor_mode"),
             smoothing=self._value("smoothing"),
             seed=int(self._value("seed_everything") or 0),
             leaky_scaling=self._value("leaky_scaling"),

@@ -10,11 +10,10 @@ from jsonargparse import Namespace
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, ModelSummary
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from lightning.pytorch.plugins.io import CheckpointIO
 from lightning.pytorch.utilities import rank_zero_only
 
 from dlp.callbacks.caching import CacheFeatures
-from dlp.callbacks.checkpoints import AtomicCheckpointIO, BestCheckpoint, LastCheckpoint
+from dlp.callbacks.checkpoints import BestCheckpoint, LastCheckpoint, with_atomic_checkpoints
 from dlp.callbacks.history import History
 from dlp.callbacks.mistakes import MistakesReport
 from dlp.callbacks.predictions import PredictionWriter, RunPredictions
@@ -36,6 +35,7 @@ from dlp.datamodules import (
     TableDataModule,
     TextDataModule,
 )
+from dlp.directions import Mode, directions_of, needed_direction
 from dlp.errors import InputError, MissingInputError
 from dlp.evaluation.baselines import baseline_line, baselines_on
 from dlp.files import write_text
@@ -58,14 +58,6 @@ SHORT_NAMES = (
     *(ConvNetModule, DenseModule, PretrainedModule, SupervisedModule, XceptionModule),
     *(CacheFeatures, MistakesReport, Unfreeze),
 )
-
-
-def with_atomic_checkpoints(plugins: Any) -> list[Any]:
-    """Return a Trainer's plugins, with ours for checkpoints unless another one is among them."""
-    given = plugins if isinstance(plugins, list) else [plugins]
-    given = [plugin for plugin in given if plugin is not None]
-    has_one = any(isinstance(plugin, CheckpointIO) for plugin in given)
-    return given if has_one else [*given, AtomicCheckpointIO()]
 
 
 class DLPCLI(LightningCLI):
@@ -132,6 +124,13 @@ class DLPCLI(LightningCLI):
             type=str,
             default="val_loss",
             help="The metric that says which epoch was best.",
+        )
+        parser.add_argument(
+            "--monitor_mode",
+            type=Mode | None,
+            default=None,
+            help="Whether less (min) or more (max) of it is better (default: min for a loss, else "
+            "what its torchmetrics object says).",
         )
         parser.add_argument(
             "--test_after_fit",
@@ -244,6 +243,10 @@ class DLPCLI(LightningCLI):
         comes = self.invocation.checkpoint or (self.subcommand == "fit" and settings.init_from)
         with without_weights(settings.model, bool(comes), bool(settings.trainer.fast_dev_run)):
             super().instantiate_classes()
+        if self.subcommand == "fit":
+            needed_direction(
+                self._value("monitor"), directions_of(self.model) | self._given_directions
+            )
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:  # the signature it overrides
         """Build the Trainer with the callbacks of a run, and its files in the run's folder."""
@@ -273,12 +276,17 @@ class DLPCLI(LightningCLI):
         if self.subcommand == "predict":
             source = self._value("data.init_args.predict_path")
             return [RunPredictions(folder, source, self.invocation.checkpoint)]
-        self.history.folder = folder
+        self.history = History(folder, self._given_directions)
         if self._value("trainer.enable_checkpointing") is False:
             return [self.history]
         checkpoints = folder / "checkpoints"
-        best = BestCheckpoint(checkpoints, self._value("monitor"))
+        best = BestCheckpoint(checkpoints, self._value("monitor"), self._value("monitor_mode"))
         return [self.history, best, LastCheckpoint(checkpoints)]
+
+    @property
+    def _given_directions(self) -> dict[str, Mode]:
+        mode: Mode | None = self._value("monitor_mode")
+        return {} if mode is None else {self._value("monitor"): mode}
 
     def _test_callbacks(self, given: Sequence[Callback]) -> list[Callback]:
         """Return what writes down the mistakes of a test, where there is a run to write into."""

@@ -6,12 +6,12 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import yaml
 
+from dlp.directions import Mode, best_index, direction
 from dlp.errors import InputError, suggestion
-from dlp.metric_names import is_falling
 from dlp.results import read_results
 from dlp.runs import ROOT, runs_of
 
@@ -46,13 +46,25 @@ class RecordedRun:
             folder = folder.parent
         return folder.name
 
-    def best(self, metric: str) -> tuple[float, int] | None:
-        """Return the best value of a metric and its epoch, from 1; None if it has none."""
-        values = [v for v in self.history.get(metric, []) if math.isfinite(v)]
-        if not values:
-            return None
-        best = min(values) if is_falling(metric) else max(values)
-        return best, self.history[metric].index(best) + 1
+    @property
+    def directions(self) -> dict[str, Mode]:
+        """Logged name -> whether less or more of it is better, as the run recorded it."""
+        found: dict[str, Mode] = dict(self.results.get("directions", {}))
+        if (mode := self.settings.get("monitor_mode")) in ("min", "max"):
+            found[str(self.settings.get("monitor"))] = cast(Mode, mode)
+        return found
+
+    def best(self, metric: str, mode: Mode | None = None) -> tuple[float, int] | None:
+        """Return the best value of a metric and its epoch, from 1; None if it has none.
+
+        Args:
+            metric: Its name in the history.
+            mode: Whether less or more of it is better; None takes what the run recorded. Where
+                nobody knows, there is no best value.
+        """
+        mode, values = mode or direction(metric, self.directions), self.history.get(metric, [])
+        place = None if mode is None else best_index(values, mode)
+        return None if place is None else (values[place], place + 1)
 
     def setting(self, key: str) -> Setting:
         """Return a setting; the real number of training rows, where that is known."""

@@ -15,6 +15,7 @@ from lightning.pytorch.callbacks import Callback
 from dlp.console import say
 from dlp.datamodules.base import SupervisedDataModule
 from dlp.datamodules.splits import Split, Splitter
+from dlp.directions import Mode, directions_of
 from dlp.errors import InputError
 from dlp.evaluation.baselines import baselines_on
 from dlp.evaluation.folds import FoldResult
@@ -153,6 +154,7 @@ class Plan:
         make_trainer: From the number of epochs and callbacks to a new Trainer.
         max_epochs: Epochs of each fold.
         monitor: The metric that says which epoch is best.
+        monitor_mode: Whether less or more of it is better; None asks the model.
         root: The folder of the cross-validation; None writes nothing.
     """
 
@@ -161,7 +163,13 @@ class Plan:
     make_trainer: MakeTrainer
     max_epochs: int
     monitor: str
+    monitor_mode: Mode | None = None
     root: Path | None = None
+
+    @property
+    def given_directions(self) -> dict[str, Mode]:
+        """What `monitor_mode` says, as a `History` takes it."""
+        return {} if self.monitor_mode is None else {self.monitor: self.monitor_mode}
 
     def done(self, fold: Fold) -> FoldResult | None:
         """Return the result of a fold whose files say that it is done.
@@ -215,6 +223,7 @@ class Plan:
             fold.seed,
             count_parameters(model),
             self.protocol(fold),
+            directions_of(model) | self.given_directions,
         )
 
     @contextmanager

@@ -13,9 +13,9 @@ from typing import Any, Literal
 import numpy as np
 
 from dlp.callbacks.history import History
+from dlp.directions import Mode, best_index, needed_direction
 from dlp.errors import InputError, unknown
 from dlp.files import write_text
-from dlp.metric_names import is_falling
 from dlp.results import read_results, write_results
 from dlp.visualization.curves import smooth
 
@@ -40,6 +40,7 @@ class FoldResult:
         seed: Of its weights, its order of batches and its dropout.
         parameters: How many numbers the model has: ``total`` and ``trainable``.
         protocol: What it depends on, beside data and model, in words.
+        directions: Logged name -> whether less or more of it is better, as the model knows it.
     """
 
     repeat: int
@@ -52,6 +53,7 @@ class FoldResult:
     seed: int = 0
     parameters: dict[str, int] = field(default_factory=dict)
     protocol: str = ""
+    directions: dict[str, Mode] = field(default_factory=dict)
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -60,7 +62,7 @@ class FoldResult:
 
     def write(self, folder: Path, monitor: str) -> None:
         """Write the files of a run; ``results.json``, which says that it is done, at last."""
-        record = History(folder)
+        record = History(folder, self.directions)
         record.metrics = self.history
         record.write()
         own = {name: getattr(self, name) for name in (*_FACTS, "baseline", "protocol")}
@@ -79,6 +81,7 @@ class FoldResult:
             for name, values in record.items()
         }
         known = {name: results[name] for name in ("seed", "parameters")}
+        known["directions"] = results.get("directions", {})  # older folds have none
         return cls(history=history, **known, **results["crossval"])
 
 
@@ -93,6 +96,7 @@ class CrossValidation:
         smoothing: Factor of the moving average over the mean curve of `monitor`, by which the best
             epoch is found; 0 takes the curve as it is.
         refit: The numbers of the test, once a model was trained on everything and tested.
+        monitor_mode: Whether less or more of `monitor` is better; None asks the model.
     """
 
     folds: Sequence[FoldResult]
@@ -100,6 +104,13 @@ class CrossValidation:
     monitor: str = "val_loss"
     smoothing: float = 0.0
     refit: dict[str, float] | None = None
+    monitor_mode: Mode | None = None
+
+    @property
+    def directions(self) -> dict[str, Mode]:
+        """Logged name -> whether less or more of it is better."""
+        found = {name: mode for fold in self.folds for name, mode in fold.directions.items()}
+        return found | ({self.monitor: self.monitor_mode} if self.monitor_mode else {})
 
     @property
     def is_complete(self) -> bool:
@@ -166,7 +177,7 @@ class CrossValidation:
             metric: None is the one that is monitored.
 
         Raises:
-            InputError: It was not recorded.
+            InputError: It was not recorded, or nobody knows whether less or more is better.
         """
         metric = metric or self.monitor
         if not self.folds:
@@ -175,9 +186,8 @@ class CrossValidation:
         if not curves.get(metric):
             raise unknown("monitor", metric, curves)
         skipped, values = shown(curves[metric], self.smoothing)
-        finite = [value for value in values if math.isfinite(value)] or values
-        chosen = min(finite) if is_falling(metric) else max(finite)
-        return skipped + values.index(chosen) + 1, chosen
+        place = best_index(values, needed_direction(metric, self.directions)) or 0
+        return skipped + place + 1, values[place]
 
     @property
     def best_epoch(self) -> int:
@@ -262,6 +272,7 @@ class CrossValidation:
             "standard_error": _finite(self.standard_error),
             "baseline": self.baseline,
             "monitor": self.monitor,
+            "monitor_mode": self.monitor_mode,
             "smoothing": self.smoothing,
             "best_epoch": epoch,
             "best_value": value if math.isfinite(value) else None,

@@ -24,8 +24,9 @@ from dlp.datamodules.batches import BatchOrder
 from dlp.errors import InputError
 from dlp.evaluation.stacked_metrics import losses_and_metrics
 from dlp.evaluation.stacked_reasons import reason_against
-from dlp.modules.base import Stage, SupervisedModule
+from dlp.modules.base import SupervisedModule
 from dlp.modules.fused_steps import fuse, plain_rmsprop
+from dlp.modules.meters import Stage
 from dlp.modules.networks import DenseNet
 from dlp.modules.stacked_net import DropoutMasks, StackedNet
 from dlp.seeds import derived_seed

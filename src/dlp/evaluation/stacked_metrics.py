@@ -6,7 +6,8 @@ from torch import Tensor
 from torchmetrics import MeanAbsoluteError
 from torchmetrics import classification as C
 
-from dlp.modules.base import Stage, SupervisedModule
+from dlp.modules.base import SupervisedModule
+from dlp.modules.meters import Stage
 
 #: Metrics of the heads, as one formula: torchmetrics takes a millisecond a fold for them.
 _FORMULAS: dict[type, Callable[[Tensor, Tensor], Tensor]] = {

@@ -4,7 +4,7 @@ import inspect
 import os
 from collections.abc import Sequence
 from types import FrameType
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -14,20 +14,18 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import CyclicLR, LRScheduler, OneCycleLR, ReduceLROnPlateau
 
 from dlp.bag_of_words import BagOfWords
+from dlp.console import say
+from dlp.directions import Mode, contradictions
 from dlp.errors import InputError
 from dlp.frozen_features import Features
 from dlp.modules.heads import Head, HeadName, make_head
 from dlp.modules.losses import Loss
-from dlp.modules.metrics import Metrics, SampleMean
+from dlp.modules.meters import Stage, StageMeter
+from dlp.modules.metrics import Metrics
 from dlp.modules.networks import reseed_dropout
 from dlp.modules.optimizers import KerasRMSprop
 from dlp.modules.state_dicts import difference, read_state_dict
 from dlp.seeds import derived_seed
-
-Stage = Literal["train", "val", "test"]
-
-#: Samples whose outputs are kept before the metrics take them in one update.
-_GATHERED = 8192
 
 
 def kernels(network: nn.Module) -> list[Tensor]:
@@ -38,59 +36,6 @@ def kernels(network: nn.Module) -> list[Tensor]:
         if isinstance(layer, nn.Linear | nn.modules.conv._ConvNd)
     ]
     return [layer.weight for layer in layers[:-1]]
-
-
-class StageMeter:
-    """The loss and metrics of one stage: gathered by batch, computed in few large updates.
-
-    Not a submodule: a model's summary and weights hold the model alone.
-    """
-
-    def __init__(self, stage: Stage, head: Head, penalised: bool) -> None:
-        self.head = head
-        names = ["loss", "data_loss"] if penalised else ["loss"]
-        self.losses = {f"{stage}_{name}": SampleMean() for name in names}
-        self.metrics = head.make_metrics().clone(prefix=f"{stage}_")
-        self._batches: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
-        self._samples = 0
-
-    def add(self, loss: Tensor, data_loss: Tensor, logits: Tensor, targets: Tensor) -> None:
-        """Take in a batch: its mean losses, logits and prepared targets."""
-        self._batches.append((loss.detach(), data_loss.detach(), logits.detach(), targets))
-        self._samples += len(targets)
-        if self._samples >= _GATHERED:
-            self._update()
-
-    def _update(self) -> None:
-        if not self._batches:
-            return
-        losses, data_losses, logits, targets = zip(*self._batches, strict=True)
-        device = losses[0].device
-        counts = torch.tensor([len(batch) for batch in targets], device=device)
-        for metric, values in zip(self.losses.values(), (losses, data_losses), strict=False):
-            metric.to(device)
-            metric.update(torch.stack(values).float(), counts)
-        outputs, expected = torch.cat(logits).float(), torch.cat(targets)
-        self.metrics.to(device)
-        self.metrics.update(self.head.scores(outputs), self.head.metric_targets(expected))
-        self._batches.clear()
-        self._samples = 0
-
-    def reset(self) -> None:
-        """Forget what was gathered and not yet computed: a stage may break off anywhere."""
-        self._batches.clear()
-        self._samples = 0
-        for metric in self.losses.values():
-            metric.reset()
-        self.metrics.reset()
-
-    def compute(self) -> dict[str, Tensor]:
-        """Return name -> value over all samples of all processes, and start anew."""
-        self._update()
-        values = {name: metric.compute() for name, metric in self.losses.items()}
-        values.update(self.metrics.compute())
-        self.reset()
-        return values
 
 
 class SupervisedModule(LightningModule):
@@ -168,6 +113,14 @@ class SupervisedModule(LightningModule):
         self.remove_ignored_hparams(
             [name for name, value in self.hparams.items() if not _is_plain(value)]
         )
+
+    @property
+    def metric_directions(self) -> dict[str, Mode]:
+        """Logged name -> ``min`` where less is better, ``max`` where more is (`dlp.directions`)."""
+        found: dict[str, Mode] = {}
+        for meter in self.meters.values():
+            found.update(meter.directions)
+        return found
 
     def forward(self, inputs: Tensor | BagOfWords | Features) -> Tensor:
         """Return logits (N, num_logits)."""
@@ -260,6 +213,11 @@ class SupervisedModule(LightningModule):
     def on_fit_start(self) -> None:
         """Check the targets of the first epoch: the data may be new."""
         self._checked.clear()
+
+    def on_train_start(self) -> None:
+        """Say which callbacks and schedulers take worse numbers for better ones."""
+        for sentence in contradictions(self.trainer, self.metric_directions):
+            say(f"warning: {sentence}")
 
     def on_train_epoch_end(self) -> None:
         """From the second epoch on, targets need no check."""

@@ -90,4 +90,4 @@ class Head(nn.Module, ABC):
 
     def make_metrics(self) -> MetricCollection:
         """Return new metrics, by name."""
-        return MetricCollection(make_metrics(self._metrics, self.metric_makers()))
+        return make_metrics(self._metrics, self.metric_makers())

@@ -10,6 +10,7 @@ from torch import Tensor
 from torchmetrics import MeanAbsoluteError, MeanSquaredError, Metric, MetricCollection, R2Score
 from torchmetrics import classification as C
 
+from dlp.directions import Mode
 from dlp.errors import InputError
 from dlp.imports import imported
 
@@ -23,6 +24,7 @@ class SampleMean(Metric):
     would look finite.
     """
 
+    higher_is_better: bool | None = False
     total: Tensor
     count: Tensor
 
@@ -45,8 +47,11 @@ class FunctionMetric(SampleMean):
     """The mean over samples of a plain function ``f(predictions, targets)``.
 
     Args:
-        function: Gives one number, the mean over the samples it got, or one for each sample.
+        function: Gives one number, the mean over the samples it got, or one for each sample. It may
+            have an attribute `higher_is_better`, as torchmetrics's classes have.
     """
+
+    higher_is_better = None
 
     def __init__(self, function: Callable[[Tensor, Tensor], Tensor]) -> None:
         super().__init__()
@@ -58,23 +63,56 @@ class FunctionMetric(SampleMean):
         super().update(value, torch.tensor(len(targets), device=value.device))
 
 
-def make_metrics(
-    chosen: Metrics, known: dict[str, Callable[[], Metric]]
-) -> dict[str, Metric | MetricCollection]:
-    """Return log name -> new metric, for names of `known`, import paths and callables.
+def make_metrics(chosen: Metrics, known: dict[str, Callable[[], Metric]]) -> MetricCollection:
+    """Return new metrics by log name, for names of `known`, import paths and callables.
+
+    A collection gives each of its metrics. Those of one name are numbered in their order:
+    ``f1``, ``f1_2``. Each is computed by itself: torchmetrics's compute groups join metrics whose
+    states are equal after the first update, and then they stay equal.
 
     Raises:
-        InputError: No such name or object, or it makes no metric.
+        InputError: No such name or object, or it makes no metric, or it is called as a loss is.
     """
     found: dict[str, Metric | MetricCollection] = {}
-    for metric in chosen:
-        if isinstance(metric, str) and metric in known:
-            found[metric] = known[metric]()
-            continue
-        if isinstance(metric, str):
-            metric = cast(Callable[..., Any], imported("metric", metric, known))
-        found[metric_name(metric)] = make_metric(metric)
-    return found
+    again = {number for number, one in enumerate(chosen) if _was_named(one, chosen[:number])}
+    for number, metric in enumerate(chosen):
+        for name, made in [] if number in again else _named(metric, known):
+            if name in ("loss", "data_loss"):
+                raise InputError(
+                    f"a metric cannot be called {name}: the loss is logged by that name. Rename "
+                    "the function or class."
+                )
+            alike = [other for other in found if re.fullmatch(rf"{re.escape(name)}(_\d+)?", other)]
+            found[f"{name}_{len(alike) + 1}" if name in found else name] = made
+    return MetricCollection(found, compute_groups=False)
+
+
+def _was_named(metric: str | Callable[..., Any], before: Metrics) -> bool:
+    return isinstance(metric, str) and metric in [one for one in before if isinstance(one, str)]
+
+
+def _named(
+    metric: str | Callable[..., Any], known: dict[str, Callable[[], Metric]]
+) -> list[tuple[str, Metric]]:
+    if isinstance(metric, str):
+        if metric in known:
+            return [(metric, known[metric]())]
+        metric = cast(Callable[..., Any], imported("metric", metric, known))
+    if isinstance(metric, MetricCollection):
+        return [(_words(name), item) for name, item in metric.items(copy_state=False)]
+    return [(metric_name(metric), make_metric(metric))]
+
+
+def mode_of(metric: Metric) -> Mode | None:
+    """Return whether less or more of a metric is better, as torchmetrics says; None if it does not.
+
+    A function says it for its metric, and a metric for the wrapper that gives its number.
+    """
+    inner = metric
+    for name in ("function", "wrapped_metric", "base_metric"):
+        inner = getattr(inner, name, inner)
+    higher: bool | None = getattr(inner, "higher_is_better", None)
+    return None if higher is None else "max" if higher else "min"
 
 
 def make_metric(metric: Callable[..., Any]) -> Metric:
@@ -110,7 +148,10 @@ def make_metric(metric: Callable[..., Any]) -> Metric:
 def metric_name(metric: Callable[..., Any]) -> str:
     """Return the name to log it by: ``binary_auroc`` for ``BinaryAUROC``."""
     made = metric.func if isinstance(metric, partial) else metric
-    name = getattr(made, "__name__", type(made).__name__)
+    return _words(getattr(made, "__name__", type(made).__name__))
+
+
+def _words(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
 
 

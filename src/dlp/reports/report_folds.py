@@ -8,6 +8,7 @@ from pathlib import Path
 import yaml
 
 from dlp.commands.recorded_runs import RecordedRun
+from dlp.directions import Mode
 from dlp.errors import InputError
 from dlp.evaluation.folds import CrossValidation, FoldResult
 from dlp.reports import report_page as page
@@ -31,11 +32,12 @@ def read_folds(folder: Path) -> CrossValidation:
         places = [folder / f"repeat_{f['repeat']}/fold_{f['fold']}" for f in record["folds"]]
         folds = [found for place in places if (found := FoldResult.read(place)) is not None]
         known = {name: record[name] for name in ("monitor", "smoothing", "refit")}
+        mode: Mode | None = record.get("monitor_mode")  # older ones have none
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"the files of the folds in {folder} cannot be read: {error}.") from error
     if not folds:
         raise InputError(f"{folder} has a crossval.json, and none of its folds.")
-    return CrossValidation(folds, len(places), **known)
+    return CrossValidation(folds, len(places), **known, monitor_mode=mode)
 
 
 def folds_page(folder: Path, title: str, footer: str) -> Page:
@@ -91,11 +93,11 @@ def _tiles(result: CrossValidation) -> list[Tile]:
     ]
     for name, mean in result.mean.items():
         if name.startswith("val_"):
-            note, tone = against_baseline(name, mean, result.baseline)
+            note, tone = against_baseline(name, mean, result.baseline, result.directions)
             words = f"Mean {metric_words(name)} at the last epoch"
             error = f"standard error {result.standard_error[name]:.2g}"
             made.append(Tile(words, number(mean), f"{note}, {error}" if note else error, tone))
-    return made + test_tiles(result.refit or {})
+    return made + test_tiles(result.refit or {}, result.directions)
 
 
 def _folds(result: CrossValidation) -> list[Block]:
@@ -158,7 +160,7 @@ def _refit(result: CrossValidation) -> Section:
     if result.refit is None:
         reason = f"not done yet; dlp crossval with --refit does it, for {result.best_epoch} epochs."
         return Section("refit", title, reason=reason)
-    tiles = test_tiles(dict(result.refit))
+    tiles = test_tiles(dict(result.refit), result.directions)
     rows = [[tile.label, tile.value] for tile in tiles]
     epochs = f"After {result.best_epoch} epochs on all that the test part leaves"
     return Section("refit", title, [page.Table(epochs, ["metric", "value"], rows)])

@@ -18,10 +18,10 @@ from dlp.commands.recorded_runs import RecordedRun
 from dlp.datamodules.base import SupervisedDataModule
 from dlp.datamodules.known_rows import places
 from dlp.decisions import decide
+from dlp.directions import Mode, best_index, direction
 from dlp.errors import InputError
 from dlp.evaluation.mistake_files import read_mistakes
 from dlp.evaluation.mistakes import Mistakes
-from dlp.metric_names import is_falling
 from dlp.reports import report_page as page
 from dlp.reports.report_page import Block, Tile, number
 from dlp.visualization.comparison import metric_words
@@ -195,7 +195,7 @@ def _numbers(values: Tensor) -> str:
 
 def history_of(run: RecordedRun) -> History:
     """Return the record of a run as a fit has it."""
-    history = History()
+    history = History(directions=run.directions)
     history.metrics = run.history
     return history
 
@@ -215,30 +215,43 @@ def tiles(trained: Trained) -> list[Tile]:
         for name, value in at_best.items():
             if name.startswith("val_") or name == monitor:
                 made.append(Tile(_words(name), number(value), f"at epoch {best}"))
-    return made + test_tiles(run.results.get("test", {}))
+    return made + test_tiles(run.results.get("test", {}), run.directions)
 
 
-def test_tiles(test: Mapping[str, Any]) -> list[Tile]:
+def test_tiles(test: Mapping[str, Any], directions: Mapping[str, Mode]) -> list[Tile]:
     """Return a tile for each number of a test, its baseline below it."""
     numbers = {name: value for name, value in test.items() if isinstance(value, int | float)}
     ordered = sorted(numbers.items(), key=lambda item: item[0].endswith("loss"))
     made = []
     for name, value in ordered:
-        note, tone = against_baseline(name, value, test.get("baseline") or {})
+        note, tone = against_baseline(name, value, test.get("baseline") or {}, directions)
         made.append(Tile(_words(name), number(value), note, tone))
     return made
 
 
 def against_baseline(
-    name: str, value: float, baselines: dict[str, dict[str, float]]
+    name: str,
+    value: float,
+    baselines: Mapping[str, Mapping[str, float]],
+    directions: Mapping[str, Mode],
 ) -> tuple[str, page.Tone]:
-    """Return the best common-sense baseline of a metric in words, and whether it is beaten."""
+    """Return the best common-sense baseline of a metric in words, and whether it is beaten.
+
+    Args:
+        name: Of the metric, with its stage.
+        value: The model's.
+        baselines: Name of a baseline -> metric without stage -> number.
+        directions: Logged name -> whether less or more is better; nothing is said of a metric of
+            which nobody knows.
+    """
     short = name.partition("_")[2]
-    known = [(numbers[short], kind) for kind, numbers in baselines.items() if short in numbers]
-    if not known:
+    known = {kind: numbers[short] for kind, numbers in baselines.items() if short in numbers}
+    mode, values = direction(name, directions), list(known.values())
+    best = None if mode is None else best_index(values, mode)
+    if best is None:
         return "", ""
-    base, kind = min(known) if is_falling(short) else max(known)
-    beaten = value < base if is_falling(short) else value > base
+    base, kind = values[best], list(known)[best]
+    beaten = value < base if mode == "min" else value > base
     return f"baseline {number(base)} ({kind.replace('_', ' ')})", "good" if beaten else "bad"
 
 

@@ -27,8 +27,9 @@ WORDS = ("low", "high", "log", "step", "choices")
 _LEAF = "a leaf is {low:, high:, log:, step:}, {choices: [...]} or a list of choices"
 #: What decides how a search is done, or is the same for all of its trials.
 _FIXED = (
-    *("config", "ckpt_path", "run_dir", "monitor", "seed_everything", "test_after_fit", "output"),
-    *("smoothing", "threads", "print_config", "trainer.fast_dev_run"),
+    *("config", "ckpt_path", "run_dir", "monitor", "monitor_mode", "seed_everything"),
+    *("test_after_fit", "output", "smoothing", "threads", "print_config"),
+    "trainer.fast_dev_run",
 )
 
 _Range = FloatDistribution | IntDistribution

@@ -100,6 +100,12 @@ class Study:
                 f"the storage holds a study {self.optuna.study_name} of another config or space "
                 "already: use another --run_dir or another storage."
             )
+        begun_to = self.optuna.direction.name.lower()
+        if begun_to != definition.direction:  # the model's word has changed, or ours
+            raise InputError(
+                f"the study {self.optuna.study_name} was begun to {begun_to} its metric, which is "
+                f"one to {definition.direction}: start another by --new."
+            )
 
     def close(self) -> None:
         """Let go of the database, if there is one."""

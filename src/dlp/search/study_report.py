@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from dlp.console import say
 from dlp.files import atomic_path, write_text
-from dlp.metric_names import is_falling
 from dlp.search.studies import FINISHED, Study
 from dlp.visualization.tuning import importance_bars, search_history
 
@@ -63,7 +63,8 @@ def report(study: Study, monitor: str, keys: Sequence[str], best_config: Path) -
         return
     complete, pruned = (_values(study, state) for state in FINISHED)
     title = str(study.folder)
-    figures = {"history.png": search_history(complete, pruned, monitor, is_falling(monitor), title)}
+    falling = study.optuna.direction == StudyDirection.MINIMIZE
+    figures = {"history.png": search_history(complete, pruned, monitor, falling, title)}
     if len(complete) < ENOUGH:
         say(f"importances.png needs {ENOUGH} complete trials or more")
     else:

@@ -1,0 +1,79 @@
+"""The loss and metrics of a stage of a fit, over all of its samples."""
+
+from copy import deepcopy
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric, MetricCollection
+
+from dlp.directions import Mode
+from dlp.modules.head import Head
+from dlp.modules.metrics import SampleMean, mode_of
+
+Stage = Literal["train", "val", "test"]
+
+#: Samples whose outputs are kept before the metrics take them in one update.
+_GATHERED = 8192
+
+
+class StageMeter:
+    """The loss and metrics of one stage: gathered by batch, computed in few large updates.
+
+    Not a submodule: a model's summary and weights hold the model alone.
+    """
+
+    def __init__(self, stage: Stage, head: Head, penalised: bool) -> None:
+        self.head = head
+        names = ["loss", "data_loss"] if penalised else ["loss"]
+        self.losses = {f"{stage}_{name}": SampleMean() for name in names}
+        made: dict[str, Metric | MetricCollection] = {}
+        made.update(deepcopy(head.make_metrics()).items(copy_state=False))
+        self.metrics = MetricCollection(made, prefix=f"{stage}_", compute_groups=False)
+        self._batches: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
+        self._samples = 0
+
+    @property
+    def directions(self) -> dict[str, Mode]:
+        """Logged name -> whether less or more is better, for all of which that is known."""
+        metrics = {**self.losses, **dict(self.metrics.items(copy_state=False))}
+        modes = {name: mode_of(metric) for name, metric in metrics.items()}
+        return {name: mode for name, mode in modes.items() if mode is not None}
+
+    def add(self, loss: Tensor, data_loss: Tensor, logits: Tensor, targets: Tensor) -> None:
+        """Take in a batch: its mean losses, logits and prepared targets."""
+        self._batches.append((loss.detach(), data_loss.detach(), logits.detach(), targets))
+        self._samples += len(targets)
+        if self._samples >= _GATHERED:
+            self._update()
+
+    def _update(self) -> None:
+        if not self._batches:
+            return
+        losses, data_losses, logits, targets = zip(*self._batches, strict=True)
+        device = losses[0].device
+        counts = torch.tensor([len(batch) for batch in targets], device=device)
+        for metric, values in zip(self.losses.values(), (losses, data_losses), strict=False):
+            metric.to(device)
+            metric.update(torch.stack(values).float(), counts)
+        outputs, expected = torch.cat(logits).float(), torch.cat(targets)
+        self.metrics.to(device)
+        self.metrics.update(self.head.scores(outputs), self.head.metric_targets(expected))
+        self._batches.clear()
+        self._samples = 0
+
+    def reset(self) -> None:
+        """Forget what was gathered and not yet computed: a stage may break off anywhere."""
+        self._batches.clear()
+        self._samples = 0
+        for metric in self.losses.values():
+            metric.reset()
+        self.metrics.reset()
+
+    def compute(self) -> dict[str, Tensor]:
+        """Return name -> value over all samples of all processes, and start anew."""
+        self._update()
+        values = {name: metric.compute() for name, metric in self.losses.items()}
+        values.update(self.metrics.compute())
+        self.reset()
+        return values
