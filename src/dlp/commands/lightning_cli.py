@@ -12,52 +12,26 @@ from lightning.pytorch.callbacks import Callback, ModelSummary
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities import rank_zero_only
 
-from dlp.callbacks.caching import CacheFeatures
 from dlp.callbacks.checkpoints import BestCheckpoint, LastCheckpoint, with_atomic_checkpoints
 from dlp.callbacks.history import History
 from dlp.callbacks.mistakes import MistakesReport
 from dlp.callbacks.predictions import PredictionWriter, RunPredictions
 from dlp.callbacks.progress import ProgressBar
 from dlp.callbacks.seeding import EpochSeed
-from dlp.callbacks.unfreezing import Unfreeze
 from dlp.commands.checkpoint_files import data_states, read_checkpoint, start_from, without_weights
 from dlp.commands.invocation import Invocation, resolve, starting_weights
 from dlp.commands.parser import NamedConfig, Parser
+from dlp.commands.short_names import SHORT_NAMES as SHORT_NAMES  # so that classes are found
 from dlp.console import say
-from dlp.datamodules import (
-    CatsVsDogsDataModule,
-    HousingDataModule,
-    ImageFolderDataModule,
-    IMDBDataModule,
-    MNISTDataModule,
-    ReutersDataModule,
-    SupervisedDataModule,
-    TableDataModule,
-    TextDataModule,
-)
+from dlp.datamodules import SupervisedDataModule
 from dlp.directions import Mode, directions_of, needed_direction
 from dlp.errors import InputError, MissingInputError
 from dlp.evaluation.baselines import baseline_line, baselines_on
 from dlp.files import write_text
-from dlp.modules import (
-    ConvNetModule,
-    DenseModule,
-    PretrainedModule,
-    SupervisedModule,
-    XceptionModule,
-)
 from dlp.prediction_files import check_place
 from dlp.process import cpu_threads, own_random_state, quiet
 from dlp.results import add_test, count_parameters, draw_curves, write_results
 from dlp.runs import ROOT, Run, fresh_folder, new_run
-
-#: Imported, so that configs and options may name them without their package.
-SHORT_NAMES = (
-    *(CatsVsDogsDataModule, HousingDataModule, ImageFolderDataModule, IMDBDataModule),
-    *(MNISTDataModule, ReutersDataModule, TableDataModule, TextDataModule),
-    *(ConvNetModule, DenseModule, PretrainedModule, SupervisedModule, XceptionModule),
-    *(CacheFeatures, MistakesReport, Unfreeze),
-)
 
 
 class DLPCLI(LightningCLI):
