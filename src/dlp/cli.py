@@ -10,7 +10,7 @@ from pathlib import Path
 
 from dlp import __version__
 from dlp.commands.recipes import about, recipes, variations
-from dlp.errors import InputError, input_error, suggestion
+from dlp.errors import InputError, absent_package, input_error, suggestion
 
 #: No space, quota used up (where the system knows it), file larger than allowed.
 _DISK_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG)
@@ -64,8 +64,8 @@ def main(args: Sequence[str] | None = None) -> None:
             if not str(error).startswith("Early stopping conditioned on metric"):
                 raise
             _stop(str(error))
-        except ValueError as error:
-            if (cause := input_error(error)) is None:
+        except (ValueError, ModuleNotFoundError) as error:
+            if (cause := input_error(error) or absent_package(error)) is None:
                 raise
             _stop(str(cause))
         except OSError as error:

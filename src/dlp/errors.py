@@ -27,6 +27,19 @@ def input_error(error: BaseException | None) -> InputError | None:
     return error
 
 
+def absent_package(error: BaseException | None) -> str | None:
+    """Return what a library says of a package it needs, if that is behind `error`.
+
+    A library that looks for an extra package says in a sentence how to install it. A failed import
+    statement, which names the module, is another matter.
+    """
+    while error is not None:
+        if isinstance(error, ModuleNotFoundError) and error.name is None:
+            return str(error)
+        error = error.__cause__ or error.__context__
+    return None
+
+
 def suggestion(name: str, choices: Iterable[str]) -> str:
     """Return `` Did you mean 'x'?`` for the nearest of `choices`, or an empty string."""
     names = {choice.lower(): choice for choice in choices}

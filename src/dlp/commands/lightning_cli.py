@@ -8,19 +8,20 @@ from typing import Any, Literal
 
 from jsonargparse import Namespace
 from lightning import LightningModule, Trainer
-from lightning.pytorch.callbacks import Callback, ModelSummary
+from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 from dlp.callbacks.checkpoints import BestCheckpoint, LastCheckpoint, with_atomic_checkpoints
 from dlp.callbacks.history import History
 from dlp.callbacks.mistakes import MistakesReport
 from dlp.callbacks.predictions import PredictionWriter, RunPredictions
-from dlp.callbacks.progress import ProgressBar
 from dlp.callbacks.seeding import EpochSeed
 from dlp.commands.checkpoint_files import data_states, read_checkpoint, start_from, without_weights
+from dlp.commands.given_callbacks import check_finetuning, need_a_logger, shown
 from dlp.commands.invocation import Invocation, resolve, starting_weights
-from dlp.commands.parser import NamedConfig, Parser
+from dlp.commands.parser import NamedConfig, Parser, as_texts
 from dlp.commands.short_names import SHORT_NAMES as SHORT_NAMES  # so that classes are found
 from dlp.console import say
 from dlp.datamodules import SupervisedDataModule
@@ -64,6 +65,14 @@ class DLPCLI(LightningCLI):
             stack.enter_context(quiet())
             stack.enter_context(own_random_state())
             return cls(resolve(args), stack)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "DLPCLI":
+        """Return itself: the optimizer factory of a model leads here, and copies of it may too."""
+        return self
+
+    def __reduce__(self) -> tuple[type[None], tuple[()]]:
+        """Go into another process as None: a model that is sent there needs no command."""
+        return type(None), ()
 
     def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override] # static in Lightning
         """Return the command of this invocation alone: each parser takes time to build."""
@@ -174,7 +183,7 @@ class DLPCLI(LightningCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse; `args` never mixes with those of the process."""
-        self.config = parser.parse_args(args)
+        self.config = as_texts(parser.parse_args(args))
 
     def _value(self, key: str) -> Any:
         """Return the parsed value of a key of the command."""
@@ -225,17 +234,19 @@ class DLPCLI(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:  # the signature it overrides
         """Build the Trainer with the callbacks of a run, and its files in the run's folder."""
         trainer = self.config_init[self.subcommand].trainer
-        callbacks: list[Callback] = [EpochSeed()]
-        if trainer.enable_progress_bar is not False:
-            callbacks.append(ProgressBar())
-        if trainer.enable_model_summary is not False:
-            callbacks.append(ModelSummary(max_depth=3))
+        given = trainer.callbacks or []
+        given = list(given) if isinstance(given, Sequence) else [given]
+        check_finetuning(given, self.model)
+        bar, summary = trainer.enable_progress_bar, trainer.enable_model_summary
+        callbacks = [EpochSeed(), *shown(given, bar is not False, summary is not False)]
         if not trainer.fast_dev_run:
             callbacks += self._run_callbacks()
-            callbacks += self._test_callbacks(trainer.callbacks or [])
+            callbacks += self._test_callbacks(given)
             if self.run_folder is not None:
                 kwargs.setdefault("default_root_dir", str(self.run_folder.folder))
-        kwargs["callbacks"] = [*(trainer.callbacks or []), *callbacks]
+        if trainer.logger is False and need_a_logger(given):
+            kwargs["logger"] = CSVLogger(kwargs.get("default_root_dir", "."))
+        kwargs["callbacks"] = [*given, *callbacks]
         kwargs["plugins"] = with_atomic_checkpoints(trainer.plugins)
         return super().instantiate_trainer(**kwargs)
 

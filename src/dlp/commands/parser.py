@@ -3,11 +3,15 @@
 import inspect
 import re
 import sys
+import warnings
 from collections.abc import Iterable
+from enum import Enum
 from importlib import import_module
 from typing import Any, NoReturn
 
+import torch
 from jsonargparse import ActionConfigFile, Namespace  # type: ignore[attr-defined] # public, but re-exported without __all__
+from jsonargparse.typing import register_type
 from lightning import Callback, LightningModule
 from lightning.pytorch.cli import LightningArgumentParser
 from torch.optim import Optimizer
@@ -16,6 +20,11 @@ from torch.optim.lr_scheduler import LRScheduler
 from dlp.commands.recipes import find_config
 from dlp.datamodules.base import SupervisedDataModule
 from dlp.errors import InputError, suggestion
+
+#: What jsonargparse puts before such a text.
+_UNWRITTEN = "Unable to serialize instance "
+
+register_type(torch.device)  # so that a run's config.yaml holds `cpu` for it, and can be run again
 
 
 class NamedConfig(ActionConfigFile):
@@ -42,6 +51,16 @@ class Parser(LightningArgumentParser):
         sys.stderr.write(f"dlp: {short(message, self.option_names())}\n")
         raise SystemExit(2)
 
+    def dump(self, *args: Any, **kwargs: Any) -> str:  # the signature it overrides
+        """Return a config as YAML that can be read again.
+
+        jsonargparse takes a text for an object that it cannot write where a callable may stand
+        too, as in Lightning's ``ModelPruning(pruning_fn="l1_unstructured")``.
+        """
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", rf"\s*{_UNWRITTEN}")
+            return str(super().dump(*args, **kwargs)).replace(_UNWRITTEN, "")
+
     def option_names(self) -> set[str]:
         """Return the name of every option of this parser and its commands, without dashes."""
         names: set[str] = set()
@@ -52,6 +71,21 @@ class Parser(LightningArgumentParser):
                 if isinstance(parser, Parser):
                     names |= parser.option_names()
         return names
+
+
+def as_texts(value: Any) -> Any:
+    """Return a config with members of text enumerations as texts, which alone YAML can hold.
+
+    Such a member is the default of Lightning's ``Timer(interval=...)``.
+    """
+    if isinstance(value, Namespace):
+        for key, item in vars(value).items():
+            setattr(value, key, as_texts(item))
+    elif isinstance(value, list):
+        value[:] = map(as_texts, value)
+    elif isinstance(value, Enum) and isinstance(value, str):
+        return str(value.value)
+    return value
 
 
 def short(message: str, options: Iterable[str]) -> str:

@@ -9,6 +9,7 @@ from typing import Any, cast
 import numpy as np
 import torch
 from lightning import LightningModule
+from lightning.pytorch.callbacks import ModelPruning
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import CyclicLR, LRScheduler, OneCycleLR, ReduceLROnPlateau
@@ -62,6 +63,9 @@ class SupervisedModule(LightningModule):
         target_std: Standard deviation of each target.
         input_shape: Shape of one input row, for the model summary.
     """
+
+    #: The learning rate that Lightning's finder has found; None leaves the optimizer its own.
+    lr: float | None = None
 
     def __init__(
         self,
@@ -300,7 +304,10 @@ class SupervisedModule(LightningModule):
         metric watches its `monitor`, else ``val_loss``.
         """
         optimizer = self.make_optimizer(self.parameter_groups())
-        if isinstance(optimizer, torch.optim.LBFGS):  # it views every parameter as one vector
+        if self.lr is not None:
+            for group in optimizer.param_groups:
+                group["lr"] = self.lr
+        if isinstance(optimizer, torch.optim.LBFGS) or self._is_pruned():
             for parameter in self.parameters():
                 parameter.data = parameter.data.contiguous()
         if self.make_scheduler is None:
@@ -313,6 +320,11 @@ class SupervisedModule(LightningModule):
             "monitor": getattr(scheduler, "monitor", "val_loss"),
         }
         return {"optimizer": optimizer, "lr_scheduler": config}
+
+    def _is_pruned(self) -> bool:
+        """Whether parameters are viewed as one vector, as LBFGS does too."""
+        callbacks = [] if self._trainer is None else self.trainer.callbacks  # type: ignore[attr-defined] # set by a connector
+        return any(isinstance(callback, ModelPruning) for callback in callbacks)
 
 
 def _is_pair(batch: Any) -> bool:

@@ -1,0 +1,58 @@
+"""The callbacks a person gave: what goes with them, what they make needless, what cannot be."""
+
+from collections.abc import Sequence
+
+from lightning import Callback, LightningModule
+from lightning.pytorch.callbacks import (
+    BackboneFinetuning,
+    BaseFinetuning,
+    DeviceStatsMonitor,
+    LearningRateMonitor,
+    ModelSummary,
+    ThroughputMonitor,
+)
+from lightning.pytorch.callbacks import ProgressBar as LightningProgressBar
+
+from dlp.callbacks.progress import ProgressBar
+from dlp.errors import InputError
+
+#: They write to a logger and nowhere else.
+_LOGGING = (DeviceStatsMonitor, LearningRateMonitor, ThroughputMonitor)
+
+
+def shown(given: Sequence[Callback], bar: bool, summary: bool) -> list[Callback]:
+    """Return the progress bar and the table of layers, unless a person gave others.
+
+    Args:
+        given: The callbacks of the config.
+        bar: Whether a progress bar is wanted.
+        summary: Whether a table of the model's layers is wanted.
+    """
+    ours: list[Callback] = []
+    if bar and not any(isinstance(callback, LightningProgressBar) for callback in given):
+        ours.append(ProgressBar())
+    if summary and not any(isinstance(callback, ModelSummary) for callback in given):
+        ours.append(ModelSummary(max_depth=3))
+    return ours
+
+
+def need_a_logger(given: Sequence[Callback]) -> bool:
+    """Whether a callback writes to a logger alone: Lightning's default has one, ours has none."""
+    return any(isinstance(callback, _LOGGING) for callback in given)
+
+
+def check_finetuning(given: Sequence[Callback], model: LightningModule) -> None:
+    """Refuse Lightning's fine-tuning where the model has not what it takes.
+
+    Raises:
+        InputError: It is the abstract class, or there is no ``model.backbone``.
+    """
+    advice = "Unfreeze trains the deepest stages of a PretrainedModule from an epoch on."
+    for callback in given:
+        if type(callback) is BaseFinetuning:
+            raise InputError(f"BaseFinetuning says not what to train: name a subclass. {advice}")
+        if isinstance(callback, BackboneFinetuning) and not hasattr(model, "backbone"):
+            raise InputError(
+                f"BackboneFinetuning trains model.backbone, and {type(model).__name__} has no "
+                f"attribute of that name. {advice}"
+            )
