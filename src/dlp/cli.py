@@ -10,10 +10,13 @@ from pathlib import Path
 
 from dlp import __version__
 from dlp.commands.recipes import about, recipes, variations
-from dlp.errors import InputError, absent_package, input_error, suggestion
+from dlp.errors import absent_package, input_error, suggestion
+from dlp.stops import Stops, words
 
 #: No space, quota used up (where the system knows it), file larger than allowed.
 _DISK_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG)
+#: What is not the user's to write, or no file (or folder) at all.
+_NO_ENTRY = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR, errno.ENOTDIR)
 
 COMMANDS = {
     "data": "show what the data are taken for, column by column; nothing is trained",
@@ -37,49 +40,67 @@ def main(args: Sequence[str] | None = None) -> None:
             what the console script does).
 
     Raises:
-        SystemExit: With status 2, after one sentence on what was wrong with the input.
+        SystemExit: With status 2, after one sentence on what was wrong with the input; with 130
+            after Ctrl-C and 143 after SIGTERM, after one on what is kept.
     """
     given = list(sys.argv[1:] if args is None else args)
-    if _answered_at_once(given):
-        return
-    command, *options = given
-    if command == "compare":  # reads files: no torch
-        from dlp.commands.compare import compare
-
+    with Stops() as stops:
         try:
-            compare(options)
-        except InputError as error:
-            _stop(str(error))
-        return
-    if args is None:
-        keep_freed_memory()
-    from lightning.fabric.utilities.exceptions import MisconfigurationException
+            if _answered_at_once(given):
+                return
+            if args is None:
+                keep_freed_memory()
+            command, *options = given
+            with _mistakes_in_one_sentence(), import_from_here():
+                _run(command, options)
+        except BaseException as error:  # libraries wrap what a signal raises in errors of their own
+            if (number := stops.number_of(error)) is None:
+                raise
+            sys.stderr.write(f"dlp: {words(number, error)}\n")
+            raise SystemExit(128 + number) from None
 
-    with import_from_here():
-        try:
-            _run(command, options)
-        except MisconfigurationException as error:
-            _stop(str(error))
-        except RuntimeError as error:
-            if not str(error).startswith("Early stopping conditioned on metric"):
-                raise
-            _stop(str(error))
-        except (ValueError, ModuleNotFoundError) as error:
-            if (cause := input_error(error) or absent_package(error)) is None:
-                raise
-            _stop(str(cause))
-        except OSError as error:
-            if error.errno not in _DISK_FULL:
-                raise
+
+@contextmanager
+def _mistakes_in_one_sentence() -> Iterator[None]:
+    """End the process with one sentence for what the user gave or the machine lacks.
+
+    Raises:
+        SystemExit: With status 2.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not str(error).startswith("Early stopping conditioned on metric"):
+            raise
+        _stop(str(error))
+    except (ValueError, ModuleNotFoundError) as error:
+        if (cause := input_error(error) or absent_package(error)) is None:
+            raise
+        _stop(str(cause))
+    except OSError as error:
+        if error.errno in _DISK_FULL:
             _stop(
                 f"the disk is full ({error.strerror}: {error.filename or 'while saving'}). What "
                 "was saved before is whole: free some space and go on with --ckpt_path last."
             )
+        if error.errno not in _NO_ENTRY or error.filename is None:
+            raise
+        _stop(f"cannot use {error.filename}: {error.strerror}.")
+    except Exception as error:
+        from lightning.fabric.utilities.exceptions import MisconfigurationException
+
+        if not isinstance(error, MisconfigurationException):
+            raise
+        _stop(str(error))
 
 
 def _run(command: str, options: list[str]) -> None:
     """Run a command; torch and Lightning load here, not before."""
-    if command == "crossval":
+    if command == "compare":  # reads files: no torch
+        from dlp.commands.compare import compare
+
+        compare(options)
+    elif command == "crossval":
         from dlp.commands.crossval_cli import crossval
 
         crossval(options)

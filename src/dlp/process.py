@@ -2,14 +2,18 @@
 
 import logging
 import os
+import signal
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from lightning.pytorch.utilities.seed import isolate_rng
 
 from dlp.errors import InputError
+from dlp.stops import Terminated
 
 #: Lines and warnings of Lightning 2.6 that say nothing about the user's work.
 _TIPS = (
@@ -18,6 +22,7 @@ _TIPS = (
     "TPU available: False",
     "`weights_only` was not set",
     "Trainer already configured with model summary",
+    "\nDetected KeyboardInterrupt",  # the command says what is kept
 )
 _LOGGERS = ("utilities.rank_zero", "trainer.connectors.checkpoint_connector")
 _WARNINGS = (
@@ -67,6 +72,27 @@ def own_random_state() -> Iterator[None]:
             os.environ.pop(name, None)
             if value is not None:
                 os.environ[name] = value
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Turn Lightning's exits after Ctrl-C and SIGTERM back into what they were, and listen again.
+
+    Raises:
+        KeyboardInterrupt: For Ctrl-C; `Terminated` for SIGTERM.
+    """
+    in_main = threading.current_thread() is threading.main_thread()
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as exit_:
+        stop = Terminated() if isinstance(exit_, SIGTERMException) else exit_.__context__
+        if not isinstance(stop, KeyboardInterrupt):
+            raise
+        raise type(stop)(*stop.args) from exit_
+    finally:
+        if in_main:
+            signal.signal(signal.SIGINT, handler)
 
 
 @contextmanager

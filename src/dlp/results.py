@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dlp import __version__
+from dlp.errors import InputError
 from dlp.files import atomic_path, write_text
 
 if TYPE_CHECKING:  # reading results needs no torch
@@ -73,9 +74,32 @@ def draw_curves(folder: Path, history: "History", monitor: str, smoothing: float
 
 
 def read_results(folder: Path) -> dict[str, Any]:
-    """Return what ``results.json`` of a run holds; an empty dict where there is none."""
-    path = folder / "results.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    """Return what ``results.json`` of a run holds; an empty dict where there is none.
+
+    Raises:
+        InputError: It is damaged.
+    """
+    return read_record(folder / "results.json")
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """Return what a JSON file of a run holds; an empty dict where there is none.
+
+    Raises:
+        InputError: It is damaged.
+    """
+    if not path.exists():
+        return {}
+    try:
+        read = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:  # of JSON, or no UTF-8
+        raise InputError(
+            f"{path} is damaged ({error}): put back a copy, or delete it; its run can be tested "
+            "and reported again from its checkpoints."
+        ) from error
+    if not isinstance(read, dict):
+        raise InputError(f"{path} is damaged: it holds no numbers by name. Delete it.")
+    return read
 
 
 def add_test(

@@ -34,6 +34,7 @@ from dlp.search.studies import Definition, Study, open_study
 from dlp.search.study_report import report, write_csv
 from dlp.search.trials import Diverged, FitCLI, cross_validated, hold_out
 from dlp.seeds import derived_seed
+from dlp.stops import stop_again
 
 #: Options of the search alone; a trial is a fit without them.
 _OPTIONS = (
@@ -225,20 +226,19 @@ class TuneCLI(FitCLI):
         self.stack.callback(study.close)
         how = "goes on" if study.trials() else "begins"
         say(f"{study.folder} {how}: {study.num_finished()} of {wanted} trials are finished")
-        interrupted = False
+        stop: KeyboardInterrupt | None = None
         try:
             if jobs > 1:
                 self._share(study, wanted, jobs)
             else:
                 self._search(study, wanted, monitor)
-        except KeyboardInterrupt:
-            interrupted = True
+        except KeyboardInterrupt as stopped:
+            stop = stopped
         if study.best():
             self._write(study, monitor)
         report(study, monitor, list(self.space.distributions), self._best_config(study))
-        if interrupted:
-            say("interrupted; the same command goes on")
-            raise SystemExit(130)
+        if stop is not None:
+            stop_again(stop, f"{study.folder} is kept: the same command goes on with it.")
 
     def _definition(self) -> Definition:
         monitor, folds = self._value("monitor"), self._value("num_folds")

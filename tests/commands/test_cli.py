@@ -1,9 +1,7 @@
 """The command line, in process, on a small table of one's own."""
 
-import csv
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -17,57 +15,9 @@ import pandas as pd
 import pytest
 import torch
 import yaml
+from command_line import RECIPE, fails, metrics_of, rows_of, weights
 
 from dlp.cli import main
-
-RECIPE = """
-# Two classes of points in the plane
-data:
-  class_path: TableDataModule
-  init_args: {path: points.csv, target: side, test_size: 0.2, batch_size: 16}
-model:
-  class_path: DenseModule
-  init_args: {head: sigmoid, hidden: [8], dropout: 0.2, optimizer: {init_args: {lr: 0.02}}}
-trainer: {max_epochs: 3, accelerator: cpu}
-"""
-
-
-@pytest.fixture
-def points(tmp_path, monkeypatch):
-    """Work in a folder with a table and a recipe for it."""
-    rng = np.random.default_rng(0)
-    table = pd.DataFrame(rng.normal(size=(120, 2)), columns=["east", "north"])
-    table["side"] = np.where(table.east + table.north > 0, "right", "left")
-    table.to_csv(tmp_path / "points.csv", index=False)
-    (tmp_path / "points.yaml").write_text(RECIPE)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def fails(capsys, *args):
-    """Run a command that must fail, and return its message."""
-    capsys.readouterr()
-    with pytest.raises(SystemExit) as exit_:
-        main(list(args))
-    assert exit_.value.code == 2
-    shown = re.split("[\r\n]+", capsys.readouterr().err.strip())
-    messages = [line for line in shown if not line.startswith(("Epoch", "Testing", "Predicting"))]
-    assert len(messages) == 1, messages
-    assert messages[0].startswith("dlp: ")
-    assert "usage" not in messages[0]
-    return messages[0]
-
-
-def metrics_of(run):
-    return rows_of(run / "metrics.csv")
-
-
-def rows_of(path):
-    return list(csv.DictReader(path.read_text().splitlines()))
-
-
-def weights(path):
-    return torch.load(path, weights_only=True)["state_dict"]
 
 
 def test_fit_writes_the_files_of_a_run(points, capsys):
@@ -331,7 +281,12 @@ def test_bad_input_gets_one_sentence(points, capsys, words, expected):
         ("trainr: {max_epochs: 3}", "unknown key trainr"),
         ("trainer: {max_epoch: 3}", "Did you mean 'trainer.max_epochs'?"),
         ("model: {init_args: {hiden: [3]}}", "Did you mean 'hidden'?"),
-        ("trainer: {max_epochs: 3", "Problems parsing config"),
+        ("trainer: {max_epochs: 3", "overlay.yaml is no YAML"),
+        (
+            "trainer: {max_epochs: 3}\ntrainer: {min_epochs: 1}",
+            "gives trainer twice (lines 1 and 2)",
+        ),
+        ("- imdb", "holds no keys"),
         ("model: {class_path: nowhere.Net}", "No module named 'nowhere'"),
         ("ckpt_path: last", "ckpt_path belongs on the command line"),
         ("model: {class_path: dlp.modules.DenseModul}", "Did you mean 'DenseModule'?"),
@@ -636,3 +591,26 @@ def test_counts_on_the_command_line_are_counts(points):
     main(["fit", "--config", "points.yaml", *sizes, "--trainer.max_epochs", "1"])
     config = yaml.safe_load((points / "runs" / "points" / "version_0" / "config.yaml").read_text())
     assert config["data"]["init_args"]["train_size"] == 40
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (
+            "# caf\xe9\ntrainer: {max_epochs: 1}".encode("latin-1"),
+            "is not UTF-8 text (byte 0xe9 in",
+        ),
+        ("trainer: {max_epochs: 1}".encode("utf-16"), "is not UTF-8 text (byte 0xff in line 1)"),
+    ],
+)
+def test_a_config_that_is_not_utf8(points, capsys, content, expected):
+    Path("overlay.yaml").write_bytes(content)
+    for command in ("fit", "test", "crossval"):
+        message = fails(capsys, command, "--config", "points.yaml", "--config", "overlay.yaml")
+        assert expected in message
+
+
+def test_a_config_with_a_mark_of_utf8(points):
+    Path("overlay.yaml").write_bytes("trainer: {max_epochs: 1}".encode("utf-8-sig"))
+    main(["fit", "--config", "points.yaml", "--config", "overlay.yaml"])
+    assert len(metrics_of(points / "runs/points+overlay/version_0")) == 1

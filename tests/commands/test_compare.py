@@ -247,7 +247,7 @@ def test_runs_without_a_metric_or_setting_are_named(runs, capsys):
     main(["compare", "imdb", "own", "--against", "model.hidden"])
     assert f"left out, without model.hidden: {folder}" in capsys.readouterr().out
     (folder / "history.json").write_text("{")
-    assert "cannot be read" in fails(capsys, "own")
+    assert "history.json is damaged" in fails(capsys, "own")
 
 
 def test_a_setting_without_any_number(here, capsys):

@@ -370,7 +370,7 @@ def test_ctrl_c_keeps_everything(points, quick, monkeypatch, capsys):
     with pytest.raises(SystemExit) as exit_:
         tune(trials=3)
     assert exit_.value.code == 130
-    assert "interrupted; the same command goes on" in capsys.readouterr().out
+    assert "study_0 is kept: the same command goes on with it." in capsys.readouterr().err
     monkeypatch.setattr(tune_module, "hold_out", quick)
     tune(trials=3)
     rows = trials_of(points / "runs/points/study_0")

@@ -1,7 +1,7 @@
 """The two checkpoints of a run: the best epoch and the last one."""
 
 import time
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from lightning import LightningModule, Trainer
@@ -66,6 +66,23 @@ class BestCheckpoint(ModelCheckpoint):
             if mode != self.mode:  # before a checkpoint's state comes
                 self.mode, self.kth_value = mode, -self.kth_value
 
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over the best score of a run, also where its folder was moved or copied.
+
+        Lightning compares the folder's path with what it was and forgets the score if it differs:
+        the next epoch would then replace the best one, however bad it is.
+        """
+        state = {**state_dict, "dirpath": self.dirpath}
+        for name in ("best_model_path", "kth_best_model_path"):
+            state[name] = self._here(state_dict.get(name, ""))
+        kept = state_dict.get("best_k_models", {})
+        state["best_k_models"] = {self._here(path): score for path, score in kept.items()}
+        super().load_state_dict(state)
+
+    def _here(self, path: str) -> str:
+        """Return the path of one of its files in the folder as it is now."""
+        return str(Path(str(self.dirpath)) / PurePath(path).name) if path else ""
+
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save, if this epoch was the best; do nothing where there was no validation."""
         if self.monitor in trainer.callback_metrics or trainer.num_val_batches:
@@ -84,8 +101,9 @@ class LastCheckpoint(Checkpoint):
     def __init__(self, folder: Path, every_seconds: float = 5.0) -> None:
         self.path = folder / "last.ckpt"
         self.every_seconds = every_seconds
+        #: The newest epoch that is saved, from 1; None before the first.
+        self.saved_epoch: int | None = None
         self._saved_at = float("-inf")
-        self._saved_epoch = -1
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save, if it is time or this is the final epoch."""
@@ -97,10 +115,16 @@ class LastCheckpoint(Checkpoint):
         if due and not getattr(trainer, "fast_dev_run", False):
             trainer.save_checkpoint(self.path)
             self._saved_at = time.monotonic()
-            self._saved_epoch = trainer.current_epoch
+            self.saved_epoch = trainer.current_epoch + 1
+
+    def on_load_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Note which epoch a resumed fit goes on from."""
+        self.saved_epoch = checkpoint["epoch"] + 1
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save the final epoch, if nothing told before that it was the final one."""
-        unsaved = trainer.current_epoch - 1 > self._saved_epoch and trainer.global_step > 0
+        unsaved = trainer.current_epoch > (self.saved_epoch or 0) and trainer.global_step > 0
         if unsaved and not getattr(trainer, "fast_dev_run", False):
             trainer.save_checkpoint(self.path)

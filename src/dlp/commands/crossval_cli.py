@@ -1,7 +1,6 @@
 """``dlp crossval``: K-fold and repeated K-fold validation of a recipe."""
 
 import copy
-import json
 import os
 import shutil
 from collections.abc import Callable, Sequence
@@ -18,6 +17,7 @@ from lightning.pytorch.cli import LightningArgumentParser
 
 from dlp.callbacks.checkpoints import with_atomic_checkpoints
 from dlp.commands.checkpoint_files import without_weights
+from dlp.commands.config_files import read_config
 from dlp.commands.invocation import resolve
 from dlp.commands.jobs import run_jobs
 from dlp.commands.lightning_cli import DLPCLI
@@ -29,8 +29,10 @@ from dlp.errors import InputError
 from dlp.evaluation.fold_plan import LOCK, chosen, fold_folder, make_splitter, plan_folds
 from dlp.evaluation.folds import CrossValidation, FoldResult
 from dlp.files import atomic_path, write_text
-from dlp.process import own_random_state, quiet
+from dlp.process import interruptible, own_random_state, quiet
+from dlp.results import read_record
 from dlp.runs import Run, new_run, runs_of
+from dlp.stops import stop_again
 from dlp.visualization.folds import fold_curves
 
 #: The file that says which folds there are.
@@ -215,16 +217,14 @@ class CrossvalCLI(DLPCLI):
         """Whether the folds of a run are those of this command."""
         if not (run.folder / PROTOCOL).is_file() or not run.config.is_file():
             return False
-        theirs = [
-            yaml.safe_load(path.read_text("utf-8")) for path in (run.folder / PROTOCOL, run.config)
-        ]
+        theirs = [read_config(path) for path in (run.folder / PROTOCOL, run.config)]
         return theirs == [self._protocol(), yaml.safe_load(recipe)]
 
     def _is_open(self, run: Run) -> bool:
         """Whether something is left to do in the folder of a run."""
         if not (run.folder / "crossval.json").is_file():
             return True
-        done = json.loads((run.folder / "crossval.json").read_text(encoding="utf-8"))
+        done = read_record(run.folder / "crossval.json")
         return bool(self._value("refit")) and done["refit"] is None
 
     def _write_fold_recipe(self, split: Split) -> None:
@@ -250,9 +250,12 @@ class CrossvalCLI(DLPCLI):
         self.run_folder = None if trial else self._find_folder()
         folder = None if self.run_folder is None else self.run_folder.folder
         try:
-            if self._value("jobs") > 1 and not trial:
-                self._run_jobs(only)
-            self._cross_validate(epochs, only, folder)
+            with interruptible():
+                if self._value("jobs") > 1 and not trial:
+                    self._run_jobs(only)
+                self._cross_validate(epochs, only, folder)
+        except KeyboardInterrupt as stop:
+            stop_again(stop, self._saved())
         except InputError:
             self._forget_empty_run()
             raise
@@ -262,6 +265,17 @@ class CrossvalCLI(DLPCLI):
             self._report_folds()
         else:
             say(f"{len(self.result.folds)} of {self.result.num_folds} folds are done")
+
+    def _saved(self) -> str:
+        """Return what is kept of a cross-validation that is stopped, and how to go on with it."""
+        if self.run_folder is None:
+            return ""
+        folder = self.run_folder.folder
+        done = sum((place / "results.json").is_file() for place in folder.glob("repeat_*/fold_*"))
+        return (
+            f"{done} {'fold is' if done == 1 else 'folds are'} done in {folder}: the same command "
+            "goes on with it."
+        )
 
     def _cross_validate(self, epochs: int, only: Sequence[int] | None, folder: Path | None) -> None:
         self.result = cross_validate(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import yaml
 
+from dlp.commands.config_files import read_config
 from dlp.commands.recipes import find_config, recipes, run_name, variations
 from dlp.console import say
 from dlp.errors import InputError, MissingInputError, suggestion
@@ -44,6 +45,7 @@ def resolve(args: Sequence[str]) -> Invocation:
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     parser.add_argument("-c", "--config", action="append", default=[])
     parser.add_argument("--ckpt_path")
+    parser.add_argument("--run_dir")
     parser.add_argument("--trainer.fast_dev_run", dest="dry", nargs="?", const="true")
     try:
         known, others = parser.parse_known_args(rest)
@@ -52,6 +54,8 @@ def resolve(args: Sequence[str]) -> Invocation:
     configs: list[str] = known.config
     if known.dry is not None:
         others += ["--trainer.fast_dev_run", known.dry]
+    if known.run_dir is not None:
+        others += ["--run_dir", known.run_dir]
     asks_only = {"--print_config", "-h", "--help"} & {arg.partition("=")[0] for arg in others}
     name = run_name(configs)
     plain = Invocation(command, [command, *_flags(configs), *others], name)
@@ -62,7 +66,7 @@ def resolve(args: Sequence[str]) -> Invocation:
         say("fast_dev_run tries one batch from random weights: nothing is resumed")
         return plain
     try:
-        run, checkpoint = _checkpoint(command, name, configs, known.ckpt_path)
+        run, checkpoint = _checkpoint(command, name, configs, known.ckpt_path, known.run_dir)
     except MissingInputError:
         if not trial:
             raise
@@ -82,35 +86,53 @@ def _is_trial(given: str | None, configs: Sequence[str]) -> bool:
         return bool(yaml.safe_load(given))
     value = False
     for config in configs:
-        trainer = (yaml.safe_load(find_config(config).read_text("utf-8")) or {}).get("trainer")
+        trainer = read_config(find_config(config)).get("trainer")
         value = (trainer or {}).get("fast_dev_run", value)
     return bool(value)
 
 
 def _checkpoint(
-    command: str, name: str, configs: list[str], given: str | None
+    command: str, name: str, configs: list[str], given: str | None, run_dir: str | None
 ) -> tuple[Run | None, Path]:
     if given not in (None, "best", "last"):
-        checkpoint = existing_checkpoint(given)
-        run = run_of(checkpoint)
-        if run is None and not configs:
-            raise InputError(
-                f"{given} lies in no run's folder (no config.yaml beside it): say which recipe it "
-                "belongs to by --config NAME."
-            )
-        return run, checkpoint
-    if not configs:
+        return _given_checkpoint(command, configs, given, run_dir)
+    if run_dir is not None:
+        run: Run | None = Run(Path(run_dir))
+        where = f"the folder {run_dir} holds no run with a checkpoint"
+    elif configs:
+        run = newest_run(name, given)
+        where = f"no run of {name!r} below ./runs"
+    else:
         raise InputError(f"dlp {command} needs --config NAME or --ckpt_path PATH.")
-    run = newest_run(name, given)
     found = None if run is None else run.checkpoint(given)
     if found is None:
         what = "to resume" if command == "fit" else "trained yet"
+        configs = configs or ["NAME"]
         raise MissingInputError(
-            f"no run of {name!r} below ./runs {what}: train one by dlp fit --config "
-            f"{' --config '.join(configs)}, or give --ckpt_path PATH."
+            f"{where} {what}: train one by dlp fit --config {' --config '.join(configs)}, or give "
+            "--ckpt_path PATH."
         )
     say(f"{'resuming' if command == 'fit' else 'using'} {found}")
     return run, found
+
+
+def _given_checkpoint(
+    command: str, configs: list[str], given: str, run_dir: str | None
+) -> tuple[Run | None, Path]:
+    """Return the run and the checkpoint of a path; a fit goes on from a folder's last one."""
+    checkpoint = existing_checkpoint(given, "last" if command == "fit" else None)
+    run = run_of(checkpoint)
+    if run is None and not configs:
+        raise InputError(
+            f"{given} lies in no run's folder (no config.yaml beside it): say which recipe it "
+            "belongs to by --config NAME."
+        )
+    if run is not None and run_dir is not None and not run.is_in(run_dir):
+        raise InputError(
+            f"--ckpt_path {given} lies in the run {run.folder}, not in {run_dir}: leave --run_dir "
+            "out, or start a new run from its weights by --init_from."
+        )
+    return run, checkpoint
 
 
 def _flags(configs: Sequence[str]) -> list[str]:

@@ -1,13 +1,15 @@
 """The LightningCLI of the project: a DataModule, a module and a Trainer from one recipe."""
 
+import shlex
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from jsonargparse import Namespace
 from lightning import LightningModule, Trainer
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger
@@ -17,22 +19,25 @@ from dlp.callbacks.checkpoints import BestCheckpoint, LastCheckpoint, with_atomi
 from dlp.callbacks.history import History
 from dlp.callbacks.mistakes import MistakesReport
 from dlp.callbacks.predictions import PredictionWriter, RunPredictions
+from dlp.callbacks.recipe_file import RecipeFile
 from dlp.callbacks.seeding import EpochSeed
 from dlp.commands.checkpoint_files import data_states, read_checkpoint, start_from, without_weights
+from dlp.commands.config_files import read_config
 from dlp.commands.given_callbacks import check_finetuning, need_a_logger, shown
 from dlp.commands.invocation import Invocation, resolve, starting_weights
 from dlp.commands.parser import NamedConfig, Parser, as_texts
+from dlp.commands.run_options import add_run_options
 from dlp.commands.short_names import SHORT_NAMES as SHORT_NAMES  # so that classes are found
 from dlp.console import say
 from dlp.datamodules import SupervisedDataModule
 from dlp.directions import Mode, directions_of, needed_direction
 from dlp.errors import InputError, MissingInputError
 from dlp.evaluation.baselines import baseline_line, baselines_on
-from dlp.files import write_text
 from dlp.prediction_files import check_place
-from dlp.process import cpu_threads, own_random_state, quiet
-from dlp.results import add_test, count_parameters, draw_curves, write_results
-from dlp.runs import ROOT, Run, fresh_folder, new_run
+from dlp.process import cpu_threads, interruptible, own_random_state, quiet
+from dlp.results import add_test, count_parameters, draw_curves, read_results, write_results
+from dlp.runs import ROOT, Run, claimed, locked
+from dlp.stops import stop_again
 
 
 class DLPCLI(LightningCLI):
@@ -43,6 +48,7 @@ class DLPCLI(LightningCLI):
         self.stack = stack
         self.run_folder: Run | None = invocation.run
         self.history = History()
+        self.last: LastCheckpoint | None = None
         self._checkpoint_read: dict[str, Any] | None = None
         super().__init__(
             model_class=LightningModule,
@@ -96,59 +102,7 @@ class DLPCLI(LightningCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the options of a run, and take the sizes of the model from the data."""
-        parser.add_argument(
-            "--run_dir",
-            type=str | None,
-            default=None,
-            help="Folder of the run (default: runs/<config name>/version_N).",
-        )
-        parser.add_argument(
-            "--monitor",
-            type=str,
-            default="val_loss",
-            help="The metric that says which epoch was best.",
-        )
-        parser.add_argument(
-            "--monitor_mode",
-            type=Mode | None,
-            default=None,
-            help="Whether less (min) or more (max) of it is better (default: min for a loss, else "
-            "what its torchmetrics object says).",
-        )
-        parser.add_argument(
-            "--test_after_fit",
-            type=Literal["best", "last"] | None,
-            default=None,
-            help="Which checkpoint to test when the fit has ended (default: none).",
-        )
-        parser.add_argument(
-            "--smoothing",
-            type=float,
-            default=0.0,
-            help="Factor of the moving average drawn over the curves, 0 to below 1 (the book: 0.8 "
-            "or 0.9).",
-        )
-        parser.add_argument(
-            "--threads",
-            type=int | None,
-            default=None,
-            help="CPU threads of torch while the command runs (default: torch's own choice). Small "
-            "models are fastest with 1.",
-        )
-        parser.add_argument(
-            "--output",
-            type=str | None,
-            default=None,
-            help="The .csv or .parquet that predict writes (default: a CSV in the run's folder, "
-            "predictions.csv, or predictions_NAME.csv for an input NAME).",
-        )
-        parser.add_argument(
-            "--init_from",
-            type=str | None,
-            default=None,
-            help="Start from the weights of another run: a checkpoint, a run's folder, or the name "
-            "of its config.",
-        )
+        add_run_options(parser)
         for name in ("input_shape", "num_outputs", "target_mean", "target_std"):
             parser.link_arguments(
                 "data",
@@ -201,6 +155,16 @@ class DLPCLI(LightningCLI):
             self.stack.enter_context(cpu_threads(threads))
         if self._value("init_from") and self.subcommand == "fit":
             self._find_starting_weights()
+        run = self.invocation.run
+        if run is not None:
+            read_results(run.folder)  # said before the work, if they are damaged
+        if self.subcommand == "fit" and run is not None:
+            known = read_config(run.config).get("monitor", "val_loss")
+            if (given := self._value("monitor")) != known:
+                raise InputError(
+                    f"{run.folder} goes by {known}: its best epoch by {given} was not kept. Leave "
+                    f"--monitor {given} out, or train a new run with it."
+                )
         if self.subcommand == "predict" and self._value("output"):
             check_place(Path(self._value("output")))  # before any data is read
 
@@ -248,7 +212,10 @@ class DLPCLI(LightningCLI):
             kwargs["logger"] = CSVLogger(kwargs.get("default_root_dir", "."))
         kwargs["callbacks"] = [*given, *callbacks]
         kwargs["plugins"] = with_atomic_checkpoints(trainer.plugins)
-        return super().instantiate_trainer(**kwargs)
+        try:
+            return super().instantiate_trainer(**kwargs)
+        except (ValueError, MisconfigurationException) as error:  # of the Trainer's own checks
+            raise InputError(f"trainer: {error}") from error
 
     def _run_callbacks(self) -> list[Callback]:
         """Return the callbacks that write into a run's folder; make one where it is needed."""
@@ -262,11 +229,13 @@ class DLPCLI(LightningCLI):
             source = self._value("data.init_args.predict_path")
             return [RunPredictions(folder, source, self.invocation.checkpoint)]
         self.history = History(folder, self._given_directions)
+        files = [RecipeFile(self.run_folder.config, self._recipe()), self.history]
         if self._value("trainer.enable_checkpointing") is False:
-            return [self.history]
+            return files
         checkpoints = folder / "checkpoints"
+        self.last = LastCheckpoint(checkpoints)
         best = BestCheckpoint(checkpoints, self._value("monitor"), self._value("monitor_mode"))
-        return [self.history, best, LastCheckpoint(checkpoints)]
+        return [*files, best, self.last]
 
     @property
     def _given_directions(self) -> dict[str, Mode]:
@@ -282,12 +251,15 @@ class DLPCLI(LightningCLI):
         return [] if has_one else [MistakesReport(self.run_folder.folder)]
 
     def _claim_folder(self) -> Run:
-        if self.run_folder is not None:
-            return self.run_folder
-        given = self._value("run_dir")
+        given, run = self._value("run_dir"), self.run_folder
         if getattr(rank_zero_only, "rank", 0):  # the first process has one; this one writes nothing
-            return Run(Path(given or ROOT / self.invocation.name / "version_of_another_process"))
-        return fresh_folder(given) if given else new_run(self.invocation.name)
+            away = Path(given or ROOT / self.invocation.name / "version_of_another_process")
+            return run or Run(away)
+        if run is None:
+            return self.stack.enter_context(claimed(given, self.invocation.name))
+        if self.subcommand == "fit":
+            self.stack.enter_context(locked(run))
+        return run
 
     def after_instantiate_classes(self) -> None:
         """Hand the checkpoint to the Trainer's method: Lightning must not parse it as a config."""
@@ -301,43 +273,46 @@ class DLPCLI(LightningCLI):
 
     def fit(self, model: LightningModule, **kwargs: Any) -> None:  # the arguments of Trainer.fit
         """Train, then write results and curves, and test if the recipe says so."""
-        try:
-            if (given := self._value("init_from")) and self.invocation.checkpoint is None:
-                start_from(model, self.datamodule, given)
-            if self.run_folder is None or self._value("trainer.fast_dev_run"):
-                self.trainer.fit(model, **kwargs)
-                return
-            if self._value("test_after_fit"):
-                self.datamodule.examples("test")  # said before training, if there is no test part
-            self._save_recipe()
-            start = time.perf_counter()
+        if (given := self._value("init_from")) and self.invocation.checkpoint is None:
+            start_from(model, self.datamodule, given)
+        if self.run_folder is None or self._value("trainer.fast_dev_run"):
             self.trainer.fit(model, **kwargs)
-        except InputError:
-            self._forget_empty_run()
-            raise
-        seconds = time.perf_counter() - start
-        self.run_folder = Run(Path(self.trainer.strategy.broadcast(str(self.run_folder.folder))))
-        self._report(self.run_folder.folder, seconds)
-        if (which := self._value("test_after_fit")) is not None:
+            return
+        which = self._value("test_after_fit")
+        if which:
+            self.datamodule.examples("test")  # said before training, if there is no test part
+        before, start = self.run_folder.recorded_at, time.perf_counter()
+        try:
+            with interruptible():
+                self.trainer.fit(model, **kwargs)
+            seconds = time.perf_counter() - start
+            # What other processes have is no run's folder: all take that of the first.
+            folder = Path(self.trainer.strategy.broadcast(str(self.run_folder.folder)))
+            self.run_folder = Run(folder)
+            self._report(self.run_folder, seconds, self.run_folder.recorded_at != before)
+        except KeyboardInterrupt as stop:
+            stop_again(stop, self._saved())
+        if which:
             path = self.run_folder.checkpoint(which) or self.run_folder.checkpoint()
             given = None if path is None else str(path)  # without checkpoints: as it is now
             self.test(model, datamodule=self.datamodule, ckpt_path=given, weights_only=True)
-        folder = self.run_folder.folder
         names = [path.name + "/" * path.is_dir() for path in sorted(folder.iterdir())]
         say(f"wrote {folder}: {', '.join(names)}")
 
     @rank_zero_only
-    def _forget_empty_run(self) -> None:
-        """Remove the folder of a run that ended before its first epoch did."""
-        if self.run_folder is not None and not self.history.num_epochs:
-            self.run_folder.config.unlink(missing_ok=True)
-            with suppress(OSError):  # something else lies there
-                self.run_folder.folder.rmdir()
-
-    @rank_zero_only
-    def _report(self, folder: Path, seconds: float) -> None:
+    def _report(self, run: Run, seconds: float, has_trained: bool) -> None:
         """Write the results and curves of a fit, and say what they mean."""
-        monitor = self._value("monitor")
+        monitor, folder = self._value("monitor"), run.folder
+        earlier = read_results(folder)
+        if earlier and not has_trained:
+            epochs = self.trainer.current_epoch
+            say(
+                f"nothing to train: {folder} has its {epochs} epochs already; give "
+                f"--trainer.max_epochs {2 * epochs} to go on with it"
+            )
+            return
+        if "test" in earlier:
+            say("the numbers of the earlier test are no longer those of this model: test again")
         took = {"prepare": round(self.datamodule.prepare_seconds, 3), "fit": round(seconds, 3)}
         facts = {
             "parameters": count_parameters(self.model),
@@ -348,6 +323,14 @@ class DLPCLI(LightningCLI):
         write_results(folder, self.history, monitor, self._value("seed_everything"), facts)
         draw_curves(folder, self.history, monitor, self._value("smoothing"))
         say(self.history.advice(monitor))
+
+    def _saved(self) -> str:
+        """Return what is kept of a fit that is stopped, and how to go on with it."""
+        last = self.last
+        if last is None or last.saved_epoch is None:
+            return "No epoch was saved."
+        place = shlex.quote(str(last.path))
+        return f"Epoch {last.saved_epoch} is saved: go on by dlp fit --ckpt_path {place}"
 
     def test(self, model: LightningModule, **kwargs: Any) -> None:  # the arguments of Trainer.test
         """Test, say what guessing would give, and keep the numbers in the run's results.json."""
@@ -365,12 +348,6 @@ class DLPCLI(LightningCLI):
             say("there is no validation part: nothing to validate")
             return
         self.trainer.validate(model, **kwargs)
-
-    @rank_zero_only
-    def _save_recipe(self) -> None:
-        """Write the complete config of this run, to be run again as it is."""
-        assert self.run_folder is not None
-        write_text(self.run_folder.config, self._recipe())
 
     def _recipe(self, without: Sequence[str] = ()) -> str:
         """Return the complete config as YAML, without what belongs to this command alone."""

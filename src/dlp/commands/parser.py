@@ -17,6 +17,7 @@ from lightning.pytorch.cli import LightningArgumentParser
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from dlp.commands.config_files import read_config
 from dlp.commands.recipes import find_config
 from dlp.datamodules.base import SupervisedDataModule
 from dlp.errors import InputError, suggestion
@@ -35,7 +36,9 @@ class NamedConfig(ActionConfigFile):
         """Merge the file that `value` names into `cfg`."""
         if isinstance(value, str):
             try:
-                value = str(find_config(value))
+                path = find_config(value)
+                read_config(path)  # what is wrong with the file is said of the file
+                value = str(path)
             except InputError as error:
                 raise TypeError(str(error)) from error
         ActionConfigFile.apply_config(parser, cfg, dest, value)

@@ -1,6 +1,5 @@
 """Runs as their small files record them, found by name or folder; nothing here needs torch."""
 
-import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,11 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-import yaml
-
+from dlp.commands.config_files import read_config
 from dlp.directions import Mode, best_index, direction
 from dlp.errors import InputError, suggestion
-from dlp.results import read_results
+from dlp.results import read_record, read_results
 from dlp.runs import ROOT, runs_of
 
 #: What a setting may be: a number, a name, or None where it was left open.
@@ -142,16 +140,18 @@ def read_run(folder: Path) -> RecordedRun:
         InputError: One of them cannot be read.
     """
     try:
-        record = json.loads((folder / "history.json").read_text(encoding="utf-8"))
+        record = read_record(folder / "history.json")
         history = {
             name: [math.nan if value is None else float(value) for value in values]
             for name, values in record.items()
         }
         results = read_results(folder)
         config = folder / "config.yaml"
-        read = yaml.safe_load(config.read_text(encoding="utf-8")) if config.is_file() else {}
-        return RecordedRun(folder, history, results, dict(_flat(read or {})))
-    except (ValueError, TypeError, AttributeError, yaml.YAMLError) as error:
+        read = read_config(config) if config.is_file() else {}
+        return RecordedRun(folder, history, results, dict(_flat(read)))
+    except InputError:  # it names the file
+        raise
+    except (ValueError, TypeError, AttributeError) as error:
         raise InputError(f"the files of the run {folder} cannot be read: {error}.") from error
 
 

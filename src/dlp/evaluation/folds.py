@@ -16,7 +16,7 @@ from dlp.callbacks.history import History
 from dlp.directions import Mode, best_index, needed_direction
 from dlp.errors import InputError, unknown
 from dlp.files import write_text
-from dlp.results import read_results, write_results
+from dlp.results import read_record, read_results, write_results
 from dlp.visualization.curves import smooth
 
 #: Points of a long curve that the book leaves out before it smooths: they dwarf the others.
@@ -75,7 +75,7 @@ class FoldResult:
         results = read_results(folder)
         if "crossval" not in results:
             return None
-        record = json.loads((folder / "history.json").read_text(encoding="utf-8"))
+        record = read_record(folder / "history.json")
         history = {
             name: [math.nan if value is None else value for value in values]
             for name, values in record.items()

@@ -1,12 +1,10 @@
 """The page of a cross-validation: folds, their mean and spread, the mean curves."""
 
-import json
 import time
 from dataclasses import replace
 from pathlib import Path
 
-import yaml
-
+from dlp.commands.config_files import read_config
 from dlp.commands.recorded_runs import RecordedRun
 from dlp.directions import Mode
 from dlp.errors import InputError
@@ -14,6 +12,7 @@ from dlp.evaluation.folds import CrossValidation, FoldResult
 from dlp.reports import report_page as page
 from dlp.reports.report_page import Block, Page, Section, Tile, number, section
 from dlp.reports.report_run import against_baseline, config_blocks, test_tiles
+from dlp.results import read_record
 from dlp.visualization.comparison import metric_words
 from dlp.visualization.folds import fold_curves
 
@@ -28,11 +27,13 @@ def read_folds(folder: Path) -> CrossValidation:
         InputError: Its folds cannot be read.
     """
     try:
-        record = json.loads((folder / "crossval.json").read_text(encoding="utf-8"))
+        record = read_record(folder / "crossval.json")
         places = [folder / f"repeat_{f['repeat']}/fold_{f['fold']}" for f in record["folds"]]
         folds = [found for place in places if (found := FoldResult.read(place)) is not None]
         known = {name: record[name] for name in ("monitor", "smoothing", "refit")}
         mode: Mode | None = record.get("monitor_mode")  # older ones have none
+    except InputError:  # it names the file
+        raise
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"the files of the folds in {folder} cannot be read: {error}.") from error
     if not folds:
@@ -178,6 +179,6 @@ def _facts(result: CrossValidation, folder: Path) -> list[tuple[str, str]]:
         facts.append(("Parameters", f"{parameters['total']:,}"))
     protocol = folder / "crossval.yaml"
     if protocol.is_file():
-        settings = yaml.safe_load(protocol.read_text(encoding="utf-8"))
+        settings = read_config(protocol)
         facts += [(name, str(value)) for name, value in settings.items() if value is not None]
     return facts

@@ -3,9 +3,7 @@
 import io
 import logging
 import math
-import signal
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +23,7 @@ from dlp.commands.parser import Parser, short
 from dlp.errors import InputError
 from dlp.evaluation.fold_plan import fold_folder
 from dlp.evaluation.folds import CrossValidation, FoldResult
-from dlp.process import own_random_state, quiet
+from dlp.process import interruptible, own_random_state, quiet
 
 #: What a trial of any recipe leaves out: bars and tables, and above all the test.
 QUIET = (
@@ -143,7 +141,7 @@ def hold_out(words: Sequence[str], folder: Path, trial: Trial, monitor: str) -> 
         KeyboardInterrupt: The user wants to stop.
     """
     watch = Watch(trial, monitor)
-    with silence(), interruptible(), ExitStack() as stack:
+    with _quiet_trial(), ExitStack() as stack:
         stack.enter_context(quiet())
         stack.enter_context(own_random_state())
         TrialCLI(resolve(["fit", *words, *QUIET, f"--run_dir={folder}"]), stack, watch)
@@ -202,7 +200,7 @@ def cross_validated(
             raise optuna.TrialPruned
 
     options = [f"--num_folds={num_folds}", f"--repeats={repeats}", f"--run_dir={folder}"]
-    with silence(), interruptible():
+    with _quiet_trial():
         result = crossval([*words, *QUIET, *options], on_fold)
     return Outcome(result.best_value(), result.best_epoch)
 
@@ -223,16 +221,10 @@ def silence() -> Iterator[None]:
 
 
 @contextmanager
-def interruptible() -> Iterator[None]:
-    """Turn Lightning's exit after Ctrl-C back into KeyboardInterrupt, and listen to it again."""
-    in_main = threading.current_thread() is threading.main_thread()
-    handler: Callable[..., Any] | int | None = signal.getsignal(signal.SIGINT)
-    try:
-        yield
-    except SystemExit as exit_:
-        if exit_.code == 2:  # a parser has said why
+def _quiet_trial() -> Iterator[None]:
+    """Say nothing; what ends a trial ends it alone."""
+    with silence(), interruptible():
+        try:
+            yield
+        except SystemExit as exit_:  # a parser has said why
             raise InputError("its options do not go together.") from exit_
-        raise KeyboardInterrupt from exit_
-    finally:
-        if in_main:
-            signal.signal(signal.SIGINT, handler)

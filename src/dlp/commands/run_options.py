@@ -1,0 +1,64 @@
+"""The options that every command has which builds a recipe."""
+
+from typing import Literal
+
+from lightning.pytorch.cli import LightningArgumentParser
+
+from dlp.directions import Mode
+
+
+def add_run_options(parser: LightningArgumentParser) -> None:
+    """Add the options of a run: its folder, its metric, what follows it."""
+    parser.add_argument(
+        "--run_dir",
+        type=str | None,
+        default=None,
+        help="Folder of the run (default: runs/<config name>/version_N).",
+    )
+    parser.add_argument(
+        "--monitor",
+        type=str,
+        default="val_loss",
+        help="The metric that says which epoch was best.",
+    )
+    parser.add_argument(
+        "--monitor_mode",
+        type=Mode | None,
+        default=None,
+        help="Whether less (min) or more (max) of it is better (default: min for a loss, else what "
+        "its torchmetrics object says).",
+    )
+    parser.add_argument(
+        "--test_after_fit",
+        type=Literal["best", "last"] | None,
+        default=None,
+        help="Which checkpoint to test when the fit has ended (default: none).",
+    )
+    parser.add_argument(
+        "--smoothing",
+        type=float,
+        default=0.0,
+        help="Factor of the moving average drawn over the curves, 0 to below 1 (the book: 0.8 "
+        "or 0.9).",
+    )
+    parser.add_argument(
+        "--threads",
+        type=int | None,
+        default=None,
+        help="CPU threads of torch while the command runs (default: torch's own choice). Small "
+        "models are fastest with 1.",
+    )
+    parser.add_argument(
+        "--output",
+        type=str | None,
+        default=None,
+        help="The .csv or .parquet that predict writes (default: a CSV in the run's folder, "
+        "predictions.csv, or predictions_NAME.csv for an input NAME).",
+    )
+    parser.add_argument(
+        "--init_from",
+        type=str | None,
+        default=None,
+        help="Start from the weights of another run: a checkpoint, a run's folder, or the name "
+        "of its config.",
+    )
