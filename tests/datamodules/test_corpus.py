@@ -8,8 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-import dlp.datamodules.corpus as corpus_module
-from dlp.datamodules.corpus import Corpus, cached_corpora, sample_rows, stored_corpora
+import dlp.datamodules.corpus_cache as corpus_module
+from dlp.datamodules.corpus import Corpus, sample_rows
+from dlp.datamodules.corpus_cache import cached_corpora, stored_corpora
 from dlp.errors import InputError
 from dlp.files import cache_dir
 
@@ -24,7 +25,7 @@ class Source:
 
     def build(self, sample_size=None):
         self.read += 1
-        texts = ["the film", "a\x85film, a film", "!"]
+        texts = ["the film", "a\x1afilm, a film", "!"]
         targets = np.array(["pos", "neg", "pos"], object)
         return {"train": Corpus.from_texts(texts, targets), "test": Corpus.from_texts(["?"], None)}
 
@@ -32,7 +33,7 @@ class Source:
 def check(corpora):
     train = corpora["train"]
     assert len(train) == 3
-    assert train.words == ["the", "film", "a\x85film", "a"]
+    assert train.words == ["the", "film", "a\x1afilm", "a"]
     assert train.tokens.tolist() == [0, 1, 2, 3, 1]
     assert train.offsets.tolist() == [0, 2, 5, 5]
     assert train.targets.tolist() == ["pos", "neg", "pos"]
@@ -160,7 +161,8 @@ def test_who_loses_every_race_goes_on_with_what_it_built(monkeypatch):
 PROCESS = """
 import sys
 import time
-from dlp.datamodules.corpus import Corpus, cached_corpora
+from dlp.datamodules.corpus import Corpus
+from dlp.datamodules.corpus_cache import cached_corpora
 
 class Source:
     key = sys.argv[1]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from keras_files import publish, ragged
 
-from dlp.datamodules.corpus import cached_corpora
+from dlp.datamodules.corpus_cache import cached_corpora
 from dlp.datamodules.keras_archives import DOWNLOADS, KerasArchive, load_arrays
 from dlp.errors import InputError
 

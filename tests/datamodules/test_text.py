@@ -139,6 +139,71 @@ def test_texts_that_look_like_missing_values_or_numbers_are_texts(tmp_path):
     assert data.class_names == ["NA", "x", "y"]
 
 
+def test_a_folder_of_tables_has_a_part_a_file(tmp_path, capsys):
+    write_csv(tmp_path / "train.csv", reviews())
+    write_jsonl(tmp_path, reviews(20, seed=1))
+    (tmp_path / "reviews.jsonl").rename(tmp_path / "valid.jsonl")
+    write_csv(tmp_path / "test_set.csv", reviews(10, seed=2))
+    write_csv(tmp_path / "sample_submission.csv", [(1, 2)], ("id", "label"))
+    data = make(str(tmp_path))
+    assert [len(data.examples(part).rows) for part in ("train", "val", "test")] == [60, 20, 10]
+    assert set(data.examples("val").targets) == {"bad", "good"}
+    assert "left out, since their names tell no part" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("tokens", ["words", "characters"])
+def test_a_script_without_spaces_is_said_and_read_by_characters(tokens, tmp_path, capsys):
+    rows = [(f"这部电影非常好看我很喜欢第{row}次", "好") for row in range(10)]
+    rows += [(f"演员的表演非常糟糕不推荐第{row}次", "坏") for row in range(10)]
+    path = write_csv(tmp_path / "films.csv", rows)
+    data = make(path, tokens=tokens, val_size=0.2)
+    words = data.vocabulary.words
+    said = capsys.readouterr().out
+    if tokens == "words":
+        assert "'演员的表演非常糟糕不推荐" in said or "'这部电影" in said
+        assert "use tokens: characters" in said
+    else:
+        assert not said
+        assert {"好", "坏"} & {*words} == {"好"}
+        assert data.encode_text("好")[1] > 3
+        with pytest.raises(InputError, match="trained with tokens: characters; give the same"):
+            make(path).load_state_dict(data.state_dict())
+
+
+@pytest.mark.parametrize(
+    ("labels", "names"),
+    [
+        ([1, "two", 1, "two"], ["1", "two"]),
+        ([1.0, "1", 2, "2"], ["1", "2"]),
+        ([" pos", "neg", "pos ", "neg"], ["neg", "pos"]),
+        ([True, False, True, False], ["False", "True"]),
+    ],
+)
+def test_labels_that_mix_kinds_are_read_as_text(labels, names, tmp_path):
+    path = write_jsonl(tmp_path, [(f"text {row}", label) for row, label in enumerate(labels)])
+    assert make(path, val_size=None).class_names == names
+
+
+@pytest.mark.parametrize("odd", [True, ["a", "b"], {"a": 1}])
+def test_a_label_that_is_no_label_is_refused_with_its_line(odd, tmp_path):
+    path = write_jsonl(tmp_path, [("a", 1), ("b", odd), ("c", 2)])
+    with pytest.raises(InputError, match="in line 2 of the file; accepted as labels"):
+        make(path).fit()
+
+
+def test_texts_come_back_as_they_were_given(table):
+    data, given = make(table), dict.fromkeys(text for text, _ in reviews())
+    for _ in range(2):  # read, then from the cache
+        assert {*data.readable(data.examples("train").rows)} < given.keys()
+        data = make(table)
+
+
+def test_half_an_emoji_is_no_crash(tmp_path):
+    path = write_jsonl(tmp_path, [("fine \ud83d", "x"), ("ok \U0001f600", "y")])
+    data = make(path, val_size=None)
+    assert sorted(data.readable(data.examples("train").rows)) == ["fine ?", "ok \U0001f600"]
+
+
 def test_a_folder_in_the_hubs_layout_brings_test_part_and_names(tmp_path):
     path = hub_folder(tmp_path / "hub")
     data = make(path)
@@ -255,7 +320,7 @@ def test_a_table_of_texts_alone_is_predicted(table, tmp_path):
 def test_an_empty_line_to_predict_is_named(table, tmp_path):
     new = tmp_path / "new.txt"
     new.write_text("good\n\nbad\n")
-    with pytest.raises(InputError, match=r"row 1 \(from 0\) of .*new.txt has no text"):
+    with pytest.raises(InputError, match=r"new.txt: line 2 of the file has no text"):
         make(table, predict_path=str(new)).predict_dataloader()
 
 

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from dlp.datamodules.bags import BagRows, count_ids, smooth_idf, weigh
-from dlp.datamodules.corpus import Corpus, split_words
+from dlp.datamodules.corpus import Corpus
+from dlp.datamodules.tokens import split_words
 from dlp.datamodules.vocabulary import Vocabulary, rank_words
 from dlp.errors import InputError
 

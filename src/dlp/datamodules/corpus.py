@@ -1,38 +1,38 @@
 """Texts as word numbers: tokenised once, kept as plain arrays, read through a memory map."""
 
-import errno
 import hashlib
-import json
 import sys
-import tempfile
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
-from dlp.console import say
 from dlp.datamodules.splits import Indices
-from dlp.errors import InputError
-from dlp.files import cache_dir, sha256
+from dlp.datamodules.tokens import Tokens, splitter
 
 #: Raise it when tokens or files change their meaning: older caches are then left alone.
-FORMAT = 1
-
-_SPACED = str.maketrans(dict.fromkeys('!"#$%&()*+,-./:;<=>?@[\\]^_`{|}~\t\n', " "))
+FORMAT = 2
 
 
-def split_words(text: str) -> list[str]:
-    """Return the words of a text, as the book's archives have them.
+@dataclass(frozen=True)
+class RawTexts:
+    """N texts as they were given, to be shown to people.
 
-    Lower case; punctuation, tab and newline become spaces; apostrophes stay.
+    Args:
+        content: All texts in UTF-8, one after the other, uint8 (B,).
+        offsets: Where each begins, and where the last one ends, int64 (N + 1,).
     """
-    return [word for word in text.lower().translate(_SPACED).split(" ") if word]
+
+    content: NDArray[np.uint8]
+    offsets: NDArray[np.int64]
+
+    def __getitem__(self, row: int) -> str:
+        """Return text number `row`."""
+        return self.content[self.offsets[row] : self.offsets[row + 1]].tobytes().decode()
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,11 @@ class Corpus:
         groups: The group of each text, (N,), where it has one.
         times: The time of each text, numbers (N,), likewise.
         ranked: Whether `words` stand in a published order of rank, which is to be kept.
+        places: The number of each text in its file, from 0, int64 (N,); None for 0 to N - 1.
+        names: The path of each text's file, (N,), where each has one of its own.
+        ids: What people know each text by, (N,), from a column of theirs.
+        raw: The texts as they were given, where they were.
+        num_val: The last so many are a validation part of the set's own.
     """
 
     tokens: NDArray[np.int32]
@@ -60,6 +65,11 @@ class Corpus:
     ranked: bool = False
     groups: NDArray[Any] | None = None
     times: NDArray[Any] | None = None
+    places: NDArray[np.int64] | None = None
+    names: list[str] | None = None
+    ids: NDArray[Any] | None = None
+    raw: RawTexts | None = None
+    num_val: int = 0
 
     def __len__(self) -> int:
         """Return the number of texts."""
@@ -76,26 +86,32 @@ class Corpus:
         targets: NDArray[Any] | None,
         class_names: Sequence[str] | None = None,
         total: int | None = None,
-        groups: NDArray[Any] | None = None,
-        times: NDArray[Any] | None = None,
+        tokens: Tokens = "words",
     ) -> "Corpus":
-        """Tokenise `texts` (`total` of them, for the progress bar)."""
+        """Split `texts` (`total` of them, for the progress bar) into `tokens`."""
         numbers = _Numbers()
-        number = numbers.__getitem__
-        tokens, ends, digests = array("i"), array("q", [0]), bytearray()
+        number, split = numbers.__getitem__, splitter(tokens)
+        found, ends, digests = array("i"), array("q", [0]), bytearray()
+        content, offsets = bytearray(), array("q", [0])
         for text in _with_progress(texts, total):
-            tokens.extend(map(number, split_words(text)))
-            ends.append(len(tokens))
-            digests += hashlib.blake2b(text.encode(), digest_size=8).digest()
+            try:
+                raw = text.encode()
+            except UnicodeEncodeError:  # half an emoji, from JSON, is no character
+                raw = text.encode(errors="replace")
+                text = raw.decode()
+            found.extend(map(number, split(text)))
+            ends.append(len(found))
+            digests += hashlib.blake2b(raw, digest_size=8).digest()
+            content += raw
+            offsets.append(len(content))
         return cls(
-            np.array(tokens, np.int32),
+            np.array(found, np.int32),
             np.array(ends, np.int64),
             np.frombuffer(bytes(digests), "<u8").astype(np.uint64),
             targets,
             list(numbers),
             None if class_names is None else list(class_names),
-            groups=groups,
-            times=times,
+            raw=RawTexts(np.frombuffer(content, np.uint8), np.array(offsets, np.int64)),
         )
 
 
@@ -138,6 +154,15 @@ class Texts:
         """One number a text, equal for equal texts."""
         return self.corpus.digests[self.rows]
 
+    def raw(self) -> list[str]:
+        """Return these texts as they were given; their words where those alone are known."""
+        corpus = self.corpus
+        if corpus.raw is not None:
+            return [corpus.raw[row] for row in self.rows.tolist()]
+        tokens, lengths = self.tokens()
+        texts = np.split(tokens, np.cumsum(lengths)[:-1])
+        return [" ".join(corpus.words[token] for token in text) for text in texts]
+
     def batches(self, size: int = 4096) -> Iterator["Texts"]:
         """Yield these texts, `size` at a time: what is built from each stays small."""
         for start in range(0, len(self), size):
@@ -175,8 +200,6 @@ def sample_rows(targets: NDArray[Any] | None, num_rows: int, size: int) -> Indic
     return np.union1d(spread, first) if len(values) <= size else np.unique(spread)
 
 
-# The cache ----------------------------------------------------------------------------------------
-
 Corpora = Mapping[str, Corpus]
 
 
@@ -196,145 +219,3 @@ class CorpusSource(Protocol):
 def source_key(*parts: object) -> str:
     """Return 32 hexadecimal digits that stand for `parts` (plain values)."""
     return hashlib.sha256(repr((FORMAT, *parts)).encode()).hexdigest()[:32]
-
-
-def cached_corpora(source: CorpusSource) -> Corpora:
-    """Return the corpora of `source`: memory-mapped from the cache, built first if need be.
-
-    Any number of processes may do so at once: each builds what it does not find, and the first
-    to be ready leaves it to all.
-    """
-    stored = stored_corpora(source.key)
-    return stored if stored is not None else _store(source.key, source.build())
-
-
-def stored_corpora(key: str) -> Corpora | None:
-    """Return the cached corpora of that key; None where there are none, or they are damaged."""
-    home = _home(key)
-    if not home.is_dir():
-        return None
-    try:
-        return _load_parts(home)
-    except _DAMAGE as error:
-        say(f"the cached texts in {home} are damaged ({error}); they are made again")
-        return None
-
-
-_DAMAGE = (OSError, ValueError, KeyError, TypeError)
-
-
-def _home(key: str) -> Path:
-    return cache_dir() / "text" / key
-
-
-def _load_parts(home: Path) -> Corpora | None:
-    # By name: a folder that another process moves away meanwhile must not look like a file.
-    parts = sorted(part for part in home.iterdir() if not part.name.startswith("."))
-    return {part.name: _load(part) for part in parts} or None
-
-
-def _valid(home: Path) -> Corpora | None:
-    try:
-        return _load_parts(home)
-    except _DAMAGE:
-        return None
-
-
-def _store(key: str, corpora: Corpora) -> Corpora:
-    """Return `corpora` as the cache holds them, written there unless another process was faster."""
-    home = _home(key)
-    try:
-        home.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".", dir=home.parent) as temporary:
-            whole = Path(temporary) / key
-            for name, corpus in corpora.items():
-                _save(corpus, whole / name)
-            return _install(whole, home) or corpora
-    except OSError as error:
-        raise InputError(
-            f"cannot write the cache {home}: {error.strerror}. Set DLP_CACHE_DIR to a folder with "
-            "room that you can write to."
-        ) from error
-
-
-def _install(whole: Path, home: Path) -> Corpora | None:
-    """Move `whole` to `home`, unless a valid cache stands there, and return what then does.
-
-    A reader finds a whole folder or none: what is damaged is moved aside (it goes with the
-    temporary folder), never deleted in place. None if other processes win every race.
-    """
-    for attempt in range(20):
-        try:
-            whole.rename(home)
-        except OSError as error:  # one stands there, or ours did and was moved aside
-            usual = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT)
-            if error.errno not in usual and not home.is_dir():
-                raise
-        found = _valid(home)
-        if found is not None:
-            return found
-        aside = whole.parent / f"aside{attempt}"
-        with suppress(FileNotFoundError):  # another process was faster to move it
-            home.rename(aside)
-        if _valid(aside) is not None:  # it had come since we looked: back with it
-            whole = aside
-    return None
-
-
-def _save(corpus: Corpus, folder: Path) -> None:
-    folder.mkdir(parents=True)
-    meta: dict[str, Any] = {
-        "class_names": corpus.class_names,
-        "ranked": corpus.ranked,
-        "labels": None,
-    }
-    arrays: dict[str, NDArray[Any]] = {
-        "tokens": corpus.tokens,
-        "offsets": corpus.offsets,
-        "digests": corpus.digests,
-    }
-    for name, keys in (("groups", corpus.groups), ("times", corpus.times)):
-        if keys is not None:
-            arrays[name] = keys
-    if corpus.targets is not None:
-        arrays["targets"] = corpus.targets
-        if corpus.targets.dtype.kind == "O":  # text: numbers into a list of labels
-            labels, arrays["targets"] = np.unique(corpus.targets, return_inverse=True)
-            meta["labels"] = labels.tolist()
-    for name, values in arrays.items():
-        np.save(folder / f"{name}.npy", values, allow_pickle=False)
-    (folder / "words.txt").write_bytes("\n".join(corpus.words).encode())
-    meta["files"] = {file.name: sha256(file) for file in sorted(folder.iterdir())}
-    (folder / "corpus.json").write_text(json.dumps(meta), encoding="utf-8")
-
-
-def _load(folder: Path) -> Corpus:
-    """Return a saved corpus; whatever its files have suffered is a ValueError or OSError."""
-    meta = json.loads((folder / "corpus.json").read_text(encoding="utf-8"))
-    for name, expected in meta["files"].items():
-        if sha256(folder / name) != expected:
-            raise ValueError(f"{name} has changed")
-
-    def load(name: str) -> Any:
-        return np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
-
-    targets = None
-    if "targets.npy" in meta["files"]:
-        targets = np.array(load("targets"))
-        if meta["labels"] is not None:
-            targets = np.array(meta["labels"], object)[targets]
-    text = (folder / "words.txt").read_bytes().decode()
-    words = text.split("\n") if text else []
-    return Corpus(
-        load("tokens"),
-        load("offsets"),
-        load("digests"),
-        targets,
-        words,
-        meta["class_names"],
-        meta["ranked"],
-        *(
-            np.array(load(name)) if f"{name}.npy" in meta["files"] else None
-            for name in ("groups", "times")
-        ),
-    )

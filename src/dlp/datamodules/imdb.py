@@ -9,6 +9,7 @@ from dlp.datamodules.keras_archives import KerasArchive
 from dlp.datamodules.splits import Split, keras_order
 from dlp.datamodules.targets import TargetEncoder
 from dlp.datamodules.text_base import BaseTextDataModule
+from dlp.datamodules.text_rows import TextColumns
 from dlp.datamodules.text_tables import TextTable
 from dlp.errors import InputError, unknown
 from dlp.files import data_dir as find_data_dir
@@ -94,7 +95,9 @@ class IMDBDataModule(BaseTextDataModule):
         else:
             local = self.data_dir / "imdb"
             path = str(local) if local.is_dir() else HUB_NAME
-            self._source = TextTable(path, "text", ("label",), offline=f"name it {local}")
+            self._source = TextTable(
+                path, TextColumns("text", ("label",)), offline=f"name it {local}"
+            )
 
     def source(self) -> CorpusSource:
         """Return the archive or the table of reviews."""

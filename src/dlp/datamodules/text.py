@@ -1,4 +1,6 @@
-"""Labelled texts of one's own: a table, a folder in the Hub's layout, or a Hub data set."""
+"""Labelled texts of one's own: a table, a folder of tables or texts, or a Hub data set."""
+
+from dataclasses import replace
 
 from dlp.datamodules.bags import Encoding
 from dlp.datamodules.base import Examples
@@ -6,7 +8,9 @@ from dlp.datamodules.corpus import CorpusSource
 from dlp.datamodules.splits import Split
 from dlp.datamodules.targets import TargetEncoder, TaskArgument
 from dlp.datamodules.text_base import BaseTextDataModule, own_part
+from dlp.datamodules.text_rows import TextColumns
 from dlp.datamodules.text_tables import TextTable
+from dlp.datamodules.tokens import Tokens
 from dlp.errors import InputError
 
 
@@ -18,16 +22,18 @@ class TextDataModule(BaseTextDataModule):
     and 2 for an unknown word. Each text is then a row over the ids.
 
     Args:
-        path: A file (.csv, .tsv, .json, .jsonl, .parquet) in UTF-8, a folder in the Hub's layout,
-            or the name of a Hub data set. A part named ``test`` is tested on, unless `test_path`
-            or `test_size` is given; of other parts only ``train`` is used.
+        path: A table (.csv, .tsv, .json, .jsonl, .parquet, also with .gz), a folder with a table
+            for each part (train.csv, test.csv), a folder with a text a file and a subfolder a class
+            (pos/1.txt, neg/7.txt; or train and test, each with such subfolders), or the name of a
+            Hub data set. A part named ``test`` is tested on, unless `test_path` or `test_size` is
+            given; a part named ``val`` or ``validation`` validates.
         text_column: The column of the texts.
         label_column: The column of the labels; several columns of 0 and 1 for several labels a
             text.
         test_path: Texts to test on, with the same columns.
         test_size: Texts of `path` to test on: a count or a fraction.
-        predict_path: Texts to predict: a table with the text column, or a .txt with one a line.
-            Without it, the test part is predicted.
+        predict_path: Texts to predict: a table with the text column, a .txt with one a line, or a
+            folder of .txt files. Without it, the test part is predicted.
         subset: The configuration of a Hub data set that has several.
         revision: The commit, tag or branch of a Hub data set. Without it, a set that was read
             once is not looked for on the Hub again.
@@ -35,12 +41,15 @@ class TextDataModule(BaseTextDataModule):
         num_words: Keep ids below it: the `num_words` - 4 most frequent words. None keeps all.
         skip_top: Treat ids below it as unknown words.
         max_length: Keep the first so many ids of each text (Keras drops longer texts instead).
+        tokens: What a text is split into: ``words`` at spaces and punctuation, or ``characters``,
+            for Chinese, Japanese, Thai and other scripts without spaces between words.
         encoding: The entries of a row: ``multi_hot`` 1 for each id that occurs, ``count`` how
             often it does, ``tfidf`` the same times inverse document frequency, at length 1.
         one_hot: Give classes as one-hot rows.
         batch_size: Texts a training batch.
         eval_batch_size: Texts a batch of validation, test and prediction.
-        val_size: Texts to validate on: a count, a fraction, or None to train on everything.
+        val_size: Texts to validate on, where there is no validation part: a count, a fraction, or
+            None to train on everything.
         train_size: Use only so many training texts.
         split_seed: Shuffle before any cut; None keeps the order given.
         stratify: Give every class its share in each part.
@@ -49,6 +58,7 @@ class TextDataModule(BaseTextDataModule):
         time_column: Column of numbers or dates (ISO 8601): texts are put in its order and not
             shuffled; the latest ones are the test part, those before them the validation part, and
             folds validate on later texts than they train on.
+        id_column: Column that says which text is which: predictions and mistakes carry it along.
         num_folds: K of K-fold validation.
         fold: The fold that validates, from 0.
         repeat: The repetition of a repeated K-fold, from 0.
@@ -74,6 +84,7 @@ class TextDataModule(BaseTextDataModule):
         num_words: int | None = 10000,
         skip_top: int = 0,
         max_length: int | None = None,
+        tokens: Tokens = "words",
         encoding: Encoding = "multi_hot",
         one_hot: bool = False,
         batch_size: int = 32,
@@ -84,6 +95,7 @@ class TextDataModule(BaseTextDataModule):
         stratify: bool = False,
         group_column: str | None = None,
         time_column: str | None = None,
+        id_column: str | None = None,
         num_folds: int | None = None,
         fold: int = 0,
         repeat: int = 0,
@@ -92,7 +104,11 @@ class TextDataModule(BaseTextDataModule):
         if test_path is not None and test_size is not None:
             raise InputError("give test_path or test_size, not both.")
         labels = [label_column] if isinstance(label_column, str) else list(label_column)
-        for name, column in (("group_column", group_column), ("time_column", time_column)):
+        for name, column in (
+            ("group_column", group_column),
+            ("time_column", time_column),
+            ("id_column", id_column),
+        ):
             if column in labels:
                 raise InputError(f"{column!r} is the label_column; it cannot be {name}.")
         if not labels or text_column in labels:
@@ -104,6 +120,8 @@ class TextDataModule(BaseTextDataModule):
             num_words=num_words,
             skip_top=skip_top,
             max_length=max_length,
+            tokens=tokens,
+            id_column=id_column,
             encoding=encoding,
             predict_path=predict_path,
             text_column=text_column,
@@ -116,16 +134,10 @@ class TextDataModule(BaseTextDataModule):
             drop_duplicates=drop_duplicates,
         )
         self.split.check(group_column is not None, time_column is not None)
-        self._source = TextTable(
-            str(path),
-            text_column,
-            tuple(labels),
-            subset,
-            revision,
-            group_column=group_column,
-            time_column=time_column,
-        )
-        self._test_source = test_path and TextTable(str(test_path), text_column, tuple(labels))
+        columns = TextColumns(text_column, tuple(labels), group_column, time_column, id_column)
+        self._source = TextTable(str(path), columns, tokens, subset, revision)
+        others = replace(columns, group=None, time=None)
+        self._test_source = test_path and TextTable(str(test_path), others, tokens)
         if not self.predict_source:  # to predict own texts, the data trained on may be elsewhere
             self._source.check()
             if self._test_source:

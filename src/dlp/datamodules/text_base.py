@@ -1,6 +1,7 @@
 """What all text DataModules share: a corpus in, bags of words out."""
 
 from abc import abstractmethod
+from dataclasses import replace
 from typing import Any, get_args
 
 import numpy as np
@@ -8,17 +9,13 @@ from numpy.typing import NDArray
 
 from dlp.datamodules.bags import BagRows, Encoding, count_ids, smooth_idf, weigh
 from dlp.datamodules.base import Examples, Part, SupervisedDataModule
-from dlp.datamodules.corpus import (
-    Corpora,
-    Corpus,
-    CorpusSource,
-    Texts,
-    cached_corpora,
-    stored_corpora,
-)
+from dlp.datamodules.corpus import Corpora, Corpus, CorpusSource, Texts
+from dlp.datamodules.corpus_cache import cached_corpora, stored_corpora
 from dlp.datamodules.splits import Indices, Split
 from dlp.datamodules.targets import TargetEncoder
+from dlp.datamodules.text_rows import TextColumns
 from dlp.datamodules.text_tables import TextTable
+from dlp.datamodules.tokens import Tokens, splitter, unspaced_word
 from dlp.datamodules.vocabulary import Vocabulary, check_limits, rank_words
 from dlp.errors import InputError, unknown
 
@@ -44,6 +41,8 @@ class BaseTextDataModule(SupervisedDataModule):
         split: The parts of the labelled texts.
         targets: What the targets mean.
         drop_duplicates: Remove texts that stand in two parts from the earlier one.
+        tokens: What the texts are split into.
+        id_column: The column of `predict_path` that says which text is which.
     """
 
     def __init__(
@@ -60,6 +59,8 @@ class BaseTextDataModule(SupervisedDataModule):
         split: Split,
         targets: TargetEncoder,
         drop_duplicates: bool,
+        tokens: Tokens = "words",
+        id_column: str | None = None,
     ) -> None:
         super().__init__(
             batch_size=batch_size,
@@ -76,7 +77,10 @@ class BaseTextDataModule(SupervisedDataModule):
             raise unknown("encoding", encoding, get_args(Encoding))
         self.encoding: Encoding = encoding
         self._given_encoding: Encoding = encoding
-        self.predict_source = predict_path and TextTable(str(predict_path), text_column)
+        splitter(tokens)  # a misspelt kind is said now
+        self.tokens: Tokens = tokens
+        columns = TextColumns(text_column, id=id_column)
+        self.predict_source = predict_path and TextTable(str(predict_path), columns, tokens)
         if self.predict_source:
             self.predict_source.check()
         self._vocabulary: Vocabulary | None = None
@@ -110,15 +114,7 @@ class BaseTextDataModule(SupervisedDataModule):
                 targets.task, corpus.class_names, targets.one_hot, targets.names
             )
         texts = corpus.texts(order)
-        groups, times = (
-            None if keys is None else keys[texts.rows] for keys in (corpus.groups, corpus.times)
-        )
-        return Examples(
-            *(texts, texts.targets, texts.digests),
-            groups=groups,
-            times=times,
-            places=np.asarray(texts.rows),
-        )
+        return replace(_examples(texts), num_val=corpus.num_val)
 
     def prepare_data(self) -> None:
         """Download what is not there and tokenise it, once; own texts to predict need neither."""
@@ -131,14 +127,17 @@ class BaseTextDataModule(SupervisedDataModule):
         """Return the texts of `predict_path`."""
         if not self.predict_source:
             return None
-        return Examples(own_part(self.corpora(self.predict_source)).texts())
+        return _examples(own_part(self.corpora(self.predict_source)).texts())
 
     def fit_inputs(self, rows: Texts, targets: NDArray[Any]) -> None:
         """Learn vocabulary and document frequencies from the training part."""
         words = rank_words(rows)
         if not words:
             raise InputError("the texts of the training part hold no word.")
-        self._vocabulary = Vocabulary(words, self.num_words, self.skip_top, self.max_length)
+        if self.tokens == "words" and (sentence := unspaced_word(rows.corpus.words)):
+            self._say_once("script", _whole_sentences(sentence))
+        limits = self.num_words, self.skip_top, self.max_length
+        self._vocabulary = Vocabulary(words, *limits, self.tokens)
         if self.encoding == "tfidf":
             self._idf = smooth_idf(count_ids(rows, self._vocabulary))
 
@@ -148,15 +147,12 @@ class BaseTextDataModule(SupervisedDataModule):
         return BagRows(weigh(counts, self.encoding, self._idf))
 
     def readable(self, rows: Texts) -> list[str]:
-        """Return all words of each text, as they were tokenised."""
-        words = rows.corpus.words
-        tokens, lengths = rows.tokens()
-        texts = np.split(tokens, np.cumsum(lengths)[:-1])
-        return [" ".join(words[token] for token in text) for text in texts]
+        """Return each text as it was given; its words, where an archive holds those alone."""
+        return rows.raw()
 
     def texts(self, rows: Texts) -> list[str]:
-        """Return the words of each text."""
-        return self.readable(rows)
+        """Return each text, as `readable` does."""
+        return rows.raw()
 
     def batch_shape(self) -> tuple[int, ...]:
         """Return (num_words,)."""
@@ -171,13 +167,21 @@ class BaseTextDataModule(SupervisedDataModule):
             "skip_top": vocabulary.skip_top,
             "max_length": vocabulary.max_length,
             "encoding": self.encoding,
+            "tokens": self.tokens,
             "idf": None if self._idf is None else self._idf.tolist(),
         }
 
     def load_inputs_state(self, state: dict[str, Any]) -> None:
-        """Take over the vocabulary: new texts need no training data."""
+        """Take over the vocabulary: new texts need no training data.
+
+        Raises:
+            InputError: Its texts were split into other tokens.
+        """
+        tokens = state.get("tokens", "words")  # the only ones that earlier checkpoints know
+        if tokens != self.tokens:
+            raise InputError(f"this run was trained with tokens: {tokens}; give the same.")
         self._vocabulary = Vocabulary(
-            state["words"], state["num_words"], state["skip_top"], state["max_length"]
+            state["words"], state["num_words"], state["skip_top"], state["max_length"], tokens
         )
         self.encoding = state["encoding"]
         self._idf = None if state["idf"] is None else np.array(state["idf"])
@@ -214,3 +218,27 @@ class BaseTextDataModule(SupervisedDataModule):
 def own_part(corpora: Corpora) -> Corpus:
     """Return the part of a source that is to be tested on or predicted: a file has but one."""
     return corpora["test"] if "test" in corpora else corpora["train"]
+
+
+def _examples(texts: Texts) -> Examples:
+    """Return texts with all that their source says of each."""
+    corpus, rows = texts.corpus, texts.rows
+    groups, times = (None if keys is None else keys[rows] for keys in (corpus.groups, corpus.times))
+    return Examples(
+        texts,
+        None if corpus.targets is None else texts.targets,
+        texts.digests,
+        names=None if corpus.names is None else [corpus.names[row] for row in rows.tolist()],
+        groups=groups,
+        times=times,
+        places=rows if corpus.places is None else corpus.places[rows],
+        ids=None if corpus.ids is None else corpus.ids[rows],
+    )
+
+
+def _whole_sentences(sentence: str) -> str:
+    shown = sentence if len(sentence) <= 20 else f"{sentence[:20]}..."
+    return (
+        "most of the text is in a script without spaces between words: tokens: words takes whole "
+        f"sentences, such as {shown!r}, for single words; use tokens: characters"
+    )

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from dlp.datamodules.corpus import Texts, split_words
+from dlp.datamodules.corpus import Texts
+from dlp.datamodules.tokens import Tokens, splitter
 from dlp.errors import InputError
 
 #: Ids that stand for no word: 0 fills up (never given here), 1 begins every text, 2 is a word that
@@ -48,6 +49,7 @@ class Vocabulary:
         skip_top: Ids are at least this.
         max_length: Keep the first so many ids of a text, its start included. (Keras's ``maxlen``
             drops longer texts instead.)
+        tokens: What texts are split into.
 
     Raises:
         InputError: A number leaves no id for any word.
@@ -59,7 +61,9 @@ class Vocabulary:
         num_words: int | None = 10000,
         skip_top: int = 0,
         max_length: int | None = None,
+        tokens: Tokens = "words",
     ) -> None:
+        self._split = splitter(tokens)
         check_limits(num_words, skip_top, max_length)
         known = None if num_words is None else num_words - OFFSET - 1
         self.words = list(words[:known])
@@ -79,7 +83,7 @@ class Vocabulary:
 
     def encode(self, text: str) -> list[int]:
         """Return the ids of a text, in order: its start, then its words."""
-        ids = [self.start, *(self._ids.get(word, UNKNOWN) for word in split_words(text))]
+        ids = [self.start, *(self._ids.get(word, UNKNOWN) for word in self._split(text))]
         return ids[: self.max_length]
 
     def decode(self, ids: Iterable[int]) -> str:

@@ -1,0 +1,105 @@
+"""Rows of a JSON file: an object a line, a list of objects, or a list for each column."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from dlp.datamodules.text_bytes import read_text
+from dlp.errors import InputError
+
+JSON_ENDINGS = (".json", ".jsonl", ".ndjson")
+_SHAPES = "an object a line, a list of objects, or an object with a list for each column"
+
+
+def read_json_rows(path: Path) -> pd.DataFrame:
+    """Return the rows of a JSON file; cells keep the type they have there, absent ones are None.
+
+    The index, named ``line``, is each row's line; of a list it is named ``row``, from 0.
+
+    Raises:
+        InputError: It is no JSON, or holds no such rows.
+    """
+    text = read_text(path)
+    if not text.strip():
+        raise InputError(f"{path} is empty: it must have a row for each text.")
+    numbered = [(n, line) for n, line in enumerate(text.split("\n"), 1) if line.strip()]
+    first = numbered[0][1].strip()
+    by_line = _is_json(first) or (first.startswith("{") and first.endswith("}"))
+    if by_line and not (len(numbered) == 1 and first.startswith("[")):
+        rows = [_object(path, number, line, numbered[-1][0]) for number, line in numbered]
+        if len(rows) > 1 or (table := _of_columns(rows[0])) is None:
+            return _frame(rows, pd.Index([number for number, _ in numbered], name="line"))
+        return table
+    return _whole(path, text)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _object(path: Path, number: int, line: str, last: int) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+    except ValueError as error:
+        cut = " The file seems to be cut off." if number == last else ""
+        raise InputError(
+            f"cannot read {path}: line {number} is no JSON ({error}): {_start(line)}.{cut} "
+            "Correct or remove the line."
+        ) from error
+    if not isinstance(row, dict):
+        raise InputError(
+            f"cannot read {path}: line {number} is no object, such as "
+            f'{{"text": "...", "label": "..."}}, but {_start(line)}.'
+        )
+    return row
+
+
+def _whole(path: Path, text: str) -> pd.DataFrame:
+    try:
+        content = json.loads(text)
+    except ValueError as error:
+        python = text.lstrip("[ \n").startswith("{'")
+        why = "it is written in Python's notation, with ' for \"" if python else str(error)
+        raise InputError(f"cannot read {path} as JSON: {why}. Accepted: {_SHAPES}.") from error
+    if isinstance(content, dict):
+        table = _of_columns(content)
+        if table is not None:
+            return table
+        lists = [value for value in content.values() if isinstance(value, list)]
+        content = lists[0] if len(lists) == 1 else content
+    if not isinstance(content, list) or not all(isinstance(row, dict) for row in content):
+        raise InputError(f"{path} holds no rows: accepted are {_SHAPES}.")
+    return _frame(content, pd.RangeIndex(len(content), name="row"))
+
+
+def _of_columns(content: dict[str, Any]) -> pd.DataFrame | None:
+    """Return the table of an object with a list, or an object by row names, for each column."""
+    columns = list(content.values())
+    if columns and all(isinstance(column, dict) for column in columns):
+        if any(column.keys() != columns[0].keys() for column in columns):
+            return None
+        columns = [list(column.values()) for column in columns]
+    if len(columns) < 2 or not all(isinstance(column, list) for column in columns):
+        return None
+    if any(len(column) != len(columns[0]) for column in columns):
+        return None
+    rows = [dict(zip(content, row, strict=True)) for row in zip(*columns, strict=True)]
+    return _frame(rows, pd.RangeIndex(len(rows), name="row"))
+
+
+def _frame(rows: list[dict[str, Any]], index: pd.Index) -> pd.DataFrame:
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    columns = {
+        name: pd.Series([row.get(name) for row in rows], index, dtype=object) for name in names
+    }
+    return pd.DataFrame(columns, index)
+
+
+def _start(line: str) -> str:
+    return repr(line if len(line) <= 60 else f"{line[:57]}...")

@@ -1,0 +1,22 @@
+"""Which part of a set a file or folder is, by the words in its name."""
+
+import re
+from typing import Literal
+
+NamedPart = Literal["train", "val", "test"]
+
+_WORDS: dict[str, NamedPart] = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation", "dev"), "val"),
+    **dict.fromkeys(("test", "testing", "eval", "evaluation"), "test"),
+}
+
+
+def part_of(name: str) -> NamedPart | None:
+    """Return the part that a name such as ``Train``, ``test_set`` or ``train-00000.csv`` tells.
+
+    None where no word of it is such a name, or several are.
+    """
+    words = re.split(r"[^a-z]+", name.lower())
+    found = {_WORDS[word] for word in words if word in _WORDS}
+    return found.pop() if len(found) == 1 else None

@@ -1,0 +1,129 @@
+"""Files of labelled texts on this machine: one table, or a folder with a table for each part."""
+
+import io
+import json
+from contextlib import suppress
+from pathlib import Path
+
+import pandas as pd
+
+from dlp.console import say
+from dlp.datamodules.json_rows import JSON_ENDINGS, read_json_rows
+from dlp.datamodules.part_names import part_of
+from dlp.datamodules.table_files import PARQUET_ENDINGS, read_table
+from dlp.datamodules.text_bytes import read_text
+from dlp.datamodules.text_rows import TextColumns, TextRows
+from dlp.errors import InputError
+
+CSV_ENDINGS = (".csv", ".tsv")
+_PACKED = tuple(f"{ending}.gz" for ending in (*CSV_ENDINGS, *JSON_ENDINGS))
+#: Endings of tables of texts.
+TABLE_ENDINGS = (*CSV_ENDINGS, *JSON_ENDINGS, *PARQUET_ENDINGS, *_PACKED)
+
+
+def is_table(path: Path) -> bool:
+    """Return whether a file is a table by its name."""
+    return path.name.lower().endswith(TABLE_ENDINGS)
+
+
+def read_rows(path: Path, columns: TextColumns) -> TextRows:
+    """Return the rows of a table.
+
+    Raises:
+        InputError: It cannot be read.
+    """
+    name = path.name.lower().removesuffix(".gz")
+    if name.endswith(JSON_ENDINGS):
+        frame = read_json_rows(path)
+    elif name.endswith(CSV_ENDINGS):
+        frame = _read_csv(path, columns)
+    else:
+        frame = read_table(path)
+    if not len(frame):
+        raise InputError(f"{path} has no row: it needs one for each text.")
+    return TextRows(frame, class_names=_class_names(path, columns))
+
+
+def read_lines(path: Path, text_column: str) -> TextRows:
+    """Return the texts of a file that has one a line."""
+    lines = read_text(path).removesuffix("\n").split("\n")
+    index = pd.RangeIndex(1, len(lines) + 1, name="line")
+    return TextRows(pd.DataFrame({text_column: pd.Series(lines, index, dtype=object)}, index))
+
+
+def read_parts(folder: Path, files: list[Path], columns: TextColumns) -> dict[str, TextRows]:
+    """Return the parts of a folder of tables, by the names of files or of the folders in it.
+
+    A validation part stands at the end of ``train``. Where no name tells a part, all are trained
+    on; where some do, the other files are left out, and named.
+
+    Raises:
+        InputError: A file cannot be read, or the files of a part have other columns.
+    """
+    found: dict[str, list[Path]] = {}
+    for file in files:
+        place = file.relative_to(folder)
+        steps = [place.name.split(".")[0], *(step.name for step in place.parents)]
+        part = next((part for step in steps if (part := part_of(step))), "")
+        found.setdefault(part, []).append(file)
+    unnamed = found.pop("", [])
+    if not found:
+        found = {"train": unnamed}
+    elif unnamed:
+        names = ", ".join(file.relative_to(folder).as_posix() for file in unnamed)
+        say(f"{folder}: left out, since their names tell no part (train, val, test): {names}")
+    parts = {part: _joined(folder, paths, columns) for part, paths in found.items()}
+    return with_validation(parts)
+
+
+def with_validation(parts: dict[str, TextRows]) -> dict[str, TextRows]:
+    """Return the parts with the validation part at the end of the training part."""
+    val = parts.pop("val", None)
+    if val is not None and "train" in parts:
+        train = parts["train"]
+        files = None if train.files is None else [*train.files, *(val.files or ())]
+        parts["train"] = TextRows(
+            pd.concat([train.frame, val.frame]), train.class_names, files, len(val.frame)
+        )
+    return parts
+
+
+def _joined(folder: Path, paths: list[Path], columns: TextColumns) -> TextRows:
+    read = [read_rows(path, columns) for path in paths]
+    for path, rows in zip(paths, read, strict=True):
+        columns.check(str(path), [str(name) for name in rows.frame.columns])
+    if len(read) == 1:
+        return read[0]
+    frame = pd.concat([rows.frame for rows in read], ignore_index=True)
+    frame.index.name = "row"
+    return TextRows(frame, read[0].class_names)
+
+
+def _read_csv(path: Path, columns: TextColumns) -> pd.DataFrame:
+    text = read_text(path)
+    separator = "\t" if ".tsv" in path.suffixes else max(",;\t", key=text.split("\n", 1)[0].count)
+    try:
+        frame = pd.read_csv(
+            io.StringIO(text), sep=separator, dtype=str, keep_default_na=False, index_col=False
+        )
+    except ValueError as error:
+        raise InputError(f"cannot read {path} as a table: {str(error).strip()}.") from error
+    frame.index.name = "row"
+    for name in columns.labels:
+        if name in frame:
+            with suppress(ValueError):
+                frame[name] = pd.to_numeric(frame[name])
+    return frame
+
+
+def _class_names(path: Path, columns: TextColumns) -> list[str] | None:
+    """Return the names of the classes that a Parquet file of the Hub tells in its schema."""
+    if not path.name.lower().endswith(PARQUET_ENDINGS) or len(columns.labels) != 1:
+        return None
+    import pyarrow.parquet
+
+    known = (pyarrow.parquet.read_schema(path).metadata or {}).get(b"huggingface")
+    if known is None:
+        return None
+    feature = json.loads(known)["info"]["features"].get(columns.labels[0]) or {}
+    return feature.get("names") if feature.get("_type") == "ClassLabel" else None
