@@ -220,7 +220,7 @@ def test_texts_are_shown_as_they_were_given(tmp_path):
     arguments = {"val_size": 3, "split_seed": None, "num_words": 6}
     data = TextDataModule(str(path), test_path=str(path), **arguments)
     assert describe_rows(data, "val", [2, 0]) == ["Good, 2 times good!", "Good, 0 times good!"]
-    assert describe_rows(data, "test", [15]) == ["bad it's 7 times bad"]
+    assert describe_rows(data, "test", [15]) == ["Bad; it's 7 times bad"]
 
 
 def test_rows_of_tables_are_shown_as_they_were_read(tmp_path):
