@@ -173,7 +173,7 @@ def _train(
         say(f"engine: stacked ({len(pending)} folds at once)")
     elif engine == "auto":
         say(f"engine: serial, since {reason}")
-    results = _serial(plan, pending, data) if reason else train_stacked(plan, pending, data)
+    results = _serial(plan, pending, data) if reason else _stacked(plan, pending, data, engine)
     for fold, result in results:
         if plan.root is not None:
             result.write(plan.folder(fold), plan.monitor)
@@ -195,11 +195,19 @@ def _reason(plan: Plan, model: LightningModule, data: SupervisedDataModule) -> s
     trainer = plan.make_trainer(plan.max_epochs, [])
     if trainer.fast_dev_run:  # type: ignore[attr-defined] # set by Lightning's fast_dev_run
         return "this is a trial run"
-    if data.augmentation is not None:
-        return "augmentation changes every batch"
-    if not isinstance(model, SupervisedModule):
-        return f"{type(model).__name__} is a module of your own"
-    return reason_against(model, data.inputs("train"), trainer)
+    return reason_against(model, data, trainer)
+
+
+def _stacked(
+    plan: Plan, folds: Sequence[Fold], data: SupervisedDataModule, engine: Engine
+) -> Iterator[tuple[Fold, FoldResult]]:
+    """Train folds together, and one after the other those whose own model does not go with it."""
+    left = yield from train_stacked(plan, folds, data)
+    for fold, reason in left:
+        if engine == "stacked":
+            raise InputError(f"engine: stacked does not go with {fold}: {reason}.")
+        say(f"{fold}: serial, since {reason}")
+        yield from _serial(plan, [fold], data)
 
 
 # One after the other ---------------------------------------------------------------------------

@@ -3,6 +3,7 @@ import json
 import math
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import pytest
 import scipy.sparse
@@ -11,7 +12,8 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lightning import Trainer
-from lightning.pytorch.callbacks import Callback, EarlyStopping
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from lightning.pytorch.loggers import CSVLogger
 from torch import nn
 from torch.optim import lr_scheduler
 from torchmetrics.classification import MulticlassAccuracy
@@ -27,7 +29,7 @@ from dlp.modules import ConvNetModule, DenseModule, DenseNet, KerasRMSprop, Soft
 from dlp.modules.base import SupervisedModule
 from dlp.modules.fused_steps import fuse
 from dlp.modules.heads import HEADS
-from dlp.modules.networks import ACTIVATIONS
+from dlp.modules.networks import ACTIVATIONS, Dropout
 from dlp.process import flushed_denormals
 
 FEATURES = 3
@@ -124,11 +126,11 @@ class Problem:
         callbacks = trainer.pop("callbacks", list)
         models = [self.model(fold) for fold in range(self.num_folds)]
         folds = [self.tensors(fold) for fold in range(self.num_folds)]
+        assert reason_against(models[0], self.data(0), trainer_of(**trainer)) is None
         histories = [None] * self.num_folds
         for size in {len(fold.train_inputs) for fold in folds}:
             of_size = [n for n, fold in enumerate(folds) if len(fold.train_inputs) == size]
             made = trainer_of(callbacks=callbacks(), **trainer)
-            assert reason_against(models[0], folds[0].train_inputs, made) is None
             found = fit_stacked([models[n] for n in of_size], [folds[n] for n in of_size], made)
             for number, history in zip(of_size, found, strict=True):
                 histories[number] = history
@@ -353,6 +355,54 @@ def test_unequal_validation_parts_in_one_stack():
     for mine, other in zip(together, alone, strict=True):
         assert mine == {name: pytest.approx(values, rel=1e-6) for name, values in other.items()}
     assert together[0]["val_mae"] != together[1]["val_mae"]
+
+
+# Edited networks --------------------------------------------------------------------------------
+
+
+def two_activations(network):
+    network.layers.relu2 = nn.Tanh()
+
+
+def no_activation(network):
+    del network.layers[1]
+
+
+def two_rates(network):
+    network.layers.dropout1.rate = 0.6
+
+
+EDITS = {edit.__name__: edit for edit in (two_activations, no_activation, two_rates)}
+
+
+@pytest.mark.parametrize("edit", EDITS.values(), ids=EDITS)
+def test_each_layer_is_stacked_as_it_is(edit):
+    dropout = 0.3 if edit is two_rates else 0.0
+    problem = Problem("softmax", 3, dropout=dropout, l2=0.01)
+    plain = problem.stacked()[1]
+    make = problem.model
+
+    def edited_model(fold):
+        model = make(fold)
+        edit(model.network)
+        return model
+
+    problem.model = edited_model
+    assert_equal_engines(problem)
+    assert problem.stacked()[1] != plain
+
+
+def test_a_sequential_of_ones_own():
+    problem = Problem("softmax", 3)
+
+    def model(fold):
+        torch.manual_seed(fold)
+        layers = [nn.Flatten(), nn.Linear(FEATURES, 6), nn.ReLU(), Dropout(0.3)]
+        layers += [nn.Linear(6, 5), nn.Linear(5, 4), nn.GELU(), nn.Linear(4, 3)]
+        return SupervisedModule(nn.Sequential(*layers), "softmax", 3, l1=0.01)
+
+    problem.model = model
+    assert_equal_engines(problem)
 
 
 # Metrics ------------------------------------------------------------------------------------------
@@ -602,6 +652,11 @@ def dense(**arguments):
     return DenseModule((FEATURES,), 3, **{"head": "softmax"} | arguments)
 
 
+def three_classes(kind=ArrayDataModule):
+    x = rows()
+    return kind(x, targets_of("softmax", x, 3), batch_size=4, val_size=5)
+
+
 def two_groups(parameters):
     big = [weight for weight in parameters if weight.ndim > 1]
     small = [weight for weight in parameters if weight.ndim <= 1]
@@ -632,12 +687,124 @@ def own_layer():
     return model
 
 
+def edited(edit, **arguments):
+    """Return the maker of a model whose network is edited, as people do."""
+
+    def make():
+        model = dense(**arguments)
+        found = edit(model.network.layers)
+        if found is not None:
+            model.network = found
+        return model
+
+    return make
+
+
+def put(place, layer):
+    return lambda layers: layers.__setitem__(place, layer)
+
+
+class OwnNet(DenseNet):
+    pass
+
+
+def times_ten(layers):
+    layers.output.forward = lambda input: 10 * BagLinear.forward(layers.output, input)
+
+
+def twice(layers):
+    layers.append(layers.dense2)
+    layers.append(nn.Linear(16, 3))
+    layers.output = nn.Linear(16, 16)
+
+
+def weighted():
+    model = dense()
+    model.class_weight = [1.0, 2.0, 1.0]
+    return model
+
+
+def weighted_head():
+    model = dense()
+    model.head.class_weight = torch.ones(3)
+    return model
+
+
+def by_hand():
+    model = dense()
+    model.automatic_optimization = False
+    return model
+
+
+def halved_gradient():
+    model = dense()
+    model.network.layers[0].weight.register_hook(lambda gradient: gradient / 2)
+    return model
+
+
+def without_biases(parameters):
+    return torch.optim.SGD([weight for weight in parameters if weight.ndim > 1], lr=0.1)
+
+
+def with_hook(parameters):
+    optimizer = torch.optim.SGD(parameters, lr=0.1)
+    optimizer.register_step_post_hook(lambda *given: None)
+    return optimizer
+
+
+def with_own_step(parameters):
+    optimizer = torch.optim.SGD(parameters, lr=0.1)
+    optimizer.step = lambda closure=None: None
+    return optimizer
+
+
+class OwnSchedule(lr_scheduler.ConstantLR):
+    pass
+
+
+def method_of_head_replaced():
+    model = dense()
+    model.head.prepare = lambda targets: targets
+    return model
+
+
 MODELS = {
     "ConvNetModule is not a DenseModule": lambda: ConvNetModule((1, 8, 8), 3, "softmax", [2], [2]),
     "OwnModule is not a DenseModule": lambda: OwnModule((FEATURES,), 3),
-    "Sequential is not a DenseNet": lambda: SupervisedModule(
-        nn.Sequential(BagLinear(FEATURES, 3)), "softmax", 3
+    "OwnNet is not a DenseNet": lambda: SupervisedModule(OwnNet((FEATURES,), 3), "softmax", 3),
+    "the layer 1 of the network (Softplus": lambda: SupervisedModule(
+        nn.Sequential(nn.Linear(FEATURES, 4), nn.Softplus(), nn.Linear(4, 3)), "softmax", 3
     ),
+    "the layer 0 of the network (ReLU": lambda: SupervisedModule(
+        nn.Sequential(nn.ReLU(), nn.Linear(FEATURES, 3)), "softmax", 3
+    ),
+    "the layer 2 of the network (Dropout(p=0.5": lambda: SupervisedModule(
+        nn.Sequential(nn.Linear(FEATURES, 4), nn.ReLU(), nn.Dropout(), nn.Linear(4, 3)),
+        *("softmax", 3),
+    ),
+    "the layer relu2 of the network (Sequential": edited(put(3, nn.Sequential(nn.ReLU()))),
+    "the layer relu2 of the network (ReLU(inplace=True": edited(put(3, nn.ReLU(inplace=True))),
+    "the layer relu2 of the network (LayerNorm": edited(put(3, nn.LayerNorm(16))),
+    "the layer dropout1 of the network (ReLU": edited(put(2, nn.ReLU()), dropout=0.2),
+    "the network does not end with a dense layer": edited(lambda layers: layers.append(nn.Tanh())),
+    "a layer of the network has no bias": edited(put(2, nn.Linear(16, 16, bias=False))),
+    "the sizes of the network's layers do not fit": edited(put(2, BagLinear(9, 16))),
+    "some layers of the network share": edited(twice),
+    "forward of a BagLinear of the network was replaced": edited(times_ten),
+    "there are weights outside the dense layers": edited(
+        lambda layers: layers.register_parameter("scale", nn.Parameter(torch.ones(1)))
+    ),
+    "some layers of the network are in eval mode": edited(lambda layers: layers.eval() and None),
+    "some of the weights are not float32": edited(lambda layers: layers.output.double() and None),
+    "class_weight of the DenseModule may change": weighted,
+    "class_weight of the SoftmaxHead may change": weighted_head,
+    "prepare of the SoftmaxHead was replaced": method_of_head_replaced,
+    "the model takes its steps by hand": by_hand,
+    "one stacked step does not give": halved_gradient,
+    "SGD treats some parameters in another way than": lambda: dense(optimizer=without_biases),
+    "SGD has hooks": lambda: dense(optimizer=with_hook),
+    "step of the SGD was replaced": lambda: dense(optimizer=with_own_step),
+    "OwnSchedule is not known to be a function of": lambda: dense(scheduler=OwnSchedule),
     "own_loss is a loss of your own": lambda: dense(loss=own_loss),
     "CrossEntropyLoss is a loss of your own": lambda: dense(loss=nn.CrossEntropyLoss()),
     "OwnHead is a head of your own": lambda: dense(head=OwnHead(3)),
@@ -647,14 +814,14 @@ MODELS = {
     "ReduceLROnPlateau watches a metric": lambda: dense(scheduler=lr_scheduler.ReduceLROnPlateau),
     "the network has hooks": hooked,
     "some of the weights are frozen": frozen,
-    "training_step of the model was replaced": replaced,
-    "the layer relu1 of the network": own_layer,
+    "training_step of the DenseModule was replaced": replaced,
+    "the layer relu1 of the network (LeakyReLU(negative_slope=0.3))": own_layer,
 }
 
 
 @pytest.mark.parametrize("reason", MODELS)
 def test_models_that_cannot_be_stacked(reason):
-    found = reason_against(MODELS[reason](), rows(), trainer_of())
+    found = reason_against(MODELS[reason](), three_classes(), trainer_of())
     assert found is not None
     assert found.startswith(reason)
 
@@ -664,10 +831,19 @@ TRAINERS = {
     "the trainer's gradient_clip_val is 1.0, not None": {"gradient_clip_val": 1.0},
     "the trainer's accumulate_grad_batches is 2, not 1": {"accumulate_grad_batches": 2},
     "the trainer's limit_train_batches is 2, not 1.0": {"limit_train_batches": 2},
+    "the trainer's limit_train_batches is 1, not 1.0": {"limit_train_batches": 1},
     "the trainer's limit_val_batches is 0.5, not 1.0": {"limit_val_batches": 0.5},
+    "the trainer's limit_val_batches is 1, not 1.0": {"limit_val_batches": 1},
+    "the trainer's val_check_interval is 1, not 1.0": {"val_check_interval": 1},
+    "the trainer's barebones is True, not False": {"barebones": True, "logger": None},
+    "SimpleProfiler measures": {"profiler": "simple"},
+    "CSVLogger logs each fold by itself": {"logger": CSVLogger("unused")},
+    "ModelCheckpoint keeps each fold's weights": {"callbacks": [ModelCheckpoint()]},
+    "LastCheckpoint keeps each fold's weights": {"callbacks": [LastCheckpoint(Path("unused"))]},
+    "History looks at the model": {"callbacks": [History()]},
     "the trainer's max_steps is 5, not -1": {"max_steps": 5},
     "the trainer's min_epochs is 2, not None": {"min_epochs": 2},
-    "the trainer's overfit_batches is 1": {"overfit_batches": 1},
+    "the trainer's overfit_batches is 0.5": {"overfit_batches": 0.5},
     "the trainer's check_val_every_n_epoch is 2, not 1": {"check_val_every_n_epoch": 2},
     "the trainer's val_check_interval is 0.5, not 1.0": {"val_check_interval": 0.5},
     "fast_dev_run looks at single batches": {"fast_dev_run": True},
@@ -678,30 +854,89 @@ TRAINERS = {
 
 @pytest.mark.parametrize("reason", TRAINERS)
 def test_trainers_that_cannot_stack(reason):
-    found = reason_against(dense(), rows(), trainer_of(**TRAINERS[reason]))
+    found = reason_against(dense(), three_classes(), trainer_of(**TRAINERS[reason]))
     assert found is not None
     assert found.startswith(reason)
 
 
-def test_inputs_that_cannot_be_stacked():
-    data = torch.zeros(3, FEATURES)
-    assert "dense floats" in reason_against(dense(), data.int(), trainer_of())
-    assert "dense floats" in reason_against(dense(), data.to_sparse(), trainer_of())
+def with_inputs(inputs):
+    data = three_classes()
+    data.replace_inputs("train", inputs)
+    return data
 
-    texts = BagRows(scipy.sparse.csr_array((3, FEATURES), dtype="float32"))
-    assert "sparse product of the texts" in reason_against(dense(), texts, trainer_of())
+
+def test_inputs_that_cannot_be_stacked():
+    data = three_classes().inputs("train")
+    for changed in (data.int(), data.to_sparse()):
+        assert "dense floats" in reason_against(dense(), with_inputs(changed), trainer_of())
+
+    texts = BagRows(scipy.sparse.csr_array((len(data), FEATURES), dtype="float32"))
+    found = reason_against(dense(), with_inputs(texts), trainer_of())
+    assert "sparse product of the texts" in found
 
     class Pictures:
         def __len__(self):
-            return 3
+            return len(data)
 
         def __getitem__(self, index):
             return data[index]
 
-    assert "one tensor in memory" in reason_against(dense(), Pictures(), trainer_of())
+    found = reason_against(dense(), with_inputs(Pictures()), trainer_of())
+    assert "one tensor in memory" in found
 
 
-def test_the_projects_own_callbacks_are_no_reason(tmp_path):
-    callbacks = [History(), EpochSeed(), BestCheckpoint(tmp_path), LastCheckpoint(tmp_path)]
-    callbacks.append(EarlyStopping("val_loss"))
-    assert reason_against(dense(), rows(), trainer_of(callbacks=callbacks)) is None
+class OwnTransfer(ArrayDataModule):
+    def on_after_batch_transfer(self, batch, dataloader_idx):
+        return batch
+
+
+class OwnLoader(ArrayDataModule):
+    def train_dataloader(self):
+        return torch.utils.data.DataLoader([1, 2])
+
+
+class OwnOrder(ArrayDataModule):
+    def train_dataloader(self):
+        loader = super().train_dataloader()
+        loader.batch_sampler.shuffle = False
+        return loader
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        (OwnTransfer, "on_after_batch_transfer of OwnTransfer may change the batches"),
+        (OwnLoader, "DataLoader is a loader of your own"),
+        (OwnOrder, "the order of the train batches is another than usual"),
+    ],
+)
+def test_data_that_cannot_be_stacked(kind, reason):
+    assert reason_against(dense(), three_classes(kind), trainer_of()) == reason
+
+
+def test_what_looks_at_no_single_fold_is_no_reason():
+    callbacks = [EpochSeed(), EarlyStopping("val_loss")]
+    made = trainer_of(callbacks=callbacks, enable_progress_bar=True, enable_model_summary=True)
+    assert reason_against(dense(), three_classes(), made) is None
+
+
+def test_asking_leaves_the_model_as_it_was():
+    model = dense(dropout=0.3, l2=0.1)
+    before, random = copy.deepcopy(model.state_dict()), torch.get_rng_state()
+    keys = set(vars(model))
+    assert reason_against(model, three_classes(), trainer_of()) is None
+    assert model.training
+    assert set(vars(model)) == keys
+    assert all(weight.grad is None for weight in model.parameters())
+    for name, weight in model.state_dict().items():
+        assert torch.equal(weight, before[name])
+    assert torch.equal(random, torch.get_rng_state())
+
+
+def test_models_of_one_stack_must_be_equal():
+    problem = Problem("sigmoid", 2)
+    folds = [problem.tensors(fold) for fold in range(2)]
+    for other in ({"hidden": [4, 5]}, {"l2": 0.1}, {"optimizer": adam_w}, {"activation": "tanh"}):
+        models = [problem.model(0), Problem("sigmoid", 2, **other).model(1)]
+        with pytest.raises(InputError, match="must be equal but for weights"):
+            fit_stacked(models, folds, trainer_of())

@@ -210,13 +210,12 @@ class Plan:
         engine: Literal["serial", "stacked"],
     ) -> FoldResult:
         """Return the result of a fold, to whose split `data` is set."""
-        train, val = data.train_dataloader(), data.val_dataloader()
         baseline = baselines_on(model, data, "val")
         return FoldResult(
             fold.repeat,
             fold.fold,
-            len(train.inputs),
-            len(val.inputs),
+            len(data.inputs("train")),
+            len(data.inputs("val")),
             history,
             baseline,
             engine,

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-import torch.nn.functional as F
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping
 from torch import Tensor
@@ -22,13 +21,13 @@ from torch.optim.lr_scheduler import CyclicLR, OneCycleLR
 
 from dlp.datamodules.batches import BatchOrder
 from dlp.errors import InputError
+from dlp.evaluation.stacked_check import stack_kind
 from dlp.evaluation.stacked_metrics import losses_and_metrics
 from dlp.evaluation.stacked_reasons import reason_against
 from dlp.modules.base import SupervisedModule
 from dlp.modules.fused_steps import fuse, plain_rmsprop
 from dlp.modules.meters import Stage
-from dlp.modules.networks import DenseNet
-from dlp.modules.stacked_net import DropoutMasks, StackedNet
+from dlp.modules.stacked_net import DropoutMasks, StackedNet, widened
 from dlp.seeds import derived_seed
 
 __all__ = ["FoldData", "StackedFolds", "fit_stacked", "reason_against"]
@@ -80,9 +79,12 @@ def fit_stacked(
         For each fold, metric -> one number an epoch, as `History` records it.
 
     Raises:
-        InputError: Folds differ in size, a target does not fit the head, or the checkpoint belongs
-            to other folds.
+        InputError: Folds differ in size or models in more than that, a target does not fit the
+            head, or the checkpoint belongs to other folds.
     """
+    kinds = {stack_kind(model, trainer.max_epochs or 0) for model in models}
+    if len(kinds) > 1:
+        raise InputError("the models of one stack must be equal but for weights and seeds.")
     with _early_stopping_of(trainer) as stoppers, warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The number of training batches")  # one an epoch
         stack = StackedFolds(models, folds, stoppers)
@@ -136,7 +138,7 @@ class StackedFolds(LightningModule):
         self.folds = list(folds)
         self.num_rows, self.batch_size = len(folds[0].train_inputs), folds[0].batch_size
         first = models[0]
-        networks = [cast(DenseNet, model.network) for model in models]
+        networks = [model.network for model in models]
         self.net = StackedNet(networks, first.head.loss, first.l1, first.l2)
         self.histories: list[dict[str, list[float]]] = [{} for _ in folds]
         self.stoppers = [copy.deepcopy(list(stoppers)) for _ in folds]
@@ -153,7 +155,7 @@ class StackedFolds(LightningModule):
             weights = weights.where(running, cast(Tensor, self.stopped_weights))
         for model in self.models:
             model.to(weights.device, weights.dtype)
-        self.net.write_back(weights, [cast(DenseNet, model.network) for model in self.models])
+        self.net.write_back(weights, [model.network for model in self.models])
 
     def configure_optimizers(self) -> Any:
         """Return the optimizer of the first model, moving the weights of all; its scheduler too."""
@@ -178,7 +180,8 @@ class StackedFolds(LightningModule):
         self._val_inputs = self._moved([fold.val_inputs for fold in self.folds])
         self._train_targets = self._prepared([fold.train_targets for fold in self.folds])
         self._val_targets = self._prepared([fold.val_targets for fold in self.folds])
-        self._wide_targets = [self._wide(targets) for targets in self._train_targets]
+        columns = self.models[0].head.num_logits
+        self._wide_targets = [widened(each, columns).to(dtype) for each in self._train_targets]
 
     def _moved(self, inputs: Sequence[Tensor]) -> list[Tensor]:
         """Return (N, D) of the weights' type; folds that share a tensor go on sharing it."""
@@ -195,13 +198,6 @@ class StackedFolds(LightningModule):
             values = model.head.prepare(values)
             prepared.append(values.to(weights.dtype) if values.is_floating_point() else values)
         return prepared
-
-    def _wide(self, targets: Tensor) -> Tensor:
-        """Return prepared targets as wide as the logits: class numbers one-hot."""
-        if targets.ndim > 1:
-            return targets
-        classes = self.models[0].head.num_logits
-        return F.one_hot(targets, classes).to(self.net.weights.dtype)
 
     # Training ----------------------------------------------------------------------------------
 
@@ -230,7 +226,8 @@ class StackedFolds(LightningModule):
             for number, (x, y, z) in enumerate(each):
                 if self.net.l1 or self.net.l2:
                     penalties.append(self.net.penalty() * size)
-                self.net.gradient(x, y, z, [mask[number] for mask in drawn])
+                masked = [None if mask is None else mask[number] for mask in drawn]
+                self.net.gradient(x, y, z, masked)
                 step()
             logits.append(found.transpose(0, 1).flatten(1, 2))
         self._schedule("epoch")
@@ -243,7 +240,7 @@ class StackedFolds(LightningModule):
         """Yield the rows of some whole batches at a time, and their batch size."""
         size, total = self.batch_size, self.num_rows
         widths = self.net.shapes[0][0] + self.net.shapes[-1][1]
-        widths += sum(outputs for _, outputs in self.net.shapes) if self.net.dropout else 0
+        widths += sum(outputs for _, outputs in self.net.shapes) if any(self.net.rates) else 0
         rows = max(1, _BLOCK // (len(self.folds) * widths * size)) * size
         whole = total - total % size
         for start in range(0, whole, rows):

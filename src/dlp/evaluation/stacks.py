@@ -1,7 +1,7 @@
 """Folds of a cross-validation gathered into stacks, each trained as one batched model."""
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -15,6 +15,8 @@ from dlp.datamodules.base import SupervisedDataModule
 from dlp.evaluation.fold_plan import Fold, Plan
 from dlp.evaluation.folds import FoldResult
 from dlp.evaluation.stacked import FoldData, fit_stacked
+from dlp.evaluation.stacked_check import stack_kind
+from dlp.evaluation.stacked_reasons import reason_against_fold
 from dlp.modules.base import SupervisedModule
 
 _Tensors = tuple[Tensor, Tensor, Tensor, Tensor]
@@ -34,11 +36,7 @@ class _Ready:
     model: SupervisedModule
     tensors: FoldData
     result: FoldResult
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """What the folds of one stack have in common."""
-        return tuple(self.tensors.train_inputs.shape)
+    kind: Hashable  # what the folds of one stack have in common
 
     @property
     def most(self) -> int:
@@ -50,30 +48,44 @@ class _Ready:
 
 def train_stacked(
     plan: Plan, folds: Sequence[Fold], data: SupervisedDataModule
-) -> Iterator[tuple[Fold, FoldResult]]:
-    """Train folds together, those with equally many training rows in one stack; yield each.
+) -> Generator[tuple[Fold, FoldResult], None, list[tuple[Fold, str]]]:
+    """Train folds together, those with equal models and as many rows in one stack; yield each.
 
     A stack is trained as soon as it is full, so that no more inputs are in memory than that.
+
+    Returns:
+        The folds whose model cannot be stacked, with the reason: they are not trained.
     """
+    left: list[tuple[Fold, str]] = []
     for start in range(0, len(folds), _CLAIMED):
         with plan.claimed(folds[start : start + _CLAIMED]) as mine:
-            waiting: dict[tuple[int, ...], list[_Ready]] = {}
+            waiting: dict[Hashable, list[_Ready]] = {}
             for fold in mine:
                 ready = _ready(plan, fold, data)
-                stack = waiting.setdefault(ready.shape, [])
+                if isinstance(ready, str):
+                    left.append((fold, ready))
+                    continue
+                stack = waiting.setdefault(ready.kind, [])
                 stack.append(ready)
                 if len(stack) == ready.most:
-                    yield from _fit(plan, waiting.pop(ready.shape))
+                    yield from _fit(plan, waiting.pop(ready.kind))
             for stack in waiting.values():
                 yield from _fit(plan, stack)
+    return left
 
 
-def _ready(plan: Plan, fold: Fold, data: SupervisedDataModule) -> _Ready:
-    model = cast(SupervisedModule, plan.model(fold, data))
+def _ready(plan: Plan, fold: Fold, data: SupervisedDataModule) -> "_Ready | str":
+    """Return a fold with its model and tensors, or why it cannot be stacked."""
+    made = plan.model(fold, data)
+    if reason := reason_against_fold(made, data):
+        return reason
+    model = cast(SupervisedModule, made)
     train, val = data.train_dataloader(), data.val_dataloader()
-    parts = train.inputs, train.targets, val.inputs, val.targets
-    tensors = FoldData(*cast(_Tensors, parts), data.batch_size, train.batch_sampler.seed)
-    return _Ready(fold, model, tensors, plan.result(fold, data, model, {}, "stacked"))
+    parts = cast(_Tensors, (train.inputs, train.targets, val.inputs, val.targets))
+    tensors = FoldData(*parts, train.batch_size, train.batch_sampler.seed)
+    shape = tuple(tensors.train_inputs.shape), tensors.batch_size
+    kind = shape, stack_kind(model, plan.max_epochs)
+    return _Ready(fold, model, tensors, plan.result(fold, data, model, {}, "stacked"), kind)
 
 
 def _fit(plan: Plan, stack: list[_Ready]) -> Iterator[tuple[Fold, FoldResult]]:

@@ -11,10 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dlp.bag_of_words import BagLinear
-from dlp.modules.gradients import ACTIVATION_GRADIENTS, LOSS_GRADIENTS
+from dlp.modules.gradients import LOSS_GRADIENTS
 from dlp.modules.losses import LossFunction
-from dlp.modules.networks import DenseNet, Dropout
+from dlp.modules.stacked_blocks import Block, blocks_of
 from dlp.seeds import derived_seed
 
 
@@ -45,27 +44,28 @@ class StackedNet(nn.Module):
     weights or taken away their gradient.
 
     Args:
-        networks: The nets, whose initial weights are copied.
+        networks: The nets, of equal blocks, whose initial weights are copied.
         loss: A key of `LOSS_GRADIENTS`.
         l1: See `SupervisedModule`.
         l2: See `SupervisedModule`.
+
+    Raises:
+        NotStackable: A net has something that is not computed here.
     """
 
     def __init__(
-        self, networks: Sequence[DenseNet], loss: LossFunction, l1: float = 0.0, l2: float = 0.0
+        self, networks: Sequence[nn.Module], loss: LossFunction, l1: float = 0.0, l2: float = 0.0
     ) -> None:
         super().__init__()
-        layers = list(networks[0].layers)
-        linear = [layer for layer in layers if isinstance(layer, BagLinear)]
-        self.shapes = [(layer.in_features, layer.out_features) for layer in linear]
+        nets = [blocks_of(network) for network in networks]
+        self.shapes = [block.shape for block in nets[0]]
         self.num_penalised = sum(inputs * outputs for inputs, outputs in self.shapes[:-1])
-        kinds = [type(layer) for layer in layers if type(layer) in ACTIVATION_GRADIENTS]
-        self.activation = ACTIVATION_GRADIENTS[kinds[0] if kinds else nn.Identity]
-        self.dropout = [layer.rate for layer in layers if isinstance(layer, Dropout)]
+        self.activations = [block.function for block in nets[0][:-1]]
+        self.rates = [block.rate for block in nets[0][:-1]]
         self.loss_gradient = LOSS_GRADIENTS[loss]
         self.l1 = l1
         self.l2 = l2
-        self.weights = nn.Parameter(torch.stack([_packed(network) for network in networks]))
+        self.weights = nn.Parameter(torch.stack([_packed(blocks) for blocks in nets]))
         self._layers: dict[int, list[_Layer]] = {}
         self._scales: dict[int, Tensor] = {}
 
@@ -77,14 +77,13 @@ class StackedNet(nn.Module):
 
     def _layers_for(self, rows: int) -> list[_Layer]:
         """Return the layers for batches of so many rows."""
-        assert self.weights.grad is not None
-        weights, gradients = self._views(self.weights.detach()), self._views(self.weights.grad)
-        for (kernel, bias), (kernel_gradient, bias_gradient) in zip(
-            weights, gradients, strict=True
+        weights, gradients = self._views(self.weights.detach()), self.gradients()
+        for (kernel, bias), (kernel_gradient, bias_gradient), rate in zip(
+            weights, gradients, [*self.rates, None], strict=True
         ):
             sums = bias.new_empty(len(bias), rows, bias.shape[2])
             activations = torch.empty_like(sums)
-            outputs = torch.empty_like(sums) if self.dropout else activations
+            outputs = activations if rate is None else torch.empty_like(sums)
             # The gradient of the bias is the sum of the errors: of one row, the error itself.
             error = bias_gradient if rows == 1 else torch.empty_like(sums)
             self._layers.setdefault(rows, []).append(
@@ -118,23 +117,27 @@ class StackedNet(nn.Module):
             for kernel, bias, shape in zip(kernels, biases, self.shapes, strict=True)
         ]
 
+    def gradients(self) -> list[tuple[Tensor, Tensor]]:
+        """Return the gradients of kernel (F, in, out) and bias (F, 1, out) of each layer."""
+        assert self.weights.grad is not None
+        return self._views(self.weights.grad)
+
     @torch.no_grad()
-    def write_back(self, rows: Tensor, networks: Sequence[DenseNet]) -> None:
+    def write_back(self, rows: Tensor, networks: Sequence[nn.Module]) -> None:
         """Copy the `rows` (F, P) into the networks."""
         views = self._views(rows)
         for number, network in enumerate(networks):
-            linear = [layer for layer in network.layers if isinstance(layer, BagLinear)]
-            for layer, (kernel, bias) in zip(linear, views, strict=True):
-                layer.weight.copy_(kernel[number].t())
-                layer.bias.copy_(bias[number, 0])
+            for block, (kernel, bias) in zip(blocks_of(network), views, strict=True):
+                block.linear.weight.copy_(kernel[number].t())
+                block.linear.bias.copy_(bias[number, 0])
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return the logits (F, B, C) of (F, B, D), nothing dropped."""
         *hidden, (kernel, bias) = self._views(self.weights)
-        for weight, offset in hidden:
+        for (weight, offset), activation in zip(hidden, self.activations, strict=True):
             sums = torch.baddbmm(offset, inputs, weight)
             inputs = torch.empty_like(sums)
-            self.activation.forward(sums, inputs)
+            activation.forward(sums, inputs)
         return torch.baddbmm(bias, inputs, kernel)
 
     def penalty(self) -> Tensor:
@@ -148,7 +151,11 @@ class StackedNet(nn.Module):
         return total
 
     def gradient(
-        self, inputs: Tensor, targets: Tensor, logits: Tensor, masks: Sequence[Tensor] = ()
+        self,
+        inputs: Tensor,
+        targets: Tensor,
+        logits: Tensor,
+        masks: Sequence[Tensor | None] | None = None,
     ) -> None:
         """Write the gradient of each net's loss, penalty included, to ``weights.grad``.
 
@@ -156,17 +163,21 @@ class StackedNet(nn.Module):
             inputs: (F, B, D).
             targets: As wide as the logits: classes are one-hot.
             logits: Memory for the logits, (F, B, C).
-            masks: For each `Dropout`, 1 / (1 - rate) where a unit is kept and 0 elsewhere.
+            masks: For each hidden layer that has a `Dropout`, 1 / (1 - rate) where a unit is kept
+                and 0 elsewhere; None where there is no `Dropout`. None of all drops nothing.
         """
-        rows, activation = inputs.shape[1], self.activation
+        rows = inputs.shape[1]
+        drops = masks or [None] * len(self.activations)
         layers = self._layers.get(rows) or self._layers_for(rows)
         outputs = inputs
         for number, layer in enumerate(layers[:-1]):
             torch.baddbmm(layer.bias, outputs, layer.kernel, out=layer.sums)
-            activation.forward(layer.sums, layer.activations)
+            self.activations[number].forward(layer.sums, layer.activations)
             outputs = layer.outputs
-            if masks:
-                torch.mul(layer.activations, masks[number], out=outputs)
+            if (mask := drops[number]) is not None:
+                torch.mul(layer.activations, mask, out=outputs)
+            elif outputs is not layer.activations:
+                outputs.copy_(layer.activations)
         last = layers[-1]
         torch.baddbmm(last.bias, outputs, last.kernel, out=logits)
         self.loss_gradient.write(logits, targets, last.error)
@@ -175,9 +186,11 @@ class StackedNet(nn.Module):
             layer, before = layers[number], layers[number - 1]
             self._write_gradients(layer, before.outputs_transposed)
             _product(layer.error, layer.kernel_transposed, before.gradient)
-            if masks:
-                before.gradient.mul_(masks[number - 1])
-            activation.backward(before.gradient, before.sums, before.activations, before.error)
+            if (mask := drops[number - 1]) is not None:
+                before.gradient.mul_(mask)
+            self.activations[number - 1].backward(
+                before.gradient, before.sums, before.activations, before.error
+            )
         self._write_gradients(layers[0], inputs.mT)
         self._add_penalty()
 
@@ -198,6 +211,11 @@ class StackedNet(nn.Module):
             gradient.add_(kernels, alpha=2 * self.l2)
 
 
+def widened(targets: Tensor, columns: int) -> Tensor:
+    """Return prepared targets as wide as the logits: class numbers (N,) one-hot (N, columns)."""
+    return targets if targets.ndim > 1 else F.one_hot(targets, columns)
+
+
 def _product(left: Tensor, right: Tensor, out: Tensor) -> None:
     """Write the batched matrix product; a sum of one term is faster without it."""
     if left.shape[2] == 1:
@@ -215,23 +233,29 @@ class DropoutMasks:
     """
 
     def __init__(self, net: StackedNet, seeds: Sequence[int]) -> None:
-        self._rates = net.dropout
-        self._units = [outputs for _, outputs in net.shapes]
+        self._rates = net.rates
+        self._units = [outputs for _, outputs in net.shapes[:-1]]
         self._like = net.weights
         device = net.weights.device
+        dropouts = sum(rate is not None for rate in net.rates)
         self._generators = [
             [torch.Generator(device).manual_seed(derived_seed(seed, number)) for seed in seeds]
-            for number in range(len(self._rates))
+            for number in range(dropouts)
         ]
 
-    def draw(self, steps: int, rows: int) -> list[Tensor]:
-        """Return the masks of the next `steps` batches: for each layer (steps, F, rows, units)."""
-        masks = []
-        for rate, units, generators in zip(
-            self._rates, self._units, self._generators, strict=False
-        ):
-            shape = (rows, units)
-            kept = torch.stack([_uniform(steps, shape, each) >= rate for each in generators], 1)
+    def draw(self, steps: int, rows: int) -> list[Tensor | None]:
+        """Return the masks of the next `steps` batches: for each hidden layer that has a `Dropout`.
+
+        Each is (steps, F, rows, units).
+        """
+        masks: list[Tensor | None] = []
+        generators = iter(self._generators)
+        for rate, units in zip(self._rates, self._units, strict=True):
+            if rate is None:
+                masks.append(None)
+                continue
+            draws = [_uniform(steps, (rows, units), each) for each in next(generators)]
+            kept = torch.stack([draw >= rate for draw in draws], 1)
             masks.append(kept.to(self._like.dtype).div_(1 - rate))
         return masks
 
@@ -245,9 +269,8 @@ def _uniform(steps: int, shape: tuple[int, ...], generator: torch.Generator) -> 
     return torch.stack(draws)
 
 
-def _packed(network: DenseNet) -> Tensor:
+def _packed(blocks: Sequence[Block]) -> Tensor:
     """Return the weights of a net as one row (P,), in the order of `StackedNet`."""
-    linear = [layer for layer in network.layers if isinstance(layer, BagLinear)]
-    kernels = [layer.weight.detach().t().flatten() for layer in linear]
-    row = torch.cat([*kernels, *(layer.bias.detach() for layer in linear)])
+    kernels = [block.linear.weight.detach().t().flatten() for block in blocks]
+    row = torch.cat([*kernels, *(block.linear.bias.detach() for block in blocks)])
     return F.pad(row, (0, -len(row) % 16))
