@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from lightning import LightningModule, Trainer, seed_everything
+from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, Checkpoint, EarlyStopping
 
 from dlp.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
@@ -27,7 +27,8 @@ from dlp.datamodules.splits import Split, Splitter
 from dlp.directions import Mode, directions_of, needed_direction
 from dlp.errors import InputError, unknown
 from dlp.evaluation.baselines import baselines_on
-from dlp.evaluation.fold_plan import Fold, MakeModel, MakeTrainer, Plan, chosen, plan_folds
+from dlp.evaluation.fold_plan import Fold, MakeModel, Plan, chosen, plan_folds
+from dlp.evaluation.fold_trainers import FoldTrainers, MakeTrainer
 from dlp.evaluation.folds import CrossValidation, FoldResult
 from dlp.evaluation.stacked import reason_against
 from dlp.evaluation.stacks import train_stacked
@@ -74,7 +75,8 @@ def cross_validate(
         splitter: Any object with ``split(X, y, groups)``, such as scikit-learn's; it gives the
             folds then, and `num_folds` is not used.
         make_trainer: From the number of epochs and a fold's callbacks to a new Trainer; by default
-            one that shows a line a fold.
+            one that shows a line a fold. Callbacks, loggers and profilers that it gives each time
+            are copied for each fold.
         engine: ``stacked`` trains all folds at once (small dense models), ``serial`` one after the
             other; ``auto`` stacks where it can, and says why where it cannot.
         monitor: The metric that says which epoch is best.
@@ -113,8 +115,8 @@ def cross_validate(
     try:
         with quiet("`Trainer.fit` stopped"), own_random_state(), flushed_denormals():
             folds = plan_folds(data, num_folds, repeats, splitter, seed)
-            make_trainer = make_trainer or plain_trainer
-            plan = Plan(folds, make_model, make_trainer, max_epochs, monitor, monitor_mode, folder)
+            trainers = FoldTrainers(make_trainer or plain_trainer)
+            plan = Plan(folds, make_model, trainers, max_epochs, monitor, monitor_mode, folder)
             new = dict(_train(plan, chosen(folds, only), data, engine, on_fold))
             results = [new.get(fold.number) or plan.done(fold) for fold in folds]
             found = [result for result in results if result is not None]
@@ -163,10 +165,11 @@ def _train(
     if not pending:
         return
     model = plan.model(pending[0], data)
+    sample = plan.trainers.sample(plan.max_epochs)
     if isinstance(model, SupervisedModule) and plan.monitor not in (names := _logged(model)):
         raise unknown("monitor", plan.monitor, names)
     needed_direction(plan.monitor, directions_of(model) | plan.given_directions)
-    reason = "asked for" if engine == "serial" else _reason(plan, model, data)
+    reason = "asked for" if engine == "serial" else _reason(sample, model, data)
     if reason is not None and engine == "stacked":
         raise InputError(f"engine: stacked does not go with this: {reason}. Use engine: serial.")
     if reason is None:
@@ -190,9 +193,8 @@ def _logged(model: SupervisedModule) -> list[str]:
     return [name for meter in meters for name in (*meter.losses, *meter.metrics)]
 
 
-def _reason(plan: Plan, model: LightningModule, data: SupervisedDataModule) -> str | None:
+def _reason(trainer: Trainer, model: LightningModule, data: SupervisedDataModule) -> str | None:
     """Return why folds are trained one after the other; None if they can be stacked."""
-    trainer = plan.make_trainer(plan.max_epochs, [])
     if trainer.fast_dev_run:  # type: ignore[attr-defined] # set by Lightning's fast_dev_run
         return "this is a trial run"
     return reason_against(model, data, trainer)
@@ -245,7 +247,7 @@ def _fit(
         best = BestCheckpoint(checkpoints, plan.monitor, plan.monitor_mode)
         callbacks += [best, LastCheckpoint(checkpoints)]
         resumed = checkpoints / "last.ckpt" if (checkpoints / "last.ckpt").is_file() else None
-    trainer: Any = plan.make_trainer(max_epochs, callbacks)
+    trainer: Any = plan.trainers(max_epochs, callbacks)
     if not validates:
         kept = [each for each in trainer.callbacks if not isinstance(each, EarlyStopping)]
         trainer.callbacks = kept
@@ -260,15 +262,13 @@ def _refit(
 
     Nothing is validated, so nothing stops early: the folds said how many epochs.
     """
-    seed_everything(seed, workers=False, verbose=False)
-    data.resplit(split.refit())
-    model = plan.make_model(data)
+    model = plan.new_model(data, split.refit(), seed)
     rows, start = len(data.inputs("train")), time.perf_counter()
     history = _fit(plan, model, data, epochs, f"refit on {rows} rows", plan.root, False)
     seconds = {"prepare": round(data.prepare_seconds, 3)}
     seconds["fit"] = round(time.perf_counter() - start, 3)
     report = [MistakesReport(plan.root)] if plan.root else []
-    trainer = plan.make_trainer(epochs, [EpochBar("test"), *report])
+    trainer = plan.trainers(epochs, [EpochBar("test"), *report])
     numbers = dict(trainer.test(model, datamodule=data, verbose=False)[0])
     if plan.root is not None:
         facts = {"parameters": count_parameters(model), "train_rows": rows, "seconds": seconds}

@@ -7,16 +7,21 @@ import lightning
 import numpy as np
 import pytest
 import torch
-from lightning import LightningModule
+from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping
+from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.profilers import SimpleProfiler
+from lightning.pytorch.strategies import SingleDeviceStrategy
 from sklearn.model_selection import ShuffleSplit
 from torch import nn
+from torch.optim.lr_scheduler import LambdaLR
 
 from dlp.crossval import cross_validate, plain_trainer
 from dlp.datamodules import ArrayDataModule
 from dlp.errors import InputError
 from dlp.evaluation.folds import CrossValidation, FoldResult, shown
-from dlp.modules import DenseModule
+from dlp.modules import DenseModule, DenseNet
+from dlp.modules.base import SupervisedModule
 from dlp.visualization.folds import fold_curves
 
 
@@ -170,6 +175,159 @@ def test_folds_that_stop_early_and_a_refit(tmp_path, engine):
     assert len(history["train_loss"]) == result.best_epoch
 
 
+@pytest.mark.parametrize("engine", ["serial", "stacked"])
+def test_what_the_trainers_share_is_copied_for_each_fold(engine, tmp_path):
+    stopper = EarlyStopping("val_loss", patience=2)
+
+    def shared(max_epochs, callbacks):
+        return plain_trainer(max_epochs, [*callbacks, stopper])
+
+    def own(max_epochs, callbacks):
+        return plain_trainer(max_epochs, [*callbacks, EarlyStopping("val_loss", patience=2)])
+
+    run = {"num_folds": 4, "engine": engine}
+    result = cross_validate(numbers(scaling="standard"), quick, 30, make_trainer=shared, **run)
+    expected = cross_validate(numbers(scaling="standard"), quick, 30, make_trainer=own, **run)
+    assert values(result) == values(expected)
+    assert len({len(curve) for curve in values(result)}) > 1
+    assert stopper.wait_count == 0
+
+
+def test_loggers_and_profilers_are_copied_too(tmp_path):
+    logger, profiler = CSVLogger(tmp_path, "folds"), SimpleProfiler()
+    made = []
+
+    def shared(max_epochs, callbacks):
+        trainer = plain_trainer(max_epochs, callbacks)
+        trainer.loggers, trainer.profiler, trainer.log_every_n_steps = [logger], profiler, 2
+        made.append(trainer)
+        return trainer
+
+    cross_validate(numbers(), dense, 2, num_folds=2, engine="serial", make_trainer=shared)
+    logs = sorted((tmp_path / "folds").rglob("metrics.csv"))
+    assert len(logs) == 2
+    assert logs[0].read_text() != logs[1].read_text()
+    assert not profiler.recorded_durations
+    assert all(trainer.profiler.recorded_durations for trainer in made[1:])
+
+
+class Recorder(lightning.Callback):
+    def __init__(self):
+        self.losses = []
+
+    def on_train_epoch_end(self, trainer, module):
+        self.losses.append(float(trainer.callback_metrics["val_loss"]))
+
+
+def test_what_is_made_anew_each_time_is_not_copied():
+    recorders = []
+
+    def recording(max_epochs, callbacks):
+        recorders.append(Recorder())
+        return plain_trainer(max_epochs, [*callbacks, recorders[-1]])
+
+    run = {"num_folds": 2, "make_trainer": recording}
+    result = cross_validate(numbers(), dense, 2, **run)
+    assert result.engine == "serial"
+    assert [each.losses for each in recorders[1:]] == values(result)
+
+
+class Uncopyable(lightning.Callback):
+    def __init__(self):
+        self.numbers = (number for number in range(3))
+
+
+def one_trainer_for_all():
+    trainer = plain_trainer(2, [])
+    return lambda max_epochs, callbacks: trainer
+
+
+def one_strategy_for_all():
+    strategy = SingleDeviceStrategy("cpu")
+    return lambda max_epochs, callbacks: Trainer(
+        max_epochs=max_epochs, callbacks=callbacks, strategy=strategy, logger=False
+    )
+
+
+def one_uncopyable():
+    callback = Uncopyable()
+    return lambda max_epochs, callbacks: plain_trainer(max_epochs, [*callbacks, callback])
+
+
+@pytest.mark.parametrize(
+    ("make_trainer", "message"),
+    [
+        (one_trainer_for_all(), "gave the same Trainer twice"),
+        (one_strategy_for_all(), "gave the same SingleDeviceStrategy twice"),
+        (one_uncopyable(), "a Uncopyable of its own, and this one cannot be copied"),
+        (lambda epochs, callbacks: plain_trainer(9, callbacks), "asked for 2 epochs and made .* 9"),
+        (lambda epochs, callbacks: plain_trainer(epochs, []), "make_trainer left out History"),
+    ],
+)
+def test_trainers_that_would_not_train_the_folds_are_refused(make_trainer, message):
+    with pytest.raises(InputError, match=message):
+        cross_validate(numbers(), dense, 2, make_trainer=make_trainer, engine="serial")
+
+
+@pytest.mark.parametrize("engine", ["serial", "stacked"])
+def test_a_network_that_folds_share_is_refused(engine):
+    """Its weights would have been trained on the rows that later folds validate on."""
+    network = DenseNet((3,), 1, [4])
+
+    def shared(data):
+        return SupervisedModule(network, "regression")
+
+    with pytest.raises(InputError, match="weights are another fold's too"):
+        cross_validate(numbers(), shared, 1, engine=engine)
+
+    def frozen_body(data):
+        body = network.layers[0].requires_grad_(False)
+        return SupervisedModule(nn.Sequential(body, nn.Linear(4, 1)), "regression")
+
+    assert cross_validate(numbers(), frozen_body, 1, num_folds=2).is_complete
+
+
+def test_folds_whose_models_differ_are_not_trained_as_one():
+    """A learning rate, a width or a penalty of each fold's own is kept."""
+
+    def varied(data):
+        fold = data.split.fold
+        return DenseModule(
+            data.input_shape,
+            1,
+            head="regression",
+            hidden=(8, 4) if fold == 1 else (4, 8),
+            l2=0.1 if fold == 2 else 0.0,
+            optimizer=lambda parameters: torch.optim.SGD(parameters, 1e-4 * (1 + (fold == 3))),
+            scheduler=lambda optimizer: LambdaLR(optimizer, lambda epoch: 0.5 ** (epoch * fold)),
+        )
+
+    data, lengths = {"scaling": "standard"}, {"num_folds": 5}
+    stacked = cross_validate(numbers(**data), varied, 3, engine="stacked", **lengths)
+    serial = cross_validate(numbers(**data), varied, 3, engine="serial", **lengths)
+    assert np.allclose(values(stacked), values(serial), rtol=1e-4)
+
+
+def one_own(data):
+    make = softmax if data.split.fold != 2 else own_loss
+    return make(data)
+
+
+def own_loss(data):
+    loss = nn.CrossEntropyLoss(label_smoothing=0.1)
+    return DenseModule(data.input_shape, data.num_outputs, head="softmax", hidden=(8,), loss=loss)
+
+
+def test_a_fold_whose_model_cannot_be_stacked_is_trained_by_itself(capsys):
+    result = cross_validate(classes(), one_own, 2)
+    assert [fold.engine for fold in result.folds] == ["stacked", "stacked", "serial", "stacked"]
+    assert "repeat 0 fold 2: serial, since CrossEntropyLoss is" in capsys.readouterr().out
+    expected = cross_validate(classes(), one_own, 2, engine="serial")
+    assert np.allclose(values(result), values(expected), rtol=1e-4)
+    with pytest.raises(InputError, match="stacked does not go with repeat 0 fold 2: Cross"):
+        cross_validate(classes(), one_own, 2, engine="stacked")
+
+
 def test_finished_folds_are_not_run_again_and_a_killed_one_goes_on(tmp_path):
     fitted = []
 
@@ -187,7 +345,7 @@ def test_finished_folds_are_not_run_again_and_a_killed_one_goes_on(tmp_path):
                 raise KilledError
 
     def killing(max_epochs, callbacks):
-        third = len(fitted) == 2
+        third = len(fitted) == 3  # after the one that shows what the folds share
         return trainer(max_epochs, [*callbacks, Kill()] if third else callbacks)
 
     run = {"num_folds": 4, "engine": "serial", "folder": tmp_path}
@@ -198,7 +356,7 @@ def test_finished_folds_are_not_run_again_and_a_killed_one_goes_on(tmp_path):
     ]
     fitted.clear()
     result = cross_validate(numbers(), dense, 4, make_trainer=trainer, **run)
-    assert len(fitted) == 2
+    assert len(fitted) == 1 + 2
     whole = cross_validate(numbers(), dense, 4, num_folds=4, engine="serial")
     assert values(result) == values(whole)
     assert not list(tmp_path.rglob(".lock"))

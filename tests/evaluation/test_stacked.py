@@ -16,7 +16,7 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 from torch import nn
 from torch.optim import lr_scheduler
-from torchmetrics.classification import MulticlassAccuracy
+from torchmetrics.classification import BinaryAccuracy, MulticlassAccuracy
 
 from dlp.bag_of_words import BagLinear
 from dlp.callbacks import BestCheckpoint, EpochSeed, History, LastCheckpoint
@@ -418,6 +418,20 @@ def test_metrics_of_the_user_and_of_torchmetrics():
     assert_equal_engines(problem)
     history = problem.stacked()[1][0]
     assert {"val_recall", "train_rounded_hits", "val_multiclass_accuracy"} <= history.keys()
+
+
+def test_what_is_said_of_a_wrong_mode_is_said_once(capsys):
+    callbacks = [EarlyStopping("val_acc", mode="min", patience=9)]
+    Problem("softmax", 3).stacked(callbacks=lambda: callbacks)
+    assert capsys.readouterr().out.count("more of it is better: give it mode: max") == 1
+
+
+def test_an_accuracy_with_settings_of_its_own():
+    metrics = [MulticlassAccuracy(3, average="micro", top_k=2)]
+    problem = Problem("softmax", 3, metrics=metrics)
+    assert_equal_engines(problem)
+    strict = Problem("sigmoid", 2, metrics=[BinaryAccuracy(threshold=0.8)])
+    assert_equal_engines(strict)
 
 
 def test_a_metric_that_is_called_acc_but_is_another():

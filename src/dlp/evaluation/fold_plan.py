@@ -4,13 +4,14 @@ import inspect
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, cast
+from weakref import ref
 
 from filelock import FileLock, Timeout
-from lightning import LightningModule, Trainer, seed_everything
-from lightning.pytorch.callbacks import Callback
+from lightning import LightningModule, seed_everything
+from torch import nn
 
 from dlp.console import say
 from dlp.datamodules.base import SupervisedDataModule
@@ -18,14 +19,14 @@ from dlp.datamodules.splits import Split, Splitter
 from dlp.directions import Mode, directions_of
 from dlp.errors import InputError
 from dlp.evaluation.baselines import baselines_on
+from dlp.evaluation.fold_trainers import FoldTrainers
 from dlp.evaluation.folds import FoldResult
 from dlp.imports import imported
 from dlp.results import count_parameters
 from dlp.seeds import derived_seed
 
+#: From the data, fitted on a fold's training part, to a new model.
 MakeModel = Callable[[SupervisedDataModule], LightningModule]
-#: From the number of epochs and the callbacks of a fold to a new Trainer.
-MakeTrainer = Callable[[int, list[Callback]], Trainer]
 
 #: The file whose lock says that a fold is being trained.
 LOCK = ".lock"
@@ -151,7 +152,7 @@ class Plan:
     Args:
         folds: All folds, in order.
         make_model: From the data, fitted on a fold's training part, to a new model.
-        make_trainer: From the number of epochs and callbacks to a new Trainer.
+        trainers: Makes the Trainer of each fold.
         max_epochs: Epochs of each fold.
         monitor: The metric that says which epoch is best.
         monitor_mode: Whether less or more of it is better; None asks the model.
@@ -160,11 +161,14 @@ class Plan:
 
     folds: Sequence[Fold]
     make_model: MakeModel
-    make_trainer: MakeTrainer
+    trainers: FoldTrainers
     max_epochs: int
     monitor: str
     monitor_mode: Mode | None = None
     root: Path | None = None
+    _trained: dict[int, tuple[ref[nn.Parameter], int]] = field(
+        default_factory=dict, init=False, repr=False
+    )
 
     @property
     def given_directions(self) -> dict[str, Mode]:
@@ -196,10 +200,30 @@ class Plan:
         return fold_folder(self.root, fold.repeat, fold.fold)
 
     def model(self, fold: Fold, data: SupervisedDataModule) -> LightningModule:
-        """Return the new model of a fold, to whose split `data` is set."""
-        seed_everything(fold.seed, workers=False, verbose=False)
-        data.resplit(fold.split)
-        return self.make_model(data)
+        """Return the new model of a fold, to whose split `data` is set.
+
+        Raises:
+            InputError: It has weights of another fold's model.
+        """
+        return self.new_model(data, fold.split, fold.seed, fold.number)
+
+    def new_model(
+        self, data: SupervisedDataModule, split: Split, seed: int, number: int = -1
+    ) -> LightningModule:
+        """Return a new model, to whose split `data` is set; see `model`."""
+        seed_everything(seed, workers=False, verbose=False)
+        data.resplit(split)
+        model = self.make_model(data)
+        for weight in (each for each in model.parameters() if each.requires_grad):
+            found, owner = self._trained.setdefault(id(weight), (ref(weight), number))
+            if found() is weight and owner != number:
+                raise InputError(
+                    "make_model gave a model whose weights are another fold's too, so that they "
+                    "would have seen the rows it is validated on: make a new network in it each "
+                    "time."
+                )
+            self._trained[id(weight)] = ref(weight), number
+        return model
 
     def result(
         self,

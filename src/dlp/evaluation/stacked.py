@@ -19,7 +19,9 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from torch.optim.lr_scheduler import CyclicLR, OneCycleLR
 
+from dlp.console import say
 from dlp.datamodules.batches import BatchOrder
+from dlp.directions import contradictions
 from dlp.errors import InputError
 from dlp.evaluation.stacked_check import stack_kind
 from dlp.evaluation.stacked_metrics import losses_and_metrics
@@ -85,6 +87,8 @@ def fit_stacked(
     kinds = {stack_kind(model, trainer.max_epochs or 0) for model in models}
     if len(kinds) > 1:
         raise InputError("the models of one stack must be equal but for weights and seeds.")
+    for sentence in contradictions(trainer, models[0].metric_directions):
+        say(f"warning: {sentence}")
     with _early_stopping_of(trainer) as stoppers, warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The number of training batches")  # one an epoch
         stack = StackedFolds(models, folds, stoppers)

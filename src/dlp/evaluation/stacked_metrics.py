@@ -1,6 +1,7 @@
 """What one fold logs for a stage, all of its rows at once."""
 
 from collections.abc import Callable
+from typing import Any
 
 from torch import Tensor
 from torchmetrics import MeanAbsoluteError
@@ -9,12 +10,34 @@ from torchmetrics import classification as C
 from dlp.modules.base import SupervisedModule
 from dlp.modules.meters import Stage
 
-#: Metrics of the heads, as one formula: torchmetrics takes a millisecond a fold for them.
-_FORMULAS: dict[type, Callable[[Tensor, Tensor], Tensor]] = {
-    MeanAbsoluteError: lambda scores, targets: (scores - targets).abs().mean(),
-    C.BinaryAccuracy: lambda scores, targets: ((scores > 0.5) == targets).float().mean(),
-    C.MultilabelAccuracy: lambda scores, targets: ((scores > 0.5) == targets).float().mean(),
-    C.MulticlassAccuracy: lambda scores, targets: (scores.argmax(1) == targets).float().mean(),
+_Formula = Callable[[Tensor, Tensor, Any], Tensor]
+
+
+def _shares_right(scores: Tensor, targets: Tensor, metric: Any) -> Tensor:
+    return ((scores > metric.threshold) == targets).float().mean()
+
+
+def _classes_right(scores: Tensor, targets: Tensor, metric: Any) -> Tensor:
+    return (scores.argmax(1) == targets).float().mean()
+
+
+def _absolute_error(scores: Tensor, targets: Tensor, metric: Any) -> Tensor:
+    return (scores - targets).abs().mean()
+
+
+#: Metrics of the heads as one formula (torchmetrics takes a millisecond a fold for them), and the
+#: settings that the formula holds for.
+_FORMULAS: dict[type, tuple[_Formula, dict[str, object]]] = {
+    MeanAbsoluteError: (_absolute_error, {"num_outputs": 1}),
+    C.BinaryAccuracy: (_shares_right, {"multidim_average": "global", "ignore_index": None}),
+    C.MultilabelAccuracy: (
+        _shares_right,
+        {"multidim_average": "global", "ignore_index": None, "average": "micro"},
+    ),
+    C.MulticlassAccuracy: (
+        _classes_right,
+        {"multidim_average": "global", "ignore_index": None, "average": "micro", "top_k": 1},
+    ),
 }
 
 
@@ -26,16 +49,18 @@ def losses_and_metrics(
     data_loss = model.head.loss(logits, targets)
     loss = data_loss + penalty
     metrics = dict(meter.metrics.items())
-    if not all(_has_formula(stage, name, metric) for name, metric in metrics.items()):
+    if not all(map(_has_formula, metrics.values())):
         meter.add(loss, data_loss, logits, targets)
         return meter.compute()
     values = dict(zip(meter.losses, (loss.float(), data_loss.float()), strict=False))
     scores, expected = model.head.scores(logits.float()), model.head.metric_targets(targets)
     return values | {
-        name: _FORMULAS[type(metric)](scores, expected).float() for name, metric in metrics.items()
+        name: _FORMULAS[type(metric)][0](scores, expected, metric).float()
+        for name, metric in metrics.items()
     }
 
 
-def _has_formula(stage: Stage, name: str, metric: object) -> bool:
-    """Whether a metric is one that a head makes of the name ``acc`` or ``mae``."""
-    return name in (f"{stage}_acc", f"{stage}_mae") and type(metric) in _FORMULAS
+def _has_formula(metric: object) -> bool:
+    """Whether a metric is one of those above, with the settings of its formula."""
+    _, settings = _FORMULAS.get(type(metric), (None, {"": ""}))
+    return all(getattr(metric, name, "") == value for name, value in settings.items())

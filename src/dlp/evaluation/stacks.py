@@ -97,7 +97,7 @@ def _fit(plan: Plan, stack: list[_Ready]) -> Iterator[tuple[Fold, FoldResult]]:
         home = plan.root / f"stack_{xxhash.xxh3_64_hexdigest(repr(members).encode())}"
         callbacks.append(LastCheckpoint(home))
         resumed = home / "last.ckpt" if (home / "last.ckpt").is_file() else None
-    trainer = plan.make_trainer(plan.max_epochs, callbacks)
+    trainer = plan.trainers(plan.max_epochs, callbacks)
     models = [item.model for item in stack]
     histories = fit_stacked(models, [item.tensors for item in stack], trainer, resumed)
     for item, history in zip(stack, histories, strict=True):

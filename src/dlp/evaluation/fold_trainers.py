@@ -1,0 +1,95 @@
+"""A Trainer of its own for each fold, whatever the folds are given in common."""
+
+import copy
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from lightning import Trainer
+from lightning.pytorch.callbacks import Callback, ProgressBar
+
+from dlp.errors import InputError
+
+#: From the number of epochs and the callbacks of a fold to a new Trainer.
+MakeTrainer = Callable[[int, list[Callback]], Trainer]
+
+_T = TypeVar("_T")
+
+
+class FoldTrainers:
+    """Makes the Trainer of each fold by a person's function, with objects of its own.
+
+    As scikit-learn clones an estimator for each fold: a callback, logger or profiler that the
+    function gives every time would go from fold to fold with all it has counted, so that each
+    Trainer gets a copy of it as it was. Which these are is found by a sample, a Trainer that is
+    never run; what the function makes anew each time stays as it is.
+
+    Args:
+        make: From the number of epochs and the callbacks of a fold to a new Trainer.
+    """
+
+    def __init__(self, make: MakeTrainer) -> None:
+        self._make = make
+        self._sample: Any = None
+
+    def sample(self, max_epochs: int) -> Trainer:
+        """Return a Trainer such as the folds will have; it is made at the first call."""
+        if self._sample is None:
+            self._sample = self._make(max_epochs, [])
+        trainer: Trainer = self._sample
+        return trainer
+
+    def __call__(self, max_epochs: int, callbacks: list[Callback]) -> Trainer:
+        """Return the Trainer of a fold.
+
+        Raises:
+            InputError: It is not a new one, not for so many epochs, or lacks the callbacks; or
+                what it shares with others cannot be copied.
+        """
+        trainer: Any = self._make(max_epochs, callbacks)
+        self._check(trainer, max_epochs, callbacks)
+        sample = self._sample
+        if sample is not None:
+            given = [*sample.callbacks, *sample.loggers, sample.profiler]
+            shared = {id(each) for each in given}
+            trainer.callbacks = [_own(each, shared) for each in trainer.callbacks]
+            if any(id(logger) in shared for logger in trainer.loggers):
+                trainer.loggers = [_own(each, shared) for each in trainer.loggers]
+            trainer.profiler = _own(trainer.profiler, shared)
+        made: Trainer = trainer
+        return made
+
+    def _check(self, trainer: Any, max_epochs: int, callbacks: list[Callback]) -> None:
+        sample = self._sample
+        if trainer is sample:
+            raise InputError("make_trainer gave the same Trainer twice: make a new one each time.")
+        if sample is not None and trainer.strategy is sample.strategy:
+            raise InputError(
+                f"make_trainer gave the same {type(trainer.strategy).__name__} twice, which keeps "
+                "the model of a fold: make a new strategy each time."
+            )
+        if trainer.max_epochs != max_epochs and not trainer.fast_dev_run:
+            raise InputError(
+                f"make_trainer was asked for {max_epochs} epochs and made a Trainer for "
+                f"{trainer.max_epochs}: give it max_epochs=max_epochs."
+            )
+        there = {id(callback) for callback in trainer.callbacks}
+        for callback in callbacks:  # bars may be left out
+            if id(callback) not in there and not isinstance(callback, ProgressBar):
+                raise InputError(
+                    f"make_trainer left out {type(callback).__name__}, which records the fold: add "
+                    "all callbacks that it is given to the Trainer's."
+                )
+
+
+def _own(given: _T, shared: set[int]) -> _T:
+    """Return a copy of what is shared, and anything else as it is."""
+    if id(given) not in shared:
+        return given
+    try:
+        return copy.deepcopy(given)
+    except Exception as error:  # whatever a person's object raises
+        name = type(given).__name__
+        raise InputError(
+            f"each fold needs a {name} of its own, and this one cannot be copied ({error}): make a "
+            "new one in make_trainer each time."
+        ) from error
