@@ -14,7 +14,8 @@ _Formula = Callable[[Tensor, Tensor, Any], Tensor]
 
 
 def _shares_right(scores: Tensor, targets: Tensor, metric: Any) -> Tensor:
-    return ((scores > metric.threshold) == targets).float().mean()
+    threshold: float = metric.threshold
+    return ((scores > threshold) == targets).float().mean()
 
 
 def _classes_right(scores: Tensor, targets: Tensor, metric: Any) -> Tensor:
@@ -62,5 +63,7 @@ def losses_and_metrics(
 
 def _has_formula(metric: object) -> bool:
     """Whether a metric is one of those above, with the settings of its formula."""
-    _, settings = _FORMULAS.get(type(metric), (None, {"": ""}))
-    return all(getattr(metric, name, "") == value for name, value in settings.items())
+    if type(metric) not in _FORMULAS:
+        return False
+    _, settings = _FORMULAS[type(metric)]
+    return all(getattr(metric, name) == value for name, value in settings.items())
