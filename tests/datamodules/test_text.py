@@ -10,6 +10,7 @@ from torch import nn
 
 from dlp.bag_of_words import BagOfWords
 from dlp.datamodules.text_base import SAMPLE_SIZE
+from dlp.datamodules.vocabulary import OFFSET
 from dlp.errors import InputError, MissingInputError
 from dlp.files import cache_dir
 
@@ -63,13 +64,16 @@ def test_a_text_comes_back_in_its_order(table):
 
 
 def test_encodings_differ_in_weights_alone(table):
-    hot, count, tfidf = (
+    hot, count, tfidf, sublinear = (
         dense(make(table, encoding=encoding, split_seed=None), "val")
-        for encoding in ("multi_hot", "count", "tfidf")
+        for encoding in ("multi_hot", "count", "tfidf", "sublinear_tfidf")
     )
     assert torch.equal(hot, (count > 0).float())
     assert count.max() > 1
+    hot[:, :OFFSET] = 0  # the start of a text and unknown words are no terms of tf-idf
     assert torch.equal(hot, (tfidf > 0).float())
+    assert torch.equal(hot, (sublinear > 0).float())
+    assert not torch.equal(tfidf, sublinear)
     torch.testing.assert_close(tfidf.norm(dim=1), torch.ones(len(tfidf)))
 
 
@@ -292,7 +296,37 @@ def test_nothing_but_the_corpus_is_kept(table, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["reviews.csv"]
 
 
-@pytest.mark.parametrize("encoding", ["multi_hot", "tfidf"])
+def test_pairs_of_words_are_terms_of_their_own(table):
+    data = make(table, num_words=None, ngrams=2, min_df=2, val_size=None)
+    assert {"good", "good film"} <= set(data.vocabulary.words)
+    pair = data.vocabulary.sequence_ids["good film"]
+    (inputs, targets), *_ = data.train_dataloader()
+    assert torch.equal(inputs.to_dense(*data.input_shape)[:, pair].long(), targets)
+    single = make(table, num_words=None, min_df=2, val_size=None)
+    assert set(single.vocabulary.words) == {
+        term for term in data.vocabulary.words if " " not in term
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"ngrams": 0}, "ngrams must be 1 to 3"),
+        ({"ngrams": 4}, "ngrams must be 1 to 3"),
+        ({"min_df": 0}, "min_df must be 1 or more"),
+    ],
+)
+def test_impossible_terms_are_refused(table, arguments, message):
+    with pytest.raises(InputError, match=message):
+        make(table, **arguments)
+
+
+def test_no_term_that_is_frequent_enough(table):
+    with pytest.raises(InputError, match="no word that 1000 of them have"):
+        make(table, min_df=1000).fit()
+
+
+@pytest.mark.parametrize("encoding", ["multi_hot", "tfidf", "sublinear_tfidf"])
 def test_new_texts_need_the_state_alone(table, tmp_path, encoding):
     data = make(table, encoding=encoding, max_length=7)
     state = pickle.loads(pickle.dumps(data.state_dict()))
@@ -304,11 +338,26 @@ def test_new_texts_need_the_state_alone(table, tmp_path, encoding):
     ((inputs, targets),) = restored.predict_dataloader()
     assert targets is None
     rows = inputs.to_dense(NUM_WORDS)
-    assert (rows > 0).sum(dim=1).tolist() == [4, 2, 1]
+    known = [4, 2, 1] if encoding == "multi_hot" else [3, 0, 0]  # tf-idf: of known words alone
+    assert (rows > 0).sum(dim=1).tolist() == known
     assert restored.encode_text("A good film") == data.encode_text("A good film")
     assert restored.class_names == ["bad", "good"]
-    if encoding == "tfidf":
-        torch.testing.assert_close(rows.norm(dim=1), torch.ones(3))
+    if encoding != "multi_hot":
+        torch.testing.assert_close(rows.norm(dim=1), torch.tensor([1.0, 0.0, 0.0]))
+
+
+def test_sequences_of_new_texts_need_the_state_alone(table, tmp_path):
+    options = {"ngrams": 2, "encoding": "sublinear_tfidf", "num_words": 200}
+    data = make(table, **options)
+    state = pickle.loads(pickle.dumps(data.state_dict()))
+    new = tmp_path / "new.txt"
+    new.write_text(f"{reviews()[3][0]}\nfilm good\n")
+    (tmp_path / "reviews.csv").unlink()
+    restored = make(table, predict_path=str(new), num_words=200)
+    restored.load_state_dict(state)
+    ((inputs, _),) = restored.predict_dataloader()
+    pair = data.vocabulary.sequence_ids["good film"]
+    assert (inputs.to_dense(200)[:, pair] > 0).tolist() == [True, False]
 
 
 def test_a_table_of_texts_alone_is_predicted(table, tmp_path):

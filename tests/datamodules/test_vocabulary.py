@@ -1,4 +1,5 @@
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,8 +10,9 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from dlp.datamodules.bags import BagRows, count_ids, smooth_idf, weigh
 from dlp.datamodules.corpus import Corpus
+from dlp.datamodules.ngrams import rank_terms
 from dlp.datamodules.tokens import split_words
-from dlp.datamodules.vocabulary import Vocabulary, rank_words
+from dlp.datamodules.vocabulary import OFFSET, Vocabulary, rank_words
 from dlp.errors import InputError
 
 TEXTS = st.lists(
@@ -97,17 +99,59 @@ def test_bags_equal_the_dense_formula(texts, num_words, skip_top, max_length):
     assert batch.weights.dtype == torch.float32
 
 
-@settings(deadline=None)
-@given(TEXTS, TEXTS)
-def test_tfidf_equals_scikit_learn(train, new):
+@settings(deadline=None, max_examples=60)
+@given(TEXTS, TEXTS, st.integers(1, 3), st.integers(1, 2), st.booleans())
+def test_tfidf_of_words_and_sequences_equals_scikit_learn(train, new, ngrams, min_df, sublinear):
     corpus, other = Corpus.from_texts(train, None), Corpus.from_texts(new, None)
-    vocabulary = Vocabulary(rank_words(corpus.texts()), num_words=9)
+    words = rank_terms(corpus.texts(), ngrams, min_df)
     reference = TfidfVectorizer(
-        analyzer=vocabulary.encode, vocabulary=range(9), lowercase=False
-    ).fit(train)
+        tokenizer=split_words,
+        token_pattern=None,
+        lowercase=False,
+        ngram_range=(1, ngrams),
+        min_df=min_df,
+        sublinear_tf=sublinear,
+    )
+    try:
+        reference.fit(train)
+    except ValueError:  # no term is left
+        assert not words
+        return
+    assert set(words) == set(reference.vocabulary_)
+    vocabulary = Vocabulary(words, num_words=None)
     idf = smooth_idf(count_ids(corpus.texts(), vocabulary))
-    ours = weigh(count_ids(other.texts(), vocabulary), "tfidf", idf)
-    np.testing.assert_allclose(ours.toarray(), reference.transform(new).toarray(), atol=1e-6)
+    encoding = "sublinear_tfidf" if sublinear else "tfidf"
+    ours = weigh(count_ids(other.texts(), vocabulary), encoding, idf).toarray()
+    places = [reference.vocabulary_[word] for word in words]
+    expected = reference.transform(new).toarray()[:, places]
+    np.testing.assert_allclose(ours[:, OFFSET + 1 :], expected, atol=1e-6)
+    assert not ours[:, : OFFSET + 1].any()  # a start and unknown words are no terms
+
+
+def test_terms_are_ranked_by_frequency_then_length_then_appearance():
+    corpus = Corpus.from_texts(["not good not good", "good film", "a film"], None)
+    ranked = ["good", "not", "film", "not good", "a", "good not", "good film", "a film"]
+    assert rank_terms(corpus.texts(), 2, 1) == ranked
+    assert rank_terms(corpus.texts(), 2, 2) == ["good", "film"]
+    assert rank_terms(corpus.texts(), 2, 1, limit=3) == ["good", "not", "film"]
+
+
+def test_sequences_end_with_their_text_and_with_what_is_kept_of_it():
+    corpus = Corpus.from_texts(["a b c", "c a b"], None)
+    vocabulary = Vocabulary(rank_terms(corpus.texts(), 2, 1), None, max_length=3)
+    assert set(vocabulary.words) == {"a", "b", "c", "a b", "b c", "c a"}
+    terms = [vocabulary.decode(row.indices) for row in count_ids(corpus.texts(), vocabulary)]
+    assert [sorted(term.split()) for term in terms] == [
+        sorted(["?", "a", "b", "a", "b"]),
+        sorted(["?", "c", "a", "c", "a"]),
+    ]
+
+
+def test_too_many_words_for_long_sequences_are_refused():
+    corpus = Corpus.from_texts(["a b"], None)
+    many = replace(corpus, words=[str(number) for number in range(2_100_000)])
+    with pytest.raises(InputError, match="too many for ngrams: 3"):
+        rank_terms(many.texts(), 3, 1)
 
 
 def test_no_text_is_no_row():

@@ -1,4 +1,4 @@
-"""Bags of words: the rows of a sparse matrix, its three encodings, and batches of it."""
+"""Bags of words: the rows of a sparse matrix, its encodings, and batches of it."""
 
 from typing import Any, Literal, TypeAlias
 
@@ -10,9 +10,10 @@ from torch import Tensor
 
 from dlp.bag_of_words import BagOfWords
 from dlp.datamodules.corpus import Texts
-from dlp.datamodules.vocabulary import Vocabulary
+from dlp.datamodules.ngrams import SequenceIds
+from dlp.datamodules.vocabulary import START, UNKNOWN, Vocabulary
 
-Encoding = Literal["multi_hot", "count", "tfidf"]
+Encoding = Literal["multi_hot", "count", "tfidf", "sublinear_tfidf"]
 SparseRows: TypeAlias = Any  # scipy.sparse.csr_array, which has no types
 
 
@@ -43,12 +44,19 @@ class BagRows:
 def count_ids(texts: Texts, vocabulary: Vocabulary) -> SparseRows:
     """Return how often each id occurs in each text: sparse float32 (N, num_words), ids sorted."""
     lookup = vocabulary.lookup(texts.corpus.words)
+    sequences = None
+    if vocabulary.sequence_ids:
+        sequences = SequenceIds(vocabulary.sequence_ids, texts.corpus.words)
     parts = []
     for batch in texts.batches(512):
         ids, lengths = vocabulary.sequences(batch, lookup)
         starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
         shape = (len(batch), vocabulary.num_words)
         part = scipy.sparse.csr_array((np.ones(len(ids), np.float32), ids, starts), shape=shape)
+        if sequences is not None:
+            more, rows = sequences.find(*batch.tokens(vocabulary.max_words))
+            ones = np.ones(len(more), np.float32)
+            part = part + scipy.sparse.csr_array((ones, (rows, more)), shape=shape)
         part = part.tocsc().tocsr()  # sorts the ids of each row in linear time
         part.sum_duplicates()
         parts.append(part)
@@ -61,10 +69,12 @@ def smooth_idf(counts: SparseRows) -> NDArray[np.float64]:
     """Return the inverse document frequency of each id, (num_words,).
 
     ``log((1 + N) / (1 + n)) + 1`` for an id that n of N texts have, as scikit-learn's
-    ``TfidfTransformer`` has it by default.
+    ``TfidfTransformer`` has it by default; 0 for the start of a text and for unknown words, which
+    are no terms there.
     """
     texts_with = np.bincount(counts.indices, minlength=counts.shape[1])
     idf: NDArray[np.float64] = np.log((1 + counts.shape[0]) / (1 + texts_with)) + 1
+    idf[[START, UNKNOWN]] = 0
     return idf
 
 
@@ -74,16 +84,20 @@ def weigh(counts: SparseRows, encoding: Encoding, idf: NDArray[np.float64] | Non
     Args:
         counts: Occurrences, from `count_ids`.
         encoding: ``multi_hot`` has 1 for each id that is present, ``count`` the occurrences,
-            ``tfidf`` the occurrences times `idf`, each row divided by its Euclidean length.
-        idf: From `smooth_idf`, for ``tfidf``.
+            ``tfidf`` the occurrences times `idf`, each row divided by its Euclidean length,
+            ``sublinear_tfidf`` the same of 1 + log(occurrences).
+        idf: From `smooth_idf`, for both.
     """
     if encoding == "multi_hot":
         counts.data[:] = 1
-    elif encoding == "tfidf":
+    elif encoding != "count":
         assert idf is not None
-        weights = counts.data * idf[counts.indices]
+        often = counts.data if encoding == "tfidf" else 1 + np.log(counts.data)
+        weights = often * idf[counts.indices]
         lengths = np.diff(counts.indptr)
         rows = np.repeat(np.arange(len(lengths)), lengths)
         norms = np.sqrt(np.bincount(rows, weights**2, len(lengths)))
+        norms[norms == 0] = 1  # no known word at all
         counts.data = (weights / norms[rows]).astype(np.float32)
+        counts.eliminate_zeros()
     return counts

@@ -36,7 +36,8 @@ class IMDBDataModule(BaseTextDataModule):
         skip_top: Treat ids below it as unknown words.
         max_length: Keep the first so many ids of each text (Keras drops longer texts instead).
         encoding: The entries of a row: ``multi_hot`` 1 for each id that occurs, ``count`` how
-            often it does, ``tfidf`` the same times inverse document frequency, at length 1.
+            often it does, ``tfidf`` the same times inverse document frequency, at length 1,
+            ``sublinear_tfidf`` that of 1 + log(how often).
         one_hot: Give classes as one-hot rows.
         batch_size: Texts a training batch.
         eval_batch_size: Texts a batch of validation, test and prediction.

@@ -44,7 +44,11 @@ class TextDataModule(BaseTextDataModule):
         tokens: What a text is split into: ``words`` at spaces and punctuation, or ``characters``,
             for Chinese, Japanese, Thai and other scripts without spaces between words.
         encoding: The entries of a row: ``multi_hot`` 1 for each id that occurs, ``count`` how
-            often it does, ``tfidf`` the same times inverse document frequency, at length 1.
+            often it does, ``tfidf`` the same times inverse document frequency, at length 1,
+            ``sublinear_tfidf`` that of 1 + log(how often).
+        ngrams: The longest sequence of words that is a term of its own: 2 for pairs such as
+            ``not good``. Terms share `num_words`, the most frequent ones first.
+        min_df: Leave out terms that fewer texts of the training part have.
         one_hot: Give classes as one-hot rows.
         batch_size: Texts a training batch.
         eval_batch_size: Texts a batch of validation, test and prediction.
@@ -86,6 +90,8 @@ class TextDataModule(BaseTextDataModule):
         max_length: int | None = None,
         tokens: Tokens = "words",
         encoding: Encoding = "multi_hot",
+        ngrams: int = 1,
+        min_df: int = 1,
         one_hot: bool = False,
         batch_size: int = 32,
         eval_batch_size: int = 16384,
@@ -123,6 +129,8 @@ class TextDataModule(BaseTextDataModule):
             tokens=tokens,
             id_column=id_column,
             encoding=encoding,
+            ngrams=ngrams,
+            min_df=min_df,
             predict_path=predict_path,
             text_column=text_column,
             batch_size=batch_size,

@@ -11,6 +11,7 @@ from dlp.datamodules.bags import BagRows, Encoding, count_ids, smooth_idf, weigh
 from dlp.datamodules.base import Examples, Part, SupervisedDataModule
 from dlp.datamodules.corpus import Corpora, Corpus, CorpusSource, Texts
 from dlp.datamodules.corpus_cache import cached_corpora, stored_corpora
+from dlp.datamodules.ngrams import check_ngrams, rank_terms
 from dlp.datamodules.splits import Indices, Split
 from dlp.datamodules.targets import TargetEncoder
 from dlp.datamodules.text_rows import TextColumns
@@ -34,6 +35,8 @@ class BaseTextDataModule(SupervisedDataModule):
         skip_top: Ids below it count as unknown words.
         max_length: Keep the first so many ids of each text; None keeps all.
         encoding: The entries of the matrix.
+        ngrams: The longest sequence of words that counts as a term of its own.
+        min_df: Leave out terms that fewer texts of the training part have.
         predict_path: Unlabelled texts to predict.
         text_column: Their column.
         batch_size: Texts a training batch.
@@ -61,6 +64,8 @@ class BaseTextDataModule(SupervisedDataModule):
         drop_duplicates: bool,
         tokens: Tokens = "words",
         id_column: str | None = None,
+        ngrams: int = 1,
+        min_df: int = 1,
     ) -> None:
         super().__init__(
             batch_size=batch_size,
@@ -70,6 +75,9 @@ class BaseTextDataModule(SupervisedDataModule):
             drop_duplicates=drop_duplicates,
         )
         check_limits(num_words, skip_top, max_length)
+        check_ngrams(ngrams, min_df)
+        self.ngrams = ngrams
+        self.min_df = min_df
         self.num_words = num_words
         self.skip_top = skip_top
         self.max_length = max_length
@@ -131,14 +139,18 @@ class BaseTextDataModule(SupervisedDataModule):
 
     def fit_inputs(self, rows: Texts, targets: NDArray[Any]) -> None:
         """Learn vocabulary and document frequencies from the training part."""
-        words = rank_words(rows)
+        if self.ngrams > 1 or self.min_df > 1:
+            words = rank_terms(rows, self.ngrams, self.min_df, self.num_words)
+        else:
+            words = rank_words(rows)
         if not words:
-            raise InputError("the texts of the training part hold no word.")
+            least = f" that {self.min_df} of them have" if self.min_df > 1 else ""
+            raise InputError(f"the texts of the training part hold no word{least}.")
         if self.tokens == "words" and (sentence := unspaced_word(rows.corpus.words)):
             self._say_once("script", _whole_sentences(sentence))
         limits = self.num_words, self.skip_top, self.max_length
         self._vocabulary = Vocabulary(words, *limits, self.tokens)
-        if self.encoding == "tfidf":
+        if self.encoding in ("tfidf", "sublinear_tfidf"):
             self._idf = smooth_idf(count_ids(rows, self._vocabulary))
 
     def encode(self, rows: Texts) -> BagRows:

@@ -44,7 +44,8 @@ class Vocabulary:
     `skip_top` above 1 makes the start of every text an unknown word, too.
 
     Args:
-        words: Words by rank, the most frequent first.
+        words: Words by rank, the most frequent first; sequences of words, joined by spaces, may
+            be among them.
         num_words: Ids are below it; None keeps all words.
         skip_top: Ids are at least this.
         max_length: Keep the first so many ids of a text, its start included. (Keras's ``maxlen``
@@ -71,7 +72,14 @@ class Vocabulary:
         self.skip_top = skip_top
         self.max_length = max_length
         self._ids = {word: self._rule(id) for id, word in enumerate(self.words, OFFSET + 1)}
+        #: The ids of sequences of words (see `ngrams`), which no single word has.
+        self.sequence_ids = {term: id for term, id in self._ids.items() if " " in term}
         self.start = self._rule(START)
+
+    @property
+    def max_words(self) -> int | None:
+        """How many words of a text are kept; None for all."""
+        return None if self.max_length is None else self.max_length - 1
 
     def _rule(self, id: int) -> int:
         return id if self.skip_top <= id < self.num_words else UNKNOWN
@@ -102,8 +110,7 @@ class Vocabulary:
             texts: The texts.
             lookup: The id of each word of their corpus, from `lookup`.
         """
-        limit = None if self.max_length is None else self.max_length - 1
-        tokens, lengths = texts.tokens(limit)
+        tokens, lengths = texts.tokens(self.max_words)
         ids = np.full(len(tokens) + len(lengths), self.start, np.int32)
         is_word = np.ones(len(ids), np.bool_)
         is_word[np.cumsum(lengths + 1) - lengths - 1] = False
