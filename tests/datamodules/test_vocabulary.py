@@ -140,6 +140,7 @@ def test_sequences_end_with_their_text_and_with_what_is_kept_of_it():
     corpus = Corpus.from_texts(["a b c", "c a b"], None)
     vocabulary = Vocabulary(rank_terms(corpus.texts(), 2, 1), None, max_length=3)
     assert set(vocabulary.words) == {"a", "b", "c", "a b", "b c", "c a"}
+    assert count_ids(corpus.texts(), vocabulary).indices.dtype == np.int32  # scikit-learn's demand
     terms = [vocabulary.decode(row.indices) for row in count_ids(corpus.texts(), vocabulary)]
     assert [sorted(term.split()) for term in terms] == [
         sorted(["?", "a", "b", "a", "b"]),

@@ -17,6 +17,8 @@ Scaling = Literal["standard", "minmax", "none"]
 
 #: More distinct texts than this in a column that nobody listed are names or ids, not categories.
 MAX_CATEGORIES = 1000
+#: scikit-learn's histogram trees put a column into at most so many bins.
+_TREE_CATEGORIES = 255
 
 
 class ColumnEncoder:
@@ -176,8 +178,7 @@ class ColumnEncoder:
         start = len(self._fill) + len(self._indicated)
         unseen: dict[str, int] = {}
         for column, categories in self._categories.items():
-            texts = _texts(frame[column])
-            codes = pd.Index(categories, dtype=object).get_indexer(pd.Index(texts, dtype=object))
+            codes = _codes(frame[column], categories)
             known = codes >= 0
             matrix[np.flatnonzero(known), start + codes[known]] = 1
             start += len(categories)
@@ -187,6 +188,22 @@ class ColumnEncoder:
             counts = ", ".join(f"{count:,} in {column!r}" for column, count in unseen.items())
             say(f"categories that the training part lacks, taken as none of its own: {counts}")
         return matrix
+
+    def plain_columns(self, frame: pd.DataFrame) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Return the columns as trees take them, and which of them hold categories.
+
+        Returns:
+            float64 (N, D): numbers as they are, NaN where missing, then the number of each row's
+            category, NaN where the training part lacks it; and bool (D,), false also for
+            categorical columns of more categories than scikit-learn's trees tell apart.
+        """
+        columns = [numbers(frame[column]) for column in self._fill]
+        categorical = [False] * len(columns)
+        for column, categories in self._categories.items():
+            codes = _codes(frame[column], categories).astype(np.float64)
+            columns.append(np.where(codes < 0, np.nan, codes))
+            categorical.append(len(categories) <= _TREE_CATEGORIES)
+        return np.stack(columns, axis=1), np.array(categorical)
 
     def state(self) -> dict[str, Any]:
         """Return what was learned, as plain values."""
@@ -270,6 +287,12 @@ def _texts(series: "pd.Series[Any]") -> "pd.Series[Any]":
         None if empty else text(value) for value, empty in zip(series, series.isna(), strict=True)
     ]
     return pd.Series(values, index=series.index, dtype=object)
+
+
+def _codes(series: "pd.Series[Any]", categories: Sequence[str | None]) -> NDArray[np.int64]:
+    """Return the number of each row's category, -1 for one that is not among `categories`."""
+    known: pd.Index[Any] = pd.Index(list(categories), dtype=object)
+    return np.asarray(known.get_indexer(pd.Index(_texts(series), dtype=object)), np.int64)
 
 
 def target_values(frame: pd.DataFrame, columns: Sequence[str], task: TaskArgument) -> NDArray[Any]:

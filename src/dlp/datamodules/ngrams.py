@@ -129,7 +129,7 @@ class SequenceIds:
 
     def find(
         self, tokens: NDArray[np.int32], lengths: NDArray[np.int64]
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         """Return the ids of all sequences that have one, and the text each stands in, (S,)."""
         found = [np.empty((2, 0), np.int64)]
         for size, table in self._sorted.items():
@@ -137,5 +137,5 @@ class SequenceIds:
             place = np.minimum(np.searchsorted(table[:, 0], keys), len(table) - 1)
             known = table[place, 0] == keys
             found.append(np.stack([table[place[known], 1], rows[known]]))
-        ids, rows = np.concatenate(found, axis=1)
+        ids, rows = np.concatenate(found, axis=1).astype(np.int32)  # as sparse matrices have them
         return ids, rows

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -63,6 +64,24 @@ class RowSource(ABC):
     def read_input(self) -> InputReading:
         """Return what the input was taken for, for `reading`; rows are read and fitted by then."""
         return InputReading(type(self).__name__)
+
+    def plain_columns(
+        self, rows: Any
+    ) -> tuple[NDArray[np.float64], NDArray[np.bool_] | None] | None:
+        """Return rows as columns of numbers, for models that need no encoding (trees).
+
+        Args:
+            rows: The rows as they were read.
+
+        Returns:
+            float64 (N, D), NaN where a number is missing, and which columns hold codes of
+            categories, (D,), None where none does. None for pictures and the like (default: the
+            encoded inputs, where they are a matrix).
+        """
+        inputs = self.encode(rows)
+        if not isinstance(inputs, Tensor) or inputs.ndim != 2:
+            return None
+        return inputs.double().numpy(), None
 
     def inputs_state(self) -> dict[str, Any]:
         """Return what `fit_inputs` learned, as plain values."""

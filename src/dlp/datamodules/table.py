@@ -227,6 +227,10 @@ class TableDataModule(SupervisedDataModule):
         """Return float32 (N, D)."""
         return torch.from_numpy(self.encoder.encode(self._featured(rows)))
 
+    def plain_columns(self, rows: pd.DataFrame) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Return the columns before they are filled, scaled and made one-hot."""
+        return self.encoder.plain_columns(self._featured(rows))
+
     def batch_shape(self) -> tuple[int, ...]:
         """Return (D,)."""
         return (len(self.encoder.names),)

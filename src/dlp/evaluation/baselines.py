@@ -51,7 +51,9 @@ def baselines(head: Head, summary: Mapping[str, Sequence[float]], targets: Tenso
         if "frequencies" in summary:
             found = _of_classes(head, list(summary["frequencies"]), prepared)
         else:
-            found = {name: _scores(head, summary[name], prepared) for name in ("mean", "median")}
+            found = {
+                name: _scores(head, _row(summary[name]), prepared) for name in ("mean", "median")
+            }
     return {name: numbers for name, numbers in found.items() if numbers}
 
 
@@ -66,6 +68,22 @@ def baselines_on(
     if not isinstance(model, SupervisedModule) or summary is None or targets is None:
         return {}
     return baselines(model.head, summary, torch.from_numpy(data.targets.encode(targets)))
+
+
+def prediction_scores(head: Head, predictions: Tensor, targets: Tensor) -> dict[str, float]:
+    """Return metric -> number, and the loss, of predictions by the head's own metrics.
+
+    A metric that has no number for them is left out; all are, if the head cannot express them.
+
+    Args:
+        head: The head of a model.
+        predictions: Probabilities (N, C), or values (N, T) in the original unit.
+        targets: Targets as batches hold them: (N,), (N, C) or (N, T).
+    """
+    head, targets = deepcopy(head).cpu(), targets.cpu()
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of metrics, about classes that are never predicted
+        return _scores(head, predictions, head.prepare(targets))
 
 
 def baseline_line(found: Mapping[str, Mapping[str, float]]) -> str:
@@ -85,12 +103,12 @@ def _of_classes(head: Head, frequencies: list[float], targets: Tensor) -> Baseli
         top = max(frequencies)
         majority = [0.0] * len(frequencies)
         majority[frequencies.index(top)] = 1.0
-    always = _scores(head, majority, targets)
+    always = _scores(head, _row(majority), targets)
     always.pop("loss", None)  # of certainty: infinite as soon as one row is of another class
     guessed = {}
     if "acc" in always:
         guessed["acc"] = _accuracy_of_guessing(frequencies, expected)
-    constant = _scores(head, frequencies, targets)
+    constant = _scores(head, _row(frequencies), targets)
     if "loss" in constant:
         guessed["loss"] = constant["loss"]
     return {"majority_class": always, "class_frequencies": guessed}
@@ -106,9 +124,13 @@ def _accuracy_of_guessing(frequencies: Sequence[float], targets: Tensor) -> floa
     return float((drawn * share + (1 - drawn) * (1 - share)).mean())
 
 
-def _scores(head: Head, prediction: Sequence[float], targets: Tensor) -> dict[str, float]:
-    """Return metric -> number, and at last the loss, of one prediction for every row."""
-    logits = _logits(head, prediction)
+def _row(prediction: Sequence[float]) -> Tensor:
+    return torch.tensor([list(prediction)], dtype=torch.float64)
+
+
+def _scores(head: Head, predictions: Tensor, targets: Tensor) -> dict[str, float]:
+    """Return metric -> number, and at last the loss, of predictions (N, K), or one for all rows."""
+    logits = _logits(head, predictions.double())
     if logits is None:
         return {}
     logits = logits.expand(len(targets), -1)
@@ -122,9 +144,8 @@ def _scores(head: Head, prediction: Sequence[float], targets: Tensor) -> dict[st
     return {name: value for name, value in scores.items() if math.isfinite(value)}
 
 
-def _logits(head: Head, prediction: Sequence[float]) -> Tensor | None:
-    """Return the logits (1, L) from which `head` predicts `prediction`; None if there are none."""
-    values = torch.tensor([list(prediction)], dtype=torch.float64)
+def _logits(head: Head, values: Tensor) -> Tensor | None:
+    """Return the logits (N, L) from which `head` predicts `values`; None if there are none."""
     kept = values.clamp(_EPSILON, 1 - _EPSILON)
     mean, std = getattr(head, "mean", 0.0), getattr(head, "std", 1.0)
     candidates = [kept.log(), kept.logit(), kept.logit()[:, 1:], (values - mean) / std]
