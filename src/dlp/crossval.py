@@ -57,6 +57,7 @@ def cross_validate(
     leaky_scaling: bool = False,
     refit: bool = False,
     folder: Path | None = None,
+    baselines: bool = False,
     only: Sequence[int] | None = None,
     on_fold: Callable[[int, float], None] | None = None,
 ) -> CrossValidation:
@@ -88,6 +89,8 @@ def cross_validate(
             too, as the book does in section 3.6; the numbers are then too good.
         refit: Train on everything but the test part for the best number of epochs, and test once.
         folder: Where files go; None writes nothing. Folds that are done there are not run again.
+        baselines: Fit a linear model and gradient boosting on each fold, too: what a model must
+            beat (see `fitted_baselines`).
         only: The numbers (``repeat * num_folds + fold``) of the folds to run; None for all.
         on_fold: Called after each fold with its number and its last value of `monitor`.
 
@@ -116,7 +119,16 @@ def cross_validate(
         with quiet("`Trainer.fit` stopped"), own_random_state(), flushed_denormals():
             folds = plan_folds(data, num_folds, repeats, splitter, seed)
             trainers = FoldTrainers(make_trainer or plain_trainer)
-            plan = Plan(folds, make_model, trainers, max_epochs, monitor, monitor_mode, folder)
+            plan = Plan(
+                folds,
+                make_model,
+                trainers,
+                max_epochs,
+                monitor,
+                monitor_mode,
+                folder,
+                baselines,
+            )
             new = dict(_train(plan, chosen(folds, only), data, engine, on_fold))
             results = [new.get(fold.number) or plan.done(fold) for fold in folds]
             found = [result for result in results if result is not None]

@@ -118,5 +118,13 @@ def add_test(
     _write(folder, results)
 
 
+def add_baselines(folder: Path, baselines: Mapping[str, Mapping[str, Any]]) -> None:
+    """Put baselines that were fitted into ``results.json``, beside those that stand there."""
+    results = read_results(folder)
+    kept = results.get("baselines", {})
+    results["baselines"] = {**kept, **{k: {**kept.get(k, {}), **v} for k, v in baselines.items()}}
+    _write(folder, results)
+
+
 def _write(folder: Path, results: dict[str, Any]) -> None:
     write_text(folder / "results.json", json.dumps(results, indent=1) + "\n")

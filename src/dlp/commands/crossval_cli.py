@@ -26,6 +26,7 @@ from dlp.crossval import cross_validate
 from dlp.datamodules.base import SupervisedDataModule
 from dlp.datamodules.splits import Split, Splitter
 from dlp.errors import InputError
+from dlp.evaluation.fitted_baselines import fitted_verdict
 from dlp.evaluation.fold_plan import LOCK, chosen, fold_folder, make_splitter, plan_folds
 from dlp.evaluation.folds import CrossValidation, FoldResult
 from dlp.files import atomic_path, write_text
@@ -38,7 +39,7 @@ from dlp.visualization.folds import fold_curves
 #: The file that says which folds there are.
 PROTOCOL = "crossval.yaml"
 #: Options that say how folds are run, not what comes of them.
-_HOW = ("engine", "jobs", "fold", "refit", "new", "threads", "output")
+_HOW = ("engine", "jobs", "fold", "refit", "new", "threads", "output", "baselines")
 _WHAT = ("num_folds", "repeats", "splitter", "leaky_scaling")
 
 
@@ -294,6 +295,7 @@ class CrossvalCLI(DLPCLI):
             leaky_scaling=self._value("leaky_scaling"),
             refit=self._value("refit") and folder is not None,
             folder=folder,
+            baselines=self._value("baselines"),
             only=[0] if folder is None else only,
             on_fold=self.on_fold,
         )
@@ -363,6 +365,9 @@ class CrossvalCLI(DLPCLI):
             say(f"trained on everything for {self.result.best_epoch} epochs: {numbers}")
         else:
             say(self.result.advice())
+        if self._value("baselines"):
+            of = self.result
+            say(fitted_verdict(of.baseline, of.mean, "val", of.directions))
         names = [
             path.name
             for path in sorted(folder.iterdir())

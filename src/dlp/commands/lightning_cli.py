@@ -4,6 +4,7 @@ import shlex
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from dlp.commands.checkpoint_files import data_states, read_checkpoint, start_fr
 from dlp.commands.config_files import read_config
 from dlp.commands.given_callbacks import check_finetuning, need_a_logger, shown
 from dlp.commands.invocation import Invocation, resolve, starting_weights
+from dlp.commands.model_comparison import ModelComparison
 from dlp.commands.parser import NamedConfig, Parser, as_texts
 from dlp.commands.run_options import add_run_options
 from dlp.commands.short_names import SHORT_NAMES as SHORT_NAMES  # so that classes are found
@@ -33,6 +35,7 @@ from dlp.datamodules import SupervisedDataModule
 from dlp.directions import Mode, directions_of, needed_direction
 from dlp.errors import InputError, MissingInputError
 from dlp.evaluation.baselines import baseline_line, baselines_on
+from dlp.evaluation.fitted_baselines import EvaluatedPart
 from dlp.prediction_files import check_place
 from dlp.process import cpu_threads, interruptible, own_random_state, quiet
 from dlp.results import add_test, count_parameters, draw_curves, read_results, write_results
@@ -323,6 +326,16 @@ class DLPCLI(LightningCLI):
         write_results(folder, self.history, monitor, self._value("seed_everything"), facts)
         draw_curves(folder, self.history, monitor, self._value("smoothing"))
         say(self.history.advice(monitor))
+        if self._value("baselines"):
+            best = self.history.best_epoch(monitor) or self.history.num_epochs
+            self._baselines.say(self.history.at(best), "val", folder)
+
+    @cached_property
+    def _baselines(self) -> ModelComparison:
+        parts: list[EvaluatedPart] = ["val" if self.subcommand == "fit" else "test"]
+        if self.subcommand == "fit" and self._value("test_after_fit"):
+            parts.append("test")
+        return ModelComparison(self.model, self.datamodule, parts)
 
     def _saved(self) -> str:
         """Return what is kept of a fit that is stopped, and how to go on with it."""
@@ -339,8 +352,13 @@ class DLPCLI(LightningCLI):
             return
         if found := baselines_on(model, self.datamodule, "test"):
             say(baseline_line(found))
-        if self.run_folder is not None and not getattr(rank_zero_only, "rank", 0):
-            add_test(self.run_folder.folder, metrics, kwargs.get("ckpt_path"), found)
+        if getattr(rank_zero_only, "rank", 0):
+            return
+        folder = None if self.run_folder is None else self.run_folder.folder
+        if self._value("baselines"):
+            found |= self._baselines.say(metrics, "test", folder)
+        if folder is not None:
+            add_test(folder, metrics, kwargs.get("ckpt_path"), found)
 
     def validate(self, model: LightningModule, **kwargs: Any) -> None:  # as Trainer.validate
         """Validate; a trial run of a recipe without validation has nothing to try."""

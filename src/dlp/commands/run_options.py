@@ -49,6 +49,13 @@ def add_run_options(parser: LightningArgumentParser) -> None:
         "models are fastest with 1.",
     )
     parser.add_argument(
+        "--baselines",
+        type=bool,
+        default=False,
+        help="Fit a linear model and gradient boosting on the same split, in seconds, and say "
+        "which is better.",
+    )
+    parser.add_argument(
         "--output",
         type=str | None,
         default=None,

@@ -129,6 +129,8 @@ def fitted_lines(
     """
     lines = []
     for each in found.values():
+        if part not in each.scores:
+            continue
         numbers = [f"{part}_{name} {value:.4f}" for name, value in each.scores[part].items()]
         took = f"fitted on {each.rows:,} rows in {each.seconds:.1f} s"
         lines.append(f"baseline: {each.model} ({took}): {', '.join(numbers)}")
@@ -142,15 +144,16 @@ def fitted_verdict(
     part: EvaluatedPart,
     directions: Mapping[str, Mode] | None = None,
 ) -> str:
-    """Return which is better by the first metric that all have; empty if none can be compared."""
-    for name in next(iter(baselines.values()), {}):
+    """Return which is better by the first metric that can be compared; empty if none can."""
+    for name in dict.fromkeys(name for numbers in baselines.values() for name in numbers):
         metric = f"{part}_{name}"
+        known = {model: numbers[name] for model, numbers in baselines.items() if name in numbers}
         mode = direction(metric, directions)
-        if mode is None or metric not in scores or any(name not in b for b in baselines.values()):
+        if mode is None or metric not in scores:
             continue
         choose = min if mode == "min" else max
-        best = choose(baselines, key=lambda model: baselines[model][name])  # noqa: B023 - called at once
-        own, value = float(scores[metric]), baselines[best][name]
+        best = choose(known, key=known.__getitem__)
+        own, value = float(scores[metric]), known[best]
         if own == value:
             return f"the baseline is as good as this model: {metric} {own:.4f} ({best})"
         if choose(own, value) == own:

@@ -19,6 +19,7 @@ from dlp.datamodules.splits import Split, Splitter
 from dlp.directions import Mode, directions_of
 from dlp.errors import InputError
 from dlp.evaluation.baselines import baselines_on
+from dlp.evaluation.fitted_baselines import as_baselines, fitted_baselines
 from dlp.evaluation.fold_trainers import FoldTrainers
 from dlp.evaluation.folds import FoldResult
 from dlp.imports import imported
@@ -157,6 +158,7 @@ class Plan:
         monitor: The metric that says which epoch is best.
         monitor_mode: Whether less or more of it is better; None asks the model.
         root: The folder of the cross-validation; None writes nothing.
+        baselines: Fit a linear model and gradient boosting on each fold, too.
     """
 
     folds: Sequence[Fold]
@@ -166,6 +168,7 @@ class Plan:
     monitor: str
     monitor_mode: Mode | None = None
     root: Path | None = None
+    baselines: bool = False
     _trained: dict[int, tuple[ref[nn.Parameter], int]] = field(
         default_factory=dict, init=False, repr=False
     )
@@ -235,6 +238,8 @@ class Plan:
     ) -> FoldResult:
         """Return the result of a fold, to whose split `data` is set."""
         baseline = baselines_on(model, data, "val")
+        if self.baselines:
+            baseline |= as_baselines(fitted_baselines(model, data, ["val"]), "val")
         return FoldResult(
             fold.repeat,
             fold.fold,

@@ -98,7 +98,7 @@ def _tiles(result: CrossValidation) -> list[Tile]:
             words = f"Mean {metric_words(name)} at the last epoch"
             error = f"standard error {result.standard_error[name]:.2g}"
             made.append(Tile(words, number(mean), f"{note}, {error}" if note else error, tone))
-    return made + test_tiles(result.refit or {}, result.directions)
+    return made + test_tiles(result.refit or {}, result.directions, {})
 
 
 def _folds(result: CrossValidation) -> list[Block]:
@@ -161,7 +161,7 @@ def _refit(result: CrossValidation) -> Section:
     if result.refit is None:
         reason = f"not done yet; dlp crossval with --refit does it, for {result.best_epoch} epochs."
         return Section("refit", title, reason=reason)
-    tiles = test_tiles(dict(result.refit), result.directions)
+    tiles = test_tiles(dict(result.refit), result.directions, {})
     rows = [[tile.label, tile.value] for tile in tiles]
     epochs = f"After {result.best_epoch} epochs on all that the test part leaves"
     return Section("refit", title, [page.Table(epochs, ["metric", "value"], rows)])

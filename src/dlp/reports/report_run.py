@@ -20,6 +20,7 @@ from dlp.datamodules.known_rows import places
 from dlp.decisions import decide
 from dlp.directions import Mode, best_index, direction
 from dlp.errors import InputError
+from dlp.evaluation.fitted_baselines import EvaluatedPart, fitted_baselines
 from dlp.evaluation.mistake_files import read_mistakes
 from dlp.evaluation.mistakes import Mistakes
 from dlp.reports import report_page as page
@@ -97,6 +98,25 @@ class Trained:
         """What the last test got wrong, if it was written down."""
         path = self.run.folder / "mistakes.json"
         return read_mistakes(path) if path.is_file() and "test" in self.run.results else None
+
+    @cached_property
+    def baselines(self) -> dict[str, dict[str, Any]]:
+        """What simple models do on the same split (see ``results.json``); fitted for own data."""
+        kept: dict[str, dict[str, Any]] = self.run.results.get("baselines", {})
+        parts: list[EvaluatedPart] = ["val"]
+        if "test" in self.run.results:
+            parts.append("test")
+        if self.model is None or self.data is None or self.data.dry_run or not self.data.own_data:
+            return kept
+        if kept and all(part in record for record in kept.values() for part in parts[1:]):
+            return kept
+        found = fitted_baselines(self.model, self.data, parts)
+        return {name: each.record() for name, each in found.items()}
+
+    def baseline_numbers(self, part: EvaluatedPart) -> dict[str, dict[str, float]]:
+        """Return simple model -> metric -> number on a part."""
+        records = self.baselines.values()
+        return {record["model"]: record[part] for record in records if part in record}
 
     @property
     def test_command(self) -> str:
@@ -215,16 +235,28 @@ def tiles(trained: Trained) -> list[Tile]:
         for name, value in at_best.items():
             if name.startswith("val_") or name == monitor:
                 made.append(Tile(_words(name), number(value), f"at epoch {best}"))
-    return made + test_tiles(run.results.get("test", {}), run.directions)
+    test, learned = run.results.get("test", {}), trained.baseline_numbers("test")
+    return made + test_tiles(test, run.directions, learned)
 
 
-def test_tiles(test: Mapping[str, Any], directions: Mapping[str, Mode]) -> list[Tile]:
-    """Return a tile for each number of a test, its baseline below it."""
+def test_tiles(
+    test: Mapping[str, Any],
+    directions: Mapping[str, Mode],
+    learned: Mapping[str, Mapping[str, float]],
+) -> list[Tile]:
+    """Return a tile for each number of a test, the best baseline below it.
+
+    Args:
+        test: The numbers, with what guessing gives.
+        directions: Logged name -> whether less or more is better.
+        learned: Simple model -> metric -> number.
+    """
     numbers = {name: value for name, value in test.items() if isinstance(value, int | float)}
     ordered = sorted(numbers.items(), key=lambda item: item[0].endswith("loss"))
     made = []
     for name, value in ordered:
-        note, tone = against_baseline(name, value, test.get("baseline") or {}, directions)
+        baselines = {**(test.get("baseline") or {}), **learned}
+        note, tone = against_baseline(name, value, baselines, directions)
         made.append(Tile(_words(name), number(value), note, tone))
     return made
 

@@ -21,6 +21,7 @@ from dlp.evaluation.mistakes import (
     WrongClass,
 )
 from dlp.reports import report_page as page
+from dlp.reports.report_baselines import baselines
 from dlp.reports.report_page import Block, Section, number, plural, section
 from dlp.reports.report_reading import reading
 from dlp.reports.report_run import Trained, config_blocks, history_of
@@ -47,6 +48,7 @@ def sections(trained: Trained) -> list[Section]:
         ("data", "Data and split", data_and_split),
         ("reading", "What was read", reading),
         ("curves", "Learning curves", curves),
+        ("baselines", "Baselines", baselines),
         ("mistakes", "Mistakes", mistakes),
         ("samples", "Samples", samples),
         ("heatmaps", "Heat maps", heatmaps),
