@@ -202,6 +202,31 @@ def test_texts_come_back_as_they_were_given(table):
         data = make(table)
 
 
+def test_a_row_is_known_by_its_number_its_id_and_the_truth(tmp_path):
+    rows = [(f"text {row}", row % 2, f"r{row}") for row in range(20)]
+    header = ("text", "label", "review")
+    path = write_csv(tmp_path / "rows.csv", rows, header)
+    new = write_csv(tmp_path / "new.csv", [("a text", 1, "n0"), ("more", "", "n1")], header)
+    for _ in range(2):  # read, then from the cache
+        data = make(path, test_size=5, id_column="review", predict_path=new)
+        test = data.examples("test")
+        assert [f"r{place}" for place in test.places] == test.ids.tolist()
+        assert data.texts(test.rows) == [f"text {place}" for place in test.places]
+        given = data.examples("predict")
+        assert given.ids.tolist() == ["n0", "n1"]
+        assert len(given.truth) == 2
+    with pytest.raises(MissingInputError, match=r"id_column: .* Did you mean 'review'"):
+        make(path, id_column="reviews").fit()
+
+
+def test_a_sample_of_a_trial_knows_its_rows(tmp_path):
+    path = write_csv(tmp_path / "many.csv", reviews(SAMPLE_SIZE * 2))
+    data = make(path, val_size=None)
+    data.dry_run = True
+    train, texts = data.examples("train"), [text for text, _ in reviews(SAMPLE_SIZE * 2)]
+    assert data.texts(train.rows) == [texts[place] for place in train.places]
+
+
 def test_half_an_emoji_is_no_crash(tmp_path):
     path = write_jsonl(tmp_path, [("fine \ud83d", "x"), ("ok \U0001f600", "y")])
     data = make(path, val_size=None)
@@ -431,3 +456,39 @@ def test_a_trial_run_reads_a_sample_and_a_real_one_everything(tmp_path):
     trainer(tmp_path).fit(Classifier(NUM_WORDS), datamodule=data)
     assert len(data.train_dataloader().inputs) == SAMPLE_SIZE * 2 - 900
     assert (cache_dir() / "text").is_dir()
+
+
+# What was understood ------------------------------------------------------------------------------
+
+
+def test_the_reading_shows_columns_lengths_and_a_sample(tmp_path):
+    rows = [(f"A <b>good</b> film, {row % 7}", "good", row) for row in range(20)]
+    rows += [("bad", "Bad", 3), ("bad", "bad", 4), ("?!", "bad", 5), ("caf\u00c3\u00a9", "good", 6)]
+    data = make(write_csv(tmp_path / "films.csv", rows, ("text", "label", "n")), val_size=6)
+    for _ in range(2):  # read, then from the cache
+        reading = data.reading()
+        kinds = [(column.name, column.kind) for column in reading.input.columns]
+        assert kinds == [("text", "text"), ("label", "target"), ("n", "left out")]
+        facts = dict(reading.input.facts)
+        assert facts["texts"].startswith("6 words in the median, 6 in the longest")
+        assert facts["known"].endswith("of the words of the validation part")
+        (sample,) = reading.input.samples
+        steps = dict(sample.steps)
+        assert steps["text"] in {text for text, *_ in rows}
+        assert steps["back"].startswith("? ")
+        notes = "\n".join(reading.input.notes)
+        for said in (
+            "'Bad' and 'bad' in column 'label' are different classes",
+            "of the texts hold HTML tags, such as '<b>'",
+            "wrong encoding",
+            "1 texts hold no word, such as '?!'",
+            "1 texts stand in several rows with different labels",
+        ):
+            assert said in notes
+        data = make(str(tmp_path / "films.csv"), val_size=6)
+
+
+def test_the_reading_says_that_labels_mix_numbers_and_text(tmp_path):
+    path = write_jsonl(tmp_path, [("a", 1), ("b", "two"), ("c", 1), ("d", "two")])
+    (note,) = make(path, val_size=None).reading().input.notes
+    assert "mixes numbers (2 rows, such as 1) and text (2, such as 'two')" in note

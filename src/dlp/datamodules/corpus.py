@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
+from dlp.datamodules.reading import InputReading
 from dlp.datamodules.splits import Indices
 from dlp.datamodules.tokens import Tokens, splitter
 
@@ -54,6 +55,8 @@ class Corpus:
         ids: What people know each text by, (N,), from a column of theirs.
         raw: The texts as they were given, where they were.
         num_val: The last so many are a validation part of the set's own.
+        truth: The cells of the label column(s), where those are not needed and may be empty.
+        reading: What the file and its columns were taken for.
     """
 
     tokens: NDArray[np.int32]
@@ -70,6 +73,8 @@ class Corpus:
     ids: NDArray[Any] | None = None
     raw: RawTexts | None = None
     num_val: int = 0
+    truth: NDArray[Any] | None = None
+    reading: InputReading | None = None
 
     def __len__(self) -> int:
         """Return the number of texts."""

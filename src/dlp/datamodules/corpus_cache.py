@@ -4,6 +4,7 @@ import errno
 import json
 import tempfile
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from dlp.console import say
 from dlp.datamodules.corpus import Corpora, Corpus, CorpusSource, RawTexts
+from dlp.datamodules.reading import ColumnReading, InputReading
 from dlp.errors import InputError
 from dlp.files import cache_dir, sha256
 
@@ -122,10 +124,12 @@ def _save(corpus: Corpus, folder: Path) -> None:
     for name, values in arrays.items():
         np.save(folder / f"{name}.npy", values, allow_pickle=False)
     (folder / "words.txt").write_bytes("\n".join(corpus.words).encode())
-    if corpus.names is not None or corpus.ids is not None:
-        ids = None if corpus.ids is None else corpus.ids.tolist()
-        content = json.dumps({"names": corpus.names, "ids": ids})
-        (folder / "rows.json").write_text(content, encoding="utf-8")
+    rows: dict[str, Any] = {"names": corpus.names}
+    for name, cells in (("ids", corpus.ids), ("truth", corpus.truth)):
+        rows[name] = None if cells is None else cells.tolist()
+    if corpus.reading is not None:
+        rows["reading"] = asdict(corpus.reading)
+    (folder / "rows.json").write_text(json.dumps(rows, default=str), encoding="utf-8")
     meta["files"] = {file.name: sha256(file) for file in sorted(folder.iterdir())}
     (folder / "corpus.json").write_text(json.dumps(meta), encoding="utf-8")
 
@@ -148,18 +152,25 @@ def _load(folder: Path) -> Corpus:
         if meta["labels"] is not None:
             targets = np.array(meta["labels"], object)[targets]
     text = (folder / "words.txt").read_bytes().decode()
-    rows: dict[str, Any] = {}
-    if "rows.json" in meta["files"]:
-        rows = json.loads((folder / "rows.json").read_text(encoding="utf-8"))
-    ids, raw = rows.get("ids"), load("raw")
+    rows = json.loads((folder / "rows.json").read_text(encoding="utf-8"))
+    ids, truth, raw = rows["ids"], rows["truth"], load("raw")
     return Corpus(
         targets=targets,
         words=text.split("\n") if text else [],
         class_names=meta["class_names"],
         ranked=meta["ranked"],
         num_val=meta["num_val"],
-        names=rows.get("names"),
+        names=rows["names"],
+        truth=None if truth is None else np.array(truth, object),
+        reading=_reading(rows.get("reading")),
         ids=None if ids is None else np.array(ids, object),
         raw=None if raw is None else RawTexts(raw, load("raw_offsets")),
         **{name: load(name) for name in _ARRAYS},
     )
+
+
+def _reading(content: dict[str, Any] | None) -> InputReading | None:
+    if content is None:
+        return None
+    columns = tuple(ColumnReading(**column) for column in content["columns"])
+    return InputReading(content["source"], columns, notes=tuple(content["notes"]))

@@ -9,7 +9,7 @@ from dlp.datamodules.keras_archives import KerasArchive
 from dlp.datamodules.splits import Split, keras_order
 from dlp.datamodules.targets import TargetEncoder
 from dlp.datamodules.text_base import BaseTextDataModule
-from dlp.datamodules.text_rows import TextColumns
+from dlp.datamodules.text_columns import TextColumns
 from dlp.datamodules.text_tables import TextTable
 from dlp.errors import InputError, unknown
 from dlp.files import data_dir as find_data_dir

@@ -8,7 +8,7 @@ from dlp.datamodules.corpus import CorpusSource
 from dlp.datamodules.splits import Split
 from dlp.datamodules.targets import TargetEncoder, TaskArgument
 from dlp.datamodules.text_base import BaseTextDataModule, own_part
-from dlp.datamodules.text_rows import TextColumns
+from dlp.datamodules.text_columns import TextColumns
 from dlp.datamodules.text_tables import TextTable
 from dlp.datamodules.tokens import Tokens
 from dlp.errors import InputError

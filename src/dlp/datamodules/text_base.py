@@ -12,9 +12,11 @@ from dlp.datamodules.base import Examples, Part, SupervisedDataModule
 from dlp.datamodules.corpus import Corpora, Corpus, CorpusSource, Texts
 from dlp.datamodules.corpus_cache import cached_corpora, stored_corpora
 from dlp.datamodules.ngrams import check_ngrams, rank_terms
+from dlp.datamodules.reading import InputReading
 from dlp.datamodules.splits import Indices, Split
 from dlp.datamodules.targets import TargetEncoder
-from dlp.datamodules.text_rows import TextColumns
+from dlp.datamodules.text_columns import TextColumns
+from dlp.datamodules.text_reading import read_texts
 from dlp.datamodules.text_tables import TextTable
 from dlp.datamodules.tokens import Tokens, splitter, unspaced_word
 from dlp.datamodules.vocabulary import Vocabulary, check_limits, rank_words
@@ -87,7 +89,8 @@ class BaseTextDataModule(SupervisedDataModule):
         self._given_encoding: Encoding = encoding
         splitter(tokens)  # a misspelt kind is said now
         self.tokens: Tokens = tokens
-        columns = TextColumns(text_column, id=id_column)
+        self.id_column = id_column
+        columns = TextColumns(text_column, id=id_column, truth=tuple(targets.names or ()))
         self.predict_source = predict_path and TextTable(str(predict_path), columns, tokens)
         if self.predict_source:
             self.predict_source.check()
@@ -165,6 +168,12 @@ class BaseTextDataModule(SupervisedDataModule):
     def texts(self, rows: Texts) -> list[str]:
         """Return each text, as `readable` does."""
         return rows.raw()
+
+    def read_input(self) -> InputReading:
+        """Return what the texts and the columns beside them were taken for."""
+        parts, labelled = self.labelled_rows()
+        texts: Texts = labelled.rows
+        return read_texts(self, texts, texts[parts.train], texts[parts.val])
 
     def batch_shape(self) -> tuple[int, ...]:
         """Return (num_words,)."""
@@ -245,6 +254,7 @@ def _examples(texts: Texts) -> Examples:
         times=times,
         places=rows if corpus.places is None else corpus.places[rows],
         ids=None if corpus.ids is None else corpus.ids[rows],
+        truth=None if corpus.truth is None else corpus.truth[rows],
     )
 
 

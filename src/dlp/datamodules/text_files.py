@@ -3,8 +3,10 @@
 import io
 import json
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from dlp.console import say
@@ -12,7 +14,8 @@ from dlp.datamodules.json_rows import JSON_ENDINGS, read_json_rows
 from dlp.datamodules.part_names import part_of
 from dlp.datamodules.table_files import PARQUET_ENDINGS, read_table
 from dlp.datamodules.text_bytes import read_text
-from dlp.datamodules.text_rows import TextColumns, TextRows
+from dlp.datamodules.text_columns import TextColumns
+from dlp.datamodules.text_rows import TextRows
 from dlp.errors import InputError
 
 CSV_ENDINGS = (".csv", ".tsv")
@@ -41,14 +44,15 @@ def read_rows(path: Path, columns: TextColumns) -> TextRows:
         frame = read_table(path)
     if not len(frame):
         raise InputError(f"{path} has no row: it needs one for each text.")
-    return TextRows(frame, class_names=_class_names(path, columns))
+    return TextRows(frame, path.name, _class_names(path, columns))
 
 
 def read_lines(path: Path, text_column: str) -> TextRows:
     """Return the texts of a file that has one a line."""
     lines = read_text(path).removesuffix("\n").split("\n")
     index = pd.RangeIndex(1, len(lines) + 1, name="line")
-    return TextRows(pd.DataFrame({text_column: pd.Series(lines, index, dtype=object)}, index))
+    frame = pd.DataFrame({text_column: pd.Series(lines, index, dtype=object)}, index)
+    return TextRows(frame, f"{path.name}, one text a line")
 
 
 def read_parts(folder: Path, files: list[Path], columns: TextColumns) -> dict[str, TextRows]:
@@ -67,36 +71,56 @@ def read_parts(folder: Path, files: list[Path], columns: TextColumns) -> dict[st
         part = next((part for step in steps if (part := part_of(step))), "")
         found.setdefault(part, []).append(file)
     unnamed = found.pop("", [])
+    notes: list[str] = []
     if not found:
         found = {"train": unnamed}
     elif unnamed:
         names = ", ".join(file.relative_to(folder).as_posix() for file in unnamed)
-        say(f"{folder}: left out, since their names tell no part (train, val, test): {names}")
-    parts = {part: _joined(folder, paths, columns) for part, paths in found.items()}
-    return with_validation(parts)
+        notes.append(f"left out, since their names tell no part (train, val, test): {names}")
+        say(f"{folder}: {notes[0]}")
+    parts = {
+        part: joined(
+            [read_rows(file, columns) for file in paths],
+            [file.relative_to(folder).as_posix() for file in paths],
+            columns,
+            folder,
+        )
+        for part, paths in found.items()
+    }
+    return with_validation(
+        {part: replace(rows, notes=(*rows.notes, *notes)) for part, rows in parts.items()}
+    )
 
 
 def with_validation(parts: dict[str, TextRows]) -> dict[str, TextRows]:
     """Return the parts with the validation part at the end of the training part."""
     val = parts.pop("val", None)
-    if val is not None and "train" in parts:
-        train = parts["train"]
-        files = None if train.files is None else [*train.files, *(val.files or ())]
-        parts["train"] = TextRows(
-            pd.concat([train.frame, val.frame]), train.class_names, files, len(val.frame)
-        )
-    return parts
+    if val is None or "train" not in parts:
+        return parts
+    train = parts["train"]
+    files = None
+    if train.files is not None and val.files is not None:
+        files = [*train.files, *val.files]
+    frame = pd.concat([train.frame, val.frame])
+    both = (train.positions, val.positions)
+    return {
+        **parts,
+        "train": replace(
+            train, frame=frame, files=files, num_val=len(val.frame), places=np.concatenate(both)
+        ),
+    }
 
 
-def _joined(folder: Path, paths: list[Path], columns: TextColumns) -> TextRows:
-    read = [read_rows(path, columns) for path in paths]
-    for path, rows in zip(paths, read, strict=True):
-        columns.check(str(path), [str(name) for name in rows.frame.columns])
-    if len(read) == 1:
-        return read[0]
-    frame = pd.concat([rows.frame for rows in read], ignore_index=True)
-    frame.index.name = "row"
-    return TextRows(frame, read[0].class_names)
+def joined(read: list[TextRows], names: list[str], columns: TextColumns, folder: Path) -> TextRows:
+    """Return the rows of several tables one after the other, each with the name of its file."""
+    for name, rows in zip(names, read, strict=True):
+        columns.check(str(folder / name), [str(column) for column in rows.frame.columns])
+    files = [name for name, rows in zip(names, read, strict=True) for _ in range(len(rows.frame))]
+    frame = pd.concat([rows.frame for rows in read])
+    places = np.concatenate([rows.positions for rows in read])
+    notes = tuple(dict.fromkeys(note for rows in read for note in rows.notes))
+    source = "; ".join(dict.fromkeys(rows.source for rows in read[:3]))
+    return TextRows(frame, source, read[0].class_names, files, places=places, notes=notes)
 
 
 def _read_csv(path: Path, columns: TextColumns) -> pd.DataFrame:

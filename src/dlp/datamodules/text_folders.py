@@ -1,6 +1,7 @@
 """Folders with a text a file and a subfolder a class: ``pos/7.txt``, ``train/neg/0_3.txt``."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -8,8 +9,9 @@ import pandas as pd
 from dlp.console import say
 from dlp.datamodules.part_names import NamedPart, part_of
 from dlp.datamodules.text_bytes import read_text
+from dlp.datamodules.text_columns import TextColumns
 from dlp.datamodules.text_files import with_validation
-from dlp.datamodules.text_rows import TextColumns, TextRows
+from dlp.datamodules.text_rows import TextRows
 from dlp.errors import InputError
 
 #: Folders of texts without a label, in the training part.
@@ -42,10 +44,14 @@ def read_class_folders(folder: Path, columns: TextColumns) -> dict[str, TextRows
     }
     if parts:
         left_out += [name.name for name in _subfolders(folder) if name not in parts.values()]
+    notes: list[str] = []
     if left_out:
         shown = ", ".join(left_out[:8]) + (" ..." if len(left_out) > 8 else "")
-        say(f"{folder}: left out, no texts of a class: {shown}")
-    return with_validation({str(name): rows for name, rows in found.items()})
+        notes.append(f"left out, no texts of a class: {shown}")
+        say(f"{folder}: {notes[0]}")
+    return with_validation(
+        {str(name): replace(rows, notes=tuple(notes)) for name, rows in found.items()}
+    )
 
 
 def read_folder(folder: Path, text_column: str) -> TextRows:
@@ -124,7 +130,7 @@ def _rows(folder: Path, files: list[Path], cells: dict[str, list[str]]) -> TextR
         )
     index = pd.RangeIndex(len(files), name="row")
     columns = {name: pd.Series(values, index, dtype=object) for name, values in cells.items()}
-    return TextRows(pd.DataFrame(columns, index), files=names)
+    return TextRows(pd.DataFrame(columns, index), f"{folder.name}, a text a file", files=names)
 
 
 def _subfolders(folder: Path) -> list[Path]:

@@ -3,14 +3,16 @@
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from dlp.datamodules.part_names import part_of
+from dlp.datamodules.text_columns import TextColumns
 from dlp.datamodules.text_files import with_validation
-from dlp.datamodules.text_rows import TextColumns, TextRows
+from dlp.datamodules.text_rows import TextRows
 from dlp.errors import InputError, MissingInputError
 
 
@@ -43,19 +45,26 @@ def read_hub_set(
                 f"{path} has neither a train nor a test part, only {', '.join(sets)}. Rename a "
                 "part, or give one file as path."
             )
-        return with_validation({part: _rows(sets[name], columns) for part, name in parts.items()})
+        left_out = [name for name in sets if name not in parts.values()]
+        notes = (f"left out: the parts {', '.join(left_out)}",) if left_out else ()
+        return with_validation(
+            {
+                part: replace(_rows(sets[name], columns, path), notes=notes)
+                for part, name in parts.items()
+            }
+        )
 
 
-def _rows(part: Any, columns: TextColumns) -> TextRows:
+def _rows(part: Any, columns: TextColumns, path: str) -> TextRows:
     wanted = (columns.text, *columns.labels, columns.group, columns.time, columns.id)
     there = [name for name in dict.fromkeys(wanted) if name in part.column_names]
     names = None
     if len(columns.labels) == 1 and columns.labels[0] in there:
         names = getattr(part.features[columns.labels[0]], "names", None)
-    columns.check("the set", part.column_names)
+    columns.check(path, part.column_names)
     frame = part.select_columns(there).to_pandas()
     frame.index = pd.RangeIndex(len(frame), name="row")
-    return TextRows(frame, names)
+    return TextRows(frame, f"{path}, in the Hub's layout", names)
 
 
 def _unreadable(path: str, error: Exception, offline: str) -> InputError:

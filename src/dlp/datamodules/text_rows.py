@@ -11,36 +11,9 @@ from numpy.typing import NDArray
 from dlp.datamodules.corpus import Corpus, sample_rows
 from dlp.datamodules.row_keys import keys_of_table
 from dlp.datamodules.table_files import absent, place
+from dlp.datamodules.text_columns import TextColumns, is_missing, label_values, read_columns
 from dlp.datamodules.tokens import Tokens
-from dlp.errors import InputError, MissingInputError, suggestion
-
-
-@dataclass(frozen=True)
-class TextColumns:
-    """Which columns of a table hold what.
-
-    Args:
-        text: The texts.
-        labels: The targets; none for unlabelled texts.
-        group: What texts may have in common.
-        time: Numbers or dates.
-        id: What people know each text by.
-    """
-
-    text: str
-    labels: tuple[str, ...] = ()
-    group: str | None = None
-    time: str | None = None
-    id: str | None = None
-
-    def check(self, path: str, names: list[str]) -> None:
-        """Raise a MissingInputError where a table lacks the texts or labels."""
-        for column in (self.text, *self.labels):
-            if column not in names:
-                raise MissingInputError(
-                    f"{path} has no column {column!r}.{suggestion(column, names)} It has: "
-                    f"{', '.join(names)}. Say which by text_column and label_column."
-                )
+from dlp.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -49,21 +22,36 @@ class TextRows:
 
     Args:
         frame: The table; its index says where each row stands (see `place`).
+        source: The file or folder and how it was read, in words.
         class_names: The names of the classes, where the labels are their numbers.
         files: The path of each text's file, where each has one of its own.
         num_val: The last so many are a validation part of the set's own.
+        places: The number of each row in its file, from 0; None for 0 to N - 1.
+        notes: What was passed over.
     """
 
     frame: pd.DataFrame
+    source: str
     class_names: list[str] | None = None
     files: list[str] | None = None
     num_val: int = 0
+    places: NDArray[np.int64] | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def positions(self) -> NDArray[np.int64]:
+        """The number of each row in its file, (N,)."""
+        return np.arange(len(self.frame)) if self.places is None else self.places
 
     def chosen(self, rows: NDArray[np.int64]) -> "TextRows":
         """Return the rows at the positions `rows`, which ascend."""
-        files = None if self.files is None else [self.files[row] for row in rows]
-        num_val = int((rows >= len(self.frame) - self.num_val).sum())
-        return TextRows(self.frame.iloc[rows], self.class_names, files, num_val)
+        return replace(
+            self,
+            frame=self.frame.iloc[rows],
+            files=None if self.files is None else [self.files[row] for row in rows],
+            num_val=int((rows >= len(self.frame) - self.num_val).sum()),
+            places=self.positions[rows],
+        )
 
 
 def tokenised(
@@ -82,10 +70,10 @@ def tokenised(
     frame = rows.frame
     columns.check(path, [str(name) for name in frame.columns])
     targets = _targets(frame, columns.labels, path)
-    places = None
+    reading = read_columns(frame, columns, rows.source, rows.notes)
     if sample_size is not None:
-        places = sample_rows(targets, len(frame), sample_size)
-        rows, targets = rows.chosen(places), None if targets is None else targets[places]
+        chosen = sample_rows(targets, len(frame), sample_size)
+        rows, targets = rows.chosen(chosen), None if targets is None else targets[chosen]
         frame = rows.frame
     groups, times = keys_of_table(frame, columns.group, columns.time)
     if columns.id is not None and columns.id not in frame:
@@ -96,17 +84,29 @@ def tokenised(
         corpus,
         groups=groups,
         times=times,
-        places=places,
+        places=rows.places,
         names=rows.files,
         ids=None if columns.id is None else frame[columns.id].to_numpy(object),
         num_val=rows.num_val,
+        truth=_truth(frame, columns.truth),
+        reading=reading,
     )
+
+
+def _truth(frame: pd.DataFrame, names: tuple[str, ...]) -> NDArray[Any] | None:
+    """Return the cells of label columns, (N,) or (N, L), if all are there; None for empty ones."""
+    if not names or not all(name in frame for name in names):
+        return None
+    columns = [
+        [None if is_missing(cell) else cell for cell in frame[name].tolist()] for name in names
+    ]
+    return np.array(columns, object).T if len(names) > 1 else np.array(columns[0], object)
 
 
 def _texts(cells: "pd.Series[Any]", path: str) -> Iterator[str]:
     """Yield the text of each cell; all are looked at before the first."""
     values = cells.tolist()
-    missing = [_is_missing(value) for value in values]
+    missing = [is_missing(value) for value in values]
     wrong = [
         row for row, value in enumerate(values) if not missing[row] and not isinstance(value, str)
     ]
@@ -130,61 +130,3 @@ def _targets(frame: pd.DataFrame, labels: tuple[str, ...], path: str) -> NDArray
         return None
     columns = [label_values(frame[name], path) for name in labels]
     return columns[0] if len(columns) == 1 else np.column_stack(columns)
-
-
-def label_values(cells: "pd.Series[Any]", path: str) -> NDArray[Any]:
-    """Return what stands in a label column, (N,): text (objects), or numbers, or booleans.
-
-    Where some cells hold text and others numbers, all are text.
-
-    Raises:
-        InputError: A label is missing, or something else than text, number or boolean.
-    """
-    values = cells.tolist()
-    missing = [_is_missing(value) for value in values]
-    if any(missing):
-        raise InputError(
-            f"{path}: {place(cells, missing.index(True))} has no label in column {cells.name!r}; "
-            f"{sum(missing):,} such rows. Fill them in or leave these rows out."
-        )
-    each = [_kind(value) for value in values]
-    kinds = set(each)
-    if ("boolean" in kinds and len(kinds) > 1) or "" in kinds:
-        row = next(row for row, kind in enumerate(each) if kind in ("", "boolean"))
-        raise InputError(
-            f"column {cells.name!r} of {path} holds {values[row]!r}, a "
-            f"{type(values[row]).__name__}, in {place(cells, row)}; accepted as labels: text, "
-            "numbers, or true and false in every row. For several labels a text give a column of 0 "
-            "and 1 each."
-        )
-    if kinds == {"number"} or kinds == {"boolean"}:
-        return np.array(values)
-    texts = [value.strip() if isinstance(value, str) else f"{value:.15g}" for value in values]
-    return np.array(texts, object)
-
-
-def mixed_labels(cells: "pd.Series[Any]") -> str | None:
-    """Return a sentence where a label column mixes text and numbers, which then are all text."""
-    kinds = [_kind(value) for value in cells.tolist()]
-    numbers, texts = kinds.count("number"), kinds.count("text")
-    if not numbers or not texts:
-        return None
-    number, text = (cells.iloc[kinds.index(kind)] for kind in ("number", "text"))
-    return (
-        f"column {cells.name!r} mixes numbers ({numbers:,} rows, such as {number!r}) and text "
-        f"({texts:,}, such as {text!r}): all are taken as names of classes"
-    )
-
-
-def _is_missing(value: object) -> bool:
-    if isinstance(value, str):
-        return not value.strip()
-    return value is None or value is pd.NA or value is pd.NaT or value != value
-
-
-def _kind(value: object) -> str:
-    if isinstance(value, bool | np.bool_):
-        return "boolean"
-    if isinstance(value, int | float | np.number):
-        return "number"
-    return "text" if isinstance(value, str) else ""

@@ -6,10 +6,11 @@ from functools import cached_property
 from pathlib import Path
 
 from dlp.datamodules.corpus import Corpora, source_key
+from dlp.datamodules.text_columns import TextColumns
 from dlp.datamodules.text_files import TABLE_ENDINGS, is_table, read_lines, read_parts, read_rows
 from dlp.datamodules.text_folders import read_class_folders, read_folder
 from dlp.datamodules.text_hub import read_hub_set
-from dlp.datamodules.text_rows import TextColumns, TextRows, tokenised
+from dlp.datamodules.text_rows import TextRows, tokenised
 from dlp.datamodules.tokens import Tokens
 from dlp.errors import InputError, MissingInputError, suggestion
 from dlp.files import sha256

@@ -1,0 +1,150 @@
+"""Which columns of a table hold texts and labels, and what their cells may be."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from dlp.datamodules.reading import ColumnReading, InputReading, Kind, clipped
+from dlp.datamodules.table_files import place
+from dlp.errors import InputError, MissingInputError, suggestion
+
+
+@dataclass(frozen=True)
+class TextColumns:
+    """Which columns of a table hold what.
+
+    Args:
+        text: The texts.
+        labels: The targets; none for unlabelled texts.
+        group: What texts may have in common.
+        time: Numbers or dates.
+        id: What people know each text by.
+        truth: The targets of texts to predict, where they are there; they may be empty.
+    """
+
+    text: str
+    labels: tuple[str, ...] = ()
+    group: str | None = None
+    time: str | None = None
+    id: str | None = None
+    truth: tuple[str, ...] = ()
+
+    def check(self, path: str, names: list[str]) -> None:
+        """Raise a MissingInputError where a table lacks the texts or labels."""
+        for column in (self.text, *self.labels):
+            if column not in names:
+                raise MissingInputError(
+                    f"{path} has no column {column!r}.{suggestion(column, names)} It has: "
+                    f"{', '.join(names)}. Say which by text_column and label_column."
+                )
+
+
+def label_values(cells: "pd.Series[Any]", path: str) -> NDArray[Any]:
+    """Return what stands in a label column, (N,): text (objects), or numbers, or booleans.
+
+    Where some cells hold text and others numbers, all are text.
+
+    Raises:
+        InputError: A label is missing, or something else than text, number or boolean.
+    """
+    values = cells.tolist()
+    missing = [is_missing(value) for value in values]
+    if any(missing):
+        raise InputError(
+            f"{path}: {place(cells, missing.index(True))} has no label in column {cells.name!r}; "
+            f"{sum(missing):,} such rows. Fill them in or leave these rows out."
+        )
+    each = [_kind(value) for value in values]
+    kinds = set(each)
+    if ("boolean" in kinds and len(kinds) > 1) or "" in kinds:
+        row = next(row for row, kind in enumerate(each) if kind in ("", "boolean"))
+        raise InputError(
+            f"column {cells.name!r} of {path} holds {values[row]!r}, a "
+            f"{type(values[row]).__name__}, in {place(cells, row)}; accepted as labels: text, "
+            "numbers, or true and false in every row. For several labels a text give a column of 0 "
+            "and 1 each."
+        )
+    if kinds == {"number"} or kinds == {"boolean"}:
+        return np.array(values)
+    texts = [value.strip() if isinstance(value, str) else f"{value:.15g}" for value in values]
+    return np.array(texts, object)
+
+
+def mixed_labels(cells: "pd.Series[Any]") -> str | None:
+    """Return a sentence where a label column mixes text and numbers, which then are all text."""
+    kinds = [_kind(value) for value in cells.tolist()]
+    numbers, texts = kinds.count("number"), kinds.count("text")
+    if not numbers or not texts:
+        return None
+    number, text = (cells.iloc[kinds.index(kind)] for kind in ("number", "text"))
+    return (
+        f"column {cells.name!r} mixes numbers ({numbers:,} rows, such as {number!r}) and text "
+        f"({texts:,}, such as {text!r}): all are taken as names of classes"
+    )
+
+
+def is_missing(value: object) -> bool:
+    """Return whether a cell holds nothing."""
+    if isinstance(value, str):
+        return not value.strip()
+    return value is None or value is pd.NA or value is pd.NaT or value != value
+
+
+def _kind(value: object) -> str:
+    if isinstance(value, bool | np.bool_):
+        return "boolean"
+    if isinstance(value, int | float | np.number):
+        return "number"
+    return "text" if isinstance(value, str) else ""
+
+
+def read_columns(
+    frame: pd.DataFrame, columns: TextColumns, source: str, notes: Sequence[str]
+) -> InputReading:
+    """Return what each column of a table of texts was taken for.
+
+    Args:
+        frame: The table.
+        columns: Which column holds what.
+        source: The file and how it was read, in words.
+        notes: What was passed over in reading.
+    """
+    notes = [*notes]
+    notes += [note for name in columns.labels if (note := mixed_labels(frame[name])) is not None]
+    notes += [note for name in columns.labels for note in _alike(frame[name])]
+    found = tuple(_column(frame[name], columns) for name in frame)
+    return InputReading(source, found, notes=tuple(notes))
+
+
+def _column(cells: "pd.Series[Any]", columns: TextColumns) -> ColumnReading:
+    name = str(cells.name)
+    missing = cells.isna().to_numpy() | np.array([cell == "" for cell in cells.tolist()])
+    example = next((str(c) for c, gone in zip(cells, missing, strict=True) if not gone), "")
+    kinds: dict[str | None, tuple[Kind, str]] = {
+        columns.time: ("time", ""),
+        columns.group: ("group", "texts of one stay in one part"),
+        columns.id: ("id", "carried along, no input"),
+        columns.text: ("text", "the input"),
+        **dict.fromkeys(columns.labels, ("target", "")),
+    }
+    named = f"neither text_column ({columns.text}) nor label_column"
+    kind, detail = kinds.get(name, ("left out", named))
+    return ColumnReading(name, kind, detail, clipped(example, 40), float(missing.mean()))
+
+
+def _alike(cells: "pd.Series[Any]") -> list[str]:
+    """Return sentences on labels that differ in little."""
+    texts = {cell.strip() for cell in cells.tolist() if isinstance(cell, str)}
+    by_fold: dict[str, list[str]] = {}
+    for text in sorted(texts):
+        by_fold.setdefault(" ".join(text.casefold().split()), []).append(text)
+    twins = [group for group in by_fold.values() if len(group) > 1]
+    return [
+        f"{' and '.join(map(repr, group))} in column {cells.name!r} are different classes, though "
+        "they differ in upper case or spaces alone"
+        for group in twins[:3]
+    ]
