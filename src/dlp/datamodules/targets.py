@@ -138,7 +138,7 @@ class TargetEncoder:
         unknown = sorted({text for text in texts if text not in index})
         if unknown:
             raise InputError(
-                f"label {unknown[0]!r} is not among the classes {', '.join(self.class_names)}."
+                f"label {unknown[0]!r} is not among the classes {_first(self.class_names)}."
                 f"{suggestion(unknown[0], self.class_names)}"
             )
         return np.fromiter((index[text] for text in texts), np.int64, len(texts))
@@ -182,7 +182,7 @@ class TargetEncoder:
     def check_parts(
         self, labels: NDArray[np.int64], parts: Parts, report: Callable[[str, str], None]
     ) -> None:
-        """Refuse a training part that lacks a class; say so of a validation part.
+        """Refuse a training part that lacks a class; say so of a validation or test part.
 
         Args:
             labels: The class of each labelled row, (N,).
@@ -193,28 +193,37 @@ class TargetEncoder:
             InputError: No row of the training part is of one of the classes.
         """
         names = self.class_names or []
-        for part, rows in (("training", parts.train), ("validation", parts.val)):
-            if part == "validation" and not len(rows):
+        counts = np.bincount(labels, minlength=len(names))
+        for part, rows in (
+            ("training", parts.train),
+            ("validation", parts.val),
+            ("test", parts.test),
+        ):
+            if part != "training" and not len(rows):
                 continue
-            lacking = sorted(set(range(len(names))) - set(labels[rows].tolist()))
-            if not lacking:
+            lacking = np.flatnonzero(np.bincount(labels[rows], minlength=len(names)) == 0)
+            if not len(lacking):
                 continue
-            few = ", ".join(names[number] for number in lacking[:8])
-            single = [names[number] for number in lacking if (labels == number).sum() == 1]
+            few = ", ".join(f"{names[number]} ({counts[number]:,})" for number in lacking[:8])
+            few += " ..." if len(lacking) > 8 else ""
+            single = [names[number] for number in lacking if counts[number] == 1]
             if part == "training" and single:
+                others = f" (so do {len(single) - 1:,} others)" if len(single) > 1 else ""
                 raise InputError(
-                    f"the class {single[0]!r} has one row, and it does not fall into the training "
-                    "part. Merge the class with another one, or leave the row out."
+                    f"the class {single[0]!r} has one row{others}, and it does not fall into the "
+                    "training part. Merge the class with another one, or leave the row out."
                 )
+            which = f"no row of {len(lacking):,} of {len(names):,} classes"
             if part == "training":
                 raise InputError(
-                    f"the training part has no row of {len(lacking)} of {len(names)} classes "
-                    f"({few}). Use stratify: true, another split_seed, or smaller val_size; where "
-                    "the parts are folders or files of their own, give the training part such rows."
+                    f"the training part has {which}; of all rows they have: {few}. Use stratify: "
+                    "true, another split_seed, or smaller val_size; where the parts are folders or "
+                    "files of their own, give the training part such rows."
                 )
             report(
-                "classes",
-                f"the {part} part has no row of {len(lacking)} of {len(names)} classes: {few}",
+                f"classes of {part}",
+                f"the {part} part has {which}, so that its metrics do not tell how well these are "
+                f"found; of all rows they have: {few}",
             )
 
     def state(self) -> dict[str, Any]:
@@ -232,6 +241,12 @@ class TargetEncoder:
         self.class_names = state["class_names"]
         self.num_outputs = state["num_outputs"]
         self._numbered = state["numbered"]
+
+
+def _first(names: Sequence[str]) -> str:
+    """Return the first names in words, and how many more there are."""
+    more = f" and {len(names) - 20:,} more" if len(names) > 20 else ""
+    return ", ".join(names[:20]) + more
 
 
 def _guess(values: NDArray[Any], known: bool) -> Task:

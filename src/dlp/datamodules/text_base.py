@@ -262,5 +262,5 @@ def _whole_sentences(sentence: str) -> str:
     shown = sentence if len(sentence) <= 20 else f"{sentence[:20]}..."
     return (
         "most of the text is in a script without spaces between words: tokens: words takes whole "
-        f"sentences, such as {shown!r}, for single words; use tokens: characters"
+        f"sentences, such as {shown!r}, for single words; use tokens: characters, with ngrams: 2"
     )
