@@ -343,9 +343,12 @@ class SupervisedDataModule(DataFacts, LightningDataModule):
 
     def _loader(self, part: Part) -> BatchLoader:
         inputs, targets = self._stored_part(part)
-        size = self.batch_size if part == "train" else self.eval_batch_size
+        # As Lightning does with loaders of its own: the same few batches are to be learnt by heart.
+        overfits = bool(getattr(self.trainer, "overfit_batches", 0)) and part in ("train", "val")
+        size = self.batch_size if part == "train" or overfits else self.eval_batch_size
         seed, replicas, rank = self._process()
-        order = BatchOrder(len(inputs), size, part == "train", seed, replicas, rank)
+        shuffle = part == "train" and not overfits
+        order = BatchOrder(len(inputs), size, shuffle, seed, replicas, rank)
         augment = None
         if part == "train" and self.augmentation is not None:
             augment = Augmenter(self.augmentation, len(inputs))

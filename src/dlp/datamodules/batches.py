@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor
+from torch.utils.data import SequentialSampler
 
 from dlp.datamodules.augmentation import Augmenter
 from dlp.seeds import derived_seed
@@ -117,6 +118,21 @@ class BatchLoader:
         self.augment = augment
         self.batch_sampler = order
         self.batch_size = order.batch_size
+
+    @property
+    def dataset(self) -> Rows:
+        """The inputs: Lightning's search for a batch size ends at their number."""
+        return self.inputs
+
+    @property
+    def sampler(self) -> BatchOrder | SequentialSampler:
+        """What tells Lightning whether rows are shuffled, which `overfit_batches` may not be."""
+        order = self.batch_sampler
+        return order if order.shuffle else SequentialSampler(range(order.num_rows))
+
+    def __repr__(self) -> str:
+        """Return what it is; Lightning's error says it of a loader that is given by itself."""
+        return f"BatchLoader({len(self.inputs)} rows; overfit_batches needs the DataModule itself)"
 
     def __len__(self) -> int:
         """Return the number of batches."""
