@@ -102,12 +102,63 @@ def test_every_head_goes_with_it(head, num_outputs, targets, width):
     assert set(model.predict_step(X, 0)) == {"index", model.head.prediction}
 
 
-def test_no_warning_is_left_silenced():
-    before = list(warnings.filters)
-    model = module()
-    quiet_trainer(1).fit(model, data())  # warnings are errors: of frozen modules none comes
+def frozen_modes(model):
+    return {layer.training for layer in model.network.backbone.frozen_modules()}
+
+
+class Copies(Callback):
+    """Copies the model in every hook of a fit, as weight averaging does in some."""
+
+    def __init__(self):
+        self.modes = {}
+
+    def __getattribute__(self, name):
+        if not name.startswith("on_") or name in ("on_save_checkpoint", "on_load_checkpoint"):
+            return super().__getattribute__(name)
+
+        def hook(trainer, pl_module, *_):
+            copied = copy.deepcopy(pl_module)
+            assert torch.equal(copied.eval()(X), copy.deepcopy(pl_module).eval()(X))
+            self.modes[name] = frozen_modes(pl_module)
+
+        return hook
+
+
+def test_a_model_can_be_copied_at_any_moment_of_a_fit_and_is_frozen_in_each_step():
+    before, copies, model = list(warnings.filters), Copies(), module(dropout=0.3)
+    quiet_trainer(1, [copies]).fit(model, data())  # warnings are errors: of frozen modules none
     assert warnings.filters == before
+    assert {"on_sanity_check_start", "on_train_batch_start", "on_fit_end"} <= copies.modes.keys()
+    for name in ("on_train_epoch_start", "on_train_batch_start", "on_before_backward"):
+        assert copies.modes[name] == {False}
+    assert frozen_modes(model) == {False}
+
+
+class Breaks(Callback):
+    def __init__(self, error):
+        self.error = error
+
+    def on_validation_batch_start(self, trainer, pl_module, *_):
+        raise self.error
+
+
+@pytest.mark.parametrize("error", [RuntimeError("no"), KeyboardInterrupt()])
+def test_a_fit_that_fails_before_it_begins_leaves_nothing_behind(error):
+    before, model = list(warnings.filters), module()
+    with pytest.raises((RuntimeError, SystemExit)):
+        quiet_trainer(1, [Breaks(error)]).fit(model, data())
+    assert warnings.filters == before
+    assert frozen_modes(model) == {False}
     assert torch.equal(copy.deepcopy(model).eval()(X), model.eval()(X))
+
+
+def test_modules_left_in_evaluation_mode_are_warned_of():
+    model = module(dropout=0.3)
+    model.network.classifier.eval()
+    left = len([*model.network.classifier.modules()])
+    with pytest.warns(UserWarning, match=rf"Found {left} module\(s\) in eval mode"):
+        quiet_trainer(1).fit(model, data())
+    assert not model.network.classifier.training
 
 
 # The network ----------------------------------------------------------------------------------

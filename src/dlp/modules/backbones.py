@@ -1,6 +1,7 @@
 """Pretrained backbones: torchvision's networks without their classifiers, stage by stage."""
 
 import os
+from collections.abc import Iterator
 from typing import Any, Literal
 
 import torch
@@ -173,11 +174,16 @@ class Backbone(nn.Module):
     def train(self, mode: bool = True) -> "Backbone":
         """Set training mode in the stages that are trained; the frozen ones stay in evaluation."""
         super().train(mode)
+        for module in self.frozen_modules():
+            module.training = False
+        return self
+
+    def frozen_modules(self) -> Iterator[nn.Module]:
+        """Yield every module of the frozen stages."""
         for stage in self.stages[: self.frozen_stages]:
             for step in self._steps[stage]:
                 if isinstance(step, str):
-                    self.model.get_submodule(step).eval()
-        return self
+                    yield from self.model.get_submodule(step).modules()
 
     def count_stages(self, stages: int | str) -> int:
         """Return the number of stages that `stages` means.

@@ -1,10 +1,10 @@
 """Feature extraction and fine-tuning with a pretrained backbone (chapter 5.3)."""
 
-import warnings
 from collections.abc import Sequence
 from typing import Any, Literal
 
 import torch
+from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import CyclicLR, OneCycleLR
@@ -241,17 +241,41 @@ class PretrainedModule(SupervisedModule):
             _keep_ratio(configured["lr_scheduler"]["scheduler"], self.backbone_lr)
         return configured
 
-    def on_fit_start(self) -> None:
-        """Keep Lightning from warning of modules in evaluation mode: the frozen ones are."""
-        super().on_fit_start()
-        self._silence = warnings.catch_warnings()
-        self._silence.__enter__()
-        warnings.filterwarnings("ignore", r"Found \d+ module\(s\) in eval mode")
+    def configure_callbacks(self) -> list[Callback]:
+        """Return what keeps Lightning from warning of the frozen stages' evaluation mode."""
+        has_one = any(isinstance(each, _MeansEvaluation) for each in self.trainer.callbacks)  # type: ignore[attr-defined] # set by a connector
+        return [] if has_one else [_MeansEvaluation()]
 
-    def on_train_start(self) -> None:
-        """Let warnings through again."""
-        self._silence.__exit__(None, None, None)
-        del self._silence  # it cannot be copied
+
+class _MeansEvaluation(Callback):
+    """Lets Lightning, which warns of modules in evaluation mode, see those alone that are no stage.
+
+    It looks at their flags right before ``on_train_start``; until then no stage is trained, and
+    what validates sets the mode itself. A filter of warnings would hide modules that a person has
+    left in that mode by mistake, and stay where a fit fails before it begins.
+    """
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Let the frozen stages look like the others."""
+        assert isinstance(pl_module, PretrainedModule)
+        for module in pl_module.network.backbone.frozen_modules():
+            module.training = True
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Set the modes as they are meant."""
+        assert isinstance(pl_module, PretrainedModule)
+        for module in pl_module.network.backbone.frozen_modules():
+            module.training = False
+
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
+        """Set the modes as they are meant, whatever broke the fit off."""
+        self.on_train_start(trainer, pl_module)
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Set the modes as they are meant, in a fit that trains nothing."""
+        self.on_train_start(trainer, pl_module)
 
 
 def _keep_ratio(scheduler: Any, backbone_lr: float) -> None:
