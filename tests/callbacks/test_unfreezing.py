@@ -209,3 +209,47 @@ def test_nothing_is_unfrozen_to_evaluate_or_predict():
     model = module()
     trainer([Unfreeze(1, 2)]).validate(model, data(), verbose=False)
     assert model.network.backbone.frozen_stages == 5
+
+
+class Breaks(Callback):
+    def __init__(self, error):
+        self.error = error
+
+    def on_train_epoch_end(self, trainer, pl_module):
+        if trainer.current_epoch + 1 == AT:
+            raise self.error
+
+
+@pytest.mark.parametrize("error", [RuntimeError("no"), InputError("no"), KeyboardInterrupt()])
+def test_a_fit_that_breaks_off_leaves_the_backbone_as_it_was_chosen(error):
+    """Lightning calls no `teardown` then."""
+    model = module(trainable_stages=1)
+    with pytest.raises((RuntimeError, InputError, SystemExit)):
+        trainer([Unfreeze(2, 3), Breaks(error)]).fit(model, data())
+    backbone = model.network.backbone
+    assert backbone.frozen_stages == 4
+    weights = backbone.model.named_parameters()
+    assert {backbone.stage_of(name) for name, weight in weights if weight.requires_grad} == {4}
+    assert not backbone.model.get_submodule("stage4").training
+
+
+class Filtered(PretrainedModule):
+    """Gives the optimizer what is trained at the start, as many examples do."""
+
+    def parameter_groups(self):
+        return [weight for weight in self.parameters() if weight.requires_grad]
+
+
+def test_what_no_optimizer_holds_is_not_announced_as_trained(capsys):
+    model = Filtered((3, 32, 32), 2, "sigmoid", "shufflenet_v2_x0_5", weights=None)
+    message = "is to train conv5 of shufflenet_v2_x0_5, and no optimizer holds 3 of their"
+    with pytest.raises(InputError, match=message):
+        trainer([Unfreeze(2, 1)]).fit(model, data())
+    assert "trained from now on" not in capsys.readouterr().out
+
+
+def test_several_backbones_are_not_chosen_from():
+    model = Own()
+    model.teacher = Backbone("shufflenet_v2_x0_5")
+    with pytest.raises(InputError, match="finds 2 backbones in Own: it goes with"):
+        trainer([Unfreeze(2, 1)]).fit(model, data())

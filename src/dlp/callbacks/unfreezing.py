@@ -5,6 +5,7 @@ from typing import Literal
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.strategies import ParallelStrategy
+from lightning.pytorch.trainer.states import TrainerFn
 from torch.nn.parallel import DistributedDataParallel
 
 from dlp.console import say
@@ -46,7 +47,8 @@ class Unfreeze(Callback):
         """Freeze again what DDP was shown, before anything is computed or counted.
 
         Raises:
-            InputError: The strategy is not one that keeps the processes equal.
+            InputError: The strategy is not one that keeps the processes equal, or no optimizer
+                holds what is to be trained.
         """
         model = trainer.model
         finds_unused = isinstance(model, DistributedDataParallel) and model.find_unused_parameters
@@ -58,6 +60,7 @@ class Unfreeze(Callback):
             )
         backbone = _backbone(pl_module)
         backbone.train_for_now(backbone.trainable_stages)
+        self._check_optimizers(trainer, backbone)
         if trainer.max_epochs is not None and 0 <= trainer.max_epochs < self.at_epoch:
             say(
                 f"Unfreeze(at_epoch={self.at_epoch}) does nothing in a run of {trainer.max_epochs} "
@@ -82,6 +85,35 @@ class Unfreeze(Callback):
             backbone = _backbone(pl_module)
             backbone.train_for_now(backbone.trainable_stages)
 
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
+        """Leave the backbone as it was chosen to be, whatever broke the fit off."""
+        for backbone in _backbones(pl_module) if trainer.state.fn == TrainerFn.FITTING else ():
+            backbone.train_for_now(backbone.trainable_stages)
+
+    def _check_optimizers(self, trainer: Trainer, backbone: Backbone) -> None:
+        held = {
+            id(weight)
+            for optimizer in trainer.optimizers
+            for group in optimizer.param_groups
+            for weight in group["params"]
+        }
+        first = len(backbone.stages) - backbone.count_stages(self.stages)
+        missing = [
+            name
+            for name, weight in backbone.model.named_parameters()
+            if backbone.stage_of(name) >= first and id(weight) not in held
+        ]
+        if missing:
+            stages = ", ".join(backbone.stages[first:])
+            raise InputError(
+                f"Unfreeze is to train {stages} of {backbone.name}, and no optimizer "
+                f"holds {len(missing)} of their parameters ({missing[0]} ...). Let "
+                "configure_optimizers take all parameters of the model: optimizers leave those "
+                "without gradient as they are."
+            )
+
 
 def trainable_at(epoch: int, backbone: Backbone, trainer: Trainer) -> int:
     """Return how many of the deepest stages are trained in an epoch, counted from 1."""
@@ -93,11 +125,16 @@ def trainable_at(epoch: int, backbone: Backbone, trainer: Trainer) -> int:
     return max([backbone.trainable_stages, *reached])
 
 
+def _backbones(module: LightningModule) -> list[Backbone]:
+    return [part for part in module.modules() if isinstance(part, Backbone)]
+
+
 def _backbone(module: LightningModule) -> Backbone:
-    for part in module.modules():
-        if isinstance(part, Backbone):
-            return part
+    found = _backbones(module)
+    if len(found) == 1:
+        return found[0]
+    number = f"{len(found)} backbones" if found else "no backbone"
     raise InputError(
-        f"Unfreeze finds no backbone in {type(module).__name__}: it goes with PretrainedModule, or "
-        "any model with a dlp.modules.Backbone in it."
+        f"Unfreeze finds {number} in {type(module).__name__}: it goes with PretrainedModule, or "
+        "any model with one dlp.modules.Backbone in it."
     )
