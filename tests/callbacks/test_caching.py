@@ -324,6 +324,27 @@ def test_features_of_inputs_scaled_otherwise_are_not_taken():
         assert_same(fit(module(), build()), fit(module(), build(), cached=False))
 
 
+class Darker(ArrayDataModule):
+    """Another way from the same rows to what the network is given."""
+
+    factor = 0.5
+
+    def encode(self, rows):
+        return super().encode(rows) * self.factor
+
+
+def test_features_of_rows_encoded_otherwise_are_not_taken():
+    for kind, factor in ((ArrayDataModule, 0), (Darker, 0.5), (Darker, 0.25), (Darker, 0.5)):
+
+        def build(kind=kind, factor=factor):
+            data = kind(X, Y, val_size=4, batch_size=5)
+            data.factor = factor
+            return data
+
+        assert_same(fit(module(), build()), fit(module(), build(), cached=False))
+    assert len(stored()) == 3
+
+
 @pytest.mark.parametrize("damage", ["cut short", "other content", "fewer rows", "empty"])
 def test_damaged_features_are_computed_again(damage, capsys):
     first = fit(module(), arrays())
@@ -350,8 +371,8 @@ def test_a_cache_that_cannot_be_written_costs_no_run(tmp_path, monkeypatch, caps
     watch = fit(module(), arrays())
     assert watch.runs == 3
     assert_same(watch, fit(module(), arrays(), cached=False))
-    (line,) = capsys.readouterr().out.strip().splitlines()
-    assert line.startswith("cannot write the cache")
+    lines = capsys.readouterr().out.splitlines()
+    (line,) = [text for text in lines if text.startswith("cannot write the cache")]
     assert line.endswith("the features stay in memory")
 
 
@@ -513,6 +534,79 @@ def test_rows_of_several_sets_come_in_the_order_asked_for():
     assert len(joined) == 5
     assert joined[torch.tensor([0, 1, 2, 4])].flatten().tolist() == [12, 0, 10, 13]
     assert joined[torch.tensor([3, 1])].flatten().tolist() == [2, 0]
+
+
+class Changed(PretrainedModule):
+    def forward(self, inputs):
+        return super().forward(inputs)
+
+
+class Transferred(PretrainedModule):
+    def on_after_batch_transfer(self, batch, dataloader_idx):
+        return batch[0] / 2, batch[1]
+
+
+class DataTransferred(ArrayDataModule):
+    def on_before_batch_transfer(self, batch, dataloader_idx):
+        return batch[0] / 2, batch[1]
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "message"),
+    [
+        (Changed, ArrayDataModule, "Changed.forward may change what the network is given"),
+        (Transferred, ArrayDataModule, "Transferred.on_after_batch_transfer may change"),
+        (PretrainedModule, DataTransferred, "DataTransferred.on_before_batch_transfer may change"),
+    ],
+)
+def test_what_changes_batches_later_is_refused(kind, data, message):
+    model = kind((3, 32, 32), 2, "sigmoid", "shufflenet_v2_x0_5", weights=None)
+    with pytest.raises(InputError, match=re.escape(message)):
+        make_trainer([CacheFeatures()]).fit(model, data(X, Y, val_size=4))
+
+
+class ByHand(Callback):
+    """Unfreezes in its own way, before, at or after the start of a fit."""
+
+    def __init__(self, at, do):
+        self.at, self.do, self.steps = at, do, 0
+
+    def setup(self, trainer, pl_module, stage):
+        if self.at == 0:
+            self.do(pl_module.network.backbone)
+
+    def on_train_epoch_start(self, trainer, pl_module):
+        if self.at == trainer.current_epoch + 1:
+            self.do(pl_module.network.backbone)
+
+    def on_train_batch_end(self, *_):
+        self.steps += 1
+
+
+def unfreeze(backbone):
+    backbone.model.conv5.requires_grad_(True)
+
+
+@pytest.mark.parametrize("at", [0, 1, 2])
+@pytest.mark.parametrize("do", [unfreeze, lambda backbone: backbone.set_trainable(2)])
+def test_stages_unfrozen_by_hand_are_no_longer_stored(at, do):
+    """Their steps would have changed nothing."""
+    data, hand = arrays(), ByHand(at, do)
+    trainer, model = make_trainer([hand, CacheFeatures()]), module()
+    if at == 0 and do is not unfreeze:  # the cut heeds this choice, where it comes in time
+        trainer.fit(model, data)
+        return
+    with pytest.raises(InputError, match=r"(conv5|stage4).* is trained now: its steps would"):
+        trainer.fit(model, data)
+    assert hand.steps == 2 * max(0, at - 1)  # 2 batches an epoch
+    assert pictures_again(data)
+
+
+def test_stages_unfrozen_by_hand_after_the_cut_are_trained():
+    model = module(trainable_stages=1)
+    before = model.network.backbone.model.conv5[0].weight.clone()
+    fit(model, arrays(), ByHand(2, unfreeze))
+    assert not model.network.backbone.model.conv5[0].weight.equal(before)
 
 
 @pytest.mark.slow

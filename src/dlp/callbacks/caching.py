@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterable
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -12,7 +12,9 @@ import xxhash
 from filelock import FileLock
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.strategies import ParallelStrategy
 from lightning.pytorch.utilities import rank_zero_only
+from lightning.pytorch.utilities.model_helpers import is_overridden
 from numpy.typing import NDArray
 from torch import Tensor
 from tqdm.auto import tqdm
@@ -39,8 +41,9 @@ class CacheFeatures(Callback):
     pooling.
 
     Features are kept in the cache folder by the backbone's weights, scaling and cut, the
-    precision and the pictures themselves, so that another run or fold finds them and no change
-    of any of these does. The checkpoint is the whole model; test and prediction run on pictures.
+    precision and the tensors that the network is given, so that another run or fold finds them
+    and no change of any of these does. The checkpoint is the whole model; test and prediction run
+    on pictures.
 
     Args:
         batch_size: Pictures at a time.
@@ -53,6 +56,8 @@ class CacheFeatures(Callback):
         self.batch_size = batch_size
         self.cache_gb = cache_gb
         self._replaced: list[tuple[SupervisedDataModule, Part, Rows]] = []
+        self._depth = 0
+        self._checked_epoch = -1
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Compute the features, or find them, and let the batches hold them.
@@ -64,6 +69,8 @@ class CacheFeatures(Callback):
         data, network = self._check(trainer, pl_module)
         trained = trainable_at(sys.maxsize, network.backbone, trainer)
         depth = len(network.backbone.stages) - trained + (trained == 0)
+        if not isinstance(trainer.strategy, ParallelStrategy):  # there all is trained for a moment
+            _check_frozen(network, depth)
         if depth == 0:
             raise InputError(
                 "CacheFeatures has nothing to store: every stage of the backbone is trained. Take "
@@ -75,21 +82,35 @@ class CacheFeatures(Callback):
         if not parts:
             return
         inputs = {part: data.inputs(part) for part in parts}
-        digests = {part: self._digests(data, part, inputs[part]) for part in parts}
+        digests = {part: self._digests(rows) for part, rows in inputs.items()}
         wanted, first = np.unique(np.concatenate([*digests.values()]), return_index=True)
         pictures = _Joined([*inputs.values()], torch.from_numpy(first))
-        made = (type(data).__qualname__, data.input_shape, data.inputs_state())
         computed = trainer.precision, trainer.strategy.root_device.type
-        key = _key(network, depth, (made, computed), wanted)
+        key = _key(network, depth, computed, wanted)
         home = None if data.is_trial else cache_dir() / "features" / f"{key}.pt"
         values = self._features(trainer, network, pictures, depth, home)
+        self._depth = depth
         for part, rows in inputs.items():
             self._replaced.append((data, part, rows))
             places = torch.from_numpy(np.searchsorted(wanted, digests[part]))
             data.replace_inputs(part, FeatureRows(values, places, depth))
 
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Check, when all have begun the epoch, that nothing is trained whose output is stored.
+
+        Raises:
+            InputError: A stage before the cut is: its steps would change nothing.
+        """
+        if self._replaced and trainer.current_epoch != self._checked_epoch:
+            assert isinstance(pl_module, PretrainedModule)
+            _check_frozen(pl_module.network, self._depth)
+            self._checked_epoch = trainer.current_epoch
+
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Give the data its pictures back."""
+        self._checked_epoch = -1
         for data, part, rows in self._replaced:
             data.replace_inputs(part, rows)
         self._replaced.clear()
@@ -113,13 +134,18 @@ class CacheFeatures(Callback):
                 "CacheFeatures needs one of the project's DataModules: trainer.fit(model, "
                 "datamodule=...). For arrays use ArrayDataModule."
             )
+        for hook in ("forward", "on_before_batch_transfer", "on_after_batch_transfer"):
+            for owner, base in ((module, PretrainedModule), (data, SupervisedDataModule)):
+                if hasattr(base, hook) and is_overridden(hook, owner, base):
+                    raise InputError(
+                        f"{type(owner).__name__}.{hook} may change what the network is given, and "
+                        "CacheFeatures would hand it stored features: do that in the DataModule's "
+                        "encode, or take CacheFeatures out of the callbacks."
+                    )
         return data, module.network
 
-    def _digests(self, data: SupervisedDataModule, part: Part, rows: Rows) -> NDArray[np.uint64]:
-        """Return one number a picture, equal for equal pictures."""
-        known = data.examples(part).digests
-        if known is not None:
-            return known
+    def _digests(self, rows: Rows) -> NDArray[np.uint64]:
+        """Return one number a row, equal for equal inputs of the network."""
         batches = torch.split(torch.arange(len(rows)), self.batch_size)
         return np.concatenate([row_digests(rows[index].numpy()) for index in batches])
 
@@ -227,13 +253,36 @@ class _Joined:
         return values
 
 
-def _key(network: PretrainedNet, depth: int, made: object, digests: NDArray[np.uint64]) -> str:
+def _check_frozen(network: PretrainedNet, depth: int) -> None:
+    """Raise `InputError` where one of the first `depth` parts is trained."""
+    backbone = network.backbone
+    trained = [
+        name
+        for name, weight in backbone.model.named_parameters()
+        if weight.requires_grad and backbone.stage_of(name) < depth
+    ]
+    if trained:
+        stage = backbone.stages[min(backbone.stage_of(name) for name in trained)]
+        raise InputError(
+            f"CacheFeatures stores what {backbone.name} gives before its trained part, and "
+            f"{trained[0]} in stage {stage!r} is trained now: its steps would change nothing. "
+            "Unfreeze by trainable_stages or the Unfreeze callback, which the cut heeds, or take "
+            "CacheFeatures out of the callbacks."
+        )
+
+
+def _key(
+    network: PretrainedNet,
+    depth: int,
+    computed: tuple[str, str],
+    digests: NDArray[np.uint64],
+) -> str:
     """Return a name for all that the features depend on.
 
     Args:
         network: Of its weights, those before the cut count.
         depth: The cut.
-        made: How pictures are made into inputs, and in what precision these are computed with.
+        computed: The precision and the kind of device.
         digests: One number a picture.
     """
     state, backbone = xxhash.xxh3_128(), network.backbone
@@ -243,7 +292,7 @@ def _key(network: PretrainedNet, depth: int, made: object, digests: NDArray[np.u
             state.update(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy().data)
     pool = type(network.pool[0]).__name__ if depth > len(backbone.stages) else None
     scaling = backbone.mean.tolist(), backbone.std.tolist()
-    settings = (backbone.name, scaling, depth, pool, made, torch.__version__)
+    settings = (backbone.name, scaling, depth, pool, computed, torch.__version__)
     state.update(repr(settings).encode())
     state.update(digests.tobytes())
     return state.hexdigest()
