@@ -91,12 +91,25 @@ def test_missing_numbers_are_filled_from_the_training_part(csv, missing, fill):
     assert np.flatnonzero(val[:, 3]).tolist() == [3]
 
 
-def test_a_filled_column_is_scaled_after_it_is_filled(csv):
+def test_a_column_filled_by_its_mean_is_scaled_after_it_is_filled(csv):
     frame = houses()
     frame.loc[20, "area"] = np.nan
-    train = matrix(table(csv(frame), missing="zero", val_size=None))
+    train = matrix(table(csv(frame), missing="mean", val_size=None))
     assert abs(train[:, 0].mean()) < 1e-5
     assert abs(train[:, 0].std() - 1) < 1e-5
+
+
+@pytest.mark.parametrize(("scaling", "fill"), [("standard", "mean"), ("minmax", "min")])
+def test_the_zero_of_missing_numbers_stands_after_scaling(csv, scaling, fill):
+    frame = houses().rename(columns={"area": "year"})
+    frame["year"] = 1950.0 + np.arange(ROWS)
+    frame.loc[[7, 20], "year"] = np.nan
+    data = table(csv(frame), missing="zero", scaling=scaling, val_size=None, split_seed=None)
+    column = matrix(data)[:, 0]
+    there = frame.year.dropna()
+    scale = there.std(ddof=0) if scaling == "standard" else there.max() - there.min()
+    expected = (frame.year - getattr(there, fill)()) / scale
+    assert np.allclose(column, expected.fillna(0), atol=1e-5)
 
 
 def test_a_missing_category_is_one_of_its_own(csv):

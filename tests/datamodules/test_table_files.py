@@ -1,4 +1,5 @@
-import pandas as pd
+from pathlib import Path
+
 import pytest
 from table_examples import fit, houses, table
 
@@ -41,6 +42,6 @@ def test_a_file_without_permission_and_a_folder(csv, tmp_path, monkeypatch):
     def refuse(*args, **kwargs):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(pd, "read_csv", refuse)
+    monkeypatch.setattr(Path, "read_bytes", refuse)
     with pytest.raises(InputError, match=r"houses\.csv cannot be read: Permission denied"):
         fit(table(path))

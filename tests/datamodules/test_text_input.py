@@ -16,15 +16,18 @@ def table(tmp_path):
         ([("a", "x"), ("b", "x")], "one class only"),
         (
             [("a", "x"), ("", "y")],
-            r"table.csv: row 1 \(counted from 0\) has no text; 1 such rows. Fill",
+            r"table.csv: line 3 of the file has no text; 1 such rows. Fill",
         ),
-        ([("a", "x"), ("  ", "y")], "row 1"),
+        ([("a", "x"), ("  ", "y")], "line 3"),
         (
             [("a", "x"), ("b", "")],
-            r"table.csv: row 1 .* has no label in column 'label'",
+            r"table.csv: line 3 .* has no label in column 'label'",
         ),
         ([("!?", "x"), ("...", "y")], "hold no word"),
-        ([("a", "x"), ("b", "y", "z", "w")], "cannot read .*table.csv"),
+        (
+            [("a", "x"), ("b", "y", "z", "w")],
+            "table.csv cannot be .* line 3 has 4 cells",
+        ),
     ],
 )
 def test_a_bad_table_is_named(rows, message, tmp_path):
@@ -84,7 +87,7 @@ def test_files_are_checked_before_anything_is_read(table, tmp_path):
 def test_a_file_that_is_not_utf8_is_named(tmp_path):
     path = tmp_path / "latin.csv"
     path.write_bytes("text,label\nfine,x\ncaf\xe9,y\n".encode("latin-1"))
-    with pytest.raises(InputError, match=r"latin.csv is not UTF-8 \(byte 21\).*iconv"):
+    with pytest.raises(InputError, match=r"latin.csv is not UTF-8 text .byte 0xe9 in line 3"):
         make(str(path)).fit()
 
 
@@ -114,3 +117,28 @@ def test_arguments_are_checked_first(table):
         make(table, num_words=4)
     with pytest.raises(InputError, match="val_size=100 is more than the 60 rows"):
         make(table, val_size=100).fit()
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("t.csv", "text;label\ngood, really;x\nbad, really;y\nNA;x\n12;y\n"),
+        ("t.tsv", "text\tlabel\ngood, really\tx\nbad, really\ty\nNA\tx\n12\ty\n"),
+        ("t.csv", 'sep=,\ntext,label\n"good, really",x\n"bad, really",y\nNA,x\n12,y\n'),
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_a_table_of_texts_is_read_as_every_table_is(tmp_path, name, content, encoding):
+    (tmp_path / name).write_bytes(content.encode(encoding))
+    data = make(str(tmp_path / name), val_size=None, split_seed=None)
+    assert data.readable(data.examples("train").rows)[:2] == ["good, really", "bad, really"]
+    assert data.readable(data.examples("train").rows)[2:] == ["NA", "12"]
+    assert data.class_names == ["x", "y"]
+
+
+def test_a_text_with_a_comma_that_no_quotes_hold_together_is_refused(tmp_path):
+    (tmp_path / "t.csv").write_text("text,label\nfine,x\nI like it, really,y\n")
+    with pytest.raises(
+        InputError, match=r"line 3 has 3 cells.*Put cells that hold a comma in quot"
+    ):
+        make(str(tmp_path / "t.csv")).fit()

@@ -1,6 +1,6 @@
 """From the columns of a table to one float32 matrix, fitted on the training part alone."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -8,8 +8,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from dlp.console import say
+from dlp.datamodules.column_values import (
+    as_texts,
+    holds_dates,
+    looks_numeric,
+    numbers,
+    why_useless,
+)
 from dlp.datamodules.table_files import absent, place
-from dlp.datamodules.targets import TaskArgument
 from dlp.errors import InputError
 
 Missing = Literal["error", "zero", "mean", "median"]
@@ -24,14 +30,18 @@ _TREE_CATEGORIES = 255
 class ColumnEncoder:
     """Numeric columns, filled and scaled, then categorical ones as one-hot columns.
 
-    In this order: missing numbers are filled (in the column's own unit), then the filled column is
-    scaled as ``(x - shift) / scale``: by mean and population standard deviation, or by minimum and
-    range. A constant column is only shifted. Categories come from the training part; one that it
-    lacks becomes all zeros, a missing one is a category of its own.
+    In this order: missing numbers are filled by mean or median (in the column's own unit), then the
+    filled column is scaled as ``(x - shift) / scale``: by mean and population standard deviation,
+    or by minimum and range. Where they are filled by zero, the scale comes from the numbers there
+    are, and the zero stands after scaling: with ``standard`` it is the mean, so that the column
+    says nothing where it is missing. A constant column is only shifted. Dates are numbers: days
+    since 1970. Categories come from the training part; one that it lacks becomes all zeros, a
+    missing one is a category of its own.
 
     Args:
-        numeric: Names of the numeric columns; None: those that hold numbers or booleans.
-        categorical: Names of the categorical columns; None: all others.
+        numeric: Names of the numeric columns; None: those that hold numbers, booleans or dates.
+        categorical: Names of the categorical columns; None: all others, but those of which nothing
+            can be learned (see `useless`).
         missing: How missing numbers are filled; ``error`` allows no missing cell at all.
         indicator: Add a column of 0 and 1, for each numeric column with missing cells in the
             training part, that says where they were.
@@ -57,6 +67,8 @@ class ColumnEncoder:
                 "there is nothing to indicate."
             )
         self._given = (numeric, categorical)
+        #: The columns that a person named.
+        self.listed = {*(numeric or ()), *(categorical or ())}
         self._missing = missing
         self._indicator = indicator
         self._scaling = scaling
@@ -64,7 +76,19 @@ class ColumnEncoder:
         self._shift: dict[str, float] = {}
         self._scale: dict[str, float] = {}
         self._indicated: list[str] = []
+        self._dates: list[str] = []
         self._categories: dict[str, list[str | None]] = {}
+
+    def kind_of(
+        self, column: str
+    ) -> tuple[Literal["number", "date", "category"], list[str]] | None:
+        """Return what a column was taken for, and its categories; None if it is not used."""
+        if column in self._categories:
+            found = self._categories[column]
+            return "category", ["(missing)" if name is None else name for name in found]
+        if column in self._fill:
+            return ("date" if column in self._dates else "number"), []
+        return None
 
     @property
     def names(self) -> list[str]:
@@ -76,26 +100,35 @@ class ColumnEncoder:
         ]
         return [*self._fill, *(f"{column} (missing)" for column in self._indicated), *one_hot]
 
-    def fit(self, frame: pd.DataFrame) -> None:
+    def fit(self, frame: pd.DataFrame, left_out: Collection[str] = ()) -> None:
         """Learn fill values, scales and categories from the rows of the training part.
+
+        Args:
+            frame: The rows.
+            left_out: Columns to leave out, such as those that are `useless` in the whole table.
 
         Raises:
             InputError: A column is absent, is not what it should be, or has missing cells that
                 nothing can fill.
         """
-        numeric, categorical = self._kinds(frame)
+        numeric, categorical = self._kinds(frame, left_out)
         for maps in (self._fill, self._shift, self._scale, self._categories):
             maps.clear()
         self._indicated = []
+        self._dates = [column for column in numeric if holds_dates(frame[column])]
         for column in numeric:
             values = numbers(frame[column])
             empty = np.isnan(values)
-            self._fill[column] = fill = self._fill_value(frame[column], values[~empty])
             if self._indicator and empty.any():
                 self._indicated.append(column)
+            if self._missing == "zero":  # after scaling
+                self._shift[column], self._scale[column] = self._scale_of(values[~empty])
+                self._fill[column] = self._shift[column]
+                continue
+            self._fill[column] = fill = self._fill_value(frame[column], values[~empty])
             self._shift[column], self._scale[column] = self._scale_of(np.where(empty, fill, values))
         for column in categorical:
-            texts = _texts(frame[column])
+            texts = as_texts(frame[column])
             found = sorted(set(texts.dropna()))
             if len(found) > MAX_CATEGORIES and column not in (self._given[1] or ()):
                 raise InputError(
@@ -107,7 +140,7 @@ class ColumnEncoder:
         if not self.names:
             raise InputError("the table has no input column: all were dropped or are targets.")
 
-    def _kinds(self, frame: pd.DataFrame) -> tuple[list[str], list[str]]:
+    def _kinds(self, frame: pd.DataFrame, left_out: Collection[str]) -> tuple[list[str], list[str]]:
         """Return the numeric and the categorical columns."""
         numeric, categorical = self._given
         for kind, listed in (("numeric_columns", numeric), ("categorical_columns", categorical)):
@@ -118,13 +151,25 @@ class ColumnEncoder:
             rest = [
                 column for column in map(str, frame.columns) if column not in (categorical or ())
             ]
-            numeric = [column for column in rest if looks_numeric(frame[column])]
+            numeric = [
+                column for column in rest if column not in left_out and looks_numeric(frame[column])
+            ]
         if categorical is None:
-            categorical = [column for column in map(str, frame.columns) if column not in numeric]
+            others = [column for column in map(str, frame.columns) if column not in numeric]
+            categorical = [column for column in others if column not in left_out]
         return list(numeric), list(categorical)
 
+    def useless(self, frame: pd.DataFrame) -> dict[str, str]:
+        """Return the columns that nobody listed and nothing can be learned of, and why."""
+        reasons = {
+            str(column): why_useless(frame[column])
+            for column in frame.columns
+            if column not in self.listed
+        }
+        return {column: reason for column, reason in reasons.items() if reason}
+
     def _fill_value(self, series: "pd.Series[Any]", observed: NDArray[np.float64]) -> float:
-        if self._missing in ("error", "zero"):
+        if self._missing == "error":
             return 0.0
         if not len(observed):
             raise InputError(
@@ -134,7 +179,9 @@ class ColumnEncoder:
         return float(observed.mean() if self._missing == "mean" else np.median(observed))
 
     def _scale_of(self, values: NDArray[np.float64]) -> tuple[float, float]:
-        """Return shift and scale of a filled column."""
+        """Return shift and scale of a column without missing values."""
+        if not len(values):
+            return 0.0, 1.0
         low, high = float(values.min()), float(values.max())
         if self._scaling == "none":
             return 0.0, 1.0
@@ -153,6 +200,13 @@ class ColumnEncoder:
             if column not in frame:
                 raise absent("the input lacks a column that was trained on", column, frame.columns)
         for column in self._fill:
+            are_dates = holds_dates(frame[column])
+            if are_dates != (column in self._dates) and frame[column].notna().any():
+                found, expected = ("dates", "numbers") if are_dates else ("no dates", "dates")
+                raise InputError(
+                    f"column {column!r} holds {found}, and it held {expected} where it was trained "
+                    "on: write it as there."
+                )
             numbers(frame[column])
         if self._missing == "error":
             for column in (*self._fill, *self._categories):
@@ -213,6 +267,7 @@ class ColumnEncoder:
             "shift": dict(self._shift),
             "scale": dict(self._scale),
             "indicated": list(self._indicated),
+            "dates": list(self._dates),
             "categories": {column: list(found) for column, found in self._categories.items()},
         }
 
@@ -223,102 +278,11 @@ class ColumnEncoder:
         self._shift = dict(state["shift"])
         self._scale = dict(state["scale"])
         self._indicated = list(state["indicated"])
+        self._dates = list(state.get("dates", ()))
         self._categories = {column: list(found) for column, found in state["categories"].items()}
-
-
-def looks_numeric(series: "pd.Series[Any]") -> bool:
-    """Return whether a column of a table holds numbers.
-
-    Raises:
-        InputError: Most of its cells are numbers, and some are not: the first of these is named;
-            or it holds dates, which are neither numbers nor categories.
-    """
-    kinds = pd.api.types
-    if kinds.is_numeric_dtype(series) or kinds.is_bool_dtype(series):
-        return True
-    if kinds.is_datetime64_any_dtype(series) or kinds.is_timedelta64_dtype(series):
-        raise InputError(
-            f"column {series.name!r} holds dates. Make numbers of them with features, or leave the "
-            "column out (drop_columns)."
-        )
-    if isinstance(series.dtype, pd.CategoricalDtype):
-        return False
-    filled = series.dropna()
-    parsed = pd.to_numeric(filled, errors="coerce").notna().to_numpy()
-    if parsed.all():
-        return bool(len(parsed))
-    if parsed.sum() * 2 <= len(parsed):
-        return False
-    cell = int(parsed.argmin())
-    raise InputError(
-        f"column {series.name!r} holds numbers, but {filled.iloc[cell]!r} in {place(filled, cell)} "
-        f"is none ({int((~parsed).sum()):,} such cells). Correct it, leave it empty (see missing), "
-        "or list the column in categorical_columns."
-    )
-
-
-def numbers(series: "pd.Series[Any]") -> NDArray[np.float64]:
-    """Return a numeric column as float64 (N,), NaN where it is missing.
-
-    Raises:
-        InputError: A cell is no number or infinite; column, row and value are named.
-    """
-    parsed = pd.to_numeric(series, errors="coerce")
-    values = np.array(parsed.to_numpy(dtype=np.float64, na_value=np.nan))
-    bad = (np.isnan(values) & series.notna().to_numpy()) | np.isinf(values)
-    if bad.any():
-        row = int(bad.argmax())
-        raise InputError(
-            f"column {series.name!r} must hold finite numbers; {place(series, row)} has "
-            f"{series.iloc[row]!r} ({int(bad.sum()):,} such cells). Correct it, or leave it empty "
-            "(see missing)."
-        )
-    return values
-
-
-def _texts(series: "pd.Series[Any]") -> "pd.Series[Any]":
-    """Return a column as text (1.0 as 1: the type may be due to holes), None where missing."""
-
-    def text(value: Any) -> str:
-        whole = isinstance(value, float) and value.is_integer()
-        return str(int(value)) if whole else str(value)
-
-    values = [
-        None if empty else text(value) for value, empty in zip(series, series.isna(), strict=True)
-    ]
-    return pd.Series(values, index=series.index, dtype=object)
 
 
 def _codes(series: "pd.Series[Any]", categories: Sequence[str | None]) -> NDArray[np.int64]:
     """Return the number of each row's category, -1 for one that is not among `categories`."""
     known: pd.Index[Any] = pd.Index(list(categories), dtype=object)
-    return np.asarray(known.get_indexer(pd.Index(_texts(series), dtype=object)), np.int64)
-
-
-def target_values(frame: pd.DataFrame, columns: Sequence[str], task: TaskArgument) -> NDArray[Any]:
-    """Return the target column(s) of a table, (N,) or (N, T).
-
-    Raises:
-        InputError: A target is missing or infinite, or one of many numbers is none.
-    """
-    values = []
-    for name in columns:
-        series = frame[name]
-        empty = series.isna().to_numpy()
-        if empty.any():
-            raise InputError(
-                f"target {name!r} is missing in {place(series, int(empty.argmax()))} "
-                f"({int(empty.sum()):,} rows in all). Fill them in or delete these rows."
-            )
-        named = task == "classification" and series.dtype.kind != "f"
-        if pd.api.types.is_bool_dtype(series):
-            values.append(series.to_numpy(dtype=np.bool_))
-        elif pd.api.types.is_integer_dtype(series):
-            values.append(series.to_numpy(dtype=np.int64))
-        elif named:
-            values.append(series.to_numpy(dtype=object))
-        elif task in ("regression", "multilabel") or looks_numeric(series):
-            values.append(numbers(series))
-        else:
-            values.append(series.to_numpy(dtype=object))
-    return values[0] if len(values) == 1 else np.stack(values, axis=1)
+    return np.asarray(known.get_indexer(pd.Index(as_texts(series), dtype=object)), np.int64)

@@ -10,7 +10,7 @@ from torch import nn
 from dlp.console import say
 from dlp.datamodules.augmentation import AugmentationName
 from dlp.datamodules.base import Examples
-from dlp.datamodules.columns import target_values
+from dlp.datamodules.column_values import target_values
 from dlp.datamodules.image_base import (
     BaseImageDataModule,
     OnCorrupt,
@@ -246,7 +246,9 @@ class ImageFolderDataModule(BaseImageDataModule):
 
     def _of_table(self, path: Path, with_keys: bool = False) -> Examples:
         """Return the pictures that a table lists."""
-        frame = read_table(path)
+        texts = [self.image_column, *([self.id_column] if self.id_column else [])]
+        table = read_table(path, texts=texts)
+        frame = table.frame
         for column in (self.image_column, *self.target_columns):
             if column not in frame:
                 what = "image_column" if column == self.image_column else "target"
@@ -263,6 +265,7 @@ class ImageFolderDataModule(BaseImageDataModule):
                 f"({place(paths, absent_at[0])}; {len(absent_at):,} such rows). Paths are relative "
                 f"to {path.parent.resolve()}."
             )
+        table.check(self.target_columns)
         values = target_values(frame, self.target_columns, self.targets.task)
         group_column = self.group_column if with_keys or self.group_column in frame else None
         time_column = self.time_column if with_keys else None

@@ -90,3 +90,15 @@ def _check_filled(values: "pd.Series[Any]", what: str) -> None:
             f"{what} {values.name!r} is missing in {place(values, int(empty.argmax()))} "
             f"({int(empty.sum()):,} rows in all). Fill them in or delete these rows."
         )
+
+
+def table_digests(inputs: pd.DataFrame) -> NDArray[np.uint64]:
+    """Return one number a row, equal for equal inputs whatever type a column was read as."""
+    alike = {
+        column: series.astype(np.float64)
+        if pd.api.types.is_numeric_dtype(series) or pd.api.types.is_bool_dtype(series)
+        else series.astype(object).map(str)
+        for column, series in inputs.items()
+    }
+    frame = pd.DataFrame(alike, index=inputs.index)
+    return np.asarray(pd.util.hash_pandas_object(frame, index=False), dtype=np.uint64)

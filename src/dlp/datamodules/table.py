@@ -11,24 +11,39 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dlp.datamodules.base import Examples, SupervisedDataModule
-from dlp.datamodules.columns import ColumnEncoder, Missing, Scaling, target_values
+from dlp.datamodules.column_formats import ColumnFormat, formats_of, formats_state
+from dlp.datamodules.column_values import target_values
+from dlp.datamodules.columns import ColumnEncoder, Missing, Scaling
 from dlp.datamodules.features import FeatureMaker, FeaturesArgument
-from dlp.datamodules.row_keys import keys_of_table
+from dlp.datamodules.reading import InputReading
+from dlp.datamodules.row_keys import keys_of_table, table_digests
 from dlp.datamodules.splits import Indices, Split
-from dlp.datamodules.table_files import absent, read_table, row_numbers
+from dlp.datamodules.table_files import (
+    Table,
+    absent,
+    of_frame,
+    read_as_pandas,
+    read_table,
+    row_numbers,
+    without_rows,
+)
+from dlp.datamodules.table_format import TableFormat
+from dlp.datamodules.table_reading import read_columns
 from dlp.datamodules.targets import TargetEncoder, TaskArgument
 from dlp.errors import InputError
 
 
 class TableDataModule(SupervisedDataModule):
-    """A table of one row an example, from a CSV (UTF-8) or Parquet file.
+    """A table of one row an example, from a CSV or Parquet file.
 
-    Inputs become float32 (N, D): the numeric columns, then the categorical ones as one-hot columns
-    (`feature_names` lists them). Fill values, scales and categories come from the training part
-    alone and are saved with the checkpoint. Targets stay in the unit they have in the file.
+    Inputs become float32 (N, D): the numeric columns (dates among them, as days since 1970), then
+    the categorical ones as one-hot columns (`feature_names` lists them). Fill values, scales and
+    categories come from the training part alone and are saved with the checkpoint, as is how the
+    cells are written. Targets stay in the unit they have in the file. `reading` says what each
+    column was taken for; columns of which nothing can be learned, such as names, are left out.
 
     Args:
-        path: The labelled table: .csv, .tsv or .parquet.
+        path: The labelled table: .csv, .tsv or .parquet; CSVs may be packed (.csv.gz).
         target: The column to predict, or several.
         test_path: A table of its own to test on.
         test_size: Rows to test on, where there is no `test_path`: a count or a fraction.
@@ -36,10 +51,14 @@ class TableDataModule(SupervisedDataModule):
         numeric_columns: Columns that hold numbers; by default those that do. With `features`, this
             and the next name columns of what those return.
         categorical_columns: Columns of which each distinct value is a category; by default the
-            inputs that are not numeric. If both are given, no other column is used.
+            texts that are not mostly different. If both are given, no other column is used.
         drop_columns: Columns that are no input, such as row numbers and names.
+        drop_unlabelled: Leave out the rows without a target; they are counted.
+        table_format: What the files leave open: separator, encoding, decimal mark, day or month
+            first, and cells that mean "missing".
         missing: What to do with missing cells: say where the first is and stop, or fill numbers by
-            zero, mean or median of the column (a missing category is then a category of its own).
+            mean or median of the column, or by zero after scaling (with standard scaling that is
+            the mean); a missing category is then a category of its own.
         missing_indicator: Add a column of 0 and 1 for each numeric column with missing cells.
         scaling: How numeric columns are scaled, each by itself.
         target_scaling: Train on standardised targets; metrics and predictions keep their unit.
@@ -81,6 +100,8 @@ class TableDataModule(SupervisedDataModule):
         numeric_columns: list[str] | None = None,
         categorical_columns: list[str] | None = None,
         drop_columns: list[str] | None = None,
+        drop_unlabelled: bool = False,
+        table_format: TableFormat | None = None,
         missing: Missing = "error",
         missing_indicator: bool = False,
         scaling: Scaling = "standard",
@@ -118,6 +139,8 @@ class TableDataModule(SupervisedDataModule):
         self.test_path = test_path
         self.predict_path = predict_path
         self.drop_columns = list(drop_columns or ())
+        self.drop_unlabelled = drop_unlabelled
+        self.table_format = table_format
         self.group_column = group_column
         self.time_column = time_column
         self.id_column = id_column
@@ -135,7 +158,11 @@ class TableDataModule(SupervisedDataModule):
         self._apart = {*self.target_columns, *self.drop_columns, group_column, id_column}
         if time_column not in listed:
             self._apart.add(time_column)
+        self._categories = list(categorical_columns or ())
         self._columns: list[str] | None = None
+        self.left_out: dict[str, str] = {}  # columns nothing can be learned of, and why
+        self._formats: dict[str, ColumnFormat] | None = {}  # None: as pandas has them
+        self._labelled_table: tuple[Table, int] | None = None  # and its unlabelled rows
         self._check_names(listed)
 
     def _check_names(self, listed: list[str]) -> None:
@@ -165,46 +192,73 @@ class TableDataModule(SupervisedDataModule):
 
     # Where the tables come from ----------------------------------------------------------------
 
-    def read_train(self) -> pd.DataFrame:
+    def read_train(self) -> Table | pd.DataFrame:
         """Return the labelled table."""
-        return read_table(self.path)
+        return self._table(self.path)
 
-    def read_test(self) -> pd.DataFrame | None:
+    def read_test(self) -> Table | pd.DataFrame | None:
         """Return the table of the test part; None where there is none of its own."""
-        return None if self.test_path is None else read_table(self.test_path)
+        return None if self.test_path is None else self._table(self.test_path)
+
+    def _table(self, path: str | os.PathLike[str]) -> Table:
+        if self._formats is None:
+            return read_as_pandas(path)
+        texts = [] if self.id_column is None else [self.id_column]
+        return read_table(path, self.table_format, self._formats, texts, self._categories)
+
+    def _as_table(self, given: Table | pd.DataFrame) -> Table:
+        if isinstance(given, Table):
+            return given
+        learned = self._formats or {}
+        return of_frame(given, type(self).__name__, self.table_format, learned)
 
     # What the base asks for --------------------------------------------------------------------
 
     def load_train(self) -> Examples:
         """Return the labelled rows."""
-        frame = self.read_train()
+        table = self._as_table(self.read_train())
         for column in (*self.target_columns, *self.drop_columns, *(self._only or ())):
-            if column not in frame:
+            if column not in table.frame and column not in table.skipped:
                 kind = "target" if column in self.target_columns else "drop_columns"
                 kind = "an input column" if column in (self._only or ()) else kind
-                raise absent(kind, column, frame.columns)
+                raise absent(kind, column, table.frame.columns)
         if self._columns is None or self._state is None:
-            self._columns = self._only or [name for name in frame if name not in self._apart]
-        return self._labelled_rows(frame, self.group_column, self.time_column)
+            self._columns = self._only or self._input_columns(table)
+            if self._formats is not None:
+                self._formats = dict(table.formats)
+        return self._labelled_rows(table, self.group_column, self.time_column)
+
+    def _input_columns(self, table: Table) -> list[str]:
+        """Return the columns that something can be learned of."""
+        apart = self._apart | (table.skipped.keys() - self.encoder.listed)
+        columns = [name for name in table.frame if name not in apart]
+        self.left_out = {}
+        if self.features is None:  # else they may make something of it
+            table.check(str(name) for name in columns if name not in self._categories)
+            self.left_out = self.encoder.useless(table.frame[columns])
+        return [str(name) for name in columns if name not in self.left_out]
 
     def load_test(self) -> Examples | None:
         """Return the rows of `test_path`."""
-        frame = self.read_test()
-        if frame is None:
+        given = self.read_test()
+        if given is None:
             return None
+        table = self._as_table(given)
         for column in self.target_columns:
-            if column not in frame:
-                raise absent("target of the test part", column, frame.columns)
-        return self._labelled_rows(frame, self.group_column if self.group_column in frame else None)
+            if column not in table.frame:
+                raise absent("target of the test part", column, table.frame.columns)
+        group_column = self.group_column if self.group_column in table.frame else None
+        return self._labelled_rows(table, group_column)
 
     def load_predict(self) -> Examples | None:
         """Return the rows of `predict_path`."""
         if self.predict_path is None:
             return None
-        frame = read_table(self.predict_path)
+        table = self._table(self.predict_path)
+        frame = table.frame
         there = all(column in frame for column in self.target_columns)
         truth = frame[self.target_columns].to_numpy(object) if there else None
-        inputs, ids = self._inputs(frame), self._ids(frame)
+        inputs, ids = self._inputs(table), self._ids(frame)
         return Examples(inputs, places=row_numbers(frame), ids=ids, truth=truth)
 
     def select(self, rows: pd.DataFrame, index: Indices) -> pd.DataFrame:
@@ -218,7 +272,9 @@ class TableDataModule(SupervisedDataModule):
         """
         if self.features is not None:
             self.features.fit(rows)
-        self.encoder.fit(self._featured(rows))
+            assert self._labelled is not None
+            self.left_out = self.encoder.useless(self._featured(self._labelled.rows))
+        self.encoder.fit(self._featured(rows), self.left_out)
         for examples in (self._labelled, self._test):
             if examples is not None:
                 self.encoder.check(self._featured(examples.rows))
@@ -241,6 +297,8 @@ class TableDataModule(SupervisedDataModule):
             "columns": list(self._columns or ()),
             "features": None if self.features is None else self.features.state(),
             "encoder": self.encoder.state(),
+            "formats": None if self._formats is None else formats_state(self._formats),
+            "left_out": dict(self.left_out),
         }
 
     def load_inputs_state(self, state: dict[str, Any]) -> None:
@@ -261,12 +319,30 @@ class TableDataModule(SupervisedDataModule):
             )
         self._columns = list(state["columns"])
         self.encoder.load_state(state["encoder"])
+        found = state.get("formats")
+        self._formats = None if found is None else formats_of(found)
+        self.left_out = dict(state.get("left_out", {}))
+
+    def read_input(self) -> InputReading:
+        """Return what each column was taken for."""
+        assert self._labelled_table is not None
+        return read_columns(self, self._labelled_table[0])
 
     def forget_inputs(self) -> None:
         """Forget fill values, scales, categories, and what the user's features learned."""
         self.encoder = self._new_encoder()
         if self.features is not None:
             self.features.forget()
+
+    @property
+    def input_columns(self) -> list[str]:
+        """The columns that inputs are made of."""
+        return list(self._columns or ())
+
+    @property
+    def unlabelled(self) -> int:
+        """How many rows of the labelled table have no target and are left out."""
+        return 0 if self._labelled_table is None else self._labelled_table[1]
 
     @property
     def feature_names(self) -> list[str]:
@@ -276,26 +352,41 @@ class TableDataModule(SupervisedDataModule):
 
     # -------------------------------------------------------------------------------------------
 
-    def _inputs(self, frame: pd.DataFrame) -> pd.DataFrame:
+    def _inputs(self, table: Table) -> pd.DataFrame:
         """Return the columns that are inputs, in the order of the training table."""
         if self._columns is None:
             self.fit()
+        frame = table.frame
         for column in self._columns or ():
             if column not in frame:
                 raise absent("the input lacks a column that was trained on", column, frame.columns)
+        if self.features is None:
+            table.check(name for name in self._columns or () if name not in self._categories)
         return frame.loc[:, self._columns or []]
 
     def _featured(self, rows: pd.DataFrame) -> pd.DataFrame:
         return rows if self.features is None else self.features.transform(rows)
 
     def _labelled_rows(
-        self, frame: pd.DataFrame, group_column: str | None, time_column: str | None = None
+        self, table: Table, group_column: str | None, time_column: str | None = None
     ) -> Examples:
-        inputs = self._inputs(frame)
+        classes = self.targets.task == "classification"
+        keys = [name for name in (group_column, time_column) if name and name in table.frame]
+        table.check([*([] if classes else self.target_columns), *keys])
+        unlabelled = table.frame[self.target_columns].isna().any(axis=1).to_numpy()
+        if self.drop_unlabelled and unlabelled.any():
+            table = without_rows(table, unlabelled)
+            kind = "the table" if self._labelled_table is None else "the test table"
+            self._say_once(
+                f"unlabelled rows of {kind}",
+                f"{int(unlabelled.sum()):,} rows of {kind} have no target and are left out",
+            )
+        self._labelled_table = self._labelled_table or (table, int(unlabelled.sum()))
+        frame, inputs = table.frame, self._inputs(table)
         values = target_values(frame, self.target_columns, self.targets.task)
         groups, times = keys_of_table(frame, group_column, time_column)
         return Examples(
-            *(inputs, values, _digests(inputs)),
+            *(inputs, values, table_digests(inputs)),
             groups=groups,
             times=times,
             places=row_numbers(frame),
@@ -308,15 +399,3 @@ class TableDataModule(SupervisedDataModule):
         if self.id_column not in frame:
             raise absent("id_column", self.id_column, frame.columns)
         return frame[self.id_column].to_numpy(object)
-
-
-def _digests(inputs: pd.DataFrame) -> NDArray[np.uint64]:
-    """Return one number a row, equal for equal inputs whatever type a column was read as."""
-    alike = {
-        column: series.astype(np.float64)
-        if pd.api.types.is_numeric_dtype(series) or pd.api.types.is_bool_dtype(series)
-        else series.astype(object).map(str)
-        for column, series in inputs.items()
-    }
-    frame = pd.DataFrame(alike, index=inputs.index)
-    return np.asarray(pd.util.hash_pandas_object(frame, index=False), dtype=np.uint64)

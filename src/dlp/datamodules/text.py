@@ -6,6 +6,7 @@ from dlp.datamodules.bags import Encoding
 from dlp.datamodules.base import Examples
 from dlp.datamodules.corpus import CorpusSource
 from dlp.datamodules.splits import Split
+from dlp.datamodules.table_format import TableFormat
 from dlp.datamodules.targets import TargetEncoder, TaskArgument
 from dlp.datamodules.text_base import BaseTextDataModule, own_part
 from dlp.datamodules.text_columns import TextColumns
@@ -34,6 +35,8 @@ class TextDataModule(BaseTextDataModule):
         test_size: Texts of `path` to test on: a count or a fraction.
         predict_path: Texts to predict: a table with the text column, a .txt with one a line, or a
             folder of .txt files. Without it, the test part is predicted.
+        table_format: What tables leave open: separator, encoding, decimal mark, day or month
+            first, and cells that mean "missing".
         subset: The configuration of a Hub data set that has several.
         revision: The commit, tag or branch of a Hub data set. Without it, a set that was read
             once is not looked for on the Hub again.
@@ -82,6 +85,7 @@ class TextDataModule(BaseTextDataModule):
         test_path: str | None = None,
         test_size: int | float | None = None,
         predict_path: str | None = None,
+        table_format: TableFormat | None = None,
         subset: str | None = None,
         revision: str | None = None,
         task: TaskArgument = "auto",
@@ -131,6 +135,7 @@ class TextDataModule(BaseTextDataModule):
             encoding=encoding,
             ngrams=ngrams,
             min_df=min_df,
+            table_format=table_format,
             predict_path=predict_path,
             text_column=text_column,
             batch_size=batch_size,
@@ -142,7 +147,10 @@ class TextDataModule(BaseTextDataModule):
             drop_duplicates=drop_duplicates,
         )
         self.split.check(group_column is not None, time_column is not None)
-        columns = TextColumns(text_column, tuple(labels), group_column, time_column, id_column)
+        columns = TextColumns(
+            *(text_column, tuple(labels), group_column, time_column, id_column),
+            format=table_format,
+        )
         self._source = TextTable(str(path), columns, tokens, subset, revision)
         others = replace(columns, group=None, time=None)
         self._test_source = test_path and TextTable(str(test_path), others, tokens)

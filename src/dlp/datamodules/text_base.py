@@ -14,6 +14,7 @@ from dlp.datamodules.corpus_cache import cached_corpora, stored_corpora
 from dlp.datamodules.ngrams import check_ngrams, rank_terms
 from dlp.datamodules.reading import InputReading
 from dlp.datamodules.splits import Indices, Split
+from dlp.datamodules.table_format import TableFormat
 from dlp.datamodules.targets import TargetEncoder
 from dlp.datamodules.text_columns import TextColumns
 from dlp.datamodules.text_reading import read_texts
@@ -68,6 +69,7 @@ class BaseTextDataModule(SupervisedDataModule):
         id_column: str | None = None,
         ngrams: int = 1,
         min_df: int = 1,
+        table_format: TableFormat | None = None,
     ) -> None:
         super().__init__(
             batch_size=batch_size,
@@ -90,7 +92,12 @@ class BaseTextDataModule(SupervisedDataModule):
         splitter(tokens)  # a misspelt kind is said now
         self.tokens: Tokens = tokens
         self.id_column = id_column
-        columns = TextColumns(text_column, id=id_column, truth=tuple(targets.names or ()))
+        columns = TextColumns(
+            text_column,
+            id=id_column,
+            truth=tuple(targets.names or ()),
+            format=table_format,
+        )
         self.predict_source = predict_path and TextTable(str(predict_path), columns, tokens)
         if self.predict_source:
             self.predict_source.check()

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from dlp.datamodules.reading import ColumnReading, InputReading, Kind, clipped
 from dlp.datamodules.table_files import place
+from dlp.datamodules.table_format import TableFormat
 from dlp.errors import InputError, MissingInputError, suggestion
 
 
@@ -24,6 +25,7 @@ class TextColumns:
         time: Numbers or dates.
         id: What people know each text by.
         truth: The targets of texts to predict, where they are there; they may be empty.
+        format: What the files of tables leave open.
     """
 
     text: str
@@ -32,6 +34,7 @@ class TextColumns:
     time: str | None = None
     id: str | None = None
     truth: tuple[str, ...] = ()
+    format: TableFormat | None = None
 
     def check(self, path: str, names: list[str]) -> None:
         """Raise a MissingInputError where a table lacks the texts or labels."""

@@ -1,8 +1,6 @@
 """Files of labelled texts on this machine: one table, or a folder with a table for each part."""
 
-import io
 import json
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +10,7 @@ import pandas as pd
 from dlp.console import say
 from dlp.datamodules.json_rows import JSON_ENDINGS, read_json_rows
 from dlp.datamodules.part_names import part_of
-from dlp.datamodules.table_files import PARQUET_ENDINGS, read_table
+from dlp.datamodules.table_files import PARQUET_ENDINGS, read_table, row_numbers
 from dlp.datamodules.text_bytes import read_text
 from dlp.datamodules.text_columns import TextColumns
 from dlp.datamodules.text_rows import TextRows
@@ -35,16 +33,20 @@ def read_rows(path: Path, columns: TextColumns) -> TextRows:
     Raises:
         InputError: It cannot be read.
     """
-    name = path.name.lower().removesuffix(".gz")
-    if name.endswith(JSON_ENDINGS):
+    if path.name.lower().removesuffix(".gz").endswith(JSON_ENDINGS):
         frame = read_json_rows(path)
-    elif name.endswith(CSV_ENDINGS):
-        frame = _read_csv(path, columns)
-    else:
-        frame = read_table(path)
-    if not len(frame):
-        raise InputError(f"{path} has no row: it needs one for each text.")
-    return TextRows(frame, path.name, _class_names(path, columns))
+        if not len(frame):
+            raise InputError(f"{path} has no row: it needs one for each text.")
+        return TextRows(frame, path.name)
+    texts = [name for name in (columns.text, columns.id) if name]
+    table = read_table(path, columns.format, texts=texts)
+    return TextRows(
+        table.frame,
+        table.source,
+        _class_names(path, columns),
+        places=row_numbers(table.frame),
+        notes=tuple(table.notes),
+    )
 
 
 def read_lines(path: Path, text_column: str) -> TextRows:
@@ -121,23 +123,6 @@ def joined(read: list[TextRows], names: list[str], columns: TextColumns, folder:
     notes = tuple(dict.fromkeys(note for rows in read for note in rows.notes))
     source = "; ".join(dict.fromkeys(rows.source for rows in read[:3]))
     return TextRows(frame, source, read[0].class_names, files, places=places, notes=notes)
-
-
-def _read_csv(path: Path, columns: TextColumns) -> pd.DataFrame:
-    text = read_text(path)
-    separator = "\t" if ".tsv" in path.suffixes else max(",;\t", key=text.split("\n", 1)[0].count)
-    try:
-        frame = pd.read_csv(
-            io.StringIO(text), sep=separator, dtype=str, keep_default_na=False, index_col=False
-        )
-    except ValueError as error:
-        raise InputError(f"cannot read {path} as a table: {str(error).strip()}.") from error
-    frame.index.name = "row"
-    for name in columns.labels:
-        if name in frame:
-            with suppress(ValueError):
-                frame[name] = pd.to_numeric(frame[name])
-    return frame
 
 
 def _class_names(path: Path, columns: TextColumns) -> list[str] | None:

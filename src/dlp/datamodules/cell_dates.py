@@ -1,0 +1,132 @@
+"""Dates as people write them: ISO 8601, day or month first, with names of months."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+_TIME = r"(?:[T ]\s*\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?\s*(?:[AaPp][Mm])?)?"
+_ZONE = r"(?:\s*(?:Z|UTC|[+\-]\d{2}(?::?\d{2})?))?"
+_YEAR_FIRST = re.compile(rf"(\d{{4}})([-/.])(\d{{1,2}})\2(\d{{1,2}}){_TIME}{_ZONE}")
+_LOCAL = re.compile(rf"(\d{{1,2}})([-/.])(\d{{1,2}})\2(\d{{4}})({_TIME})")
+_COMPACT = re.compile(r"(?:19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])")
+_NAMED = re.compile(r"\d{1,2}[- ][A-Za-z]{3,9}\.?[-, ]+\d{4}|[A-Za-z]{3,9}\.? \d{1,2},? \d{4}")
+_NAMED_FORMATS = ("%d %b %Y", "%d %B %Y", "%b %d %Y", "%B %d %Y")
+
+DateStyle = Literal["year first", "day first", "month first", "YYYYMMDD", "named month"]
+_STYLES: dict[str, tuple[DateStyle, ...]] = {
+    "year first": ("year first",),
+    "YYYYMMDD": ("YYYYMMDD",),
+    "named month": ("named month",),
+}
+
+
+@dataclass(frozen=True)
+class DateCells:
+    """The cells of a column, looked at as dates.
+
+    Args:
+        styles: The styles that all cells allow: two, where day and month may be swapped.
+        dates: The share of the cells that look like dates of any style, 0 to 1.
+        bad: The first cell that is no date of the commonest form.
+        proven: Whether a cell proves that the day, or the month, stands first.
+        same: Whether two styles give the same dates.
+    """
+
+    styles: tuple[DateStyle, ...]
+    dates: float
+    bad: int
+    proven: bool = False
+    same: bool = False
+
+
+def look_at_dates(cells: Sequence[str]) -> DateCells:
+    """Return what cells without blanks around them are as dates."""
+    forms = [_form(cell) for cell in cells]
+    counts = {form: forms.count(form) for form in set(forms) if form}
+    if not counts:
+        return DateCells((), 0.0, 0)
+    form = max(counts, key=counts.__getitem__)
+    share = counts[form] / len(cells)
+    bad = next((number for number, other in enumerate(forms) if other != form), 0)
+    if share < 1:
+        return DateCells((), share if form != "YYYYMMDD" else 0.0, bad)
+    names = _STYLES.get(form, ("day first", "month first"))
+    styles = {style: parsed_dates(cells, style) for style in names}
+    fits = {style: dates for style, dates in styles.items() if not np.isnat(dates).any()}
+    if not fits:
+        failed = min((np.isnat(dates) for dates in styles.values()), key=np.sum)
+        share = 0.0 if form == "YYYYMMDD" else float((~failed).mean())
+        return DateCells((), share, int(failed.argmax()))
+    proven = len(names) == 2 and len(fits) == 1
+    one, *others = fits
+    if form == ".":  # with points between them the day stands first
+        return DateCells((one,), 1.0, 0, proven)
+    same = bool(others) and np.array_equal(fits[one], fits[others[0]])
+    return DateCells((one, *others), 1.0, 0, proven, same)
+
+
+def _form(cell: str) -> str:
+    """Return what kind of date a cell looks like; of local ones the mark between its numbers."""
+    if _YEAR_FIRST.fullmatch(cell):
+        return "year first"
+    if (found := _LOCAL.fullmatch(cell)) is not None:
+        return found[2]
+    if _COMPACT.fullmatch(cell):
+        return "YYYYMMDD"
+    return "named month" if _NAMED.fullmatch(cell) else ""
+
+
+def parsed_dates(cells: Sequence[str], style: DateStyle) -> NDArray[np.datetime64]:
+    """Return the dates of cells, in UTC where they name a zone, (N,); NaT where one is none."""
+    series = pd.Series(list(cells), dtype=object)
+    if style == "YYYYMMDD":
+        parsed = pd.to_datetime(series, format="%Y%m%d", errors="coerce", utc=True)
+    elif style == "year first":
+        plain = series.map(_as_iso)
+        parsed = pd.to_datetime(plain, format="ISO8601", errors="coerce", utc=True)
+    elif style == "named month":
+        plain = series.str.replace(r"[-,. ]+", " ", regex=True)
+        parsed = pd.Series(pd.NaT, index=series.index, dtype="datetime64[ns, UTC]")
+        for form in _NAMED_FORMATS:
+            found = pd.to_datetime(plain, format=form, errors="coerce", utc=True)
+            parsed = parsed.where(parsed.notna(), found)
+    else:
+        day, month = (1, 3) if style == "day first" else (3, 1)
+
+        def iso(cell: str) -> str:
+            found = _LOCAL.fullmatch(cell)
+            if found is None:
+                return ""
+            return _as_iso(f"{found[4]}-{found[month]:0>2}-{found[day]:0>2}{found[5]}")
+
+        parsed = pd.to_datetime(series.map(iso), format="ISO8601", errors="coerce", utc=True)
+    return parsed.dt.tz_localize(None).to_numpy().astype("datetime64[us]")
+
+
+def _as_iso(cell: str) -> str:
+    """Return a date whose year comes first as ISO 8601 has it."""
+    found = re.fullmatch(
+        r"(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})"
+        r"(?:[T ]\s*(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,](\d+))?)?\s*([AaPp][Mm])?)?(.*)",
+        cell,
+    )
+    if found is None:
+        return ""
+    year, month, day, hour, minute, second, part, half, zone = found.groups()
+    text = f"{year}-{int(month):02}-{int(day):02}"
+    if hour is not None:
+        number = int(hour)
+        if half is not None:
+            if not 1 <= number <= 12:
+                return ""
+            number = number % 12 + (12 if half.lower() == "pm" else 0)
+        text += f"T{number:02}:{minute}:{second or '00'}" + (f".{part[:6]}" if part else "")
+    zone = zone.strip().replace("UTC", "Z")
+    if re.fullmatch(r"[+-]\d{2}\d{2}", zone):
+        zone = f"{zone[:3]}:{zone[3:]}"
+    return text + (f"{zone}:00" if re.fullmatch(r"[+-]\d{2}", zone) else zone)

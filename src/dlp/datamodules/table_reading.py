@@ -1,0 +1,154 @@
+"""What the columns of a table were taken for, and what is suspicious about them."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from dlp.datamodules.reading import ColumnReading, InputReading, clipped, few
+from dlp.datamodules.table_files import Table
+
+if TYPE_CHECKING:
+    from dlp.datamodules.table import TableDataModule
+
+#: Fewer rows than this prove no leak.
+_ENOUGH = 20
+
+
+def read_columns(data: "TableDataModule", table: Table) -> InputReading:
+    """Return what each column of a labelled table was taken for, in the order of the file."""
+    columns = [_read_column(data, table, str(name)) for name in table.frame]
+    columns += [
+        ColumnReading(name, "left out", reason, missing=1.0)
+        for name, reason in table.skipped.items()
+        if name not in table.frame
+    ]
+    inputs = [str(name) for name in data.input_columns]
+    notes = [*_suspicious(table.frame, inputs, data.target_columns), *table.notes]
+    if data.features is not None:
+        notes.append(f"the inputs are what {data.features.name} makes of these columns")
+    if data.unlabelled:
+        notes.append(f"{data.unlabelled:,} rows without a target are left out")
+    return InputReading(table.source, tuple(columns), notes=tuple(notes))
+
+
+def _read_column(data: "TableDataModule", table: Table, name: str) -> ColumnReading:
+    series, found = table.frame[name], table.formats.get(name)
+    said = found.words() if found is not None else ""
+    example = clipped(table.examples.get(name, ""), 40)
+    missing = float(series.isna().mean())
+
+    def as_kind(kind: Any, detail: str) -> ColumnReading:
+        detail = ", ".join(part for part in (detail, said) if part)
+        return ColumnReading(name, kind, detail, example, missing)
+
+    if name in data.target_columns:
+        return as_kind("target", "")
+    if name == data.id_column:
+        return as_kind("id", "carried along, no input")
+    if name == data.group_column:
+        return as_kind("group", f"{series.nunique():,} groups, no input")
+    if name in data.drop_columns:
+        return as_kind("left out", "drop_columns")
+    if name == data.time_column and name not in data.input_columns:
+        return as_kind("time", f"{_range(series)}, no input")
+    if name in data.input_columns:
+        if data.features is not None:
+            return as_kind(_plain_kind(series), f"{_range(series)}, for your features")
+        kind = data.encoder.kind_of(name)
+        if kind is not None and kind[0] == "category":
+            counted = f"{len(kind[1]):,} categories: {few(kind[1])}"
+            return as_kind("category", counted)
+        if pd.api.types.is_bool_dtype(series) or (found is not None and found.kind == "boolean"):
+            return as_kind("boolean", "true is 1, false is 0")
+        return as_kind("date" if kind and kind[0] == "date" else "number", _range(series))
+    reason = data.left_out.get(name) or table.skipped.get(name) or "it is not among the inputs"
+    return ColumnReading(name, "left out", reason, example, missing)
+
+
+def _plain_kind(series: "pd.Series[Any]") -> str:
+    if pd.api.types.is_bool_dtype(series):
+        return "boolean"
+    if pd.api.types.is_datetime64_any_dtype(series):
+        return "date"
+    return "number" if pd.api.types.is_numeric_dtype(series) else "text"
+
+
+def _range(series: "pd.Series[Any]") -> str:
+    """Return the least and the greatest value in words; of texts how many differ."""
+    filled = series.dropna()
+    if not len(filled):
+        return "empty"
+    if pd.api.types.is_datetime64_any_dtype(series):
+        return f"{filled.min():%Y-%m-%d} to {filled.max():%Y-%m-%d}, as days"
+    if not pd.api.types.is_numeric_dtype(series):
+        return f"{filled.astype(str).nunique():,} different"
+    low, high = filled.min(), filled.max()
+    return f"{low:,.6g} to {high:,.6g}" if low != high else f"{low:,.6g} in every row"
+
+
+def _suspicious(frame: pd.DataFrame, inputs: Sequence[str], targets: Sequence[str]) -> list[str]:
+    """Return what a person should look at: leaks, columns that are one, row counters."""
+    notes = [
+        f"column {name!r} alone tells the target {target!r} in every row: it is the target in "
+        "other words, or known only afterwards? If so, drop_columns"
+        for target in targets
+        for name in inputs
+        if len(frame) >= _ENOUGH and _tells(frame[name], frame[target])
+    ]
+    seen: dict[bytes, str] = {}
+    for name in inputs:
+        series = frame[name]
+        if series.map(_is_hashable).all():
+            digest = pd.util.hash_pandas_object(series.astype(object).map(str), index=False)
+            twin = seen.setdefault(digest.to_numpy().tobytes(), name)
+            if twin != name and series.nunique() > 1:
+                notes.append(f"columns {twin!r} and {name!r} are equal in every row")
+        if series.dtype == object and (alike := _but_for_case(series)):
+            notes.append(f"column {name!r} has {alike}, which differ by upper and lower case alone")
+        if _counts(series):
+            notes.append(
+                f"column {name!r} counts the rows: if it says nothing else, drop_columns: [{name}]"
+            )
+    return notes
+
+
+def _but_for_case(series: "pd.Series[Any]") -> str:
+    """Return texts of a column that are one text in lower case; an empty text if there are none."""
+    texts: dict[str, str] = {}
+    for text in series.dropna().unique():
+        if isinstance(text, str):
+            other = texts.setdefault(text.lower(), text)
+            if other != text:
+                return f"{other!r} and {text!r}"
+    return ""
+
+
+def _is_hashable(cell: object) -> bool:
+    return not isinstance(cell, list | dict | set | np.ndarray)
+
+
+def _counts(series: "pd.Series[Any]") -> bool:
+    if not pd.api.types.is_integer_dtype(series) or len(series) < _ENOUGH:
+        return False
+    steps = np.diff(series.to_numpy(dtype=np.float64, na_value=np.nan))
+    return bool((steps == 1).all())
+
+
+def _tells(column: "pd.Series[Any]", target: "pd.Series[Any]") -> bool:
+    """Whether a column and the target stand for each other, one value for one value."""
+    both = (column.notna() & target.notna()).to_numpy()
+    if both.sum() < max(_ENOUGH, 0.9 * len(column)) or not column.map(_is_hashable).all():
+        return False
+    column, target = column[both], target[both]
+    numeric = pd.api.types.is_numeric_dtype
+    if numeric(target) and target.nunique() > _ENOUGH:
+        if not numeric(column) or column.nunique() < 2:
+            return False
+        x, y = column.to_numpy(np.float64), target.to_numpy(np.float64)
+        return bool(abs(np.corrcoef(x, y)[0, 1]) > 1 - 1e-9)
+    one, _ = pd.factorize(column.map(str))
+    other, _ = pd.factorize(target.map(str))
+    pairs = len(set(zip(one.tolist(), other.tolist(), strict=True)))
+    return pairs > 1 and pairs == one.max() + 1 == other.max() + 1
