@@ -37,5 +37,5 @@ trainer.fit(model, data)
 test = trainer.test(model, data, verbose=False)[0]["test_acc"]
 probabilities = torch.cat([batch["probabilities"] for batch in trainer.predict(model, data)])
 sevens = (probabilities.argmax(dim=1) == data.class_names.index("7")).float().mean()
-print(f"of {len(data.predict_names)} pictures in digits/7, {sevens:.0%} are taken for a 7")
+print(f"of {data.examples('predict').count} pictures in digits/7, {sevens:.0%} are taken for a 7")
 print(f"test accuracy {test:.3f}")

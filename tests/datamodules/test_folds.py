@@ -753,7 +753,7 @@ def test_parts_follow_each_other_in_time(kind, tmp_path):
     [
         ("owner", "group_column", None, "is missing in .* \\(1 rows in all\\)"),
         ("sold", "time_column", None, "is missing in .* \\(1 rows in all\\)"),
-        ("sold", "time_column", "30.1.2020", "is '30.1.2020', neither a number nor a date"),
+        ("sold", "time_column", "30.1.2020", "dates, but '30.1.2020'|neither a number nor a date"),
     ],
 )
 def test_a_bad_cell_is_named(kind, column, argument, cell, message, tmp_path):
@@ -761,7 +761,7 @@ def test_a_bad_cell_is_named(kind, column, argument, cell, message, tmp_path):
     frame.loc[3, column] = cell
     with pytest.raises(InputError, match=message) as raised:
         keyed_data(kind, tmp_path, frame, **{argument: column}).fit()
-    where = "line 5 of the file" if kind in ("table", "images") else "row 3 (counted from 0)"
+    where = "row 3 (counted from 0)" if kind == "arrays" else "line 5 of the file"
     assert where in str(raised.value)
 
 

@@ -330,7 +330,7 @@ def test_a_test_table_and_paths_anywhere(table, tmp_path, csv):
         ({}, {"target": "kin"}, r"target: there is no column 'kin'\. Did you mean 'kind'\?"),
         ({}, {"image_column": "images"}, r"image_column: there is no column 'images'\. Did you"),
         ({"image": "7"}, {}, r"there is no picture '7' \(line 4 of the file; 1 such rows\)\. Path"),
-        ({"image": None}, {}, r"there is no picture nan \(line 4 of the file"),
+        ({"image": None}, {}, r"there is no picture None \(line 4 of the file"),
         ({"kind": None}, {}, "target 'kind' is missing in line 4"),
     ],
 )

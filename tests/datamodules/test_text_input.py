@@ -138,7 +138,5 @@ def test_a_table_of_texts_is_read_as_every_table_is(tmp_path, name, content, enc
 
 def test_a_text_with_a_comma_that_no_quotes_hold_together_is_refused(tmp_path):
     (tmp_path / "t.csv").write_text("text,label\nfine,x\nI like it, really,y\n")
-    with pytest.raises(
-        InputError, match=r"line 3 has 3 cells.*Put cells that hold a comma in quot"
-    ):
+    with pytest.raises(InputError, match=r"line 3 has 3 cells.*Put cells that hold a comma in"):
         make(str(tmp_path / "t.csv")).fit()

@@ -32,6 +32,7 @@ class ColumnFormat:
         date: The style of dates.
         problem: Why cells that look like numbers or dates could not be read; they stay texts. A
             NUL stands for the place of `row`.
+        advice: What to do with an input that has the problem.
         row: The row (a position) that shows the problem.
     """
 
@@ -42,6 +43,7 @@ class ColumnFormat:
     whole: bool = False
     date: DateStyle | None = None
     problem: str = ""
+    advice: str = ""
     row: int = 0
 
     def words(self) -> str:
@@ -275,9 +277,8 @@ class _Decision:
         if all(other.lower() in LIKE_MISSING for other in others):
             words = ", ".join(f"'{other}'" for other in sorted(others))
             advice = f"If that means missing, say table_format: {{na_values: [{words}]}}"
-        return ColumnFormat(
-            "text", problem=f"holds {what}, but {cell!r} in \0 is none{count}. {advice}", row=row
-        )
+        problem = f"holds {what}, but {cell!r} in \0 is none{count}"
+        return ColumnFormat("text", problem=problem, advice=advice, row=row)
 
 
 def _texts(column: _Column) -> "pd.Series[Any]":

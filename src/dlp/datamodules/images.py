@@ -265,7 +265,7 @@ class ImageFolderDataModule(BaseImageDataModule):
                 f"({place(paths, absent_at[0])}; {len(absent_at):,} such rows). Paths are relative "
                 f"to {path.parent.resolve()}."
             )
-        table.check(self.target_columns)
+        table.check(self.target_columns, inputs=False)
         values = target_values(frame, self.target_columns, self.targets.task)
         group_column = self.group_column if with_keys or self.group_column in frame else None
         time_column = self.time_column if with_keys else None

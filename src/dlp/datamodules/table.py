@@ -209,8 +209,7 @@ class TableDataModule(SupervisedDataModule):
     def _as_table(self, given: Table | pd.DataFrame) -> Table:
         if isinstance(given, Table):
             return given
-        learned = self._formats or {}
-        return of_frame(given, type(self).__name__, self.table_format, learned)
+        return of_frame(given, type(self).__name__, self.table_format, self._formats)
 
     # What the base asks for --------------------------------------------------------------------
 
@@ -341,7 +340,7 @@ class TableDataModule(SupervisedDataModule):
 
     @property
     def unlabelled(self) -> int:
-        """How many rows of the labelled table have no target and are left out."""
+        """How many rows of the table have no target."""
         return 0 if self._labelled_table is None else self._labelled_table[1]
 
     @property
@@ -372,7 +371,7 @@ class TableDataModule(SupervisedDataModule):
     ) -> Examples:
         classes = self.targets.task == "classification"
         keys = [name for name in (group_column, time_column) if name and name in table.frame]
-        table.check([*([] if classes else self.target_columns), *keys])
+        table.check([*([] if classes else self.target_columns), *keys], inputs=False)
         unlabelled = table.frame[self.target_columns].isna().any(axis=1).to_numpy()
         if self.drop_unlabelled and unlabelled.any():
             table = without_rows(table, unlabelled)

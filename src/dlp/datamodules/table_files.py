@@ -46,8 +46,12 @@ class Table:
     notes: list[str] = field(default_factory=list)
     examples: dict[str, str] = field(default_factory=dict)
 
-    def check(self, columns: Iterable[str]) -> None:
+    def check(self, columns: Iterable[str], inputs: bool = True) -> None:
         """Refuse columns whose cells could not be understood.
+
+        Args:
+            columns: Their names.
+            inputs: Whether they are inputs, of which cells may be missing.
 
         Raises:
             InputError: There is one; column, cell and way out are named.
@@ -57,7 +61,8 @@ class Table:
             if found is not None and found.problem:
                 where = place(self.frame, found.row)
                 problem = found.problem.replace("\0", where)
-                raise InputError(f"column {name!r} {problem}.")
+                advice = found.advice if inputs or not found.advice else "Correct it"
+                raise InputError(f"column {name!r} {problem}.{advice and f' {advice}.'}")
 
 
 def read_table(
