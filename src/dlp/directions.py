@@ -14,7 +14,7 @@ Mode = Literal["min", "max"]
 _NAMED: dict[str, Mode] = {
     **dict.fromkeys(("mae", "mse", "rmse"), "min"),
     **dict.fromkeys(("acc", "accuracy", "top5_acc", "f1", "precision", "recall"), "max"),
-    **dict.fromkeys(("auroc", "r2"), "max"),
+    **dict.fromkeys(("auroc", "r2", "balanced_acc", "average_precision"), "max"),
 }
 #: What Lightning adds to a name: how it was reduced (`on_step`, `on_epoch`), and of which loader.
 _ADDED = re.compile(r"((_epoch|_step)|/dataloader_idx_\d+)+$")

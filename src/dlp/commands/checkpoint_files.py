@@ -1,14 +1,12 @@
 """Where a model's weights come from: a checkpoint's content, and no download in its stead."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
-import torch
 from jsonargparse import Namespace
 from lightning import LightningModule
 
+from dlp.checkpoints import data_states, read_checkpoint
 from dlp.console import say
 from dlp.datamodules.base import SupervisedDataModule
 from dlp.errors import InputError, MissingInputError
@@ -18,33 +16,6 @@ from dlp.modules.weights import check_weights, weights_at_hand
 
 #: Arguments that give the same weights another meaning.
 _MEANING = ("backbone", "scaling", "pool", "activation")
-
-
-def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Return the content of a checkpoint.
-
-    Raises:
-        InputError: It is damaged, or no checkpoint of Lightning.
-    """
-    try:
-        read: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        if not {"state_dict", "pytorch-lightning_version"} <= read.keys():
-            raise KeyError("state_dict")
-    except Exception as error:
-        raise InputError(
-            f"{path} cannot be read as a checkpoint ({type(error).__name__}): it is damaged, "
-            "or no checkpoint of this project."
-        ) from error
-    return read
-
-
-def data_states(checkpoint: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return the name of the DataModule -> what it had learned, of a checkpoint's run."""
-    return {
-        name: value
-        for name, value in checkpoint.items()
-        if isinstance(value, dict) and {"inputs", "targets", "input_shape"} <= value.keys()
-    }
 
 
 def start_from(model: LightningModule, data: SupervisedDataModule, path: str) -> None:

@@ -22,7 +22,8 @@ from dlp.callbacks.mistakes import MistakesReport
 from dlp.callbacks.predictions import PredictionWriter, RunPredictions
 from dlp.callbacks.recipe_file import RecipeFile
 from dlp.callbacks.seeding import EpochSeed
-from dlp.commands.checkpoint_files import data_states, read_checkpoint, start_from, without_weights
+from dlp.checkpoints import data_states, read_checkpoint
+from dlp.commands.checkpoint_files import start_from, without_weights
 from dlp.commands.config_files import read_config
 from dlp.commands.given_callbacks import check_finetuning, need_a_logger, shown
 from dlp.commands.invocation import Invocation, resolve, starting_weights
@@ -35,6 +36,7 @@ from dlp.datamodules import SupervisedDataModule
 from dlp.directions import Mode, directions_of, needed_direction
 from dlp.errors import InputError, MissingInputError
 from dlp.evaluation.baselines import baseline_line, baselines_on
+from dlp.evaluation.beaten import beaten_on, chosen_threshold
 from dlp.evaluation.fitted_baselines import EvaluatedPart
 from dlp.prediction_files import check_place
 from dlp.process import cpu_threads, interruptible, own_random_state, quiet
@@ -317,15 +319,24 @@ class DLPCLI(LightningCLI):
         if "test" in earlier:
             say("the numbers of the earlier test are no longer those of this model: test again")
         took = {"prepare": round(self.datamodule.prepare_seconds, 3), "fit": round(seconds, 3)}
-        facts = {
+        facts: dict[str, Any] = {
             "parameters": count_parameters(self.model),
             "train_rows": len(self.datamodule.inputs("train")),
             "device": str(self.trainer.strategy.root_device),
             "seconds": took,
         }
+        best = self.history.best_epoch(monitor)
+        beside = beaten_on(self.model, self.datamodule, self.history.at(best) if best else {})
+        facts["beats_baseline"] = None if beside is None else beside.beats
+        threshold = chosen_threshold(self.model, Run(folder).checkpoint())
+        facts["threshold"] = threshold
         write_results(folder, self.history, monitor, self._value("seed_everything"), facts)
         draw_curves(folder, self.history, monitor, self._value("smoothing"))
         say(self.history.advice(monitor))
+        if beside is not None and not beside.beats:
+            say(beside.line)
+        if threshold is not None:
+            say(f"threshold {threshold:.4g}, chosen on the validation part, for test and predict")
         if self._value("baselines"):
             best = self.history.best_epoch(monitor) or self.history.num_epochs
             self._baselines.say(self.history.at(best), "val", folder)

@@ -10,7 +10,8 @@ import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
-from dlp.commands.checkpoint_files import read_checkpoint, without_weights
+from dlp.checkpoints import read_checkpoint
+from dlp.commands.checkpoint_files import without_weights
 from dlp.commands.invocation import resolve
 from dlp.commands.lightning_cli import DLPCLI
 from dlp.commands.parser import Parser

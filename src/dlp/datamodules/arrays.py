@@ -33,6 +33,9 @@ class ArrayDataModule(SupervisedDataModule):
         test_size: Rows to test on, where `x_test` is not given: a count or a fraction.
         task: What the targets are; ``auto`` looks at them.
         class_names: Names of the classes, where `y` holds class numbers.
+        positive_class: Of two classes, the one that recall, precision, F1, average precision and
+            the threshold are of (class 1). By default the last one: of texts by the alphabet, of
+            numbers the larger, of `class_names` the second.
         scaling: Of the inputs, by feature (a position of the row), from the training part.
         batch_size: Rows a training batch.
         eval_batch_size: Rows a batch of validation, test and prediction.
@@ -56,16 +59,19 @@ class ArrayDataModule(SupervisedDataModule):
 
     test_advice = "Give x_test and y_test, or test_size."
 
+    data_arguments = frozenset({"x", "y", "x_test", "y_test", "x_predict", "groups", "times"})
+
     def __init__(
         self,
-        x: ArrayLike | Tensor,
-        y: ArrayLike | Tensor,
+        x: ArrayLike | Tensor | None = None,
+        y: ArrayLike | Tensor | None = None,
         x_test: ArrayLike | Tensor | None = None,
         y_test: ArrayLike | Tensor | None = None,
         x_predict: ArrayLike | Tensor | None = None,
         test_size: int | float | None = None,
         task: TaskArgument = "auto",
         class_names: list[str] | None = None,
+        positive_class: str | int | None = None,
         scaling: Literal["standard", "none"] = "none",
         batch_size: int = 32,
         eval_batch_size: int = 1024,
@@ -86,18 +92,23 @@ class ArrayDataModule(SupervisedDataModule):
             split=Split(
                 val_size, test_size, train_size, split_seed, stratify, num_folds, fold, repeat
             ),
-            targets=TargetEncoder(task, class_names),
+            targets=TargetEncoder(task, class_names, positive=positive_class),
             drop_duplicates=drop_duplicates,
         )
-        self.x, self.y = _array("x", x), _array("y", y)
+        if (x is None) != (y is None) or (x is None and x_predict is None):
+            raise InputError("give x and y; to predict with what a run has learned, x_predict.")
+        self.x = np.zeros((0,)) if x is None else _array("x", x)
+        self.y = np.zeros((0,)) if y is None else _array("y", y)
         self.x_test = None if x_test is None else _array("x_test", x_test)
         self.y_test = None if y_test is None else _array("y_test", y_test)
         self.x_predict = None if x_predict is None else _array("x_predict", x_predict)
         self.scaling = scaling
+        self._was_uint8 = self.x.dtype == np.uint8
         self._mean: NDArray[np.float32] | None = None
         self._std: NDArray[np.float32] | None = None
         self.split.check(groups is not None, times is not None)
-        self._check()
+        if x is not None:
+            self._check()
         self._groups: NDArray[Any] | None = None
         self._times: NDArray[Any] | None = None
         if groups is not None:
@@ -105,7 +116,7 @@ class ArrayDataModule(SupervisedDataModule):
         if times is not None:
             self._times = time_values(as_column("times", _array("times", times), len(self.y)))
         for name, array in (("x", self.x), ("x_test", self.x_test), ("x_predict", self.x_predict)):
-            if array is not None:
+            if array is not None and x is not None:
                 _check_inputs(name, array, self.x)
 
     def _check(self) -> None:
@@ -123,7 +134,13 @@ class ArrayDataModule(SupervisedDataModule):
                 raise InputError(f"{x_name} has {len(x)} rows and {y_name} has {len(y)}.")
 
     def load_train(self) -> Examples:
-        """Return `x` and `y`, with groups and times."""
+        """Return `x` and `y`, with groups and times.
+
+        Raises:
+            InputError: They were not given.
+        """
+        if not len(self.x):
+            raise InputError("ArrayDataModule has no x and y to learn from: give both.")
         digests = row_digests(_float32(self.x))
         return Examples(self.x, self.y, digests, groups=self._groups, times=self._times)
 
@@ -134,8 +151,21 @@ class ArrayDataModule(SupervisedDataModule):
         return Examples(self.x_test, self.y_test, row_digests(_float32(self.x_test)))
 
     def load_predict(self) -> Examples | None:
-        """Return `x_predict`."""
-        return None if self.x_predict is None else Examples(self.x_predict)
+        """Return `x_predict`.
+
+        Raises:
+            InputError: Its rows are not as those of the run that it is to be predicted by.
+        """
+        if self.x_predict is None:
+            return None
+        if not len(self.x):
+            shape, was_uint8 = self.x_predict.shape[1:] or (1,), self._was_uint8
+            if shape != self.input_shape or (self.x_predict.dtype == np.uint8) != was_uint8:
+                raise InputError(
+                    f"a row of x_predict is {self.x_predict.dtype} of shape {shape}; the run was "
+                    f"trained on {'uint8' if was_uint8 else 'numbers'} of {self.input_shape}."
+                )
+        return Examples(self.x_predict)
 
     def fit_inputs(self, rows: NDArray[Any], targets: NDArray[Any]) -> None:
         """Learn mean and population standard deviation of each feature, if they scale."""
@@ -173,14 +203,16 @@ class ArrayDataModule(SupervisedDataModule):
         return self.x.shape[1:] or (1,)
 
     def inputs_state(self) -> dict[str, Any]:
-        """Return the statistics as lists."""
+        """Return the statistics as lists, and whether pictures were divided by 255."""
+        kind = {"uint8": self._was_uint8}
         if self._mean is None or self._std is None:
-            return {}
-        return {"mean": self._mean.tolist(), "std": self._std.tolist()}
+            return kind
+        return {**kind, "mean": self._mean.tolist(), "std": self._std.tolist()}
 
     def load_inputs_state(self, state: dict[str, Any]) -> None:
         """Take over the statistics."""
-        if state:
+        self._was_uint8 = state.get("uint8", self._was_uint8)
+        if "mean" in state:
             self._mean = np.array(state["mean"], np.float32)
             self._std = np.array(state["std"], np.float32)
 

@@ -21,12 +21,13 @@ from dlp.datamodules.examples import Examples as Examples
 from dlp.datamodules.examples import Part as Part
 from dlp.datamodules.facts import DataFacts
 from dlp.datamodules.reading import Reading, read_data
+from dlp.datamodules.restoring import RestorableDataModule
 from dlp.datamodules.splits import Parts, Split
 from dlp.datamodules.targets import TargetEncoder, TargetScaling
 from dlp.errors import InputError
 
 
-class SupervisedDataModule(DataFacts, LightningDataModule):
+class SupervisedDataModule(DataFacts, RestorableDataModule):
     """Base of the project's DataModules.
 
     A subclass says how rows are read (`load_train`, `load_test`, `load_predict`), what is learned
@@ -254,13 +255,15 @@ class SupervisedDataModule(DataFacts, LightningDataModule):
         """Return what was learned from the training part, for the checkpoint."""
         self.fit()
         assert self._state is not None
-        return {**self._state, "seen": self._seen.state(), "seed": self._order_seed()}
+        apart = {"seen": self._seen.state(), "seed": self._order_seed()}
+        return {**self._state, **apart, "arguments": self.arguments}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over the state of a checkpoint."""
         state_dict = dict(state_dict)
         self._seed = state_dict.pop("seed")
         self._seen = Seen.of_state(state_dict.pop("seen", None))
+        state_dict.pop("arguments", None)  # see load_from_checkpoint
         if state_dict == self._state:
             return
         self._stored.clear()

@@ -60,6 +60,9 @@ class ImageFolderDataModule(BaseImageDataModule):
         target: The table's target column, or several.
         task: What to predict, for a table: ``auto`` takes text and whole numbers from 0 as classes,
             several columns of 0 and 1 as labels, other numbers as values.
+        positive_class: Of two classes, the one that recall, precision, F1, average precision and
+            the threshold are of (class 1). By default the last one by the alphabet; of numbers the
+            larger.
         target_scaling: Train on standardised targets; metrics and predictions keep their unit.
         image_size: Height and width in pixels; one number for both.
         fit: How a picture gets that size: ``squeeze`` it whatever its shape, or ``crop`` the
@@ -103,6 +106,7 @@ class ImageFolderDataModule(BaseImageDataModule):
         image_column: str = "image",
         target: str | list[str] | None = None,
         task: TaskArgument = "auto",
+        positive_class: str | int | None = None,
         target_scaling: TargetScaling = "none",
         image_size: int | tuple[int, int] = 150,
         fit: Fit = "squeeze",
@@ -176,7 +180,7 @@ class ImageFolderDataModule(BaseImageDataModule):
             split=Split(
                 val_size, test_size, train_size, split_seed, classes, num_folds, fold, repeat
             ),
-            targets=TargetEncoder(task, names=self.target_columns or None),
+            targets=TargetEncoder(task, names=self.target_columns or None, positive=positive_class),
             drop_duplicates=drop_duplicates,
         )
         self.split.check(group_column is not None, time_column is not None)

@@ -65,7 +65,8 @@ def true_columns(encoder: TargetEncoder, values: NDArray[Any]) -> dict[str, list
         return {"true": [encoder.name_of(value) for value in values.tolist()]}
     if encoder.task == "multilabel":
         return {"true": [_joined(row, names) for row in values.tolist()]}
-    return {"true": [names[int(number)] for number in values.argmax(axis=1)]}
+    ordered = names[::-1] if encoder.swapped else names
+    return {"true": [ordered[int(number)] for number in values.argmax(axis=1)]}
 
 
 def _joined(row: Sequence[Any], names: Sequence[str]) -> str:

@@ -67,6 +67,9 @@ class TableDataModule(SupervisedDataModule):
             function itself. It sees the input columns alone and must keep every row.
         task: What the target is; ``auto`` looks at it.
         class_names: Names of the classes, where the target column holds class numbers.
+        positive_class: Of two classes, the one that recall, precision, F1, average precision and
+            the threshold are of (class 1). By default the last one: of texts by the alphabet, of
+            numbers the larger, of `class_names` the second.
         batch_size: Rows a training batch.
         eval_batch_size: Rows a batch of validation, test and prediction.
         val_size: Rows to validate on: a count, a fraction, or null to train on everything.
@@ -109,6 +112,7 @@ class TableDataModule(SupervisedDataModule):
         features: FeaturesArgument | None = None,
         task: TaskArgument = "auto",
         class_names: list[str] | None = None,
+        positive_class: str | int | None = None,
         batch_size: int = 32,
         eval_batch_size: int = 4096,
         val_size: int | float | None = 0.2,
@@ -130,7 +134,9 @@ class TableDataModule(SupervisedDataModule):
             split=Split(
                 val_size, test_size, train_size, split_seed, stratify, num_folds, fold, repeat
             ),
-            targets=TargetEncoder(task, class_names, names=self.target_columns),
+            targets=TargetEncoder(
+                task, class_names, names=self.target_columns, positive=positive_class
+            ),
             drop_duplicates=drop_duplicates,
         )
         if test_path is not None and test_size is not None:

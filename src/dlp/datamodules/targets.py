@@ -25,6 +25,9 @@ class TargetEncoder:
             targets are then class numbers, or these names.
         one_hot: Give classes as one-hot float32 (N, C) instead of int64 (N,).
         names: The names of the target columns, for messages and labels.
+        positive: Of two classes, the one that becomes class 1: recall, precision, F1, average
+            precision and the threshold are of it. None takes the last one: of texts by the
+            alphabet, of numbers the larger, of given names the second.
     """
 
     def __init__(
@@ -33,7 +36,10 @@ class TargetEncoder:
         class_names: Sequence[str] | None = None,
         one_hot: bool = False,
         names: Sequence[str] | None = None,
+        positive: str | int | None = None,
     ) -> None:
+        self.positive = None if positive is None else str(positive)
+        self.swapped = False  # class numbers, of which 0 is the positive one
         self.task: TaskArgument = task
         self.class_names = None if class_names is None else list(class_names)
         self.one_hot = one_hot
@@ -60,6 +66,10 @@ class TargetEncoder:
         if self.task == "classification":
             self._fit_classes(values)
             return
+        if self.positive is not None:
+            raise InputError(
+                f"positive_class is for two classes, and the task is {self.task}: leave it out."
+            )
         self.num_outputs = 1 if values.ndim == 1 else values.shape[1]
         if self.task == "multilabel":
             self.class_names = self.class_names or self.names or _numbers(self.num_outputs)
@@ -76,6 +86,7 @@ class TargetEncoder:
             self._numbered = whole and distinct[-1] == len(distinct) - 1
             self.class_names = [str(value) for value in distinct]
         self.num_outputs = len(self.class_names)
+        self._order_classes()
         encoded = self.encode(values)
         present = np.unique(encoded) if encoded.ndim == 1 else np.flatnonzero(encoded.any(axis=0))
         if len(present) < 2:
@@ -84,6 +95,24 @@ class TargetEncoder:
                 f"the target has one class only ({only!r}): there is nothing to tell apart. Give "
                 "rows of two classes or more, or task='regression'."
             )
+
+    def _order_classes(self) -> None:
+        """Put the positive one of two classes last."""
+        names = self.class_names or []
+        if self.positive is None or self.swapped:
+            return
+        if self.positive not in names:
+            raise InputError(
+                f"positive_class: there is no class {self.positive!r}."
+                f"{suggestion(self.positive, names)} The classes are {', '.join(names[:30])}."
+            )
+        if len(names) != 2:
+            raise InputError(
+                f"positive_class is for two classes; the data has {len(names)}: leave it out."
+            )
+        if self.positive == names[0]:
+            names.reverse()
+            self.swapped = True
 
     def encode(self, values: NDArray[Any]) -> NDArray[Any]:
         """Return int64 (N,) class numbers, or float32 (N,) or (N, T).
@@ -113,6 +142,7 @@ class TargetEncoder:
                     f"row {row} of the one-hot target is {numbers[row].tolist()}: each row must "
                     "hold 0 or more and sum to 1. For several labels a row use task='multilabel'."
                 )
+            return np.ascontiguousarray(numbers[:, ::-1]) if self.swapped else numbers
         return numbers
 
     def _encode_classes(self, values: NDArray[Any]) -> NDArray[np.int64]:
@@ -126,7 +156,8 @@ class TargetEncoder:
                     f"label {values[row]} of row {row} is outside the classes 0 to "
                     f"{len(self.class_names) - 1}."
                 )
-            return numbers.astype(np.int64)
+            classes = numbers.astype(np.int64)
+            return 1 - classes if self.swapped else classes
         index = {name: number for number, name in enumerate(self.class_names)}
         missing = _missing(values)
         if missing.any():
@@ -149,7 +180,7 @@ class TargetEncoder:
             return ""
         names = self.class_names or []
         if self._numbered and 0 <= value < len(names) and value % 1 == 0:
-            return names[int(value)]
+            return names[1 - int(value) if self.swapped else int(value)]
         return str(value)
 
     def scale(self, values: NDArray[Any]) -> tuple[list[float], list[float]]:
@@ -233,6 +264,7 @@ class TargetEncoder:
             "class_names": self.class_names,
             "num_outputs": self.num_outputs,
             "numbered": self._numbered,
+            "swapped": self.swapped,
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -241,6 +273,13 @@ class TargetEncoder:
         self.class_names = state["class_names"]
         self.num_outputs = state["num_outputs"]
         self._numbered = state["numbered"]
+        self.swapped = state.get("swapped", False)  # older checkpoints have none
+        names = self.class_names or []
+        if self.positive is not None and names[-1:] != [self.positive]:
+            raise InputError(
+                f"positive_class is {self.positive!r}, and the run was trained with "
+                f"{names[-1] if names else 'none'!r}: leave it out, or train again."
+            )
 
 
 def _first(names: Sequence[str]) -> str:

@@ -108,7 +108,7 @@ def _of_classes(head: Head, frequencies: list[float], targets: Tensor) -> Baseli
     guessed = {}
     if "acc" in always:
         guessed["acc"] = _accuracy_of_guessing(frequencies, expected)
-    constant = _scores(head, _row(frequencies), targets)
+    constant = _scores(head, _row(head.constant(frequencies)), targets)
     if "loss" in constant:
         guessed["loss"] = constant["loss"]
     return {"majority_class": always, "class_frequencies": guessed}

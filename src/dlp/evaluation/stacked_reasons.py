@@ -77,10 +77,10 @@ _DEFAULTS = {
 #: What models and heads hold beside Lightning's and torch's own. Another attribute that is set may
 #: change a step in a way that is not known here.
 _OF_MODELS = {"l1", "l2", "make_optimizer", "make_scheduler", "seed", "meters"} | {
-    *("_checked", "_logged", "_predicted", "_restored"),
+    *("_checked", "_logged", "_predicted", "_restored", "_left_out", "class_names"),
     *("_hparams", "_hparams_initial", "_hparams_name"),
 }
-_OF_HEADS = {"loss", "num_outputs", "_metrics"}
+_OF_HEADS = {"loss", "num_outputs", "threshold", "_metrics"}
 
 #: Where a DataModule or a module changes a batch on its way.
 _TRANSFERS = ("on_before_batch_transfer", "transfer_batch_to_device", "on_after_batch_transfer")
@@ -115,6 +115,10 @@ def _reasons(model: LightningModule, data: SupervisedDataModule) -> Iterator[str
     if kind not in (DenseModule, SupervisedModule):
         yield f"{kind.__name__} is not a DenseModule"
         return
+    if model.class_weight is not None:
+        yield "class_weight differs from fold to fold, as the frequencies do"
+    if model.head.threshold_rule is not None:
+        yield "each validation of each fold chooses a threshold"
     yield from _of_module(model)
     yield from _of_network(model)
     yield from _of_head(model)

@@ -1,14 +1,10 @@
 """One LightningModule for every problem: a network, a head, a penalty and an optimizer."""
 
-import inspect
 import os
 from collections.abc import Sequence
-from types import FrameType
 from typing import Any, cast
 
-import numpy as np
 import torch
-from lightning import LightningModule
 from lightning.pytorch.callbacks import ModelPruning
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor, nn
@@ -19,13 +15,16 @@ from dlp.console import say
 from dlp.directions import Mode, contradictions
 from dlp.errors import InputError
 from dlp.frozen_features import Features
+from dlp.modules.class_weights import ClassWeight
 from dlp.modules.heads import Head, HeadName, make_head
 from dlp.modules.losses import Loss
 from dlp.modules.meters import Stage, StageMeter
 from dlp.modules.metrics import Metrics
 from dlp.modules.networks import reseed_dropout
 from dlp.modules.optimizers import KerasRMSprop
+from dlp.modules.restoring import RestorableModule
 from dlp.modules.state_dicts import difference, read_state_dict
+from dlp.modules.thresholds import Threshold
 from dlp.seeds import derived_seed
 
 
@@ -39,7 +38,7 @@ def kernels(network: nn.Module) -> list[Tensor]:
     return [layer.weight for layer in layers[:-1]]
 
 
-class SupervisedModule(LightningModule):
+class SupervisedModule(RestorableModule):
     """Any network trained on ``(inputs, targets)`` batches under a head.
 
     ``forward`` gives logits. Logged, averaged over the samples of an epoch: ``train_loss``,
@@ -53,6 +52,12 @@ class SupervisedModule(LightningModule):
         loss: Another loss than the head's: a name, an import path or a callable.
         metrics: Other metrics than the head's: names, import paths, torchmetrics classes or
             functions.
+        class_weight: Rare classes count more in the loss: ``balanced`` (by the training part of
+            the DataModule, as in scikit-learn), or a weight for each class by its name (1 where
+            none is given). Reported losses are of the weighted loss.
+        threshold: For ``head: sigmoid`` and ``multilabel``: the probability above which a row is
+            of class 1; ``f1``, or what mistakes cost (``{false_negative: 10, false_positive: 1}``),
+            chooses it on the validation part in every epoch. 0.5 by default.
         l1: Adds ``l1 * sum(|w|)`` over the kernels of every linear and convolution layer but the
             last.
         l2: Adds ``l2 * sum(w ** 2)`` over the same kernels (``weight_decay=2 * l2`` of a coupled
@@ -74,6 +79,8 @@ class SupervisedModule(LightningModule):
         num_outputs: int = 1,
         loss: Loss | None = None,
         metrics: Metrics | None = None,
+        class_weight: ClassWeight | None = None,
+        threshold: Threshold | None = None,
         l1: float = 0.0,
         l2: float = 0.0,
         optimizer: OptimizerCallable = KerasRMSprop,
@@ -87,6 +94,13 @@ class SupervisedModule(LightningModule):
             raise InputError(f"l1 and l2 must be 0 or more, got l1={l1} and l2={l2}.")
         self.network = network
         self.head = make_head(head, num_outputs, loss, metrics, target_mean, target_std)
+        if threshold is not None:
+            self.head.use_threshold(threshold)
+        if class_weight is not None:
+            self.head.check_weights(class_weight)
+        self.class_weight = class_weight
+        #: What the classes are called, once the model was fitted on data that tells.
+        self.class_names: list[str] | None = None
         self.l1 = l1
         self.l2 = l2
         self.make_optimizer = optimizer
@@ -103,20 +117,6 @@ class SupervisedModule(LightningModule):
             self.example_input_array = torch.zeros(1, *input_shape)
         if type(self) is SupervisedModule:
             self.save_plain_arguments()
-
-    def save_plain_arguments(self) -> None:
-        """Save the arguments of the calling ``__init__`` that are plain values, for checkpoints.
-
-        Objects (a network, an optimizer) stay out: pass them to ``load_from_checkpoint`` again.
-        """
-        frame = inspect.currentframe()
-        caller = cast(FrameType, frame and frame.f_back)
-        objects = [name for name, value in caller.f_locals.items() if isinstance(value, nn.Module)]
-        self.save_hyperparameters(frame=caller, ignore=objects)
-        self.hparams.update({name: _plain(value) for name, value in self.hparams.items()})
-        self.remove_ignored_hparams(
-            [name for name, value in self.hparams.items() if not _is_plain(value)]
-        )
 
     @property
     def metric_directions(self) -> dict[str, Mode]:
@@ -208,6 +208,22 @@ class SupervisedModule(LightningModule):
 
     # Hooks -------------------------------------------------------------------------------------
 
+    def setup(self, stage: str) -> None:
+        """Before a fit, learn what the classes of its DataModule are called and how rare they are.
+
+        Raises:
+            InputError: `class_weight` does not go with them.
+        """
+        if stage != "fit":
+            return
+        data: object = getattr(self.trainer, "datamodule", None)
+        names: list[str] | None = getattr(data, "class_names", None)
+        if names is not None and len(names) == self.head.num_outputs:
+            self.class_names = list(names)
+        if self.class_weight is not None:
+            summary = getattr(data, "target_summary", None) or {}
+            self.head.weigh(self.class_weight, self.class_names, summary.get("frequencies"))
+
     def on_train_epoch_start(self) -> None:
         """Begin the epoch as an unbroken run does: dropout seeded by it, plateaus caught up."""
         self._catch_up_plateaus()
@@ -219,7 +235,16 @@ class SupervisedModule(LightningModule):
         self._checked.clear()
 
     def on_train_start(self) -> None:
-        """Say which callbacks and schedulers take worse numbers for better ones."""
+        """Say which callbacks and schedulers take worse numbers for better ones.
+
+        Raises:
+            InputError: The threshold is to be chosen on a validation part, and there is none.
+        """
+        if self.head.threshold_rule is not None and not _any(self.trainer.num_val_batches):
+            raise InputError(
+                f"threshold: {self.head.threshold_rule} is chosen on the validation part, and "
+                "there is none: give val_size, or a number."
+            )
         for sentence in contradictions(self.trainer, self.metric_directions):
             say(f"warning: {sentence}")
 
@@ -228,8 +253,13 @@ class SupervisedModule(LightningModule):
         self._checked.add("train")
 
     def on_validation_epoch_start(self) -> None:
-        """Start the validation meter anew, whatever broke off the last one."""
+        """Start the validation meter anew, whatever broke off the last one.
+
+        Within a fit it chooses the threshold, where that is wished.
+        """
         self.meters["val"].reset()
+        trainer = self.trainer
+        self.meters["val"].chooses = trainer.state.fn == "fit" and not trainer.sanity_checking
 
     def on_test_epoch_start(self) -> None:
         """Start the test meter anew, whatever broke off the last one."""
@@ -249,7 +279,13 @@ class SupervisedModule(LightningModule):
         self._predicted = 0
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Save what an exact resume needs: dropout's seed, and the metrics a plateau watches."""
+        """Save what an exact resume needs, and what the head and its classes are.
+
+        Dropout's seed, and the metrics a plateau watches; threshold, class weights and names.
+        """
+        super().on_save_checkpoint(checkpoint)
+        checkpoint["head"] = self.head.state()
+        checkpoint["class_names"] = self.class_names
         checkpoint["dropout_seed"] = self.seed
         metrics = {**self.trainer.callback_metrics, **self._logged}
         checkpoint["metrics"] = {name: value.item() for name, value in metrics.items()}
@@ -273,6 +309,9 @@ class SupervisedModule(LightningModule):
         """
         self.seed = checkpoint.get("dropout_seed", self.seed)
         self._restored = checkpoint.get("metrics", {})
+        self.class_names = checkpoint.get("class_names")
+        if "head" in checkpoint:  # those of older runs have none
+            self.head.load_state(checkpoint["head"])
         if self.strict_loading:
             self._check_weights(checkpoint["state_dict"])
 
@@ -327,23 +366,10 @@ class SupervisedModule(LightningModule):
         return any(isinstance(callback, ModelPruning) for callback in callbacks)
 
 
+def _any(batches: Any) -> bool:
+    """Whether there are batches: a number, or one for each of several loaders."""
+    return any(batches) if isinstance(batches, list) else bool(batches)
+
+
 def _is_pair(batch: Any) -> bool:
     return isinstance(batch, tuple | list) and not isinstance(batch, BagOfWords | Features)
-
-
-def _plain(value: Any) -> Any:
-    """Return NumPy numbers and arrays as Python's; anything else as it is."""
-    if isinstance(value, np.generic | np.ndarray):
-        return value.tolist()
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return value
-
-
-def _is_plain(value: Any) -> bool:
-    """Whether ``torch.load(weights_only=True)`` takes `value`."""
-    if isinstance(value, list | tuple | set):
-        return all(map(_is_plain, value))
-    if isinstance(value, dict):
-        return all(_is_plain(key) and _is_plain(item) for key, item in value.items())
-    return value is None or isinstance(value, bool | int | float | str)

@@ -1,16 +1,18 @@
 """What every head is: the base of `dlp.modules.heads`."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import ClassVar, Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 from torchmetrics import Metric, MetricCollection
 
 from dlp.decisions import decide
 from dlp.errors import InputError
+from dlp.modules.class_weights import ClassWeight, WeightedLoss, weighted, weights_of
 from dlp.modules.losses import Loss, Losses, make_loss
 from dlp.modules.metrics import Metrics, make_metrics
+from dlp.modules.thresholds import Threshold, checked_threshold
 
 
 class Head(nn.Module, ABC):
@@ -42,9 +44,94 @@ class Head(nn.Module, ABC):
             raise InputError(f"num_outputs must be at least 1, got {num_outputs}.")
         self.num_outputs = num_outputs
         self.loss = make_loss(loss, self.losses)
+        #: How a validation part is to choose the threshold; None where it is settled.
+        self.threshold_rule: Threshold | None = None
         if isinstance(metrics, str) or callable(metrics):
             metrics = (metrics,)
         self._metrics = tuple(self.default_metrics if metrics is None else metrics)
+
+    def use_threshold(self, threshold: Threshold) -> None:
+        """Decide by another threshold than 0.5, or by one that a validation part is to choose.
+
+        Raises:
+            InputError: It is no threshold, or this head has none.
+        """
+        if self.threshold is None:
+            advice = "give head: sigmoid" if self.num_outputs == 2 else "leave it out"
+            raise InputError(
+                "threshold is for head: sigmoid (two classes) and head: multilabel; here "
+                f"{type(self).__name__} takes the likeliest class or gives values: {advice}."
+            )
+        given = checked_threshold(threshold)
+        self.threshold_rule = None if isinstance(given, float) else given
+        if isinstance(given, float):
+            self.threshold = given
+
+    def check_weights(self, given: ClassWeight) -> None:
+        """Refuse weights of classes that no data is needed to know as wrong.
+
+        Raises:
+            InputError: This head has no classes, or the loss cannot be weighed.
+        """
+        if self.prediction != "probabilities":
+            raise InputError(f"class_weight is for classes, and {type(self).__name__} has none.")
+        weighted(self.loss, [1.0])
+        if given != "balanced" and not isinstance(given, Mapping):
+            weights_of(given, ["name"], None)
+
+    def weigh(
+        self, given: ClassWeight, names: Sequence[str] | None, frequencies: Sequence[float] | None
+    ) -> None:
+        """Let classes count in the loss by their weights.
+
+        Args:
+            given: See `ClassWeight`.
+            names: What the classes are called; None for their numbers.
+            frequencies: The share of each in the training part.
+
+        Raises:
+            InputError: See `weights_of` and `check_weights`.
+        """
+        numbers = [str(number) for number in range(self.num_outputs)]
+        self.use_weights(self.loss_weights(given, numbers if names is None else names, frequencies))
+
+    def use_weights(self, weights: list[Any]) -> None:
+        """Weigh the loss by what `loss_weights` gave."""
+        self.loss = weighted(self.loss, weights)
+
+    def loss_weights(
+        self, given: ClassWeight, names: Sequence[str], frequencies: Sequence[float] | None
+    ) -> list[Any]:
+        """Return the weights of the C classes, as `WeightedLoss` takes them."""
+        return weights_of(given, names, frequencies)
+
+    def constant(self, frequencies: Sequence[float]) -> list[float]:
+        """Return the probabilities that are best for every row, under the loss as it is weighed.
+
+        Args:
+            frequencies: The share of each class or label, (C,).
+        """
+        if not isinstance(self.loss, WeightedLoss):
+            return list(frequencies)
+        weights = self.loss.weights.tolist()
+        if self.labels:
+            pairs = zip(frequencies, *weights, strict=True)
+            return [share * on / (share * on + (1 - share) * off) for share, off, on in pairs]
+        flat = [each for [each] in weights] if isinstance(weights[0], list) else weights
+        parts = [share * weight for share, weight in zip(frequencies, flat, strict=True)]
+        return [part / sum(parts) for part in parts]
+
+    def state(self) -> dict[str, Any]:
+        """Return what a checkpoint must keep beside weights: the threshold, the class weights."""
+        weights = self.loss.weights.tolist() if isinstance(self.loss, WeightedLoss) else None
+        return {"threshold": self.threshold, "class_weights": weights}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Take over what `state` returned; a threshold that was given as a number stays."""
+        if self.threshold_rule is not None:
+            self.threshold = state["threshold"]
+        if state["class_weights"] is not None:
+            self.use_weights(state["class_weights"])
 
     @property
     def num_logits(self) -> int:

@@ -15,6 +15,7 @@ from torchmetrics import Metric
 
 from dlp.errors import InputError, unknown
 from dlp.modules.checks import check_columns, check_range, check_whole, check_width
+from dlp.modules.class_weights import ClassWeight, weights_of
 from dlp.modules.head import Head as Head
 from dlp.modules.losses import Loss, Losses, mae_of_sigmoid, mse_of_sigmoid, mse_of_softmax
 from dlp.modules.metrics import (
@@ -40,7 +41,7 @@ class SigmoidHead(Head):
         "mae": mae_of_sigmoid,
     }
     default_metrics = ("acc",)
-    threshold = 0.5
+    threshold: float = 0.5
 
     def __init__(
         self, num_outputs: int = 2, loss: Loss | None = None, metrics: Metrics | None = None
@@ -51,6 +52,12 @@ class SigmoidHead(Head):
                 "for one class of several, head: multilabel for several labels at once."
             )
         super().__init__(2, loss, metrics)
+
+    def loss_weights(
+        self, given: ClassWeight, names: Sequence[str], frequencies: Sequence[float] | None
+    ) -> list[list[float]]:
+        """Return the weights of class 0 and class 1, (2, 1)."""
+        return [[weight] for weight in weights_of(given, names, frequencies)]
 
     @property
     def num_logits(self) -> int:
@@ -87,7 +94,7 @@ class SigmoidHead(Head):
 
     def metric_makers(self) -> dict[str, Callable[[], Metric]]:
         """See `Head.metric_makers`."""
-        return binary_metrics()
+        return binary_metrics(self.threshold)
 
 
 class SoftmaxHead(Head):
@@ -161,7 +168,7 @@ class MultilabelHead(Head):
     losses: ClassVar[Losses] = SigmoidHead.losses
     default_metrics = ("acc", "f1")
     labels = True
-    threshold = 0.5
+    threshold: float = 0.5
 
     def prepare(self, targets: Tensor) -> Tensor:
         """Return float (N, C)."""
@@ -181,13 +188,25 @@ class MultilabelHead(Head):
         """Return the probability of each label, (N, C)."""
         return logits.float().sigmoid()
 
+    def loss_weights(
+        self, given: ClassWeight, names: Sequence[str], frequencies: Sequence[float] | None
+    ) -> list[list[float]]:
+        """Return the weights of labels that are off and on, (2, C).
+
+        ``balanced`` balances each label by itself; a weight by name is of the rows that have it.
+        """
+        if given != "balanced" or frequencies is None:
+            return [[1.0] * len(names), weights_of(given, names, frequencies)]
+        pairs = [weights_of(given, ["off", "on"], [1 - share, share]) for share in frequencies]
+        return [[pair[0] for pair in pairs], [pair[1] for pair in pairs]]
+
     def metric_targets(self, targets: Tensor) -> Tensor:
         """Return int64 (N, C)."""
         return targets.round().long()
 
     def metric_makers(self) -> dict[str, Callable[[], Metric]]:
         """See `Head.metric_makers`."""
-        return multilabel_metrics(self.num_outputs)
+        return multilabel_metrics(self.num_outputs, self.threshold)
 
 
 class RegressionHead(Head):

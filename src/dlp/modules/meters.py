@@ -10,6 +10,7 @@ from torchmetrics import Metric, MetricCollection
 from dlp.directions import Mode
 from dlp.modules.head import Head
 from dlp.modules.metrics import SampleMean, mode_of
+from dlp.modules.thresholds import ThresholdChoice
 
 Stage = Literal["train", "val", "test"]
 
@@ -21,17 +22,29 @@ class StageMeter:
     """The loss and metrics of one stage: gathered by batch, computed in few large updates.
 
     Not a submodule: a model's summary and weights hold the model alone.
+
+    Attributes:
+        chooses: Whether the head's threshold is to be chosen on these samples; the metrics of the
+            stage then go by the new one.
     """
 
     def __init__(self, stage: Stage, head: Head, penalised: bool) -> None:
         self.head = head
         names = ["loss", "data_loss"] if penalised else ["loss"]
         self.losses = {f"{stage}_{name}": SampleMean() for name in names}
-        made: dict[str, Metric | MetricCollection] = {}
-        made.update(deepcopy(head.make_metrics()).items(copy_state=False))
-        self.metrics = MetricCollection(made, prefix=f"{stage}_", compute_groups=False)
+        self.stage = stage
+        self.chooses = False
+        self.metrics = self._new_metrics()
+        self._choice = None if head.threshold_rule is None else ThresholdChoice(head.threshold_rule)
         self._batches: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
         self._samples = 0
+
+    def _new_metrics(self) -> MetricCollection:
+        """Return metrics that have seen nothing, and go by the head's threshold of now."""
+        self._threshold = self.head.threshold
+        made: dict[str, Metric | MetricCollection] = {}
+        made.update(deepcopy(self.head.make_metrics()).items(copy_state=False))
+        return MetricCollection(made, prefix=f"{self.stage}_", compute_groups=False)
 
     @property
     def directions(self) -> dict[str, Mode]:
@@ -57,10 +70,24 @@ class StageMeter:
             metric.to(device)
             metric.update(torch.stack(values).float(), counts)
         outputs, expected = torch.cat(logits).float(), torch.cat(targets)
-        self.metrics.to(device)
-        self.metrics.update(self.head.scores(outputs), self.head.metric_targets(expected))
+        self._measure(self.head.scores(outputs), self.head.metric_targets(expected))
         self._batches.clear()
         self._samples = 0
+
+    def _measure(self, scores: Tensor, targets: Tensor) -> None:
+        if self._choice is not None and self.chooses:  # metrics must wait for the threshold
+            self._choice.to(scores.device).update(scores, targets)
+            return
+        self.metrics.to(scores.device)
+        self.metrics.update(scores, targets)
+
+    def _choose(self, choice: ThresholdChoice) -> None:
+        """Choose the threshold, and let the metrics see the samples that it was chosen on."""
+        self.head.threshold = float(choice.compute())
+        self.metrics = self._new_metrics()
+        self.chooses = False
+        self._measure(torch.cat(choice.chances), torch.cat(choice.targets))
+        choice.reset()
 
     def reset(self) -> None:
         """Forget what was gathered and not yet computed: a stage may break off anywhere."""
@@ -68,11 +95,18 @@ class StageMeter:
         self._samples = 0
         for metric in self.losses.values():
             metric.reset()
-        self.metrics.reset()
+        if self._choice is not None:
+            self._choice.reset()
+        if self._threshold == self.head.threshold:
+            self.metrics.reset()
+        else:
+            self.metrics = self._new_metrics()
 
     def compute(self) -> dict[str, Tensor]:
         """Return name -> value over all samples of all processes, and start anew."""
         self._update()
+        if self._choice is not None and self.chooses:
+            self._choose(self._choice)
         values = {name: metric.compute() for name, metric in self.losses.items()}
         values.update(self.metrics.compute())
         self.reset()

@@ -13,6 +13,7 @@ from torchmetrics import classification as C
 from dlp.directions import Mode
 from dlp.errors import InputError
 from dlp.imports import imported
+from dlp.modules.balanced_accuracy import BalancedAccuracy
 
 Metrics = Sequence[str | Callable[..., Any]]
 
@@ -155,14 +156,19 @@ def _words(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
 
 
-def binary_metrics() -> dict[str, Callable[[], Metric]]:
-    """Return name -> maker for probabilities (N,); f1, precision and recall are of class 1."""
+def binary_metrics(threshold: float = 0.5) -> dict[str, Callable[[], Metric]]:
+    """Return name -> maker for probabilities (N,).
+
+    f1, precision, recall and average precision are of class 1: probabilities above `threshold`.
+    """
     return {
-        "acc": lambda: C.BinaryAccuracy(validate_args=False),
-        "f1": lambda: C.BinaryF1Score(validate_args=False),
-        "precision": lambda: C.BinaryPrecision(validate_args=False),
-        "recall": lambda: C.BinaryRecall(validate_args=False),
+        "acc": lambda: C.BinaryAccuracy(threshold, validate_args=False),
+        "balanced_acc": lambda: BalancedAccuracy(1, threshold),
+        "f1": lambda: C.BinaryF1Score(threshold, validate_args=False),
+        "precision": lambda: C.BinaryPrecision(threshold, validate_args=False),
+        "recall": lambda: C.BinaryRecall(threshold, validate_args=False),
         "auroc": lambda: C.BinaryAUROC(validate_args=False),
+        "average_precision": lambda: C.BinaryAveragePrecision(validate_args=False),
     }
 
 
@@ -177,23 +183,35 @@ def multiclass_metrics(classes: int) -> dict[str, Callable[[], Metric]]:
         "precision": lambda: C.MulticlassPrecision(classes, average="macro", validate_args=False),
         "recall": lambda: C.MulticlassRecall(classes, average="macro", validate_args=False),
         "auroc": lambda: C.MulticlassAUROC(classes, average="macro", validate_args=False),
+        "balanced_acc": lambda: BalancedAccuracy(classes),
+        "average_precision": lambda: C.MulticlassAveragePrecision(
+            classes, average="macro", validate_args=False
+        ),
         "top5_acc": lambda: C.MulticlassAccuracy(
             classes, top_k=5, average="micro", validate_args=False
         ),
     }
 
 
-def multilabel_metrics(labels: int) -> dict[str, Callable[[], Metric]]:
-    """Return name -> maker for probabilities (N, labels).
+def multilabel_metrics(labels: int, threshold: float = 0.5) -> dict[str, Callable[[], Metric]]:
+    """Return name -> maker for probabilities (N, labels), where above `threshold` is given.
 
     The accuracy is over all labels of all samples, the others are means over labels.
     """
+
+    def made(kind: Callable[..., Metric], average: str = "macro") -> Callable[[], Metric]:
+        return partial(kind, labels, threshold, average=average, validate_args=False)
+
     return {
-        "acc": lambda: C.MultilabelAccuracy(labels, average="micro", validate_args=False),
-        "f1": lambda: C.MultilabelF1Score(labels, average="macro", validate_args=False),
-        "precision": lambda: C.MultilabelPrecision(labels, average="macro", validate_args=False),
-        "recall": lambda: C.MultilabelRecall(labels, average="macro", validate_args=False),
+        "acc": made(C.MultilabelAccuracy, "micro"),
+        "balanced_acc": lambda: BalancedAccuracy(labels, threshold),
+        "f1": made(C.MultilabelF1Score),
+        "precision": made(C.MultilabelPrecision),
+        "recall": made(C.MultilabelRecall),
         "auroc": lambda: C.MultilabelAUROC(labels, average="macro", validate_args=False),
+        "average_precision": lambda: C.MultilabelAveragePrecision(
+            labels, average="macro", validate_args=False
+        ),
     }
 
 

@@ -13,9 +13,11 @@ from dlp.errors import InputError, unknown
 from dlp.frozen_features import Features
 from dlp.modules.backbones import Backbone, Scaling
 from dlp.modules.base import SupervisedModule, kernels
+from dlp.modules.class_weights import ClassWeight
 from dlp.modules.heads import Head, HeadName, make_head
 from dlp.modules.networks import Activation, _check_positive, _dense_layers, initialise
 from dlp.modules.optimizers import KerasRMSprop
+from dlp.modules.thresholds import Threshold
 
 Pool = Literal["avg", "flatten"]
 
@@ -162,6 +164,11 @@ class PretrainedModule(SupervisedModule):
         loss: Another loss than the head's: a name, an import path or a callable.
         metrics: Other metrics than the head's: names, import paths, torchmetrics classes or
             functions.
+        class_weight: Rare classes count more in the loss: ``balanced``, or a weight for each class
+            by its name (1 where none is given). Reported losses are of the weighted loss.
+        threshold: For ``head: sigmoid`` and ``multilabel``: the probability above which a row is
+            of class 1; ``f1``, or what mistakes cost (``{false_negative: 10, false_positive: 1}``),
+            chooses it on the validation part in every epoch. 0.5 by default.
         l1: Adds ``l1 * sum(|w|)`` over the kernels of the dense stack but the last.
         l2: Adds ``l2 * sum(w ** 2)`` over the same kernels.
         optimizer: From parameters to an optimizer; the book's RMSprop by default.
@@ -188,6 +195,8 @@ class PretrainedModule(SupervisedModule):
         backbone_lr: float | None = None,
         loss: str | Any | None = None,
         metrics: Sequence[str | Any] | None = None,
+        class_weight: ClassWeight | None = None,
+        threshold: Threshold | None = None,
         l1: float = 0.0,
         l2: float = 0.0,
         optimizer: OptimizerCallable = KerasRMSprop,
@@ -213,6 +222,8 @@ class PretrainedModule(SupervisedModule):
                 dropout,
             ),
             made,
+            class_weight=class_weight,
+            threshold=threshold,
             l1=l1,
             l2=l2,
             optimizer=optimizer,

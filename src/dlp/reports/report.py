@@ -12,7 +12,7 @@ from lightning import Trainer
 from lightning.pytorch.cli import LightningArgumentParser
 
 from dlp import __version__
-from dlp.commands.checkpoint_files import read_checkpoint
+from dlp.checkpoints import read_checkpoint
 from dlp.commands.invocation import Invocation, resolve
 from dlp.commands.lightning_cli import DLPCLI
 from dlp.commands.recipes import recipes, run_name, variations

@@ -1,0 +1,129 @@
+"""Whether a model has learned anything: its validation beside a common-sense baseline."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lightning import LightningModule
+
+from dlp.checkpoints import read_checkpoint
+from dlp.datamodules.base import SupervisedDataModule
+from dlp.directions import direction
+from dlp.evaluation.baselines import Baselines, baselines_on
+from dlp.modules.base import SupervisedModule
+from dlp.modules.class_weights import WeightedLoss
+from dlp.modules.heads import Head
+
+#: A class that so many rows are of hides the others from the accuracy.
+_MOST = 0.8
+
+
+@dataclass(frozen=True)
+class Beaten:
+    """A model's number beside that of the best baseline.
+
+    Args:
+        metric: Without its stage: ``acc``, ``mae``, ``loss``.
+        value: The model's.
+        baseline: The baseline's.
+        always: What the baseline always answers, in words.
+        is_rare: Whether another class is so frequent that the accuracy hides the rest.
+    """
+
+    metric: str
+    value: float
+    baseline: float
+    always: str
+    is_rare: bool = False
+
+    @property
+    def beats(self) -> bool:
+        """Whether the model is better."""
+        if direction(self.metric) == "min":
+            return self.value < self.baseline
+        return self.value > self.baseline
+
+    @property
+    def line(self) -> str:
+        """One sentence for a model that is not better."""
+        advice = "look at the data (dlp data), the learning rate and the network"
+        if self.is_rare:
+            advice = (
+                "a rare class is found by --model.class_weight balanced, or by a threshold (head: "
+                "sigmoid, --model.threshold f1); metrics that see it are average_precision and "
+                "balanced_acc"
+            )
+        return (
+            f"the best model is no better than always answering {self.always}: val_{self.metric} "
+            f"{self.value:.4f} against {self.baseline:.4f}; {advice}"
+        )
+
+
+def beside_baseline(
+    head: Head,
+    found: Baselines,
+    numbers: Mapping[str, float],
+    summary: Mapping[str, Sequence[float]],
+    class_names: Sequence[str] | None,
+) -> Beaten | None:
+    """Return a model's validation beside its baseline; None where they have no number in common.
+
+    Decisions are compared, by the accuracy or the mean absolute error. Where classes are weighed
+    or a threshold is chosen, a worse accuracy is what was asked for: then balanced accuracy and F1
+    are compared, and last the loss.
+
+    Args:
+        head: The model's.
+        found: Its baselines on the validation part.
+        numbers: What was logged at the best epoch.
+        summary: What the training targets look like.
+        class_names: What the classes are called.
+    """
+    is_shifted = isinstance(head.loss, WeightedLoss) or (
+        head.threshold_rule is not None or head.threshold not in (None, 0.5)
+    )
+    wanted = ("balanced_acc", "f1", "loss") if is_shifted else ("acc", "mae", "loss")
+    for metric in wanted:
+        known = {name: scores[metric] for name, scores in found.items() if metric in scores}
+        if f"val_{metric}" not in numbers or not known:
+            continue
+        choose = min if direction(metric) == "min" else max
+        best = choose(known, key=lambda name: known[name])
+        frequencies = summary.get("frequencies", [])
+        single = not head.labels and bool(frequencies)
+        always = f"the {best}" if not frequencies else "each label's more frequent answer"
+        if single:
+            top = max(range(len(frequencies)), key=frequencies.__getitem__)
+            always = f"{class_names[top]!r}" if class_names else f"class {top}"
+        if metric == "loss" and frequencies:
+            always = "the frequencies of the classes"
+        is_rare = single and not is_shifted and max(frequencies) >= _MOST
+        return Beaten(metric, numbers[f"val_{metric}"], known[best], always, is_rare)
+    return None
+
+
+def beaten_on(
+    model: LightningModule, data: SupervisedDataModule, numbers: Mapping[str, float]
+) -> Beaten | None:
+    """Return a model's validation beside its baseline, for a fit that has just ended.
+
+    Args:
+        model: None but the project's have a baseline.
+        data: What it was fitted on.
+        numbers: What was logged at the best epoch.
+    """
+    summary = data.target_summary
+    if not isinstance(model, SupervisedModule) or summary is None or "val_loss" not in numbers:
+        return None
+    found = baselines_on(model, data, "val")
+    return beside_baseline(model.head, found, numbers, summary, data.class_names)
+
+
+def chosen_threshold(model: LightningModule, checkpoint: Path | None) -> float | None:
+    """Return the threshold that a fit chose, of its best checkpoint; None where it chose none."""
+    if not isinstance(model, SupervisedModule) or model.head.threshold_rule is None:
+        return None
+    if checkpoint is None:
+        return model.head.threshold
+    threshold: float = read_checkpoint(checkpoint)["head"]["threshold"]
+    return threshold
