@@ -82,4 +82,4 @@ def test_a_whole_run_of_a_text_recipe(name, here):
     main(["predict", "--config", name])
     run = here / "runs" / name / "version_0"
     header = (run / "predictions.csv").read_text().splitlines()[0]
-    assert header.startswith("index,text,true,class,prob_")
+    assert "text,true,class,prob_" in header

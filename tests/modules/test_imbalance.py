@@ -8,7 +8,7 @@ from lightning import Trainer
 from sklearn import metrics as sk
 from sklearn.utils.class_weight import compute_class_weight
 
-from dlp.datamodules import ArrayDataModule
+from dlp.datamodules import ArrayDataModule, TextDataModule
 from dlp.datamodules.known_rows import true_columns
 from dlp.errors import InputError
 from dlp.modules import DenseModule, MultilabelHead, RegressionHead, SigmoidHead, SoftmaxHead
@@ -298,3 +298,11 @@ def test_another_positive_class_than_the_runs_is_refused():
     state = ArrayDataModule(X, y, positive_class="fraud").state_dict()
     with pytest.raises(InputError, match="positive_class is 'ok', and the run was trained with 'f"):
         ArrayDataModule(X, y, positive_class="ok").load_state_dict(state)
+
+
+def test_texts_have_a_positive_class_too(tmp_path):
+    rows = ["text,label", *(f"word{n},{'spam' if n % 9 == 0 else 'ham'}" for n in range(30))]
+    (tmp_path / "mails.csv").write_text("\n".join(rows))
+    data = TextDataModule(str(tmp_path / "mails.csv"), positive_class="ham", split_seed=None)
+    assert data.class_names == ["spam", "ham"]
+    assert data.train_dataloader().targets[:3].tolist() == [0, 1, 1]

@@ -53,6 +53,9 @@ class TextDataModule(BaseTextDataModule):
             ``not good``. Terms share `num_words`, the most frequent ones first.
         min_df: Leave out terms that fewer texts of the training part have.
         one_hot: Give classes as one-hot rows.
+        positive_class: Of two classes, the one that recall, precision, F1, average precision and
+            the threshold are of (class 1). By default the last one by the alphabet; of numbers the
+            larger.
         batch_size: Texts a training batch.
         eval_batch_size: Texts a batch of validation, test and prediction.
         val_size: Texts to validate on, where there is no validation part: a count, a fraction, or
@@ -97,6 +100,7 @@ class TextDataModule(BaseTextDataModule):
         ngrams: int = 1,
         min_df: int = 1,
         one_hot: bool = False,
+        positive_class: str | int | None = None,
         batch_size: int = 32,
         eval_batch_size: int = 16384,
         val_size: int | float | None = 0.2,
@@ -143,7 +147,7 @@ class TextDataModule(BaseTextDataModule):
             split=Split(
                 val_size, test_size, train_size, split_seed, stratify, num_folds, fold, repeat
             ),
-            targets=TargetEncoder(task, one_hot=one_hot, names=labels),
+            targets=TargetEncoder(task, one_hot=one_hot, names=labels, positive=positive_class),
             drop_duplicates=drop_duplicates,
         )
         self.split.check(group_column is not None, time_column is not None)

@@ -129,7 +129,8 @@ class BaseTextDataModule(SupervisedDataModule):
         unnamed = targets.class_names is None and targets.task in ("auto", "classification")
         if unnamed and corpus.class_names is not None:
             self.targets = TargetEncoder(
-                targets.task, corpus.class_names, targets.one_hot, targets.names
+                *(targets.task, corpus.class_names, targets.one_hot, targets.names),
+                positive=targets.positive,
             )
         texts = corpus.texts(order)
         return replace(_examples(texts), num_val=corpus.num_val)
