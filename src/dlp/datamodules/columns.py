@@ -1,7 +1,7 @@
 """From the columns of a table to one float32 matrix, fitted on the training part alone."""
 
 from collections.abc import Collection, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -15,11 +15,11 @@ from dlp.datamodules.column_values import (
     numbers,
     why_useless,
 )
+from dlp.datamodules.numeric_scale import NumericScale, Scaling, check_bins
 from dlp.datamodules.table_files import absent, place
-from dlp.errors import InputError
+from dlp.errors import InputError, unknown
 
 Missing = Literal["error", "zero", "mean", "median"]
-Scaling = Literal["standard", "minmax", "none"]
 
 #: More distinct texts than this in a column that nobody listed are names or ids, not categories.
 MAX_CATEGORIES = 1000
@@ -32,11 +32,12 @@ class ColumnEncoder:
 
     In this order: missing numbers are filled by mean or median (in the column's own unit), then the
     filled column is scaled as ``(x - shift) / scale``: by mean and population standard deviation,
-    or by minimum and range. Where they are filled by zero, the scale comes from the numbers there
-    are, and the zero stands after scaling: with ``standard`` it is the mean, so that the column
-    says nothing where it is missing. A constant column is only shifted. Dates are numbers: days
-    since 1970. Categories come from the training part; one that it lacks becomes all zeros, a
-    missing one is a category of its own.
+    or by minimum and range; or it is brought to a normal shape by its ranks (see `NumericScale`).
+    Where they are filled by zero, the scale comes from the numbers there are, and the zero stands
+    after scaling: with ``standard`` it is the mean, so that the column says nothing where it is
+    missing. A constant column is only shifted. Dates are numbers: days since 1970. Categories come
+    from the training part; one that it lacks becomes all zeros, a missing one is a category of its
+    own.
 
     Args:
         numeric: Names of the numeric columns; None: those that hold numbers, booleans or dates.
@@ -46,6 +47,8 @@ class ColumnEncoder:
         indicator: Add a column of 0 and 1, for each numeric column with missing cells in the
             training part, that says where they were.
         scaling: How numeric columns are scaled.
+        bins: Cut each numeric column into so many bins of equally many rows, too: an input each
+            (see `NumericScale.binned`); 0 for none.
     """
 
     def __init__(
@@ -55,6 +58,7 @@ class ColumnEncoder:
         missing: Missing = "error",
         indicator: bool = False,
         scaling: Scaling = "standard",
+        bins: int = 0,
     ) -> None:
         both = sorted(set(numeric or ()) & set(categorical or ()))
         if both:
@@ -66,15 +70,18 @@ class ColumnEncoder:
                 "missing_indicator: true needs missing: zero, mean or median; with missing: error "
                 "there is nothing to indicate."
             )
+        if scaling not in get_args(Scaling):
+            raise unknown("scaling", scaling, get_args(Scaling))
+        check_bins(bins)
         self._given = (numeric, categorical)
         #: The columns that a person named.
         self.listed = {*(numeric or ()), *(categorical or ())}
         self._missing = missing
         self._indicator = indicator
-        self._scaling = scaling
+        self._scaling: Scaling = scaling
+        self._bins = bins
         self._fill: dict[str, float] = {}
-        self._shift: dict[str, float] = {}
-        self._scale: dict[str, float] = {}
+        self._scales: dict[str, NumericScale] = {}
         self._indicated: list[str] = []
         self._dates: list[str] = []
         self._categories: dict[str, list[str | None]] = {}
@@ -98,7 +105,13 @@ class ColumnEncoder:
             for column, categories in self._categories.items()
             for category in categories
         ]
-        return [*self._fill, *(f"{column} (missing)" for column in self._indicated), *one_hot]
+        indicated = (f"{column} (missing)" for column in self._indicated)
+        bins = (
+            f"{column} bin {number}"
+            for column, scale in self._scales.items()
+            for number in range(1, scale.num_bins + 1)
+        )
+        return [*self._fill, *indicated, *one_hot, *bins]
 
     def fit(self, frame: pd.DataFrame, left_out: Collection[str] = ()) -> None:
         """Learn fill values, scales and categories from the rows of the training part.
@@ -112,7 +125,7 @@ class ColumnEncoder:
                 nothing can fill.
         """
         numeric, categorical = self._kinds(frame, left_out)
-        for maps in (self._fill, self._shift, self._scale, self._categories):
+        for maps in (self._fill, self._scales, self._categories):
             maps.clear()
         self._indicated = []
         self._dates = [column for column in numeric if holds_dates(frame[column])]
@@ -122,11 +135,11 @@ class ColumnEncoder:
             if self._indicator and empty.any():
                 self._indicated.append(column)
             if self._missing == "zero":  # after scaling
-                self._shift[column], self._scale[column] = self._scale_of(values[~empty])
-                self._fill[column] = self._shift[column]
+                self._scales[column] = self._scale_of(values[~empty])
+                self._fill[column] = self._scales[column].zero
                 continue
             self._fill[column] = fill = self._fill_value(frame[column], values[~empty])
-            self._shift[column], self._scale[column] = self._scale_of(np.where(empty, fill, values))
+            self._scales[column] = self._scale_of(np.where(empty, fill, values))
         for column in categorical:
             texts = as_texts(frame[column])
             found = sorted(set(texts.dropna()))
@@ -178,17 +191,11 @@ class ColumnEncoder:
             )
         return float(observed.mean() if self._missing == "mean" else np.median(observed))
 
-    def _scale_of(self, values: NDArray[np.float64]) -> tuple[float, float]:
-        """Return shift and scale of a column without missing values."""
+    def _scale_of(self, values: NDArray[np.float64]) -> NumericScale:
+        """Return what is learned of a column without missing values."""
         if not len(values):
-            return 0.0, 1.0
-        low, high = float(values.min()), float(values.max())
-        if self._scaling == "none":
-            return 0.0, 1.0
-        if self._scaling == "minmax":
-            return low, high - low or 1.0
-        # Compared, not by std == 0: rounding leaves a constant 0.1 a deviation of 1e-17.
-        return float(values.mean()), 1.0 if low == high else float(values.std())
+            return NumericScale(0.0, 1.0)
+        return NumericScale.of(values, self._scaling, self._bins)
 
     def check(self, frame: pd.DataFrame) -> None:
         """Check that `encode` can take these rows.
@@ -222,13 +229,18 @@ class ColumnEncoder:
         """Return the matrix (N, D) of these rows."""
         self.check(frame)
         matrix = np.zeros((len(frame), len(self.names)), np.float32)
+        bins = len(self.names) - sum(scale.num_bins for scale in self._scales.values())
         for position, column in enumerate(self._fill):
             values = numbers(frame[column])
             empty = np.isnan(values)
             if column in self._indicated:
                 matrix[empty, len(self._fill) + self._indicated.index(column)] = 1
             values[empty] = self._fill[column]
-            matrix[:, position] = (values - self._shift[column]) / self._scale[column]
+            scale = self._scales[column]
+            matrix[:, position] = scale.scaled(values)
+            if scale.num_bins:
+                matrix[:, bins : bins + scale.num_bins] = scale.binned(values)
+                bins += scale.num_bins
         start = len(self._fill) + len(self._indicated)
         unseen: dict[str, int] = {}
         for column, categories in self._categories.items():
@@ -264,8 +276,11 @@ class ColumnEncoder:
         return {
             "missing": self._missing,
             "fill": dict(self._fill),
-            "shift": dict(self._shift),
-            "scale": dict(self._scale),
+            **{
+                name: {column: getattr(scale, name) for column, scale in self._scales.items()}
+                for name in ("shift", "scale")
+            },
+            "shapes": {column: scale.shape() for column, scale in self._scales.items()},
             "indicated": list(self._indicated),
             "dates": list(self._dates),
             "categories": {column: list(found) for column, found in self._categories.items()},
@@ -275,8 +290,11 @@ class ColumnEncoder:
         """Take over what `state` returned."""
         self._missing = state["missing"]
         self._fill = dict(state["fill"])
-        self._shift = dict(state["shift"])
-        self._scale = dict(state["scale"])
+        shapes = state.get("shapes", {})  # older runs have none
+        self._scales = {
+            column: NumericScale.of_state(shift, state["scale"][column], shapes.get(column, {}))
+            for column, shift in state["shift"].items()
+        }
         self._indicated = list(state["indicated"])
         self._dates = list(state.get("dates", ()))
         self._categories = {column: list(found) for column, found in state["categories"].items()}

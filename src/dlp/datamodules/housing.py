@@ -7,8 +7,8 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from dlp.datamodules.columns import Scaling
 from dlp.datamodules.features import FeaturesArgument
+from dlp.datamodules.numeric_scale import Scaling
 from dlp.datamodules.splits import keras_order
 from dlp.datamodules.table import TableDataModule
 from dlp.errors import unknown

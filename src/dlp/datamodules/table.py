@@ -13,8 +13,9 @@ from torch import Tensor
 from dlp.datamodules.base import Examples, SupervisedDataModule
 from dlp.datamodules.column_formats import ColumnFormat, formats_of, formats_state
 from dlp.datamodules.column_values import target_values
-from dlp.datamodules.columns import ColumnEncoder, Missing, Scaling
+from dlp.datamodules.columns import ColumnEncoder, Missing
 from dlp.datamodules.features import FeatureMaker, FeaturesArgument
+from dlp.datamodules.numeric_scale import Scaling
 from dlp.datamodules.reading import InputReading
 from dlp.datamodules.row_keys import keys_of_table, table_digests
 from dlp.datamodules.splits import Indices, Split
@@ -60,7 +61,11 @@ class TableDataModule(SupervisedDataModule):
             mean or median of the column, or by zero after scaling (with standard scaling that is
             the mean); a missing category is then a category of its own.
         missing_indicator: Add a column of 0 and 1 for each numeric column with missing cells.
-        scaling: How numeric columns are scaled, each by itself.
+        scaling: How numeric columns are scaled, each by itself: ``standard`` by mean and standard
+            deviation, ``minmax`` by minimum and range, ``quantile`` by rank to a normal shape,
+            which skewed columns and outliers ask for.
+        bins: Give each numeric column also as so many bins, which a network learns bends and
+            steps from; 0 for none.
         target_scaling: Train on standardised targets; metrics and predictions keep their unit.
         features: Your own features: import path of a class with transform(frame) and, if it
             learns something, fit(frame), or of a function of a frame; in Python also the class or
@@ -108,6 +113,7 @@ class TableDataModule(SupervisedDataModule):
         missing: Missing = "error",
         missing_indicator: bool = False,
         scaling: Scaling = "standard",
+        bins: int = 0,
         target_scaling: Literal["none", "standard"] = "none",
         features: FeaturesArgument | None = None,
         task: TaskArgument = "auto",
@@ -153,7 +159,13 @@ class TableDataModule(SupervisedDataModule):
         self.split.check(group_column is not None, time_column is not None)
         self.target_scaling = target_scaling
         self._new_encoder = partial(
-            ColumnEncoder, numeric_columns, categorical_columns, missing, missing_indicator, scaling
+            ColumnEncoder,
+            numeric_columns,
+            categorical_columns,
+            missing,
+            missing_indicator,
+            scaling,
+            bins,
         )
         self.encoder = self._new_encoder()
         self.features = None if features is None else FeatureMaker(features)
