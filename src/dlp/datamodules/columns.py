@@ -23,8 +23,6 @@ Missing = Literal["error", "zero", "mean", "median"]
 
 #: More distinct texts than this in a column that nobody listed are names or ids, not categories.
 MAX_CATEGORIES = 1000
-#: scikit-learn's histogram trees put a column into at most so many bins.
-_TREE_CATEGORIES = 255
 
 
 class ColumnEncoder:
@@ -260,15 +258,14 @@ class ColumnEncoder:
 
         Returns:
             float64 (N, D): numbers as they are, NaN where missing, then the number of each row's
-            category, NaN where the training part lacks it; and bool (D,), false also for
-            categorical columns of more categories than scikit-learn's trees tell apart.
+            category, NaN where the training part lacks it; and bool (D,).
         """
         columns = [numbers(frame[column]) for column in self._fill]
         categorical = [False] * len(columns)
         for column, categories in self._categories.items():
             codes = _codes(frame[column], categories).astype(np.float64)
             columns.append(np.where(codes < 0, np.nan, codes))
-            categorical.append(len(categories) <= _TREE_CATEGORIES)
+            categorical.append(True)
         return np.stack(columns, axis=1), np.array(categorical)
 
     def state(self) -> dict[str, Any]:

@@ -34,6 +34,8 @@ _MAX_ROWS = 50_000
 _MAX_WORK = {"linear": 30_000_000, "boosting": 5_000_000}
 #: Terms of texts; pictures are averaged down to so many pixels a side.
 _TERMS, _SIDE = 20_000, 32
+#: Categories that scikit-learn's histogram trees tell apart in one column.
+_TREE_CATEGORIES = 255
 
 
 @dataclass(frozen=True)
@@ -67,8 +69,8 @@ def fitted_baselines(
 
     - Texts: logistic regression (of values ridge regression) on sublinear TF-IDF of words and
       pairs of words.
-    - Tables and arrays: the same on the encoded columns, and gradient boosting on the columns as
-      they are: missing numbers missing, categories as categories.
+    - Tables and arrays: the same on the columns, numbers standardised, categories one-hot, holes
+      filled by the median; and gradient boosting on the columns as they are.
     - Pictures: logistic regression on pictures averaged down to 32 x 32.
 
     The models are scikit-learn's with its defaults (of texts: C=10), metrics and loss those of the
@@ -215,8 +217,8 @@ class _TextSource(_Source):
         return f"{super().words(head)} on TF-IDF"
 
 
-class _EncodedSource(_Source):
-    """The inputs as the model gets them, flattened; pictures averaged down."""
+class _PictureSource(_Source):
+    """Pictures as the model gets them, averaged down and flattened."""
 
     def width(self) -> int:
         return int(self.matrix("train", np.arange(1)).shape[1])
@@ -229,17 +231,23 @@ class _EncodedSource(_Source):
 
 
 class _ColumnSource(_Source):
-    """The columns of a table as they are."""
+    """The columns of a table as they are: holes are holes, and categories are codes."""
 
-    kind = "boosting"
-
-    def __init__(self, data: SupervisedDataModule) -> None:
+    def __init__(self, data: SupervisedDataModule, kind: Literal["linear", "boosting"]) -> None:
         super().__init__(data)
+        self.kind = kind
         columns = data.plain_columns(data.examples("train").rows)
-        self.categorical = None if columns is None else columns[1]
+        assert columns is not None
+        matrix, self.categorical = columns
+        self._width = int(matrix.shape[1])
+        if self.categorical is not None:
+            counts = 1 + np.nanmax(np.where(self.categorical, matrix, 0), axis=0, initial=0)
+            self._width += int(counts[self.categorical].sum()) if kind == "linear" else 0
+            if kind == "boosting":
+                self.categorical = self.categorical & (counts <= _TREE_CATEGORIES)
 
     def width(self) -> int:
-        return int(self.matrix("train", np.arange(1)).shape[1])
+        return self._width
 
     def matrix(self, part: Any, index: NDArray[np.int64] | None = None) -> Any:
         rows = self.data.examples(part).rows
@@ -247,7 +255,7 @@ class _ColumnSource(_Source):
         return None if columns is None else columns[0]
 
     def words(self, head: Head) -> str:
-        return "gradient boosting"
+        return "gradient boosting" if self.kind == "boosting" else super().words(head)
 
 
 def _sources(data: SupervisedDataModule) -> list[_Source]:
@@ -258,8 +266,9 @@ def _sources(data: SupervisedDataModule) -> list[_Source]:
     first = data.inputs("train")[torch.arange(1)]
     if not isinstance(first, Tensor) or not first.is_floating_point():
         return []
-    columns = data.plain_columns(data.select(rows, np.arange(1)))
-    return [_EncodedSource(data), *([] if columns is None else [_ColumnSource(data)])]
+    if data.plain_columns(data.select(rows, np.arange(1))) is None:
+        return [_PictureSource(data)]
+    return [_ColumnSource(data, "linear"), _ColumnSource(data, "boosting")]
 
 
 def _flat(inputs: Tensor) -> NDArray[np.float32]:
@@ -339,7 +348,6 @@ def _classifier(source: _Source) -> Any:
     from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
 
     if source.kind == "boosting":
         return HistGradientBoostingClassifier(
@@ -347,17 +355,33 @@ def _classifier(source: _Source) -> Any:
         )
     if isinstance(source, _TextSource):
         return LogisticRegression(C=10, max_iter=100)
-    return make_pipeline(StandardScaler(), LogisticRegression(max_iter=100))
+    return make_pipeline(_prepared(source), LogisticRegression(max_iter=100))
 
 
 def _regressor(source: _Source) -> Any:
     from sklearn.ensemble import HistGradientBoostingRegressor
     from sklearn.linear_model import Ridge
     from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
 
     if source.kind == "boosting":
         return HistGradientBoostingRegressor(
             categorical_features=source.categorical, random_state=0
         )
-    return Ridge() if isinstance(source, _TextSource) else make_pipeline(StandardScaler(), Ridge())
+    return Ridge() if isinstance(source, _TextSource) else make_pipeline(_prepared(source), Ridge())
+
+
+def _prepared(source: _Source) -> Any:
+    """Return what a linear model needs: no holes, standardised numbers, categories as one-hot."""
+    from sklearn.compose import make_column_transformer
+    from sklearn.impute import SimpleImputer
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+    filled = SimpleImputer(strategy="median", keep_empty_features=True)
+    numbers = make_pipeline(filled, StandardScaler())
+    if source.categorical is None or not source.categorical.any():
+        return numbers
+    return make_column_transformer(
+        (numbers, ~source.categorical),
+        (OneHotEncoder(handle_unknown="ignore"), source.categorical),
+    )
