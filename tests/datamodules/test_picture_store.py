@@ -127,6 +127,9 @@ def test_of_processes_at_once_one_decodes_and_the_others_wait(source, reads, mon
     [
         ("pixels.npy", None),
         ("pixels.npy", 500),
+        ("pixels.npy", "one bit"),
+        ("digests.npy", "one bit"),
+        ("sums.json", None),
         ("digests.npy", 0),
         ("digests.npy", 60),
         ("corrupt.json", 0),
@@ -137,6 +140,10 @@ def test_a_damaged_cache_is_made_again(name, content, source, reads, capsys):
     [path] = (cache_dir() / "pictures").rglob(name)
     if content is None:
         path.unlink()
+    elif content == "one bit":
+        damaged = bytearray(path.read_bytes())
+        damaged[-1] ^= 1
+        path.write_bytes(damaged)
     else:
         path.write_bytes(path.read_bytes()[:content])
     assert np.array_equal(decoded(source, FORM, 1).pixels[ALL], EXPECTED)

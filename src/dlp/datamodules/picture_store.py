@@ -5,6 +5,7 @@ much room are decoded anew in every epoch, one batch ahead of the training.
 """
 
 import errno
+import hashlib
 import json
 import os
 import shutil
@@ -33,7 +34,9 @@ from dlp.files import cache_dir
 Fit = Literal["squeeze", "crop"]
 
 #: Part of every key: another number makes all pictures be decoded anew.
-FORMAT = 1
+FORMAT = 2
+#: The files of a cache, and the one that holds a sum of each.
+_FILES, _SUMS = ("pixels.npy", "digests.npy", "corrupt.json"), "sums.json"
 _GIGABYTE = 10**9
 #: The most pixels, in gigabytes, that stay in memory where the cache cannot be written.
 _IN_MEMORY = 4
@@ -236,6 +239,7 @@ def _build(source: PictureSource, form: PictureFormat, streams: bool, home: Path
             digests, corrupt = _scan(source, form, store)
         np.save(new / "digests.npy", digests)
         (new / "corrupt.json").write_text(json.dumps(corrupt), encoding="utf-8")
+        (new / _SUMS).write_text(json.dumps(_sums(new)), encoding="utf-8")
         shutil.rmtree(home, ignore_errors=True)
         new.rename(home)
     finally:
@@ -247,8 +251,10 @@ def _build(source: PictureSource, form: PictureFormat, streams: bool, home: Path
 
 
 def _load(home: Path, source: PictureSource, form: PictureFormat, streams: bool) -> Decoded | None:
-    """Return what the cache holds; None where it holds nothing whole."""
+    """Return what the cache holds; None where it holds nothing whole, to the last bit."""
     try:
+        if json.loads((home / _SUMS).read_text(encoding="utf-8")) != _sums(home):
+            return None
         digests = np.load(home / "digests.npy")
         corrupt = json.loads((home / "corrupt.json").read_text(encoding="utf-8"))
         # Copy on write: torch warns of memory it cannot write to.
@@ -257,6 +263,15 @@ def _load(home: Path, source: PictureSource, form: PictureFormat, streams: bool)
         return None
     pixels = DecodedOnDemand(source, form) if stored is None else stored
     return Decoded(pixels, digests, {int(number): why for number, why in corrupt.items()})
+
+
+def _sums(home: Path) -> dict[str, str]:
+    """Return a sum of each file of a cache; some gigabytes take a second."""
+    sums = {}
+    for name in _FILES:
+        with (home / name).open("rb") as file:
+            sums[name] = hashlib.file_digest(file, xxhash.xxh3_128).hexdigest()
+    return sums
 
 
 def _scan(
