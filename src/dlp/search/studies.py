@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,13 +14,12 @@ from filelock import FileLock, Timeout
 from optuna.distributions import BaseDistribution
 from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
-from optuna.storages import BaseStorage, JournalStorage
-from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from dlp.errors import InputError
 from dlp.files import write_text
 from dlp.runs import ROOT
+from dlp.search.journal import open_journal
 
 #: Trials that count: they ended with a value, or were stopped as hopeless.
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
@@ -83,7 +83,7 @@ class Study:
         try:
             self.optuna = optuna.create_study(
                 study_name=f"{place.parent.name}/{place.name}",
-                storage=_journal(folder) if storage is None else storage,
+                storage=open_journal(folder) if storage is None else storage,
                 direction=definition.direction,
                 pruner=pruner,
                 load_if_exists=True,
@@ -156,6 +156,8 @@ class Study:
         with self.lock:
             self._bury()
             trial = self._next(distributions, wanted, sampler, grid)
+            if trial is not None:
+                self._set_aside(trial.number)
             running = None if trial is None else self._running(trial.number)
             if running is not None:
                 running.acquire()
@@ -184,6 +186,13 @@ class Study:
         # again what the first one drew.
         self.optuna.sampler = sampler(len(trials))
         return self.optuna.ask(distributions)
+
+    def _set_aside(self, number: int) -> None:
+        """Rename the folder of a trial that the storage has lost, whose number is given anew."""
+        folder = self.folder_of(number)
+        if folder.is_dir() and any(path.name != ".lock" for path in folder.iterdir()):
+            lost = (self.folder / f"lost_{number:04}_{again}" for again in count())
+            folder.rename(next(place for place in lost if not place.exists()))
 
     def _running(self, number: int) -> FileLock:
         folder = self.folder_of(number)
@@ -287,16 +296,6 @@ def _made(folder: Path, definition: Definition, storage: str | None, pruner: Bas
         write_text(folder / "config.yaml", definition.recipe)
         write_text(folder / "space.yaml", definition.space)
     return study
-
-
-def _journal(folder: Path) -> BaseStorage:
-    """Return the storage in ``study.log``.
-
-    Its lock is a file made by ``O_EXCL``: the default, a link, says nothing of its age to other
-    machines, and Windows does not let everyone make one.
-    """
-    path = str(folder / "study.log")
-    return JournalStorage(JournalFileBackend(path, lock_obj=JournalFileOpenLock(path)))
 
 
 def _number(folder: Path) -> int:
