@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import optuna
 from jsonargparse import Namespace
@@ -29,6 +29,8 @@ from dlp.directions import directions_of, needed_direction
 from dlp.errors import InputError, input_error
 from dlp.files import write_text
 from dlp.process import own_random_state, quiet
+from dlp.search.comparability import check_rows, check_unit
+from dlp.search.search_options import SEARCH_OPTIONS, add_search_options
 from dlp.search.search_space import Parameters, find_space, plain, read_space
 from dlp.search.studies import Definition, Study, open_study
 from dlp.search.study_report import report, write_csv
@@ -36,11 +38,6 @@ from dlp.search.trials import Diverged, FitCLI, cross_validated, hold_out
 from dlp.seeds import derived_seed
 from dlp.stops import stop_again
 
-#: Options of the search alone; a trial is a fit without them.
-_OPTIONS = (
-    *("space", "trials", "timeout", "sampler", "pruner", "num_folds", "repeats", "storage"),
-    *("new", "jobs"),
-)
 #: What says how a run is done, not what comes of it.
 _HOW = ("threads", "smoothing", "output")
 #: Failed trials in a row after which a study stops, before the first success and after it.
@@ -76,57 +73,7 @@ class TuneCLI(FitCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the options of the search to those of a fit."""
         super().add_arguments_to_parser(parser)
-        add = parser.add_argument
-        add(
-            "--space",
-            type=str | None,
-            default=None,
-            help="YAML file of what to search: keys of the config, each with {low:, high:, log:, "
-            "step:} or a list of choices. Or the name of one in configs/spaces.",
-        )
-        add("--trials", type=int, default=50, help="Finished trials of the study in all.")
-        add(
-            "--timeout",
-            type=float | None,
-            default=None,
-            help="Begin no trial after so many seconds.",
-        )
-        add(
-            "--sampler",
-            type=Literal["tpe", "random", "grid"],
-            default="tpe",
-            help="What draws the values: TPE learns from the trials before; grid takes each "
-            "combination once.",
-        )
-        add(
-            "--pruner",
-            type=Literal["median", "hyperband", "none"],
-            default="median",
-            help="What stops a trial that is worse than others were at that epoch (or fold).",
-        )
-        add(
-            "--num_folds",
-            type=int | None,
-            default=None,
-            help="Judge each trial by K-fold validation (default: by the validation part).",
-        )
-        add("--repeats", type=int, default=1, help="Repetitions of the K folds.")
-        add(
-            "--storage",
-            type=str | None,
-            default=None,
-            help="URL of a database, such as sqlite:///search.db or postgresql://host/name "
-            "(default: study.log in the study's folder).",
-        )
-        add(
-            "--new",
-            type=bool,
-            nargs="?",
-            const=True,
-            default=False,
-            help="Start another study, where one of the same config and space is unfinished.",
-        )
-        add("--jobs", type=int, default=1, help="Processes that share the trials.")
+        add_search_options(parser)
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse; the help is that of the command that was given."""
@@ -171,11 +118,13 @@ class TuneCLI(FitCLI):
                 raise InputError(
                     f"{key} is in the space and on the command line: leave it out of one."
                 )
+        self._probes: list[Namespace] = []
         for parameters in self.space.probes():
             try:
-                self._parsed(parameters)
+                self._probes.append(self._parsed(parameters))
             except InputError as error:
                 raise InputError(f"space: {error}") from error
+        check_rows(self._probes)
 
     def _parsed(self, parameters: Parameters) -> Namespace:
         """Return the settings of a trial."""
@@ -186,7 +135,7 @@ class TuneCLI(FitCLI):
     def _recipe_of(self, parameters: Parameters) -> str:
         """Return the complete config of a trial as YAML, as a fit by hand would have it."""
         settings = self._parsed(parameters)
-        for name in (*_OPTIONS, "config", "ckpt_path", "run_dir", "weights_only"):
+        for name in (*SEARCH_OPTIONS, "config", "ckpt_path", "run_dir", "weights_only"):
             settings.pop(name, None)
         return str(self._parser("fit").dump(settings, skip_unset=False, skip_validation=True))
 
@@ -194,6 +143,9 @@ class TuneCLI(FitCLI):
         """Build data and model once, so that what is wrong with the recipe is said at once."""
         with without_weights(self.config[self.subcommand].model, comes=True, is_trial=False):
             LightningCLI.instantiate_classes(self)
+        meters = getattr(self.model, "meters", {})
+        others = list(meters["val"].metrics) if "val" in meters else []
+        check_unit(self._probes, self._value("monitor"), others)
         dry, folds = self._value("trainer.fast_dev_run"), self._value("num_folds")
         if not dry and folds is None and not len(self.datamodule.examples("val").rows):
             raise InputError(
@@ -250,7 +202,7 @@ class TuneCLI(FitCLI):
                 judged += f", smoothed by {smoothing}"
         return Definition(
             self.invocation.name,
-            self._recipe((*_OPTIONS, *_HOW)),
+            self._recipe((*SEARCH_OPTIONS, *_HOW)),
             f"# Judged by {judged}\n{self.space.text()}",
             "minimize" if mode == "min" else "maximize",
         )
@@ -381,7 +333,7 @@ def _cheap_collections() -> Iterator[None]:
 def _without_own(options: Sequence[str]) -> list[str]:
     """Return the options of a fit."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    for name in (*_OPTIONS, "run_dir"):
+    for name in (*SEARCH_OPTIONS, "run_dir"):
         parser.add_argument(f"--{name}", nargs="?" if name == "new" else None)
     try:
         return parser.parse_known_args(list(options))[1]

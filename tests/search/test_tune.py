@@ -512,3 +512,115 @@ def test_the_figure_of_importances():
     axes = importance_bars({"a": 0.7, "b": 0.3}, "val_loss").axes[0]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["b", "a"]
     assert [bar.get_width() for bar in axes.patches] == [0.3, 0.7]
+
+
+# Trials that can be compared ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("space", "key"),
+    [
+        ("data.split_seed: {low: 0, high: 9}", "data.split_seed"),
+        ("data: {val_size: [0.1, 0.3]}", "data.val_size"),
+        ("data.init_args.test_size: [0.1, 0.3]", "data.test_size"),
+        ("data.stratify: [true, false]", "data.stratify"),
+        ("data.drop_duplicates: [true, false]", "data.drop_duplicates"),
+        ("trainer.limit_val_batches: [2, 0.5]", "trainer.limit_val_batches"),
+    ],
+)
+def test_trials_that_would_be_judged_on_different_rows_are_refused(points, capsys, space, key):
+    (points / "rows.yaml").write_text(space)
+    for monitor in ("val_loss", "val_acc"):
+        message = fails(capsys, "--monitor", monitor, space="rows.yaml")
+        assert f"space: {key} changes the rows that trials are judged on" in message
+    assert not (points / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("space", "message"),
+    [
+        ("model.loss: [bce, mse]", "model.loss changes what val_loss measures"),
+        ("model.head: [sigmoid, softmax]", "model.head changes what val_loss measures"),
+        ("model.l2: {low: 1e-5, high: 0.1}", "val_loss holds the penalty of model.l2"),
+    ],
+)
+def test_trials_in_different_units_are_refused(points, quick, capsys, space, message):
+    (points / "unit.yaml").write_text(space)
+    said = fails(capsys, space="unit.yaml")
+    assert message in said
+    assert "val_acc" in said
+    tune("--monitor", "val_acc", space="unit.yaml", trials=2)  # which depends on none of them
+    assert len(trials_of(points / "runs/points/study_0")) == 2
+
+
+def test_a_penalty_is_searched_by_the_loss_without_it(points):
+    (points / "unit.yaml").write_text("model.l2: {low: 1e-5, high: 0.1, log: true}")
+    tune("--monitor", "val_data_loss", space="unit.yaml", trials=2)
+    rows = trials_of(points / "runs/points/study_0")
+    history = json.loads((points / "runs/points/study_0/trial_0000/history.json").read_text())
+    assert float(rows[0]["value"]) == min(history["val_data_loss"]) < min(history["val_loss"])
+
+
+def test_scaled_targets_are_compared_in_their_own_unit(points, quick, capsys):
+    table = pd.read_csv("points.csv")
+    table["side"] = 1000 * table.east
+    table.to_csv("points.csv", index=False)
+    (points / "unit.yaml").write_text("data.target_scaling: [none, standard]")
+    given = "--model.head", "regression"
+    message = fails(capsys, *given, space="unit.yaml")
+    assert "data.target_scaling changes what val_loss measures" in message
+    assert "(val_mae)" in message
+    tune(*given, "--monitor", "val_mae", space="unit.yaml", trials=2)
+    assert len(trials_of(points / "runs/points/study_0")) == 2
+
+
+def test_a_metric_that_trials_would_define_in_their_own_way(points, quick, capsys):
+    (points / "unit.yaml").write_text("model.metrics: [[acc], [acc, f1]]")
+    assert "model.metrics may change" in fails(capsys, "--monitor", "val_acc", space="unit.yaml")
+    tune(space="unit.yaml", trials=1)
+
+
+# A journal that lost its end ---------------------------------------------------------------------
+
+
+def damaged(journal, how):
+    """Damage the end of a journal, in a way that a full disk or a lost power supply has."""
+    found = journal.read_bytes()
+    last = found.rindex(b"\n", 0, -1) + 1
+    return {
+        "no newline": found[:-1],
+        "half of the last line": found[: (last + len(found)) // 2],
+        "zeros": found[: last + 9] + bytes(len(found) - last - 9),
+        "a line was added to half of one": found[: last + 9] + found[last:] + found[last:],
+        "all of the last trial": found[: found.rindex(b'{"op_code":4')],
+        "half of the first line": found[:20],
+    }[how]
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        *("no newline", "half of the last line", "zeros", "a line was added to half of one"),
+        *("all of the last trial", "half of the first line"),
+    ],
+)
+def test_a_search_goes_on_after_its_journal_lost_its_end(points, quick, how, capsys):
+    tune(trials=2)
+    study = points / "runs/points/study_0"
+    for number in range(2):
+        (study / f"trial_{number:04}/history.json").touch()  # what a fit leaves
+    whole, left = trials_of(study), damaged(study / "study.log", how)
+    (study / "study.log").write_bytes(left)
+    capsys.readouterr()
+    tune(trials=3)
+    said = "is damaged from line" in capsys.readouterr().out
+    assert said == (how != "all of the last trial")
+    rows = trials_of(study)
+    assert sum(row["state"] == "complete" for row in rows) == 3
+    kept = 0 if how == "half of the first line" else 1
+    assert rows[:kept] == whole[:kept]
+    assert not (study / f"trial_{len(rows) - 1:04}/history.json").exists()
+    if said:
+        cut = (study / "study.log.damaged").read_bytes()
+        assert left.endswith(cut)
+        assert (study / "study.log").read_bytes().startswith(left.removesuffix(cut))
