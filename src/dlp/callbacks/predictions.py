@@ -136,7 +136,7 @@ class PredictionWriter(Callback):
             cells = [f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)]
             say("  " + "  ".join(cells).rstrip())
         if self.path is not None:
-            say(f"wrote {self.rows:,} predictions to {self.path}")
+            say(f"wrote {self.rows:,} prediction{'s'[: self.rows != 1]} to {self.path}")
 
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException

@@ -1,6 +1,7 @@
 """What a command line asks for, before it is parsed in full: which run, which checkpoint."""
 
 import argparse
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +47,8 @@ def resolve(args: Sequence[str]) -> Invocation:
     parser.add_argument("-c", "--config", action="append", default=[])
     parser.add_argument("--ckpt_path")
     parser.add_argument("--run_dir")
+    if command == "predict":
+        parser.add_argument("--text", action="append")
     parser.add_argument("--trainer.fast_dev_run", dest="dry", nargs="?", const="true")
     try:
         known, others = parser.parse_known_args(rest)
@@ -56,6 +59,8 @@ def resolve(args: Sequence[str]) -> Invocation:
         others += ["--trainer.fast_dev_run", known.dry]
     if known.run_dir is not None:
         others += ["--run_dir", known.run_dir]
+    if texts := getattr(known, "text", None):
+        others += ["--data.predict_texts", json.dumps(texts)]
     asks_only = {"--print_config", "-h", "--help"} & {arg.partition("=")[0] for arg in others}
     name = run_name(configs)
     plain = Invocation(command, [command, *_flags(configs), *others], name)

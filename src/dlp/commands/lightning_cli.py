@@ -108,6 +108,14 @@ class DLPCLI(LightningCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the options of a run, and take the sizes of the model from the data."""
         add_run_options(parser)
+        if self.invocation.command == "predict":
+            parser.add_argument(
+                "--text",
+                type=str | None,
+                default=None,
+                help="A text to predict, of a model of texts; may be given several times. It is "
+                "printed, and written where --output says.",
+            )
         for name in ("input_shape", "num_outputs", "target_mean", "target_std"):
             parser.link_arguments(
                 "data",
@@ -170,8 +178,10 @@ class DLPCLI(LightningCLI):
                     f"{run.folder} goes by {known}: its best epoch by {given} was not kept. Leave "
                     f"--monitor {given} out, or train a new run with it."
                 )
-        if self.subcommand == "predict" and self._value("output"):
-            check_place(Path(self._value("output")))  # before any data is read
+        if output := self._value("output"):
+            if self.subcommand != "predict":
+                raise InputError(f"--output is where predict writes; {self.subcommand} has none.")
+            check_place(Path(output))  # before any data is read
 
     def _find_starting_weights(self) -> None:
         """Put the path of the checkpoint to start from into the config; a resumed run has its."""
@@ -231,6 +241,8 @@ class DLPCLI(LightningCLI):
         self.run_folder = self._claim_folder()
         folder = self.run_folder.folder
         if self.subcommand == "predict":
+            if self._value("data.init_args.predict_texts"):
+                return [PredictionWriter(None)]
             source = self._value("data.init_args.predict_path")
             return [RunPredictions(folder, source, self.invocation.checkpoint)]
         self.history = History(folder, self._given_directions)

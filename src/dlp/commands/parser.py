@@ -98,6 +98,11 @@ def short(message: str, options: Iterable[str]) -> str:
         message: What jsonargparse (4.50 to 4.59) says; anything else comes back as its last words.
         options: The names of all options, for suggestions.
     """
+    if re.search(r"option '[\w.]*predict_texts'", message, re.IGNORECASE):
+        return (
+            "--text is for models of texts, and the data here are none: give --data.predict_path "
+            "FILE (a picture, a folder, a table)."
+        )
     if found := re.search(r"[Uu]nrecognized arguments?: -*([^\s=]+)", message):
         name = found.group(1)
         return f"unknown option --{name}.{suggestion(name, options)}"

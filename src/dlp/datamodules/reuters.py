@@ -43,6 +43,7 @@ class ReutersDataModule(BaseTextDataModule):
             has them in any case).
         predict_path: Own texts to predict: a table with a column ``text``, or a .txt with one a
             line. Without it, the test part is predicted.
+        predict_texts: The texts to predict themselves; on the command line ``--text "..."``.
         num_words: Keep ids below it: the `num_words` - 4 most frequent words. None keeps all.
         skip_top: Treat ids below it as unknown words.
         max_length: Keep the first so many ids of each text (Keras drops longer texts instead).
@@ -70,6 +71,7 @@ class ReutersDataModule(BaseTextDataModule):
         source: Literal["raw", "keras"] = "raw",
         text: TextChoice = "own",
         predict_path: str | None = None,
+        predict_texts: list[str] | None = None,
         num_words: int | None = 10000,
         skip_top: int = 0,
         max_length: int | None = None,
@@ -96,6 +98,7 @@ class ReutersDataModule(BaseTextDataModule):
             max_length=max_length,
             encoding=encoding,
             predict_path=predict_path,
+            predict_texts=predict_texts,
             text_column="text",
             batch_size=batch_size,
             eval_batch_size=eval_batch_size,

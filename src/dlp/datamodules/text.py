@@ -35,6 +35,7 @@ class TextDataModule(BaseTextDataModule):
         test_size: Texts of `path` to test on: a count or a fraction.
         predict_path: Texts to predict: a table with the text column, a .txt with one a line, or a
             folder of .txt files. Without it, the test part is predicted.
+        predict_texts: The texts to predict themselves; on the command line ``--text "..."``.
         table_format: What tables leave open: separator, encoding, decimal mark, day or month
             first, and cells that mean "missing".
         subset: The configuration of a Hub data set that has several.
@@ -88,6 +89,7 @@ class TextDataModule(BaseTextDataModule):
         test_path: str | None = None,
         test_size: int | float | None = None,
         predict_path: str | None = None,
+        predict_texts: list[str] | None = None,
         table_format: TableFormat | None = None,
         subset: str | None = None,
         revision: str | None = None,
@@ -141,6 +143,7 @@ class TextDataModule(BaseTextDataModule):
             min_df=min_df,
             table_format=table_format,
             predict_path=predict_path,
+            predict_texts=predict_texts,
             text_column=text_column,
             batch_size=batch_size,
             eval_batch_size=eval_batch_size,
@@ -158,7 +161,7 @@ class TextDataModule(BaseTextDataModule):
         self._source = TextTable(str(path), columns, tokens, subset, revision)
         others = replace(columns, group=None, time=None)
         self._test_source = test_path and TextTable(str(test_path), others, tokens)
-        if not self.predict_source:  # to predict own texts, the data trained on may be elsewhere
+        if not self.predicts_own:  # to predict own texts, the data trained on may be elsewhere
             self._source.check()
             if self._test_source:
                 self._test_source.check()

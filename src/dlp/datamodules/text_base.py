@@ -41,6 +41,7 @@ class BaseTextDataModule(SupervisedDataModule):
         ngrams: The longest sequence of words that counts as a term of its own.
         min_df: Leave out terms that fewer texts of the training part have.
         predict_path: Unlabelled texts to predict.
+        predict_texts: The texts to predict themselves.
         text_column: Their column.
         batch_size: Texts a training batch.
         eval_batch_size: Texts a batch of validation, test and prediction.
@@ -59,6 +60,7 @@ class BaseTextDataModule(SupervisedDataModule):
         max_length: int | None,
         encoding: Encoding,
         predict_path: str | None,
+        predict_texts: list[str] | None,
         text_column: str,
         batch_size: int,
         eval_batch_size: int,
@@ -101,9 +103,19 @@ class BaseTextDataModule(SupervisedDataModule):
         self.predict_source = predict_path and TextTable(str(predict_path), columns, tokens)
         if self.predict_source:
             self.predict_source.check()
+        if predict_path is not None and predict_texts is not None:
+            raise InputError("give predict_path or predict_texts, not both.")
+        if predict_texts is not None and not all(text.strip() for text in predict_texts):
+            raise InputError("one of predict_texts is empty: there is nothing to predict from.")
+        self.predict_texts = predict_texts
         self._vocabulary: Vocabulary | None = None
         self._idf: NDArray[np.float64] | None = None
         self._read: dict[tuple[CorpusSource, bool], Corpora] = {}
+
+    @property
+    def predicts_own(self) -> bool:
+        """Whether own texts are to be predicted: what was trained on may then be elsewhere."""
+        return bool(self.predict_source) or self.predict_texts is not None
 
     @abstractmethod
     def source(self) -> CorpusSource:
@@ -137,13 +149,17 @@ class BaseTextDataModule(SupervisedDataModule):
 
     def prepare_data(self) -> None:
         """Download what is not there and tokenise it, once; own texts to predict need neither."""
-        if self.predict_source and self.trainer is not None and self.trainer.predicting:
+        if self.predicts_own and self.trainer is not None and self.trainer.predicting:
             return
         for source in self.sources():
             self.corpora(source)
 
     def load_predict(self) -> Examples | None:
-        """Return the texts of `predict_path`."""
+        """Return the texts of `predict_path`, or `predict_texts`."""
+        if self.predict_texts is not None:
+            return _examples(
+                Corpus.from_texts(self.predict_texts, None, tokens=self.tokens).texts()
+            )
         if not self.predict_source:
             return None
         return _examples(own_part(self.corpora(self.predict_source)).texts())

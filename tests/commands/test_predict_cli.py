@@ -1,0 +1,100 @@
+"""`dlp predict` on single texts, single pictures and other inputs, in process."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from picture_files import write_classes
+
+from dlp.cli import main
+
+REGRESSION = ("--model.head", "regression")
+QUIET = ("--trainer.enable_progress_bar", "false", "--trainer.enable_model_summary", "false")
+
+
+def fit(data, path, *options):
+    main(
+        [
+            *("fit", "--data", data, "--data.path", str(path), "--run_dir", "run"),
+            *("--trainer.max_epochs", "1", *QUIET, *options),
+        ]
+    )
+
+
+def predict(*options):
+    main(["predict", "--ckpt_path", "run/checkpoints/last.ckpt", *QUIET, *options])
+
+
+@pytest.fixture
+def reviews(tmp_path, monkeypatch):
+    """A run on texts, whose file is gone."""
+    monkeypatch.chdir(tmp_path)
+    words = ["a great film", "a dull plot"] * 10
+    pd.DataFrame({"text": words, "label": ["good", "bad"] * 10}).to_csv("all.csv", index=False)
+    fit("TextDataModule", "all.csv", "--model", "DenseModule")
+    (tmp_path / "all.csv").unlink()
+    return tmp_path
+
+
+def test_texts_on_the_command_line_are_printed(reviews, capsys):
+    capsys.readouterr()
+    predict("--text", "A great film, isn't it?", "--text", "dull")
+    lines = [line.split() for line in capsys.readouterr().out.splitlines() if line[:2] == "  "]
+    assert lines[0] == ["index", "text", "class", "probability"]
+    assert lines[1][:2] == ["0", "A"]
+    assert {lines[1][-2], lines[2][-2]} <= {"good", "bad"}
+    assert 0.5 <= float(lines[2][-1]) <= 1
+    assert not list((reviews / "run").glob("predictions*"))
+    predict("--text", "dull", "--output", "out.csv")
+    assert pd.read_csv("out.csv").text.tolist() == ["dull"]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--text", " "), "one of predict_texts is empty"),
+        (("--text", "x", "--data.predict_path", "y.txt"), "there is no file y.txt"),
+    ],
+)
+def test_texts_that_cannot_be_predicted(reviews, options, said, capsys):
+    with pytest.raises(SystemExit):
+        predict(*options)
+    assert said in capsys.readouterr().err
+
+
+def test_one_picture_and_a_folder_have_files_of_their_own(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    write_classes(tmp_path / "pets", {"ants": 4, "bees": 4})
+    new = write_classes(tmp_path / "new", {"x": 2}, start=50)
+    model = ("--model", "ConvNetModule", "--model.channels", "[2]", "--model.dense", "[2]")
+    fit("ImageFolderDataModule", "pets", "--data.image_size", "8", *model)
+    capsys.readouterr()
+    predict("--data.predict_path", str(new / "x/051.png"))
+    said = capsys.readouterr().out
+    assert "x/051.png" in said
+    assert "wrote 1 prediction to run/predictions_051.csv" in said
+    predict("--data.predict_path", str(new))
+    assert len(pd.read_csv("run/predictions_new.csv")) == 2
+    assert len(pd.read_csv("run/predictions_051.csv")) == 1
+    with pytest.raises(SystemExit):
+        predict("--text", "a cat")
+    assert "--text is for models of texts" in capsys.readouterr().err
+
+
+def test_a_place_that_cannot_be_written_is_said_before_the_data_is_read(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    x = np.random.default_rng(0).normal(size=(20, 2))
+    pd.DataFrame(x, columns=["a", "b"]).to_csv("t.csv", index=False)
+    fit("TableDataModule", "t.csv", "--data.target", "b", "--model", "DenseModule", *REGRESSION)
+    for output, said in (
+        ("out.xlsx", "written as .csv or .parquet"),
+        ("t.csv/out.csv", "cannot write t.csv/out.csv: Not a directory"),
+        (".", "is a folder"),
+    ):
+        with pytest.raises(SystemExit):
+            predict("--data.predict_path", "nowhere.csv", "--output", output)
+        assert said in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["fit", "--config", "run/config.yaml", "--output", "out.csv", *QUIET])
+    assert "--output is where predict writes; fit has none" in capsys.readouterr().err
