@@ -21,7 +21,7 @@ from dlp.crossval import cross_validate
 from dlp.datamodules import ArrayDataModule, TableDataModule, TextDataModule
 from dlp.datamodules.columns import ColumnEncoder
 from dlp.datamodules.tokens import split_words
-from dlp.evaluation import fitted_baselines as module
+from dlp.evaluation import baseline_inputs as module
 from dlp.evaluation.fitted_baselines import fitted_baselines, fitted_lines, fitted_verdict
 from dlp.modules import DenseModule, SupervisedModule
 
@@ -164,6 +164,20 @@ def test_labels_and_several_values():
     data = ArrayDataModule(X, shares, task="regression", test_size=50)
     found = fitted_baselines(dense(data, "bounded_regression"), data)
     assert all(each.scores["test"]["mae"] < 0.2 for each in found.values())
+
+
+def test_class_weights_and_the_rule_of_a_threshold_hold_for_them_too():
+    rare = (X[:, 0] + random.normal(size=200) > 1.8).astype(int)
+    data = ArrayDataModule(X, rare, test_size=80, stratify=True)
+    metrics = ["recall", "f1"]
+    plain = fitted_baselines(dense(data, "sigmoid", metrics=metrics), data)
+    model = dense(data, "sigmoid", metrics=metrics)
+    model.head.weigh("balanced", data.class_names, data.target_summary["frequencies"])
+    weighted = fitted_baselines(model, data)
+    model = dense(data, "sigmoid", metrics=metrics, threshold={"false_negative": 1000})
+    anxious = fitted_baselines(model, data)
+    recalls = [each["linear"].scores["val"]["recall"] for each in (plain, weighted, anxious)]
+    assert recalls[0] < recalls[1] <= recalls[2] == 1
 
 
 def test_pictures_have_a_linear_model_of_few_pixels():

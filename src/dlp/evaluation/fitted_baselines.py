@@ -2,40 +2,34 @@
 
 import time
 import warnings
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from lightning import LightningModule
 from numpy.typing import NDArray
-from torch import Tensor
 
-from dlp.datamodules.bags import count_ids, smooth_idf, weigh
 from dlp.datamodules.base import SupervisedDataModule
-from dlp.datamodules.corpus import Texts
-from dlp.datamodules.ngrams import rank_terms
-from dlp.datamodules.vocabulary import Vocabulary
 from dlp.directions import Mode, direction
-from dlp.errors import InputError
+from dlp.evaluation.baseline_inputs import (
+    Source,
+    TextSource,
+    num_rows,
+    sampled_rows,
+    sources,
+    targets_of,
+)
 from dlp.evaluation.baselines import Baselines, prediction_scores
 from dlp.modules.base import SupervisedModule
+from dlp.modules.class_weights import WeightedLoss
 from dlp.modules.heads import Head
+from dlp.modules.thresholds import best_threshold
 
 EvaluatedPart = Literal["val", "test"]
 Predict = Callable[[Any], NDArray[Any]]
-
-#: The most rows to fit on, and the most entries of the inputs times outputs: some ten seconds on
-#: one core. Of more rows a sample is taken.
-_MAX_ROWS = 50_000
-_MAX_WORK = {"linear": 30_000_000, "boosting": 5_000_000}
-#: Terms of texts; pictures are averaged down to so many pixels a side.
-_TERMS, _SIDE = 20_000, 32
-#: Categories that scikit-learn's histogram trees tell apart in one column.
-_TREE_CATEGORIES = 255
 
 
 @dataclass(frozen=True)
@@ -74,7 +68,8 @@ def fitted_baselines(
     - Pictures: logistic regression on pictures averaged down to 32 x 32.
 
     The models are scikit-learn's with its defaults (of texts: C=10), metrics and loss those of the
-    model's head. Of very many rows a sample is fitted on, so that it takes seconds.
+    model's head; class weights and a rule for the threshold hold for them too. Of very many rows a
+    sample is fitted on, so that it takes seconds.
 
     Args:
         model: The model to compare with; to one that is none of the project's there is nothing.
@@ -87,22 +82,23 @@ def fitted_baselines(
     if not isinstance(model, SupervisedModule):
         return {}
     head = model.head
-    evaluated = [part for part in parts if _num_rows(data, part)]
-    targets = _targets(data, "train")
+    evaluated = [part for part in parts if num_rows(data, part)]
+    targets = targets_of(data, "train")
     with torch.no_grad():
         expected = head.metric_targets(head.prepare(targets)).numpy()
     if not evaluated or (head.prediction == "probabilities" and len(np.unique(expected)) < 2):
         return {}
     found: dict[str, FittedBaseline] = {}
-    for source in _sources(data):
+    for source in sources(data):
         start = time.perf_counter()
-        index = _sample(source, expected, head)
+        index = sampled_rows(source, expected, head)
         source.learn(index)
         predict = _fitted(source, source.matrix("train", index), expected[index], head)
         seconds = time.perf_counter() - start
+        judge = _with_own_threshold(head, source, predict)
         numbers: dict[str, dict[str, float]] = {
             part: prediction_scores(
-                head, torch.from_numpy(predict(source.matrix(part))), _targets(data, part)
+                judge, torch.from_numpy(predict(source.matrix(part))), targets_of(data, part)
             )
             for part in evaluated
         }
@@ -166,146 +162,10 @@ def fitted_verdict(
     return ""
 
 
-# The inputs --------------------------------------------------------------------------------------
-
-
-class _Source(ABC):
-    """The inputs that a simple model is fitted on."""
-
-    kind: Literal["linear", "boosting"] = "linear"
-    #: Which columns hold codes of categories; None where none does.
-    categorical: NDArray[np.bool_] | None = None
-
-    def __init__(self, data: SupervisedDataModule) -> None:
-        self.data = data
-
-    @abstractmethod
-    def width(self) -> int:
-        """Return about how many entries of a row are not zero."""
-
-    def learn(self, index: NDArray[np.int64]) -> None:  # noqa: B027 - most learn nothing
-        """Learn what `matrix` needs from some training rows."""
-
-    @abstractmethod
-    def matrix(self, part: Any, index: NDArray[np.int64] | None = None) -> Any:
-        """Return the inputs of a part, or of some of its rows, (N, D)."""
-
-    def words(self, head: Head) -> str:
-        """Return what the model is called."""
-        return "ridge regression" if head.prediction == "values" else "logistic regression"
-
-
-class _TextSource(_Source):
-    """TF-IDF of words and pairs of words."""
-
-    def width(self) -> int:
-        texts: Texts = self.data.examples("train").rows
-        return int(texts.tokens()[1].mean() * 1.5) + 1
-
-    def learn(self, index: NDArray[np.int64]) -> None:
-        texts: Texts = self.data.examples("train").rows[index]
-        terms = rank_terms(texts, 2, 2, _TERMS) or rank_terms(texts, 1, 1, _TERMS)
-        self._vocabulary = Vocabulary(terms, None)
-        self._idf = smooth_idf(count_ids(texts, self._vocabulary))
-
-    def matrix(self, part: Any, index: NDArray[np.int64] | None = None) -> Any:
-        texts: Texts = self.data.examples(part).rows
-        counts = count_ids(texts if index is None else texts[index], self._vocabulary)
-        return weigh(counts, "sublinear_tfidf", self._idf)
-
-    def words(self, head: Head) -> str:
-        return f"{super().words(head)} on TF-IDF"
-
-
-class _PictureSource(_Source):
-    """Pictures as the model gets them, averaged down and flattened."""
-
-    def width(self) -> int:
-        return int(self.matrix("train", np.arange(1)).shape[1])
-
-    def matrix(self, part: Any, index: NDArray[np.int64] | None = None) -> Any:
-        inputs = self.data.inputs(part)
-        rows = torch.arange(len(inputs)) if index is None else torch.from_numpy(index)
-        parts = [rows[start : start + 512] for start in range(0, len(rows), 512)]
-        return np.concatenate([_flat(inputs[some]) for some in parts])
-
-
-class _ColumnSource(_Source):
-    """The columns of a table as they are: holes are holes, and categories are codes."""
-
-    def __init__(self, data: SupervisedDataModule, kind: Literal["linear", "boosting"]) -> None:
-        super().__init__(data)
-        self.kind = kind
-        columns = data.plain_columns(data.examples("train").rows)
-        assert columns is not None
-        matrix, self.categorical = columns
-        self._width = int(matrix.shape[1])
-        if self.categorical is not None:
-            counts = 1 + np.nanmax(np.where(self.categorical, matrix, 0), axis=0, initial=0)
-            self._width += int(counts[self.categorical].sum()) if kind == "linear" else 0
-            if kind == "boosting":
-                self.categorical = self.categorical & (counts <= _TREE_CATEGORIES)
-
-    def width(self) -> int:
-        return self._width
-
-    def matrix(self, part: Any, index: NDArray[np.int64] | None = None) -> Any:
-        rows = self.data.examples(part).rows
-        columns = self.data.plain_columns(rows if index is None else self.data.select(rows, index))
-        return None if columns is None else columns[0]
-
-    def words(self, head: Head) -> str:
-        return "gradient boosting" if self.kind == "boosting" else super().words(head)
-
-
-def _sources(data: SupervisedDataModule) -> list[_Source]:
-    """Return what simple models can be fitted on."""
-    rows = data.examples("train").rows
-    if isinstance(rows, Texts):
-        return [_TextSource(data)]
-    first = data.inputs("train")[torch.arange(1)]
-    if not isinstance(first, Tensor) or not first.is_floating_point():
-        return []
-    if data.plain_columns(data.select(rows, np.arange(1))) is None:
-        return [_PictureSource(data)]
-    return [_ColumnSource(data, "linear"), _ColumnSource(data, "boosting")]
-
-
-def _flat(inputs: Tensor) -> NDArray[np.float32]:
-    if inputs.ndim == 4 and max(inputs.shape[2:]) > _SIDE:
-        height, width = inputs.shape[2:]
-        inputs = F.adaptive_avg_pool2d(inputs, (min(height, _SIDE), min(width, _SIDE)))
-    flat: NDArray[np.float32] = inputs.flatten(1).numpy()
-    return flat
-
-
-def _num_rows(data: SupervisedDataModule, part: EvaluatedPart) -> int:
-    try:
-        examples = data.examples(part)
-    except InputError:  # there is no test part
-        return 0
-    return 0 if examples.targets is None else len(examples.targets)
-
-
-def _targets(data: SupervisedDataModule, part: Any) -> Tensor:
-    targets = data.examples(part).targets
-    assert targets is not None
-    return torch.from_numpy(data.targets.encode(targets))
-
-
-def _sample(source: _Source, targets: NDArray[Any], head: Head) -> NDArray[np.int64]:
-    """Return the training rows to fit on, in order: all, or as many as take seconds."""
-    outputs = head.num_logits if head.prediction == "probabilities" else targets.shape[1]
-    most = max(500, _MAX_WORK[source.kind] // (source.width() * outputs))
-    count = min(len(targets), _MAX_ROWS, most)
-    drawn = np.random.default_rng(0).permutation(len(targets))[:count]
-    return np.sort(drawn).astype(np.int64)
-
-
 # The models --------------------------------------------------------------------------------------
 
 
-def _fitted(source: _Source, inputs: Any, targets: NDArray[Any], head: Head) -> Predict:
+def _fitted(source: Source, inputs: Any, targets: NDArray[Any], head: Head) -> Predict:
     """Fit on `targets` as metrics have them: classes (N,), labels (N, L) or values (N, T).
 
     Returns:
@@ -316,16 +176,47 @@ def _fitted(source: _Source, inputs: Any, targets: NDArray[Any], head: Head) -> 
         if head.prediction == "values":
             return _fitted_values(source, inputs, targets, head)
         if targets.ndim == 1:
-            return _fitted_classes(source, inputs, targets, head.num_outputs)
-        labels = [_fitted_classes(source, inputs, column, 2) for column in targets.T]
+            weights = np.reshape(_class_weights(head), -1).tolist()
+            return _fitted_classes(source, inputs, targets, head.num_outputs, weights)
+        weights = np.transpose(_class_weights(head)).tolist() or [[]] * targets.shape[1]
+        labels = [
+            _fitted_classes(source, inputs, column, 2, pair)
+            for column, pair in zip(targets.T, weights, strict=True)
+        ]
     return lambda rows: np.stack([predict(rows)[:, 1] for predict in labels], axis=1)
 
 
+def _class_weights(head: Head) -> list[Any]:
+    """Return the weights of the head's loss; empty where all classes count alike."""
+    return head.loss.weights.tolist() if isinstance(head.loss, WeightedLoss) else []
+
+
+def _with_own_threshold(head: Head, source: Source, predict: Predict) -> Head:
+    """Return a head whose threshold suits a simple model, where a rule is to choose it."""
+    rule = head.threshold_rule
+    if rule is None or not num_rows(source.data, "val"):
+        return head
+    head = deepcopy(head)
+    chances = predict(source.matrix("val"))
+    chances = chances if head.labels else chances[:, 1]
+    with torch.no_grad():
+        targets = head.metric_targets(head.prepare(targets_of(source.data, "val"))).numpy()
+    head.threshold = best_threshold(chances.ravel(), targets.ravel() == 1, rule)
+    return head
+
+
 def _fitted_classes(
-    source: _Source, inputs: Any, targets: NDArray[Any], num_classes: int
+    source: Source,
+    inputs: Any,
+    targets: NDArray[Any],
+    num_classes: int,
+    weights: Sequence[float],
 ) -> Predict:
     present = np.unique(targets)
-    model = None if len(present) == 1 else _classifier(source).fit(inputs, targets)
+    model = None
+    if len(present) > 1:
+        given = {int(number): weights[number] for number in present} if weights else None
+        model = _classifier(source, given).fit(inputs, targets)
 
     def predict(rows: Any) -> NDArray[Any]:
         chances = np.zeros((rows.shape[0], num_classes), np.float32)
@@ -335,7 +226,7 @@ def _fitted_classes(
     return predict
 
 
-def _fitted_values(source: _Source, inputs: Any, targets: NDArray[Any], head: Head) -> Predict:
+def _fitted_values(source: Source, inputs: Any, targets: NDArray[Any], head: Head) -> Predict:
     models = [_regressor(source).fit(inputs, column) for column in targets.T]
 
     def predict(rows: Any) -> NDArray[Any]:
@@ -344,21 +235,22 @@ def _fitted_values(source: _Source, inputs: Any, targets: NDArray[Any], head: He
     return predict
 
 
-def _classifier(source: _Source) -> Any:
+def _classifier(source: Source, weights: dict[int, float] | None) -> Any:
     from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
 
     if source.kind == "boosting":
         return HistGradientBoostingClassifier(
-            categorical_features=source.categorical, random_state=0
+            categorical_features=source.categorical, random_state=0, class_weight=weights
         )
-    if isinstance(source, _TextSource):
-        return LogisticRegression(C=10, max_iter=100)
-    return make_pipeline(_prepared(source), LogisticRegression(max_iter=100))
+    if isinstance(source, TextSource):
+        return LogisticRegression(C=10, max_iter=100, class_weight=weights)
+    linear = LogisticRegression(max_iter=100, class_weight=weights)
+    return make_pipeline(_prepared(source), linear)
 
 
-def _regressor(source: _Source) -> Any:
+def _regressor(source: Source) -> Any:
     from sklearn.ensemble import HistGradientBoostingRegressor
     from sklearn.linear_model import Ridge
     from sklearn.pipeline import make_pipeline
@@ -367,10 +259,10 @@ def _regressor(source: _Source) -> Any:
         return HistGradientBoostingRegressor(
             categorical_features=source.categorical, random_state=0
         )
-    return Ridge() if isinstance(source, _TextSource) else make_pipeline(_prepared(source), Ridge())
+    return Ridge() if isinstance(source, TextSource) else make_pipeline(_prepared(source), Ridge())
 
 
-def _prepared(source: _Source) -> Any:
+def _prepared(source: Source) -> Any:
     """Return what a linear model needs: no holes, standardised numbers, categories as one-hot."""
     from sklearn.compose import make_column_transformer
     from sklearn.impute import SimpleImputer
