@@ -223,7 +223,22 @@ def test_transformers():
     assert default_cam_layer(swin, images) == "permute"
     with GradCAM(swin) as cam:
         assert cam(images, 0).shape == (1, 4, 4)
-    with GradCAM(swin, "norm") as cam, pytest.raises(InputError, match="channels last"):
+
+    class OneSize(nn.Module):
+        """Takes pictures of one size: where its channels stand cannot be measured."""
+
+        def __init__(self):
+            super().__init__()
+            self.swin = swin
+
+        def forward(self, images):
+            assert images.shape[2:] == (32, 32)
+            return self.swin(images)
+
+    with (
+        GradCAM(OneSize(), "swin.features") as cam,
+        pytest.raises(InputError, match="channels last"),
+    ):
         cam(images)
 
 

@@ -20,7 +20,7 @@ from dlp.modules.backbones import Backbone
 from dlp.modules.pretrained import PretrainedNet, check_pictures
 from dlp.modules.state_dicts import fill
 from dlp.modules.weights import default_weights, published_weights, read_weights
-from dlp.visualization.layers import as_input, run, undisturbed
+from dlp.visualization.layers import as_input, channels_last, run, undisturbed
 
 
 @dataclass(frozen=True)
@@ -220,7 +220,13 @@ def layers_of(subject: Subject) -> dict[str, Layer]:
         for name in names:
             handle = network.get_submodule(name).register_forward_hook(watcher(name))
             stack.callback(handle.remove)
-        run(network, as_input(network, torch.zeros(1, *subject.input_shape)))
+        image = as_input(network, torch.zeros(1, *subject.input_shape))
+        run(network, image)
+        stack.close()
+        shapes = {name: (1, *layer.shape) for name, layer in found.items()}
+        for name in channels_last(network, image, shapes):
+            layer = found[name]
+            found[name] = Layer(layer.kind, (layer.shape[2], *layer.shape[:2]))
     return {name: found[name] for name in names if name in found}
 
 

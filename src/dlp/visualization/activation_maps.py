@@ -13,6 +13,7 @@ from dlp.errors import InputError
 from dlp.visualization.layers import (
     Watcher,
     as_input,
+    channels_last,
     check_images,
     never_called,
     run,
@@ -36,7 +37,8 @@ def activations(
 
     Returns:
         Layer name -> maps (N, C, h, w), or rows (N, D) of a dense layer, on the model's device. A
-        layer that is called several times gives its last output.
+        layer that is called several times gives its last output; one that works with its channels
+        last, as in Swin, is turned.
 
     Raises:
         InputError: A layer is unknown, is never called or gives no tensor, or the images are not
@@ -58,10 +60,15 @@ def activations(
         for name in names:
             stack.enter_context(watched(model, name, keep(name)))
         stack.enter_context(torch.no_grad())
-        run(model, as_input(model, images))
-    for name in names:
-        if name not in found:
-            raise never_called(name)
+        inputs = as_input(model, images)
+        run(model, inputs)
+        stack.close()
+        for name in names:
+            if name not in found:
+                raise never_called(name)
+        shapes = {name: found[name].shape for name in names}
+        for name in channels_last(model, inputs[:1], shapes):
+            found[name] = found[name].permute(0, 3, 1, 2).contiguous()
     return {name: found[name] for name in names}
 
 

@@ -13,8 +13,10 @@ from dlp.seeds import derived_seed
 from dlp.visualization.activation_maps import tiles
 from dlp.visualization.layers import (
     as_input,
+    channels_last,
     find_layer,
     first_convolution,
+    in_full_precision,
     never_called,
     run,
     undisturbed,
@@ -87,7 +89,7 @@ def filter_patterns(
             raise InputError(f"{name} must be {minimum} or more, got {value}.")
     find_layer(model, layer)
     shape = _shape(model, size)
-    with undisturbed(model):
+    with undisturbed(model), in_full_precision(model):
         scale = _scale(shape[0], mean, std)
         border, probe = _fitting(model, layer, shape, border)
         chosen = _chosen(layer, filters, probe.outputs)
@@ -100,7 +102,7 @@ def filter_patterns(
             for _ in range(steps):
                 x, y = torch.randint(-jitter, jitter + 1, (2,), generator=shifts).tolist()
                 moved = pixels.roll((y, x), (2, 3))
-                gradient = _gradient(model, layer, moved, numbers, probe.calls, scale)
+                gradient = _gradient(model, layer, moved, numbers, probe, scale)
                 rms = gradient.square().mean((1, 2, 3), keepdim=True).sqrt()
                 moved = moved + step * gradient / (rms + _GRADIENT_EPSILON)
                 pixels = moved.roll((-y, -x), (2, 3))
@@ -154,11 +156,16 @@ class _Probe:
 
     def __init__(self) -> None:
         self.calls = 0
-        self.outputs = 0
+        self.shape: tuple[int, ...] = ()
+        self.axis = 1  # of the filters
 
     def __call__(self, output: Tensor) -> None:
         self.calls += 1
-        self.outputs = output.shape[1] if output.ndim > 1 else 0
+        self.shape = tuple(output.shape)
+
+    @property
+    def outputs(self) -> int:
+        return self.shape[self.axis] if len(self.shape) > 1 else 0
 
 
 def _fitting(
@@ -170,12 +177,14 @@ def _fitting(
         probe = _Probe()
         channels, height, side = shape
         picture = torch.zeros(1, channels, height + 2 * width, side + 2 * width)
+        picture = as_input(model, picture)
         with watched(model, layer, probe), torch.no_grad():
             try:
-                run(model, as_input(model, picture))
+                run(model, picture)
             except (RuntimeError, ValueError, AssertionError) as error:
                 failure = error  # after the layer it does no harm: a dense layer of another size
         if probe.calls:
+            probe.axis = 3 if channels_last(model, picture, {layer: probe.shape}) else 1
             return width, probe
     if failure is None:
         raise never_called(layer)
@@ -190,20 +199,20 @@ def _gradient(
     layer: str,
     pixels: Tensor,
     filters: Sequence[int],
-    calls: int,
+    probe: _Probe,
     scale: tuple[Tensor, Tensor],
 ) -> Tensor:
     """Return the gradient of each picture's own loss: the mean activation of its filter."""
     leaf = pixels.detach().requires_grad_()
     mean, std = (values.to(leaf) for values in scale)
-    left = calls
+    left = probe.calls
     loss = leaf.new_zeros(())
 
     def watch(output: Tensor) -> None:
         nonlocal left, loss
         left -= 1
         if not left:
-            own = output[range(len(filters)), list(filters)]
+            own = output.movedim(probe.axis, 1)[range(len(filters)), list(filters)]
             loss = own.flatten(1).mean(1).sum() if own.ndim > 1 else own.sum()
             raise _Reached
 

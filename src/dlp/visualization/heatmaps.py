@@ -12,9 +12,11 @@ from torch import Tensor, nn
 from dlp.errors import InputError
 from dlp.visualization.layers import (
     as_input,
+    channels_last,
     check_images,
     find_layer,
     first_convolution,
+    in_full_precision,
     never_called,
     run,
     undisturbed,
@@ -61,7 +63,7 @@ class GradCAM:
         self._open = False
         self._hooked = False
         self._watching = False
-        self._calls = 0
+        self._last: bool | None = None  # whether the layer gives its channels last
         self._map: Tensor | None = None
 
     def __enter__(self) -> "GradCAM":
@@ -97,11 +99,12 @@ class GradCAM:
             self._stack.enter_context(watched(self.model, self.layer, self._watch))
             self._hooked = True
         try:
-            with undisturbed(self.model):
+            with undisturbed(self.model), in_full_precision(self.model):
                 self._watching = True
-                outputs = run(self.model, as_input(self.model, images))
+                inputs = as_input(self.model, images)
+                outputs = run(self.model, inputs)
                 self._watching = False  # a checkpointed part runs again for its gradient
-                return self._maps(outputs, classes, images)
+                return self._maps(outputs, classes, inputs)
         finally:
             self._watching, self._map = False, None
 
@@ -118,7 +121,8 @@ class GradCAM:
         maps = self._map
         if maps is None:
             raise never_called(str(self.layer))
-        self._check_maps(maps, images)
+        turned = self._turned(maps, images)
+        self._check_maps(turned, images)
         logits = _logits(outputs, len(images))
         if not logits.requires_grad:
             raise self._no_gradient()
@@ -126,8 +130,16 @@ class GradCAM:
         (gradient,) = torch.autograd.grad(scores.sum(), maps, allow_unused=True)
         if gradient is None:
             raise self._no_gradient()
+        gradient = self._turned(gradient, images)
         weights = gradient.mean((2, 3), keepdim=True)
-        return (weights * maps.detach()).sum(1).relu().float()
+        return (weights * turned.detach()).sum(1).relu().float()
+
+    def _turned(self, maps: Tensor, images: Tensor) -> Tensor:
+        """Return maps (N, C, h, w), of a layer that works with its channels last too."""
+        if self._last is None:
+            name = str(self.layer)
+            self._last = bool(channels_last(self.model, images[:1], {name: maps[:1].shape}))
+        return maps.permute(0, 3, 1, 2) if self._last else maps
 
     def _check_maps(self, maps: Tensor, images: Tensor) -> None:
         shape = tuple(maps.shape)
@@ -136,7 +148,7 @@ class GradCAM:
                 f"layer {self.layer!r} gives {shape} for {len(images)} pictures; Grad-CAM takes "
                 "maps (N, C, height, width): name a layer before the rows or tokens."
             )
-        # Swin and ConvNeXt work with channels last inside: (N, 7, 7, 768) is no 7 x 768 map.
+        # Where a model takes one size alone, that could not be measured: (N, 7, 7, 768) is no map.
         height, width = images.shape[2:]
         first, second, third = shape[1:]
         if (

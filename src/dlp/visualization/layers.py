@@ -1,7 +1,7 @@
 """Layers of any network: found by name, and watched without leaving a trace."""
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import chain
 from typing import Any
 
@@ -10,6 +10,12 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from dlp.errors import InputError, unknown
+
+_CHANNELS_FIRST = (
+    *(nn.modules.conv._ConvNd, nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LocalResponseNorm),
+    *(nn.modules.pooling._MaxPoolNd, nn.modules.pooling._AvgPoolNd),
+    *(nn.modules.pooling._AdaptiveAvgPoolNd, nn.modules.pooling._AdaptiveMaxPoolNd),
+)
 
 #: What a hook is given: the output of the layer's call; what it returns takes its place.
 Watcher = Callable[[Tensor], Tensor | None]
@@ -83,6 +89,34 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
+def in_full_precision(model: nn.Module) -> Iterator[None]:
+    """Let `model` compute in float32 where its weights are of half that size; put them back.
+
+    A gradient through float16 is soon zero, and a picture on a scale of 0 to 255 has steps of 1 in
+    bfloat16. The weights themselves are not touched: others of the same values stand in for them.
+    """
+    short = (torch.float16, torch.bfloat16)
+    held = [
+        (module, name, tensor)
+        for module in model.modules()
+        for name, tensor in [*module._parameters.items(), *module._buffers.items()]
+        if tensor is not None and tensor.dtype in short
+    ]
+    longer: dict[int, Tensor] = {}  # a tensor may have several places
+    for _, _, tensor in held:
+        value = tensor.detach().float()
+        is_weight = isinstance(tensor, nn.Parameter)
+        longer[id(tensor)] = nn.Parameter(value, requires_grad=False) if is_weight else value
+    try:
+        for module, name, tensor in held:
+            setattr(module, name, longer[id(tensor)])
+        yield
+    finally:
+        for module, name, tensor in held:
+            setattr(module, name, tensor)
+
+
+@contextmanager
 def watched(model: nn.Module, layer: str, watcher: Watcher) -> Iterator[None]:
     """Give every output of `layer` to `watcher`; without hooks again at the end.
 
@@ -103,6 +137,50 @@ def watched(model: nn.Module, layer: str, watcher: Watcher) -> Iterator[None]:
         yield
     finally:
         handle.remove()
+
+
+def channels_last(model: nn.Module, image: Tensor, shapes: Mapping[str, Sequence[int]]) -> set[str]:
+    """Return the layers that give (N, height, width, C), as those inside Swin and ConvNeXt do.
+
+    This is measured: a picture twice as wide makes a map wider in its last dimension, or in the
+    one before. Where the model takes no such picture before the layer, only a dense layer or a
+    layer norm tells.
+
+    Args:
+        model: Inside `undisturbed`.
+        image: (1, C, H, W), as the model takes it.
+        shapes: What each layer gives for `image`.
+    """
+    doubtful = {
+        name: tuple(shape)
+        for name, shape in shapes.items()
+        if len(shape) == 4 and not isinstance(find_layer(model, name), _CHANNELS_FIRST)
+    }
+    wider: dict[str, tuple[int, ...]] = {}
+
+    def note(name: str) -> Callable[[nn.Module, Any, Any], None]:
+        def hook(layer: nn.Module, inputs: Any, output: Any) -> None:
+            if isinstance(output, Tensor):
+                wider[name] = tuple(output.shape)
+
+        return hook
+
+    with ExitStack() as stack:
+        for name in doubtful:
+            handle = find_layer(model, name).register_forward_hook(note(name))
+            stack.callback(handle.remove)
+        if doubtful:
+            stack.enter_context(torch.no_grad())
+            with suppress(RuntimeError, ValueError, AssertionError):  # after the layers no harm
+                model(image.repeat(1, 1, 1, 2))
+    found = set()
+    for name, shape in doubtful.items():
+        if name not in wider:
+            is_last = isinstance(find_layer(model, name), nn.Linear | nn.LayerNorm)
+        else:
+            is_last = wider[name][2] != shape[2] and wider[name][3] == shape[3]
+        found |= {name} if is_last else set()
+    return found
 
 
 def check_images(images: Tensor) -> None:
