@@ -178,10 +178,14 @@ class DLPCLI(LightningCLI):
                     f"{run.folder} goes by {known}: its best epoch by {given} was not kept. Leave "
                     f"--monitor {given} out, or train a new run with it."
                 )
+        self.check_output()
+
+    def check_output(self) -> None:
+        """Check the place for predictions, before any data is read."""
         if output := self._value("output"):
             if self.subcommand != "predict":
                 raise InputError(f"--output is where predict writes; {self.subcommand} has none.")
-            check_place(Path(output))  # before any data is read
+            check_place(Path(output))
 
     def _find_starting_weights(self) -> None:
         """Put the path of the checkpoint to start from into the config; a resumed run has its."""

@@ -148,6 +148,9 @@ class NetworkCLI(DLPCLI):
         super().before_instantiate_classes()
         check_options(self.kind, self._value)
 
+    def check_output(self) -> None:
+        """Leave it to the drawing: it is a folder of figures, not a file of predictions."""
+
     def instantiate_classes(self) -> None:
         """Build data and model; weights are fetched where no others come."""
         settings = self.config[self.subcommand]
