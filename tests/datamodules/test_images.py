@@ -129,6 +129,9 @@ PARTS = {"train": {"ant": 5, "bee": 4}, "val": {"ant": 2, "bee": 1}, "test": {"a
     [
         ({"train": "train", "val": "val", "test": "test"}, {}, [9, 3, 4]),
         ({"train": "Training", "val": "valid", "test": "TEST"}, {}, [9, 3, 4]),
+        ({"train": "training_set", "val": "dev", "test": "test_set"}, {}, [9, 3, 4]),
+        ({"train": "Train", "val": "Validation-set", "test": "testing"}, {}, [9, 3, 4]),
+        ({"train": "seg_train", "val": "devset", "test": "eval"}, {}, [9, 3, 4]),
         ({"train": "train", "test": "test"}, {"val_size": 3}, [6, 3, 4]),
         ({"train": "train", "val": "validation"}, {"test_size": 2}, [7, 3, 2]),
         ({"train": "train", "val": "val", "test": "test"}, {"num_folds": 3, "fold": 1}, [8, 4, 4]),
@@ -147,11 +150,49 @@ def test_part_folders_are_the_parts(folders, arguments, expected, tmp_path):
         assert all(f"/{folders['test']}/" in name for name in data.examples("test").names)
 
 
-def test_folders_beside_the_parts_are_named(tmp_path, capsys):
-    for part in ("train", "test", "validaton"):
+def test_which_folder_is_which_part_is_said_in_one_line(tmp_path, capsys):
+    for part in ("Train", "test_set", "validaton"):
         write_classes(tmp_path / part, {"ant": 4, "bee": 4})
-    assert sizes(make(tmp_path, val_size=2)) == [6, 2, 8]
-    assert "used are train, test; other folders, left out: validaton" in capsys.readouterr().out
+    write_classes(tmp_path, {"__MACOSX": 1, "dev": 2})
+    data = make(tmp_path, val_size=2)
+    assert sizes(data) == [6, 2, 8]
+    line = capsys.readouterr().out.splitlines()[0]
+    expected = "Train is the training part, test_set is the test part; other folders, left out: "
+    assert line.startswith(f"{tmp_path}: {expected}validaton; dev holds pictures without class ")
+    assert f"predict_path: {tmp_path / 'dev'}" in line
+    assert expected in data.reading().input.source
+    assert "is the training part" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("folders", "message"),
+    [
+        (["test/ant", "test/bee", "ant", "bee"], "pets/test is named as a test part and holds fol"),
+        (["train/ant", "train/bee", "val/ant", "dev/ant"], "dev and val are both named as the val"),
+        (
+            ["pets/ant", "pets/bee"],
+            "pets/pets holds no pictures but folders .*Give .*/pets/pets",
+        ),
+        (["train/train/ant", "train/train/bee"], "pets/train/train holds no pictures but folders"),
+        (["data/train/ant", "data/train/bee", "data/test/ant"], "pets/data holds no pictures but"),
+        (["ant/ant", "bee/bee"], "pets/ant holds no pictures but folders"),
+        (
+            ["siteA/ant", "siteA/bee", "siteB/Ant"],
+            "siteA, siteB hold no pictures but folders",
+        ),
+    ],
+)
+def test_folders_that_are_no_classes_are_refused(folders, message, tmp_path):
+    write_classes(tmp_path / "pets", dict.fromkeys(folders, 2))
+    with pytest.raises(InputError, match=message):
+        make(tmp_path / "pets").setup("fit")
+
+
+def test_folders_below_a_class_are_of_the_class(tmp_path):
+    folders = {"cat/siamese": 2, "cat/persian": 2, "dog/poodle": 2, "dog": 1, "__MACOSX/cat": 1}
+    data = make(write_classes(tmp_path, folders), val_size=None)
+    assert data.class_names == ["cat", "dog"]
+    assert len(data.examples("train").rows) == 7
 
 
 def test_train_may_be_a_class_among_others(tmp_path):
@@ -305,6 +346,17 @@ def test_a_table_of_paths_and_targets(columns, head, class_names, targets, table
     assert stored.tolist() == np.array(targets)[2:5].tolist()
     pictures, _ = rows_of(data, "val")
     assert np.array_equal(pictures, [pixels(row).transpose(2, 0, 1) for row in (2, 3, 4)])
+
+
+def test_rows_without_a_target_are_left_out_if_asked(table, capsys):
+    kinds = [None if row == 4 else kind for row, kind in enumerate(KINDS)]
+    path = table(kind=kinds)
+    with pytest.raises(InputError, match="drop_unlabelled"):
+        make(path, target="kind").setup("fit")
+    data = make(path, target="kind", drop_unlabelled=True, val_size=None, split_seed=None)
+    assert len(data.examples("train").rows) == 11
+    assert data.examples("train").places.tolist() == [0, 1, 2, 3, *range(5, 12)]
+    assert f"{path}: 1 rows have no target and are left out" in capsys.readouterr().out
 
 
 def test_a_table_with_classes_is_cut_by_classes_if_asked(table):
@@ -517,6 +569,63 @@ def test_a_trial_run_decodes_a_sample_and_writes_nothing(tmp_path, monkeypatch):
     assert len(decodes) < 145 + 65
     assert not cache_dir().exists() or not list(cache_dir().iterdir())
     assert trainer.fast_dev_run
+
+
+# What was understood ------------------------------------------------------------------------------
+
+
+def drawn(path, colour, mode="RGB", size=(40, 30), **save):
+    """Write a picture of noise in a mode, or of one colour."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = Image.fromarray(pixels(len(path.name), size)).convert(mode)
+    if colour is not None:
+        image.paste(colour, (0, 0, *image.size))
+    image.save(path, **save)
+
+
+def test_the_reading_says_sizes_modes_and_what_is_odd(tmp_path):
+    write_classes(tmp_path, {"ant": 14, "bee": 14}, size=(30, 40))
+    drawn(tmp_path / "ant" / "flat.png", (250, 250, 250))
+    drawn(tmp_path / "ant" / "grey.png", None, "L")
+    drawn(tmp_path / "bee" / "icon.png", None, size=(4, 5))
+    drawn(tmp_path / "bee" / "wide.png", None, size=(10, 200))
+    later = [Image.fromarray(pixels(number, (30, 40))) for number in range(3)]
+    drawn(tmp_path / "bee" / "moves.gif", None, save_all=True, append_images=later)
+    (tmp_path / "bee" / "broken.png").write_bytes(b"no picture")
+    data = make(tmp_path, on_corrupt="skip")
+    found = data.reading()
+    facts = dict(found.input.facts)
+    assert facts["pictures"] == "33, 1 unreadable"
+    assert facts["sizes"] == "4 x 5 to 10 x 200 (height x width), middle 30 x 40"
+    assert facts["modes"].startswith("RGB 31")
+    assert facts["made into"] == "8 x 10, squeeze, colours"
+    (note,) = found.input.notes
+    assert note.startswith("pictures unlike the others: ")
+    for odd in ("ant/flat.png (100% of one colour: a placeholder?)", "ant/grey.png (mode L)"):
+        assert odd in note
+    assert "bee/icon.png (4 x 5)" in note
+    assert "bee/wide.png (10 x 200)" in note
+    assert "bee/moves.gif (4 frames, the first one is read" in note
+    assert dict(found.target.classes) == {"ant": 16, "bee": 17}
+    assert "unlike the others" in found.summary()[-1]
+    again = make(tmp_path, on_corrupt="skip")  # from the cache
+    assert again.reading().input == found.input
+
+
+def test_pictures_that_differ_as_photographs_do_are_not_odd(tmp_path):
+    for number, size in enumerate([(300, 400), (400, 300), (200, 300), (500, 333), (240, 320)] * 4):
+        write_picture(tmp_path / "ab"[number % 2] / f"{number}.png", number, size)
+    assert make(tmp_path).reading().input.notes == ()
+
+
+def test_drawings_on_a_flat_ground_are_not_odd(tmp_path):
+    for number in range(12):
+        path = tmp_path / "ab"[number % 2] / f"{number}.png"
+        drawn(path, (255, 255, 255))
+        image = Image.open(path)
+        image.paste((number, 0, 0), (number, number, number + 3, number + 3))
+        image.save(path)
+    assert make(tmp_path).reading().input.notes == ()
 
 
 # The checkpoint ----------------------------------------------------------------------------------

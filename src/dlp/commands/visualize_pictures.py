@@ -18,7 +18,8 @@ from torch import Tensor
 from dlp.console import say
 from dlp.datamodules import SupervisedDataModule
 from dlp.datamodules.examples import Part
-from dlp.datamodules.image_base import find_pictures, missing
+from dlp.datamodules.image_base import find_pictures
+from dlp.datamodules.picture_folders import missing
 from dlp.datamodules.picture_store import PictureFormat
 from dlp.datamodules.pictures import MAX_PIXELS, CorruptPictureError, read_picture
 from dlp.errors import InputError

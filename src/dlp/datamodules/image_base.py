@@ -16,6 +16,8 @@ from dlp.console import say
 from dlp.datamodules.augmentation import AugmentationName, make_augmentation
 from dlp.datamodules.base import Examples, SupervisedDataModule
 from dlp.datamodules.corpus import sample_rows
+from dlp.datamodules.picture_folders import is_seen, missing
+from dlp.datamodules.picture_looks import Looks
 from dlp.datamodules.picture_store import (
     Fit,
     PictureFormat,
@@ -25,9 +27,10 @@ from dlp.datamodules.picture_store import (
     decoded,
 )
 from dlp.datamodules.pictures import EXTENSIONS, is_picture_name
+from dlp.datamodules.reading import InputReading
 from dlp.datamodules.splits import Split
 from dlp.datamodules.targets import TargetEncoder
-from dlp.errors import InputError, MissingInputError, suggestion, unknown
+from dlp.errors import InputError, unknown
 from dlp.files import atomic_path, cache_dir
 
 OnCorrupt = Literal["raise", "skip"]
@@ -96,7 +99,7 @@ def find_pictures(root: Path, folders: Sequence[str] = ("",)) -> list[list[str]]
         parents = {str(root / folder): {(root / folder).resolve()}}  # true places of all above
         for parent, inner, files in os.walk(root / folder, followlinks=True):
             above = parents.pop(parent)
-            inner[:] = sorted(name for name in inner if not name.startswith("."))
+            inner[:] = sorted(filter(is_seen, inner))
             for name in list(inner):
                 path = Path(parent, name)
                 if path.resolve() in above:  # a link to a folder that it stands in
@@ -176,6 +179,7 @@ class BaseImageDataModule(SupervisedDataModule):
         self.on_corrupt = on_corrupt
         self.cache_gb = cache_gb
         self.predict_path = None if predict_path is None else Path(predict_path)
+        self._looks: dict[str, tuple[Looks, int]] = {}  # first picture -> those read with it
 
     def labelled(
         self,
@@ -211,6 +215,7 @@ class BaseImageDataModule(SupervisedDataModule):
             keys = tuple(None if key is None else key[kept] for key in keys)
         pictures, good, digests = self._read(source)
         names = source.names
+        self._looks[names[0]] = Looks.of(names, self._read_looks, good), len(names) - len(good)
         left = int((good >= len(targets) - num_val).sum())
         if num_val and not left:
             raise InputError("none of the pictures of the validation part can be read.")
@@ -254,6 +259,7 @@ class BaseImageDataModule(SupervisedDataModule):
         if found.corrupt:
             self._report(source, found.corrupt)
         good = np.setdiff1d(np.arange(len(source.names)), [*found.corrupt])
+        self._read_looks = found.looks
         height, width, channels = self.form.shape
         return Pictures(found.pixels, good, (channels, height, width)), good, found.digests
 
@@ -284,6 +290,32 @@ class BaseImageDataModule(SupervisedDataModule):
             )
         say("\n".join([f"{count} and are left out:", *lines]))
 
+    def read_input(self) -> InputReading:
+        """Return sizes and modes of the pictures, and those that are unlike the others."""
+        height, width = self.form.size
+        kind = "colours" if self.form.channels == 3 else "grey"
+        found = list(self._looks.values())
+        looks = Looks(
+            [name for one, _ in found for name in one.names],
+            np.concatenate([one.table for one, _ in found]),
+        )
+        unread = sum(count for _, count in found)
+        facts = (
+            ("pictures", f"{len(looks.names):,}" + f", {unread:,} unreadable" * bool(unread)),
+            *looks.facts(),
+            ("made into", f"{height} x {width}, {self.form.fit}, {kind}"),
+        )
+        return InputReading(self.source_words(), facts=facts, notes=looks.notes(self.root))
+
+    def source_words(self) -> str:
+        """Return what was read and how, in words."""
+        return type(self).__name__
+
+    @property
+    def root(self) -> Path | None:
+        """The folder that paths are shown relative to."""
+        return None
+
     def encode(self, rows: Pictures) -> PictureRows:
         """Return the pictures as batches are sliced from them."""
         return PictureRows(rows)
@@ -313,16 +345,6 @@ class BaseImageDataModule(SupervisedDataModule):
     def forget_inputs(self) -> None:
         """Make pictures into what the arguments say."""
         self.form = self._given_form
-
-
-def missing(what: str, path: Path) -> MissingInputError:
-    """Return the error for a path that is not there, with the nearest one beside it."""
-    siblings = sorted(other.name for other in path.parent.glob("*"))
-    beside = ", ".join(siblings[:10]) or "nothing"
-    return MissingInputError(
-        f"there is no {what} {path} (looked from {Path.cwd()}).{suggestion(path.name, siblings)} "
-        f"{path.parent} holds: {beside}{' ...' if len(siblings) > 10 else ''}."
-    )
 
 
 def _write_report(offenders: Sequence[tuple[str, str]]) -> str:

@@ -7,7 +7,6 @@ from typing import Literal
 import numpy as np
 from torch import nn
 
-from dlp.console import say
 from dlp.datamodules.augmentation import AugmentationName
 from dlp.datamodules.base import Examples
 from dlp.datamodules.column_values import target_values
@@ -16,8 +15,8 @@ from dlp.datamodules.image_base import (
     OnCorrupt,
     PictureFiles,
     find_pictures,
-    missing,
 )
+from dlp.datamodules.picture_folders import class_folders, part_folders
 from dlp.datamodules.picture_store import Fit
 from dlp.datamodules.pictures import EXTENSIONS
 from dlp.datamodules.row_keys import keys_of_table
@@ -29,13 +28,12 @@ from dlp.datamodules.table_files import (
     place,
     read_table,
     row_numbers,
+    without_rows,
 )
 from dlp.datamodules.targets import TargetEncoder, TargetScaling, TaskArgument
 from dlp.errors import InputError, MissingInputError
 
 TABLES = (*CSV_ENDINGS, *PARQUET_ENDINGS)
-#: Names of subfolders that are parts, not classes.
-PARTS = {"train": ["train", "training"], "val": ["val", "valid", "validation"], "test": ["test"]}
 
 
 class ImageFolderDataModule(BaseImageDataModule):
@@ -45,9 +43,10 @@ class ImageFolderDataModule(BaseImageDataModule):
 
     - a folder with a subfolder a class (``cats/1.jpg``, ``dogs/7.png``), cut by the split
       arguments;
-    - a folder with the subfolders ``train`` and perhaps ``val`` and ``test``, each with a subfolder
-      a class: what there is of these is used as it is (with `num_folds`, train and val together are
-      cut into folds);
+    - a folder with the subfolders ``train`` and perhaps ``val`` and ``test`` (or ``training_set``,
+      ``Valid``, ``dev``, ``testing`` ...: one line says which was taken for what), each with a
+      subfolder a class: what there is of these is used as it is (with `num_folds`, train and val
+      together are cut into folds);
     - a table (CSV or Parquet) with a column of paths, relative to the table's folder, and one or
       several target columns: classes, labels of 0 and 1, or values.
 
@@ -92,6 +91,7 @@ class ImageFolderDataModule(BaseImageDataModule):
         fold: The fold that validates, from 0.
         repeat: The repetition of a repeated K-fold, from 0.
         drop_duplicates: Remove pictures that stand in two parts from the earlier one.
+        drop_unlabelled: Leave out the table's rows without a target; they are counted.
 
     Example:
         >>> data = ImageFolderDataModule("flowers", image_size=(128, 192), test_size=0.2)
@@ -127,8 +127,10 @@ class ImageFolderDataModule(BaseImageDataModule):
         fold: int = 0,
         repeat: int = 0,
         drop_duplicates: bool = False,
+        drop_unlabelled: bool = False,
     ) -> None:
         self.path = Path(path)
+        self._parts_words = self._table_words = ""
         self.is_table = _is_table(self.path)
         self.target_scaling = target_scaling
         self.test_path = None if test_path is None else Path(test_path)
@@ -166,6 +168,7 @@ class ImageFolderDataModule(BaseImageDataModule):
             task = "classification"
         self.group_column, self.time_column = group_column, time_column
         self.id_column = id_column
+        self.drop_unlabelled = drop_unlabelled
         classes = stratify if stratify is not None else not self.is_table
         super().__init__(
             image_size=image_size,
@@ -189,14 +192,13 @@ class ImageFolderDataModule(BaseImageDataModule):
         """Return the labelled pictures; a ``val`` folder's come last."""
         if self.is_table:
             return self._of_table(self.path, with_keys=True)
-        parts = _parts(self.path)
+        parts, lines = part_folders(self.path)
         if not parts:
             return self._of_folders(self.path)
         if "test" in parts and self.split.test_size is not None:
             raise InputError(f"{self.path} has a test folder of its own: leave test_size out.")
-        if others := sorted({*_subfolders(self.path)} - {*parts.values()}):
-            used = ", ".join(parts.values())
-            say(f"{self.path}: used are {used}; other folders, left out: {', '.join(others)}")
+        self._parts_words = "; ".join(lines)
+        self._say_once("parts", f"{self.path}: {self._parts_words}")
         return self._of_folders(self.path, parts["train"], parts.get("val", ""))
 
     def load_test(self) -> Examples | None:
@@ -204,9 +206,21 @@ class ImageFolderDataModule(BaseImageDataModule):
         if self.is_table:
             return None if self.test_path is None else self._of_table(self.test_path)
         path = self.test_path
-        if path is None and (test := _parts(self.path).get("test")):
+        if path is None and (test := part_folders(self.path)[0].get("test")):
             path = self.path / test
         return None if path is None else self._of_folders(path, may_lack=True)
+
+    def source_words(self) -> str:
+        """See `BaseImageDataModule.source_words`."""
+        if self.is_table:
+            return self._table_words
+        words = self._parts_words or "a subfolder a class"
+        return f"{self.path}: {words}"
+
+    @property
+    def root(self) -> Path | None:
+        """The folder of the pictures, or of their table."""
+        return self.path.parent if self.is_table else self.path
 
     def _of_folders(
         self, root: Path, train: str = "", val: str = "", may_lack: bool = False
@@ -225,7 +239,7 @@ class ImageFolderDataModule(BaseImageDataModule):
         folders = [
             (part, name)
             for part in (train, val)[: 1 + bool(val)]
-            for name in _class_folders(root / part)
+            for name in class_folders(root / part)
         ]
         found = find_pictures(root, [str(Path(*folder)) for folder in folders])
         files: list[str] = []
@@ -252,11 +266,17 @@ class ImageFolderDataModule(BaseImageDataModule):
         """Return the pictures that a table lists."""
         texts = [self.image_column, *([self.id_column] if self.id_column else [])]
         table = read_table(path, texts=texts)
-        frame = table.frame
+        self._table_words = self._table_words or table.source
         for column in (self.image_column, *self.target_columns):
-            if column not in frame:
+            if column not in table.frame:
                 what = "image_column" if column == self.image_column else "target"
-                raise absent(what, column, frame.columns)
+                raise absent(what, column, table.frame.columns)
+        unlabelled = table.frame[self.target_columns].isna().any(axis=1).to_numpy()
+        if self.drop_unlabelled and unlabelled.any():
+            table = without_rows(table, unlabelled)
+            count = f"{int(unlabelled.sum()):,} rows"
+            self._say_once(str(path), f"{path}: {count} have no target and are left out")
+        frame = table.frame
         paths = frame[self.image_column]
         absent_at = [
             number
@@ -287,41 +307,3 @@ class ImageFolderDataModule(BaseImageDataModule):
 
 def _is_table(path: Path) -> bool:
     return path.is_file() or (path.name.lower().endswith(TABLES) and not path.is_dir())
-
-
-def _subfolders(folder: Path) -> list[str]:
-    """Return the names of the folders in `folder` that are not hidden, sorted."""
-    return sorted(
-        path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")
-    )
-
-
-def _parts(root: Path) -> dict[str, str]:
-    """Return which subfolders of `root` are its parts (train, val, test); none: all are classes."""
-    if not root.is_dir():
-        return {}
-    names = {name.lower(): name for name in _subfolders(root)}
-    found = {
-        part: next(names[name] for name in accepted if name in names)
-        for part, accepted in PARTS.items()
-        if not names.keys().isdisjoint(accepted)
-    }
-    if "train" not in found:
-        return {}
-    if len(found) < len(names) and not _subfolders(root / found["train"]):
-        return {}  # pictures of trains, among other classes
-    return found
-
-
-def _class_folders(folder: Path) -> list[str]:
-    """Return the names of the subfolders of `folder`, each a class."""
-    if not folder.is_dir():
-        raise missing("folder", folder)
-    names = _subfolders(folder)
-    if not names:
-        raise InputError(
-            f"{folder} has no subfolders. Accepted: a folder with a subfolder a class (cats/1.jpg, "
-            "dogs/7.jpg), or with train and perhaps val and test, each with a subfolder a class. "
-            "For pictures without classes use predict_path."
-        )
-    return names

@@ -26,6 +26,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from dlp.console import say
+from dlp.datamodules.picture_looks import COLUMNS, look_at
 from dlp.datamodules.pictures import CorruptPictureError, read_picture
 from dlp.datamodules.splits import Indices
 from dlp.errors import InputError
@@ -34,9 +35,9 @@ from dlp.files import cache_dir
 Fit = Literal["squeeze", "crop"]
 
 #: Part of every key: another number makes all pictures be decoded anew.
-FORMAT = 2
+FORMAT = 3
 #: The files of a cache, and the one that holds a sum of each.
-_FILES, _SUMS = ("pixels.npy", "digests.npy", "corrupt.json"), "sums.json"
+_FILES, _SUMS = ("pixels.npy", "digests.npy", "looks.npy", "corrupt.json"), "sums.json"
 _GIGABYTE = 10**9
 #: The most pixels, in gigabytes, that stay in memory where the cache cannot be written.
 _IN_MEMORY = 4
@@ -118,11 +119,13 @@ class Decoded:
     Args:
         pixels: uint8 (N, H, W, C) by number; what stands at a corrupt one means nothing.
         digests: One number a picture, equal for equal pixels, uint64 (N,).
+        looks: What each file is like, float32 (N, 5): see `dlp.datamodules.picture_looks`.
         corrupt: The numbers of the pictures that cannot be read, and why.
     """
 
     pixels: Pixels
     digests: NDArray[np.uint64]
+    looks: NDArray[np.float32]
     corrupt: dict[int, str] = field(default_factory=dict)
 
 
@@ -212,8 +215,8 @@ def decoded(
 def _in_memory(source: PictureSource, form: PictureFormat, streams: bool) -> Decoded:
     """Decode without any file."""
     if streams:
-        digests, corrupt = _scan(source, form, lambda number, picture: None)
-        return Decoded(DecodedOnDemand(source, form), digests, corrupt)
+        scanned = _scan(source, form, lambda number, picture: None)
+        return Decoded(DecodedOnDemand(source, form), *scanned)
     pixels = np.zeros((len(source.names), *form.shape), np.uint8)
     return Decoded(pixels, *_scan(source, form, pixels.__setitem__))
 
@@ -236,8 +239,9 @@ def _build(source: PictureSource, form: PictureFormat, streams: bool, home: Path
                 if not streams:
                     file.write(picture.data)
 
-            digests, corrupt = _scan(source, form, store)
+            digests, looks, corrupt = _scan(source, form, store)
         np.save(new / "digests.npy", digests)
+        np.save(new / "looks.npy", looks)
         (new / "corrupt.json").write_text(json.dumps(corrupt), encoding="utf-8")
         (new / _SUMS).write_text(json.dumps(_sums(new)), encoding="utf-8")
         shutil.rmtree(home, ignore_errors=True)
@@ -255,14 +259,14 @@ def _load(home: Path, source: PictureSource, form: PictureFormat, streams: bool)
     try:
         if json.loads((home / _SUMS).read_text(encoding="utf-8")) != _sums(home):
             return None
-        digests = np.load(home / "digests.npy")
+        digests, looks = np.load(home / "digests.npy"), np.load(home / "looks.npy")
         corrupt = json.loads((home / "corrupt.json").read_text(encoding="utf-8"))
         # Copy on write: torch warns of memory it cannot write to.
         stored = None if streams else np.load(home / "pixels.npy", mmap_mode="c")
     except (OSError, ValueError, EOFError):
         return None
     pixels = DecodedOnDemand(source, form) if stored is None else stored
-    return Decoded(pixels, digests, {int(number): why for number, why in corrupt.items()})
+    return Decoded(pixels, digests, looks, {int(number): why for number, why in corrupt.items()})
 
 
 def _sums(home: Path) -> dict[str, str]:
@@ -276,16 +280,16 @@ def _sums(home: Path) -> dict[str, str]:
 
 def _scan(
     source: PictureSource, form: PictureFormat, store: Callable[[int, NDArray[np.uint8]], None]
-) -> tuple[NDArray[np.uint64], dict[int, str]]:
-    """Decode every picture, hand it to `store`; return the digests, and what is corrupt and why.
+) -> tuple[NDArray[np.uint64], NDArray[np.float32], dict[int, str]]:
+    """Decode every picture, hand it to `store`; return digests, looks, and what is corrupt and why.
 
     What is stored for a corrupt picture is black.
     """
     count = len(source.names)
-    digests = np.zeros(count, np.uint64)
+    digests, looks = np.zeros(count, np.uint64), np.zeros((count, COLUMNS), np.float32)
     corrupt = {}
     hidden = count < 500 or getattr(rank_zero_only, "rank", 0) > 0
-    pictures = _decode(source, range(count), form)
+    pictures = _decode(source, range(count), form, looks)
     bar = tqdm(pictures, "decoding pictures", count, unit="picture", leave=False, disable=hidden)
     for number, picture in enumerate(bar):
         if isinstance(picture, CorruptPictureError):
@@ -294,24 +298,31 @@ def _scan(
             continue
         digests[number] = xxhash.xxh3_64_intdigest(picture.data)
         store(number, picture)
-    return digests, corrupt
+    return digests, looks, corrupt
 
 
 def _decode(
-    source: PictureSource, numbers: Sequence[int], form: PictureFormat
+    source: PictureSource,
+    numbers: Sequence[int],
+    form: PictureFormat,
+    looks: NDArray[np.float32] | None = None,
 ) -> Iterator[NDArray[np.uint8] | CorruptPictureError]:
-    """Yield the pictures of these numbers in their order, decoded on all cores."""
+    """Yield the pictures of these numbers in their order, decoded on all cores; fill `looks`."""
 
-    def read(content: Path | bytes) -> NDArray[np.uint8] | CorruptPictureError:
+    def read(number: int, content: Path | bytes) -> NDArray[np.uint8] | CorruptPictureError:
         try:
-            return read_picture(content, form.size, form.fit, form.channels)
+            picture = read_picture(content, form.size, form.fit, form.channels)
         except CorruptPictureError as error:
             return error
+        if looks is not None:
+            looks[number] = look_at(content, picture)
+        return picture
 
     with _threads() as pool:
         for start in range(0, len(numbers), _AHEAD):
+            some = numbers[start:][:_AHEAD]
             # Files are opened by the threads; what the source itself does, here.
-            yield from pool.map(read, [source[number] for number in numbers[start:][:_AHEAD]])
+            yield from pool.map(read, some, [source[number] for number in some])
 
 
 @contextmanager

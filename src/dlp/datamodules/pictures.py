@@ -105,7 +105,7 @@ def read_picture(
     if not content:
         raise CorruptPictureError("empty file")
     try:
-        with _without_pillow_warnings():
+        with without_pillow_warnings():
             return _decode(content, size, fit, channels)
     except (CorruptPictureError, MemoryError):
         raise
@@ -132,7 +132,7 @@ def _content(path: Path) -> bytes:
 
 
 @contextmanager
-def _without_pillow_warnings() -> Iterator[None]:
+def without_pillow_warnings() -> Iterator[None]:
     """Ignore what Pillow warns of: odd tags, for one, of pictures that are whole.
 
     `warnings.catch_warnings` puts back all filters of its beginning, whatever other threads have
