@@ -4,6 +4,7 @@ import json
 import pytest
 
 from dlp.datamodules.json_rows import read_json_rows
+from dlp.datamodules.table_files import place
 from dlp.errors import InputError
 
 ROWS = [{"text": "a", "label": 1}, {"text": "b", "label": "x", "more": None}]
@@ -36,7 +37,7 @@ def test_every_shape_gives_the_same_cells(text, tmp_path):
 def test_the_place_of_a_row_is_its_line(tmp_path):
     text = "\n\n".join(map(json.dumps, ROWS))
     frame = read_json_rows(written(tmp_path, text))
-    assert (frame.index.name, frame.index.tolist()) == ("line", [1, 3])
+    assert [place(frame, row) for row in (0, 1)] == ["line 1 of the file", "line 3 of the file"]
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig"])
@@ -45,12 +46,19 @@ def test_marks_of_encodings_are_understood(encoding, tmp_path):
     assert frame["text"].tolist() == ["é"]
 
 
+def test_the_encoding_can_be_given(tmp_path):
+    path = written(tmp_path, '{"text": "caf\u00e9", "n": 1}\n', encoding="cp1252")
+    assert read_json_rows(path, "cp1252")["text"].tolist() == ["caf\u00e9"]
+    with pytest.raises(InputError, match=r"is not UTF-8 text .*table_format: \{encoding: cp1252\}"):
+        read_json_rows(path)
+
+
 def test_compressed_and_damaged(tmp_path):
     content = gzip.compress(b'{"text": "a", "n": 1}\n' * 50)
     (tmp_path / "rows.jsonl.gz").write_bytes(content)
     assert len(read_json_rows(tmp_path / "rows.jsonl.gz")) == 50
     (tmp_path / "rows.jsonl.gz").write_bytes(content[:-20])
-    with pytest.raises(InputError, match=r"cannot read .*rows.jsonl.gz"):
+    with pytest.raises(InputError, match=r"rows.jsonl.gz is damaged or cut off"):
         read_json_rows(tmp_path / "rows.jsonl.gz")
 
 
@@ -64,6 +72,7 @@ def test_compressed_and_damaged(tmp_path):
         ("[1, 2]", "holds no rows: accepted are an object a line"),
         ('{"text": "a", "label"', "cannot read .* as JSON"),
         ("[{'text': 'a'}]", "Python's notation"),
+        ("{'text': 'a'}\n{'text': 'b'}", "line 1 is .* Python's notation .*json.dumps"),
         ("text,label\na,b\n", "cannot read .* as JSON"),
     ],
 )

@@ -2,6 +2,7 @@ import pytest
 from text_files import make, reviews
 
 from dlp.datamodules.part_names import part_of
+from dlp.datamodules.table_format import TableFormat
 from dlp.errors import InputError
 
 
@@ -91,7 +92,9 @@ def test_what_is_no_folder_of_classes_is_said(tmp_path):
     with pytest.raises(InputError, match=r"bad.1.txt holds no text; 1 such files"):
         make(str(root)).fit()
     (root / "bad" / "1.txt").write_bytes(b"caf\xe9")
-    with pytest.raises(InputError, match=r"1.txt is not UTF-8"):
+    with pytest.raises(InputError, match=r"1.txt is not UTF-8 text.*encoding: cp1252"):
         make(str(root)).fit()
+    data = make(str(root), table_format=TableFormat(encoding="latin-1"), val_size=None)
+    assert "caf\u00e9" in data.readable(data.examples("train").rows)
     with pytest.raises(InputError, match="label_column names 2 columns"):
         make(str(root), label_column=["good", "bad"]).fit()

@@ -1,6 +1,7 @@
 import pytest
 from text_files import hub_folder, make, reviews, write_csv
 
+from dlp.datamodules.table_format import TableFormat
 from dlp.errors import InputError, MissingInputError
 
 
@@ -140,3 +141,92 @@ def test_a_text_with_a_comma_that_no_quotes_hold_together_is_refused(tmp_path):
     (tmp_path / "t.csv").write_text("text,label\nfine,x\nI like it, really,y\n")
     with pytest.raises(InputError, match=r"line 3 has 3 cells.*Put cells that hold a comma in"):
         make(str(tmp_path / "t.csv")).fit()
+
+
+def written(folder, lines, name="t.tsv", encoding="utf-8"):
+    (folder / name).write_bytes("\n".join(lines).encode(encoding))
+    return str(folder / name)
+
+
+def given(path, **arguments):
+    data = make(path, val_size=None, split_seed=None, **arguments)
+    return data, data.readable(data.examples("train").rows)
+
+
+HEADER = ["label\ttext"]
+
+
+@pytest.mark.parametrize(
+    "text", ['"Hello there', '"Great" movie', 'he said "bye"', '"', 'a "b" "c']
+)
+def test_a_quote_that_nothing_closes_is_a_letter_between_tabs(text, tmp_path, capsys):
+    lines = [*HEADER, "ham\tfirst", f"spam\t{text}", 'ham\t"quoted ""cell"""', "spam\tlast"]
+    data, texts = given(written(tmp_path, lines))
+    assert texts[1] == text
+    assert texts[0::3] == ["first", "last"]
+    assert texts[2] == 'quoted "cell"'
+    assert data.class_names == ["ham", "spam"]
+
+
+@pytest.mark.parametrize(("separator", "name"), [("\t", "t.tsv"), (",", "t.csv")])
+def test_rows_that_quotes_may_join_are_asked_about(separator, name, tmp_path):
+    rows = [("label", "text"), ("ham", '"Hello'), ("spam", "all"), ("ham", 'bye"'), ("spam", "x")]
+    path = written(tmp_path, [separator.join(row) for row in rows], name)
+    with pytest.raises(InputError, match=r"in line 2 makes one row of the lines up to 4,"):
+        make(path).fit()
+    assert given(path, table_format=TableFormat(quotes=False))[1] == ['"Hello', "all", 'bye"', "x"]
+    _, (joined, last) = given(path, table_format=TableFormat(quotes=True))
+    assert (joined, last) == (f"Hello\nspam{separator}all\nham{separator}bye", "x")
+
+
+def test_texts_of_several_lines_in_quotes_are_one_row(tmp_path):
+    lines = ["text,label", '"first', 'second, third",x', '"other",y']
+    assert given(written(tmp_path, lines, "t.csv"))[1] == ["first\nsecond, third", "other"]
+
+
+def test_a_file_without_header_is_named_and_read_with_names(tmp_path):
+    path = written(tmp_path, ["ham\tsee you", "spam\tWIN", "ham\tok"], "t.txt")
+    with pytest.raises(
+        MissingInputError, match=r"first line is a row like others, .*header: \[label, text\]"
+    ):
+        make(path).fit()
+    data, texts = given(path, table_format=TableFormat(header=("label", "text")))
+    assert texts == ["see you", "WIN", "ok"]
+    assert data.examples("train").places.tolist() == [0, 1, 2]
+    with pytest.raises(InputError, match="has 2 columns, and table_format: header names 1"):
+        make(path, table_format=TableFormat(header=("text",))).fit()
+    named = written(tmp_path, [*HEADER, "ham\ta", "spam\tb"])
+    with pytest.raises(InputError, match=r"the first line of .* names the columns: leave out"):
+        make(named, table_format=TableFormat(header=("label", "text"))).fit()
+
+
+@pytest.mark.parametrize("folder", [False, True])
+def test_rows_without_a_label_are_left_out_if_asked(folder, tmp_path):
+    path = written(tmp_path, ["text,label", "a,x", "b,", "c,y", "d, "], "train.csv")
+    with pytest.raises(InputError, match=r"line 3 .* has no label .* drop_unlabelled: true"):
+        make(path).fit()
+    data, texts = given(str(tmp_path) if folder else path, drop_unlabelled=True)
+    assert texts == ["a", "c"]
+    assert data.examples("train").places.tolist() == [0, 2]
+    assert "2 rows without a label are left out" in data.reading().input.notes
+
+
+def test_labels_of_numbers_with_a_word_among_them(tmp_path):
+    lines = ["text,label", *(f"t{row},{row % 2}" for row in range(8)), "odd,two"]
+    path = written(tmp_path, lines, "t.csv")
+    with pytest.raises(InputError, match="'label' holds numbers, but 'two' in line 10"):
+        make(path).fit()
+    data, _ = given(path, task="classification")
+    assert data.class_names == ["0", "1", "two"]
+    (note, *_) = data.reading().input.notes
+    assert "mixes numbers (8 rows, such as '0') and text (1, such as 'two')" in note
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "utf-16"])
+def test_the_encoding_of_texts_can_be_given(encoding, tmp_path):
+    path = written(tmp_path, ["text;label", "sch\u00f6n;x", "gr\u00e4sslich;y"], "t.csv", encoding)
+    options = TableFormat(encoding=encoding)
+    assert given(path, table_format=options)[1] == ["sch\u00f6n", "gr\u00e4sslich"]
+    new = written(tmp_path, ["sch\u00f6n"], "new.txt", encoding)
+    data = make(path, val_size=None, predict_path=new, table_format=options)
+    assert data.readable(data.examples("predict").rows) == ["sch\u00f6n"]

@@ -1,27 +1,33 @@
 """Rows of a JSON file: an object a line, a list of objects, or a list for each column."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from dlp.datamodules.text_bytes import read_text
+from dlp.datamodules.file_text import read_text
 from dlp.errors import InputError
 
 JSON_ENDINGS = (".json", ".jsonl", ".ndjson")
 _SHAPES = "an object a line, a list of objects, or an object with a list for each column"
 
 
-def read_json_rows(path: Path) -> pd.DataFrame:
+def read_json_rows(path: Path, encoding: str | None = None) -> pd.DataFrame:
     """Return the rows of a JSON file; cells keep the type they have there, absent ones are None.
 
-    The index, named ``line``, is each row's line; of a list it is named ``row``, from 0.
+    The index, ``line`` and ``row`` or of a list ``row``, says where each row stands (see `place`).
+
+    Args:
+        path: The file.
+        encoding: Its encoding; by default what its first bytes say, else UTF-8.
 
     Raises:
         InputError: It is no JSON, or holds no such rows.
     """
-    text = read_text(path)
+    text, _ = read_text(path, encoding)
     if not text.strip():
         raise InputError(f"{path} is empty: it must have a row for each text.")
     numbered = [(n, line) for n, line in enumerate(text.split("\n"), 1) if line.strip()]
@@ -30,9 +36,14 @@ def read_json_rows(path: Path) -> pd.DataFrame:
     if by_line and not (len(numbered) == 1 and first.startswith("[")):
         rows = [_object(path, number, line, numbered[-1][0]) for number, line in numbered]
         if len(rows) > 1 or (table := _of_columns(rows[0])) is None:
-            return _frame(rows, pd.Index([number for number, _ in numbered], name="line"))
+            return _frame(rows, line_index([number for number, _ in numbered]))
         return table
     return _whole(path, text)
+
+
+def line_index(lines: Sequence[int]) -> pd.MultiIndex:
+    """Return the index of rows that begin in these lines."""
+    return pd.MultiIndex.from_arrays([np.array(lines), range(len(lines))], names=["line", "row"])
 
 
 def _is_json(text: str) -> bool:
@@ -47,6 +58,11 @@ def _object(path: Path, number: int, line: str, last: int) -> dict[str, Any]:
     try:
         row = json.loads(line)
     except ValueError as error:
+        if line.startswith("{'"):
+            raise InputError(
+                f"cannot read {path}: line {number} is no JSON but written in Python's notation "
+                f"({_start(line)}). Write each row anew, by json.dumps(ast.literal_eval(line))."
+            ) from error
         cut = " The file seems to be cut off." if number == last else ""
         raise InputError(
             f"cannot read {path}: line {number} is no JSON ({error}): {_start(line)}.{cut} "

@@ -56,7 +56,8 @@ class TableDataModule(SupervisedDataModule):
         drop_columns: Columns that are no input, such as row numbers and names.
         drop_unlabelled: Leave out the rows without a target; they are counted.
         table_format: What the files leave open: separator, encoding, decimal mark, day or month
-            first, and cells that mean "missing".
+            first, cells that mean "missing", the names of columns, and whether quotes hold cells
+            together.
         missing: What to do with missing cells: say where the first is and stop, or fill numbers by
             mean or median of the column, or by zero after scaling (with standard scaling that is
             the mean); a missing category is then a category of its own.

@@ -20,6 +20,9 @@ class TableFormat:
         decimal: The decimal mark, for columns that leave it open, such as one of 1.234 and 5.678.
         day_first: Whether 03/04/2024 is the third of April, for columns that leave it open.
         na_values: Cells that mean "missing", such as NA. Without it only the empty cell does.
+        header: The names of the columns of a CSV whose first line is a row like others.
+        quotes: Whether quotes around a cell of a CSV hold it together; by default they do, unless
+            some are never closed and every line has as many cells without them.
     """
 
     separator: str | None = None
@@ -27,6 +30,8 @@ class TableFormat:
     decimal: Decimal | None = None
     day_first: bool | None = None
     na_values: tuple[str, ...] = ()
+    header: tuple[str, ...] = ()
+    quotes: bool | None = None
 
     def __post_init__(self) -> None:
         """Check what was given.
@@ -39,6 +44,8 @@ class TableFormat:
             raise InputError(
                 f"table_format: separator must be one character, got {self.separator!r}."
             )
+        if len(set(self.header)) < len(self.header):
+            raise InputError("table_format: header must name every column by another name.")
         if self.decimal is not None and self.decimal not in get_args(Decimal):
             raise unknown("decimal of table_format", self.decimal, get_args(Decimal))
         if self.encoding is not None:

@@ -36,8 +36,10 @@ class TextDataModule(BaseTextDataModule):
         predict_path: Texts to predict: a table with the text column, a .txt with one a line, or a
             folder of .txt files. Without it, the test part is predicted.
         predict_texts: The texts to predict themselves; on the command line ``--text "..."``.
+        drop_unlabelled: Leave out the texts without a label; they are counted.
         table_format: What tables leave open: separator, encoding, decimal mark, day or month
-            first, and cells that mean "missing".
+            first, cells that mean "missing", the names of columns, and whether quotes hold cells
+            together.
         subset: The configuration of a Hub data set that has several.
         revision: The commit, tag or branch of a Hub data set. Without it, a set that was read
             once is not looked for on the Hub again.
@@ -90,6 +92,7 @@ class TextDataModule(BaseTextDataModule):
         test_size: int | float | None = None,
         predict_path: str | None = None,
         predict_texts: list[str] | None = None,
+        drop_unlabelled: bool = False,
         table_format: TableFormat | None = None,
         subset: str | None = None,
         revision: str | None = None,
@@ -157,6 +160,8 @@ class TextDataModule(BaseTextDataModule):
         columns = TextColumns(
             *(text_column, tuple(labels), group_column, time_column, id_column),
             format=table_format,
+            classes=task == "classification",
+            drop_unlabelled=drop_unlabelled,
         )
         self._source = TextTable(str(path), columns, tokens, subset, revision)
         others = replace(columns, group=None, time=None)

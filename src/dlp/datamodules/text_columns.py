@@ -1,5 +1,6 @@
 """Which columns of a table hold texts and labels, and what their cells may be."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,8 @@ from dlp.datamodules.table_files import place
 from dlp.datamodules.table_format import TableFormat
 from dlp.errors import InputError, MissingInputError, suggestion
 
+_NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?")
+
 
 @dataclass(frozen=True)
 class TextColumns:
@@ -25,7 +28,9 @@ class TextColumns:
         time: Numbers or dates.
         id: What people know each text by.
         truth: The targets of texts to predict, where they are there; they may be empty.
-        format: What the files of tables leave open.
+        format: What the files leave open.
+        classes: Whether the labels are classes, whatever they look like.
+        drop_unlabelled: Leave out rows without a label.
     """
 
     text: str
@@ -35,15 +40,32 @@ class TextColumns:
     id: str | None = None
     truth: tuple[str, ...] = ()
     format: TableFormat | None = None
+    classes: bool = False
+    drop_unlabelled: bool = False
+
+    @property
+    def encoding(self) -> str | None:
+        """The encoding of files, where a person says it."""
+        return None if self.format is None else self.format.encoding
 
     def check(self, path: str, names: list[str]) -> None:
         """Raise a MissingInputError where a table lacks the texts or labels."""
-        for column in (self.text, *self.labels):
-            if column not in names:
-                raise MissingInputError(
-                    f"{path} has no column {column!r}.{suggestion(column, names)} It has: "
-                    f"{', '.join(names)}. Say which by text_column and label_column."
-                )
+        lacking = [column for column in (self.text, *self.labels) if column not in names]
+        if not lacking:
+            return
+        more = ""
+        if len(names) == 1:
+            more = " If these are several, say what separates them: table_format: {separator: ...}."
+        elif len(lacking) == len(self.labels) + 1:
+            example = ", ".join([*self.labels, self.text])
+            more = (
+                " If its first line is a row like others, name the columns in their order, such as "
+                f"table_format: {{header: [{example}]}}."
+            )
+        raise MissingInputError(
+            f"{path} has no column {lacking[0]!r}.{suggestion(lacking[0], names)} It has: "
+            f"{clipped(', '.join(names), 300)}. Say which by text_column and label_column.{more}"
+        )
 
 
 def label_values(cells: "pd.Series[Any]", path: str) -> NDArray[Any]:
@@ -59,7 +81,8 @@ def label_values(cells: "pd.Series[Any]", path: str) -> NDArray[Any]:
     if any(missing):
         raise InputError(
             f"{path}: {place(cells, missing.index(True))} has no label in column {cells.name!r}; "
-            f"{sum(missing):,} such rows. Fill them in or leave these rows out."
+            f"{sum(missing):,} such rows. Fill them in, or leave these rows out by "
+            "drop_unlabelled: true."
         )
     each = [_kind(value) for value in values]
     kinds = set(each)
@@ -79,7 +102,10 @@ def label_values(cells: "pd.Series[Any]", path: str) -> NDArray[Any]:
 
 def mixed_labels(cells: "pd.Series[Any]") -> str | None:
     """Return a sentence where a label column mixes text and numbers, which then are all text."""
-    kinds = [_kind(value) for value in cells.tolist()]
+    kinds = [
+        "number" if isinstance(value, str) and _NUMBER.fullmatch(value.strip()) else _kind(value)
+        for value in cells.tolist()
+    ]
     numbers, texts = kinds.count("number"), kinds.count("text")
     if not numbers or not texts:
         return None

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 
 from dlp.console import say
-from dlp.datamodules.json_rows import JSON_ENDINGS, read_json_rows
+from dlp.datamodules.file_text import read_text
+from dlp.datamodules.json_rows import JSON_ENDINGS, line_index, read_json_rows
 from dlp.datamodules.part_names import part_of
 from dlp.datamodules.table_files import PARQUET_ENDINGS, read_table, row_numbers
-from dlp.datamodules.text_bytes import read_text
 from dlp.datamodules.text_columns import TextColumns
 from dlp.datamodules.text_rows import TextRows
 from dlp.errors import InputError
@@ -34,12 +34,16 @@ def read_rows(path: Path, columns: TextColumns) -> TextRows:
         InputError: It cannot be read.
     """
     if path.name.lower().removesuffix(".gz").endswith(JSON_ENDINGS):
-        frame = read_json_rows(path)
+        try:
+            frame = read_json_rows(path, columns.encoding)
+        except OSError as error:
+            raise InputError(f"{path} cannot be read: {error.strerror or error}.") from error
         if not len(frame):
             raise InputError(f"{path} has no row: it needs one for each text.")
-        return TextRows(frame, path.name)
+        return TextRows(frame, f"{path.name}, JSON")
     texts = [name for name in (columns.text, columns.id) if name]
     table = read_table(path, columns.format, texts=texts)
+    table.check([] if columns.classes else columns.labels, inputs=False)
     return TextRows(
         table.frame,
         table.source,
@@ -49,12 +53,20 @@ def read_rows(path: Path, columns: TextColumns) -> TextRows:
     )
 
 
-def read_lines(path: Path, text_column: str) -> TextRows:
-    """Return the texts of a file that has one a line."""
-    lines = read_text(path).removesuffix("\n").split("\n")
-    index = pd.RangeIndex(1, len(lines) + 1, name="line")
-    frame = pd.DataFrame({text_column: pd.Series(lines, index, dtype=object)}, index)
-    return TextRows(frame, f"{path.name}, one text a line")
+def read_lines(path: Path, columns: TextColumns) -> TextRows:
+    """Return the texts of a file that has one a line.
+
+    Raises:
+        InputError: It cannot be read.
+    """
+    try:
+        text, encoding = read_text(path, columns.encoding)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}.") from error
+    lines = text.replace("\r\n", "\n").removesuffix("\n").split("\n")
+    index = line_index(range(1, len(lines) + 1))
+    frame = pd.DataFrame({columns.text: pd.Series(lines, index, dtype=object)}, index)
+    return TextRows(frame, f"{path.name}, one text a line ({encoding})")
 
 
 def read_parts(folder: Path, files: list[Path], columns: TextColumns) -> dict[str, TextRows]:
@@ -103,7 +115,7 @@ def with_validation(parts: dict[str, TextRows]) -> dict[str, TextRows]:
     files = None
     if train.files is not None and val.files is not None:
         files = [*train.files, *val.files]
-    frame = pd.concat([train.frame, val.frame])
+    frame = _below([train.frame, val.frame])
     both = (train.positions, val.positions)
     return {
         **parts,
@@ -118,11 +130,18 @@ def joined(read: list[TextRows], names: list[str], columns: TextColumns, folder:
     for name, rows in zip(names, read, strict=True):
         columns.check(str(folder / name), [str(column) for column in rows.frame.columns])
     files = [name for name, rows in zip(names, read, strict=True) for _ in range(len(rows.frame))]
-    frame = pd.concat([rows.frame for rows in read])
+    frame = _below([rows.frame for rows in read])
     places = np.concatenate([rows.positions for rows in read])
     notes = tuple(dict.fromkeys(note for rows in read for note in rows.notes))
     source = "; ".join(dict.fromkeys(rows.source for rows in read[:3]))
     return TextRows(frame, source, read[0].class_names, files, places=places, notes=notes)
+
+
+def _below(frames: list[pd.DataFrame]) -> pd.DataFrame:
+    """Return tables below each other; where some have lines, and others none, rows are counted."""
+    alike = len({frame.index.nlevels for frame in frames}) == 1
+    frame = pd.concat(frames, ignore_index=not alike)
+    return frame if alike else frame.set_axis(pd.RangeIndex(len(frame), name="row"))
 
 
 def _class_names(path: Path, columns: TextColumns) -> list[str] | None:

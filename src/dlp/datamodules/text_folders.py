@@ -7,8 +7,8 @@ from pathlib import Path
 import pandas as pd
 
 from dlp.console import say
+from dlp.datamodules.file_text import read_text
 from dlp.datamodules.part_names import NamedPart, part_of
-from dlp.datamodules.text_bytes import read_text
 from dlp.datamodules.text_columns import TextColumns
 from dlp.datamodules.text_files import with_validation
 from dlp.datamodules.text_rows import TextRows
@@ -54,7 +54,7 @@ def read_class_folders(folder: Path, columns: TextColumns) -> dict[str, TextRows
     )
 
 
-def read_folder(folder: Path, text_column: str) -> TextRows:
+def read_folder(folder: Path, columns: TextColumns) -> TextRows:
     """Return the texts of all files in a folder and below it, to be predicted.
 
     Raises:
@@ -63,7 +63,7 @@ def read_folder(folder: Path, text_column: str) -> TextRows:
     files = [file for file in sorted(folder.rglob("*")) if _is_text(folder, file)]
     if not files:
         raise InputError(f"{folder} holds no text (files that end in {', '.join(_KINDS)}).")
-    return _rows(folder, files, {text_column: [read_text(file) for file in files]})
+    return _rows(folder, files, {columns.text: _contents(files, columns)})
 
 
 def _parts(folder: Path) -> dict[NamedPart, Path]:
@@ -112,8 +112,15 @@ def _of_part(folder: Path, part: Path, columns: TextColumns, left_out: list[str]
         for path in sorted(part.iterdir())
         if path.is_file() and not path.name.startswith(".")
     ]
-    contents = [read_text(file) for file in files]
+    contents = _contents(files, columns)
     return _rows(folder, files, {columns.text: contents, columns.labels[0]: labels})
+
+
+def _contents(files: list[Path], columns: TextColumns) -> list[str]:
+    try:
+        return [read_text(file, columns.encoding)[0] for file in files]
+    except OSError as error:
+        raise InputError(f"{error.filename} cannot be read: {error.strerror or error}.") from error
 
 
 def _rows(folder: Path, files: list[Path], cells: dict[str, list[str]]) -> TextRows:

@@ -69,6 +69,9 @@ def tokenised(
     """
     frame = rows.frame
     columns.check(path, [str(name) for name in frame.columns])
+    if columns.drop_unlabelled and columns.labels:
+        rows = _labelled(rows, columns, path)
+        frame = rows.frame
     targets = _targets(frame, columns.labels, path)
     reading = read_columns(frame, columns, rows.source, rows.notes)
     if sample_size is not None:
@@ -91,6 +94,18 @@ def tokenised(
         truth=_truth(frame, columns.truth),
         reading=reading,
     )
+
+
+def _labelled(rows: TextRows, columns: TextColumns, path: str) -> TextRows:
+    """Return the rows that have every label, and note how many are left out."""
+    cells = rows.frame[[*columns.labels]]
+    kept = np.array([not any(map(is_missing, row)) for row in cells.to_numpy(object)])
+    if not kept.any():
+        raise InputError(f"{path}: no row has a label.")
+    if kept.all():
+        return rows
+    note = f"{int((~kept).sum()):,} rows without a label are left out"
+    return replace(rows.chosen(np.flatnonzero(kept)), notes=(*rows.notes, note))
 
 
 def _truth(frame: pd.DataFrame, names: tuple[str, ...]) -> NDArray[Any] | None:

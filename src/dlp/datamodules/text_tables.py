@@ -46,12 +46,13 @@ class TextTable:
 
     def check(self) -> None:
         """Check what can be checked before anything is read (see Raises)."""
-        accepted = [*TABLE_ENDINGS] if self.columns.labels else [*TABLE_ENDINGS, ".txt"]
+        accepted = [*TABLE_ENDINGS, ".txt"]
         if self.local.is_file():
             if not self.local.name.lower().endswith(tuple(accepted)):
                 raise InputError(
                     f"{self.path} is no table of texts; accepted: {', '.join(accepted)}, a folder "
-                    "with a text a file and a subfolder a class, or the name of a Hub data set."
+                    "with a text a file and a subfolder a class, or the name of a Hub data set. If "
+                    "it is a table, give its name such an ending."
                 )
             if not self.local.stat().st_size:
                 raise InputError(f"{self.path} is empty: it must have a row for each text.")
@@ -110,8 +111,8 @@ class TextTable:
 
     def _rows(self) -> dict[str, TextRows]:
         if self.local.is_file():
-            if self.local.suffix.lower() == ".txt":
-                return {"train": read_lines(self.local, self.columns.text)}
+            if self.local.suffix.lower() == ".txt" and not self.columns.labels:
+                return {"train": read_lines(self.local, self.columns)}
             return {"train": read_rows(self.local, self.columns)}
         tables = [file for file in self.files if is_table(file)]
         if not self.files or self.subset is not None or (tables and _is_hub_copy(self.local)):
@@ -120,7 +121,7 @@ class TextTable:
         if tables:
             return read_parts(self.local, tables, self.columns)
         if not self.columns.labels:
-            return {"train": read_folder(self.local, self.columns.text)}
+            return {"train": read_folder(self.local, self.columns)}
         return read_class_folders(self.local, self.columns)
 
     def _columns(self, part: str, rows: TextRows) -> TextColumns:
