@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from dlp.bag_of_words import BagLinear, BagOfWords, bag_product, gather_product
 from dlp.errors import InputError
 from dlp.modules import DenseNet, KerasRMSprop
-from dlp.modules.base import kernels
+from dlp.modules.penalties import kernels
 
 WORDS = 12
 TEXTS = st.lists(

@@ -238,7 +238,8 @@ def _serial(
                 title = f"{fold} ({fold.number + 1}/{len(plan.folds)})"
                 home = None if plan.root is None else plan.folder(fold)
                 history = _fit(plan, model, data, plan.max_epochs, title, home)
-                yield fold, plan.result(fold, data, model, history.metrics, "serial")
+                result = plan.result(fold, data, model, history.metrics, "serial")
+                yield fold, replace(result, last=history.last)
 
 
 def _fit(

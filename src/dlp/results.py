@@ -1,6 +1,7 @@
 """``results.json`` and the curves of a run: its numbers in one small file each."""
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,7 +32,8 @@ def write_results(
     results: dict[str, Any] = {
         "best_epoch": best,
         "best": history.at(best) if best else {},
-        "last": history.at(history.num_epochs),
+        "last": {name: value for name, value in history.last.items() if math.isfinite(value)}
+        | history.at(history.num_epochs),
         "directions": history.directions,
         "seed": seed,
         "versions": versions(),

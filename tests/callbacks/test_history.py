@@ -1,14 +1,19 @@
 import csv
 import json
 import math
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from lightning import Callback, Trainer
 
-from dlp.callbacks import History, LastCheckpoint
+from dlp.callbacks import BestCheckpoint, History, LastCheckpoint
 from dlp.datamodules import ArrayDataModule
+from dlp.errors import InputError
 from dlp.modules import DenseModule
 
 QUIET = {
@@ -20,14 +25,14 @@ QUIET = {
 }
 
 
-def fit(*callbacks, **arguments):
-    """Fit a small classifier in a plain Trainer."""
+def fit(*callbacks, model=DenseModule, **arguments):
+    """Fit a small classifier in a plain Trainer; three batches an epoch."""
     x = np.random.default_rng(0).normal(size=(60, 4))
     data = ArrayDataModule(x, (x[:, 0] > 0).astype(int), batch_size=16)
-    model = DenseModule(data.input_shape, data.num_outputs, head="sigmoid", hidden=(4,))
+    module = model(data.input_shape, data.num_outputs, head="sigmoid", hidden=(4,))
     settings = {"max_epochs": 3, "num_sanity_val_steps": 0, **QUIET, **arguments}
     trainer = Trainer(callbacks=list(callbacks), **settings)
-    trainer.fit(model, datamodule=data)
+    trainer.fit(module, datamodule=data)
     return trainer
 
 
@@ -116,3 +121,148 @@ def test_saves_are_throttled(tmp_path, monkeypatch):
     monkeypatch.setattr(Trainer, "save_checkpoint", lambda self, path: saves.append(path))
     fit(LastCheckpoint(tmp_path, every_seconds=1000), max_epochs=6, enable_checkpointing=True)
     assert len(saves) == 2  # the first epoch and the final one
+
+
+# Epochs that break off, and fits that follow each other -----------------------------------------
+
+
+class Stop(Callback):
+    """Stops the second epoch after its first batch, as a timer does."""
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        if trainer.current_epoch == 1:
+            trainer.should_stop = True
+
+
+class Skipping(DenseModule):
+    """Leaves out what is left of its second epoch, as Lightning lets a module do."""
+
+    def on_train_batch_start(self, batch, batch_idx):
+        return -1 if self.current_epoch == 1 and batch_idx == 1 else None
+
+
+class FirstBatch(Callback):
+    """Remembers the loss of the first batch of the second epoch."""
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        if trainer.current_epoch == 1 and batch_idx == 0:
+            self.loss = float(outputs["loss"])
+
+
+@pytest.mark.parametrize("how", ["stop", "skip", "max_steps"])
+def test_an_epoch_that_breaks_off_has_its_own_numbers(how):
+    history, first = History(), FirstBatch()
+    limits = {"max_epochs": -1, "max_steps": 4} if how == "max_steps" else {"max_epochs": 2}
+    kind = Skipping if how == "skip" else DenseModule
+    trainer = fit(history, first, *[Stop()] * (how == "stop"), model=kind, **limits)
+    assert len(history.metrics["train_loss"]) == 2
+    assert history.metrics["train_loss"][1] == pytest.approx(first.loss)
+    assert float(trainer.callback_metrics["train_loss"]) == pytest.approx(first.loss)
+    # Lightning validates when a callback stops it, and not when the steps are over
+    assert math.isnan(history.metrics["val_loss"][1]) == (how != "stop")
+
+
+def test_a_module_of_ones_own_that_logs_by_chance_leaves_gaps():
+    class Own(DenseModule):
+        def on_train_epoch_start(self):
+            super().on_train_epoch_start()
+            if self.current_epoch != 1:
+                self.log("margin", float(self.current_epoch))
+
+    history = History()
+    fit(history, model=Own)
+    assert [value if value == value else None for value in history.metrics["margin"]] == [
+        0,
+        None,
+        2,
+    ]
+    assert history.last["margin"] == 2
+
+
+def test_one_history_over_two_fits_begins_anew_and_goes_on_with_its_trainer():
+    history = History()
+    fit(history, max_epochs=3)
+    trainer = fit(history, max_epochs=2)
+    assert [len(values) for values in history.metrics.values()] == [2, 2, 2, 2]
+    first = dict(history.metrics)
+    trainer.fit_loop.max_epochs = 3
+    trainer.validate(trainer.lightning_module, trainer.datamodule, verbose=False)
+    trainer.fit(trainer.lightning_module, trainer.datamodule)
+    assert [len(values) for values in history.metrics.values()] == [3, 3, 3, 3]
+    assert {name: values[:2] for name, values in history.metrics.items()} == first
+
+
+def test_a_diverged_number_is_no_gap():
+    history = History()
+    history.load_state_dict({"metrics": {"val_loss": [1.0, float("nan")]}})  # an older checkpoint
+    assert math.isnan(history.last["val_loss"])
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"check_val_every_n_epoch": 2},
+        {"val_check_interval": 2},
+        {"val_check_interval": 3, "check_val_every_n_epoch": None},
+        {"limit_val_batches": 0},
+    ],
+)
+def test_numbers_stand_at_the_epochs_that_measured_them(arguments, tmp_path):
+    validated = []
+
+    class Watch(Callback):
+        def on_validation_end(self, trainer, pl_module):
+            value = float(trainer.callback_metrics["val_loss"])
+            validated.append((trainer.current_epoch, value))
+
+    history, best = History(tmp_path), BestCheckpoint(tmp_path)
+    fit(history, Watch(), best, max_epochs=4, enable_checkpointing=True, **arguments)
+    expected = dict(validated)  # the last one of each epoch
+    measured = history.metrics.get("val_loss", [])
+    assert {n: value for n, value in enumerate(measured) if value == value} == expected
+    written = json.loads((tmp_path / "history.json").read_text())
+    assert [value is not None for value in written.get("val_loss", [])] == [
+        epoch in expected for epoch in range(len(measured))
+    ]
+    at = history.best_epoch()
+    if not expected:
+        assert at is None
+        assert not (tmp_path / "best.ckpt").exists()
+        return
+    assert at == min(expected, key=expected.get) + 1
+    assert torch.load(tmp_path / "best.ckpt", weights_only=True)["epoch"] + 1 == at
+    assert history.last["val_loss"] == validated[-1][1]
+
+
+def test_best_checkpoint_says_what_can_be_monitored(tmp_path):
+    best = BestCheckpoint(tmp_path, "val_lss", "min")
+    with pytest.raises(
+        InputError, match="val_lss was not logged; --monitor takes one of train_acc"
+    ):
+        fit(best, enable_checkpointing=True, check_val_every_n_epoch=2)
+    best = BestCheckpoint(tmp_path, "train_loss")
+    fit(best, enable_checkpointing=True, limit_val_batches=0)
+    assert (tmp_path / "best.ckpt").exists()
+
+
+def test_validation_before_an_epochs_end_is_said(tmp_path, capsys):
+    fit(BestCheckpoint(tmp_path), enable_checkpointing=True, max_epochs=1, val_check_interval=2)
+    assert "validation every 2 of 3 batches" in capsys.readouterr().out
+
+
+def test_processes_that_a_strategy_starts_bring_it_back(tmp_path):
+    script = textwrap.dedent(f"""
+        import sys
+        sys.path.insert(0, {str(Path(__file__).parent)!r})
+        from test_history import fit
+        from dlp.callbacks import History
+        if __name__ == "__main__":
+            history = History()
+            fit(history, max_epochs=2, strategy="ddp_fork", devices=1)
+            assert [len(values) for values in history.metrics.values()] == [2] * 4
+            assert history.directions["val_acc"] == "max"
+            assert not history._from_child.exists()
+    """)
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
+    assert done.returncode == 0, done.stderr

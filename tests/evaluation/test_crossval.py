@@ -531,3 +531,60 @@ def test_the_figure_has_the_raw_curve_and_the_smoothed_one():
     raw, smoothed = fold_curves(curve_of([1.0 + epoch for epoch in range(40)])).axes
     labels = [[line.get_label() for line in axes.lines] for axes in (raw, smoothed)]
     assert ["best: epoch 1" in each for each in labels] == [True, False]  # it is left out below
+
+
+# Epochs without validation ----------------------------------------------------------------------
+
+
+def every_second(max_epochs, callbacks):
+    trainer = plain_trainer(max_epochs, callbacks)
+    trainer.check_val_every_n_epoch = 2
+    return trainer
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.5])
+def test_folds_that_validate_every_second_epoch(tmp_path, smoothing):
+    def validated(folder=None):
+        return cross_validate(
+            numbers(),
+            quick,
+            5,
+            num_folds=2,
+            make_trainer=every_second,
+            smoothing=smoothing,
+            folder=folder,
+        )
+
+    result = validated(tmp_path)
+    assert [value == value for value in result.curves["val_mae"]] == [
+        False,
+        True,
+        False,
+        True,
+        False,
+    ]
+    assert [value == value for value in result.curves["train_mae"]] == [True] * 5
+    last = [fold.history["val_mae"][3] for fold in result.folds]
+    assert result.mean["val_mae"] == pytest.approx(statistics.fmean(last))
+    assert result.best_epoch in (2, 4)
+    assert "learning rate" not in result.advice()
+    written = json.loads((tmp_path / "crossval.json").read_text())
+    assert written["mean"]["val_mae"] == pytest.approx(result.mean["val_mae"])
+    assert written["curves"]["val_mae"][::2] == [None] * 3
+    again = validated(tmp_path)  # read from its files
+    assert again.mean == pytest.approx(result.mean)
+    assert again.best() == result.best()
+    lines = fold_curves(result).axes[0].lines
+    assert [list(line.get_xdata()) for line in lines[:2]] == [[1, 2, 3, 4, 5], [2, 4]]
+
+
+def test_a_fold_that_stopped_between_validations_stays_at_its_last_number():
+    nan = float("nan")
+    folds = [
+        FoldResult(0, 0, 9, 3, {"val_loss": [nan, 2.0, nan]}, last={"val_loss": 2.0}),
+        FoldResult(0, 1, 9, 3, {"val_loss": [nan, 4.0, nan, 1.0]}, last={"val_loss": 1.0}),
+    ]
+    curve = CrossValidation(folds, 2).curves["val_loss"]
+    assert [curve[1], curve[3]] == [3.0, 1.5]
+    diverged = FoldResult(0, 0, 9, 3, {"val_loss": [1.0, nan]}, last={"val_loss": nan})
+    assert diverged.metrics["val_loss"] != diverged.metrics["val_loss"]

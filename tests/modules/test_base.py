@@ -5,16 +5,18 @@ import re
 import pytest
 import torch
 import torch.nn.functional as F
-from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.callbacks import Callback, EarlyStopping
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 from torchmetrics.classification import MulticlassAccuracy
+from torchmetrics.wrappers import ClasswiseWrapper
 from training import Curves, plain_loaders, quiet_trainer
 
 from dlp.datamodules import ArrayDataModule
 from dlp.errors import InputError
 from dlp.modules import RegressionHead, SupervisedModule
-from dlp.modules.base import kernels
+from dlp.modules.heads import HEADS
+from dlp.modules.penalties import kernels
 
 draw = torch.Generator().manual_seed(0)
 X, Y = torch.randn(10, 3, generator=draw), torch.randint(0, 4, (10,), generator=draw)
@@ -304,3 +306,202 @@ def test_a_head_object_serves_as_well_as_a_name():
         module.training_step((X, targets), 0), F.huber_loss(module(X), targets)
     )
     assert set(module.meters["train"].compute()) == {"train_loss", "train_mse"}
+
+
+# Networks, loaders and precisions of all kinds ------------------------------------------------
+
+
+class OutputFirst(nn.Module):
+    """Registers its output before its body; has a second branch to the output on request."""
+
+    def __init__(self, branches=1):
+        super().__init__()
+        self.output = nn.Linear(5, 4)
+        self.skip = nn.Linear(3, 4) if branches == 2 else None
+        self.body = nn.Linear(3, 5)
+        self.aside = nn.Linear(5, 1)  # runs last, and gives no part of the output
+
+    def forward(self, x):
+        hidden = self.body(x).tanh_()
+        logits = self.output(hidden) + (0 if self.skip is None else self.skip(x))
+        self.seen = self.aside(hidden)
+        return logits
+
+
+@pytest.mark.parametrize("branches", [1, 2])
+def test_penalties_spare_the_layers_that_give_the_output(branches, tmp_path):
+    network = OutputFirst(branches)
+    module = SupervisedModule(network, "softmax", 4, l2=0.1, optimizer=sgd)
+    trainer = quiet_trainer()
+    with plain_loaders():
+        trainer.fit(module, loader(X, Y))
+    ours = [network.body.weight, network.aside.weight]
+    assert [id(w) for w in module.penalised_kernels()] == [id(w) for w in ours]
+    trainer.save_checkpoint(tmp_path / "it.ckpt")
+    again = SupervisedModule.load_from_checkpoint(
+        tmp_path / "it.ckpt", network=OutputFirst(branches)
+    )
+    assert again.penalty() == module.penalty()
+    assert not network.output._forward_hooks
+
+
+class Last(nn.Module):
+    """Gives the last output of a recurrent layer."""
+
+    def __init__(self, layer):
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x):
+        return self.layer(x)[0][:, -1]
+
+
+@pytest.mark.parametrize(
+    ("network", "warned"),
+    [
+        (nn.Sequential(nn.Linear(3, 4)), True),
+        (nn.Sequential(nn.Unflatten(1, (1, 3)), Last(nn.RNN(3, 4, batch_first=True))), True),
+        (small_net(), False),
+    ],
+)
+def test_a_penalty_on_nothing_is_said(network, warned, capsys):
+    module = SupervisedModule(network, "softmax", 4, l1=0.1, optimizer=sgd)
+    with plain_loaders():
+        quiet_trainer().fit(module, loader(X, Y))
+    assert ("l1 and l2 act on the kernels" in capsys.readouterr().out) == warned
+
+
+@pytest.mark.parametrize("give", [lambda logits: (logits, None), lambda logits: {"out": logits}])
+def test_networks_that_give_more_than_logits_get_a_sentence(give):
+    class Rich(nn.Linear):
+        def forward(self, x):
+            return give(super().forward(x))
+
+    module = SupervisedModule(Rich(3, 4), "softmax", 4)
+    for step in (module.training_step, module.predict_step):
+        with pytest.raises(InputError, match="the network gives a (tuple|dict), and the head"):
+            step((X, Y), 0)
+
+
+class Reusing:
+    """Yields batches that share their memory."""
+
+    def __init__(self, x, y):
+        self.x, self.y = x, y
+
+    def __iter__(self):
+        x, y = self.x[:2].clone(), self.y[:2].clone()
+        for start in range(0, len(self.x), 2):
+            x.copy_(self.x[start : start + 2])
+            y.copy_(self.y[start : start + 2])
+            yield x, y
+
+    def __len__(self):
+        return len(self.x) // 2
+
+
+@pytest.mark.parametrize("network", [small_net, nn.Identity])
+def test_loaders_may_use_their_memory_again(network):
+    width = 4 if network is small_net else 3
+    module = SupervisedModule(network(), "softmax", width)
+    trainer = quiet_trainer()
+    x, y = X[:10], Y % width
+    with plain_loaders():
+        (found,) = trainer.validate(module, Reusing(x, y), verbose=False)
+        (expected,) = trainer.validate(module, loader(x, y), verbose=False)
+    assert found == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("precision", ["bf16-true", "16-true", "bf16-mixed", "64-true"])
+@pytest.mark.parametrize(
+    ("head", "loss"),
+    [(name, loss) for name, head in HEADS.items() for loss in head.losses],
+)
+def test_every_loss_trains_in_every_precision(head, loss, precision):
+    targets = {
+        "sigmoid": Y % 2,
+        "softmax": Y,
+        "multilabel": torch.stack([Y % 2, Y // 2], 1).float(),
+        "regression": X[:, :1] * 300 + 1000,
+        "bounded_regression": X[:, :1].sigmoid(),
+    }[head]
+    outputs = {"softmax": 4, "multilabel": 2}.get(head, 1)
+    scale = {"target_mean": [1000.0], "target_std": [300.0]} if head == "regression" else {}
+    losses = []
+    for given in ("32-true", precision):
+        module = SupervisedModule(
+            small_net(outputs),
+            head,
+            2 if head == "sigmoid" else outputs,
+            loss,
+            l2=1e-3,
+            **scale,
+            optimizer=lambda parameters: torch.optim.SGD(parameters, lr=0.05),
+        )
+        trainer = quiet_trainer(1, precision=given)
+        with plain_loaders():
+            trainer.fit(module, loader(X, targets))
+        losses.append(float(trainer.callback_metrics["train_loss"]))
+    assert losses[1] == pytest.approx(losses[0], rel=0.02)
+
+
+def test_what_a_precision_takes_from_values_is_said(capsys):
+    module = SupervisedModule(small_net(1), "regression", optimizer=sgd)
+    with plain_loaders():
+        quiet_trainer(precision="bf16-true").fit(module, loader(X, X[:, 0]))
+    assert "bf16-mixed leaves them as they are" in capsys.readouterr().out
+
+
+# Targets that the data standardises -----------------------------------------------------------
+
+
+def scaled():
+    return ArrayDataModule(X, X[:, :1] * 7 + 20, val_size=2, batch_size=4, task="regression")
+
+
+@pytest.mark.parametrize("head", ["regression", "bounded_regression"])
+def test_a_model_that_knows_nothing_of_scaled_targets_is_refused(head):
+    data = scaled()
+    data.target_scaling = "standard"
+    module = SupervisedModule(small_net(1), head, optimizer=sgd)
+    with pytest.raises(InputError, match=r"target_mean=data\.target_mean and"):
+        quiet_trainer().fit(module, data)
+
+
+def test_scaled_targets_and_their_model_go_together(capsys):
+    data = scaled()
+    data.target_scaling = "standard"
+    fitting = {"target_mean": data.target_mean, "target_std": data.target_std}
+    for scale, warned in ((fitting, False), ({"target_mean": [3.0], "target_std": [2.0]}, True)):
+        module = SupervisedModule(small_net(1), "regression", optimizer=sgd, **scale)
+        quiet_trainer().fit(module, data)
+        assert ("the model standardises targets by mean" in capsys.readouterr().out) == warned
+    module = SupervisedModule(small_net(1), "regression", optimizer=sgd)
+    quiet_trainer().fit(module, scaled())  # nothing is scaled
+
+
+def test_wrong_modes_of_callbacks_are_said_by_the_module(capsys):
+    module = SupervisedModule(small_net(), "softmax", 4, optimizer=sgd)
+    with plain_loaders():
+        quiet_trainer(callbacks=[EarlyStopping("val_acc")]).fit(
+            module, loader(X, Y), loader(X_VAL, Y_VAL)
+        )
+    assert "EarlyStopping watches val_acc with mode: min" in capsys.readouterr().out
+
+
+def test_a_metric_of_many_numbers_gets_a_sentence():
+    module = SupervisedModule(
+        small_net(), "softmax", 4, metrics=[MulticlassAccuracy(4, average=None)], optimizer=sgd
+    )
+    with plain_loaders(), pytest.raises(InputError, match=r"gives \(4,\), and one number"):
+        quiet_trainer().fit(module, loader(X, Y))
+
+
+def test_a_metric_with_names_of_its_own_is_logged_by_them():
+    wrapper = ClasswiseWrapper(MulticlassAccuracy(4, average=None), prefix="acc_")
+    module = SupervisedModule(small_net(), "softmax", 4, metrics=[wrapper], optimizer=sgd)
+    curves = Curves()
+    with plain_loaders():
+        quiet_trainer(2, [curves]).fit(module, loader(X, Y), loader(X_VAL, Y_VAL))
+    names = {f"{stage}_acc_{n}" for stage in ("train", "val") for n in range(4)}
+    assert set(curves.epochs[1]) == {"train_loss", "val_loss", *names}

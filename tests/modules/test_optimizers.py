@@ -4,6 +4,7 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.cli import ReduceLROnPlateau as MonitoringPlateau
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch import nn
 from torch.optim.lr_scheduler import (
     CyclicLR,
@@ -136,13 +137,16 @@ def test_a_schedule_by_batch_steps_after_each_batch():
     assert found[:9] == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.5, 0.4, 0.3, 0.2, 0.1])
 
 
-class Scripted(DenseModule):
-    """Logs what it is told to, in place of what it measures."""
-
-    def _log(self, stage):
-        for name, values in self.script.items():
-            if name.startswith(stage):
-                self.log(name, values[self.current_epoch])
+def scripted(scheduler, script):
+    """Return a module that logs what it is told to, in place of what it measures."""
+    module = DenseModule((6,), 2, optimizer=partial(torch.optim.SGD, lr=1.0), scheduler=scheduler)
+    for stage, meter in module.meters.items():
+        meter.values = lambda stage=stage: {
+            name: torch.tensor(values[module.current_epoch])
+            for name, values in script.items()
+            if name.startswith(stage)
+        }
+    return module
 
 
 @pytest.mark.parametrize(
@@ -162,10 +166,9 @@ def test_a_plateau_lowers_the_rate_by_what_it_watches(scheduler, watched):
         (better, [1.0, 1.0, 1.0, 1.0]),
         ([better[0], better[1], better[1], better[3]], [1.0, 1.0, 1.0, 0.1]),
     ):
-        module = Scripted((6,), 2, optimizer=partial(torch.optim.SGD, lr=1.0), scheduler=scheduler)
         others = {"val_loss", "val_acc", "train_loss"} - {watched}
-        module.script = {watched: values} | {name: [1.0] * 4 for name in others}
-        found = rates(scheduler, 4, module)
+        script = {watched: values} | {name: [1.0] * 4 for name in others}
+        found = rates(scheduler, 4, scripted(scheduler, script))
         assert found[::4] == pytest.approx(expected)
 
 
@@ -176,3 +179,51 @@ def test_an_optimizer_that_sees_all_parameters_as_one_vector():
     trainer = quiet_trainer(3)
     trainer.fit(model, rows)
     assert trainer.callback_metrics["train_acc"] > 0.8
+
+
+PLATEAU = partial(ReduceLROnPlateau, factor=0.1, patience=0)
+
+
+def plateau_fit(values, epochs=4, scheduler=PLATEAU, loaders=(), **arguments):
+    """Fit with a scripted val_loss; return the rate at the beginning of each epoch."""
+    script = {"val_loss": values, "train_loss": [1.0] * epochs}
+    watch = Rates()
+    module = scripted(scheduler, script)
+    quiet_trainer(epochs, [watch], num_sanity_val_steps=0, **arguments).fit(module, data())
+    return watch.seen[::4]
+
+
+def test_a_plateau_steps_in_the_epochs_that_validate():
+    found = plateau_fit([9.0, 3.0, 9.0, 4.0, 9.0, 9.0], 6, check_val_every_n_epoch=2)
+    assert found == pytest.approx([1, 1, 1, 1, 0.1, 0.1])  # 4 after 3: worse
+
+
+def test_a_plateau_takes_each_number_once():
+    with pytest.warns(RuntimeWarning, match="Skipping learning rate update"):  # after epoch 1
+        found = plateau_fit(
+            [3.0] * 5, 5, val_check_interval=8, check_val_every_n_epoch=None
+        )  # validated after epochs 2 and 4
+    assert found == pytest.approx([1, 1, 1, 1, 0.1])
+
+
+def test_a_plateau_without_validation_says_so_and_leaves_the_rate():
+    with pytest.warns(RuntimeWarning, match="val_loss which is not available"):
+        found = plateau_fit([1.0] * 2, 2, limit_val_batches=0)
+    assert found == pytest.approx([1, 1])
+
+
+def test_a_misspelt_monitor_is_refused():
+    scheduler = partial(MonitoringPlateau, monitor="val_lss")
+    with pytest.raises(MisconfigurationException, match="conditioned on metric val_lss"):
+        plateau_fit([1.0], 1, scheduler=scheduler)
+
+
+def test_lbfgs_reports_the_loss_of_the_weights_that_a_batch_met():
+    rows = ArrayDataModule(X, Y, batch_size=40, val_size=None)
+    torch.manual_seed(0)
+    model = DenseModule((6,), 2, head="sigmoid", optimizer=partial(torch.optim.LBFGS, lr=0.1))
+    inputs, targets = next(iter(rows.train_dataloader()))
+    expected = model.head.loss(model(inputs), model.head.prepare(targets)).item()
+    trainer = quiet_trainer(1)
+    trainer.fit(model, rows)
+    assert float(trainer.callback_metrics["train_loss"]) == pytest.approx(expected)

@@ -41,3 +41,13 @@ def test_smoothing_stays_within_the_values(values, factor):
     assert len(smoothed) == len(values)
     assert smoothed[0] == pytest.approx((1 - factor) * values[0] + factor * values[0])
     assert all(min(values) - 1e-6 <= value <= max(values) + 1e-6 for value in smoothed)
+
+
+def test_curves_go_through_the_points_that_were_measured():
+    nan = float("nan")
+    history = {"train_loss": [4.0, 3.0, 2.0, 1.0], "val_loss": [nan, 3.0, nan, 2.0]}
+    assert smooth(history["val_loss"], 0.5)[1::2] == [3.0, 2.5]
+    for smoothing in (0.0, 0.5):
+        lines = learning_curves(history, smoothing=smoothing).axes[0].lines
+        assert list(lines[-1].get_xdata()) == [2, 4]
+        assert list(lines[-1].get_ydata()) == [3.0, 2.5 if smoothing else 2.0]

@@ -8,7 +8,9 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
 from lightning.pytorch.plugins.io import CheckpointIO, TorchCheckpointIO
 
+from dlp.console import say
 from dlp.directions import Mode, directions_of, needed_direction
+from dlp.errors import InputError
 from dlp.files import save_tensors
 
 
@@ -53,6 +55,7 @@ class BestCheckpoint(ModelCheckpoint):
             save_on_train_epoch_end=True,
         )
         self._given = mode
+        self._validated = False
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Learn from the model whether less or more is better, unless it was given.
@@ -61,6 +64,7 @@ class BestCheckpoint(ModelCheckpoint):
             InputError: Nobody can know it.
         """
         super().setup(trainer, pl_module, stage)
+        self._validated = False
         if stage == "fit" and self._given is None:
             mode = needed_direction(str(self.monitor), directions_of(pl_module))
             if mode != self.mode:  # before a checkpoint's state comes
@@ -83,10 +87,34 @@ class BestCheckpoint(ModelCheckpoint):
         """Return the path of one of its files in the folder as it is now."""
         return str(Path(str(self.dirpath)) / PurePath(path).name) if path else ""
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Say where an epoch's last validation is not at its end."""
+        super().on_train_start(trainer, pl_module)
+        interval, batches = trainer.val_check_batch, trainer.num_training_batches
+        if not (isinstance(interval, int) and isinstance(batches, int)):
+            return
+        if trainer.enable_validation and batches % interval:
+            say(
+                f"validation every {interval} of {batches} batches: best.ckpt holds the weights of "
+                "an epoch's end, and is chosen by the last validation before it"
+            )
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Note that there was one."""
+        self._validated = self._validated or not trainer.sanity_checking
+        super().on_validation_end(trainer, pl_module)
+
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save, if this epoch was the best; do nothing where there was no validation."""
-        if self.monitor in trainer.callback_metrics or trainer.num_val_batches:
+        """Save, if this epoch was the best; do nothing where there was no validation yet.
+
+        Raises:
+            InputError: The metric is not among what was measured.
+        """
+        if self.monitor in trainer.callback_metrics:
             super().on_train_epoch_end(trainer, pl_module)
+        elif self._validated:
+            logged = ", ".join(sorted(trainer.callback_metrics)) or "nothing"
+            raise InputError(f"{self.monitor} was not logged; --monitor takes one of {logged}.")
 
 
 class LastCheckpoint(Checkpoint):
@@ -104,6 +132,11 @@ class LastCheckpoint(Checkpoint):
         #: The newest epoch that is saved, from 1; None before the first.
         self.saved_epoch: int | None = None
         self._saved_at = float("-inf")
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Begin anew with each fit."""
+        if stage == "fit":
+            self._saved_at, self.saved_epoch = float("-inf"), None
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save, if it is time or this is the final epoch."""

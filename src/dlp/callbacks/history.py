@@ -4,11 +4,15 @@ import csv
 import io
 import json
 import math
-from collections.abc import Mapping
+import os
+import tempfile
+import uuid
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
+from torch import Tensor
 
 from dlp.console import say
 from dlp.directions import Mode, best_index, contradictions, directions_of, needed_direction
@@ -27,7 +31,7 @@ class History(Callback):
             the model does not know it or says something else.
 
     Attributes:
-        metrics: Logged name -> a number for each epoch; NaN where it was not measured.
+        last: Logged name -> the last number that was measured, NaN where it was none.
         directions: What was given, and what the model knows of its metrics.
     """
 
@@ -35,14 +39,40 @@ class History(Callback):
         self, folder: Path | None = None, directions: Mapping[str, Mode] | None = None
     ) -> None:
         self.folder = folder
-        self.metrics: dict[str, list[float]] = {}
+        self.last: dict[str, float] = {}
         self._given = dict(directions or {})
         self.directions: dict[str, Mode] = dict(self._given)
-        self._validated = False
+        self._metrics: dict[str, list[float]] = {}
+        self._before: dict[str, Tensor] = {}
+        # Where a strategy starts processes by itself (ddp_spawn, ddp_notebook), they have copies
+        # of all callbacks, and Lightning brings none back: the record comes through this file.
+        self._process = os.getpid()
+        self._from_child = Path(tempfile.gettempdir()) / f"dlp_history_{uuid.uuid4().hex}.json"
+
+    @property
+    def metrics(self) -> dict[str, list[float]]:
+        """Logged name -> a number for each epoch; NaN where it was not measured."""
+        self._fetch()
+        return self._metrics
+
+    @metrics.setter
+    def metrics(self, metrics: Mapping[str, Sequence[float]]) -> None:
+        self._metrics = {name: list(values) for name, values in metrics.items()}
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Learn from the model which metrics are better when they are less."""
+        """Begin anew with each fit, and learn from the model which metrics are better when less.
+
+        A checkpoint's record comes after this. A Trainer that goes on, goes on here too.
+        """
         self.directions = {**directions_of(pl_module), **self._given}
+        if stage == "fit":
+            self._before = {}
+            self.metrics = {
+                name: values[: trainer.current_epoch]
+                for name, values in self.metrics.items()
+                if trainer.current_epoch
+            }
+            self.last = {name: self.last[name] for name in self.metrics if name in self.last}
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Say which callbacks and schedulers take worse numbers for better ones."""
@@ -51,26 +81,41 @@ class History(Callback):
                 say(f"warning: {sentence}")
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Begin an epoch that has not been validated."""
-        self._validated = False
-
-    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Note that this epoch has been validated."""
-        self._validated = True
+        """Remember the numbers of the epochs before: Lightning keeps them."""
+        self._before = dict(trainer.callback_metrics)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take the epoch's metrics."""
-        epoch = trainer.current_epoch
-        for name, value in sorted(
-            trainer.callback_metrics.items(), key=lambda item: _rank(item[0])
-        ):
+        """Take what was measured in this epoch."""
+        epoch, metrics = trainer.current_epoch, trainer.callback_metrics
+        # A new number is a new tensor.
+        measured = {
+            name: float(value)
+            for name, value in metrics.items()
+            if value is not self._before.get(name)
+        }
+        self.last.update(measured)
+        for name in sorted({**self.metrics, **measured}, key=_rank):
             values = self.metrics.setdefault(name, [])
-            values.extend([float("nan")] * (epoch - len(values)))  # logged in later epochs only
-            stale = name.startswith("val_") and not self._validated  # of an earlier epoch
-            values.append(float("nan") if stale else float(value))
+            del values[epoch:]
+            values.extend([math.nan] * (epoch - len(values)))  # logged in later epochs only
+            values.append(measured.get(name, math.nan))
+        self.metrics = dict(sorted(self.metrics.items(), key=lambda item: _rank(item[0])))
         writes = trainer.is_global_zero and not getattr(trainer, "fast_dev_run", False)
         if writes:
             self.write()
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Hand the record to the process that called ``fit``, if that was another one."""
+        if stage == "fit" and trainer.is_global_zero and os.getpid() != self._process:
+            text = json.dumps({**self.state_dict(), "directions": self.directions})
+            write_text(self._from_child, text)
+
+    def _fetch(self) -> None:
+        if os.getpid() == self._process and self._from_child.exists():
+            state = json.loads(self._from_child.read_text(encoding="utf-8"))
+            self._from_child.unlink()
+            self.directions = state.pop("directions")
+            self.load_state_dict(state)
 
     def write(self) -> None:
         """Write ``metrics.csv`` and ``history.json``, if there is a folder for them."""
@@ -148,11 +193,14 @@ class History(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """Return the record, for the checkpoint."""
-        return {"metrics": {name: list(values) for name, values in self.metrics.items()}}
+        metrics = {name: list(values) for name, values in self.metrics.items()}
+        return {"metrics": metrics, "last": dict(self.last)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over the record of a checkpoint."""
         self.metrics = {name: list(values) for name, values in state_dict["metrics"].items()}
+        ends = {name: values[-1] for name, values in self.metrics.items() if values}
+        self.last = dict(state_dict.get("last", ends))  # older checkpoints have none
 
 
 def _json(value: float) -> float | None:

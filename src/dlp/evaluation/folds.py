@@ -41,6 +41,7 @@ class FoldResult:
         parameters: How many numbers the model has: ``total`` and ``trainable``.
         protocol: What it depends on, beside data and model, in words.
         directions: Logged name -> whether less or more of it is better, as the model knows it.
+        last: Metric -> the last number that was measured; none given are those of the last epoch.
     """
 
     repeat: int
@@ -54,18 +55,20 @@ class FoldResult:
     parameters: dict[str, int] = field(default_factory=dict)
     protocol: str = ""
     directions: dict[str, Mode] = field(default_factory=dict)
+    last: dict[str, float] = field(default_factory=dict)
 
     @property
     def metrics(self) -> dict[str, float]:
-        """Metric -> number at the last epoch."""
-        return {name: values[-1] for name, values in self.history.items()}
+        """Metric -> number at the last epoch that measured it."""
+        return {name: values[-1] for name, values in self.history.items()} | self.last
 
     def write(self, folder: Path, monitor: str) -> None:
         """Write the files of a run; ``results.json``, which says that it is done, at last."""
         record = History(folder, self.directions)
-        record.metrics = self.history
+        record.metrics, record.last = self.history, self.last
         record.write()
         own = {name: getattr(self, name) for name in (*_FACTS, "baseline", "protocol")}
+        own["last"] = _finite(self.last)
         facts = {"parameters": self.parameters, "train_rows": self.num_train, "crossval": own}
         write_results(folder, record, monitor, self.seed, facts)
 
@@ -82,7 +85,10 @@ class FoldResult:
         }
         known = {name: results[name] for name in ("seed", "parameters")}
         known["directions"] = results.get("directions", {})  # older folds have none
-        return cls(history=history, **known, **results["crossval"])
+        facts = results["crossval"]
+        ends = facts.pop("last", {}).items()  # older folds have none
+        last = {name: math.nan if value is None else value for name, value in ends}
+        return cls(history=history, last=last, **known, **facts)
 
 
 @dataclass(frozen=True)
@@ -156,17 +162,22 @@ class CrossValidation:
 
     @property
     def curves(self) -> dict[str, list[float]]:
-        """Metric -> mean over the folds by epoch; one that stopped early stays where it was."""
+        """Metric -> mean over the folds by epoch; one that stopped early stays where it was.
+
+        NaN where an epoch was not measured.
+        """
+        ends = self._columns()
         return {
-            name: [statistics.fmean(values) for values in zip_longest_last(columns)]
+            name: [statistics.fmean(values) for values in zip_longest_last(columns, ends[name])]
             for name, columns in self._histories().items()
         }
 
     @property
     def spreads(self) -> dict[str, list[float]]:
         """Metric -> standard deviation over the folds by epoch."""
+        ends = self._columns()
         return {
-            name: [_deviation(values) for values in zip_longest_last(columns)]
+            name: [_deviation(values) for values in zip_longest_last(columns, ends[name])]
             for name, columns in self._histories().items()
         }
 
@@ -307,11 +318,14 @@ class CrossValidation:
         return text.getvalue()
 
 
-def zip_longest_last(columns: Sequence[Sequence[float]]) -> list[tuple[float, ...]]:
-    """Return the rows of columns; a shorter one goes on with its last number."""
+def zip_longest_last(
+    columns: Sequence[Sequence[float]], ends: Sequence[float]
+) -> list[tuple[float, ...]]:
+    """Return the rows of columns; a shorter one goes on with its end."""
     longest = max(map(len, columns), default=0)
+    pairs = list(zip(columns, ends, strict=True))
     return [
-        tuple(column[min(row, len(column) - 1)] for column in columns if column)
+        tuple(column[row] if row < len(column) else end for column, end in pairs)
         for row in range(longest)
     ]
 

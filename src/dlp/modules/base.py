@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any, cast
 
 import torch
@@ -15,6 +16,7 @@ from dlp.console import say
 from dlp.directions import Mode, contradictions
 from dlp.errors import InputError
 from dlp.frozen_features import Features
+from dlp.modules.checks import check_scaling, say_what_is_lost
 from dlp.modules.class_weights import ClassWeight
 from dlp.modules.heads import Head, HeadName, make_head
 from dlp.modules.losses import Loss
@@ -22,20 +24,12 @@ from dlp.modules.meters import Stage, StageMeter
 from dlp.modules.metrics import Metrics
 from dlp.modules.networks import reseed_dropout
 from dlp.modules.optimizers import KerasRMSprop
+from dlp.modules.penalties import kernels, watched
+from dlp.modules.plateaus import PlateauNumbers
 from dlp.modules.restoring import RestorableModule
 from dlp.modules.state_dicts import difference, read_state_dict
 from dlp.modules.thresholds import Threshold
 from dlp.seeds import derived_seed
-
-
-def kernels(network: nn.Module) -> list[Tensor]:
-    """Return the weights of every linear and convolution layer but the last, in order."""
-    layers = [
-        layer
-        for layer in network.modules()
-        if isinstance(layer, nn.Linear | nn.modules.conv._ConvNd)
-    ]
-    return [layer.weight for layer in layers[:-1]]
 
 
 class SupervisedModule(RestorableModule):
@@ -111,8 +105,9 @@ class SupervisedModule(RestorableModule):
         self.meters = {stage: StageMeter(stage, self.head, penalised) for stage in stages}
         self._predicted = 0
         self._checked: set[str] = set()
-        self._logged: dict[str, Tensor] = {}
-        self._restored: dict[str, float] = {}
+        self._batch: int | None = None  # the last one that the training meter has
+        self._outputs: list[str] | None = None  # the layers that give the logits, once known
+        self._plateaus = PlateauNumbers()
         if input_shape is not None:
             self.example_input_array = torch.zeros(1, *input_shape)
         if type(self) is SupervisedModule:
@@ -131,8 +126,12 @@ class SupervisedModule(RestorableModule):
         return cast(Tensor, self.network(inputs))
 
     def penalised_kernels(self) -> list[Tensor]:
-        """Return the weights that L1 and L2 act on."""
-        return kernels(self.network)
+        """Return the weights that L1 and L2 act on.
+
+        The layers that give the output are spared: those that the first training batch shows;
+        before it, the one that was registered last.
+        """
+        return kernels(self.network, self._outputs)
 
     def penalty(self) -> Tensor | float:
         """Return the L1 and L2 penalty of the current weights."""
@@ -148,21 +147,25 @@ class SupervisedModule(RestorableModule):
 
     def training_step(self, batch: tuple[Any, Tensor], batch_idx: int) -> Tensor:
         """Return the loss of a batch, penalty included."""
-        loss, _, _ = self._step(batch, "train")
-        if self._trainer is not None and self._is_last_step(batch_idx):
-            self._log("train")
+        loss, data_loss, logits, targets = self._step(batch, "train")
+        # LBFGS asks several times for the loss of a batch: the first is that of its weights.
+        if self._trainer is None or batch_idx != self._batch:
+            self.meters["train"].add(loss, data_loss, logits, targets)
+        if self._trainer is not None:
+            self._log_training(batch_idx)
         return loss
 
     def validation_step(self, batch: tuple[Any, Tensor], batch_idx: int) -> None:
         """Gather a batch of validation."""
-        self._step(batch, "val")
+        self.meters["val"].add(*self._step(batch, "val"))
 
     def test_step(self, batch: tuple[Any, Tensor], batch_idx: int) -> dict[str, Tensor]:
         """Gather a batch of the test; return its predictions, and ``targets`` as metrics have them.
 
         ``probabilities`` (N, C), or ``values`` (N, T), are what `predict_step` gives.
         """
-        _, logits, targets = self._step(batch, "test")
+        loss, data_loss, logits, targets = self._step(batch, "test")
+        self.meters["test"].add(loss, data_loss, logits, targets)
         predictions = self.head.predict(logits)
         return {self.head.prediction: predictions, "targets": self.head.metric_targets(targets)}
 
@@ -174,37 +177,81 @@ class SupervisedModule(RestorableModule):
         `index` counts the rows that this process has predicted in this run, from 0.
         """
         inputs = batch[0] if _is_pair(batch) else batch
-        predictions = self.head.predict(self(inputs))
+        predictions = self.head.predict(self._logits(inputs))
         index = torch.arange(self._predicted, self._predicted + len(predictions))
         self._predicted += len(predictions)
         return {"index": index, self.head.prediction: predictions}
 
-    def _step(self, batch: tuple[Any, Tensor], stage: Stage) -> tuple[Tensor, Tensor, Tensor]:
-        """Return loss, logits and prepared targets of a batch, which the stage's meter has."""
+    def _step(
+        self, batch: tuple[Any, Tensor], stage: Stage
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return loss, loss without penalty, logits and prepared targets of a batch."""
         inputs, targets = batch
-        logits = self(inputs)
+        logits = self._logits(inputs, stage == "train")
         if stage not in self._checked and len(logits):
             self.head.check(logits, targets)
+        # Losses are computed in float32 (or 64), whatever the network computes in.
+        logits = logits if logits.dtype == torch.float64 else logits.float()
         targets = self.head.prepare(targets)
-        data_loss = self.head.loss(logits, targets)
+        if targets.is_floating_point():
+            targets = targets.to(logits.dtype)
+        with torch.autocast(logits.device.type, enabled=False):
+            data_loss = self.head.loss(logits, targets)
         if data_loss.ndim:
             data_loss = data_loss.mean()
-        loss = data_loss + self.penalty()
-        self.meters[stage].add(loss, data_loss, logits, targets)
-        return loss, logits, targets
+        return data_loss + self.penalty(), data_loss, logits, targets
 
-    def _is_last_step(self, batch_idx: int) -> bool:
-        trainer = self.trainer
+    def _logits(self, inputs: Any, training: bool = False) -> Tensor:
+        """Return what the network gives, and learn from training which layers that comes from.
+
+        Raises:
+            InputError: It is no tensor.
+        """
+        learns = training and self._outputs is None and bool(self.l1 or self.l2)
+        with watched(self.network) if learns else nullcontext() as watch:
+            logits = self(inputs)
+        if not isinstance(logits, Tensor):
+            raise InputError(
+                f"the network gives a {type(logits).__name__}, and the head takes a tensor of "
+                "logits (N, L) alone: let its forward return that, or wrap it in a module that "
+                "does."
+            )
+        if watch is not None:
+            self._outputs = watch.behind(logits)
+        return logits
+
+    def _log_training(self, batch_idx: int) -> None:
+        """Log the epoch's numbers at its first batch, as what they will be when it ends."""
+        meter, trainer = self.meters["train"], self.trainer
+        if self._batch is None:
+            for value in meter.epoch_values:
+                value.update()
+                self.log(
+                    value.name,
+                    value,
+                    on_step=False,
+                    on_epoch=True,
+                    prog_bar=True,
+                    batch_size=1,
+                    metric_attribute="meters",
+                )
+        self._batch = batch_idx
         steps = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
-        return trainer.is_last_batch or (steps and trainer.global_step + 1 == trainer.max_steps)
+        if trainer.is_last_batch or (steps and trainer.global_step + 1 == trainer.max_steps):
+            self._plateaus.note(meter.values())  # by all processes at once, before any callback
+            more = {k: v for k, v in meter.values().items() if k not in meter.names}
+            self._log(more)
 
-    def _log(self, stage: Stage) -> None:
+    def _log(self, values: dict[str, Tensor]) -> None:
         # One value an epoch, already over all samples: batch_size keeps Lightning from guessing.
-        values = self.meters[stage].compute()
-        self._logged.update(values)
         self.log_dict(
             values, on_step=False, on_epoch=True, prog_bar=True, batch_size=1, sync_dist=True
         )
+
+    def _log_evaluation(self, stage: Stage) -> None:
+        values = self.meters[stage].compute()
+        self._plateaus.note(values)
+        self._log(values)
 
     # Hooks -------------------------------------------------------------------------------------
 
@@ -226,13 +273,26 @@ class SupervisedModule(RestorableModule):
 
     def on_train_epoch_start(self) -> None:
         """Begin the epoch as an unbroken run does: dropout seeded by it, plateaus caught up."""
-        self._catch_up_plateaus()
+        self._plateaus.catch_up(self.trainer)
         reseed_dropout(self.network, derived_seed(self.seed, self.current_epoch, self.global_rank))
         self.meters["train"].reset()
+        self._batch = None
 
     def on_fit_start(self) -> None:
-        """Check the targets of the first epoch: the data may be new."""
+        """Check that model and data go together, and the targets of the first epoch.
+
+        Raises:
+            InputError: The data standardises its targets, and the model knows nothing of it.
+        """
         self._checked.clear()
+        check_scaling(self.head, getattr(self.trainer, "datamodule", None))
+        say_what_is_lost(str(self.trainer.precision), self.head.prediction)
+        if (self.l1 or self.l2) and not self.penalised_kernels():
+            say(
+                "warning: l1 and l2 act on the kernels of linear and convolution layers but the "
+                f"output's, and this {type(self.network).__name__} has none of these: they change "
+                "nothing"
+            )
 
     def on_train_start(self) -> None:
         """Say which callbacks and schedulers take worse numbers for better ones.
@@ -267,12 +327,12 @@ class SupervisedModule(RestorableModule):
 
     def on_validation_epoch_end(self) -> None:
         """Log the validation loss and metrics."""
-        self._log("val")
+        self._log_evaluation("val")
         self._checked.add("val")
 
     def on_test_epoch_end(self) -> None:
         """Log the test loss and metrics."""
-        self._log("test")
+        self._log_evaluation("test")
 
     def on_predict_start(self) -> None:
         """Count predicted rows from 0."""
@@ -287,19 +347,24 @@ class SupervisedModule(RestorableModule):
         checkpoint["head"] = self.head.state()
         checkpoint["class_names"] = self.class_names
         checkpoint["dropout_seed"] = self.seed
-        metrics = {**self.trainer.callback_metrics, **self._logged}
-        checkpoint["metrics"] = {name: value.item() for name, value in metrics.items()}
+        metrics = self.trainer.callback_metrics.items()
+        others = {name: value for name, value in metrics if not self._logs(name)}
+        checkpoint["metrics"] = self._plateaus.state(others)
+        checkpoint["output_layers"] = self._outputs
 
-    def _catch_up_plateaus(self) -> None:
-        # Plateau schedules step after the checkpoint of an epoch is written, and Lightning does
-        # not make up for it on resuming.
-        for config in self.trainer.lr_scheduler_configs:
-            schedule, watched = config.scheduler, self._restored.get(str(config.monitor))
-            if watched is None or not isinstance(schedule, ReduceLROnPlateau):
-                continue
-            if schedule.last_epoch < self.current_epoch:
-                schedule.step(watched)
-        self._restored = {}
+    # Plateaus ----------------------------------------------------------------------------------
+
+    def _logs(self, name: str) -> bool:
+        return any(name in meter.names for meter in self.meters.values())
+
+    def lr_scheduler_step(self, scheduler: Any, metric: Any | None) -> None:
+        """Let a schedule step; a plateau by each number once."""
+        if metric is not None:
+            configs = self.trainer.lr_scheduler_configs
+            monitor = next(str(one.monitor) for one in configs if one.scheduler is scheduler)
+            if self._logs(monitor) and not self._plateaus.take(monitor):
+                return
+        super().lr_scheduler_step(scheduler, metric)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse the checkpoint of another model, before torch lists every tensor.
@@ -308,7 +373,8 @@ class SupervisedModule(RestorableModule):
             InputError: Names or shapes of the weights differ.
         """
         self.seed = checkpoint.get("dropout_seed", self.seed)
-        self._restored = checkpoint.get("metrics", {})
+        self._plateaus.restore(checkpoint.get("metrics", {}))
+        self._outputs = checkpoint.get("output_layers")
         self.class_names = checkpoint.get("class_names")
         if "head" in checkpoint:  # those of older runs have none
             self.head.load_state(checkpoint["head"])
@@ -340,7 +406,7 @@ class SupervisedModule(RestorableModule):
         """Return the optimizer, and the scheduler with how often it steps and what it watches.
 
         One-cycle and cyclic schedules step each batch, others each epoch. One that watches a
-        metric watches its `monitor`, else ``val_loss``.
+        metric watches its `monitor`, else ``val_loss``, and steps in the epochs that validate.
         """
         optimizer = self.make_optimizer(self.parameter_groups())
         if self.lr is not None:
@@ -353,11 +419,16 @@ class SupervisedModule(RestorableModule):
             return optimizer
         scheduler = self.make_scheduler(optimizer)
         by_step = isinstance(scheduler, OneCycleLR | CyclicLR)
-        config: dict[str, LRScheduler | ReduceLROnPlateau | str] = {
+        monitor = getattr(scheduler, "monitor", "val_loss")
+        config: dict[str, LRScheduler | ReduceLROnPlateau | str | int | bool] = {
             "scheduler": scheduler,
             "interval": "step" if by_step else "epoch",
-            "monitor": getattr(scheduler, "monitor", "val_loss"),
+            "monitor": monitor,
+            "strict": not self._logs(monitor),  # what is not there yet comes: a warning will do
         }
+        watches = isinstance(scheduler, ReduceLROnPlateau) and not monitor.startswith("train_")
+        if watches and self._trainer is not None:
+            config["frequency"] = self.trainer.check_val_every_n_epoch or 1
         return {"optimizer": optimizer, "lr_scheduler": config}
 
     def _is_pruned(self) -> bool:

@@ -1,7 +1,9 @@
 """What heads ask of the first batches of a run, said in sentences."""
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
+from dlp.console import say
 from dlp.errors import InputError
 
 
@@ -39,4 +41,53 @@ def check_whole(targets: Tensor) -> None:
         raise InputError(
             "head: softmax takes whole class numbers, got values such as "
             f"{targets[targets % 1 != 0][0].item():.4g}. For values use head: regression."
+        )
+
+
+def check_scaling(head: nn.Module, data: object) -> None:
+    """Compare how a head and a DataModule standardise targets.
+
+    Args:
+        head: Of a model.
+        data: The Trainer's DataModule, or None; it may have `target_scaling`, `target_mean` and
+            `target_std`.
+
+    Raises:
+        InputError: The data standardises its targets, and the head knows nothing of it.
+    """
+    if getattr(data, "target_scaling", None) != "standard":
+        return
+    names = ("mean", "std")
+    theirs = torch.tensor([getattr(data, f"target_{name}") for name in names])
+    found = [getattr(head, name, None) for name in names]
+    buffers = [each.cpu() for each in found if isinstance(each, Tensor)]
+    ours = torch.stack(buffers) if len(buffers) == len(names) else None
+    mean, std = theirs.tolist()
+    if ours is not None and ours.shape == theirs.shape and torch.allclose(ours, theirs, 1e-4):
+        return
+    if ours is None or (not ours[0].any() and bool((ours[1] == 1).all())):
+        raise InputError(
+            f"target_scaling: standard standardises the targets (mean {mean}, deviation {std}), "
+            "and the model was made without these numbers: give it head: regression with "
+            "target_mean=data.target_mean and target_std=data.target_std."
+        )
+    say(
+        f"warning: the model standardises targets by mean {ours[0].tolist()} and deviation "
+        f"{ours[1].tolist()}, its own or its checkpoint's; the training part has {mean} and {std}"
+    )
+
+
+def say_what_is_lost(precision: str, prediction: str) -> None:
+    """Say what a Trainer's precision takes from targets that are values.
+
+    Args:
+        precision: As Lightning writes it. The ``-true`` ones of 16 bits convert whole batches,
+            targets included, before a model sees them.
+        prediction: What the head predicts: ``probabilities`` or ``values``.
+    """
+    lost = {"16-true": "none beyond 65,504", "bf16-true": "some 3 significant digits"}
+    if prediction == "values" and precision in lost:
+        say(
+            f"warning: precision {precision} holds the targets too in 16 bits ({lost[precision]}): "
+            f"{precision.replace('true', 'mixed')} leaves them as they are"
         )

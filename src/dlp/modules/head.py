@@ -2,8 +2,9 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
+import torch
 from torch import Tensor, nn
 from torchmetrics import Metric, MetricCollection
 
@@ -132,6 +133,20 @@ class Head(nn.Module, ABC):
             self.threshold = state["threshold"]
         if state["class_weights"] is not None:
             self.use_weights(state["class_weights"])
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """Move to a device or to float64, and never to half: the unit of a target would be lost.
+
+        ``nn.Module.to`` and ``half`` have no other hook for what a module holds.
+        """
+
+        def not_below(tensor: Tensor) -> Tensor:
+            moved = fn(tensor)
+            below = moved.is_floating_point() and torch.finfo(moved.dtype).bits < 32
+            return tensor.to(moved.device) if below else moved
+
+        super()._apply(not_below, recurse)  # type: ignore[no-untyped-call] # torch types it not
+        return self
 
     @property
     def num_logits(self) -> int:

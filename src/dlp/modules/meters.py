@@ -8,6 +8,7 @@ from torch import Tensor
 from torchmetrics import Metric, MetricCollection
 
 from dlp.directions import Mode
+from dlp.errors import InputError
 from dlp.modules.head import Head
 from dlp.modules.metrics import SampleMean, mode_of
 from dlp.modules.thresholds import ThresholdChoice
@@ -16,6 +17,29 @@ Stage = Literal["train", "val", "test"]
 
 #: Samples whose outputs are kept before the metrics take them in one update.
 _GATHERED = 8192
+
+
+class EpochValue(Metric):
+    """One number of a `StageMeter`, for Lightning to ask for when its epoch ends.
+
+    It is logged once an epoch, at the first batch. Lightning computes what is logged as a metric
+    when the epoch is over, wherever it broke off: a number that we logged at the last batch would
+    be that of the epoch before, if a timer or a callback stops in between.
+    """
+
+    full_state_update = False
+
+    def __init__(self, meter: "StageMeter", name: str) -> None:
+        super().__init__()
+        self._meter = meter
+        self.name = name
+
+    def update(self) -> None:
+        """Begin an epoch: there is something to compute."""
+
+    def compute(self) -> Tensor | None:
+        """Return the number over all samples of the epoch so far; None of one with other names."""
+        return self._meter.values().get(self.name)
 
 
 class StageMeter:
@@ -36,8 +60,15 @@ class StageMeter:
         self.chooses = False
         self.metrics = self._new_metrics()
         self._choice = None if head.threshold_rule is None else ThresholdChoice(head.threshold_rule)
-        self._batches: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
+        self._batches: list[tuple[Tensor, ...]] = []
         self._samples = 0
+        self._values: dict[str, Tensor] | None = None
+        self.epoch_values = [EpochValue(self, name) for name in self.names]
+
+    @property
+    def names(self) -> list[str]:
+        """What is logged: the losses and the metrics, as far as these give one number each."""
+        return [*self.losses, *map(str, self.metrics.keys())]
 
     def _new_metrics(self) -> MetricCollection:
         """Return metrics that have seen nothing, and go by the head's threshold of now."""
@@ -54,9 +85,14 @@ class StageMeter:
         return {name: mode for name, mode in modes.items() if mode is not None}
 
     def add(self, loss: Tensor, data_loss: Tensor, logits: Tensor, targets: Tensor) -> None:
-        """Take in a batch: its mean losses, logits and prepared targets."""
-        self._batches.append((loss.detach(), data_loss.detach(), logits.detach(), targets))
+        """Take in a batch: its mean losses, logits and prepared targets.
+
+        They are copied: loaders, and compiled networks, may use their memory again.
+        """
+        taken = loss, data_loss, logits, targets
+        self._batches.append(tuple(each.detach().clone() for each in taken))
         self._samples += len(targets)
+        self._values = None
         if self._samples >= _GATHERED:
             self._update()
 
@@ -93,6 +129,7 @@ class StageMeter:
         """Forget what was gathered and not yet computed: a stage may break off anywhere."""
         self._batches.clear()
         self._samples = 0
+        self._values = None
         for metric in self.losses.values():
             metric.reset()
         if self._choice is not None:
@@ -102,12 +139,26 @@ class StageMeter:
         else:
             self.metrics = self._new_metrics()
 
+    def values(self) -> dict[str, Tensor]:
+        """Return name -> value over all samples of all processes so far."""
+        if self._values is None:
+            self._update()
+            if self._choice is not None and self.chooses:
+                self._choose(self._choice)
+            values = {name: metric.compute() for name, metric in self.losses.items()}
+            values.update(self.metrics.compute())
+            for name, value in values.items():
+                if not isinstance(value, Tensor) or value.numel() != 1:
+                    shape = tuple(value.shape) if isinstance(value, Tensor) else type(value)
+                    raise InputError(
+                        f"the metric {name} gives {shape}, and one number can be logged: give it "
+                        "an average (such as average='macro'), or put it into a ClasswiseWrapper."
+                    )
+            self._values = values
+        return self._values
+
     def compute(self) -> dict[str, Tensor]:
         """Return name -> value over all samples of all processes, and start anew."""
-        self._update()
-        if self._choice is not None and self.chooses:
-            self._choose(self._choice)
-        values = {name: metric.compute() for name, metric in self.losses.items()}
-        values.update(self.metrics.compute())
+        values = self.values()
         self.reset()
         return values

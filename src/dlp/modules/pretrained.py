@@ -12,11 +12,12 @@ from torch.optim.lr_scheduler import CyclicLR, OneCycleLR
 from dlp.errors import InputError, unknown
 from dlp.frozen_features import Features
 from dlp.modules.backbones import Backbone, Scaling
-from dlp.modules.base import SupervisedModule, kernels
+from dlp.modules.base import SupervisedModule
 from dlp.modules.class_weights import ClassWeight
 from dlp.modules.heads import Head, HeadName, make_head
 from dlp.modules.networks import Activation, _check_positive, _dense_layers, initialise
 from dlp.modules.optimizers import KerasRMSprop
+from dlp.modules.penalties import kernels
 from dlp.modules.thresholds import Threshold
 
 Pool = Literal["avg", "flatten"]

@@ -12,6 +12,7 @@ from matplotlib.ticker import MaxNLocator, NullLocator
 
 from dlp.commands.recorded_runs import Setting
 from dlp.errors import InputError
+from dlp.visualization.curves import points
 
 #: Told apart with any kind of colour vision (Okabe and Ito, 2008); its yellow is too pale a line.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -145,11 +146,10 @@ def _draw_curves(axes: Axes, number: int, runs: Sequence[Sequence[float]]) -> No
     colour, dash, marker = _style(number)
     several = len(runs) > 1
     for values in runs if several else ():
-        epochs = range(1, len(values) + 1)
-        axes.plot(epochs, values, dash, color=colour, linewidth=0.8, alpha=0.5)
-    mean = [fmean(epoch) for epoch in zip(*runs, strict=False)]
+        axes.plot(*points(values), dash, color=colour, linewidth=0.8, alpha=0.5)
+    epochs, mean = points([fmean(epoch) for epoch in zip(*runs, strict=False)])
     axes.plot(
-        range(1, len(mean) + 1),
+        epochs,
         mean,
         dash,
         color=colour,

@@ -1,5 +1,6 @@
 """Learning curves: the loss and each metric by epoch, training beside validation."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
@@ -9,12 +10,28 @@ from matplotlib.ticker import MaxNLocator
 def smooth(values: Sequence[float], factor: float) -> list[float]:
     """Return the exponential moving average ``s[t] = factor * s[t-1] + (1 - factor) * x[t]``.
 
-    The book's (section 3.6): it starts at the first value, without bias correction.
+    The book's (section 3.6): it starts at the first value, without bias correction. Epochs that
+    were not measured (NaN) are left as they are, and out of the average.
     """
     smoothed: list[float] = []
+    last: float | None = None
     for value in values:
-        smoothed.append(factor * smoothed[-1] + (1 - factor) * value if smoothed else value)
+        if math.isfinite(value):
+            last = value if last is None else factor * last + (1 - factor) * value
+            value = last
+        smoothed.append(value)
     return smoothed
+
+
+def points(values: Sequence[float], first: int = 1) -> tuple[list[int], list[float]]:
+    """Return the epochs that have a finite number, and these numbers.
+
+    Args:
+        values: One number an epoch; NaN where it was not measured.
+        first: Of which epoch the first number is.
+    """
+    found = [(n, value) for n, value in enumerate(values, first) if math.isfinite(value)]
+    return [n for n, _ in found], [value for _, value in found]
 
 
 def learning_curves(
@@ -43,13 +60,12 @@ def learning_curves(
             values = history.get(f"{stage}_{name}")
             if not values:
                 continue
-            epochs = range(1, len(values) + 1)
-            marker = "o" if len(values) <= 40 else ""
+            marker = "o" if len(points(values)[0]) <= 40 else ""
             if smoothing:
-                axes.plot(epochs, values, color=colour, alpha=0.25)
-                axes.plot(epochs, smooth(values, smoothing), color=colour, label=label)
+                axes.plot(*points(values), color=colour, alpha=0.25)
+                axes.plot(*points(smooth(values, smoothing)), color=colour, label=label)
             else:
-                axes.plot(epochs, values, color=colour, marker=marker, markersize=4, label=label)
+                axes.plot(*points(values), color=colour, marker=marker, markersize=4, label=label)
         if best_epoch is not None:
             axes.axvline(
                 best_epoch, color="grey", linestyle="--", label=f"best: epoch {best_epoch}"

@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from dlp.evaluation.folds import FIRST_POINTS, CrossValidation
-from dlp.visualization.curves import smooth
+from dlp.visualization.curves import points, smooth
 
 _STAGES = (("train", "training", "tab:blue"), ("val", "validation", "tab:orange"))
 
@@ -35,15 +35,16 @@ def fold_curves(result: CrossValidation, smoothing: float = 0.9, title: str = ""
             if not (values := curves.get(f"{stage}_{name}")):
                 continue
             spread, axes = spreads[f"{stage}_{name}"], grid[0][column]
-            x = list(range(1, len(values) + 1))
-            low = [value - width for value, width in zip(values, spread, strict=True)]
-            high = [value + width for value, width in zip(values, spread, strict=True)]
+            x, means = points(values)
+            low = [mean - spread[epoch - 1] for epoch, mean in zip(x, means, strict=True)]
+            high = [mean + spread[epoch - 1] for epoch, mean in zip(x, means, strict=True)]
             axes.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0)
-            axes.plot(x, values, color=colour, linewidth=1.3, label=f"{label}, mean of folds")
+            axes.plot(x, means, color=colour, linewidth=1.3, label=f"{label}, mean of folds")
             if rows == 2:
-                axes, x, kept = grid[1][column], x[FIRST_POINTS:], values[FIRST_POINTS:]
-                axes.plot(x, kept, color=colour, alpha=0.25)
-                axes.plot(x, smooth(kept, smoothing), color=colour, label=f"{label}, smoothed")
+                axes, first, kept = grid[1][column], FIRST_POINTS + 1, values[FIRST_POINTS:]
+                smoothed = points(smooth(kept, smoothing), first)
+                axes.plot(*points(kept, first), color=colour, alpha=0.25)
+                axes.plot(*smoothed, color=colour, label=f"{label}, smoothed")
         for row in range(rows):
             _finish(grid[row][column], name, result, FIRST_POINTS if row else 0)
     if title:
