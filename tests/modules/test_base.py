@@ -379,7 +379,7 @@ def test_networks_that_give_more_than_logits_get_a_sentence(give):
 
     module = SupervisedModule(Rich(3, 4), "softmax", 4)
     for step in (module.training_step, module.predict_step):
-        with pytest.raises(InputError, match="the network gives a (tuple|dict), and the head"):
+        with pytest.raises(InputError, match=r"the network gives a (tuple|dict), and the head"):
             step((X, Y), 0)
 
 

@@ -24,7 +24,7 @@ from dlp.modules.meters import Stage, StageMeter
 from dlp.modules.metrics import Metrics
 from dlp.modules.networks import reseed_dropout
 from dlp.modules.optimizers import KerasRMSprop
-from dlp.modules.penalties import kernels, watched
+from dlp.modules.penalties import kernels, say_if_none, watched
 from dlp.modules.plateaus import PlateauNumbers
 from dlp.modules.restoring import RestorableModule
 from dlp.modules.state_dicts import difference, read_state_dict
@@ -287,12 +287,8 @@ class SupervisedModule(RestorableModule):
         self._checked.clear()
         check_scaling(self.head, getattr(self.trainer, "datamodule", None))
         say_what_is_lost(str(self.trainer.precision), self.head.prediction)
-        if (self.l1 or self.l2) and not self.penalised_kernels():
-            say(
-                "warning: l1 and l2 act on the kernels of linear and convolution layers but the "
-                f"output's, and this {type(self.network).__name__} has none of these: they change "
-                "nothing"
-            )
+        if self.l1 or self.l2:
+            say_if_none(self.penalised_kernels(), self.network)
 
     def on_train_start(self) -> None:
         """Say which callbacks and schedulers take worse numbers for better ones.

@@ -6,6 +6,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from dlp.console import say
+
 #: A layer with a kernel, as the book regularises them.
 Kernel = nn.Linear | nn.modules.conv._ConvNd
 
@@ -26,6 +28,15 @@ def kernels(network: nn.Module, outputs: Sequence[str] | None = None) -> list[Te
     layers = kernel_layers(network)
     spared = list(layers)[-1:] if outputs is None else outputs
     return [layer.weight for name, layer in layers.items() if name not in spared]  # type: ignore[misc] # they all have one
+
+
+def say_if_none(penalised: Sequence[Tensor], network: nn.Module) -> None:
+    """Say that a penalty has nothing to act on, if that is so."""
+    if not penalised:
+        say(
+            "warning: l1 and l2 act on the kernels of linear and convolution layers but the "
+            f"output's, and this {type(network).__name__} has none of these: they change nothing"
+        )
 
 
 class Watch:
