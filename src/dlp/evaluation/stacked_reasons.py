@@ -77,7 +77,7 @@ _DEFAULTS = {
 #: What models and heads hold beside Lightning's and torch's own. Another attribute that is set may
 #: change a step in a way that is not known here.
 _OF_MODELS = {"l1", "l2", "make_optimizer", "make_scheduler", "seed", "meters"} | {
-    *("_checked", "_logged", "_predicted", "_restored", "_left_out", "class_names"),
+    *("_checked", "_batch", "_outputs", "_plateaus", "_predicted", "_left_out", "class_names"),
     *("_hparams", "_hparams_initial", "_hparams_name"),
 }
 _OF_HEADS = {"loss", "num_outputs", "threshold", "_metrics"}
