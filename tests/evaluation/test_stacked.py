@@ -810,7 +810,7 @@ MODELS = {
     ),
     "some layers of the network are in eval mode": edited(lambda layers: layers.eval() and None),
     "some of the weights are not float32": edited(lambda layers: layers.output.double() and None),
-    "class_weight of the DenseModule may change": weighted,
+    "class_weight differs from fold to fold": weighted,
     "class_weight of the SoftmaxHead may change": weighted_head,
     "prepare of the SoftmaxHead was replaced": method_of_head_replaced,
     "the model takes its steps by hand": by_hand,

@@ -1,15 +1,12 @@
 """One LightningModule for every problem: a network, a head, a penalty and an optimizer."""
 
-import os
 from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Any, cast
 
 import torch
-from lightning.pytorch.callbacks import ModelPruning
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import CyclicLR, LRScheduler, OneCycleLR, ReduceLROnPlateau
 
 from dlp.bag_of_words import BagOfWords
 from dlp.console import say
@@ -24,10 +21,9 @@ from dlp.modules.meters import Stage, StageMeter
 from dlp.modules.metrics import Metrics
 from dlp.modules.networks import reseed_dropout
 from dlp.modules.optimizers import KerasRMSprop
-from dlp.modules.penalties import kernels, say_if_none, watched
-from dlp.modules.plateaus import PlateauNumbers
+from dlp.modules.penalties import kernels, penalty, say_if_none, watched
 from dlp.modules.restoring import RestorableModule
-from dlp.modules.state_dicts import difference, read_state_dict
+from dlp.modules.schedules import PlateauNumbers, is_pruned, stepping, validates
 from dlp.modules.thresholds import Threshold
 from dlp.seeds import derived_seed
 
@@ -135,13 +131,7 @@ class SupervisedModule(RestorableModule):
 
     def penalty(self) -> Tensor | float:
         """Return the L1 and L2 penalty of the current weights."""
-        total: Tensor | float = 0.0
-        for kernel in self.penalised_kernels() if self.l1 or self.l2 else ():
-            if self.l1:
-                total = total + self.l1 * kernel.abs().sum()
-            if self.l2:
-                total = total + self.l2 * kernel.square().sum()
-        return total
+        return penalty(self.penalised_kernels(), self.l1, self.l2) if self.l1 or self.l2 else 0.0
 
     # The steps ---------------------------------------------------------------------------------
 
@@ -296,7 +286,7 @@ class SupervisedModule(RestorableModule):
         Raises:
             InputError: The threshold is to be chosen on a validation part, and there is none.
         """
-        if self.head.threshold_rule is not None and not _any(self.trainer.num_val_batches):
+        if self.head.threshold_rule is not None and not validates(self.trainer):
             raise InputError(
                 f"threshold: {self.head.threshold_rule} is chosen on the validation part, and "
                 "there is none: give val_size, or a number."
@@ -375,24 +365,7 @@ class SupervisedModule(RestorableModule):
         if "head" in checkpoint:  # those of older runs have none
             self.head.load_state(checkpoint["head"])
         if self.strict_loading:
-            self._check_weights(checkpoint["state_dict"])
-
-    def load_weights(self, path: str | os.PathLike[str]) -> None:
-        """Take over the weights of a checkpoint of the same model: no optimizer, no epoch.
-
-        Raises:
-            InputError: There is no such checkpoint, it is damaged, or belongs to another model.
-        """
-        weights = read_state_dict(path)
-        self._check_weights(weights)
-        self.load_state_dict(weights)
-
-    def _check_weights(self, given: dict[str, Tensor]) -> None:
-        if detail := difference(self.state_dict(), given):
-            raise InputError(
-                f"the checkpoint belongs to another model: {detail}. Give the config it was "
-                "trained with (config.yaml in its run's folder)."
-            )
+            self.check_weights(checkpoint["state_dict"])
 
     def parameter_groups(self) -> list[Any]:
         """Return what the optimizer moves: parameters, or groups of them as torch takes them."""
@@ -408,34 +381,16 @@ class SupervisedModule(RestorableModule):
         if self.lr is not None:
             for group in optimizer.param_groups:
                 group["lr"] = self.lr
-        if isinstance(optimizer, torch.optim.LBFGS) or self._is_pruned():
+        if isinstance(optimizer, torch.optim.LBFGS) or is_pruned(self._trainer):
             for parameter in self.parameters():
                 parameter.data = parameter.data.contiguous()
         if self.make_scheduler is None:
             return optimizer
         scheduler = self.make_scheduler(optimizer)
-        by_step = isinstance(scheduler, OneCycleLR | CyclicLR)
-        monitor = getattr(scheduler, "monitor", "val_loss")
-        config: dict[str, LRScheduler | ReduceLROnPlateau | str | int | bool] = {
-            "scheduler": scheduler,
-            "interval": "step" if by_step else "epoch",
-            "monitor": monitor,
-            "strict": not self._logs(monitor),  # what is not there yet comes: a warning will do
-        }
-        watches = isinstance(scheduler, ReduceLROnPlateau) and not monitor.startswith("train_")
-        if watches and self._trainer is not None:
-            config["frequency"] = self.trainer.check_val_every_n_epoch or 1
-        return {"optimizer": optimizer, "lr_scheduler": config}
-
-    def _is_pruned(self) -> bool:
-        """Whether parameters are viewed as one vector, as LBFGS does too."""
-        callbacks = [] if self._trainer is None else self.trainer.callbacks  # type: ignore[attr-defined] # set by a connector
-        return any(isinstance(callback, ModelPruning) for callback in callbacks)
-
-
-def _any(batches: Any) -> bool:
-    """Whether there are batches: a number, or one for each of several loaders."""
-    return any(batches) if isinstance(batches, list) else bool(batches)
+        trainer = self._trainer
+        every = None if trainer is None else trainer.check_val_every_n_epoch
+        names = [name for meter in self.meters.values() for name in meter.names]
+        return {"optimizer": optimizer, "lr_scheduler": stepping(scheduler, names, every or 1)}
 
 
 def _is_pair(batch: Any) -> bool:

@@ -30,6 +30,17 @@ def kernels(network: nn.Module, outputs: Sequence[str] | None = None) -> list[Te
     return [layer.weight for name, layer in layers.items() if name not in spared]  # type: ignore[misc] # they all have one
 
 
+def penalty(kernels: Sequence[Tensor], l1: float, l2: float) -> Tensor | float:
+    """Return ``l1 * sum(|w|) + l2 * sum(w ** 2)`` over all numbers of `kernels`."""
+    total: Tensor | float = 0.0
+    for kernel in kernels:
+        if l1:
+            total = total + l1 * kernel.abs().sum()
+        if l2:
+            total = total + l2 * kernel.square().sum()
+    return total
+
+
 def say_if_none(penalised: Sequence[Tensor], network: nn.Module) -> None:
     """Say that a penalty has nothing to act on, if that is so."""
     if not penalised:

@@ -7,11 +7,12 @@ from types import FrameType
 from typing import Any, Self, cast
 
 from lightning import LightningModule
-from torch import nn
+from torch import Tensor, nn
 
 from dlp.checkpoints import is_plain, plain, read_checkpoint
 from dlp.console import say
 from dlp.errors import InputError
+from dlp.modules.state_dicts import difference, read_state_dict
 
 
 class RestorableModule(LightningModule):
@@ -40,6 +41,28 @@ class RestorableModule(LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Save which arguments are objects that a checkpoint cannot hold."""
         checkpoint["left_out"] = getattr(self, "_left_out", {})
+
+    def load_weights(self, path: str | os.PathLike[str]) -> None:
+        """Take over the weights of a checkpoint of the same model: no optimizer, no epoch.
+
+        Raises:
+            InputError: There is no such checkpoint, it is damaged, or belongs to another model.
+        """
+        weights = read_state_dict(path)
+        self.check_weights(weights)
+        self.load_state_dict(weights)
+
+    def check_weights(self, given: dict[str, Tensor]) -> None:
+        """Refuse the weights of another model, before torch lists every tensor.
+
+        Raises:
+            InputError: Names or shapes differ.
+        """
+        if detail := difference(self.state_dict(), given):
+            raise InputError(
+                f"the checkpoint belongs to another model: {detail}. Give the config it was "
+                "trained with (config.yaml in its run's folder)."
+            )
 
     @classmethod
     def load_from_checkpoint(  # type: ignore[override] # a descriptor in Lightning

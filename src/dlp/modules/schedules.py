@@ -1,0 +1,86 @@
+"""When schedules of the learning rate step, and by which numbers."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lightning import Trainer
+from lightning.pytorch.callbacks import ModelPruning
+from torch import Tensor
+from torch.optim.lr_scheduler import CyclicLR, LRScheduler, OneCycleLR, ReduceLROnPlateau
+
+#: What Lightning takes as ``lr_scheduler``.
+Stepping = dict[str, LRScheduler | ReduceLROnPlateau | str | int | bool]
+
+
+def stepping(
+    scheduler: LRScheduler | ReduceLROnPlateau, logged: Sequence[str], every: int
+) -> Stepping:
+    """Return a schedule with how often it steps and what it watches, as Lightning takes it.
+
+    Args:
+        scheduler: One-cycle and cyclic schedules step each batch, others each epoch. One that
+            watches a metric watches its `monitor`, else ``val_loss``, and steps in the epochs that
+            validate.
+        logged: The names that the model logs. One of these may be missing in an epoch; another is
+            an error.
+        every: Validation is every so many epochs.
+    """
+    monitor = getattr(scheduler, "monitor", "val_loss")
+    watches = isinstance(scheduler, ReduceLROnPlateau) and not monitor.startswith("train_")
+    return {
+        "scheduler": scheduler,
+        "interval": "step" if isinstance(scheduler, OneCycleLR | CyclicLR) else "epoch",
+        "monitor": monitor,
+        "strict": monitor not in logged,
+        "frequency": every if watches else 1,
+    }
+
+
+def validates(trainer: Trainer) -> bool:
+    """Whether a fit that begins will validate, as far as that is known."""
+    known = trainer.val_dataloaders is not None  # not where the first epoch has no validation
+    return trainer.enable_validation and (not known or any(trainer.num_val_batches))
+
+
+def is_pruned(trainer: Any) -> bool:
+    """Whether parameters are viewed as one vector, as LBFGS does too; `trainer` may be None."""
+    return any(isinstance(callback, ModelPruning) for callback in getattr(trainer, "callbacks", []))
+
+
+class PlateauNumbers:
+    """What a model has logged and no schedule has stepped by yet.
+
+    Lightning keeps the last number of a metric through epochs that do not measure it; and it steps
+    after the checkpoint of an epoch is written, and does not make up for that on resuming.
+    """
+
+    def __init__(self) -> None:
+        self._new: dict[str, Tensor] = {}
+        self._restored: dict[str, float] = {}
+
+    def note(self, values: Mapping[str, Tensor]) -> None:
+        """Take in what was measured: logged name -> number."""
+        self._new.update(values)
+
+    def take(self, name: str) -> bool:
+        """Whether there is a new number of that name; from now on it is none."""
+        return self._new.pop(name, None) is not None
+
+    def state(self, others: Mapping[str, Tensor]) -> dict[str, float]:
+        """Return what a checkpoint keeps: the new numbers, and those of other loggers."""
+        return {name: value.item() for name, value in {**others, **self._new}.items()}
+
+    def restore(self, state: Mapping[str, float]) -> None:
+        """Take over what a checkpoint kept."""
+        self._restored = dict(state)
+
+    def catch_up(self, trainer: Trainer) -> None:
+        """Let schedules step that had not yet when the checkpoint was written."""
+        configs: list[Any] = trainer.lr_scheduler_configs
+        for config in configs:
+            schedule, watched = config.scheduler, self._restored.get(str(config.monitor))
+            if watched is None or not isinstance(schedule, ReduceLROnPlateau):
+                continue
+            if schedule.last_epoch < trainer.current_epoch // config.frequency:
+                schedule.step(watched)
+        self._restored = {}
