@@ -143,7 +143,7 @@ def test_texts_that_look_like_missing_values_or_numbers_are_texts(tmp_path):
     assert data.class_names == ["NA", "x", "y"]
 
 
-def test_a_folder_of_tables_has_a_part_a_file(tmp_path, capsys):
+def test_a_folder_of_tables_has_a_part_a_file(tmp_path):
     write_csv(tmp_path / "train.csv", reviews())
     write_jsonl(tmp_path, reviews(20, seed=1))
     (tmp_path / "reviews.jsonl").rename(tmp_path / "valid.jsonl")
@@ -152,7 +152,7 @@ def test_a_folder_of_tables_has_a_part_a_file(tmp_path, capsys):
     data = make(str(tmp_path))
     assert [len(data.examples(part).rows) for part in ("train", "val", "test")] == [60, 20, 10]
     assert set(data.examples("val").targets) == {"bad", "good"}
-    assert "left out, since their names tell no part" in capsys.readouterr().out
+    assert "left out, since their names tell no part" in data.reading().input.notes[0]
 
 
 @pytest.mark.parametrize("tokens", ["words", "characters"])
@@ -492,3 +492,10 @@ def test_the_reading_says_that_labels_mix_numbers_and_text(tmp_path):
     path = write_jsonl(tmp_path, [("a", 1), ("b", "two"), ("c", 1), ("d", "two")])
     (note,) = make(path, val_size=None).reading().input.notes
     assert "mixes numbers (2 rows, such as 1) and text (2, such as 'two')" in note
+
+
+def test_the_reading_has_the_notes_of_a_test_file_too(table, tmp_path):
+    rows = [*reviews(10, seed=1), ("nothing said of it", "")]
+    other = write_csv(tmp_path / "other.csv", rows)
+    reading = make(table, test_path=other, drop_unlabelled=True).reading()
+    assert "of the test part: 1 rows without a label are left out" in reading.input.notes

@@ -44,7 +44,7 @@ def test_subfolders_are_classes(suffix, tmp_path):
         assert (tmp_path / "reviews" / name).read_text() == text
 
 
-def test_the_layout_of_the_film_reviews(tmp_path, capsys):
+def test_the_layout_of_the_film_reviews(tmp_path):
     root = tmp_path / "aclImdb"
     write_texts(root / "train")
     write_texts(root / "test", rows=reviews(10, seed=1))
@@ -57,10 +57,23 @@ def test_the_layout_of_the_film_reviews(tmp_path, capsys):
     assert data.class_names == ["bad", "good"]
     sizes = [len(data.examples(part).rows) for part in ("train", "val", "test")]
     assert sizes == [16, 4, 10]
-    said = capsys.readouterr().out
-    assert "left out, no texts of a class: train/good/README.txt, train/unsup (1 files)" in said
+    notes = data.reading().input.notes
+    assert notes[0].startswith(
+        "left out, no texts of a class: train/good/README.txt, train/unsup (1 files), train/"
+    )
     again = make(str(root))
     assert again.examples("test").names == data.examples("test").names
+
+
+def test_the_layout_of_the_newsgroups(tmp_path):
+    for part, seed in (("train", 0), ("test", 1)):
+        write_texts(tmp_path / f"20news-bydate-{part}", "", reviews(20, seed=seed))
+    data = make(str(tmp_path))
+    assert [len(data.examples(part).rows) for part in ("train", "val", "test")] == [16, 4, 20]
+    one = make(
+        str(tmp_path / "20news-bydate-train"), test_path=str(tmp_path / "20news-bydate-test")
+    )
+    assert len(one.examples("test").rows) == 20
 
 
 def test_a_validation_folder_validates(tmp_path):

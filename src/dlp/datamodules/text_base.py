@@ -17,7 +17,7 @@ from dlp.datamodules.splits import Indices, Split
 from dlp.datamodules.table_format import TableFormat
 from dlp.datamodules.targets import TargetEncoder
 from dlp.datamodules.text_columns import TextColumns
-from dlp.datamodules.text_reading import read_texts
+from dlp.datamodules.text_reading import read_texts, whole_sentences
 from dlp.datamodules.text_tables import TextTable
 from dlp.datamodules.tokens import Tokens, splitter, unspaced_word
 from dlp.datamodules.vocabulary import Vocabulary, check_limits, rank_words
@@ -174,7 +174,7 @@ class BaseTextDataModule(SupervisedDataModule):
             least = f" that {self.min_df} of them have" if self.min_df > 1 else ""
             raise InputError(f"the texts of the training part hold no word{least}.")
         if self.tokens == "words" and (sentence := unspaced_word(rows.corpus.words)):
-            self._say_once("script", _whole_sentences(sentence))
+            self._say_once("script", whole_sentences(sentence))
         limits = self.num_words, self.skip_top, self.max_length
         self._vocabulary = Vocabulary(words, *limits, self.tokens)
         if self.encoding in ("tfidf", "sublinear_tfidf"):
@@ -197,7 +197,11 @@ class BaseTextDataModule(SupervisedDataModule):
         """Return what the texts and the columns beside them were taken for."""
         parts, labelled = self.labelled_rows()
         texts: Texts = labelled.rows
-        return read_texts(self, texts, texts[parts.train], texts[parts.val])
+        try:
+            test: Texts | None = self.examples("test").rows
+        except InputError:  # there is none
+            test = None
+        return read_texts(self, texts, texts[parts.train], texts[parts.val], test)
 
     def batch_shape(self) -> tuple[int, ...]:
         """Return (num_words,)."""
@@ -279,12 +283,4 @@ def _examples(texts: Texts) -> Examples:
         places=rows if corpus.places is None else corpus.places[rows],
         ids=None if corpus.ids is None else corpus.ids[rows],
         truth=None if corpus.truth is None else corpus.truth[rows],
-    )
-
-
-def _whole_sentences(sentence: str) -> str:
-    shown = sentence if len(sentence) <= 20 else f"{sentence[:20]}..."
-    return (
-        "most of the text is in a script without spaces between words: tokens: words takes whole "
-        f"sentences, such as {shown!r}, for single words; use tokens: characters, with ngrams: 2"
     )

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dlp.console import say
 from dlp.datamodules.file_text import read_text
 from dlp.datamodules.json_rows import JSON_ENDINGS, line_index, read_json_rows
 from dlp.datamodules.part_names import part_of
@@ -43,7 +42,8 @@ def read_rows(path: Path, columns: TextColumns) -> TextRows:
         return TextRows(frame, f"{path.name}, JSON")
     texts = [name for name in (columns.text, columns.id) if name]
     table = read_table(path, columns.format, texts=texts)
-    table.check([] if columns.classes else columns.labels, inputs=False)
+    keys = [name for name in (columns.group, columns.time) if name is not None]
+    table.check([*([] if columns.classes else columns.labels), *keys], inputs=False)
     return TextRows(
         table.frame,
         table.source,
@@ -91,7 +91,6 @@ def read_parts(folder: Path, files: list[Path], columns: TextColumns) -> dict[st
     elif unnamed:
         names = ", ".join(file.relative_to(folder).as_posix() for file in unnamed)
         notes.append(f"left out, since their names tell no part (train, val, test): {names}")
-        say(f"{folder}: {notes[0]}")
     parts = {
         part: joined(
             [read_rows(file, columns) for file in paths],

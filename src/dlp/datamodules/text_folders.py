@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from dlp.console import say
 from dlp.datamodules.file_text import read_text
 from dlp.datamodules.part_names import NamedPart, part_of
 from dlp.datamodules.text_columns import TextColumns
@@ -48,7 +47,6 @@ def read_class_folders(folder: Path, columns: TextColumns) -> dict[str, TextRows
     if left_out:
         shown = ", ".join(left_out[:8]) + (" ..." if len(left_out) > 8 else "")
         notes.append(f"left out, no texts of a class: {shown}")
-        say(f"{folder}: {notes[0]}")
     return with_validation(
         {str(name): replace(rows, notes=tuple(notes)) for name, rows in found.items()}
     )

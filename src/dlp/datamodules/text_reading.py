@@ -8,6 +8,7 @@ import pandas as pd
 
 from dlp.datamodules.corpus import Texts
 from dlp.datamodules.reading import InputReading, SampleReading, clipped
+from dlp.datamodules.tokens import unspaced_word
 from dlp.datamodules.vocabulary import UNKNOWN
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ _SHOWN = 200
 
 
 def read_texts(
-    data: "BaseTextDataModule", labelled: Texts, train: Texts, val: Texts
+    data: "BaseTextDataModule", labelled: Texts, train: Texts, val: Texts, test: Texts | None
 ) -> InputReading:
     """Return what the texts of a DataModule were taken for.
 
@@ -31,6 +32,7 @@ def read_texts(
         labelled: All labelled texts.
         train: Those of the training part.
         val: Those of the validation part.
+        test: Those of the test part, where there is one.
     """
     corpus = labelled.corpus
     known = corpus.reading or InputReading(type(data).__name__)
@@ -43,15 +45,27 @@ def read_texts(
         ("vocabulary", _vocabulary(data, train, unit)),
         ("known", f"{_share_known(data, part[1]):.1%} of the {unit} of the {part[0]} part"),
     ]
-    notes = [*known.notes, *_suspicious(data, labelled)]
+    notes = [*known.notes]
+    if test is not None and test.corpus is not corpus and test.corpus.reading is not None:
+        others = [note for note in test.corpus.reading.notes if note not in notes]
+        notes += [f"of the test part: {note}" for note in others]
+    notes += _suspicious(data, labelled)
     samples = (_sample(data, train),) if len(train) else ()
     return InputReading(known.source, known.columns, tuple(facts), tuple(notes), samples)
 
 
+def whole_sentences(sentence: str) -> str:
+    """Return what to say of a text that has no spaces between words."""
+    shown = sentence if len(sentence) <= 20 else f"{sentence[:20]}..."
+    return (
+        "most of the text is in a script without spaces between words: tokens: words takes whole "
+        f"sentences, such as {shown!r}, for single words; use tokens: characters, with ngrams: 2"
+    )
+
+
 def _vocabulary(data: "BaseTextDataModule", train: Texts, unit: str) -> str:
     kept = len(data.vocabulary.words)
-    tokens, _ = train.tokens()
-    there = len(np.unique(tokens))
+    there = np.count_nonzero(np.bincount(train.tokens()[0]))
     limit = "" if kept >= there or data.num_words is None else f" (num_words: {data.num_words})"
     return f"{kept:,} terms{limit}; the training part has {there:,} different {unit}"
 
@@ -81,6 +95,8 @@ def _sample(data: "BaseTextDataModule", train: Texts) -> SampleReading:
 def _suspicious(data: "BaseTextDataModule", labelled: Texts) -> list[str]:
     """Return what a person should look at."""
     notes = []
+    if data.tokens == "words" and (sentence := unspaced_word(labelled.corpus.words)) is not None:
+        notes.append(whole_sentences(sentence))
     spread = np.unique(
         np.linspace(0, len(labelled) - 1, min(len(labelled), _LOOKED_AT)).astype(int)
     )
