@@ -29,7 +29,7 @@ from dlp.commands.given_callbacks import check_finetuning, need_a_logger, shown
 from dlp.commands.invocation import Invocation, resolve, starting_weights
 from dlp.commands.model_comparison import ModelComparison
 from dlp.commands.parser import NamedConfig, Parser, as_texts
-from dlp.commands.run_options import add_run_options
+from dlp.commands.run_options import FROM_DATA, add_run_options
 from dlp.commands.short_names import SHORT_NAMES as SHORT_NAMES  # so that classes are found
 from dlp.console import say
 from dlp.datamodules import SupervisedDataModule
@@ -116,7 +116,7 @@ class DLPCLI(LightningCLI):
                 help="A text to predict, of a model of texts; may be given several times. It is "
                 "printed, and written where --output says.",
             )
-        for name in ("input_shape", "num_outputs", "target_mean", "target_std"):
+        for name in FROM_DATA:
             parser.link_arguments(
                 "data",
                 f"model.init_args.{name}",

@@ -6,6 +6,9 @@ from lightning.pytorch.cli import LightningArgumentParser
 
 from dlp.directions import Mode
 
+#: Arguments of a model that the data know.
+FROM_DATA = ("input_shape", "num_outputs", "target_mean", "target_std", "target_transform")
+
 
 def add_run_options(parser: LightningArgumentParser) -> None:
     """Add the options of a run: its folder, its metric, what follows it."""

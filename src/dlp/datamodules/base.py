@@ -25,6 +25,7 @@ from dlp.datamodules.restoring import RestorableDataModule
 from dlp.datamodules.splits import Parts, Split
 from dlp.datamodules.targets import TargetEncoder, TargetScaling
 from dlp.errors import InputError
+from dlp.target_transforms import TargetTransform
 
 
 class SupervisedDataModule(DataFacts, RestorableDataModule):
@@ -51,6 +52,8 @@ class SupervisedDataModule(DataFacts, RestorableDataModule):
     augmentation: nn.Module | None = None
     #: Whether values are trained on standardised, by the training part.
     target_scaling: TargetScaling = "none"
+    #: What values are trained on in place of themselves.
+    target_transform: TargetTransform = "none"
     #: Learn statistics from the validation rows too: too good numbers, as in the book's 3.6.
     learn_from_all: bool = False
     #: Whether these are a person's own data: a fit then begins with what they were taken for.
@@ -147,14 +150,19 @@ class SupervisedDataModule(DataFacts, RestorableDataModule):
             test = None if self._test is None else self._test.digests
             self._seen = Seen.of(parts, labelled.digests, test)
             self.fit_inputs(self.select(labelled.rows, learned), targets)
+            for examples in (labelled, self._test):
+                if examples is not None and examples.targets is not None:
+                    self.targets.check_transform(examples.targets, self.target_transform)
             if self.target_scaling == "standard":
-                self._target_mean, self._target_std = self.targets.scale(targets)
+                found = self.targets.scale(targets, self.target_transform)
+                self._target_mean, self._target_std = found
             self._shape = self.batch_shape()
             self._state = {
                 "inputs": self.inputs_state(),
                 "targets": self.targets.state(),
                 "target_mean": self._target_mean,
                 "target_std": self._target_std,
+                "target_transform": self.target_transform,
                 "target_summary": self.targets.summary(labelled.targets[parts.train]),
                 "input_shape": list(self._shape),
             }
@@ -273,6 +281,7 @@ class SupervisedDataModule(DataFacts, RestorableDataModule):
         self._shape = tuple(state_dict["input_shape"])
         self._target_mean = state_dict["target_mean"]
         self._target_std = state_dict["target_std"]
+        self.target_transform = state_dict.get("target_transform", "none")  # older runs have none
         self.targets.load_state(state_dict["targets"])
         self.load_inputs_state(state_dict["inputs"])
 

@@ -2,7 +2,7 @@
 
 import os
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -31,7 +31,8 @@ from dlp.datamodules.table_files import (
 from dlp.datamodules.table_format import TableFormat
 from dlp.datamodules.table_reading import read_columns
 from dlp.datamodules.targets import TargetEncoder, TaskArgument
-from dlp.errors import InputError
+from dlp.errors import InputError, unknown
+from dlp.target_transforms import TargetTransform
 
 
 class TableDataModule(SupervisedDataModule):
@@ -68,6 +69,9 @@ class TableDataModule(SupervisedDataModule):
         bins: Give each numeric column also as so many bins, which a network learns bends and
             steps from; 0 for none.
         target_scaling: Train on standardised targets; metrics and predictions keep their unit.
+        target_transform: Train on the logarithm of the target, ``log`` of values above 0 or
+            ``log1p`` of 1 + values, which prices, incomes and counts ask for; with
+            `target_scaling` on the standardised logarithm. Metrics and predictions keep their unit.
         features: Your own features: import path of a class with transform(frame) and, if it
             learns something, fit(frame), or of a function of a frame; in Python also the class or
             function itself. It sees the input columns alone and must keep every row.
@@ -116,6 +120,7 @@ class TableDataModule(SupervisedDataModule):
         scaling: Scaling = "standard",
         bins: int = 0,
         target_scaling: Literal["none", "standard"] = "none",
+        target_transform: TargetTransform = "none",
         features: FeaturesArgument | None = None,
         task: TaskArgument = "auto",
         class_names: list[str] | None = None,
@@ -159,6 +164,9 @@ class TableDataModule(SupervisedDataModule):
         self.id_column = id_column
         self.split.check(group_column is not None, time_column is not None)
         self.target_scaling = target_scaling
+        if target_transform not in get_args(TargetTransform):
+            raise unknown("target_transform", target_transform, get_args(TargetTransform))
+        self.target_transform = target_transform
         self._new_encoder = partial(
             ColumnEncoder,
             numeric_columns,

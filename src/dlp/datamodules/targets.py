@@ -4,10 +4,12 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from dlp.datamodules.splits import Parts
 from dlp.errors import InputError, suggestion
+from dlp.target_transforms import TargetTransform, lowest, transformed
 
 Task = Literal["classification", "multilabel", "regression"]
 TargetScaling = Literal["none", "standard"]
@@ -183,17 +185,42 @@ class TargetEncoder:
             return names[1 - int(value) if self.swapped else int(value)]
         return str(value)
 
-    def scale(self, values: NDArray[Any]) -> tuple[list[float], list[float]]:
+    def scale(
+        self, values: NDArray[Any], transform: TargetTransform = "none"
+    ) -> tuple[list[float], list[float]]:
         """Return mean and population standard deviation of each target, 1 for a constant one.
+
+        Args:
+            values: The targets, (N,) or (N, T).
+            transform: What they are trained on: the numbers are of that.
 
         Raises:
             InputError: The targets are classes or labels.
         """
         if self.task != "regression":
             raise InputError("target_scaling: standard is for values; the target holds classes.")
-        numbers = self.encode(values).reshape(len(values), -1).astype(np.float64)
+        encoded = torch.from_numpy(self.encode(values)).reshape(len(values), -1)
+        numbers = transformed(encoded.double(), transform).numpy()
         constant = numbers.min(axis=0) == numbers.max(axis=0)
         return numbers.mean(axis=0).tolist(), np.where(constant, 1.0, numbers.std(axis=0)).tolist()
+
+    def check_transform(self, values: NDArray[Any], transform: TargetTransform) -> None:
+        """Refuse values of which there is no logarithm, before anything is trained.
+
+        Raises:
+            InputError: A value is too low, or the targets are no values.
+        """
+        if transform == "none":
+            return
+        if self.task != "regression":
+            raise InputError(f"target_transform: {transform} is for values; the target has none.")
+        least = float(self.encode(values).min())
+        if least <= lowest(transform):
+            way = " Use log1p, which takes 0." if transform == "log" and least == 0 else ""
+            raise InputError(
+                f"target_transform: {transform} takes values above {lowest(transform):g}, and the "
+                f"smallest target is {least:g}.{way or ' Use target_scaling: standard alone.'}"
+            )
 
     def summary(self, values: NDArray[Any]) -> dict[str, list[float]]:
         """Return what the targets of some rows, (N,) or (N, T), are like as a whole.

@@ -14,6 +14,7 @@ from torch import Tensor
 from dlp.datamodules.base import SupervisedDataModule
 from dlp.modules.base import SupervisedModule
 from dlp.modules.heads import Head
+from dlp.target_transforms import transformed
 
 Baselines = dict[str, dict[str, float]]
 
@@ -148,7 +149,8 @@ def _logits(head: Head, values: Tensor) -> Tensor | None:
     """Return the logits (N, L) from which `head` predicts `values`; None if there are none."""
     kept = values.clamp(_EPSILON, 1 - _EPSILON)
     mean, std = getattr(head, "mean", 0.0), getattr(head, "std", 1.0)
-    candidates = [kept.log(), kept.logit(), kept.logit()[:, 1:], (values - mean) / std]
+    plain = transformed(values, getattr(head, "transform", "none"))
+    candidates = [kept.log(), kept.logit(), kept.logit()[:, 1:], (plain - mean) / std]
     for logits in candidates:
         if logits.shape[1] != head.num_logits:
             continue

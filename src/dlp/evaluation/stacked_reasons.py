@@ -80,7 +80,7 @@ _OF_MODELS = {"l1", "l2", "make_optimizer", "make_scheduler", "seed", "meters"} 
     *("_checked", "_batch", "_outputs", "_plateaus", "_predicted", "_left_out", "class_names"),
     *("_hparams", "_hparams_initial", "_hparams_name"),
 }
-_OF_HEADS = {"loss", "num_outputs", "threshold", "_metrics"}
+_OF_HEADS = {"loss", "num_outputs", "threshold", "transform", "_metrics"}
 
 #: Where a DataModule or a module changes a batch on its way.
 _TRANSFERS = ("on_before_batch_transfer", "transfer_batch_to_device", "on_after_batch_transfer")

@@ -26,6 +26,7 @@ from dlp.modules.restoring import RestorableModule
 from dlp.modules.schedules import PlateauNumbers, is_pruned, stepping, validates
 from dlp.modules.thresholds import Threshold
 from dlp.seeds import derived_seed
+from dlp.target_transforms import TargetTransform
 
 
 class SupervisedModule(RestorableModule):
@@ -56,6 +57,7 @@ class SupervisedModule(RestorableModule):
         scheduler: From an optimizer to a learning-rate scheduler.
         target_mean: Mean of each target in the training part, for ``head: regression``.
         target_std: Standard deviation of each target.
+        target_transform: Train on the logarithm of targets; from the data in the CLI.
         input_shape: Shape of one input row, for the model summary.
     """
 
@@ -77,13 +79,15 @@ class SupervisedModule(RestorableModule):
         scheduler: LRSchedulerCallable | None = None,
         target_mean: list[float] | None = None,
         target_std: list[float] | None = None,
+        target_transform: TargetTransform = "none",
         input_shape: Sequence[int] | None = None,
     ) -> None:
         super().__init__()
         if l1 < 0 or l2 < 0:
             raise InputError(f"l1 and l2 must be 0 or more, got l1={l1} and l2={l2}.")
         self.network = network
-        self.head = make_head(head, num_outputs, loss, metrics, target_mean, target_std)
+        scale = target_mean, target_std, target_transform
+        self.head = make_head(head, num_outputs, loss, metrics, *scale)
         if threshold is not None:
             self.head.use_threshold(threshold)
         if class_weight is not None:

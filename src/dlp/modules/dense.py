@@ -11,6 +11,7 @@ from dlp.modules.heads import Head, HeadName, make_head
 from dlp.modules.networks import Activation, DenseNet
 from dlp.modules.optimizers import KerasRMSprop
 from dlp.modules.thresholds import Threshold
+from dlp.target_transforms import TargetTransform
 
 
 class DenseModule(SupervisedModule):
@@ -38,6 +39,7 @@ class DenseModule(SupervisedModule):
         scheduler: From an optimizer to a learning-rate scheduler.
         target_mean: Mean of each target, for ``head: regression``; from the data in the CLI.
         target_std: Standard deviation of each target; from the data in the CLI.
+        target_transform: Train on the logarithm of targets; from the data in the CLI.
     """
 
     def __init__(
@@ -58,8 +60,10 @@ class DenseModule(SupervisedModule):
         scheduler: LRSchedulerCallable | None = None,
         target_mean: list[float] | None = None,
         target_std: list[float] | None = None,
+        target_transform: TargetTransform = "none",
     ) -> None:
-        made = make_head(head, num_outputs, loss, metrics, target_mean, target_std)
+        scale = target_mean, target_std, target_transform
+        made = make_head(head, num_outputs, loss, metrics, *scale)
         super().__init__(
             DenseNet(input_shape, made.num_logits, hidden, activation, dropout),
             made,

@@ -25,6 +25,7 @@ from dlp.modules.metrics import (
     multilabel_metrics,
     value_metrics,
 )
+from dlp.target_transforms import TargetTransform, lowest, restored, transformed
 
 HeadName = Literal["sigmoid", "softmax", "multilabel", "regression", "bounded_regression"]
 
@@ -218,6 +219,7 @@ class RegressionHead(Head):
         metrics: See `Head`; they compare values in the original unit.
         target_mean: Mean of each target, to standardise by; None leaves targets as they are.
         target_std: Standard deviation of each target.
+        target_transform: Train on the logarithm of targets; mean and deviation are then of that.
     """
 
     losses: ClassVar[Losses] = {"mse": F.mse_loss, "mae": F.l1_loss, "huber": F.huber_loss}
@@ -233,8 +235,10 @@ class RegressionHead(Head):
         metrics: Metrics | None = None,
         target_mean: Sequence[float] | None = None,
         target_std: Sequence[float] | None = None,
+        target_transform: TargetTransform = "none",
     ) -> None:
         super().__init__(num_outputs, loss, metrics)
+        self.transform = target_transform
         mean = [0.0] * num_outputs if target_mean is None else list(target_mean)
         std = [1.0] * num_outputs if target_std is None else list(target_std)
         if not len(mean) == len(std) == num_outputs or any(not 0 < width < inf for width in std):
@@ -247,7 +251,8 @@ class RegressionHead(Head):
 
     def prepare(self, targets: Tensor) -> Tensor:
         """Return standardised float (N, T)."""
-        return (targets.float().reshape(len(targets), -1) - self.mean) / self.std
+        values = transformed(targets.float().reshape(len(targets), -1), self.transform)
+        return (values - self.mean) / self.std
 
     def check(self, logits: Tensor, targets: Tensor) -> None:
         """See `Head.check`."""
@@ -260,14 +265,19 @@ class RegressionHead(Head):
         check_columns(targets, self.num_outputs, "head: regression")
         if not torch.isfinite(targets).all():
             raise InputError("a target is missing or infinite: leave such rows out.")
+        if (targets <= lowest(self.transform)).any():
+            raise InputError(
+                f"target_transform: {self.transform} takes targets above "
+                f"{lowest(self.transform):g}; the smallest is {float(targets.min()):g}."
+            )
 
     def predict(self, logits: Tensor) -> Tensor:
         """Return values in the original unit, (N, T)."""
-        return _full(logits) * self.std + self.mean
+        return restored(_full(logits) * self.std + self.mean, self.transform)
 
     def metric_targets(self, targets: Tensor) -> Tensor:
         """Return targets in the original unit, (N, T)."""
-        return targets * self.std + self.mean
+        return restored(targets * self.std + self.mean, self.transform)
 
     def metric_makers(self) -> dict[str, Callable[[], Metric]]:
         """See `Head.metric_makers`."""
@@ -329,6 +339,7 @@ def make_head(
     metrics: Metrics | None = None,
     target_mean: Sequence[float] | None = None,
     target_std: Sequence[float] | None = None,
+    target_transform: TargetTransform = "none",
 ) -> Head:
     """Return the head of a name; a `Head` object is returned as it is.
 
@@ -343,7 +354,9 @@ def make_head(
     if head not in HEADS:
         raise unknown("head", head, HEADS)
     if head == "regression":
-        return RegressionHead(num_outputs, loss, metrics, target_mean, target_std)
-    if target_mean is not None:
-        raise InputError(f"standardised targets go with head: regression, not head: {head}.")
+        return RegressionHead(num_outputs, loss, metrics, target_mean, target_std, target_transform)
+    if target_mean is not None or target_transform != "none":
+        raise InputError(
+            f"standardised or transformed targets go with head: regression, not head: {head}."
+        )
     return HEADS[head](num_outputs, loss, metrics)

@@ -19,6 +19,7 @@ from dlp.modules.networks import Activation, _check_positive, _dense_layers, ini
 from dlp.modules.optimizers import KerasRMSprop
 from dlp.modules.penalties import kernels
 from dlp.modules.thresholds import Threshold
+from dlp.target_transforms import TargetTransform
 
 Pool = Literal["avg", "flatten"]
 
@@ -176,6 +177,7 @@ class PretrainedModule(SupervisedModule):
         scheduler: From an optimizer to a learning-rate scheduler.
         target_mean: Mean of each target, for ``head: regression``; from the data in the CLI.
         target_std: Standard deviation of each target; from the data in the CLI.
+        target_transform: Train on the logarithm of targets; from the data in the CLI.
     """
 
     network: PretrainedNet
@@ -204,13 +206,15 @@ class PretrainedModule(SupervisedModule):
         scheduler: LRSchedulerCallable | None = None,
         target_mean: list[float] | None = None,
         target_std: list[float] | None = None,
+        target_transform: TargetTransform = "none",
     ) -> None:
         if backbone_lr is not None and backbone_lr <= 0:
             raise InputError(
                 f"backbone_lr must be above 0, got {backbone_lr}. To train no stage of the "
                 "backbone, use trainable_stages: 0."
             )
-        made = make_head(head, num_outputs, loss, metrics, target_mean, target_std)
+        scale = target_mean, target_std, target_transform
+        made = make_head(head, num_outputs, loss, metrics, *scale)
         check_pictures(input_shape)
         super().__init__(
             PretrainedNet(
