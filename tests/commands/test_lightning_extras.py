@@ -177,3 +177,16 @@ def test_a_model_of_a_command_can_be_copied_and_sent(points):
     for model in (copy.deepcopy(cli.model), pickle.loads(pickle.dumps(cli.model))):
         assert torch.equal(model.eval()(inputs), cli.model.eval()(inputs))
         assert type(model.configure_optimizers()) is KerasRMSprop
+
+
+def test_the_averaged_weights_are_kept(points, capsys):
+    """Lightning puts them into the model after the last checkpoint."""
+    fit("callbacks", ["StochasticWeightAveraging"])
+    assert "the averaged weights are in run/checkpoints/averaged.ckpt" in capsys.readouterr().out
+    states = [
+        torch.load(f"run/checkpoints/{name}.ckpt", weights_only=True)["state_dict"]
+        for name in ("averaged", "last")
+    ]
+    name = "network.layers.output.weight"
+    assert not torch.equal(states[0][name], states[1][name])
+    main(["validate", "--ckpt_path", "run/checkpoints/averaged.ckpt"])

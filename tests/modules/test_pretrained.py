@@ -7,7 +7,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 from lightning import LightningModule
-from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.callbacks import (
+    Callback,
+    EMAWeightAveraging,
+    LearningRateFinder,
+    StochasticWeightAveraging,
+)
 from lightning.pytorch.cli import LightningCLI
 from lightning.pytorch.utilities.model_summary import ModelSummary
 from torch import nn
@@ -159,6 +164,35 @@ def test_modules_left_in_evaluation_mode_are_warned_of():
     with pytest.warns(UserWarning, match=rf"Found {left} module\(s\) in eval mode"):
         quiet_trainer(1).fit(model, data())
     assert not model.network.classifier.training
+
+
+@pytest.mark.filterwarnings(
+    "ignore:Found 199 module.*in eval mode"
+)  # in the search, of frozen ones
+def test_a_learning_rate_that_is_searched_is_the_heads_where_the_backbone_has_one():
+    for given, expected in ((None, 1), (1e-6, 2)):
+        model = module(trainable_stages=1, backbone_lr=given)
+        search = LearningRateFinder(num_training_steps=15, early_stop_threshold=None)
+        for callbacks in ([search], []):  # a second fit has the rates of the first
+            trainer = quiet_trainer(8, callbacks)
+            trainer.fit(model, data())
+            head, backbone = (group["lr"] for group in trainer.optimizers[0].param_groups)
+            assert head == model.lr != 1e-6
+            assert backbone == (model.lr if given is None else given)
+        assert len({head, backbone}) == expected
+
+
+def test_averaging_that_would_reset_frozen_statistics_is_refused():
+    average = StochasticWeightAveraging(swa_lrs=0.01, swa_epoch_start=1)
+    with pytest.raises(InputError, match=r"would stay so\. EMAWeightAveraging leaves them"):
+        quiet_trainer(2, [average]).fit(module(), data())
+    model = module()
+    before = weights(model)
+    quiet_trainer(2, [EMAWeightAveraging()]).fit(model, data())
+    for name, value in model.network.backbone.state_dict().items():
+        torch.testing.assert_close(value, before[f"network.backbone.{name}"])  # it rounds
+    model = module(backbone="squeezenet1_1")  # without such statistics
+    quiet_trainer(2, [average]).fit(model, data())
 
 
 # The network ----------------------------------------------------------------------------------

@@ -85,6 +85,19 @@ def test_weights_and_buffers_are_the_same_ones_afterwards(dtype):
     assert model[2]._flat_weights[0] is model[2].weight_ih_l0
 
 
+def test_a_network_made_in_inference_mode_is_looked_into_as_any_other():
+    with torch.inference_mode():
+        strict = convnet()
+        patterns = filter_patterns(strict, "features.conv2", 2, steps=2)
+        with GradCAM(strict, "features.conv1") as cam:
+            maps = cam(IMAGES, 1)
+    usual = convnet()
+    assert torch.equal(patterns, filter_patterns(usual, "features.conv2", 2, steps=2))
+    with GradCAM(usual, "features.conv1") as cam:
+        assert torch.equal(maps, cam(IMAGES, 1))
+    assert all(weight.is_inference() for weight in strict.parameters())
+
+
 # Layout ----------------------------------------------------------------------------------------
 
 LAYERS = {

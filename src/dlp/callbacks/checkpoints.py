@@ -5,7 +5,11 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from lightning import LightningModule, Trainer
-from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
+from lightning.pytorch.callbacks import (
+    Checkpoint,
+    ModelCheckpoint,
+    StochasticWeightAveraging,
+)
 from lightning.pytorch.plugins.io import CheckpointIO, TorchCheckpointIO
 
 from dlp.console import say
@@ -161,3 +165,20 @@ class LastCheckpoint(Checkpoint):
         unsaved = trainer.current_epoch > (self.saved_epoch or 0) and trainer.global_step > 0
         if unsaved and not getattr(trainer, "fast_dev_run", False):
             trainer.save_checkpoint(self.path)
+        self._save_average(trainer, pl_module)
+
+    def _save_average(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save the weights that stochastic weight averaging has put into the model at the end.
+
+        Lightning does so after the last epoch is saved: no other checkpoint has them, except where
+        batch normalisation takes one more epoch.
+        """
+        for callback in trainer.callbacks:  # type: ignore[attr-defined] # set by a connector
+            if not isinstance(callback, StochasticWeightAveraging):
+                continue
+            ended = trainer.current_epoch == callback.swa_end + 1
+            saved = callback.pl_module_contains_batch_norm(pl_module)
+            if ended and not saved and not getattr(trainer, "fast_dev_run", False):
+                path = self.path.with_name("averaged.ckpt")
+                trainer.save_checkpoint(path)
+                say(f"the averaged weights are in {path}: dlp test --ckpt_path {path}")

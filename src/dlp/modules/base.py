@@ -381,9 +381,11 @@ class SupervisedModule(RestorableModule):
         One-cycle and cyclic schedules step each batch, others each epoch. One that watches a
         metric watches its `monitor`, else ``val_loss``, and steps in the epochs that validate.
         """
-        optimizer = self.make_optimizer(self.parameter_groups())
-        if self.lr is not None:
-            for group in optimizer.param_groups:
+        groups = self.parameter_groups()
+        has_rate = [isinstance(group, dict) and "lr" in group for group in groups]
+        optimizer = self.make_optimizer(groups)  # it fills the groups that it is given
+        for group, given in zip(optimizer.param_groups, has_rate, strict=False):
+            if self.lr is not None and not given:
                 group["lr"] = self.lr
         if isinstance(optimizer, torch.optim.LBFGS) or is_pruned(self._trainer):
             for parameter in self.parameters():

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 import torch
 from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import StochasticWeightAveraging
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import CyclicLR, OneCycleLR
@@ -258,9 +259,28 @@ class PretrainedModule(SupervisedModule):
         return configured
 
     def configure_callbacks(self) -> list[Callback]:
-        """Return what keeps Lightning from warning of the frozen stages' evaluation mode."""
-        has_one = any(isinstance(each, _MeansEvaluation) for each in self.trainer.callbacks)  # type: ignore[attr-defined] # set by a connector
+        """Return what keeps Lightning from warning of the frozen stages' evaluation mode.
+
+        Raises:
+            InputError: Another callback would spoil the frozen stages.
+        """
+        callbacks = self.trainer.callbacks  # type: ignore[attr-defined] # set by a connector
+        averages = any(isinstance(each, StochasticWeightAveraging) for each in callbacks)
+        frozen = self.network.backbone.frozen_modules()
+        if averages and any(isinstance(each, nn.modules.batchnorm._BatchNorm) for each in frozen):
+            raise InputError(
+                "StochasticWeightAveraging sets the statistics of batch normalisation to 0 and 1, "
+                "to compute them anew, and those of frozen stages would stay so. "
+                "EMAWeightAveraging leaves them as they are; or train all stages."
+            )
+        has_one = any(isinstance(each, _MeansEvaluation) for each in callbacks)
         return [] if has_one else [_MeansEvaluation()]
+
+    def on_train_start(self) -> None:
+        """Keep `backbone_lr` where Lightning's finder has set its learning rate for all groups."""
+        if self.lr is not None and self.backbone_lr is not None:
+            for optimizer in self.trainer.optimizers:
+                optimizer.param_groups[1]["lr"] = self.backbone_lr
 
 
 class _MeansEvaluation(Callback):

@@ -93,18 +93,19 @@ def in_full_precision(model: nn.Module) -> Iterator[None]:
     """Let `model` compute in float32 where its weights are of half that size; put them back.
 
     A gradient through float16 is soon zero, and a picture on a scale of 0 to 255 has steps of 1 in
-    bfloat16. The weights themselves are not touched: others of the same values stand in for them.
+    bfloat16. Through weights that were made in inference mode there is none. The weights
+    themselves are not touched: others of the same values stand in for them.
     """
     short = (torch.float16, torch.bfloat16)
     held = [
         (module, name, tensor)
         for module in model.modules()
         for name, tensor in [*module._parameters.items(), *module._buffers.items()]
-        if tensor is not None and tensor.dtype in short
+        if tensor is not None and (tensor.dtype in short or tensor.is_inference())
     ]
     longer: dict[int, Tensor] = {}  # a tensor may have several places
     for _, _, tensor in held:
-        value = tensor.detach().float()
+        value = tensor.detach().float() if tensor.dtype in short else tensor.detach().clone()
         is_weight = isinstance(tensor, nn.Parameter)
         longer[id(tensor)] = nn.Parameter(value, requires_grad=False) if is_weight else value
     try:
