@@ -1,3 +1,4 @@
+import pandas as pd
 import pytest
 from text_files import hub_folder, make, reviews, write_csv
 
@@ -230,3 +231,32 @@ def test_the_encoding_of_texts_can_be_given(encoding, tmp_path):
     new = written(tmp_path, ["sch\u00f6n"], "new.txt", encoding)
     data = make(path, val_size=None, predict_path=new, table_format=options)
     assert data.readable(data.examples("predict").rows) == ["sch\u00f6n"]
+
+
+def test_several_label_columns_hold_no_text(tmp_path):
+    path = written(tmp_path, ["text,funny,sad", "a,no,1", "b,maybe,0"], "t.csv")
+    with pytest.raises(InputError, match=r"column 'funny' of .*t.csv holds text, such as 'no'"):
+        make(path, label_column=["funny", "sad"]).fit()
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([["a"], ["b", "c"]], r"'label' of .* holds array\(\['a'\].*in row 0 .*give a column of 0"),
+        ([b"a", b"b"], "holds b'a', a bytes, in row 0"),
+        ([1, None], "row 1 .* has no label"),
+    ],
+)
+def test_cells_of_parquet_that_are_no_labels(labels, message, tmp_path):
+    pd.DataFrame({"text": ["one", "two"], "label": labels}).to_parquet(tmp_path / "t.parquet")
+    with pytest.raises(InputError, match=message):
+        make(str(tmp_path / "t.parquet")).fit()
+
+
+def test_a_column_is_shown_as_it_is_written(tmp_path):
+    lines = ["text;label;when", *(f"t {row};{row},5;3{row % 2}.12.2024" for row in range(9))]
+    data, _ = given(written(tmp_path, lines, "t.csv"), time_column="when")
+    columns = {column.name: column for column in data.reading().input.columns}
+    assert (columns["label"].example, columns["label"].detail) == ("0,5", "decimal comma")
+    assert (columns["when"].example, columns["when"].kind) == ("30.12.2024", "time")
+    assert data.num_outputs == 1

@@ -16,7 +16,7 @@ from dlp.datamodules.splits import Indices
 from dlp.datamodules.tokens import Tokens, splitter
 
 #: Raise it when tokens or files change their meaning: older caches are then left alone.
-FORMAT = 3
+FORMAT = 4
 
 
 @dataclass(frozen=True)

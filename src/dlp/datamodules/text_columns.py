@@ -1,7 +1,7 @@
 """Which columns of a table hold texts and labels, and what their cells may be."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -120,7 +120,12 @@ def is_missing(value: object) -> bool:
     """Return whether a cell holds nothing."""
     if isinstance(value, str):
         return not value.strip()
-    return value is None or value is pd.NA or value is pd.NaT or value != value
+    return (
+        value is None
+        or value is pd.NA
+        or value is pd.NaT
+        or (isinstance(value, float) and value != value)
+    )
 
 
 def _kind(value: object) -> str:
@@ -132,7 +137,11 @@ def _kind(value: object) -> str:
 
 
 def read_columns(
-    frame: pd.DataFrame, columns: TextColumns, source: str, notes: Sequence[str]
+    frame: pd.DataFrame,
+    columns: TextColumns,
+    source: str,
+    notes: Sequence[str],
+    said: Mapping[str, tuple[str, str]],
 ) -> InputReading:
     """Return what each column of a table of texts was taken for.
 
@@ -141,18 +150,22 @@ def read_columns(
         columns: Which column holds what.
         source: The file and how it was read, in words.
         notes: What was passed over in reading.
+        said: Of a column, a cell as it stands in the file and how its cells are written.
     """
     notes = [*notes]
     notes += [note for name in columns.labels if (note := mixed_labels(frame[name])) is not None]
     notes += [note for name in columns.labels for note in _alike(frame[name])]
-    found = tuple(_column(frame[name], columns) for name in frame)
+    found = tuple(_column(frame[name], columns, said) for name in frame)
     return InputReading(source, found, notes=tuple(notes))
 
 
-def _column(cells: "pd.Series[Any]", columns: TextColumns) -> ColumnReading:
+def _column(
+    cells: "pd.Series[Any]", columns: TextColumns, said: Mapping[str, tuple[str, str]]
+) -> ColumnReading:
     name = str(cells.name)
-    missing = cells.isna().to_numpy() | np.array([cell == "" for cell in cells.tolist()])
-    example = next((str(c) for c, gone in zip(cells, missing, strict=True) if not gone), "")
+    missing = np.array([is_missing(cell) for cell in cells.tolist()], np.bool_)
+    first = next((str(c) for c, gone in zip(cells, missing, strict=True) if not gone), "")
+    example, written = said.get(name, (first, ""))
     kinds: dict[str | None, tuple[Kind, str]] = {
         columns.time: ("time", ""),
         columns.group: ("group", "texts of one stay in one part"),
@@ -162,6 +175,7 @@ def _column(cells: "pd.Series[Any]", columns: TextColumns) -> ColumnReading:
     }
     named = f"neither text_column ({columns.text}) nor label_column"
     kind, detail = kinds.get(name, ("left out", named))
+    detail = ", ".join(part for part in (detail, written) if part)
     return ColumnReading(name, kind, detail, clipped(example, 40), float(missing.mean()))
 
 

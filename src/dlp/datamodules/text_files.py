@@ -43,13 +43,21 @@ def read_rows(path: Path, columns: TextColumns) -> TextRows:
     texts = [name for name in (columns.text, columns.id) if name]
     table = read_table(path, columns.format, texts=texts)
     keys = [name for name in (columns.group, columns.time) if name is not None]
-    table.check([*([] if columns.classes else columns.labels), *keys], inputs=False)
+    table.check(keys, inputs=False)
+    try:
+        table.check([] if columns.classes else columns.labels, inputs=False)
+    except InputError as error:
+        raise InputError(
+            f"{error} If they are names of classes, say task: classification."
+        ) from error
+    said = {name: (table.examples[name], table.formats[name].words()) for name in table.formats}
     return TextRows(
         table.frame,
         table.source,
         _class_names(path, columns),
         places=row_numbers(table.frame),
         notes=tuple(table.notes),
+        said=said,
     )
 
 
@@ -133,7 +141,9 @@ def joined(read: list[TextRows], names: list[str], columns: TextColumns, folder:
     places = np.concatenate([rows.positions for rows in read])
     notes = tuple(dict.fromkeys(note for rows in read for note in rows.notes))
     source = "; ".join(dict.fromkeys(rows.source for rows in read[:3]))
-    return TextRows(frame, source, read[0].class_names, files, places=places, notes=notes)
+    return TextRows(
+        frame, source, read[0].class_names, files, places=places, notes=notes, said=read[0].said
+    )
 
 
 def _below(frames: list[pd.DataFrame]) -> pd.DataFrame:

@@ -1,7 +1,7 @@
 """From rows as they were read to tokenised texts with their labels: what a cell may hold."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,7 @@ class TextRows:
         num_val: The last so many are a validation part of the set's own.
         places: The number of each row in its file, from 0; None for 0 to N - 1.
         notes: What was passed over.
+        said: Of a column, a cell as it stands in the file and how its cells are written.
     """
 
     frame: pd.DataFrame
@@ -37,6 +38,7 @@ class TextRows:
     num_val: int = 0
     places: NDArray[np.int64] | None = None
     notes: tuple[str, ...] = ()
+    said: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     @property
     def positions(self) -> NDArray[np.int64]:
@@ -73,7 +75,7 @@ def tokenised(
         rows = _labelled(rows, columns, path)
         frame = rows.frame
     targets = _targets(frame, columns.labels, path)
-    reading = read_columns(frame, columns, rows.source, rows.notes)
+    reading = read_columns(frame, columns, rows.source, rows.notes, rows.said)
     if sample_size is not None:
         chosen = sample_rows(targets, len(frame), sample_size)
         rows, targets = rows.chosen(chosen), None if targets is None else targets[chosen]
@@ -144,4 +146,12 @@ def _targets(frame: pd.DataFrame, labels: tuple[str, ...], path: str) -> NDArray
     if not labels:
         return None
     columns = [label_values(frame[name], path) for name in labels]
-    return columns[0] if len(columns) == 1 else np.column_stack(columns)
+    if len(columns) == 1:
+        return columns[0]
+    for name, values in zip(labels, columns, strict=True):
+        if values.dtype == object:
+            raise InputError(
+                f"column {name!r} of {path} holds text, such as {values[0]!r}: of several label "
+                "columns each must hold 0 and 1 (or true and false), or values."
+            )
+    return np.column_stack(columns)
