@@ -1,6 +1,7 @@
 """Objects that a config names by their import path."""
 
 import importlib
+import inspect
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -51,6 +52,34 @@ def imported(kind: str, path: str, known: Iterable[str] = ()) -> Any:
             f"the {kind} {path!r} cannot be imported: {module_name} has no {name!r}."
             f"{suggestion(name, names)}"
         ) from error
+
+
+def configured(kind: str, value: Any) -> Any:
+    """Return the object that a ``class_path`` with ``init_args`` asks for; another value as it is.
+
+    Args:
+        kind: What it is, for messages.
+        value: Such a mapping, as a config holds it.
+
+    Raises:
+        InputError: There is no such class, it has no such argument, or it cannot be made of them.
+    """
+    given: dict[str, Any] = vars(value) if type(value).__name__ == "Namespace" else value
+    if not isinstance(given, dict) or "class_path" not in given:
+        return value
+    path = str(given["class_path"])
+    made = imported(kind, path)
+    arguments = given.get("init_args") or {}
+    arguments = vars(arguments) if type(arguments).__name__ == "Namespace" else dict(arguments)
+    known = inspect.signature(made).parameters
+    loose = any(each.kind is each.VAR_KEYWORD for each in known.values())
+    for name in arguments:
+        if name not in known and not loose:
+            raise unknown(f"argument of {path.rpartition('.')[2]}", name, known)
+    try:
+        return made(**arguments)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"the {kind} {path} cannot be made: {error}.") from error
 
 
 @contextmanager

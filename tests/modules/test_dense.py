@@ -143,3 +143,20 @@ def test_bags_train_in_bfloat16_too(texts):
         assert {weight.dtype for weight in module.parameters()} == {torch.float32}
     assert losses["bf16-mixed"] == pytest.approx(losses["32-true"], rel=0.02)
     assert losses["bf16-mixed"] != losses["32-true"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((20, 3), r"input_shape must be the shape of one row, such as \(20,\) .* got 20"),
+        (([4.5], 3), r"input_shape must be .* got \[4.5\]"),
+        (((4,), 3.0), "num_outputs must be a whole number of 1 or more, got 3.0"),
+        (((4,), "3"), "num_outputs must be a whole number of 1 or more, got '3'"),
+        (((4,), 3, "softmaxx"), "unknown head 'softmaxx'. Did you mean 'softmax'"),
+        (((4,), 3, 3), "unknown head '3'"),
+        (((4,), 3, "softmax", 16), r"hidden must list .* such as \[16, 16\]; got 16"),
+    ],
+)
+def test_arguments_of_the_wrong_kind_are_said_in_words(arguments, said):
+    with pytest.raises(InputError, match=said):
+        DenseModule(*arguments)

@@ -253,7 +253,7 @@ def test_no_metrics_is_a_choice():
         (lambda: SigmoidHead(2, 3), "the loss 3 cannot be called"),
         (lambda: SigmoidHead(46), "head: sigmoid is for two classes; the data has 46"),
         (lambda: SoftmaxHead(1), "head: softmax is for two classes or more"),
-        (lambda: RegressionHead(0), "num_outputs must be at least 1, got 0"),
+        (lambda: RegressionHead(0), "num_outputs must be a whole number of 1 or more, got 0"),
         (lambda: make_head("softmax", 3, target_mean=[1.0]), "go with head: regression"),
         (lambda: make_head(SoftmaxHead(3), 3, loss="mse"), "to the SoftmaxHead object itself"),
         (lambda: RegressionHead(2, target_mean=[1.0], target_std=[1.0]), "one number for each"),
@@ -331,3 +331,36 @@ def test_a_one_hot_pair_is_the_same_binary_problem():
 
 def test_every_head_stands_in_the_table_under_its_name():
     assert [make_head(name, 2).__class__ for name in HEADS] == list(HEADS.values())
+
+
+# By class_path, as a config names them ----------------------------------------------------------
+
+
+def test_a_loss_and_metrics_by_class_path_with_arguments():
+    smooth = {"class_path": "torch.nn.CrossEntropyLoss", "init_args": {"label_smoothing": 0.1}}
+    f2 = {
+        "class_path": "torchmetrics.classification.MulticlassFBetaScore",
+        "init_args": {"beta": 2.0, "num_classes": 4},
+    }
+    head = SoftmaxHead(4, smooth, ["acc", f2])
+    z = logits(4)
+    expected = nn.CrossEntropyLoss(label_smoothing=0.1)(z, CLASSES)
+    torch.testing.assert_close(loss(head, z, CLASSES), expected)
+    f_beta = sk.fbeta_score(CLASSES, z.argmax(1), beta=2, average="macro")
+    assert scores(head, z, CLASSES)["multiclass_f_beta_score"] == pytest.approx(f_beta, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (("torch.nn.CrosEntropyLoss", {}), "has no 'CrosEntropyLoss'. Did you mean 'CrossEntrop"),
+        (
+            ("torch.nn.CrossEntropyLoss", {"label_smoothin": 0.1}),
+            "unknown argument of CrossEntropyLoss 'label_smoothin'. Did you mean 'label_smoothing'",
+        ),
+    ],
+)
+def test_a_wrong_class_path_is_said_in_words(given, said):
+    path, arguments = given
+    with pytest.raises(InputError, match=said):
+        SoftmaxHead(4, {"class_path": path, "init_args": arguments})

@@ -121,6 +121,10 @@ def short(message: str, options: Iterable[str]) -> str:
     if found := re.search(r"Option '([^']+)' is not accepted", message):
         name = found.group(1)
         return f"unknown key {key}.{name}.{suggestion(name, _arguments(message))}"
+    if found := re.search(r"module '([\w.]+)' has no attribute '(\w+)'", message):
+        module, name = found.groups()
+        near = suggestion(name, dir(sys.modules[module])) if module in sys.modules else ""
+        return f"{key}: {module} has no {name!r}.{near}"
     if found := re.search(r"No module named '[^']+'|cannot import name '[^']+'", message):
         return f"{key}: {found.group(0)} (classes are imported from the working directory too)."
     if found := re.search(r"with name (\w+)\. Give the full class path[^:]*: ([^\n]*)", message):

@@ -13,7 +13,7 @@ from dlp.console import say
 from dlp.directions import Mode, contradictions
 from dlp.errors import InputError
 from dlp.frozen_features import Features
-from dlp.modules.checks import check_scaling, say_what_is_lost
+from dlp.modules.checks import check_scaling, checked_shape, say_what_is_lost
 from dlp.modules.class_weights import ClassWeight
 from dlp.modules.heads import Head, HeadName, make_head
 from dlp.modules.losses import Loss
@@ -109,7 +109,7 @@ class SupervisedModule(RestorableModule):
         self._outputs: list[str] | None = None  # the layers that give the logits, once known
         self._plateaus = PlateauNumbers()
         if input_shape is not None:
-            self.example_input_array = torch.zeros(1, *input_shape)
+            self.example_input_array = torch.zeros(1, *checked_shape(input_shape))
         if type(self) is SupervisedModule:
             self.save_plain_arguments()
 

@@ -1,10 +1,43 @@
 """What heads ask of the first batches of a run, said in sentences."""
 
+import operator
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
 from dlp.console import say
 from dlp.errors import InputError
+
+
+def checked_number(name: str, given: int) -> int:
+    """Return a whole number of 1 or more.
+
+    Raises:
+        InputError: It is none.
+    """
+    try:
+        number = operator.index(given)
+    except TypeError:
+        number = 0
+    if number < 1:
+        raise InputError(f"{name} must be a whole number of 1 or more, got {given!r}.")
+    return number
+
+
+def checked_shape(input_shape: Sequence[int]) -> tuple[int, ...]:
+    """Return the shape of one row.
+
+    Raises:
+        InputError: It is no sequence of positive whole numbers.
+    """
+    try:
+        return tuple(checked_number("each side", side) for side in input_shape)
+    except (TypeError, InputError) as error:
+        raise InputError(
+            "input_shape must be the shape of one row, such as (20,) for 20 columns or (3, 150, "
+            f"150) for pictures; got {input_shape!r}."
+        ) from error
 
 
 def check_width(logits: Tensor, targets: Tensor, width: int) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from torch import nn
 
 from dlp.modules.base import SupervisedModule
 from dlp.modules.class_weights import ClassWeight
@@ -30,9 +31,10 @@ class ConvNetModule(SupervisedModule):
         padding: ``valid`` shrinks the picture by kernel_size - 1, ``same`` keeps its size.
         activation: After each convolution and hidden dense layer.
         dropout: Rate after flattening, in [0, 1).
-        loss: Another loss than the head's: a name, an import path or a callable.
+        loss: Another loss than the head's: a name, an import path, a callable, or a class_path with
+            init_args.
         metrics: Other metrics than the head's: names, import paths, torchmetrics classes or
-            functions.
+            functions, or class_paths with init_args.
         class_weight: Rare classes count more in the loss: ``balanced``, or a weight for each class
             by its name (1 where none is given). Reported losses are of the weighted loss.
         threshold: For ``head: sigmoid`` and ``multilabel``: the probability above which a row is
@@ -59,7 +61,7 @@ class ConvNetModule(SupervisedModule):
         padding: Literal["valid", "same"] = "valid",
         activation: Activation = "relu",
         dropout: float = 0.0,
-        loss: str | Any | None = None,
+        loss: nn.Module | str | Any | None = None,
         metrics: Sequence[str | Any] | None = None,
         class_weight: ClassWeight | None = None,
         threshold: Threshold | None = None,

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from torch import nn
 
 from dlp.modules.base import SupervisedModule
 from dlp.modules.class_weights import ClassWeight
@@ -25,9 +26,10 @@ class DenseModule(SupervisedModule):
         hidden: Units of each hidden layer; none gives a linear model.
         activation: After each hidden layer.
         dropout: Rate after each hidden layer, in [0, 1).
-        loss: Another loss than the head's: a name, an import path or a callable.
+        loss: Another loss than the head's: a name, an import path, a callable, or a class_path with
+            init_args.
         metrics: Other metrics than the head's: names, import paths, torchmetrics classes or
-            functions.
+            functions, or class_paths with init_args.
         class_weight: Rare classes count more in the loss: ``balanced``, or a weight for each class
             by its name (1 where none is given). Reported losses are of the weighted loss.
         threshold: For ``head: sigmoid`` and ``multilabel``: the probability above which a row is
@@ -50,7 +52,7 @@ class DenseModule(SupervisedModule):
         hidden: Sequence[int] = (16, 16),
         activation: Activation = "relu",
         dropout: float = 0.0,
-        loss: str | Any | None = None,
+        loss: nn.Module | str | Any | None = None,
         metrics: Sequence[str | Any] | None = None,
         class_weight: ClassWeight | None = None,
         threshold: Threshold | None = None,

@@ -10,6 +10,7 @@ from torchmetrics import Metric, MetricCollection
 
 from dlp.decisions import decide
 from dlp.errors import InputError
+from dlp.modules.checks import checked_number
 from dlp.modules.class_weights import ClassWeight, WeightedLoss, weighted, weights_of
 from dlp.modules.losses import Loss, Losses, make_loss
 from dlp.modules.metrics import Metrics, make_metrics
@@ -41,13 +42,11 @@ class Head(nn.Module, ABC):
         self, num_outputs: int, loss: Loss | None = None, metrics: Metrics | None = None
     ) -> None:
         super().__init__()
-        if num_outputs < 1:
-            raise InputError(f"num_outputs must be at least 1, got {num_outputs}.")
-        self.num_outputs = num_outputs
+        self.num_outputs = checked_number("num_outputs", num_outputs)
         self.loss = make_loss(loss, self.losses)
         #: How a validation part is to choose the threshold; None where it is settled.
         self.threshold_rule: Threshold | None = None
-        if isinstance(metrics, str) or callable(metrics):
+        if isinstance(metrics, str | Mapping) or callable(metrics):
             metrics = (metrics,)
         self._metrics = tuple(self.default_metrics if metrics is None else metrics)
 

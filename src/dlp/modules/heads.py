@@ -14,7 +14,13 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from dlp.errors import InputError, unknown
-from dlp.modules.checks import check_columns, check_range, check_whole, check_width
+from dlp.modules.checks import (
+    check_columns,
+    check_range,
+    check_whole,
+    check_width,
+    checked_number,
+)
 from dlp.modules.class_weights import ClassWeight, weights_of
 from dlp.modules.head import Head as Head
 from dlp.modules.losses import Loss, Losses, mae_of_sigmoid, mse_of_sigmoid, mse_of_softmax
@@ -111,7 +117,7 @@ class SoftmaxHead(Head):
     def __init__(
         self, num_outputs: int, loss: Loss | None = None, metrics: Metrics | None = None
     ) -> None:
-        if num_outputs < 2:
+        if checked_number("num_outputs", num_outputs) < 2:
             raise InputError(
                 f"head: softmax is for two classes or more, got num_outputs {num_outputs}. For "
                 "values use head: regression; if the data's numbers are classes (stars from 1 to "
@@ -352,7 +358,7 @@ def make_head(
             raise InputError(f"give loss and metrics to the {type(head).__name__} object itself.")
         return head
     if head not in HEADS:
-        raise unknown("head", head, HEADS)
+        raise unknown("head", str(head), HEADS)
     if head == "regression":
         return RegressionHead(num_outputs, loss, metrics, target_mean, target_std, target_transform)
     if target_mean is not None or target_transform != "none":

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dlp.errors import InputError
-from dlp.imports import imported
+from dlp.imports import configured, imported
 
 Loss = str | Callable[..., Any]
 LossFunction = Callable[[Tensor, Tensor], Tensor]
@@ -43,6 +43,7 @@ def make_loss(loss: Loss | None, known: Losses) -> LossFunction:
         return next(iter(known.values()))
     if isinstance(loss, str):
         loss = known[loss] if loss in known else cast(Loss, imported("loss", loss, known))
+    loss = configured("loss", loss)
     if not callable(loss):
         raise InputError(
             f"the loss {loss!r} cannot be called. Accepted: {', '.join(known)}, an import path, "

@@ -12,7 +12,7 @@ from torchmetrics import classification as C
 
 from dlp.directions import Mode
 from dlp.errors import InputError
-from dlp.imports import imported
+from dlp.imports import configured, imported
 from dlp.modules.balanced_accuracy import BalancedAccuracy
 
 Metrics = Sequence[str | Callable[..., Any]]
@@ -99,6 +99,7 @@ def _named(
         if metric in known:
             return [(metric, known[metric]())]
         metric = cast(Callable[..., Any], imported("metric", metric, known))
+    metric = cast(Callable[..., Any], configured("metric", metric))
     if isinstance(metric, MetricCollection):
         return [(_words(name), item) for name, item in metric.items(copy_state=False)]
     return [(metric_name(metric), make_metric(metric))]

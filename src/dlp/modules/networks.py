@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from dlp.bag_of_words import BagLinear, BagOfWords
 from dlp.errors import InputError, unknown
+from dlp.modules.checks import checked_number, checked_shape
 from dlp.seeds import derived_seed
 
 Activation = Literal["relu", "tanh", "sigmoid", "leaky_relu", "elu", "gelu", "silu", "linear"]
@@ -123,9 +124,9 @@ class DenseNet(nn.Module):
     ) -> None:
         super().__init__()
         _check_positive("hidden", hidden)
-        self.input_shape = tuple(input_shape)
+        self.input_shape = checked_shape(input_shape)
         self.layers = nn.Sequential(
-            _dense_layers(math.prod(input_shape), hidden, num_outputs, activation, dropout)
+            _dense_layers(math.prod(self.input_shape), hidden, num_outputs, activation, dropout)
         )
         initialise(self)
 
@@ -199,6 +200,7 @@ class ConvNet(nn.Module):
         super().__init__()
         _check_positive("channels", channels)
         _check_positive("dense", dense)
+        input_shape = checked_shape(input_shape)
         if len(input_shape) != 3:
             raise InputError(
                 f"a convnet takes pictures (channels, height, width); the data has rows of shape "
@@ -289,8 +291,13 @@ def _each(name: str, value: int | Sequence[int], count: int) -> list[int]:
 
 
 def _check_positive(name: str, units: Sequence[int]) -> None:
-    if any(count < 1 for count in units):
-        raise InputError(f"{name} must be positive whole numbers, got {list(units)}.")
+    try:
+        for count in units:
+            checked_number(name, count)
+    except (TypeError, InputError) as error:
+        raise InputError(
+            f"{name} must list positive whole numbers, such as [16, 16]; got {units!r}."
+        ) from error
 
 
 def _check_rate(dropout: float) -> None:

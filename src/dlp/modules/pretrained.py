@@ -14,6 +14,7 @@ from dlp.errors import InputError, unknown
 from dlp.frozen_features import Features
 from dlp.modules.backbones import Backbone, Scaling
 from dlp.modules.base import SupervisedModule
+from dlp.modules.checks import checked_shape
 from dlp.modules.class_weights import ClassWeight
 from dlp.modules.heads import Head, HeadName, make_head
 from dlp.modules.networks import Activation, _check_positive, _dense_layers, initialise
@@ -126,7 +127,7 @@ class PretrainedNet(nn.Module):
 
 def check_pictures(input_shape: Sequence[int]) -> None:
     """Raise `InputError` unless rows of `input_shape` are colour pictures (3, H, W)."""
-    shape = tuple(input_shape)
+    shape = checked_shape(input_shape)
     if len(shape) == 3 and shape[0] == 3:
         return
     hint = ""
@@ -164,9 +165,10 @@ class PretrainedModule(SupervisedModule):
         scaling: ``weights`` normalises pictures as the weights' own transforms do; ``unit`` leaves
             them in [0, 1], which is the book's plain 1/255.
         backbone_lr: Learning rate of the backbone; null takes the optimizer's own.
-        loss: Another loss than the head's: a name, an import path or a callable.
+        loss: Another loss than the head's: a name, an import path, a callable, or a class_path with
+            init_args.
         metrics: Other metrics than the head's: names, import paths, torchmetrics classes or
-            functions.
+            functions, or class_paths with init_args.
         class_weight: Rare classes count more in the loss: ``balanced``, or a weight for each class
             by its name (1 where none is given). Reported losses are of the weighted loss.
         threshold: For ``head: sigmoid`` and ``multilabel``: the probability above which a row is
@@ -197,7 +199,7 @@ class PretrainedModule(SupervisedModule):
         dropout: float = 0.0,
         scaling: Scaling = "weights",
         backbone_lr: float | None = None,
-        loss: str | Any | None = None,
+        loss: nn.Module | str | Any | None = None,
         metrics: Sequence[str | Any] | None = None,
         class_weight: ClassWeight | None = None,
         threshold: Threshold | None = None,

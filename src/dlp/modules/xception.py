@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from dlp.errors import InputError
 from dlp.modules.base import SupervisedModule
+from dlp.modules.checks import checked_shape
 from dlp.modules.class_weights import ClassWeight
 from dlp.modules.heads import Head, HeadName, make_head
 from dlp.modules.networks import Dropout, check_images, initialise
@@ -93,7 +94,7 @@ class MiniXception(nn.Module):
 
     def __init__(self, input_shape: Sequence[int], num_outputs: int, dropout: float = 0.5) -> None:
         super().__init__()
-        self.input_shape = tuple(input_shape)
+        self.input_shape = checked_shape(input_shape)
         if len(self.input_shape) != 3 or min(self.input_shape[1:]) < 5:
             raise InputError(
                 "the network takes pictures (channels, height, width) of at least 5 x 5; the data "
@@ -139,9 +140,10 @@ class XceptionModule(SupervisedModule):
             the CLI.
         head: The kind of problem.
         dropout: Rate before the last layer, in [0, 1).
-        loss: Another loss than the head's: a name, an import path or a callable.
+        loss: Another loss than the head's: a name, an import path, a callable, or a class_path with
+            init_args.
         metrics: Other metrics than the head's: names, import paths, torchmetrics classes or
-            functions.
+            functions, or class_paths with init_args.
         class_weight: Rare classes count more in the loss: ``balanced``, or a weight for each class
             by its name (1 where none is given). Reported losses are of the weighted loss.
         threshold: For ``head: sigmoid`` and ``multilabel``: the probability above which a row is
@@ -162,7 +164,7 @@ class XceptionModule(SupervisedModule):
         num_outputs: int,
         head: HeadName | Head = "softmax",
         dropout: float = 0.5,
-        loss: str | Any | None = None,
+        loss: nn.Module | str | Any | None = None,
         metrics: Sequence[str | Any] | None = None,
         class_weight: ClassWeight | None = None,
         threshold: Threshold | None = None,
