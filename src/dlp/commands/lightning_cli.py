@@ -29,7 +29,7 @@ from dlp.commands.given_callbacks import check_finetuning, need_a_logger, shown
 from dlp.commands.invocation import Invocation, resolve, starting_weights
 from dlp.commands.model_comparison import ModelComparison
 from dlp.commands.parser import NamedConfig, Parser, as_texts
-from dlp.commands.run_options import FROM_DATA, add_run_options
+from dlp.commands.run_options import FROM_DATA, add_run_options, add_text_option
 from dlp.commands.short_names import SHORT_NAMES as SHORT_NAMES  # so that classes are found
 from dlp.console import say
 from dlp.datamodules import SupervisedDataModule
@@ -109,13 +109,7 @@ class DLPCLI(LightningCLI):
         """Add the options of a run, and take the sizes of the model from the data."""
         add_run_options(parser)
         if self.invocation.command == "predict":
-            parser.add_argument(
-                "--text",
-                type=str | None,
-                default=None,
-                help="A text to predict, of a model of texts; may be given several times. It is "
-                "printed, and written where --output says.",
-            )
+            add_text_option(parser)
         for name in FROM_DATA:
             parser.link_arguments(
                 "data",

@@ -72,3 +72,14 @@ def add_run_options(parser: LightningArgumentParser) -> None:
         help="Start from the weights of another run: a checkpoint, a run's folder, or the name "
         "of its config.",
     )
+
+
+def add_text_option(parser: LightningArgumentParser) -> None:
+    """Add ``--text`` to the help of predict; `resolve` makes ``predict_texts`` of it."""
+    parser.add_argument(
+        "--text",
+        type=str | None,
+        default=None,
+        help="A text to predict, of a model of texts; may be given several times. It is printed, "
+        "and written where --output says.",
+    )
