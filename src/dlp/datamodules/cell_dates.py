@@ -17,6 +17,9 @@ _COMPACT = re.compile(r"(?:19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])")
 _NAMED = re.compile(r"\d{1,2}[- ][A-Za-z]{3,9}\.?[-, ]+\d{4}|[A-Za-z]{3,9}\.? \d{1,2},? \d{4}")
 _NAMED_FORMATS = ("%d %b %Y", "%d %B %Y", "%b %d %Y", "%B %d %Y")
 
+#: So many different cells tell whether a column is anything like dates.
+_FIRST = 200
+
 DateStyle = Literal["year first", "day first", "month first", "YYYYMMDD", "named month"]
 _STYLES: dict[str, tuple[DateStyle, ...]] = {
     "year first": ("year first",),
@@ -46,6 +49,8 @@ class DateCells:
 
 def look_at_dates(cells: Sequence[str]) -> DateCells:
     """Return what cells without blanks around them are as dates."""
+    if not any(_form(cell) for cell in cells[:_FIRST]):
+        return DateCells((), 0.0, 0)
     forms = [_form(cell) for cell in cells]
     counts = {form: forms.count(form) for form in set(forms) if form}
     if not counts:
@@ -87,8 +92,10 @@ def parsed_dates(cells: Sequence[str], style: DateStyle) -> NDArray[np.datetime6
     if style == "YYYYMMDD":
         parsed = pd.to_datetime(series, format="%Y%m%d", errors="coerce", utc=True)
     elif style == "year first":
-        plain = series.map(_as_iso)
-        parsed = pd.to_datetime(plain, format="ISO8601", errors="coerce", utc=True)
+        parsed = pd.to_datetime(series, format="ISO8601", errors="coerce", utc=True)
+        if (other := parsed.isna()).any():
+            plain = series.where(~other, series[other].map(_as_iso))
+            parsed = pd.to_datetime(plain, format="ISO8601", errors="coerce", utc=True)
     elif style == "named month":
         plain = series.str.replace(r"[-,. ]+", " ", regex=True)
         parsed = pd.Series(pd.NaT, index=series.index, dtype="datetime64[ns, UTC]")

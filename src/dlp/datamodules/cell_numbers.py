@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 #: What may stand before or after a number, the same in every cell of a column.
@@ -18,7 +19,13 @@ _CELL = re.compile(
 #: A true minus sign and apostrophe become those of keyboards.
 _PLAIN = str.maketrans({"\u2212": "-", "\u2019": "'"})
 _SPACES = re.compile(r"\s")
-_CODE = re.compile(r"[+\-]?0\d+")
+_CODE = re.compile(r"^[+\-]?0\d+$", re.MULTILINE)
+#: A number whose point is the decimal mark: no three digits follow it, or no one to three precede.
+_POINT = re.compile(
+    r"^[+\-]?(?:(?:0|\d{4,})?\.\d+|\d+\.(?:\d{0,2}|\d{4,}))(?:[eE][+\-]?\d+)?$", re.MULTILINE
+)
+#: So many different cells tell whether a column is anything like numbers.
+_FIRST = 200
 _GROUPED = r"[1-9]\d{0,2}(?:X\d{3})+"
 #: With commas in India too: 12,34,567.
 _GROUPED_BY_COMMAS = r"[1-9]\d{0,2}(?:,\d{2,3})*,\d{3}"
@@ -99,10 +106,16 @@ def look_at_numbers(cells: Sequence[str]) -> NumberCells:
 
     Codes such as 00501 are no numbers: one of them makes all cells of the column bad.
     """
-    cells = [cell.translate(_PLAIN) for cell in cells]
-    found = [_CELL.fullmatch(cell) for cell in cells]
-    if any(_CODE.fullmatch(cell) for cell in cells):
+    together = "\n".join(cells)
+    if any(chr(mark) in together for mark in _PLAIN):
+        cells = [cell.translate(_PLAIN) for cell in cells]
+        together = "\n".join(cells)
+    found = [_CELL.fullmatch(cell) for cell in cells[:_FIRST]]
+    if _CODE.search(together) or not any(found):
         return NumberCells([], np.ones(len(cells), np.bool_), set(), False)
+    if (plain_ones := _plain_numbers(cells, together)) is not None:
+        return plain_ones
+    found += [_CELL.fullmatch(cell) for cell in cells[_FIRST:]]
     bodies: list[str] = []
     negative = np.zeros(len(cells), np.bool_)
     fits = np.zeros(len(cells), np.bool_)
@@ -121,7 +134,10 @@ def look_at_numbers(cells: Sequence[str]) -> NumberCells:
     best = np.ones(len(cells), np.bool_)
     readings: list[tuple[NumberStyle, NDArray[np.float64]]] = []
     unit = next(iter(units)) if len(units) == 1 else ""
+    marks = {mark for mark in ".,' " if any(mark in body for body in bodies)}
     for decimal, thousands in _STYLES:
+        if (thousands and thousands not in marks) or not {decimal, thousands} & {*marks, "."}:
+            continue  # as another style without these marks
         pattern = _pattern(decimal, thousands)
         good = [ok and bool(pattern.fullmatch(body)) for ok, body in zip(fits, bodies, strict=True)]
         bad = ~np.array(good, np.bool_)
@@ -138,6 +154,18 @@ def look_at_numbers(cells: Sequence[str]) -> NumberCells:
         readings[0][0].decimal in body or "e" in body.lower() for body in bodies
     )
     return NumberCells(readings, best, units, whole)
+
+
+def _plain_numbers(cells: Sequence[str], together: str) -> NumberCells | None:
+    """Return cells that are plain numbers, and nothing else; None for all others."""
+    if "." in together and not _POINT.search(together):
+        return None
+    values = pd.to_numeric(pd.Series(cells, dtype=object), errors="coerce").to_numpy(np.float64)
+    if not np.isfinite(values).all():
+        return None
+    none = np.zeros(len(cells), np.bool_)
+    whole = re.search(r"[.eE]", together) is None
+    return NumberCells([(NumberStyle(), values)], none, {""}, whole)
 
 
 def _pattern(decimal: str, thousands: str) -> re.Pattern[str]:

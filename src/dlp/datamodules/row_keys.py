@@ -94,11 +94,16 @@ def _check_filled(values: "pd.Series[Any]", what: str) -> None:
 
 def table_digests(inputs: pd.DataFrame) -> NDArray[np.uint64]:
     """Return one number a row, equal for equal inputs whatever type a column was read as."""
-    alike = {
-        column: series.astype(np.float64)
-        if pd.api.types.is_numeric_dtype(series) or pd.api.types.is_bool_dtype(series)
-        else series.astype(object).map(str)
-        for column, series in inputs.items()
-    }
-    frame = pd.DataFrame(alike, index=inputs.index)
+    same = {column: alike(series) for column, series in inputs.items()}
+    frame = pd.DataFrame(same, index=inputs.index)
     return np.asarray(pd.util.hash_pandas_object(frame, index=False), dtype=np.uint64)
+
+
+def alike(series: "pd.Series[Any]") -> "pd.Series[Any]":
+    """Return a column in a form that is equal for equal values, whatever type they have."""
+    kinds = pd.api.types
+    if kinds.is_datetime64_any_dtype(series):
+        return series.astype("datetime64[us]").astype("int64")
+    if kinds.is_numeric_dtype(series) or kinds.is_bool_dtype(series):
+        return series.astype(np.float64)
+    return series.astype(object).map(str)

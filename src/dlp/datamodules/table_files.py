@@ -171,7 +171,7 @@ def of_frame(
     cells = {
         name: _cells(series, options.na_values, name in texts)
         for name, series in columns.items()
-        if _holds_texts(series)
+        if separator or _holds_texts(series)
     }
     typed, formats = typed_columns(cells, options, separator, learned, texts, categories)
     for name, series in columns.items():
@@ -182,8 +182,10 @@ def of_frame(
     result = pd.DataFrame(
         {name: typed[name].set_axis(frame.index) for name in columns}, index=frame.index
     )
-    if "row" not in result.index.names:
-        result.index = pd.RangeIndex(len(result), name="row")
+    if not pd.api.types.is_integer_dtype(result.index.dtype) and result.index.nlevels == 1:
+        result.index = pd.RangeIndex(len(result))
+    if result.index.nlevels == 1:
+        result.index = result.index.rename("row")
     examples = {
         name: str(columns[name].iloc[int(there.argmax())]) if there.any() else ""
         for name, there in ((name, result[name].notna().to_numpy()) for name in columns)
@@ -213,12 +215,10 @@ def _cells(
 ) -> list[str | None]:
     """Return cells without blanks around them, None where they are missing."""
     missing = {"", *(value.strip() for value in na_values)}
-    found: list[str | None] = []
-    for cell in series:
-        stripped = None if _is_missing(cell) else str(cell).strip()
-        keep = stripped is not None and stripped not in missing
-        found.append((str(cell) if as_they_are else stripped) if keep else None)
-    return found
+    texts = ["" if _is_missing(cell) else str(cell) for cell in series.tolist()]
+    stripped = [text.strip() for text in texts]
+    kept = texts if as_they_are else stripped
+    return [None if key in missing else text for key, text in zip(stripped, kept, strict=True)]
 
 
 def _plain(series: "pd.Series[Any]", na_values: Sequence[str]) -> "pd.Series[Any]":

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from dlp.datamodules.reading import ColumnReading, InputReading, clipped, few
+from dlp.datamodules.row_keys import alike
 from dlp.datamodules.table_files import Table
 
 if TYPE_CHECKING:
@@ -100,13 +101,13 @@ def _suspicious(frame: pd.DataFrame, inputs: Sequence[str], targets: Sequence[st
     seen: dict[bytes, str] = {}
     for name in inputs:
         series = frame[name]
-        if series.map(_is_hashable).all():
-            digest = pd.util.hash_pandas_object(series.astype(object).map(str), index=False)
+        if series.dtype != object or series.map(_is_hashable).all():
+            digest = pd.util.hash_pandas_object(alike(series), index=False)
             twin = seen.setdefault(digest.to_numpy().tobytes(), name)
             if twin != name and series.nunique() > 1:
                 notes.append(f"columns {twin!r} and {name!r} are equal in every row")
-        if series.dtype == object and (alike := _but_for_case(series)):
-            notes.append(f"column {name!r} has {alike}, which differ by upper and lower case alone")
+        if series.dtype == object and (twins := _but_for_case(series)):
+            notes.append(f"column {name!r} has {twins}, which differ by upper and lower case alone")
         if _counts(series):
             notes.append(
                 f"column {name!r} counts the rows: if it says nothing else, drop_columns: [{name}]"
@@ -139,7 +140,9 @@ def _counts(series: "pd.Series[Any]") -> bool:
 def _tells(column: "pd.Series[Any]", target: "pd.Series[Any]") -> bool:
     """Whether a column and the target stand for each other, one value for one value."""
     both = (column.notna() & target.notna()).to_numpy()
-    if both.sum() < max(_ENOUGH, 0.9 * len(column)) or not column.map(_is_hashable).all():
+    if both.sum() < max(_ENOUGH, 0.9 * len(column)) or not (
+        column.dtype != object or column.map(_is_hashable).all()
+    ):
         return False
     column, target = column[both], target[both]
     numeric = pd.api.types.is_numeric_dtype
@@ -148,6 +151,8 @@ def _tells(column: "pd.Series[Any]", target: "pd.Series[Any]") -> bool:
             return False
         x, y = column.to_numpy(np.float64), target.to_numpy(np.float64)
         return bool(abs(np.corrcoef(x, y)[0, 1]) > 1 - 1e-9)
+    if column.nunique() != target.nunique():
+        return False
     one, _ = pd.factorize(column.map(str))
     other, _ = pd.factorize(target.map(str))
     pairs = len(set(zip(one.tolist(), other.tolist(), strict=True)))
