@@ -1,5 +1,6 @@
 """What tells which rows belong together, and which came first: groups and times of rows."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,43 @@ def time_values(values: "pd.Series[Any]") -> NDArray[Any]:
             "rows). Correct it."
         )
     return dates.astype("int64").to_numpy()
+
+
+def check_roles(
+    targets: Sequence[str],
+    dropped: Sequence[str],
+    inputs: Sequence[str],
+    group_column: str | None,
+    time_column: str | None,
+    id_column: str | None,
+) -> None:
+    """Check that no column of a table was given two parts to play.
+
+    Raises:
+        InputError: The target, a key or a dropped column is listed as something else too.
+    """
+    if not targets:
+        raise InputError("target must name a column, or several.")
+    for column in targets:
+        if column in inputs or column in dropped:
+            raise InputError(
+                f"{column!r} is the target; it cannot stand in numeric_columns, "
+                "categorical_columns or drop_columns too."
+            )
+        if column in (group_column, time_column, id_column):
+            raise InputError(
+                f"{column!r} is the target; it cannot be group_column, time_column or id_column."
+            )
+    if id_column in inputs:
+        raise InputError(f"{id_column!r} is the id_column and listed as an input: choose.")
+    if group_column in inputs:
+        raise InputError(
+            f"{group_column!r} is the group_column and listed as an input: the groups of new rows "
+            "are others. Choose."
+        )
+    for column in dropped:
+        if column in inputs:
+            raise InputError(f"{column!r} is in drop_columns and listed as an input: choose.")
 
 
 def keys_of_table(

@@ -17,7 +17,7 @@ from dlp.datamodules.columns import ColumnEncoder, Missing
 from dlp.datamodules.features import FeatureMaker, FeaturesArgument
 from dlp.datamodules.numeric_scale import Scaling
 from dlp.datamodules.reading import InputReading
-from dlp.datamodules.row_keys import keys_of_table, table_digests
+from dlp.datamodules.row_keys import check_roles, keys_of_table, table_digests
 from dlp.datamodules.splits import Indices, Split
 from dlp.datamodules.table_files import (
     Table,
@@ -190,32 +190,9 @@ class TableDataModule(SupervisedDataModule):
         self.left_out: dict[str, str] = {}  # columns nothing can be learned of, and why
         self._formats: dict[str, ColumnFormat] | None = {}  # None: as pandas has them
         self._labelled_table: tuple[Table, int] | None = None  # and its unlabelled rows
-        self._check_names(listed)
-
-    def _check_names(self, listed: list[str]) -> None:
-        if not self.target_columns:
-            raise InputError("target must name a column, or several.")
-        for column in self.target_columns:
-            if column in listed or column in self.drop_columns:
-                raise InputError(
-                    f"{column!r} is the target; it cannot stand in numeric_columns, "
-                    "categorical_columns or drop_columns too."
-                )
-            if column in (self.group_column, self.time_column, self.id_column):
-                raise InputError(
-                    f"{column!r} is the target; it cannot be group_column, time_column or "
-                    "id_column."
-                )
-        if self.id_column in listed:
-            raise InputError(f"{self.id_column!r} is the id_column and listed as an input: choose.")
-        if self.group_column in listed:
-            raise InputError(
-                f"{self.group_column!r} is the group_column and listed as an input: the groups of "
-                "new rows are others. Choose."
-            )
-        for column in self.drop_columns:
-            if column in listed:
-                raise InputError(f"{column!r} is in drop_columns and listed as an input: choose.")
+        check_roles(
+            self.target_columns, self.drop_columns, listed, group_column, time_column, id_column
+        )
 
     # Where the tables come from ----------------------------------------------------------------
 
