@@ -14,6 +14,7 @@ from picture_files import pixels, rows_of, write_classes, write_picture
 from PIL import Image
 
 from dlp.datamodules import ImageFolderDataModule, picture_store
+from dlp.datamodules.table_format import TableFormat
 from dlp.errors import InputError
 from dlp.files import cache_dir
 from dlp.modules import ConvNetModule
@@ -392,6 +393,17 @@ def test_mistakes_in_a_table_are_placed(change, arguments, message, table, csv):
         frame.loc[2, column] = value
     with pytest.raises(InputError, match=message):
         make(csv(frame), **{"target": "kind", **arguments}).setup("fit")
+
+
+def test_rows_without_a_target_are_left_out_and_a_file_is_read_as_is_said(table, csv, capsys):
+    frame = pd.read_csv(table(kind=KINDS)).astype({"kind": object})
+    frame.loc[2, "kind"], frame.loc[5, "kind"] = None, "unknown"
+    path = csv(frame, sep=";", encoding="cp1252")
+    said = TableFormat(separator=";", encoding="cp1252", na_values=("unknown",))
+    data = make(path, target="kind", drop_unlabelled=True, table_format=said)
+    data.setup("fit")
+    assert data.num_rows == len(KINDS) - 2
+    assert "houses.csv: 2 rows have no target and are left out" in capsys.readouterr().out
 
 
 # Prediction --------------------------------------------------------------------------------------

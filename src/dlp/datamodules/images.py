@@ -30,6 +30,7 @@ from dlp.datamodules.table_files import (
     row_numbers,
     without_rows,
 )
+from dlp.datamodules.table_format import TableFormat
 from dlp.datamodules.targets import TargetEncoder, TargetScaling, TaskArgument
 from dlp.errors import InputError, MissingInputError
 
@@ -63,6 +64,9 @@ class ImageFolderDataModule(BaseImageDataModule):
             the threshold are of (class 1). By default the last one by the alphabet; of numbers the
             larger.
         target_scaling: Train on standardised targets; metrics and predictions keep their unit.
+        drop_unlabelled: Leave out the table's rows without a target; they are counted.
+        table_format: What the table's file leaves open: separator, encoding, decimal mark, day or
+            month first, and cells that mean "missing".
         image_size: Height and width in pixels; one number for both.
         fit: How a picture gets that size: ``squeeze`` it whatever its shape, or ``crop`` the
             middle.
@@ -91,7 +95,6 @@ class ImageFolderDataModule(BaseImageDataModule):
         fold: The fold that validates, from 0.
         repeat: The repetition of a repeated K-fold, from 0.
         drop_duplicates: Remove pictures that stand in two parts from the earlier one.
-        drop_unlabelled: Leave out the table's rows without a target; they are counted.
 
     Example:
         >>> data = ImageFolderDataModule("flowers", image_size=(128, 192), test_size=0.2)
@@ -108,6 +111,8 @@ class ImageFolderDataModule(BaseImageDataModule):
         task: TaskArgument = "auto",
         positive_class: str | int | None = None,
         target_scaling: TargetScaling = "none",
+        drop_unlabelled: bool = False,
+        table_format: TableFormat | None = None,
         image_size: int | tuple[int, int] = 150,
         fit: Fit = "squeeze",
         channels: Literal[1, 3] = 3,
@@ -127,12 +132,13 @@ class ImageFolderDataModule(BaseImageDataModule):
         fold: int = 0,
         repeat: int = 0,
         drop_duplicates: bool = False,
-        drop_unlabelled: bool = False,
     ) -> None:
         self.path = Path(path)
         self._parts_words = self._table_words = ""
         self.is_table = _is_table(self.path)
         self.target_scaling = target_scaling
+        self.drop_unlabelled = drop_unlabelled
+        self.table_format = table_format
         self.test_path = None if test_path is None else Path(test_path)
         self.image_column = image_column
         self.target_columns = [target] if isinstance(target, str) else list(target or ())
@@ -168,7 +174,6 @@ class ImageFolderDataModule(BaseImageDataModule):
             task = "classification"
         self.group_column, self.time_column = group_column, time_column
         self.id_column = id_column
-        self.drop_unlabelled = drop_unlabelled
         classes = stratify if stratify is not None else not self.is_table
         super().__init__(
             image_size=image_size,
@@ -265,7 +270,7 @@ class ImageFolderDataModule(BaseImageDataModule):
     def _of_table(self, path: Path, with_keys: bool = False) -> Examples:
         """Return the pictures that a table lists."""
         texts = [self.image_column, *([self.id_column] if self.id_column else [])]
-        table = read_table(path, texts=texts)
+        table = read_table(path, self.table_format, texts=texts)
         self._table_words = self._table_words or table.source
         for column in (self.image_column, *self.target_columns):
             if column not in table.frame:
