@@ -150,7 +150,8 @@ class Reading:
             kinds = list(dict.fromkeys(column.kind for column in used))
             named = {kind: [c.name for c in used if c.kind == kind] for kind in kinds}
             inputs = "; ".join(
-                f"{len(names):,} {kind}: {few(names)}" for kind, names in named.items()
+                f"{len(names):,} {_plural(kind, len(names))}: {few(names)}"
+                for kind, names in named.items()
             )
             lines.append(f"columns: {inputs}")
         if left_out := [c.name for c in self.input.columns if c.kind == "left out"]:
@@ -246,6 +247,12 @@ def _target_words(target: TargetReading) -> str:
     more = f", and {len(ranked) - len(shown):,} more" if len(shown) < len(ranked) else ""
     positive = "" if target.positive is None else f"; positive class: {target.positive}"
     return f"{len(ranked):,} {word}: {shares}{more}{positive}"
+
+
+def _plural(kind: Kind, count: int) -> str:
+    if count == 1:
+        return kind
+    return {"category": "categories", "time": "times"}.get(kind, f"{kind}s")
 
 
 def few(names: list[str]) -> str:
