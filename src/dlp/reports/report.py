@@ -170,6 +170,9 @@ class ReportCLI(DLPCLI):
             self.problem = str(cause)
             say(f"without data and model: {cause}")
 
+    def check_output(self) -> None:
+        """Check nothing: here it is the page's place, said once the page is made."""
+
     def after_instantiate_classes(self) -> None:
         """Do nothing: the Trainer is not run."""
 
