@@ -171,6 +171,7 @@ def _train(
     on_fold: Callable[[int, float], None] | None,
 ) -> Iterator[tuple[int, FoldResult]]:
     """Train what is not done yet; yield the number and the result of each fold."""
+    plan.check_done(data)
     pending = [fold for fold in folds if plan.done(fold) is None]
     if len(pending) < len(folds):
         say(f"{len(folds) - len(pending)} of {len(folds)} folds are done already")

@@ -205,6 +205,7 @@ class TuneCLI(FitCLI):
             self._recipe((*SEARCH_OPTIONS, *_HOW)),
             f"# Judged by {judged}\n{self.space.text()}",
             "minimize" if mode == "min" else "maximize",
+            self.datamodule.labelled_rows()[1].fingerprint(),
         )
 
     def _steps(self) -> int | None:

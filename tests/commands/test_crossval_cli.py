@@ -212,6 +212,13 @@ def test_texts_and_pictures(sales, capsys):
     assert len(written(sales / "runs/pets/version_0")["folds"]) == 4
 
 
+def test_without_checkpoints_there_are_none(run):
+    options = ("--num_folds", "2", "--engine", "serial", "--trainer.enable_checkpointing", "false")
+    main(["crossval", "--config", "sales.yaml", *options])
+    assert (run / "crossval.json").is_file()
+    assert not list(run.rglob("*.ckpt"))
+
+
 def test_a_trial_run_writes_nothing(sales, capsys):
     before = sorted(sales.iterdir())
     main(["crossval", "--config", "sales.yaml", "--trainer.fast_dev_run", "true", "--jobs", "2"])

@@ -402,6 +402,36 @@ def test_folds_of_another_cross_validation_are_not_mixed_in(tmp_path):
             cross_validate(numbers(), dense, epochs, **{"num_folds": 4, **options}, folder=tmp_path)
 
 
+def test_folds_of_other_data_or_another_model_are_not_mixed_in(tmp_path):
+    run = {"num_folds": 4, "folder": tmp_path, "only": [0, 1]}
+    cross_validate(numbers(), dense, 2, **run)
+    wider = lambda data: DenseModule(data.input_shape, 1, head="regression", hidden=(9,))  # noqa: E731 # short
+    faster = lambda data: DenseModule(  # noqa: E731 # short
+        data.input_shape,
+        1,
+        head="regression",
+        hidden=(8,),
+        optimizer=lambda parameters: torch.optim.RMSprop(parameters, 0.1),
+    )
+    for model in (wider, faster):
+        with pytest.raises(InputError, match="fold_0 is a fold of another model"):
+            cross_validate(numbers(), model, 2, num_folds=4, folder=tmp_path)
+    x, y = table()
+    others = ArrayDataModule(x, -y, task="regression", split_seed=None, batch_size=8, val_size=None)
+    with pytest.raises(InputError, match="fold_0 is a fold of other data"):
+        cross_validate(others, dense, 2, num_folds=4, folder=tmp_path)
+    assert cross_validate(numbers(), dense, 2, num_folds=4, folder=tmp_path).is_complete
+
+
+def test_a_single_fold_has_no_spread():
+    result = cross_validate(classes(), softmax, 1, splitter=ShuffleSplit(1, random_state=0))
+    assert np.isnan(result.std["val_loss"])
+    assert result.to_dict()["std"]["val_loss"] is None
+    (line,) = [row for row in result.table().splitlines() if row.startswith("standard dev")]
+    assert line.split()[2:] == ["-", "-"]
+    fold_curves(result)
+
+
 def test_what_was_written_can_be_read(tmp_path):
     result = cross_validate(classes(), softmax, 2, folder=tmp_path)
     result.write(tmp_path)

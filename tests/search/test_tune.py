@@ -514,6 +514,16 @@ def test_the_figure_of_importances():
     assert [bar.get_width() for bar in axes.patches] == [0.3, 0.7]
 
 
+def test_a_study_does_not_go_on_with_other_data(points, quick, capsys):
+    tune(trials=1)
+    frame = pd.read_csv("points.csv")
+    frame.loc[:9, "side"] = "left"
+    frame.to_csv("points.csv", index=False)
+    assert "the data have changed since the study points/study_0" in fails(capsys, trials=2)
+    tune("--new", trials=1)
+    assert "study_1 begins" in capsys.readouterr().out
+
+
 # Trials that can be compared ---------------------------------------------------------------------
 
 

@@ -169,6 +169,8 @@ class CrossvalCLI(DLPCLI):
         own = [*(settings.callbacks or []), *callbacks]
         bars = settings.enable_progress_bar is not False
         own = [one for one in own if bars or not isinstance(one, ProgressBar)]
+        if settings.enable_checkpointing is False:
+            own = [one for one in own if not isinstance(one, Checkpoint)]
         kept = {
             "callbacks": own,
             "max_epochs": max_epochs,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+import xxhash
 from numpy.typing import NDArray
 
 Part = Literal["train", "val", "test", "predict"]
@@ -43,6 +44,17 @@ class Examples:
     def count(self) -> int:
         """The number of rows."""
         return len(self.rows)
+
+    def fingerprint(self) -> str:
+        """Return one word for targets, and for inputs where they have digests."""
+        found = xxhash.xxh3_64()
+        if self.digests is not None:
+            found.update(np.ascontiguousarray(self.digests).data)
+        if self.targets is not None:
+            values = self.targets
+            words = values.dtype.kind in "OU"
+            found.update(repr(values.tolist()).encode() if words else values.tobytes())
+        return f"{self.count} rows, {found.hexdigest()}"
 
     def chosen(self, index: NDArray[np.int64], rows: Any) -> "Examples":
         """Return the labelled examples numbered `index`, whose inputs are `rows`."""

@@ -2,6 +2,7 @@
 
 import csv
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,10 +91,10 @@ def find_pictures(root: Path, folders: Sequence[str] = ("",)) -> list[list[str]]
     """Return the picture files below each of the folders of `root`, by names relative to it.
 
     They come sorted. Links are followed, hidden files and folders left out. What is no picture by
-    its name is left out too, and counted in one printed line.
+    its name is left out too, and counted by endings in one printed line.
     """
     found: list[list[str]] = []
-    others = 0
+    others: Counter[str] = Counter()
     for folder in folders:
         pictures = []
         parents = {str(root / folder): {(root / folder).resolve()}}  # true places of all above
@@ -109,10 +110,11 @@ def find_pictures(root: Path, folders: Sequence[str] = ("",)) -> list[list[str]]
                 if is_picture_name(name):
                     pictures.append(Path(parent, name).relative_to(root / folder).as_posix())
                 else:
-                    others += 1
+                    others[Path(name).suffix.lower() or "without an ending"] += 1
         found.append(pictures)
     if others:
-        say(f"{root}: files that are no pictures by their names, left out: {others:,}")
+        kinds = ", ".join(f"{count:,} {ending}" for ending, count in others.most_common(6))
+        say(f"{root}: files that are no pictures by their names, left out: {kinds}")
     return found
 
 

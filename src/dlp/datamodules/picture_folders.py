@@ -65,6 +65,12 @@ def class_folders(folder: Path) -> list[str]:
             "dogs/7.jpg), or with train and perhaps val and test, each with a subfolder a class. "
             "For pictures without classes use predict_path."
         )
+    lower = [name.lower() for name in names]
+    if twice := [name for name in names if lower.count(name.lower()) > 1]:
+        raise InputError(
+            f"the class folders {' and '.join(twice[:2])} of {folder} differ in upper and lower "
+            "case alone: put their pictures together, or rename one."
+        )
     below = {
         name: subfolders(folder / name) for name in names if not _holds_pictures(folder / name)
     }

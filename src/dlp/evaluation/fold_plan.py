@@ -3,12 +3,14 @@
 import inspect
 import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, cast
 from weakref import ref
 
+import torch
+import xxhash
 from filelock import FileLock, Timeout
 from lightning import LightningModule, seed_everything
 from torch import nn
@@ -23,11 +25,14 @@ from dlp.evaluation.fitted_baselines import as_baselines, fitted_baselines
 from dlp.evaluation.fold_trainers import FoldTrainers
 from dlp.evaluation.folds import FoldResult
 from dlp.imports import imported
+from dlp.modules.base import SupervisedModule
 from dlp.results import count_parameters
 from dlp.seeds import derived_seed
 
 #: From the data, fitted on a fold's training part, to a new model.
 MakeModel = Callable[[SupervisedDataModule], LightningModule]
+
+_OTHERS = {"data": "other data", "model": "another model"}
 
 #: The file whose lock says that a fold is being trained.
 LOCK = ".lock"
@@ -146,6 +151,21 @@ def make_splitter(given: str | dict[str, Any] | None) -> Splitter | None:
         raise InputError(f"the splitter {path} cannot be made: {error}.") from error
 
 
+def made_of(model: LightningModule, data: SupervisedDataModule) -> dict[str, str]:
+    """Return a word for the data and one for the model of a fold: what else its numbers are of."""
+    parts = [type(model).__qualname__, repr(model)]
+    if isinstance(model, SupervisedModule):
+        loss = model.head.loss
+        parts += [getattr(loss, "__qualname__", repr(loss)), repr((model.l1, model.l2))]
+        with suppress(Exception):  # one that is made for certain parameters alone
+            optimizer = model.make_optimizer([nn.Parameter(torch.zeros(1, 1))])
+            groups = [{**group, "params": None} for group in optimizer.param_groups]
+            parts += [type(optimizer).__qualname__, repr(groups)]
+    words = re.sub(r" at 0x[0-9a-f]+", "", "\n".join(parts))
+    rows = data.labelled_rows()[1].fingerprint()
+    return {"data": rows, "model": xxhash.xxh3_64_hexdigest(words.encode())}
+
+
 @dataclass(frozen=True)
 class Plan:
     """Which folds there are, how they are trained, and where their files go.
@@ -252,7 +272,25 @@ class Plan:
             count_parameters(model),
             self.protocol(fold),
             directions_of(model) | self.given_directions,
+            made_of=made_of(model, data),
         )
+
+    def check_done(self, data: SupervisedDataModule) -> None:
+        """Refuse to go on with folds of other data or another model, by the first that is done.
+
+        Raises:
+            InputError: It is of others.
+        """
+        done = next((fold for fold in self.folds if self.done(fold) is not None), None)
+        if done is None or not (found := cast(FoldResult, self.done(done)).made_of):
+            return
+        now = made_of(self.model(done, data), data)
+        for what, word in now.items():
+            if found.get(what) != word:
+                raise InputError(
+                    f"{self.folder(done)} is a fold of {_OTHERS[what]}, and folds of both cannot "
+                    "be averaged. Choose another folder (--new in the command line)."
+                )
 
     @contextmanager
     def claimed(self, folds: Sequence[Fold]) -> Iterator[list[Fold]]:

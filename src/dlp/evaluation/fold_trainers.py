@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from lightning import Trainer
-from lightning.pytorch.callbacks import Callback, ProgressBar
+from lightning.pytorch.callbacks import Callback, Checkpoint, ProgressBar
 
 from dlp.errors import InputError
 
@@ -73,8 +73,8 @@ class FoldTrainers:
                 f"{trainer.max_epochs}: give it max_epochs=max_epochs."
             )
         there = {id(callback) for callback in trainer.callbacks}
-        for callback in callbacks:  # bars may be left out
-            if id(callback) not in there and not isinstance(callback, ProgressBar):
+        for callback in callbacks:  # bars and checkpoints may be left out
+            if id(callback) not in there and not isinstance(callback, ProgressBar | Checkpoint):
                 raise InputError(
                     f"make_trainer left out {type(callback).__name__}, which records the fold: add "
                     "all callbacks that it is given to the Trainer's."

@@ -42,6 +42,7 @@ class FoldResult:
         protocol: What it depends on, beside data and model, in words.
         directions: Logged name -> whether less or more of it is better, as the model knows it.
         last: Metric -> the last number that was measured; none given are those of the last epoch.
+        made_of: A word for its data and one for its model; none where it was not written down.
     """
 
     repeat: int
@@ -56,6 +57,7 @@ class FoldResult:
     protocol: str = ""
     directions: dict[str, Mode] = field(default_factory=dict)
     last: dict[str, float] = field(default_factory=dict)
+    made_of: dict[str, str] = field(default_factory=dict)
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -67,7 +69,7 @@ class FoldResult:
         record = History(folder, self.directions)
         record.metrics, record.last = self.history, self.last
         record.write()
-        own = {name: getattr(self, name) for name in (*_FACTS, "baseline", "protocol")}
+        own = {name: getattr(self, name) for name in (*_FACTS, "baseline", "protocol", "made_of")}
         own["last"] = _finite(self.last)
         facts = {"parameters": self.parameters, "train_rows": self.num_train, "crossval": own}
         write_results(folder, record, monitor, self.seed, facts)
@@ -135,7 +137,7 @@ class CrossValidation:
 
     @property
     def std(self) -> dict[str, float]:
-        """Metric -> standard deviation over the folds (n - 1), 0 for a single one."""
+        """Metric -> standard deviation over the folds (n - 1), NaN for a single one."""
         return {name: _deviation(values) for name, values in self._columns().items()}
 
     @property
@@ -236,7 +238,9 @@ class CrossValidation:
             ("standard deviation", self.std),
             ("standard error", self.standard_error),
         ):
-            rows.append([label, "", "", "", *(f"{numbers[name]:.4f}" for name in names)])
+            known = len(self.folds) > 1 or label == "mean"
+            rows.append([label, "", "", ""])
+            rows[-1] += [f"{numbers[name]:.4f}" if known else "-" for name in names]
         for label, numbers in self.baseline.items():
             cells = [numbers.get(name.removeprefix("val_")) for name in names]
             shown = ["-" if cell is None else f"{cell:.4f}" for cell in cells]
@@ -343,8 +347,8 @@ def shown(curve: Sequence[float], smoothing: float) -> tuple[int, list[float]]:
 
 
 def _deviation(values: Sequence[float]) -> float:
-    """Return the standard deviation (n - 1), 0 of a single value; NaN stays one."""
-    return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+    """Return the standard deviation (n - 1); a single value has none (NaN), and NaN stays one."""
+    return float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
 
 
 def _json(value: float) -> float | None:

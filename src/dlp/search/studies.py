@@ -36,12 +36,14 @@ class Definition:
         recipe: The complete config, as YAML.
         space: The space and how a trial is judged, as YAML.
         direction: ``minimize`` or ``maximize``.
+        data: A word for the rows that are read; empty where nobody has looked.
     """
 
     name: str
     recipe: str
     space: str
     direction: Literal["minimize", "maximize"]
+    data: str = ""
 
     def lies_in(self, folder: Path) -> bool:
         """Whether the study in `folder` is of this definition."""
@@ -100,6 +102,14 @@ class Study:
                 f"the storage holds a study {self.optuna.study_name} of another config or space "
                 "already: use another --run_dir or another storage."
             )
+        begun_with = self.optuna.user_attrs.get("data", definition.data)
+        if definition.data and begun_with != definition.data:
+            raise InputError(
+                f"the data have changed since the study {self.optuna.study_name} began, so that "
+                "its trials cannot be compared with new ones: start another by --new."
+            )
+        if definition.data and "data" not in self.optuna.user_attrs:
+            self.optuna.set_user_attr("data", definition.data)
         begun_to = self.optuna.direction.name.lower()
         if begun_to != definition.direction:  # the model's word has changed, or ours
             raise InputError(
