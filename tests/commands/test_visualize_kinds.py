@@ -1,5 +1,7 @@
 """``dlp visualize activations|filters|heatmap|embedding``, in process, on small pictures."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -152,6 +154,18 @@ def test_samples_take_classes_in_turn(run, capsys, tmp_path):
     assert all(name.partition("_")[2].startswith(("cats-0.", "dogs-0.")) for name in names)
     overlays = [size for name, size in names.items() if name.endswith("_overlay.png")]
     assert overlays == [(24, 20)] * 4
+
+
+@pytest.mark.parametrize("beats", [True, False])
+def test_heatmaps_of_a_network_that_learned_nothing_say_so(run, capsys, tmp_path, beats):
+    before = (run / "results.json").read_text()
+    (run / "results.json").write_text(json.dumps(json.loads(before) | {"beats_baseline": beats}))
+    try:
+        draws("heatmap", "--num_images", 1, "--output", tmp_path)
+    finally:
+        (run / "results.json").write_text(before)
+    said = "is no better than its baseline in validation: it has learned nothing of the classes"
+    assert (said in capsys.readouterr().out) == (not beats)
 
 
 def test_heatmap_of_a_class_and_a_layer_on_pictures_of_ones_own(run, capsys, tmp_path, monkeypatch):

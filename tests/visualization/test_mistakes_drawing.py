@@ -1,9 +1,11 @@
 import io
+import itertools
 import warnings
 
 import numpy as np
 import pytest
 import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from dlp.evaluation.mistakes import ClassificationMistakes, MultilabelMistakes, RegressionMistakes
 from dlp.visualization.mistakes import (
@@ -150,3 +152,22 @@ def test_worst_pictures_say_what_they_are_and_were_taken_for():
     wrong = mistakes.worst[1]
     title = figure.axes[1].get_title()
     assert title == f"{wrong.true} → {wrong.predicted}\n{wrong.predicted_probability:.3f}"
+
+
+@pytest.mark.parametrize(("unit", "start"), [(1, 0), (1e3, 0), (1e9, 0), (1e-7, 0), (1e3, 1.7e9)])
+def test_numbers_along_residuals_stay_apart_in_any_unit(unit, start):
+    """Prices in dollars, sizes in bytes, currents in ampere, seconds since 1970."""
+    random = np.random.default_rng(0)
+    true = random.lognormal(5, 0.5, 200) * unit + start
+    predicted = true + random.normal(0, 40, 200) * unit
+    figure = residual_figure(RegressionMistakes.of(predicted[:, None], true, ["price"]))
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    for axes in figure.axes:
+        for axis, side in ((axes.xaxis, "x"), (axes.yaxis, "y")):
+            labels = [label for label in axis.get_ticklabels() if label.get_text()]
+            assert len({label.get_text() for label in labels}) == len(labels) > 1
+            boxes = [label.get_window_extent(canvas.get_renderer()) for label in labels]
+            ends = sorted((box.x0, box.x1) if side == "x" else (box.y0, box.y1) for box in boxes)
+            assert all(before[1] < after[0] for before, after in itertools.pairwise(ends))
+    assert len(set(figure.axes[0].collections[0].get_offsets()[:, 0].tolist())) > 190

@@ -48,6 +48,7 @@ from dlp.datamodules.image_base import BaseImageDataModule
 from dlp.datamodules.picture_store import PictureFormat
 from dlp.errors import InputError, suggestion
 from dlp.process import cpu_threads, own_random_state, quiet
+from dlp.results import read_results
 from dlp.runs import ROOT
 
 #: What can be drawn -> what it is.
@@ -178,6 +179,12 @@ class NetworkCLI(DLPCLI):
             name = self.invocation.name if run is None else f"{run.name} {run.folder.name}"
             subject = trained_network(self.model, data, name)
         subject.network.to(self.trainer.strategy.root_device)
+        is_worse = run is not None and read_results(run.folder).get("beats_baseline") is False
+        if self.kind == "heatmap" and is_worse and not backbone:
+            say(
+                f"{subject.name} is no better than its baseline in validation: it has learned "
+                "nothing of the classes that a map could show"
+            )
         _draw(self.kind, self._value, subject, data, folder)
 
     def _pretrained(self, backbone: str, data: SupervisedDataModule) -> Subject:

@@ -69,12 +69,17 @@ class WrongValue:
     def caption(self) -> str:
         """The mistake in a few words."""
         target = f"{self.target} " if self.target else ""
-        return f"{target}{self.true:.4g} → {self.predicted:.4g}"
+        return f"{target}{in_words(self.true)} → {in_words(self.predicted)}"
 
 
 def short(value: float) -> float:
-    """Return a number with six digits: a file is read by people, too."""
-    return float(f"{value:.6g}")
+    """Return a number with nine digits: all that float32 has, and no more for people to read."""
+    return float(f"{value:.9g}")
+
+
+def in_words(value: float) -> str:
+    """Return a value to be read: four digits of small ones, large ones whole (1,234,567)."""
+    return f"{value:,.0f}" if 1e4 <= abs(value) < 1e12 else f"{value:.4g}"
 
 
 def _digits(probability: float) -> str:

@@ -4,10 +4,12 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import EngFormatter, MaxNLocator, PercentFormatter
+from numpy.typing import NDArray
 from torch import Tensor
 
 from dlp.evaluation.calibration import BINS, wilson_interval
@@ -18,6 +20,7 @@ from dlp.evaluation.mistakes import (
     WrongClass,
     WrongValue,
 )
+from dlp.evaluation.wrong_rows import in_words
 from dlp.visualization.comparison import COLOURS
 from dlp.visualization.pictures import image_grid
 
@@ -164,16 +167,32 @@ def residual_figure(mistakes: RegressionMistakes, title: str = "") -> Figure:
         residuals = np.subtract(predicted, true)
         bars.hist(residuals, bins=min(40, max(20, len(true) // 8)), color=BLUE, alpha=0.6)
         bars.axvline(0, color="grey", linestyle="--")
-        bars.axvline(of.mean_residual, color=ORANGE, label=f"mean {of.mean_residual:.3g}")
+        bars.axvline(of.mean_residual, color=ORANGE, label=f"mean {in_words(of.mean_residual)}")
         bars.set_xlabel(f"{name}predicted - true")
         bars.set_ylabel("rows")
         bars.legend(frameon=False)
         explained = "" if of.r2 is None else f", R² {of.r2:.3f}"
-        bars.set_title(f"MAE {of.mae:.4g}, RMSE {of.rmse:.4g}{explained}", fontsize=10)
+        error, root = in_words(of.mae), in_words(of.rmse)
+        bars.set_title(f"MAE {error}, RMSE {root}{explained}", fontsize=10)
+        for axis, values in ((points.xaxis, true), (points.yaxis, predicted)):
+            _legible(axis, np.append(values, [low, high]))
+        _legible(bars.xaxis, residuals)
         for axes in (points, bars):
             _lighten(axes)
     figure.suptitle(_title(title, f"{mistakes.rows:,} rows"))
     return figure
+
+
+def _legible(axis: Axis, values: NDArray[np.float64]) -> None:
+    """Let the numbers along an axis be few and short, whatever the unit: 150k, 2M, 3µ.
+
+    Where values differ by little of what they are (times in seconds since 1970), Matplotlib's own
+    way stays: it takes away what they have in common.
+    """
+    axis.set_major_locator(MaxNLocator(5))
+    largest = float(abs(values).max(initial=0))
+    if largest and np.ptp(values) > largest / 100 and not 1e-2 <= largest < 1e4:
+        axis.set_major_formatter(EngFormatter(sep=""))
 
 
 def worst_figure(
