@@ -223,3 +223,29 @@ def test_a_fit_that_tests_writes_them_too_by_the_recipes_own_callback(points):
     main(["fit", "--config", "points.yaml", "--test_after_fit", "last"])
     content = json.loads((points / "runs/points/version_0/mistakes.json").read_text())
     assert content["worst"] == []
+
+
+@pytest.mark.parametrize("precision", ["bf16-mixed", "bf16-true"])
+@pytest.mark.parametrize("head", ["sigmoid", "multilabel"])
+def test_half_precision_has_one_set_of_numbers(tmp_path, precision, head):
+    """Metrics, mistakes and predictions come from the same float32 probabilities."""
+    random = np.random.default_rng(0)
+    x = random.normal(size=(400, 3)).astype(np.float32)
+    y = random.integers(0, 2, (400, 2) if head == "multilabel" else 400)
+    data = ArrayDataModule(x, y, x_test=x, y_test=y, val_size=None, eval_batch_size=64)
+    torch.manual_seed(0)
+    model = DenseModule((3,), 2, head, hidden=(), metrics=["acc", "f1"])
+    torch.nn.init.normal_(model.network.layers[-1].weight, std=0.01)  # many are near 0.5
+    report = MistakesReport(tmp_path)
+    trainer = trainer_of(tmp_path, report, precision=precision)
+    numbers = trainer.test(model, data, verbose=False)[0]
+    outputs = trainer.predict(model, data)
+    chances = torch.cat([batch["probabilities"] for batch in outputs])
+    assert chances.dtype == torch.float32
+    given = model.head.decide(chances).numpy()
+    assert numbers["test_acc"] == pytest.approx((given == y).mean())
+    if head == "sigmoid":
+        assert numbers["test_acc"] == pytest.approx(1 - report.mistakes.num_wrong / 400)
+        assert numbers["test_f1"] == pytest.approx(report.mistakes.scores[1].f1)
+    else:
+        assert numbers["test_f1"] == pytest.approx(report.mistakes.means[0].f1)

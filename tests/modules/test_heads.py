@@ -364,3 +364,14 @@ def test_a_wrong_class_path_is_said_in_words(given, said):
     path, arguments = given
     with pytest.raises(InputError, match=said):
         SoftmaxHead(4, {"class_path": path, "init_args": arguments})
+
+
+def test_probabilities_are_float32_and_never_zero_by_subtraction():
+    z = torch.tensor([[30.0], [-30.0], [80.0]], dtype=torch.bfloat16)
+    chances = SigmoidHead(2).predict(z)
+    assert chances.dtype == torch.float32
+    assert (chances > 0).all()  # 1 - p is 0 from 17 on
+    expected = torch.tensor([math.exp(-30), 1.0, math.exp(-80)])
+    torch.testing.assert_close(chances[:, 0], expected)
+    for head in (SoftmaxHead(4), MultilabelHead(4), RegressionHead(4), BoundedRegressionHead(4)):
+        assert head.predict(logits(4).bfloat16()).dtype == torch.float32
