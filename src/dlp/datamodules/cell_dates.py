@@ -13,6 +13,7 @@ _TIME = r"(?:[T ]\s*\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?\s*(?:[AaPp][Mm])?)?"
 _ZONE = r"(?:\s*(?:Z|UTC|[+\-]\d{2}(?::?\d{2})?))?"
 _YEAR_FIRST = re.compile(rf"(\d{{4}})([-/.])(\d{{1,2}})\2(\d{{1,2}}){_TIME}{_ZONE}")
 _LOCAL = re.compile(rf"(\d{{1,2}})([-/.])(\d{{1,2}})\2(\d{{4}})({_TIME})")
+_TWO_DIGITS = re.compile(rf"(?:\d{{1,2}}/\d{{1,2}}/\d{{2}}|\d{{2}}([-.])\d{{2}}\1\d{{2}}){_TIME}")
 _COMPACT = re.compile(r"(?:19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])")
 _NAMED = re.compile(r"\d{1,2}[- ][A-Za-z]{3,9}\.?[-, ]+\d{4}|[A-Za-z]{3,9}\.? \d{1,2},? \d{4}")
 _NAMED_FORMATS = ("%d %b %Y", "%d %B %Y", "%b %d %Y", "%B %d %Y")
@@ -35,7 +36,7 @@ class DateCells:
     Args:
         styles: The styles that all cells allow: two, where day and month may be swapped.
         dates: The share of the cells that look like dates of any style, 0 to 1.
-        bad: The first cell that is no date of the commonest form.
+        bad: The first cell that is no date of the commonest form, or of any.
         proven: Whether a cell proves that the day, or the month, stands first.
         same: Whether two styles give the same dates.
     """
@@ -56,16 +57,16 @@ def look_at_dates(cells: Sequence[str]) -> DateCells:
     if not counts:
         return DateCells((), 0.0, 0)
     form = max(counts, key=counts.__getitem__)
-    share = counts[form] / len(cells)
+    share = (sum(counts.values()) - counts.get("YYYYMMDD", 0)) / len(cells)
     bad = next((number for number, other in enumerate(forms) if other != form), 0)
-    if share < 1:
-        return DateCells((), share if form != "YYYYMMDD" else 0.0, bad)
+    if counts[form] < len(cells) or form == "two digits":
+        return DateCells((), share, bad)
     names = _STYLES.get(form, ("day first", "month first"))
     styles = {style: parsed_dates(cells, style) for style in names}
     fits = {style: dates for style, dates in styles.items() if not np.isnat(dates).any()}
     if not fits:
         failed = min((np.isnat(dates) for dates in styles.values()), key=np.sum)
-        share = 0.0 if form == "YYYYMMDD" else float((~failed).mean())
+        share = share and float((~failed).mean())
         return DateCells((), share, int(failed.argmax()))
     proven = len(names) == 2 and len(fits) == 1
     one, *others = fits
@@ -81,6 +82,8 @@ def _form(cell: str) -> str:
         return "year first"
     if (found := _LOCAL.fullmatch(cell)) is not None:
         return found[2]
+    if _TWO_DIGITS.fullmatch(cell):
+        return "two digits"
     if _COMPACT.fullmatch(cell):
         return "YYYYMMDD"
     return "named month" if _NAMED.fullmatch(cell) else ""

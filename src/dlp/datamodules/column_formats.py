@@ -271,6 +271,12 @@ class _Decision:
         cell = str(column.cells[row])
         count = f" ({int(bad.sum()):,} such cells)" if bad.any() else ""
         others = {str(cell) for cell in cells[bad]} or {cell}
+        if what == "dates":
+            words = (
+                f"holds dates, but {cell!r} in \0 is none, or written in another way: write all "
+            )
+            problem = f"{words}as 2024-01-31, years with four digits"
+            return ColumnFormat("text", problem=problem, row=row)
         advice = (
             "Correct it, leave it empty (see missing), or list the column in categorical_columns"
         )

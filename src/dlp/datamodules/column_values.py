@@ -62,6 +62,11 @@ def _parsed(filled: "pd.Series[Any]") -> NDArray[np.bool_]:
     return pd.to_numeric(filled, errors="coerce").notna().to_numpy()
 
 
+def _as_written(cell: object) -> str:
+    """Return a cell as a person would write it: a text in quotes, a number without its type."""
+    return repr(cell) if isinstance(cell, str) else str(cell)
+
+
 def _is_like_id(name: str) -> bool:
     return _LIKE_ID.fullmatch(name) is not None
 
@@ -114,8 +119,8 @@ def numbers(series: "pd.Series[Any]") -> NDArray[np.float64]:
         row = int(bad.argmax())
         raise InputError(
             f"column {series.name!r} must hold finite numbers up to 1e38; {place(series, row)} has "
-            f"{series.iloc[row]!r} ({int(bad.sum()):,} such cells). Correct it, or leave it empty "
-            "(see missing)."
+            f"{_as_written(series.iloc[row])} ({int(bad.sum()):,} such cells). Correct it, or "
+            "leave it empty (see missing)."
         )
     return values
 

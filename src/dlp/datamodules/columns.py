@@ -1,6 +1,7 @@
 """From the columns of a table to one float32 matrix, fitted on the training part alone."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -23,6 +24,7 @@ Missing = Literal["error", "zero", "mean", "median"]
 
 #: More distinct texts than this in a column that nobody listed are names or ids, not categories.
 MAX_CATEGORIES = 1000
+_NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 class ColumnEncoder:
@@ -111,12 +113,13 @@ class ColumnEncoder:
         )
         return [*self._fill, *indicated, *one_hot, *bins]
 
-    def fit(self, frame: pd.DataFrame, left_out: Collection[str] = ()) -> None:
+    def fit(self, frame: pd.DataFrame, left_out: Mapping[str, str] = _NOTHING) -> None:
         """Learn fill values, scales and categories from the rows of the training part.
 
         Args:
             frame: The rows.
-            left_out: Columns to leave out, such as those that are `useless` in the whole table.
+            left_out: Columns to leave out and why, such as those that are `useless` in the whole
+                table.
 
         Raises:
             InputError: A column is absent, is not what it should be, or has missing cells that
@@ -149,9 +152,15 @@ class ColumnEncoder:
                 )
             self._categories[column] = [*found, *([None] if texts.isna().any() else [])]
         if not self.names:
-            raise InputError("the table has no input column: all were dropped or are targets.")
+            why = "; ".join(f"{name!r}: {left_out[name]}" for name in list(left_out)[:5])
+            raise InputError(
+                "the table has no input column: all were dropped, left out or are targets"
+                f"{why and f' ({why})'}."
+            )
 
-    def _kinds(self, frame: pd.DataFrame, left_out: Collection[str]) -> tuple[list[str], list[str]]:
+    def _kinds(
+        self, frame: pd.DataFrame, left_out: Mapping[str, str]
+    ) -> tuple[list[str], list[str]]:
         """Return the numeric and the categorical columns."""
         numeric, categorical = self._given
         for kind, listed in (("numeric_columns", numeric), ("categorical_columns", categorical)):

@@ -59,7 +59,8 @@ def _read_column(data: "TableDataModule", table: Table, name: str) -> ColumnRead
             return as_kind(_plain_kind(series), f"{_range(series)}, for your features")
         kind = data.encoder.kind_of(name)
         if kind is not None and kind[0] == "category":
-            counted = f"{len(kind[1]):,} categories: {few(kind[1])}"
+            word = "category" if len(kind[1]) == 1 else "categories"
+            counted = f"{len(kind[1]):,} {word}: {few(kind[1])}"
             return as_kind("category", counted)
         if pd.api.types.is_bool_dtype(series) or (found is not None and found.kind == "boolean"):
             return as_kind("boolean", "true is 1, false is 0")
