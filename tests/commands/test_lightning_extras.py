@@ -190,3 +190,29 @@ def test_the_averaged_weights_are_kept(points, capsys):
     name = "network.layers.output.weight"
     assert not torch.equal(states[0][name], states[1][name])
     main(["validate", "--ckpt_path", "run/checkpoints/averaged.ckpt"])
+
+
+def crossval(names):
+    classes = [{"class_path": name, "init_args": NEEDED.get(name, {})} for name in names]
+    Path("more.yaml").write_text(yaml.safe_dump({"trainer": {"callbacks": classes}}))
+    words = ["--num_folds", "2", "--run_dir", "folds"]
+    main(["crossval", "--config", "points.yaml", "--config", "more.yaml", *words])
+
+
+def test_callbacks_serve_each_fold(points):
+    crossval(["EMAWeightAveraging", "TQDMProgressBar", "LearningRateMonitor", "Timer"])
+    assert len([*(points / "folds/lightning_logs").rglob("metrics.csv")]) == 2
+
+
+def test_what_cannot_be_in_a_fold_is_said_in_one_sentence(points, capsys):
+    with pytest.raises(SystemExit):
+        crossval(["BackboneFinetuning"])
+    (line,) = [x for x in capsys.readouterr().err.splitlines() if x.startswith("dlp: ")]
+    assert REFUSED["BackboneFinetuning"] in line
+
+
+def test_one_callback_needs_no_list(points):
+    (points / "more.yaml").write_text("trainer: {callbacks: {class_path: EMAWeightAveraging}}")
+    given = ["--config", "points.yaml", "--config", "more.yaml", "--trainer.fast_dev_run", "true"]
+    main(["fit", *given])
+    main(["crossval", *given, "--num_folds", "2"])

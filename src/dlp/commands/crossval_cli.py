@@ -14,10 +14,12 @@ from jsonargparse import Namespace
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, Checkpoint, ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser
+from lightning.pytorch.loggers import CSVLogger
 
 from dlp.callbacks.checkpoints import with_atomic_checkpoints
 from dlp.commands.checkpoint_files import without_weights
 from dlp.commands.config_files import read_config
+from dlp.commands.given_callbacks import check_finetuning, listed, need_a_logger
 from dlp.commands.invocation import resolve
 from dlp.commands.jobs import run_jobs
 from dlp.commands.lightning_cli import DLPCLI
@@ -166,19 +168,28 @@ class CrossvalCLI(DLPCLI):
     def make_trainer(self, max_epochs: int, callbacks: list[Callback]) -> Trainer:
         """Return a new Trainer with the recipe's settings and new objects of its callbacks."""
         settings = self._built.trainer
-        own = [*(settings.callbacks or []), *callbacks]
+        given = listed(settings.callbacks)
+        check_finetuning(given, self._built.model)
+        has_bar = any(isinstance(one, ProgressBar) for one in given)
+        own = [
+            *given,
+            *(one for one in callbacks if not (has_bar and isinstance(one, ProgressBar))),
+        ]
         bars = settings.enable_progress_bar is not False
         own = [one for one in own if bars or not isinstance(one, ProgressBar)]
         if settings.enable_checkpointing is False:
             own = [one for one in own if not isinstance(one, Checkpoint)]
+        home = None if self.run_folder is None else str(self.run_folder.folder)
         kept = {
             "callbacks": own,
             "max_epochs": max_epochs,
             "enable_checkpointing": any(isinstance(one, Checkpoint) for one in own),
             "enable_model_summary": False,
             "plugins": with_atomic_checkpoints(settings.plugins),
-            "default_root_dir": None if self.run_folder is None else str(self.run_folder.folder),
+            "default_root_dir": home,
         }
+        if settings.logger is False and need_a_logger(given):
+            kept["logger"] = CSVLogger(home or ".")
         trainer: Trainer = self.trainer_class(**{**settings.as_dict(), **kept})
         return trainer
 

@@ -20,6 +20,11 @@ from dlp.errors import InputError
 _LOGGING = (DeviceStatsMonitor, LearningRateMonitor, ThroughputMonitor)
 
 
+def listed(given: Callback | Sequence[Callback] | None) -> list[Callback]:
+    """Return the callbacks of a config, which may be one without a list, or none."""
+    return [given] if isinstance(given, Callback) else list(given or [])
+
+
 def shown(given: Sequence[Callback], bar: bool, summary: bool) -> list[Callback]:
     """Return the progress bar and the table of layers, unless a person gave others.
 

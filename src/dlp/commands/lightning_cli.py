@@ -25,7 +25,7 @@ from dlp.callbacks.seeding import EpochSeed
 from dlp.checkpoints import data_states, read_checkpoint
 from dlp.commands.checkpoint_files import start_from, without_weights
 from dlp.commands.config_files import read_config
-from dlp.commands.given_callbacks import check_finetuning, need_a_logger, shown
+from dlp.commands.given_callbacks import check_finetuning, listed, need_a_logger, shown
 from dlp.commands.invocation import Invocation, resolve, starting_weights
 from dlp.commands.model_comparison import ModelComparison
 from dlp.commands.parser import NamedConfig, Parser, as_texts
@@ -211,8 +211,7 @@ class DLPCLI(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:  # the signature it overrides
         """Build the Trainer with the callbacks of a run, and its files in the run's folder."""
         trainer = self.config_init[self.subcommand].trainer
-        given = trainer.callbacks or []
-        given = list(given) if isinstance(given, Sequence) else [given]
+        given = listed(trainer.callbacks)
         check_finetuning(given, self.model)
         bar, summary = trainer.enable_progress_bar, trainer.enable_model_summary
         callbacks = [EpochSeed(), *shown(given, bar is not False, summary is not False)]
