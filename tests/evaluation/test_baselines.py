@@ -256,3 +256,15 @@ def test_labels_of_a_datamodule():
     rate = labels[data._split_rows()[0].train].mean(axis=0)
     tested = labels[data._split_rows()[0].test]
     assert found["majority_class"]["acc"] == pytest.approx(((rate > 0.5) == tested).mean())
+
+
+@pytest.mark.parametrize("rows", [7, 64, 1203])
+def test_a_constant_ranks_nothing(rows):
+    """Its average precision is the share of positives, its area under the curve a half."""
+    targets = torch.zeros(rows)
+    targets[-rows // 7 :] = 1
+    share = targets.mean().item()
+    head = SigmoidHead(2, metrics=["average_precision", "auroc"])
+    found = baselines(head, {"frequencies": [1 - share, share]}, targets)["majority_class"]
+    assert found["average_precision"] == pytest.approx(share)
+    assert found["auroc"] == pytest.approx(0.5)

@@ -134,12 +134,16 @@ def _scores(head: Head, predictions: Tensor, targets: Tensor) -> dict[str, float
     logits = _logits(head, predictions.double())
     if logits is None:
         return {}
+    # Scored before it is spread over the rows: vectorised functions round a row by where it
+    # stands, and a ranking by such differences is no ranking by a constant.
+    given = head.scores(logits)
+    given = given.expand(len(targets), *given.shape[1:]).contiguous()
     logits = logits.expand(len(targets), -1)
     scores: dict[str, float] = {}
     # Called, not computed: a call never waits for other processes.
     for name, metric in head.make_metrics().items():
         with suppress(Exception):  # whatever a metric of the user's has against constants
-            scores[name] = float(metric(head.scores(logits), head.metric_targets(targets)))
+            scores[name] = float(metric(given, head.metric_targets(targets)))
     with suppress(Exception):
         scores["loss"] = float(head.loss(logits, targets).mean())
     return {name: value for name, value in scores.items() if math.isfinite(value)}
