@@ -391,6 +391,18 @@ def test_new_rows_that_cannot_be_read_so_are_refused(tmp_path, new, message):
         data.predict_dataloader()
 
 
+def test_true_and_false_may_come_as_1_and_0_but_not_as_other_numbers(tmp_path):
+    rows = "".join(f"{['true', 'false'][n % 2]},{n}.5\n" for n in range(12))
+    train = write(tmp_path, "sold,y\n" + rows)
+    for cell, matches in (("1", True), ("TRUE", True), ("5", False), ("yes", False)):
+        data = TableDataModule(train, "y", predict_path=write(tmp_path, f"sold\n{cell}\n", "n.csv"))
+        if matches:
+            assert next(iter(data.predict_dataloader()))[0].item() == 1
+        else:
+            with pytest.raises(InputError, match=r"column 'sold' (holds other|must hold)"):
+                data.predict_dataloader()
+
+
 def test_runs_of_older_versions_read_new_rows_as_they_did(tmp_path):
     """Their state knows no formats: texts like NA were missing, 00501 and 501 were one category."""
     state = {

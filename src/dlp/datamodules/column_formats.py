@@ -214,8 +214,8 @@ class _Decision:
                 )
                 return _texts(column), ColumnFormat("text", problem=problem)
             style, filled = chosen
-        if (other_unit := self._other_unit(style)) is not None:
-            return _texts(column), ColumnFormat("text", problem=other_unit)
+        if (unlike := self._unlike_training(style, filled)) is not None:
+            return _texts(column), ColumnFormat("text", problem=unlike)
         whole = bool(numbers.whole and np.all(filled % 1 == 0) and np.all(abs(filled) < 2**53))
         values = np.full(len(column.cells), np.nan)
         values[column.filled] = filled
@@ -244,8 +244,12 @@ class _Decision:
             return by_mark.get(".")
         return None
 
-    def _other_unit(self, style: NumberStyle) -> str | None:
-        """Return what is wrong with the unit, beside the table that was trained on."""
+    def _unlike_training(self, style: NumberStyle, values: NDArray[np.float64]) -> str | None:
+        """Return what is wrong with numbers, beside the table that was trained on."""
+        if self.before is not None and self.before.kind == "boolean":
+            if set(np.unique(values)) <= {0.0, 1.0}:
+                return None
+            return "holds other numbers than 0 and 1, and those trained on were true and false"
         if self.before is None or self.before.kind != "number" or self.before.unit == style.unit:
             return None
         if "%" not in (self.before.unit, style.unit) and not (self.before.unit and style.unit):
