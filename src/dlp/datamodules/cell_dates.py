@@ -53,7 +53,7 @@ def look_at_dates(cells: Sequence[str]) -> DateCells:
     if not any(_form(cell) for cell in cells[:_FIRST]):
         return DateCells((), 0.0, 0)
     forms = [_form(cell) for cell in cells]
-    counts = {form: forms.count(form) for form in set(forms) if form}
+    counts = {form: forms.count(form) for form in dict.fromkeys(forms) if form}
     if not counts:
         return DateCells((), 0.0, 0)
     form = max(counts, key=counts.__getitem__)
