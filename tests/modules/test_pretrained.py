@@ -272,7 +272,7 @@ def test_penalties_act_on_the_heads_kernels_but_the_last():
         ((7,), {}, "takes colour pictures (3, height, width); the data has rows of shape (7,)"),
         ((3, 16, 40), {}, "nothing is left of a 16 x"),
         ((3, 32, 32), {"pool": "max"}, "unknown pool 'max'"),
-        ((3, 32, 32), {"hidden": (0,)}, "hidden must be positive"),
+        ((3, 32, 32), {"hidden": (0,)}, "hidden must list positive"),
         ((3, 32, 32), {"backbone_lr": 0.0}, "backbone_lr must be above 0"),
     ],
 )
