@@ -53,10 +53,10 @@ class TextColumns:
         lacking = [column for column in (self.text, *self.labels) if column not in names]
         if not lacking:
             return
-        more = ""
-        if len(names) == 1:
+        more, is_csv = "", re.search(r"\.(csv|tsv|txt)(\.gz)?$", path.lower()) is not None
+        if is_csv and len(names) == 1:
             more = " If these are several, say what separates them: table_format: {separator: ...}."
-        elif len(lacking) == len(self.labels) + 1:
+        elif is_csv and len(lacking) == len(self.labels) + 1:
             example = ", ".join([*self.labels, self.text])
             more = (
                 " If its first line is a row like others, name the columns in their order, such as "
