@@ -342,6 +342,20 @@ def test_rows_without_a_target_are_left_out_and_counted(tmp_path, capsys):
     assert 3 not in data.examples("train").places
 
 
+def test_a_reading_is_of_the_labelled_table_whatever_was_read_first(tmp_path):
+    rows = "".join(f"{n},{n % 2}\n" for n in range(30))
+    train = write(tmp_path, "a,y\n" + rows)
+    test = write(tmp_path, "a,y\n5,1\n,0\n6,\n", "test.csv")
+    given = {"test_path": test, "drop_unlabelled": True, "missing": "mean"}
+    state = TableDataModule(train, "y", **given).state_dict()
+    restored = TableDataModule(train, "y", **given)
+    restored.load_state_dict(state)
+    assert len(restored.examples("test").rows) == 2
+    found = restored.reading().input
+    assert found.source.startswith("t.csv")
+    assert found.columns[0].missing == 0
+
+
 def test_leaks_and_twins_are_said(tmp_path):
     rows = "".join(
         f"{n},{['no', 'yes'][n % 3 == 0]},{n % 5},{n % 5},{int(n % 3 == 0)}\n" for n in range(30)

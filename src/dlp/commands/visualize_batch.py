@@ -44,6 +44,9 @@ class BatchCLI(DLPCLI):
         self.config[self.subcommand].init_from = None
         super().before_instantiate_classes()
 
+    def check_output(self) -> None:
+        """Check nothing: here it is the picture's place, said when the picture is written."""
+
     def instantiate_classes(self) -> None:
         """Build data and model, the latter without pretrained weights: none are needed."""
         with without_weights(self.config[self.subcommand].model, comes=True, is_trial=False):

@@ -220,16 +220,16 @@ class TableDataModule(SupervisedDataModule):
     def load_train(self) -> Examples:
         """Return the labelled rows."""
         table = self._as_table(self.read_train())
-        for column in (*self.target_columns, *self.drop_columns, *(self._only or ())):
+        roles = dict.fromkeys(self.drop_columns, "drop_columns")
+        roles |= dict.fromkeys(self._only or (), "an input column")
+        for column, role in (dict.fromkeys(self.target_columns, "target") | roles).items():
             if column not in table.frame and column not in table.skipped:
-                kind = "target" if column in self.target_columns else "drop_columns"
-                kind = "an input column" if column in (self._only or ()) else kind
-                raise absent(kind, column, table.frame.columns)
+                raise absent(role, column, table.frame.columns)
         if self._columns is None or self._state is None:
             self._columns = self._only or self._input_columns(table)
             if self._formats is not None:
                 self._formats = dict(table.formats)
-        return self._labelled_rows(table, self.group_column, self.time_column)
+        return self._labelled_rows(table, "the table", self.group_column, self.time_column)
 
     def _input_columns(self, table: Table) -> list[str]:
         """Return the columns that something can be learned of."""
@@ -251,7 +251,7 @@ class TableDataModule(SupervisedDataModule):
             if column not in table.frame:
                 raise absent("target of the test part", column, table.frame.columns)
         group_column = self.group_column if self.group_column in table.frame else None
-        return self._labelled_rows(table, group_column)
+        return self._labelled_rows(table, "the test table", group_column)
 
     def load_predict(self) -> Examples | None:
         """Return the rows of `predict_path`."""
@@ -353,8 +353,6 @@ class TableDataModule(SupervisedDataModule):
         self.fit()
         return self.encoder.names
 
-    # -------------------------------------------------------------------------------------------
-
     def _inputs(self, table: Table) -> pd.DataFrame:
         """Return the columns that are inputs, in the order of the training table."""
         if self._columns is None:
@@ -371,20 +369,18 @@ class TableDataModule(SupervisedDataModule):
         return rows if self.features is None else self.features.transform(rows)
 
     def _labelled_rows(
-        self, table: Table, group_column: str | None, time_column: str | None = None
+        self, table: Table, of: str, group_column: str | None, time_column: str | None = None
     ) -> Examples:
         classes = self.targets.task == "classification"
         keys = [name for name in (group_column, time_column) if name and name in table.frame]
         table.check([*([] if classes else self.target_columns), *keys], inputs=False)
         unlabelled = table.frame[self.target_columns].isna().any(axis=1).to_numpy()
-        if self.drop_unlabelled and unlabelled.any():
+        if self.drop_unlabelled and (count := int(unlabelled.sum())):
             table = without_rows(table, unlabelled)
-            kind = "the table" if self._labelled_table is None else "the test table"
-            self._say_once(
-                f"unlabelled rows of {kind}",
-                f"{int(unlabelled.sum()):,} rows of {kind} have no target and are left out",
-            )
-        self._labelled_table = self._labelled_table or (table, int(unlabelled.sum()))
+            said = f"{count:,} rows of {of} have no target and are left out"
+            self._say_once(f"unlabelled {of}", said)
+        if of == "the table":
+            self._labelled_table = table, int(unlabelled.sum())
         frame, inputs = table.frame, self._inputs(table)
         values = target_values(frame, self.target_columns, self.targets.task)
         groups, times = keys_of_table(frame, group_column, time_column)
