@@ -276,3 +276,12 @@ def test_the_checkpoint_of_another_model_is_refused(other, message, tmp_path):
     assert "the checkpoint belongs to another model" in str(caught.value)
     with pytest.raises(InputError, match=r"config\.yaml in its run's folder"):
         quiet_trainer().validate(other(), data(), ckpt_path=path, verbose=False)
+
+
+def test_the_sanity_check_and_earlier_validations_move_no_plateau(tmp_path):
+    _, path = savers("hook", tmp_path)
+    module = dense(scheduler=partial(ReduceLROnPlateau, patience=0))
+    trainer = quiet_trainer(SAVED, [SaveInHook(path)], check_val_every_n_epoch=SAVED + 1)
+    trainer.validate(module, data(), verbose=False)
+    trainer.fit(module, data())
+    assert "val_loss" not in torch.load(path, weights_only=True)["metrics"]

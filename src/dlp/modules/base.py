@@ -13,7 +13,7 @@ from dlp.console import say
 from dlp.directions import Mode, contradictions
 from dlp.errors import InputError
 from dlp.frozen_features import Features
-from dlp.modules.checks import check_scaling, checked_shape, say_what_is_lost
+from dlp.modules.checks import check_scaling, check_type, checked_shape, say_what_is_lost
 from dlp.modules.class_weights import ClassWeight
 from dlp.modules.heads import Head, HeadName, make_head
 from dlp.modules.losses import Loss
@@ -189,30 +189,23 @@ class SupervisedModule(RestorableModule):
         targets = self.head.prepare(targets)
         if targets.is_floating_point():
             targets = targets.to(logits.dtype)
-        with torch.autocast(logits.device.type, enabled=False):
+        device = logits.device.type
+        mixed = torch.is_autocast_enabled(device)
+        with torch.autocast(device, enabled=False) if mixed else nullcontext():
             data_loss = self.head.loss(logits, targets)
         if data_loss.ndim:
             data_loss = data_loss.mean()
         return data_loss + self.penalty(), data_loss, logits, targets
 
     def _logits(self, inputs: Any, training: bool = False) -> Tensor:
-        """Return what the network gives, and learn from training which layers that comes from.
-
-        Raises:
-            InputError: It is no tensor.
-        """
+        """Return what the network gives, and learn from training which layers that comes from."""
         learns = training and self._outputs is None and bool(self.l1 or self.l2)
         with watched(self.network) if learns else nullcontext() as watch:
             logits = self(inputs)
-        if not isinstance(logits, Tensor):
-            raise InputError(
-                f"the network gives a {type(logits).__name__}, and the head takes a tensor of "
-                "logits (N, L) alone: let its forward return that, or wrap it in a module that "
-                "does."
-            )
+        check_type(logits)
         if watch is not None:
             self._outputs = watch.behind(logits)
-        return logits
+        return cast(Tensor, logits)
 
     def _log_training(self, batch_idx: int) -> None:
         """Log the epoch's numbers at its first batch, as what they will be when it ends."""
@@ -244,7 +237,8 @@ class SupervisedModule(RestorableModule):
 
     def _log_evaluation(self, stage: Stage) -> None:
         values = self.meters[stage].compute()
-        self._plateaus.note(values)
+        if not self.trainer.sanity_checking:
+            self._plateaus.note(values)
         self._log(values)
 
     # Hooks -------------------------------------------------------------------------------------
@@ -279,6 +273,8 @@ class SupervisedModule(RestorableModule):
             InputError: The data standardises its targets, and the model knows nothing of it.
         """
         self._checked.clear()
+        self._plateaus.begin()
+        self._outputs = None
         check_scaling(self.head, getattr(self.trainer, "datamodule", None))
         say_what_is_lost(str(self.trainer.precision), self.head.prediction)
         if self.l1 or self.l2:

@@ -40,6 +40,15 @@ def checked_shape(input_shape: Sequence[int]) -> tuple[int, ...]:
         ) from error
 
 
+def check_type(logits: object) -> None:
+    """Raise `InputError` unless a network gave a tensor."""
+    if not isinstance(logits, Tensor):
+        raise InputError(
+            f"the network gives a {type(logits).__name__}, and the head takes a tensor of logits "
+            "(N, L) alone: let its forward return that, or wrap it in a module that does."
+        )
+
+
 def check_width(logits: Tensor, targets: Tensor, width: int) -> None:
     """Raise `InputError` unless logits are (N, width) and there are N targets."""
     if logits.ndim != 2 or logits.shape[1] != width:

@@ -87,10 +87,10 @@ class StageMeter:
     def add(self, loss: Tensor, data_loss: Tensor, logits: Tensor, targets: Tensor) -> None:
         """Take in a batch: its mean losses, logits and prepared targets.
 
-        They are copied: loaders, and compiled networks, may use their memory again.
+        What may be the memory of the batch itself is copied: a loader may use it again.
         """
-        taken = loss, data_loss, logits, targets
-        self._batches.append(tuple(each.detach().clone() for each in taken))
+        kept = logits.detach() if logits.requires_grad else logits.clone()
+        self._batches.append((loss.detach(), data_loss.detach(), kept, targets.clone()))
         self._samples += len(targets)
         self._values = None
         if self._samples >= _GATHERED:

@@ -58,6 +58,10 @@ class PlateauNumbers:
         self._new: dict[str, Tensor] = {}
         self._restored: dict[str, float] = {}
 
+    def begin(self) -> None:
+        """Forget what was measured before this fit; what its checkpoint kept stays."""
+        self._new.clear()
+
     def note(self, values: Mapping[str, Tensor]) -> None:
         """Take in what was measured: logged name -> number."""
         self._new.update(values)
