@@ -237,3 +237,14 @@ def test_older_runs_are_read_by_the_names_that_the_heads_gave(points):
     assert run.best("val_mae") == (0.2, 2)
     assert run.best("val_acc") == (0.9, 3)
     assert run.best("val_nothing") is None
+
+
+def test_the_report_of_an_older_run_of_unknown_direction_claims_no_best_epoch(points):
+    run = fit("--model.higher", "false", "--monitor", "val_nll")
+    results = json.loads((run / "results.json").read_text())
+    del results["directions"]
+    (run / "results.json").write_text(json.dumps(results))
+    main(["report", str(run)])
+    page = (run / "report.html").read_text()
+    assert "hether less or more val_nll is better is not known" in page
+    assert "Best epoch" not in page

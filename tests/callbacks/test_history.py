@@ -80,6 +80,8 @@ def test_validation_in_some_epochs_only():
         ({"train_loss": [3.0, 2.0]}, "val_loss", None, "trained 2 epochs without validation"),
         ({"train_loss": [3.0, float("nan")]}, "val_loss", None, "no number any more"),
         ({"val_loss": [3.0]}, "val_acc", None, "val_acc was not logged"),
+        ({"val_loss": [3.0], "val_nll": [3.0]}, "val_nll", None, "--monitor_mode min"),
+        ({"val_loss": [3.0, float("nan"), 2.0, float("nan")]}, "val_loss", 3, "train longer"),
         ({}, "val_loss", None, "trained no epoch"),
     ],
 )

@@ -616,5 +616,6 @@ def test_a_fold_that_stopped_between_validations_stays_at_its_last_number():
     ]
     curve = CrossValidation(folds, 2).curves["val_loss"]
     assert [curve[1], curve[3]] == [3.0, 1.5]
+    assert "train longer" in curve_of([nan, 3.0, nan, 2.0, nan]).advice()
     diverged = FoldResult(0, 0, 9, 3, {"val_loss": [1.0, nan]}, last={"val_loss": nan})
     assert diverged.metrics["val_loss"] != diverged.metrics["val_loss"]

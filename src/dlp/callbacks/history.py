@@ -15,7 +15,7 @@ from lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from dlp.console import say
-from dlp.directions import Mode, best_index, contradictions, directions_of, needed_direction
+from dlp.directions import Mode, best_index, contradictions, direction, directions_of
 from dlp.files import write_text
 
 
@@ -140,15 +140,13 @@ class History(Callback):
         return max(map(len, self.metrics.values()), default=0)
 
     def best_epoch(self, monitor: str = "val_loss") -> int | None:
-        """Return the epoch, from 1, at which `monitor` was best; None if it was not recorded.
+        """Return the epoch, from 1, at which `monitor` was best.
 
-        Raises:
-            InputError: Nobody can know whether less or more of it is better.
+        None if it was not recorded, or nobody knows whether less or more of it is better (see
+        `dlp.directions`; `advice` says so).
         """
-        values = self.metrics.get(monitor, [])
-        if not any(map(math.isfinite, values)):
-            return None
-        best = best_index(values, needed_direction(monitor, self.directions))
+        mode = direction(monitor, self.directions)
+        best = None if mode is None else best_index(self.metrics.get(monitor, []), mode)
         return None if best is None else best + 1
 
     def at(self, epoch: int) -> dict[str, float]:
@@ -162,10 +160,18 @@ class History(Callback):
     def advice(self, monitor: str = "val_loss") -> str:
         """Return one sentence on what the curves say and what to do next."""
         best, last = self.best_epoch(monitor), self.num_epochs
-        if any(values and values[-1] != values[-1] for values in self._losses("train_")):
+        ends = [
+            self.last.get("train_loss", values[-1]) for values in self._losses("train_") if values
+        ]
+        if any(map(math.isnan, ends)):
             return (
                 "the training loss is no number any more: the steps were too large; lower the "
                 "learning rate (--model.optimizer.lr) or clip gradients"
+            )
+        if best is None and monitor in self.metrics and direction(monitor, self.directions) is None:
+            return (
+                f"whether less or more {monitor} is better is not known, and so which epoch was "
+                "best: --monitor_mode min or --monitor_mode max says it"
             )
         if best is None and any(self._losses("val_")):
             return f"{monitor} was not logged; --monitor takes one of {', '.join(self.metrics)}"
@@ -177,7 +183,7 @@ class History(Callback):
                 "set data.val_size to see when overfitting begins"
             )
         value = f"{self.metrics[monitor][best - 1]:.4f}"
-        if best == last:
+        if not any(map(math.isfinite, self.metrics[monitor][best:])):  # none was measured later
             return (
                 f"{monitor} was best at the last epoch ({value} at epoch {best}): not overfitting "
                 "yet; train longer (--trainer.max_epochs) or use a bigger network"

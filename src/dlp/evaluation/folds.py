@@ -17,7 +17,7 @@ from dlp.directions import Mode, best_index, needed_direction
 from dlp.errors import InputError, unknown
 from dlp.files import write_text
 from dlp.results import read_record, read_results, write_results
-from dlp.visualization.curves import smooth
+from dlp.visualization.curves import points, smooth
 
 #: Points of a long curve that the book leaves out before it smooths: they dwarf the others.
 FIRST_POINTS = 10
@@ -258,7 +258,8 @@ class CrossValidation:
     def advice(self) -> str:
         """Return one sentence on what the folds say and what to do next."""
         epoch, value = self.best()
-        lengths = {len(fold.history[self.monitor]) for fold in self.folds}
+        curves = [fold.history[self.monitor] for fold in self.folds]
+        lengths = {max(points(curve)[0], default=0) for curve in curves}
         if not math.isfinite(value):
             return (
                 f"{self.monitor} is no number any more: the steps were too large; lower the "
