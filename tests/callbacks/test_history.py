@@ -81,7 +81,6 @@ def test_validation_in_some_epochs_only():
         ({"train_loss": [3.0, float("nan")]}, "val_loss", None, "no number any more"),
         ({"val_loss": [3.0]}, "val_acc", None, "val_acc was not logged"),
         ({"val_loss": [3.0], "val_nll": [3.0]}, "val_nll", None, "--monitor_mode min"),
-        ({"val_loss": [3.0, float("nan"), 2.0, float("nan")]}, "val_loss", 3, "train longer"),
         ({}, "val_loss", None, "trained no epoch"),
     ],
 )
@@ -90,6 +89,15 @@ def test_best_epoch_and_advice(metrics, monitor, best, words):
     history.metrics = metrics
     assert history.best_epoch(monitor) == best
     assert words in history.advice(monitor)
+
+
+def test_an_epoch_without_validation_is_no_worse_one():
+    history = History()
+    history.metrics = {"val_loss": [3.0, float("nan"), 2.0, float("nan")]}
+    history.last = {"val_loss": 2.0}
+    assert "train longer" in history.advice()
+    history.last = {"val_loss": float("nan")}  # measured, and no number
+    assert "got worse" in history.advice()
 
 
 def test_numbers_of_an_epoch():

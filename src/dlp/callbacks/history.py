@@ -160,10 +160,8 @@ class History(Callback):
     def advice(self, monitor: str = "val_loss") -> str:
         """Return one sentence on what the curves say and what to do next."""
         best, last = self.best_epoch(monitor), self.num_epochs
-        ends = [
-            self.last.get("train_loss", values[-1]) for values in self._losses("train_") if values
-        ]
-        if any(map(math.isnan, ends)):
+        ends = {name: values[-1] for name, values in self.metrics.items() if values} | self.last
+        if math.isnan(ends.get("train_loss", 0.0)):
             return (
                 "the training loss is no number any more: the steps were too large; lower the "
                 "learning rate (--model.optimizer.lr) or clip gradients"
@@ -183,7 +181,8 @@ class History(Callback):
                 "set data.val_size to see when overfitting begins"
             )
         value = f"{self.metrics[monitor][best - 1]:.4f}"
-        if not any(map(math.isfinite, self.metrics[monitor][best:])):  # none was measured later
+        measured_later = any(map(math.isfinite, self.metrics[monitor][best:]))
+        if math.isfinite(ends[monitor]) and not measured_later:
             return (
                 f"{monitor} was best at the last epoch ({value} at epoch {best}): not overfitting "
                 "yet; train longer (--trainer.max_epochs) or use a bigger network"

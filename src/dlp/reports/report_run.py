@@ -217,6 +217,7 @@ def history_of(run: RecordedRun) -> History:
     """Return the record of a run as a fit has it."""
     history = History(directions=run.directions)
     history.metrics = run.history
+    history.last = {name: float(value) for name, value in run.results.get("last", {}).items()}
     return history
 
 
