@@ -201,6 +201,8 @@ class DLPCLI(LightningCLI):
         """Build the classes; pretrained weights are not fetched where a checkpoint has them."""
         settings = self.config[self.subcommand]
         comes = self.invocation.checkpoint or (self.subcommand == "fit" and settings.init_from)
+        if self.subcommand == "fit":
+            self.recipe = self._recipe()  # now: it names the weights, fetched or not
         with without_weights(settings.model, bool(comes), bool(settings.trainer.fast_dev_run)):
             super().instantiate_classes()
         if self.subcommand == "fit":
@@ -243,7 +245,7 @@ class DLPCLI(LightningCLI):
             source = self._value("data.init_args.predict_path")
             return [RunPredictions(folder, source, self.invocation.checkpoint)]
         self.history = History(folder, self._given_directions)
-        files = [RecipeFile(self.run_folder.config, self._recipe()), self.history]
+        files = [RecipeFile(self.run_folder.config, self.recipe), self.history]
         if self._value("trainer.enable_checkpointing") is False:
             return files
         checkpoints = folder / "checkpoints"
