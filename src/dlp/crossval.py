@@ -87,7 +87,8 @@ def cross_validate(
         seed: Each fold's seed is derived from it.
         leaky_scaling: Learn statistics (scales, vocabulary, fill values) from the validation rows
             too, as the book does in section 3.6; the numbers are then too good.
-        refit: Train on everything but the test part for the best number of epochs, and test once.
+        refit: Train on everything but the test part for the best number of epochs, and test once
+            (where there is a test part).
         folder: Where files go; None writes nothing. Folds that are done there are not run again.
         baselines: Fit a linear model and gradient boosting on each fold, too: what a model must
             beat (see `fitted_baselines`).
@@ -110,8 +111,6 @@ def cross_validate(
             "max_epochs must be 1 or more and smoothing 0 to below 1; got "
             f"{max_epochs} and {smoothing}."
         )
-    if refit:
-        data.examples("test")  # said before training, if there is no test part
     if leaky_scaling:
         say("leaky_scaling: the validation rows take part in the statistics; the numbers flatter")
     split, data.learn_from_all = data.split, leaky_scaling
@@ -274,7 +273,8 @@ def _refit(
 ) -> dict[str, float]:
     """Train on everything but the test part for so many epochs; return the test's numbers.
 
-    Nothing is validated, so nothing stops early: the folds said how many epochs.
+    There are none without a test part: then everything is trained on. Nothing is validated, so
+    nothing stops early: the folds said how many epochs.
     """
     model = plan.new_model(data, split.refit(), seed)
     rows, start = len(data.inputs("train")), time.perf_counter()
@@ -282,10 +282,13 @@ def _refit(
     seconds = {"prepare": round(data.prepare_seconds, 3)}
     seconds["fit"] = round(time.perf_counter() - start, 3)
     report = [MistakesReport(plan.root)] if plan.root else []
-    trainer = plan.trainers(epochs, [EpochBar("test"), *report])
-    numbers = dict(trainer.test(model, datamodule=data, verbose=False)[0])
     if plan.root is not None:
         facts = {"parameters": count_parameters(model), "train_rows": rows, "seconds": seconds}
         write_results(plan.root, history, plan.monitor, seed, facts)
+    if not data.has_test:
+        return {}
+    trainer = plan.trainers(epochs, [EpochBar("test"), *report])
+    numbers = dict(trainer.test(model, datamodule=data, verbose=False)[0])
+    if plan.root is not None:
         add_test(plan.root, numbers, str(Run(plan.root).last), baselines_on(model, data, "test"))
     return numbers

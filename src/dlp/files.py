@@ -49,6 +49,24 @@ def atomic_path(path: Path) -> Iterator[Path]:
             temporary.unlink()
 
 
+def check_place(path: Path) -> None:
+    """Refuse a file that cannot be written, before anything is computed. Nothing is left behind.
+
+    Raises:
+        InputError: It is a folder, or lies where nothing can be written.
+    """
+    if path.is_dir():
+        raise InputError(f"{path} is a folder: give --output the name of a file in it.")
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise InputError(
+            f"cannot write {path}: {error.strerror} ({folder}). Choose another --output."
+        ) from error
+
+
 def write_text(path: Path, text: str) -> None:
     """Write `text` to `path` atomically, as UTF-8."""
     with atomic_path(path) as temporary:

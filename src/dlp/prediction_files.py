@@ -3,7 +3,6 @@
 import csv
 import json
 import re
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 from dlp.errors import InputError
 from dlp.files import atomic_path, write_text
+from dlp.files import check_place as check_file_place
 
 #: Name of a column -> a value for each row.
 Columns = Mapping[str, Sequence[Any]]
@@ -25,21 +25,12 @@ def check_place(path: Path) -> None:
     Raises:
         InputError: It is no .csv or .parquet, or lies where nothing can be written.
     """
-    if path.is_dir():
-        raise InputError(f"{path} is a folder: name a file in it, such as {path / 'out.csv'}.")
+    check_file_place(path)
     if path.suffix.lower() not in _ENDINGS:
         raise InputError(
             f"predictions are written as {' or '.join(_ENDINGS)}, by the ending of the name; got "
             f"{path.name!r}."
         )
-    folder = next(parent for parent in path.absolute().parents if parent.exists())
-    try:
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise InputError(
-            f"cannot write {path}: {error.strerror} ({folder}). Choose another --output."
-        ) from error
 
 
 def file_of(folder: Path, source: str | None) -> Path:

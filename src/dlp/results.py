@@ -4,7 +4,7 @@ import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from dlp import __version__
 from dlp.errors import InputError
@@ -109,14 +109,23 @@ def add_test(
     metrics: Mapping[str, float],
     checkpoint: str | None,
     baseline: Mapping[str, Mapping[str, float]],
+    name: Literal["test", "validation"] = "test",
 ) -> None:
-    """Put a test into ``results.json``: its numbers, their checkpoint, what guessing gives."""
+    """Put a test into ``results.json``: its numbers, their checkpoint, what guessing gives.
+
+    Args:
+        folder: The run's folder.
+        metrics: What was measured.
+        checkpoint: Of what.
+        baseline: Kind of guess -> metric -> its number.
+        name: On which part.
+    """
     results = read_results(folder)
     where = Path(checkpoint) if checkpoint else None
     if where is not None and where.is_relative_to(folder):
         where = where.relative_to(folder)
     place = None if where is None else where.as_posix()
-    results["test"] = {**metrics, "checkpoint": place, "baseline": baseline}
+    results[name] = {**metrics, "checkpoint": place, "baseline": baseline}
     _write(folder, results)
 
 

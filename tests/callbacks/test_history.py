@@ -73,10 +73,10 @@ def test_validation_in_some_epochs_only():
 @pytest.mark.parametrize(
     ("metrics", "monitor", "best", "words"),
     [
-        ({"val_loss": [3.0, 1.0, 2.0]}, "val_loss", 2, "best at epoch 2 (1.0000) and got worse"),
-        ({"val_loss": [3.0, 2.0, 1.0]}, "val_loss", 3, "not overfitting yet"),
-        ({"val_acc": [0.1, 0.9, 0.9]}, "val_acc", 2, "retrain on everything for 2 epochs"),
-        ({"val_mae": [3.0, 1.0, float("nan")]}, "val_mae", 2, "got worse"),
+        ({"val_loss": [3.0, 1.0, 2.0]}, "val_loss", 2, "best at epoch 2 (1.0000) and so few"),
+        ({"val_loss": [3.0, 2.0, 1.0]}, "val_loss", 3, "and still falls"),
+        ({"val_acc": [0.1, 0.9, 0.9]}, "val_acc", 2, "train longer, for 10 epochs"),
+        ({"val_mae": [3.0, 1.0, float("nan")]}, "val_mae", 2, "val_mae is no number any more"),
         ({"train_loss": [3.0, 2.0]}, "val_loss", None, "trained 2 epochs without validation"),
         ({"train_loss": [3.0, float("nan")]}, "val_loss", None, "no number any more"),
         ({"val_loss": [3.0]}, "val_acc", None, "val_acc was not logged"),
@@ -97,7 +97,7 @@ def test_an_epoch_without_validation_is_no_worse_one():
     history.last = {"val_loss": 2.0}
     assert "train longer" in history.advice()
     history.last = {"val_loss": float("nan")}  # measured, and no number
-    assert "got worse" in history.advice()
+    assert "no number any more" in history.advice()
 
 
 def test_numbers_of_an_epoch():

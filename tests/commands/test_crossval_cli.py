@@ -247,7 +247,6 @@ def test_python_gets_the_result(sales):
         (["--engine", "stackd"], "Did you mean 'stacked'"),
         (["--monitor", "val_mea"], "Did you mean 'val_mae'"),
         (["--splitter", "sklearn.model_selection.KFald"], "Did you mean 'KFold'"),
-        (["--refit", "--data.test_size", "null"], "no test part"),
         (["--trainer.max_epochs", "null"], "crossval needs --trainer.max_epochs"),
     ],
 )

@@ -499,7 +499,6 @@ def test_a_module_of_ones_own(capsys, monkeypatch):
         ({"repeats": 0}, "repeats must be 1 or more, got 0"),
         ({"only": [4]}, "fold must be 0 to 3, got 4"),
         ({"monitor": "val_los"}, "unknown monitor 'val_los'. Did you mean 'val_loss'"),
-        ({"refit": True}, "no test part"),
         ({"splitter": ShuffleSplit(3, random_state=0), "repeats": 2}, "leave out repeats"),
     ],
 )

@@ -235,7 +235,7 @@ def test_labels_of_a_table(here):
     report("labels")
     page = checked(here / "runs/labels/version_0/report.html")
     assert "Share of each of 2 labels" in page.sections["data"]
-    assert "not tested yet" in page.sections["mistakes"]
+    assert "not evaluated on the test part yet" in page.sections["mistakes"]
     assert re.search(r"\d(none|old, red|old|red)", page.sections["samples"])
 
 
@@ -271,7 +271,7 @@ def test_a_module_of_ones_own(here):
     report("own")
     page = checked(here / "runs/own/version_0/report.html")
     assert "Left out: Own has no predict_step" in page.sections["samples"]
-    assert "the test left no mistakes.json" in page.sections["mistakes"]
+    assert "the evaluation left no mistakes" in page.sections["mistakes"]
     assert "Linear" in page.sections["model"]
     assert "without validation" in page.text
 
@@ -340,8 +340,8 @@ def test_a_run_that_was_not_tested_names_the_command(copied):
     report(run)
     page = checked(run / "report.html")
     command = f"dlp test --ckpt_path {run}/checkpoints/best.ckpt"
-    assert f"Not tested yet; this does it: {command}" in page.text
-    assert f"Left out: the run was not tested yet; {command}" in page.sections["mistakes"]
+    assert f"Not evaluated on the test part yet; this does it: {command}" in page.text
+    assert "Left out: it was not evaluated on the test part yet" in page.sections["mistakes"]
     assert "Test accuracy" not in page.text
     assert "row" in page.sections["samples"]
 
@@ -349,7 +349,7 @@ def test_a_run_that_was_not_tested_names_the_command(copied):
 def test_a_test_of_old_left_no_mistakes(copied):
     run = copied("sides", "mistakes.json")
     report(run)
-    assert "the test left no mistakes.json" in checked(run / "report.html").sections["mistakes"]
+    assert "the evaluation left no mistakes" in checked(run / "report.html").sections["mistakes"]
 
 
 def test_rows_are_not_shown_beside_mistakes_made_on_others(copied):

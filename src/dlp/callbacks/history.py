@@ -16,6 +16,7 @@ from torch import Tensor
 
 from dlp.console import say
 from dlp.directions import Mode, best_index, contradictions, direction, directions_of
+from dlp.evaluation.verdict import Verdict, verdict
 from dlp.files import write_text
 
 
@@ -157,40 +158,36 @@ class History(Callback):
             if len(values) >= epoch > 0 and values[epoch - 1] == values[epoch - 1]
         }
 
+    def verdict(self, monitor: str = "val_loss") -> Verdict | None:
+        """Return what the curve of `monitor` says; None where `best_epoch` gives none."""
+        mode = direction(monitor, self.directions)
+        return None if mode is None else verdict(self.metrics.get(monitor, []), mode)
+
     def advice(self, monitor: str = "val_loss") -> str:
         """Return one sentence on what the curves say and what to do next."""
-        best, last = self.best_epoch(monitor), self.num_epochs
+        last = self.num_epochs
         ends = {name: values[-1] for name, values in self.metrics.items() if values} | self.last
-        if math.isnan(ends.get("train_loss", 0.0)):
-            return (
-                "the training loss is no number any more: the steps were too large; lower the "
-                "learning rate (--model.optimizer.lr) or clip gradients"
-            )
-        if best is None and monitor in self.metrics and direction(monitor, self.directions) is None:
+        for name, words in (("train_loss", "the training loss"), (monitor, monitor)):
+            if math.isnan(ends.get(name, 0.0)):
+                return (
+                    f"{words} is no number any more: the steps were too large; lower the learning "
+                    "rate (--model.optimizer.lr) or clip gradients"
+                )
+        if monitor in self.metrics and direction(monitor, self.directions) is None:
             return (
                 f"whether less or more {monitor} is better is not known, and so which epoch was "
                 "best: --monitor_mode min or --monitor_mode max says it"
             )
-        if best is None and any(self._losses("val_")):
-            return f"{monitor} was not logged; --monitor takes one of {', '.join(self.metrics)}"
         if not last:
             return "trained no epoch"
-        if best is None:
-            return (
-                f"trained {last} epochs without validation; "
-                "set data.val_size to see when overfitting begins"
-            )
-        value = f"{self.metrics[monitor][best - 1]:.4f}"
-        measured_later = any(map(math.isfinite, self.metrics[monitor][best:]))
-        if math.isfinite(ends[monitor]) and not measured_later:
-            return (
-                f"{monitor} was best at the last epoch ({value} at epoch {best}): not overfitting "
-                "yet; train longer (--trainer.max_epochs) or use a bigger network"
-            )
+        found = self.verdict(monitor)
+        if found is not None:
+            return found.sentence(monitor, last)
+        if any(self._losses("val_")):
+            return f"{monitor} was not logged; --monitor takes one of {', '.join(self.metrics)}"
         return (
-            f"{monitor} was best at epoch {best} ({value}) and got worse after it: overfitting; "
-            f"retrain on everything for {best} epochs (--config retrain --trainer.max_epochs "
-            f"{best}), or use dropout, L2, a smaller network or more data"
+            f"trained {last} epochs without validation; set data.val_size to see when overfitting "
+            "begins"
         )
 
     def _losses(self, stage: str) -> list[list[float]]:

@@ -4,7 +4,7 @@ import os
 import warnings
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import torch
 from lightning import Callback, LightningModule, Trainer
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torchmetrics.utilities.distributed import gather_all_tensors
 
-from dlp.callbacks.part_rows import data_of, decision_rule, names_of
+from dlp.callbacks.part_rows import data_of, decision_rule, names_of, part_of
 from dlp.console import say
 from dlp.datamodules.base import SupervisedDataModule
 from dlp.datamodules.batches import BatchLoader
@@ -57,12 +57,30 @@ class MistakesReport(Callback):
         #: What the last test found; None before the first one.
         self.mistakes: Mistakes | None = None
         self._kind = ""
+        self._part: Literal["test", "val"] = "test"
         self._batches: list[tuple[Tensor, Tensor]] = []
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin anew."""
         self.mistakes = None
         self._batches.clear()
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin anew."""
+        self.on_test_start(trainer, pl_module)
+
+    def on_validation_batch_end(self, trainer: Trainer, *batch: Any, **named: Any) -> None:
+        """Keep the predictions of a batch; those of a fit are not looked at."""
+        if trainer.state.fn == "validate":
+            self.on_test_batch_end(trainer, *batch, **named)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Compute and write, as after a test; the names of the files end with ``_val``.
+
+        Raises:
+            InputError: The folder cannot be written to.
+        """
+        self.on_test_end(trainer, pl_module)
 
     def on_test_batch_end(
         self,
@@ -109,11 +127,12 @@ class MistakesReport(Callback):
         if not len(targets) or not predictions.isfinite().all():
             say("mistakes are not written: the predictions are no numbers")
             return
-        data = data_of(trainer, "test")
+        self._part = part_of(trainer)
+        data = data_of(trainer, self._part)
         owners = (pl_module, getattr(trainer, "datamodule", None))
         threshold, labels = decision_rule(pl_module, targets.ndim == 2)
         found = self._found(_array(predictions), _array(targets), owners, data, threshold, labels)
-        self.mistakes = found if data is None else _placed(found, data.examples("test"))
+        self.mistakes = found if data is None else _placed(found, data.examples(self._part))
         folder = Path(trainer.default_root_dir) if self.folder is None else self.folder
         try:
             names = self._write(folder, self.mistakes, data)
@@ -131,7 +150,7 @@ class MistakesReport(Callback):
         labels: bool,
     ) -> Mistakes:
         count = predictions.shape[1]
-        rows = None if data is None else data.examples("test").names
+        rows = None if data is None else data.examples(self._part).names
         if self._kind == "values":
             targets = targets.reshape(len(targets), -1)
             names = names_of("target_names", count, *owners)
@@ -147,26 +166,29 @@ class MistakesReport(Callback):
         from dlp.visualization import mistakes as draw
 
         title = f"{folder.resolve().parent.name} {folder.name}"
-        write_mistakes(mistakes, folder / "mistakes.json")
+        end = ""
+        if self._part == "val":
+            title, end = f"{title}, validation part", "_val"
+        write_mistakes(mistakes, folder / f"mistakes{end}.json")
         figures: dict[str, Figure] = {}
         if isinstance(mistakes, RegressionMistakes):
-            figures["residuals.png"] = draw.residual_figure(mistakes, title)
+            figures[f"residuals{end}.png"] = draw.residual_figure(mistakes, title)
         else:
-            figures["confusion.png"] = draw.confusion_figure(mistakes, title)
-            figures["reliability.png"] = draw.reliability_figure(mistakes, title)
-        written = ["mistakes.json", *figures]
+            figures[f"confusion{end}.png"] = draw.confusion_figure(mistakes, title)
+            figures[f"reliability{end}.png"] = draw.reliability_figure(mistakes, title)
+        written = [f"mistakes{end}.json", *figures]
         if data is not None and mistakes.worst:
-            shown = describe_rows(data, "test", [wrong.row for wrong in mistakes.worst])
+            shown = describe_rows(data, self._part, [wrong.row for wrong in mistakes.worst])
             if isinstance(shown, Tensor):
-                figures["worst.png"] = draw.worst_figure(mistakes.worst, shown, title)
-                written.append("worst.png")
+                figures[f"worst{end}.png"] = draw.worst_figure(mistakes.worst, shown, title)
+                written.append(f"worst{end}.png")
             elif isinstance(shown, list):
-                write_text(folder / "worst.txt", worst_texts(mistakes.worst, shown))
-                written.append("worst.txt")
+                write_text(folder / f"worst{end}.txt", worst_texts(mistakes.worst, shown))
+                written.append(f"worst{end}.txt")
             else:
                 table = worst_table(mistakes.worst, shown).to_csv(index=False)
-                write_text(folder / "worst.csv", table)
-                written.append("worst.csv")
+                write_text(folder / f"worst{end}.csv", table)
+                written.append(f"worst{end}.csv")
         for name, figure in figures.items():
             with atomic_path(folder / name) as temporary, warnings.catch_warnings():
                 warnings.filterwarnings("ignore", "Glyph .* missing")  # of a class's name
@@ -191,7 +213,7 @@ def _placed(mistakes: Mistakes, examples: Examples) -> Mistakes:
 
 def _row_numbers(trainer: Trainer, count: int) -> Tensor | None:
     """Return the number of each row that this process has tested; None if nobody knows."""
-    loader = trainer.test_dataloaders
+    loader = trainer.test_dataloaders if part_of(trainer) == "test" else trainer.val_dataloaders
     if isinstance(loader, BatchLoader):
         return torch.cat(list(loader.batch_sampler))[:count]
     return None

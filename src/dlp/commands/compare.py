@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from dlp.commands.recorded_runs import RecordedRun, Setting, find_runs
 from dlp.directions import Mode, direction
 from dlp.errors import InputError, suggestion, unknown
-from dlp.files import atomic_path
+from dlp.files import atomic_path, check_place
 from dlp.runs import ROOT
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ def compare(options: Sequence[str]) -> None:
     suffix = output.suffix.removeprefix(".").lower()
     if suffix not in FORMATS:
         raise InputError(f"output must end in .{', .'.join(FORMATS)}; got {output}.")
+    check_place(output)
     runs = find_runs(given.runs)
     metrics = _metrics(runs, given.metric)
     mode: Mode | None = given.monitor_mode

@@ -17,6 +17,7 @@ from lightning.pytorch.cli import LightningArgumentParser
 from lightning.pytorch.loggers import CSVLogger
 
 from dlp.callbacks.checkpoints import with_atomic_checkpoints
+from dlp.commands import next_steps
 from dlp.commands.checkpoint_files import without_weights
 from dlp.commands.config_files import read_config
 from dlp.commands.given_callbacks import check_finetuning, listed, need_a_logger
@@ -114,11 +115,6 @@ class CrossvalCLI(DLPCLI):
             help="Run this fold alone (or these), from 0 to K * P - 1; give all members of a job "
             "array one --run_dir.",
         )
-        add(
-            "--refit",
-            **flag,
-            help="At the end train on everything for the best number of epochs, and test once.",
-        )
         add("--new", **flag, help="Start anew where folds are done already.")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
@@ -127,6 +123,11 @@ class CrossvalCLI(DLPCLI):
         super().parse_arguments(parser, args)
 
     # Building ----------------------------------------------------------------------------------
+
+    @property
+    def _trains_on_all(self) -> bool:
+        """Never: the folds come first, and the refit after them sees to its own split."""
+        return False
 
     def before_instantiate_classes(self) -> None:
         """Refuse what cannot be validated honestly."""
@@ -375,9 +376,13 @@ class CrossvalCLI(DLPCLI):
         print(f"\n{self.result.table()}\n", flush=True)
         if self.result.refit is not None:
             numbers = ", ".join(f"{name} {value:.4f}" for name, value in self.result.refit.items())
-            say(f"trained on everything for {self.result.best_epoch} epochs: {numbers}")
+            tested = numbers or "not tested, for want of a test part"
+            say(f"trained on everything for {self.result.best_epoch} epochs: {tested}")
         else:
             say(self.result.advice())
+            if (found := self.result.verdict()) is not None:
+                epochs = len(self.result.curves[self.result.monitor])
+                say(f"next: {next_steps.after_folds(found, epochs, folder)}")
         if self._value("baselines"):
             of = self.result
             say(fitted_verdict(of.baseline, of.mean, "val", of.directions))

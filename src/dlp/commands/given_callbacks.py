@@ -14,6 +14,7 @@ from lightning.pytorch.callbacks import (
 from lightning.pytorch.callbacks import ProgressBar as LightningProgressBar
 
 from dlp.callbacks.progress import ProgressBar
+from dlp.console import say
 from dlp.errors import InputError
 
 #: They write to a logger and nowhere else.
@@ -39,6 +40,15 @@ def shown(given: Sequence[Callback], bar: bool, summary: bool) -> list[Callback]
     if summary and not any(isinstance(callback, ModelSummary) for callback in given):
         ours.append(ModelSummary(max_depth=3))
     return ours
+
+
+def without_validation(given: Sequence[Callback]) -> list[Callback]:
+    """Return the callbacks that make sense where nothing is validated; say what is left out."""
+    kept = [one for one in given if not str(getattr(one, "monitor", "")).startswith("val_")]
+    for one in given:
+        if one not in kept:
+            say(f"refit: nothing is validated, so {type(one).__name__} is left out")
+    return kept
 
 
 def need_a_logger(given: Sequence[Callback]) -> bool:

@@ -26,6 +26,7 @@ class Invocation:
         name: What a new run of these configs is called.
         run: The run that the checkpoint belongs to.
         checkpoint: The checkpoint to resume or evaluate.
+        configs: What makes the same run anew by name; empty where options were given besides.
     """
 
     command: str
@@ -33,6 +34,7 @@ class Invocation:
     name: str
     run: Run | None = None
     checkpoint: Path | None = None
+    configs: tuple[str, ...] = ()
 
 
 def resolve(args: Sequence[str]) -> Invocation:
@@ -55,6 +57,7 @@ def resolve(args: Sequence[str]) -> Invocation:
     except argparse.ArgumentError as error:
         raise InputError(str(error)) from error
     configs: list[str] = known.config
+    named = () if others else tuple(configs)
     if known.dry is not None:
         others += ["--trainer.fast_dev_run", known.dry]
     if known.run_dir is not None:
@@ -63,7 +66,7 @@ def resolve(args: Sequence[str]) -> Invocation:
         others += ["--data.predict_texts", json.dumps(texts)]
     asks_only = {"--print_config", "-h", "--help"} & {arg.partition("=")[0] for arg in others}
     name = run_name(configs)
-    plain = Invocation(command, [command, *_flags(configs), *others], name)
+    plain = Invocation(command, [command, *_flags(configs), *others], name, configs=named)
     if asks_only or (command == "fit" and known.ckpt_path is None):
         return plain
     trial = _is_trial(known.dry, configs)
@@ -177,3 +180,25 @@ def starting_weights(given: str, name: str) -> Path:
         f"init_from: no run of {recipe!r} below ./runs: train one by dlp fit --config "
         f"{' --config '.join(configs)}, or give the path of a checkpoint."
     )
+
+
+def found_weights(given: str, name: str, is_trial: bool) -> str | None:
+    """Return the path of the checkpoint that ``--init_from`` means, and say it.
+
+    Args:
+        given: See `starting_weights`.
+        name: Likewise.
+        is_trial: Whether None, for random weights, will do where there is none.
+
+    Raises:
+        InputError: There is none.
+    """
+    try:
+        found = starting_weights(given, name)
+    except MissingInputError:
+        if not is_trial:
+            raise
+        say(f"fast_dev_run without a run of {given}: the weights are random")
+        return None
+    say(f"starting from the weights of {found}")
+    return str(found)

@@ -1,14 +1,12 @@
 """The LightningCLI of the project: a DataModule, a module and a Trainer from one recipe."""
 
-import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from jsonargparse import Namespace
 from lightning import LightningModule, Trainer
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback
@@ -23,18 +21,24 @@ from dlp.callbacks.predictions import PredictionWriter, RunPredictions
 from dlp.callbacks.recipe_file import RecipeFile
 from dlp.callbacks.seeding import EpochSeed
 from dlp.checkpoints import data_states, read_checkpoint
+from dlp.commands import next_steps
 from dlp.commands.checkpoint_files import start_from, without_weights
-from dlp.commands.config_files import read_config
-from dlp.commands.given_callbacks import check_finetuning, listed, need_a_logger, shown
-from dlp.commands.invocation import Invocation, resolve, starting_weights
+from dlp.commands.given_callbacks import (
+    check_finetuning,
+    listed,
+    need_a_logger,
+    shown,
+    without_validation,
+)
+from dlp.commands.invocation import Invocation, found_weights, resolve
 from dlp.commands.model_comparison import ModelComparison
-from dlp.commands.parser import NamedConfig, Parser, as_texts
-from dlp.commands.run_options import FROM_DATA, add_run_options, add_text_option
+from dlp.commands.parser import Parser, add_config_option, as_texts
+from dlp.commands.run_options import FROM_DATA, add_run_options, add_text_option, check_run_options
 from dlp.commands.short_names import SHORT_NAMES as SHORT_NAMES  # so that classes are found
 from dlp.console import say
 from dlp.datamodules import SupervisedDataModule
 from dlp.directions import Mode, directions_of, needed_direction
-from dlp.errors import InputError, MissingInputError
+from dlp.errors import InputError
 from dlp.evaluation.baselines import baseline_line, baselines_on
 from dlp.evaluation.beaten import beaten_on, chosen_threshold
 from dlp.evaluation.fitted_baselines import EvaluatedPart
@@ -96,13 +100,7 @@ class DLPCLI(LightningCLI):
         """Return the parser of one command."""
         kwargs.setdefault("allow_abbrev", False)
         parser = self.parser_class(**kwargs)
-        parser.add_argument(
-            "-c",
-            "--config",
-            action=NamedConfig,
-            help="Name of a recipe or variation (see dlp --help), or path of a YAML file. May be "
-            "given several times: later ones override.",
-        )
+        add_config_option(parser)
         return parser
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
@@ -128,6 +126,8 @@ class DLPCLI(LightningCLI):
     def _restore(self, data: SupervisedDataModule) -> None:
         """Give the data what the checkpoint's run learned from its training part."""
         data.dry_run = bool(self._value("trainer.fast_dev_run"))
+        if self._trains_on_all and data.split != data.split.refit():
+            data.resplit(data.split.refit())
         if self.invocation.checkpoint is None or self._checkpoint_read is not None:
             return
         path = self.invocation.checkpoint
@@ -142,6 +142,11 @@ class DLPCLI(LightningCLI):
                 "would treat its inputs in another way. Give the run's own --data class."
             )
 
+    @property
+    def _trains_on_all(self) -> bool:
+        """Whether the validation rows are trained on too."""
+        return bool(self._value("refit"))
+
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse; `args` never mixes with those of the process."""
         self.config = as_texts(parser.parse_args(args))
@@ -154,25 +159,15 @@ class DLPCLI(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         """Settle where the run's files go, and how many threads there are."""
-        if self._value("ckpt_path"):
-            raise InputError("ckpt_path belongs on the command line, not in a config.")
-        if not 0 <= self._value("smoothing") < 1:
-            raise InputError(f"smoothing must be 0 to below 1, got {self._value('smoothing')}.")
-        if (threads := self._value("threads")) is not None:
-            self.stack.enter_context(cpu_threads(threads))
-        if self._value("init_from") and self.subcommand == "fit":
-            self._find_starting_weights()
-        run = self.invocation.run
-        if run is not None:
-            read_results(run.folder)  # said before the work, if they are damaged
-        if self.subcommand == "fit" and run is not None:
-            known = read_config(run.config).get("monitor", "val_loss")
-            if (given := self._value("monitor")) != known:
-                raise InputError(
-                    f"{run.folder} goes by {known}: its best epoch by {given} was not kept. Leave "
-                    f"--monitor {given} out, or train a new run with it."
-                )
+        settings = self.config[self.subcommand]
+        check_run_options(settings, self.invocation)
         self.check_output()
+        if settings.threads is not None:
+            self.stack.enter_context(cpu_threads(settings.threads))
+        if settings.init_from and self.subcommand == "fit" and self.invocation.checkpoint is None:
+            settings.init_from = found_weights(
+                settings.init_from, self.invocation.name, bool(settings.trainer.fast_dev_run)
+            )
 
     def check_output(self) -> None:
         """Check the place for predictions, before any data is read."""
@@ -180,22 +175,6 @@ class DLPCLI(LightningCLI):
             if self.subcommand != "predict":
                 raise InputError(f"--output is where predict writes; {self.subcommand} has none.")
             check_place(Path(output))
-
-    def _find_starting_weights(self) -> None:
-        """Put the path of the checkpoint to start from into the config; a resumed run has its."""
-        settings = self.config[self.subcommand]
-        if self.invocation.checkpoint is not None:
-            return
-        try:
-            found = starting_weights(settings.init_from, self.invocation.name)
-        except MissingInputError:
-            if not self._value("trainer.fast_dev_run"):
-                raise
-            say(f"fast_dev_run without a run of {settings.init_from}: the weights are random")
-            settings.init_from = None
-        else:
-            say(f"starting from the weights of {found}")
-            settings.init_from = str(found)
 
     def instantiate_classes(self) -> None:
         """Build the classes; pretrained weights are not fetched where a checkpoint has them."""
@@ -205,6 +184,7 @@ class DLPCLI(LightningCLI):
             self.recipe = self._recipe()  # now: it names the weights, fetched or not
         with without_weights(settings.model, bool(comes), bool(settings.trainer.fast_dev_run)):
             super().instantiate_classes()
+        self._restore(self.datamodule)  # a model of one's own has asked for no sizes
         if self.subcommand == "fit":
             needed_direction(
                 self._value("monitor"), directions_of(self.model) | self._given_directions
@@ -224,6 +204,7 @@ class DLPCLI(LightningCLI):
                 kwargs.setdefault("default_root_dir", str(self.run_folder.folder))
         if trainer.logger is False and need_a_logger(given):
             kwargs["logger"] = CSVLogger(kwargs.get("default_root_dir", "."))
+        given = without_validation(given) if self._trains_on_all else given
         kwargs["callbacks"] = [*given, *callbacks]
         kwargs["plugins"] = with_atomic_checkpoints(trainer.plugins)
         try:
@@ -260,17 +241,17 @@ class DLPCLI(LightningCLI):
 
     def _test_callbacks(self, given: Sequence[Callback]) -> list[Callback]:
         """Return what writes down the mistakes of a test, where there is a run to write into."""
-        tests = self.subcommand == "test" or self._value("test_after_fit")
+        tests = self.subcommand in ("test", "validate") or self._trains_on_all
+        tests = tests or self._value("test_after_fit")
         if self.run_folder is None or not tests:
             return []
-        has_one = any(isinstance(callback, MistakesReport) for callback in given)
+        has_one = any(isinstance(one, MistakesReport) for one in given)
         return [] if has_one else [MistakesReport(self.run_folder.folder)]
 
     def _claim_folder(self) -> Run:
         given, run = self._value("run_dir"), self.run_folder
         if getattr(rank_zero_only, "rank", 0):  # the first process has one; this one writes nothing
-            away = Path(given or ROOT / self.invocation.name / "version_of_another_process")
-            return run or Run(away)
+            return run or Run(Path(given or ROOT / self.invocation.name / "of_another_process"))
         if run is None:
             return self.stack.enter_context(claimed(given, self.invocation.name))
         if self.subcommand == "fit":
@@ -295,7 +276,11 @@ class DLPCLI(LightningCLI):
             self.trainer.fit(model, **kwargs)
             return
         which = self._value("test_after_fit")
-        if which:
+        if self._trains_on_all:
+            which = "last" if self.datamodule.has_test else None
+            held = "the test part is held back" if which else "there is no test part to hold back"
+            say(f"refit: training on all {len(self.datamodule.inputs('train')):,} rows; {held}")
+        elif which:
             self.datamodule.examples("test")  # said before training, if there is no test part
         before, start = self.run_folder.recorded_at, time.perf_counter()
         try:
@@ -307,12 +292,13 @@ class DLPCLI(LightningCLI):
             self.run_folder = Run(folder)
             self._report(self.run_folder, seconds, self.run_folder.recorded_at != before)
         except KeyboardInterrupt as stop:
-            stop_again(stop, self._saved())
+            stop_again(stop, next_steps.after_stop(self.last))
         if which:
             path = self.run_folder.checkpoint(which) or self.run_folder.checkpoint()
             given = None if path is None else str(path)  # without checkpoints: as it is now
             self.test(model, datamodule=self.datamodule, ckpt_path=given, weights_only=True)
-        names = [path.name + "/" * path.is_dir() for path in sorted(folder.iterdir())]
+        files = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+        names = [path.name + "/" * path.is_dir() for path in files]
         say(f"wrote {folder}: {', '.join(names)}")
 
     @rank_zero_only
@@ -351,49 +337,62 @@ class DLPCLI(LightningCLI):
         if self._value("baselines"):
             best = self.history.best_epoch(monitor) or self.history.num_epochs
             self._baselines.say(self.history.at(best), "val", folder)
+        if found := self.history.verdict(monitor):
+            epochs, configs = self.history.num_epochs, self.invocation.configs or (run.config,)
+            say(f"next: {next_steps.after_fit(found, epochs, configs, run.checkpoint('last'))}")
 
     @cached_property
     def _baselines(self) -> ModelComparison:
-        parts: list[EvaluatedPart] = ["val" if self.subcommand == "fit" else "test"]
+        parts: list[EvaluatedPart] = ["test" if self.subcommand == "test" else "val"]
         if self.subcommand == "fit" and self._value("test_after_fit"):
             parts.append("test")
         return ModelComparison(self.model, self.datamodule, parts)
 
-    def _saved(self) -> str:
-        """Return what is kept of a fit that is stopped, and how to go on with it."""
-        last = self.last
-        if last is None or last.saved_epoch is None:
-            return "No epoch was saved."
-        place = shlex.quote(str(last.path))
-        return f"Epoch {last.saved_epoch} is saved: go on by dlp fit --ckpt_path {place}"
-
     def test(self, model: LightningModule, **kwargs: Any) -> None:  # the arguments of Trainer.test
-        """Test, say what guessing would give, and keep the numbers in the run's results.json."""
-        metrics = self.trainer.test(model, **kwargs)[0]
+        """Test, say what guessing would give, and keep the numbers in the run's results.json.
+
+        Raises:
+            InputError: There is no test part.
+        """
+        path = kwargs.get("ckpt_path")
+        if path and not self.datamodule.has_test:
+            instead = next_steps.command("validate", "--ckpt_path", path)
+            raise InputError(
+                f"there is no test part. {self.datamodule.test_advice} The validation part is "
+                f"evaluated by: {instead}"
+            )
+        self._keep(self.trainer.test(model, **kwargs)[0], "test", path)
+
+    def validate(self, model: LightningModule, **kwargs: Any) -> None:  # as Trainer.validate
+        """Validate, as `test` tests; a trial of a recipe without validation has nothing to try."""
+        if self._value("trainer.fast_dev_run") and not len(self.datamodule.examples("val").rows):
+            say("there is no validation part: nothing to validate")
+            return
+        self._keep(self.trainer.validate(model, **kwargs)[0], "validation", kwargs["ckpt_path"])
+
+    def _keep(
+        self,
+        metrics: Mapping[str, float],
+        name: Literal["test", "validation"],
+        checkpoint: str | None,
+    ) -> None:
         if self._value("trainer.fast_dev_run"):
             return
-        if found := baselines_on(model, self.datamodule, "test"):
+        part: EvaluatedPart = "test" if name == "test" else "val"
+        if found := baselines_on(self.model, self.datamodule, part):
             say(baseline_line(found))
         if getattr(rank_zero_only, "rank", 0):
             return
         folder = None if self.run_folder is None else self.run_folder.folder
         if self._value("baselines"):
-            found |= self._baselines.say(metrics, "test", folder)
+            found |= self._baselines.say(metrics, part, folder)
         if folder is not None:
-            add_test(folder, metrics, kwargs.get("ckpt_path"), found)
-
-    def validate(self, model: LightningModule, **kwargs: Any) -> None:  # as Trainer.validate
-        """Validate; a trial run of a recipe without validation has nothing to try."""
-        if self._value("trainer.fast_dev_run") and not len(self.datamodule.examples("val").rows):
-            say("there is no validation part: nothing to validate")
-            return
-        self.trainer.validate(model, **kwargs)
+            add_test(folder, metrics, checkpoint, found, name)
 
     def _recipe(self, without: Sequence[str] = ()) -> str:
         """Return the complete config as YAML, without what belongs to this command alone."""
-        config: Namespace = self.config[self.subcommand].clone()
+        config = self.config[self.subcommand].clone()
         for name in ("config", "ckpt_path", "run_dir", "weights_only", *without):
             config.pop(name, None)
-        return str(
-            self._parser(self.subcommand).dump(config, skip_unset=False, skip_validation=True)
-        )
+        parser = self._parser(self.subcommand)
+        return str(parser.dump(config, skip_unset=False, skip_validation=True))

@@ -44,6 +44,17 @@ class NamedConfig(ActionConfigFile):
         ActionConfigFile.apply_config(parser, cfg, dest, value)
 
 
+def add_config_option(parser: LightningArgumentParser) -> None:
+    """Add ``--config``, to be given once or several times."""
+    parser.add_argument(
+        "-c",
+        "--config",
+        action=NamedConfig,
+        help="Name of a recipe or variation (see dlp --help), or path of a YAML file. May be given "
+        "several times: later ones override.",
+    )
+
+
 class Parser(LightningArgumentParser):
     """A parser that says in one sentence what was wrong, and exits with status 2."""
 

@@ -2,9 +2,14 @@
 
 from typing import Literal
 
+from jsonargparse import Namespace
 from lightning.pytorch.cli import LightningArgumentParser
 
+from dlp.commands.config_files import read_config
+from dlp.commands.invocation import Invocation
 from dlp.directions import Mode
+from dlp.errors import InputError
+from dlp.results import read_results
 
 #: Arguments of a model that the data know.
 FROM_DATA = ("input_shape", "num_outputs", "target_mean", "target_std", "target_transform")
@@ -36,6 +41,15 @@ def add_run_options(parser: LightningArgumentParser) -> None:
         type=Literal["best", "last"] | None,
         default=None,
         help="Which checkpoint to test when the fit has ended (default: none).",
+    )
+    parser.add_argument(
+        "--refit",
+        type=bool,
+        nargs="?",
+        const=True,
+        default=False,
+        help="Train on everything but the test part, validation rows included, for all epochs, and "
+        "test once (where there is a test part).",
     )
     parser.add_argument(
         "--smoothing",
@@ -83,3 +97,25 @@ def add_text_option(parser: LightningArgumentParser) -> None:
         help="A text to predict, of a model of texts; may be given several times. It is printed, "
         "and written where --output says.",
     )
+
+
+def check_run_options(settings: Namespace, invocation: Invocation) -> None:
+    """Refuse what cannot be done with a run, before any data are read.
+
+    Raises:
+        InputError: An option is out of range, or does not go with the run or the command.
+    """
+    if settings.get("ckpt_path"):
+        raise InputError("ckpt_path belongs on the command line, not in a config.")
+    if not 0 <= settings.smoothing < 1:
+        raise InputError(f"smoothing must be 0 to below 1, got {settings.smoothing}.")
+    run = invocation.run
+    if run is not None:
+        read_results(run.folder)  # said before the work, if they are damaged
+    if invocation.command == "fit" and run is not None:
+        known = read_config(run.config).get("monitor", "val_loss")
+        if (given := settings.monitor) != known:
+            raise InputError(
+                f"{run.folder} goes by {known}: its best epoch by {given} was not kept. Leave "
+                f"--monitor {given} out, or train a new run with it."
+            )

@@ -325,14 +325,19 @@ class SupervisedDataModule(DataFacts, RestorableDataModule):
             self._to_predict = self._to_predict or self.load_predict()
             if self._to_predict is not None:
                 return self._to_predict
+        if not self.has_test or self._test is None:
+            raise InputError(f"there is no test part. {self.test_advice}")
+        return self._test
+
+    @property
+    def has_test(self) -> bool:
+        """Whether there is a test part."""
         if self._test is None:
             self.prepare_data()
             self._test = self.load_test()
         if self._test is None:
             self._split_rows()
-        if self._test is None:
-            raise InputError(f"there is no test part. {self.test_advice}")
-        return self._test
+        return self._test is not None
 
     def inputs(self, part: Part) -> Rows:
         """Return the inputs of a part, as its batches are sliced from them."""

@@ -6,7 +6,7 @@ import json
 import math
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,9 +15,10 @@ import numpy as np
 from dlp.callbacks.history import History
 from dlp.directions import Mode, best_index, needed_direction
 from dlp.errors import InputError, unknown
+from dlp.evaluation.verdict import Verdict, verdict
 from dlp.files import write_text
 from dlp.results import read_record, read_results, write_results
-from dlp.visualization.curves import points, smooth
+from dlp.visualization.curves import smooth
 
 #: Points of a long curve that the book leaves out before it smooths: they dwarf the others.
 FIRST_POINTS = 10
@@ -217,7 +218,9 @@ class CrossValidation:
         return {name: [fold.metrics[name] for fold in self.folds] for name in shared}
 
     def _histories(self) -> dict[str, list[list[float]]]:
-        return {name: [fold.history[name] for fold in self.folds] for name in self._columns()}
+        names = self.folds[0].history if self.folds else {}
+        shared = [name for name in names if all(name in fold.history for fold in self.folds)]
+        return {name: [fold.history[name] for fold in self.folds] for name in shared}
 
     # What people read --------------------------------------------------------------------------
 
@@ -255,24 +258,22 @@ class CrossValidation:
         ]
         return "\n".join(lines)
 
+    def verdict(self) -> Verdict | None:
+        """Return what the mean curve of the monitored metric says, smoothed as `best` takes it."""
+        skipped, values = shown(self.curves[self.monitor], self.smoothing)
+        found = verdict(values, needed_direction(self.monitor, self.directions))
+        return found and replace(found, best_epoch=found.best_epoch + skipped)
+
     def advice(self) -> str:
         """Return one sentence on what the folds say and what to do next."""
-        epoch, value = self.best()
-        curves = [fold.history[self.monitor] for fold in self.folds]
-        lengths = {max(points(curve)[0], default=0) for curve in curves}
-        if not math.isfinite(value):
+        found = self.verdict()
+        if found is None or not math.isfinite(self.best_value()):
             return (
                 f"{self.monitor} is no number any more: the steps were too large; lower the "
                 "learning rate (--model.optimizer.lr) or clip gradients"
             )
-        curve = "smoothed mean" if self.smoothing else "mean"
-        found = f"the {curve} {self.monitor} was best at epoch {epoch} ({value:.4f})"
-        if {epoch} == lengths:
-            return f"{found}, the last one: train longer (--trainer.max_epochs)"
-        return (
-            f"{found} and got worse after it: --refit trains on everything for {epoch} epochs and "
-            "tests once"
-        )
+        curve = "the smoothed mean " if self.smoothing else "the mean "
+        return found.sentence(self.monitor, len(self.curves[self.monitor]), curve)
 
     def to_dict(self) -> dict[str, Any]:
         """Return what ``crossval.json`` holds."""

@@ -149,9 +149,14 @@ class SupervisedModule(RestorableModule):
             self._log_training(batch_idx)
         return loss
 
-    def validation_step(self, batch: tuple[Any, Tensor], batch_idx: int) -> None:
-        """Gather a batch of validation."""
-        self.meters["val"].add(*self._step(batch, "val"))
+    def validation_step(
+        self, batch: tuple[Any, Tensor], batch_idx: int
+    ) -> dict[str, Tensor] | None:
+        """Gather a batch of validation; return what `test_step` does, outside of a fit."""
+        loss, data_loss, logits, targets = self._step(batch, "val")
+        self.meters["val"].add(loss, data_loss, logits, targets)
+        alone = self._trainer is not None and self.trainer.state.fn == "validate"
+        return self._outcome(logits, targets) if alone else None
 
     def test_step(self, batch: tuple[Any, Tensor], batch_idx: int) -> dict[str, Tensor]:
         """Gather a batch of the test; return its predictions, and ``targets`` as metrics have them.
@@ -160,6 +165,9 @@ class SupervisedModule(RestorableModule):
         """
         loss, data_loss, logits, targets = self._step(batch, "test")
         self.meters["test"].add(loss, data_loss, logits, targets)
+        return self._outcome(logits, targets)
+
+    def _outcome(self, logits: Tensor, targets: Tensor) -> dict[str, Tensor]:
         predictions = self.head.predict(logits)
         return {self.head.prediction: predictions, "targets": self.head.metric_targets(targets)}
 

@@ -19,7 +19,7 @@ from dlp.commands.recipes import recipes, run_name, variations
 from dlp.commands.recorded_runs import RecordedRun, read_run
 from dlp.console import say
 from dlp.errors import InputError, MissingInputError, input_error
-from dlp.files import write_text
+from dlp.files import check_place, write_text
 from dlp.process import own_random_state, quiet
 from dlp.reports.report_folds import folds_page
 from dlp.reports.report_page import Block, Page, Paragraph, render
@@ -69,6 +69,8 @@ def report(options: Sequence[str]) -> None:
             ReportCLI(resolve(["test", "--ckpt_path", str(checkpoint), *others]), run, stack)
             return
         output = _only_output(others)
+        if output:
+            check_place(Path(output))
         if (run.folder / "crossval.json").is_file():
             page = folds_page(run.folder, about(run.folder), _footer(run.folder))
         else:
@@ -124,7 +126,8 @@ def _recorded(run: Run) -> Run:
 
 def _tested(run: Run) -> Path | None:
     """Return the checkpoint of the run's last test: the page then speaks of one model."""
-    place = (read_run(run.folder).results.get("test") or {}).get("checkpoint")
+    results = read_run(run.folder).results
+    place = (results.get("test") or results.get("validation") or {}).get("checkpoint")
     path = run.folder / place if place else None  # an absolute place stays as it is
     return path if path is not None and path.is_file() else None
 
@@ -156,6 +159,11 @@ class ReportCLI(DLPCLI):
         self._parser("test").prog = "dlp report"
         super().parse_arguments(parser, args)
 
+    def check_output(self) -> None:
+        """Check the place for the page."""
+        if output := self._value("output"):
+            check_place(Path(output))
+
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:  # the signature it overrides
         """Return a Trainer that writes nothing; it is not run."""
         return Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
@@ -169,9 +177,6 @@ class ReportCLI(DLPCLI):
                 raise
             self.problem = str(cause)
             say(f"without data and model: {cause}")
-
-    def check_output(self) -> None:
-        """Check nothing: here it is the page's place, said once the page is made."""
 
     def after_instantiate_classes(self) -> None:
         """Do nothing: the Trainer is not run."""
@@ -203,8 +208,10 @@ def run_page(trained: Trained) -> Page:
     run = trained.run
     verdict = history_of(run).advice(trained.monitor)
     notes: list[Block] = []
-    if "test" not in run.results:
-        notes = [Paragraph("Not tested yet; this does it:", trained.test_command)]
+    for step in trained.next_steps:
+        evaluates = step == trained.test_command
+        what = f"Not evaluated on the {trained.part_name} yet; this does it:"
+        notes.append(Paragraph(what if evaluates else "The next step:", step))
     return Page(
         about(run.folder) or run.name,
         f"{run.name} · {run.folder.name}",
@@ -224,7 +231,7 @@ def about(folder: Path) -> str:
     texts = []
     for part in name.split("+"):
         path = known.get(part, Path(f"{part}.yaml"))
-        text = path.read_text(encoding="utf-8") if path.is_file() else ""
+        text = path.read_text("utf-8", errors="replace") if path.is_file() else ""
         comment = re.match(r"\s*#+ *(.+)", text)
         if comment is None:
             return ""

@@ -16,7 +16,8 @@ def baselines(trained: Trained) -> Sequence[Block]:
     """Return a table for each part: the simple models, their numbers and times, and the model."""
     if not trained.baselines:
         raise InputError(
-            trained.problem or "no baselines were fitted (dlp fit or test --baselines true)"
+            trained.problem
+            or "no baselines were fitted; the option --baselines true does it, of a fit or a test"
         )
     blocks: list[Block] = []
     for part, words in _PARTS.items():

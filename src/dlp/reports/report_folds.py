@@ -4,6 +4,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+from dlp.commands import next_steps
 from dlp.commands.config_files import read_config
 from dlp.commands.recorded_runs import RecordedRun
 from dlp.directions import Mode
@@ -65,7 +66,7 @@ def folds_page(folder: Path, title: str, footer: str) -> Page:
         time.strftime("%Y-%m-%d %H:%M", stamp),
         _verdict(result),
         _tiles(result),
-        [],
+        _next(result, folder),
         sections,
         footer,
     )
@@ -79,9 +80,18 @@ def _verdict(result: CrossValidation) -> str:
         curve = "smoothed mean" if result.smoothing else "mean"
         advice = (
             f"the {curve} {result.monitor} was best at epoch {epoch} ({value:.4f}); a model was "
-            "then trained on everything for so many epochs and tested once"
+            "then trained on everything for so many epochs"
         )
+        advice += " and tested once" if result.refit else "; there is no test part"
     return f"{advice[:1].upper()}{advice[1:]}."
+
+
+def _next(result: CrossValidation, folder: Path) -> list[Block]:
+    found = None if result.refit is not None else result.verdict()
+    if found is None:
+        return []
+    epochs = len(result.curves[result.monitor])
+    return [page.Paragraph("The next step:", next_steps.after_folds(found, epochs, folder))]
 
 
 def _tiles(result: CrossValidation) -> list[Tile]:
@@ -159,8 +169,11 @@ def _only(result: CrossValidation, names: set[str]) -> CrossValidation:
 def _refit(result: CrossValidation) -> Section:
     title = "Trained on everything, tested once"
     if result.refit is None:
-        reason = f"not done yet; dlp crossval with --refit does it, for {result.best_epoch} epochs."
+        reason = f"not done yet; the option --refit does it, for {result.best_epoch} epochs."
         return Section("refit", title, reason=reason)
+    if not result.refit:
+        reason = f"it was trained for {result.best_epoch} epochs, and there is no test part."
+        return Section("refit", "Trained on everything", reason=reason)
     tiles = test_tiles(dict(result.refit), result.directions, {})
     rows = [[tile.label, tile.value] for tile in tiles]
     epochs = f"After {result.best_epoch} epochs on all that the test part leaves"

@@ -1,10 +1,14 @@
-"""A run as a report speaks of it: its key numbers, and its model on rows of the test part."""
+"""A run as a report speaks of it: its key numbers, and its model on rows of the test part.
+
+Where there is no test part, the validation part takes its place, and the page says so.
+"""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -14,8 +18,10 @@ from torch import Tensor
 
 from dlp.callbacks.history import History
 from dlp.callbacks.part_rows import decision_rule
+from dlp.commands.next_steps import after_fit, command
 from dlp.commands.recorded_runs import RecordedRun
 from dlp.datamodules.base import SupervisedDataModule
+from dlp.datamodules.batches import BatchLoader
 from dlp.datamodules.known_rows import places
 from dlp.decisions import decide
 from dlp.directions import Mode, best_index, direction
@@ -94,10 +100,54 @@ class Trained:
         return str(self.run.settings.get("monitor") or "val_loss")
 
     @cached_property
+    def part(self) -> Literal["test", "val"]:
+        """The part that the page looks at: validation, where there is no test part."""
+        if self.data is not None:
+            with suppress(InputError):  # the data have moved: what was evaluated tells
+                return "test" if self.data.has_test else "val"
+        results = self.run.results
+        return "val" if "validation" in results and "test" not in results else "test"
+
+    @property
+    def next_steps(self) -> list[str]:
+        """The commands that go on from here: an evaluation that is missing, what curves advise."""
+        steps = [] if self.evaluation is not None or not self._has_rows else [self.test_command]
+        history = history_of(self.run)
+        if (found := history.verdict(self.monitor)) is not None:
+            last = self.run.folder / "checkpoints" / "last.ckpt"
+            configs = [self.run.folder / "config.yaml"]
+            epochs = history.num_epochs
+            steps.append(after_fit(found, epochs, configs, last if last.is_file() else None))
+        return steps
+
+    @property
+    def _has_rows(self) -> bool:
+        """Whether there is anything to evaluate on."""
+        if self.data is None:
+            return not self.problem
+        with suppress(InputError):
+            return len(self.data.examples(self.part).rows) > 0
+        return False
+
+    @property
+    def part_name(self) -> str:
+        """The part in words."""
+        return "test part" if self.part == "test" else "validation part (there is no test part)"
+
+    @property
+    def evaluation(self) -> dict[str, Any] | None:
+        """What ``results.json`` says of that part; None if it was not evaluated yet."""
+        found: dict[str, Any] | None = self.run.results.get(
+            "test" if self.part == "test" else "validation"
+        )
+        return found
+
+    @cached_property
     def mistakes(self) -> Mistakes | None:
-        """What the last test got wrong, if it was written down."""
-        path = self.run.folder / "mistakes.json"
-        return read_mistakes(path) if path.is_file() and "test" in self.run.results else None
+        """What the last evaluation of that part got wrong, if it was written down."""
+        name = "mistakes.json" if self.part == "test" else "mistakes_val.json"
+        path = self.run.folder / name
+        return read_mistakes(path) if path.is_file() and self.evaluation is not None else None
 
     @cached_property
     def baselines(self) -> dict[str, dict[str, Any]]:
@@ -120,8 +170,9 @@ class Trained:
 
     @property
     def test_command(self) -> str:
-        """What tests this run."""
-        return f"dlp test --ckpt_path {self.checkpoint or self.run.folder}"
+        """What evaluates this run on that part."""
+        name = "test" if self.part == "test" else "validate"
+        return command(name, "--ckpt_path", self.checkpoint or self.run.folder)
 
     def ready(self) -> tuple[LightningModule, SupervisedDataModule]:
         """Return model and data.
@@ -133,11 +184,19 @@ class Trained:
             raise InputError(self.problem)
         return self.model, self.data
 
+    def loader(self) -> BatchLoader:
+        """Return the batches of the part that the page looks at.
+
+        Raises:
+            InputError: There is no model, or no such part.
+        """
+        _, data = self.ready()
+        return data.test_dataloader() if self.part == "test" else data.val_dataloader()
+
     @cached_property
     def test_rows(self) -> NDArray[np.int64]:
-        """Some rows of the test part, drawn at random, always the same ones."""
-        _, data = self.ready()
-        count = len(data.test_dataloader().inputs)
+        """Some rows of the part, drawn at random, always the same ones."""
+        count = len(self.loader().inputs)
         drawn = np.random.default_rng(0).permutation(count)[:_PREDICTED]
         return drawn.astype(np.int64)
 
@@ -153,14 +212,14 @@ class Trained:
             InputError: Its `predict_step` gives neither probabilities nor values.
         """
         model, data = self.ready()
-        loader, index = data.test_dataloader(), torch.from_numpy(rows)
+        loader, index = self.loader(), torch.from_numpy(rows)
         if loader.targets is None:
-            raise InputError("the test part has no targets.")
+            raise InputError(f"the {self.part_name} has no targets.")
         targets, found = loader.targets[index], None
         if type(model).predict_step is not LightningModule.predict_step:  # Lightning's own guesses
             with torch.no_grad():
                 found = model.predict_step((loader.inputs_of(index, 0), targets), 0)
-        examples = data.examples("test")
+        examples = data.examples(self.part)
         named, index = ["" for _ in rows], places(examples)[rows].tolist()
         for known in (examples.ids, examples.names):
             named = named if known is None else [str(known[row]) for row in rows]

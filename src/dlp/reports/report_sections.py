@@ -158,16 +158,16 @@ def curves(trained: Trained) -> list[Block]:
 
 
 def mistakes(trained: Trained) -> list[Block]:
-    """Return what the test got wrong."""
+    """Return what the model got wrong on the test part; without one, on the validation part."""
     found = trained.mistakes
-    if "test" not in trained.run.results:
-        raise InputError(f"the run was not tested yet; {trained.test_command} does it")
+    if trained.evaluation is None:
+        raise InputError(f"it was not evaluated on the {trained.part_name} yet.")
     if found is None:
         raise InputError(
-            f"the test left no mistakes.json; {trained.test_command} writes one, if the model's "
-            "test_step gives its predictions"
+            f"the evaluation left no mistakes; {trained.test_command} writes them, if the step of "
+            "the model gives its predictions"
         )
-    checkpoint = trained.run.results["test"].get("checkpoint")
+    checkpoint = trained.evaluation.get("checkpoint")
     blocks: list[Block] = []
     if isinstance(found, RegressionMistakes):
         best = found.scores[0]
@@ -178,14 +178,16 @@ def mistakes(trained: Trained) -> list[Block]:
             [of.name or "target", *map(number, (of.mae, of.rmse, of.r2, of.mean_residual))]
             for of in found.scores
         ]
-        blocks.append(page.Table("Errors on the test part", head, cells))
+        blocks.append(page.Table(f"Errors on the {trained.part_name}", head, cells))
     else:
         blocks += _class_mistakes(found)
     blocks.append(page.Subheading("The worst mistakes"))
     if not found.worst:
         return [*blocks, page.Paragraph("None: everything is right.")]
     blocks.append(
-        page.Paragraph(f"Of the test by {checkpoint or 'the model as it was'}, the worst first.")
+        page.Paragraph(
+            f"By {checkpoint or 'the model'} on the {trained.part_name}, the worst first."
+        )
     )
     return [*blocks, *_worst(trained, found)]
 
@@ -217,8 +219,8 @@ def _worst(trained: Trained, found: Mistakes) -> list[Block]:
     """Return the worst mistakes with the rows they were made on, where these can be read."""
     try:
         _, data = trained.ready()
-        check_rows(found, data, "test")
-        shown = describe_rows(data, "test", [wrong.row for wrong in found.worst])
+        check_rows(found, data, trained.part)
+        shown = describe_rows(data, trained.part, [wrong.row for wrong in found.worst])
     except InputError as error:
         rows = [[wrong.caption, wrong.called] for wrong in found.worst]
         table = page.Table("True → predicted", ["mistake", "row"], rows, names=2)
@@ -233,12 +235,13 @@ def _worst(trained: Trained, found: Mistakes) -> list[Block]:
 
 
 def samples(trained: Trained) -> list[Block]:
-    """Return a few rows of the test part with truth and prediction."""
+    """Return a few rows of the part with truth and prediction."""
     _, data = trained.ready()
     some = trained.predictions[:_SAMPLES]
-    shown = describe_rows(data, "test", [one.row for one in some])
+    shown = describe_rows(data, trained.part, [one.row for one in some])
     where = trained.checkpoint.name if trained.checkpoint else "the model"
-    text = f"{plural(len(some), 'row')} of the test part, drawn at random, predicted by {where}"
+    text = f"{plural(len(some), 'row')} of the {trained.part_name}, drawn at random"
+    text += f", predicted by {where}"
     if isinstance(shown, Tensor | list):
         about = page.Paragraph(f"{text}: true → predicted, or the class alone where both agree.")
         return [about, _labelled(shown, [_Label(of.title, of.note, of.tone) for of in some])]
@@ -283,7 +286,7 @@ def heatmaps(trained: Trained) -> list[Block]:
     right = [one for one in trained.predictions if one.right][:_HEATMAPS]
     found = trained.mistakes
     if isinstance(found, ClassificationMistakes):
-        check_rows(found, data, "test")
+        check_rows(found, data, trained.part)
         worst = np.array([wrong.row for wrong in found.worst[:_HEATMAPS]], np.int64)
         wrong = [one for one in trained.predict(worst) if not one.right] if len(worst) else []
     else:
@@ -295,13 +298,13 @@ def heatmaps(trained: Trained) -> list[Block]:
             "places speak for it most (Grad-CAM)."
         )
     ]
-    loader = data.test_dataloader()
+    loader = trained.loader()
     with GradCAM(model) as cam:
         for heading, some in (("Right", right), ("Wrong, and most sure of it", wrong)):
             if not some:
                 continue
             rows = [one.row for one in some]
-            images = describe_rows(data, "test", rows)
+            images = describe_rows(data, trained.part, rows)
             if not isinstance(images, Tensor):
                 raise InputError("the rows cannot be shown as pictures.")
             maps = cam(loader.inputs_of(torch.tensor(rows), 0))

@@ -1,0 +1,73 @@
+"""The commands that are printed as the next step; each of them works as it stands."""
+
+import json
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from dlp.callbacks.checkpoints import LastCheckpoint
+from dlp.commands.config_files import read_config
+from dlp.evaluation.verdict import Verdict
+
+
+def command(name: str, *words: str | Path) -> str:
+    """Return a command line, to be pasted into a shell."""
+    return shlex.join(["dlp", name, *map(str, words)])
+
+
+def after_fit(
+    verdict: Verdict, epochs: int, configs: Sequence[str | Path], last: Path | None = None
+) -> str:
+    """Return the command that does what a verdict advises.
+
+    Args:
+        verdict: What the validation curve says.
+        epochs: How many there were.
+        configs: What the run can be trained anew from: configs by name or path, in order.
+        last: The checkpoint from which the run can go on; None where there is none.
+    """
+    if verdict.kind in ("improving", "short"):
+        start = _configs(configs) if last is None else ["--ckpt_path", str(last)]
+        return command("fit", *start, "--trainer.max_epochs", str(verdict.longer(epochs)))
+    return retrain(configs, verdict.best_epoch)
+
+
+def after_stop(last: LastCheckpoint | None) -> str:
+    """Return what is kept of a fit that is stopped, and the command that goes on with it."""
+    if last is None or last.saved_epoch is None:
+        return "No epoch was saved."
+    again = command("fit", "--ckpt_path", last.path)
+    return f"Epoch {last.saved_epoch} is saved: go on by {again}"
+
+
+def retrain(configs: Sequence[str | Path], epochs: int) -> str:
+    """Return the command that trains on everything for a number of epochs."""
+    return command("fit", *_configs([*configs, "retrain"]), "--trainer.max_epochs", str(epochs))
+
+
+def after_folds(verdict: Verdict, epochs: int, folder: Path) -> str:
+    """Return the command that does what a verdict on a cross-validation advises.
+
+    Args:
+        verdict: What the mean curve says.
+        epochs: How many there were.
+        folder: Of the cross-validation.
+    """
+    if verdict.kind in ("improving", "short"):
+        return _folds(folder, "--trainer.max_epochs", str(verdict.longer(epochs)))
+    return _folds(folder, "--run_dir", str(folder), "--refit")
+
+
+def _folds(folder: Path, *words: str) -> str:
+    protocol = read_config(folder / "crossval.yaml")
+    options = [
+        word
+        for name, value in protocol.items()
+        if value is not None
+        for word in (f"--{name}", value if isinstance(value, str) else json.dumps(value))
+    ]
+    return command("crossval", "--config", folder / "config.yaml", *options, *words)
+
+
+def _configs(configs: Sequence[str | Path]) -> list[str]:
+    return [word for config in configs for word in ("--config", str(config))]
