@@ -61,7 +61,7 @@ TABLE: dict[str, Any] = {
             "test_size": 0.2,
             "missing": "median",
             "scaling": "quantile",
-            "bins": 32,
+            "bins": 64,
             "batch_size": 64,
         },
     },
@@ -69,10 +69,9 @@ TABLE: dict[str, Any] = {
         "class_path": "DenseModule",
         "init_args": {
             "hidden": [128, 128],
-            "dropout": 0.1,
             "optimizer": {
                 "class_path": "AdamW",
-                "init_args": {"lr": 0.002, "weight_decay": 0.01},
+                "init_args": {"lr": 0.002, "weight_decay": 0.3},
             },
             "scheduler": {"class_path": "CosineAnnealingLR", "init_args": {"T_max": 60}},
         },
