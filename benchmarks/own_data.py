@@ -28,6 +28,8 @@ from sklearn import datasets
 from dlp.cli import main
 
 ROOT = Path("runs/own_data")
+#: Settings were chosen on draws and splits of other seeds.
+FIRST_SEED = 100
 RESULTS = Path(__file__).parents[1] / "docs" / "results.md"
 BEGIN, END = "<!-- own data: begin -->", "<!-- own data: end -->"
 
@@ -234,8 +236,9 @@ def run(name: str, seed: int, before: bool) -> dict[str, Any]:
 def row(name: str, seeds: int, part: str = "test") -> str:
     """Return the row of a set: medians over the seeds."""
     metric = "mae" if SETS[name].kind == "values" else "acc"
-    before = [run(name, seed, True) for seed in range(seeds)]
-    now = [run(name, seed, False) for seed in range(seeds)]
+    numbers = range(FIRST_SEED, FIRST_SEED + seeds)
+    before = [run(name, seed, True) for seed in numbers]
+    now = [run(name, seed, False) for seed in numbers]
     cells = []
     for results in (before, now):
         own = [each["test" if part == "test" else "best"][f"{part}_{metric}"] for each in results]
@@ -267,7 +270,7 @@ def put(rows: dict[str, str]) -> None:
     text = RESULTS.read_text(encoding="utf-8")
     before, _, rest = text.partition(BEGIN)
     table, _, after = rest.partition(END)
-    kept = {line.split("|")[1].strip(): line for line in table.splitlines() if line[:3] != "|--"}
+    kept = {line.split("|")[1].strip(): line for line in table.splitlines() if line[:2] == "| "}
     kept |= {SETS[name].words: line for name, line in rows.items()}
     lines = [kept[one.words] for one in SETS.values() if one.words in kept]
     table = "\n".join([HEAD, *lines])
