@@ -7,13 +7,14 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor
-from torchmetrics import MeanAbsoluteError, MeanSquaredError, Metric, MetricCollection, R2Score
+from torchmetrics import MeanAbsoluteError, MeanSquaredError, Metric, MetricCollection
 from torchmetrics import classification as C
 
 from dlp.directions import Mode
 from dlp.errors import InputError
 from dlp.imports import configured, imported
 from dlp.modules.balanced_accuracy import BalancedAccuracy
+from dlp.modules.explained_variance import R2
 
 Metrics = Sequence[str | Callable[..., Any]]
 
@@ -222,5 +223,5 @@ def value_metrics() -> dict[str, Callable[[], Metric]]:
         "mae": MeanAbsoluteError,
         "mse": MeanSquaredError,
         "rmse": partial(MeanSquaredError, squared=False),
-        "r2": R2Score,
+        "r2": R2,
     }
