@@ -192,17 +192,7 @@ class SupervisedModule(RestorableModule):
         logits = self._logits(inputs, stage == "train")
         if stage not in self._checked and len(logits):
             self.head.check(logits, targets)
-        # Losses are computed in float32 (or 64), whatever the network computes in.
-        logits = logits if logits.dtype == torch.float64 else logits.float()
-        targets = self.head.prepare(targets)
-        if targets.is_floating_point():
-            targets = targets.to(logits.dtype)
-        device = logits.device.type
-        mixed = torch.is_autocast_enabled(device)
-        with torch.autocast(device, enabled=False) if mixed else nullcontext():
-            data_loss = self.head.loss(logits, targets)
-        if data_loss.ndim:
-            data_loss = data_loss.mean()
+        data_loss, logits, targets = self.head.batch_loss(logits, targets)
         return data_loss + self.penalty(), data_loss, logits, targets
 
     def _logits(self, inputs: Any, training: bool = False) -> Tensor:

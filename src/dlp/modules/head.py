@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any, ClassVar, Literal, Self
 
 import torch
@@ -146,6 +147,21 @@ class Head(nn.Module, ABC):
 
         super()._apply(not_below, recurse)  # type: ignore[no-untyped-call] # torch types it not
         return self
+
+    def batch_loss(self, logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the mean loss of a batch, and the logits and prepared targets it is of.
+
+        All in float32 (or 64), whatever the network computes in.
+        """
+        logits = logits if logits.dtype == torch.float64 else logits.float()
+        targets = self.prepare(targets)
+        if targets.is_floating_point():
+            targets = targets.to(logits.dtype)
+        device = logits.device.type
+        mixed = torch.is_autocast_enabled(device)
+        with torch.autocast(device, enabled=False) if mixed else nullcontext():
+            loss = self.loss(logits, targets)
+        return loss.mean() if loss.ndim else loss, logits, targets
 
     @property
     def num_logits(self) -> int:
