@@ -183,15 +183,12 @@ class History(Callback):
         found = self.verdict(monitor)
         if found is not None:
             return found.sentence(monitor, last)
-        if any(self._losses("val_")):
+        if self.metrics.get("val_loss"):
             return f"{monitor} was not logged; --monitor takes one of {', '.join(self.metrics)}"
         return (
             f"trained {last} epochs without validation; set data.val_size to see when overfitting "
             "begins"
         )
-
-    def _losses(self, stage: str) -> list[list[float]]:
-        return [self.metrics[name] for name in (f"{stage}loss",) if name in self.metrics]
 
     def state_dict(self) -> dict[str, Any]:
         """Return the record, for the checkpoint."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torchmetrics.utilities.distributed import gather_all_tensors
 
-from dlp.callbacks.part_rows import data_of, decision_rule, names_of, part_of
+from dlp.callbacks.part_rows import data_of, decision_rule, evaluated_part, names_of
 from dlp.console import say
 from dlp.datamodules.base import SupervisedDataModule
 from dlp.datamodules.batches import BatchLoader
@@ -127,7 +127,7 @@ class MistakesReport(Callback):
         if not len(targets) or not predictions.isfinite().all():
             say("mistakes are not written: the predictions are no numbers")
             return
-        self._part = part_of(trainer)
+        self._part = evaluated_part(trainer)
         data = data_of(trainer, self._part)
         owners = (pl_module, getattr(trainer, "datamodule", None))
         threshold, labels = decision_rule(pl_module, targets.ndim == 2)
@@ -213,7 +213,9 @@ def _placed(mistakes: Mistakes, examples: Examples) -> Mistakes:
 
 def _row_numbers(trainer: Trainer, count: int) -> Tensor | None:
     """Return the number of each row that this process has tested; None if nobody knows."""
-    loader = trainer.test_dataloaders if part_of(trainer) == "test" else trainer.val_dataloaders
+    loader = (
+        trainer.test_dataloaders if evaluated_part(trainer) == "test" else trainer.val_dataloaders
+    )
     if isinstance(loader, BatchLoader):
         return torch.cat(list(loader.batch_sampler))[:count]
     return None

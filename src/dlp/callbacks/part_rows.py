@@ -9,7 +9,7 @@ from dlp.datamodules.base import SupervisedDataModule
 from dlp.datamodules.batches import BatchLoader
 
 
-def part_of(trainer: Trainer) -> Literal["test", "val"]:
+def evaluated_part(trainer: Trainer) -> Literal["test", "val"]:
     """Return which part a Trainer evaluates."""
     return "val" if trainer.state.fn == "validate" else "test"
 

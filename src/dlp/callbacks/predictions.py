@@ -14,6 +14,7 @@ from dlp.console import say
 from dlp.datamodules.known_rows import known_columns
 from dlp.decisions import decide
 from dlp.errors import InputError
+from dlp.number_words import chance_in_words
 from dlp.prediction_files import check_place, file_of, open_table, remember
 
 #: Rows that are printed at the end.
@@ -199,19 +200,15 @@ def _class_columns(
         given = [[number for number, has in enumerate(row) if has] for row in chosen]
         classes = [";".join(names[number] for number in numbers) for numbers in given]
         sure = [
-            ", ".join(_chance(row[number]) for number in numbers) or f"at most {_chance(max(row))}"
+            ", ".join(chance_in_words(row[number]) for number in numbers)
+            or f"at most {chance_in_words(max(row))}"
             for row, numbers in zip(rows, given, strict=True)
         ]
     else:
         classes = [names[number] for number in chosen]
-        sure = [_chance(row[number]) for row, number in zip(rows, chosen, strict=True)]
+        sure = [chance_in_words(row[number]) for row, number in zip(rows, chosen, strict=True)]
     columns = zip(names, probabilities.transpose(0, 1).tolist(), strict=True)
     return {"class": classes, **{f"prob_{name}": column for name, column in columns}}, sure
-
-
-def _chance(value: float) -> str:
-    """Return a probability with three digits, never rounded to certainty."""
-    return "above 0.999" if value > 0.9995 else "below 0.001" if value < 0.0005 else f"{value:.3f}"
 
 
 def _cell(value: Any, ends: bool) -> str:

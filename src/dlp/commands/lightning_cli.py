@@ -335,8 +335,7 @@ class DLPCLI(LightningCLI):
         if threshold is not None:
             say(f"threshold {threshold:.4g}, chosen on the validation part, for test and predict")
         if self._value("baselines"):
-            best = self.history.best_epoch(monitor) or self.history.num_epochs
-            self._baselines.say(self.history.at(best), "val", folder)
+            self._baselines.say(self.history.at(best or self.history.num_epochs), "val", folder)
         if found := self.history.verdict(monitor):
             epochs, configs = self.history.num_epochs, self.invocation.configs or (run.config,)
             say(f"next: {next_steps.after_fit(found, epochs, configs, run.checkpoint('last'))}")

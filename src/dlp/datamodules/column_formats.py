@@ -216,7 +216,7 @@ class _Decision:
             style, filled = chosen
         if (unlike := self._unlike_training(style, filled)) is not None:
             return _texts(column), ColumnFormat("text", problem=unlike)
-        whole = bool(numbers.whole and np.all(filled % 1 == 0) and np.all(abs(filled) < 2**53))
+        whole = bool(numbers.whole and np.all(filled % 1 == 0) and np.all(abs(filled) < _EXACT))
         values = np.full(len(column.cells), np.nan)
         values[column.filled] = filled
         series = pd.Series(values.astype(np.int64) if whole and column.filled.all() else values)

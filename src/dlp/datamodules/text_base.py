@@ -191,7 +191,7 @@ class BaseTextDataModule(SupervisedDataModule):
 
     def texts(self, rows: Texts) -> list[str]:
         """Return each text, as `readable` does."""
-        return rows.raw()
+        return self.readable(rows)
 
     def read_input(self) -> InputReading:
         """Return what the texts and the columns beside them were taken for."""

@@ -80,7 +80,7 @@ def beside_baseline(
         class_names: What the classes are called.
     """
     is_shifted = isinstance(head.loss, WeightedLoss) or (
-        head.threshold_rule is not None or head.threshold not in (None, 0.5)
+        head.threshold_rule is not None or head.threshold != type(head).threshold
     )
     wanted = ("balanced_acc", "f1", "loss") if is_shifted else ("acc", "mae", "loss")
     for metric in wanted:

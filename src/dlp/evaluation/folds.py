@@ -184,16 +184,13 @@ class CrossValidation:
             for name, columns in self._histories().items()
         }
 
-    def best(self, metric: str | None = None) -> tuple[int, float]:
-        """Return the epoch, from 1, at which the mean curve of a metric is best, and its value.
-
-        Args:
-            metric: None is the one that is monitored.
+    def best(self) -> tuple[int, float]:
+        """Return the epoch, from 1, at which the monitored mean curve is best, and its value.
 
         Raises:
             InputError: It was not recorded, or nobody knows whether less or more is better.
         """
-        metric = metric or self.monitor
+        metric = self.monitor
         if not self.folds:
             raise InputError("no fold is done yet.")
         curves = self.curves
@@ -208,9 +205,9 @@ class CrossValidation:
         """The epoch, from 1, at which the mean curve of the monitored metric is best."""
         return self.best()[0]
 
-    def best_value(self, metric: str | None = None) -> float:
-        """Return the best value of the mean curve of a metric (None: the monitored one)."""
-        return self.best(metric)[1]
+    def best_value(self) -> float:
+        """Return the best value of the mean curve of the monitored metric."""
+        return self.best()[1]
 
     def _columns(self) -> dict[str, list[float]]:
         names = self.folds[0].metrics if self.folds else {}

@@ -2,9 +2,25 @@
 
 from dataclasses import dataclass
 
+from dlp.number_words import chance_in_words, in_words
+
+
+class WrongRow:
+    """What rows of either kind have in common."""
+
+    row: int
+    name: str | None
+    index: int | None
+    id: str | None
+
+    @property
+    def called(self) -> str:
+        """What tells a person which row it is: its path, its id, or its number in their file."""
+        return self.name or self.id or f"row {self.row if self.index is None else self.index}"
+
 
 @dataclass(frozen=True)
-class WrongClass:
+class WrongClass(WrongRow):
     """A row that was confidently taken for another class; of labels, its worst one.
 
     Args:
@@ -28,18 +44,13 @@ class WrongClass:
     id: str | None = None
 
     @property
-    def called(self) -> str:
-        """What tells a person which row it is: its path, its id, or its number in their file."""
-        return self.name or self.id or f"row {self.row if self.index is None else self.index}"
-
-    @property
     def caption(self) -> str:
         """The mistake in a few words."""
-        return f"{self.true} → {self.predicted} {_digits(self.predicted_probability)}"
+        return f"{self.true} → {self.predicted} {chance_in_words(self.predicted_probability)}"
 
 
 @dataclass(frozen=True)
-class WrongValue:
+class WrongValue(WrongRow):
     """A row whose value was predicted far off; of several targets, the worst one.
 
     Args:
@@ -61,11 +72,6 @@ class WrongValue:
     id: str | None = None
 
     @property
-    def called(self) -> str:
-        """What tells a person which row it is: its path, its id, or its number in their file."""
-        return self.name or self.id or f"row {self.row if self.index is None else self.index}"
-
-    @property
     def caption(self) -> str:
         """The mistake in a few words."""
         target = f"{self.target} " if self.target else ""
@@ -75,13 +81,3 @@ class WrongValue:
 def short(value: float) -> float:
     """Return a number with nine digits: all that float32 has, and no more for people to read."""
     return float(f"{value:.9g}")
-
-
-def in_words(value: float) -> str:
-    """Return a value to be read: four digits of small ones, large ones whole (1,234,567)."""
-    return f"{value:,.0f}" if 1e4 <= abs(value) < 1e12 else f"{value:.4g}"
-
-
-def _digits(probability: float) -> str:
-    """Return a probability with three digits, never rounded up to certainty."""
-    return f"{probability:.3f}" if probability < 0.9995 else "above 0.999"

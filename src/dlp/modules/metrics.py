@@ -158,7 +158,7 @@ def _words(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
 
 
-def binary_metrics(threshold: float = 0.5) -> dict[str, Callable[[], Metric]]:
+def binary_metrics(threshold: float) -> dict[str, Callable[[], Metric]]:
     """Return name -> maker for probabilities (N,).
 
     f1, precision, recall and average precision are of class 1: probabilities above `threshold`.
@@ -195,7 +195,7 @@ def multiclass_metrics(classes: int) -> dict[str, Callable[[], Metric]]:
     }
 
 
-def multilabel_metrics(labels: int, threshold: float = 0.5) -> dict[str, Callable[[], Metric]]:
+def multilabel_metrics(labels: int, threshold: float) -> dict[str, Callable[[], Metric]]:
     """Return name -> maker for probabilities (N, labels), where above `threshold` is given.
 
     The accuracy is over all labels of all samples, the others are means over labels.

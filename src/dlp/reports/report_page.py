@@ -23,6 +23,7 @@ from matplotlib.text import Text
 from PIL import Image
 
 from dlp.errors import InputError
+from dlp.number_words import in_words
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -111,13 +112,11 @@ class Drawing:
     Args:
         svg: The element.
         width: Its natural width in points.
-        caption: What it shows.
     """
 
     kind: ClassVar = "drawing"
     svg: Markup
     width: float
-    caption: str = ""
 
 
 @dataclass(frozen=True)
@@ -272,7 +271,7 @@ def number(value: float | None) -> str:
         return "-"
     if 0.001 <= abs(value) < 1:
         return f"{value:.4f}".rstrip("0")
-    return f"{value:,.0f}" if 10_000 <= abs(value) < 1e12 else f"{value:.4g}"
+    return in_words(value)
 
 
 def plural(count: int, word: str) -> str:
@@ -283,13 +282,12 @@ def plural(count: int, word: str) -> str:
 # Figures -----------------------------------------------------------------------------------------
 
 
-def drawing(figure: Figure, alt: str, caption: str = "") -> Drawing:
+def drawing(figure: Figure, alt: str) -> Drawing:
     """Return a figure as SVG: text stays text, black is the page's colour, the ground is clear.
 
     Args:
         figure: Of Matplotlib; its colours are changed.
         alt: What is to be seen, for those who do not see it.
-        caption: Below it.
     """
     _take_colours_of_the_page(figure)
     text = io.StringIO()
@@ -299,7 +297,7 @@ def drawing(figure: Figure, alt: str, caption: str = "") -> Drawing:
         warnings.filterwarnings("ignore", "Glyph .* missing")  # the page's fonts have it
         figure.savefig(text, format="svg", transparent=True, metadata=nothing)
     width = _SCALE * 72 * figure.get_figwidth()
-    return Drawing(Markup(_inline(text.getvalue(), alt, width)), width, caption)
+    return Drawing(Markup(_inline(text.getvalue(), alt, width)), width)
 
 
 def _take_colours_of_the_page(figure: Figure) -> None:

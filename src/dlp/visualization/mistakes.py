@@ -20,7 +20,7 @@ from dlp.evaluation.mistakes import (
     WrongClass,
     WrongValue,
 )
-from dlp.evaluation.wrong_rows import in_words
+from dlp.number_words import in_words
 from dlp.visualization.comparison import COLOURS
 from dlp.visualization.pictures import image_grid
 
