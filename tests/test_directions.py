@@ -15,11 +15,11 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from dlp.callbacks import BestCheckpoint, History
 from dlp.cli import main
-from dlp.commands.recorded_runs import read_run
 from dlp.crossval import cross_validate, plain_trainer
 from dlp.datamodules import ArrayDataModule
 from dlp.directions import best_index, contradictions, direction, needed_direction
 from dlp.errors import InputError
+from dlp.recorded_runs import read_run
 from dlp.reports.report_run import against_baseline
 
 CURVE = [0.5, 0.2, 0.9]  # best at epoch 2 if less is better, else at epoch 3

@@ -12,8 +12,8 @@ import yaml
 
 from dlp.cli import main
 from dlp.commands.compare import labelled
-from dlp.commands.recorded_runs import find_runs
 from dlp.errors import InputError
+from dlp.recorded_runs import find_runs
 
 LOSSES = [0.5, 0.3, 0.4]
 

@@ -6,10 +6,10 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from dlp.commands.recorded_runs import RecordedRun, Setting, find_runs
 from dlp.directions import Mode, direction
 from dlp.errors import InputError, suggestion, unknown
 from dlp.files import atomic_path, check_place
+from dlp.recorded_runs import RecordedRun, Setting, find_runs
 from dlp.runs import ROOT
 
 if TYPE_CHECKING:

@@ -19,11 +19,11 @@ from lightning.pytorch.loggers import CSVLogger
 from dlp.callbacks.checkpoints import with_atomic_checkpoints
 from dlp.commands import next_steps
 from dlp.commands.checkpoint_files import without_weights
-from dlp.commands.config_files import read_config
 from dlp.commands.given_callbacks import check_finetuning, listed, need_a_logger
 from dlp.commands.invocation import resolve
 from dlp.commands.jobs import run_jobs
 from dlp.commands.lightning_cli import DLPCLI
+from dlp.config_files import read_config
 from dlp.console import say
 from dlp.crossval import cross_validate
 from dlp.datamodules.base import SupervisedDataModule

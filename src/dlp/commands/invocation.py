@@ -8,8 +8,8 @@ from pathlib import Path
 
 import yaml
 
-from dlp.commands.config_files import read_config
 from dlp.commands.recipes import find_config, recipes, run_name, variations
+from dlp.config_files import read_config
 from dlp.console import say
 from dlp.errors import InputError, MissingInputError, suggestion
 from dlp.runs import Run, existing_checkpoint, newest_run, run_of

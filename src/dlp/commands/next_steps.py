@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dlp.callbacks.checkpoints import LastCheckpoint
-from dlp.commands.config_files import read_config
+from dlp.config_files import read_config
 from dlp.evaluation.verdict import Verdict
 
 

@@ -5,8 +5,8 @@ from typing import Literal
 from jsonargparse import Namespace
 from lightning.pytorch.cli import LightningArgumentParser
 
-from dlp.commands.config_files import read_config
 from dlp.commands.invocation import Invocation
+from dlp.config_files import read_config
 from dlp.directions import Mode
 from dlp.errors import InputError
 from dlp.results import read_results

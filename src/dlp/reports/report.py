@@ -16,11 +16,11 @@ from dlp.checkpoints import read_checkpoint
 from dlp.commands.invocation import Invocation, resolve
 from dlp.commands.lightning_cli import DLPCLI
 from dlp.commands.recipes import recipes, run_name, variations
-from dlp.commands.recorded_runs import RecordedRun, read_run
 from dlp.console import say
 from dlp.errors import InputError, MissingInputError, input_error
 from dlp.files import check_place, write_text
 from dlp.process import own_random_state, quiet
+from dlp.recorded_runs import RecordedRun, read_run
 from dlp.reports.report_folds import folds_page
 from dlp.reports.report_page import Block, Page, Paragraph, render
 from dlp.reports.report_run import Trained, history_of, tiles

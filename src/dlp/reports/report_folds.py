@@ -5,11 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from dlp.commands import next_steps
-from dlp.commands.config_files import read_config
-from dlp.commands.recorded_runs import RecordedRun
+from dlp.config_files import read_config
 from dlp.directions import Mode
 from dlp.errors import InputError
 from dlp.evaluation.folds import CrossValidation, FoldResult
+from dlp.recorded_runs import RecordedRun
 from dlp.reports import report_page as page
 from dlp.reports.report_page import Block, Page, Section, Tile, number, section
 from dlp.reports.report_run import against_baseline, config_blocks, test_tiles

@@ -19,7 +19,6 @@ from torch import Tensor
 from dlp.callbacks.history import History
 from dlp.callbacks.part_rows import decision_rule
 from dlp.commands.next_steps import after_fit, command
-from dlp.commands.recorded_runs import RecordedRun
 from dlp.datamodules.base import SupervisedDataModule
 from dlp.datamodules.batches import BatchLoader
 from dlp.datamodules.known_rows import places
@@ -29,6 +28,7 @@ from dlp.errors import InputError
 from dlp.evaluation.fitted_baselines import EvaluatedPart, fitted_baselines
 from dlp.evaluation.mistake_files import read_mistakes
 from dlp.evaluation.mistakes import Mistakes
+from dlp.recorded_runs import RecordedRun
 from dlp.reports import report_page as page
 from dlp.reports.report_page import Block, Tile, number
 from dlp.visualization.comparison import metric_words

@@ -9,7 +9,6 @@ import torch
 from lightning.pytorch.utilities.model_summary.model_summary import ModelSummary
 from torch import Tensor
 
-from dlp.commands.recorded_runs import Setting
 from dlp.datamodules.base import SupervisedDataModule
 from dlp.errors import InputError
 from dlp.evaluation.mistake_files import check_rows, describe_rows, worst_table
@@ -20,6 +19,7 @@ from dlp.evaluation.mistakes import (
     RegressionMistakes,
     WrongClass,
 )
+from dlp.recorded_runs import Setting
 from dlp.reports import report_page as page
 from dlp.reports.report_baselines import baselines
 from dlp.reports.report_page import Block, Section, number, plural, section

@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, NullLocator
 
-from dlp.commands.recorded_runs import Setting
 from dlp.errors import InputError
+from dlp.recorded_runs import Setting
 from dlp.visualization.curves import points
 
 #: Told apart with any kind of colour vision (Okabe and Ito, 2008); its yellow is too pale a line.

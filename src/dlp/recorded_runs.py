@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from dlp.commands.config_files import read_config
+from dlp.config_files import read_config
 from dlp.directions import Mode, best_index, direction
 from dlp.errors import InputError, suggestion
 from dlp.results import read_record, read_results
