@@ -237,6 +237,107 @@ def test_a_file_that_pandas_wrote_with_its_index_as_parquet(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("written", "kind", "words", "first"),
+    [
+        (lambda n: f"{n + 8} kg", "number", "8 to 37, in kg", [8, 9, 10]),
+        (lambda n: f'"1,{n:03}.5 kg"', "number", "thousands by ',', in kg", [1000.5, 1001.5]),
+        (lambda n: f"{n / 2}km/h", "number", "in km/h", [0, 0.5, 1]),
+        (lambda n: f"{n - 3} \u00b0C", "number", "in \u00b0C", [-3, -2, -1]),
+        (lambda n: f"{n % 24}:30", "number", "in h:mm (1:30", [0.5, 1.5, 2.5]),
+        (lambda n: f"{n % 12 + 1}:15 {'ap'[n % 2]}m", "number", "in h:mm", [1.25, 14.25, 3.25]),
+        (lambda n: f"{n}:00:36", "number", "in h:mm:ss", [0.01, 1.01, 2.01]),
+        (lambda n: f"{n % 12 + 1} {['kg', 'g'][n % 2]}", "category", "12 categories", None),
+        (lambda n: f"{n % 12:03} kg", "category", "12 categories", None),
+        (lambda n: f"{n % 12}:15" + ":00" * (n % 2), "category", "12 categories", None),
+        (lambda n: f"{n % 3 + 1} cyl", "category", "3 categories", None),
+    ],
+)
+def test_numbers_with_one_unit_and_times_are_numbers(tmp_path, written, kind, words, first):
+    path = write(tmp_path, "a,y\n" + "".join(f"{written(n)},{n}.5\n" for n in range(30)))
+    data = TableDataModule(path, "y", scaling="none", val_size=None, split_seed=None)
+    reading = data.reading()
+    assert reading.input.columns[0].kind == kind
+    assert words in reading.input.columns[0].detail
+    mixed = kind == "category" and written(2).endswith("kg")
+    assert ("numbers with words behind them" in str(reading)) == mixed
+    if first is not None:
+        matrix = data.encode(data.examples("train").rows).numpy()
+        assert matrix[: len(first), 0].tolist() == pytest.approx(first)
+
+
+def test_new_rows_have_the_unit_that_was_trained_on(tmp_path):
+    train = write(tmp_path, "a,y\n" + "".join(f"{n + 8} kg,{n}.5\n" for n in range(30)))
+    state = TableDataModule(train, "y", scaling="none").state_dict()
+
+    def first(text):
+        new = write(tmp_path, text, "new.csv")
+        data = TableDataModule(train, "y", predict_path=new, scaling="none")
+        data.load_state_dict(state)
+        return next(iter(data.predict_dataloader()))[0][0, 0]
+
+    assert first("a\n12 kg\n12 kg\n12 kg\n") == first("a\n12\n") == 12
+    with pytest.raises(InputError, match=r"holds numbers in g, and those .* are in kg"):
+        first("a\n12 g\n12 g\n14 g\n")
+
+
+def test_classes_keep_their_units(tmp_path):
+    path = write(tmp_path, "a,y\n" + "".join(f"{n},{n % 3 + 1} star\n" for n in range(30)))
+    data = TableDataModule(path, "y", task="classification")
+    assert [name for name, _ in data.reading().target.classes] == ["1 star", "2 star", "3 star"]
+
+
+@pytest.mark.parametrize(
+    ("mark", "others", "said"),
+    [
+        ("-999", range(18, 90), True),
+        ("9999.0", range(18, 90), True),
+        ("-99", range(0, 4000, 50), True),
+        ("0", range(1950, 2020), True),
+        ("99", range(18, 90), False),
+        ("-1", range(18, 90), False),
+    ],
+)
+def test_a_number_that_may_mean_missing_is_said(tmp_path, mark, others, said):
+    cells = [mark if n % 9 == 4 else str(others[n % len(others)]) for n in range(80)]
+    path = write(tmp_path, "a,y\n" + "".join(f"{cell},{n}.5\n" for n, cell in enumerate(cells)))
+    notes = " ".join(TableDataModule(path, "y").reading().input.notes)
+    assert ("far from all other numbers" in notes) == said
+    if said:
+        advice = notes.partition("na_values: ['")[2].partition("'")[0]
+        named = TableFormat(na_values=(advice,))
+        reading = TableDataModule(path, "y", table_format=named, missing="mean").reading()
+        assert "far from all" not in str(reading)
+        assert reading.input.columns[0].missing == pytest.approx(9 / 80)
+
+
+def test_classes_that_differ_by_case_alone_are_said(tmp_path, capsys):
+    words = ["yes", "YES", "no"]
+    rows = "".join(f"{n},{words[n % 3]}\n" for n in range(60))
+    TableDataModule(write(tmp_path, "a,y\n" + rows), "y").setup("fit")
+    assert "the classes 'YES' and 'yes' differ by upper and lower case" in capsys.readouterr().out
+
+
+def test_equal_names_and_times_in_parquet(tmp_path):
+    import datetime
+
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    numbers, times = list(range(30)), [datetime.time(n % 24, 30) for n in range(30)]
+    twins = pa.table([pa.array(numbers), pa.array(numbers)], names=["a", "a"])
+    pq.write_table(twins, tmp_path / "twins.parquet")
+    with pytest.raises(InputError, match=r"twins\.parquet: two columns have the name 'a'"):
+        TableDataModule(tmp_path / "twins.parquet", "a").reading()
+    named = pa.table([pa.array(times), pa.array(numbers)], names=["at", "y"])
+    pq.write_table(named, tmp_path / "t.parquet")
+    reading = TableDataModule(tmp_path / "t.parquet", "y", task="regression").reading()
+    assert (reading.input.columns[0].kind, reading.input.columns[0].detail) == (
+        "number",
+        "0.5 to 23.5",
+    )
+
+
+@pytest.mark.parametrize(
     ("text", "message"),
     [
         ("a,a,y\n1,2,3\n", "two columns have the name 'a'"),

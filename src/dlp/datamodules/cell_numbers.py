@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -23,6 +23,15 @@ _CODE = re.compile(r"^[+\-]?0\d+$", re.MULTILINE)
 #: A number whose point is the decimal mark: no three digits follow it, or no one to three precede.
 _POINT = re.compile(
     r"^[+\-]?(?:(?:0|\d{4,})?\.\d+|\d+\.(?:\d{0,2}|\d{4,}))(?:[eE][+\-]?\d+)?$", re.MULTILINE
+)
+#: So few different ones, if they repeat, may be names: 4 cyl, 6 cyl, 1 star.
+FEW_AMOUNTS = 10
+#: A number with a unit of its own kind behind it: 12 kg, 80km/h, 20°C.
+_WITH_WORD = re.compile(r"[+\-\u2212]?[.,]?\d[\d.,'\s]*(?P<word>°?[^\W\d_](?:[^\W\d_]|/){0,11}|°)")
+#: A time of day or a length of time: 7:30, 07:30:15, 7:30 pm.
+_CLOCK = re.compile(
+    r"(?P<first>\d{1,3}):(?P<second>[0-5]\d)(?::(?P<third>[0-5]\d(?:\.\d+)?))?"
+    r"(?:\s*(?P<half>[AaPp])\.?[Mm]\.?)?"
 )
 #: So many different cells tell whether a column is anything like numbers.
 _FIRST = 200
@@ -53,7 +62,7 @@ class NumberStyle:
     Args:
         decimal: The decimal mark.
         thousands: The mark between thousands; empty where there is none.
-        unit: A currency or %, which every cell has; empty where there is none.
+        unit: A currency, % or word (kg), which every cell has; empty where there is none.
     """
 
     decimal: str = "."
@@ -99,6 +108,59 @@ class NumberCells:
         if self.whole:
             return ""
         return "." if style.decimal == "." else ","
+
+
+def look_at_amounts(cells: Sequence[str]) -> NumberCells:
+    """Return what cells are as numbers; also where each has the same word behind it, or a clock's.
+
+    ``12 kg`` is 12 if every cell is in kg; ``1:30`` is 1.5.
+    """
+    if (found := _clock_times(cells)) is not None:
+        return found
+    word = _word_behind(cells[0])
+    if word and all(_word_behind(cell) == word for cell in cells):
+        found = look_at_numbers([cell[: -len(word)].strip() for cell in cells])
+        if found.readings and found.units == {""}:
+            readings = [(replace(style, unit=word), values) for style, values in found.readings]
+            return replace(found, readings=readings, units={word})
+    return look_at_numbers(cells)
+
+
+def words_behind(cells: Sequence[str]) -> bool:
+    """Return whether most of some texts are numbers with words behind them, such as 12 kg."""
+    return 2 * sum(bool(_word_behind(cell)) for cell in cells) > len(cells)
+
+
+def _word_behind(cell: str) -> str:
+    """Return the word behind a number; an empty text where there is none, or a known unit."""
+    found = _WITH_WORD.fullmatch(cell)
+    return "" if found is None or _CELL.fullmatch(cell) else found["word"]
+
+
+def _clock_times(cells: Sequence[str]) -> NumberCells | None:
+    """Return times of one form, in their first part (7:30 is 7.5); None for all other cells."""
+    if _CLOCK.fullmatch(cells[0]) is None:
+        return None
+    values = np.zeros(len(cells), np.float64)
+    forms: set[tuple[bool, bool]] = set()
+    for number, cell in enumerate(cells):
+        found = _CLOCK.fullmatch(cell)
+        if found is None:
+            return None
+        first, half = int(found["first"]), (found["half"] or "").lower()
+        if half:
+            if not 1 <= first <= 12:
+                return None
+            first = first % 12 + (12 if half == "p" else 0)
+        forms.add((found["third"] is None, not half))
+        values[number] = first + int(found["second"]) / 60 + float(found["third"] or 0) / 3600
+    if len(forms) > 1:
+        return None
+    short = forms.pop()[0]
+    unit = "h:mm (1:30 is 1.5)" if short else "h:mm:ss (1:30:00 is 1.5)"
+    return NumberCells(
+        [(NumberStyle(unit=unit), values)], np.zeros(len(cells), np.bool_), {unit}, False
+    )
 
 
 def look_at_numbers(cells: Sequence[str]) -> NumberCells:

@@ -9,7 +9,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from dlp.datamodules.cell_dates import DateCells, DateStyle, look_at_dates, parsed_dates
-from dlp.datamodules.cell_numbers import Mark, NumberCells, NumberStyle, look_at_numbers
+from dlp.datamodules.cell_numbers import (
+    FEW_AMOUNTS,
+    Mark,
+    NumberCells,
+    NumberStyle,
+    look_at_amounts,
+    look_at_numbers,
+)
 from dlp.datamodules.table_format import TableFormat
 
 #: Texts that mean "missing" in many files, and are texts here unless `na_values` names them.
@@ -27,7 +34,7 @@ class ColumnFormat:
         kind: What they are; ``plain`` is a column that was no text in its file (Parquet).
         decimal: The decimal mark of numbers.
         thousands: The mark between thousands.
-        unit: A currency or % that every number has.
+        unit: A currency, % or word that every number has.
         whole: Whether the numbers are whole.
         date: The style of dates.
         problem: Why cells that look like numbers or dates could not be read; they stay texts. A
@@ -98,7 +105,7 @@ def typed_columns(
         before = learned.get(name)
         if name in texts or (before is not None and before.kind in ("text", "empty")):
             continue
-        _look(column, before)
+        _look(column, before, name not in categories)
     marks = {c.numbers.mark() for c in looked.values() if c.numbers is not None} - {""}
     orders = {c.dates.styles[0] for c in looked.values() if c.dates and c.dates.proven}
     mark: Mark = marks.pop() if len(marks) == 1 else ""
@@ -118,8 +125,14 @@ def typed_columns(
     return typed, formats
 
 
-def _look(column: _Column, before: ColumnFormat | None) -> None:
-    """Look at the cells as numbers and dates, as far as they are anything like that."""
+def _look(column: _Column, before: ColumnFormat | None, amounts: bool) -> None:
+    """Look at the cells as numbers and dates, as far as they are anything like that.
+
+    Args:
+        column: The column, to be filled.
+        before: Its format in the table that was trained on.
+        amounts: Whether 12 kg and 1:30 may be numbers.
+    """
     cells = list(dict.fromkeys(column.cells[column.filled].tolist()))
     if not cells or {cell.lower() for cell in cells} <= set(_BOOLEANS):
         return
@@ -133,7 +146,9 @@ def _look(column: _Column, before: ColumnFormat | None) -> None:
         column.dates = replace(dates, bad=bad)
     if dates.styles:
         return
-    found = look_at_numbers(cells)
+    known = before is not None and before.kind == "number"
+    many = len(cells) > FEW_AMOUNTS or 2 * len(cells) > len(every)
+    found = look_at_amounts(cells) if amounts and (known or many) else look_at_numbers(cells)
     if found.whole and (abs(found.readings[0][1]) >= _EXACT).any():
         return
     column.numbers = NumberCells(

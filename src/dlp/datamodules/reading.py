@@ -154,10 +154,13 @@ class Reading:
                 for kind, names in named.items()
             )
             lines.append(f"columns: {inputs}")
-        if left_out := [c.name for c in self.input.columns if c.kind == "left out"]:
-            lines.append(f"left out: {few(left_out)} (dlp data says why)")
+        if left_out := [c for c in self.input.columns if c.kind == "left out"]:
+            why = left_out[0].detail if len(left_out) == 1 else "dlp data says why"
+            lines.append(f"left out: {few([c.name for c in left_out])} ({why})")
         if notes := self.input.notes:
-            more = f" ({len(notes) - 1} more notes: dlp data)" if len(notes) > 1 else ""
+            others = len(notes) - 1
+            word = "note" if others == 1 else "notes"
+            more = f" ({others} more {word}: dlp data)" if others else ""
             lines.append(f"note: {notes[0]}{more}")
         return lines
 

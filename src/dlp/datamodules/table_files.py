@@ -1,5 +1,6 @@
 """The one reader of tables: a CSV or Parquet file becomes typed columns, and says how."""
 
+import datetime
 import io
 import os
 import re
@@ -12,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from dlp.datamodules.cell_numbers import FEW_AMOUNTS, words_behind
 from dlp.datamodules.column_formats import LIKE_MISSING, ColumnFormat, typed_columns
 from dlp.datamodules.csv_text import CSVCells, read_cells
 from dlp.datamodules.table_format import TableFormat
@@ -141,11 +143,12 @@ def _of_parquet(path: Path) -> pd.DataFrame:
     import pyarrow.parquet as pq
 
     with path.open("rb") as file:
-        arrow = pq.read_table(file)
-    names = [str(name) for name in arrow.column_names]
-    for name in names:
-        if names.count(name) > 1:
-            raise _twice(path, name)
+        source = pq.ParquetFile(file)
+        names = [str(name) for name in source.schema_arrow.names]
+        for name in names:  # before it is read, which twins would end in Arrow's own words
+            if names.count(name) > 1:
+                raise _twice(path, name)
+        arrow = source.read()
     if not len(arrow):
         raise InputError(f"{path} has no row.")
     frame: pd.DataFrame = arrow.to_pandas(ignore_metadata=True)
@@ -174,6 +177,9 @@ def of_frame(
         if separator or _holds_texts(series)
     }
     typed, formats = typed_columns(cells, options, separator, learned, texts, categories)
+    for name, found in formats.items():
+        if found.kind == "number":
+            typed[name] = _without(typed[name], options.na_values)
     for name, series in columns.items():
         if name not in typed:
             typed[name] = _plain(series, options.na_values)
@@ -194,6 +200,7 @@ def of_frame(
     for name in columns:
         _look_at_nameless(table, name)
         _look_for_missing(table, name)
+        _look_for_units(table, name)
     return table
 
 
@@ -231,18 +238,29 @@ def _plain(series: "pd.Series[Any]", na_values: Sequence[str]) -> "pd.Series[Any
         days: pd.Series[Any] = series.dt.total_seconds() / 86_400
         return days
     if series.dtype == object:
-        import datetime
         from decimal import Decimal
 
         filled = [cell for cell in series if not _is_missing(cell)]
         if filled and all(isinstance(cell, Decimal) for cell in filled):
             return series.map(lambda cell: np.nan if _is_missing(cell) else float(cell))
+        if filled and all(isinstance(cell, datetime.time) for cell in filled):
+            hours = [np.nan if _is_missing(cell) else _hours(cell) for cell in series]
+            return pd.Series(hours, index=series.index)
         if filled and all(isinstance(cell, datetime.date) for cell in filled):
             return pd.to_datetime(series, utc=True).dt.tz_localize(None)
-    numbers = [float(value) for value in na_values if _is_number(value)]
-    if numbers and kinds.is_numeric_dtype(series) and not kinds.is_bool_dtype(series):
-        return series.mask(series.isin(numbers))
+    if kinds.is_numeric_dtype(series) and not kinds.is_bool_dtype(series):
+        return _without(series, na_values)
     return series
+
+
+def _without(series: "pd.Series[Any]", na_values: Sequence[str]) -> "pd.Series[Any]":
+    """Return numbers without those that mean missing, however they are written."""
+    numbers = [float(value) for value in na_values if _is_number(value)]
+    return series.mask(series.isin(numbers)) if numbers else series
+
+
+def _hours(time: datetime.time) -> float:
+    return time.hour + time.minute / 60 + (time.second + time.microsecond / 1e6) / 3600
 
 
 def _is_number(text: str) -> bool:
@@ -280,6 +298,19 @@ def _look_for_missing(table: Table, name: str) -> None:
         table.notes.append(
             f"{words} in column {name!r} is a text like others; if it means missing: table_format: "
             f"{{na_values: [{words}]}}"
+        )
+
+
+def _look_for_units(table: Table, name: str) -> None:
+    """Say of texts that they are numbers with words behind them, which are not the same."""
+    if table.formats[name].kind != "text" or table.formats[name].problem:
+        return
+    cells = [cell for cell in table.frame[name].dropna().unique() if isinstance(cell, str)]
+    if len(cells) > FEW_AMOUNTS and words_behind(cells):
+        table.notes.append(
+            f"column {name!r} is taken for texts: its cells, such as {cells[0]!r}, are numbers "
+            "with words behind them, which are not the same in every cell. If they are amounts, "
+            "write all in one unit"
         )
 
 
@@ -337,7 +368,10 @@ def absent(what: str, name: str, columns: Iterable[str]) -> MissingInputError:
     if len(known) == 1:
         more = " If that are several, say by table_format: {separator: ...} what separates them."
     elif sum(bool(re.fullmatch(r"[-+.,\d\s]+", column)) for column in known) * 2 > len(known):
-        more = " The first line must name the columns; it seems to hold values."
+        more = (
+            " The first line must name the columns; it seems to hold values. Write a header above "
+            f"it, or name each column by table_format: {{header: [{name}, ...]}}."
+        )
     return MissingInputError(
         f"{what}: there is no column {name!r}.{suggestion(name, known)} The columns are {shown}."
         f"{more}"

@@ -1,5 +1,6 @@
 """What the columns of a table were taken for, and what is suspicious about them."""
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -9,10 +10,13 @@ import pandas as pd
 from dlp.datamodules.reading import ColumnReading, InputReading, clipped, few
 from dlp.datamodules.row_keys import alike
 from dlp.datamodules.table_files import Table
+from dlp.datamodules.targets import but_for_case
 
 if TYPE_CHECKING:
     from dlp.datamodules.table import TableDataModule
 
+#: Of fewer different numbers none is far from the others.
+_FEW_NUMBERS = 5
 #: Fewer rows than this prove no leak.
 _ENOUGH = 20
 
@@ -107,8 +111,18 @@ def _suspicious(frame: pd.DataFrame, inputs: Sequence[str], targets: Sequence[st
             twin = seen.setdefault(digest.to_numpy().tobytes(), name)
             if twin != name and series.nunique() > 1:
                 notes.append(f"columns {twin!r} and {name!r} are equal in every row")
-        if series.dtype == object and (twins := _but_for_case(series)):
-            notes.append(f"column {name!r} has {twins}, which differ by upper and lower case alone")
+        twins = but_for_case(series.dropna().unique()) if series.dtype == object else None
+        if twins is not None:
+            notes.append(
+                f"column {name!r} has {twins[0]!r} and {twins[1]!r}, which differ by upper and "
+                "lower case or blanks alone"
+            )
+        if (mark := _mark_for_missing(series)) is not None:
+            notes.append(
+                f"{mark:.12g} in column {name!r} is far from all other numbers of it "
+                f"({int((series == mark).sum()):,} cells); if it means missing: table_format: "
+                f"{{na_values: ['{mark:.12g}']}}"
+            )
         if _counts(series):
             notes.append(
                 f"column {name!r} counts the rows: if it says nothing else, drop_columns: [{name}]"
@@ -116,15 +130,24 @@ def _suspicious(frame: pd.DataFrame, inputs: Sequence[str], targets: Sequence[st
     return notes
 
 
-def _but_for_case(series: "pd.Series[Any]") -> str:
-    """Return texts of a column that are one text in lower case; an empty text if there are none."""
-    texts: dict[str, str] = {}
-    for text in series.dropna().unique():
-        if isinstance(text, str):
-            other = texts.setdefault(text.lower(), text)
-            if other != text:
-                return f"{other!r} and {text!r}"
-    return ""
+def _mark_for_missing(series: "pd.Series[Any]") -> float | None:
+    """Return a least or greatest number that may stand for "missing", such as -999."""
+    kinds = pd.api.types
+    if not kinds.is_numeric_dtype(series) or kinds.is_bool_dtype(series):
+        return None
+    values = series.dropna().to_numpy(np.float64)
+    for mark in (values.min(), values.max()) if len(values) else ():
+        others = values[values != mark]
+        if len(values) < _ENOUGH or len(np.unique(others)) < _FEW_NUMBERS:
+            continue
+        low, high = others.min(), others.max()
+        gap = low - mark if mark < low else mark - high
+        nines = re.fullmatch(r"-?99+", f"{mark:.12g}") is not None
+        if nines and (2 * gap > high - low or mark < 0 <= low):
+            return float(mark)
+        if len(values) - len(others) > 2 and gap > 10 * (high - low):
+            return float(mark)
+    return None
 
 
 def _is_hashable(cell: object) -> bool:
