@@ -3,6 +3,7 @@
 import argparse
 import ctypes
 import errno
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +16,8 @@ from dlp.stops import Stops, words
 
 #: No space, quota used up (where the system knows it), file larger than allowed.
 _DISK_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG)
+#: As of a program that SIGPIPE ends.
+_PIPE_CLOSED = 141
 #: What is not the user's to write, or no file (or folder) at all.
 _NO_ENTRY = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR, errno.ENOTDIR)
 
@@ -65,7 +68,7 @@ def _mistakes_in_one_sentence() -> Iterator[None]:
     """End the process with one sentence for what the user gave or the machine lacks.
 
     Raises:
-        SystemExit: With status 2.
+        SystemExit: With status 2; with 141, and without a word, where nobody reads any more.
     """
     try:
         yield
@@ -77,6 +80,11 @@ def _mistakes_in_one_sentence() -> Iterator[None]:
         if (cause := input_error(error) or absent_package(error)) is None:
             raise
         _stop(str(cause))
+    except BrokenPipeError:
+        if _is_read():
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes at its end
+        raise SystemExit(_PIPE_CLOSED) from None
     except OSError as error:
         if error.errno in _DISK_FULL:
             _stop(
@@ -92,6 +100,15 @@ def _mistakes_in_one_sentence() -> Iterator[None]:
         if not isinstance(error, MisconfigurationException):
             raise
         _stop(str(error))
+
+
+def _is_read() -> bool:
+    """Whether somebody still reads what is printed: ``dlp data | head`` has soon seen enough."""
+    try:
+        print(flush=True)
+    except BrokenPipeError:
+        return False
+    return True
 
 
 def _run(command: str, options: list[str]) -> None:

@@ -326,6 +326,25 @@ def test_help_and_version_load_no_torch():
         assert f"  {name} " in run.stdout
 
 
+def test_a_reader_who_has_seen_enough_gets_no_traceback():
+    code = """
+        from dlp import cli
+        cli._run = lambda *given: [print("line", flush=True) for _ in range(100_000)]
+        cli.main(["data"])
+    """
+    run = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert run.stdout.readline() == "line\n"
+    run.stdout.close()
+    assert run.stderr.read() == ""
+    run.stderr.close()
+    assert run.wait() == 141
+
+
 def test_help_of_a_command(points, capsys):
     with pytest.raises(SystemExit) as exit_:
         main(["fit", "--help"])
