@@ -28,7 +28,7 @@ from dlp.datamodules.table_files import (
     place,
     read_table,
     row_numbers,
-    without_rows,
+    without_unlabelled,
 )
 from dlp.datamodules.table_format import TableFormat
 from dlp.datamodules.targets import TargetEncoder, TargetScaling, TaskArgument
@@ -276,11 +276,11 @@ class ImageFolderDataModule(BaseImageDataModule):
             if column not in table.frame:
                 what = "image_column" if column == self.image_column else "target"
                 raise absent(what, column, table.frame.columns)
-        unlabelled = table.frame[self.target_columns].isna().any(axis=1).to_numpy()
-        if self.drop_unlabelled and unlabelled.any():
-            table = without_rows(table, unlabelled)
-            count = f"{int(unlabelled.sum()):,} rows"
-            self._say_once(str(path), f"{path}: {count} have no target and are left out")
+        if self.drop_unlabelled:
+            table, count = without_unlabelled(table, self.target_columns)
+            if count:
+                said = f"{path}: {count:,} rows have no target and are left out"
+                self._say_once(str(path), said)
         frame = table.frame
         paths = frame[self.image_column]
         absent_at = [

@@ -26,7 +26,7 @@ from dlp.datamodules.table_files import (
     read_as_pandas,
     read_table,
     row_numbers,
-    without_rows,
+    without_unlabelled,
 )
 from dlp.datamodules.table_format import TableFormat
 from dlp.datamodules.table_reading import read_columns
@@ -344,7 +344,7 @@ class TableDataModule(SupervisedDataModule):
 
     @property
     def unlabelled(self) -> int:
-        """How many rows of the table have no target."""
+        """How many rows of the table are left out since they have no target."""
         return 0 if self._labelled_table is None else self._labelled_table[1]
 
     @property
@@ -374,15 +374,15 @@ class TableDataModule(SupervisedDataModule):
         classes = self.targets.task == "classification"
         keys = [name for name in (group_column, time_column) if name and name in table.frame]
         table.check([*([] if classes else self.target_columns), *keys], inputs=False)
-        unlabelled = table.frame[self.target_columns].isna().any(axis=1).to_numpy()
-        if self.drop_unlabelled and (count := int(unlabelled.sum())):
-            table = without_rows(table, unlabelled)
+        drops, targets = self.drop_unlabelled, self.target_columns
+        table, count = without_unlabelled(table, targets) if drops else (table, 0)
+        if count:
             said = f"{count:,} rows of {of} have no target and are left out"
             self._say_once(f"unlabelled {of}", said)
         if of == "the table":
-            self._labelled_table = table, int(unlabelled.sum())
+            self._labelled_table = table, count
         frame, inputs = table.frame, self._inputs(table)
-        values = target_values(frame, self.target_columns, self.targets.task)
+        values = target_values(frame, targets, self.targets.task)
         groups, times = keys_of_table(frame, group_column, time_column)
         return Examples(
             *(inputs, values, table_digests(inputs)),

@@ -333,8 +333,17 @@ def read_as_pandas(path: str | os.PathLike[str]) -> Table:
     return Table(frame.set_axis(cells.index), f"{path.name}, {found.dialect}", {})
 
 
-def without_rows(table: Table, left_out: NDArray[np.bool_]) -> Table:
-    """Return a table without some rows; whole numbers with holes are whole again, if filled now."""
+def without_unlabelled(table: Table, targets: Sequence[str]) -> tuple[Table, int]:
+    """Return a table without the rows that lack a target, and how many those are.
+
+    Whole numbers that holes made floats are whole again, if the holes are gone.
+
+    Raises:
+        InputError: No row is left.
+    """
+    left_out = table.frame[[*targets]].isna().any(axis=1)
+    if not left_out.any():
+        return table, 0
     frame = table.frame.loc[~left_out].copy()
     if not len(frame):
         raise InputError(f"{table.source}: no row has a target.")
@@ -344,7 +353,7 @@ def without_rows(table: Table, left_out: NDArray[np.bool_]) -> Table:
                 frame[name] = frame[name].astype(np.int64)
             elif found.kind == "boolean":
                 frame[name] = frame[name].astype(bool)
-    return replace(table, frame=frame)
+    return replace(table, frame=frame), int(left_out.sum())
 
 
 def place(rows: pd.DataFrame | pd.Series, number: int) -> str:
