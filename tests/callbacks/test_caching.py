@@ -235,7 +235,7 @@ def test_with_augmentation_and_no_validation_part_nothing_is_stored(tmp_path):
 def test_a_second_run_finds_the_features():
     first = fit(module(), arrays())
     second = fit(module(), arrays())
-    assert (first.runs, second.runs) == (3, 0)
+    assert (first.runs, second.runs) == (3, 1)  # four pictures show that they are the same
     assert len(stored()) == 1
     assert_same(second, first)
 
@@ -248,14 +248,14 @@ def test_another_fold_of_the_same_data_finds_the_features():
         runs.append(watch.runs)
         data = arrays(val_size=None, num_folds=3, fold=fold)
         assert_same(watch, fit(module(seed=0), data, cached=False))
-    assert runs == [3, 0, 0]
+    assert runs == [3, 1, 1]
 
 
 def test_another_head_finds_the_features():
     fit(module(), arrays(), epochs=1)
     torch.manual_seed(0)
     model = module(hidden=(8, 4), dropout=0.2, activation="tanh", l2=0.1)
-    assert fit(model, arrays(batch_size=3), epochs=1).runs == 0
+    assert fit(model, arrays(batch_size=3), epochs=1).runs == 1
 
 
 def changed_weight():
@@ -271,7 +271,14 @@ def changed_statistic():
     return model
 
 
+def replaced_layer():
+    model = module()
+    model.network.backbone.model.conv1[2] = nn.Tanh()
+    return model
+
+
 CHANGES = {
+    "a layer without weights": replaced_layer,
     "a weight": changed_weight,
     "a statistic": changed_statistic,
     "scaling": partial(module, scaling="unit"),
@@ -290,12 +297,24 @@ def test_features_of_another_network_are_not_taken(change):
     assert_same(watch, fit(build(), arrays(), cached=False, epochs=1))
 
 
+def test_features_are_compared_with_those_of_a_few_pictures(capsys):
+    def hooked():
+        model = module()
+        layer = model.network.backbone.model.conv1[1]
+        layer.register_forward_hook(lambda _, __, output: 2 * output)
+        return model
+
+    fit(module(), arrays(), epochs=1)
+    assert_same(fit(hooked(), arrays(), epochs=1), fit(hooked(), arrays(), cached=False, epochs=1))
+    assert "are of another network" in capsys.readouterr().out
+
+
 def test_a_weight_after_the_cut_changes_nothing():
     fit(module(trainable_stages=1), arrays(), epochs=1)
     model = module(trainable_stages=1)
     with torch.no_grad():
         model.network.backbone.model.conv5[0].weight.mul_(2)
-    assert fit(model, arrays(), epochs=1).runs == 0
+    assert fit(model, arrays(), epochs=1).runs == 1
 
 
 def test_features_of_other_pictures_are_not_taken(tmp_path):
@@ -362,7 +381,7 @@ def test_damaged_features_are_computed_again(damage, capsys):
     assert watch.runs == 3
     assert_same(watch, first)
     assert "are damaged" in capsys.readouterr().out
-    assert fit(module(), arrays()).runs == 0
+    assert fit(module(), arrays()).runs == 1
 
 
 def test_a_cache_that_cannot_be_written_costs_no_run(tmp_path, monkeypatch, capsys):
@@ -447,7 +466,7 @@ def test_a_resumed_run_equals_an_unbroken_one(tmp_path, steps):
     build = partial(module, dropout=0.5, trainable_stages=1, optimizer=torch.optim.Adam)
     whole = fit(build(), arrays(), *steps, epochs=3, save_to=tmp_path / "1.ckpt")
     resumed = fit(build(seed=1), arrays(), *steps, epochs=3, path=tmp_path / "1.ckpt")
-    assert resumed.runs == 0  # what is trained lies after the cut
+    assert resumed.runs == 1  # what is trained lies after the cut
     assert resumed.metrics == whole.metrics[1:]
     for ours, theirs in zip(resumed.states, whole.states[1:], strict=True):
         assert [name for name in ours if not torch.equal(ours[name], theirs[name])] == []

@@ -166,6 +166,9 @@ class CacheFeatures(Callback):
                 # Others wait for the features instead of computing them too.
                 stack.enter_context(FileLock(home.with_suffix(".lock")))
             values = _load(home, len(pictures))
+            if values is not None and not self._agree(trainer, network, pictures, depth, values):
+                say(f"the stored features {home} are of another network; they are computed again")
+                values = None
             if values is None:
                 values = self._compute(trainer, network, pictures, depth)
                 _save(home, values)
@@ -176,7 +179,6 @@ class CacheFeatures(Callback):
     def _compute(
         self, trainer: Trainer, network: PretrainedNet, pictures: Rows, depth: int
     ) -> Tensor:
-        device = trainer.strategy.root_device
         batches = torch.split(torch.arange(len(pictures)), self.batch_size)
         hidden = len(pictures) < 500 or getattr(rank_zero_only, "rank", 0) > 0
         bar: Iterable[Tensor] = tqdm(
@@ -184,14 +186,27 @@ class CacheFeatures(Callback):
         )
         stored: Tensor | None = None
         for index in bar:
-            images = trainer.precision_plugin.convert_input(pictures[index].to(device))
-            with trainer.precision_plugin.forward_context():
-                values = network.prefix(images, depth).values.cpu()
+            values = _given(trainer, network, pictures[index], depth)
             if stored is None:
                 stored = self._room(values, len(pictures))
             stored[index] = values
         assert stored is not None
         return stored
+
+    def _agree(
+        self, trainer: Trainer, network: PretrainedNet, pictures: Rows, depth: int, values: Tensor
+    ) -> bool:
+        """Whether stored features are what the network gives of some pictures.
+
+        The key cannot know of all that a person may do to a network, such as a hook.
+        """
+        some = torch.linspace(0, len(pictures) - 1, min(4, len(pictures))).long()
+        given, stored = _given(trainer, network, pictures[some], depth), values[some]
+        if given.shape != stored.shape or given.dtype != stored.dtype:
+            return False
+        # Other batches and matrix products round otherwise: by far less than this.
+        tolerance = max(0.01, torch.finfo(given.dtype).eps ** 0.5) * float(given.abs().max())
+        return torch.allclose(given.float(), stored.float(), 0.0, tolerance, equal_nan=True)
 
     def _room(self, values: Tensor, count: int) -> Tensor:
         """Return an empty tensor for `count` rows like those of `values`."""
@@ -253,6 +268,13 @@ class _Joined:
         return values
 
 
+def _given(trainer: Trainer, network: PretrainedNet, images: Tensor, depth: int) -> Tensor:
+    """Return what the first `depth` parts give of a batch of pictures, on the CPU."""
+    plugin, device = trainer.precision_plugin, trainer.strategy.root_device
+    with plugin.forward_context():
+        return network.prefix(plugin.convert_input(images.to(device)), depth).values.cpu()
+
+
 def _check_frozen(network: PretrainedNet, depth: int) -> None:
     """Raise `InputError` where one of the first `depth` parts is trained."""
     backbone = network.backbone
@@ -292,7 +314,9 @@ def _key(
             state.update(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy().data)
     pool = type(network.pool[0]).__name__ if depth > len(backbone.stages) else None
     scaling = backbone.mean.tolist(), backbone.std.tolist()
-    settings = (backbone.name, scaling, depth, pool, computed, torch.__version__)
+    # Its description has the layers without weights, which may have been replaced.
+    model = repr(backbone.model)
+    settings = (backbone.name, model, scaling, depth, pool, computed, torch.__version__)
     state.update(repr(settings).encode())
     state.update(digests.tobytes())
     return state.hexdigest()
