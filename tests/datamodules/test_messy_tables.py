@@ -346,6 +346,7 @@ def test_equal_names_and_times_in_parquet(tmp_path):
         ("5.1,3.5,setosa\n4,5,virginica\n", "The first line must name the columns"),
         ("a,y\n1,2\n3\n", "line 3 has 1 cells, the header .line 1. 2"),
         ("text,y\nI like it, really,pos\n", "line 2 has 3 cells.*Put cells that hold a comma in"),
+        ("Report of May\n\na,y\n1,2\n", "Delete the lines above the header if they are a title"),
         ("a,y\n1,2\na,y\n", "line 3 of .* repeats the header"),
         ("a,y\n1,2\n2,3\n3,4\nTotal,9\n", "looks like a total"),
         ("a,y\n1,2\n\0,3\n", "NUL byte in line 3"),

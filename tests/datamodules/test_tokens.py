@@ -33,6 +33,7 @@ def test_a_misspelt_kind_of_token_is_named():
 def test_whole_sentences_are_no_words():
     assert unspaced_word(CHINESE) == CHINESE[0]
     assert unspaced_word(["ภาพยนตร์เรื่องนี้ดีมาก", "the"]) is not None
+    assert unspaced_word(["电影很好看1", "太差了无聊2"]) == "电影很好看1"
     assert unspaced_word(["これはとてもいい映画です"]) is not None
 
 

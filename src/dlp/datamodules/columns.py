@@ -249,16 +249,17 @@ class ColumnEncoder:
                 matrix[:, bins : bins + scale.num_bins] = scale.binned(values)
                 bins += scale.num_bins
         start = len(self._fill) + len(self._indicated)
-        unseen: dict[str, int] = {}
+        unseen: list[str] = []
         for column, categories in self._categories.items():
             codes = _codes(frame[column], categories)
             known = codes >= 0
             matrix[np.flatnonzero(known), start + codes[known]] = 1
             start += len(categories)
             if not known.all():
-                unseen[column] = int((~known).sum())
+                first = frame[column].iloc[int(known.argmin())]
+                unseen.append(f"{int((~known).sum()):,} in {column!r} (such as {first!r})")
         if unseen:
-            counts = ", ".join(f"{count:,} in {column!r}" for column, count in unseen.items())
+            counts = ", ".join(unseen)
             say(f"categories that the training part lacks, taken as none of its own: {counts}")
         return matrix
 

@@ -175,6 +175,11 @@ def _uneven(
             f"Delete the line if it is a title or a footer, write the missing {word}s, or say the "
             "separator: table_format: {separator: ...}."
         )
+    elif width == 1:
+        advice = (
+            f"Delete the lines above the header if they are a title, or put cells that hold a {word} "
+            "in quotes."
+        )
     else:
         advice = f"Put cells that hold a {word} in quotes, or name every column."
     return InputError(

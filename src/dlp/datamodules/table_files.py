@@ -375,7 +375,7 @@ def absent(what: str, name: str, columns: Iterable[str]) -> MissingInputError:
     shown = ", ".join(known[:30]) + (f" and {len(known) - 30} more" if len(known) > 30 else "")
     more = ""
     if len(known) == 1:
-        more = " If that are several, say by table_format: {separator: ...} what separates them."
+        more = " If these are several, say by table_format: {separator: ...} what separates them."
     elif sum(bool(re.fullmatch(r"[-+.,\d\s]+", column)) for column in known) * 2 > len(known):
         more = (
             " The first line must name the columns; it seems to hold values. Write a header above "

@@ -22,10 +22,12 @@ _SPACED = str.maketrans(
 )
 #: Stands for the space between words where characters are the tokens.
 SPACE = "\u2581"
-#: Eight or more letters of Chinese, Japanese, Thai, Lao, Burmese, Khmer or Tibetan in a row.
+#: Eight or more letters of Chinese, Japanese, Thai, Lao, Burmese, Khmer or Tibetan in a row; of
+#: Chinese characters alone, of which a word has one to four, five.
 _UNSPACED = re.compile(
     "[\u0e01-\u0eff\u0f00-\u0fff\u1000-\u109f\u1780-\u17ff\u3041-\u30ff\u3400-\u4dbf\u4e00-\u9fff"
     "\uf900-\ufaff\U00020000-\U0003ffff]{8,}"
+    "|[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]{5,}"
 )
 _SHARE = 0.3
 
