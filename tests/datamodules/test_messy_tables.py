@@ -246,6 +246,7 @@ def test_a_file_that_pandas_wrote_with_its_index_as_parquet(tmp_path):
         (lambda n: f"{n % 24}:30", "number", "in h:mm (1:30", [0.5, 1.5, 2.5]),
         (lambda n: f"{n % 12 + 1}:15 {'ap'[n % 2]}m", "number", "in h:mm", [1.25, 14.25, 3.25]),
         (lambda n: f"{n}:00:36", "number", "in h:mm:ss", [0.01, 1.01, 2.01]),
+        (lambda n: f"2024-{n % 12 + 1:02}", "date", "2024-01-01 to", [19723, 19754, 19783]),
         (lambda n: f"{n % 12 + 1} {['kg', 'g'][n % 2]}", "category", "12 categories", None),
         (lambda n: f"{n % 12:03} kg", "category", "12 categories", None),
         (lambda n: f"{n % 12}:15" + ":00" * (n % 2), "category", "12 categories", None),

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 _TIME = r"(?:[T ]\s*\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?\s*(?:[AaPp][Mm])?)?"
 _ZONE = r"(?:\s*(?:Z|UTC|[+\-]\d{2}(?::?\d{2})?))?"
 _YEAR_FIRST = re.compile(rf"(\d{{4}})([-/.])(\d{{1,2}})\2(\d{{1,2}}){_TIME}{_ZONE}")
+_MONTH = re.compile(r"(?:19|20)\d{2}-(?:0[1-9]|1[0-2])")
 _LOCAL = re.compile(rf"(\d{{1,2}})([-/.])(\d{{1,2}})\2(\d{{4}})({_TIME})")
 _TWO_DIGITS = re.compile(rf"(?:\d{{1,2}}/\d{{1,2}}/\d{{2}}|\d{{2}}([-.])\d{{2}}\1\d{{2}}){_TIME}")
 _COMPACT = re.compile(r"(?:19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])")
@@ -78,7 +79,7 @@ def look_at_dates(cells: Sequence[str]) -> DateCells:
 
 def _form(cell: str) -> str:
     """Return what kind of date a cell looks like; of local ones the mark between its numbers."""
-    if _YEAR_FIRST.fullmatch(cell):
+    if _YEAR_FIRST.fullmatch(cell) or _MONTH.fullmatch(cell):
         return "year first"
     if (found := _LOCAL.fullmatch(cell)) is not None:
         return found[2]

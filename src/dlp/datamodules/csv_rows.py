@@ -177,8 +177,8 @@ def _uneven(
         )
     elif width == 1:
         advice = (
-            f"Delete the lines above the header if they are a title, or put cells that hold a {word} "
-            "in quotes."
+            f"Delete the lines above the header if they are a title, or put cells that hold a "
+            f"{word} in quotes."
         )
     else:
         advice = f"Put cells that hold a {word} in quotes, or name every column."
