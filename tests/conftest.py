@@ -5,6 +5,21 @@ import os
 import lightning  # noqa: F401 - its log handler is bound to the stream of the whole session
 import pytest
 import torch
+from matplotlib.figure import Figure
+from PIL import Image
+
+
+@pytest.fixture
+def undrawn_figures(monkeypatch):
+    """Save one pixel instead of each figure: for files whose many fits draw equal curves.
+
+    Recipes, reports, examples and the tests of visualization draw theirs.
+    """
+
+    def save(figure, file, *, format="png", **options):
+        Image.new("RGB", (1, 1)).save(file, format=format)
+
+    monkeypatch.setattr(Figure, "savefig", save)
 
 
 @pytest.fixture(autouse=True)

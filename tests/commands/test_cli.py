@@ -19,6 +19,8 @@ from command_line import RECIPE, fails, metrics_of, rows_of, weights
 
 from dlp.cli import main
 
+pytestmark = pytest.mark.usefixtures("undrawn_figures")
+
 
 def test_fit_writes_the_files_of_a_run(points, capsys):
     main(["fit", "--config", "points.yaml"])

@@ -16,6 +16,8 @@ from dlp.commands.crossval_cli import crossval
 from dlp.commands.jobs import run_jobs
 from dlp.errors import InputError
 
+pytestmark = pytest.mark.usefixtures("undrawn_figures")
+
 RECIPE = """
 # A number from two others, of several shops
 data:

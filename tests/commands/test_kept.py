@@ -23,6 +23,8 @@ from dlp.cli import main
 from dlp.errors import InputError
 from dlp.runs import Run, claimed, locked
 
+pytestmark = pytest.mark.usefixtures("undrawn_figures")
+
 FIT = ("fit", "--config", "points.yaml")
 RESUME = (*FIT, "--ckpt_path", "last")
 

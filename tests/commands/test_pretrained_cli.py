@@ -22,6 +22,8 @@ from dlp.files import cache_dir
 from dlp.modules import PretrainedModule
 from dlp.modules.weights import default_weights
 
+pytestmark = pytest.mark.usefixtures("undrawn_figures")
+
 NAME = "shufflenet_v2_x0_5"
 RECIPE = f"""
 # Two kinds of noise

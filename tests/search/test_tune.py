@@ -21,6 +21,8 @@ from dlp.search.studies import Definition, Study
 from dlp.search.trials import Outcome, Watch
 from dlp.visualization.tuning import importance_bars, search_history
 
+pytestmark = pytest.mark.usefixtures("undrawn_figures")
+
 RECIPE = """
 # Two classes of points in the plane
 data:
