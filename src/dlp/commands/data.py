@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from lightning import LightningModule, Trainer
+from lightning import LightningModule
 from lightning.pytorch.cli import LightningArgumentParser
 
 from dlp.commands.invocation import resolve
@@ -69,10 +69,6 @@ class DataCLI(DLPCLI):
 
     def after_instantiate_classes(self) -> None:
         """Do nothing: there is no Trainer."""
-
-    def instantiate_trainer(self, **kwargs: Any) -> Trainer:  # the signature it overrides
-        """Build none."""
-        raise NotImplementedError
 
     def _run_subcommand(self, subcommand: str) -> None:
         """Print the reading, and write it where it is asked for."""

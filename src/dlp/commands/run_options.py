@@ -17,32 +17,29 @@ FROM_DATA = ("input_shape", "num_outputs", "target_mean", "target_std", "target_
 
 def add_run_options(parser: LightningArgumentParser) -> None:
     """Add the options of a run: its folder, its metric, what follows it."""
-    parser.add_argument(
+    add = parser.add_argument
+    add(
         "--run_dir",
         type=str | None,
         default=None,
         help="Folder of the run (default: runs/<config name>/version_N).",
     )
-    parser.add_argument(
-        "--monitor",
-        type=str,
-        default="val_loss",
-        help="The metric that says which epoch was best.",
-    )
-    parser.add_argument(
+    says = "The metric that says which epoch was best."
+    add("--monitor", type=str, default="val_loss", help=says)
+    add(
         "--monitor_mode",
         type=Mode | None,
         default=None,
         help="Whether less (min) or more (max) of it is better (default: min for a loss, else what "
         "its torchmetrics object says).",
     )
-    parser.add_argument(
+    add(
         "--test_after_fit",
         type=Literal["best", "last"] | None,
         default=None,
         help="Which checkpoint to test when the fit has ended (default: none).",
     )
-    parser.add_argument(
+    add(
         "--refit",
         type=bool,
         nargs="?",
@@ -51,35 +48,35 @@ def add_run_options(parser: LightningArgumentParser) -> None:
         help="Train on everything but the test part, validation rows included, for all epochs, and "
         "test once (where there is a test part).",
     )
-    parser.add_argument(
+    add(
         "--smoothing",
         type=float,
         default=0.0,
         help="Factor of the moving average drawn over the curves, 0 to below 1 (the book: 0.8 "
         "or 0.9).",
     )
-    parser.add_argument(
+    add(
         "--threads",
         type=int | None,
         default=None,
         help="CPU threads of torch while the command runs (default: torch's own choice). Small "
         "models are fastest with 1.",
     )
-    parser.add_argument(
+    add(
         "--baselines",
         type=bool,
         default=False,
         help="Fit a linear model and gradient boosting on the same split, in seconds, and say "
         "which is better.",
     )
-    parser.add_argument(
+    add(
         "--output",
         type=str | None,
         default=None,
         help="The .csv or .parquet that predict writes (default: a CSV in the run's folder, "
         "predictions.csv, or predictions_NAME.csv for an input NAME).",
     )
-    parser.add_argument(
+    add(
         "--init_from",
         type=str | None,
         default=None,
