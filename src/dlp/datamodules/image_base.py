@@ -17,7 +17,8 @@ from dlp.console import say
 from dlp.datamodules.augmentation import AugmentationName, make_augmentation
 from dlp.datamodules.base import Examples, SupervisedDataModule
 from dlp.datamodules.corpus import sample_rows
-from dlp.datamodules.picture_folders import is_seen, missing
+from dlp.datamodules.part_names import is_seen
+from dlp.datamodules.picture_folders import missing
 from dlp.datamodules.picture_looks import Looks
 from dlp.datamodules.picture_store import (
     Fit,

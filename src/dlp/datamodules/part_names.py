@@ -1,4 +1,4 @@
-"""Which part of a set a file or folder is, by the words in its name."""
+"""What the name of a file or folder tells: which part of a set it is, or that it is no data."""
 
 import re
 from typing import Literal
@@ -20,3 +20,8 @@ def part_of(name: str) -> NamedPart | None:
     words = re.split(r"[^a-z]+", name.lower())
     found = {_WORDS[word] for word in words if word in _WORDS}
     return found.pop() if len(found) == 1 else None
+
+
+def is_seen(name: str) -> bool:
+    """Whether a file or folder is one of the person's own: not hidden, no ``__MACOSX``."""
+    return not name.startswith(".") and name != "__MACOSX"

@@ -4,7 +4,7 @@ import os
 from collections import Counter
 from pathlib import Path
 
-from dlp.datamodules.part_names import NamedPart, part_of
+from dlp.datamodules.part_names import NamedPart, is_seen, part_of
 from dlp.datamodules.pictures import is_picture_name
 from dlp.errors import InputError, MissingInputError, suggestion
 
@@ -96,11 +96,6 @@ def class_folders(folder: Path) -> list[str]:
 def subfolders(folder: Path) -> list[str]:
     """Return the names of the folders in `folder`, sorted: none that is hidden or an archiver's."""
     return sorted(path.name for path in folder.iterdir() if path.is_dir() and is_seen(path.name))
-
-
-def is_seen(name: str) -> bool:
-    """Whether a file or folder is one of the person's own: not hidden, no ``__MACOSX``."""
-    return not name.startswith(".") and name != "__MACOSX"
 
 
 def _holds_pictures(folder: Path) -> bool:

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -209,12 +210,15 @@ def _holds_texts(series: "pd.Series[Any]") -> bool:
     if isinstance(series.dtype, pd.CategoricalDtype):
         return False
     if series.dtype == object:
-        return all(isinstance(cell, str) or _is_missing(cell) for cell in series)
+        return all(isinstance(cell, str) or holds_nothing(cell) for cell in series)
     return pd.api.types.is_string_dtype(series)
 
 
-def _is_missing(cell: object) -> bool:
-    return cell is None or cell is pd.NA or (isinstance(cell, float) and cell != cell)
+def holds_nothing(cell: object) -> bool:
+    """Return whether a cell is None, pandas' word for it, or NaN."""
+    if cell is None or cell is pd.NA or cell is pd.NaT:
+        return True
+    return isinstance(cell, float) and cell != cell
 
 
 def _cells(
@@ -222,7 +226,7 @@ def _cells(
 ) -> list[str | None]:
     """Return cells without blanks around them, None where they are missing."""
     missing = {"", *(value.strip() for value in na_values)}
-    texts = ["" if _is_missing(cell) else str(cell) for cell in series.tolist()]
+    texts = ["" if holds_nothing(cell) else str(cell) for cell in series.tolist()]
     stripped = [text.strip() for text in texts]
     kept = texts if as_they_are else stripped
     return [None if key in missing else text for key, text in zip(stripped, kept, strict=True)]
@@ -238,13 +242,11 @@ def _plain(series: "pd.Series[Any]", na_values: Sequence[str]) -> "pd.Series[Any
         days: pd.Series[Any] = series.dt.total_seconds() / 86_400
         return days
     if series.dtype == object:
-        from decimal import Decimal
-
-        filled = [cell for cell in series if not _is_missing(cell)]
+        filled = [cell for cell in series if not holds_nothing(cell)]
         if filled and all(isinstance(cell, Decimal) for cell in filled):
-            return series.map(lambda cell: np.nan if _is_missing(cell) else float(cell))
+            return series.map(lambda cell: np.nan if holds_nothing(cell) else float(cell))
         if filled and all(isinstance(cell, datetime.time) for cell in filled):
-            hours = [np.nan if _is_missing(cell) else _hours(cell) for cell in series]
+            hours = [np.nan if holds_nothing(cell) else _hours(cell) for cell in series]
             return pd.Series(hours, index=series.index)
         if filled and all(isinstance(cell, datetime.date) for cell in filled):
             return pd.to_datetime(series, utc=True).dt.tz_localize(None)

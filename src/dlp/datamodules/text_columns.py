@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from dlp.datamodules.reading import ColumnReading, InputReading, Kind, clipped
-from dlp.datamodules.table_files import place
+from dlp.datamodules.table_files import holds_nothing, place
 from dlp.datamodules.table_format import TableFormat
 from dlp.errors import InputError, MissingInputError, suggestion
 
@@ -118,14 +118,7 @@ def mixed_labels(cells: "pd.Series[Any]") -> str | None:
 
 def is_missing(value: object) -> bool:
     """Return whether a cell holds nothing."""
-    if isinstance(value, str):
-        return not value.strip()
-    return (
-        value is None
-        or value is pd.NA
-        or value is pd.NaT
-        or (isinstance(value, float) and value != value)
-    )
+    return not value.strip() if isinstance(value, str) else holds_nothing(value)
 
 
 def _kind(value: object) -> str:

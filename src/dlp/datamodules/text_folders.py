@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from dlp.datamodules.file_text import read_text
-from dlp.datamodules.part_names import NamedPart, part_of
+from dlp.datamodules.part_names import NamedPart, is_seen, part_of
 from dlp.datamodules.text_columns import TextColumns
 from dlp.datamodules.text_files import with_validation
 from dlp.datamodules.text_rows import TextRows
@@ -108,7 +108,7 @@ def _of_part(folder: Path, part: Path, columns: TextColumns, left_out: list[str]
     left_out += [
         path.relative_to(folder).as_posix()
         for path in sorted(part.iterdir())
-        if path.is_file() and not path.name.startswith(".")
+        if path.is_file() and is_seen(path.name)
     ]
     contents = _contents(files, columns)
     return _rows(folder, files, {columns.text: contents, columns.labels[0]: labels})
@@ -139,9 +139,7 @@ def _rows(folder: Path, files: list[Path], cells: dict[str, list[str]]) -> TextR
 
 
 def _subfolders(folder: Path) -> list[Path]:
-    return sorted(
-        path for path in folder.iterdir() if path.is_dir() and not path.name.startswith((".", "__"))
-    )
+    return sorted(path for path in folder.iterdir() if path.is_dir() and is_seen(path.name))
 
 
 def _is_text(folder: Path, file: Path) -> bool:
@@ -153,4 +151,4 @@ def _is_text(folder: Path, file: Path) -> bool:
 
 
 def _is_hidden(folder: Path, file: Path) -> bool:
-    return any(step.startswith((".", "__")) for step in file.relative_to(folder).parts)
+    return not all(map(is_seen, file.relative_to(folder).parts))

@@ -174,7 +174,7 @@ def _fitted(source: Source, inputs: Any, targets: NDArray[Any], head: Head) -> P
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of steps that ran out, and of constant columns
         if head.prediction == "values":
-            return _fitted_values(source, inputs, targets, head)
+            return _fitted_values(source, inputs, targets)
         if targets.ndim == 1:
             weights = np.reshape(_class_weights(head), -1).tolist()
             return _fitted_classes(source, inputs, targets, head.num_outputs, weights)
@@ -226,7 +226,7 @@ def _fitted_classes(
     return predict
 
 
-def _fitted_values(source: Source, inputs: Any, targets: NDArray[Any], head: Head) -> Predict:
+def _fitted_values(source: Source, inputs: Any, targets: NDArray[Any]) -> Predict:
     models = [_regressor(source).fit(inputs, column) for column in targets.T]
 
     def predict(rows: Any) -> NDArray[Any]:
