@@ -478,7 +478,7 @@ def test_the_reading_shows_columns_lengths_and_a_sample(tmp_path):
         assert steps["back"].startswith("? ")
         notes = "\n".join(reading.input.notes)
         for said in (
-            "'Bad' and 'bad' in column 'label' are different classes",
+            "the classes 'Bad' and 'bad' differ by upper and lower case",
             "of the texts hold HTML tags, such as '<b>'",
             "wrong encoding",
             "1 texts hold no word, such as '?!'",

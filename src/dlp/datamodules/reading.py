@@ -1,6 +1,7 @@
 """What a data set was taken for, to be looked at before anything is trained."""
 
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -207,9 +208,12 @@ def read_data(data: "SupervisedDataModule") -> Reading:
     counts = (("training", len(parts.train)), ("validation", len(parts.val)), ("test", test))
     digests = labelled.digests
     assert labelled.targets is not None
+    found, target = data.read_input(), _read_target(data, labelled.targets, parts)
+    if (twins := alike_classes(name for name, _ in target.classes)) is not None:
+        found = replace(found, notes=(twins, *found.notes))
     return Reading(
-        data.read_input(),
-        _read_target(data, labelled.targets, parts),
+        found,
+        target,
         tuple((name, count) for name, count in counts if count or name == "training"),
         0 if digests is None else len(digests) - len(np.unique(digests)),
         tuple(data.input_shape),
@@ -262,6 +266,28 @@ def few(names: list[str]) -> str:
     """Return the first names, and how many more there are."""
     shown = ", ".join(clipped(name, 30) for name in names[:_FEW])
     return shown + (f" and {len(names) - _FEW:,} more" if len(names) > _FEW else "")
+
+
+def but_for_case(texts: Iterable[object]) -> tuple[str, str] | None:
+    """Return two texts that are one but for upper and lower case and blanks; None if none are."""
+    seen: dict[str, str] = {}
+    for text in texts:
+        if isinstance(text, str):
+            other = seen.setdefault(" ".join(text.lower().split()), text)
+            if other != text:
+                return other, text
+    return None
+
+
+def alike_classes(names: Iterable[str]) -> str | None:
+    """Return a sentence on two classes that are one but for case and blanks; None if none are."""
+    twins = but_for_case(names)
+    if twins is None:
+        return None
+    return (
+        f"the classes {twins[0]!r} and {twins[1]!r} differ by upper and lower case or blanks "
+        "alone: if they are one class, write them alike in the file"
+    )
 
 
 def clipped(text: str, width: int = _WIDTH) -> str:

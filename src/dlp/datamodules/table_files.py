@@ -113,7 +113,7 @@ def read_table(
     except InputError:
         raise
     except ValueError as error:  # Arrow's own among them
-        raise InputError(f"{path} cannot be read as a table: {str(error).strip()}.") from error
+        raise InputError(f"{path} cannot be read as a table: {str(error).strip(' .')}.") from error
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}.") from error
     source = f"{path.name}, {found.dialect}"

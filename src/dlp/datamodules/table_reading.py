@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from dlp.datamodules.reading import ColumnReading, InputReading, clipped, few
+from dlp.datamodules.reading import ColumnReading, InputReading, but_for_case, clipped, few
 from dlp.datamodules.row_keys import alike
 from dlp.datamodules.table_files import Table
-from dlp.datamodules.targets import but_for_case
 
 if TYPE_CHECKING:
     from dlp.datamodules.table import TableDataModule
@@ -120,8 +119,7 @@ def _suspicious(frame: pd.DataFrame, inputs: Sequence[str], targets: Sequence[st
         if (mark := _mark_for_missing(series)) is not None:
             notes.append(
                 f"{mark:.12g} in column {name!r} is far from all other numbers of it "
-                f"({int((series == mark).sum()):,} cells); if it means missing: table_format: "
-                f"{{na_values: ['{mark:.12g}']}}"
+                f"({int((series == mark).sum()):,} cells); if it means missing: {_way_out(mark)}"
             )
         if _counts(series):
             notes.append(
@@ -142,12 +140,22 @@ def _mark_for_missing(series: "pd.Series[Any]") -> float | None:
             continue
         low, high = others.min(), others.max()
         gap = low - mark if mark < low else mark - high
-        nines = re.fullmatch(r"-?99+", f"{mark:.12g}") is not None
-        if nines and (2 * gap > high - low or mark < 0 <= low):
+        if _in_nines(mark) and (2 * gap > high - low or mark < 0 <= low):
             return float(mark)
         if len(values) - len(others) > 2 and gap > 10 * (high - low):
             return float(mark)
     return None
+
+
+def _in_nines(mark: float) -> bool:
+    return re.fullmatch(r"-?99+", f"{mark:.12g}") is not None
+
+
+def _way_out(mark: float) -> str:
+    """Return what to do with cells that mean missing: others, such as 0, mean more elsewhere."""
+    if not _in_nines(mark):
+        return "leave these cells empty"
+    return f"table_format: {{na_values: ['{mark:.12g}']}}, which holds for all columns"
 
 
 def _is_hashable(cell: object) -> bool:

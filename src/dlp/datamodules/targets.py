@@ -1,12 +1,13 @@
 """From the values in a target column to what a loss takes: class numbers, or float32."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from dlp.datamodules.reading import alike_classes
 from dlp.datamodules.splits import Parts
 from dlp.errors import InputError, suggestion
 from dlp.target_transforms import TargetTransform, lowest, transformed
@@ -251,12 +252,8 @@ class TargetEncoder:
             InputError: No row of the training part is of one of the classes.
         """
         names = self.class_names or []
-        if (twins := but_for_case(names)) is not None:
-            report(
-                "classes alike",
-                f"the classes {twins[0]!r} and {twins[1]!r} differ by upper and lower case or "
-                "blanks alone: if they are one class, write them alike in the file",
-            )
+        if (twins := alike_classes(names)) is not None:
+            report("classes alike", twins)
         counts = np.bincount(labels, minlength=len(names))
         for part, rows in (
             ("training", parts.train),
@@ -313,17 +310,6 @@ class TargetEncoder:
                 f"positive_class is {self.positive!r}, and the run was trained with "
                 f"{names[-1] if names else 'none'!r}: leave it out, or train again."
             )
-
-
-def but_for_case(texts: Iterable[object]) -> tuple[str, str] | None:
-    """Return two texts that are one but for upper and lower case and blanks; None if none are."""
-    seen: dict[str, str] = {}
-    for text in texts:
-        if isinstance(text, str):
-            other = seen.setdefault(" ".join(text.lower().split()), text)
-            if other != text:
-                return other, text
-    return None
 
 
 def _first(names: Sequence[str]) -> str:

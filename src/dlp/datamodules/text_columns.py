@@ -147,7 +147,6 @@ def read_columns(
     """
     notes = [*notes]
     notes += [note for name in columns.labels if (note := mixed_labels(frame[name])) is not None]
-    notes += [note for name in columns.labels for note in _alike(frame[name])]
     found = tuple(_column(frame[name], columns, said) for name in frame)
     return InputReading(source, found, notes=tuple(notes))
 
@@ -170,17 +169,3 @@ def _column(
     kind, detail = kinds.get(name, ("left out", named))
     detail = ", ".join(part for part in (detail, written) if part)
     return ColumnReading(name, kind, detail, clipped(example, 40), float(missing.mean()))
-
-
-def _alike(cells: "pd.Series[Any]") -> list[str]:
-    """Return sentences on labels that differ in little."""
-    texts = {cell.strip() for cell in cells.tolist() if isinstance(cell, str)}
-    by_fold: dict[str, list[str]] = {}
-    for text in sorted(texts):
-        by_fold.setdefault(" ".join(text.casefold().split()), []).append(text)
-    twins = [group for group in by_fold.values() if len(group) > 1]
-    return [
-        f"{' and '.join(map(repr, group))} in column {cells.name!r} are different classes, though "
-        "they differ in upper case or spaces alone"
-        for group in twins[:3]
-    ]
