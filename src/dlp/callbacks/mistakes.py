@@ -19,7 +19,13 @@ from dlp.datamodules.batches import BatchLoader
 from dlp.datamodules.examples import Examples
 from dlp.datamodules.known_rows import places
 from dlp.errors import InputError
-from dlp.evaluation.mistake_files import describe_rows, worst_table, worst_texts, write_mistakes
+from dlp.evaluation.mistake_files import (
+    describe_rows,
+    ending,
+    worst_table,
+    worst_texts,
+    write_mistakes,
+)
 from dlp.evaluation.mistakes import (
     ClassificationMistakes,
     Mistakes,
@@ -166,9 +172,9 @@ class MistakesReport(Callback):
         from dlp.visualization import mistakes as draw
 
         title = f"{folder.resolve().parent.name} {folder.name}"
-        end = ""
+        end = ending(self._part)
         if self._part == "val":
-            title, end = f"{title}, validation part", "_val"
+            title = f"{title}, validation part"
         write_mistakes(mistakes, folder / f"mistakes{end}.json")
         figures: dict[str, Figure] = {}
         if isinstance(mistakes, RegressionMistakes):

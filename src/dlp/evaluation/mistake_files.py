@@ -37,6 +37,11 @@ _FULL = 200
 _WORDS = 300
 
 
+def ending(part: "Part") -> str:
+    """Return what the names of the files of a part end with: nothing for the test part."""
+    return "" if part == "test" else f"_{part}"
+
+
 def to_dict(mistakes: Mistakes) -> dict[str, Any]:
     """Return plain values, with the ``task`` that says which kind they are.
 

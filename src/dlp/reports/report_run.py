@@ -26,7 +26,7 @@ from dlp.decisions import decide
 from dlp.directions import Mode, best_index, direction
 from dlp.errors import InputError
 from dlp.evaluation.fitted_baselines import EvaluatedPart, fitted_baselines
-from dlp.evaluation.mistake_files import read_mistakes
+from dlp.evaluation.mistake_files import ending, read_mistakes
 from dlp.evaluation.mistakes import Mistakes
 from dlp.recorded_runs import RecordedRun
 from dlp.reports import report_page as page
@@ -145,8 +145,7 @@ class Trained:
     @cached_property
     def mistakes(self) -> Mistakes | None:
         """What the last evaluation of that part got wrong, if it was written down."""
-        name = "mistakes.json" if self.part == "test" else "mistakes_val.json"
-        path = self.run.folder / name
+        path = self.run.folder / f"mistakes{ending(self.part)}.json"
         return read_mistakes(path) if path.is_file() and self.evaluation is not None else None
 
     @cached_property

@@ -1,10 +1,13 @@
 """Learning curves: the loss and each metric by epoch, training beside validation."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+
+#: What is drawn in a panel: the stage, its name in words, its colour.
+STAGES = (("train", "training", "tab:blue"), ("val", "validation", "tab:orange"))
 
 
 def smooth(values: Sequence[float], factor: float) -> list[float]:
@@ -48,15 +51,10 @@ def learning_curves(
         smoothing: Factor of the moving average drawn over the faint raw curve; 0 draws raw alone.
         title: Of the figure.
     """
-    names = [name.partition("_")[2] for name in history if name.startswith(("train_", "val_"))]
-    panels = sorted(set(names), key=lambda name: (not name.endswith("loss"), name))
-    panels = [name for name in panels if name != "data_loss"] or ["loss"]
+    panels = panels_of(history)
     figure = Figure(figsize=(5.2 * len(panels), 3.8), layout="constrained")
     for axes, name in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
-        for stage, label, colour in (
-            ("train", "training", "tab:blue"),
-            ("val", "validation", "tab:orange"),
-        ):
+        for stage, label, colour in STAGES:
             values = history.get(f"{stage}_{name}")
             if not values:
                 continue
@@ -78,3 +76,10 @@ def learning_curves(
     if title:
         figure.suptitle(title)
     return figure
+
+
+def panels_of(logged: Iterable[str]) -> list[str]:
+    """Return the metrics of training and validation, a panel for each, losses first."""
+    names = {name.partition("_")[2] for name in logged if name.startswith(("train_", "val_"))}
+    panels = sorted(names - {"data_loss"}, key=lambda name: (not name.endswith("loss"), name))
+    return panels or ["loss"]

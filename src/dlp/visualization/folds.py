@@ -5,9 +5,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from dlp.evaluation.folds import FIRST_POINTS, CrossValidation
-from dlp.visualization.curves import points, smooth
-
-_STAGES = (("train", "training", "tab:blue"), ("val", "validation", "tab:orange"))
+from dlp.visualization.curves import STAGES, panels_of, points, smooth
 
 
 def fold_curves(result: CrossValidation, smoothing: float = 0.9, title: str = "") -> Figure:
@@ -22,16 +20,14 @@ def fold_curves(result: CrossValidation, smoothing: float = 0.9, title: str = ""
         title: Of the figure.
     """
     curves, spreads = result.curves, result.spreads
-    names = [name.partition("_")[2] for name in curves if name.startswith(("train_", "val_"))]
-    panels = sorted(set(names), key=lambda name: (not name.endswith("loss"), name))
-    panels = [name for name in panels if name != "data_loss"] or ["loss"]
+    panels = panels_of(curves)
     epochs = max(map(len, curves.values()), default=0)
     rows = 2 if epochs >= 3 * FIRST_POINTS else 1
     size = (5.2 * len(panels), 3.6 * rows)
     figure = Figure(figsize=size, layout="constrained")
     grid = figure.subplots(rows, len(panels), squeeze=False)
     for column, name in enumerate(panels):
-        for stage, label, colour in _STAGES:
+        for stage, label, colour in STAGES:
             if not (values := curves.get(f"{stage}_{name}")):
                 continue
             spread, axes = spreads[f"{stage}_{name}"], grid[0][column]
