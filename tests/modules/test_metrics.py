@@ -25,7 +25,7 @@ from torchmetrics.wrappers import ClasswiseWrapper, MinMaxMetric, Running
 
 from dlp.errors import InputError
 from dlp.evaluation.stacked_metrics import losses_and_metrics
-from dlp.modules import SigmoidHead, SupervisedModule
+from dlp.modules import SigmoidHead, SoftmaxHead, SupervisedModule
 from dlp.modules.meters import StageMeter
 from dlp.modules.metrics import make_metrics, mode_of
 
@@ -104,6 +104,24 @@ def test_a_metric_that_is_called_loss_is_refused():
 
     with pytest.raises(InputError, match="a metric cannot be called loss"):
         make_metrics([loss], {})
+
+
+@pytest.mark.parametrize("metric", [BinaryF1Score, MeanMetric])
+def test_a_metric_of_another_kind_of_problem_is_named(metric):
+    meter = StageMeter("val", SoftmaxHead(3, metrics=[metric]), False)
+    meter.add(torch.zeros(()), torch.zeros(()), torch.zeros(4, 3), torch.tensor([0, 1, 2, 0]))
+    with pytest.raises(InputError, match=r"the metric val_\w+ cannot compare predictions \(4, 3\)"):
+        meter.compute()
+
+
+def test_an_error_in_a_function_of_ones_own_stays_what_it_is():
+    def wrong(predictions, targets):
+        raise ValueError("mine")
+
+    meter = StageMeter("val", SoftmaxHead(3, metrics=[wrong]), False)
+    meter.add(torch.zeros(()), torch.zeros(()), torch.zeros(4, 3), torch.tensor([0, 1, 2, 0]))
+    with pytest.raises(ValueError, match=r"^mine$"):
+        meter.compute()
 
 
 def test_a_collection_gives_each_of_its_metrics():

@@ -10,7 +10,7 @@ from torchmetrics import Metric, MetricCollection
 from dlp.directions import Mode
 from dlp.errors import InputError
 from dlp.modules.head import Head
-from dlp.modules.metrics import SampleMean, mode_of
+from dlp.modules.metrics import FunctionMetric, SampleMean, mode_of
 from dlp.modules.thresholds import ThresholdChoice
 
 Stage = Literal["train", "val", "test"]
@@ -115,7 +115,18 @@ class StageMeter:
             self._choice.to(scores.device).update(scores, targets)
             return
         self.metrics.to(scores.device)
-        self.metrics.update(scores, targets)
+        for name, metric in self.metrics.items(copy_state=False):
+            try:
+                metric.update(scores, targets)
+            except (TypeError, ValueError, RuntimeError) as error:
+                own = isinstance(metric, FunctionMetric)  # whose author wants to see the line
+                if own or type(error) not in (TypeError, ValueError, RuntimeError):
+                    raise
+                raise InputError(
+                    f"the metric {name} cannot compare predictions {tuple(scores.shape)} with "
+                    f"targets {tuple(targets.shape)}, which the {type(self.head).__name__} gives "
+                    f"it: {error}"
+                ) from error
 
     def _choose(self, choice: ThresholdChoice) -> None:
         """Choose the threshold, and let the metrics see the samples that it was chosen on."""
