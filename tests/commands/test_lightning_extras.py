@@ -182,7 +182,10 @@ def test_a_model_of_a_command_can_be_copied_and_sent(points):
 def test_the_averaged_weights_are_kept(points, capsys):
     """Lightning puts them into the model after the last checkpoint."""
     fit("callbacks", ["StochasticWeightAveraging"])
-    assert "the averaged weights are in run/checkpoints/averaged.ckpt" in capsys.readouterr().out
+    said = r"the averaged weights are in run/checkpoints/averaged.ckpt: dlp (\w+ --ckpt_path \S+)\n"
+    advised = re.search(said, capsys.readouterr().out)
+    assert advised
+    DLPCLI.run(advised[1].split())
     states = [
         torch.load(f"run/checkpoints/{name}.ckpt", weights_only=True)["state_dict"]
         for name in ("averaged", "last")

@@ -181,4 +181,6 @@ class LastCheckpoint(Checkpoint):
             if ended and not saved and not getattr(trainer, "fast_dev_run", False):
                 path = self.path.with_name("averaged.ckpt")
                 trainer.save_checkpoint(path)
-                say(f"the averaged weights are in {path}: dlp test --ckpt_path {path}")
+                data: object = getattr(trainer, "datamodule", None)
+                judge = "test" if getattr(data, "has_test", False) else "validate"
+                say(f"the averaged weights are in {path}: dlp {judge} --ckpt_path {path}")
