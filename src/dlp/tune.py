@@ -24,7 +24,7 @@ from dlp.commands.checkpoint_files import without_weights
 from dlp.commands.invocation import resolve
 from dlp.commands.jobs import run_jobs
 from dlp.commands.lightning_cli import DLPCLI
-from dlp.console import say
+from dlp.console import bar_file, say
 from dlp.directions import directions_of, needed_direction
 from dlp.errors import InputError, input_error
 from dlp.files import write_text
@@ -245,7 +245,9 @@ class TuneCLI(FitCLI):
         start, failures = time.monotonic(), 0
         timeout = self._value("timeout")
         title, begun = str(study.folder), study.num_finished()
-        bar_of_trials = tqdm(desc=title, total=wanted, initial=begun, dynamic_ncols=True)
+        bar_of_trials = tqdm(
+            desc=title, total=wanted, initial=begun, dynamic_ncols=True, file=bar_file()
+        )
         with _cheap_collections(), bar_of_trials as bar:
             while timeout is None or time.monotonic() - start < timeout:
                 _show(bar, study)

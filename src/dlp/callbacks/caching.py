@@ -20,7 +20,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from dlp.callbacks.unfreezing import trainable_at
-from dlp.console import say
+from dlp.console import bar_file, say
 from dlp.datamodules.base import SupervisedDataModule
 from dlp.datamodules.batches import Rows
 from dlp.datamodules.duplicates import row_digests
@@ -182,7 +182,12 @@ class CacheFeatures(Callback):
         batches = torch.split(torch.arange(len(pictures)), self.batch_size)
         hidden = len(pictures) < 500 or getattr(rank_zero_only, "rank", 0) > 0
         bar: Iterable[Tensor] = tqdm(
-            batches, "computing features", unit="batch", leave=False, disable=hidden
+            batches,
+            "computing features",
+            unit="batch",
+            leave=False,
+            disable=hidden,
+            file=bar_file(),
         )
         stored: Tensor | None = None
         for index in bar:

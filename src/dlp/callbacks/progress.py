@@ -6,6 +6,8 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import ProgressBar as LightningProgressBar
 from tqdm.auto import tqdm
 
+from dlp.console import bar_file
+
 
 class _Bars(LightningProgressBar):
     """What bars have in common: there is one at a time, and it can be switched off."""
@@ -38,6 +40,7 @@ class ProgressBar(_Bars):
             unit="batch",
             disable=not self._enabled,
             dynamic_ncols=True,
+            file=bar_file(),
         )
 
     def _step(self) -> None:
@@ -138,6 +141,7 @@ class EpochBar(_Bars):
             unit="epoch",
             disable=not self._enabled,
             dynamic_ncols=True,
+            file=bar_file(),
         )
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

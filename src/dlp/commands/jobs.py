@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from tqdm.auto import tqdm
 
+from dlp.console import bar_file
 from dlp.errors import InputError
 
 
@@ -49,7 +50,7 @@ def run_jobs(
                         env=_environment(number),
                     )
                 )
-        with tqdm(total=total, desc=title, dynamic_ncols=True) as bar:
+        with tqdm(total=total, desc=title, dynamic_ncols=True, file=bar_file()) as bar:
             while any(process.poll() is None for process in processes):
                 bar.update(done() - bar.n)
                 time.sleep(0.2)

@@ -13,7 +13,7 @@ from tqdm.auto import tqdm
 
 from dlp.commands.visualize_networks import Layer, Subject, layers_of, named_layer
 from dlp.commands.visualize_pictures import Picture, file_name, no_rows, target_in_words
-from dlp.console import say
+from dlp.console import bar_file, say
 from dlp.datamodules import SupervisedDataModule
 from dlp.datamodules.examples import Part
 from dlp.errors import InputError, suggestion
@@ -217,7 +217,12 @@ def draw_filters(
     for name, numbers in chosen.items():
         patterns = []
         with tqdm(
-            desc=name, total=len(numbers), unit="filter", leave=False, dynamic_ncols=True
+            desc=name,
+            total=len(numbers),
+            unit="filter",
+            leave=False,
+            dynamic_ncols=True,
+            file=bar_file(),
         ) as bar:
             for start in range(0, len(numbers), _TOGETHER):
                 part = numbers[start : start + _TOGETHER]
@@ -253,7 +258,8 @@ def draw_embedding(
     device = next(subject.network.parameters()).device
     size = min(256, data.eval_batch_size)
     batches = [rows[start : start + size] for start in range(0, len(rows), size)]
-    bar = tqdm(batches, "features", unit="batch", leave=False, disable=len(batches) < _MANY)
+    hidden = len(batches) < _MANY
+    bar = tqdm(batches, "features", unit="batch", leave=False, disable=hidden, file=bar_file())
     features = last_hidden(
         subject.network, (move_data_to_device(inputs[index], device) for index in bar)
     )
@@ -290,6 +296,7 @@ def _classes(encoded: Any, data: SupervisedDataModule) -> tuple[Any, list[str] |
 
 
 def _with_bar(pictures: Sequence[Picture]) -> Iterator[Picture]:
+    hidden = len(pictures) < _MANY
     yield from tqdm(
-        pictures, "pictures", unit="picture", leave=False, disable=len(pictures) < _MANY
+        pictures, "pictures", unit="picture", leave=False, disable=hidden, file=bar_file()
     )

@@ -1,7 +1,6 @@
 """Texts as word numbers: tokenised once, kept as plain arrays, read through a memory map."""
 
 import hashlib
-import sys
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
+from dlp.console import bar_file
 from dlp.datamodules.reading import InputReading
 from dlp.datamodules.splits import Indices
 from dlp.datamodules.tokens import Tokens, splitter
@@ -189,8 +189,7 @@ class Texts:
 
 
 def _with_progress(texts: Iterable[str], total: int | None) -> Iterable[str]:
-    hidden = not sys.stderr.isatty()
-    return tqdm(texts, "tokenising", total, unit="text", leave=False, disable=hidden)
+    return tqdm(texts, "tokenising", total, unit="text", leave=False, file=bar_file())
 
 
 def sample_rows(targets: NDArray[Any] | None, num_rows: int, size: int) -> Indices:

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from dlp.console import say
+from dlp.console import bar_file, say
 from dlp.datamodules.picture_looks import COLUMNS, look_at
 from dlp.datamodules.pictures import CorruptPictureError, read_picture
 from dlp.datamodules.splits import Indices
@@ -290,7 +290,13 @@ def _scan(
     corrupt = {}
     hidden = count < 500 or getattr(rank_zero_only, "rank", 0) > 0
     pictures = _decode(source, range(count), form, looks)
-    bar = tqdm(pictures, "decoding pictures", count, unit="picture", leave=False, disable=hidden)
+    bar = tqdm(
+        *(pictures, "decoding pictures", count),
+        unit="picture",
+        leave=False,
+        disable=hidden,
+        file=bar_file(),
+    )
     for number, picture in enumerate(bar):
         if isinstance(picture, CorruptPictureError):
             corrupt[number] = picture.reason
