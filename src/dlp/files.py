@@ -67,6 +67,12 @@ def check_place(path: Path) -> None:
         ) from error
 
 
+def written(folder: Path) -> dict[str, int]:
+    """Return the files and folders of a folder by name, each with the time of its last writing."""
+    shown = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    return {path.name + "/" * path.is_dir(): path.stat().st_mtime_ns for path in shown}
+
+
 def write_text(path: Path, text: str) -> None:
     """Write `text` to `path` atomically, as UTF-8."""
     with atomic_path(path) as temporary:

@@ -388,3 +388,36 @@ def test_damaged_folds_are_said(points, capsys):
         (folder / name).write_bytes(kept[:40])
         assert f"{Path(name).name} is damaged" in fails(capsys, *options, "--refit")
         (folder / name).write_bytes(kept)
+
+
+# What would be dropped ---------------------------------------------------------------------------
+
+
+def test_values_of_the_optimizer_that_a_checkpoint_replaces_are_refused(points, capsys):
+    main([*FIT])
+    said = fails(capsys, *RESUME, "--trainer.max_epochs", "5", "--model.optimizer.init_args.lr=0.5")
+    assert "model.optimizer.lr is" in said
+    assert "0.5 would do nothing" in said
+    assert "--init_from runs/points/version_0" in said
+
+
+def test_an_edited_config_that_is_not_heeded_is_told(points, capsys):
+    main([*FIT])
+    text = Path("points.yaml").read_text()
+    main([*RESUME, "--trainer.max_epochs", "4"])
+    assert "counts, not" not in capsys.readouterr().out
+    Path("points.yaml").write_text(text.replace("max_epochs: 3", "max_epochs: 9"))
+    main([*RESUME])
+    said = capsys.readouterr().out
+    assert "version_0/config.yaml counts, not points.yaml" in said
+    assert "trainer.max_epochs 9 (there 4)" in said
+
+
+def test_a_fit_lists_what_it_wrote_and_not_what_it_found(points, capsys):
+    main([*FIT])
+    Path("runs/points/version_0/notes.txt").write_text("mine")
+    main([*RESUME, "--trainer.max_epochs", "4"])
+    line = capsys.readouterr().out.splitlines()[-1]
+    assert line.startswith("wrote runs/points/version_0: ")
+    assert "results.json" in line
+    assert "notes.txt" not in line

@@ -9,6 +9,7 @@ from pathlib import Path
 import yaml
 
 from dlp.commands.recipes import find_config, recipes, run_name, variations
+from dlp.commands.resuming import tell_edited
 from dlp.config_files import read_config
 from dlp.console import say
 from dlp.errors import InputError, MissingInputError, suggestion
@@ -83,6 +84,8 @@ def resolve(args: Sequence[str]) -> Invocation:
     if run is None:
         return Invocation(command, plain.args, name, None, checkpoint)
     same = run_name([str(run.config)]) == name or not configs
+    if same and configs:
+        tell_edited(command, configs, run)
     kept = [str(run.config), *([] if same else configs)]
     args = [command, *_flags(kept), *others]
     return Invocation(command, args, run.name, run, checkpoint)

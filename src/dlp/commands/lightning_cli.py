@@ -42,6 +42,7 @@ from dlp.errors import InputError
 from dlp.evaluation.baselines import baseline_line, baselines_on
 from dlp.evaluation.beaten import beaten_on, chosen_threshold
 from dlp.evaluation.fitted_baselines import EvaluatedPart
+from dlp.files import written
 from dlp.prediction_files import check_place
 from dlp.process import cpu_threads, interruptible, own_random_state, quiet
 from dlp.results import add_test, count_parameters, draw_curves, read_results, write_results
@@ -283,6 +284,7 @@ class DLPCLI(LightningCLI):
         elif which:
             self.datamodule.examples("test")  # said before training, if there is no test part
         before, start = self.run_folder.recorded_at, time.perf_counter()
+        there = written(self.run_folder.folder)
         try:
             with interruptible():
                 self.trainer.fit(model, **kwargs)
@@ -297,9 +299,8 @@ class DLPCLI(LightningCLI):
             path = self.run_folder.checkpoint(which) or self.run_folder.checkpoint()
             given = None if path is None else str(path)  # without checkpoints: as it is now
             self.test(model, datamodule=self.datamodule, ckpt_path=given, weights_only=True)
-        files = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-        names = [path.name + "/" * path.is_dir() for path in files]
-        say(f"wrote {folder}: {', '.join(names)}")
+        if names := [name for name, when in written(folder).items() if when != there.get(name)]:
+            say(f"wrote {folder}: {', '.join(names)}")
 
     @rank_zero_only
     def _report(self, run: Run, seconds: float, has_trained: bool) -> None:

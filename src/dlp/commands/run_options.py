@@ -6,6 +6,7 @@ from jsonargparse import Namespace
 from lightning.pytorch.cli import LightningArgumentParser
 
 from dlp.commands.invocation import Invocation
+from dlp.commands.resuming import check_optimizer
 from dlp.config_files import read_config
 from dlp.directions import Mode
 from dlp.errors import InputError
@@ -116,3 +117,4 @@ def check_run_options(settings: Namespace, invocation: Invocation) -> None:
                 f"{run.folder} goes by {known}: its best epoch by {given} was not kept. Leave "
                 f"--monitor {given} out, or train a new run with it."
             )
+        check_optimizer(settings, run)
