@@ -44,7 +44,7 @@ def test_a_model_is_neither_needed_nor_built(houses, capsys):
     [
         (["--data.target", "prize"], "no column 'prize'. Did you mean 'price'"),
         (["--data.targte", "price"], "targte"),
-        (["--output", "."], "cannot write"),
+        (["--output", "."], ". is a folder"),
     ],
 )
 def test_mistakes_get_a_sentence(houses, capsys, options, message):

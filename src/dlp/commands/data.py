@@ -14,7 +14,7 @@ from dlp.commands.lightning_cli import DLPCLI
 from dlp.console import say
 from dlp.datamodules import SupervisedDataModule
 from dlp.errors import InputError
-from dlp.files import write_text
+from dlp.files import check_place, write_text
 from dlp.process import own_random_state, quiet
 
 
@@ -57,7 +57,9 @@ class DataCLI(DLPCLI):
         super().parse_arguments(parser, args)
 
     def before_instantiate_classes(self) -> None:
-        """Settle nothing: no run is made."""
+        """Settle nothing: no run is made. A file that cannot be written is said first."""
+        if (output := self._value("output")) is not None:
+            check_place(Path(output))
 
     def instantiate_classes(self) -> None:
         """Build the data alone."""
