@@ -248,6 +248,7 @@ def test_a_file_that_pandas_wrote_with_its_index_as_parquet(tmp_path):
         (lambda n: f"{n}:00:36", "number", "in h:mm:ss", [0.01, 1.01, 2.01]),
         (lambda n: f"2024-{n % 12 + 1:02}", "date", "2024-01-01 to", [19723, 19754, 19783]),
         (lambda n: f"{n % 12 + 1} {['kg', 'g'][n % 2]}", "category", "12 categories", None),
+        (lambda n: f"{n % 12 + 1} kg" if n else "n/a", "category", "13 categories", None),
         (lambda n: f"{n % 12:03} kg", "category", "12 categories", None),
         (lambda n: f"{n % 12}:15" + ":00" * (n % 2), "category", "12 categories", None),
         (lambda n: f"{n % 3 + 1} cyl", "category", "3 categories", None),
@@ -279,6 +280,15 @@ def test_new_rows_have_the_unit_that_was_trained_on(tmp_path):
     assert first("a\n12 kg\n12 kg\n12 kg\n") == first("a\n12\n") == 12
     with pytest.raises(InputError, match=r"holds numbers in g, and those .* are in kg"):
         first("a\n12 g\n12 g\n14 g\n")
+
+
+@pytest.mark.parametrize(("old", "new"), [("{}:30", "90"), ("{}", "1:30"), ("{}:30", "1:30:00")])
+def test_times_and_plain_numbers_are_not_taken_for_each_other(tmp_path, old, new):
+    rows = "".join(f"{old.format(n)},{n}.5\n" for n in range(24))
+    train = write(tmp_path, "a,y\n" + rows)
+    data = TableDataModule(train, "y", predict_path=write(tmp_path, f"a\n{new}\n", "new.csv"))
+    with pytest.raises(InputError, match="and those that were trained on are in"):
+        data.predict_dataloader()
 
 
 def test_classes_keep_their_units(tmp_path):

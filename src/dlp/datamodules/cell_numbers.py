@@ -28,6 +28,8 @@ _POINT = re.compile(
 FEW_AMOUNTS = 10
 #: A number with a unit of its own kind behind it: 12 kg, 80km/h, 20°C.
 _WITH_WORD = re.compile(r"[+\-\u2212]?[.,]?\d[\d.,'\s]*(?P<word>°?[^\W\d_](?:[^\W\d_]|/){0,11}|°)")
+#: The units of times.
+CLOCKS = ("h:mm (1:30 is 1.5)", "h:mm:ss (1:30:00 is 1.5)")
 #: A time of day or a length of time: 7:30, 07:30:15, 7:30 pm.
 _CLOCK = re.compile(
     r"(?P<first>\d{1,3}):(?P<second>[0-5]\d)(?::(?P<third>[0-5]\d(?:\.\d+)?))?"
@@ -126,9 +128,13 @@ def look_at_amounts(cells: Sequence[str]) -> NumberCells:
     return look_at_numbers(cells)
 
 
-def words_behind(cells: Sequence[str]) -> bool:
-    """Return whether most of some texts are numbers with words behind them, such as 12 kg."""
-    return 2 * sum(bool(_word_behind(cell)) for cell in cells) > len(cells)
+def with_words(cells: Sequence[str]) -> list[str]:
+    """Return those of some different texts that are numbers with words behind them, like 12 kg.
+
+    None, where there are few of them, or most of the texts are something else.
+    """
+    found = [cell for cell in cells if _word_behind(cell)]
+    return found if len(found) > max(FEW_AMOUNTS, len(cells) // 2) else []
 
 
 def _word_behind(cell: str) -> str:
@@ -157,7 +163,7 @@ def _clock_times(cells: Sequence[str]) -> NumberCells | None:
     if len(forms) > 1:
         return None
     short = forms.pop()[0]
-    unit = "h:mm (1:30 is 1.5)" if short else "h:mm:ss (1:30:00 is 1.5)"
+    unit = CLOCKS[0] if short else CLOCKS[1]
     return NumberCells(
         [(NumberStyle(unit=unit), values)], np.zeros(len(cells), np.bool_), {unit}, False
     )

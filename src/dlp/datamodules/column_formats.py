@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from dlp.datamodules.cell_dates import DateCells, DateStyle, look_at_dates, parsed_dates
 from dlp.datamodules.cell_numbers import (
+    CLOCKS,
     FEW_AMOUNTS,
     Mark,
     NumberCells,
@@ -267,8 +268,9 @@ class _Decision:
             return "holds other numbers than 0 and 1, and those trained on were true and false"
         if self.before is None or self.before.kind != "number" or self.before.unit == style.unit:
             return None
-        if "%" not in (self.before.unit, style.unit) and not (self.before.unit and style.unit):
-            return None  # a currency that one of the two files leaves out
+        one, other = self.before.unit, style.unit
+        if not (one and other) and (one or other) not in ("%", *CLOCKS):
+            return None  # a currency or kg that one of the two files leaves out
         return (
             f"holds numbers in {style.unit or 'no unit'}, and those that were trained on are in "
             f"{self.before.unit or 'no unit'}: write them as those were"

@@ -14,7 +14,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dlp.datamodules.cell_numbers import FEW_AMOUNTS, words_behind
 from dlp.datamodules.column_formats import LIKE_MISSING, ColumnFormat, typed_columns
 from dlp.datamodules.csv_text import CSVCells, read_cells
 from dlp.datamodules.table_format import TableFormat
@@ -201,7 +200,6 @@ def of_frame(
     for name in columns:
         _look_at_nameless(table, name)
         _look_for_missing(table, name)
-        _look_for_units(table, name)
     return table
 
 
@@ -300,19 +298,6 @@ def _look_for_missing(table: Table, name: str) -> None:
         table.notes.append(
             f"{words} in column {name!r} is a text like others; if it means missing: table_format: "
             f"{{na_values: [{words}]}}"
-        )
-
-
-def _look_for_units(table: Table, name: str) -> None:
-    """Say of texts that they are numbers with words behind them, which are not the same."""
-    if table.formats[name].kind != "text" or table.formats[name].problem:
-        return
-    cells = [cell for cell in table.frame[name].dropna().unique() if isinstance(cell, str)]
-    if len(cells) > FEW_AMOUNTS and words_behind(cells):
-        table.notes.append(
-            f"column {name!r} is taken for texts: its cells, such as {cells[0]!r}, are numbers "
-            "with words behind them, which are not the same in every cell. If they are amounts, "
-            "write all in one unit"
         )
 
 

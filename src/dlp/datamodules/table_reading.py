@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from dlp.datamodules.cell_numbers import with_words
 from dlp.datamodules.reading import ColumnReading, InputReading, but_for_case, clipped, few
 from dlp.datamodules.row_keys import alike
 from dlp.datamodules.table_files import Table
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 #: Of fewer different numbers none is far from the others.
 _FEW_NUMBERS = 5
+#: So many rows tell what the texts of a column are.
+_LOOKED_AT = 2000
 #: Fewer rows than this prove no leak.
 _ENOUGH = 20
 
@@ -30,6 +33,7 @@ def read_columns(data: "TableDataModule", table: Table) -> InputReading:
     ]
     inputs = [str(name) for name in data.input_columns]
     notes = [*_suspicious(table.frame, inputs, data.target_columns), *table.notes]
+    notes += [note for name in (*inputs, *data.left_out) for note in _units(table.frame[name])]
     if data.features is not None:
         notes.append(f"the inputs are what {data.features.name} makes of these columns")
     if data.unlabelled:
@@ -126,6 +130,19 @@ def _suspicious(frame: pd.DataFrame, inputs: Sequence[str], targets: Sequence[st
                 f"column {name!r} counts the rows: if it says nothing else, drop_columns: [{name}]"
             )
     return notes
+
+
+def _units(series: "pd.Series[Any]") -> list[str]:
+    """Say of texts that most of them are numbers with words behind them, not all the same."""
+    cells = [] if series.dtype != object else series.dropna().iloc[:_LOOKED_AT].tolist()
+    found = with_words(list(dict.fromkeys(cell for cell in cells if isinstance(cell, str))))
+    if not found:
+        return []
+    return [
+        f"column {series.name!r} is taken for texts: its cells, such as {found[0]!r}, are numbers "
+        "with words behind them, which are not the same in every cell. If they are amounts, write "
+        "all in one unit"
+    ]
 
 
 def _mark_for_missing(series: "pd.Series[Any]") -> float | None:
