@@ -505,3 +505,18 @@ def test_a_metric_with_names_of_its_own_is_logged_by_them():
         quiet_trainer(2, [curves]).fit(module, loader(X, Y), loader(X_VAL, Y_VAL))
     names = {f"{stage}_acc_{n}" for stage in ("train", "val") for n in range(4)}
     assert set(curves.epochs[1]) == {"train_loss", "val_loss", *names}
+
+
+@pytest.mark.parametrize(
+    ("batch", "given"),
+    [
+        ((torch.ones(4, 3), torch.ones(4, 3), torch.ones(4)), "a tuple of 3"),
+        ({"x": torch.ones(4, 3), "y": torch.ones(4)}, "a dict of 2"),
+        (torch.ones(2, 3), "a Tensor"),
+        ([torch.ones(4, 3), ["a", "b", "a", "b"]], "a list of 2"),
+    ],
+)
+def test_a_batch_that_is_no_pair_is_refused(batch, given):
+    module = SupervisedModule(nn.Linear(3, 1), "sigmoid")
+    with pytest.raises(InputError, match=f"the loader gives {given}, and a batch must be a pair"):
+        module.training_step(batch, 0)

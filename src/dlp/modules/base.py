@@ -13,7 +13,7 @@ from dlp.console import say
 from dlp.directions import Mode, contradictions
 from dlp.errors import InputError
 from dlp.frozen_features import Features
-from dlp.modules.checks import check_scaling, check_type, checked_shape, say_what_is_lost
+from dlp.modules import checks
 from dlp.modules.class_weights import ClassWeight
 from dlp.modules.heads import Head, HeadName, make_head
 from dlp.modules.losses import Loss
@@ -109,7 +109,7 @@ class SupervisedModule(RestorableModule):
         self._outputs: list[str] | None = None  # the layers that give the logits, once known
         self._plateaus = PlateauNumbers()
         if input_shape is not None:
-            self.example_input_array = torch.zeros(1, *checked_shape(input_shape))
+            self.example_input_array = torch.zeros(1, *checks.checked_shape(input_shape))
         if type(self) is SupervisedModule:
             self.save_plain_arguments()
 
@@ -188,7 +188,7 @@ class SupervisedModule(RestorableModule):
         self, batch: tuple[Any, Tensor], stage: Stage
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return loss, loss without penalty, logits and prepared targets of a batch."""
-        inputs, targets = batch
+        inputs, targets = checks.checked_batch(batch)
         logits = self._logits(inputs, stage == "train")
         if stage not in self._checked and len(logits):
             self.head.check(logits, targets)
@@ -200,7 +200,7 @@ class SupervisedModule(RestorableModule):
         learns = training and self._outputs is None and bool(self.l1 or self.l2)
         with watched(self.network) if learns else nullcontext() as watch:
             logits = self(inputs)
-        check_type(logits)
+        checks.check_type(logits)
         if watch is not None:
             self._outputs = watch.behind(logits)
         return cast(Tensor, logits)
@@ -273,8 +273,8 @@ class SupervisedModule(RestorableModule):
         self._checked.clear()
         self._plateaus.begin()
         self._outputs = None
-        check_scaling(self.head, getattr(self.trainer, "datamodule", None))
-        say_what_is_lost(str(self.trainer.precision), self.head.prediction)
+        checks.check_scaling(self.head, getattr(self.trainer, "datamodule", None))
+        checks.say_what_is_lost(str(self.trainer.precision), self.head.prediction)
         if self.l1 or self.l2:
             say_if_none(self.penalised_kernels(), self.network)
 

@@ -2,6 +2,7 @@
 
 import operator
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -38,6 +39,22 @@ def checked_shape(input_shape: Sequence[int]) -> tuple[int, ...]:
             "input_shape must be the shape of one row, such as (20,) for 20 columns or (3, 150, "
             f"150) for pictures; got {input_shape!r}."
         ) from error
+
+
+def checked_batch(batch: object) -> tuple[Any, Tensor]:
+    """Return inputs and targets of a batch.
+
+    Raises:
+        InputError: It is no pair, or its targets are no tensor.
+    """
+    if isinstance(batch, tuple | list) and len(batch) == 2 and isinstance(batch[1], Tensor):
+        return batch[0], batch[1]
+    given = f" of {len(batch)}" if isinstance(batch, tuple | list | dict) else ""
+    raise InputError(
+        f"the loader gives a {type(batch).__name__}{given}, and a batch must be a pair (inputs, "
+        "targets), the targets a tensor; several inputs go into a tuple or dict of their own: "
+        "((a, b), targets)."
+    )
 
 
 def check_type(logits: object) -> None:
