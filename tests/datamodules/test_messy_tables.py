@@ -323,6 +323,23 @@ def test_a_number_that_may_mean_missing_is_said(tmp_path, mark, others, said):
         assert reading.input.columns[0].missing == pytest.approx(9 / 80)
 
 
+@pytest.mark.parametrize("mark", ["9999-12-31", "1900-01-01"])
+def test_a_date_that_may_mean_missing_is_said_and_one_in_the_target(tmp_path, mark):
+    days = [date(1990, 1, 1) + timedelta(days=90 * n) for n in range(60)]
+    cells = [mark if n == 40 else str(day) for n, day in enumerate(days)]
+    rows = "".join(f"{cell},{-999 if n < 3 else n / 4}\n" for n, cell in enumerate(cells))
+    notes = TableDataModule(write(tmp_path, "a,y\n" + rows), "y").reading().input.notes
+    assert "-999 in column 'y' is far from all other numbers of it (3 cells)" in notes[0]
+    assert f"{mark} in column 'a' is far from all other dates of it (1 cells)" in notes[1]
+
+
+def test_marks_without_width_are_no_part_of_a_cell(tmp_path):
+    found, _ = kinds(
+        write(tmp_path, "a,y\n" + "".join(f"\ufeff{n}\u200b,{n}.5\n" for n in range(20)))
+    )
+    assert found["a"] == "number"
+
+
 def test_classes_that_differ_by_case_alone_are_said(tmp_path, capsys):
     words = ["yes", "YES", "no"]
     rows = "".join(f"{n},{words[n % 3]}\n" for n in range(60))

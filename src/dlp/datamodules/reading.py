@@ -1,5 +1,6 @@
 """What a data set was taken for, to be looked at before anything is trained."""
 
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -273,7 +274,9 @@ def but_for_case(texts: Iterable[object]) -> tuple[str, str] | None:
     seen: dict[str, str] = {}
     for text in texts:
         if isinstance(text, str):
-            other = seen.setdefault(" ".join(text.lower().split()), text)
+            other = seen.setdefault(
+                " ".join(unicodedata.normalize("NFC", text).lower().split()), text
+            )
             if other != text:
                 return other, text
     return None

@@ -21,6 +21,8 @@ from dlp.errors import InputError, MissingInputError, suggestion
 
 CSV_ENDINGS = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
 PARQUET_ENDINGS = (".parquet", ".pq")
+#: Marks without width that programs leave around cells.
+_INVISIBLE = "\u200b\u2060\ufeff"
 #: What pandas calls a column without a name; Arrow writes an index so.
 _NAMELESS = re.compile(r"(Unnamed: \d+(\.\d+)*|__index_level_\d+__)?")
 
@@ -225,7 +227,7 @@ def _cells(
     """Return cells without blanks around them, None where they are missing."""
     missing = {"", *(value.strip() for value in na_values)}
     texts = ["" if holds_nothing(cell) else str(cell) for cell in series.tolist()]
-    stripped = [text.strip() for text in texts]
+    stripped = [text.strip().strip(_INVISIBLE).strip() for text in texts]
     kept = texts if as_they_are else stripped
     return [None if key in missing else text for key, text in zip(stripped, kept, strict=True)]
 

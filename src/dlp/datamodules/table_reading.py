@@ -8,15 +8,20 @@ import numpy as np
 import pandas as pd
 
 from dlp.datamodules.cell_numbers import with_words
+from dlp.datamodules.column_values import holds_dates, numbers
 from dlp.datamodules.reading import ColumnReading, InputReading, but_for_case, clipped, few
 from dlp.datamodules.row_keys import alike
 from dlp.datamodules.table_files import Table
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from dlp.datamodules.table import TableDataModule
 
 #: Of fewer different numbers none is far from the others.
 _FEW_NUMBERS = 5
+#: Days since 1970 that programs write for "none": of the years 1, 1900, 1970 and 9999.
+_DAYS = (-719162.0, -25567.0, 0.0, 2932896.0)
 #: So many rows tell what the texts of a column are.
 _LOOKED_AT = 2000
 #: Fewer rows than this prove no leak.
@@ -33,6 +38,9 @@ def read_columns(data: "TableDataModule", table: Table) -> InputReading:
     ]
     inputs = [str(name) for name in data.input_columns]
     notes = [*_suspicious(table.frame, inputs, data.target_columns), *table.notes]
+    notes += [
+        note for name in (*data.target_columns, *inputs) for note in _marks(table.frame[name])
+    ]
     notes += [note for name in (*inputs, *data.left_out) for note in _units(table.frame[name])]
     if data.features is not None:
         notes.append(f"the inputs are what {data.features.name} makes of these columns")
@@ -120,11 +128,6 @@ def _suspicious(frame: pd.DataFrame, inputs: Sequence[str], targets: Sequence[st
                 f"column {name!r} has {twins[0]!r} and {twins[1]!r}, which differ by upper and "
                 "lower case or blanks alone"
             )
-        if (mark := _mark_for_missing(series)) is not None:
-            notes.append(
-                f"{mark:.12g} in column {name!r} is far from all other numbers of it "
-                f"({int((series == mark).sum()):,} cells); if it means missing: {_way_out(mark)}"
-            )
         if _counts(series):
             notes.append(
                 f"column {name!r} counts the rows: if it says nothing else, drop_columns: [{name}]"
@@ -145,19 +148,43 @@ def _units(series: "pd.Series[Any]") -> list[str]:
     ]
 
 
-def _mark_for_missing(series: "pd.Series[Any]") -> float | None:
-    """Return a least or greatest number that may stand for "missing", such as -999."""
+def _marks(series: "pd.Series[Any]") -> list[str]:
+    """Say of a number or date that it may stand for "missing"."""
     kinds = pd.api.types
-    if not kinds.is_numeric_dtype(series) or kinds.is_bool_dtype(series):
-        return None
-    values = series.dropna().to_numpy(np.float64)
+    dates = holds_dates(series)
+    if not (dates or kinds.is_numeric_dtype(series)) or kinds.is_bool_dtype(series):
+        return []
+    filled = series.dropna()
+    values = numbers(filled) if dates else filled.to_numpy(np.float64)
+    if (mark := _mark_for_missing(values, dates)) is None:
+        return []
+    shown, kind = f"{mark:.12g}", "numbers"
+    if dates:
+        shown, kind = str(np.datetime64("1970-01-01") + np.timedelta64(int(mark), "D")), "dates"
+    way = "leave these cells empty"  # 0 may mean more in other columns
+    if not dates and _in_nines(mark):
+        way = f"table_format: {{na_values: ['{shown}']}}, which holds for all columns"
+    return [
+        f"{shown} in column {series.name!r} is far from all other {kind} of it "
+        f"({int((values == mark).sum()):,} cells); if it means missing: {way}"
+    ]
+
+
+def _mark_for_missing(values: "NDArray[np.float64]", dates: bool) -> float | None:
+    """Return a least or greatest number that may stand for "missing", such as -999."""
     for mark in (values.min(), values.max()) if len(values) else ():
         others = values[values != mark]
-        if len(values) < _ENOUGH or len(np.unique(others)) < _FEW_NUMBERS:
+        if (
+            len(values) < _ENOUGH
+            or not np.isfinite(values).all()
+            or len(np.unique(others)) < _FEW_NUMBERS
+        ):
             continue
         low, high = others.min(), others.max()
         gap = low - mark if mark < low else mark - high
-        if _in_nines(mark) and (2 * gap > high - low or mark < 0 <= low):
+        if (mark in _DAYS if dates else _in_nines(mark)) and (
+            2 * gap > high - low or mark < 0 <= low
+        ):
             return float(mark)
         if len(values) - len(others) > 2 and gap > 10 * (high - low):
             return float(mark)
@@ -166,13 +193,6 @@ def _mark_for_missing(series: "pd.Series[Any]") -> float | None:
 
 def _in_nines(mark: float) -> bool:
     return re.fullmatch(r"-?99+", f"{mark:.12g}") is not None
-
-
-def _way_out(mark: float) -> str:
-    """Return what to do with cells that mean missing: others, such as 0, mean more elsewhere."""
-    if not _in_nines(mark):
-        return "leave these cells empty"
-    return f"table_format: {{na_values: ['{mark:.12g}']}}, which holds for all columns"
 
 
 def _is_hashable(cell: object) -> bool:
