@@ -1,6 +1,7 @@
 import json
 
 import pytest
+from PIL import Image
 
 from dlp.cli import main
 
@@ -56,3 +57,24 @@ def test_mistakes_get_a_sentence(houses, capsys, options, message):
 def test_a_reference_set(houses, capsys):
     main(["data", "--config", "housing"])
     assert "404 training, 102 test" in capsys.readouterr().out
+
+
+def test_pictures_are_drawn_as_the_model_sees_them(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for number in range(10):
+        path = tmp_path / f"pets/{'cat' if number % 2 else 'dog'}/{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8), (20 * number, 90, 10)).save(path)
+    (tmp_path / "pets.yaml").write_text(
+        "data:\n  class_path: ImageFolderDataModule\n"
+        "  init_args: {path: pets, image_size: 8, val_size: 2, test_size: 2}\n"
+    )
+    main(["data", "--config", "pets.yaml"])
+    assert "wrote runs/pets/batch.png" in capsys.readouterr().out
+    with Image.open("runs/pets/batch.png") as figure:
+        assert figure.format == "PNG"
+    (tmp_path / "runs/pets/batch.png").unlink()
+    (tmp_path / "runs/pets").rmdir()
+    (tmp_path / "runs/pets").write_text("in the way")
+    main(["data", "--config", "pets.yaml"])
+    assert "cannot write runs/pets/batch.png" in capsys.readouterr().out

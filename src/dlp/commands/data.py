@@ -11,11 +11,15 @@ from lightning.pytorch.cli import LightningArgumentParser
 
 from dlp.commands.invocation import resolve
 from dlp.commands.lightning_cli import DLPCLI
+from dlp.commands.visualize_batch import first_pictures
+from dlp.commands.visualize_pictures import has_pictures, write_picture
 from dlp.console import say
 from dlp.datamodules import SupervisedDataModule
 from dlp.errors import InputError
 from dlp.files import check_place, write_text
 from dlp.process import own_random_state, quiet
+from dlp.runs import ROOT
+from dlp.visualization.pictures import image_grid
 
 
 def show_data(options: Sequence[str]) -> None:
@@ -76,6 +80,8 @@ class DataCLI(DLPCLI):
         """Print the reading, and write it where it is asked for."""
         reading = self.datamodule.reading()
         say(str(reading))
+        if not self.datamodule.dry_run and has_pictures(self.datamodule):
+            self._draw_batch()
         output = self._value("output")
         if output is None or self.datamodule.dry_run:
             return
@@ -84,3 +90,11 @@ class DataCLI(DLPCLI):
         except OSError as error:
             raise InputError(f"cannot write {output}: {error.strerror}.") from error
         say(f"wrote {output}")
+
+    def _draw_batch(self) -> None:
+        """Draw the first training pictures as the model sees them; tell where they cannot be."""
+        try:
+            figure = image_grid(*first_pictures(self.datamodule, count=16, copies=1))
+            write_picture(figure, ROOT / self.invocation.name / "batch.png")
+        except InputError as error:  # a folder that nothing is written into hides no reading
+            say(str(error))

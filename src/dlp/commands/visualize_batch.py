@@ -63,7 +63,9 @@ class BatchCLI(DLPCLI):
             raise InputError(f"num_images and copies must be 1 or more; got {count} and {copies}.")
         data: SupervisedDataModule = self.datamodule
         check_pictured("batch", data)
-        figure = image_grid(*_pictures(data, count, copies), columns=copies if copies > 1 else None)
+        figure = image_grid(
+            *first_pictures(data, count, copies), columns=copies if copies > 1 else None
+        )
         if self._value("trainer.fast_dev_run"):
             return
         write_picture(
@@ -78,7 +80,7 @@ def explain_output(parser: LightningArgumentParser, text: str) -> None:
             action.help = text
 
 
-def _pictures(data: SupervisedDataModule, count: int, copies: int) -> tuple[Tensor, list[str]]:
+def first_pictures(data: SupervisedDataModule, count: int, copies: int) -> tuple[Tensor, list[str]]:
     """Return the first training pictures as the first epochs see them, and what they show."""
     loader = data.train_dataloader()
     rows = torch.cat(list(loader.batch_sampler))[: max(1, count // copies)]

@@ -57,10 +57,16 @@ class Picture:
         return _read(self.file, PictureFormat((height, width), self.form.fit, self.form.channels))
 
 
+def has_pictures(data: SupervisedDataModule) -> bool:
+    """Whether the rows of `data` are pictures."""
+    shape = data.input_shape
+    return len(shape) == 3 and shape[0] in (1, 3)
+
+
 def check_pictured(kind: str, data: SupervisedDataModule) -> None:
     """Raise `InputError` unless the rows of `data` are pictures."""
-    shape = data.input_shape
-    if len(shape) != 3 or shape[0] not in (1, 3):
+    if not has_pictures(data):
+        shape = data.input_shape
         raise InputError(
             f"visualize {kind} draws pictures; a row of {type(data).__name__} has the shape "
             f"{shape}."
