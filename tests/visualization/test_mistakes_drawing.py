@@ -57,6 +57,16 @@ def test_a_large_matrix_lists_the_pairs_most_often_confused_instead():
     assert labels == names
 
 
+def test_long_names_of_confused_classes_are_not_cut():
+    names = [f"a class of a long name {number}" for number in range(40)]
+    chances = np.eye(40, dtype=np.float32)[::-1].copy()
+    mistakes = ClassificationMistakes.of(chances, np.arange(40), names)
+    figure = drawn(confusion_figure(mistakes))
+    (listed,) = figure.texts[:1]
+    assert "→" in listed.get_text()
+    assert listed.get_window_extent().x1 < figure.bbox.width
+
+
 def test_of_very_many_classes_some_are_named():
     figure = drawn(confusion_figure(classified(200, 300)))
     labels = [label.get_text() for label in figure.axes[0].get_xticklabels()]

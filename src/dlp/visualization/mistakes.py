@@ -61,12 +61,15 @@ def confusion_figure(
         shares = numbers / np.bincount(found.true, found.counts, total)[drawn, None]
     is_large = count > _NUMBERED
     side = 7.6 if is_large else 2.4 + 0.55 * max(count, 3)
-    size = (side + (3.2 if is_large else 0.9), side)
-    layout = ConstrainedLayoutEngine(rect=(0, 0, 0.78 if is_large else 1, 1))
-    figure = Figure(figsize=size, layout=layout)
+    pairs = _pairs(mistakes) if is_large else []
+    listed = 0.4 + 0.09 * max(map(len, pairs), default=0) if is_large else 0.0  # inches
+    width = side + 0.9 + listed
+    layout = ConstrainedLayoutEngine(rect=(0, 0, 1 - listed / width, 1))
+    figure = Figure(figsize=(width, side), layout=layout)
     axes = figure.subplots()
     if is_large:
-        _list_pairs(figure, mistakes)
+        place = 1 - (listed - 0.1) / width
+        figure.text(place, 0.9, "\n".join(pairs), va="top", fontsize=9, linespacing=1.7)
     # The square root lets a class that is taken for another one in a hundred times be seen.
     norm = PowerNorm(0.5, 0, 1)
     image = axes.imshow(np.ma.masked_invalid(shares), cmap="Blues", norm=norm)
@@ -242,14 +245,13 @@ def _label_bars(mistakes: MultilabelMistakes, title: str) -> Figure:
     return figure
 
 
-def _list_pairs(figure: Figure, mistakes: ClassificationMistakes) -> None:
+def _pairs(mistakes: ClassificationMistakes) -> list[str]:
     support = {scores.name: scores.support for scores in mistakes.scores}
     lines = [
         f"{_short(true)} → {_short(taken)}  {number:,} of {support[true]:,}"
         for true, taken, number in mistakes.most_confused(_PAIRS)
     ]
-    text = "\n".join(["most often confused:", *lines] if lines else ["nothing was confused"])
-    figure.text(0.79, 0.9, text, va="top", fontsize=9, linespacing=1.7)
+    return ["most often confused:", *lines] if lines else ["nothing was confused"]
 
 
 def _caption(wrong: WrongClass | WrongValue) -> str:
