@@ -254,6 +254,22 @@ def one_uncopyable():
     return lambda max_epochs, callbacks: plain_trainer(max_epochs, [*callbacks, callback])
 
 
+@pytest.mark.parametrize("engine", ["serial", "stacked"])
+def test_a_trainer_without_a_bar_has_none_in_the_folds(engine):
+    def silent(epochs, callbacks):
+        switched_off = {
+            "logger": False,
+            "enable_progress_bar": False,
+            "enable_checkpointing": False,
+        }
+        return Trainer(max_epochs=epochs, callbacks=callbacks, accelerator="cpu", **switched_off)
+
+    run = {"num_folds": 2, "engine": engine}
+    expected = cross_validate(numbers(), dense, 2, **run)
+    result = cross_validate(numbers(), dense, 2, make_trainer=silent, **run)
+    assert values(result) == values(expected)
+
+
 @pytest.mark.parametrize(
     ("make_trainer", "message"),
     [

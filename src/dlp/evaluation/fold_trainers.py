@@ -45,6 +45,8 @@ class FoldTrainers:
             InputError: It is not a new one, not for so many epochs, or lacks the callbacks; or
                 what it shares with others cannot be copied.
         """
+        if self.sample(max_epochs).progress_bar_callback is None:  # Lightning refuses one then
+            callbacks = [each for each in callbacks if not isinstance(each, ProgressBar)]
         trainer: Any = self._make(max_epochs, callbacks)
         self._check(trainer, max_epochs, callbacks)
         sample = self._sample
