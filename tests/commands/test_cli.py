@@ -289,6 +289,7 @@ def test_bad_input_gets_one_sentence(points, capsys, words, expected):
             "gives trainer twice (lines 1 and 2)",
         ),
         ("- imdb", "holds no keys"),
+        ("# nothing yet\n", "overlay.yaml is empty"),
         ("model: {class_path: nowhere.Net}", "No module named 'nowhere'"),
         ("ckpt_path: last", "ckpt_path belongs on the command line"),
         ("model: {class_path: dlp.modules.DenseModul}", "Did you mean 'DenseModule'?"),

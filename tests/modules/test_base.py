@@ -452,6 +452,13 @@ def test_what_a_precision_takes_from_values_is_said(capsys):
     assert "bf16-mixed leaves them as they are" in capsys.readouterr().out
 
 
+def test_what_half_precision_takes_from_an_optimizer_is_said(capsys):
+    module = SupervisedModule(small_net(4), "softmax", 4, optimizer=sgd)
+    with plain_loaders():
+        quiet_trainer(precision="16-true").fit(module, loader(X, Y))
+    assert "losses may become nan; 16-mixed keeps them" in capsys.readouterr().out
+
+
 # Targets that the data standardises -----------------------------------------------------------
 
 

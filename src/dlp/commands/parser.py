@@ -37,7 +37,10 @@ class NamedConfig(ActionConfigFile):
         if isinstance(value, str):
             try:
                 path = find_config(value)
-                read_config(path)  # what is wrong with the file is said of the file
+                if not read_config(path):  # what is wrong with the file is said of the file
+                    raise InputError(
+                        f"{path} is empty: a config holds keys such as data and model."
+                    )
                 value = str(path)
             except InputError as error:
                 raise TypeError(str(error)) from error

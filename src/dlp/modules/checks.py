@@ -137,16 +137,22 @@ def check_scaling(head: nn.Module, data: object) -> None:
 
 
 def say_what_is_lost(precision: str, prediction: str) -> None:
-    """Say what a Trainer's precision takes from targets that are values.
+    """Say what a Trainer's precision takes from an optimizer, and from targets that are values.
 
     Args:
         precision: As Lightning writes it. The ``-true`` ones of 16 bits convert whole batches,
-            targets included, before a model sees them.
+            targets included, before a model sees them, and so are the optimizer's numbers.
         prediction: What the head predicts: ``probabilities`` or ``values``.
     """
+    instead = precision.replace("true", "mixed")
+    if precision == "16-true":
+        say(
+            "warning: precision 16-true holds the optimizer's squared gradients and its eps in 16 "
+            f"bits, where small ones are 0: losses may become nan; {instead} keeps them"
+        )
     lost = {"16-true": "none beyond 65,504", "bf16-true": "some 3 significant digits"}
     if prediction == "values" and precision in lost:
         say(
             f"warning: precision {precision} holds the targets too in 16 bits ({lost[precision]}): "
-            f"{precision.replace('true', 'mixed')} leaves them as they are"
+            f"{instead} leaves them as they are"
         )
