@@ -48,6 +48,13 @@ def test_texts_on_the_command_line_are_printed(reviews, capsys):
     assert pd.read_csv("out.csv").text.tolist() == ["dull"]
 
 
+def test_a_text_without_a_known_word_is_named(reviews, capsys):
+    capsys.readouterr()
+    predict("--text", "qqq zzz", "--text", "dull qqq")
+    said = capsys.readouterr().out
+    assert "1 of 2 texts have no word that the model knows, such as 'qqq zzz'" in said
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

@@ -33,6 +33,7 @@ from dlp.evaluation.fitted_baselines import fitted_verdict
 from dlp.evaluation.fold_plan import LOCK, chosen, fold_folder, make_splitter, plan_folds
 from dlp.evaluation.folds import CrossValidation, FoldResult
 from dlp.files import atomic_path, write_text
+from dlp.number_words import score_in_words
 from dlp.process import interruptible, own_random_state, quiet
 from dlp.results import read_record
 from dlp.runs import Run, new_run, runs_of
@@ -375,7 +376,9 @@ class CrossvalCLI(DLPCLI):
             figure.savefig(temporary, format="png", dpi=110)
         print(f"\n{self.result.table()}\n", flush=True)
         if self.result.refit is not None:
-            numbers = ", ".join(f"{name} {value:.4f}" for name, value in self.result.refit.items())
+            numbers = ", ".join(
+                f"{name} {score_in_words(value)}" for name, value in self.result.refit.items()
+            )
             tested = numbers or "not tested, for want of a test part"
             say(f"trained on everything for {self.result.best_epoch} epochs: {tested}")
         else:

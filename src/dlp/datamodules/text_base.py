@@ -17,7 +17,7 @@ from dlp.datamodules.splits import Indices, Split
 from dlp.datamodules.table_format import TableFormat
 from dlp.datamodules.targets import TargetEncoder
 from dlp.datamodules.text_columns import TextColumns
-from dlp.datamodules.text_reading import read_texts, whole_sentences
+from dlp.datamodules.text_reading import nothing_known, read_texts, whole_sentences
 from dlp.datamodules.text_tables import TextTable
 from dlp.datamodules.tokens import Tokens, splitter, unspaced_word
 from dlp.datamodules.vocabulary import Vocabulary, check_limits, rank_words
@@ -157,12 +157,14 @@ class BaseTextDataModule(SupervisedDataModule):
     def load_predict(self) -> Examples | None:
         """Return the texts of `predict_path`, or `predict_texts`."""
         if self.predict_texts is not None:
-            return _examples(
-                Corpus.from_texts(self.predict_texts, None, tokens=self.tokens).texts()
-            )
-        if not self.predict_source:
+            texts = Corpus.from_texts(self.predict_texts, None, tokens=self.tokens).texts()
+        elif self.predict_source:
+            texts = own_part(self.corpora(self.predict_source)).texts()
+        else:
             return None
-        return _examples(own_part(self.corpora(self.predict_source)).texts())
+        if (message := nothing_known(texts, self.vocabulary)) is not None:
+            self._say_once("unknown", message)
+        return _examples(texts)
 
     def fit_inputs(self, rows: Texts, targets: NDArray[Any]) -> None:
         """Learn vocabulary and document frequencies from the training part."""

@@ -9,7 +9,7 @@ import pandas as pd
 from dlp.datamodules.corpus import Texts
 from dlp.datamodules.reading import InputReading, SampleReading, clipped
 from dlp.datamodules.tokens import unspaced_word
-from dlp.datamodules.vocabulary import UNKNOWN
+from dlp.datamodules.vocabulary import UNKNOWN, Vocabulary
 
 if TYPE_CHECKING:
     from dlp.datamodules.text_base import BaseTextDataModule
@@ -74,6 +74,27 @@ def _share_known(data: "BaseTextDataModule", texts: Texts) -> float:
     lookup = data.vocabulary.lookup(texts.corpus.words)
     tokens, _ = texts.tokens()
     return float((lookup[tokens] != UNKNOWN).mean()) if len(tokens) else 0.0
+
+
+def nothing_known(texts: Texts, vocabulary: Vocabulary) -> str | None:
+    """Return what to say of new texts without a word of the vocabulary; None where there are none.
+
+    Args:
+        texts: What is to be predicted.
+        vocabulary: That of the training part.
+    """
+    tokens, _ = texts.tokens()
+    lengths = np.diff(texts.corpus.offsets)[texts.rows]
+    is_known = vocabulary.lookup(texts.corpus.words)[tokens] != UNKNOWN
+    found = np.bincount(np.repeat(np.arange(len(texts)), lengths), is_known, len(texts))
+    count = int((found == 0).sum())
+    if not count:
+        return None
+    first = clipped(texts[found == 0][:1].raw()[0], 40)
+    return (
+        f"{count:,} of {len(texts):,} texts have no word that the model knows, such as {first!r}: "
+        "what it answers there is no judgement of them"
+    )
 
 
 def _sample(data: "BaseTextDataModule", train: Texts) -> SampleReading:

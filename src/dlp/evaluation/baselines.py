@@ -14,6 +14,7 @@ from torch import Tensor
 from dlp.datamodules.base import SupervisedDataModule
 from dlp.modules.base import SupervisedModule
 from dlp.modules.heads import Head
+from dlp.number_words import score_in_words
 from dlp.target_transforms import transformed
 
 Baselines = dict[str, dict[str, float]]
@@ -91,7 +92,7 @@ def baseline_line(found: Mapping[str, Mapping[str, float]]) -> str:
     """Return one line that a person can read beside a model's numbers."""
     texts = [
         f"{name.replace('_', ' ')} "
-        + ", ".join(f"{metric} {value:.4f}" for metric, value in numbers.items())
+        + ", ".join(f"{metric} {score_in_words(value)}" for metric, value in numbers.items())
         for name, numbers in found.items()
     ]
     return f"baseline: {'; '.join(texts)}"

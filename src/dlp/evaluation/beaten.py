@@ -12,7 +12,8 @@ from dlp.directions import direction
 from dlp.evaluation.baselines import Baselines, baselines_on
 from dlp.modules.base import SupervisedModule
 from dlp.modules.class_weights import WeightedLoss
-from dlp.modules.heads import Head
+from dlp.modules.heads import Head, RegressionHead
+from dlp.number_words import score_in_words
 
 #: A class that so many rows are of hides the others from the accuracy.
 _MOST = 0.8
@@ -28,6 +29,7 @@ class Beaten:
         baseline: The baseline's.
         always: What the baseline always answers, in words.
         is_rare: Whether another class is so frequent that the accuracy hides the rest.
+        is_unscaled: Whether values were trained on in their own unit.
     """
 
     metric: str
@@ -35,6 +37,7 @@ class Beaten:
     baseline: float
     always: str
     is_rare: bool = False
+    is_unscaled: bool = False
 
     @property
     def beats(self) -> bool:
@@ -47,6 +50,8 @@ class Beaten:
     def line(self) -> str:
         """One sentence for a model that is not better."""
         advice = "look at the data (dlp data), the learning rate and the network"
+        if self.is_unscaled:
+            advice = f"values far from 0 need --data.target_scaling standard; or {advice}"
         if self.is_rare:
             advice = (
                 "a rare class is found by --model.class_weight balanced, or by a threshold (head: "
@@ -55,7 +60,7 @@ class Beaten:
             )
         return (
             f"the best model is no better than always answering {self.always}: val_{self.metric} "
-            f"{self.value:.4f} against {self.baseline:.4f}; {advice}"
+            f"{score_in_words(self.value)} against {score_in_words(self.baseline)}; {advice}"
         )
 
 
@@ -98,7 +103,9 @@ def beside_baseline(
         if metric == "loss" and frequencies:
             always = "the frequencies of the classes"
         is_rare = single and not is_shifted and max(frequencies) >= _MOST
-        return Beaten(metric, numbers[f"val_{metric}"], known[best], always, is_rare)
+        is_unscaled = isinstance(head, RegressionHead) and bool((head.std == 1).all())
+        value = numbers[f"val_{metric}"]
+        return Beaten(metric, value, known[best], always, is_rare, is_unscaled)
     return None
 
 

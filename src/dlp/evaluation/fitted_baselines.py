@@ -27,6 +27,7 @@ from dlp.modules.base import SupervisedModule
 from dlp.modules.class_weights import WeightedLoss
 from dlp.modules.heads import Head
 from dlp.modules.thresholds import best_threshold
+from dlp.number_words import score_in_words
 
 EvaluatedPart = Literal["val", "test"]
 Predict = Callable[[Any], NDArray[Any]]
@@ -129,7 +130,9 @@ def fitted_lines(
     for each in found.values():
         if part not in each.scores:
             continue
-        numbers = [f"{part}_{name} {value:.4f}" for name, value in each.scores[part].items()]
+        numbers = [
+            f"{part}_{name} {score_in_words(value)}" for name, value in each.scores[part].items()
+        ]
         took = f"fitted on {each.rows:,} rows in {each.seconds:.1f} s"
         lines.append(f"baseline: {each.model} ({took}): {', '.join(numbers)}")
     verdict = fitted_verdict(as_baselines(found, part), scores, part, directions)
@@ -152,13 +155,12 @@ def fitted_verdict(
         choose = min if mode == "min" else max
         best = choose(known, key=known.__getitem__)
         own, value = float(scores[metric]), known[best]
+        ours, theirs = score_in_words(own), score_in_words(value)
         if own == value:
-            return f"the baseline is as good as this model: {metric} {own:.4f} ({best})"
+            return f"the baseline is as good as this model: {metric} {ours} ({best})"
         if choose(own, value) == own:
-            return f"better than the baselines: {metric} {own:.4f} against {value:.4f} ({best})"
-        return (
-            f"the baseline is the better model: {best} has {metric} {value:.4f}, this one {own:.4f}"
-        )
+            return f"better than the baselines: {metric} {ours} against {theirs} ({best})"
+        return f"the baseline is the better model: {best} has {metric} {theirs}, this one {ours}"
     return ""
 
 

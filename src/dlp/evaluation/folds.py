@@ -17,6 +17,7 @@ from dlp.directions import Mode, best_index, needed_direction
 from dlp.errors import InputError, unknown
 from dlp.evaluation.verdict import Verdict, verdict
 from dlp.files import write_text
+from dlp.number_words import score_in_words
 from dlp.results import read_record, read_results, write_results
 from dlp.visualization.curves import smooth
 
@@ -228,7 +229,7 @@ class CrossValidation:
         if len(self.folds) <= 40:
             rows += [
                 [*map(str, (fold.repeat, fold.fold, fold.num_train, fold.num_val))]
-                + [f"{fold.metrics[name]:.4f}" for name in names]
+                + [f"{score_in_words(fold.metrics[name])}" for name in names]
                 for fold in self.folds
             ]
         else:
@@ -240,10 +241,10 @@ class CrossValidation:
         ):
             known = len(self.folds) > 1 or label == "mean"
             rows.append([label, "", "", ""])
-            rows[-1] += [f"{numbers[name]:.4f}" if known else "-" for name in names]
+            rows[-1] += [f"{score_in_words(numbers[name])}" if known else "-" for name in names]
         for label, numbers in self.baseline.items():
             cells = [numbers.get(name.removeprefix("val_")) for name in names]
-            shown = ["-" if cell is None else f"{cell:.4f}" for cell in cells]
+            shown = ["-" if cell is None else f"{score_in_words(cell)}" for cell in cells]
             rows.append([f"baseline: {label.replace('_', ' ')}", "", "", "", *shown])
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = [

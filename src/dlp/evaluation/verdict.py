@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlp.directions import Mode
+from dlp.number_words import score_in_words
 
 Floats = NDArray[np.float64]
 Kind = Literal["improving", "flat", "worse", "short"]
@@ -61,7 +62,8 @@ class Verdict:
             last: The number of epochs.
             curve: What curve of it, such as ``the mean ``.
         """
-        said = f"{curve}{metric} was best at epoch {self.best_epoch} ({self.best:.4f}) {self}"
+        best = score_in_words(self.best)
+        said = f"{curve}{metric} was best at epoch {self.best_epoch} ({best}) {self}"
         return f"{said}; {self.advice(last)}"
 
     def advice(self, last: int) -> str:

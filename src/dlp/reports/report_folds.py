@@ -9,6 +9,7 @@ from dlp.config_files import read_config
 from dlp.directions import Mode
 from dlp.errors import InputError
 from dlp.evaluation.folds import CrossValidation, FoldResult
+from dlp.number_words import score_in_words
 from dlp.recorded_runs import RecordedRun
 from dlp.reports import report_page as page
 from dlp.reports.report_page import Block, Page, Section, Tile, number, section
@@ -79,8 +80,8 @@ def _verdict(result: CrossValidation) -> str:
         epoch, value = result.best()
         curve = "smoothed mean" if result.smoothing else "mean"
         advice = (
-            f"the {curve} {result.monitor} was best at epoch {epoch} ({value:.4f}); a model was "
-            "then trained on everything for so many epochs"
+            f"the {curve} {result.monitor} was best at epoch {epoch} ({score_in_words(value)}); a "
+            "model was then trained on everything for so many epochs"
         )
         advice += " and tested once" if result.refit else "; there is no test part"
     return f"{advice[:1].upper()}{advice[1:]}."
