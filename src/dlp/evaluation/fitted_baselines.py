@@ -12,6 +12,7 @@ import torch
 from lightning import LightningModule
 from numpy.typing import NDArray
 
+from dlp.console import say
 from dlp.datamodules.base import SupervisedDataModule
 from dlp.directions import Mode, direction
 from dlp.evaluation.baseline_inputs import (
@@ -28,6 +29,9 @@ from dlp.modules.class_weights import WeightedLoss
 from dlp.modules.heads import Head
 from dlp.modules.thresholds import best_threshold
 from dlp.number_words import score_in_words
+
+#: Boosting grows a tree a class and step: of more classes it would take minutes, and gigabytes.
+MOST_CLASSES = 200
 
 EvaluatedPart = Literal["val", "test"]
 Predict = Callable[[Any], NDArray[Any]]
@@ -83,6 +87,12 @@ def fitted_baselines(
     if not isinstance(model, SupervisedModule):
         return {}
     head = model.head
+    if head.prediction == "probabilities" and head.num_outputs > MOST_CLASSES:
+        say(
+            f"{head.num_outputs:,} classes: scikit-learn's baselines are fitted for {MOST_CLASSES} "
+            "at most"
+        )
+        return {}
     evaluated = [part for part in parts if num_rows(data, part)]
     targets = targets_of(data, "train")
     with torch.no_grad():
