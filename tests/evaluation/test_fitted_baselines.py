@@ -240,8 +240,8 @@ def test_the_verdict_takes_a_metric_whose_direction_is_known():
 
 
 def test_of_very_many_classes_none_are_fitted_which_is_said(capsys):
-    x = np.repeat(X, 3, axis=0)
-    data = ArrayDataModule(x, np.arange(len(x)) % 201, val_size=0.2, split_seed=0)
+    x = np.repeat(X, 5, axis=0)
+    data = ArrayDataModule(x, np.arange(len(x)) % 201, val_size=201, stratify=True)
     assert fitted_baselines(dense(data, "softmax"), data) == {}
     assert "201 classes: scikit-learn's baselines are fitted for 200" in capsys.readouterr().out
 
