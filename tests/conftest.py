@@ -5,6 +5,7 @@ import os
 import lightning  # noqa: F401 - its log handler is bound to the stream of the whole session
 import pytest
 import torch
+from loaded_processes import DLP
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -20,6 +21,12 @@ def undrawn_figures(monkeypatch):
         Image.new("RGB", (1, 1)).save(file, format=format)
 
     monkeypatch.setattr(Figure, "savefig", save)
+
+
+@pytest.fixture
+def loaded_jobs(monkeypatch):
+    """Let the processes of ``--jobs`` begin with torch loaded."""
+    monkeypatch.setattr("dlp.commands.jobs.subprocess.Popen", DLP)
 
 
 @pytest.fixture(autouse=True)

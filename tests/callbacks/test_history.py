@@ -1,15 +1,13 @@
 import csv
 import json
 import math
-import subprocess
-import sys
-import textwrap
-from pathlib import Path
+import os
 
 import numpy as np
 import pytest
 import torch
 from lightning import Callback, Trainer
+from loaded_processes import begin, ended
 
 from dlp.callbacks import BestCheckpoint, History, LastCheckpoint
 from dlp.datamodules import ArrayDataModule
@@ -260,19 +258,15 @@ def test_validation_before_an_epochs_end_is_said(tmp_path, capsys):
     assert "validation every 2 of 3 batches" in capsys.readouterr().out
 
 
+def fit_in_a_process_of_the_strategy():
+    history = History()
+    fit(history, max_epochs=2, strategy="ddp_fork", devices=1)
+    assert [len(values) for values in history.metrics.values()] == [2] * 4
+    assert history.directions["val_acc"] == "max"
+    assert not history._from_child.exists()
+
+
 def test_processes_that_a_strategy_starts_bring_it_back(tmp_path):
-    script = textwrap.dedent(f"""
-        import sys
-        sys.path.insert(0, {str(Path(__file__).parent)!r})
-        from test_history import fit
-        from dlp.callbacks import History
-        if __name__ == "__main__":
-            history = History()
-            fit(history, max_epochs=2, strategy="ddp_fork", devices=1)
-            assert [len(values) for values in history.metrics.values()] == [2] * 4
-            assert history.directions["val_acc"] == "max"
-            assert not history._from_child.exists()
-    """)
-    command = [sys.executable, "-c", script]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
-    assert done.returncode == 0, done.stderr
+    log = tmp_path / "log"
+    process = begin(fit_in_a_process_of_the_strategy, [], log, os.environ)
+    assert ended([process]) == [0], log.read_text()

@@ -115,7 +115,7 @@ def test_one_fold_at_a_time_as_a_job_array_does(run, capsys):
     assert "is being trained" not in capsys.readouterr().out
 
 
-def test_processes_share_the_folds(run, sales):
+def test_processes_share_the_folds(run, sales, loaded_jobs):
     options = ["--config", "sales.yaml", "--num_folds", "3", "--engine", "serial"]
     main(["crossval", *options, "--jobs", "2"])
     assert not list(run.glob("job_*"))

@@ -1,7 +1,6 @@
 """One process of two: trains, tests, fine-tunes, and writes what it logged and its weights."""
 
 import json
-import sys
 import warnings
 from pathlib import Path
 
@@ -75,7 +74,3 @@ def main(folder):
     content = {"epochs": curves.epochs, "test": tested, "weights": weights}
     Path(folder, f"{trainer.global_rank}.json").write_text(json.dumps(content))
     unfreeze(folder)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1])

@@ -1,33 +1,35 @@
 import json
-import subprocess
-import sys
+import os
+import socket
 from itertools import pairwise
-from pathlib import Path
 
 import ddp_process as example
 import pytest
 import torch
 import torch.nn.functional as F
+from loaded_processes import begin, ended
 from sklearn.metrics import roc_auc_score
 
 from dlp.datamodules import BatchOrder
 from dlp.modules import KerasRMSprop
 
 
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """Return the folder where each of two gloo processes has left what it did."""
     folder = tmp_path_factory.mktemp("ddp")
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    run = subprocess.run(
-        [*launch, example.__file__, str(folder)],
-        capture_output=True,
-        text=True,
-        timeout=180,
-        cwd=Path(__file__).parent,
-        check=False,
-    )
-    assert run.returncode == 0, run.stderr
+    log = folder / "log"
+    common = {**os.environ, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    processes = [
+        begin(example.main, [folder], log, {**common, "LOCAL_RANK": str(rank)}) for rank in (0, 1)
+    ]
+    assert ended(processes) == [0, 0], log.read_text()
     return folder
 
 

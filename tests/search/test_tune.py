@@ -398,7 +398,7 @@ def test_no_trial_begins_after_the_timeout(points):
     assert study.trials() == []
 
 
-def test_several_processes_share_a_study(points):
+def test_several_processes_share_a_study(points, loaded_jobs):
     tune("--jobs", "2", trials=4)
     study = points / "runs/points/study_0"
     rows = trials_of(study)
