@@ -10,17 +10,26 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 
+@pytest.fixture(scope="session")
+def one_pixel():
+    """Return what saves one pixel in the place of ``Figure.savefig``."""
+
+    def save(figure, file, *, format="png", **options):
+        if format == "svg":
+            file.write('<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1 1"></svg>')
+        else:
+            Image.new("RGB", (1, 1)).save(file, format=format)
+
+    return save
+
+
 @pytest.fixture
-def undrawn_figures(monkeypatch):
+def undrawn_figures(monkeypatch, one_pixel):
     """Save one pixel instead of each figure: for files whose many fits draw equal curves.
 
     Recipes, reports, examples and the tests of visualization draw theirs.
     """
-
-    def save(figure, file, *, format="png", **options):
-        Image.new("RGB", (1, 1)).save(file, format=format)
-
-    monkeypatch.setattr(Figure, "savefig", save)
+    monkeypatch.setattr(Figure, "savefig", one_pixel)
 
 
 @pytest.fixture

@@ -2,11 +2,11 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import textwrap
-import time
 import warnings
 from pathlib import Path
 
@@ -16,7 +16,9 @@ import pytest
 import torch
 import yaml
 from command_line import RECIPE, fails, metrics_of, rows_of, weights
+from loaded_processes import begin, ended
 
+from dlp.callbacks import History
 from dlp.cli import main
 
 pytestmark = pytest.mark.usefixtures("undrawn_figures")
@@ -53,27 +55,24 @@ def test_fit_writes_the_files_of_a_run(points, capsys):
     assert "val_loss was best at" in capsys.readouterr().out
 
 
-def test_runs_are_never_overwritten(points):
-    main(["fit", "--config", "points.yaml"])
-    first = {p: p.read_bytes() for p in (points / "runs").rglob("*") if p.is_file()}
+def test_runs_are_never_overwritten(fitted):
+    first = {p: p.read_bytes() for p in (fitted / "runs").rglob("*") if p.is_file()}
     main(["fit", "--config", "points.yaml", "--seed_everything", "1"])
     assert all(path.read_bytes() == content for path, content in first.items())
-    assert metrics_of(points / "runs/points/version_1") != metrics_of(
-        points / "runs/points/version_0"
+    assert metrics_of(fitted / "runs/points/version_1") != metrics_of(
+        fitted / "runs/points/version_0"
     )
 
 
-def test_same_seed_same_numbers(points):
+def test_same_seed_same_numbers(fitted):
     main(["fit", "--config", "points.yaml"])
-    main(["fit", "--config", "points.yaml"])
-    runs = points / "runs/points"
+    runs = fitted / "runs/points"
     assert metrics_of(runs / "version_0") == metrics_of(runs / "version_1")
 
 
-def test_test_and_predict_take_the_newest_best_checkpoint(points, capsys):
-    main(["fit", "--config", "points.yaml"])
-    main(["fit", "--config", "points.yaml", "--trainer.max_epochs", "20"])
-    newest = points / "runs/points/version_1"
+def test_test_and_predict_take_the_newest_best_checkpoint(fitted, capsys):
+    main(["fit", "--config", "points.yaml", "--trainer.max_epochs", "12"])
+    newest = fitted / "runs/points/version_1"
     config = (newest / "config.yaml").read_bytes()
     capsys.readouterr()
     main(["test", "--config", "points.yaml"])
@@ -81,7 +80,7 @@ def test_test_and_predict_take_the_newest_best_checkpoint(points, capsys):
     results = json.loads((newest / "results.json").read_text())
     assert results["test"]["checkpoint"] == "checkpoints/best.ckpt"
     assert results["test"]["test_acc"] > 0.9
-    assert "test" not in json.loads((points / "runs/points/version_0/results.json").read_text())
+    assert "test" not in json.loads((fitted / "runs/points/version_0/results.json").read_text())
     main(["predict", "--config", "points.yaml"])
     rows = rows_of(newest / "predictions.csv")
     assert list(rows[0]) == ["index", "true", "class", "prob_left", "prob_right"]
@@ -97,7 +96,8 @@ def test_test_and_predict_take_the_newest_best_checkpoint(points, capsys):
 
 
 def test_checkpoint_path_brings_its_own_config(points):
-    main(["fit", "--config", "points.yaml", "--model.hidden", "[5, 5]"])
+    one = ["--trainer.max_epochs", "1"]
+    main(["fit", "--config", "points.yaml", "--model.hidden", "[5, 5]", *one])
     checkpoint = "runs/points/version_0/checkpoints/last.ckpt"
     main(["test", "--ckpt_path", checkpoint])
     main(["test", "--config", "points.yaml", "--ckpt_path", checkpoint])
@@ -108,7 +108,7 @@ def test_checkpoint_path_brings_its_own_config(points):
 
 
 def test_new_input_is_predicted_without_the_training_data(points):
-    main(["fit", "--config", "points.yaml", "--trainer.max_epochs", "30"])
+    main(["fit", "--config", "points.yaml", "--trainer.max_epochs", "12"])
     pd.DataFrame({"north": [3.0, -3.0], "east": [3.0, -3.0]}).to_csv("new.csv", index=False)
     (points / "points.csv").unlink()
     main(["predict", "--config", "points.yaml", "--data.predict_path", "new.csv"])
@@ -155,11 +155,11 @@ def test_a_trial_that_is_none_has_no_random_weights(points, capsys, value, joine
     assert not (points / "runs").exists()
 
 
-def test_a_trial_by_config_and_a_trial_of_a_resume(points, capsys):
+def test_a_trial_by_config_and_a_trial_of_a_resume(points, run_of_points, capsys):
     Path("dry.yaml").write_text("trainer: {fast_dev_run: true}")
     main(["test", "--config", "points.yaml", "--config", "dry.yaml"])
     assert "the weights are random" in capsys.readouterr().out
-    main(["fit", "--config", "points.yaml"])
+    shutil.copytree(run_of_points / "runs", points / "runs")
     main(
         ["fit", "--config", "points.yaml", "--ckpt_path", "last", "--trainer.fast_dev_run", "true"]
     )
@@ -182,9 +182,8 @@ class Other(TableDataModule):
 """
 
 
-def test_checkpoint_of_other_data_is_not_fitted_anew(points, capsys, monkeypatch):
+def test_checkpoint_of_other_data_is_not_fitted_anew(fitted, capsys, monkeypatch):
     Path("own_data_of_a_user.py").write_text(DATA)
-    main(["fit", "--config", "points.yaml"])
     other = yaml.safe_load(RECIPE)["data"] | {"class_path": "own_data_of_a_user.Other"}
     Path("other.yaml").write_text(yaml.safe_dump({"data": other}))
     message = fails(
@@ -194,13 +193,12 @@ def test_checkpoint_of_other_data_is_not_fitted_anew(points, capsys, monkeypatch
     assert "was trained on TableDataModule, and the data here is Other" in message
 
 
-def test_evaluation_alone_makes_no_run(points):
-    main(["fit", "--config", "points.yaml"])
-    (points / "runs/points/version_0/checkpoints/best.ckpt").rename("kept.ckpt")
+def test_evaluation_alone_makes_no_run(fitted):
+    (fitted / "runs/points/version_0/checkpoints/best.ckpt").rename("kept.ckpt")
     main(["test", "--config", "points.yaml", "--ckpt_path", "kept.ckpt"])
     main(["validate", "--config", "points.yaml", "--ckpt_path", "kept.ckpt"])
     main(["predict", "--config", "points.yaml", "--ckpt_path", "kept.ckpt", "--output", "here.csv"])
-    assert [path.name for path in (points / "runs/points").iterdir()] == ["version_0"]
+    assert [path.name for path in (fitted / "runs/points").iterdir()] == ["version_0"]
     assert len(rows_of(Path("here.csv"))) == 24
 
 
@@ -233,8 +231,7 @@ def test_own_error_metrics_fall(points):
     assert best == int(np.argmin(values)) + 1
 
 
-def test_checkpoint_of_another_model(points, capsys):
-    main(["fit", "--config", "points.yaml"])
+def test_checkpoint_of_another_model(fitted, capsys):
     checkpoint = "runs/points/version_0/checkpoints/best.ckpt"
     message = fails(capsys, "test", "--ckpt_path", checkpoint, "--model.hidden", "[9]")
     assert "belongs to another model" in message
@@ -411,9 +408,9 @@ def test_fast_dev_run_writes_nothing(points, capsys):
 )
 def test_resumed_run_equals_an_unbroken_one(points, words):
     args = ["fit", "--config", "points.yaml", *words.split()]
-    main([*args, "--trainer.max_epochs", "5"])
+    main([*args, "--trainer.max_epochs", "4"])
     main([*args, "--trainer.max_epochs", "2"])
-    main(["fit", "--config", "points.yaml", "--ckpt_path", "last", "--trainer.max_epochs", "5"])
+    main(["fit", "--config", "points.yaml", "--ckpt_path", "last", "--trainer.max_epochs", "4"])
     whole, resumed = (points / f"runs/points/version_{number}" for number in (0, 1))
     assert metrics_of(resumed) == metrics_of(whole)
     for which in ("best", "last"):
@@ -421,34 +418,38 @@ def test_resumed_run_equals_an_unbroken_one(points, words):
         assert all(torch.equal(one[name], two[name]) for name in one)
     assert not (points / "runs/points/version_2").exists()
     config = yaml.safe_load((resumed / "config.yaml").read_text())
-    assert config["trainer"]["max_epochs"] == 5
+    assert config["trainer"]["max_epochs"] == 4
+
+
+def killed_in_its_sixth_epoch(args):
+    """Run a fit that no handler and no cleaning up sees the end of."""
+    begun = History.on_train_epoch_start
+
+    def kill(self, trainer, pl_module):
+        begun(self, trainer, pl_module)
+        if trainer.current_epoch == 5:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    History.on_train_epoch_start = kill
+    main(args)
 
 
 def test_resume_after_sigkill(points):
-    args = ["fit", "--config", "points.yaml", "--trainer.max_epochs", "150"]
-    killed = subprocess.Popen(
-        [sys.executable, "-m", "dlp", *args],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-    )
-    last = points / "runs/points/version_0/checkpoints/last.ckpt"
-    deadline = time.monotonic() + 60
-    while not last.exists() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    killed.send_signal(signal.SIGKILL)
-    assert killed.wait() == -signal.SIGKILL
+    args = ["fit", "--config", "points.yaml", "--trainer.max_epochs", "12"]
+    log = points / "log"
+    killed = begin(killed_in_its_sixth_epoch, [args], log, os.environ)
+    assert ended([killed]) == [-signal.SIGKILL], log.read_text()
+    assert len(metrics_of(points / "runs/points/version_0")) == 5
     assert not (points / "runs/points/version_0/results.json").exists()
     main(["fit", "--config", "points.yaml", "--ckpt_path", "last"])
     main(args)
     whole, resumed = (points / f"runs/points/version_{number}" for number in (1, 0))
-    assert len(metrics_of(whole)) == 150
+    assert len(metrics_of(whole)) == 12
     assert metrics_of(resumed) == metrics_of(whole)
 
 
-def test_full_disk_keeps_what_was_saved(points, capsys, monkeypatch):
-    main(["fit", "--config", "points.yaml"])
-    last = points / "runs/points/version_0/checkpoints/last.ckpt"
+def test_full_disk_keeps_what_was_saved(fitted, capsys, monkeypatch):
+    last = fitted / "runs/points/version_0/checkpoints/last.ckpt"
     before = last.read_bytes()
 
     def full(checkpoint, path):
@@ -463,9 +464,9 @@ def test_full_disk_keeps_what_was_saved(points, capsys, monkeypatch):
     assert "--ckpt_path last" in message
     assert last.read_bytes() == before
     monkeypatch.undo()
-    monkeypatch.chdir(points)
+    monkeypatch.chdir(fitted)
     main(["fit", "--config", "points.yaml", "--ckpt_path", "last", "--trainer.max_epochs", "9"])
-    assert len(metrics_of(points / "runs/points/version_0")) == 9
+    assert len(metrics_of(fitted / "runs/points/version_0")) == 9
 
 
 def test_early_stopping_by_config(points):

@@ -49,11 +49,10 @@ def no_locks(points):
         ("--monitor val_acc --trainer.max_epochs 5", "goes by val_loss"),
     ],
 )
-def test_a_failed_resume_changes_nothing(points, capsys, words, expected):
-    main([*FIT])
-    before = contents(points / "runs")
+def test_a_failed_resume_changes_nothing(fitted, capsys, words, expected):
+    before = contents(fitted / "runs")
     assert expected in fails(capsys, *RESUME, *words.split())
-    assert contents(points / "runs") == before
+    assert contents(fitted / "runs") == before
 
 
 def test_a_resume_with_nothing_left_to_train_changes_nothing(points, capsys):
@@ -68,9 +67,8 @@ def test_a_resume_with_nothing_left_to_train_changes_nothing(points, capsys):
     assert {path.name for path in after if after[path] != before[path]} <= {"reliability.png"}
 
 
-def test_the_results_of_a_fit_that_was_stopped_at_its_end_are_written(points):
-    main([*FIT])
-    results = points / "runs/points/version_0/results.json"
+def test_the_results_of_a_fit_that_was_stopped_at_its_end_are_written(fitted):
+    results = fitted / "runs/points/version_0/results.json"
     before = json.loads(results.read_text())
     results.unlink()
     main([*RESUME])
@@ -97,9 +95,9 @@ def test_a_fit_that_never_began_leaves_a_folder_as_it_was(points, capsys, kind):
     assert sorted(points.rglob("*")) == before
 
 
-def test_a_folder_with_a_part_of_a_run_is_no_new_one(points, capsys):
-    main([*FIT, "--run_dir", "here"])
-    (points / "here/config.yaml").unlink()
+def test_a_folder_with_a_part_of_a_run_is_no_new_one(fitted, capsys):
+    Path("runs/points/version_0").rename("here")
+    (fitted / "here/config.yaml").unlink()
     message = fails(capsys, *FIT, "--run_dir", "here")
     assert "here holds a run already" in message
 
@@ -264,7 +262,7 @@ def signals(monkeypatch):
     [(signal.SIGINT, 130, "Ctrl-C"), (signal.SIGTERM, 143, "SIGTERM")],
 )
 def test_a_fit_that_is_stopped_says_how_to_go_on(
-    points, capsys, signals, monkeypatch, number, status, name
+    points, run_of_points, capsys, signals, monkeypatch, number, status, name
 ):
     signals(number, epoch=1)
     code, line = stopped(capsys, *FIT)
@@ -277,9 +275,8 @@ def test_a_fit_that_is_stopped_says_how_to_go_on(
     monkeypatch.undo()
     monkeypatch.chdir(points)
     main(command.split()[1:])
-    main([*FIT])
-    runs = points / "runs/points"
-    assert metrics_of(runs / "version_0") == metrics_of(runs / "version_1")
+    resumed, whole = (folder / "runs/points/version_0" for folder in (points, run_of_points))
+    assert metrics_of(resumed) == metrics_of(whole)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -362,9 +359,8 @@ def test_a_scheduler_stops_a_real_process(points):
 
 
 @pytest.mark.parametrize("content", [b'{"best_epoch": 3, "be', b"\xff\xfe\x00", b"[1, 2]"])
-def test_damaged_results_are_said_before_anything_is_done(points, capsys, content):
-    main([*FIT])
-    results = points / "runs/points/version_0/results.json"
+def test_damaged_results_are_said_before_anything_is_done(fitted, capsys, content):
+    results = fitted / "runs/points/version_0/results.json"
     results.write_bytes(content)
     for args in (
         ("test", "--config", "points.yaml"),
@@ -393,16 +389,14 @@ def test_damaged_folds_are_said(points, capsys):
 # What would be dropped ---------------------------------------------------------------------------
 
 
-def test_values_of_the_optimizer_that_a_checkpoint_replaces_are_refused(points, capsys):
-    main([*FIT])
+def test_values_of_the_optimizer_that_a_checkpoint_replaces_are_refused(fitted, capsys):
     said = fails(capsys, *RESUME, "--trainer.max_epochs", "5", "--model.optimizer.init_args.lr=0.5")
     assert "model.optimizer.lr is" in said
     assert "0.5 would do nothing" in said
     assert "--init_from runs/points/version_0" in said
 
 
-def test_an_edited_config_that_is_not_heeded_is_told(points, capsys):
-    main([*FIT])
+def test_an_edited_config_that_is_not_heeded_is_told(fitted, capsys):
     text = Path("points.yaml").read_text()
     main([*RESUME, "--trainer.max_epochs", "4"])
     assert "counts, not" not in capsys.readouterr().out
@@ -413,8 +407,7 @@ def test_an_edited_config_that_is_not_heeded_is_told(points, capsys):
     assert "trainer.max_epochs 9 (there 4)" in said
 
 
-def test_a_fit_lists_what_it_wrote_and_not_what_it_found(points, capsys):
-    main([*FIT])
+def test_a_fit_lists_what_it_wrote_and_not_what_it_found(fitted, capsys):
     Path("runs/points/version_0/notes.txt").write_text("mine")
     main([*RESUME, "--trainer.max_epochs", "4"])
     line = capsys.readouterr().out.splitlines()[-1]
