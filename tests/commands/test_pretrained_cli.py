@@ -13,6 +13,7 @@ import torch
 import torchvision
 import yaml
 from lightning.pytorch.callbacks import Callback
+from matplotlib.figure import Figure
 from picture_files import write_classes, write_picture
 
 from dlp.cli import main
@@ -64,11 +65,19 @@ def offline(tmp_path, monkeypatch):
     return folder / Path(default_weights(NAME).url).name
 
 
+@pytest.fixture(scope="module")
+def weights_file(tmp_path_factory):
+    """Write the weights that are at hand in these tests once."""
+    path = tmp_path_factory.mktemp("weights") / "weights.pth"
+    torch.save(trained(), path)
+    return path
+
+
 @pytest.fixture
-def weights(offline):
+def weights(offline, weights_file):
     """Put weights where torchvision keeps what it has downloaded, and return the file."""
     offline.parent.mkdir(parents=True)
-    torch.save(trained(), offline)
+    shutil.copy(weights_file, offline)
     return offline
 
 
@@ -84,18 +93,50 @@ def trained():
     return network.state_dict()
 
 
-@pytest.fixture
-def pets(tmp_path, monkeypatch, offline):
-    """Work in a folder with pictures of two classes and recipes for them."""
-    write_classes(tmp_path / "pets", {"cats": 11, "dogs": 9}, size=(36, 40))
-    (tmp_path / "frozen.yaml").write_text(RECIPE)
+@pytest.fixture(scope="module")
+def folder_of_pets(tmp_path_factory):
+    """Write pictures of two classes and recipes for them once."""
+    folder = tmp_path_factory.mktemp("pets")
+    write_classes(folder / "pets", {"cats": 11, "dogs": 9}, size=(36, 40))
+    (folder / "frozen.yaml").write_text(RECIPE)
     recipe = yaml.safe_load(RECIPE)
     recipe["model"]["init_args"] |= {"trainable_stages": 1}
-    (tmp_path / "finetune.yaml").write_text(yaml.safe_dump({**recipe, "init_from": "frozen"}))
-    (tmp_path / "tiny.yaml").write_text("model: {init_args: {hidden: [3]}}\n")
-    (tmp_path / "unit.yaml").write_text("model: {init_args: {scaling: unit}}\n")
+    (folder / "finetune.yaml").write_text(yaml.safe_dump({**recipe, "init_from": "frozen"}))
+    (folder / "tiny.yaml").write_text("model: {init_args: {hidden: [3]}}\n")
+    (folder / "unit.yaml").write_text("model: {init_args: {scaling: unit}}\n")
+    return folder
+
+
+@pytest.fixture
+def pets(folder_of_pets, tmp_path, monkeypatch, offline):
+    """Work in a folder with pictures of two classes and recipes for them."""
+    shutil.copytree(folder_of_pets, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture(scope="module")
+def run_of_pets(folder_of_pets, weights_file, tmp_path_factory, one_pixel):
+    """Fit the recipe ``frozen`` once, and return the folder with its ``runs``."""
+    folder = tmp_path_factory.mktemp("frozen")
+    shutil.copytree(folder_of_pets, folder, dirs_exist_ok=True)
+    downloaded = folder / "torch/hub/checkpoints"
+    downloaded.mkdir(parents=True)
+    shutil.copy(weights_file, downloaded / Path(default_weights(NAME).url).name)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("TORCH_HOME", str(folder / "torch"))
+        patch.setenv("DLP_CACHE_DIR", str(folder / "cache"))
+        patch.setattr(Figure, "savefig", one_pixel)
+        main(["fit", "--config", "frozen.yaml"])
+    return folder
+
+
+@pytest.fixture
+def fitted(run_of_pets, pets):
+    """Work in the folder of `pets` after ``dlp fit --config frozen.yaml``."""
+    shutil.copytree(run_of_pets / "runs", pets / "runs")
+    return pets
 
 
 def fails(capsys, *args):
@@ -143,30 +184,28 @@ def test_a_run_on_features_is_evaluated_on_pictures(pets, weights):
         assert values == pytest.approx(raw[name], rel=1e-4)
 
 
-def test_the_backbone_has_the_weights_of_the_recipe(pets, weights):
-    main(["fit", "--config", "frozen.yaml", "--trainer.max_epochs", "1"])
+def test_the_backbone_has_the_weights_of_the_recipe(fitted, weights):
     found = tensors("runs/frozen/version_0/checkpoints/last.ckpt")
     for name, tensor in torch.load(weights).items():
         if not name.startswith("fc."):
             assert torch.equal(found[f"network.backbone.model.{name}"], tensor)
 
 
-def test_a_checkpoint_needs_no_weights_to_be_tested_predicted_and_resumed(pets, weights):
-    main(["fit", "--config", "frozen.yaml"])
-    run = pets / "runs/frozen/version_0"
-    shutil.copytree(run, pets / "whole")
+def test_a_checkpoint_needs_no_weights_to_be_tested_predicted_and_resumed(fitted, weights):
+    run = fitted / "runs/frozen/version_0"
+    shutil.copytree(run, fitted / "whole")
     weights.unlink()
     main(["test", "--config", "frozen.yaml"])
     main(["predict", "--config", "frozen.yaml"])
     main(["validate", "--ckpt_path", "runs/frozen/version_0"])
-    main(["fit", "--config", "frozen.yaml", "--ckpt_path", "last", "--trainer.max_epochs", "4"])
+    main(["fit", "--config", "frozen.yaml", "--ckpt_path", "last", "--trainer.max_epochs", "3"])
     config = yaml.safe_load((run / "config.yaml").read_text())
     assert config["model"]["init_args"]["weights"] == "DEFAULT"
-    assert all(len(values) == 4 for values in history(run).values())
+    assert all(len(values) == 3 for values in history(run).values())
     torch.save(trained(), weights)
-    main(["fit", "--config", "frozen.yaml", "--trainer.max_epochs", "4"])
-    assert history(pets / "runs/frozen/version_1") == history(run)
-    last = [tensors(pets / f"runs/frozen/version_{n}/checkpoints/last.ckpt") for n in (0, 1)]
+    main(["fit", "--config", "frozen.yaml", "--trainer.max_epochs", "3"])
+    assert history(fitted / "runs/frozen/version_1") == history(run)
+    last = [tensors(fitted / f"runs/frozen/version_{n}/checkpoints/last.ckpt") for n in (0, 1)]
     assert same(*last)
 
 
@@ -195,19 +234,17 @@ def test_pictures_without_labels_are_predicted_by_path(pets, weights, capsys):
         assert row["class"] == ("cats", "dogs")[int(expected.argmax())]
 
 
-def test_the_test_part_is_predicted_by_path(pets, weights):
-    main(["fit", "--config", "frozen.yaml", "--trainer.max_epochs", "1"])
+def test_the_test_part_is_predicted_by_path(fitted, weights):
     main(["predict", "--config", "frozen.yaml", "--output", "out.csv"])
-    rows = rows_of(pets / "out.csv")
+    rows = rows_of(fitted / "out.csv")
     data = ImageFolderDataModule("pets", image_size=32, val_size=4, test_size=0.2)
     assert [row["path"] for row in rows] == list(data.examples("test").names)
 
 
 @DEPRECATED
-def test_the_checkpoint_loads_in_python(pets, weights):
-    main(["fit", "--config", "frozen.yaml"])
+def test_the_checkpoint_loads_in_python(fitted, weights):
     weights.unlink()
-    path = pets / "runs/frozen/version_0/checkpoints/best.ckpt"
+    path = fitted / "runs/frozen/version_0/checkpoints/best.ckpt"
     assert torch.load(path, weights_only=True)["hyper_parameters"]["weights"] is None
     model = PretrainedModule.load_from_checkpoint(path)
     assert same(model.state_dict(), tensors(path))
@@ -295,15 +332,14 @@ def start(monkeypatch):
     return watch
 
 
-def test_fine_tuning_in_two_recipes(pets, weights, start, capsys):
-    main(["fit", "--config", "frozen.yaml"])
+def test_fine_tuning_in_two_recipes(fitted, weights, start, capsys):
     weights.unlink()  # the run that is started from has them
     main(["fit", "--config", "finetune.yaml"])
     best = "runs/frozen/version_0/checkpoints/best.ckpt"
     assert f"starting from the weights of {best}" in capsys.readouterr().out
     assert same(start.state, tensors(best))
     assert (start.epoch, start.steps, start.moments) == (0, 0, 0)
-    run = pets / "runs/finetune/version_0"
+    run = fitted / "runs/finetune/version_0"
     config = yaml.safe_load((run / "config.yaml").read_text())
     assert config["init_from"] == best
     assert config["model"]["init_args"]["weights"] == "DEFAULT"
@@ -316,10 +352,9 @@ def test_fine_tuning_in_two_recipes(pets, weights, start, capsys):
     assert "test" in json.loads((run / "results.json").read_text())
 
 
-def test_a_resumed_run_goes_on_from_its_own_weights(pets, weights, start):
-    main(["fit", "--config", "frozen.yaml"])
+def test_a_resumed_run_goes_on_from_its_own_weights(fitted, weights, start):
     main(["fit", "--config", "finetune.yaml"])
-    shutil.rmtree(pets / "runs/frozen")
+    shutil.rmtree(fitted / "runs/frozen")
     last = tensors("runs/finetune/version_0/checkpoints/last.ckpt")
     again = ["--ckpt_path", "last", "--trainer.max_epochs", "3"]
     main(["fit", "--config", "finetune.yaml", *again])
@@ -328,9 +363,8 @@ def test_a_resumed_run_goes_on_from_its_own_weights(pets, weights, start):
     assert start.moments > 0
 
 
-def test_the_newest_run_with_the_same_variations_is_started_from(pets, weights, start):
+def test_the_newest_run_with_the_same_variations_is_started_from(fitted, weights, start):
     one = ["--trainer.max_epochs", "1"]
-    main(["fit", "--config", "frozen.yaml", *one])
     main(["fit", "--config", "frozen.yaml", "--config", "tiny.yaml", *one])
     main(["fit", "--config", "frozen.yaml", "--seed_everything", "1", *one])
     main(["fit", "--config", "finetune.yaml", "--config", "tiny.yaml", *one])
@@ -348,10 +382,9 @@ def test_the_newest_run_with_the_same_variations_is_started_from(pets, weights, 
         ("frozen.yaml", "version_1/checkpoints/best"),
     ],
 )
-def test_what_may_be_started_from(given, found, pets, weights, start):
-    main(["fit", "--config", "frozen.yaml", "--trainer.max_epochs", "1"])
-    shutil.copytree(pets / "runs/frozen/version_0", pets / "runs/frozen/version_1")
-    for path in (pets / "runs/frozen").glob("*/checkpoints/*.ckpt"):
+def test_what_may_be_started_from(given, found, fitted, weights, start):
+    shutil.copytree(fitted / "runs/frozen/version_0", fitted / "runs/frozen/version_1")
+    for path in (fitted / "runs/frozen").glob("*/checkpoints/*.ckpt"):
         content = torch.load(path, weights_only=True)  # another number in every file
         content["state_dict"]["network.classifier.output.bias"].fill_(sum(map(ord, str(path))))
         torch.save(content, path)
@@ -381,8 +414,7 @@ def test_what_is_not_there_is_said_before_training(given, message, pets, capsys)
     assert not list(pets.glob("runs/*/*"))
 
 
-def test_weights_of_another_model_are_refused_before_training(pets, weights, capsys):
-    main(["fit", "--config", "frozen.yaml", "--trainer.max_epochs", "1"])
+def test_weights_of_another_model_are_refused_before_training(fitted, weights, capsys):
     given = ["fit", "--config", "finetune.yaml"]
     message = fails(capsys, *given, "--model.hidden", "[5]")
     assert "the checkpoint belongs to another model" in message
@@ -390,18 +422,18 @@ def test_weights_of_another_model_are_refused_before_training(pets, weights, cap
     assert f"has backbone: {NAME}, and this one has backbone: shufflenet_v2_x1_0" in message
     message = fails(capsys, *given, "--config", "unit.yaml")
     assert "has scaling: weights, and this one has scaling: unit" in message
-    (pets / "pets/dogs").rename(pets / "pets/eels")
+    (fitted / "pets/dogs").rename(fitted / "pets/eels")
     message = fails(capsys, *given)
     assert re.search(r"was trained on the classes cats, dogs; the data has cats, eels", message)
-    assert not list(pets.glob("runs/finetune*/*"))
+    assert not list(fitted.glob("runs/finetune*/*"))
 
 
-def test_a_trial_run_of_the_second_recipe(pets, weights, capsys, start):
+def test_a_trial_run_of_the_second_recipe(pets, run_of_pets, weights, capsys, start):
     main(["fit", "--config", "finetune.yaml", *DRY])
     assert "fast_dev_run without a run of frozen" in capsys.readouterr().out
     misspelt = ["--init_from", "cats_dogs_frosen"]
     assert "Did you mean" in fails(capsys, "fit", "--config", "finetune.yaml", *misspelt, *DRY)
-    main(["fit", "--config", "frozen.yaml", "--trainer.max_epochs", "1"])
+    shutil.copytree(run_of_pets / "runs", pets / "runs")
     main(["fit", "--config", "finetune.yaml", *DRY])
     assert same(start.state, tensors("runs/frozen/version_0/checkpoints/best.ckpt"))
     assert not (pets / "runs/finetune").exists()
@@ -414,7 +446,7 @@ def test_fine_tuning_in_one_run(pets, weights, capsys):
         "    - {class_path: Unfreeze, init_args: {at_epoch: 2, stages: 1}}\n"
     )
     both = ["--config", "frozen.yaml", "--config", "unfreeze.yaml"]
-    main(["fit", *both])
+    main(["fit", *both, "--trainer.max_epochs", "3"])
     assert f"epoch 2: conv5 of {NAME} trained from now on" in capsys.readouterr().out
     run = pets / "runs/frozen+unfreeze/version_0"
     kinds = yaml.safe_load((run / "config.yaml").read_text())["trainer"]["callbacks"]
@@ -422,12 +454,11 @@ def test_fine_tuning_in_one_run(pets, weights, capsys):
         "CacheFeatures",
         "Unfreeze",
     ]
-    main(["fit", *both, "--trainer.max_epochs", "3"])
     main(["fit", *both, "--trainer.max_epochs", "1"])
     resumed = ["--ckpt_path", "last", "--trainer.max_epochs", "3"]
     main(["fit", *both, *resumed])
     whole, resumed = (
-        tensors(f"runs/frozen+unfreeze/version_{n}/checkpoints/last.ckpt") for n in (1, 2)
+        tensors(f"runs/frozen+unfreeze/version_{n}/checkpoints/last.ckpt") for n in (0, 1)
     )
     assert same(resumed, whole)
     start = torch.load(weights)["conv5.0.weight"]
