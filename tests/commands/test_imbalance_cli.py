@@ -9,6 +9,8 @@ import pytest
 
 from dlp.cli import main
 
+pytestmark = pytest.mark.usefixtures("undrawn_figures")
+
 DATA = [
     *("--data", "TableDataModule", "--data.path", "pay.csv", "--data.target", "kind"),
     *("--data.stratify", "true", "--data.batch_size", "8", "--model", "DenseModule"),

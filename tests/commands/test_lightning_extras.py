@@ -71,8 +71,9 @@ PACKAGES = {
     "XLAProfiler": "torch_xla",
 }
 
-#: What Lightning warns of in any run with these classes.
+#: Besides what Lightning warns of in any run with these classes.
 pytestmark = [
+    pytest.mark.usefixtures("undrawn_figures"),
     pytest.mark.filterwarnings("ignore:Skipping (batch size scaler|learning rate finder)"),
     pytest.mark.filterwarnings("ignore:.*you need to define a `flops_per_batch`"),
     pytest.mark.filterwarnings("ignore:.*was called without a model"),

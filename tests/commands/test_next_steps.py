@@ -17,6 +17,8 @@ from dlp.cli import main
 from dlp.commands.next_steps import after_fit, after_folds
 from dlp.evaluation.verdict import Verdict
 
+pytestmark = pytest.mark.usefixtures("undrawn_figures")
+
 MODEL = {"class_path": "DenseModule", "init_args": {"head": "sigmoid", "hidden": [8]}}
 TRAINER = {"max_epochs": 2, "accelerator": "cpu", "enable_model_summary": False}
 COMMAND = re.compile(r"\bdlp (?:fit|test|validate|predict|crossval|report|compare)(?: [^\s;,<)]+)+")

@@ -1,11 +1,16 @@
 """`dlp predict` on single texts, single pictures and other inputs, in process."""
 
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 from picture_files import write_classes
 
 from dlp.cli import main
+
+pytestmark = pytest.mark.usefixtures("undrawn_figures")
 
 REGRESSION = ("--model.head", "regression")
 QUIET = ("--trainer.enable_progress_bar", "false", "--trainer.enable_model_summary", "false")
@@ -24,14 +29,26 @@ def predict(*options):
     main(["predict", "--ckpt_path", "run/checkpoints/last.ckpt", *QUIET, *options])
 
 
+@pytest.fixture(scope="module")
+def run_of_texts(tmp_path_factory, one_pixel):
+    """Fit once on a file of texts, and return the run's folder."""
+    folder = tmp_path_factory.mktemp("texts")
+    words = ["a great film", "a dull plot"] * 10
+    table = pd.DataFrame({"text": words, "label": ["good", "bad"] * 10})
+    table.to_csv(folder / "all.csv", index=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("DLP_CACHE_DIR", str(folder / "cache"))
+        patch.setattr(Figure, "savefig", one_pixel)
+        fit("TextDataModule", "all.csv", "--model", "DenseModule")
+    return folder / "run"
+
+
 @pytest.fixture
-def reviews(tmp_path, monkeypatch):
+def reviews(run_of_texts, tmp_path, monkeypatch):
     """A run on texts, whose file is gone."""
     monkeypatch.chdir(tmp_path)
-    words = ["a great film", "a dull plot"] * 10
-    pd.DataFrame({"text": words, "label": ["good", "bad"] * 10}).to_csv("all.csv", index=False)
-    fit("TextDataModule", "all.csv", "--model", "DenseModule")
-    (tmp_path / "all.csv").unlink()
+    shutil.copytree(run_of_texts, "run")
     return tmp_path
 
 
