@@ -153,7 +153,8 @@ def test_the_chosen_threshold_is_the_best_of_all(rule, seed):
         return -(rule.get("false_negative", 1) * missed + rule.get("false_positive", 1) * alarms)
 
     found = best_threshold(chances, targets, rule)
-    assert worth(found) == pytest.approx(max(map(worth, np.linspace(0, 1, 1001))))
+    decisions = {(chances > each).tobytes(): each for each in np.linspace(0, 1, 1001)}
+    assert worth(found) == pytest.approx(max(map(worth, decisions.values())))
     assert found == np.float32(found)
 
 
