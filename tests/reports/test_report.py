@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import subprocess
+from contextlib import redirect_stdout
 from html.parser import HTMLParser
 
 import numpy as np
@@ -133,6 +134,26 @@ def fails(capsys, *options):
     return message
 
 
+def plain_save(figure, file, *, format="png", **options):
+    """Save a figure without its lines and texts: most of the time of a fit or a report."""
+    if format == "svg":
+        file.write('<svg viewBox="0 0 9 9"></svg>')
+    else:
+        Image.new("RGB", (1, 1)).save(file, format=format)
+
+
+@pytest.fixture
+def plain_figures(monkeypatch):
+    monkeypatch.setattr(Figure, "savefig", plain_save)
+
+
+def fit(*options):
+    """Make a run; no report shows the figures that it has saved."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Figure, "savefig", plain_save)
+        main(["fit", "--config", *options])
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """Make a folder with data, recipes and a run of each kind."""
@@ -155,6 +176,7 @@ def folder(tmp_path_factory):
         patch.chdir(folder)
         patch.setenv("DLP_CACHE_DIR", str(folder / "cache"))
         patch.setenv("TQDM_DISABLE", "1")
+        patch.setattr(Figure, "savefig", plain_save)
         for name in ("sides", "heights", "texts", "pets"):
             main(["fit", "--config", f"{name}.yaml"])
         crossval = ["crossval", "--config", "heights.yaml", "--num_folds", "3", "--run_dir"]
@@ -169,6 +191,21 @@ def here(folder, monkeypatch):
     return folder
 
 
+@pytest.fixture(scope="module")
+def written(folder):
+    """Return a function that gives the page of a run, reported once, and what that printed."""
+    said = {}
+
+    def page(name):
+        if name not in said:
+            with redirect_stdout(io.StringIO()) as output:
+                report(name)
+            said[name] = output.getvalue()
+        return folder / "runs" / name.removesuffix(".yaml") / "version_0/report.html", said[name]
+
+    return page
+
+
 def results(run):
     return json.loads((run / "results.json").read_text())
 
@@ -176,13 +213,12 @@ def results(run):
 # Pages ------------------------------------------------------------------------------------------
 
 
-def test_classes_of_a_table(here, capsys):
-    report("sides.yaml")
+def test_classes_of_a_table(here, written):
+    path, said = written("sides.yaml")
     run = here / "runs/sides/version_0"
-    said = capsys.readouterr().out
     assert "the newest run of sides is runs/sides/version_0" in said
     assert "wrote runs/sides/version_0/report.html (" in said
-    page = checked(run / "report.html")
+    page = checked(path)
     assert list(page.sections) == [
         *("data", "reading", "curves", "baselines", "mistakes"),
         *("samples", "heatmaps", "model", "config"),
@@ -231,7 +267,7 @@ def test_labels_of_a_table(here):
     given = TABLE.replace("table.csv", "labels.csv").replace("HEAD", "multilabel")
     given = given.replace("test_after_fit: best", "")
     (here / "labels.yaml").write_text(given.replace("TARGET", "[old, red]"))
-    main(["fit", "--config", "labels.yaml"])
+    fit("labels.yaml")
     report("labels")
     page = checked(here / "runs/labels/version_0/report.html")
     assert "Share of each of 2 labels" in page.sections["data"]
@@ -267,7 +303,7 @@ def test_a_module_of_ones_own(here):
     (here / "own.yaml").write_text(
         before + "model: own_reported.Own\ntrainer:" + after.split("trainer:")[1]
     )
-    main(["fit", "--config", "own.yaml", "--data.val_size", "null"])
+    fit("own.yaml", "--data.val_size", "null")
     report("own")
     page = checked(here / "runs/own/version_0/report.html")
     assert "Left out: Own has no predict_step" in page.sections["samples"]
@@ -276,17 +312,15 @@ def test_a_module_of_ones_own(here):
     assert "without validation" in page.text
 
 
-def test_texts(here):
-    report("texts")
-    page = checked(here / "runs/texts/version_0/report.html")
+def test_texts(written):
+    page = checked(written("texts")[0])
     assert "times" in page.sections["samples"]
     assert re.search(r"\d+\.\d% sure, row \d+", page.sections["samples"])
     assert page.sections["heatmaps"].strip().endswith("the inputs are no pictures.")
 
 
-def test_pictures_and_their_heat_maps(here):
-    report("pets")
-    page = checked(here / "runs/pets/version_0/report.html")
+def test_pictures_and_their_heat_maps(here, written):
+    page = checked(written("pets")[0])
     assert "pets · version_0" in page.text  # the recipe has no first comment: its name is the title
     assert "<i>cats" in page.sections["data"]
     assert "Left the picture" in page.sections["heatmaps"]
@@ -298,10 +332,9 @@ def test_pictures_and_their_heat_maps(here):
     assert all(image["src"].startswith("data:image/png") for image in page.images)
 
 
-def test_folds(here, capsys):
-    report("folds")
+def test_folds(here, written):
     run = here / "runs/folds/version_0"
-    page = checked(run / "report.html")
+    page = checked(written("folds")[0])
     record = json.loads((run / "crossval.json").read_text())
     assert list(page.sections) == ["folds", "curves", "refit", "data", "config"]
     folds = page.sections["folds"]
@@ -318,7 +351,7 @@ def test_folds(here, capsys):
 
 
 @pytest.fixture
-def copied(here, tmp_path):
+def copied(here, tmp_path, plain_figures):
     """Return a function that copies a run elsewhere, without some of its files."""
 
     def copy(name, *without):
@@ -391,15 +424,15 @@ def test_where_the_data_are_gone_the_rest_is_shown(copied, monkeypatch, tmp_path
     assert "precision" in page.sections["mistakes"]
 
 
-def test_a_model_without_maps_has_no_heat_maps(here):
+def test_a_model_without_maps_has_no_heat_maps(here, plain_figures):
     dense = ["--model.class_path", "DenseModule", "--model.init_args.head", "softmax"]
-    main(["fit", "--config", "pets.yaml", *dense, "--run_dir", "runs/flat/version_0"])
+    fit("pets.yaml", *dense, "--run_dir", "runs/flat/version_0")
     report("flat")
     page = checked(here / "runs/flat/version_0/report.html")
     assert "Left out: the model has no maps" in page.sections["heatmaps"]
 
 
-def test_another_checkpoint_of_the_run(here, tmp_path):
+def test_another_checkpoint_of_the_run(here, tmp_path, plain_figures):
     report("runs/sides/version_0/checkpoints/last.ckpt", "--output", tmp_path / "last.html")
     assert "predicted by last.ckpt" in checked(tmp_path / "last.html").sections["samples"]
 
@@ -541,7 +574,7 @@ addEventListener("load", () => {
     if (contrast < worst) { worst = contrast; where = node.className + " " + node.tagName; }
   }
   const images = [...document.images];
-  parent.document.documentElement.dataset.measured = JSON.stringify({
+  parent.document.documentElement.dataset.NAME = JSON.stringify({
     width: innerWidth, dark: matchMedia("(prefers-color-scheme: dark)").matches,
     overflow: document.documentElement.scrollWidth - innerWidth,
     images: images.length, decoded: images.filter((image) => image.naturalWidth > 0).length,
@@ -576,18 +609,45 @@ def browse():
     return run
 
 
-@pytest.mark.parametrize("name", ["pets", "sides", "folds"])
+BROWSED = {"pets": "pets", "sides": "sides.yaml", "folds": "folds"}
+
+
+@pytest.fixture(scope="module")
+def measured(browse, written, tmp_path_factory):
+    """Return a function that gives what the browser measures of a page in a narrow frame.
+
+    One window shows the frames of all pages: a window itself is never as narrow as a frame may be.
+    """
+    found = {}
+
+    def measure(dark):
+        folder, frames = tmp_path_factory.mktemp("measured"), []
+        for name, given in BROWSED.items():
+            page = written(given)[0].read_text(encoding="utf-8")
+            text = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", page)
+            inside = html.escape(text.replace("</body>", MEASURE.replace("NAME", name)))
+            style = "width:360px;height:900px;border:0"
+            frames.append(f'<iframe srcdoc="{inside}" style="{style}"></iframe>')
+        head = '<meta charset="utf-8"><style>:root{color-scheme:light dark}</style>'
+        (folder / "frames.html").write_text(head + "".join(frames), encoding="utf-8")
+        shown = browse(folder / "frames.html", folder / "profile", 1400, dark, "--dump-dom")
+        for name in BROWSED:
+            (values,) = re.findall(f'data-{name}="([^"]*)"', shown.partition("<head>")[0])
+            found[name, dark] = json.loads(html.unescape(values))
+
+    def of(name, dark):
+        if (name, dark) not in found:
+            measure(dark)
+        return found[name, dark]
+
+    return of
+
+
+@pytest.mark.parametrize("name", BROWSED)
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-def test_a_page_in_a_browser(here, browse, tmp_path, name, dark):
-    output = tmp_path / "report.html"
-    report(name, "--output", output)
-    text = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", output.read_text())
-    copy = tmp_path / "measured.html"  # a window is never as narrow as a frame may be
-    inside = html.escape(text.replace("</body>", MEASURE))
-    frame = f'<iframe srcdoc="{inside}" style="width:360px;height:900px;border:0"></iframe>'
-    copy.write_text(f'<meta charset="utf-8"><style>:root{{color-scheme:light dark}}</style>{frame}')
-    shown = browse(copy, tmp_path / "profile", 800, dark, "--dump-dom")
-    measured = json.loads(html.unescape(re.findall('data-measured="([^"]*)"', shown)[0]))
+def test_a_page_in_a_browser(browse, written, measured, tmp_path, name, dark):
+    output = written(BROWSED[name])[0]
+    text, measured = output.read_text(encoding="utf-8"), measured(name, dark)
     assert (measured["width"], measured["dark"]) == (360, dark)
     assert measured["overflow"] <= 0
     assert measured["wide"] == 0
