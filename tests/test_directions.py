@@ -22,6 +22,7 @@ from dlp.errors import InputError
 from dlp.recorded_runs import read_run
 from dlp.reports.report_run import against_baseline
 
+pytestmark = pytest.mark.usefixtures("undrawn_figures")
 CURVE = [0.5, 0.2, 0.9]  # best at epoch 2 if less is better, else at epoch 3
 
 

@@ -19,6 +19,7 @@ from dlp.evaluation.mistakes import ClassificationMistakes, MultilabelMistakes, 
 from dlp.modules import ConvNetModule, DenseModule
 
 X = np.random.default_rng(0).normal(size=(30, 3)).astype(np.float32)
+pytestmark = pytest.mark.usefixtures("undrawn_figures")
 CURVES = {"confusion.png", "reliability.png"}
 
 

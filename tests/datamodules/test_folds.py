@@ -894,6 +894,7 @@ def test_cached_texts_keep_groups_and_times(tmp_path):
 @pytest.mark.parametrize(
     "keys", [{"group_column": "owner", "num_folds": 4, "fold": 1}, {"time_column": "sold"}]
 )
+@pytest.mark.usefixtures("undrawn_figures")
 def test_the_columns_come_back_from_the_config_of_a_run(keys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     data = keyed_data("table", tmp_path, **keys)

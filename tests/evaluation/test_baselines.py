@@ -30,6 +30,7 @@ from dlp.modules import (
     SoftmaxHead,
 )
 
+pytestmark = pytest.mark.usefixtures("undrawn_figures")
 random = np.random.default_rng(0)
 TRAIN = random.choice(4, 300, p=[0.1, 0.5, 0.25, 0.15])
 EVAL = random.choice(4, 80, p=[0.2, 0.3, 0.3, 0.2])

@@ -25,6 +25,7 @@ from dlp.evaluation import baseline_inputs as module
 from dlp.evaluation.fitted_baselines import fitted_baselines, fitted_lines, fitted_verdict
 from dlp.modules import DenseModule, SupervisedModule
 
+pytestmark = pytest.mark.usefixtures("undrawn_figures")
 random = np.random.default_rng(0)
 X = random.normal(size=(200, 4)).astype(np.float32)
 LABELS = (X @ random.normal(size=(4, 3)) > 0).astype(int)

@@ -134,28 +134,20 @@ def fails(capsys, *options):
     return message
 
 
-def plain_save(figure, file, *, format="png", **options):
-    """Save a figure without its lines and texts: most of the time of a fit or a report."""
-    if format == "svg":
-        file.write('<svg viewBox="0 0 9 9"></svg>')
-    else:
-        Image.new("RGB", (1, 1)).save(file, format=format)
-
-
 @pytest.fixture
-def plain_figures(monkeypatch):
-    monkeypatch.setattr(Figure, "savefig", plain_save)
+def fit(one_pixel):
+    """Return a function that makes a run: no report shows the figures that one has saved."""
 
+    def run(*options):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Figure, "savefig", one_pixel)
+            main(["fit", "--config", *options])
 
-def fit(*options):
-    """Make a run; no report shows the figures that it has saved."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Figure, "savefig", plain_save)
-        main(["fit", "--config", *options])
+    return run
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(tmp_path_factory, one_pixel):
     """Make a folder with data, recipes and a run of each kind."""
     folder = tmp_path_factory.mktemp("reports")
     rng = np.random.default_rng(0)
@@ -176,7 +168,7 @@ def folder(tmp_path_factory):
         patch.chdir(folder)
         patch.setenv("DLP_CACHE_DIR", str(folder / "cache"))
         patch.setenv("TQDM_DISABLE", "1")
-        patch.setattr(Figure, "savefig", plain_save)
+        patch.setattr(Figure, "savefig", one_pixel)
         for name in ("sides", "heights", "texts", "pets"):
             main(["fit", "--config", f"{name}.yaml"])
         crossval = ["crossval", "--config", "heights.yaml", "--num_folds", "3", "--run_dir"]
@@ -260,7 +252,7 @@ def test_values_of_a_table(here):
     assert rows == "best"
 
 
-def test_labels_of_a_table(here):
+def test_labels_of_a_table(here, fit):
     labels = pd.DataFrame(np.random.default_rng(0).normal(size=(60, 2)), columns=["a", "b"])
     labels["old"], labels["red"] = (labels.a > 0).astype(int), (labels.b > 0).astype(int)
     labels.to_csv("labels.csv", index=False)
@@ -296,7 +288,7 @@ class Own(lightning.LightningModule):
 """
 
 
-def test_a_module_of_ones_own(here):
+def test_a_module_of_ones_own(here, fit):
     (here / "own_reported.py").write_text(OWN)
     recipe = TABLE.replace("TARGET", "side").replace("test_after_fit: best", "test_after_fit: last")
     before, _, after = recipe.partition("model:")
@@ -351,7 +343,7 @@ def test_folds(here, written):
 
 
 @pytest.fixture
-def copied(here, tmp_path, plain_figures):
+def copied(here, tmp_path, undrawn_figures):
     """Return a function that copies a run elsewhere, without some of its files."""
 
     def copy(name, *without):
@@ -424,7 +416,7 @@ def test_where_the_data_are_gone_the_rest_is_shown(copied, monkeypatch, tmp_path
     assert "precision" in page.sections["mistakes"]
 
 
-def test_a_model_without_maps_has_no_heat_maps(here, plain_figures):
+def test_a_model_without_maps_has_no_heat_maps(here, fit, undrawn_figures):
     dense = ["--model.class_path", "DenseModule", "--model.init_args.head", "softmax"]
     fit("pets.yaml", *dense, "--run_dir", "runs/flat/version_0")
     report("flat")
@@ -432,7 +424,7 @@ def test_a_model_without_maps_has_no_heat_maps(here, plain_figures):
     assert "Left out: the model has no maps" in page.sections["heatmaps"]
 
 
-def test_another_checkpoint_of_the_run(here, tmp_path, plain_figures):
+def test_another_checkpoint_of_the_run(here, tmp_path, undrawn_figures):
     report("runs/sides/version_0/checkpoints/last.ckpt", "--output", tmp_path / "last.html")
     assert "predicted by last.ckpt" in checked(tmp_path / "last.html").sections["samples"]
 
