@@ -1,4 +1,5 @@
 import re
+import shutil
 import subprocess
 import sys
 from functools import partial
@@ -118,6 +119,28 @@ def assert_same(ours, theirs):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
 
 
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory):
+    """Fit once with an empty cache; give what was watched and the cache."""
+    folder = tmp_path_factory.mktemp("filled")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DLP_CACHE_DIR", str(folder))
+        return fit(module(), arrays()), folder
+
+
+@pytest.fixture
+def first(filled):
+    """Give this test a cache as a fit has left it, and what was watched in that fit."""
+    watch, folder = filled
+    shutil.copytree(folder, cache_dir(), dirs_exist_ok=True)
+    return watch
+
+
+@pytest.fixture(scope="module")
+def uncached():
+    return fit(module(), arrays(), cached=False)
+
+
 def stored():
     return sorted((cache_dir() / "features").glob("*.pt"))
 
@@ -232,8 +255,7 @@ def test_with_augmentation_and_no_validation_part_nothing_is_stored(tmp_path):
 # The cache -------------------------------------------------------------------------------------
 
 
-def test_a_second_run_finds_the_features():
-    first = fit(module(), arrays())
+def test_a_second_run_finds_the_features(first):
     second = fit(module(), arrays())
     assert (first.runs, second.runs) == (3, 1)  # four pictures show that they are the same
     assert len(stored()) == 1
@@ -244,15 +266,14 @@ def test_another_fold_of_the_same_data_finds_the_features():
     runs = []
     for fold in range(3):
         data = arrays(val_size=None, num_folds=3, fold=fold)
-        watch = fit(module(seed=0), data)
+        watch = fit(module(seed=0), data, epochs=1)
         runs.append(watch.runs)
         data = arrays(val_size=None, num_folds=3, fold=fold)
-        assert_same(watch, fit(module(seed=0), data, cached=False))
+        assert_same(watch, fit(module(seed=0), data, cached=False, epochs=1))
     assert runs == [3, 1, 1]
 
 
-def test_another_head_finds_the_features():
-    fit(module(), arrays(), epochs=1)
+def test_another_head_finds_the_features(first):
     torch.manual_seed(0)
     model = module(hidden=(8, 4), dropout=0.2, activation="tanh", l2=0.1)
     assert fit(model, arrays(batch_size=3), epochs=1).runs == 1
@@ -289,22 +310,20 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_features_of_another_network_are_not_taken(change):
-    fit(module(), arrays(), epochs=1)
+def test_features_of_another_network_are_not_taken(change, first):
     build = CHANGES[change]
     watch = fit(build(), arrays(), epochs=1)
     assert watch.runs == 3
     assert_same(watch, fit(build(), arrays(), cached=False, epochs=1))
 
 
-def test_features_are_compared_with_those_of_a_few_pictures(capsys):
+def test_features_are_compared_with_those_of_a_few_pictures(first, capsys):
     def hooked():
         model = module()
         layer = model.network.backbone.model.conv1[1]
         layer.register_forward_hook(lambda _, __, output: 2 * output)
         return model
 
-    fit(module(), arrays(), epochs=1)
     assert_same(fit(hooked(), arrays(), epochs=1), fit(hooked(), arrays(), cached=False, epochs=1))
     assert "are of another network" in capsys.readouterr().out
 
@@ -340,7 +359,8 @@ def test_features_of_inputs_scaled_otherwise_are_not_taken():
     """The raw arrays are the same, and another fold gives other means."""
     for fold in range(2):
         build = partial(arrays, scaling="standard", val_size=None, num_folds=2, fold=fold)
-        assert_same(fit(module(), build()), fit(module(), build(), cached=False))
+        cached = fit(module(), build(), epochs=1)
+        assert_same(cached, fit(module(), build(), cached=False, epochs=1))
 
 
 class Darker(ArrayDataModule):
@@ -360,13 +380,13 @@ def test_features_of_rows_encoded_otherwise_are_not_taken():
             data.factor = factor
             return data
 
-        assert_same(fit(module(), build()), fit(module(), build(), cached=False))
+        cached = fit(module(), build(), epochs=1)
+        assert_same(cached, fit(module(), build(), cached=False, epochs=1))
     assert len(stored()) == 3
 
 
 @pytest.mark.parametrize("damage", ["cut short", "other content", "fewer rows", "empty"])
-def test_damaged_features_are_computed_again(damage, capsys):
-    first = fit(module(), arrays())
+def test_damaged_features_are_computed_again(damage, first, capsys):
     (path,) = stored()
     whole = path.read_bytes()
     if damage == "fewer rows":
@@ -381,15 +401,15 @@ def test_damaged_features_are_computed_again(damage, capsys):
     assert watch.runs == 3
     assert_same(watch, first)
     assert "are damaged" in capsys.readouterr().out
-    assert fit(module(), arrays()).runs == 1
+    assert fit(module(), arrays(), epochs=1).runs == 1
 
 
-def test_a_cache_that_cannot_be_written_costs_no_run(tmp_path, monkeypatch, capsys):
+def test_a_cache_that_cannot_be_written_costs_no_run(tmp_path, monkeypatch, uncached, capsys):
     (tmp_path / "file").touch()
     monkeypatch.setenv("DLP_CACHE_DIR", str(tmp_path / "file"))
     watch = fit(module(), arrays())
     assert watch.runs == 3
-    assert_same(watch, fit(module(), arrays(), cached=False))
+    assert_same(watch, uncached)
     lines = capsys.readouterr().out.splitlines()
     (line,) = [text for text in lines if text.startswith("cannot write the cache")]
     assert line.endswith("the features stay in memory")

@@ -35,6 +35,7 @@ def trainer(callbacks, epochs=EPOCHS):
         enable_model_summary=False,
         enable_checkpointing=False,
         max_epochs=epochs,
+        num_sanity_val_steps=0,
         callbacks=callbacks,
     )
 
@@ -42,16 +43,16 @@ def trainer(callbacks, epochs=EPOCHS):
 class Watch(Callback):
     """Remembers at each epoch's end what is trained, and the weights."""
 
-    def __init__(self, path=None, save_at=None):
+    def __init__(self, folder=None, save_at=()):
         self.trained, self.states = [], []
-        self.path, self.save_at = path, save_at
+        self.folder, self.save_at = folder, save_at
 
     def on_train_epoch_end(self, trainer, pl_module):
         backbone = pl_module.network.backbone
         self.trained.append(len(backbone.stages) - backbone.frozen_stages)
         self.states.append({name: w.clone() for name, w in pl_module.state_dict().items()})
-        if trainer.current_epoch + 1 == self.save_at:
-            trainer.save_checkpoint(self.path)
+        if (epoch := trainer.current_epoch + 1) in self.save_at:
+            trainer.save_checkpoint(self.folder / f"{epoch}.ckpt")
 
 
 def fit(model, callbacks, path=None):
@@ -130,15 +131,15 @@ def test_resuming_before_and_after_is_bit_equal_to_an_unbroken_run(scheduler, op
 
     steps = [Unfreeze(AT, 2)]
     saved = [1, AT - 1, AT]
-    watches = [Watch(tmp_path / f"{epoch}.ckpt", epoch) for epoch in saved]
-    whole = trainer([*steps, *watches])
+    unbroken = Watch(tmp_path, saved)
+    whole = trainer([*steps, unbroken])
     whole.fit(build(7), data())
     for epoch in saved:
         watch = Watch()
         resumed = trainer([*steps, watch])
         resumed.fit(build(8), data(), ckpt_path=tmp_path / f"{epoch}.ckpt")
-        assert watch.trained == watches[0].trained[epoch:]
-        for ours, theirs in zip(watch.states, watches[0].states[epoch:], strict=True):
+        assert watch.trained == unbroken.trained[epoch:]
+        for ours, theirs in zip(watch.states, unbroken.states[epoch:], strict=True):
             assert [name for name in ours if not torch.equal(ours[name], theirs[name])] == []
         groups, expected = (t.optimizers[0].param_groups for t in (resumed, whole))
         assert [group["lr"] for group in groups] == [group["lr"] for group in expected]
