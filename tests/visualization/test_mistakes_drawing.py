@@ -1,4 +1,3 @@
-import io
 import itertools
 import warnings
 
@@ -29,7 +28,7 @@ def texts(figure):
 
 def drawn(figure):
     """Draw a figure: a text that Matplotlib cannot set is an error only then."""
-    figure.savefig(io.BytesIO(), format="png", dpi=40)
+    FigureCanvasAgg(figure).draw()
     return figure
 
 
