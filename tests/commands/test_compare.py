@@ -16,6 +16,8 @@ from dlp.errors import InputError
 from dlp.recorded_runs import find_runs
 
 LOSSES = [0.5, 0.3, 0.4]
+#: For what is not the look of a figure.
+UNDRAWN = pytest.mark.usefixtures("undrawn_figures")
 
 
 def write_run(folder, losses=LOSSES, seed=0, results=None, **settings):
@@ -99,6 +101,7 @@ def test_a_table_and_a_figure_of_the_newest_runs(runs, capsys):
     assert (runs / "runs/compare.png").read_bytes().startswith(b"\x89PNG")
 
 
+@UNDRAWN
 def test_a_folder_of_runs_gives_mean_and_spread(runs, capsys):
     main(["compare", "runs/imdb", "--metric", "val_acc", "--metric", "val_loss"])
     _, row = rows(capsys.readouterr().out)
@@ -150,6 +153,7 @@ def test_folders_that_number_runs_are_called_by_their_config(here):
     assert [run.name for run in found] == ["housing", "mnist", "here"]
 
 
+@UNDRAWN
 def test_a_cross_validation_stands_for_its_folds(here, capsys):
     whole = write_run("houses/version_1")  # the history of its refit
     (whole / "crossval.json").write_text("{}")
@@ -161,6 +165,7 @@ def test_a_cross_validation_stands_for_its_folds(here, capsys):
     assert rows(capsys.readouterr().out)[1][:2] == ["houses", "3"]
 
 
+@UNDRAWN
 def test_more_data(here, capsys):
     for size, loss in ((500.0, 0.5), (1000.0, 0.4), (None, 0.3)):
         for seed in (0, 1):
@@ -178,6 +183,7 @@ def test_more_data(here, capsys):
     assert [row[4] for row in table[1:]] == [f"{v:.4f} ± 0.0000" for v in (0.5, 0.6, 0.7)]
 
 
+@UNDRAWN
 @pytest.mark.parametrize(
     ("key", "values"),
     [
@@ -196,6 +202,7 @@ def test_against_any_setting(runs, capsys, key, values):
     assert [row[0] for row in table[1:]] == (["imdb"] * 2 if one else ["imdb", "imdb+bigger"])
 
 
+@UNDRAWN
 def test_unknown_runs(here, capsys):
     assert "There are none below ./runs: train one by dlp fit" in fails(capsys, "imdb")
     write_run("imdb/version_0")
@@ -214,6 +221,7 @@ def test_unknown_runs(here, capsys):
     assert not (here / "runs/compare.png").exists()
 
 
+@UNDRAWN
 def test_what_is_no_run_beside_runs_is_left_out(runs, capsys):
     Path("runs/compare.png").write_bytes(b"")  # what runs/* gives after a first figure
     main(["compare", *map(str, sorted(Path("runs").iterdir()))])
@@ -234,6 +242,7 @@ def test_misspelt_metrics_settings_and_options(runs, capsys):
     assert "cannot write" in fails(capsys, "imdb", "--output", "file/a.png")
 
 
+@UNDRAWN
 def test_runs_without_a_metric_or_setting_are_named(runs, capsys):
     folder = write_run("own/version_0")
     (folder / "config.yaml").unlink()
@@ -250,6 +259,7 @@ def test_runs_without_a_metric_or_setting_are_named(runs, capsys):
     assert "history.json is damaged" in fails(capsys, "own")
 
 
+@UNDRAWN
 def test_a_setting_without_any_number(here, capsys):
     write_run("imdb/version_0", [None, None])
     main(["compare", "imdb"])
@@ -269,6 +279,7 @@ def test_help_and_comparison_need_no_torch(runs):
         assert word in done.stdout
 
 
+@UNDRAWN
 def test_runs_as_a_fit_writes_them(here, capsys):
     table = pd.DataFrame(np.random.default_rng(0).normal(size=(60, 2)), columns=["east", "north"])
     table["sum"] = table.east + table.north

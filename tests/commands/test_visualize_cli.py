@@ -27,6 +27,8 @@ model:
   init_args: {head: sigmoid, backbone: shufflenet_v2_x0_5, weights: DEFAULT}
 init_from: cats_dogs_frozen
 """
+#: For what is not the look of a figure.
+UNDRAWN = pytest.mark.usefixtures("undrawn_figures")
 
 
 @pytest.fixture
@@ -77,6 +79,7 @@ def test_the_pictures_are_drawn_to_the_folder_of_the_recipe(pets, grids, capsys)
     assert {path.name for path in (pets / "runs/pets").iterdir()} == {"batch.png"}
 
 
+@UNDRAWN
 def test_what_is_drawn_is_what_training_sees(pets, grids):
     main(["visualize", "batch", "--config", "pets.yaml", "--data.augmentation", "null"])
     ((images, titles, _),) = grids
@@ -86,6 +89,7 @@ def test_what_is_drawn_is_what_training_sees(pets, grids):
         assert any(np.array_equal(found, pixels(seed)) for seed in seeds)
 
 
+@UNDRAWN
 def test_copies_show_what_each_epoch_makes_of_a_picture(pets, grids):
     given = ["visualize", "batch", "--config", "pets.yaml", "--num_images", "6", "--copies", "3"]
     main(given)
@@ -101,6 +105,7 @@ def test_copies_show_what_each_epoch_makes_of_a_picture(pets, grids):
         assert torch.equal(row[0], row[2])
 
 
+@UNDRAWN
 def test_num_images_and_output(pets, grids):
     main(
         [
@@ -113,6 +118,7 @@ def test_num_images_and_output(pets, grids):
     assert not (pets / "runs").exists()
 
 
+@UNDRAWN
 def test_neither_weights_nor_a_run_to_start_from_are_needed(pets, monkeypatch):
     def fail(*arguments, **others):
         raise AssertionError("weights were fetched")
@@ -124,12 +130,14 @@ def test_neither_weights_nor_a_run_to_start_from_are_needed(pets, monkeypatch):
     assert (pets / "runs/pets+pretrained/batch.png").exists()
 
 
+@UNDRAWN
 def test_a_trial_run_writes_nothing(pets, grids):
     main(["visualize", "batch", "--config", "pets.yaml", "--trainer.fast_dev_run", "true"])
     assert len(grids) == 1
     assert not (pets / "runs").exists()
 
 
+@UNDRAWN
 def test_grey_pictures_and_values(pets, grids):
     frame = pd.DataFrame({"image": [f"cats/{n:03}.png" for n in range(7)], "age": np.arange(7) / 3})
     frame.to_csv(pets / "pets/ages.csv", index=False)
@@ -145,6 +153,7 @@ def test_grey_pictures_and_values(pets, grids):
     assert all(float(title) in [float(f"{n / 3:.4g}") for n in range(7)] for title in titles)
 
 
+@UNDRAWN
 def test_labels_that_apply_are_named(pets, grids):
     frame = pd.DataFrame({"image": [f"cats/{n:03}.png" for n in range(7)]})
     frame["old"], frame["red"] = [1, 0] * 3 + [1], [1, 1, 0, 0, 1, 1, 0]

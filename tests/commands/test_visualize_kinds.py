@@ -35,6 +35,8 @@ data: {class_path: TextDataModule, init_args: {path: texts.csv, test_size: 10, n
 model: {class_path: DenseModule, init_args: {head: sigmoid, hidden: [4]}}
 trainer: {max_epochs: 1, accelerator: cpu, enable_progress_bar: false, enable_model_summary: false}
 """
+#: For what is not the look of a figure.
+UNDRAWN = pytest.mark.usefixtures("undrawn_figures")
 
 
 @pytest.fixture(scope="module")
@@ -121,12 +123,14 @@ def test_activations_of_the_newest_run(run, capsys):
     assert "and 4 more" in out
 
 
+@UNDRAWN
 def test_layers_by_the_end_of_their_name(run, tmp_path):
     draws("activations", "--num_images", 1, "--layers", "conv2", "--output", tmp_path / "seen")
     (name,) = pngs(tmp_path / "seen")
     assert name.endswith("_features.conv2.png")
 
 
+@UNDRAWN
 def test_the_weights_are_those_of_the_checkpoint(run, tmp_path, monkeypatch):
     seen = []
 
@@ -144,6 +148,7 @@ def test_the_weights_are_those_of_the_checkpoint(run, tmp_path, monkeypatch):
     assert images.shape == (1, 3, 20, 24)
 
 
+@UNDRAWN
 def test_samples_take_classes_in_turn(run, capsys, tmp_path):
     draws("heatmap", "--num_images", 4, "--output", tmp_path)
     said = [line for line in capsys.readouterr().out.splitlines() if ": " in line and "(" in line]
@@ -156,6 +161,7 @@ def test_samples_take_classes_in_turn(run, capsys, tmp_path):
     assert overlays == [(24, 20)] * 4
 
 
+@UNDRAWN
 @pytest.mark.parametrize("beats", [True, False])
 def test_heatmaps_of_a_network_that_learned_nothing_say_so(run, capsys, tmp_path, beats):
     before = (run / "results.json").read_text()
@@ -168,6 +174,7 @@ def test_heatmaps_of_a_network_that_learned_nothing_say_so(run, capsys, tmp_path
     assert (said in capsys.readouterr().out) == (not beats)
 
 
+@UNDRAWN
 def test_heatmap_of_a_class_and_a_layer_on_pictures_of_ones_own(run, capsys, tmp_path, monkeypatch):
     write_picture(tmp_path / "big.png", 5, size=(90, 70))
     maps = []
@@ -195,6 +202,7 @@ def test_filters_one_grid_a_layer(run, capsys):
     assert set(pngs(run / "visualize/filters")) == {"features.conv1.png", "features.conv2.png"}
 
 
+@UNDRAWN
 def test_chosen_filters_are_drawn(run, tmp_path, monkeypatch):
     drawn = []
     original = visualize_kinds.filter_grid
@@ -231,6 +239,7 @@ def test_embedding_of_pictures(run, capsys):
     assert "k-means with 2 clusters and the classes: adjusted Rand" in capsys.readouterr().out
 
 
+@UNDRAWN
 @pytest.mark.parametrize("kind", ["activations", "filters", "heatmap", "embedding"])
 def test_a_trial_run_writes_nothing(run, tmp_path, monkeypatch, kind, capsys):
     draws(kind, "--trainer.fast_dev_run", "true", "--output", tmp_path / "none")
@@ -338,11 +347,13 @@ def test_features_alone_have_activations_but_no_heatmap(squeezenet, capsys):
     assert "hold no classifier" in fails(capsys, "heatmap", *options)
 
 
+@UNDRAWN
 def test_filters_need_no_pictures(squeezenet):
     backbone("filters", "--layer", "features.0", "--filters", 1, "--size", 16, "--steps", 1)
     assert set(pngs(squeezenet / "runs/squeezenet1_1/visualize/filters")) == {"features.0.png"}
 
 
+@UNDRAWN
 def test_equal_file_names_have_their_folders(squeezenet):
     for name in "ab":
         write_picture(squeezenet / "same" / name / "x.png", ord(name))
@@ -352,6 +363,7 @@ def test_equal_file_names_have_their_folders(squeezenet):
     assert set(pngs(folder)) == {"a_x_features.0.png", "b_x_features.0.png"}
 
 
+@UNDRAWN
 def test_a_backbone_on_the_data_of_a_recipe(run, tmp_path):
     torch.save(torchvision.models.squeezenet1_1().state_dict(), tmp_path / "net.pth")
     given = ["--backbone", "squeezenet1_1", "--weights", tmp_path / "net.pth"]
@@ -395,6 +407,7 @@ def test_a_backbone_alone_needs_pictures(squeezenet, capsys):
 # Other data ------------------------------------------------------------------------------------
 
 
+@UNDRAWN
 def test_texts_have_an_embedding_and_no_heatmap(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     words = [["good", "fine", "film"], ["bad", "poor", "film"]]
