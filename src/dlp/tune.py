@@ -128,8 +128,8 @@ class TuneCLI(FitCLI):
 
     def _parsed(self, parameters: Parameters) -> Namespace:
         """Return the settings of a trial."""
-        words = ["fit", *self.base, *self.space.words(parameters)]
-        settings: Namespace = self.parser.parse_args(words)["fit"]
+        words = [*self.base, *self.space.words(parameters)]
+        settings: Namespace = self._parser("fit").parse_args(words)  # the recipe is checked by now
         return settings
 
     def _recipe_of(self, parameters: Parameters) -> str:
@@ -137,7 +137,7 @@ class TuneCLI(FitCLI):
         settings = self._parsed(parameters)
         for name in (*SEARCH_OPTIONS, "config", "ckpt_path", "run_dir", "weights_only"):
             settings.pop(name, None)
-        return str(self._parser("fit").dump(settings, skip_unset=False, skip_validation=True))
+        return str(self._parser("fit").dump(settings, skip_unset=False))
 
     def instantiate_classes(self) -> None:
         """Build data and model once, so that what is wrong with the recipe is said at once."""

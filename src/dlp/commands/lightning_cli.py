@@ -395,4 +395,4 @@ class DLPCLI(LightningCLI):
         for name in ("config", "ckpt_path", "run_dir", "weights_only", *without):
             config.pop(name, None)
         parser = self._parser(self.subcommand)
-        return str(parser.dump(config, skip_unset=False, skip_validation=True))
+        return str(parser.dump(config, skip_unset=False))
