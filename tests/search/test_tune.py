@@ -3,7 +3,10 @@
 import csv
 import json
 import re
+import shutil
 import warnings
+from contextlib import redirect_stdout
+from io import StringIO
 from types import SimpleNamespace
 
 import numpy as np
@@ -43,15 +46,20 @@ model:
 SMALL = "model.hidden: [[2], [4]]\nmodel.dropout: [0.0, 0.5]"
 
 
-@pytest.fixture
-def points(tmp_path, monkeypatch):
-    """Work in a folder with a table, a recipe for it and a space."""
+def write_points(folder):
+    """Write a table, a recipe for it and a space."""
     rng = np.random.default_rng(0)
     table = pd.DataFrame(rng.normal(size=(80, 2)), columns=["east", "north"])
     table["side"] = np.where(table.east + table.north > 0, "right", "left")
-    table.to_csv(tmp_path / "points.csv", index=False)
-    (tmp_path / "points.yaml").write_text(RECIPE)
-    (tmp_path / "space.yaml").write_text(SPACE)
+    table.to_csv(folder / "points.csv", index=False)
+    (folder / "points.yaml").write_text(RECIPE)
+    (folder / "space.yaml").write_text(SPACE)
+
+
+@pytest.fixture
+def points(tmp_path, monkeypatch):
+    """Work in a folder with a table, a recipe for it and a space."""
+    write_points(tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -77,27 +85,66 @@ def fails(capsys, *options, **others):
     return re.split("[\r\n]+", capsys.readouterr().err.strip())[-1]
 
 
+def judged(words, folder, trial, monitor):
+    """Judge a trial by a formula: 9 epochs, the better the nearer lr is 0.01."""
+    level = abs(np.log10(trial.params.get("model.optimizer.lr", 0.01)) + 2)
+    level += float(trial.params.get("model.dropout", 0.0))
+    for epoch in range(1, 10):
+        trial.report(level + 1 / epoch, epoch)
+        if epoch < 9 and trial.should_prune():
+            raise optuna.TrialPruned
+    return Outcome(level, 9)
+
+
 @pytest.fixture
 def quick(monkeypatch):
-    """Judge trials by a formula instead of training: 9 epochs, the better the nearer lr is 0.01."""
-
-    def judged(words, folder, trial, monitor):
-        level = abs(np.log10(trial.params.get("model.optimizer.lr", 0.01)) + 2)
-        level += float(trial.params.get("model.dropout", 0.0))
-        for epoch in range(1, 10):
-            trial.report(level + 1 / epoch, epoch)
-            if epoch < 9 and trial.should_prune():
-                raise optuna.TrialPruned
-        return Outcome(level, 9)
-
+    """Judge trials by a formula instead of training."""
     monkeypatch.setattr(tune_module, "hold_out", judged)
     return judged
 
 
-def test_a_search_and_what_it_leaves(points, capsys):
-    level = optuna.logging.get_verbosity()
-    tune(trials=4)
-    assert optuna.logging.get_verbosity() == level
+def searched_in(folder, **settings):
+    """Write the points into a folder, search there and return what was said."""
+    write_points(folder)
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(StringIO()) as said:
+        patch.chdir(folder)
+        patch.setenv("DLP_CACHE_DIR", str(folder / "cache"))
+        for name, value in settings.pop("patches", {}).items():
+            patch.setattr(tune_module, name, value)
+        tune(**settings)
+    return said.getvalue()
+
+
+@pytest.fixture(scope="module")
+def trained_search(tmp_path_factory):
+    """Search by four trained trials, once; return the folder and what was said."""
+    folder = tmp_path_factory.mktemp("trained")
+    return folder, searched_in(folder, trials=4)
+
+
+@pytest.fixture(scope="module")
+def quick_search(tmp_path_factory):
+    """Search by two quick trials, once; return the folder."""
+    folder = tmp_path_factory.mktemp("quick")
+    searched_in(folder, trials=2, patches={"hold_out": judged})
+    return folder
+
+
+@pytest.fixture
+def trained(trained_search, points):
+    """Work where four trials have been trained; return what was said."""
+    folder, said = trained_search
+    shutil.copytree(folder / "runs", "runs")
+    return said
+
+
+@pytest.fixture
+def two_trials(quick_search, points, quick):
+    """Work where two trials have been judged by the formula, as the next ones will be."""
+    shutil.copytree(quick_search / "runs", "runs")
+
+
+def test_a_search_and_what_it_leaves(points, trained):
     study = points / "runs/points/study_0"
     rows = trials_of(study)
     assert [row["number"] for row in rows] == ["0", "1", "2", "3"]
@@ -121,7 +168,7 @@ def test_a_search_and_what_it_leaves(points, capsys):
         assert kept == (["best.ckpt"] if row is best else [])
     assert (study / "history.png").read_bytes().startswith(b"\x89PNG")
     assert not (study / "importances.png").exists()
-    out = capsys.readouterr().out
+    out = trained
     assert "importances.png needs 10 complete trials" in out
     assert f"dlp fit --config {study.relative_to(points)}/points_best.yaml" in out
     table = out.partition("the best of 4 complete:\n")[2].splitlines()
@@ -131,8 +178,7 @@ def test_a_search_and_what_it_leaves(points, capsys):
     assert "test_acc" not in out
 
 
-def test_the_best_config_reproduces_the_best_trial(points):
-    tune(trials=3)
+def test_the_best_config_reproduces_the_best_trial(points, trained):
     study = points / "runs/points/study_0"
     best = min(trials_of(study), key=lambda row: float(row["value"]))
     first = (study / "points_best.yaml").read_text().partition("\n")[0]
@@ -154,7 +200,9 @@ def test_the_best_config_reproduces_the_best_trial(points):
 
 
 def test_a_study_goes_on_until_it_has_enough(points, quick, capsys):
+    level = optuna.logging.get_verbosity()
     tune(trials=2)
+    assert optuna.logging.get_verbosity() == level
     assert "study_0 begins: 0 of 2" in capsys.readouterr().out
     tune(trials=3)
     assert "study_0 goes on: 2 of 3" in capsys.readouterr().out
@@ -167,8 +215,7 @@ def test_a_study_goes_on_until_it_has_enough(points, quick, capsys):
     assert "study_3 begins" in capsys.readouterr().out
 
 
-def test_a_study_that_went_on_is_as_one_that_never_stopped(points, quick):
-    tune(trials=3)
+def test_a_study_that_went_on_is_as_one_that_never_stopped(points, two_trials):
     tune(trials=4)
     tune("--run_dir", "whole", trials=4)
     rows = [trials_of(points / place) for place in ("runs/points/study_0", "whole")]
@@ -334,25 +381,25 @@ def test_what_is_reported_is_the_best_so_far():
     assert watch.pruned
 
 
-def test_the_trial_of_a_dead_process_is_done_again(points, quick):
-    tune(trials=1)
+def test_the_trial_of_a_dead_process_is_done_again(points, two_trials):
     study = Study(points / "runs/points/study_0", definition_of(points, "space.yaml"))
-    (done,) = study.trials()
+    done = study.trials()[0]
     sampler = optuna.samplers.RandomSampler(seed=1)
     with study.begin(done.distributions, 9, lambda number: sampler) as trial:
-        tune(trials=3)  # its lock is held: it lives
+        tune(trials=4)  # its lock is held: it lives
         assert [row["state"] for row in trials_of(study.folder)] == [
-            *("complete", "running", "complete"),
+            *("complete", "complete", "running", "complete"),
         ]
-    tune(trials=3)
+    tune(trials=4)
     rows = trials_of(study.folder)
-    assert [row["state"] for row in rows] == ["complete", "fail", "complete", "complete"]
-    assert parameters(rows[3]) == parameters(rows[1])
-    assert rows[1]["model.dropout"] == str(trial.params["model.dropout"])
+    assert [row["state"] for row in rows] == [
+        *("complete", "complete", "fail", "complete", "complete"),
+    ]
+    assert parameters(rows[4]) == parameters(rows[2])
+    assert rows[2]["model.dropout"] == str(trial.params["model.dropout"])
 
 
-def test_what_kills_each_process_is_not_tried_for_ever(points, quick):
-    tune(trials=1)
+def test_what_kills_each_process_is_not_tried_for_ever(points, two_trials):
     study = Study(points / "runs/points/study_0", definition_of(points, "space.yaml"))
     distributions = study.trials()[0].distributions
     tried = []
@@ -516,12 +563,11 @@ def test_the_figure_of_importances():
     assert [bar.get_width() for bar in axes.patches] == [0.3, 0.7]
 
 
-def test_a_study_does_not_go_on_with_other_data(points, quick, capsys):
-    tune(trials=1)
+def test_a_study_does_not_go_on_with_other_data(points, two_trials, capsys):
     frame = pd.read_csv("points.csv")
     frame.loc[:9, "side"] = "left"
     frame.to_csv("points.csv", index=False)
-    assert "the data have changed since the study points/study_0" in fails(capsys, trials=2)
+    assert "the data have changed since the study points/study_0" in fails(capsys, trials=3)
     tune("--new", trials=1)
     assert "study_1 begins" in capsys.readouterr().out
 
@@ -616,8 +662,7 @@ def damaged(journal, how):
         *("all of the last trial", "half of the first line"),
     ],
 )
-def test_a_search_goes_on_after_its_journal_lost_its_end(points, quick, how, capsys):
-    tune(trials=2)
+def test_a_search_goes_on_after_its_journal_lost_its_end(points, two_trials, how, capsys):
     study = points / "runs/points/study_0"
     for number in range(2):
         (study / f"trial_{number:04}/history.json").touch()  # what a fit leaves
