@@ -18,8 +18,10 @@ def read_config(path: Path) -> dict[str, Any]:
     """
     try:
         text = path.read_bytes().decode("utf-8-sig")
-        tree = yaml.compose(text)
-        read = yaml.safe_load(text)
+        loader = yaml.SafeLoader(text)
+        tree = loader.get_single_node()
+        twice = [] if tree is None else [*_given_twice(tree)]  # now: construction merges keys
+        read = None if tree is None else loader.construct_document(tree)
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         raise InputError(
@@ -30,7 +32,7 @@ def read_config(path: Path) -> dict[str, Any]:
         raise InputError(f"cannot read {path}: {error.strerror}.") from error
     except yaml.YAMLError as error:
         raise InputError(f"{path} is no YAML: {' '.join(str(error).split())}.") from error
-    for key, first, again in [] if tree is None else _given_twice(tree):
+    for key, first, again in twice:
         raise InputError(
             f"{path} gives {key} twice (lines {first} and {again}), and YAML would drop the first: "
             "put both into one."

@@ -32,17 +32,27 @@ def points(points_file, tmp_path, monkeypatch):
 
 
 @pytest.fixture(scope="session")
-def run_of_points(points_file, one_pixel, tmp_path_factory):
+def once(points_file, one_pixel, tmp_path_factory):
+    """Return what runs a command on `points` in a folder that tests copy, and gives the folder."""
+
+    def run(*words):
+        folder = tmp_path_factory.mktemp("once")
+        shutil.copy(points_file, folder)
+        (folder / "points.yaml").write_text(RECIPE)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(folder)
+            patch.setenv("DLP_CACHE_DIR", str(folder / "cache"))
+            patch.setattr(Figure, "savefig", one_pixel)
+            main(list(words))
+        return folder
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def run_of_points(once):
     """Fit the recipe of `points` once, and return the folder with its ``runs``."""
-    folder = tmp_path_factory.mktemp("fitted")
-    shutil.copy(points_file, folder)
-    (folder / "points.yaml").write_text(RECIPE)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.setenv("DLP_CACHE_DIR", str(folder / "cache"))
-        patch.setattr(Figure, "savefig", one_pixel)
-        main(["fit", "--config", "points.yaml"])
-    return folder
+    return once("fit", "--config", "points.yaml")
 
 
 @pytest.fixture

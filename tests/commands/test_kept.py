@@ -37,6 +37,19 @@ def no_locks(points):
     return not list(points.rglob(".fit.lock"))
 
 
+@pytest.fixture(scope="module")
+def run_with_a_test(once):
+    """Return the folder of a fit that ended with a test."""
+    return once(*FIT, "--test_after_fit", "best")
+
+
+@pytest.fixture
+def tested(run_with_a_test, points):
+    """Work in the folder of `points` after a fit and a test."""
+    shutil.copytree(run_with_a_test / "runs", points / "runs")
+    return points
+
+
 # A command that fails ----------------------------------------------------------------------------
 
 
@@ -55,14 +68,13 @@ def test_a_failed_resume_changes_nothing(fitted, capsys, words, expected):
     assert contents(fitted / "runs") == before
 
 
-def test_a_resume_with_nothing_left_to_train_changes_nothing(points, capsys):
-    main([*FIT, "--test_after_fit", "best"])
-    before = contents(points / "runs")
+def test_a_resume_with_nothing_left_to_train_changes_nothing(tested, capsys):
+    before = contents(tested / "runs")
     main([*FIT, "--ckpt_path", "last"])
     said = capsys.readouterr().out
     assert "nothing to train: runs/points/version_0 has its 3 epochs already" in said
-    after = contents(points / "runs")
-    results = points / "runs/points/version_0/results.json"
+    after = contents(tested / "runs")
+    results = tested / "runs/points/version_0/results.json"
     assert json.loads(after.pop(results))["test"] == json.loads(before.pop(results))["test"]
     assert {path.name for path in after if after[path] != before[path]} <= {"reliability.png"}
 
@@ -75,8 +87,7 @@ def test_the_results_of_a_fit_that_was_stopped_at_its_end_are_written(fitted):
     assert json.loads(results.read_text())["best"] == before["best"]
 
 
-def test_a_longer_fit_no_longer_has_the_numbers_of_the_earlier_test(points, capsys):
-    main([*FIT, "--test_after_fit", "best"])
+def test_a_longer_fit_no_longer_has_the_numbers_of_the_earlier_test(tested, capsys):
     main([*RESUME, "--test_after_fit", "null", "--trainer.max_epochs", "4"])
     assert "earlier test are no longer those of this model" in capsys.readouterr().out
     assert "test" not in json.loads(Path("runs/points/version_0/results.json").read_text())
