@@ -1,5 +1,6 @@
 """What every test shares: its own cache folder, and real data for those that ask for it."""
 
+import gc
 import os
 
 import lightning  # noqa: F401 - its log handler is bound to the stream of the whole session
@@ -59,6 +60,13 @@ def own_folders(request, tmp_path_factory, monkeypatch):
         monkeypatch.delenv("DLP_DATA_DIR", raising=False)
     elif not os.environ.get("DLP_DATA_DIR"):
         pytest.skip("DLP_DATA_DIR is not set: no real data here")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def imported_for_good():
+    """Let the garbage collector pass over what is imported: it is most of all objects."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True, scope="session")
