@@ -19,8 +19,8 @@ from dlp.crossval import cross_validate, plain_trainer
 from dlp.datamodules import ArrayDataModule
 from dlp.directions import best_index, contradictions, direction, needed_direction
 from dlp.errors import InputError
-from dlp.recorded_runs import read_run
-from dlp.reports.report_run import against_baseline
+from dlp.reports.run import against_baseline
+from dlp.runs.records import read_run
 
 pytestmark = pytest.mark.usefixtures("undrawn_figures")
 CURVE = [0.5, 0.2, 0.9]  # best at epoch 2 if less is better, else at epoch 3

@@ -126,7 +126,7 @@ def _run(command: str, options: list[str]) -> None:
 
         tune(options)
     elif command == "visualize":
-        from dlp.commands.visualize_cli import visualize
+        from dlp.commands.visualize.command import visualize
 
         visualize(options)
     elif command == "data":

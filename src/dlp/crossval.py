@@ -23,19 +23,19 @@ from dlp.callbacks.progress import EpochBar
 from dlp.callbacks.seeding import EpochSeed
 from dlp.console import say
 from dlp.datamodules.base import SupervisedDataModule
-from dlp.datamodules.splits import Split, Splitter
+from dlp.datamodules.splitting.splits import Split, Splitter
 from dlp.directions import Mode, directions_of, needed_direction
 from dlp.errors import InputError, unknown
 from dlp.evaluation.baselines import baselines_on
-from dlp.evaluation.fold_plan import Fold, MakeModel, Plan, chosen, plan_folds
-from dlp.evaluation.fold_trainers import FoldTrainers, MakeTrainer
-from dlp.evaluation.folds import CrossValidation, FoldResult
-from dlp.evaluation.stacked import reason_against
-from dlp.evaluation.stacks import train_stacked
+from dlp.folds.plan import Fold, MakeModel, Plan, chosen, plan_folds
+from dlp.folds.results import CrossValidation, FoldResult
+from dlp.folds.stacked.engine import reason_against
+from dlp.folds.stacked.stacks import train_stacked
+from dlp.folds.trainers import FoldTrainers, MakeTrainer
 from dlp.modules.base import SupervisedModule
 from dlp.process import flushed_denormals, own_random_state, quiet
-from dlp.results import add_test, count_parameters, write_results
-from dlp.runs import Run
+from dlp.runs.folders import Run
+from dlp.runs.results import add_test, count_parameters, write_results
 
 Engine = Literal["auto", "serial", "stacked"]
 

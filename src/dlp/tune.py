@@ -30,10 +30,10 @@ from dlp.errors import InputError, input_error
 from dlp.files import write_text
 from dlp.process import own_random_state, quiet
 from dlp.search.comparability import check_rows, check_unit
-from dlp.search.search_options import SEARCH_OPTIONS, add_search_options
-from dlp.search.search_space import Parameters, find_space, plain, read_space
+from dlp.search.options import SEARCH_OPTIONS, add_search_options
+from dlp.search.report import report, write_csv
+from dlp.search.space import Parameters, find_space, plain, read_space
 from dlp.search.studies import Definition, Study, open_study
-from dlp.search.study_report import report, write_csv
 from dlp.search.trials import Diverged, FitCLI, cross_validated, hold_out
 from dlp.seeds import derived_seed
 from dlp.stops import stop_again

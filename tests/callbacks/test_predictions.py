@@ -12,7 +12,7 @@ from dlp.callbacks import MistakesReport, PredictionWriter
 from dlp.datamodules import ArrayDataModule, ImageFolderDataModule, TableDataModule
 from dlp.errors import InputError
 from dlp.modules import ConvNetModule, DenseModule
-from dlp.prediction_files import file_of, remember
+from dlp.runs.prediction_files import file_of, remember
 
 TASKS = {"sigmoid": "classification", "multilabel": "multilabel"}
 X = np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32)

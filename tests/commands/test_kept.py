@@ -21,7 +21,7 @@ from dlp.callbacks import History
 from dlp.callbacks.checkpoints import BestCheckpoint
 from dlp.cli import main
 from dlp.errors import InputError
-from dlp.runs import Run, claimed, locked
+from dlp.runs.folders import Run, claimed, locked
 
 pytestmark = pytest.mark.usefixtures("undrawn_figures")
 
@@ -211,7 +211,7 @@ def test_of_many_that_ask_at_once_one_gets_the_folder(tmp_path):
 
 
 def test_the_lock_of_a_dead_process_is_free(points):
-    code = "import os; from dlp.runs import claimed\nwith claimed('here', ''): os._exit(1)"
+    code = "import os; from dlp.runs.folders import claimed\nwith claimed('here', ''): os._exit(1)"
     subprocess.run([sys.executable, "-c", code], env=environment(), check=False)
     assert (points / "here/.fit.lock").exists()
     main([*FIT, "--run_dir", "here"])

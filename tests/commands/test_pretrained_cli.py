@@ -21,7 +21,7 @@ from dlp.commands.lightning_cli import DLPCLI
 from dlp.datamodules import ImageFolderDataModule
 from dlp.files import cache_dir
 from dlp.modules import PretrainedModule
-from dlp.modules.weights import default_weights
+from dlp.modules.pretrained.weights import default_weights
 
 pytestmark = pytest.mark.usefixtures("undrawn_figures")
 

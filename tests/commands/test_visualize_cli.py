@@ -8,7 +8,7 @@ from picture_files import pixels, write_classes
 from PIL import Image
 
 from dlp.cli import main
-from dlp.commands import visualize_batch
+from dlp.commands.visualize import batch as visualize_batch
 
 RECIPE = """
 # Two kinds of noise

@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 
-from dlp.datamodules import keras_archives
+from dlp.datamodules.text import keras_archives
 from dlp.files import Download
 
 WORDS = [f"w{rank}" for rank in range(1, 31)]

@@ -3,7 +3,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dlp.datamodules.batches import BatchLoader, BatchOrder
+from dlp.datamodules.loader import BatchLoader, BatchOrder
 
 SIZES = {"rows": st.integers(1, 60), "size": st.integers(1, 20), "ranks": st.integers(1, 4)}
 

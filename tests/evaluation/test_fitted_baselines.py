@@ -19,8 +19,8 @@ from text_files import reviews, write_csv
 from dlp.cli import main
 from dlp.crossval import cross_validate
 from dlp.datamodules import ArrayDataModule, TableDataModule, TextDataModule
-from dlp.datamodules.columns import ColumnEncoder
-from dlp.datamodules.tokens import split_words
+from dlp.datamodules.tables.encoding import ColumnEncoder
+from dlp.datamodules.text.tokens import split_words
 from dlp.evaluation import baseline_inputs as module
 from dlp.evaluation.fitted_baselines import fitted_baselines, fitted_lines, fitted_verdict
 from dlp.modules import DenseModule, SupervisedModule

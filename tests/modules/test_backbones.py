@@ -12,9 +12,9 @@ from torchvision_families import EVERY_FAMILY, published, side
 
 from dlp.errors import InputError, MissingInputError
 from dlp.modules import Backbone
-from dlp.modules.families import FAMILIES, backbone_names, family_of
+from dlp.modules.pretrained.families import FAMILIES, backbone_names, family_of
+from dlp.modules.pretrained.weights import published_weights, weights_at_hand
 from dlp.modules.state_dicts import fill
-from dlp.modules.weights import published_weights, weights_at_hand
 
 
 def pictures(name="resnet18", count=2):

@@ -9,7 +9,7 @@ from torch import nn
 from training import Curves, quiet_trainer
 
 from dlp.datamodules import ArrayDataModule, BatchLoader, BatchOrder
-from dlp.datamodules.bags import BagRows
+from dlp.datamodules.text.encodings import BagRows
 from dlp.errors import InputError
 from dlp.modules import DenseModule, Dropout, RegressionHead
 

@@ -24,7 +24,7 @@ from torchmetrics.functional.classification import binary_recall
 from torchmetrics.wrappers import ClasswiseWrapper, MinMaxMetric, Running
 
 from dlp.errors import InputError
-from dlp.evaluation.stacked_metrics import losses_and_metrics
+from dlp.folds.stacked.metrics import losses_and_metrics
 from dlp.modules import SigmoidHead, SoftmaxHead, SupervisedModule
 from dlp.modules.meters import StageMeter
 from dlp.modules.metrics import make_metrics, mode_of

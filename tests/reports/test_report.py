@@ -19,8 +19,8 @@ from picture_files import write_classes
 from PIL import Image
 
 from dlp.cli import main
-from dlp.reports import report_page
-from dlp.reports.report_page import (
+from dlp.reports import page as report_page
+from dlp.reports.page import (
     Code,
     Page,
     Paragraph,

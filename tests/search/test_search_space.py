@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from dlp.errors import InputError
-from dlp.search.search_space import find_space, plain, read_space, space_of, spaces
+from dlp.search.space import find_space, plain, read_space, space_of, spaces
 
 
 def test_nested_and_dotted_keys_are_the_same():

@@ -19,10 +19,10 @@ from optuna.pruners import BasePruner
 
 from dlp import tune as tune_module
 from dlp.cli import main
-from dlp.search import study_report
+from dlp.search import report as study_report
 from dlp.search.studies import Definition, Study
 from dlp.search.trials import Outcome, Watch
-from dlp.visualization.tuning import importance_bars, search_history
+from dlp.visualization.studies import importance_bars, search_history
 
 pytestmark = pytest.mark.usefixtures("undrawn_figures")
 

@@ -7,7 +7,7 @@ import torch
 import torchvision
 from torch import nn
 
-from dlp.commands.visualize_networks import Subject, layers_of
+from dlp.commands.visualize.networks import Subject, layers_of
 from dlp.modules import ConvNet, PretrainedModule
 from dlp.visualization import GradCAM, activations, filter_patterns
 from dlp.visualization.layers import in_full_precision

@@ -22,12 +22,12 @@ from tqdm.auto import tqdm
 from dlp.callbacks.unfreezing import trainable_at
 from dlp.console import bar_file, say
 from dlp.datamodules.base import SupervisedDataModule
-from dlp.datamodules.batches import Rows
-from dlp.datamodules.duplicates import row_digests
+from dlp.datamodules.loader import Rows
+from dlp.datamodules.splitting.leakage import row_digests
 from dlp.errors import InputError
 from dlp.files import cache_dir, save_tensors
 from dlp.frozen_features import Features
-from dlp.modules.pretrained import PretrainedModule, PretrainedNet
+from dlp.modules.pretrained.module import PretrainedModule, PretrainedNet
 
 Part = Literal["train", "val"]
 

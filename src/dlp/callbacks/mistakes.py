@@ -15,9 +15,9 @@ from torchmetrics.utilities.distributed import gather_all_tensors
 from dlp.callbacks.part_rows import data_of, decision_rule, evaluated_part, names_of
 from dlp.console import say
 from dlp.datamodules.base import SupervisedDataModule
-from dlp.datamodules.batches import BatchLoader
 from dlp.datamodules.examples import Examples
 from dlp.datamodules.known_rows import places
+from dlp.datamodules.loader import BatchLoader
 from dlp.errors import InputError
 from dlp.evaluation.mistake_files import (
     describe_rows,

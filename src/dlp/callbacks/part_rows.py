@@ -6,7 +6,7 @@ from typing import Literal
 from lightning import LightningModule, Trainer
 
 from dlp.datamodules.base import SupervisedDataModule
-from dlp.datamodules.batches import BatchLoader
+from dlp.datamodules.loader import BatchLoader
 
 
 def evaluated_part(trainer: Trainer) -> Literal["test", "val"]:

@@ -15,7 +15,7 @@ from dlp.datamodules.known_rows import known_columns
 from dlp.decisions import decide
 from dlp.errors import InputError
 from dlp.number_words import chance_in_words
-from dlp.prediction_files import check_place, file_of, open_table, remember
+from dlp.runs.prediction_files import check_place, file_of, open_table, remember
 
 #: Rows that are printed at the end.
 _SHOWN = 5

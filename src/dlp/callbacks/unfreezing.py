@@ -10,7 +10,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from dlp.console import say
 from dlp.errors import InputError
-from dlp.modules.backbones import Backbone
+from dlp.modules.pretrained.backbones import Backbone
 
 
 class Unfreeze(Callback):

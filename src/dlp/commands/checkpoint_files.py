@@ -12,7 +12,7 @@ from dlp.datamodules.base import SupervisedDataModule
 from dlp.errors import InputError, MissingInputError
 from dlp.imports import imported
 from dlp.modules import PretrainedModule, SupervisedModule
-from dlp.modules.weights import check_weights, weights_at_hand
+from dlp.modules.pretrained.weights import check_weights, weights_at_hand
 
 #: Arguments that give the same weights another meaning.
 _MEANING = ("backbone", "scaling", "pool", "activation")

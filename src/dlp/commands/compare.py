@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from dlp.directions import Mode, direction
 from dlp.errors import InputError, suggestion, unknown
 from dlp.files import atomic_path, check_place
-from dlp.recorded_runs import RecordedRun, Setting, find_runs
-from dlp.runs import ROOT
+from dlp.runs.folders import ROOT
+from dlp.runs.records import RecordedRun, Setting, find_runs
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

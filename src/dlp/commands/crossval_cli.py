@@ -27,16 +27,16 @@ from dlp.config_files import read_config
 from dlp.console import say
 from dlp.crossval import cross_validate
 from dlp.datamodules.base import SupervisedDataModule
-from dlp.datamodules.splits import Split, Splitter
+from dlp.datamodules.splitting.splits import Split, Splitter
 from dlp.errors import InputError
 from dlp.evaluation.fitted_baselines import fitted_verdict
-from dlp.evaluation.fold_plan import LOCK, chosen, fold_folder, make_splitter, plan_folds
-from dlp.evaluation.folds import CrossValidation, FoldResult
 from dlp.files import atomic_path, write_text
+from dlp.folds.plan import LOCK, chosen, fold_folder, make_splitter, plan_folds
+from dlp.folds.results import CrossValidation, FoldResult
 from dlp.number_words import score_in_words
 from dlp.process import interruptible, own_random_state, quiet
-from dlp.results import read_record
-from dlp.runs import Run, new_run, runs_of
+from dlp.runs.folders import Run, new_run, runs_of
+from dlp.runs.results import read_record
 from dlp.stops import stop_again
 from dlp.visualization.folds import fold_curves
 

@@ -11,15 +11,15 @@ from lightning.pytorch.cli import LightningArgumentParser
 
 from dlp.commands.invocation import resolve
 from dlp.commands.lightning_cli import DLPCLI
-from dlp.commands.visualize_batch import first_pictures
-from dlp.commands.visualize_pictures import has_pictures, write_picture
+from dlp.commands.visualize.batch import first_pictures
+from dlp.commands.visualize.images import has_pictures, write_picture
 from dlp.console import say
 from dlp.datamodules import SupervisedDataModule
 from dlp.errors import InputError
 from dlp.files import check_place, write_text
 from dlp.process import own_random_state, quiet
-from dlp.runs import ROOT
-from dlp.visualization.pictures import image_grid
+from dlp.runs.folders import ROOT
+from dlp.visualization.images import image_grid
 
 
 def show_data(options: Sequence[str]) -> None:

@@ -13,7 +13,7 @@ from dlp.commands.resuming import tell_edited
 from dlp.config_files import read_config
 from dlp.console import say
 from dlp.errors import InputError, MissingInputError, suggestion
-from dlp.runs import Run, existing_checkpoint, newest_run, run_of
+from dlp.runs.folders import Run, existing_checkpoint, newest_run, run_of
 
 
 @dataclass(frozen=True)

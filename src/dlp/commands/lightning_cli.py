@@ -43,10 +43,10 @@ from dlp.evaluation.baselines import baseline_line, baselines_on
 from dlp.evaluation.beaten import beaten_on, chosen_threshold
 from dlp.evaluation.fitted_baselines import EvaluatedPart
 from dlp.files import written
-from dlp.prediction_files import check_place
 from dlp.process import cpu_threads, interruptible, own_random_state, quiet
-from dlp.results import add_test, count_parameters, draw_curves, read_results, write_results
-from dlp.runs import ROOT, Run, claimed, locked
+from dlp.runs.folders import ROOT, Run, claimed, locked
+from dlp.runs.prediction_files import check_place
+from dlp.runs.results import add_test, count_parameters, draw_curves, read_results, write_results
 from dlp.stops import stop_again
 
 

@@ -9,7 +9,7 @@ from jsonargparse import Namespace
 from dlp.config_files import read_config
 from dlp.console import say
 from dlp.errors import InputError
-from dlp.runs import Run
+from dlp.runs.folders import Run
 
 #: Arguments of a model whose state a checkpoint brings along, their own values included.
 _RESTORED = ("optimizer", "lr_scheduler")

@@ -9,10 +9,10 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from dlp.datamodules.base import Examples, SupervisedDataModule
-from dlp.datamodules.duplicates import row_digests
-from dlp.datamodules.row_keys import as_column, group_values, time_values
 from dlp.datamodules.row_source import Readable
-from dlp.datamodules.splits import Split
+from dlp.datamodules.splitting.groups import as_column, group_values, time_values
+from dlp.datamodules.splitting.leakage import row_digests
+from dlp.datamodules.splitting.splits import Split
 from dlp.datamodules.targets import TargetEncoder, TaskArgument
 from dlp.errors import InputError
 

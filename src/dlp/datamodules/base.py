@@ -13,16 +13,21 @@ from lightning import LightningDataModule
 from torch import Tensor, nn
 
 from dlp.console import say
-from dlp.datamodules.augmentation import Augmenter
-from dlp.datamodules.batches import BatchLoader, BatchOrder, Rows
-from dlp.datamodules.division import class_of_each, divide, num_splits, report_shared_groups
-from dlp.datamodules.duplicates import Seen, without_duplicates
 from dlp.datamodules.examples import Examples as Examples
 from dlp.datamodules.examples import Part as Part
 from dlp.datamodules.facts import DataFacts
+from dlp.datamodules.images.augmentation import Augmenter
+from dlp.datamodules.loader import BatchLoader, BatchOrder, Rows
 from dlp.datamodules.reading import Reading, read_data
 from dlp.datamodules.restoring import RestorableDataModule
-from dlp.datamodules.splits import Parts, Split
+from dlp.datamodules.splitting.division import (
+    class_of_each,
+    divide,
+    num_splits,
+    report_shared_groups,
+)
+from dlp.datamodules.splitting.leakage import Seen, without_duplicates
+from dlp.datamodules.splitting.splits import Parts, Split
 from dlp.datamodules.targets import TargetEncoder, TargetScaling
 from dlp.errors import InputError
 from dlp.target_transforms import TargetTransform

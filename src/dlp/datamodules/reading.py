@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dlp.datamodules.base import SupervisedDataModule
-    from dlp.datamodules.splits import Parts
+    from dlp.datamodules.splitting.splits import Parts
 
 #: What a column may be taken for.
 Kind = Literal[

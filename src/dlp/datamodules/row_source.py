@@ -8,10 +8,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dlp.datamodules.batches import Rows
-from dlp.datamodules.cuts import Indices
 from dlp.datamodules.examples import Examples
+from dlp.datamodules.loader import Rows
 from dlp.datamodules.reading import InputReading
+from dlp.datamodules.splitting.strategies import Indices
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from dlp.datamodules.reading import alike_classes
-from dlp.datamodules.splits import Parts
+from dlp.datamodules.splitting.splits import Parts
 from dlp.errors import InputError, suggestion
 from dlp.target_transforms import TargetTransform, lowest, transformed
 

@@ -9,11 +9,11 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dlp.datamodules.bags import count_ids, smooth_idf, weigh
 from dlp.datamodules.base import SupervisedDataModule
-from dlp.datamodules.corpus import Texts
-from dlp.datamodules.ngrams import rank_terms
-from dlp.datamodules.vocabulary import Vocabulary
+from dlp.datamodules.text.corpus import Texts
+from dlp.datamodules.text.encodings import count_ids, smooth_idf, weigh
+from dlp.datamodules.text.ngrams import rank_terms
+from dlp.datamodules.text.vocabulary import Vocabulary
 from dlp.errors import InputError
 from dlp.modules.heads import Head
 

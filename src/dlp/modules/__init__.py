@@ -5,7 +5,7 @@ from dlp.lazy import lazy_exports
 __getattr__, __dir__ = lazy_exports(
     __name__,
     {
-        "Backbone": "backbones",
+        "Backbone": "pretrained.backbones",
         "BoundedRegressionHead": "heads",
         "ConvNet": "networks",
         "ConvNetModule": "convnet",
@@ -16,8 +16,8 @@ __getattr__, __dir__ = lazy_exports(
         "KerasRMSprop": "optimizers",
         "MiniXception": "xception",
         "MultilabelHead": "heads",
-        "PretrainedModule": "pretrained",
-        "PretrainedNet": "pretrained",
+        "PretrainedModule": "pretrained.module",
+        "PretrainedNet": "pretrained.module",
         "RegressionHead": "heads",
         "SigmoidHead": "heads",
         "SoftmaxHead": "heads",

@@ -20,12 +20,12 @@ from dlp.console import say
 from dlp.errors import InputError, MissingInputError, input_error
 from dlp.files import check_place, write_text
 from dlp.process import own_random_state, quiet
-from dlp.recorded_runs import RecordedRun, read_run
-from dlp.reports.report_folds import folds_page
-from dlp.reports.report_page import Block, Page, Paragraph, render
-from dlp.reports.report_run import Trained, history_of, tiles
-from dlp.reports.report_sections import sections
-from dlp.runs import Run, existing_checkpoint, run_of, runs_of
+from dlp.reports.folds import folds_page
+from dlp.reports.page import Block, Page, Paragraph, render
+from dlp.reports.run import Trained, history_of, tiles
+from dlp.reports.sections import sections
+from dlp.runs.folders import Run, existing_checkpoint, run_of, runs_of
+from dlp.runs.records import RecordedRun, read_run
 
 HELP = """usage: dlp report RUN [--output FILE] [--KEY VALUE ...]
 

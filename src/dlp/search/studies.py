@@ -18,7 +18,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from dlp.errors import InputError
 from dlp.files import write_text
-from dlp.runs import ROOT
+from dlp.runs.folders import ROOT
 from dlp.search.journal import open_journal
 
 #: Trials that count: they ended with a value, or were stopped as hopeless.

@@ -21,8 +21,8 @@ from dlp.commands.invocation import Invocation, resolve
 from dlp.commands.lightning_cli import DLPCLI
 from dlp.commands.parser import Parser, short
 from dlp.errors import InputError
-from dlp.evaluation.fold_plan import fold_folder
-from dlp.evaluation.folds import CrossValidation, FoldResult
+from dlp.folds.plan import fold_folder
+from dlp.folds.results import CrossValidation, FoldResult
 from dlp.process import interruptible, own_random_state, quiet
 
 #: What a trial of any recipe leaves out: bars and tables, and above all the test.

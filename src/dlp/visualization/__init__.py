@@ -17,7 +17,7 @@ __getattr__, __dir__ = lazy_exports(
         "filter_grid": "filters",
         "filter_patterns": "filters",
         "heatmap_figure": "heatmap_panels",
-        "image_grid": "pictures",
+        "image_grid": "images",
         "last_hidden": "embedding",
         "learning_curves": "curves",
         "overlay": "heatmaps",

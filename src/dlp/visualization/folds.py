@@ -4,7 +4,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from dlp.evaluation.folds import FIRST_POINTS, CrossValidation
+from dlp.folds.results import FIRST_POINTS, CrossValidation
 from dlp.visualization.curves import STAGES, panels_of, points, smooth
 
 

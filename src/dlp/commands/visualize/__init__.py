@@ -1,0 +1,1 @@
+"""``dlp visualize``: what each kind draws, of which network and which images."""

@@ -1,0 +1,215 @@
+"""Which pictures ``dlp visualize`` draws: files, or samples of a recipe's data."""
+
+import re
+import warnings
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain, zip_longest
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from PIL import Image
+from torch import Tensor
+
+from dlp.console import say
+from dlp.datamodules import SupervisedDataModule
+from dlp.datamodules.examples import Part
+from dlp.datamodules.images.base import find_pictures
+from dlp.datamodules.images.decoding import MAX_PIXELS, CorruptPictureError, read_picture
+from dlp.datamodules.images.folders import missing
+from dlp.datamodules.images.store import PictureFormat
+from dlp.errors import InputError
+from dlp.files import atomic_path
+
+_ORIENTATION, _TURNED = 0x0112, (5, 6, 7, 8)  # EXIF: height and width change places
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture as the network takes it.
+
+    Args:
+        name: What its files are called after.
+        image: (C, H, W) in [0, 1].
+        truth: Its class in words, where it is known.
+        file: Where it was read from.
+        form: What was made of that file.
+    """
+
+    name: str
+    image: Tensor
+    truth: str = ""
+    file: Path | None = None
+    form: PictureFormat | None = None
+
+    def full_size(self) -> Tensor:
+        """Return the picture at the size of its file, cut as the network sees it."""
+        if self.file is None or self.form is None:
+            return self.image
+        height, width = _size(self.file)
+        if self.form.fit == "crop":
+            scale = min(height / self.form.size[0], width / self.form.size[1])
+            height, width = (max(1, round(side * scale)) for side in self.form.size)
+        return _read(self.file, PictureFormat((height, width), self.form.fit, self.form.channels))
+
+
+def has_pictures(data: SupervisedDataModule) -> bool:
+    """Whether the rows of `data` are pictures."""
+    shape = data.input_shape
+    return len(shape) == 3 and shape[0] in (1, 3)
+
+
+def check_pictured(kind: str, data: SupervisedDataModule) -> None:
+    """Raise `InputError` unless the rows of `data` are pictures."""
+    if not has_pictures(data):
+        shape = data.input_shape
+        raise InputError(
+            f"visualize {kind} draws pictures; a row of {type(data).__name__} has the shape "
+            f"{shape}."
+        )
+
+
+def picture_files(given: Sequence[str]) -> list[Path]:
+    """Return the picture files that paths mean: files, and all in folders and below them.
+
+    Raises:
+        InputError: A path is not there, or a folder holds no picture.
+    """
+    files: list[Path] = []
+    for path in map(Path, given):
+        if not path.exists():
+            raise missing("picture", path)
+        found = [path]
+        if path.is_dir():
+            found = [path / name for name in find_pictures(path)[0]]
+        if not found:
+            raise InputError(f"{path} holds no picture.")
+        files += found
+    return files
+
+
+def read_pictures(files: Sequence[Path], form: PictureFormat) -> list[Picture]:
+    """Return the pictures in `files`, made into `form`.
+
+    Raises:
+        InputError: One cannot be read.
+    """
+    names = _distinct(files)
+    return [
+        Picture(name, _read(file, form), file=file, form=form)
+        for name, file in zip(names, files, strict=True)
+    ]
+
+
+def sample_pictures(data: SupervisedDataModule, part: Part, count: int) -> list[Picture]:
+    """Return the first pictures of each class in turn, `count` in all.
+
+    Raises:
+        InputError: There is no such part.
+    """
+    examples = data.examples(part)
+    inputs = data.inputs(part)
+    if not len(inputs):
+        raise no_rows(part)
+    encoded = None if examples.targets is None else data.targets.encode(examples.targets)
+    rows = list(range(len(inputs)))
+    if encoded is not None and data.targets.is_classification:
+        rows = _in_turn(encoded if encoded.ndim == 1 else encoded.argmax(1))
+    rows = rows[:count]
+    images = inputs[torch.tensor(rows)]
+    truths = [""] * len(rows)
+    if encoded is not None:
+        truths = [target_in_words(encoded[row].tolist(), data.class_names) for row in rows]
+    if examples.names is not None:
+        names = _distinct([Path(examples.names[row]) for row in rows])
+    else:
+        names = [f"{part}_{row}" for row in rows]
+    return [
+        Picture(name, image, truth)
+        for name, image, truth in zip(names, images, truths, strict=True)
+    ]
+
+
+def no_rows(part: Part) -> InputError:
+    """Return the error for a part without rows."""
+    advice = " Give val_size, or another --part." if part == "val" else ""
+    return InputError(f"the {part} part has no rows.{advice}")
+
+
+def target_in_words(target: Any, names: Sequence[str] | None) -> str:
+    """Return a target in words: the class, the labels that apply, or the values."""
+    if names is None:
+        values = target if isinstance(target, list) else [target]
+        return ", ".join(f"{value:.4g}" for value in values)
+    if isinstance(target, list):
+        return ", ".join(name for name, value in zip(names, target, strict=True) if value >= 0.5)
+    return names[int(target)]
+
+
+def file_name(*parts: str) -> str:
+    """Return a file's name made of `parts`, without what file systems do not like."""
+    return "_".join(re.sub(r"[^\w.-]+", "-", part).strip("-.") or "x" for part in parts)
+
+
+def write_picture(picture: Figure | Tensor, path: Path, announce: bool = True) -> None:
+    """Write a figure, or an image (3, H, W) in [0, 1], as a PNG.
+
+    Raises:
+        InputError: It cannot be written there.
+    """
+    try:
+        with atomic_path(path) as temporary, warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Glyph .* missing")  # of a class's name
+            if isinstance(picture, Figure):
+                picture.savefig(temporary, format="png", dpi=110)
+            else:
+                pixels = picture.clamp(0, 1).mul(255).round().byte().permute(1, 2, 0)
+                Image.fromarray(pixels.numpy()).save(temporary, format="png")
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror}.") from error
+    if announce:
+        say(f"wrote {path}")
+
+
+def _in_turn(classes: Any) -> list[int]:
+    """Return all row numbers: the first row of each class, then the second of each ..."""
+    of_each = [np.flatnonzero(classes == number).tolist() for number in np.unique(classes)]
+    return [row for row in chain(*zip_longest(*of_each)) if row is not None]
+
+
+def _distinct(files: Sequence[Path]) -> list[str]:
+    """Return a name for each file; those that would be equal have their folder's, or a number."""
+    stems = [file_name(file.stem) for file in files]
+    common = {stem for stem, count in Counter(map(str.lower, stems)).items() if count > 1}
+    names: list[str] = []
+    taken: set[str] = set()  # without upper case, which some file systems do not tell apart
+    for file, stem in zip(files, stems, strict=True):
+        wanted = file_name(file.parent.name, stem) if stem.lower() in common else stem
+        name, number = wanted, 1
+        while name.lower() in taken:
+            number += 1
+            name = f"{wanted}_{number}"
+        taken.add(name.lower())
+        names.append(name)
+    return names
+
+
+def _read(file: Path, form: PictureFormat) -> Tensor:
+    try:
+        pixels = read_picture(file, form.size, form.fit, form.channels)
+    except CorruptPictureError as error:
+        raise InputError(f"{file} cannot be read as a picture: {error.reason}.") from error
+    return torch.from_numpy(pixels).permute(2, 0, 1).float() / 255
+
+
+def _size(file: Path) -> tuple[int, int]:
+    """Return height and width of a picture that was read before, upright."""
+    with Image.open(file) as image:
+        width, height = image.size
+        turned = image.getexif().get(_ORIENTATION) in _TURNED
+    assert width * height <= MAX_PIXELS
+    return (width, height) if turned else (height, width)

@@ -1,0 +1,256 @@
+"""Which network ``dlp visualize`` looks at: a trained one, or one of torchvision's."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torchvision
+from jsonargparse import Namespace
+from lightning import LightningModule
+from torch import Tensor, nn
+
+from dlp.commands.checkpoint_files import are_random
+from dlp.console import say
+from dlp.datamodules import SupervisedDataModule
+from dlp.errors import InputError, suggestion
+from dlp.modules import SupervisedModule
+from dlp.modules.pretrained.backbones import Backbone
+from dlp.modules.pretrained.module import PretrainedNet, check_pictures
+from dlp.modules.pretrained.weights import default_weights, published_weights, read_weights
+from dlp.modules.state_dicts import fill
+from dlp.visualization.layers import as_input, channels_last, run, undisturbed
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A network to look at, and what it takes and gives.
+
+    Args:
+        network: From inputs to logits, or to features where `predict` is None.
+        name: What it is called in titles.
+        input_shape: Shape of one input row.
+        predict: From logits to probabilities (N, C), or values (N, T).
+        class_names: The classes, labels or values.
+        has_classes: Whether `predict` gives probabilities.
+    """
+
+    network: nn.Module
+    name: str
+    input_shape: tuple[int, ...]
+    predict: Callable[[Tensor], Tensor] | None = None
+    class_names: Sequence[str] | None = None
+    has_classes: bool = True
+
+    def outcome(self, image: Tensor) -> Tensor:
+        """Return what the network says of one picture (C, H, W): probabilities or values."""
+        assert self.predict is not None
+        with undisturbed(self.network), torch.no_grad():
+            logits = run(self.network, as_input(self.network, image[None]))
+            return self.predict(logits)[0].float().cpu()
+
+    def class_name(self, number: int) -> str:
+        """Return what class `number` is called."""
+        return str(number) if self.class_names is None else self.class_names[number]
+
+
+def trained_network(model: LightningModule, data: SupervisedDataModule, name: str) -> Subject:
+    """Return the network of a module that has its weights.
+
+    Args:
+        model: A `SupervisedModule`, or any other module that gives logits.
+        data: What it was trained on.
+        name: Of the run.
+    """
+    if not isinstance(model, SupervisedModule):
+        return Subject(model, name, data.input_shape, _chances, data.class_names)
+    has_classes = model.head.prediction == "probabilities"
+    names = data.class_names if has_classes else data.target_names
+    return Subject(model.network, name, data.input_shape, model.head.predict, names, has_classes)
+
+
+def _chances(logits: Tensor) -> Tensor:
+    if logits.ndim == 1 or logits.shape[1] == 1:
+        positive = logits.reshape(-1, 1).sigmoid()
+        return torch.cat([1 - positive, positive], dim=1)
+    return logits.softmax(1)
+
+
+# Torchvision's ---------------------------------------------------------------------------------
+
+
+def pretrained_network(name: str, weights: str | None, side: int | None, trial: bool) -> Subject:
+    """Return one of torchvision's networks under torchvision's module names.
+
+    It takes pictures in [0, 1], which it normalises as its weights' transforms do. Its classifier
+    is there where the weights hold one.
+
+    Args:
+        name: ``vgg16``, ``mobilenet_v2`` ...
+        weights: A torchvision name, the path of a state dict with or without classifier, or None
+            for random ones.
+        side: Of the pictures; None takes what the weights' transforms cut out.
+        trial: Random weights will do, where they are not there.
+
+    Raises:
+        InputError: The name or the weights are unknown, damaged or cannot be downloaded.
+    """
+    weights = _at_hand(name, weights, trial)
+    backbone = Backbone(name, weights, image_size=side)
+    model, family = backbone.model, backbone.family
+    classifier, classes = _classifier(backbone, weights)
+    if classifier is not None:
+        model.set_submodule(family.classifier, classifier)
+
+    def normalise(layer: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor]:
+        mean, std = (value.to(inputs[0]).view(-1, 1, 1) for value in (backbone.mean, backbone.std))
+        return ((inputs[0] - mean) / std,)
+
+    model.register_forward_pre_hook(normalise)
+    entry = published_weights(name, weights) or default_weights(name)
+    side = side or backbone.image_size or int(entry.transforms().crop_size[0])
+    known = entry.meta["categories"]
+    return Subject(
+        model.eval(),
+        name,
+        (3, side, side),
+        None if classifier is None else _chances,
+        known if len(known) == classes else None,
+    )
+
+
+def pretrained_features(
+    name: str, weights: str | None, input_shape: Sequence[int], trial: bool
+) -> Subject:
+    """Return a backbone, global average pooling, and a dense layer that takes its features.
+
+    Args:
+        name: As in `pretrained_network`.
+        weights: As there.
+        input_shape: (3, H, W).
+        trial: As there.
+
+    Raises:
+        InputError: As there; or the data are no colour pictures, or too small.
+    """
+    check_pictures(input_shape)
+    backbone = Backbone(name, _at_hand(name, weights, trial), image_size=min(input_shape[1:]))
+    network = PretrainedNet(backbone, input_shape, 1, hidden=())
+    return Subject(network.eval(), name, tuple(input_shape))
+
+
+def _at_hand(name: str, weights: str | None, trial: bool) -> str | None:
+    """Return `weights`, or None where random ones are meant or will do; say so."""
+    if weights is None:
+        say(f"the weights of {name} are random: --weights null")
+        return None
+    asked = Namespace(backbone=name, weights=weights)  # type: ignore[no-untyped-call] # untyped there
+    return None if are_random(asked, trial) else weights
+
+
+def _classifier(backbone: Backbone, weights: str | None) -> tuple[nn.Module | None, int]:
+    """Return the classifier with its weights and its number of classes; None without weights."""
+    name, family = backbone.name, backbone.family
+    whole = _whole(backbone, 1000, random=weights is None)
+    if weights is None:
+        return whole.get_submodule(family.classifier), 1000
+    tensors = read_weights(name, weights)
+    first = next(iter(backbone.model.state_dict()))
+    prefix = next((key.removesuffix(first) for key in tensors if key.endswith(first)), "")
+    prefix += f"{family.classifier}."
+    given = {
+        key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)
+    }
+    names = list(whole.get_submodule(family.classifier).state_dict())
+    if not set(names) <= given.keys():
+        return None, 0
+    classes = len(given[names[-1]])
+    if classes != 1000:
+        whole = _whole(backbone, classes, random=False)
+    classifier = whole.get_submodule(family.classifier)
+    fill(classifier, given, (), f"the classifier of {name} in {weights}")
+    return classifier, classes
+
+
+def _whole(backbone: Backbone, classes: int, random: bool) -> nn.Module:
+    """Return the network with a classifier, which alone is used."""
+    family = backbone.family
+    with torch.device("cpu" if random or not family.meta else "meta"):
+        model: nn.Module = torchvision.models.get_model(
+            backbone.name, num_classes=classes, **family.arguments
+        )
+    return model
+
+
+# Layers ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer that ran.
+
+    Args:
+        kind: Its class.
+        shape: Shape of its output for one row: (C, h, w) or (D,).
+    """
+
+    kind: str
+    shape: tuple[int, ...]
+
+
+def layers_of(subject: Subject) -> dict[str, Layer]:
+    """Return name -> layer of all that give a tensor, in the order of ``named_modules``.
+
+    Args:
+        subject: The network; it runs once on a black picture.
+    """
+    network = subject.network
+    found: dict[str, Layer] = {}
+
+    def watcher(name: str) -> Callable[[nn.Module, Any, Any], None]:
+        def watch(layer: nn.Module, inputs: Any, output: Any) -> None:
+            if isinstance(output, Tensor):
+                found[name] = Layer(type(layer).__name__, tuple(output.shape[1:]))
+
+        return watch
+
+    names = [name for name, _ in network.named_modules() if name]
+    with undisturbed(network), torch.no_grad(), ExitStack() as stack:
+        for name in names:
+            handle = network.get_submodule(name).register_forward_hook(watcher(name))
+            stack.callback(handle.remove)
+        image = as_input(network, torch.zeros(1, *subject.input_shape))
+        run(network, image)
+        stack.close()
+        shapes = {name: (1, *layer.shape) for name, layer in found.items()}
+        for name in channels_last(network, image, shapes):
+            layer = found[name]
+            found[name] = Layer(layer.kind, (layer.shape[2], *layer.shape[:2]))
+    return {name: found[name] for name in names if name in found}
+
+
+def named_layer(layers: Mapping[str, Layer], given: str) -> str:
+    """Return the name of the layer of maps that `given` means: its name, or the end of it.
+
+    Args:
+        layers: As `layers_of` returns them.
+        given: What was asked for.
+
+    Raises:
+        InputError: There is none, there are several, or it gives no maps.
+    """
+    found = [given] if given in layers else [n for n in layers if n.endswith(f".{given}")]
+    if len(found) > 1:
+        raise InputError(f"several layers end with {given!r}: {', '.join(found)}. Name one whole.")
+    if not found:
+        ends = {name.split(".", start)[-1] for name in layers for start in range(3)}
+        near = suggestion(given, [*layers, *sorted(ends)])
+        raise InputError(f"unknown layer {given!r}.{near} --list_layers prints all.")
+    shape = layers[found[0]].shape
+    if len(shape) != 3:
+        raise InputError(
+            f"layer {found[0]!r} gives rows of shape {shape}, and maps (C, h, w) are drawn. "
+            "--list_layers prints the shape of each."
+        )
+    return found[0]

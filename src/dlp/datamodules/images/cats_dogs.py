@@ -1,0 +1,259 @@
+"""Cats and dogs: 25,000 photographs, of which sections 5.2 and 5.3 use 4,000."""
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from torch import nn
+
+from dlp.console import say
+from dlp.datamodules.base import Examples
+from dlp.datamodules.images.augmentation import AugmentationName
+from dlp.datamodules.images.base import BaseImageDataModule, OnCorrupt, PictureFiles
+from dlp.datamodules.images.store import Fit, PictureSource
+from dlp.datamodules.splitting.splits import Split
+from dlp.datamodules.targets import TargetEncoder
+from dlp.errors import InputError
+from dlp.files import data_dir as reference_folder
+
+HUB_NAME = "microsoft/cats_vs_dogs"
+CLASS_NAMES = ["cat", "dog"]
+
+
+@dataclass(frozen=True)
+class PictureTable:
+    """Pictures in Parquet files as the Hub has them: a column `image` of bytes and path.
+
+    Args:
+        files: The Parquet files, in order.
+        rows: The rows of these pictures, counted through all files.
+        names: What each picture is called.
+    """
+
+    files: tuple[Path, ...]
+    rows: tuple[int, ...]
+    names: tuple[str, ...]
+
+    def stamp(self) -> object:
+        """Return the rows, and name, size and time of change of the files."""
+        states = [(file.name, file.stat()) for file in self.files]
+        return self.rows, [(name, state.st_size, state.st_mtime_ns) for name, state in states]
+
+    def __getitem__(self, number: int) -> bytes:
+        """Return the bytes of a picture."""
+        content = self._images[self.rows[number]]["bytes"].as_py()
+        return b"" if content is None else content
+
+    def chosen(self, rows: Sequence[int]) -> "PictureTable":
+        """Return the pictures numbered `rows`, in that order."""
+        return PictureTable(
+            self.files,
+            tuple(self.rows[row] for row in rows),
+            tuple(self.names[row] for row in rows),
+        )
+
+    @cached_property
+    def _images(self) -> Any:
+        readers = [pq.ParquetFile(file, memory_map=True) for file in self.files]
+        tables = [reader.read(columns=["image.bytes"]) for reader in readers]
+        return pa.concat_tables(tables).column("image")
+
+
+class CatsVsDogsDataModule(BaseImageDataModule):
+    """The photographs of sections 5.2 and 5.3, in the book's parts.
+
+    Of each class the first `per_class` pictures are used, in the order of their numbers, and cut
+    from their end: with the defaults, pictures 0 to 999 of each class train, 1,000 to 1,499
+    validate, 1,500 to 1,999 test.
+
+    The set comes from the Hub (``microsoft/cats_vs_dogs``), or lies in
+    ``<data_dir>/cats_vs_dogs`` in any of three layouts: the Hub's (``data/*.parquet``), Kaggle's
+    (``train/cat.0.jpg``) or Microsoft's (``PetImages/Cat/0.jpg``). Asirra; Elson et al. 2007,
+    "Asirra: a CAPTCHA that exploits interest-aligned manual image categorization".
+
+    Args:
+        data_dir: Folder of the reference sets; default DLP_DATA_DIR, else one per user.
+        per_class: Use only the first so many pictures of each class; null takes all (some 12,500).
+        test_size: Pictures to test on: a count, or a fraction of all (the second edition: 2,000 of
+            per_class 2,500).
+        predict_path: Own pictures to predict: a file or a folder. Without it, the test part is
+            predicted.
+        image_size: Height and width in pixels; one number for both.
+        fit: How a picture gets that size: ``squeeze`` as in the book, or ``crop`` the middle.
+        augmentation: Random changes of the training pictures: ``book`` for those of section 5.2,
+            another name, or a transform by its class_path (torchvision.transforms.v2...).
+        on_corrupt: Leave pictures that cannot be read out of the set, or stop at them.
+        cache_gb: The most the decoded pixels may take in the cache folder, in gigabytes; larger
+            sets are decoded anew in every epoch.
+        batch_size: Pictures a training batch.
+        eval_batch_size: Pictures a batch of validation, test and prediction.
+        val_size: Pictures to validate on: a count, a fraction, or null to train on everything.
+        train_size: Use only so many training pictures.
+        split_seed: Shuffle before any cut; null keeps the book's order.
+        stratify: Give every class its share in each part (the book's order does so by itself).
+        num_folds: K of K-fold validation.
+        fold: The fold that validates, from 0.
+        repeat: The repetition of a repeated K-fold, from 0.
+        drop_duplicates: Remove pictures that stand in two parts from the earlier one.
+    """
+
+    own_data = False
+
+    def __init__(
+        self,
+        data_dir: str | os.PathLike[str] | None = None,
+        per_class: int | None = 2000,
+        test_size: int | float | None = 1000,
+        predict_path: str | os.PathLike[str] | None = None,
+        image_size: int | tuple[int, int] = 150,
+        fit: Fit = "squeeze",
+        augmentation: AugmentationName | nn.Module | None = None,
+        on_corrupt: OnCorrupt = "skip",
+        cache_gb: float = 20.0,
+        batch_size: int = 20,
+        eval_batch_size: int = 100,
+        val_size: int | float | None = 1000,
+        train_size: int | float | None = None,
+        split_seed: int | None = None,
+        stratify: bool = False,
+        num_folds: int | None = None,
+        fold: int = 0,
+        repeat: int = 0,
+        drop_duplicates: bool = False,
+    ) -> None:
+        super().__init__(
+            image_size=image_size,
+            fit=fit,
+            channels=3,
+            augmentation=augmentation,
+            on_corrupt=on_corrupt,
+            cache_gb=cache_gb,
+            predict_path=predict_path,
+            batch_size=batch_size,
+            eval_batch_size=eval_batch_size,
+            split=Split(
+                val_size, test_size, train_size, split_seed, stratify, num_folds, fold, repeat
+            ),
+            targets=TargetEncoder("classification", CLASS_NAMES),
+            drop_duplicates=drop_duplicates,
+        )
+        if per_class is not None and per_class < 1:
+            raise InputError(f"per_class must be at least 1, or null for all; got {per_class}.")
+        self.per_class = per_class
+        self.data_dir = reference_folder(data_dir)
+
+    def prepare_data(self) -> None:
+        """Download the set from the Hub, where it is in none of the three layouts.
+
+        Raises:
+            InputError: The Hub cannot be reached, or the folder cannot be written to.
+        """
+        if self._layout() is None:
+            self._download()
+        if self._layout() is None:
+            raise InputError(
+                f"{HUB_NAME} on the Hub no longer has data/*.parquet: what came is in "
+                f"{self.data_dir / 'cats_vs_dogs'}."
+            )
+
+    def load_train(self) -> Examples:
+        """Return the pictures of both classes by turns, the last numbers first."""
+        source, labels = self._pictures()
+        numbers = _numbers(source.names)
+        by_class = []
+        for label, name in enumerate(CLASS_NAMES):
+            rows = np.flatnonzero(labels == label)
+            rows = rows[np.argsort(numbers[rows], kind="stable")][: self.per_class]
+            short = self.per_class is not None and len(rows) < self.per_class
+            if short and not self.dry_run:
+                raise InputError(
+                    f"per_class is {self.per_class}, and there are {len(rows)} pictures of a "
+                    f"{name}. Give a smaller per_class, or null for all."
+                )
+            by_class.append(rows[::-1])
+        ranks = np.concatenate([np.arange(len(rows)) for rows in by_class])
+        order = np.concatenate(by_class)[np.argsort(ranks, kind="stable")]
+        return self.labelled(source.chosen(order.tolist()), labels[order])
+
+    def _layout(self) -> tuple[Literal["hub", "kaggle", "petimages"], Path] | None:
+        """Return which layout there is, and its folder."""
+        for home in (self.data_dir / "cats_vs_dogs", self.data_dir):
+            if _is_whole(home / "data"):
+                return "hub", home / "data"
+            if next((home / "train").glob("cat.*.jpg"), None):
+                return "kaggle", home / "train"
+            if (home / "PetImages" / "Cat").is_dir():
+                return "petimages", home / "PetImages"
+        return None
+
+    def _pictures(self) -> tuple[PictureSource, NDArray[np.int64]]:
+        """Return all pictures of the set and their labels."""
+        found = self._layout()
+        assert found is not None
+        layout, folder = found
+        if layout == "hub":
+            return _table(sorted(folder.glob("*.parquet")))
+        files, labels = [], []
+        for label, name in enumerate(CLASS_NAMES):
+            pattern = f"{name}.*.jpg" if layout == "kaggle" else f"{name.capitalize()}/*.jpg"
+            paths = (path for path in folder.glob(pattern) if not path.name.startswith("."))
+            names = sorted(path.relative_to(folder).as_posix() for path in paths)
+            files += names
+            labels += [label] * len(names)
+        return PictureFiles(folder, tuple(files)), np.array(labels)
+
+    def _download(self) -> None:
+        from huggingface_hub import snapshot_download
+
+        home = self.data_dir / "cats_vs_dogs"
+        say(f"downloading {HUB_NAME} from the Hub to {home}")
+        try:
+            snapshot_download(
+                HUB_NAME, repo_type="dataset", allow_patterns="data/*.parquet", local_dir=home
+            )
+        except Exception as error:
+            raise InputError(
+                f"the cats and dogs are not in {home} and {HUB_NAME} could not be downloaded from "
+                f"the Hub ({type(error).__name__}: {error}). On a machine with network, download "
+                f"it there; or put Kaggle's train folder (train/cat.0.jpg ...) or Microsoft's "
+                f"PetImages folder into {home}."
+            ) from error
+
+
+def _is_whole(folder: Path) -> bool:
+    """Return whether all Parquet files of a set are there (train-00000-of-00002.parquet ...)."""
+    names = [path.name for path in folder.glob("*.parquet")]
+    of = re.fullmatch(r".*-of-(\d+)\.parquet", max(names, default=""))
+    return len(names) >= (int(of[1]) if of else 1)
+
+
+def _table(files: Sequence[Path]) -> tuple[PictureTable, NDArray[np.int64]]:
+    """Return the pictures of the Hub's Parquet files, and their labels."""
+    names, labels = [], []
+    for file in files:
+        try:
+            table = pq.ParquetFile(file).read(columns=["image.path", "labels"])
+            paths = [picture["path"] for picture in table.column("image").to_pylist()]
+            labels.append(table.column("labels").to_numpy())
+        except (pa.ArrowInvalid, KeyError, OSError) as error:
+            raise InputError(
+                f"{file} is damaged or not of {HUB_NAME} ({error}). Remove it, and it is "
+                "downloaded again."
+            ) from error
+        names += [path or f"{file.name} row {row}" for row, path in enumerate(paths)]
+    rows = tuple(range(len(names)))
+    return PictureTable(tuple(files), rows, tuple(names)), np.concatenate(labels)
+
+
+def _numbers(names: Sequence[str]) -> NDArray[np.int64]:
+    """Return the number in each file name (cat.17.jpg); what has none comes last."""
+    found = [re.fullmatch(r"\D*(\d+)\.\w+", Path(name).name) for name in names]
+    return np.array([int(match[1]) if match else np.iinfo(np.int64).max for match in found])

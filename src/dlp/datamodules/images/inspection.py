@@ -1,0 +1,129 @@
+"""What picture files are like: sizes, modes, and those that are unlike the others."""
+
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from dlp.datamodules.images.decoding import without_pillow_warnings
+
+#: Pillow's modes; a number stands for each in the cache.
+_MODES = (
+    *("?", "1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr", "LAB", "HSV", "La", "RGBa"),
+    *("I;16", "I;16B", "I;16L", "I", "F", "RGBX"),
+)
+#: What is known of a picture: height, width, mode, frames, share of its most frequent colour.
+COLUMNS = 5
+#: A picture is unlike the others if its size or shape is so many times away from the middle one,
+#: and so many times as far as the middle distance.
+_SIZE, _SHAPE, _SPREAD = 16.0, 3.0, 6.0
+#: Nearly one colour, where the middle one is not; a rare mode has at most this share.
+_FLAT, _NOT_FLAT, _RARE = 0.9, 0.6, 0.05
+#: Fewer pictures have no middle.
+_ENOUGH = 8
+_NAMED = 6
+
+
+def look_at(content: Path | bytes, pixels: NDArray[np.uint8]) -> list[float]:
+    """Return the `COLUMNS` of a picture that could be decoded.
+
+    Args:
+        content: Its file or bytes.
+        pixels: What was decoded of it, uint8 (H, W, C).
+    """
+    file = BytesIO(content) if isinstance(content, bytes) else content
+    with without_pillow_warnings(), Image.open(file) as image:
+        mode = _MODES.index(image.mode) if image.mode in _MODES else 0
+        frames = 1
+        if image.format != "MPO":  # a photograph of several sizes in one file is no animation
+            with suppress(Exception):  # a later frame is damaged, in one of a decoder's ways
+                frames = getattr(image, "n_frames", 1)
+        return [image.height, image.width, mode, frames, _share_of_one_colour(pixels)]
+
+
+def _share_of_one_colour(pixels: NDArray[np.uint8]) -> float:
+    """Return the share of the most frequent of 512 colours."""
+    coarse = (pixels[::2, ::2] >> 5).astype(np.int64)
+    colours = coarse @ (8 ** np.arange(coarse.shape[2]))
+    return float(np.bincount(colours.ravel()).max() / colours.size)
+
+
+@dataclass(frozen=True)
+class Looks:
+    """What the pictures of a set are like.
+
+    Args:
+        names: What people call each.
+        table: The `COLUMNS` of each, (N, 5).
+    """
+
+    names: Sequence[str]
+    table: NDArray[np.float32]
+
+    @classmethod
+    def of(
+        cls, names: Sequence[str], table: NDArray[np.float32], good: NDArray[np.int64]
+    ) -> "Looks":
+        """Return those of the pictures numbered `good`."""
+        return cls([names[row] for row in good], table[good])
+
+    def facts(self) -> tuple[tuple[str, str], ...]:
+        """Return names and values for `InputReading`."""
+        height, width = self.table[:, 0], self.table[:, 1]
+        middle = f"{np.median(height):.0f} x {np.median(width):.0f}"
+        sizes = f"{middle} (height x width), all of them"
+        if len(np.unique(self.table[:, :2], axis=0)) > 1:
+            order = np.argsort(height * width)
+            ends = [f"{height[row]:.0f} x {width[row]:.0f}" for row in (order[0], order[-1])]
+            sizes = f"{ends[0]} to {ends[1]} (height x width), middle {middle}"
+        kinds = Counter(_MODES[int(mode)] for mode in self.table[:, 2])
+        modes = ", ".join(f"{mode} {count:,}" for mode, count in kinds.most_common())
+        return (("sizes", sizes), ("modes", modes))
+
+    def odd(self) -> list[tuple[str, str]]:
+        """Return name and reason of each picture that is unlike the others, the oddest first."""
+        height, width, modes, frames, flat = self.table.T.astype(float)
+        reasons: list[list[str]] = [[] for _ in self.names]
+        for row in np.flatnonzero(frames > 1):
+            reasons[row].append(f"{frames[row]:.0f} frames, the first one is read")
+        if len(self.names) >= _ENOUGH:
+            if np.median(flat) < _NOT_FLAT:
+                for row in np.flatnonzero(flat >= _FLAT):
+                    reasons[row].append(f"{flat[row]:.0%} of one colour: a placeholder?")
+            far = _far(height * width, _SIZE) | _far(width / height, _SHAPE)
+            for row in np.flatnonzero(far):
+                reasons[row].append(f"{height[row]:.0f} x {width[row]:.0f}")
+            counts = Counter(modes)
+            for number, mode in enumerate(modes):
+                if counts[mode] <= _RARE * len(modes):
+                    reasons[number].append(f"mode {_MODES[int(mode)]}")
+        found = [(name, why) for name, why in zip(self.names, reasons, strict=True) if why]
+        found.sort(key=lambda each: -len(each[1]))
+        return [(name, "; ".join(why)) for name, why in found]
+
+    def notes(self, root: Path | None = None) -> tuple[str, ...]:
+        """Return one note that names the odd ones, or none."""
+        odd = self.odd()
+        if not odd:
+            return ()
+        shown = ", ".join(f"{_short(name, root)} ({why})" for name, why in odd[:_NAMED])
+        more = f" and {len(odd) - _NAMED:,} more" if len(odd) > _NAMED else ""
+        return (f"pictures unlike the others: {shown}{more}",)
+
+
+def _short(name: str, root: Path | None) -> str:
+    path = Path(name)
+    return str(path.relative_to(root)) if root is not None and path.is_relative_to(root) else name
+
+
+def _far(values: NDArray[np.float64], times: float) -> NDArray[np.bool_]:
+    """Return which values are many times larger or smaller than the middle one."""
+    away = np.abs(np.log(values) - np.median(np.log(values)))
+    found: NDArray[np.bool_] = away > max(np.log(times), _SPREAD * np.median(away))
+    return found

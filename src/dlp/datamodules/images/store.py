@@ -1,0 +1,339 @@
+"""Pictures decoded once: uint8 pixels of one size, memory-mapped from the cache folder.
+
+From the second epoch, and the second run, no picture file is opened. Sets that would take too
+much room are decoded anew in every epoch, one batch ahead of the training.
+"""
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol
+
+import numpy as np
+import torch
+import xxhash
+from filelock import FileLock
+from lightning.pytorch.utilities import rank_zero_only
+from numpy.typing import NDArray
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from dlp.console import bar_file, say
+from dlp.datamodules.images.decoding import CorruptPictureError, read_picture
+from dlp.datamodules.images.inspection import COLUMNS, look_at
+from dlp.datamodules.splitting.splits import Indices
+from dlp.errors import InputError
+from dlp.files import cache_dir
+
+Fit = Literal["squeeze", "crop"]
+
+#: Part of every key: another number makes all pictures be decoded anew.
+FORMAT = 3
+#: The files of a cache, and the one that holds a sum of each.
+_FILES, _SUMS = ("pixels.npy", "digests.npy", "looks.npy", "corrupt.json"), "sums.json"
+_GIGABYTE = 10**9
+#: The most pixels, in gigabytes, that stay in memory where the cache cannot be written.
+_IN_MEMORY = 4
+#: Pictures handed to the threads at once.
+_AHEAD = 256
+
+
+class PictureSource(Protocol):
+    """Encoded pictures by number."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """What people call each picture: its path."""
+        ...
+
+    def stamp(self) -> object:
+        """Return a plain value that changes when a picture does."""
+        ...
+
+    def __getitem__(self, number: int) -> Path | bytes:
+        """Return the file or the bytes of a picture."""
+        ...
+
+    def chosen(self, rows: Sequence[int]) -> "PictureSource":
+        """Return the pictures numbered `rows`, in that order."""
+        ...
+
+
+@dataclass(frozen=True)
+class PictureFormat:
+    """What every picture is made into.
+
+    Args:
+        size: Height and width.
+        fit: ``squeeze`` to that size, or ``crop`` the middle of the resized picture.
+        channels: 3 for colours, 1 for grey.
+    """
+
+    size: tuple[int, int]
+    fit: Fit = "squeeze"
+    channels: Literal[1, 3] = 3
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Height, width and channels."""
+        return (*self.size, self.channels)
+
+
+class Pixels(Protocol):
+    """Pixels of many pictures, in memory, on disk or yet to be decoded."""
+
+    def __getitem__(self, rows: Indices) -> NDArray[np.uint8]:
+        """Return the pictures numbered `rows`, (n, H, W, C)."""
+        ...
+
+
+class DecodedOnDemand:
+    """Pixels that are decoded whenever they are asked for, on all cores."""
+
+    def __init__(self, source: PictureSource, form: PictureFormat) -> None:
+        self.source = source
+        self.form = form
+
+    def __getitem__(self, rows: Indices) -> NDArray[np.uint8]:
+        """Return the pictures numbered `rows`, (n, H, W, C)."""
+        decoded = np.empty((len(rows), *self.form.shape), np.uint8)
+        for place, picture in enumerate(_decode(self.source, rows.tolist(), self.form)):
+            if isinstance(picture, CorruptPictureError):
+                name = self.source.names[int(rows[place])]
+                raise CorruptPictureError(f"{name} could be read before and cannot now: {picture}")
+            decoded[place] = picture
+        return decoded
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What a scan of all pictures found.
+
+    Args:
+        pixels: uint8 (N, H, W, C) by number; what stands at a corrupt one means nothing.
+        digests: One number a picture, equal for equal pixels, uint64 (N,).
+        looks: What each file is like, float32 (N, 5): see `dlp.datamodules.images.inspection`.
+        corrupt: The numbers of the pictures that cannot be read, and why.
+    """
+
+    pixels: Pixels
+    digests: NDArray[np.uint64]
+    looks: NDArray[np.float32]
+    corrupt: dict[int, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Some of the decoded pictures: what a DataModule selects its parts from.
+
+    Args:
+        pixels: The pixels of all of them.
+        rows: The numbers of these, (N,).
+        shape: Channels, height and width.
+    """
+
+    pixels: Pixels
+    rows: Indices
+    shape: tuple[int, int, int]
+
+    def __len__(self) -> int:
+        """Return the number of pictures."""
+        return len(self.rows)
+
+    def __getitem__(self, index: Indices) -> "Pictures":
+        """Return the pictures at `index` among these."""
+        return Pictures(self.pixels, self.rows[index], self.shape)
+
+
+class PictureRows:
+    """Pictures as batches are sliced from them: float32 in [0, 1], channels last in memory."""
+
+    def __init__(self, pictures: Pictures) -> None:
+        self.pictures = pictures
+        self.slow = isinstance(pictures.pixels, DecodedOnDemand)
+
+    def __len__(self) -> int:
+        """Return the number of pictures."""
+        return len(self.pictures)
+
+    def __getitem__(self, index: Tensor) -> Tensor:
+        """Return the pictures `index`, float32 (n, C, H, W)."""
+        pixels = self.pictures.pixels[self.pictures.rows[index.numpy()]]
+        return torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div_(255)
+
+
+def decoded(
+    source: PictureSource, form: PictureFormat, cache_gb: float, keep: bool = True
+) -> Decoded:
+    """Return the pictures of `source`: from the cache, or decoded into it, with a progress bar.
+
+    Args:
+        source: The encoded pictures.
+        form: What to make of them.
+        cache_gb: The most the pixels may take, in gigabytes; larger sets are only scanned, and
+            decoded again whenever they are used.
+        keep: Write the cache; else all stays in memory.
+    """
+    size = len(source.names) * int(np.prod(form.shape))
+    streams = size > cache_gb * _GIGABYTE
+    if not keep:
+        return _in_memory(source, form, streams)
+    key = xxhash.xxh3_128_hexdigest(repr((FORMAT, form, source.stamp(), streams)).encode())
+    home = cache_dir() / "pictures" / key
+    if (found := _load(home, source, form, streams)) is not None:
+        return found
+    try:
+        home.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(home.with_suffix(".lock")):  # others wait for it instead of decoding too
+            if (found := _load(home, source, form, streams)) is not None:
+                return found
+            room = shutil.disk_usage(home.parent).free
+            if streams or size <= room:
+                return _build(source, form, streams, home)
+    except OSError as error:
+        if isinstance(error, InputError):  # a picture is the matter, not the cache
+            raise
+        streams = streams or size > _IN_MEMORY * _GIGABYTE
+        instead = "are decoded anew in every epoch" if streams else "stay in memory"
+        say(f"cannot write the cache {home} ({error.strerror}): the pictures {instead}")
+        return _in_memory(source, form, streams)
+    say(
+        f"the decoded pictures would take {size / _GIGABYTE:.1f} GB and {home.parent} has "
+        f"{room / _GIGABYTE:.1f} GB left: they are decoded anew in every epoch. Set DLP_CACHE_DIR "
+        "to a folder with room for more speed."
+    )
+    return decoded(source, form, 0)
+
+
+def _in_memory(source: PictureSource, form: PictureFormat, streams: bool) -> Decoded:
+    """Decode without any file."""
+    if streams:
+        scanned = _scan(source, form, lambda number, picture: None)
+        return Decoded(DecodedOnDemand(source, form), *scanned)
+    pixels = np.zeros((len(source.names), *form.shape), np.uint8)
+    return Decoded(pixels, *_scan(source, form, pixels.__setitem__))
+
+
+def _build(source: PictureSource, form: PictureFormat, streams: bool, home: Path) -> Decoded:
+    """Decode into a folder beside `home` and move it there; the caller has the lock."""
+    if home.is_dir():
+        say(f"the cached pictures in {home} are damaged; they are decoded again")
+    new = home.with_name(f".{home.name}")
+    shutil.rmtree(new, ignore_errors=True)  # of a process that was killed
+    new.mkdir()
+    try:
+        # Written, not memory-mapped: a full disk is an error then, and no bus error.
+        with (new / "pixels.npy").open("wb") as file:
+            shape = (0 if streams else len(source.names), *form.shape)
+            header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_1_0(file, header)
+
+            def store(number: int, picture: NDArray[np.uint8]) -> None:
+                if not streams:
+                    file.write(picture.data)
+
+            digests, looks, corrupt = _scan(source, form, store)
+        np.save(new / "digests.npy", digests)
+        np.save(new / "looks.npy", looks)
+        (new / "corrupt.json").write_text(json.dumps(corrupt), encoding="utf-8")
+        (new / _SUMS).write_text(json.dumps(_sums(new)), encoding="utf-8")
+        shutil.rmtree(home, ignore_errors=True)
+        new.rename(home)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+    found = _load(home, source, form, streams)
+    if found is None:
+        raise OSError(errno.EIO, "what was written there cannot be read")
+    return found
+
+
+def _load(home: Path, source: PictureSource, form: PictureFormat, streams: bool) -> Decoded | None:
+    """Return what the cache holds; None where it holds nothing whole, to the last bit."""
+    try:
+        if json.loads((home / _SUMS).read_text(encoding="utf-8")) != _sums(home):
+            return None
+        digests, looks = np.load(home / "digests.npy"), np.load(home / "looks.npy")
+        corrupt = json.loads((home / "corrupt.json").read_text(encoding="utf-8"))
+        # Copy on write: torch warns of memory it cannot write to.
+        stored = None if streams else np.load(home / "pixels.npy", mmap_mode="c")
+    except (OSError, ValueError, EOFError):
+        return None
+    pixels = DecodedOnDemand(source, form) if stored is None else stored
+    return Decoded(pixels, digests, looks, {int(number): why for number, why in corrupt.items()})
+
+
+def _sums(home: Path) -> dict[str, str]:
+    """Return a sum of each file of a cache; some gigabytes take a second."""
+    sums = {}
+    for name in _FILES:
+        with (home / name).open("rb") as file:
+            sums[name] = hashlib.file_digest(file, xxhash.xxh3_128).hexdigest()
+    return sums
+
+
+def _scan(
+    source: PictureSource, form: PictureFormat, store: Callable[[int, NDArray[np.uint8]], None]
+) -> tuple[NDArray[np.uint64], NDArray[np.float32], dict[int, str]]:
+    """Decode every picture, hand it to `store`; return digests, looks, and what is corrupt and why.
+
+    What is stored for a corrupt picture is black.
+    """
+    count = len(source.names)
+    digests, looks = np.zeros(count, np.uint64), np.zeros((count, COLUMNS), np.float32)
+    corrupt = {}
+    hidden = count < 500 or getattr(rank_zero_only, "rank", 0) > 0
+    pictures = _decode(source, range(count), form, looks)
+    bar = tqdm(
+        *(pictures, "decoding pictures", count),
+        unit="picture",
+        leave=False,
+        disable=hidden,
+        file=bar_file(),
+    )
+    for number, picture in enumerate(bar):
+        if isinstance(picture, CorruptPictureError):
+            corrupt[number] = picture.reason
+            store(number, np.zeros(form.shape, np.uint8))
+            continue
+        digests[number] = xxhash.xxh3_64_intdigest(picture.data)
+        store(number, picture)
+    return digests, looks, corrupt
+
+
+def _decode(
+    source: PictureSource,
+    numbers: Sequence[int],
+    form: PictureFormat,
+    looks: NDArray[np.float32] | None = None,
+) -> Iterator[NDArray[np.uint8] | CorruptPictureError]:
+    """Yield the pictures of these numbers in their order, decoded on all cores; fill `looks`."""
+
+    def read(number: int, content: Path | bytes) -> NDArray[np.uint8] | CorruptPictureError:
+        try:
+            picture = read_picture(content, form.size, form.fit, form.channels)
+        except CorruptPictureError as error:
+            return error
+        if looks is not None:
+            looks[number] = look_at(content, picture)
+        return picture
+
+    with _threads() as pool:
+        for start in range(0, len(numbers), _AHEAD):
+            some = numbers[start:][:_AHEAD]
+            # Files are opened by the threads; what the source itself does, here.
+            yield from pool.map(read, some, [source[number] for number in some])
+
+
+@contextmanager
+def _threads() -> Iterator[ThreadPoolExecutor]:
+    """Yield as many threads as this process may use cores; Pillow decodes without the GIL."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    with ThreadPoolExecutor(cores) as pool:
+        yield pool

@@ -1,0 +1,118 @@
+"""Exact duplicates that stand in two parts, and test rows that a run has trained on."""
+
+from base64 import b64decode, b64encode
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import xxhash
+from numpy.typing import NDArray
+
+from dlp.console import say
+from dlp.datamodules.splitting.splits import Parts
+
+
+def without_duplicates(
+    parts: Parts,
+    digests: NDArray[np.uint64],
+    test: NDArray[np.uint64] | None,
+    drop: bool,
+    report: Callable[[str, str], None],
+) -> Parts:
+    """Return the parts without the rows that also stand in a later one, if `drop`; count them.
+
+    Args:
+        parts: The parts of the labelled rows.
+        digests: One number a labelled row, equal for equal rows, (N,).
+        test: The same of the rows of the test part; None where there is none.
+        drop: Remove from the training part what also stands in the validation or test part, and
+            from the validation part what also stands in the test part.
+        report: Takes a name for the kind of message, and the message.
+    """
+    train, val = digests[parts.train], digests[parts.val]
+    test = np.empty(0, np.uint64) if test is None else test
+    counts = {
+        "validation and training": int(np.isin(val, train).sum()),
+        "test and training": int(np.isin(test, train).sum()),
+        "test and validation": int(np.isin(test, val).sum()),
+    }
+    found = ", ".join(f"{count:,} in both {name}" for name, count in counts.items() if count)
+    if not found:
+        return parts
+    if not drop:
+        advice = "drop_duplicates: true removes them"
+        report("duplicates", f"exact duplicates across parts: {found}; {advice}")
+        return parts
+    done = "the copies outside the later part are dropped"
+    report("duplicates", f"exact duplicates across parts: {found}; {done}")
+    kept = ~np.isin(train, np.concatenate([val, test]))
+    return replace(parts, train=parts.train[kept], val=parts.val[~np.isin(val, test)])
+
+
+def row_digests(rows: Sequence[Any] | NDArray[Any]) -> NDArray[np.uint64]:
+    """Return one number a row of an array, equal for equal rows."""
+    digests = (xxhash.xxh3_64_intdigest(np.ascontiguousarray(row).data) for row in rows)
+    return np.fromiter(digests, np.uint64, len(rows))
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The rows that a run has trained or validated on, for its checkpoint.
+
+    Parts are cut anew whenever data is read. Where files came or went since, or the split is
+    another, rows once trained on may fall into the test part: that is said.
+
+    Args:
+        digests: One number a row, uint64 (N,); None where rows have none.
+        in_test: How many rows of the test part had these numbers then: true duplicates.
+    """
+
+    digests: NDArray[np.uint64] | None = None
+    in_test: int = 0
+
+    @classmethod
+    def of(
+        cls, parts: Parts, digests: NDArray[np.uint64] | None, test: NDArray[np.uint64] | None
+    ) -> "Seen":
+        """Return what a fit on these parts sees."""
+        if digests is None:
+            return cls()
+        seen = digests[np.concatenate([parts.train, parts.val])]
+        return cls(seen, 0 if test is None else int(np.isin(test, seen).sum()))
+
+    @classmethod
+    def of_state(cls, state: dict[str, Any] | None) -> "Seen":
+        """Return what `state` gave; nothing is known of an older checkpoint."""
+        if state is None or state["digests"] is None:
+            return cls()
+        return cls(np.frombuffer(b64decode(state["digests"]), np.uint64), state["in_test"])
+
+    def state(self) -> dict[str, Any]:
+        """Return it as plain values, for a checkpoint."""
+        digests = None if self.digests is None else b64encode(self.digests.tobytes()).decode()
+        return {"digests": digests, "in_test": self.in_test}
+
+    def check_test(self, test: NDArray[np.uint64]) -> None:
+        """Say how many test rows the run has seen, beside the duplicates there were."""
+        if self.digests is None:
+            return
+        count = int(np.isin(test, self.digests).sum())
+        if count > self.in_test:
+            say(
+                f"{count:,} of the {len(test):,} test rows were trained or validated on in the run "
+                "of this checkpoint: the data or the split is no longer that run's"
+            )
+
+    def check_resumed(self, parts: Parts, digests: NDArray[np.uint64]) -> None:
+        """Say so if the rows to go on with are not those of the run that is resumed."""
+        if self.digests is None:
+            return
+        rows = digests[np.concatenate([parts.train, parts.val])]
+        strange = int((~np.isin(rows, self.digests)).sum())
+        gone = int((~np.isin(self.digests, rows)).sum())
+        if strange or gone:
+            say(
+                "the training and validation rows are no longer those of the run that is resumed: "
+                f"{strange:,} are new, {gone:,} are gone"
+            )

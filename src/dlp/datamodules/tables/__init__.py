@@ -1,0 +1,1 @@
+"""Tables: files read into typed columns, and columns made into one matrix of numbers."""

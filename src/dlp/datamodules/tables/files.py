@@ -1,0 +1,376 @@
+"""The one reader of tables: a CSV or Parquet file becomes typed columns, and says how."""
+
+import datetime
+import io
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from dlp.datamodules.tables.column_formats import LIKE_MISSING, ColumnFormat, typed_columns
+from dlp.datamodules.tables.csv_text import CSVCells, read_cells
+from dlp.datamodules.tables.table_format import TableFormat
+from dlp.errors import InputError, MissingInputError, suggestion
+
+CSV_ENDINGS = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
+PARQUET_ENDINGS = (".parquet", ".pq")
+#: Marks without width that programs leave around cells.
+_INVISIBLE = "\u200b\u2060\ufeff"
+#: What pandas calls a column without a name; Arrow writes an index so.
+_NAMELESS = re.compile(r"(Unnamed: \d+(\.\d+)*|__index_level_\d+__)?")
+
+
+@dataclass
+class Table:
+    """A table as it was understood.
+
+    Args:
+        frame: Its columns: numbers, bool, datetime64, or texts (object; None where missing). Its
+            index, ``row`` or ``line`` and ``row``, says where each row stands: see `place`.
+        source: The file and how it was read, in words.
+        formats: How the cells of each column are written.
+        separator: Of a CSV; empty for others.
+        skipped: Columns that are no data, and why: row numbers without a name, empty ones.
+        notes: What else was passed over.
+        examples: The first cell of each column that is not empty, as it stands in the file.
+    """
+
+    frame: pd.DataFrame
+    source: str
+    formats: dict[str, ColumnFormat]
+    separator: str = ""
+    skipped: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    examples: dict[str, str] = field(default_factory=dict)
+
+    def check(self, columns: Iterable[str], inputs: bool = True) -> None:
+        """Refuse columns whose cells could not be understood.
+
+        Args:
+            columns: Their names.
+            inputs: Whether they are inputs, of which cells may be missing.
+
+        Raises:
+            InputError: There is one; column, cell and way out are named.
+        """
+        for name in columns:
+            found = self.formats.get(name)
+            if found is not None and found.problem:
+                where = place(self.frame, found.row)
+                problem = found.problem.replace("\0", where)
+                advice = found.advice if inputs or not found.advice else "Correct it"
+                raise InputError(f"column {name!r} {problem}.{advice and f' {advice}.'}")
+
+
+def read_table(
+    path: str | os.PathLike[str],
+    options: TableFormat | None = None,
+    learned: Mapping[str, ColumnFormat] | None = None,
+    texts: Sequence[str] = (),
+    categories: Sequence[str] = (),
+) -> Table:
+    """Return the table of a CSV (also .tsv, .txt, packed by gzip) or Parquet file.
+
+    Only the empty cell is missing, and what `options` name. Every line of a CSV must have as many
+    cells as its header; no two columns may have one name.
+
+    Args:
+        path: The file.
+        options: What a person says of it.
+        learned: The formats of the table that was trained on, for what this file leaves open.
+        texts: Columns that are texts whatever they hold, kept as they are.
+        categories: Columns of which each distinct value is a category.
+
+    Raises:
+        MissingInputError: There is no such file.
+        InputError: It cannot be read, or is no table, or has no row.
+    """
+    path, options = Path(path), options or TableFormat()
+    name = path.name.lower()
+    if not name.endswith(CSV_ENDINGS + PARQUET_ENDINGS):
+        accepted = ", ".join(CSV_ENDINGS + PARQUET_ENDINGS)
+        more = (
+            " Save a spreadsheet as CSV UTF-8." if name.endswith((".xlsx", ".xls", ".ods")) else ""
+        )
+        raise InputError(f"{path} is no table by its name; accepted endings: {accepted}.{more}")
+    if not path.exists():
+        siblings = [other.name for other in path.parent.glob("*")] if path.parent.is_dir() else []
+        raise MissingInputError(
+            f"there is no file {path} (looked from {Path.cwd()}).{suggestion(path.name, siblings)}"
+        )
+    try:
+        if name.endswith(PARQUET_ENDINGS):
+            frame = _of_parquet(path)
+            return of_frame(frame, f"{path.name}, Parquet", options, learned, texts, categories)
+        found = read_cells(path, options)
+        frame, unnamed = _of_cells(path, found)
+    except InputError:
+        raise
+    except ValueError as error:  # Arrow's own among them
+        raise InputError(f"{path} cannot be read as a table: {str(error).strip(' .')}.") from error
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}.") from error
+    source = f"{path.name}, {found.dialect}"
+    table = of_frame(frame, source, options, learned, texts, categories, found.separator)
+    table.skipped.update(dict.fromkeys(unnamed, "it has neither name nor value"))
+    table.notes[:0] = found.notes
+    return table
+
+
+def _of_cells(path: Path, found: CSVCells) -> tuple[pd.DataFrame, list[str]]:
+    """Return the cells of a CSV as a frame of texts, and the columns without name or value."""
+    columns: dict[str, tuple[str, ...]] = {}
+    unnamed: list[str] = []
+    for number, (name, cells) in enumerate(zip(found.header, found.columns, strict=True)):
+        if not name:
+            name = f"Unnamed: {number}"  # as pandas calls it
+            if not any(cell.strip() for cell in cells):
+                unnamed.append(name)
+                continue
+        if name in columns:
+            raise _twice(path, name)
+        columns[name] = cells
+    index = pd.MultiIndex.from_arrays([found.lines, found.numbers], names=["line", "row"])
+    return pd.DataFrame(columns, index=index, dtype=object), unnamed
+
+
+def _of_parquet(path: Path) -> pd.DataFrame:
+    import pyarrow.parquet as pq
+
+    with path.open("rb") as file:
+        source = pq.ParquetFile(file)
+        names = [str(name) for name in source.schema_arrow.names]
+        for name in names:  # before it is read, which twins would end in Arrow's own words
+            if names.count(name) > 1:
+                raise _twice(path, name)
+        arrow = source.read()
+    if not len(arrow):
+        raise InputError(f"{path} has no row.")
+    frame: pd.DataFrame = arrow.to_pandas(ignore_metadata=True)
+    return frame.set_axis(names, axis=1)
+
+
+def of_frame(
+    frame: pd.DataFrame,
+    source: str,
+    options: TableFormat | None = None,
+    learned: Mapping[str, ColumnFormat] | None = None,
+    texts: Sequence[str] = (),
+    categories: Sequence[str] = (),
+    separator: str = "",
+) -> Table:
+    """Return a frame as a table: its columns of texts become what they hold.
+
+    Raises:
+        InputError: A column without a name holds data.
+    """
+    options = options or TableFormat()
+    columns: dict[str, Any] = {str(name): series for name, series in frame.items()}
+    cells = {
+        name: _cells(series, options.na_values, name in texts)
+        for name, series in columns.items()
+        if separator or _holds_texts(series)
+    }
+    typed, formats = typed_columns(cells, options, separator, learned, texts, categories)
+    for name, found in formats.items():
+        if found.kind == "number":
+            typed[name] = _without(typed[name], options.na_values)
+    for name, series in columns.items():
+        if name not in typed:
+            typed[name] = _plain(series, options.na_values)
+            only = {type(cell) for cell in series.dropna()} if series.dtype == object else set()
+            formats[name] = ColumnFormat("boolean" if only == {bool} else "plain")
+    result = pd.DataFrame(
+        {name: typed[name].set_axis(frame.index) for name in columns}, index=frame.index
+    )
+    if not pd.api.types.is_integer_dtype(result.index.dtype) and result.index.nlevels == 1:
+        result.index = pd.RangeIndex(len(result))
+    if result.index.nlevels == 1:
+        result.index = result.index.rename("row")
+    examples = {
+        name: str(columns[name].iloc[int(there.argmax())]) if there.any() else ""
+        for name, there in ((name, result[name].notna().to_numpy()) for name in columns)
+    }
+    table = Table(result, source, formats, separator, examples=examples)
+    for name in columns:
+        _look_at_nameless(table, name)
+        _look_for_missing(table, name)
+    return table
+
+
+def _holds_texts(series: "pd.Series[Any]") -> bool:
+    """Return whether a column holds texts and nothing else, and is no set of categories."""
+    if isinstance(series.dtype, pd.CategoricalDtype):
+        return False
+    if series.dtype == object:
+        return all(isinstance(cell, str) or holds_nothing(cell) for cell in series)
+    return pd.api.types.is_string_dtype(series)
+
+
+def holds_nothing(cell: object) -> bool:
+    """Return whether a cell is None, pandas' word for it, or NaN."""
+    if cell is None or cell is pd.NA or cell is pd.NaT:
+        return True
+    return isinstance(cell, float) and cell != cell
+
+
+def _cells(
+    series: "pd.Series[Any]", na_values: Sequence[str], as_they_are: bool
+) -> list[str | None]:
+    """Return cells without blanks around them, None where they are missing."""
+    missing = {"", *(value.strip() for value in na_values)}
+    texts = ["" if holds_nothing(cell) else str(cell) for cell in series.tolist()]
+    stripped = [text.strip().strip(_INVISIBLE).strip() for text in texts]
+    kept = texts if as_they_are else stripped
+    return [None if key in missing else text for key, text in zip(stripped, kept, strict=True)]
+
+
+def _plain(series: "pd.Series[Any]", na_values: Sequence[str]) -> "pd.Series[Any]":
+    """Return a column that is no text: instants in UTC, lengths of time in days, plain objects."""
+    kinds = pd.api.types
+    if isinstance(series.dtype, pd.DatetimeTZDtype):
+        instants: pd.Series[Any] = series.dt.tz_convert("UTC").dt.tz_localize(None)
+        return instants
+    if kinds.is_timedelta64_dtype(series):
+        days: pd.Series[Any] = series.dt.total_seconds() / 86_400
+        return days
+    if series.dtype == object:
+        filled = [cell for cell in series if not holds_nothing(cell)]
+        if filled and all(isinstance(cell, Decimal) for cell in filled):
+            return series.map(lambda cell: np.nan if holds_nothing(cell) else float(cell))
+        if filled and all(isinstance(cell, datetime.time) for cell in filled):
+            hours = [np.nan if holds_nothing(cell) else _hours(cell) for cell in series]
+            return pd.Series(hours, index=series.index)
+        if filled and all(isinstance(cell, datetime.date) for cell in filled):
+            return pd.to_datetime(series, utc=True).dt.tz_localize(None)
+    if kinds.is_numeric_dtype(series) and not kinds.is_bool_dtype(series):
+        return _without(series, na_values)
+    return series
+
+
+def _without(series: "pd.Series[Any]", na_values: Sequence[str]) -> "pd.Series[Any]":
+    """Return numbers without those that mean missing, however they are written."""
+    numbers = [float(value) for value in na_values if _is_number(value)]
+    return series.mask(series.isin(numbers)) if numbers else series
+
+
+def _hours(time: datetime.time) -> float:
+    return time.hour + time.minute / 60 + (time.second + time.microsecond / 1e6) / 3600
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _look_at_nameless(table: Table, name: str) -> None:
+    """Leave out row numbers that a program wrote as a first column without a name."""
+    if not _NAMELESS.fullmatch(name):
+        return
+    series = table.frame[name]
+    if series.nunique(dropna=False) == len(series) and table.formats[name].kind != "empty":
+        table.skipped[name] = "row numbers or names that a program wrote without a name"
+    elif not name.startswith("Unnamed") or table.formats[name].kind == "empty":
+        table.skipped[name] = "it has no name"
+    else:
+        raise InputError(
+            f"column {int(re.findall(r'[0-9]+', name)[0]) + 1} of {table.source} has no name, and "
+            "holds data. Name it in the header, or delete it."
+        )
+
+
+def _look_for_missing(table: Table, name: str) -> None:
+    """Say of which texts one might think that they mean "missing"."""
+    if table.formats[name].kind != "text" or table.formats[name].problem:
+        return
+    series = table.frame[name].dropna()
+    found = sorted({cell for cell in series.unique() if cell.lower() in LIKE_MISSING})
+    if found and series.nunique() <= max(20, len(series) // 2):
+        words = ", ".join(repr(cell) for cell in found)
+        table.notes.append(
+            f"{words} in column {name!r} is a text like others; if it means missing: table_format: "
+            f"{{na_values: [{words}]}}"
+        )
+
+
+def _twice(path: Path, name: str) -> InputError:
+    return InputError(
+        f"{path}: two columns have the name {name!r}. Give each a name of its own, or delete one."
+    )
+
+
+def read_as_pandas(path: str | os.PathLike[str]) -> Table:
+    """Return a table with the types that pandas gives, as runs of older versions had them."""
+    path = Path(path)
+    if path.name.lower().endswith(PARQUET_ENDINGS):
+        frame = _of_parquet(path)
+        return Table(frame.set_axis(pd.RangeIndex(len(frame), name="row")), path.name, {})
+    found = read_cells(path, TableFormat())
+    cells, _ = _of_cells(path, found)
+    text = io.StringIO(cells.to_csv(index=False))
+    frame = pd.read_csv(text, index_col=False, low_memory=False)
+    return Table(frame.set_axis(cells.index), f"{path.name}, {found.dialect}", {})
+
+
+def without_unlabelled(table: Table, targets: Sequence[str]) -> tuple[Table, int]:
+    """Return a table without the rows that lack a target, and how many those are.
+
+    Whole numbers that holes made floats are whole again, if the holes are gone.
+
+    Raises:
+        InputError: No row is left.
+    """
+    left_out = table.frame[[*targets]].isna().any(axis=1)
+    if not left_out.any():
+        return table, 0
+    frame = table.frame.loc[~left_out].copy()
+    if not len(frame):
+        raise InputError(f"{table.source}: no row has a target.")
+    for name, found in table.formats.items():
+        if name in frame and not frame[name].isna().any():
+            if found.kind == "number" and found.whole:
+                frame[name] = frame[name].astype(np.int64)
+            elif found.kind == "boolean":
+                frame[name] = frame[name].astype(bool)
+    return replace(table, frame=frame), int(left_out.sum())
+
+
+def place(rows: pd.DataFrame | pd.Series, number: int) -> str:
+    """Return where row `number` (a position) of a table stands, in words."""
+    if rows.index.names[0] == "line":
+        label = rows.index.get_level_values(0)[number]
+        return f"line {label} of the file"
+    return f"row {rows.index[number]} (counted from 0)"
+
+
+def row_numbers(frame: pd.DataFrame) -> NDArray[np.int64]:
+    """Return the number of each row in the file it was read from, 0 below the header, (N,)."""
+    return frame.index.get_level_values(-1).to_numpy(np.int64)
+
+
+def absent(what: str, name: str, columns: Iterable[str]) -> MissingInputError:
+    """Return the error for a column that is not there, with the nearest one."""
+    known = list(columns)
+    shown = ", ".join(known[:30]) + (f" and {len(known) - 30} more" if len(known) > 30 else "")
+    more = ""
+    if len(known) == 1:
+        more = " If these are several, say by table_format: {separator: ...} what separates them."
+    elif sum(bool(re.fullmatch(r"[-+.,\d\s]+", column)) for column in known) * 2 > len(known):
+        more = (
+            " The first line must name the columns; it seems to hold values. Write a header above "
+            f"it, or name each column by table_format: {{header: [{name}, ...]}}."
+        )
+    return MissingInputError(
+        f"{what}: there is no column {name!r}.{suggestion(name, known)} The columns are {shown}."
+        f"{more}"
+    )

@@ -1,0 +1,400 @@
+"""Own tables: a CSV or Parquet file with a target column, numbers, categories and holes."""
+
+import os
+from functools import partial
+from typing import Any, Literal, get_args
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dlp.datamodules.base import Examples, SupervisedDataModule
+from dlp.datamodules.reading import InputReading
+from dlp.datamodules.splitting.groups import check_roles, keys_of_table, table_digests
+from dlp.datamodules.splitting.splits import Indices, Split
+from dlp.datamodules.tables.column_formats import ColumnFormat, formats_of, formats_state
+from dlp.datamodules.tables.column_values import target_values
+from dlp.datamodules.tables.encoding import ColumnEncoder, Missing
+from dlp.datamodules.tables.files import (
+    Table,
+    absent,
+    of_frame,
+    read_as_pandas,
+    read_table,
+    row_numbers,
+    without_unlabelled,
+)
+from dlp.datamodules.tables.numeric_scale import Scaling
+from dlp.datamodules.tables.own_features import FeatureMaker, FeaturesArgument
+from dlp.datamodules.tables.reading import read_columns
+from dlp.datamodules.tables.table_format import TableFormat
+from dlp.datamodules.targets import TargetEncoder, TaskArgument
+from dlp.errors import InputError, unknown
+from dlp.target_transforms import TargetTransform
+
+
+class TableDataModule(SupervisedDataModule):
+    """A table of one row an example, from a CSV or Parquet file.
+
+    Inputs become float32 (N, D): the numeric columns (dates among them, as days since 1970), then
+    the categorical ones as one-hot columns (`feature_names` lists them). Fill values, scales and
+    categories come from the training part alone and are saved with the checkpoint, as is how the
+    cells are written. Targets stay in the unit they have in the file. `reading` says what each
+    column was taken for; columns of which nothing can be learned, such as names, are left out.
+
+    Args:
+        path: The labelled table: .csv, .tsv or .parquet; CSVs may be packed (.csv.gz).
+        target: The column to predict, or several.
+        test_path: A table of its own to test on.
+        test_size: Rows to test on, where there is no `test_path`: a count or a fraction.
+        predict_path: A table to predict, without target; columns that are not inputs are ignored.
+        numeric_columns: Columns that hold numbers; by default those that do. With `features`, this
+            and the next name columns of what those return.
+        categorical_columns: Columns of which each distinct value is a category; by default the
+            texts that are not mostly different. If both are given, no other column is used.
+        drop_columns: Columns that are no input, such as row numbers and names.
+        drop_unlabelled: Leave out the rows without a target; they are counted.
+        table_format: What the files leave open: separator, encoding, decimal mark, day or month
+            first, cells that mean "missing", the names of columns, and whether quotes hold cells
+            together.
+        missing: What to do with missing cells: say where the first is and stop, or fill numbers by
+            mean or median of the column, or by zero after scaling (with standard scaling that is
+            the mean); a missing category is then a category of its own.
+        missing_indicator: Add a column of 0 and 1 for each numeric column with missing cells.
+        scaling: How numeric columns are scaled, each by itself: ``standard`` by mean and standard
+            deviation, ``minmax`` by minimum and range, ``quantile`` by rank to a normal shape,
+            which skewed columns and outliers ask for.
+        bins: Give each numeric column also as so many bins, which a network learns bends and
+            steps from; 0 for none.
+        target_scaling: Train on standardised targets; metrics and predictions keep their unit.
+        target_transform: Train on the logarithm of the target, ``log`` of values above 0 or
+            ``log1p`` of 1 + values, which prices, incomes and counts ask for; with
+            `target_scaling` on the standardised logarithm. Metrics and predictions keep their unit.
+        features: Your own features: import path of a class with transform(frame) and, if it
+            learns something, fit(frame), or of a function of a frame; in Python also the class or
+            function itself. It sees the input columns alone and must keep every row.
+        task: What the target is; ``auto`` looks at it.
+        class_names: Names of the classes, where the target column holds class numbers.
+        positive_class: Of two classes, the one that recall, precision, F1, average precision and
+            the threshold are of (class 1). By default the last one: of texts by the alphabet, of
+            numbers the larger, of `class_names` the second.
+        batch_size: Rows a training batch.
+        eval_batch_size: Rows a batch of validation, test and prediction.
+        val_size: Rows to validate on: a count, a fraction, or null to train on everything.
+        train_size: Use only so many training rows.
+        split_seed: Shuffle before any cut; null keeps the order of the file.
+        stratify: Give every class its share in each part.
+        group_column: Column of what rows may have in common, such as a patient or an author: rows
+            of one group stay in one part, so that sizes are kept as nearly as whole groups allow.
+            It is no input.
+        time_column: Column of numbers or dates (ISO 8601): rows are put in its order and not
+            shuffled; the latest ones are the test part, those before them the validation part, and
+            folds validate on later rows than they train on. It is no input, unless listed.
+        id_column: Column that says which row is which, such as a customer number: predictions and
+            mistakes carry it along, and it is no input.
+        num_folds: K of K-fold validation.
+        fold: The fold that validates, from 0.
+        repeat: The repetition of a repeated K-fold, from 0.
+        drop_duplicates: Remove rows that stand in two parts from the earlier one.
+
+    Example:
+        >>> data = TableDataModule("houses.csv", target="price", drop_columns=["id"], test_size=0.2)
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        target: str | list[str],
+        test_path: str | os.PathLike[str] | None = None,
+        test_size: int | float | None = None,
+        predict_path: str | os.PathLike[str] | None = None,
+        numeric_columns: list[str] | None = None,
+        categorical_columns: list[str] | None = None,
+        drop_columns: list[str] | None = None,
+        drop_unlabelled: bool = False,
+        table_format: TableFormat | None = None,
+        missing: Missing = "error",
+        missing_indicator: bool = False,
+        scaling: Scaling = "standard",
+        bins: int = 0,
+        target_scaling: Literal["none", "standard"] = "none",
+        target_transform: TargetTransform = "none",
+        features: FeaturesArgument | None = None,
+        task: TaskArgument = "auto",
+        class_names: list[str] | None = None,
+        positive_class: str | int | None = None,
+        batch_size: int = 32,
+        eval_batch_size: int = 4096,
+        val_size: int | float | None = 0.2,
+        train_size: int | float | None = None,
+        split_seed: int | None = 0,
+        stratify: bool = False,
+        group_column: str | None = None,
+        time_column: str | None = None,
+        id_column: str | None = None,
+        num_folds: int | None = None,
+        fold: int = 0,
+        repeat: int = 0,
+        drop_duplicates: bool = False,
+    ) -> None:
+        self.target_columns = [target] if isinstance(target, str) else list(target)
+        super().__init__(
+            batch_size=batch_size,
+            eval_batch_size=eval_batch_size,
+            split=Split(
+                val_size, test_size, train_size, split_seed, stratify, num_folds, fold, repeat
+            ),
+            targets=TargetEncoder(
+                task, class_names, names=self.target_columns, positive=positive_class
+            ),
+            drop_duplicates=drop_duplicates,
+        )
+        if test_path is not None and test_size is not None:
+            raise InputError("give test_path or test_size, not both.")
+        self.path = path
+        self.test_path = test_path
+        self.predict_path = predict_path
+        self.drop_columns = list(drop_columns or ())
+        self.drop_unlabelled = drop_unlabelled
+        self.table_format = table_format
+        self.group_column = group_column
+        self.time_column = time_column
+        self.id_column = id_column
+        self.split.check(group_column is not None, time_column is not None)
+        self.target_scaling = target_scaling
+        if target_transform not in get_args(TargetTransform):
+            raise unknown("target_transform", target_transform, get_args(TargetTransform))
+        self.target_transform = target_transform
+        self._new_encoder = partial(
+            ColumnEncoder,
+            numeric_columns,
+            categorical_columns,
+            missing,
+            missing_indicator,
+            scaling,
+            bins,
+        )
+        self.encoder = self._new_encoder()
+        self.features = None if features is None else FeatureMaker(features)
+        # What the user's features do not replace, they may need: then all columns are inputs.
+        listed = [*(numeric_columns or ()), *(categorical_columns or ())]
+        both = numeric_columns is not None and categorical_columns is not None
+        self._only = listed if both and features is None else None
+        self._apart = {*self.target_columns, *self.drop_columns, group_column, id_column}
+        if time_column not in listed:
+            self._apart.add(time_column)
+        self._categories = list(categorical_columns or ())
+        self._columns: list[str] | None = None
+        self.left_out: dict[str, str] = {}  # columns nothing can be learned of, and why
+        self._formats: dict[str, ColumnFormat] | None = {}  # None: as pandas has them
+        self._labelled_table: tuple[Table, int] | None = None  # and its unlabelled rows
+        check_roles(
+            self.target_columns, self.drop_columns, listed, group_column, time_column, id_column
+        )
+
+    # Where the tables come from ----------------------------------------------------------------
+
+    def read_train(self) -> Table | pd.DataFrame:
+        """Return the labelled table."""
+        return self._table(self.path)
+
+    def read_test(self) -> Table | pd.DataFrame | None:
+        """Return the table of the test part; None where there is none of its own."""
+        return None if self.test_path is None else self._table(self.test_path)
+
+    def _table(self, path: str | os.PathLike[str]) -> Table:
+        if self._formats is None:
+            return read_as_pandas(path)
+        texts = [] if self.id_column is None else [self.id_column]
+        return read_table(path, self.table_format, self._formats, texts, self._categories)
+
+    def _as_table(self, given: Table | pd.DataFrame) -> Table:
+        if isinstance(given, Table):
+            return given
+        return of_frame(given, type(self).__name__, self.table_format, self._formats)
+
+    # What the base asks for --------------------------------------------------------------------
+
+    def load_train(self) -> Examples:
+        """Return the labelled rows."""
+        table = self._as_table(self.read_train())
+        roles = dict.fromkeys(self.drop_columns, "drop_columns")
+        roles |= dict.fromkeys(self._only or (), "an input column")
+        for column, role in (dict.fromkeys(self.target_columns, "target") | roles).items():
+            if column not in table.frame and column not in table.skipped:
+                raise absent(role, column, table.frame.columns)
+        if self._columns is None or self._state is None:
+            self._columns = self._only or self._input_columns(table)
+            if self._formats is not None:
+                self._formats = dict(table.formats)
+        return self._labelled_rows(table, "the table", self.group_column, self.time_column)
+
+    def _input_columns(self, table: Table) -> list[str]:
+        """Return the columns that something can be learned of."""
+        apart = self._apart | (table.skipped.keys() - self.encoder.listed)
+        columns = [name for name in table.frame if name not in apart]
+        self.left_out = {}
+        if self.features is None:  # else they may make something of it
+            table.check(str(name) for name in columns if name not in self._categories)
+            self.left_out = self.encoder.useless(table.frame[columns])
+        return [str(name) for name in columns if name not in self.left_out]
+
+    def load_test(self) -> Examples | None:
+        """Return the rows of `test_path`."""
+        given = self.read_test()
+        if given is None:
+            return None
+        table = self._as_table(given)
+        for column in self.target_columns:
+            if column not in table.frame:
+                raise absent("target of the test part", column, table.frame.columns)
+        group_column = self.group_column if self.group_column in table.frame else None
+        return self._labelled_rows(table, "the test table", group_column)
+
+    def load_predict(self) -> Examples | None:
+        """Return the rows of `predict_path`."""
+        if self.predict_path is None:
+            return None
+        table = self._table(self.predict_path)
+        frame = table.frame
+        there = all(column in frame for column in self.target_columns)
+        truth = frame[self.target_columns].to_numpy(object) if there else None
+        inputs, ids = self._inputs(table), self._ids(frame)
+        return Examples(inputs, places=row_numbers(frame), ids=ids, truth=truth)
+
+    def select(self, rows: pd.DataFrame, index: Indices) -> pd.DataFrame:
+        """Return the rows at the positions `index`."""
+        return rows.iloc[index]
+
+    def fit_inputs(self, rows: pd.DataFrame, targets: NDArray[Any]) -> None:
+        """Fit the user's features, then fill values, scales and categories.
+
+        All labelled rows are looked at afterwards, so that a bad cell shows before any training.
+        """
+        if self.features is not None:
+            self.features.fit(rows)
+            assert self._labelled is not None
+            self.left_out = self.encoder.useless(self._featured(self._labelled.rows))
+        self.encoder.fit(self._featured(rows), self.left_out)
+        for examples in (self._labelled, self._test):
+            if examples is not None:
+                self.encoder.check(self._featured(examples.rows))
+
+    def encode(self, rows: pd.DataFrame) -> Tensor:
+        """Return float32 (N, D)."""
+        return torch.from_numpy(self.encoder.encode(self._featured(rows)))
+
+    def plain_columns(self, rows: pd.DataFrame) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Return the columns before they are filled, scaled and made one-hot."""
+        return self.encoder.plain_columns(self._featured(rows))
+
+    def batch_shape(self) -> tuple[int, ...]:
+        """Return (D,)."""
+        return (len(self.encoder.names),)
+
+    def inputs_state(self) -> dict[str, Any]:
+        """Return what was learned about the inputs, as plain values."""
+        return {
+            "columns": list(self._columns or ()),
+            "features": None if self.features is None else self.features.state(),
+            "encoder": self.encoder.state(),
+            "formats": None if self._formats is None else formats_state(self._formats),
+            "left_out": dict(self.left_out),
+        }
+
+    def load_inputs_state(self, state: dict[str, Any]) -> None:
+        """Take over what `inputs_state` returned.
+
+        Raises:
+            InputError: The run was trained with other features of your own than are given.
+        """
+        if (self.features is None) != (state["features"] is None):
+            name = "none" if state["features"] is None else state["features"]["name"]
+            raise InputError(f"this run was trained with features: {name}; give the same.")
+        if self.features is not None:
+            self.features.load_state(state["features"])
+        if self.id_column in state["columns"]:
+            raise InputError(
+                f"{self.id_column!r} was an input when this run was trained; it cannot be its "
+                "id_column. Train again with id_column, or name another column."
+            )
+        self._columns = list(state["columns"])
+        self.encoder.load_state(state["encoder"])
+        found = state.get("formats")
+        self._formats = None if found is None else formats_of(found)
+        self.left_out = dict(state.get("left_out", {}))
+
+    def read_input(self) -> InputReading:
+        """Return what each column was taken for."""
+        assert self._labelled_table is not None
+        return read_columns(self, self._labelled_table[0])
+
+    def forget_inputs(self) -> None:
+        """Forget fill values, scales, categories, and what the user's features learned."""
+        self.encoder = self._new_encoder()
+        if self.features is not None:
+            self.features.forget()
+
+    @property
+    def input_columns(self) -> list[str]:
+        """The columns that inputs are made of."""
+        return list(self._columns or ())
+
+    @property
+    def unlabelled(self) -> int:
+        """How many rows of the table are left out since they have no target."""
+        return 0 if self._labelled_table is None else self._labelled_table[1]
+
+    @property
+    def feature_names(self) -> list[str]:
+        """The names of the D inputs, such as ``age`` or ``city=Paris``."""
+        self.fit()
+        return self.encoder.names
+
+    def _inputs(self, table: Table) -> pd.DataFrame:
+        """Return the columns that are inputs, in the order of the training table."""
+        if self._columns is None:
+            self.fit()
+        frame = table.frame
+        for column in self._columns or ():
+            if column not in frame:
+                raise absent("the input lacks a column that was trained on", column, frame.columns)
+        if self.features is None:
+            table.check(name for name in self._columns or () if name not in self._categories)
+        return frame.loc[:, self._columns or []]
+
+    def _featured(self, rows: pd.DataFrame) -> pd.DataFrame:
+        return rows if self.features is None else self.features.transform(rows)
+
+    def _labelled_rows(
+        self, table: Table, of: str, group_column: str | None, time_column: str | None = None
+    ) -> Examples:
+        classes = self.targets.task == "classification"
+        keys = [name for name in (group_column, time_column) if name and name in table.frame]
+        table.check([*([] if classes else self.target_columns), *keys], inputs=False)
+        drops, targets = self.drop_unlabelled, self.target_columns
+        table, count = without_unlabelled(table, targets) if drops else (table, 0)
+        if count:
+            said = f"{count:,} rows of {of} have no target and are left out"
+            self._say_once(f"unlabelled {of}", said)
+        if of == "the table":
+            self._labelled_table = table, count
+        frame, inputs = table.frame, self._inputs(table)
+        values = target_values(frame, targets, self.targets.task)
+        groups, times = keys_of_table(frame, group_column, time_column)
+        return Examples(
+            *(inputs, values, table_digests(inputs)),
+            groups=groups,
+            times=times,
+            places=row_numbers(frame),
+            ids=self._ids(frame),
+        )
+
+    def _ids(self, frame: pd.DataFrame) -> NDArray[Any] | None:
+        if self.id_column is None:
+            return None
+        if self.id_column not in frame:
+            raise absent("id_column", self.id_column, frame.columns)
+        return frame[self.id_column].to_numpy(object)

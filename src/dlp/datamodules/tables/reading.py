@@ -1,0 +1,228 @@
+"""What the columns of a table were taken for, and what is suspicious about them."""
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from dlp.datamodules.reading import ColumnReading, InputReading, but_for_case, clipped, few
+from dlp.datamodules.splitting.groups import alike
+from dlp.datamodules.tables.cell_numbers import with_words
+from dlp.datamodules.tables.column_values import holds_dates, numbers
+from dlp.datamodules.tables.files import Table
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from dlp.datamodules.tables.own_tables import TableDataModule
+
+#: Of fewer different numbers none is far from the others.
+_FEW_NUMBERS = 5
+#: Days since 1970 that programs write for "none": of the years 1, 1900, 1970 and 9999.
+_DAYS = (-719162.0, -25567.0, 0.0, 2932896.0)
+#: So many rows tell what the texts of a column are.
+_LOOKED_AT = 2000
+#: Fewer rows than this prove no leak.
+_ENOUGH = 20
+
+
+def read_columns(data: "TableDataModule", table: Table) -> InputReading:
+    """Return what each column of a labelled table was taken for, in the order of the file."""
+    columns = [_read_column(data, table, str(name)) for name in table.frame]
+    columns += [
+        ColumnReading(name, "left out", reason, missing=1.0)
+        for name, reason in table.skipped.items()
+        if name not in table.frame
+    ]
+    inputs = [str(name) for name in data.input_columns]
+    notes = [*_suspicious(table.frame, inputs, data.target_columns), *table.notes]
+    notes += [
+        note for name in (*data.target_columns, *inputs) for note in _marks(table.frame[name])
+    ]
+    notes += [note for name in (*inputs, *data.left_out) for note in _units(table.frame[name])]
+    if data.features is not None:
+        notes.append(f"the inputs are what {data.features.name} makes of these columns")
+    if data.unlabelled:
+        notes.append(f"{data.unlabelled:,} rows without a target are left out")
+    return InputReading(table.source, tuple(columns), notes=tuple(notes))
+
+
+def _read_column(data: "TableDataModule", table: Table, name: str) -> ColumnReading:
+    series, found = table.frame[name], table.formats.get(name)
+    said = found.words() if found is not None else ""
+    example = clipped(table.examples.get(name, ""), 40)
+    missing = float(series.isna().mean())
+
+    def as_kind(kind: Any, detail: str) -> ColumnReading:
+        detail = ", ".join(part for part in (detail, said) if part)
+        return ColumnReading(name, kind, detail, example, missing)
+
+    if name in data.target_columns:
+        return as_kind("target", "")
+    if name == data.id_column:
+        return as_kind("id", "carried along, no input")
+    if name == data.group_column:
+        return as_kind("group", f"{series.nunique():,} groups, no input")
+    if name in data.drop_columns:
+        return as_kind("left out", "drop_columns")
+    if name == data.time_column and name not in data.input_columns:
+        return as_kind("time", f"{_range(series)}, no input")
+    if name in data.input_columns:
+        if data.features is not None:
+            return as_kind(_plain_kind(series), f"{_range(series)}, for your features")
+        kind = data.encoder.kind_of(name)
+        if kind is not None and kind[0] == "category":
+            word = "category" if len(kind[1]) == 1 else "categories"
+            counted = f"{len(kind[1]):,} {word}: {few(kind[1])}"
+            return as_kind("category", counted)
+        if pd.api.types.is_bool_dtype(series) or (found is not None and found.kind == "boolean"):
+            return as_kind("boolean", "true is 1, false is 0")
+        return as_kind("date" if kind and kind[0] == "date" else "number", _range(series))
+    reason = data.left_out.get(name) or table.skipped.get(name) or "it is not among the inputs"
+    return ColumnReading(name, "left out", reason, example, missing)
+
+
+def _plain_kind(series: "pd.Series[Any]") -> str:
+    if pd.api.types.is_bool_dtype(series):
+        return "boolean"
+    if pd.api.types.is_datetime64_any_dtype(series):
+        return "date"
+    return "number" if pd.api.types.is_numeric_dtype(series) else "text"
+
+
+def _range(series: "pd.Series[Any]") -> str:
+    """Return the least and the greatest value in words; of texts how many differ."""
+    filled = series.dropna()
+    if not len(filled):
+        return "empty"
+    if pd.api.types.is_datetime64_any_dtype(series):
+        return f"{filled.min():%Y-%m-%d} to {filled.max():%Y-%m-%d}, as days"
+    if not pd.api.types.is_numeric_dtype(series):
+        return f"{filled.astype(str).nunique():,} different"
+    low, high = filled.min(), filled.max()
+    return f"{low:,.6g} to {high:,.6g}" if low != high else f"{low:,.6g} in every row"
+
+
+def _suspicious(frame: pd.DataFrame, inputs: Sequence[str], targets: Sequence[str]) -> list[str]:
+    """Return what a person should look at: leaks, columns that are one, row counters."""
+    notes = [
+        f"column {name!r} alone tells the target {target!r} in every row: it is the target in "
+        "other words, or known only afterwards? If so, drop_columns"
+        for target in targets
+        for name in inputs
+        if len(frame) >= _ENOUGH and _tells(frame[name], frame[target])
+    ]
+    seen: dict[bytes, str] = {}
+    for name in inputs:
+        series = frame[name]
+        if series.dtype != object or series.map(_is_hashable).all():
+            digest = pd.util.hash_pandas_object(alike(series), index=False)
+            twin = seen.setdefault(digest.to_numpy().tobytes(), name)
+            if twin != name and series.nunique() > 1:
+                notes.append(f"columns {twin!r} and {name!r} are equal in every row")
+        twins = but_for_case(series.dropna().unique()) if series.dtype == object else None
+        if twins is not None:
+            notes.append(
+                f"column {name!r} has {twins[0]!r} and {twins[1]!r}, which differ by upper and "
+                "lower case or blanks alone"
+            )
+        if _counts(series):
+            notes.append(
+                f"column {name!r} counts the rows: if it says nothing else, drop_columns: [{name}]"
+            )
+    return notes
+
+
+def _units(series: "pd.Series[Any]") -> list[str]:
+    """Say of texts that most of them are numbers with words behind them, not all the same."""
+    cells = [] if series.dtype != object else series.dropna().iloc[:_LOOKED_AT].tolist()
+    found = with_words(list(dict.fromkeys(cell for cell in cells if isinstance(cell, str))))
+    if not found:
+        return []
+    return [
+        f"column {series.name!r} is taken for texts: its cells, such as {found[0]!r}, are numbers "
+        "with words behind them, which are not the same in every cell. If they are amounts, write "
+        "all in one unit"
+    ]
+
+
+def _marks(series: "pd.Series[Any]") -> list[str]:
+    """Say of a number or date that it may stand for "missing"."""
+    kinds = pd.api.types
+    dates = holds_dates(series)
+    if not (dates or kinds.is_numeric_dtype(series)) or kinds.is_bool_dtype(series):
+        return []
+    filled = series.dropna()
+    values = numbers(filled) if dates else filled.to_numpy(np.float64)
+    if (mark := _mark_for_missing(values, dates)) is None:
+        return []
+    shown, kind = f"{mark:.12g}", "numbers"
+    if dates:
+        shown, kind = str(np.datetime64("1970-01-01") + np.timedelta64(int(mark), "D")), "dates"
+    way = "leave these cells empty"  # 0 may mean more in other columns
+    if not dates and _in_nines(mark):
+        way = f"table_format: {{na_values: ['{shown}']}}, which holds for all columns"
+    return [
+        f"{shown} in column {series.name!r} is far from all other {kind} of it "
+        f"({int((values == mark).sum()):,} cells); if it means missing: {way}"
+    ]
+
+
+def _mark_for_missing(values: "NDArray[np.float64]", dates: bool) -> float | None:
+    """Return a least or greatest number that may stand for "missing", such as -999."""
+    for mark in (values.min(), values.max()) if len(values) else ():
+        others = values[values != mark]
+        if (
+            len(values) < _ENOUGH
+            or not np.isfinite(values).all()
+            or len(np.unique(others)) < _FEW_NUMBERS
+        ):
+            continue
+        low, high = others.min(), others.max()
+        gap = low - mark if mark < low else mark - high
+        if (mark in _DAYS if dates else _in_nines(mark)) and (
+            2 * gap > high - low or mark < 0 <= low
+        ):
+            return float(mark)
+        if len(values) - len(others) > 2 and gap > 10 * (high - low):
+            return float(mark)
+    return None
+
+
+def _in_nines(mark: float) -> bool:
+    return re.fullmatch(r"-?99+", f"{mark:.12g}") is not None
+
+
+def _is_hashable(cell: object) -> bool:
+    return not isinstance(cell, list | dict | set | np.ndarray)
+
+
+def _counts(series: "pd.Series[Any]") -> bool:
+    if not pd.api.types.is_integer_dtype(series) or len(series) < _ENOUGH:
+        return False
+    steps = np.diff(series.to_numpy(dtype=np.float64, na_value=np.nan))
+    return bool((steps == 1).all())
+
+
+def _tells(column: "pd.Series[Any]", target: "pd.Series[Any]") -> bool:
+    """Whether a column and the target stand for each other, one value for one value."""
+    both = (column.notna() & target.notna()).to_numpy()
+    if both.sum() < max(_ENOUGH, 0.9 * len(column)) or not (
+        column.dtype != object or column.map(_is_hashable).all()
+    ):
+        return False
+    column, target = column[both], target[both]
+    numeric = pd.api.types.is_numeric_dtype
+    if numeric(target) and target.nunique() > _ENOUGH:
+        if not numeric(column) or column.nunique() < 2:
+            return False
+        x, y = column.to_numpy(np.float64), target.to_numpy(np.float64)
+        return bool(abs(np.corrcoef(x, y)[0, 1]) > 1 - 1e-9)
+    if column.nunique() != target.nunique():
+        return False
+    one, _ = pd.factorize(column.map(str))
+    other, _ = pd.factorize(target.map(str))
+    pairs = len(set(zip(one.tolist(), other.tolist(), strict=True)))
+    return pairs > 1 and pairs == one.max() + 1 == other.max() + 1

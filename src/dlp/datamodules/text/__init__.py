@@ -1,0 +1,1 @@
+"""Texts: tables, folders and archives of them, their words, and the batches made of those."""

@@ -1,0 +1,288 @@
+"""What all text DataModules share: a corpus in, bags of words out."""
+
+from abc import abstractmethod
+from dataclasses import replace
+from typing import Any, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dlp.datamodules.base import Examples, Part, SupervisedDataModule
+from dlp.datamodules.reading import InputReading
+from dlp.datamodules.splitting.splits import Indices, Split
+from dlp.datamodules.tables.table_format import TableFormat
+from dlp.datamodules.targets import TargetEncoder
+from dlp.datamodules.text.columns import TextColumns
+from dlp.datamodules.text.corpus import Corpora, Corpus, CorpusSource, Texts
+from dlp.datamodules.text.corpus_cache import cached_corpora, stored_corpora
+from dlp.datamodules.text.encodings import BagRows, Encoding, count_ids, smooth_idf, weigh
+from dlp.datamodules.text.ngrams import check_ngrams, rank_terms
+from dlp.datamodules.text.reading import nothing_known, read_texts, whole_sentences
+from dlp.datamodules.text.sources import TextTable
+from dlp.datamodules.text.tokens import Tokens, splitter, unspaced_word
+from dlp.datamodules.text.vocabulary import Vocabulary, check_limits, rank_words
+from dlp.errors import InputError, unknown
+
+#: Texts that a trial run (fast_dev_run) reads of each part, besides the first one of each class.
+SAMPLE_SIZE = 512
+
+
+class BaseTextDataModule(SupervisedDataModule):
+    """Base of the DataModules of texts: words to ids by frequency, texts to bags of ids.
+
+    A subclass says where the texts come from (`source`) and which part they are (`load_train`,
+    `load_test`). Batches are ``(BagOfWords, targets)``; the dense matrix is never built.
+
+    Args:
+        num_words: Ids are below it (see `Vocabulary`); None keeps all words.
+        skip_top: Ids below it count as unknown words.
+        max_length: Keep the first so many ids of each text; None keeps all.
+        encoding: The entries of the matrix.
+        ngrams: The longest sequence of words that counts as a term of its own.
+        min_df: Leave out terms that fewer texts of the training part have.
+        predict_path: Unlabelled texts to predict.
+        predict_texts: The texts to predict themselves.
+        text_column: Their column.
+        batch_size: Texts a training batch.
+        eval_batch_size: Texts a batch of validation, test and prediction.
+        split: The parts of the labelled texts.
+        targets: What the targets mean.
+        drop_duplicates: Remove texts that stand in two parts from the earlier one.
+        tokens: What the texts are split into.
+        id_column: The column of `predict_path` that says which text is which.
+    """
+
+    def __init__(
+        self,
+        *,
+        num_words: int | None,
+        skip_top: int,
+        max_length: int | None,
+        encoding: Encoding,
+        predict_path: str | None,
+        predict_texts: list[str] | None,
+        text_column: str,
+        batch_size: int,
+        eval_batch_size: int,
+        split: Split,
+        targets: TargetEncoder,
+        drop_duplicates: bool,
+        tokens: Tokens = "words",
+        id_column: str | None = None,
+        ngrams: int = 1,
+        min_df: int = 1,
+        table_format: TableFormat | None = None,
+    ) -> None:
+        super().__init__(
+            batch_size=batch_size,
+            eval_batch_size=eval_batch_size,
+            split=split,
+            targets=targets,
+            drop_duplicates=drop_duplicates,
+        )
+        check_limits(num_words, skip_top, max_length)
+        check_ngrams(ngrams, min_df)
+        self.ngrams = ngrams
+        self.min_df = min_df
+        self.num_words = num_words
+        self.skip_top = skip_top
+        self.max_length = max_length
+        if encoding not in get_args(Encoding):
+            raise unknown("encoding", encoding, get_args(Encoding))
+        self.encoding: Encoding = encoding
+        self._given_encoding: Encoding = encoding
+        splitter(tokens)  # a misspelt kind is said now
+        self.tokens: Tokens = tokens
+        self.id_column = id_column
+        columns = TextColumns(
+            text_column,
+            id=id_column,
+            truth=tuple(targets.names or ()),
+            format=table_format,
+        )
+        self.predict_source = predict_path and TextTable(str(predict_path), columns, tokens)
+        if self.predict_source:
+            self.predict_source.check()
+        if predict_path is not None and predict_texts is not None:
+            raise InputError("give predict_path or predict_texts, not both.")
+        if predict_texts is not None and not all(text.strip() for text in predict_texts):
+            raise InputError("one of predict_texts is empty: there is nothing to predict from.")
+        self.predict_texts = predict_texts
+        self._vocabulary: Vocabulary | None = None
+        self._idf: NDArray[np.float64] | None = None
+        self._read: dict[tuple[CorpusSource, bool], Corpora] = {}
+
+    @property
+    def predicts_own(self) -> bool:
+        """Whether own texts are to be predicted: what was trained on may then be elsewhere."""
+        return bool(self.predict_source) or self.predict_texts is not None
+
+    @abstractmethod
+    def source(self) -> CorpusSource:
+        """Return where the labelled texts come from."""
+
+    def sources(self) -> list[CorpusSource]:
+        """Return every source of labelled texts."""
+        return [self.source()]
+
+    def corpora(self, source: CorpusSource) -> Corpora:
+        """Return the texts of a source; in a trial run a sample, unless the whole is cached."""
+        key = (source, self.is_trial)
+        if key not in self._read:
+            if self.is_trial:
+                self._read[key] = stored_corpora(source.key) or source.build(SAMPLE_SIZE)
+            else:
+                self._read[key] = cached_corpora(source)
+        return self._read[key]
+
+    def labelled(self, corpus: Corpus, order: Indices | None = None) -> Examples:
+        """Return the texts of a labelled corpus, in order; take over its names of classes."""
+        targets = self.targets
+        unnamed = targets.class_names is None and targets.task in ("auto", "classification")
+        if unnamed and corpus.class_names is not None:
+            self.targets = TargetEncoder(
+                *(targets.task, corpus.class_names, targets.one_hot, targets.names),
+                positive=targets.positive,
+            )
+        texts = corpus.texts(order)
+        return replace(_examples(texts), num_val=corpus.num_val)
+
+    def prepare_data(self) -> None:
+        """Download what is not there and tokenise it, once; own texts to predict need neither."""
+        if self.predicts_own and self.trainer is not None and self.trainer.predicting:
+            return
+        for source in self.sources():
+            self.corpora(source)
+
+    def load_predict(self) -> Examples | None:
+        """Return the texts of `predict_path`, or `predict_texts`."""
+        if self.predict_texts is not None:
+            texts = Corpus.from_texts(self.predict_texts, None, tokens=self.tokens).texts()
+        elif self.predict_source:
+            texts = own_part(self.corpora(self.predict_source)).texts()
+        else:
+            return None
+        if (message := nothing_known(texts, self.vocabulary)) is not None:
+            self._say_once("unknown", message)
+        return _examples(texts)
+
+    def fit_inputs(self, rows: Texts, targets: NDArray[Any]) -> None:
+        """Learn vocabulary and document frequencies from the training part."""
+        if self.ngrams > 1 or self.min_df > 1:
+            words = rank_terms(rows, self.ngrams, self.min_df, self.num_words)
+        else:
+            words = rank_words(rows)
+        if not words:
+            least = f" that {self.min_df} of them have" if self.min_df > 1 else ""
+            raise InputError(f"the texts of the training part hold no word{least}.")
+        if self.tokens == "words" and (sentence := unspaced_word(rows.corpus.words)):
+            self._say_once("script", whole_sentences(sentence))
+        limits = self.num_words, self.skip_top, self.max_length
+        self._vocabulary = Vocabulary(words, *limits, self.tokens)
+        if self.encoding in ("tfidf", "sublinear_tfidf"):
+            self._idf = smooth_idf(count_ids(rows, self._vocabulary))
+
+    def encode(self, rows: Texts) -> BagRows:
+        """Return the texts as sparse rows, each id once."""
+        counts = count_ids(rows, self.vocabulary)
+        return BagRows(weigh(counts, self.encoding, self._idf))
+
+    def readable(self, rows: Texts) -> list[str]:
+        """Return each text as it was given; its words, where an archive holds those alone."""
+        return rows.raw()
+
+    def texts(self, rows: Texts) -> list[str]:
+        """Return each text, as `readable` does."""
+        return self.readable(rows)
+
+    def read_input(self) -> InputReading:
+        """Return what the texts and the columns beside them were taken for."""
+        parts, labelled = self.labelled_rows()
+        texts: Texts = labelled.rows
+        try:
+            test: Texts | None = self.examples("test").rows
+        except InputError:  # there is none
+            test = None
+        return read_texts(self, texts, texts[parts.train], texts[parts.val], test)
+
+    def batch_shape(self) -> tuple[int, ...]:
+        """Return (num_words,)."""
+        return (self.vocabulary.num_words,)
+
+    def inputs_state(self) -> dict[str, Any]:
+        """Return the words kept, by rank, how they are numbered, and the idf of each id."""
+        vocabulary = self.vocabulary
+        return {
+            "words": vocabulary.words,
+            "num_words": vocabulary.num_words,
+            "skip_top": vocabulary.skip_top,
+            "max_length": vocabulary.max_length,
+            "encoding": self.encoding,
+            "tokens": self.tokens,
+            "idf": None if self._idf is None else self._idf.tolist(),
+        }
+
+    def load_inputs_state(self, state: dict[str, Any]) -> None:
+        """Take over the vocabulary: new texts need no training data.
+
+        Raises:
+            InputError: Its texts were split into other tokens.
+        """
+        tokens = state.get("tokens", "words")  # the only ones that earlier checkpoints know
+        if tokens != self.tokens:
+            raise InputError(f"this run was trained with tokens: {tokens}; give the same.")
+        self._vocabulary = Vocabulary(
+            state["words"], state["num_words"], state["skip_top"], state["max_length"], tokens
+        )
+        self.encoding = state["encoding"]
+        self._idf = None if state["idf"] is None else np.array(state["idf"])
+
+    def forget_inputs(self) -> None:
+        """Forget vocabulary and document frequencies; texts are encoded as the arguments say."""
+        self._vocabulary = self._idf = None
+        self.encoding = self._given_encoding
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The words and their ids, from the training part."""
+        if self._vocabulary is None:
+            self.fit()
+        assert self._vocabulary is not None
+        return self._vocabulary
+
+    def encode_text(self, text: str) -> list[int]:
+        """Return the ids of a text, in order: its start (1), then its words."""
+        return self.vocabulary.encode(text)
+
+    def sequence(self, part: Part, row: int) -> list[int]:
+        """Return the ids of a text of a part, in order."""
+        texts: Texts = self.examples(part).rows[[row]]
+        ids, _ = self.vocabulary.sequences(texts, self.vocabulary.lookup(texts.corpus.words))
+        numbers: list[int] = ids.tolist()
+        return numbers
+
+    def decode(self, ids: Any) -> str:
+        """Return the words of `ids` (any iterable) in order, ``?`` for ids that are no word."""
+        return self.vocabulary.decode(ids)
+
+
+def own_part(corpora: Corpora) -> Corpus:
+    """Return the part of a source that is to be tested on or predicted: a file has but one."""
+    return corpora["test"] if "test" in corpora else corpora["train"]
+
+
+def _examples(texts: Texts) -> Examples:
+    """Return texts with all that their source says of each."""
+    corpus, rows = texts.corpus, texts.rows
+    groups, times = (None if keys is None else keys[rows] for keys in (corpus.groups, corpus.times))
+    return Examples(
+        texts,
+        None if corpus.targets is None else texts.targets,
+        texts.digests,
+        names=None if corpus.names is None else [corpus.names[row] for row in rows.tolist()],
+        groups=groups,
+        times=times,
+        places=rows if corpus.places is None else corpus.places[rows],
+        ids=None if corpus.ids is None else corpus.ids[rows],
+        truth=None if corpus.truth is None else corpus.truth[rows],
+    )

@@ -1,0 +1,128 @@
+"""IMDB: 50,000 film reviews, positive or negative (section 3.4 of the book)."""
+
+from typing import Literal
+
+from dlp.datamodules.base import Examples
+from dlp.datamodules.splitting.splits import Split, keras_order
+from dlp.datamodules.targets import TargetEncoder
+from dlp.datamodules.text.base import BaseTextDataModule
+from dlp.datamodules.text.columns import TextColumns
+from dlp.datamodules.text.corpus import CorpusSource
+from dlp.datamodules.text.encodings import Encoding
+from dlp.datamodules.text.keras_archives import KerasArchive
+from dlp.datamodules.text.sources import TextTable
+from dlp.errors import InputError, unknown
+from dlp.files import data_dir as find_data_dir
+
+HUB_NAME = "stanfordnlp/imdb"
+CLASS_NAMES = ["neg", "pos"]
+
+
+class IMDBDataModule(BaseTextDataModule):
+    """The film reviews of section 3.4: 25,000 to train on, 25,000 to test on, half positive.
+
+    The text comes from the Hub (``stanfordnlp/imdb``), in the book's shuffled order: vocabulary
+    and order of the reviews differ slightly from the archive that Keras loads, which
+    ``source="keras"`` gives id for id. Large Movie Review Dataset v1.0, Maas et al. 2011,
+    "Learning Word Vectors for Sentiment Analysis".
+
+    Args:
+        data_dir: Folder of the reference sets, with ``imdb`` (the Hub's files) or ``imdb.npz``;
+            default: ``DLP_DATA_DIR``, else a folder per user.
+        source: ``raw`` for the text, ``keras`` for the archive (words ranked over all reviews).
+        predict_path: Own reviews to predict: a table with a column ``text``, or a .txt with one a
+            line. Without it, the test part is predicted.
+        predict_texts: The texts to predict themselves; on the command line ``--text "..."``.
+        num_words: Keep ids below it: the `num_words` - 4 most frequent words. None keeps all.
+        skip_top: Treat ids below it as unknown words.
+        max_length: Keep the first so many ids of each text (Keras drops longer texts instead).
+        encoding: The entries of a row: ``multi_hot`` 1 for each id that occurs, ``count`` how
+            often it does, ``tfidf`` the same times inverse document frequency, at length 1,
+            ``sublinear_tfidf`` that of 1 + log(how often).
+        one_hot: Give classes as one-hot rows.
+        batch_size: Texts a training batch.
+        eval_batch_size: Texts a batch of validation, test and prediction.
+        val_size: Texts to validate on: a count, a fraction, or None to train on everything.
+        train_size: Use only so many training texts.
+        split_seed: Shuffle before any cut; None keeps the book's order: the first rows validate.
+        stratify: Give every class its share in each part.
+        num_folds: K of K-fold validation.
+        fold: The fold that validates, from 0.
+        repeat: The repetition of a repeated K-fold, from 0.
+        drop_duplicates: Remove texts that stand in two parts from the earlier one.
+    """
+
+    own_data = False
+
+    def __init__(
+        self,
+        data_dir: str | None = None,
+        source: Literal["raw", "keras"] = "raw",
+        predict_path: str | None = None,
+        predict_texts: list[str] | None = None,
+        num_words: int | None = 10000,
+        skip_top: int = 0,
+        max_length: int | None = None,
+        encoding: Encoding = "multi_hot",
+        one_hot: bool = False,
+        batch_size: int = 512,
+        eval_batch_size: int = 16384,
+        val_size: int | float | None = 10_000,
+        train_size: int | float | None = None,
+        split_seed: int | None = None,
+        stratify: bool = False,
+        num_folds: int | None = None,
+        fold: int = 0,
+        repeat: int = 0,
+        drop_duplicates: bool = False,
+    ) -> None:
+        if source not in ("raw", "keras"):
+            raise unknown("source", source, ["raw", "keras"])
+        super().__init__(
+            num_words=num_words,
+            skip_top=skip_top,
+            max_length=max_length,
+            encoding=encoding,
+            predict_path=predict_path,
+            predict_texts=predict_texts,
+            text_column="text",
+            batch_size=batch_size,
+            eval_batch_size=eval_batch_size,
+            split=Split(val_size, None, train_size, split_seed, stratify, num_folds, fold, repeat),
+            targets=TargetEncoder("classification", CLASS_NAMES, one_hot),
+            drop_duplicates=drop_duplicates,
+        )
+        self.data_dir = find_data_dir(data_dir)
+        self._source: CorpusSource
+        if source == "keras":
+            self._source = KerasArchive("imdb", str(self.data_dir))
+        else:
+            local = self.data_dir / "imdb"
+            path = str(local) if local.is_dir() else HUB_NAME
+            self._source = TextTable(
+                path, TextColumns("text", ("label",)), offline=f"name it {local}"
+            )
+
+    def source(self) -> CorpusSource:
+        """Return the archive or the table of reviews."""
+        return self._source
+
+    def load_train(self) -> Examples:
+        """Return the training reviews in the book's order."""
+        return self._part("train")
+
+    def load_test(self) -> Examples:
+        """Return the test reviews in the book's order."""
+        return self._part("test")
+
+    def _part(self, name: Literal["train", "test"]) -> Examples:
+        corpora = self.corpora(self._source)
+        if name not in corpora:
+            raise InputError(
+                f"{self.data_dir / 'imdb'} has no {name} part: it must hold the files of "
+                f"{HUB_NAME} on the Hub. Complete it, or remove it to read them from there."
+            )
+        corpus = corpora[name]
+        # The Hub's files are sorted by label; the archive comes in the book's order.
+        in_order = isinstance(self._source, KerasArchive)
+        return self.labelled(corpus, None if in_order else keras_order(len(corpus)))

@@ -1,0 +1,198 @@
+"""Labelled texts of one's own: a table, a folder of tables or texts, or a Hub data set."""
+
+from dataclasses import replace
+
+from dlp.datamodules.base import Examples
+from dlp.datamodules.splitting.splits import Split
+from dlp.datamodules.tables.table_format import TableFormat
+from dlp.datamodules.targets import TargetEncoder, TaskArgument
+from dlp.datamodules.text.base import BaseTextDataModule, own_part
+from dlp.datamodules.text.columns import TextColumns
+from dlp.datamodules.text.corpus import CorpusSource
+from dlp.datamodules.text.encodings import Encoding
+from dlp.datamodules.text.sources import TextTable
+from dlp.datamodules.text.tokens import Tokens
+from dlp.errors import InputError
+
+
+class TextDataModule(BaseTextDataModule):
+    """Own labelled texts as bags of words.
+
+    Texts become lower case, are split into words as in the book, and words get ids by their
+    frequency in the training part: 4 for the most frequent one, with 1 for the start of a text
+    and 2 for an unknown word. Each text is then a row over the ids.
+
+    Args:
+        path: A table (.csv, .tsv, .json, .jsonl, .parquet, also with .gz), a folder with a table
+            for each part (train.csv, test.csv), a folder with a text a file and a subfolder a class
+            (pos/1.txt, neg/7.txt; or train and test, each with such subfolders), or the name of a
+            Hub data set. A part named ``test`` is tested on, unless `test_path` or `test_size` is
+            given; a part named ``val`` or ``validation`` validates.
+        text_column: The column of the texts.
+        label_column: The column of the labels; several columns of 0 and 1 for several labels a
+            text.
+        test_path: Texts to test on, with the same columns.
+        test_size: Texts of `path` to test on: a count or a fraction.
+        predict_path: Texts to predict: a table with the text column, a .txt with one a line, or a
+            folder of .txt files. Without it, the test part is predicted.
+        predict_texts: The texts to predict themselves; on the command line ``--text "..."``.
+        drop_unlabelled: Leave out the texts without a label; they are counted.
+        table_format: What tables leave open: separator, encoding, decimal mark, day or month
+            first, cells that mean "missing", the names of columns, and whether quotes hold cells
+            together.
+        subset: The configuration of a Hub data set that has several.
+        revision: The commit, tag or branch of a Hub data set. Without it, a set that was read
+            once is not looked for on the Hub again.
+        task: What the labels are; ``auto`` looks at them.
+        num_words: Keep ids below it: the `num_words` - 4 most frequent words. None keeps all.
+        skip_top: Treat ids below it as unknown words.
+        max_length: Keep the first so many ids of each text (Keras drops longer texts instead).
+        tokens: What a text is split into: ``words`` at spaces and punctuation, or ``characters``,
+            for Chinese, Japanese, Thai and other scripts without spaces between words.
+        encoding: The entries of a row: ``multi_hot`` 1 for each id that occurs, ``count`` how
+            often it does, ``tfidf`` the same times inverse document frequency, at length 1,
+            ``sublinear_tfidf`` that of 1 + log(how often).
+        ngrams: The longest sequence of words that is a term of its own: 2 for pairs such as
+            ``not good``. Terms share `num_words`, the most frequent ones first.
+        min_df: Leave out terms that fewer texts of the training part have.
+        one_hot: Give classes as one-hot rows.
+        positive_class: Of two classes, the one that recall, precision, F1, average precision and
+            the threshold are of (class 1). By default the last one by the alphabet; of numbers the
+            larger.
+        batch_size: Texts a training batch.
+        eval_batch_size: Texts a batch of validation, test and prediction.
+        val_size: Texts to validate on, where there is no validation part: a count, a fraction, or
+            None to train on everything.
+        train_size: Use only so many training texts.
+        split_seed: Shuffle before any cut; None keeps the order given.
+        stratify: Give every class its share in each part.
+        group_column: Column of what texts may have in common, such as an author: those of one group
+            stay in one part, so that sizes are kept as nearly as whole groups allow.
+        time_column: Column of numbers or dates (ISO 8601): texts are put in its order and not
+            shuffled; the latest ones are the test part, those before them the validation part, and
+            folds validate on later texts than they train on.
+        id_column: Column that says which text is which: predictions and mistakes carry it along.
+        num_folds: K of K-fold validation.
+        fold: The fold that validates, from 0.
+        repeat: The repetition of a repeated K-fold, from 0.
+        drop_duplicates: Remove texts that stand in two parts from the earlier one.
+
+    Example:
+        >>> data = TextDataModule("reviews.csv", text_column="review", label_column="stars")
+    """
+
+    test_advice = "Give test_path or test_size, or a path with a part named test."
+
+    def __init__(
+        self,
+        path: str,
+        text_column: str = "text",
+        label_column: str | list[str] = "label",
+        test_path: str | None = None,
+        test_size: int | float | None = None,
+        predict_path: str | None = None,
+        predict_texts: list[str] | None = None,
+        drop_unlabelled: bool = False,
+        table_format: TableFormat | None = None,
+        subset: str | None = None,
+        revision: str | None = None,
+        task: TaskArgument = "auto",
+        num_words: int | None = 10000,
+        skip_top: int = 0,
+        max_length: int | None = None,
+        tokens: Tokens = "words",
+        encoding: Encoding = "multi_hot",
+        ngrams: int = 1,
+        min_df: int = 1,
+        one_hot: bool = False,
+        positive_class: str | int | None = None,
+        batch_size: int = 32,
+        eval_batch_size: int = 16384,
+        val_size: int | float | None = 0.2,
+        train_size: int | float | None = None,
+        split_seed: int | None = 0,
+        stratify: bool = False,
+        group_column: str | None = None,
+        time_column: str | None = None,
+        id_column: str | None = None,
+        num_folds: int | None = None,
+        fold: int = 0,
+        repeat: int = 0,
+        drop_duplicates: bool = False,
+    ) -> None:
+        if test_path is not None and test_size is not None:
+            raise InputError("give test_path or test_size, not both.")
+        labels = [label_column] if isinstance(label_column, str) else list(label_column)
+        for name, column in (
+            ("group_column", group_column),
+            ("time_column", time_column),
+            ("id_column", id_column),
+        ):
+            if column in labels:
+                raise InputError(f"{column!r} is the label_column; it cannot be {name}.")
+        if not labels or text_column in labels:
+            raise InputError(
+                f"label_column must name other columns than text_column={text_column!r}; "
+                f"got {label_column!r}."
+            )
+        super().__init__(
+            num_words=num_words,
+            skip_top=skip_top,
+            max_length=max_length,
+            tokens=tokens,
+            id_column=id_column,
+            encoding=encoding,
+            ngrams=ngrams,
+            min_df=min_df,
+            table_format=table_format,
+            predict_path=predict_path,
+            predict_texts=predict_texts,
+            text_column=text_column,
+            batch_size=batch_size,
+            eval_batch_size=eval_batch_size,
+            split=Split(
+                val_size, test_size, train_size, split_seed, stratify, num_folds, fold, repeat
+            ),
+            targets=TargetEncoder(task, one_hot=one_hot, names=labels, positive=positive_class),
+            drop_duplicates=drop_duplicates,
+        )
+        self.split.check(group_column is not None, time_column is not None)
+        columns = TextColumns(
+            *(text_column, tuple(labels), group_column, time_column, id_column),
+            format=table_format,
+            classes=task == "classification",
+            drop_unlabelled=drop_unlabelled,
+        )
+        self._source = TextTable(str(path), columns, tokens, subset, revision)
+        others = replace(columns, group=None, time=None)
+        self._test_source = test_path and TextTable(str(test_path), others, tokens)
+        if not self.predicts_own:  # to predict own texts, the data trained on may be elsewhere
+            self._source.check()
+            if self._test_source:
+                self._test_source.check()
+
+    def source(self) -> CorpusSource:
+        """Return where the labelled texts come from."""
+        return self._source
+
+    def sources(self) -> list[CorpusSource]:
+        """Return `path`, and `test_path` if given."""
+        return [self._source, *([self._test_source] if self._test_source else [])]
+
+    def load_train(self) -> Examples:
+        """Return the texts of `path`, without its test part."""
+        corpora = self.corpora(self._source)
+        if "train" not in corpora:
+            raise InputError(
+                f"{self._source.path} has no train part. Give a file or folder with one."
+            )
+        return self.labelled(corpora["train"])
+
+    def load_test(self) -> Examples | None:
+        """Return the texts of `test_path`, else the test part of `path`, if there is one."""
+        if self._test_source:
+            return self.labelled(own_part(self.corpora(self._test_source)))
+        corpora = self.corpora(self._source)
+        if "test" not in corpora or self.split.test_size is not None:
+            return None
+        return self.labelled(corpora["test"])

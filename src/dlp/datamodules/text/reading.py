@@ -1,0 +1,153 @@
+"""What texts were taken for, and what is suspicious about them."""
+
+import re
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from dlp.datamodules.reading import InputReading, SampleReading, clipped
+from dlp.datamodules.text.corpus import Texts
+from dlp.datamodules.text.tokens import unspaced_word
+from dlp.datamodules.text.vocabulary import UNKNOWN, Vocabulary
+
+if TYPE_CHECKING:
+    from dlp.datamodules.text.base import BaseTextDataModule
+
+_TAG = re.compile(r"</?[a-z][^<>]{0,80}>", re.IGNORECASE)
+#: How letters look that were UTF-8 and were once read as Windows-1252.
+_TWICE = re.compile("\u00c3[\u0080-\u00bf\u0192\u201a-\u2122]|\u00e2\u20ac[\u0080-\uffff]|\ufffd")
+#: Texts that are looked at for such things, evenly spread.
+_LOOKED_AT = 2000
+_SHOWN = 200
+
+
+def read_texts(
+    data: "BaseTextDataModule", labelled: Texts, train: Texts, val: Texts, test: Texts | None
+) -> InputReading:
+    """Return what the texts of a DataModule were taken for.
+
+    Args:
+        data: The DataModule, fitted.
+        labelled: All labelled texts.
+        train: Those of the training part.
+        val: Those of the validation part.
+        test: Those of the test part, where there is one.
+    """
+    corpus = labelled.corpus
+    known = corpus.reading or InputReading(type(data).__name__)
+    unit = "words" if data.tokens == "words" else "characters"
+    lengths = np.diff(corpus.offsets)[labelled.rows]
+    median, longest = (f"{value:,.0f}" for value in (np.median(lengths), lengths.max()))
+    part = ("validation", val) if len(val) else ("training", train)
+    facts = [
+        ("texts", f"{median} {unit} in the median, {longest} in the longest"),
+        ("vocabulary", _vocabulary(data, train, unit)),
+        ("known", f"{_share_known(data, part[1]):.1%} of the {unit} of the {part[0]} part"),
+    ]
+    notes = [*known.notes]
+    if test is not None and test.corpus is not corpus and test.corpus.reading is not None:
+        others = [note for note in test.corpus.reading.notes if note not in notes]
+        notes += [f"of the test part: {note}" for note in others]
+    notes += _suspicious(data, labelled)
+    samples = (_sample(data, train),) if len(train) else ()
+    return InputReading(known.source, known.columns, tuple(facts), tuple(notes), samples)
+
+
+def whole_sentences(sentence: str) -> str:
+    """Return what to say of a text that has no spaces between words."""
+    shown = sentence if len(sentence) <= 20 else f"{sentence[:20]}..."
+    return (
+        "most of the text is in a script without spaces between words: tokens: words takes whole "
+        f"sentences, such as {shown!r}, for single words; use tokens: characters, with ngrams: 2"
+    )
+
+
+def _vocabulary(data: "BaseTextDataModule", train: Texts, unit: str) -> str:
+    kept = len(data.vocabulary.words)
+    there = np.count_nonzero(np.bincount(train.tokens()[0]))
+    limit = "" if kept >= there or data.num_words is None else f" (num_words: {data.num_words})"
+    return f"{kept:,} terms{limit}; the training part has {there:,} different {unit}"
+
+
+def _share_known(data: "BaseTextDataModule", texts: Texts) -> float:
+    lookup = data.vocabulary.lookup(texts.corpus.words)
+    tokens, _ = texts.tokens()
+    return float((lookup[tokens] != UNKNOWN).mean()) if len(tokens) else 0.0
+
+
+def nothing_known(texts: Texts, vocabulary: Vocabulary) -> str | None:
+    """Return what to say of new texts without a word of the vocabulary; None where there are none.
+
+    Args:
+        texts: What is to be predicted.
+        vocabulary: That of the training part.
+    """
+    tokens, _ = texts.tokens()
+    lengths = np.diff(texts.corpus.offsets)[texts.rows]
+    is_known = vocabulary.lookup(texts.corpus.words)[tokens] != UNKNOWN
+    found = np.bincount(np.repeat(np.arange(len(texts)), lengths), is_known, len(texts))
+    count = int((found == 0).sum())
+    if not count:
+        return None
+    first = clipped(texts[found == 0][:1].raw()[0], 40)
+    return (
+        f"{count:,} of {len(texts):,} texts have no word that the model knows, such as {first!r}: "
+        "what it answers there is no judgement of them"
+    )
+
+
+def _sample(data: "BaseTextDataModule", train: Texts) -> SampleReading:
+    lengths = np.diff(train.corpus.offsets)[train.rows]
+    row = int(np.argsort(lengths, kind="stable")[len(lengths) // 2])  # one of middling length
+    (text,) = train[row : row + 1].raw()
+    tokens, _ = train[row : row + 1].tokens()
+    words = [train.corpus.words[token] for token in tokens]
+    ids = data.encode_text(" ".join(words) if train.corpus.raw is None else text)
+    steps = (
+        ("text", clipped(text, _SHOWN)),
+        ("tokens", clipped(" | ".join(words), _SHOWN)),
+        ("ids", clipped(" ".join(map(str, ids)), _SHOWN)),
+        ("back", clipped(data.decode(ids), _SHOWN)),
+    )
+    return SampleReading("one training text, read step by step", steps)
+
+
+def _suspicious(data: "BaseTextDataModule", labelled: Texts) -> list[str]:
+    """Return what a person should look at."""
+    notes = []
+    if data.tokens == "words" and (sentence := unspaced_word(labelled.corpus.words)) is not None:
+        notes.append(whole_sentences(sentence))
+    spread = np.unique(
+        np.linspace(0, len(labelled) - 1, min(len(labelled), _LOOKED_AT)).astype(int)
+    )
+    raw = [] if labelled.corpus.raw is None else labelled[spread].raw()
+    for pattern, meaning in (
+        (_TAG, "hold HTML tags, such as {}, whose names are read as words"),
+        (_TWICE, "hold letters that were once read in a wrong encoding, such as {}"),
+    ):
+        found = [match.group() for text in raw if (match := pattern.search(text))]
+        if len(found) > 0.01 * len(raw):
+            notes.append(
+                f"{len(found) / len(raw):.0%} of the texts {meaning.format(repr(found[0]))}"
+            )
+    if silent := int((np.diff(labelled.corpus.offsets)[labelled.rows] == 0).sum()):
+        notes.append(f"{silent:,} texts hold no word, such as {_silent(labelled)!r}")
+    if torn := _contradictions(labelled):
+        notes.append(f"{torn:,} texts stand in several rows with different labels")
+    return notes
+
+
+def _silent(labelled: Texts) -> str:
+    lengths = np.diff(labelled.corpus.offsets)[labelled.rows]
+    row = int((lengths == 0).argmax())
+    return clipped(labelled[row : row + 1].raw()[0], 30)
+
+
+def _contradictions(labelled: Texts) -> int:
+    """Return how many texts have another label in another row."""
+    targets = labelled.targets
+    if targets.ndim > 1:
+        return 0
+    frame = pd.DataFrame({"text": labelled.digests, "label": targets})
+    return int((frame.groupby("text")["label"].nunique() > 1).sum())

@@ -1,0 +1,141 @@
+"""Where labelled texts stand: a file, a folder, or a set of the Hub."""
+
+import re
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+from dlp.datamodules.text.columns import TextColumns
+from dlp.datamodules.text.corpus import Corpora, source_key
+from dlp.datamodules.text.files import TABLE_ENDINGS, is_table, read_lines, read_parts, read_rows
+from dlp.datamodules.text.folders import read_class_folders, read_folder
+from dlp.datamodules.text.hub import read_hub_set
+from dlp.datamodules.text.rows import TextRows, tokenised
+from dlp.datamodules.text.tokens import Tokens
+from dlp.errors import InputError, MissingInputError, suggestion
+from dlp.files import sha256
+
+_HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
+
+
+@dataclass(frozen=True)
+class TextTable:
+    """Where labelled or unlabelled texts stand.
+
+    Args:
+        path: A table (.csv, .tsv, .json, .jsonl, .parquet; .txt with one text a line if nothing is
+            labelled), a folder of tables, a folder with a text a file and a subfolder a class, or
+            the name of a Hub data set.
+        columns: What stands in which column; no labels for unlabelled texts.
+        tokens: What the texts are split into.
+        subset: The configuration of a Hub data set that has several.
+        revision: The commit, tag or branch of a Hub data set.
+        offline: What to do with a copy of a Hub data set, said where the Hub cannot be reached.
+
+    Raises:
+        MissingInputError: There is no such file or folder, and the name is none of the Hub's.
+        InputError: The kind of file is not accepted.
+    """
+
+    path: str
+    columns: TextColumns
+    tokens: Tokens = "words"
+    subset: str | None = None
+    revision: str | None = None
+    offline: str = "give it as path"
+
+    def check(self) -> None:
+        """Check what can be checked before anything is read (see Raises)."""
+        accepted = [*TABLE_ENDINGS, ".txt"]
+        if self.local.is_file():
+            if not self.local.name.lower().endswith(tuple(accepted)):
+                raise InputError(
+                    f"{self.path} is no table of texts; accepted: {', '.join(accepted)}, a folder "
+                    "with a text a file and a subfolder a class, or the name of a Hub data set. If "
+                    "it is a table, give its name such an ending."
+                )
+            if not self.local.stat().st_size:
+                raise InputError(f"{self.path} is empty: it must have a row for each text.")
+        elif not self.local.exists():
+            known = self.local.name.lower().endswith(tuple(accepted))
+            if known or not _HUB_NAME.fullmatch(self.path):
+                folder = self.local.parent
+                near = [file.name for file in folder.iterdir()] if folder.is_dir() else []
+                raise MissingInputError(
+                    f"there is no file {self.path}.{suggestion(self.local.name, near)} Give the "
+                    "path of a table, of a folder, or the name of a Hub data set."
+                )
+
+    @property
+    def local(self) -> Path:
+        """The path on this machine; it does not exist for the name of a Hub data set."""
+        return Path(self.path).expanduser()
+
+    @cached_property
+    def files(self) -> list[Path]:
+        """The files on this machine: one, or those of the folder; none for a Hub data set."""
+        if not self.local.is_dir():
+            return [self.local] if self.local.is_file() else []
+        return sorted(
+            file
+            for file in self.local.rglob("*")
+            if file.is_file() and not file.relative_to(self.local).as_posix().startswith(".")
+        )
+
+    @cached_property
+    def key(self) -> str:
+        """What stands for the bytes of the files, or for the name of a Hub data set."""
+        self.check()
+        how = (self.columns, self.tokens, self.subset)
+        try:
+            contents = [
+                (file.relative_to(self.local).as_posix(), sha256(file)) for file in self.files
+            ]
+        except OSError as error:
+            raise InputError(f"cannot read {error.filename}: {error.strerror}.") from error
+        if contents:
+            return source_key("files", contents, self.local.name.lower(), *how)
+        return source_key("hub", self.path, self.revision, *how)
+
+    def build(self, sample_size: int | None = None) -> Corpora:
+        """Return the tokenised parts ``train`` and ``test``, as far as they are there.
+
+        Raises:
+            InputError: A file cannot be read, a column, text or label is missing, or the Hub cannot
+                be reached.
+        """
+        return {
+            name: tokenised(rows, self._columns(name, rows), self.path, self.tokens, sample_size)
+            for name, rows in self._rows().items()
+        }
+
+    def _rows(self) -> dict[str, TextRows]:
+        if self.local.is_file():
+            if self.local.suffix.lower() == ".txt" and not self.columns.labels:
+                return {"train": read_lines(self.local, self.columns)}
+            return {"train": read_rows(self.local, self.columns)}
+        tables = [file for file in self.files if is_table(file)]
+        if not self.files or self.subset is not None or (tables and _is_hub_copy(self.local)):
+            path = str(self.local) if self.local.exists() else self.path
+            return read_hub_set(path, self.columns, self.subset, self.revision, self.offline)
+        if tables:
+            return read_parts(self.local, tables, self.columns)
+        if not self.columns.labels:
+            return {"train": read_folder(self.local, self.columns)}
+        return read_class_folders(self.local, self.columns)
+
+    def _columns(self, part: str, rows: TextRows) -> TextColumns:
+        """Return the columns of a part: groups and times are needed to divide the training part."""
+        if part == "train":
+            return self.columns
+        group = self.columns.group if self.columns.group in rows.frame else None
+        return replace(self.columns, group=group, time=None)
+
+
+def _is_hub_copy(folder: Path) -> bool:
+    """Return whether a folder says in the Hub's own way which files are which part."""
+    card = folder / "README.md"
+    if not card.is_file():
+        return False
+    head = card.read_bytes()[:10_000]
+    return head.startswith(b"---") and (b"dataset_info:" in head or b"configs:" in head)

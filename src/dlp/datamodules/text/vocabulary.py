@@ -1,0 +1,133 @@
+"""Words and their ids: ranked by frequency, numbered as the book's archives number them."""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dlp.datamodules.text.corpus import Texts
+from dlp.datamodules.text.tokens import Tokens, splitter
+from dlp.errors import InputError
+
+#: Ids that stand for no word: 0 fills up (never given here), 1 begins every text, 2 is a word that
+#: the vocabulary lacks; 3 is unused. The most frequent word has id 4, its rank plus 3.
+START, UNKNOWN, OFFSET = 1, 2, 3
+
+
+def rank_words(texts: Texts) -> list[str]:
+    """Return the distinct words of `texts`, the most frequent first.
+
+    Equally frequent words stand in order of first appearance. A published ranking stays as it is.
+    """
+    words = texts.corpus.words
+    if texts.corpus.ranked:
+        return words
+    counts = np.zeros(len(words), np.int64)
+    first = np.full(len(words), np.iinfo(np.int64).max)
+    seen = 0
+    for batch in texts.batches():
+        tokens, _ = batch.tokens()
+        counts += np.bincount(tokens, minlength=len(words))
+        place = np.full(len(words), np.iinfo(np.int64).max)
+        # Of several assignments to one place NumPy keeps the last: here the first appearance.
+        place[tokens[::-1]] = np.arange(seen + len(tokens), seen, -1)
+        first = np.minimum(first, place)
+        seen += len(tokens)
+    order = np.lexsort((first, -counts))
+    return [words[number] for number in order[: np.count_nonzero(counts)]]
+
+
+class Vocabulary:
+    """The ids of words, by Keras's rule: ``id if skip_top <= id < num_words else 2``.
+
+    The rule is applied to ids (rank + 3), so ``num_words=10000`` keeps 9,996 words, and a
+    `skip_top` above 1 makes the start of every text an unknown word, too.
+
+    Args:
+        words: Words by rank, the most frequent first; sequences of words, joined by spaces, may
+            be among them.
+        num_words: Ids are below it; None keeps all words.
+        skip_top: Ids are at least this.
+        max_length: Keep the first so many ids of a text, its start included. (Keras's ``maxlen``
+            drops longer texts instead.)
+        tokens: What texts are split into.
+
+    Raises:
+        InputError: A number leaves no id for any word.
+    """
+
+    def __init__(
+        self,
+        words: Sequence[str],
+        num_words: int | None = 10000,
+        skip_top: int = 0,
+        max_length: int | None = None,
+        tokens: Tokens = "words",
+    ) -> None:
+        self._split = splitter(tokens)
+        check_limits(num_words, skip_top, max_length)
+        known = None if num_words is None else num_words - OFFSET - 1
+        self.words = list(words[:known])
+        self.num_words = len(self.words) + OFFSET + 1 if num_words is None else num_words
+        self.skip_top = skip_top
+        self.max_length = max_length
+        self._ids = {word: self._rule(id) for id, word in enumerate(self.words, OFFSET + 1)}
+        #: The ids of sequences of words (see `ngrams`), which no single word has.
+        self.sequence_ids = {term: id for term, id in self._ids.items() if " " in term}
+        self.start = self._rule(START)
+
+    @property
+    def max_words(self) -> int | None:
+        """How many words of a text are kept; None for all."""
+        return None if self.max_length is None else self.max_length - 1
+
+    def _rule(self, id: int) -> int:
+        return id if self.skip_top <= id < self.num_words else UNKNOWN
+
+    def lookup(self, words: Iterable[str]) -> NDArray[np.int32]:
+        """Return the id of each of `words`, int32: what turns a corpus' tokens into ids."""
+        get = self._ids.get
+        return np.fromiter((get(word, UNKNOWN) for word in words), np.int32)
+
+    def encode(self, text: str) -> list[int]:
+        """Return the ids of a text, in order: its start, then its words."""
+        ids = [self.start, *(self._ids.get(word, UNKNOWN) for word in self._split(text))]
+        return ids[: self.max_length]
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """Return the words of `ids` in order, ``?`` for each id that stands for no word."""
+        last = OFFSET + len(self.words)
+        return " ".join(
+            self.words[id - OFFSET - 1] if OFFSET < id <= last else "?" for id in map(int, ids)
+        )
+
+    def sequences(
+        self, texts: Texts, lookup: NDArray[np.int32]
+    ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+        """Return the ids of all `texts` one after the other, and how many each text has.
+
+        Args:
+            texts: The texts.
+            lookup: The id of each word of their corpus, from `lookup`.
+        """
+        tokens, lengths = texts.tokens(self.max_words)
+        ids = np.full(len(tokens) + len(lengths), self.start, np.int32)
+        is_word = np.ones(len(ids), np.bool_)
+        is_word[np.cumsum(lengths + 1) - lengths - 1] = False
+        ids[is_word] = lookup[tokens]
+        return ids, lengths + 1
+
+
+def check_limits(num_words: int | None, skip_top: int, max_length: int | None) -> None:
+    """Raise an InputError where the limits of a vocabulary leave no word."""
+    if num_words is not None and num_words <= OFFSET + 1:
+        raise InputError(
+            f"num_words must be at least {OFFSET + 2}, or null for all words (ids 0 to {OFFSET} "
+            f"stand for no word); got {num_words}."
+        )
+    if skip_top < 0 or (num_words is not None and skip_top >= num_words):
+        raise InputError(f"skip_top must be 0 or more and below num_words; got {skip_top}.")
+    if max_length is not None and max_length < 2:
+        raise InputError(
+            f"max_length must be at least 2 (the start and one word), or null; got {max_length}."
+        )

@@ -1,0 +1,359 @@
+"""What cross-validation gives: each fold's numbers, their mean and spread, the mean curves."""
+
+import csv
+import io
+import json
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from dlp.callbacks.history import History
+from dlp.directions import Mode, best_index, needed_direction
+from dlp.errors import InputError, unknown
+from dlp.evaluation.verdict import Verdict, verdict
+from dlp.files import write_text
+from dlp.number_words import score_in_words
+from dlp.runs.results import read_record, read_results, write_results
+from dlp.visualization.curves import smooth
+
+#: Points of a long curve that the book leaves out before it smooths: they dwarf the others.
+FIRST_POINTS = 10
+
+_FACTS = ("repeat", "fold", "num_train", "num_val", "engine")
+
+
+@dataclass(frozen=True)
+class FoldResult:
+    """One fold: what was trained, and what came of it.
+
+    Args:
+        repeat: The repetition, from 0.
+        fold: The fold that validated, from 0.
+        num_train: Rows trained on.
+        num_val: Rows validated on.
+        history: Metric -> one number an epoch.
+        baseline: Name of a common-sense baseline -> metric -> its number on the validation rows.
+        engine: How it was trained.
+        seed: Of its weights, its order of batches and its dropout.
+        parameters: How many numbers the model has: ``total`` and ``trainable``.
+        protocol: What it depends on, beside data and model, in words.
+        directions: Logged name -> whether less or more of it is better, as the model knows it.
+        last: Metric -> the last number that was measured; none given are those of the last epoch.
+        made_of: A word for its data and one for its model; none where it was not written down.
+    """
+
+    repeat: int
+    fold: int
+    num_train: int
+    num_val: int
+    history: dict[str, list[float]]
+    baseline: dict[str, dict[str, float]] = field(default_factory=dict)
+    engine: Literal["serial", "stacked"] = "serial"
+    seed: int = 0
+    parameters: dict[str, int] = field(default_factory=dict)
+    protocol: str = ""
+    directions: dict[str, Mode] = field(default_factory=dict)
+    last: dict[str, float] = field(default_factory=dict)
+    made_of: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Metric -> number at the last epoch that measured it."""
+        return {name: values[-1] for name, values in self.history.items()} | self.last
+
+    def write(self, folder: Path, monitor: str) -> None:
+        """Write the files of a run; ``results.json``, which says that it is done, at last."""
+        record = History(folder, self.directions)
+        record.metrics, record.last = self.history, self.last
+        record.write()
+        own = {name: getattr(self, name) for name in (*_FACTS, "baseline", "protocol", "made_of")}
+        own["last"] = _finite(self.last)
+        facts = {"parameters": self.parameters, "train_rows": self.num_train, "crossval": own}
+        write_results(folder, record, monitor, self.seed, facts)
+
+    @classmethod
+    def read(cls, folder: Path) -> "FoldResult | None":
+        """Return what was written; None where the fold is not done."""
+        results = read_results(folder)
+        if "crossval" not in results:
+            return None
+        record = read_record(folder / "history.json")
+        history = {
+            name: [math.nan if value is None else value for value in values]
+            for name, values in record.items()
+        }
+        known = {name: results[name] for name in ("seed", "parameters")}
+        known["directions"] = results.get("directions", {})  # older folds have none
+        facts = results["crossval"]
+        ends = facts.pop("last", {}).items()  # older folds have none
+        last = {name: math.nan if value is None else value for name, value in ends}
+        return cls(history=history, last=last, **known, **facts)
+
+
+@dataclass(frozen=True)
+class CrossValidation:
+    """The folds of a K-fold or repeated K-fold validation and what they say together.
+
+    Args:
+        folds: The folds that are done, in order.
+        num_folds: How many there are in all, repeats included.
+        monitor: The metric that says which epoch is best.
+        smoothing: Factor of the moving average over the mean curve of `monitor`, by which the best
+            epoch is found; 0 takes the curve as it is.
+        refit: The numbers of the test, once a model was trained on everything and tested.
+        monitor_mode: Whether less or more of `monitor` is better; None asks the model.
+    """
+
+    folds: Sequence[FoldResult]
+    num_folds: int
+    monitor: str = "val_loss"
+    smoothing: float = 0.0
+    refit: dict[str, float] | None = None
+    monitor_mode: Mode | None = None
+
+    @property
+    def directions(self) -> dict[str, Mode]:
+        """Logged name -> whether less or more of it is better."""
+        found = {name: mode for fold in self.folds for name, mode in fold.directions.items()}
+        return found | ({self.monitor: self.monitor_mode} if self.monitor_mode else {})
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every fold is done."""
+        return len(self.folds) == self.num_folds
+
+    @property
+    def engine(self) -> str:
+        """How the folds were trained: ``stacked`` or ``serial``, or both words joined."""
+        return " and ".join(sorted({fold.engine for fold in self.folds}))
+
+    @property
+    def mean(self) -> dict[str, float]:
+        """Metric -> mean over the folds at their last epoch."""
+        return {name: statistics.fmean(values) for name, values in self._columns().items()}
+
+    @property
+    def std(self) -> dict[str, float]:
+        """Metric -> standard deviation over the folds (n - 1), NaN for a single one."""
+        return {name: _deviation(values) for name, values in self._columns().items()}
+
+    @property
+    def standard_error(self) -> dict[str, float]:
+        """Metric -> standard error of the mean, ``std / sqrt(n)``.
+
+        Folds share most of their training rows, and repeats all rows: the true error of the mean
+        is larger (Bengio and Grandvalet 2004).
+        """
+        return {name: value / math.sqrt(len(self.folds)) for name, value in self.std.items()}
+
+    @property
+    def baseline(self) -> dict[str, dict[str, float]]:
+        """Name of a baseline -> metric -> mean over the folds."""
+        first = self.folds[0].baseline if self.folds else {}
+        return {
+            name: {
+                metric: statistics.fmean(fold.baseline[name][metric] for fold in self.folds)
+                for metric in numbers
+                if all(metric in fold.baseline.get(name, {}) for fold in self.folds)
+            }
+            for name, numbers in first.items()
+        }
+
+    @property
+    def curves(self) -> dict[str, list[float]]:
+        """Metric -> mean over the folds by epoch; one that stopped early stays where it was.
+
+        NaN where an epoch was not measured.
+        """
+        ends = self._columns()
+        return {
+            name: [statistics.fmean(values) for values in zip_longest_last(columns, ends[name])]
+            for name, columns in self._histories().items()
+        }
+
+    @property
+    def spreads(self) -> dict[str, list[float]]:
+        """Metric -> standard deviation over the folds by epoch."""
+        ends = self._columns()
+        return {
+            name: [_deviation(values) for values in zip_longest_last(columns, ends[name])]
+            for name, columns in self._histories().items()
+        }
+
+    def best(self) -> tuple[int, float]:
+        """Return the epoch, from 1, at which the monitored mean curve is best, and its value.
+
+        Raises:
+            InputError: It was not recorded, or nobody knows whether less or more is better.
+        """
+        metric = self.monitor
+        if not self.folds:
+            raise InputError("no fold is done yet.")
+        curves = self.curves
+        if not curves.get(metric):
+            raise unknown("monitor", metric, curves)
+        skipped, values = shown(curves[metric], self.smoothing)
+        place = best_index(values, needed_direction(metric, self.directions)) or 0
+        return skipped + place + 1, values[place]
+
+    @property
+    def best_epoch(self) -> int:
+        """The epoch, from 1, at which the mean curve of the monitored metric is best."""
+        return self.best()[0]
+
+    def best_value(self) -> float:
+        """Return the best value of the mean curve of the monitored metric."""
+        return self.best()[1]
+
+    def _columns(self) -> dict[str, list[float]]:
+        names = self.folds[0].metrics if self.folds else {}
+        shared = [name for name in names if all(name in fold.metrics for fold in self.folds)]
+        return {name: [fold.metrics[name] for fold in self.folds] for name in shared}
+
+    def _histories(self) -> dict[str, list[list[float]]]:
+        names = self.folds[0].history if self.folds else {}
+        shared = [name for name in names if all(name in fold.history for fold in self.folds)]
+        return {name: [fold.history[name] for fold in self.folds] for name in shared}
+
+    # What people read --------------------------------------------------------------------------
+
+    def table(self) -> str:
+        """Return the folds, their mean and spread and the baselines as aligned text."""
+        names = [name for name in self.mean if name.startswith("val_")]
+        rows = [["repeat", "fold", "train", "val", *names]]
+        if len(self.folds) <= 40:
+            rows += [
+                [*map(str, (fold.repeat, fold.fold, fold.num_train, fold.num_val))]
+                + [f"{score_in_words(fold.metrics[name])}" for name in names]
+                for fold in self.folds
+            ]
+        else:
+            rows.append([f"{len(self.folds)} folds", "", "", "", *("" for _ in names)])
+        for label, numbers in (
+            ("mean", self.mean),
+            ("standard deviation", self.std),
+            ("standard error", self.standard_error),
+        ):
+            known = len(self.folds) > 1 or label == "mean"
+            rows.append([label, "", "", ""])
+            rows[-1] += [f"{score_in_words(numbers[name])}" if known else "-" for name in names]
+        for label, numbers in self.baseline.items():
+            cells = [numbers.get(name.removeprefix("val_")) for name in names]
+            shown = ["-" if cell is None else f"{score_in_words(cell)}" for cell in cells]
+            rows.append([f"baseline: {label.replace('_', ' ')}", "", "", "", *shown])
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = [
+            "  ".join(
+                cell.ljust(width) if number == 0 else cell.rjust(width)
+                for number, (cell, width) in enumerate(zip(row, widths, strict=True))
+            ).rstrip()
+            for row in rows
+        ]
+        return "\n".join(lines)
+
+    def verdict(self) -> Verdict | None:
+        """Return what the mean curve of the monitored metric says, smoothed as `best` takes it."""
+        skipped, values = shown(self.curves[self.monitor], self.smoothing)
+        found = verdict(values, needed_direction(self.monitor, self.directions))
+        return found and replace(found, best_epoch=found.best_epoch + skipped)
+
+    def advice(self) -> str:
+        """Return one sentence on what the folds say and what to do next."""
+        found = self.verdict()
+        if found is None or not math.isfinite(self.best_value()):
+            return (
+                f"{self.monitor} is no number any more: the steps were too large; lower the "
+                "learning rate (--model.optimizer.lr) or clip gradients"
+            )
+        curve = "the smoothed mean " if self.smoothing else "the mean "
+        return found.sentence(self.monitor, len(self.curves[self.monitor]), curve)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what ``crossval.json`` holds."""
+        epoch, value = self.best()
+        return {
+            "folds": [
+                {name: getattr(fold, name) for name in _FACTS}
+                | {"metrics": _finite(fold.metrics), "baseline": fold.baseline}
+                for fold in self.folds
+            ],
+            "mean": _finite(self.mean),
+            "std": _finite(self.std),
+            "standard_error": _finite(self.standard_error),
+            "baseline": self.baseline,
+            "monitor": self.monitor,
+            "monitor_mode": self.monitor_mode,
+            "smoothing": self.smoothing,
+            "best_epoch": epoch,
+            "best_value": value if math.isfinite(value) else None,
+            "curves": {name: [*map(_json, values)] for name, values in self.curves.items()},
+            "engine": self.engine,
+            "refit": self.refit,
+        }
+
+    def write(self, folder: Path) -> None:
+        """Write ``folds.csv`` and ``crossval.json``."""
+        write_text(folder / "folds.csv", self._csv())
+        text = json.dumps(self.to_dict(), indent=1, allow_nan=False)
+        write_text(folder / "crossval.json", text + "\n")
+
+    def _csv(self) -> str:
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        metrics = list(self._columns())
+        baselines = [
+            (name, metric) for name, numbers in self.baseline.items() for metric in numbers
+        ]
+        writer.writerow(
+            ["repeat", "fold", "num_train", "num_val", "num_epochs", *metrics]
+            + [f"baseline_{name}_{metric}" for name, metric in baselines]
+        )
+        for fold in self.folds:
+            row: list[Any] = [fold.repeat, fold.fold, fold.num_train, fold.num_val]
+            row.append(max(map(len, fold.history.values()), default=0))
+            row += [fold.metrics[name] for name in metrics]
+            row += [fold.baseline[name][metric] for name, metric in baselines]
+            writer.writerow(row)
+        return text.getvalue()
+
+
+def zip_longest_last(
+    columns: Sequence[Sequence[float]], ends: Sequence[float]
+) -> list[tuple[float, ...]]:
+    """Return the rows of columns; a shorter one goes on with its end."""
+    longest = max(map(len, columns), default=0)
+    pairs = list(zip(columns, ends, strict=True))
+    return [
+        tuple(column[row] if row < len(column) else end for column, end in pairs)
+        for row in range(longest)
+    ]
+
+
+def shown(curve: Sequence[float], smoothing: float) -> tuple[int, list[float]]:
+    """Return how many first points are left out of a mean curve, and what is left, smoothed.
+
+    The book's (section 3.6): the first 10 points of a long curve, then a moving average. Without
+    smoothing the curve is as it was.
+    """
+    if not smoothing:
+        return 0, list(curve)
+    skipped = FIRST_POINTS if len(curve) >= 3 * FIRST_POINTS else 0
+    return skipped, smooth(curve[skipped:], smoothing)
+
+
+def _deviation(values: Sequence[float]) -> float:
+    """Return the standard deviation (n - 1); a single value has none (NaN), and NaN stays one."""
+    return float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
+
+
+def _json(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _finite(numbers: dict[str, float]) -> dict[str, float | None]:
+    return {name: _json(value) for name, value in numbers.items()}

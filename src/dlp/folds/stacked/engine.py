@@ -1,0 +1,382 @@
+"""The stacked engine of cross-validation: all folds of a small dense net train as one model.
+
+Each fold keeps its own initial weights, batches, dropout masks and target scaling, so that it is
+the run that the serial engine would have made, within rounding.
+"""
+
+import copy
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import EarlyStopping
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+from torch.optim.lr_scheduler import CyclicLR, OneCycleLR
+
+from dlp.console import say
+from dlp.datamodules.loader import BatchOrder
+from dlp.directions import contradictions
+from dlp.errors import InputError
+from dlp.folds.stacked.check import stack_kind
+from dlp.folds.stacked.metrics import losses_and_metrics
+from dlp.folds.stacked.network import DropoutMasks, StackedNet, widened
+from dlp.folds.stacked.reasons import reason_against
+from dlp.modules.base import SupervisedModule
+from dlp.modules.fused_steps import fuse, plain_rmsprop
+from dlp.modules.meters import Stage
+from dlp.seeds import derived_seed
+
+__all__ = ["FoldData", "StackedFolds", "fit_stacked", "reason_against"]
+
+#: Numbers (inputs, masks, logits) gathered at a time: more would leave the caches.
+_BLOCK = 2**21
+
+
+@dataclass(frozen=True)
+class FoldData:
+    """The tensors of one fold as its batches are sliced from them.
+
+    Args:
+        train_inputs: (N, ...), float32.
+        train_targets: (N,) or (N, T).
+        val_inputs: (M, ...), float32.
+        val_targets: (M,) or (M, T).
+        batch_size: Rows a training batch.
+        seed: Of the order of the batches.
+    """
+
+    train_inputs: Tensor
+    train_targets: Tensor
+    val_inputs: Tensor
+    val_targets: Tensor
+    batch_size: int
+    seed: int
+
+
+def fit_stacked(
+    models: Sequence[SupervisedModule],
+    folds: Sequence[FoldData],
+    trainer: Trainer,
+    ckpt_path: Path | None = None,
+) -> list[dict[str, list[float]]]:
+    """Train every model on its fold, all in one, and write the weights back into the models.
+
+    An `EarlyStopping` of the trainer acts on each fold by itself: the fold's history ends and its
+    weights are kept at that epoch, and the fit ends when the last fold has stopped.
+
+    Args:
+        models: Equal but for their weights, seeds and target scaling; none may have a
+            `reason_against` it.
+        folds: One for each model, all with as many training rows.
+        trainer: An ordinary one. What its callbacks see logged are means over folds.
+        ckpt_path: A checkpoint of an earlier call, to go on from.
+
+    Returns:
+        For each fold, metric -> one number an epoch, as `History` records it.
+
+    Raises:
+        InputError: Folds differ in size or models in more than that, a target does not fit the
+            head, or the checkpoint belongs to other folds.
+    """
+    kinds = {stack_kind(model, trainer.max_epochs or 0) for model in models}
+    if len(kinds) > 1:
+        raise InputError("the models of one stack must be equal but for weights and seeds.")
+    for sentence in contradictions(trainer, models[0].metric_directions):
+        say(f"warning: {sentence}")
+    with _early_stopping_of(trainer) as stoppers, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The number of training batches")  # one an epoch
+        stack = StackedFolds(models, folds, stoppers)
+        # Lightning restores weights before it converts the model, and would cut them to float32.
+        stack.to(torch.float64 if trainer.precision == "64-true" else torch.float32)
+        trainer.fit(
+            stack,
+            train_dataloaders=range(1),
+            val_dataloaders=range(1),
+            ckpt_path=ckpt_path,
+            weights_only=True,
+        )
+    stack.write_back()
+    return stack.histories
+
+
+@contextmanager
+def _early_stopping_of(trainer: Any) -> Iterator[list[EarlyStopping]]:
+    """Take these callbacks out of the trainer inside the block, and give them."""
+    before = trainer.callbacks
+    stoppers = [each for each in before if isinstance(each, EarlyStopping)]
+    trainer.callbacks = [each for each in before if each not in stoppers]
+    try:
+        yield stoppers
+    finally:
+        trainer.callbacks = before
+
+
+class StackedFolds(LightningModule):
+    """All folds as one LightningModule: one ``training_step`` is one epoch of every fold.
+
+    Args:
+        models: See `fit_stacked`.
+        folds: See `fit_stacked`.
+        stoppers: Each fold gets its own copy of these.
+    """
+
+    def __init__(
+        self,
+        models: Sequence[SupervisedModule],
+        folds: Sequence[FoldData],
+        stoppers: Sequence[EarlyStopping] = (),
+    ) -> None:
+        super().__init__()
+        if len({(fold.train_inputs.shape, fold.batch_size) for fold in folds}) != 1:
+            raise InputError(
+                "the folds of one stack must have equally many training rows and one batch size."
+            )
+        self.automatic_optimization = False
+        self.models = list(models)
+        self.folds = list(folds)
+        self.num_rows, self.batch_size = len(folds[0].train_inputs), folds[0].batch_size
+        first = models[0]
+        networks = [model.network for model in models]
+        self.net = StackedNet(networks, first.head.loss, first.l1, first.l2)
+        self.histories: list[dict[str, list[float]]] = [{} for _ in folds]
+        self.stoppers = [copy.deepcopy(list(stoppers)) for _ in folds]
+        self.running = [True] * len(folds)
+        self._epoch: list[dict[str, float]] = []
+        if stoppers:
+            self.register_buffer("stopped_weights", self.net.weights.detach().clone())
+
+    def write_back(self) -> None:
+        """Copy each fold's final weights into its model, which then has their type."""
+        weights = self.net.weights.detach()
+        if any(self.stoppers):
+            running = torch.tensor(self.running, device=weights.device).unsqueeze(1)
+            weights = weights.where(running, cast(Tensor, self.stopped_weights))
+        for model in self.models:
+            model.to(weights.device, weights.dtype)
+        self.net.write_back(weights, [model.network for model in self.models])
+
+    def configure_optimizers(self) -> Any:
+        """Return the optimizer of the first model, moving the weights of all; its scheduler too."""
+        model = self.models[0]
+        optimizer = model.make_optimizer([self.net.weights])
+        fuse(optimizer)
+        if model.make_scheduler is None:
+            return optimizer
+        scheduler = model.make_scheduler(optimizer)
+        by_step = isinstance(scheduler, OneCycleLR | CyclicLR)
+        interval = "step" if by_step else "epoch"
+        return [optimizer], [{"scheduler": scheduler, "interval": interval}]
+
+    # The data ----------------------------------------------------------------------------------
+
+    def on_fit_start(self) -> None:
+        """Move the data to the device, and check and prepare the targets."""
+        device, dtype = self.device, self.net.weights.dtype
+        for model in self.models:
+            model.head.to(device, dtype)
+        self._train_inputs = self._moved([fold.train_inputs for fold in self.folds])
+        self._val_inputs = self._moved([fold.val_inputs for fold in self.folds])
+        self._train_targets = self._prepared([fold.train_targets for fold in self.folds])
+        self._val_targets = self._prepared([fold.val_targets for fold in self.folds])
+        columns = self.models[0].head.num_logits
+        self._wide_targets = [widened(each, columns).to(dtype) for each in self._train_targets]
+
+    def _moved(self, inputs: Sequence[Tensor]) -> list[Tensor]:
+        """Return (N, D) of the weights' type; folds that share a tensor go on sharing it."""
+        weights = self.net.weights
+        moved = {id(each): each.flatten(1).to(weights.device, weights.dtype) for each in inputs}
+        return [moved[id(each)] for each in inputs]
+
+    def _prepared(self, targets: Sequence[Tensor]) -> list[Tensor]:
+        weights, prepared = self.net.weights, []
+        for model, values in zip(self.models, targets, strict=True):
+            values = values.to(weights.device)
+            logits = weights.new_zeros(()).expand(len(values), model.head.num_logits)
+            model.head.check(logits, values)
+            values = model.head.prepare(values)
+            prepared.append(values.to(weights.dtype) if values.is_floating_point() else values)
+        return prepared
+
+    # Training ----------------------------------------------------------------------------------
+
+    def on_train_start(self) -> None:
+        """Train no further where a checkpoint says that every fold has stopped."""
+        self.trainer.should_stop = not any(self.running)
+
+    @torch.no_grad()
+    def training_step(self, batch: Any, batch_idx: int) -> None:
+        """Take all steps of an epoch."""
+        epoch = self.current_epoch
+        seeds = [derived_seed(model.seed, epoch, 0) for model in self.models]
+        masks = DropoutMasks(self.net, seeds)
+        orders = [_order(self.num_rows, fold.seed, epoch).to(self.device) for fold in self.folds]
+        logits: list[Tensor] = []
+        penalties: list[Tensor] = []
+        step = self._stepper()
+        self.net.bind()
+        for rows, size in self._blocks():
+            taken = [order[rows] for order in orders]
+            inputs = _steps(self._train_inputs, taken, size)
+            targets = _steps(self._wide_targets, taken, size)
+            found = torch.empty_like(targets)
+            drawn = masks.draw(len(inputs), size)
+            each = zip(inputs.unbind(), targets.unbind(), found.unbind(), strict=True)
+            for number, (x, y, z) in enumerate(each):
+                if self.net.l1 or self.net.l2:
+                    penalties.append(self.net.penalty() * size)
+                masked = [None if mask is None else mask[number] for mask in drawn]
+                self.net.gradient(x, y, z, masked)
+                step()
+            logits.append(found.transpose(0, 1).flatten(1, 2))
+        self._schedule("epoch")
+        pairs = zip(self._train_targets, orders, strict=True)
+        ordered = [targets[order] for targets, order in pairs]
+        penalty = sum(penalties, self.net.weights.new_zeros(len(self.folds))) / self.num_rows
+        self._epoch = self._measure("train", torch.cat(logits, 1), ordered, penalty)
+
+    def _blocks(self) -> Iterator[tuple[slice, int]]:
+        """Yield the rows of some whole batches at a time, and their batch size."""
+        size, total = self.batch_size, self.num_rows
+        widths = self.net.shapes[0][0] + self.net.shapes[-1][1]
+        widths += sum(outputs for _, outputs in self.net.shapes) if any(self.net.rates) else 0
+        rows = max(1, _BLOCK // (len(self.folds) * widths * size)) * size
+        whole = total - total % size
+        for start in range(0, whole, rows):
+            yield slice(start, min(start + rows, whole)), size
+        if whole < total:
+            yield slice(whole, total), total - whole
+
+    def _stepper(self) -> Callable[[], None]:
+        """Return what moves the weights by one step.
+
+        Lightning counts the first step of an epoch, so that ``global_step`` moves on; the others
+        go to the optimizer itself, or past it where it does nothing but RMSprop.
+        """
+        counted = cast(Any, self.optimizers())
+        optimizer = counted.optimizer
+        by_step = any(each.interval == "step" for each in self.trainer.lr_scheduler_configs)
+        uncounted = plain_rmsprop(optimizer) or optimizer.step
+        move = counted.step
+
+        def step() -> None:
+            nonlocal move
+            move()
+            move = uncounted
+            if by_step:
+                self._schedule("step")
+
+        return step
+
+    def _schedule(self, interval: str) -> None:
+        for config in self.trainer.lr_scheduler_configs:
+            if config.interval == interval:
+                cast(Any, config.scheduler).step()
+
+    # Validation and records --------------------------------------------------------------------
+
+    @torch.no_grad()
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        """Validate every fold."""
+        if self.trainer.sanity_checking:
+            return
+        logits = []
+        widest = max(self.net.shapes[0][0], *(outputs for _, outputs in self.net.shapes))
+        rows = max(1, _BLOCK // (len(self.folds) * widest))
+        for start in range(0, max(map(len, self._val_inputs)), rows):
+            parts = [inputs[start : start + rows] for inputs in self._val_inputs]
+            logits.append(self.net(pad_sequence(parts, batch_first=True)))
+        measured = self._measure("val", torch.cat(logits, 1), self._val_targets, self.net.penalty())
+        self._epoch = [{**train, **val} for train, val in zip(self._epoch, measured, strict=True)]
+
+    def _measure(
+        self, stage: Stage, logits: Tensor, targets: Sequence[Tensor], penalty: Tensor
+    ) -> list[dict[str, float]]:
+        """Return each fold's losses and metrics, those of stopped folds empty; log the means."""
+        values = [
+            losses_and_metrics(model, stage, fold_logits[: len(fold_targets)], fold_targets, added)
+            if running
+            else {}
+            for model, fold_logits, fold_targets, added, running in zip(
+                self.models, logits, targets, penalty, self.running, strict=True
+            )
+        ]
+        names = next((list(each) for each in values if each), [])
+        table = torch.stack([torch.stack(list(each.values())) for each in values if each])
+        self.log_dict(
+            dict(zip(names, table.mean(0), strict=True)),
+            on_step=False,
+            on_epoch=True,
+            prog_bar=True,
+            batch_size=1,
+        )
+        numbers = iter(table.tolist())
+        return [dict(zip(names, next(numbers), strict=True)) if each else {} for each in values]
+
+    def on_train_epoch_end(self) -> None:
+        """Add the epoch to the histories, and stop the folds whose time has come."""
+        for number, values in enumerate(self._epoch):
+            for name, value in values.items():
+                self.histories[number].setdefault(name, []).append(value)
+            if values and self._stops(number, values):
+                self.running[number] = False
+                stopped = cast(Tensor, self.stopped_weights)
+                stopped[number] = self.net.weights.detach()[number]
+        if not any(self.running):
+            self.trainer.should_stop = True
+
+    def _stops(self, number: int, values: dict[str, float]) -> bool:
+        """Ask every `EarlyStopping` of a fold, as Lightning would."""
+        logs = {name: torch.tensor(value) for name, value in values.items()}
+        stops = False
+        for stopper in self.stoppers[number]:
+            if stopper._validate_condition_metric(logs):
+                stops |= stopper._evaluate_stopping_criteria(logs[stopper.monitor])[0]
+        return stops
+
+    # Checkpoints -------------------------------------------------------------------------------
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Save what each fold has recorded and whether it has stopped."""
+        checkpoint["folds"] = {
+            "histories": self.histories,
+            "running": self.running,
+            "stoppers": [[each.state_dict() for each in fold] for fold in self.stoppers],
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take that over.
+
+        Raises:
+            InputError: The checkpoint is of other folds or another network.
+        """
+        weights, folds = checkpoint["state_dict"].get("net.weights"), checkpoint.get("folds")
+        if weights is None or folds is None or weights.shape != self.net.weights.shape:
+            raise InputError(
+                "the checkpoint belongs to other folds or another network. Start a new "
+                "cross-validation."
+            )
+        self.histories = folds["histories"]
+        self.running = folds["running"]
+        for stoppers, states in zip(self.stoppers, folds["stoppers"], strict=True):
+            for stopper, state in zip(stoppers, states, strict=True):
+                stopper.load_state_dict(state)
+
+
+def _order(num_rows: int, seed: int, epoch: int) -> Tensor:
+    """Return the rows of an epoch in the order of its batches, (N,)."""
+    order = BatchOrder(num_rows, num_rows, shuffle=True, seed=seed)
+    order.set_epoch(epoch)
+    return next(iter(order))
+
+
+def _steps(rows: Sequence[Tensor], taken: Sequence[Tensor], size: int) -> Tensor:
+    """Return the batches of all folds, (steps, F, size, ...): each step is one slice."""
+    batches = torch.stack([fold[index] for fold, index in zip(rows, taken, strict=True)])
+    shape = (len(batches), -1, size, *batches.shape[2:])
+    return batches.reshape(shape).transpose(0, 1).contiguous()

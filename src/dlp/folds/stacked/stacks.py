@@ -1,0 +1,106 @@
+"""Folds of a cross-validation gathered into stacks, each trained as one batched model."""
+
+import shutil
+from collections.abc import Generator, Hashable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import cast
+
+import xxhash
+from lightning.pytorch.callbacks import Callback
+from torch import Tensor
+
+from dlp.callbacks.checkpoints import LastCheckpoint
+from dlp.callbacks.progress import EpochBar
+from dlp.datamodules.base import SupervisedDataModule
+from dlp.folds.plan import Fold, Plan
+from dlp.folds.results import FoldResult
+from dlp.folds.stacked.check import stack_kind
+from dlp.folds.stacked.engine import FoldData, fit_stacked
+from dlp.folds.stacked.reasons import reason_against_fold
+from dlp.modules.base import SupervisedModule
+
+_Tensors = tuple[Tensor, Tensor, Tensor, Tensor]
+
+#: Most inputs of a stack, in bytes, and most weights, in numbers: more than a processor's cache
+#: holds make a step of each fold half as slow again. Further folds go into further stacks.
+_STACK_BYTES, _STACK_WEIGHTS = 10**9, 2**19
+#: Most folds whose locks are held at once: a process may not have many more files open.
+_CLAIMED = 400
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """A fold that is ready to be stacked."""
+
+    fold: Fold
+    model: SupervisedModule
+    tensors: FoldData
+    result: FoldResult
+    kind: Hashable  # what the folds of one stack have in common
+
+    @property
+    def most(self) -> int:
+        """How many folds like this one make a full stack."""
+        size = self.tensors.train_inputs.nbytes + self.tensors.val_inputs.nbytes
+        weights = self.result.parameters["total"]
+        return max(1, min(_STACK_BYTES // max(1, size), max(4, _STACK_WEIGHTS // weights)))
+
+
+def train_stacked(
+    plan: Plan, folds: Sequence[Fold], data: SupervisedDataModule
+) -> Generator[tuple[Fold, FoldResult], None, list[tuple[Fold, str]]]:
+    """Train folds together, those with equal models and as many rows in one stack; yield each.
+
+    A stack is trained as soon as it is full, so that no more inputs are in memory than that.
+
+    Returns:
+        The folds whose model cannot be stacked, with the reason: they are not trained.
+    """
+    left: list[tuple[Fold, str]] = []
+    for start in range(0, len(folds), _CLAIMED):
+        with plan.claimed(folds[start : start + _CLAIMED]) as mine:
+            waiting: dict[Hashable, list[_Ready]] = {}
+            for fold in mine:
+                ready = _ready(plan, fold, data)
+                if isinstance(ready, str):
+                    left.append((fold, ready))
+                    continue
+                stack = waiting.setdefault(ready.kind, [])
+                stack.append(ready)
+                if len(stack) == ready.most:
+                    yield from _fit(plan, waiting.pop(ready.kind))
+            for stack in waiting.values():
+                yield from _fit(plan, stack)
+    return left
+
+
+def _ready(plan: Plan, fold: Fold, data: SupervisedDataModule) -> "_Ready | str":
+    """Return a fold with its model and tensors, or why it cannot be stacked."""
+    made = plan.model(fold, data)
+    if reason := reason_against_fold(made, data):
+        return reason
+    model = cast(SupervisedModule, made)
+    train, val = data.train_dataloader(), data.val_dataloader()
+    parts = cast(_Tensors, (train.inputs, train.targets, val.inputs, val.targets))
+    tensors = FoldData(*parts, train.batch_size, train.batch_sampler.seed)
+    shape = tuple(tensors.train_inputs.shape), tensors.batch_size
+    kind = shape, stack_kind(model, plan.max_epochs)
+    return _Ready(fold, model, tensors, plan.result(fold, data, model, {}, "stacked"), kind)
+
+
+def _fit(plan: Plan, stack: list[_Ready]) -> Iterator[tuple[Fold, FoldResult]]:
+    """Train a stack, going on where a killed one of the same folds was."""
+    callbacks: list[Callback] = [EpochBar(f"{len(stack)} folds")]
+    resumed = home = None
+    if plan.root is not None:
+        members = [(item.fold.number, item.fold.seed) for item in stack]
+        home = plan.root / f"stack_{xxhash.xxh3_64_hexdigest(repr(members).encode())}"
+        callbacks.append(LastCheckpoint(home))
+        resumed = home / "last.ckpt" if (home / "last.ckpt").is_file() else None
+    trainer = plan.trainers(plan.max_epochs, callbacks)
+    models = [item.model for item in stack]
+    histories = fit_stacked(models, [item.tensors for item in stack], trainer, resumed)
+    for item, history in zip(stack, histories, strict=True):
+        yield item.fold, replace(item.result, history=history)
+    if home is not None:
+        shutil.rmtree(home, ignore_errors=True)

@@ -1,0 +1,1 @@
+"""Pretrained backbones: torchvision's networks stage by stage, and the module on them."""

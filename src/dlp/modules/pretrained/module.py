@@ -1,0 +1,332 @@
+"""Feature extraction and fine-tuning with a pretrained backbone (chapter 5.3)."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import torch
+from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import StochasticWeightAveraging
+from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import CyclicLR, OneCycleLR
+
+from dlp.errors import InputError, unknown
+from dlp.frozen_features import Features
+from dlp.modules.base import SupervisedModule
+from dlp.modules.checks import checked_shape
+from dlp.modules.class_weights import ClassWeight
+from dlp.modules.heads import Head, HeadName, make_head
+from dlp.modules.networks import Activation, _check_positive, _dense_layers, initialise
+from dlp.modules.optimizers import KerasRMSprop
+from dlp.modules.penalties import kernels
+from dlp.modules.pretrained.backbones import Backbone, Scaling
+from dlp.modules.thresholds import Threshold
+from dlp.target_transforms import TargetTransform
+
+Pool = Literal["avg", "flatten"]
+
+
+class PretrainedNet(nn.Module):
+    """A backbone, pooling and a dense stack: ``backbone``, ``pool``, ``classifier``.
+
+    Args:
+        backbone: The network that turns pictures into features.
+        input_shape: Shape of one picture, (3, H, W).
+        num_outputs: Units of the last layer, which has no activation.
+        pool: ``avg`` takes each channel's mean over the map, ``flatten`` takes the whole map.
+        hidden: Units of each dense layer before the last; none gives a linear model.
+        activation: After each hidden layer.
+        dropout: Rate after each hidden layer's activation.
+
+    The dense stack is initialised as the book's is: Glorot uniform kernels, zero biases.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        input_shape: Sequence[int],
+        num_outputs: int,
+        pool: Pool = "avg",
+        hidden: Sequence[int] = (256,),
+        activation: Activation = "relu",
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if pool not in ("avg", "flatten"):
+            raise unknown("pool", pool, ["avg", "flatten"])
+        _check_positive("hidden", hidden)
+        check_pictures(input_shape)
+        backbone.check_size(*input_shape[1:])
+        self.backbone = backbone
+        width = backbone.out_channels
+        self.pool = nn.Sequential(nn.Flatten())
+        if backbone.family.spatial and pool == "avg":
+            self.pool.insert(0, nn.AdaptiveAvgPool2d(1))
+        elif pool == "flatten":
+            width = self._flat_width(input_shape)
+        self.classifier = nn.Sequential(
+            _dense_layers(width, hidden, num_outputs, activation, dropout)
+        )
+        initialise(self.classifier)
+
+    def forward(self, inputs: Tensor | Features) -> Tensor:
+        """Return logits (N, num_outputs) of images (N, 3, H, W) in [0, 1], or of `Features`.
+
+        Raises:
+            InputError: The images are not what the backbone takes.
+        """
+        values, stage = inputs if isinstance(inputs, tuple) else (inputs, 0)
+        output: Tensor = self.classifier(self._run(values, int(stage), self._depth))
+        return output
+
+    @property
+    def frozen_depth(self) -> int:
+        """The deepest point up to which nothing is trained now: `Features.stage` of `prefix`.
+
+        0 where the first stage is trained, so that nothing can be computed beforehand.
+        """
+        frozen = self.backbone.frozen_stages
+        return self._depth if frozen == len(self.backbone.stages) else frozen
+
+    @torch.no_grad()
+    def prefix(self, images: Tensor, depth: int | None = None) -> Features:
+        """Return what the frozen part gives: ``forward(prefix(images))`` is ``forward(images)``.
+
+        Args:
+            images: (N, 3, H, W) in [0, 1].
+            depth: Where to stop, from 0 to `frozen_depth`, which is the default.
+        """
+        depth = self.frozen_depth if depth is None else depth
+        training = self.backbone.training
+        self.backbone.eval()  # as what is frozen is, whatever is about to be frozen
+        values = self._run(images, 0, depth)
+        self.backbone.train(training)
+        return Features(values, depth)
+
+    @property
+    def _depth(self) -> int:
+        return len(self.backbone.stages) + 1
+
+    def _run(self, values: Tensor, start: int, stop: int) -> Tensor:
+        """Go from point `start` to point `stop` of the stages and the pooling after them."""
+        if start == self._depth:
+            return values
+        whole = start == 0 and stop >= len(self.backbone.stages)
+        values = self.backbone(values) if whole else self.backbone.run(values, start, stop)
+        if stop == self._depth:
+            values = self.pool(values)
+        return values
+
+    def _flat_width(self, input_shape: Sequence[int]) -> int:
+        training = self.backbone.training
+        with torch.no_grad():
+            features = self.pool(self.backbone.eval()(torch.zeros(1, *input_shape)))
+        self.backbone.train(training)
+        return int(features.shape[1])
+
+
+def check_pictures(input_shape: Sequence[int]) -> None:
+    """Raise `InputError` unless rows of `input_shape` are colour pictures (3, H, W)."""
+    shape = checked_shape(input_shape)
+    if len(shape) == 3 and shape[0] == 3:
+        return
+    hint = ""
+    if len(shape) == 3 and shape[2] == 3:
+        hint = " These have their channels last: use np.moveaxis(x, -1, 1)."
+    elif len(shape) == 3 and shape[0] == 1:
+        hint = " These are grey: set channels: 3 in the data (arrays: np.repeat(x, 3, axis=1))."
+    raise InputError(
+        f"a pretrained backbone takes colour pictures (3, height, width); the data has rows of "
+        f"shape {shape}.{hint}"
+    )
+
+
+class PretrainedModule(SupervisedModule):
+    """A pretrained backbone, frozen or in part trained, and a dense stack, under a head.
+
+    The optimizer has two groups, whatever is frozen: ``head`` and ``backbone``. A schedule that
+    sets one rate for all groups (one-cycle, cyclic) keeps the ratio that `backbone_lr` makes.
+
+    A checkpoint holds the whole model; loading one never downloads weights.
+
+    Args:
+        input_shape: Shape of one picture, (3, H, W); from the data in the CLI.
+        num_outputs: Number of classes (2 for binary), labels or target columns; from the data in
+            the CLI.
+        head: The kind of problem.
+        backbone: Any classification network of torchvision: ``vgg16``, ``resnet50`` ...
+        weights: A torchvision name (``DEFAULT``, ``IMAGENET1K_V1``), the path of a state dict (of
+            the whole network or its features alone), or null for random ones.
+        trainable_stages: How many of the deepest stages are trained; ``all`` trains all.
+        pool: ``avg`` takes each channel's mean over the map, ``flatten`` takes the whole map.
+        hidden: Units of each dense layer before the last; none gives a linear model.
+        activation: After each hidden layer.
+        dropout: Rate after each hidden layer, in [0, 1).
+        scaling: ``weights`` normalises pictures as the weights' own transforms do; ``unit`` leaves
+            them in [0, 1], which is the book's plain 1/255.
+        backbone_lr: Learning rate of the backbone; null takes the optimizer's own.
+        loss: Another loss than the head's: a name, an import path, a callable, or a class_path with
+            init_args.
+        metrics: Other metrics than the head's: names, import paths, torchmetrics classes or
+            functions, or class_paths with init_args.
+        class_weight: Rare classes count more in the loss: ``balanced``, or a weight for each class
+            by its name (1 where none is given). Reported losses are of the weighted loss.
+        threshold: For ``head: sigmoid`` and ``multilabel``: the probability above which a row is
+            of class 1; ``f1``, or what mistakes cost (``{false_negative: 10, false_positive: 1}``),
+            chooses it on the validation part in every epoch. 0.5 by default.
+        l1: Adds ``l1 * sum(|w|)`` over the kernels of the dense stack but the last.
+        l2: Adds ``l2 * sum(w ** 2)`` over the same kernels.
+        optimizer: From parameters to an optimizer; the book's RMSprop by default.
+        scheduler: From an optimizer to a learning-rate scheduler.
+        target_mean: Mean of each target, for ``head: regression``; from the data in the CLI.
+        target_std: Standard deviation of each target; from the data in the CLI.
+        target_transform: Train on the logarithm of targets; from the data in the CLI.
+    """
+
+    network: PretrainedNet
+
+    def __init__(
+        self,
+        input_shape: Sequence[int],
+        num_outputs: int,
+        head: HeadName | Head = "softmax",
+        backbone: str = "vgg16",
+        weights: str | None = "DEFAULT",
+        trainable_stages: int | Literal["all"] = 0,
+        pool: Pool = "avg",
+        hidden: Sequence[int] = (256,),
+        activation: Activation = "relu",
+        dropout: float = 0.0,
+        scaling: Scaling = "weights",
+        backbone_lr: float | None = None,
+        loss: nn.Module | str | Any | None = None,
+        metrics: Sequence[str | Any] | None = None,
+        class_weight: ClassWeight | None = None,
+        threshold: Threshold | None = None,
+        l1: float = 0.0,
+        l2: float = 0.0,
+        optimizer: OptimizerCallable = KerasRMSprop,
+        scheduler: LRSchedulerCallable | None = None,
+        target_mean: list[float] | None = None,
+        target_std: list[float] | None = None,
+        target_transform: TargetTransform = "none",
+    ) -> None:
+        if backbone_lr is not None and backbone_lr <= 0:
+            raise InputError(
+                f"backbone_lr must be above 0, got {backbone_lr}. To train no stage of the "
+                "backbone, use trainable_stages: 0."
+            )
+        scale = target_mean, target_std, target_transform
+        made = make_head(head, num_outputs, loss, metrics, *scale)
+        check_pictures(input_shape)
+        super().__init__(
+            PretrainedNet(
+                Backbone(backbone, weights, trainable_stages, scaling, min(input_shape[1:])),
+                input_shape,
+                made.num_logits,
+                pool,
+                hidden,
+                activation,
+                dropout,
+            ),
+            made,
+            class_weight=class_weight,
+            threshold=threshold,
+            l1=l1,
+            l2=l2,
+            optimizer=optimizer,
+            scheduler=scheduler,
+            input_shape=input_shape,
+        )
+        self.backbone_lr = backbone_lr
+        self.save_plain_arguments()
+        self.hparams["weights"] = None  # they are in the checkpoint: restoring downloads nothing
+
+    def penalised_kernels(self) -> list[Tensor]:
+        """Return the weights that L1 and L2 act on: those of the dense stack but the last."""
+        return kernels(self.network.classifier)
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Return the groups ``head`` and ``backbone``, with all their parameters."""
+        head = {"params": list(self.network.classifier.parameters()), "name": "head"}
+        backbone = {"params": list(self.network.backbone.parameters()), "name": "backbone"}
+        rate = {} if self.backbone_lr is None else {"lr": self.backbone_lr}
+        return [head, {**backbone, **rate}]
+
+    def configure_optimizers(self) -> Any:
+        """Return the optimizer and the scheduler, which keeps the ratio of the groups' rates."""
+        configured = super().configure_optimizers()
+        if self.backbone_lr is not None and isinstance(configured, dict):
+            _keep_ratio(configured["lr_scheduler"]["scheduler"], self.backbone_lr)
+        return configured
+
+    def configure_callbacks(self) -> list[Callback]:
+        """Return what keeps Lightning from warning of the frozen stages' evaluation mode.
+
+        Raises:
+            InputError: Another callback would spoil the frozen stages.
+        """
+        callbacks = self.trainer.callbacks  # type: ignore[attr-defined] # set by a connector
+        averages = any(isinstance(each, StochasticWeightAveraging) for each in callbacks)
+        frozen = self.network.backbone.frozen_modules()
+        if averages and any(isinstance(each, nn.modules.batchnorm._BatchNorm) for each in frozen):
+            raise InputError(
+                "StochasticWeightAveraging sets the statistics of batch normalisation to 0 and 1, "
+                "to compute them anew, and those of frozen stages would stay so. "
+                "EMAWeightAveraging leaves them as they are; or train all stages."
+            )
+        has_one = any(isinstance(each, _MeansEvaluation) for each in callbacks)
+        return [] if has_one else [_MeansEvaluation()]
+
+    def on_train_start(self) -> None:
+        """Keep `backbone_lr` where Lightning's finder has set its learning rate for all groups."""
+        if self.lr is not None and self.backbone_lr is not None:
+            for optimizer in self.trainer.optimizers:
+                optimizer.param_groups[1]["lr"] = self.backbone_lr
+
+
+class _MeansEvaluation(Callback):
+    """Lets Lightning, which warns of modules in evaluation mode, see those alone that are no stage.
+
+    It looks at their flags right before ``on_train_start``; until then no stage is trained, and
+    what validates sets the mode itself. A filter of warnings would hide modules that a person has
+    left in that mode by mistake, and stay where a fit fails before it begins.
+    """
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Let the frozen stages look like the others."""
+        assert isinstance(pl_module, PretrainedModule)
+        for module in pl_module.network.backbone.frozen_modules():
+            module.training = True
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Set the modes as they are meant."""
+        assert isinstance(pl_module, PretrainedModule)
+        for module in pl_module.network.backbone.frozen_modules():
+            module.training = False
+
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
+        """Set the modes as they are meant, whatever broke the fit off."""
+        self.on_train_start(trainer, pl_module)
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Set the modes as they are meant, in a fit that trains nothing."""
+        self.on_train_start(trainer, pl_module)
+
+
+def _keep_ratio(scheduler: Any, backbone_lr: float) -> None:
+    """Scale the rates that a schedule has set for the backbone as if it were the head."""
+    if not isinstance(scheduler, OneCycleLR | CyclicLR):
+        return
+    optimizer = scheduler.optimizer
+    head, backbone = optimizer.param_groups
+    ratio = backbone_lr / optimizer.defaults["lr"]
+    if isinstance(scheduler, CyclicLR):
+        for rates in (scheduler.base_lrs, scheduler.max_lrs):
+            if rates[0] == rates[1]:
+                rates[1] *= ratio
+    for key in ("lr", "initial_lr", "max_lr", "min_lr"):
+        if key in backbone and backbone[key] == head[key]:
+            backbone[key] *= ratio

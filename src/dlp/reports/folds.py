@@ -1,0 +1,198 @@
+"""The page of a cross-validation: folds, their mean and spread, the mean curves."""
+
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from dlp.commands import next_steps
+from dlp.config_files import read_config
+from dlp.directions import Mode
+from dlp.errors import InputError
+from dlp.folds.results import CrossValidation, FoldResult
+from dlp.number_words import score_in_words
+from dlp.reports import page
+from dlp.reports.page import Block, Page, Section, Tile, number, section
+from dlp.reports.run import against_baseline, config_blocks, test_tiles
+from dlp.runs.records import RecordedRun
+from dlp.runs.results import read_record
+from dlp.visualization.comparison import metric_words
+from dlp.visualization.folds import fold_curves
+
+#: More folds than this are folded away.
+_LONG = 12
+
+
+def read_folds(folder: Path) -> CrossValidation:
+    """Return the cross-validation that lies in a folder.
+
+    Raises:
+        InputError: Its folds cannot be read.
+    """
+    try:
+        record = read_record(folder / "crossval.json")
+        places = [folder / f"repeat_{f['repeat']}/fold_{f['fold']}" for f in record["folds"]]
+        folds = [found for place in places if (found := FoldResult.read(place)) is not None]
+        known = {name: record[name] for name in ("monitor", "smoothing", "refit")}
+        mode: Mode | None = record.get("monitor_mode")  # older ones have none
+    except InputError:  # it names the file
+        raise
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"the files of the folds in {folder} cannot be read: {error}.") from error
+    if not folds:
+        raise InputError(f"{folder} has a crossval.json, and none of its folds.")
+    return CrossValidation(folds, len(places), **known, monitor_mode=mode)
+
+
+def folds_page(folder: Path, title: str, footer: str) -> Page:
+    """Return the page of a cross-validation.
+
+    Args:
+        folder: Of the cross-validation.
+        title: What was validated; empty for its name.
+        footer: Where the page comes from.
+    """
+    result = read_folds(folder)
+    name = RecordedRun(folder, {}, {}, {}).name
+    stamp = time.localtime((folder / "crossval.json").stat().st_mtime)
+    sections = [
+        Section("folds", "Folds", _folds(result)),
+        Section("curves", "Mean curves", _curves(result)),
+        _refit(result),
+        Section("data", "Protocol", [page.Facts(_facts(result, folder))]),
+        section("config", "Config", lambda: config_blocks(folder, "crossval")),
+    ]
+    return Page(
+        title or name,
+        f"{name} · {folder.name} · cross-validation of {len(result.folds)} folds",
+        time.strftime("%Y-%m-%d %H:%M", stamp),
+        _verdict(result),
+        _tiles(result),
+        _next(result, folder),
+        sections,
+        footer,
+    )
+
+
+def _verdict(result: CrossValidation) -> str:
+    if result.refit is None:
+        advice = result.advice()
+    else:
+        epoch, value = result.best()
+        curve = "smoothed mean" if result.smoothing else "mean"
+        advice = (
+            f"the {curve} {result.monitor} was best at epoch {epoch} ({score_in_words(value)}); a "
+            "model was then trained on everything for so many epochs"
+        )
+        advice += " and tested once" if result.refit else "; there is no test part"
+    return f"{advice[:1].upper()}{advice[1:]}."
+
+
+def _next(result: CrossValidation, folder: Path) -> list[Block]:
+    found = None if result.refit is not None else result.verdict()
+    if found is None:
+        return []
+    epochs = len(result.curves[result.monitor])
+    return [page.Paragraph("The next step:", next_steps.after_folds(found, epochs, folder))]
+
+
+def _tiles(result: CrossValidation) -> list[Tile]:
+    epoch, value = result.best()
+    curve = "smoothed mean curve" if result.smoothing else "mean curve"
+    last = max(map(len, result.curves.values()))
+    made = [
+        Tile("Best epoch", str(epoch), f"of {last}, by the {curve} of {result.monitor}"),
+        Tile(f"Best mean {metric_words(result.monitor)}", number(value), f"at epoch {epoch}"),
+    ]
+    for name, mean in result.mean.items():
+        if name.startswith("val_"):
+            note, tone = against_baseline(name, mean, result.baseline, result.directions)
+            words = f"Mean {metric_words(name)} at the last epoch"
+            error = f"standard error {result.standard_error[name]:.2g}"
+            made.append(Tile(words, number(mean), f"{note}, {error}" if note else error, tone))
+    return made + test_tiles(result.refit or {}, result.directions, {})
+
+
+def _folds(result: CrossValidation) -> list[Block]:
+    names = [name for name in result.mean if name.startswith("val_")]
+    folds = [
+        [f"repeat {fold.repeat}, fold {fold.fold}", f"{fold.num_train:,}", f"{fold.num_val:,}"]
+        + [number(fold.metrics[name]) for name in names]
+        for fold in result.folds
+    ]
+    summary = [
+        [label, "", "", *(number(numbers[name]) for name in names)]
+        for label, numbers in (
+            ("mean", result.mean),
+            ("standard deviation", result.std),
+            ("standard error", result.standard_error),
+        )
+    ]
+    summary += [
+        [f"baseline: {label.replace('_', ' ')}", "", ""]
+        + [number(numbers.get(name.removeprefix("val_"))) for name in names]
+        for label, numbers in result.baseline.items()
+    ]
+    head = ["fold", "trained on", "validated on", *names]
+    caption = "At the last epoch"
+    if len(folds) <= _LONG:
+        return [page.Table(caption, head, [*folds, *summary], last=len(summary))]
+    every = page.Folded(f"All {len(folds)} folds", [page.Table("All folds", head, folds)])
+    return [page.Table(caption, ["", *head[1:]], summary), every]
+
+
+def _curves(result: CrossValidation) -> list[Block]:
+    names = dict.fromkeys(name.partition("_")[2] for name in result.curves)
+    drawings = []
+    for name in sorted(names, key=lambda name: (not name.endswith("loss"), name)):
+        wanted = {f"train_{name}", f"val_{name}"}
+        if name == "data_loss" or not wanted & result.curves.keys():
+            continue
+        figure = fold_curves(_only(result, wanted), result.smoothing or 0.9)
+        values = [result.curves[key] for key in sorted(wanted) if key in result.curves]
+        ends = "; ".join(f"from {number(curve[0])} to {number(curve[-1])}" for curve in values)
+        drawings.append(page.drawing(figure, f"Mean {name} over the folds by epoch: {ends}"))
+    about = (
+        "The mean over the folds, with their standard deviation as a band; below it, for 30 epochs "
+        "or more, without its first 10 points and smoothed."
+    )
+    return [page.Paragraph(about), page.Row(drawings)]
+
+
+def _only(result: CrossValidation, names: set[str]) -> CrossValidation:
+    """Return the folds with some of their metrics."""
+    folds = [
+        replace(fold, history={name: fold.history[name] for name in names if name in fold.history})
+        for fold in result.folds
+    ]
+    return replace(result, folds=folds)
+
+
+def _refit(result: CrossValidation) -> Section:
+    title = "Trained on everything, tested once"
+    if result.refit is None:
+        reason = f"not done yet; the option --refit does it, for {result.best_epoch} epochs."
+        return Section("refit", title, reason=reason)
+    if not result.refit:
+        reason = f"it was trained for {result.best_epoch} epochs, and there is no test part."
+        return Section("refit", "Trained on everything", reason=reason)
+    tiles = test_tiles(dict(result.refit), result.directions, {})
+    rows = [[tile.label, tile.value] for tile in tiles]
+    epochs = f"After {result.best_epoch} epochs on all that the test part leaves"
+    return Section("refit", title, [page.Table(epochs, ["metric", "value"], rows)])
+
+
+def _facts(result: CrossValidation, folder: Path) -> list[tuple[str, str]]:
+    first = result.folds[0]
+    facts = [
+        ("Folds", f"{len(result.folds)} of {result.num_folds} done"),
+        ("Monitored", result.monitor),
+        ("Engine", result.engine),
+        ("Seeds", ", ".join(str(fold.seed) for fold in result.folds[:8])),
+    ]
+    if parameters := first.parameters:
+        facts.append(("Parameters", f"{parameters['total']:,}"))
+    protocol = folder / "crossval.yaml"
+    if protocol.is_file():
+        settings = read_config(protocol)
+        facts += [(name, str(value)) for name, value in settings.items() if value is not None]
+    return facts

@@ -1,0 +1,369 @@
+"""A run as a report speaks of it: its key numbers, and its model on rows of the test part.
+
+Where there is no test part, the validation part takes its place, and the page says so.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from lightning import LightningModule
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dlp.callbacks.history import History
+from dlp.callbacks.part_rows import decision_rule
+from dlp.commands.next_steps import after_fit, command
+from dlp.datamodules.base import SupervisedDataModule
+from dlp.datamodules.known_rows import places
+from dlp.datamodules.loader import BatchLoader
+from dlp.decisions import decide
+from dlp.directions import Mode, best_index, direction
+from dlp.errors import InputError
+from dlp.evaluation.fitted_baselines import EvaluatedPart, fitted_baselines
+from dlp.evaluation.mistake_files import ending, read_mistakes
+from dlp.evaluation.mistakes import Mistakes
+from dlp.reports import page
+from dlp.reports.page import Block, Tile, number
+from dlp.runs.records import RecordedRun
+from dlp.visualization.comparison import metric_words
+
+#: Rows of the test part that are predicted, to be shown and to find right ones among them.
+_PREDICTED = 64
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the model says of one row of the test part.
+
+    Args:
+        row: Its number in the part, from 0.
+        name: What people call it: the path of its file, its id, or its number in their file.
+        true: What it is.
+        predicted: What it was taken for.
+        confidence: Probability of the predicted class, else None.
+        right: Whether that is so; None for values.
+    """
+
+    row: int
+    name: str
+    true: str
+    predicted: str
+    confidence: float | None
+    right: bool | None
+
+    @property
+    def title(self) -> str:
+        """Truth and prediction in a few words."""
+        if self.right:
+            return self.predicted
+        return f"{self.true} → {self.predicted}"
+
+    @property
+    def note(self) -> str:
+        """How sure the model is, and of which row."""
+        sure = "" if self.confidence is None else f"{min(self.confidence, 0.999):.1%} sure, "
+        return f"{sure}{self.name}"
+
+    @property
+    def tone(self) -> page.Tone:
+        """Whether it is right."""
+        return "" if self.right is None else "good" if self.right else "bad"
+
+
+@dataclass
+class Trained:
+    """A run, with its model and data where they can be had.
+
+    Args:
+        run: What its files tell.
+        checkpoint: The checkpoint that speaks.
+        model: With the weights of that checkpoint, on the CPU, in evaluation mode.
+        data: As the run had it.
+        problem: Why there is no model.
+    """
+
+    run: RecordedRun
+    checkpoint: Path | None = None
+    model: LightningModule | None = None
+    data: SupervisedDataModule | None = None
+    problem: str = ""
+
+    @property
+    def monitor(self) -> str:
+        """The metric that said which epoch was best."""
+        return str(self.run.settings.get("monitor") or "val_loss")
+
+    @cached_property
+    def part(self) -> Literal["test", "val"]:
+        """The part that the page looks at: validation, where there is no test part."""
+        if self.data is not None:
+            with suppress(InputError):  # the data have moved: what was evaluated tells
+                return "test" if self.data.has_test else "val"
+        results = self.run.results
+        return "val" if "validation" in results and "test" not in results else "test"
+
+    @property
+    def next_steps(self) -> list[str]:
+        """The commands that go on from here: an evaluation that is missing, what curves advise."""
+        steps = [] if self.evaluation is not None or not self._has_rows else [self.test_command]
+        history = history_of(self.run)
+        if (found := history.verdict(self.monitor)) is not None:
+            last = self.run.folder / "checkpoints" / "last.ckpt"
+            configs = [self.run.folder / "config.yaml"]
+            epochs = history.num_epochs
+            steps.append(after_fit(found, epochs, configs, last if last.is_file() else None))
+        return steps
+
+    @property
+    def _has_rows(self) -> bool:
+        """Whether there is anything to evaluate on."""
+        if self.data is None:
+            return not self.problem
+        with suppress(InputError):
+            return len(self.data.examples(self.part).rows) > 0
+        return False
+
+    @property
+    def part_name(self) -> str:
+        """The part in words."""
+        return "test part" if self.part == "test" else "validation part (there is no test part)"
+
+    @property
+    def evaluation(self) -> dict[str, Any] | None:
+        """What ``results.json`` says of that part; None if it was not evaluated yet."""
+        found: dict[str, Any] | None = self.run.results.get(
+            "test" if self.part == "test" else "validation"
+        )
+        return found
+
+    @cached_property
+    def mistakes(self) -> Mistakes | None:
+        """What the last evaluation of that part got wrong, if it was written down."""
+        path = self.run.folder / f"mistakes{ending(self.part)}.json"
+        return read_mistakes(path) if path.is_file() and self.evaluation is not None else None
+
+    @cached_property
+    def baselines(self) -> dict[str, dict[str, Any]]:
+        """What simple models do on the same split (see ``results.json``); fitted for own data."""
+        kept: dict[str, dict[str, Any]] = self.run.results.get("baselines", {})
+        parts: list[EvaluatedPart] = ["val"]
+        if "test" in self.run.results:
+            parts.append("test")
+        if self.model is None or self.data is None or self.data.dry_run or not self.data.own_data:
+            return kept
+        if kept and all(part in record for record in kept.values() for part in parts[1:]):
+            return kept
+        found = fitted_baselines(self.model, self.data, parts)
+        return {name: each.record() for name, each in found.items()}
+
+    def baseline_numbers(self, part: EvaluatedPart) -> dict[str, dict[str, float]]:
+        """Return simple model -> metric -> number on a part."""
+        records = self.baselines.values()
+        return {record["model"]: record[part] for record in records if part in record}
+
+    @property
+    def test_command(self) -> str:
+        """What evaluates this run on that part."""
+        name = "test" if self.part == "test" else "validate"
+        return command(name, "--ckpt_path", self.checkpoint or self.run.folder)
+
+    def ready(self) -> tuple[LightningModule, SupervisedDataModule]:
+        """Return model and data.
+
+        Raises:
+            InputError: There is no model.
+        """
+        if self.model is None or self.data is None:
+            raise InputError(self.problem)
+        return self.model, self.data
+
+    def loader(self) -> BatchLoader:
+        """Return the batches of the part that the page looks at.
+
+        Raises:
+            InputError: There is no model, or no such part.
+        """
+        _, data = self.ready()
+        return data.test_dataloader() if self.part == "test" else data.val_dataloader()
+
+    @cached_property
+    def test_rows(self) -> NDArray[np.int64]:
+        """Some rows of the part, drawn at random, always the same ones."""
+        count = len(self.loader().inputs)
+        drawn = np.random.default_rng(0).permutation(count)[:_PREDICTED]
+        return drawn.astype(np.int64)
+
+    @cached_property
+    def predictions(self) -> list[Prediction]:
+        """What the model says of `test_rows`."""
+        return self.predict(self.test_rows)
+
+    def predict(self, rows: NDArray[np.int64]) -> list[Prediction]:
+        """Return what the model says of some rows of the test part.
+
+        Raises:
+            InputError: Its `predict_step` gives neither probabilities nor values.
+        """
+        model, data = self.ready()
+        loader, index = self.loader(), torch.from_numpy(rows)
+        if loader.targets is None:
+            raise InputError(f"the {self.part_name} has no targets.")
+        targets, found = loader.targets[index], None
+        if type(model).predict_step is not LightningModule.predict_step:  # Lightning's own guesses
+            with torch.no_grad():
+                found = model.predict_step((loader.inputs_of(index, 0), targets), 0)
+        examples = data.examples(self.part)
+        named, index = ["" for _ in rows], places(examples)[rows].tolist()
+        for known in (examples.ids, examples.names):
+            named = named if known is None else [str(known[row]) for row in rows]
+        named = [name or f"row {number}" for name, number in zip(named, index, strict=True)]
+        if isinstance(found, dict) and "probabilities" in found:
+            return self._classes(rows, named, found["probabilities"], targets)
+        if isinstance(found, dict) and "values" in found:
+            facts = zip(rows.tolist(), named, targets, found["values"], strict=True)
+            return [
+                Prediction(row, name, _numbers(true), _numbers(value), None, None)
+                for row, name, true, value in facts
+            ]
+        raise InputError(
+            f"{type(model).__name__} has no predict_step that gives a dict with probabilities or "
+            "values."
+        )
+
+    def _classes(
+        self, rows: NDArray[np.int64], named: Sequence[str], chances: Tensor, targets: Tensor
+    ) -> list[Prediction]:
+        assert self.data is not None
+        names = self.data.class_names or [str(n) for n in range(chances.shape[1])]
+        made = []
+        is_multilabel = self.data.targets.task == "multilabel"
+        threshold, labels = decision_rule(self.ready()[0], is_multilabel)
+        chosen = decide(chances, threshold, labels)
+        if targets.ndim == 2 and not labels:
+            targets = targets.argmax(dim=1)
+        for row, name, chance, said, target in zip(
+            rows, named, chances, chosen, targets, strict=True
+        ):
+            if labels:
+                pairs = [(target > 0.5).tolist(), said.tolist()]
+                true, given = (
+                    ", ".join(n for n, there in zip(names, has, strict=True) if there) or "none"
+                    for has in pairs
+                )
+                made.append(Prediction(int(row), name, true, given, None, pairs[0] == pairs[1]))
+                continue
+            best, kind = int(said), int(target)
+            sure = float(chance[best])
+            made.append(Prediction(int(row), name, names[kind], names[best], sure, best == kind))
+        return made
+
+
+def _numbers(values: Tensor) -> str:
+    return ", ".join(map(number, values.flatten().tolist()))
+
+
+# The key numbers --------------------------------------------------------------------------------
+
+
+def history_of(run: RecordedRun) -> History:
+    """Return the record of a run as a fit has it."""
+    history = History(directions=run.directions)
+    history.metrics = run.history
+    history.last = {name: float(value) for name, value in run.results.get("last", {}).items()}
+    return history
+
+
+def tiles(trained: Trained) -> list[Tile]:
+    """Return the key numbers: the best epoch, and the test beside its baseline."""
+    run, monitor = trained.run, trained.monitor
+    history = history_of(run)
+    best, made = history.best_epoch(monitor), []
+    if best is None:
+        made.append(Tile("Epochs", str(history.num_epochs), "without validation"))
+        for name, value in history.at(history.num_epochs).items():
+            made.append(Tile(metric_words(name).capitalize(), number(value), "at the last epoch"))
+    else:
+        made.append(Tile("Best epoch", str(best), f"of {history.num_epochs}, by {monitor}"))
+        at_best = {monitor: 0.0, **history.at(best)}
+        for name, value in at_best.items():
+            if name.startswith("val_") or name == monitor:
+                made.append(Tile(_words(name), number(value), f"at epoch {best}"))
+    test, learned = run.results.get("test", {}), trained.baseline_numbers("test")
+    return made + test_tiles(test, run.directions, learned)
+
+
+def test_tiles(
+    test: Mapping[str, Any],
+    directions: Mapping[str, Mode],
+    learned: Mapping[str, Mapping[str, float]],
+) -> list[Tile]:
+    """Return a tile for each number of a test, the best baseline below it.
+
+    Args:
+        test: The numbers, with what guessing gives.
+        directions: Logged name -> whether less or more is better.
+        learned: Simple model -> metric -> number.
+    """
+    numbers = {name: value for name, value in test.items() if isinstance(value, int | float)}
+    ordered = sorted(numbers.items(), key=lambda item: item[0].endswith("loss"))
+    made = []
+    for name, value in ordered:
+        baselines = {**(test.get("baseline") or {}), **learned}
+        note, tone = against_baseline(name, value, baselines, directions)
+        made.append(Tile(_words(name), number(value), note, tone))
+    return made
+
+
+def against_baseline(
+    name: str,
+    value: float,
+    baselines: Mapping[str, Mapping[str, float]],
+    directions: Mapping[str, Mode],
+) -> tuple[str, page.Tone]:
+    """Return the best common-sense baseline of a metric in words, and whether it is beaten.
+
+    Args:
+        name: Of the metric, with its stage.
+        value: The model's.
+        baselines: Name of a baseline -> metric without stage -> number.
+        directions: Logged name -> whether less or more is better; nothing is said of a metric of
+            which nobody knows.
+    """
+    short = name.partition("_")[2]
+    known = {kind: numbers[short] for kind, numbers in baselines.items() if short in numbers}
+    mode, values = direction(name, directions), list(known.values())
+    best = None if mode is None else best_index(values, mode)
+    if best is None:
+        return "", ""
+    base, kind = values[best], list(known)[best]
+    beaten = value < base if mode == "min" else value > base
+    return f"baseline {number(base)} ({kind.replace('_', ' ')})", "good" if beaten else "bad"
+
+
+def _words(name: str) -> str:
+    words = metric_words(name)
+    return words[:1].upper() + words[1:]
+
+
+def config_blocks(folder: Path, command: str) -> list[Block]:
+    """Return the complete config of a run, folded.
+
+    Args:
+        folder: Of the run.
+        command: The command that runs it again.
+
+    Raises:
+        InputError: There is none.
+    """
+    path = folder / "config.yaml"
+    if not path.is_file():
+        raise InputError("the run's folder has no config.yaml.")
+    text = path.read_text(encoding="utf-8")
+    again = page.Paragraph("All of it, to be run again:", f"dlp {command} --config {path}")
+    return [again, page.Folded("config.yaml", [page.Code(text)])]

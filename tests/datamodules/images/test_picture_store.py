@@ -1,0 +1,259 @@
+"""Decoding once: what is kept, when it is made again, and what happens where it cannot be kept."""
+
+import os
+import resource
+import threading
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from picture_files import pixels, write_picture
+
+from dlp.datamodules.images import store as picture_store
+from dlp.datamodules.images.base import PictureFiles
+from dlp.datamodules.images.decoding import CorruptPictureError
+from dlp.datamodules.images.store import DecodedOnDemand, PictureFormat, decoded
+from dlp.errors import InputError
+from dlp.files import cache_dir
+
+FORM = PictureFormat((8, 10))
+NAMES = tuple(f"{number}.bmp" for number in range(6))
+ALL = np.arange(6)
+EXPECTED = np.stack([pixels(number) for number in range(6)])
+
+
+@pytest.fixture
+def source(tmp_path):
+    for number, name in enumerate(NAMES):
+        write_picture(tmp_path / "pictures" / name, number)
+    return PictureFiles(tmp_path / "pictures", NAMES)
+
+
+@pytest.fixture
+def reads(monkeypatch):
+    """Count how often each picture is decoded."""
+    counts, read = Counter(), picture_store.read_picture
+
+    def counting(content, *arguments):
+        counts[Path(content).name] += 1
+        return read(content, *arguments)
+
+    monkeypatch.setattr(picture_store, "read_picture", counting)
+    return counts
+
+
+def left_over():
+    """Return what the cache holds besides locks, by kind."""
+    return sorted(
+        "folder" if path.is_dir() else path.suffix
+        for path in (cache_dir() / "pictures").glob("*")
+        if path.suffix != ".lock"
+    )
+
+
+def unpacked(folder, start):
+    """Write a set as an archive without times gives it; uncompressed, all files have one size."""
+    for number, name in enumerate(NAMES):
+        os.utime(write_picture(folder / name, start + number), (0, 0))
+    return PictureFiles(folder, NAMES)
+
+
+def test_from_the_second_time_the_cache_is_read_even_if_the_folder_was_moved(
+    source, reads, tmp_path
+):
+    first = decoded(source, FORM, 1)
+    assert np.array_equal(first.pixels[ALL], EXPECTED)
+    assert reads == dict.fromkeys(NAMES, 1)
+    source.root.rename(tmp_path / "moved")
+    second = decoded(PictureFiles(tmp_path / "moved", NAMES), FORM, 1)
+    assert reads == dict.fromkeys(NAMES, 1)
+    assert np.array_equal(second.pixels[ALL], EXPECTED)
+    assert second.digests.tolist() == first.digests.tolist()
+    assert len(set(first.digests.tolist())) == 6
+
+
+@pytest.mark.parametrize(
+    ("change", "form"),
+    [
+        (lambda folder: os.utime(folder / "3.bmp", (0, 0)), FORM),
+        (lambda folder: write_picture(folder / "3.bmp", 3, (9, 10)), FORM),
+        (lambda folder: None, PictureFormat((10, 8))),
+        (lambda folder: None, PictureFormat((8, 10), "crop")),
+        (lambda folder: None, PictureFormat((8, 10), channels=1)),
+    ],
+    ids=["time", "file size", "size", "fit", "channels"],
+)
+def test_what_makes_all_be_decoded_anew(change, form, source, reads):
+    decoded(source, FORM, 1)
+    change(source.root)
+    assert decoded(source, form, 1).pixels[ALL].shape == (6, *form.shape)
+    assert reads == dict.fromkeys(NAMES, 2)
+
+
+def test_sets_of_equal_names_sizes_and_times_are_not_taken_for_each_other(tmp_path):
+    decoded(unpacked(tmp_path / "a", 0), FORM, 1)
+    found = decoded(unpacked(tmp_path / "b", 100), FORM, 1)
+    assert np.array_equal(found.pixels[ALL], [pixels(100 + number) for number in range(6)])
+
+
+def test_of_processes_at_once_one_decodes_and_the_others_wait(source, reads, monkeypatch):
+    start, results = threading.Barrier(3), []
+    load = picture_store._load
+    looked = threading.local()
+
+    def load_together(*arguments):
+        found = load(*arguments)
+        if not hasattr(looked, "once"):
+            looked.once = start.wait(10)  # nobody goes on before all have found nothing
+        return found
+
+    monkeypatch.setattr(picture_store, "_load", load_together)
+
+    def work():
+        results.append(decoded(source, FORM, 1))
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert reads == dict.fromkeys(NAMES, 1)
+    assert [np.array_equal(each.pixels[ALL], EXPECTED) for each in results] == [True] * 3
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("pixels.npy", None),
+        ("pixels.npy", 500),
+        ("pixels.npy", "one bit"),
+        ("digests.npy", "one bit"),
+        ("sums.json", None),
+        ("digests.npy", 0),
+        ("digests.npy", 60),
+        ("corrupt.json", 0),
+    ],
+)
+def test_a_damaged_cache_is_made_again(name, content, source, reads, capsys):
+    decoded(source, FORM, 1)
+    [path] = (cache_dir() / "pictures").rglob(name)
+    if content is None:
+        path.unlink()
+    elif content == "one bit":
+        damaged = bytearray(path.read_bytes())
+        damaged[-1] ^= 1
+        path.write_bytes(damaged)
+    else:
+        path.write_bytes(path.read_bytes()[:content])
+    assert np.array_equal(decoded(source, FORM, 1).pixels[ALL], EXPECTED)
+    assert "damaged; they are decoded again" in capsys.readouterr().out
+    decoded(source, FORM, 1)
+    assert reads == dict.fromkeys(NAMES, 2)
+    assert capsys.readouterr().out == ""
+
+
+def test_where_the_cache_cannot_be_written_pixels_stay_in_memory(
+    source, tmp_path, monkeypatch, capsys
+):
+    (tmp_path / "file").write_text("not a folder")
+    monkeypatch.setenv("DLP_CACHE_DIR", str(tmp_path / "file"))
+    found = decoded(source, FORM, 1)
+    assert np.array_equal(found.pixels[ALL], EXPECTED)
+    assert isinstance(found.pixels, np.ndarray)
+    [line] = capsys.readouterr().out.splitlines()
+    assert line.startswith("cannot write the cache")
+    assert line.endswith("the pictures stay in memory")
+    monkeypatch.setattr(picture_store, "_IN_MEMORY", 0)
+    found = decoded(source, FORM, 1)
+    assert isinstance(found.pixels, DecodedOnDemand)
+    assert np.array_equal(found.pixels[ALL], EXPECTED)
+    assert "are decoded anew in every epoch" in capsys.readouterr().out
+
+
+def test_a_cache_that_can_only_be_read_is_read(source, reads, monkeypatch):
+    def no_lock(path):
+        raise PermissionError(13, "Permission denied")
+
+    decoded(source, FORM, 1)
+    monkeypatch.setattr(picture_store, "FileLock", no_lock)
+    decoded(source, FORM, 1)
+    assert reads == dict.fromkeys(NAMES, 1)
+
+
+def test_a_disk_that_runs_full_leaves_nothing_behind(source, capsys):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        found = decoded(source, FORM, 1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert np.array_equal(found.pixels[ALL], EXPECTED)
+    assert "the pictures stay in memory" in capsys.readouterr().out
+    assert left_over() == []
+
+
+def test_without_room_on_the_disk_the_scan_alone_is_kept(source, reads, monkeypatch, capsys):
+    usage = picture_store.shutil.disk_usage("/")._replace(free=100)
+    monkeypatch.setattr(picture_store.shutil, "disk_usage", lambda path: usage)
+    found = decoded(source, FORM, 1)
+    assert isinstance(found.pixels, DecodedOnDemand)
+    assert "Set DLP_CACHE_DIR to a folder with room" in capsys.readouterr().out
+    assert np.array_equal(found.pixels[ALL], EXPECTED)
+
+
+def test_a_set_that_is_too_large_to_keep_is_scanned_once_and_decoded_on_demand(source, reads):
+    (source.root / "2.bmp").write_bytes(b"no picture")
+    stored = decoded(source, FORM, 1)
+    reads.clear()
+    for _ in range(2):
+        found = decoded(source, FORM, cache_gb=0)
+        assert reads == dict.fromkeys(NAMES, 1)
+        assert found.digests.tolist() == stored.digests.tolist()
+        assert found.corrupt == stored.corrupt
+        assert [*found.corrupt] == [2]
+    some = np.array([5, 0, 3])
+    assert np.array_equal(found.pixels[some], EXPECTED[some])
+    assert np.array_equal(found.pixels[some], stored.pixels[some])
+
+
+def test_a_picture_that_becomes_unreadable_meanwhile_is_named(source):
+    pixels_of = decoded(source, FORM, cache_gb=0).pixels
+    (source.root / "4.bmp").write_bytes(b"no picture")
+    with pytest.raises(CorruptPictureError, match=r"4\.bmp could be read before and cannot now"):
+        pixels_of[ALL]
+    (source.root / "4.bmp").unlink()
+    with pytest.raises(InputError, match=r"there is no picture .*4\.bmp"):
+        pixels_of[ALL]
+
+
+@pytest.mark.parametrize("cache_gb", [0, 1])
+def test_nothing_is_written_unless_asked_for(cache_gb, source):
+    found = decoded(source, FORM, cache_gb, keep=False)
+    assert np.array_equal(found.pixels[ALL], EXPECTED)
+    assert not (cache_dir() / "pictures").exists()
+
+
+def test_a_broken_off_decoding_leaves_no_half_cache(source, reads, monkeypatch):
+    def broken_off(content, *arguments):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(picture_store, "read_picture", broken_off)
+        with pytest.raises(KeyboardInterrupt):
+            decoded(source, FORM, 1)
+        assert left_over() == []
+        patch.setattr(picture_store.shutil, "rmtree", lambda *arguments, **how: None)
+        with pytest.raises(KeyboardInterrupt):  # as if killed: no time to clear up
+            decoded(source, FORM, 1)
+        assert left_over() == ["folder"]
+    assert np.array_equal(decoded(source, FORM, 1).pixels[ALL], EXPECTED)
+    assert len(left_over()) == 1
+
+
+def test_a_link_to_nothing_is_named(source, capsys):
+    (source.root / "1.bmp").unlink()
+    (source.root / "1.bmp").symlink_to("nowhere")
+    with pytest.raises(InputError, match=r"cannot read the picture .*1\.bmp: No such file"):
+        decoded(source, FORM, 1)
+    assert "cache" not in capsys.readouterr().out

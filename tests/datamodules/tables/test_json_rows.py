@@ -1,0 +1,81 @@
+import gzip
+import json
+
+import pytest
+
+from dlp.datamodules.tables.files import place
+from dlp.datamodules.tables.json_rows import read_json_rows
+from dlp.errors import InputError
+
+ROWS = [{"text": "a", "label": 1}, {"text": "b", "label": "x", "more": None}]
+
+
+def written(folder, text, name="rows.json", encoding="utf-8"):
+    path = folder / name
+    path.write_bytes(text.encode(encoding))
+    return path
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\n".join(map(json.dumps, ROWS)),
+        "\r\n\r\n".join(map(json.dumps, ROWS)) + "\r\n",
+        json.dumps(ROWS),
+        json.dumps(ROWS, indent=2),
+        json.dumps({"version": 1, "data": ROWS}, indent=1),
+        json.dumps({"text": ["a", "b"], "label": [1, "x"], "more": [None, None]}),
+        json.dumps({"text": {"0": "a", "1": "b"}, "label": {"0": 1, "1": "x"}}),
+    ],
+)
+def test_every_shape_gives_the_same_cells(text, tmp_path):
+    frame = read_json_rows(written(tmp_path, text))
+    assert frame["text"].tolist() == ["a", "b"]
+    assert frame["label"].tolist() == [1, "x"]
+
+
+def test_the_place_of_a_row_is_its_line(tmp_path):
+    text = "\n\n".join(map(json.dumps, ROWS))
+    frame = read_json_rows(written(tmp_path, text))
+    assert [place(frame, row) for row in (0, 1)] == ["line 1 of the file", "line 3 of the file"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig"])
+def test_marks_of_encodings_are_understood(encoding, tmp_path):
+    frame = read_json_rows(written(tmp_path, '{"text": "é", "n": 1}\n', encoding=encoding))
+    assert frame["text"].tolist() == ["é"]
+
+
+def test_the_encoding_can_be_given(tmp_path):
+    path = written(tmp_path, '{"text": "caf\u00e9", "n": 1}\n', encoding="cp1252")
+    assert read_json_rows(path, "cp1252")["text"].tolist() == ["caf\u00e9"]
+    with pytest.raises(InputError, match=r"is not UTF-8 text .*table_format: \{encoding: cp1252\}"):
+        read_json_rows(path)
+
+
+def test_compressed_and_damaged(tmp_path):
+    content = gzip.compress(b'{"text": "a", "n": 1}\n' * 50)
+    (tmp_path / "rows.jsonl.gz").write_bytes(content)
+    assert len(read_json_rows(tmp_path / "rows.jsonl.gz")) == 50
+    (tmp_path / "rows.jsonl.gz").write_bytes(content[:-20])
+    with pytest.raises(InputError, match=r"rows.jsonl.gz is damaged or cut off"):
+        read_json_rows(tmp_path / "rows.jsonl.gz")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "is empty"),
+        ('{"text": "a"}\n{"text": "b}\n{"text": "c"}', "line 2 is no JSON .*Correct or remove"),
+        ('{"text": "a"}\n{"text": "b', "line 2 .* The file seems to be cut off"),
+        ('{"text": "a"}\n["b", 1]', r"line 2 is no object.* but '\[\"b\", 1\]'"),
+        ("[1, 2]", "holds no rows: accepted are an object a line"),
+        ('{"text": "a", "label"', "cannot read .* as JSON"),
+        ("[{'text': 'a'}]", "Python's notation"),
+        ("{'text': 'a'}\n{'text': 'b'}", "line 1 is .* Python's notation .*json.dumps"),
+        ("text,label\na,b\n", "cannot read .* as JSON"),
+    ],
+)
+def test_what_is_wrong_is_said(text, message, tmp_path):
+    with pytest.raises(InputError, match=message):
+        read_json_rows(written(tmp_path, text))

@@ -1,0 +1,225 @@
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+import dlp.datamodules.text.corpus_cache as corpus_module
+from dlp.datamodules.text.corpus import Corpus, sample_rows
+from dlp.datamodules.text.corpus_cache import cached_corpora, stored_corpora
+from dlp.errors import InputError
+from dlp.files import cache_dir
+
+
+class Source:
+    """Three texts, counting how often they are read."""
+
+    key = "0123"
+
+    def __init__(self):
+        self.read = 0
+
+    def build(self, sample_size=None):
+        self.read += 1
+        texts = ["the film", "a\x1afilm, a film", "!"]
+        targets = np.array(["pos", "neg", "pos"], object)
+        return {"train": Corpus.from_texts(texts, targets), "test": Corpus.from_texts(["?"], None)}
+
+
+def check(corpora):
+    train = corpora["train"]
+    assert len(train) == 3
+    assert train.words == ["the", "film", "a\x1afilm", "a"]
+    assert train.tokens.tolist() == [0, 1, 2, 3, 1]
+    assert train.offsets.tolist() == [0, 2, 5, 5]
+    assert train.targets.tolist() == ["pos", "neg", "pos"]
+    assert len(np.unique(train.digests)) == 3
+    assert corpora["test"].targets is None
+    assert corpora["test"].words == []
+
+
+def test_the_second_time_nothing_is_read_and_the_tokens_are_mapped():
+    source = Source()
+    check(cached_corpora(source))
+    again = cached_corpora(source)
+    check(again)
+    assert source.read == 1
+    assert isinstance(again["train"].tokens, np.memmap)
+    assert not [path for path in (cache_dir() / "text").iterdir() if path.name != source.key]
+
+
+def truncate(path):
+    path.write_bytes(path.read_bytes()[:-3])
+
+
+def flip(path):
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 255
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("damage", [truncate, flip, lambda path: path.unlink()])
+@pytest.mark.parametrize("name", ["tokens.npy", "offsets.npy", "targets.npy", "words.txt"])
+def test_a_damaged_cache_is_made_again(name, damage, capsys):
+    source = Source()
+    cached_corpora(source)
+    damage(cache_dir() / "text" / source.key / "train" / name)
+    check(cached_corpora(source))
+    assert source.read == 2
+    assert "damaged" in capsys.readouterr().out
+    check(cached_corpora(source))
+    assert source.read == 2
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"files": {}}'])
+def test_a_damaged_description_is_made_again(content):
+    source = Source()
+    cached_corpora(source)
+    (cache_dir() / "text" / source.key / "train" / "corpus.json").write_text(content)
+    check(cached_corpora(source))
+    assert source.read == 2
+
+
+def test_an_empty_folder_is_no_cache():
+    (cache_dir() / "text" / Source.key).mkdir(parents=True)
+    assert stored_corpora(Source.key) is None
+    check(cached_corpora(Source()))
+
+
+class Meeting(Source):
+    """A source that is ready only when several are."""
+
+    def __init__(self, barrier):
+        super().__init__()
+        self.barrier = barrier
+
+    def build(self, sample_size=None):
+        corpora = super().build()
+        self.barrier.wait()
+        return corpora
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_several_may_build_at_once_and_each_gets_a_good_corpus(damaged):
+    home = cache_dir() / "text" / Source.key
+    for _ in range(10):
+        shutil.rmtree(home, ignore_errors=True)
+        if damaged:
+            cached_corpora(Source())
+            truncate(home / "train" / "tokens.npy")
+        meeting = threading.Barrier(4, timeout=60)
+        with ThreadPoolExecutor(4) as pool:
+            for corpora in pool.map(cached_corpora, [Meeting(meeting) for _ in range(4)]):
+                check(corpora)
+        check(stored_corpora(Source.key))
+        assert [path.name for path in home.parent.iterdir()] == [Source.key]
+
+
+def test_a_valid_cache_made_meanwhile_is_used_and_stays():
+    home = cache_dir() / "text" / Source.key
+
+    class Slow(Source):
+        def build(self, sample_size=None):
+            cached_corpora(Source())
+            self.first = (home.stat().st_ino, (home / "train").stat().st_ino)
+            return super().build()
+
+    source = Slow()
+    found = cached_corpora(source)
+    check(found)
+    assert isinstance(found["train"].tokens, np.memmap)
+    assert (home.stat().st_ino, (home / "train").stat().st_ino) == source.first
+
+
+def test_a_valid_cache_that_comes_between_a_look_and_a_move_is_put_back(monkeypatch):
+    cached_corpora(Source())
+    home = cache_dir() / "text" / Source.key
+    inode = home.stat().st_ino
+    seen = []
+
+    def damaged_at_first(folder):
+        seen.append(folder)
+        return None if len(seen) == 1 else valid(folder)
+
+    valid = corpus_module._valid
+    monkeypatch.setattr(corpus_module, "_valid", damaged_at_first)
+    monkeypatch.setattr(corpus_module, "stored_corpora", lambda key: None)
+    check(cached_corpora(Source()))
+    assert home.stat().st_ino == inode
+    assert [path.name for path in home.parent.iterdir()] == [Source.key]
+
+
+def test_who_loses_every_race_goes_on_with_what_it_built(monkeypatch):
+    monkeypatch.setattr(corpus_module, "_valid", lambda folder: None)
+    check(cached_corpora(Source()))
+
+
+PROCESS = """
+import sys
+import time
+from dlp.datamodules.text.corpus import Corpus
+from dlp.datamodules.text.corpus_cache import cached_corpora
+
+class Source:
+    key = sys.argv[1]
+    def build(self, sample_size=None):
+        time.sleep(max(0, float(sys.argv[2]) - time.time()))
+        texts = [f"the film {number} is a film" for number in range(20_000)]
+        return {part: Corpus.from_texts(texts, None) for part in ("train", "test")}
+
+assert len(cached_corpora(Source())["train"].words) == 20_004
+"""
+
+
+@pytest.mark.slow
+def test_several_processes_may_build_at_once():
+    for trial in range(4):
+        command = [sys.executable, "-c", PROCESS, f"key{trial}", str(time.time() + 15)]
+        running = [subprocess.Popen(command) for _ in range(4)]
+        assert [process.wait() for process in running] == [0] * 4
+
+
+def test_a_source_that_fails_leaves_no_cache():
+    source = Source()
+    source.build = lambda: 1 / 0
+    with pytest.raises(ZeroDivisionError):
+        cached_corpora(source)
+    assert stored_corpora(source.key) is None
+
+
+def test_a_cache_that_cannot_be_written_is_named(monkeypatch, tmp_path):
+    blocked = tmp_path / "file"
+    blocked.write_text("in the way")
+    monkeypatch.setenv("DLP_CACHE_DIR", str(blocked))
+    with pytest.raises(InputError, match="Set DLP_CACHE_DIR"):
+        cached_corpora(Source())
+
+
+def test_equal_texts_have_equal_digests_in_any_corpus():
+    one = Corpus.from_texts(["same", "other"], None).digests
+    two = Corpus.from_texts(["Same", "same"], None).digests
+    assert one[0] == two[1]
+    assert one[0] != two[0]
+
+
+def test_texts_are_selected_and_cut_without_reading_others():
+    corpus = Corpus.from_texts(["a b c", "", "d e", "f"], None)
+    tokens, lengths = corpus.texts(np.array([2, 1, 0])).tokens(limit=2)
+    assert [corpus.words[token] for token in tokens] == ["d", "e", "a", "b"]
+    assert lengths.tolist() == [2, 0, 2]
+
+
+def test_a_sample_is_spread_and_has_every_class():
+    targets = np.array([0] * 500 + [1] * 499 + [2], np.int64)
+    rows = sample_rows(targets, 1000, 10)
+    assert set(targets[rows]) == {0, 1, 2}
+    assert len(rows) <= 13
+    assert (np.diff(rows) > 0).all()
+
+
+def test_a_sample_of_few_rows_is_all_of_them():
+    assert sample_rows(None, 3, 10).tolist() == [0, 1, 2]
