@@ -1,0 +1,1 @@
+"""Runs on disk: their folders and the small files that record what came of them."""
