@@ -10,8 +10,8 @@ from typing import Any, cast
 from dlp.config_files import read_config
 from dlp.directions import Mode, best_index, direction
 from dlp.errors import InputError, suggestion
-from dlp.runs.results import read_record, read_results
 from dlp.runs.folders import ROOT, runs_of
+from dlp.runs.results import read_record, read_results
 
 #: What a setting may be: a number, a name, or None where it was left open.
 Setting = float | str | None
