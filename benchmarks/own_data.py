@@ -1,10 +1,10 @@
-"""The README's recipes for own data beside scikit-learn's models on the same split.
+"""The documented recipes for own data beside scikit-learn's models on the same split.
 
     python benchmarks/own_data.py                        # every set, 3 seeds
     python benchmarks/own_data.py boston friedman1 --seeds 1
 
 Each seed cuts its own test part and is one ``dlp fit --baselines true`` of a CSV in this process,
-by the recipe of the README and by the book's settings (multi-hot texts, standardised columns, a
+by the recipe of docs/own_data.md and by the book's settings (multi-hot texts, standardised columns, a
 fixed number of epochs). The sets come with packages, are drawn here, or are parts of the reference
 texts below DLP_DATA_DIR; settings were chosen on validation parts. Rows that were asked for are
 put into the table of docs/results.md. Fits that are done (``runs/own_data``) are not repeated.
@@ -106,7 +106,7 @@ class OwnData:
     texts: bool = False
 
     def recipe(self, path: Path, seed: int, before: bool) -> dict[str, Any]:
-        """Return the README's recipe on this set (or the one before it)."""
+        """Return the documented recipe on this set (or the one before it)."""
         old, new = (TEXTS_BEFORE, TEXTS) if self.texts else (TABLE_BEFORE, TABLE)
         recipe = copy.deepcopy(old if before else new)
         data, model = recipe["data"]["init_args"], recipe["model"]["init_args"]
@@ -260,7 +260,7 @@ def _number(value: float, best: bool) -> str:
 
 
 HEAD = (
-    "| data | number | book's settings | README's recipe | linear model | gradient boosting | "
+    "| data | number | book's settings | our recipe | linear model | gradient boosting | "
     "seconds to fit |\n|---|---|---|---|---|---|---|"
 )
 

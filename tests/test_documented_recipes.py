@@ -1,4 +1,4 @@
-"""The README's recipes for own data: they run as they stand, and are those that were measured."""
+"""The documented recipes for own data: they run as they stand, and are those that were measured."""
 
 import importlib.util
 import json
@@ -14,15 +14,15 @@ from text_files import reviews, write_csv
 from dlp.cli import main
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "own_data.md").read_text(encoding="utf-8")
 #: What a person changes, and what a benchmark adds.
 OWN = {"path", "target", "text_column", "label_column", "split_seed", "task"}
 QUIET = {"enable_progress_bar", "enable_model_summary"}
 
 
 def recipe(kind):
-    """Return the README's recipe of a DataModule, and its text."""
-    blocks = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
+    """Return the page's recipe of a DataModule, and its text."""
+    blocks = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
     (found,) = [text for text in blocks if f"class_path: {kind}" in text]
     return yaml.safe_load(found), found
 
