@@ -67,3 +67,15 @@ class Examples:
             places=index if self.places is None else self.places[index],
             ids=None if self.ids is None else self.ids[index],
         )
+
+
+def sample_rows(targets: NDArray[Any] | None, num_rows: int, size: int) -> NDArray[np.int64]:
+    """Return about `size` row numbers spread evenly, and the first row of every class.
+
+    Sets come sorted by label: the first rows would be of one class.
+    """
+    spread = np.linspace(0, num_rows - 1, min(size, num_rows)).astype(np.int64)
+    if targets is None or targets.ndim > 1:
+        return np.unique(spread)
+    values, first = np.unique(targets, return_index=True)
+    return np.union1d(spread, first) if len(values) <= size else np.unique(spread)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import dlp.datamodules.text.corpus_cache as corpus_module
-from dlp.datamodules.text.corpus import Corpus, sample_rows
+from dlp.datamodules.text.corpus import Corpus
 from dlp.datamodules.text.corpus_cache import cached_corpora, stored_corpora
 from dlp.errors import InputError
 from dlp.files import cache_dir
@@ -211,15 +211,3 @@ def test_texts_are_selected_and_cut_without_reading_others():
     tokens, lengths = corpus.texts(np.array([2, 1, 0])).tokens(limit=2)
     assert [corpus.words[token] for token in tokens] == ["d", "e", "a", "b"]
     assert lengths.tolist() == [2, 0, 2]
-
-
-def test_a_sample_is_spread_and_has_every_class():
-    targets = np.array([0] * 500 + [1] * 499 + [2], np.int64)
-    rows = sample_rows(targets, 1000, 10)
-    assert set(targets[rows]) == {0, 1, 2}
-    assert len(rows) <= 13
-    assert (np.diff(rows) > 0).all()
-
-
-def test_a_sample_of_few_rows_is_all_of_them():
-    assert sample_rows(None, 3, 10).tolist() == [0, 1, 2]

@@ -15,6 +15,7 @@ from torch import nn
 
 from dlp.console import say
 from dlp.datamodules.base import Examples, SupervisedDataModule
+from dlp.datamodules.examples import sample_rows
 from dlp.datamodules.images.augmentation import AugmentationName, make_augmentation
 from dlp.datamodules.images.decoding import EXTENSIONS, is_picture_name
 from dlp.datamodules.images.folders import missing
@@ -31,7 +32,6 @@ from dlp.datamodules.part_names import is_seen
 from dlp.datamodules.reading import InputReading
 from dlp.datamodules.splitting.splits import Split
 from dlp.datamodules.targets import TargetEncoder
-from dlp.datamodules.text.corpus import sample_rows
 from dlp.errors import InputError, unknown
 from dlp.files import atomic_path, cache_dir
 

@@ -192,18 +192,6 @@ def _with_progress(texts: Iterable[str], total: int | None) -> Iterable[str]:
     return tqdm(texts, "tokenising", total, unit="text", leave=False, file=bar_file())
 
 
-def sample_rows(targets: NDArray[Any] | None, num_rows: int, size: int) -> Indices:
-    """Return about `size` row numbers spread evenly, and the first row of every class.
-
-    Sets come sorted by label: the first rows would be of one class.
-    """
-    spread = np.linspace(0, num_rows - 1, min(size, num_rows)).astype(np.int64)
-    if targets is None or targets.ndim > 1:
-        return np.unique(spread)
-    values, first = np.unique(targets, return_index=True)
-    return np.union1d(spread, first) if len(values) <= size else np.unique(spread)
-
-
 Corpora = Mapping[str, Corpus]
 
 

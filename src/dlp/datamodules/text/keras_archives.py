@@ -13,7 +13,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from dlp.datamodules.text.corpus import Corpora, Corpus, sample_rows, source_key
+from dlp.datamodules.examples import sample_rows
+from dlp.datamodules.text.corpus import Corpora, Corpus, source_key
 from dlp.errors import InputError
 from dlp.files import Download
 

@@ -13,8 +13,9 @@ from typing import Literal
 
 import numpy as np
 
+from dlp.datamodules.examples import sample_rows
 from dlp.datamodules.splitting.splits import keras_order
-from dlp.datamodules.text.corpus import Corpora, Corpus, sample_rows, source_key
+from dlp.datamodules.text.corpus import Corpora, Corpus, source_key
 from dlp.errors import InputError
 from dlp.files import Download
 

@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from dlp.datamodules.examples import sample_rows
 from dlp.datamodules.splitting.groups import keys_of_table
 from dlp.datamodules.tables.files import absent, place
 from dlp.datamodules.text.columns import TextColumns, is_missing, label_values, read_columns
-from dlp.datamodules.text.corpus import Corpus, sample_rows
+from dlp.datamodules.text.corpus import Corpus
 from dlp.datamodules.text.tokens import Tokens
 from dlp.errors import InputError
 
