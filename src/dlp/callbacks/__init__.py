@@ -1,18 +1,5 @@
 """Callbacks: what watches a fit. Each works in a plain ``lightning.Trainer`` too."""
 
-from dlp.lazy import lazy_exports
+from lazy_loader import attach_stub
 
-__getattr__, __dir__ = lazy_exports(
-    __name__,
-    {
-        "BestCheckpoint": "checkpoints",
-        "CacheFeatures": "caching",
-        "EpochSeed": "seeding",
-        "History": "history",
-        "LastCheckpoint": "checkpoints",
-        "MistakesReport": "mistakes",
-        "PredictionWriter": "predictions",
-        "ProgressBar": "progress",
-        "Unfreeze": "unfreezing",
-    },
-)
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)  # what __init__.pyi imports

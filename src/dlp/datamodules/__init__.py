@@ -1,26 +1,5 @@
 """DataModules: what knows data. Each yields ``(inputs, targets)`` batches of the same splits."""
 
-from dlp.lazy import lazy_exports
+from lazy_loader import attach_stub
 
-__getattr__, __dir__ = lazy_exports(
-    __name__,
-    {
-        "ArrayDataModule": "arrays",
-        "BatchLoader": "loader",
-        "BatchOrder": "loader",
-        "CatsVsDogsDataModule": "images.cats_dogs",
-        "Examples": "base",
-        "HousingDataModule": "tables.housing",
-        "IMDBDataModule": "text.imdb",
-        "ImageFolderDataModule": "images.own_images",
-        "MNISTDataModule": "images.mnist",
-        "Parts": "splitting.splits",
-        "RandomAffine": "images.augmentation",
-        "ReutersDataModule": "text.reuters",
-        "Split": "splitting.splits",
-        "SupervisedDataModule": "base",
-        "TableDataModule": "tables.own_tables",
-        "TargetEncoder": "targets",
-        "TextDataModule": "text.own_texts",
-    },
-)
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)  # what __init__.pyi imports

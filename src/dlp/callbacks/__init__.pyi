@@ -1,0 +1,9 @@
+from .caching import CacheFeatures as CacheFeatures
+from .checkpoints import BestCheckpoint as BestCheckpoint
+from .checkpoints import LastCheckpoint as LastCheckpoint
+from .history import History as History
+from .mistakes import MistakesReport as MistakesReport
+from .predictions import PredictionWriter as PredictionWriter
+from .progress import ProgressBar as ProgressBar
+from .seeding import EpochSeed as EpochSeed
+from .unfreezing import Unfreeze as Unfreeze

@@ -1,0 +1,17 @@
+from .arrays import ArrayDataModule as ArrayDataModule
+from .base import Examples as Examples
+from .base import SupervisedDataModule as SupervisedDataModule
+from .images.augmentation import RandomAffine as RandomAffine
+from .images.cats_dogs import CatsVsDogsDataModule as CatsVsDogsDataModule
+from .images.mnist import MNISTDataModule as MNISTDataModule
+from .images.own_images import ImageFolderDataModule as ImageFolderDataModule
+from .loader import BatchLoader as BatchLoader
+from .loader import BatchOrder as BatchOrder
+from .splitting.splits import Parts as Parts
+from .splitting.splits import Split as Split
+from .tables.housing import HousingDataModule as HousingDataModule
+from .tables.own_tables import TableDataModule as TableDataModule
+from .targets import TargetEncoder as TargetEncoder
+from .text.imdb import IMDBDataModule as IMDBDataModule
+from .text.own_texts import TextDataModule as TextDataModule
+from .text.reuters import ReutersDataModule as ReutersDataModule

@@ -1,0 +1,17 @@
+from .activation_maps import activation_grid as activation_grid
+from .activation_maps import activations as activations
+from .activation_maps import channel_image as channel_image
+from .activation_maps import default_layers as default_layers
+from .curves import learning_curves as learning_curves
+from .curves import smooth as smooth
+from .embedding import cluster_agreement as cluster_agreement
+from .embedding import embed as embed
+from .embedding import embedding_figure as embedding_figure
+from .embedding import last_hidden as last_hidden
+from .filters import filter_grid as filter_grid
+from .filters import filter_patterns as filter_patterns
+from .heatmap_panels import heatmap_figure as heatmap_figure
+from .heatmaps import GradCAM as GradCAM
+from .heatmaps import default_cam_layer as default_cam_layer
+from .heatmaps import overlay as overlay
+from .images import image_grid as image_grid
