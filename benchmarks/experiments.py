@@ -270,7 +270,7 @@ EXPERIMENTS = {
         ),
     ),
     "cats_dogs_repeated": Experiment(
-        "4.2 MobileNetV2's cached features, 3 repeats of 4 folds of the 3,000 pictures, 150 px",
+        "4.2 MobileNetV2's cached features, 3 repeats of 4 folds of the 3,000 images, 150 px",
         f"--config cats_dogs_features {MOBILENET} --data.split_seed 0 --repeats 3",
         (
             Measure("mean of 12 folds' val acc", "mean.val_acc", "none"),
@@ -284,7 +284,7 @@ EXPERIMENTS = {
         (Measure("test acc", "test.test_acc", "none", 0.975),),
     ),
     "cats_dogs_mobilenet_retrained": Experiment(
-        "5.3 the same, retrained on the training and validation pictures",
+        "5.3 the same, retrained on the training and validation images",
         f"--config cats_dogs_features {MOBILENET} --config retrain --data.image_size 224",
         (Measure("test acc", "test.test_acc", "none", 0.975),),
     ),

@@ -3,7 +3,7 @@
     python benchmarks/filter_speed.py --rounds 5
 
 The networks are torchvision's with random weights, which take as long as trained ones. Both ways
-make the book's pictures: no jitter, no border, and the network runs no further than the layer.
+make the book's images: no jitter, no border, and the network runs no further than the layer.
 They are measured in turn, round after round, so that a machine whose speed drifts drifts for both.
 """
 
@@ -28,14 +28,14 @@ def one_by_one(model: nn.Module, layer: str, filters: Sequence[int], steps: int)
     layers = model.features[: int(layer.removeprefix("features.")) + 1]
     patterns = []
     for number in filters:
-        picture = torch.rand(1, 3, 64, 64) * 20 + 128
+        image = torch.rand(1, 3, 64, 64) * 20 + 128
         for _ in range(steps):
-            picture = picture.detach().requires_grad_()
-            loss = layers(picture / 255)[:, number].mean()
-            (gradient,) = torch.autograd.grad(loss, picture)
-            picture = picture + gradient / (gradient.square().mean().sqrt() + 1e-12)
-        picture = picture.detach() - picture.mean()
-        patterns.append((picture / (picture.std() + 1e-5) * 0.1 + 0.5).clamp(0, 1))
+            image = image.detach().requires_grad_()
+            loss = layers(image / 255)[:, number].mean()
+            (gradient,) = torch.autograd.grad(loss, image)
+            image = image + gradient / (gradient.square().mean().sqrt() + 1e-12)
+        image = image.detach() - image.mean()
+        patterns.append((image / (image.std() + 1e-5) * 0.1 + 0.5).clamp(0, 1))
     return torch.cat(patterns)
 
 

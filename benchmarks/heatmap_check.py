@@ -1,10 +1,10 @@
 """Do heat maps mean something? Blur what they call hot, and look how far the score falls.
 
-    python benchmarks/heatmap_check.py squeezenet1_0.pth [--pictures 100]
+    python benchmarks/heatmap_check.py squeezenet1_0.pth [--images 100]
 
-Of each test picture of the cats and dogs (below DLP_DATA_DIR), Grad-CAM's map of the class that
+Of each test image of the cats and dogs (below DLP_DATA_DIR), Grad-CAM's map of the class that
 SqueezeNet is surest of; its hottest fifth is blurred, and for comparison the same shape moved half
-a picture down, to the right, and both. A second check: maps of a network with random weights have
+an image down, to the right, and both. A second check: maps of a network with random weights have
 little to do with those of the trained one (Adebayo et al. 2018). Writes docs/results.md.
 """
 
@@ -28,10 +28,10 @@ SIZE, HOT = 224, 0.2
 
 
 class Normalised(nn.Module):
-    """A network that takes pictures in [0, 1], as its weights want them.
+    """A network that takes images in [0, 1], as its weights want them.
 
     Args:
-        network: Takes standardised pictures.
+        network: Takes standardised images.
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -46,8 +46,8 @@ class Normalised(nn.Module):
         return logits
 
 
-def pictures(count: int) -> Tensor:
-    """Return test pictures, half of each class, (count, 3, 224, 224)."""
+def test_images(count: int) -> Tensor:
+    """Return test images, half of each class, (count, 3, 224, 224)."""
     data = CatsVsDogsDataModule(image_size=SIZE)
     loader = data.test_dataloader()
     targets = loader.targets
@@ -59,7 +59,7 @@ def pictures(count: int) -> Tensor:
 
 @torch.no_grad()
 def probability(model: nn.Module, images: Tensor, classes: Tensor) -> Tensor:
-    """Return the probability of one class of each picture, (N,)."""
+    """Return the probability of one class of each image, (N,)."""
     return model(images).softmax(1).gather(1, classes.unsqueeze(1))[:, 0]
 
 
@@ -87,14 +87,14 @@ def main() -> None:
     """Measure and write."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("weights", type=Path)
-    parser.add_argument("--pictures", type=int, default=100)
+    parser.add_argument("--images", type=int, default=100)
     given = parser.parse_args()
     torch.manual_seed(0)
     network = squeezenet1_0()
     random = Normalised(squeezenet1_0()).eval()
     network.load_state_dict(torch.load(given.weights, weights_only=True))
     model = Normalised(network).eval()
-    images = pictures(given.pictures)
+    images = test_images(given.images)
     hot, moved, maps = falls(model, images)
     _, _, other = falls(random, images)
     more = [one - two for one, two in zip(hot, moved, strict=True)]
@@ -112,7 +112,7 @@ def main() -> None:
     ):
         error = statistics.stdev(values) / len(values) ** 0.5
         lines.append(f"| {label} | {statistics.fmean(values):.3f} | {error:.3f} |")
-    count = f"{len(images)} pictures; the hot part counted more in "
+    count = f"{len(images)} images; the hot part counted more in "
     lines += ["", f"{count}{sum(value > 0 for value in more)} of them."]
     table = "\n".join(lines)
     before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)

@@ -5,7 +5,7 @@
 
 torchvision's own weights come from a server that not everyone reaches. This package (MIT) carries
 those of another MobileNetV2, trained on ImageNet, with the same tensors in the same order under
-other names. Its pictures are RGB in [0, 1], standardised by ImageNet's mean and deviation.
+other names. Its images are RGB in [0, 1], standardised by ImageNet's mean and deviation.
 """
 
 import argparse

@@ -4,10 +4,11 @@
     python benchmarks/own_data.py boston friedman1 --seeds 1
 
 Each seed cuts its own test part and is one ``dlp fit --baselines true`` of a CSV in this process,
-by the recipe of docs/own_data.md and by the book's settings (multi-hot texts, standardised columns,
-a fixed number of epochs). The sets come with packages, are drawn here, or are parts of the reference
-texts below DLP_DATA_DIR; settings were chosen on validation parts. Rows that were asked for are
-put into the table of docs/results.md. Fits that are done (``runs/own_data``) are not repeated.
+by the recipe of docs/own_data.md and by the book's settings (multi-hot texts, standardised
+columns, a fixed number of epochs). The sets come with packages, are drawn here, or are parts of
+the reference texts below DLP_DATA_DIR; settings were chosen on validation parts. Rows that were
+asked for are put into the table of docs/results.md. Fits that are done (``runs/own_data``) are not
+repeated.
 """
 
 import argparse

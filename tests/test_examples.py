@@ -52,7 +52,7 @@ def own_table(output, folder):
     assert rents == pytest.approx([890, 1430], abs=60)
 
 
-def own_pictures(output, folder):
+def own_images(output, folder):
     assert "1 of 1,001 pictures cannot be read" in output
     assert "broken.png: " in output
     assert accuracy(output) > 0.88
@@ -65,7 +65,7 @@ def k_fold(output, folder):
     assert 1.5 < error < half < 4
 
 
-CHECKS = (arrays, plain_networks, own_texts, words_and_ids, own_table, own_pictures, k_fold)
+CHECKS = (arrays, plain_networks, own_texts, words_and_ids, own_table, own_images, k_fold)
 
 
 @pytest.fixture(scope="module")

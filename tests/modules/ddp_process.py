@@ -43,11 +43,11 @@ def pretrained():
 
 def unfreeze(folder):
     """Unfreeze a network with batch normalisation step by step, and save it after each epoch."""
-    pictures = ArrayDataModule(PICTURES, Y[:18], val_size=2, batch_size=4)
+    images = ArrayDataModule(PICTURES, Y[:18], val_size=2, batch_size=4)
     steps = [Unfreeze(2, 1), Unfreeze(3, 3)]
     module = pretrained()
     try:
-        quiet_trainer(1, steps, devices=2, strategy="ddp").fit(module, pictures)
+        quiet_trainer(1, steps, devices=2, strategy="ddp").fit(module, images)
     except InputError as error:
         message = str(error)
     states = []
@@ -58,7 +58,7 @@ def unfreeze(folder):
 
     strategy = "ddp_find_unused_parameters_true"
     trainer = quiet_trainer(3, [*steps, Keep()], devices=2, strategy=strategy)
-    trainer.fit(module, pictures)
+    trainer.fit(module, images)
     torch.save((message, states), Path(folder, f"{trainer.global_rank}.pt"))
 
 

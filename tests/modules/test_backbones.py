@@ -17,7 +17,7 @@ from dlp.modules.pretrained.weights import published_weights, weights_at_hand
 from dlp.modules.state_dicts import fill
 
 
-def pictures(name="resnet18", count=2):
+def drawn(name="resnet18", count=2):
     size = side(name)
     return torch.rand(count, 3, size, size, generator=torch.Generator().manual_seed(0))
 
@@ -54,7 +54,7 @@ def test_every_classification_network_of_torchvision_is_in_the_table():
 @pytest.mark.parametrize("name", EVERY_FAMILY)
 def test_features_are_what_torchvision_gives_its_classifier(name):
     ours = backbone(name).eval()
-    reference, images, taken = reference_of(ours).eval(), pictures(name), []
+    reference, images, taken = reference_of(ours).eval(), drawn(name), []
     if hasattr(reference, "transform_input"):
         reference.transform_input = True  # as with its weights
     preset = published(name).transforms()
@@ -75,7 +75,7 @@ def test_features_are_what_torchvision_gives_its_classifier(name):
 @pytest.mark.parametrize("name", EVERY_FAMILY)
 def test_a_run_can_be_cut_at_every_stage(name):
     ours = backbone(name).eval()
-    images = pictures(name)
+    images = drawn(name)
     with torch.no_grad():
         features = ours(images)
         for cut in range(len(ours.stages) + 1):
@@ -144,7 +144,7 @@ def test_vggs_blocks_are_the_books():
 def test_a_vit_takes_the_size_it_is_built_for():
     model = Backbone("vit_b_32", image_size=32)
     assert model(torch.rand(2, 3, 32, 32)).shape == (2, 768)
-    with pytest.raises(InputError, match="takes pictures of 32 x 32, got 64 x 64"):
+    with pytest.raises(InputError, match="takes images of 32 x 32, got 64 x 64"):
         model(torch.rand(2, 3, 64, 64))
 
 
@@ -174,7 +174,7 @@ def test_frozen_stages_have_no_gradient_and_stay_in_evaluation(given):
             nn.Sequential(ours).train(mode)
         assert modes(ours) == (set() if mode is False else trained)
     before = {name: value.clone() for name, value in ours.state_dict().items()}
-    features = ours(pictures())
+    features = ours(drawn())
     assert features.requires_grad == bool(count)
     statistics = {
         name for name, value in ours.state_dict().items() if not torch.equal(value, before[name])
@@ -212,7 +212,7 @@ def test_stages_that_there_are_not_are_refused_with_a_list(stages):
 
 
 def test_pictures_are_scaled_as_asked():
-    images = pictures()
+    images = drawn()
     by_weights, unit = backbone(), backbone(scaling="unit")
     preset = published("squeezenet1_1").transforms()
     normalised = T.normalize(images, preset.mean, preset.std)
@@ -227,11 +227,11 @@ def test_pictures_are_scaled_as_asked():
     ("images", "message"),
     [
         (torch.rand(2, 32, 32, 3), "channels last: use images.permute(0, 3, 1, 2)"),
-        (torch.rand(2, 1, 32, 32), "Grey pictures: use images.expand(-1, 3, -1, -1)"),
-        (torch.rand(3, 32, 32), "One picture: use images.unsqueeze(0)"),
+        (torch.rand(2, 1, 32, 32), "Grey images: use images.expand(-1, 3, -1, -1)"),
+        (torch.rand(3, 32, 32), "One image: use images.unsqueeze(0)"),
         (torch.zeros(2, 3, 32, 32, dtype=torch.uint8), "use images.float() / 255"),
-        (torch.rand(2, 3, 32, 16), "a 32 x 16 picture in squeezenet1_1, which takes 17 x 17 or"),
-        (torch.rand(2, 5), "takes pictures (N, 3, height, width), got (2, 5)"),
+        (torch.rand(2, 3, 32, 16), "a 32 x 16 image in squeezenet1_1, which takes 17 x 17 or"),
+        (torch.rand(2, 5), "takes images (N, 3, height, width), got (2, 5)"),
     ],
 )
 def test_other_pictures_are_refused(images, message):
@@ -254,8 +254,8 @@ def test_pictures_of_the_least_size_pass(name):
         ({"name": "resnet18", "scaling": "units"}, "Did you mean 'unit'?"),
         ({"name": "inception_v3", "image_size": 64, "weights": "DEFAULT"}, "takes 75 x 75 or more"),
         ({"name": "vit_b_16", "image_size": 64, "weights": "DEFAULT"}, "set image_size: 224"),
-        ({"name": "vit_b_16", "image_size": 50}, "cannot take pictures of 50 x 50"),
-        ({"name": "maxvit_t", "image_size": 100}, "cannot take pictures of 100 x 100"),
+        ({"name": "vit_b_16", "image_size": 50}, "cannot take images of 50 x 50"),
+        ({"name": "maxvit_t", "image_size": 100}, "cannot take images of 100 x 100"),
         ({"name": "resnet18", "weights": "IMAGENET1K_V3"}, "Did you mean 'IMAGENET1K_V1'?"),
     ],
 )
@@ -427,4 +427,4 @@ def test_real_weights_load(name, file):
         pytest.skip(f"no {path}")
     ours, state = Backbone(name, path).eval(), torch.load(path, weights_only=True)
     assert all(torch.equal(value, state[key]) for key, value in ours.model.state_dict().items())
-    assert ours(pictures()).std() > 0
+    assert ours(drawn()).std() > 0

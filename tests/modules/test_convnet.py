@@ -13,14 +13,14 @@ from dlp.modules import ConvNetModule, DenseModule, KerasRMSprop, SupervisedModu
 
 
 def bars(rows, side=12):
-    """Return pictures with a bar that lies (class 0) or stands (class 1), anywhere."""
+    """Return images with a bar that lies (class 0) or stands (class 1), anywhere."""
     draw = torch.Generator().manual_seed(0)
     x = torch.rand(rows, 1, side, side, generator=draw) * 0.3
     y = torch.randint(0, 2, (rows,), generator=draw)
-    for picture, label in zip(x, y, strict=True):
+    for image, label in zip(x, y, strict=True):
         at, start = torch.randint(0, side - 5, (2,), generator=draw).tolist()
         rows_of, columns = slice(at, at + 1), slice(start, start + 5)
-        picture[0][(rows_of, columns) if label == 0 else (columns, rows_of)] = 1
+        image[0][(rows_of, columns) if label == 0 else (columns, rows_of)] = 1
     return x, y
 
 

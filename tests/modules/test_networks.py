@@ -89,10 +89,10 @@ def test_the_activation_stands_after_every_hidden_layer_and_not_after_the_last(n
 def test_a_shifted_picture_has_shifted_feature_maps(down, right):
     network = ConvNet((2, 24, 24), 1, (4, 5), (), pool=0)
     torch.manual_seed(0)
-    picture = torch.zeros(1, 2, 24, 24)
-    picture[:, :, 6:14, 6:14] = torch.rand(1, 2, 8, 8)
-    shifted = picture.roll((down, right), dims=(2, 3))  # the rim is empty: nothing wraps around
-    maps, moved = network.features(picture), network.features(shifted)
+    image = torch.zeros(1, 2, 24, 24)
+    image[:, :, 6:14, 6:14] = torch.rand(1, 2, 8, 8)
+    shifted = image.roll((down, right), dims=(2, 3))  # the rim is empty: nothing wraps around
+    maps, moved = network.features(image), network.features(shifted)
     assert not torch.allclose(maps, moved)
     torch.testing.assert_close(maps.roll((down, right), dims=(2, 3)), moved)
 
@@ -158,7 +158,7 @@ def test_height_and_width_may_differ():
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: ConvNet((1, 28, 28), 2, (4,) * 4), "nothing is left of a 28 x 28 picture after"),
+        (lambda: ConvNet((1, 28, 28), 2, (4,) * 4), "nothing is left of a 28 x 28 image after"),
         (lambda: ConvNet((1, 28, 28), 2, (4, 4), kernel_size=(3, 15)), "after convolution 2"),
         (lambda: ConvNet((1, 28, 28), 2, (4, 4), pool=(2, 2, 0)), "pool has 3 numbers for 2"),
         (lambda: ConvNet((1, 28, 28), 2, (4, 4), kernel_size=(3,)), "kernel_size has 1 numbers"),
@@ -187,7 +187,7 @@ def test_what_cannot_be_built_is_said_at_once(build, message):
         (torch.rand(4, 30, 20, 3), "channels last: use images.permute(0, 3, 1, 2)"),
         (torch.zeros(4, 30, 20, 3, dtype=torch.uint8), "use images.permute(0, 3, 1, 2)"),
         (torch.zeros(4, 3, 30, 20, dtype=torch.uint8), "use images.float() / 255"),
-        (torch.rand(4, 3, 20, 30), "takes pictures (N, 3, 30, 20), got (4, 3, 20, 30)"),
+        (torch.rand(4, 3, 20, 30), "takes images (N, 3, 30, 20), got (4, 3, 20, 30)"),
         (torch.rand(3, 30, 20), "got (3, 30, 20)"),
     ],
 )

@@ -271,7 +271,7 @@ def test_penalties_act_on_the_heads_kernels_but_the_last():
     [
         ((32, 32, 3), {}, "use np.moveaxis(x, -1, 1)"),
         ((1, 32, 32), {}, "grey: set channels: 3 in the data"),
-        ((7,), {}, "takes colour pictures (3, height, width); the data has rows of shape (7,)"),
+        ((7,), {}, "takes colour images (3, height, width); the data has rows of shape (7,)"),
         ((3, 16, 40), {}, "nothing is left of a 16 x"),
         ((3, 32, 32), {"pool": "max"}, "unknown pool 'max'"),
         ((3, 32, 32), {"hidden": (0,)}, "hidden must list positive"),
@@ -284,7 +284,7 @@ def test_what_does_not_fit_is_refused(shape, arguments, message):
         PretrainedModule(shape, 2, **given)
 
 
-# Features in place of pictures ----------------------------------------------------------------
+# Features in place of images ----------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["shufflenet_v2_x0_5", "squeezenet1_1"])
@@ -313,7 +313,7 @@ def test_a_prefix_changes_no_statistics_and_no_mode():
 
 
 class Stored(Dataset):
-    """Features of the training pictures, a whole batch an item."""
+    """Features of the training images, a whole batch an item."""
 
     def __init__(self, net, batches):
         self.batches = [(net.prefix(x), y) for x, y in batches]

@@ -14,12 +14,12 @@ from dlp.modules.xception import SamePool, XceptionBlock
 
 
 def colours(rows, side=13):
-    """Return pictures that are red (class 0) or blue (class 1) in part."""
+    """Return images that are red (class 0) or blue (class 1) in part."""
     draw = torch.Generator().manual_seed(0)
     x = torch.rand(rows, 3, side, side, generator=draw) * 0.3
     y = torch.randint(0, 2, (rows,), generator=draw)
-    for picture, label in zip(x, y, strict=True):
-        picture[2 * label, 3:9, 2:8] = 1
+    for image, label in zip(x, y, strict=True):
+        image[2 * label, 3:9, 2:8] = 1
     return x, y
 
 

@@ -19,7 +19,7 @@ def smallest_of_each_family():
 
 
 def side(name):
-    """Return a small side of pictures that the network takes."""
+    """Return a small side of images that the network takes."""
     if name.startswith("maxvit"):
         return 224
     return 75 if name.startswith("inception") else 64

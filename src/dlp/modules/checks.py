@@ -37,7 +37,7 @@ def checked_shape(input_shape: Sequence[int]) -> tuple[int, ...]:
     except (TypeError, InputError) as error:
         raise InputError(
             "input_shape must be the shape of one row, such as (20,) for 20 columns or (3, 150, "
-            f"150) for pictures; got {input_shape!r}."
+            f"150) for images; got {input_shape!r}."
         ) from error
 
 

@@ -19,7 +19,7 @@ class ConvNetModule(SupervisedModule):
     """Convolutions with pooling and a dense stack, under a head.
 
     Args:
-        input_shape: Shape of one picture, (C, H, W); from the data in the CLI.
+        input_shape: Shape of one image, (C, H, W); from the data in the CLI.
         num_outputs: Number of classes (2 for binary), labels or target columns; from the data in
             the CLI.
         head: The kind of problem.
@@ -28,7 +28,7 @@ class ConvNetModule(SupervisedModule):
         kernel_size: Side of each convolution's window: one number, or one for each.
         pool: Side of the max-pooling window after each convolution, 0 for none: one number, or
             one for each.
-        padding: ``valid`` shrinks the picture by kernel_size - 1, ``same`` keeps its size.
+        padding: ``valid`` shrinks the image by kernel_size - 1, ``same`` keeps its size.
         activation: After each convolution and hidden dense layer.
         dropout: Rate after flattening, in [0, 1).
         loss: Another loss than the head's: a name, an import path, a callable, or a class_path with

@@ -1,4 +1,4 @@
-"""Dense networks on texts, tables and flattened pictures (chapters 2.1, 3 and 4)."""
+"""Dense networks on texts, tables and flattened images (chapters 2.1, 3 and 4)."""
 
 from collections.abc import Sequence
 from typing import Any

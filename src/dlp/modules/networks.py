@@ -105,7 +105,7 @@ class DenseNet(nn.Module):
     """A stack of dense layers; the first one takes sparse texts as they are.
 
     Args:
-        input_shape: Shape of one input row; pictures (C, H, W) are flattened.
+        input_shape: Shape of one input row; images (C, H, W) are flattened.
         num_outputs: Units of the last layer, which has no activation.
         hidden: Units of each hidden layer; none gives a linear model.
         activation: After each hidden layer.
@@ -169,14 +169,14 @@ class ConvNet(nn.Module):
     """Convolutions with pooling, flattened into a dense stack.
 
     Args:
-        input_shape: Shape of one picture, (C, H, W).
+        input_shape: Shape of one image, (C, H, W).
         num_outputs: Units of the last layer, which has no activation.
         channels: Filters of each convolution.
         dense: Units of each dense layer before the last.
         kernel_size: Side of each convolution's window: one number, or one for each.
         pool: Side of the max-pooling window after each convolution, 0 for none: one number, or
             one for each.
-        padding: ``valid`` shrinks the picture by kernel_size - 1, ``same`` keeps its size.
+        padding: ``valid`` shrinks the image by kernel_size - 1, ``same`` keeps its size.
         activation: After each convolution and hidden dense layer.
         dropout: Rate after flattening.
 
@@ -203,13 +203,13 @@ class ConvNet(nn.Module):
         input_shape = checked_shape(input_shape)
         if len(input_shape) != 3:
             raise InputError(
-                f"a convnet takes pictures (channels, height, width); the data has rows of shape "
+                f"a convnet takes images (channels, height, width); the data has rows of shape "
                 f"{tuple(input_shape)}. Use DenseModule for tables and texts, and x[:, None] for "
-                "pictures (N, height, width) without a channel axis."
+                "images (N, height, width) without a channel axis."
             )
         if input_shape[2] in (1, 3, 4) and input_shape[0] > 4:
             raise InputError(
-                f"pictures of shape {tuple(input_shape)} have their channels last; the network "
+                f"images of shape {tuple(input_shape)} have their channels last; the network "
                 "takes (channels, height, width): use np.moveaxis(x, -1, 1)."
             )
         self.input_shape = tuple(input_shape)
@@ -230,9 +230,9 @@ class ConvNet(nn.Module):
             size = [(side - shrink) // max(window, 1) for side in size]
             if min(size) < 1:
                 raise InputError(
-                    f"nothing is left of a {self.input_shape[1]} x {self.input_shape[2]} picture "
+                    f"nothing is left of a {self.input_shape[1]} x {self.input_shape[2]} image "
                     f"after convolution {number}. Use fewer layers, less pooling or larger "
-                    "pictures."
+                    "images."
                 )
             depth = filters
         self.features = nn.Sequential(layers)
@@ -268,11 +268,11 @@ def check_images(images: Tensor, input_shape: tuple[int, ...]) -> None:
         elif shape[1:] == (height, width) and channels == 1:
             hint = " This batch has no channel axis: use images.unsqueeze(1)."
         raise InputError(
-            f"the network takes pictures (N, {channels}, {height}, {width}), got {shape}.{hint}"
+            f"the network takes images (N, {channels}, {height}, {width}), got {shape}.{hint}"
         )
     if not images.is_floating_point():
         raise InputError(
-            f"the network takes float pictures in [0, 1], got {images.dtype}: use "
+            f"the network takes float images in [0, 1], got {images.dtype}: use "
             "images.float() / 255."
         )
 

@@ -82,12 +82,12 @@ class XceptionBlock(nn.Module):
 class MiniXception(nn.Module):
     """A convolution, five `XceptionBlock` of 32 to 512 filters, the mean over places, one layer.
 
-    For pictures of 3 channels, whatever their size, and 1 output: 718,849 parameters and 3,008
+    For images of 3 channels, whatever their size, and 1 output: 718,849 parameters and 3,008
     moving averages; the book's "721,857 trainable parameters" are both. Initialised with Glorot
     uniform kernels and zero biases, as the book's networks are.
 
     Args:
-        input_shape: Shape of one picture, (C, H, W).
+        input_shape: Shape of one image, (C, H, W).
         num_outputs: Units of the last layer, which has no activation.
         dropout: Rate before the last layer, in [0, 1).
     """
@@ -97,7 +97,7 @@ class MiniXception(nn.Module):
         self.input_shape = checked_shape(input_shape)
         if len(self.input_shape) != 3 or min(self.input_shape[1:]) < 5:
             raise InputError(
-                "the network takes pictures (channels, height, width) of at least 5 x 5; the data "
+                "the network takes images (channels, height, width) of at least 5 x 5; the data "
                 f"has rows of shape {self.input_shape}."
             )
         depth = _FILTERS[0]
@@ -135,7 +135,7 @@ class XceptionModule(SupervisedModule):
     """The second edition's small Xception, under a head.
 
     Args:
-        input_shape: Shape of one picture, (C, H, W); from the data in the CLI.
+        input_shape: Shape of one image, (C, H, W); from the data in the CLI.
         num_outputs: Number of classes (2 for binary), labels or target columns; from the data in
             the CLI.
         head: The kind of problem.

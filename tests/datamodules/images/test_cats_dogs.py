@@ -182,7 +182,7 @@ def test_pictures_that_cannot_be_read_are_left_out_by_default(layout, tmp_path, 
         make(tmp_path, on_corrupt="raise").setup("fit")
 
 
-def test_own_pictures_to_predict(pets, tmp_path):
+def test_own_images_to_predict(pets, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "felix.png").write_bytes(content(0, 1))
     data = make(pets, predict_path=tmp_path / "mine")

@@ -34,10 +34,10 @@ class Backbone(nn.Module):
         weights: A torchvision name (``DEFAULT``, ``IMAGENET1K_V1``), the path of a state dict (of
             the whole network or its features alone), or None for torchvision's random ones.
         trainable_stages: How many of the deepest stages are trained; ``all`` trains all.
-        scaling: What is done to pictures in [0, 1]: ``weights`` normalises them as the weights'
+        scaling: What is done to images in [0, 1]: ``weights`` normalises them as the weights'
             own transforms do (the default weights', where `weights` is a path or None); ``unit``
             leaves them as they are, which is the book's plain 1/255.
-        image_size: The least side of the pictures, to refuse it where it is too small; a network
+        image_size: The least side of the images, to refuse it where it is too small; a network
             of one fixed size (ViT, MaxViT) is built for it. None is that of the weights there.
 
     Raises:
@@ -120,16 +120,16 @@ class Backbone(nn.Module):
         return values
 
     def check_size(self, height: int, width: int) -> None:
-        """Raise `InputError` unless the network takes pictures of this size."""
+        """Raise `InputError` unless the network takes images of this size."""
         size = f"{height} x {width}"
         if self.image_size is not None and (height, width) != (self.image_size, self.image_size):
             raise InputError(
-                f"{self.name} takes pictures of {self.image_size} x {self.image_size}, got {size}: "
+                f"{self.name} takes images of {self.image_size} x {self.image_size}, got {size}: "
                 f"set image_size: {self.image_size} in the data."
             )
         if min(height, width) < self._smallest:
             raise InputError(
-                f"nothing is left of a {size} picture in {self.name}, which takes "
+                f"nothing is left of a {size} image in {self.name}, which takes "
                 f"{self._smallest} x {self._smallest} or more: set a larger image_size in the data."
             )
 
@@ -140,15 +140,13 @@ class Backbone(nn.Module):
             if images.ndim == 4 and shape[3] == 3:
                 hint = " This batch has its channels last: use images.permute(0, 3, 1, 2)."
             elif images.ndim == 4 and shape[1] == 1:
-                hint = " Grey pictures: use images.expand(-1, 3, -1, -1)."
+                hint = " Grey images: use images.expand(-1, 3, -1, -1)."
             elif images.ndim == 3:
-                hint = " One picture: use images.unsqueeze(0)."
-            raise InputError(
-                f"{self.name} takes pictures (N, 3, height, width), got {shape}.{hint}"
-            )
+                hint = " One image: use images.unsqueeze(0)."
+            raise InputError(f"{self.name} takes images (N, 3, height, width), got {shape}.{hint}")
         if not images.is_floating_point():
             raise InputError(
-                f"{self.name} takes float pictures in [0, 1], got {images.dtype}: use "
+                f"{self.name} takes float images in [0, 1], got {images.dtype}: use "
                 "images.float() / 255."
             )
         self.check_size(*shape[2:])
@@ -222,7 +220,7 @@ def _fixed_size(name: str, family: Family, entry: Any, image_size: int | None) -
     # A ViT's positions are learnt for one size; MaxViT's for windows that any size may have.
     if entry is not None and not family.spatial and image_size != of_weights:
         raise InputError(
-            f"{name} with these weights takes pictures of {of_weights} x {of_weights}, got "
+            f"{name} with these weights takes images of {of_weights} x {of_weights}, got "
             f"{image_size}: set image_size: {of_weights} in the data."
         )
     return image_size
@@ -237,7 +235,7 @@ def _build(name: str, family: Family, size: int | None) -> nn.Module:
     try:
         model: nn.Module = torchvision.models.get_model(name, **arguments)
     except (AssertionError, ValueError) as error:
-        raise InputError(f"{name} cannot take pictures of {size} x {size}: {error}") from error
+        raise InputError(f"{name} cannot take images of {size} x {size}: {error}") from error
     return model
 
 
@@ -255,7 +253,7 @@ def _width(model: nn.Module, classifier: str) -> int:
 
 
 def _normalisation(family: Family, entry: Any, scaling: Scaling) -> tuple[list[float], list[float]]:
-    """Return mean and standard deviation of each channel of pictures in [0, 1]."""
+    """Return mean and standard deviation of each channel of images in [0, 1]."""
     if scaling == "unit":
         return [0.0] * 3, [1.0] * 3
     if family.half:

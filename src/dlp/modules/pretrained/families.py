@@ -31,12 +31,12 @@ class Family:
         extra: Auxiliary heads that weight files may hold, left out too.
         arguments: What the builder is given so that it makes no auxiliary heads and warns of
             nothing.
-        size_argument: The builder's name for the side of the pictures, where it is fixed.
-        half: Whether pictures are scaled to [-1, 1] whatever the weights' transforms say, because
+        size_argument: The builder's name for the side of the images, where it is fixed.
+        half: Whether images are scaled to [-1, 1] whatever the weights' transforms say, because
             the network's own ``transform_input`` undoes those.
         channels_last: Whether its layers take maps (N, C, h, w), faster with channels last.
         spatial: Whether its features are maps (N, C, h, w), not rows (N, C).
-        smallest: The least side of a picture, where torchvision's ``min_size`` is not that.
+        smallest: The least side of an image, where torchvision's ``min_size`` is not that.
         meta: Whether its builder works on torch's meta device (RegNet's computes its widths).
     """
 

@@ -30,8 +30,8 @@ class PretrainedNet(nn.Module):
     """A backbone, pooling and a dense stack: ``backbone``, ``pool``, ``classifier``.
 
     Args:
-        backbone: The network that turns pictures into features.
-        input_shape: Shape of one picture, (3, H, W).
+        backbone: The network that turns images into features.
+        input_shape: Shape of one image, (3, H, W).
         num_outputs: Units of the last layer, which has no activation.
         pool: ``avg`` takes each channel's mean over the map, ``flatten`` takes the whole map.
         hidden: Units of each dense layer before the last; none gives a linear model.
@@ -126,7 +126,7 @@ class PretrainedNet(nn.Module):
 
 
 def check_pictures(input_shape: Sequence[int]) -> None:
-    """Raise `InputError` unless rows of `input_shape` are colour pictures (3, H, W)."""
+    """Raise `InputError` unless rows of `input_shape` are colour images (3, H, W)."""
     shape = checked_shape(input_shape)
     if len(shape) == 3 and shape[0] == 3:
         return
@@ -136,7 +136,7 @@ def check_pictures(input_shape: Sequence[int]) -> None:
     elif len(shape) == 3 and shape[0] == 1:
         hint = " These are grey: set channels: 3 in the data (arrays: np.repeat(x, 3, axis=1))."
     raise InputError(
-        f"a pretrained backbone takes colour pictures (3, height, width); the data has rows of "
+        f"a pretrained backbone takes colour images (3, height, width); the data has rows of "
         f"shape {shape}.{hint}"
     )
 
@@ -150,7 +150,7 @@ class PretrainedModule(SupervisedModule):
     A checkpoint holds the whole model; loading one never downloads weights.
 
     Args:
-        input_shape: Shape of one picture, (3, H, W); from the data in the CLI.
+        input_shape: Shape of one image, (3, H, W); from the data in the CLI.
         num_outputs: Number of classes (2 for binary), labels or target columns; from the data in
             the CLI.
         head: The kind of problem.
@@ -162,7 +162,7 @@ class PretrainedModule(SupervisedModule):
         hidden: Units of each dense layer before the last; none gives a linear model.
         activation: After each hidden layer.
         dropout: Rate after each hidden layer, in [0, 1).
-        scaling: ``weights`` normalises pictures as the weights' own transforms do; ``unit`` leaves
+        scaling: ``weights`` normalises images as the weights' own transforms do; ``unit`` leaves
             them in [0, 1], which is the book's plain 1/255.
         backbone_lr: Learning rate of the backbone; null takes the optimizer's own.
         loss: Another loss than the head's: a name, an import path, a callable, or a class_path with

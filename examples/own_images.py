@@ -1,4 +1,4 @@
-"""A folder of one's own pictures: a subfolder a class, one damaged file, augmentation."""
+"""A folder of one's own images: a subfolder a class, one damaged file, augmentation."""
 
 from pathlib import Path
 
@@ -16,9 +16,9 @@ pixels, digits = mnist_data()  # 5,000 real digits, sorted by class
 for number in range(0, 5000, 5):
     folder = Path("digits") / f"{digits[number]}"
     folder.mkdir(parents=True, exist_ok=True)
-    picture = Image.fromarray(pixels[number].reshape(28, 28).astype("uint8"))
-    picture.save(folder / f"{number}.png")
-Path("digits/3/broken.png").write_bytes(b"not a picture")
+    image = Image.fromarray(pixels[number].reshape(28, 28).astype("uint8"))
+    image.save(folder / f"{number}.png")
+Path("digits/3/broken.png").write_bytes(b"not an image")
 
 data = ImageFolderDataModule(
     "digits",
@@ -37,5 +37,5 @@ trainer.fit(model, data)
 test = trainer.test(model, data, verbose=False)[0]["test_acc"]
 probabilities = torch.cat([batch["probabilities"] for batch in trainer.predict(model, data)])
 sevens = (probabilities.argmax(dim=1) == data.class_names.index("7")).float().mean()
-print(f"of {data.examples('predict').count} pictures in digits/7, {sevens:.0%} are taken for a 7")
+print(f"of {data.examples('predict').count} images in digits/7, {sevens:.0%} are taken for a 7")
 print(f"test accuracy {test:.3f}")

@@ -1,10 +1,10 @@
-"""Time the input of pictures and cached features beside the usual ways, and write the tables.
+"""Time the input of images and cached features beside the usual ways, and write the tables.
 
-    python benchmarks/picture_speed.py --rounds 5
+    python benchmarks/image_speed.py --rounds 5
 
 Needs the cats and dogs below DLP_DATA_DIR. The ways are measured in turn, round after round, so
 that a machine whose speed drifts drifts for all. Seconds are those of an epoch after the first:
-2,000 pictures brought to 150 x 150 in batches of 20 (input), or 2,000 trained on and 1,000
+2,000 images brought to 150 x 150 in batches of 20 (input), or 2,000 trained on and 1,000
 validated with a MobileNetV2 and the book's dense net (features).
 """
 
@@ -32,7 +32,7 @@ SIZE = 150
 
 
 def write_jpegs(folder: Path) -> None:
-    """Write the book's training pictures as JPEG files, a subfolder a class."""
+    """Write the book's training images as JPEG files, a subfolder a class."""
     data = CatsVsDogsDataModule()
     source, _ = data._pictures()
     wanted = {Path(name).name for name in data.examples("train").names or []}
@@ -58,8 +58,8 @@ def usual_loader(folder: Path, workers: int, augment: bool) -> DataLoader[Any]:
     changes = [v2.RandomAffine(40, (0.2, 0.2), (0.8, 1.2), (-11.5, 11.5, 0, 0))]
     changes = [*changes, v2.RandomHorizontalFlip()] if augment else []
     scale = [v2.ToImage(), v2.ToDtype(torch.float32, scale=True)]
-    pictures = ImageFolder(str(folder), v2.Compose([v2.Resize((SIZE, SIZE)), *changes, *scale]))
-    return DataLoader(pictures, batch_size=20, shuffle=True, num_workers=workers)
+    images = ImageFolder(str(folder), v2.Compose([v2.Resize((SIZE, SIZE)), *changes, *scale]))
+    return DataLoader(images, batch_size=20, shuffle=True, num_workers=workers)
 
 
 def own_loader(folder: Path, augment: bool) -> Iterable[Any]:
