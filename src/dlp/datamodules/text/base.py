@@ -2,9 +2,9 @@
 
 from abc import abstractmethod
 from dataclasses import replace
-from typing import Any, get_args
+from functools import partial
+from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from dlp.datamodules.base import Examples, Part, SupervisedDataModule
@@ -15,13 +15,12 @@ from dlp.datamodules.targets import TargetEncoder
 from dlp.datamodules.text.columns import TextColumns
 from dlp.datamodules.text.corpus import Corpora, Corpus, CorpusSource, Texts
 from dlp.datamodules.text.corpus_cache import cached_corpora, stored_corpora
-from dlp.datamodules.text.encodings import BagRows, Encoding, count_ids, smooth_idf, weigh
-from dlp.datamodules.text.ngrams import check_ngrams, rank_terms
+from dlp.datamodules.text.encodings import BagEncoder, BagRows, Encoding
 from dlp.datamodules.text.reading import nothing_known, read_texts, whole_sentences
 from dlp.datamodules.text.sources import TextTable
-from dlp.datamodules.text.tokens import Tokens, splitter, unspaced_word
-from dlp.datamodules.text.vocabulary import Vocabulary, check_limits, rank_words
-from dlp.errors import InputError, unknown
+from dlp.datamodules.text.tokens import Tokens, unspaced_word
+from dlp.datamodules.text.vocabulary import Vocabulary
+from dlp.errors import InputError
 
 #: Texts that a trial run (fast_dev_run) reads of each part, besides the first one of each class.
 SAMPLE_SIZE = 512
@@ -80,20 +79,10 @@ class BaseTextDataModule(SupervisedDataModule):
             targets=targets,
             drop_duplicates=drop_duplicates,
         )
-        check_limits(num_words, skip_top, max_length)
-        check_ngrams(ngrams, min_df)
-        self.ngrams = ngrams
-        self.min_df = min_df
-        self.num_words = num_words
-        self.skip_top = skip_top
-        self.max_length = max_length
-        if encoding not in get_args(Encoding):
-            raise unknown("encoding", encoding, get_args(Encoding))
-        self.encoding: Encoding = encoding
-        self._given_encoding: Encoding = encoding
-        splitter(tokens)  # a misspelt kind is said now
-        self.tokens: Tokens = tokens
-        self.id_column = id_column
+        self._new_encoder = partial(
+            BagEncoder, num_words, skip_top, max_length, tokens, encoding, ngrams, min_df
+        )
+        self.encoder = self._new_encoder()
         columns = TextColumns(
             text_column,
             id=id_column,
@@ -108,8 +97,6 @@ class BaseTextDataModule(SupervisedDataModule):
         if predict_texts is not None and not all(text.strip() for text in predict_texts):
             raise InputError("one of predict_texts is empty: there is nothing to predict from.")
         self.predict_texts = predict_texts
-        self._vocabulary: Vocabulary | None = None
-        self._idf: NDArray[np.float64] | None = None
         self._read: dict[tuple[CorpusSource, bool], Corpora] = {}
 
     @property
@@ -157,7 +144,7 @@ class BaseTextDataModule(SupervisedDataModule):
     def load_predict(self) -> Examples | None:
         """Return the texts of `predict_path`, or `predict_texts`."""
         if self.predict_texts is not None:
-            texts = Corpus.from_texts(self.predict_texts, None, tokens=self.tokens).texts()
+            texts = Corpus.from_texts(self.predict_texts, None, tokens=self.encoder.tokens).texts()
         elif self.predict_source:
             texts = own_part(self.corpora(self.predict_source)).texts()
         else:
@@ -168,24 +155,13 @@ class BaseTextDataModule(SupervisedDataModule):
 
     def fit_inputs(self, rows: Texts, targets: NDArray[Any]) -> None:
         """Learn vocabulary and document frequencies from the training part."""
-        if self.ngrams > 1 or self.min_df > 1:
-            words = rank_terms(rows, self.ngrams, self.min_df, self.num_words)
-        else:
-            words = rank_words(rows)
-        if not words:
-            least = f" that {self.min_df} of them have" if self.min_df > 1 else ""
-            raise InputError(f"the texts of the training part hold no word{least}.")
-        if self.tokens == "words" and (sentence := unspaced_word(rows.corpus.words)):
+        self.encoder.fit(rows)
+        if self.encoder.tokens == "words" and (sentence := unspaced_word(rows.corpus.words)):
             self._say_once("script", whole_sentences(sentence))
-        limits = self.num_words, self.skip_top, self.max_length
-        self._vocabulary = Vocabulary(words, *limits, self.tokens)
-        if self.encoding in ("tfidf", "sublinear_tfidf"):
-            self._idf = smooth_idf(count_ids(rows, self._vocabulary))
 
     def encode(self, rows: Texts) -> BagRows:
         """Return the texts as sparse rows, each id once."""
-        counts = count_ids(rows, self.vocabulary)
-        return BagRows(weigh(counts, self.encoding, self._idf))
+        return self.encoder.transform(rows)
 
     def readable(self, rows: Texts) -> list[str]:
         """Return each text as it was given; its words, where an archive holds those alone."""
@@ -203,24 +179,17 @@ class BaseTextDataModule(SupervisedDataModule):
             test: Texts | None = self.examples("test").rows
         except InputError:  # there is none
             test = None
-        return read_texts(self, texts, texts[parts.train], texts[parts.val], test)
+        return read_texts(
+            type(self).__name__, self.encoder, texts, texts[parts.train], texts[parts.val], test
+        )
 
     def batch_shape(self) -> tuple[int, ...]:
         """Return (num_words,)."""
-        return (self.vocabulary.num_words,)
+        return (self.encoder.vocabulary.num_words,)
 
     def inputs_state(self) -> dict[str, Any]:
-        """Return the words kept, by rank, how they are numbered, and the idf of each id."""
-        vocabulary = self.vocabulary
-        return {
-            "words": vocabulary.words,
-            "num_words": vocabulary.num_words,
-            "skip_top": vocabulary.skip_top,
-            "max_length": vocabulary.max_length,
-            "encoding": self.encoding,
-            "tokens": self.tokens,
-            "idf": None if self._idf is None else self._idf.tolist(),
-        }
+        """Return what the encoder learned."""
+        return self.encoder.state()
 
     def load_inputs_state(self, state: dict[str, Any]) -> None:
         """Take over the vocabulary: new texts need no training data.
@@ -228,27 +197,22 @@ class BaseTextDataModule(SupervisedDataModule):
         Raises:
             InputError: Its texts were split into other tokens.
         """
-        tokens = state.get("tokens", "words")  # the only ones that earlier checkpoints know
-        if tokens != self.tokens:
-            raise InputError(f"this run was trained with tokens: {tokens}; give the same.")
-        self._vocabulary = Vocabulary(
-            state["words"], state["num_words"], state["skip_top"], state["max_length"], tokens
-        )
-        self.encoding = state["encoding"]
-        self._idf = None if state["idf"] is None else np.array(state["idf"])
+        self.encoder.load_state(state)
 
     def forget_inputs(self) -> None:
-        """Forget vocabulary and document frequencies; texts are encoded as the arguments say."""
-        self._vocabulary = self._idf = None
-        self.encoding = self._given_encoding
+        """Begin with an encoder that knows nothing; texts are encoded as the arguments say."""
+        self.encoder = self._new_encoder()
+
+    @property
+    def encoding(self) -> Encoding:
+        """The entries of the matrix: as the arguments say, or the run of a checkpoint."""
+        return self.encoder.encoding
 
     @property
     def vocabulary(self) -> Vocabulary:
         """The words and their ids, from the training part."""
-        if self._vocabulary is None:
-            self.fit()
-        assert self._vocabulary is not None
-        return self._vocabulary
+        self.fit()
+        return self.encoder.vocabulary
 
     def encode_text(self, text: str) -> list[int]:
         """Return the ids of a text, in order: its start (1), then its words."""

@@ -1,6 +1,6 @@
-"""Bags of words: the rows of a sparse matrix, its encodings, and batches of it."""
+"""From texts to the rows of a sparse matrix: what is learned for it, its encodings, its batches."""
 
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 import scipy.sparse
@@ -10,8 +10,16 @@ from torch import Tensor
 
 from dlp.bag_of_words import BagOfWords
 from dlp.datamodules.text.corpus import Texts
-from dlp.datamodules.text.ngrams import SequenceIds
-from dlp.datamodules.text.vocabulary import START, UNKNOWN, Vocabulary
+from dlp.datamodules.text.ngrams import SequenceIds, check_ngrams, rank_terms
+from dlp.datamodules.text.tokens import Tokens, splitter
+from dlp.datamodules.text.vocabulary import (
+    START,
+    UNKNOWN,
+    Vocabulary,
+    check_limits,
+    rank_words,
+)
+from dlp.errors import InputError, unknown
 
 Encoding = Literal["multi_hot", "count", "tfidf", "sublinear_tfidf"]
 SparseRows: TypeAlias = Any  # scipy.sparse.csr_array, which has no types
@@ -39,6 +47,103 @@ class BagRows:
             torch.from_numpy(rows.indptr[:-1].astype(np.int64)),
             torch.from_numpy(rows.data),
         )
+
+
+class BagEncoder:
+    """What texts become: learns words and document frequencies, and makes sparse rows of texts.
+
+    Args:
+        num_words: Ids are below it (see `Vocabulary`); None keeps all words.
+        skip_top: Ids below it count as unknown words.
+        max_length: Keep the first so many ids of each text; None keeps all.
+        tokens: What texts are split into.
+        encoding: The entries of the matrix.
+        ngrams: The longest sequence of words that counts as a term of its own.
+        min_df: Leave out terms that fewer texts have.
+
+    Raises:
+        InputError: An argument is not accepted.
+    """
+
+    def __init__(
+        self,
+        num_words: int | None = 10000,
+        skip_top: int = 0,
+        max_length: int | None = None,
+        tokens: Tokens = "words",
+        encoding: Encoding = "multi_hot",
+        ngrams: int = 1,
+        min_df: int = 1,
+    ) -> None:
+        check_limits(num_words, skip_top, max_length)
+        check_ngrams(ngrams, min_df)
+        if encoding not in get_args(Encoding):
+            raise unknown("encoding", encoding, get_args(Encoding))
+        splitter(tokens)  # a misspelt kind is said now
+        self.num_words = num_words
+        self.skip_top = skip_top
+        self.max_length = max_length
+        self.tokens: Tokens = tokens
+        self.encoding: Encoding = encoding
+        self.ngrams = ngrams
+        self.min_df = min_df
+        self._vocabulary: Vocabulary | None = None
+        self._idf: NDArray[np.float64] | None = None
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The words and their ids, once they are learned."""
+        assert self._vocabulary is not None
+        return self._vocabulary
+
+    def fit(self, texts: Texts) -> None:
+        """Learn the vocabulary of training texts and, for tf-idf, their document frequencies.
+
+        Raises:
+            InputError: No word is left, or there are too many for `ngrams`.
+        """
+        if self.ngrams > 1 or self.min_df > 1:
+            words = rank_terms(texts, self.ngrams, self.min_df, self.num_words)
+        else:
+            words = rank_words(texts)
+        if not words:
+            least = f" that {self.min_df} of them have" if self.min_df > 1 else ""
+            raise InputError(f"the texts of the training part hold no word{least}.")
+        limits = self.num_words, self.skip_top, self.max_length
+        self._vocabulary = Vocabulary(words, *limits, self.tokens)
+        if self.encoding in ("tfidf", "sublinear_tfidf"):
+            self._idf = smooth_idf(count_ids(texts, self._vocabulary))
+
+    def transform(self, texts: Texts) -> BagRows:
+        """Return texts as sparse rows, each id once."""
+        return BagRows(weigh(count_ids(texts, self.vocabulary), self.encoding, self._idf))
+
+    def state(self) -> dict[str, Any]:
+        """Return the words kept, by rank, how they are numbered, and the idf of each id."""
+        return {
+            "words": self.vocabulary.words,
+            "num_words": self.vocabulary.num_words,
+            "skip_top": self.vocabulary.skip_top,
+            "max_length": self.vocabulary.max_length,
+            "encoding": self.encoding,
+            "tokens": self.tokens,
+            "idf": None if self._idf is None else self._idf.tolist(),
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Take over what `state` returned: new texts need no training texts.
+
+        Raises:
+            InputError: Its texts were split into other tokens.
+        """
+        tokens = state.get("tokens", "words")  # the only ones that earlier checkpoints know
+        if tokens != self.tokens:
+            raise InputError(f"this run was trained with tokens: {tokens}; give the same.")
+        self._vocabulary = Vocabulary(
+            state["words"], state["num_words"], state["skip_top"], state["max_length"], tokens
+        )
+        self.encoding = state["encoding"]
+        self._idf = None if state["idf"] is None else np.array(state["idf"])
 
 
 def count_ids(texts: Texts, vocabulary: Vocabulary) -> SparseRows:

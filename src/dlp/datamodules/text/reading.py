@@ -1,18 +1,15 @@
 """What texts were taken for, and what is suspicious about them."""
 
 import re
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from dlp.datamodules.reading import InputReading, SampleReading, clipped
 from dlp.datamodules.text.corpus import Texts
+from dlp.datamodules.text.encodings import BagEncoder
 from dlp.datamodules.text.tokens import unspaced_word
 from dlp.datamodules.text.vocabulary import UNKNOWN, Vocabulary
-
-if TYPE_CHECKING:
-    from dlp.datamodules.text.base import BaseTextDataModule
 
 _TAG = re.compile(r"</?[a-z][^<>]{0,80}>", re.IGNORECASE)
 #: How letters look that were UTF-8 and were once read as Windows-1252.
@@ -23,34 +20,35 @@ _SHOWN = 200
 
 
 def read_texts(
-    data: "BaseTextDataModule", labelled: Texts, train: Texts, val: Texts, test: Texts | None
+    name: str, encoder: BagEncoder, labelled: Texts, train: Texts, val: Texts, test: Texts | None
 ) -> InputReading:
-    """Return what the texts of a DataModule were taken for.
+    """Return what texts were taken for.
 
     Args:
-        data: The DataModule, fitted.
+        name: What they are called where their source does not say.
+        encoder: What has learned from the training part.
         labelled: All labelled texts.
         train: Those of the training part.
         val: Those of the validation part.
         test: Those of the test part, where there is one.
     """
     corpus = labelled.corpus
-    known = corpus.reading or InputReading(type(data).__name__)
-    unit = "words" if data.tokens == "words" else "characters"
+    known = corpus.reading or InputReading(name)
+    unit = "words" if encoder.tokens == "words" else "characters"
     lengths = np.diff(corpus.offsets)[labelled.rows]
     median, longest = (f"{value:,.0f}" for value in (np.median(lengths), lengths.max()))
     part = ("validation", val) if len(val) else ("training", train)
     facts = [
         ("texts", f"{median} {unit} in the median, {longest} in the longest"),
-        ("vocabulary", _vocabulary(data, train, unit)),
-        ("known", f"{_share_known(data, part[1]):.1%} of the {unit} of the {part[0]} part"),
+        ("vocabulary", _vocabulary(encoder, train, unit)),
+        ("known", f"{_share_known(encoder, part[1]):.1%} of the {unit} of the {part[0]} part"),
     ]
     notes = [*known.notes]
     if test is not None and test.corpus is not corpus and test.corpus.reading is not None:
         others = [note for note in test.corpus.reading.notes if note not in notes]
         notes += [f"of the test part: {note}" for note in others]
-    notes += _suspicious(data, labelled)
-    samples = (_sample(data, train),) if len(train) else ()
+    notes += _suspicious(encoder, labelled)
+    samples = (_sample(encoder, train),) if len(train) else ()
     return InputReading(known.source, known.columns, tuple(facts), tuple(notes), samples)
 
 
@@ -63,15 +61,15 @@ def whole_sentences(sentence: str) -> str:
     )
 
 
-def _vocabulary(data: "BaseTextDataModule", train: Texts, unit: str) -> str:
-    kept = len(data.vocabulary.words)
+def _vocabulary(encoder: BagEncoder, train: Texts, unit: str) -> str:
+    kept, most = len(encoder.vocabulary.words), encoder.num_words
     there = np.count_nonzero(np.bincount(train.tokens()[0]))
-    limit = "" if kept >= there or data.num_words is None else f" (num_words: {data.num_words})"
+    limit = "" if kept >= there or most is None else f" (num_words: {most})"
     return f"{kept:,} terms{limit}; the training part has {there:,} different {unit}"
 
 
-def _share_known(data: "BaseTextDataModule", texts: Texts) -> float:
-    lookup = data.vocabulary.lookup(texts.corpus.words)
+def _share_known(encoder: BagEncoder, texts: Texts) -> float:
+    lookup = encoder.vocabulary.lookup(texts.corpus.words)
     tokens, _ = texts.tokens()
     return float((lookup[tokens] != UNKNOWN).mean()) if len(tokens) else 0.0
 
@@ -97,26 +95,26 @@ def nothing_known(texts: Texts, vocabulary: Vocabulary) -> str | None:
     )
 
 
-def _sample(data: "BaseTextDataModule", train: Texts) -> SampleReading:
+def _sample(encoder: BagEncoder, train: Texts) -> SampleReading:
     lengths = np.diff(train.corpus.offsets)[train.rows]
     row = int(np.argsort(lengths, kind="stable")[len(lengths) // 2])  # one of middling length
     (text,) = train[row : row + 1].raw()
     tokens, _ = train[row : row + 1].tokens()
     words = [train.corpus.words[token] for token in tokens]
-    ids = data.encode_text(" ".join(words) if train.corpus.raw is None else text)
+    ids = encoder.vocabulary.encode(" ".join(words) if train.corpus.raw is None else text)
     steps = (
         ("text", clipped(text, _SHOWN)),
         ("tokens", clipped(" | ".join(words), _SHOWN)),
         ("ids", clipped(" ".join(map(str, ids)), _SHOWN)),
-        ("back", clipped(data.decode(ids), _SHOWN)),
+        ("back", clipped(encoder.vocabulary.decode(ids), _SHOWN)),
     )
     return SampleReading("one training text, read step by step", steps)
 
 
-def _suspicious(data: "BaseTextDataModule", labelled: Texts) -> list[str]:
+def _suspicious(encoder: BagEncoder, labelled: Texts) -> list[str]:
     """Return what a person should look at."""
     notes = []
-    if data.tokens == "words" and (sentence := unspaced_word(labelled.corpus.words)) is not None:
+    if encoder.tokens == "words" and (sentence := unspaced_word(labelled.corpus.words)) is not None:
         notes.append(whole_sentences(sentence))
     spread = np.unique(
         np.linspace(0, len(labelled) - 1, min(len(labelled), _LOOKED_AT)).astype(int)
