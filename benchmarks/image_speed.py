@@ -34,7 +34,7 @@ SIZE = 150
 def write_jpegs(folder: Path) -> None:
     """Write the book's training images as JPEG files, a subfolder a class."""
     data = CatsVsDogsDataModule()
-    source, _ = data._pictures()
+    source, _ = data._images()
     wanted = {Path(name).name for name in data.examples("train").names or []}
     for number, name in enumerate(source.names):
         name = Path(name).name

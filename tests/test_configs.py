@@ -42,7 +42,7 @@ def test_there_are_configs():
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_recipe(path, here, tmp_path, capsys):
     small = []
-    if path.stem.startswith("cats_dogs"):  # on pictures of their own size in the next test
+    if path.stem.startswith("cats_dogs"):  # on images of their own size in the next test
         small = ["--data.image_size", "64"]
     if "backbone: vgg16" in path.read_text():  # itself built in the next test
         small = ["--model.backbone", "squeezenet1_1", "--data.image_size", "32"]

@@ -53,7 +53,7 @@ def own_table(output, folder):
 
 
 def own_images(output, folder):
-    assert "1 of 1,001 pictures cannot be read" in output
+    assert "1 of 1,001 images cannot be read" in output
     assert "broken.png: " in output
     assert accuracy(output) > 0.88
 

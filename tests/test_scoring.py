@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from image_files import write_classes
 from lightning import Trainer
-from picture_files import write_classes
 from torch import nn
 
 from dlp.callbacks import PredictionWriter
@@ -29,7 +29,7 @@ from dlp.modules import (
 
 random = np.random.default_rng(0)
 X = random.normal(size=(24, 4)).astype(np.float32)
-PICTURES = random.integers(0, 255, (12, 3, 32, 32), dtype=np.uint8)
+IMAGES = random.integers(0, 255, (12, 3, 32, 32), dtype=np.uint8)
 
 
 def trainer(tmp_path, *callbacks):
@@ -71,12 +71,12 @@ def test_every_module_is_made_again(tmp_path, kind):
         {name: value() if callable(value) else value for name, value in each.items()}
         for each in MODULES[kind]
     )
-    data = ArrayDataModule(PICTURES, np.arange(12) % 2, split_seed=None, batch_size=6)
+    data = ArrayDataModule(IMAGES, np.arange(12) % 2, split_seed=None, batch_size=6)
     head = "sigmoid" if kind is SupervisedModule else "softmax"
     model = kind(input_shape=(3, 32, 32), num_outputs=2, head=head, **arguments)
     path = fitted(tmp_path, model, data)
     again = kind.load_from_checkpoint(path, **needed)
-    x = torch.from_numpy(PICTURES).float() / 255
+    x = torch.from_numpy(IMAGES).float() / 255
     with torch.no_grad():
         assert torch.equal(again.eval()(x), model.eval()(x))
     assert type(again.head) is type(model.head)
@@ -149,7 +149,7 @@ def test_tables_and_texts_without_the_training_data(tmp_path):
         TextDataModule.load_from_checkpoint(path)
 
 
-def test_pictures(tmp_path):
+def test_images(tmp_path):
     folder = write_classes(tmp_path / "pets", {"ants": 6, "bees": 6})
     data = ImageFolderDataModule(folder, image_size=(8, 10))
     model = ConvNetModule((3, 8, 10), 2, channels=(2,), dense=(2,))

@@ -1,4 +1,4 @@
-"""One process of two: fits on stored features and on pictures, and writes what came of each."""
+"""One process of two: fits on stored features and on images, and writes what came of each."""
 
 import sys
 import warnings

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from image_files import write_classes, write_image
 from lightning import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
-from picture_files import write_classes, write_picture
 from torch import nn
 
 from dlp.callbacks import CacheFeatures, Unfreeze
@@ -33,7 +33,7 @@ def arrays(x=X, y=Y, **arguments):
 
 
 def module(backbone="shufflenet_v2_x0_5", seed=0, **arguments):
-    """Return a model whose features differ from picture to picture, as trained ones do."""
+    """Return a model whose features differ from image to image, as trained ones do."""
     torch.manual_seed(seed)
     given = {"hidden": (4,), "optimizer": SGD, "weights": None, **arguments}
     model = PretrainedModule((3, 32, 32), 2, "sigmoid", backbone, **given)
@@ -166,13 +166,13 @@ def test_results_are_those_without_the_cache(case):
     cached = fit(build(), arrays(), *steps)
     raw = fit(build(), arrays(), *steps, cached=False)
     assert_same(cached, raw)
-    assert (cached.runs, raw.runs) == (3, 6)  # 14 pictures by 6, and 2 + 1 batches an epoch
+    assert (cached.runs, raw.runs) == (3, 6)  # 14 images by 6, and 2 + 1 batches an epoch
     moved = [name for name in raw.states[0] if "classifier" in name]
     start = build().state_dict()
     assert not all(torch.equal(raw.states[-1][name], start[name]) for name in moved)
 
 
-def test_pictures_of_files_give_what_they_do_without_the_cache(tmp_path):
+def test_images_of_files_give_what_they_do_without_the_cache(tmp_path):
     write_classes(tmp_path, {"cats": 9, "dogs": 5}, size=(40, 36))
     build = partial(ImageFolderDataModule, tmp_path, image_size=32, val_size=4, batch_size=5)
     cached, raw = (fit(module(dropout=0.5), build(), cached=cached) for cached in (True, False))
@@ -192,7 +192,7 @@ def test_data_without_validation_part():
     assert (cached.runs, raw.runs) == (3, 6)
 
 
-def test_equal_pictures_are_computed_once():
+def test_equal_images_are_computed_once():
     x = torch.cat([X, X, X])[:40]
     cached = fit(module(), arrays(x, torch.cat([Y, Y, Y])[:40]))
     raw = fit(module(), arrays(x, torch.cat([Y, Y, Y])[:40]), cached=False)
@@ -241,7 +241,7 @@ def test_with_augmentation_only_the_validation_part_is_stored(tmp_path, stages):
     cached, raw = (fit(model(), build(), cached=use) for use in (True, False))
     assert_same(cached, raw)
     assert not any(isinstance(batch, Features) for batch in cached.batches)
-    assert (cached.runs, raw.runs) == (5, 6)  # 2 batches in each of 2 epochs, and 4 pictures once
+    assert (cached.runs, raw.runs) == (5, 6)  # 2 batches in each of 2 epochs, and 4 images once
     assert [len(torch.load(path)) for path in stored()] == [4]
 
 
@@ -257,7 +257,7 @@ def test_with_augmentation_and_no_validation_part_nothing_is_stored(tmp_path):
 
 def test_a_second_run_finds_the_features(first):
     second = fit(module(), arrays())
-    assert (first.runs, second.runs) == (3, 1)  # four pictures show that they are the same
+    assert (first.runs, second.runs) == (3, 1)  # four images show that they are the same
     assert len(stored()) == 1
     assert_same(second, first)
 
@@ -317,7 +317,7 @@ def test_features_of_another_network_are_not_taken(change, first):
     assert_same(watch, fit(build(), arrays(), cached=False, epochs=1))
 
 
-def test_features_are_compared_with_those_of_a_few_pictures(first, capsys):
+def test_features_are_compared_with_those_of_a_few_images(first, capsys):
     def hooked():
         model = module()
         layer = model.network.backbone.model.conv1[1]
@@ -336,11 +336,11 @@ def test_a_weight_after_the_cut_changes_nothing():
     assert fit(model, arrays(), epochs=1).runs == 1
 
 
-def test_features_of_other_pictures_are_not_taken(tmp_path):
+def test_features_of_other_images_are_not_taken(tmp_path):
     write_classes(tmp_path, {"cats": 9, "dogs": 5}, size=(32, 32))
     build = partial(ImageFolderDataModule, tmp_path, image_size=32, val_size=4, batch_size=5)
     fit(module(), build(), epochs=1)
-    write_picture(tmp_path / "cats" / "003.png", 99, (32, 32))
+    write_image(tmp_path / "cats" / "003.png", 99, (32, 32))
     watch = fit(module(), build(), epochs=1)
     assert watch.runs == 3
     assert_same(watch, fit(module(), build(), cached=False, epochs=1))
@@ -429,7 +429,7 @@ def test_a_full_disk_costs_no_run(monkeypatch, capsys):
 def test_features_that_take_too_much_room_are_refused():
     watch = Watch()
     trainer = make_trainer([CacheFeatures(cache_gb=1e-6), watch])
-    with pytest.raises(InputError, match=r"14 pictures, each \(1024,\).*cache_gb allows 1e-06"):
+    with pytest.raises(InputError, match=r"14 images, each \(1024,\).*cache_gb allows 1e-06"):
         trainer.fit(module(), arrays())
     assert watch.metrics == []
     assert stored() == []
@@ -444,14 +444,14 @@ def test_a_trial_run_writes_no_cache():
 # Before and after ------------------------------------------------------------------------------
 
 
-def pictures_again(data):
+def images_again(data):
     return all(not isinstance(data.inputs(part), FeatureRows) for part in ("train", "val"))
 
 
-def test_afterwards_the_data_gives_pictures_again():
+def test_afterwards_the_data_gives_images_again():
     data, model = arrays(test_size=3), module()
     fit(model, data)
-    assert pictures_again(data)
+    assert images_again(data)
     torch.testing.assert_close(next(iter(data.val_dataloader()))[0], data.inputs("val"))
     (tested,) = make_trainer([CacheFeatures()]).test(model, data, verbose=False)
     with torch.no_grad():
@@ -463,11 +463,11 @@ def test_afterwards_the_data_gives_pictures_again():
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
-def test_after_an_error_the_data_gives_pictures_again(error):
+def test_after_an_error_the_data_gives_images_again(error):
     data = arrays()
     with pytest.raises((error, SystemExit)):
         fit(module(), data, break_at=0, error=error)
-    assert pictures_again(data)
+    assert images_again(data)
     assert len(fit(module(), data, cached=False).metrics) == 2
 
 
@@ -478,7 +478,7 @@ def test_one_callback_serves_two_fits_of_two_sets():
         watch = Watch()
         make_trainer([callback, watch], 1).fit(module(), data)
         assert_same(watch, fit(module(), arrays(x), cached=False, epochs=1))
-        assert pictures_again(data)
+        assert images_again(data)
 
 
 @pytest.mark.parametrize("steps", [[], [Unfreeze(2, 1)]])
@@ -561,7 +561,7 @@ def test_every_stage_unfrozen_later_is_refused():
         make_trainer([CacheFeatures(), Unfreeze(2, "all")]).fit(module(), arrays())
 
 
-def test_batches_must_hold_a_picture():
+def test_batches_must_hold_a_image():
     with pytest.raises(InputError, match="batch_size must be at least 1, got 0"):
         CacheFeatures(batch_size=0)
 
@@ -638,7 +638,7 @@ def test_stages_unfrozen_by_hand_are_no_longer_stored(at, do):
     with pytest.raises(InputError, match=r"(conv5|stage4).* is trained now: its steps would"):
         trainer.fit(model, data)
     assert hand.steps == 2 * max(0, at - 1)  # 2 batches an epoch
-    assert pictures_again(data)
+    assert images_again(data)
 
 
 def test_stages_unfrozen_by_hand_after_the_cut_are_trained():
@@ -662,7 +662,7 @@ def test_two_processes_compute_the_features_once(tmp_path):
     assert run.returncode == 0, run.stderr
     first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1))
     for (cached, raw), (other, _) in zip(first, second, strict=True):
-        assert cached["runs"] + other["runs"] == 3  # 22 pictures by 8: the other process waits
+        assert cached["runs"] + other["runs"] == 3  # 22 images by 8: the other process waits
         for ours, theirs in zip(cached["states"], other["states"], strict=True):
             assert [name for name in ours if not torch.equal(ours[name], theirs[name])] == []
         for ours, theirs in zip(cached["states"], raw["states"], strict=True):

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from image_files import write_classes
 from lightning import LightningModule, Trainer
-from picture_files import write_classes
 from torch.utils.data import DataLoader, TensorDataset
 
 from dlp.callbacks import MistakesReport
@@ -112,7 +112,7 @@ def test_values(tmp_path, head):
     assert files(tmp_path) == {"residuals.png", "mistakes.json", "worst.csv"}
 
 
-def test_pictures_are_drawn_and_named(tmp_path):
+def test_images_are_drawn_and_named(tmp_path):
     folder = write_classes(tmp_path / "pets", {"ants": 6, "bees": 6})
     data = ImageFolderDataModule(folder, test_size=6, image_size=(8, 10), val_size=None)
     model = ConvNetModule((3, 8, 10), 2, "softmax", channels=(2,), dense=(2,))

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from image_files import write_classes
 from lightning import LightningModule, Trainer
-from picture_files import write_classes
 from torch.utils.data import DataLoader
 
 from dlp.callbacks import MistakesReport, PredictionWriter

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from picture_files import write_classes
+from image_files import write_classes
 
 from dlp.cli import main
 from dlp.commands.crossval_cli import crossval
@@ -192,7 +192,7 @@ def test_leaky_scaling_is_another_run_and_warns(run, capsys):
     assert leaky == pytest.approx(written(run)["mean"], rel=0.3)
 
 
-def test_texts_and_pictures(sales, capsys):
+def test_texts_and_images(sales, capsys):
     rows = [("good " * (n % 3 + 1) if n % 2 else "bad film", n % 2) for n in range(40)]
     pd.DataFrame(rows, columns=["text", "label"]).to_csv("texts.csv", index=False)
     (sales / "texts.yaml").write_text(

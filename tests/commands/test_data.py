@@ -59,7 +59,7 @@ def test_a_reference_set(houses, capsys):
     assert "404 training, 102 test" in capsys.readouterr().out
 
 
-def test_pictures_are_drawn_as_the_model_sees_them(tmp_path, monkeypatch, capsys):
+def test_images_are_drawn_as_the_model_sees_them(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     for number in range(10):
         path = tmp_path / f"pets/{'cat' if number % 2 else 'dog'}/{number}.png"

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import yaml
 from command_line import RECIPE, fails
-from picture_files import write_classes
+from image_files import write_classes
 
 from dlp.cli import main
 from dlp.commands.next_steps import after_fit, after_folds

@@ -1,12 +1,12 @@
-"""`dlp predict` on single texts, single pictures and other inputs, in process."""
+"""`dlp predict` on single texts, single images and other inputs, in process."""
 
 import shutil
 
 import numpy as np
 import pandas as pd
 import pytest
+from image_files import write_classes
 from matplotlib.figure import Figure
-from picture_files import write_classes
 
 from dlp.cli import main
 
@@ -85,7 +85,7 @@ def test_texts_that_cannot_be_predicted(reviews, options, said, capsys):
     assert said in capsys.readouterr().err
 
 
-def test_one_picture_and_a_folder_have_files_of_their_own(tmp_path, monkeypatch, capsys):
+def test_one_image_and_a_folder_have_files_of_their_own(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     write_classes(tmp_path / "pets", {"ants": 4, "bees": 4})
     new = write_classes(tmp_path / "new", {"x": 2}, start=50)

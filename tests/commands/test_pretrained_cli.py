@@ -1,4 +1,4 @@
-"""Chapter 5.3 by the command line, in process, on small pictures of one's own."""
+"""Chapter 5.3 by the command line, in process, on small images of one's own."""
 
 import csv
 import json
@@ -12,9 +12,9 @@ import pytest
 import torch
 import torchvision
 import yaml
+from image_files import write_classes, write_image
 from lightning.pytorch.callbacks import Callback
 from matplotlib.figure import Figure
-from picture_files import write_classes, write_picture
 
 from dlp.cli import main
 from dlp.commands.lightning_cli import DLPCLI
@@ -82,7 +82,7 @@ def weights(offline, weights_file):
 
 
 def trained():
-    """Return a state dict by which features differ from picture to picture, as trained ones do."""
+    """Return a state dict by which features differ from image to image, as trained ones do."""
     torch.manual_seed(0)
     network = torchvision.models.get_model(NAME)
     for layer in network.modules():
@@ -95,7 +95,7 @@ def trained():
 
 @pytest.fixture(scope="module")
 def folder_of_pets(tmp_path_factory):
-    """Write pictures of two classes and recipes for them once."""
+    """Write images of two classes and recipes for them once."""
     folder = tmp_path_factory.mktemp("pets")
     write_classes(folder / "pets", {"cats": 11, "dogs": 9}, size=(36, 40))
     (folder / "frozen.yaml").write_text(RECIPE)
@@ -109,7 +109,7 @@ def folder_of_pets(tmp_path_factory):
 
 @pytest.fixture
 def pets(folder_of_pets, tmp_path, monkeypatch, offline):
-    """Work in a folder with pictures of two classes and recipes for them."""
+    """Work in a folder with images of two classes and recipes for them."""
     shutil.copytree(folder_of_pets, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -168,7 +168,7 @@ def same(ours, theirs):
 # A run and what follows it -----------------------------------------------------------------------
 
 
-def test_a_run_on_features_is_evaluated_on_pictures(pets, weights):
+def test_a_run_on_features_is_evaluated_on_images(pets, weights):
     main(["fit", "--config", "frozen.yaml", "--test_after_fit", "best"])
     run = pets / "runs/frozen/version_0"
     assert len(list((cache_dir() / "features").glob("*.pt"))) == 1
@@ -210,11 +210,11 @@ def test_a_checkpoint_needs_no_weights_to_be_tested_predicted_and_resumed(fitted
 
 
 @DEPRECATED
-def test_pictures_without_labels_are_predicted_by_path(pets, weights, capsys):
+def test_images_without_labels_are_predicted_by_path(pets, weights, capsys):
     main(["fit", "--config", "frozen.yaml", "--data.on_corrupt", "skip"])
     for number in (3, 1, 7, 5):
-        write_picture(pets / f"new/deep/{number}.png", number, (50, 20))
-    (pets / "new/deep/4.png").write_bytes(b"no picture")
+        write_image(pets / f"new/deep/{number}.png", number, (50, 20))
+    (pets / "new/deep/4.png").write_bytes(b"no image")
     main(["predict", "--config", "frozen.yaml", "--data.predict_path", "new"])
     assert "new/deep/4.png" in capsys.readouterr().out
     text = (pets / "runs/frozen/version_0/predictions_new.csv").read_text()

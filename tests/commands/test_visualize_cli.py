@@ -1,10 +1,10 @@
-"""``dlp visualize``, in process, on small pictures of one's own."""
+"""``dlp visualize``, in process, on small images of one's own."""
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from picture_files import pixels, write_classes
+from image_files import pixels, write_classes
 from PIL import Image
 
 from dlp.cli import main
@@ -33,7 +33,7 @@ UNDRAWN = pytest.mark.usefixtures("undrawn_figures")
 
 @pytest.fixture
 def pets(tmp_path, monkeypatch):
-    """Work in a folder with 12 pictures of two classes and a recipe for them."""
+    """Work in a folder with 12 images of two classes and a recipe for them."""
     write_classes(tmp_path / "pets", {"cats": 7, "dogs": 5})
     (tmp_path / "pets.yaml").write_text(RECIPE)
     (tmp_path / "pretrained.yaml").write_text(PRETRAINED)
@@ -66,12 +66,12 @@ def fails(capsys, *args):
     return message
 
 
-def test_the_pictures_are_drawn_to_the_folder_of_the_recipe(pets, grids, capsys):
+def test_the_images_are_drawn_to_the_folder_of_the_recipe(pets, grids, capsys):
     main(["visualize", "batch", "--config", "pets.yaml"])
     assert "wrote runs/pets/batch.png" in capsys.readouterr().out
-    with Image.open(pets / "runs/pets/batch.png") as picture:
-        assert picture.format == "PNG"
-        assert min(picture.size) > 100
+    with Image.open(pets / "runs/pets/batch.png") as image:
+        assert image.format == "PNG"
+        assert min(image.size) > 100
     ((images, titles, columns),) = grids
     assert images.shape == (10, 3, 8, 10)  # all that there are
     assert sorted(titles) == ["cats"] * 6 + ["dogs"] * 4
@@ -90,7 +90,7 @@ def test_what_is_drawn_is_what_training_sees(pets, grids):
 
 
 @UNDRAWN
-def test_copies_show_what_each_epoch_makes_of_a_picture(pets, grids):
+def test_copies_show_what_each_epoch_makes_of_a_image(pets, grids):
     given = ["visualize", "batch", "--config", "pets.yaml", "--num_images", "6", "--copies", "3"]
     main(given)
     main([*given, "--data.augmentation", "null"])
@@ -138,7 +138,7 @@ def test_a_trial_run_writes_nothing(pets, grids):
 
 
 @UNDRAWN
-def test_grey_pictures_and_values(pets, grids):
+def test_grey_images_and_values(pets, grids):
     frame = pd.DataFrame({"image": [f"cats/{n:03}.png" for n in range(7)], "age": np.arange(7) / 3})
     frame.to_csv(pets / "pets/ages.csv", index=False)
     main(
@@ -168,14 +168,14 @@ def test_labels_that_apply_are_named(pets, grids):
     assert len(set(grids[0][1])) > 1
 
 
-def test_data_that_are_no_pictures_are_refused(pets, capsys):
+def test_data_that_are_no_images_are_refused(pets, capsys):
     pd.DataFrame({"a": np.arange(20.0), "y": [0, 1] * 10}).to_csv(pets / "table.csv", index=False)
     (pets / "table.yaml").write_text(
         "data: {class_path: TableDataModule, init_args: {path: table.csv, target: y}}\n"
         "model: {class_path: DenseModule, init_args: {head: sigmoid}}\n"
     )
     message = fails(capsys, "visualize", "batch", "--config", "table.yaml")
-    assert "visualize batch draws pictures; a row of TableDataModule has the shape (1,)" in message
+    assert "visualize batch draws images; a row of TableDataModule has the shape (1,)" in message
 
 
 @pytest.mark.parametrize(

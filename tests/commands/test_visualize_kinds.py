@@ -1,4 +1,4 @@
-"""``dlp visualize activations|filters|heatmap|embedding``, in process, on small pictures."""
+"""``dlp visualize activations|filters|heatmap|embedding``, in process, on small images."""
 
 import json
 
@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 import torchvision
-from picture_files import write_classes, write_picture
+from image_files import write_classes, write_image
 from PIL import Image
 
 from dlp.cli import main
@@ -41,7 +41,7 @@ UNDRAWN = pytest.mark.usefixtures("undrawn_figures")
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """Train once on twelve pictures of two classes and return the folder."""
+    """Train once on twelve images of two classes and return the folder."""
     folder = tmp_path_factory.mktemp("pets")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -62,7 +62,7 @@ def run(trained, monkeypatch, tmp_path):
 
 @pytest.fixture
 def squeezenet(tmp_path, monkeypatch):
-    """Write the state dict of a network with random weights, and two pictures, and go there."""
+    """Write the state dict of a network with random weights, and two images, and go there."""
     monkeypatch.chdir(tmp_path)
     model = torchvision.models.squeezenet1_1(num_classes=4)
     torch.save(model.state_dict(), "net.pth")
@@ -84,13 +84,13 @@ def backbone(kind, *args, weights="net.pth"):
 
 
 def pngs(folder):
-    """Return the name of each picture below a folder -> its size; all must be PNGs."""
+    """Return the name of each image below a folder -> its size; all must be PNGs."""
     sizes = {}
     for path in folder.iterdir():
-        with Image.open(path) as picture:
-            picture.load()
-            assert picture.format == "PNG"
-            sizes[path.name] = picture.size
+        with Image.open(path) as image:
+            image.load()
+            assert image.format == "PNG"
+            sizes[path.name] = image.size
     return sizes
 
 
@@ -114,9 +114,9 @@ def test_activations_of_the_newest_run(run, capsys):
     draws("activations", "--num_images", 3)
     names = pngs(run / "visualize/activations")
     layers = ["features.conv1", "features.relu1", "features.conv2", "features.relu2"]
-    pictures = {name.partition("_")[0] for name in names}
-    assert set(names) == {f"{picture}_{layer}.png" for picture in pictures for layer in layers}
-    assert len(pictures) == 3
+    images = {name.partition("_")[0] for name in names}
+    assert set(names) == {f"{image}_{layer}.png" for image in images for layer in layers}
+    assert len(images) == 3
     out = capsys.readouterr().out
     assert "using runs/pets/version_0/checkpoints/best.ckpt" in out
     assert "wrote runs/pets/version_0/visualize/activations: " in out
@@ -175,8 +175,8 @@ def test_heatmaps_of_a_network_that_learned_nothing_say_so(run, capsys, tmp_path
 
 
 @UNDRAWN
-def test_heatmap_of_a_class_and_a_layer_on_pictures_of_ones_own(run, capsys, tmp_path, monkeypatch):
-    write_picture(tmp_path / "big.png", 5, size=(90, 70))
+def test_heatmap_of_a_class_and_a_layer_on_images_of_ones_own(run, capsys, tmp_path, monkeypatch):
+    write_image(tmp_path / "big.png", 5, size=(90, 70))
     maps = []
     original = visualize_kinds.heatmap_figure
     monkeypatch.setattr(
@@ -233,7 +233,7 @@ def test_filters_begin_with_the_first_activation(run, capsys):
     assert default == ["features.relu1", "features.conv2"]
 
 
-def test_embedding_of_pictures(run, capsys):
+def test_embedding_of_images(run, capsys):
     draws("embedding", "--part", "train")
     assert set(pngs(run / "visualize/embedding")) == {"train_pca.png"}
     assert "k-means with 2 clusters and the classes: adjusted Rand" in capsys.readouterr().out
@@ -271,8 +271,8 @@ def test_a_trial_run_writes_nothing(run, tmp_path, monkeypatch, kind, capsys):
             "method must be pca, tsne; got 'tnse'. Did you mean 'tsne'",
         ),
         (["activations", "--image", "x.png"], "unknown option --image. Did you mean 'images'?"),
-        (["activations", "--images", "pet"], "there is no picture pet (looked from"),
-        (["activations", "--images", "pets.yaml"], "pets.yaml cannot be read as a picture"),
+        (["activations", "--images", "pet"], "there is no image pet (looked from"),
+        (["activations", "--images", "pets.yaml"], "pets.yaml cannot be read as an image"),
         (["activations", "--weights", "x.pth"], "--weights goes with --backbone"),
         (["heatmap", "--backbone", "vgg16", "--ckpt_path", "last"], "not both"),
         (["heatmap", "--output", "pets.yaml/x"], "cannot write pets.yaml/x"),
@@ -348,7 +348,7 @@ def test_features_alone_have_activations_but_no_heatmap(squeezenet, capsys):
 
 
 @UNDRAWN
-def test_filters_need_no_pictures(squeezenet):
+def test_filters_need_no_images(squeezenet):
     backbone("filters", "--layer", "features.0", "--filters", 1, "--size", 16, "--steps", 1)
     assert set(pngs(squeezenet / "runs/squeezenet1_1/visualize/filters")) == {"features.0.png"}
 
@@ -356,7 +356,7 @@ def test_filters_need_no_pictures(squeezenet):
 @UNDRAWN
 def test_equal_file_names_have_their_folders(squeezenet):
     for name in "ab":
-        write_picture(squeezenet / "same" / name / "x.png", ord(name))
+        write_image(squeezenet / "same" / name / "x.png", ord(name))
     layer = ["--layers", "features.0", "--image_size", 32]
     backbone("activations", "--images", "same/a", "same/b/x.png", *layer)
     folder = squeezenet / "runs/squeezenet1_1/visualize/activations"
@@ -396,7 +396,7 @@ def test_weights_that_are_not_there_are_an_error_or_said_to_be_random(
     assert not (squeezenet / "runs").exists()
 
 
-def test_a_backbone_alone_needs_pictures(squeezenet, capsys):
+def test_a_backbone_alone_needs_images(squeezenet, capsys):
     given = ["--backbone", "squeezenet1_1", "--weights", "net.pth"]
     assert "give --images PATH" in fails(capsys, "heatmap", *given)
     assert "an embedding is of rows of data" in fails(capsys, "embedding", *given)
@@ -420,7 +420,7 @@ def test_texts_have_an_embedding_and_no_heatmap(tmp_path, monkeypatch, capsys):
     assert set(pngs(tmp_path / "runs/texts/version_0/visualize/embedding")) == {"test_pca.png"}
     for kind in ("heatmap", "activations", "filters"):
         message = fails(capsys, kind, "--config", "texts.yaml")
-        assert f"visualize {kind} draws pictures; a row of TextDataModule" in message
+        assert f"visualize {kind} draws images; a row of TextDataModule" in message
 
 
 def test_values_are_coloured_by_value(tmp_path, monkeypatch, capsys):

@@ -49,9 +49,9 @@ def test_without_validation_there_is_no_loader_for_it(numbers):
     assert not is_overridden("val_dataloader", data)
 
 
-def test_pictures_of_bytes_are_divided_by_255():
-    pictures = np.full((6, 3, 4, 4), 255, np.uint8)
-    data = ArrayDataModule(pictures, [0, 1, 0, 1, 0, 1], val_size=None)
+def test_images_of_bytes_are_divided_by_255():
+    images = np.full((6, 3, 4, 4), 255, np.uint8)
+    data = ArrayDataModule(images, [0, 1, 0, 1, 0, 1], val_size=None)
     assert data.input_shape == (3, 4, 4)
     assert rows_of(data.train_dataloader()).unique().tolist() == [1.0]
 

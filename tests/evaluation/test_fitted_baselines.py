@@ -181,11 +181,11 @@ def test_class_weights_and_the_rule_of_a_threshold_hold_for_them_too():
     assert recalls[0] < recalls[1] <= recalls[2] == 1
 
 
-def test_pictures_have_a_linear_model_of_few_pixels():
-    pictures = random.random((60, 1, 50, 40)).astype(np.float32) / 5
+def test_images_have_a_linear_model_of_few_pixels():
+    images = random.random((60, 1, 50, 40)).astype(np.float32) / 5
     kinds = np.arange(60) % 2
-    pictures[kinds == 1, :, :10] += 0.8
-    data = ArrayDataModule(pictures, kinds, test_size=20)
+    images[kinds == 1, :, :10] += 0.8
+    data = ArrayDataModule(images, kinds, test_size=20)
     found = fitted_baselines(dense(data, "sigmoid"), data)
     assert set(found) == {"linear"}
     assert found["linear"].scores["test"]["acc"] == 1

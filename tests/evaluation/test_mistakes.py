@@ -242,7 +242,7 @@ def test_rows_of_tables_are_shown_as_they_were_read(tmp_path):
         ((6,), np.float32, (2, 6)),
     ],
 )
-def test_arrays_are_pictures_or_numbers_before_scaling(shape, dtype, expected):
+def test_arrays_are_images_or_numbers_before_scaling(shape, dtype, expected):
     x = np.random.default_rng(0).integers(0, 255, (10, *shape)).astype(dtype)
     y = np.arange(10) % 2
     data = ArrayDataModule(x, y, x, y, scaling="standard", val_size=None)

@@ -888,14 +888,14 @@ def test_inputs_that_cannot_be_stacked():
     found = reason_against(dense(), with_inputs(texts), trainer_of())
     assert "sparse product of the texts" in found
 
-    class Pictures:
+    class Images:
         def __len__(self):
             return len(data)
 
         def __getitem__(self, index):
             return data[index]
 
-    found = reason_against(dense(), with_inputs(Pictures()), trainer_of())
+    found = reason_against(dense(), with_inputs(Images()), trainer_of())
     assert "one tensor in memory" in found
 
 

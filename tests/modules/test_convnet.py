@@ -96,7 +96,7 @@ def test_penalties_act_on_all_kernels_but_the_last():
     torch.testing.assert_close(module.penalty(), expected)
 
 
-def test_a_fit_on_pictures_of_the_wrong_layout_is_refused():
+def test_a_fit_on_images_of_the_wrong_layout_is_refused():
     x, y = bars(40)
     data = ArrayDataModule(x.permute(0, 2, 3, 1), y, val_size=8)
     with pytest.raises(InputError, match="channels last"):

@@ -87,7 +87,7 @@ def test_values_are_learned_in_standardised_form_and_predicted_in_their_unit():
     )
 
 
-def test_pictures_are_flattened():
+def test_images_are_flattened():
     module = DenseModule((1, 28, 28), 10, hidden=(512,))
     assert module(torch.rand(4, 1, 28, 28)).shape == (4, 10)
     assert module.example_input_array.shape == (1, 1, 28, 28)

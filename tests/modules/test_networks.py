@@ -86,7 +86,7 @@ def test_the_activation_stands_after_every_hidden_layer_and_not_after_the_last(n
 
 
 @pytest.mark.parametrize(("down", "right"), [(0, 3), (4, 0), (2, 5)])
-def test_a_shifted_picture_has_shifted_feature_maps(down, right):
+def test_a_shifted_image_has_shifted_feature_maps(down, right):
     network = ConvNet((2, 24, 24), 1, (4, 5), (), pool=0)
     torch.manual_seed(0)
     image = torch.zeros(1, 2, 24, 24)
@@ -196,7 +196,7 @@ def test_a_batch_of_the_wrong_layout_is_refused(batch, message):
         ConvNet((3, 30, 20), 2, (4,), ())(batch)
 
 
-def test_grey_pictures_without_their_channel_axis_are_refused():
+def test_grey_images_without_their_channel_axis_are_refused():
     with pytest.raises(InputError, match=re.escape("use images.unsqueeze(1)")):
         ConvNet((1, 28, 28), 2, (4,), ())(torch.rand(4, 28, 28))
 

@@ -223,7 +223,7 @@ def test_pooling_stands_between_backbone_and_dense_layers(pool):
     torch.testing.assert_close(model(X), expected)
 
 
-def test_flattening_takes_pictures_that_are_no_square():
+def test_flattening_takes_images_that_are_no_square():
     net = PretrainedNet(Backbone("squeezenet1_1"), (3, 32, 64), 2, "flatten", hidden=())
     assert net(torch.rand(2, 3, 32, 64)).shape == (2, 2)
     assert net.backbone.training
@@ -327,7 +327,7 @@ class Stored(Dataset):
 
 @pytest.mark.parametrize("count", [0, 2])
 @pytest.mark.filterwarnings("ignore:.*does not have many workers", "ignore:.*number of training")
-def test_a_fit_on_features_equals_one_on_pictures(count):
+def test_a_fit_on_features_equals_one_on_images(count):
     batches = [(X[:8], Y[:8]), (X[8:], Y[8:])]
 
     def fit(as_features):

@@ -109,7 +109,7 @@ def test_it_learns():
 
 
 @pytest.mark.parametrize("shape", [(10,), (3, 4, 9), (28, 28)])
-def test_what_is_no_picture_or_a_tiny_one_is_refused(shape):
+def test_what_is_no_image_or_a_tiny_one_is_refused(shape):
     with pytest.raises(InputError, match="at least 5 x 5"):
         MiniXception(shape, 1)
 

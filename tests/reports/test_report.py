@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from image_files import write_classes
 from matplotlib.figure import Figure
-from picture_files import write_classes
 from PIL import Image
 
 from dlp.cli import main

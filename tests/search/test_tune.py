@@ -482,8 +482,8 @@ def test_importances_where_there_is_enough(points, quick, monkeypatch):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         tune(trials=4)
-    picture = points / "runs/points/study_0/importances.png"
-    assert picture.read_bytes().startswith(b"\x89PNG")
+    image = points / "runs/points/study_0/importances.png"
+    assert image.read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_trial_run_writes_nothing(points):

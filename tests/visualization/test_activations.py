@@ -147,7 +147,7 @@ def test_a_row_has_sixteen_channels():
 @pytest.mark.parametrize(
     ("shape", "columns", "message"),
     [
-        ((2, 3, 4, 4), 16, "Take one picture of the batch"),
+        ((2, 3, 4, 4), 16, "Take one image of the batch"),
         ((4, 4), 16, r"takes maps \(C, height, width\), got \(4, 4\)"),
         ((0, 4, 4), 16, "takes maps"),
         ((3, 4, 4), 0, "columns must be 1 or more"),

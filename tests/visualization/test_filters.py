@@ -26,14 +26,14 @@ def network():
 
 
 def book_pattern(model, layer, filter_index, noise, steps=40):
-    """Ascend as section 5.4 does: one picture, 0 to 255, plain steps of 1."""
-    picture = noise
+    """Ascend as section 5.4 does: one image, 0 to 255, plain steps of 1."""
+    image = noise
     for _ in range(steps):
-        picture = picture.detach().requires_grad_()
-        loss = model[: layer + 1](picture / 255)[:, filter_index].mean()
-        (gradient,) = torch.autograd.grad(loss, picture)
-        picture = picture + gradient / (gradient.square().mean().sqrt() + 1e-12)
-    values = picture.detach().numpy()[0]
+        image = image.detach().requires_grad_()
+        loss = model[: layer + 1](image / 255)[:, filter_index].mean()
+        (gradient,) = torch.autograd.grad(loss, image)
+        image = image + gradient / (gradient.square().mean().sqrt() + 1e-12)
+    values = image.detach().numpy()[0]
     values = (values - values.mean()) / (values.std() + 1e-5)
     return np.clip(values * 0.1 + 0.5, 0, 1)
 
@@ -90,7 +90,7 @@ def test_mean_and_std_stand_for_the_models_own_normalisation():
     assert not torch.allclose(inside, plain, atol=1e-2)
 
 
-def test_the_border_is_computed_where_the_model_takes_larger_pictures():
+def test_the_border_is_computed_where_the_model_takes_larger_images():
     model = network()
     wide = filter_patterns(model, "4", [0], size=20, steps=4)
     assert torch.equal(wide, filter_patterns(model, "4", [0], size=20, steps=4, border=16))
@@ -98,12 +98,12 @@ def test_the_border_is_computed_where_the_model_takes_larger_pictures():
     net = ConvNet((1, 20, 16), 2, channels=(4,))  # takes these alone
     narrow = filter_patterns(net, "features.conv1", [0], steps=4)
     assert narrow.shape == (1, 1, 20, 16)
-    with pytest.raises(InputError, match="does not run on pictures of 24 x 20, border included"):
+    with pytest.raises(InputError, match="does not run on images of 24 x 20, border included"):
         filter_patterns(net, "features.conv1", [0], border=2)
 
 
 @pytest.mark.parametrize("layer", ["network.features.relu1", "network.classifier.output"])
-def test_the_size_is_that_of_the_models_pictures(layer):
+def test_the_size_is_that_of_the_models_images(layer):
     module = ConvNetModule((3, 18, 22), 4, channels=(4,))
     assert filter_patterns(module, layer, [1], steps=1).shape == (1, 3, 18, 22)
 
@@ -147,7 +147,7 @@ def test_a_model_that_cuts_its_gradients():
         ([0], {"size": 0}, "size must be 1 or more"),
         ([0], {"mean": [0.5]}, "mean and std are 3 numbers each"),
         ([0], {"std": [1, 1, 0]}, "std above 0"),
-        ([0], {"size": 2, "border": 0}, "does not run on pictures of 2 x 2"),
+        ([0], {"size": 2, "border": 0}, "does not run on images of 2 x 2"),
     ],
 )
 def test_what_cannot_be_drawn_is_refused(filters, options, message):

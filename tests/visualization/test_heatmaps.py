@@ -71,7 +71,7 @@ def test_the_maps_are_those_of_captum(build, layer):
 
 
 def by_hand():
-    """Return a network of two maps (the picture and its negative) and two classes."""
+    """Return a network of two maps (the image and its negative) and two classes."""
     model = nn.Sequential(
         nn.Conv2d(1, 2, 1, bias=False),
         nn.ReLU(inplace=True),
@@ -84,29 +84,29 @@ def by_hand():
     return model
 
 
-PICTURE = torch.tensor([[[[1.0, -2.0], [0.0, 4.0]]]])
+IMAGE = torch.tensor([[[[1.0, -2.0], [0.0, 4.0]]]])
 
 
 def test_the_maps_are_those_worked_out_by_hand():
     # Logit c is the mean over 4 places of the maps, weighted by row c: each gradient is weight/4.
     # Maps after ReLU: [1 0 0 4] and [0 2 0 0].
     with GradCAM(by_hand(), "1") as cam:
-        assert cam(PICTURE, 0).tolist() == [[[0.75, 0.0], [0.0, 3.0]]]
-        assert cam(PICTURE, 1).tolist() == [[[0.0, 2.5], [0.0, 0.0]]]
+        assert cam(IMAGE, 0).tolist() == [[[0.75, 0.0], [0.0, 3.0]]]
+        assert cam(IMAGE, 1).tolist() == [[[0.0, 2.5], [0.0, 0.0]]]
         # The mean of 5 and 2: class 0 has 3 * 1.25 - 0.5, class 1 has -2.5 + 2.5.
-        assert torch.equal(cam(PICTURE), cam(PICTURE, 0))
+        assert torch.equal(cam(IMAGE), cam(IMAGE, 0))
     # Before the ReLU: maps [1 -2 0 4] and its negative, gradients weight/4 where positive.
     with GradCAM(by_hand(), "0") as cam:
         weights = 3 / 4 * 2 / 4, -1 / 4 * 1 / 4
-        expected = (weights[0] * PICTURE - weights[1] * PICTURE)[:, 0].relu()
-        assert torch.allclose(cam(PICTURE, 0), expected)
+        expected = (weights[0] * IMAGE - weights[1] * IMAGE)[:, 0].relu()
+        assert torch.allclose(cam(IMAGE, 0), expected)
 
 
 def test_the_logits_gradient_is_not_lost_where_the_network_is_sure():
     model = by_hand()
     model[4].weight.data *= 1000
     with GradCAM(model, "1") as cam:
-        assert cam(PICTURE, 0).tolist() == [[[750.0, 0.0], [0.0, 3000.0]]]
+        assert cam(IMAGE, 0).tolist() == [[[750.0, 0.0], [0.0, 3000.0]]]
 
 
 @pytest.mark.parametrize("flat", [False, True])
@@ -115,15 +115,15 @@ def test_a_single_logit_speaks_for_class_1_and_against_class_0(flat):
     model[4] = nn.Linear(2, 1, bias=False)
     model[4].weight.data = torch.tensor([[4.0, -4.0]])
     model.append(nn.Flatten(0) if flat else nn.Identity())
-    pictures = torch.cat([PICTURE, -PICTURE])
+    images = torch.cat([IMAGE, -IMAGE])
     with GradCAM(model, "1") as cam:
-        assert cam(pictures, 1).tolist() == [[[1, 0], [0, 4]], [[0, 2], [0, 0]]]
-        assert cam(pictures, 0).tolist() == [[[0, 2], [0, 0]], [[1, 0], [0, 4]]]
-        assert torch.equal(cam(pictures), cam(pictures, [1, 0]))
-        assert torch.equal(cam(pictures), cam(pictures, torch.tensor([1.0, 0.0])))
+        assert cam(images, 1).tolist() == [[[1, 0], [0, 4]], [[0, 2], [0, 0]]]
+        assert cam(images, 0).tolist() == [[[0, 2], [0, 0]], [[1, 0], [0, 4]]]
+        assert torch.equal(cam(images), cam(images, [1, 0]))
+        assert torch.equal(cam(images), cam(images, torch.tensor([1.0, 0.0])))
 
 
-def test_each_picture_has_its_own_class_whatever_the_batch():
+def test_each_image_has_its_own_class_whatever_the_batch():
     torch.manual_seed(0)
     model = ConvNet((3, 64, 64), 5)
     images = torch.rand(5, 3, 64, 64)
@@ -158,18 +158,18 @@ def test_the_hook_lives_in_the_block_alone():
     model = by_hand()
     cam = GradCAM(model, "1")
     with pytest.raises(InputError, match="works inside a block"):
-        cam(PICTURE)
+        cam(IMAGE)
     with cam:
-        maps = cam(PICTURE)
-        assert torch.equal(cam(PICTURE), maps)
-        loss = model(PICTURE).sum()  # the block disturbs no other use
+        maps = cam(IMAGE)
+        assert torch.equal(cam(IMAGE), maps)
+        loss = model(IMAGE).sum()  # the block disturbs no other use
         loss.backward()
         assert model[0].weight.grad.any()
     assert not model[1]._forward_hooks
     with pytest.raises(InputError, match="works inside a block"):
-        cam(PICTURE)
+        cam(IMAGE)
     with cam:
-        assert torch.equal(cam(PICTURE), maps)
+        assert torch.equal(cam(IMAGE), maps)
 
 
 @pytest.mark.parametrize(
@@ -177,13 +177,13 @@ def test_the_hook_lives_in_the_block_alone():
     [
         (2, "the classes 0 to 1; class 2 is none of them"),
         (-1, "class -1 is none of them"),
-        ([0, 1], r"one for each of 1 pictures; got \(2,\)"),
+        ([0, 1], r"one for each of 1 images; got \(2,\)"),
         (torch.tensor([0.5]), "class 0.5 is none of them"),
     ],
 )
 def test_classes_that_are_not_there(classes, message):
     with GradCAM(by_hand(), "1") as cam, pytest.raises(InputError, match=message):
-        cam(PICTURE, classes)
+        cam(IMAGE, classes)
 
 
 @pytest.mark.parametrize(
@@ -192,7 +192,7 @@ def test_classes_that_are_not_there(classes, message):
 )
 def test_layers_without_maps(layer, message):
     with GradCAM(by_hand(), layer) as cam, pytest.raises(InputError, match=message):
-        cam(PICTURE)
+        cam(IMAGE)
 
 
 def test_outputs_that_do_not_come_from_the_layer():
@@ -206,9 +206,9 @@ def test_outputs_that_do_not_come_from_the_layer():
             return self.output(self.conv(images).detach().mean((2, 3)))
 
     with GradCAM(Cut(), "conv") as cam, pytest.raises(InputError, match="no gradient comes"):
-        cam(PICTURE)
+        cam(IMAGE)
     with GradCAM(by_hand()[:2], "1") as cam, pytest.raises(InputError, match="that give logits"):
-        cam(PICTURE)
+        cam(IMAGE)
 
 
 def test_transformers():
@@ -225,7 +225,7 @@ def test_transformers():
         assert cam(images, 0).shape == (1, 4, 4)
 
     class OneSize(nn.Module):
-        """Takes pictures of one size: where its channels stand cannot be measured."""
+        """Takes images of one size: where its channels stand cannot be measured."""
 
         def __init__(self):
             super().__init__()
@@ -282,7 +282,7 @@ def test_an_overlay_is_smooth_and_in_its_place():
     assert len(np.unique(red[0].numpy())) > 3
 
 
-def test_grey_pictures_get_colours():
+def test_grey_images_get_colours():
     seen = overlay(torch.full((1, 4, 4), 0.25), torch.eye(2))
     assert seen.shape == (3, 4, 4)
     assert seen.max() <= 1
@@ -293,7 +293,7 @@ def test_grey_pictures_get_colours():
     ("image", "heatmap", "message"),
     [
         (torch.zeros(2, 4, 4), torch.zeros(2, 2), r"got \(2, 4, 4\) and \(2, 2\)"),
-        (torch.zeros(1, 3, 4, 4), torch.zeros(2, 2), "one picture"),
+        (torch.zeros(1, 3, 4, 4), torch.zeros(2, 2), "one image"),
         (torch.zeros(3, 4, 4), torch.zeros(1, 2, 2), "one heat map"),
         (torch.zeros(3, 4, 4, dtype=torch.uint8), torch.zeros(2, 2), r"use image\.float\(\) / 255"),
     ],

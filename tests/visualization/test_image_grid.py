@@ -12,7 +12,7 @@ def shown(figure):
     return [axes for axes in figure.axes if axes.get_images()]
 
 
-def test_each_picture_stands_under_its_title():
+def test_each_image_stands_under_its_title():
     figure = image_grid(IMAGES, list("abcde"))
     assert [axes.get_title() for axes in shown(figure)] == list("abcde")
     for axes, image in zip(shown(figure), IMAGES, strict=True):
@@ -31,7 +31,7 @@ def test_rows_and_columns(count, columns, shape):
     assert len(shown(figure)) == count
 
 
-def test_grey_pictures_span_black_to_white():
+def test_grey_images_span_black_to_white():
     figure = image_grid(IMAGES[:, :1] * 0.5)
     image = shown(figure)[1].get_images()[0]
     assert image.get_array().shape == (6, 8)
@@ -47,11 +47,11 @@ def test_values_outside_the_range_are_cut():
 
 
 @pytest.mark.parametrize("shape", [(3, 6, 8), (2, 6, 8, 3), (2, 2, 6, 8), (0, 3, 6, 8)])
-def test_what_is_no_picture_is_refused(shape):
-    with pytest.raises(InputError, match=r"takes pictures \(N, 1 or 3, height, width\), got"):
+def test_what_is_no_image_is_refused(shape):
+    with pytest.raises(InputError, match=r"takes images \(N, 1 or 3, height, width\), got"):
         image_grid(torch.zeros(shape))
 
 
-def test_every_picture_needs_a_title():
-    with pytest.raises(InputError, match="5 pictures and 2 titles"):
+def test_every_image_needs_a_title():
+    with pytest.raises(InputError, match="5 images and 2 titles"):
         image_grid(IMAGES, ["a", "b"])

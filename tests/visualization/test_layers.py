@@ -134,7 +134,7 @@ def test_callers_may_have_switched_gradients_off(see, mode):
     assert not seen.is_inference()
 
 
-def test_pictures_made_in_inference_mode_are_taken():
+def test_images_made_in_inference_mode_are_taken():
     model = awkward()
     with torch.inference_mode():
         images = IMAGES.clone()
@@ -157,7 +157,7 @@ def test_compiled_models_are_seen_too(see):
     assert torch.equal(see(model), see(awkward()))
 
 
-def test_a_model_in_double_precision_takes_float_pictures():
+def test_a_model_in_double_precision_takes_float_images():
     model = awkward().double()
     seen = activations(model, IMAGES, "conv1")["conv1"]
     assert seen.dtype == torch.float64
@@ -223,7 +223,7 @@ def test_a_callback_may_look_while_lightning_validates():
         (IMAGES.permute(0, 2, 3, 1), r"images\.permute\(0, 3, 1, 2\)"),
     ],
 )
-def test_pictures_that_the_model_does_not_take(images, message):
+def test_images_that_the_model_does_not_take(images, message):
     with pytest.raises(InputError, match=message):
         activations(awkward(), images, "conv1")
     with pytest.raises(InputError, match=message), GradCAM(awkward(), "conv1") as cam:

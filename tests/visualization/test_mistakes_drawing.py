@@ -155,7 +155,7 @@ def test_residuals_of_each_target_with_the_largest_errors_ringed():
     assert bars.get_title().startswith(f"MAE {mistakes.scores[1].mae:.4g}")
 
 
-def test_worst_pictures_say_what_they_are_and_were_taken_for():
+def test_worst_images_say_what_they_are_and_were_taken_for():
     mistakes = classified(3, names=["ant", "bee", "cat"])
     figure = drawn(worst_figure(mistakes.worst[:3], torch.rand(3, 1, 5, 5)))
     wrong = mistakes.worst[1]

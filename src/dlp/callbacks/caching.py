@@ -35,7 +35,7 @@ Part = Literal["train", "val"]
 class CacheFeatures(Callback):
     """Train on the stored outputs of the frozen stages instead of running them in every epoch.
 
-    For a `PretrainedModule`. With augmentation, which changes the training pictures in every
+    For a `PretrainedModule`. With augmentation, which changes the training images in every
     epoch, only the features of the validation part are stored. The cut lies before the first
     stage that is ever trained, by `trainable_stages` or an `Unfreeze`; where none is, after the
     pooling.
@@ -43,10 +43,10 @@ class CacheFeatures(Callback):
     Features are kept in the cache folder by the backbone's weights, scaling and cut, the
     precision and the tensors that the network is given, so that another run or fold finds them
     and no change of any of these does. The checkpoint is the whole model; test and prediction run
-    on pictures.
+    on images.
 
     Args:
-        batch_size: Pictures at a time.
+        batch_size: Images at a time.
         cache_gb: The most the features may take, in gigabytes of memory and of the cache folder.
     """
 
@@ -84,11 +84,11 @@ class CacheFeatures(Callback):
         inputs = {part: data.inputs(part) for part in parts}
         digests = {part: self._digests(rows) for part, rows in inputs.items()}
         wanted, first = np.unique(np.concatenate([*digests.values()]), return_index=True)
-        pictures = _Joined([*inputs.values()], torch.from_numpy(first))
+        images = _Joined([*inputs.values()], torch.from_numpy(first))
         computed = trainer.precision, trainer.strategy.root_device.type
         key = _key(network, depth, computed, wanted)
         home = None if data.is_trial else cache_dir() / "features" / f"{key}.pt"
-        values = self._features(trainer, network, pictures, depth, home)
+        values = self._features(trainer, network, images, depth, home)
         self._depth = depth
         for part, rows in inputs.items():
             self._replaced.append((data, part, rows))
@@ -109,7 +109,7 @@ class CacheFeatures(Callback):
             self._checked_epoch = trainer.current_epoch
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Give the data its pictures back."""
+        """Give the data its images back."""
         self._checked_epoch = -1
         for data, part, rows in self._replaced:
             data.replace_inputs(part, rows)
@@ -118,7 +118,7 @@ class CacheFeatures(Callback):
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
     ) -> None:
-        """Give the data its pictures back, whatever broke the fit off."""
+        """Give the data its images back, whatever broke the fit off."""
         self.teardown(trainer, pl_module, "fit")
 
     def _check(
@@ -153,34 +153,34 @@ class CacheFeatures(Callback):
         self,
         trainer: Trainer,
         network: PretrainedNet,
-        pictures: Rows,
+        images: Rows,
         depth: int,
         home: Path | None,
     ) -> Tensor:
-        """Return what the first `depth` parts give of each picture, (N, ...)."""
+        """Return what the first `depth` parts give of each image, (N, ...)."""
         if home is None:
-            return self._compute(trainer, network, pictures, depth)
+            return self._compute(trainer, network, images, depth)
         with ExitStack() as stack:
             with suppress(OSError):  # a cache that cannot be written may still be read
                 home.parent.mkdir(parents=True, exist_ok=True)
                 # Others wait for the features instead of computing them too.
                 stack.enter_context(FileLock(home.with_suffix(".lock")))
-            values = _load(home, len(pictures))
-            if values is not None and not self._agree(trainer, network, pictures, depth, values):
+            values = _load(home, len(images))
+            if values is not None and not self._agree(trainer, network, images, depth, values):
                 say(f"the stored features {home} are of another network; they are computed again")
                 values = None
             if values is None:
-                values = self._compute(trainer, network, pictures, depth)
+                values = self._compute(trainer, network, images, depth)
                 _save(home, values)
-                mapped = _load(home, len(pictures))  # what memory is short of need not be in it
+                mapped = _load(home, len(images))  # what memory is short of need not be in it
                 values = values if mapped is None else mapped
             return values
 
     def _compute(
-        self, trainer: Trainer, network: PretrainedNet, pictures: Rows, depth: int
+        self, trainer: Trainer, network: PretrainedNet, images: Rows, depth: int
     ) -> Tensor:
-        batches = torch.split(torch.arange(len(pictures)), self.batch_size)
-        hidden = len(pictures) < 500 or getattr(rank_zero_only, "rank", 0) > 0
+        batches = torch.split(torch.arange(len(images)), self.batch_size)
+        hidden = len(images) < 500 or getattr(rank_zero_only, "rank", 0) > 0
         bar: Iterable[Tensor] = tqdm(
             batches,
             "computing features",
@@ -191,22 +191,22 @@ class CacheFeatures(Callback):
         )
         stored: Tensor | None = None
         for index in bar:
-            values = _given(trainer, network, pictures[index], depth)
+            values = _given(trainer, network, images[index], depth)
             if stored is None:
-                stored = self._room(values, len(pictures))
+                stored = self._room(values, len(images))
             stored[index] = values
         assert stored is not None
         return stored
 
     def _agree(
-        self, trainer: Trainer, network: PretrainedNet, pictures: Rows, depth: int, values: Tensor
+        self, trainer: Trainer, network: PretrainedNet, images: Rows, depth: int, values: Tensor
     ) -> bool:
-        """Whether stored features are what the network gives of some pictures.
+        """Whether stored features are what the network gives of some images.
 
         The key cannot know of all that a person may do to a network, such as a hook.
         """
-        some = torch.linspace(0, len(pictures) - 1, min(4, len(pictures))).long()
-        given, stored = _given(trainer, network, pictures[some], depth), values[some]
+        some = torch.linspace(0, len(images) - 1, min(4, len(images))).long()
+        given, stored = _given(trainer, network, images[some], depth), values[some]
         if given.shape != stored.shape or given.dtype != stored.dtype:
             return False
         # Other batches and matrix products round otherwise: by far less than this.
@@ -218,7 +218,7 @@ class CacheFeatures(Callback):
         size = values[0].numel() * values.element_size() * count / 1e9
         if size > self.cache_gb:
             raise InputError(
-                f"the features of {count:,} pictures, each {tuple(values.shape[1:])}, would take "
+                f"the features of {count:,} images, each {tuple(values.shape[1:])}, would take "
                 f"{size:.1f} GB; cache_gb allows {self.cache_gb}. Allow more, train fewer stages "
                 "(the cut then lies deeper), or take CacheFeatures out of trainer.callbacks."
             )
@@ -229,7 +229,7 @@ class FeatureRows:
     """Stored features as batches are sliced from them.
 
     Args:
-        values: The features of each distinct picture, (M, ...).
+        values: The features of each distinct image, (M, ...).
         places: Which of them each row has, (N,).
         stage: How many parts of the network gave them.
     """
@@ -274,7 +274,7 @@ class _Joined:
 
 
 def _given(trainer: Trainer, network: PretrainedNet, images: Tensor, depth: int) -> Tensor:
-    """Return what the first `depth` parts give of a batch of pictures, on the CPU."""
+    """Return what the first `depth` parts give of a batch of images, on the CPU."""
     plugin, device = trainer.precision_plugin, trainer.strategy.root_device
     with plugin.forward_context():
         return network.prefix(plugin.convert_input(images.to(device)), depth).values.cpu()
@@ -310,7 +310,7 @@ def _key(
         network: Of its weights, those before the cut count.
         depth: The cut.
         computed: The precision and the kind of device.
-        digests: One number a picture.
+        digests: One number an image.
     """
     state, backbone = xxhash.xxh3_128(), network.backbone
     for name, tensor in backbone.model.state_dict().items():

@@ -42,7 +42,7 @@ class MistakesReport(Callback):
     """Writes what a test got wrong: ``mistakes.json``, figures, and the worst mistakes to look at.
 
     Classes: ``confusion.png`` and ``reliability.png``; values: ``residuals.png``. The worst
-    mistakes are ``worst.png`` (pictures), ``worst.txt`` (texts) or ``worst.csv`` (tables). The
+    mistakes are ``worst.png`` (images), ``worst.txt`` (texts) or ``worst.csv`` (tables). The
     model's `test_step` must give a dict of ``targets`` and ``probabilities`` or ``values``, as
     `SupervisedModule` does; after another one nothing is written. The metrics are not touched.
 

@@ -11,8 +11,8 @@ from lightning.pytorch.cli import LightningArgumentParser
 
 from dlp.commands.invocation import resolve
 from dlp.commands.lightning_cli import DLPCLI
-from dlp.commands.visualize.batch import first_pictures
-from dlp.commands.visualize.images import has_pictures, write_picture
+from dlp.commands.visualize.batch import first_images
+from dlp.commands.visualize.images import has_images, write_image
 from dlp.console import say
 from dlp.datamodules import SupervisedDataModule
 from dlp.errors import InputError
@@ -80,7 +80,7 @@ class DataCLI(DLPCLI):
         """Print the reading, and write it where it is asked for."""
         reading = self.datamodule.reading()
         say(str(reading))
-        if not self.datamodule.dry_run and has_pictures(self.datamodule):
+        if not self.datamodule.dry_run and has_images(self.datamodule):
             self._draw_batch()
         output = self._value("output")
         if output is None or self.datamodule.dry_run:
@@ -92,9 +92,9 @@ class DataCLI(DLPCLI):
         say(f"wrote {output}")
 
     def _draw_batch(self) -> None:
-        """Draw the first training pictures as the model sees them; tell where they cannot be."""
+        """Draw the first training images as the model sees them; tell where they cannot be."""
         try:
-            figure = image_grid(*first_pictures(self.datamodule, count=16, copies=1))
-            write_picture(figure, ROOT / self.invocation.name / "batch.png")
+            figure = image_grid(*first_images(self.datamodule, count=16, copies=1))
+            write_image(figure, ROOT / self.invocation.name / "batch.png")
         except InputError as error:  # a folder that nothing is written into hides no reading
             say(str(error))

@@ -117,7 +117,7 @@ def short(message: str, options: Iterable[str]) -> str:
     if re.search(r"option '[\w.]*predict_texts'", message, re.IGNORECASE):
         return (
             "--text is for models of texts, and the data here are none: give --data.predict_path "
-            "FILE (a picture, a folder, a table)."
+            "FILE (an image, a folder, a table)."
         )
     if found := re.search(r"[Uu]nrecognized arguments?: -*([^\s=]+)", message):
         name = found.group(1)

@@ -20,12 +20,12 @@ from dlp.errors import InputError
 class ArrayDataModule(SupervisedDataModule):
     """Arrays in memory, trained on as they are.
 
-    Inputs become float32; uint8 (pictures) is divided by 255. Targets that are whole numbers 0 to
+    Inputs become float32; uint8 (images) is divided by 255. Targets that are whole numbers 0 to
     C - 1 or text are classes, several columns of 0 and 1 are labels, other numbers are values (see
     `task`).
 
     Args:
-        x: Inputs, (N, D) or pictures (N, C, H, W); NumPy, tensor or nested lists.
+        x: Inputs, (N, D) or images (N, C, H, W); NumPy, tensor or nested lists.
         y: Targets, (N,) or (N, T).
         x_test: Inputs of a test part of its own.
         y_test: Its targets.
@@ -189,9 +189,9 @@ class ArrayDataModule(SupervisedDataModule):
         return torch.from_numpy(np.ascontiguousarray(numbers))
 
     def readable(self, rows: NDArray[Any]) -> Readable:
-        """Return the rows before scaling: pictures, else a table of numbers."""
+        """Return the rows before scaling: images, else a table of numbers."""
         numbers = torch.from_numpy(_float32(rows))
-        if numbers.ndim == 3 and rows.dtype == np.uint8:  # pictures (N, H, W) for a dense net
+        if numbers.ndim == 3 and rows.dtype == np.uint8:  # images (N, H, W) for a dense net
             numbers = numbers.unsqueeze(1)
         if numbers.ndim == 4 and numbers.shape[1] in (1, 3):
             low, high = numbers.min().clamp(max=0), numbers.max().clamp(min=1)
@@ -203,7 +203,7 @@ class ArrayDataModule(SupervisedDataModule):
         return self.x.shape[1:] or (1,)
 
     def inputs_state(self) -> dict[str, Any]:
-        """Return the statistics as lists, and whether pictures were divided by 255."""
+        """Return the statistics as lists, and whether images were divided by 255."""
         kind = {"uint8": self._was_uint8}
         if self._mean is None or self._std is None:
             return kind

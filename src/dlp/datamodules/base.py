@@ -53,7 +53,7 @@ class SupervisedDataModule(DataFacts, RestorableDataModule):
 
     #: How a person may get a test part, said where there is none.
     test_advice = "Give test_path or test_size."
-    #: Changes the training pictures: see `Augmenter`.
+    #: Changes the training images: see `Augmenter`.
     augmentation: nn.Module | None = None
     #: Whether values are trained on standardised, by the training part.
     target_scaling: TargetScaling = "none"

@@ -75,7 +75,7 @@ class InputReading:
     Args:
         source: The file or folder and how it was read, such as ``houses.csv: CSV, separator ';'``.
         columns: Each column of a table, in the order of the file.
-        facts: Names and values that are no columns, such as the sizes of pictures.
+        facts: Names and values that are no columns, such as the sizes of images.
         notes: What a person should look at: left out, odd, ambiguous or suspicious things.
         samples: Some samples, read step by step.
     """

@@ -16,7 +16,7 @@ from dlp.datamodules.splitting.strategies import Indices
 if TYPE_CHECKING:
     import pandas as pd
 
-#: Rows for a person: pictures (n, 1 or 3, H, W) in [0, 1], the words of texts, or a table.
+#: Rows for a person: images (n, 1 or 3, H, W) in [0, 1], the words of texts, or a table.
 Readable: TypeAlias = Union[Tensor, list[str], "pd.DataFrame"]
 
 
@@ -47,7 +47,7 @@ class RowSource(ABC):
         return rows[index]
 
     def readable(self, rows: Any) -> Readable:
-        """Return a few rows as a person reads them (default: pictures, else a table of numbers)."""
+        """Return a few rows as a person reads them (default: images, else a table of numbers)."""
         import pandas as pd
 
         if isinstance(rows, pd.DataFrame):
@@ -75,7 +75,7 @@ class RowSource(ABC):
 
         Returns:
             float64 (N, D), NaN where a number is missing, and which columns hold codes of
-            categories, (D,), None where none does. None for pictures and the like (default: the
+            categories, (D,), None where none does. None for images and the like (default: the
             encoded inputs, where they are a matrix).
         """
         inputs = self.encode(rows)

@@ -1,4 +1,4 @@
-"""What baselines that learn are fitted on: texts as TF-IDF, columns as they are, small pictures."""
+"""What baselines that learn are fitted on: texts as TF-IDF, columns as they are, small images."""
 
 from abc import ABC, abstractmethod
 from typing import Any, Literal
@@ -21,7 +21,7 @@ from dlp.modules.heads import Head
 #: one core. Of more rows a sample is taken.
 _MAX_ROWS = 50_000
 _MAX_WORK = {"linear": 30_000_000, "boosting": 5_000_000}
-#: Terms of texts; pictures are averaged down to so many pixels a side.
+#: Terms of texts; images are averaged down to so many pixels a side.
 _TERMS, _SIDE = 20_000, 32
 #: Categories that scikit-learn's histogram trees tell apart in one column.
 _TREE_CATEGORIES = 255
@@ -79,8 +79,8 @@ class TextSource(Source):
         return f"{super().words(head)} on TF-IDF"
 
 
-class PictureSource(Source):
-    """Pictures as the model gets them, averaged down and flattened."""
+class ImageSource(Source):
+    """Images as the model gets them, averaged down and flattened."""
 
     def width(self) -> int:
         """See `Source.width`."""
@@ -134,7 +134,7 @@ def sources(data: SupervisedDataModule) -> list[Source]:
     if not isinstance(first, Tensor) or not first.is_floating_point():
         return []
     if data.plain_columns(data.select(rows, np.arange(1))) is None:
-        return [PictureSource(data)]
+        return [ImageSource(data)]
     return [ColumnSource(data, "linear"), ColumnSource(data, "boosting")]
 
 

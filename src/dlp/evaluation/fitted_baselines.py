@@ -70,7 +70,7 @@ def fitted_baselines(
       pairs of words.
     - Tables and arrays: the same on the columns, numbers standardised, categories one-hot, holes
       filled by the median; and gradient boosting on the columns as they are.
-    - Pictures: logistic regression on pictures averaged down to 32 x 32.
+    - Images: logistic regression on images averaged down to 32 x 32.
 
     The models are scikit-learn's with its defaults (of texts: C=10), metrics and loss those of the
     model's head; class weights and a rule for the threshold hold for them too. Of very many rows a

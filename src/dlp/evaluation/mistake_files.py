@@ -130,7 +130,7 @@ def check_rows(mistakes: Mistakes, data: "SupervisedDataModule", part: "Part") -
 
 
 def describe_rows(data: "SupervisedDataModule", part: "Part", rows: Sequence[int]) -> "Readable":
-    """Return rows of a part as a person reads them: pictures, texts or a table.
+    """Return rows of a part as a person reads them: images, texts or a table.
 
     Args:
         data: Any of the project's DataModules.

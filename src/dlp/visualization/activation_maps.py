@@ -1,4 +1,4 @@
-"""What the layers of a network make of a picture (section 5.4)."""
+"""What the layers of a network make of an image (section 5.4)."""
 
 import math
 from collections.abc import Sequence
@@ -133,7 +133,7 @@ def activation_grid(activations: Tensor, columns: int = 16, title: str = "") -> 
     """Return a figure of all channels of one layer, side by side with gaps of one pixel.
 
     Args:
-        activations: (C, h, w): what one picture gives.
+        activations: (C, h, w): what one image gives.
         columns: Channels a row.
         title: Of the figure.
 
@@ -142,7 +142,7 @@ def activation_grid(activations: Tensor, columns: int = 16, title: str = "") -> 
     """
     shape = tuple(activations.shape)
     if len(shape) != 3 or not all(shape):
-        hint = " Take one picture of the batch." if len(shape) == 4 else ""
+        hint = " Take one image of the batch." if len(shape) == 4 else ""
         raise InputError(f"activation_grid takes maps (C, height, width), got {shape}.{hint}")
     if columns < 1:
         raise InputError(f"columns must be 1 or more, got {columns}.")
@@ -158,18 +158,16 @@ def activation_grid(activations: Tensor, columns: int = 16, title: str = "") -> 
     return figure
 
 
-def tiles(pictures: Tensor, columns: int, gap: int) -> Tensor:
-    """Return one picture (C, H, W) with `pictures` (N, C, h, w) row by row, and zeros between."""
-    count, channels, height, width = pictures.shape
+def tiles(images: Tensor, columns: int, gap: int) -> Tensor:
+    """Return one image (C, H, W) with `images` (N, C, h, w) row by row, and zeros between."""
+    count, channels, height, width = images.shape
     columns = min(columns, count)
     rows = math.ceil(count / columns)
-    canvas = pictures.new_zeros(
-        channels, rows * (height + gap) - gap, columns * (width + gap) - gap
-    )
-    for number, picture in enumerate(pictures):
+    canvas = images.new_zeros(channels, rows * (height + gap) - gap, columns * (width + gap) - gap)
+    for number, image in enumerate(images):
         top = number // columns * (height + gap)
         left = number % columns * (width + gap)
-        canvas[:, top : top + height, left : left + width] = picture
+        canvas[:, top : top + height, left : left + width] = image
     return canvas
 
 

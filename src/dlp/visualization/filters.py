@@ -25,11 +25,11 @@ from dlp.visualization.layers import (
 
 #: Side of the patterns where nothing says another: that of the book's grids.
 _SIDE = 64
-#: Pixels around a pattern that see the zeros beyond the picture's edge.
+#: Pixels around a pattern that see the zeros beyond the image's edge.
 _BORDER = 16
 _EPSILON = 1e-5  # the book's, for contrast
-#: Where the gradient's size is below the book's 1e-5, as in a small net trained on few pictures,
-#: that would hold the picture still.
+#: Where the gradient's size is below the book's 1e-5, as in a small net trained on few images,
+#: that would hold the image still.
 _GRADIENT_EPSILON = 1e-12
 
 
@@ -48,10 +48,10 @@ def filter_patterns(
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
 ) -> Tensor:
-    """Return for each filter a picture that makes its mean activation large.
+    """Return for each filter an image that makes its mean activation large.
 
     Gradient ascent in input space from grey noise, as in the book, but for all filters of a batch
-    at once: each picture has the loss of its own filter, and the network runs no further than
+    at once: each image has the loss of its own filter, and the network runs no further than
     `layer`. A pattern does not depend on the other filters of the call, nor on `batch_size` but for
     rounding. Better than the book's: `jitter` and `border`, which ``jitter=0, border=0`` takes
     away. A convolution by its own name is taken before its activation: a filter that a ReLU has
@@ -61,18 +61,18 @@ def filter_patterns(
         model: Any network; it is left as it was.
         layer: Dotted name as in ``named_modules``.
         filters: Their numbers, from 0; None takes the first 64.
-        size: Side, or height and width, of the patterns; None takes the pictures that the model was
+        size: Side, or height and width, of the patterns; None takes the images that the model was
             built for (its ``input_shape`` or ``example_input_array``), else 64.
-        steps: How often a picture is moved up its gradient, which is divided by its root mean
+        steps: How often an image is moved up its gradient, which is divided by its root mean
             square.
         step: How far, on a scale of 0 to 255.
         seed: Of the noise and the shifts, 0 or more; each filter has its own noise.
-        jitter: Each step sees the picture shifted at random by up to so many pixels: what the grids
+        jitter: Each step sees the image shifted at random by up to so many pixels: what the grids
             of strides and pooling bring in is evened out.
         border: Pixels computed on each side and cut away; None takes 16 where the model runs on
-            pictures that much larger, else 0.
+            images that much larger, else 0.
         batch_size: Patterns computed together, against memory.
-        mean: Of each channel, for a model that does not normalise pictures in [0, 1] by itself.
+        mean: Of each channel, for a model that does not normalise images in [0, 1] by itself.
         std: Of each channel, with `mean`.
 
     Returns:
@@ -80,7 +80,7 @@ def filter_patterns(
 
     Raises:
         InputError: The layer or a filter is unknown, an option is out of range, the layer does not
-            run on pictures of this size, or no gradient comes from it.
+            run on images of this size, or no gradient comes from it.
     """
     least = {"steps": 0, "seed": 0, "jitter": 0, "border": 0, "batch_size": 1}
     given = (steps, seed, jitter, border or 0, batch_size)
@@ -123,7 +123,7 @@ def filter_grid(
         title: Of the figure.
 
     Raises:
-        InputError: These are no pictures, or an option is out of range.
+        InputError: These are no images, or an option is out of range.
     """
     shape = tuple(patterns.shape)
     if len(shape) != 4 or shape[1] not in (1, 3) or not all(shape):
@@ -152,7 +152,7 @@ class _Reached(BaseException):
 
 
 class _Probe:
-    """What the layer gives a trial picture: how often it is called, how many filters it has."""
+    """What the layer gives a trial image: how often it is called, how many filters it has."""
 
     def __init__(self) -> None:
         self.calls = 0
@@ -171,25 +171,25 @@ class _Probe:
 def _fitting(
     model: nn.Module, layer: str, shape: tuple[int, int, int], border: int | None
 ) -> tuple[int, _Probe]:
-    """Return the border that the model takes around pictures of `shape`, and the layer's probe."""
+    """Return the border that the model takes around images of `shape`, and the layer's probe."""
     for width in (_BORDER, 0) if border is None else (border,):
         failure: Exception | None = None
         probe = _Probe()
         channels, height, side = shape
-        picture = torch.zeros(1, channels, height + 2 * width, side + 2 * width)
-        picture = as_input(model, picture)
+        image = torch.zeros(1, channels, height + 2 * width, side + 2 * width)
+        image = as_input(model, image)
         with watched(model, layer, probe), torch.no_grad():
             try:
-                run(model, picture)
+                run(model, image)
             except (RuntimeError, ValueError, AssertionError) as error:
                 failure = error  # after the layer it does no harm: a dense layer of another size
         if probe.calls:
-            probe.axis = 3 if channels_last(model, picture, {layer: probe.shape}) else 1
+            probe.axis = 3 if channels_last(model, image, {layer: probe.shape}) else 1
             return width, probe
     if failure is None:
         raise never_called(layer)
     raise InputError(
-        f"layer {layer!r} does not run on pictures of {shape[1] + 2 * width} x "
+        f"layer {layer!r} does not run on images of {shape[1] + 2 * width} x "
         f"{shape[2] + 2 * width}, border included: {failure}"
     ) from failure
 
@@ -202,7 +202,7 @@ def _gradient(
     probe: _Probe,
     scale: tuple[Tensor, Tensor],
 ) -> Tensor:
-    """Return the gradient of each picture's own loss: the mean activation of its filter."""
+    """Return the gradient of each image's own loss: the mean activation of its filter."""
     leaf = pixels.detach().requires_grad_()
     mean, std = (values.to(leaf) for values in scale)
     left = probe.calls
@@ -220,7 +220,7 @@ def _gradient(
         run(model, (leaf / 255 - mean) / std)
     if not loss.requires_grad:
         raise InputError(
-            f"no gradient comes from layer {layer!r} to the pictures: the model computes without "
+            f"no gradient comes from layer {layer!r} to the images: the model computes without "
             "gradients before it."
         )
     gradient: Tensor = torch.autograd.grad(loss, leaf)[0]
@@ -234,7 +234,7 @@ def _noise(shape: tuple[int, int, int], seed: int, number: int) -> Tensor:
 
 
 def _visible(pixels: Tensor) -> Tensor:
-    """Return pictures in [0, 1] with the book's contrast, each by itself."""
+    """Return images in [0, 1] with the book's contrast, each by itself."""
     pixels = pixels.float()
     pixels = pixels - pixels.mean((1, 2, 3), keepdim=True)
     std = pixels.std((1, 2, 3), correction=0, keepdim=True)
@@ -259,7 +259,7 @@ def _shape(model: nn.Module, size: int | tuple[int, int] | None) -> tuple[int, i
 
 
 def _built_for(model: nn.Module) -> Iterator[tuple[int, int, int]]:
-    """Yield the shape (C, H, W) of the pictures that the model, or a part, says it takes."""
+    """Yield the shape (C, H, W) of the images that the model, or a part, says it takes."""
     for module in model.modules():
         example = getattr(module, "example_input_array", None)
         shape = example.shape[1:] if isinstance(example, Tensor) else None
@@ -282,7 +282,7 @@ def _chosen(layer: str, filters: int | Iterable[int] | None, count: int) -> list
 def _scale(
     channels: int, mean: Sequence[float] | None, std: Sequence[float] | None
 ) -> tuple[Tensor, Tensor]:
-    """Return mean and standard deviation (C, 1, 1) of pictures in [0, 1]."""
+    """Return mean and standard deviation (C, 1, 1) of images in [0, 1]."""
     values = [[0.0] * channels if mean is None else mean, [1.0] * channels if std is None else std]
     if any(len(each) != channels for each in values) or min(values[1]) <= 0:
         raise InputError(

@@ -1,4 +1,4 @@
-"""A heat map beside the picture it belongs to."""
+"""A heat map beside the image it belongs to."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ from dlp.visualization.heatmaps import overlay
 def heatmap_figure(
     image: Tensor, heatmap: Tensor, titles: Sequence[str] = ("", "", ""), alpha: float = 0.4
 ) -> Figure:
-    """Return a figure of a picture, its heat map and both together.
+    """Return a figure of an image, its heat map and both together.
 
     Args:
         image: (3, H, W), or grey (1, H, W), in [0, 1].
@@ -21,7 +21,7 @@ def heatmap_figure(
         alpha: Strength of the colours: see `overlay`.
 
     Raises:
-        InputError: These are no picture and no map, or not three titles.
+        InputError: These are no image and no map, or not three titles.
     """
     if len(titles) != 3:
         raise InputError(f"there are 3 panels and {len(titles)} titles.")

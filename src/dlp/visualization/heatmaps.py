@@ -1,4 +1,4 @@
-"""Where in a picture a network sees a class: Grad-CAM (section 5.4)."""
+"""Where in an image a network sees a class: Grad-CAM (section 5.4)."""
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -44,7 +44,7 @@ class GradCAM:
     Args:
         model: Any network that gives logits (N, classes), or one logit (N,) or (N, 1).
         layer: Dotted name as in ``named_modules``; taken after its activation where that is named.
-            None takes `default_cam_layer` of the first pictures.
+            None takes `default_cam_layer` of the first images.
 
     Raises:
         InputError: The layer is unknown.
@@ -83,7 +83,7 @@ class GradCAM:
 
         Args:
             images: (N, C, H, W), scaled as the model takes them.
-            classes: The class to look for, or one for each picture; None takes the predicted ones.
+            classes: The class to look for, or one for each image; None takes the predicted ones.
                 A model with one logit has the classes 1, its logit, and 0, the negative of it.
 
         Raises:
@@ -145,7 +145,7 @@ class GradCAM:
         shape = tuple(maps.shape)
         if len(shape) != 4 or len(maps) != len(images):
             raise InputError(
-                f"layer {self.layer!r} gives {shape} for {len(images)} pictures; Grad-CAM takes "
+                f"layer {self.layer!r} gives {shape} for {len(images)} images; Grad-CAM takes "
                 "maps (N, C, height, width): name a layer before the rows or tokens."
             )
         # Where a model takes one size alone, that could not be measured: (N, 7, 7, 768) is no map.
@@ -196,27 +196,27 @@ def default_cam_layer(model: nn.Module, images: Tensor) -> str:
 
 
 def overlay(image: Tensor, heatmap: Tensor, alpha: float = 0.4) -> Tensor:
-    """Return a picture with a heat map over it, as the book does: image + alpha * colours.
+    """Return an image with a heat map over it, as the book does: image + alpha * colours.
 
     Args:
         image: (3, H, W), or grey (1, H, W), in [0, 1].
-        heatmap: (h, w), 0 or more; scaled to a maximum of 1 and resized bilinearly to the picture.
+        heatmap: (h, w), 0 or more; scaled to a maximum of 1 and resized bilinearly to the image.
         alpha: Strength of the colours (Matplotlib's ``jet``).
 
     Returns:
         (3, H, W) in [0, 1], on the CPU; the sum is clipped.
 
     Raises:
-        InputError: These are no picture and no map.
+        InputError: These are no image and no map.
     """
     if image.ndim != 3 or image.shape[0] not in (1, 3) or heatmap.ndim != 2:
         raise InputError(
-            "overlay takes one picture (1 or 3, height, width) and one heat map (height, width), "
+            "overlay takes one image (1 or 3, height, width) and one heat map (height, width), "
             f"got {tuple(image.shape)} and {tuple(heatmap.shape)}."
         )
     if not image.is_floating_point():
         raise InputError(
-            f"overlay takes float pictures in [0, 1], got {image.dtype}: use image.float() / 255."
+            f"overlay takes float images in [0, 1], got {image.dtype}: use image.float() / 255."
         )
     values = heatmap.detach().float().cpu().clamp_min(0)
     values = values / values.max().clamp_min(torch.finfo(values.dtype).tiny)
@@ -283,9 +283,9 @@ def _same(seen: tuple[Tensor, int] | None, output: Tensor) -> bool:
     return seen is not None and seen[0] is output and seen[1] == output._version
 
 
-def _elongation(height: int, width: int, picture_height: int, picture_width: int) -> float:
-    """Return how many times longer one side of a map is than in the picture's shape."""
-    ratio = (height * picture_width) / (width * picture_height)
+def _elongation(height: int, width: int, image_height: int, image_width: int) -> float:
+    """Return how many times longer one side of a map is than in the image's shape."""
+    ratio = (height * image_width) / (width * image_height)
     return max(ratio, 1 / ratio)
 
 
@@ -297,14 +297,13 @@ def _logits(outputs: Any, count: int) -> Tensor:
     if not isinstance(outputs, Tensor) or outputs.ndim != 2 or len(outputs) != count:
         given = tuple(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
         raise InputError(
-            f"Grad-CAM takes models that give logits (N, classes), got {given} for {count} "
-            "pictures."
+            f"Grad-CAM takes models that give logits (N, classes), got {given} for {count} images."
         )
     return torch.cat([-outputs, outputs], dim=1) if outputs.shape[1] == 1 else outputs
 
 
 def _columns(logits: Tensor, classes: int | Sequence[int] | Tensor | None) -> Tensor:
-    """Return the class of each picture (N,)."""
+    """Return the class of each image (N,)."""
     count, number = logits.shape
     if classes is None:
         return logits.argmax(1)
@@ -312,8 +311,7 @@ def _columns(logits: Tensor, classes: int | Sequence[int] | Tensor | None) -> Te
     wanted = given.expand(count) if given.ndim == 0 else given
     if wanted.shape != (count,):
         raise InputError(
-            f"classes are one number, or one for each of {count} pictures; got "
-            f"{tuple(given.shape)}."
+            f"classes are one number, or one for each of {count} images; got {tuple(given.shape)}."
         )
     wrong = wanted[(wanted < 0) | (wanted >= number) | (wanted != wanted.long())]
     if len(wrong):

@@ -1,4 +1,4 @@
-"""Pictures side by side, with a line of text above each."""
+"""Images side by side, with a line of text above each."""
 
 import math
 from collections.abc import Sequence
@@ -12,24 +12,24 @@ from dlp.errors import InputError
 def image_grid(
     images: Tensor, titles: Sequence[str] | None = None, columns: int | None = None
 ) -> Figure:
-    """Return a figure of pictures, row by row.
+    """Return a figure of images, row by row.
 
     Args:
         images: (N, C, H, W) in [0, 1], with 1 or 3 channels.
         titles: What stands above each.
-        columns: Pictures a row; None makes the grid about square.
+        columns: Images a row; None makes the grid about square.
 
     Raises:
-        InputError: These are no pictures, or there are not as many titles.
+        InputError: These are no images, or there are not as many titles.
     """
     count = len(images)
     if images.ndim != 4 or images.shape[1] not in (1, 3) or not count:
         raise InputError(
-            f"image_grid takes pictures (N, 1 or 3, height, width), got {tuple(images.shape)}."
+            f"image_grid takes images (N, 1 or 3, height, width), got {tuple(images.shape)}."
         )
     titles = [""] * count if titles is None else titles
     if len(titles) != count:
-        raise InputError(f"there are {count} pictures and {len(titles)} titles.")
+        raise InputError(f"there are {count} images and {len(titles)} titles.")
     columns = columns or math.ceil(math.sqrt(count))
     rows = math.ceil(count / columns)
     height, width = images.shape[2:]

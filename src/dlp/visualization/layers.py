@@ -92,7 +92,7 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
 def in_full_precision(model: nn.Module) -> Iterator[None]:
     """Let `model` compute in float32 where its weights are of half that size; put them back.
 
-    A gradient through float16 is soon zero, and a picture on a scale of 0 to 255 has steps of 1 in
+    A gradient through float16 is soon zero, and an image on a scale of 0 to 255 has steps of 1 in
     bfloat16. Through weights that were made in inference mode there is none. The weights
     themselves are not touched: others of the same values stand in for them.
     """
@@ -143,8 +143,8 @@ def watched(model: nn.Module, layer: str, watcher: Watcher) -> Iterator[None]:
 def channels_last(model: nn.Module, image: Tensor, shapes: Mapping[str, Sequence[int]]) -> set[str]:
     """Return the layers that give (N, height, width, C), as those inside Swin and ConvNeXt do.
 
-    This is measured: a picture twice as wide makes a map wider in its last dimension, or in the
-    one before. Where the model takes no such picture before the layer, only a dense layer or a
+    This is measured: an image twice as wide makes a map wider in its last dimension, or in the
+    one before. Where the model takes no such image before the layer, only a dense layer or a
     layer norm tells.
 
     Args:
@@ -193,7 +193,7 @@ def check_images(images: Tensor) -> None:
         )
     shape = tuple(images.shape)
     if len(shape) != 4 or not len(images):
-        hint = " One picture: use images.unsqueeze(0)." if len(shape) == 3 else ""
+        hint = " One image: use images.unsqueeze(0)." if len(shape) == 3 else ""
         raise InputError(f"images must be a batch (N, C, height, width), got {shape}.{hint}")
     if not images.is_floating_point():
         raise InputError(
@@ -219,7 +219,7 @@ def run(model: nn.Module, images: Tensor) -> Any:
     """Return the output of `model`.
 
     Raises:
-        InputError: The pictures have another number of channels than the first convolution takes.
+        InputError: The images have another number of channels than the first convolution takes.
     """
     try:
         return model(images)
@@ -231,9 +231,9 @@ def run(model: nn.Module, images: Tensor) -> Any:
         if images.shape[3] == first.in_channels:
             hint = " This batch has its channels last: use images.permute(0, 3, 1, 2)."
         elif images.shape[1] == 1 and first.in_channels == 3:
-            hint = " Grey pictures: use images.expand(-1, 3, -1, -1)."
+            hint = " Grey images: use images.expand(-1, 3, -1, -1)."
         raise InputError(
-            f"the model takes pictures of {first.in_channels} channels, got "
+            f"the model takes images of {first.in_channels} channels, got "
             f"{tuple(images.shape)}.{hint}"
         ) from error
 

@@ -201,11 +201,11 @@ def _legible(axis: Axis, values: NDArray[np.float64]) -> None:
 def worst_figure(
     worst: Sequence[WrongClass | WrongValue], images: Tensor, title: str = ""
 ) -> Figure:
-    """Return the pictures of the worst mistakes, each under what it is and was taken for.
+    """Return the images of the worst mistakes, each under what it is and was taken for.
 
     Args:
         worst: The mistakes.
-        images: The picture of each, (n, 1 or 3, H, W) in [0, 1].
+        images: The image of each, (n, 1 or 3, H, W) in [0, 1].
         title: Of the figure.
     """
     figure = image_grid(images, [_caption(wrong) for wrong in worst])

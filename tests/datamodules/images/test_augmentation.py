@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
+from image_files import write_classes
 from lightning import Trainer
 from lightning.pytorch.callbacks import Callback
-from picture_files import write_classes
 from scipy.ndimage import affine_transform
 from torch import nn
 from torchvision.transforms import v2
@@ -24,7 +24,7 @@ def images(count=3, channels=3, height=9, width=14):
 
 
 @pytest.fixture(autouse=True)
-def same_pictures():
+def same_images():
     torch.manual_seed(0)
 
 
@@ -92,7 +92,7 @@ def test_nothing_asked_for_changes_nothing(interpolation):
     torch.testing.assert_close(still(given), given, atol=1e-6, rtol=0)
 
 
-def test_a_flip_mirrors_every_other_picture_on_average():
+def test_a_flip_mirrors_every_other_image_on_average():
     given = images(400, 1, 3, 4)
     changed = make_augmentation("flip")(given)
     mirrored = (changed - given.flip(3)).abs().amax(dim=(1, 2, 3)) < 1e-6
@@ -114,7 +114,7 @@ def test_ranges_that_cannot_be_used(arguments, message):
         RandomAffine(**arguments)
 
 
-# Which picture is changed how ---------------------------------------------------------------------
+# Which image is changed how ---------------------------------------------------------------------
 
 ALL_KINDS = ["book", "flip", "trivial_augment", "rand_augment", "augmix"]
 
@@ -127,8 +127,8 @@ def seen(transform, batch_size, given, seed=5, epoch=0, replicas=1):
         order.set_epoch(epoch)
         rows = torch.arange(len(given))
         loader = BatchLoader(given, rows, order, Augmenter(transform, len(given)))
-        for pictures, index in loader:
-            result[index] = pictures
+        for images, index in loader:
+            result[index] = images
     return result
 
 
@@ -144,7 +144,7 @@ def test_a_pure_function_of_seed_epoch_and_row(name, channels):
     assert 0 <= first.min() <= first.max() <= 1
     assert torch.equal(seen(transform, 2, given), first)
     assert torch.equal(seen(transform, 3, given, replicas=2), first)
-    assert len(first.flatten(1).unique(dim=0)) >= 2  # one picture, changed by its row
+    assert len(first.flatten(1).unique(dim=0)) >= 2  # one image, changed by its row
     for other in ({"epoch": 1}, {"seed": 6}):
         assert not torch.equal(seen(transform, 5, given, **other), first)
     assert torch.equal(torch.get_rng_state(), state)
@@ -152,9 +152,9 @@ def test_a_pure_function_of_seed_epoch_and_row(name, channels):
 
 def test_transforms_of_others_see_the_stored_bytes():
     class Keep(nn.Module):
-        def forward(self, picture):
-            assert picture.dtype == torch.uint8
-            return picture
+        def forward(self, image):
+            assert image.dtype == torch.uint8
+            return image
 
     given = images(4)
     assert torch.equal(seen(Keep(), 2, given), given)
@@ -307,7 +307,7 @@ def test_a_resumed_run_equals_an_unbroken_one(augmentation, folder, tmp_path):
             v2.Compose([v2.ToDtype(torch.float32, scale=True), v2.Normalize([0.5] * 3, [0.1] * 3)]),
             "Normalising is the model's part",
         ),
-        (v2.Normalize([0.5] * 3, [0.5] * 3), "Normalize cannot change a uint8 picture"),
+        (v2.Normalize([0.5] * 3, [0.5] * 3), "Normalize cannot change a uint8 image"),
     ],
     ids=["0 to 255", "normalised", "float only"],
 )

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from picture_files import pixels
+from image_files import pixels
 from PIL import Image
 
 from dlp.datamodules import CatsVsDogsDataModule
@@ -23,7 +23,7 @@ KIND = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 
 
 def content(label, number):
-    """Return the bytes of a picture; PNG, since pixels must come back, whatever the name says."""
+    """Return the bytes of an image; PNG, since pixels must come back, whatever the name says."""
     file = io.BytesIO()
     Image.fromarray(pixels(100 * label + number)).save(file, "PNG")
     return file.getvalue()
@@ -63,7 +63,7 @@ def write_petimages(home):
         folder.mkdir(parents=True)
         for number in range(PER_CLASS):
             (folder / f"{number}.jpg").write_bytes(content(label, number))
-        (folder / "Thumbs.db").write_bytes(b"no picture")
+        (folder / "Thumbs.db").write_bytes(b"no image")
         (folder / "._0.jpg").write_bytes(b"of another operating system")
         (folder / "copy (1) of 3.jpg").write_bytes(content(label, 3))
         (folder / "666.jpg").write_bytes(b"")
@@ -82,14 +82,14 @@ def make(folder, **arguments):
 
 
 def numbers(data, part):
-    """Return (class, number) of each picture of a part, by its pixels."""
+    """Return (class, number) of each image of a part, by its pixels."""
     known = {
         pixels(100 * label + number).tobytes(): (label, number)
         for label in (0, 1)
         for number in range(PER_CLASS)
     }
     examples = data.examples(part)
-    found = [known[picture.tobytes()] for picture in examples.rows.pixels[examples.rows.rows]]
+    found = [known[image.tobytes()] for image in examples.rows.pixels[examples.rows.rows]]
     assert [label for label, _ in found] == examples.targets.tolist()
     return found
 
@@ -139,19 +139,19 @@ def test_folds_take_turns_over_both_classes(pets):
 
 
 @pytest.mark.parametrize("per_class", [None, 12])
-def test_all_pictures(per_class, pets):
+def test_all_images(per_class, pets):
     assert len(make(pets, per_class=per_class).examples("train").rows) == 24 - 8
 
 
-def test_more_pictures_than_there_are_is_an_error_but_in_a_trial_run(pets):
-    with pytest.raises(InputError, match="per_class is 13, and there are 12 pictures of a cat"):
+def test_more_images_than_there_are_is_an_error_but_in_a_trial_run(pets):
+    with pytest.raises(InputError, match="per_class is 13, and there are 12 images of a cat"):
         make(pets, per_class=13).setup("fit")
     data = CatsVsDogsDataModule(pets, image_size=8)
     data.dry_run = True
     labels = [data.examples(part).targets.tolist() for part in ("train", "val", "test")]
     assert [len(part) for part in labels] == [12, 6, 6]
     assert [sum(part) for part in labels] == [6, 3, 3]
-    assert not (cache_dir() / "pictures").exists()
+    assert not (cache_dir() / "images").exists()
 
 
 def test_wrong_per_class(tmp_path):
@@ -160,7 +160,7 @@ def test_wrong_per_class(tmp_path):
 
 
 @pytest.mark.parametrize("layout", ["hub", "petimages"])
-def test_pictures_that_cannot_be_read_are_left_out_by_default(layout, tmp_path, capsys):
+def test_images_that_cannot_be_read_are_left_out_by_default(layout, tmp_path, capsys):
     home = tmp_path / "cats_vs_dogs"
     if layout == "petimages":
         write_petimages(home)
@@ -176,9 +176,9 @@ def test_pictures_that_cannot_be_read_are_left_out_by_default(layout, tmp_path, 
     assert sorted(numbers(data, "train")) == sorted({*of_both(0, 1, 2, 3)} - {(0, 2)})
     assert sorted(numbers(data, "val")) == sorted(of_both(4, 5))
     said = capsys.readouterr().out
-    assert "1 of 16 pictures cannot be read and are left out" in said
+    assert "1 of 16 images cannot be read and are left out" in said
     assert "2.jpg: empty file" in said
-    with pytest.raises(InputError, match=r"1 of 16 pictures cannot be read.*on_corrupt: skip"):
+    with pytest.raises(InputError, match=r"1 of 16 images cannot be read.*on_corrupt: skip"):
         make(tmp_path, on_corrupt="raise").setup("fit")
 
 
@@ -252,7 +252,7 @@ def test_a_file_that_is_not_the_sets(damage, pets):
 
 
 @pytest.mark.realdata
-def test_the_real_pictures():
+def test_the_real_images():
     data = CatsVsDogsDataModule(image_size=16)
     data.setup("fit")
     digests = []

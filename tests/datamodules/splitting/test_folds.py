@@ -10,7 +10,7 @@ import torch
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from picture_files import write_picture
+from image_files import write_image
 from sklearn.model_selection import (
     GroupKFold,
     KFold,
@@ -616,7 +616,7 @@ def test_refit_trains_on_all_but_the_test_part():
 def test_refit_trains_on_a_validation_folder_too(tmp_path):
     for number in range(12):
         part = "train" if number < 8 else "val"
-        write_picture(tmp_path / part / "ab"[number % 2] / f"{number}.png", number)
+        write_image(tmp_path / part / "ab"[number % 2] / f"{number}.png", number)
     data = ImageFolderDataModule(tmp_path, image_size=8)
     assert len(data.examples("val").targets) == 4
     data.resplit(data.split.refit())
@@ -714,11 +714,11 @@ def keyed_data(kind, tmp_path, frame=None, **arguments):
         return TextDataModule(str(tmp_path / "texts.csv"), label_column="city", **arguments)
     if kind == "images":
         for number in range(len(frame)):
-            write_picture(tmp_path / f"{number}.png", number)
-        pictures = frame.assign(image=[f"{number}.png" for number in range(len(frame))])
-        pictures.to_csv(tmp_path / "pictures.csv", index=False)
+            write_image(tmp_path / f"{number}.png", number)
+        images = frame.assign(image=[f"{number}.png" for number in range(len(frame))])
+        images.to_csv(tmp_path / "images.csv", index=False)
         return ImageFolderDataModule(
-            tmp_path / "pictures.csv", target="city", image_size=8, **arguments
+            tmp_path / "images.csv", target="city", image_size=8, **arguments
         )
     names = {"group_column": "groups", "time_column": "times"}
     keys = {names[name]: frame[arguments.pop(name)] for name in names if name in arguments}

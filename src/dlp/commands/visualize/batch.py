@@ -10,7 +10,7 @@ from torch import Tensor
 
 from dlp.commands.checkpoint_files import without_weights
 from dlp.commands.lightning_cli import DLPCLI
-from dlp.commands.visualize.images import check_pictured, target_in_words, write_picture
+from dlp.commands.visualize.images import check_shows_images, target_in_words, write_image
 from dlp.datamodules import SupervisedDataModule
 from dlp.errors import InputError
 from dlp.runs.folders import ROOT
@@ -18,20 +18,20 @@ from dlp.visualization.images import image_grid
 
 
 class BatchCLI(DLPCLI):
-    """Draws the first training pictures of a recipe; trains nothing."""
+    """Draws the first training images of a recipe; trains nothing."""
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the options of the drawing to those of a fit."""
         super().add_arguments_to_parser(parser)
         explain_output(parser, "The PNG to write (default: runs/<config name>/batch.png).")
         parser.add_argument(
-            "--num_images", type=int, default=16, help="Pictures to draw (default: 16)."
+            "--num_images", type=int, default=16, help="Images to draw (default: 16)."
         )
         parser.add_argument(
             "--copies",
             type=int,
             default=1,
-            help="Draw each picture as so many epochs change it, side by side (default: 1).",
+            help="Draw each image as so many epochs change it, side by side (default: 1).",
         )
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
@@ -45,7 +45,7 @@ class BatchCLI(DLPCLI):
         super().before_instantiate_classes()
 
     def check_output(self) -> None:
-        """Check nothing: here it is the picture's place, said when the picture is written."""
+        """Check nothing: here it is the image's place, said when the image is written."""
 
     def instantiate_classes(self) -> None:
         """Build data and model, the latter without pretrained weights: none are needed."""
@@ -57,18 +57,18 @@ class BatchCLI(DLPCLI):
         return Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
 
     def _run_subcommand(self, subcommand: str) -> None:
-        """Draw and write the picture."""
+        """Draw and write the image."""
         count, copies = self._value("num_images"), self._value("copies")
         if count < 1 or copies < 1:
             raise InputError(f"num_images and copies must be 1 or more; got {count} and {copies}.")
         data: SupervisedDataModule = self.datamodule
-        check_pictured("batch", data)
+        check_shows_images("batch", data)
         figure = image_grid(
-            *first_pictures(data, count, copies), columns=copies if copies > 1 else None
+            *first_images(data, count, copies), columns=copies if copies > 1 else None
         )
         if self._value("trainer.fast_dev_run"):
             return
-        write_picture(
+        write_image(
             figure, Path(self._value("output") or ROOT / self.invocation.name / "batch.png")
         )
 
@@ -80,8 +80,8 @@ def explain_output(parser: LightningArgumentParser, text: str) -> None:
             action.help = text
 
 
-def first_pictures(data: SupervisedDataModule, count: int, copies: int) -> tuple[Tensor, list[str]]:
-    """Return the first training pictures as the first epochs see them, and what they show."""
+def first_images(data: SupervisedDataModule, count: int, copies: int) -> tuple[Tensor, list[str]]:
+    """Return the first training images as the first epochs see them, and what they show."""
     loader = data.train_dataloader()
     rows = torch.cat(list(loader.batch_sampler))[: max(1, count // copies)]
     views = [loader.inputs_of(rows, epoch) for epoch in range(copies)]

@@ -28,12 +28,12 @@ from dlp.commands.visualize.drawings import (
     list_layers,
 )
 from dlp.commands.visualize.images import (
-    Picture,
-    check_pictured,
-    picture_files,
-    read_pictures,
-    sample_pictures,
-    write_picture,
+    NamedImage,
+    check_shows_images,
+    image_files,
+    read_images,
+    sample_images,
+    write_image,
 )
 from dlp.commands.visualize.networks import (
     Subject,
@@ -45,7 +45,7 @@ from dlp.commands.visualize.options import SAMPLES, add_options, check_options
 from dlp.console import say
 from dlp.datamodules import SupervisedDataModule
 from dlp.datamodules.images.base import BaseImageDataModule
-from dlp.datamodules.images.store import PictureFormat
+from dlp.datamodules.images.store import ImageFormat
 from dlp.errors import InputError, suggestion
 from dlp.process import cpu_threads, own_random_state, quiet
 from dlp.runs.folders import ROOT
@@ -53,10 +53,10 @@ from dlp.runs.results import read_results
 
 #: What can be drawn -> what it is.
 KINDS = {
-    "batch": "training pictures as the model sees them, after augmentation",
-    "activations": "what the layers of a network make of pictures",
+    "batch": "training images as the model sees them, after augmentation",
+    "activations": "what the layers of a network make of images",
     "filters": "the pattern that each filter of a layer answers to most",
-    "heatmap": "where in pictures a network sees a class (Grad-CAM)",
+    "heatmap": "where in images a network sees a class (Grad-CAM)",
     "embedding": "rows by their last hidden features, in two dimensions, and clusters",
 }
 
@@ -168,7 +168,7 @@ class NetworkCLI(DLPCLI):
         data: SupervisedDataModule = self.datamodule
         self._restore(data)
         if self.kind != "embedding":
-            check_pictured(self.kind, data)
+            check_shows_images(self.kind, data)
         run = self.invocation.run
         folder = ROOT / self.invocation.name if run is None else run.folder
         if backbone := self._value("backbone"):
@@ -214,7 +214,7 @@ class NetworkCLI(DLPCLI):
 
 
 def _draw_pretrained(kind: str, options: list[str], stack: ExitStack) -> None:
-    """Draw a network without any data but the pictures that are given."""
+    """Draw a network without any data but the images that are given."""
     parser = Parser(
         prog=f"dlp visualize {kind}",
         description=f"Draws {KINDS[kind]}. {_HELP}",
@@ -228,7 +228,7 @@ def _draw_pretrained(kind: str, options: list[str], stack: ExitStack) -> None:
         "--image_size",
         type=int | None,
         default=None,
-        help="Side of the pictures a backbone is given (default: its weights' own, mostly 224).",
+        help="Side of the images a backbone is given (default: its weights' own, mostly 224).",
     )
     add(
         "--output",
@@ -248,7 +248,7 @@ def _draw_pretrained(kind: str, options: list[str], stack: ExitStack) -> None:
         raise InputError("an embedding is of rows of data: give --config NAME beside --backbone.")
     if kind != "filters" and not value("images") and not value("list_layers"):
         raise InputError(
-            f"visualize {kind} of a backbone needs pictures: give --images PATH, or --config NAME "
+            f"visualize {kind} of a backbone needs images: give --images PATH, or --config NAME "
             "for samples of its data."
         )
     if (threads := value("threads")) is not None:
@@ -290,7 +290,7 @@ def _draw(
     for name, drawing in _drawings(kind, value, subject, data, trial):
         if not trial:
             path = output / f"{name}.png"
-            write_picture(drawing, path, announce=False)
+            write_image(drawing, path, announce=False)
             written.append(path.name)
     if written:
         few = ", ".join(written[:8]) + (f" and {len(written) - 8} more" * (len(written) > 8))
@@ -318,25 +318,25 @@ def _drawings(
         return draw_filters(subject, chosen, value("size"), 1 if trial else value("steps"), seed)
     if kind == "activations":
         layers = chosen_layers(kind, subject, value("layers"))
-        return draw_activations(subject, _pictures(value, subject, data, trial), layers)
+        return draw_activations(subject, _images(value, subject, data, trial), layers)
     wanted = class_number(subject, value("class"))
     given = value("layer")
     (layer,) = chosen_layers(kind, subject, None if given is None else [given])
-    return draw_heatmaps(subject, _pictures(value, subject, data, trial), layer, wanted)
+    return draw_heatmaps(subject, _images(value, subject, data, trial), layer, wanted)
 
 
-def _pictures(
+def _images(
     value: Callable[[str], Any],
     subject: Subject,
     data: SupervisedDataModule | None,
     trial: bool,
-) -> list[Picture]:
+) -> list[NamedImage]:
     count = 1 if trial else value("num_images")
     if images := value("images"):
         channels, height, width = subject.input_shape
-        form = PictureFormat((height, width), channels=3 if channels == 3 else 1)
+        form = ImageFormat((height, width), channels=3 if channels == 3 else 1)
         if isinstance(data, BaseImageDataModule):
             form = data.form
-        return read_pictures(picture_files(images)[:count], form)
+        return read_images(image_files(images)[:count], form)
     assert data is not None
-    return sample_pictures(data, value("part"), count or SAMPLES)
+    return sample_images(data, value("part"), count or SAMPLES)

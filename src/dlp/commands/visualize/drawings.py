@@ -1,4 +1,4 @@
-"""What each kind of ``dlp visualize`` draws of a network, one picture after another."""
+"""What each kind of ``dlp visualize`` draws of a network, one image after another."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torchvision.ops import SqueezeExcitation
 from tqdm.auto import tqdm
 
-from dlp.commands.visualize.images import Picture, file_name, no_rows, target_in_words
+from dlp.commands.visualize.images import NamedImage, file_name, no_rows, target_in_words
 from dlp.commands.visualize.networks import Layer, Subject, layers_of, named_layer
 from dlp.console import bar_file, say
 from dlp.datamodules import SupervisedDataModule
@@ -39,9 +39,9 @@ Drawing = tuple[str, Figure | Tensor]
 
 #: Filters whose patterns are computed together: small enough for the progress bar to move.
 _TOGETHER = 8
-#: Fewer pictures than this are drawn without a bar.
+#: Fewer images than this are drawn without a bar.
 _MANY = 10
-#: Classes that are named for each picture.
+#: Classes that are named for each image.
 _TOP = 3
 
 
@@ -109,15 +109,15 @@ def list_layers(kind: str, subject: Subject) -> None:
 
 
 def draw_activations(
-    subject: Subject, pictures: Sequence[Picture], layers: dict[str, Layer]
+    subject: Subject, images: Sequence[NamedImage], layers: dict[str, Layer]
 ) -> Iterator[Drawing]:
-    """Yield one grid a picture and layer, the book's 16 channels a row."""
-    for picture in _with_bar(pictures):
-        found = activations(subject.network, picture.image[None], list(layers))
+    """Yield one grid an image and layer, the book's 16 channels a row."""
+    for image in _with_bar(images):
+        found = activations(subject.network, image.pixels[None], list(layers))
         for name, values in found.items():
             shape = " x ".join(map(str, values.shape[1:]))
-            title = f"{picture.name}: {name} ({layers[name].kind}), {shape}"
-            yield file_name(picture.name, name), activation_grid(values[0], title=title)
+            title = f"{image.name}: {name} ({layers[name].kind}), {shape}"
+            yield file_name(image.name, name), activation_grid(values[0], title=title)
 
 
 # Heat maps -------------------------------------------------------------------------------------
@@ -151,28 +151,28 @@ def class_number(subject: Subject, given: str | None) -> int | None:
 
 
 def draw_heatmaps(
-    subject: Subject, pictures: Sequence[Picture], layer: str, wanted: int | None
+    subject: Subject, images: Sequence[NamedImage], layer: str, wanted: int | None
 ) -> Iterator[Drawing]:
-    """Yield for each picture a figure (picture, map, overlay), and the overlay at its full size."""
+    """Yield for each image a figure (image, map, overlay), and the overlay at its full size."""
     with GradCAM(subject.network, layer) as cam:
-        for picture in _with_bar(pictures):
-            outcome = subject.outcome(picture.image)
+        for image in _with_bar(images):
+            outcome = subject.outcome(image.pixels)
             number = wanted
             if number is None:
                 number = int(outcome.argmax()) if subject.has_classes else 0
             # A single output (one value, one label) is the class 1 of a single logit.
-            heatmap = cam(picture.image[None], 1 if len(outcome) == 1 else number)[0].cpu()
+            heatmap = cam(image.pixels[None], 1 if len(outcome) == 1 else number)[0].cpu()
             said = _said(subject, outcome, number)
-            say(f"{picture.name}{_is(picture)}: {_best(subject, outcome)}")
+            say(f"{image.name}{_is(image)}: {_best(subject, outcome)}")
             size = " x ".join(map(str, heatmap.shape))
-            titles = (f"{picture.name}{_is(picture)}", f"{layer}, {size}", said)
-            name = file_name(picture.name, said.replace(" ", "-"))
-            yield name, heatmap_figure(picture.image, heatmap, titles)
-            yield f"{name}_overlay", overlay(picture.full_size(), heatmap)
+            titles = (f"{image.name}{_is(image)}", f"{layer}, {size}", said)
+            name = file_name(image.name, said.replace(" ", "-"))
+            yield name, heatmap_figure(image.pixels, heatmap, titles)
+            yield f"{name}_overlay", overlay(image.full_size(), heatmap)
 
 
-def _is(picture: Picture) -> str:
-    return f" ({picture.truth})" if picture.truth else ""
+def _is(image: NamedImage) -> str:
+    return f" ({image.truth})" if image.truth else ""
 
 
 def _said(subject: Subject, outcome: Tensor, number: int) -> str:
@@ -295,8 +295,6 @@ def _classes(encoded: Any, data: SupervisedDataModule) -> tuple[Any, list[str] |
     return np.array([names.index(word) for word in words]), names
 
 
-def _with_bar(pictures: Sequence[Picture]) -> Iterator[Picture]:
-    hidden = len(pictures) < _MANY
-    yield from tqdm(
-        pictures, "pictures", unit="picture", leave=False, disable=hidden, file=bar_file()
-    )
+def _with_bar(images: Sequence[NamedImage]) -> Iterator[NamedImage]:
+    hidden = len(images) < _MANY
+    yield from tqdm(images, "images", unit="image", leave=False, disable=hidden, file=bar_file())

@@ -1,4 +1,4 @@
-"""Which pictures ``dlp visualize`` draws: files, or samples of a recipe's data."""
+"""Which images ``dlp visualize`` draws: files, or samples of a recipe's data."""
 
 import re
 import warnings
@@ -18,10 +18,10 @@ from torch import Tensor
 from dlp.console import say
 from dlp.datamodules import SupervisedDataModule
 from dlp.datamodules.examples import Part
-from dlp.datamodules.images.base import find_pictures
-from dlp.datamodules.images.decoding import MAX_PIXELS, CorruptPictureError, read_picture
+from dlp.datamodules.images.base import find_images
+from dlp.datamodules.images.decoding import MAX_PIXELS, CorruptImageError, read_image
 from dlp.datamodules.images.folders import missing
-from dlp.datamodules.images.store import PictureFormat
+from dlp.datamodules.images.store import ImageFormat
 from dlp.errors import InputError
 from dlp.files import atomic_path
 
@@ -29,84 +29,83 @@ _ORIENTATION, _TURNED = 0x0112, (5, 6, 7, 8)  # EXIF: height and width change pl
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A picture as the network takes it.
+class NamedImage:
+    """An image as the network takes it.
 
     Args:
         name: What its files are called after.
-        image: (C, H, W) in [0, 1].
+        pixels: (C, H, W) in [0, 1].
         truth: Its class in words, where it is known.
         file: Where it was read from.
         form: What was made of that file.
     """
 
     name: str
-    image: Tensor
+    pixels: Tensor
     truth: str = ""
     file: Path | None = None
-    form: PictureFormat | None = None
+    form: ImageFormat | None = None
 
     def full_size(self) -> Tensor:
-        """Return the picture at the size of its file, cut as the network sees it."""
+        """Return the image at the size of its file, cut as the network sees it."""
         if self.file is None or self.form is None:
-            return self.image
+            return self.pixels
         height, width = _size(self.file)
         if self.form.fit == "crop":
             scale = min(height / self.form.size[0], width / self.form.size[1])
             height, width = (max(1, round(side * scale)) for side in self.form.size)
-        return _read(self.file, PictureFormat((height, width), self.form.fit, self.form.channels))
+        return _read(self.file, ImageFormat((height, width), self.form.fit, self.form.channels))
 
 
-def has_pictures(data: SupervisedDataModule) -> bool:
-    """Whether the rows of `data` are pictures."""
+def has_images(data: SupervisedDataModule) -> bool:
+    """Whether the rows of `data` are images."""
     shape = data.input_shape
     return len(shape) == 3 and shape[0] in (1, 3)
 
 
-def check_pictured(kind: str, data: SupervisedDataModule) -> None:
-    """Raise `InputError` unless the rows of `data` are pictures."""
-    if not has_pictures(data):
+def check_shows_images(kind: str, data: SupervisedDataModule) -> None:
+    """Raise `InputError` unless the rows of `data` are images."""
+    if not has_images(data):
         shape = data.input_shape
         raise InputError(
-            f"visualize {kind} draws pictures; a row of {type(data).__name__} has the shape "
-            f"{shape}."
+            f"visualize {kind} draws images; a row of {type(data).__name__} has the shape {shape}."
         )
 
 
-def picture_files(given: Sequence[str]) -> list[Path]:
-    """Return the picture files that paths mean: files, and all in folders and below them.
+def image_files(given: Sequence[str]) -> list[Path]:
+    """Return the image files that paths mean: files, and all in folders and below them.
 
     Raises:
-        InputError: A path is not there, or a folder holds no picture.
+        InputError: A path is not there, or a folder holds no image.
     """
     files: list[Path] = []
     for path in map(Path, given):
         if not path.exists():
-            raise missing("picture", path)
+            raise missing("image", path)
         found = [path]
         if path.is_dir():
-            found = [path / name for name in find_pictures(path)[0]]
+            found = [path / name for name in find_images(path)[0]]
         if not found:
-            raise InputError(f"{path} holds no picture.")
+            raise InputError(f"{path} holds no image.")
         files += found
     return files
 
 
-def read_pictures(files: Sequence[Path], form: PictureFormat) -> list[Picture]:
-    """Return the pictures in `files`, made into `form`.
+def read_images(files: Sequence[Path], form: ImageFormat) -> list[NamedImage]:
+    """Return the images in `files`, made into `form`.
 
     Raises:
         InputError: One cannot be read.
     """
     names = _distinct(files)
     return [
-        Picture(name, _read(file, form), file=file, form=form)
+        NamedImage(name, _read(file, form), file=file, form=form)
         for name, file in zip(names, files, strict=True)
     ]
 
 
-def sample_pictures(data: SupervisedDataModule, part: Part, count: int) -> list[Picture]:
-    """Return the first pictures of each class in turn, `count` in all.
+def sample_images(data: SupervisedDataModule, part: Part, count: int) -> list[NamedImage]:
+    """Return the first images of each class in turn, `count` in all.
 
     Raises:
         InputError: There is no such part.
@@ -129,7 +128,7 @@ def sample_pictures(data: SupervisedDataModule, part: Part, count: int) -> list[
     else:
         names = [f"{part}_{row}" for row in rows]
     return [
-        Picture(name, image, truth)
+        NamedImage(name, image, truth)
         for name, image, truth in zip(names, images, truths, strict=True)
     ]
 
@@ -155,7 +154,7 @@ def file_name(*parts: str) -> str:
     return "_".join(re.sub(r"[^\w.-]+", "-", part).strip("-.") or "x" for part in parts)
 
 
-def write_picture(picture: Figure | Tensor, path: Path, announce: bool = True) -> None:
+def write_image(image: Figure | Tensor, path: Path, announce: bool = True) -> None:
     """Write a figure, or an image (3, H, W) in [0, 1], as a PNG.
 
     Raises:
@@ -164,10 +163,10 @@ def write_picture(picture: Figure | Tensor, path: Path, announce: bool = True) -
     try:
         with atomic_path(path) as temporary, warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Glyph .* missing")  # of a class's name
-            if isinstance(picture, Figure):
-                picture.savefig(temporary, format="png", dpi=110)
+            if isinstance(image, Figure):
+                image.savefig(temporary, format="png", dpi=110)
             else:
-                pixels = picture.clamp(0, 1).mul(255).round().byte().permute(1, 2, 0)
+                pixels = image.clamp(0, 1).mul(255).round().byte().permute(1, 2, 0)
                 Image.fromarray(pixels.numpy()).save(temporary, format="png")
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror}.") from error
@@ -198,16 +197,16 @@ def _distinct(files: Sequence[Path]) -> list[str]:
     return names
 
 
-def _read(file: Path, form: PictureFormat) -> Tensor:
+def _read(file: Path, form: ImageFormat) -> Tensor:
     try:
-        pixels = read_picture(file, form.size, form.fit, form.channels)
-    except CorruptPictureError as error:
-        raise InputError(f"{file} cannot be read as a picture: {error.reason}.") from error
+        pixels = read_image(file, form.size, form.fit, form.channels)
+    except CorruptImageError as error:
+        raise InputError(f"{file} cannot be read as an image: {error.reason}.") from error
     return torch.from_numpy(pixels).permute(2, 0, 1).float() / 255
 
 
 def _size(file: Path) -> tuple[int, int]:
-    """Return height and width of a picture that was read before, upright."""
+    """Return height and width of an image that was read before, upright."""
     with Image.open(file) as image:
         width, height = image.size
         turned = image.getexif().get(_ORIENTATION) in _TURNED

@@ -17,7 +17,7 @@ from dlp.datamodules import SupervisedDataModule
 from dlp.errors import InputError, suggestion
 from dlp.modules import SupervisedModule
 from dlp.modules.pretrained.backbones import Backbone
-from dlp.modules.pretrained.module import PretrainedNet, check_pictures
+from dlp.modules.pretrained.module import PretrainedNet, check_images
 from dlp.modules.pretrained.weights import default_weights, published_weights, read_weights
 from dlp.modules.state_dicts import fill
 from dlp.visualization.layers import as_input, channels_last, run, undisturbed
@@ -44,7 +44,7 @@ class Subject:
     has_classes: bool = True
 
     def outcome(self, image: Tensor) -> Tensor:
-        """Return what the network says of one picture (C, H, W): probabilities or values."""
+        """Return what the network says of one image (C, H, W): probabilities or values."""
         assert self.predict is not None
         with undisturbed(self.network), torch.no_grad():
             logits = run(self.network, as_input(self.network, image[None]))
@@ -83,14 +83,14 @@ def _chances(logits: Tensor) -> Tensor:
 def pretrained_network(name: str, weights: str | None, side: int | None, trial: bool) -> Subject:
     """Return one of torchvision's networks under torchvision's module names.
 
-    It takes pictures in [0, 1], which it normalises as its weights' transforms do. Its classifier
+    It takes images in [0, 1], which it normalises as its weights' transforms do. Its classifier
     is there where the weights hold one.
 
     Args:
         name: ``vgg16``, ``mobilenet_v2`` ...
         weights: A torchvision name, the path of a state dict with or without classifier, or None
             for random ones.
-        side: Of the pictures; None takes what the weights' transforms cut out.
+        side: Of the images; None takes what the weights' transforms cut out.
         trial: Random weights will do, where they are not there.
 
     Raises:
@@ -132,9 +132,9 @@ def pretrained_features(
         trial: As there.
 
     Raises:
-        InputError: As there; or the data are no colour pictures, or too small.
+        InputError: As there; or the data are no colour images, or too small.
     """
-    check_pictures(input_shape)
+    check_images(input_shape)
     backbone = Backbone(name, _at_hand(name, weights, trial), image_size=min(input_shape[1:]))
     network = PretrainedNet(backbone, input_shape, 1, hidden=())
     return Subject(network.eval(), name, tuple(input_shape))
@@ -203,7 +203,7 @@ def layers_of(subject: Subject) -> dict[str, Layer]:
     """Return name -> layer of all that give a tensor, in the order of ``named_modules``.
 
     Args:
-        subject: The network; it runs once on a black picture.
+        subject: The network; it runs once on a black image.
     """
     network = subject.network
     found: dict[str, Layer] = {}

@@ -3,17 +3,17 @@
 from collections.abc import Callable
 from typing import Any, Literal
 
-from dlp.commands.visualize.images import picture_files
+from dlp.commands.visualize.images import image_files
 from dlp.errors import InputError
 
-#: Pictures that are drawn where none are given.
+#: Images that are drawn where none are given.
 SAMPLES = 8
 
 
 def add_options(parser: Any, kind: str) -> None:
     """Add the options of one kind of drawing."""
     add = parser.add_argument
-    pictured = kind in ("activations", "heatmap")
+    takes_images = kind in ("activations", "heatmap")
     add(
         "--backbone",
         type=str | None,
@@ -27,19 +27,19 @@ def add_options(parser: Any, kind: str) -> None:
         help="Of the backbone: a torchvision name, the path of a state dict with or without "
         "classifier, or null for random ones.",
     )
-    if pictured:
+    if takes_images:
         add(
             "--images",
             type=str,
             nargs="+",
             default=None,
-            help="Picture files, or folders of them (default: samples of the data).",
+            help="Image files, or folders of them (default: samples of the data).",
         )
         add(
             "--num_images",
             type=int | None,
             default=None,
-            help=f"The first so many pictures (default: all of --images, or {SAMPLES} samples, "
+            help=f"The first so many images (default: all of --images, or {SAMPLES} samples, "
             "the first of each class in turn).",
         )
     if kind in ("activations", "filters"):
@@ -78,7 +78,7 @@ def add_options(parser: Any, kind: str) -> None:
             "--size",
             type=int | None,
             default=None,
-            help="Side of each pattern in pixels (default: of the pictures the model was trained "
+            help="Side of each pattern in pixels (default: of the images the model was trained "
             "on; 64 for a backbone).",
         )
         add("--steps", type=int, default=40, help="Steps of gradient ascent.")
@@ -115,4 +115,4 @@ def check_options(kind: str, value: Callable[[str], Any]) -> None:
     if value("backbone") is None and value("weights") != "DEFAULT":
         raise InputError("--weights goes with --backbone NAME: a checkpoint has its weights.")
     if images := value("images"):
-        picture_files(images)
+        image_files(images)

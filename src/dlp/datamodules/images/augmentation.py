@@ -1,4 +1,4 @@
-"""Random changes of training pictures: another one for every picture and epoch, by seed."""
+"""Random changes of training images: another one for every image and epoch, by seed."""
 
 from typing import Literal, get_args
 
@@ -13,7 +13,7 @@ AugmentationName = Literal["book", "flip", "trivial_augment", "rand_augment", "a
 
 
 class RandomAffine(nn.Module):
-    """Rotation, shift, shear, zoom and flip of a whole batch in one pass, each picture its own.
+    """Rotation, shift, shear, zoom and flip of a whole batch in one pass, each image its own.
 
     The transforms of the book's ``ImageDataGenerator`` (Keras 2.0.8), about the centre, in its
     order: rotation, shift, shear, zoom, then the flip. Points outside repeat the edge. Keras 2.0.8
@@ -24,14 +24,14 @@ class RandomAffine(nn.Module):
         shift: Largest shift either way, as a fraction of height and width.
         shear: Largest shear angle either way, in radians.
         zoom: Height and width are scaled by factors of their own, from 1 - zoom to 1 + zoom.
-        horizontal_flip: Mirror every other picture, on average.
+        horizontal_flip: Mirror every other image, on average.
         interpolation: ``nearest`` as in the book, or ``bilinear``.
 
     Raises:
         InputError: A range is negative, or `zoom` is 1 or more.
     """
 
-    #: Random numbers a picture: angle, two shifts, shear, two zooms, flip.
+    #: Random numbers an image: angle, two shifts, shear, two zooms, flip.
     draws = 7
 
     def __init__(
@@ -62,7 +62,7 @@ class RandomAffine(nn.Module):
         """Return `images` (N, C, H, W), each changed by its own row of random numbers.
 
         Args:
-            images: Float pictures.
+            images: Float images.
             uniform: Numbers from U(0, 1), float (N, `draws`); None draws them.
         """
         if uniform is None:
@@ -136,12 +136,12 @@ def make_augmentation(given: AugmentationName | nn.Module | None) -> nn.Module |
 class Augmenter:
     """Applies an augmentation to training batches: a pure function of (seed, epoch, row).
 
-    So a picture is changed anew in every epoch, in the same way whatever the batch or process it
+    So an image is changed anew in every epoch, in the same way whatever the batch or process it
     falls into, and a resumed run sees what an unbroken one does.
 
     Args:
         transform: A `RandomAffine`, which takes whole batches; or any module that changes one
-            uint8 picture (C, H, W), such as torchvision's v2 transforms.
+            uint8 image (C, H, W), such as torchvision's v2 transforms.
         num_rows: Number of rows of the training part.
     """
 
@@ -154,36 +154,36 @@ class Augmenter:
         """Return float images in [0, 1].
 
         Args:
-            images: Float pictures (n, C, H, W) in [0, 1], or uint8 of 0 to 255.
+            images: Float images (n, C, H, W) in [0, 1], or uint8 of 0 to 255.
             index: Their rows in the training part, (n,).
             seed: The seed of the epoch.
         """
         if isinstance(self.transform, RandomAffine):
             changed_batch: Tensor = self.transform(_unit(images), self._uniform(seed)[index])
             return changed_batch
-        pictures = images if images.dtype == torch.uint8 else images.mul(255).round_().byte()
+        whole = images if images.dtype == torch.uint8 else images.mul(255).round_().byte()
         # Transforms of others draw from torch's global generator, which is put back afterwards.
         with torch.random.fork_rng(devices=[]):
             changed = [
-                self._changed(picture, derived_seed(seed, row))
-                for picture, row in zip(pictures, index.tolist(), strict=True)
+                self._changed(image, derived_seed(seed, row))
+                for image, row in zip(whole, index.tolist(), strict=True)
             ]
         return torch.stack(changed)
 
-    def _changed(self, picture: Tensor, seed: int) -> Tensor:
-        """Return one picture as a foreign transform changes it, float in [0, 1]."""
+    def _changed(self, image: Tensor, seed: int) -> Tensor:
+        """Return one image as a foreign transform changes it, float in [0, 1]."""
         name = type(self.transform).__name__
         torch.manual_seed(seed)
         try:
-            changed = _unit(self.transform(picture))
+            changed = _unit(self.transform(image))
         except (TypeError, ValueError, RuntimeError) as error:
             raise InputError(
-                f"augmentation {name} cannot change a uint8 picture {tuple(picture.shape)}: "
+                f"augmentation {name} cannot change a uint8 image {tuple(image.shape)}: "
                 f"{str(error).strip()}"
             ) from error
-        if changed.shape != picture.shape:
+        if changed.shape != image.shape:
             raise InputError(
-                f"augmentation {name} turns pictures of shape {tuple(picture.shape)} into "
+                f"augmentation {name} turns images of shape {tuple(image.shape)} into "
                 f"{tuple(changed.shape)}. It must keep their size: add a Resize, or choose "
                 "image_size."
             )
@@ -197,7 +197,7 @@ class Augmenter:
         return changed
 
     def _uniform(self, seed: int) -> Tensor:
-        """Return the epoch's random numbers, one row a picture."""
+        """Return the epoch's random numbers, one row an image."""
         if self._drawn is None or self._drawn[0] != seed:
             generator = torch.Generator().manual_seed(seed)
             self._drawn = seed, torch.rand(self.num_rows, RandomAffine.draws, generator=generator)

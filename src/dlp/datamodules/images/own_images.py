@@ -1,4 +1,4 @@
-"""Own pictures: a folder with a subfolder a class, or a table of paths and targets."""
+"""Own images: a folder with a subfolder a class, or a table of paths and targets."""
 
 import os
 from pathlib import Path
@@ -11,9 +11,9 @@ from dlp.datamodules.base import Examples
 from dlp.datamodules.images.augmentation import AugmentationName
 from dlp.datamodules.images.base import (
     BaseImageDataModule,
+    ImageFiles,
     OnCorrupt,
-    PictureFiles,
-    find_pictures,
+    find_images,
 )
 from dlp.datamodules.images.decoding import EXTENSIONS
 from dlp.datamodules.images.folders import class_folders, part_folders
@@ -38,7 +38,7 @@ TABLES = (*CSV_ENDINGS, *PARQUET_ENDINGS)
 
 
 class ImageFolderDataModule(BaseImageDataModule):
-    """Own pictures of any sizes and kinds: batches are float32 (N, C, H, W) in [0, 1].
+    """Own images of any sizes and kinds: batches are float32 (N, C, H, W) in [0, 1].
 
     `path` is one of:
 
@@ -52,10 +52,10 @@ class ImageFolderDataModule(BaseImageDataModule):
       several target columns: classes, labels of 0 and 1, or values.
 
     Args:
-        path: The labelled pictures.
+        path: The labelled images.
         test_path: Another folder or table with the test part, in the form of `path`.
-        test_size: Pictures to test on, where there is no test part: a count or a fraction.
-        predict_path: Unlabelled pictures: a file, or a folder with all that is below it.
+        test_size: Images to test on, where there is no test part: a count or a fraction.
+        predict_path: Unlabelled images: a file, or a folder with all that is below it.
         image_column: The table's column of paths.
         target: The table's target column, or several.
         task: What to predict, for a table: ``auto`` takes text and whole numbers from 0 as classes,
@@ -68,33 +68,33 @@ class ImageFolderDataModule(BaseImageDataModule):
         table_format: What the table's file leaves open: separator, encoding, decimal mark, day or
             month first, and cells that mean "missing".
         image_size: Height and width in pixels; one number for both.
-        fit: How a picture gets that size: ``squeeze`` it whatever its shape, or ``crop`` the
+        fit: How an image gets that size: ``squeeze`` it whatever its shape, or ``crop`` the
             middle.
         channels: 3 for colours, 1 for grey.
-        augmentation: Random changes of the training pictures: a name, or a transform by its
+        augmentation: Random changes of the training images: a name, or a transform by its
             class_path (torchvision.transforms.v2...).
-        on_corrupt: Stop at pictures that cannot be read, or leave them out; all are named.
+        on_corrupt: Stop at images that cannot be read, or leave them out; all are named.
         cache_gb: The most the decoded pixels may take in the cache folder, in gigabytes; larger
             sets are decoded anew in every epoch.
-        batch_size: Pictures a training batch.
-        eval_batch_size: Pictures a batch of validation, test and prediction.
-        val_size: Pictures to validate on, where there is no val part: a count, a fraction, or null
+        batch_size: Images a training batch.
+        eval_batch_size: Images a batch of validation, test and prediction.
+        val_size: Images to validate on, where there is no val part: a count, a fraction, or null
             to train on everything.
-        train_size: Use only so many training pictures.
+        train_size: Use only so many training images.
         split_seed: Shuffle before any cut; null keeps the order of the names.
         stratify: Give every class its share in each part; null does so for folders of classes.
-        group_column: The table's column of what pictures may have in common, such as a patient:
+        group_column: The table's column of what images may have in common, such as a patient:
             those of one group stay in one part, so that sizes are kept as nearly as whole groups
             allow.
-        time_column: The table's column of numbers or dates (ISO 8601): pictures are put in its
+        time_column: The table's column of numbers or dates (ISO 8601): images are put in its
             order and not shuffled; the latest ones are the test part, those before them the
-            validation part, and folds validate on later pictures than they train on.
-        id_column: The table's column that says which picture is which: predictions and mistakes
+            validation part, and folds validate on later images than they train on.
+        id_column: The table's column that says which image is which: predictions and mistakes
             carry it along.
         num_folds: K of K-fold validation.
         fold: The fold that validates, from 0.
         repeat: The repetition of a repeated K-fold, from 0.
-        drop_duplicates: Remove pictures that stand in two parts from the earlier one.
+        drop_duplicates: Remove images that stand in two parts from the earlier one.
 
     Example:
         >>> data = ImageFolderDataModule("flowers", image_size=(128, 192), test_size=0.2)
@@ -194,7 +194,7 @@ class ImageFolderDataModule(BaseImageDataModule):
         self.split.check(group_column is not None, time_column is not None)
 
     def load_train(self) -> Examples:
-        """Return the labelled pictures; a ``val`` folder's come last."""
+        """Return the labelled images; a ``val`` folder's come last."""
         if self.is_table:
             return self._of_table(self.path, with_keys=True)
         parts, lines = part_folders(self.path)
@@ -207,7 +207,7 @@ class ImageFolderDataModule(BaseImageDataModule):
         return self._of_folders(self.path, parts["train"], parts.get("val", ""))
 
     def load_test(self) -> Examples | None:
-        """Return the pictures of `test_path`, or of the ``test`` folder of `path`."""
+        """Return the images of `test_path`, or of the ``test`` folder of `path`."""
         if self.is_table:
             return None if self.test_path is None else self._of_table(self.test_path)
         path = self.test_path
@@ -224,51 +224,49 @@ class ImageFolderDataModule(BaseImageDataModule):
 
     @property
     def root(self) -> Path | None:
-        """The folder of the pictures, or of their table."""
+        """The folder of the images, or of their table."""
         return self.path.parent if self.is_table else self.path
 
     def _of_folders(
         self, root: Path, train: str = "", val: str = "", may_lack: bool = False
     ) -> Examples:
-        """Return the pictures of the class folders of ``root/train`` and ``root/val``.
+        """Return the images of the class folders of ``root/train`` and ``root/val``.
 
         Args:
             root: The folder that holds them.
             train: The subfolder of the training part; empty for `root` itself.
             val: The subfolder of the validation part; empty where there is none.
-            may_lack: Some classes may have no picture, as in a test part.
+            may_lack: Some classes may have no image, as in a test part.
 
         Raises:
-            InputError: There is no such folder, class folder or picture.
+            InputError: There is no such folder, class folder or image.
         """
         folders = [
             (part, name)
             for part in (train, val)[: 1 + bool(val)]
             for name in class_folders(root / part)
         ]
-        found = find_pictures(root, [str(Path(*folder)) for folder in folders])
+        found = find_images(root, [str(Path(*folder)) for folder in folders])
         files: list[str] = []
         classes: list[str] = []
         num_val = 0
-        for (part, name), pictures in zip(folders, found, strict=True):
+        for (part, name), images in zip(folders, found, strict=True):
             folder = Path(part, name)
-            if not pictures and part == train and not may_lack:
+            if not images and part == train and not may_lack:
                 raise InputError(
-                    f"the class folder {root / folder} holds no picture "
+                    f"the class folder {root / folder} holds no image "
                     f"({', '.join(sorted(EXTENSIONS))}): fill it, or remove it."
                 )
-            files += [(folder / picture).as_posix() for picture in pictures]
-            classes += [name] * len(pictures)
-            num_val += len(pictures) if part == val and val else 0
+            files += [(folder / image).as_posix() for image in images]
+            classes += [name] * len(images)
+            num_val += len(images) if part == val and val else 0
         if not files or (val and not num_val):
-            raise InputError(
-                f"the class folders of {root / val} hold no picture: fill or remove it."
-            )
+            raise InputError(f"the class folders of {root / val} hold no image: fill or remove it.")
         targets = np.array(classes, dtype=object)
-        return self.labelled(PictureFiles(root, tuple(files)), targets, num_val)
+        return self.labelled(ImageFiles(root, tuple(files)), targets, num_val)
 
     def _of_table(self, path: Path, with_keys: bool = False) -> Examples:
-        """Return the pictures that a table lists."""
+        """Return the images that a table lists."""
         texts = [self.image_column, *([self.id_column] if self.id_column else [])]
         table = read_table(path, self.table_format, texts=texts)
         self._table_words = self._table_words or table.source
@@ -290,7 +288,7 @@ class ImageFolderDataModule(BaseImageDataModule):
         ]
         if absent_at:
             raise MissingInputError(
-                f"{path}: there is no picture {paths.iloc[absent_at[0]]!r} "
+                f"{path}: there is no image {paths.iloc[absent_at[0]]!r} "
                 f"({place(paths, absent_at[0])}; {len(absent_at):,} such rows). Paths are relative "
                 f"to {path.parent.resolve()}."
             )
@@ -304,7 +302,7 @@ class ImageFolderDataModule(BaseImageDataModule):
             if self.id_column not in frame:
                 raise absent("id_column", self.id_column, frame.columns)
             ids = frame[self.id_column].to_numpy(object)
-        files = PictureFiles(path.parent, tuple(paths))
+        files = ImageFiles(path.parent, tuple(paths))
         return self.labelled(
             files, values, groups=groups, times=times, ids=ids, places=row_numbers(frame)
         )

@@ -1,6 +1,6 @@
-"""Pictures decoded once: uint8 pixels of one size, memory-mapped from the cache folder.
+"""Images decoded once: uint8 pixels of one size, memory-mapped from the cache folder.
 
-From the second epoch, and the second run, no picture file is opened. Sets that would take too
+From the second epoch, and the second run, no image file is opened. Sets that would take too
 much room are decoded anew in every epoch, one batch ahead of the training.
 """
 
@@ -26,53 +26,53 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from dlp.console import bar_file, say
-from dlp.datamodules.images.decoding import CorruptPictureError, read_picture
-from dlp.datamodules.images.inspection import COLUMNS, look_at
+from dlp.datamodules.images.decoding import CorruptImageError, read_image
+from dlp.datamodules.images.properties import COLUMNS, look_at
 from dlp.datamodules.splitting.splits import Indices
 from dlp.errors import InputError
 from dlp.files import cache_dir
 
 Fit = Literal["squeeze", "crop"]
 
-#: Part of every key: another number makes all pictures be decoded anew.
+#: Part of every key: another number makes all images be decoded anew.
 FORMAT = 3
 #: The files of a cache, and the one that holds a sum of each.
 _FILES, _SUMS = ("pixels.npy", "digests.npy", "looks.npy", "corrupt.json"), "sums.json"
 _GIGABYTE = 10**9
 #: The most pixels, in gigabytes, that stay in memory where the cache cannot be written.
 _IN_MEMORY = 4
-#: Pictures handed to the threads at once.
+#: Images handed to the threads at once.
 _AHEAD = 256
 
 
-class PictureSource(Protocol):
-    """Encoded pictures by number."""
+class ImageSource(Protocol):
+    """Encoded images by number."""
 
     @property
     def names(self) -> Sequence[str]:
-        """What people call each picture: its path."""
+        """What people call each image: its path."""
         ...
 
     def stamp(self) -> object:
-        """Return a plain value that changes when a picture does."""
+        """Return a plain value that changes when an image does."""
         ...
 
     def __getitem__(self, number: int) -> Path | bytes:
-        """Return the file or the bytes of a picture."""
+        """Return the file or the bytes of an image."""
         ...
 
-    def chosen(self, rows: Sequence[int]) -> "PictureSource":
-        """Return the pictures numbered `rows`, in that order."""
+    def chosen(self, rows: Sequence[int]) -> "ImageSource":
+        """Return the images numbered `rows`, in that order."""
         ...
 
 
 @dataclass(frozen=True)
-class PictureFormat:
-    """What every picture is made into.
+class ImageFormat:
+    """What every image is made into.
 
     Args:
         size: Height and width.
-        fit: ``squeeze`` to that size, or ``crop`` the middle of the resized picture.
+        fit: ``squeeze`` to that size, or ``crop`` the middle of the resized image.
         channels: 3 for colours, 1 for grey.
     """
 
@@ -87,40 +87,40 @@ class PictureFormat:
 
 
 class Pixels(Protocol):
-    """Pixels of many pictures, in memory, on disk or yet to be decoded."""
+    """Pixels of many images, in memory, on disk or yet to be decoded."""
 
     def __getitem__(self, rows: Indices) -> NDArray[np.uint8]:
-        """Return the pictures numbered `rows`, (n, H, W, C)."""
+        """Return the images numbered `rows`, (n, H, W, C)."""
         ...
 
 
 class DecodedOnDemand:
     """Pixels that are decoded whenever they are asked for, on all cores."""
 
-    def __init__(self, source: PictureSource, form: PictureFormat) -> None:
+    def __init__(self, source: ImageSource, form: ImageFormat) -> None:
         self.source = source
         self.form = form
 
     def __getitem__(self, rows: Indices) -> NDArray[np.uint8]:
-        """Return the pictures numbered `rows`, (n, H, W, C)."""
+        """Return the images numbered `rows`, (n, H, W, C)."""
         decoded = np.empty((len(rows), *self.form.shape), np.uint8)
-        for place, picture in enumerate(_decode(self.source, rows.tolist(), self.form)):
-            if isinstance(picture, CorruptPictureError):
+        for place, image in enumerate(_decode(self.source, rows.tolist(), self.form)):
+            if isinstance(image, CorruptImageError):
                 name = self.source.names[int(rows[place])]
-                raise CorruptPictureError(f"{name} could be read before and cannot now: {picture}")
-            decoded[place] = picture
+                raise CorruptImageError(f"{name} could be read before and cannot now: {image}")
+            decoded[place] = image
         return decoded
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """What a scan of all pictures found.
+    """What a scan of all images found.
 
     Args:
         pixels: uint8 (N, H, W, C) by number; what stands at a corrupt one means nothing.
-        digests: One number a picture, equal for equal pixels, uint64 (N,).
-        looks: What each file is like, float32 (N, 5): see `dlp.datamodules.images.inspection`.
-        corrupt: The numbers of the pictures that cannot be read, and why.
+        digests: One number an image, equal for equal pixels, uint64 (N,).
+        looks: What each file is like, float32 (N, 5): see `dlp.datamodules.images.properties`.
+        corrupt: The numbers of the images that cannot be read, and why.
     """
 
     pixels: Pixels
@@ -130,8 +130,8 @@ class Decoded:
 
 
 @dataclass(frozen=True)
-class Pictures:
-    """Some of the decoded pictures: what a DataModule selects its parts from.
+class StoredImages:
+    """Some of the decoded images: what a DataModule selects its parts from.
 
     Args:
         pixels: The pixels of all of them.
@@ -144,38 +144,36 @@ class Pictures:
     shape: tuple[int, int, int]
 
     def __len__(self) -> int:
-        """Return the number of pictures."""
+        """Return the number of images."""
         return len(self.rows)
 
-    def __getitem__(self, index: Indices) -> "Pictures":
-        """Return the pictures at `index` among these."""
-        return Pictures(self.pixels, self.rows[index], self.shape)
+    def __getitem__(self, index: Indices) -> "StoredImages":
+        """Return the images at `index` among these."""
+        return StoredImages(self.pixels, self.rows[index], self.shape)
 
 
-class PictureRows:
-    """Pictures as batches are sliced from them: float32 in [0, 1], channels last in memory."""
+class ImageRows:
+    """Images as batches are sliced from them: float32 in [0, 1], channels last in memory."""
 
-    def __init__(self, pictures: Pictures) -> None:
-        self.pictures = pictures
-        self.slow = isinstance(pictures.pixels, DecodedOnDemand)
+    def __init__(self, images: StoredImages) -> None:
+        self.images = images
+        self.slow = isinstance(images.pixels, DecodedOnDemand)
 
     def __len__(self) -> int:
-        """Return the number of pictures."""
-        return len(self.pictures)
+        """Return the number of images."""
+        return len(self.images)
 
     def __getitem__(self, index: Tensor) -> Tensor:
-        """Return the pictures `index`, float32 (n, C, H, W)."""
-        pixels = self.pictures.pixels[self.pictures.rows[index.numpy()]]
+        """Return the images `index`, float32 (n, C, H, W)."""
+        pixels = self.images.pixels[self.images.rows[index.numpy()]]
         return torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div_(255)
 
 
-def decoded(
-    source: PictureSource, form: PictureFormat, cache_gb: float, keep: bool = True
-) -> Decoded:
-    """Return the pictures of `source`: from the cache, or decoded into it, with a progress bar.
+def decoded(source: ImageSource, form: ImageFormat, cache_gb: float, keep: bool = True) -> Decoded:
+    """Return the images of `source`: from the cache, or decoded into it, with a progress bar.
 
     Args:
-        source: The encoded pictures.
+        source: The encoded images.
         form: What to make of them.
         cache_gb: The most the pixels may take, in gigabytes; larger sets are only scanned, and
             decoded again whenever they are used.
@@ -186,7 +184,7 @@ def decoded(
     if not keep:
         return _in_memory(source, form, streams)
     key = xxhash.xxh3_128_hexdigest(repr((FORMAT, form, source.stamp(), streams)).encode())
-    home = cache_dir() / "pictures" / key
+    home = cache_dir() / "images" / key
     if (found := _load(home, source, form, streams)) is not None:
         return found
     try:
@@ -198,33 +196,33 @@ def decoded(
             if streams or size <= room:
                 return _build(source, form, streams, home)
     except OSError as error:
-        if isinstance(error, InputError):  # a picture is the matter, not the cache
+        if isinstance(error, InputError):  # an image is the matter, not the cache
             raise
         streams = streams or size > _IN_MEMORY * _GIGABYTE
         instead = "are decoded anew in every epoch" if streams else "stay in memory"
-        say(f"cannot write the cache {home} ({error.strerror}): the pictures {instead}")
+        say(f"cannot write the cache {home} ({error.strerror}): the images {instead}")
         return _in_memory(source, form, streams)
     say(
-        f"the decoded pictures would take {size / _GIGABYTE:.1f} GB and {home.parent} has "
+        f"the decoded images would take {size / _GIGABYTE:.1f} GB and {home.parent} has "
         f"{room / _GIGABYTE:.1f} GB left: they are decoded anew in every epoch. Set DLP_CACHE_DIR "
         "to a folder with room for more speed."
     )
     return decoded(source, form, 0)
 
 
-def _in_memory(source: PictureSource, form: PictureFormat, streams: bool) -> Decoded:
+def _in_memory(source: ImageSource, form: ImageFormat, streams: bool) -> Decoded:
     """Decode without any file."""
     if streams:
-        scanned = _scan(source, form, lambda number, picture: None)
+        scanned = _scan(source, form, lambda number, image: None)
         return Decoded(DecodedOnDemand(source, form), *scanned)
     pixels = np.zeros((len(source.names), *form.shape), np.uint8)
     return Decoded(pixels, *_scan(source, form, pixels.__setitem__))
 
 
-def _build(source: PictureSource, form: PictureFormat, streams: bool, home: Path) -> Decoded:
+def _build(source: ImageSource, form: ImageFormat, streams: bool, home: Path) -> Decoded:
     """Decode into a folder beside `home` and move it there; the caller has the lock."""
     if home.is_dir():
-        say(f"the cached pictures in {home} are damaged; they are decoded again")
+        say(f"the cached images in {home} are damaged; they are decoded again")
     new = home.with_name(f".{home.name}")
     shutil.rmtree(new, ignore_errors=True)  # of a process that was killed
     new.mkdir()
@@ -235,9 +233,9 @@ def _build(source: PictureSource, form: PictureFormat, streams: bool, home: Path
             header = {"descr": "|u1", "fortran_order": False, "shape": shape}
             np.lib.format.write_array_header_1_0(file, header)
 
-            def store(number: int, picture: NDArray[np.uint8]) -> None:
+            def store(number: int, image: NDArray[np.uint8]) -> None:
                 if not streams:
-                    file.write(picture.data)
+                    file.write(image.data)
 
             digests, looks, corrupt = _scan(source, form, store)
         np.save(new / "digests.npy", digests)
@@ -254,7 +252,7 @@ def _build(source: PictureSource, form: PictureFormat, streams: bool, home: Path
     return found
 
 
-def _load(home: Path, source: PictureSource, form: PictureFormat, streams: bool) -> Decoded | None:
+def _load(home: Path, source: ImageSource, form: ImageFormat, streams: bool) -> Decoded | None:
     """Return what the cache holds; None where it holds nothing whole, to the last bit."""
     try:
         if json.loads((home / _SUMS).read_text(encoding="utf-8")) != _sums(home):
@@ -279,50 +277,50 @@ def _sums(home: Path) -> dict[str, str]:
 
 
 def _scan(
-    source: PictureSource, form: PictureFormat, store: Callable[[int, NDArray[np.uint8]], None]
+    source: ImageSource, form: ImageFormat, store: Callable[[int, NDArray[np.uint8]], None]
 ) -> tuple[NDArray[np.uint64], NDArray[np.float32], dict[int, str]]:
-    """Decode every picture, hand it to `store`; return digests, looks, and what is corrupt and why.
+    """Decode every image, hand it to `store`; return digests, looks, and what is corrupt and why.
 
-    What is stored for a corrupt picture is black.
+    What is stored for a corrupt image is black.
     """
     count = len(source.names)
     digests, looks = np.zeros(count, np.uint64), np.zeros((count, COLUMNS), np.float32)
     corrupt = {}
     hidden = count < 500 or getattr(rank_zero_only, "rank", 0) > 0
-    pictures = _decode(source, range(count), form, looks)
+    images = _decode(source, range(count), form, looks)
     bar = tqdm(
-        *(pictures, "decoding pictures", count),
-        unit="picture",
+        *(images, "decoding images", count),
+        unit="image",
         leave=False,
         disable=hidden,
         file=bar_file(),
     )
-    for number, picture in enumerate(bar):
-        if isinstance(picture, CorruptPictureError):
-            corrupt[number] = picture.reason
+    for number, image in enumerate(bar):
+        if isinstance(image, CorruptImageError):
+            corrupt[number] = image.reason
             store(number, np.zeros(form.shape, np.uint8))
             continue
-        digests[number] = xxhash.xxh3_64_intdigest(picture.data)
-        store(number, picture)
+        digests[number] = xxhash.xxh3_64_intdigest(image.data)
+        store(number, image)
     return digests, looks, corrupt
 
 
 def _decode(
-    source: PictureSource,
+    source: ImageSource,
     numbers: Sequence[int],
-    form: PictureFormat,
+    form: ImageFormat,
     looks: NDArray[np.float32] | None = None,
-) -> Iterator[NDArray[np.uint8] | CorruptPictureError]:
-    """Yield the pictures of these numbers in their order, decoded on all cores; fill `looks`."""
+) -> Iterator[NDArray[np.uint8] | CorruptImageError]:
+    """Yield the images of these numbers in their order, decoded on all cores; fill `looks`."""
 
-    def read(number: int, content: Path | bytes) -> NDArray[np.uint8] | CorruptPictureError:
+    def read(number: int, content: Path | bytes) -> NDArray[np.uint8] | CorruptImageError:
         try:
-            picture = read_picture(content, form.size, form.fit, form.channels)
-        except CorruptPictureError as error:
+            image = read_image(content, form.size, form.fit, form.channels)
+        except CorruptImageError as error:
             return error
         if looks is not None:
-            looks[number] = look_at(content, picture)
-        return picture
+            looks[number] = look_at(content, image)
+        return image
 
     with _threads() as pool:
         for start in range(0, len(numbers), _AHEAD):

@@ -55,7 +55,7 @@ class PretrainedNet(nn.Module):
         if pool not in ("avg", "flatten"):
             raise unknown("pool", pool, ["avg", "flatten"])
         _check_positive("hidden", hidden)
-        check_pictures(input_shape)
+        check_images(input_shape)
         backbone.check_size(*input_shape[1:])
         self.backbone = backbone
         width = backbone.out_channels
@@ -125,7 +125,7 @@ class PretrainedNet(nn.Module):
         return int(features.shape[1])
 
 
-def check_pictures(input_shape: Sequence[int]) -> None:
+def check_images(input_shape: Sequence[int]) -> None:
     """Raise `InputError` unless rows of `input_shape` are colour images (3, H, W)."""
     shape = checked_shape(input_shape)
     if len(shape) == 3 and shape[0] == 3:
@@ -218,7 +218,7 @@ class PretrainedModule(SupervisedModule):
             )
         scale = target_mean, target_std, target_transform
         made = make_head(head, num_outputs, loss, metrics, *scale)
-        check_pictures(input_shape)
+        check_images(input_shape)
         super().__init__(
             PretrainedNet(
                 Backbone(backbone, weights, trainable_stages, scaling, min(input_shape[1:])),

@@ -1,4 +1,4 @@
-"""Own pictures in every arrangement people have them in, and what is said of the wrong ones."""
+"""Own images in every arrangement people have them in, and what is said of the wrong ones."""
 
 import csv
 import shutil
@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from image_files import pixels, rows_of, write_classes, write_image
 from lightning import Trainer
-from picture_files import pixels, rows_of, write_classes, write_picture
 from PIL import Image
 
 from dlp.datamodules import ImageFolderDataModule
-from dlp.datamodules.images import store as picture_store
+from dlp.datamodules.images import store as image_store
 from dlp.datamodules.tables.table_format import TableFormat
 from dlp.errors import InputError
 from dlp.files import cache_dir
@@ -22,7 +22,7 @@ from dlp.modules import ConvNetModule
 
 
 def make(path, **arguments):
-    """Return the DataModule with pictures of the size that the tests write: pixels stay."""
+    """Return the DataModule with images of the size that the tests write: pixels stay."""
     return ImageFolderDataModule(path, **{"image_size": (8, 10), "batch_size": 4, **arguments})
 
 
@@ -57,9 +57,9 @@ def folder(tmp_path):
 
 def no_reading(monkeypatch):
     def fail(*arguments):
-        raise AssertionError("a picture was decoded")
+        raise AssertionError("an image was decoded")
 
-    monkeypatch.setattr(picture_store, "read_picture", fail)
+    monkeypatch.setattr(image_store, "read_image", fail)
 
 
 # Folders of classes ------------------------------------------------------------------------------
@@ -72,10 +72,10 @@ def test_a_folder_with_a_subfolder_a_class(folder):
     assert sizes(data) == [11, 4, 5]
     seen = []
     for part in ("train", "val", "test"):
-        pictures, targets = rows_of(data, part)
-        for name, picture, target in zip(names(data, part), pictures, targets, strict=True):
+        images, targets = rows_of(data, part)
+        for name, image, target in zip(names(data, part), images, targets, strict=True):
             seed = int(name.removesuffix(".png"))
-            assert np.array_equal(picture, pixels(seed).transpose(2, 0, 1))
+            assert np.array_equal(image, pixels(seed).transpose(2, 0, 1))
             assert target == ("cats" if seed < 12 else "dogs")
             seen.append(seed)
         assert abs((targets == "cats").mean() - 0.6) <= 1 / len(targets)
@@ -107,7 +107,7 @@ def test_the_size_of_the_batches(arguments, shape, folder):
 
 
 def test_fit_and_channels_reach_the_pixels(tmp_path):
-    """A wide picture with a green middle: squeezed it keeps its red sides, cropped it does not."""
+    """A wide image with a green middle: squeezed it keeps its red sides, cropped it does not."""
     for name in ("a", "b"):
         image = Image.new("RGB", (30, 10), (255, 0, 0))
         image.paste((0, 255, 0), (10, 0, 20, 10))
@@ -160,7 +160,7 @@ def test_which_folder_is_which_part_is_said_in_one_line(tmp_path, capsys):
     assert sizes(data) == [6, 2, 8]
     line = capsys.readouterr().out.splitlines()[0]
     expected = "Train is the training part, test_set is the test part; other folders, left out: "
-    assert line.startswith(f"{tmp_path}: {expected}validaton; dev holds pictures without class ")
+    assert line.startswith(f"{tmp_path}: {expected}validaton; dev holds images without class ")
     assert f"predict_path: {tmp_path / 'dev'}" in line
     assert expected in data.reading().input.source
     assert "is the training part" not in capsys.readouterr().out
@@ -173,15 +173,15 @@ def test_which_folder_is_which_part_is_said_in_one_line(tmp_path, capsys):
         (["train/ant", "train/bee", "val/ant", "dev/ant"], "dev and val are both named as the val"),
         (
             ["pets/ant", "pets/bee"],
-            "pets/pets holds no pictures but folders .*Give .*/pets/pets",
+            "pets/pets holds no images but folders .*Give .*/pets/pets",
         ),
-        (["train/train/ant", "train/train/bee"], "pets/train/train holds no pictures but folders"),
-        (["data/train/ant", "data/train/bee", "data/test/ant"], "pets/data holds no pictures but"),
-        (["ant/ant", "bee/bee"], "pets/ant holds no pictures but folders"),
+        (["train/train/ant", "train/train/bee"], "pets/train/train holds no images but folders"),
+        (["data/train/ant", "data/train/bee", "data/test/ant"], "pets/data holds no images but"),
+        (["ant/ant", "bee/bee"], "pets/ant holds no images but folders"),
         (["Ant", "ant", "bee"], "the class folders Ant and ant of .* differ in upper and lower"),
         (
             ["siteA/ant", "siteA/bee", "siteB/Ant"],
-            "siteA, siteB hold no pictures but folders",
+            "siteA, siteB hold no images but folders",
         ),
     ],
 )
@@ -218,13 +218,13 @@ def test_classes_of_the_test_part_alone_are_named_before_any_training(folder, tm
 
 def test_what_is_found_and_what_is_left_out(tmp_path, capsys):
     root = write_classes(tmp_path / "my pets", {"gr\u00fcne k\u00e4fer": 2, "\u732b": 1})
-    write_picture(root / "\u732b" / "deep er" / "IMG 1.PNG", 7)
-    write_picture(root / "\u732b" / "2.bmp", 8)
-    write_picture(root / "\u732b" / ".hidden.png", 9)
-    write_picture(root / ".thumbnails" / "1.png", 9)
-    write_picture(root / "\u732b" / ".cache" / "1.png", 9)
+    write_image(root / "\u732b" / "deep er" / "IMG 1.PNG", 7)
+    write_image(root / "\u732b" / "2.bmp", 8)
+    write_image(root / "\u732b" / ".hidden.png", 9)
+    write_image(root / ".thumbnails" / "1.png", 9)
+    write_image(root / "\u732b" / ".cache" / "1.png", 9)
     for name in ("\u732b/Thumbs.db", "\u732b/notes.txt", "gr\u00fcne k\u00e4fer/labels.csv"):
-        (root / name).write_text("no picture")
+        (root / name).write_text("no image")
     (root / "readme.txt").write_text("beside the classes")
     data = make(root, val_size=None)
     classes = [unicodedata.normalize("NFC", name) for name in data.class_names]
@@ -253,17 +253,17 @@ def test_links_are_followed_and_circles_are_not(folder, tmp_path):
 def test_an_empty_class_folder(name, tmp_path):
     root = write_classes(tmp_path, {"train/ants": 3, "train/bees": 3} if "/" in name else {"b": 3})
     (root / name).mkdir(parents=True)
-    with pytest.raises(InputError, match=rf"the class folder .*/{name} holds no picture"):
+    with pytest.raises(InputError, match=rf"the class folder .*/{name} holds no image"):
         make(root).setup("fit")
 
 
-def test_a_val_folder_without_pictures_is_no_silent_split_of_the_training_part(tmp_path):
+def test_a_val_folder_without_images_is_no_silent_split_of_the_training_part(tmp_path):
     write_classes(tmp_path, {"train/ants": 3, "train/bees": 3, "val/ants": 0, "val/bees": 0})
-    with pytest.raises(InputError, match=r"the class folders of .*/val hold no picture"):
+    with pytest.raises(InputError, match=r"the class folders of .*/val hold no image"):
         make(tmp_path).setup("fit")
 
 
-def test_a_class_that_no_picture_of_the_test_folder_has(tmp_path):
+def test_a_class_that_no_image_of_the_test_folder_has(tmp_path):
     write_classes(tmp_path, {"train/ants": 4, "train/bees": 4, "test/ants": 2, "test/bees": 0})
     assert sizes(make(tmp_path, val_size=2)) == [6, 2, 2]
 
@@ -282,7 +282,7 @@ def test_a_class_that_no_picture_of_the_test_folder_has(tmp_path):
         ({"path": "pets", "test_path": "pets", "test_size": 2}, "give test_path or test_size"),
         ({"path": "parts", "test_size": 2}, "parts has a test folder of its own: leave test_size"),
         ({"path": "pets", "predict_path": "pest"}, r"no predict_path pest .*Did you mean 'pets'\?"),
-        ({"path": "pets", "predict_path": "empty"}, "empty holds no picture"),
+        ({"path": "pets", "predict_path": "empty"}, "empty holds no image"),
         ({"path": "pets", "image_size": 0}, "image_size must be one positive number, or height"),
         ({"path": "pets", "image_size": (3, 4, 5)}, "image_size must be one positive number"),
         ({"path": "pets", "fit": "squeze"}, r"unknown fit 'squeze'\. Did you mean 'squeeze'\?"),
@@ -307,13 +307,13 @@ def test_arguments_that_cannot_be_used(arguments, message, folder, tmp_path, mon
 
 @pytest.fixture
 def table(tmp_path, csv):
-    """Return a function that writes pictures and a table of them, and gives its path."""
+    """Return a function that writes images and a table of them, and gives its path."""
 
     def write(**columns):
         rows = len(next(iter(columns.values())))
-        files = [f"all pictures/{row}.png" for row in range(rows)]
+        files = [f"all images/{row}.png" for row in range(rows)]
         for row, name in enumerate(files):
-            write_picture(tmp_path / name, row)
+            write_image(tmp_path / name, row)
         return csv(pd.DataFrame({"image": files, **columns}), "labels.csv")
 
     return write
@@ -348,8 +348,8 @@ def test_a_table_of_paths_and_targets(columns, head, class_names, targets, table
         targets = np.array([*columns.values()], np.float32).T.squeeze()
         assert stored.dtype == torch.float32
     assert stored.tolist() == np.array(targets)[2:5].tolist()
-    pictures, _ = rows_of(data, "val")
-    assert np.array_equal(pictures, [pixels(row).transpose(2, 0, 1) for row in (2, 3, 4)])
+    images, _ = rows_of(data, "val")
+    assert np.array_equal(images, [pixels(row).transpose(2, 0, 1) for row in (2, 3, 4)])
 
 
 def test_rows_without_a_target_are_left_out_if_asked(table, capsys):
@@ -370,7 +370,7 @@ def test_a_table_with_classes_is_cut_by_classes_if_asked(table):
 
 def test_a_test_table_and_paths_anywhere(table, tmp_path, csv):
     (tmp_path / "later").mkdir()
-    files = ["../all pictures/3.png", str(write_picture(tmp_path / "far" / "5.png", 5))]
+    files = ["../all images/3.png", str(write_image(tmp_path / "far" / "5.png", 5))]
     later = csv(pd.DataFrame({"file": files, "kind": ["fir", "oak"]}), "later/test.tsv", sep="\t")
     frame = pd.read_csv(table(kind=KINDS)).rename(columns={"image": "file"})
     data = make(
@@ -385,8 +385,8 @@ def test_a_test_table_and_paths_anywhere(table, tmp_path, csv):
     [
         ({}, {"target": "kin"}, r"target: there is no column 'kin'\. Did you mean 'kind'\?"),
         ({}, {"image_column": "images"}, r"image_column: there is no column 'images'\. Did you"),
-        ({"image": "7"}, {}, r"there is no picture '7' \(line 4 of the file; 1 such rows\)\. Path"),
-        ({"image": None}, {}, r"there is no picture None \(line 4 of the file"),
+        ({"image": "7"}, {}, r"there is no image '7' \(line 4 of the file; 1 such rows\)\. Path"),
+        ({"image": None}, {}, r"there is no image None \(line 4 of the file"),
         ({"kind": None}, {}, "target 'kind' is missing in line 4"),
     ],
 )
@@ -417,15 +417,15 @@ def test_rows_without_a_target_are_left_out_and_a_file_is_read_as_is_said(table,
     [
         ("new", ["new/a.png", "new/b c.bmp", "new/x/y/d.PNG"]),
         ("new/b c.bmp", ["new/b c.bmp"]),
-        ("picture", ["picture"]),
+        ("image", ["image"]),
     ],
     ids=["folder and below", "file", "file of any name"],
 )
-def test_pictures_to_predict(given, expected, folder, tmp_path, monkeypatch):
+def test_images_to_predict(given, expected, folder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for seed, name in enumerate(("new/a.png", "new/b c.bmp", "new/x/y/d.PNG", "new/.no.png")):
-        write_picture(tmp_path / name, 70 + seed)
-    shutil.copy(tmp_path / "new/b c.bmp", tmp_path / "picture")
+        write_image(tmp_path / name, 70 + seed)
+    shutil.copy(tmp_path / "new/b c.bmp", tmp_path / "image")
     data = make(folder, predict_path=given)
     batches = list(data.predict_dataloader())
     assert data.examples("predict").names == expected
@@ -443,7 +443,7 @@ def test_without_predict_path_the_test_part_is_predicted_and_named(folder):
     assert data.examples("predict").names == data.examples("test").names
 
 
-# Decoding once, corrupt pictures, duplicates, trial runs -----------------------------------------
+# Decoding once, corrupt images, duplicates, trial runs -----------------------------------------
 
 
 def test_a_second_datamodule_decodes_nothing(folder, monkeypatch):
@@ -452,8 +452,8 @@ def test_a_second_datamodule_decodes_nothing(folder, monkeypatch):
     list(first.predict_dataloader())
     no_reading(monkeypatch)
     second = make(folder, test_size=4, predict_path=folder)
-    for part, pictures in zip(("train", "val", "test"), expected, strict=True):
-        assert np.array_equal(rows_of(second, part)[0], pictures)
+    for part, images in zip(("train", "val", "test"), expected, strict=True):
+        assert np.array_equal(rows_of(second, part)[0], images)
     list(second.predict_dataloader())
 
 
@@ -474,31 +474,31 @@ def test_an_error_while_streaming_reaches_the_training(folder):
     data = make(folder, cache_gb=0, test_size=None)
     loader = data.train_dataloader()
     for path in folder.rglob("*.png"):
-        path.write_bytes(b"no picture")
+        path.write_bytes(b"no image")
     with pytest.raises(InputError, match=r"\.png could be read before and cannot now"):
         list(loader)
 
 
 @pytest.fixture
 def damaged(folder):
-    """The folder with 11 pictures more that cannot be read."""
+    """The folder with 11 images more that cannot be read."""
     whole = (folder / "cats" / "000.png").read_bytes()
     (folder / "cats" / "000a.png").write_bytes(whole[: len(whole) // 2])
     (folder / "dogs" / "015a.png").write_bytes(b"")
     for number in range(9):
-        (folder / "dogs" / f"text{number}.jpg").write_text("no picture")
+        (folder / "dogs" / f"text{number}.jpg").write_text("no image")
     return folder
 
 
-def test_corrupt_pictures_are_all_named_with_the_reason(damaged):
+def test_corrupt_images_are_all_named_with_the_reason(damaged):
     with pytest.raises(InputError) as error:
         make(damaged).setup("fit")
     first, *lines = str(error.value).splitlines()
-    assert first.startswith("11 of 31 pictures cannot be read. Mend or remove them, or leave them")
+    assert first.startswith("11 of 31 images cannot be read. Mend or remove them, or leave them")
     assert "on_corrupt: skip" in first
     assert lines[0] == f"  {damaged}/cats/000a.png: truncated"
     assert lines[1] == f"  {damaged}/dogs/015a.png: empty file"
-    assert lines[2].startswith(f"  {damaged}/dogs/text0.jpg: not a picture")
+    assert lines[2].startswith(f"  {damaged}/dogs/text0.jpg: not an image")
     assert lines[10] == "  and 1 more"
     report = Path(lines[11].removeprefix("  the whole list is in "))
     rows = list(csv.reader(report.read_text(encoding="utf-8").splitlines()))
@@ -507,15 +507,15 @@ def test_corrupt_pictures_are_all_named_with_the_reason(damaged):
     assert len(rows) == 12
 
 
-def test_corrupt_pictures_are_left_out_and_all_else_stays_in_line(damaged, folder, capsys):
+def test_corrupt_images_are_left_out_and_all_else_stays_in_line(damaged, folder, capsys):
     data = make(damaged, on_corrupt="skip", test_size=3, predict_path=damaged)
     assert sum(sizes(data)) == 20
-    assert "11 of 31 pictures cannot be read and are left out:" in capsys.readouterr().out
+    assert "11 of 31 images cannot be read and are left out:" in capsys.readouterr().out
     for part in ("train", "val", "test"):
-        pictures, targets = rows_of(data, part)
-        for name, picture, target in zip(names(data, part), pictures, targets, strict=True):
+        stored, targets = rows_of(data, part)
+        for name, image, target in zip(names(data, part), stored, targets, strict=True):
             seed = int(name.removesuffix(".png"))
-            assert np.array_equal(picture, pixels(seed).transpose(2, 0, 1))
+            assert np.array_equal(image, pixels(seed).transpose(2, 0, 1))
             assert target == ("cats" if seed < 12 else "dogs")
     images = torch.cat([images for images, _ in data.predict_dataloader()])
     called = data.examples("predict").names
@@ -524,32 +524,32 @@ def test_corrupt_pictures_are_left_out_and_all_else_stays_in_line(damaged, folde
 
 
 @pytest.mark.parametrize(("how_many", "left"), [(1, [6, 2]), (3, None)])
-def test_corrupt_pictures_of_a_val_folder(how_many, left, tmp_path):
+def test_corrupt_images_of_a_val_folder(how_many, left, tmp_path):
     write_classes(tmp_path, {"train/a": 3, "train/b": 3, "val/a": 2, "val/b": 1})
     for path in sorted((tmp_path / "val").rglob("*.png"))[:how_many]:
-        path.write_bytes(b"no picture")
+        path.write_bytes(b"no image")
     data = make(tmp_path, on_corrupt="skip")
     if left is None:
-        with pytest.raises(InputError, match="none of the pictures of the validation part"):
+        with pytest.raises(InputError, match="none of the images of the validation part"):
             data.setup("fit")
         return
     assert [len(data.examples(part).rows) for part in ("train", "val")] == left
     assert all("/val/" in name for name in data.examples("val").names)
 
 
-def test_if_no_picture_can_be_read_skipping_is_no_way(folder, tmp_path, monkeypatch):
+def test_if_no_image_can_be_read_skipping_is_no_way(folder, tmp_path, monkeypatch):
     for path in folder.rglob("*.png"):
-        path.write_bytes(b"no picture")
+        path.write_bytes(b"no image")
     (tmp_path / "file").write_text("not a folder")
     monkeypatch.setenv("DLP_CACHE_DIR", str(tmp_path / "file"))
-    with pytest.raises(InputError, match=r"(?s)20 of 20 pictures cannot be read:.*list cannot be "):
+    with pytest.raises(InputError, match=r"(?s)20 of 20 images cannot be read:.*list cannot be "):
         make(folder, on_corrupt="skip").setup("fit")
 
 
 def test_duplicates_across_parts_are_counted_and_dropped_if_asked(tmp_path, capsys):
     for part, seeds in (("train", (0, 1, 2, 3)), ("val", (1, 4)), ("test", (2, 4, 5))):
         for number, seed in enumerate(seeds):
-            write_picture(tmp_path / part / "ab"[number % 2] / f"{part}{number}.png", seed)
+            write_image(tmp_path / part / "ab"[number % 2] / f"{part}{number}.png", seed)
     assert sizes(make(tmp_path)) == [4, 2, 3]
     said = capsys.readouterr().out
     for count in ("1 in both validation and training", "1 in both test and training"):
@@ -567,13 +567,13 @@ def test_a_trial_run_decodes_a_sample_and_writes_nothing(tmp_path, monkeypatch):
     counts = {f"class {number:02}": 2 for number in range(70)} | {"class 99": 60}
     root = write_classes(tmp_path / "many", counts, size=(4, 4))
     write_classes(root / "..", {"new": 70}, 300, size=(4, 4))
-    decodes, read = [], picture_store.read_picture
+    decodes, read = [], image_store.read_image
 
     def counting(content, *arguments):
         decodes.append(content)
         return read(content, *arguments)
 
-    monkeypatch.setattr(picture_store, "read_picture", counting)
+    monkeypatch.setattr(image_store, "read_image", counting)
     data = make(root, test_size=100, predict_path=tmp_path / "new", image_size=4)
     data.dry_run = True
     assert data.num_outputs == 71
@@ -590,7 +590,7 @@ def test_a_trial_run_decodes_a_sample_and_writes_nothing(tmp_path, monkeypatch):
 
 
 def drawn(path, colour, mode="RGB", size=(40, 30), **save):
-    """Write a picture of noise in a mode, or of one colour."""
+    """Write an image of noise in a mode, or of one colour."""
     path.parent.mkdir(parents=True, exist_ok=True)
     image = Image.fromarray(pixels(len(path.name), size)).convert(mode)
     if colour is not None:
@@ -606,16 +606,16 @@ def test_the_reading_says_sizes_modes_and_what_is_odd(tmp_path):
     drawn(tmp_path / "bee" / "wide.png", None, size=(10, 200))
     later = [Image.fromarray(pixels(number, (30, 40))) for number in range(3)]
     drawn(tmp_path / "bee" / "moves.gif", None, save_all=True, append_images=later)
-    (tmp_path / "bee" / "broken.png").write_bytes(b"no picture")
+    (tmp_path / "bee" / "broken.png").write_bytes(b"no image")
     data = make(tmp_path, on_corrupt="skip")
     found = data.reading()
     facts = dict(found.input.facts)
-    assert facts["pictures"] == "33, 1 unreadable"
+    assert facts["images"] == "33, 1 unreadable"
     assert facts["sizes"] == "4 x 5 to 10 x 200 (height x width), middle 30 x 40"
     assert facts["modes"].startswith("RGB 31")
     assert facts["made into"] == "8 x 10, squeeze, colours"
     (note,) = found.input.notes
-    assert note.startswith("pictures unlike the others: ")
+    assert note.startswith("images unlike the others: ")
     for odd in ("ant/flat.png (100% of one colour: a placeholder?)", "ant/grey.png (mode L)"):
         assert odd in note
     assert "bee/icon.png (4 x 5)" in note
@@ -627,9 +627,9 @@ def test_the_reading_says_sizes_modes_and_what_is_odd(tmp_path):
     assert again.reading().input == found.input
 
 
-def test_pictures_that_differ_as_photographs_do_are_not_odd(tmp_path):
+def test_images_that_differ_as_photographs_do_are_not_odd(tmp_path):
     for number, size in enumerate([(300, 400), (400, 300), (200, 300), (500, 333), (240, 320)] * 4):
-        write_picture(tmp_path / "ab"[number % 2] / f"{number}.png", number, size)
+        write_image(tmp_path / "ab"[number % 2] / f"{number}.png", number, size)
     assert make(tmp_path).reading().input.notes == ()
 
 
@@ -663,7 +663,7 @@ def test_a_checkpoint_brings_back_size_fit_channels_and_classes(folder, tmp_path
 
 def test_values_are_trained_on_standardised(tmp_path):
     for row in range(10):
-        write_picture(tmp_path / f"{row}.png", row)
+        write_image(tmp_path / f"{row}.png", row)
     values = [100.0, 300.0] * 5
     table = pd.DataFrame({"image": [f"{row}.png" for row in range(10)], "price": values})
     table.to_csv(tmp_path / "prices.csv", index=False)

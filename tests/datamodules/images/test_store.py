@@ -8,16 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from picture_files import pixels, write_picture
+from image_files import pixels, write_image
 
-from dlp.datamodules.images import store as picture_store
-from dlp.datamodules.images.base import PictureFiles
-from dlp.datamodules.images.decoding import CorruptPictureError
-from dlp.datamodules.images.store import DecodedOnDemand, PictureFormat, decoded
+from dlp.datamodules.images import store as image_store
+from dlp.datamodules.images.base import ImageFiles
+from dlp.datamodules.images.decoding import CorruptImageError
+from dlp.datamodules.images.store import DecodedOnDemand, ImageFormat, decoded
 from dlp.errors import InputError
 from dlp.files import cache_dir
 
-FORM = PictureFormat((8, 10))
+FORM = ImageFormat((8, 10))
 NAMES = tuple(f"{number}.bmp" for number in range(6))
 ALL = np.arange(6)
 EXPECTED = np.stack([pixels(number) for number in range(6)])
@@ -26,20 +26,20 @@ EXPECTED = np.stack([pixels(number) for number in range(6)])
 @pytest.fixture
 def source(tmp_path):
     for number, name in enumerate(NAMES):
-        write_picture(tmp_path / "pictures" / name, number)
-    return PictureFiles(tmp_path / "pictures", NAMES)
+        write_image(tmp_path / "images" / name, number)
+    return ImageFiles(tmp_path / "images", NAMES)
 
 
 @pytest.fixture
 def reads(monkeypatch):
-    """Count how often each picture is decoded."""
-    counts, read = Counter(), picture_store.read_picture
+    """Count how often each image is decoded."""
+    counts, read = Counter(), image_store.read_image
 
     def counting(content, *arguments):
         counts[Path(content).name] += 1
         return read(content, *arguments)
 
-    monkeypatch.setattr(picture_store, "read_picture", counting)
+    monkeypatch.setattr(image_store, "read_image", counting)
     return counts
 
 
@@ -47,7 +47,7 @@ def left_over():
     """Return what the cache holds besides locks, by kind."""
     return sorted(
         "folder" if path.is_dir() else path.suffix
-        for path in (cache_dir() / "pictures").glob("*")
+        for path in (cache_dir() / "images").glob("*")
         if path.suffix != ".lock"
     )
 
@@ -55,8 +55,8 @@ def left_over():
 def unpacked(folder, start):
     """Write a set as an archive without times gives it; uncompressed, all files have one size."""
     for number, name in enumerate(NAMES):
-        os.utime(write_picture(folder / name, start + number), (0, 0))
-    return PictureFiles(folder, NAMES)
+        os.utime(write_image(folder / name, start + number), (0, 0))
+    return ImageFiles(folder, NAMES)
 
 
 def test_from_the_second_time_the_cache_is_read_even_if_the_folder_was_moved(
@@ -66,7 +66,7 @@ def test_from_the_second_time_the_cache_is_read_even_if_the_folder_was_moved(
     assert np.array_equal(first.pixels[ALL], EXPECTED)
     assert reads == dict.fromkeys(NAMES, 1)
     source.root.rename(tmp_path / "moved")
-    second = decoded(PictureFiles(tmp_path / "moved", NAMES), FORM, 1)
+    second = decoded(ImageFiles(tmp_path / "moved", NAMES), FORM, 1)
     assert reads == dict.fromkeys(NAMES, 1)
     assert np.array_equal(second.pixels[ALL], EXPECTED)
     assert second.digests.tolist() == first.digests.tolist()
@@ -77,10 +77,10 @@ def test_from_the_second_time_the_cache_is_read_even_if_the_folder_was_moved(
     ("change", "form"),
     [
         (lambda folder: os.utime(folder / "3.bmp", (0, 0)), FORM),
-        (lambda folder: write_picture(folder / "3.bmp", 3, (9, 10)), FORM),
-        (lambda folder: None, PictureFormat((10, 8))),
-        (lambda folder: None, PictureFormat((8, 10), "crop")),
-        (lambda folder: None, PictureFormat((8, 10), channels=1)),
+        (lambda folder: write_image(folder / "3.bmp", 3, (9, 10)), FORM),
+        (lambda folder: None, ImageFormat((10, 8))),
+        (lambda folder: None, ImageFormat((8, 10), "crop")),
+        (lambda folder: None, ImageFormat((8, 10), channels=1)),
     ],
     ids=["time", "file size", "size", "fit", "channels"],
 )
@@ -99,7 +99,7 @@ def test_sets_of_equal_names_sizes_and_times_are_not_taken_for_each_other(tmp_pa
 
 def test_of_processes_at_once_one_decodes_and_the_others_wait(source, reads, monkeypatch):
     start, results = threading.Barrier(3), []
-    load = picture_store._load
+    load = image_store._load
     looked = threading.local()
 
     def load_together(*arguments):
@@ -108,7 +108,7 @@ def test_of_processes_at_once_one_decodes_and_the_others_wait(source, reads, mon
             looked.once = start.wait(10)  # nobody goes on before all have found nothing
         return found
 
-    monkeypatch.setattr(picture_store, "_load", load_together)
+    monkeypatch.setattr(image_store, "_load", load_together)
 
     def work():
         results.append(decoded(source, FORM, 1))
@@ -137,7 +137,7 @@ def test_of_processes_at_once_one_decodes_and_the_others_wait(source, reads, mon
 )
 def test_a_damaged_cache_is_made_again(name, content, source, reads, capsys):
     decoded(source, FORM, 1)
-    [path] = (cache_dir() / "pictures").rglob(name)
+    [path] = (cache_dir() / "images").rglob(name)
     if content is None:
         path.unlink()
     elif content == "one bit":
@@ -163,8 +163,8 @@ def test_where_the_cache_cannot_be_written_pixels_stay_in_memory(
     assert isinstance(found.pixels, np.ndarray)
     [line] = capsys.readouterr().out.splitlines()
     assert line.startswith("cannot write the cache")
-    assert line.endswith("the pictures stay in memory")
-    monkeypatch.setattr(picture_store, "_IN_MEMORY", 0)
+    assert line.endswith("the images stay in memory")
+    monkeypatch.setattr(image_store, "_IN_MEMORY", 0)
     found = decoded(source, FORM, 1)
     assert isinstance(found.pixels, DecodedOnDemand)
     assert np.array_equal(found.pixels[ALL], EXPECTED)
@@ -176,7 +176,7 @@ def test_a_cache_that_can_only_be_read_is_read(source, reads, monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     decoded(source, FORM, 1)
-    monkeypatch.setattr(picture_store, "FileLock", no_lock)
+    monkeypatch.setattr(image_store, "FileLock", no_lock)
     decoded(source, FORM, 1)
     assert reads == dict.fromkeys(NAMES, 1)
 
@@ -189,13 +189,13 @@ def test_a_disk_that_runs_full_leaves_nothing_behind(source, capsys):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert np.array_equal(found.pixels[ALL], EXPECTED)
-    assert "the pictures stay in memory" in capsys.readouterr().out
+    assert "the images stay in memory" in capsys.readouterr().out
     assert left_over() == []
 
 
 def test_without_room_on_the_disk_the_scan_alone_is_kept(source, reads, monkeypatch, capsys):
-    usage = picture_store.shutil.disk_usage("/")._replace(free=100)
-    monkeypatch.setattr(picture_store.shutil, "disk_usage", lambda path: usage)
+    usage = image_store.shutil.disk_usage("/")._replace(free=100)
+    monkeypatch.setattr(image_store.shutil, "disk_usage", lambda path: usage)
     found = decoded(source, FORM, 1)
     assert isinstance(found.pixels, DecodedOnDemand)
     assert "Set DLP_CACHE_DIR to a folder with room" in capsys.readouterr().out
@@ -203,7 +203,7 @@ def test_without_room_on_the_disk_the_scan_alone_is_kept(source, reads, monkeypa
 
 
 def test_a_set_that_is_too_large_to_keep_is_scanned_once_and_decoded_on_demand(source, reads):
-    (source.root / "2.bmp").write_bytes(b"no picture")
+    (source.root / "2.bmp").write_bytes(b"no image")
     stored = decoded(source, FORM, 1)
     reads.clear()
     for _ in range(2):
@@ -217,13 +217,13 @@ def test_a_set_that_is_too_large_to_keep_is_scanned_once_and_decoded_on_demand(s
     assert np.array_equal(found.pixels[some], stored.pixels[some])
 
 
-def test_a_picture_that_becomes_unreadable_meanwhile_is_named(source):
+def test_a_image_that_becomes_unreadable_meanwhile_is_named(source):
     pixels_of = decoded(source, FORM, cache_gb=0).pixels
-    (source.root / "4.bmp").write_bytes(b"no picture")
-    with pytest.raises(CorruptPictureError, match=r"4\.bmp could be read before and cannot now"):
+    (source.root / "4.bmp").write_bytes(b"no image")
+    with pytest.raises(CorruptImageError, match=r"4\.bmp could be read before and cannot now"):
         pixels_of[ALL]
     (source.root / "4.bmp").unlink()
-    with pytest.raises(InputError, match=r"there is no picture .*4\.bmp"):
+    with pytest.raises(InputError, match=r"there is no image .*4\.bmp"):
         pixels_of[ALL]
 
 
@@ -231,7 +231,7 @@ def test_a_picture_that_becomes_unreadable_meanwhile_is_named(source):
 def test_nothing_is_written_unless_asked_for(cache_gb, source):
     found = decoded(source, FORM, cache_gb, keep=False)
     assert np.array_equal(found.pixels[ALL], EXPECTED)
-    assert not (cache_dir() / "pictures").exists()
+    assert not (cache_dir() / "images").exists()
 
 
 def test_a_broken_off_decoding_leaves_no_half_cache(source, reads, monkeypatch):
@@ -239,11 +239,11 @@ def test_a_broken_off_decoding_leaves_no_half_cache(source, reads, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(picture_store, "read_picture", broken_off)
+        patch.setattr(image_store, "read_image", broken_off)
         with pytest.raises(KeyboardInterrupt):
             decoded(source, FORM, 1)
         assert left_over() == []
-        patch.setattr(picture_store.shutil, "rmtree", lambda *arguments, **how: None)
+        patch.setattr(image_store.shutil, "rmtree", lambda *arguments, **how: None)
         with pytest.raises(KeyboardInterrupt):  # as if killed: no time to clear up
             decoded(source, FORM, 1)
         assert left_over() == ["folder"]
@@ -254,6 +254,6 @@ def test_a_broken_off_decoding_leaves_no_half_cache(source, reads, monkeypatch):
 def test_a_link_to_nothing_is_named(source, capsys):
     (source.root / "1.bmp").unlink()
     (source.root / "1.bmp").symlink_to("nowhere")
-    with pytest.raises(InputError, match=r"cannot read the picture .*1\.bmp: No such file"):
+    with pytest.raises(InputError, match=r"cannot read the image .*1\.bmp: No such file"):
         decoded(source, FORM, 1)
     assert "cache" not in capsys.readouterr().out

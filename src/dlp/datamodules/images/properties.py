@@ -1,4 +1,4 @@
-"""What picture files are like: sizes, modes, and those that are unlike the others."""
+"""What image files are like: sizes, modes, and those that are unlike the others."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -18,20 +18,20 @@ _MODES = (
     *("?", "1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr", "LAB", "HSV", "La", "RGBa"),
     *("I;16", "I;16B", "I;16L", "I", "F", "RGBX"),
 )
-#: What is known of a picture: height, width, mode, frames, share of its most frequent colour.
+#: What is known of an image: height, width, mode, frames, share of its most frequent colour.
 COLUMNS = 5
-#: A picture is unlike the others if its size or shape is so many times away from the middle one,
+#: An image is unlike the others if its size or shape is so many times away from the middle one,
 #: and so many times as far as the middle distance.
 _SIZE, _SHAPE, _SPREAD = 16.0, 3.0, 6.0
 #: Nearly one colour, where the middle one is not; a rare mode has at most this share.
 _FLAT, _NOT_FLAT, _RARE = 0.9, 0.6, 0.05
-#: Fewer pictures have no middle.
+#: Fewer images have no middle.
 _ENOUGH = 8
 _NAMED = 6
 
 
 def look_at(content: Path | bytes, pixels: NDArray[np.uint8]) -> list[float]:
-    """Return the `COLUMNS` of a picture that could be decoded.
+    """Return the `COLUMNS` of an image that could be decoded.
 
     Args:
         content: Its file or bytes.
@@ -56,7 +56,7 @@ def _share_of_one_colour(pixels: NDArray[np.uint8]) -> float:
 
 @dataclass(frozen=True)
 class Looks:
-    """What the pictures of a set are like.
+    """What the images of a set are like.
 
     Args:
         names: What people call each.
@@ -70,7 +70,7 @@ class Looks:
     def of(
         cls, names: Sequence[str], table: NDArray[np.float32], good: NDArray[np.int64]
     ) -> "Looks":
-        """Return those of the pictures numbered `good`."""
+        """Return those of the images numbered `good`."""
         return cls([names[row] for row in good], table[good])
 
     def facts(self) -> tuple[tuple[str, str], ...]:
@@ -87,7 +87,7 @@ class Looks:
         return (("sizes", sizes), ("modes", modes))
 
     def odd(self) -> list[tuple[str, str]]:
-        """Return name and reason of each picture that is unlike the others, the oddest first."""
+        """Return name and reason of each image that is unlike the others, the oddest first."""
         height, width, modes, frames, flat = self.table.T.astype(float)
         reasons: list[list[str]] = [[] for _ in self.names]
         for row in np.flatnonzero(frames > 1):
@@ -114,7 +114,7 @@ class Looks:
             return ()
         shown = ", ".join(f"{_short(name, root)} ({why})" for name, why in odd[:_NAMED])
         more = f" and {len(odd) - _NAMED:,} more" if len(odd) > _NAMED else ""
-        return (f"pictures unlike the others: {shown}{more}",)
+        return (f"images unlike the others: {shown}{more}",)
 
 
 def _short(name: str, root: Path | None) -> str:

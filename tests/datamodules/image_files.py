@@ -1,4 +1,4 @@
-"""Small picture files, each of other pixels, for the tests of the picture DataModules."""
+"""Small image files, each of other pixels, for the tests of the image DataModules."""
 
 import numpy as np
 from PIL import Image
@@ -9,7 +9,7 @@ def pixels(seed, size=(8, 10)):
     return np.random.default_rng(seed).integers(0, 256, (*size, 3), np.uint8)
 
 
-def write_picture(path, seed=0, size=(8, 10)):
+def write_image(path, seed=0, size=(8, 10)):
     """Write noise as a file without loss (by its ending: PNG, BMP ...) and return its path."""
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(pixels(seed, size)).save(path)
@@ -22,7 +22,7 @@ def write_classes(folder, counts, start=0, size=(8, 10), ending=".png"):
     for name, count in counts.items():
         (folder / name).mkdir(parents=True, exist_ok=True)
         for _ in range(count):
-            write_picture(folder / name / f"{seed:03}{ending}", seed, size)
+            write_image(folder / name / f"{seed:03}{ending}", seed, size)
             seed += 1
     return folder
 
