@@ -208,10 +208,10 @@ def test_stages_that_there_are_not_are_refused_with_a_list(stages):
         Backbone("resnet18", "DEFAULT", stages)  # before any download
 
 
-# Pictures -------------------------------------------------------------------------------------
+# Images ---------------------------------------------------------------------------------------
 
 
-def test_pictures_are_scaled_as_asked():
+def test_images_are_scaled_as_asked():
     images = drawn()
     by_weights, unit = backbone(), backbone(scaling="unit")
     preset = published("squeezenet1_1").transforms()
@@ -234,13 +234,13 @@ def test_pictures_are_scaled_as_asked():
         (torch.rand(2, 5), "takes images (N, 3, height, width), got (2, 5)"),
     ],
 )
-def test_other_pictures_are_refused(images, message):
+def test_other_images_are_refused(images, message):
     with pytest.raises(InputError, match=re.escape(message)):
         backbone()(images)
 
 
 @pytest.mark.parametrize("name", EVERY_FAMILY)
-def test_pictures_of_the_least_size_pass(name):
+def test_images_of_the_least_size_pass(name):
     ours = backbone(name).eval()
     least = ours.image_size or ours._smallest
     with torch.no_grad():

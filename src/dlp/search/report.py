@@ -1,4 +1,4 @@
-"""What people read of a study: its trials as a table, its best ones, its pictures."""
+"""What people read of a study: its trials as a table, its best ones, its figures."""
 
 import csv
 import io
