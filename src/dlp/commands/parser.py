@@ -59,14 +59,13 @@ def add_config_option(parser: LightningArgumentParser) -> None:
 
 
 class Parser(LightningArgumentParser):
-    """A parser that says in one sentence what was wrong, and exits with status 2."""
+    """A parser that says in one sentence what was wrong."""
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Print a short message; where parses are nested, leave it to jsonargparse."""
+        """Raise a short message as `InputError`; nested parses leave it to jsonargparse."""
         if not self.exit_on_error:
             super().error(message, ex)
-        sys.stderr.write(f"dlp: {short(message, self.option_names())}\n")
-        raise SystemExit(2)
+        raise InputError(short(message, self.option_names())) from ex
 
     def dump(self, *args: Any, **kwargs: Any) -> str:  # the signature it overrides
         """Return a config as YAML that can be read again.

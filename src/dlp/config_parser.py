@@ -1,0 +1,122 @@
+"""The one LightningCLI of the project: it parses configs and links sizes, and runs nothing."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from jsonargparse import Namespace
+from lightning import LightningModule
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+
+from dlp.commands.parser import Parser, add_config_option, as_texts
+from dlp.commands.short_names import SHORT_NAMES as SHORT_NAMES  # so that classes are found
+from dlp.datamodules import SupervisedDataModule
+from dlp.errors import input_error
+from dlp.process import quiet
+from dlp.run_options import RunOptions, add_options
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+#: Arguments of a model that the data know.
+FROM_DATA = ("input_shape", "num_outputs", "target_mean", "target_std", "target_transform")
+
+
+class ConfigParser(LightningCLI):
+    """Parses the words of a command into a config, and builds what a config names.
+
+    Lightning's own commands are left out: what is built is run by a function of `dlp.commands`.
+
+    Args:
+        words: What stands after the command's name.
+        command: The name, for the first line of the help.
+        options: A dataclass of options that the command has beside those of a run; its fields take
+            the place of those with the same name.
+
+    Attributes:
+        parsed: The config of the words.
+    """
+
+    def __init__(
+        self, words: Sequence[str], command: str, options: "type[DataclassInstance] | None" = None
+    ) -> None:
+        self.options = options
+        super().__init__(
+            model_class=LightningModule,
+            datamodule_class=SupervisedDataModule,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            save_config_callback=None,
+            trainer_defaults={"logger": False, "num_sanity_val_steps": 0},
+            seed_everything_default=0,
+            parser_class=Parser,
+            parser_kwargs={"prog": f"dlp {command}".rstrip(), "allow_abbrev": False},
+            args=list(words),
+            run=False,
+            auto_configure_optimizers=False,
+        )
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "ConfigParser":
+        """Return itself: the optimizer factory of a model leads here, and copies of it may too."""
+        return self
+
+    def __reduce__(self) -> tuple[type[None], tuple[()]]:
+        """Go into another process as None: a model that is sent there parses nothing."""
+        return type(None), ()
+
+    def init_parser(self, **kwargs: Any) -> LightningArgumentParser:  # the signature it overrides
+        """Return a parser that finds configs by name."""
+        parser = self.parser_class(**kwargs)
+        add_config_option(parser)
+        return parser
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add the options of the command and of a run; the model's sizes come from the data."""
+        own = frozenset[str]()
+        if self.options is not None:
+            own = add_options(parser, self.options)
+        add_options(parser, RunOptions, without=own)
+        for name in FROM_DATA:
+            parser.link_arguments(
+                "data",
+                f"model.init_args.{name}",
+                compute_fn=_reader(name),
+                apply_on="instantiate",
+            )
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Parse; `args` never mixes with those of the process, and nothing is seeded yet."""
+        self.parsed: Namespace = as_texts(parser.parse_args(args))
+        self.config = Namespace(seed_everything=False)  # type: ignore[no-untyped-call]
+
+    def instantiate_classes(self) -> None:
+        """Build nothing: see `build`."""
+
+    def parse_again(self, config: Namespace, words: Sequence[str]) -> Namespace:
+        """Return a config changed by words of a command line, checked as these are."""
+        changed: Namespace = as_texts(self.parser.parse_args([*words], namespace=config.clone()))
+        return changed
+
+    def build(self, config: Namespace, **groups: Any) -> Namespace:
+        """Return new objects of some groups of a config.
+
+        Args:
+            config: The whole config; a model keeps its part in checkpoints.
+            groups: The configs of ``data``, ``model`` or ``trainer``. A model needs the data as an
+                object, which stays as it is.
+
+        Raises:
+            InputError: One of them cannot be made of what is given.
+        """
+        self.config = config
+        vars(self).pop("config_dump", None)  # Lightning keeps that of the first object it builds
+        named = Namespace(**{"data": None, **groups})  # type: ignore[no-untyped-call]
+        try:
+            with quiet():
+                built: Namespace = self.parser.instantiate(named)
+        except ValueError as error:
+            raise input_error(error) or error from error
+        return built
+
+
+def _reader(name: str) -> Callable[[SupervisedDataModule | None], Any]:
+    return lambda data: None if data is None else getattr(data, name)

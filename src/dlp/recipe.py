@@ -1,0 +1,214 @@
+"""A recipe: data, model, Trainer and the options of a run, as one config and as objects of it."""
+
+import argparse
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from jsonargparse import Namespace
+from lightning import LightningModule, Trainer
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.callbacks import Callback, Checkpoint, ModelSummary, ProgressBar
+from lightning.pytorch.loggers import CSVLogger
+
+from dlp.callbacks.checkpoints import with_atomic_checkpoints
+from dlp.callbacks.mistakes import MistakesReport
+from dlp.commands.given_callbacks import listed, need_a_logger, without_validation
+from dlp.commands.recipes import run_name
+from dlp.config_parser import ConfigParser
+from dlp.datamodules import SupervisedDataModule
+from dlp.errors import InputError
+from dlp.process import quiet
+from dlp.run_options import RunOptions, read_options
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+_Options = TypeVar("_Options", bound="DataclassInstance")
+
+#: Callbacks of which one is enough: that of the config stands instead of a command's.
+_ONE_OF_A_KIND = (ProgressBar, ModelSummary, MistakesReport)
+#: What a config says of one command alone, and not of what is trained.
+_OF_A_COMMAND = ("config", "run_dir")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What is trained, on what, and how: a parsed config, of which objects can be made.
+
+    A recipe does not change, and making objects of it changes nothing in the process.
+
+    Args:
+        config: Every key with its value.
+        name: What runs of it are called.
+        configs: The configs, by name or path, that make the same recipe again; empty where other
+            options were given too.
+        parser: What has parsed it.
+
+    Example:
+        >>> recipe = Recipe.read("imdb").with_keys({"model.dropout": 0.3})
+        >>> data = recipe.data()
+        >>> recipe.trainer().fit(recipe.model(data), datamodule=data)
+    """
+
+    config: Namespace
+    name: str
+    configs: tuple[str, ...]
+    parser: ConfigParser
+
+    @classmethod
+    def parse(
+        cls,
+        words: Sequence[str],
+        command: str = "",
+        options: "type[DataclassInstance] | None" = None,
+    ) -> "Recipe":
+        """Return the recipe of a command line.
+
+        Args:
+            words: ``--config NAME`` (a recipe's or variation's name, or the path of a YAML file),
+                once or several times, and ``--KEY VALUE`` for any key.
+            command: The command's name, for its help.
+            options: A dataclass of options that the command has besides (see `options`).
+
+        Raises:
+            InputError: A config, a key or a value is none that is accepted.
+        """
+        parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+        parser.add_argument("-c", "--config", action="append", default=[])
+        parser.add_argument("--run_dir")
+        parser.add_argument("--trainer.fast_dev_run", nargs="?")
+        try:
+            known, others = parser.parse_known_args(list(words))
+        except argparse.ArgumentError as error:
+            raise InputError(str(error)) from error
+        name, configs = run_name(known.config), () if others else tuple(known.config)
+        with quiet():  # Lightning's calls of jsonargparse are old ones
+            parsed = ConfigParser(words, command, options)
+        return cls(parsed.parsed, name, configs, parsed)
+
+    @classmethod
+    def read(cls, config: str | os.PathLike[str]) -> "Recipe":
+        """Return a recipe by its name, or that of a YAML file, such as a run's ``config.yaml``.
+
+        Raises:
+            InputError: There is none, or it is not accepted.
+        """
+        return cls.parse(["--config", os.fspath(config)])
+
+    def with_keys(self, keys: Mapping[str, Any]) -> "Recipe":
+        """Return a recipe that differs in some keys.
+
+        Args:
+            keys: Dotted key, as on the command line -> value. A class stands before its arguments.
+
+        Raises:
+            InputError: A key or a value is not accepted.
+        """
+        words = [
+            f"--{key}={value if isinstance(value, str) else json.dumps(value)}"
+            for key, value in keys.items()
+        ]
+        return replace(self, config=self.parser.parse_again(self.config, words), configs=())
+
+    # What it says ------------------------------------------------------------------------------
+
+    @cached_property
+    def run(self) -> RunOptions:
+        """The options of a run."""
+        return self.options(RunOptions)
+
+    def options(self, kind: type[_Options]) -> _Options:
+        """Return the values of the options that a command has of its own."""
+        return read_options(kind, self.config)
+
+    @property
+    def seed(self) -> int | None:
+        """The seed of all that is random; None where nothing is to be seeded."""
+        given = self.config.seed_everything
+        return None if given is False else int(given)
+
+    @property
+    def is_trial(self) -> bool:
+        """Whether one batch is tried and nothing is written: ``trainer.fast_dev_run``."""
+        return bool(self.config.trainer.fast_dev_run)
+
+    def dump(self, without: Sequence[str] = ()) -> str:
+        """Return the complete config as YAML.
+
+        Args:
+            without: Keys to leave out besides those of the command.
+        """
+        config = self.config.clone()
+        own = self.parser.options
+        of_command = [] if own is None else [field.name for field in fields(own)]
+        kept = {field.name for field in fields(RunOptions)}
+        for key in (*_OF_A_COMMAND, *(name for name in of_command if name not in kept), *without):
+            config.pop(key, None)
+        return str(self.parser.parser.dump(config, skip_unset=False))
+
+    # What is made of it ------------------------------------------------------------------------
+
+    def data(self) -> SupervisedDataModule:
+        """Return a new DataModule; nothing is read from disk yet.
+
+        Raises:
+            InputError: Its arguments do not go together.
+        """
+        data: SupervisedDataModule = self.parser.build(self.config, data=self.config.data).data
+        data.dry_run = self.is_trial
+        return data
+
+    def model(self, data: SupervisedDataModule) -> LightningModule:
+        """Return a new model of the sizes that the data have.
+
+        Raises:
+            InputError: The data cannot be read, or the model cannot be made for them.
+        """
+        config = self.config
+        model: LightningModule = self.parser.build(config, data=data, model=config.model).model
+        return model
+
+    def trainer(
+        self, callbacks: Sequence[Callback] = (), *, validates: bool = True, **changes: Any
+    ) -> Trainer:
+        """Return a new Trainer with new objects of the config's callbacks and loggers.
+
+        Args:
+            callbacks: More callbacks. Progress bars, summaries and checkpoints among them are left
+                out where the config says so, or has a callback of that kind itself.
+            validates: Whether anything is validated; callbacks of the config that watch the
+                validation are else left out, which is said.
+            **changes: Arguments of the Trainer that are to be others than in the config.
+
+        Raises:
+            InputError: Arguments of the Trainer do not go together.
+        """
+        built = self.parser.build(self.config, trainer=self.config.trainer).trainer
+        settings: dict[str, Any] = {**built.as_dict(), **changes}
+        given = listed(settings["callbacks"])
+        if settings["logger"] is False and need_a_logger(given):
+            settings["logger"] = CSVLogger(settings["default_root_dir"] or ".")
+        unwanted: tuple[type[Callback], ...] = tuple(
+            kind
+            for kind, is_wanted in (
+                (ProgressBar, settings["enable_progress_bar"]),
+                (ModelSummary, settings["enable_model_summary"]),
+                (Checkpoint, settings["enable_checkpointing"]),
+            )
+            if is_wanted is False
+        )
+        unwanted += tuple(
+            kind for kind in _ONE_OF_A_KIND if any(isinstance(one, kind) for one in given)
+        )
+        own = [one for one in callbacks if not isinstance(one, unwanted)]
+        kept = given if validates else without_validation(given)
+        settings["callbacks"] = [*kept, *own]
+        settings["plugins"] = with_atomic_checkpoints(settings["plugins"])
+        try:
+            return Trainer(**settings)
+        except (ValueError, MisconfigurationException) as error:  # of the Trainer's own checks
+            raise InputError(f"trainer: {error}") from error

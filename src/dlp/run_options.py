@@ -1,0 +1,83 @@
+"""The options of a run beside its data, model and trainer; and how options become a dataclass."""
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_type_hints
+
+from docstring_parser import parse
+from jsonargparse import Namespace
+from lightning.pytorch.cli import LightningArgumentParser
+
+from dlp.directions import Mode
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+_Options = TypeVar("_Options", bound="DataclassInstance")
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What a run is judged by, what follows it, and where its files go.
+
+    Args:
+        run_dir: Folder of the run (default: runs/<config name>/version_N).
+        monitor: The metric that says which epoch was best.
+        monitor_mode: Whether less (min) or more (max) of it is better (default: min for a loss,
+            else what its torchmetrics object says).
+        test_after_fit: Which checkpoint to test when the fit has ended (default: none).
+        refit: Train on everything but the test part, validation rows included, for all epochs, and
+            test once (where there is a test part).
+        smoothing: Factor of the moving average drawn over the curves, 0 to below 1 (the book: 0.8
+            or 0.9).
+        threads: CPU threads of torch while the command runs (default: torch's own choice). Small
+            models are fastest with 1.
+        baselines: Fit a linear model and gradient boosting on the same split, in seconds, and say
+            which is better.
+        output: The .csv or .parquet that predict writes (default: a CSV in the run's folder,
+            predictions.csv, or predictions_NAME.csv for an input NAME).
+        init_from: Start from the weights of another run: a checkpoint, a run's folder, or the name
+            of its config.
+    """
+
+    run_dir: str | None = None
+    monitor: str = "val_loss"
+    monitor_mode: Mode | None = None
+    test_after_fit: Literal["best", "last"] | None = None
+    refit: bool = False
+    smoothing: float = 0.0
+    threads: int | None = None
+    baselines: bool = False
+    output: str | None = None
+    init_from: str | None = None
+
+
+def add_options(
+    parser: LightningArgumentParser,
+    kind: "type[DataclassInstance]",
+    without: frozenset[str] = frozenset(),
+) -> frozenset[str]:
+    """Add each field of a dataclass to a parser as an option; its docstring is their help.
+
+    Args:
+        parser: The parser.
+        kind: The dataclass. ``--flag`` alone is true.
+        without: Names to leave out, since the parser has them.
+
+    Returns:
+        The names of the fields.
+    """
+    helps = {one.arg_name: one.description for one in parse(kind.__doc__ or "").params}
+    hints = get_type_hints(kind)
+    for field in fields(kind):
+        if field.name in without:
+            continue
+        more: dict[str, Any] = {"type": hints[field.name], "help": helps[field.name]}
+        if more["type"] is bool:
+            more |= {"nargs": "?", "const": True}
+        parser.add_argument(f"--{field.name}", default=field.default, **more)
+    return frozenset(field.name for field in fields(kind))
+
+
+def read_options(kind: type[_Options], config: Namespace) -> _Options:
+    """Return the values of a dataclass's options in a parsed config."""
+    return kind(**{field.name: config[field.name] for field in fields(kind)})
