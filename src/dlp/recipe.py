@@ -15,8 +15,8 @@ from lightning.pytorch.callbacks import Callback, Checkpoint, ModelSummary, Prog
 from lightning.pytorch.loggers import CSVLogger
 
 from dlp.callbacks.checkpoints import with_atomic_checkpoints
+from dlp.callbacks.given import listed, need_a_logger, without_validation
 from dlp.callbacks.mistakes import MistakesReport
-from dlp.commands.given_callbacks import listed, need_a_logger, without_validation
 from dlp.commands.recipes import run_name
 from dlp.config_parser import ConfigParser
 from dlp.datamodules import SupervisedDataModule

@@ -17,9 +17,9 @@ from lightning.pytorch.cli import LightningArgumentParser
 from lightning.pytorch.loggers import CSVLogger
 
 from dlp.callbacks.checkpoints import with_atomic_checkpoints
+from dlp.callbacks.given import check_finetuning, listed, need_a_logger
 from dlp.commands import next_steps
 from dlp.commands.checkpoint_files import without_weights
-from dlp.commands.given_callbacks import check_finetuning, listed, need_a_logger
 from dlp.commands.invocation import resolve
 from dlp.commands.jobs import run_jobs
 from dlp.commands.lightning_cli import DLPCLI

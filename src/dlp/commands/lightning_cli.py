@@ -15,6 +15,13 @@ from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 from dlp.callbacks.checkpoints import BestCheckpoint, LastCheckpoint, with_atomic_checkpoints
+from dlp.callbacks.given import (
+    check_finetuning,
+    listed,
+    need_a_logger,
+    shown,
+    without_validation,
+)
 from dlp.callbacks.history import History
 from dlp.callbacks.mistakes import MistakesReport
 from dlp.callbacks.predictions import PredictionWriter, RunPredictions
@@ -23,13 +30,6 @@ from dlp.callbacks.seeding import EpochSeed
 from dlp.checkpoints import data_states, read_checkpoint
 from dlp.commands import next_steps
 from dlp.commands.checkpoint_files import start_from, without_weights
-from dlp.commands.given_callbacks import (
-    check_finetuning,
-    listed,
-    need_a_logger,
-    shown,
-    without_validation,
-)
 from dlp.commands.invocation import Invocation, found_weights, resolve
 from dlp.commands.model_comparison import ModelComparison
 from dlp.commands.parser import Parser, add_config_option, as_texts
