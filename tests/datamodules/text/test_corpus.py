@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 import dlp.datamodules.text.corpus_cache as corpus_module
+from dlp.datamodules.examples import Examples
 from dlp.datamodules.text.corpus import Corpus
-from dlp.datamodules.text.corpus_cache import cached_corpora, stored_corpora
+from dlp.datamodules.text.corpus_cache import cached_parts, stored_parts
 from dlp.errors import InputError
 from dlp.files import cache_dir
 
@@ -27,28 +28,33 @@ class Source:
         self.read += 1
         texts = ["the film", "a\x1afilm, a film", "!"]
         targets = np.array(["pos", "neg", "pos"], object)
-        return {"train": Corpus.from_texts(texts, targets), "test": Corpus.from_texts(["?"], None)}
+        train, test = Corpus.from_texts(texts), Corpus.from_texts(["?"])
+        return {
+            "train": Examples(train.texts(), targets, train.digests),
+            "test": Examples(test.texts()),
+        }
 
 
-def check(corpora):
-    train = corpora["train"]
-    assert len(train) == 3
-    assert train.words == ["the", "film", "a\x1afilm", "a"]
-    assert train.tokens.tolist() == [0, 1, 2, 3, 1]
-    assert train.offsets.tolist() == [0, 2, 5, 5]
+def check(parts):
+    train = parts["train"]
+    corpus = train.rows.corpus
+    assert train.count == len(corpus) == 3
+    assert corpus.words == ["the", "film", "a\x1afilm", "a"]
+    assert corpus.tokens.tolist() == [0, 1, 2, 3, 1]
+    assert corpus.offsets.tolist() == [0, 2, 5, 5]
     assert train.targets.tolist() == ["pos", "neg", "pos"]
     assert len(np.unique(train.digests)) == 3
-    assert corpora["test"].targets is None
-    assert corpora["test"].words == []
+    assert parts["test"].targets is None
+    assert parts["test"].rows.corpus.words == []
 
 
 def test_the_second_time_nothing_is_read_and_the_tokens_are_mapped():
     source = Source()
-    check(cached_corpora(source))
-    again = cached_corpora(source)
+    check(cached_parts(source))
+    again = cached_parts(source)
     check(again)
     assert source.read == 1
-    assert isinstance(again["train"].tokens, np.memmap)
+    assert isinstance(again["train"].rows.corpus.tokens, np.memmap)
     assert not [path for path in (cache_dir() / "text").iterdir() if path.name != source.key]
 
 
@@ -66,28 +72,28 @@ def flip(path):
 @pytest.mark.parametrize("name", ["tokens.npy", "offsets.npy", "targets.npy", "words.txt"])
 def test_a_damaged_cache_is_made_again(name, damage, capsys):
     source = Source()
-    cached_corpora(source)
+    cached_parts(source)
     damage(cache_dir() / "text" / source.key / "train" / name)
-    check(cached_corpora(source))
+    check(cached_parts(source))
     assert source.read == 2
     assert "damaged" in capsys.readouterr().out
-    check(cached_corpora(source))
+    check(cached_parts(source))
     assert source.read == 2
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"files": {}}'])
 def test_a_damaged_description_is_made_again(content):
     source = Source()
-    cached_corpora(source)
+    cached_parts(source)
     (cache_dir() / "text" / source.key / "train" / "corpus.json").write_text(content)
-    check(cached_corpora(source))
+    check(cached_parts(source))
     assert source.read == 2
 
 
 def test_an_empty_folder_is_no_cache():
     (cache_dir() / "text" / Source.key).mkdir(parents=True)
-    assert stored_corpora(Source.key) is None
-    check(cached_corpora(Source()))
+    assert stored_parts(Source.key) is None
+    check(cached_parts(Source()))
 
 
 class Meeting(Source):
@@ -98,9 +104,9 @@ class Meeting(Source):
         self.barrier = barrier
 
     def build(self, sample_size=None):
-        corpora = super().build()
+        parts = super().build()
         self.barrier.wait()
-        return corpora
+        return parts
 
 
 @pytest.mark.parametrize("damaged", [False, True])
@@ -109,13 +115,13 @@ def test_several_may_build_at_once_and_each_gets_a_good_corpus(damaged):
     for _ in range(10):
         shutil.rmtree(home, ignore_errors=True)
         if damaged:
-            cached_corpora(Source())
+            cached_parts(Source())
             truncate(home / "train" / "tokens.npy")
         meeting = threading.Barrier(4, timeout=60)
         with ThreadPoolExecutor(4) as pool:
-            for corpora in pool.map(cached_corpora, [Meeting(meeting) for _ in range(4)]):
-                check(corpora)
-        check(stored_corpora(Source.key))
+            for parts in pool.map(cached_parts, [Meeting(meeting) for _ in range(4)]):
+                check(parts)
+        check(stored_parts(Source.key))
         assert [path.name for path in home.parent.iterdir()] == [Source.key]
 
 
@@ -124,19 +130,19 @@ def test_a_valid_cache_made_meanwhile_is_used_and_stays():
 
     class Slow(Source):
         def build(self, sample_size=None):
-            cached_corpora(Source())
+            cached_parts(Source())
             self.first = (home.stat().st_ino, (home / "train").stat().st_ino)
             return super().build()
 
     source = Slow()
-    found = cached_corpora(source)
+    found = cached_parts(source)
     check(found)
-    assert isinstance(found["train"].tokens, np.memmap)
+    assert isinstance(found["train"].rows.corpus.tokens, np.memmap)
     assert (home.stat().st_ino, (home / "train").stat().st_ino) == source.first
 
 
 def test_a_valid_cache_that_comes_between_a_look_and_a_move_is_put_back(monkeypatch):
-    cached_corpora(Source())
+    cached_parts(Source())
     home = cache_dir() / "text" / Source.key
     inode = home.stat().st_ino
     seen = []
@@ -147,31 +153,32 @@ def test_a_valid_cache_that_comes_between_a_look_and_a_move_is_put_back(monkeypa
 
     valid = corpus_module._valid
     monkeypatch.setattr(corpus_module, "_valid", damaged_at_first)
-    monkeypatch.setattr(corpus_module, "stored_corpora", lambda key: None)
-    check(cached_corpora(Source()))
+    monkeypatch.setattr(corpus_module, "stored_parts", lambda key: None)
+    check(cached_parts(Source()))
     assert home.stat().st_ino == inode
     assert [path.name for path in home.parent.iterdir()] == [Source.key]
 
 
 def test_who_loses_every_race_goes_on_with_what_it_built(monkeypatch):
     monkeypatch.setattr(corpus_module, "_valid", lambda folder: None)
-    check(cached_corpora(Source()))
+    check(cached_parts(Source()))
 
 
 PROCESS = """
 import sys
 import time
+from dlp.datamodules.examples import Examples
 from dlp.datamodules.text.corpus import Corpus
-from dlp.datamodules.text.corpus_cache import cached_corpora
+from dlp.datamodules.text.corpus_cache import cached_parts
 
 class Source:
     key = sys.argv[1]
     def build(self, sample_size=None):
         time.sleep(max(0, float(sys.argv[2]) - time.time()))
         texts = [f"the film {number} is a film" for number in range(20_000)]
-        return {part: Corpus.from_texts(texts, None) for part in ("train", "test")}
+        return {part: Examples(Corpus.from_texts(texts).texts()) for part in ("train", "test")}
 
-assert len(cached_corpora(Source())["train"].words) == 20_004
+assert len(cached_parts(Source())["train"].rows.corpus.words) == 20_004
 """
 
 
@@ -187,8 +194,8 @@ def test_a_source_that_fails_leaves_no_cache():
     source = Source()
     source.build = lambda: 1 / 0
     with pytest.raises(ZeroDivisionError):
-        cached_corpora(source)
-    assert stored_corpora(source.key) is None
+        cached_parts(source)
+    assert stored_parts(source.key) is None
 
 
 def test_a_cache_that_cannot_be_written_is_named(monkeypatch, tmp_path):
@@ -196,18 +203,18 @@ def test_a_cache_that_cannot_be_written_is_named(monkeypatch, tmp_path):
     blocked.write_text("in the way")
     monkeypatch.setenv("DLP_CACHE_DIR", str(blocked))
     with pytest.raises(InputError, match="Set DLP_CACHE_DIR"):
-        cached_corpora(Source())
+        cached_parts(Source())
 
 
 def test_equal_texts_have_equal_digests_in_any_corpus():
-    one = Corpus.from_texts(["same", "other"], None).digests
-    two = Corpus.from_texts(["Same", "same"], None).digests
+    one = Corpus.from_texts(["same", "other"]).digests
+    two = Corpus.from_texts(["Same", "same"]).digests
     assert one[0] == two[1]
     assert one[0] != two[0]
 
 
 def test_texts_are_selected_and_cut_without_reading_others():
-    corpus = Corpus.from_texts(["a b c", "", "d e", "f"], None)
+    corpus = Corpus.from_texts(["a b c", "", "d e", "f"])
     tokens, lengths = corpus.texts(np.array([2, 1, 0])).tokens(limit=2)
     assert [corpus.words[token] for token in tokens] == ["d", "e", "a", "b"]
     assert lengths.tolist() == [2, 0, 2]

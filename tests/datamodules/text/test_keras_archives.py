@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from keras_files import publish, ragged
 
-from dlp.datamodules.text.corpus_cache import cached_corpora
+from dlp.datamodules.text.corpus_cache import cached_parts
 from dlp.datamodules.text.keras_archives import DOWNLOADS, KerasArchive, load_arrays
 from dlp.errors import InputError
 
@@ -92,9 +92,9 @@ def arrays(low=1, high=31):
 
 def test_the_archive_is_cached_as_plain_arrays(monkeypatch, tmp_path):
     publish(monkeypatch, tmp_path, "imdb", arrays())
-    first = cached_corpora(KerasArchive("imdb", str(tmp_path)))["train"].tokens.tolist()
+    first = cached_parts(KerasArchive("imdb", str(tmp_path)))["train"].rows.corpus.tokens.tolist()
     (tmp_path / "imdb.npz").write_bytes(b"truncated")
-    again = cached_corpora(KerasArchive("imdb", str(tmp_path)))["train"].tokens.tolist()
+    again = cached_parts(KerasArchive("imdb", str(tmp_path)))["train"].rows.corpus.tokens.tolist()
     assert again == first
 
 
@@ -105,7 +105,7 @@ def test_a_file_of_another_hash_is_refused_with_both_hashes(monkeypatch, tmp_pat
     with pytest.raises(
         InputError, match=f"its hash is [0-9a-f]{{64}}, expected SHA-256 {expected}"
     ):
-        cached_corpora(KerasArchive("imdb", str(tmp_path)))
+        cached_parts(KerasArchive("imdb", str(tmp_path)))
     assert (tmp_path / "imdb.npz").read_bytes() == b"truncated"
 
 
@@ -114,7 +114,7 @@ def test_a_word_list_of_another_md5_is_refused(monkeypatch, tmp_path):
     expected = DOWNLOADS["imdb_word_index.json"].md5
     (tmp_path / "imdb_word_index.json").write_text("{}")
     with pytest.raises(InputError, match=rf"its hash is [0-9a-f]{{32}}, expected MD5 {expected}"):
-        cached_corpora(KerasArchive("imdb", str(tmp_path)))
+        cached_parts(KerasArchive("imdb", str(tmp_path)))
 
 
 def test_files_that_are_not_there_are_downloaded(monkeypatch, tmp_path):
@@ -122,8 +122,8 @@ def test_files_that_are_not_there_are_downloaded(monkeypatch, tmp_path):
     (tmp_path / "origin").mkdir()
     for name in ("imdb.npz", "imdb_word_index.json"):
         (tmp_path / name).rename(tmp_path / "origin" / name)
-    corpora = cached_corpora(KerasArchive("imdb", str(tmp_path)))
-    assert len(corpora["train"]) == 8
+    parts = cached_parts(KerasArchive("imdb", str(tmp_path)))
+    assert parts["train"].count == 8
     assert (tmp_path / "imdb.npz").exists()
 
 
@@ -131,17 +131,17 @@ def test_without_network_the_error_says_what_to_do(monkeypatch, tmp_path):
     publish(monkeypatch, tmp_path, "imdb", arrays())
     (tmp_path / "imdb.npz").unlink()
     with pytest.raises(InputError, match=r"cannot reach file:.*copy it to .*imdb.npz here"):
-        cached_corpora(KerasArchive("imdb", str(tmp_path)))
+        cached_parts(KerasArchive("imdb", str(tmp_path)))
 
 
 @pytest.mark.parametrize(("low", "high"), [(0, 31), (1, 40)])
 def test_ranks_beyond_the_word_list_are_refused(low, high, monkeypatch, tmp_path):
     publish(monkeypatch, tmp_path, "imdb", arrays(low, high))
     with pytest.raises(InputError, match="do not belong together"):
-        cached_corpora(KerasArchive("imdb", str(tmp_path)))
+        cached_parts(KerasArchive("imdb", str(tmp_path)))
 
 
 def test_an_archive_without_its_arrays_is_refused(monkeypatch, tmp_path):
     publish(monkeypatch, tmp_path, "imdb", {"x": np.zeros(3)})
     with pytest.raises(InputError, match="has no array 'x_train'"):
-        cached_corpora(KerasArchive("imdb", str(tmp_path)))
+        cached_parts(KerasArchive("imdb", str(tmp_path)))

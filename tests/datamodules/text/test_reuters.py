@@ -101,8 +101,7 @@ def test_each_wire_has_its_own_text_unescaped(archive, tmp_path):
     words = set(data.vocabulary.words)
     assert {"caf\xe9", "a"} <= words
     assert not words & {"lt", "amp", "never", "rare", "corn", "\x03", "3", "title0"}
-    corpora = data.corpora(data.source())
-    every = _decoded(corpora["train"]) + _decoded(corpora["test"])
+    every = _decoded(data, "train") + _decoded(data, "test")
     assert "short brief1" in every
     assert "plain report1 reuter" in every
     assert "grain3 rose a 5 pct reuter" in every
@@ -114,21 +113,28 @@ def test_the_published_pairing_takes_the_next_body(archive, tmp_path):
         for text in ("own", "as_published")
     )
     assert own.examples("train").targets.tolist() == published.examples("train").targets.tolist()
-    corpora = [data.corpora(data.source()) for data in (own, published)]
-    words = [set(c["train"].words) | set(c["test"].words) for c in corpora]
+    words = [
+        {
+            word
+            for part in ("train", "test")
+            for text in _decoded(data, part)
+            for word in text.split()
+        }
+        for data in (own, published)
+    ]
     assert {"brief1", "report1"} <= words[0]
     assert not words[1] & {"brief1", "report1"}
     assert {"lt", "3", "reuter"} <= words[1]
-    bodies = [body for name in ("train", "test") for body in _decoded(corpora[1][name])]
+    bodies = [body for name in ("train", "test") for body in _decoded(published, name)]
     for word, times in (("earn1", 2), ("earn3", 2), ("earn2", 1)):  # what follows brief1, report1
         assert sum(word in body.split() for body in bodies) == times
 
 
-def _decoded(corpus):
-    ends = corpus.offsets
+def _decoded(data, part):
+    corpus = data.parts(data.source)[part].rows.corpus
     return [
         " ".join(corpus.words[token] for token in corpus.tokens[start:end])
-        for start, end in pairwise(ends)
+        for start, end in pairwise(corpus.offsets)
     ]
 
 

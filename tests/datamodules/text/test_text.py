@@ -155,6 +155,19 @@ def test_a_folder_of_tables_has_a_part_a_file(tmp_path):
     assert "left out, since their names tell no part" in data.reading().input.notes[0]
 
 
+def test_tables_of_two_kinds_make_one_part_and_rows_keep_their_numbers(tmp_path):
+    write_csv(tmp_path / "train-1.csv", reviews(6))
+    write_parquet(tmp_path, reviews(4, seed=1))
+    (tmp_path / "reviews.parquet").rename(tmp_path / "train-2.parquet")
+    data = make(str(tmp_path), val_size=None, split_seed=None)
+    rows = data.examples("train")
+    assert [*zip(rows.names, rows.places.tolist(), strict=True)] == [
+        *(("train-1.csv", row) for row in range(6)),
+        *(("train-2.parquet", row) for row in range(4)),
+    ]
+    assert data.texts(rows.rows) == [text for text, _ in reviews(6) + reviews(4, seed=1)]
+
+
 @pytest.mark.parametrize("tokens", ["words", "characters"])
 def test_a_script_without_spaces_is_said_and_read_by_characters(tokens, tmp_path, capsys):
     rows = [(f"这部电影非常好看我很喜欢第{row}次", "好") for row in range(10)]

@@ -36,21 +36,19 @@ def test_punctuation_separates_words_and_apostrophes_stay():
 
 
 def test_the_most_frequent_word_is_first_and_ties_keep_the_order_of_appearance():
-    corpus = Corpus.from_texts(["z b b", "a a c"], None)
+    corpus = Corpus.from_texts(["z b b", "a a c"])
     assert rank_words(corpus.texts()) == ["b", "a", "z", "c"]
 
 
 def test_words_are_counted_and_met_in_the_given_rows_alone():
-    corpus = Corpus.from_texts(["x x x", "b a", "a b"], None)
+    corpus = Corpus.from_texts(["x x x", "b a", "a b"])
     assert rank_words(corpus.texts(np.array([2, 1]))) == ["a", "b"]
 
 
 @given(TEXTS)
 def test_ranking_equals_a_plain_count(texts):
     counts = Counter(word for text in texts for word in text.split())
-    assert rank_words(Corpus.from_texts(texts, None).texts()) == [
-        w for w, _ in counts.most_common()
-    ]
+    assert rank_words(Corpus.from_texts(texts).texts()) == [w for w, _ in counts.most_common()]
 
 
 def test_ten_thousand_words_are_9996_and_the_first_has_id_4():
@@ -80,7 +78,7 @@ def test_decoding_gives_the_words_back_in_order_and_a_question_mark_for_the_rest
     st.one_of(st.none(), st.integers(2, 6)),
 )
 def test_bags_equal_the_dense_formula(texts, num_words, skip_top, max_length):
-    corpus = Corpus.from_texts(texts, None)
+    corpus = Corpus.from_texts(texts)
     words = rank_words(corpus.texts())
     vocabulary = Vocabulary(words, num_words, skip_top, max_length)
     dense = np.zeros((len(texts), vocabulary.num_words), np.float32)
@@ -102,7 +100,7 @@ def test_bags_equal_the_dense_formula(texts, num_words, skip_top, max_length):
 @settings(deadline=None, max_examples=60)
 @given(TEXTS, TEXTS, st.integers(1, 3), st.integers(1, 2), st.booleans())
 def test_tfidf_of_words_and_sequences_equals_scikit_learn(train, new, ngrams, min_df, sublinear):
-    corpus, other = Corpus.from_texts(train, None), Corpus.from_texts(new, None)
+    corpus, other = Corpus.from_texts(train), Corpus.from_texts(new)
     words = rank_terms(corpus.texts(), ngrams, min_df)
     reference = TfidfVectorizer(
         tokenizer=split_words,
@@ -129,7 +127,7 @@ def test_tfidf_of_words_and_sequences_equals_scikit_learn(train, new, ngrams, mi
 
 
 def test_terms_are_ranked_by_frequency_then_length_then_appearance():
-    corpus = Corpus.from_texts(["not good not good", "good film", "a film"], None)
+    corpus = Corpus.from_texts(["not good not good", "good film", "a film"])
     ranked = ["good", "not", "film", "not good", "a", "good not", "good film", "a film"]
     assert rank_terms(corpus.texts(), 2, 1) == ranked
     assert rank_terms(corpus.texts(), 2, 2) == ["good", "film"]
@@ -137,7 +135,7 @@ def test_terms_are_ranked_by_frequency_then_length_then_appearance():
 
 
 def test_sequences_end_with_their_text_and_with_what_is_kept_of_it():
-    corpus = Corpus.from_texts(["a b c", "c a b"], None)
+    corpus = Corpus.from_texts(["a b c", "c a b"])
     vocabulary = Vocabulary(rank_terms(corpus.texts(), 2, 1), None, max_length=3)
     assert set(vocabulary.words) == {"a", "b", "c", "a b", "b c", "c a"}
     assert count_ids(corpus.texts(), vocabulary).indices.dtype == np.int32  # scikit-learn's demand
@@ -149,14 +147,14 @@ def test_sequences_end_with_their_text_and_with_what_is_kept_of_it():
 
 
 def test_too_many_words_for_long_sequences_are_refused():
-    corpus = Corpus.from_texts(["a b"], None)
+    corpus = Corpus.from_texts(["a b"])
     many = replace(corpus, words=[str(number) for number in range(2_100_000)])
     with pytest.raises(InputError, match="too many for ngrams: 3"):
         rank_terms(many.texts(), 3, 1)
 
 
 def test_no_text_is_no_row():
-    corpus = Corpus.from_texts(["a b"], None)
+    corpus = Corpus.from_texts(["a b"])
     counts = count_ids(corpus.texts(np.empty(0, np.int64)), Vocabulary(["a"], num_words=5))
     assert counts.shape == (0, 5)
 

@@ -1,7 +1,5 @@
 """What all text DataModules share: a corpus in, bags of words out."""
 
-from abc import abstractmethod
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -9,15 +7,15 @@ from numpy.typing import NDArray
 
 from dlp.datamodules.base import Examples, Part, SupervisedDataModule
 from dlp.datamodules.reading import InputReading
-from dlp.datamodules.splitting.splits import Indices, Split
+from dlp.datamodules.splitting.splits import Split
 from dlp.datamodules.tables.table_format import TableFormat
 from dlp.datamodules.targets import TargetEncoder
-from dlp.datamodules.text.columns import TextColumns
-from dlp.datamodules.text.corpus import Corpora, Corpus, CorpusSource, Texts
-from dlp.datamodules.text.corpus_cache import cached_corpora, stored_corpora
+from dlp.datamodules.text.corpus import Corpus, TextParts, Texts, TextSource
+from dlp.datamodules.text.corpus_cache import cached_parts, stored_parts
 from dlp.datamodules.text.encodings import BagEncoder, BagRows, Encoding
 from dlp.datamodules.text.reading import nothing_known, read_texts, whole_sentences
-from dlp.datamodules.text.sources import TextTable
+from dlp.datamodules.text.rows import TextColumns
+from dlp.datamodules.text.sources import TextFiles
 from dlp.datamodules.text.tokens import Tokens, unspaced_word
 from dlp.datamodules.text.vocabulary import Vocabulary
 from dlp.errors import InputError
@@ -29,8 +27,8 @@ SAMPLE_SIZE = 512
 class BaseTextDataModule(SupervisedDataModule):
     """Base of the DataModules of texts: words to ids by frequency, texts to bags of ids.
 
-    A subclass says where the texts come from (`source`) and which part they are (`load_train`,
-    `load_test`). Batches are ``(BagOfWords, targets)``; the dense matrix is never built.
+    A subclass sets `source`, where the texts come from. Batches are ``(BagOfWords, targets)``; the
+    dense matrix is never built.
 
     Args:
         num_words: Ids are below it (see `Vocabulary`); None keeps all words.
@@ -50,6 +48,11 @@ class BaseTextDataModule(SupervisedDataModule):
         tokens: What the texts are split into.
         id_column: The column of `predict_path` that says which text is which.
     """
+
+    #: Where the labelled texts come from.
+    source: TextSource
+    #: Where texts to test on come from, if not from there.
+    test_source: TextSource | None = None
 
     def __init__(
         self,
@@ -89,7 +92,7 @@ class BaseTextDataModule(SupervisedDataModule):
             truth=tuple(targets.names or ()),
             format=table_format,
         )
-        self.predict_source = predict_path and TextTable(str(predict_path), columns, tokens)
+        self.predict_source = predict_path and TextFiles(str(predict_path), columns, tokens)
         if self.predict_source:
             self.predict_source.check()
         if predict_path is not None and predict_texts is not None:
@@ -97,61 +100,61 @@ class BaseTextDataModule(SupervisedDataModule):
         if predict_texts is not None and not all(text.strip() for text in predict_texts):
             raise InputError("one of predict_texts is empty: there is nothing to predict from.")
         self.predict_texts = predict_texts
-        self._read: dict[tuple[CorpusSource, bool], Corpora] = {}
+        self._read: dict[tuple[TextSource, bool], TextParts] = {}
 
     @property
     def predicts_own(self) -> bool:
         """Whether own texts are to be predicted: what was trained on may then be elsewhere."""
         return bool(self.predict_source) or self.predict_texts is not None
 
-    @abstractmethod
-    def source(self) -> CorpusSource:
-        """Return where the labelled texts come from."""
-
-    def sources(self) -> list[CorpusSource]:
-        """Return every source of labelled texts."""
-        return [self.source()]
-
-    def corpora(self, source: CorpusSource) -> Corpora:
-        """Return the texts of a source; in a trial run a sample, unless the whole is cached."""
+    def parts(self, source: TextSource) -> TextParts:
+        """Return the parts of a source; in a trial run a sample, unless the whole is cached."""
         key = (source, self.is_trial)
         if key not in self._read:
             if self.is_trial:
-                self._read[key] = stored_corpora(source.key) or source.build(SAMPLE_SIZE)
+                self._read[key] = stored_parts(source.key) or source.build(SAMPLE_SIZE)
             else:
-                self._read[key] = cached_corpora(source)
+                self._read[key] = cached_parts(source)
         return self._read[key]
 
-    def labelled(self, corpus: Corpus, order: Indices | None = None) -> Examples:
-        """Return the texts of a labelled corpus, in order; take over its names of classes."""
-        targets = self.targets
+    def labelled(self, part: Examples) -> Examples:
+        """Return a labelled part, and take over the names of classes that its source tells."""
+        targets, names = self.targets, part.rows.corpus.class_names
         unnamed = targets.class_names is None and targets.task in ("auto", "classification")
-        if unnamed and corpus.class_names is not None:
+        if unnamed and names is not None:
             self.targets = TargetEncoder(
-                *(targets.task, corpus.class_names, targets.one_hot, targets.names),
-                positive=targets.positive,
+                *(targets.task, names, targets.one_hot, targets.names), positive=targets.positive
             )
-        texts = corpus.texts(order)
-        return replace(_examples(texts), num_val=corpus.num_val)
+        return part
 
     def prepare_data(self) -> None:
         """Download what is not there and tokenise it, once; own texts to predict need neither."""
         if self.predicts_own and self.trainer is not None and self.trainer.predicting:
             return
-        for source in self.sources():
-            self.corpora(source)
+        for source in (self.source, self.test_source):
+            if source is not None:
+                self.parts(source)
+
+    def load_train(self) -> Examples:
+        """Return the training part of the source."""
+        return self.labelled(self.parts(self.source)["train"])
+
+    def load_test(self) -> Examples | None:
+        """Return the test part of the source."""
+        return self.labelled(self.parts(self.source)["test"])
 
     def load_predict(self) -> Examples | None:
         """Return the texts of `predict_path`, or `predict_texts`."""
         if self.predict_texts is not None:
-            texts = Corpus.from_texts(self.predict_texts, None, tokens=self.encoder.tokens).texts()
+            corpus = Corpus.from_texts(self.predict_texts, self.encoder.tokens)
+            found = Examples(corpus.texts(), digests=corpus.digests)
         elif self.predict_source:
-            texts = own_part(self.corpora(self.predict_source)).texts()
+            found = own_part(self.parts(self.predict_source))
         else:
             return None
-        if (message := nothing_known(texts, self.vocabulary)) is not None:
+        if (message := nothing_known(found.rows, self.vocabulary)) is not None:
             self._say_once("unknown", message)
-        return _examples(texts)
+        return found
 
     def fit_inputs(self, rows: Texts, targets: NDArray[Any]) -> None:
         """Learn vocabulary and document frequencies from the training part."""
@@ -174,14 +177,11 @@ class BaseTextDataModule(SupervisedDataModule):
     def read_input(self) -> InputReading:
         """Return what the texts and the columns beside them were taken for."""
         parts, labelled = self.labelled_rows()
-        texts: Texts = labelled.rows
         try:
             test: Texts | None = self.examples("test").rows
         except InputError:  # there is none
             test = None
-        return read_texts(
-            type(self).__name__, self.encoder, texts, texts[parts.train], texts[parts.val], test
-        )
+        return read_texts(type(self).__name__, self.encoder, labelled, parts.train, parts.val, test)
 
     def batch_shape(self) -> tuple[int, ...]:
         """Return (num_words,)."""
@@ -230,23 +230,6 @@ class BaseTextDataModule(SupervisedDataModule):
         return self.vocabulary.decode(ids)
 
 
-def own_part(corpora: Corpora) -> Corpus:
+def own_part(parts: TextParts) -> Examples:
     """Return the part of a source that is to be tested on or predicted: a file has but one."""
-    return corpora["test"] if "test" in corpora else corpora["train"]
-
-
-def _examples(texts: Texts) -> Examples:
-    """Return texts with all that their source says of each."""
-    corpus, rows = texts.corpus, texts.rows
-    groups, times = (None if keys is None else keys[rows] for keys in (corpus.groups, corpus.times))
-    return Examples(
-        texts,
-        None if corpus.targets is None else texts.targets,
-        texts.digests,
-        names=None if corpus.names is None else [corpus.names[row] for row in rows.tolist()],
-        groups=groups,
-        times=times,
-        places=rows if corpus.places is None else corpus.places[rows],
-        ids=None if corpus.ids is None else corpus.ids[rows],
-        truth=None if corpus.truth is None else corpus.truth[rows],
-    )
+    return parts["test"] if "test" in parts else parts["train"]

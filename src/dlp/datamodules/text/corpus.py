@@ -2,15 +2,16 @@
 
 import hashlib
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from dlp.console import bar_file
+from dlp.datamodules.examples import Examples
 from dlp.datamodules.reading import InputReading
 from dlp.datamodules.splitting.splits import Indices
 from dlp.datamodules.text.tokens import Tokens, splitter
@@ -38,42 +39,26 @@ class RawTexts:
 
 @dataclass(frozen=True)
 class Corpus:
-    """N texts as numbers of words.
+    """N texts as numbers of words; what else is known of each stands in `Examples`.
 
     Args:
         tokens: The words of all texts one after the other, numbers into `words`, int32 (T,).
         offsets: Where each text begins in `tokens`, and where the last one ends, int64 (N + 1,).
         digests: One number a text, equal for equal texts, uint64 (N,).
-        targets: What stands in the label column(s), (N,) or (N, L); None if unlabelled.
         words: Every distinct word, in order of first appearance (archives: of rank).
-        class_names: The names of the classes, where the source tells them.
-        groups: The group of each text, (N,), where it has one.
-        times: The time of each text, numbers (N,), likewise.
         ranked: Whether `words` stand in a published order of rank, which is to be kept.
-        places: The number of each text in its file, from 0, int64 (N,); None for 0 to N - 1.
-        names: The path of each text's file, (N,), where each has one of its own.
-        ids: What people know each text by, (N,), from a column of theirs.
         raw: The texts as they were given, where they were.
-        num_val: The last so many are a validation part of the set's own.
-        truth: The cells of the label column(s), where those are not needed and may be empty.
+        class_names: The names of the classes, where the source tells them.
         reading: What the file and its columns were taken for.
     """
 
     tokens: NDArray[np.int32]
     offsets: NDArray[np.int64]
     digests: NDArray[np.uint64]
-    targets: NDArray[Any] | None
     words: list[str]
-    class_names: list[str] | None = None
     ranked: bool = False
-    groups: NDArray[Any] | None = None
-    times: NDArray[Any] | None = None
-    places: NDArray[np.int64] | None = None
-    names: list[str] | None = None
-    ids: NDArray[Any] | None = None
     raw: RawTexts | None = None
-    num_val: int = 0
-    truth: NDArray[Any] | None = None
+    class_names: list[str] | None = None
     reading: InputReading | None = None
 
     def __len__(self) -> int:
@@ -86,19 +71,14 @@ class Corpus:
 
     @classmethod
     def from_texts(
-        cls,
-        texts: Iterable[str],
-        targets: NDArray[Any] | None,
-        class_names: Sequence[str] | None = None,
-        total: int | None = None,
-        tokens: Tokens = "words",
+        cls, texts: Iterable[str], tokens: Tokens = "words", total: int | None = None
     ) -> "Corpus":
         """Split `texts` (`total` of them, for the progress bar) into `tokens`."""
         numbers = _Numbers()
         number, split = numbers.__getitem__, splitter(tokens)
         found, ends, digests = array("i"), array("q", [0]), bytearray()
         content, offsets = bytearray(), array("q", [0])
-        for text in _with_progress(texts, total):
+        for text in tqdm(texts, "tokenising", total, unit="text", leave=False, file=bar_file()):
             try:
                 raw = text.encode()
             except UnicodeEncodeError:  # half an emoji, from JSON, is no character
@@ -113,9 +93,7 @@ class Corpus:
             np.array(found, np.int32),
             np.array(ends, np.int64),
             np.frombuffer(bytes(digests), "<u8").astype(np.uint64),
-            targets,
             list(numbers),
-            None if class_names is None else list(class_names),
             raw=RawTexts(np.frombuffer(content, np.uint8), np.array(offsets, np.int64)),
         )
 
@@ -148,17 +126,6 @@ class Texts:
         """Return the texts at the positions `index`."""
         return Texts(self.corpus, self.rows[index])
 
-    @property
-    def targets(self) -> NDArray[Any]:
-        """What stands in the label column(s) of these texts."""
-        assert self.corpus.targets is not None
-        return self.corpus.targets[self.rows]
-
-    @property
-    def digests(self) -> NDArray[np.uint64]:
-        """One number a text, equal for equal texts."""
-        return self.corpus.digests[self.rows]
-
     def raw(self) -> list[str]:
         """Return these texts as they were given; their words where those alone are known."""
         corpus = self.corpus
@@ -188,14 +155,11 @@ class Texts:
         return self.corpus.tokens[positions], lengths
 
 
-def _with_progress(texts: Iterable[str], total: int | None) -> Iterable[str]:
-    return tqdm(texts, "tokenising", total, unit="text", leave=False, file=bar_file())
+#: The parts of a set (``train``, ``test``) by name; the rows of each are all texts of a `Corpus`.
+TextParts = Mapping[str, Examples]
 
 
-Corpora = Mapping[str, Corpus]
-
-
-class CorpusSource(Protocol):
+class TextSource(Protocol):
     """Where texts come from: something with a name for its content, that can be read."""
 
     @property
@@ -203,7 +167,7 @@ class CorpusSource(Protocol):
         """A name that changes with the content and with how it is read."""
         ...
 
-    def build(self, sample_size: int | None = None) -> Corpora:
+    def build(self, sample_size: int | None = None) -> TextParts:
         """Return the tokenised parts (``train``, ``test``); a spread sample of each if asked."""
         ...
 

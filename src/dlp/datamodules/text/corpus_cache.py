@@ -12,24 +12,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlp.console import say
+from dlp.datamodules.examples import Examples
 from dlp.datamodules.reading import ColumnReading, InputReading
-from dlp.datamodules.text.corpus import Corpora, Corpus, CorpusSource, RawTexts
+from dlp.datamodules.text.corpus import Corpus, RawTexts, TextParts, TextSource
 from dlp.errors import InputError
 from dlp.files import cache_dir, sha256
 
 
-def cached_corpora(source: CorpusSource) -> Corpora:
-    """Return the corpora of `source`: memory-mapped from the cache, built first if need be.
+def cached_parts(source: TextSource) -> TextParts:
+    """Return the parts of `source`: memory-mapped from the cache, built first if need be.
 
     Any number of processes may do so at once: each builds what it does not find, and the first
     to be ready leaves it to all.
     """
-    stored = stored_corpora(source.key)
+    stored = stored_parts(source.key)
     return stored if stored is not None else _store(source.key, source.build())
 
 
-def stored_corpora(key: str) -> Corpora | None:
-    """Return the cached corpora of that key; None where there are none, or they are damaged."""
+def stored_parts(key: str) -> TextParts | None:
+    """Return the cached parts of that key; None where there are none, or they are damaged."""
     home = _home(key)
     if not home.is_dir():
         return None
@@ -40,8 +41,9 @@ def stored_corpora(key: str) -> Corpora | None:
         return None
 
 
-#: Attributes of a corpus that are arrays of numbers or plain text.
-_ARRAYS = ("tokens", "offsets", "digests", "groups", "times", "places")
+#: Arrays of numbers or plain text: of a corpus, and of what stands beside its texts.
+_TOKENS = ("tokens", "offsets", "digests")
+_COLUMNS = ("groups", "times", "places")
 _DAMAGE = (OSError, ValueError, KeyError, TypeError)
 
 
@@ -49,29 +51,29 @@ def _home(key: str) -> Path:
     return cache_dir() / "text" / key
 
 
-def _load_parts(home: Path) -> Corpora | None:
+def _load_parts(home: Path) -> TextParts | None:
     # By name: a folder that another process moves away meanwhile must not look like a file.
     parts = sorted(part for part in home.iterdir() if not part.name.startswith("."))
     return {part.name: _load(part) for part in parts} or None
 
 
-def _valid(home: Path) -> Corpora | None:
+def _valid(home: Path) -> TextParts | None:
     try:
         return _load_parts(home)
     except _DAMAGE:
         return None
 
 
-def _store(key: str, corpora: Corpora) -> Corpora:
-    """Return `corpora` as the cache holds them, written there unless another process was faster."""
+def _store(key: str, parts: TextParts) -> TextParts:
+    """Return `parts` as the cache holds them, written there unless another process was faster."""
     home = _home(key)
     try:
         home.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".", dir=home.parent) as temporary:
             whole = Path(temporary) / key
-            for name, corpus in corpora.items():
-                _save(corpus, whole / name)
-            return _install(whole, home) or corpora
+            for name, part in parts.items():
+                _save(part, whole / name)
+            return _install(whole, home) or parts
     except OSError as error:
         raise InputError(
             f"cannot write the cache {home}: {error.strerror}. Set DLP_CACHE_DIR to a folder with "
@@ -79,7 +81,7 @@ def _store(key: str, corpora: Corpora) -> Corpora:
         ) from error
 
 
-def _install(whole: Path, home: Path) -> Corpora | None:
+def _install(whole: Path, home: Path) -> TextParts | None:
     """Move `whole` to `home`, unless a valid cache stands there, and return what then does.
 
     A reader finds a whole folder or none: what is damaged is moved aside (it goes with the
@@ -103,39 +105,40 @@ def _install(whole: Path, home: Path) -> Corpora | None:
     return None
 
 
-def _save(corpus: Corpus, folder: Path) -> None:
+def _save(part: Examples, folder: Path) -> None:
     folder.mkdir(parents=True)
+    corpus: Corpus = part.rows.corpus
     meta: dict[str, Any] = {
         "class_names": corpus.class_names,
         "ranked": corpus.ranked,
-        "num_val": corpus.num_val,
+        "num_val": part.num_val,
         "labels": None,
     }
-    arrays: dict[str, NDArray[Any]] = {
-        name: values for name in _ARRAYS if (values := getattr(corpus, name)) is not None
-    }
+    arrays: dict[str, NDArray[Any] | None] = {name: getattr(corpus, name) for name in _TOKENS}
+    arrays |= {name: getattr(part, name) for name in _COLUMNS}
     if corpus.raw is not None:
         arrays |= {"raw": corpus.raw.content, "raw_offsets": corpus.raw.offsets}
-    if corpus.targets is not None:
-        arrays["targets"] = corpus.targets
-        if corpus.targets.dtype.kind == "O":  # text: numbers into a list of labels
-            labels, arrays["targets"] = np.unique(corpus.targets, return_inverse=True)
-            meta["labels"] = labels.tolist()
+    arrays["targets"] = part.targets
+    if part.targets is not None and part.targets.dtype.kind == "O":  # numbers into a list of labels
+        labels, arrays["targets"] = np.unique(part.targets, return_inverse=True)
+        meta["labels"] = labels.tolist()
     for name, values in arrays.items():
-        np.save(folder / f"{name}.npy", values, allow_pickle=False)
+        if values is not None:
+            np.save(folder / f"{name}.npy", values, allow_pickle=False)
     (folder / "words.txt").write_bytes("\n".join(corpus.words).encode())
-    rows: dict[str, Any] = {"names": corpus.names}
-    for name, cells in (("ids", corpus.ids), ("truth", corpus.truth)):
-        rows[name] = None if cells is None else cells.tolist()
-    if corpus.reading is not None:
-        rows["reading"] = asdict(corpus.reading)
+    rows = {
+        "names": part.names,
+        "ids": None if part.ids is None else part.ids.tolist(),
+        "truth": None if part.truth is None else part.truth.tolist(),
+        "reading": None if corpus.reading is None else asdict(corpus.reading),
+    }
     (folder / "rows.json").write_text(json.dumps(rows, default=str), encoding="utf-8")
     meta["files"] = {file.name: sha256(file) for file in sorted(folder.iterdir())}
     (folder / "corpus.json").write_text(json.dumps(meta), encoding="utf-8")
 
 
-def _load(folder: Path) -> Corpus:
-    """Return a saved corpus; whatever its files have suffered is a ValueError or OSError."""
+def _load(folder: Path) -> Examples:
+    """Return a saved part; whatever its files have suffered is a ValueError or OSError."""
     meta = json.loads((folder / "corpus.json").read_text(encoding="utf-8"))
     for name, expected in meta["files"].items():
         if sha256(folder / name) != expected:
@@ -154,18 +157,23 @@ def _load(folder: Path) -> Corpus:
     text = (folder / "words.txt").read_bytes().decode()
     rows = json.loads((folder / "rows.json").read_text(encoding="utf-8"))
     ids, truth, raw = rows["ids"], rows["truth"], load("raw")
-    return Corpus(
-        targets=targets,
+    corpus = Corpus(
+        **{name: load(name) for name in _TOKENS},
         words=text.split("\n") if text else [],
-        class_names=meta["class_names"],
         ranked=meta["ranked"],
-        num_val=meta["num_val"],
-        names=rows["names"],
-        truth=None if truth is None else np.array(truth, object),
-        reading=_reading(rows.get("reading")),
-        ids=None if ids is None else np.array(ids, object),
         raw=None if raw is None else RawTexts(raw, load("raw_offsets")),
-        **{name: load(name) for name in _ARRAYS},
+        class_names=meta["class_names"],
+        reading=_reading(rows.get("reading")),
+    )
+    return Examples(
+        corpus.texts(),
+        targets,
+        corpus.digests,
+        names=rows["names"],
+        num_val=meta["num_val"],
+        ids=None if ids is None else np.array(ids, object),
+        truth=None if truth is None else np.array(truth, object),
+        **{name: load(name) for name in _COLUMNS},
     )
 
 

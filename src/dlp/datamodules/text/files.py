@@ -4,15 +4,13 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from dlp.datamodules.file_text import read_text
 from dlp.datamodules.part_names import part_of
-from dlp.datamodules.tables.files import PARQUET_ENDINGS, read_table, row_numbers
+from dlp.datamodules.tables.files import PARQUET_ENDINGS, read_table
 from dlp.datamodules.tables.json_rows import JSON_ENDINGS, line_index, read_json_rows
-from dlp.datamodules.text.columns import TextColumns
-from dlp.datamodules.text.rows import TextRows
+from dlp.datamodules.text.rows import TextColumns, TextRows, below
 from dlp.errors import InputError
 
 CSV_ENDINGS = (".csv", ".tsv")
@@ -55,7 +53,6 @@ def read_rows(path: Path, columns: TextColumns) -> TextRows:
         table.frame,
         table.source,
         _class_names(path, columns),
-        places=row_numbers(table.frame),
         notes=tuple(table.notes),
         said=said,
     )
@@ -80,8 +77,8 @@ def read_lines(path: Path, columns: TextColumns) -> TextRows:
 def read_parts(folder: Path, files: list[Path], columns: TextColumns) -> dict[str, TextRows]:
     """Return the parts of a folder of tables, by the names of files or of the folders in it.
 
-    A validation part stands at the end of ``train``. Where no name tells a part, all are trained
-    on; where some do, the other files are left out, and named.
+    Where no name tells a part, all are trained on; where some do, the other files are left out,
+    and named.
 
     Raises:
         InputError: A file cannot be read, or the files of a part have other columns.
@@ -99,58 +96,20 @@ def read_parts(folder: Path, files: list[Path], columns: TextColumns) -> dict[st
     elif unnamed:
         names = ", ".join(file.relative_to(folder).as_posix() for file in unnamed)
         notes.append(f"left out, since their names tell no part (train, val, test): {names}")
-    parts = {
-        part: joined(
-            [read_rows(file, columns) for file in paths],
-            [file.relative_to(folder).as_posix() for file in paths],
-            columns,
-            folder,
-        )
-        for part, paths in found.items()
-    }
-    return with_validation(
-        {part: replace(rows, notes=(*rows.notes, *notes)) for part, rows in parts.items()}
-    )
+    return {part: _joined(folder, paths, columns, notes) for part, paths in found.items()}
 
 
-def with_validation(parts: dict[str, TextRows]) -> dict[str, TextRows]:
-    """Return the parts with the validation part at the end of the training part."""
-    val = parts.pop("val", None)
-    if val is None or "train" not in parts:
-        return parts
-    train = parts["train"]
-    files = None
-    if train.files is not None and val.files is not None:
-        files = [*train.files, *val.files]
-    frame = _below([train.frame, val.frame])
-    both = (train.positions, val.positions)
-    return {
-        **parts,
-        "train": replace(
-            train, frame=frame, files=files, num_val=len(val.frame), places=np.concatenate(both)
-        ),
-    }
-
-
-def joined(read: list[TextRows], names: list[str], columns: TextColumns, folder: Path) -> TextRows:
+def _joined(folder: Path, files: list[Path], columns: TextColumns, notes: list[str]) -> TextRows:
     """Return the rows of several tables one after the other, each with the name of its file."""
-    for name, rows in zip(names, read, strict=True):
-        columns.check(str(folder / name), [str(column) for column in rows.frame.columns])
-    files = [name for name, rows in zip(names, read, strict=True) for _ in range(len(rows.frame))]
-    frame = _below([rows.frame for rows in read])
-    places = np.concatenate([rows.positions for rows in read])
-    notes = tuple(dict.fromkeys(note for rows in read for note in rows.notes))
-    source = "; ".join(dict.fromkeys(rows.source for rows in read[:3]))
-    return TextRows(
-        frame, source, read[0].class_names, files, places=places, notes=notes, said=read[0].said
-    )
-
-
-def _below(frames: list[pd.DataFrame]) -> pd.DataFrame:
-    """Return tables below each other; where some have lines, and others none, rows are counted."""
-    alike = len({frame.index.nlevels for frame in frames}) == 1
-    frame = pd.concat(frames, ignore_index=not alike)
-    return frame if alike else frame.set_axis(pd.RangeIndex(len(frame), name="row"))
+    tables = []
+    for file in files:
+        rows = read_rows(file, columns)
+        columns.check(str(file), [str(column) for column in rows.frame.columns])
+        names = [file.relative_to(folder).as_posix()] * len(rows.frame)
+        tables.append(replace(rows, files=names))
+    said = [*(note for rows in tables for note in rows.notes), *notes]
+    source = "; ".join(dict.fromkeys(rows.source for rows in tables[:3]))
+    return replace(below(tables), source=source, notes=tuple(dict.fromkeys(said)))
 
 
 def _class_names(path: Path, columns: TextColumns) -> list[str] | None:

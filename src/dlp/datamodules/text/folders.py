@@ -8,9 +8,7 @@ import pandas as pd
 
 from dlp.datamodules.file_text import read_text
 from dlp.datamodules.part_names import NamedPart, is_seen, part_of
-from dlp.datamodules.text.columns import TextColumns
-from dlp.datamodules.text.files import with_validation
-from dlp.datamodules.text.rows import TextRows
+from dlp.datamodules.text.rows import TextColumns, TextRows
 from dlp.errors import InputError
 
 #: Folders of texts without a label, in the training part.
@@ -25,7 +23,7 @@ _ACCEPTED = (
 
 
 def read_class_folders(folder: Path, columns: TextColumns) -> dict[str, TextRows]:
-    """Return the parts of a folder of class folders; a validation part ends ``train``.
+    """Return the parts of a folder of class folders.
 
     Raises:
         InputError: It is no such folder, a class folder holds no text, or a file cannot be read.
@@ -37,19 +35,18 @@ def read_class_folders(folder: Path, columns: TextColumns) -> dict[str, TextRows
         )
     parts = _parts(folder)
     left_out: list[str] = []
-    found = {
-        name: _of_part(folder, part, columns, left_out)
-        for name, part in (parts or {"train": folder}).items()
-    }
+    found: dict[str, TextRows] = {}
+    for name, part in (parts or {"train": folder}).items():
+        classes, others = _class_of_each(folder, part)
+        found[name] = _rows(folder, columns, [*classes], [*classes.values()])
+        left_out += others
     if parts:
-        left_out += [name.name for name in _subfolders(folder) if name not in parts.values()]
-    notes: list[str] = []
-    if left_out:
-        shown = ", ".join(left_out[:8]) + (" ..." if len(left_out) > 8 else "")
-        notes.append(f"left out, no texts of a class: {shown}")
-    return with_validation(
-        {str(name): replace(rows, notes=tuple(notes)) for name, rows in found.items()}
-    )
+        left_out += [path.name for path in _subfolders(folder) if path not in parts.values()]
+    if not left_out:
+        return found
+    shown = ", ".join(left_out[:8]) + (" ..." if len(left_out) > 8 else "")
+    note = f"left out, no texts of a class: {shown}"
+    return {name: replace(rows, notes=(note,)) for name, rows in found.items()}
 
 
 def read_folder(folder: Path, columns: TextColumns) -> TextRows:
@@ -61,7 +58,7 @@ def read_folder(folder: Path, columns: TextColumns) -> TextRows:
     files = [file for file in sorted(folder.rglob("*")) if _is_text(folder, file)]
     if not files:
         raise InputError(f"{folder} holds no text (files that end in {', '.join(_KINDS)}).")
-    return _rows(folder, files, {columns.text: _contents(files, columns)})
+    return _rows(folder, columns, files)
 
 
 def _parts(folder: Path) -> dict[NamedPart, Path]:
@@ -77,17 +74,18 @@ def _parts(folder: Path) -> dict[NamedPart, Path]:
     return parts if "train" in parts or "test" in parts else {}
 
 
-def _of_part(folder: Path, part: Path, columns: TextColumns, left_out: list[str]) -> TextRows:
-    classes = _subfolders(part)
-    labelled = [path for path in classes if path.name.lower() not in UNLABELLED]
+def _class_of_each(folder: Path, part: Path) -> tuple[dict[Path, str], list[str]]:
+    """Return the class of each text's file in a part of a folder, and what is left out there."""
+    labelled = [path for path in _subfolders(part) if path.name.lower() not in UNLABELLED]
     if len(labelled) < 2:
         names = ", ".join(path.name for path in labelled) or "none"
         raise InputError(
             f"{part} has too few subfolders to be classes ({names}). Accepted: a table, "
             f"{_ACCEPTED}."
         )
-    files, labels = [], []
-    for path in classes:
+    classes: dict[Path, str] = {}
+    left_out: list[str] = []
+    for path in _subfolders(part):
         there = sorted(file for file in path.rglob("*") if file.is_file())
         if path not in labelled:
             left_out.append(f"{path.relative_to(folder).as_posix()} ({len(there):,} files)")
@@ -98,44 +96,37 @@ def _of_part(folder: Path, part: Path, columns: TextColumns, left_out: list[str]
                 f"the class folder {path} holds no text (files that end in {', '.join(_KINDS)} or "
                 "have no ending): fill it, or remove it."
             )
-        left_out += [
-            file.relative_to(folder).as_posix()
-            for file in there
-            if file not in set(texts) and not _is_hidden(path, file)
-        ]
-        files += texts
-        labels += [path.name] * len(texts)
-    left_out += [
-        path.relative_to(folder).as_posix()
-        for path in sorted(part.iterdir())
-        if path.is_file() and is_seen(path.name)
-    ]
-    contents = _contents(files, columns)
-    return _rows(folder, files, {columns.text: contents, columns.labels[0]: labels})
+        classes |= dict.fromkeys(texts, path.name)
+        others = [file for file in there if file not in classes and not _is_hidden(path, file)]
+        left_out += [file.relative_to(folder).as_posix() for file in others]
+    beside = sorted(path for path in part.iterdir() if path.is_file() and is_seen(path.name))
+    return classes, left_out + [path.relative_to(folder).as_posix() for path in beside]
 
 
-def _contents(files: list[Path], columns: TextColumns) -> list[str]:
+def _rows(
+    folder: Path, columns: TextColumns, files: list[Path], labels: list[str] | None = None
+) -> TextRows:
+    """Return the contents of files as rows, with the class of each if given."""
+    names = [file.relative_to(folder).as_posix() for file in files]
     try:
-        return [read_text(file, columns.encoding)[0] for file in files]
+        texts = [read_text(file, columns.encoding)[0] for file in files]
     except OSError as error:
         raise InputError(f"{error.filename} cannot be read: {error.strerror or error}.") from error
-
-
-def _rows(folder: Path, files: list[Path], cells: dict[str, list[str]]) -> TextRows:
-    names = [file.relative_to(folder).as_posix() for file in files]
-    empty = [
-        name
-        for name, text in zip(names, next(iter(cells.values())), strict=True)
-        if not text.strip()
-    ]
+    empty = [name for name, text in zip(names, texts, strict=True) if not text.strip()]
     if empty:
         raise InputError(
             f"{folder / empty[0]} holds no text; {len(empty):,} such files. Fill or remove them: a "
             "model can learn or say nothing from them."
         )
+    cells = (
+        {columns.text: texts}
+        if labels is None
+        else {columns.text: texts, columns.labels[0]: labels}
+    )
     index = pd.RangeIndex(len(files), name="row")
-    columns = {name: pd.Series(values, index, dtype=object) for name, values in cells.items()}
-    return TextRows(pd.DataFrame(columns, index), f"{folder.name}, a text a file", files=names)
+    return TextRows(
+        pd.DataFrame(cells, index, dtype=object), f"{folder.name}, a text a file", files=names
+    )
 
 
 def _subfolders(folder: Path) -> list[Path]:

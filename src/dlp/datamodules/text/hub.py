@@ -3,23 +3,20 @@
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from dlp.datamodules.part_names import part_of
-from dlp.datamodules.text.columns import TextColumns
-from dlp.datamodules.text.files import with_validation
-from dlp.datamodules.text.rows import TextRows
+from dlp.datamodules.text.rows import TextColumns, TextRows
 from dlp.errors import InputError, MissingInputError
 
 
 def read_hub_set(
     path: str, columns: TextColumns, subset: str | None, revision: str | None, offline: str
 ) -> dict[str, TextRows]:
-    """Return the parts ``train`` (a validation part at its end) and ``test``, as they are there.
+    """Return the parts ``train``, ``val`` and ``test``, as they are there.
 
     Args:
         path: The name of a set, or a folder in the Hub's layout.
@@ -47,15 +44,10 @@ def read_hub_set(
             )
         left_out = [name for name in sets if name not in parts.values()]
         notes = (f"left out: the parts {', '.join(left_out)}",) if left_out else ()
-        return with_validation(
-            {
-                part: replace(_rows(sets[name], columns, path), notes=notes)
-                for part, name in parts.items()
-            }
-        )
+        return {part: _rows(sets[name], columns, path, notes) for part, name in parts.items()}
 
 
-def _rows(part: Any, columns: TextColumns, path: str) -> TextRows:
+def _rows(part: Any, columns: TextColumns, path: str, notes: tuple[str, ...]) -> TextRows:
     wanted = (columns.text, *columns.labels, columns.group, columns.time, columns.id)
     there = [name for name in dict.fromkeys(wanted) if name in part.column_names]
     names = None
@@ -64,7 +56,7 @@ def _rows(part: Any, columns: TextColumns, path: str) -> TextRows:
     columns.check(path, part.column_names)
     frame = part.select_columns(there).to_pandas()
     frame.index = pd.RangeIndex(len(frame), name="row")
-    return TextRows(frame, f"{path}, in the Hub's layout", names)
+    return TextRows(frame, f"{path}, in the Hub's layout", names, notes=notes)
 
 
 def _unreadable(path: str, error: Exception, offline: str) -> InputError:

@@ -6,11 +6,10 @@ from dlp.datamodules.base import Examples
 from dlp.datamodules.splitting.splits import Split, keras_order
 from dlp.datamodules.targets import TargetEncoder
 from dlp.datamodules.text.base import BaseTextDataModule
-from dlp.datamodules.text.columns import TextColumns
-from dlp.datamodules.text.corpus import CorpusSource
 from dlp.datamodules.text.encodings import Encoding
 from dlp.datamodules.text.keras_archives import KerasArchive
-from dlp.datamodules.text.sources import TextTable
+from dlp.datamodules.text.rows import TextColumns
+from dlp.datamodules.text.sources import TextFiles
 from dlp.errors import InputError, unknown
 from dlp.files import data_dir as find_data_dir
 
@@ -93,19 +92,14 @@ class IMDBDataModule(BaseTextDataModule):
             drop_duplicates=drop_duplicates,
         )
         self.data_dir = find_data_dir(data_dir)
-        self._source: CorpusSource
         if source == "keras":
-            self._source = KerasArchive("imdb", str(self.data_dir))
+            self.source = KerasArchive("imdb", str(self.data_dir))
         else:
             local = self.data_dir / "imdb"
             path = str(local) if local.is_dir() else HUB_NAME
-            self._source = TextTable(
+            self.source = TextFiles(
                 path, TextColumns("text", ("label",)), offline=f"name it {local}"
             )
-
-    def source(self) -> CorpusSource:
-        """Return the archive or the table of reviews."""
-        return self._source
 
     def load_train(self) -> Examples:
         """Return the training reviews in the book's order."""
@@ -116,13 +110,14 @@ class IMDBDataModule(BaseTextDataModule):
         return self._part("test")
 
     def _part(self, name: Literal["train", "test"]) -> Examples:
-        corpora = self.corpora(self._source)
-        if name not in corpora:
+        parts = self.parts(self.source)
+        if name not in parts:
             raise InputError(
                 f"{self.data_dir / 'imdb'} has no {name} part: it must hold the files of "
                 f"{HUB_NAME} on the Hub. Complete it, or remove it to read them from there."
             )
-        corpus = corpora[name]
-        # The Hub's files are sorted by label; the archive comes in the book's order.
-        in_order = isinstance(self._source, KerasArchive)
-        return self.labelled(corpus, None if in_order else keras_order(len(corpus)))
+        part = self.labelled(parts[name])
+        if isinstance(self.source, KerasArchive):  # it comes in the book's order
+            return part
+        order = keras_order(part.count)  # the Hub's files are sorted by label
+        return part.chosen(order, part.rows[order])

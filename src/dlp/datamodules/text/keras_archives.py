@@ -13,8 +13,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from dlp.datamodules.examples import sample_rows
-from dlp.datamodules.text.corpus import Corpora, Corpus, source_key
+from dlp.datamodules.examples import Examples, sample_rows
+from dlp.datamodules.text.corpus import Corpus, TextParts, source_key
 from dlp.errors import InputError
 from dlp.files import Download
 
@@ -59,7 +59,7 @@ class KerasArchive:
         files = [DOWNLOADS[f"{self.name}{end}"].expected for end in (".npz", "_word_index.json")]
         return source_key("keras", self.name, files)
 
-    def build(self, sample_size: int | None = None) -> Corpora:
+    def build(self, sample_size: int | None = None) -> TextParts:
         """Return the parts ``train`` and ``test`` in the order ``load_data`` shuffles them into.
 
         Raises:
@@ -82,13 +82,14 @@ class KerasArchive:
                 orders = {"train": order[:cut], "test": order[cut:]}
         except KeyError as error:
             raise InputError(f"{paths[0]} has no array {error}.") from error
-        corpora = {}
+        found = {}
         for part, (x, y) in parts.items():
             rows = orders[part]
             if sample_size is not None:
                 rows = rows[sample_rows(y[rows], len(rows), sample_size)]
-            corpora[part] = _corpus(x[rows], y[rows], words)
-        return corpora
+            corpus = _corpus(x[rows], words)
+            found[part] = Examples(corpus.texts(), y[rows].astype(np.int64), corpus.digests)
+        return found
 
 
 _PARTS = ("train", "test")
@@ -106,7 +107,7 @@ def _ranked_words(path: Path) -> list[str]:
     return sorted(ranks, key=ranks.__getitem__)
 
 
-def _corpus(x: NDArray[Any], y: NDArray[Any], words: list[str]) -> Corpus:
+def _corpus(x: NDArray[Any], words: list[str]) -> Corpus:
     """Return lists of ranks as a corpus: rank r is the word number r - 1."""
     rows = [np.asarray(row, np.int32) - 1 for row in x]
     offsets = np.concatenate([[0], np.cumsum([len(row) for row in rows])]).astype(np.int64)
@@ -117,7 +118,7 @@ def _corpus(x: NDArray[Any], y: NDArray[Any], words: list[str]) -> Corpus:
             f"1 to {len(words)}: they do not belong together. Delete both to download them again."
         )
     digests = np.array([_digest(row) for row in rows], np.uint64)
-    return Corpus(tokens, offsets, digests, y.astype(np.int64), words, ranked=True)
+    return Corpus(tokens, offsets, digests, words, ranked=True)
 
 
 def _digest(row: NDArray[np.int32]) -> int:
@@ -152,8 +153,6 @@ def _load_array(content: bytes, name: str) -> NDArray[Any]:
         if np.lib.format.read_magic(stream) == (1, 0):
             shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
         else:
-            stream.seek(0)
-            np.lib.format.read_magic(stream)
             shape, _, dtype = np.lib.format.read_array_header_2_0(stream)
         if not dtype.hasobject:
             stream.seek(0)

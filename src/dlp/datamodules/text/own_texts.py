@@ -7,10 +7,9 @@ from dlp.datamodules.splitting.splits import Split
 from dlp.datamodules.tables.table_format import TableFormat
 from dlp.datamodules.targets import TargetEncoder, TaskArgument
 from dlp.datamodules.text.base import BaseTextDataModule, own_part
-from dlp.datamodules.text.columns import TextColumns
-from dlp.datamodules.text.corpus import CorpusSource
 from dlp.datamodules.text.encodings import Encoding
-from dlp.datamodules.text.sources import TextTable
+from dlp.datamodules.text.rows import TextColumns
+from dlp.datamodules.text.sources import TextFiles
 from dlp.datamodules.text.tokens import Tokens
 from dlp.errors import InputError
 
@@ -81,6 +80,8 @@ class TextDataModule(BaseTextDataModule):
         >>> data = TextDataModule("reviews.csv", text_column="review", label_column="stars")
     """
 
+    source: TextFiles
+    test_source: TextFiles | None
     test_advice = "Give test_path or test_size, or a path with a part named test."
 
     def __init__(
@@ -163,36 +164,28 @@ class TextDataModule(BaseTextDataModule):
             classes=task == "classification",
             drop_unlabelled=drop_unlabelled,
         )
-        self._source = TextTable(str(path), columns, tokens, subset, revision)
+        self.source = TextFiles(str(path), columns, tokens, subset, revision)
         others = replace(columns, group=None, time=None)
-        self._test_source = test_path and TextTable(str(test_path), others, tokens)
+        self.test_source = TextFiles(str(test_path), others, tokens) if test_path else None
         if not self.predicts_own:  # to predict own texts, the data trained on may be elsewhere
-            self._source.check()
-            if self._test_source:
-                self._test_source.check()
-
-    def source(self) -> CorpusSource:
-        """Return where the labelled texts come from."""
-        return self._source
-
-    def sources(self) -> list[CorpusSource]:
-        """Return `path`, and `test_path` if given."""
-        return [self._source, *([self._test_source] if self._test_source else [])]
+            self.source.check()
+            if self.test_source:
+                self.test_source.check()
 
     def load_train(self) -> Examples:
         """Return the texts of `path`, without its test part."""
-        corpora = self.corpora(self._source)
-        if "train" not in corpora:
+        parts = self.parts(self.source)
+        if "train" not in parts:
             raise InputError(
-                f"{self._source.path} has no train part. Give a file or folder with one."
+                f"{self.source.path} has no train part. Give a file or folder with one."
             )
-        return self.labelled(corpora["train"])
+        return self.labelled(parts["train"])
 
     def load_test(self) -> Examples | None:
         """Return the texts of `test_path`, else the test part of `path`, if there is one."""
-        if self._test_source:
-            return self.labelled(own_part(self.corpora(self._test_source)))
-        corpora = self.corpora(self._source)
-        if "test" not in corpora or self.split.test_size is not None:
+        if self.test_source:
+            return self.labelled(own_part(self.parts(self.test_source)))
+        parts = self.parts(self.source)
+        if "test" not in parts or self.split.test_size is not None:
             return None
-        return self.labelled(corpora["test"])
+        return self.labelled(parts["test"])

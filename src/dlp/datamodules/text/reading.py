@@ -5,7 +5,9 @@ import re
 import numpy as np
 import pandas as pd
 
+from dlp.datamodules.examples import Examples
 from dlp.datamodules.reading import InputReading, SampleReading, clipped
+from dlp.datamodules.splitting.splits import Indices
 from dlp.datamodules.text.corpus import Texts
 from dlp.datamodules.text.encodings import BagEncoder
 from dlp.datamodules.text.tokens import unspaced_word
@@ -20,7 +22,12 @@ _SHOWN = 200
 
 
 def read_texts(
-    name: str, encoder: BagEncoder, labelled: Texts, train: Texts, val: Texts, test: Texts | None
+    name: str,
+    encoder: BagEncoder,
+    labelled: Examples,
+    train: Indices,
+    val: Indices,
+    test: Texts | None,
 ) -> InputReading:
     """Return what texts were taken for.
 
@@ -28,27 +35,30 @@ def read_texts(
         name: What they are called where their source does not say.
         encoder: What has learned from the training part.
         labelled: All labelled texts.
-        train: Those of the training part.
-        val: Those of the validation part.
-        test: Those of the test part, where there is one.
+        train: Which of them are the training part.
+        val: Which of them are the validation part.
+        test: The test part, where there is one.
     """
-    corpus = labelled.corpus
+    texts: Texts = labelled.rows
+    corpus = texts.corpus
     known = corpus.reading or InputReading(name)
     unit = "words" if encoder.tokens == "words" else "characters"
-    lengths = np.diff(corpus.offsets)[labelled.rows]
+    lengths = np.diff(corpus.offsets)[texts.rows]
     median, longest = (f"{value:,.0f}" for value in (np.median(lengths), lengths.max()))
-    part = ("validation", val) if len(val) else ("training", train)
+    part = ("validation", texts[val]) if len(val) else ("training", texts[train])
     facts = [
         ("texts", f"{median} {unit} in the median, {longest} in the longest"),
-        ("vocabulary", _vocabulary(encoder, train, unit)),
+        ("vocabulary", _vocabulary(encoder, texts[train], unit)),
         ("known", f"{_share_known(encoder, part[1]):.1%} of the {unit} of the {part[0]} part"),
     ]
     notes = [*known.notes]
     if test is not None and test.corpus is not corpus and test.corpus.reading is not None:
         others = [note for note in test.corpus.reading.notes if note not in notes]
         notes += [f"of the test part: {note}" for note in others]
-    notes += _suspicious(encoder, labelled)
-    samples = (_sample(encoder, train),) if len(train) else ()
+    notes += _suspicious(encoder, texts)
+    if torn := _contradictions(labelled):
+        notes.append(f"{torn:,} texts stand in several rows with different labels")
+    samples = (_sample(encoder, texts[train]),) if len(train) else ()
     return InputReading(known.source, known.columns, tuple(facts), tuple(notes), samples)
 
 
@@ -111,15 +121,13 @@ def _sample(encoder: BagEncoder, train: Texts) -> SampleReading:
     return SampleReading("one training text, read step by step", steps)
 
 
-def _suspicious(encoder: BagEncoder, labelled: Texts) -> list[str]:
+def _suspicious(encoder: BagEncoder, texts: Texts) -> list[str]:
     """Return what a person should look at."""
     notes = []
-    if encoder.tokens == "words" and (sentence := unspaced_word(labelled.corpus.words)) is not None:
+    if encoder.tokens == "words" and (sentence := unspaced_word(texts.corpus.words)) is not None:
         notes.append(whole_sentences(sentence))
-    spread = np.unique(
-        np.linspace(0, len(labelled) - 1, min(len(labelled), _LOOKED_AT)).astype(int)
-    )
-    raw = [] if labelled.corpus.raw is None else labelled[spread].raw()
+    spread = np.unique(np.linspace(0, len(texts) - 1, min(len(texts), _LOOKED_AT)).astype(int))
+    raw = [] if texts.corpus.raw is None else texts[spread].raw()
     for pattern, meaning in (
         (_TAG, "hold HTML tags, such as {}, whose names are read as words"),
         (_TWICE, "hold letters that were once read in a wrong encoding, such as {}"),
@@ -129,23 +137,20 @@ def _suspicious(encoder: BagEncoder, labelled: Texts) -> list[str]:
             notes.append(
                 f"{len(found) / len(raw):.0%} of the texts {meaning.format(repr(found[0]))}"
             )
-    if silent := int((np.diff(labelled.corpus.offsets)[labelled.rows] == 0).sum()):
-        notes.append(f"{silent:,} texts hold no word, such as {_silent(labelled)!r}")
-    if torn := _contradictions(labelled):
-        notes.append(f"{torn:,} texts stand in several rows with different labels")
+    if silent := int((np.diff(texts.corpus.offsets)[texts.rows] == 0).sum()):
+        notes.append(f"{silent:,} texts hold no word, such as {_silent(texts)!r}")
     return notes
 
 
-def _silent(labelled: Texts) -> str:
-    lengths = np.diff(labelled.corpus.offsets)[labelled.rows]
+def _silent(texts: Texts) -> str:
+    lengths = np.diff(texts.corpus.offsets)[texts.rows]
     row = int((lengths == 0).argmax())
-    return clipped(labelled[row : row + 1].raw()[0], 30)
+    return clipped(texts[row : row + 1].raw()[0], 30)
 
 
-def _contradictions(labelled: Texts) -> int:
+def _contradictions(labelled: Examples) -> int:
     """Return how many texts have another label in another row."""
-    targets = labelled.targets
-    if targets.ndim > 1:
+    if labelled.targets is None or labelled.targets.ndim > 1:
         return 0
-    frame = pd.DataFrame({"text": labelled.digests, "label": targets})
+    frame = pd.DataFrame({"text": labelled.digests, "label": labelled.targets})
     return int((frame.groupby("text")["label"].nunique() > 1).sum())

@@ -2,11 +2,9 @@
 
 from typing import Literal
 
-from dlp.datamodules.base import Examples
 from dlp.datamodules.splitting.splits import Split
 from dlp.datamodules.targets import TargetEncoder
 from dlp.datamodules.text.base import BaseTextDataModule
-from dlp.datamodules.text.corpus import CorpusSource
 from dlp.datamodules.text.encodings import Encoding
 from dlp.datamodules.text.keras_archives import KerasArchive
 from dlp.datamodules.text.reuters_archive import ReutersArchive, TextChoice
@@ -109,20 +107,7 @@ class ReutersDataModule(BaseTextDataModule):
             drop_duplicates=drop_duplicates,
         )
         folder = str(find_data_dir(data_dir))
-        self._source: CorpusSource
         if source == "keras":
-            self._source = KerasArchive("reuters", folder)
+            self.source = KerasArchive("reuters", folder)
         else:
-            self._source = ReutersArchive(folder, text)
-
-    def source(self) -> CorpusSource:
-        """Return the archive."""
-        return self._source
-
-    def load_train(self) -> Examples:
-        """Return the training wires in the book's order."""
-        return self.labelled(self.corpora(self._source)["train"])
-
-    def load_test(self) -> Examples:
-        """Return the test wires in the book's order."""
-        return self.labelled(self.corpora(self._source)["test"])
+            self.source = ReutersArchive(folder, text)

@@ -6,16 +6,16 @@ import re
 import tarfile
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
-from dlp.datamodules.examples import sample_rows
+from dlp.datamodules.examples import Examples, sample_rows
 from dlp.datamodules.splitting.splits import keras_order
-from dlp.datamodules.text.corpus import Corpora, Corpus, source_key
+from dlp.datamodules.text.corpus import Corpus, TextParts, source_key
 from dlp.errors import InputError
 from dlp.files import Download
 
@@ -146,7 +146,7 @@ class ReutersArchive:
         """What stands for the content: the hashes the files must have, and the text chosen."""
         return source_key("reuters21578", SHA256, self.text)
 
-    def build(self, sample_size: int | None = None) -> Corpora:
+    def build(self, sample_size: int | None = None) -> TextParts:
         """Return the tokenised parts ``train`` and ``test``.
 
         Raises:
@@ -164,10 +164,11 @@ class ReutersArchive:
         labels = np.array([names.index(topic) for topic, _ in wires], np.int64)
         order = keras_order(len(wires))
         cut = int(len(wires) * 0.8)
-        corpora = {}
+        parts = {}
         for part, rows in (("train", order[:cut]), ("test", order[cut:])):
             if sample_size is not None:
                 rows = rows[sample_rows(labels[rows], len(rows), sample_size)]
-            texts = (wires[row][1] for row in rows)
-            corpora[part] = Corpus.from_texts(texts, labels[rows], names, len(rows))
-        return corpora
+            corpus = Corpus.from_texts((wires[row][1] for row in rows), total=len(rows))
+            corpus = replace(corpus, class_names=names)
+            parts[part] = Examples(corpus.texts(), labels[rows], corpus.digests)
+        return parts

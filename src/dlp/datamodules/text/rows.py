@@ -1,6 +1,7 @@
-"""From rows as they were read to tokenised texts with their labels: what a cell may hold."""
+"""From rows as they were read to tokenised texts: what columns and cells of a table may hold."""
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -8,13 +9,67 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dlp.datamodules.examples import sample_rows
+from dlp.datamodules.examples import Examples, sample_rows
+from dlp.datamodules.reading import ColumnReading, InputReading, Kind, clipped
 from dlp.datamodules.splitting.groups import keys_of_table
-from dlp.datamodules.tables.files import absent, place
-from dlp.datamodules.text.columns import TextColumns, is_missing, label_values, read_columns
+from dlp.datamodules.tables.files import absent, holds_nothing, place, row_numbers
+from dlp.datamodules.tables.table_format import TableFormat
 from dlp.datamodules.text.corpus import Corpus
 from dlp.datamodules.text.tokens import Tokens
-from dlp.errors import InputError
+from dlp.errors import InputError, MissingInputError, suggestion
+
+_NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?")
+
+
+@dataclass(frozen=True)
+class TextColumns:
+    """Which columns of a table hold what.
+
+    Args:
+        text: The texts.
+        labels: The targets; none for unlabelled texts.
+        group: What texts may have in common.
+        time: Numbers or dates.
+        id: What people know each text by.
+        truth: The targets of texts to predict, where they are there; they may be empty.
+        format: What the files leave open.
+        classes: Whether the labels are classes, whatever they look like.
+        drop_unlabelled: Leave out rows without a label.
+    """
+
+    text: str
+    labels: tuple[str, ...] = ()
+    group: str | None = None
+    time: str | None = None
+    id: str | None = None
+    truth: tuple[str, ...] = ()
+    format: TableFormat | None = None
+    classes: bool = False
+    drop_unlabelled: bool = False
+
+    @property
+    def encoding(self) -> str | None:
+        """The encoding of files, where a person says it."""
+        return None if self.format is None else self.format.encoding
+
+    def check(self, path: str, names: list[str]) -> None:
+        """Raise a MissingInputError where a table lacks the texts or labels."""
+        lacking = [column for column in (self.text, *self.labels) if column not in names]
+        if not lacking:
+            return
+        more, is_csv = "", re.search(r"\.(csv|tsv|txt)(\.gz)?$", path.lower()) is not None
+        if is_csv and len(names) == 1:
+            more = " If these are several, say what separates them: table_format: {separator: ...}."
+        elif is_csv and len(lacking) == len(self.labels) + 1:
+            example = ", ".join([*self.labels, self.text])
+            more = (
+                " If its first line is a row like others, name the columns in their order, such as "
+                f"table_format: {{header: [{example}]}}."
+            )
+        raise MissingInputError(
+            f"{path} has no column {lacking[0]!r}.{suggestion(lacking[0], names)} It has: "
+            f"{clipped(', '.join(names), 300)}. Say which by text_column and label_column.{more}"
+        )
 
 
 @dataclass(frozen=True)
@@ -22,12 +77,11 @@ class TextRows:
     """Rows of one part as they were read.
 
     Args:
-        frame: The table; its index says where each row stands (see `place`).
+        frame: The table; its index says where each row stands (see `place` and `row_numbers`).
         source: The file or folder and how it was read, in words.
         class_names: The names of the classes, where the labels are their numbers.
         files: The path of each text's file, where each has one of its own.
         num_val: The last so many are a validation part of the set's own.
-        places: The number of each row in its file, from 0; None for 0 to N - 1.
         notes: What was passed over.
         said: Of a column, a cell as it stands in the file and how its cells are written.
     """
@@ -37,14 +91,8 @@ class TextRows:
     class_names: list[str] | None = None
     files: list[str] | None = None
     num_val: int = 0
-    places: NDArray[np.int64] | None = None
     notes: tuple[str, ...] = ()
     said: Mapping[str, tuple[str, str]] = field(default_factory=dict)
-
-    @property
-    def positions(self) -> NDArray[np.int64]:
-        """The number of each row in its file, (N,)."""
-        return np.arange(len(self.frame)) if self.places is None else self.places
 
     def chosen(self, rows: NDArray[np.int64]) -> "TextRows":
         """Return the rows at the positions `rows`, which ascend."""
@@ -53,56 +101,68 @@ class TextRows:
             frame=self.frame.iloc[rows],
             files=None if self.files is None else [self.files[row] for row in rows],
             num_val=int((rows >= len(self.frame) - self.num_val).sum()),
-            places=self.positions[rows],
         )
 
 
+def below(tables: Sequence[TextRows]) -> TextRows:
+    """Return the rows of several tables one after the other; all else is the first one's."""
+    frames = [rows.frame for rows in tables]
+    if len({frame.index.nlevels for frame in frames}) > 1:  # some have lines, others none
+        frames = [f.droplevel("line") if f.index.nlevels > 1 else f for f in frames]
+    files = None
+    if all(rows.files is not None for rows in tables):
+        files = [name for rows in tables for name in rows.files or ()]
+    return replace(tables[0], frame=pd.concat(frames), files=files)
+
+
+def with_validation(parts: dict[str, TextRows]) -> dict[str, TextRows]:
+    """Return the parts with the validation part at the end of the training part."""
+    if "train" not in parts or "val" not in parts:
+        return {name: rows for name, rows in parts.items() if name != "val"}
+    val = parts.pop("val")
+    return {**parts, "train": replace(below([parts["train"], val]), num_val=len(val.frame))}
+
+
 def tokenised(
-    rows: TextRows,
-    columns: TextColumns,
-    path: str,
-    tokens: Tokens,
-    sample_size: int | None,
-) -> Corpus:
-    """Return rows as a corpus; of all of them, or about `sample_size`.
+    rows: TextRows, columns: TextColumns, path: str, tokens: Tokens, sample_size: int | None
+) -> Examples:
+    """Return rows as tokenised texts with all that stands beside them; all, or `sample_size`.
 
     Raises:
         MissingInputError: A column is not there.
         InputError: A text, label, group or time is missing, or of a kind that is not accepted.
     """
-    frame = rows.frame
-    columns.check(path, [str(name) for name in frame.columns])
+    columns.check(path, [str(name) for name in rows.frame.columns])
     if columns.drop_unlabelled and columns.labels:
         rows = _labelled(rows, columns, path)
-        frame = rows.frame
-    targets = _targets(frame, columns.labels, path)
-    reading = read_columns(frame, columns, rows.source, rows.notes, rows.said)
+    targets = _targets(rows.frame, columns.labels, path)
+    reading = read_columns(rows, columns)
     if sample_size is not None:
-        chosen = sample_rows(targets, len(frame), sample_size)
+        chosen = sample_rows(targets, len(rows.frame), sample_size)
         rows, targets = rows.chosen(chosen), None if targets is None else targets[chosen]
-        frame = rows.frame
+    frame = rows.frame
     groups, times = keys_of_table(frame, columns.group, columns.time)
     if columns.id is not None and columns.id not in frame:
         raise absent("id_column", columns.id, frame.columns)
-    texts = _texts(frame[columns.text], path)
-    corpus = Corpus.from_texts(texts, targets, rows.class_names, len(frame), tokens)
-    return replace(
-        corpus,
+    corpus = Corpus.from_texts(_texts(frame[columns.text], path), tokens, len(frame))
+    corpus = replace(corpus, class_names=rows.class_names, reading=reading)
+    return Examples(
+        corpus.texts(),
+        targets,
+        corpus.digests,
+        names=rows.files,
+        num_val=rows.num_val,
         groups=groups,
         times=times,
-        places=rows.places,
-        names=rows.files,
+        places=row_numbers(frame),
         ids=None if columns.id is None else frame[columns.id].to_numpy(object),
-        num_val=rows.num_val,
         truth=_truth(frame, columns.truth),
-        reading=reading,
     )
 
 
 def _labelled(rows: TextRows, columns: TextColumns, path: str) -> TextRows:
     """Return the rows that have every label, and note how many are left out."""
-    cells = rows.frame[[*columns.labels]]
-    kept = np.array([not any(map(is_missing, row)) for row in cells.to_numpy(object)])
+    kept = ~rows.frame[[*columns.labels]].map(is_missing).any(axis=1).to_numpy()
     if not kept.any():
         raise InputError(f"{path}: no row has a label.")
     if kept.all():
@@ -156,3 +216,92 @@ def _targets(frame: pd.DataFrame, labels: tuple[str, ...], path: str) -> NDArray
                 "columns each must hold 0 and 1 (or true and false), or values."
             )
     return np.column_stack(columns)
+
+
+def label_values(cells: "pd.Series[Any]", path: str) -> NDArray[Any]:
+    """Return what stands in a label column, (N,): text (objects), or numbers, or booleans.
+
+    Where some cells hold text and others numbers, all are text.
+
+    Raises:
+        InputError: A label is missing, or something else than text, number or boolean.
+    """
+    values = cells.tolist()
+    missing = [is_missing(value) for value in values]
+    if any(missing):
+        raise InputError(
+            f"{path}: {place(cells, missing.index(True))} has no label in column {cells.name!r}; "
+            f"{sum(missing):,} such rows. Fill them in, or leave these rows out by "
+            "drop_unlabelled: true."
+        )
+    each = [_kind(value) for value in values]
+    kinds = set(each)
+    if ("boolean" in kinds and len(kinds) > 1) or "" in kinds:
+        row = next(row for row, kind in enumerate(each) if kind in ("", "boolean"))
+        raise InputError(
+            f"column {cells.name!r} of {path} holds {values[row]!r}, a "
+            f"{type(values[row]).__name__}, in {place(cells, row)}; accepted as labels: text, "
+            "numbers, or true and false in every row. For several labels a text give a column of 0 "
+            "and 1 each."
+        )
+    if kinds == {"number"} or kinds == {"boolean"}:
+        return np.array(values)
+    texts = [value.strip() if isinstance(value, str) else f"{value:.15g}" for value in values]
+    return np.array(texts, object)
+
+
+def mixed_labels(cells: "pd.Series[Any]") -> str | None:
+    """Return a sentence where a label column mixes text and numbers, which then are all text."""
+    kinds = [
+        "number" if isinstance(value, str) and _NUMBER.fullmatch(value.strip()) else _kind(value)
+        for value in cells.tolist()
+    ]
+    numbers, texts = kinds.count("number"), kinds.count("text")
+    if not numbers or not texts:
+        return None
+    number, text = (cells.iloc[kinds.index(kind)] for kind in ("number", "text"))
+    return (
+        f"column {cells.name!r} mixes numbers ({numbers:,} rows, such as {number!r}) and text "
+        f"({texts:,}, such as {text!r}): all are taken as names of classes"
+    )
+
+
+def is_missing(value: object) -> bool:
+    """Return whether a cell holds nothing."""
+    return not value.strip() if isinstance(value, str) else holds_nothing(value)
+
+
+def _kind(value: object) -> str:
+    if isinstance(value, bool | np.bool_):
+        return "boolean"
+    if isinstance(value, int | float | np.number):
+        return "number"
+    return "text" if isinstance(value, str) else ""
+
+
+def read_columns(rows: TextRows, columns: TextColumns) -> InputReading:
+    """Return what each column of a table of texts was taken for."""
+    frame, said = rows.frame, rows.said
+    mixed = [note for name in columns.labels if (note := mixed_labels(frame[name])) is not None]
+    found = tuple(_column(frame[name], columns, said) for name in frame)
+    return InputReading(rows.source, found, notes=(*rows.notes, *mixed))
+
+
+def _column(
+    cells: "pd.Series[Any]", columns: TextColumns, said: Mapping[str, tuple[str, str]]
+) -> ColumnReading:
+    name = str(cells.name)
+    missing = np.array([is_missing(cell) for cell in cells.tolist()], np.bool_)
+    first = next((str(c) for c, gone in zip(cells, missing, strict=True) if not gone), "")
+    example, written = said.get(name, (first, ""))
+    kinds: dict[str | None, tuple[Kind, str]] = {
+        columns.time: ("time", ""),
+        columns.group: ("group", "texts of one stay in one part"),
+        columns.id: ("id", "carried along, no input"),
+        columns.text: ("text", "the input"),
+        **dict.fromkeys(columns.labels, ("target", "")),
+    }
+    named = f"neither text_column ({columns.text}) nor label_column"
+    kind, detail = kinds.get(name, ("left out", named))
+    detail = ", ".join(part for part in (detail, written) if part)
+    return ColumnReading(name, kind, detail, clipped(example, 40), float(missing.mean()))

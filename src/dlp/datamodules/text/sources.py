@@ -5,12 +5,11 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from dlp.datamodules.text.columns import TextColumns
-from dlp.datamodules.text.corpus import Corpora, source_key
+from dlp.datamodules.text.corpus import TextParts, source_key
 from dlp.datamodules.text.files import TABLE_ENDINGS, is_table, read_lines, read_parts, read_rows
 from dlp.datamodules.text.folders import read_class_folders, read_folder
 from dlp.datamodules.text.hub import read_hub_set
-from dlp.datamodules.text.rows import TextRows, tokenised
+from dlp.datamodules.text.rows import TextColumns, TextRows, tokenised, with_validation
 from dlp.datamodules.text.tokens import Tokens
 from dlp.errors import InputError, MissingInputError, suggestion
 from dlp.files import sha256
@@ -19,7 +18,7 @@ _HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 
 @dataclass(frozen=True)
-class TextTable:
+class TextFiles:
     """Where labelled or unlabelled texts stand.
 
     Args:
@@ -97,19 +96,24 @@ class TextTable:
             return source_key("files", contents, self.local.name.lower(), *how)
         return source_key("hub", self.path, self.revision, *how)
 
-    def build(self, sample_size: int | None = None) -> Corpora:
+    def build(self, sample_size: int | None = None) -> TextParts:
         """Return the tokenised parts ``train`` and ``test``, as far as they are there.
 
         Raises:
             InputError: A file cannot be read, a column, text or label is missing, or the Hub cannot
                 be reached.
         """
-        return {
-            name: tokenised(rows, self._columns(name, rows), self.path, self.tokens, sample_size)
-            for name, rows in self._rows().items()
-        }
+        found = {}
+        for name, rows in with_validation(self._rows()).items():
+            columns = self.columns
+            if name != "train":  # groups and times are needed to divide the training part alone
+                group = columns.group if columns.group in rows.frame else None
+                columns = replace(columns, group=group, time=None)
+            found[name] = tokenised(rows, columns, self.path, self.tokens, sample_size)
+        return found
 
     def _rows(self) -> dict[str, TextRows]:
+        """Return the rows of the parts ``train``, ``val`` and ``test``, as they are there."""
         if self.local.is_file():
             if self.local.suffix.lower() == ".txt" and not self.columns.labels:
                 return {"train": read_lines(self.local, self.columns)}
@@ -123,13 +127,6 @@ class TextTable:
         if not self.columns.labels:
             return {"train": read_folder(self.local, self.columns)}
         return read_class_folders(self.local, self.columns)
-
-    def _columns(self, part: str, rows: TextRows) -> TextColumns:
-        """Return the columns of a part: groups and times are needed to divide the training part."""
-        if part == "train":
-            return self.columns
-        group = self.columns.group if self.columns.group in rows.frame else None
-        return replace(self.columns, group=group, time=None)
 
 
 def _is_hub_copy(folder: Path) -> bool:
