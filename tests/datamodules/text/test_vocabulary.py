@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from dlp.datamodules.text.corpus import Corpus
-from dlp.datamodules.text.encodings import BagRows, count_ids, smooth_idf, weigh
+from dlp.datamodules.text.encodings import BagEncoder, BagRows, count_ids, smooth_idf, weigh
 from dlp.datamodules.text.ngrams import rank_terms
 from dlp.datamodules.text.tokens import split_words
 from dlp.datamodules.text.vocabulary import OFFSET, Vocabulary, rank_words
@@ -170,4 +170,4 @@ def test_no_text_is_no_row():
 )
 def test_limits_that_leave_no_word_are_refused(limits, message):
     with pytest.raises(InputError, match=message):
-        Vocabulary(["a"], *limits)
+        BagEncoder(*limits)

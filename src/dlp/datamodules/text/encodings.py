@@ -10,18 +10,14 @@ from torch import Tensor
 
 from dlp.bag_of_words import BagOfWords
 from dlp.datamodules.text.corpus import Texts
-from dlp.datamodules.text.ngrams import SequenceIds, check_ngrams, rank_terms
+from dlp.datamodules.text.ngrams import SequenceIds, rank_terms
 from dlp.datamodules.text.tokens import Tokens, splitter
-from dlp.datamodules.text.vocabulary import (
-    START,
-    UNKNOWN,
-    Vocabulary,
-    check_limits,
-    rank_words,
-)
+from dlp.datamodules.text.vocabulary import OFFSET, START, UNKNOWN, Vocabulary, rank_words
 from dlp.errors import InputError, unknown
 
 Encoding = Literal["multi_hot", "count", "tfidf", "sublinear_tfidf"]
+#: The longest n-grams: longer ones are rarely seen twice, and their numbers exceed 64 bits.
+LONGEST = 3
 SparseRows: TypeAlias = Any  # scipy.sparse.csr_array, which has no types
 
 
@@ -75,8 +71,7 @@ class BagEncoder:
         ngrams: int = 1,
         min_df: int = 1,
     ) -> None:
-        check_limits(num_words, skip_top, max_length)
-        check_ngrams(ngrams, min_df)
+        _check_numbers(num_words, skip_top, max_length, ngrams, min_df)
         if encoding not in get_args(Encoding):
             raise unknown("encoding", encoding, get_args(Encoding))
         splitter(tokens)  # a misspelt kind is said now
@@ -144,6 +139,30 @@ class BagEncoder:
         )
         self.encoding = state["encoding"]
         self._idf = None if state["idf"] is None else np.array(state["idf"])
+
+
+def _check_numbers(
+    num_words: int | None, skip_top: int, max_length: int | None, ngrams: int, min_df: int
+) -> None:
+    """Raise an InputError where a number makes no sense, or leaves no word."""
+    if num_words is not None and num_words <= OFFSET + 1:
+        raise InputError(
+            f"num_words must be at least {OFFSET + 2}, or null for all words (ids 0 to {OFFSET} "
+            f"stand for no word); got {num_words}."
+        )
+    if skip_top < 0 or (num_words is not None and skip_top >= num_words):
+        raise InputError(f"skip_top must be 0 or more and below num_words; got {skip_top}.")
+    if max_length is not None and max_length < 2:
+        raise InputError(
+            f"max_length must be at least 2 (the start and one word), or null; got {max_length}."
+        )
+    if not 1 <= ngrams <= LONGEST:
+        raise InputError(
+            f"ngrams must be 1 to {LONGEST}: single words, or also each sequence of up to so many "
+            f"of them; got {ngrams}."
+        )
+    if min_df < 1:
+        raise InputError(f"min_df must be 1 or more texts, got {min_df}.")
 
 
 def count_ids(texts: Texts, vocabulary: Vocabulary) -> SparseRows:

@@ -8,20 +8,6 @@ from numpy.typing import NDArray
 from dlp.datamodules.text.corpus import Texts
 from dlp.errors import InputError
 
-#: Longer sequences are rarely seen twice, and their numbers would not fit into 64 bits.
-LONGEST = 3
-
-
-def check_ngrams(ngrams: int, min_df: int) -> None:
-    """Raise an InputError unless both numbers make sense."""
-    if not 1 <= ngrams <= LONGEST:
-        raise InputError(
-            f"ngrams must be 1 to {LONGEST}: single words, or also each sequence of up to so many "
-            f"of them; got {ngrams}."
-        )
-    if min_df < 1:
-        raise InputError(f"min_df must be 1 or more texts, got {min_df}.")
-
 
 def sequence_keys(
     tokens: NDArray[np.int32], lengths: NDArray[np.int64], size: int, num_words: int
@@ -31,7 +17,7 @@ def sequence_keys(
     Args:
         tokens: The words of all texts one after the other, (T,).
         lengths: How many each text has, (N,).
-        size: Words a sequence, 2 or more.
+        size: Words a sequence, 1 or more.
         num_words: Words are numbers below it.
 
     Returns:
@@ -68,13 +54,10 @@ def rank_terms(texts: Texts, ngrams: int, min_df: int, limit: int | None = None)
             "ngrams: 2."
         )
     tokens, lengths = texts.tokens()
-    found: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
-    for size in range(1, ngrams + 1):
-        if size == 1:
-            keys, rows = tokens.astype(np.int64), np.repeat(np.arange(len(lengths)), lengths)
-        else:
-            keys, rows = sequence_keys(tokens, lengths, size, len(words))
-        found.append(_frequent(keys, rows, len(lengths), min_df))
+    found = [
+        _frequent(*sequence_keys(tokens, lengths, size, len(words)), len(lengths), min_df)
+        for size in range(1, ngrams + 1)
+    ]
     sizes = np.repeat(np.arange(1, ngrams + 1), [len(kept) for kept, _ in found])
     keys = np.concatenate([kept for kept, _ in found])
     order = np.argsort(-np.concatenate([counts for _, counts in found]), kind="stable")

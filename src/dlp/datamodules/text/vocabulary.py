@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 
 from dlp.datamodules.text.corpus import Texts
 from dlp.datamodules.text.tokens import Tokens, splitter
-from dlp.errors import InputError
 
 #: Ids that stand for no word: 0 fills up (never given here), 1 begins every text, 2 is a word that
 #: the vocabulary lacks; 3 is unused. The most frequent word has id 4, its rank plus 3.
@@ -51,9 +50,6 @@ class Vocabulary:
         max_length: Keep the first so many ids of a text, its start included. (Keras's ``maxlen``
             drops longer texts instead.)
         tokens: What texts are split into.
-
-    Raises:
-        InputError: A number leaves no id for any word.
     """
 
     def __init__(
@@ -65,7 +61,6 @@ class Vocabulary:
         tokens: Tokens = "words",
     ) -> None:
         self._split = splitter(tokens)
-        check_limits(num_words, skip_top, max_length)
         known = None if num_words is None else num_words - OFFSET - 1
         self.words = list(words[:known])
         self.num_words = len(self.words) + OFFSET + 1 if num_words is None else num_words
@@ -116,18 +111,3 @@ class Vocabulary:
         is_word[np.cumsum(lengths + 1) - lengths - 1] = False
         ids[is_word] = lookup[tokens]
         return ids, lengths + 1
-
-
-def check_limits(num_words: int | None, skip_top: int, max_length: int | None) -> None:
-    """Raise an InputError where the limits of a vocabulary leave no word."""
-    if num_words is not None and num_words <= OFFSET + 1:
-        raise InputError(
-            f"num_words must be at least {OFFSET + 2}, or null for all words (ids 0 to {OFFSET} "
-            f"stand for no word); got {num_words}."
-        )
-    if skip_top < 0 or (num_words is not None and skip_top >= num_words):
-        raise InputError(f"skip_top must be 0 or more and below num_words; got {skip_top}.")
-    if max_length is not None and max_length < 2:
-        raise InputError(
-            f"max_length must be at least 2 (the start and one word), or null; got {max_length}."
-        )
