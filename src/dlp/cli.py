@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dlp import __version__
-from dlp.commands.recipes import about, recipes, variations
 from dlp.errors import absent_package, input_error, suggestion
+from dlp.named_configs import about, recipes, variations
 from dlp.stops import Stops, words
 
 #: No space, quota used up (where the system knows it), file larger than allowed.

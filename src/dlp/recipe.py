@@ -17,10 +17,10 @@ from lightning.pytorch.loggers import CSVLogger
 from dlp.callbacks.checkpoints import with_atomic_checkpoints
 from dlp.callbacks.given import listed, need_a_logger, without_validation
 from dlp.callbacks.mistakes import MistakesReport
-from dlp.commands.recipes import run_name
 from dlp.config_parser import ConfigParser
 from dlp.datamodules import SupervisedDataModule
 from dlp.errors import InputError
+from dlp.named_configs import run_name
 from dlp.process import quiet
 from dlp.run_options import RunOptions, read_options
 

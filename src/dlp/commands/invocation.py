@@ -8,11 +8,11 @@ from pathlib import Path
 
 import yaml
 
-from dlp.commands.recipes import find_config, recipes, run_name, variations
 from dlp.commands.resuming import tell_edited
 from dlp.config_files import read_config
 from dlp.console import say
 from dlp.errors import InputError, MissingInputError, suggestion
+from dlp.named_configs import find_config, recipes, run_name, variations
 from dlp.runs.folders import Run, existing_checkpoint, newest_run, run_of
 
 

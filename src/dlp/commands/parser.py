@@ -17,10 +17,10 @@ from lightning.pytorch.cli import LightningArgumentParser
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from dlp.commands.recipes import find_config
 from dlp.config_files import read_config
 from dlp.datamodules.base import SupervisedDataModule
 from dlp.errors import InputError, suggestion
+from dlp.named_configs import find_config
 
 #: What jsonargparse puts before such a text.
 _UNWRITTEN = "Unable to serialize instance "

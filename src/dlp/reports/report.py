@@ -15,10 +15,10 @@ from dlp import __version__
 from dlp.checkpoints import read_checkpoint
 from dlp.commands.invocation import Invocation, resolve
 from dlp.commands.lightning_cli import DLPCLI
-from dlp.commands.recipes import recipes, run_name, variations
 from dlp.console import say
 from dlp.errors import InputError, MissingInputError, input_error
 from dlp.files import check_place, write_text
+from dlp.named_configs import recipes, run_name, variations
 from dlp.process import own_random_state, quiet
 from dlp.reports.folds import folds_page
 from dlp.reports.page import Block, Page, Paragraph, render

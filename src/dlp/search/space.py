@@ -19,8 +19,8 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from dlp.commands.recipes import config_folder
 from dlp.errors import InputError, suggestion
+from dlp.named_configs import config_folder
 
 #: The words of a leaf.
 WORDS = ("low", "high", "log", "step", "choices")

@@ -8,8 +8,8 @@ from dlp.errors import InputError, suggestion
 
 def config_folder() -> Path:
     """Return the folder of the project's configs: in the package, or beside a checkout's src."""
-    packaged = Path(__file__).parents[1] / "configs"
-    return packaged if packaged.is_dir() else Path(__file__).parents[3] / "configs"
+    packaged = Path(__file__).parent / "configs"
+    return packaged if packaged.is_dir() else Path(__file__).parents[2] / "configs"
 
 
 def recipes() -> dict[str, Path]:
