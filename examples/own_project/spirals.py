@@ -1,11 +1,13 @@
 """Data of one's own: two interleaved spirals, as a DataModule on dlp's base."""
 
+from typing import Unpack
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dlp.datamodules import Examples, Split, SupervisedDataModule, TargetEncoder
+from dlp.datamodules import Examples, SharedArguments, SupervisedDataModule, TargetEncoder
 
 
 class SpiralDataModule(SupervisedDataModule):
@@ -14,28 +16,18 @@ class SpiralDataModule(SupervisedDataModule):
     Args:
         num_points: How many points there are.
         turns: How often each spiral winds around the centre.
-        batch_size: Points a training batch.
-        val_size: Points to validate on: a count or a fraction.
-        test_size: Points to test on, likewise.
-        split_seed: Shuffle by this before any cut.
+        test_size: Points to test on: a count or a fraction.
     """
 
     def __init__(
         self,
         num_points: int = 1000,
         turns: float = 1.0,
-        batch_size: int = 32,
-        val_size: int | float | None = 0.2,
         test_size: int | float | None = 0.2,
-        split_seed: int | None = 0,
+        **shared: Unpack[SharedArguments],
     ) -> None:
-        super().__init__(
-            batch_size=batch_size,
-            eval_batch_size=1024,
-            split=Split(val_size, test_size, seed=split_seed),
-            targets=TargetEncoder("classification", ["first", "second"]),
-            drop_duplicates=False,
-        )
+        targets = TargetEncoder("classification", ["first", "second"])
+        super().__init__(targets=targets, test_size=test_size, **shared)
         self.num_points = num_points
         self.turns = turns
 

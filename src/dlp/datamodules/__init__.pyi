@@ -7,6 +7,7 @@ from .images.mnist import MNISTDataModule as MNISTDataModule
 from .images.own_images import ImageFolderDataModule as ImageFolderDataModule
 from .loader import BatchLoader as BatchLoader
 from .loader import BatchOrder as BatchOrder
+from .shared_arguments import SharedArguments as SharedArguments
 from .splitting.splits import Parts as Parts
 from .splitting.splits import Split as Split
 from .tables.housing import HousingDataModule as HousingDataModule

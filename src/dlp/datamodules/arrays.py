@@ -1,6 +1,6 @@
 """NumPy arrays and tensors in memory: the first step of someone who comes from Keras."""
 
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
 import numpy as np
 import pandas as pd
@@ -10,9 +10,9 @@ from torch import Tensor
 
 from dlp.datamodules.base import Examples, SupervisedDataModule
 from dlp.datamodules.row_source import Readable
+from dlp.datamodules.shared_arguments import SharedArguments
 from dlp.datamodules.splitting.groups import as_column, group_values, time_values
 from dlp.datamodules.splitting.leakage import row_digests
-from dlp.datamodules.splitting.splits import Split
 from dlp.datamodules.targets import TargetEncoder, TaskArgument
 from dlp.errors import InputError
 
@@ -37,21 +37,11 @@ class ArrayDataModule(SupervisedDataModule):
             the threshold are of (class 1). By default the last one: of texts by the alphabet, of
             numbers the larger, of `class_names` the second.
         scaling: Of the inputs, by feature (a position of the row), from the training part.
-        batch_size: Rows a training batch.
-        eval_batch_size: Rows a batch of validation, test and prediction.
-        val_size: Rows to validate on: a count, a fraction, or None to train on everything.
-        train_size: Use only so many training rows.
-        split_seed: Shuffle before any cut; None keeps the order given.
-        stratify: Give every class its share in each part.
         groups: What rows may have in common, such as a patient, (N,): rows of one group stay in one
             part, so that sizes are kept as nearly as whole groups allow.
         times: Numbers or dates, (N,): rows are put in their order and not shuffled; the latest ones
             are the test part, those before them the validation part, and folds validate on later
             rows than they train on.
-        num_folds: K of K-fold validation.
-        fold: The fold that validates, from 0.
-        repeat: The repetition of a repeated K-fold, from 0.
-        drop_duplicates: Remove rows that stand in two parts from the earlier one.
 
     Example:
         >>> data = ArrayDataModule(x, y, x_test=x_test, y_test=y_test, val_size=0.2)
@@ -73,27 +63,14 @@ class ArrayDataModule(SupervisedDataModule):
         class_names: list[str] | None = None,
         positive_class: str | int | None = None,
         scaling: Literal["standard", "none"] = "none",
-        batch_size: int = 32,
-        eval_batch_size: int = 1024,
-        val_size: int | float | None = 0.2,
-        train_size: int | float | None = None,
-        split_seed: int | None = 0,
-        stratify: bool = False,
         groups: ArrayLike | Tensor | None = None,
         times: ArrayLike | Tensor | None = None,
-        num_folds: int | None = None,
-        fold: int = 0,
-        repeat: int = 0,
-        drop_duplicates: bool = False,
+        **shared: Unpack[SharedArguments],
     ) -> None:
         super().__init__(
-            batch_size=batch_size,
-            eval_batch_size=eval_batch_size,
-            split=Split(
-                val_size, test_size, train_size, split_seed, stratify, num_folds, fold, repeat
-            ),
             targets=TargetEncoder(task, class_names, positive=positive_class),
-            drop_duplicates=drop_duplicates,
+            test_size=test_size,
+            **shared,
         )
         if (x is None) != (y is None) or (x is None and x_predict is None):
             raise InputError("give x and y; to predict with what a run has learned, x_predict.")

@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import MethodType
-from typing import Any
+from typing import Any, ClassVar, Unpack, cast
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from dlp.datamodules.images.augmentation import Augmenter
 from dlp.datamodules.loader import BatchLoader, BatchOrder, Rows
 from dlp.datamodules.reading import Reading, read_data
 from dlp.datamodules.restoring import RestorableDataModule
+from dlp.datamodules.shared_arguments import SharedArguments, spell_out
 from dlp.datamodules.splitting.division import (
     class_of_each,
     divide,
@@ -29,7 +30,7 @@ from dlp.datamodules.splitting.division import (
 from dlp.datamodules.splitting.leakage import Seen, without_duplicates
 from dlp.datamodules.splitting.splits import Parts, Split
 from dlp.datamodules.targets import TargetEncoder, TargetScaling
-from dlp.errors import InputError
+from dlp.errors import InputError, suggestion
 from dlp.target_transforms import TargetTransform
 
 
@@ -43,12 +44,23 @@ class SupervisedDataModule(DataFacts, RestorableDataModule):
     checkpoint; batches are ``(inputs, targets)``, sliced whole.
 
     Args:
+        targets: What the targets mean.
+        test_size: Rows to test on, where the set has no test part of its own: a count or a
+            fraction.
+        split: The parts of the labelled rows, instead of `test_size` and the arguments from
+            `val_size` to `repeat`.
         batch_size: Rows a training batch.
         eval_batch_size: Rows a batch of validation, test and prediction.
-        split: The parts of the labelled rows.
-        targets: What the targets mean.
-        drop_duplicates: Remove from the training part the rows that also stand in the validation
-            or test part, and from the validation part those in the test part.
+        val_size: Rows to validate on, where the set has no validation part of its own: a count, a
+            fraction, or null to train on everything.
+        train_size: Use only so many training rows.
+        split_seed: Shuffle before any cut; null keeps the order given, in which the first rows
+            validate.
+        stratify: Give every class its share in each part.
+        num_folds: K of K-fold validation.
+        fold: The fold that validates, from 0.
+        repeat: The repetition of a repeated K-fold, from 0.
+        drop_duplicates: Remove rows that stand in two parts from the earlier one.
     """
 
     #: How a person may get a test part, said where there is none.
@@ -64,23 +76,59 @@ class SupervisedDataModule(DataFacts, RestorableDataModule):
     #: Whether these are a person's own data: a fit then begins with what they were taken for.
     own_data: bool = True
 
+    #: The defaults of the shared arguments: of this class, and of a subclass those it changes.
+    defaults: ClassVar[SharedArguments] = {
+        "batch_size": 32,
+        "eval_batch_size": 1024,
+        "val_size": 0.2,
+        "train_size": None,
+        "split_seed": 0,
+        "stratify": False,
+        "num_folds": None,
+        "fold": 0,
+        "repeat": 0,
+        "drop_duplicates": False,
+    }
+
+    def __init_subclass__(cls) -> None:
+        """Complete the defaults, and name the shared arguments in the signature."""
+        super().__init_subclass__()
+        inherited = cast(SupervisedDataModule, super(cls, cls)).defaults
+        cls.defaults = {**inherited, **cls.defaults}
+        if "__init__" in vars(cls):
+            spell_out(cls.__init__, cls.defaults)
+        elif cls.defaults != inherited:
+            raise TypeError(f"{cls.__name__} has defaults of its own: give it an __init__ too.")
+
     def __init__(
         self,
         *,
-        batch_size: int,
-        eval_batch_size: int,
-        split: Split,
         targets: TargetEncoder,
-        drop_duplicates: bool,
+        test_size: int | float | None = None,
+        split: Split | None = None,
+        **shared: Unpack[SharedArguments],
     ) -> None:
         super().__init__()
-        for name, size in (("batch_size", batch_size), ("eval_batch_size", eval_batch_size)):
-            if size < 1:
+        given: SharedArguments = {**self.defaults, **shared}
+        if strange := [name for name in given if name not in self.defaults]:
+            near = suggestion(strange[0], self.defaults)
+            raise TypeError(f"{type(self).__name__} has no argument {strange[0]!r}.{near}")
+        for name in ("batch_size", "eval_batch_size"):
+            if (size := given[name]) < 1:
                 raise InputError(f"{name} must be at least 1, got {size}.")
-        self.batch_size = batch_size
-        self.eval_batch_size = eval_batch_size
-        self.split = split
-        self.drop_duplicates = drop_duplicates
+        self.batch_size = given["batch_size"]
+        self.eval_batch_size = given["eval_batch_size"]
+        self.split = split or Split(
+            given["val_size"],
+            test_size,
+            given["train_size"],
+            given["split_seed"],
+            bool(given["stratify"]),
+            given["num_folds"],
+            given["fold"],
+            given["repeat"],
+        )
+        self.drop_duplicates = given["drop_duplicates"]
         self.dry_run = False  # set for fast_dev_run: read a sample, write no cache
         self._given_targets = targets
         self._said: set[str] = set()

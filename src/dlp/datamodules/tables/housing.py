@@ -2,11 +2,12 @@
 
 import os
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal, Unpack
 
 import numpy as np
 import pandas as pd
 
+from dlp.datamodules.shared_arguments import SharedArguments
 from dlp.datamodules.splitting.splits import keras_order
 from dlp.datamodules.tables.numeric_scale import Scaling
 from dlp.datamodules.tables.own_features import FeaturesArgument
@@ -57,22 +58,22 @@ class HousingDataModule(TableDataModule):
         scaling: How columns are scaled, each by itself.
         target_scaling: Train on standardised targets; metrics and predictions keep their unit.
         features: Your own features, as in TableDataModule.
-        batch_size: Rows a training batch.
-        eval_batch_size: Rows a batch of validation, test and prediction.
         val_size: Rows to validate on: a count, a fraction, or null to train on everything, as the
             book's final model does.
-        train_size: Use only so many training rows.
-        split_seed: Shuffle before any cut; null keeps the book's order.
+        split_seed: Shuffle before any cut; null keeps the book's order: the first rows validate.
         num_folds: K of K-fold validation; the book has 4, unshuffled.
-        fold: The fold that validates, from 0.
-        repeat: The repetition of a repeated K-fold, from 0.
-        drop_duplicates: Remove rows that stand in two parts from the earlier one.
 
     Example:
         >>> data = HousingDataModule("boston", num_folds=4, fold=0)
     """
 
     own_data = False
+    defaults: ClassVar[SharedArguments] = {
+        "batch_size": 16,
+        "eval_batch_size": 4096,
+        "val_size": None,
+        "split_seed": None,
+    }
 
     def __init__(
         self,
@@ -84,15 +85,7 @@ class HousingDataModule(TableDataModule):
         scaling: Scaling = "standard",
         target_scaling: Literal["none", "standard"] = "none",
         features: FeaturesArgument | None = None,
-        batch_size: int = 16,
-        eval_batch_size: int = 4096,
-        val_size: int | float | None = None,
-        train_size: int | float | None = None,
-        split_seed: int | None = None,
-        num_folds: int | None = None,
-        fold: int = 0,
-        repeat: int = 0,
-        drop_duplicates: bool = False,
+        **shared: Unpack[SharedArguments],
     ) -> None:
         for kind, given, choices in (
             ("name", name, ("boston", "california")),
@@ -111,15 +104,7 @@ class HousingDataModule(TableDataModule):
             target_scaling=target_scaling,
             features=features,
             task="regression",
-            batch_size=batch_size,
-            eval_batch_size=eval_batch_size,
-            val_size=val_size,
-            train_size=train_size,
-            split_seed=split_seed,
-            num_folds=num_folds,
-            fold=fold,
-            repeat=repeat,
-            drop_duplicates=drop_duplicates,
+            **shared,
         )
 
     def prepare_data(self) -> None:

@@ -2,7 +2,7 @@
 
 import os
 from functools import partial
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, Unpack, get_args
 
 import numpy as np
 import pandas as pd
@@ -12,8 +12,9 @@ from torch import Tensor
 
 from dlp.datamodules.base import Examples, SupervisedDataModule
 from dlp.datamodules.reading import InputReading
+from dlp.datamodules.shared_arguments import SharedArguments
 from dlp.datamodules.splitting.groups import check_roles, keys_of_table, table_digests
-from dlp.datamodules.splitting.splits import Indices, Split
+from dlp.datamodules.splitting.splits import Indices
 from dlp.datamodules.tables.column_formats import ColumnFormat, formats_of, formats_state
 from dlp.datamodules.tables.column_values import target_values
 from dlp.datamodules.tables.encoding import ColumnEncoder, Missing
@@ -80,12 +81,6 @@ class TableDataModule(SupervisedDataModule):
         positive_class: Of two classes, the one that recall, precision, F1, average precision and
             the threshold are of (class 1). By default the last one: of texts by the alphabet, of
             numbers the larger, of `class_names` the second.
-        batch_size: Rows a training batch.
-        eval_batch_size: Rows a batch of validation, test and prediction.
-        val_size: Rows to validate on: a count, a fraction, or null to train on everything.
-        train_size: Use only so many training rows.
-        split_seed: Shuffle before any cut; null keeps the order of the file.
-        stratify: Give every class its share in each part.
         group_column: Column of what rows may have in common, such as a patient or an author: rows
             of one group stay in one part, so that sizes are kept as nearly as whole groups allow.
             It is no input.
@@ -94,14 +89,12 @@ class TableDataModule(SupervisedDataModule):
             folds validate on later rows than they train on. It is no input, unless listed.
         id_column: Column that says which row is which, such as a customer number: predictions and
             mistakes carry it along, and it is no input.
-        num_folds: K of K-fold validation.
-        fold: The fold that validates, from 0.
-        repeat: The repetition of a repeated K-fold, from 0.
-        drop_duplicates: Remove rows that stand in two parts from the earlier one.
 
     Example:
         >>> data = TableDataModule("houses.csv", target="price", drop_columns=["id"], test_size=0.2)
     """
+
+    defaults: ClassVar[SharedArguments] = {"eval_batch_size": 4096}
 
     def __init__(
         self,
@@ -125,31 +118,18 @@ class TableDataModule(SupervisedDataModule):
         task: TaskArgument = "auto",
         class_names: list[str] | None = None,
         positive_class: str | int | None = None,
-        batch_size: int = 32,
-        eval_batch_size: int = 4096,
-        val_size: int | float | None = 0.2,
-        train_size: int | float | None = None,
-        split_seed: int | None = 0,
-        stratify: bool = False,
         group_column: str | None = None,
         time_column: str | None = None,
         id_column: str | None = None,
-        num_folds: int | None = None,
-        fold: int = 0,
-        repeat: int = 0,
-        drop_duplicates: bool = False,
+        **shared: Unpack[SharedArguments],
     ) -> None:
         self.target_columns = [target] if isinstance(target, str) else list(target)
         super().__init__(
-            batch_size=batch_size,
-            eval_batch_size=eval_batch_size,
-            split=Split(
-                val_size, test_size, train_size, split_seed, stratify, num_folds, fold, repeat
-            ),
             targets=TargetEncoder(
                 task, class_names, names=self.target_columns, positive=positive_class
             ),
-            drop_duplicates=drop_duplicates,
+            test_size=test_size,
+            **shared,
         )
         if test_path is not None and test_size is not None:
             raise InputError("give test_path or test_size, not both.")

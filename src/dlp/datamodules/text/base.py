@@ -1,13 +1,13 @@
 """What all text DataModules share: a corpus in, bags of words out."""
 
 from functools import partial
-from typing import Any
+from typing import Any, Unpack
 
 from numpy.typing import NDArray
 
 from dlp.datamodules.base import Examples, Part, SupervisedDataModule
 from dlp.datamodules.reading import InputReading
-from dlp.datamodules.splitting.splits import Split
+from dlp.datamodules.shared_arguments import SharedArguments
 from dlp.datamodules.tables.table_format import TableFormat
 from dlp.datamodules.targets import TargetEncoder
 from dlp.datamodules.text.corpus import Corpus, TextParts, Texts, TextSource
@@ -40,13 +40,10 @@ class BaseTextDataModule(SupervisedDataModule):
         predict_path: Unlabelled texts to predict.
         predict_texts: The texts to predict themselves.
         text_column: Their column.
-        batch_size: Texts a training batch.
-        eval_batch_size: Texts a batch of validation, test and prediction.
-        split: The parts of the labelled texts.
         targets: What the targets mean.
-        drop_duplicates: Remove texts that stand in two parts from the earlier one.
         tokens: What the texts are split into.
         id_column: The column of `predict_path` that says which text is which.
+        test_size: See `SupervisedDataModule`, as the other arguments.
     """
 
     #: Where the labelled texts come from.
@@ -64,28 +61,21 @@ class BaseTextDataModule(SupervisedDataModule):
         predict_path: str | None,
         predict_texts: list[str] | None,
         text_column: str,
-        batch_size: int,
-        eval_batch_size: int,
-        split: Split,
         targets: TargetEncoder,
-        drop_duplicates: bool,
         tokens: Tokens = "words",
         id_column: str | None = None,
         ngrams: int = 1,
         min_df: int = 1,
         table_format: TableFormat | None = None,
+        test_size: int | float | None = None,
+        **shared: Unpack[SharedArguments],
     ) -> None:
-        super().__init__(
-            batch_size=batch_size,
-            eval_batch_size=eval_batch_size,
-            split=split,
-            targets=targets,
-            drop_duplicates=drop_duplicates,
-        )
+        super().__init__(targets=targets, test_size=test_size, **shared)
         self._new_encoder = partial(
             BagEncoder, num_words, skip_top, max_length, tokens, encoding, ngrams, min_df
         )
         self.encoder = self._new_encoder()
+        self.id_column = id_column
         columns = TextColumns(
             text_column,
             id=id_column,
@@ -202,6 +192,7 @@ class BaseTextDataModule(SupervisedDataModule):
     def forget_inputs(self) -> None:
         """Begin with an encoder that knows nothing; texts are encoded as the arguments say."""
         self.encoder = self._new_encoder()
+        self.id_column = id_column
 
     @property
     def encoding(self) -> Encoding:

@@ -1,9 +1,10 @@
 """IMDB: 50,000 film reviews, positive or negative (section 3.4 of the book)."""
 
-from typing import Literal
+from typing import ClassVar, Literal, Unpack
 
 from dlp.datamodules.base import Examples
-from dlp.datamodules.splitting.splits import Split, keras_order
+from dlp.datamodules.shared_arguments import SharedArguments
+from dlp.datamodules.splitting.splits import keras_order
 from dlp.datamodules.targets import TargetEncoder
 from dlp.datamodules.text.base import BaseTextDataModule
 from dlp.datamodules.text.encodings import Encoding
@@ -39,19 +40,16 @@ class IMDBDataModule(BaseTextDataModule):
             often it does, ``tfidf`` the same times inverse document frequency, at length 1,
             ``sublinear_tfidf`` that of 1 + log(how often).
         one_hot: Give classes as one-hot rows.
-        batch_size: Texts a training batch.
-        eval_batch_size: Texts a batch of validation, test and prediction.
-        val_size: Texts to validate on: a count, a fraction, or None to train on everything.
-        train_size: Use only so many training texts.
-        split_seed: Shuffle before any cut; None keeps the book's order: the first rows validate.
-        stratify: Give every class its share in each part.
-        num_folds: K of K-fold validation.
-        fold: The fold that validates, from 0.
-        repeat: The repetition of a repeated K-fold, from 0.
-        drop_duplicates: Remove texts that stand in two parts from the earlier one.
+        split_seed: Shuffle before any cut; null keeps the book's order: the first rows validate.
     """
 
     own_data = False
+    defaults: ClassVar[SharedArguments] = {
+        "batch_size": 512,
+        "eval_batch_size": 16384,
+        "val_size": 10_000,
+        "split_seed": None,
+    }
 
     def __init__(
         self,
@@ -64,16 +62,7 @@ class IMDBDataModule(BaseTextDataModule):
         max_length: int | None = None,
         encoding: Encoding = "multi_hot",
         one_hot: bool = False,
-        batch_size: int = 512,
-        eval_batch_size: int = 16384,
-        val_size: int | float | None = 10_000,
-        train_size: int | float | None = None,
-        split_seed: int | None = None,
-        stratify: bool = False,
-        num_folds: int | None = None,
-        fold: int = 0,
-        repeat: int = 0,
-        drop_duplicates: bool = False,
+        **shared: Unpack[SharedArguments],
     ) -> None:
         if source not in ("raw", "keras"):
             raise unknown("source", source, ["raw", "keras"])
@@ -85,11 +74,8 @@ class IMDBDataModule(BaseTextDataModule):
             predict_path=predict_path,
             predict_texts=predict_texts,
             text_column="text",
-            batch_size=batch_size,
-            eval_batch_size=eval_batch_size,
-            split=Split(val_size, None, train_size, split_seed, stratify, num_folds, fold, repeat),
             targets=TargetEncoder("classification", CLASS_NAMES, one_hot),
-            drop_duplicates=drop_duplicates,
+            **shared,
         )
         self.data_dir = find_data_dir(data_dir)
         if source == "keras":

@@ -1,9 +1,10 @@
 """Labelled texts of one's own: a table, a folder of tables or texts, or a Hub data set."""
 
 from dataclasses import replace
+from typing import ClassVar, Unpack
 
 from dlp.datamodules.base import Examples
-from dlp.datamodules.splitting.splits import Split
+from dlp.datamodules.shared_arguments import SharedArguments
 from dlp.datamodules.tables.table_format import TableFormat
 from dlp.datamodules.targets import TargetEncoder, TaskArgument
 from dlp.datamodules.text.base import BaseTextDataModule, own_part
@@ -58,23 +59,12 @@ class TextDataModule(BaseTextDataModule):
         positive_class: Of two classes, the one that recall, precision, F1, average precision and
             the threshold are of (class 1). By default the last one by the alphabet; of numbers the
             larger.
-        batch_size: Texts a training batch.
-        eval_batch_size: Texts a batch of validation, test and prediction.
-        val_size: Texts to validate on, where there is no validation part: a count, a fraction, or
-            None to train on everything.
-        train_size: Use only so many training texts.
-        split_seed: Shuffle before any cut; None keeps the order given.
-        stratify: Give every class its share in each part.
         group_column: Column of what texts may have in common, such as an author: those of one group
             stay in one part, so that sizes are kept as nearly as whole groups allow.
         time_column: Column of numbers or dates (ISO 8601): texts are put in its order and not
             shuffled; the latest ones are the test part, those before them the validation part, and
             folds validate on later texts than they train on.
         id_column: Column that says which text is which: predictions and mistakes carry it along.
-        num_folds: K of K-fold validation.
-        fold: The fold that validates, from 0.
-        repeat: The repetition of a repeated K-fold, from 0.
-        drop_duplicates: Remove texts that stand in two parts from the earlier one.
 
     Example:
         >>> data = TextDataModule("reviews.csv", text_column="review", label_column="stars")
@@ -83,6 +73,8 @@ class TextDataModule(BaseTextDataModule):
     source: TextFiles
     test_source: TextFiles | None
     test_advice = "Give test_path or test_size, or a path with a part named test."
+
+    defaults: ClassVar[SharedArguments] = {"eval_batch_size": 16384}
 
     def __init__(
         self,
@@ -107,19 +99,10 @@ class TextDataModule(BaseTextDataModule):
         min_df: int = 1,
         one_hot: bool = False,
         positive_class: str | int | None = None,
-        batch_size: int = 32,
-        eval_batch_size: int = 16384,
-        val_size: int | float | None = 0.2,
-        train_size: int | float | None = None,
-        split_seed: int | None = 0,
-        stratify: bool = False,
         group_column: str | None = None,
         time_column: str | None = None,
         id_column: str | None = None,
-        num_folds: int | None = None,
-        fold: int = 0,
-        repeat: int = 0,
-        drop_duplicates: bool = False,
+        **shared: Unpack[SharedArguments],
     ) -> None:
         if test_path is not None and test_size is not None:
             raise InputError("give test_path or test_size, not both.")
@@ -149,13 +132,9 @@ class TextDataModule(BaseTextDataModule):
             predict_path=predict_path,
             predict_texts=predict_texts,
             text_column=text_column,
-            batch_size=batch_size,
-            eval_batch_size=eval_batch_size,
-            split=Split(
-                val_size, test_size, train_size, split_seed, stratify, num_folds, fold, repeat
-            ),
             targets=TargetEncoder(task, one_hot=one_hot, names=labels, positive=positive_class),
-            drop_duplicates=drop_duplicates,
+            test_size=test_size,
+            **shared,
         )
         self.split.check(group_column is not None, time_column is not None)
         columns = TextColumns(

@@ -1,8 +1,8 @@
 """Reuters: 11,228 newswires of 46 topics (section 3.5 of the book)."""
 
-from typing import Literal
+from typing import ClassVar, Literal, Unpack
 
-from dlp.datamodules.splitting.splits import Split
+from dlp.datamodules.shared_arguments import SharedArguments
 from dlp.datamodules.targets import TargetEncoder
 from dlp.datamodules.text.base import BaseTextDataModule
 from dlp.datamodules.text.encodings import Encoding
@@ -49,19 +49,16 @@ class ReutersDataModule(BaseTextDataModule):
             often it does, ``tfidf`` the same times inverse document frequency, at length 1,
             ``sublinear_tfidf`` that of 1 + log(how often).
         one_hot: Give classes as one-hot rows.
-        batch_size: Texts a training batch.
-        eval_batch_size: Texts a batch of validation, test and prediction.
-        val_size: Texts to validate on: a count, a fraction, or None to train on everything.
-        train_size: Use only so many training texts.
-        split_seed: Shuffle before any cut; None keeps the book's order: the first rows validate.
-        stratify: Give every class its share in each part.
-        num_folds: K of K-fold validation.
-        fold: The fold that validates, from 0.
-        repeat: The repetition of a repeated K-fold, from 0.
-        drop_duplicates: Remove texts that stand in two parts from the earlier one.
+        split_seed: Shuffle before any cut; null keeps the book's order: the first rows validate.
     """
 
     own_data = False
+    defaults: ClassVar[SharedArguments] = {
+        "batch_size": 512,
+        "eval_batch_size": 16384,
+        "val_size": 1000,
+        "split_seed": None,
+    }
 
     def __init__(
         self,
@@ -75,16 +72,7 @@ class ReutersDataModule(BaseTextDataModule):
         max_length: int | None = None,
         encoding: Encoding = "multi_hot",
         one_hot: bool = False,
-        batch_size: int = 512,
-        eval_batch_size: int = 16384,
-        val_size: int | float | None = 1000,
-        train_size: int | float | None = None,
-        split_seed: int | None = None,
-        stratify: bool = False,
-        num_folds: int | None = None,
-        fold: int = 0,
-        repeat: int = 0,
-        drop_duplicates: bool = False,
+        **shared: Unpack[SharedArguments],
     ) -> None:
         if source not in ("raw", "keras"):
             raise unknown("source", source, ["raw", "keras"])
@@ -98,13 +86,10 @@ class ReutersDataModule(BaseTextDataModule):
             predict_path=predict_path,
             predict_texts=predict_texts,
             text_column="text",
-            batch_size=batch_size,
-            eval_batch_size=eval_batch_size,
-            split=Split(val_size, None, train_size, split_seed, stratify, num_folds, fold, repeat),
             targets=TargetEncoder(
                 "classification", CLASS_NAMES if source == "keras" else None, one_hot
             ),
-            drop_duplicates=drop_duplicates,
+            **shared,
         )
         folder = str(find_data_dir(data_dir))
         if source == "keras":
