@@ -192,7 +192,6 @@ class BaseTextDataModule(SupervisedDataModule):
     def forget_inputs(self) -> None:
         """Begin with an encoder that knows nothing; texts are encoded as the arguments say."""
         self.encoder = self._new_encoder()
-        self.id_column = id_column
 
     @property
     def encoding(self) -> Encoding:
