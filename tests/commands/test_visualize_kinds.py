@@ -11,7 +11,7 @@ from image_files import write_classes, write_image
 from PIL import Image
 
 from dlp.cli import main
-from dlp.commands.visualize import drawings as visualize_kinds
+from dlp.commands.visualize import kinds as visualize_kinds
 
 RECIPE = """
 # Two kinds of noise
@@ -324,7 +324,7 @@ def test_heatmaps_of_a_state_dict_with_its_classifier(squeezenet, capsys):
 
 
 def test_the_network_computes_what_torchvisions_does(squeezenet):
-    from dlp.commands.visualize.networks import pretrained_network
+    from dlp.commands.visualize.subjects import pretrained_network
 
     subject = pretrained_network("squeezenet1_1", "net.pth", 32, trial=False)
     model = torchvision.models.squeezenet1_1(num_classes=4).eval()

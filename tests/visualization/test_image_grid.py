@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from dlp.errors import InputError
-from dlp.visualization.images import image_grid
+from dlp.visualization.image_grids import image_grid
 
 IMAGES = torch.rand(5, 3, 6, 8, generator=torch.Generator().manual_seed(0))
 

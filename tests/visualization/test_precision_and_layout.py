@@ -7,10 +7,10 @@ import torch
 import torchvision
 from torch import nn
 
-from dlp.commands.visualize.networks import Subject, layers_of
 from dlp.modules import ConvNet, PretrainedModule
 from dlp.visualization import GradCAM, activations, filter_patterns
-from dlp.visualization.layers import in_full_precision
+from dlp.visualization.layer_hooks import layers_of
+from dlp.visualization.undisturbed import in_full_precision
 
 IMAGES = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
 SHORT = pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
@@ -182,7 +182,7 @@ def test_a_pretrained_swin_is_seen_stage_by_stage():
 
 
 def test_the_list_of_layers_has_channels_first():
-    layers = layers_of(Subject(swin(), "swin", (3, 32, 32)))
+    layers = layers_of(swin(), (3, 32, 32))
     assert layers["features.1"].shape == (8, 16, 16)
     assert layers["norm"].shape == layers["permute"].shape == (16, 8, 8)
     assert layers["head"].shape == (3,)

@@ -19,7 +19,7 @@ from dlp.errors import InputError
 from dlp.files import check_place, write_text
 from dlp.process import own_random_state, quiet
 from dlp.runs.folders import ROOT
-from dlp.visualization.images import image_grid
+from dlp.visualization.image_grids import image_grid
 
 
 def show_data(options: Sequence[str]) -> None:

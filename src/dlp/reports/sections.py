@@ -276,7 +276,7 @@ def _picture(image: Tensor, label: _Label, beside: str = "") -> page.Picture:
 
 def heatmaps(trained: Trained) -> list[Block]:
     """Return pictures beside what in them speaks for the predicted class (Grad-CAM)."""
-    from dlp.visualization.heatmaps import GradCAM, overlay
+    from dlp.visualization import GradCAM, overlay
 
     model, data = trained.ready()
     if len(data.input_shape) != 3 or data.input_shape[0] not in (1, 3):

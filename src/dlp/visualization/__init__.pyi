@@ -10,8 +10,8 @@ from .embedding import embedding_figure as embedding_figure
 from .embedding import last_hidden as last_hidden
 from .filters import filter_grid as filter_grid
 from .filters import filter_patterns as filter_patterns
-from .heatmap_panels import heatmap_figure as heatmap_figure
-from .heatmaps import GradCAM as GradCAM
-from .heatmaps import default_cam_layer as default_cam_layer
+from .grad_cam import GradCAM as GradCAM
+from .grad_cam import default_cam_layer as default_cam_layer
+from .heatmaps import heatmap_figure as heatmap_figure
 from .heatmaps import overlay as overlay
-from .images import image_grid as image_grid
+from .image_grids import image_grid as image_grid

@@ -1,8 +1,6 @@
 """What the layers of a network make of an image (section 5.4)."""
 
-import math
 from collections.abc import Sequence
-from contextlib import ExitStack
 
 import torch
 from matplotlib.figure import Figure
@@ -10,16 +8,9 @@ from torch import Tensor, nn
 from torchvision.ops import SqueezeExcitation
 
 from dlp.errors import InputError
-from dlp.visualization.layers import (
-    Watcher,
-    as_input,
-    channels_last,
-    check_images,
-    never_called,
-    run,
-    undisturbed,
-    watched,
-)
+from dlp.visualization.image_grids import tiles
+from dlp.visualization.layer_hooks import channels_last, never_called, watched
+from dlp.visualization.undisturbed import as_input, check_images, run, undisturbed
 
 _NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm, nn.LocalResponseNorm)
 _MAKE_MAPS = (nn.Conv2d, nn.ConvTranspose2d, nn.MaxPool2d, nn.AvgPool2d)
@@ -50,19 +41,13 @@ def activations(
     names = [layers] if isinstance(layers, str) else list(layers)
     found: dict[str, Tensor] = {}
 
-    def keep(name: str) -> Watcher:
-        def watch(output: Tensor) -> None:
-            found[name] = output.detach().clone()  # an in-place layer may follow
+    def keep(name: str, output: Tensor) -> None:
+        found[name] = output.detach().clone()  # an in-place layer may follow
 
-        return watch
-
-    with undisturbed(model), ExitStack() as stack:
-        for name in names:
-            stack.enter_context(watched(model, name, keep(name)))
-        stack.enter_context(torch.no_grad())
+    with undisturbed(model), torch.no_grad():
         inputs = as_input(model, images)
-        run(model, inputs)
-        stack.close()
+        with watched(model, names, keep):
+            run(model, inputs)
         for name in names:
             if name not in found:
                 raise never_called(name)
@@ -89,11 +74,9 @@ def default_layers(model: nn.Module, count: int = 8) -> list[str]:
     names: list[str] = []
     open_name: str | None = None  # the last layer that makes maps, as long as nothing follows it
     on_maps = False
-    skipped: set[nn.Module] = set()
+    gates = gate_layers(model)
     for name, layer in model.named_modules():
-        if isinstance(layer, SqueezeExcitation):  # its convolutions see one point a channel
-            skipped.update(layer.modules())
-        if layer in skipped or next(layer.children(), None) is not None:
+        if layer in gates or next(layer.children(), None) is not None:
             continue
         if isinstance(layer, _MAKE_MAPS):
             names += [open_name] if open_name else []
@@ -158,21 +141,14 @@ def activation_grid(activations: Tensor, columns: int = 16, title: str = "") -> 
     return figure
 
 
-def tiles(images: Tensor, columns: int, gap: int) -> Tensor:
-    """Return one image (C, H, W) with `images` (N, C, h, w) row by row, and zeros between."""
-    count, channels, height, width = images.shape
-    columns = min(columns, count)
-    rows = math.ceil(count / columns)
-    canvas = images.new_zeros(channels, rows * (height + gap) - gap, columns * (width + gap) - gap)
-    for number, image in enumerate(images):
-        top = number // columns * (height + gap)
-        left = number % columns * (width + gap)
-        canvas[:, top : top + height, left : left + width] = image
-    return canvas
-
-
 def is_activation(layer: nn.Module) -> bool:
     """Whether a layer is an activation function of torch's, such as a ReLU."""
     return type(layer).__module__ == "torch.nn.modules.activation" and not isinstance(
         layer, nn.MultiheadAttention
     )
+
+
+def gate_layers(model: nn.Module) -> set[nn.Module]:
+    """Return the layers of squeeze-and-excitation gates, which see one point a channel."""
+    gates = (layer for layer in model.modules() if isinstance(layer, SqueezeExcitation))
+    return {layer for gate in gates for layer in gate.modules()}

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from dlp.errors import InputError, unknown
 from dlp.visualization.comparison import COLOURS
-from dlp.visualization.layers import undisturbed
+from dlp.visualization.undisturbed import undisturbed
 
 Method = Literal["pca", "tsne"]
 

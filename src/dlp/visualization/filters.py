@@ -10,17 +10,14 @@ from torch import Tensor, nn
 
 from dlp.errors import InputError
 from dlp.seeds import derived_seed
-from dlp.visualization.activation_maps import tiles
-from dlp.visualization.layers import (
+from dlp.visualization.image_grids import tiles
+from dlp.visualization.layer_hooks import channels_last, find_layer, never_called, watched
+from dlp.visualization.undisturbed import (
     as_input,
-    channels_last,
-    find_layer,
     first_convolution,
     in_full_precision,
-    never_called,
     run,
     undisturbed,
-    watched,
 )
 
 #: Side of the patterns where nothing says another: that of the book's grids.
@@ -159,7 +156,7 @@ class _Probe:
         self.shape: tuple[int, ...] = ()
         self.axis = 1  # of the filters
 
-    def __call__(self, output: Tensor) -> None:
+    def __call__(self, name: str, output: Tensor) -> None:
         self.calls += 1
         self.shape = tuple(output.shape)
 
@@ -178,7 +175,7 @@ def _fitting(
         channels, height, side = shape
         image = torch.zeros(1, channels, height + 2 * width, side + 2 * width)
         image = as_input(model, image)
-        with watched(model, layer, probe), torch.no_grad():
+        with watched(model, [layer], probe), torch.no_grad():
             try:
                 run(model, image)
             except (RuntimeError, ValueError, AssertionError) as error:
@@ -208,7 +205,7 @@ def _gradient(
     left = probe.calls
     loss = leaf.new_zeros(())
 
-    def watch(output: Tensor) -> None:
+    def watch(name: str, output: Tensor) -> None:
         nonlocal left, loss
         left -= 1
         if not left:
@@ -216,7 +213,7 @@ def _gradient(
             loss = own.flatten(1).mean(1).sum() if own.ndim > 1 else own.sum()
             raise _Reached
 
-    with watched(model, layer, watch), suppress(_Reached):
+    with watched(model, [layer], watch), suppress(_Reached):
         run(model, (leaf / 255 - mean) / std)
     if not loss.requires_grad:
         raise InputError(

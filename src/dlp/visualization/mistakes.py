@@ -22,7 +22,7 @@ from dlp.evaluation.mistakes import (
 )
 from dlp.number_words import in_words
 from dlp.visualization.comparison import COLOURS
-from dlp.visualization.images import image_grid
+from dlp.visualization.image_grids import image_grid
 
 BLUE, ORANGE, GREEN = COLOURS[:3]
 #: Cells of larger matrices hold no numbers, and the pairs most often confused are listed instead.

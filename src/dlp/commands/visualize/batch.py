@@ -14,7 +14,7 @@ from dlp.commands.visualize.images import check_shows_images, target_in_words, w
 from dlp.datamodules import SupervisedDataModule
 from dlp.errors import InputError
 from dlp.runs.folders import ROOT
-from dlp.visualization.images import image_grid
+from dlp.visualization.image_grids import image_grid
 
 
 class BatchCLI(DLPCLI):

@@ -1,7 +1,7 @@
 """``dlp visualize``: what a network is given, what it makes of it, and what it looks for."""
 
 import argparse
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -16,49 +16,32 @@ from dlp.commands.invocation import resolve
 from dlp.commands.lightning_cli import DLPCLI
 from dlp.commands.parser import Parser
 from dlp.commands.visualize.batch import BatchCLI, explain_output
-from dlp.commands.visualize.drawings import (
-    Drawing,
-    chosen_filters,
-    chosen_layers,
-    class_number,
-    draw_activations,
-    draw_embedding,
-    draw_filters,
-    draw_heatmaps,
-    list_layers,
+from dlp.commands.visualize.images import check_shows_images, write_image
+from dlp.commands.visualize.kinds import KINDS
+from dlp.commands.visualize.layer_choice import list_layers
+from dlp.commands.visualize.options import (
+    EmbeddingOptions,
+    ImageOptions,
+    LayerOptions,
+    NetworkOptions,
+    add_options,
+    read_options,
 )
-from dlp.commands.visualize.images import (
-    NamedImage,
-    check_shows_images,
-    image_files,
-    read_images,
-    sample_images,
-    write_image,
-)
-from dlp.commands.visualize.networks import (
+from dlp.commands.visualize.subjects import (
     Subject,
     pretrained_features,
     pretrained_network,
     trained_network,
 )
-from dlp.commands.visualize.options import SAMPLES, add_options, check_options
 from dlp.console import say
 from dlp.datamodules import SupervisedDataModule
-from dlp.datamodules.images.base import BaseImageDataModule
-from dlp.datamodules.images.store import ImageFormat
 from dlp.errors import InputError, suggestion
 from dlp.process import cpu_threads, own_random_state, quiet
 from dlp.runs.folders import ROOT
 from dlp.runs.results import read_results
 
-#: What can be drawn -> what it is.
-KINDS = {
-    "batch": "training images as the model sees them, after augmentation",
-    "activations": "what the layers of a network make of images",
-    "filters": "the pattern that each filter of a layer answers to most",
-    "heatmap": "where in images a network sees a class (Grad-CAM)",
-    "embedding": "rows by their last hidden features, in two dimensions, and clusters",
-}
+#: What is drawn without a network.
+_BATCH = "training images as the model sees them, after augmentation"
 
 HELP = """Draws; trains nothing. For example:
   dlp visualize batch --config cats_dogs_augmented --copies 4
@@ -82,18 +65,20 @@ def visualize(args: Sequence[str]) -> None:
     """
     kind, *options = args or [""]
     if kind in ("-h", "--help"):
-        kinds = "\n".join(f"  {name:<12} {what}" for name, what in KINDS.items())
+        whats = {"batch": _BATCH, **{name: kind.what for name, kind in KINDS.items()}}
+        kinds = "\n".join(f"  {name:<12} {what}" for name, what in whats.items())
         print(f"usage: dlp visualize KIND --config NAME [--KEY VALUE ...]\n\n{HELP}\n\n{kinds}")
         return
-    if kind not in KINDS:
-        given = f"unknown kind {kind!r}" if kind else "no kind is given"
-        raise InputError(
-            f"visualize: {given}.{suggestion(kind, KINDS)} Accepted: {', '.join(KINDS)}. For "
-            "example: dlp visualize batch --config cats_dogs_augmented"
-        )
     if kind == "batch":
         BatchCLI.run(["fit", *options])
         return
+    if kind not in KINDS:
+        given = f"unknown kind {kind!r}" if kind else "no kind is given"
+        accepted = ["batch", *KINDS]
+        raise InputError(
+            f"visualize: {given}.{suggestion(kind, accepted)} Accepted: {', '.join(accepted)}. For "
+            "example: dlp visualize batch --config cats_dogs_augmented"
+        )
     with ExitStack() as stack:
         stack.enter_context(quiet())
         stack.enter_context(own_random_state())
@@ -141,13 +126,13 @@ class NetworkCLI(DLPCLI):
         super().add_arguments_to_parser(parser)
         folder = f"<run's folder>/visualize/{self.kind}"
         explain_output(parser, f"The folder to write to (default: {folder}).")
-        add_options(parser, self.kind)
+        add_options(parser, KINDS[self.kind].options)
 
     def before_instantiate_classes(self) -> None:
         """Check the options; look for no run to start from."""
         self.config[self.subcommand].init_from = None
         super().before_instantiate_classes()
-        check_options(self.kind, self._value)
+        self.options = read_options(KINDS[self.kind].options, self.config[self.subcommand])
 
     def check_output(self) -> None:
         """Leave it to the drawing: it is a folder of figures, not a file of predictions."""
@@ -185,7 +170,7 @@ class NetworkCLI(DLPCLI):
                 f"{subject.name} is no better than its baseline in validation: it has learned "
                 "nothing of the classes that a map could show"
             )
-        _draw(self.kind, self._value, subject, data, folder)
+        _draw(self.kind, self._value, self.options, subject, data, folder)
 
     def _pretrained(self, backbone: str, data: SupervisedDataModule) -> Subject:
         weights, trial = self._value("weights"), bool(self._value("trainer.fast_dev_run"))
@@ -217,13 +202,13 @@ def _draw_pretrained(kind: str, options: list[str], stack: ExitStack) -> None:
     """Draw a network without any data but the images that are given."""
     parser = Parser(
         prog=f"dlp visualize {kind}",
-        description=f"Draws {KINDS[kind]}. {_HELP}",
+        description=f"Draws {KINDS[kind].what}. {_HELP}",
         allow_abbrev=False,
     )
     add = parser.add_argument
     add("-c", "--config", type=str | None, default=None, help="Name of a recipe, or a YAML file.")
     add("--ckpt_path", type=str | None, default=None, help="A checkpoint, or a run's folder.")
-    add_options(parser, kind)
+    add_options(parser, KINDS[kind].options)
     add(
         "--image_size",
         type=int | None,
@@ -243,10 +228,10 @@ def _draw_pretrained(kind: str, options: list[str], stack: ExitStack) -> None:
     add("--trainer.fast_dev_run", type=bool, default=False, help="Try it; write nothing.")
     config = parser.parse_args(options)
     value = config.get
-    check_options(kind, value)
-    if kind == "embedding":
+    drawn = read_options(KINDS[kind].options, config)
+    if isinstance(drawn, EmbeddingOptions):
         raise InputError("an embedding is of rows of data: give --config NAME beside --backbone.")
-    if kind != "filters" and not value("images") and not value("list_layers"):
+    if isinstance(drawn, ImageOptions) and not drawn.images and not drawn.list_layers:
         raise InputError(
             f"visualize {kind} of a backbone needs images: give --images PATH, or --config NAME "
             "for samples of its data."
@@ -258,7 +243,7 @@ def _draw_pretrained(kind: str, options: list[str], stack: ExitStack) -> None:
     trial = bool(value("trainer.fast_dev_run"))
     subject = pretrained_network(value("backbone"), value("weights"), value("image_size"), trial)
     subject.network.to(device)
-    _draw(kind, value, subject, None, ROOT / subject.name)
+    _draw(kind, value, drawn, subject, None, ROOT / subject.name)
 
 
 def _trainer(accelerator: str) -> Trainer:
@@ -276,18 +261,21 @@ def _trainer(accelerator: str) -> Trainer:
 def _draw(
     kind: str,
     value: Callable[[str], Any],
+    options: NetworkOptions,
     subject: Subject,
     data: SupervisedDataModule | None,
     folder: Path,
 ) -> None:
     """Draw what the options say and write it, or list the layers."""
-    if value("list_layers"):
+    if isinstance(options, LayerOptions) and options.list_layers:
         list_layers(kind, subject)
         return
-    trial = bool(value("trainer.fast_dev_run"))
+    trial, seed = bool(value("trainer.fast_dev_run")), value("seed_everything")
+    seed = 0 if isinstance(seed, bool) or seed is None else seed
+    options = options.for_trial() if trial else options
     output = Path(value("output") or folder / "visualize" / kind)
     written = []
-    for name, drawing in _drawings(kind, value, subject, data, trial):
+    for name, drawing in KINDS[kind].draw(subject, data, options, seed):
         if not trial:
             path = output / f"{name}.png"
             write_image(drawing, path, announce=False)
@@ -295,48 +283,3 @@ def _draw(
     if written:
         few = ", ".join(written[:8]) + (f" and {len(written) - 8} more" * (len(written) > 8))
         say(f"wrote {output}: {few}")
-
-
-def _drawings(
-    kind: str,
-    value: Callable[[str], Any],
-    subject: Subject,
-    data: SupervisedDataModule | None,
-    trial: bool,
-) -> Iterator[Drawing]:
-    """Return what is drawn, once all options fit the network."""
-    seed = value("seed_everything")
-    seed = 0 if isinstance(seed, bool) or seed is None else seed
-    if kind == "embedding":
-        assert data is not None
-        rows = 64 if trial else value("num_rows")
-        return draw_embedding(subject, data, value("part"), rows, value("method"), seed)
-    if kind == "filters":
-        layers = chosen_layers(kind, subject, value("layers"))
-        count = 1 if trial else value("num_filters") or 64
-        chosen = chosen_filters(layers, value("filters"), count)
-        return draw_filters(subject, chosen, value("size"), 1 if trial else value("steps"), seed)
-    if kind == "activations":
-        layers = chosen_layers(kind, subject, value("layers"))
-        return draw_activations(subject, _images(value, subject, data, trial), layers)
-    wanted = class_number(subject, value("class"))
-    given = value("layer")
-    (layer,) = chosen_layers(kind, subject, None if given is None else [given])
-    return draw_heatmaps(subject, _images(value, subject, data, trial), layer, wanted)
-
-
-def _images(
-    value: Callable[[str], Any],
-    subject: Subject,
-    data: SupervisedDataModule | None,
-    trial: bool,
-) -> list[NamedImage]:
-    count = 1 if trial else value("num_images")
-    if images := value("images"):
-        channels, height, width = subject.input_shape
-        form = ImageFormat((height, width), channels=3 if channels == 3 else 1)
-        if isinstance(data, BaseImageDataModule):
-            form = data.form
-        return read_images(image_files(images)[:count], form)
-    assert data is not None
-    return sample_images(data, value("part"), count or SAMPLES)

@@ -18,13 +18,15 @@ from torch import Tensor
 from dlp.console import say
 from dlp.datamodules import SupervisedDataModule
 from dlp.datamodules.examples import Part
-from dlp.datamodules.images.base import find_images
+from dlp.datamodules.images.base import BaseImageDataModule, find_images
 from dlp.datamodules.images.decoding import MAX_PIXELS, CorruptImageError, read_image
 from dlp.datamodules.images.folders import missing
 from dlp.datamodules.images.store import ImageFormat
 from dlp.errors import InputError
 from dlp.files import atomic_path
 
+#: Images that are drawn where none are given.
+SAMPLES = 8
 _ORIENTATION, _TURNED = 0x0112, (5, 6, 7, 8)  # EXIF: height and width change places
 
 
@@ -89,6 +91,35 @@ def image_files(given: Sequence[str]) -> list[Path]:
             raise InputError(f"{path} holds no image.")
         files += found
     return files
+
+
+def chosen_images(
+    given: Sequence[str] | None,
+    count: int | None,
+    part: Part,
+    data: SupervisedDataModule | None,
+    input_shape: Sequence[int],
+) -> list[NamedImage]:
+    """Return the images to draw.
+
+    Args:
+        given: Image files, or folders of them; None takes samples of the data.
+        count: The first so many; None takes all that are given, or 8 samples.
+        part: The part of the data that samples are of.
+        data: The data, whose images say what files are made into; None where there are none.
+        input_shape: (C, H, W), which says it where the data do not.
+
+    Raises:
+        InputError: A file is not there or cannot be read, or there is no such part.
+    """
+    if given:
+        channels, height, width = input_shape
+        form = ImageFormat((height, width), channels=3 if channels == 3 else 1)
+        if isinstance(data, BaseImageDataModule):
+            form = data.form
+        return read_images(image_files(given)[:count], form)
+    assert data is not None
+    return sample_images(data, part, count or SAMPLES)
 
 
 def read_images(files: Sequence[Path], form: ImageFormat) -> list[NamedImage]:

@@ -1,118 +1,192 @@
-"""The options of each kind of ``dlp visualize``."""
+"""The options of each kind of ``dlp visualize``: dataclasses, whose texts are the help."""
 
-from collections.abc import Callable
-from typing import Any, Literal
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Literal, Self, TypeVar, get_args, get_origin, get_type_hints
+
+from docstring_parser import parse
 
 from dlp.commands.visualize.images import image_files
 from dlp.errors import InputError
-
-#: Images that are drawn where none are given.
-SAMPLES = 8
-
-
-def add_options(parser: Any, kind: str) -> None:
-    """Add the options of one kind of drawing."""
-    add = parser.add_argument
-    takes_images = kind in ("activations", "heatmap")
-    add(
-        "--backbone",
-        type=str | None,
-        default=None,
-        help="One of torchvision's networks instead of a trained one: vgg16, mobilenet_v2 ...",
-    )
-    add(
-        "--weights",
-        type=str | None,
-        default="DEFAULT",
-        help="Of the backbone: a torchvision name, the path of a state dict with or without "
-        "classifier, or null for random ones.",
-    )
-    if takes_images:
-        add(
-            "--images",
-            type=str,
-            nargs="+",
-            default=None,
-            help="Image files, or folders of them (default: samples of the data).",
-        )
-        add(
-            "--num_images",
-            type=int | None,
-            default=None,
-            help=f"The first so many images (default: all of --images, or {SAMPLES} samples, "
-            "the first of each class in turn).",
-        )
-    if kind in ("activations", "filters"):
-        default = (
-            "the first 8" if kind == "activations" else "4, from the first to the last convolution"
-        )
-        add(
-            *("--layers", "--layer"),
-            type=str,
-            nargs="+",
-            default=None,
-            help=f"Layers by name, or by the end of their name (default: {default}).",
-        )
-    if kind == "heatmap":
-        add(
-            "--layer",
-            type=str | None,
-            default=None,
-            help="The layer whose map is drawn (default: the last map of features).",
-        )
-        add(
-            "--class",
-            type=str | None,
-            default=None,
-            help="Name or number of the class to look for (default: the predicted one).",
-        )
-    if kind == "filters":
-        add("--filters", type=int, nargs="+", default=None, help="Numbers of filters, from 0.")
-        add(
-            "--num_filters",
-            type=int | None,
-            default=None,
-            help="The first so many filters of each layer (default: 64).",
-        )
-        add(
-            "--size",
-            type=int | None,
-            default=None,
-            help="Side of each pattern in pixels (default: of the images the model was trained "
-            "on; 64 for a backbone).",
-        )
-        add("--steps", type=int, default=40, help="Steps of gradient ascent.")
-    if kind == "embedding":
-        add("--num_rows", type=int, default=2000, help="At most so many rows, drawn by the seed.")
-        add(
-            "--method",
-            type=Literal["pca", "tsne"],
-            default="pca",
-            help="Two principal components, or t-SNE, which keeps neighbours together.",
-        )
-    else:
-        add("--list_layers", action="store_true", help="Print all layers; draw nothing.")
-    if kind != "filters":
-        add(
-            "--part",
-            type=Literal["test", "val", "train"],
-            default="test",
-            help="The part of the data that is drawn.",
-        )
-
+from dlp.visualization.embedding import Method
 
 _LEAST = {"num_images": 1, "num_filters": 1, "size": 1, "steps": 0, "num_rows": 3}
 
 
-def check_options(kind: str, value: Callable[[str], Any]) -> None:
-    """Raise `InputError` for what no network could draw."""
-    for name, least in _LEAST.items():
-        given = value(name)
-        if given is not None and given < least:
-            raise InputError(f"{name} must be {least} or more, got {given}.")
-    if value("filters") and value("num_filters"):
-        raise InputError("give --filters, or --num_filters, not both.")
-    if value("backbone") is None and value("weights") != "DEFAULT":
-        raise InputError("--weights goes with --backbone NAME: a checkpoint has its weights.")
-    if images := value("images"):
-        image_files(images)
+@dataclass(frozen=True)
+class NetworkOptions:
+    """Which network is drawn.
+
+    Args:
+        backbone: One of torchvision's networks instead of a trained one: vgg16, mobilenet_v2 ...
+        weights: Of the backbone: a torchvision name, the path of a state dict with or without
+            classifier, or null for random ones.
+
+    Raises:
+        InputError: A value is none that any network could be drawn by.
+    """
+
+    backbone: str | None = None
+    weights: str | None = "DEFAULT"
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        for name, least in _LEAST.items():
+            given = getattr(self, name, None)
+            if given is not None and given < least:
+                raise InputError(f"{name} must be {least} or more, got {given}.")
+        if self.backbone is None and self.weights != "DEFAULT":
+            raise InputError("--weights goes with --backbone NAME: a checkpoint has its weights.")
+
+    def for_trial(self) -> Self:
+        """Return options that take a moment: nothing of what they draw is kept."""
+        return self
+
+
+@dataclass(frozen=True)
+class LayerOptions(NetworkOptions):
+    """Layers of a network are drawn.
+
+    Args:
+        list_layers: Print all layers; draw nothing.
+    """
+
+    list_layers: bool = False
+
+
+@dataclass(frozen=True)
+class ImageOptions(LayerOptions):
+    """Images are drawn as a network sees them.
+
+    Args:
+        images: Image files, or folders of them (default: samples of the data).
+        num_images: The first so many images (default: all of --images, or 8 samples, the first of
+            each class in turn).
+        part: The part of the data that is drawn.
+    """
+
+    images: list[str] | None = None
+    num_images: int | None = None
+    part: Literal["test", "val", "train"] = "test"
+
+    def __post_init__(self) -> None:
+        """Check the values, and that the images are there."""
+        super().__post_init__()
+        if self.images:
+            image_files(self.images)
+
+    def for_trial(self) -> Self:
+        """Return options for one image."""
+        return replace(self, num_images=1)
+
+
+@dataclass(frozen=True)
+class ActivationOptions(ImageOptions):
+    """What the layers of a network make of images.
+
+    Args:
+        layers: Layers by name, or by the end of their name (default: the first 8).
+    """
+
+    layers: list[str] | None = field(default=None, metadata={"also": "layer"})
+
+
+@dataclass(frozen=True)
+class HeatmapOptions(ImageOptions):
+    """Where in images a network sees a class.
+
+    Args:
+        layer: The layer whose map is drawn (default: the last map of features).
+        class_name: Name or number of the class to look for (default: the predicted one).
+    """
+
+    layer: str | None = None
+    class_name: str | None = field(default=None, metadata={"option": "class"})
+
+
+@dataclass(frozen=True)
+class FilterOptions(LayerOptions):
+    """The pattern that each filter of a layer answers to most.
+
+    Args:
+        layers: Layers by name, or by the end of their name (default: 4, from the first to the last
+            convolution).
+        filters: Numbers of filters, from 0.
+        num_filters: The first so many filters of each layer (default: 64).
+        size: Side of each pattern in pixels (default: of the images the model was trained on; 64
+            for a backbone).
+        steps: Steps of gradient ascent.
+    """
+
+    layers: list[str] | None = field(default=None, metadata={"also": "layer"})
+    filters: list[int] | None = None
+    num_filters: int | None = None
+    size: int | None = None
+    steps: int = 40
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        super().__post_init__()
+        if self.filters and self.num_filters:
+            raise InputError("give --filters, or --num_filters, not both.")
+
+    def for_trial(self) -> Self:
+        """Return options for one step, of one filter a layer where none is named."""
+        return replace(self, steps=1, num_filters=None if self.filters else 1)
+
+
+@dataclass(frozen=True)
+class EmbeddingOptions(NetworkOptions):
+    """Rows by their last hidden features, in two dimensions, and clusters.
+
+    Args:
+        num_rows: At most so many rows, drawn by the seed.
+        method: Two principal components, or t-SNE, which keeps neighbours together.
+        part: The part of the data that is drawn.
+    """
+
+    num_rows: int = 2000
+    method: Method = "pca"
+    part: Literal["test", "val", "train"] = "test"
+
+    def for_trial(self) -> Self:
+        """Return options for a few rows."""
+        return replace(self, num_rows=64)
+
+
+_Options = TypeVar("_Options", bound=NetworkOptions)
+
+
+def add_options(parser: Any, kind: type[NetworkOptions]) -> None:
+    """Add each field of a dataclass to a parser as an option; the docstrings are their help.
+
+    A list takes several words, and a flag none. In a field's metadata, ``option`` is its name on
+    the command line where that is no name for Python, and ``also`` a second name.
+    """
+    helps = {
+        one.arg_name: one.description
+        for base in kind.__mro__
+        for one in parse(base.__doc__ or "").params
+    }
+    hints = get_type_hints(kind)
+    for each in fields(kind):
+        names = [each.metadata.get("option", each.name), *each.metadata.values()]
+        names = [f"--{name}" for name in dict.fromkeys(names)]
+        wanted = hints[each.name]
+        if wanted is bool:
+            parser.add_argument(*names, action="store_true", help=helps[each.name])
+            continue
+        more: dict[str, Any] = {"type": wanted, "default": each.default}
+        for one in get_args(wanted):
+            if get_origin(one) is list:
+                more |= {"type": get_args(one)[0], "nargs": "+"}
+        parser.add_argument(*names, help=helps[each.name], **more)
+
+
+def read_options(kind: type[_Options], config: Any) -> _Options:
+    """Return the values of a dataclass's options in a parsed config.
+
+    Raises:
+        InputError: A value is none that any network could be drawn by.
+    """
+    names = {each.name: each.metadata.get("option", each.name) for each in fields(kind)}
+    return kind(**{name: config[option] for name, option in names.items()})

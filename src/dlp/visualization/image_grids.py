@@ -41,3 +41,16 @@ def image_grid(
         axes.imshow(image.permute(1, 2, 0).squeeze(-1).numpy(), cmap="gray", vmin=0, vmax=1)
         axes.set_title(title, fontsize=9)
     return figure
+
+
+def tiles(images: Tensor, columns: int, gap: int) -> Tensor:
+    """Return one image (C, H, W) with `images` (N, C, h, w) row by row, and zeros between."""
+    count, channels, height, width = images.shape
+    columns = min(columns, count)
+    rows = math.ceil(count / columns)
+    canvas = images.new_zeros(channels, rows * (height + gap) - gap, columns * (width + gap) - gap)
+    for number, image in enumerate(images):
+        top = number // columns * (height + gap)
+        left = number % columns * (width + gap)
+        canvas[:, top : top + height, left : left + width] = image
+    return canvas

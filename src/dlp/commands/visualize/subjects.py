@@ -1,9 +1,7 @@
 """Which network ``dlp visualize`` looks at: a trained one, or one of torchvision's."""
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 import torchvision
@@ -14,13 +12,12 @@ from torch import Tensor, nn
 from dlp.commands.checkpoint_files import are_random
 from dlp.console import say
 from dlp.datamodules import SupervisedDataModule
-from dlp.errors import InputError, suggestion
 from dlp.modules import SupervisedModule
 from dlp.modules.pretrained.backbones import Backbone
 from dlp.modules.pretrained.module import PretrainedNet, check_images
 from dlp.modules.pretrained.weights import default_weights, published_weights, read_weights
 from dlp.modules.state_dicts import fill
-from dlp.visualization.layers import as_input, channels_last, run, undisturbed
+from dlp.visualization.undisturbed import as_input, run, undisturbed
 
 
 @dataclass(frozen=True)
@@ -181,76 +178,3 @@ def _whole(backbone: Backbone, classes: int, random: bool) -> nn.Module:
             backbone.name, num_classes=classes, **family.arguments
         )
     return model
-
-
-# Layers ----------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Layer:
-    """A layer that ran.
-
-    Args:
-        kind: Its class.
-        shape: Shape of its output for one row: (C, h, w) or (D,).
-    """
-
-    kind: str
-    shape: tuple[int, ...]
-
-
-def layers_of(subject: Subject) -> dict[str, Layer]:
-    """Return name -> layer of all that give a tensor, in the order of ``named_modules``.
-
-    Args:
-        subject: The network; it runs once on a black image.
-    """
-    network = subject.network
-    found: dict[str, Layer] = {}
-
-    def watcher(name: str) -> Callable[[nn.Module, Any, Any], None]:
-        def watch(layer: nn.Module, inputs: Any, output: Any) -> None:
-            if isinstance(output, Tensor):
-                found[name] = Layer(type(layer).__name__, tuple(output.shape[1:]))
-
-        return watch
-
-    names = [name for name, _ in network.named_modules() if name]
-    with undisturbed(network), torch.no_grad(), ExitStack() as stack:
-        for name in names:
-            handle = network.get_submodule(name).register_forward_hook(watcher(name))
-            stack.callback(handle.remove)
-        image = as_input(network, torch.zeros(1, *subject.input_shape))
-        run(network, image)
-        stack.close()
-        shapes = {name: (1, *layer.shape) for name, layer in found.items()}
-        for name in channels_last(network, image, shapes):
-            layer = found[name]
-            found[name] = Layer(layer.kind, (layer.shape[2], *layer.shape[:2]))
-    return {name: found[name] for name in names if name in found}
-
-
-def named_layer(layers: Mapping[str, Layer], given: str) -> str:
-    """Return the name of the layer of maps that `given` means: its name, or the end of it.
-
-    Args:
-        layers: As `layers_of` returns them.
-        given: What was asked for.
-
-    Raises:
-        InputError: There is none, there are several, or it gives no maps.
-    """
-    found = [given] if given in layers else [n for n in layers if n.endswith(f".{given}")]
-    if len(found) > 1:
-        raise InputError(f"several layers end with {given!r}: {', '.join(found)}. Name one whole.")
-    if not found:
-        ends = {name.split(".", start)[-1] for name in layers for start in range(3)}
-        near = suggestion(given, [*layers, *sorted(ends)])
-        raise InputError(f"unknown layer {given!r}.{near} --list_layers prints all.")
-    shape = layers[found[0]].shape
-    if len(shape) != 3:
-        raise InputError(
-            f"layer {found[0]!r} gives rows of shape {shape}, and maps (C, h, w) are drawn. "
-            "--list_layers prints the shape of each."
-        )
-    return found[0]

@@ -1,7 +1,7 @@
-"""Layers of any network: found by name, and watched without leaving a trace."""
+"""A run of any network that leaves no trace: modes, gradients, buffers, random generators."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from itertools import chain
 from typing import Any
 
@@ -9,30 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from dlp.errors import InputError, unknown
-
-_CHANNELS_FIRST = (
-    *(nn.modules.conv._ConvNd, nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LocalResponseNorm),
-    *(nn.modules.pooling._MaxPoolNd, nn.modules.pooling._AvgPoolNd),
-    *(nn.modules.pooling._AdaptiveAvgPoolNd, nn.modules.pooling._AdaptiveMaxPoolNd),
-)
-
-#: What a hook is given: the output of the layer's call; what it returns takes its place.
-Watcher = Callable[[Tensor], Tensor | None]
-
-
-def find_layer(model: nn.Module, name: str) -> nn.Module:
-    """Return the layer of `model` with the dotted `name` that ``named_modules`` gives it.
-
-    Raises:
-        InputError: There is none; the nearest name and all names are said.
-    """
-    layers = dict(model.named_modules(remove_duplicate=False))
-    layers.pop("")
-    if name not in layers:
-        raise unknown("layer", name, layers)
-    layer: nn.Module = layers[name]
-    return layer
+from dlp.errors import InputError
 
 
 @contextmanager
@@ -117,73 +94,6 @@ def in_full_precision(model: nn.Module) -> Iterator[None]:
             setattr(module, name, tensor)
 
 
-@contextmanager
-def watched(model: nn.Module, layer: str, watcher: Watcher) -> Iterator[None]:
-    """Give every output of `layer` to `watcher`; without hooks again at the end.
-
-    Raises:
-        InputError: There is no such layer, or its output is no tensor.
-    """
-
-    def hook(module: nn.Module, inputs: Any, output: Any) -> Any:
-        if not isinstance(output, Tensor):
-            raise InputError(
-                f"layer {layer!r} ({type(module).__name__}) gives a {type(output).__name__}, not a "
-                "tensor: name a layer inside it or after it."
-            )
-        return watcher(output)
-
-    handle = find_layer(model, layer).register_forward_hook(hook)
-    try:
-        yield
-    finally:
-        handle.remove()
-
-
-def channels_last(model: nn.Module, image: Tensor, shapes: Mapping[str, Sequence[int]]) -> set[str]:
-    """Return the layers that give (N, height, width, C), as those inside Swin and ConvNeXt do.
-
-    This is measured: an image twice as wide makes a map wider in its last dimension, or in the
-    one before. Where the model takes no such image before the layer, only a dense layer or a
-    layer norm tells.
-
-    Args:
-        model: Inside `undisturbed`.
-        image: (1, C, H, W), as the model takes it.
-        shapes: What each layer gives for `image`.
-    """
-    doubtful = {
-        name: tuple(shape)
-        for name, shape in shapes.items()
-        if len(shape) == 4 and not isinstance(find_layer(model, name), _CHANNELS_FIRST)
-    }
-    wider: dict[str, tuple[int, ...]] = {}
-
-    def note(name: str) -> Callable[[nn.Module, Any, Any], None]:
-        def hook(layer: nn.Module, inputs: Any, output: Any) -> None:
-            if isinstance(output, Tensor):
-                wider[name] = tuple(output.shape)
-
-        return hook
-
-    with ExitStack() as stack:
-        for name in doubtful:
-            handle = find_layer(model, name).register_forward_hook(note(name))
-            stack.callback(handle.remove)
-        if doubtful:
-            stack.enter_context(torch.no_grad())
-            with suppress(RuntimeError, ValueError, AssertionError):  # after the layers no harm
-                model(image.repeat(1, 1, 1, 2))
-    found = set()
-    for name, shape in doubtful.items():
-        if name not in wider:
-            is_last = isinstance(find_layer(model, name), nn.Linear | nn.LayerNorm)
-        else:
-            is_last = wider[name][2] != shape[2] and wider[name][3] == shape[3]
-        found |= {name} if is_last else set()
-    return found
-
-
 def check_images(images: Tensor) -> None:
     """Raise `InputError` unless `images` are finite floats (N, C, H, W), one or more."""
     if not isinstance(images, Tensor):
@@ -241,14 +151,6 @@ def run(model: nn.Module, images: Tensor) -> Any:
 def first_convolution(model: nn.Module) -> nn.Conv2d | None:
     """Return the first convolution of `model`, in the order of its modules."""
     return next((layer for layer in model.modules() if isinstance(layer, nn.Conv2d)), None)
-
-
-def never_called(layer: str) -> InputError:
-    """Return the error for a layer that the model's ``forward`` does not call."""
-    return InputError(
-        f"layer {layer!r} is not called when the model runs: name one that is, or the module that "
-        "uses its weights."
-    )
 
 
 def _is_compiled(module: nn.Module) -> bool:

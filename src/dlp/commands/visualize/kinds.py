@@ -1,118 +1,69 @@
-"""What each kind of ``dlp visualize`` draws of a network, one image after another."""
+"""What each kind of ``dlp visualize`` draws of a network: one function a kind.
 
-from collections.abc import Iterator, Sequence
+Each takes the network, the data (None where there are none), the options of its kind and a seed,
+and yields one drawing after another, once all options fit the network.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from lightning.fabric.utilities import move_data_to_device
 from matplotlib.figure import Figure
-from torch import Tensor, nn
-from torchvision.ops import SqueezeExcitation
+from torch import Tensor
 from tqdm.auto import tqdm
 
-from dlp.commands.visualize.images import NamedImage, file_name, no_rows, target_in_words
-from dlp.commands.visualize.networks import Layer, Subject, layers_of, named_layer
+from dlp.commands.visualize.images import (
+    NamedImage,
+    chosen_images,
+    file_name,
+    no_rows,
+    target_in_words,
+)
+from dlp.commands.visualize.layer_choice import chosen_layers
+from dlp.commands.visualize.options import (
+    ActivationOptions,
+    EmbeddingOptions,
+    FilterOptions,
+    HeatmapOptions,
+    ImageOptions,
+    NetworkOptions,
+)
+from dlp.commands.visualize.subjects import Subject
 from dlp.console import bar_file, say
 from dlp.datamodules import SupervisedDataModule
-from dlp.datamodules.examples import Part
 from dlp.errors import InputError, suggestion
-from dlp.visualization.activation_maps import (
-    activation_grid,
-    activations,
-    default_layers,
-    is_activation,
-)
-from dlp.visualization.embedding import (
-    Method,
-    cluster_agreement,
-    embed,
-    embedding_figure,
-    last_hidden,
-)
+from dlp.visualization.activation_maps import activation_grid, activations
+from dlp.visualization.embedding import cluster_agreement, embed, embedding_figure, last_hidden
 from dlp.visualization.filters import filter_grid, filter_patterns
-from dlp.visualization.heatmap_panels import heatmap_figure
-from dlp.visualization.heatmaps import GradCAM, default_cam_layer, overlay
+from dlp.visualization.grad_cam import GradCAM
+from dlp.visualization.heatmaps import heatmap_figure, overlay
+from dlp.visualization.layer_hooks import Layer
 
 #: The name of a file without its ending, and what is drawn there.
 Drawing = tuple[str, Figure | Tensor]
 
 #: Filters whose patterns are computed together: small enough for the progress bar to move.
 _TOGETHER = 8
+#: Filters of a layer that are drawn where nothing says how many.
+_FILTERS = 64
 #: Fewer images than this are drawn without a bar.
 _MANY = 10
 #: Classes that are named for each image.
 _TOP = 3
 
 
-def default_names(kind: str, subject: Subject) -> list[str]:
-    """Return the layers that are drawn where none is named.
-
-    Raises:
-        InputError: The network has no convolution, or no maps.
-    """
-    if kind == "activations":
-        return default_layers(subject.network)
-    if kind == "heatmap":
-        return [default_cam_layer(subject.network, torch.zeros(1, *subject.input_shape))]
-    gates: set[nn.Module] = set()
-    for layer in subject.network.modules():
-        if isinstance(layer, SqueezeExcitation):
-            gates.update(layer.modules())
-    names = [
-        name
-        for name, layer in subject.network.named_modules()
-        if isinstance(layer, nn.Conv2d) and layer not in gates
-    ]
-    if not names:
-        raise InputError(f"{subject.name} has no convolutions, so there are no filters to draw.")
-    # The mean of the first convolution's output is linear in the pixels: its gradient has no
-    # pattern, that of its activation has.
-    for name in default_layers(subject.network, 2):
-        if is_activation(subject.network.get_submodule(name)):
-            names[0] = name
-            break
-    places = np.linspace(0, len(names) - 1, min(4, len(names))).round().astype(int)
-    return [names[place] for place in places]
-
-
-def chosen_layers(kind: str, subject: Subject, given: Sequence[str] | None) -> dict[str, Layer]:
-    """Return name -> layer of those to draw, the default ones where none is given.
-
-    Raises:
-        InputError: A layer is unknown or gives no maps.
-    """
-    layers = layers_of(subject)
-    if given is None:
-        given = default_names(kind, subject)
-    names = [named_layer(layers, name) for name in given]
-    return {name: layers[name] for name in dict.fromkeys(names)}
-
-
-def list_layers(kind: str, subject: Subject) -> None:
-    """Print the name, class and output shape of every layer, and which are drawn by default."""
-    layers = layers_of(subject)
-    try:
-        default = default_names(kind, subject)
-    except InputError:
-        default = []
-    names, kinds = ("layer", *layers), [layer.kind for layer in layers.values()]
-    width, wide = max(map(len, names)), max(map(len, ("kind", *kinds)))
-    say(f"{'layer':<{width}}  {'kind':<{wide}}  output")
-    for name, layer in layers.items():
-        shape = " x ".join(map(str, layer.shape))
-        mark = "  (default)" if name in default else ""
-        say(f"{name:<{width}}  {layer.kind:<{wide}}  {shape}{mark}")
-
-
 # Activations -----------------------------------------------------------------------------------
 
 
 def draw_activations(
-    subject: Subject, images: Sequence[NamedImage], layers: dict[str, Layer]
+    subject: Subject, data: SupervisedDataModule | None, options: ActivationOptions, seed: int
 ) -> Iterator[Drawing]:
-    """Yield one grid an image and layer, the book's 16 channels a row."""
-    for image in _with_bar(images):
+    """Yield one grid for each image and layer, the book's 16 channels a row."""
+    layers = chosen_layers("activations", subject, options.layers)
+    for image in _each_image(subject, data, options):
         found = activations(subject.network, image.pixels[None], list(layers))
         for name, values in found.items():
             shape = " x ".join(map(str, values.shape[1:]))
@@ -151,11 +102,14 @@ def class_number(subject: Subject, given: str | None) -> int | None:
 
 
 def draw_heatmaps(
-    subject: Subject, images: Sequence[NamedImage], layer: str, wanted: int | None
+    subject: Subject, data: SupervisedDataModule | None, options: HeatmapOptions, seed: int
 ) -> Iterator[Drawing]:
     """Yield for each image a figure (image, map, overlay), and the overlay at its full size."""
+    wanted = class_number(subject, options.class_name)
+    given = None if options.layer is None else [options.layer]
+    (layer,) = chosen_layers("heatmap", subject, given)
     with GradCAM(subject.network, layer) as cam:
-        for image in _with_bar(images):
+        for image in _each_image(subject, data, options):
             outcome = subject.outcome(image.pixels)
             number = wanted
             if number is None:
@@ -192,9 +146,9 @@ def _best(subject: Subject, outcome: Tensor) -> str:
 
 
 def chosen_filters(
-    layers: dict[str, Layer], filters: Sequence[int] | None, count: int
+    layers: dict[str, Layer], filters: Sequence[int] | None, count: int | None
 ) -> dict[str, list[int]]:
-    """Return layer -> the numbers of the filters to draw: those given, or the first `count`.
+    """Return layer -> the numbers of the filters to draw: those given, or the first ones.
 
     Raises:
         InputError: A layer has no such filter.
@@ -202,7 +156,9 @@ def chosen_filters(
     chosen: dict[str, list[int]] = {}
     for name, layer in layers.items():
         number = layer.shape[0]
-        chosen[name] = list(range(min(count, number))) if filters is None else list(filters)
+        chosen[name] = (
+            list(range(min(count or _FILTERS, number))) if filters is None else list(filters)
+        )
         for wrong in [given for given in chosen[name] if not 0 <= given < number]:
             raise InputError(
                 f"layer {name!r} has {number} filters, 0 to {number - 1}; {wrong} is none of them."
@@ -211,10 +167,11 @@ def chosen_filters(
 
 
 def draw_filters(
-    subject: Subject, chosen: dict[str, list[int]], size: int | None, steps: int, seed: int
+    subject: Subject, data: SupervisedDataModule | None, options: FilterOptions, seed: int
 ) -> Iterator[Drawing]:
-    """Yield one grid of patterns a layer."""
-    for name, numbers in chosen.items():
+    """Yield one grid of patterns for each layer."""
+    layers = chosen_layers("filters", subject, options.layers)
+    for name, numbers in chosen_filters(layers, options.filters, options.num_filters).items():
         patterns = []
         with tqdm(
             desc=name,
@@ -226,9 +183,13 @@ def draw_filters(
         ) as bar:
             for start in range(0, len(numbers), _TOGETHER):
                 part = numbers[start : start + _TOGETHER]
-                patterns.append(
-                    filter_patterns(subject.network, name, part, size=size, steps=steps, seed=seed)
+                found = filter_patterns(
+                    *(subject.network, name, part),
+                    size=options.size,
+                    steps=options.steps,
+                    seed=seed,
                 )
+                patterns.append(found)
                 bar.update(len(part))
         title = f"{subject.name}: {len(numbers)} filters of {name}"
         yield file_name(name), filter_grid(torch.cat(patterns), title=title)
@@ -238,23 +199,20 @@ def draw_filters(
 
 
 def draw_embedding(
-    subject: Subject,
-    data: SupervisedDataModule,
-    part: Part,
-    num_rows: int,
-    method: Method,
-    seed: int,
+    subject: Subject, data: SupervisedDataModule | None, options: EmbeddingOptions, seed: int
 ) -> Iterator[Drawing]:
     """Yield the last hidden features of some rows in two dimensions.
 
     Raises:
         InputError: There is no such part, or the network has no hidden features.
     """
+    assert data is not None
+    part, method = options.part, options.method
     examples, inputs = data.examples(part), data.inputs(part)
     if not len(inputs):
         raise no_rows(part)
     shuffled = np.random.default_rng(seed).permutation(len(inputs))
-    rows = torch.from_numpy(np.sort(shuffled[:num_rows]))
+    rows = torch.from_numpy(np.sort(shuffled[: options.num_rows]))
     device = next(subject.network.parameters()).device
     size = min(256, data.eval_batch_size)
     batches = [rows[start : start + size] for start in range(0, len(rows), size)]
@@ -295,6 +253,48 @@ def _classes(encoded: Any, data: SupervisedDataModule) -> tuple[Any, list[str] |
     return np.array([names.index(word) for word in words]), names
 
 
-def _with_bar(images: Sequence[NamedImage]) -> Iterator[NamedImage]:
+# The kinds -------------------------------------------------------------------------------------
+
+
+def _each_image(
+    subject: Subject, data: SupervisedDataModule | None, options: ImageOptions
+) -> Iterator[NamedImage]:
+    """Yield the images to draw; a bar moves where they are many."""
+    images = chosen_images(
+        options.images, options.num_images, options.part, data, subject.input_shape
+    )
     hidden = len(images) < _MANY
     yield from tqdm(images, "images", unit="image", leave=False, disable=hidden, file=bar_file())
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What can be drawn of a network.
+
+    Args:
+        what: In words.
+        options: Its options.
+        draw: Yields the drawings.
+    """
+
+    what: str
+    options: type[NetworkOptions]
+    draw: Callable[[Subject, SupervisedDataModule | None, Any, int], Iterator[Drawing]]
+
+
+KINDS = {
+    "activations": Kind(
+        "what the layers of a network make of images", ActivationOptions, draw_activations
+    ),
+    "filters": Kind(
+        "the pattern that each filter of a layer answers to most", FilterOptions, draw_filters
+    ),
+    "heatmap": Kind(
+        "where in images a network sees a class (Grad-CAM)", HeatmapOptions, draw_heatmaps
+    ),
+    "embedding": Kind(
+        "rows by their last hidden features, in two dimensions, and clusters",
+        EmbeddingOptions,
+        draw_embedding,
+    ),
+}
