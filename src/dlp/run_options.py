@@ -1,7 +1,7 @@
 """The options of a run beside its data, model and trainer; and how options become a dataclass."""
 
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_type_hints
+from dataclasses import Field, dataclass, fields
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from docstring_parser import parse
 from jsonargparse import Namespace
@@ -56,7 +56,10 @@ def add_options(
     kind: "type[DataclassInstance]",
     without: frozenset[str] = frozenset(),
 ) -> frozenset[str]:
-    """Add each field of a dataclass to a parser as an option; its docstring is their help.
+    """Add each field of a dataclass to a parser as an option; the docstrings are their help.
+
+    A list takes several words. In a field's metadata, ``option`` is its name on the command line
+    where that is no name for Python, and ``also`` a second one.
 
     Args:
         parser: The parser.
@@ -66,7 +69,11 @@ def add_options(
     Returns:
         The names of the fields.
     """
-    helps = {one.arg_name: one.description for one in parse(kind.__doc__ or "").params}
+    helps = {
+        one.arg_name: one.description
+        for base in kind.__mro__
+        for one in parse(base.__doc__ or "").params
+    }
     hints = get_type_hints(kind)
     for field in fields(kind):
         if field.name in without:
@@ -74,10 +81,19 @@ def add_options(
         more: dict[str, Any] = {"type": hints[field.name], "help": helps[field.name]}
         if more["type"] is bool:
             more |= {"nargs": "?", "const": True}
-        parser.add_argument(f"--{field.name}", default=field.default, **more)
+        for one in get_args(more["type"]):
+            if get_origin(one) is list:
+                more |= {"nargs": "+", "type": get_args(one)[0]}
+        names = [_option(field), *filter(None, [field.metadata.get("also")])]
+        parser.add_argument(*(f"--{name}" for name in names), default=field.default, **more)
     return frozenset(field.name for field in fields(kind))
 
 
 def read_options(kind: type[_Options], config: Namespace) -> _Options:
     """Return the values of a dataclass's options in a parsed config."""
-    return kind(**{field.name: config[field.name] for field in fields(kind)})
+    return kind(**{field.name: config[_option(field)] for field in fields(kind)})
+
+
+def _option(field: "Field[Any]") -> str:
+    name: str = field.metadata.get("option", field.name)
+    return name

@@ -24,8 +24,6 @@ from dlp.commands.visualize.options import (
     ImageOptions,
     LayerOptions,
     NetworkOptions,
-    add_options,
-    read_options,
 )
 from dlp.commands.visualize.subjects import (
     Subject,
@@ -37,6 +35,7 @@ from dlp.console import say
 from dlp.datamodules import SupervisedDataModule
 from dlp.errors import InputError, suggestion
 from dlp.process import cpu_threads, own_random_state, quiet
+from dlp.run_options import add_options, read_options
 from dlp.runs.folders import ROOT
 from dlp.runs.results import read_results
 

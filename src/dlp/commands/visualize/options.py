@@ -1,9 +1,7 @@
 """The options of each kind of ``dlp visualize``: dataclasses, whose texts are the help."""
 
-from dataclasses import dataclass, field, fields, replace
-from typing import Any, Literal, Self, TypeVar, get_args, get_origin, get_type_hints
-
-from docstring_parser import parse
+from dataclasses import dataclass, field, replace
+from typing import Literal, Self
 
 from dlp.commands.visualize.images import image_files
 from dlp.errors import InputError
@@ -151,42 +149,3 @@ class EmbeddingOptions(NetworkOptions):
     def for_trial(self) -> Self:
         """Return options for a few rows."""
         return replace(self, num_rows=64)
-
-
-_Options = TypeVar("_Options", bound=NetworkOptions)
-
-
-def add_options(parser: Any, kind: type[NetworkOptions]) -> None:
-    """Add each field of a dataclass to a parser as an option; the docstrings are their help.
-
-    A list takes several words, and a flag none. In a field's metadata, ``option`` is its name on
-    the command line where that is no name for Python, and ``also`` a second name.
-    """
-    helps = {
-        one.arg_name: one.description
-        for base in kind.__mro__
-        for one in parse(base.__doc__ or "").params
-    }
-    hints = get_type_hints(kind)
-    for each in fields(kind):
-        names = [each.metadata.get("option", each.name), *each.metadata.values()]
-        names = [f"--{name}" for name in dict.fromkeys(names)]
-        wanted = hints[each.name]
-        if wanted is bool:
-            parser.add_argument(*names, action="store_true", help=helps[each.name])
-            continue
-        more: dict[str, Any] = {"type": wanted, "default": each.default}
-        for one in get_args(wanted):
-            if get_origin(one) is list:
-                more |= {"type": get_args(one)[0], "nargs": "+"}
-        parser.add_argument(*names, help=helps[each.name], **more)
-
-
-def read_options(kind: type[_Options], config: Any) -> _Options:
-    """Return the values of a dataclass's options in a parsed config.
-
-    Raises:
-        InputError: A value is none that any network could be drawn by.
-    """
-    names = {each.name: each.metadata.get("option", each.name) for each in fields(kind)}
-    return kind(**{name: config[option] for name, option in names.items()})
