@@ -19,9 +19,10 @@ from torch.optim.lr_scheduler import LambdaLR
 from dlp.crossval import cross_validate, plain_trainer
 from dlp.datamodules import ArrayDataModule
 from dlp.errors import InputError
-from dlp.folds.results import CrossValidation, FoldResult, shown
+from dlp.folds.results import CrossValidation, FoldResult
 from dlp.modules import DenseModule, DenseNet
 from dlp.modules.base import SupervisedModule
+from dlp.smoothing import without_first_points
 from dlp.visualization.folds import fold_curves
 
 
@@ -445,7 +446,7 @@ def test_a_single_fold_has_no_spread():
     assert result.to_dict()["std"]["val_loss"] is None
     (line,) = [row for row in result.table().splitlines() if row.startswith("standard dev")]
     assert line.split()[2:] == ["-", "-"]
-    fold_curves(result)
+    drawn(result)
 
 
 def test_what_was_written_can_be_read(tmp_path):
@@ -538,6 +539,11 @@ def curve_of(values, **settings):
     return CrossValidation([FoldResult(0, 0, 9, 3, {"val_loss": values})], 1, **settings)
 
 
+def drawn(result):
+    best = (result.monitor, result.best_epoch)
+    return fold_curves(result.curves, result.spreads, best)
+
+
 def test_the_best_epoch_of_a_noisy_curve_is_that_of_its_moving_average():
     values = (
         [10.0] + [5 - 0.1 * epoch for epoch in range(1, 40)] + [1 + 0.05 * k for k in range(60)]
@@ -546,8 +552,8 @@ def test_the_best_epoch_of_a_noisy_curve_is_that_of_its_moving_average():
     assert curve_of(values).best() == (4, 0.5)
     epoch, _ = curve_of(values, smoothing=0.9).best()
     assert 40 < epoch < 60
-    assert shown(values[:20], 0.9)[0] == 0
-    assert shown(values, 0.9)[0] == 10
+    assert without_first_points(values[:20], 0.9)[0] == 0
+    assert without_first_points(values, 0.9)[0] == 10
 
 
 def test_a_fold_that_stopped_stays_where_it_was_and_missing_numbers_do_no_harm():
@@ -569,11 +575,11 @@ def test_folds_that_diverged_are_not_praised():
 
 def test_the_figure_has_the_raw_curve_and_the_smoothed_one():
     long = curve_of([1 / (epoch + 1) for epoch in range(40)], smoothing=0.9)
-    raw, smoothed = fold_curves(long).axes
+    raw, smoothed = drawn(long).axes
     assert len(raw.lines[0].get_xdata()) == 40
     assert list(smoothed.lines[0].get_xdata()) == list(range(11, 41))
-    assert len(fold_curves(curve_of([3.0, 2.0])).axes) == 1
-    raw, smoothed = fold_curves(curve_of([1.0 + epoch for epoch in range(40)])).axes
+    assert len(drawn(curve_of([3.0, 2.0])).axes) == 1
+    raw, smoothed = drawn(curve_of([1.0 + epoch for epoch in range(40)])).axes
     labels = [[line.get_label() for line in axes.lines] for axes in (raw, smoothed)]
     assert ["best: epoch 1" in each for each in labels] == [True, False]  # it is left out below
 
@@ -619,7 +625,7 @@ def test_folds_that_validate_every_second_epoch(tmp_path, smoothing):
     again = validated(tmp_path)  # read from its files
     assert again.mean == pytest.approx(result.mean)
     assert again.best() == result.best()
-    lines = fold_curves(result).axes[0].lines
+    lines = drawn(result).axes[0].lines
     assert [list(line.get_xdata()) for line in lines[:2]] == [[1, 2, 3, 4, 5], [2, 4]]
 
 

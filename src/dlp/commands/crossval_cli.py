@@ -371,7 +371,9 @@ class CrossvalCLI(DLPCLI):
         assert self.run_folder is not None
         folder = self.run_folder.folder
         name = f"{self.invocation.name}: {self.result.num_folds} folds"
-        figure = fold_curves(self.result, self.result.smoothing or 0.9, name)
+        of, smoothing = self.result, self.result.smoothing or 0.9
+        best = (of.monitor, of.best_epoch)
+        figure = fold_curves(of.curves, of.spreads, best, smoothing, name)
         with atomic_path(folder / "curves.png") as temporary:
             figure.savefig(temporary, format="png", dpi=110)
         print(f"\n{self.result.table()}\n", flush=True)

@@ -19,10 +19,7 @@ from dlp.evaluation.verdict import Verdict, verdict
 from dlp.files import write_text
 from dlp.number_words import score_in_words
 from dlp.runs.results import read_record, read_results, write_results
-from dlp.visualization.curves import smooth
-
-#: Points of a long curve that the book leaves out before it smooths: they dwarf the others.
-FIRST_POINTS = 10
+from dlp.smoothing import without_first_points
 
 _FACTS = ("repeat", "fold", "num_train", "num_val", "engine")
 
@@ -197,7 +194,7 @@ class CrossValidation:
         curves = self.curves
         if not curves.get(metric):
             raise unknown("monitor", metric, curves)
-        skipped, values = shown(curves[metric], self.smoothing)
+        skipped, values = without_first_points(curves[metric], self.smoothing)
         place = best_index(values, needed_direction(metric, self.directions)) or 0
         return skipped + place + 1, values[place]
 
@@ -258,7 +255,7 @@ class CrossValidation:
 
     def verdict(self) -> Verdict | None:
         """Return what the mean curve of the monitored metric says, smoothed as `best` takes it."""
-        skipped, values = shown(self.curves[self.monitor], self.smoothing)
+        skipped, values = without_first_points(self.curves[self.monitor], self.smoothing)
         found = verdict(values, needed_direction(self.monitor, self.directions))
         return found and replace(found, best_epoch=found.best_epoch + skipped)
 
@@ -332,18 +329,6 @@ def zip_longest_last(
         tuple(column[row] if row < len(column) else end for column, end in pairs)
         for row in range(longest)
     ]
-
-
-def shown(curve: Sequence[float], smoothing: float) -> tuple[int, list[float]]:
-    """Return how many first points are left out of a mean curve, and what is left, smoothed.
-
-    The book's (section 3.6): the first 10 points of a long curve, then a moving average. Without
-    smoothing the curve is as it was.
-    """
-    if not smoothing:
-        return 0, list(curve)
-    skipped = FIRST_POINTS if len(curve) >= 3 * FIRST_POINTS else 0
-    return skipped, smooth(curve[skipped:], smoothing)
 
 
 def _deviation(values: Sequence[float]) -> float:

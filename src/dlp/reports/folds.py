@@ -1,7 +1,6 @@
 """The page of a cross-validation: folds, their mean and spread, the mean curves."""
 
 import time
-from dataclasses import replace
 from pathlib import Path
 
 from dlp.commands import next_steps
@@ -142,13 +141,15 @@ def _folds(result: CrossValidation) -> list[Block]:
 
 def _curves(result: CrossValidation) -> list[Block]:
     names = dict.fromkeys(name.partition("_")[2] for name in result.curves)
+    best = (result.monitor, result.best_epoch)
     drawings = []
     for name in sorted(names, key=lambda name: (not name.endswith("loss"), name)):
-        wanted = {f"train_{name}", f"val_{name}"}
-        if name == "data_loss" or not wanted & result.curves.keys():
+        stages = (f"train_{name}", f"val_{name}")
+        curves = {key: result.curves[key] for key in stages if key in result.curves}
+        if name == "data_loss" or not curves:
             continue
-        figure = fold_curves(_only(result, wanted), result.smoothing or 0.9)
-        values = [result.curves[key] for key in sorted(wanted) if key in result.curves]
+        figure = fold_curves(curves, result.spreads, best, result.smoothing or 0.9)
+        values = curves.values()
         ends = "; ".join(f"from {number(curve[0])} to {number(curve[-1])}" for curve in values)
         drawings.append(page.drawing(figure, f"Mean {name} over the folds by epoch: {ends}"))
     about = (
@@ -156,15 +157,6 @@ def _curves(result: CrossValidation) -> list[Block]:
         "or more, without its first 10 points and smoothed."
     )
     return [page.Paragraph(about), page.Row(drawings)]
-
-
-def _only(result: CrossValidation, names: set[str]) -> CrossValidation:
-    """Return the folds with some of their metrics."""
-    folds = [
-        replace(fold, history={name: fold.history[name] for name in names if name in fold.history})
-        for fold in result.folds
-    ]
-    return replace(result, folds=folds)
 
 
 def _refit(result: CrossValidation) -> Section:

@@ -6,24 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from dlp.smoothing import smooth as smooth
+
 #: What is drawn in a panel: the stage, its name in words, its colour.
 STAGES = (("train", "training", "tab:blue"), ("val", "validation", "tab:orange"))
-
-
-def smooth(values: Sequence[float], factor: float) -> list[float]:
-    """Return the exponential moving average ``s[t] = factor * s[t-1] + (1 - factor) * x[t]``.
-
-    The book's (section 3.6): it starts at the first value, without bias correction. Epochs that
-    were not measured (NaN) are left as they are, and out of the average.
-    """
-    smoothed: list[float] = []
-    last: float | None = None
-    for value in values:
-        if math.isfinite(value):
-            last = value if last is None else factor * last + (1 - factor) * value
-            value = last
-        smoothed.append(value)
-    return smoothed
 
 
 def points(values: Sequence[float], first: int = 1) -> tuple[list[int], list[float]]:

@@ -1,25 +1,34 @@
 """The mean curves of a cross-validation, raw and as the book smooths them."""
 
+from collections.abc import Mapping, Sequence
+
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from dlp.folds.results import FIRST_POINTS, CrossValidation
-from dlp.visualization.curves import STAGES, panels_of, points, smooth
+from dlp.smoothing import FIRST_POINTS, smooth
+from dlp.visualization.curves import STAGES, panels_of, points
 
 
-def fold_curves(result: CrossValidation, smoothing: float = 0.9, title: str = "") -> Figure:
+def fold_curves(
+    curves: Mapping[str, Sequence[float]],
+    spreads: Mapping[str, Sequence[float]],
+    best: tuple[str, int] | None = None,
+    smoothing: float = 0.9,
+    title: str = "",
+) -> Figure:
     """Return a figure of the mean over folds by epoch; a column for each metric.
 
     Above: the mean with the standard deviation over folds as a band. Below, for 30 epochs or more:
     the mean without its first 10 points, and its moving average (section 3.6).
 
     Args:
-        result: The folds.
+        curves: Metric (``val_loss``, ...) -> its mean over the folds by epoch.
+        spreads: The same of the standard deviation.
+        best: A metric, and the epoch, from 1, at which its mean curve is best: marked by a line.
         smoothing: Factor of the moving average.
         title: Of the figure.
     """
-    curves, spreads = result.curves, result.spreads
     panels = panels_of(curves)
     epochs = max(map(len, curves.values()), default=0)
     rows = 2 if epochs >= 3 * FIRST_POINTS else 1
@@ -42,15 +51,15 @@ def fold_curves(result: CrossValidation, smoothing: float = 0.9, title: str = ""
                 axes.plot(*points(kept, first), color=colour, alpha=0.25)
                 axes.plot(*smoothed, color=colour, label=f"{label}, smoothed")
         for row in range(rows):
-            _finish(grid[row][column], name, result, FIRST_POINTS if row else 0)
+            _finish(grid[row][column], name, best, FIRST_POINTS if row else 0)
     if title:
         figure.suptitle(title)
     return figure
 
 
-def _finish(axes: Axes, name: str, result: CrossValidation, skipped: int) -> None:
-    if result.monitor.endswith(f"_{name}") and (epoch := result.best_epoch) > skipped:
-        axes.axvline(epoch, color="grey", linestyle="--", label=f"best: epoch {epoch}")
+def _finish(axes: Axes, name: str, best: tuple[str, int] | None, skipped: int) -> None:
+    if best is not None and best[0].endswith(f"_{name}") and best[1] > skipped:
+        axes.axvline(best[1], color="grey", linestyle="--", label=f"best: epoch {best[1]}")
     axes.set_xlabel("epoch")
     axes.set_ylabel(name)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
