@@ -27,6 +27,7 @@ from dlp.datamodules.splitting.splits import Split, Splitter
 from dlp.directions import Mode, directions_of, needed_direction
 from dlp.errors import InputError, unknown
 from dlp.evaluation.baselines import baselines_on
+from dlp.folds.identity import made_of
 from dlp.folds.plan import Fold, MakeModel, Plan, chosen, plan_folds
 from dlp.folds.results import CrossValidation, FoldResult
 from dlp.folds.stacked.engine import reason_against
@@ -176,7 +177,7 @@ def _train(
         say(f"{len(folds) - len(pending)} of {len(folds)} folds are done already")
     if not pending:
         return
-    model = plan.model(pending[0], data)
+    model = plan.look(pending[0], data)
     sample = plan.trainers.sample(plan.max_epochs)
     if isinstance(model, SupervisedModule) and plan.monitor not in (names := _logged(model)):
         raise unknown("monitor", plan.monitor, names)
@@ -237,8 +238,9 @@ def _serial(
                 model = plan.model(fold, data)
                 title = f"{fold} ({fold.number + 1}/{len(plan.folds)})"
                 home = None if plan.root is None else plan.folder(fold)
+                of = made_of(model, data)
                 history = _fit(plan, model, data, plan.max_epochs, title, home)
-                result = plan.result(fold, data, model, history.metrics, "serial")
+                result = plan.result(fold, data, model, history.metrics, "serial", of)
                 yield fold, replace(result, last=history.last)
 
 

@@ -120,6 +120,23 @@ def test_a_fold_does_not_depend_on_the_others():
     assert values(alone) == [values(whole)[2]]
 
 
+@pytest.mark.parametrize("engine", ["serial", "stacked"])
+def test_each_fold_is_built_once_and_fitted_once(engine, monkeypatch):
+    built, fitted, learn = [], [], ArrayDataModule.fit_inputs
+
+    def counted(data):
+        built.append(data.split.fold)
+        return dense(data)
+
+    def fit_inputs(data, *given):
+        fitted.append(data.split.fold)
+        learn(data, *given)
+
+    monkeypatch.setattr(ArrayDataModule, "fit_inputs", fit_inputs)
+    cross_validate(numbers(scaling="standard"), counted, 1, num_folds=3, engine=engine)
+    assert built == fitted == [0, 1, 2]
+
+
 def test_statistics_come_from_the_training_part_of_each_fold(capsys):
     seen = []
 
@@ -438,6 +455,22 @@ def test_folds_of_other_data_or_another_model_are_not_mixed_in(tmp_path):
     with pytest.raises(InputError, match="fold_0 is a fold of other data"):
         cross_validate(others, dense, 2, num_folds=4, folder=tmp_path)
     assert cross_validate(numbers(), dense, 2, num_folds=4, folder=tmp_path).is_complete
+
+
+def test_folds_of_an_earlier_release_go_on(tmp_path):
+    """They say in words what they are of, and know their model by the text of its layers."""
+    run = {"num_folds": 4, "folder": tmp_path}
+    whole = cross_validate(numbers(), dense, 2, **run)
+    for path in tmp_path.rglob("results.json"):
+        results = json.loads(path.read_text())
+        facts, seed = results["crossval"], results["seed"]
+        facts["protocol"] = f"2 epochs, seed {seed}, Split(val_size=None, num_folds=4)"
+        facts["made_of"] = {"data": facts["made_of"]["data"], "model": "0123456789abcdef"}
+        path.write_text(json.dumps(results))
+    (tmp_path / "repeat_0/fold_3/results.json").unlink()
+    assert values(cross_validate(numbers(), dense, 2, **run))[:3] == values(whole)[:3]
+    with pytest.raises(InputError, match="max_epochs 2; here: max_epochs 3"):
+        cross_validate(numbers(), dense, 3, **run)
 
 
 def test_a_single_fold_has_no_spread():

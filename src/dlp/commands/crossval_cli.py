@@ -1,12 +1,13 @@
 """``dlp crossval``: K-fold and repeated K-fold validation of a recipe."""
 
 import copy
+import inspect
 import os
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 import yaml
@@ -31,8 +32,9 @@ from dlp.datamodules.splitting.splits import Split, Splitter
 from dlp.errors import InputError
 from dlp.evaluation.fitted_baselines import fitted_verdict
 from dlp.files import atomic_path, write_text
-from dlp.folds.plan import LOCK, chosen, fold_folder, make_splitter, plan_folds
+from dlp.folds.plan import LOCK, chosen, fold_folder, plan_folds
 from dlp.folds.results import CrossValidation, FoldResult
+from dlp.imports import imported
 from dlp.number_words import score_in_words
 from dlp.process import interruptible, own_random_state, quiet
 from dlp.runs.folders import Run, new_run, runs_of
@@ -64,6 +66,36 @@ def crossval(
         stack.enter_context(own_random_state())
         command = CrossvalCLI(options, on_fold, stack)
     return command.result
+
+
+def make_splitter(given: str | dict[str, Any] | None) -> Splitter | None:
+    """Return the object that an option names.
+
+    Args:
+        given: Import path of an object or of a class to be made without arguments, or a dict of
+            ``class_path`` and ``init_args``.
+
+    Raises:
+        InputError: There is no such object, or it takes other arguments.
+    """
+    if given is None:
+        return None
+    if isinstance(given, dict) and not {"class_path"} <= given.keys() <= {
+        "class_path",
+        "init_args",
+    }:
+        raise InputError(
+            f"splitter takes class_path and init_args, got {', '.join(map(str, given)) or 'none'}."
+        )
+    path = given if isinstance(given, str) else given["class_path"]
+    arguments = {} if isinstance(given, str) else given.get("init_args") or {}
+    found = imported("splitter", path)
+    if not inspect.isclass(found):
+        return cast(Splitter, found)
+    try:
+        return cast(Splitter, found(**arguments))
+    except (TypeError, ValueError) as error:
+        raise InputError(f"the splitter {path} cannot be made: {error}.") from error
 
 
 class CrossvalCLI(DLPCLI):

@@ -1,19 +1,15 @@
-"""Which folds there are, a pure function of their numbers, and how each of them is trained."""
+"""Which folds there are, a pure function of their numbers, and how each of them is made."""
 
-import inspect
-import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Literal, cast
-from weakref import ref
+from typing import Any, Literal
 
-import torch
-import xxhash
 from filelock import FileLock, Timeout
 from lightning import LightningModule, seed_everything
-from torch import nn
+from torch import Tensor
+from torch.utils.weak import WeakTensorKeyDictionary
 
 from dlp.console import say
 from dlp.datamodules.base import SupervisedDataModule
@@ -22,17 +18,14 @@ from dlp.directions import Mode, directions_of
 from dlp.errors import InputError
 from dlp.evaluation.baselines import baselines_on
 from dlp.evaluation.fitted_baselines import as_baselines, fitted_baselines
+from dlp.folds.identity import made_of, plain
 from dlp.folds.results import FoldResult
 from dlp.folds.trainers import FoldTrainers
-from dlp.imports import imported
-from dlp.modules.base import SupervisedModule
 from dlp.runs.results import count_parameters
 from dlp.seeds import derived_seed
 
 #: From the data, fitted on a fold's training part, to a new model.
 MakeModel = Callable[[SupervisedDataModule], LightningModule]
-
-_OTHERS = {"data": "other data", "model": "another model"}
 
 #: The file whose lock says that a fold is being trained.
 LOCK = ".lock"
@@ -79,7 +72,7 @@ def plan_folds(
         data: Its split says how rows are shuffled, stratified, grouped or kept in order.
         num_folds: K; not used with a splitter, which has a number of its own.
         repeats: P.
-        splitter: Gives the folds in place of K-fold.
+        splitter: Gives the folds instead of K-fold.
         seed: The seed of each fold is derived from it.
 
     Raises:
@@ -121,51 +114,6 @@ def chosen(folds: Sequence[Fold], numbers: Sequence[int] | None) -> list[Fold]:
     return [folds[number] for number in numbers]
 
 
-def make_splitter(given: str | dict[str, Any] | None) -> Splitter | None:
-    """Return the object that an option names.
-
-    Args:
-        given: Import path of an object or of a class to be made without arguments, or a dict of
-            ``class_path`` and ``init_args``.
-
-    Raises:
-        InputError: There is no such object, or it takes other arguments.
-    """
-    if given is None:
-        return None
-    if isinstance(given, dict) and not {"class_path"} <= given.keys() <= {
-        "class_path",
-        "init_args",
-    }:
-        raise InputError(
-            f"splitter takes class_path and init_args, got {', '.join(map(str, given)) or 'none'}."
-        )
-    path = given if isinstance(given, str) else given["class_path"]
-    arguments = {} if isinstance(given, str) else given.get("init_args") or {}
-    found = imported("splitter", path)
-    if not inspect.isclass(found):
-        return cast(Splitter, found)
-    try:
-        return cast(Splitter, found(**arguments))
-    except (TypeError, ValueError) as error:
-        raise InputError(f"the splitter {path} cannot be made: {error}.") from error
-
-
-def made_of(model: LightningModule, data: SupervisedDataModule) -> dict[str, str]:
-    """Return a word for the data and one for the model of a fold: what else its numbers are of."""
-    parts = [type(model).__qualname__, repr(model)]
-    if isinstance(model, SupervisedModule):
-        loss = model.head.loss
-        parts += [getattr(loss, "__qualname__", repr(loss)), repr((model.l1, model.l2))]
-        with suppress(Exception):  # one that is made for certain parameters alone
-            optimizer = model.make_optimizer([nn.Parameter(torch.zeros(1, 1))])
-            groups = [{**group, "params": None} for group in optimizer.param_groups]
-            parts += [type(optimizer).__qualname__, repr(groups)]
-    words = re.sub(r" at 0x[0-9a-f]+", "", "\n".join(parts))
-    rows = data.labelled_rows()[1].fingerprint()
-    return {"data": rows, "model": xxhash.xxh3_64_hexdigest(words.encode())}
-
-
 @dataclass(frozen=True)
 class Plan:
     """Which folds there are, how they are trained, and where their files go.
@@ -189,38 +137,31 @@ class Plan:
     monitor_mode: Mode | None = None
     root: Path | None = None
     baselines: bool = False
-    _trained: dict[int, tuple[ref[nn.Parameter], int]] = field(
-        default_factory=dict, init=False, repr=False
+    _owners: MutableMapping[Tensor, int] = field(
+        default_factory=WeakTensorKeyDictionary, init=False, repr=False
     )
+    _made: list[tuple[Fold, LightningModule]] = field(default_factory=list, init=False, repr=False)
 
     @property
     def given_directions(self) -> dict[str, Mode]:
         """What `monitor_mode` says, as a `History` takes it."""
         return {} if self.monitor_mode is None else {self.monitor: self.monitor_mode}
 
-    def done(self, fold: Fold) -> FoldResult | None:
-        """Return the result of a fold whose files say that it is done.
-
-        Raises:
-            InputError: Its files are those of another cross-validation.
-        """
-        found = None if self.root is None else FoldResult.read(self.folder(fold))
-        if found is not None and found.protocol != self.protocol(fold):
-            raise InputError(
-                f"{self.folder(fold)} holds a fold of another cross-validation "
-                f"({found.protocol}; here: {self.protocol(fold)}). Choose another folder."
-            )
-        return found
-
-    def protocol(self, fold: Fold) -> str:
-        """Return what a fold's numbers depend on, beside data and model, in words."""
-        split = re.sub(r" at 0x[0-9a-f]+", "", str(fold.split))  # a splitter's place in memory
-        return f"{self.max_epochs} epochs, seed {fold.seed}, {split}"
-
     def folder(self, fold: Fold) -> Path:
         """Return the folder of a fold."""
         assert self.root is not None
         return fold_folder(self.root, fold.repeat, fold.fold)
+
+    # Making models -----------------------------------------------------------------------------
+
+    def look(self, fold: Fold, data: SupervisedDataModule) -> LightningModule:
+        """Return the model of a fold, which the next call of `model` gives again, if of that fold.
+
+        The first model says which engine goes with it, and is then trained.
+        """
+        model = self.model(fold, data)
+        self._made.append((fold, model))
+        return model
 
     def model(self, fold: Fold, data: SupervisedDataModule) -> LightningModule:
         """Return the new model of a fold, to whose split `data` is set.
@@ -228,6 +169,10 @@ class Plan:
         Raises:
             InputError: It has weights of another fold's model.
         """
+        while self._made:
+            of, model = self._made.pop()
+            if of is fold:
+                return model
         return self.new_model(data, fold.split, fold.seed, fold.number)
 
     def new_model(
@@ -238,15 +183,15 @@ class Plan:
         data.resplit(split)
         model = self.make_model(data)
         for weight in (each for each in model.parameters() if each.requires_grad):
-            found, owner = self._trained.setdefault(id(weight), (ref(weight), number))
-            if found() is weight and owner != number:
+            if self._owners.setdefault(weight, number) != number:
                 raise InputError(
                     "make_model gave a model whose weights are another fold's too, so that they "
                     "would have seen the rows it is validated on: make a new network in it each "
                     "time."
                 )
-            self._trained[id(weight)] = ref(weight), number
         return model
+
+    # What is done ------------------------------------------------------------------------------
 
     def result(
         self,
@@ -255,8 +200,18 @@ class Plan:
         model: LightningModule,
         history: dict[str, list[float]],
         engine: Literal["serial", "stacked"],
+        of: dict[str, str],
     ) -> FoldResult:
-        """Return the result of a fold, to whose split `data` is set."""
+        """Return the result of a fold, to whose split `data` is set.
+
+        Args:
+            fold: The fold.
+            data: Its data.
+            model: Its model, trained or about to be.
+            history: Metric -> one number an epoch.
+            engine: How it is trained.
+            of: What `made_of` said of the new model.
+        """
         baseline = baselines_on(model, data, "val")
         if self.baselines:
             baseline |= as_baselines(fitted_baselines(model, data, ["val"]), "val")
@@ -272,8 +227,37 @@ class Plan:
             count_parameters(model),
             self.protocol(fold),
             directions_of(model) | self.given_directions,
-            made_of=made_of(model, data),
+            made_of=of,
         )
+
+    def protocol(self, fold: Fold) -> dict[str, Any]:
+        """Return what a fold's numbers depend on beside data and model, as JSON has it."""
+        parts = {part.name: getattr(fold.split, part.name) for part in fields(fold.split)}
+        parts["split_seed"] = parts.pop("seed")
+        split = {name: plain(value, inside=True) for name, value in parts.items()}
+        return {"max_epochs": self.max_epochs, "seed": fold.seed, **split}
+
+    def done(self, fold: Fold) -> FoldResult | None:
+        """Return the result of a fold whose files say that it is done.
+
+        Raises:
+            InputError: Its files are those of another cross-validation.
+        """
+        found = None if self.root is None else FoldResult.read(self.folder(fold))
+        if found is None:
+            return None
+        here = self.protocol(fold)
+        differing = [name for name in found.protocol if found.protocol[name] != here.get(name)]
+        if differing:
+            theirs, ours = (
+                ", ".join(f"{name} {protocol.get(name)}" for name in differing)
+                for protocol in (found.protocol, here)
+            )
+            raise InputError(
+                f"{self.folder(fold)} holds a fold of another cross-validation ({theirs}; here: "
+                f"{ours}). Choose another folder."
+            )
+        return found
 
     def check_done(self, data: SupervisedDataModule) -> None:
         """Refuse to go on with folds of other data or another model, by the first that is done.
@@ -281,15 +265,16 @@ class Plan:
         Raises:
             InputError: It is of others.
         """
-        done = next((fold for fold in self.folds if self.done(fold) is not None), None)
-        if done is None or not (found := cast(FoldResult, self.done(done)).made_of):
+        found = next(((fold, it) for fold in self.folds if (it := self.done(fold))), None)
+        if found is None or not found[1].made_of:
             return
-        now = made_of(self.model(done, data), data)
-        for what, word in now.items():
-            if found.get(what) != word:
+        fold, result = found
+        now = made_of(self.model(fold, data), data)
+        for what, words in (("data", "other data"), ("structure", "another model")):
+            if result.made_of.get(what, now[what]) != now[what]:  # older folds have no structure
                 raise InputError(
-                    f"{self.folder(done)} is a fold of {_OTHERS[what]}, and folds of both cannot "
-                    "be averaged. Choose another folder (--new in the command line)."
+                    f"{self.folder(fold)} is a fold of {words}, and folds of both cannot be "
+                    "averaged. Choose another folder (--new in the command line)."
                 )
 
     @contextmanager

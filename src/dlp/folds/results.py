@@ -38,10 +38,10 @@ class FoldResult:
         engine: How it was trained.
         seed: Of its weights, its order of batches and its dropout.
         parameters: How many numbers the model has: ``total`` and ``trainable``.
-        protocol: What it depends on, beside data and model, in words.
+        protocol: What it depends on beside data and model: epochs, seed, split.
         directions: Logged name -> whether less or more of it is better, as the model knows it.
         last: Metric -> the last number that was measured; none given are those of the last epoch.
-        made_of: A word for its data and one for its model; none where it was not written down.
+        made_of: A hash of its data and one of its model; none where it was not written down.
     """
 
     repeat: int
@@ -53,7 +53,7 @@ class FoldResult:
     engine: Literal["serial", "stacked"] = "serial"
     seed: int = 0
     parameters: dict[str, int] = field(default_factory=dict)
-    protocol: str = ""
+    protocol: dict[str, Any] = field(default_factory=dict)
     directions: dict[str, Mode] = field(default_factory=dict)
     last: dict[str, float] = field(default_factory=dict)
     made_of: dict[str, str] = field(default_factory=dict)
@@ -87,6 +87,8 @@ class FoldResult:
         known = {name: results[name] for name in ("seed", "parameters")}
         known["directions"] = results.get("directions", {})  # older folds have none
         facts = results["crossval"]
+        if isinstance(words := facts["protocol"], str):  # of older folds: "9 epochs, seed 1, ..."
+            facts["protocol"] = {"max_epochs": int(words.split()[0]), "seed": known["seed"]}
         ends = facts.pop("last", {}).items()  # older folds have none
         last = {name: math.nan if value is None else value for name, value in ends}
         return cls(history=history, last=last, **known, **facts)

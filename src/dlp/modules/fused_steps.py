@@ -33,7 +33,10 @@ def plain_rmsprop(optimizer: Optimizer) -> Callable[[], None] | None:
         group["momentum"] or group["centered"] or group["weight_decay"] or group["maximize"]
     )
     (weights,) = group["params"]
-    kernel = getattr(torch, "_fused_adam_", None)  # torch gives it no public name
+    # torch gives the kernel no public name. The public ways take longer, of a step of 4 and of 100
+    # Boston nets, in microseconds: the kernel 8 and 166, torch.optim.adam.adam(fused=True) 17 and
+    # 180, RMSprop.step 37 and 390; the gradients take 33 and 150. A test looks whether it is there.
+    kernel = getattr(torch, "_fused_adam_", None)
     if not plain or kernel is None or weights.device.type != "cpu":
         return None
     steps = torch.tensor(1e9, device=weights.device)

@@ -89,7 +89,7 @@ def _layers(network: nn.Module) -> Iterator[tuple[str, nn.Module]]:
     for name, layer in layers.named_modules(remove_duplicate=False):
         if not name or "." in name:
             continue
-        if not (is_first and repr(layer) == repr(nn.Flatten()) and type(layer) is nn.Flatten):
+        if not (is_first and type(layer) is nn.Flatten and _has_defaults(layer)):
             yield name, layer  # rows are flattened in any case
         is_first = False
 
@@ -103,8 +103,16 @@ def replaced_method(of: object) -> str | None:
 
 def _is_known_activation(layer: nn.Module) -> bool:
     """Whether it is one of ours, with the arguments that its gradient was written for."""
-    kind = type(layer)
-    return kind in ACTIVATION_GRADIENTS and repr(layer) == repr(kind())
+    return type(layer) in ACTIVATION_GRADIENTS and _has_defaults(layer)
+
+
+def _has_defaults(layer: nn.Module) -> bool:
+    """Whether a layer is as its class makes it without arguments."""
+    mine, usual = (
+        {name: value for name, value in vars(one).items() if not name.startswith("_")}
+        for one in (layer, type(layer)().train(layer.training))
+    )
+    return mine == usual
 
 
 def _check_weights(blocks: list[Block]) -> None:

@@ -1,6 +1,7 @@
 """One stacked step beside the model's own, and what the models of one stack have in common."""
 
 import warnings
+from collections.abc import Hashable
 
 import torch
 from torch import Tensor, nn
@@ -66,7 +67,7 @@ def _is_close(mine: Tensor, other: Tensor) -> bool:
     return torch.allclose(mine, other, rtol=0, atol=_TOLERANCE * scale, equal_nan=True)
 
 
-def stack_kind(model: SupervisedModule, max_epochs: int) -> tuple[object, ...]:
+def stack_kind(model: SupervisedModule, max_epochs: int) -> Hashable:
     """Return what models of one stack have in common: all but weights, seeds and target scaling.
 
     Args:
@@ -75,10 +76,10 @@ def stack_kind(model: SupervisedModule, max_epochs: int) -> tuple[object, ...]:
     """
     head, weight = model.head, nn.Parameter(torch.zeros(1, 1))
     optimizer = model.make_optimizer([weight])
-    options = [options_of(optimizer)]
+    options: list[object] = [options_of(optimizer)]
     if model.make_scheduler is not None:
         scheduler = model.make_scheduler(optimizer)
-        options += [type(scheduler).__name__, options_of(optimizer)]
+        options += [type(scheduler), options_of(optimizer)]
         steps = max_epochs
         if isinstance(scheduler, OneCycleLR | CyclicLR):
             steps = getattr(scheduler, "total_steps", _STEPS) - 1
@@ -91,10 +92,10 @@ def stack_kind(model: SupervisedModule, max_epochs: int) -> tuple[object, ...]:
     blocks = tuple(block.kind for block in blocks_of(model.network))
     metrics = tuple(model.meters["val"].metrics)
     objective = type(head), head.num_logits, head.loss, model.l1, model.l2, metrics
-    return blocks, objective, type(optimizer), hash(tuple(options))
+    return blocks, objective, type(optimizer), tuple(options)
 
 
-def options_of(optimizer: torch.optim.Optimizer) -> str:
-    """Return the options of an optimizer with one group of parameters, in words."""
+def options_of(optimizer: torch.optim.Optimizer) -> tuple[tuple[str, object], ...]:
+    """Return the options of an optimizer with one group of parameters."""
     (group,) = optimizer.param_groups
-    return repr({name: value for name, value in group.items() if name != "params"})
+    return tuple((name, value) for name, value in group.items() if name != "params")

@@ -331,13 +331,14 @@ class StackedFolds(LightningModule):
             self.trainer.should_stop = True
 
     def _stops(self, number: int, values: dict[str, float]) -> bool:
-        """Ask every `EarlyStopping` of a fold, as Lightning would."""
-        logs = {name: torch.tensor(value) for name, value in values.items()}
-        stops = False
+        """Ask every `EarlyStopping` of a fold, as the fold's own Trainer would."""
+        numbers = {name: torch.tensor(value) for name, value in values.items()}
+        own = cast(Trainer, _TrainerOfFold(self.trainer, numbers))
         for stopper in self.stoppers[number]:
-            if stopper._validate_condition_metric(logs):
-                stops |= stopper._evaluate_stopping_criteria(logs[stopper.monitor])[0]
-        return stops
+            stopper.setup(own, self, "fit")
+            stopper.on_validation_end(own, self)
+            stopper.on_train_epoch_end(own, self)
+        return own.should_stop
 
     # Checkpoints -------------------------------------------------------------------------------
 
@@ -366,6 +367,24 @@ class StackedFolds(LightningModule):
         for stoppers, states in zip(self.stoppers, folds["stoppers"], strict=True):
             for stopper, state in zip(stoppers, states, strict=True):
                 stopper.load_state_dict(state)
+
+
+class _TrainerOfFold:
+    """The stack's Trainer as the callbacks of one fold see it: its numbers, a stop of its own.
+
+    Args:
+        trainer: The one of the stack.
+        callback_metrics: What the fold has logged in this epoch.
+    """
+
+    def __init__(self, trainer: Trainer, callback_metrics: dict[str, Tensor]) -> None:
+        self.trainer = trainer
+        self.callback_metrics = callback_metrics
+        self.should_stop = False
+
+    def __getattr__(self, name: str) -> Any:
+        """Return what is that of the stack."""
+        return getattr(self.trainer, name)
 
 
 def _order(num_rows: int, seed: int, epoch: int) -> Tensor:

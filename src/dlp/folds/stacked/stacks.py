@@ -12,6 +12,7 @@ from torch import Tensor
 from dlp.callbacks.checkpoints import LastCheckpoint
 from dlp.callbacks.progress import EpochBar
 from dlp.datamodules.base import SupervisedDataModule
+from dlp.folds.identity import made_of
 from dlp.folds.plan import Fold, Plan
 from dlp.folds.results import FoldResult
 from dlp.folds.stacked.check import stack_kind
@@ -85,7 +86,8 @@ def _ready(plan: Plan, fold: Fold, data: SupervisedDataModule) -> "_Ready | str"
     tensors = FoldData(*parts, train.batch_size, train.batch_sampler.seed)
     shape = tuple(tensors.train_inputs.shape), tensors.batch_size
     kind = shape, stack_kind(model, plan.max_epochs)
-    return _Ready(fold, model, tensors, plan.result(fold, data, model, {}, "stacked"), kind)
+    result = plan.result(fold, data, model, {}, "stacked", made_of(model, data))
+    return _Ready(fold, model, tensors, result, kind)
 
 
 def _fit(plan: Plan, stack: list[_Ready]) -> Iterator[tuple[Fold, FoldResult]]:
