@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from dlp.datamodules.tables.column_formats import LIKE_MISSING, ColumnFormat, typed_columns
-from dlp.datamodules.tables.csv_text import CSVCells, read_cells
+from dlp.datamodules.tables.csv_cells import CSVCells, read_cells
 from dlp.datamodules.tables.table_format import TableFormat
 from dlp.errors import InputError, MissingInputError, suggestion
 
@@ -128,7 +128,8 @@ def _of_cells(path: Path, found: CSVCells) -> tuple[pd.DataFrame, list[str]]:
     """Return the cells of a CSV as a frame of texts, and the columns without name or value."""
     columns: dict[str, tuple[str, ...]] = {}
     unnamed: list[str] = []
-    for number, (name, cells) in enumerate(zip(found.header, found.columns, strict=True)):
+    cells_of = zip(*found.rows, strict=True)
+    for number, (name, cells) in enumerate(zip(found.header, cells_of, strict=True)):
         if not name:
             name = f"Unnamed: {number}"  # as pandas calls it
             if not any(cell.strip() for cell in cells):
