@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from dlp.datamodules.tables.files import place
+from dlp.datamodules.table_places import place
 from dlp.datamodules.tables.json_rows import read_json_rows
 from dlp.errors import InputError
 

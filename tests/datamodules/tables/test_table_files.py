@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 from table_examples import fit, houses, table
 
+from dlp.datamodules.tables.files import read_table
 from dlp.errors import InputError, MissingInputError
 
 
@@ -45,3 +46,19 @@ def test_a_file_without_permission_and_a_folder(csv, tmp_path, monkeypatch):
     monkeypatch.setattr(Path, "read_bytes", refuse)
     with pytest.raises(InputError, match=r"houses\.csv cannot be read: Permission denied"):
         fit(table(path))
+
+
+def test_texts_are_texts_whatever_they_hold(tmp_path):
+    (tmp_path / "t.csv").write_text("text,more\ntrue,true\nFALSE,FALSE\n")
+    frame = read_table(tmp_path / "t.csv", texts=["text"]).frame
+    assert frame["text"].tolist() == ["true", "FALSE"]
+    assert frame["more"].tolist() == [True, False]
+
+
+def test_the_line_of_a_bad_cell_is_right_where_rows_are_left_out(csv):
+    frame = houses().astype({"area": object})
+    frame.loc[30, "area"] = "n/k"
+    frame.loc[:9, "price"] = None
+    data = table(csv(houses()), test_path=csv(frame, "test.csv"), drop_unlabelled=True)
+    with pytest.raises(InputError, match=r"'area'.*'n/k' in line 32 of the file"):
+        fit(data).test_dataloader()

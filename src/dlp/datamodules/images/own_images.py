@@ -20,14 +20,12 @@ from dlp.datamodules.images.folders import class_folders, part_folders
 from dlp.datamodules.images.store import Fit
 from dlp.datamodules.shared_arguments import SharedArguments
 from dlp.datamodules.splitting.groups import keys_of_table
+from dlp.datamodules.table_places import absent, place, row_numbers
 from dlp.datamodules.tables.column_values import target_values
 from dlp.datamodules.tables.files import (
     CSV_ENDINGS,
     PARQUET_ENDINGS,
-    absent,
-    place,
     read_table,
-    row_numbers,
     without_unlabelled,
 )
 from dlp.datamodules.tables.table_format import TableFormat

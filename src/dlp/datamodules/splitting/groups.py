@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from dlp.datamodules.tables.files import absent, place
+from dlp.datamodules.table_places import absent, place
 from dlp.errors import InputError
 
 

@@ -1,13 +1,15 @@
 """Dates as people write them: ISO 8601, day or month first, with names of months."""
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+
+from dlp.datamodules.tables.table_format import ColumnFormat, DateStyle
 
 _TIME = r"(?:[T ]\s*\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?\s*(?:[AaPp][Mm])?)?"
 _ZONE = r"(?:\s*(?:Z|UTC|[+\-]\d{2}(?::?\d{2})?))?"
@@ -22,7 +24,6 @@ _NAMED_FORMATS = ("%d %b %Y", "%d %B %Y", "%b %d %Y", "%B %d %Y")
 #: So many different cells tell whether a column is anything like dates.
 _FIRST = 200
 
-DateStyle = Literal["year first", "day first", "month first", "YYYYMMDD", "named month"]
 _STYLES: dict[str, tuple[DateStyle, ...]] = {
     "year first": ("year first",),
     "YYYYMMDD": ("YYYYMMDD",),
@@ -35,46 +36,44 @@ class DateCells:
     """The cells of a column, looked at as dates.
 
     Args:
-        styles: The styles that all cells allow: two, where day and month may be swapped.
-        dates: The share of the cells that look like dates of any style, 0 to 1.
+        readings: Each format that all cells allow and their dates in it, datetime64 (N,): two,
+            where day and month may be swapped.
+        share: The share of the cells that look like dates of any style, 0 to 1.
         bad: The first cell that is no date of the commonest form, or of any.
         proven: Whether a cell proves that the day, or the month, stands first.
-        same: Whether two styles give the same dates.
     """
 
-    styles: tuple[DateStyle, ...]
-    dates: float
-    bad: int
+    readings: list[tuple[ColumnFormat, NDArray[np.datetime64]]]
+    share: float = 0.0
+    bad: int = 0
     proven: bool = False
-    same: bool = False
 
 
 def look_at_dates(cells: Sequence[str]) -> DateCells:
     """Return what cells without blanks around them are as dates."""
     if not any(_form(cell) for cell in cells[:_FIRST]):
-        return DateCells((), 0.0, 0)
+        return DateCells([])
     forms = [_form(cell) for cell in cells]
-    counts = {form: forms.count(form) for form in dict.fromkeys(forms) if form}
-    if not counts:
-        return DateCells((), 0.0, 0)
+    counts = Counter(form for form in forms if form)
     form = max(counts, key=counts.__getitem__)
-    share = (sum(counts.values()) - counts.get("YYYYMMDD", 0)) / len(cells)
-    bad = next((number for number, other in enumerate(forms) if other != form), 0)
+    share = (counts.total() - counts["YYYYMMDD"]) / len(cells)
     if counts[form] < len(cells) or form == "two digits":
-        return DateCells((), share, bad)
-    names = _STYLES.get(form, ("day first", "month first"))
-    styles = {style: parsed_dates(cells, style) for style in names}
-    fits = {style: dates for style, dates in styles.items() if not np.isnat(dates).any()}
-    if not fits:
-        failed = min((np.isnat(dates) for dates in styles.values()), key=np.sum)
-        share = share and float((~failed).mean())
-        return DateCells((), share, int(failed.argmax()))
-    proven = len(names) == 2 and len(fits) == 1
-    one, *others = fits
+        bad = next((number for number, other in enumerate(forms) if other != form), 0)
+        return DateCells([], share, bad)
+    styles = _STYLES.get(form, ("day first", "month first"))
+    parsed = {style: _parsed(cells, style) for style in styles}
+    readings = [
+        (ColumnFormat("date", date=style), dates)
+        for style, dates in parsed.items()
+        if not np.isnat(dates).any()
+    ]
+    if not readings:
+        failed = min((np.isnat(dates) for dates in parsed.values()), key=np.sum)
+        return DateCells([], share and float((~failed).mean()), int(failed.argmax()))
+    proven = len(styles) == 2 and len(readings) == 1
     if form == ".":  # with points between them the day stands first
-        return DateCells((one,), 1.0, 0, proven)
-    same = bool(others) and np.array_equal(fits[one], fits[others[0]])
-    return DateCells((one, *others), 1.0, 0, proven, same)
+        readings = readings[:1]
+    return DateCells(readings, 1.0, 0, proven)
 
 
 def _form(cell: str) -> str:
@@ -90,7 +89,7 @@ def _form(cell: str) -> str:
     return "named month" if _NAMED.fullmatch(cell) else ""
 
 
-def parsed_dates(cells: Sequence[str], style: DateStyle) -> NDArray[np.datetime64]:
+def _parsed(cells: Sequence[str], style: DateStyle) -> NDArray[np.datetime64]:
     """Return the dates of cells, in UTC where they name a zone, (N,); NaT where one is none."""
     series = pd.Series(list(cells), dtype=object)
     if style == "YYYYMMDD":

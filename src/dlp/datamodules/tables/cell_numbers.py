@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from dlp.datamodules.tables.table_format import ColumnFormat
+
 #: What may stand before or after a number, the same in every cell of a column.
 _CODES = "EUR|USD|GBP|JPY|CHF|BRL|INR|SEK|NOK|DKK|PLN|CZK|AUD|CAD|CNY|MXN|ZAR|TRY|RUB|KRW"
 _UNIT = rf"R\$|US\$|[$€£¥₹₽₩₺₫฿]|{_CODES}|Fr\.|kr\.?|zł|Kč|%"
@@ -35,6 +37,8 @@ _CLOCK = re.compile(
     r"(?P<first>\d{1,3}):(?P<second>[0-5]\d)(?::(?P<third>[0-5]\d(?:\.\d+)?))?"
     r"(?:\s*(?P<half>[AaPp])\.?[Mm]\.?)?"
 )
+#: Larger whole numbers lose digits as float64: they are numbers of things, not amounts.
+_EXACT = 2**53
 #: So many different cells tell whether a column is anything like numbers.
 _FIRST = 200
 _GROUPED = r"[1-9]\d{0,2}(?:X\d{3})+"
@@ -53,34 +57,6 @@ _STYLES = (
     (",", "'"),
     (",", " "),
 )
-#: What a column's style says of the decimal mark of its file: nothing, if it leaves it open.
-Mark = Literal["", ".", ","]
-
-
-@dataclass(frozen=True)
-class NumberStyle:
-    """How the numbers of a column are written.
-
-    Args:
-        decimal: The decimal mark.
-        thousands: The mark between thousands; empty where there is none.
-        unit: A currency, % or word (kg), which every cell has; empty where there is none.
-    """
-
-    decimal: str = "."
-    thousands: str = ""
-    unit: str = ""
-
-    def words(self) -> str:
-        """Return what is not plain about it."""
-        said = []
-        if self.decimal == ",":
-            said.append("decimal comma")
-        if self.thousands:
-            said.append("thousands by " + {" ": "spaces"}.get(self.thousands, repr(self.thousands)))
-        if self.unit:
-            said.append(f"in {self.unit}")
-        return ", ".join(said)
 
 
 @dataclass(frozen=True)
@@ -88,44 +64,48 @@ class NumberCells:
     """The cells of a column, looked at as numbers.
 
     Args:
-        readings: Each style that all cells allow and its values, float64 (N,); those with equal
-            values are one.
-        bad: The cells that are no number in the best style, bool (N,).
+        readings: Each format that all cells allow and their values in it, float64 (N,); those with
+            equal values are one.
+        bad: The cells that are no number in the best format, bool (N,).
         units: The units that occur, an empty text among them where a cell has none.
-        whole: Whether the values are whole numbers, written as such.
     """
 
-    readings: list[tuple[NumberStyle, NDArray[np.float64]]]
+    readings: list[tuple[ColumnFormat, NDArray[np.float64]]]
     bad: NDArray[np.bool_]
     units: set[str]
-    whole: bool
 
-    def mark(self) -> Mark:
+    def mark(self) -> Literal["", ".", ","]:
         """Return the decimal mark that these cells prove; empty where they leave it open."""
         if len(self.readings) != 1:
             return ""
-        style = self.readings[0][0]
-        if style.thousands in (".", ","):
-            return "," if style.thousands == "." else "."
-        if self.whole:
+        found = self.readings[0][0]
+        if found.thousands in (".", ","):
+            return "," if found.thousands == "." else "."
+        if found.whole:
             return ""
-        return "." if style.decimal == "." else ","
+        return "." if found.decimal == "." else ","
 
 
-def look_at_amounts(cells: Sequence[str]) -> NumberCells:
-    """Return what cells are as numbers; also where each has the same word behind it, or a clock's.
+def look_at_numbers(cells: Sequence[str], amounts: bool = False) -> NumberCells:
+    """Return what cells without blanks around them are as numbers.
 
-    ``12 kg`` is 12 if every cell is in kg; ``1:30`` is 1.5.
+    Codes such as 00501 are no numbers: one of them makes all cells of the column bad; so do whole
+    numbers with more digits than float64 has.
+
+    Args:
+        cells: The cells, one or more.
+        amounts: Whether ``12 kg`` may be 12, if every cell is in kg, and ``1:30`` be 1.5.
     """
-    if (found := _clock_times(cells)) is not None:
-        return found
-    word = _word_behind(cells[0])
-    if word and all(_word_behind(cell) == word for cell in cells):
-        found = look_at_numbers([cell[: -len(word)].strip() for cell in cells])
-        if found.readings and found.units == {""}:
-            readings = [(replace(style, unit=word), values) for style, values in found.readings]
-            return replace(found, readings=readings, units={word})
-    return look_at_numbers(cells)
+    if amounts:
+        if (found := _clock_times(cells)) is not None:
+            return found
+        word = _word_behind(cells[0])
+        if word and all(_word_behind(cell) == word for cell in cells):
+            found = _plain_or_marked([cell[: -len(word)].strip() for cell in cells])
+            if found.readings and found.units == {""}:
+                readings = [(replace(form, unit=word), values) for form, values in found.readings]
+                return replace(found, readings=readings, units={word})
+    return _plain_or_marked(cells)
 
 
 def with_words(cells: Sequence[str]) -> list[str]:
@@ -162,78 +142,73 @@ def _clock_times(cells: Sequence[str]) -> NumberCells | None:
         values[number] = first + int(found["second"]) / 60 + float(found["third"] or 0) / 3600
     if len(forms) > 1:
         return None
-    short = forms.pop()[0]
-    unit = CLOCKS[0] if short else CLOCKS[1]
-    return NumberCells(
-        [(NumberStyle(unit=unit), values)], np.zeros(len(cells), np.bool_), {unit}, False
-    )
+    unit = CLOCKS[0 if forms.pop()[0] else 1]
+    reading = ColumnFormat("number", unit=unit), values
+    return NumberCells([reading], np.zeros(len(cells), np.bool_), {unit})
 
 
-def look_at_numbers(cells: Sequence[str]) -> NumberCells:
-    """Return what cells without blanks around them are as numbers.
-
-    Codes such as 00501 are no numbers: one of them makes all cells of the column bad.
-    """
+def _plain_or_marked(cells: Sequence[str]) -> NumberCells:
+    """Return what cells are as numbers, with marks and units of all kinds."""
+    no_number = NumberCells([], np.ones(len(cells), np.bool_), set())
     together = "\n".join(cells)
     if any(chr(mark) in together for mark in _PLAIN):
         cells = [cell.translate(_PLAIN) for cell in cells]
         together = "\n".join(cells)
-    found = [_CELL.fullmatch(cell) for cell in cells[:_FIRST]]
-    if _CODE.search(together) or not any(found):
-        return NumberCells([], np.ones(len(cells), np.bool_), set(), False)
-    if (plain_ones := _plain_numbers(cells, together)) is not None:
-        return plain_ones
-    found += [_CELL.fullmatch(cell) for cell in cells[_FIRST:]]
-    bodies: list[str] = []
-    negative = np.zeros(len(cells), np.bool_)
-    fits = np.zeros(len(cells), np.bool_)
-    units: set[str] = set()
-    for number, match in enumerate(found):
-        bodies.append("")
-        if match is None or bool(match["open"]) != bool(match["close"]):
-            continue
-        if (match["before"] and match["after"]) or (match["sign"] and match["inner"]):
-            continue
-        fits[number] = True
-        units.add(match["before"] or match["after"] or "")
-        minus = "-" in (match["sign"], match["inner"])
-        negative[number] = minus != bool(match["open"])
-        bodies[number] = _SPACES.sub(" ", match["body"]).strip()
-    best = np.ones(len(cells), np.bool_)
-    readings: list[tuple[NumberStyle, NDArray[np.float64]]] = []
+    if _CODE.search(together) or not any(map(_CELL.fullmatch, cells[:_FIRST])):
+        return no_number
+    if "." not in together or _POINT.search(together):
+        plain = pd.to_numeric(pd.Series(cells, dtype=object), errors="coerce").to_numpy(np.float64)
+        if np.isfinite(plain).all():
+            whole = re.search(r"[.eE]", together) is None
+            if whole and (abs(plain) >= _EXACT).any():
+                return no_number
+            form = ColumnFormat("number", whole=whole)
+            return NumberCells([(form, plain)], ~no_number.bad, {""})
+    parts = [_parts(cell) for cell in cells]
+    bodies = [body for body, _, _ in parts]
+    units = {unit for body, _, unit in parts if body}
+    sign = np.array([-1.0 if negative else 1.0 for _, negative, _ in parts])
     unit = next(iter(units)) if len(units) == 1 else ""
+    readings: list[tuple[ColumnFormat, NDArray[np.float64]]] = []
+    best, whole = no_number.bad, False
     marks = {mark for mark in ".,' " if any(mark in body for body in bodies)}
     for decimal, thousands in _STYLES:
         if (thousands and thousands not in marks) or not {decimal, thousands} & {*marks, "."}:
             continue  # as another style without these marks
         pattern = _pattern(decimal, thousands)
-        good = [ok and bool(pattern.fullmatch(body)) for ok, body in zip(fits, bodies, strict=True)]
-        bad = ~np.array(good, np.bool_)
+        bad = np.array([pattern.fullmatch(body) is None for body in bodies], np.bool_)
         if bad.sum() < best.sum():
             best = bad
         if bad.any():
             continue
-        plain = [body.replace(thousands, "") if thousands else body for body in bodies]
-        values = np.array([float(body.replace(decimal, ".")) for body in plain], np.float64)
-        values = np.where(negative, -values, values)
+        if not readings:
+            whole = not any(decimal in body or "e" in body.lower() for body in bodies)
+        digits = [body.replace(thousands, "") if thousands else body for body in bodies]
+        values = sign * np.array([float(body.replace(decimal, ".")) for body in digits])
+        if whole and not readings and (abs(values) >= _EXACT).any():
+            return no_number
         if not any(np.array_equal(values, other) for _, other in readings):
-            readings.append((NumberStyle(decimal, thousands, unit), values))
-    whole = bool(readings) and not any(
-        readings[0][0].decimal in body or "e" in body.lower() for body in bodies
-    )
-    return NumberCells(readings, best, units, whole)
+            is_whole = whole and bool(np.all(values % 1 == 0))
+            readings.append((ColumnFormat("number", decimal, thousands, unit, is_whole), values))
+    return NumberCells(readings, best, units)
 
 
-def _plain_numbers(cells: Sequence[str], together: str) -> NumberCells | None:
-    """Return cells that are plain numbers, and nothing else; None for all others."""
-    if "." in together and not _POINT.search(together):
-        return None
-    values = pd.to_numeric(pd.Series(cells, dtype=object), errors="coerce").to_numpy(np.float64)
-    if not np.isfinite(values).all():
-        return None
-    none = np.zeros(len(cells), np.bool_)
-    whole = re.search(r"[.eE]", together) is None
-    return NumberCells([(NumberStyle(), values)], none, {""}, whole)
+def _parts(cell: str) -> tuple[str, bool, str]:
+    """Return digits and marks of a number, whether it is negative, and its unit.
+
+    Digits and marks are empty where the cell is no number.
+    """
+    found = _CELL.fullmatch(cell)
+    if (
+        found is None
+        or bool(found["open"]) != bool(found["close"])
+        or (found["before"] and found["after"])
+        or (found["sign"] and found["inner"])
+    ):
+        return "", False, ""
+    negative = ("-" in (found["sign"], found["inner"])) != bool(found["open"])
+    body = _SPACES.sub(" ", found["body"]).strip()
+    return body, negative, found["before"] or found["after"] or ""
 
 
 def _pattern(decimal: str, thousands: str) -> re.Pattern[str]:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dlp.datamodules.tables.files import place
+from dlp.datamodules.table_places import place
 from dlp.datamodules.targets import TaskArgument
 from dlp.errors import InputError
 

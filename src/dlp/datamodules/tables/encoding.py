@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from dlp.console import say
+from dlp.datamodules.table_places import absent, place
 from dlp.datamodules.tables.column_values import (
     as_texts,
     holds_dates,
@@ -16,7 +17,6 @@ from dlp.datamodules.tables.column_values import (
     numbers,
     why_useless,
 )
-from dlp.datamodules.tables.files import absent, place
 from dlp.datamodules.tables.numeric_scale import NumericScale, Scaling, check_bins
 from dlp.errors import InputError, unknown
 

@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from dlp.datamodules.tables.column_formats import LIKE_MISSING, ColumnFormat, typed_columns
+from dlp.datamodules.table_places import line_index
+from dlp.datamodules.tables.column_types import LIKE_MISSING, TypedColumn, typed_columns
 from dlp.datamodules.tables.csv_cells import CSVCells, read_cells
-from dlp.datamodules.tables.table_format import TableFormat
+from dlp.datamodules.tables.table_format import ColumnFormat, TableFormat
 from dlp.errors import InputError, MissingInputError, suggestion
 
 CSV_ENDINGS = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
@@ -40,6 +40,7 @@ class Table:
         skipped: Columns that are no data, and why: row numbers without a name, empty ones.
         notes: What else was passed over.
         examples: The first cell of each column that is not empty, as it stands in the file.
+        problems: Columns whose cells could not be understood: why, and what to do with an input.
     """
 
     frame: pd.DataFrame
@@ -49,6 +50,7 @@ class Table:
     skipped: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     examples: dict[str, str] = field(default_factory=dict)
+    problems: dict[str, tuple[str, str]] = field(default_factory=dict)
 
     def check(self, columns: Iterable[str], inputs: bool = True) -> None:
         """Refuse columns whose cells could not be understood.
@@ -61,11 +63,9 @@ class Table:
             InputError: There is one; column, cell and way out are named.
         """
         for name in columns:
-            found = self.formats.get(name)
-            if found is not None and found.problem:
-                where = place(self.frame, found.row)
-                problem = found.problem.replace("\0", where)
-                advice = found.advice if inputs or not found.advice else "Correct it"
+            problem, advice = self.problems.get(name, ("", ""))
+            if problem:
+                advice = advice if inputs or not advice else "Correct it"
                 raise InputError(f"column {name!r} {problem}.{advice and f' {advice}.'}")
 
 
@@ -138,7 +138,7 @@ def _of_cells(path: Path, found: CSVCells) -> tuple[pd.DataFrame, list[str]]:
         if name in columns:
             raise _twice(path, name)
         columns[name] = cells
-    index = pd.MultiIndex.from_arrays([found.lines, found.numbers], names=["line", "row"])
+    index = line_index(found.lines, found.numbers)
     return pd.DataFrame(columns, index=index, dtype=object), unnamed
 
 
@@ -173,33 +173,34 @@ def of_frame(
         InputError: A column without a name holds data.
     """
     options = options or TableFormat()
-    columns: dict[str, Any] = {str(name): series for name, series in frame.items()}
+    if frame.index.nlevels == 1:
+        numbered = pd.api.types.is_integer_dtype(frame.index.dtype)
+        index = frame.index if numbered else pd.RangeIndex(len(frame))
+        frame = frame.set_axis(index.rename("row"))
+    columns: dict[str, pd.Series[Any]] = {str(name): series for name, series in frame.items()}
     cells = {
         name: _cells(series, options.na_values, name in texts)
         for name, series in columns.items()
         if separator or _holds_texts(series)
     }
-    typed, formats = typed_columns(cells, options, separator, learned, texts, categories)
-    for name, found in formats.items():
-        if found.kind == "number":
-            typed[name] = _without(typed[name], options.na_values)
-    for name, series in columns.items():
-        if name not in typed:
-            typed[name] = _plain(series, options.na_values)
-            only = {type(cell) for cell in series.dropna()} if series.dtype == object else set()
-            formats[name] = ColumnFormat("boolean" if only == {bool} else "plain")
-    result = pd.DataFrame(
-        {name: typed[name].set_axis(frame.index) for name in columns}, index=frame.index
+    typed = typed_columns(cells, options, separator, learned or {}, texts, categories)
+    typed |= {name: _plain(columns[name]) for name in columns if name not in typed}
+    values = {name: typed[name].values for name in columns}
+    for name, series in values.items():
+        if pd.api.types.is_numeric_dtype(series) and not pd.api.types.is_bool_dtype(series):
+            values[name] = _without(series, options.na_values)
+    filled = {name: series.notna().to_numpy() for name, series in values.items()}
+    table = Table(
+        pd.DataFrame(values, index=frame.index),
+        source,
+        {name: found.format for name, found in typed.items()},
+        separator,
+        examples={
+            name: str(columns[name].iloc[int(there.argmax())]) if there.any() else ""
+            for name, there in filled.items()
+        },
+        problems={name: (c.problem, c.advice) for name, c in typed.items() if c.problem},
     )
-    if not pd.api.types.is_integer_dtype(result.index.dtype) and result.index.nlevels == 1:
-        result.index = pd.RangeIndex(len(result))
-    if result.index.nlevels == 1:
-        result.index = result.index.rename("row")
-    examples = {
-        name: str(columns[name].iloc[int(there.argmax())]) if there.any() else ""
-        for name, there in ((name, result[name].notna().to_numpy()) for name in columns)
-    }
-    table = Table(result, source, formats, separator, examples=examples)
     for name in columns:
         _look_at_nameless(table, name)
         _look_for_missing(table, name)
@@ -224,36 +225,36 @@ def holds_nothing(cell: object) -> bool:
 
 def _cells(
     series: "pd.Series[Any]", na_values: Sequence[str], as_they_are: bool
-) -> list[str | None]:
+) -> "pd.Series[Any]":
     """Return cells without blanks around them, None where they are missing."""
     missing = {"", *(value.strip() for value in na_values)}
     texts = ["" if holds_nothing(cell) else str(cell) for cell in series.tolist()]
     stripped = [text.strip().strip(_INVISIBLE).strip() for text in texts]
     kept = texts if as_they_are else stripped
-    return [None if key in missing else text for key, text in zip(stripped, kept, strict=True)]
+    cells = [None if key in missing else text for key, text in zip(stripped, kept, strict=True)]
+    return pd.Series(cells, series.index, dtype=object)
 
 
-def _plain(series: "pd.Series[Any]", na_values: Sequence[str]) -> "pd.Series[Any]":
+def _plain(series: "pd.Series[Any]") -> TypedColumn:
     """Return a column that is no text: instants in UTC, lengths of time in days, plain objects."""
-    kinds = pd.api.types
+    form = ColumnFormat("plain")
     if isinstance(series.dtype, pd.DatetimeTZDtype):
-        instants: pd.Series[Any] = series.dt.tz_convert("UTC").dt.tz_localize(None)
-        return instants
-    if kinds.is_timedelta64_dtype(series):
-        days: pd.Series[Any] = series.dt.total_seconds() / 86_400
-        return days
+        return TypedColumn(series.dt.tz_convert("UTC").dt.tz_localize(None), form)
+    if pd.api.types.is_timedelta64_dtype(series):
+        return TypedColumn(series.dt.total_seconds() / 86_400, form)
     if series.dtype == object:
         filled = [cell for cell in series if not holds_nothing(cell)]
         if filled and all(isinstance(cell, Decimal) for cell in filled):
-            return series.map(lambda cell: np.nan if holds_nothing(cell) else float(cell))
+            numbers = [np.nan if holds_nothing(cell) else float(cell) for cell in series]
+            return TypedColumn(pd.Series(numbers, series.index), form)
         if filled and all(isinstance(cell, datetime.time) for cell in filled):
             hours = [np.nan if holds_nothing(cell) else _hours(cell) for cell in series]
-            return pd.Series(hours, index=series.index)
+            return TypedColumn(pd.Series(hours, series.index), form)
         if filled and all(isinstance(cell, datetime.date) for cell in filled):
-            return pd.to_datetime(series, utc=True).dt.tz_localize(None)
-    if kinds.is_numeric_dtype(series) and not kinds.is_bool_dtype(series):
-        return _without(series, na_values)
-    return series
+            return TypedColumn(pd.to_datetime(series, utc=True).dt.tz_localize(None), form)
+        if {type(cell) for cell in series.dropna()} == {bool}:
+            form = ColumnFormat("boolean")
+    return TypedColumn(series, form)
 
 
 def _without(series: "pd.Series[Any]", na_values: Sequence[str]) -> "pd.Series[Any]":
@@ -292,7 +293,7 @@ def _look_at_nameless(table: Table, name: str) -> None:
 
 def _look_for_missing(table: Table, name: str) -> None:
     """Say of which texts one might think that they mean "missing"."""
-    if table.formats[name].kind != "text" or table.formats[name].problem:
+    if table.formats[name].kind != "text" or name in table.problems:
         return
     series = table.frame[name].dropna()
     found = sorted({cell for cell in series.unique() if cell.lower() in LIKE_MISSING})
@@ -344,34 +345,3 @@ def without_unlabelled(table: Table, targets: Sequence[str]) -> tuple[Table, int
             elif found.kind == "boolean":
                 frame[name] = frame[name].astype(bool)
     return replace(table, frame=frame), int(left_out.sum())
-
-
-def place(rows: pd.DataFrame | pd.Series, number: int) -> str:
-    """Return where row `number` (a position) of a table stands, in words."""
-    if rows.index.names[0] == "line":
-        label = rows.index.get_level_values(0)[number]
-        return f"line {label} of the file"
-    return f"row {rows.index[number]} (counted from 0)"
-
-
-def row_numbers(frame: pd.DataFrame) -> NDArray[np.int64]:
-    """Return the number of each row in the file it was read from, 0 below the header, (N,)."""
-    return frame.index.get_level_values(-1).to_numpy(np.int64)
-
-
-def absent(what: str, name: str, columns: Iterable[str]) -> MissingInputError:
-    """Return the error for a column that is not there, with the nearest one."""
-    known = list(columns)
-    shown = ", ".join(known[:30]) + (f" and {len(known) - 30} more" if len(known) > 30 else "")
-    more = ""
-    if len(known) == 1:
-        more = " If these are several, say by table_format: {separator: ...} what separates them."
-    elif sum(bool(re.fullmatch(r"[-+.,\d\s]+", column)) for column in known) * 2 > len(known):
-        more = (
-            " The first line must name the columns; it seems to hold values. Write a header above "
-            f"it, or name each column by table_format: {{header: [{name}, ...]}}."
-        )
-    return MissingInputError(
-        f"{what}: there is no column {name!r}.{suggestion(name, known)} The columns are {shown}."
-        f"{more}"
-    )

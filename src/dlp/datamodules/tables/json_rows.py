@@ -1,14 +1,13 @@
 """Rows of a JSON file: an object a line, a list of objects, or a list for each column."""
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from dlp.datamodules.file_text import read_text
+from dlp.datamodules.table_places import line_index
 from dlp.errors import InputError
 
 JSON_ENDINGS = (".json", ".jsonl", ".ndjson")
@@ -39,11 +38,6 @@ def read_json_rows(path: Path, encoding: str | None = None) -> pd.DataFrame:
             return _frame(rows, line_index([number for number, _ in numbered]))
         return table
     return _whole(path, text)
-
-
-def line_index(lines: Sequence[int]) -> pd.MultiIndex:
-    """Return the index of rows that begin in these lines."""
-    return pd.MultiIndex.from_arrays([np.array(lines), range(len(lines))], names=["line", "row"])
 
 
 def _is_json(text: str) -> bool:

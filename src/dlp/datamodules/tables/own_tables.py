@@ -15,22 +15,20 @@ from dlp.datamodules.reading import InputReading
 from dlp.datamodules.shared_arguments import SharedArguments
 from dlp.datamodules.splitting.groups import check_roles, keys_of_table, table_digests
 from dlp.datamodules.splitting.splits import Indices
-from dlp.datamodules.tables.column_formats import ColumnFormat, formats_of, formats_state
+from dlp.datamodules.table_places import absent, row_numbers
 from dlp.datamodules.tables.column_values import target_values
 from dlp.datamodules.tables.encoding import ColumnEncoder, Missing
 from dlp.datamodules.tables.files import (
     Table,
-    absent,
     of_frame,
     read_as_pandas,
     read_table,
-    row_numbers,
     without_unlabelled,
 )
 from dlp.datamodules.tables.numeric_scale import Scaling
 from dlp.datamodules.tables.own_features import FeatureMaker, FeaturesArgument
 from dlp.datamodules.tables.reading import read_columns
-from dlp.datamodules.tables.table_format import TableFormat
+from dlp.datamodules.tables.table_format import ColumnFormat, TableFormat
 from dlp.datamodules.targets import TargetEncoder, TaskArgument
 from dlp.errors import InputError, unknown
 from dlp.target_transforms import TargetTransform
@@ -280,7 +278,7 @@ class TableDataModule(SupervisedDataModule):
             "columns": list(self._columns or ()),
             "features": None if self.features is None else self.features.state(),
             "encoder": self.encoder.state(),
-            "formats": None if self._formats is None else formats_state(self._formats),
+            "formats": self._formats and {name: f.state() for name, f in self._formats.items()},
             "left_out": dict(self.left_out),
         }
 
@@ -302,8 +300,8 @@ class TableDataModule(SupervisedDataModule):
             )
         self._columns = list(state["columns"])
         self.encoder.load_state(state["encoder"])
-        found = state.get("formats")
-        self._formats = None if found is None else formats_of(found)
+        found = state.get("formats")  # runs of before own formats have none
+        self._formats = found and {name: ColumnFormat.of_state(f) for name, f in found.items()}
         self.left_out = dict(state.get("left_out", {}))
 
     def read_input(self) -> InputReading:

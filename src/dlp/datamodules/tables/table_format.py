@@ -1,12 +1,13 @@
-"""What a person may say of a table's file where the file itself leaves it open."""
+"""How a table is written: what a person may say of its file, and what was found of each column."""
 
 import codecs
-from dataclasses import dataclass
-from typing import Literal, get_args
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, get_args
 
 from dlp.errors import InputError, unknown
 
 Decimal = Literal[".", ","]
+DateStyle = Literal["year first", "day first", "month first", "YYYYMMDD", "named month"]
 
 
 @dataclass(frozen=True)
@@ -56,3 +57,46 @@ class TableFormat:
                     f"table_format: there is no encoding {self.encoding!r}. Accepted: utf-8, "
                     "utf-16, cp1252 (Western Windows), latin-1, and others that Python knows."
                 ) from error
+
+
+@dataclass(frozen=True)
+class ColumnFormat:
+    """How the cells of a column are written, as plain values for a checkpoint.
+
+    Args:
+        kind: What they are; ``plain`` is a column that was no text in its file (Parquet).
+        decimal: The decimal mark of numbers.
+        thousands: The mark between thousands; empty where there is none.
+        unit: A currency, % or word (kg) that every number has; empty where there is none.
+        whole: Whether the numbers are whole, and written as such.
+        date: The style of dates.
+    """
+
+    kind: Literal["number", "boolean", "date", "text", "empty", "plain"]
+    decimal: str = "."
+    thousands: str = ""
+    unit: str = ""
+    whole: bool = False
+    date: DateStyle | None = None
+
+    def words(self) -> str:
+        """Return what is not plain about it."""
+        if self.kind == "date" and self.date not in (None, "year first"):
+            return f"written {self.date}"
+        said = []
+        if self.decimal == ",":
+            said.append("decimal comma")
+        if self.thousands:
+            said.append("thousands by " + {" ": "spaces"}.get(self.thousands, repr(self.thousands)))
+        if self.unit:
+            said.append(f"in {self.unit}")
+        return ", ".join(said)
+
+    def state(self) -> dict[str, Any]:
+        """Return it as plain values."""
+        return asdict(self)
+
+    @classmethod
+    def of_state(cls, state: dict[str, Any]) -> "ColumnFormat":
+        """Return what `state` was of; what runs of older versions keep beside it is passed over."""
+        return cls(**{name: state[name] for name in cls.__match_args__ if name in state})

@@ -8,8 +8,9 @@ import pandas as pd
 
 from dlp.datamodules.file_text import read_text
 from dlp.datamodules.part_names import part_of
+from dlp.datamodules.table_places import line_index
 from dlp.datamodules.tables.files import PARQUET_ENDINGS, read_table
-from dlp.datamodules.tables.json_rows import JSON_ENDINGS, line_index, read_json_rows
+from dlp.datamodules.tables.json_rows import JSON_ENDINGS, read_json_rows
 from dlp.datamodules.text.rows import TextColumns, TextRows, below
 from dlp.errors import InputError
 
