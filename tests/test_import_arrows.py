@@ -16,7 +16,7 @@ SOURCE = Path(dlp.__file__).parent
 #: From the bottom up. What stands in one row does not know each other; it may import from all rows
 #: below its own. A name is a package of ``dlp``, or a file beside the packages.
 LAYERS = (
-    ("__init__", "errors", "number_words", "seeds", "stops", "target_transforms"),
+    ("__init__", "errors", "number_words", "seeds", "smoothing", "stops", "target_transforms"),
     ("bag_of_words", "checkpoints", "config_files", "console", "directions", "files"),
     ("frozen_features", "imports", "named_configs"),
     ("decisions", "process"),
@@ -49,7 +49,6 @@ UPWARD = {
     "runs -> callbacks",
     "search -> commands",
     "visualization -> evaluation",
-    "visualization -> folds",
     "visualization -> runs",
 }
 
