@@ -18,7 +18,7 @@ SOURCE = Path(dlp.__file__).parent
 LAYERS = (
     ("__init__", "errors", "number_words", "seeds", "smoothing", "stops", "target_transforms"),
     ("bag_of_words", "checkpoints", "config_files", "console", "directions", "files"),
-    ("frozen_features", "imports", "named_configs"),
+    ("cache", "frozen_features", "imports", "named_configs"),
     ("decisions", "process"),
     ("datamodules.splitting",),
     ("datamodules", "modules", "visualization"),

@@ -8,10 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-import dlp.datamodules.text.corpus_cache as corpus_module
 from dlp.datamodules.examples import Examples
-from dlp.datamodules.text.corpus import Corpus
-from dlp.datamodules.text.corpus_cache import cached_parts, stored_parts
+from dlp.datamodules.text.corpus import Corpus, cached_parts, stored_parts
 from dlp.errors import InputError
 from dlp.files import cache_dir
 
@@ -55,7 +53,7 @@ def test_the_second_time_nothing_is_read_and_the_tokens_are_mapped():
     check(again)
     assert source.read == 1
     assert isinstance(again["train"].rows.corpus.tokens, np.memmap)
-    assert not [path for path in (cache_dir() / "text").iterdir() if path.name != source.key]
+    assert not [path for path in (cache_dir() / "text").iterdir() if path.stem != source.key]
 
 
 def truncate(path):
@@ -69,7 +67,7 @@ def flip(path):
 
 
 @pytest.mark.parametrize("damage", [truncate, flip, lambda path: path.unlink()])
-@pytest.mark.parametrize("name", ["tokens.npy", "offsets.npy", "targets.npy", "words.txt"])
+@pytest.mark.parametrize("name", ["tokens.npy", "offsets.npy", "targets.npy", "rest.json"])
 def test_a_damaged_cache_is_made_again(name, damage, capsys):
     source = Source()
     cached_parts(source)
@@ -85,7 +83,7 @@ def test_a_damaged_cache_is_made_again(name, damage, capsys):
 def test_a_damaged_description_is_made_again(content):
     source = Source()
     cached_parts(source)
-    (cache_dir() / "text" / source.key / "train" / "corpus.json").write_text(content)
+    (cache_dir() / "text" / source.key / "sums.json").write_text(content)
     check(cached_parts(source))
     assert source.read == 2
 
@@ -96,80 +94,40 @@ def test_an_empty_folder_is_no_cache():
     check(cached_parts(Source()))
 
 
-class Meeting(Source):
-    """A source that is ready only when several are."""
-
-    def __init__(self, barrier):
-        super().__init__()
-        self.barrier = barrier
-
-    def build(self, sample_size=None):
-        parts = super().build()
-        self.barrier.wait()
-        return parts
-
-
 @pytest.mark.parametrize("damaged", [False, True])
-def test_several_may_build_at_once_and_each_gets_a_good_corpus(damaged):
+def test_of_several_one_builds_and_the_others_wait(damaged):
     home = cache_dir() / "text" / Source.key
     for _ in range(10):
         shutil.rmtree(home, ignore_errors=True)
         if damaged:
             cached_parts(Source())
             truncate(home / "train" / "tokens.npy")
-        meeting = threading.Barrier(4, timeout=60)
+        sources, begin = [Source() for _ in range(4)], threading.Barrier(4, timeout=60)
+
+        def read(source, begin=begin):
+            begin.wait()
+            return cached_parts(source)
+
         with ThreadPoolExecutor(4) as pool:
-            for parts in pool.map(cached_parts, [Meeting(meeting) for _ in range(4)]):
+            for parts in pool.map(read, sources):
                 check(parts)
-        check(stored_parts(Source.key))
-        assert [path.name for path in home.parent.iterdir()] == [Source.key]
+                assert isinstance(parts["train"].rows.corpus.tokens, np.memmap)
+        assert sum(source.read for source in sources) == 1
+        assert {path.suffix for path in home.parent.iterdir()} <= {"", ".lock"}
 
 
-def test_a_valid_cache_made_meanwhile_is_used_and_stays():
-    home = cache_dir() / "text" / Source.key
-
-    class Slow(Source):
-        def build(self, sample_size=None):
-            cached_parts(Source())
-            self.first = (home.stat().st_ino, (home / "train").stat().st_ino)
-            return super().build()
-
-    source = Slow()
-    found = cached_parts(source)
-    check(found)
-    assert isinstance(found["train"].rows.corpus.tokens, np.memmap)
-    assert (home.stat().st_ino, (home / "train").stat().st_ino) == source.first
-
-
-def test_a_valid_cache_that_comes_between_a_look_and_a_move_is_put_back(monkeypatch):
-    cached_parts(Source())
-    home = cache_dir() / "text" / Source.key
-    inode = home.stat().st_ino
-    seen = []
-
-    def damaged_at_first(folder):
-        seen.append(folder)
-        return None if len(seen) == 1 else valid(folder)
-
-    valid = corpus_module._valid
-    monkeypatch.setattr(corpus_module, "_valid", damaged_at_first)
-    monkeypatch.setattr(corpus_module, "stored_parts", lambda key: None)
+def test_what_a_killed_process_left_is_no_hindrance():
+    left = cache_dir() / "text" / f".{Source.key}"
+    (left / "train").mkdir(parents=True)
     check(cached_parts(Source()))
-    assert home.stat().st_ino == inode
-    assert [path.name for path in home.parent.iterdir()] == [Source.key]
-
-
-def test_who_loses_every_race_goes_on_with_what_it_built(monkeypatch):
-    monkeypatch.setattr(corpus_module, "_valid", lambda folder: None)
-    check(cached_parts(Source()))
+    assert not left.exists()
 
 
 PROCESS = """
 import sys
 import time
 from dlp.datamodules.examples import Examples
-from dlp.datamodules.text.corpus import Corpus
-from dlp.datamodules.text.corpus_cache import cached_parts
+from dlp.datamodules.text.corpus import Corpus, cached_parts
 
 class Source:
     key = sys.argv[1]

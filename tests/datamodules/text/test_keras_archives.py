@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from keras_files import publish, ragged
 
-from dlp.datamodules.text.corpus_cache import cached_parts
+from dlp.datamodules.text.corpus import cached_parts
 from dlp.datamodules.text.keras_archives import DOWNLOADS, KerasArchive, load_arrays
 from dlp.errors import InputError
 

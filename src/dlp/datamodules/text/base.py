@@ -10,8 +10,14 @@ from dlp.datamodules.reading import InputReading
 from dlp.datamodules.shared_arguments import SharedArguments
 from dlp.datamodules.tables.table_format import TableFormat
 from dlp.datamodules.targets import TargetEncoder
-from dlp.datamodules.text.corpus import Corpus, TextParts, Texts, TextSource
-from dlp.datamodules.text.corpus_cache import cached_parts, stored_parts
+from dlp.datamodules.text.corpus import (
+    Corpus,
+    TextParts,
+    Texts,
+    TextSource,
+    cached_parts,
+    stored_parts,
+)
 from dlp.datamodules.text.encodings import BagEncoder, BagRows, Encoding
 from dlp.datamodules.text.reading import nothing_known, read_texts, whole_sentences
 from dlp.datamodules.text.rows import TextColumns

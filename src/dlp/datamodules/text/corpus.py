@@ -1,23 +1,28 @@
 """Texts as word numbers: tokenised once, kept as plain arrays, read through a memory map."""
 
 import hashlib
+import json
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
+from dlp.cache import new_folder, only_one, read_folder
 from dlp.console import bar_file
 from dlp.datamodules.examples import Examples
-from dlp.datamodules.reading import InputReading
+from dlp.datamodules.reading import ColumnReading, InputReading
 from dlp.datamodules.splitting.splits import Indices
 from dlp.datamodules.text.tokens import Tokens, splitter
+from dlp.errors import InputError
+from dlp.files import cache_dir
 
 #: Raise it when tokens or files change their meaning: older caches are then left alone.
-FORMAT = 4
+FORMAT = 5
 
 
 @dataclass(frozen=True)
@@ -175,3 +180,110 @@ class TextSource(Protocol):
 def source_key(*parts: object) -> str:
     """Return 32 hexadecimal digits that stand for `parts` (plain values)."""
     return hashlib.sha256(repr((FORMAT, *parts)).encode()).hexdigest()[:32]
+
+
+# On disk ------------------------------------------------------------------------------------------
+
+
+def cached_parts(source: TextSource) -> TextParts:
+    """Return the parts of `source`: memory-mapped from the cache, built first if need be.
+
+    Of several processes one builds them, and the others wait for it.
+
+    Raises:
+        InputError: The source cannot be read, or the cache not be written.
+    """
+    if (found := stored_parts(source.key)) is not None:
+        return found
+    home = cache_dir() / "text" / source.key
+    try:
+        with only_one(home):
+            if (found := stored_parts(source.key)) is not None:  # another one was faster
+                return found
+            parts = source.build()
+            with new_folder(home) as folder:
+                for name, part in parts.items():
+                    _save(part, folder / name)
+    except OSError as error:
+        if isinstance(error, InputError):  # the source is the matter, not the cache
+            raise
+        raise InputError(
+            f"cannot write the cache {home}: {error.strerror}. Set DLP_CACHE_DIR to a folder with "
+            "room that you can write to."
+        ) from error
+    return stored_parts(source.key) or parts
+
+
+def stored_parts(key: str) -> TextParts | None:
+    """Return the cached parts of that key; None where there are none, or they are damaged."""
+    return read_folder(cache_dir() / "text" / key, _load_parts, "texts")
+
+
+#: Arrays of numbers or plain text: of a corpus, and of what stands beside its texts.
+_TOKENS = ("tokens", "offsets", "digests")
+_COLUMNS = ("groups", "times", "places")
+
+
+def _save(part: Examples, folder: Path) -> None:
+    folder.mkdir()
+    corpus: Corpus = part.rows.corpus
+    arrays: dict[str, NDArray[Any] | None] = {name: getattr(corpus, name) for name in _TOKENS}
+    arrays |= {name: getattr(part, name) for name in _COLUMNS}
+    if corpus.raw is not None:
+        arrays |= {"raw": corpus.raw.content, "raw_offsets": corpus.raw.offsets}
+    labels, arrays["targets"] = None, part.targets
+    if part.targets is not None and part.targets.dtype.kind == "O":  # numbers into a list of labels
+        labels, arrays["targets"] = np.unique(part.targets, return_inverse=True)
+    for name, values in arrays.items():
+        if values is not None:
+            np.save(folder / f"{name}.npy", values, allow_pickle=False)
+    rest = {
+        "words": corpus.words,
+        "ranked": corpus.ranked,
+        "class_names": corpus.class_names,
+        "reading": None if corpus.reading is None else asdict(corpus.reading),
+        "num_val": part.num_val,
+        "names": part.names,
+        "labels": None if labels is None else labels.tolist(),
+        "ids": None if part.ids is None else part.ids.tolist(),
+        "truth": None if part.truth is None else part.truth.tolist(),
+    }
+    (folder / "rest.json").write_text(json.dumps(rest, default=str), encoding="utf-8")
+
+
+def _load_parts(home: Path) -> TextParts:
+    return {folder.name: _load(folder) for folder in sorted(home.iterdir()) if folder.is_dir()}
+
+
+def _load(folder: Path) -> Examples:
+    arrays: dict[str, Any] = {
+        file.stem: np.load(file, mmap_mode="r", allow_pickle=False) for file in folder.glob("*.npy")
+    }
+    rest = json.loads((folder / "rest.json").read_text(encoding="utf-8"))
+    ids, truth, labels = (
+        None if rest[name] is None else np.array(rest[name], object)
+        for name in ("ids", "truth", "labels")
+    )
+    targets = np.array(arrays["targets"]) if "targets" in arrays else None
+    reading = rest["reading"]
+    if reading is not None:
+        columns = tuple(ColumnReading(**column) for column in reading["columns"])
+        reading = InputReading(reading["source"], columns, notes=tuple(reading["notes"]))
+    corpus = Corpus(
+        **{name: arrays[name] for name in _TOKENS},
+        words=rest["words"],
+        ranked=rest["ranked"],
+        raw=RawTexts(arrays["raw"], arrays["raw_offsets"]) if "raw" in arrays else None,
+        class_names=rest["class_names"],
+        reading=reading,
+    )
+    return Examples(
+        corpus.texts(),
+        targets if labels is None else labels[targets],
+        corpus.digests,
+        names=rest["names"],
+        num_val=rest["num_val"],
+        ids=ids,
+        truth=truth,
+        **{name: arrays.get(name) for name in _COLUMNS},
+    )

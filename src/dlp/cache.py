@@ -1,0 +1,80 @@
+"""Folders of what can be made again: made by one process at a time, whole, checked before use."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import xxhash
+from filelock import FileLock
+
+from dlp.console import say
+
+#: The file that holds the hash of every other file of a folder.
+SUMS = "sums.json"
+
+T = TypeVar("T")
+
+
+@contextmanager
+def only_one(home: Path) -> Iterator[None]:
+    """Wait until no other process makes what is kept at `home`, and let none begin meanwhile.
+
+    Raises:
+        OSError: Nothing can be written there.
+    """
+    home.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(home.with_suffix(".lock")):
+        yield
+
+
+def read_folder(home: Path, load: Callable[[Path], T], what: str) -> T | None:
+    """Return what `load` reads from a folder; None where there is none, or not as it was written.
+
+    Args:
+        home: The folder.
+        load: Reads it.
+        what: What is kept in it, in words (plural): a damaged folder is said.
+    """
+    if not home.is_dir():
+        return None
+    try:
+        for name, expected in json.loads((home / SUMS).read_text(encoding="utf-8")).items():
+            if _hash(home / name) != expected:
+                raise ValueError(f"{name} has changed")
+        return load(home)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        say(f"the cached {what} in {home} are damaged ({error}); they are made again")
+        return None
+
+
+@contextmanager
+def new_folder(home: Path) -> Iterator[Path]:
+    """Yield an empty folder to write to, which takes the place of `home` if the block succeeds.
+
+    The caller is the `only_one` to do so.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    new = home.with_name(f".{home.name}")
+    shutil.rmtree(new, ignore_errors=True)  # of a process that was killed
+    new.mkdir(parents=True)
+    try:
+        yield new
+        files = sorted(file for file in new.rglob("*") if file.is_file())
+        sums = {file.relative_to(new).as_posix(): _hash(file) for file in files}
+        (new / SUMS).write_text(json.dumps(sums), encoding="utf-8")
+        shutil.rmtree(home, ignore_errors=True)
+        new.rename(home)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+
+
+def _hash(path: Path) -> str:
+    """Return a hash of a file, of some gigabytes in a second."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, xxhash.xxh3_128).hexdigest()
