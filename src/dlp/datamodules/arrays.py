@@ -13,6 +13,7 @@ from dlp.datamodules.row_source import Readable
 from dlp.datamodules.shared_arguments import SharedArguments
 from dlp.datamodules.splitting.groups import as_column, group_values, time_values
 from dlp.datamodules.splitting.leakage import row_digests
+from dlp.datamodules.standardising import mean_and_deviation
 from dlp.datamodules.targets import TargetEncoder, TaskArgument
 from dlp.errors import InputError
 
@@ -147,12 +148,8 @@ class ArrayDataModule(SupervisedDataModule):
     def fit_inputs(self, rows: NDArray[Any], targets: NDArray[Any]) -> None:
         """Learn mean and population standard deviation of each feature, if they scale."""
         if self.scaling == "standard":
-            numbers = _float32(rows)
-            self._mean = numbers.mean(axis=0, dtype=np.float64).astype(np.float32)
-            std = numbers.std(axis=0, dtype=np.float64).astype(np.float32)
-            # Compared, not by std == 0: rounding leaves a constant 0.1 a deviation of 1e-9.
-            constant = numbers.min(axis=0) == numbers.max(axis=0)
-            self._std = np.where(constant, np.float32(1), std)
+            mean, std = mean_and_deviation(_float32(rows))
+            self._mean, self._std = mean.astype(np.float32), std.astype(np.float32)
 
     def forget_inputs(self) -> None:
         """Forget the statistics."""

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from dlp.datamodules.reading import alike_classes
 from dlp.datamodules.splitting.splits import Parts
+from dlp.datamodules.standardising import mean_and_deviation
 from dlp.errors import InputError, suggestion
 from dlp.target_transforms import TargetTransform, lowest, transformed
 
@@ -201,9 +202,8 @@ class TargetEncoder:
         if self.task != "regression":
             raise InputError("target_scaling: standard is for values; the target holds classes.")
         encoded = torch.from_numpy(self.encode(values)).reshape(len(values), -1)
-        numbers = transformed(encoded.double(), transform).numpy()
-        constant = numbers.min(axis=0) == numbers.max(axis=0)
-        return numbers.mean(axis=0).tolist(), np.where(constant, 1.0, numbers.std(axis=0)).tolist()
+        mean, std = mean_and_deviation(transformed(encoded.double(), transform).numpy())
+        return mean.tolist(), std.tolist()
 
     def check_transform(self, values: NDArray[Any], transform: TargetTransform) -> None:
         """Refuse values of which there is no logarithm, before anything is trained.

@@ -8,6 +8,7 @@ import numpy as np
 import scipy.special
 from numpy.typing import NDArray
 
+from dlp.datamodules.standardising import mean_and_deviation
 from dlp.errors import InputError
 
 Scaling = Literal["standard", "minmax", "quantile", "none"]
@@ -52,19 +53,18 @@ class NumericScale:
             ranks = np.linspace(0, 1, bins + 1)
             edges = np.unique(np.quantile(values, ranks, method="inverted_cdf")).tolist()
         cut = tuple(edges) if len(edges) > 2 else ()
-        low, high = float(values.min()), float(values.max())
         if scaling == "none":
             return cls(0.0, 1.0, (), cut)
         if scaling == "minmax":
+            low, high = float(values.min()), float(values.max())
             return cls(low, high - low or 1.0, (), cut)
         quantiles: tuple[float, ...] = ()
         if scaling == "quantile":
             ranks = np.linspace(0, 1, min(_QUANTILES, max(2, len(values))))
             quantiles = tuple(map(float, np.quantile(values, ranks)))
             values = _normal_places(values, quantiles)
-        # Compared, not by std == 0: rounding leaves a constant 0.1 a deviation of 1e-17.
-        width = 1.0 if low == high else float(values.std())
-        return cls(float(values.mean()), width or 1.0, quantiles, cut)
+        mean, deviation = mean_and_deviation(values)
+        return cls(float(mean), float(deviation), quantiles, cut)
 
     @property
     def zero(self) -> float:
