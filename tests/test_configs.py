@@ -13,10 +13,10 @@ from test_reuters import archive as reuters  # noqa: F401 - a fixture
 from test_reuters import sgml  # noqa: F401 - a fixture of a fixture
 
 from dlp.cli import main
-from dlp.commands import recipes
+from dlp.named_configs import config_folder
 
-RECIPES = sorted(recipes.config_folder().glob("*.yaml"))
-VARIATIONS = sorted(recipes.config_folder().glob("variations/*.yaml"))
+RECIPES = sorted(config_folder().glob("*.yaml"))
+VARIATIONS = sorted(config_folder().glob("variations/*.yaml"))
 DRY = ["--trainer.fast_dev_run", "true"]
 
 
