@@ -17,7 +17,15 @@ SOURCE = Path(dlp.__file__).parent
 #: below its own. A name is a package of ``dlp``, or a file beside the packages.
 LAYERS = (
     ("__init__", "errors", "number_words", "seeds", "smoothing", "stops", "target_transforms"),
-    ("bag_of_words", "checkpoints", "config_files", "console", "directions", "files"),
+    (
+        "bag_of_words",
+        "checkpoints",
+        "config_files",
+        "console",
+        "directions",
+        "files",
+        "table_places",
+    ),
     ("cache", "frozen_features", "imports", "named_configs"),
     ("decisions", "process"),
     ("datamodules.splitting",),
@@ -44,7 +52,6 @@ UPWARD = {
     "config_parser -> commands",
     "datamodules -> datamodules.images",
     "datamodules.splitting -> datamodules",
-    "datamodules.splitting -> datamodules.tables",
     "recipe -> commands",
     "runs -> callbacks",
     "search -> commands",

@@ -3,9 +3,9 @@ import json
 
 import pytest
 
-from dlp.datamodules.table_places import place
 from dlp.datamodules.tables.json_rows import read_json_rows
 from dlp.errors import InputError
+from dlp.table_places import place
 
 ROWS = [{"text": "a", "label": 1}, {"text": "b", "label": "x", "more": None}]
 

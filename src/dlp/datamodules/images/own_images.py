@@ -20,7 +20,6 @@ from dlp.datamodules.images.folders import class_folders, part_folders
 from dlp.datamodules.images.store import Fit
 from dlp.datamodules.shared_arguments import SharedArguments
 from dlp.datamodules.splitting.groups import keys_of_table
-from dlp.datamodules.table_places import absent, place, row_numbers
 from dlp.datamodules.tables.column_values import target_values
 from dlp.datamodules.tables.files import (
     CSV_ENDINGS,
@@ -31,6 +30,7 @@ from dlp.datamodules.tables.files import (
 from dlp.datamodules.tables.table_format import TableFormat
 from dlp.datamodules.targets import TargetEncoder, TargetScaling, TaskArgument
 from dlp.errors import InputError, MissingInputError
+from dlp.table_places import absent, place, row_numbers
 
 TABLES = (*CSV_ENDINGS, *PARQUET_ENDINGS)
 

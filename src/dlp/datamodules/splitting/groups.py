@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from dlp.datamodules.table_places import absent, place
 from dlp.errors import InputError
+from dlp.table_places import absent, place
 
 
 def group_values(values: "pd.Series[Any]") -> NDArray[Any]:

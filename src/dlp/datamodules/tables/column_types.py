@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dlp.datamodules.table_places import place
 from dlp.datamodules.tables.cell_dates import DateCells, look_at_dates
 from dlp.datamodules.tables.cell_numbers import (
     CLOCKS,
@@ -16,6 +15,7 @@ from dlp.datamodules.tables.cell_numbers import (
     look_at_numbers,
 )
 from dlp.datamodules.tables.table_format import ColumnFormat, TableFormat
+from dlp.table_places import place
 
 #: Texts that mean "missing" in many files, and are texts here unless `na_values` names them.
 LIKE_MISSING = {"na", "n/a", "nan", "none", "null", "nil", "-", "--", "?", ".", "missing", "#n/a"}

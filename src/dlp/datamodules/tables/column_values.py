@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dlp.datamodules.table_places import place
 from dlp.datamodules.targets import TaskArgument
 from dlp.errors import InputError
+from dlp.table_places import place
 
 #: Larger numbers are infinite in the float32 of a batch.
 LARGEST = 1e38

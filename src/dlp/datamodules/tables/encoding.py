@@ -9,7 +9,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from dlp.console import say
-from dlp.datamodules.table_places import absent, place
 from dlp.datamodules.tables.column_values import (
     as_texts,
     holds_dates,
@@ -19,6 +18,7 @@ from dlp.datamodules.tables.column_values import (
 )
 from dlp.datamodules.tables.numeric_scale import NumericScale, Scaling, check_bins
 from dlp.errors import InputError, unknown
+from dlp.table_places import absent, place
 
 Missing = Literal["error", "zero", "mean", "median"]
 

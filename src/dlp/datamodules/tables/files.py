@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dlp.datamodules.table_places import line_index
 from dlp.datamodules.tables.column_types import LIKE_MISSING, TypedColumn, typed_columns
 from dlp.datamodules.tables.csv_cells import CSVCells, read_cells
 from dlp.datamodules.tables.table_format import ColumnFormat, TableFormat
 from dlp.errors import InputError, MissingInputError, suggestion
+from dlp.table_places import line_index
 
 CSV_ENDINGS = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
 PARQUET_ENDINGS = (".parquet", ".pq")

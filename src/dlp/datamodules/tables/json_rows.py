@@ -7,8 +7,8 @@ from typing import Any
 import pandas as pd
 
 from dlp.datamodules.file_text import read_text
-from dlp.datamodules.table_places import line_index
 from dlp.errors import InputError
+from dlp.table_places import line_index
 
 JSON_ENDINGS = (".json", ".jsonl", ".ndjson")
 _SHAPES = "an object a line, a list of objects, or an object with a list for each column"

@@ -15,7 +15,6 @@ from dlp.datamodules.reading import InputReading
 from dlp.datamodules.shared_arguments import SharedArguments
 from dlp.datamodules.splitting.groups import check_roles, keys_of_table, table_digests
 from dlp.datamodules.splitting.splits import Indices
-from dlp.datamodules.table_places import absent, row_numbers
 from dlp.datamodules.tables.column_values import target_values
 from dlp.datamodules.tables.encoding import ColumnEncoder, Missing
 from dlp.datamodules.tables.files import (
@@ -31,6 +30,7 @@ from dlp.datamodules.tables.reading import read_columns
 from dlp.datamodules.tables.table_format import ColumnFormat, TableFormat
 from dlp.datamodules.targets import TargetEncoder, TaskArgument
 from dlp.errors import InputError, unknown
+from dlp.table_places import absent, row_numbers
 from dlp.target_transforms import TargetTransform
 
 

@@ -8,11 +8,11 @@ import pandas as pd
 
 from dlp.datamodules.file_text import read_text
 from dlp.datamodules.part_names import part_of
-from dlp.datamodules.table_places import line_index
 from dlp.datamodules.tables.files import PARQUET_ENDINGS, read_table
 from dlp.datamodules.tables.json_rows import JSON_ENDINGS, read_json_rows
 from dlp.datamodules.text.rows import TextColumns, TextRows, below
 from dlp.errors import InputError
+from dlp.table_places import line_index
 
 CSV_ENDINGS = (".csv", ".tsv")
 _PACKED = tuple(f"{ending}.gz" for ending in (*CSV_ENDINGS, *JSON_ENDINGS))

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from dlp.datamodules.examples import Examples, sample_rows
 from dlp.datamodules.reading import ColumnReading, InputReading, Kind, clipped
 from dlp.datamodules.splitting.groups import keys_of_table
-from dlp.datamodules.table_places import absent, place, row_numbers
 from dlp.datamodules.tables.files import holds_nothing
 from dlp.datamodules.tables.table_format import TableFormat
 from dlp.datamodules.text.corpus import Corpus
 from dlp.datamodules.text.tokens import Tokens
 from dlp.errors import InputError, MissingInputError, suggestion
+from dlp.table_places import absent, place, row_numbers
 
 _NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?")
 
