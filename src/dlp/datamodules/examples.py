@@ -57,15 +57,25 @@ class Examples:
         return f"{self.count} rows, {found.hexdigest()}"
 
     def chosen(self, index: NDArray[np.int64], rows: Any) -> "Examples":
-        """Return the labelled examples numbered `index`, whose inputs are `rows`."""
-        assert self.targets is not None
+        """Return the examples numbered `index`, whose inputs are `rows`.
+
+        Of a validation part of the set's own, what is left of it stays one.
+        """
+
+        def some(values: NDArray[Any] | None) -> NDArray[Any] | None:
+            return None if values is None else values[index]
+
         return Examples(
             rows,
-            self.targets[index],
-            None if self.digests is None else self.digests[index],
+            some(self.targets),
+            some(self.digests),
             None if self.names is None else [self.names[number] for number in index],
+            num_val=int((index >= self.count - self.num_val).sum()),
+            groups=some(self.groups),
+            times=some(self.times),
             places=index if self.places is None else self.places[index],
-            ids=None if self.ids is None else self.ids[index],
+            ids=some(self.ids),
+            truth=some(self.truth),
         )
 
 

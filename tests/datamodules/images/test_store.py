@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from image_files import pixels, write_image
 
-from dlp.datamodules.images import store as image_store
-from dlp.datamodules.images.base import ImageFiles
+from dlp.datamodules.images import store
 from dlp.datamodules.images.decoding import CorruptImageError
-from dlp.datamodules.images.store import DecodedOnDemand, ImageFormat, decoded
+from dlp.datamodules.images.files import ImageFiles
+from dlp.datamodules.images.store import DecodedOnDemand, ImageFormat, decode
 from dlp.errors import InputError
 from dlp.files import cache_dir
 
@@ -33,13 +33,13 @@ def source(tmp_path):
 @pytest.fixture
 def reads(monkeypatch):
     """Count how often each image is decoded."""
-    counts, read = Counter(), image_store.read_image
+    counts, read = Counter(), store.read_image
 
     def counting(content, *arguments):
         counts[Path(content).name] += 1
         return read(content, *arguments)
 
-    monkeypatch.setattr(image_store, "read_image", counting)
+    monkeypatch.setattr(store, "read_image", counting)
     return counts
 
 
@@ -62,15 +62,15 @@ def unpacked(folder, start):
 def test_from_the_second_time_the_cache_is_read_even_if_the_folder_was_moved(
     source, reads, tmp_path
 ):
-    first = decoded(source, FORM, 1)
+    first = decode(source, FORM, 1)
     assert np.array_equal(first.pixels[ALL], EXPECTED)
     assert reads == dict.fromkeys(NAMES, 1)
     source.root.rename(tmp_path / "moved")
-    second = decoded(ImageFiles(tmp_path / "moved", NAMES), FORM, 1)
+    second = decode(ImageFiles(tmp_path / "moved", NAMES), FORM, 1)
     assert reads == dict.fromkeys(NAMES, 1)
     assert np.array_equal(second.pixels[ALL], EXPECTED)
-    assert second.digests.tolist() == first.digests.tolist()
-    assert len(set(first.digests.tolist())) == 6
+    assert second.hashes.tolist() == first.hashes.tolist()
+    assert len(set(first.hashes.tolist())) == 6
 
 
 @pytest.mark.parametrize(
@@ -85,21 +85,21 @@ def test_from_the_second_time_the_cache_is_read_even_if_the_folder_was_moved(
     ids=["time", "file size", "size", "fit", "channels"],
 )
 def test_what_makes_all_be_decoded_anew(change, form, source, reads):
-    decoded(source, FORM, 1)
+    decode(source, FORM, 1)
     change(source.root)
-    assert decoded(source, form, 1).pixels[ALL].shape == (6, *form.shape)
+    assert decode(source, form, 1).pixels[ALL].shape == (6, *form.shape)
     assert reads == dict.fromkeys(NAMES, 2)
 
 
 def test_sets_of_equal_names_sizes_and_times_are_not_taken_for_each_other(tmp_path):
-    decoded(unpacked(tmp_path / "a", 0), FORM, 1)
-    found = decoded(unpacked(tmp_path / "b", 100), FORM, 1)
+    decode(unpacked(tmp_path / "a", 0), FORM, 1)
+    found = decode(unpacked(tmp_path / "b", 100), FORM, 1)
     assert np.array_equal(found.pixels[ALL], [pixels(100 + number) for number in range(6)])
 
 
 def test_of_processes_at_once_one_decodes_and_the_others_wait(source, reads, monkeypatch):
     start, results = threading.Barrier(3), []
-    load = image_store._load
+    load = store._load
     looked = threading.local()
 
     def load_together(*arguments):
@@ -108,10 +108,10 @@ def test_of_processes_at_once_one_decodes_and_the_others_wait(source, reads, mon
             looked.once = start.wait(10)  # nobody goes on before all have found nothing
         return found
 
-    monkeypatch.setattr(image_store, "_load", load_together)
+    monkeypatch.setattr(store, "_load", load_together)
 
     def work():
-        results.append(decoded(source, FORM, 1))
+        results.append(decode(source, FORM, 1))
 
     threads = [threading.Thread(target=work) for _ in range(3)]
     for thread in threads:
@@ -128,15 +128,15 @@ def test_of_processes_at_once_one_decodes_and_the_others_wait(source, reads, mon
         ("pixels.npy", None),
         ("pixels.npy", 500),
         ("pixels.npy", "one bit"),
-        ("digests.npy", "one bit"),
+        ("hashes.npy", "one bit"),
         ("sums.json", None),
-        ("digests.npy", 0),
-        ("digests.npy", 60),
+        ("hashes.npy", 0),
+        ("hashes.npy", 60),
         ("corrupt.json", 0),
     ],
 )
 def test_a_damaged_cache_is_made_again(name, content, source, reads, capsys):
-    decoded(source, FORM, 1)
+    decode(source, FORM, 1)
     [path] = (cache_dir() / "images").rglob(name)
     if content is None:
         path.unlink()
@@ -146,9 +146,9 @@ def test_a_damaged_cache_is_made_again(name, content, source, reads, capsys):
         path.write_bytes(damaged)
     else:
         path.write_bytes(path.read_bytes()[:content])
-    assert np.array_equal(decoded(source, FORM, 1).pixels[ALL], EXPECTED)
+    assert np.array_equal(decode(source, FORM, 1).pixels[ALL], EXPECTED)
     assert "damaged; they are decoded again" in capsys.readouterr().out
-    decoded(source, FORM, 1)
+    decode(source, FORM, 1)
     assert reads == dict.fromkeys(NAMES, 2)
     assert capsys.readouterr().out == ""
 
@@ -158,14 +158,14 @@ def test_where_the_cache_cannot_be_written_pixels_stay_in_memory(
 ):
     (tmp_path / "file").write_text("not a folder")
     monkeypatch.setenv("DLP_CACHE_DIR", str(tmp_path / "file"))
-    found = decoded(source, FORM, 1)
+    found = decode(source, FORM, 1)
     assert np.array_equal(found.pixels[ALL], EXPECTED)
     assert isinstance(found.pixels, np.ndarray)
     [line] = capsys.readouterr().out.splitlines()
     assert line.startswith("cannot write the cache")
     assert line.endswith("the images stay in memory")
-    monkeypatch.setattr(image_store, "_IN_MEMORY", 0)
-    found = decoded(source, FORM, 1)
+    monkeypatch.setattr(store, "_IN_MEMORY", 0)
+    found = decode(source, FORM, 1)
     assert isinstance(found.pixels, DecodedOnDemand)
     assert np.array_equal(found.pixels[ALL], EXPECTED)
     assert "are decoded anew in every epoch" in capsys.readouterr().out
@@ -175,9 +175,9 @@ def test_a_cache_that_can_only_be_read_is_read(source, reads, monkeypatch):
     def no_lock(path):
         raise PermissionError(13, "Permission denied")
 
-    decoded(source, FORM, 1)
-    monkeypatch.setattr(image_store, "FileLock", no_lock)
-    decoded(source, FORM, 1)
+    decode(source, FORM, 1)
+    monkeypatch.setattr(store, "FileLock", no_lock)
+    decode(source, FORM, 1)
     assert reads == dict.fromkeys(NAMES, 1)
 
 
@@ -185,7 +185,7 @@ def test_a_disk_that_runs_full_leaves_nothing_behind(source, capsys):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
     try:
-        found = decoded(source, FORM, 1)
+        found = decode(source, FORM, 1)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert np.array_equal(found.pixels[ALL], EXPECTED)
@@ -194,9 +194,9 @@ def test_a_disk_that_runs_full_leaves_nothing_behind(source, capsys):
 
 
 def test_without_room_on_the_disk_the_scan_alone_is_kept(source, reads, monkeypatch, capsys):
-    usage = image_store.shutil.disk_usage("/")._replace(free=100)
-    monkeypatch.setattr(image_store.shutil, "disk_usage", lambda path: usage)
-    found = decoded(source, FORM, 1)
+    usage = store.shutil.disk_usage("/")._replace(free=100)
+    monkeypatch.setattr(store.shutil, "disk_usage", lambda path: usage)
+    found = decode(source, FORM, 1)
     assert isinstance(found.pixels, DecodedOnDemand)
     assert "Set DLP_CACHE_DIR to a folder with room" in capsys.readouterr().out
     assert np.array_equal(found.pixels[ALL], EXPECTED)
@@ -204,12 +204,12 @@ def test_without_room_on_the_disk_the_scan_alone_is_kept(source, reads, monkeypa
 
 def test_a_set_that_is_too_large_to_keep_is_scanned_once_and_decoded_on_demand(source, reads):
     (source.root / "2.bmp").write_bytes(b"no image")
-    stored = decoded(source, FORM, 1)
+    stored = decode(source, FORM, 1)
     reads.clear()
     for _ in range(2):
-        found = decoded(source, FORM, cache_gb=0)
+        found = decode(source, FORM, cache_gb=0)
         assert reads == dict.fromkeys(NAMES, 1)
-        assert found.digests.tolist() == stored.digests.tolist()
+        assert found.hashes.tolist() == stored.hashes.tolist()
         assert found.corrupt == stored.corrupt
         assert [*found.corrupt] == [2]
     some = np.array([5, 0, 3])
@@ -218,7 +218,7 @@ def test_a_set_that_is_too_large_to_keep_is_scanned_once_and_decoded_on_demand(s
 
 
 def test_a_image_that_becomes_unreadable_meanwhile_is_named(source):
-    pixels_of = decoded(source, FORM, cache_gb=0).pixels
+    pixels_of = decode(source, FORM, cache_gb=0).pixels
     (source.root / "4.bmp").write_bytes(b"no image")
     with pytest.raises(CorruptImageError, match=r"4\.bmp could be read before and cannot now"):
         pixels_of[ALL]
@@ -229,7 +229,7 @@ def test_a_image_that_becomes_unreadable_meanwhile_is_named(source):
 
 @pytest.mark.parametrize("cache_gb", [0, 1])
 def test_nothing_is_written_unless_asked_for(cache_gb, source):
-    found = decoded(source, FORM, cache_gb, keep=False)
+    found = decode(source, FORM, cache_gb, keep=False)
     assert np.array_equal(found.pixels[ALL], EXPECTED)
     assert not (cache_dir() / "images").exists()
 
@@ -239,15 +239,15 @@ def test_a_broken_off_decoding_leaves_no_half_cache(source, reads, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(image_store, "read_image", broken_off)
+        patch.setattr(store, "read_image", broken_off)
         with pytest.raises(KeyboardInterrupt):
-            decoded(source, FORM, 1)
+            decode(source, FORM, 1)
         assert left_over() == []
-        patch.setattr(image_store.shutil, "rmtree", lambda *arguments, **how: None)
+        patch.setattr(store.shutil, "rmtree", lambda *arguments, **how: None)
         with pytest.raises(KeyboardInterrupt):  # as if killed: no time to clear up
-            decoded(source, FORM, 1)
+            decode(source, FORM, 1)
         assert left_over() == ["folder"]
-    assert np.array_equal(decoded(source, FORM, 1).pixels[ALL], EXPECTED)
+    assert np.array_equal(decode(source, FORM, 1).pixels[ALL], EXPECTED)
     assert len(left_over()) == 1
 
 
@@ -255,5 +255,5 @@ def test_a_link_to_nothing_is_named(source, capsys):
     (source.root / "1.bmp").unlink()
     (source.root / "1.bmp").symlink_to("nowhere")
     with pytest.raises(InputError, match=r"cannot read the image .*1\.bmp: No such file"):
-        decoded(source, FORM, 1)
+        decode(source, FORM, 1)
     assert "cache" not in capsys.readouterr().out

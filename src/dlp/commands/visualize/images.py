@@ -18,8 +18,9 @@ from torch import Tensor
 from dlp.console import say
 from dlp.datamodules import SupervisedDataModule
 from dlp.datamodules.examples import Part
-from dlp.datamodules.images.base import BaseImageDataModule, find_images
+from dlp.datamodules.images.base import BaseImageDataModule
 from dlp.datamodules.images.decoding import MAX_PIXELS, CorruptImageError, read_image
+from dlp.datamodules.images.files import find_images
 from dlp.datamodules.images.folders import missing
 from dlp.datamodules.images.store import ImageFormat
 from dlp.errors import InputError

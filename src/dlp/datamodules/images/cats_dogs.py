@@ -17,7 +17,8 @@ from torch import nn
 from dlp.console import say
 from dlp.datamodules.base import Examples
 from dlp.datamodules.images.augmentation import AugmentationName
-from dlp.datamodules.images.base import BaseImageDataModule, ImageFiles, OnCorrupt
+from dlp.datamodules.images.base import BaseImageDataModule, OnCorrupt
+from dlp.datamodules.images.files import ImageFiles
 from dlp.datamodules.images.store import Fit, ImageSource
 from dlp.datamodules.shared_arguments import SharedArguments
 from dlp.datamodules.targets import TargetEncoder
@@ -41,6 +42,10 @@ class ImageTable:
     files: tuple[Path, ...]
     rows: tuple[int, ...]
     names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.rows)
 
     def stamp(self) -> object:
         """Return the rows, and name, size and time of change of the files."""
@@ -165,7 +170,7 @@ class CatsVsDogsDataModule(BaseImageDataModule):
             by_class.append(rows[::-1])
         ranks = np.concatenate([np.arange(len(rows)) for rows in by_class])
         order = np.concatenate(by_class)[np.argsort(ranks, kind="stable")]
-        return self.labelled(source.chosen(order.tolist()), labels[order])
+        return self.decoded(Examples(source.chosen(order.tolist()), labels[order]))
 
     def _layout(self) -> tuple[Literal["hub", "kaggle", "petimages"], Path] | None:
         """Return which layout there is, and its folder."""

