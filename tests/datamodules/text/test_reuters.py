@@ -9,7 +9,7 @@ from keras_files import publish, ragged, ranks
 
 from dlp.datamodules import ReutersDataModule
 from dlp.datamodules.splitting.splits import keras_order
-from dlp.datamodules.text import reuters_archive
+from dlp.datamodules.text import reuters
 from dlp.datamodules.text.reuters import CLASS_NAMES
 from dlp.errors import InputError
 from dlp.files import cache_dir
@@ -75,7 +75,7 @@ def sgml():
 @pytest.fixture
 def archive(tmp_path, monkeypatch, sgml):
     hashes = tuple(hashlib.sha256(content).hexdigest() for content in sgml.values())
-    monkeypatch.setattr(reuters_archive, "SHA256", hashes)
+    monkeypatch.setattr(reuters, "SHA256", hashes)
     return write_archive(tmp_path, {"README.txt": b"read me", **sgml})
 
 
@@ -152,7 +152,7 @@ def test_the_second_time_the_archive_is_not_opened(archive, tmp_path):
 
 
 def test_another_file_is_refused_with_both_hashes(archive, sgml, tmp_path):
-    expected = reuters_archive.SHA256[1]
+    expected = reuters.SHA256[1]
     write_archive(tmp_path, {**sgml, "reut2-001.sgm": b"other"})
     found = hashlib.sha256(b"other").hexdigest()
     with pytest.raises(InputError, match=f"reut2-001.sgm in .*another file.*{found}.*{expected}"):
@@ -171,7 +171,7 @@ def test_a_truncated_archive_is_named(archive, tmp_path):
 
 def test_a_download_is_checked_before_it_is_kept(archive, tmp_path, monkeypatch):
     origin = archive.rename(tmp_path / "origin.tar.gz")
-    monkeypatch.setattr(reuters_archive, "URL", origin.as_uri())
+    monkeypatch.setattr(reuters, "URL", origin.as_uri())
     assert ReutersDataModule(str(tmp_path), val_size=4).num_outputs == 2
     archive.unlink()
     origin.write_bytes(b"a page that says not found")
@@ -183,7 +183,7 @@ def test_a_download_is_checked_before_it_is_kept(archive, tmp_path, monkeypatch)
 
 def test_without_network_the_error_says_what_to_do(archive, tmp_path, monkeypatch):
     archive.unlink()
-    monkeypatch.setattr(reuters_archive, "URL", (tmp_path / "nowhere").as_uri())
+    monkeypatch.setattr(reuters, "URL", (tmp_path / "nowhere").as_uri())
     with pytest.raises(InputError, match=r"cannot reach .*copy it to .*reuters21578.tar.gz here"):
         ReutersDataModule(str(tmp_path)).fit()
 

@@ -131,6 +131,11 @@ class Texts:
         """Return the texts at the positions `index`."""
         return Texts(self.corpus, self.rows[index])
 
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """The number of words of each text, (n,)."""
+        return self.corpus.offsets[self.rows + 1] - self.corpus.offsets[self.rows]
+
     def raw(self) -> list[str]:
         """Return these texts as they were given; their words where those alone are known."""
         corpus = self.corpus
@@ -151,12 +156,11 @@ class Texts:
         Args:
             limit: Take only the first so many words of each text.
         """
-        starts = self.corpus.offsets[self.rows]
-        lengths = self.corpus.offsets[self.rows + 1] - starts
-        if limit is not None:
-            lengths = np.minimum(lengths, limit)
+        lengths = self.lengths if limit is None else np.minimum(self.lengths, limit)
         before = np.cumsum(lengths) - lengths
-        positions = np.arange(int(lengths.sum())) + np.repeat(starts - before, lengths)
+        positions = np.arange(int(lengths.sum())) + np.repeat(
+            self.corpus.offsets[self.rows] - before, lengths
+        )
         return self.corpus.tokens[positions], lengths
 
 

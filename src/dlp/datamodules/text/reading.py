@@ -43,11 +43,10 @@ def read_texts(
     corpus = texts.corpus
     known = corpus.reading or InputReading(name)
     unit = "words" if encoder.tokens == "words" else "characters"
-    lengths = np.diff(corpus.offsets)[texts.rows]
-    median, longest = (f"{value:,.0f}" for value in (np.median(lengths), lengths.max()))
+    median, longest = np.median(texts.lengths), texts.lengths.max()
     part = ("validation", texts[val]) if len(val) else ("training", texts[train])
     facts = [
-        ("texts", f"{median} {unit} in the median, {longest} in the longest"),
+        ("texts", f"{median:,.0f} {unit} in the median, {longest:,} in the longest"),
         ("vocabulary", _vocabulary(encoder, texts[train], unit)),
         ("known", f"{_share_known(encoder, part[1]):.1%} of the {unit} of the {part[0]} part"),
     ]
@@ -91,8 +90,7 @@ def nothing_known(texts: Texts, vocabulary: Vocabulary) -> str | None:
         texts: What is to be predicted.
         vocabulary: That of the training part.
     """
-    tokens, _ = texts.tokens()
-    lengths = np.diff(texts.corpus.offsets)[texts.rows]
+    tokens, lengths = texts.tokens()
     is_known = vocabulary.lookup(texts.corpus.words)[tokens] != UNKNOWN
     found = np.bincount(np.repeat(np.arange(len(texts)), lengths), is_known, len(texts))
     count = int((found == 0).sum())
@@ -106,12 +104,11 @@ def nothing_known(texts: Texts, vocabulary: Vocabulary) -> str | None:
 
 
 def _sample(encoder: BagEncoder, train: Texts) -> SampleReading:
-    lengths = np.diff(train.corpus.offsets)[train.rows]
-    row = int(np.argsort(lengths, kind="stable")[len(lengths) // 2])  # one of middling length
-    (text,) = train[row : row + 1].raw()
-    tokens, _ = train[row : row + 1].tokens()
-    words = [train.corpus.words[token] for token in tokens]
-    ids = encoder.vocabulary.encode(" ".join(words) if train.corpus.raw is None else text)
+    row = int(np.argsort(train.lengths, kind="stable")[len(train) // 2])  # one of middling length
+    one = train[row : row + 1]
+    (text,) = one.raw()
+    words = [train.corpus.words[token] for token in one.tokens()[0]]
+    ids = encoder.vocabulary.encode(text)
     steps = (
         ("text", clipped(text, _SHOWN)),
         ("tokens", clipped(" | ".join(words), _SHOWN)),
@@ -137,15 +134,11 @@ def _suspicious(encoder: BagEncoder, texts: Texts) -> list[str]:
             notes.append(
                 f"{len(found) / len(raw):.0%} of the texts {meaning.format(repr(found[0]))}"
             )
-    if silent := int((np.diff(texts.corpus.offsets)[texts.rows] == 0).sum()):
-        notes.append(f"{silent:,} texts hold no word, such as {_silent(texts)!r}")
+    if len(silent := texts[texts.lengths == 0]):
+        notes.append(
+            f"{len(silent):,} texts hold no word, such as {clipped(silent[:1].raw()[0], 30)!r}"
+        )
     return notes
-
-
-def _silent(texts: Texts) -> str:
-    lengths = np.diff(texts.corpus.offsets)[texts.rows]
-    row = int((lengths == 0).argmax())
-    return clipped(texts[row : row + 1].raw()[0], 30)
 
 
 def _contradictions(labelled: Examples) -> int:
