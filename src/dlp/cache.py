@@ -1,5 +1,6 @@
 """Folders of what can be made again: made by one process at a time, whole, checked before use."""
 
+import errno
 import hashlib
 import json
 import shutil
@@ -17,6 +18,37 @@ from dlp.console import say
 SUMS = "sums.json"
 
 T = TypeVar("T")
+
+
+def kept_folder(
+    home: Path, what: str, load: Callable[[Path], T], write: Callable[[Path], None]
+) -> T:
+    """Return what `load` reads from a folder, which `write` fills first where it is not whole.
+
+    Of several processes one writes, and the others wait for it. What is there is read where
+    nothing can be written, too.
+
+    Args:
+        home: The folder.
+        what: What is kept in it, in words (plural): a damaged folder is said.
+        load: Reads it.
+        write: Fills an empty folder.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    before = _inode(home)
+    if (found := read_folder(home, load, what)) is not None:
+        return found
+    with only_one(home):
+        if _inode(home) != before and (found := read_folder(home, load, what)) is not None:
+            return found  # another process was faster
+        with new_folder(home) as folder:
+            write(folder)
+    found = read_folder(home, load, what)
+    if found is None:
+        raise OSError(errno.EIO, "what was written there cannot be read", str(home))
+    return found
 
 
 @contextmanager
@@ -78,3 +110,11 @@ def _hash(path: Path) -> str:
     """Return a hash of a file, of some gigabytes in a second."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, xxhash.xxh3_128).hexdigest()
+
+
+def _inode(home: Path) -> int | None:
+    """Return what tells a folder from one that takes its place; None where there is none."""
+    try:
+        return home.stat().st_ino
+    except FileNotFoundError:
+        return None

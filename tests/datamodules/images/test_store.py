@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from image_files import pixels, write_image
 
+from dlp import cache
 from dlp.datamodules.images import store
 from dlp.datamodules.images.decoding import CorruptImageError
 from dlp.datamodules.images.files import ImageFiles
@@ -99,16 +100,16 @@ def test_sets_of_equal_names_sizes_and_times_are_not_taken_for_each_other(tmp_pa
 
 def test_of_processes_at_once_one_decodes_and_the_others_wait(source, reads, monkeypatch):
     start, results = threading.Barrier(3), []
-    load = store._load
+    read = cache.read_folder
     looked = threading.local()
 
-    def load_together(*arguments):
-        found = load(*arguments)
+    def read_together(*arguments):
+        found = read(*arguments)
         if not hasattr(looked, "once"):
             looked.once = start.wait(10)  # nobody goes on before all have found nothing
         return found
 
-    monkeypatch.setattr(store, "_load", load_together)
+    monkeypatch.setattr(cache, "read_folder", read_together)
 
     def work():
         results.append(decode(source, FORM, 1))
@@ -147,7 +148,7 @@ def test_a_damaged_cache_is_made_again(name, content, source, reads, capsys):
     else:
         path.write_bytes(path.read_bytes()[:content])
     assert np.array_equal(decode(source, FORM, 1).pixels[ALL], EXPECTED)
-    assert "damaged; they are decoded again" in capsys.readouterr().out
+    assert capsys.readouterr().out.count("they are made again") == 1
     decode(source, FORM, 1)
     assert reads == dict.fromkeys(NAMES, 2)
     assert capsys.readouterr().out == ""
@@ -176,7 +177,7 @@ def test_a_cache_that_can_only_be_read_is_read(source, reads, monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     decode(source, FORM, 1)
-    monkeypatch.setattr(store, "FileLock", no_lock)
+    monkeypatch.setattr(cache, "FileLock", no_lock)
     decode(source, FORM, 1)
     assert reads == dict.fromkeys(NAMES, 1)
 

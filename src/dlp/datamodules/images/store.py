@@ -4,8 +4,6 @@ From the second epoch, and the second run, no image file is opened. Sets that wo
 much room are decoded anew in every epoch, one batch ahead of the training.
 """
 
-import errno
-import hashlib
 import json
 import os
 import shutil
@@ -18,12 +16,12 @@ from typing import Literal, Protocol
 import numpy as np
 import torch
 import xxhash
-from filelock import FileLock
 from lightning.pytorch.utilities import rank_zero_only
 from numpy.typing import NDArray
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from dlp.cache import kept_folder
 from dlp.console import bar_file, say
 from dlp.datamodules.images.decoding import CorruptImageError, read_image
 from dlp.datamodules.images.properties import COLUMNS, properties_of
@@ -35,8 +33,6 @@ Fit = Literal["squeeze", "crop"]
 
 #: Part of every key: another number makes all images be decoded anew.
 FORMAT = 3
-#: The files of a cache, and the one that holds a sum of each.
-_FILES, _SUMS = ("pixels.npy", "hashes.npy", "properties.npy", "corrupt.json"), "sums.json"
 _GIGABYTE = 10**9
 #: The most pixels, in gigabytes, that stay in memory where the cache cannot be written.
 _IN_MEMORY = 4
@@ -175,16 +171,22 @@ def decode(source: ImageSource, form: ImageFormat, cache_gb: float, keep: bool =
         return _in_memory(source, form, streams)
     key = xxhash.xxh3_128_hexdigest(repr((FORMAT, form, source.stamp(), streams)).encode())
     home = cache_dir() / "images" / key
-    if (found := _load(home, source, form, streams)) is not None:
-        return found
+
+    def write(folder: Path) -> None:
+        room = shutil.disk_usage(folder).free
+        if size > room and not streams:
+            raise _NoRoomError(room)
+        _write(folder, source, form, streams)
+
     try:
-        home.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(home.with_suffix(".lock")):  # others wait for it instead of decoding too
-            if (found := _load(home, source, form, streams)) is not None:
-                return found
-            room = shutil.disk_usage(home.parent).free
-            if streams or size <= room:
-                return _build(source, form, streams, home)
+        return kept_folder(home, "images", lambda at: _load(at, source, form, streams), write)
+    except _NoRoomError as error:
+        say(
+            f"the decoded images would take {size / _GIGABYTE:.1f} GB and {home.parent} has "
+            f"{error.room / _GIGABYTE:.1f} GB left: they are decoded anew in every epoch. Set "
+            "DLP_CACHE_DIR to a folder with room for more speed."
+        )
+        return decode(source, form, cache_gb=0)
     except OSError as error:
         if isinstance(error, InputError):  # an image is the matter, not the cache
             raise
@@ -192,12 +194,18 @@ def decode(source: ImageSource, form: ImageFormat, cache_gb: float, keep: bool =
         instead = "are decoded anew in every epoch" if streams else "stay in memory"
         say(f"cannot write the cache {home} ({error.strerror}): the images {instead}")
         return _in_memory(source, form, streams)
-    say(
-        f"the decoded images would take {size / _GIGABYTE:.1f} GB and {home.parent} has "
-        f"{room / _GIGABYTE:.1f} GB left: they are decoded anew in every epoch. Set DLP_CACHE_DIR "
-        "to a folder with room for more speed."
-    )
-    return decode(source, form, 0)
+
+
+class _NoRoomError(Exception):
+    """The pixels would not fit on the disk.
+
+    Args:
+        room: The bytes that are left on it.
+    """
+
+    def __init__(self, room: int) -> None:
+        super().__init__(room)
+        self.room = room
 
 
 def _in_memory(source: ImageSource, form: ImageFormat, streams: bool) -> Decoded:
@@ -209,62 +217,36 @@ def _in_memory(source: ImageSource, form: ImageFormat, streams: bool) -> Decoded
     return Decoded(pixels, *_scan(source, form, pixels.__setitem__))
 
 
-def _build(source: ImageSource, form: ImageFormat, streams: bool, home: Path) -> Decoded:
-    """Decode into a folder beside `home` and move it there; the caller has the lock."""
-    if home.is_dir():
-        say(f"the cached images in {home} are damaged; they are decoded again")
-    new = home.with_name(f".{home.name}")
-    shutil.rmtree(new, ignore_errors=True)  # of a process that was killed
-    new.mkdir()
-    try:
-        # Written, not memory-mapped: a full disk is an error then, and no bus error.
-        with (new / "pixels.npy").open("wb") as file:
-            shape = (0 if streams else len(source), *form.shape)
-            header = {"descr": "|u1", "fortran_order": False, "shape": shape}
-            np.lib.format.write_array_header_1_0(file, header)
+def _write(folder: Path, source: ImageSource, form: ImageFormat, streams: bool) -> None:
+    """Decode into an empty folder."""
+    # Written, not memory-mapped: a full disk is an error then, and no bus error.
+    with (folder / "pixels.npy").open("wb") as file:
+        shape = (0 if streams else len(source), *form.shape)
+        header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, header)
 
-            def store(number: int, image: NDArray[np.uint8]) -> None:
-                if not streams:
-                    file.write(image.data)
+        def store(number: int, image: NDArray[np.uint8]) -> None:
+            if not streams:
+                file.write(image.data)
 
-            hashes, properties, corrupt = _scan(source, form, store)
-        np.save(new / "hashes.npy", hashes)
-        np.save(new / "properties.npy", properties)
-        (new / "corrupt.json").write_text(json.dumps(corrupt), encoding="utf-8")
-        (new / _SUMS).write_text(json.dumps(_sums(new)), encoding="utf-8")
-        shutil.rmtree(home, ignore_errors=True)
-        new.rename(home)
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
-    found = _load(home, source, form, streams)
-    if found is None:
-        raise OSError(errno.EIO, "what was written there cannot be read")
-    return found
+        hashes, properties, corrupt = _scan(source, form, store)
+    np.save(folder / "hashes.npy", hashes)
+    np.save(folder / "properties.npy", properties)
+    (folder / "corrupt.json").write_text(json.dumps(corrupt), encoding="utf-8")
 
 
-def _load(home: Path, source: ImageSource, form: ImageFormat, streams: bool) -> Decoded | None:
-    """Return what the cache holds; None where it holds nothing whole, to the last bit."""
-    try:
-        if json.loads((home / _SUMS).read_text(encoding="utf-8")) != _sums(home):
-            return None
-        hashes, properties = np.load(home / "hashes.npy"), np.load(home / "properties.npy")
-        corrupt = json.loads((home / "corrupt.json").read_text(encoding="utf-8"))
-        # Copy on write: torch warns of memory it cannot write to.
-        stored = None if streams else np.load(home / "pixels.npy", mmap_mode="c")
-    except (OSError, ValueError, EOFError):
-        return None
-    pixels = DecodedOnDemand(source, form) if stored is None else stored
-    by_number = {int(number): why for number, why in corrupt.items()}
-    return Decoded(pixels, hashes, properties, by_number)
-
-
-def _sums(home: Path) -> dict[str, str]:
-    """Return a sum of each file of a cache; some gigabytes take a second."""
-    sums = {}
-    for name in _FILES:
-        with (home / name).open("rb") as file:
-            sums[name] = hashlib.file_digest(file, xxhash.xxh3_128).hexdigest()
-    return sums
+def _load(folder: Path, source: ImageSource, form: ImageFormat, streams: bool) -> Decoded:
+    """Return what `_write` wrote."""
+    corrupt = json.loads((folder / "corrupt.json").read_text(encoding="utf-8"))
+    pixels: Pixels = DecodedOnDemand(source, form)
+    if not streams:  # copied on write: torch warns of memory it cannot write to
+        pixels = np.load(folder / "pixels.npy", mmap_mode="c")
+    return Decoded(
+        pixels,
+        np.load(folder / "hashes.npy"),
+        np.load(folder / "properties.npy"),
+        {int(number): why for number, why in corrupt.items()},
+    )
 
 
 def _scan(
