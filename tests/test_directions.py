@@ -20,7 +20,7 @@ from dlp.datamodules import ArrayDataModule
 from dlp.directions import best_index, contradictions, direction, needed_direction
 from dlp.errors import InputError
 from dlp.reports.run import against_baseline
-from dlp.runs.records import read_run
+from dlp.runs.record import read_run
 
 pytestmark = pytest.mark.usefixtures("undrawn_figures")
 CURVE = [0.5, 0.2, 0.9]  # best at epoch 2 if less is better, else at epoch 3

@@ -36,7 +36,7 @@ from dlp.folds.trainers import FoldTrainers, MakeTrainer
 from dlp.modules.base import SupervisedModule
 from dlp.process import flushed_denormals, own_random_state, quiet
 from dlp.runs.folders import Run
-from dlp.runs.results import add_test, count_parameters, write_results
+from dlp.runs.record import add_test, count_parameters, write_results
 
 Engine = Literal["auto", "serial", "stacked"]
 

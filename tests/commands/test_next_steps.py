@@ -15,7 +15,7 @@ from image_files import write_classes
 
 from dlp.cli import main
 from dlp.commands.next_steps import after_fit, after_folds
-from dlp.evaluation.verdict import Verdict
+from dlp.runs.verdict import Verdict
 
 pytestmark = pytest.mark.usefixtures("undrawn_figures")
 

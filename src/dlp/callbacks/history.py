@@ -1,7 +1,5 @@
-"""What a fit recorded, epoch by epoch: ``History`` as in Keras, and the files made of it."""
+"""``History``, as in Keras: what a fit measures, epoch by epoch."""
 
-import csv
-import io
 import json
 import math
 import os
@@ -15,12 +13,12 @@ from lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from dlp.console import say
-from dlp.directions import Mode, best_index, contradictions, direction, directions_of
-from dlp.evaluation.verdict import Verdict, verdict
+from dlp.directions import Mode, contradictions, directions_of
 from dlp.files import write_text
+from dlp.runs.epochs import Epochs
 
 
-class History(Callback):
+class History(Epochs, Callback):
     """Every logged metric by epoch, kept in memory and in the run's folder.
 
     After a fit, ``history.metrics["val_loss"]`` is a list with one number an epoch (what Keras's
@@ -39,11 +37,9 @@ class History(Callback):
     def __init__(
         self, folder: Path | None = None, directions: Mapping[str, Mode] | None = None
     ) -> None:
+        super().__init__(directions=directions)
         self.folder = folder
-        self.last: dict[str, float] = {}
         self._given = dict(directions or {})
-        self.directions: dict[str, Mode] = dict(self._given)
-        self._metrics: dict[str, list[float]] = {}
         self._before: dict[str, Tensor] = {}
         # Where a strategy starts processes by itself (ddp_spawn, ddp_notebook), they have copies
         # of all callbacks, and Lightning brings none back: the record comes through this file.
@@ -53,7 +49,11 @@ class History(Callback):
     @property
     def metrics(self) -> dict[str, list[float]]:
         """Logged name -> a number for each epoch; NaN where it was not measured."""
-        self._fetch()
+        if os.getpid() == self._process and self._from_child.exists():
+            state = json.loads(self._from_child.read_text(encoding="utf-8"))
+            self._from_child.unlink()
+            self.directions = state.pop("directions")
+            self.load_state_dict(state)
         return self._metrics
 
     @metrics.setter
@@ -102,93 +102,14 @@ class History(Callback):
             values.append(measured.get(name, math.nan))
         self.metrics = dict(sorted(self.metrics.items(), key=lambda item: _rank(item[0])))
         writes = trainer.is_global_zero and not getattr(trainer, "fast_dev_run", False)
-        if writes:
-            self.write()
+        if self.folder is not None and writes:
+            self.write_files(self.folder)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Hand the record to the process that called ``fit``, if that was another one."""
         if stage == "fit" and trainer.is_global_zero and os.getpid() != self._process:
             text = json.dumps({**self.state_dict(), "directions": self.directions})
             write_text(self._from_child, text)
-
-    def _fetch(self) -> None:
-        if os.getpid() == self._process and self._from_child.exists():
-            state = json.loads(self._from_child.read_text(encoding="utf-8"))
-            self._from_child.unlink()
-            self.directions = state.pop("directions")
-            self.load_state_dict(state)
-
-    def write(self) -> None:
-        """Write ``metrics.csv`` and ``history.json``, if there is a folder for them."""
-        if self.folder is not None:
-            write_text(self.folder / "metrics.csv", self._csv())
-            record = {name: [_json(v) for v in values] for name, values in self.metrics.items()}
-            text = json.dumps(record, indent=1, allow_nan=False)
-            write_text(self.folder / "history.json", text + "\n")
-
-    def _csv(self) -> str:
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["epoch", *self.metrics])
-        for epoch in range(self.num_epochs):
-            row = [values[epoch] if epoch < len(values) else "" for values in self.metrics.values()]
-            writer.writerow([epoch + 1, *row])
-        return text.getvalue()
-
-    @property
-    def num_epochs(self) -> int:
-        """How many epochs were recorded."""
-        return max(map(len, self.metrics.values()), default=0)
-
-    def best_epoch(self, monitor: str = "val_loss") -> int | None:
-        """Return the epoch, from 1, at which `monitor` was best.
-
-        None if it was not recorded, or nobody knows whether less or more of it is better (see
-        `dlp.directions`; `advice` says so).
-        """
-        mode = direction(monitor, self.directions)
-        best = None if mode is None else best_index(self.metrics.get(monitor, []), mode)
-        return None if best is None else best + 1
-
-    def at(self, epoch: int) -> dict[str, float]:
-        """Return metric -> number at an epoch, from 1."""
-        return {
-            name: values[epoch - 1]
-            for name, values in self.metrics.items()
-            if len(values) >= epoch > 0 and values[epoch - 1] == values[epoch - 1]
-        }
-
-    def verdict(self, monitor: str = "val_loss") -> Verdict | None:
-        """Return what the curve of `monitor` says; None where `best_epoch` gives none."""
-        mode = direction(monitor, self.directions)
-        return None if mode is None else verdict(self.metrics.get(monitor, []), mode)
-
-    def advice(self, monitor: str = "val_loss") -> str:
-        """Return one sentence on what the curves say and what to do next."""
-        last = self.num_epochs
-        ends = {name: values[-1] for name, values in self.metrics.items() if values} | self.last
-        for name, words in (("train_loss", "the training loss"), (monitor, monitor)):
-            if math.isnan(ends.get(name, 0.0)):
-                return (
-                    f"{words} is no number any more: the steps were too large; lower the learning "
-                    "rate (--model.optimizer.lr) or clip gradients"
-                )
-        if monitor in self.metrics and direction(monitor, self.directions) is None:
-            return (
-                f"whether less or more {monitor} is better is not known, and so which epoch was "
-                "best: --monitor_mode min or --monitor_mode max says it"
-            )
-        if not last:
-            return "trained no epoch"
-        found = self.verdict(monitor)
-        if found is not None:
-            return found.sentence(monitor, last)
-        if self.metrics.get("val_loss"):
-            return f"{monitor} was not logged; --monitor takes one of {', '.join(self.metrics)}"
-        return (
-            f"trained {last} epochs without validation; set data.val_size to see when overfitting "
-            "begins"
-        )
 
     def state_dict(self) -> dict[str, Any]:
         """Return the record, for the checkpoint."""
@@ -200,11 +121,6 @@ class History(Callback):
         self.metrics = {name: list(values) for name, values in state_dict["metrics"].items()}
         ends = {name: values[-1] for name, values in self.metrics.items() if values}
         self.last = dict(state_dict.get("last", ends))  # older checkpoints have none
-
-
-def _json(value: float) -> float | None:
-    """Return the number, or None for what JSON has no word for."""
-    return value if math.isfinite(value) else None
 
 
 def _rank(name: str) -> tuple[int, str]:

@@ -10,7 +10,7 @@ from dlp.directions import Mode, direction
 from dlp.errors import InputError, suggestion, unknown
 from dlp.files import atomic_path, check_place
 from dlp.runs.folders import ROOT
-from dlp.runs.records import RecordedRun, Setting, find_runs
+from dlp.runs.record import RunRecord, Setting, find_runs
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -124,15 +124,13 @@ def _parser() -> argparse.ArgumentParser:
 # What belongs together -------------------------------------------------------------------------
 
 
-def labelled(
-    runs: Sequence[RecordedRun], against: str | None = None
-) -> dict[str, list[RecordedRun]]:
+def labelled(runs: Sequence[RunRecord], against: str | None = None) -> dict[str, list[RunRecord]]:
     """Return label -> runs that are the same but for the seed (and the setting `against`).
 
     The label is the name of the config; where runs of one name differ in settings given on the
     command line, it says these too.
     """
-    groups: list[list[RecordedRun]] = []
+    groups: list[list[RunRecord]] = []
     for run in runs:
         for group in groups:
             same_name = against is not None or run.name == group[0].name
@@ -142,7 +140,7 @@ def labelled(
         else:
             groups.append([run])
     named = [_common_name([run.name for run in group]) for group in groups]
-    labels: dict[str, list[RecordedRun]] = {}
+    labels: dict[str, list[RunRecord]] = {}
     for name, group in zip(named, groups, strict=True):
         others = [other[0] for other, of in zip(groups, named, strict=True) if of == name]
         label = name
@@ -155,7 +153,7 @@ def labelled(
     return labels
 
 
-def _differences(runs: Sequence[RecordedRun], against: str | None) -> list[str]:
+def _differences(runs: Sequence[RunRecord], against: str | None) -> list[str]:
     """Return the settings that all of these runs have, and not all alike."""
     kept = (key for key in runs[0].settings if all(key in run.settings for run in runs))
     ignored = {*_REPEATS, *_HARMLESS}
@@ -174,36 +172,36 @@ def _common_name(names: Sequence[str]) -> str:
     return names[0].partition("+")[0]
 
 
-def _metrics(runs: Sequence[RecordedRun], given: Sequence[str] | None) -> list[str]:
+def _metrics(runs: Sequence[RunRecord], given: Sequence[str] | None) -> list[str]:
     """Return the metrics to draw.
 
     Raises:
         InputError: No run has one of them.
     """
-    known = list(dict.fromkeys(name for run in runs for name in run.history))
+    known = list(dict.fromkeys(name for run in runs for name in run.epochs.metrics))
     if not given:
         given = ["val_loss" if "val_loss" in known else "train_loss"]
     for metric in given:
         if metric not in known:
             raise unknown("metric", metric, known)
-        lacking = [str(run.folder) for run in runs if metric not in run.history]
+        lacking = [str(run.folder) for run in runs if metric not in run.epochs.metrics]
         if lacking:
             print(f"without {metric}: {', '.join(lacking)}")
     return list(dict.fromkeys(given))
 
 
-def _say_unknown(runs: Sequence[RecordedRun], metrics: Sequence[str], mode: Mode | None) -> None:
+def _say_unknown(runs: Sequence[RunRecord], metrics: Sequence[str], mode: Mode | None) -> None:
     """Say which metrics have no best value, since nobody knows which one that is."""
     for metric in metrics:
-        having = [run for run in runs if metric in run.history]
-        if mode is None and any(direction(metric, run.directions) is None for run in having):
+        having = [run for run in runs if metric in run.epochs.metrics]
+        if mode is None and any(direction(metric, run.epochs.directions) is None for run in having):
             print(
                 f"whether less or more {metric} is better was not recorded: no best value. Say so "
                 "by --monitor_mode min or --monitor_mode max"
             )
 
 
-def _against(runs: Sequence[RecordedRun], given: str) -> tuple[str, list[RecordedRun]]:
+def _against(runs: Sequence[RunRecord], given: str) -> tuple[str, list[RunRecord]]:
     """Return the key that ``--against`` means, and the runs that have it.
 
     Raises:
@@ -225,15 +223,18 @@ def _against(runs: Sequence[RecordedRun], given: str) -> tuple[str, list[Recorde
 # What is shown ---------------------------------------------------------------------------------
 
 
-def _by_epoch(groups: Mapping[str, Sequence[RecordedRun]], metrics: Sequence[str]) -> "Figure":
+def _by_epoch(groups: Mapping[str, Sequence[RunRecord]], metrics: Sequence[str]) -> "Figure":
     from dlp.visualization.comparison import compare_runs  # Matplotlib: not for the help
 
-    named = {_counted(label, runs): [run.history for run in runs] for label, runs in groups.items()}
+    named = {
+        _counted(label, runs): [run.epochs.metrics for run in runs]
+        for label, runs in groups.items()
+    }
     return compare_runs(named, metrics)
 
 
 def _by_setting(
-    groups: Mapping[str, Sequence[RecordedRun]],
+    groups: Mapping[str, Sequence[RunRecord]],
     metrics: Sequence[str],
     key: str,
     mode: Mode | None,
@@ -252,7 +253,7 @@ def _by_setting(
     return compare_settings(points, key, "all" if key == "data.train_size" else "null")
 
 
-def _counted(label: str, runs: Sequence[RecordedRun]) -> str:
+def _counted(label: str, runs: Sequence[RunRecord]) -> str:
     if len(runs) == 1:
         return label
     seeds = {run.results.get("seed") for run in runs}
@@ -260,7 +261,7 @@ def _counted(label: str, runs: Sequence[RecordedRun]) -> str:
 
 
 def table(
-    groups: Mapping[str, Sequence[RecordedRun]],
+    groups: Mapping[str, Sequence[RunRecord]],
     metrics: Sequence[str],
     against: str | None = None,
     mode: Mode | None = None,
@@ -288,7 +289,8 @@ def table(
             for metric in metrics:
                 best = [found for run in members if (found := run.best(metric, mode))]
                 epochs = [epoch for _, epoch in best]
-                last = [run.history[metric][-1] for run in members if run.history.get(metric)]
+                histories = [run.epochs.metrics.get(metric) for run in members]
+                last = [values[-1] for values in histories if values]
                 line += [_mean([number for number, _ in best]), _range(epochs), _mean(last)]
             line += [
                 _mean([_test(run)[name] for run in members if name in _test(run)]) for name in tests
@@ -304,8 +306,8 @@ def table(
     )
 
 
-def _by_value(runs: Sequence[RecordedRun], key: str | None) -> dict[Setting, list[RecordedRun]]:
-    found: dict[Setting, list[RecordedRun]] = {}
+def _by_value(runs: Sequence[RunRecord], key: str | None) -> dict[Setting, list[RunRecord]]:
+    found: dict[Setting, list[RunRecord]] = {}
     for run in runs:
         found.setdefault(run.setting(key) if key else None, []).append(run)
     numbers = [value for value in found if isinstance(value, int | float)]
@@ -313,7 +315,7 @@ def _by_value(runs: Sequence[RecordedRun], key: str | None) -> dict[Setting, lis
     return {value: found[value] for value in [*sorted(numbers), *others]}
 
 
-def _test(run: RecordedRun) -> dict[str, float]:
+def _test(run: RunRecord) -> dict[str, float]:
     """Return the numbers of a run's test."""
     tested: dict[str, Any] = run.results.get("test", {})
     return {name: value for name, value in tested.items() if isinstance(value, int | float)}
@@ -323,7 +325,7 @@ def _value(value: Setting) -> str:
     return "null" if value is None else str(value)
 
 
-def _parameters(runs: Sequence[RecordedRun]) -> str:
+def _parameters(runs: Sequence[RunRecord]) -> str:
     counts = {tuple(run.results.get("parameters", {}).values()) for run in runs}
     if len(counts) != 1 or counts == {()}:
         return "-"

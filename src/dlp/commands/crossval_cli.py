@@ -38,7 +38,7 @@ from dlp.imports import imported
 from dlp.number_words import score_in_words
 from dlp.process import interruptible, own_random_state, quiet
 from dlp.runs.folders import Run, new_run, runs_of
-from dlp.runs.results import read_record
+from dlp.runs.json_files import read_json
 from dlp.stops import stop_again
 from dlp.visualization.folds import fold_curves
 
@@ -272,7 +272,7 @@ class CrossvalCLI(DLPCLI):
         """Whether something is left to do in the folder of a run."""
         if not (run.folder / "crossval.json").is_file():
             return True
-        done = read_record(run.folder / "crossval.json")
+        done = read_json(run.folder / "crossval.json")
         return bool(self._value("refit")) and done["refit"] is None
 
     def _write_fold_recipe(self, split: Split) -> None:

@@ -46,7 +46,7 @@ from dlp.files import written
 from dlp.process import cpu_threads, interruptible, own_random_state, quiet
 from dlp.runs.folders import ROOT, Run, claimed, locked
 from dlp.runs.prediction_files import check_place
-from dlp.runs.results import add_test, count_parameters, draw_curves, read_results, write_results
+from dlp.runs.record import add_test, count_parameters, read_results, write_results
 from dlp.stops import stop_again
 
 
@@ -329,7 +329,9 @@ class DLPCLI(LightningCLI):
         threshold = chosen_threshold(self.model, Run(folder).checkpoint())
         facts["threshold"] = threshold
         write_results(folder, self.history, monitor, self._value("seed_everything"), facts)
-        draw_curves(folder, self.history, monitor, self._value("smoothing"))
+        from dlp.visualization.curves import write_curves  # Matplotlib: not for the help
+
+        write_curves(folder, self.history, monitor, self._value("smoothing"))
         say(self.history.advice(monitor))
         if beside is not None and not beside.beats:
             say(beside.line)

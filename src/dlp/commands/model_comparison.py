@@ -17,7 +17,7 @@ from dlp.evaluation.fitted_baselines import (
     fitted_baselines,
     fitted_lines,
 )
-from dlp.runs.results import add_baselines
+from dlp.runs.record import add_baselines
 
 
 class ModelComparison:

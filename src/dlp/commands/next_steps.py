@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dlp.callbacks.checkpoints import LastCheckpoint
 from dlp.config_files import read_config
-from dlp.evaluation.verdict import Verdict
+from dlp.runs.verdict import Verdict
 
 
 def command(name: str, *words: str | Path) -> str:

@@ -10,7 +10,7 @@ from dlp.commands.resuming import check_optimizer
 from dlp.config_files import read_config
 from dlp.directions import Mode
 from dlp.errors import InputError
-from dlp.runs.results import read_results
+from dlp.runs.record import read_results
 
 #: Arguments of a model that the data know.
 FROM_DATA = ("input_shape", "num_outputs", "target_mean", "target_std", "target_transform")

@@ -21,7 +21,7 @@ from dlp.evaluation.fitted_baselines import as_baselines, fitted_baselines
 from dlp.folds.identity import made_of, plain
 from dlp.folds.results import FoldResult
 from dlp.folds.trainers import FoldTrainers
-from dlp.runs.results import count_parameters
+from dlp.runs.record import count_parameters
 from dlp.seeds import derived_seed
 
 #: From the data, fitted on a fold's training part, to a new model.

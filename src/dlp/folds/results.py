@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 import math
 import statistics
 from collections.abc import Sequence
@@ -12,13 +11,14 @@ from typing import Any, Literal
 
 import numpy as np
 
-from dlp.callbacks.history import History
 from dlp.directions import Mode, best_index, needed_direction
 from dlp.errors import InputError, unknown
-from dlp.evaluation.verdict import Verdict, verdict
 from dlp.files import write_text
 from dlp.number_words import score_in_words
-from dlp.runs.results import read_record, read_results, write_results
+from dlp.runs.epochs import Epochs, read_metrics
+from dlp.runs.json_files import from_nulls, with_nulls, write_json
+from dlp.runs.record import read_results, write_results
+from dlp.runs.verdict import Verdict, verdict
 from dlp.smoothing import without_first_points
 
 _FACTS = ("repeat", "fold", "num_train", "num_val", "engine")
@@ -65,13 +65,12 @@ class FoldResult:
 
     def write(self, folder: Path, monitor: str) -> None:
         """Write the files of a run; ``results.json``, which says that it is done, at last."""
-        record = History(folder, self.directions)
-        record.metrics, record.last = self.history, self.last
-        record.write()
+        epochs = Epochs(self.history, self.directions, self.last)
+        epochs.write_files(folder)
         own = {name: getattr(self, name) for name in (*_FACTS, "baseline", "protocol", "made_of")}
-        own["last"] = _finite(self.last)
+        own["last"] = self.last
         facts = {"parameters": self.parameters, "train_rows": self.num_train, "crossval": own}
-        write_results(folder, record, monitor, self.seed, facts)
+        write_results(folder, epochs, monitor, self.seed, facts)
 
     @classmethod
     def read(cls, folder: Path) -> "FoldResult | None":
@@ -79,19 +78,14 @@ class FoldResult:
         results = read_results(folder)
         if "crossval" not in results:
             return None
-        record = read_record(folder / "history.json")
-        history = {
-            name: [math.nan if value is None else value for value in values]
-            for name, values in record.items()
-        }
         known = {name: results[name] for name in ("seed", "parameters")}
         known["directions"] = results.get("directions", {})  # older folds have none
         facts = results["crossval"]
         if isinstance(words := facts["protocol"], str):  # of older folds: "9 epochs, seed 1, ..."
             facts["protocol"] = {"max_epochs": int(words.split()[0]), "seed": known["seed"]}
-        ends = facts.pop("last", {}).items()  # older folds have none
-        last = {name: math.nan if value is None else value for name, value in ends}
-        return cls(history=history, last=last, **known, **facts)
+        ends = facts.pop("last", {})  # older folds have none
+        last = dict(zip(ends, from_nulls(ends.values()), strict=True))
+        return cls(history=read_metrics(folder), last=last, **known, **facts)
 
 
 @dataclass(frozen=True)
@@ -275,31 +269,32 @@ class CrossValidation:
     def to_dict(self) -> dict[str, Any]:
         """Return what ``crossval.json`` holds."""
         epoch, value = self.best()
-        return {
+        content = {
             "folds": [
                 {name: getattr(fold, name) for name in _FACTS}
-                | {"metrics": _finite(fold.metrics), "baseline": fold.baseline}
+                | {"metrics": fold.metrics, "baseline": fold.baseline}
                 for fold in self.folds
             ],
-            "mean": _finite(self.mean),
-            "std": _finite(self.std),
-            "standard_error": _finite(self.standard_error),
+            "mean": self.mean,
+            "std": self.std,
+            "standard_error": self.standard_error,
             "baseline": self.baseline,
             "monitor": self.monitor,
             "monitor_mode": self.monitor_mode,
             "smoothing": self.smoothing,
             "best_epoch": epoch,
-            "best_value": value if math.isfinite(value) else None,
-            "curves": {name: [*map(_json, values)] for name, values in self.curves.items()},
+            "best_value": value,
+            "curves": self.curves,
             "engine": self.engine,
             "refit": self.refit,
         }
+        record: dict[str, Any] = with_nulls(content)
+        return record
 
     def write(self, folder: Path) -> None:
         """Write ``folds.csv`` and ``crossval.json``."""
         write_text(folder / "folds.csv", self._csv())
-        text = json.dumps(self.to_dict(), indent=1, allow_nan=False)
-        write_text(folder / "crossval.json", text + "\n")
+        write_json(folder / "crossval.json", self.to_dict())
 
     def _csv(self) -> str:
         text = io.StringIO()
@@ -336,11 +331,3 @@ def zip_longest_last(
 def _deviation(values: Sequence[float]) -> float:
     """Return the standard deviation (n - 1); a single value has none (NaN), and NaN stays one."""
     return float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
-
-
-def _json(value: float) -> float | None:
-    return value if math.isfinite(value) else None
-
-
-def _finite(numbers: dict[str, float]) -> dict[str, float | None]:
-    return {name: _json(value) for name, value in numbers.items()}

@@ -7,7 +7,7 @@ from dlp.errors import InputError
 from dlp.evaluation.fitted_baselines import EvaluatedPart, fitted_verdict
 from dlp.reports import page
 from dlp.reports.page import Block, number
-from dlp.reports.run import Trained, history_of
+from dlp.reports.run import Trained
 
 _PARTS: dict[EvaluatedPart, str] = {"val": "validation", "test": "test"}
 
@@ -25,7 +25,7 @@ def baselines(trained: Trained) -> Sequence[Block]:
         own = _own(trained, part)
         if not numbers or not own:
             continue
-        verdict = fitted_verdict(numbers, own, part, trained.run.directions)
+        verdict = fitted_verdict(numbers, own, part, trained.run.epochs.directions)
         names = list(dict.fromkeys(name for scores in numbers.values() for name in scores))
         rows = [
             [record["model"], f"{record['rows']:,}", f"{record['seconds']:.1f}"]
@@ -48,5 +48,5 @@ def _own(trained: Trained, part: str) -> Mapping[str, Any]:
     if part == "test":
         test: dict[str, Any] = trained.run.results.get("test", {})
         return test
-    history = history_of(trained.run)
-    return history.at(history.best_epoch(trained.monitor) or history.num_epochs)
+    epochs = trained.run.epochs
+    return epochs.at(epochs.best_epoch(trained.run.monitor) or epochs.num_epochs)

@@ -12,8 +12,8 @@ from dlp.number_words import score_in_words
 from dlp.reports import page
 from dlp.reports.page import Block, Page, Section, Tile, number, section
 from dlp.reports.run import against_baseline, config_blocks, test_tiles
-from dlp.runs.records import RecordedRun
-from dlp.runs.results import read_record
+from dlp.runs.folders import config_name
+from dlp.runs.json_files import read_json
 from dlp.visualization.comparison import metric_words
 from dlp.visualization.folds import fold_curves
 
@@ -28,7 +28,7 @@ def read_folds(folder: Path) -> CrossValidation:
         InputError: Its folds cannot be read.
     """
     try:
-        record = read_record(folder / "crossval.json")
+        record = read_json(folder / "crossval.json")
         places = [folder / f"repeat_{f['repeat']}/fold_{f['fold']}" for f in record["folds"]]
         folds = [found for place in places if (found := FoldResult.read(place)) is not None]
         known = {name: record[name] for name in ("monitor", "smoothing", "refit")}
@@ -51,7 +51,7 @@ def folds_page(folder: Path, title: str, footer: str) -> Page:
         footer: Where the page comes from.
     """
     result = read_folds(folder)
-    name = RecordedRun(folder, {}, {}, {}).name
+    name = config_name(folder)
     stamp = time.localtime((folder / "crossval.json").stat().st_mtime)
     sections = [
         Section("folds", "Folds", _folds(result)),

@@ -22,10 +22,10 @@ from dlp.named_configs import recipes, run_name, variations
 from dlp.process import own_random_state, quiet
 from dlp.reports.folds import folds_page
 from dlp.reports.page import Block, Page, Paragraph, render
-from dlp.reports.run import Trained, history_of, tiles
+from dlp.reports.run import Trained, tiles
 from dlp.reports.sections import sections
-from dlp.runs.folders import Run, existing_checkpoint, run_of, runs_of
-from dlp.runs.records import RecordedRun, read_run
+from dlp.runs.folders import Run, config_name, existing_checkpoint, run_of, runs_of
+from dlp.runs.record import read_run
 
 HELP = """usage: dlp report RUN [--output FILE] [--KEY VALUE ...]
 
@@ -206,7 +206,7 @@ class ReportCLI(DLPCLI):
 def run_page(trained: Trained) -> Page:
     """Return the page of a run."""
     run = trained.run
-    verdict = history_of(run).advice(trained.monitor)
+    verdict = run.epochs.advice(run.monitor)
     notes: list[Block] = []
     for step in trained.next_steps:
         evaluates = step == trained.test_command
@@ -226,7 +226,7 @@ def run_page(trained: Trained) -> Page:
 
 def about(folder: Path) -> str:
     """Return what a run is of, by the first comment of its configs; empty if they are not known."""
-    name = RecordedRun(folder, {}, {}, {}).name
+    name = config_name(folder)
     known = {**variations(), **recipes()}
     texts = []
     for part in name.split("+"):

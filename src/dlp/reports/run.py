@@ -16,7 +16,6 @@ from lightning import LightningModule
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dlp.callbacks.history import History
 from dlp.callbacks.part_rows import decision_rule
 from dlp.commands.next_steps import after_fit, command
 from dlp.datamodules.base import SupervisedDataModule
@@ -30,7 +29,7 @@ from dlp.evaluation.mistake_files import ending, read_mistakes
 from dlp.evaluation.mistakes import Mistakes
 from dlp.reports import page
 from dlp.reports.page import Block, Tile, number
-from dlp.runs.records import RecordedRun
+from dlp.runs.record import RunRecord
 from dlp.visualization.comparison import metric_words
 
 #: Rows of the test part that are predicted, to be shown and to find right ones among them.
@@ -88,16 +87,11 @@ class Trained:
         problem: Why there is no model.
     """
 
-    run: RecordedRun
+    run: RunRecord
     checkpoint: Path | None = None
     model: LightningModule | None = None
     data: SupervisedDataModule | None = None
     problem: str = ""
-
-    @property
-    def monitor(self) -> str:
-        """The metric that said which epoch was best."""
-        return str(self.run.settings.get("monitor") or "val_loss")
 
     @cached_property
     def part(self) -> Literal["test", "val"]:
@@ -112,12 +106,12 @@ class Trained:
     def next_steps(self) -> list[str]:
         """The commands that go on from here: an evaluation that is missing, what curves advise."""
         steps = [] if self.evaluation is not None or not self._has_rows else [self.test_command]
-        history = history_of(self.run)
-        if (found := history.verdict(self.monitor)) is not None:
+        epochs = self.run.epochs
+        if (found := epochs.verdict(self.run.monitor)) is not None:
             last = self.run.folder / "checkpoints" / "last.ckpt"
             configs = [self.run.folder / "config.yaml"]
-            epochs = history.num_epochs
-            steps.append(after_fit(found, epochs, configs, last if last.is_file() else None))
+            checkpoint = last if last.is_file() else None
+            steps.append(after_fit(found, epochs.num_epochs, configs, checkpoint))
         return steps
 
     @property
@@ -271,31 +265,22 @@ def _numbers(values: Tensor) -> str:
 # The key numbers --------------------------------------------------------------------------------
 
 
-def history_of(run: RecordedRun) -> History:
-    """Return the record of a run as a fit has it."""
-    history = History(directions=run.directions)
-    history.metrics = run.history
-    history.last = {name: float(value) for name, value in run.results.get("last", {}).items()}
-    return history
-
-
 def tiles(trained: Trained) -> list[Tile]:
     """Return the key numbers: the best epoch, and the test beside its baseline."""
-    run, monitor = trained.run, trained.monitor
-    history = history_of(run)
-    best, made = history.best_epoch(monitor), []
+    run, monitor, epochs = trained.run, trained.run.monitor, trained.run.epochs
+    best, made = epochs.best_epoch(monitor), []
     if best is None:
-        made.append(Tile("Epochs", str(history.num_epochs), "without validation"))
-        for name, value in history.at(history.num_epochs).items():
+        made.append(Tile("Epochs", str(epochs.num_epochs), "without validation"))
+        for name, value in epochs.at(epochs.num_epochs).items():
             made.append(Tile(metric_words(name).capitalize(), number(value), "at the last epoch"))
     else:
-        made.append(Tile("Best epoch", str(best), f"of {history.num_epochs}, by {monitor}"))
-        at_best = {monitor: 0.0, **history.at(best)}
+        made.append(Tile("Best epoch", str(best), f"of {epochs.num_epochs}, by {monitor}"))
+        at_best = {monitor: 0.0, **epochs.at(best)}
         for name, value in at_best.items():
             if name.startswith("val_") or name == monitor:
                 made.append(Tile(_words(name), number(value), f"at epoch {best}"))
     test, learned = run.results.get("test", {}), trained.baseline_numbers("test")
-    return made + test_tiles(test, run.directions, learned)
+    return made + test_tiles(test, run.epochs.directions, learned)
 
 
 def test_tiles(

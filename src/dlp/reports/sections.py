@@ -23,8 +23,8 @@ from dlp.reports import page
 from dlp.reports.baselines import baselines
 from dlp.reports.page import Block, Section, number, plural, section
 from dlp.reports.reading import reading
-from dlp.reports.run import Trained, config_blocks, history_of
-from dlp.runs.records import Setting
+from dlp.reports.run import Trained, config_blocks
+from dlp.runs.record import Setting
 from dlp.visualization import mistakes as draw
 from dlp.visualization.comparison import metric_words
 from dlp.visualization.curves import learning_curves
@@ -140,7 +140,7 @@ def _targets(data: SupervisedDataModule) -> list[Block]:
 def curves(trained: Trained) -> list[Block]:
     """Return a figure for the loss and one for each metric."""
     run = trained.run
-    record, best = run.history, history_of(run).best_epoch(trained.monitor)
+    record, best = run.epochs.metrics, run.epochs.best_epoch(run.monitor)
     names = {name.partition("_")[2] for name in record} - {"data_loss"}
     smoothing = float(run.settings.get("smoothing") or 0)
     drawings = []

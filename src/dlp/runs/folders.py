@@ -1,12 +1,13 @@
 """Run folders: ``runs/<config name>/version_N``, made anew for each fit and never overwritten."""
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from dlp.errors import InputError, MissingInputError
+from dlp.errors import InputError, MissingInputError, suggestion
 
 #: The folder of all runs, below the working directory.
 ROOT = Path("runs")
@@ -14,6 +15,8 @@ ROOT = Path("runs")
 LOCK = ".fit.lock"
 #: What says that a folder holds a run, or a part of one.
 _TRACES = ("config.yaml", "history.json", "results.json", "crossval.yaml", "checkpoints")
+#: Folders that number the runs of what their parent is named after.
+_NUMBERED = re.compile(r"((version|seed|repeat|fold|study|trial)(_\d+)+_?)+")
 
 
 @dataclass(frozen=True)
@@ -28,8 +31,8 @@ class Run:
 
     @property
     def name(self) -> str:
-        """The name of the config, of which this is a run."""
-        return self.folder.resolve().parent.name
+        """The name of the config, or of the folder where that was chosen by hand."""
+        return config_name(self.folder)
 
     @property
     def config(self) -> Path:
@@ -60,6 +63,19 @@ class Run:
         """Return a checkpoint there is: ``best``, ``last``, or None for the best, else the last."""
         wanted = {"best": [self.best], "last": [self.last], None: [self.best, self.last]}[which]
         return next((path for path in wanted if path.is_file()), None)
+
+
+def config_name(folder: Path) -> str:
+    """Return the name of the config that a run's folder, or one below it, is of."""
+    folder = folder.resolve()
+    while _NUMBERED.fullmatch(folder.name):
+        folder = folder.parent
+    return folder.name
+
+
+def run_title(folder: Path) -> str:
+    """Return what stands above the figures of a run: its config and version."""
+    return f"{folder.resolve().parent.name} {folder.name}"
 
 
 def new_run(name: str) -> Run:
@@ -218,3 +234,67 @@ def _unmade(folder: Path, error: OSError) -> InputError:
 def _version(path: Path) -> int:
     number = path.name.removeprefix("version_")
     return int(number) if number.isdigit() else -1
+
+
+# Runs that are meant by words ---------------------------------------------------------------------
+
+
+def find_folders(given: Sequence[str]) -> list[Path]:
+    """Return the folders of the runs meant by folders, folders of runs and names, each once.
+
+    Raises:
+        InputError: There is no such run.
+    """
+    if not given:
+        raise InputError(f"give the runs to draw. {_there_is()}")
+    folders: dict[Path, Path] = {}
+    empty = []
+    for name in given:
+        found = _folders(name)
+        folders.update({folder.resolve(): folder for folder in found})
+        empty += [] if found else [name]
+    if empty and not folders:
+        raise InputError(f"no run in {', '.join(empty)} has a history.json.")
+    if empty:
+        print(f"left out, without history.json: {', '.join(empty)}")
+    return [*folders.values()]
+
+
+def _folders(given: str) -> list[Path]:
+    """Return the folders with a ``history.json`` that one argument means."""
+    path = Path(given)
+    if len(path.parts) == 1:
+        runs = (_recorded(run.folder) for run in runs_of(given))
+        if newest := next((found for found in runs if found), []):
+            return newest
+    path = path if path.exists() else ROOT / given
+    if not path.exists():
+        near = suggestion(path.name, _names())
+        raise InputError(f"there is no run {given!r}.{near} {_there_is()}")
+    if found := _recorded(path):
+        return found
+    below = (file.parent for file in path.rglob("history.json"))
+    return sorted(below, key=_order)
+
+
+def _recorded(folder: Path) -> list[Path]:
+    """Return the folder of a run, those of the folds of a cross-validation, or nothing."""
+    if (folder / "crossval.json").is_file():
+        return sorted((file.parent for file in folder.glob("*/*/history.json")), key=_order)
+    return [folder] if (folder / "history.json").is_file() else []
+
+
+def _order(folder: Path) -> tuple[Path, list[int]]:
+    return folder.parent, [int(number) for number in re.findall(r"\d+", folder.name)]
+
+
+def _names() -> list[str]:
+    found = (path.parent for path in ROOT.glob("*/*/history.json"))
+    return sorted({folder.parent.name for folder in found})
+
+
+def _there_is() -> str:
+    names = _names()
+    if not names:
+        return f"There are none below ./{ROOT}: train one by dlp fit --config NAME."
+    return f"Below ./{ROOT} are runs of {', '.join(names)}."

@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, NullLocator
 
 from dlp.errors import InputError
-from dlp.runs.records import Setting
+from dlp.runs.record import Setting
 from dlp.visualization.curves import points
 
 #: Told apart with any kind of colour vision (Okabe and Ito, 2008); its yellow is too pale a line.

@@ -2,11 +2,15 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from dlp.runs.epochs import Epochs
+from dlp.runs.folders import run_title
 from dlp.smoothing import smooth as smooth
+from dlp.visualization.files import save_figure
 
 #: What is drawn in a panel: the stage, its name in words, its colour.
 STAGES = (("train", "training", "tab:blue"), ("val", "validation", "tab:orange"))
@@ -62,6 +66,14 @@ def learning_curves(
     if title:
         figure.suptitle(title)
     return figure
+
+
+def write_curves(folder: Path, epochs: Epochs, monitor: str, smoothing: float = 0.0) -> None:
+    """Draw ``curves.png`` of a fit into its run's folder."""
+    if epochs.num_epochs:
+        best = epochs.best_epoch(monitor)
+        figure = learning_curves(epochs.metrics, best, smoothing, run_title(folder))
+        save_figure(figure, folder / "curves.png")
 
 
 def panels_of(logged: Iterable[str]) -> list[str]:

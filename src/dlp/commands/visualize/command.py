@@ -37,7 +37,7 @@ from dlp.errors import InputError, suggestion
 from dlp.process import cpu_threads, own_random_state, quiet
 from dlp.run_options import add_options, read_options
 from dlp.runs.folders import ROOT
-from dlp.runs.results import read_results
+from dlp.runs.record import read_results
 
 #: What is drawn without a network.
 _BATCH = "training images as the model sees them, after augmentation"

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from dlp.callbacks import History
-from dlp.evaluation.verdict import verdict
 from dlp.folds.results import CrossValidation, FoldResult
+from dlp.runs.verdict import verdict
 
 NAN = math.nan
 #: Lowest validation loss at epoch 4 of 20, as the reviews of chapter 3 give it.

@@ -1,6 +1,6 @@
 import torch
 
-from dlp.runs.results import versions
+from dlp.runs.record import versions
 
 
 def test_versions_name_the_build_too(monkeypatch):
