@@ -18,7 +18,7 @@ from lightning.pytorch.callbacks import Callback, Checkpoint, EarlyStopping
 
 from dlp.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
 from dlp.callbacks.history import History
-from dlp.callbacks.mistakes import MistakesReport
+from dlp.callbacks.mistakes_report import MistakesReport
 from dlp.callbacks.progress import EpochBar
 from dlp.callbacks.seeding import EpochSeed
 from dlp.console import say

@@ -1,6 +1,7 @@
 """From probabilities to what is said of a row: the one rule, for tensors and arrays alike."""
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from numpy.typing import NDArray
 
@@ -29,3 +30,34 @@ def decide(probabilities: Array, threshold: float | None = None, labels: bool = 
     else:
         decided = (probabilities[:, 1] > threshold) * 1
     return decided
+
+
+def decision_rule(model: object, is_multilabel: bool) -> tuple[float | None, bool]:
+    """Return the threshold of a model's decisions, and whether a row may have several labels.
+
+    Args:
+        model: One with a head knows; of any other the likeliest class, or labels above 0.5.
+        is_multilabel: What the data says, for such a model.
+    """
+    head = getattr(model, "head", None)
+    labels = getattr(head, "labels", None)
+    if labels is None:
+        return None, is_multilabel
+    return getattr(head, "threshold", None), bool(labels)
+
+
+def names_of(
+    kind: Literal["class_names", "target_names"], count: int, *owners: object
+) -> list[str] | None:
+    """Return the names of `count` classes, labels or targets by the first owner that has them.
+
+    Args:
+        kind: The attribute.
+        count: How many there must be: those of other data are no names of these.
+        owners: Such as the model and the Trainer's DataModule.
+    """
+    for owner in owners:
+        names: Sequence[str] | None = getattr(owner, kind, None)
+        if names is not None and len(names) == count:
+            return list(names)
+    return None

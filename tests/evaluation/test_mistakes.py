@@ -11,8 +11,8 @@ from sklearn.metrics import classification_report
 from dlp.datamodules import ArrayDataModule, TableDataModule, TextDataModule
 from dlp.errors import InputError
 from dlp.evaluation.calibration import calibrate, wilson_interval
+from dlp.evaluation.evaluated_part import describe_rows
 from dlp.evaluation.mistake_files import (
-    describe_rows,
     from_dict,
     read_mistakes,
     to_dict,

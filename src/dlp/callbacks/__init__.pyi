@@ -2,7 +2,7 @@ from .caching import CacheFeatures as CacheFeatures
 from .checkpoints import BestCheckpoint as BestCheckpoint
 from .checkpoints import LastCheckpoint as LastCheckpoint
 from .history import History as History
-from .mistakes import MistakesReport as MistakesReport
+from .mistakes_report import MistakesReport as MistakesReport
 from .predictions import PredictionWriter as PredictionWriter
 from .progress import ProgressBar as ProgressBar
 from .seeding import EpochSeed as EpochSeed

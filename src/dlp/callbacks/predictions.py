@@ -9,10 +9,10 @@ from typing import Any
 from lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from dlp.callbacks.part_rows import data_of, decision_rule, names_of
+from dlp.callbacks.evaluated_data import data_of
 from dlp.console import say
 from dlp.datamodules.known_rows import known_columns
-from dlp.decisions import decide
+from dlp.decisions import decide, decision_rule, names_of
 from dlp.errors import InputError
 from dlp.number_words import chance_in_words
 from dlp.runs.prediction_files import check_place, file_of, open_table, remember

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from dlp.directions import Mode, direction
 from dlp.errors import InputError, suggestion, unknown
-from dlp.files import atomic_path, check_place
+from dlp.files import check_place
 from dlp.runs.folders import ROOT
 from dlp.runs.record import RunRecord, Setting, find_runs
 
@@ -72,9 +72,10 @@ def compare(options: Sequence[str]) -> None:
         groups = labelled(runs, key)
         print(table(groups, metrics, key, mode))
         figure = _by_setting(groups, metrics, key, mode)
+    from dlp.visualization.files import save_figure  # Matplotlib: not for the help
+
     try:
-        with atomic_path(output) as temporary:
-            figure.savefig(temporary, format=suffix, dpi=150)
+        save_figure(figure, output, dpi=150)
     except OSError as error:
         raise InputError(f"cannot write {output}: {error.strerror}.") from error
     print(f"wrote {output}", flush=True)

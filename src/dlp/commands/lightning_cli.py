@@ -23,7 +23,7 @@ from dlp.callbacks.given import (
     without_validation,
 )
 from dlp.callbacks.history import History
-from dlp.callbacks.mistakes import MistakesReport
+from dlp.callbacks.mistakes_report import MistakesReport
 from dlp.callbacks.predictions import PredictionWriter, RunPredictions
 from dlp.callbacks.recipe_file import RecipeFile
 from dlp.callbacks.seeding import EpochSeed

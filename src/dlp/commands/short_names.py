@@ -1,7 +1,7 @@
 """The classes that configs and options may name without their package."""
 
 from dlp.callbacks.caching import CacheFeatures
-from dlp.callbacks.mistakes import MistakesReport
+from dlp.callbacks.mistakes_report import MistakesReport
 from dlp.callbacks.unfreezing import Unfreeze
 from dlp.datamodules import (
     CatsVsDogsDataModule,

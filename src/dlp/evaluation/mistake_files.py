@@ -7,8 +7,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from dlp.errors import InputError
 from dlp.evaluation.calibration import Calibration
 from dlp.evaluation.confusion import Confusion
@@ -27,9 +25,7 @@ from dlp.files import write_text
 if TYPE_CHECKING:  # reading mistakes needs neither torch nor pandas
     import pandas as pd
 
-    from dlp.datamodules.base import SupervisedDataModule
     from dlp.datamodules.examples import Part
-    from dlp.datamodules.row_source import Readable
 
 #: The confusion matrix of more classes is mostly zeros, which are left out.
 _FULL = 200
@@ -105,39 +101,25 @@ def read_mistakes(path: Path) -> Mistakes:
         ) from error
 
 
-def check_rows(mistakes: Mistakes, data: "SupervisedDataModule", part: "Part") -> None:
-    """Refuse rows that are not those the mistakes were made on: the data may have changed since.
-
-    Raises:
-        InputError: There are more or fewer of them, or the worst ones have other targets.
-    """
-    targets = data.examples(part).targets
-    encoded = None if targets is None else data.targets.encode(targets)
-    same = encoded is not None and len(encoded) == mistakes.rows
-    if encoded is not None and same and isinstance(mistakes, ClassificationMistakes):
-        classes = encoded.argmax(axis=1) if encoded.ndim == 2 else encoded
-        names = data.class_names or []
-        same = all(names[int(classes[of.row])] == of.true for of in mistakes.worst)
-    elif encoded is not None and same and isinstance(mistakes, RegressionMistakes):
-        values = encoded.reshape(len(encoded), -1)
-        near = (abs(values[of.row] - of.true).min() <= 1e-3 * abs(of.true) for of in mistakes.worst)
-        same = all(near)
-    if not same:
-        raise InputError(
-            f"the {part} part is no longer the one that was tested (the data or its split has "
-            "changed): test again, by dlp test."
-        )
-
-
-def describe_rows(data: "SupervisedDataModule", part: "Part", rows: Sequence[int]) -> "Readable":
-    """Return rows of a part as a person reads them: images, texts or a table.
+def write_worst(
+    path: Path, worst: Sequence[WrongClass | WrongValue], rows: "list[str] | pd.DataFrame"
+) -> str:
+    """Write the worst mistakes with their texts (.txt) or their columns (.csv).
 
     Args:
-        data: Any of the project's DataModules.
-        part: The part.
-        rows: Numbers of rows in that part, from 0.
+        path: Where, without the ending.
+        worst: The mistakes.
+        rows: The row of each.
+
+    Returns:
+        The name of the file.
     """
-    return data.readable(data.select(data.examples(part).rows, np.array(rows, np.int64)))
+    if isinstance(rows, list):
+        path, content = path.with_suffix(".txt"), worst_texts(worst, rows)
+    else:
+        path, content = path.with_suffix(".csv"), worst_table(worst, rows).to_csv(index=False)
+    write_text(path, content)
+    return path.name
 
 
 def worst_texts(worst: Sequence[WrongClass | WrongValue], texts: Sequence[str]) -> str:

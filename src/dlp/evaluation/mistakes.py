@@ -136,6 +136,14 @@ class ClassificationMistakes:
         names, cells = self.class_names, self.confusion.most_confused(count)
         return [(names[true], names[taken], rows) for true, taken, rows in cells]
 
+    @property
+    def summary(self) -> str:
+        """One clause on what went wrong."""
+        text = f"{self.num_wrong:,} of {self.rows:,} rows are wrong"
+        for true, taken, count in self.most_confused(1):
+            text += f", most often {true} taken for {taken} ({count:,})"
+        return text
+
 
 @dataclass(frozen=True)
 class MultilabelMistakes:
@@ -208,6 +216,12 @@ class MultilabelMistakes:
             worst,
             threshold,
         )
+
+    @property
+    def summary(self) -> str:
+        """One clause on what went wrong."""
+        low = min(self.scores, key=lambda scores: scores.f1)
+        return f"the label found worst is {low.name} (F1 {low.f1:.2f})"
 
 
 @dataclass(frozen=True)
@@ -303,6 +317,11 @@ class RegressionMistakes:
         kept = np.unique(np.linspace(0, len(true) - 1, min(POINTS, len(true))).astype(np.int64))
         points = [[[short(x) for x in column] for column in y[kept].T] for y in (true, found)]
         return cls(len(true), scores, points[0], points[1], worst)
+
+    @property
+    def summary(self) -> str:
+        """One clause on what went wrong."""
+        return f"the largest error is {self.worst[0].caption}" if self.worst else "none"
 
 
 Mistakes = ClassificationMistakes | MultilabelMistakes | RegressionMistakes

@@ -16,12 +16,11 @@ from lightning import LightningModule
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dlp.callbacks.part_rows import decision_rule
 from dlp.commands.next_steps import after_fit, command
 from dlp.datamodules.base import SupervisedDataModule
 from dlp.datamodules.known_rows import places
 from dlp.datamodules.loader import BatchLoader
-from dlp.decisions import decide
+from dlp.decisions import decide, decision_rule
 from dlp.directions import Mode, best_index, direction
 from dlp.errors import InputError
 from dlp.evaluation.fitted_baselines import EvaluatedPart, fitted_baselines

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from dlp.datamodules.base import SupervisedDataModule
 from dlp.errors import InputError
-from dlp.evaluation.mistake_files import check_rows, describe_rows, worst_table
+from dlp.evaluation.evaluated_part import check_rows, describe_rows
+from dlp.evaluation.mistake_files import worst_table
 from dlp.evaluation.mistakes import (
     ClassificationMistakes,
     Mistakes,
@@ -25,7 +26,7 @@ from dlp.reports.page import Block, Section, number, plural, section
 from dlp.reports.reading import reading
 from dlp.reports.run import Trained, config_blocks
 from dlp.runs.record import Setting
-from dlp.visualization import mistakes as draw
+from dlp.visualization import mistake_figures as draw
 from dlp.visualization.comparison import metric_words
 from dlp.visualization.curves import learning_curves
 

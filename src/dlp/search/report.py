@@ -12,8 +12,9 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from dlp.console import say
-from dlp.files import atomic_path, write_text
+from dlp.files import write_text
 from dlp.search.studies import FINISHED, Study
+from dlp.visualization.files import save_figure
 from dlp.visualization.studies import importance_bars, search_history
 
 #: Complete trials below which importances are noise.
@@ -71,8 +72,7 @@ def report(study: Study, monitor: str, keys: Sequence[str], best_config: Path) -
         shares = optuna.importance.get_param_importances(study.optuna)
         figures["importances.png"] = importance_bars(shares, monitor, title)
     for name, figure in figures.items():
-        with atomic_path(study.folder / name) as temporary:
-            figure.savefig(temporary, format="png", dpi=110)
+        save_figure(figure, study.folder / name)
     counts = ", ".join(
         f"{count} {state.name.lower()}"
         for state in (*FINISHED, TrialState.FAIL)

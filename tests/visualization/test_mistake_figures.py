@@ -7,7 +7,7 @@ import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from dlp.evaluation.mistakes import ClassificationMistakes, MultilabelMistakes, RegressionMistakes
-from dlp.visualization.mistakes import (
+from dlp.visualization.mistake_figures import (
     confusion_figure,
     reliability_figure,
     residual_figure,

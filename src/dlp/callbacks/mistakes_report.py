@@ -1,10 +1,8 @@
 """What a test gets wrong, written beside its numbers: matrix, curves and the worst mistakes."""
 
 import os
-import warnings
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from lightning import Callback, LightningModule, Trainer
@@ -12,27 +10,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torchmetrics.utilities.distributed import gather_all_tensors
 
-from dlp.callbacks.part_rows import data_of, decision_rule, evaluated_part, names_of
+from dlp.callbacks.evaluated_data import data_of, evaluated_part
 from dlp.console import say
 from dlp.datamodules.base import SupervisedDataModule
-from dlp.datamodules.examples import Examples
-from dlp.datamodules.known_rows import places
 from dlp.datamodules.loader import BatchLoader
 from dlp.errors import InputError
-from dlp.evaluation.mistake_files import (
-    describe_rows,
-    ending,
-    worst_table,
-    worst_texts,
-    write_mistakes,
-)
-from dlp.evaluation.mistakes import (
-    ClassificationMistakes,
-    Mistakes,
-    MultilabelMistakes,
-    RegressionMistakes,
-)
-from dlp.files import atomic_path, write_text
+from dlp.evaluation.evaluated_part import describe_rows, find_mistakes
+from dlp.evaluation.mistake_files import ending, write_mistakes, write_worst
+from dlp.evaluation.mistakes import Mistakes, RegressionMistakes
+from dlp.runs.folders import run_title
 
 if TYPE_CHECKING:  # drawing alone needs it
     from matplotlib.figure import Figure
@@ -62,8 +48,7 @@ class MistakesReport(Callback):
         self.num_worst = num_worst
         #: What the last test found; None before the first one.
         self.mistakes: Mistakes | None = None
-        self._kind = ""
-        self._part: Literal["test", "val"] = "test"
+        self._kind: Literal["probabilities", "values"] = "probabilities"
         self._batches: list[tuple[Tensor, Tensor]] = []
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -100,7 +85,8 @@ class MistakesReport(Callback):
         """Keep the predictions of a batch, on their device; of several sets those of the first."""
         if not isinstance(outputs, dict) or "targets" not in outputs or dataloader_idx:
             return
-        for kind in ("probabilities", "values"):
+        kinds: tuple[Literal["probabilities", "values"], ...] = ("probabilities", "values")
+        for kind in kinds:
             if kind in outputs:
                 self._kind = kind
                 self._batches.append((outputs[kind].detach(), outputs["targets"].detach()))
@@ -133,88 +119,55 @@ class MistakesReport(Callback):
         if not len(targets) or not predictions.isfinite().all():
             say("mistakes are not written: the predictions are no numbers")
             return
-        self._part = evaluated_part(trainer)
-        data = data_of(trainer, self._part)
-        owners = (pl_module, getattr(trainer, "datamodule", None))
-        threshold, labels = decision_rule(pl_module, targets.ndim == 2)
-        found = self._found(_array(predictions), _array(targets), owners, data, threshold, labels)
-        self.mistakes = found if data is None else _placed(found, data.examples(self._part))
+        part = evaluated_part(trainer)
+        data = data_of(trainer, part)
+        self.mistakes = find_mistakes(
+            _array(predictions),
+            _array(targets),
+            self._kind,
+            pl_module,
+            getattr(trainer, "datamodule", None),
+            None if data is None else data.examples(part),
+            self.num_worst,
+        )
         folder = Path(trainer.default_root_dir) if self.folder is None else self.folder
         try:
-            names = self._write(folder, self.mistakes, data)
+            names = _write(folder, self.mistakes, part, data)
         except OSError as error:
             raise InputError(f"cannot write {folder}: {error.strerror}.") from error
-        say(f"mistakes: {_summary(self.mistakes)}; see {', '.join(names)} in {folder}")
+        say(f"mistakes: {self.mistakes.summary}; see {', '.join(names)} in {folder}")
 
-    def _found(
-        self,
-        predictions: NDArray[Any],
-        targets: NDArray[Any],
-        owners: tuple[object, ...],
-        data: SupervisedDataModule | None,
-        threshold: float | None,
-        labels: bool,
-    ) -> Mistakes:
-        count = predictions.shape[1]
-        rows = None if data is None else data.examples(self._part).names
-        if self._kind == "values":
-            targets = targets.reshape(len(targets), -1)
-            names = names_of("target_names", count, *owners)
-            return RegressionMistakes.of(predictions, targets, names, rows, self.num_worst)
-        make = MultilabelMistakes.of if labels else ClassificationMistakes.of
-        names = names_of("class_names", count, *owners)
-        return make(predictions, targets, names, rows, self.num_worst, threshold)
 
-    def _write(
-        self, folder: Path, mistakes: Mistakes, data: SupervisedDataModule | None
-    ) -> list[str]:
-        """Write all files and return their names."""
-        from dlp.visualization import mistakes as draw
+def _write(
+    folder: Path,
+    mistakes: Mistakes,
+    part: Literal["test", "val"],
+    data: SupervisedDataModule | None,
+) -> list[str]:
+    """Write all files and return their names."""
+    from dlp.visualization import mistake_figures as draw
+    from dlp.visualization.files import save_figure
 
-        title = f"{folder.resolve().parent.name} {folder.name}"
-        end = ending(self._part)
-        if self._part == "val":
-            title = f"{title}, validation part"
-        write_mistakes(mistakes, folder / f"mistakes{end}.json")
-        figures: dict[str, Figure] = {}
-        if isinstance(mistakes, RegressionMistakes):
-            figures[f"residuals{end}.png"] = draw.residual_figure(mistakes, title)
+    title, end = run_title(folder), ending(part)
+    if part == "val":
+        title = f"{title}, validation part"
+    write_mistakes(mistakes, folder / f"mistakes{end}.json")
+    figures: dict[str, Figure] = {}
+    if isinstance(mistakes, RegressionMistakes):
+        figures["residuals"] = draw.residual_figure(mistakes, title)
+    else:
+        figures["confusion"] = draw.confusion_figure(mistakes, title)
+        figures["reliability"] = draw.reliability_figure(mistakes, title)
+    lists = []
+    if data is not None and mistakes.worst:
+        shown = describe_rows(data, part, [wrong.row for wrong in mistakes.worst])
+        if isinstance(shown, Tensor):
+            figures["worst"] = draw.worst_figure(mistakes.worst, shown, title)
         else:
-            figures[f"confusion{end}.png"] = draw.confusion_figure(mistakes, title)
-            figures[f"reliability{end}.png"] = draw.reliability_figure(mistakes, title)
-        written = [f"mistakes{end}.json", *figures]
-        if data is not None and mistakes.worst:
-            shown = describe_rows(data, self._part, [wrong.row for wrong in mistakes.worst])
-            if isinstance(shown, Tensor):
-                figures[f"worst{end}.png"] = draw.worst_figure(mistakes.worst, shown, title)
-                written.append(f"worst{end}.png")
-            elif isinstance(shown, list):
-                write_text(folder / f"worst{end}.txt", worst_texts(mistakes.worst, shown))
-                written.append(f"worst{end}.txt")
-            else:
-                table = worst_table(mistakes.worst, shown).to_csv(index=False)
-                write_text(folder / f"worst{end}.csv", table)
-                written.append(f"worst{end}.csv")
-        for name, figure in figures.items():
-            with atomic_path(folder / name) as temporary, warnings.catch_warnings():
-                warnings.filterwarnings("ignore", "Glyph .* missing")  # of a class's name
-                figure.savefig(temporary, format="png", dpi=110)
-        return written
-
-
-def _placed(mistakes: Mistakes, examples: Examples) -> Mistakes:
-    """Return the mistakes with the place of the worst rows in the person's own file."""
-    index, ids = places(examples), examples.ids
-    worst = [
-        replace(
-            wrong,
-            index=int(index[wrong.row]),
-            id=None if ids is None else str(ids[wrong.row]),
-        )
-        for wrong in mistakes.worst
-    ]
-    changed: Mistakes = replace(cast(Any, mistakes), worst=worst)  # of the same kind
-    return changed
+            lists = [write_worst(folder / f"worst{end}", mistakes.worst, shown)]
+    for name, figure in figures.items():
+        save_figure(figure, folder / f"{name}{end}.png")
+    return [f"mistakes{end}.json", *(f"{name}{end}.png" for name in figures), *lists]
 
 
 def _row_numbers(trainer: Trainer, count: int) -> Tensor | None:
@@ -231,16 +184,3 @@ def _array(values: Tensor) -> NDArray[Any]:
     values = values.float() if values.is_floating_point() else values
     array: NDArray[Any] = values.cpu().numpy()
     return array
-
-
-def _summary(mistakes: Mistakes) -> str:
-    """Return one clause on what went wrong."""
-    if isinstance(mistakes, ClassificationMistakes):
-        text = f"{mistakes.num_wrong:,} of {mistakes.rows:,} rows are wrong"
-        for true, taken, count in mistakes.most_confused(1):
-            text += f", most often {true} taken for {taken} ({count:,})"
-        return text
-    if isinstance(mistakes, MultilabelMistakes):
-        low = min(mistakes.scores, key=lambda scores: scores.f1)
-        return f"the label found worst is {low.name} (F1 {low.f1:.2f})"
-    return f"the largest error is {mistakes.worst[0].caption}" if mistakes.worst else "none"
