@@ -16,6 +16,7 @@ from dlp.decisions import decide, decision_rule, names_of
 from dlp.errors import InputError
 from dlp.number_words import chance_in_words
 from dlp.runs.prediction_files import check_place, file_of, open_table, remember
+from dlp.text_table import aligned
 
 #: Rows that are printed at the end.
 _SHOWN = 5
@@ -132,10 +133,8 @@ class PredictionWriter(Callback):
             return
         self._append = None
         self._open.close()
-        widths = [max(map(len, column)) for column in zip(*self._shown, strict=True)]
-        for row in self._shown:
-            cells = [f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)]
-            say("  " + "  ".join(cells).rstrip())
+        for line in aligned(self._shown):
+            say(f"  {line}")
         if self.path is not None:
             say(f"wrote {self.rows:,} prediction{'s'[: self.rows != 1]} to {self.path}")
 

@@ -11,6 +11,7 @@ from dlp.errors import InputError, suggestion, unknown
 from dlp.files import check_place
 from dlp.runs.folders import ROOT
 from dlp.runs.record import RunRecord, Setting, find_runs
+from dlp.text_table import aligned
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -297,14 +298,7 @@ def table(
                 _mean([_test(run)[name] for run in members if name in _test(run)]) for name in tests
             ]
             lines.append(line)
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join(
-        "  ".join(
-            cell.rjust(width) if number else cell.ljust(width)
-            for number, (cell, width) in enumerate(zip(line, widths, strict=True))
-        )
-        for line in lines
-    )
+    return "\n".join(aligned(lines, left=1))
 
 
 def _by_value(runs: Sequence[RunRecord], key: str | None) -> dict[Setting, list[RunRecord]]:

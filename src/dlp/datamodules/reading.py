@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from dlp.errors import InputError
+from dlp.text_table import aligned
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -297,12 +298,3 @@ def clipped(text: str, width: int = _WIDTH) -> str:
     """Return a text on one line, cut to `width` characters."""
     line = " ".join(str(text).split())
     return line if len(line) <= width else f"{line[: width - 3]}..."
-
-
-def aligned(rows: list[tuple[str, ...]]) -> list[str]:
-    """Return rows of cells as lines with aligned columns."""
-    widths = [max(len(row[number]) for row in rows) for number in range(len(rows[0]))]
-    return [
-        "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]

@@ -20,6 +20,7 @@ from dlp.runs.json_files import from_nulls, with_nulls, write_json
 from dlp.runs.record import read_results, write_results
 from dlp.runs.verdict import Verdict, verdict
 from dlp.smoothing import without_first_points
+from dlp.text_table import aligned
 
 _FACTS = ("repeat", "fold", "num_train", "num_val", "engine")
 
@@ -239,15 +240,7 @@ class CrossValidation:
             cells = [numbers.get(name.removeprefix("val_")) for name in names]
             shown = ["-" if cell is None else f"{score_in_words(cell)}" for cell in cells]
             rows.append([f"baseline: {label.replace('_', ' ')}", "", "", "", *shown])
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = [
-            "  ".join(
-                cell.ljust(width) if number == 0 else cell.rjust(width)
-                for number, (cell, width) in enumerate(zip(row, widths, strict=True))
-            ).rstrip()
-            for row in rows
-        ]
-        return "\n".join(lines)
+        return "\n".join(aligned(rows, left=1))
 
     def verdict(self) -> Verdict | None:
         """Return what the mean curve of the monitored metric says, smoothed as `best` takes it."""

@@ -14,6 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 from dlp.console import say
 from dlp.files import write_text
 from dlp.search.studies import FINISHED, Study
+from dlp.text_table import aligned
 from dlp.visualization.files import save_figure
 from dlp.visualization.studies import importance_bars, search_history
 
@@ -43,11 +44,7 @@ def table(study: Study, monitor: str, keys: Sequence[str], number: int = 5) -> s
         epoch = trial.user_attrs.get("best_epoch")
         cells = [str(trial.number), f"{trial.value:.4f}", str(epoch or "")]
         rows.append([*cells, *values, str(_seconds(trial) or "")])
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
-        for row in rows
-    )
+    return "\n".join(aligned(rows, left=0))
 
 
 def report(study: Study, monitor: str, keys: Sequence[str], best_config: Path) -> None:
