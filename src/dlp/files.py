@@ -107,6 +107,9 @@ def sha256(path: Path) -> str:
 class Download:
     """A file of a reference set: where it comes from and what it must be.
 
+    Nothing of pooch's would be used but the check of the hash: it begins an interrupted download
+    anew too (``w+b``, no range is asked for), and knows no way out for a machine without network.
+
     Args:
         url: Its address.
         sha256: The SHA-256 its bytes must have, in hexadecimal.
