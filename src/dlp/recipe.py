@@ -16,7 +16,7 @@ from lightning.pytorch.loggers import CSVLogger
 
 from dlp.callbacks.checkpoints import with_atomic_checkpoints
 from dlp.callbacks.given import listed, need_a_logger, without_validation
-from dlp.callbacks.mistakes import MistakesReport
+from dlp.callbacks.mistakes_report import MistakesReport
 from dlp.config_parser import ConfigParser
 from dlp.datamodules import SupervisedDataModule
 from dlp.errors import InputError
