@@ -27,8 +27,8 @@ from dlp.reports.page import (
     Section,
     Tile,
     drawing,
+    inline_image,
     number,
-    picture,
     render,
 )
 
@@ -237,7 +237,7 @@ def test_classes_of_a_table(here, written):
     assert EVIL in page.sections["samples"]
     assert "north <i>" in page.sections["samples"]
     assert "precision" in page.sections["mistakes"]
-    assert page.sections["heatmaps"].strip().endswith("Left out: the inputs are no pictures.")
+    assert page.sections["heatmaps"].strip().endswith("Left out: the inputs are no images.")
     assert "network.layers.dense1" in page.sections["model"]
     assert "class_path: dlp.datamodules" in page.sections["config"]
 
@@ -308,14 +308,14 @@ def test_texts(written):
     page = checked(written("texts")[0])
     assert "times" in page.sections["samples"]
     assert re.search(r"\d+\.\d% sure, row \d+", page.sections["samples"])
-    assert page.sections["heatmaps"].strip().endswith("the inputs are no pictures.")
+    assert page.sections["heatmaps"].strip().endswith("the inputs are no images.")
 
 
 def test_pictures_and_their_heat_maps(here, written):
     page = checked(written("pets")[0])
     assert "pets · version_0" in page.text  # the recipe has no first comment: its name is the title
     assert "<i>cats" in page.sections["data"]
-    assert "Left the picture" in page.sections["heatmaps"]
+    assert "Left the image" in page.sections["heatmaps"]
     heated = [image for image in page.images if "heat map" in image["alt"]]
     plain = [image for image in page.images if "heat map" not in image["alt"]]
     wrong = len(json.loads((here / "runs/pets/version_0/mistakes.json").read_text())["worst"])
@@ -506,13 +506,13 @@ def test_a_figure_is_text_in_the_colours_of_the_page():
 
 def test_small_pictures_keep_every_pixel_and_large_ones_are_reduced():
     image = torch.rand(3, 20, 30, generator=torch.Generator().manual_seed(0))
-    small = picture(image, "a", "b")
+    small = inline_image(image, "a", "b")
     assert small.exact
     pixels = np.asarray(decoded(small)).transpose(2, 0, 1)
     assert np.array_equal(pixels, image.mul(255).round().byte().numpy())
-    large = picture(torch.rand(1, 700, 500), "a", "b")
+    large = inline_image(torch.rand(1, 700, 500), "a", "b")
     assert decoded(large).size == (160, 224)
-    assert decoded(picture(torch.zeros(3, 300, 600), "a", "b")).size == (448, 224)
+    assert decoded(inline_image(torch.zeros(3, 300, 600), "a", "b")).size == (448, 224)
 
 
 def decoded(made):

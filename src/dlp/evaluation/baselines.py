@@ -21,6 +21,8 @@ Baselines = dict[str, dict[str, float]]
 
 #: Probabilities stay so far from 0 and 1 that their logits and losses are finite.
 _EPSILON = 1e-7
+#: What a metric or loss of the user's may have against predictions that are all the same.
+_REFUSALS = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 
 
 def baselines(head: Head, summary: Mapping[str, Sequence[float]], targets: Tensor) -> Baselines:
@@ -143,9 +145,9 @@ def _scores(head: Head, predictions: Tensor, targets: Tensor) -> dict[str, float
     scores: dict[str, float] = {}
     # Called, not computed: a call never waits for other processes.
     for name, metric in head.make_metrics().items():
-        with suppress(Exception):  # whatever a metric of the user's has against constants
+        with suppress(*_REFUSALS):
             scores[name] = float(metric(given, head.metric_targets(targets)))
-    with suppress(Exception):
+    with suppress(*_REFUSALS):
         scores["loss"] = float(head.loss(logits, targets).mean())
     return {name: value for name, value in scores.items() if math.isfinite(value)}
 

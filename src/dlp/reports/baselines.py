@@ -6,7 +6,7 @@ from typing import Any
 from dlp.errors import InputError
 from dlp.evaluation.fitted_baselines import EvaluatedPart, fitted_verdict
 from dlp.reports import page
-from dlp.reports.page import Block, number
+from dlp.reports.page import Block
 from dlp.reports.run import Trained
 
 _PARTS: dict[EvaluatedPart, str] = {"val": "validation", "test": "test"}
@@ -28,14 +28,14 @@ def baselines(trained: Trained) -> Sequence[Block]:
         verdict = fitted_verdict(numbers, own, part, trained.run.epochs.directions)
         names = list(dict.fromkeys(name for scores in numbers.values() for name in scores))
         rows = [
-            [record["model"], f"{record['rows']:,}", f"{record['seconds']:.1f}"]
-            + [number(record.get(part, {}).get(name)) for name in names]
+            [record["model"], record["rows"], f"{record['seconds']:.1f}"]
+            + [record.get(part, {}).get(name) for name in names]
             for record in trained.baselines.values()
         ]
         seconds = trained.run.results.get("seconds", {}).get("fit")
-        mine = ["this model", f"{trained.run.results.get('train_rows', 0):,}"]
-        mine.append("-" if seconds is None else f"{seconds:.1f}")
-        rows.append([*mine, *(number(own.get(f"{part}_{name}")) for name in names)])
+        mine = ["this model", trained.run.results.get("train_rows", 0)]
+        mine.append(None if seconds is None else f"{seconds:.1f}")
+        rows.append([*mine, *(own.get(f"{part}_{name}") for name in names)])
         head = ["model", "rows", "seconds", *names]
         blocks.append(page.Table(f"On the {words} part", head, rows, last=1))
         if verdict:

@@ -99,27 +99,31 @@ def _tiles(result: CrossValidation) -> list[Tile]:
     curve = "smoothed mean curve" if result.smoothing else "mean curve"
     last = max(map(len, result.curves.values()))
     made = [
-        Tile("Best epoch", str(epoch), f"of {last}, by the {curve} of {result.monitor}"),
-        Tile(f"Best mean {metric_words(result.monitor)}", number(value), f"at epoch {epoch}"),
+        Tile("Best epoch", epoch, f"of {last}, by the {curve} of {result.monitor}"),
+        Tile(f"Best mean {metric_words(result.monitor)}", value, f"at epoch {epoch}"),
     ]
     for name, mean in result.mean.items():
         if name.startswith("val_"):
             note, tone = against_baseline(name, mean, result.baseline, result.directions)
             words = f"Mean {metric_words(name)} at the last epoch"
             error = f"standard error {result.standard_error[name]:.2g}"
-            made.append(Tile(words, number(mean), f"{note}, {error}" if note else error, tone))
+            made.append(Tile(words, mean, f"{note}, {error}" if note else error, tone))
     return made + test_tiles(result.refit or {}, result.directions, {})
 
 
 def _folds(result: CrossValidation) -> list[Block]:
     names = [name for name in result.mean if name.startswith("val_")]
-    folds = [
-        [f"repeat {fold.repeat}, fold {fold.fold}", f"{fold.num_train:,}", f"{fold.num_val:,}"]
-        + [number(fold.metrics[name]) for name in names]
+    folds: list[list[page.Cell]] = [
+        [
+            f"repeat {fold.repeat}, fold {fold.fold}",
+            fold.num_train,
+            fold.num_val,
+            *(fold.metrics[name] for name in names),
+        ]
         for fold in result.folds
     ]
-    summary = [
-        [label, "", "", *(number(numbers[name]) for name in names)]
+    summary: list[list[page.Cell]] = [
+        [label, "", "", *(numbers[name] for name in names)]
         for label, numbers in (
             ("mean", result.mean),
             ("standard deviation", result.std),
@@ -128,7 +132,7 @@ def _folds(result: CrossValidation) -> list[Block]:
     ]
     summary += [
         [f"baseline: {label.replace('_', ' ')}", "", ""]
-        + [number(numbers.get(name.removeprefix("val_"))) for name in names]
+        + [numbers.get(name.removeprefix("val_")) for name in names]
         for label, numbers in result.baseline.items()
     ]
     head = ["fold", "trained on", "validated on", *names]

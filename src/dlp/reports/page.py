@@ -30,9 +30,11 @@ if TYPE_CHECKING:
 
 #: Whether something is as one would like it; said by a sign too, never by colour alone.
 Tone = Literal["", "good", "bad"]
-#: Pictures of a larger side are reduced to it.
+#: What may stand in a table; the page writes numbers as people read them.
+Cell: TypeAlias = str | int | float | None
+#: Images of a larger side are reduced to it.
 _SIDE = 224
-#: Pictures up to this side keep every pixel; of larger ones JPEG takes a tenth of the room.
+#: Images up to this side keep every pixel; of larger ones JPEG takes a tenth of the room.
 _EXACT = 64
 #: Figures are shown at this part of their natural size: their text is then as small as captions.
 _SCALE = 0.92
@@ -49,7 +51,7 @@ class Tile:
     """A key number: what it is, the number, and what to hold it against."""
 
     label: str
-    value: str
+    value: Cell
     note: str = ""
     tone: Tone = ""
 
@@ -86,7 +88,7 @@ class Table:
     kind: ClassVar = "table"
     caption: str
     head: Sequence[str]
-    rows: Sequence[Sequence[str]]
+    rows: Sequence[Sequence[Cell]]
     names: int = 1
     last: int = 0
 
@@ -128,8 +130,8 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A picture with its description, a title and a line below."""
+class InlineImage:
+    """An image with its description, a title and a line below."""
 
     uri: str
     alt: str
@@ -141,10 +143,10 @@ class Picture:
 
 @dataclass(frozen=True)
 class Gallery:
-    """Pictures side by side."""
+    """Images side by side."""
 
     kind: ClassVar = "gallery"
-    pictures: Sequence[Picture]
+    images: Sequence[InlineImage]
     wide: bool = False
 
 
@@ -248,12 +250,20 @@ def render(page: Page) -> str:
         undefined=StrictUndefined,
     )
     environment.filters["with_options"] = _with_options
+    environment.filters["cell"] = _cell
     return environment.get_template("report.html").render(page=page)
 
 
 def _with_options(text: str) -> Markup:
     """Return a sentence whose command-line options are set as code, which no line breaks."""
     return Markup(re.sub(r"--[a-z][\w.]*", r"<code>\g<0></code>", str(Markup.escape(text))))
+
+
+def _cell(value: Cell) -> str:
+    """Return what stands in a table as text: ``1,234``, ``0.1235``, ``-`` where there is none."""
+    if isinstance(value, str):
+        return value
+    return f"{value:,}" if isinstance(value, int) else number(value)
 
 
 def section(name: str, title: str, make: Callable[[], Sequence[Block]]) -> Section:
@@ -341,11 +351,13 @@ def _inline(svg: str, alt: str, width: float) -> str:
     return f"{head}\n{body}"
 
 
-# Pictures ----------------------------------------------------------------------------------------
+# Images ------------------------------------------------------------------------------------------
 
 
-def picture(image: "Tensor", alt: str, title: str, note: str = "", tone: Tone = "") -> Picture:
-    """Return a picture that stands in the page itself.
+def inline_image(
+    image: "Tensor", alt: str, title: str, note: str = "", tone: Tone = ""
+) -> InlineImage:
+    """Return an image that stands in the page itself.
 
     Args:
         image: (1 or 3, H, W) in [0, 1].
@@ -361,9 +373,9 @@ def picture(image: "Tensor", alt: str, title: str, note: str = "", tone: Tone = 
     if exact:
         made.save(file, "PNG", optimize=True)
     else:
-        wide = image.shape[2] > 1.5 * image.shape[1]  # two pictures side by side
+        wide = image.shape[2] > 1.5 * image.shape[1]  # two images side by side
         made.thumbnail((_SIDE * (1 + wide), _SIDE))
         made.save(file, "JPEG", quality=88, optimize=True)
     kind = "png" if exact else "jpeg"
     text = base64.b64encode(file.getvalue()).decode()
-    return Picture(f"data:image/{kind};base64,{text}", alt, title, note, tone, exact)
+    return InlineImage(f"data:image/{kind};base64,{text}", alt, title, note, tone, exact)

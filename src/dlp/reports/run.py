@@ -269,15 +269,15 @@ def tiles(trained: Trained) -> list[Tile]:
     run, monitor, epochs = trained.run, trained.run.monitor, trained.run.epochs
     best, made = epochs.best_epoch(monitor), []
     if best is None:
-        made.append(Tile("Epochs", str(epochs.num_epochs), "without validation"))
+        made.append(Tile("Epochs", epochs.num_epochs, "without validation"))
         for name, value in epochs.at(epochs.num_epochs).items():
-            made.append(Tile(metric_words(name).capitalize(), number(value), "at the last epoch"))
+            made.append(Tile(metric_words(name).capitalize(), value, "at the last epoch"))
     else:
-        made.append(Tile("Best epoch", str(best), f"of {epochs.num_epochs}, by {monitor}"))
+        made.append(Tile("Best epoch", best, f"of {epochs.num_epochs}, by {monitor}"))
         at_best = {monitor: 0.0, **epochs.at(best)}
         for name, value in at_best.items():
             if name.startswith("val_") or name == monitor:
-                made.append(Tile(_words(name), number(value), f"at epoch {best}"))
+                made.append(Tile(_words(name), value, f"at epoch {best}"))
     test, learned = run.results.get("test", {}), trained.baseline_numbers("test")
     return made + test_tiles(test, run.epochs.directions, learned)
 
@@ -300,7 +300,7 @@ def test_tiles(
     for name, value in ordered:
         baselines = {**(test.get("baseline") or {}), **learned}
         note, tone = against_baseline(name, value, baselines, directions)
-        made.append(Tile(_words(name), number(value), note, tone))
+        made.append(Tile(_words(name), value, note, tone))
     return made
 
 

@@ -124,8 +124,7 @@ def _targets(data: SupervisedDataModule) -> list[Block]:
     if "median" in summary:
         columns = data.target_names or [f"target {n}" for n in range(len(summary["mean"]))]
         cells = zip(columns, summary["mean"], summary["median"], strict=True)
-        rows = [[name, number(mean), number(median)] for name, mean, median in cells]
-        return [page.Table("Target in the training part", ["target", "mean", "median"], rows)]
+        return [page.Table("Target in the training part", ["target", "mean", "median"], [*cells])]
     frequencies = summary["frequencies"]
     names = names or [str(n) for n in range(len(frequencies))]
     pairs = zip(names, frequencies, strict=True)
@@ -176,8 +175,7 @@ def mistakes(trained: Trained) -> list[Block]:
         blocks.append(page.drawing(draw.residual_figure(found), alt))
         head = ["target", "MAE", "RMSE", "R²", "mean of predicted - true"]
         cells = [
-            [of.name or "target", *map(number, (of.mae, of.rmse, of.r2, of.mean_residual))]
-            for of in found.scores
+            [of.name or "target", of.mae, of.rmse, of.r2, of.mean_residual] for of in found.scores
         ]
         blocks.append(page.Table(f"Errors on the {trained.part_name}", head, cells))
     else:
@@ -200,16 +198,15 @@ def _class_mistakes(found: ClassificationMistakes | MultilabelMistakes) -> list[
         page.drawing(confusion, f"Confusion matrix of {plural(found.rows, 'row')}"),
         page.drawing(reliability, error),
     ]
-    rows = [
-        [of.name, f"{of.precision:.3f}", f"{of.recall:.3f}", f"{of.f1:.3f}", f"{of.support:,}"]
+    rows: list[list[page.Cell]] = [
+        [of.name, f"{of.precision:.3f}", f"{of.recall:.3f}", f"{of.f1:.3f}", of.support]
         for of in (*found.scores, *found.means)
     ]
     caption, head = "Scores of each class", ["class", "precision", "recall", "F1", "rows"]
     scores = page.Table(caption, head, rows, last=len(found.means))
     tables: list[page.Drawing | page.Table] = []
     if isinstance(found, ClassificationMistakes) and 2 < len(found.scores) <= _LONG:
-        pairs = [[true, taken, f"{count:,}"] for true, taken, count in found.most_confused(_LONG)]
-        head = ["true", "taken for", "rows"]
+        head, pairs = ["true", "taken for", "rows"], found.most_confused(_LONG)
         tables += [page.Table("Most often confused", head, pairs, names=2)] if pairs else []
     if len(found.scores) <= _LONG:
         return [page.Row(figures), page.Row([*tables, scores])]
@@ -262,28 +259,28 @@ class _Label(NamedTuple):
 
 
 def _labelled(shown: Tensor | list[str], labels: Sequence[_Label]) -> Block:
-    """Return pictures or texts with their labels."""
+    """Return images or texts with their labels."""
     if isinstance(shown, Tensor):
-        pictures = zip(shown, labels, strict=True)
-        return page.Gallery([_picture(image, of) for image, of in pictures])
+        images = zip(shown, labels, strict=True)
+        return page.Gallery([_image(image, of) for image, of in images])
     texts = zip(shown, labels, strict=True)
     return page.Passages([page.Passage(of.title, _short(text), *of[1:]) for text, of in texts])
 
 
-def _picture(image: Tensor, label: _Label, beside: str = "") -> page.Picture:
-    alt = f"Test picture, {label.note}: {label.title}{beside}"
-    return page.picture(image, alt, *label)
+def _image(image: Tensor, label: _Label, beside: str = "") -> page.InlineImage:
+    alt = f"Test image, {label.note}: {label.title}{beside}"
+    return page.inline_image(image, alt, *label)
 
 
 def heatmaps(trained: Trained) -> list[Block]:
-    """Return pictures beside what in them speaks for the predicted class (Grad-CAM)."""
+    """Return images beside what in them speaks for the predicted class (Grad-CAM)."""
     from dlp.visualization import GradCAM, overlay
 
     model, data = trained.ready()
     if len(data.input_shape) != 3 or data.input_shape[0] not in (1, 3):
-        raise InputError("the inputs are no pictures.")
+        raise InputError("the inputs are no images.")
     if data.targets.task != "classification":
-        raise InputError("heat maps are for one class a picture; these are labels or values.")
+        raise InputError("heat maps are for one class an image; these are labels or values.")
     right = [one for one in trained.predictions if one.right][:_HEATMAPS]
     found = trained.mistakes
     if isinstance(found, ClassificationMistakes):
@@ -295,7 +292,7 @@ def heatmaps(trained: Trained) -> list[Block]:
         wrong = sorted(missed, key=lambda one: -(one.confidence or 0))[:_HEATMAPS]
     blocks: list[Block] = [
         page.Paragraph(
-            "Left the picture, right what in it speaks for the class that was predicted: warm "
+            "Left the image, right what in it speaks for the class that was predicted: warm "
             "places speak for it most (Grad-CAM)."
         )
     ]
@@ -307,14 +304,14 @@ def heatmaps(trained: Trained) -> list[Block]:
             rows = [one.row for one in some]
             images = describe_rows(data, trained.part, rows)
             if not isinstance(images, Tensor):
-                raise InputError("the rows cannot be shown as pictures.")
+                raise InputError("the rows cannot be shown as images.")
             maps = cam(loader.inputs_of(torch.tensor(rows), 0))
             pairs = [
                 torch.cat([image.expand(3, -1, -1).cpu(), overlay(image, heat)], dim=2)
                 for image, heat in zip(images, maps, strict=True)
             ]
             gallery = [
-                _picture(pair, _Label(one.title, one.note, one.tone), "; beside it the heat map")
+                _image(pair, _Label(one.title, one.note, one.tone), "; beside it the heat map")
                 for pair, one in zip(pairs, some, strict=True)
             ]
             blocks += [page.Subheading(heading), page.Gallery(gallery, wide=True)]
@@ -327,7 +324,7 @@ def model_summary(trained: Trained) -> list[Block]:
     summary = ModelSummary(model, max_depth=3)
     shapes = [_shape(size) for size in summary.out_sizes]
     layers = zip(summary.layer_names, summary.layer_types, summary.param_nums, shapes, strict=True)
-    rows = [[name, kind, shape, f"{count:,}"] for name, kind, count, shape in layers]
+    rows = [(name, kind, shape, count) for name, kind, count, shape in layers]
     head = ["layer", "type", "output shape", "parameters"]
     table = page.Table("Layers, with the shape that one row has after them", head, rows, names=3)
     return [page.Folded(f"{plural(len(rows), 'layer')}", [table]) if len(rows) > 24 else table]
@@ -356,10 +353,7 @@ def _table(caption: str, rows: Any, names: int) -> page.Table:
         rows = rows.iloc[:, :_COLUMNS]
         caption = f"{caption}; {left_out} more columns are left out"
     cells = [
-        [
-            number(float(cell)) if isinstance(cell, float | np.floating) else str(cell)
-            for cell in row
-        ]
+        [float(cell) if isinstance(cell, float | np.floating) else str(cell) for cell in row]
         for row in rows.itertuples(index=False)
     ]
     return page.Table(caption, [str(name) for name in rows.columns], cells, names=names)
