@@ -19,7 +19,7 @@ from dlp.crossval import cross_validate, plain_trainer
 from dlp.datamodules import ArrayDataModule
 from dlp.directions import best_index, contradictions, direction, needed_direction
 from dlp.errors import InputError
-from dlp.reports.run import against_baseline
+from dlp.reports.trained_run import against_baseline
 from dlp.runs.record import read_run
 
 pytestmark = pytest.mark.usefixtures("undrawn_figures")

@@ -22,7 +22,7 @@ from dlp.cli import main
 from dlp.search import report as study_report
 from dlp.search.studies import Definition, Study
 from dlp.search.trials import Outcome, Watch
-from dlp.visualization.studies import importance_bars, search_history
+from dlp.visualization.study_figures import importance_bars, search_history
 
 pytestmark = pytest.mark.usefixtures("undrawn_figures")
 

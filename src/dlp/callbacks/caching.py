@@ -82,8 +82,8 @@ class CacheFeatures(Callback):
         if not parts:
             return
         inputs = {part: data.inputs(part) for part in parts}
-        digests = {part: self._digests(rows) for part, rows in inputs.items()}
-        wanted, first = np.unique(np.concatenate([*digests.values()]), return_index=True)
+        hashes = {part: self._hashes(rows) for part, rows in inputs.items()}
+        wanted, first = np.unique(np.concatenate([*hashes.values()]), return_index=True)
         images = _Joined([*inputs.values()], torch.from_numpy(first))
         computed = trainer.precision, trainer.strategy.root_device.type
         key = _key(network, depth, computed, wanted)
@@ -92,7 +92,7 @@ class CacheFeatures(Callback):
         self._depth = depth
         for part, rows in inputs.items():
             self._replaced.append((data, part, rows))
-            places = torch.from_numpy(np.searchsorted(wanted, digests[part]))
+            places = torch.from_numpy(np.searchsorted(wanted, hashes[part]))
             data.replace_inputs(part, FeatureRows(values, places, depth))
 
     def on_train_batch_start(
@@ -144,7 +144,7 @@ class CacheFeatures(Callback):
                     )
         return data, module.network
 
-    def _digests(self, rows: Rows) -> NDArray[np.uint64]:
+    def _hashes(self, rows: Rows) -> NDArray[np.uint64]:
         """Return one number a row, equal for equal inputs of the network."""
         batches = torch.split(torch.arange(len(rows)), self.batch_size)
         return np.concatenate([row_digests(rows[index].numpy()) for index in batches])
@@ -302,7 +302,7 @@ def _key(
     network: PretrainedNet,
     depth: int,
     computed: tuple[str, str],
-    digests: NDArray[np.uint64],
+    hashes: NDArray[np.uint64],
 ) -> str:
     """Return a name for all that the features depend on.
 
@@ -310,7 +310,7 @@ def _key(
         network: Of its weights, those before the cut count.
         depth: The cut.
         computed: The precision and the kind of device.
-        digests: One number an image.
+        hashes: One number an image.
     """
     state, backbone = xxhash.xxh3_128(), network.backbone
     for name, tensor in backbone.model.state_dict().items():
@@ -323,7 +323,7 @@ def _key(
     model = repr(backbone.model)
     settings = (backbone.name, model, scaling, depth, pool, computed, torch.__version__)
     state.update(repr(settings).encode())
-    state.update(digests.tobytes())
+    state.update(hashes.tobytes())
     return state.hexdigest()
 
 

@@ -112,7 +112,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--against",
         metavar="KEY",
-        help="Draw each run's best value against this setting of its config.yaml, in the place of "
+        help="Draw each run's best value against this setting of its config.yaml, instead of "
         "curves by epoch: data.train_size, model.hidden, model.dropout, ...",
     )
     parser.add_argument(

@@ -40,7 +40,7 @@ from dlp.process import interruptible, own_random_state, quiet
 from dlp.runs.folders import Run, new_run, runs_of
 from dlp.runs.json_files import read_json
 from dlp.stops import stop_again
-from dlp.visualization.folds import fold_curves
+from dlp.visualization.fold_curves import fold_curves
 
 #: The file that says which folds there are.
 PROTOCOL = "crossval.yaml"

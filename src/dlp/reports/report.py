@@ -20,10 +20,10 @@ from dlp.errors import InputError, MissingInputError, input_error
 from dlp.files import check_place, write_text
 from dlp.named_configs import recipes, run_name, variations
 from dlp.process import own_random_state, quiet
-from dlp.reports.folds import folds_page
+from dlp.reports.folds_page import folds_page
 from dlp.reports.page import Block, Page, Paragraph, render
-from dlp.reports.run import Trained, tiles
 from dlp.reports.sections import sections
+from dlp.reports.trained_run import Trained, tiles
 from dlp.runs.folders import Run, config_name, existing_checkpoint, run_of, runs_of
 from dlp.runs.record import read_run
 

@@ -21,10 +21,10 @@ from dlp.evaluation.mistakes import (
     WrongClass,
 )
 from dlp.reports import page
-from dlp.reports.baselines import baselines
+from dlp.reports.baseline_section import baselines
 from dlp.reports.page import Block, Section, number, plural, section
-from dlp.reports.reading import reading
-from dlp.reports.run import Trained, config_blocks
+from dlp.reports.reading_section import reading
+from dlp.reports.trained_run import Trained, config_blocks
 from dlp.runs.record import Setting
 from dlp.visualization import mistake_figures as draw
 from dlp.visualization.comparison import metric_words

@@ -16,7 +16,7 @@ from dlp.files import write_text
 from dlp.search.studies import FINISHED, Study
 from dlp.text_table import aligned
 from dlp.visualization.files import save_figure
-from dlp.visualization.studies import importance_bars, search_history
+from dlp.visualization.study_figures import importance_bars, search_history
 
 #: Complete trials below which importances are noise.
 ENOUGH = 10

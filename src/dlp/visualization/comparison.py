@@ -27,11 +27,11 @@ _MARKERS = 25
 #: More values than this are not all written below the axis.
 _TICKS = 12
 
-History = Mapping[str, Sequence[float]]
+Curves = Mapping[str, Sequence[float]]
 
 
 def compare_runs(
-    histories: Mapping[str, Sequence[History]],
+    histories: Mapping[str, Sequence[Curves]],
     metrics: Sequence[str] = ("val_loss",),
     title: str = "",
 ) -> Figure:

@@ -11,11 +11,11 @@ from dlp.folds.results import CrossValidation, FoldResult
 from dlp.number_words import score_in_words
 from dlp.reports import page
 from dlp.reports.page import Block, Page, Section, Tile, number, section
-from dlp.reports.run import against_baseline, config_blocks, test_tiles
+from dlp.reports.trained_run import against_baseline, config_blocks, test_tiles
 from dlp.runs.folders import config_name
 from dlp.runs.json_files import read_json
 from dlp.visualization.comparison import metric_words
-from dlp.visualization.folds import fold_curves
+from dlp.visualization.fold_curves import fold_curves
 
 #: More folds than this are folded away.
 _LONG = 12

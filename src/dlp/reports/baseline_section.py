@@ -7,7 +7,7 @@ from dlp.errors import InputError
 from dlp.evaluation.fitted_baselines import EvaluatedPart, fitted_verdict
 from dlp.reports import page
 from dlp.reports.page import Block
-from dlp.reports.run import Trained
+from dlp.reports.trained_run import Trained
 
 _PARTS: dict[EvaluatedPart, str] = {"val": "validation", "test": "test"}
 

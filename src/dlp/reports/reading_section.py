@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dlp.errors import InputError
 from dlp.reports import page
 from dlp.reports.page import Block
-from dlp.reports.run import Trained
+from dlp.reports.trained_run import Trained
 
 #: Longer tables are folded.
 _LONG = 30
