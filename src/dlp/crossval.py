@@ -292,5 +292,6 @@ def _refit(
     trainer = plan.trainers(epochs, [EpochBar("test"), *report])
     numbers = dict(trainer.test(model, datamodule=data, verbose=False)[0])
     if plan.root is not None:
-        add_test(plan.root, numbers, str(Run(plan.root).last), baselines_on(model, data, "test"))
+        last = str(Run(plan.root).last_checkpoint)
+        add_test(plan.root, numbers, last, baselines_on(model, data, "test"))
     return numbers

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from dlp.directions import Mode, direction
 from dlp.errors import InputError, suggestion, unknown
@@ -279,7 +279,7 @@ def table(
         mode: Whether less or more of the metrics is better; None takes what the runs recorded.
     """
     everything = [run for runs in groups.values() for run in runs]
-    tests = list(dict.fromkeys(name for run in everything for name in _test(run)))
+    tests = list(dict.fromkeys(name for run in everything for name in run.test_scores))
     head = ["run", *([against] if against else []), "runs", "parameters"]
     for metric in metrics:
         head += [f"best {metric}", "at epoch", "last"]
@@ -295,7 +295,8 @@ def table(
                 last = [values[-1] for values in histories if values]
                 line += [_mean([number for number, _ in best]), _range(epochs), _mean(last)]
             line += [
-                _mean([_test(run)[name] for run in members if name in _test(run)]) for name in tests
+                _mean([run.test_scores[name] for run in members if name in run.test_scores])
+                for name in tests
             ]
             lines.append(line)
     return "\n".join(aligned(lines, left=1))
@@ -308,12 +309,6 @@ def _by_value(runs: Sequence[RunRecord], key: str | None) -> dict[Setting, list[
     numbers = [value for value in found if isinstance(value, int | float)]
     others = [value for value in found if value not in numbers]
     return {value: found[value] for value in [*sorted(numbers), *others]}
-
-
-def _test(run: RunRecord) -> dict[str, float]:
-    """Return the numbers of a run's test."""
-    tested: dict[str, Any] = run.results.get("test", {})
-    return {name: value for name, value in tested.items() if isinstance(value, int | float)}
 
 
 def _value(value: Setting) -> str:

@@ -107,10 +107,8 @@ class Trained:
         steps = [] if self.evaluation is not None or not self._has_rows else [self.test_command]
         epochs = self.run.epochs
         if (found := epochs.verdict(self.run.monitor)) is not None:
-            last = self.run.folder / "checkpoints" / "last.ckpt"
-            configs = [self.run.folder / "config.yaml"]
-            checkpoint = last if last.is_file() else None
-            steps.append(after_fit(found, epochs.num_epochs, configs, checkpoint))
+            last = self.run.checkpoint("last")
+            steps.append(after_fit(found, epochs.num_epochs, [self.run.config], last))
         return steps
 
     @property

@@ -40,12 +40,12 @@ class Run:
         return self.folder / "config.yaml"
 
     @property
-    def best(self) -> Path:
+    def best_checkpoint(self) -> Path:
         """The checkpoint of the best epoch by the monitored metric."""
         return self.folder / "checkpoints" / "best.ckpt"
 
     @property
-    def last(self) -> Path:
+    def last_checkpoint(self) -> Path:
         """The checkpoint of the last epoch."""
         return self.folder / "checkpoints" / "last.ckpt"
 
@@ -61,7 +61,8 @@ class Run:
 
     def checkpoint(self, which: str | None = None) -> Path | None:
         """Return a checkpoint there is: ``best``, ``last``, or None for the best, else the last."""
-        wanted = {"best": [self.best], "last": [self.last], None: [self.best, self.last]}[which]
+        both = {"best": self.best_checkpoint, "last": self.last_checkpoint}
+        wanted = [both[which]] if which else [*both.values()]
         return next((path for path in wanted if path.is_file()), None)
 
 

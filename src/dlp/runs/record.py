@@ -11,7 +11,7 @@ from dlp.config_files import read_config
 from dlp.directions import Mode
 from dlp.errors import InputError
 from dlp.runs.epochs import Epochs, read_metrics
-from dlp.runs.folders import config_name, find_folders
+from dlp.runs.folders import Run, find_folders
 from dlp.runs.json_files import read_json, write_json
 
 if TYPE_CHECKING:  # reading a run needs no torch
@@ -22,8 +22,8 @@ Setting = float | str | None
 
 
 @dataclass(frozen=True)
-class RunRecord:
-    """What the files of a run tell.
+class RunRecord(Run):
+    """A run, and what its files tell.
 
     Args:
         folder: The run's folder.
@@ -32,20 +32,20 @@ class RunRecord:
         settings: ``config.yaml``, flat: ``data.train_size`` -> value.
     """
 
-    folder: Path
     epochs: Epochs
     results: dict[str, Any]
     settings: dict[str, Setting]
 
     @property
-    def name(self) -> str:
-        """The name of the config, or of the folder where that was chosen by hand."""
-        return config_name(self.folder)
-
-    @property
     def monitor(self) -> str:
         """The metric that said which epoch was best."""
         return str(self.settings.get("monitor") or "val_loss")
+
+    @property
+    def test_scores(self) -> dict[str, float]:
+        """What the last test measured; empty before one."""
+        tested: dict[str, Any] = self.results.get("test", {})
+        return {name: value for name, value in tested.items() if isinstance(value, int | float)}
 
     def best(self, metric: str, mode: Mode | None = None) -> tuple[float, int] | None:
         """Return the best value of a metric and its epoch, from 1; None if it has none.
