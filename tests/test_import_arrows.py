@@ -25,6 +25,7 @@ LAYERS = (
         "directions",
         "files",
         "table_places",
+        "text_table",
     ),
     ("cache", "frozen_features", "imports", "named_configs"),
     ("decisions", "process"),
