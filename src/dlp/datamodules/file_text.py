@@ -25,10 +25,12 @@ def read_text(path: Path, given: str | None = None) -> tuple[str, str]:
         given: Its encoding; by default what its first bytes say, else UTF-8.
 
     Raises:
-        InputError: It is no text of that encoding, or damaged.
-        OSError: It cannot be read.
+        InputError: It cannot be read, is no text of that encoding, or damaged.
     """
-    content = path.read_bytes()
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}.") from error
     if content.startswith(b"\x1f\x8b"):
         try:
             content = gzip.decompress(content)

@@ -63,7 +63,6 @@ def read_cells(path: Path, options: TableFormat) -> CSVCells:
         InputError: It is no text of the encoding; a line has more or fewer cells than the header,
             or repeats it; quotes are not closed; or the rows are other ones with quotes and
             without, and nothing tells which. The line is named.
-        OSError: It cannot be read.
     """
     text, encoding = read_text(path, options.encoding)
     text, first, given, notes = _beginning(text)

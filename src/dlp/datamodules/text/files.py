@@ -32,10 +32,7 @@ def read_rows(path: Path, columns: TextColumns) -> TextRows:
         InputError: It cannot be read.
     """
     if path.name.lower().removesuffix(".gz").endswith(JSON_ENDINGS):
-        try:
-            frame = read_json_rows(path, columns.encoding)
-        except OSError as error:
-            raise InputError(f"{path} cannot be read: {error.strerror or error}.") from error
+        frame = read_json_rows(path, columns.encoding)
         if not len(frame):
             raise InputError(f"{path} has no row: it needs one for each text.")
         return TextRows(frame, f"{path.name}, JSON")
@@ -50,13 +47,8 @@ def read_rows(path: Path, columns: TextColumns) -> TextRows:
             f"{error} If they are names of classes, say task: classification."
         ) from error
     said = {name: (table.examples[name], table.formats[name].words()) for name in table.formats}
-    return TextRows(
-        table.frame,
-        table.source,
-        _class_names(path, columns),
-        notes=tuple(table.notes),
-        said=said,
-    )
+    names = _class_names(path, columns)
+    return TextRows(table.frame, table.source, names, notes=tuple(table.notes), said=said)
 
 
 def read_lines(path: Path, columns: TextColumns) -> TextRows:
@@ -65,10 +57,7 @@ def read_lines(path: Path, columns: TextColumns) -> TextRows:
     Raises:
         InputError: It cannot be read.
     """
-    try:
-        text, encoding = read_text(path, columns.encoding)
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror or error}.") from error
+    text, encoding = read_text(path, columns.encoding)
     lines = text.replace("\r\n", "\n").removesuffix("\n").split("\n")
     index = line_index(range(1, len(lines) + 1))
     frame = pd.DataFrame({columns.text: pd.Series(lines, index, dtype=object)}, index)

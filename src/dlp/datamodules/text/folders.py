@@ -108,10 +108,7 @@ def _rows(
 ) -> TextRows:
     """Return the contents of files as rows, with the class of each if given."""
     names = [file.relative_to(folder).as_posix() for file in files]
-    try:
-        texts = [read_text(file, columns.encoding)[0] for file in files]
-    except OSError as error:
-        raise InputError(f"{error.filename} cannot be read: {error.strerror or error}.") from error
+    texts = [read_text(file, columns.encoding)[0] for file in files]
     empty = [name for name, text in zip(names, texts, strict=True) if not text.strip()]
     if empty:
         raise InputError(

@@ -65,7 +65,7 @@ class TextFiles:
                     "path of a table, of a folder, or the name of a Hub data set."
                 )
 
-    @property
+    @cached_property
     def local(self) -> Path:
         """The path on this machine; it does not exist for the name of a Hub data set."""
         return Path(self.path).expanduser()
