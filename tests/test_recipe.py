@@ -91,7 +91,7 @@ def test_a_copy_with_other_keys_leaves_the_recipe_as_it_is(recipe):
 @pytest.mark.parametrize(
     ("keys", "said"),
     [
-        ({"model.dropot": 0.1}, "unknown key model.dropot. Did you mean 'dropout'"),
+        ({"model.dropot": 0.1}, "unknown option --model.dropot. Did you mean --model.dropout"),
         ({"trainer.max_epochs": "many"}, "trainer.max_epochs must be int; got 'many'"),
         ({"space": "here.yaml"}, "unknown option --space"),
     ],

@@ -240,13 +240,16 @@ def test_checkpoint_of_another_model(fitted, capsys):
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ("--trainer.max_epoch 3", "unknown option --trainer.max_epoch. Did you mean 'trainer.max_"),
-        ("--model.hiden [3]", "unknown key model.hiden. Did you mean 'hidden'?"),
+        (
+            "--trainer.max_epoch 3",
+            "unknown option --trainer.max_epoch. Did you mean --trainer.max_",
+        ),
+        ("--model.hiden [3]", "unknown option --model.hiden. Did you mean --model.hidden?"),
         ("--model.head sigmod", "model.head must be one of sigmoid, softmax"),
         ("--model DenseModul", "there is no class 'DenseModul'. Did you mean 'DenseModule'?"),
         ("--data TableDataModul", "there is no class 'TableDataModul'. Did you mean 'TableData"),
         ("--model.optimizer Adm", "there is no class 'Adm'. Did you mean 'Adam'?"),
-        ("--model.optimizer.lrr 1", "unknown key model.optimizer.lrr. Did you mean 'lr'?"),
+        ("--model.optimizer.lrr 1", "Did you mean --model.optimizer.lr?"),
         ("--model.scheduler ReduceLROnPlateau", "several classes are called ReduceLROnPlateau"),
         ("--trainer.max_epochs ten", "trainer.max_epochs must be int; got 'ten'."),
         ("--data.batch_size 0", "batch_size must be at least 1, got 0"),
@@ -278,8 +281,8 @@ def test_bad_input_gets_one_sentence(points, capsys, words, expected):
     ("text", "expected"),
     [
         ("trainr: {max_epochs: 3}", "unknown key trainr"),
-        ("trainer: {max_epoch: 3}", "Did you mean 'trainer.max_epochs'?"),
-        ("model: {init_args: {hiden: [3]}}", "Did you mean 'hidden'?"),
+        ("trainer: {max_epoch: 3}", "Did you mean trainer.max_epochs?"),
+        ("model: {init_args: {hiden: [3]}}", "Did you mean model.hidden?"),
         ("trainer: {max_epochs: 3", "overlay.yaml is no YAML"),
         (
             "trainer: {max_epochs: 3}\ntrainer: {min_epochs: 1}",

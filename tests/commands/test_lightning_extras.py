@@ -55,7 +55,7 @@ REFUSED = {
     "BackboneFinetuning": "trains model.backbone, and DenseModule has no attribute of that name",
     "BaseFinetuning": "says not what to train: name a subclass",
     "ProgressBar": "several classes are called ProgressBar",
-    "Logger": "trainer.logger must be",
+    "Logger": "Logger is abstract: name one of CSVLogger",
     "Profiler": "Profiler is abstract",
 }
 #: The package that must be there, and else the sentence that says so.

@@ -495,9 +495,9 @@ def test_a_trial_run_writes_nothing(points):
 @pytest.mark.parametrize(
     ("space", "options", "message"),
     [
-        ("model.dropuot: [0.1]", [], "Did you mean 'dropout'?"),
-        ("model.optimizer.lrr: [0.1]", [], "Did you mean 'lr'?"),
-        ("trainer.max_epoch: [1]", [], "Did you mean 'trainer.max_epochs'?"),
+        ("model.dropuot: [0.1]", [], "Did you mean --model.dropout?"),
+        ("model.optimizer.lrr: [0.1]", [], "Did you mean --model.optimizer.lr?"),
+        ("trainer.max_epoch: [1]", [], "Did you mean --trainer.max_epochs?"),
         ("model.hidden: [[8], deep]", [], "space: "),
         ("model.class_path: [DenseModel]", [], "Did you mean 'DenseModule'?"),
         ("model.dropout: {low: 1, high: 0}", [], "low of model.dropout must be below high"),
@@ -505,7 +505,7 @@ def test_a_trial_run_writes_nothing(points):
         (SPACE, ["--model.init_args.hidden=[2]"], "model.hidden is in the space and on the"),
         (SPACE, ["--sampler", "grid"], "give model.dropout a step or choices"),
         (SPACE, ["--sampler", "tpee"], "Did you mean 'tpe'?"),
-        (SPACE, ["--trails", "3"], "unknown option --trails. Did you mean 'trials'?"),
+        (SPACE, ["--trails", "3"], "unknown option --trails. Did you mean --trials?"),
         (SPACE, ["--jobs", "0"], "jobs must be 1 or more, got 0"),
         (SPACE, ["--num_folds", "1"], "num_folds must be 2 or more, got 1"),
         (SPACE, ["--repeats", "2"], "give --num_folds too"),

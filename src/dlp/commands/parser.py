@@ -1,29 +1,35 @@
 """The argument parser of the command line: configs by name, and errors of one sentence."""
 
-import inspect
 import re
-import sys
 import warnings
-from collections.abc import Iterable
+from collections.abc import Sequence
 from enum import Enum
-from importlib import import_module
 from typing import Any, NoReturn
 
 import torch
 from jsonargparse import ActionConfigFile, Namespace  # type: ignore[attr-defined] # public, but re-exported without __all__
 from jsonargparse.typing import register_type
-from lightning import Callback, LightningModule
+from lightning import LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
 
-from dlp.config_files import read_config
 from dlp.datamodules.base import SupervisedDataModule
 from dlp.errors import InputError, suggestion
+from dlp.known_keys import KnownKeys, check_keys
 from dlp.named_configs import find_config
+from dlp.signatures import Place
 
 #: What jsonargparse puts before such a text.
 _UNWRITTEN = "Unable to serialize instance "
+
+_LITERALS = re.compile(r"Literal\[([^\]]*)\]")
+_TYPES = re.compile(r"Expected an? (?:<class '([\w.]+)'>|([\w.\[\], '|]+))")
+
+#: The keys below which the arguments of a class stand.
+ROOTS = {
+    "data": Place("data", SupervisedDataModule),
+    "model": Place("model", LightningModule),
+    "trainer": Place("trainer", Trainer, itself=Trainer),
+}
 
 register_type(torch.device)  # so that a run's config.yaml holds `cpu` for it, and can be run again
 
@@ -35,15 +41,7 @@ class NamedConfig(ActionConfigFile):
     def apply_config(parser: Any, cfg: Namespace, dest: str, value: str) -> None:
         """Merge the file that `value` names into `cfg`."""
         if isinstance(value, str):
-            try:
-                path = find_config(value)
-                if not read_config(path):  # what is wrong with the file is said of the file
-                    raise InputError(
-                        f"{path} is empty: a config holds keys such as data and model."
-                    )
-                value = str(path)
-            except InputError as error:
-                raise TypeError(str(error)) from error
+            value = str(find_config(value))
         ActionConfigFile.apply_config(parser, cfg, dest, value)
 
 
@@ -61,11 +59,17 @@ def add_config_option(parser: LightningArgumentParser) -> None:
 class Parser(LightningArgumentParser):
     """A parser that says in one sentence what was wrong."""
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._linked: set[str] = set()
+        self._needed: set[str] = set()
+        self.known: KnownKeys | None = None
+        super().__init__(*args, **kwargs)
+
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Raise a short message as `InputError`; nested parses leave it to jsonargparse."""
         if not self.exit_on_error:
             super().error(message, ex)
-        raise InputError(short(message, self.option_names())) from ex
+        raise InputError(value_error(message, self.known)) from ex
 
     def dump(self, *args: Any, **kwargs: Any) -> str:  # the signature it overrides
         """Return a config as YAML that can be read again.
@@ -79,16 +83,52 @@ class Parser(LightningArgumentParser):
             warnings.filterwarnings("ignore", rf"\s*{_UNWRITTEN}")
             return str(super().dump(*args, **kwargs)).replace(_UNWRITTEN, "")
 
-    def option_names(self) -> set[str]:
-        """Return the name of every option of this parser and its commands, without dashes."""
-        names: set[str] = set()
-        for action in self._actions:
-            names.update(o.removeprefix("--") for o in action.option_strings if o.startswith("--"))
-            commands = action.choices if isinstance(action.choices, dict) else {}
-            for parser in commands.values():
-                if isinstance(parser, Parser):
-                    names |= parser.option_names()
-        return names
+    def add_lightning_class_args(  # the signature it overrides
+        self,
+        lightning_class: Any,
+        nested_key: str,
+        subclass_mode: bool = False,
+        required: bool = True,
+    ) -> list[str]:
+        """Add the arguments of a class, and note whether its name has to be given."""
+        if subclass_mode and required:
+            self._needed.add(nested_key)
+        return super().add_lightning_class_args(
+            lightning_class, nested_key, subclass_mode, required
+        )
+
+    def link_arguments(self, source: Any, target: str, *args: Any, **kwargs: Any) -> None:
+        """Link a key to another's value, and note that nobody needs to give it."""
+        self._linked.add(target.replace(".init_args.", "."))
+        super().link_arguments(source, target, *args, **kwargs)
+
+    def parse_args(  # type: ignore[override] # argparse's has an overload more
+        self,
+        args: Sequence[str] | None = None,
+        namespace: Namespace | None = None,
+        env: bool | None = None,
+        defaults: bool = True,
+        **kwargs: Any,
+    ) -> Namespace:
+        """Parse the words of a command, whose keys are checked first.
+
+        Raises:
+            InputError: A key, a class or a value is none that is accepted.
+        """
+        options = {
+            name.removeprefix("--"): 0 if action.dest == "print_config" else action.nargs
+            for action in self._actions
+            for name in action.option_strings
+            if name.startswith("--")
+        }
+        words = [] if args is None else [*args]
+        has_commands = any(not action.option_strings for action in self._actions)
+        if "config" in options and not has_commands and not {"-h", "--help"} & {*words}:
+            roots = {key: place for key, place in ROOTS.items() if key in options}
+            linked = frozenset(self._linked)
+            before = {} if namespace is None else namespace.as_dict()
+            self.known = check_keys(words, options, roots, self._needed, linked, before)
+        return super().parse_args(args, namespace, env, defaults, **kwargs)
 
 
 def as_texts(value: Any) -> Any:
@@ -106,99 +146,32 @@ def as_texts(value: Any) -> Any:
     return value
 
 
-def short(message: str, options: Iterable[str]) -> str:
-    """Return one sentence for a message of jsonargparse: the key, what was given, what is near.
+def value_error(message: str, known: KnownKeys | None) -> str:
+    """Return one sentence for what jsonargparse says of a value: its key, what is wanted and given.
+
+    Keys, classes and what is missing are checked before (see `dlp.known_keys`). What is wanted is
+    read from the signature; where no signature says it, from the message.
 
     Args:
         message: What jsonargparse (4.50 to 4.59) says; anything else comes back as its last words.
-        options: The names of all options, for suggestions.
+        known: What is known of the keys.
     """
-    if re.search(r"option '[\w.]*predict_texts'", message, re.IGNORECASE):
-        return (
-            "--text is for models of texts, and the data here are none: give --data.predict_path "
-            "FILE (an image, a folder, a table)."
-        )
-    if found := re.search(r"[Uu]nrecognized arguments?: -*([^\s=]+)", message):
-        name = found.group(1)
-        return f"unknown option --{name}.{suggestion(name, options)}"
-    if found := re.search(r"does not accept option '([^']+)'", message):
-        name = found.group(1)
-        return f"unknown key {name}.{suggestion(name, options)}"
-    keys = re.findall(r'Parser key "([\w.]+)"', message)
-    key = ".".join(keys)
-    if found := re.search(
-        r"arguments are required: (?:fit\.|validate\.|test\.|predict\.)?(.+)", message
-    ):
-        name = ".".join([*keys, found.group(1).split(",")[0].strip()])
-        if name in ("model", "data"):
-            return f"{name} is missing: give --config NAME, or --{name} CLASS (see dlp --help)."
-        return f"{name} is missing: give --{name}, or put it in a config."
-    if found := re.search(r"Option '([^']+)' is not accepted", message):
-        name = found.group(1)
-        return f"unknown key {key}.{name}.{suggestion(name, _arguments(message))}"
-    if found := re.search(r"module '([\w.]+)' has no attribute '(\w+)'", message):
-        module, name = found.groups()
-        near = suggestion(name, dir(sys.modules[module])) if module in sys.modules else ""
-        return f"{key}: {module} has no {name!r}.{near}"
-    if found := re.search(r"No module named '[^']+'|cannot import name '[^']+'", message):
-        return f"{key}: {found.group(0)} (classes are imported from the working directory too)."
-    if found := re.search(r"with name (\w+)\. Give the full class path[^:]*: ([^\n]*)", message):
-        return f"{key}: several classes are called {found.group(1)}: name one of {found.group(2)}"
-    literals = re.findall(r"Literal\[([^\]]*)\]", message)
-    accepted = re.findall(r"'([^']+)'", literals[0]) if literals else []
-    if found := re.search(r"dot import path string: (\S+)", message):
-        name = found.group(1)
-        if accepted:
-            return (
-                f"{key} must be one of {', '.join(accepted)}; got {name!r}."
-                f"{suggestion(name, accepted)}"
-            )
-        return f"{key}: there is no class {name!r}.{suggestion(name, _class_names())}"
-    given = re.findall(r"(?:Got|Given) value: (.*)", message)
-    given = [re.sub(r"^NestedArg\(key='[^']*', val='?(.*?)'?\)$", r"\1", value) for value in given]
-    if given and key and (problem := _missing_class(given[0].strip())):
-        return f"{key}: {problem}"
-    if given and key:
-        types = re.findall(r"Expected an? (?:<class '([\w.]+)'>|([\w.\[\], '|]+))", message)
-        names = [one or other for one, other in types]
-        wanted = list(dict.fromkeys(n for n in names if "." not in n and n != "NoneType"))
-        value = given[0].strip()
-        expected = ", ".join(accepted) or " or ".join(wanted) or "another kind of value"
-        near = suggestion(value, accepted) if accepted else ""
-        return f"{key} must be {expected}; got {value!r}.{near}"
-    lines = [line.strip() for line in message.splitlines() if line.strip()]
-    return f"{lines[0]} {lines[-1]}" if len(lines) > 1 else message.strip()
-
-
-def _arguments(message: str) -> list[str]:
-    """Return the arguments of the innermost class that a message names."""
-    paths = re.findall(r"class_path[= ]'([\w.]+)'", message)
-    if not paths:
-        return []
-    module, _, name = paths[-1].rpartition(".")
-    try:
-        return list(inspect.signature(getattr(import_module(module), name)).parameters)
-    except (ImportError, AttributeError, ValueError):
-        return []
-
-
-def _missing_class(path: str) -> str:
-    """Return what is wrong with an import path whose module is there; empty if it is not that."""
-    path = "".join(re.findall(r"^\{'class_path': '([\w.]+)'", path)) or path
-    module, _, name = path.rpartition(".")
-    if not re.fullmatch(r"[A-Za-z_][\w.]*", path) or module not in sys.modules:
-        return ""
-    if hasattr(sys.modules[module], name):
-        return f"{path} is not of the kind that is wanted here."
-    return f"{module} has no {name!r}.{suggestion(name, dir(sys.modules[module]))}"
-
-
-def _class_names() -> list[str]:
-    """Return the short names of the classes a config may name."""
-    names: set[str] = set()
-    waiting: list[type] = [LightningModule, SupervisedDataModule, Callback, Optimizer, LRScheduler]
-    while waiting:
-        found = waiting.pop()
-        names.add(found.__name__)
-        waiting.extend(found.__subclasses__())
-    return sorted(names)
+    key = ".".join(re.findall(r'Parser key "([\w.]+)"', message))
+    values = re.findall(r"(?:Got|Given) value: (.*)", message)
+    if not key or not values:
+        lines = [line.strip() for line in message.splitlines() if line.strip()]
+        return f"{lines[0]} {lines[-1]}" if len(lines) > 1 else message.strip()
+    place = None if known is None else known.place_of(key)
+    value = values[0].strip() if known is None else known.given.get(key, values[0].strip())
+    kinds = [] if place is None else place.wanted
+    if not kinds:
+        kinds = [
+            word.strip("' ") for found in _LITERALS.findall(message) for word in found.split(",")
+        ]
+    if not kinds:
+        types = [one or other for one, other in _TYPES.findall(message)]
+        kinds = [name for name in dict.fromkeys(types) if "." not in name and name != "NoneType"]
+    expected = " or ".join(kinds) or "another kind of value"
+    if len(kinds) > 2:
+        expected = f"one of {', '.join(kinds)}"
+    return f"{key} must be {expected}; got {value!r}.{suggestion(str(value), kinds)}"

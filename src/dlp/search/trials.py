@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import optuna
 from lightning import LightningModule, Trainer
@@ -19,7 +19,6 @@ from dlp.callbacks.checkpoints import LastCheckpoint
 from dlp.callbacks.history import History
 from dlp.commands.invocation import Invocation, resolve
 from dlp.commands.lightning_cli import DLPCLI
-from dlp.commands.parser import Parser, short
 from dlp.errors import InputError
 from dlp.folds.plan import fold_folder
 from dlp.folds.results import CrossValidation, FoldResult
@@ -48,16 +47,6 @@ class Outcome:
 
 class Diverged(optuna.TrialPruned):
     """The loss or the monitored metric is no number any more."""
-
-
-class RaisingParser(Parser):
-    """A parser whose errors are the trial's, and do not end the process."""
-
-    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Raise what the command line would print."""
-        if not self.exit_on_error:
-            super().error(message, ex)
-        raise InputError(short(message, self.option_names())) from ex
 
 
 class Watch(Callback):
@@ -106,7 +95,6 @@ class FitCLI(DLPCLI):
 
     def init_parser(self, **kwargs: Any) -> LightningArgumentParser:  # the signature it overrides
         """Return a parser that raises."""
-        self.parser_class = RaisingParser
         return super().init_parser(**kwargs)
 
 
