@@ -34,6 +34,22 @@ COMMANDS = {
     "report": "write one page of a run: numbers, curves, mistakes, samples, heat maps",
 }
 
+#: What others call a command -> what it is called here.
+HABITS = {
+    "cross_validate": "crossval",
+    "cv": "crossval",
+    "eval": "test",
+    "evaluate": "test",
+    "infer": "predict",
+    "inference": "predict",
+    "optimize": "tune",
+    "plot": "visualize",
+    "run": "fit",
+    "search": "tune",
+    "train": "fit",
+    "val": "validate",
+}
+
 
 def main(args: Sequence[str] | None = None) -> None:
     """Run one command.
@@ -159,9 +175,26 @@ def _answered_at_once(given: list[str]) -> bool:
     if not given:
         parser.print_help()
         return True
+    if given[0] == "help":
+        if given[1:2] and given[1] in COMMANDS:
+            given[:] = [given[1], "--help"]
+            return False
+        parser.print_help()
+        return True
     parser.parse_known_args(given[:1])  # --help and --version answer and exit
-    _stop(f"unknown command {given[0]!r}.{suggestion(given[0], COMMANDS)} See dlp --help.")
+    _stop(_not_a_command(given))
     return True
+
+
+def _not_a_command(given: list[str]) -> str:
+    """Return what to do where the first word is no command."""
+    word = given[0]
+    if word.startswith("-"):
+        return f"a command comes first: dlp fit {' '.join(given)}. See dlp --help."
+    if word in recipes() or word.endswith((".yaml", ".yml")):
+        return f"{word} is a config; a command comes first: dlp fit --config {' '.join(given)}"
+    meant = f" Did you mean {HABITS[word]!r}?" if word in HABITS else suggestion(word, COMMANDS)
+    return f"unknown command {word!r}.{meant} See dlp --help."
 
 
 def _overview() -> str:
