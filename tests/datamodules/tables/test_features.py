@@ -100,6 +100,20 @@ def test_a_function_and_an_object_given_in_python(csv, tmp_path, monkeypatch):
     assert as_class.feature_names == ["rooms", "garden", "share", "letters"]
 
 
+def test_a_feature_of_which_nothing_can_be_learned_is_left_out_and_the_table_still_shown(csv):
+    def labelled(frame):
+        return frame.assign(label=[f"row {number}" for number in range(len(frame))])
+
+    data = table(csv(houses()), features=labelled)
+    notes = data.reading().input.notes
+    assert "the inputs are what" in notes[-1]
+    assert "different texts" in data.left_out["label"]
+    assert not any(name.startswith("label") for name in data.feature_names)
+    restored = table(csv(houses()), features=labelled)
+    restored.load_state_dict(data.state_dict())
+    assert restored.reading().input == data.reading().input
+
+
 def test_columns_listed_with_features_are_those_it_returns(csv):
     def by_band(frame):
         return frame.assign(band=frame["area"] // 50)

@@ -270,12 +270,7 @@ class ImageFolderDataModule(BaseImageDataModule):
         values = target_values(frame, self.target_columns, self.targets.task)
         group_column = self.group_column if with_keys or self.group_column in frame else None
         time_column = self.time_column if with_keys else None
-        groups, times = keys_of_table(frame, group_column, time_column)
-        ids = None
-        if self.id_column is not None:
-            if self.id_column not in frame:
-                raise absent("id_column", self.id_column, frame.columns)
-            ids = frame[self.id_column].to_numpy(object)
+        groups, times, ids = keys_of_table(frame, group_column, time_column, self.id_column)
         files = ImageFiles(path.parent, tuple(paths))
         places = row_numbers(frame)
         return self.decoded(

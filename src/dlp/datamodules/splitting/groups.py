@@ -89,19 +89,26 @@ def check_roles(
 
 
 def keys_of_table(
-    frame: pd.DataFrame, group_column: str | None, time_column: str | None
-) -> tuple[NDArray[Any] | None, NDArray[Any] | None]:
-    """Return groups and times of the rows of a table, None where no column is named.
+    frame: pd.DataFrame,
+    group_column: str | None,
+    time_column: str | None,
+    id_column: str | None = None,
+) -> tuple[NDArray[Any] | None, NDArray[Any] | None, NDArray[Any] | None]:
+    """Return groups, times and ids of the rows of a table, None where no column is named.
 
     Raises:
         MissingInputError: There is no such column.
         InputError: A row has no group, or no time.
     """
-    for what, column in (("group_column", group_column), ("time_column", time_column)):
+    roles = {"group_column": group_column, "time_column": time_column, "id_column": id_column}
+    for role, column in roles.items():
         if column is not None and column not in frame:
-            raise absent(what, column, frame.columns)
-    groups = None if group_column is None else group_values(frame[group_column])
-    return groups, None if time_column is None else time_values(frame[time_column])
+            raise absent(role, column, frame.columns)
+    return (
+        None if group_column is None else group_values(frame[group_column]),
+        None if time_column is None else time_values(frame[time_column]),
+        None if id_column is None else frame[id_column].to_numpy(object),
+    )
 
 
 def as_column(name: str, values: ArrayLike, num_rows: int) -> "pd.Series[Any]":

@@ -1,12 +1,15 @@
 """From the columns of a table to one float32 matrix, fitted on the training part alone."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from dlp.console import say
 from dlp.datamodules.tables.column_values import (
@@ -17,6 +20,7 @@ from dlp.datamodules.tables.column_values import (
     why_useless,
 )
 from dlp.datamodules.tables.numeric_scale import NumericScale, Scaling, check_bins
+from dlp.datamodules.tables.own_features import FeatureMaker
 from dlp.errors import InputError, unknown
 from dlp.table_places import absent, place
 
@@ -27,8 +31,25 @@ MAX_CATEGORIES = 1000
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
+@dataclass(frozen=True)
+class _Number:
+    """What is learned of a numeric column.
+
+    Args:
+        fill: The value of a missing cell.
+        scale: How its values become inputs.
+        indicated: Whether an input of its own says where it was missing.
+        is_date: Whether it holds dates.
+    """
+
+    fill: float
+    scale: NumericScale
+    indicated: bool = False
+    is_date: bool = False
+
+
 class ColumnEncoder:
-    """Numeric columns, filled and scaled, then categorical ones as one-hot columns.
+    """Own features, if there are any; numeric columns, filled and scaled; one-hot categories.
 
     In this order: missing numbers are filled by mean or median (in the column's own unit), then the
     filled column is scaled as ``(x - shift) / scale``: by mean and population standard deviation,
@@ -49,6 +70,7 @@ class ColumnEncoder:
         scaling: How numeric columns are scaled.
         bins: Cut each numeric column into so many bins of equally many rows, too: an input each
             (see `NumericScale.binned`); 0 for none.
+        features: Makes other columns of those of the table first; all else is said of these.
     """
 
     def __init__(
@@ -59,6 +81,7 @@ class ColumnEncoder:
         indicator: bool = False,
         scaling: Scaling = "standard",
         bins: int = 0,
+        features: FeatureMaker | None = None,
     ) -> None:
         both = sorted(set(numeric or ()) & set(categorical or ()))
         if both:
@@ -80,10 +103,10 @@ class ColumnEncoder:
         self._indicator = indicator
         self._scaling: Scaling = scaling
         self._bins = bins
-        self._fill: dict[str, float] = {}
-        self._scales: dict[str, NumericScale] = {}
-        self._indicated: list[str] = []
-        self._dates: list[str] = []
+        self.features = features
+        #: Columns that own features make and of which nothing can be learned, and why.
+        self.left_out: dict[str, str] = {}
+        self._numbers: dict[str, _Number] = {}
         self._categories: dict[str, list[str | None]] = {}
 
     def kind_of(
@@ -93,8 +116,8 @@ class ColumnEncoder:
         if column in self._categories:
             found = self._categories[column]
             return "category", ["(missing)" if name is None else name for name in found]
-        if column in self._fill:
-            return ("date" if column in self._dates else "number"), []
+        if column in self._numbers:
+            return ("date" if self._numbers[column].is_date else "number"), []
         return None
 
     @property
@@ -108,39 +131,40 @@ class ColumnEncoder:
         indicated = (f"{column} (missing)" for column in self._indicated)
         bins = (
             f"{column} bin {number}"
-            for column, scale in self._scales.items()
-            for number in range(1, scale.num_bins + 1)
+            for column, known in self._numbers.items()
+            for number in range(1, known.scale.num_bins + 1)
         )
-        return [*self._fill, *indicated, *one_hot, *bins]
+        return [*self._numbers, *indicated, *one_hot, *bins]
 
-    def fit(self, frame: pd.DataFrame, left_out: Mapping[str, str] = _NOTHING) -> None:
-        """Learn fill values, scales and categories from the rows of the training part.
+    @property
+    def _indicated(self) -> list[str]:
+        return [column for column, known in self._numbers.items() if known.indicated]
+
+    def fit(
+        self,
+        rows: pd.DataFrame,
+        left_out: Mapping[str, str] = _NOTHING,
+        labelled: pd.DataFrame | None = None,
+    ) -> None:
+        """Learn own features, fill values, scales and categories from rows of the training part.
 
         Args:
-            frame: The rows.
-            left_out: Columns to leave out and why, such as those that are `useless` in the whole
-                table.
+            rows: The rows.
+            left_out: Columns of the table that are no input since nothing can be learned of them.
+            labelled: All labelled rows: own features of which nothing can be learned in all of
+                them are left out.
 
         Raises:
             InputError: A column is absent, is not what it should be, or has missing cells that
                 nothing can fill.
         """
-        numeric, categorical = self._kinds(frame, left_out)
-        for maps in (self._fill, self._scales, self._categories):
-            maps.clear()
-        self._indicated = []
-        self._dates = [column for column in numeric if holds_dates(frame[column])]
-        for column in numeric:
-            values = numbers(frame[column])
-            empty = np.isnan(values)
-            if self._indicator and empty.any():
-                self._indicated.append(column)
-            if self._missing == "zero":  # after scaling
-                self._scales[column] = self._scale_of(values[~empty])
-                self._fill[column] = self._scales[column].zero
-                continue
-            self._fill[column] = fill = self._fill_value(frame[column], values[~empty])
-            self._scales[column] = self._scale_of(np.where(empty, fill, values))
+        if self.features is not None:
+            self.features.fit(rows)
+            self.left_out = self.useless(self._featured(rows if labelled is None else labelled))
+        frame = self._featured(rows)
+        numeric, categorical = self._kinds(frame)
+        self._numbers = {column: self._number(frame[column]) for column in numeric}
+        self._categories = {}
         for column in categorical:
             texts = as_texts(frame[column])
             found = sorted(set(texts.dropna()))
@@ -152,32 +176,51 @@ class ColumnEncoder:
                 )
             self._categories[column] = [*found, *([None] if texts.isna().any() else [])]
         if not self.names:
-            why = "; ".join(f"{name!r}: {left_out[name]}" for name in list(left_out)[:5])
+            reasons = {**left_out, **self.left_out}
+            why = "; ".join(f"{name!r}: {reasons[name]}" for name in list(reasons)[:5])
             raise InputError(
                 "the table has no input column: all were dropped, left out or are targets"
                 f"{why and f' ({why})'}."
             )
 
-    def _kinds(
-        self, frame: pd.DataFrame, left_out: Mapping[str, str]
-    ) -> tuple[list[str], list[str]]:
+    def _featured(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Return rows with own features instead of their columns."""
+        return rows if self.features is None else self.features.transform(rows)
+
+    def _kinds(self, frame: pd.DataFrame) -> tuple[list[str], list[str]]:
         """Return the numeric and the categorical columns."""
         numeric, categorical = self._given
         for kind, listed in (("numeric_columns", numeric), ("categorical_columns", categorical)):
             for column in listed or ():
                 if column not in frame:
                     raise absent(kind, column, frame.columns)
+        columns = [name for name in map(str, frame.columns) if name not in self.left_out]
         if numeric is None:
-            rest = [
-                column for column in map(str, frame.columns) if column not in (categorical or ())
-            ]
-            numeric = [
-                column for column in rest if column not in left_out and looks_numeric(frame[column])
-            ]
+            others = [name for name in columns if name not in (categorical or ())]
+            numeric = [name for name in others if looks_numeric(frame[name])]
         if categorical is None:
-            others = [column for column in map(str, frame.columns) if column not in numeric]
-            categorical = [column for column in others if column not in left_out]
+            categorical = [name for name in columns if name not in numeric]
         return list(numeric), list(categorical)
+
+    def _number(self, series: "pd.Series[Any]") -> _Number:
+        """Return what is learned of a numeric column."""
+        values = numbers(series)
+        empty = np.isnan(values)
+        observed, fill = values[~empty], 0.0
+        if self._missing in ("mean", "median"):
+            if not len(observed):
+                raise InputError(
+                    f"column {series.name!r} has no value in the training part, so no "
+                    f"{self._missing}. Leave it out (drop_columns), or use missing: zero."
+                )
+            fill = float(observed.mean() if self._missing == "mean" else np.median(observed))
+        if self._missing == "zero":  # after scaling
+            scale = NumericScale.of(observed, self._scaling, self._bins)
+            fill = scale.zero
+        else:
+            filled = np.where(empty, fill, values)
+            scale = NumericScale.of(filled, self._scaling, self._bins)
+        return _Number(fill, scale, self._indicator and bool(empty.any()), holds_dates(series))
 
     def useless(self, frame: pd.DataFrame) -> dict[str, str]:
         """Return the columns that nobody listed and nothing can be learned of, and why."""
@@ -188,34 +231,21 @@ class ColumnEncoder:
         }
         return {column: reason for column, reason in reasons.items() if reason}
 
-    def _fill_value(self, series: "pd.Series[Any]", observed: NDArray[np.float64]) -> float:
-        if self._missing == "error":
-            return 0.0
-        if not len(observed):
-            raise InputError(
-                f"column {series.name!r} has no value in the training part, so no {self._missing}. "
-                "Leave it out (drop_columns), or use missing: zero."
-            )
-        return float(observed.mean() if self._missing == "mean" else np.median(observed))
-
-    def _scale_of(self, values: NDArray[np.float64]) -> NumericScale:
-        """Return what is learned of a column without missing values."""
-        if not len(values):
-            return NumericScale(0.0, 1.0)
-        return NumericScale.of(values, self._scaling, self._bins)
-
-    def check(self, frame: pd.DataFrame) -> None:
-        """Check that `encode` can take these rows.
+    def check(self, rows: pd.DataFrame) -> None:
+        """Check that `transform` can take these rows.
 
         Raises:
             InputError: A column is absent, or a cell is missing, infinite or not a number.
         """
-        for column in (*self._fill, *self._categories):
+        self._check(self._featured(rows))
+
+    def _check(self, frame: pd.DataFrame) -> None:
+        for column in (*self._numbers, *self._categories):
             if column not in frame:
                 raise absent("the input lacks a column that was trained on", column, frame.columns)
-        for column in self._fill:
+        for column, known in self._numbers.items():
             are_dates = holds_dates(frame[column])
-            if are_dates != (column in self._dates) and frame[column].notna().any():
+            if are_dates != known.is_date and frame[column].notna().any():
                 found, expected = ("dates", "numbers") if are_dates else ("no dates", "dates")
                 raise InputError(
                     f"column {column!r} holds {found}, and it held {expected} where it was trained "
@@ -223,7 +253,7 @@ class ColumnEncoder:
                 )
             numbers(frame[column])
         if self._missing == "error":
-            for column in (*self._fill, *self._categories):
+            for column in (*self._numbers, *self._categories):
                 empty = frame[column].isna().to_numpy()
                 if empty.any():
                     raise InputError(
@@ -232,79 +262,94 @@ class ColumnEncoder:
                         "mean or median."
                     )
 
-    def encode(self, frame: pd.DataFrame) -> NDArray[np.float32]:
-        """Return the matrix (N, D) of these rows."""
-        self.check(frame)
+    def transform(self, rows: pd.DataFrame) -> Tensor:
+        """Return the matrix of these rows, float32 (N, D)."""
+        frame = self._featured(rows)
+        self._check(frame)
         matrix = np.zeros((len(frame), len(self.names)), np.float32)
-        bins = len(self.names) - sum(scale.num_bins for scale in self._scales.values())
-        for position, column in enumerate(self._fill):
+        indicated = self._indicated
+        bins = len(self.names) - sum(known.scale.num_bins for known in self._numbers.values())
+        for position, (column, known) in enumerate(self._numbers.items()):
             values = numbers(frame[column])
             empty = np.isnan(values)
-            if column in self._indicated:
-                matrix[empty, len(self._fill) + self._indicated.index(column)] = 1
-            values[empty] = self._fill[column]
-            scale = self._scales[column]
-            matrix[:, position] = scale.scaled(values)
-            if scale.num_bins:
-                matrix[:, bins : bins + scale.num_bins] = scale.binned(values)
-                bins += scale.num_bins
-        start = len(self._fill) + len(self._indicated)
+            if known.indicated:
+                matrix[empty, len(self._numbers) + indicated.index(column)] = 1
+            values[empty] = known.fill
+            matrix[:, position] = known.scale.scaled(values)
+            if known.scale.num_bins:
+                matrix[:, bins : bins + known.scale.num_bins] = known.scale.binned(values)
+                bins += known.scale.num_bins
+        start = len(self._numbers) + len(indicated)
         unseen: list[str] = []
         for column, categories in self._categories.items():
             codes = _codes(frame[column], categories)
-            known = codes >= 0
-            matrix[np.flatnonzero(known), start + codes[known]] = 1
+            is_known = codes >= 0
+            matrix[np.flatnonzero(is_known), start + codes[is_known]] = 1
             start += len(categories)
-            if not known.all():
-                first = frame[column].iloc[int(known.argmin())]
-                unseen.append(f"{int((~known).sum()):,} in {column!r} (such as {first!r})")
+            if not is_known.all():
+                first = frame[column].iloc[int(is_known.argmin())]
+                unseen.append(f"{int((~is_known).sum()):,} in {column!r} (such as {first!r})")
         if unseen:
             counts = ", ".join(unseen)
             say(f"categories that the training part lacks, taken as none of its own: {counts}")
-        return matrix
+        return torch.from_numpy(matrix)
 
-    def plain_columns(self, frame: pd.DataFrame) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    def plain_columns(self, rows: pd.DataFrame) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """Return the columns as trees take them, and which of them hold categories.
 
         Returns:
             float64 (N, D): numbers as they are, NaN where missing, then the number of each row's
             category, NaN where the training part lacks it; and bool (D,).
         """
-        columns = [numbers(frame[column]) for column in self._fill]
-        categorical = [False] * len(columns)
+        frame = self._featured(rows)
+        columns = [numbers(frame[column]) for column in self._numbers]
         for column, categories in self._categories.items():
             codes = _codes(frame[column], categories).astype(np.float64)
             columns.append(np.where(codes < 0, np.nan, codes))
-            categorical.append(True)
-        return np.stack(columns, axis=1), np.array(categorical)
+        return np.stack(columns, axis=1), np.arange(len(columns)) >= len(self._numbers)
 
     def state(self) -> dict[str, Any]:
         """Return what was learned, as plain values."""
-        return {
+        known = self._numbers
+        learned = {
             "missing": self._missing,
-            "fill": dict(self._fill),
-            **{
-                name: {column: getattr(scale, name) for column, scale in self._scales.items()}
-                for name in ("shift", "scale")
-            },
-            "shapes": {column: scale.shape() for column, scale in self._scales.items()},
-            "indicated": list(self._indicated),
-            "dates": list(self._dates),
+            "fill": {column: known[column].fill for column in known},
+            "shift": {column: known[column].scale.shift for column in known},
+            "scale": {column: known[column].scale.scale for column in known},
+            "shapes": {column: known[column].scale.shape() for column in known},
+            "indicated": self._indicated,
+            "dates": [column for column in known if known[column].is_date],
             "categories": {column: list(found) for column, found in self._categories.items()},
         }
+        features = None if self.features is None else self.features.state()
+        return {"features": features, "encoder": learned}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Take over what `state` returned."""
-        self._missing = state["missing"]
-        self._fill = dict(state["fill"])
-        shapes = state.get("shapes", {})  # older runs have none
-        self._scales = {
-            column: NumericScale.of_state(shift, state["scale"][column], shapes.get(column, {}))
-            for column, shift in state["shift"].items()
+        """Take over what `state` returned.
+
+        Raises:
+            InputError: The run was trained with other features of your own than are given.
+        """
+        if (self.features is None) != (state["features"] is None):
+            name = "none" if state["features"] is None else state["features"]["name"]
+            raise InputError(f"this run was trained with features: {name}; give the same.")
+        if self.features is not None:
+            self.features.load_state(state["features"])
+        learned = state["encoder"]
+        self._missing = learned["missing"]
+        shapes, dates = learned.get("shapes", {}), learned.get("dates", ())  # older runs have none
+        self._numbers = {
+            column: _Number(
+                fill,
+                NumericScale.of_state(
+                    learned["shift"][column], learned["scale"][column], shapes.get(column, {})
+                ),
+                column in learned["indicated"],
+                column in dates,
+            )
+            for column, fill in learned["fill"].items()
         }
-        self._indicated = list(state["indicated"])
-        self._dates = list(state.get("dates", ()))
-        self._categories = {column: list(found) for column, found in state["categories"].items()}
+        self._categories = {column: list(found) for column, found in learned["categories"].items()}
 
 
 def _codes(series: "pd.Series[Any]", categories: Sequence[str | None]) -> NDArray[np.int64]:

@@ -47,7 +47,9 @@ class NumericScale:
 
     @classmethod
     def of(cls, values: NDArray[np.float64], scaling: Scaling, bins: int = 0) -> "NumericScale":
-        """Return what is learned from the filled values (N,) of a column."""
+        """Return what is learned from the filled values (N,) of a column; nothing from none."""
+        if not len(values):
+            return cls(0.0, 1.0)
         edges: list[float] = []
         if bins:  # values that were seen
             ranks = np.linspace(0, 1, bins + 1)

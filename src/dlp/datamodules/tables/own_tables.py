@@ -1,17 +1,17 @@
 """Own tables: a CSV or Parquet file with a target column, numbers, categories and holes."""
 
+import copy
 import os
-from functools import partial
+from dataclasses import replace
 from typing import Any, ClassVar, Literal, Unpack, get_args
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from dlp.datamodules.base import Examples, SupervisedDataModule
-from dlp.datamodules.reading import InputReading
+from dlp.datamodules.reading import InputReading, Kind
 from dlp.datamodules.shared_arguments import SharedArguments
 from dlp.datamodules.splitting.groups import check_roles, keys_of_table, table_digests
 from dlp.datamodules.splitting.splits import Indices
@@ -145,32 +145,37 @@ class TableDataModule(SupervisedDataModule):
         if target_transform not in get_args(TargetTransform):
             raise unknown("target_transform", target_transform, get_args(TargetTransform))
         self.target_transform = target_transform
-        self._new_encoder = partial(
-            ColumnEncoder,
+        self._untaught = ColumnEncoder(
             numeric_columns,
             categorical_columns,
             missing,
             missing_indicator,
             scaling,
             bins,
+            None if features is None else FeatureMaker(features),
         )
-        self.encoder = self._new_encoder()
-        self.features = None if features is None else FeatureMaker(features)
-        # What the user's features do not replace, they may need: then all columns are inputs.
+        self.encoder = copy.deepcopy(self._untaught)
         listed = [*(numeric_columns or ()), *(categorical_columns or ())]
+        # What the user's features do not replace, they may need: then all columns are inputs.
         both = numeric_columns is not None and categorical_columns is not None
         self._only = listed if both and features is None else None
-        self._apart = {*self.target_columns, *self.drop_columns, group_column, id_column}
-        if time_column not in listed:
-            self._apart.add(time_column)
         self._categories = list(categorical_columns or ())
-        self._columns: list[str] | None = None
-        self.left_out: dict[str, str] = {}  # columns nothing can be learned of, and why
-        self._formats: dict[str, ColumnFormat] | None = {}  # None: as pandas has them
-        self._labelled_table: tuple[Table, int] | None = None  # and its unlabelled rows
         check_roles(
             self.target_columns, self.drop_columns, listed, group_column, time_column, id_column
         )
+        roles: dict[str | None, Kind] = {
+            **dict.fromkeys(self.drop_columns, "left out"),
+            time_column: "time",
+            group_column: "group",
+            id_column: "id",
+            **dict.fromkeys(self.target_columns, "target"),
+        }
+        self._roles = {name: role for name, role in roles.items() if name is not None}
+        self._columns: list[str] | None = None
+        self._useless: dict[str, str] = {}  # columns nothing can be learned of, and why
+        self._formats: dict[str, ColumnFormat] | None = {}  # None: as pandas has them
+        self._labelled_table: Table | None = None
+        self._unlabelled = 0  # rows of it that are left out
 
     # Where the tables come from ----------------------------------------------------------------
 
@@ -211,13 +216,15 @@ class TableDataModule(SupervisedDataModule):
 
     def _input_columns(self, table: Table) -> list[str]:
         """Return the columns that something can be learned of."""
-        apart = self._apart | (table.skipped.keys() - self.encoder.listed)
-        columns = [name for name in table.frame if name not in apart]
-        self.left_out = {}
-        if self.features is None:  # else they may make something of it
-            table.check(str(name) for name in columns if name not in self._categories)
-            self.left_out = self.encoder.useless(table.frame[columns])
-        return [str(name) for name in columns if name not in self.left_out]
+        listed = self.encoder.listed
+        apart = {name for name in self._roles if name not in listed}
+        apart |= table.skipped.keys() - listed
+        columns = [str(name) for name in table.frame if name not in apart]
+        self._useless = {}
+        if self.encoder.features is None:  # else they may make something of it
+            table.check(name for name in columns if name not in self._categories)
+            self._useless = self.encoder.useless(table.frame[columns])
+        return [name for name in columns if name not in self._useless]
 
     def load_test(self) -> Examples | None:
         """Return the rows of `test_path`."""
@@ -239,8 +246,8 @@ class TableDataModule(SupervisedDataModule):
         frame = table.frame
         there = all(column in frame for column in self.target_columns)
         truth = frame[self.target_columns].to_numpy(object) if there else None
-        inputs, ids = self._inputs(table), self._ids(frame)
-        return Examples(inputs, places=row_numbers(frame), ids=ids, truth=truth)
+        _, _, ids = keys_of_table(frame, None, None, self.id_column)
+        return Examples(self._inputs(table), places=row_numbers(frame), ids=ids, truth=truth)
 
     def select(self, rows: pd.DataFrame, index: Indices) -> pd.DataFrame:
         """Return the rows at the positions `index`."""
@@ -251,22 +258,19 @@ class TableDataModule(SupervisedDataModule):
 
         All labelled rows are looked at afterwards, so that a bad cell shows before any training.
         """
-        if self.features is not None:
-            self.features.fit(rows)
-            assert self._labelled is not None
-            self.left_out = self.encoder.useless(self._featured(self._labelled.rows))
-        self.encoder.fit(self._featured(rows), self.left_out)
+        assert self._labelled is not None
+        self.encoder.fit(rows, self._useless, self._labelled.rows)
         for examples in (self._labelled, self._test):
             if examples is not None:
-                self.encoder.check(self._featured(examples.rows))
+                self.encoder.check(examples.rows)
 
     def encode(self, rows: pd.DataFrame) -> Tensor:
         """Return float32 (N, D)."""
-        return torch.from_numpy(self.encoder.encode(self._featured(rows)))
+        return self.encoder.transform(rows)
 
     def plain_columns(self, rows: pd.DataFrame) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """Return the columns before they are filled, scaled and made one-hot."""
-        return self.encoder.plain_columns(self._featured(rows))
+        return self.encoder.plain_columns(rows)
 
     def batch_shape(self) -> tuple[int, ...]:
         """Return (D,)."""
@@ -274,12 +278,12 @@ class TableDataModule(SupervisedDataModule):
 
     def inputs_state(self) -> dict[str, Any]:
         """Return what was learned about the inputs, as plain values."""
+        formats = self._formats
         return {
             "columns": list(self._columns or ()),
-            "features": None if self.features is None else self.features.state(),
-            "encoder": self.encoder.state(),
-            "formats": self._formats and {name: f.state() for name, f in self._formats.items()},
-            "left_out": dict(self.left_out),
+            "formats": formats and {name: found.state() for name, found in formats.items()},
+            "left_out": self.left_out,
+            **self.encoder.state(),
         }
 
     def load_inputs_state(self, state: dict[str, Any]) -> None:
@@ -288,42 +292,36 @@ class TableDataModule(SupervisedDataModule):
         Raises:
             InputError: The run was trained with other features of your own than are given.
         """
-        if (self.features is None) != (state["features"] is None):
-            name = "none" if state["features"] is None else state["features"]["name"]
-            raise InputError(f"this run was trained with features: {name}; give the same.")
-        if self.features is not None:
-            self.features.load_state(state["features"])
+        self.encoder.load_state(state)
         if self.id_column in state["columns"]:
             raise InputError(
                 f"{self.id_column!r} was an input when this run was trained; it cannot be its "
                 "id_column. Train again with id_column, or name another column."
             )
         self._columns = list(state["columns"])
-        self.encoder.load_state(state["encoder"])
         found = state.get("formats")  # runs of before own formats have none
         self._formats = found and {name: ColumnFormat.of_state(f) for name, f in found.items()}
-        self.left_out = dict(state.get("left_out", {}))
+        self._useless = dict(state.get("left_out", {}))
+
+    def forget_inputs(self) -> None:
+        """Begin with an encoder that has learned nothing."""
+        self.encoder = copy.deepcopy(self._untaught)
 
     def read_input(self) -> InputReading:
         """Return what each column was taken for."""
-        assert self._labelled_table is not None
-        return read_columns(self, self._labelled_table[0])
-
-    def forget_inputs(self) -> None:
-        """Forget fill values, scales, categories, and what the user's features learned."""
-        self.encoder = self._new_encoder()
-        if self.features is not None:
-            self.features.forget()
-
-    @property
-    def input_columns(self) -> list[str]:
-        """The columns that inputs are made of."""
-        return list(self._columns or ())
+        table = self._labelled_table
+        assert table is not None
+        roles, inputs = self._roles, self._columns or []
+        found = read_columns(table, roles, inputs, self._useless, self.encoder)
+        if not self._unlabelled:
+            return found
+        note = f"{self._unlabelled:,} rows without a target are left out"
+        return replace(found, notes=(*found.notes, note))
 
     @property
-    def unlabelled(self) -> int:
-        """How many rows of the table are left out since they have no target."""
-        return 0 if self._labelled_table is None else self._labelled_table[1]
+    def left_out(self) -> dict[str, str]:
+        """Columns that are no inputs since nothing can be learned of them, and why."""
+        return {**self._useless, **self.encoder.left_out}
 
     @property
     def feature_names(self) -> list[str]:
@@ -339,12 +337,9 @@ class TableDataModule(SupervisedDataModule):
         for column in self._columns or ():
             if column not in frame:
                 raise absent("the input lacks a column that was trained on", column, frame.columns)
-        if self.features is None:
+        if self.encoder.features is None:
             table.check(name for name in self._columns or () if name not in self._categories)
         return frame.loc[:, self._columns or []]
-
-    def _featured(self, rows: pd.DataFrame) -> pd.DataFrame:
-        return rows if self.features is None else self.features.transform(rows)
 
     def _labelled_rows(
         self, table: Table, of: str, group_column: str | None, time_column: str | None = None
@@ -358,21 +353,14 @@ class TableDataModule(SupervisedDataModule):
             said = f"{count:,} rows of {of} have no target and are left out"
             self._say_once(f"unlabelled {of}", said)
         if of == "the table":
-            self._labelled_table = table, count
-        frame, inputs = table.frame, self._inputs(table)
-        values = target_values(frame, targets, self.targets.task)
-        groups, times = keys_of_table(frame, group_column, time_column)
+            self._labelled_table, self._unlabelled = table, count
+        inputs = self._inputs(table)
+        values = target_values(table.frame, targets, self.targets.task)
+        groups, times, ids = keys_of_table(table.frame, group_column, time_column, self.id_column)
         return Examples(
             *(inputs, values, table_digests(inputs)),
             groups=groups,
             times=times,
-            places=row_numbers(frame),
-            ids=self._ids(frame),
+            places=row_numbers(table.frame),
+            ids=ids,
         )
-
-    def _ids(self, frame: pd.DataFrame) -> NDArray[Any] | None:
-        if self.id_column is None:
-            return None
-        if self.id_column not in frame:
-            raise absent("id_column", self.id_column, frame.columns)
-        return frame[self.id_column].to_numpy(object)

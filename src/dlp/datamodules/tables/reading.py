@@ -1,22 +1,26 @@
 """What the columns of a table were taken for, and what is suspicious about them."""
 
 import re
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from dlp.datamodules.reading import ColumnReading, InputReading, but_for_case, clipped, few
+from dlp.datamodules.reading import (
+    ColumnReading,
+    InputReading,
+    Kind,
+    but_for_case,
+    clipped,
+    few,
+)
 from dlp.datamodules.splitting.groups import alike
 from dlp.datamodules.tables.cell_numbers import with_words
 from dlp.datamodules.tables.column_values import holds_dates, numbers
+from dlp.datamodules.tables.encoding import ColumnEncoder
 from dlp.datamodules.tables.files import Table
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from dlp.datamodules.tables.own_tables import TableDataModule
 
 #: Of fewer different numbers none is far from the others.
 _FEW_NUMBERS = 5
@@ -28,63 +32,81 @@ _LOOKED_AT = 2000
 _ENOUGH = 20
 
 
-def read_columns(data: "TableDataModule", table: Table) -> InputReading:
-    """Return what each column of a labelled table was taken for, in the order of the file."""
-    columns = [_read_column(data, table, str(name)) for name in table.frame]
+def read_columns(
+    table: Table,
+    roles: Mapping[str, Kind],
+    inputs: Sequence[str],
+    left_out: Mapping[str, str],
+    encoder: ColumnEncoder,
+) -> InputReading:
+    """Return what each column of a labelled table was taken for, in the order of the file.
+
+    Args:
+        table: The table.
+        roles: What a person named columns for: target, id, group, time, or left out.
+        inputs: The columns that inputs are made of.
+        left_out: Columns of which nothing can be learned, and why.
+        encoder: What makes inputs of them, fitted.
+    """
+    reasons = {**table.skipped, **left_out}
+    columns = [
+        _read_column(table, str(name), roles, inputs, reasons, encoder) for name in table.frame
+    ]
     columns += [
         ColumnReading(name, "left out", reason, missing=1.0)
         for name, reason in table.skipped.items()
         if name not in table.frame
     ]
-    inputs = [str(name) for name in data.input_columns]
-    notes = [*_suspicious(table.frame, inputs, data.target_columns), *table.notes]
-    notes += [
-        note for name in (*data.target_columns, *inputs) for note in _marks(table.frame[name])
-    ]
-    notes += [note for name in (*inputs, *data.left_out) for note in _units(table.frame[name])]
-    if data.features is not None:
-        notes.append(f"the inputs are what {data.features.name} makes of these columns")
-    if data.unlabelled:
-        notes.append(f"{data.unlabelled:,} rows without a target are left out")
+    frame, targets = table.frame, [name for name, kind in roles.items() if kind == "target"]
+    notes = [*_suspicious(frame, inputs, targets), *table.notes]
+    notes += [note for name in (*targets, *inputs) for note in _marks(frame[name])]
+    texts = (*inputs, *(name for name in left_out if name in frame))
+    notes += [note for name in texts for note in _units(frame[name])]
+    if encoder.features is not None:
+        notes.append(f"the inputs are what {encoder.features.name} makes of these columns")
     return InputReading(table.source, tuple(columns), notes=tuple(notes))
 
 
-def _read_column(data: "TableDataModule", table: Table, name: str) -> ColumnReading:
+def _read_column(
+    table: Table,
+    name: str,
+    roles: Mapping[str, Kind],
+    inputs: Sequence[str],
+    reasons: Mapping[str, str],
+    encoder: ColumnEncoder,
+) -> ColumnReading:
     series, found = table.frame[name], table.formats.get(name)
     said = found.words() if found is not None else ""
+    role: Kind | None = roles.get(name)
+    if role == "time" and name in inputs:
+        role = None
+    kind: Kind
+    if role is not None:
+        details = {
+            "id": "carried along, no input",
+            "group": f"{series.nunique():,} groups, no input",
+            "time": f"{_range(series)}, no input",
+            "left out": "drop_columns",
+        }
+        kind, detail = role, details.get(role, "")
+    elif name not in inputs:
+        kind, detail, said = "left out", reasons.get(name, "it is not among the inputs"), ""
+    elif encoder.features is not None:
+        kind, detail = _plain_kind(series), f"{_range(series)}, for your features"
+    else:
+        known, categories = encoder.kind_of(name) or ("number", [])
+        kind, detail = known, _range(series)
+        if known == "category":
+            word = "category" if len(categories) == 1 else "categories"
+            detail = f"{len(categories):,} {word}: {few(categories)}"
+        elif pd.api.types.is_bool_dtype(series) or (found and found.kind == "boolean"):
+            kind, detail = "boolean", "true is 1, false is 0"
+    detail = ", ".join(part for part in (detail, said) if part)
     example = clipped(table.examples.get(name, ""), 40)
-    missing = float(series.isna().mean())
-
-    def as_kind(kind: Any, detail: str) -> ColumnReading:
-        detail = ", ".join(part for part in (detail, said) if part)
-        return ColumnReading(name, kind, detail, example, missing)
-
-    if name in data.target_columns:
-        return as_kind("target", "")
-    if name == data.id_column:
-        return as_kind("id", "carried along, no input")
-    if name == data.group_column:
-        return as_kind("group", f"{series.nunique():,} groups, no input")
-    if name in data.drop_columns:
-        return as_kind("left out", "drop_columns")
-    if name == data.time_column and name not in data.input_columns:
-        return as_kind("time", f"{_range(series)}, no input")
-    if name in data.input_columns:
-        if data.features is not None:
-            return as_kind(_plain_kind(series), f"{_range(series)}, for your features")
-        kind = data.encoder.kind_of(name)
-        if kind is not None and kind[0] == "category":
-            word = "category" if len(kind[1]) == 1 else "categories"
-            counted = f"{len(kind[1]):,} {word}: {few(kind[1])}"
-            return as_kind("category", counted)
-        if pd.api.types.is_bool_dtype(series) or (found is not None and found.kind == "boolean"):
-            return as_kind("boolean", "true is 1, false is 0")
-        return as_kind("date" if kind and kind[0] == "date" else "number", _range(series))
-    reason = data.left_out.get(name) or table.skipped.get(name) or "it is not among the inputs"
-    return ColumnReading(name, "left out", reason, example, missing)
+    return ColumnReading(name, kind, detail, example, float(series.isna().mean()))
 
 
-def _plain_kind(series: "pd.Series[Any]") -> str:
+def _plain_kind(series: "pd.Series[Any]") -> Kind:
     if pd.api.types.is_bool_dtype(series):
         return "boolean"
     if pd.api.types.is_datetime64_any_dtype(series):
@@ -118,8 +140,8 @@ def _suspicious(frame: pd.DataFrame, inputs: Sequence[str], targets: Sequence[st
     for name in inputs:
         series = frame[name]
         if series.dtype != object or series.map(_is_hashable).all():
-            digest = pd.util.hash_pandas_object(alike(series), index=False)
-            twin = seen.setdefault(digest.to_numpy().tobytes(), name)
+            hashes = pd.util.hash_pandas_object(alike(series), index=False)
+            twin = seen.setdefault(hashes.to_numpy().tobytes(), name)
             if twin != name and series.nunique() > 1:
                 notes.append(f"columns {twin!r} and {name!r} are equal in every row")
         twins = but_for_case(series.dropna().unique()) if series.dtype == object else None
@@ -170,7 +192,7 @@ def _marks(series: "pd.Series[Any]") -> list[str]:
     ]
 
 
-def _mark_for_missing(values: "NDArray[np.float64]", dates: bool) -> float | None:
+def _mark_for_missing(values: NDArray[np.float64], dates: bool) -> float | None:
     """Return a least or greatest number that may stand for "missing", such as -999."""
     for mark in (values.min(), values.max()) if len(values) else ():
         others = values[values != mark]

@@ -17,7 +17,7 @@ from dlp.datamodules.tables.table_format import TableFormat
 from dlp.datamodules.text.corpus import Corpus
 from dlp.datamodules.text.tokens import Tokens
 from dlp.errors import InputError, MissingInputError, suggestion
-from dlp.table_places import absent, place, row_numbers
+from dlp.table_places import place, row_numbers
 
 _NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?")
 
@@ -142,9 +142,7 @@ def tokenised(
         chosen = sample_rows(targets, len(rows.frame), sample_size)
         rows, targets = rows.chosen(chosen), None if targets is None else targets[chosen]
     frame = rows.frame
-    groups, times = keys_of_table(frame, columns.group, columns.time)
-    if columns.id is not None and columns.id not in frame:
-        raise absent("id_column", columns.id, frame.columns)
+    groups, times, ids = keys_of_table(frame, columns.group, columns.time, columns.id)
     corpus = Corpus.from_texts(_texts(frame[columns.text], path), tokens, len(frame))
     corpus = replace(corpus, class_names=rows.class_names, reading=reading)
     return Examples(
@@ -156,7 +154,7 @@ def tokenised(
         groups=groups,
         times=times,
         places=row_numbers(frame),
-        ids=None if columns.id is None else frame[columns.id].to_numpy(object),
+        ids=ids,
         truth=_truth(frame, columns.truth),
     )
 
