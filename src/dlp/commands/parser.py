@@ -119,7 +119,7 @@ class Parser(LightningArgumentParser):
             name.removeprefix("--"): 0 if action.dest == "print_config" else action.nargs
             for action in self._actions
             for name in action.option_strings
-            if name.startswith("--")
+            if name.startswith("--") and action.dest != "print_shtab"
         }
         words = [] if args is None else [*args]
         has_commands = any(not action.option_strings for action in self._actions)
