@@ -143,6 +143,7 @@ class ColumnEncoder:
     def fit(
         self,
         rows: pd.DataFrame,
+        targets: Any = None,
         left_out: Mapping[str, str] = _NOTHING,
         labelled: pd.DataFrame | None = None,
     ) -> None:
@@ -150,6 +151,7 @@ class ColumnEncoder:
 
         Args:
             rows: The rows.
+            targets: Play no role.
             left_out: Columns of the table that are no input since nothing can be learned of them.
             labelled: All labelled rows: own features of which nothing can be learned in all of
                 them are left out.

@@ -68,10 +68,6 @@ class FeatureMaker:
                 self._transformer.fit(_lent(frame))
         self.state()
 
-    def forget(self) -> None:
-        """Forget the transformer that was fitted; what its class keeps outside it is its own."""
-        self._transformer = None
-
     def transform(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return the frame of features, one row for each row of `frame`.
 

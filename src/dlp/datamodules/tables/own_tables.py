@@ -145,7 +145,7 @@ class TableDataModule(SupervisedDataModule):
         if target_transform not in get_args(TargetTransform):
             raise unknown("target_transform", target_transform, get_args(TargetTransform))
         self.target_transform = target_transform
-        self._untaught = ColumnEncoder(
+        self._fresh_encoder = ColumnEncoder(
             numeric_columns,
             categorical_columns,
             missing,
@@ -154,7 +154,7 @@ class TableDataModule(SupervisedDataModule):
             bins,
             None if features is None else FeatureMaker(features),
         )
-        self.encoder = copy.deepcopy(self._untaught)
+        self.encoder = copy.deepcopy(self._fresh_encoder)
         listed = [*(numeric_columns or ()), *(categorical_columns or ())]
         # What the user's features do not replace, they may need: then all columns are inputs.
         both = numeric_columns is not None and categorical_columns is not None
@@ -259,7 +259,7 @@ class TableDataModule(SupervisedDataModule):
         All labelled rows are looked at afterwards, so that a bad cell shows before any training.
         """
         assert self._labelled is not None
-        self.encoder.fit(rows, self._useless, self._labelled.rows)
+        self.encoder.fit(rows, targets, self._useless, self._labelled.rows)
         for examples in (self._labelled, self._test):
             if examples is not None:
                 self.encoder.check(examples.rows)
@@ -305,7 +305,7 @@ class TableDataModule(SupervisedDataModule):
 
     def forget_inputs(self) -> None:
         """Begin with an encoder that has learned nothing."""
-        self.encoder = copy.deepcopy(self._untaught)
+        self.encoder = copy.deepcopy(self._fresh_encoder)
 
     def read_input(self) -> InputReading:
         """Return what each column was taken for."""
