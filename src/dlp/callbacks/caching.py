@@ -27,7 +27,7 @@ from dlp.datamodules.splitting.leakage import row_digests
 from dlp.errors import InputError
 from dlp.files import cache_dir, save_tensors
 from dlp.frozen_features import Features
-from dlp.modules.pretrained.module import PretrainedModule, PretrainedNet
+from dlp.modules.pretrained import PretrainedModule, PretrainedNet
 
 Part = Literal["train", "val"]
 

@@ -13,6 +13,6 @@ from .networks import Dropout as Dropout
 from .optimizers import KerasRMSprop as KerasRMSprop
 from .pretrained.backbones import Backbone as Backbone
 from .pretrained.module import PretrainedModule as PretrainedModule
-from .pretrained.module import PretrainedNet as PretrainedNet
+from .pretrained.network import PretrainedNet as PretrainedNet
 from .xception import MiniXception as MiniXception
 from .xception import XceptionModule as XceptionModule

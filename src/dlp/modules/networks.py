@@ -123,10 +123,10 @@ class DenseNet(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        _check_positive("hidden", hidden)
+        check_positive("hidden", hidden)
         self.input_shape = checked_shape(input_shape)
         self.layers = nn.Sequential(
-            _dense_layers(math.prod(self.input_shape), hidden, num_outputs, activation, dropout)
+            dense_layers(math.prod(self.input_shape), hidden, num_outputs, activation, dropout)
         )
         initialise(self)
 
@@ -149,7 +149,7 @@ class DenseNet(nn.Module):
         return output
 
 
-def _dense_layers(
+def dense_layers(
     inputs: int, hidden: Sequence[int], outputs: int, activation: Activation, dropout: float
 ) -> "OrderedDict[str, nn.Module]":
     """Return the named layers of a dense stack, from `inputs` features to `outputs` logits."""
@@ -198,8 +198,8 @@ class ConvNet(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        _check_positive("channels", channels)
-        _check_positive("dense", dense)
+        check_positive("channels", channels)
+        check_positive("dense", dense)
         input_shape = checked_shape(input_shape)
         if len(input_shape) != 3:
             raise InputError(
@@ -239,7 +239,7 @@ class ConvNet(nn.Module):
         head: OrderedDict[str, nn.Module] = OrderedDict(flatten=nn.Flatten())
         if dropout:
             head["dropout"] = Dropout(dropout)
-        head.update(_dense_layers(depth * math.prod(size), dense, num_outputs, activation, 0.0))
+        head.update(dense_layers(depth * math.prod(size), dense, num_outputs, activation, 0.0))
         self.classifier = nn.Sequential(head)
         initialise(self)
         # A third faster on the CPU, same numbers.
@@ -290,7 +290,8 @@ def _each(name: str, value: int | Sequence[int], count: int) -> list[int]:
     return values
 
 
-def _check_positive(name: str, units: Sequence[int]) -> None:
+def check_positive(name: str, units: Sequence[int]) -> None:
+    """Raise `InputError` unless a list of layers holds positive whole numbers alone."""
     try:
         for count in units:
             checked_number(name, count)

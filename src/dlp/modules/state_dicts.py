@@ -41,7 +41,7 @@ def tensors_of(content: object, path: str | os.PathLike[str]) -> dict[str, Tenso
     """Return the state dict that `content`, read from `path`, is or holds.
 
     Raises:
-        InputError: It is and holds none.
+        InputError: It is no state dict, and there is none in it.
     """
     if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
         content = content["state_dict"]

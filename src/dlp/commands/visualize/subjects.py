@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-import torchvision
 from jsonargparse import Namespace
 from lightning import LightningModule
 from torch import Tensor, nn
@@ -14,9 +13,9 @@ from dlp.console import say
 from dlp.datamodules import SupervisedDataModule
 from dlp.modules import SupervisedModule
 from dlp.modules.pretrained.backbones import Backbone
-from dlp.modules.pretrained.module import PretrainedNet, check_images
-from dlp.modules.pretrained.weights import default_weights, published_weights, read_weights
-from dlp.modules.state_dicts import fill
+from dlp.modules.pretrained.classifier import classifier_of
+from dlp.modules.pretrained.network import PretrainedNet, check_images
+from dlp.modules.pretrained.weights import default_weights, published_weights
 from dlp.visualization.undisturbed import as_input, run, undisturbed
 
 
@@ -96,7 +95,7 @@ def pretrained_network(name: str, weights: str | None, side: int | None, trial: 
     weights = _at_hand(name, weights, trial)
     backbone = Backbone(name, weights, image_size=side)
     model, family = backbone.model, backbone.family
-    classifier, classes = _classifier(backbone, weights)
+    classifier, classes = classifier_of(backbone, weights)
     if classifier is not None:
         model.set_submodule(family.classifier, classifier)
 
@@ -144,37 +143,3 @@ def _at_hand(name: str, weights: str | None, trial: bool) -> str | None:
         return None
     asked = Namespace(backbone=name, weights=weights)  # type: ignore[no-untyped-call] # untyped there
     return None if are_random(asked, trial) else weights
-
-
-def _classifier(backbone: Backbone, weights: str | None) -> tuple[nn.Module | None, int]:
-    """Return the classifier with its weights and its number of classes; None without weights."""
-    name, family = backbone.name, backbone.family
-    whole = _whole(backbone, 1000, random=weights is None)
-    if weights is None:
-        return whole.get_submodule(family.classifier), 1000
-    tensors = read_weights(name, weights)
-    first = next(iter(backbone.model.state_dict()))
-    prefix = next((key.removesuffix(first) for key in tensors if key.endswith(first)), "")
-    prefix += f"{family.classifier}."
-    given = {
-        key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)
-    }
-    names = list(whole.get_submodule(family.classifier).state_dict())
-    if not set(names) <= given.keys():
-        return None, 0
-    classes = len(given[names[-1]])
-    if classes != 1000:
-        whole = _whole(backbone, classes, random=False)
-    classifier = whole.get_submodule(family.classifier)
-    fill(classifier, given, (), f"the classifier of {name} in {weights}")
-    return classifier, classes
-
-
-def _whole(backbone: Backbone, classes: int, random: bool) -> nn.Module:
-    """Return the network with a classifier, which alone is used."""
-    family = backbone.family
-    with torch.device("cpu" if random or not family.meta else "meta"):
-        model: nn.Module = torchvision.models.get_model(
-            backbone.name, num_classes=classes, **family.arguments
-        )
-    return model

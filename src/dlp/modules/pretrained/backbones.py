@@ -24,8 +24,8 @@ Scaling = Literal["weights", "unit"]
 class Backbone(nn.Module):
     """One of torchvision's classification networks as a chain of stages, without its classifier.
 
-    ``model`` is torchvision's network under torchvision's module names; ``stages`` are named from
-    stem to deep end: a stage that is in the main one of its modules has that module's name. Frozen
+    ``model`` is torchvision's network under torchvision's module names. ``stages`` are named from
+    stem to deep end; a stage that consists mainly of one module has that module's name. Frozen
     stages have no gradient and stay in evaluation mode (batch normalisation, dropout, stochastic
     depth), whatever `train` says.
 

@@ -1,0 +1,3 @@
+from .backbones import Backbone as Backbone
+from .module import PretrainedModule as PretrainedModule
+from .network import PretrainedNet as PretrainedNet
