@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
 import torch
-from lightning.pytorch.utilities.model_helpers import is_overridden
+from lightning import Callback, Trainer
 
 from dlp.datamodules import ArrayDataModule
 from dlp.errors import InputError
+from dlp.modules import DenseModule
 
 
 @pytest.fixture
@@ -45,8 +46,19 @@ def test_without_validation_there_is_no_loader_for_it(numbers):
     data = ArrayDataModule(*numbers, val_size=None)
     with pytest.raises(InputError, match="there is no validation part"):
         data.val_dataloader()
-    data.setup("fit")  # from here on, Lightning sees no validation at all
-    assert not is_overridden("val_dataloader", data)
+
+    class Validates(Callback):
+        def on_train_start(self, trainer, pl_module):
+            seen.append(trainer.enable_validation)
+
+    seen: list[bool] = []
+    trainer = Trainer(
+        max_epochs=1, accelerator="cpu", logger=False, enable_checkpointing=False,
+        enable_progress_bar=False, enable_model_summary=False, callbacks=[Validates()],
+    )  # fmt: skip
+    trainer.fit(DenseModule((3,), 1, "regression"), data)
+    assert seen == [False]
+    assert trainer.limit_val_batches == 1.0  # as it was: other data may have a validation part
 
 
 def test_images_of_bytes_are_divided_by_255():

@@ -252,8 +252,8 @@ def test_labels_of_a_datamodule():
     model = DenseModule(data.input_shape, data.num_outputs, head="multilabel", hidden=())
     found = baselines_on(model, data, "test")
     assert set(found) == {"majority_class", "class_frequencies"}
-    rate = labels[data._split_rows()[0].train].mean(axis=0)
-    tested = labels[data._split_rows()[0].test]
+    rate = labels[data.labelled_rows()[0].train].mean(axis=0)
+    tested = labels[data.labelled_rows()[0].test]
     assert found["majority_class"]["acc"] == pytest.approx(((rate > 0.5) == tested).mean())
 
 

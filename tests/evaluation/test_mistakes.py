@@ -229,7 +229,9 @@ def test_rows_of_tables_are_shown_as_they_were_read(tmp_path):
     table.to_csv(path, index=False)
     data = TableDataModule(path, target="side", test_size=4, val_size=2, split_seed=None)
     shown = describe_rows(data, "val", [1])
-    assert shown.to_dict("records") == [{"size": float(data._parts.val[1]), "kind": "b"}]
+    assert shown.to_dict("records") == [
+        {"size": float(data.labelled_rows()[0].val[1]), "kind": "b"}
+    ]
 
 
 @pytest.mark.parametrize(

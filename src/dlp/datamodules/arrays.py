@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from dlp.datamodules.base import Examples, SupervisedDataModule
+from dlp.datamodules.learned import Encoder
 from dlp.datamodules.row_source import Readable
 from dlp.datamodules.shared_arguments import SharedArguments
 from dlp.datamodules.splitting.groups import as_column, group_values, time_values
@@ -16,6 +17,49 @@ from dlp.datamodules.splitting.leakage import row_digests
 from dlp.datamodules.standardising import mean_and_deviation
 from dlp.datamodules.targets import TargetEncoder, TaskArgument
 from dlp.errors import InputError
+
+
+class ArrayEncoder(Encoder):
+    """Makes float32 tensors of arrays: uint8 is divided by 255, features are perhaps standardised.
+
+    Args:
+        scaling: ``standard`` by mean and population standard deviation of each feature of the
+            training part; a constant one is only centred.
+    """
+
+    def __init__(self, scaling: Literal["standard", "none"]) -> None:
+        self.scaling = scaling
+        self.uint8 = False
+        self._mean: NDArray[np.float32] | None = None
+        self._std: NDArray[np.float32] | None = None
+
+    def fit(self, rows: NDArray[Any], targets: NDArray[Any] | None = None) -> None:
+        """Learn mean and standard deviation of each feature, if they scale."""
+        self.uint8 = rows.dtype == np.uint8
+        if self.scaling == "standard":
+            mean, std = mean_and_deviation(_float32(rows))
+            self._mean, self._std = mean.astype(np.float32), std.astype(np.float32)
+
+    def transform(self, rows: NDArray[Any]) -> Tensor:
+        """Return float32 (N, ...)."""
+        numbers = _float32(rows)
+        if self._mean is not None and self._std is not None:
+            numbers = (numbers - self._mean) / self._std
+        return torch.from_numpy(np.ascontiguousarray(numbers))
+
+    def state(self) -> dict[str, Any]:
+        """Return the statistics as lists, and whether images were divided by 255."""
+        kind = {"uint8": self.uint8}
+        if self._mean is None or self._std is None:
+            return kind
+        return {**kind, "mean": self._mean.tolist(), "std": self._std.tolist()}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Take over the statistics."""
+        self.uint8 = state.get("uint8", False)  # older checkpoints do not say
+        if "mean" in state:
+            self._mean = np.array(state["mean"], np.float32)
+            self._std = np.array(state["std"], np.float32)
 
 
 class ArrayDataModule(SupervisedDataModule):
@@ -48,6 +92,7 @@ class ArrayDataModule(SupervisedDataModule):
         >>> data = ArrayDataModule(x, y, x_test=x_test, y_test=y_test, val_size=0.2)
     """
 
+    encoder: ArrayEncoder
     test_advice = "Give x_test and y_test, or test_size."
 
     data_arguments = frozenset({"x", "y", "x_test", "y_test", "x_predict", "groups", "times"})
@@ -70,6 +115,7 @@ class ArrayDataModule(SupervisedDataModule):
     ) -> None:
         super().__init__(
             targets=TargetEncoder(task, class_names, positive=positive_class),
+            encoder=ArrayEncoder(scaling),
             test_size=test_size,
             **shared,
         )
@@ -81,9 +127,6 @@ class ArrayDataModule(SupervisedDataModule):
         self.y_test = None if y_test is None else _array("y_test", y_test)
         self.x_predict = None if x_predict is None else _array("x_predict", x_predict)
         self.scaling = scaling
-        self._was_uint8 = self.x.dtype == np.uint8
-        self._mean: NDArray[np.float32] | None = None
-        self._std: NDArray[np.float32] | None = None
         self.split.check(groups is not None, times is not None)
         if x is not None:
             self._check()
@@ -137,30 +180,13 @@ class ArrayDataModule(SupervisedDataModule):
         if self.x_predict is None:
             return None
         if not len(self.x):
-            shape, was_uint8 = self.x_predict.shape[1:] or (1,), self._was_uint8
+            shape, was_uint8 = self.x_predict.shape[1:] or (1,), self.encoder.uint8
             if shape != self.input_shape or (self.x_predict.dtype == np.uint8) != was_uint8:
                 raise InputError(
                     f"a row of x_predict is {self.x_predict.dtype} of shape {shape}; the run was "
                     f"trained on {'uint8' if was_uint8 else 'numbers'} of {self.input_shape}."
                 )
         return Examples(self.x_predict)
-
-    def fit_inputs(self, rows: NDArray[Any], targets: NDArray[Any]) -> None:
-        """Learn mean and population standard deviation of each feature, if they scale."""
-        if self.scaling == "standard":
-            mean, std = mean_and_deviation(_float32(rows))
-            self._mean, self._std = mean.astype(np.float32), std.astype(np.float32)
-
-    def forget_inputs(self) -> None:
-        """Forget the statistics."""
-        self._mean = self._std = None
-
-    def encode(self, rows: NDArray[Any]) -> Tensor:
-        """Return float32 (N, ...)."""
-        numbers = _float32(rows)
-        if self._mean is not None and self._std is not None:
-            numbers = (numbers - self._mean) / self._std
-        return torch.from_numpy(np.ascontiguousarray(numbers))
 
     def readable(self, rows: NDArray[Any]) -> Readable:
         """Return the rows before scaling: images, else a table of numbers."""
@@ -175,20 +201,6 @@ class ArrayDataModule(SupervisedDataModule):
     def batch_shape(self) -> tuple[int, ...]:
         """Return the shape of a row of `x`."""
         return self.x.shape[1:] or (1,)
-
-    def inputs_state(self) -> dict[str, Any]:
-        """Return the statistics as lists, and whether images were divided by 255."""
-        kind = {"uint8": self._was_uint8}
-        if self._mean is None or self._std is None:
-            return kind
-        return {**kind, "mean": self._mean.tolist(), "std": self._std.tolist()}
-
-    def load_inputs_state(self, state: dict[str, Any]) -> None:
-        """Take over the statistics."""
-        self._was_uint8 = state.get("uint8", self._was_uint8)
-        if "mean" in state:
-            self._mean = np.array(state["mean"], np.float32)
-            self._std = np.array(state["std"], np.float32)
 
 
 def _array(name: str, values: ArrayLike | Tensor) -> NDArray[Any]:

@@ -4,106 +4,80 @@ import copy
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import MethodType
-from typing import Any, ClassVar, Unpack, cast
+from dataclasses import dataclass, field
+from typing import Any, Unpack
 
 import numpy as np
 import torch
-from lightning import LightningDataModule
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from dlp.console import say
 from dlp.datamodules.examples import Examples as Examples
 from dlp.datamodules.examples import Part as Part
 from dlp.datamodules.facts import DataFacts
-from dlp.datamodules.images.augmentation import Augmenter
+from dlp.datamodules.learned import Encoder, Learned
 from dlp.datamodules.loader import BatchLoader, BatchOrder, Rows
-from dlp.datamodules.reading import Reading, read_data
 from dlp.datamodules.restoring import RestorableDataModule
-from dlp.datamodules.shared_arguments import SharedArguments, spell_out
-from dlp.datamodules.splitting.division import (
-    class_of_each,
-    divide,
-    num_splits,
-    report_shared_groups,
-)
-from dlp.datamodules.splitting.leakage import Seen, without_duplicates
+from dlp.datamodules.shared_arguments import SharedArguments
+from dlp.datamodules.splitting.leakage import Seen, shared_groups, without_duplicates
 from dlp.datamodules.splitting.splits import Parts, Split
 from dlp.datamodules.targets import TargetEncoder, TargetScaling
 from dlp.errors import InputError, suggestion
 from dlp.target_transforms import TargetTransform
 
 
+@dataclass
+class _OfSplit:
+    """What belongs to one split of the rows; another split has another."""
+
+    parts: Parts | None = None
+    learned: Learned | None = None
+    restored: bool = False  # learned by the run of a checkpoint, perhaps from other data
+    seen: Seen = field(default_factory=Seen)
+    seed: int | None = None  # of the order of every epoch
+    stored: dict[Part, tuple[Rows, Tensor | None]] = field(default_factory=dict)
+    to_predict: Examples | None = None
+    prepare_seconds: float = 0.0
+
+
 class SupervisedDataModule(DataFacts, RestorableDataModule):
     """Base of the project's DataModules.
 
-    A subclass says how rows are read (`load_train`, `load_test`, `load_predict`), what is learned
-    from the training part (`fit_inputs`) and how rows become tensors (`encode`). Everything else
-    stands here: `input_shape`, `num_outputs` and `class_names` can be read as soon as the object is
-    built; statistics come from the training part of the current split alone and go into the
-    checkpoint; batches are ``(inputs, targets)``, sliced whole.
+    A subclass says how rows are read (`load_train`, `load_test`, `load_predict`) and gives the
+    `encoder` that makes tensors of them. Everything else stands here: `input_shape`, `num_outputs`
+    and `class_names` can be read as soon as the object is built, since they call `fit`; statistics
+    come from the training part of the current split alone and go into the checkpoint; batches are
+    ``(inputs, targets)``, sliced whole.
 
     Args:
         targets: What the targets mean.
+        encoder: Makes tensors of rows; each split has a copy of it, which learns from the training
+            part.
         test_size: Rows to test on, where the set has no test part of its own: a count or a
             fraction.
         split: The parts of the labelled rows, instead of `test_size` and the arguments from
-            `val_size` to `repeat`.
-        batch_size: Rows a training batch.
-        eval_batch_size: Rows a batch of validation, test and prediction.
-        val_size: Rows to validate on, where the set has no validation part of its own: a count, a
-            fraction, or null to train on everything.
-        train_size: Use only so many training rows.
-        split_seed: Shuffle before any cut; null keeps the order given, in which the first rows
-            validate.
-        stratify: Give every class its share in each part.
-        num_folds: K of K-fold validation.
-        fold: The fold that validates, from 0.
-        repeat: The repetition of a repeated K-fold, from 0.
-        drop_duplicates: Remove rows that stand in two parts from the earlier one.
+            `val_size` to `repeat`. The other arguments: see `RestorableDataModule`.
     """
 
     #: How a person may get a test part, said where there is none.
     test_advice = "Give test_path or test_size."
-    #: Changes the training images: see `Augmenter`.
-    augmentation: nn.Module | None = None
     #: Whether values are trained on standardised, by the training part.
     target_scaling: TargetScaling = "none"
     #: What values are trained on in place of themselves.
     target_transform: TargetTransform = "none"
+    #: Changes the training images: see `BaseImageDataModule`.
+    augmentation: nn.Module | None = None
     #: Learn statistics from the validation rows too: too good numbers, as in the book's 3.6.
     learn_from_all: bool = False
     #: Whether these are a person's own data: a fit then begins with what they were taken for.
     own_data: bool = True
 
-    #: The defaults of the shared arguments: of this class, and of a subclass those it changes.
-    defaults: ClassVar[SharedArguments] = {
-        "batch_size": 32,
-        "eval_batch_size": 1024,
-        "val_size": 0.2,
-        "train_size": None,
-        "split_seed": 0,
-        "stratify": False,
-        "num_folds": None,
-        "fold": 0,
-        "repeat": 0,
-        "drop_duplicates": False,
-    }
-
-    def __init_subclass__(cls) -> None:
-        """Complete the defaults, and name the shared arguments in the signature."""
-        super().__init_subclass__()
-        inherited = cast(SupervisedDataModule, super(cls, cls)).defaults
-        cls.defaults = {**inherited, **cls.defaults}
-        if "__init__" in vars(cls):
-            spell_out(cls.__init__, cls.defaults)
-        elif cls.defaults != inherited:
-            raise TypeError(f"{cls.__name__} has defaults of its own: give it an __init__ too.")
-
     def __init__(
         self,
         *,
         targets: TargetEncoder,
+        encoder: Encoder | None = None,
         test_size: int | float | None = None,
         split: Split | None = None,
         **shared: Unpack[SharedArguments],
@@ -130,101 +104,100 @@ class SupervisedDataModule(DataFacts, RestorableDataModule):
         )
         self.drop_duplicates = given["drop_duplicates"]
         self.dry_run = False  # set for fast_dev_run: read a sample, write no cache
-        self._given_targets = targets
+        self._untaught = targets, encoder or Encoder()
         self._said: set[str] = set()
-        self._forget(rows=True)
+        self._limit_val: int | float | None = None
+        self._begin(rows=True)
 
-    def _forget(self, rows: bool) -> None:
-        """Forget what was learned by the current split, and perhaps the rows that were read."""
+    def _begin(self, rows: bool) -> None:
+        """Begin with a split of which nothing is known yet, and perhaps read the rows anew."""
+        targets, encoder = self._untaught
         if rows:
-            self.targets = copy.deepcopy(self._given_targets)
+            self.targets = copy.deepcopy(targets)
             self._labelled: Examples | None = None
             self._test: Examples | None = None
-        self._to_predict: Examples | None = None
-        self._target_mean = self._target_std = None
-        self._seed: int | None = None
-        self._shape = None
-        self._state = None
-        self._restored = False  # from a checkpoint, perhaps of other data
-        self._parts: Parts | None = None
-        self._seen = Seen()
-        self._stored: dict[Part, tuple[Rows, Tensor | None]] = {}
-        self.prepare_seconds = 0.0
-        self.__dict__.pop("val_dataloader", None)  # see setup
+        self.encoder = copy.deepcopy(encoder)
+        self._now = _OfSplit()
 
     # What anybody may read ---------------------------------------------------------------------
 
     @property
-    def num_rows(self) -> int:
-        """The number of labelled rows outside the test part: those that folds are made of."""
-        parts, labelled = self._split_rows()
-        assert labelled.targets is not None
-        return len(labelled.targets) - len(parts.test)
-
-    @property
     def num_splits(self) -> int:
         """The number of folds of the current split: of its splitter, or K; 1 for a hold-out."""
-        return num_splits(self.split, self._rows(), self.targets)
+        labelled = self._rows()
+        return self.split.num_splits(labelled.count, **self._keys(labelled))
+
+    @property
+    def prepare_seconds(self) -> float:
+        """How long reading, splitting, learning and encoding took, for the current split."""
+        return self._now.prepare_seconds
 
     @property
     def is_trial(self) -> bool:
         """Whether a sample will do: the trainer's ``fast_dev_run``; without trainer, `dry_run`."""
         return bool(getattr(self.trainer, "fast_dev_run", self.dry_run))
 
-    def reading(self) -> Reading:
-        """Return what the data were taken for: columns, target, parts; nothing is trained.
+    @property
+    def is_fitted(self) -> bool:
+        """Whether something is learned yet, here or by the run of a checkpoint."""
+        return self._now.learned is not None
 
-        ``print(data.reading())`` shows it as a table; `Reading.to_dict` gives plain values.
-        """
-        self.fit()
-        return read_data(self)
+    def read_again(self) -> None:
+        """Let rows that were read be read anew, where what they are read by has changed."""
+        self._labelled = self._test = self._now.parts = None
 
     def labelled_rows(self) -> tuple[Parts, Examples]:
         """Return the parts of the current split, and the labelled rows they number."""
-        return self._split_rows()
+        labelled = self._rows()
+        if self._now.parts is None:
+            self._now.parts = self._divided(labelled)
+        return self._now.parts, labelled
 
     # Fitting -----------------------------------------------------------------------------------
 
-    def fit(self) -> None:
+    def fit(self) -> Learned:
         """Read the labelled rows, split them and learn from the training part, once.
 
-        Does nothing where the state came from a checkpoint: new inputs are then treated as the
-        training inputs of that run were.
+        Returns:
+            What was learned. Where it came from a checkpoint, it is that: new inputs are then
+            treated as the training inputs of that run were.
         """
-        if self._state is not None:
-            return
-        with self._timed():
-            parts, labelled = self._split_rows()
-            assert labelled.targets is not None
-            learned = parts.train
-            if self.learn_from_all:
-                learned = np.sort(np.concatenate([parts.train, parts.val]))
-            targets = labelled.targets[learned]
-            test = None if self._test is None else self._test.digests
-            self._seen = Seen.of(parts, labelled.digests, test)
-            self.fit_inputs(self.select(labelled.rows, learned), targets)
-            for examples in (labelled, self._test):
-                if examples is not None and examples.targets is not None:
-                    self.targets.check_transform(examples.targets, self.target_transform)
-            if self.target_scaling == "standard":
-                found = self.targets.scale(targets, self.target_transform)
-                self._target_mean, self._target_std = found
-            self._shape = self.batch_shape()
-            self._state = {
-                "inputs": self.inputs_state(),
-                "targets": self.targets.state(),
-                "target_mean": self._target_mean,
-                "target_std": self._target_std,
-                "target_transform": self.target_transform,
-                "target_summary": self.targets.summary(labelled.targets[parts.train]),
-                "input_shape": list(self._shape),
-            }
+        if self._now.learned is None:
+            with self._timed():
+                self._now.learned = self._learn()
+        return self._now.learned
+
+    def _learn(self) -> Learned:
+        parts, labelled = self.labelled_rows()
+        assert labelled.targets is not None
+        rows = parts.train
+        if self.learn_from_all:
+            rows = np.sort(np.concatenate([parts.train, parts.val]))
+        targets = labelled.targets[rows]
+        test = None if self._test is None else self._test.digests
+        self._now.seen = Seen.of(parts, labelled.digests, test)
+        self.fit_inputs(self.select(labelled.rows, rows), targets)
+        for examples in (labelled, self._test):
+            if examples is not None and examples.targets is not None:
+                self.targets.check_transform(examples.targets, self.target_transform)
+        mean = std = None
+        if self.target_scaling == "standard":
+            mean, std = self.targets.scale(targets, self.target_transform)
+        return Learned(
+            inputs=self.inputs_state(),
+            targets=self.targets.state(),
+            input_shape=self.batch_shape(),
+            target_mean=mean,
+            target_std=std,
+            target_transform=self.target_transform,
+            target_summary=self.targets.summary(labelled.targets[parts.train]),
+        )
 
     def resplit(self, split: Split) -> None:
         """Divide the same rows in another way, as if the object were new and had that split.
 
         The rows that were read stay (unless `test_size` changes, or a checkpoint's state came in
-        between); all that was learned from the training part before is forgotten.
+        between); what is learned from the training part is learned anew.
 
         Raises:
             InputError: The rows are grouped or ordered by time, and cannot be divided so.
@@ -233,8 +206,7 @@ class SupervisedDataModule(DataFacts, RestorableDataModule):
             split.check(self._labelled.groups is not None, self._labelled.times is not None)
         if split.test_size is not None:  # it was cut from these rows
             self._test = None
-        self._forget(rows=self._restored or split.test_size != self.split.test_size)
-        self.forget_inputs()
+        self._begin(rows=self._now.restored or split.test_size != self.split.test_size)
         self.split = split
 
     def _rows(self) -> Examples:
@@ -243,21 +215,25 @@ class SupervisedDataModule(DataFacts, RestorableDataModule):
             self.prepare_data()
             labelled = self.load_train()
             assert labelled.targets is not None
-            if self._state is None:
+            if not self.is_fitted:
                 self.targets.fit(labelled.targets)
             self._labelled = labelled
         return self._labelled
 
-    def _split_rows(self) -> tuple[Parts, Examples]:
-        """Return the parts of the current split, and the labelled rows they number."""
-        labelled = self._rows()
-        if self._parts is None:
-            self._parts = self._divided(labelled)
-        return self._parts, labelled
+    def _keys(self, labelled: Examples) -> dict[str, NDArray[Any] | None]:
+        """Return what rows are divided by: the class, target, group and time of each."""
+        assert labelled.targets is not None
+        targets = self.targets.encode(labelled.targets)
+        keys = {"targets": targets, "groups": labelled.groups, "times": labelled.times}
+        return {"labels": self.targets.classes(targets), **keys}
 
     def _divided(self, labelled: Examples) -> Parts:
         """Return the parts of the labelled rows, and see to the test part."""
-        parts = divide(self.split, labelled, self.targets, self.dry_run)
+        keys = self._keys(labelled)
+        split, num_val = self.split, self.split.num_own(labelled.num_val)
+        if self.dry_run:
+            split = split.of_sample(labelled.count - num_val)
+        parts = split.parts(labelled.count, num_val=num_val, **keys)
         if self._test is None:
             self._test = self.load_test()
             if self._test is not None and self.split.test_size is not None:
@@ -265,16 +241,16 @@ class SupervisedDataModule(DataFacts, RestorableDataModule):
         if self._test is None and len(parts.test):
             self._test = labelled.chosen(parts.test, self.select(labelled.rows, parts.test))
         test = self._test
-        report_shared_groups(labelled, test, self._say_once)
+        if test is not None and (shared := shared_groups(labelled.groups, test.groups)):
+            self._say_once("groups", shared)
         if test is not None and test.targets is not None and not self.dry_run:
             self.targets.encode(test.targets)  # a class of its own: said before training
         if labelled.digests is not None:
             found = None if test is None else test.digests
             drop = self.drop_duplicates
             parts = without_duplicates(parts, labelled.digests, found, drop, self._say_once)
-        labels, _ = class_of_each(self.targets, labelled.targets)
-        if labels is not None and not self.dry_run:
-            self.targets.check_parts(labels, parts, self._say_once)
+        if (classes := keys["labels"]) is not None and not self.dry_run:
+            self.targets.check_parts(classes, parts, self._say_once)
         return parts
 
     def _say_once(self, kind: str, message: str) -> None:
@@ -287,7 +263,7 @@ class SupervisedDataModule(DataFacts, RestorableDataModule):
     def _timed(self) -> Iterator[None]:
         start = time.perf_counter()
         yield
-        self.prepare_seconds += time.perf_counter() - start
+        self._now.prepare_seconds += time.perf_counter() - start
 
     def __str__(self) -> str:
         """Return the name of the class; Lightning's own text would load every part."""
@@ -298,49 +274,54 @@ class SupervisedDataModule(DataFacts, RestorableDataModule):
     def setup(self, stage: str) -> None:
         """Fit, where this is a fit; other stages wait for the state that a checkpoint may bring."""
         if self.dry_run and not self.is_trial:  # what a trial run learned from a sample
-            self._forget(rows=True)
-            self.forget_inputs()
+            self._begin(rows=True)
         self.dry_run = self.is_trial
         if stage == "fit":
             self.fit()
-            parts, labelled = self._split_rows()
+            parts, labelled = self.labelled_rows()
             if self.own_data and self.trainer is not None and not self.dry_run:
                 self._say_once("reading", "\n".join(self.reading().summary()))
             if labelled.digests is not None and not self.dry_run:
-                self._seen.check_resumed(parts, labelled.digests)
-            if not len(parts.val):
-                # As if this class had no validation: an empty loader makes Lightning warn.
-                self.val_dataloader = MethodType(LightningDataModule.val_dataloader, self)  # type: ignore[method-assign] # Lightning looks whether the method is overridden
+                self._now.seen.check_resumed(parts, labelled.digests)
+            if self.trainer is not None and not len(parts.val):
+                # Lightning's way to have no validation; of an empty loader it would warn.
+                self._limit_val = self.trainer.limit_val_batches
+                self.trainer.limit_val_batches = 0
+
+    def teardown(self, stage: str) -> None:
+        """Give the Trainer back what `setup` changed: it may validate other data."""
+        if self.trainer is not None and self._limit_val is not None:
+            self.trainer.limit_val_batches, self._limit_val = self._limit_val, None
+
+    def on_exception(self, exception: BaseException) -> None:
+        """Do so too where a fit is broken off."""
+        self.teardown("fit")
 
     def state_dict(self) -> dict[str, Any]:
         """Return what was learned from the training part, for the checkpoint."""
-        self.fit()
-        assert self._state is not None
-        apart = {"seen": self._seen.state(), "seed": self._order_seed()}
-        return {**self._state, **apart, "arguments": self.arguments}
+        apart = {"seen": self._now.seen.state(), "seed": self._order_seed()}
+        return {**self.fit().state(), **apart, "arguments": self.arguments}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over the state of a checkpoint."""
-        state_dict = dict(state_dict)
-        self._seed = state_dict.pop("seed")
-        self._seen = Seen.of_state(state_dict.pop("seen", None))
-        state_dict.pop("arguments", None)  # see load_from_checkpoint
-        if state_dict == self._state:
+        state = dict(state_dict)
+        self._now.seed = state.pop("seed")
+        self._now.seen = Seen.of_state(state.pop("seen", None))
+        state.pop("arguments", None)  # see load_from_checkpoint
+        learned = Learned.from_state(state)
+        if learned == self._now.learned:
             return
-        self._stored.clear()
-        self._to_predict = None
-        self._restored = True
-        self._state = state_dict
-        self._shape = tuple(state_dict["input_shape"])
-        self._target_mean = state_dict["target_mean"]
-        self._target_std = state_dict["target_std"]
-        self.target_transform = state_dict.get("target_transform", "none")  # older runs have none
-        self.targets.load_state(state_dict["targets"])
-        self.load_inputs_state(state_dict["inputs"])
+        self._now.stored.clear()
+        self._now.to_predict = None
+        self._now.restored = True
+        self._now.learned = learned
+        self.target_transform = learned.target_transform
+        self.targets.load_state(learned.targets)
+        self.load_inputs_state(learned.inputs)
 
     def train_dataloader(self) -> BatchLoader:
         """Return the shuffled batches of the training part."""
-        return self._loader("train")
+        return self.loader("train")
 
     def val_dataloader(self) -> BatchLoader:
         """Return the validation part.
@@ -348,21 +329,18 @@ class SupervisedDataModule(DataFacts, RestorableDataModule):
         Raises:
             InputError: There is none.
         """
-        parts, _ = self._split_rows()
-        if not len(parts.val):
-            raise InputError("there is no validation part. Give val_size.")
-        return self._loader("val")
+        return self.loader("val")
 
     def test_dataloader(self) -> BatchLoader:
         """Return the test part; say so if the checkpoint's run has seen rows of it."""
-        loader, digests = self._loader("test"), self.examples("test").digests
+        loader, digests = self.loader("test"), self.examples("test").digests
         if digests is not None and not self.dry_run:
-            self._seen.check_test(digests)
+            self._now.seen.check_test(digests)
         return loader
 
     def predict_dataloader(self) -> BatchLoader:
         """Return the rows to predict: the unlabelled input if given, else the test part."""
-        return self._loader("predict")
+        return self.loader("predict")
 
     def examples(self, part: Part) -> Examples:
         """Return the rows of a part as they were read.
@@ -371,13 +349,14 @@ class SupervisedDataModule(DataFacts, RestorableDataModule):
             InputError: There is no test part.
         """
         if part in ("train", "val"):
-            parts, labelled = self._split_rows()
+            parts, labelled = self.labelled_rows()
             index = parts.train if part == "train" else parts.val
             return labelled.chosen(index, self.select(labelled.rows, index))
         if part == "predict":
-            self._to_predict = self._to_predict or self.load_predict()
-            if self._to_predict is not None:
-                return self._to_predict
+            if self._now.to_predict is None:
+                self._now.to_predict = self.load_predict()
+            if self._now.to_predict is not None:
+                return self._now.to_predict
         if not self.has_test or self._test is None:
             raise InputError(f"there is no test part. {self.test_advice}")
         return self._test
@@ -389,7 +368,7 @@ class SupervisedDataModule(DataFacts, RestorableDataModule):
             self.prepare_data()
             self._test = self.load_test()
         if self._test is None:
-            self._split_rows()
+            self.labelled_rows()
         return self._test is not None
 
     def inputs(self, part: Part) -> Rows:
@@ -398,20 +377,28 @@ class SupervisedDataModule(DataFacts, RestorableDataModule):
 
     def replace_inputs(self, part: Part, inputs: Rows) -> None:
         """Let batches be sliced from `inputs`, row for row, instead of what `inputs()` gives."""
-        self._stored[part] = inputs, self._stored_part(part)[1]
+        self._now.stored[part] = inputs, self._stored_part(part)[1]
 
     def _stored_part(self, part: Part) -> tuple[Rows, Tensor | None]:
         self.fit()
-        if part not in self._stored:
+        stored = self._now.stored
+        if part not in stored:
             with self._timed():
                 examples = self.examples(part)
                 targets = None
                 if examples.targets is not None:
                     targets = torch.from_numpy(self.targets.encode(examples.targets))
-                self._stored[part] = (self.encode(examples.rows), targets)
-        return self._stored[part]
+                stored[part] = self.encode(examples.rows), targets
+        return stored[part]
 
-    def _loader(self, part: Part) -> BatchLoader:
+    def loader(self, part: Part) -> BatchLoader:
+        """Return the batches of a part.
+
+        Raises:
+            InputError: There is no such part.
+        """
+        if part == "val" and not len(self.labelled_rows()[0].val):
+            raise InputError("there is no validation part. Give val_size.")
         inputs, targets = self._stored_part(part)
         # As Lightning does with loaders of its own: the same few batches are to be learnt by heart.
         overfits = bool(getattr(self.trainer, "overfit_batches", 0)) and part in ("train", "val")
@@ -419,9 +406,7 @@ class SupervisedDataModule(DataFacts, RestorableDataModule):
         seed, replicas, rank = self._process()
         shuffle = part == "train" and not overfits
         order = BatchOrder(len(inputs), size, shuffle, seed, replicas, rank)
-        augment = None
-        if part == "train" and self.augmentation is not None:
-            augment = Augmenter(self.augmentation, len(inputs))
+        augment = self.augmenter(len(inputs)) if part == "train" else None
         return BatchLoader(inputs, targets, order, augment)
 
     def _process(self) -> tuple[int, int, int]:
@@ -429,11 +414,11 @@ class SupervisedDataModule(DataFacts, RestorableDataModule):
         seed = self._order_seed()
         if self.trainer is None or self.trainer.world_size == 1:
             return seed, 1, 0
-        self._seed = self.trainer.strategy.broadcast(seed)
-        return self._seed, self.trainer.world_size, self.trainer.global_rank
+        seed = self._now.seed = self.trainer.strategy.broadcast(seed)
+        return seed, self.trainer.world_size, self.trainer.global_rank
 
     def _order_seed(self) -> int:
         """Return the seed of the order of every epoch, settled at the first call."""
-        if self._seed is None:
-            self._seed = torch.initial_seed() % 2**63
-        return self._seed
+        if self._now.seed is None:
+            self._now.seed = torch.initial_seed() % 2**63
+        return self._now.seed

@@ -45,6 +45,10 @@ class Examples:
         """The number of rows."""
         return len(self.rows)
 
+    def repeated(self) -> int:
+        """Return how many rows have the inputs of an earlier one, where that can be told."""
+        return 0 if self.digests is None else len(self.digests) - len(np.unique(self.digests))
+
     def fingerprint(self) -> str:
         """Return one word for targets, and for inputs where they have digests."""
         found = xxhash.xxh3_64()

@@ -1,31 +1,41 @@
 """What anybody may ask a DataModule, as soon as it is built."""
 
 from abc import abstractmethod
-from typing import Any
 
+from dlp.datamodules.examples import Examples, Part
+from dlp.datamodules.learned import Learned
+from dlp.datamodules.reading import Reading
 from dlp.datamodules.row_source import RowSource
+from dlp.datamodules.splitting.splits import Parts
 from dlp.datamodules.targets import TargetEncoder
 
 
 class DataFacts(RowSource):
-    """The facts of a data set; the first one asked for reads, splits and fits it."""
+    """The facts of a data set; the first one asked for fits it."""
 
     targets: TargetEncoder
-    _shape: tuple[int, ...] | None
-    _state: dict[str, Any] | None
-    _target_mean: list[float] | None
-    _target_std: list[float] | None
 
     @abstractmethod
-    def fit(self) -> None:
+    def fit(self) -> Learned:
         """Read the labelled rows, split them and learn from the training part, once."""
+
+    @abstractmethod
+    def labelled_rows(self) -> tuple[Parts, Examples]:
+        """Return the parts of the current split, and the labelled rows they number."""
+
+    @property
+    @abstractmethod
+    def has_test(self) -> bool:
+        """Whether there is a test part."""
+
+    @abstractmethod
+    def examples(self, part: Part) -> Examples:
+        """Return the rows of a part as they were read."""
 
     @property
     def input_shape(self) -> tuple[int, ...]:
         """The shape of one input row: (D,), (num_words,) or (C, H, W)."""
-        self.fit()
-        assert self._shape is not None
-        return self._shape
+        return self.fit().input_shape
 
     @property
     def num_outputs(self) -> int:
@@ -47,14 +57,12 @@ class DataFacts(RowSource):
     @property
     def target_mean(self) -> list[float] | None:
         """The mean of each target in the training part; None where targets are not scaled."""
-        self.fit()
-        return self._target_mean
+        return self.fit().target_mean
 
     @property
     def target_std(self) -> list[float] | None:
         """The standard deviation of each target; None where targets are not scaled."""
-        self.fit()
-        return self._target_std
+        return self.fit().target_std
 
     @property
     def target_summary(self) -> dict[str, list[float]] | None:
@@ -63,7 +71,24 @@ class DataFacts(RowSource):
         ``frequencies`` of each of C classes or labels; or ``mean`` and ``median`` of each value in
         its own unit. None for the checkpoint of an older run.
         """
+        return self.fit().target_summary
+
+    @property
+    def num_rows(self) -> int:
+        """The number of labelled rows outside the test part: those that folds are made of."""
+        parts, labelled = self.labelled_rows()
+        return labelled.count - len(parts.test)
+
+    def reading(self) -> Reading:
+        """Return what the data were taken for: columns, target, parts; nothing is trained.
+
+        ``print(data.reading())`` shows it as a table; `Reading.to_dict` gives plain values.
+        """
         self.fit()
-        assert self._state is not None
-        summary: dict[str, list[float]] | None = self._state.get("target_summary")
-        return summary
+        parts, labelled = self.labelled_rows()
+        assert labelled.targets is not None
+        counts = {"training": len(parts.train), "validation": len(parts.val)}
+        if self.has_test:
+            counts["test"] = self.examples("test").count
+        found, target = self.read_input(), self.targets.read(labelled.targets)
+        return Reading.of(found, target, counts, labelled, self.input_shape)

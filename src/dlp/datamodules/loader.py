@@ -3,16 +3,18 @@
 Collating samples one by one costs 15 microseconds a sample; slicing costs 3 a batch.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import torch
 from torch import Tensor
 from torch.utils.data import SequentialSampler
 
-from dlp.datamodules.images.augmentation import Augmenter
 from dlp.seeds import derived_seed
+
+#: Changes a batch of inputs, given the numbers of its rows, (n,), and the seed of the epoch.
+Augment: TypeAlias = Callable[[Any, Tensor, int], Any]
 
 
 class Rows(Protocol):
@@ -111,7 +113,7 @@ class BatchLoader:
         inputs: Rows,
         targets: Tensor | None,
         order: BatchOrder,
-        augment: Augmenter | None = None,
+        augment: Augment | None = None,
     ) -> None:
         self.inputs = inputs
         self.targets = targets

@@ -1,20 +1,12 @@
 """What a data set was taken for, to be looked at before anything is trained."""
 
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-import numpy as np
-
-from dlp.errors import InputError
+from dlp.datamodules.examples import Examples
 from dlp.text_table import aligned
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from dlp.datamodules.base import SupervisedDataModule
-    from dlp.datamodules.splitting.splits import Parts
 
 #: What a column may be taken for.
 Kind = Literal[
@@ -33,8 +25,6 @@ Kind = Literal[
 #: Names, classes and notes that one line holds.
 _FEW = 6
 _WIDTH = 60
-#: So few different values may be classes.
-_FEW_VALUES = 10
 
 
 @dataclass(frozen=True)
@@ -125,6 +115,29 @@ class Reading:
     repeated: int
     input_shape: tuple[int, ...]
 
+    @classmethod
+    def of(
+        cls,
+        found: InputReading,
+        target: TargetReading,
+        counts: Mapping[str, int],
+        labelled: Examples,
+        input_shape: tuple[int, ...],
+    ) -> "Reading":
+        """Return what a data set was taken for.
+
+        Args:
+            found: What its input was taken for.
+            target: What its target was taken for.
+            counts: Each part with its number of rows.
+            labelled: The labelled rows.
+            input_shape: The shape of one encoded input.
+        """
+        if (twins := alike_classes(name for name, _ in target.classes)) is not None:
+            found = replace(found, notes=(twins, *found.notes))
+        parts = tuple((part, n) for part, n in counts.items() if n or part == "training")
+        return cls(found, target, parts, labelled.repeated(), input_shape)
+
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain values, for JSON."""
         return asdict(self)
@@ -198,49 +211,6 @@ class Reading:
         if self.input.notes:
             lines += ["", "look at:", *(f"- {note}" for note in self.input.notes)]
         return "\n".join(lines)
-
-
-def read_data(data: "SupervisedDataModule") -> Reading:
-    """Return what a DataModule was taken for; see `SupervisedDataModule.reading`."""
-    parts, labelled = data.labelled_rows()
-    try:
-        test = len(data.examples("test").rows)
-    except InputError:
-        test = 0
-    counts = (("training", len(parts.train)), ("validation", len(parts.val)), ("test", test))
-    digests = labelled.digests
-    assert labelled.targets is not None
-    found, target = data.read_input(), _read_target(data, labelled.targets, parts)
-    if (twins := alike_classes(name for name, _ in target.classes)) is not None:
-        found = replace(found, notes=(twins, *found.notes))
-    return Reading(
-        found,
-        target,
-        tuple((name, count) for name, count in counts if count or name == "training"),
-        0 if digests is None else len(digests) - len(np.unique(digests)),
-        tuple(data.input_shape),
-    )
-
-
-def _read_target(
-    data: "SupervisedDataModule", values: "NDArray[Any]", parts: "Parts"
-) -> TargetReading:
-    targets, encoded = data.targets, data.targets.encode(values)
-    name = ", ".join(data.target_names or ())
-    if targets.task == "regression":
-        detail = f"{encoded.min():,.6g} to {encoded.max():,.6g}"
-        distinct = len(np.unique(encoded))
-        if encoded.ndim == 1 and distinct <= _FEW_VALUES and 2 * distinct <= len(encoded):
-            detail += f", {distinct} different ones (if they are classes: task: classification)"
-        return TargetReading(name, "regression", detail=detail)
-    names = targets.class_names or []
-    if encoded.ndim == 1:
-        counts = np.bincount(encoded, minlength=len(names))
-    else:
-        counts = encoded.sum(axis=0).astype(np.int64)
-    classes = tuple(zip(names, counts.tolist(), strict=True))
-    two = targets.is_classification and len(names) == 2
-    return TargetReading(name, str(targets.task), classes, names[1] if two else None)
 
 
 def _target_words(target: TargetReading) -> str:

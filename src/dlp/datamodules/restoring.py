@@ -2,20 +2,59 @@
 
 import inspect
 import os
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, cast
 
 from lightning import LightningDataModule
 
 from dlp.checkpoints import data_states, is_plain, plain, read_checkpoint
+from dlp.datamodules.shared_arguments import SharedArguments, spell_out
 from dlp.errors import InputError
 
 
 class RestorableDataModule(LightningDataModule):
-    """Keeps the arguments it was made with, as far as they are plain values."""
+    """Keeps the arguments it was made with, as far as they are plain values.
+
+    Args:
+        batch_size: Rows a training batch.
+        eval_batch_size: Rows a batch of validation, test and prediction.
+        val_size: Rows to validate on, where the set has no validation part of its own: a count, a
+            fraction, or null to train on everything.
+        train_size: Use only so many training rows.
+        split_seed: Shuffle before any cut; null keeps the order given, in which the first rows
+            validate.
+        stratify: Give every class its share in each part.
+        num_folds: K of K-fold validation.
+        fold: The fold that validates, from 0.
+        repeat: The repetition of a repeated K-fold, from 0.
+        drop_duplicates: Remove rows that stand in two parts from the earlier one.
+    """
 
     #: Arguments that are the data themselves: too large for a checkpoint.
     data_arguments: ClassVar[frozenset[str]] = frozenset()
     arguments: dict[str, Any]
+    #: The defaults of the shared arguments: of this class, and of a subclass those it changes.
+    defaults: ClassVar[SharedArguments] = {
+        "batch_size": 32,
+        "eval_batch_size": 1024,
+        "val_size": 0.2,
+        "train_size": None,
+        "split_seed": 0,
+        "stratify": False,
+        "num_folds": None,
+        "fold": 0,
+        "repeat": 0,
+        "drop_duplicates": False,
+    }
+
+    def __init_subclass__(cls) -> None:
+        """Complete the defaults, and name the shared arguments in the signature."""
+        super().__init_subclass__()
+        inherited = cast(RestorableDataModule, super(cls, cls)).defaults
+        cls.defaults = {**inherited, **cls.defaults}
+        if "__init__" in vars(cls):
+            spell_out(cls.__init__, cls.defaults)
+        elif cls.defaults != inherited:
+            raise TypeError(f"{cls.__name__} has defaults of its own: give it an __init__ too.")
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:  # those of each subclass
         """Note the arguments, whatever the subclass: it need not do so itself."""

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dlp.datamodules.examples import Examples
-from dlp.datamodules.loader import Rows
+from dlp.datamodules.learned import Encoder
+from dlp.datamodules.loader import Augment, Rows
 from dlp.datamodules.reading import InputReading
 from dlp.datamodules.splitting.strategies import Indices
 
@@ -23,6 +24,9 @@ Readable: TypeAlias = Union[Tensor, list[str], "pd.DataFrame"]
 class RowSource(ABC):
     """What a subclass of `SupervisedDataModule` provides."""
 
+    #: Makes tensors of rows; of the current split.
+    encoder: Encoder
+
     @abstractmethod
     def load_train(self) -> Examples:
         """Return the labelled rows that are not a test part of their own, in the set's order."""
@@ -35,12 +39,17 @@ class RowSource(ABC):
         """Return the unlabelled rows to predict; None to predict the test part."""
         return None
 
-    def fit_inputs(self, rows: Any, targets: NDArray[Any]) -> None:  # noqa: B027 - may be nothing
-        """Learn what `encode` needs from the rows of the training part (default: nothing)."""
+    def fit_inputs(self, rows: Any, targets: NDArray[Any]) -> None:
+        """Let the encoder learn from the rows of the training part and their targets."""
+        self.encoder.fit(rows, targets)
 
-    @abstractmethod
     def encode(self, rows: Any) -> Rows:
         """Return the stored form of `rows`, from which batches are sliced."""
+        return self.encoder.transform(rows)
+
+    def augmenter(self, num_rows: int) -> Augment | None:
+        """Return what changes training inputs, another way in every epoch; None for nothing."""
+        return None
 
     def select(self, rows: Any, index: Indices) -> Any:
         """Return the rows numbered `index`."""
@@ -84,17 +93,12 @@ class RowSource(ABC):
         return inputs.double().numpy(), None
 
     def inputs_state(self) -> dict[str, Any]:
-        """Return what `fit_inputs` learned, as plain values."""
-        return {}
+        """Return what was learned of the inputs, as plain values."""
+        return self.encoder.state()
 
-    def load_inputs_state(self, state: dict[str, Any]) -> None:  # noqa: B027 - may be nothing
+    def load_inputs_state(self, state: dict[str, Any]) -> None:
         """Take over what `inputs_state` returned."""
-
-    def forget_inputs(self) -> None:  # noqa: B027 - may be nothing
-        """Take back what `fit_inputs` or `load_inputs_state` changed, before another fit.
-
-        Needed where an attribute is changed that the next `fit_inputs` does not set anew.
-        """
+        self.encoder.load_state(state)
 
     @abstractmethod
     def batch_shape(self) -> tuple[int, ...]:

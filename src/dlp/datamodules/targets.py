@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from dlp.datamodules.reading import alike_classes
+from dlp.datamodules.reading import TargetReading, alike_classes
 from dlp.datamodules.splitting.splits import Parts
 from dlp.datamodules.standardising import mean_and_deviation
 from dlp.errors import InputError, suggestion
@@ -16,6 +16,9 @@ from dlp.target_transforms import TargetTransform, lowest, transformed
 Task = Literal["classification", "multilabel", "regression"]
 TargetScaling = Literal["none", "standard"]
 TaskArgument = Literal["auto", "classification", "multilabel", "regression"]
+
+#: So few different values may be classes.
+FEW_VALUES = 10
 
 
 class TargetEncoder:
@@ -178,6 +181,12 @@ class TargetEncoder:
             )
         return np.fromiter((index[text] for text in texts), np.int64, len(texts))
 
+    def classes(self, encoded: NDArray[Any]) -> NDArray[np.int64] | None:
+        """Return the class of each encoded row, (N,), where rows have one."""
+        if not self.is_classification:
+            return None
+        return encoded.argmax(axis=1) if encoded.ndim == 2 else encoded
+
     def name_of(self, value: Any) -> str:
         """Return what people call the class that stands as `value` in the target column."""
         if value is None or value != value:
@@ -237,6 +246,24 @@ class TargetEncoder:
         if self.task != "regression":
             return {"frequencies": mean}
         return {"mean": mean, "median": np.median(columns, axis=0).tolist()}
+
+    def read(self, values: NDArray[Any]) -> TargetReading:
+        """Return what the targets of some rows, (N,) or (N, T), are taken for."""
+        encoded, name = self.encode(values), ", ".join(self.names or ())
+        if self.task == "regression":
+            detail = f"{encoded.min():,.6g} to {encoded.max():,.6g}"
+            distinct = len(np.unique(encoded))
+            if encoded.ndim == 1 and distinct <= FEW_VALUES and 2 * distinct <= len(encoded):
+                detail += f", {distinct} different ones (if they are classes: task: classification)"
+            return TargetReading(name, "regression", detail=detail)
+        names = self.class_names or []
+        if encoded.ndim == 1:
+            counts = np.bincount(encoded, minlength=len(names))
+        else:
+            counts = encoded.sum(axis=0).astype(np.int64)
+        classes = tuple(zip(names, counts.tolist(), strict=True))
+        two = self.is_classification and len(names) == 2
+        return TargetReading(name, str(self.task), classes, names[1] if two else None)
 
     def check_parts(
         self, labels: NDArray[np.int64], parts: Parts, report: Callable[[str, str], None]

@@ -181,7 +181,7 @@ class Trained:
             InputError: There is no model, or no such part.
         """
         _, data = self.ready()
-        return data.test_dataloader() if self.part == "test" else data.val_dataloader()
+        return data.test_dataloader() if self.part == "test" else data.loader("val")
 
     @cached_property
     def test_rows(self) -> NDArray[np.int64]:

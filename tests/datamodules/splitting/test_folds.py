@@ -441,11 +441,11 @@ def everything(data):
     found = [learned(data), str(data), data.num_rows, data.num_splits]
     found += [data.input_shape, data.num_outputs, data.class_names, data.target_summary]
     found += [data.target_mean, data.target_std, "val_dataloader" in vars(data)]
-    parts, _ = data._split_rows()
+    parts, _ = data.labelled_rows()
     for name in PARTS:
         if not len(getattr(parts, name)):
             continue
-        loader = data._loader(name)
+        loader = data.loader(name)
         found.append(getattr(parts, name).tolist())
         for inputs, targets in loader:
             if not isinstance(inputs, torch.Tensor):
@@ -607,7 +607,8 @@ def test_refit_trains_on_all_but_the_test_part():
     data.setup("fit")
     assert len(data.examples("train").targets) == 32
     assert data.examples("test").rows.tolist() == tested
-    assert "val_dataloader" in vars(data)
+    with pytest.raises(InputError, match="there is no validation part"):
+        data.val_dataloader()
     data.resplit(Split(test_size=8, seed=0, num_folds=4))
     data.setup("fit")
     assert len(data.val_dataloader().inputs) == 8
@@ -697,7 +698,7 @@ def keyed(rows=40):
 
 def of_part(data, part, values):
     """Return what stands in `values` for the rows of a part."""
-    parts, _ = data._split_rows()
+    parts, _ = data.labelled_rows()
     return np.asarray(values)[getattr(parts, part)]
 
 
@@ -886,9 +887,9 @@ def test_cached_texts_keep_groups_and_times(tmp_path):
     for argument, column in (("group_column", "owner"), ("time_column", "sold")):
         first = keyed_data("text", tmp_path, test_size=8, **{argument: column})
         second = keyed_data("text", tmp_path, test_size=8, **{argument: column})
-        assert rows_of(first._split_rows()[0]) == rows_of(second._split_rows()[0])
+        assert rows_of(first.labelled_rows()[0]) == rows_of(second.labelled_rows()[0])
         plain = keyed_data("text", tmp_path, test_size=8)
-        assert rows_of(plain._split_rows()[0]) != rows_of(first._split_rows()[0])
+        assert rows_of(plain.labelled_rows()[0]) != rows_of(first.labelled_rows()[0])
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from torch import nn
 from dlp.console import say
 from dlp.datamodules.base import Examples, SupervisedDataModule
 from dlp.datamodules.examples import sample_rows
-from dlp.datamodules.images.augmentation import AugmentationName, make_augmentation
+from dlp.datamodules.images.augmentation import AugmentationName, Augmenter, make_augmentation
 from dlp.datamodules.images.decoding import EXTENSIONS
 from dlp.datamodules.images.files import ImageFiles, find_images
 from dlp.datamodules.images.folders import missing
@@ -26,6 +26,7 @@ from dlp.datamodules.images.store import (
     StoredImages,
     decode,
 )
+from dlp.datamodules.learned import Encoder
 from dlp.datamodules.reading import InputReading
 from dlp.datamodules.shared_arguments import SharedArguments
 from dlp.datamodules.splitting.splits import Indices
@@ -37,6 +38,31 @@ OnCorrupt = Literal["raise", "skip"]
 
 #: Images of a trial run.
 _SAMPLE = 64
+
+
+class ImageEncoder(Encoder):
+    """What every image is made into. Nothing is learned of images; a checkpoint says the form.
+
+    Args:
+        form: Size, channels and how an image gets them.
+    """
+
+    def __init__(self, form: ImageFormat) -> None:
+        self.form = form
+
+    def transform(self, rows: StoredImages) -> StoredImages:
+        """Return the images as they are: batches are sliced from them."""
+        return rows
+
+    def state(self) -> dict[str, Any]:
+        """Return the form as plain values."""
+        form = self.form
+        return {"size": list(form.size), "fit": form.fit, "channels": form.channels}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Take over a form."""
+        height, width = state["size"]
+        self.form = ImageFormat((height, width), state["fit"], state["channels"])
 
 
 class BaseImageDataModule(SupervisedDataModule):
@@ -57,6 +83,8 @@ class BaseImageDataModule(SupervisedDataModule):
         test_size: See `SupervisedDataModule`, as the other arguments.
     """
 
+    encoder: ImageEncoder
+
     def __init__(
         self,
         *,
@@ -71,7 +99,6 @@ class BaseImageDataModule(SupervisedDataModule):
         test_size: int | float | None = None,
         **shared: Unpack[SharedArguments],
     ) -> None:
-        super().__init__(targets=targets, test_size=test_size, **shared)
         size = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
         if len(size) != 2 or min(size) < 1:
             raise InputError(
@@ -86,7 +113,8 @@ class BaseImageDataModule(SupervisedDataModule):
         ):
             if given not in accepted:
                 raise unknown(name, str(given), map(str, accepted))
-        self.form = self._given_form = ImageFormat((size[0], size[1]), fit, channels)
+        form = ImageFormat((size[0], size[1]), fit, channels)
+        super().__init__(targets=targets, encoder=ImageEncoder(form), test_size=test_size, **shared)
         self.augmentation = make_augmentation(augmentation)
         self.on_corrupt = on_corrupt
         self.cache_gb = cache_gb
@@ -185,32 +213,29 @@ class BaseImageDataModule(SupervisedDataModule):
         """Return the images numbered `index`."""
         return rows.chosen(index)
 
-    def encode(self, rows: StoredImages) -> StoredImages:
-        """Return the images as they are: batches are sliced from them."""
-        return rows
-
     def batch_shape(self) -> tuple[int, ...]:
         """Return (C, H, W)."""
         height, width, channels = self.form.shape
         return (channels, height, width)
 
-    def inputs_state(self) -> dict[str, Any]:
-        """Return what every image is made into."""
-        form = self.form
-        return {"size": list(form.size), "fit": form.fit, "channels": form.channels}
-
     def load_inputs_state(self, state: dict[str, Any]) -> None:
         """Make new images into what those of the run were made into."""
-        height, width = state["size"]
-        form = ImageFormat((height, width), state["fit"], state["channels"])
-        if form != self.form:  # what was read before has another size
+        before = self.form
+        super().load_inputs_state(state)
+        form = self.form
+        if form != before:  # what was read before has another size
+            height, width = form.size
             say(f"images are made into what the run was trained on: {height} x {width}, {form.fit}")
-            self._labelled = self._test = self._parts = None
-        self.form = form
+            self.read_again()
 
-    def forget_inputs(self) -> None:
-        """Make images into what the arguments say."""
-        self.form = self._given_form
+    @property
+    def form(self) -> ImageFormat:
+        """What every image is made into: as the arguments say, or the run of a checkpoint."""
+        return self.encoder.form
+
+    def augmenter(self, num_rows: int) -> Augmenter | None:
+        """Return what applies `augmentation`."""
+        return None if self.augmentation is None else Augmenter(self.augmentation, num_rows)
 
 
 def _write_report(offenders: Sequence[tuple[str, str]]) -> str:

@@ -50,6 +50,22 @@ def without_duplicates(
     return replace(parts, train=parts.train[kept], val=parts.val[~np.isin(val, test)])
 
 
+def shared_groups(labelled: NDArray[Any] | None, test: NDArray[Any] | None) -> str:
+    """Return a sentence on groups of a test part of its own that are also among the labelled rows.
+
+    Args:
+        labelled: The group of each labelled row, (N,), or None.
+        test: The group of each row of the test part, (M,), or None.
+
+    Returns:
+        An empty string where there is none.
+    """
+    if test is None or labelled is None:
+        return ""
+    shared = len(np.intersect1d(test.astype(np.str_), labelled.astype(np.str_)))
+    return f"{shared:,} groups of the test part are also trained or validated on" if shared else ""
+
+
 def row_digests(rows: Sequence[Any] | NDArray[Any]) -> NDArray[np.uint64]:
     """Return one number a row of an array, equal for equal rows."""
     digests = (xxhash.xxh3_64_intdigest(np.ascontiguousarray(row).data) for row in rows)

@@ -110,6 +110,13 @@ class Split:
         """Whether the validation part is one of several folds."""
         return self.num_folds is not None or self.splitter is not None
 
+    def num_own(self, num_val: int) -> int:
+        """Return how many of the last `num_val` rows, a validation part of the set's own, validate.
+
+        All or none: where folds are made, or by `own_val`, they are divided as the others are.
+        """
+        return 0 if self.makes_folds or not self.own_val else num_val
+
     def refit(self) -> "Split":
         """Return the split that trains on all that the test part leaves, and validates on none."""
         return Split(
@@ -159,6 +166,7 @@ class Split:
         targets: NDArray[Any] | None = None,
         groups: NDArray[Any] | None = None,
         times: NDArray[Any] | None = None,
+        num_val: int = 0,
     ) -> Parts:
         """Return the row numbers of the training, validation and test part.
 
@@ -168,11 +176,21 @@ class Split:
             targets: What a splitter takes for y, (N,) or (N, T); by default `labels`.
             groups: The group of each row, (N,): none stands in two parts.
             times: The time of each row, numbers (N,): parts follow each other in time.
+            num_val: The last so many rows are a validation part of the set's own; see `num_own`.
 
         Raises:
             InputError: The sizes leave no training row, or a fold would be empty; rows cannot be
                 divided in this way (see `check`); or the splitter does not give pairs of parts.
         """
+        if own := self.num_own(num_val):
+            others = replace(self, val_size=None).parts(
+                num_rows - own,
+                None if labels is None else labels[:-own],
+                targets=None if targets is None else targets[:-own],
+                groups=None if groups is None else groups[:-own],
+                times=None if times is None else times[:-own],
+            )
+            return replace(others, val=np.arange(num_rows - own, num_rows))
         num_test = _count("test_size", self.test_size, num_rows)
         num_val = 0 if self.makes_folds else _count("val_size", self.val_size, num_rows)
         if num_test + num_val >= num_rows:

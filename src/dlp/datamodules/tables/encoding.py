@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dlp.console import say
+from dlp.datamodules.learned import Encoder
 from dlp.datamodules.tables.column_values import (
     as_texts,
     holds_dates,
@@ -48,7 +49,7 @@ class _Number:
     is_date: bool = False
 
 
-class ColumnEncoder:
+class ColumnEncoder(Encoder):
     """Own features, if there are any; numeric columns, filled and scaled; one-hot categories.
 
     In this order: missing numbers are filled by mean or median (in the column's own unit), then the

@@ -1,6 +1,5 @@
 """Own tables: a CSV or Parquet file with a target column, numbers, categories and holes."""
 
-import copy
 import os
 from dataclasses import replace
 from typing import Any, ClassVar, Literal, Unpack, get_args
@@ -8,7 +7,6 @@ from typing import Any, ClassVar, Literal, Unpack, get_args
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from torch import Tensor
 
 from dlp.datamodules.base import Examples, SupervisedDataModule
 from dlp.datamodules.reading import InputReading, Kind
@@ -92,6 +90,7 @@ class TableDataModule(SupervisedDataModule):
         >>> data = TableDataModule("houses.csv", target="price", drop_columns=["id"], test_size=0.2)
     """
 
+    encoder: ColumnEncoder
     defaults: ClassVar[SharedArguments] = {"eval_batch_size": 4096}
 
     def __init__(
@@ -126,6 +125,15 @@ class TableDataModule(SupervisedDataModule):
             targets=TargetEncoder(
                 task, class_names, names=self.target_columns, positive=positive_class
             ),
+            encoder=ColumnEncoder(
+                numeric_columns,
+                categorical_columns,
+                missing,
+                missing_indicator,
+                scaling,
+                bins,
+                None if features is None else FeatureMaker(features),
+            ),
             test_size=test_size,
             **shared,
         )
@@ -145,16 +153,6 @@ class TableDataModule(SupervisedDataModule):
         if target_transform not in get_args(TargetTransform):
             raise unknown("target_transform", target_transform, get_args(TargetTransform))
         self.target_transform = target_transform
-        self._fresh_encoder = ColumnEncoder(
-            numeric_columns,
-            categorical_columns,
-            missing,
-            missing_indicator,
-            scaling,
-            bins,
-            None if features is None else FeatureMaker(features),
-        )
-        self.encoder = copy.deepcopy(self._fresh_encoder)
         listed = [*(numeric_columns or ()), *(categorical_columns or ())]
         # What the user's features do not replace, they may need: then all columns are inputs.
         both = numeric_columns is not None and categorical_columns is not None
@@ -208,7 +206,7 @@ class TableDataModule(SupervisedDataModule):
         for column, role in (dict.fromkeys(self.target_columns, "target") | roles).items():
             if column not in table.frame and column not in table.skipped:
                 raise absent(role, column, table.frame.columns)
-        if self._columns is None or self._state is None:
+        if self._columns is None or not self.is_fitted:
             self._columns = self._only or self._input_columns(table)
             if self._formats is not None:
                 self._formats = dict(table.formats)
@@ -258,15 +256,11 @@ class TableDataModule(SupervisedDataModule):
 
         All labelled rows are looked at afterwards, so that a bad cell shows before any training.
         """
-        assert self._labelled is not None
-        self.encoder.fit(rows, targets, self._useless, self._labelled.rows)
-        for examples in (self._labelled, self._test):
-            if examples is not None:
-                self.encoder.check(examples.rows)
-
-    def encode(self, rows: pd.DataFrame) -> Tensor:
-        """Return float32 (N, D)."""
-        return self.encoder.transform(rows)
+        _, labelled = self.labelled_rows()
+        self.encoder.fit(rows, targets, self._useless, labelled.rows)
+        self.encoder.check(labelled.rows)
+        if self.has_test:
+            self.encoder.check(self.examples("test").rows)
 
     def plain_columns(self, rows: pd.DataFrame) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """Return the columns before they are filled, scaled and made one-hot."""
@@ -302,10 +296,6 @@ class TableDataModule(SupervisedDataModule):
         found = state.get("formats")  # runs of before own formats have none
         self._formats = found and {name: ColumnFormat.of_state(f) for name, f in found.items()}
         self._useless = dict(state.get("left_out", {}))
-
-    def forget_inputs(self) -> None:
-        """Begin with an encoder that has learned nothing."""
-        self.encoder = copy.deepcopy(self._fresh_encoder)
 
     def read_input(self) -> InputReading:
         """Return what each column was taken for."""

@@ -1,6 +1,5 @@
 """What all text DataModules share: a corpus in, bags of words out."""
 
-from functools import partial
 from typing import Any, Unpack
 
 from numpy.typing import NDArray
@@ -18,7 +17,7 @@ from dlp.datamodules.text.corpus import (
     cached_parts,
     stored_parts,
 )
-from dlp.datamodules.text.encodings import BagEncoder, BagRows, Encoding
+from dlp.datamodules.text.encodings import BagEncoder, Encoding
 from dlp.datamodules.text.reading import nothing_known, read_texts, whole_sentences
 from dlp.datamodules.text.rows import TextColumns
 from dlp.datamodules.text.sources import TextFiles
@@ -52,6 +51,7 @@ class BaseTextDataModule(SupervisedDataModule):
         test_size: See `SupervisedDataModule`, as the other arguments.
     """
 
+    encoder: BagEncoder
     #: Where the labelled texts come from.
     source: TextSource
     #: Where texts to test on come from, if not from there.
@@ -76,11 +76,8 @@ class BaseTextDataModule(SupervisedDataModule):
         test_size: int | float | None = None,
         **shared: Unpack[SharedArguments],
     ) -> None:
-        super().__init__(targets=targets, test_size=test_size, **shared)
-        self._new_encoder = partial(
-            BagEncoder, num_words, skip_top, max_length, tokens, encoding, ngrams, min_df
-        )
-        self.encoder = self._new_encoder()
+        encoder = BagEncoder(num_words, skip_top, max_length, tokens, encoding, ngrams, min_df)
+        super().__init__(targets=targets, encoder=encoder, test_size=test_size, **shared)
         self.id_column = id_column
         columns = TextColumns(
             text_column,
@@ -154,13 +151,9 @@ class BaseTextDataModule(SupervisedDataModule):
 
     def fit_inputs(self, rows: Texts, targets: NDArray[Any]) -> None:
         """Learn vocabulary and document frequencies from the training part."""
-        self.encoder.fit(rows)
+        self.encoder.fit(rows, targets)
         if self.encoder.tokens == "words" and (sentence := unspaced_word(rows.corpus.words)):
             self._say_once("script", whole_sentences(sentence))
-
-    def encode(self, rows: Texts) -> BagRows:
-        """Return the texts as sparse rows, each id once."""
-        return self.encoder.transform(rows)
 
     def readable(self, rows: Texts) -> list[str]:
         """Return each text as it was given; its words, where an archive holds those alone."""
@@ -182,22 +175,6 @@ class BaseTextDataModule(SupervisedDataModule):
     def batch_shape(self) -> tuple[int, ...]:
         """Return (num_words,)."""
         return (self.encoder.vocabulary.num_words,)
-
-    def inputs_state(self) -> dict[str, Any]:
-        """Return what the encoder learned."""
-        return self.encoder.state()
-
-    def load_inputs_state(self, state: dict[str, Any]) -> None:
-        """Take over the vocabulary: new texts need no training data.
-
-        Raises:
-            InputError: Its texts were split into other tokens.
-        """
-        self.encoder.load_state(state)
-
-    def forget_inputs(self) -> None:
-        """Begin with an encoder that knows nothing; texts are encoded as the arguments say."""
-        self.encoder = self._new_encoder()
 
     @property
     def encoding(self) -> Encoding:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dlp.bag_of_words import BagOfWords
+from dlp.datamodules.learned import Encoder
 from dlp.datamodules.text.corpus import Texts
 from dlp.datamodules.text.ngrams import SequenceIds, rank_terms
 from dlp.datamodules.text.tokens import Tokens, splitter
@@ -45,7 +46,7 @@ class BagRows:
         )
 
 
-class BagEncoder:
+class BagEncoder(Encoder):
     """What texts become: learns words and document frequencies, and makes sparse rows of texts.
 
     Args:
@@ -91,7 +92,7 @@ class BagEncoder:
         assert self._vocabulary is not None
         return self._vocabulary
 
-    def fit(self, texts: Texts) -> None:
+    def fit(self, texts: Texts, targets: Any = None) -> None:
         """Learn the vocabulary of training texts and, for tf-idf, their document frequencies.
 
         Raises:

@@ -81,7 +81,7 @@ def _ready(plan: Plan, fold: Fold, data: SupervisedDataModule) -> "_Ready | str"
     if reason := reason_against_fold(made, data):
         return reason
     model = cast(SupervisedModule, made)
-    train, val = data.train_dataloader(), data.val_dataloader()
+    train, val = data.loader("train"), data.loader("val")
     parts = cast(_Tensors, (train.inputs, train.targets, val.inputs, val.targets))
     tensors = FoldData(*parts, train.batch_size, train.batch_sampler.seed)
     shape = tuple(tensors.train_inputs.shape), tensors.batch_size
