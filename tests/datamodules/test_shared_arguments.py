@@ -101,7 +101,7 @@ def test_help_shows_each_with_its_text_and_default(capsys):
 def test_a_misspelt_one_gets_a_suggestion(capsys):
     with pytest.raises(SystemExit, match="2"):
         main(["fit", "--config", "housing", "--data.num_fold", "3"])
-    assert "Did you mean 'num_folds'?" in capsys.readouterr().err
+    assert "Did you mean --data.num_folds?" in capsys.readouterr().err
 
 
 def test_a_config_holds_all_of_them(capsys):

@@ -123,7 +123,10 @@ class Parser(LightningArgumentParser):
         }
         words = [] if args is None else [*args]
         has_commands = any(not action.option_strings for action in self._actions)
-        if "config" in options and not has_commands and not {"-h", "--help"} & {*words}:
+        asks = any(
+            word in ("-h", "--help") or word.partition("=")[0].endswith(".help") for word in words
+        )
+        if "config" in options and not has_commands and not asks:
             roots = {key: place for key, place in ROOTS.items() if key in options}
             linked = frozenset(self._linked)
             before = {} if namespace is None else namespace.as_dict()
