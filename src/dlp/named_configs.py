@@ -58,6 +58,10 @@ def run_name(configs: Sequence[str]) -> str:
     names = []
     for given in configs:
         path = find_config(given)
-        of_a_run = path.name == "config.yaml" and path.resolve().parent.name.startswith("version_")
-        names.append(path.resolve().parents[1].name if of_a_run else path.stem)
+        names.append(path.resolve().parents[1].name if is_of_a_run(path) else path.stem)
     return "+".join(names) or "unnamed"
+
+
+def is_of_a_run(config: Path) -> bool:
+    """Whether a config is the config.yaml in the folder of a run."""
+    return config.name == "config.yaml" and config.resolve().parent.name.startswith("version_")

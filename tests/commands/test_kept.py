@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from command_line import fails, metrics_of
+from command_line import fails, metrics_of, rows_of
 from lightning import Callback
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
@@ -407,15 +407,43 @@ def test_values_of_the_optimizer_that_a_checkpoint_replaces_are_refused(fitted, 
     assert "--init_from runs/points/version_0" in said
 
 
-def test_an_edited_config_that_is_not_heeded_is_told(fitted, capsys):
+def test_an_edited_config_is_heeded_where_it_can_be_and_told_where_it_cannot(fitted, capsys):
     text = Path("points.yaml").read_text()
     main([*RESUME, "--trainer.max_epochs", "4"])
-    assert "counts, not" not in capsys.readouterr().out
-    Path("points.yaml").write_text(text.replace("max_epochs: 3", "max_epochs: 9"))
+    said = capsys.readouterr().out
+    assert "counts, not" not in said
+    assert "has been edited" not in said
+    Path("points.yaml").write_text(
+        text.replace("max_epochs: 3", "max_epochs: 5").replace("dropout: 0.2", "dropout: 0.3")
+    )
     main([*RESUME])
     said = capsys.readouterr().out
-    assert "version_0/config.yaml counts, not points.yaml" in said
-    assert "trainer.max_epochs 9 (there 4)" in said
+    assert "points.yaml has been edited since runs/points/version_0 began, and counts: " in said
+    assert "trainer.max_epochs 5 (there 3)" in said
+    assert "version_0/config.yaml counts, not points.yaml, which has: model.dropout 0.3" in said
+    assert len(metrics_of(fitted / "runs/points/version_0")) == 5
+
+
+def test_an_edited_predict_path_is_predicted(fitted, capsys):
+    text = Path("points.yaml").read_text()
+    Path("new.csv").write_text("east,north\n1,2\n3,4\n")
+    Path("points.yaml").write_text(
+        text.replace("target: side", "target: side, predict_path: new.csv")
+    )
+    main(["predict", "--config", "points.yaml"])
+    assert "data.predict_path 'new.csv'" in capsys.readouterr().out
+    assert len(rows_of(fitted / "runs/points/version_0/predictions_new.csv")) == 2
+
+
+def test_a_config_does_not_take_the_run_of_another_of_its_file_name(fitted, capsys):
+    Path("other").mkdir()
+    text = Path("points.yaml").read_text().replace("hidden: [8]", "hidden: [4]")
+    Path("other/points.yaml").write_text(text)
+    said = fails(capsys, "test", "--config", "other/points.yaml")
+    assert "runs/points/version_0 is of points.yaml, and no run below ./runs is of this" in said
+    assert "train one by dlp fit --config other/points.yaml" in said
+    Path("other/points.yaml").write_text(Path("points.yaml").read_text())
+    main(["test", "--config", "other/points.yaml"])
 
 
 def test_a_fit_lists_what_it_wrote_and_not_what_it_found(fitted, capsys):

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import yaml
 
-from dlp.commands.resuming import tell_edited
+from dlp.commands.resuming import edited_words
 from dlp.config_files import read_config
 from dlp.console import say
 from dlp.errors import InputError, MissingInputError, suggestion
 from dlp.named_configs import find_config, recipes, run_name, variations
 from dlp.runs.folders import Run, existing_checkpoint, newest_run, run_of
+from dlp.runs.origin import newest_run_of, read_origin
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ def resolve(args: Sequence[str]) -> Invocation:
         return Invocation(command, plain.args, name, None, checkpoint)
     same = run_name([str(run.config)]) == name or not configs
     if same and configs:
-        tell_edited(command, configs, run)
+        others = [*edited_words(command, configs, run, others), *others]
     kept = [str(run.config), *([] if same else configs)]
     args = [command, *_flags(kept), *others]
     return Invocation(command, args, run.name, run, checkpoint)
@@ -111,8 +112,11 @@ def _checkpoint(
         run: Run | None = Run(Path(run_dir))
         where = f"the folder {run_dir} holds no run with a checkpoint"
     elif configs:
-        run = newest_run(name, given)
+        run = newest_run_of(name, configs, given)
         where = f"no run of {name!r} below ./runs"
+        if run is None and (other := newest_run(name, given)) is not None:
+            theirs = " and ".join(read_origin(other.config) or ["another config of that name"])
+            where = f"{other.folder} is of {theirs}, and no run below ./runs is of this config"
     else:
         raise InputError(f"dlp {command} needs --config NAME or --ckpt_path PATH.")
     found = None if run is None else run.checkpoint(given)
@@ -171,7 +175,7 @@ def starting_weights(given: str, name: str) -> Path:
     recipe = run_name([given]) if is_config else given
     _, plus, overlays = name.partition("+")
     for wanted in dict.fromkeys((recipe + plus + overlays, recipe)):
-        run = newest_run(wanted)
+        run = newest_run_of(wanted, [given]) if is_config else newest_run(wanted)
         checkpoint = None if run is None else run.checkpoint()
         if checkpoint is not None:
             return checkpoint

@@ -45,6 +45,7 @@ from dlp.evaluation.fitted_baselines import EvaluatedPart
 from dlp.files import written
 from dlp.process import cpu_threads, interruptible, own_random_state, quiet
 from dlp.runs.folders import ROOT, Run, claimed, locked
+from dlp.runs.origin import origin_line
 from dlp.runs.prediction_files import check_place
 from dlp.runs.record import add_test, count_parameters, read_results, write_results
 from dlp.stops import stop_again
@@ -182,7 +183,8 @@ class DLPCLI(LightningCLI):
         settings = self.config[self.subcommand]
         comes = self.invocation.checkpoint or (self.subcommand == "fit" and settings.init_from)
         if self.subcommand == "fit":
-            self.recipe = self._recipe()  # now: it names the weights, fetched or not
+            of = origin_line([str(path) for path in self._value("config") or ()])
+            self.recipe = of + self._recipe()  # now: it names the weights, fetched or not
         with without_weights(settings.model, bool(comes), bool(settings.trainer.fast_dev_run)):
             super().instantiate_classes()
         self._restore(self.datamodule)  # a model of one's own has asked for no sizes

@@ -1,5 +1,6 @@
-"""What a command on an earlier run does not heed: the run's own config and its optimizer count."""
+"""What a command on an earlier run heeds of an edited config, and what it does not."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -10,33 +11,70 @@ from dlp.config_files import read_config
 from dlp.console import say
 from dlp.errors import InputError
 from dlp.runs.folders import Run
+from dlp.runs.origin import edits
 
 #: Arguments of a model whose state a checkpoint brings along, their own values included.
 _RESTORED = ("optimizer", "lr_scheduler")
+#: Keys beside the Trainer's that a run may go on with another value of.
+_HEEDED = (
+    *("data.predict_path", "data.data_dir", "data.batch_size", "data.eval_batch_size"),
+    *("data.num_workers", "threads", "baselines", "smoothing"),
+)
 
 
-def tell_edited(command: str, configs: Sequence[str], run: Run) -> None:
-    """Say which values of a person's own config files are no longer those of their run.
+def edited_words(command: str, configs: Sequence[str], run: Run, typed: Sequence[str]) -> list[str]:
+    """Return the edits of a person's configs that a command on their run can heed; tell all.
 
     Args:
         command: A fit heeds the whole config, other commands the data alone.
-        configs: The configs given, of which the later ones count.
-        run: The run of these configs; its ``config.yaml`` is read in their place.
+        configs: The configs given; the run's ``config.yaml`` is read instead of them.
+        run: The run of these configs.
+        typed: The words of the command line: what is typed counts more than what is in a config.
+
+    Returns:
+        Words of a command line: ``--data.predict_path=new.csv``.
     """
+    changes = edits(run, configs)
+    told = _against_run(configs, run) if changes is None else changes
+    options = {word.partition("=")[0] for word in typed}
+    heeded = {
+        key: now
+        for key, (now, _) in ({} if changes is None else changes).items()
+        if _can_be_heeded(key, now) and f"--{key}" not in options
+    }
+    others = [
+        f"{key} {now!r} (there {then!r})"
+        for key, (now, then) in told.items()
+        if key not in heeded and (command == "fit" or key.startswith("data."))
+    ]
+    named = " and ".join(configs)
+    if heeded:
+        listed = ", ".join(f"{key} {now!r} (there {told[key][1]!r})" for key, now in heeded.items())
+        say(f"{named} has been edited since {run.folder} began, and counts: {listed}")
+    if others:
+        say(f"{run.config} counts, not {named}, which has: {', '.join(others)}")
+    return [
+        f"--{key}={now if isinstance(now, str) else json.dumps(now)}" for key, now in heeded.items()
+    ]
+
+
+def _can_be_heeded(key: str, value: object) -> bool:
+    """Whether a value may be another one than when the run began: the weights do not hang on it."""
+    if isinstance(value, list | Mapping) or (value is None and key != "data.predict_path"):
+        return False
+    of_trainer = key.startswith("trainer.") and key.count(".") == 1
+    return key in _HEEDED or (of_trainer and key != "trainer.fast_dev_run")
+
+
+def _against_run(configs: Sequence[str], run: Run) -> dict[str, tuple[object, object]]:
+    """Return where configs differ from the run's own, in what both of them say."""
     there = read_config(run.config)
-    changes: dict[str, tuple[object, object]] = {}
-    for path in (Path(config) for config in configs):
-        if path.is_file():
-            changes |= {
-                name: (new, old)
-                for name, new, old in _different(read_config(path), there)
-                if command == "fit" or name.startswith("data.")
-            }
-    if changes:
-        listed = ", ".join(
-            f"{name} {new!r} (there {old!r})" for name, (new, old) in changes.items()
-        )
-        say(f"{run.config} counts, not {' and '.join(configs)}, which has: {listed}")
+    return {
+        name: (new, old)
+        for path in map(Path, configs)
+        if path.is_file()
+        for name, new, old in _different(read_config(path), there)
+    }
 
 
 def check_optimizer(settings: Namespace, run: Run) -> None:

@@ -1,0 +1,114 @@
+"""Which configs a run is of: by what they said when it began, not by their files' names alone."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from dlp.config_files import read_config
+from dlp.named_configs import find_config, is_of_a_run, recipes, variations
+from dlp.runs.folders import Run, runs_of
+
+#: What the first line of a run's config.yaml begins with: a comment, so that it is YAML still.
+_MARK = "# Of the configs: "
+#: Runs without such a line are of another config where one of these differs.
+_WHAT_IT_IS = ("data.class_path", "model.class_path", "data.path", "data.name", "data.target")
+
+
+def origin(configs: Sequence[str]) -> dict[str, Any]:
+    """Return what each config says: name, or path -> keys; a run's config stands for its own."""
+    found: dict[str, Any] = {}
+    for given in configs:
+        path = find_config(given)
+        recorded = read_origin(path)
+        found |= {_name(path): read_config(path)} if recorded is None else recorded
+    return found
+
+
+def origin_line(configs: Sequence[str]) -> str:
+    """Return the line that says, in a run's config.yaml, of which configs the run is.
+
+    It is empty for a run that is made again from another's config.yaml without such a line.
+    """
+    paths = [find_config(given) for given in configs]
+    if not paths or any(is_of_a_run(path) and read_origin(path) is None for path in paths):
+        return ""
+    return f"{_MARK}{json.dumps(origin(configs), default=str)}\n"
+
+
+def read_origin(config: Path) -> dict[str, Any] | None:
+    """Return what `origin` gave when a run began; None where its config.yaml does not say it."""
+    with config.open(encoding="utf-8", errors="replace") as lines:
+        first = lines.readline()
+    if not first.startswith(_MARK):
+        return None
+    found: dict[str, Any] = json.loads(first.removeprefix(_MARK))
+    return found
+
+
+def is_of(run: Run, configs: Sequence[str]) -> bool:
+    """Whether a run is of these configs: they say the same, or are the same files, edited."""
+    theirs = read_origin(run.config) if run.config.is_file() else {}
+    ours = json.loads(json.dumps(origin(configs), default=str))
+    if theirs is not None:
+        return list(theirs) == list(ours) or list(theirs.values()) == list(ours.values())
+    there = dict(leaves(read_config(run.config)))
+    here = {key: value for tree in ours.values() for key, value in leaves(tree)}
+    return all(_same(key, here[key], there.get(key)) for key in _WHAT_IT_IS if key in here)
+
+
+def newest_run_of(name: str, configs: Sequence[str], which: str | None = None) -> Run | None:
+    """Return the newest run of these configs that has a checkpoint (of that kind), or None.
+
+    Args:
+        name: What runs of the configs are called.
+        configs: The configs.
+        which: ``best`` or ``last``; None for either.
+    """
+    runs = (run for run in runs_of(name) if run.checkpoint(which) is not None)
+    return next((run for run in runs if is_of(run, configs)), None)
+
+
+def edits(run: Run, configs: Sequence[str]) -> dict[str, tuple[Any, Any]] | None:
+    """Return what configs say otherwise than when a run began: key -> (now, then).
+
+    None says that it cannot be told, since the run's config.yaml does not hold what they said.
+    """
+    recorded = read_origin(run.config)
+    if recorded is None:
+        return None
+    then = {key: value for tree in recorded.values() for key, value in leaves(tree)}
+    ours = json.loads(json.dumps(origin(configs), default=str))
+    now = {key: value for tree in ours.values() for key, value in leaves(tree)}
+    keys = [*now, *(key for key in then if key not in now)]
+    return {
+        key: (now.get(key), then.get(key))
+        for key in keys
+        if not _same(key, now.get(key), then.get(key))
+    }
+
+
+def leaves(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield each dotted key without ``init_args``, and its value."""
+    if not isinstance(tree, Mapping):
+        yield prefix, tree
+        return
+    for key, value in tree.items():
+        inner = ".".join(part for part in (prefix, str(key)) if part and part != "init_args")
+        yield from leaves(value, inner)
+
+
+def _same(key: str, one: Any, other: Any) -> bool:
+    """Whether two values are the same; a class is so with or without its package."""
+    if key.endswith("class_path"):
+        one, other = (str(value).rpartition(".")[2] for value in (one, other))
+    return bool(one == other)
+
+
+def _name(path: Path) -> str:
+    """Return the name of a recipe or variation, and else the path, from here where it is below."""
+    for name, known in {**variations(), **recipes()}.items():
+        if known == path:
+            return name
+    resolved, here = path.resolve(), Path.cwd().resolve()
+    return (resolved.relative_to(here) if resolved.is_relative_to(here) else resolved).as_posix()
