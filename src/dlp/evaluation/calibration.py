@@ -65,8 +65,11 @@ def wilson_interval(
         frequency: Shares, (B,).
         counts: How many each is a share of, (B,), above 0.
     """
-    z = 1.96
-    scale = 1 + z**2 / counts
-    middle = (frequency + z**2 / (2 * counts)) / scale
-    half = z / scale * np.sqrt(frequency * (1 - frequency) / counts + (z / (2 * counts)) ** 2)
-    return middle - half, middle + half
+    from scipy.stats import binomtest
+
+    tests = [
+        binomtest(round(share * count), int(count))
+        for share, count in zip(frequency, counts, strict=True)
+    ]
+    ends = np.array([test.proportion_ci(method="wilson") for test in tests])
+    return ends[:, 0], ends[:, 1]

@@ -6,83 +6,66 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Confusion:
-    """A confusion matrix of C classes by its cells that are not zero.
+    """A confusion matrix of C classes.
 
     Args:
-        num_classes: C.
-        true: The true class of each cell, int64 (M,).
-        predicted: What it was taken for, int64 (M,).
-        counts: The rows in each cell, int64 (M,).
+        counts: Rows by true (first) and predicted class, a sparse int64 (C, C).
     """
 
-    num_classes: int
-    true: NDArray[np.int64]
-    predicted: NDArray[np.int64]
-    counts: NDArray[np.int64]
+    counts: Any  # scipy has no types
 
     @classmethod
     def of(
         cls, true: NDArray[np.int64], predicted: NDArray[np.int64], num_classes: int
     ) -> "Confusion":
         """Return the matrix of true and predicted classes of N rows, each (N,)."""
-        cells, counts = np.unique(true * num_classes + predicted, return_counts=True)
-        return cls(num_classes, *np.divmod(cells, num_classes), counts)
+        shape = (num_classes, num_classes)
+        return cls(csr_array((np.ones(len(true), np.int64), (true, predicted)), shape))
 
     @classmethod
     def of_cells(cls, cells: Iterable[Sequence[int]], num_classes: int) -> "Confusion":
         """Return the matrix whose cells are (true, predicted, rows)."""
         true, predicted, counts = np.array([*cells], np.int64).reshape(-1, 3).T
-        return cls(num_classes, true, predicted, counts)
+        return cls(csr_array((counts, (true, predicted)), (num_classes, num_classes)))
 
     @classmethod
     def of_matrix(cls, matrix: Sequence[Sequence[int]]) -> "Confusion":
         """Return the matrix whose rows (true classes) are given in full."""
-        full = np.array(matrix, np.int64)
-        true, predicted = np.nonzero(full)
-        return cls(len(full), true, predicted, full[true, predicted])
+        return cls(csr_array(np.array(matrix, np.int64)))
 
     def __eq__(self, other: object) -> bool:
         """Return whether the other one has the same cells."""
         return isinstance(other, Confusion) and (
-            self.num_classes == other.num_classes and self.cells() == other.cells()
+            self.counts.shape == other.counts.shape and self.cells() == other.cells()
         )
 
     def cells(self) -> list[tuple[int, int, int]]:
         """Return true class, predicted class and rows of each cell, by true class."""
-        return list(
-            zip(self.true.tolist(), self.predicted.tolist(), self.counts.tolist(), strict=True)
-        )
+        found = self.counts.tocoo()
+        return [*zip(found.row.tolist(), found.col.tolist(), found.data.tolist(), strict=True)]
 
     def matrix(self, classes: NDArray[np.int64] | None = None) -> NDArray[np.int64]:
         """Return the rows by true (first) and predicted class: of all classes, or of some."""
-        chosen = np.arange(self.num_classes) if classes is None else classes
-        place = np.full(self.num_classes, -1)
-        place[chosen] = np.arange(len(chosen))
-        true, predicted = place[self.true], place[self.predicted]
-        inside = (true >= 0) & (predicted >= 0)
-        full = np.zeros((len(chosen), len(chosen)), np.int64)
-        full[true[inside], predicted[inside]] = self.counts[inside]
+        chosen = self.counts if classes is None else self.counts[classes][:, classes]
+        full: NDArray[np.int64] = chosen.toarray()
         return full
 
     @property
     def num_wrong(self) -> int:
         """Number of rows that were taken for another class."""
-        return int(self.counts[self.true != self.predicted].sum())
+        return int(self.counts.sum() - self.counts.diagonal().sum())
 
     def most_confused(self, count: int) -> list[tuple[int, int, int]]:
         """Return the cells of wrong rows, the largest first."""
-        wrong = np.flatnonzero(self.true != self.predicted)
-        order = wrong[np.argsort(-self.counts[wrong], kind="stable")][:count]
-        return [self.cells()[cell] for cell in order] if len(order) else []
+        wrong = [cell for cell in self.cells() if cell[0] != cell[1]]
+        return sorted(wrong, key=lambda cell: -cell[2])[:count]
 
     def most_mistaken(self, count: int) -> NDArray[np.int64]:
         """Return the classes that most wrong rows are of or were taken for, in their order."""
-        wrong = self.true != self.predicted
-        rows: NDArray[Any] = np.zeros(self.num_classes, np.int64)
-        for classes in (self.true, self.predicted):
-            np.add.at(rows, classes[wrong], self.counts[wrong])
+        rows = self.counts.sum(axis=0) + self.counts.sum(axis=1) - 2 * self.counts.diagonal()
         return np.sort(np.argsort(-rows, kind="stable")[:count])

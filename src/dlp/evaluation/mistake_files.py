@@ -47,7 +47,7 @@ def to_dict(mistakes: Mistakes) -> dict[str, Any]:
     content = {"task": mistakes.task, **asdict(mistakes)}
     if isinstance(mistakes, ClassificationMistakes):
         found = mistakes.confusion
-        full = found.num_classes <= _FULL
+        full = len(mistakes.class_names) <= _FULL
         content["confusion"] = found.matrix().tolist() if full else found.cells()
     return content
 

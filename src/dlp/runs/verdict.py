@@ -25,9 +25,6 @@ _LITTLE = 0.01
 _MATTERS, _OF_GAIN = 0.02, 0.1
 #: A quarter of the epochs, but this many at least, tell how a curve is now.
 _FEWEST = 5
-#: Quantiles of Student's t (one-sided) by degrees of freedom: what noise alone seldom reaches.
-_T95 = (6.31, 2.92, 2.35, 2.13, 2.02, 1.94, 1.89, 1.86, 1.83, 1.81)
-_T99 = (31.8, 6.96, 4.54, 3.75, 3.36, 3.14, 3.00, 2.90, 2.82, 2.76)
 
 
 @dataclass(frozen=True)
@@ -136,7 +133,7 @@ def verdict(values: Sequence[float], mode: Mode) -> Verdict | None:
     span = max(len(curve) // 4, _FEWEST)
     x, y = epochs[-span:], curve[-span:]
     gain = -_slope(x, y) * float(x[-1] - x[0])
-    by_noise = _quantile(_T95, span - 2) * max(noise, _scatter(x, y)) * math.sqrt(12 / span)
+    by_noise = _quantile(0.95, span - 2) * max(noise, _scatter(x, y)) * math.sqrt(12 / span)
     if gain > max(by_noise, _LITTLE * gained):
         return say("improving", gain, span)
     if after:
@@ -145,7 +142,7 @@ def verdict(values: Sequence[float], mode: Mode) -> Verdict | None:
         level = float(np.median(y - _slope(x, y) * x) + _slope(x, y) * x[-1])
         rise = level - float(curve[best])
         picked = math.sqrt(2 * math.log(len(curve)))  # how far the best of so many lies below
-        by_noise = picked + _quantile(_T99, freedom) * math.sqrt(4 / span)
+        by_noise = picked + _quantile(0.99, freedom) * math.sqrt(4 / span)
         by_noise *= max(noise, _scatter(x, y))
         if rise > max(by_noise, min(_MATTERS * abs(float(curve[best])), _OF_GAIN * gained)):
             return say("worse", rise, after)
@@ -183,5 +180,8 @@ def _slope(epochs: NDArray[np.int64], curve: Floats) -> float:
     return float(np.median((curve[other] - curve[one]) / (epochs[other] - epochs[one])))
 
 
-def _quantile(table: Sequence[float], freedom: int) -> float:
-    return table[min(max(freedom, 1), len(table)) - 1]
+def _quantile(share: float, freedom: int) -> float:
+    """Return what noise alone stays below in that share of cases (Student's t, one-sided)."""
+    from scipy.stats import t  # half a second to import: not for the commands that only read
+
+    return float(t.ppf(share, min(max(freedom, 1), 10)))

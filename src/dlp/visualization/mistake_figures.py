@@ -63,7 +63,7 @@ def confusion_figure(
     count = len(names)
     numbers = found.matrix(drawn)
     with np.errstate(invalid="ignore"):  # a class without rows
-        shares = numbers / np.bincount(found.true, found.counts, total)[drawn, None]
+        shares = numbers / found.counts.sum(axis=1)[drawn, None]
     is_large = count > _NUMBERED
     side = 7.6 if is_large else 2.4 + 0.55 * max(count, 3)
     pairs = _pairs(mistakes) if is_large else []
