@@ -1,4 +1,8 @@
-"""What a search found: the values of its trials, and which keys mattered."""
+"""What a search found: the values of its trials, and which keys mattered.
+
+Optuna's own figures change pyplot's style for the whole process, leave out trials that were stopped
+early, and are flattened by a single trial that diverged.
+"""
 
 from collections.abc import Mapping, Sequence
 
