@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from dlp.datamodules.base import SupervisedDataModule
 from dlp.datamodules.examples import Examples, Part
 from dlp.datamodules.known_rows import places
+from dlp.datamodules.row_source import Readable
 from dlp.decisions import decision_rule, names_of
 from dlp.errors import InputError
 from dlp.evaluation.mistakes import (
@@ -18,9 +19,6 @@ from dlp.evaluation.mistakes import (
     MultilabelMistakes,
     RegressionMistakes,
 )
-
-if TYPE_CHECKING:
-    from dlp.datamodules.row_source import Readable
 
 
 def find_mistakes(
@@ -97,7 +95,7 @@ def check_rows(mistakes: Mistakes, data: SupervisedDataModule, part: Part) -> No
         )
 
 
-def describe_rows(data: SupervisedDataModule, part: Part, rows: Sequence[int]) -> "Readable":
+def describe_rows(data: SupervisedDataModule, part: Part, rows: Sequence[int]) -> Readable:
     """Return rows of a part as a person reads them: images, texts or a table.
 
     Args:
