@@ -1,1 +1,1 @@
-"""How good a model is: folds, all of them at once, baselines, mistakes."""
+"""How good a model is: baselines, what it gets wrong, how far its probabilities can be believed."""

@@ -1,6 +1,7 @@
 """What baselines that learn are fitted on: texts as TF-IDF, columns as they are, small images."""
 
-from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -27,115 +28,102 @@ _TERMS, _SIDE = 20_000, 32
 _TREE_CATEGORIES = 255
 
 
-class Source(ABC):
-    """The inputs that a simple model is fitted on."""
+#: From a part, and perhaps the numbers of some of its rows, to inputs (N, D).
+Matrix = Callable[..., Any]
 
-    kind: Literal["linear", "boosting"] = "linear"
-    #: Which columns hold codes of categories; None where none does.
+
+@dataclass(frozen=True)
+class BaselineInputs:
+    """What a simple model is fitted on, and which kind of model suits it.
+
+    Args:
+        kind: The kind of model.
+        width: About how many entries of a row are not zero.
+        learn: From the numbers of the training rows to fit on to the inputs.
+        is_text: Whether these are TF-IDF, which need no scaling.
+        categorical: Which columns hold codes of categories; None where none does.
+    """
+
+    kind: Literal["linear", "boosting"]
+    width: int
+    learn: Callable[[NDArray[np.int64]], Matrix]
+    is_text: bool = False
     categorical: NDArray[np.bool_] | None = None
 
-    def __init__(self, data: SupervisedDataModule) -> None:
-        self.data = data
-
-    @abstractmethod
-    def width(self) -> int:
-        """Return about how many entries of a row are not zero."""
-
-    def learn(self, index: NDArray[np.int64]) -> None:  # noqa: B027 - most learn nothing
-        """Learn what `matrix` needs from some training rows."""
-
-    @abstractmethod
-    def matrix(self, part: Any, index: NDArray[np.int64] | None = None) -> Any:
-        """Return the inputs of a part, or of some of its rows, (N, D)."""
-
-    def words(self, head: Head) -> str:
+    def model_name(self, head: Head) -> str:
         """Return what the model is called."""
-        return "ridge regression" if head.prediction == "values" else "logistic regression"
+        if self.kind == "boosting":
+            return "gradient boosting"
+        kind = "ridge" if head.prediction == "values" else "logistic"
+        return f"{kind} regression{' on TF-IDF' * self.is_text}"
 
 
-class TextSource(Source):
-    """TF-IDF of words and pairs of words."""
-
-    def width(self) -> int:
-        """See `Source.width`."""
-        texts: Texts = self.data.examples("train").rows
-        return int(texts.tokens()[1].mean() * 1.5) + 1
-
-    def learn(self, index: NDArray[np.int64]) -> None:
-        """See `Source.learn`."""
-        texts: Texts = self.data.examples("train").rows[index]
-        terms = rank_terms(texts, 2, 2, _TERMS) or rank_terms(texts, 1, 1, _TERMS)
-        self._vocabulary = Vocabulary(terms, None)
-        self._idf = smooth_idf(count_ids(texts, self._vocabulary))
-
-    def matrix(self, part: Any, index: NDArray[np.int64] | None = None) -> Any:
-        """See `Source.matrix`."""
-        texts: Texts = self.data.examples(part).rows
-        counts = count_ids(texts if index is None else texts[index], self._vocabulary)
-        return weigh(counts, "sublinear_tfidf", self._idf)
-
-    def words(self, head: Head) -> str:
-        """See `Source.words`."""
-        return f"{super().words(head)} on TF-IDF"
-
-
-class ImageSource(Source):
-    """Images as the model gets them, averaged down and flattened."""
-
-    def width(self) -> int:
-        """See `Source.width`."""
-        return int(self.matrix("train", np.arange(1)).shape[1])
-
-    def matrix(self, part: Any, index: NDArray[np.int64] | None = None) -> Any:
-        """See `Source.matrix`."""
-        inputs = self.data.inputs(part)
-        rows = torch.arange(len(inputs)) if index is None else torch.from_numpy(index)
-        parts = [rows[start : start + 512] for start in range(0, len(rows), 512)]
-        return np.concatenate([_flat(inputs[some]) for some in parts])
-
-
-class ColumnSource(Source):
-    """The columns of a table as they are: holes are holes, and categories are codes."""
-
-    def __init__(self, data: SupervisedDataModule, kind: Literal["linear", "boosting"]) -> None:
-        super().__init__(data)
-        self.kind = kind
-        columns = data.plain_columns(data.examples("train").rows)
-        assert columns is not None
-        matrix, self.categorical = columns
-        self._width = int(matrix.shape[1])
-        if self.categorical is not None:
-            counts = 1 + np.nanmax(np.where(self.categorical, matrix, 0), axis=0, initial=0)
-            self._width += int(counts[self.categorical].sum()) if kind == "linear" else 0
-            if kind == "boosting":
-                self.categorical = self.categorical & (counts <= _TREE_CATEGORIES)
-
-    def width(self) -> int:
-        """See `Source.width`."""
-        return self._width
-
-    def matrix(self, part: Any, index: NDArray[np.int64] | None = None) -> Any:
-        """See `Source.matrix`."""
-        rows = self.data.examples(part).rows
-        columns = self.data.plain_columns(rows if index is None else self.data.select(rows, index))
-        return None if columns is None else columns[0]
-
-    def words(self, head: Head) -> str:
-        """See `Source.words`."""
-        return "gradient boosting" if self.kind == "boosting" else super().words(head)
-
-
-def sources(data: SupervisedDataModule) -> list[Source]:
+def baseline_inputs(data: SupervisedDataModule) -> list[BaselineInputs]:
     """Return what simple models can be fitted on."""
     rows = data.examples("train").rows
     if isinstance(rows, Texts):
-        return [TextSource(data)]
+        return [_of_texts(data, rows)]
     first = data.inputs("train")[torch.arange(1)]
     if not isinstance(first, Tensor) or not first.is_floating_point():
         return []
     if data.plain_columns(data.select(rows, np.arange(1))) is None:
-        return [ImageSource(data)]
-    return [ColumnSource(data, "linear"), ColumnSource(data, "boosting")]
+        return [_of_images(data)]
+    return _of_columns(data, rows)
+
+
+def _of_texts(data: SupervisedDataModule, training: Texts) -> BaselineInputs:
+    """Return TF-IDF of words and pairs of words."""
+
+    def learn(index: NDArray[np.int64]) -> Matrix:
+        chosen = training[index]
+        terms = rank_terms(chosen, 2, 2, _TERMS) or rank_terms(chosen, 1, 1, _TERMS)
+        vocabulary = Vocabulary(terms, None)
+        idf = smooth_idf(count_ids(chosen, vocabulary))
+
+        def matrix(part: Any, index: NDArray[np.int64] | None = None) -> Any:
+            texts: Texts = data.examples(part).rows
+            counts = count_ids(texts if index is None else texts[index], vocabulary)
+            return weigh(counts, "sublinear_tfidf", idf)
+
+        return matrix
+
+    width = int(training.tokens()[1].mean() * 1.5) + 1
+    return BaselineInputs("linear", width, learn, is_text=True)
+
+
+def _of_images(data: SupervisedDataModule) -> BaselineInputs:
+    """Return images as the model gets them, averaged down and flattened."""
+
+    def matrix(part: Any, index: NDArray[np.int64] | None = None) -> Any:
+        inputs = data.inputs(part)
+        rows = torch.arange(len(inputs)) if index is None else torch.from_numpy(index)
+        return np.concatenate([_flat(inputs[some]) for some in torch.split(rows, 512)])
+
+    width = int(matrix("train", np.arange(1)).shape[1])
+    return BaselineInputs("linear", width, lambda _: matrix)
+
+
+def _of_columns(data: SupervisedDataModule, training: Any) -> list[BaselineInputs]:
+    """Return the columns of a table as they are: holes are holes, and categories are codes."""
+
+    def matrix(part: Any, index: NDArray[np.int64] | None = None) -> Any:
+        rows = data.examples(part).rows
+        columns = data.plain_columns(rows if index is None else data.select(rows, index))
+        return None if columns is None else columns[0]
+
+    columns = data.plain_columns(training)
+    assert columns is not None
+    values, categorical = columns
+    width = one_hot = int(values.shape[1])
+    for_trees = None
+    if categorical is not None:
+        counts = 1 + np.nanmax(np.where(categorical, values, 0), axis=0, initial=0)
+        one_hot += int(counts[categorical].sum())
+        for_trees = categorical & (counts <= _TREE_CATEGORIES)
+    return [
+        BaselineInputs("linear", one_hot, lambda _: matrix, categorical=categorical),
+        BaselineInputs("boosting", width, lambda _: matrix, categorical=for_trees),
+    ]
 
 
 def _flat(inputs: Tensor) -> NDArray[np.float32]:
@@ -162,10 +150,10 @@ def targets_of(data: SupervisedDataModule, part: Any) -> Tensor:
     return torch.from_numpy(data.targets.encode(targets))
 
 
-def sampled_rows(source: Source, targets: NDArray[Any], head: Head) -> NDArray[np.int64]:
+def sampled_rows(source: BaselineInputs, targets: NDArray[Any], head: Head) -> NDArray[np.int64]:
     """Return the training rows to fit on, in order: all, or as many as take seconds."""
     outputs = head.num_logits if head.prediction == "probabilities" else targets.shape[1]
-    most = max(500, _MAX_WORK[source.kind] // (source.width() * outputs))
+    most = max(500, _MAX_WORK[source.kind] // (source.width * outputs))
     count = min(len(targets), _MAX_ROWS, most)
     drawn = np.random.default_rng(0).permutation(len(targets))[:count]
     return np.sort(drawn).astype(np.int64)

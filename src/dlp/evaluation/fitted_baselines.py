@@ -16,11 +16,11 @@ from dlp.console import say
 from dlp.datamodules.base import SupervisedDataModule
 from dlp.directions import Mode, direction
 from dlp.evaluation.baseline_inputs import (
-    Source,
-    TextSource,
+    BaselineInputs,
+    Matrix,
+    baseline_inputs,
     num_rows,
     sampled_rows,
-    sources,
     targets_of,
 )
 from dlp.evaluation.baselines import Baselines, prediction_scores
@@ -100,20 +100,20 @@ def fitted_baselines(
     if not evaluated or (head.prediction == "probabilities" and len(np.unique(expected)) < 2):
         return {}
     found: dict[str, FittedBaseline] = {}
-    for source in sources(data):
+    for source in baseline_inputs(data):
         start = time.perf_counter()
         index = sampled_rows(source, expected, head)
-        source.learn(index)
-        predict = _fitted(source, source.matrix("train", index), expected[index], head)
+        matrix = source.learn(index)
+        predict = _fitted(source, matrix("train", index), expected[index], head)
         seconds = time.perf_counter() - start
-        judge = _with_own_threshold(head, source, predict)
+        judge = _with_own_threshold(head, data, matrix, predict)
         numbers: dict[str, dict[str, float]] = {
             part: prediction_scores(
-                judge, torch.from_numpy(predict(source.matrix(part))), targets_of(data, part)
+                judge, torch.from_numpy(predict(matrix(part))), targets_of(data, part)
             )
             for part in evaluated
         }
-        found[source.kind] = FittedBaseline(source.words(head), len(index), seconds, numbers)
+        found[source.kind] = FittedBaseline(source.model_name(head), len(index), seconds, numbers)
     return found
 
 
@@ -177,7 +177,7 @@ def fitted_verdict(
 # The models --------------------------------------------------------------------------------------
 
 
-def _fitted(source: Source, inputs: Any, targets: NDArray[Any], head: Head) -> Predict:
+def _fitted(source: BaselineInputs, inputs: Any, targets: NDArray[Any], head: Head) -> Predict:
     """Fit on `targets` as metrics have them: classes (N,), labels (N, L) or values (N, T).
 
     Returns:
@@ -203,22 +203,24 @@ def _class_weights(head: Head) -> list[Any]:
     return head.loss.weights.tolist() if isinstance(head.loss, WeightedLoss) else []
 
 
-def _with_own_threshold(head: Head, source: Source, predict: Predict) -> Head:
+def _with_own_threshold(
+    head: Head, data: SupervisedDataModule, matrix: Matrix, predict: Predict
+) -> Head:
     """Return a head whose threshold suits a simple model, where a rule is to choose it."""
     rule = head.threshold_rule
-    if rule is None or not num_rows(source.data, "val"):
+    if rule is None or not num_rows(data, "val"):
         return head
     head = deepcopy(head)
-    chances = predict(source.matrix("val"))
+    chances = predict(matrix("val"))
     chances = chances if head.labels else chances[:, 1]
     with torch.no_grad():
-        targets = head.metric_targets(head.prepare(targets_of(source.data, "val"))).numpy()
+        targets = head.metric_targets(head.prepare(targets_of(data, "val"))).numpy()
     head.threshold = best_threshold(chances.ravel(), targets.ravel() == 1, rule)
     return head
 
 
 def _fitted_classes(
-    source: Source,
+    source: BaselineInputs,
     inputs: Any,
     targets: NDArray[Any],
     num_classes: int,
@@ -238,7 +240,7 @@ def _fitted_classes(
     return predict
 
 
-def _fitted_values(source: Source, inputs: Any, targets: NDArray[Any]) -> Predict:
+def _fitted_values(source: BaselineInputs, inputs: Any, targets: NDArray[Any]) -> Predict:
     models = [_regressor(source).fit(inputs, column) for column in targets.T]
 
     def predict(rows: Any) -> NDArray[Any]:
@@ -247,7 +249,7 @@ def _fitted_values(source: Source, inputs: Any, targets: NDArray[Any]) -> Predic
     return predict
 
 
-def _classifier(source: Source, weights: dict[int, float] | None) -> Any:
+def _classifier(source: BaselineInputs, weights: dict[int, float] | None) -> Any:
     from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
@@ -256,13 +258,13 @@ def _classifier(source: Source, weights: dict[int, float] | None) -> Any:
         return HistGradientBoostingClassifier(
             categorical_features=source.categorical, random_state=0, class_weight=weights
         )
-    if isinstance(source, TextSource):
+    if source.is_text:
         return LogisticRegression(C=10, max_iter=100, class_weight=weights)
     linear = LogisticRegression(max_iter=100, class_weight=weights)
     return make_pipeline(_prepared(source), linear)
 
 
-def _regressor(source: Source) -> Any:
+def _regressor(source: BaselineInputs) -> Any:
     from sklearn.ensemble import HistGradientBoostingRegressor
     from sklearn.linear_model import Ridge
     from sklearn.pipeline import make_pipeline
@@ -271,10 +273,10 @@ def _regressor(source: Source) -> Any:
         return HistGradientBoostingRegressor(
             categorical_features=source.categorical, random_state=0
         )
-    return Ridge() if isinstance(source, TextSource) else make_pipeline(_prepared(source), Ridge())
+    return Ridge() if source.is_text else make_pipeline(_prepared(source), Ridge())
 
 
-def _prepared(source: Source) -> Any:
+def _prepared(source: BaselineInputs) -> Any:
     """Return what a linear model needs: no holes, standardised numbers, categories as one-hot."""
     from sklearn.compose import make_column_transformer
     from sklearn.impute import SimpleImputer
