@@ -5,11 +5,14 @@ import io
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dlp.directions import Mode, best_index, direction
 from dlp.files import write_text
 from dlp.runs.json_files import from_nulls, read_json, write_json
-from dlp.runs.verdict import Verdict, verdict
+
+if TYPE_CHECKING:  # it needs NumPy, which the help of dlp compare does without
+    from dlp.runs.verdict import Verdict
 
 
 class Epochs:
@@ -59,8 +62,10 @@ class Epochs:
             if len(values) >= epoch > 0 and not math.isnan(values[epoch - 1])
         }
 
-    def verdict(self, monitor: str = "val_loss") -> Verdict | None:
+    def verdict(self, monitor: str = "val_loss") -> "Verdict | None":
         """Return what the curve of `monitor` says; None where `best_epoch` gives none."""
+        from dlp.runs.verdict import verdict
+
         values, mode = self.metrics.get(monitor, []), direction(monitor, self.directions)
         return None if mode is None else verdict(values, mode)
 
