@@ -9,7 +9,6 @@ from typing import Any, Literal
 import numpy as np
 import torch
 import xxhash
-from filelock import FileLock
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.strategies import ParallelStrategy
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from dlp.cache import only_one
 from dlp.callbacks.unfreezing import trainable_at
 from dlp.console import bar_file, say
 from dlp.datamodules.base import SupervisedDataModule
@@ -162,9 +162,7 @@ class CacheFeatures(Callback):
             return self._compute(trainer, network, images, depth)
         with ExitStack() as stack:
             with suppress(OSError):  # a cache that cannot be written may still be read
-                home.parent.mkdir(parents=True, exist_ok=True)
-                # Others wait for the features instead of computing them too.
-                stack.enter_context(FileLock(home.with_suffix(".lock")))
+                stack.enter_context(only_one(home))
             values = _load(home, len(images))
             if values is not None and not self._agree(trainer, network, images, depth, values):
                 say(f"the stored features {home} are of another network; they are computed again")
