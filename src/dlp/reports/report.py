@@ -125,7 +125,7 @@ def _recorded(run: Run) -> Run:
 
 
 def _tested(run: Run) -> Path | None:
-    """Return the checkpoint of the run's last test: the page then speaks of one model."""
+    """Return the checkpoint of the run's last test, so that all of the page is about one model."""
     results = read_run(run.folder).results
     place = (results.get("test") or results.get("validation") or {}).get("checkpoint")
     path = run.folder / place if place else None  # an absolute place stays as it is

@@ -80,10 +80,10 @@ class Trained:
 
     Args:
         run: What its files tell.
-        checkpoint: The checkpoint that speaks.
+        checkpoint: The checkpoint that `model` was read from.
         model: With the weights of that checkpoint, on the CPU, in evaluation mode.
         data: As the run had it.
-        problem: Why there is no model.
+        problem: Why there is no model; empty where there is one.
     """
 
     run: RunRecord
