@@ -186,7 +186,7 @@ def test_data_that_are_no_images_are_refused(pets, capsys):
         (["--config", "pets.yaml"], "unknown kind '--config'"),
         (["batch", "--config", "pets.yaml", "--copies", "0"], "got 16 and 0"),
         (["batch", "--config", "pets.yaml", "--num_images", "-1"], "must be 1 or more"),
-        (["batch", "--config", "pets.yaml", "--copys", "2"], "Did you mean 'copies'?"),
+        (["batch", "--config", "pets.yaml", "--copys", "2"], "Did you mean --copies?"),
         (["batch", "--config", "pats.yaml"], "there is no config file pats.yaml"),
         (["batch", "--config", "pets.yaml", "--output", "pets.yaml/x.png"], "cannot write"),
     ],

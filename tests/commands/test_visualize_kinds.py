@@ -268,9 +268,9 @@ def test_a_trial_run_writes_nothing(run, tmp_path, monkeypatch, kind, capsys):
         (["embedding", "--num_rows", "2"], "num_rows must be 3 or more"),
         (
             ["embedding", "--method", "tnse"],
-            "method must be pca, tsne; got 'tnse'. Did you mean 'tsne'",
+            "method must be pca or tsne; got 'tnse'. Did you mean 'tsne'",
         ),
-        (["activations", "--image", "x.png"], "unknown option --image. Did you mean 'images'?"),
+        (["activations", "--image", "x.png"], "unknown option --image. Did you mean --images?"),
         (["activations", "--images", "pet"], "there is no image pet (looked from"),
         (["activations", "--images", "pets.yaml"], "pets.yaml cannot be read as an image"),
         (["activations", "--weights", "x.pth"], "--weights goes with --backbone"),
@@ -401,7 +401,7 @@ def test_a_backbone_alone_needs_images(squeezenet, capsys):
     assert "give --images PATH" in fails(capsys, "heatmap", *given)
     assert "an embedding is of rows of data" in fails(capsys, "embedding", *given)
     message = fails(capsys, "heatmap", *given, "--imges", "new")
-    assert "unknown option --imges. Did you mean 'images'?" in message
+    assert "unknown option --imges. Did you mean --images?" in message
 
 
 # Other data ------------------------------------------------------------------------------------

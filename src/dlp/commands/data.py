@@ -12,7 +12,8 @@ from lightning.pytorch.cli import LightningArgumentParser
 from dlp.commands.invocation import resolve
 from dlp.commands.lightning_cli import DLPCLI
 from dlp.commands.visualize.batch import first_images
-from dlp.commands.visualize.images import has_images, write_image
+from dlp.commands.visualize.drawing_files import write_drawing
+from dlp.commands.visualize.images import has_images
 from dlp.console import say
 from dlp.datamodules import SupervisedDataModule
 from dlp.errors import InputError
@@ -95,6 +96,6 @@ class DataCLI(DLPCLI):
         """Draw the first training images as the model sees them; tell where they cannot be."""
         try:
             figure = image_grid(*first_images(self.datamodule, count=16, copies=1))
-            write_image(figure, ROOT / self.invocation.name / "batch.png")
+            write_drawing(figure, ROOT / self.invocation.name / "batch.png")
         except InputError as error:  # a folder that nothing is written into hides no reading
             say(str(error))

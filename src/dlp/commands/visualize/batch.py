@@ -10,7 +10,8 @@ from torch import Tensor
 
 from dlp.commands.checkpoint_files import without_weights
 from dlp.commands.lightning_cli import DLPCLI
-from dlp.commands.visualize.images import check_shows_images, target_in_words, write_image
+from dlp.commands.visualize.drawing_files import write_drawing
+from dlp.commands.visualize.images import check_shows_images, target_in_words
 from dlp.datamodules import SupervisedDataModule
 from dlp.errors import InputError
 from dlp.runs.folders import ROOT
@@ -68,7 +69,7 @@ class BatchCLI(DLPCLI):
         )
         if self._value("trainer.fast_dev_run"):
             return
-        write_image(
+        write_drawing(
             figure, Path(self._value("output") or ROOT / self.invocation.name / "batch.png")
         )
 

@@ -16,7 +16,8 @@ from dlp.commands.invocation import resolve
 from dlp.commands.lightning_cli import DLPCLI
 from dlp.commands.parser import Parser
 from dlp.commands.visualize.batch import BatchCLI, explain_output
-from dlp.commands.visualize.images import check_shows_images, write_image
+from dlp.commands.visualize.drawing_files import write_drawing
+from dlp.commands.visualize.images import check_shows_images
 from dlp.commands.visualize.kinds import KINDS
 from dlp.commands.visualize.layer_choice import list_layers
 from dlp.commands.visualize.options import (
@@ -277,7 +278,7 @@ def _draw(
     for name, drawing in KINDS[kind].draw(subject, data, options, seed):
         if not trial:
             path = output / f"{name}.png"
-            write_image(drawing, path, announce=False)
+            write_drawing(drawing, path, announce=False)
             written.append(path.name)
     if written:
         few = ", ".join(written[:8]) + (f" and {len(written) - 8} more" * (len(written) > 8))

@@ -1,7 +1,5 @@
 """Which images ``dlp visualize`` draws: files, or samples of a recipe's data."""
 
-import re
-import warnings
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,24 +9,20 @@ from typing import Any
 
 import numpy as np
 import torch
-from matplotlib.figure import Figure
-from PIL import Image
 from torch import Tensor
 
-from dlp.console import say
+from dlp.commands.visualize.drawing_files import file_name
 from dlp.datamodules import SupervisedDataModule
 from dlp.datamodules.examples import Part
 from dlp.datamodules.images.base import BaseImageDataModule
-from dlp.datamodules.images.decoding import MAX_PIXELS, CorruptImageError, read_image
+from dlp.datamodules.images.decoding import CorruptImageError, read_image, upright_size
 from dlp.datamodules.images.files import find_images
 from dlp.datamodules.images.folders import missing
 from dlp.datamodules.images.store import ImageFormat
 from dlp.errors import InputError
-from dlp.files import atomic_path
 
 #: Images that are drawn where none are given.
 SAMPLES = 8
-_ORIENTATION, _TURNED = 0x0112, (5, 6, 7, 8)  # EXIF: height and width change places
 
 
 @dataclass(frozen=True)
@@ -53,7 +47,7 @@ class NamedImage:
         """Return the image at the size of its file, cut as the network sees it."""
         if self.file is None or self.form is None:
             return self.pixels
-        height, width = _size(self.file)
+        height, width = upright_size(self.file)
         if self.form.fit == "crop":
             scale = min(height / self.form.size[0], width / self.form.size[1])
             height, width = (max(1, round(side * scale)) for side in self.form.size)
@@ -181,31 +175,6 @@ def target_in_words(target: Any, names: Sequence[str] | None) -> str:
     return names[int(target)]
 
 
-def file_name(*parts: str) -> str:
-    """Return a file's name made of `parts`, without what file systems do not like."""
-    return "_".join(re.sub(r"[^\w.-]+", "-", part).strip("-.") or "x" for part in parts)
-
-
-def write_image(image: Figure | Tensor, path: Path, announce: bool = True) -> None:
-    """Write a figure, or an image (3, H, W) in [0, 1], as a PNG.
-
-    Raises:
-        InputError: It cannot be written there.
-    """
-    try:
-        with atomic_path(path) as temporary, warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Glyph .* missing")  # of a class's name
-            if isinstance(image, Figure):
-                image.savefig(temporary, format="png", dpi=110)
-            else:
-                pixels = image.clamp(0, 1).mul(255).round().byte().permute(1, 2, 0)
-                Image.fromarray(pixels.numpy()).save(temporary, format="png")
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror}.") from error
-    if announce:
-        say(f"wrote {path}")
-
-
 def _in_turn(classes: Any) -> list[int]:
     """Return all row numbers: the first row of each class, then the second of each ..."""
     of_each = [np.flatnonzero(classes == number).tolist() for number in np.unique(classes)]
@@ -235,12 +204,3 @@ def _read(file: Path, form: ImageFormat) -> Tensor:
     except CorruptImageError as error:
         raise InputError(f"{file} cannot be read as an image: {error.reason}.") from error
     return torch.from_numpy(pixels).permute(2, 0, 1).float() / 255
-
-
-def _size(file: Path) -> tuple[int, int]:
-    """Return height and width of an image that was read before, upright."""
-    with Image.open(file) as image:
-        width, height = image.size
-        turned = image.getexif().get(_ORIENTATION) in _TURNED
-    assert width * height <= MAX_PIXELS
-    return (width, height) if turned else (height, width)

@@ -15,13 +15,8 @@ from matplotlib.figure import Figure
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from dlp.commands.visualize.images import (
-    NamedImage,
-    chosen_images,
-    file_name,
-    no_rows,
-    target_in_words,
-)
+from dlp.commands.visualize.drawing_files import file_name
+from dlp.commands.visualize.images import NamedImage, chosen_images, no_rows, target_in_words
 from dlp.commands.visualize.layer_choice import chosen_layers
 from dlp.commands.visualize.options import (
     ActivationOptions,

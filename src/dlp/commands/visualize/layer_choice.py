@@ -9,6 +9,7 @@ from torch import nn
 from dlp.commands.visualize.subjects import Subject
 from dlp.console import say
 from dlp.errors import InputError, suggestion
+from dlp.text_table import aligned
 from dlp.visualization.activation_maps import default_layers, gate_layers, is_activation
 from dlp.visualization.grad_cam import default_cam_layer
 from dlp.visualization.layer_hooks import Layer, layers_of
@@ -34,13 +35,11 @@ def list_layers(kind: str, subject: Subject) -> None:
         default = default_names(kind, subject)
     except InputError:
         default = []
-    names, kinds = ("layer", *layers), [layer.kind for layer in layers.values()]
-    width, wide = max(map(len, names)), max(map(len, ("kind", *kinds)))
-    say(f"{'layer':<{width}}  {'kind':<{wide}}  output")
+    rows = [("layer", "kind", "output")]
     for name, layer in layers.items():
         shape = " x ".join(map(str, layer.shape))
-        mark = "  (default)" if name in default else ""
-        say(f"{name:<{width}}  {layer.kind:<{wide}}  {shape}{mark}")
+        rows.append((name, layer.kind, f"{shape}  (default)" if name in default else shape))
+    say("\n".join(aligned(rows)))
 
 
 def default_names(kind: str, subject: Subject) -> list[str]:

@@ -51,6 +51,8 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+#: Those by which height and width change places.
+_TURNED = (5, 6, 7, 8)
 _BITS_PER_SAMPLE = 258
 
 _NO_WARNINGS = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
@@ -118,6 +120,14 @@ def read_image(
         message = str(error) or type(error).__name__
         truncated = re.search("truncated|end of file|not enough image data", message, re.I)
         raise CorruptImageError("truncated" if truncated else f"damaged: {message}") from error
+
+
+def upright_size(path: Path) -> tuple[int, int]:
+    """Return height and width of an image that `read_image` has read before, EXIF undone."""
+    with Image.open(path) as image:
+        width, height = image.size
+        turned = image.getexif().get(_ORIENTATION) in _TURNED
+    return (width, height) if turned else (height, width)
 
 
 def _content(path: Path) -> bytes:
