@@ -337,7 +337,7 @@ def test_nothing_but_the_corpus_is_kept(table, tmp_path):
 def test_pairs_of_words_are_terms_of_their_own(table):
     data = make(table, num_words=None, ngrams=2, min_df=2, val_size=None)
     assert {"good", "good film"} <= set(data.vocabulary.words)
-    pair = data.vocabulary.sequence_ids["good film"]
+    pair = data.vocabulary.ngram_ids["good film"]
     (inputs, targets), *_ = data.train_dataloader()
     assert torch.equal(inputs.to_dense(*data.input_shape)[:, pair].long(), targets)
     single = make(table, num_words=None, min_df=2, val_size=None)
@@ -394,7 +394,7 @@ def test_sequences_of_new_texts_need_the_state_alone(table, tmp_path):
     restored = make(table, predict_path=str(new), num_words=200)
     restored.load_state_dict(state)
     ((inputs, _),) = restored.predict_dataloader()
-    pair = data.vocabulary.sequence_ids["good film"]
+    pair = data.vocabulary.ngram_ids["good film"]
     assert (inputs.to_dense(200)[:, pair] > 0).tolist() == [True, False]
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
-from dlp.cache import new_folder, only_one, read_folder
+from dlp.cache import kept_folder, read_folder
 from dlp.console import bar_file
 from dlp.datamodules.examples import Examples
 from dlp.datamodules.reading import ColumnReading, InputReading
@@ -197,17 +197,14 @@ def cached_parts(source: TextSource) -> TextParts:
     Raises:
         InputError: The source cannot be read, or the cache not be written.
     """
-    if (found := stored_parts(source.key)) is not None:
-        return found
     home = cache_dir() / "text" / source.key
+
+    def write(folder: Path) -> None:
+        for name, part in source.build().items():
+            _save(part, folder / name)
+
     try:
-        with only_one(home):
-            if (found := stored_parts(source.key)) is not None:  # another one was faster
-                return found
-            parts = source.build()
-            with new_folder(home) as folder:
-                for name, part in parts.items():
-                    _save(part, folder / name)
+        return kept_folder(home, "texts", _load_parts, write)
     except OSError as error:
         if isinstance(error, InputError):  # the source is the matter, not the cache
             raise
@@ -215,7 +212,6 @@ def cached_parts(source: TextSource) -> TextParts:
             f"cannot write the cache {home}: {error.strerror}. Set DLP_CACHE_DIR to a folder with "
             "room that you can write to."
         ) from error
-    return stored_parts(source.key) or parts
 
 
 def stored_parts(key: str) -> TextParts | None:

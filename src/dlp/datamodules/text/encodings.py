@@ -11,7 +11,7 @@ from torch import Tensor
 from dlp.bag_of_words import BagOfWords
 from dlp.datamodules.learned import Encoder
 from dlp.datamodules.text.corpus import Texts
-from dlp.datamodules.text.ngrams import SequenceIds, rank_terms
+from dlp.datamodules.text.ngrams import NgramIds, rank_terms
 from dlp.datamodules.text.tokens import Tokens, splitter
 from dlp.datamodules.text.vocabulary import OFFSET, START, UNKNOWN, Vocabulary, rank_words
 from dlp.errors import InputError, unknown
@@ -169,17 +169,17 @@ def _check_numbers(
 def count_ids(texts: Texts, vocabulary: Vocabulary) -> SparseRows:
     """Return how often each id occurs in each text: sparse float32 (N, num_words), ids sorted."""
     lookup = vocabulary.lookup(texts.corpus.words)
-    sequences = None
-    if vocabulary.sequence_ids:
-        sequences = SequenceIds(vocabulary.sequence_ids, texts.corpus.words)
+    ngrams = None
+    if vocabulary.ngram_ids:
+        ngrams = NgramIds(vocabulary.ngram_ids, texts.corpus.words)
     parts = []
     for batch in texts.batches(512):
         ids, lengths = vocabulary.sequences(batch, lookup)
         starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
         shape = (len(batch), vocabulary.num_words)
         part = scipy.sparse.csr_array((np.ones(len(ids), np.float32), ids, starts), shape=shape)
-        if sequences is not None:
-            more, rows = sequences.find(*batch.tokens(vocabulary.max_words))
+        if ngrams is not None:
+            more, rows = ngrams.find(*batch.tokens(vocabulary.max_words))
             ones = np.ones(len(more), np.float32)
             part = part + scipy.sparse.csr_array((ones, (rows, more)), shape=shape)
         part = part.tocsc().tocsr()  # sorts the ids of each row in linear time

@@ -1,4 +1,4 @@
-"""Sequences of words (n-grams) as terms: counted in all texts at once, as plain arrays."""
+"""N-grams (sequences of words) as terms: counted in all texts at once, as plain arrays."""
 
 from collections.abc import Sequence
 
@@ -9,19 +9,19 @@ from dlp.datamodules.text.corpus import Texts
 from dlp.errors import InputError
 
 
-def sequence_keys(
+def ngram_keys(
     tokens: NDArray[np.int32], lengths: NDArray[np.int64], size: int, num_words: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return a number for each sequence of `size` words, and the text it stands in.
+    """Return a number for each n-gram of `size` words, and the text it stands in.
 
     Args:
         tokens: The words of all texts one after the other, (T,).
         lengths: How many each text has, (N,).
-        size: Words a sequence, 1 or more.
+        size: Words an n-gram, 1 or more.
         num_words: Words are numbers below it.
 
     Returns:
-        Keys (S,), equal for equal sequences, and row numbers (S,), in order.
+        Keys (S,), equal for equal n-grams, and row numbers (S,), in order.
     """
     rows = np.repeat(np.arange(len(lengths)), lengths)
     count = max(0, len(tokens) - size + 1)
@@ -33,19 +33,19 @@ def sequence_keys(
 
 
 def rank_terms(texts: Texts, ngrams: int, min_df: int, limit: int | None = None) -> list[str]:
-    """Return the words and word sequences of `texts`, the most frequent first.
+    """Return the words and n-grams of `texts`, the most frequent first.
 
-    The words of a sequence are joined by a space. Equally frequent terms stand in order of their
+    The words of an n-gram are joined by a space. Equally frequent terms stand in order of their
     length, then of first appearance.
 
     Args:
         texts: The texts.
-        ngrams: The longest sequence, in words.
+        ngrams: The longest n-gram, in words.
         min_df: Leave out terms that fewer texts have (document frequency, as scikit-learn has it).
         limit: Return the first so many.
 
     Raises:
-        InputError: The texts have too many different words for sequences of that length.
+        InputError: The texts have too many different words for n-grams of that length.
     """
     words = texts.corpus.words
     if len(words) ** ngrams >= 2**63:
@@ -55,7 +55,7 @@ def rank_terms(texts: Texts, ngrams: int, min_df: int, limit: int | None = None)
         )
     tokens, lengths = texts.tokens()
     found = [
-        _frequent(*sequence_keys(tokens, lengths, size, len(words)), len(lengths), min_df)
+        _frequent(*ngram_keys(tokens, lengths, size, len(words)), len(lengths), min_df)
         for size in range(1, ngrams + 1)
     ]
     sizes = np.repeat(np.arange(1, ngrams + 1), [len(kept) for kept, _ in found])
@@ -87,11 +87,11 @@ def _term(key: int, size: int, words: Sequence[str]) -> str:
     return " ".join(reversed(parts))
 
 
-class SequenceIds:
-    """The ids of word sequences in the numbers of one corpus.
+class NgramIds:
+    """The ids of n-grams in the numbers of one corpus.
 
     Args:
-        ids: Sequence, its words joined by spaces -> id.
+        ids: N-gram, its words joined by spaces -> id.
         words: The words of the corpus, by number.
     """
 
@@ -113,10 +113,10 @@ class SequenceIds:
     def find(
         self, tokens: NDArray[np.int32], lengths: NDArray[np.int64]
     ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        """Return the ids of all sequences that have one, and the text each stands in, (S,)."""
+        """Return the ids of all n-grams that have one, and the text each stands in, (S,)."""
         found = [np.empty((2, 0), np.int64)]
         for size, table in self._sorted.items():
-            keys, rows = sequence_keys(tokens, lengths, size, self._num_words)
+            keys, rows = ngram_keys(tokens, lengths, size, self._num_words)
             place = np.minimum(np.searchsorted(table[:, 0], keys), len(table) - 1)
             known = table[place, 0] == keys
             found.append(np.stack([table[place[known], 1], rows[known]]))

@@ -43,8 +43,8 @@ class Vocabulary:
     `skip_top` above 1 makes the start of every text an unknown word, too.
 
     Args:
-        words: Words by rank, the most frequent first; sequences of words, joined by spaces, may
-            be among them.
+        words: Words by rank, the most frequent first; n-grams, words joined by spaces, may be
+            among them.
         num_words: Ids are below it; None keeps all words.
         skip_top: Ids are at least this.
         max_length: Keep the first so many ids of a text, its start included. (Keras's ``maxlen``
@@ -67,8 +67,8 @@ class Vocabulary:
         self.skip_top = skip_top
         self.max_length = max_length
         self._ids = {word: self._rule(id) for id, word in enumerate(self.words, OFFSET + 1)}
-        #: The ids of sequences of words (see `ngrams`), which no single word has.
-        self.sequence_ids = {term: id for term, id in self._ids.items() if " " in term}
+        #: The ids of n-grams of two words and more.
+        self.ngram_ids = {term: id for term, id in self._ids.items() if " " in term}
         self.start = self._rule(START)
 
     @property
