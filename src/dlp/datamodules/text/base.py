@@ -1,13 +1,12 @@
 """What all text DataModules share: a corpus in, bags of words out."""
 
-from typing import Any, Unpack
+from typing import Any, ClassVar, Unpack, cast
 
 from numpy.typing import NDArray
 
 from dlp.datamodules.base import Examples, Part, SupervisedDataModule
 from dlp.datamodules.reading import InputReading
 from dlp.datamodules.shared_arguments import SharedArguments
-from dlp.datamodules.tables.table_format import TableFormat
 from dlp.datamodules.targets import TargetEncoder
 from dlp.datamodules.text.corpus import (
     Corpus,
@@ -29,76 +28,90 @@ from dlp.errors import InputError
 SAMPLE_SIZE = 512
 
 
+class TextArguments(SharedArguments, total=False):
+    """What every DataModule of texts takes; `BaseTextDataModule` says what each one means."""
+
+    predict_path: str | None
+    predict_texts: list[str] | None
+    num_words: int | None
+    skip_top: int
+    max_length: int | None
+    encoding: Encoding
+
+
 class BaseTextDataModule(SupervisedDataModule):
     """Base of the DataModules of texts: words to ids by frequency, texts to bags of ids.
 
-    A subclass sets `source`, where the texts come from. Batches are ``(BagOfWords, targets)``; the
-    dense matrix is never built.
+    Batches are ``(BagOfWords, targets)``; the dense matrix is never built.
 
     Args:
-        num_words: Ids are below it (see `Vocabulary`); None keeps all words.
-        skip_top: Ids below it count as unknown words.
-        max_length: Keep the first so many ids of each text; None keeps all.
-        encoding: The entries of the matrix.
-        ngrams: The longest sequence of words that counts as a term of its own.
-        min_df: Leave out terms that fewer texts of the training part have.
-        predict_path: Unlabelled texts to predict.
-        predict_texts: The texts to predict themselves.
-        text_column: Their column.
+        source: Where the labelled texts come from.
+        test_source: Where texts to test on come from, if not from there.
+        columns: What stands in which column of `predict_path`.
         targets: What the targets mean.
         tokens: What the texts are split into.
-        id_column: The column of `predict_path` that says which text is which.
-        test_size: See `SupervisedDataModule`, as the other arguments.
+        ngrams: The longest n-gram that counts as a term of its own, in words.
+        min_df: Leave out terms that fewer texts of the training part have.
+        test_size: Texts of the source to test on: a count or a fraction.
+        predict_path: Texts to predict: a table with the text column, a .txt with one a line, or a
+            folder of .txt files. Without it, the test part is predicted.
+        predict_texts: The texts to predict themselves; on the command line ``--text "..."``.
+        num_words: Keep ids below it: the `num_words` - 4 most frequent words. None keeps all.
+        skip_top: Treat ids below it as unknown words.
+        max_length: Keep the first so many ids of each text (Keras drops longer texts instead).
+        encoding: The entries of a row: ``multi_hot`` 1 for each id that occurs, ``count`` how
+            often it does, ``tfidf`` the same times inverse document frequency, at length 1,
+            ``sublinear_tfidf`` that of 1 + log(how often).
     """
 
     encoder: BagEncoder
-    #: Where the labelled texts come from.
-    source: TextSource
-    #: Where texts to test on come from, if not from there.
-    test_source: TextSource | None = None
+    defaults: ClassVar[TextArguments] = {
+        "eval_batch_size": 16384,
+        "predict_path": None,
+        "predict_texts": None,
+        "num_words": 10000,
+        "skip_top": 0,
+        "max_length": None,
+        "encoding": "multi_hot",
+    }
 
     def __init__(
         self,
         *,
-        num_words: int | None,
-        skip_top: int,
-        max_length: int | None,
-        encoding: Encoding,
-        predict_path: str | None,
-        predict_texts: list[str] | None,
-        text_column: str,
+        source: TextSource,
+        columns: TextColumns,
         targets: TargetEncoder,
+        test_source: TextSource | None = None,
         tokens: Tokens = "words",
-        id_column: str | None = None,
         ngrams: int = 1,
         min_df: int = 1,
-        table_format: TableFormat | None = None,
         test_size: int | float | None = None,
-        **shared: Unpack[SharedArguments],
+        **arguments: Unpack[TextArguments],
     ) -> None:
-        encoder = BagEncoder(num_words, skip_top, max_length, tokens, encoding, ngrams, min_df)
+        given: TextArguments = {**self.defaults, **arguments}
+        limits = given["num_words"], given["skip_top"], given["max_length"]
+        encoder = BagEncoder(*limits, tokens, given["encoding"], ngrams, min_df)
+        shared = cast(SharedArguments, arguments)  # and more, which its reader passes over
         super().__init__(targets=targets, encoder=encoder, test_size=test_size, **shared)
-        self.id_column = id_column
-        columns = TextColumns(
-            text_column,
-            id=id_column,
-            truth=tuple(targets.names or ()),
-            format=table_format,
-        )
-        self.predict_source = predict_path and TextFiles(str(predict_path), columns, tokens)
-        if self.predict_source:
-            self.predict_source.check()
-        if predict_path is not None and predict_texts is not None:
+        self.source = source
+        self.test_source = test_source
+        self.predict_texts, path = given["predict_texts"], given["predict_path"]
+        if self.predict_texts is not None and path is not None:
             raise InputError("give predict_path or predict_texts, not both.")
-        if predict_texts is not None and not all(text.strip() for text in predict_texts):
+        if self.predict_texts is not None and not all(map(str.strip, self.predict_texts)):
             raise InputError("one of predict_texts is empty: there is nothing to predict from.")
-        self.predict_texts = predict_texts
+        self.predict_source = None if path is None else TextFiles(str(path), columns, tokens)
+        # To predict own texts, the data trained on may be elsewhere.
+        checked = [self.predict_source] if self.predicts_own else [source, test_source]
+        for files in checked:
+            if isinstance(files, TextFiles):
+                files.check()
         self._read: dict[tuple[TextSource, bool], TextParts] = {}
 
     @property
     def predicts_own(self) -> bool:
         """Whether own texts are to be predicted: what was trained on may then be elsewhere."""
-        return bool(self.predict_source) or self.predict_texts is not None
+        return self.predict_source is not None or self.predict_texts is not None
 
     def parts(self, source: TextSource) -> TextParts:
         """Return the parts of a source; in a trial run a sample, unless the whole is cached."""

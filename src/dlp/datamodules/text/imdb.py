@@ -3,11 +3,9 @@
 from typing import ClassVar, Literal, Unpack
 
 from dlp.datamodules.base import Examples
-from dlp.datamodules.shared_arguments import SharedArguments
 from dlp.datamodules.splitting.splits import keras_order
 from dlp.datamodules.targets import TargetEncoder
-from dlp.datamodules.text.base import BaseTextDataModule
-from dlp.datamodules.text.encodings import Encoding
+from dlp.datamodules.text.base import BaseTextDataModule, TextArguments
 from dlp.datamodules.text.keras_archives import KerasArchive
 from dlp.datamodules.text.rows import TextColumns
 from dlp.datamodules.text.sources import TextFiles
@@ -30,23 +28,13 @@ class IMDBDataModule(BaseTextDataModule):
         data_dir: Folder of the reference sets, with ``imdb`` (the Hub's files) or ``imdb.npz``;
             default: ``DLP_DATA_DIR``, else a folder per user.
         source: ``raw`` for the text, ``keras`` for the archive (words ranked over all reviews).
-        predict_path: Own reviews to predict: a table with a column ``text``, or a .txt with one a
-            line. Without it, the test part is predicted.
-        predict_texts: The texts to predict themselves; on the command line ``--text "..."``.
-        num_words: Keep ids below it: the `num_words` - 4 most frequent words. None keeps all.
-        skip_top: Treat ids below it as unknown words.
-        max_length: Keep the first so many ids of each text (Keras drops longer texts instead).
-        encoding: The entries of a row: ``multi_hot`` 1 for each id that occurs, ``count`` how
-            often it does, ``tfidf`` the same times inverse document frequency, at length 1,
-            ``sublinear_tfidf`` that of 1 + log(how often).
         one_hot: Give classes as one-hot rows.
         split_seed: Shuffle before any cut; null keeps the book's order: the first rows validate.
     """
 
     own_data = False
-    defaults: ClassVar[SharedArguments] = {
+    defaults: ClassVar[TextArguments] = {
         "batch_size": 512,
-        "eval_batch_size": 16384,
         "val_size": 10_000,
         "split_seed": None,
     }
@@ -55,37 +43,22 @@ class IMDBDataModule(BaseTextDataModule):
         self,
         data_dir: str | None = None,
         source: Literal["raw", "keras"] = "raw",
-        predict_path: str | None = None,
-        predict_texts: list[str] | None = None,
-        num_words: int | None = 10000,
-        skip_top: int = 0,
-        max_length: int | None = None,
-        encoding: Encoding = "multi_hot",
         one_hot: bool = False,
-        **shared: Unpack[SharedArguments],
+        **arguments: Unpack[TextArguments],
     ) -> None:
         if source not in ("raw", "keras"):
             raise unknown("source", source, ["raw", "keras"])
-        super().__init__(
-            num_words=num_words,
-            skip_top=skip_top,
-            max_length=max_length,
-            encoding=encoding,
-            predict_path=predict_path,
-            predict_texts=predict_texts,
-            text_column="text",
-            targets=TargetEncoder("classification", CLASS_NAMES, one_hot),
-            **shared,
-        )
         self.data_dir = find_data_dir(data_dir)
-        if source == "keras":
-            self.source = KerasArchive("imdb", str(self.data_dir))
-        else:
-            local = self.data_dir / "imdb"
-            path = str(local) if local.is_dir() else HUB_NAME
-            self.source = TextFiles(
-                path, TextColumns("text", ("label",)), offline=f"name it {local}"
-            )
+        local = self.data_dir / "imdb"
+        path = str(local) if local.is_dir() else HUB_NAME
+        reviews = TextFiles(path, TextColumns("text", ("label",)), offline=f"name it {local}")
+        archive = KerasArchive("imdb", str(self.data_dir))
+        super().__init__(
+            source=archive if source == "keras" else reviews,
+            columns=TextColumns("text"),
+            targets=TargetEncoder("classification", CLASS_NAMES, one_hot),
+            **arguments,
+        )
 
     def load_train(self) -> Examples:
         """Return the training reviews in the book's order."""

@@ -1,14 +1,12 @@
 """Labelled texts of one's own: a table, a folder of tables or texts, or a Hub data set."""
 
 from dataclasses import replace
-from typing import ClassVar, Unpack
+from typing import Unpack
 
 from dlp.datamodules.base import Examples
-from dlp.datamodules.shared_arguments import SharedArguments
 from dlp.datamodules.tables.table_format import TableFormat
 from dlp.datamodules.targets import TargetEncoder, TaskArgument
-from dlp.datamodules.text.base import BaseTextDataModule, own_part
-from dlp.datamodules.text.encodings import Encoding
+from dlp.datamodules.text.base import BaseTextDataModule, TextArguments, own_part
 from dlp.datamodules.text.rows import TextColumns
 from dlp.datamodules.text.sources import TextFiles
 from dlp.datamodules.text.tokens import Tokens
@@ -33,9 +31,6 @@ class TextDataModule(BaseTextDataModule):
             text.
         test_path: Texts to test on, with the same columns.
         test_size: Texts of `path` to test on: a count or a fraction.
-        predict_path: Texts to predict: a table with the text column, a .txt with one a line, or a
-            folder of .txt files. Without it, the test part is predicted.
-        predict_texts: The texts to predict themselves; on the command line ``--text "..."``.
         drop_unlabelled: Leave out the texts without a label; they are counted.
         table_format: What tables leave open: separator, encoding, decimal mark, day or month
             first, cells that mean "missing", the names of columns, and whether quotes hold cells
@@ -44,16 +39,10 @@ class TextDataModule(BaseTextDataModule):
         revision: The commit, tag or branch of a Hub data set. Without it, a set that was read
             once is not looked for on the Hub again.
         task: What the labels are; ``auto`` looks at them.
-        num_words: Keep ids below it: the `num_words` - 4 most frequent words. None keeps all.
-        skip_top: Treat ids below it as unknown words.
-        max_length: Keep the first so many ids of each text (Keras drops longer texts instead).
         tokens: What a text is split into: ``words`` at spaces and punctuation, or ``characters``,
             for Chinese, Japanese, Thai and other scripts without spaces between words.
-        encoding: The entries of a row: ``multi_hot`` 1 for each id that occurs, ``count`` how
-            often it does, ``tfidf`` the same times inverse document frequency, at length 1,
-            ``sublinear_tfidf`` that of 1 + log(how often).
-        ngrams: The longest sequence of words that is a term of its own: 2 for pairs such as
-            ``not good``. Terms share `num_words`, the most frequent ones first.
+        ngrams: The longest n-gram that is a term of its own: 2 for pairs of words such as ``not
+            good``. Terms share `num_words`, the most frequent ones first.
         min_df: Leave out terms that fewer texts of the training part have.
         one_hot: Give classes as one-hot rows.
         positive_class: Of two classes, the one that recall, precision, F1, average precision and
@@ -70,11 +59,7 @@ class TextDataModule(BaseTextDataModule):
         >>> data = TextDataModule("reviews.csv", text_column="review", label_column="stars")
     """
 
-    source: TextFiles
-    test_source: TextFiles | None
     test_advice = "Give test_path or test_size, or a path with a part named test."
-
-    defaults: ClassVar[SharedArguments] = {"eval_batch_size": 16384}
 
     def __init__(
         self,
@@ -83,18 +68,12 @@ class TextDataModule(BaseTextDataModule):
         label_column: str | list[str] = "label",
         test_path: str | None = None,
         test_size: int | float | None = None,
-        predict_path: str | None = None,
-        predict_texts: list[str] | None = None,
         drop_unlabelled: bool = False,
         table_format: TableFormat | None = None,
         subset: str | None = None,
         revision: str | None = None,
         task: TaskArgument = "auto",
-        num_words: int | None = 10000,
-        skip_top: int = 0,
-        max_length: int | None = None,
         tokens: Tokens = "words",
-        encoding: Encoding = "multi_hot",
         ngrams: int = 1,
         min_df: int = 1,
         one_hot: bool = False,
@@ -102,7 +81,7 @@ class TextDataModule(BaseTextDataModule):
         group_column: str | None = None,
         time_column: str | None = None,
         id_column: str | None = None,
-        **shared: Unpack[SharedArguments],
+        **arguments: Unpack[TextArguments],
     ) -> None:
         if test_path is not None and test_size is not None:
             raise InputError("give test_path or test_size, not both.")
@@ -119,50 +98,39 @@ class TextDataModule(BaseTextDataModule):
                 f"label_column must name other columns than text_column={text_column!r}; "
                 f"got {label_column!r}."
             )
-        super().__init__(
-            num_words=num_words,
-            skip_top=skip_top,
-            max_length=max_length,
-            tokens=tokens,
-            id_column=id_column,
-            encoding=encoding,
-            ngrams=ngrams,
-            min_df=min_df,
-            table_format=table_format,
-            predict_path=predict_path,
-            predict_texts=predict_texts,
-            text_column=text_column,
-            targets=TargetEncoder(task, one_hot=one_hot, names=labels, positive=positive_class),
-            test_size=test_size,
-            **shared,
-        )
-        self.split.check(group_column is not None, time_column is not None)
         columns = TextColumns(
             *(text_column, tuple(labels), group_column, time_column, id_column),
             format=table_format,
             classes=task == "classification",
             drop_unlabelled=drop_unlabelled,
         )
-        self.source = TextFiles(str(path), columns, tokens, subset, revision)
         others = replace(columns, group=None, time=None)
-        self.test_source = TextFiles(str(test_path), others, tokens) if test_path else None
-        if not self.predicts_own:  # to predict own texts, the data trained on may be elsewhere
-            self.source.check()
-            if self.test_source:
-                self.test_source.check()
+        super().__init__(
+            source=TextFiles(str(path), columns, tokens, subset, revision),
+            test_source=TextFiles(str(test_path), others, tokens) if test_path else None,
+            columns=TextColumns(
+                text_column, id=id_column, truth=tuple(labels), format=table_format
+            ),
+            targets=TargetEncoder(task, one_hot=one_hot, names=labels, positive=positive_class),
+            tokens=tokens,
+            ngrams=ngrams,
+            min_df=min_df,
+            test_size=test_size,
+            **arguments,
+        )
+        self.path = str(path)
+        self.split.check(group_column is not None, time_column is not None)
 
     def load_train(self) -> Examples:
         """Return the texts of `path`, without its test part."""
         parts = self.parts(self.source)
         if "train" not in parts:
-            raise InputError(
-                f"{self.source.path} has no train part. Give a file or folder with one."
-            )
+            raise InputError(f"{self.path} has no train part. Give a file or folder with one.")
         return self.labelled(parts["train"])
 
     def load_test(self) -> Examples | None:
         """Return the texts of `test_path`, else the test part of `path`, if there is one."""
-        if self.test_source:
+        if self.test_source is not None:
             return self.labelled(own_part(self.parts(self.test_source)))
         parts = self.parts(self.source)
         if "test" not in parts or self.split.test_size is not None:

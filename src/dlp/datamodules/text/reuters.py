@@ -14,13 +14,12 @@ from typing import ClassVar, Literal, Unpack
 import numpy as np
 
 from dlp.datamodules.examples import Examples, sample_rows
-from dlp.datamodules.shared_arguments import SharedArguments
 from dlp.datamodules.splitting.splits import keras_order
 from dlp.datamodules.targets import TargetEncoder
-from dlp.datamodules.text.base import BaseTextDataModule
+from dlp.datamodules.text.base import BaseTextDataModule, TextArguments
 from dlp.datamodules.text.corpus import Corpus, TextParts, source_key
-from dlp.datamodules.text.encodings import Encoding
 from dlp.datamodules.text.keras_archives import KerasArchive
+from dlp.datamodules.text.rows import TextColumns
 from dlp.errors import InputError, unknown
 from dlp.files import Download
 from dlp.files import data_dir as find_data_dir
@@ -88,23 +87,13 @@ class ReutersDataModule(BaseTextDataModule):
         text: ``own`` for each wire's own text (its body, else its title); ``as_published`` to pair
             wires and texts, and leave entities, as the published set does (as ``source="keras"``
             has them in any case).
-        predict_path: Own texts to predict: a table with a column ``text``, or a .txt with one a
-            line. Without it, the test part is predicted.
-        predict_texts: The texts to predict themselves; on the command line ``--text "..."``.
-        num_words: Keep ids below it: the `num_words` - 4 most frequent words. None keeps all.
-        skip_top: Treat ids below it as unknown words.
-        max_length: Keep the first so many ids of each text (Keras drops longer texts instead).
-        encoding: The entries of a row: ``multi_hot`` 1 for each id that occurs, ``count`` how
-            often it does, ``tfidf`` the same times inverse document frequency, at length 1,
-            ``sublinear_tfidf`` that of 1 + log(how often).
         one_hot: Give classes as one-hot rows.
         split_seed: Shuffle before any cut; null keeps the book's order: the first rows validate.
     """
 
     own_data = False
-    defaults: ClassVar[SharedArguments] = {
+    defaults: ClassVar[TextArguments] = {
         "batch_size": 512,
-        "eval_batch_size": 16384,
         "val_size": 1000,
         "split_seed": None,
     }
@@ -114,37 +103,22 @@ class ReutersDataModule(BaseTextDataModule):
         data_dir: str | None = None,
         source: Literal["raw", "keras"] = "raw",
         text: TextChoice = "own",
-        predict_path: str | None = None,
-        predict_texts: list[str] | None = None,
-        num_words: int | None = 10000,
-        skip_top: int = 0,
-        max_length: int | None = None,
-        encoding: Encoding = "multi_hot",
         one_hot: bool = False,
-        **shared: Unpack[SharedArguments],
+        **arguments: Unpack[TextArguments],
     ) -> None:
         if source not in ("raw", "keras"):
             raise unknown("source", source, ["raw", "keras"])
         if text not in ("own", "as_published"):
             raise unknown("text", text, ["own", "as_published"])
-        super().__init__(
-            num_words=num_words,
-            skip_top=skip_top,
-            max_length=max_length,
-            encoding=encoding,
-            predict_path=predict_path,
-            predict_texts=predict_texts,
-            text_column="text",
-            targets=TargetEncoder(
-                "classification", CLASS_NAMES if source == "keras" else None, one_hot
-            ),
-            **shared,
-        )
         folder = str(find_data_dir(data_dir))
-        if source == "keras":
-            self.source = KerasArchive("reuters", folder)
-        else:
-            self.source = ReutersArchive(folder, text)
+        is_keras = source == "keras"
+        names = CLASS_NAMES if is_keras else None
+        super().__init__(
+            source=KerasArchive("reuters", folder) if is_keras else ReutersArchive(folder, text),
+            columns=TextColumns("text"),
+            targets=TargetEncoder("classification", names, one_hot),
+            **arguments,
+        )
 
 
 # The distribution: 22 SGML files, read as the book's set was made from them ----------------------
