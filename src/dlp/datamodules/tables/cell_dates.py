@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -11,12 +12,14 @@ from numpy.typing import NDArray
 
 from dlp.datamodules.tables.table_format import ColumnFormat, DateStyle
 
-_TIME = r"(?:[T ]\s*\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?\s*(?:[AaPp][Mm])?)?"
-_ZONE = r"(?:\s*(?:Z|UTC|[+\-]\d{2}(?::?\d{2})?))?"
-_YEAR_FIRST = re.compile(rf"(\d{{4}})([-/.])(\d{{1,2}})\2(\d{{1,2}}){_TIME}{_ZONE}")
+#: Year, month and day as numbers in any order, perhaps a time behind them, and a zone.
+_NUMBERS = re.compile(
+    r"(?P<first>\d{1,4})(?P<mark>[-/.])(?P<second>\d{1,2})(?P=mark)(?P<third>\d{1,4})"
+    r"(?P<time>[T ]\s*(?P<hour>\d{1,2}):(?P<minute>\d{2})"
+    r"(?::(?P<seconds>\d{2})(?:[.,](?P<part>\d+))?)?\s*(?P<half>[AaPp][Mm])?)?"
+    r"\s*(?P<zone>Z|UTC|[+\-]\d{2}(?::?\d{2})?)?"
+)
 _MONTH = re.compile(r"(?:19|20)\d{2}-(?:0[1-9]|1[0-2])")
-_LOCAL = re.compile(rf"(\d{{1,2}})([-/.])(\d{{1,2}})\2(\d{{4}})({_TIME})")
-_TWO_DIGITS = re.compile(rf"(?:\d{{1,2}}/\d{{1,2}}/\d{{2}}|\d{{2}}([-.])\d{{2}}\1\d{{2}}){_TIME}")
 _COMPACT = re.compile(r"(?:19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])")
 _NAMED = re.compile(r"\d{1,2}[- ][A-Za-z]{3,9}\.?[-, ]+\d{4}|[A-Za-z]{3,9}\.? \d{1,2},? \d{4}")
 _NAMED_FORMATS = ("%d %b %Y", "%d %B %Y", "%b %d %Y", "%B %d %Y")
@@ -78,12 +81,18 @@ def look_at_dates(cells: Sequence[str]) -> DateCells:
 
 def _form(cell: str) -> str:
     """Return what kind of date a cell looks like; of local ones the mark between its numbers."""
-    if _YEAR_FIRST.fullmatch(cell) or _MONTH.fullmatch(cell):
+    if (found := _NUMBERS.fullmatch(cell)) is not None:
+        first, second, third = (len(found[name]) for name in ("first", "second", "third"))
+        if first == 4 and third <= 2:
+            return "year first"
+        if third == 4 and first <= 2 and not found["zone"]:
+            return found["mark"]
+        padded = found["mark"] == "/" or first == second == 2
+        if third == 2 and first <= 2 and padded and not found["zone"]:
+            return "two digits"
+        return ""
+    if _MONTH.fullmatch(cell):
         return "year first"
-    if (found := _LOCAL.fullmatch(cell)) is not None:
-        return found[2]
-    if _TWO_DIGITS.fullmatch(cell):
-        return "two digits"
     if _COMPACT.fullmatch(cell):
         return "YYYYMMDD"
     return "named month" if _NAMED.fullmatch(cell) else ""
@@ -94,11 +103,6 @@ def _parsed(cells: Sequence[str], style: DateStyle) -> NDArray[np.datetime64]:
     series = pd.Series(list(cells), dtype=object)
     if style == "YYYYMMDD":
         parsed = pd.to_datetime(series, format="%Y%m%d", errors="coerce", utc=True)
-    elif style == "year first":
-        parsed = pd.to_datetime(series, format="ISO8601", errors="coerce", utc=True)
-        if (other := parsed.isna()).any():
-            plain = series.where(~other, series[other].map(_as_iso))
-            parsed = pd.to_datetime(plain, format="ISO8601", errors="coerce", utc=True)
     elif style == "named month":
         plain = series.str.replace(r"[-,. ]+", " ", regex=True)
         parsed = pd.Series(pd.NaT, index=series.index, dtype="datetime64[ns, UTC]")
@@ -106,37 +110,31 @@ def _parsed(cells: Sequence[str], style: DateStyle) -> NDArray[np.datetime64]:
             found = pd.to_datetime(plain, format=form, errors="coerce", utc=True)
             parsed = parsed.where(parsed.notna(), found)
     else:
-        day, month = (1, 3) if style == "day first" else (3, 1)
-
-        def iso(cell: str) -> str:
-            found = _LOCAL.fullmatch(cell)
-            if found is None:
-                return ""
-            return _as_iso(f"{found[4]}-{found[month]:0>2}-{found[day]:0>2}{found[5]}")
-
-        parsed = pd.to_datetime(series.map(iso), format="ISO8601", errors="coerce", utc=True)
+        # The plain way is tried first: there pandas is fast.
+        iso = series if style == "year first" else series.map(partial(_as_iso, style=style))
+        parsed = pd.to_datetime(iso, format="ISO8601", errors="coerce", utc=True)
+        if style == "year first" and (other := parsed.isna()).any():
+            iso = series.where(~other, series[other].map(partial(_as_iso, style=style)))
+            parsed = pd.to_datetime(iso, format="ISO8601", errors="coerce", utc=True)
     return parsed.dt.tz_localize(None).to_numpy().astype("datetime64[us]")
 
 
-def _as_iso(cell: str) -> str:
-    """Return a date whose year comes first as ISO 8601 has it."""
-    found = re.fullmatch(
-        r"(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})"
-        r"(?:[T ]\s*(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,](\d+))?)?\s*([AaPp][Mm])?)?(.*)",
-        cell,
-    )
+def _as_iso(cell: str, style: DateStyle) -> str:
+    """Return a date as ISO 8601 has it; an empty text where it is none."""
+    found = _NUMBERS.fullmatch(cell)
     if found is None:
         return ""
-    year, month, day, hour, minute, second, part, half, zone = found.groups()
-    text = f"{year}-{int(month):02}-{int(day):02}"
-    if hour is not None:
-        number = int(hour)
-        if half is not None:
-            if not 1 <= number <= 12:
+    numbers = found["first"], found["second"], found["third"]
+    order = {"year first": (0, 1, 2), "day first": (2, 1, 0), "month first": (2, 0, 1)}[style]
+    year, month, day = (numbers[place] for place in order)
+    text = f"{year}-{month:0>2}-{day:0>2}"
+    if found["time"]:
+        hour = int(found["hour"])
+        if found["half"]:
+            if not 1 <= hour <= 12:
                 return ""
-            number = number % 12 + (12 if half.lower() == "pm" else 0)
-        text += f"T{number:02}:{minute}:{second or '00'}" + (f".{part[:6]}" if part else "")
-    zone = zone.strip().replace("UTC", "Z")
-    if re.fullmatch(r"[+-]\d{2}\d{2}", zone):
-        zone = f"{zone[:3]}:{zone[3:]}"
+            hour = hour % 12 + (12 if found["half"].lower() == "pm" else 0)
+        text += f"T{hour:02}:{found['minute']}:{found['seconds'] or '00'}"
+        text += f".{found['part'][:6]}" if found["part"] else ""
+    zone = (found["zone"] or "").replace("UTC", "Z")
     return text + (f"{zone}:00" if re.fullmatch(r"[+-]\d{2}", zone) else zone)

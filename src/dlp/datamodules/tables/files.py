@@ -244,12 +244,10 @@ def _plain(series: "pd.Series[Any]") -> TypedColumn:
         return TypedColumn(series.dt.total_seconds() / 86_400, form)
     if series.dtype == object:
         filled = [cell for cell in series if not holds_nothing(cell)]
-        if filled and all(isinstance(cell, Decimal) for cell in filled):
-            numbers = [np.nan if holds_nothing(cell) else float(cell) for cell in series]
-            return TypedColumn(pd.Series(numbers, series.index), form)
-        if filled and all(isinstance(cell, datetime.time) for cell in filled):
-            hours = [np.nan if holds_nothing(cell) else _hours(cell) for cell in series]
-            return TypedColumn(pd.Series(hours, series.index), form)
+        for kind, number in ((Decimal, float), (datetime.time, _hours)):
+            if filled and all(isinstance(cell, kind) for cell in filled):
+                numbers = [np.nan if holds_nothing(cell) else number(cell) for cell in series]
+                return TypedColumn(pd.Series(numbers, series.index), form)
         if filled and all(isinstance(cell, datetime.date) for cell in filled):
             return TypedColumn(pd.to_datetime(series, utc=True).dt.tz_localize(None), form)
         if {type(cell) for cell in series.dropna()} == {bool}:
