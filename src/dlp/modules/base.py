@@ -1,6 +1,6 @@
 """One LightningModule for every problem: a network, a head, a penalty and an optimizer."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import Any, cast
 
@@ -37,12 +37,14 @@ class SupervisedModule(RestorableModule):
     book's curves) and ``*_data_loss`` leaves it out.
 
     Args:
-        network: Any ``nn.Module`` from a batch of inputs to logits (N, `head.num_logits`).
+        network: Any ``nn.Module`` from a batch of inputs to logits (N, `head.num_logits`); or a
+            function that makes one of that number.
         head: The kind of problem, or a `Head` object.
         num_outputs: Number of classes (2 for binary), labels or target columns.
-        loss: Another loss than the head's: a name, an import path or a callable.
+        loss: Another loss than the head's: a name, an import path, a callable, or a class_path with
+            init_args.
         metrics: Other metrics than the head's: names, import paths, torchmetrics classes or
-            functions.
+            functions, or class_paths with init_args.
         class_weight: Rare classes count more in the loss: ``balanced`` (by the training part of
             the DataModule, as in scikit-learn), or a weight for each class by its name (1 where
             none is given). Reported losses are of the weighted loss.
@@ -50,23 +52,29 @@ class SupervisedModule(RestorableModule):
             of class 1; ``f1``, or what mistakes cost (``{false_negative: 10, false_positive: 1}``),
             chooses it on the validation part in every epoch. 0.5 by default.
         l1: Adds ``l1 * sum(|w|)`` over the kernels of every linear and convolution layer but the
-            last.
+            last (of a pretrained network: of its dense stack).
         l2: Adds ``l2 * sum(w ** 2)`` over the same kernels (``weight_decay=2 * l2`` of a coupled
             optimizer).
         optimizer: From parameters to an optimizer; the book's RMSprop by default.
         scheduler: From an optimizer to a learning-rate scheduler.
-        target_mean: Mean of each target in the training part, for ``head: regression``.
-        target_std: Standard deviation of each target.
+        target_mean: Mean of each target, for ``head: regression``; from the data in the CLI.
+        target_std: Standard deviation of each target; from the data in the CLI.
         target_transform: Train on the logarithm of targets; from the data in the CLI.
         input_shape: Shape of one input row, for the model summary.
     """
+
+    def __init_subclass__(cls) -> None:
+        """Let jsonargparse find keyword arguments that are handed on here, by this signature."""
+        super().__init_subclass__()
+        if "training" in (annotations := cls.__init__.__annotations__):
+            annotations["training"] = Any  # at run time: of a TypedDict it knows no defaults
 
     #: The learning rate that Lightning's finder has found; None leaves the optimizer its own.
     lr: float | None = None
 
     def __init__(
         self,
-        network: nn.Module,
+        network: nn.Module | Callable[[int], nn.Module],
         head: HeadName | Head,
         num_outputs: int = 1,
         loss: Loss | None = None,
@@ -85,13 +93,16 @@ class SupervisedModule(RestorableModule):
         super().__init__()
         if l1 < 0 or l2 < 0:
             raise InputError(f"l1 and l2 must be 0 or more, got l1={l1} and l2={l2}.")
-        self.network = network
         scale = target_mean, target_std, target_transform
-        self.head = make_head(head, num_outputs, loss, metrics, *scale)
+        made = make_head(head, num_outputs, loss, metrics, *scale)
         if threshold is not None:
-            self.head.use_threshold(threshold)
+            made.use_threshold(threshold)
         if class_weight is not None:
-            self.head.check_weights(class_weight)
+            made.check_weights(class_weight)
+        # A network is made when all else is known to be right: its weights may be a download.
+        width = made.num_logits
+        self.network = network if isinstance(network, nn.Module) else network(width)
+        self.head = made
         self.class_weight = class_weight
         #: What the classes are called, once the model was fitted on data that tells.
         self.class_names: list[str] | None = None
@@ -178,7 +189,8 @@ class SupervisedModule(RestorableModule):
 
         `index` counts the rows that this process has predicted in this run, from 0.
         """
-        inputs = batch[0] if _is_pair(batch) else batch
+        is_pair = isinstance(batch, tuple | list) and not isinstance(batch, BagOfWords | Features)
+        inputs = batch[0] if is_pair else batch
         predictions = self.head.predict(self._logits(inputs))
         index = torch.arange(self._predicted, self._predicted + len(predictions))
         self._predicted += len(predictions)
@@ -370,11 +382,7 @@ class SupervisedModule(RestorableModule):
         return list(self.parameters())
 
     def configure_optimizers(self) -> Any:
-        """Return the optimizer, and the scheduler with how often it steps and what it watches.
-
-        One-cycle and cyclic schedules step each batch, others each epoch. One that watches a
-        metric watches its `monitor`, else ``val_loss``, and steps in the epochs that validate.
-        """
+        """Return the optimizer, and the scheduler as `stepping` has it."""
         groups = self.parameter_groups()
         has_rate = [isinstance(group, dict) and "lr" in group for group in groups]
         optimizer = self.make_optimizer(groups)  # it fills the groups that it is given
@@ -391,7 +399,3 @@ class SupervisedModule(RestorableModule):
         every = None if trainer is None else trainer.check_val_every_n_epoch
         names = [name for meter in self.meters.values() for name in meter.names]
         return {"optimizer": optimizer, "lr_scheduler": stepping(scheduler, names, every or 1)}
-
-
-def _is_pair(batch: Any) -> bool:
-    return isinstance(batch, tuple | list) and not isinstance(batch, BagOfWords | Features)

@@ -1,18 +1,12 @@
 """Convolutional networks from scratch (chapters 5.1 and 5.2)."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
-
-from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
-from torch import nn
+from typing import Literal, Unpack
 
 from dlp.modules.base import SupervisedModule
-from dlp.modules.class_weights import ClassWeight
-from dlp.modules.heads import Head, HeadName, make_head
+from dlp.modules.heads import Head, HeadName
 from dlp.modules.networks import Activation, ConvNet
-from dlp.modules.optimizers import KerasRMSprop
-from dlp.modules.thresholds import Threshold
-from dlp.target_transforms import TargetTransform
+from dlp.modules.shared_arguments import TrainingArguments
 
 
 class ConvNetModule(SupervisedModule):
@@ -31,22 +25,7 @@ class ConvNetModule(SupervisedModule):
         padding: ``valid`` shrinks the image by kernel_size - 1, ``same`` keeps its size.
         activation: After each convolution and hidden dense layer.
         dropout: Rate after flattening, in [0, 1).
-        loss: Another loss than the head's: a name, an import path, a callable, or a class_path with
-            init_args.
-        metrics: Other metrics than the head's: names, import paths, torchmetrics classes or
-            functions, or class_paths with init_args.
-        class_weight: Rare classes count more in the loss: ``balanced``, or a weight for each class
-            by its name (1 where none is given). Reported losses are of the weighted loss.
-        threshold: For ``head: sigmoid`` and ``multilabel``: the probability above which a row is
-            of class 1; ``f1``, or what mistakes cost (``{false_negative: 10, false_positive: 1}``),
-            chooses it on the validation part in every epoch. 0.5 by default.
-        l1: Adds ``l1 * sum(|w|)`` over the kernels of all layers but the last.
-        l2: Adds ``l2 * sum(w ** 2)`` over the same kernels.
-        optimizer: From parameters to an optimizer; the book's RMSprop by default.
-        scheduler: From an optimizer to a learning-rate scheduler.
-        target_mean: Mean of each target, for ``head: regression``; from the data in the CLI.
-        target_std: Standard deviation of each target; from the data in the CLI.
-        target_transform: Train on the logarithm of targets; from the data in the CLI.
+        **training: See `SupervisedModule`.
     """
 
     def __init__(
@@ -61,39 +40,15 @@ class ConvNetModule(SupervisedModule):
         padding: Literal["valid", "same"] = "valid",
         activation: Activation = "relu",
         dropout: float = 0.0,
-        loss: nn.Module | str | Any | None = None,
-        metrics: Sequence[str | Any] | None = None,
-        class_weight: ClassWeight | None = None,
-        threshold: Threshold | None = None,
-        l1: float = 0.0,
-        l2: float = 0.0,
-        optimizer: OptimizerCallable = KerasRMSprop,
-        scheduler: LRSchedulerCallable | None = None,
-        target_mean: list[float] | None = None,
-        target_std: list[float] | None = None,
-        target_transform: TargetTransform = "none",
+        **training: Unpack[TrainingArguments],
     ) -> None:
-        scale = target_mean, target_std, target_transform
-        made = make_head(head, num_outputs, loss, metrics, *scale)
         super().__init__(
-            ConvNet(
-                input_shape,
-                made.num_logits,
-                channels,
-                dense,
-                kernel_size,
-                pool,
-                padding,
-                activation,
-                dropout,
+            lambda width: ConvNet(
+                input_shape, width, channels, dense, kernel_size, pool, padding, activation, dropout
             ),
-            made,
-            class_weight=class_weight,
-            threshold=threshold,
-            l1=l1,
-            l2=l2,
-            optimizer=optimizer,
-            scheduler=scheduler,
+            head,
+            num_outputs,
             input_shape=input_shape,
+            **training,
         )
         self.save_plain_arguments()

@@ -24,16 +24,19 @@ class RestorableModule(LightningModule):
         """Save the arguments of the calling ``__init__`` that are plain values, for checkpoints.
 
         Objects (a network, an optimizer) stay out: pass them to ``load_from_checkpoint`` again.
+        Lightning reads arguments from the frame of ``__init__``, and this is a call further: so
+        the frame is handed on, as ``save_hyperparameters`` offers it.
         """
         frame = inspect.currentframe()
         caller = cast(FrameType, frame and frame.f_back)
-        objects = [name for name, value in caller.f_locals.items() if isinstance(value, nn.Module)]
+        given = {**caller.f_locals, **caller.f_locals.get("training", {})}
+        objects = [name for name, value in given.items() if isinstance(value, nn.Module)]
         self.save_hyperparameters(frame=caller, ignore=objects)
         self.hparams.update({name: plain(value) for name, value in self.hparams.items()})
         left_out = [name for name, value in self.hparams.items() if not is_plain(value)]
         self.remove_ignored_hparams(left_out)
         self._left_out = {
-            name: type(caller.f_locals[name]).__name__
+            name: type(given[name]).__name__
             for name in (*objects, *left_out)
             if name in ("head", "loss", "metrics")
         }

@@ -1,25 +1,21 @@
 """Feature extraction and fine-tuning with a pretrained backbone (chapter 5.3)."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import StochasticWeightAveraging
-from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import CyclicLR, OneCycleLR
 
 from dlp.errors import InputError
 from dlp.modules.base import SupervisedModule
-from dlp.modules.class_weights import ClassWeight
-from dlp.modules.heads import Head, HeadName, make_head
+from dlp.modules.heads import Head, HeadName
 from dlp.modules.networks import Activation
-from dlp.modules.optimizers import KerasRMSprop
 from dlp.modules.penalties import kernels
 from dlp.modules.pretrained.backbones import Backbone, Scaling
 from dlp.modules.pretrained.network import Pool, PretrainedNet, check_images
-from dlp.modules.thresholds import Threshold
-from dlp.target_transforms import TargetTransform
+from dlp.modules.shared_arguments import TrainingArguments
 
 
 class PretrainedModule(SupervisedModule):
@@ -46,22 +42,7 @@ class PretrainedModule(SupervisedModule):
         scaling: ``weights`` normalises images as the weights' own transforms do; ``unit`` leaves
             them in [0, 1], which is the book's plain 1/255.
         backbone_lr: Learning rate of the backbone; null takes the optimizer's own.
-        loss: Another loss than the head's: a name, an import path, a callable, or a class_path with
-            init_args.
-        metrics: Other metrics than the head's: names, import paths, torchmetrics classes or
-            functions, or class_paths with init_args.
-        class_weight: Rare classes count more in the loss: ``balanced``, or a weight for each class
-            by its name (1 where none is given). Reported losses are of the weighted loss.
-        threshold: For ``head: sigmoid`` and ``multilabel``: the probability above which a row is
-            of class 1; ``f1``, or what mistakes cost (``{false_negative: 10, false_positive: 1}``),
-            chooses it on the validation part in every epoch. 0.5 by default.
-        l1: Adds ``l1 * sum(|w|)`` over the kernels of the dense stack but the last.
-        l2: Adds ``l2 * sum(w ** 2)`` over the same kernels.
-        optimizer: From parameters to an optimizer; the book's RMSprop by default.
-        scheduler: From an optimizer to a learning-rate scheduler.
-        target_mean: Mean of each target, for ``head: regression``; from the data in the CLI.
-        target_std: Standard deviation of each target; from the data in the CLI.
-        target_transform: Train on the logarithm of targets; from the data in the CLI.
+        **training: See `SupervisedModule`.
     """
 
     network: PretrainedNet
@@ -80,44 +61,28 @@ class PretrainedModule(SupervisedModule):
         dropout: float = 0.0,
         scaling: Scaling = "weights",
         backbone_lr: float | None = None,
-        loss: nn.Module | str | Any | None = None,
-        metrics: Sequence[str | Any] | None = None,
-        class_weight: ClassWeight | None = None,
-        threshold: Threshold | None = None,
-        l1: float = 0.0,
-        l2: float = 0.0,
-        optimizer: OptimizerCallable = KerasRMSprop,
-        scheduler: LRSchedulerCallable | None = None,
-        target_mean: list[float] | None = None,
-        target_std: list[float] | None = None,
-        target_transform: TargetTransform = "none",
+        **training: Unpack[TrainingArguments],
     ) -> None:
         if backbone_lr is not None and backbone_lr <= 0:
             raise InputError(
                 f"backbone_lr must be above 0, got {backbone_lr}. To train no stage of the "
                 "backbone, use trainable_stages: 0."
             )
-        scale = target_mean, target_std, target_transform
-        made = make_head(head, num_outputs, loss, metrics, *scale)
         check_images(input_shape)
         super().__init__(
-            PretrainedNet(
+            lambda width: PretrainedNet(
                 Backbone(backbone, weights, trainable_stages, scaling, min(input_shape[1:])),
                 input_shape,
-                made.num_logits,
+                width,
                 pool,
                 hidden,
                 activation,
                 dropout,
             ),
-            made,
-            class_weight=class_weight,
-            threshold=threshold,
-            l1=l1,
-            l2=l2,
-            optimizer=optimizer,
-            scheduler=scheduler,
+            head,
+            num_outputs,
             input_shape=input_shape,
+            **training,
         )
         self.backbone_lr = backbone_lr
         self.save_plain_arguments()
