@@ -52,7 +52,7 @@ def differs(model: SupervisedModule, inputs: Tensor, targets: Tensor) -> bool:
             weight.grad = gradient
     with torch.no_grad():
         net = StackedNet([model.network], head.loss, model.l1, model.l2)
-        net.bind()
+        net.bind(len(inputs))
         found = torch.empty_like(logits).unsqueeze(0)
         targets = widened(targets, logits.shape[1]).to(logits).unsqueeze(0)
         net.gradient(inputs.flatten(1).to(logits).unsqueeze(0), targets, found)

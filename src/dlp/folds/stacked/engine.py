@@ -218,9 +218,10 @@ class StackedFolds(LightningModule):
         orders = [_order(self.num_rows, fold.seed, epoch).to(self.device) for fold in self.folds]
         logits: list[Tensor] = []
         penalties: list[Tensor] = []
-        step = self._stepper()
-        self.net.bind()
+        step, net = self._stepper(), self.net
+        penalised = bool(net.l1 or net.l2)
         for rows, size in self._blocks():
+            net.bind(size)
             taken = [order[rows] for order in orders]
             inputs = _steps(self._train_inputs, taken, size)
             targets = _steps(self._wide_targets, taken, size)
@@ -228,10 +229,10 @@ class StackedFolds(LightningModule):
             drawn = masks.draw(len(inputs), size)
             each = zip(inputs.unbind(), targets.unbind(), found.unbind(), strict=True)
             for number, (x, y, z) in enumerate(each):
-                if self.net.l1 or self.net.l2:
-                    penalties.append(self.net.penalty() * size)
+                if penalised:
+                    penalties.append(net.penalty() * size)
                 masked = [None if mask is None else mask[number] for mask in drawn]
-                self.net.gradient(x, y, z, masked)
+                net.gradient(x, y, z, masked)
                 step()
             logits.append(found.transpose(0, 1).flatten(1, 2))
         self._schedule("epoch")

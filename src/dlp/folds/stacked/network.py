@@ -4,7 +4,7 @@ Dispatching small operations takes most of the time of a small net. One batched 
 nets for the price of one, and a gradient written out needs no graph.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -16,21 +16,21 @@ from dlp.folds.stacked.gradients import LOSS_GRADIENTS
 from dlp.modules.losses import LossFunction
 from dlp.seeds import derived_seed
 
+#: Of batches of matrices.
+_Product = Callable[..., Tensor]
+
 
 class _Layer(NamedTuple):
-    """One layer of all F nets, and what a step with B rows writes there: all are made once."""
+    """One layer of all F nets: views of the weights and their gradient, and memory for a step."""
 
-    kernel: Tensor  # (F, in, out), a view of the weights
-    kernel_transposed: Tensor
-    bias: Tensor  # (F, 1, out), a view of the weights
-    kernel_gradient: Tensor  # views of the gradient
+    kernel: Tensor  # (F, in, out)
+    kernel_transposed: Tensor  # (F, out, in)
+    bias: Tensor  # (F, 1, out)
+    kernel_gradient: Tensor
     bias_gradient: Tensor
     sums: Tensor  # (F, B, out), before the activation
-    activations: Tensor  # after it
-    outputs: Tensor  # after dropout; the activations themselves where there is none
-    outputs_transposed: Tensor  # (F, out, B)
-    gradient: Tensor  # (F, B, out), of the loss with respect to the outputs
-    error: Tensor  # the same with respect to the sums
+    gradient: Tensor  # (F, B, in), of the loss with respect to the inputs
+    product: _Product  # of an error (F, B, out) with the kernel transposed
 
 
 class StackedNet(nn.Module):
@@ -40,8 +40,8 @@ class StackedNet(nn.Module):
     multiple of 64 bytes, which makes outer products a third faster. What L1 and L2 act on is one
     slice from its beginning.
 
-    Call `bind` before `gradient`, and again once anything else may have moved or converted the
-    weights or taken away their gradient.
+    Call `bind` before `gradient`, and again for batches of another size, or once anything else may
+    have moved or converted the weights or taken away their gradient.
 
     Args:
         networks: The nets, of equal blocks, whose initial weights are copied.
@@ -66,45 +66,29 @@ class StackedNet(nn.Module):
         self.l1 = l1
         self.l2 = l2
         self.weights = nn.Parameter(torch.stack([_packed(blocks) for blocks in nets]))
-        self._layers: dict[int, list[_Layer]] = {}
-        self._scales: dict[int, Tensor] = {}
+        self._layers: list[_Layer] = []
 
-    def bind(self) -> None:
-        """Make ``weights.grad``, and forget all views of what was there before."""
+    def bind(self, rows: int) -> None:
+        """Make ready for batches of so many rows: ``weights.grad``, and views of each layer."""
         self.weights.grad = torch.zeros_like(self.weights)
-        self._layers.clear()
-        self._scales.clear()
-
-    def _layers_for(self, rows: int) -> list[_Layer]:
-        """Return the layers for batches of so many rows."""
-        weights, gradients = self._views(self.weights.detach()), self.gradients()
-        for (kernel, bias), (kernel_gradient, bias_gradient), rate in zip(
-            weights, gradients, [*self.rates, None], strict=True
-        ):
-            sums = bias.new_empty(len(bias), rows, bias.shape[2])
-            activations = torch.empty_like(sums)
-            outputs = activations if rate is None else torch.empty_like(sums)
-            # The gradient of the bias is the sum of the errors: of one row, the error itself.
-            error = bias_gradient if rows == 1 else torch.empty_like(sums)
-            self._layers.setdefault(rows, []).append(
-                _Layer(
-                    kernel,
-                    kernel.mT,
-                    bias,
-                    kernel_gradient,
-                    bias_gradient,
-                    sums,
-                    activations,
-                    outputs,
-                    outputs.mT,
-                    torch.empty_like(sums),
-                    error,
-                )
+        self._layers = [
+            _Layer(
+                kernel,
+                kernel.mT,
+                bias,
+                *gradients,
+                kernel.new_empty(len(kernel), rows, kernel.shape[2]),
+                kernel.new_empty(len(kernel), rows, kernel.shape[1]),
+                _product(kernel.shape[2]),
             )
+            for (kernel, bias), gradients in zip(
+                self._views(self.weights.detach()), self.gradients(), strict=True
+            )
+        ]
+        self._over_rows = _product(rows)
         # A number would be made a tensor anew at each step, which takes longer than the product.
         scale = self.loss_gradient.scale(rows, self.shapes[-1][1])
-        self._scales[rows] = self.weights.new_tensor(scale)
-        return self._layers[rows]
+        self._scale = self.weights.new_tensor(scale)
 
     def _views(self, rows: Tensor) -> list[tuple[Tensor, Tensor]]:
         """Return kernel (F, in, out) and bias (F, 1, out) of each layer as views of (F, P)."""
@@ -135,9 +119,7 @@ class StackedNet(nn.Module):
         """Return the logits (F, B, C) of (F, B, D), nothing dropped."""
         *hidden, (kernel, bias) = self._views(self.weights)
         for (weight, offset), activation in zip(hidden, self.activations, strict=True):
-            sums = torch.baddbmm(offset, inputs, weight)
-            inputs = torch.empty_like(sums)
-            activation.forward(sums, inputs)
+            inputs = activation.forward(torch.baddbmm(offset, inputs, weight))
         return torch.baddbmm(bias, inputs, kernel)
 
     def penalty(self) -> Tensor:
@@ -160,44 +142,35 @@ class StackedNet(nn.Module):
         """Write the gradient of each net's loss, penalty included, to ``weights.grad``.
 
         Args:
-            inputs: (F, B, D).
+            inputs: (F, B, D), of as many rows B as `bind` was told.
             targets: As wide as the logits: classes are one-hot.
             logits: Memory for the logits, (F, B, C).
             masks: For each hidden layer that has a `Dropout`, 1 / (1 - rate) where a unit is kept
                 and 0 elsewhere; None where there is no `Dropout`. None of all drops nothing.
         """
-        rows = inputs.shape[1]
         drops = masks or [None] * len(self.activations)
-        layers = self._layers.get(rows) or self._layers_for(rows)
-        outputs = inputs
-        for number, layer in enumerate(layers[:-1]):
-            torch.baddbmm(layer.bias, outputs, layer.kernel, out=layer.sums)
-            self.activations[number].forward(layer.sums, layer.activations)
-            outputs = layer.outputs
-            if (mask := drops[number]) is not None:
-                torch.mul(layer.activations, mask, out=outputs)
-            elif outputs is not layer.activations:
-                outputs.copy_(layer.activations)
-        last = layers[-1]
-        torch.baddbmm(last.bias, outputs, last.kernel, out=logits)
-        self.loss_gradient.write(logits, targets, last.error)
-        last.error.mul_(self._scales[rows])
-        for number in range(len(layers) - 1, 0, -1):
-            layer, before = layers[number], layers[number - 1]
-            self._write_gradients(layer, before.outputs_transposed)
-            _product(layer.error, layer.kernel_transposed, before.gradient)
-            if (mask := drops[number - 1]) is not None:
-                before.gradient.mul_(mask)
-            self.activations[number - 1].backward(
-                before.gradient, before.sums, before.activations, before.error
-            )
-        self._write_gradients(layers[0], inputs.mT)
+        layers, last = self._layers, self._layers[-1]
+        outputs, activated = [inputs], []
+        for layer, activation, mask in zip(layers, self.activations, drops, strict=False):
+            torch.baddbmm(layer.bias, outputs[-1], layer.kernel, out=layer.sums)
+            activated.append(activation.forward(layer.sums))
+            outputs.append(activated[-1] if mask is None else activated[-1] * mask)
+        torch.baddbmm(last.bias, outputs[-1], last.kernel, out=logits)
+        error = self.loss_gradient.of_sum(logits, targets).mul_(self._scale)
+        for number in reversed(range(len(layers))):
+            layer = layers[number]
+            self._over_rows(outputs[number].mT, error, out=layer.kernel_gradient)
+            if inputs.shape[1] == 1:
+                layer.bias_gradient.copy_(error)
+            else:
+                torch.sum(error, 1, keepdim=True, out=layer.bias_gradient)
+            if number:
+                gradient = layer.product(error, layer.kernel_transposed, out=layer.gradient)
+                if (mask := drops[number - 1]) is not None:
+                    gradient.mul_(mask)
+                backward, sums = self.activations[number - 1].backward, layers[number - 1].sums
+                error = backward(gradient, sums, activated[number - 1])
         self._add_penalty()
-
-    def _write_gradients(self, layer: _Layer, inputs_transposed: Tensor) -> None:
-        _product(inputs_transposed, layer.error, layer.kernel_gradient)
-        if layer.error is not layer.bias_gradient:
-            torch.sum(layer.error, 1, keepdim=True, out=layer.bias_gradient)
 
     def _add_penalty(self) -> None:
         if not (self.l1 or self.l2):
@@ -216,12 +189,9 @@ def widened(targets: Tensor, columns: int) -> Tensor:
     return targets if targets.ndim > 1 else F.one_hot(targets, columns)
 
 
-def _product(left: Tensor, right: Tensor, out: Tensor) -> None:
-    """Write the batched matrix product; a sum of one term is faster without it."""
-    if left.shape[2] == 1:
-        torch.mul(left, right, out=out)
-    else:
-        torch.bmm(left, right, out=out)
+def _product(terms: int) -> _Product:
+    """Return what multiplies batches of matrices; sums of one term are faster as plain products."""
+    return torch.mul if terms == 1 else torch.bmm
 
 
 class DropoutMasks:
