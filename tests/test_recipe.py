@@ -64,6 +64,14 @@ def test_data_model_and_trainer_are_made_anew_and_fit_together(recipe):
     assert stops[1].best_score == torch.tensor(torch.inf)
 
 
+def test_data_are_read_for_the_sizes_of_a_model_and_not_before(recipe, tmp_path):
+    (tmp_path / "points.csv").unlink()
+    data = recipe.data()
+    recipe.trainer()
+    with pytest.raises(InputError, match=r"there is no file points\.csv"):
+        recipe.model(data)
+
+
 def test_making_objects_draws_no_random_numbers_of_its_own(recipe):
     """Weights are a function of the seed that is set before a model is made."""
     data = recipe.data()

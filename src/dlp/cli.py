@@ -153,10 +153,23 @@ def _run(command: str, options: list[str]) -> None:
         from dlp.reports.report import report
 
         report(options)
-    else:
-        from dlp.commands.lightning_cli import DLPCLI
+    elif command == "fit":
+        from dlp.commands.fit import fit
+        from dlp.commands.invocation import started
 
-        DLPCLI.run([command, *options])
+        fit(*started(command, options))
+    elif command == "predict":
+        from dlp.commands.invocation import started
+        from dlp.commands.predict import PredictionOptions, predict
+
+        predict(*started(command, options, PredictionOptions))
+    else:
+        from dlp.commands.evaluate import EvaluationOptions, test, validate
+        from dlp.commands.invocation import started
+
+        recipe, checkpoint = started(command, options, EvaluationOptions)
+        evaluate = test if command == "test" else validate
+        evaluate(recipe, checkpoint, recipe.options(EvaluationOptions).verbose)
 
 
 def _answered_at_once(given: list[str]) -> bool:

@@ -1,5 +1,6 @@
 """The one LightningCLI of the project: it parses configs and links sizes, and runs nothing."""
 
+import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -79,13 +80,19 @@ class ConfigParser(LightningCLI):
             parser.link_arguments(
                 "data",
                 f"model.init_args.{name}",
-                compute_fn=_reader(name),
+                compute_fn=self._reader(name),
                 apply_on="instantiate",
             )
+
+    def _reader(self, name: str) -> Callable[[SupervisedDataModule], Any]:
+        """Return what reads a size for a model; where none is built, the data are left unread."""
+        return lambda data: getattr(data, name) if self._builds_model else None
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse; `args` never mixes with those of the process, and nothing is seeded yet."""
         self.parsed: Namespace = as_texts(parser.parse_args(args))
+        if self.parsed.seed_everything is True:  # as Lightning takes it
+            self.parsed.seed_everything = int(os.environ.get("PL_GLOBAL_SEED", 0))
         self.config = Namespace(seed_everything=False)  # type: ignore[no-untyped-call]
 
     def instantiate_classes(self) -> None:
@@ -107,7 +114,7 @@ class ConfigParser(LightningCLI):
         Raises:
             InputError: One of them cannot be made of what is given.
         """
-        self.config = config
+        self.config, self._builds_model = config, "model" in groups
         vars(self).pop("config_dump", None)  # Lightning keeps that of the first object it builds
         named = Namespace(**{"data": None, **groups})  # type: ignore[no-untyped-call]
         try:
@@ -116,7 +123,3 @@ class ConfigParser(LightningCLI):
         except ValueError as error:
             raise input_error(error) or error from error
         return built
-
-
-def _reader(name: str) -> Callable[[SupervisedDataModule | None], Any]:
-    return lambda data: None if data is None else getattr(data, name)

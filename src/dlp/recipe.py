@@ -32,7 +32,7 @@ _Options = TypeVar("_Options", bound="DataclassInstance")
 #: Callbacks of which one is enough: that of the config stands instead of a command's.
 _ONE_OF_A_KIND = (ProgressBar, ModelSummary, MistakesReport)
 #: What a config says of one command alone, and not of what is trained.
-_OF_A_COMMAND = ("config", "run_dir")
+_OF_A_COMMAND = ("config", "ckpt_path", "run_dir")
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,9 @@ class Recipe:
         name, configs = run_name(known.config), () if others else tuple(known.config)
         with quiet():  # Lightning's calls of jsonargparse are old ones
             parsed = ConfigParser(words, command, options)
-        return cls(parsed.parsed, name, configs, parsed)
+        recipe = cls(parsed.parsed, name, configs, parsed)
+        read_options(RunOptions, recipe.config)  # which checks them
+        return recipe
 
     @classmethod
     def read(cls, config: str | os.PathLike[str]) -> "Recipe":

@@ -8,6 +8,7 @@ from jsonargparse import Namespace
 from lightning.pytorch.cli import LightningArgumentParser
 
 from dlp.directions import Mode
+from dlp.errors import InputError
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -20,6 +21,8 @@ class RunOptions:
     """What a run is judged by, what follows it, and where its files go.
 
     Args:
+        ckpt_path: The checkpoint to go on from (fit) or to use: a .ckpt file, a run's folder, best
+            or last (default: of the newest run of the config; a fit starts anew).
         run_dir: Folder of the run (default: runs/<config name>/version_N).
         monitor: The metric that says which epoch was best.
         monitor_mode: Whether less (min) or more (max) of it is better (default: min for a loss,
@@ -37,8 +40,12 @@ class RunOptions:
             predictions.csv, or predictions_NAME.csv for an input NAME).
         init_from: Start from the weights of another run: a checkpoint, a run's folder, or the name
             of its config.
+
+    Raises:
+        InputError: `smoothing` is out of range, or a config names a checkpoint.
     """
 
+    ckpt_path: str | None = None
     run_dir: str | None = None
     monitor: str = "val_loss"
     monitor_mode: Mode | None = None
@@ -49,6 +56,18 @@ class RunOptions:
     baselines: bool = False
     output: str | None = None
     init_from: str | None = None
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        if self.ckpt_path is not None:  # a command takes it out of what it is given
+            raise InputError("ckpt_path belongs on the command line, not in a config.")
+        if not 0 <= self.smoothing < 1:
+            raise InputError(f"smoothing must be 0 to below 1, got {self.smoothing}.")
+
+    @property
+    def directions(self) -> dict[str, Mode]:
+        """The metric whose direction was given -> that."""
+        return {} if self.monitor_mode is None else {self.monitor: self.monitor_mode}
 
 
 def add_options(

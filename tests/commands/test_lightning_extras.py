@@ -15,8 +15,9 @@ import yaml
 from lightning.pytorch import callbacks, loggers, profilers
 
 from dlp.cli import main
-from dlp.commands.lightning_cli import DLPCLI
+from dlp.commands.fit import fit as fit_recipe
 from dlp.modules import KerasRMSprop
+from dlp.recipe import Recipe
 
 RECIPE = """
 data:
@@ -173,10 +174,11 @@ def test_what_cannot_be_is_said_in_one_sentence(points, key, name, capsys):
 
 def test_a_model_of_a_command_can_be_copied_and_sent(points):
     """EMA and SWA copy it; ``ddp_spawn`` sends it to other processes."""
-    cli = DLPCLI.run(["fit", "--config", "points.yaml", "--trainer.fast_dev_run", "true"])
+    words = ["--config", "points.yaml", "--trainer.fast_dev_run", "true"]
+    trained = fit_recipe(Recipe.parse(words)).model
     inputs = torch.ones(1, 2)
-    for model in (copy.deepcopy(cli.model), pickle.loads(pickle.dumps(cli.model))):
-        assert torch.equal(model.eval()(inputs), cli.model.eval()(inputs))
+    for model in (copy.deepcopy(trained), pickle.loads(pickle.dumps(trained))):
+        assert torch.equal(model.eval()(inputs), trained.eval()(inputs))
         assert type(model.configure_optimizers()) is KerasRMSprop
 
 
@@ -186,7 +188,7 @@ def test_the_averaged_weights_are_kept(points, capsys):
     said = r"the averaged weights are in run/checkpoints/averaged.ckpt: dlp (\w+ --ckpt_path \S+)\n"
     advised = re.search(said, capsys.readouterr().out)
     assert advised
-    DLPCLI.run(advised[1].split())
+    main(advised[1].split())
     states = [
         torch.load(f"run/checkpoints/{name}.ckpt", weights_only=True)["state_dict"]
         for name in ("averaged", "last")

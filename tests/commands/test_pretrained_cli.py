@@ -17,11 +17,15 @@ from lightning.pytorch.callbacks import Callback
 from matplotlib.figure import Figure
 
 from dlp.cli import main
-from dlp.commands.lightning_cli import DLPCLI
+from dlp.commands.evaluate import test as evaluated_on_test
+from dlp.commands.evaluate import validate
+from dlp.commands.fit import fit
+from dlp.commands.invocation import started
 from dlp.datamodules import ImageFolderDataModule
 from dlp.files import cache_dir
 from dlp.modules import PretrainedModule
 from dlp.modules.pretrained.weights import default_weights
+from dlp.recipe import Recipe
 
 pytestmark = pytest.mark.usefixtures("undrawn_figures")
 
@@ -173,11 +177,11 @@ def test_a_run_on_features_is_evaluated_on_images(pets, weights):
     run = pets / "runs/frozen/version_0"
     assert len(list((cache_dir() / "features").glob("*.pt"))) == 1
     results = json.loads((run / "results.json").read_text())
-    validated = DLPCLI.run(["validate", "--config", "frozen.yaml"]).trainer.callback_metrics
+    validated = validate(*started("validate", ["--config", "frozen.yaml"]))
     for name in ("val_loss", "val_acc"):
-        assert validated[name].item() == pytest.approx(results["best"][name], rel=1e-5)
-    tested = DLPCLI.run(["test", "--config", "frozen.yaml"]).trainer.callback_metrics
-    assert tested["test_loss"].item() == pytest.approx(results["test"]["test_loss"], rel=1e-6)
+        assert validated[name] == pytest.approx(results["best"][name], rel=1e-5)
+    tested = evaluated_on_test(*started("test", ["--config", "frozen.yaml"]))
+    assert tested["test_loss"] == pytest.approx(results["test"]["test_loss"], rel=1e-6)
     main(["fit", "--config", "frozen.yaml", "--trainer.callbacks", "null"])
     raw = history(pets / "runs/frozen/version_1")
     for name, values in history(run).items():
@@ -271,9 +275,9 @@ def test_a_trial_run_without_weights_takes_random_ones_and_says_so(pets, command
 
 
 def test_a_trial_run_takes_the_weights_that_are_there(pets, weights, capsys):
-    cli = DLPCLI.run(["fit", "--config", "frozen.yaml", *DRY])
+    trained = fit(*started("fit", ["--config", "frozen.yaml", *DRY]))
     assert "random" not in capsys.readouterr().out
-    found = cli.model.state_dict()["network.backbone.model.conv1.0.weight"]
+    found = trained.model.state_dict()["network.backbone.model.conv1.0.weight"]
     assert torch.equal(found, torch.load(weights)["conv1.0.weight"])
 
 
@@ -321,14 +325,14 @@ class Start(Callback):
 def start(monkeypatch):
     """Give every CLI a callback that remembers what its fit starts from."""
     watch = Start()
-    original = DLPCLI.instantiate_trainer
+    original = Recipe.trainer
 
-    def with_watch(self, **kwargs):
-        trainer = original(self, **kwargs)
+    def with_watch(self, *args, **kwargs):
+        trainer = original(self, *args, **kwargs)
         trainer.callbacks.append(watch)
         return trainer
 
-    monkeypatch.setattr(DLPCLI, "instantiate_trainer", with_watch)
+    monkeypatch.setattr(Recipe, "trainer", with_watch)
     return watch
 
 

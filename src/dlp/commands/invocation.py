@@ -3,8 +3,9 @@
 import argparse
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import yaml
 
@@ -13,8 +14,12 @@ from dlp.config_files import read_config
 from dlp.console import say
 from dlp.errors import InputError, MissingInputError, suggestion
 from dlp.named_configs import find_config, recipes, run_name, variations
+from dlp.recipe import Recipe
 from dlp.runs.folders import Run, existing_checkpoint, newest_run, run_of
 from dlp.runs.origin import newest_run_of, read_origin
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 
 @dataclass(frozen=True)
@@ -90,6 +95,26 @@ def resolve(args: Sequence[str]) -> Invocation:
     kept = [str(run.config), *([] if same else configs)]
     args = [command, *_flags(kept), *others]
     return Invocation(command, args, run.name, run, checkpoint)
+
+
+def started(
+    command: str, words: Sequence[str], options: "type[DataclassInstance] | None" = None
+) -> tuple[Recipe, Path | None]:
+    """Return the recipe and the checkpoint that a command line means.
+
+    Args:
+        command: ``fit``, ``validate``, ``test`` or ``predict``.
+        words: What stands after it.
+        options: A dataclass of the command's own options.
+
+    Raises:
+        InputError: See `resolve`; or a key or a value is none that is accepted.
+    """
+    found = resolve([command, *words])
+    recipe = Recipe.parse(found.args[1:], command, options)
+    if recipe.run.output is not None and command != "predict":
+        raise InputError(f"--output is where predict writes; {command} has none.")
+    return replace(recipe, name=found.name, configs=found.configs), found.checkpoint
 
 
 def _is_trial(given: str | None, configs: Sequence[str]) -> bool:

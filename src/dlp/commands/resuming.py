@@ -10,8 +10,10 @@ from jsonargparse import Namespace
 from dlp.config_files import read_config
 from dlp.console import say
 from dlp.errors import InputError
+from dlp.recipe import Recipe
 from dlp.runs.folders import Run
 from dlp.runs.origin import edits
+from dlp.runs.record import read_results
 
 #: Arguments of a model whose state a checkpoint brings along, their own values included.
 _RESTORED = ("optimizer", "lr_scheduler")
@@ -92,6 +94,23 @@ def check_optimizer(settings: Namespace, run: Run) -> None:
                 f"along: {new!r} would do nothing. Leave it out, or start a new run from the "
                 f"weights: --init_from {run.folder}."
             )
+
+
+def check_resumed(recipe: Recipe, run: Run) -> None:
+    """Refuse to go on with a run in a way that its checkpoint does not allow.
+
+    Raises:
+        InputError: The results of the run are damaged, it goes by another metric, or has another
+            optimizer or schedule.
+    """
+    read_results(run.folder)
+    known = read_config(run.config).get("monitor", "val_loss")
+    if (given := recipe.run.monitor) != known:
+        raise InputError(
+            f"{run.folder} goes by {known}: its best epoch by {given} was not kept. Leave "
+            f"--monitor {given} out, or train a new run with it."
+        )
+    check_optimizer(recipe.config, run)
 
 
 def _different(new: object, old: object, name: str = "") -> Iterator[tuple[str, object, object]]:

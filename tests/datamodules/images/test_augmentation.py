@@ -239,7 +239,7 @@ def test_training_batches_alone_are_changed(augmentation, folder):
 def test_a_recipe_names_the_augmentation(given, folder, tmp_path):
     import yaml
 
-    from dlp.commands.lightning_cli import DLPCLI
+    from dlp.recipe import Recipe
 
     recipe = {
         "data": {
@@ -253,8 +253,7 @@ def test_a_recipe_names_the_augmentation(given, folder, tmp_path):
         "trainer": {"fast_dev_run": True, "accelerator": "cpu"},
     }
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe))
-    cli = DLPCLI.run(["fit", "--config", str(tmp_path / "recipe.yaml")])
-    loader = cli.datamodule.train_dataloader()
+    loader = Recipe.read(tmp_path / "recipe.yaml").data().train_dataloader()
     plain = loader.inputs[torch.arange(4)]
     changes = [not loader.inputs_of(torch.arange(4), epoch).equal(plain) for epoch in range(4)]
     assert any(changes)

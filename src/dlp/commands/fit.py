@@ -1,0 +1,191 @@
+"""``dlp fit``: train a recipe, say what the curves mean, and test if the recipe says so."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.utilities import rank_zero_only
+
+from dlp.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
+from dlp.callbacks.history import History
+from dlp.callbacks.mistakes import MistakesReport
+from dlp.callbacks.recipe_file import RecipeFile
+from dlp.commands import next_steps
+from dlp.commands.building import build, make_trainer, run_folder, working
+from dlp.commands.checkpoint_files import start_from
+from dlp.commands.evaluate import evaluated
+from dlp.commands.invocation import found_weights
+from dlp.commands.model_comparison import ModelComparison
+from dlp.commands.resuming import check_resumed
+from dlp.console import say
+from dlp.datamodules import SupervisedDataModule
+from dlp.directions import directions_of, needed_direction
+from dlp.evaluation.beaten import beaten_on, chosen_threshold
+from dlp.evaluation.fitted_baselines import EvaluatedPart
+from dlp.files import written
+from dlp.process import interruptible
+from dlp.recipe import Recipe
+from dlp.runs.folders import Run, run_of
+from dlp.runs.results import count_parameters, draw_curves, read_results, write_results
+from dlp.stops import stop_again
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A recipe with the objects that are trained.
+
+    Args:
+        recipe: The recipe.
+        data: Its data.
+        model: Its model.
+        trainer: What trains it.
+        history: What it records by epoch.
+        run: Where its files go; None for a trial run.
+    """
+
+    recipe: Recipe
+    data: SupervisedDataModule
+    model: LightningModule
+    trainer: Trainer
+    history: History
+    run: Run | None = None
+
+
+def fit(
+    recipe: Recipe,
+    checkpoint: Path | None = None,
+    callbacks: Sequence[Callback] = (),
+    keeps_last: bool = True,
+) -> Fit:
+    """Train a recipe in a run's folder.
+
+    Args:
+        recipe: What to train.
+        checkpoint: What to go on from, in the folder of its run; None begins a new run.
+        callbacks: More callbacks.
+        keeps_last: Whether the newest epoch is kept, from which a fit that is stopped goes on.
+
+    Raises:
+        InputError: The recipe cannot be trained as it is, or not go on from the checkpoint.
+        KeyboardInterrupt: It was stopped; its text says what is kept.
+    """
+    with working(recipe):
+        run = None if checkpoint is None else run_of(checkpoint)
+        if run is not None:
+            check_resumed(recipe, run)
+        given = recipe.run.init_from if checkpoint is None else None
+        if given is not None:
+            found = found_weights(given, recipe.name, recipe.is_trial)
+            recipe = replace(recipe.with_keys({"init_from": found}), configs=recipe.configs)
+        start = recipe.run.init_from if checkpoint is None else None
+        data, model = build(recipe, checkpoint, needs_weights=start is None)
+        needed_direction(recipe.run.monitor, directions_of(model) | recipe.run.directions)
+        if recipe.is_trial:
+            trainer = make_trainer(recipe, model, callbacks, None)
+            started = Fit(recipe, data, model, trainer, History())
+            _train(started, checkpoint, start)
+            return started
+        with run_folder(recipe, run, trains=True) as run:
+            folder = run.folder
+            history = History(folder, recipe.run.directions)
+            own: list[Callback] = [
+                RecipeFile(run.config, recipe.dump()),
+                history,
+                BestCheckpoint(folder / "checkpoints", recipe.run.monitor, recipe.run.monitor_mode),
+            ]
+            own += [LastCheckpoint(folder / "checkpoints")] if keeps_last else []
+            if recipe.run.refit or recipe.run.test_after_fit is not None:
+                own.append(MistakesReport(folder))
+            trainer = make_trainer(recipe, model, [*own, *callbacks], folder)
+            return _run(Fit(recipe, data, model, trainer, history, run), checkpoint, start)
+
+
+def _train(fit: Fit, checkpoint: Path | None, start: str | None) -> None:
+    if start is not None:
+        start_from(fit.model, fit.data, start)
+    path = None if checkpoint is None else str(checkpoint)
+    fit.trainer.fit(fit.model, datamodule=fit.data, ckpt_path=path, weights_only=True)
+
+
+def _run(fit: Fit, checkpoint: Path | None, start: str | None) -> Fit:
+    """Train, write results and curves, and test; return what the first process has."""
+    assert fit.run is not None
+    recipe, run, which = fit.recipe, fit.run, fit.recipe.run.test_after_fit
+    if recipe.run.refit:
+        which = "last" if fit.data.has_test else None
+        held = "the test part is held back" if which else "there is no test part to hold back"
+        say(f"refit: training on all {len(fit.data.inputs('train')):,} rows; {held}")
+    elif which:
+        fit.data.examples("test")  # said before training, if there is no test part
+    there, before, begun = written(run.folder), run.recorded_at, time.perf_counter()
+    comparison = _comparison(fit) if recipe.run.baselines else None
+    try:
+        with interruptible():
+            _train(fit, checkpoint, start)
+        seconds = time.perf_counter() - begun
+        # What other processes have is no run's folder: all take that of the first.
+        run = Run(Path(fit.trainer.strategy.broadcast(str(run.folder))))
+        fit = replace(fit, run=run)
+        if not getattr(rank_zero_only, "rank", 0):
+            _report(fit, run, seconds, run.recorded_at != before, comparison)
+    except KeyboardInterrupt as stop:
+        kept = [one for one in fit.trainer.callbacks if isinstance(one, LastCheckpoint)]  # type: ignore[attr-defined] # set by a connector
+        stop_again(stop, next_steps.after_stop(kept[0] if kept else None))
+    if which:
+        path = run.checkpoint(which) or run.checkpoint()  # without checkpoints: as it is now
+        evaluated(fit.trainer, fit.model, fit.data, "test", path, run, comparison)
+    if names := [name for name, when in written(run.folder).items() if when != there.get(name)]:
+        say(f"wrote {run.folder}: {', '.join(names)}")
+    return fit
+
+
+def _comparison(fit: Fit) -> ModelComparison:
+    parts: list[EvaluatedPart] = ["val"]
+    if fit.recipe.run.test_after_fit:
+        parts.append("test")
+    return ModelComparison(fit.model, fit.data, parts)
+
+
+def _report(
+    fit: Fit, run: Run, seconds: float, has_trained: bool, comparison: ModelComparison | None
+) -> None:
+    """Write the results and curves of a fit, and say what they mean."""
+    recipe, history, folder, monitor = fit.recipe, fit.history, run.folder, fit.recipe.run.monitor
+    earlier = read_results(folder)
+    if earlier and not has_trained:
+        epochs = fit.trainer.current_epoch
+        say(
+            f"nothing to train: {folder} has its {epochs} epochs already; give "
+            f"--trainer.max_epochs {2 * epochs} to go on with it"
+        )
+        return
+    if "test" in earlier:
+        say("the numbers of the earlier test are no longer those of this model: test again")
+    best = history.best_epoch(monitor)
+    beside = beaten_on(fit.model, fit.data, history.at(best) if best else {})
+    threshold = chosen_threshold(fit.model, run.checkpoint())
+    facts: dict[str, Any] = {
+        "parameters": count_parameters(fit.model),
+        "train_rows": len(fit.data.inputs("train")),
+        "device": str(fit.trainer.strategy.root_device),
+        "seconds": {"prepare": round(fit.data.prepare_seconds, 3), "fit": round(seconds, 3)},
+        "beats_baseline": None if beside is None else beside.beats,
+        "threshold": threshold,
+    }
+    write_results(folder, history, monitor, recipe.config.seed_everything, facts)
+    draw_curves(folder, history, monitor, recipe.run.smoothing)
+    say(history.advice(monitor))
+    if beside is not None and not beside.beats:
+        say(beside.line)
+    if threshold is not None:
+        say(f"threshold {threshold:.4g}, chosen on the validation part, for test and predict")
+    if comparison is not None:
+        comparison.say(history.at(best or history.num_epochs), "val", folder)
+    if found := history.verdict(monitor):
+        configs = recipe.configs or (run.config,)
+        last = run.checkpoint("last")
+        say(f"next: {next_steps.after_fit(found, history.num_epochs, configs, last)}")
