@@ -121,5 +121,7 @@ class ConfigParser(LightningCLI):
             with quiet():
                 built: Namespace = self.parser.instantiate(named)
         except ValueError as error:
-            raise input_error(error) or error from error
+            if (cause := input_error(error)) is None:
+                raise
+            raise cause from None
         return built
