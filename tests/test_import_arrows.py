@@ -53,7 +53,6 @@ LAYERS = (
 #: Arrows between rooms that point upward still. Take out what is mended; add none.
 UPWARD = {
     "config_parser -> commands",
-    "recipe -> commands",
     "search -> commands",
 }
 

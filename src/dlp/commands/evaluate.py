@@ -7,7 +7,7 @@ from typing import Literal
 from lightning import LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_only
 
-from dlp.callbacks.mistakes import MistakesReport
+from dlp.callbacks.mistakes_report import MistakesReport
 from dlp.commands import next_steps
 from dlp.commands.building import build, make_trainer, working
 from dlp.commands.model_comparison import ModelComparison
@@ -18,7 +18,7 @@ from dlp.evaluation.baselines import baseline_line, baselines_on
 from dlp.evaluation.fitted_baselines import EvaluatedPart
 from dlp.recipe import Recipe
 from dlp.runs.folders import Run, run_of
-from dlp.runs.results import add_test, read_results
+from dlp.runs.record import add_test, read_results
 
 Evaluation = Literal["test", "validation"]
 

@@ -12,7 +12,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from dlp.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
 from dlp.callbacks.history import History
-from dlp.callbacks.mistakes import MistakesReport
+from dlp.callbacks.mistakes_report import MistakesReport
 from dlp.callbacks.recipe_file import RecipeFile
 from dlp.commands import next_steps
 from dlp.commands.building import build, make_trainer, run_folder, working
@@ -30,7 +30,7 @@ from dlp.files import written
 from dlp.process import interruptible
 from dlp.recipe import Recipe
 from dlp.runs.folders import Run, run_of
-from dlp.runs.results import count_parameters, draw_curves, read_results, write_results
+from dlp.runs.record import count_parameters, read_results, write_results
 from dlp.stops import stop_again
 
 
@@ -177,7 +177,9 @@ def _report(
         "threshold": threshold,
     }
     write_results(folder, history, monitor, recipe.config.seed_everything, facts)
-    draw_curves(folder, history, monitor, recipe.run.smoothing)
+    from dlp.visualization.curves import write_curves  # Matplotlib: not for the help
+
+    write_curves(folder, history, monitor, recipe.run.smoothing)
     say(history.advice(monitor))
     if beside is not None and not beside.beats:
         say(beside.line)
