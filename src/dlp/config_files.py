@@ -1,6 +1,6 @@
 """Configs as files: YAML, in UTF-8, each key once; anything else is said before it is used."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,16 @@ def read_config(path: Path) -> dict[str, Any]:
     if read is not None and not isinstance(read, dict):
         raise InputError(f"{path} holds no keys, but {str(read)[:40]!r}: is it a config?")
     return read or {}
+
+
+def leaves(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield each dotted key without ``init_args``, and its value."""
+    if not isinstance(tree, Mapping):
+        yield prefix, tree
+        return
+    for key, value in tree.items():
+        inner = ".".join(part for part in (prefix, str(key)) if part and part != "init_args")
+        yield from leaves(value, inner)
 
 
 def _given_twice(node: yaml.Node, prefix: str = "") -> Iterator[tuple[str, int, int]]:

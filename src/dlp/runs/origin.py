@@ -1,11 +1,11 @@
 """Which configs a run is of: by what they said when it began, not by their files' names alone."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from dlp.config_files import read_config
+from dlp.config_files import leaves, read_config
 from dlp.named_configs import find_config, is_of_a_run, recipes, variations
 from dlp.runs.folders import Run, runs_of
 
@@ -86,16 +86,6 @@ def edits(run: Run, configs: Sequence[str]) -> dict[str, tuple[Any, Any]] | None
         for key in keys
         if not _same(key, now.get(key), then.get(key))
     }
-
-
-def leaves(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield each dotted key without ``init_args``, and its value."""
-    if not isinstance(tree, Mapping):
-        yield prefix, tree
-        return
-    for key, value in tree.items():
-        inner = ".".join(part for part in (prefix, str(key)) if part and part != "init_args")
-        yield from leaves(value, inner)
 
 
 def _same(key: str, one: Any, other: Any) -> bool:

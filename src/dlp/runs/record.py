@@ -1,13 +1,13 @@
 """One run as its files tell it, and how these come to be; reading needs no torch."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from dlp import __version__
-from dlp.config_files import read_config
+from dlp.config_files import leaves, read_config
 from dlp.directions import Mode
 from dlp.errors import InputError
 from dlp.runs.epochs import Epochs, read_metrics
@@ -78,7 +78,7 @@ def read_run(folder: Path) -> RunRecord:
     try:
         results = read_results(folder)
         config = folder / "config.yaml"
-        settings = dict(_flat(read_config(config))) if config.is_file() else {}
+        settings = dict(_settings(read_config(config))) if config.is_file() else {}
         directions: dict[str, Mode] = dict(results.get("directions", {}))  # older runs have none
         if (mode := settings.get("monitor_mode")) in ("min", "max"):
             directions[str(settings.get("monitor"))] = cast(Mode, mode)
@@ -99,14 +99,11 @@ def find_runs(given: Sequence[str]) -> list[RunRecord]:
     return [read_run(folder) for folder in find_folders(given)]
 
 
-def _flat(node: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Setting]]:
-    """Yield the settings of a config as people write them, without ``init_args``."""
-    for name, value in node.items():
-        key = f"{prefix}.{name}" if prefix else name
-        if name == "class_path":
-            yield prefix, str(value).rpartition(".")[2]
-        elif isinstance(value, dict):
-            yield from _flat(value, prefix if name == "init_args" else key)
+def _settings(config: Mapping[str, Any]) -> Iterator[tuple[str, Setting]]:
+    """Yield the settings of a config as people write them; a class by its name."""
+    for key, value in leaves(config):
+        if key.endswith(".class_path"):
+            yield key.removesuffix(".class_path"), str(value).rpartition(".")[2]
         elif isinstance(value, float) and value.is_integer():  # train_size: 500.0
             yield key, int(value)
         elif value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
