@@ -111,7 +111,8 @@ def argument(place: Place, kind: type, name: str) -> Place | None:
     found = parameters(kind).get(name)
     if found is None:
         return None
-    return Place(f"{place.key}.{name}", found.annotation, found.default)
+    annotation = Any if found.annotation is found.empty else found.annotation  # of a person's own
+    return Place(f"{place.key}.{name}", annotation, found.default)
 
 
 def _leaves(annotation: Any) -> Iterator[Any]:

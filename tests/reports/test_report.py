@@ -446,7 +446,7 @@ def test_a_trial_writes_nothing(copied):
         (["nothing.ckpt"], "there is no checkpoint nothing.ckpt"),
         (["cache"], "unknown config 'cache'"),
         (["runs/sides"], "holds neither history.json nor crossval.json"),
-        (["sides", "--outptu", "x"], "Did you mean 'output'?"),
+        (["sides", "--outptu", "x"], "Did you mean --output?"),
         (["sides", "--output", "sides.yaml/x.html"], "cannot write"),
         (["folds", "--threads", "1"], "--output is the one option"),
     ],
