@@ -3,8 +3,10 @@
 import hashlib
 import json
 from array import array
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -79,7 +81,7 @@ class Corpus:
         cls, texts: Iterable[str], tokens: Tokens = "words", total: int | None = None
     ) -> "Corpus":
         """Split `texts` (`total` of them, for the progress bar) into `tokens`."""
-        numbers = _Numbers()
+        numbers: dict[str, int] = defaultdict(count().__next__)  # a new word gets the next one
         number, split = numbers.__getitem__, splitter(tokens)
         found, ends, digests = array("i"), array("q", [0]), bytearray()
         content, offsets = bytearray(), array("q", [0])
@@ -101,14 +103,6 @@ class Corpus:
             list(numbers),
             raw=RawTexts(np.frombuffer(content, np.uint8), np.array(offsets, np.int64)),
         )
-
-
-class _Numbers(dict[str, int]):
-    """The number of each word: the next free one for a new word."""
-
-    def __missing__(self, word: str) -> int:
-        self[word] = number = len(self)
-        return number
 
 
 @dataclass(frozen=True)

@@ -74,10 +74,10 @@ class KerasArchive:
         try:
             if self.name == "imdb":
                 parts = {part: (arrays[f"x_{part}"], arrays[f"y_{part}"]) for part in _PARTS}
-                orders = {part: _order(generator, len(y)) for part, (_, y) in parts.items()}
+                orders = {part: generator.permutation(len(y)) for part, (_, y) in parts.items()}
             else:
                 parts = dict.fromkeys(_PARTS, (arrays["x"], arrays["y"]))
-                order = _order(generator, len(arrays["y"]))
+                order = generator.permutation(len(arrays["y"]))
                 cut = int(len(order) * 0.8)
                 orders = {"train": order[:cut], "test": order[cut:]}
         except KeyError as error:
@@ -93,12 +93,6 @@ class KerasArchive:
 
 
 _PARTS = ("train", "test")
-
-
-def _order(generator: np.random.RandomState, num_rows: int) -> NDArray[np.int64]:
-    order = np.arange(num_rows)
-    generator.shuffle(order)
-    return order
 
 
 def _ranked_words(path: Path) -> list[str]:
