@@ -29,7 +29,7 @@ LAYERS = (
     ),
     ("cache", "frozen_features", "imports", "named_configs"),
     ("decisions", "process", "signatures", "typed_words"),
-    ("known_keys",),
+    ("help_screen", "known_keys"),
     ("datamodules.splitting",),
     ("datamodules", "modules"),
     ("datamodules.tables", "modules.pretrained"),

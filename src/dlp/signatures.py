@@ -66,7 +66,7 @@ def find_class(place: Place, name: str) -> type | None:
             )
         return found
     known: dict[str, dict[str, type]] = {}
-    for kind in _descendants(wanted):
+    for kind in descendants(wanted):
         known.setdefault(kind.__name__, {})[f"{kind.__module__}.{kind.__qualname__}"] = kind
     if any(kind.__name__ == name and inspect.isabstract(kind) for kind in wanted):
         raise InputError(
@@ -157,10 +157,10 @@ def own_arguments(place: Place, kind: type) -> dict[str, inspect.Parameter]:
     return dict([*parameters(kind).items()][passed:])
 
 
-def _descendants(kinds: Sequence[type]) -> Iterator[type]:
+def descendants(kinds: Sequence[type]) -> Iterator[type]:
     """Yield the classes that may be named by one word: public ones of which objects can be made."""
     for kind in kinds:
         path = f"{kind.__module__}.{kind.__qualname__}"
         if not inspect.isabstract(kind) and "._" not in path and "<locals>" not in path:
             yield kind
-        yield from _descendants(kind.__subclasses__())
+        yield from descendants(kind.__subclasses__())

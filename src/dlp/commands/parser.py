@@ -12,11 +12,13 @@ from jsonargparse.typing import register_type
 from lightning import LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser
 
+from dlp import datamodules, modules
 from dlp.datamodules.base import SupervisedDataModule
 from dlp.errors import InputError, suggestion
+from dlp.help_screen import first_screen
 from dlp.known_keys import KnownKeys, check_keys
 from dlp.named_configs import find_config
-from dlp.signatures import Place
+from dlp.signatures import Place, descendants
 
 #: What jsonargparse puts before such a text.
 _UNWRITTEN = "Unable to serialize instance "
@@ -102,6 +104,23 @@ class Parser(LightningArgumentParser):
         self._linked.add(target.replace(".init_args.", "."))
         super().link_arguments(source, target, *args, **kwargs)
 
+    def _show_help(self, keys: Sequence[str], words: Sequence[str]) -> NoReturn:
+        """Print the first screen of the help, or all of it where that is asked for; and exit."""
+        after = [word for one, word in zip(words, [*words[1:], ""], strict=True) if one == "--help"]
+        asks_all = "--help=all" in words or "all" in after
+        if asks_all or not keys:
+            self.print_help()
+        else:
+            public = {"data": dir(datamodules), "model": dir(modules)}
+            classes = {
+                key: sorted(
+                    {kind.__name__ for kind in descendants(ROOTS[key].classes)} & {*public[key]}
+                )
+                for key in keys
+            }
+            print(first_screen(self.prog.replace(" [options]", ""), self._actions, classes))
+        raise SystemExit(0)
+
     def parse_args(  # type: ignore[override] # argparse's has an overload more
         self,
         args: Sequence[str] | None = None,
@@ -123,11 +142,11 @@ class Parser(LightningArgumentParser):
         }
         words = [] if args is None else [*args]
         has_commands = any(not action.option_strings for action in self._actions)
-        asks = any(
-            word in ("-h", "--help") or word.partition("=")[0].endswith(".help") for word in words
-        )
+        roots = {key: place for key, place in ROOTS.items() if key in options}
+        if "config" in options and not has_commands and {"-h", "--help", "--help=all"} & {*words}:
+            self._show_help([key for key in ("data", "model") if key in roots], words)
+        asks = any(word.partition("=")[0].endswith(".help") for word in words)
         if "config" in options and not has_commands and not asks:
-            roots = {key: place for key, place in ROOTS.items() if key in options}
             linked = frozenset(self._linked)
             before = {} if namespace is None else namespace.as_dict()
             self.known = check_keys(words, options, roots, self._needed, linked, before)
