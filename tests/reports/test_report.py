@@ -22,6 +22,7 @@ from dlp.cli import main
 from dlp.reports import page as report_page
 from dlp.reports.page import (
     Code,
+    Label,
     Page,
     Paragraph,
     Section,
@@ -506,13 +507,13 @@ def test_a_figure_is_text_in_the_colours_of_the_page():
 
 def test_small_pictures_keep_every_pixel_and_large_ones_are_reduced():
     image = torch.rand(3, 20, 30, generator=torch.Generator().manual_seed(0))
-    small = inline_image(image, "a", "b")
+    small = inline_image(image, "a", Label("b"))
     assert small.exact
     pixels = np.asarray(decoded(small)).transpose(2, 0, 1)
     assert np.array_equal(pixels, image.mul(255).round().byte().numpy())
-    large = inline_image(torch.rand(1, 700, 500), "a", "b")
+    large = inline_image(torch.rand(1, 700, 500), "a", Label("b"))
     assert decoded(large).size == (160, 224)
-    assert decoded(inline_image(torch.zeros(3, 300, 600), "a", "b")).size == (448, 224)
+    assert decoded(inline_image(torch.zeros(3, 300, 600), "a", Label("b"))).size == (448, 224)
 
 
 def decoded(made):

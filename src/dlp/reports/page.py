@@ -130,14 +130,21 @@ class Row:
 
 
 @dataclass(frozen=True)
-class InlineImage:
-    """An image with its description, a title and a line below."""
+class Label:
+    """What stands at an image or a text: a title, whether that is good, and a note."""
 
-    uri: str
-    alt: str
     title: str
     note: str = ""
     tone: Tone = ""
+
+
+@dataclass(frozen=True)
+class InlineImage:
+    """An image with its description, its label below it."""
+
+    uri: str
+    alt: str
+    label: Label
     exact: bool = False
 
 
@@ -152,12 +159,10 @@ class Gallery:
 
 @dataclass(frozen=True)
 class Passage:
-    """A text with its title."""
+    """A text with its label above it."""
 
-    title: str
+    label: Label
     text: str
-    note: str = ""
-    tone: Tone = ""
 
 
 @dataclass(frozen=True)
@@ -354,17 +359,13 @@ def _inline(svg: str, alt: str, width: float) -> str:
 # Images ------------------------------------------------------------------------------------------
 
 
-def inline_image(
-    image: "Tensor", alt: str, title: str, note: str = "", tone: Tone = ""
-) -> InlineImage:
+def inline_image(image: "Tensor", alt: str, label: Label) -> InlineImage:
     """Return an image that stands in the page itself.
 
     Args:
         image: (1 or 3, H, W) in [0, 1].
         alt: What it is, for those who do not see it.
-        title: Below it, as `note` and `tone`.
-        note: A second line.
-        tone: Of the title.
+        label: Below it.
     """
     pixels = image.detach().float().cpu().clamp(0, 1).mul(255).round().byte()
     made = Image.fromarray(pixels.permute(1, 2, 0).squeeze(-1).numpy())
@@ -378,4 +379,4 @@ def inline_image(
         made.save(file, "JPEG", quality=88, optimize=True)
     kind = "png" if exact else "jpeg"
     text = base64.b64encode(file.getvalue()).decode()
-    return InlineImage(f"data:image/{kind};base64,{text}", alt, title, note, tone, exact)
+    return InlineImage(f"data:image/{kind};base64,{text}", alt, label, exact)

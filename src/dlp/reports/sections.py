@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -22,7 +22,7 @@ from dlp.evaluation.mistakes import (
 )
 from dlp.reports import page
 from dlp.reports.baseline_section import baselines
-from dlp.reports.page import Block, Section, number, plural, section
+from dlp.reports.page import Block, Label, Section, number, plural, section
 from dlp.reports.reading_section import reading
 from dlp.reports.trained_run import Trained, config_blocks
 from dlp.runs.record import Setting
@@ -224,7 +224,7 @@ def _worst(trained: Trained, found: Mistakes) -> list[Block]:
         table = page.Table("True → predicted", ["mistake", "row"], rows, names=2)
         return [table, page.Paragraph(f"The rows themselves are left out: {error}")]
     if isinstance(shown, Tensor | list):
-        labels = [_Label(wrong.caption, wrong.called) for wrong in found.worst]
+        labels = [Label(wrong.caption, wrong.called) for wrong in found.worst]
         return [_labelled(shown, labels)]
     beside = worst_table(found.worst, shown)
     names = 3 if isinstance(found.worst[0], WrongClass) else 1 + ("target" in beside)
@@ -242,7 +242,7 @@ def samples(trained: Trained) -> list[Block]:
     text += f", predicted by {where}"
     if isinstance(shown, Tensor | list):
         about = page.Paragraph(f"{text}: true → predicted, or the class alone where both agree.")
-        return [about, _labelled(shown, [_Label(of.title, of.note, of.tone) for of in some])]
+        return [about, _labelled(shown, [one.label for one in some])]
     table = shown.reset_index(drop=True)
     table.insert(0, "row", [one.name.removeprefix("row ") for one in some])
     table.insert(1, "true", [one.true for one in some], allow_duplicates=True)
@@ -250,26 +250,17 @@ def samples(trained: Trained) -> list[Block]:
     return [_table(text, table, 1)]
 
 
-class _Label(NamedTuple):
-    """What stands at a row: truth and prediction, then which row it is."""
-
-    title: str
-    note: str
-    tone: page.Tone = ""
-
-
-def _labelled(shown: Tensor | list[str], labels: Sequence[_Label]) -> Block:
+def _labelled(shown: Tensor | list[str], labels: Sequence[Label]) -> Block:
     """Return images or texts with their labels."""
+    pairs = zip(shown, labels, strict=True)
     if isinstance(shown, Tensor):
-        images = zip(shown, labels, strict=True)
-        return page.Gallery([_image(image, of) for image, of in images])
-    texts = zip(shown, labels, strict=True)
-    return page.Passages([page.Passage(of.title, _short(text), *of[1:]) for text, of in texts])
+        return page.Gallery([_image(image, label) for image, label in pairs])
+    return page.Passages([page.Passage(label, _short(text)) for text, label in pairs])
 
 
-def _image(image: Tensor, label: _Label, beside: str = "") -> page.InlineImage:
+def _image(image: Tensor, label: Label, beside: str = "") -> page.InlineImage:
     alt = f"Test image, {label.note}: {label.title}{beside}"
-    return page.inline_image(image, alt, *label)
+    return page.inline_image(image, alt, label)
 
 
 def heatmaps(trained: Trained) -> list[Block]:
@@ -311,7 +302,7 @@ def heatmaps(trained: Trained) -> list[Block]:
                 for image, heat in zip(images, maps, strict=True)
             ]
             gallery = [
-                _image(pair, _Label(one.title, one.note, one.tone), "; beside it the heat map")
+                _image(pair, one.label, "; beside it the heat map")
                 for pair, one in zip(pairs, some, strict=True)
             ]
             blocks += [page.Subheading(heading), page.Gallery(gallery, wide=True)]

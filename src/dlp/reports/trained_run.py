@@ -56,22 +56,12 @@ class Prediction:
     right: bool | None
 
     @property
-    def title(self) -> str:
-        """Truth and prediction in a few words."""
-        if self.right:
-            return self.predicted
-        return f"{self.true} → {self.predicted}"
-
-    @property
-    def note(self) -> str:
-        """How sure the model is, and of which row."""
+    def label(self) -> page.Label:
+        """Truth and prediction, how sure the model is and of which row, and whether it is right."""
+        title = self.predicted if self.right else f"{self.true} → {self.predicted}"
         sure = "" if self.confidence is None else f"{min(self.confidence, 0.999):.1%} sure, "
-        return f"{sure}{self.name}"
-
-    @property
-    def tone(self) -> page.Tone:
-        """Whether it is right."""
-        return "" if self.right is None else "good" if self.right else "bad"
+        tones: dict[bool | None, page.Tone] = {None: "", True: "good", False: "bad"}
+        return page.Label(title, f"{sure}{self.name}", tones[self.right])
 
 
 @dataclass
