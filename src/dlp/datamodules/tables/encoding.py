@@ -98,8 +98,14 @@ class ColumnEncoder(Encoder):
             raise unknown("scaling", scaling, get_args(Scaling))
         check_bins(bins)
         self._given = (numeric, categorical)
+        #: The columns that a person named as categories.
+        self.categorical = list(categorical or ())
         #: The columns that a person named.
-        self.listed = {*(numeric or ()), *(categorical or ())}
+        self.listed = {*(numeric or ()), *self.categorical}
+        #: All that are used, where a person named both kinds; own features may need others too.
+        self.only: list[str] | None = None
+        if numeric is not None and categorical is not None and features is None:
+            self.only = [*numeric, *categorical]
         self._missing = missing
         self._indicator = indicator
         self._scaling: Scaling = scaling
@@ -171,7 +177,7 @@ class ColumnEncoder(Encoder):
         for column in categorical:
             texts = as_texts(frame[column])
             found = sorted(set(texts.dropna()))
-            if len(found) > MAX_CATEGORIES and column not in (self._given[1] or ()):
+            if len(found) > MAX_CATEGORIES and column not in self.categorical:
                 raise InputError(
                     f"column {column!r} has {len(found):,} different texts, each of which would "
                     "be an input of its own. Leave it out (drop_columns), make numbers of it "

@@ -22,6 +22,7 @@ from dlp.datamodules.tables.files import (
     read_table,
     without_unlabelled,
 )
+from dlp.datamodules.tables.input_columns import InputColumns
 from dlp.datamodules.tables.numeric_scale import Scaling
 from dlp.datamodules.tables.own_features import FeatureMaker, FeaturesArgument
 from dlp.datamodules.tables.reading import read_columns
@@ -154,10 +155,6 @@ class TableDataModule(SupervisedDataModule):
             raise unknown("target_transform", target_transform, get_args(TargetTransform))
         self.target_transform = target_transform
         listed = [*(numeric_columns or ()), *(categorical_columns or ())]
-        # What the user's features do not replace, they may need: then all columns are inputs.
-        both = numeric_columns is not None and categorical_columns is not None
-        self._only = listed if both and features is None else None
-        self._categories = list(categorical_columns or ())
         check_roles(
             self.target_columns, self.drop_columns, listed, group_column, time_column, id_column
         )
@@ -169,9 +166,7 @@ class TableDataModule(SupervisedDataModule):
             **dict.fromkeys(self.target_columns, "target"),
         }
         self._roles = {name: role for name, role in roles.items() if name is not None}
-        self._columns: list[str] | None = None
-        self._useless: dict[str, str] = {}  # columns nothing can be learned of, and why
-        self._formats: dict[str, ColumnFormat] | None = {}  # None: as pandas has them
+        self._understood: InputColumns | None = None
         self._labelled_table: Table | None = None
         self._unlabelled = 0  # rows of it that are left out
 
@@ -186,43 +181,36 @@ class TableDataModule(SupervisedDataModule):
         return None if self.test_path is None else self._table(self.test_path)
 
     def _table(self, path: str | os.PathLike[str]) -> Table:
-        if self._formats is None:
+        formats = self._formats
+        if formats is None:
             return read_as_pandas(path)
         texts = [] if self.id_column is None else [self.id_column]
-        return read_table(path, self.table_format, self._formats, texts, self._categories)
+        return read_table(path, self.table_format, formats, texts, self.encoder.categorical)
 
     def _as_table(self, given: Table | pd.DataFrame) -> Table:
         if isinstance(given, Table):
             return given
         return of_frame(given, type(self).__name__, self.table_format, self._formats)
 
+    @property
+    def _formats(self) -> dict[str, ColumnFormat] | None:
+        return {} if self._understood is None else self._understood.formats
+
     # What the base asks for --------------------------------------------------------------------
 
     def load_train(self) -> Examples:
         """Return the labelled rows."""
+        if not self.is_fitted:
+            self._understood = None
         table = self._as_table(self.read_train())
         roles = dict.fromkeys(self.drop_columns, "drop_columns")
-        roles |= dict.fromkeys(self._only or (), "an input column")
+        roles |= dict.fromkeys(self.encoder.only or (), "an input column")
         for column, role in (dict.fromkeys(self.target_columns, "target") | roles).items():
             if column not in table.frame and column not in table.skipped:
                 raise absent(role, column, table.frame.columns)
-        if self._columns is None or not self.is_fitted:
-            self._columns = self._only or self._input_columns(table)
-            if self._formats is not None:
-                self._formats = dict(table.formats)
+        if self._understood is None:
+            self._understood = InputColumns.of(table, self.encoder, self._roles)
         return self._labelled_rows(table, "the table", self.group_column, self.time_column)
-
-    def _input_columns(self, table: Table) -> list[str]:
-        """Return the columns that something can be learned of."""
-        listed = self.encoder.listed
-        apart = {name for name in self._roles if name not in listed}
-        apart |= table.skipped.keys() - listed
-        columns = [str(name) for name in table.frame if name not in apart]
-        self._useless = {}
-        if self.encoder.features is None:  # else they may make something of it
-            table.check(name for name in columns if name not in self._categories)
-            self._useless = self.encoder.useless(table.frame[columns])
-        return [name for name in columns if name not in self._useless]
 
     def load_test(self) -> Examples | None:
         """Return the rows of `test_path`."""
@@ -257,7 +245,8 @@ class TableDataModule(SupervisedDataModule):
         All labelled rows are looked at afterwards, so that a bad cell shows before any training.
         """
         _, labelled = self.labelled_rows()
-        self.encoder.fit(rows, targets, self._useless, labelled.rows)
+        assert self._understood is not None
+        self.encoder.fit(rows, targets, self._understood.left_out, labelled.rows)
         self.encoder.check(labelled.rows)
         if self.has_test:
             self.encoder.check(self.examples("test").rows)
@@ -272,13 +261,8 @@ class TableDataModule(SupervisedDataModule):
 
     def inputs_state(self) -> dict[str, Any]:
         """Return what was learned about the inputs, as plain values."""
-        formats = self._formats
-        return {
-            "columns": list(self._columns or ()),
-            "formats": formats and {name: found.state() for name, found in formats.items()},
-            "left_out": self.left_out,
-            **self.encoder.state(),
-        }
+        assert self._understood is not None
+        return {**self._understood.state(), **self.encoder.state(), "left_out": self.left_out}
 
     def load_inputs_state(self, state: dict[str, Any]) -> None:
         """Take over what `inputs_state` returned.
@@ -292,17 +276,14 @@ class TableDataModule(SupervisedDataModule):
                 f"{self.id_column!r} was an input when this run was trained; it cannot be its "
                 "id_column. Train again with id_column, or name another column."
             )
-        self._columns = list(state["columns"])
-        found = state.get("formats")  # runs of before own formats have none
-        self._formats = found and {name: ColumnFormat.of_state(f) for name, f in found.items()}
-        self._useless = dict(state.get("left_out", {}))
+        self._understood = InputColumns.of_state(state)
 
     def read_input(self) -> InputReading:
         """Return what each column was taken for."""
-        table = self._labelled_table
+        table, known = self._labelled_table, self._understood
         assert table is not None
-        roles, inputs = self._roles, self._columns or []
-        found = read_columns(table, roles, inputs, self._useless, self.encoder)
+        assert known is not None
+        found = read_columns(table, self._roles, known.names, known.left_out, self.encoder)
         if not self._unlabelled:
             return found
         note = f"{self._unlabelled:,} rows without a target are left out"
@@ -311,7 +292,8 @@ class TableDataModule(SupervisedDataModule):
     @property
     def left_out(self) -> dict[str, str]:
         """Columns that are no inputs since nothing can be learned of them, and why."""
-        return {**self._useless, **self.encoder.left_out}
+        known = {} if self._understood is None else self._understood.left_out
+        return {**known, **self.encoder.left_out}
 
     @property
     def feature_names(self) -> list[str]:
@@ -321,15 +303,10 @@ class TableDataModule(SupervisedDataModule):
 
     def _inputs(self, table: Table) -> pd.DataFrame:
         """Return the columns that are inputs, in the order of the training table."""
-        if self._columns is None:
+        if self._understood is None:
             self.fit()
-        frame = table.frame
-        for column in self._columns or ():
-            if column not in frame:
-                raise absent("the input lacks a column that was trained on", column, frame.columns)
-        if self.encoder.features is None:
-            table.check(name for name in self._columns or () if name not in self._categories)
-        return frame.loc[:, self._columns or []]
+        assert self._understood is not None
+        return self._understood.rows(table, self.encoder)
 
     def _labelled_rows(
         self, table: Table, of: str, group_column: str | None, time_column: str | None = None
