@@ -146,9 +146,10 @@ def _run(command: str, options: list[str]) -> None:
 
         visualize(options)
     elif command == "data":
-        from dlp.commands.data import show_data
+        from dlp.commands.data import DataOptions, show_data
+        from dlp.recipe import Recipe
 
-        show_data(options)
+        show_data(Recipe.parse(options, command, DataOptions, needs_model=False))
     elif command == "report":
         from dlp.reports.report import report
 

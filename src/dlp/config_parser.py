@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from jsonargparse import Namespace
-from lightning import LightningModule
+from lightning import LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from dlp.commands.parser import Parser, add_config_option, as_texts
@@ -32,15 +32,21 @@ class ConfigParser(LightningCLI):
         command: The name, for the first line of the help.
         options: A dataclass of options that the command has beside those of a run; its fields take
             the place of those with the same name.
+        needs_model: Whether a model must be named.
 
     Attributes:
         parsed: The config of the words.
     """
 
     def __init__(
-        self, words: Sequence[str], command: str, options: "type[DataclassInstance] | None" = None
+        self,
+        words: Sequence[str],
+        command: str,
+        options: "type[DataclassInstance] | None" = None,
+        needs_model: bool = True,
     ) -> None:
         self.options = options
+        self._needs_model = needs_model
         super().__init__(
             model_class=LightningModule,
             datamodule_class=SupervisedDataModule,
@@ -69,6 +75,15 @@ class ConfigParser(LightningCLI):
         parser = self.parser_class(**kwargs)
         add_config_option(parser)
         return parser
+
+    def add_core_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add the arguments of Trainer, model and data; a command may do without a model."""
+        parser.add_lightning_class_args(Trainer, "trainer")
+        defaults = {f"trainer.{key}": value for key, value in self.trainer_defaults.items()}
+        parser.set_defaults(defaults)
+        for name, kind in (("model", LightningModule), ("data", SupervisedDataModule)):
+            required = name == "data" or self._needs_model
+            parser.add_lightning_class_args(kind, name, subclass_mode=True, required=required)
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the options of the command and of a run; the model's sizes come from the data."""

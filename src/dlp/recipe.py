@@ -65,6 +65,7 @@ class Recipe:
         words: Sequence[str],
         command: str = "",
         options: "type[DataclassInstance] | None" = None,
+        needs_model: bool = True,
     ) -> "Recipe":
         """Return the recipe of a command line.
 
@@ -73,6 +74,7 @@ class Recipe:
                 once or several times, and ``--KEY VALUE`` for any key.
             command: The command's name, for its help.
             options: A dataclass of options that the command has besides (see `options`).
+            needs_model: Whether a model must be named.
 
         Raises:
             InputError: A config, a key or a value is none that is accepted.
@@ -87,7 +89,7 @@ class Recipe:
             raise InputError(str(error)) from error
         name, configs = run_name(known.config), () if others else tuple(known.config)
         with quiet():  # Lightning's calls of jsonargparse are old ones
-            parsed = ConfigParser(words, command, options)
+            parsed = ConfigParser(words, command, options, needs_model)
         recipe = cls(parsed.parsed, name, configs, parsed)
         read_options(RunOptions, recipe.config)  # which checks them
         return recipe

@@ -1,21 +1,18 @@
 """``dlp visualize``: what a network is given, what it makes of it, and what it looks for."""
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
-from lightning import LightningModule, Trainer
-from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning import Trainer
 
-from dlp.checkpoints import read_checkpoint
-from dlp.commands.checkpoint_files import without_weights
-from dlp.commands.invocation import resolve
-from dlp.commands.lightning_cli import DLPCLI
+from dlp.commands.building import build, build_trained, working
+from dlp.commands.invocation import started
 from dlp.commands.parser import Parser
-from dlp.commands.visualize.batch import BatchCLI, explain_output
+from dlp.commands.visualize.batch import BatchOptions, draw_batch
 from dlp.commands.visualize.drawing_files import write_drawing
 from dlp.commands.visualize.images import check_shows_images
 from dlp.commands.visualize.kinds import KINDS
@@ -36,8 +33,9 @@ from dlp.console import say
 from dlp.datamodules import SupervisedDataModule
 from dlp.errors import InputError, suggestion
 from dlp.process import cpu_threads, own_random_state, quiet
+from dlp.recipe import Recipe
 from dlp.run_options import add_options, read_options
-from dlp.runs.folders import ROOT
+from dlp.runs.folders import ROOT, run_of
 from dlp.runs.record import read_results
 
 #: What is drawn without a network.
@@ -70,7 +68,8 @@ def visualize(args: Sequence[str]) -> None:
         print(f"usage: dlp visualize KIND --config NAME [--KEY VALUE ...]\n\n{HELP}\n\n{kinds}")
         return
     if kind == "batch":
-        BatchCLI.run(["fit", *options])
+        recipe = Recipe.parse(options, "visualize batch", BatchOptions, needs_model=False)
+        draw_batch(recipe, recipe.options(BatchOptions))
         return
     if kind not in KINDS:
         given = f"unknown kind {kind!r}" if kind else "no kind is given"
@@ -79,126 +78,97 @@ def visualize(args: Sequence[str]) -> None:
             f"visualize: {given}.{suggestion(kind, accepted)} Accepted: {', '.join(accepted)}. For "
             "example: dlp visualize batch --config cats_dogs_augmented"
         )
-    with ExitStack() as stack:
-        stack.enter_context(quiet())
-        stack.enter_context(own_random_state())
-        _visualize_network(kind, options, stack)
+    _visualize_network(kind, options)
 
 
-def _visualize_network(kind: str, options: list[str], stack: ExitStack) -> None:
+def _visualize_network(kind: str, words: list[str]) -> None:
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     for name in ("--backbone", "--config", "-c", "--ckpt_path", "--help", "-h"):
         parser.add_argument(name, nargs="?", const="", dest=name.lstrip("-")[:1])
-    given, _ = parser.parse_known_args(options)
-    recipe = given.c is not None
-    if given.h is not None or (given.b and not recipe):
-        _draw_pretrained(kind, options, stack)
-    elif recipe:
-        NetworkCLI(kind, options, bool(given.b), stack)
-    else:
+    given, _ = parser.parse_known_args(words)
+    if given.h is not None or (given.b and given.c is None):
+        _draw_pretrained(kind, words)
+    elif given.c is None:
         raise InputError(
             f"visualize {kind} needs --config NAME, --ckpt_path PATH or --backbone NAME (see dlp "
             f"visualize {kind} --help)."
         )
+    elif not given.b:
+        draw_trained(kind, *started("predict", words, KINDS[kind].options))
+    elif any(word.partition("=")[0] == "--ckpt_path" for word in words):
+        raise InputError("give --backbone, or --ckpt_path, not both: each is a network.")
+    else:
+        recipe = Recipe.parse(words, f"visualize {kind}", KINDS[kind].options)
+        draw_backbone(kind, recipe)
 
 
-# A trained network -----------------------------------------------------------------------------
+# On the data of a recipe -----------------------------------------------------------------------
 
 
-class NetworkCLI(DLPCLI):
-    """Draws the network of a recipe's run, or one of torchvision's on a recipe's data.
+def draw_trained(kind: str, recipe: Recipe, checkpoint: Path | None) -> None:
+    """Draw the network of a run.
 
     Args:
-        kind: What to draw.
-        options: What stands after the kind.
-        pretrained: Whether it is one of torchvision's: no run is looked for then.
-        stack: What the command changes in its process.
+        kind: What to draw, one of `KINDS`.
+        recipe: Of the run, parsed with the options of the kind.
+        checkpoint: Which has the weights; None for random ones.
+
+    Raises:
+        InputError: The checkpoint goes with other data or another model, or the network or its
+            data cannot be drawn so.
     """
-
-    def __init__(self, kind: str, options: list[str], pretrained: bool, stack: ExitStack) -> None:
-        self.kind = kind
-        if pretrained and any(word.partition("=")[0] == "--ckpt_path" for word in options):
-            raise InputError("give --backbone, or --ckpt_path, not both: each is a network.")
-        super().__init__(resolve(["fit" if pretrained else "predict", *options]), stack)
-
-    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Add the options of the drawing to those of the command."""
-        super().add_arguments_to_parser(parser)
-        folder = f"<run's folder>/visualize/{self.kind}"
-        explain_output(parser, f"The folder to write to (default: {folder}).")
-        add_options(parser, KINDS[self.kind].options)
-
-    def before_instantiate_classes(self) -> None:
-        """Check the options; look for no run to start from."""
-        self.config[self.subcommand].init_from = None
-        super().before_instantiate_classes()
-        self.options = read_options(KINDS[self.kind].options, self.config[self.subcommand])
-
-    def check_output(self) -> None:
-        """Leave it to the drawing: it is a folder of figures, not a file of predictions."""
-
-    def instantiate_classes(self) -> None:
-        """Build data and model; weights are fetched where no others come."""
-        settings = self.config[self.subcommand]
-        comes = bool(self.invocation.checkpoint or self._value("backbone"))
-        with without_weights(settings.model, comes, bool(settings.trainer.fast_dev_run)):
-            LightningCLI.instantiate_classes(self)
-
-    def instantiate_trainer(self, **kwargs: Any) -> Trainer:  # the signature it overrides
-        """Return a Trainer that is not run: it knows the device."""
-        return _trainer(self._value("trainer.accelerator"))
-
-    def _run_subcommand(self, subcommand: str) -> None:
-        """Draw and write."""
-        data: SupervisedDataModule = self.datamodule
-        self._restore(data)
-        if self.kind != "embedding":
-            check_shows_images(self.kind, data)
-        run = self.invocation.run
-        folder = ROOT / self.invocation.name if run is None else run.folder
-        if backbone := self._value("backbone"):
-            folder = ROOT / backbone
-            subject = self._pretrained(backbone, data)
-        else:
-            self._load(self.model)
-            name = self.invocation.name if run is None else f"{run.name} {run.folder.name}"
-            subject = trained_network(self.model, data, name)
-        subject.network.to(self.trainer.strategy.root_device)
+    with working(recipe):
+        options = recipe.options(KINDS[kind].options)
+        made = build(recipe) if checkpoint is None else build_trained(recipe, checkpoint)
+        data, model = made
+        if kind != "embedding":
+            check_shows_images(kind, data)
+        run = None if checkpoint is None else run_of(checkpoint)
+        name = recipe.name if run is None else f"{run.name} {run.folder.name}"
+        folder = ROOT / recipe.name if run is None else run.folder
+        subject = trained_network(model, data, name)
         is_worse = run is not None and read_results(run.folder).get("beats_baseline") is False
-        if self.kind == "heatmap" and is_worse and not backbone:
+        if kind == "heatmap" and is_worse:
             say(
                 f"{subject.name} is no better than its baseline in validation: it has learned "
                 "nothing of the classes that a map could show"
             )
-        _draw(self.kind, self._value, self.options, subject, data, folder)
+        _draw_on_data(kind, options, subject, data, recipe, folder)
 
-    def _pretrained(self, backbone: str, data: SupervisedDataModule) -> Subject:
-        weights, trial = self._value("weights"), bool(self._value("trainer.fast_dev_run"))
-        if self.kind == "embedding":
-            return pretrained_features(backbone, weights, data.input_shape, trial)
-        height, width = data.input_shape[1:]
-        subject = pretrained_network(backbone, weights, min(height, width), trial)
-        return Subject(
-            subject.network, backbone, data.input_shape, subject.predict, subject.class_names
-        )
 
-    def _load(self, model: LightningModule) -> None:
-        """Give the model the weights of the checkpoint."""
-        path = self.invocation.checkpoint
-        if path is None:  # a trial run, as was said
-            return
-        content = self._checkpoint_read or read_checkpoint(path)
-        model.on_load_checkpoint(content)
-        try:
-            model.load_state_dict(content["state_dict"], strict=model.strict_loading)
-        except RuntimeError as error:
-            raise InputError(f"{path} belongs to another model: {error}") from error
+def draw_backbone(kind: str, recipe: Recipe) -> None:
+    """Draw one of torchvision's networks on the data of a recipe, as `draw_trained` does."""
+    with working(recipe):
+        options = recipe.options(KINDS[kind].options)
+        assert options.backbone is not None
+        name, weights, data = options.backbone, options.weights, recipe.data()
+        if kind == "embedding":
+            subject = pretrained_features(name, weights, data.input_shape, recipe.is_trial)
+        else:
+            check_shows_images(kind, data)
+            side = min(data.input_shape[1:])
+            found = pretrained_network(name, weights, side, recipe.is_trial)
+            subject = replace(found, name=name, input_shape=data.input_shape)
+        _draw_on_data(kind, options, subject, data, recipe, ROOT / name)
+
+
+def _draw_on_data(
+    kind: str,
+    options: NetworkOptions,
+    subject: Subject,
+    data: SupervisedDataModule,
+    recipe: Recipe,
+    folder: Path,
+) -> None:
+    subject.network.to(_device(recipe.config.trainer.accelerator))
+    output = recipe.run.output or folder / "visualize" / kind
+    _draw(kind, options, subject, data, Path(output), recipe.seed or 0, recipe.is_trial)
 
 
 # One of torchvision's alone --------------------------------------------------------------------
 
 
-def _draw_pretrained(kind: str, options: list[str], stack: ExitStack) -> None:
+def _draw_pretrained(kind: str, words: list[str]) -> None:
     """Draw a network without any data but the images that are given."""
     parser = Parser(
         prog=f"dlp visualize {kind}",
@@ -226,33 +196,35 @@ def _draw_pretrained(kind: str, options: list[str], stack: ExitStack) -> None:
     add("--threads", type=int | None, default=None, help="CPU threads of torch.")
     add("--trainer.accelerator", type=str, default="auto", help="cpu, gpu, mps or auto.")
     add("--trainer.fast_dev_run", type=bool, default=False, help="Try it; write nothing.")
-    config = parser.parse_args(options)
+    config = parser.parse_args(words)
     value = config.get
-    drawn = read_options(KINDS[kind].options, config)
-    if isinstance(drawn, EmbeddingOptions):
+    options = read_options(KINDS[kind].options, config)
+    if isinstance(options, EmbeddingOptions):
         raise InputError("an embedding is of rows of data: give --config NAME beside --backbone.")
-    if isinstance(drawn, ImageOptions) and not drawn.images and not drawn.list_layers:
+    if isinstance(options, ImageOptions) and not options.images and not options.list_layers:
         raise InputError(
             f"visualize {kind} of a backbone needs images: give --images PATH, or --config NAME "
             "for samples of its data."
         )
-    if (threads := value("threads")) is not None:
-        stack.enter_context(cpu_threads(threads))
-    torch.manual_seed(value("seed_everything"))
-    device = _trainer(value("trainer.accelerator")).strategy.root_device
-    trial = bool(value("trainer.fast_dev_run"))
-    subject = pretrained_network(value("backbone"), value("weights"), value("image_size"), trial)
-    subject.network.to(device)
-    _draw(kind, value, drawn, subject, None, ROOT / subject.name)
+    with ExitStack() as stack:
+        stack.enter_context(quiet())
+        stack.enter_context(own_random_state())
+        if (threads := value("threads")) is not None:
+            stack.enter_context(cpu_threads(threads))
+        seed, is_trial = value("seed_everything"), bool(value("trainer.fast_dev_run"))
+        torch.manual_seed(seed)
+        subject = pretrained_network(
+            value("backbone"), value("weights"), value("image_size"), is_trial
+        )
+        subject.network.to(_device(value("trainer.accelerator")))
+        output = Path(value("output") or ROOT / subject.name / "visualize" / kind)
+        _draw(kind, options, subject, None, output, seed, is_trial)
 
 
-def _trainer(accelerator: str) -> Trainer:
-    return Trainer(
-        accelerator=accelerator,
-        devices=1,
-        logger=False,
-        enable_checkpointing=False,
-    )
+def _device(accelerator: str) -> torch.device:
+    """Return the device that Lightning takes for an accelerator."""
+    trainer = Trainer(accelerator=accelerator, devices=1, logger=False, enable_checkpointing=False)
+    return trainer.strategy.root_device
 
 
 # Drawing ---------------------------------------------------------------------------------------
@@ -260,23 +232,21 @@ def _trainer(accelerator: str) -> Trainer:
 
 def _draw(
     kind: str,
-    value: Callable[[str], Any],
     options: NetworkOptions,
     subject: Subject,
     data: SupervisedDataModule | None,
-    folder: Path,
+    output: Path,
+    seed: int,
+    is_trial: bool,
 ) -> None:
     """Draw what the options say and write it, or list the layers."""
     if isinstance(options, LayerOptions) and options.list_layers:
         list_layers(kind, subject)
         return
-    trial, seed = bool(value("trainer.fast_dev_run")), value("seed_everything")
-    seed = 0 if isinstance(seed, bool) or seed is None else seed
-    options = options.for_trial() if trial else options
-    output = Path(value("output") or folder / "visualize" / kind)
+    options = options.for_trial() if is_trial else options
     written = []
     for name, drawing in KINDS[kind].draw(subject, data, options, seed):
-        if not trial:
+        if not is_trial:
             path = output / f"{name}.png"
             write_drawing(drawing, path, announce=False)
             written.append(path.name)
