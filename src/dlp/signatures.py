@@ -6,7 +6,10 @@ import types
 import typing
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
+
+from jsonargparse import ArgumentParser
 
 from dlp.errors import InputError, suggestion
 from dlp.imports import imported
@@ -81,29 +84,40 @@ def find_class(place: Place, name: str) -> type | None:
     return next(iter(known[name].values()))
 
 
+@cache
 def parameters(kind: type) -> dict[str, inspect.Parameter]:
-    """Return the arguments of a class by name, those of a typed ``**kwargs`` among them."""
-    found = {}
-    for name, parameter in inspect.signature(kind).parameters.items():
-        if parameter.kind is parameter.VAR_KEYWORD:
-            members = typing.get_args(parameter.annotation)  # of Unpack[...]
-            for each, annotation in (typing.get_type_hints(members[0]) if members else {}).items():
-                found[each] = inspect.Parameter(
-                    each, parameter.KEYWORD_ONLY, default=None, annotation=annotation
-                )
-        elif parameter.kind is not parameter.VAR_POSITIONAL:
-            found[name] = parameter
+    """Return the arguments of a class by name, those that a ``**kwargs`` hands on among them.
+
+    What is handed on is found by jsonargparse, in the source; its type and its default are those of
+    the class above that names it.
+    """
+    named = inspect.signature(kind).parameters
+    found = {
+        name: parameter
+        for name, parameter in named.items()
+        if parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
+    }
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in named.values()):
+        for name in ArgumentParser().add_class_arguments(kind, fail_untyped=False):
+            if name not in found and (handed_on := _inherited(kind, name)) is not None:
+                found[name] = handed_on
     return found
 
 
+def _inherited(kind: type, name: str) -> inspect.Parameter | None:
+    """Return an argument as the nearest class above names it."""
+    for above in kind.__mro__[1:]:
+        parameter = inspect.signature(above).parameters.get(name)
+        if parameter is not None:
+            return parameter
+    return None
+
+
 def takes_anything(kind: type) -> bool:
-    """Whether a class has arguments that its signature does not name."""
-    kinds = [
-        each
-        for each in inspect.signature(kind).parameters.values()
-        if each.kind is each.VAR_KEYWORD
-    ]
-    return any(not typing.get_args(each.annotation) for each in kinds)
+    """Whether a class has arguments of which nobody knows the names."""
+    named = inspect.signature(kind).parameters
+    is_open = any(parameter.kind is parameter.VAR_KEYWORD for parameter in named.values())
+    return is_open and not {*parameters(kind)} - {*named}
 
 
 def argument(place: Place, kind: type, name: str) -> Place | None:
