@@ -5,7 +5,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, Unpack, get_args
+from typing import Any, ClassVar, Literal, Unpack, cast, get_args
 
 import numpy as np
 import xxhash
@@ -65,6 +65,17 @@ class ImageEncoder(Encoder):
         self.form = ImageFormat((height, width), state["fit"], state["channels"])
 
 
+class ImageArguments(SharedArguments, total=False):
+    """What every DataModule of image files takes; `BaseImageDataModule` says what each means."""
+
+    predict_path: str | os.PathLike[str] | None
+    image_size: int | tuple[int, int]
+    fit: Fit
+    augmentation: AugmentationName | nn.Module | None
+    on_corrupt: OnCorrupt
+    cache_gb: float
+
+
 class BaseImageDataModule(SupervisedDataModule):
     """Base of the DataModules of image files: batches are float32 (N, C, H, W) in [0, 1].
 
@@ -72,53 +83,60 @@ class BaseImageDataModule(SupervisedDataModule):
     pixels in the cache folder; see `dlp.datamodules.images.store`.
 
     Args:
-        image_size: Height and width in pixels; one number for both.
-        fit: How an image gets that size.
-        channels: 3 or 1.
-        augmentation: Random changes of the training images.
-        on_corrupt: What to do about images that cannot be read.
-        cache_gb: The most the decoded pixels may take, in gigabytes.
-        predict_path: Unlabelled images.
         targets: What the targets mean.
-        test_size: See `SupervisedDataModule`, as the other arguments.
+        channels: 3 for colours, 1 for grey.
+        test_size: Images to test on, where there is no test part: a count or a fraction.
+        predict_path: Unlabelled images: a file, or a folder with all that is below it. Without it,
+            the test part is predicted.
+        image_size: Height and width in pixels; one number for both.
+        fit: How an image gets that size: ``squeeze`` it whatever its shape, as in the book, or
+            ``crop`` the middle.
+        augmentation: Random changes of the training images: ``book`` for those of section 5.2,
+            another name, or a transform by its class_path (torchvision.transforms.v2...).
+        on_corrupt: Stop at images that cannot be read (``raise``), or leave them out (``skip``);
+            all are named.
+        cache_gb: The most the decoded pixels may take in the cache folder, in gigabytes; larger
+            sets are decoded anew in every epoch.
     """
 
     encoder: ImageEncoder
+    defaults: ClassVar[ImageArguments] = {
+        "eval_batch_size": 100,
+        "predict_path": None,
+        "image_size": 150,
+        "fit": "squeeze",
+        "augmentation": None,
+        "on_corrupt": "raise",
+        "cache_gb": 20.0,
+    }
 
     def __init__(
         self,
         *,
-        image_size: int | tuple[int, int],
-        fit: Fit,
-        channels: Literal[1, 3],
-        augmentation: AugmentationName | nn.Module | None,
-        on_corrupt: OnCorrupt,
-        cache_gb: float,
-        predict_path: str | os.PathLike[str] | None,
         targets: TargetEncoder,
+        channels: Literal[1, 3] = 3,
         test_size: int | float | None = None,
-        **shared: Unpack[SharedArguments],
+        **arguments: Unpack[ImageArguments],
     ) -> None:
-        size = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
-        if len(size) != 2 or min(size) < 1:
-            raise InputError(
-                f"image_size must be one positive number, or height and width; got {image_size}."
-            )
-        if cache_gb < 0:
-            raise InputError(f"cache_gb must be 0 or more, got {cache_gb}.")
-        for name, given, accepted in (
+        given: ImageArguments = {**self.defaults, **arguments}
+        fit, size = given["fit"], _height_and_width(given["image_size"])
+        if given["cache_gb"] < 0:
+            raise InputError(f"cache_gb must be 0 or more, got {given['cache_gb']}.")
+        for name, value, accepted in (
             ("fit", fit, get_args(Fit)),
             ("channels", channels, (1, 3)),
-            ("on_corrupt", on_corrupt, get_args(OnCorrupt)),
+            ("on_corrupt", given["on_corrupt"], get_args(OnCorrupt)),
         ):
-            if given not in accepted:
-                raise unknown(name, str(given), map(str, accepted))
-        form = ImageFormat((size[0], size[1]), fit, channels)
-        super().__init__(targets=targets, encoder=ImageEncoder(form), test_size=test_size, **shared)
-        self.augmentation = make_augmentation(augmentation)
-        self.on_corrupt = on_corrupt
-        self.cache_gb = cache_gb
-        self.predict_path = None if predict_path is None else Path(predict_path)
+            if value not in accepted:
+                raise unknown(name, str(value), map(str, accepted))
+        encoder = ImageEncoder(ImageFormat(size, fit, channels))
+        shared = cast(SharedArguments, arguments)  # and more, which its reader passes over
+        super().__init__(targets=targets, encoder=encoder, test_size=test_size, **shared)
+        self.augmentation = make_augmentation(given["augmentation"])
+        self.on_corrupt = given["on_corrupt"]
+        self.cache_gb = given["cache_gb"]
+        path = given["predict_path"]
+        self.predict_path = None if path is None else Path(path)
         self._properties: dict[str, ImageProperties] = {}  # first image -> those read with it
 
     def decoded(self, files: Examples) -> Examples:
@@ -236,6 +254,15 @@ class BaseImageDataModule(SupervisedDataModule):
     def augmenter(self, num_rows: int) -> Augmenter | None:
         """Return what applies `augmentation`."""
         return None if self.augmentation is None else Augmenter(self.augmentation, num_rows)
+
+
+def _height_and_width(size: int | tuple[int, int]) -> tuple[int, int]:
+    sides = (size, size) if isinstance(size, int) else tuple(size)
+    if len(sides) != 2 or min(sides) < 1:
+        raise InputError(
+            f"image_size must be one positive number, or height and width; got {size}."
+        )
+    return sides
 
 
 def _write_report(offenders: Sequence[tuple[str, str]]) -> str:

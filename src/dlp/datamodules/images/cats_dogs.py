@@ -12,15 +12,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from torch import nn
 
 from dlp.console import say
 from dlp.datamodules.base import Examples
-from dlp.datamodules.images.augmentation import AugmentationName
-from dlp.datamodules.images.base import BaseImageDataModule, OnCorrupt
+from dlp.datamodules.images.base import BaseImageDataModule, ImageArguments
 from dlp.datamodules.images.files import ImageFiles
-from dlp.datamodules.images.store import Fit, ImageSource
-from dlp.datamodules.shared_arguments import SharedArguments
+from dlp.datamodules.images.store import ImageSource
 from dlp.datamodules.targets import TargetEncoder
 from dlp.errors import InputError
 from dlp.files import data_dir as reference_folder
@@ -89,22 +86,13 @@ class CatsVsDogsDataModule(BaseImageDataModule):
         per_class: Use only the first so many images of each class; null takes all (some 12,500).
         test_size: Images to test on: a count, or a fraction of all (the second edition: 2,000 of
             per_class 2,500).
-        predict_path: Own images to predict: a file or a folder. Without it, the test part is
-            predicted.
-        image_size: Height and width in pixels; one number for both.
-        fit: How an image gets that size: ``squeeze`` as in the book, or ``crop`` the middle.
-        augmentation: Random changes of the training images: ``book`` for those of section 5.2,
-            another name, or a transform by its class_path (torchvision.transforms.v2...).
-        on_corrupt: Leave images that cannot be read out of the set, or stop at them.
-        cache_gb: The most the decoded pixels may take in the cache folder, in gigabytes; larger
-            sets are decoded anew in every epoch.
         split_seed: Shuffle before any cut; null keeps the book's order: the first rows validate.
     """
 
     own_data = False
-    defaults: ClassVar[SharedArguments] = {
+    defaults: ClassVar[ImageArguments] = {
+        "on_corrupt": "skip",
         "batch_size": 20,
-        "eval_batch_size": 100,
         "val_size": 1000,
         "split_seed": None,
     }
@@ -114,25 +102,12 @@ class CatsVsDogsDataModule(BaseImageDataModule):
         data_dir: str | os.PathLike[str] | None = None,
         per_class: int | None = 2000,
         test_size: int | float | None = 1000,
-        predict_path: str | os.PathLike[str] | None = None,
-        image_size: int | tuple[int, int] = 150,
-        fit: Fit = "squeeze",
-        augmentation: AugmentationName | nn.Module | None = None,
-        on_corrupt: OnCorrupt = "skip",
-        cache_gb: float = 20.0,
-        **shared: Unpack[SharedArguments],
+        **arguments: Unpack[ImageArguments],
     ) -> None:
         super().__init__(
-            image_size=image_size,
-            fit=fit,
-            channels=3,
-            augmentation=augmentation,
-            on_corrupt=on_corrupt,
-            cache_gb=cache_gb,
-            predict_path=predict_path,
             targets=TargetEncoder("classification", CLASS_NAMES),
             test_size=test_size,
-            **shared,
+            **arguments,
         )
         if per_class is not None and per_class < 1:
             raise InputError(f"per_class must be at least 1, or null for all; got {per_class}.")

@@ -5,16 +5,12 @@ from pathlib import Path
 from typing import ClassVar, Literal, Unpack
 
 import numpy as np
-from torch import nn
 
 from dlp.datamodules.base import Examples
-from dlp.datamodules.images.augmentation import AugmentationName
-from dlp.datamodules.images.base import BaseImageDataModule, OnCorrupt
+from dlp.datamodules.images.base import BaseImageDataModule, ImageArguments
 from dlp.datamodules.images.decoding import EXTENSIONS
 from dlp.datamodules.images.files import ImageFiles, find_images
 from dlp.datamodules.images.folders import class_folders, part_folders
-from dlp.datamodules.images.store import Fit
-from dlp.datamodules.shared_arguments import SharedArguments
 from dlp.datamodules.splitting.groups import keys_of_table
 from dlp.datamodules.tables.column_values import target_values
 from dlp.datamodules.tables.files import (
@@ -49,7 +45,6 @@ class ImageFolderDataModule(BaseImageDataModule):
         path: The labelled images.
         test_path: Another folder or table with the test part, in the form of `path`.
         test_size: Images to test on, where there is no test part: a count or a fraction.
-        predict_path: Unlabelled images: a file, or a folder with all that is below it.
         image_column: The table's column of paths.
         target: The table's target column, or several.
         task: What to predict, for a table: ``auto`` takes text and whole numbers from 0 as classes,
@@ -61,15 +56,7 @@ class ImageFolderDataModule(BaseImageDataModule):
         drop_unlabelled: Leave out the table's rows without a target; they are counted.
         table_format: What the table's file leaves open: separator, encoding, decimal mark, day or
             month first, and cells that mean "missing".
-        image_size: Height and width in pixels; one number for both.
-        fit: How an image gets that size: ``squeeze`` it whatever its shape, or ``crop`` the
-            middle.
         channels: 3 for colours, 1 for grey.
-        augmentation: Random changes of the training images: a name, or a transform by its
-            class_path (torchvision.transforms.v2...).
-        on_corrupt: Stop at images that cannot be read, or leave them out; all are named.
-        cache_gb: The most the decoded pixels may take in the cache folder, in gigabytes; larger
-            sets are decoded anew in every epoch.
         stratify: Give every class its share in each part; null does so for folders of classes.
         group_column: The table's column of what images may have in common, such as a patient:
             those of one group stay in one part, so that sizes are kept as nearly as whole groups
@@ -84,14 +71,13 @@ class ImageFolderDataModule(BaseImageDataModule):
         >>> data = ImageFolderDataModule("flowers", image_size=(128, 192), test_size=0.2)
     """
 
-    defaults: ClassVar[SharedArguments] = {"eval_batch_size": 100, "stratify": None}
+    defaults: ClassVar[ImageArguments] = {"stratify": None}
 
     def __init__(
         self,
         path: str | os.PathLike[str],
         test_path: str | os.PathLike[str] | None = None,
         test_size: int | float | None = None,
-        predict_path: str | os.PathLike[str] | None = None,
         image_column: str = "image",
         target: str | list[str] | None = None,
         task: TaskArgument = "auto",
@@ -99,16 +85,11 @@ class ImageFolderDataModule(BaseImageDataModule):
         target_scaling: TargetScaling = "none",
         drop_unlabelled: bool = False,
         table_format: TableFormat | None = None,
-        image_size: int | tuple[int, int] = 150,
-        fit: Fit = "squeeze",
         channels: Literal[1, 3] = 3,
-        augmentation: AugmentationName | nn.Module | None = None,
-        on_corrupt: OnCorrupt = "raise",
-        cache_gb: float = 20.0,
         group_column: str | None = None,
         time_column: str | None = None,
         id_column: str | None = None,
-        **shared: Unpack[SharedArguments],
+        **arguments: Unpack[ImageArguments],
     ) -> None:
         self.path = Path(path)
         self._parts_words = self._table_words = ""
@@ -151,19 +132,13 @@ class ImageFolderDataModule(BaseImageDataModule):
             task = "classification"
         self.group_column, self.time_column = group_column, time_column
         self.id_column = id_column
-        if shared.get("stratify") is None:
-            shared["stratify"] = not self.is_table
+        if arguments.get("stratify") is None:
+            arguments["stratify"] = not self.is_table
         super().__init__(
-            image_size=image_size,
-            fit=fit,
-            channels=channels,
-            augmentation=augmentation,
-            on_corrupt=on_corrupt,
-            cache_gb=cache_gb,
-            predict_path=predict_path,
             targets=TargetEncoder(task, names=self.target_columns or None, positive=positive_class),
+            channels=channels,
             test_size=test_size,
-            **shared,
+            **arguments,
         )
         self.split.check(group_column is not None, time_column is not None)
 
