@@ -96,16 +96,15 @@ class BaseTextDataModule(SupervisedDataModule):
         self.source = source
         self.test_source = test_source
         self.predict_texts, path = given["predict_texts"], given["predict_path"]
+        self.predict_source = None if path is None else TextFiles(str(path), columns, tokens)
+        # To predict own texts, the data trained on may be elsewhere.
+        for files in [self.predict_source] if self.predicts_own else [source, test_source]:
+            if isinstance(files, TextFiles):
+                files.check()
         if self.predict_texts is not None and path is not None:
             raise InputError("give predict_path or predict_texts, not both.")
         if self.predict_texts is not None and not all(map(str.strip, self.predict_texts)):
             raise InputError("one of predict_texts is empty: there is nothing to predict from.")
-        self.predict_source = None if path is None else TextFiles(str(path), columns, tokens)
-        # To predict own texts, the data trained on may be elsewhere.
-        checked = [self.predict_source] if self.predicts_own else [source, test_source]
-        for files in checked:
-            if isinstance(files, TextFiles):
-                files.check()
         self._read: dict[tuple[TextSource, bool], TextParts] = {}
 
     @property
