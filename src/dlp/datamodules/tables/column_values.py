@@ -35,7 +35,7 @@ def why_useless(series: "pd.Series[Any]") -> str:
     kinds = pd.api.types
     if kinds.is_integer_dtype(series) and not kinds.is_bool_dtype(series):
         apart = len(filled) >= _MANY and filled.is_unique
-        if apart and (_is_like_id(str(series.name)) or abs(filled).max() >= 2**53):
+        if apart and (_LIKE_ID.fullmatch(str(series.name)) or abs(filled).max() >= 2**53):
             return f"numbers of things, not amounts: {len(filled):,} different ones"
         return ""
     if kinds.is_numeric_dtype(series) or holds_dates(series):
@@ -60,15 +60,6 @@ def _parsed(filled: "pd.Series[Any]") -> NDArray[np.bool_]:
     if any(isinstance(cell, str) and _CODE.fullmatch(cell) for cell in filled):
         return np.zeros(len(filled), np.bool_)
     return pd.to_numeric(filled, errors="coerce").notna().to_numpy()
-
-
-def _as_written(cell: object) -> str:
-    """Return a cell as a person would write it: a text in quotes, a number without its type."""
-    return repr(cell) if isinstance(cell, str) else str(cell)
-
-
-def _is_like_id(name: str) -> bool:
-    return _LIKE_ID.fullmatch(name) is not None
 
 
 def holds_dates(series: "pd.Series[Any]") -> bool:
@@ -117,9 +108,11 @@ def numbers(series: "pd.Series[Any]") -> NDArray[np.float64]:
     bad = (np.isnan(values) & series.notna().to_numpy()) | (abs(values) > LARGEST)
     if bad.any():
         row = int(bad.argmax())
+        cell = series.iloc[row]
+        written = repr(cell) if isinstance(cell, str) else str(cell)  # no np.float64(...)
         raise InputError(
             f"column {series.name!r} must hold finite numbers up to 1e38; {place(series, row)} has "
-            f"{_as_written(series.iloc[row])} ({int(bad.sum()):,} such cells). Correct it, or "
+            f"{written} ({int(bad.sum()):,} such cells). Correct it, or "
             "leave it empty (see missing)."
         )
     return values

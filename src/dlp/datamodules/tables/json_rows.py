@@ -35,7 +35,7 @@ def read_json_rows(path: Path, encoding: str | None = None) -> pd.DataFrame:
     if by_line and not (len(numbered) == 1 and first.startswith("[")):
         rows = [_object(path, number, line, numbered[-1][0]) for number, line in numbered]
         if len(rows) > 1 or (table := _of_columns(rows[0])) is None:
-            return _frame(rows, line_index([number for number, _ in numbered]))
+            return _of_rows(rows, line_index([number for number, _ in numbered]))
         return table
     return _whole(path, text)
 
@@ -85,7 +85,7 @@ def _whole(path: Path, text: str) -> pd.DataFrame:
         content = lists[0] if len(lists) == 1 else content
     if not isinstance(content, list) or not all(isinstance(row, dict) for row in content):
         raise InputError(f"{path} holds no rows: accepted are {_SHAPES}.")
-    return _frame(content, pd.RangeIndex(len(content), name="row"))
+    return _of_rows(content, pd.RangeIndex(len(content), name="row"))
 
 
 def _of_columns(content: dict[str, Any]) -> pd.DataFrame | None:
@@ -99,16 +99,14 @@ def _of_columns(content: dict[str, Any]) -> pd.DataFrame | None:
         return None
     if any(len(column) != len(columns[0]) for column in columns):
         return None
-    rows = [dict(zip(content, row, strict=True)) for row in zip(*columns, strict=True)]
-    return _frame(rows, pd.RangeIndex(len(rows), name="row"))
+    index = pd.RangeIndex(len(columns[0]), name="row")
+    return pd.DataFrame(dict(zip(content, columns, strict=True)), index, dtype=object)
 
 
-def _frame(rows: list[dict[str, Any]], index: pd.Index) -> pd.DataFrame:
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    columns = {
-        name: pd.Series([row.get(name) for row in rows], index, dtype=object) for name in names
-    }
-    return pd.DataFrame(columns, index)
+def _of_rows(rows: list[dict[str, Any]], index: pd.Index) -> pd.DataFrame:
+    names = dict.fromkeys(name for row in rows for name in row)
+    columns = {name: [row.get(name) for row in rows] for name in names}
+    return pd.DataFrame(columns, index, dtype=object)
 
 
 def _start(line: str) -> str:
