@@ -36,7 +36,7 @@ _STYLES: dict[str, tuple[DateStyle, ...]] = {
 
 @dataclass(frozen=True)
 class DateCells:
-    """The cells of a column, looked at as dates.
+    """What the cells of a column are, if they are dates.
 
     Args:
         readings: Each format that all cells allow and their dates in it, datetime64 (N,): two,
@@ -53,7 +53,7 @@ class DateCells:
 
 
 def look_at_dates(cells: Sequence[str]) -> DateCells:
-    """Return what cells without blanks around them are as dates."""
+    """Return how cells, without blanks around them, can be read as dates."""
     if not any(_form(cell) for cell in cells[:_FIRST]):
         return DateCells([])
     forms = [_form(cell) for cell in cells]
@@ -80,7 +80,10 @@ def look_at_dates(cells: Sequence[str]) -> DateCells:
 
 
 def _form(cell: str) -> str:
-    """Return what kind of date a cell looks like; of local ones the mark between its numbers."""
+    """Return the kind of date that a cell looks like; empty where it looks like none.
+
+    Where the day or the month stands first, the kind is the mark between the numbers.
+    """
     if (found := _NUMBERS.fullmatch(cell)) is not None:
         first, second, third = (len(found[name]) for name in ("first", "second", "third"))
         if first == 4 and third <= 2:
@@ -120,7 +123,7 @@ def _parsed(cells: Sequence[str], style: DateStyle) -> NDArray[np.datetime64]:
 
 
 def _as_iso(cell: str, style: DateStyle) -> str:
-    """Return a date as ISO 8601 has it; an empty text where it is none."""
+    """Return a date as ISO 8601 writes it; an empty text where the cell is no date."""
     found = _NUMBERS.fullmatch(cell)
     if found is None:
         return ""

@@ -61,7 +61,7 @@ _STYLES = (
 
 @dataclass(frozen=True)
 class NumberCells:
-    """The cells of a column, looked at as numbers.
+    """What the cells of a column are, if they are numbers.
 
     Args:
         readings: Each format that all cells allow and their values in it, float64 (N,); those with
@@ -87,7 +87,7 @@ class NumberCells:
 
 
 def look_at_numbers(cells: Sequence[str], amounts: bool = False) -> NumberCells:
-    """Return what cells without blanks around them are as numbers.
+    """Return how cells, without blanks around them, can be read as numbers.
 
     Codes such as 00501 are no numbers: one of them makes all cells of the column bad; so do whole
     numbers with more digits than float64 has.
@@ -109,9 +109,9 @@ def look_at_numbers(cells: Sequence[str], amounts: bool = False) -> NumberCells:
 
 
 def with_words(cells: Sequence[str]) -> list[str]:
-    """Return those of some different texts that are numbers with words behind them, like 12 kg.
+    """Return the texts that are a number with a word behind it, like 12 kg.
 
-    None, where there are few of them, or most of the texts are something else.
+    An empty list, where there are few of them, or where most of the texts are something else.
     """
     found = [cell for cell in cells if _word_behind(cell)]
     return found if len(found) > max(FEW_AMOUNTS, len(cells) // 2) else []
@@ -124,7 +124,7 @@ def _word_behind(cell: str) -> str:
 
 
 def _clock_times(cells: Sequence[str]) -> NumberCells | None:
-    """Return times of one form, in their first part (7:30 is 7.5); None for all other cells."""
+    """Return times of one form as numbers (7:30 is 7.5); None where a cell is no such time."""
     if _CLOCK.fullmatch(cells[0]) is None:
         return None
     values = np.zeros(len(cells), np.float64)
@@ -148,7 +148,7 @@ def _clock_times(cells: Sequence[str]) -> NumberCells | None:
 
 
 def _plain_or_marked(cells: Sequence[str]) -> NumberCells:
-    """Return what cells are as numbers, with marks and units of all kinds."""
+    """Return how cells can be read as numbers, with or without marks and units."""
     no_number = NumberCells([], np.ones(len(cells), np.bool_), set())
     together = "\n".join(cells)
     if any(chr(mark) in together for mark in _PLAIN):

@@ -24,7 +24,7 @@ _BOOLEANS = {"true": True, "false": False}
 
 @dataclass(frozen=True)
 class TypedColumn:
-    """A column as what it is.
+    """A column with the type that its cells have.
 
     Args:
         values: Its values: numbers, bool, datetime64, or texts (object; None where missing).
@@ -47,7 +47,7 @@ def typed_columns(
     texts: Sequence[str] = (),
     categories: Sequence[str] = (),
 ) -> dict[str, TypedColumn]:
-    """Return columns of texts as what they are.
+    """Return columns of cells with the types that the cells have.
 
     What one column leaves open, the others of its file may tell: 1.234 is a thousand in a file
     whose other columns have decimal commas.
@@ -86,7 +86,7 @@ def typed_columns(
 
 @dataclass
 class _Looked:
-    """A column of texts, looked at by itself.
+    """What one column of cells can be, before the other columns are asked.
 
     Args:
         cells: Its cells.
@@ -129,7 +129,7 @@ class _Evidence:
 def _looked_at(
     cells: "pd.Series[Any]", before: ColumnFormat | None, is_text: bool, amounts: bool
 ) -> _Looked:
-    """Return what cells allow to take them for.
+    """Return what the cells of a column can be.
 
     Args:
         cells: The cells.
@@ -175,7 +175,7 @@ def _looked_at(
 def _say_what_is_wrong(
     column: _Looked, bad: NDArray[np.bool_], dates: DateCells, distinct: list[str]
 ) -> None:
-    """Say which cell is wrong in a column whose other cells are mostly numbers, or dates.
+    """Note which cell is wrong, in a column of which most cells are numbers, or dates.
 
     Args:
         column: The column, to be filled.
@@ -206,7 +206,7 @@ def _say_what_is_wrong(
 
 
 def _decided(column: _Looked, evidence: _Evidence, before: ColumnFormat | None) -> TypedColumn:
-    """Return a column in the format that something speaks for; texts where nothing does."""
+    """Return a column in the format for which there is evidence; as texts where there is none."""
     if not column.readings:
         return column.texts(column.problem, column.advice)
     form, filled = column.readings[0]
@@ -233,7 +233,7 @@ def _decided(column: _Looked, evidence: _Evidence, before: ColumnFormat | None) 
 def _with_order(
     column: _Looked, evidence: _Evidence, before: ColumnFormat | None
 ) -> tuple[ColumnFormat, NDArray[Any]] | None:
-    """Return the reading of dates whose day, or month, stands first, as far as that is told."""
+    """Choose whether the day or the month stands first; None where nothing tells it."""
     order = evidence.order or (None if before is None else before.date)
     if evidence.options.day_first is not None:
         order = "day first" if evidence.options.day_first else "month first"
@@ -247,7 +247,7 @@ def _with_order(
 def _with_mark(
     column: _Looked, evidence: _Evidence, before: ColumnFormat | None
 ) -> tuple[ColumnFormat, NDArray[Any]] | None:
-    """Return the reading of numbers whose decimal mark something speaks for."""
+    """Choose the decimal mark; None where nothing tells it."""
     by_mark = {form.decimal: (form, values) for form, values in reversed(column.readings)}
     mark = evidence.options.decimal or evidence.mark
     if mark in by_mark:
@@ -267,7 +267,7 @@ def _with_mark(
 
 
 def _two_ways(column: _Looked) -> str:
-    """Return what to ask a person of a column that may be read in two ways."""
+    """Return the question to a person about a column that can be read in two ways."""
     cells = column.cells[column.filled].tolist()
     if column.readings[0][0].kind == "date":
         return (
@@ -285,7 +285,7 @@ def _two_ways(column: _Looked) -> str:
 def _unlike_training(
     form: ColumnFormat, values: NDArray[np.float64], before: ColumnFormat | None
 ) -> str | None:
-    """Return what is wrong with numbers, beside the table that was trained on."""
+    """Return how numbers differ in kind from those that were trained on; None if they do not."""
     if before is not None and before.kind == "boolean":
         if set(np.unique(values)) <= {0.0, 1.0}:
             return None

@@ -60,9 +60,9 @@ def read_cells(path: Path, options: TableFormat) -> CSVCells:
     are letters.
 
     Raises:
-        InputError: It is no text of the encoding; a line has more or fewer cells than the header,
-            or repeats it; quotes are not closed; or the rows are other ones with quotes and
-            without, and nothing tells which. The line is named.
+        InputError: The file is no text in its encoding; a line has more or fewer cells than the
+            header, or repeats it; quotes are not closed; or the rows are other ones with quotes
+            and without, and nothing tells which. The line is named.
     """
     text, encoding = read_text(path, options.encoding)
     text, first, given, notes = _beginning(text)
@@ -90,7 +90,7 @@ def read_cells(path: Path, options: TableFormat) -> CSVCells:
 
 @dataclass(frozen=True)
 class _CSVText:
-    """The text of a CSV and what cuts it into cells.
+    """The text of a CSV, and the marks between and around its cells.
 
     Args:
         path: Its file, for messages.
@@ -114,7 +114,7 @@ class _CSVText:
         return _SEPARATORS.get(self.separator, repr(self.separator))
 
     def checked_rows(self) -> CSVCells:
-        """Return the rows, if it is plain whether quotes hold cells together."""
+        """Return the rows, where the file shows whether quotes hold cells together."""
         alike = self.quote in self.text and self._is_cut_alike_without_quotes()
         try:
             found = self.rows(True)
@@ -279,10 +279,10 @@ def _in_single_quotes(text: str) -> bool:
 
 
 def _separator(path: Path, text: str, quote: str) -> str:
-    """Return the separator that cuts the first lines alike.
+    """Return the separator that gives the first lines equally many cells.
 
     Raises:
-        InputError: Two of them do.
+        InputError: Two separators do.
     """
     sample = text[:_SAMPLE]
     whole = len(sample) == len(text)

@@ -236,7 +236,7 @@ def _cells(
 
 
 def _plain(series: "pd.Series[Any]") -> TypedColumn:
-    """Return a column that is no text: instants in UTC, lengths of time in days, plain objects."""
+    """Return a column that is no text: instants in UTC, durations in days, times in hours."""
     form = ColumnFormat("plain")
     if isinstance(series.dtype, pd.DatetimeTZDtype):
         return TypedColumn(series.dt.tz_convert("UTC").dt.tz_localize(None), form)
@@ -256,7 +256,7 @@ def _plain(series: "pd.Series[Any]") -> TypedColumn:
 
 
 def _without(series: "pd.Series[Any]", na_values: Sequence[str]) -> "pd.Series[Any]":
-    """Return numbers without those that mean missing, however they are written."""
+    """Return numbers; those that mean "missing", however they are written, are NaN."""
     numbers = [float(value) for value in na_values if _is_number(value)]
     return series.mask(series.isin(numbers)) if numbers else series
 
@@ -290,7 +290,7 @@ def _look_at_nameless(table: Table, name: str) -> None:
 
 
 def _look_for_missing(table: Table, name: str) -> None:
-    """Say of which texts one might think that they mean "missing"."""
+    """Note the texts that may mean "missing", such as NA."""
     if table.formats[name].kind != "text" or name in table.problems:
         return
     series = table.frame[name].dropna()

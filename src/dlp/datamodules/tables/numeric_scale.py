@@ -106,7 +106,7 @@ class NumericScale:
     def of_state(
         cls, shift: float, scale: float, shape: Mapping[str, Sequence[float]]
     ) -> "NumericScale":
-        """Return what `shift`, `scale` and `shape` were of."""
+        """Return the scale that `shift`, `scale` and `shape` describe."""
         lists = (tuple(shape.get(name, ())) for name in ("quantiles", "edges"))
         return cls(shift, scale, *lists)
 

@@ -34,7 +34,7 @@ from dlp.target_transforms import TargetTransform
 
 
 class TableDataModule(SupervisedDataModule):
-    """A table of one row an example, from a CSV or Parquet file.
+    """A table with one row for each sample, from a CSV or Parquet file.
 
     Inputs become float32 (N, D): the numeric columns (dates among them, as days since 1970), then
     the categorical ones as one-hot columns (`feature_names` lists them). Fill values, scales and

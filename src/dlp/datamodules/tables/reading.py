@@ -128,7 +128,7 @@ def _range(series: "pd.Series[Any]") -> str:
 
 
 def _suspicious(frame: pd.DataFrame, inputs: Sequence[str], targets: Sequence[str]) -> list[str]:
-    """Return what a person should look at: leaks, columns that are one, row counters."""
+    """Return what a person should look at: leaks, equal columns, counters of rows."""
     notes = [
         f"column {name!r} alone tells the target {target!r} in every row: it is the target in "
         "other words, or known only afterwards? If so, drop_columns"
@@ -158,7 +158,7 @@ def _suspicious(frame: pd.DataFrame, inputs: Sequence[str], targets: Sequence[st
 
 
 def _units(series: "pd.Series[Any]") -> list[str]:
-    """Say of texts that most of them are numbers with words behind them, not all the same."""
+    """Note a column of texts of which most are numbers with different words behind them."""
     cells = [] if series.dtype != object else series.dropna().iloc[:_LOOKED_AT].tolist()
     found = with_words(list(dict.fromkeys(cell for cell in cells if isinstance(cell, str))))
     if not found:
@@ -171,7 +171,7 @@ def _units(series: "pd.Series[Any]") -> list[str]:
 
 
 def _marks(series: "pd.Series[Any]") -> list[str]:
-    """Say of a number or date that it may stand for "missing"."""
+    """Note a number or date that may stand for "missing"."""
     kinds = pd.api.types
     dates = holds_dates(series)
     if not (dates or kinds.is_numeric_dtype(series)) or kinds.is_bool_dtype(series):

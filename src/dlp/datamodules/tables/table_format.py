@@ -80,7 +80,7 @@ class ColumnFormat:
     date: DateStyle | None = None
 
     def words(self) -> str:
-        """Return what is not plain about it."""
+        """Return in words what differs from plain numbers and ISO dates."""
         if self.kind == "date" and self.date not in (None, "year first"):
             return f"written {self.date}"
         said = []
@@ -98,5 +98,5 @@ class ColumnFormat:
 
     @classmethod
     def of_state(cls, state: dict[str, Any]) -> "ColumnFormat":
-        """Return what `state` was of; what runs of older versions keep beside it is passed over."""
+        """Return what `state` was made of; other keys, of older versions, are ignored."""
         return cls(**{name: state[name] for name in cls.__match_args__ if name in state})
