@@ -13,13 +13,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 import matplotlib
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
-from matplotlib.axis import Axis
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
-from matplotlib.lines import Line2D
-from matplotlib.spines import Spine
-from matplotlib.text import Text
 from PIL import Image
 
 from dlp.errors import InputError
@@ -40,8 +36,8 @@ _EXACT = 64
 _SCALE = 0.92
 #: Figures shrink to this part of that width, then scroll: text must stay readable.
 _SMALLEST = 0.6
-#: Stands in a figure for the colour of the page's text.
-_INK = "#0a0b0d"
+#: What is black in a figure has the colour of the page's text; what is to stay black is nearly so.
+_BLACK, _OWN_BLACK = "#000000", "#000001"
 #: Of the figures' lines: on a dark ground the page has a lighter one.
 _BLUES = ("#1f77b4", "#0072b2")
 
@@ -304,7 +300,11 @@ def drawing(figure: Figure, alt: str) -> Drawing:
         figure: Of Matplotlib; its colours are changed.
         alt: What is to be seen, for those who do not see it.
     """
-    _take_colours_of_the_page(figure)
+    for legend in figure.findobj(Legend):
+        legend.get_frame().set(facecolor="none", edgecolor="none")
+    for inside in (text for axes in figure.axes for text in axes.texts):
+        if to_hex(inside.get_color()) == _BLACK:  # it stands on a colour of the figure's own
+            inside.set_color(_OWN_BLACK)
     text = io.StringIO()
     settings: Any = {"svg.fonttype": "none", "svg.hashsalt": "dlp"}
     nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
@@ -313,27 +313,6 @@ def drawing(figure: Figure, alt: str) -> Drawing:
         figure.savefig(text, format="svg", transparent=True, metadata=nothing)
     width = _SCALE * 72 * figure.get_figwidth()
     return Drawing(Markup(_inline(text.getvalue(), alt, width)), width)
-
-
-def _take_colours_of_the_page(figure: Figure) -> None:
-    """Replace black by ink, but for the text in a panel: that stands on colours of its own."""
-    inside = {text for axes in figure.axes for text in axes.texts}
-    for axis in figure.findobj(Axis):
-        axis.set_tick_params(which="both", colors=_INK)
-    for text in figure.findobj(Text):
-        if text not in inside and _is_black(text.get_color()):
-            text.set_color(_INK)
-    for line in figure.findobj(Line2D):
-        if _is_black(line.get_color()):
-            line.set_color(_INK)
-    for spine in figure.findobj(Spine):
-        spine.set_edgecolor(_INK)
-    for legend in figure.findobj(Legend):
-        legend.get_frame().set(facecolor="none", edgecolor="none")
-
-
-def _is_black(colour: object) -> bool:
-    return isinstance(colour, str) and colour != "none" and to_hex(colour) == "#000000"
 
 
 def _inline(svg: str, alt: str, width: float) -> str:
@@ -347,7 +326,7 @@ def _inline(svg: str, alt: str, width: float) -> str:
     used = set(re.findall(r'(?:url\(|xlink:href=")#([^)"]+)', body))
     body = re.sub(r' id="([^"]+)"', lambda m: f' id="{prefix}{m[1]}"' if m[1] in used else "", body)
     body = re.sub(r'(url\(|xlink:href=")#', rf"\1#{prefix}", body)
-    body = body.replace("xlink:href", "href").replace(_INK, "currentColor")
+    body = body.replace("xlink:href", "href").replace(_BLACK, "currentColor")
     for blue in _BLUES:
         body = body.replace(blue, "var(--blue)")
     body = re.sub(r"\n\s*", "\n", body)
