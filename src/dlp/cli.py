@@ -134,9 +134,9 @@ def _run(command: str, options: list[str]) -> None:
 
         compare(options)
     elif command == "crossval":
-        from dlp.commands.crossval_cli import crossval
+        from dlp.commands.crossval import crossval, parsed
 
-        crossval(options)
+        crossval(*parsed(options))
     elif command == "tune":
         from dlp.tune import tune
 

@@ -211,6 +211,9 @@ class Recipe:
         own = [one for one in callbacks if not isinstance(one, unwanted)]
         kept = given if validates else without_validation(given)
         settings["callbacks"] = [*kept, *own]
+        if settings["enable_checkpointing"] is None:  # Lightning would add a ModelCheckpoint
+            has_one = any(isinstance(one, Checkpoint) for one in settings["callbacks"])
+            settings["enable_checkpointing"] = has_one
         settings["plugins"] = with_atomic_checkpoints(settings["plugins"])
         try:
             return Trainer(**settings)

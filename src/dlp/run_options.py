@@ -1,6 +1,7 @@
 """The options of a run beside its data, model and trainer; and how options become a dataclass."""
 
 from dataclasses import Field, dataclass, fields
+from types import NoneType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from docstring_parser import parse
@@ -77,8 +78,9 @@ def add_options(
 ) -> frozenset[str]:
     """Add each field of a dataclass to a parser as an option; the docstrings are their help.
 
-    A list takes several words. In a field's metadata, ``option`` is its name on the command line
-    where that is no name for Python, and ``also`` a second one.
+    A list takes several words; where something else is accepted too, it is one word, as YAML has
+    it. In a field's metadata, ``option`` is its name on the command line where that is no name for
+    Python, and ``also`` a second one.
 
     Args:
         parser: The parser.
@@ -100,9 +102,9 @@ def add_options(
         more: dict[str, Any] = {"type": hints[field.name], "help": helps[field.name]}
         if more["type"] is bool:
             more |= {"nargs": "?", "const": True}
-        for one in get_args(more["type"]):
-            if get_origin(one) is list:
-                more |= {"nargs": "+", "type": get_args(one)[0]}
+        accepted = [one for one in get_args(more["type"]) if one is not NoneType]
+        if len(accepted) == 1 and get_origin(accepted[0]) is list:
+            more |= {"nargs": "+", "type": get_args(accepted[0])[0]}
         names = [_option(field), *filter(None, [field.metadata.get("also")])]
         parser.add_argument(*(f"--{name}" for name in names), default=field.default, **more)
     return frozenset(field.name for field in fields(kind))

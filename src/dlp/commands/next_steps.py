@@ -54,11 +54,19 @@ def after_folds(verdict: Verdict, epochs: int, folder: Path) -> str:
         folder: Of the cross-validation.
     """
     if verdict.kind in ("improving", "short"):
-        return _folds(folder, "--trainer.max_epochs", str(verdict.longer(epochs)))
-    return _folds(folder, "--run_dir", str(folder), "--refit")
+        words = folds_words(folder, "--trainer.max_epochs", str(verdict.longer(epochs)))
+    else:
+        words = folds_words(folder, "--run_dir", str(folder), "--refit")
+    return command(*words)
 
 
-def _folds(folder: Path, *words: str) -> str:
+def folds_words(folder: Path, *more: str) -> list[str]:
+    """Return the words, after ``dlp``, that make the folds of a cross-validation again.
+
+    Args:
+        folder: Of the cross-validation.
+        more: Further options.
+    """
     protocol = read_config(folder / "crossval.yaml")
     options = [
         word
@@ -66,7 +74,7 @@ def _folds(folder: Path, *words: str) -> str:
         if value is not None
         for word in (f"--{name}", value if isinstance(value, str) else json.dumps(value))
     ]
-    return command("crossval", "--config", folder / "config.yaml", *options, *words)
+    return ["crossval", "--config", str(folder / "config.yaml"), *options, *more]
 
 
 def _configs(configs: Sequence[str | Path]) -> list[str]:

@@ -170,7 +170,7 @@ def cross_validated(
         InputError: It cannot be done.
         KeyboardInterrupt: The user wants to stop.
     """
-    from dlp.commands.crossval_cli import crossval  # what it brings is not needed elsewhere
+    from dlp.commands.crossval import crossval, parsed  # what it brings is not needed elsewhere
 
     folds: list[FoldResult] = []
     total = num_folds * repeats
@@ -189,7 +189,7 @@ def cross_validated(
 
     options = [f"--num_folds={num_folds}", f"--repeats={repeats}", f"--run_dir={folder}"]
     with _quiet_trial():
-        result = crossval([*words, *QUIET, *options], on_fold)
+        result = crossval(*parsed([*words, *QUIET, *options]), on_fold)
     return Outcome(result.best_value(), result.best_epoch)
 
 

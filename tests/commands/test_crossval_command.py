@@ -12,9 +12,10 @@ import yaml
 from image_files import write_classes
 
 from dlp.cli import main
-from dlp.commands.crossval_cli import crossval
+from dlp.commands.crossval import CrossvalOptions, crossval
 from dlp.commands.jobs import run_jobs
 from dlp.errors import InputError
+from dlp.recipe import Recipe
 
 pytestmark = pytest.mark.usefixtures("undrawn_figures")
 
@@ -230,7 +231,8 @@ def test_a_trial_run_writes_nothing(sales, capsys):
 def test_python_gets_the_result(sales):
     values = []
     result = crossval(
-        ["--config", "sales.yaml", "--num_folds", "3"],
+        Recipe.read("sales.yaml"),
+        CrossvalOptions(num_folds=3),
         on_fold=lambda number, value: values.append((number, value)),
     )
     assert values == [(k, fold.metrics["val_loss"]) for k, fold in enumerate(result.folds)]
@@ -245,7 +247,7 @@ def test_python_gets_the_result(sales):
         (["--num_folds", "1"], "num_folds must be at least 2"),
         (["--num_folds", "3", "--fold", "3"], "fold must be 0 to 2, got 3"),
         (["--jobs", "0"], "jobs must be 1 or more, got 0"),
-        (["--num_fold", "3"], "Did you mean 'num_folds'"),
+        (["--num_fold", "3"], "Did you mean --num_folds"),
         (["--engine", "stackd"], "Did you mean 'stacked'"),
         (["--monitor", "val_mea"], "Did you mean 'val_mae'"),
         (["--splitter", "sklearn.model_selection.KFald"], "Did you mean 'KFold'"),

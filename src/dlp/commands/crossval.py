@@ -1,0 +1,378 @@
+"""``dlp crossval``: K-fold and repeated K-fold validation of a recipe."""
+
+import copy
+import inspect
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+import yaml
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
+
+from dlp.callbacks.given import check_finetuning
+from dlp.commands import next_steps
+from dlp.commands.building import without_weights, working
+from dlp.commands.jobs import run_jobs
+from dlp.config_files import read_config
+from dlp.console import say
+from dlp.crossval import Engine, cross_validate
+from dlp.datamodules import SupervisedDataModule
+from dlp.datamodules.splitting.splits import Split, Splitter
+from dlp.errors import InputError
+from dlp.evaluation.fitted_baselines import fitted_verdict
+from dlp.files import atomic_path, write_text
+from dlp.folds.plan import LOCK, chosen, fold_folder, plan_folds
+from dlp.folds.results import CrossValidation, FoldResult
+from dlp.imports import configured, imported
+from dlp.number_words import score_in_words
+from dlp.process import interruptible
+from dlp.recipe import Recipe
+from dlp.runs.folders import Run, new_run, runs_of
+from dlp.runs.json_files import read_json
+from dlp.stops import stop_again
+from dlp.visualization.fold_curves import fold_curves
+
+#: The file that says which folds there are.
+PROTOCOL = "crossval.yaml"
+#: Options of a run that say how folds are run, not what comes of them.
+_HOW = ("refit", "threads", "output", "baselines")
+
+
+@dataclass(frozen=True)
+class CrossvalOptions:
+    """Which folds there are, and how they are run.
+
+    Args:
+        num_folds: K (default: 4, or the data's own).
+        repeats: P repetitions, each shuffled anew.
+        splitter: Import path of an object or class with split(X, y, groups), such as
+            sklearn.model_selection.ShuffleSplit, or class_path and init_args: it gives the folds.
+        leaky_scaling: Learn scales and the like from the validation rows too, as the book does.
+        engine: Train one fold after the other, or all at once (small dense models).
+        jobs: Processes that share the folds.
+        fold: Run this fold alone (or these), from 0 to K * P - 1; give all members of a job array
+            one --run_dir.
+        new: Start anew where folds are done already.
+    """
+
+    num_folds: int | None = None
+    repeats: int = 1
+    splitter: str | dict[str, Any] | None = None
+    leaky_scaling: bool = False
+    engine: Engine = "auto"
+    jobs: int = 1
+    fold: int | list[int] | None = None
+    new: bool = False
+
+    @property
+    def protocol(self) -> dict[str, Any]:
+        """The options that say which folds there are."""
+        names = ("num_folds", "repeats", "splitter", "leaky_scaling")
+        return {name: getattr(self, name) for name in names}
+
+    @property
+    def only(self) -> list[int] | None:
+        """The folds to run; None for all."""
+        return [self.fold] if isinstance(self.fold, int) else self.fold
+
+
+def parsed(words: Sequence[str]) -> tuple[Recipe, CrossvalOptions]:
+    """Return the recipe and the options of a command line.
+
+    Args:
+        words: What stands after the command's name.
+
+    Raises:
+        InputError: A key or a value is none that is accepted.
+    """
+    if any(word.partition("=")[0] == "--ckpt_path" for word in words):
+        raise InputError("crossval trains anew: --ckpt_path does not go with it.")
+    recipe = Recipe.parse(words, "crossval", CrossvalOptions)
+    return recipe, recipe.options(CrossvalOptions)
+
+
+def crossval(
+    recipe: Recipe,
+    options: CrossvalOptions | None = None,
+    on_fold: Callable[[int, float], None] | None = None,
+) -> CrossValidation:
+    """Cross-validate a recipe in a run's folder; report the folds once all are done.
+
+    Args:
+        recipe: What to train on each fold. With its ``refit``, it is then trained on everything
+            and tested once.
+        options: Which folds there are, and how they are run; None for the usual ones.
+        on_fold: See `cross_validate`.
+
+    Returns:
+        The folds that are done.
+
+    Raises:
+        InputError: The recipe cannot be validated honestly or at all, or the folder holds another
+            run.
+    """
+    options = options or CrossvalOptions()
+    _check(recipe, options)
+    with working(recipe):
+        folds = _Folds(without_weights(recipe, needs_weights=True), options, recipe.data())
+        if recipe.is_trial:
+            return folds.validate([0], on_fold)
+        run, is_new = _found_run(recipe, options)
+        folds.run, folds.facts = run, read_config(run.config)
+        try:
+            with interruptible():
+                if options.jobs > 1:
+                    _run_jobs(folds, run)
+                result = folds.validate(options.only, on_fold)
+        except KeyboardInterrupt as stop:
+            stop_again(stop, _kept(run.folder))
+        except Exception:
+            if is_new:
+                _forget_empty(run)
+            raise
+        if result.is_complete:
+            _report(recipe, result, run.folder)
+        else:
+            say(f"{len(result.folds)} of {result.num_folds} folds are done")
+        return result
+
+
+def _check(recipe: Recipe, options: CrossvalOptions) -> None:
+    """Refuse what cannot be validated honestly, or not at all."""
+    if recipe.run.init_from and not recipe.is_trial:
+        raise InputError(
+            f"crossval: the weights of init_from ({recipe.run.init_from}) have seen the rows "
+            "that a fold validates on. Give --init_from null; a pretrained network may be "
+            "fine-tuned in one run by --config unfreeze."
+        )
+    if options.jobs < 1:
+        raise InputError(f"jobs must be 1 or more, got {options.jobs}.")
+    if recipe.run.output is not None:
+        raise InputError("--output is where predict writes; crossval has none.")
+    if not recipe.config.trainer.max_epochs or recipe.config.trainer.max_epochs < 1:
+        raise InputError("crossval needs --trainer.max_epochs.")
+
+
+@dataclass
+class _Folds:
+    """The folds of a recipe, each with new objects of it.
+
+    Args:
+        recipe: The recipe.
+        options: Which folds there are.
+        data: What they are made of.
+        run: Where their files go; None writes nothing.
+        facts: The config of the run.
+    """
+
+    recipe: Recipe
+    options: CrossvalOptions
+    data: SupervisedDataModule
+    run: Run | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
+    _model: LightningModule | None = None
+
+    @property
+    def num_folds(self) -> int:
+        """K."""
+        return self.options.num_folds or self.data.split.num_folds or 4
+
+    @property
+    def splitter(self) -> Splitter | None:
+        """What gives the folds instead of K-fold."""
+        return make_splitter(self.options.splitter)
+
+    def validate(
+        self, only: Sequence[int] | None, on_fold: Callable[[int, float], None] | None
+    ) -> CrossValidation:
+        """Train and validate the folds, and refit if the recipe says so."""
+        run, options = self.recipe.run, self.options
+        return cross_validate(
+            self.data,
+            self.make_model,
+            self.recipe.config.trainer.max_epochs,
+            num_folds=self.num_folds,
+            repeats=options.repeats,
+            splitter=self.splitter,
+            make_trainer=self.make_trainer,
+            engine=options.engine,
+            monitor=run.monitor,
+            monitor_mode=run.monitor_mode,
+            smoothing=run.smoothing,
+            seed=self.recipe.seed or 0,
+            leaky_scaling=options.leaky_scaling,
+            refit=run.refit and self.run is not None,
+            folder=None if self.run is None else self.run.folder,
+            baselines=run.baselines,
+            only=only,
+            on_fold=on_fold,
+        )
+
+    def make_model(self, data: SupervisedDataModule) -> LightningModule:
+        """Return a new model for the fold that `data` is split for."""
+        self._write_config(data.split)
+        self._model = self.recipe.model(data)
+        return self._model
+
+    def make_trainer(self, max_epochs: int, callbacks: list[Callback]) -> Trainer:
+        """Return a new Trainer with the recipe's settings and new objects of its callbacks."""
+        place = None if self.run is None else str(self.run.folder)
+        trainer = self.recipe.trainer(
+            callbacks, max_epochs=max_epochs, enable_model_summary=False, default_root_dir=place
+        )
+        if self._model is not None:
+            check_finetuning(trainer.callbacks, self._model)  # type: ignore[attr-defined] # set by a connector
+        return trainer
+
+    def _write_config(self, split: Split) -> None:
+        """Write the config by which ``dlp fit`` trains this fold alone."""
+        if self.run is None or split.num_folds is None:
+            return
+        facts = copy.deepcopy(self.facts)
+        facts["seed_everything"] = torch.initial_seed()
+        arguments = facts["data"].get("init_args") or {}
+        if "num_folds" in arguments:
+            for name in ("num_folds", "fold", "repeat"):
+                arguments[name] = getattr(split, name)
+        folder = fold_folder(self.run.folder, split.repeat, split.fold)
+        write_text(folder / "config.yaml", yaml.safe_dump(facts, sort_keys=False))
+
+
+def make_splitter(given: str | dict[str, Any] | None) -> Splitter | None:
+    """Return the object that an option names.
+
+    Args:
+        given: Import path of an object or of a class to be made without arguments, or a dict of
+            ``class_path`` and ``init_args``.
+
+    Raises:
+        InputError: There is no such object, or it takes other arguments.
+    """
+    if given is None:
+        return None
+    if isinstance(given, str):
+        given = {"class_path": given}
+    if not {"class_path"} <= given.keys() <= {"class_path", "init_args"}:
+        raise InputError(
+            f"splitter takes class_path and init_args, got {', '.join(map(str, given)) or 'none'}."
+        )
+    found = imported("splitter", given["class_path"])
+    return cast(Splitter, configured("splitter", given) if inspect.isclass(found) else found)
+
+
+# The folder of the run ---------------------------------------------------------------------------
+
+
+def _found_run(recipe: Recipe, options: CrossvalOptions) -> tuple[Run, bool]:
+    """Return the folder to go on in, or a new one with the recipe in it, and whether it is new."""
+    config, given = recipe.dump(without=_HOW), recipe.run.run_dir
+
+    def is_same(run: Run) -> bool:
+        if not (run.folder / PROTOCOL).is_file() or not run.config.is_file():
+            return False
+        theirs = [read_config(path) for path in (run.folder / PROTOCOL, run.config)]
+        return theirs == [options.protocol, yaml.safe_load(config)]
+
+    def is_open(run: Run) -> bool:
+        done = read_json(run.folder / "crossval.json")
+        return not done or (recipe.run.refit and done["refit"] is None)
+
+    if given is None:
+        equal = [] if options.new else filter(is_same, runs_of(recipe.name))
+        run = next(filter(is_open, equal), None) or new_run(recipe.name)
+    else:
+        run = Run(Path(given))
+        if run.config.exists() and not is_same(run):
+            raise InputError(
+                f"{given} holds another run, and runs are never overwritten: choose another "
+                "--run_dir."
+            )
+        if run.config.exists() and options.new:
+            raise InputError(f"{given} holds this run already: --new needs another --run_dir.")
+    if run.config.exists():
+        say(f"going on with {run.folder}")
+        return run, False
+    # The config last: who sees it sees all.
+    write_text(run.folder / PROTOCOL, yaml.safe_dump(options.protocol, sort_keys=False))
+    write_text(run.config, config)
+    return run, True
+
+
+def _forget_empty(run: Run) -> None:
+    """Remove the folder of a run that this command began, if nobody trains in it."""
+    used = ("**/history.json", f"**/{LOCK}", "stack_*", "job_*")
+    if any(next(run.folder.glob(name), None) for name in used):
+        return
+    for path in run.folder.glob("repeat_*"):
+        shutil.rmtree(path)
+    for path in (run.config, run.folder / PROTOCOL):
+        path.unlink(missing_ok=True)
+    with suppress(OSError):  # something else lies there
+        run.folder.rmdir()
+
+
+def _kept(folder: Path) -> str:
+    """Return what is kept of a cross-validation that is stopped, and how to go on with it."""
+    done = sum((place / "results.json").is_file() for place in folder.glob("repeat_*/fold_*"))
+    return (
+        f"{done} {'fold is' if done == 1 else 'folds are'} done in {folder}: the same command "
+        "goes on with it."
+    )
+
+
+def _run_jobs(folds: _Folds, run: Run) -> None:
+    """Let several processes of this command train the folds of this run."""
+    options, folder = folds.options, run.folder
+    planned = plan_folds(folds.data, folds.num_folds, options.repeats, folds.splitter, seed=0)
+    places = {
+        fold.number: fold_folder(folder, fold.repeat, fold.fold)
+        for fold in chosen(planned, options.only)
+    }
+
+    def done() -> int:
+        return sum((place / "results.json").is_file() for place in places.values())
+
+    pending = [number for number, place in places.items() if FoldResult.read(place) is None]
+    jobs = options.jobs
+    threads = folds.recipe.run.threads or max(1, (os.cpu_count() or 1) // jobs)
+    how = ["--run_dir", str(folder), "--threads", str(threads), "--engine", options.engine]
+    how += ["--baselines", str(folds.recipe.run.baselines).lower()]
+    shares = [pending[start::jobs] for start in range(jobs) if pending[start::jobs]]
+    commands = [next_steps.folds_words(folder, *how, "--fold", str(share)) for share in shares]
+    if commands:
+        run_jobs(commands, folder, "folds", len(places), done)
+
+
+def _report(recipe: Recipe, result: CrossValidation, folder: Path) -> None:
+    """Write the curves of the folds, and say what their numbers mean."""
+    title = f"{recipe.name}: {result.num_folds} folds"
+    smoothing, best = result.smoothing or 0.9, (result.monitor, result.best_epoch)
+    figure = fold_curves(result.curves, result.spreads, best, smoothing, title)
+    with atomic_path(folder / "curves.png") as temporary:
+        figure.savefig(temporary, format="png", dpi=110)
+    print(f"\n{result.table()}\n", flush=True)
+    if result.refit is not None:
+        numbers = ", ".join(
+            f"{name} {score_in_words(value)}" for name, value in result.refit.items()
+        )
+        tested = numbers or "not tested, for want of a test part"
+        say(f"trained on everything for {result.best_epoch} epochs: {tested}")
+    else:
+        say(result.advice())
+        if (found := result.verdict()) is not None:
+            epochs = len(result.curves[result.monitor])
+            say(f"next: {next_steps.after_folds(found, epochs, folder)}")
+    if recipe.run.baselines:
+        say(fitted_verdict(result.baseline, result.mean, "val", result.directions))
+    names = [
+        path.name
+        for path in sorted(folder.iterdir())
+        if path.is_file() and not path.name.startswith(".")
+    ]
+    say(f"wrote {folder}: {', '.join(names)}, and each fold in repeat_R/fold_K/")
