@@ -146,6 +146,20 @@ def test_the_newest_unfinished_run_of_an_equal_config_goes_on(sales, run, capsys
     assert not (run.parent / "version_3/repeat_0/fold_0/results.json").exists()
 
 
+def test_a_run_goes_on_whose_config_has_fewer_keys(run, capsys):
+    """A later release has more of them; where they have their default, it is the same recipe."""
+    options = ["--config", "sales.yaml", "--num_folds", "3"]
+    main(["crossval", *options, "--fold", "0"])
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    del config["monitor_mode"], config["data"]["init_args"]["stratify"]
+    (run / "config.yaml").write_text(yaml.safe_dump(config))
+    main(["crossval", *options, "--monitor_mode", "min", "--fold", "0"])
+    assert (run.parent / "version_1").is_dir()
+    main(["crossval", *options])
+    assert "going on with runs/sales/version_0" in capsys.readouterr().out
+    assert written(run)["mean"]
+
+
 def test_refit_tests_once_and_is_the_model_of_this_run(run, capsys):
     options = ["--config", "sales.yaml", "--num_folds", "3"]
     main(["crossval", *options])

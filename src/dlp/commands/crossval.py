@@ -19,7 +19,7 @@ from dlp.callbacks.given import check_finetuning
 from dlp.commands import next_steps
 from dlp.commands.building import without_weights, working
 from dlp.commands.jobs import run_jobs
-from dlp.config_files import read_config
+from dlp.config_files import leaves, read_config
 from dlp.console import say
 from dlp.crossval import Engine, cross_validate
 from dlp.datamodules import SupervisedDataModule
@@ -272,12 +272,12 @@ def make_splitter(given: str | dict[str, Any] | None) -> Splitter | None:
 def _found_run(recipe: Recipe, options: CrossvalOptions) -> tuple[Run, bool]:
     """Return the folder to go on in, or a new one with the recipe in it, and whether it is new."""
     config, given = recipe.dump(without=_HOW), recipe.run.run_dir
+    facts = yaml.safe_load(config)
 
     def is_same(run: Run) -> bool:
         if not (run.folder / PROTOCOL).is_file() or not run.config.is_file():
             return False
-        theirs = [read_config(path) for path in (run.folder / PROTOCOL, run.config)]
-        return theirs == [options.protocol, yaml.safe_load(config)]
+        return read_config(run.folder / PROTOCOL) == options.protocol and _say_the_same(run, facts)
 
     def is_open(run: Run) -> bool:
         done = read_json(run.folder / "crossval.json")
@@ -302,6 +302,21 @@ def _found_run(recipe: Recipe, options: CrossvalOptions) -> tuple[Run, bool]:
     write_text(run.folder / PROTOCOL, yaml.safe_dump(options.protocol, sort_keys=False))
     write_text(run.config, config)
     return run, True
+
+
+def _say_the_same(run: Run, facts: dict[str, Any]) -> bool:
+    """Whether the config of a run says what `facts` say; keys that came later have their default.
+
+    The config is parsed only where it says nothing else.
+    """
+    theirs = read_config(run.config)
+    ours = dict(leaves(facts))
+    if theirs == facts or any(ours.get(key) != value for key, value in leaves(theirs)):
+        return theirs == facts
+    try:
+        return bool(yaml.safe_load(Recipe.read(run.config).dump(without=_HOW)) == facts)
+    except InputError:
+        return False
 
 
 def _forget_empty(run: Run) -> None:
