@@ -120,6 +120,11 @@ class Recipe:
 
     # What it says ------------------------------------------------------------------------------
 
+    @property
+    def files(self) -> list[str]:
+        """The paths of the configs that it was read from."""
+        return [str(path) for path in self.config.get("config") or ()]
+
     @cached_property
     def run(self) -> RunOptions:
         """The options of a run."""

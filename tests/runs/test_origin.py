@@ -72,6 +72,7 @@ def test_a_run_of_an_earlier_release_is_told_by_its_data_and_classes():
     run = run_of("a/exp.yaml", line="")
     assert read_origin(run.config) is None
     assert is_of(run, ["a/exp.yaml"])
+    Path("b/exp.yaml").write_text(CONFIG.replace("TableDataModule", "TextDataModule"))
     assert not is_of(run, ["b/exp.yaml"])
     assert edits(run, ["a/exp.yaml"]) is None
     assert origin_line([str(run.config)]) == ""

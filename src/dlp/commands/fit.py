@@ -30,6 +30,7 @@ from dlp.files import written
 from dlp.process import interruptible
 from dlp.recipe import Recipe
 from dlp.runs.folders import Run, run_of
+from dlp.runs.origin import origin_line
 from dlp.runs.record import count_parameters, read_results, write_results
 from dlp.stops import stop_again
 
@@ -93,7 +94,7 @@ def fit(
             folder = run.folder
             history = History(folder, recipe.run.directions)
             own: list[Callback] = [
-                RecipeFile(run.config, recipe.dump()),
+                RecipeFile(run.config, origin_line(recipe.files) + recipe.dump()),
                 history,
                 BestCheckpoint(folder / "checkpoints", recipe.run.monitor, recipe.run.monitor_mode),
             ]

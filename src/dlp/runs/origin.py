@@ -12,7 +12,7 @@ from dlp.runs.folders import Run, runs_of
 #: What the first line of a run's config.yaml begins with: a comment, so that it is YAML still.
 _MARK = "# Of the configs: "
 #: Runs without such a line are of another config where one of these differs.
-_WHAT_IT_IS = ("data.class_path", "model.class_path", "data.path", "data.name", "data.target")
+_WHAT_IT_IS = ("data.class_path", "model.class_path")
 
 
 def origin(configs: Sequence[str]) -> dict[str, Any]:
