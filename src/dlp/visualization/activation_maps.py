@@ -9,10 +9,9 @@ from torchvision.ops import SqueezeExcitation
 
 from dlp.errors import InputError
 from dlp.visualization.image_grids import tiles
-from dlp.visualization.layer_hooks import channels_last, never_called, watched
+from dlp.visualization.layer_hooks import NORMS, channels_last, never_called, watched
 from dlp.visualization.undisturbed import as_input, check_images, run, undisturbed
 
-_NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm, nn.LocalResponseNorm)
 _MAKE_MAPS = (nn.Conv2d, nn.ConvTranspose2d, nn.MaxPool2d, nn.AvgPool2d)
 
 
@@ -83,7 +82,7 @@ def default_layers(model: nn.Module, count: int = 8) -> list[str]:
             open_name, on_maps = name, True
         elif is_activation(layer):
             open_name = name if on_maps else open_name
-        elif not isinstance(layer, _NORMS):
+        elif not isinstance(layer, (*NORMS, nn.LayerNorm)):
             on_maps = on_maps and not isinstance(layer, nn.Linear | nn.Flatten)
     names += [open_name] if open_name else []
     if not names:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from dlp.errors import InputError
 from dlp.visualization.layer_hooks import (
+    POOLS,
     channels_last,
     find_layer,
     hooked,
@@ -21,13 +22,6 @@ from dlp.visualization.undisturbed import (
     in_full_precision,
     run,
     undisturbed,
-)
-
-_POOLS = (
-    nn.modules.pooling._MaxPoolNd,
-    nn.modules.pooling._AvgPoolNd,
-    nn.modules.pooling._AdaptiveAvgPoolNd,
-    nn.modules.pooling._AdaptiveMaxPoolNd,
 )
 
 
@@ -194,7 +188,7 @@ class _Trace:
         if has_weights and self.followed is not self.names:
             self.followed, self.tokens = self.names, False
         self.tokens = self.tokens or output.ndim == 3
-        if isinstance(layer, _POOLS):
+        if isinstance(layer, POOLS):
             self._pooled = (output, output._version)
         if output.ndim == 4 and output[0, 0].numel() > 1 and not _same(self._pooled, output):
             self._last, self.names = (output, output._version), [name]

@@ -12,11 +12,10 @@ from torch import Tensor, nn
 from dlp.errors import InputError, unknown
 from dlp.visualization.undisturbed import as_input, run, undisturbed
 
-_CHANNELS_FIRST = (
-    *(nn.modules.conv._ConvNd, nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LocalResponseNorm),
-    *(nn.modules.pooling._MaxPoolNd, nn.modules.pooling._AvgPoolNd),
-    *(nn.modules.pooling._AdaptiveAvgPoolNd, nn.modules.pooling._AdaptiveMaxPoolNd),
-)
+#: Torch's layers that take maps and give maps (N, C, h, w), whatever stands before them.
+CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d)
+POOLS = (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
+NORMS = (nn.BatchNorm2d, nn.SyncBatchNorm, nn.InstanceNorm2d, nn.GroupNorm, nn.LocalResponseNorm)
 
 
 def find_layer(model: nn.Module, name: str) -> nn.Module:
@@ -131,7 +130,7 @@ def channels_last(model: nn.Module, image: Tensor, shapes: Mapping[str, Sequence
     doubtful = [
         name
         for name, shape in shapes.items()
-        if len(shape) == 4 and not isinstance(layers[name], _CHANNELS_FIRST)
+        if len(shape) == 4 and not isinstance(layers[name], CONVOLUTIONS + POOLS + NORMS)
     ]
     if not doubtful:
         return set()

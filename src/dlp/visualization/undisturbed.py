@@ -43,8 +43,7 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
         buffers = [
             (module, name, buffer, buffer.clone())
             for module in modules
-            for name, buffer in module._buffers.items()
-            if buffer is not None
+            for name, buffer in module.named_buffers(recurse=False, remove_duplicate=False)
         ]
         try:
             # Flags and not `eval()`: a model's own `train` may do more than set them.
@@ -59,7 +58,7 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
             for weight in needed:
                 weight.requires_grad_(True)
             for module, name, buffer, value in buffers:
-                module._buffers[name] = buffer
+                setattr(module, name, buffer)
                 if not torch.equal(buffer, value):
                     with torch.inference_mode(buffer.is_inference()), torch.no_grad():
                         buffer.copy_(value)
@@ -77,8 +76,11 @@ def in_full_precision(model: nn.Module) -> Iterator[None]:
     held = [
         (module, name, tensor)
         for module in model.modules()
-        for name, tensor in [*module._parameters.items(), *module._buffers.items()]
-        if tensor is not None and (tensor.dtype in short or tensor.is_inference())
+        for name, tensor in (
+            *module.named_parameters(recurse=False, remove_duplicate=False),
+            *module.named_buffers(recurse=False, remove_duplicate=False),
+        )
+        if tensor.dtype in short or tensor.is_inference()
     ]
     longer: dict[int, Tensor] = {}  # a tensor may have several places
     for _, _, tensor in held:
@@ -154,6 +156,10 @@ def first_convolution(model: nn.Module) -> nn.Conv2d | None:
 
 
 def _is_compiled(module: nn.Module) -> bool:
+    """Whether a module is compiled: torch has no public question for it, and asking is cheap.
+
+    Eager runs could be forced always, but that imports torch's compiler, which takes a second.
+    """
     return hasattr(module, "_orig_mod") or module._compiled_call_impl is not None
 
 

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -40,11 +39,17 @@ def properties_of(content: Path | bytes, pixels: NDArray[np.uint8]) -> list[floa
     file = BytesIO(content) if isinstance(content, bytes) else content
     with without_pillow_warnings(), Image.open(file) as image:
         mode = _MODES.index(image.mode) if image.mode in _MODES else 0
-        frames = 1
-        if image.format != "MPO":  # a photograph of several sizes in one file is no animation
-            with suppress(Exception):  # a later frame is damaged, in one of a decoder's ways
-                frames = getattr(image, "n_frames", 1)
-        return [image.height, image.width, mode, frames, _share_of_one_colour(pixels)]
+        return [image.height, image.width, mode, _frames(image), _share_of_one_colour(pixels)]
+
+
+def _frames(image: Image.Image) -> int:
+    """Return the number of frames of an animation, 1 for an image."""
+    if image.format == "MPO":  # a photograph of several sizes in one file is no animation
+        return 1
+    try:
+        return getattr(image, "n_frames", 1)
+    except Exception:  # a later frame is damaged, in any of the ways that Pillow's decoders fail
+        return 1
 
 
 def _share_of_one_colour(pixels: NDArray[np.uint8]) -> float:

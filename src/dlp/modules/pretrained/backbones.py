@@ -247,7 +247,8 @@ def _width(model: nn.Module, classifier: str) -> int:
         if isinstance(layer, nn.Linear | nn.Conv2d)
     )
     pool = getattr(model, "avgpool", None)
-    height, width = nn.modules.utils._pair(getattr(pool, "output_size", 1))
+    size = getattr(pool, "output_size", 1)
+    height, width = size if isinstance(size, tuple) else (size, size)
     channels: int = first.weight.shape[1] // (height * width)
     return channels
 

@@ -115,7 +115,8 @@ class PretrainedModule(SupervisedModule):
         callbacks = self.trainer.callbacks  # type: ignore[attr-defined] # set by a connector
         averages = any(isinstance(each, StochasticWeightAveraging) for each in callbacks)
         frozen = self.network.backbone.frozen_modules()
-        if averages and any(isinstance(each, nn.modules.batchnorm._BatchNorm) for each in frozen):
+        norms = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+        if averages and any(isinstance(each, norms) for each in frozen):
             raise InputError(
                 "StochasticWeightAveraging sets the statistics of batch normalisation to 0 and 1, "
                 "to compute them anew, and those of frozen stages would stay so. "
