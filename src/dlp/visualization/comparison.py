@@ -7,7 +7,6 @@ from typing import Literal
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, NullLocator
 
 from dlp.errors import InputError
@@ -61,8 +60,8 @@ def compare_runs(
         for axes in panels[len(names) :]:
             axes.set_axis_off()
         for axes, name in zip(panels, names, strict=False):
-            for number, runs in enumerate(histories.values()):
-                _draw_curves(axes, number, [run[name] for run in runs if name in run])
+            for number, (label, runs) in enumerate(histories.items()):
+                _draw_curves(axes, number, label, [run[name] for run in runs if name in run])
             axes.set_xlabel("epoch")
             axes.set_ylabel(metric_words(name))
             axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
@@ -105,11 +104,12 @@ def compare_settings(
                 marker="o",
                 markersize=8,
                 markerfacecolor="white",
+                label=label,
             )
             axes.plot(*zip(*at, strict=True), "o", color=colour, markersize=3.5)
         axes.set_xlabel(setting)
         axes.set_ylabel(f"best {metric_words(metric)}")
-    _add_legend(figure, labels, crosses=False)
+    _add_legend(figure, labels)
     return figure
 
 
@@ -139,7 +139,7 @@ def _style(number: int) -> tuple[str, Dashes, str]:
     return COLOURS[number % len(COLOURS)], dash, "o" if number else "X"
 
 
-def _draw_curves(axes: Axes, number: int, runs: Sequence[Sequence[float]]) -> None:
+def _draw_curves(axes: Axes, number: int, label: str, runs: Sequence[Sequence[float]]) -> None:
     """Draw the curves of one label and their mean."""
     if not runs:
         return
@@ -159,30 +159,20 @@ def _draw_curves(axes: Axes, number: int, runs: Sequence[Sequence[float]]) -> No
         markeredgecolor="white",
         markeredgewidth=0.7,
         markevery=math.ceil(len(mean) / _MARKERS) or 1,
+        label=label,
     )
 
 
-def _add_legend(figure: Figure, labels: Sequence[str], crosses: bool = True) -> None:
+def _add_legend(figure: Figure, labels: Sequence[str]) -> None:
     """Put one legend for all panels above them."""
-    handles = []
-    for number, label in enumerate(labels):
-        colour, dash, marker = _style(number)
-        marker = marker if crosses else "o"
-        handles.append(
-            Line2D(
-                [],
-                [],
-                linestyle=dash,
-                color=colour,
-                marker=marker,
-                markersize=_SIZE[marker],
-                markeredgecolor="white",
-                markeredgewidth=0.7,
-                label=label,
-            )
-        )
+    lines = {str(line.get_label()): line for axes in figure.axes for line in axes.get_lines()}
     columns = min(len(labels), max(1, round(100 / max(map(len, labels)))), 4)
-    figure.legend(handles=handles, loc="outside upper center", ncols=columns, frameon=False)
+    figure.legend(
+        handles=[lines[label] for label in labels if label in lines],
+        loc="outside upper center",
+        ncols=columns,
+        frameon=False,
+    )
 
 
 def _place(axes: Axes, values: Iterable[Setting], open_label: str) -> dict[Setting, float]:
