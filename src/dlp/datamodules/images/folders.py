@@ -4,7 +4,11 @@ import os
 from collections import Counter
 from pathlib import Path
 
-from dlp.datamodules.images.decoding import is_image_name
+import numpy as np
+
+from dlp.datamodules.examples import Examples
+from dlp.datamodules.images.decoding import EXTENSIONS, is_image_name
+from dlp.datamodules.images.files import ImageFiles, find_images
 from dlp.datamodules.part_names import NamedPart, is_seen, part_of
 from dlp.errors import InputError, MissingInputError, suggestion
 
@@ -89,6 +93,44 @@ def class_folders(folder: Path) -> list[str]:
             "folder whose subfolders are the classes, or a table of paths and classes."
         )
     return names
+
+
+def files_of_classes(
+    root: Path, train: str = "", val: str | None = None, may_lack: bool = False
+) -> Examples:
+    """Return the image files of class folders, each with its class as target; none is opened.
+
+    Args:
+        root: The folder that holds all of them.
+        train: The subfolder of `root` with the class folders of the training part; empty where
+            they stand in `root` itself.
+        val: The same of the validation part, whose files come last; None where there is none.
+        may_lack: Some classes may have no image, as in a test part.
+
+    Raises:
+        InputError: There is no such folder, class folder or image.
+    """
+    parts = [train] if val is None else [train, val]
+    folders = [(part, name) for part in parts for name in class_folders(root / part)]
+    found = find_images(root, [str(Path(*folder)) for folder in folders])
+    files: list[str] = []
+    classes: list[str] = []
+    num_val = 0
+    for (part, name), images in zip(folders, found, strict=True):
+        folder = Path(part, name)
+        if not images and part == train and not may_lack:
+            raise InputError(
+                f"the class folder {root / folder} holds no image "
+                f"({', '.join(sorted(EXTENSIONS))}): fill it, or remove it."
+            )
+        files += [(folder / image).as_posix() for image in images]
+        classes += [name] * len(images)
+        num_val += len(images) if part == val else 0
+    if not files or (val is not None and not num_val):
+        home = root / (val or "")
+        raise InputError(f"the class folders of {home} hold no image: fill or remove it.")
+    targets = np.array(classes, dtype=object)
+    return Examples(ImageFiles(root, tuple(files)), targets, num_val=num_val)
 
 
 def subfolders(folder: Path) -> list[str]:

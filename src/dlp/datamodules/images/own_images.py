@@ -4,13 +4,10 @@ import os
 from pathlib import Path
 from typing import ClassVar, Literal, Unpack
 
-import numpy as np
-
 from dlp.datamodules.base import Examples
 from dlp.datamodules.images.base import BaseImageDataModule, ImageArguments
-from dlp.datamodules.images.decoding import EXTENSIONS
-from dlp.datamodules.images.files import ImageFiles, find_images
-from dlp.datamodules.images.folders import class_folders, part_folders
+from dlp.datamodules.images.files import ImageFiles
+from dlp.datamodules.images.folders import files_of_classes, part_folders
 from dlp.datamodules.splitting.groups import keys_of_table
 from dlp.datamodules.tables.column_values import target_values
 from dlp.datamodules.tables.files import (
@@ -148,12 +145,12 @@ class ImageFolderDataModule(BaseImageDataModule):
             return self._of_table(self.path, with_keys=True)
         parts, lines = part_folders(self.path)
         if not parts:
-            return self._of_folders(self.path)
+            return self.decoded(files_of_classes(self.path))
         if "test" in parts and self.split.test_size is not None:
             raise InputError(f"{self.path} has a test folder of its own: leave test_size out.")
         self._parts_words = "; ".join(lines)
         self._say_once("parts", f"{self.path}: {self._parts_words}")
-        return self._of_folders(self.path, parts["train"], parts.get("val", ""))
+        return self.decoded(files_of_classes(self.path, parts["train"], parts.get("val")))
 
     def load_test(self) -> Examples | None:
         """Return the images of `test_path`, or of the ``test`` folder of `path`."""
@@ -162,7 +159,7 @@ class ImageFolderDataModule(BaseImageDataModule):
         path = self.test_path
         if path is None and (test := part_folders(self.path)[0].get("test")):
             path = self.path / test
-        return None if path is None else self._of_folders(path, may_lack=True)
+        return None if path is None else self.decoded(files_of_classes(path, may_lack=True))
 
     def source_words(self) -> str:
         """See `BaseImageDataModule.source_words`."""
@@ -175,44 +172,6 @@ class ImageFolderDataModule(BaseImageDataModule):
     def root(self) -> Path | None:
         """The folder of the images, or of their table."""
         return self.path.parent if self.is_table else self.path
-
-    def _of_folders(
-        self, root: Path, train: str = "", val: str = "", may_lack: bool = False
-    ) -> Examples:
-        """Return the images of the class folders of ``root/train`` and ``root/val``.
-
-        Args:
-            root: The folder that holds them.
-            train: The subfolder of the training part; empty for `root` itself.
-            val: The subfolder of the validation part; empty where there is none.
-            may_lack: Some classes may have no image, as in a test part.
-
-        Raises:
-            InputError: There is no such folder, class folder or image.
-        """
-        folders = [
-            (part, name)
-            for part in (train, val)[: 1 + bool(val)]
-            for name in class_folders(root / part)
-        ]
-        found = find_images(root, [str(Path(*folder)) for folder in folders])
-        files: list[str] = []
-        classes: list[str] = []
-        num_val = 0
-        for (part, name), images in zip(folders, found, strict=True):
-            folder = Path(part, name)
-            if not images and part == train and not may_lack:
-                raise InputError(
-                    f"the class folder {root / folder} holds no image "
-                    f"({', '.join(sorted(EXTENSIONS))}): fill it, or remove it."
-                )
-            files += [(folder / image).as_posix() for image in images]
-            classes += [name] * len(images)
-            num_val += len(images) if part == val and val else 0
-        if not files or (val and not num_val):
-            raise InputError(f"the class folders of {root / val} hold no image: fill or remove it.")
-        targets = np.array(classes, dtype=object)
-        return self.decoded(Examples(ImageFiles(root, tuple(files)), targets, num_val=num_val))
 
     def _of_table(self, path: Path, with_keys: bool = False) -> Examples:
         """Return the images that a table lists."""
