@@ -3,7 +3,7 @@
 import argparse
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -112,7 +112,8 @@ def started(
     """
     found = resolve([command, *words])
     recipe = Recipe.parse(found.args[1:], command, options)
-    if recipe.run.output is not None and command != "predict":
+    own = set() if options is None else {field.name for field in fields(options)}
+    if recipe.run.output is not None and command != "predict" and "output" not in own:
         raise InputError(f"--output is where predict writes; {command} has none.")
     return replace(recipe, name=found.name, configs=found.configs), found.checkpoint
 

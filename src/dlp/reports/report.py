@@ -3,23 +3,19 @@
 import re
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
-from lightning import Trainer
-from lightning.pytorch.cli import LightningArgumentParser
 
 from dlp import __version__
-from dlp.checkpoints import read_checkpoint
-from dlp.commands.invocation import Invocation, resolve
-from dlp.commands.lightning_cli import DLPCLI
+from dlp.commands.building import build_trained, working
+from dlp.commands.invocation import started
 from dlp.console import say
-from dlp.errors import InputError, MissingInputError, input_error
+from dlp.errors import InputError, MissingInputError
 from dlp.files import check_place, write_text
 from dlp.named_configs import recipes, run_name, variations
-from dlp.process import own_random_state, quiet
+from dlp.recipe import Recipe
 from dlp.reports.folds_page import folds_page
 from dlp.reports.page import Block, Page, Paragraph, render
 from dlp.reports.sections import sections
@@ -44,6 +40,17 @@ examples:
   dlp report runs/imdb/version_0 --output imdb.html"""
 
 
+@dataclass(frozen=True)
+class ReportOptions:
+    """The options of ``dlp report``.
+
+    Args:
+        output: Where to write the page (default: report.html in the run's folder).
+    """
+
+    output: str | None = None
+
+
 def report(options: Sequence[str]) -> None:
     """Run ``dlp report RUN`` with its options.
 
@@ -62,21 +69,50 @@ def report(options: Sequence[str]) -> None:
     run, checkpoint = find_run(given)
     if not (run.folder / "crossval.json").is_file() and checkpoint is None:
         checkpoint = _tested(run) or run.checkpoint()
-    with ExitStack() as stack:
-        stack.enter_context(quiet())
-        stack.enter_context(own_random_state())
-        if checkpoint is not None:
-            ReportCLI(resolve(["test", "--ckpt_path", str(checkpoint), *others]), run, stack)
-            return
-        output = _only_output(others)
-        if output:
-            check_place(Path(output))
-        if (run.folder / "crossval.json").is_file():
-            page = folds_page(run.folder, about(run.folder), _footer(run.folder))
+    if checkpoint is not None:
+        recipe, path = started("test", ["--ckpt_path", str(checkpoint), *others], ReportOptions)
+        assert path is not None
+        report_checkpoint(recipe, path, run)
+        return
+    output = _only_output(others)
+    if output:
+        check_place(Path(output))
+    if (run.folder / "crossval.json").is_file():
+        page = folds_page(run.folder, about(run.folder), _footer(run.folder))
+    else:
+        missing = f"{run.folder} has no checkpoint."
+        page = run_page(Trained(read_run(run.folder), problem=missing))
+    _write(page, Path(output or run.folder / "report.html"))
+
+
+def report_checkpoint(recipe: Recipe, checkpoint: Path, run: Run) -> None:
+    """Write the page of a run and one of its checkpoints.
+
+    Where data and model cannot be had, the page says why and shows the rest.
+
+    Args:
+        recipe: Of the run; its `output` is the file to write.
+        checkpoint: What the page is about.
+        run: The run.
+
+    Raises:
+        InputError: The page cannot be written.
+    """
+    output = Path(recipe.run.output or run.folder / "report.html")
+    if recipe.run.output:
+        check_place(output)
+    with working(recipe):
+        recorded = read_run(run.folder)
+        try:
+            data, model = build_trained(recipe, checkpoint)
+        except InputError as error:
+            say(f"without data and model: {error}")
+            trained = Trained(recorded, checkpoint, problem=str(error))
         else:
-            missing = f"{run.folder} has no checkpoint."
-            page = run_page(Trained(read_run(run.folder), problem=missing))
-        _write(page, Path(output or run.folder / "report.html"))
+            trained = Trained(recorded, checkpoint, model.eval(), data)
+        page = run_page(trained)
+    if not recipe.is_trial:
+        _write(page, output)
 
 
 def find_run(given: str) -> tuple[Run, Path | None]:
@@ -144,63 +180,6 @@ def _only_output(options: Sequence[str]) -> str | None:
     if words[0] != "--output" or len(words) != 2:
         raise InputError(f"report: without a checkpoint --output is the one option; got {words}.")
     return words[1]
-
-
-class ReportCLI(DLPCLI):
-    """Builds data and model of a run as ``dlp test`` does, and writes the page."""
-
-    def __init__(self, invocation: Invocation, run: Run, stack: ExitStack) -> None:
-        self.reported = run
-        self.problem = ""
-        super().__init__(invocation, stack)
-
-    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        """Parse; messages name the command that was given."""
-        self._parser("test").prog = "dlp report"
-        super().parse_arguments(parser, args)
-
-    def check_output(self) -> None:
-        """Check the place for the page."""
-        if output := self._value("output"):
-            check_place(Path(output))
-
-    def instantiate_trainer(self, **kwargs: Any) -> Trainer:  # the signature it overrides
-        """Return a Trainer that writes nothing; it is not run."""
-        return Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
-
-    def instantiate_classes(self) -> None:
-        """Build data and model; where they cannot be had, the page says why and shows the rest."""
-        try:
-            super().instantiate_classes()
-        except ValueError as error:
-            if (cause := input_error(error)) is None:
-                raise
-            self.problem = str(cause)
-            say(f"without data and model: {cause}")
-
-    def after_instantiate_classes(self) -> None:
-        """Do nothing: the Trainer is not run."""
-
-    def _run_subcommand(self, subcommand: str) -> None:
-        """Write the page."""
-        recorded, path = read_run(self.reported.folder), self.invocation.checkpoint
-        assert path is not None
-        if self.problem:
-            trained = Trained(recorded, path, problem=self.problem)
-        else:
-            self._load_weights(path)
-            trained = Trained(recorded, path, self.model, self.datamodule)
-        page = run_page(trained)
-        if not self._value("trainer.fast_dev_run"):
-            output = self._value("output") or self.reported.folder / "report.html"
-            _write(page, Path(output))
-
-    def _load_weights(self, path: Path) -> None:
-        self._restore(self.datamodule)
-        checkpoint = self._checkpoint_read or read_checkpoint(path)
-        self.model.on_load_checkpoint(checkpoint)
-        self.model.load_state_dict(checkpoint["state_dict"], strict=self.model.strict_loading)
-        self.model.eval()
 
 
 def run_page(trained: Trained) -> Page:
