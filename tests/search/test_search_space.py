@@ -78,12 +78,12 @@ def test_a_class_stands_before_its_arguments():
         }
         | {"model.class_path": ["ConvNetModule"], "data.init_args.batch_size": [4]}
     )
-    assert space.words(next(space.probes())) == [
-        "--data.init_args.batch_size=4",
-        "--model.class_path=ConvNetModule",
-        "--model.dropout=0.5",
-        "--model.optimizer.class_path=Adam",
-        "--model.optimizer.lr=0.1",
+    assert list(space.keys(next(space.probes())).items()) == [
+        ("data.init_args.batch_size", "4"),
+        ("model.class_path", "ConvNetModule"),
+        ("model.dropout", "0.5"),
+        ("model.optimizer.class_path", "Adam"),
+        ("model.optimizer.lr", "0.1"),
     ]
 
 
@@ -101,8 +101,9 @@ def test_probes_try_each_bound_and_choice():
 @settings(deadline=None)
 @given(st.floats(allow_nan=False, allow_infinity=False))
 def test_the_word_of_a_number_is_that_number(value):
-    (word,) = space_of({"a": {"low": 0.0, "high": 1.0}}).words({"a": value})
-    assert float(word.removeprefix("--a=")) == value
+    space = space_of({"a": {"low": 0.0, "high": 1.0}})
+    assert float(space.keys({"a": value})["a"]) == value
+    assert space.values({"a": value}) == {"a": value}
 
 
 @settings(deadline=None)

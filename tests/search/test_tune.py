@@ -18,11 +18,12 @@ import yaml
 from optuna.pruners import BasePruner
 
 from dlp import tune as tune_module
+from dlp.callbacks import History
 from dlp.cli import main
+from dlp.commands import tune as command
+from dlp.commands.trials import Watch
 from dlp.search import report as study_report
 from dlp.search.studies import Definition, Study
-from dlp.search.trials import Outcome, Watch
-from dlp.visualization.study_figures import importance_bars, search_history
 
 pytestmark = pytest.mark.usefixtures("undrawn_figures")
 
@@ -85,7 +86,7 @@ def fails(capsys, *options, **others):
     return re.split("[\r\n]+", capsys.readouterr().err.strip())[-1]
 
 
-def judged(words, folder, trial, monitor):
+def judged(recipe, space, values, trial, folder):
     """Judge a trial by a formula: 9 epochs, the better the nearer lr is 0.01."""
     level = abs(np.log10(trial.params.get("model.optimizer.lr", 0.01)) + 2)
     level += float(trial.params.get("model.dropout", 0.0))
@@ -93,13 +94,14 @@ def judged(words, folder, trial, monitor):
         trial.report(level + 1 / epoch, epoch)
         if epoch < 9 and trial.should_prune():
             raise optuna.TrialPruned
-    return Outcome(level, 9)
+    trial.set_user_attr("best_epoch", 9)
+    return level
 
 
 @pytest.fixture
 def quick(monkeypatch):
     """Judge trials by a formula instead of training."""
-    monkeypatch.setattr(tune_module, "hold_out", judged)
+    monkeypatch.setattr(command, "held_out", judged)
     return judged
 
 
@@ -110,7 +112,7 @@ def searched_in(folder, **settings):
         patch.chdir(folder)
         patch.setenv("DLP_CACHE_DIR", str(folder / "cache"))
         for name, value in settings.pop("patches", {}).items():
-            patch.setattr(tune_module, name, value)
+            patch.setattr(command, name, value)
         tune(**settings)
     return said.getvalue()
 
@@ -126,7 +128,7 @@ def trained_search(tmp_path_factory):
 def quick_search(tmp_path_factory):
     """Search by two quick trials, once; return the folder."""
     folder = tmp_path_factory.mktemp("quick")
-    searched_in(folder, trials=2, patches={"hold_out": judged})
+    searched_in(folder, trials=2, patches={"held_out": judged})
     return folder
 
 
@@ -276,12 +278,12 @@ def definition_of(points, space):
 
 
 def test_a_bug_in_a_trial_is_kept_with_its_traceback(points, quick, monkeypatch, capsys):
-    def broken(words, folder, trial, monitor):
+    def broken(recipe, space, values, trial, folder):
         if trial.number == 1:
             raise ZeroDivisionError("somewhere")
-        return quick(words, folder, trial, monitor)
+        return quick(recipe, space, values, trial, folder)
 
-    monkeypatch.setattr(tune_module, "hold_out", broken)
+    monkeypatch.setattr(command, "held_out", broken)
     tune(trials=2)
     study = points / "runs/points/study_0"
     assert [row["state"] for row in trials_of(study)] == ["complete", "fail", "complete"]
@@ -370,10 +372,11 @@ def test_what_is_reported_is_the_best_so_far():
             return len(reports) == 3
 
     trainer = SimpleNamespace(max_epochs=9, check_val_every_n_epoch=1, should_stop=False)
-    watch = Watch(Trial(), "val_loss")
+    history = History()
+    watch = Watch(Trial(), "val_loss", history)
     for epoch, loss in enumerate([0.5, 0.4, 0.6]):
         trainer.current_epoch, trainer.callback_metrics = epoch, {"val_loss": torch.tensor(loss)}
-        watch.history.metrics.setdefault("val_loss", []).append(loss)
+        history.metrics.setdefault("val_loss", []).append(loss)
         assert not trainer.should_stop
         watch.on_train_epoch_end(trainer, None)
     assert reports == [(1, 0.5), (2, 0.4), (3, 0.4)]
@@ -410,17 +413,17 @@ def test_what_kills_each_process_is_not_tried_for_ever(points, two_trials):
 
 
 def test_ctrl_c_keeps_everything(points, quick, monkeypatch, capsys):
-    def interrupted(words, folder, trial, monitor):
+    def interrupted(recipe, space, values, trial, folder):
         if trial.number == 1:
             raise KeyboardInterrupt
-        return quick(words, folder, trial, monitor)
+        return quick(recipe, space, values, trial, folder)
 
-    monkeypatch.setattr(tune_module, "hold_out", interrupted)
+    monkeypatch.setattr(command, "held_out", interrupted)
     with pytest.raises(SystemExit) as exit_:
         tune(trials=3)
     assert exit_.value.code == 130
     assert "study_0 is kept: the same command goes on with it." in capsys.readouterr().err
-    monkeypatch.setattr(tune_module, "hold_out", quick)
+    monkeypatch.setattr(command, "held_out", quick)
     tune(trials=3)
     rows = trials_of(points / "runs/points/study_0")
     assert [row["state"] for row in rows] == ["complete", "fail", "complete", "complete"]
@@ -541,26 +544,10 @@ def test_help(points, capsys):
     assert all(f"--{name}" in out for name in ("space", "trials", "pruner", "num_folds", "jobs"))
 
 
-def test_the_figure_of_a_search():
-    axes = search_history({0: 0.5, 2: 0.3, 3: 0.4}, {1: 0.9}, "val_loss", True, "here").axes[0]
-    (line,) = axes.lines
-    assert list(line.get_ydata()) == [0.5, 0.3, 0.3, 0.3]
-    assert axes.get_ylim()[1] > 0.9
-    (line,) = search_history({0: 0.5, 1: 0.3, 2: 0.6}, {}, "val_acc", False).axes[0].lines
-    assert list(line.get_ydata()) == [0.5, 0.5, 0.6, 0.6]
-
-
 def test_one_bad_trial_does_not_flatten_the_figure():
-    values = {0: 0.5, 1: 0.4, 2: 0.3, 3: 900.0, 4: 0.35}
-    axes = search_history(values, {}, "val_loss", True).axes[0]
-    assert axes.get_ylim()[1] < 2
-    assert "1 worse than shown" in [text.get_text() for text in axes.get_legend().get_texts()]
-
-
-def test_the_figure_of_importances():
-    axes = importance_bars({"a": 0.7, "b": 0.3}, "val_loss").axes[0]
-    assert [label.get_text() for label in axes.get_yticklabels()] == ["b", "a"]
-    assert [bar.get_width() for bar in axes.patches] == [0.3, 0.7]
+    assert study_report.limits([0.5, 0.4, 0.3, 900.0, 0.35], falling=True)[1] < 2
+    assert study_report.limits([0.5, 0.4, 0.3, 0.6, 0.35], falling=True) is None
+    assert study_report.limits([0.9, 0.8, -50.0, 0.85], falling=False)[0] > -1
 
 
 def test_a_study_does_not_go_on_with_other_data(points, two_trials, capsys):

@@ -3,11 +3,14 @@
 import csv
 import io
 import math
+import statistics
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import matplotlib.pyplot as plt
 import optuna
+from matplotlib.axes import Axes
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
@@ -16,7 +19,6 @@ from dlp.files import write_text
 from dlp.search.studies import FINISHED, Study
 from dlp.text_table import aligned
 from dlp.visualization.files import save_figure
-from dlp.visualization.study_figures import importance_bars, search_history
 
 #: Complete trials below which importances are noise.
 ENOUGH = 10
@@ -59,17 +61,18 @@ def report(study: Study, monitor: str, keys: Sequence[str], best_config: Path) -
     if not study.best():
         say("no trial is complete yet")
         return
-    complete, pruned = (_values(study, state) for state in FINISHED)
-    title = str(study.folder)
-    falling = study.optuna.direction == StudyDirection.MINIMIZE
-    figures = {"history.png": search_history(complete, pruned, monitor, falling, title)}
+    draw = optuna.visualization.matplotlib
+    complete = study.trials([TrialState.COMPLETE])
+    values = [trial.value for trial in complete if trial.value is not None]
+    axes = draw.plot_optimization_history(study.optuna, target_name=monitor)
+    if (near := limits(values, study.optuna.direction == StudyDirection.MINIMIZE)) is not None:
+        axes.set_ylim(near)
+    _save(axes, study.folder / "history.png")
     if len(complete) < ENOUGH:
         say(f"importances.png needs {ENOUGH} complete trials or more")
     else:
-        shares = optuna.importance.get_param_importances(study.optuna)
-        figures["importances.png"] = importance_bars(shares, monitor, title)
-    for name, figure in figures.items():
-        save_figure(figure, study.folder / name)
+        axes = draw.plot_param_importances(study.optuna, target_name=monitor)
+        _save(axes, study.folder / "importances.png")
     counts = ", ".join(
         f"{count} {state.name.lower()}"
         for state in (*FINISHED, TrialState.FAIL)
@@ -84,9 +87,23 @@ def report(study: Study, monitor: str, keys: Sequence[str], best_config: Path) -
     )
 
 
-def _values(study: Study, state: TrialState) -> dict[int, float]:
-    trials = study.trials([state])
-    return {trial.number: trial.value for trial in trials if trial.value is not None}
+def _save(axes: Axes, path: Path) -> None:
+    figure = axes.get_figure(root=True)
+    assert figure is not None  # Optuna draws each figure by pyplot, which keeps it open
+    figure.set_layout_engine("tight")  # with the legend beside the axes
+    save_figure(figure, path)
+    plt.close(figure)
+
+
+def limits(values: Sequence[float], falling: bool) -> tuple[float, float] | None:
+    """Return limits of an axis, if a few very bad values would flatten all others."""
+    best, worst = (min(values), max(values)) if falling else (max(values), min(values))
+    furthest = best + 4 * (statistics.median(values) - best)
+    if abs(worst - best) <= abs(furthest - best) or furthest == best:
+        return None
+    margin = 0.05 * (furthest - best)
+    low, high = sorted((best - margin, furthest + margin))
+    return low, high
 
 
 def _seconds(trial: FrozenTrial) -> float | None:

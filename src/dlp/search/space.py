@@ -49,10 +49,14 @@ class Space:
 
     distributions: dict[str, BaseDistribution]
 
-    def words(self, parameters: Parameters) -> list[str]:
-        """Return the options ``--key=value`` of a trial; a class stands before its arguments."""
+    def keys(self, parameters: Parameters) -> dict[str, str]:
+        """Return key -> word of a trial, as a command line has them: classes before arguments."""
         keys = sorted(parameters, key=lambda key: plain(key).split("."))
-        return [f"--{key}={_word(self.distributions[key], parameters[key])}" for key in keys]
+        return {key: _word(self.distributions[key], parameters[key]) for key in keys}
+
+    def values(self, parameters: Parameters) -> dict[str, Any]:
+        """Return key -> value of a trial: numbers, and choices as they were given."""
+        return {key: _value(self.distributions[key], value) for key, value in parameters.items()}
 
     def probes(self) -> Iterator[dict[str, Any]]:
         """Yield trials in which each bound and each choice occurs."""
@@ -255,6 +259,16 @@ def _word(values: BaseDistribution, value: Any) -> str:
         first, width = _decimal(values.low), _decimal(values.step)
         value = float(first + round((_decimal(value) - first) / width) * width)
     return value if isinstance(value, str) else repr(value)
+
+
+def _value(values: BaseDistribution, value: Any) -> Any:
+    """Return a value as an object: a list for ``[16, 16]``."""
+    if not isinstance(values, CategoricalDistribution):
+        return float(_word(values, value)) if isinstance(values, FloatDistribution) else value
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
 
 
 def _all_values(key: str, values: BaseDistribution) -> list[Any]:

@@ -14,6 +14,7 @@ from filelock import FileLock, Timeout
 from optuna.distributions import BaseDistribution
 from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
+from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from dlp.errors import InputError
@@ -33,27 +34,35 @@ class Definition:
 
     Args:
         name: What runs of the config are called.
-        recipe: The complete config, as YAML.
+        recipe: The complete config, as YAML; None where no config is searched.
         space: The space and how a trial is judged, as YAML.
         direction: ``minimize`` or ``maximize``.
         data: A word for the rows that are read; empty where nobody has looked.
     """
 
     name: str
-    recipe: str
+    recipe: str | None
     space: str
     direction: Literal["minimize", "maximize"]
     data: str = ""
 
+    @property
+    def files(self) -> dict[str, str]:
+        """Name -> text of the files that say it in a study's folder."""
+        recipe = {} if self.recipe is None else {"config.yaml": self.recipe}
+        return {**recipe, "space.yaml": self.space}
+
     def lies_in(self, folder: Path) -> bool:
         """Whether the study in `folder` is of this definition."""
-        kept = (folder / "config.yaml", folder / "space.yaml")
-        if not all(path.is_file() for path in kept):
-            return False
-        return [path.read_text("utf-8") for path in kept] == [self.recipe, self.space]
+        kept = {
+            name: (folder / name).read_text("utf-8")
+            for name in ("config.yaml", "space.yaml")
+            if (folder / name).is_file()
+        }
+        return kept == self.files
 
     @property
-    def digest(self) -> str:
+    def hash(self) -> str:
         """One word for all of it."""
         return hashlib.sha256(f"{self.recipe}\n---\n{self.space}".encode()).hexdigest()
 
@@ -83,9 +92,10 @@ class Study:
         self.lock = FileLock(folder / ".lock")
         place = folder.resolve()
         try:
+            self._storage = open_journal(folder) if storage is None else RDBStorage(storage)
             self.optuna = optuna.create_study(
                 study_name=f"{place.parent.name}/{place.name}",
-                storage=open_journal(folder) if storage is None else storage,
+                storage=self._storage,
                 direction=definition.direction,
                 pruner=pruner,
                 load_if_exists=True,
@@ -96,8 +106,8 @@ class Study:
             raise InputError(f"cannot use the storage {storage.split('@')[-1]}: {error}") from error
         known = self.optuna.user_attrs.get("definition")
         if known is None:
-            self.optuna.set_user_attr("definition", definition.digest)
-        elif known != definition.digest:
+            self.optuna.set_user_attr("definition", definition.hash)
+        elif known != definition.hash:
             raise InputError(
                 f"the storage holds a study {self.optuna.study_name} of another config or space "
                 "already: use another --run_dir or another storage."
@@ -119,11 +129,9 @@ class Study:
 
     def close(self) -> None:
         """Let go of the database, if there is one."""
-        storage: Any = self.optuna._storage
-        storage.remove_session()
-        engine = getattr(getattr(storage, "_backend", None), "engine", None)
-        if engine is not None:
-            engine.dispose()
+        self._storage.remove_session()
+        if isinstance(self._storage, RDBStorage):
+            self._storage.engine.dispose()
 
     # Trials ------------------------------------------------------------------------------------
 
@@ -225,20 +233,16 @@ class Study:
         if retries < MAX_RETRIES:
             self.optuna.enqueue_trial(trial.params, user_attrs={"retries": retries + 1})
 
-    def complete(self, trial: Trial, value: float, best_epoch: int | None) -> None:
-        """End a trial with its value."""
-        trial.set_user_attr("best_epoch", best_epoch)
-        self.optuna.tell(trial, value)
-
-    def prune(self, trial: Trial) -> None:
-        """End a trial that is hopeless; its value is what it had reached."""
-        self.optuna.tell(trial, state=TrialState.PRUNED)
+    def tell(
+        self, number: int, value: float | None = None, state: TrialState | None = None
+    ) -> None:
+        """End a trial with its value, or in another state: of a pruned one it is its last value."""
+        self.optuna.tell(number, value, state=state)
 
     def fail(self, number: int, message: str) -> None:
         """End a trial that could not be done."""
-        trial = next(trial for trial in self.trials() if trial.number == number)
-        self.optuna._storage.set_trial_user_attr(trial._trial_id, "error", message)
-        self.optuna.tell(number, state=TrialState.FAIL)
+        self.optuna.set_user_attr(f"error of trial {number}", message)
+        self.tell(number, state=TrialState.FAIL)
 
     def keep_best(self) -> None:
         """Delete the checkpoints of all ended trials but the best one."""
@@ -253,11 +257,11 @@ class Study:
 
 def open_study(
     definition: Definition,
-    given: str | None,
-    storage: str | None,
-    pruner: BasePruner,
+    given: Path | None,
     wanted: int,
-    new: bool,
+    storage: str | None = None,
+    pruner: BasePruner | None = None,
+    new: bool = False,
 ) -> Study:
     """Return the study to go on with, or a new one; processes that ask together get the same.
 
@@ -265,15 +269,15 @@ def open_study(
         definition: What is searched.
         given: The folder the user chose; None takes the newest ``study_N`` of the same definition
             that has fewer than `wanted` finished trials.
+        wanted: How many finished trials the study is to have.
         storage: The URL of a database.
         pruner: What says which trials are hopeless.
-        wanted: How many finished trials the study is to have.
         new: Start another one in any case.
 
     Raises:
         InputError: Something else lies in the folder, or it cannot be made.
     """
-    parent = ROOT / definition.name if given is None else Path(given)
+    parent = ROOT / definition.name if given is None else given
     try:
         parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -300,11 +304,13 @@ def open_study(
         return _made(folder, definition, storage, pruner)
 
 
-def _made(folder: Path, definition: Definition, storage: str | None, pruner: BasePruner) -> Study:
+def _made(
+    folder: Path, definition: Definition, storage: str | None, pruner: BasePruner | None
+) -> Study:
     study = Study(folder, definition, storage, pruner)
     if not definition.lies_in(folder):
-        write_text(folder / "config.yaml", definition.recipe)
-        write_text(folder / "space.yaml", definition.space)
+        for name, text in definition.files.items():
+            write_text(folder / name, text)
     return study
 
 

@@ -1,0 +1,199 @@
+"""What a trial of ``dlp tune`` is: a run of its own of a variant of the recipe, without noise."""
+
+import io
+import logging
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
+from typing import Any
+
+import optuna
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
+from optuna.trial import Trial
+
+from dlp.callbacks.history import History
+from dlp.commands.crossval import CrossvalOptions, crossval
+from dlp.commands.fit import fit
+from dlp.errors import InputError
+from dlp.folds.results import CrossValidation, FoldResult
+from dlp.process import interruptible
+from dlp.recipe import Recipe
+from dlp.search.space import Parameters, Space
+from dlp.tune import Diverged
+
+#: What a trial of any recipe leaves out: bars and tables, and above all the test.
+_QUIET = {
+    "trainer.enable_progress_bar": False,
+    "trainer.enable_model_summary": False,
+    "test_after_fit": None,
+}
+
+
+def variant(recipe: Recipe, space: Space, parameters: Parameters) -> Recipe:
+    """Return a recipe with the values of a trial.
+
+    Raises:
+        InputError: A key of the space or a value is not accepted.
+    """
+    return recipe.with_keys(space.keys(parameters))
+
+
+class Watch(Callback):
+    """Reports the best value so far after each epoch, and stops a trial that is hopeless.
+
+    Best so far, since a trial is judged by its best epoch: overfitting later does not count
+    against it.
+
+    Args:
+        trial: The trial.
+        monitor: The logged metric to go by.
+        history: What the fit records; by default that of the Trainer's callbacks.
+    """
+
+    def __init__(self, trial: Trial, monitor: str, history: History | None = None) -> None:
+        self.trial = trial
+        self.monitor = monitor
+        self.history = history
+        self.diverged = self.pruned = False
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Report this epoch.
+
+        Raises:
+            InputError: The metric is not logged.
+        """
+        metrics = trainer.callback_metrics
+        if self.monitor not in metrics:
+            if trainer.current_epoch + 1 < (trainer.check_val_every_n_epoch or 1):
+                return
+            raise InputError(
+                f"{self.monitor} was not logged; --monitor takes one of {', '.join(metrics)}."
+            )
+        history = self.history or _history(trainer)
+        watched = [float(metrics[name]) for name in ("train_loss", self.monitor) if name in metrics]
+        self.diverged = not all(map(math.isfinite, watched))
+        best = history.best_epoch(self.monitor)
+        value = history.at(best)[self.monitor] if best else math.nan
+        self.trial.report(math.nan if self.diverged else value, trainer.current_epoch + 1)
+        is_last = trainer.current_epoch + 1 == trainer.max_epochs
+        self.pruned = not self.diverged and not is_last and self.trial.should_prune()
+        if self.diverged or self.pruned:
+            trainer.should_stop = True
+
+
+def _history(trainer: Trainer) -> History:
+    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined] # set by a connector
+    return next(one for one in callbacks if isinstance(one, History))
+
+
+def held_out(
+    recipe: Recipe, space: Space, values: dict[str, Any], trial: Trial, folder: Path
+) -> float:
+    """Return the monitored metric of a variant at its best epoch, on the validation part.
+
+    Args:
+        recipe: The recipe.
+        space: What is searched.
+        values: Unused: the keys of the recipe take those of the trial as a command line does.
+        trial: The trial.
+        folder: Where its files go.
+
+    Raises:
+        TrialPruned: It was stopped as hopeless (`Diverged`: since its loss is no number).
+        InputError: It cannot be done.
+        KeyboardInterrupt: The user wants to stop.
+    """
+    monitor = recipe.run.monitor
+    watch = Watch(trial, monitor)
+    with _quiet_trial():
+        done = fit(_in(folder, recipe, space, trial), callbacks=[watch], keeps_last=False)
+    if watch.diverged:
+        raise Diverged
+    best = done.history.best_epoch(monitor)
+    trial.set_user_attr("best_epoch", best)
+    if watch.pruned:
+        raise optuna.TrialPruned
+    if best is None:
+        raise InputError(f"{monitor} was not logged in any epoch.")
+    return done.history.at(best)[monitor]
+
+
+def cross_validated(
+    recipe: Recipe,
+    space: Space,
+    num_folds: int,
+    repeats: int,
+    values: dict[str, Any],
+    trial: Trial,
+    folder: Path,
+) -> float:
+    """Return the mean curve of a variant at its best epoch, over K folds or P times K.
+
+    Args:
+        recipe: The recipe.
+        space: What is searched.
+        num_folds: K.
+        repeats: P.
+        values: Unused, as in `held_out`.
+        trial: The trial; it may be stopped after each fold, by the mean curve so far, where folds
+            are trained one after the other.
+        folder: Where its files go.
+
+    Raises:
+        TrialPruned: It was stopped as hopeless (`Diverged`: since its loss is no number).
+        InputError: It cannot be done.
+        KeyboardInterrupt: The user wants to stop.
+    """
+    folds: list[FoldResult] = []
+    total, monitor = num_folds * repeats, recipe.run.monitor
+
+    def on_fold(fold: FoldResult) -> None:
+        folds.append(fold)
+        so_far = CrossValidation(folds, total, monitor, recipe.run.smoothing)
+        is_finite = math.isfinite(fold.metrics[monitor])
+        trial.report(so_far.best_value() if is_finite else math.nan, len(folds))
+        if not is_finite:
+            raise Diverged
+        saves = fold.engine == "serial" and len(folds) < total  # a stack is trained by now
+        if saves and trial.should_prune():
+            raise optuna.TrialPruned
+
+    with _quiet_trial():
+        options = CrossvalOptions(num_folds=num_folds, repeats=repeats)
+        result = crossval(_in(folder, recipe, space, trial), options, on_fold=on_fold)
+    trial.set_user_attr("best_epoch", result.best_epoch)
+    return result.best_value()
+
+
+def _in(folder: Path, recipe: Recipe, space: Space, trial: Trial) -> Recipe:
+    """Return the recipe of a trial that writes to a folder of its own."""
+    one_device = {"trainer.devices": 1} if recipe.config.trainer.devices == "auto" else {}
+    place = {"run_dir": str(folder)}
+    return variant(recipe, space, trial.params).with_keys({**_QUIET, **one_device, **place})
+
+
+@contextmanager
+def silence() -> Iterator[None]:
+    """Keep what each trial would say again from the screen; warnings and errors stay."""
+    loggers = [logging.getLogger(f"lightning.{name}") for name in ("pytorch", "fabric")]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.WARNING)
+    try:
+        with redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
+
+
+@contextmanager
+def _quiet_trial() -> Iterator[None]:
+    """Say nothing; what ends a trial ends it alone."""
+    with silence(), interruptible():
+        try:
+            yield
+        except SystemExit as exit_:  # a parser has said why
+            raise InputError("its options do not go together.") from exit_
