@@ -138,9 +138,9 @@ def _run(command: str, options: list[str]) -> None:
 
         crossval(*parsed(options))
     elif command == "tune":
-        from dlp.tune import tune
+        from dlp.commands.tune import parsed, tune
 
-        tune(options)
+        tune(*parsed(options), options)
     elif command == "visualize":
         from dlp.commands.visualize.command import visualize
 

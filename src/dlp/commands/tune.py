@@ -73,6 +73,21 @@ class TuneOptions:
             raise InputError("repeats are repetitions of the folds: give --num_folds too.")
 
 
+def parsed(words: Sequence[str]) -> tuple[Recipe, TuneOptions]:
+    """Return the recipe and the options of a command line.
+
+    Args:
+        words: What stands after the command's name.
+
+    Raises:
+        InputError: A key or a value is none that is accepted.
+    """
+    if any(word.partition("=")[0] == "--ckpt_path" for word in words):
+        raise InputError("tune starts each trial anew: --ckpt_path does not go with it.")
+    recipe = Recipe.parse(words, "tune", TuneOptions)
+    return recipe, recipe.options(TuneOptions)
+
+
 def tune(recipe: Recipe, options: TuneOptions, words: Sequence[str] = ()) -> None:
     """Search for the best values of some keys of a recipe, and say what was found.
 
