@@ -38,14 +38,13 @@ LAYERS = (
     ("runs",),
     ("visualization",),
     ("callbacks",),
-    ("folds",),
-    ("crossval",),
+    ("folds", "search"),
+    ("crossval", "tune"),
     ("run_options",),
     ("config_parser",),
     ("recipe",),
-    ("search",),
     ("commands",),
-    ("reports", "tune"),
+    ("reports",),
     ("cli",),
     ("__main__",),
 )
@@ -53,7 +52,6 @@ LAYERS = (
 #: Arrows between rooms that point upward still. Take out what is mended; add none.
 UPWARD = {
     "config_parser -> commands",
-    "search -> commands",
 }
 
 

@@ -138,9 +138,10 @@ def _run(command: str, options: list[str]) -> None:
 
         crossval(*parsed(options))
     elif command == "tune":
-        from dlp.commands.tune import parsed, tune
+        from dlp.commands.tune import parsed as parsed_search
+        from dlp.commands.tune import tune
 
-        tune(*parsed(options), options)
+        tune(*parsed_search(options), options)
     elif command == "visualize":
         from dlp.commands.visualize.command import visualize
 

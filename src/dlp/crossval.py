@@ -60,7 +60,7 @@ def cross_validate(
     folder: Path | None = None,
     baselines: bool = False,
     only: Sequence[int] | None = None,
-    on_fold: Callable[[int, float], None] | None = None,
+    on_fold: Callable[[FoldResult], None] | None = None,
 ) -> CrossValidation:
     """Train and validate a fresh model on every fold of every repeat.
 
@@ -94,7 +94,7 @@ def cross_validate(
         baselines: Fit a linear model and gradient boosting on each fold, too: what a model must
             beat (see `fitted_baselines`).
         only: The numbers (``repeat * num_folds + fold``) of the folds to run; None for all.
-        on_fold: Called after each fold with its number and its last value of `monitor`.
+        on_fold: Called after each fold with its result.
 
     Returns:
         The folds that are done, with mean, spread and curves.
@@ -168,7 +168,7 @@ def _train(
     folds: Sequence[Fold],
     data: SupervisedDataModule,
     engine: Engine,
-    on_fold: Callable[[int, float], None] | None,
+    on_fold: Callable[[FoldResult], None] | None,
 ) -> Iterator[tuple[int, FoldResult]]:
     """Train what is not done yet; yield the number and the result of each fold."""
     plan.check_done(data)
@@ -197,7 +197,7 @@ def _train(
             raise unknown("monitor", plan.monitor, result.history)
         yield fold.number, result
         if on_fold is not None:
-            on_fold(fold.number, result.metrics[plan.monitor])
+            on_fold(result)
 
 
 def _logged(model: SupervisedModule) -> list[str]:

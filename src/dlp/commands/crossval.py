@@ -100,7 +100,7 @@ def parsed(words: Sequence[str]) -> tuple[Recipe, CrossvalOptions]:
 def crossval(
     recipe: Recipe,
     options: CrossvalOptions | None = None,
-    on_fold: Callable[[int, float], None] | None = None,
+    on_fold: Callable[[FoldResult], None] | None = None,
 ) -> CrossValidation:
     """Cross-validate a recipe in a run's folder; report the folds once all are done.
 
@@ -189,7 +189,7 @@ class _Folds:
         return make_splitter(self.options.splitter)
 
     def validate(
-        self, only: Sequence[int] | None, on_fold: Callable[[int, float], None] | None
+        self, only: Sequence[int] | None, on_fold: Callable[[FoldResult], None] | None
     ) -> CrossValidation:
         """Train and validate the folds, and refit if the recipe says so."""
         run, options = self.recipe.run, self.options
