@@ -13,6 +13,7 @@ from dlp.checkpoints import is_plain, plain, read_checkpoint
 from dlp.console import say
 from dlp.errors import InputError
 from dlp.modules.state_dicts import difference, read_state_dict
+from dlp.process import quiet
 
 
 class RestorableModule(LightningModule):
@@ -111,10 +112,11 @@ class RestorableModule(LightningModule):
                     f"{checkpoint_path} does not hold the {name} of its fit ({left_out[name]}): "
                     f"the head's own takes its place; give {name}= to have it"
                 )
-        return super().load_from_checkpoint(
-            Path(checkpoint_path),
-            map_location=map_location,
-            strict=strict,
-            weights_only=True,
-            **arguments,
-        )
+        with quiet():  # Lightning's calls of jsonargparse are old ones
+            return super().load_from_checkpoint(
+                Path(checkpoint_path),
+                map_location=map_location,
+                strict=strict,
+                weights_only=True,
+                **arguments,
+            )
