@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from dlp.errors import InputError
-from dlp.files import atomic_path, write_text
+from dlp.files import atomic_path
 from dlp.files import check_place as check_file_place
+from dlp.runs.json_files import write_json
 
 #: Name of a column -> a value for each row.
 Columns = Mapping[str, Sequence[Any]]
@@ -59,7 +60,7 @@ def remember(path: Path, source: str | None, checkpoint: Path | None) -> None:
     written = _record(path.parent)
     made_by = None if checkpoint is None else checkpoint.name
     written[path.name] = {"input": _whole(source), "checkpoint": made_by}
-    write_text(path.parent / _RECORD, json.dumps(written, indent=1) + "\n")
+    write_json(path.parent / _RECORD, written)
 
 
 def _whole(source: str | None) -> str | None:
