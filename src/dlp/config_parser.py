@@ -8,12 +8,12 @@ from jsonargparse import Namespace
 from lightning import LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
-from dlp.commands.parser import Parser, add_config_option, as_texts
-from dlp.commands.short_names import SHORT_NAMES as SHORT_NAMES  # so that classes are found
 from dlp.datamodules import SupervisedDataModule
 from dlp.errors import input_error
+from dlp.parser import Parser, add_config_option, as_texts
 from dlp.process import quiet
 from dlp.run_options import RunOptions, add_options
+from dlp.short_names import SHORT_NAMES as SHORT_NAMES  # so that classes are found
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance

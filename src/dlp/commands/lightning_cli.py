@@ -32,9 +32,7 @@ from dlp.commands import next_steps
 from dlp.commands.checkpoint_files import start_from, without_weights
 from dlp.commands.invocation import Invocation, found_weights, resolve
 from dlp.commands.model_comparison import ModelComparison
-from dlp.commands.parser import Parser, add_config_option, as_texts
 from dlp.commands.run_options import FROM_DATA, add_run_options, add_text_option, check_run_options
-from dlp.commands.short_names import SHORT_NAMES as SHORT_NAMES  # so that classes are found
 from dlp.console import say
 from dlp.datamodules import SupervisedDataModule
 from dlp.directions import Mode, directions_of, needed_direction
@@ -43,11 +41,13 @@ from dlp.evaluation.baselines import baseline_line, baselines_on
 from dlp.evaluation.beaten import beaten_on, chosen_threshold
 from dlp.evaluation.fitted_baselines import EvaluatedPart
 from dlp.files import written
+from dlp.parser import Parser, add_config_option, as_texts
 from dlp.process import cpu_threads, interruptible, own_random_state, quiet
 from dlp.runs.folders import ROOT, Run, claimed, locked
 from dlp.runs.origin import origin_line
 from dlp.runs.prediction_files import check_place
 from dlp.runs.record import add_test, count_parameters, read_results, write_results
+from dlp.short_names import SHORT_NAMES as SHORT_NAMES  # so that classes are found
 from dlp.stops import stop_again
 
 

@@ -11,7 +11,6 @@ from lightning import Trainer
 
 from dlp.commands.building import build, build_trained, working
 from dlp.commands.invocation import started
-from dlp.commands.parser import Parser
 from dlp.commands.visualize.batch import BatchOptions, draw_batch
 from dlp.commands.visualize.drawing_files import write_drawing
 from dlp.commands.visualize.images import check_shows_images
@@ -32,6 +31,7 @@ from dlp.commands.visualize.subjects import (
 from dlp.console import say
 from dlp.datamodules import SupervisedDataModule
 from dlp.errors import InputError, suggestion
+from dlp.parser import Parser
 from dlp.process import cpu_threads, own_random_state, quiet
 from dlp.recipe import Recipe
 from dlp.run_options import add_options, read_options
