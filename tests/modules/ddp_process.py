@@ -31,7 +31,7 @@ def build():
     return DenseModule((6,), 2, "sigmoid", hidden=(5,), l2=0.01, metrics=["acc", "auroc"])
 
 
-PICTURES = torch.rand(18, 3, 32, 32, generator=draw)
+IMAGES = torch.rand(18, 3, 32, 32, generator=draw)
 
 
 def pretrained():
@@ -43,7 +43,7 @@ def pretrained():
 
 def unfreeze(folder):
     """Unfreeze a network with batch normalisation step by step, and save it after each epoch."""
-    images = ArrayDataModule(PICTURES, Y[:18], val_size=2, batch_size=4)
+    images = ArrayDataModule(IMAGES, Y[:18], val_size=2, batch_size=4)
     steps = [Unfreeze(2, 1), Unfreeze(3, 3)]
     module = pretrained()
     try:

@@ -53,7 +53,7 @@ model: {class_path: DenseModule, init_args: {head: sigmoid, hidden: [4]}}
 trainer: {max_epochs: 2, accelerator: cpu, enable_progress_bar: false}
 test_after_fit: best
 """
-PICTURES = """
+IMAGES = """
 data:
   class_path: ImageFolderDataModule
   init_args: {path: pets, image_size: [16, 20], val_size: 6, test_size: 12, batch_size: 8}
@@ -164,7 +164,7 @@ def folder(tmp_path_factory, one_pixel):
     heights = TABLE.replace("TARGET", "height").replace("HEAD", "regression")
     (folder / "heights.yaml").write_text(heights.replace("0.02", "0.1"))
     (folder / "texts.yaml").write_text(TEXTS)
-    (folder / "pets.yaml").write_text(PICTURES)
+    (folder / "pets.yaml").write_text(IMAGES)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setenv("DLP_CACHE_DIR", str(folder / "cache"))
@@ -312,7 +312,7 @@ def test_texts(written):
     assert page.sections["heatmaps"].strip().endswith("the inputs are no images.")
 
 
-def test_pictures_and_their_heat_maps(here, written):
+def test_images_and_their_heat_maps(here, written):
     page = checked(written("pets")[0])
     assert "pets · version_0" in page.text  # the recipe has no first comment: its name is the title
     assert "<i>cats" in page.sections["data"]
@@ -505,7 +505,7 @@ def test_a_figure_is_text_in_the_colours_of_the_page():
     assert not ids[0] & ids[1]
 
 
-def test_small_pictures_keep_every_pixel_and_large_ones_are_reduced():
+def test_small_images_keep_every_pixel_and_large_ones_are_reduced():
     image = torch.rand(3, 20, 30, generator=torch.Generator().manual_seed(0))
     small = inline_image(image, "a", Label("b"))
     assert small.exact
@@ -647,9 +647,9 @@ def test_a_page_in_a_browser(browse, written, measured, tmp_path, name, dark):
     assert measured["decoded"] == measured["images"] == text.count("<img ")
     assert measured["contrast"] >= 4.5, measured["where"]
     assert min(measured["drawings"]) > 0
-    picture = tmp_path / "picture.png"
-    browse(output, tmp_path / "profile", 1400, dark, f"--screenshot={picture}")
-    with Image.open(picture) as image:
+    shot = tmp_path / "screenshot.png"
+    browse(output, tmp_path / "profile", 1400, dark, f"--screenshot={shot}")
+    with Image.open(shot) as image:
         assert image.size == (1400, 900)
         ground = image.convert("L").getpixel((5, 5))
     assert ground < 40 if dark else ground > 220
