@@ -55,7 +55,7 @@ class BagEncoder(Encoder):
         max_length: Keep the first so many ids of each text; None keeps all.
         tokens: What texts are split into.
         encoding: The entries of the matrix.
-        ngrams: The longest sequence of words that counts as a term of its own.
+        ngrams: The longest n-gram that counts as a term of its own, in words.
         min_df: Leave out terms that fewer texts have.
 
     Raises:
