@@ -27,8 +27,7 @@ from dlp.datamodules.splitting.splits import Split, Splitter
 from dlp.errors import InputError
 from dlp.evaluation.fitted_baselines import fitted_verdict
 from dlp.files import atomic_path, write_text
-from dlp.folds.plan import LOCK, chosen, fold_folder, plan_folds
-from dlp.folds.results import CrossValidation, FoldResult
+from dlp.folds import LOCK, CrossValidation, FoldResult, chosen, fold_folder, plan_folds
 from dlp.imports import configured, imported
 from dlp.number_words import score_in_words
 from dlp.process import interruptible

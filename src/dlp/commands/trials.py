@@ -17,7 +17,7 @@ from dlp.callbacks.history import History
 from dlp.commands.crossval import CrossvalOptions, crossval
 from dlp.commands.fit import fit
 from dlp.errors import InputError
-from dlp.folds.results import CrossValidation, FoldResult
+from dlp.folds import CrossValidation, FoldResult
 from dlp.process import interruptible
 from dlp.recipe import Recipe
 from dlp.search.space import Parameters, Space

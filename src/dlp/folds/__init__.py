@@ -1,1 +1,10 @@
-"""Cross-validation: which folds there are, how each is trained, and what came of all of them."""
+"""Cross-validation: which folds there are, how each is trained, and what came of all of them.
+
+`plan` says which folds there are and makes each, `serial` trains them one after the other, the
+closed room `stacked` all at once, and `results` has their numbers. Others import from here alone;
+`dlp.crossval` puts it together.
+"""
+
+from lazy_loader import attach_stub
+
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)  # what __init__.pyi imports

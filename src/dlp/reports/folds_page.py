@@ -7,7 +7,7 @@ from dlp.commands import next_steps
 from dlp.config_files import read_config
 from dlp.directions import Mode
 from dlp.errors import InputError
-from dlp.folds.results import CrossValidation, FoldResult
+from dlp.folds import CrossValidation, FoldResult
 from dlp.number_words import score_in_words
 from dlp.reports import page
 from dlp.reports.page import Block, Page, Section, Tile, number, section

@@ -1,1 +1,8 @@
-"""The stacked engine: all folds of a small dense net trained as one batched model."""
+"""All folds of small dense nets trained at once, as one model; a closed room of `dlp.folds`.
+
+`reasons` says what cannot be stacked, `stacks` gathers folds and trains them, `engine` is the one
+model, `network` its batched products with their `gradients`.
+"""
+
+from dlp.folds.stacked.reasons import reason_against as reason_against
+from dlp.folds.stacked.stacks import train_stacked as train_stacked

@@ -26,13 +26,10 @@ from dlp.errors import InputError
 from dlp.folds.stacked.check import stack_kind
 from dlp.folds.stacked.metrics import losses_and_metrics
 from dlp.folds.stacked.network import DropoutMasks, StackedNet, widened
-from dlp.folds.stacked.reasons import reason_against
 from dlp.modules.base import SupervisedModule
 from dlp.modules.fused_steps import fuse, plain_rmsprop
 from dlp.modules.meters import Stage
 from dlp.seeds import derived_seed
-
-__all__ = ["FoldData", "StackedFolds", "fit_stacked", "reason_against"]
 
 #: Numbers (inputs, masks, logits) gathered at a time: more would leave the caches.
 _BLOCK = 2**21

@@ -1,0 +1,15 @@
+from .plan import LOCK as LOCK
+from .plan import Fold as Fold
+from .plan import MakeModel as MakeModel
+from .plan import Plan as Plan
+from .plan import chosen as chosen
+from .plan import fold_folder as fold_folder
+from .plan import plan_folds as plan_folds
+from .results import CrossValidation as CrossValidation
+from .results import FoldResult as FoldResult
+from .serial import refit_on_everything as refit_on_everything
+from .serial import train_serial as train_serial
+from .stacked import reason_against as reason_against
+from .stacked import train_stacked as train_stacked
+from .trainers import FoldTrainers as FoldTrainers
+from .trainers import MakeTrainer as MakeTrainer
