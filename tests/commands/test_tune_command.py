@@ -9,6 +9,7 @@ from contextlib import redirect_stdout
 from io import StringIO
 from types import SimpleNamespace
 
+import matplotlib
 import numpy as np
 import optuna
 import pandas as pd
@@ -481,10 +482,12 @@ def test_a_folder_of_ones_own(points, quick, capsys):
 
 
 def test_importances_where_there_is_enough(points, quick, monkeypatch):
+    style = dict(matplotlib.rcParams)
     monkeypatch.setattr(study_report, "ENOUGH", 4)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         tune(trials=4)
+    assert dict(matplotlib.rcParams) == style  # Optuna has one of its own
     image = points / "runs/points/study_0/importances.png"
     assert image.read_bytes().startswith(b"\x89PNG")
 

@@ -61,18 +61,8 @@ def report(study: Study, monitor: str, keys: Sequence[str], best_config: Path) -
     if not study.best():
         say("no trial is complete yet")
         return
-    draw = optuna.visualization.matplotlib
-    complete = study.trials([TrialState.COMPLETE])
-    values = [trial.value for trial in complete if trial.value is not None]
-    axes = draw.plot_optimization_history(study.optuna, target_name=monitor)
-    if (near := limits(values, study.optuna.direction == StudyDirection.MINIMIZE)) is not None:
-        axes.set_ylim(near)
-    _save(axes, study.folder / "history.png")
-    if len(complete) < ENOUGH:
-        say(f"importances.png needs {ENOUGH} complete trials or more")
-    else:
-        axes = draw.plot_param_importances(study.optuna, target_name=monitor)
-        _save(axes, study.folder / "importances.png")
+    with plt.rc_context():  # Optuna changes the style of all figures that are drawn after its own
+        _draw(study, monitor)
     counts = ", ".join(
         f"{count} {state.name.lower()}"
         for state in (*FINISHED, TrialState.FAIL)
@@ -85,6 +75,21 @@ def report(study: Study, monitor: str, keys: Sequence[str], best_config: Path) -
     say(
         f"to train the best of them and test it, if the recipe does: dlp fit --config {best_config}"
     )
+
+
+def _draw(study: Study, monitor: str) -> None:
+    draw = optuna.visualization.matplotlib
+    complete = study.trials([TrialState.COMPLETE])
+    values = [trial.value for trial in complete if trial.value is not None]
+    axes = draw.plot_optimization_history(study.optuna, target_name=monitor)
+    if (near := limits(values, study.optuna.direction == StudyDirection.MINIMIZE)) is not None:
+        axes.set_ylim(near)
+    _save(axes, study.folder / "history.png")
+    if len(complete) < ENOUGH:
+        say(f"importances.png needs {ENOUGH} complete trials or more")
+    else:
+        axes = draw.plot_param_importances(study.optuna, target_name=monitor)
+        _save(axes, study.folder / "importances.png")
 
 
 def _save(axes: Axes, path: Path) -> None:
