@@ -9,11 +9,13 @@ import shutil
 import subprocess
 from contextlib import redirect_stdout
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+import yaml
 from image_files import write_classes
 from matplotlib.figure import Figure
 from PIL import Image
@@ -454,6 +456,16 @@ def test_a_trial_writes_nothing(copied):
 )
 def test_mistakes_are_said_in_one_sentence(options, message, capsys):
     assert message in fails(capsys, *options)
+
+
+def test_a_config_of_the_same_file_name_has_its_own_runs(copied, capsys):
+    copied("sides")
+    known = yaml.safe_load(Path("sides.yaml").read_text())
+    Path("other").mkdir()
+    Path("other/sides.yaml").write_text(yaml.safe_dump({**known, "smoothing": 0.25}))
+    assert "no run of 'sides' below ./runs has recorded" in fails(capsys, "other/sides.yaml")
+    report("sides.yaml")
+    assert "the newest run of sides is runs/sides/version_0" in capsys.readouterr().out
 
 
 def test_help(capsys):

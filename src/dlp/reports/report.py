@@ -21,6 +21,7 @@ from dlp.reports.page import Block, Page, Paragraph, render
 from dlp.reports.sections import sections
 from dlp.reports.trained_run import Trained, tiles
 from dlp.runs.folders import Run, config_name, existing_checkpoint, run_of, runs_of
+from dlp.runs.origin import is_of
 from dlp.runs.record import read_run
 
 HELP = """usage: dlp report RUN [--output FILE] [--KEY VALUE ...]
@@ -137,7 +138,7 @@ def find_run(given: str) -> tuple[Run, Path | None]:
     named = runs_of(given) if len(path.parts) == 1 else []
     name = given if named else run_name([given] if path.is_file() else given.split("+"))
     for run in named or runs_of(name):
-        if _is_recorded(run):
+        if _is_recorded(run) and (not path.is_file() or is_of(run, [given])):
             say(f"the newest run of {name} is {run.folder}")
             return run, None
     configs = " --config ".join([given] if path.is_file() else name.split("+"))
