@@ -16,7 +16,7 @@ from dlp import cli
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(
-    ["lightning", "pytest", "dlp.commands.lightning_cli", "dlp.commands.crossval", "dlp.tune"]
+    ["lightning", "pytest", "dlp.commands.fit", "dlp.commands.crossval", "dlp.tune"]
 )
 
 

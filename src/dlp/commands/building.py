@@ -112,12 +112,12 @@ def without_weights(recipe: Recipe, needs_weights: bool = False) -> Recipe:
     module = imported("model", model.class_path)
     if not weights or not (isinstance(module, type) and issubclass(module, PretrainedModule)):
         return recipe
-    if needs_weights and not (recipe.is_trial and _are_absent(arguments.get("backbone"), weights)):
+    if needs_weights and not (recipe.is_trial and are_absent(arguments.get("backbone"), weights)):
         return recipe
     return recipe.with_keys({"model.init_args.weights": None})
 
 
-def _are_absent(backbone: str, weights: str) -> bool:
+def are_absent(backbone: str, weights: str) -> bool:
     """Whether pretrained weights would have to be fetched; say so."""
     try:
         check_weights(backbone, weights)

@@ -4,11 +4,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-from jsonargparse import Namespace
 from lightning import LightningModule
 from torch import Tensor, nn
 
-from dlp.commands.checkpoint_files import are_random
+from dlp.commands.building import are_absent
 from dlp.console import say
 from dlp.datamodules import SupervisedDataModule
 from dlp.modules import SupervisedModule
@@ -141,5 +140,4 @@ def _at_hand(name: str, weights: str | None, trial: bool) -> str | None:
     if weights is None:
         say(f"the weights of {name} are random: --weights null")
         return None
-    asked = Namespace(backbone=name, weights=weights)  # type: ignore[no-untyped-call] # untyped there
-    return None if are_random(asked, trial) else weights
+    return None if trial and are_absent(name, weights) else weights
