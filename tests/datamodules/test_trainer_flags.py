@@ -7,9 +7,11 @@ import torch
 from lightning import Trainer
 from lightning.pytorch.callbacks import BatchSizeFinder, Callback, LearningRateFinder
 from lightning.pytorch.tuner import Tuner
+from torch.utils.data import DataLoader, Dataset
 
 from dlp.callbacks import History
 from dlp.datamodules import ArrayDataModule
+from dlp.errors import InputError
 from dlp.modules import DenseModule
 
 draw = torch.Generator().manual_seed(0)
@@ -93,6 +95,27 @@ def test_a_loader_by_itself_is_not_shuffled_on_in_silence():
     model, data = build()
     with pytest.raises(ValueError, match="overfit_batches needs the DataModule itself"):
         trainer(overfit_batches=2).fit(model, data.train_dataloader())
+
+
+@pytest.mark.filterwarnings("ignore:You requested to overfit")
+@pytest.mark.filterwarnings("ignore:You defined a `validation_step`")
+@pytest.mark.filterwarnings("ignore:The 'train_dataloader' does not have many workers")
+def test_why_the_loader_is_no_dataloader_of_torch():
+    class Rows(Dataset):
+        def __len__(self):
+            return len(X)
+
+        def __getitem__(self, index):
+            return X[index], Y[index]
+
+    model, data = build()
+    order = data.train_dataloader().batch_sampler
+    watch = Watch()
+    with pytest.raises(InputError, match=r"got a batch of shape \(2,\)"):
+        trainer(watch, overfit_batches=2).fit(
+            model, DataLoader(Rows(), sampler=order, batch_size=None)
+        )
+    assert watch.train[0][0].shape == (2,)  # one row: Lightning took its own sampler of rows
 
 
 def test_limited_batches_are_others_in_every_epoch():

@@ -213,3 +213,24 @@ def test_impossible_folds_are_refused(arguments, message):
 def test_a_whole_float_is_a_count():
     """A command line hands over 4 as 4.0 where the default is None."""
     assert Split(test_size=4.0, train_size=5.0) == Split(test_size=4, train_size=5)
+
+
+@pytest.mark.parametrize("key", ["groups", "times"])
+def test_a_validation_part_of_the_sets_own_is_not_trained_on_whatever_decides(key):
+    keys = np.arange(12) // 2
+    parts = Split(val_size=0.5).parts(12, num_val=4, **{key: keys})
+    assert sorted(parts.train.tolist()) == [*range(8)]
+    assert parts.val.tolist() == [8, 9, 10, 11]
+
+
+def test_folds_and_a_refit_divide_a_validation_part_of_the_sets_own_with_the_others():
+    assert Split(num_folds=3).num_own(4) == 0
+    assert Split(own_val=False).num_own(4) == 0
+    assert len(Split(own_val=False).parts(12, num_val=4).train) == 12
+
+
+def test_splits_have_their_public_name():
+    from dlp.datamodules import splits
+
+    assert splits.Split is Split
+    assert splits.keras_order is keras_order
