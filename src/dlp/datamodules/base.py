@@ -4,7 +4,6 @@ import copy
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any, Unpack
 
 import numpy as np
@@ -16,29 +15,15 @@ from dlp.console import say
 from dlp.datamodules.examples import Examples as Examples
 from dlp.datamodules.examples import Part as Part
 from dlp.datamodules.facts import DataFacts
-from dlp.datamodules.learned import Encoder, Learned
+from dlp.datamodules.learned import Encoder, Learned, OfSplit
 from dlp.datamodules.loader import BatchLoader, BatchOrder, Rows
 from dlp.datamodules.restoring import RestorableDataModule
-from dlp.datamodules.shared_arguments import SharedArguments
+from dlp.datamodules.shared_arguments import SharedArguments, completed
 from dlp.datamodules.splitting.leakage import Seen, shared_groups, without_duplicates
 from dlp.datamodules.splitting.splits import Parts, Split
 from dlp.datamodules.targets import TargetEncoder, TargetScaling
-from dlp.errors import InputError, suggestion
+from dlp.errors import InputError
 from dlp.target_transforms import TargetTransform
-
-
-@dataclass
-class _OfSplit:
-    """What belongs to one split of the rows; another split has another."""
-
-    parts: Parts | None = None
-    learned: Learned | None = None
-    restored: bool = False  # learned by the run of a checkpoint, perhaps from other data
-    seen: Seen = field(default_factory=Seen)
-    seed: int | None = None  # of the order of every epoch
-    stored: dict[Part, tuple[Rows, Tensor | None]] = field(default_factory=dict)
-    to_predict: Examples | None = None
-    prepare_seconds: float = 0.0
 
 
 class SupervisedDataModule(DataFacts, RestorableDataModule):
@@ -83,13 +68,7 @@ class SupervisedDataModule(DataFacts, RestorableDataModule):
         **shared: Unpack[SharedArguments],
     ) -> None:
         super().__init__()
-        given: SharedArguments = {**self.defaults, **shared}
-        if strange := [name for name in given if name not in self.defaults]:
-            near = suggestion(strange[0], self.defaults)
-            raise TypeError(f"{type(self).__name__} has no argument {strange[0]!r}.{near}")
-        for name in ("batch_size", "eval_batch_size"):
-            if (size := given[name]) < 1:
-                raise InputError(f"{name} must be at least 1, got {size}.")
+        given = completed(type(self).__name__, shared, self.defaults)
         self.batch_size = given["batch_size"]
         self.eval_batch_size = given["eval_batch_size"]
         self.split = split or Split(
@@ -117,9 +96,7 @@ class SupervisedDataModule(DataFacts, RestorableDataModule):
             self._labelled: Examples | None = None
             self._test: Examples | None = None
         self.encoder = copy.deepcopy(encoder)
-        self._now = _OfSplit()
-
-    # What anybody may read ---------------------------------------------------------------------
+        self._now = OfSplit()
 
     @property
     def num_splits(self) -> int:
@@ -152,8 +129,6 @@ class SupervisedDataModule(DataFacts, RestorableDataModule):
         if self._now.parts is None:
             self._now.parts = self._divided(labelled)
         return self._now.parts, labelled
-
-    # Fitting -----------------------------------------------------------------------------------
 
     def fit(self) -> Learned:
         """Read the labelled rows, split them and learn from the training part, once.

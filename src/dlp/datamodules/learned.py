@@ -1,11 +1,15 @@
 """What is learned from the training part of a split, and kept by its checkpoint."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 from numpy.typing import NDArray
+from torch import Tensor
 
+from dlp.datamodules.examples import Examples, Part
 from dlp.datamodules.loader import Rows
+from dlp.datamodules.splitting.leakage import Seen
+from dlp.datamodules.splitting.splits import Parts
 from dlp.target_transforms import TargetTransform
 
 
@@ -63,3 +67,17 @@ class Learned:
     def from_state(cls, state: dict[str, Any]) -> Self:
         """Return what `state` was made of; older states lack the last two."""
         return cls(**{**state, "input_shape": tuple(state["input_shape"])})
+
+
+@dataclass
+class OfSplit:
+    """What belongs to one split of the rows; another split has another."""
+
+    parts: Parts | None = None
+    learned: Learned | None = None
+    restored: bool = False  # learned by the run of a checkpoint, perhaps from other data
+    seen: Seen = field(default_factory=Seen)
+    seed: int | None = None  # of the order of every epoch
+    stored: dict[Part, tuple[Rows, Tensor | None]] = field(default_factory=dict)
+    to_predict: Examples | None = None
+    prepare_seconds: float = 0.0

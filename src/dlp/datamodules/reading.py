@@ -5,6 +5,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from dlp.datamodules.examples import Examples
 from dlp.text_table import aligned
 
@@ -25,6 +28,8 @@ Kind = Literal[
 #: Names, classes and notes that one line holds.
 _FEW = 6
 _WIDTH = 60
+#: So few different values may be classes.
+_FEW_VALUES = 10
 
 
 @dataclass(frozen=True)
@@ -95,6 +100,32 @@ class TargetReading:
     classes: tuple[tuple[str, int], ...] = ()
     positive: str | None = None
     detail: str = ""
+
+    @classmethod
+    def of(
+        cls, name: str, task: str, encoded: NDArray[Any], class_names: list[str]
+    ) -> "TargetReading":
+        """Return what targets were taken for.
+
+        Args:
+            name: See above.
+            task: Likewise.
+            encoded: The targets of the labelled rows, encoded, (N,) or (N, T).
+            class_names: The names of the classes or labels.
+        """
+        if task == "regression":
+            detail = f"{encoded.min():,.6g} to {encoded.max():,.6g}"
+            distinct = len(np.unique(encoded))
+            if encoded.ndim == 1 and distinct <= _FEW_VALUES and 2 * distinct <= len(encoded):
+                detail += f", {distinct} different ones (if they are classes: task: classification)"
+            return cls(name, task, detail=detail)
+        if encoded.ndim == 1:
+            counts = np.bincount(encoded, minlength=len(class_names))
+        else:
+            counts = encoded.sum(axis=0).astype(np.int64)
+        classes = tuple(zip(class_names, counts.tolist(), strict=True))
+        two = task == "classification" and len(class_names) == 2
+        return cls(name, task, classes, class_names[1] if two else None)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,8 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, TypedDict, get_args, get_type_hints
 
+from dlp.errors import InputError, suggestion
+
 
 class SharedArguments(TypedDict, total=False):
     """What every DataModule takes, by keyword; `SupervisedDataModule` says what each one means.
@@ -22,6 +24,24 @@ class SharedArguments(TypedDict, total=False):
     fold: int
     repeat: int
     drop_duplicates: bool
+
+
+def completed(owner: str, given: SharedArguments, defaults: SharedArguments) -> SharedArguments:
+    """Return the shared arguments that were given to a class, and the defaults of the others.
+
+    Raises:
+        TypeError: One is none of them: at run time Python takes every keyword.
+        InputError: A batch would hold no row.
+    """
+    arguments: SharedArguments = {**defaults, **given}
+    if strange := [name for name in arguments if name not in defaults]:
+        raise TypeError(
+            f"{owner} has no argument {strange[0]!r}.{suggestion(strange[0], defaults)}"
+        )
+    for name in ("batch_size", "eval_batch_size"):
+        if (size := arguments[name]) < 1:
+            raise InputError(f"{name} must be at least 1, got {size}.")
+    return arguments
 
 
 def spell_out(function: Callable[..., Any], defaults: Mapping[str, Any]) -> None:

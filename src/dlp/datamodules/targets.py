@@ -17,9 +17,6 @@ Task = Literal["classification", "multilabel", "regression"]
 TargetScaling = Literal["none", "standard"]
 TaskArgument = Literal["auto", "classification", "multilabel", "regression"]
 
-#: So few different values may be classes.
-FEW_VALUES = 10
-
 
 class TargetEncoder:
     """What the targets of a set mean, learned from its labelled rows.
@@ -249,21 +246,8 @@ class TargetEncoder:
 
     def read(self, values: NDArray[Any]) -> TargetReading:
         """Return what the targets of some rows, (N,) or (N, T), are taken for."""
-        encoded, name = self.encode(values), ", ".join(self.names or ())
-        if self.task == "regression":
-            detail = f"{encoded.min():,.6g} to {encoded.max():,.6g}"
-            distinct = len(np.unique(encoded))
-            if encoded.ndim == 1 and distinct <= FEW_VALUES and 2 * distinct <= len(encoded):
-                detail += f", {distinct} different ones (if they are classes: task: classification)"
-            return TargetReading(name, "regression", detail=detail)
-        names = self.class_names or []
-        if encoded.ndim == 1:
-            counts = np.bincount(encoded, minlength=len(names))
-        else:
-            counts = encoded.sum(axis=0).astype(np.int64)
-        classes = tuple(zip(names, counts.tolist(), strict=True))
-        two = self.is_classification and len(names) == 2
-        return TargetReading(name, str(self.task), classes, names[1] if two else None)
+        name, task, names = ", ".join(self.names or ()), str(self.task), self.class_names or []
+        return TargetReading.of(name, task, self.encode(values), names)
 
     def check_parts(
         self, labels: NDArray[np.int64], parts: Parts, report: Callable[[str, str], None]
