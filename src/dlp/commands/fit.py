@@ -16,11 +16,10 @@ from dlp.callbacks.mistakes_report import MistakesReport
 from dlp.callbacks.recipe_file import RecipeFile
 from dlp.commands import next_steps
 from dlp.commands.building import build, make_trainer, run_folder, working
-from dlp.commands.checkpoint_files import start_from
 from dlp.commands.evaluate import evaluated
-from dlp.commands.invocation import found_weights
 from dlp.commands.model_comparison import ModelComparison
 from dlp.commands.resuming import check_resumed
+from dlp.commands.starting import found_weights, start_from
 from dlp.console import say
 from dlp.datamodules import SupervisedDataModule
 from dlp.directions import directions_of, needed_direction

@@ -12,8 +12,8 @@ import yaml
 from dlp.commands.resuming import edited_words
 from dlp.config_files import read_config
 from dlp.console import say
-from dlp.errors import InputError, MissingInputError, suggestion
-from dlp.named_configs import find_config, recipes, run_name, variations
+from dlp.errors import InputError, MissingInputError
+from dlp.named_configs import find_config, run_name
 from dlp.recipe import Recipe
 from dlp.runs.folders import Run, existing_checkpoint, newest_run, run_of
 from dlp.runs.origin import newest_run_of, read_origin
@@ -24,34 +24,29 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Invocation:
-    """A command with its run and checkpoint resolved.
+    """What a command line means.
 
     Args:
-        command: ``fit``, ``validate``, ``test`` or ``predict``.
-        args: The arguments for the full parser: ``--ckpt_path`` taken out, and the config of the
-            run that the checkpoint belongs to put in the place of that run's recipe.
+        words: What a `Recipe` is parsed from: ``--ckpt_path`` taken out, and the config of the run
+            that the checkpoint belongs to instead of that run's recipe.
         name: What a new run of these configs is called.
-        run: The run that the checkpoint belongs to.
-        checkpoint: The checkpoint to resume or evaluate.
         configs: What makes the same run anew by name; empty where options were given besides.
+        checkpoint: The checkpoint to resume or evaluate.
     """
 
-    command: str
-    args: list[str]
+    words: list[str]
     name: str
-    run: Run | None = None
-    checkpoint: Path | None = None
     configs: tuple[str, ...] = ()
+    checkpoint: Path | None = None
 
 
-def resolve(args: Sequence[str]) -> Invocation:
+def resolve(command: str, words: Sequence[str]) -> Invocation:
     """Find the run and the checkpoint that a command line means.
 
     Raises:
         InputError: There is no such run or checkpoint: never random weights, never a silent
             training from scratch.
     """
-    command, *rest = args
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     parser.add_argument("-c", "--config", action="append", default=[])
     parser.add_argument("--ckpt_path")
@@ -60,7 +55,7 @@ def resolve(args: Sequence[str]) -> Invocation:
         parser.add_argument("--text", action="append")
     parser.add_argument("--trainer.fast_dev_run", dest="dry", nargs="?", const="true")
     try:
-        known, others = parser.parse_known_args(rest)
+        known, others = parser.parse_known_args(list(words))
     except argparse.ArgumentError as error:
         raise InputError(str(error)) from error
     configs: list[str] = known.config
@@ -73,7 +68,7 @@ def resolve(args: Sequence[str]) -> Invocation:
         others += ["--data.predict_texts", json.dumps(texts)]
     asks_only = {"--print_config", "-h", "--help"} & {arg.partition("=")[0] for arg in others}
     name = run_name(configs)
-    plain = Invocation(command, [command, *_flags(configs), *others], name, configs=named)
+    plain = Invocation([*_flags(configs), *others], name, named)
     if asks_only or (command == "fit" and known.ckpt_path is None):
         return plain
     trial = _is_trial(known.dry, configs)
@@ -88,13 +83,12 @@ def resolve(args: Sequence[str]) -> Invocation:
         say("fast_dev_run without a trained model: the weights are random")
         return plain
     if run is None:
-        return Invocation(command, plain.args, name, None, checkpoint)
+        return Invocation(plain.words, name, (), checkpoint)
     same = run_name([str(run.config)]) == name or not configs
     if same and configs:
         others = [*edited_words(command, configs, run, others), *others]
     kept = [str(run.config), *([] if same else configs)]
-    args = [command, *_flags(kept), *others]
-    return Invocation(command, args, run.name, run, checkpoint)
+    return Invocation([*_flags(kept), *others], run.name, (), checkpoint)
 
 
 def started(
@@ -110,8 +104,8 @@ def started(
     Raises:
         InputError: See `resolve`; or a key or a value is none that is accepted.
     """
-    found = resolve([command, *words])
-    recipe = Recipe.parse(found.args[1:], command, options)
+    found = resolve(command, words)
+    recipe = Recipe.parse(found.words, command, options)
     own = set() if options is None else {field.name for field in fields(options)}
     if recipe.run.output is not None and command != "predict" and "output" not in own:
         raise InputError(f"--output is where predict writes; {command} has none.")
@@ -178,60 +172,3 @@ def _given_checkpoint(
 
 def _flags(configs: Sequence[str]) -> list[str]:
     return [word for config in configs for word in ("--config", config)]
-
-
-def starting_weights(given: str, name: str) -> Path:
-    """Return the checkpoint that ``--init_from`` means.
-
-    Args:
-        given: A checkpoint, a run's folder, or the name of a config (several joined by ``+``), or
-            its path: then its newest run's best (else last) checkpoint, of the run with the same
-            variations if there is one.
-        name: What runs of the present configs are called (``recipe+variation``).
-
-    Raises:
-        MissingInputError: There is none.
-        InputError: The name is misspelt.
-    """
-    path = Path(given)
-    is_config = path.suffix in {".yaml", ".yml"}
-    if not is_config and (path.exists() or path.suffix == ".ckpt"):
-        return existing_checkpoint(given)
-    configs = [given] if is_config else given.split("+")
-    recipe = run_name([given]) if is_config else given
-    _, plus, overlays = name.partition("+")
-    for wanted in dict.fromkeys((recipe + plus + overlays, recipe)):
-        run = newest_run_of(wanted, [given]) if is_config else newest_run(wanted)
-        checkpoint = None if run is None else run.checkpoint()
-        if checkpoint is not None:
-            return checkpoint
-    known = {**recipes(), **variations()}
-    for config in configs:
-        if not is_config and config not in known and (near := suggestion(config, known)):
-            raise InputError(f"init_from: no run and no config of the name {config!r}.{near}")
-    raise MissingInputError(
-        f"init_from: no run of {recipe!r} below ./runs: train one by dlp fit --config "
-        f"{' --config '.join(configs)}, or give the path of a checkpoint."
-    )
-
-
-def found_weights(given: str, name: str, is_trial: bool) -> str | None:
-    """Return the path of the checkpoint that ``--init_from`` means, and say it.
-
-    Args:
-        given: See `starting_weights`.
-        name: Likewise.
-        is_trial: Whether None, for random weights, will do where there is none.
-
-    Raises:
-        InputError: There is none.
-    """
-    try:
-        found = starting_weights(given, name)
-    except MissingInputError:
-        if not is_trial:
-            raise
-        say(f"fast_dev_run without a run of {given}: the weights are random")
-        return None
-    say(f"starting from the weights of {found}")
-    return str(found)
