@@ -24,13 +24,7 @@ from dlp.modules.checks import (
 from dlp.modules.class_weights import ClassWeight, weights_of
 from dlp.modules.head import Head as Head
 from dlp.modules.losses import Loss, Losses, mae_of_sigmoid, mse_of_sigmoid, mse_of_softmax
-from dlp.modules.metrics import (
-    Metrics,
-    binary_metrics,
-    multiclass_metrics,
-    multilabel_metrics,
-    value_metrics,
-)
+from dlp.modules.metrics import Metrics, class_metrics, value_metrics
 from dlp.target_transforms import TargetTransform, lowest, restored, transformed
 
 HeadName = Literal["sigmoid", "softmax", "multilabel", "regression", "bounded_regression"]
@@ -101,7 +95,7 @@ class SigmoidHead(Head):
 
     def metric_makers(self) -> dict[str, Callable[[], Metric]]:
         """See `Head.metric_makers`."""
-        return binary_metrics(self.threshold)
+        return class_metrics("binary", 1, self.threshold)
 
 
 class SoftmaxHead(Head):
@@ -163,7 +157,7 @@ class SoftmaxHead(Head):
 
     def metric_makers(self) -> dict[str, Callable[[], Metric]]:
         """See `Head.metric_makers`."""
-        return multiclass_metrics(self.num_outputs)
+        return class_metrics("multiclass", self.num_outputs, None)
 
 
 class MultilabelHead(Head):
@@ -213,7 +207,7 @@ class MultilabelHead(Head):
 
     def metric_makers(self) -> dict[str, Callable[[], Metric]]:
         """See `Head.metric_makers`."""
-        return multilabel_metrics(self.num_outputs, self.threshold)
+        return class_metrics("multilabel", self.num_outputs, self.threshold)
 
 
 class RegressionHead(Head):

@@ -3,12 +3,22 @@
 import re
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor
-from torchmetrics import MeanAbsoluteError, MeanSquaredError, Metric, MetricCollection
-from torchmetrics import classification as C
+from torchmetrics import (
+    AUROC,
+    Accuracy,
+    AveragePrecision,
+    F1Score,
+    MeanAbsoluteError,
+    MeanSquaredError,
+    Metric,
+    MetricCollection,
+    Precision,
+    Recall,
+)
 
 from dlp.directions import Mode
 from dlp.errors import InputError
@@ -76,9 +86,13 @@ def make_metrics(chosen: Metrics, known: dict[str, Callable[[], Metric]]) -> Met
         InputError: No such name or object, or it makes no metric, or it is called as a loss is.
     """
     found: dict[str, Metric | MetricCollection] = {}
-    again = {number for number, one in enumerate(chosen) if _was_named(one, chosen[:number])}
-    for number, metric in enumerate(chosen):
-        for name, made in [] if number in again else _named(metric, known):
+    given: set[str] = set()
+    for metric in chosen:
+        if isinstance(metric, str):
+            if metric in given:
+                continue
+            given.add(metric)
+        for name, made in _named(metric, known):
             if name in ("loss", "data_loss"):
                 raise InputError(
                     f"a metric cannot be called {name}: the loss is logged by that name. Rename "
@@ -89,13 +103,10 @@ def make_metrics(chosen: Metrics, known: dict[str, Callable[[], Metric]]) -> Met
     return MetricCollection(found, compute_groups=False)
 
 
-def _was_named(metric: str | Callable[..., Any], before: Metrics) -> bool:
-    return isinstance(metric, str) and metric in [one for one in before if isinstance(one, str)]
-
-
 def _named(
     metric: str | Callable[..., Any], known: dict[str, Callable[[], Metric]]
 ) -> list[tuple[str, Metric]]:
+    """Return log name -> metric: ``binary_auroc`` for ``BinaryAUROC``."""
     if isinstance(metric, str):
         if metric in known:
             return [(metric, known[metric]())]
@@ -103,7 +114,45 @@ def _named(
     metric = cast(Callable[..., Any], configured("metric", metric))
     if isinstance(metric, MetricCollection):
         return [(_words(name), item) for name, item in metric.items(copy_state=False)]
-    return [(metric_name(metric), make_metric(metric))]
+    kind = metric.func if isinstance(metric, partial) else metric
+    return [(_words(getattr(kind, "__name__", type(kind).__name__)), _made(metric, kind))]
+
+
+def _made(metric: Callable[..., Any], kind: Callable[..., Any]) -> Metric:
+    """Return the torchmetrics object for an object, a class, a partial class or a function.
+
+    Args:
+        metric: What was given.
+        kind: The same; of a partial class or function that class or function.
+
+    Raises:
+        InputError: A class that cannot be made without arguments, or that is no metric.
+    """
+    if isinstance(metric, Metric):
+        return metric
+    if not callable(kind):
+        raise InputError(
+            f"the metric {metric!r} cannot be called. Accepted: names, import paths, torchmetrics "
+            "classes or objects, and functions (predictions, targets)."
+        )
+    if not isinstance(kind, type):
+        return FunctionMetric(metric)
+    if not issubclass(kind, Metric):
+        raise InputError(
+            f"the metric {kind.__name__} is no torchmetrics class. Accepted: such classes or "
+            "objects of them, and functions (predictions, targets)."
+        )
+    try:
+        return cast(Metric, metric())
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"the metric {kind.__name__} cannot be made: {error}. Give an object, made with the "
+            "arguments it needs."
+        ) from error
+
+
+def _words(name: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
 
 
 def mode_of(metric: Metric) -> Mode | None:
@@ -118,103 +167,33 @@ def mode_of(metric: Metric) -> Mode | None:
     return None if higher is None else "max" if higher else "min"
 
 
-def make_metric(metric: Callable[..., Any]) -> Metric:
-    """Return the torchmetrics object for an object, a class, a partial class or a function.
+def class_metrics(
+    task: Literal["binary", "multiclass", "multilabel"], outputs: int, threshold: float | None
+) -> dict[str, Callable[[], Metric]]:
+    """Return name -> maker for probabilities (N,) of class 1, (N, C) of classes or of labels.
 
-    Raises:
-        InputError: A class that cannot be made without arguments, or that is no metric.
+    Accuracies are over samples (of labels: over all labels of all samples), the others are means
+    over classes or labels, or of class 1 alone where there are two classes.
+
+    Args:
+        task: The kind of problem, as torchmetrics calls it.
+        outputs: The number of probabilities in a row.
+        threshold: What the probability of class 1 or of a label must exceed; None of classes.
     """
-    if isinstance(metric, Metric):
-        return metric
-    made = metric.func if isinstance(metric, partial) else metric
-    if not callable(made):
-        raise InputError(
-            f"the metric {metric!r} cannot be called. Accepted: names, import paths, torchmetrics "
-            "classes or objects, and functions (predictions, targets)."
-        )
-    if not isinstance(made, type):
-        return FunctionMetric(metric)
-    if not issubclass(made, Metric):
-        raise InputError(
-            f"the metric {made.__name__} is no torchmetrics class. Accepted: such classes or "
-            "objects of them, and functions (predictions, targets)."
-        )
-    try:
-        return made(*metric.args, **metric.keywords) if isinstance(metric, partial) else made()
-    except (TypeError, ValueError) as error:
-        raise InputError(
-            f"the metric {made.__name__} cannot be made: {error}. Give an object, made with the "
-            "arguments it needs."
-        ) from error
-
-
-def metric_name(metric: Callable[..., Any]) -> str:
-    """Return the name to log it by: ``binary_auroc`` for ``BinaryAUROC``."""
-    made = metric.func if isinstance(metric, partial) else metric
-    return _words(getattr(made, "__name__", type(made).__name__))
-
-
-def _words(name: str) -> str:
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
-
-
-def binary_metrics(threshold: float) -> dict[str, Callable[[], Metric]]:
-    """Return name -> maker for probabilities (N,).
-
-    f1, precision, recall and average precision are of class 1: probabilities above `threshold`.
-    """
-    return {
-        "acc": lambda: C.BinaryAccuracy(threshold, validate_args=False),
-        "balanced_acc": lambda: BalancedAccuracy(1, threshold),
-        "f1": lambda: C.BinaryF1Score(threshold, validate_args=False),
-        "precision": lambda: C.BinaryPrecision(threshold, validate_args=False),
-        "recall": lambda: C.BinaryRecall(threshold, validate_args=False),
-        "auroc": lambda: C.BinaryAUROC(validate_args=False),
-        "average_precision": lambda: C.BinaryAveragePrecision(validate_args=False),
+    size: dict[str, Any] = {"num_classes": outputs, "num_labels": outputs, "validate_args": False}
+    decided: dict[str, Any] = {**size, "threshold": threshold, "average": "macro"}
+    metrics: dict[str, Callable[[], Metric]] = {
+        "acc": partial(Accuracy, task, **decided | {"average": "micro"}),
+        "balanced_acc": partial(BalancedAccuracy, outputs, threshold),
+        "f1": partial(F1Score, task, **decided),
+        "precision": partial(Precision, task, **decided),
+        "recall": partial(Recall, task, **decided),
+        "auroc": partial(AUROC, task, **size),
+        "average_precision": partial(AveragePrecision, task, **size),
     }
-
-
-def multiclass_metrics(classes: int) -> dict[str, Callable[[], Metric]]:
-    """Return name -> maker for probabilities (N, classes).
-
-    Accuracies are over samples, the others means over classes.
-    """
-    return {
-        "acc": lambda: C.MulticlassAccuracy(classes, average="micro", validate_args=False),
-        "f1": lambda: C.MulticlassF1Score(classes, average="macro", validate_args=False),
-        "precision": lambda: C.MulticlassPrecision(classes, average="macro", validate_args=False),
-        "recall": lambda: C.MulticlassRecall(classes, average="macro", validate_args=False),
-        "auroc": lambda: C.MulticlassAUROC(classes, average="macro", validate_args=False),
-        "balanced_acc": lambda: BalancedAccuracy(classes),
-        "average_precision": lambda: C.MulticlassAveragePrecision(
-            classes, average="macro", validate_args=False
-        ),
-        "top5_acc": lambda: C.MulticlassAccuracy(
-            classes, top_k=5, average="micro", validate_args=False
-        ),
-    }
-
-
-def multilabel_metrics(labels: int, threshold: float) -> dict[str, Callable[[], Metric]]:
-    """Return name -> maker for probabilities (N, labels), where above `threshold` is given.
-
-    The accuracy is over all labels of all samples, the others are means over labels.
-    """
-
-    def made(kind: Callable[..., Metric], average: str = "macro") -> Callable[[], Metric]:
-        return partial(kind, labels, threshold, average=average, validate_args=False)
-
-    return {
-        "acc": made(C.MultilabelAccuracy, "micro"),
-        "balanced_acc": lambda: BalancedAccuracy(labels, threshold),
-        "f1": made(C.MultilabelF1Score),
-        "precision": made(C.MultilabelPrecision),
-        "recall": made(C.MultilabelRecall),
-        "auroc": lambda: C.MultilabelAUROC(labels, average="macro", validate_args=False),
-        "average_precision": lambda: C.MultilabelAveragePrecision(
-            labels, average="macro", validate_args=False
-        ),
-    }
+    if task == "multiclass":
+        metrics["top5_acc"] = partial(Accuracy, task, top_k=5, **size)
+    return metrics
 
 
 def value_metrics() -> dict[str, Callable[[], Metric]]:
