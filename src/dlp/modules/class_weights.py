@@ -23,7 +23,7 @@ class WeightedLoss(nn.Module):
 
     Args:
         plain: Binary cross entropy on logits, or cross entropy.
-        weights: Of the C classes, (C,); for labels of their own (2, C), where they are off and on.
+        weights: Of the C classes, (C,); of labels that are off and on, (2, C).
     """
 
     weights: Tensor
@@ -62,7 +62,7 @@ def weighted(
     return cast(LossFunction, WeightedLoss(plain, torch.tensor(weights)))
 
 
-def weights_of(
+def class_weights(
     given: ClassWeight, names: Sequence[str], frequencies: Sequence[float] | None
 ) -> list[float]:
     """Return the weight of each of C classes.
@@ -95,3 +95,17 @@ def weights_of(
             "the project's DataModules (datamodule=data), or give a weight for each class."
         )
     return [1 / (len(names) * share) if share else 0.0 for share in frequencies]
+
+
+def label_weights(
+    given: ClassWeight, names: Sequence[str], frequencies: Sequence[float] | None
+) -> list[list[float]]:
+    """Return the weights of C labels that are off and on, (2, C).
+
+    ``balanced`` balances each label by itself; a weight by name is of the rows that have it.
+    Arguments and errors are those of `class_weights`.
+    """
+    if given != "balanced" or frequencies is None:
+        return [[1.0] * len(names), class_weights(given, names, frequencies)]
+    pairs = [class_weights(given, ["off", "on"], [1 - share, share]) for share in frequencies]
+    return [[pair[0] for pair in pairs], [pair[1] for pair in pairs]]

@@ -3,16 +3,23 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torchmetrics import Metric, MetricCollection
 
 from dlp.decisions import decide
 from dlp.errors import InputError
-from dlp.modules.checks import checked_number
-from dlp.modules.class_weights import ClassWeight, WeightedLoss, weighted, weights_of
+from dlp.modules.checks import check_width, checked_number
+from dlp.modules.class_weights import (
+    ClassWeight,
+    WeightedLoss,
+    class_weights,
+    label_weights,
+    weighted,
+)
 from dlp.modules.losses import Loss, Losses, make_loss
 from dlp.modules.metrics import Metrics, make_metrics
 from dlp.modules.thresholds import Threshold, checked_threshold
@@ -78,7 +85,7 @@ class Head(nn.Module, ABC):
             raise InputError(f"class_weight is for classes, and {type(self).__name__} has none.")
         weighted(self.loss, [1.0])
         if given != "balanced" and not isinstance(given, Mapping):
-            weights_of(given, ["name"], None)
+            class_weights(given, ["name"], None)
 
     def weigh(
         self, given: ClassWeight, names: Sequence[str] | None, frequencies: Sequence[float] | None
@@ -91,20 +98,11 @@ class Head(nn.Module, ABC):
             frequencies: The share of each in the training part.
 
         Raises:
-            InputError: See `weights_of` and `check_weights`.
+            InputError: See `class_weights` and `check_weights`.
         """
-        numbers = [str(number) for number in range(self.num_outputs)]
-        self.use_weights(self.loss_weights(given, numbers if names is None else names, frequencies))
-
-    def use_weights(self, weights: list[Any]) -> None:
-        """Weigh the loss by what `loss_weights` gave."""
-        self.loss = weighted(self.loss, weights)
-
-    def loss_weights(
-        self, given: ClassWeight, names: Sequence[str], frequencies: Sequence[float] | None
-    ) -> list[Any]:
-        """Return the weights of the C classes, as `WeightedLoss` takes them."""
-        return weights_of(given, names, frequencies)
+        names = [str(number) for number in range(self.num_outputs)] if names is None else names
+        weights = label_weights if self.labels else class_weights
+        self.loss = weighted(self.loss, weights(given, names, frequencies))
 
     def constant(self, frequencies: Sequence[float]) -> list[float]:
         """Return the probabilities that are best for every row, under the loss as it is weighed.
@@ -114,13 +112,12 @@ class Head(nn.Module, ABC):
         """
         if not isinstance(self.loss, WeightedLoss):
             return list(frequencies)
-        weights = self.loss.weights.tolist()
+        shares, weights = np.asarray(frequencies), self.loss.weights.double().numpy(force=True)
         if self.labels:
-            pairs = zip(frequencies, *weights, strict=True)
-            return [share * on / (share * on + (1 - share) * off) for share, off, on in pairs]
-        flat = [each for [each] in weights] if isinstance(weights[0], list) else weights
-        parts = [share * weight for share, weight in zip(frequencies, flat, strict=True)]
-        return [part / sum(parts) for part in parts]
+            off, on = weights * [1 - shares, shares]
+            return cast(list[float], (on / (off + on)).tolist())
+        parts = shares * weights.ravel()
+        return cast(list[float], (parts / parts.sum()).tolist())
 
     def state(self) -> dict[str, Any]:
         """Return what a checkpoint must keep beside weights: the threshold, the class weights."""
@@ -132,7 +129,7 @@ class Head(nn.Module, ABC):
         if self.threshold_rule is not None:
             self.threshold = state["threshold"]
         if state["class_weights"] is not None:
-            self.use_weights(state["class_weights"])
+            self.loss = weighted(self.loss, state["class_weights"])
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         """Move to a device or to float64, and never to half: the unit of a target would be lost.
@@ -153,7 +150,7 @@ class Head(nn.Module, ABC):
 
         All in float32 (or 64), whatever the network computes in.
         """
-        logits = logits if logits.dtype == torch.float64 else logits.float()
+        logits = full_precision(logits)
         targets = self.prepare(targets)
         if targets.is_floating_point():
             targets = targets.to(logits.dtype)
@@ -168,12 +165,16 @@ class Head(nn.Module, ABC):
         """Width of the network's last layer."""
         return self.num_outputs
 
-    @abstractmethod
     def prepare(self, targets: Tensor) -> Tensor:
-        """Return `targets` as the loss takes them."""
+        """Return `targets` as the loss takes them: here float (N, C)."""
+        return targets.float().reshape(len(targets), -1)
 
-    @abstractmethod
     def check(self, logits: Tensor, targets: Tensor) -> None:
+        """Raise `InputError` unless logits and targets of a batch fit this head."""
+        check_width(logits, targets, self.num_logits)
+        self.check_targets(targets)
+
+    def check_targets(self, targets: Tensor) -> None:
         """Raise `InputError` unless the targets of a batch fit this head."""
 
     @abstractmethod
@@ -208,3 +209,8 @@ class Head(nn.Module, ABC):
     def make_metrics(self) -> MetricCollection:
         """Return new metrics, by name."""
         return make_metrics(self._metrics, self.metric_makers())
+
+
+def full_precision(logits: Tensor) -> Tensor:
+    """Return half precision as float32: values in thousands have no cents in bfloat16."""
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))

@@ -14,15 +14,9 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from dlp.errors import InputError, unknown
-from dlp.modules.checks import (
-    check_columns,
-    check_range,
-    check_whole,
-    check_width,
-    checked_number,
-)
-from dlp.modules.class_weights import ClassWeight, weights_of
+from dlp.modules.checks import check_columns, check_range, check_whole, checked_number
 from dlp.modules.head import Head as Head
+from dlp.modules.head import full_precision
 from dlp.modules.losses import Loss, Losses, mae_of_sigmoid, mse_of_sigmoid, mse_of_softmax
 from dlp.modules.metrics import Metrics, class_metrics, value_metrics
 from dlp.target_transforms import TargetTransform, lowest, restored, transformed
@@ -54,12 +48,6 @@ class SigmoidHead(Head):
             )
         super().__init__(2, loss, metrics)
 
-    def loss_weights(
-        self, given: ClassWeight, names: Sequence[str], frequencies: Sequence[float] | None
-    ) -> list[list[float]]:
-        """Return the weights of class 0 and class 1, (2, 1)."""
-        return [[weight] for weight in weights_of(given, names, frequencies)]
-
     @property
     def num_logits(self) -> int:
         """One: the logit of class 1."""
@@ -71,9 +59,8 @@ class SigmoidHead(Head):
             targets = targets[:, 1]
         return targets.reshape(-1, 1).float()
 
-    def check(self, logits: Tensor, targets: Tensor) -> None:
-        """See `Head.check`."""
-        check_width(logits, targets, 1)
+    def check_targets(self, targets: Tensor) -> None:
+        """See `Head.check_targets`."""
         if targets.ndim == 2 and targets.shape[1] not in (1, 2):
             raise InputError(
                 f"head: sigmoid takes targets (N,) of 0 and 1, got {tuple(targets.shape)}."
@@ -125,9 +112,8 @@ class SoftmaxHead(Head):
             return targets.float()
         return targets.reshape(-1).long()
 
-    def check(self, logits: Tensor, targets: Tensor) -> None:
-        """See `Head.check`."""
-        check_width(logits, targets, self.num_outputs)
+    def check_targets(self, targets: Tensor) -> None:
+        """See `Head.check_targets`."""
         columns = targets.numel() // max(len(targets), 1)
         if targets.ndim > 2 or columns not in (1, self.num_outputs):
             raise InputError(
@@ -171,13 +157,8 @@ class MultilabelHead(Head):
     labels = True
     threshold: float = 0.5
 
-    def prepare(self, targets: Tensor) -> Tensor:
-        """Return float (N, C)."""
-        return targets.float().reshape(len(targets), -1)
-
-    def check(self, logits: Tensor, targets: Tensor) -> None:
-        """See `Head.check`."""
-        check_width(logits, targets, self.num_outputs)
+    def check_targets(self, targets: Tensor) -> None:
+        """See `Head.check_targets`."""
         if targets.ndim != 2 or targets.shape[1] != self.num_outputs:
             raise InputError(
                 f"head: multilabel takes targets (N, {self.num_outputs}) of 0 and 1, got "
@@ -188,18 +169,6 @@ class MultilabelHead(Head):
     def predict(self, logits: Tensor) -> Tensor:
         """Return the probability of each label, (N, C)."""
         return logits.float().sigmoid()
-
-    def loss_weights(
-        self, given: ClassWeight, names: Sequence[str], frequencies: Sequence[float] | None
-    ) -> list[list[float]]:
-        """Return the weights of labels that are off and on, (2, C).
-
-        ``balanced`` balances each label by itself; a weight by name is of the rows that have it.
-        """
-        if given != "balanced" or frequencies is None:
-            return [[1.0] * len(names), weights_of(given, names, frequencies)]
-        pairs = [weights_of(given, ["off", "on"], [1 - share, share]) for share in frequencies]
-        return [[pair[0] for pair in pairs], [pair[1] for pair in pairs]]
 
     def metric_targets(self, targets: Tensor) -> Tensor:
         """Return int64 (N, C)."""
@@ -251,12 +220,11 @@ class RegressionHead(Head):
 
     def prepare(self, targets: Tensor) -> Tensor:
         """Return standardised float (N, T)."""
-        values = transformed(targets.float().reshape(len(targets), -1), self.transform)
+        values = transformed(super().prepare(targets), self.transform)
         return (values - self.mean) / self.std
 
-    def check(self, logits: Tensor, targets: Tensor) -> None:
-        """See `Head.check`."""
-        check_width(logits, targets, self.num_outputs)
+    def check_targets(self, targets: Tensor) -> None:
+        """See `Head.check_targets`."""
         if not targets.is_floating_point():
             raise InputError(
                 f"head: regression takes float targets, got {targets.dtype} (class numbers?). For "
@@ -273,7 +241,7 @@ class RegressionHead(Head):
 
     def predict(self, logits: Tensor) -> Tensor:
         """Return values in the original unit, (N, T)."""
-        return restored(_full(logits) * self.std + self.mean, self.transform)
+        return restored(full_precision(logits) * self.std + self.mean, self.transform)
 
     def metric_targets(self, targets: Tensor) -> Tensor:
         """Return targets in the original unit, (N, T)."""
@@ -298,29 +266,19 @@ class BoundedRegressionHead(Head):
     default_metrics = ("mae",)
     prediction = "values"
 
-    def prepare(self, targets: Tensor) -> Tensor:
-        """Return float (N, T)."""
-        return targets.float().reshape(len(targets), -1)
-
-    def check(self, logits: Tensor, targets: Tensor) -> None:
-        """See `Head.check`."""
-        check_width(logits, targets, self.num_outputs)
+    def check_targets(self, targets: Tensor) -> None:
+        """See `Head.check_targets`."""
         check_columns(targets, self.num_outputs, "head: bounded_regression")
         advice = "head: bounded_regression takes targets in [0, 1] (divide by their maximum)"
         check_range(targets, 1, advice)
 
     def predict(self, logits: Tensor) -> Tensor:
         """Return values in [0, 1], (N, T)."""
-        return _full(logits).sigmoid()
+        return full_precision(logits).sigmoid()
 
     def metric_makers(self) -> dict[str, Callable[[], Metric]]:
         """See `Head.metric_makers`."""
         return value_metrics()
-
-
-def _full(logits: Tensor) -> Tensor:
-    """Return half precision as float32: values in thousands have no cents in bfloat16."""
-    return logits.float() if logits.dtype in (torch.bfloat16, torch.float16) else logits
 
 
 HEADS: dict[str, type[Head]] = {

@@ -172,8 +172,8 @@ def class_metrics(
 ) -> dict[str, Callable[[], Metric]]:
     """Return name -> maker for probabilities (N,) of class 1, (N, C) of classes or of labels.
 
-    Accuracies are over samples (of labels: over all labels of all samples), the others are means
-    over classes or labels, or of class 1 alone where there are two classes.
+    ``acc`` and ``top5_acc`` are over samples (of labels: over all labels of all samples), the
+    others are means over classes or labels, or of class 1 alone where it is one of two.
 
     Args:
         task: The kind of problem, as torchmetrics calls it.
