@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 
 from dlp import __version__
@@ -21,17 +22,39 @@ _PIPE_CLOSED = 141
 #: What is not the user's to write, or no file (or folder) at all.
 _NO_ENTRY = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR, errno.ENOTDIR)
 
+#: Command -> what runs it, given the words that stand after it; and its line in the help.
 COMMANDS = {
-    "data": "show what the data are taken for, column by column; nothing is trained",
-    "fit": "train a model, with validation, curves and checkpoints",
-    "validate": "evaluate a trained model on the validation part",
-    "test": "evaluate a trained model on the test part",
-    "predict": "write predictions for the test part, or for unlabelled input (--data.predict_path)",
-    "crossval": "K-fold and repeated K-fold validation, with the baseline beside it",
-    "tune": "search for better hyperparameters",
-    "compare": "draw runs together, with a table of their best values",
-    "visualize": "draw: visualize batch, activations, filters, heatmap or embedding",
-    "report": "write one page of a run: numbers, curves, mistakes, samples, heat maps",
+    "data": (
+        "dlp.commands.data:main",
+        "show what the data are taken for, column by column; nothing is trained",
+    ),
+    "fit": ("dlp.commands.fit:main", "train a model, with validation, curves and checkpoints"),
+    "validate": (
+        "dlp.commands.evaluate:validate_main",
+        "evaluate a trained model on the validation part",
+    ),
+    "test": ("dlp.commands.evaluate:test_main", "evaluate a trained model on the test part"),
+    "predict": (
+        "dlp.commands.predict:main",
+        "write predictions for the test part, or for unlabelled input (--data.predict_path)",
+    ),
+    "crossval": (
+        "dlp.commands.crossval:main",
+        "K-fold and repeated K-fold validation, with the baseline beside it",
+    ),
+    "tune": ("dlp.commands.tune:main", "search for better hyperparameters"),
+    "compare": (
+        "dlp.commands.compare:compare",
+        "draw runs together, with a table of their best values",
+    ),
+    "visualize": (
+        "dlp.commands.visualize.command:visualize",
+        "draw: visualize batch, activations, filters, heatmap or embedding",
+    ),
+    "report": (
+        "dlp.reports.report:report",
+        "write one page of a run: numbers, curves, mistakes, samples, heat maps",
+    ),
 }
 
 #: What others call a command -> what it is called here.
@@ -127,51 +150,10 @@ def _is_read() -> bool:
     return True
 
 
-def _run(command: str, options: list[str]) -> None:
+def _run(command: str, words: list[str]) -> None:
     """Run a command; torch and Lightning load here, not before."""
-    if command == "compare":  # reads files: no torch
-        from dlp.commands.compare import compare
-
-        compare(options)
-    elif command == "crossval":
-        from dlp.commands.crossval import crossval, parsed
-
-        crossval(*parsed(options))
-    elif command == "tune":
-        from dlp.commands.tune import parsed as parsed_search
-        from dlp.commands.tune import tune
-
-        tune(*parsed_search(options), options)
-    elif command == "visualize":
-        from dlp.commands.visualize.command import visualize
-
-        visualize(options)
-    elif command == "data":
-        from dlp.commands.data import DataOptions, show_data
-        from dlp.recipe import Recipe
-
-        show_data(Recipe.parse(options, command, DataOptions, needs_model=False))
-    elif command == "report":
-        from dlp.reports.report import report
-
-        report(options)
-    elif command == "fit":
-        from dlp.commands.fit import fit
-        from dlp.commands.invocation import started
-
-        fit(*started(command, options))
-    elif command == "predict":
-        from dlp.commands.invocation import started
-        from dlp.commands.predict import PredictionOptions, predict
-
-        predict(*started(command, options, PredictionOptions))
-    else:
-        from dlp.commands.evaluate import EvaluationOptions, test, validate
-        from dlp.commands.invocation import started
-
-        recipe, checkpoint = started(command, options, EvaluationOptions)
-        evaluate = test if command == "test" else validate
-        evaluate(recipe, checkpoint, recipe.options(EvaluationOptions).verbose)
+    module, _, function = COMMANDS[command][0].partition(":")
+    getattr(import_module(module), function)(words)
 
 
 def _answered_at_once(given: list[str]) -> bool:
@@ -217,9 +199,10 @@ def _overview() -> str:
         return "\n".join(f"  {name:<12} {text}" for name, text in rows.items())
 
     named = table({name: about(path) for name, path in recipes().items()})
+    commands = table({name: text for name, (_, text) in COMMANDS.items()})
     overlays = table({name: about(path) for name, path in variations().items()})
     return (
-        f"commands (each has its own --help):\n{table(COMMANDS)}\n\n"
+        f"commands (each has its own --help):\n{commands}\n\n"
         f"recipes, for --config:\n{named}\n\n"
         f"variations, for a second --config:\n{overlays}\n\n"
         "examples:\n"

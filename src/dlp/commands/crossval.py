@@ -390,3 +390,8 @@ def _report(recipe: Recipe, result: CrossValidation, folder: Path) -> None:
         if path.is_file() and not path.name.startswith(".")
     ]
     say(f"wrote {folder}: {', '.join(names)}, and each fold in repeat_R/fold_K/")
+
+
+def main(words: Sequence[str]) -> None:
+    """Run ``dlp crossval`` with the words after it."""
+    crossval(*parsed(words))

@@ -1,6 +1,7 @@
 """``dlp data``: what the data are taken for, before anything is trained."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,3 +64,8 @@ def _draw_batch(data: SupervisedDataModule, path: Path) -> None:
         write_drawing(image_grid(*first_images(data, count=16, copies=1)), path)
     except InputError as error:  # a folder that nothing is written into hides no reading
         say(str(error))
+
+
+def main(words: Sequence[str]) -> None:
+    """Run ``dlp data`` with the words after it."""
+    show_data(Recipe.parse(words, "data", DataOptions, needs_model=False))

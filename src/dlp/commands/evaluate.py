@@ -1,5 +1,6 @@
 """``dlp validate`` and ``dlp test``: the numbers of a trained model, beside what guessing gives."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -10,6 +11,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from dlp.callbacks.mistakes_report import MistakesReport
 from dlp.commands import next_steps
 from dlp.commands.building import build, make_trainer, working
+from dlp.commands.invocation import started
 from dlp.commands.model_comparison import ModelComparison
 from dlp.console import say
 from dlp.datamodules import SupervisedDataModule
@@ -125,3 +127,15 @@ def evaluated(
     if folder is not None:
         add_test(folder, metrics, path, found, name)
     return metrics
+
+
+def test_main(words: Sequence[str]) -> None:
+    """Run ``dlp test`` with the words after it."""
+    recipe, checkpoint = started("test", words, EvaluationOptions)
+    test(recipe, checkpoint, recipe.options(EvaluationOptions).verbose)
+
+
+def validate_main(words: Sequence[str]) -> None:
+    """Run ``dlp validate`` with the words after it."""
+    recipe, checkpoint = started("validate", words, EvaluationOptions)
+    validate(recipe, checkpoint, recipe.options(EvaluationOptions).verbose)

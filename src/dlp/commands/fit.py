@@ -17,6 +17,7 @@ from dlp.callbacks.recipe_file import RecipeFile
 from dlp.commands import next_steps
 from dlp.commands.building import build, make_trainer, run_folder, working
 from dlp.commands.evaluate import evaluated
+from dlp.commands.invocation import started
 from dlp.commands.model_comparison import ModelComparison
 from dlp.commands.resuming import check_resumed
 from dlp.commands.starting import found_weights, start_from
@@ -191,3 +192,8 @@ def _report(
         configs = recipe.configs or (run.config,)
         last = run.checkpoint("last")
         say(f"next: {next_steps.after_fit(found, history.num_epochs, configs, last)}")
+
+
+def main(words: Sequence[str]) -> None:
+    """Run ``dlp fit`` with the words after it."""
+    fit(*started("fit", words))

@@ -1,12 +1,13 @@
 """``dlp predict``: a trained model's predictions, as a table."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from dlp.callbacks.predictions import PredictionWriter, RunPredictions
 from dlp.commands.building import build, make_trainer, run_folder, working
+from dlp.commands.invocation import started
 from dlp.recipe import Recipe
 from dlp.runs.folders import Run, run_of
 from dlp.runs.prediction_files import check_place
@@ -61,3 +62,8 @@ def _writer(
     else:
         with run_folder(recipe, run) as place:
             yield [RunPredictions(place.folder, arguments.get("predict_path"), checkpoint)]
+
+
+def main(words: Sequence[str]) -> None:
+    """Run ``dlp predict`` with the words after it."""
+    predict(*started("predict", words, PredictionOptions))

@@ -263,3 +263,8 @@ def _write(study: Study, recipe: Recipe, space: Space) -> None:
 
 def _best_config(study: Study) -> Path:
     return study.folder / f"{study.name}_best.yaml"
+
+
+def main(words: Sequence[str]) -> None:
+    """Run ``dlp tune`` with the words after it."""
+    tune(*parsed(words), words)
