@@ -17,12 +17,12 @@ from lightning.pytorch.loggers import CSVLogger
 from dlp.callbacks.checkpoints import with_atomic_checkpoints
 from dlp.callbacks.given import listed, need_a_logger, without_validation
 from dlp.callbacks.mistakes_report import MistakesReport
-from dlp.config_parser import ConfigParser
 from dlp.datamodules import SupervisedDataModule
 from dlp.errors import InputError
 from dlp.named_configs import run_name
+from dlp.parsing.config_parser import ConfigParser
+from dlp.parsing.run_options import RunOptions, read_options
 from dlp.process import quiet
-from dlp.run_options import RunOptions, read_options
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance

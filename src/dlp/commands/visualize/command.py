@@ -31,10 +31,10 @@ from dlp.commands.visualize.subjects import (
 from dlp.console import say
 from dlp.datamodules import SupervisedDataModule
 from dlp.errors import InputError, suggestion
-from dlp.parser import Parser
+from dlp.parsing.parser import Parser
+from dlp.parsing.run_options import add_options, read_options
 from dlp.process import cpu_threads, own_random_state, quiet
 from dlp.recipe import Recipe
-from dlp.run_options import add_options, read_options
 from dlp.runs.folders import ROOT, run_of
 from dlp.runs.record import read_results
 

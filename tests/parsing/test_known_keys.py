@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from dlp.cli import main
-from dlp.config_parser import ConfigParser
 from dlp.errors import InputError
-from dlp.known_keys import HABITS
+from dlp.parsing.config_parser import ConfigParser
+from dlp.parsing.known_keys import HABITS
 from dlp.process import quiet
 
 RECIPE = """

@@ -13,8 +13,8 @@ from typing import Any
 from dlp.config_files import read_config
 from dlp.errors import InputError
 from dlp.named_configs import find_config, recipes, variations
-from dlp.signatures import Place, argument, find_class, own_arguments, takes_anything
-from dlp.typed_words import read_words
+from dlp.parsing.signatures import Place, argument, find_class, own_arguments, takes_anything
+from dlp.parsing.typed_words import read_words
 
 #: What others call it -> what it may be called here, the first one that is accepted.
 HABITS: dict[str, tuple[str, ...]] = {

@@ -10,10 +10,10 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from dlp.datamodules import SupervisedDataModule
 from dlp.errors import input_error
-from dlp.parser import Parser, add_config_option, as_texts
+from dlp.parsing.parser import Parser, add_config_option, as_texts
+from dlp.parsing.run_options import RunOptions, add_options
+from dlp.parsing.short_names import SHORT_NAMES as SHORT_NAMES  # so that classes are found
 from dlp.process import quiet
-from dlp.run_options import RunOptions, add_options
-from dlp.short_names import SHORT_NAMES as SHORT_NAMES  # so that classes are found
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance

@@ -5,7 +5,7 @@ import argparse
 import pytest
 
 from dlp.cli import main
-from dlp.help_screen import first_screen
+from dlp.parsing.help_screen import first_screen
 
 
 def helped(capsys, *words):

@@ -15,10 +15,10 @@ from lightning.pytorch.cli import LightningArgumentParser
 from dlp import datamodules, modules
 from dlp.datamodules.base import SupervisedDataModule
 from dlp.errors import InputError, suggestion
-from dlp.help_screen import first_screen
-from dlp.known_keys import KnownKeys, check_keys
 from dlp.named_configs import find_config
-from dlp.signatures import Place, descendants
+from dlp.parsing.help_screen import first_screen
+from dlp.parsing.known_keys import KnownKeys, check_keys
+from dlp.parsing.signatures import Place, descendants
 
 #: What jsonargparse puts before such a text.
 _UNWRITTEN = "Unable to serialize instance "
@@ -171,8 +171,8 @@ def as_texts(value: Any) -> Any:
 def value_error(message: str, known: KnownKeys | None) -> str:
     """Return one sentence for what jsonargparse says of a value: its key, what is wanted and given.
 
-    Keys, classes and what is missing are checked before (see `dlp.known_keys`). What is wanted is
-    read from the signature; where no signature says it, from the message.
+    Keys, classes and what is missing are checked before (`known_keys`). What is wanted is read from
+    the signature; where no signature says it, from the message.
 
     Args:
         message: What jsonargparse (4.50 to 4.59) says; anything else comes back as its last words.
