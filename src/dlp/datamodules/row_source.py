@@ -12,7 +12,7 @@ from dlp.datamodules.examples import Examples
 from dlp.datamodules.learned import Encoder
 from dlp.datamodules.loader import Augment, Rows
 from dlp.datamodules.reading import InputReading
-from dlp.datamodules.splitting.strategies import Indices
+from dlp.datamodules.splitting.pairs import Indices
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,16 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dlp.datamodules.splitting.strategies import (
-    ByGroup,
-    ByRow,
-    ByTime,
-    Cut,
-    count_pairs,
-    splitter_fold,
-)
-from dlp.datamodules.splitting.strategies import Indices as Indices
-from dlp.datamodules.splitting.strategies import Splitter as Splitter
+from dlp.datamodules.splitting.pairs import Indices as Indices
+from dlp.datamodules.splitting.pairs import Splitter as Splitter
+from dlp.datamodules.splitting.pairs import checked_pair, count_pairs
+from dlp.datamodules.splitting.strategies import RowKeys
 from dlp.errors import InputError
 
 
@@ -55,7 +49,7 @@ class Split:
         num_folds: K of K-fold validation; `val_size` is then ignored.
         fold: The fold that validates, from 0.
         repeat: The repetition of a repeated K-fold, from 0: each shuffles anew.
-        splitter: Gives the folds in place of `num_folds`, such as scikit-learn's splitters: pair
+        splitter: Gives the folds instead of `num_folds`, such as scikit-learn's splitters: pair
             number `fold` of those it gives.
         own_val: Validate on the validation part of the set's own, where it has one; else its rows
             are divided with the others.
@@ -199,26 +193,46 @@ class Split:
                 f"{num_rows} rows to train on. Give smaller counts, or fractions that sum to "
                 "less than 1."
             )
-        cut, test, rest = self._cut_test(num_rows, labels, groups, times)
+        keys = self._row_keys(labels, groups, times)
+        rest, test = keys.pair(keys.hold_out(num_test), 0, keys.order(num_rows, self.seed))
         if self.splitter is not None:
+            rows = rest if times is not None else np.sort(rest)
             y = labels if targets is None else targets
-            train, val = splitter_fold(
-                self.splitter,
-                self.fold,
-                rest if times is not None else np.sort(rest),
-                None if y is None else np.asarray(y),
-                groups,
-            )
+            train, val = checked_pair(self.splitter, self.fold, rows, y, groups)
         elif self.num_folds is not None:
             entropy = None
             if self.repeat or self.seed is not None:
                 entropy = [0 if self.seed is None else self.seed, 1 + self.repeat]
-            train, val = cut.fold(rest, self.num_folds, self.fold, entropy)
+            train, val = keys.pair(keys.folds(self.num_folds, entropy), self.fold, rest)
+            if not len(val):
+                raise InputError(
+                    f"fold {self.fold} has no row: the groups cannot be shared out by class. Take "
+                    "fewer folds, or leave stratify out."
+                )
         else:
-            val, train = cut.first(rest, num_val)
+            train, val = keys.pair(keys.hold_out(num_val), 0, rest)
         if self.train_size is not None:
-            train = self._take(cut, train, num_rows)
+            wanted = _as_count(self.train_size, num_rows)
+            if not 1 <= wanted <= len(train):
+                raise InputError(
+                    f"train_size={self.train_size} asks for {wanted} training rows; the split "
+                    f"leaves {len(train)}."
+                )
+            train = keys.fewer(train, wanted)
         return Parts(train, val, test)
+
+    def _row_keys(
+        self,
+        labels: Sequence[int] | NDArray[np.int64] | None,
+        groups: NDArray[Any] | None,
+        times: NDArray[Any] | None,
+    ) -> RowKeys:
+        self.check(groups is not None, times is not None)
+        if self.stratify and labels is None:
+            raise InputError(
+                "stratify=True needs class labels, and this set has none: leave it out."
+            )
+        return RowKeys(np.asarray(labels) if self.stratify else None, groups, times)
 
     def num_splits(
         self,
@@ -232,44 +246,9 @@ class Split:
         """Return how many folds there are: 1 for a hold-out split. The arguments are `parts`'."""
         if self.splitter is None:
             return self.num_folds or 1
-        _, _, rest = self._cut_test(num_rows, labels, groups, times)
-        y = labels if targets is None else targets
+        rest = self.refit().parts(num_rows, labels, groups=groups, times=times).train
         rows = rest if times is not None else np.sort(rest)
-        return count_pairs(self.splitter, rows, None if y is None else np.asarray(y), groups)
-
-    def _cut_test(
-        self,
-        num_rows: int,
-        labels: Sequence[int] | NDArray[np.int64] | None,
-        groups: NDArray[Any] | None,
-        times: NDArray[Any] | None,
-    ) -> tuple[Cut, Indices, Indices]:
-        """Return how rows are cut, the test part, and the others in order."""
-        self.check(groups is not None, times is not None)
-        if self.stratify and labels is None:
-            raise InputError(
-                "stratify=True needs class labels, and this set has none: leave it out."
-            )
-        strata = np.asarray(labels) if self.stratify else None
-        cut: Cut
-        if times is not None:
-            cut = ByTime(times)
-        elif groups is not None:
-            cut = ByGroup(groups, strata)
-        else:
-            cut = ByRow(np.zeros(num_rows, np.int64) if strata is None else strata)
-        count = _count("test_size", self.test_size, num_rows)
-        return cut, *cut.first(cut.order(num_rows, self.seed), count)
-
-    def _take(self, cut: Cut, train: Indices, num_rows: int) -> Indices:
-        assert self.train_size is not None
-        wanted = _as_count(self.train_size, num_rows)
-        if not 1 <= wanted <= len(train):
-            raise InputError(
-                f"train_size={self.train_size} asks for {wanted} training rows; the split leaves "
-                f"{len(train)}."
-            )
-        return cut.fewer(train, wanted)
+        return count_pairs(self.splitter, rows, labels if targets is None else targets, groups)
 
 
 def _check_size(name: str, size: int | float | None) -> None:

@@ -1,132 +1,152 @@
-"""The ways rows are cut into parts: shuffled, by whole groups, by time, by anybody's splitter."""
+"""The ways rows are divided: every one is a splitter as scikit-learn's, ``split(X, y, groups)``.
 
-import warnings
+What `Split` asks for is made of those here: rows, whole groups or rows in order of time, held out
+once or in folds. A person's own splitter stands beside them. What each is told of the rows comes
+in the same way: ``y`` is the class of each row where every part is to have its share, ``groups``
+what keeps rows together (of rows in order of time: their times).
+"""
+
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dlp.datamodules.splitting.pairs import Indices, Splitter, nth_pair
 from dlp.errors import InputError
 
-Indices = NDArray[np.int64]
+#: Positions of training and of held-out rows, (n,) and (m,).
+Pairs = Iterator[tuple[Indices, Indices]]
 
 
-@runtime_checkable
-class Splitter(Protocol):
-    """What scikit-learn's splitters are, and anything that does as they do."""
+class RowKeys:
+    """What rows are divided by, and which splitters go with it.
 
-    def split(self, X: Any, y: Any = None, groups: Any = None) -> Iterator[tuple[Any, Any]]:  # noqa: N803 - scikit-learn's name
-        """Yield the positions of training and validation rows of each fold, (n,) and (m,)."""
-        ...
+    Args:
+        strata: The class of each row, (N,), where every part is to have its share.
+        groups: The group of each row, (N,), where none may stand in two parts.
+        times: The time of each row, numbers (N,), where parts follow each other in time.
+    """
 
-
-class Cut(Protocol):
-    """How rows are put in order and cut."""
+    def __init__(
+        self, strata: NDArray[Any] | None, groups: NDArray[Any] | None, times: NDArray[Any] | None
+    ) -> None:
+        self.strata = strata
+        self.groups = None if groups is None else _numbered(groups)
+        self.times = times
 
     def order(self, num_rows: int, seed: int | None) -> Indices:
-        """Return the numbers of all rows in the order that `first` and `fold` take them."""
-        ...
+        """Return the numbers of all rows in the order in which they are divided.
 
-    def first(self, rows: Indices, count: int) -> tuple[Indices, Indices]:
-        """Return a part of `count` rows, and the others."""
-        ...
+        Args:
+            num_rows: Number of rows, N.
+            seed: Shuffles the rows of each class, or the groups; plays no role for times.
+        """
+        if self.times is not None:
+            return np.argsort(self.times, kind="stable")
+        if self.groups is not None:
+            place = np.arange(self.groups.max(initial=-1) + 1)
+            if seed is not None:
+                place = np.random.default_rng(seed).permutation(place)
+            return np.argsort(place[self.groups], kind="stable")
+        return np.concatenate(_rows_by_class(num_rows, self.strata, seed))
 
-    def fold(
-        self, rows: Indices, num_folds: int, fold: int, entropy: list[int] | None
-    ) -> tuple[Indices, Indices]:
-        """Return the training and the validation rows of a fold; None does not shuffle."""
-        ...
+    def hold_out(self, count: int) -> Splitter:
+        """Return what holds out about `count` rows."""
+        if self.times is not None:
+            return TimeHoldOut(count)
+        return HoldOut(count) if self.groups is None else GroupHoldOut(count)
+
+    def folds(self, num_folds: int, entropy: list[int] | None) -> Splitter:
+        """Return what makes folds, shuffled by `entropy` unless they follow in time."""
+        if self.times is not None:
+            return TimeFolds(num_folds)
+        return (Folds if self.groups is None else GroupFolds)(num_folds, entropy)
+
+    def pair(self, splitter: Splitter, number: int, rows: Indices) -> tuple[Indices, Indices]:
+        """Return the training and the held-out rows of pair `number` of these rows."""
+        together = self.groups if self.times is None else self.times
+        train, held_out = nth_pair(splitter, number, rows, self.strata, together)
+        return rows[train], rows[held_out]
 
     def fewer(self, rows: Indices, count: int) -> Indices:
-        """Return `count` of the training rows."""
-        ...
+        """Return `count` of the rows to train on: the latest, or the first ones of each class."""
+        if self.times is not None:
+            return rows[len(rows) - count :]
+        return self.pair(HoldOut(count), 0, rows)[1]
+
+
+# Row by row, each class by itself -----------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class ByRow(Cut):
-    """Row by row, each class by itself.
+class HoldOut:
+    """The first rows of each class are held out, `count` in all."""
+
+    count: int
+
+    def split(self, X: Any, y: Any = None, groups: Any = None) -> Pairs:  # noqa: N803
+        """Yield the one pair."""
+        classes = _rows_by_class(len(X), y, None)
+        shares = _shares([len(rows) for rows in classes], self.count)
+        pairs = list(zip(classes, shares, strict=True))
+        held_out = np.concatenate([rows[:share] for rows, share in pairs])
+        yield np.concatenate([rows[share:] for rows, share in pairs]), held_out
+
+
+@dataclass(frozen=True)
+class Folds:
+    """Folds that differ by a row at most, in each class too.
 
     Args:
-        strata: The class of each row, (N,), where every part is to have its share; else zeros.
+        num_folds: How many.
+        entropy: Seeds of the shuffle; None does not shuffle.
     """
 
-    strata: NDArray[Any]
+    num_folds: int
+    entropy: list[int] | None
 
-    def order(self, num_rows: int, seed: int | None) -> Indices:
-        """Return the rows of each class in turn, each shuffled by `seed`."""
-        strata = self._strata(np.arange(num_rows))
-        if seed is None:
-            return _joined(strata)
-        return _joined([np.random.default_rng(seed).permutation(rows) for rows in strata])
-
-    def first(self, rows: Indices, count: int) -> tuple[Indices, Indices]:
-        """Return the first rows of each class, `count` in all, and the others."""
-        strata = self._strata(rows)
-        pairs = list(zip(strata, _shares([len(rows) for rows in strata], count), strict=True))
-        taken = _joined([rows[:share] for rows, share in pairs])
-        return taken, _joined([rows[share:] for rows, share in pairs])
-
-    def fold(
-        self, rows: Indices, num_folds: int, fold: int, entropy: list[int] | None
-    ) -> tuple[Indices, Indices]:
-        """Return a fold that differs from the others by a row at most, in each class too."""
-        if len(rows) < num_folds:
-            raise InputError(f"num_folds={num_folds} is more than the {len(rows)} rows there are.")
-        train, val = [], []
-        turn = 0  # folds take turns over the classes, so that all differ by one row at most
-        for stratum in self._strata(rows):
-            shuffled = stratum
-            if entropy is not None:
-                shuffled = np.random.default_rng(entropy).permutation(stratum)
-            folds = np.array_split(shuffled, num_folds)
-            chosen = (fold - turn) % num_folds
-            turn += len(stratum) % num_folds
-            val.append(folds[chosen])
-            train.append(_joined(folds[:chosen] + folds[chosen + 1 :]))
-        return _joined(train), _joined(val)
-
-    def fewer(self, rows: Indices, count: int) -> Indices:
-        """Return the first rows of each class."""
-        return self.first(rows, count)[0]
-
-    def _strata(self, rows: Indices) -> list[Indices]:
-        strata = self.strata[rows]
-        return [rows[strata == value] for value in np.unique(strata)]
+    def split(self, X: Any, y: Any = None, groups: Any = None) -> Pairs:  # noqa: N803
+        """Yield each fold."""
+        if len(X) < self.num_folds:
+            raise InputError(
+                f"num_folds={self.num_folds} is more than the {len(X)} rows there are."
+            )
+        classes = _rows_by_class(len(X), y, self.entropy)
+        pieces = [np.array_split(rows, self.num_folds) for rows in classes]
+        # Folds take turns over the classes, so that all differ by one row at most.
+        turns = np.cumsum([0] + [len(rows) for rows in classes])
+        for fold in range(self.num_folds):
+            train, val = [], []
+            for turn, folds in zip(turns, pieces, strict=False):
+                chosen = (fold - turn) % self.num_folds
+                val.append(folds[chosen])
+                train += folds[:chosen] + folds[chosen + 1 :]
+            yield np.concatenate(train), np.concatenate(val)
 
 
-class ByGroup(Cut):
-    """By whole groups: none stands in two parts.
+# By whole groups: none stands in two parts --------------------------------------------------------
 
-    Args:
-        groups: The group of each row, (N,).
-        strata: The class of each row, (N,), where every part is to have about its share.
-    """
 
-    def __init__(self, groups: NDArray[Any], strata: NDArray[Any] | None) -> None:
-        self.groups = _numbered(groups)[1]
-        self.strata = strata
+@dataclass(frozen=True)
+class GroupHoldOut:
+    """Whole groups are held out, as near to `count` rows (of each class) as one pass gets."""
 
-    def order(self, num_rows: int, seed: int | None) -> Indices:
-        """Return the rows group by group, the groups shuffled by `seed`."""
-        place = np.arange(self.groups.max(initial=-1) + 1)
-        if seed is not None:
-            place = np.random.default_rng(seed).permutation(place)
-        return np.argsort(place[self.groups], kind="stable")
+    count: int
 
-    def first(self, rows: Indices, count: int) -> tuple[Indices, Indices]:
-        """Return whole groups, in all as near to `count` rows (of each class) as one pass gets."""
-        if not count:
-            return rows[:0], rows
-        order, groups = _numbered(self.groups[rows])
-        strata = np.zeros(len(rows), int) if self.strata is None else self.strata[rows]
-        counts = np.zeros((len(order), len(np.unique(strata))))
+    def split(self, X: Any, y: Any = None, groups: Any = None) -> Pairs:  # noqa: N803
+        """Yield the one pair."""
+        if not self.count:
+            yield np.arange(len(X)), np.arange(0)
+            return
+        groups = _numbered(groups)
+        strata = np.zeros(len(X), int) if y is None else y
+        counts = np.zeros((groups.max() + 1, len(np.unique(strata))))
         np.add.at(counts, (groups, np.unique(strata, return_inverse=True)[1]), 1)
-        lacking = counts.sum(axis=0) * count / len(rows)
+        lacking = counts.sum(axis=0) * self.count / len(X)
         # The first that brings the part nearer goes in; the nearest one where none does.
-        taken = np.zeros(len(order), dtype=np.bool_)
+        taken = np.zeros(len(counts), dtype=np.bool_)
         for number, group in enumerate(counts):
             if np.square(lacking - group).sum() < np.square(lacking).sum():
                 taken[number] = True
@@ -135,199 +155,104 @@ class ByGroup(Cut):
             taken[np.square(counts - lacking).sum(axis=1).argmin()] = True
         if taken.all():
             raise InputError(
-                f"the rows are of {len(order)} groups: whole ones do not make a part of {count} "
-                f"of {len(rows)} rows and leave others. Ask for another size."
+                f"the rows are of {len(counts)} groups: whole ones do not make a part of "
+                f"{self.count} of {len(X)} rows and leave others. Ask for another size."
             )
-        return rows[taken[groups]], rows[~taken[groups]]
-
-    def fold(
-        self, rows: Indices, num_folds: int, fold: int, entropy: list[int] | None
-    ) -> tuple[Indices, Indices]:
-        """Return a fold of scikit-learn's GroupKFold or StratifiedGroupKFold."""
-        from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
-
-        groups = self.groups[rows]
-        if (found := len(np.unique(groups))) < num_folds:
-            raise InputError(f"num_folds={num_folds} is more than the {found} groups there are.")
-        shuffle = entropy is not None
-        state = int(np.random.default_rng(entropy).integers(2**32)) if shuffle else None
-        kind = GroupKFold if self.strata is None else StratifiedGroupKFold
-        folds = kind(num_folds, shuffle=shuffle, random_state=state)
-        strata = None if self.strata is None else self.strata[rows]
-        train, val = _nth_pair(folds, fold, rows, strata, groups)
-        if not len(val):
-            raise InputError(
-                f"fold {fold} has no row: the groups cannot be shared out by class. Take fewer "
-                "folds, or leave stratify out."
-            )
-        return rows[train], rows[val]
-
-    def fewer(self, rows: Indices, count: int) -> Indices:
-        """Return the rows of the first groups; the last one of them may be cut."""
-        strata = np.zeros(len(self.groups), int) if self.strata is None else self.strata
-        return ByRow(strata).fewer(rows, count)
+        yield np.flatnonzero(~taken[groups]), np.flatnonzero(taken[groups])
 
 
 @dataclass(frozen=True)
-class ByTime(Cut):
-    """By time: the last rows make up a part, and rows of one time stay together.
+class GroupFolds:
+    """The folds of scikit-learn's GroupKFold; of StratifiedGroupKFold where there are classes.
 
     Args:
-        times: The time of each row, numbers (N,).
+        num_folds: How many.
+        entropy: Seeds of the shuffle; None does not shuffle.
     """
 
-    times: NDArray[Any]
+    num_folds: int
+    entropy: list[int] | None
 
-    def order(self, num_rows: int, seed: int | None) -> Indices:
-        """Return the rows from the earliest to the latest; `seed` plays no role."""
-        return np.argsort(self.times, kind="stable")
+    def split(self, X: Any, y: Any = None, groups: Any = None) -> Pairs:  # noqa: N803
+        """Yield each fold."""
+        from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
 
-    def first(self, rows: Indices, count: int) -> tuple[Indices, Indices]:
-        """Return the last rows, about `count`, and those before them."""
-        if not count:
-            return rows[:0], rows
-        cut = self._moved(rows, len(rows) - count)
-        return rows[cut:], rows[:cut]
+        if (found := len(np.unique(groups))) < self.num_folds:
+            raise InputError(
+                f"num_folds={self.num_folds} is more than the {found} groups there are."
+            )
+        shuffle = self.entropy is not None
+        state = int(np.random.default_rng(self.entropy).integers(2**32)) if shuffle else None
+        kind = GroupKFold if y is None else StratifiedGroupKFold
+        folds = kind(self.num_folds, shuffle=shuffle, random_state=state)
+        yield from folds.split(X, y, groups)
 
-    def fold(
-        self, rows: Indices, num_folds: int, fold: int, entropy: list[int] | None
-    ) -> tuple[Indices, Indices]:
-        """Return a fold of scikit-learn's TimeSeriesSplit, the earlier rows and the next ones."""
+
+# In order of time: rows of one time stay together -------------------------------------------------
+
+
+@dataclass(frozen=True)
+class TimeHoldOut:
+    """The last rows are held out, about `count`."""
+
+    count: int
+
+    def split(self, X: Any, y: Any = None, groups: Any = None) -> Pairs:  # noqa: N803
+        """Yield the one pair; `groups` are the times, in order."""
+        cut = _moved(groups, len(X) - self.count)
+        yield np.arange(cut), np.arange(cut, len(X))
+
+
+@dataclass(frozen=True)
+class TimeFolds:
+    """The folds of scikit-learn's TimeSeriesSplit: the earlier rows, and the next ones."""
+
+    num_folds: int
+
+    def split(self, X: Any, y: Any = None, groups: Any = None) -> Pairs:  # noqa: N803
+        """Yield each fold; `groups` are the times, in order."""
         from sklearn.model_selection import TimeSeriesSplit
 
         few = InputError(
-            f"num_folds={num_folds} in order of time needs {num_folds + 1} stretches of the "
-            f"{len(rows)} rows, none of which splits rows of one time: take fewer folds."
+            f"num_folds={self.num_folds} in order of time needs {self.num_folds + 1} stretches of "
+            f"the {len(X)} rows, none of which splits rows of one time: take fewer folds."
         )
-        if len(rows) <= num_folds:
+        if len(X) <= self.num_folds:
             raise few
-        every = [
-            (self._moved(rows, int(val[0])), self._moved(rows, int(val[-1]) + 1))
-            for _, val in TimeSeriesSplit(num_folds).split(rows)
+        ends = [
+            (_moved(groups, int(val[0])), _moved(groups, int(val[-1]) + 1))
+            for _, val in TimeSeriesSplit(self.num_folds).split(X)
         ]
-        if any(start == end for start, end in every):
+        if any(start == end for start, end in ends):
             raise few
-        start, end = every[fold]
-        return rows[:start], rows[start:end]
-
-    def fewer(self, rows: Indices, count: int) -> Indices:
-        """Return the latest rows."""
-        return rows[len(rows) - count :]
-
-    def _moved(self, rows: Indices, cut: int) -> int:
-        """Return the place nearest to `cut` that has no rows of one time on both sides.
-
-        The ends are such places for a cut at the end alone: no part is to be empty.
-        """
-        if cut == len(rows):
-            return cut
-        times = self.times[rows]
-        places = np.flatnonzero(times[1:] != times[:-1]) + 1
-        if not len(places):
-            raise InputError(f"all {len(rows)} rows are of one time: there is no place to cut.")
-        return int(places[np.abs(places - cut).argmin()])
-
-
-# Anybody's splitter -------------------------------------------------------------------------------
-
-
-def splitter_fold(
-    splitter: Splitter,
-    fold: int,
-    rows: Indices,
-    targets: NDArray[Any] | None,
-    groups: NDArray[Any] | None,
-) -> tuple[Indices, Indices]:
-    """Return the training and the validation rows of pair number `fold` of a splitter.
-
-    Args:
-        splitter: Is called with ``X`` = `rows` as (n, 1), and the targets and groups of these.
-        fold: The number of the pair, from 0.
-        rows: The rows to divide, (n,).
-        targets: Class or value of each of all rows, (N,) or (N, T).
-        groups: The group of each of all rows, (N,).
-
-    Raises:
-        InputError: There are fewer pairs, or it is no pair of parts; or it is another one when
-            asked again.
-    """
-    name = type(splitter).__name__
-    y = None if targets is None else targets[rows]
-    part_groups = None if groups is None else groups[rows]
-    pair, again = (_nth_pair(splitter, fold, rows, y, part_groups) for _ in range(2))
-    if not all(map(np.array_equal, pair, again)):
-        raise InputError(
-            f"the splitter {name} gives other rows each time it is asked: set its random_state to "
-            "a number."
-        )
-    for what, part in zip(("training", "validation"), pair, strict=True):
-        if part.ndim != 1 or not len(part) or part.dtype.kind not in "iu":
-            raise InputError(
-                f"pair {fold} of the splitter {name} has {part.dtype} {part.shape} as {what} rows; "
-                "it must be a list of one or more row numbers."
-            )
-        if part.min() < 0 or part.max() >= len(rows):
-            raise InputError(
-                f"pair {fold} of the splitter {name} has the {what} row "
-                f"{part.min() if part.min() < 0 else part.max()}; row numbers are 0 to "
-                f"{len(rows) - 1}: of the rows that the test part leaves."
-            )
-        if len(np.unique(part)) < len(part):
-            raise InputError(
-                f"pair {fold} of the splitter {name} repeats {what} rows; give each once."
-            )
-    train, val = (rows[part] for part in pair)
-    if shared := len(np.intersect1d(train, val)):
-        raise InputError(
-            f"pair {fold} of the splitter {name} has {shared} rows in both parts: validation rows "
-            "must not be trained on."
-        )
-    if groups is not None and len(shared_groups := np.intersect1d(groups[train], groups[val])):
-        raise InputError(
-            f"pair {fold} of the splitter {name} has {len(shared_groups)} groups in both parts: "
-            "use one that keeps groups whole, such as scikit-learn's GroupShuffleSplit."
-        )
-    return train, val
-
-
-def count_pairs(
-    splitter: Splitter, rows: Indices, targets: NDArray[Any] | None, groups: NDArray[Any] | None
-) -> int:
-    """Return how many pairs a splitter gives; the arguments are those of `splitter_fold`."""
-    y = None if targets is None else targets[rows]
-    return _walk(splitter, rows, y, None if groups is None else groups[rows], None)[0]
-
-
-def _nth_pair(
-    splitter: Splitter, number: int, rows: Indices, y: Any, groups: Any
-) -> tuple[NDArray[Any], NDArray[Any]]:
-    count, pair = _walk(splitter, rows, y, groups, number + 1)
-    if count <= number:
-        raise InputError(
-            f"the splitter {type(splitter).__name__} gives {count} pairs; there is no fold "
-            f"{number} (counted from 0)."
-        )
-    return pair
-
-
-def _walk(
-    splitter: Splitter, rows: Indices, y: Any, groups: Any, most: int | None
-) -> tuple[int, tuple[NDArray[Any], NDArray[Any]]]:
-    """Return the number of pairs, looking at no more than `most` of them, and the last pair."""
-    count, pair = 0, (rows[:0], rows[:0])
-    try:
-        with warnings.catch_warnings():  # of groups that are ignored, or classes with few rows
-            warnings.simplefilter("ignore", UserWarning)
-            for train, val in islice(splitter.split(rows[:, None], y, groups), most):
-                count, pair = count + 1, (np.asarray(train), np.asarray(val))
-    except (TypeError, ValueError) as error:
-        raise InputError(
-            f"{type(splitter).__name__} cannot split these {len(rows)} rows: {error}"
-        ) from error
-    return count, pair
+        for start, end in ends:
+            yield np.arange(start), np.arange(start, end)
 
 
 # --------------------------------------------------------------------------------------------------
+
+
+def _rows_by_class(num_rows: int, y: Any, seed: int | list[int] | None) -> list[Indices]:
+    """Return the positions of the rows of each class, shuffled; without classes, of all rows."""
+    classes = [np.arange(num_rows)]
+    if y is not None:
+        classes = [np.flatnonzero(y == value) for value in np.unique(y)]
+    if seed is None:
+        return classes
+    return [np.random.default_rng(seed).permutation(rows) for rows in classes]
+
+
+def _moved(times: NDArray[Any], cut: int) -> int:
+    """Return the place nearest to `cut` that has no rows of one time on both sides.
+
+    The ends are such places for a cut at the end alone: no part is to be empty.
+    """
+    if cut == len(times):
+        return cut
+    places = np.flatnonzero(times[1:] != times[:-1]) + 1
+    if not len(places):
+        raise InputError(f"all {len(times)} rows are of one time: there is no place to cut.")
+    return int(places[np.abs(places - cut).argmin()])
 
 
 def _shares(sizes: list[int], count: int) -> list[int]:
@@ -346,14 +271,10 @@ def _shares(sizes: list[int], count: int) -> list[int]:
     return shares
 
 
-def _numbered(groups: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """Return the distinct groups in order of appearance, and the place of each row's in them."""
+def _numbered(groups: NDArray[Any]) -> Indices:
+    """Return the number of each row's group, (N,), counted in order of appearance."""
     values, first, inverse = np.unique(groups, return_index=True, return_inverse=True)
     by_appearance = np.argsort(first)
     place = np.empty(len(values), np.int64)
     place[by_appearance] = np.arange(len(values))
-    return values[by_appearance], place[inverse]
-
-
-def _joined(parts: list[Indices]) -> Indices:
-    return np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
+    return place[inverse]
