@@ -50,6 +50,11 @@ MISTYPED = [
     ("--model.init_args.hiden [9]", "Did you mean --model.hidden?", "--model.hidden [9]"),
     ("--Model.hidden [9]", "Did you mean --model.hidden?", "--model.hidden [9]"),
     ("--data.val_szie 0.2", "Did you mean --data.val_size?", "--data.val_size 0.2"),
+    (
+        "--data.table_format.decmal ,",
+        "Did you mean --data.table_format.decimal?",
+        "--data.table_format.decimal ,",
+    ),
     ("--monitr val_acc", "Did you mean --monitor?", "--monitor val_acc"),
     (
         "--model.optimizer AdamW --model.optimizer.decay 1",
@@ -98,6 +103,11 @@ MISWRITTEN = [
     ("trainr: {max_epochs: 3}", "Did you mean trainer?", "trainer: {max_epochs: 3}"),
     ("trainer: {init_args: {max_epochs: 3}}", "trainer holds its keys itself.", None),
     ("model: {init_args: {hiden: [9]}}", "Did you mean model.hidden?", "model.hidden: [9]"),
+    (
+        "data: {init_args: {table_format: {encdoing: cp1252}}}",
+        "Did you mean data.table_format.encoding?",
+        "data: {init_args: {table_format: {encoding: cp1252}}}",
+    ),
     (
         "model: {class_path: DenseModule, hidden: [9]}",
         "init_args: model: {class_path: ..., init_args: {hidden: ...}}",

@@ -136,7 +136,7 @@ class KnownKeys:
     def class_at(self, place: Place) -> type | None:
         """Return the class whose arguments stand at a place; None if it is not known."""
         default = place.default if isinstance(place.default, type) else None
-        return place.itself or self.classes.get(place.key) or default
+        return place.itself or self.classes.get(place.key) or default or place.record
 
     def place_of(self, key: str) -> Place | None:
         """Return what is known of a dotted key; None where no signature says it."""

@@ -5,7 +5,7 @@ import inspect
 import types
 import typing
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from functools import cache
 from typing import Any
 
@@ -36,6 +36,12 @@ class Place:
         """The classes of which an object may stand here."""
         kinds = [kind for kind in _leaves(self.annotation) if isinstance(kind, type)]
         return [kind for kind in kinds if kind.__module__ != "builtins"]
+
+    @property
+    def record(self) -> type | None:
+        """The dataclass that may stand here by its fields alone, without ``class_path``."""
+        records = [kind for kind in self.classes if is_dataclass(kind)]
+        return records[0] if len(records) == 1 else None
 
     @property
     def wanted(self) -> list[str]:
