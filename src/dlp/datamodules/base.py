@@ -216,7 +216,8 @@ class SupervisedDataModule(DataFacts, RestorableDataModule):
         if self._test is None and len(parts.test):
             self._test = labelled.chosen(parts.test, self.select(labelled.rows, parts.test))
         test = self._test
-        if test is not None and (shared := shared_groups(labelled.groups, test.groups)):
+        of_its_own = None if test is None or len(parts.test) else test.groups
+        if shared := shared_groups(labelled.groups, of_its_own):
             self._say_once("groups", shared)
         if test is not None and test.targets is not None and not self.dry_run:
             self.targets.encode(test.targets)  # a class of its own: said before training

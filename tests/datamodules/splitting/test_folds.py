@@ -841,6 +841,14 @@ def test_groups_shared_with_a_test_table_are_counted(tmp_path, capsys):
     assert "2 groups of the test part are also trained or validated on" in capsys.readouterr().out
 
 
+def test_groups_of_a_test_part_cut_from_the_table_are_in_no_other(tmp_path, capsys):
+    data = keyed_data(
+        "table", tmp_path, group_column="owner", drop_columns=["id", "sold"], test_size=0.2
+    )
+    data.fit()
+    assert "groups of the test part" not in capsys.readouterr().out
+
+
 def test_a_test_table_needs_no_group(tmp_path, capsys):
     keyed(8).drop(columns="owner").to_csv(tmp_path / "test.csv", index=False)
     data = keyed_data(
