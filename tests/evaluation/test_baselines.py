@@ -167,6 +167,23 @@ def test_what_a_head_cannot_express_is_left_out():
     assert baselines(SigmoidHead(), {"frequencies": [0.5, 0.5]}, torch.zeros(0)) == {}
 
 
+class Counts(RegressionHead):
+    """A head with an activation of its own, and the way back from it."""
+
+    def predict(self, logits):
+        return logits.exp()
+
+    def logits_of(self, predictions):
+        return predictions.log().float()
+
+
+def test_a_head_with_another_activation_says_itself_how_logits_are_found():
+    found = baselines(Counts(1), {"mean": [2.0], "median": [1.0]}, torch.tensor([1.0, 4.0]))
+    assert {name: numbers["mae"] for name, numbers in found.items()} == pytest.approx(
+        {"mean": 1.5, "median": 1.5}
+    )
+
+
 @given(
     st.lists(st.integers(1, 1000), min_size=2, max_size=60), st.lists(st.integers(0, 1), min_size=1)
 )

@@ -1,5 +1,6 @@
 import math
 import re
+from typing import get_args
 
 import pytest
 import torch
@@ -15,7 +16,7 @@ from dlp.modules import (
     SigmoidHead,
     SoftmaxHead,
 )
-from dlp.modules.heads import HEADS, make_head
+from dlp.modules.heads import HEADS, HeadName, make_head
 
 N = 40
 random = torch.Generator().manual_seed(0)
@@ -331,6 +332,7 @@ def test_a_one_hot_pair_is_the_same_binary_problem():
 
 def test_every_head_stands_in_the_table_under_its_name():
     assert [make_head(name, 2).__class__ for name in HEADS] == list(HEADS.values())
+    assert get_args(HeadName) == tuple(HEADS)
 
 
 # By class_path, as a config names them ----------------------------------------------------------

@@ -15,12 +15,9 @@ from dlp.datamodules.base import SupervisedDataModule
 from dlp.modules.base import SupervisedModule
 from dlp.modules.heads import Head
 from dlp.number_words import score_in_words
-from dlp.target_transforms import transformed
 
 Baselines = dict[str, dict[str, float]]
 
-#: Probabilities stay so far from 0 and 1 that their logits and losses are finite.
-_EPSILON = 1e-7
 #: What a metric or loss of the user's may have against predictions that are all the same.
 _REFUSALS = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 
@@ -134,7 +131,7 @@ def _row(prediction: Sequence[float]) -> Tensor:
 
 def _scores(head: Head, predictions: Tensor, targets: Tensor) -> dict[str, float]:
     """Return metric -> number, and at last the loss, of predictions (N, K), or one for all rows."""
-    logits = _logits(head, predictions.double())
+    logits = head.logits_of(predictions.double())
     if logits is None:
         return {}
     # Scored before it is spread over the rows: vectorised functions round a row by where it
@@ -150,18 +147,3 @@ def _scores(head: Head, predictions: Tensor, targets: Tensor) -> dict[str, float
     with suppress(*_REFUSALS):
         scores["loss"] = float(head.loss(logits, targets).mean())
     return {name: value for name, value in scores.items() if math.isfinite(value)}
-
-
-def _logits(head: Head, values: Tensor) -> Tensor | None:
-    """Return the logits (N, L) from which `head` predicts `values`; None if there are none."""
-    kept = values.clamp(_EPSILON, 1 - _EPSILON)
-    mean, std = getattr(head, "mean", 0.0), getattr(head, "std", 1.0)
-    plain = transformed(values, getattr(head, "transform", "none"))
-    candidates = [kept.log(), kept.logit(), kept.logit()[:, 1:], (plain - mean) / std]
-    for logits in candidates:
-        if logits.shape[1] != head.num_logits:
-            continue
-        given = head.predict(logits.float()).double()
-        if given.shape == values.shape and torch.allclose(given, values, rtol=1e-3, atol=1e-5):
-            return logits.float()
-    return None

@@ -138,7 +138,7 @@ def fitted_lines(
     """
     lines = []
     for each in found.values():
-        if part not in each.scores:
+        if not each.scores.get(part):  # not of this part, or none that the head can express
             continue
         numbers = [
             f"{part}_{name} {score_in_words(value)}" for name, value in each.scores[part].items()

@@ -23,6 +23,10 @@ from dlp.modules.class_weights import (
 from dlp.modules.losses import Loss, Losses, make_loss
 from dlp.modules.metrics import Metrics, make_metrics
 from dlp.modules.thresholds import Threshold, checked_threshold
+from dlp.target_transforms import transformed
+
+#: Probabilities stay so far from 0 and 1 that their logits and losses are finite.
+_EPSILON = 1e-7
 
 
 class Head(nn.Module, ABC):
@@ -183,6 +187,27 @@ class Head(nn.Module, ABC):
 
         In float32, whatever the precision of the logits.
         """
+
+    def logits_of(self, predictions: Tensor) -> Tensor | None:
+        """Return logits (N, L) from which `predict` gives `predictions`; None if there are none.
+
+        Those of a sigmoid, a softmax or no activation are found; a head with another activation
+        has its own way back.
+
+        Args:
+            predictions: Probabilities (N, C), or values (N, T) in the original unit.
+        """
+        kept = predictions.clamp(_EPSILON, 1 - _EPSILON)
+        mean, std = getattr(self, "mean", 0.0), getattr(self, "std", 1.0)
+        plain = transformed(predictions, getattr(self, "transform", "none"))
+        for logits in (kept.log(), kept.logit(), kept.logit()[:, 1:], (plain - mean) / std):
+            if logits.shape[1] != self.num_logits:
+                continue
+            given = self.predict(logits.float()).double()
+            is_same = given.shape == predictions.shape
+            if is_same and torch.allclose(given, predictions, rtol=1e-3, atol=1e-5):
+                return logits.float()
+        return None
 
     def decide(self, probabilities: Tensor) -> Tensor:
         """Return the class of each row, int64 (N,), or its labels, bool (N, C).
