@@ -12,6 +12,7 @@ import dlp.callbacks
 import dlp.datamodules
 import dlp.modules
 import dlp.visualization
+from dlp.short_names import SHORT_NAMES
 
 HEAVY = ("torch", "lightning", "torchmetrics", "datasets", "pandas", "scipy", "matplotlib")
 PACKAGES = (dlp.modules, dlp.datamodules, dlp.callbacks, dlp.visualization)
@@ -53,6 +54,11 @@ def test_a_star_gives_the_public_names():
     exec("from dlp.modules import *", found)
     assert found.keys() - {"__builtins__"} == {*dlp.modules.__all__}
     assert found["DenseModule"] is dlp.modules.DenseModule
+
+
+def test_configs_may_name_what_is_public_without_its_package():
+    known = {kind.__name__ for kind in SHORT_NAMES}
+    assert {*dlp.modules.__all__, *dlp.datamodules.__all__} - known == {"ArrayDataModule"}
 
 
 def test_unknown_names_are_attribute_errors_as_import_and_hasattr_need_them():

@@ -1,30 +1,13 @@
-"""The classes that configs and options may name without their package."""
+"""The classes that configs and options may name without their package: those that are public."""
 
-from dlp.callbacks.caching import CacheFeatures
-from dlp.callbacks.mistakes_report import MistakesReport
-from dlp.callbacks.unfreezing import Unfreeze
-from dlp.datamodules import (
-    CatsVsDogsDataModule,
-    HousingDataModule,
-    ImageFolderDataModule,
-    IMDBDataModule,
-    MNISTDataModule,
-    ReutersDataModule,
-    TableDataModule,
-    TextDataModule,
-)
-from dlp.modules import (
-    ConvNetModule,
-    DenseModule,
-    PretrainedModule,
-    SupervisedModule,
-    XceptionModule,
-)
+from dlp import datamodules, modules
+from dlp.callbacks import CacheFeatures, MistakesReport, Unfreeze
 
+#: It takes arrays, which no config holds.
+_IN_PYTHON_ALONE = "ArrayDataModule"
 #: Imported: jsonargparse finds a class by its name alone once it is.
 SHORT_NAMES = (
-    *(CatsVsDogsDataModule, HousingDataModule, ImageFolderDataModule, IMDBDataModule),
-    *(MNISTDataModule, ReutersDataModule, TableDataModule, TextDataModule),
-    *(ConvNetModule, DenseModule, PretrainedModule, SupervisedModule, XceptionModule),
+    *(getattr(datamodules, name) for name in dir(datamodules) if name != _IN_PYTHON_ALONE),
+    *(getattr(modules, name) for name in dir(modules)),
     *(CacheFeatures, MistakesReport, Unfreeze),
 )
