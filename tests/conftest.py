@@ -13,7 +13,7 @@ from PIL import Image
 
 @pytest.fixture(scope="session")
 def one_pixel():
-    """Return what saves one pixel in the place of ``Figure.savefig``."""
+    """Return what saves one pixel instead of ``Figure.savefig``."""
 
     def save(figure, file, *, format="png", **options):
         if format == "svg":

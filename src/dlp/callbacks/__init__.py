@@ -1,4 +1,9 @@
-"""Callbacks: what watches a fit. Each works in a plain ``lightning.Trainer`` too."""
+"""Callbacks: what watches a fit. Each works in a plain ``lightning.Trainer`` too.
+
+Here live the history, checkpoints, unfreezing, cached features, and the files of mistakes and
+predictions. Not here: what a step of training does (`dlp.modules`), and figures
+(`dlp.visualization`).
+"""
 
 from lazy_loader import attach_stub
 
