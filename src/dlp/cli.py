@@ -52,7 +52,7 @@ COMMANDS = {
         "draw: visualize batch, activations, filters, heatmap or embedding",
     ),
     "report": (
-        "dlp.reports.report:report",
+        "dlp.reports.report:main",
         "write one page of a run: numbers, curves, mistakes, samples, heat maps",
     ),
 }

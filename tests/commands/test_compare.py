@@ -13,7 +13,7 @@ import yaml
 from dlp.cli import main
 from dlp.commands.compare import labelled
 from dlp.errors import InputError
-from dlp.runs.record import find_runs
+from dlp.runs.finding import find_runs
 
 LOSSES = [0.5, 0.3, 0.4]
 #: For what is not the look of a figure.

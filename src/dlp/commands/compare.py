@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, NoReturn
 from dlp.directions import Mode, direction
 from dlp.errors import InputError, suggestion, unknown
 from dlp.files import check_place
+from dlp.runs.finding import find_runs
 from dlp.runs.folders import ROOT
-from dlp.runs.record import RunRecord, Setting, find_runs
+from dlp.runs.record import RunRecord, Setting
 from dlp.text_table import aligned
 
 if TYPE_CHECKING:

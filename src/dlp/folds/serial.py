@@ -20,7 +20,6 @@ from dlp.evaluation.baselines import baselines_on
 from dlp.folds.identity import made_of
 from dlp.folds.plan import Fold, Plan
 from dlp.folds.results import FoldResult
-from dlp.runs.folders import Run
 from dlp.runs.record import add_test, count_parameters, write_results
 
 
@@ -88,6 +87,6 @@ def refit_on_everything(
     trainer = plan.trainers(epochs, [EpochBar("test"), *report])
     numbers = dict(trainer.test(model, datamodule=data, verbose=False)[0])
     if plan.root is not None:
-        last = str(Run(plan.root).last_checkpoint)
+        last = str(plan.root / "checkpoints" / "last.ckpt")
         add_test(plan.root, numbers, last, baselines_on(model, data, "test"))
     return numbers

@@ -1,6 +1,5 @@
 """The page of a cross-validation: folds, their mean and spread, the mean curves."""
 
-import time
 from pathlib import Path
 
 from dlp.commands import next_steps
@@ -52,7 +51,6 @@ def folds_page(folder: Path, title: str, footer: str) -> Page:
     """
     result = read_folds(folder)
     name = config_name(folder)
-    stamp = time.localtime((folder / "crossval.json").stat().st_mtime)
     sections = [
         Section("folds", "Folds", _folds(result)),
         Section("curves", "Mean curves", _curves(result)),
@@ -63,7 +61,7 @@ def folds_page(folder: Path, title: str, footer: str) -> Page:
     return Page(
         title or name,
         f"{name} · {folder.name} · cross-validation of {len(result.folds)} folds",
-        time.strftime("%Y-%m-%d %H:%M", stamp),
+        page.moment((folder / "crossval.json").stat().st_mtime),
         _verdict(result),
         _tiles(result),
         _next(result, folder),

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import io
 import re
+import time
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -288,6 +289,11 @@ def number(value: float | None) -> str:
 def plural(count: int, word: str) -> str:
     """Return ``1 row`` or ``1,234 rows``."""
     return f"{count:,} {word}{'' if count == 1 else 's'}"
+
+
+def moment(seconds: float | None = None) -> str:
+    """Return a time since 1970, or now, as people write it."""
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
 
 
 # Figures -----------------------------------------------------------------------------------------

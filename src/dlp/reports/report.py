@@ -1,7 +1,6 @@
 """``dlp report``: one page that tells all of a run, to be read in any browser and passed on."""
 
 import re
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,17 +11,17 @@ from dlp import __version__
 from dlp.commands.building import build_trained, working
 from dlp.commands.invocation import started
 from dlp.console import say
-from dlp.errors import InputError, MissingInputError
+from dlp.errors import InputError
 from dlp.files import check_place, write_text
-from dlp.named_configs import recipes, run_name, variations
+from dlp.named_configs import recipes, variations
 from dlp.recipe import Recipe
 from dlp.reports.folds_page import folds_page
-from dlp.reports.page import Block, Page, Paragraph, render
+from dlp.reports.page import Block, Page, Paragraph, moment, render
 from dlp.reports.sections import sections
 from dlp.reports.trained_run import Trained, tiles
-from dlp.runs.folders import Run, config_name, existing_checkpoint, run_of, runs_of
-from dlp.runs.origin import is_of
-from dlp.runs.record import read_run
+from dlp.runs.finding import find_run
+from dlp.runs.folders import Run, config_name
+from dlp.runs.record import read_results, read_run
 
 HELP = """usage: dlp report RUN [--output FILE] [--KEY VALUE ...]
 
@@ -52,135 +51,94 @@ class ReportOptions:
     output: str | None = None
 
 
-def report(options: Sequence[str]) -> None:
-    """Run ``dlp report RUN`` with its options.
+def main(words: Sequence[str]) -> None:
+    """Run ``dlp report`` with the words that stand after it."""
+    if {"-h", "--help"} & set(words):
+        print(HELP)
+    else:
+        report(*parsed(words))
+
+
+def parsed(words: Sequence[str]) -> tuple[Run, Recipe | None, Path | None, str | None]:
+    """Return what a command line means, as `report` takes it.
 
     Raises:
-        InputError: There is no such run, or the page cannot be written.
+        InputError: There is no such run, or an option is none that is accepted.
     """
-    given, *others = options or [""]
-    if {"-h", "--help"} & set(options):
-        print(HELP)
-        return
+    given, *others = words or [""]
     if not given or given.startswith("-"):
         raise InputError(
             "report: name the run first: its folder, a checkpoint, or the name of its config. For "
             "example: dlp report quickstart"
         )
     run, checkpoint = find_run(given)
-    if not (run.folder / "crossval.json").is_file() and checkpoint is None:
+    if not run.is_crossval and checkpoint is None:
         checkpoint = _tested(run) or run.checkpoint()
     if checkpoint is not None:
         recipe, path = started("test", ["--ckpt_path", str(checkpoint), *others], ReportOptions)
-        assert path is not None
-        report_checkpoint(recipe, path, run)
-        return
-    output = _only_output(others)
-    if output:
-        check_place(Path(output))
-    if (run.folder / "crossval.json").is_file():
-        page = folds_page(run.folder, about(run.folder), _footer(run.folder))
-    else:
-        missing = f"{run.folder} has no checkpoint."
-        page = run_page(Trained(read_run(run.folder), problem=missing))
-    _write(page, Path(output or run.folder / "report.html"))
+        return run, recipe, path, recipe.run.output
+    parts = [part for word in others for part in word.split("=", 1)]
+    if parts and (parts[0] != "--output" or len(parts) != 2):
+        raise InputError(f"report: without a checkpoint --output is the one option; got {parts}.")
+    return run, None, None, parts[1] if parts else None
 
 
-def report_checkpoint(recipe: Recipe, checkpoint: Path, run: Run) -> None:
-    """Write the page of a run and one of its checkpoints.
+def report(
+    run: Run,
+    recipe: Recipe | None = None,
+    checkpoint: Path | None = None,
+    output: str | None = None,
+) -> None:
+    """Write the page of a run, or of a cross-validation.
 
     Where data and model cannot be had, the page says why and shows the rest.
 
     Args:
-        recipe: Of the run; its `output` is the file to write.
-        checkpoint: What the page is about.
         run: The run.
+        recipe: Of the run.
+        checkpoint: What the page is about; without one it tells what the run's files tell.
+        output: The file to write; None for report.html in the run's folder.
 
     Raises:
-        InputError: The page cannot be written.
+        InputError: The page cannot be written, or the files of the run cannot be read.
     """
-    output = Path(recipe.run.output or run.folder / "report.html")
-    if recipe.run.output:
-        check_place(output)
-    with working(recipe):
-        recorded = read_run(run.folder)
-        try:
-            data, model = build_trained(recipe, checkpoint)
-        except InputError as error:
-            say(f"without data and model: {error}")
-            trained = Trained(recorded, checkpoint, problem=str(error))
-        else:
-            trained = Trained(recorded, checkpoint, model.eval(), data)
-        page = run_page(trained)
-    if not recipe.is_trial:
-        _write(page, output)
+    path = Path(output or run.folder / "report.html")
+    if output:
+        check_place(path)
+    if recipe is not None and checkpoint is not None:
+        with working(recipe):
+            page = run_page(_trained(run, recipe, checkpoint))
+        if recipe.is_trial:
+            return
+    elif run.is_crossval:
+        page = folds_page(run.folder, about(run.folder), _footer(run.folder))
+    else:
+        missing = f"{run.folder} has no checkpoint."
+        page = run_page(Trained(read_run(run.folder), problem=missing))
+    text = render(page)
+    try:
+        write_text(path, text)
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror}.") from error
+    say(f"wrote {path} ({len(text.encode()) / 1000:,.0f} kB)")
 
 
-def find_run(given: str) -> tuple[Run, Path | None]:
-    """Return the run that is meant, and the checkpoint if one was named.
-
-    Args:
-        given: A run's folder, a checkpoint, or the name of a config (several joined by ``+``) or
-            its path: then its newest run.
-
-    Raises:
-        InputError: There is no such run, or it has recorded nothing.
-    """
-    path = Path(given)
-    if path.suffix == ".ckpt":
-        checkpoint = existing_checkpoint(given)
-        run = run_of(checkpoint)
-        if run is None:
-            raise InputError(f"{given} lies in no run's folder (no config.yaml beside it).")
-        return _recorded(run), checkpoint
-    if path.is_dir() and (_is_recorded(Run(path)) or len(path.parts) > 1):
-        return _recorded(Run(path)), None
-    named = runs_of(given) if len(path.parts) == 1 else []
-    name = given if named else run_name([given] if path.is_file() else given.split("+"))
-    for run in named or runs_of(name):
-        if _is_recorded(run) and (not path.is_file() or is_of(run, [given])):
-            say(f"the newest run of {name} is {run.folder}")
-            return run, None
-    configs = " --config ".join([given] if path.is_file() else name.split("+"))
-    raise MissingInputError(
-        f"no run of {name!r} below ./runs has recorded an epoch: train one by dlp fit --config "
-        f"{configs}, or give a run's folder."
-    )
-
-
-def _is_recorded(run: Run) -> bool:
-    return any((run.folder / name).is_file() for name in ("history.json", "crossval.json"))
-
-
-def _recorded(run: Run) -> Run:
-    if not _is_recorded(run):
-        raise MissingInputError(
-            f"{run.folder} holds neither history.json nor crossval.json: it is no run's folder, or "
-            "no epoch of it has ended."
-        )
-    return run
+def _trained(run: Run, recipe: Recipe, checkpoint: Path) -> Trained:
+    recorded = read_run(run.folder)
+    try:
+        data, model = build_trained(recipe, checkpoint)
+    except InputError as error:
+        say(f"without data and model: {error}")
+        return Trained(recorded, checkpoint, problem=str(error))
+    return Trained(recorded, checkpoint, model.eval(), data)
 
 
 def _tested(run: Run) -> Path | None:
     """Return the checkpoint of the run's last test, so that all of the page is about one model."""
-    results = read_run(run.folder).results
+    results = read_results(run.folder)
     place = (results.get("test") or results.get("validation") or {}).get("checkpoint")
     path = run.folder / place if place else None  # an absolute place stays as it is
     return path if path is not None and path.is_file() else None
-
-
-def _only_output(options: Sequence[str]) -> str | None:
-    """Return ``--output`` where no other option makes sense: nothing is read but the run's files.
-
-    Raises:
-        InputError: There are others.
-    """
-    words = [part for option in options for part in option.split("=", 1)]
-    if not words:
-        return None
-    if words[0] != "--output" or len(words) != 2:
-        raise InputError(f"report: without a checkpoint --output is the one option; got {words}.")
-    return words[1]
 
 
 def run_page(trained: Trained) -> Page:
@@ -195,7 +153,7 @@ def run_page(trained: Trained) -> Page:
     return Page(
         about(run.folder) or run.name,
         f"{run.name} · {run.folder.name}",
-        _date(run.folder / "history.json"),
+        moment((run.folder / "history.json").stat().st_mtime),
         f"{verdict}.",
         tiles(trained),
         notes,
@@ -219,19 +177,5 @@ def about(folder: Path) -> str:
     return "; ".join(texts)
 
 
-def _date(path: Path) -> str:
-    return time.strftime("%Y-%m-%d %H:%M", time.localtime(path.stat().st_mtime))
-
-
 def _footer(folder: Path) -> str:
-    now = time.strftime("%Y-%m-%d %H:%M")
-    return f"Made from {folder} on {now} by dlp {__version__} with torch {torch.__version__}."
-
-
-def _write(page: Page, path: Path) -> None:
-    text = render(page)
-    try:
-        write_text(path, text)
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror}.") from error
-    say(f"wrote {path} ({len(text.encode()) / 1000:,.0f} kB)")
+    return f"Made from {folder} on {moment()} by dlp {__version__} with torch {torch.__version__}."

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from dlp.errors import InputError, MissingInputError, suggestion
+from dlp.errors import InputError, MissingInputError
 
 #: The folder of all runs, below the working directory.
 ROOT = Path("runs")
@@ -40,14 +40,9 @@ class Run:
         return self.folder / "config.yaml"
 
     @property
-    def best_checkpoint(self) -> Path:
-        """The checkpoint of the best epoch by the monitored metric."""
-        return self.folder / "checkpoints" / "best.ckpt"
-
-    @property
-    def last_checkpoint(self) -> Path:
-        """The checkpoint of the last epoch."""
-        return self.folder / "checkpoints" / "last.ckpt"
+    def is_crossval(self) -> bool:
+        """Whether it is a cross-validation."""
+        return (self.folder / "crossval.json").is_file()
 
     @property
     def recorded_at(self) -> int | None:
@@ -61,9 +56,9 @@ class Run:
 
     def checkpoint(self, which: str | None = None) -> Path | None:
         """Return a checkpoint there is: ``best``, ``last``, or None for the best, else the last."""
-        both = {"best": self.best_checkpoint, "last": self.last_checkpoint}
-        wanted = [both[which]] if which else [*both.values()]
-        return next((path for path in wanted if path.is_file()), None)
+        names = [which] if which else ["best", "last"]
+        paths = [self.folder / "checkpoints" / f"{name}.ckpt" for name in names]
+        return next((path for path in paths if path.is_file()), None)
 
 
 def config_name(folder: Path) -> str:
@@ -235,67 +230,3 @@ def _unmade(folder: Path, error: OSError) -> InputError:
 def _version(path: Path) -> int:
     number = path.name.removeprefix("version_")
     return int(number) if number.isdigit() else -1
-
-
-# Runs that are meant by words ---------------------------------------------------------------------
-
-
-def find_folders(given: Sequence[str]) -> list[Path]:
-    """Return the folders of the runs meant by folders, folders of runs and names, each once.
-
-    Raises:
-        InputError: There is no such run.
-    """
-    if not given:
-        raise InputError(f"give the runs to draw. {_there_is()}")
-    folders: dict[Path, Path] = {}
-    empty = []
-    for name in given:
-        found = _folders(name)
-        folders.update({folder.resolve(): folder for folder in found})
-        empty += [] if found else [name]
-    if empty and not folders:
-        raise InputError(f"no run in {', '.join(empty)} has a history.json.")
-    if empty:
-        print(f"left out, without history.json: {', '.join(empty)}")
-    return [*folders.values()]
-
-
-def _folders(given: str) -> list[Path]:
-    """Return the folders with a ``history.json`` that one argument means."""
-    path = Path(given)
-    if len(path.parts) == 1:
-        runs = (_recorded(run.folder) for run in runs_of(given))
-        if newest := next((found for found in runs if found), []):
-            return newest
-    path = path if path.exists() else ROOT / given
-    if not path.exists():
-        near = suggestion(path.name, _names())
-        raise InputError(f"there is no run {given!r}.{near} {_there_is()}")
-    if found := _recorded(path):
-        return found
-    below = (file.parent for file in path.rglob("history.json"))
-    return sorted(below, key=_order)
-
-
-def _recorded(folder: Path) -> list[Path]:
-    """Return the folder of a run, those of the folds of a cross-validation, or nothing."""
-    if (folder / "crossval.json").is_file():
-        return sorted((file.parent for file in folder.glob("*/*/history.json")), key=_order)
-    return [folder] if (folder / "history.json").is_file() else []
-
-
-def _order(folder: Path) -> tuple[Path, list[int]]:
-    return folder.parent, [int(number) for number in re.findall(r"\d+", folder.name)]
-
-
-def _names() -> list[str]:
-    found = (path.parent for path in ROOT.glob("*/*/history.json"))
-    return sorted({folder.parent.name for folder in found})
-
-
-def _there_is() -> str:
-    names = _names()
-    if not names:
-        return f"There are none below ./{ROOT}: train one by dlp fit --config NAME."
-    return f"Below ./{ROOT} are runs of {', '.join(names)}."

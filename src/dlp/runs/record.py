@@ -1,7 +1,7 @@
 """One run as its files tell it, and how these come to be; reading needs no torch."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -11,7 +11,7 @@ from dlp.config_files import leaves, read_config
 from dlp.directions import Mode
 from dlp.errors import InputError
 from dlp.runs.epochs import Epochs, read_metrics
-from dlp.runs.folders import Run, find_folders
+from dlp.runs.folders import Run
 from dlp.runs.json_files import read_json, write_json
 
 if TYPE_CHECKING:  # reading a run needs no torch
@@ -88,15 +88,6 @@ def read_run(folder: Path) -> RunRecord:
         raise
     except (ValueError, TypeError, AttributeError) as error:
         raise InputError(f"the files of the run {folder} cannot be read: {error}.") from error
-
-
-def find_runs(given: Sequence[str]) -> list[RunRecord]:
-    """Return the runs meant by folders, folders of runs and names of configs, each once.
-
-    Raises:
-        InputError: There is no such run, or its files cannot be read.
-    """
-    return [read_run(folder) for folder in find_folders(given)]
 
 
 def _settings(config: Mapping[str, Any]) -> Iterator[tuple[str, Setting]]:
