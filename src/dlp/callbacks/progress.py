@@ -42,7 +42,7 @@ class _Bars(LightningProgressBar):
             file=bar_file(),
         )
 
-    def _step(self) -> None:
+    def _step(self, *args: Any, **named: Any) -> None:
         if self._bar is not None:
             self._bar.update()
 
@@ -51,14 +51,12 @@ class _Bars(LightningProgressBar):
             shown = {name: f"{v:.4f}" for name, v in metrics.items() if isinstance(v, int | float)}
             self._bar.set_postfix(shown, refresh=False)
 
-    def _close(self) -> None:
+    def _close(self, *args: Any, **named: Any) -> None:
         if self._bar is not None:
             self._bar.close()
             self._bar = None
 
-    def on_exception(self, *args: Any) -> None:
-        """Leave the line as it is."""
-        self._close()
+    on_train_end = on_test_end = on_predict_end = on_exception = _close
 
 
 class ProgressBar(_Bars):
@@ -69,9 +67,7 @@ class ProgressBar(_Bars):
         total = "" if trainer.max_epochs in (None, -1) else f"/{trainer.max_epochs}"
         self._open(f"Epoch {trainer.current_epoch + 1}{total}", trainer.num_training_batches)
 
-    def on_train_batch_end(self, *args: Any) -> None:
-        """Advance by a batch."""
-        self._step()
+    on_train_batch_end = on_test_batch_end = on_predict_batch_end = _Bars._step
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """End the line with the metrics of the epoch."""
@@ -99,25 +95,9 @@ class ProgressBar(_Bars):
         """Begin the line of a test."""
         self._open("Testing", sum(trainer.num_test_batches))
 
-    def on_test_batch_end(self, *args: Any) -> None:
-        """Advance by a batch."""
-        self._step()
-
-    def on_test_end(self, *args: Any) -> None:
-        """End the line; Lightning prints the table of numbers."""
-        self._close()
-
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin the line of a prediction."""
         self._open("Predicting", sum(trainer.num_predict_batches))
-
-    def on_predict_batch_end(self, *args: Any) -> None:
-        """Advance by a batch."""
-        self._step()
-
-    def on_predict_end(self, *args: Any) -> None:
-        """End the line."""
-        self._close()
 
     def get_metrics(
         self, trainer: Trainer, pl_module: LightningModule
@@ -148,7 +128,3 @@ class EpochBar(_Bars):
         metrics = trainer.callback_metrics.items()
         self._show({name: float(value) for name, value in metrics if name.startswith("val_")})
         self._step()
-
-    def on_train_end(self, *args: Any) -> None:
-        """End the line."""
-        self._close()

@@ -14,6 +14,7 @@ from dlp.reports.trained_run import against_baseline, config_blocks, test_tiles
 from dlp.runs.folders import config_name
 from dlp.runs.json_files import read_json
 from dlp.visualization.comparison import metric_words
+from dlp.visualization.curves import panels_of
 from dlp.visualization.fold_curves import fold_curves
 
 #: More folds than this are folded away.
@@ -142,13 +143,12 @@ def _folds(result: CrossValidation) -> list[Block]:
 
 
 def _curves(result: CrossValidation) -> list[Block]:
-    names = dict.fromkeys(name.partition("_")[2] for name in result.curves)
     best = (result.monitor, result.best_epoch)
     drawings = []
-    for name in sorted(names, key=lambda name: (not name.endswith("loss"), name)):
+    for name in panels_of(result.curves):
         stages = (f"train_{name}", f"val_{name}")
         curves = {key: result.curves[key] for key in stages if key in result.curves}
-        if name == "data_loss" or not curves:
+        if not curves:
             continue
         figure = fold_curves(curves, result.spreads, best, result.smoothing or 0.9)
         values = curves.values()

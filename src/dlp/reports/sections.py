@@ -28,7 +28,7 @@ from dlp.reports.trained_run import Trained, config_blocks
 from dlp.runs.record import Setting
 from dlp.visualization import mistake_figures as draw
 from dlp.visualization.comparison import metric_words
-from dlp.visualization.curves import learning_curves
+from dlp.visualization.curves import learning_curves, panels_of
 
 _SAMPLES = 8
 _HEATMAPS = 4
@@ -141,10 +141,9 @@ def curves(trained: Trained) -> list[Block]:
     """Return a figure for the loss and one for each metric."""
     run = trained.run
     record, best = run.epochs.metrics, run.epochs.best_epoch(run.monitor)
-    names = {name.partition("_")[2] for name in record} - {"data_loss"}
     smoothing = float(run.settings.get("smoothing") or 0)
     drawings = []
-    for name in sorted(names, key=lambda name: (not name.endswith("loss"), name)):
+    for name in panels_of(record):
         chosen = {key: record[key] for key in (f"train_{name}", f"val_{name}") if key in record}
         if chosen:
             alt = f"{name} by epoch: " + "; ".join(

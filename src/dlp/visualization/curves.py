@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -54,18 +55,21 @@ def learning_curves(
                 axes.plot(*points(smooth(values, smoothing)), color=colour, label=label)
             else:
                 axes.plot(*points(values), color=colour, marker=marker, markersize=4, label=label)
-        if best_epoch is not None:
-            axes.axvline(
-                best_epoch, color="grey", linestyle="--", label=f"best: epoch {best_epoch}"
-            )
-        axes.set_xlabel("epoch")
-        axes.set_ylabel(name)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.grid(alpha=0.3)
-        axes.legend()
+        finish_panel(axes, name, best_epoch)
     if title:
         figure.suptitle(title)
     return figure
+
+
+def finish_panel(axes: Axes, name: str, best_epoch: int | None) -> None:
+    """Name what stands along the axes of a panel and its curves, and mark the best epoch."""
+    if best_epoch is not None:
+        axes.axvline(best_epoch, color="grey", linestyle="--", label=f"best: epoch {best_epoch}")
+    axes.set_xlabel("epoch")
+    axes.set_ylabel(name)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(alpha=0.3)
+    axes.legend()
 
 
 def write_curves(folder: Path, epochs: Epochs, monitor: str, smoothing: float = 0.0) -> None:

@@ -2,12 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from dlp.smoothing import FIRST_POINTS, smooth
-from dlp.visualization.curves import STAGES, panels_of, points
+from dlp.visualization.curves import STAGES, finish_panel, panels_of, points
 
 
 def fold_curves(
@@ -50,18 +48,9 @@ def fold_curves(
                 smoothed = points(smooth(kept, smoothing), first)
                 axes.plot(*points(kept, first), color=colour, alpha=0.25)
                 axes.plot(*smoothed, color=colour, label=f"{label}, smoothed")
-        for row in range(rows):
-            _finish(grid[row][column], name, best, FIRST_POINTS if row else 0)
+        marked = best[1] if best is not None and best[0].endswith(f"_{name}") else 0
+        for axes, skipped in zip(grid[:, column], (0, FIRST_POINTS), strict=False):
+            finish_panel(axes, name, marked if marked > skipped else None)
     if title:
         figure.suptitle(title)
     return figure
-
-
-def _finish(axes: Axes, name: str, best: tuple[str, int] | None, skipped: int) -> None:
-    if best is not None and best[0].endswith(f"_{name}") and best[1] > skipped:
-        axes.axvline(best[1], color="grey", linestyle="--", label=f"best: epoch {best[1]}")
-    axes.set_xlabel("epoch")
-    axes.set_ylabel(name)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.grid(alpha=0.3)
-    axes.legend()
