@@ -1,7 +1,8 @@
 """``dlp validate`` and ``dlp test``: the numbers of a trained model, beside what guessing gives."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -12,17 +13,25 @@ from dlp.callbacks.mistakes_report import MistakesReport
 from dlp.commands import next_steps
 from dlp.commands.building import build, make_trainer, working
 from dlp.commands.invocation import started
-from dlp.commands.model_comparison import ModelComparison
 from dlp.console import say
 from dlp.datamodules import SupervisedDataModule
+from dlp.directions import directions_of
 from dlp.errors import InputError
-from dlp.evaluation.baselines import baseline_line, baselines_on
-from dlp.evaluation.fitted_baselines import EvaluatedPart
+from dlp.evaluation.baselines import Baselines, baseline_line, baselines_on
+from dlp.evaluation.fitted_baselines import (
+    EvaluatedPart,
+    FittedBaseline,
+    as_baselines,
+    fitted_baselines,
+    fitted_lines,
+)
 from dlp.recipe import Recipe
 from dlp.runs.folders import Run, run_of
-from dlp.runs.record import add_test, read_results
+from dlp.runs.record import add_baselines, add_test, read_results
 
 Evaluation = Literal["test", "validation"]
+#: What gives the baselines that learn: they are fitted when they are asked for.
+Fitted = Callable[[], Mapping[str, FittedBaseline]]
 
 
 @dataclass(frozen=True)
@@ -70,10 +79,9 @@ def _evaluate(
         folder = None if run is None or recipe.is_trial else run.folder
         callbacks = [] if folder is None else [MistakesReport(folder)]
         trainer = make_trainer(recipe, model, callbacks, folder)
-        comparison = None
-        if recipe.run.baselines:
-            comparison = ModelComparison(model, data, ["test" if name == "test" else "val"])
-        return evaluated(trainer, model, data, name, checkpoint, run, comparison, verbose)
+        parts: list[EvaluatedPart] = ["test" if name == "test" else "val"]
+        fitted = partial(fitted_baselines, model, data, parts) if recipe.run.baselines else None
+        return evaluated(trainer, model, data, name, checkpoint, run, fitted, verbose)
 
 
 def evaluated(
@@ -83,7 +91,7 @@ def evaluated(
     name: Evaluation,
     checkpoint: Path | None,
     run: Run | None,
-    comparison: ModelComparison | None,
+    fitted: Fitted | None,
     verbose: bool = True,
 ) -> dict[str, float]:
     """Evaluate a model, say what guessing would give, and keep the numbers.
@@ -95,7 +103,7 @@ def evaluated(
         name: On which part.
         checkpoint: Whose weights; None for those that the model has.
         run: Where the numbers are kept; None keeps none.
-        comparison: Baselines to fit beside it.
+        fitted: Baselines that learn, to stand beside it.
         verbose: Whether to print a table of the numbers.
 
     Raises:
@@ -122,8 +130,8 @@ def evaluated(
     if getattr(rank_zero_only, "rank", 0):
         return metrics
     folder = None if run is None else run.folder
-    if comparison is not None:
-        found |= comparison.say(metrics, part, folder)
+    if fitted is not None:
+        found |= say_fitted(fitted(), model, metrics, part, folder)
     if folder is not None:
         add_test(folder, metrics, path, found, name)
     return metrics
@@ -139,3 +147,29 @@ def validate_main(words: Sequence[str]) -> None:
     """Run ``dlp validate`` with the words after it."""
     recipe, checkpoint = started("validate", words, EvaluationOptions)
     validate(recipe, checkpoint, recipe.options(EvaluationOptions).verbose)
+
+
+def say_fitted(
+    found: Mapping[str, FittedBaseline],
+    model: LightningModule,
+    scores: Mapping[str, float],
+    part: EvaluatedPart,
+    folder: Path | None,
+) -> Baselines:
+    """Say how baselines that learn do on a part, and which model is better; keep their numbers.
+
+    Args:
+        found: The baselines.
+        model: What they stand beside.
+        scores: Its own metrics, such as ``val_acc``.
+        part: The part they are of.
+        folder: The run's folder; None keeps nothing.
+
+    Returns:
+        Model -> metric -> number.
+    """
+    for line in fitted_lines(found, scores, part, directions_of(model)):
+        say(line)
+    if folder is not None:
+        add_baselines(folder, {name: each.record() for name, each in found.items()})
+    return as_baselines(found, part)

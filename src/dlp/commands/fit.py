@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +17,15 @@ from dlp.callbacks.mistakes_report import MistakesReport
 from dlp.callbacks.recipe_file import RecipeFile
 from dlp.commands import next_steps
 from dlp.commands.building import build, make_trainer, run_folder, working
-from dlp.commands.evaluate import evaluated
+from dlp.commands.evaluate import Fitted, evaluated, say_fitted
 from dlp.commands.invocation import started
-from dlp.commands.model_comparison import ModelComparison
 from dlp.commands.resuming import check_resumed
 from dlp.commands.starting import found_weights, start_from
 from dlp.console import say
 from dlp.datamodules import SupervisedDataModule
 from dlp.directions import directions_of, needed_direction
 from dlp.evaluation.beaten import beaten_on, chosen_threshold
-from dlp.evaluation.fitted_baselines import EvaluatedPart
+from dlp.evaluation.fitted_baselines import EvaluatedPart, fitted_baselines
 from dlp.files import written
 from dlp.process import interruptible
 from dlp.recipe import Recipe
@@ -123,7 +123,10 @@ def _run(fit: Fit, checkpoint: Path | None, start: str | None) -> Fit:
     elif which:
         fit.data.examples("test")  # said before training, if there is no test part
     there, before, begun = written(run.folder), run.recorded_at, time.perf_counter()
-    comparison = _comparison(fit) if recipe.run.baselines else None
+    parts: list[EvaluatedPart] = ["val", "test"] if recipe.run.test_after_fit else ["val"]
+    fitted = None
+    if recipe.run.baselines:
+        fitted = cache(partial(fitted_baselines, fit.model, fit.data, parts))
     try:
         with interruptible():
             _train(fit, checkpoint, start)
@@ -132,28 +135,19 @@ def _run(fit: Fit, checkpoint: Path | None, start: str | None) -> Fit:
         run = Run(Path(fit.trainer.strategy.broadcast(str(run.folder))))
         fit = replace(fit, run=run)
         if not getattr(rank_zero_only, "rank", 0):
-            _report(fit, run, seconds, run.recorded_at != before, comparison)
+            _report(fit, run, seconds, run.recorded_at != before, fitted)
     except KeyboardInterrupt as stop:
         kept = [one for one in fit.trainer.callbacks if isinstance(one, LastCheckpoint)]  # type: ignore[attr-defined] # set by a connector
         stop_again(stop, next_steps.after_stop(kept[0] if kept else None))
     if which:
         path = run.checkpoint(which) or run.checkpoint()  # without checkpoints: as it is now
-        evaluated(fit.trainer, fit.model, fit.data, "test", path, run, comparison)
+        evaluated(fit.trainer, fit.model, fit.data, "test", path, run, fitted)
     if names := [name for name, when in written(run.folder).items() if when != there.get(name)]:
         say(f"wrote {run.folder}: {', '.join(names)}")
     return fit
 
 
-def _comparison(fit: Fit) -> ModelComparison:
-    parts: list[EvaluatedPart] = ["val"]
-    if fit.recipe.run.test_after_fit:
-        parts.append("test")
-    return ModelComparison(fit.model, fit.data, parts)
-
-
-def _report(
-    fit: Fit, run: Run, seconds: float, has_trained: bool, comparison: ModelComparison | None
-) -> None:
+def _report(fit: Fit, run: Run, seconds: float, has_trained: bool, fitted: Fitted | None) -> None:
     """Write the results and curves of a fit, and say what they mean."""
     recipe, history, folder, monitor = fit.recipe, fit.history, run.folder, fit.recipe.run.monitor
     earlier = read_results(folder)
@@ -186,8 +180,8 @@ def _report(
         say(beside.line)
     if threshold is not None:
         say(f"threshold {threshold:.4g}, chosen on the validation part, for test and predict")
-    if comparison is not None:
-        comparison.say(history.at(best or history.num_epochs), "val", folder)
+    if fitted is not None:
+        say_fitted(fitted(), fit.model, history.at(best or history.num_epochs), "val", folder)
     if found := history.verdict(monitor):
         configs = recipe.configs or (run.config,)
         last = run.checkpoint("last")

@@ -24,44 +24,12 @@ class Beaten:
     """A model's number beside that of the best baseline.
 
     Args:
-        metric: Without its stage: ``acc``, ``mae``, ``loss``.
-        value: The model's.
-        baseline: The baseline's.
-        always: What the baseline always answers, in words.
-        is_rare: Whether another class is so frequent that the accuracy hides the rest.
-        is_unscaled: Whether values were trained on in their own unit.
+        beats: Whether the model is better.
+        line: One sentence for a model that is not better.
     """
 
-    metric: str
-    value: float
-    baseline: float
-    always: str
-    is_rare: bool = False
-    is_unscaled: bool = False
-
-    @property
-    def beats(self) -> bool:
-        """Whether the model is better."""
-        if direction(self.metric) == "min":
-            return self.value < self.baseline
-        return self.value > self.baseline
-
-    @property
-    def line(self) -> str:
-        """One sentence for a model that is not better."""
-        advice = "look at the data (dlp data), the learning rate and the network"
-        if self.is_unscaled:
-            advice = f"values far from 0 need --data.target_scaling standard; or {advice}"
-        if self.is_rare:
-            advice = (
-                "a rare class is found by --model.class_weight balanced, or by a threshold (head: "
-                "sigmoid, --model.threshold f1); metrics that see it are average_precision and "
-                "balanced_acc"
-            )
-        return (
-            f"the best model is no better than always answering {self.always}: val_{self.metric} "
-            f"{score_in_words(self.value)} against {score_in_words(self.baseline)}; {advice}"
-        )
+    beats: bool
+    line: str
 
 
 def beside_baseline(
@@ -93,7 +61,7 @@ def beside_baseline(
         if f"val_{metric}" not in numbers or not known:
             continue
         choose = min if direction(metric) == "min" else max
-        best = choose(known, key=lambda name: known[name])
+        best = choose(known, key=known.__getitem__)
         frequencies = summary.get("frequencies", [])
         single = not head.labels and bool(frequencies)
         always = f"the {best}" if not frequencies else "each label's more frequent answer"
@@ -102,10 +70,21 @@ def beside_baseline(
             always = f"{class_names[top]!r}" if class_names else f"class {top}"
         if metric == "loss" and frequencies:
             always = "the frequencies of the classes"
-        is_rare = single and not is_shifted and max(frequencies) >= _MOST
-        is_unscaled = isinstance(head, RegressionHead) and bool((head.std == 1).all())
-        value = numbers[f"val_{metric}"]
-        return Beaten(metric, value, known[best], always, is_rare, is_unscaled)
+        advice = "look at the data (dlp data), the learning rate and the network"
+        if isinstance(head, RegressionHead) and bool((head.std == 1).all()):
+            advice = f"values far from 0 need --data.target_scaling standard; or {advice}"
+        if single and not is_shifted and max(frequencies) >= _MOST:
+            advice = (
+                "a rare class is found by --model.class_weight balanced, or by a threshold (head: "
+                "sigmoid, --model.threshold f1); metrics that see it are average_precision and "
+                "balanced_acc"
+            )
+        own, theirs = numbers[f"val_{metric}"], known[best]
+        line = (
+            f"the best model is no better than always answering {always}: val_{metric} "
+            f"{score_in_words(own)} against {score_in_words(theirs)}; {advice}"
+        )
+        return Beaten(own < theirs if choose is min else own > theirs, line)
     return None
 
 

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import matplotlib
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -57,7 +57,6 @@ class Tile:
 class Paragraph:
     """A sentence, and perhaps the command that follows from it."""
 
-    kind: ClassVar = "paragraph"
     text: str
     command: str = ""
 
@@ -66,7 +65,6 @@ class Paragraph:
 class Facts:
     """Names and values."""
 
-    kind: ClassVar = "facts"
     rows: Sequence[tuple[str, str]]
 
 
@@ -82,7 +80,6 @@ class Table:
         last: How many rows at the end are set apart: means and the like.
     """
 
-    kind: ClassVar = "table"
     caption: str
     head: Sequence[str]
     rows: Sequence[Sequence[Cell]]
@@ -94,7 +91,6 @@ class Table:
 class Shares:
     """A bar for each share of a whole, from 0 to 1, with its label."""
 
-    kind: ClassVar = "shares"
     caption: str
     rows: Sequence[tuple[str, float, str]]
 
@@ -113,7 +109,6 @@ class Drawing:
         width: Its natural width in points.
     """
 
-    kind: ClassVar = "drawing"
     svg: Markup
     width: float
 
@@ -122,7 +117,6 @@ class Drawing:
 class Row:
     """Drawings and tables side by side, where there is room."""
 
-    kind: ClassVar = "row"
     blocks: Sequence[Drawing | Table]
 
 
@@ -149,32 +143,21 @@ class InlineImage:
 class Gallery:
     """Images side by side."""
 
-    kind: ClassVar = "gallery"
     images: Sequence[InlineImage]
     wide: bool = False
 
 
 @dataclass(frozen=True)
-class Passage:
-    """A text with its label above it."""
-
-    label: Label
-    text: str
-
-
-@dataclass(frozen=True)
 class Passages:
-    """Texts below each other."""
+    """Texts below each other, each with its label above it."""
 
-    kind: ClassVar = "passages"
-    items: Sequence[Passage]
+    items: Sequence[tuple[Label, str]]
 
 
 @dataclass(frozen=True)
 class Code:
     """Text as it stands in a file."""
 
-    kind: ClassVar = "code"
     text: str
 
 
@@ -182,7 +165,6 @@ class Code:
 class Subheading:
     """A heading within a section."""
 
-    kind: ClassVar = "subheading"
     text: str
 
 
@@ -190,7 +172,6 @@ class Subheading:
 class Folded:
     """What is shown once it is asked for."""
 
-    kind: ClassVar = "folded"
     summary: str
     blocks: Sequence["Block"]
 

@@ -31,7 +31,7 @@ def reading(trained: Trained) -> Sequence[Block]:
     if found.input.samples:
         blocks.append(page.Subheading("How samples are read"))
         passages = [
-            page.Passage(page.Label(f"{sample.title}: {name}"), text)
+            (page.Label(f"{sample.title}: {name}"), text)
             for sample in found.input.samples
             for name, text in sample.steps
         ]

@@ -54,7 +54,7 @@ def sections(trained: Trained) -> list[Section]:
         ("samples", "Samples", samples),
         ("heatmaps", "Heat maps", heatmaps),
         ("model", "Model", model_summary),
-        ("config", "Config", config),
+        ("config", "Config", lambda trained: config_blocks(trained.run.folder, "fit")),
     ]
     return [section(name, title, partial(make, trained)) for name, title, make in makers]
 
@@ -251,10 +251,9 @@ def samples(trained: Trained) -> list[Block]:
 
 def _labelled(shown: Tensor | list[str], labels: Sequence[Label]) -> Block:
     """Return images or texts with their labels."""
-    pairs = zip(shown, labels, strict=True)
     if isinstance(shown, Tensor):
-        return page.Gallery([_image(image, label) for image, label in pairs])
-    return page.Passages([page.Passage(label, _short(text)) for text, label in pairs])
+        return page.Gallery([_image(*pair) for pair in zip(shown, labels, strict=True)])
+    return page.Passages([*zip(labels, map(_short, shown), strict=True)])
 
 
 def _image(image: Tensor, label: Label, beside: str = "") -> page.InlineImage:
@@ -324,11 +323,6 @@ def _shape(size: Any) -> str:
     if isinstance(size, list) and all(isinstance(number, int) for number in size):
         return " x ".join(map(str, size[1:])) or "1"
     return "-"
-
-
-def config(trained: Trained) -> list[Block]:
-    """Return the complete config."""
-    return config_blocks(trained.run.folder, "fit")
 
 
 def _short(text: str) -> str:
