@@ -13,6 +13,11 @@ def evaluated_part(trainer: Trainer) -> Literal["test", "val"]:
     return "val" if trainer.state.fn == "validate" else "test"
 
 
+def loader_of(trainer: Trainer, part: Literal["test", "val", "predict"]) -> object:
+    """Return what a Trainer takes the batches of a part from."""
+    return getattr(trainer, f"{part}_dataloaders")
+
+
 def data_of(
     trainer: Trainer, part: Literal["test", "val", "predict"]
 ) -> SupervisedDataModule | None:
@@ -21,8 +26,7 @@ def data_of(
     A Trainer keeps the DataModule of its last fit, also where loaders are given to it after that.
     """
     data: object = getattr(trainer, "datamodule", None)
-    loaders = {"test": "test_dataloaders", "val": "val_dataloaders"}
-    loader = getattr(trainer, loaders.get(part, "predict_dataloaders"))
+    loader = loader_of(trainer, part)
     if not isinstance(data, SupervisedDataModule) or not isinstance(loader, BatchLoader):
         return None
     return data if loader.inputs is data.inputs(part) else None

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torchmetrics.utilities.distributed import gather_all_tensors
 
-from dlp.callbacks.evaluated_data import data_of, evaluated_part
+from dlp.callbacks.evaluated_data import data_of, evaluated_part, loader_of
 from dlp.console import say
 from dlp.datamodules.base import SupervisedDataModule
 from dlp.datamodules.loader import BatchLoader
@@ -56,22 +56,12 @@ class MistakesReport(Callback):
         self.mistakes = None
         self._batches.clear()
 
-    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Begin anew."""
-        self.on_test_start(trainer, pl_module)
+    on_validation_start = on_test_start
 
     def on_validation_batch_end(self, trainer: Trainer, *batch: Any, **named: Any) -> None:
         """Keep the predictions of a batch; those of a fit are not looked at."""
         if trainer.state.fn == "validate":
             self.on_test_batch_end(trainer, *batch, **named)
-
-    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Compute and write, as after a test; the names of the files end with ``_val``.
-
-        Raises:
-            InputError: The folder cannot be written to.
-        """
-        self.on_test_end(trainer, pl_module)
 
     def on_test_batch_end(
         self,
@@ -92,7 +82,7 @@ class MistakesReport(Callback):
                 self._batches.append((outputs[kind].detach(), outputs["targets"].detach()))
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Compute and write.
+        """Compute and write; of the validation part the names of the files end with ``_val``.
 
         Raises:
             InputError: The folder cannot be written to.
@@ -102,7 +92,11 @@ class MistakesReport(Callback):
             return
         predictions, targets = (torch.cat(parts) for parts in zip(*self._batches, strict=True))
         self._batches.clear()
-        rows = _row_numbers(trainer, len(targets))
+        part = evaluated_part(trainer)
+        loader = loader_of(trainer, part)
+        rows = None
+        if isinstance(loader, BatchLoader):  # of another one nobody knows them
+            rows = torch.cat(list(loader.batch_sampler))[: len(targets)]
         if trainer.world_size > 1:
             if rows is None:
                 say("mistakes are not written: over several processes they need a BatchLoader")
@@ -119,7 +113,6 @@ class MistakesReport(Callback):
         if not len(targets) or not predictions.isfinite().all():
             say("mistakes are not written: the predictions are no numbers")
             return
-        part = evaluated_part(trainer)
         data = data_of(trainer, part)
         self.mistakes = find_mistakes(
             _array(predictions),
@@ -136,6 +129,8 @@ class MistakesReport(Callback):
         except OSError as error:
             raise InputError(f"cannot write {folder}: {error.strerror}.") from error
         say(f"mistakes: {self.mistakes.summary}; see {', '.join(names)} in {folder}")
+
+    on_validation_end = on_test_end
 
 
 def _write(
@@ -168,16 +163,6 @@ def _write(
     for name, figure in figures.items():
         save_figure(figure, folder / f"{name}{end}.png")
     return [f"mistakes{end}.json", *(f"{name}{end}.png" for name in figures), *lists]
-
-
-def _row_numbers(trainer: Trainer, count: int) -> Tensor | None:
-    """Return the number of each row that this process has tested; None if nobody knows."""
-    loader = (
-        trainer.test_dataloaders if evaluated_part(trainer) == "test" else trainer.val_dataloaders
-    )
-    if isinstance(loader, BatchLoader):
-        return torch.cat(list(loader.batch_sampler))[:count]
-    return None
 
 
 def _array(values: Tensor) -> NDArray[Any]:

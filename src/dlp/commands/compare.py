@@ -142,7 +142,10 @@ def labelled(runs: Sequence[RunRecord], against: str | None = None) -> dict[str,
                 break
         else:
             groups.append([run])
-    named = [_common_name([run.name for run in group]) for group in groups]
+    named = [
+        group[0].name if len({run.name for run in group}) == 1 else group[0].name.partition("+")[0]
+        for group in groups
+    ]
     labels: dict[str, list[RunRecord]] = {}
     for name, group in zip(named, groups, strict=True):
         others = [other[0] for other, of in zip(groups, named, strict=True) if of == name]
@@ -158,21 +161,15 @@ def labelled(runs: Sequence[RunRecord], against: str | None = None) -> dict[str,
 
 def _differences(runs: Sequence[RunRecord], against: str | None) -> list[str]:
     """Return the settings that all of these runs have, and not all alike."""
-    kept = (key for key in runs[0].settings if all(key in run.settings for run in runs))
     ignored = {*_REPEATS, *_HARMLESS}
     return [
         key
-        for key in kept
+        for key, value in runs[0].settings.items()
         if key != against
         and key.rpartition(".")[2] not in ignored
-        and any(run.settings[key] != runs[0].settings[key] for run in runs)
+        and all(key in run.settings for run in runs)
+        and any(run.settings[key] != value for run in runs)
     ]
-
-
-def _common_name(names: Sequence[str]) -> str:
-    if len(set(names)) == 1:
-        return names[0]
-    return names[0].partition("+")[0]
 
 
 def _metrics(runs: Sequence[RunRecord], given: Sequence[str] | None) -> list[str]:
@@ -287,7 +284,8 @@ def table(
     lines = [[*head, *tests]]
     for label, runs in groups.items():
         for value, members in _by_value(runs, against).items():
-            line = [label, *([_value(value)] if against else []), str(len(members))]
+            said = ["null" if value is None else str(value)] if against else []
+            line = [label, *said, str(len(members))]
             line.append(_parameters(members))
             for metric in metrics:
                 best = [found for run in members if (found := run.best(metric, mode))]
@@ -310,10 +308,6 @@ def _by_value(runs: Sequence[RunRecord], key: str | None) -> dict[Setting, list[
     numbers = [value for value in found if isinstance(value, int | float)]
     others = [value for value in found if value not in numbers]
     return {value: found[value] for value in [*sorted(numbers), *others]}
-
-
-def _value(value: Setting) -> str:
-    return "null" if value is None else str(value)
 
 
 def _parameters(runs: Sequence[RunRecord]) -> str:

@@ -156,14 +156,9 @@ def say_fitted(
     part: EvaluatedPart,
     folder: Path | None,
 ) -> Baselines:
-    """Say how baselines that learn do on a part, and which model is better; keep their numbers.
+    """Say how baselines that learn do on a part beside a model's scores, and which is better.
 
-    Args:
-        found: The baselines.
-        model: What they stand beside.
-        scores: Its own metrics, such as ``val_acc``.
-        part: The part they are of.
-        folder: The run's folder; None keeps nothing.
+    Their numbers are kept in the run's folder, if there is one.
 
     Returns:
         Model -> metric -> number.

@@ -6,7 +6,14 @@ from dlp.number_words import chance_in_words, in_words
 
 
 class WrongRow:
-    """What rows of either kind have in common."""
+    """What rows of either kind have in common.
+
+    Args:
+        row: Number of the row in its part, from 0.
+        name: What people call the row, such as the path of its file.
+        index: Number of the row in the file it was read from, from 0.
+        id: What stands in its `id_column`.
+    """
 
     row: int
     name: str | None
@@ -24,14 +31,10 @@ class WrongClass(WrongRow):
     """A row that was confidently taken for another class; of labels, its worst one.
 
     Args:
-        row: Number of the row in its part, from 0.
         true: What it is.
         predicted: What it was taken for.
         true_probability: Probability given to what it is.
         predicted_probability: Probability given to what it was taken for.
-        name: What people call the row, such as the path of its file.
-        index: Number of the row in the file it was read from, from 0.
-        id: What stands in its `id_column`.
     """
 
     row: int
@@ -54,13 +57,9 @@ class WrongValue(WrongRow):
     """A row whose value was predicted far off; of several targets, the worst one.
 
     Args:
-        row: Number of the row in its part, from 0.
-        target: The target column.
+        target: The target column; empty where it has no name.
         true: Its value.
         predicted: The value predicted.
-        name: What people call the row, such as the path of its file.
-        index: Number of the row in the file it was read from, from 0.
-        id: What stands in its `id_column`.
     """
 
     row: int

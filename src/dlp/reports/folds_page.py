@@ -43,13 +43,7 @@ def read_folds(folder: Path) -> CrossValidation:
 
 
 def folds_page(folder: Path, title: str, footer: str) -> Page:
-    """Return the page of a cross-validation.
-
-    Args:
-        folder: Of the cross-validation.
-        title: What was validated; empty for its name.
-        footer: Where the page comes from.
-    """
+    """Return the page of the cross-validation in a folder."""
     result = read_folds(folder)
     name = config_name(folder)
     sections = [

@@ -324,11 +324,7 @@ def _words(name: str) -> str:
 
 
 def config_blocks(folder: Path, command: str) -> list[Block]:
-    """Return the complete config of a run, folded.
-
-    Args:
-        folder: Of the run.
-        command: The command that runs it again.
+    """Return the complete config of a run, folded, and the command that runs it again.
 
     Raises:
         InputError: There is none.

@@ -4,6 +4,7 @@ import csv
 import io
 import math
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -100,9 +101,8 @@ class Epochs:
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(["epoch", *self.metrics])
-        for epoch in range(self.num_epochs):
-            row = [values[epoch] if epoch < len(values) else "" for values in self.metrics.values()]
-            writer.writerow([epoch + 1, *row])
+        rows = zip_longest(*self.metrics.values(), fillvalue="")
+        writer.writerows([epoch, *row] for epoch, row in enumerate(rows, 1))
         write_text(folder / "metrics.csv", text.getvalue())
         write_json(folder / "history.json", self.metrics)
 
