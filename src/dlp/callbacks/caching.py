@@ -1,8 +1,9 @@
 """Feature extraction made fast: what the frozen part of a network gives is computed once."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,6 +31,8 @@ from dlp.frozen_features import Features
 from dlp.modules.pretrained import PretrainedModule, PretrainedNet
 
 Part = Literal["train", "val"]
+#: From a batch of images to their features, on the CPU.
+Give = Callable[[Tensor], Tensor]
 
 
 class CacheFeatures(Callback):
@@ -88,7 +91,8 @@ class CacheFeatures(Callback):
         computed = trainer.precision, trainer.strategy.root_device.type
         key = _key(network, depth, computed, wanted)
         home = None if data.is_trial else cache_dir() / "features" / f"{key}.pt"
-        values = self._features(trainer, network, images, depth, home)
+        give = partial(_given, trainer, network, depth)
+        values = self._compute(give, images) if home is None else self._kept(give, images, home)
         self._depth = depth
         for part, rows in inputs.items():
             self._replaced.append((data, part, rows))
@@ -149,34 +153,27 @@ class CacheFeatures(Callback):
         batches = torch.split(torch.arange(len(rows)), self.batch_size)
         return np.concatenate([row_digests(rows[index].numpy()) for index in batches])
 
-    def _features(
-        self,
-        trainer: Trainer,
-        network: PretrainedNet,
-        images: Rows,
-        depth: int,
-        home: Path | None,
-    ) -> Tensor:
-        """Return what the first `depth` parts give of each image, (N, ...)."""
-        if home is None:
-            return self._compute(trainer, network, images, depth)
+    def _kept(self, give: Give, images: Rows, home: Path) -> Tensor:
+        """Return the features of each image, (N, ...), from the cache if they are there."""
         with ExitStack() as stack:
             with suppress(OSError):  # a cache that cannot be written may still be read
                 stack.enter_context(only_one(home))
             values = _load(home, len(images))
-            if values is not None and not self._agree(trainer, network, images, depth, values):
+            if values is not None and not _agree(give, images, values):
                 say(f"the stored features {home} are of another network; they are computed again")
                 values = None
             if values is None:
-                values = self._compute(trainer, network, images, depth)
-                _save(home, values)
+                values = self._compute(give, images)
+                try:
+                    save_tensors(values, home)
+                except OSError as error:
+                    why = f"cannot write the cache {home} ({error.strerror})"
+                    say(f"{why}: the features stay in memory")
                 mapped = _load(home, len(images))  # what memory is short of need not be in it
                 values = values if mapped is None else mapped
             return values
 
-    def _compute(
-        self, trainer: Trainer, network: PretrainedNet, images: Rows, depth: int
-    ) -> Tensor:
+    def _compute(self, give: Give, images: Rows) -> Tensor:
         batches = torch.split(torch.arange(len(images)), self.batch_size)
         hidden = len(images) < 500 or getattr(rank_zero_only, "rank", 0) > 0
         bar: Iterable[Tensor] = tqdm(
@@ -189,27 +186,12 @@ class CacheFeatures(Callback):
         )
         stored: Tensor | None = None
         for index in bar:
-            values = _given(trainer, network, images[index], depth)
+            values = give(images[index])
             if stored is None:
                 stored = self._room(values, len(images))
             stored[index] = values
         assert stored is not None
         return stored
-
-    def _agree(
-        self, trainer: Trainer, network: PretrainedNet, images: Rows, depth: int, values: Tensor
-    ) -> bool:
-        """Whether stored features are what the network gives of some images.
-
-        The key cannot know of all that a person may do to a network, such as a hook.
-        """
-        some = torch.linspace(0, len(images) - 1, min(4, len(images))).long()
-        given, stored = _given(trainer, network, images[some], depth), values[some]
-        if given.shape != stored.shape or given.dtype != stored.dtype:
-            return False
-        # Other batches and matrix products round otherwise: by far less than this.
-        tolerance = max(0.01, torch.finfo(given.dtype).eps ** 0.5) * float(given.abs().max())
-        return torch.allclose(given.float(), stored.float(), 0.0, tolerance, equal_nan=True)
 
     def _room(self, values: Tensor, count: int) -> Tensor:
         """Return an empty tensor for `count` rows like those of `values`."""
@@ -271,11 +253,25 @@ class _Joined:
         return values
 
 
-def _given(trainer: Trainer, network: PretrainedNet, images: Tensor, depth: int) -> Tensor:
+def _given(trainer: Trainer, network: PretrainedNet, depth: int, images: Tensor) -> Tensor:
     """Return what the first `depth` parts give of a batch of images, on the CPU."""
     plugin, device = trainer.precision_plugin, trainer.strategy.root_device
     with plugin.forward_context():
         return network.prefix(plugin.convert_input(images.to(device)), depth).values.cpu()
+
+
+def _agree(give: Give, images: Rows, values: Tensor) -> bool:
+    """Whether stored features are what the network gives of some images.
+
+    The key cannot know of all that a person may do to a network, such as a hook.
+    """
+    some = torch.linspace(0, len(images) - 1, min(4, len(images))).long()
+    given, stored = give(images[some]), values[some]
+    if given.shape != stored.shape or given.dtype != stored.dtype:
+        return False
+    # Other batches and matrix products round otherwise: by far less than this.
+    tolerance = max(0.01, torch.finfo(given.dtype).eps ** 0.5) * float(given.abs().max())
+    return torch.allclose(given.float(), stored.float(), 0.0, tolerance, equal_nan=True)
 
 
 def _check_frozen(network: PretrainedNet, depth: int) -> None:
@@ -323,14 +319,6 @@ def _key(
     state.update(repr(settings).encode())
     state.update(hashes.tobytes())
     return state.hexdigest()
-
-
-def _save(home: Path, values: Tensor) -> None:
-    """Store features; where that cannot be, say why."""
-    try:
-        save_tensors(values, home)
-    except OSError as error:
-        say(f"cannot write the cache {home} ({error.strerror}): the features stay in memory")
 
 
 def _load(home: Path, count: int) -> Tensor | None:

@@ -16,7 +16,7 @@ from dlp.files import check_place, write_text
 from dlp.named_configs import recipes, variations
 from dlp.recipe import Recipe
 from dlp.reports.folds_page import folds_page
-from dlp.reports.page import Block, Page, Paragraph, moment, render
+from dlp.reports.page import Page, moment, render
 from dlp.reports.sections import sections
 from dlp.reports.trained_run import Trained, tiles
 from dlp.runs.finding import find_run
@@ -145,18 +145,13 @@ def run_page(trained: Trained) -> Page:
     """Return the page of a run."""
     run = trained.run
     verdict = run.epochs.advice(run.monitor)
-    notes: list[Block] = []
-    for step in trained.next_steps:
-        evaluates = step == trained.test_command
-        what = f"Not evaluated on the {trained.part_name} yet; this does it:"
-        notes.append(Paragraph(what if evaluates else "The next step:", step))
     return Page(
         about(run.folder) or run.name,
         f"{run.name} · {run.folder.name}",
         moment((run.folder / "history.json").stat().st_mtime),
         f"{verdict}.",
         tiles(trained),
-        notes,
+        trained.next_steps,
         sections(trained),
         _footer(run.folder),
     )

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import compress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -92,13 +93,17 @@ class Trained:
         return "val" if "validation" in results and "test" not in results else "test"
 
     @property
-    def next_steps(self) -> list[str]:
+    def next_steps(self) -> list[Block]:
         """The commands that go on from here: an evaluation that is missing, what curves advise."""
-        steps = [] if self.evaluation is not None or not self._has_rows else [self.test_command]
+        steps: list[Block] = []
+        if self.evaluation is None and self._has_rows:
+            missing = f"Not evaluated on the {self.part_name} yet; this does it:"
+            steps.append(page.Paragraph(missing, self.test_command))
         epochs = self.run.epochs
         if (found := epochs.verdict(self.run.monitor)) is not None:
             last = self.run.checkpoint("last")
-            steps.append(after_fit(found, epochs.num_epochs, [self.run.config], last))
+            going_on = after_fit(found, epochs.num_epochs, [self.run.config], last)
+            steps.append(page.Paragraph("The next step:", going_on))
         return steps
 
     @property
@@ -174,16 +179,10 @@ class Trained:
         return data.test_dataloader() if self.part == "test" else data.loader("val")
 
     @cached_property
-    def test_rows(self) -> NDArray[np.int64]:
-        """Some rows of the part, drawn at random, always the same ones."""
-        count = len(self.loader().inputs)
-        drawn = np.random.default_rng(0).permutation(count)[:_PREDICTED]
-        return drawn.astype(np.int64)
-
-    @cached_property
     def predictions(self) -> list[Prediction]:
-        """What the model says of `test_rows`."""
-        return self.predict(self.test_rows)
+        """What the model says of some rows, drawn at random, always the same ones."""
+        drawn = np.random.default_rng(0).permutation(len(self.loader().inputs))[:_PREDICTED]
+        return self.predict(drawn.astype(np.int64))
 
     def predict(self, rows: NDArray[np.int64]) -> list[Prediction]:
         """Return what the model says of some rows of the test part.
@@ -232,12 +231,9 @@ class Trained:
             rows, named, chances, chosen, targets, strict=True
         ):
             if labels:
-                pairs = [(target > 0.5).tolist(), said.tolist()]
-                true, given = (
-                    ", ".join(n for n, there in zip(names, has, strict=True) if there) or "none"
-                    for has in pairs
-                )
-                made.append(Prediction(int(row), name, true, given, None, pairs[0] == pairs[1]))
+                has = target > 0.5
+                true, given = (", ".join(compress(names, each)) or "none" for each in (has, said))
+                made.append(Prediction(int(row), name, true, given, None, has.equal(said)))
                 continue
             best, kind = int(said), int(target)
             sure = float(chance[best])
