@@ -8,12 +8,9 @@ from lightning.pytorch.callbacks import (
     BaseFinetuning,
     DeviceStatsMonitor,
     LearningRateMonitor,
-    ModelSummary,
     ThroughputMonitor,
 )
-from lightning.pytorch.callbacks import ProgressBar as LightningProgressBar
 
-from dlp.callbacks.progress import ProgressBar
 from dlp.console import say
 from dlp.errors import InputError
 
@@ -24,22 +21,6 @@ _LOGGING = (DeviceStatsMonitor, LearningRateMonitor, ThroughputMonitor)
 def listed(given: Callback | Sequence[Callback] | None) -> list[Callback]:
     """Return the callbacks of a config, which may be one without a list, or none."""
     return [given] if isinstance(given, Callback) else list(given or [])
-
-
-def shown(given: Sequence[Callback], bar: bool, summary: bool) -> list[Callback]:
-    """Return the progress bar and the table of layers, unless a person gave others.
-
-    Args:
-        given: The callbacks of the config.
-        bar: Whether a progress bar is wanted.
-        summary: Whether a table of the model's layers is wanted.
-    """
-    ours: list[Callback] = []
-    if bar and not any(isinstance(callback, LightningProgressBar) for callback in given):
-        ours.append(ProgressBar())
-    if summary and not any(isinstance(callback, ModelSummary) for callback in given):
-        ours.append(ModelSummary(max_depth=3))
-    return ours
 
 
 def without_validation(given: Sequence[Callback]) -> list[Callback]:

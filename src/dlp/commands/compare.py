@@ -63,17 +63,10 @@ def compare(options: Sequence[str]) -> None:
     metrics = _metrics(runs, given.metric)
     mode: Mode | None = given.monitor_mode
     _say_unknown(runs, metrics, mode)
-    key = None
-    if given.against:
-        key, runs = _against(runs, given.against)
-    if key is None:
-        groups = labelled(runs)
-        print(table(groups, metrics, mode=mode))
-        figure = _by_epoch(groups, metrics)
-    else:
-        groups = labelled(runs, key)
-        print(table(groups, metrics, key, mode))
-        figure = _by_setting(groups, metrics, key, mode)
+    key, runs = _against(runs, given.against) if given.against else (None, runs)
+    groups = labelled(runs, key)
+    print(table(groups, metrics, key, mode))
+    figure = _by_setting(groups, metrics, key, mode) if key else _by_epoch(groups, metrics)
     from dlp.visualization.files import save_figure  # Matplotlib: not for the help
 
     try:

@@ -1,10 +1,9 @@
-"""Runs that are meant by words: their folders, their checkpoints, and the names of configs."""
+"""Runs that are meant by words: folders, checkpoints, names of configs; nothing needs torch."""
 
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from dlp.console import say
 from dlp.errors import InputError, MissingInputError, suggestion
 from dlp.named_configs import run_name
 from dlp.runs.folders import ROOT, Run, existing_checkpoint, run_of, runs_of
@@ -38,7 +37,7 @@ def find_run(given: str) -> tuple[Run, Path | None]:
     name = given if named else run_name([given] if path.is_file() else given.split("+"))
     for run in named or runs_of(name):
         if _is_recorded(run.folder) and (not path.is_file() or is_of(run, [given])):
-            say(f"the newest run of {name} is {run.folder}")
+            print(f"the newest run of {name} is {run.folder}", flush=True)
             return run, None
     configs = " --config ".join([given] if path.is_file() else name.split("+"))
     raise MissingInputError(
