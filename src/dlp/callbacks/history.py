@@ -118,7 +118,7 @@ class History(Epochs, Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over the record of a checkpoint."""
-        self.metrics = {name: list(values) for name, values in state_dict["metrics"].items()}
+        self.metrics = state_dict["metrics"]
         ends = {name: values[-1] for name, values in self.metrics.items() if values}
         self.last = dict(state_dict.get("last", ends))  # older checkpoints have none
 

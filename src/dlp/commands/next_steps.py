@@ -46,34 +46,20 @@ def retrain(configs: Sequence[str | Path], epochs: int) -> str:
 
 
 def after_folds(verdict: Verdict, epochs: int, folder: Path) -> str:
-    """Return the command that does what a verdict on a cross-validation advises.
-
-    Args:
-        verdict: What the mean curve says.
-        epochs: How many there were.
-        folder: Of the cross-validation.
-    """
+    """Return the command that does what a verdict on the mean curve of so many epochs advises."""
     if verdict.kind in ("improving", "short"):
-        words = folds_words(folder, "--trainer.max_epochs", str(verdict.longer(epochs)))
+        more = ["--trainer.max_epochs", str(verdict.longer(epochs))]
     else:
-        words = folds_words(folder, "--run_dir", str(folder), "--refit")
-    return command(*words)
+        more = ["--run_dir", str(folder), "--refit"]
+    return command(*folds_words(folder, *more))
 
 
 def folds_words(folder: Path, *more: str) -> list[str]:
-    """Return the words, after ``dlp``, that make the folds of a cross-validation again.
-
-    Args:
-        folder: Of the cross-validation.
-        more: Further options.
-    """
-    protocol = read_config(folder / "crossval.yaml")
-    options = [
-        word
-        for name, value in protocol.items()
-        if value is not None
-        for word in (f"--{name}", value if isinstance(value, str) else json.dumps(value))
-    ]
+    """Return the words, after ``dlp``, that make the folds of a cross-validation again."""
+    options: list[str] = []
+    for name, value in read_config(folder / "crossval.yaml").items():
+        if value is not None:
+            options += [f"--{name}", value if isinstance(value, str) else json.dumps(value)]
     return ["crossval", "--config", str(folder / "config.yaml"), *options, *more]
 
 

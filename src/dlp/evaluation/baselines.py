@@ -12,6 +12,7 @@ from lightning import LightningModule
 from torch import Tensor
 
 from dlp.datamodules.base import SupervisedDataModule
+from dlp.directions import Mode
 from dlp.modules.base import SupervisedModule
 from dlp.modules.heads import Head
 from dlp.number_words import score_in_words
@@ -95,6 +96,20 @@ def baseline_line(found: Mapping[str, Mapping[str, float]]) -> str:
         for name, numbers in found.items()
     ]
     return f"baseline: {'; '.join(texts)}"
+
+
+def best_baseline(
+    found: Mapping[str, Mapping[str, float]], metric: str, mode: Mode | None
+) -> tuple[str, float] | None:
+    """Return the baseline with the best number of a metric, and the number.
+
+    None where no baseline has the metric, or nobody knows whether less or more of it is better.
+    """
+    known = {name: numbers[metric] for name, numbers in found.items() if metric in numbers}
+    if mode is None or not known:
+        return None
+    best = (min if mode == "min" else max)(known, key=known.__getitem__)
+    return best, known[best]
 
 
 def _of_classes(head: Head, frequencies: list[float], targets: Tensor) -> Baselines:

@@ -9,7 +9,7 @@ from lightning import LightningModule
 from dlp.checkpoints import read_checkpoint
 from dlp.datamodules.base import SupervisedDataModule
 from dlp.directions import direction
-from dlp.evaluation.baselines import Baselines, baselines_on
+from dlp.evaluation.baselines import Baselines, baselines_on, best_baseline
 from dlp.modules.base import SupervisedModule
 from dlp.modules.class_weights import WeightedLoss
 from dlp.modules.heads import Head, RegressionHead
@@ -57,14 +57,13 @@ def beside_baseline(
     )
     wanted = ("balanced_acc", "f1", "loss") if is_shifted else ("acc", "mae", "loss")
     for metric in wanted:
-        known = {name: scores[metric] for name, scores in found.items() if metric in scores}
-        if f"val_{metric}" not in numbers or not known:
+        mode = direction(metric)
+        best = best_baseline(found, metric, mode)
+        if f"val_{metric}" not in numbers or best is None:
             continue
-        choose = min if direction(metric) == "min" else max
-        best = choose(known, key=known.__getitem__)
         frequencies = summary.get("frequencies", [])
         single = not head.labels and bool(frequencies)
-        always = f"the {best}" if not frequencies else "each label's more frequent answer"
+        always = f"the {best[0]}" if not frequencies else "each label's more frequent answer"
         if single:
             top = max(range(len(frequencies)), key=frequencies.__getitem__)
             always = f"{class_names[top]!r}" if class_names else f"class {top}"
@@ -79,25 +78,19 @@ def beside_baseline(
                 "sigmoid, --model.threshold f1); metrics that see it are average_precision and "
                 "balanced_acc"
             )
-        own, theirs = numbers[f"val_{metric}"], known[best]
+        own, theirs = numbers[f"val_{metric}"], best[1]
         line = (
             f"the best model is no better than always answering {always}: val_{metric} "
             f"{score_in_words(own)} against {score_in_words(theirs)}; {advice}"
         )
-        return Beaten(own < theirs if choose is min else own > theirs, line)
+        return Beaten(own < theirs if mode == "min" else own > theirs, line)
     return None
 
 
 def beaten_on(
     model: LightningModule, data: SupervisedDataModule, numbers: Mapping[str, float]
 ) -> Beaten | None:
-    """Return a model's validation beside its baseline, for a fit that has just ended.
-
-    Args:
-        model: None but the project's have a baseline.
-        data: What it was fitted on.
-        numbers: What was logged at the best epoch.
-    """
+    """Return a model's numbers of its best epoch beside its baseline; see `beside_baseline`."""
     summary = data.target_summary
     if not isinstance(model, SupervisedModule) or summary is None or "val_loss" not in numbers:
         return None

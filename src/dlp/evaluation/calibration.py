@@ -46,14 +46,11 @@ def calibrate(of: str, came_true: NDArray[Any], chances: NDArray[np.float64]) ->
     frequency = np.bincount(number, came_true, BINS) / safe
     probability = np.bincount(number, chances, BINS) / safe
     error = float((abs(frequency - probability) * counts).sum() / counts.sum())
-    filled = counts > 0
-    return Calibration(
-        of,
-        [float(value) if there else None for value, there in zip(probability, filled, strict=True)],
-        [float(value) if there else None for value, there in zip(frequency, filled, strict=True)],
-        counts.tolist(),
-        error,
+    probabilities, frequencies = (
+        [float(value) if there else None for value, there in zip(values, counts, strict=True)]
+        for values in (probability, frequency)
     )
+    return Calibration(of, probabilities, frequencies, counts.tolist(), error)
 
 
 def wilson_interval(
@@ -67,9 +64,7 @@ def wilson_interval(
     """
     from scipy.stats import binomtest
 
-    tests = [
-        binomtest(round(share * count), int(count))
-        for share, count in zip(frequency, counts, strict=True)
-    ]
-    ends = np.array([test.proportion_ci(method="wilson") for test in tests])
-    return ends[:, 0], ends[:, 1]
+    successes = (frequency * counts).round().astype(int)
+    tests = map(binomtest, successes.tolist(), counts.tolist())
+    low, high = zip(*(test.proportion_ci(method="wilson") for test in tests), strict=True)
+    return np.array(low), np.array(high)

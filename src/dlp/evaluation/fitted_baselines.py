@@ -23,7 +23,7 @@ from dlp.evaluation.baseline_inputs import (
     sampled_rows,
     targets_of,
 )
-from dlp.evaluation.baselines import Baselines, prediction_scores
+from dlp.evaluation.baselines import Baselines, best_baseline, prediction_scores
 from dlp.modules.base import SupervisedModule
 from dlp.modules.class_weights import WeightedLoss
 from dlp.modules.heads import Head
@@ -158,17 +158,15 @@ def fitted_verdict(
     """Return which is better by the first metric that can be compared; empty if none can."""
     for name in dict.fromkeys(name for numbers in baselines.values() for name in numbers):
         metric = f"{part}_{name}"
-        known = {model: numbers[name] for model, numbers in baselines.items() if name in numbers}
         mode = direction(metric, directions)
-        if mode is None or metric not in scores:
+        found = best_baseline(baselines, name, mode)
+        if found is None or metric not in scores:
             continue
-        choose = min if mode == "min" else max
-        best = choose(known, key=known.__getitem__)
-        own, value = float(scores[metric]), known[best]
+        (best, value), own = found, float(scores[metric])
         ours, theirs = score_in_words(own), score_in_words(value)
         if own == value:
             return f"the baseline is as good as this model: {metric} {ours} ({best})"
-        if choose(own, value) == own:
+        if own < value if mode == "min" else own > value:
             return f"better than the baselines: {metric} {ours} against {theirs} ({best})"
         return f"the baseline is the better model: {best} has {metric} {theirs}, this one {ours}"
     return ""

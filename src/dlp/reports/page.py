@@ -94,11 +94,6 @@ class Shares:
     caption: str
     rows: Sequence[tuple[str, float, str]]
 
-    @property
-    def largest(self) -> float:
-        """The share whose bar is as long as there is room."""
-        return max((share for _, share, _ in self.rows), default=0) or 1
-
 
 @dataclass(frozen=True)
 class Drawing:

@@ -22,8 +22,9 @@ from dlp.datamodules.base import SupervisedDataModule
 from dlp.datamodules.known_rows import places
 from dlp.datamodules.loader import BatchLoader
 from dlp.decisions import decide, decision_rule
-from dlp.directions import Mode, best_index, direction
+from dlp.directions import Mode, direction
 from dlp.errors import InputError
+from dlp.evaluation.baselines import best_baseline
 from dlp.evaluation.fitted_baselines import EvaluatedPart, fitted_baselines
 from dlp.evaluation.mistake_files import ending, read_mistakes
 from dlp.evaluation.mistakes import Mistakes
@@ -138,9 +139,7 @@ class Trained:
     def baselines(self) -> dict[str, dict[str, Any]]:
         """What simple models do on the same split (see ``results.json``); fitted for own data."""
         kept: dict[str, dict[str, Any]] = self.run.results.get("baselines", {})
-        parts: list[EvaluatedPart] = ["val"]
-        if "test" in self.run.results:
-            parts.append("test")
+        parts: list[EvaluatedPart] = ["val", "test"] if "test" in self.run.results else ["val"]
         if self.model is None or self.data is None or self.data.dry_run or not self.data.own_data:
             return kept
         if kept and all(part in record for record in kept.values() for part in parts[1:]):
@@ -303,13 +302,11 @@ def against_baseline(
         directions: Logged name -> whether less or more is better; nothing is said of a metric of
             which nobody knows.
     """
-    short = name.partition("_")[2]
-    known = {kind: numbers[short] for kind, numbers in baselines.items() if short in numbers}
-    mode, values = direction(name, directions), list(known.values())
-    best = None if mode is None else best_index(values, mode)
+    mode = direction(name, directions)
+    best = best_baseline(baselines, name.partition("_")[2], mode)
     if best is None:
         return "", ""
-    base, kind = values[best], list(known)[best]
+    kind, base = best
     beaten = value < base if mode == "min" else value > base
     return f"baseline {number(base)} ({kind.replace('_', ' ')})", "good" if beaten else "bad"
 

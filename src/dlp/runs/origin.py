@@ -1,7 +1,7 @@
 """Which configs a run is of: by what they said when it began, not by their files' names alone."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,8 @@ def origin(configs: Sequence[str]) -> dict[str, Any]:
         path = find_config(given)
         recorded = read_origin(path)
         found |= {_name(path): read_config(path)} if recorded is None else recorded
-    return found
+    plain: dict[str, Any] = json.loads(json.dumps(found, default=str))  # as it will be read back
+    return plain
 
 
 def origin_line(configs: Sequence[str]) -> str:
@@ -33,7 +34,7 @@ def origin_line(configs: Sequence[str]) -> str:
     paths = [find_config(given) for given in configs]
     if not paths or any(is_of_a_run(path) and read_origin(path) is None for path in paths):
         return ""
-    return f"{_MARK}{json.dumps(origin(configs), default=str)}\n"
+    return f"{_MARK}{json.dumps(origin(configs))}\n"
 
 
 def read_origin(config: Path) -> dict[str, Any] | None:
@@ -49,11 +50,11 @@ def read_origin(config: Path) -> dict[str, Any] | None:
 def is_of(run: Run, configs: Sequence[str]) -> bool:
     """Whether a run is of these configs: they say the same, or are the same files, edited."""
     theirs = read_origin(run.config) if run.config.is_file() else {}
-    ours = json.loads(json.dumps(origin(configs), default=str))
+    ours = origin(configs)
     if theirs is not None:
         return list(theirs) == list(ours) or list(theirs.values()) == list(ours.values())
     there = dict(leaves(read_config(run.config)))
-    here = {key: value for tree in ours.values() for key, value in leaves(tree)}
+    here = _flat(ours)
     return all(_same(key, here[key], there.get(key)) for key in _WHAT_IT_IS if key in here)
 
 
@@ -77,15 +78,13 @@ def edits(run: Run, configs: Sequence[str]) -> dict[str, tuple[Any, Any]] | None
     recorded = read_origin(run.config)
     if recorded is None:
         return None
-    then = {key: value for tree in recorded.values() for key, value in leaves(tree)}
-    ours = json.loads(json.dumps(origin(configs), default=str))
-    now = {key: value for tree in ours.values() for key, value in leaves(tree)}
-    keys = [*now, *(key for key in then if key not in now)]
-    return {
-        key: (now.get(key), then.get(key))
-        for key in keys
-        if not _same(key, now.get(key), then.get(key))
-    }
+    now, then = _flat(origin(configs)), _flat(recorded)
+    both = {key: (now.get(key), then.get(key)) for key in {**now, **then}}
+    return {key: values for key, values in both.items() if not _same(key, *values)}
+
+
+def _flat(said: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for tree in said.values() for key, value in leaves(tree)}
 
 
 def _same(key: str, one: Any, other: Any) -> bool:

@@ -119,10 +119,10 @@ def reliability_figure(
     calibration = mistakes.calibration
     figure = Figure(figsize=(5.6, 6.0), layout="constrained")
     curve, bars = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
-    filled = [number for number, count in enumerate(calibration.counts) if count]
-    probability = np.array([calibration.probability[number] for number in filled], np.float64)
-    frequency = np.array([calibration.frequency[number] for number in filled], np.float64)
-    low, high = wilson_interval(frequency, np.array(calibration.counts)[filled])
+    counts = np.array(calibration.counts)
+    probability = np.array(calibration.probability, np.float64)[counts > 0]
+    frequency = np.array(calibration.frequency, np.float64)[counts > 0]
+    low, high = wilson_interval(frequency, counts[counts > 0])
     curve.plot([0, 1], [0, 1], "--", color="grey", linewidth=1, label="perfectly calibrated")
     curve.plot(probability, frequency, "-o", color=BLUE, markersize=6, label="this model")
     curve.vlines(probability, low, high, color=BLUE, alpha=0.4, linewidth=3, label="95 % interval")
