@@ -218,26 +218,23 @@ class Trained:
     def _classes(
         self, rows: NDArray[np.int64], named: Sequence[str], chances: Tensor, targets: Tensor
     ) -> list[Prediction]:
-        assert self.data is not None
-        names = self.data.class_names or [str(n) for n in range(chances.shape[1])]
-        made = []
-        is_multilabel = self.data.targets.task == "multilabel"
-        threshold, labels = decision_rule(self.ready()[0], is_multilabel)
-        chosen = decide(chances, threshold, labels)
-        if targets.ndim == 2 and not labels:
-            targets = targets.argmax(dim=1)
-        for row, name, chance, said, target in zip(
-            rows, named, chances, chosen, targets, strict=True
-        ):
-            if labels:
-                has = target > 0.5
-                true, given = (", ".join(compress(names, each)) or "none" for each in (has, said))
-                made.append(Prediction(int(row), name, true, given, None, has.equal(said)))
-                continue
-            best, kind = int(said), int(target)
-            sure = float(chance[best])
-            made.append(Prediction(int(row), name, names[kind], names[best], sure, best == kind))
-        return made
+        model, data = self.ready()
+        names = data.class_names or [str(n) for n in range(chances.shape[1])]
+        threshold, labels = decision_rule(model, data.targets.task == "multilabel")
+        said = decide(chances, threshold, labels)
+        sure: list[float | None] = [None] * len(rows)
+        if labels:
+            true = targets > 0.5
+            words = [
+                [", ".join(compress(names, row)) or "none" for row in part] for part in (true, said)
+            ]
+        else:
+            true = targets.argmax(dim=1) if targets.ndim == 2 else targets
+            words = [[names[int(kind)] for kind in part] for part in (true, said)]
+            sure = chances.gather(1, said[:, None])[:, 0].tolist()
+        right = (true == said).reshape(len(rows), -1).all(dim=1).tolist()
+        facts = zip(rows.tolist(), named, *words, sure, right, strict=True)
+        return [Prediction(*each) for each in facts]
 
 
 def _numbers(values: Tensor) -> str:
