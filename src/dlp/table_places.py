@@ -1,10 +1,11 @@
-"""Where a row or a column of a table stands, in words and numbers.
+"""Where a row or a column of a table stands, in words and numbers, and which cells are empty.
 
 The index of a frame says it: ``row``, or ``line`` and ``row`` for a file of lines.
 """
 
 import re
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -35,6 +36,14 @@ def place(rows: pd.DataFrame | pd.Series, number: int) -> str:
 def row_numbers(frame: pd.DataFrame) -> NDArray[np.int64]:
     """Return the number of each row in the file it was read from, 0 below the header, (N,)."""
     return frame.index.get_level_values(-1).to_numpy(np.int64)
+
+
+def empty_cells(cells: "pd.Series[Any]") -> NDArray[np.bool_]:
+    """Return which cells hold nothing, or a text of blanks alone, (N,)."""
+    empty = cells.isna().to_numpy(np.bool_)
+    if pd.api.types.is_numeric_dtype(cells):
+        return empty
+    return empty | np.array([isinstance(c, str) and not c.strip() for c in cells], np.bool_)
 
 
 def absent(what: str, name: str, columns: Iterable[str]) -> MissingInputError:

@@ -169,14 +169,13 @@ class TargetEncoder:
                 f"row {int(np.flatnonzero(missing)[0])} has no label ({int(missing.sum())} rows in "
                 "all). Fill them in or leave these rows out."
             )
-        texts = [str(value) for value in values.tolist()]
-        unknown = sorted({text for text in texts if text not in index})
-        if unknown:
+        texts = list(map(str, values.tolist()))
+        if unknown := sorted(set(texts) - index.keys()):
             raise InputError(
                 f"label {unknown[0]!r} is not among the classes {_first(self.class_names)}."
                 f"{suggestion(unknown[0], self.class_names)}"
             )
-        return np.fromiter((index[text] for text in texts), np.int64, len(texts))
+        return np.fromiter(map(index.__getitem__, texts), np.int64, len(texts))
 
     def classes(self, encoded: NDArray[Any]) -> NDArray[np.int64] | None:
         """Return the class of each encoded row, (N,), where rows have one."""

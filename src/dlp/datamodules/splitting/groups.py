@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from dlp.errors import InputError
-from dlp.table_places import absent, place
+from dlp.table_places import absent, empty_cells, place
 
 
 def group_values(values: "pd.Series[Any]") -> NDArray[Any]:
@@ -127,9 +127,7 @@ def as_column(name: str, values: ArrayLike, num_rows: int) -> "pd.Series[Any]":
 
 
 def _check_filled(values: "pd.Series[Any]", what: str) -> None:
-    empty = values.isna().to_numpy()
-    if not pd.api.types.is_numeric_dtype(values):
-        empty = empty | np.array([isinstance(cell, str) and not cell.strip() for cell in values])
+    empty = empty_cells(values)
     if empty.any():
         raise InputError(
             f"{what} {values.name!r} is missing in {place(values, int(empty.argmax()))} "

@@ -54,7 +54,7 @@ class DateCells:
 
 def look_at_dates(cells: Sequence[str]) -> DateCells:
     """Return how cells, without blanks around them, can be read as dates."""
-    if not any(_form(cell) for cell in cells[:_FIRST]):
+    if not any(map(_form, set(cells[:_FIRST]))):
         return DateCells([])
     forms = [_form(cell) for cell in cells]
     counts = Counter(form for form in forms if form)

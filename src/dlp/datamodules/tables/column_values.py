@@ -42,9 +42,9 @@ def why_useless(series: "pd.Series[Any]") -> str:
         return ""
     if isinstance(series.dtype, pd.CategoricalDtype):
         return ""
-    if not all(isinstance(cell, str | bool | int | float) for cell in filled):
-        kind = next(type(c).__name__ for c in filled if not isinstance(c, str | bool | int | float))
-        return f"its cells are of the kind {kind}: make numbers of them with features"
+    for kind in dict.fromkeys(map(type, filled)):
+        if not issubclass(kind, str | bool | int | float):
+            return f"its cells are of the kind {kind.__name__}: make numbers of them with features"
     texts = filled.map(str)
     distinct = texts.nunique()
     if distinct > 2 and 2 * distinct > len(texts) and not _parsed(texts).all():
@@ -57,7 +57,7 @@ def why_useless(series: "pd.Series[Any]") -> str:
 
 def _parsed(filled: "pd.Series[Any]") -> NDArray[np.bool_]:
     """Return which cells of a column of objects are numbers, (N,): none, where one is a code."""
-    if any(isinstance(cell, str) and _CODE.fullmatch(cell) for cell in filled):
+    if any(map(_CODE.fullmatch, [cell for cell in filled if isinstance(cell, str)])):
         return np.zeros(len(filled), np.bool_)
     return pd.to_numeric(filled, errors="coerce").notna().to_numpy()
 
@@ -120,15 +120,12 @@ def numbers(series: "pd.Series[Any]") -> NDArray[np.float64]:
 
 def as_texts(series: "pd.Series[Any]") -> "pd.Series[Any]":
     """Return a column as text (1.0 as 1: the type may be due to holes), None where missing."""
-
-    def text(value: Any) -> str:
-        whole = isinstance(value, float) and value.is_integer()
-        return str(int(value)) if whole else str(value)
-
     values = [
-        None if empty else text(value) for value, empty in zip(series, series.isna(), strict=True)
+        int(value) if isinstance(value, float) and value.is_integer() else value for value in series
     ]
-    return pd.Series(values, index=series.index, dtype=object)
+    pairs = zip(values, series.isna(), strict=True)
+    texts = [None if nothing else str(value) for value, nothing in pairs]
+    return pd.Series(texts, index=series.index, dtype=object)
 
 
 def target_values(frame: pd.DataFrame, columns: Sequence[str], task: TaskArgument) -> NDArray[Any]:

@@ -296,7 +296,7 @@ def _separator(path: Path, text: str, quote: str) -> str:
         rows = rows if whole or len(rows) == _RECORDS else rows[:-1]
         width = len(rows[0]) if rows else 0
         if width > 1:
-            found[mark] = sum(len(row) == width for row in rows) / len(rows), width
+            found[mark] = [len(row) for row in rows].count(width) / len(rows), width
     if not found:
         return ","
     best = max(

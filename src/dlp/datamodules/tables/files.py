@@ -212,15 +212,8 @@ def _holds_texts(series: "pd.Series[Any]") -> bool:
     if isinstance(series.dtype, pd.CategoricalDtype):
         return False
     if series.dtype == object:
-        return all(isinstance(cell, str) or holds_nothing(cell) for cell in series)
+        return all(issubclass(kind, str) for kind in set(map(type, series.dropna())))
     return pd.api.types.is_string_dtype(series)
-
-
-def holds_nothing(cell: object) -> bool:
-    """Return whether a cell is None, pandas' word for it, or NaN."""
-    if cell is None or cell is pd.NA or cell is pd.NaT:
-        return True
-    return isinstance(cell, float) and cell != cell
 
 
 def _cells(
@@ -228,7 +221,8 @@ def _cells(
 ) -> "pd.Series[Any]":
     """Return cells without blanks around them, None where they are missing."""
     missing = {"", *(value.strip() for value in na_values)}
-    texts = ["" if holds_nothing(cell) else str(cell) for cell in series.tolist()]
+    pairs = zip(series.tolist(), series.isna(), strict=True)
+    texts = ["" if nothing else str(cell) for cell, nothing in pairs]
     stripped = [text.strip().strip(_INVISIBLE).strip() for text in texts]
     kept = texts if as_they_are else stripped
     cells = [None if key in missing else text for key, text in zip(stripped, kept, strict=True)]
@@ -243,14 +237,15 @@ def _plain(series: "pd.Series[Any]") -> TypedColumn:
     if pd.api.types.is_timedelta64_dtype(series):
         return TypedColumn(series.dt.total_seconds() / 86_400, form)
     if series.dtype == object:
-        filled = [cell for cell in series if not holds_nothing(cell)]
+        filled = series.dropna()
         for kind, number in ((Decimal, float), (datetime.time, _hours)):
-            if filled and all(isinstance(cell, kind) for cell in filled):
-                numbers = [np.nan if holds_nothing(cell) else number(cell) for cell in series]
+            if len(filled) and all(isinstance(cell, kind) for cell in filled):
+                pairs = zip(series, series.isna(), strict=True)
+                numbers = [np.nan if nothing else number(cell) for cell, nothing in pairs]
                 return TypedColumn(pd.Series(numbers, series.index), form)
-        if filled and all(isinstance(cell, datetime.date) for cell in filled):
+        if len(filled) and all(isinstance(cell, datetime.date) for cell in filled):
             return TypedColumn(pd.to_datetime(series, utc=True).dt.tz_localize(None), form)
-        if {type(cell) for cell in series.dropna()} == {bool}:
+        if set(map(type, filled)) == {bool}:
             form = ColumnFormat("boolean")
     return TypedColumn(series, form)
 

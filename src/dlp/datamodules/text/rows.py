@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 from dlp.datamodules.examples import Examples, sample_rows
 from dlp.datamodules.reading import ColumnReading, InputReading, Kind, clipped
 from dlp.datamodules.splitting.groups import keys_of_table
-from dlp.datamodules.tables.files import holds_nothing
 from dlp.datamodules.tables.table_format import TableFormat
 from dlp.datamodules.text.corpus import Corpus
 from dlp.datamodules.text.tokens import Tokens
 from dlp.errors import InputError, MissingInputError, suggestion
-from dlp.table_places import place, row_numbers
+from dlp.table_places import empty_cells, place, row_numbers
 
 _NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?")
 
@@ -161,7 +160,7 @@ def tokenised(
 
 def _labelled(rows: TextRows, columns: TextColumns, path: str) -> TextRows:
     """Return the rows that have every label, and note how many are left out."""
-    kept = ~rows.frame[[*columns.labels]].map(is_missing).any(axis=1).to_numpy()
+    kept = ~np.any([empty_cells(rows.frame[name]) for name in columns.labels], axis=0)
     if not kept.any():
         raise InputError(f"{path}: no row has a label.")
     if kept.all():
@@ -174,16 +173,15 @@ def _truth(frame: pd.DataFrame, names: tuple[str, ...]) -> NDArray[Any] | None:
     """Return the cells of label columns, (N,) or (N, L), if all are there; None for empty ones."""
     if not names or not all(name in frame for name in names):
         return None
-    columns = [
-        [None if is_missing(cell) else cell for cell in frame[name].tolist()] for name in names
-    ]
-    return np.array(columns, object).T if len(names) > 1 else np.array(columns[0], object)
+    cells = frame[[*names]].to_numpy(object, copy=True)
+    for column, name in enumerate(names):
+        cells[empty_cells(frame[name]), column] = None
+    return cells if len(names) > 1 else cells[:, 0]
 
 
 def _texts(cells: "pd.Series[Any]", path: str) -> Iterator[str]:
     """Yield the text of each cell; all are looked at before the first."""
-    values = cells.tolist()
-    missing = [is_missing(value) for value in values]
+    values, missing = cells.tolist(), empty_cells(cells)
     wrong = [
         row for row, value in enumerate(values) if not missing[row] and not isinstance(value, str)
     ]
@@ -193,10 +191,10 @@ def _texts(cells: "pd.Series[Any]", path: str) -> Iterator[str]:
             f"{place(cells, wrong[0])} ({len(wrong):,} such rows), not text. Say by text_column "
             "which one does."
         )
-    if any(missing):
+    if missing.any():
         raise InputError(
-            f"{path}: {place(cells, missing.index(True))} has no text; {sum(missing):,} such rows. "
-            "Fill them in, or leave them out: a model can learn or say nothing from them."
+            f"{path}: {place(cells, int(missing.argmax()))} has no text; {missing.sum():,} such "
+            "rows. Fill them in, or leave them out: a model can learn or say nothing from them."
         )
     yield from values
 
@@ -225,15 +223,14 @@ def label_values(cells: "pd.Series[Any]", path: str) -> NDArray[Any]:
     Raises:
         InputError: A label is missing, or something else than text, number or boolean.
     """
-    values = cells.tolist()
-    missing = [is_missing(value) for value in values]
-    if any(missing):
+    values, missing = cells.tolist(), empty_cells(cells)
+    if missing.any():
         raise InputError(
-            f"{path}: {place(cells, missing.index(True))} has no label in column {cells.name!r}; "
-            f"{sum(missing):,} such rows. Fill them in, or leave these rows out by "
-            "drop_unlabelled: true."
+            f"{path}: {place(cells, int(missing.argmax()))} has no label in column "
+            f"{cells.name!r}; {missing.sum():,} such rows. Fill them in, or leave these rows out "
+            "by drop_unlabelled: true."
         )
-    each = [_kind(value) for value in values]
+    each = _kinds(values)
     kinds = set(each)
     if ("boolean" in kinds and len(kinds) > 1) or "" in kinds:
         row = next(row for row, kind in enumerate(each) if kind in ("", "boolean"))
@@ -251,9 +248,10 @@ def label_values(cells: "pd.Series[Any]", path: str) -> NDArray[Any]:
 
 def mixed_labels(cells: "pd.Series[Any]") -> str | None:
     """Return a sentence where a label column mixes text and numbers, which then are all text."""
+    values = cells.tolist()
     kinds = [
-        "number" if isinstance(value, str) and _NUMBER.fullmatch(value.strip()) else _kind(value)
-        for value in cells.tolist()
+        "number" if kind == "text" and _NUMBER.fullmatch(value.strip()) else kind
+        for value, kind in zip(values, _kinds(values), strict=True)
     ]
     numbers, texts = kinds.count("number"), kinds.count("text")
     if not numbers or not texts:
@@ -265,17 +263,17 @@ def mixed_labels(cells: "pd.Series[Any]") -> str | None:
     )
 
 
-def is_missing(value: object) -> bool:
-    """Return whether a cell holds nothing."""
-    return not value.strip() if isinstance(value, str) else holds_nothing(value)
-
-
-def _kind(value: object) -> str:
-    if isinstance(value, bool | np.bool_):
-        return "boolean"
-    if isinstance(value, int | float | np.number):
-        return "number"
-    return "text" if isinstance(value, str) else ""
+def _kinds(values: Sequence[object]) -> list[str]:
+    """Return what each value is: a boolean, a number or text; an empty string for all else."""
+    kinds: dict[type[object], str] = {}
+    for found in set(map(type, values)):
+        if issubclass(found, bool | np.bool_):
+            kinds[found] = "boolean"
+        elif issubclass(found, int | float | np.number):
+            kinds[found] = "number"
+        else:
+            kinds[found] = "text" if issubclass(found, str) else ""
+    return [kinds[type(value)] for value in values]
 
 
 def read_columns(rows: TextRows, columns: TextColumns) -> InputReading:
@@ -290,7 +288,7 @@ def _column(
     cells: "pd.Series[Any]", columns: TextColumns, said: Mapping[str, tuple[str, str]]
 ) -> ColumnReading:
     name = str(cells.name)
-    missing = np.array([is_missing(cell) for cell in cells.tolist()], np.bool_)
+    missing = empty_cells(cells)
     first = next((str(c) for c, gone in zip(cells, missing, strict=True) if not gone), "")
     example, written = said.get(name, (first, ""))
     kinds: dict[str | None, tuple[Kind, str]] = {
