@@ -5,6 +5,7 @@ import re
 import pytest
 import torch
 import torch.nn.functional as F
+from lightning.fabric import Fabric
 from lightning.pytorch.callbacks import Callback, EarlyStopping
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
@@ -276,6 +277,21 @@ def test_a_step_works_without_a_trainer():
     torch.testing.assert_close(loss, F.cross_entropy(module.network(X), Y))
     loss.backward()
     assert all(weight.grad is not None for weight in module.parameters())
+
+
+def test_fabric_trains_a_module_as_a_trainer_does():
+    module = SupervisedModule(small_net(), "softmax", 4, optimizer=sgd)
+    by_hand = copy.deepcopy(module.network)
+    fabric = Fabric(accelerator="cpu", devices=1)
+    wrapped, optimizer = fabric.setup(module, sgd(module.parameters()))
+    wrapped.mark_forward_method("training_step")
+    for number, batch in enumerate(parts()):
+        optimizer.zero_grad()
+        fabric.backward(wrapped.training_step(batch, number))
+        optimizer.step()
+    trained_by_hand(by_hand, parts())
+    for ours, theirs in zip(module.network.parameters(), by_hand.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs)
 
 
 def test_forward_gives_logits():

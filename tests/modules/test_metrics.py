@@ -1,5 +1,6 @@
 """Metrics of a person's own: each computed by itself, under a name and a direction of its own."""
 
+import math
 from functools import partial
 
 import pytest
@@ -27,7 +28,7 @@ from dlp.errors import InputError
 from dlp.folds.stacked.metrics import losses_and_metrics
 from dlp.modules import SigmoidHead, SoftmaxHead, SupervisedModule
 from dlp.modules.meters import StageMeter
-from dlp.modules.metrics import make_metrics, mode_of
+from dlp.modules.metrics import SampleMean, make_metrics, mode_of
 
 #: In torchmetrics of 2025 and later.
 NEWER = ("JensenShannonDivergence", "ContinuousRankedProbabilityScore")
@@ -96,6 +97,17 @@ def test_equal_names_are_numbered_in_their_order():
     assert found["multiclass_f1_score"].average == "macro"
     assert found["multiclass_f1_score_2"].average == "micro"
     assert found["binary_accuracy"].threshold == 0.7
+
+
+def test_the_mean_over_samples_is_ours_as_long_as_torchmetrics_has_none_that_keeps_a_nan():
+    means, counts = torch.tensor([1.0, 3.0, math.nan]), torch.tensor([1, 3, 0])
+    ours, theirs = SampleMean(), MeanMetric(nan_strategy="disable")
+    ours.update(means, counts)
+    assert ours.compute() == 2.5  # an empty batch has no mean
+    theirs.update(means[:2], counts[:2])
+    assert theirs.compute() == 2  # of torchmetrics 1.9: each batch counts alike
+    ours.update(means[2:], torch.tensor([1]))
+    assert ours.compute().isnan()
 
 
 def test_a_metric_that_is_called_loss_is_refused():

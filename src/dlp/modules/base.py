@@ -5,6 +5,7 @@ from contextlib import nullcontext
 from typing import Any, cast
 
 import torch
+from lightning import Trainer
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor, nn
 
@@ -21,7 +22,7 @@ from dlp.modules.meters import Stage, StageMeter
 from dlp.modules.metrics import Metrics
 from dlp.modules.networks import reseed_dropout
 from dlp.modules.optimizers import KerasRMSprop
-from dlp.modules.penalties import kernels, penalty, say_if_none, watched
+from dlp.modules.penalties import kernels, output_layers, penalty, say_if_none, watched
 from dlp.modules.restoring import RestorableModule
 from dlp.modules.schedules import PlateauNumbers, is_pruned, stepping, validates
 from dlp.modules.thresholds import Threshold
@@ -153,11 +154,12 @@ class SupervisedModule(RestorableModule):
     def training_step(self, batch: tuple[Any, Tensor], batch_idx: int) -> Tensor:
         """Return the loss of a batch, penalty included."""
         loss, data_loss, logits, targets = self._step(batch, "train")
+        trainer = self._attached_trainer()
         # LBFGS asks several times for the loss of a batch: the first is that of its weights.
-        if self._trainer is None or batch_idx != self._batch:
+        if trainer is None or batch_idx != self._batch:
             self.meters["train"].add(loss, data_loss, logits, targets)
-        if self._trainer is not None:
-            self._log_training(batch_idx)
+        if trainer is not None:
+            self._log_training(trainer, batch_idx)
         return loss
 
     def validation_step(
@@ -166,7 +168,8 @@ class SupervisedModule(RestorableModule):
         """Gather a batch of validation; return what `test_step` does, outside of a fit."""
         loss, data_loss, logits, targets = self._step(batch, "val")
         self.meters["val"].add(loss, data_loss, logits, targets)
-        alone = self._trainer is not None and self.trainer.state.fn == "validate"
+        trainer = self._attached_trainer()
+        alone = trainer is not None and trainer.state.fn == "validate"
         return self._outcome(logits, targets) if alone else None
 
     def test_step(self, batch: tuple[Any, Tensor], batch_idx: int) -> dict[str, Tensor]:
@@ -210,16 +213,24 @@ class SupervisedModule(RestorableModule):
     def _logits(self, inputs: Any, training: bool = False) -> Tensor:
         """Return what the network gives, and learn from training which layers that comes from."""
         learns = training and self._outputs is None and bool(self.l1 or self.l2)
-        with watched(self.network) if learns else nullcontext() as watch:
+        with watched(self.network) if learns else nullcontext() as made_by:
             logits = self(inputs)
         checks.check_type(logits)
-        if watch is not None:
-            self._outputs = watch.behind(logits)
+        if made_by is not None:
+            self._outputs = output_layers(logits, made_by)
         return cast(Tensor, logits)
 
-    def _log_training(self, batch_idx: int) -> None:
+    def _attached_trainer(self) -> Trainer | None:
+        """Return the Trainer; None where a step is called without one, or by Fabric."""
+        try:
+            trainer: object = self.trainer
+        except RuntimeError:
+            return None
+        return trainer if isinstance(trainer, Trainer) else None
+
+    def _log_training(self, trainer: Trainer, batch_idx: int) -> None:
         """Log the epoch's numbers at its first batch, as what they will be when it ends."""
-        meter, trainer = self.meters["train"], self.trainer
+        meter = self.meters["train"]
         if self._batch is None:
             for value in meter.epoch_values:
                 value.update()
@@ -389,13 +400,13 @@ class SupervisedModule(RestorableModule):
         for group, given in zip(optimizer.param_groups, has_rate, strict=False):
             if self.lr is not None and not given:
                 group["lr"] = self.lr
-        if isinstance(optimizer, torch.optim.LBFGS) or is_pruned(self._trainer):
+        trainer = self._attached_trainer()
+        if isinstance(optimizer, torch.optim.LBFGS) or (trainer and is_pruned(trainer)):
             for parameter in self.parameters():
                 parameter.data = parameter.data.contiguous()
         if self.make_scheduler is None:
             return optimizer
         scheduler = self.make_scheduler(optimizer)
-        trainer = self._trainer
-        every = None if trainer is None else trainer.check_val_every_n_epoch
+        every = (trainer and trainer.check_val_every_n_epoch) or 1
         names = [name for meter in self.meters.values() for name in meter.names]
-        return {"optimizer": optimizer, "lr_scheduler": stepping(scheduler, names, every or 1)}
+        return {"optimizer": optimizer, "lr_scheduler": stepping(scheduler, names, every)}

@@ -33,7 +33,8 @@ class SampleMean(Metric):
     """The mean over the samples of all processes.
 
     A NaN stays one: torchmetrics's ``MeanMetric`` leaves it out, and a loss that has blown up
-    would look finite.
+    would look finite; where it is told to keep it (``nan_strategy="disable"``), it forgets the
+    weights.
     """
 
     higher_is_better: bool | None = False

@@ -8,13 +8,17 @@ from torch import Tensor, nn
 
 from dlp.console import say
 
-#: A layer with a kernel, as the book regularises them.
-Kernel = nn.Linear | nn.modules.conv._ConvNd
+#: Layers with a kernel, as the book regularises them.
+KERNEL_LAYERS = (
+    *(nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d),
+    *(nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d),
+)
 
 
 def kernel_layers(network: nn.Module) -> dict[str, nn.Module]:
     """Return the name of every linear and convolution layer -> the layer, as registered."""
-    return {name: layer for name, layer in network.named_modules() if isinstance(layer, Kernel)}
+    layers = network.named_modules()
+    return {name: layer for name, layer in layers if isinstance(layer, KERNEL_LAYERS)}
 
 
 def kernels(network: nn.Module, outputs: Sequence[str] | None = None) -> list[Tensor]:
@@ -50,48 +54,48 @@ def say_if_none(penalised: Sequence[Tensor], network: nn.Module) -> None:
         )
 
 
-class Watch:
-    """What the layers of a network gave during a forward pass."""
-
-    def __init__(self) -> None:
-        self.ran: list[str] = []
-        self._made_by: dict[Any, str] = {}  # a node of the graph -> the layer whose output it is
-
-    def note(self, name: str, output: Any) -> None:
-        """Take down that a layer has run, and its output."""
-        self.ran.append(name)
-        if isinstance(output, Tensor) and output.grad_fn is not None:
-            self._made_by[output.grad_fn] = name
-
-    def behind(self, logits: Tensor) -> list[str]:
-        """Return the layers from which `logits` come without passing through another of them.
-
-        By the graph of gradients; where there is none (in evaluation), the layer that ran last.
-        """
-        found: dict[str, None] = {}
-        waiting, seen = [logits.grad_fn], set()
-        while waiting:
-            node = waiting.pop()
-            if node is None or node in seen:
-                continue
-            seen.add(node)
-            if node in self._made_by:
-                found[self._made_by[node]] = None
-            else:
-                waiting += [below for below, _ in node.next_functions]
-        return list(found) or self.ran[-1:]
-
-
 @contextmanager
-def watched(network: nn.Module) -> Iterator[Watch]:
-    """Note what the layers with kernels give in the forward pass inside the block."""
-    watch = Watch()
+def watched(network: nn.Module) -> Iterator[dict[Any, str]]:
+    """Collect which layers with kernels run in the forward pass inside the block.
+
+    Yields:
+        Node of the graph of gradients -> the layer that made it, in their order; of layers that
+        ran without gradients the last one, under None.
+    """
+    made_by: dict[Any, str] = {}
+
+    def note(name: str, output: Any) -> None:
+        made_by[getattr(output, "grad_fn", None)] = name
+
     handles = [
-        layer.register_forward_hook(lambda _, __, output, name=name: watch.note(name, output))
+        layer.register_forward_hook(lambda _, __, output, name=name: note(name, output))
         for name, layer in kernel_layers(network).items()
     ]
     try:
-        yield watch
+        yield made_by
     finally:
         for handle in handles:
             handle.remove()
+
+
+def output_layers(logits: Tensor, made_by: dict[Any, str]) -> list[str]:
+    """Return the layers from which `logits` come without passing through another of them.
+
+    By the graph of gradients; where there is none (in evaluation), the layer that ran last.
+
+    Args:
+        logits: What the network gave.
+        made_by: See `watched`.
+    """
+    found: dict[str, None] = {}
+    waiting, seen = [logits.grad_fn], set()
+    while waiting:
+        node = waiting.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if node in made_by:
+            found[made_by[node]] = None
+        else:
+            waiting += [below for below, _ in node.next_functions]
+    return list(found) or list(made_by.values())[-1:]

@@ -43,8 +43,8 @@ def validates(trainer: Trainer) -> bool:
 
 
 def is_pruned(trainer: Any) -> bool:
-    """Whether parameters are viewed as one vector, as LBFGS does too; `trainer` may be None."""
-    return any(isinstance(callback, ModelPruning) for callback in getattr(trainer, "callbacks", []))
+    """Whether parameters are viewed as one vector, as LBFGS does too."""
+    return any(isinstance(callback, ModelPruning) for callback in trainer.callbacks)
 
 
 class PlateauNumbers:
