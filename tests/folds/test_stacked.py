@@ -26,9 +26,9 @@ from dlp.datamodules.text.encodings import BagRows
 from dlp.errors import InputError
 from dlp.folds.stacked import reason_against
 from dlp.folds.stacked.engine import FoldData, fit_stacked
+from dlp.folds.stacked.fused_steps import fuse, plain_rmsprop
 from dlp.modules import ConvNetModule, DenseModule, DenseNet, KerasRMSprop, SoftmaxHead
 from dlp.modules.base import SupervisedModule
-from dlp.modules.fused_steps import fuse, plain_rmsprop
 from dlp.modules.heads import HEADS
 from dlp.modules.networks import ACTIVATIONS, Dropout
 from dlp.process import flushed_denormals

@@ -1,7 +1,7 @@
 """All folds of small dense nets trained at once, as one model; a closed room of `dlp.folds`.
 
 `reasons` says what cannot be stacked, `stacks` gathers folds and trains them, `engine` is the one
-model, `network` its batched products with their `gradients`.
+model, `network` its batched products with their `gradients`, `fused_steps` its optimizer's steps.
 """
 
 from dlp.folds.stacked.reasons import reason_against as reason_against

@@ -24,10 +24,10 @@ from dlp.datamodules.loader import BatchOrder
 from dlp.directions import contradictions
 from dlp.errors import InputError
 from dlp.folds.stacked.check import stack_kind
+from dlp.folds.stacked.fused_steps import fuse, plain_rmsprop
 from dlp.folds.stacked.metrics import losses_and_metrics
 from dlp.folds.stacked.network import DropoutMasks, StackedNet, widened
 from dlp.modules.base import SupervisedModule
-from dlp.modules.fused_steps import fuse, plain_rmsprop
 from dlp.modules.meters import Stage
 from dlp.seeds import derived_seed
 
