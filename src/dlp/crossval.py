@@ -202,8 +202,7 @@ def _train(
 
 def _logged(model: SupervisedModule) -> list[str]:
     """Return the names of the metrics that a fit with validation logs."""
-    meters = [model.meters["train"], model.meters["val"]]
-    return [name for meter in meters for name in (*meter.losses, *meter.metrics)]
+    return [*model.meters["train"].names, *model.meters["val"].names]
 
 
 def _reason(trainer: Trainer, model: LightningModule, data: SupervisedDataModule) -> str | None:

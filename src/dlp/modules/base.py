@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from dlp.bag_of_words import BagOfWords
 from dlp.console import say
+from dlp.decisions import names_of
 from dlp.directions import Mode, contradictions
 from dlp.errors import InputError
 from dlp.frozen_features import Features
@@ -128,10 +129,8 @@ class SupervisedModule(RestorableModule):
     @property
     def metric_directions(self) -> dict[str, Mode]:
         """Logged name -> ``min`` where less is better, ``max`` where more is (`dlp.directions`)."""
-        found: dict[str, Mode] = {}
-        for meter in self.meters.values():
-            found.update(meter.directions)
-        return found
+        meters = self.meters.values()
+        return {name: mode for meter in meters for name, mode in meter.directions.items()}
 
     def forward(self, inputs: Tensor | BagOfWords | Features) -> Tensor:
         """Return logits (N, num_logits)."""
@@ -215,10 +214,10 @@ class SupervisedModule(RestorableModule):
         learns = training and self._outputs is None and bool(self.l1 or self.l2)
         with watched(self.network) if learns else nullcontext() as made_by:
             logits = self(inputs)
-        checks.check_type(logits)
+        logits = checks.checked_logits(logits)
         if made_by is not None:
             self._outputs = output_layers(logits, made_by)
-        return cast(Tensor, logits)
+        return logits
 
     def _attached_trainer(self) -> Trainer | None:
         """Return the Trainer; None where a step is called without one, or by Fabric."""
@@ -229,7 +228,7 @@ class SupervisedModule(RestorableModule):
         return trainer if isinstance(trainer, Trainer) else None
 
     def _log_training(self, trainer: Trainer, batch_idx: int) -> None:
-        """Log the epoch's numbers at its first batch, as what they will be when it ends."""
+        """Log the epoch's numbers at its first batch: Lightning computes them when it ends."""
         meter = self.meters["train"]
         if self._batch is None:
             for value in meter.epoch_values:
@@ -265,17 +264,15 @@ class SupervisedModule(RestorableModule):
     # Hooks -------------------------------------------------------------------------------------
 
     def setup(self, stage: str) -> None:
-        """Before a fit, learn what the classes of its DataModule are called and how rare they are.
+        """Before a fit, read the names of the classes from its DataModule, and how rare they are.
 
         Raises:
-            InputError: `class_weight` does not go with them.
+            InputError: `class_weight` does not fit them.
         """
         if stage != "fit":
             return
         data: object = getattr(self.trainer, "datamodule", None)
-        names: list[str] | None = getattr(data, "class_names", None)
-        if names is not None and len(names) == self.head.num_outputs:
-            self.class_names = list(names)
+        self.class_names = names_of("class_names", self.head.num_outputs, data, self)
         if self.class_weight is not None:
             summary = getattr(data, "target_summary", None) or {}
             self.head.weigh(self.class_weight, self.class_names, summary.get("frequencies"))
@@ -288,7 +285,7 @@ class SupervisedModule(RestorableModule):
         self._batch = None
 
     def on_fit_start(self) -> None:
-        """Check that model and data go together, and the targets of the first epoch.
+        """Check that model and data fit each other, and the targets of the first epoch.
 
         Raises:
             InputError: The data standardises its targets, and the model knows nothing of it.
@@ -302,7 +299,7 @@ class SupervisedModule(RestorableModule):
             say_if_none(self.penalised_kernels(), self.network)
 
     def on_train_start(self) -> None:
-        """Say which callbacks and schedulers take worse numbers for better ones.
+        """Warn of callbacks and schedulers that take worse numbers for better ones.
 
         Raises:
             InputError: The threshold is to be chosen on a validation part, and there is none.
@@ -316,20 +313,19 @@ class SupervisedModule(RestorableModule):
             say(f"warning: {sentence}")
 
     def on_train_epoch_end(self) -> None:
-        """From the second epoch on, targets need no check."""
+        """From the second epoch on, do not check the targets."""
         self._checked.add("train")
 
     def on_validation_epoch_start(self) -> None:
-        """Start the validation meter anew, whatever broke off the last one.
+        """Empty the validation meter, which may hold a validation that broke off.
 
-        Within a fit it chooses the threshold, where that is wished.
+        Within a fit it chooses the threshold, where the head has a rule for it.
         """
-        self.meters["val"].reset()
         trainer = self.trainer
-        self.meters["val"].chooses = trainer.state.fn == "fit" and not trainer.sanity_checking
+        self.meters["val"].reset(choose=trainer.state.fn == "fit" and not trainer.sanity_checking)
 
     def on_test_epoch_start(self) -> None:
-        """Start the test meter anew, whatever broke off the last one."""
+        """Empty the test meter, which may hold a test that broke off."""
         self.meters["test"].reset()
 
     def on_validation_epoch_end(self) -> None:
@@ -365,7 +361,7 @@ class SupervisedModule(RestorableModule):
         return any(name in meter.names for meter in self.meters.values())
 
     def lr_scheduler_step(self, scheduler: Any, metric: Any | None) -> None:
-        """Let a schedule step; a plateau by each number once."""
+        """Let a schedule step; one that watches a metric steps once for each number."""
         if metric is not None:
             configs = self.trainer.lr_scheduler_configs
             monitor = next(str(one.monitor) for one in configs if one.scheduler is scheduler)

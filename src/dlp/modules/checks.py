@@ -12,10 +12,10 @@ from dlp.errors import InputError
 
 
 def checked_number(name: str, given: int) -> int:
-    """Return a whole number of 1 or more.
+    """Return `given` as a whole number of 1 or more.
 
     Raises:
-        InputError: It is none.
+        InputError: It is not such a number.
     """
     try:
         number = operator.index(given)
@@ -30,7 +30,7 @@ def checked_shape(input_shape: Sequence[int]) -> tuple[int, ...]:
     """Return the shape of one row.
 
     Raises:
-        InputError: It is no sequence of positive whole numbers.
+        InputError: It is not a sequence of positive whole numbers.
     """
     try:
         return tuple(checked_number("each side", side) for side in input_shape)
@@ -45,7 +45,7 @@ def checked_batch(batch: object) -> tuple[Any, Tensor]:
     """Return inputs and targets of a batch.
 
     Raises:
-        InputError: It is no pair, or its targets are no tensor.
+        InputError: It is not a pair, or its targets are not a tensor.
     """
     if isinstance(batch, tuple | list) and len(batch) == 2 and isinstance(batch[1], Tensor):
         return batch[0], batch[1]
@@ -57,13 +57,14 @@ def checked_batch(batch: object) -> tuple[Any, Tensor]:
     )
 
 
-def check_type(logits: object) -> None:
-    """Raise `InputError` unless a network gave a tensor."""
-    if not isinstance(logits, Tensor):
-        raise InputError(
-            f"the network gives a {type(logits).__name__}, and the head takes a tensor of logits "
-            "(N, L) alone: let its forward return that, or wrap it in a module that does."
-        )
+def checked_logits(logits: object) -> Tensor:
+    """Return what a network gave; raise `InputError` unless it is a tensor."""
+    if isinstance(logits, Tensor):
+        return logits
+    raise InputError(
+        f"the network gives a {type(logits).__name__}, and the head takes a tensor of logits "
+        "(N, L) alone: let its forward return that, or wrap it in a module that does."
+    )
 
 
 def check_width(logits: Tensor, targets: Tensor, width: int) -> None:

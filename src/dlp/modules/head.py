@@ -66,7 +66,7 @@ class Head(nn.Module, ABC):
         """Decide by another threshold than 0.5, or by one that a validation part is to choose.
 
         Raises:
-            InputError: It is no threshold, or this head has none.
+            InputError: It is not a threshold, or this head decides without one.
         """
         if self.threshold is None:
             advice = "give head: sigmoid" if self.num_outputs == 2 else "leave it out"
@@ -80,7 +80,7 @@ class Head(nn.Module, ABC):
             self.threshold = given
 
     def check_weights(self, given: ClassWeight) -> None:
-        """Refuse weights of classes that no data is needed to know as wrong.
+        """Refuse class weights that are wrong for any data.
 
         Raises:
             InputError: This head has no classes, or the loss cannot be weighed.
@@ -136,9 +136,9 @@ class Head(nn.Module, ABC):
             self.loss = weighted(self.loss, state["class_weights"])
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        """Move to a device or to float64, and never to half: the unit of a target would be lost.
+        """Move to a device or to float64, but never to half: the unit of a target would be lost.
 
-        ``nn.Module.to`` and ``half`` have no other hook for what a module holds.
+        torch has no public hook for what ``nn.Module.to`` and ``half`` do to a module's buffers.
         """
 
         def not_below(tensor: Tensor) -> Tensor:

@@ -20,11 +20,11 @@ _GATHERED = 8192
 
 
 class EpochValue(Metric):
-    """One number of a `StageMeter`, for Lightning to ask for when its epoch ends.
+    """One number of a `StageMeter`, as a metric that Lightning computes when the epoch ends.
 
-    It is logged once an epoch, at the first batch. Lightning computes what is logged as a metric
-    when the epoch is over, wherever it broke off: a number that we logged at the last batch would
-    be that of the epoch before, if a timer or a callback stops in between.
+    It is logged once an epoch, at the first batch. Lightning computes a logged metric when the
+    epoch is over, wherever it stopped. A plain number would have to be logged at the last batch; if
+    a timer or a callback stopped before it, the number of the epoch before would stay.
     """
 
     full_state_update = False
@@ -46,10 +46,6 @@ class StageMeter:
     """The loss and metrics of one stage: gathered by batch, computed in few large updates.
 
     Not a submodule: a model's summary and weights hold the model alone.
-
-    Attributes:
-        chooses: Whether the head's threshold is to be chosen on these samples; the metrics of the
-            stage then go by the new one.
     """
 
     def __init__(self, stage: Stage, head: Head, penalised: bool) -> None:
@@ -57,9 +53,8 @@ class StageMeter:
         names = ["loss", "data_loss"] if penalised else ["loss"]
         self.losses = {f"{stage}_{name}": SampleMean() for name in names}
         self.stage = stage
-        self.chooses = False
         self.metrics = self._new_metrics()
-        self._choice = None if head.threshold_rule is None else ThresholdChoice(head.threshold_rule)
+        self._choice: ThresholdChoice | None = None  # in a stage that is to choose a threshold
         self._batches: list[tuple[Tensor, ...]] = []
         self._samples = 0
         self._values: dict[str, Tensor] | None = None
@@ -111,7 +106,7 @@ class StageMeter:
         self._samples = 0
 
     def _measure(self, scores: Tensor, targets: Tensor) -> None:
-        if self._choice is not None and self.chooses:  # metrics must wait for the threshold
+        if self._choice is not None:  # metrics must wait for the threshold
             self._choice.to(scores.device).update(scores, targets)
             return
         self.metrics.to(scores.device)
@@ -132,19 +127,23 @@ class StageMeter:
         """Choose the threshold, and let the metrics see the samples that it was chosen on."""
         self.head.threshold = float(choice.compute())
         self.metrics = self._new_metrics()
-        self.chooses = False
+        self._choice = None
         self._measure(torch.cat(choice.chances), torch.cat(choice.targets))
-        choice.reset()
 
-    def reset(self) -> None:
-        """Forget what was gathered and not yet computed: a stage may break off anywhere."""
+    def reset(self, choose: bool = False) -> None:
+        """Forget what was gathered and not yet computed: a stage may break off anywhere.
+
+        Args:
+            choose: Whether the threshold is to be chosen on the samples that follow, where the head
+                has a rule for it; the metrics of the stage then go by the new one.
+        """
         self._batches.clear()
         self._samples = 0
         self._values = None
         for metric in self.losses.values():
             metric.reset()
-        if self._choice is not None:
-            self._choice.reset()
+        rule = self.head.threshold_rule
+        self._choice = ThresholdChoice(rule) if choose and rule is not None else None
         if self._threshold == self.head.threshold:
             self.metrics.reset()
         else:
@@ -154,7 +153,7 @@ class StageMeter:
         """Return name -> value over all samples of all processes so far."""
         if self._values is None:
             self._update()
-            if self._choice is not None and self.chooses:
+            if self._choice is not None:
                 self._choose(self._choice)
             values = {name: metric.compute() for name, metric in self.losses.items()}
             values.update(self.metrics.compute())

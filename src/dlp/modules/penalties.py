@@ -46,7 +46,7 @@ def penalty(kernels: Sequence[Tensor], l1: float, l2: float) -> Tensor | float:
 
 
 def say_if_none(penalised: Sequence[Tensor], network: nn.Module) -> None:
-    """Say that a penalty has nothing to act on, if that is so."""
+    """Warn if a penalty has nothing to act on."""
     if not penalised:
         say(
             "warning: l1 and l2 act on the kernels of linear and convolution layers but the "

@@ -17,7 +17,7 @@ from dlp.process import quiet
 
 
 class RestorableModule(LightningModule):
-    """Saves its arguments as far as they are plain values, and knows which ones are not."""
+    """Saves those of its arguments that are plain values, and the names of the others."""
 
     _left_out: dict[str, str]
 

@@ -67,7 +67,7 @@ class PlateauNumbers:
         self._new.update(values)
 
     def take(self, name: str) -> bool:
-        """Whether there is a new number of that name; from now on it is none."""
+        """Whether there is a new number of that name; it counts as old from now on."""
         return self._new.pop(name, None) is not None
 
     def state(self, others: Mapping[str, Tensor]) -> dict[str, float]:

@@ -24,7 +24,7 @@ def checked_threshold(given: Threshold) -> Threshold:
     """Return a threshold as it was given, its number in float32: tensors compare by that.
 
     Raises:
-        InputError: It is none.
+        InputError: It is not a threshold.
     """
     if given == "f1":
         return given
