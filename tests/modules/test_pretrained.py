@@ -183,6 +183,12 @@ def test_a_learning_rate_that_is_searched_is_the_heads_where_the_backbone_has_on
         assert len({head, backbone}) == expected
 
 
+def test_a_threshold_to_be_chosen_needs_a_validation_part_here_too():
+    model = module(2, "sigmoid", threshold="f1")
+    with pytest.raises(InputError, match="f1 is chosen on the validation part, and there is none"):
+        quiet_trainer(limit_val_batches=0).fit(model, data(y=Y % 2))
+
+
 def test_averaging_that_would_reset_frozen_statistics_is_refused():
     average = StochasticWeightAveraging(swa_lrs=0.01, swa_epoch_start=1)
     with pytest.raises(InputError, match=r"would stay so\. EMAWeightAveraging leaves them"):

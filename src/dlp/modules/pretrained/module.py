@@ -127,6 +127,7 @@ class PretrainedModule(SupervisedModule):
 
     def on_train_start(self) -> None:
         """Keep `backbone_lr` where Lightning's finder has set its learning rate for all groups."""
+        super().on_train_start()
         if self.lr is not None and self.backbone_lr is not None:
             for optimizer in self.trainer.optimizers:
                 optimizer.param_groups[1]["lr"] = self.backbone_lr
