@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 import torch
 from lightning import Trainer
@@ -25,10 +25,13 @@ from dlp.modules.networks import reseed_dropout
 from dlp.modules.optimizers import KerasRMSprop
 from dlp.modules.penalties import kernels, output_layers, penalty, say_if_none, watched
 from dlp.modules.restoring import RestorableModule
-from dlp.modules.schedules import PlateauNumbers, is_pruned, stepping, validates
-from dlp.modules.thresholds import Threshold
+from dlp.modules.schedules import PlateauNumbers, is_pruned, stepping
+from dlp.modules.thresholds import Threshold, check_can_choose
 from dlp.seeds import derived_seed
 from dlp.target_transforms import TargetTransform
+
+#: One value an epoch, already over all samples: batch_size keeps Lightning from guessing it.
+_LOGGED: dict[str, Any] = {"on_step": False, "on_epoch": True, "prog_bar": True, "batch_size": 1}
 
 
 class SupervisedModule(RestorableModule):
@@ -95,8 +98,9 @@ class SupervisedModule(RestorableModule):
         super().__init__()
         if l1 < 0 or l2 < 0:
             raise InputError(f"l1 and l2 must be 0 or more, got l1={l1} and l2={l2}.")
-        scale = target_mean, target_std, target_transform
-        made = make_head(head, num_outputs, loss, metrics, *scale)
+        made = make_head(
+            head, num_outputs, loss, metrics, target_mean, target_std, target_transform
+        )
         if threshold is not None:
             made.use_threshold(threshold)
         if class_weight is not None:
@@ -113,9 +117,9 @@ class SupervisedModule(RestorableModule):
         self.make_optimizer = optimizer
         self.make_scheduler = scheduler
         self.seed = torch.initial_seed()
-        penalised = bool(l1 or l2)
-        stages: tuple[Stage, ...] = ("train", "val", "test")
-        self.meters = {stage: StageMeter(stage, self.head, penalised) for stage in stages}
+        self.meters: dict[Stage, StageMeter] = {
+            stage: StageMeter(stage, made, penalised=bool(l1 or l2)) for stage in get_args(Stage)
+        }
         self._predicted = 0
         self._checked: set[str] = set()
         self._batch: int | None = None  # the last one that the training meter has
@@ -233,33 +237,19 @@ class SupervisedModule(RestorableModule):
         if self._batch is None:
             for value in meter.epoch_values:
                 value.update()
-                self.log(
-                    value.name,
-                    value,
-                    on_step=False,
-                    on_epoch=True,
-                    prog_bar=True,
-                    batch_size=1,
-                    metric_attribute="meters",
-                )
+                self.log(value.name, value, metric_attribute="meters", **_LOGGED)
         self._batch = batch_idx
         steps = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
         if trainer.is_last_batch or (steps and trainer.global_step + 1 == trainer.max_steps):
             self._plateaus.note(meter.values())  # by all processes at once, before any callback
             more = {k: v for k, v in meter.values().items() if k not in meter.names}
-            self._log(more)
-
-    def _log(self, values: dict[str, Tensor]) -> None:
-        # One value an epoch, already over all samples: batch_size keeps Lightning from guessing.
-        self.log_dict(
-            values, on_step=False, on_epoch=True, prog_bar=True, batch_size=1, sync_dist=True
-        )
+            self.log_dict(more, sync_dist=True, **_LOGGED)
 
     def _log_evaluation(self, stage: Stage) -> None:
         values = self.meters[stage].compute()
         if not self.trainer.sanity_checking:
             self._plateaus.note(values)
-        self._log(values)
+        self.log_dict(values, sync_dist=True, **_LOGGED)
 
     # Hooks -------------------------------------------------------------------------------------
 
@@ -304,11 +294,7 @@ class SupervisedModule(RestorableModule):
         Raises:
             InputError: The threshold is to be chosen on a validation part, and there is none.
         """
-        if self.head.threshold_rule is not None and not validates(self.trainer):
-            raise InputError(
-                f"threshold: {self.head.threshold_rule} is chosen on the validation part, and "
-                "there is none: give val_size, or a number."
-            )
+        check_can_choose(self.head.threshold_rule, self.trainer)
         for sentence in contradictions(self.trainer, self.metric_directions):
             say(f"warning: {sentence}")
 
@@ -404,5 +390,4 @@ class SupervisedModule(RestorableModule):
             return optimizer
         scheduler = self.make_scheduler(optimizer)
         every = (trainer and trainer.check_val_every_n_epoch) or 1
-        names = [name for meter in self.meters.values() for name in meter.names]
-        return {"optimizer": optimizer, "lr_scheduler": stepping(scheduler, names, every)}
+        return {"optimizer": optimizer, "lr_scheduler": stepping(scheduler, self._logs, every)}

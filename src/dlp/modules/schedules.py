@@ -1,6 +1,6 @@
 """When schedules of the learning rate step, and by which numbers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from lightning import Trainer
@@ -13,7 +13,7 @@ Stepping = dict[str, LRScheduler | ReduceLROnPlateau | str | int | bool]
 
 
 def stepping(
-    scheduler: LRScheduler | ReduceLROnPlateau, logged: Sequence[str], every: int
+    scheduler: LRScheduler | ReduceLROnPlateau, logs: Callable[[str], bool], every: int
 ) -> Stepping:
     """Return a schedule with how often it steps and what it watches, as Lightning takes it.
 
@@ -21,7 +21,7 @@ def stepping(
         scheduler: One-cycle and cyclic schedules step each batch, others each epoch. One that
             watches a metric watches its `monitor`, else ``val_loss``, and steps in the epochs that
             validate.
-        logged: The names that the model logs. One of these may be missing in an epoch; another is
+        logs: Whether the model logs a name. Such a number may be missing in an epoch; another is
             an error.
         every: Validation is every so many epochs.
     """
@@ -31,15 +31,9 @@ def stepping(
         "scheduler": scheduler,
         "interval": "step" if isinstance(scheduler, OneCycleLR | CyclicLR) else "epoch",
         "monitor": monitor,
-        "strict": monitor not in logged,
+        "strict": not logs(monitor),
         "frequency": every if watches else 1,
     }
-
-
-def validates(trainer: Trainer) -> bool:
-    """Whether a fit that begins will validate, as far as that is known."""
-    known = trainer.val_dataloaders is not None  # not where the first epoch has no validation
-    return trainer.enable_validation and (not known or any(trainer.num_val_batches))
 
 
 def is_pruned(trainer: Any) -> bool:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -43,6 +43,23 @@ def checked_threshold(given: Threshold) -> Threshold:
             f"({{false_negative: 10, false_positive: 1}}); got {given!r}."
         )
     return float(np.float32(given))
+
+
+def check_can_choose(rule: Threshold | None, trainer: Any) -> None:
+    """Raise `InputError` if a fit is to choose a threshold and will not validate.
+
+    Args:
+        rule: See `Threshold`; None where the threshold is known.
+        trainer: A Trainer that has begun to fit. It has no validation loaders yet where its first
+            epoch does not validate.
+    """
+    known = trainer.val_dataloaders is not None
+    validates = trainer.enable_validation and (not known or any(trainer.num_val_batches))
+    if rule is not None and not validates:
+        raise InputError(
+            f"threshold: {rule} is chosen on the validation part, and there is none: give "
+            "val_size, or a number."
+        )
 
 
 def best_threshold(
