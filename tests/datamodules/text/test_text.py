@@ -9,6 +9,7 @@ from text_files import NUM_WORDS, hub_folder, make, reviews, write_csv
 from torch import nn
 
 from dlp.bag_of_words import BagOfWords
+from dlp.datamodules.known_rows import known_columns
 from dlp.datamodules.text.base import SAMPLE_SIZE
 from dlp.datamodules.text.vocabulary import OFFSET
 from dlp.errors import InputError, MissingInputError
@@ -228,6 +229,7 @@ def test_a_row_is_known_by_its_number_its_id_and_the_truth(tmp_path):
         given = data.examples("predict")
         assert given.ids.tolist() == ["n0", "n1"]
         assert len(given.truth) == 2
+        assert list(known_columns(data, "test")) == ["index", "review", "text", "true"]
     with pytest.raises(MissingInputError, match=r"id_column: .* Did you mean 'review'"):
         make(path, id_column="reviews").fit()
 

@@ -119,6 +119,7 @@ class TextDataModule(BaseTextDataModule):
             **arguments,
         )
         self.path = str(path)
+        self.id_column = id_column
         self.split.check(group_column is not None, time_column is not None)
 
     def load_train(self) -> Examples:
