@@ -2,7 +2,7 @@
 
 Collating samples one by one costs 15 microseconds a sample; slicing costs 3 a batch. A plain
 ``DataLoader(rows, sampler=BatchOrder(...), batch_size=None)`` slices too, for 8 microseconds more a
-batch of arrays (13 instead of 5) and 52 more a batch of bags of words (198 instead of 145): 1.1 %
+batch of arrays (13 instead of 5) and 52 more a batch of sparse texts (198 instead of 145): 1.1 %
 of an epoch of 400 rows, 0.9 % of Boston's by single rows, 1.8 % of IMDB's (CPU time, busy cores).
 Ours stays for what Lightning does to such a DataLoader: `overfit_batches` replaces its sampler by
 one of single rows, so that a batch is one row without its first dimension (tested).

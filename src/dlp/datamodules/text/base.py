@@ -1,4 +1,4 @@
-"""What all text DataModules share: a corpus in, bags of words out."""
+"""What all text DataModules share: a corpus in, sparse rows of words out."""
 
 from typing import Any, ClassVar, Unpack, cast
 
@@ -40,7 +40,7 @@ class TextArguments(SharedArguments, total=False):
 
 
 class BaseTextDataModule(SupervisedDataModule):
-    """Base of the DataModules of texts: words to ids by frequency, texts to bags of ids.
+    """Base of the DataModules of texts: words to ids by frequency, texts to sparse rows of ids.
 
     Batches are ``(BagOfWords, targets)``; the dense matrix is never built.
 

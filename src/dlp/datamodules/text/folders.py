@@ -53,7 +53,7 @@ def read_folder(folder: Path, columns: TextColumns) -> TextRows:
     """Return the texts of all files in a folder and below it, to be predicted.
 
     Raises:
-        InputError: It holds none, or a file cannot be read.
+        InputError: There is no text in it, or a file cannot be read.
     """
     files = [file for file in sorted(folder.rglob("*")) if _is_text(folder, file)]
     if not files:

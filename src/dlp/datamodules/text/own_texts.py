@@ -14,7 +14,7 @@ from dlp.errors import InputError
 
 
 class TextDataModule(BaseTextDataModule):
-    """Own labelled texts as bags of words.
+    """Own labelled texts as sparse rows of words.
 
     Texts become lower case, are split into words as in the book, and words get ids by their
     frequency in the training part: 4 for the most frequent one, with 1 for the start of a text
