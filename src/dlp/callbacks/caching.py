@@ -24,7 +24,7 @@ from dlp.callbacks.unfreezing import trainable_at
 from dlp.console import bar_file, say
 from dlp.datamodules.base import SupervisedDataModule
 from dlp.datamodules.loader import Rows
-from dlp.datamodules.splitting.leakage import row_digests
+from dlp.datamodules.splitting.leakage import row_hashes
 from dlp.errors import InputError
 from dlp.files import cache_dir, save_tensors
 from dlp.frozen_features import Features
@@ -151,7 +151,7 @@ class CacheFeatures(Callback):
     def _hashes(self, rows: Rows) -> NDArray[np.uint64]:
         """Return one number a row, equal for equal inputs of the network."""
         batches = torch.split(torch.arange(len(rows)), self.batch_size)
-        return np.concatenate([row_digests(rows[index].numpy()) for index in batches])
+        return np.concatenate([row_hashes(rows[index].numpy()) for index in batches])
 
     def _kept(self, give: Give, images: Rows, home: Path) -> Tensor:
         """Return the features of each image, (N, ...), from the cache if they are there."""

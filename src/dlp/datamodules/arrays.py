@@ -13,7 +13,7 @@ from dlp.datamodules.learned import Encoder
 from dlp.datamodules.row_source import Readable
 from dlp.datamodules.shared_arguments import SharedArguments
 from dlp.datamodules.splitting.groups import as_column, group_values, time_values
-from dlp.datamodules.splitting.leakage import row_digests
+from dlp.datamodules.splitting.leakage import row_hashes
 from dlp.datamodules.standardising import mean_and_deviation
 from dlp.datamodules.targets import TargetEncoder, TaskArgument
 from dlp.errors import InputError
@@ -162,14 +162,14 @@ class ArrayDataModule(SupervisedDataModule):
         """
         if not len(self.x):
             raise InputError("ArrayDataModule has no x and y to learn from: give both.")
-        digests = row_digests(_float32(self.x))
-        return Examples(self.x, self.y, digests, groups=self._groups, times=self._times)
+        hashes = row_hashes(_float32(self.x))
+        return Examples(self.x, self.y, hashes, groups=self._groups, times=self._times)
 
     def load_test(self) -> Examples | None:
         """Return `x_test` and `y_test`."""
         if self.x_test is None or self.y_test is None:
             return None
-        return Examples(self.x_test, self.y_test, row_digests(_float32(self.x_test)))
+        return Examples(self.x_test, self.y_test, row_hashes(_float32(self.x_test)))
 
     def load_predict(self) -> Examples | None:
         """Return `x_predict`.

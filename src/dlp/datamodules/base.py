@@ -149,8 +149,8 @@ class SupervisedDataModule(DataFacts, RestorableDataModule):
         if self.learn_from_all:
             rows = np.sort(np.concatenate([parts.train, parts.val]))
         targets = labelled.targets[rows]
-        test = None if self._test is None else self._test.digests
-        self._now.seen = Seen.of(parts, labelled.digests, test)
+        test = None if self._test is None else self._test.hashes
+        self._now.seen = Seen.of(parts, labelled.hashes, test)
         self.fit_inputs(self.select(labelled.rows, rows), targets)
         for examples in (labelled, self._test):
             if examples is not None and examples.targets is not None:
@@ -221,10 +221,10 @@ class SupervisedDataModule(DataFacts, RestorableDataModule):
             self._say_once("groups", shared)
         if test is not None and test.targets is not None and not self.dry_run:
             self.targets.encode(test.targets)  # a class of its own: said before training
-        if labelled.digests is not None:
-            found = None if test is None else test.digests
+        if labelled.hashes is not None:
+            found = None if test is None else test.hashes
             drop = self.drop_duplicates
-            parts = without_duplicates(parts, labelled.digests, found, drop, self._say_once)
+            parts = without_duplicates(parts, labelled.hashes, found, drop, self._say_once)
         if (classes := keys["labels"]) is not None and not self.dry_run:
             self.targets.check_parts(classes, parts, self._say_once)
         return parts
@@ -257,8 +257,8 @@ class SupervisedDataModule(DataFacts, RestorableDataModule):
             parts, labelled = self.labelled_rows()
             if self.own_data and self.trainer is not None and not self.dry_run:
                 self._say_once("reading", "\n".join(self.reading().summary()))
-            if labelled.digests is not None and not self.dry_run:
-                self._now.seen.check_resumed(parts, labelled.digests)
+            if labelled.hashes is not None and not self.dry_run:
+                self._now.seen.check_resumed(parts, labelled.hashes)
             if self.trainer is not None and not len(parts.val):
                 # Lightning's way to have no validation; of an empty loader it would warn.
                 self._limit_val = self.trainer.limit_val_batches
@@ -309,9 +309,9 @@ class SupervisedDataModule(DataFacts, RestorableDataModule):
 
     def test_dataloader(self) -> BatchLoader:
         """Return the test part; say so if the checkpoint's run has seen rows of it."""
-        loader, digests = self.loader("test"), self.examples("test").digests
-        if digests is not None and not self.dry_run:
-            self._now.seen.check_test(digests)
+        loader, hashes = self.loader("test"), self.examples("test").hashes
+        if hashes is not None and not self.dry_run:
+            self._now.seen.check_test(hashes)
         return loader
 
     def predict_dataloader(self) -> BatchLoader:

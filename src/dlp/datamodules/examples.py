@@ -18,7 +18,7 @@ class Examples:
     Args:
         rows: The inputs, in whatever form the DataModule's `encode` takes.
         targets: What stands in the target column(s), (N,) or (N, T); None if unlabelled.
-        digests: One number a row, equal for equal inputs, uint64 (N,): finds duplicates.
+        hashes: One number a row, equal for equal inputs, uint64 (N,): finds duplicates.
         names: What people call each row, (N,): the path of its file.
         num_val: The last so many rows are a validation part of the set's own.
         groups: The group of each row, (N,), where no group may stand in two parts.
@@ -31,7 +31,7 @@ class Examples:
 
     rows: Any
     targets: NDArray[Any] | None = None
-    digests: NDArray[np.uint64] | None = None
+    hashes: NDArray[np.uint64] | None = None
     names: Sequence[str] | None = None
     num_val: int = 0
     groups: NDArray[Any] | None = None
@@ -47,13 +47,13 @@ class Examples:
 
     def repeated(self) -> int:
         """Return how many rows have the inputs of an earlier one, where that can be told."""
-        return 0 if self.digests is None else len(self.digests) - len(np.unique(self.digests))
+        return 0 if self.hashes is None else len(self.hashes) - len(np.unique(self.hashes))
 
     def fingerprint(self) -> str:
-        """Return one word for targets, and for inputs where they have digests."""
+        """Return one word for targets, and for inputs where they have hashes."""
         found = xxhash.xxh3_64()
-        if self.digests is not None:
-            found.update(np.ascontiguousarray(self.digests).data)
+        if self.hashes is not None:
+            found.update(np.ascontiguousarray(self.hashes).data)
         if self.targets is not None:
             values = self.targets
             words = values.dtype.kind in "OU"
@@ -72,7 +72,7 @@ class Examples:
         return Examples(
             rows,
             some(self.targets),
-            some(self.digests),
+            some(self.hashes),
             None if self.names is None else [self.names[number] for number in index],
             num_val=int((index >= self.count - self.num_val).sum()),
             groups=some(self.groups),

@@ -255,7 +255,7 @@ def test_a_file_that_is_not_the_sets(damage, pets):
 def test_the_real_images():
     data = CatsVsDogsDataModule(image_size=16)
     data.setup("fit")
-    digests = []
+    hashes = []
     for part, first, last in (("train", 0, 999), ("val", 1000, 1499), ("test", 1500, 1999)):
         examples = data.examples(part)
         of_part = [(name.split(".")[0], int(name.split(".")[1])) for name in examples.names]
@@ -263,5 +263,5 @@ def test_the_real_images():
             (name, number) for name in CLASSES for number in range(first, last + 1)
         ]
         assert [CLASSES.index(name) for name, _ in of_part] == examples.targets.tolist()
-        digests += examples.digests.tolist()
-    assert len(set(digests)) == 4000
+        hashes += examples.hashes.tolist()
+    assert len(set(hashes)) == 4000

@@ -28,7 +28,7 @@ class Source:
         targets = np.array(["pos", "neg", "pos"], object)
         train, test = Corpus.from_texts(texts), Corpus.from_texts(["?"])
         return {
-            "train": Examples(train.texts(), targets, train.digests),
+            "train": Examples(train.texts(), targets, train.hashes),
             "test": Examples(test.texts()),
         }
 
@@ -41,7 +41,7 @@ def check(parts):
     assert corpus.tokens.tolist() == [0, 1, 2, 3, 1]
     assert corpus.offsets.tolist() == [0, 2, 5, 5]
     assert train.targets.tolist() == ["pos", "neg", "pos"]
-    assert len(np.unique(train.digests)) == 3
+    assert len(np.unique(train.hashes)) == 3
     assert parts["test"].targets is None
     assert parts["test"].rows.corpus.words == []
 
@@ -164,9 +164,9 @@ def test_a_cache_that_cannot_be_written_is_named(monkeypatch, tmp_path):
         cached_parts(Source())
 
 
-def test_equal_texts_have_equal_digests_in_any_corpus():
-    one = Corpus.from_texts(["same", "other"]).digests
-    two = Corpus.from_texts(["Same", "same"]).digests
+def test_equal_texts_have_equal_hashes_in_any_corpus():
+    one = Corpus.from_texts(["same", "other"]).hashes
+    two = Corpus.from_texts(["Same", "same"]).hashes
     assert one[0] == two[1]
     assert one[0] != two[0]
 

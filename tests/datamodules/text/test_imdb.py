@@ -122,7 +122,7 @@ def test_real_reviews(capsys):
 @pytest.mark.realdata
 def test_real_duplicates_are_removed():
     data = IMDBDataModule(val_size=None, drop_duplicates=True)
-    train, test = data.examples("train").digests, data.examples("test").digests
+    train, test = data.examples("train").hashes, data.examples("test").hashes
     assert not np.isin(train, test).any()
     assert len(train) < 25000
 

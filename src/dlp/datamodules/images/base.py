@@ -169,7 +169,7 @@ class BaseImageDataModule(SupervisedDataModule):
             self._properties[names[0]] = ImageProperties(
                 good_names, found.properties[good], len(found.corrupt)
             )
-        return replace(images, names=good_names, digests=found.hashes[good])
+        return replace(images, names=good_names, hashes=found.hashes[good])
 
     def load_predict(self) -> Examples | None:
         """Return the images of `predict_path`: an image, or all in a folder and below it.

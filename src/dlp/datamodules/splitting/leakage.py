@@ -15,7 +15,7 @@ from dlp.datamodules.splitting.splits import Parts
 
 def without_duplicates(
     parts: Parts,
-    digests: NDArray[np.uint64],
+    hashes: NDArray[np.uint64],
     test: NDArray[np.uint64] | None,
     drop: bool,
     report: Callable[[str, str], None],
@@ -24,13 +24,13 @@ def without_duplicates(
 
     Args:
         parts: The parts of the labelled rows.
-        digests: One number a labelled row, equal for equal rows, (N,).
+        hashes: One number a labelled row, equal for equal rows, (N,).
         test: The same of the rows of the test part; None where there is none.
         drop: Remove from the training part what also stands in the validation or test part, and
             from the validation part what also stands in the test part.
         report: Takes a name for the kind of message, and the message.
     """
-    train, val = digests[parts.train], digests[parts.val]
+    train, val = hashes[parts.train], hashes[parts.val]
     test = np.empty(0, np.uint64) if test is None else test
     counts = {
         "validation and training": int(np.isin(val, train).sum()),
@@ -66,10 +66,10 @@ def shared_groups(labelled: NDArray[Any] | None, test: NDArray[Any] | None) -> s
     return f"{shared:,} groups of the test part are also trained or validated on" if shared else ""
 
 
-def row_digests(rows: Sequence[Any] | NDArray[Any]) -> NDArray[np.uint64]:
+def row_hashes(rows: Sequence[Any] | NDArray[Any]) -> NDArray[np.uint64]:
     """Return one number a row of an array, equal for equal rows."""
-    digests = (xxhash.xxh3_64_intdigest(np.ascontiguousarray(row).data) for row in rows)
-    return np.fromiter(digests, np.uint64, len(rows))
+    hashes = (xxhash.xxh3_64_intdigest(np.ascontiguousarray(row).data) for row in rows)
+    return np.fromiter(hashes, np.uint64, len(rows))
 
 
 @dataclass(frozen=True)
@@ -80,21 +80,21 @@ class Seen:
     another, rows once trained on may fall into the test part: that is said.
 
     Args:
-        digests: One number a row, uint64 (N,); None where rows have none.
+        hashes: One number a row, uint64 (N,); None where rows have none.
         in_test: How many rows of the test part had these numbers then: true duplicates.
     """
 
-    digests: NDArray[np.uint64] | None = None
+    hashes: NDArray[np.uint64] | None = None
     in_test: int = 0
 
     @classmethod
     def of(
-        cls, parts: Parts, digests: NDArray[np.uint64] | None, test: NDArray[np.uint64] | None
+        cls, parts: Parts, hashes: NDArray[np.uint64] | None, test: NDArray[np.uint64] | None
     ) -> "Seen":
         """Return what a fit on these parts sees."""
-        if digests is None:
+        if hashes is None:
             return cls()
-        seen = digests[np.concatenate([parts.train, parts.val])]
+        seen = hashes[np.concatenate([parts.train, parts.val])]
         return cls(seen, 0 if test is None else int(np.isin(test, seen).sum()))
 
     @classmethod
@@ -106,27 +106,27 @@ class Seen:
 
     def state(self) -> dict[str, Any]:
         """Return it as plain values, for a checkpoint."""
-        digests = None if self.digests is None else b64encode(self.digests.tobytes()).decode()
-        return {"digests": digests, "in_test": self.in_test}
+        hashes = None if self.hashes is None else b64encode(self.hashes.tobytes()).decode()
+        return {"digests": hashes, "in_test": self.in_test}
 
     def check_test(self, test: NDArray[np.uint64]) -> None:
         """Say how many test rows the run has seen, beside the duplicates there were."""
-        if self.digests is None:
+        if self.hashes is None:
             return
-        count = int(np.isin(test, self.digests).sum())
+        count = int(np.isin(test, self.hashes).sum())
         if count > self.in_test:
             say(
                 f"{count:,} of the {len(test):,} test rows were trained or validated on in the run "
                 "of this checkpoint: the data or the split is no longer that run's"
             )
 
-    def check_resumed(self, parts: Parts, digests: NDArray[np.uint64]) -> None:
+    def check_resumed(self, parts: Parts, hashes: NDArray[np.uint64]) -> None:
         """Say so if the rows to go on with are not those of the run that is resumed."""
-        if self.digests is None:
+        if self.hashes is None:
             return
-        rows = digests[np.concatenate([parts.train, parts.val])]
-        strange = int((~np.isin(rows, self.digests)).sum())
-        gone = int((~np.isin(self.digests, rows)).sum())
+        rows = hashes[np.concatenate([parts.train, parts.val])]
+        strange = int((~np.isin(rows, self.hashes)).sum())
+        gone = int((~np.isin(self.hashes, rows)).sum())
         if strange or gone:
             say(
                 "the training and validation rows are no longer those of the run that is resumed: "

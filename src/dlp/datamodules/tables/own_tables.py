@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from dlp.datamodules.base import Examples, SupervisedDataModule
 from dlp.datamodules.reading import InputReading, Kind
 from dlp.datamodules.shared_arguments import SharedArguments
-from dlp.datamodules.splitting.groups import check_roles, keys_of_table, table_digests
+from dlp.datamodules.splitting.groups import check_roles, keys_of_table, table_hashes
 from dlp.datamodules.splitting.splits import Indices
 from dlp.datamodules.tables.column_values import target_values
 from dlp.datamodules.tables.encoding import ColumnEncoder, Missing
@@ -325,7 +325,7 @@ class TableDataModule(SupervisedDataModule):
         values = target_values(table.frame, targets, self.targets.task)
         groups, times, ids = keys_of_table(table.frame, group_column, time_column, self.id_column)
         return Examples(
-            *(inputs, values, table_digests(inputs)),
+            *(inputs, values, table_hashes(inputs)),
             groups=groups,
             times=times,
             places=row_numbers(table.frame),

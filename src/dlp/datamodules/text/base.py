@@ -152,7 +152,7 @@ class BaseTextDataModule(SupervisedDataModule):
         """Return the texts of `predict_path`, or `predict_texts`."""
         if self.predict_texts is not None:
             corpus = Corpus.from_texts(self.predict_texts, self.encoder.tokens)
-            found = Examples(corpus.texts(), digests=corpus.digests)
+            found = Examples(corpus.texts(), hashes=corpus.hashes)
         elif self.predict_source:
             found = own_part(self.parts(self.predict_source))
         else:

@@ -51,7 +51,7 @@ class Corpus:
     Args:
         tokens: The words of all texts one after the other, numbers into `words`, int32 (T,).
         offsets: Where each text begins in `tokens`, and where the last one ends, int64 (N + 1,).
-        digests: One number a text, equal for equal texts, uint64 (N,).
+        hashes: One number a text, equal for equal texts, uint64 (N,).
         words: Every distinct word, in order of first appearance (archives: of rank).
         ranked: Whether `words` stand in a published order of rank, which is to be kept.
         raw: The texts as they were given, where they were.
@@ -61,7 +61,7 @@ class Corpus:
 
     tokens: NDArray[np.int32]
     offsets: NDArray[np.int64]
-    digests: NDArray[np.uint64]
+    hashes: NDArray[np.uint64]
     words: list[str]
     ranked: bool = False
     raw: RawTexts | None = None
@@ -83,7 +83,7 @@ class Corpus:
         """Split `texts` (`total` of them, for the progress bar) into `tokens`."""
         numbers: dict[str, int] = defaultdict(count().__next__)  # a new word gets the next one
         number, split = numbers.__getitem__, splitter(tokens)
-        found, ends, digests = array("i"), array("q", [0]), bytearray()
+        found, ends, hashes = array("i"), array("q", [0]), bytearray()
         content, offsets = bytearray(), array("q", [0])
         for text in tqdm(texts, "tokenising", total, unit="text", leave=False, file=bar_file()):
             try:
@@ -93,13 +93,13 @@ class Corpus:
                 text = raw.decode()
             found.extend(map(number, split(text)))
             ends.append(len(found))
-            digests += hashlib.blake2b(raw, digest_size=8).digest()
+            hashes += hashlib.blake2b(raw, digest_size=8).digest()
             content += raw
             offsets.append(len(content))
         return cls(
             np.array(found, np.int32),
             np.array(ends, np.int64),
-            np.frombuffer(bytes(digests), "<u8").astype(np.uint64),
+            np.frombuffer(bytes(hashes), "<u8").astype(np.uint64),
             list(numbers),
             raw=RawTexts(np.frombuffer(content, np.uint8), np.array(offsets, np.int64)),
         )
@@ -213,15 +213,16 @@ def stored_parts(key: str) -> TextParts | None:
     return read_folder(cache_dir() / "text" / key, _load_parts, "texts")
 
 
-#: Arrays of numbers or plain text: of a corpus, and of what stands beside its texts.
-_TOKENS = ("tokens", "offsets", "digests")
+#: Arrays of numbers or plain text: of a corpus (file -> attribute), and what stands beside it.
+_TOKENS = {"tokens": "tokens", "offsets": "offsets", "digests": "hashes"}
 _COLUMNS = ("groups", "times", "places")
 
 
 def _save(part: Examples, folder: Path) -> None:
     folder.mkdir()
     corpus: Corpus = part.rows.corpus
-    arrays: dict[str, NDArray[Any] | None] = {name: getattr(corpus, name) for name in _TOKENS}
+    arrays: dict[str, NDArray[Any] | None]
+    arrays = {file: getattr(corpus, name) for file, name in _TOKENS.items()}
     arrays |= {name: getattr(part, name) for name in _COLUMNS}
     if corpus.raw is not None:
         arrays |= {"raw": corpus.raw.content, "raw_offsets": corpus.raw.offsets}
@@ -264,7 +265,7 @@ def _load(folder: Path) -> Examples:
         columns = tuple(ColumnReading(**column) for column in reading["columns"])
         reading = InputReading(reading["source"], columns, notes=tuple(reading["notes"]))
     corpus = Corpus(
-        **{name: arrays[name] for name in _TOKENS},
+        **{name: arrays[file] for file, name in _TOKENS.items()},
         words=rest["words"],
         ranked=rest["ranked"],
         raw=RawTexts(arrays["raw"], arrays["raw_offsets"]) if "raw" in arrays else None,
@@ -274,7 +275,7 @@ def _load(folder: Path) -> Examples:
     return Examples(
         corpus.texts(),
         targets if labels is None else labels[targets],
-        corpus.digests,
+        corpus.hashes,
         names=rest["names"],
         num_val=rest["num_val"],
         ids=ids,

@@ -88,7 +88,7 @@ class KerasArchive:
             if sample_size is not None:
                 rows = rows[sample_rows(y[rows], len(rows), sample_size)]
             corpus = _corpus(x[rows], words)
-            found[part] = Examples(corpus.texts(), y[rows].astype(np.int64), corpus.digests)
+            found[part] = Examples(corpus.texts(), y[rows].astype(np.int64), corpus.hashes)
         return found
 
 
@@ -111,11 +111,11 @@ def _corpus(x: NDArray[Any], words: list[str]) -> Corpus:
             f"the archive has ranks {tokens.min() + 1} to {tokens.max() + 1}, its list of words "
             f"1 to {len(words)}: they do not belong together. Delete both to download them again."
         )
-    digests = np.array([_digest(row) for row in rows], np.uint64)
-    return Corpus(tokens, offsets, digests, words, ranked=True)
+    hashes = np.array([_hash(row) for row in rows], np.uint64)
+    return Corpus(tokens, offsets, hashes, words, ranked=True)
 
 
-def _digest(row: NDArray[np.int32]) -> int:
+def _hash(row: NDArray[np.int32]) -> int:
     return int.from_bytes(hashlib.blake2b(row.tobytes(), digest_size=8).digest(), "little")
 
 

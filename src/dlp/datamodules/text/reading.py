@@ -145,5 +145,5 @@ def _contradictions(labelled: Examples) -> int:
     """Return how many texts have another label in another row."""
     if labelled.targets is None or labelled.targets.ndim > 1:
         return 0
-    frame = pd.DataFrame({"text": labelled.digests, "label": labelled.targets})
+    frame = pd.DataFrame({"text": labelled.hashes, "label": labelled.targets})
     return int((frame.groupby("text")["label"].nunique() > 1).sum())

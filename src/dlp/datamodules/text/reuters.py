@@ -239,5 +239,5 @@ class ReutersArchive:
                 rows = rows[sample_rows(labels[rows], len(rows), sample_size)]
             corpus = Corpus.from_texts((wires[row][1] for row in rows), total=len(rows))
             corpus = replace(corpus, class_names=names)
-            parts[part] = Examples(corpus.texts(), labels[rows], corpus.digests)
+            parts[part] = Examples(corpus.texts(), labels[rows], corpus.hashes)
         return parts

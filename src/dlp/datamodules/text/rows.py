@@ -147,7 +147,7 @@ def tokenised(
     return Examples(
         corpus.texts(),
         targets,
-        corpus.digests,
+        corpus.hashes,
         names=rows.files,
         num_val=rows.num_val,
         groups=groups,
