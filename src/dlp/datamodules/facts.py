@@ -1,10 +1,11 @@
 """What anybody may ask a DataModule, as soon as it is built."""
 
 from abc import abstractmethod
+from dataclasses import replace
 
 from dlp.datamodules.examples import Examples, Part
 from dlp.datamodules.learned import Learned
-from dlp.datamodules.reading import Reading
+from dlp.datamodules.reading import Reading, alike_classes
 from dlp.datamodules.row_source import RowSource
 from dlp.datamodules.splitting.splits import Parts
 from dlp.datamodules.targets import TargetEncoder
@@ -91,4 +92,7 @@ class DataFacts(RowSource):
         if self.has_test:
             counts["test"] = self.examples("test").count
         found, target = self.read_input(), self.targets.read(labelled.targets)
-        return Reading.of(found, target, counts, labelled, self.input_shape)
+        if (twins := alike_classes(name for name, _ in target.classes)) is not None:
+            found = replace(found, notes=(twins, *found.notes))
+        sizes = tuple((part, n) for part, n in counts.items() if n or part == "training")
+        return Reading(found, target, sizes, labelled.repeated(), self.input_shape)

@@ -1,14 +1,13 @@
 """What a data set was taken for, to be looked at before anything is trained."""
 
 import unicodedata
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dlp.datamodules.examples import Examples
 from dlp.text_table import aligned
 
 #: What a column may be taken for.
@@ -145,29 +144,6 @@ class Reading:
     parts: tuple[tuple[str, int], ...]
     repeated: int
     input_shape: tuple[int, ...]
-
-    @classmethod
-    def of(
-        cls,
-        found: InputReading,
-        target: TargetReading,
-        counts: Mapping[str, int],
-        labelled: Examples,
-        input_shape: tuple[int, ...],
-    ) -> "Reading":
-        """Return what a data set was taken for.
-
-        Args:
-            found: What its input was taken for.
-            target: What its target was taken for.
-            counts: Each part with its number of rows.
-            labelled: The labelled rows.
-            input_shape: The shape of one encoded input.
-        """
-        if (twins := alike_classes(name for name, _ in target.classes)) is not None:
-            found = replace(found, notes=(twins, *found.notes))
-        parts = tuple((part, n) for part, n in counts.items() if n or part == "training")
-        return cls(found, target, parts, labelled.repeated(), input_shape)
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain values, for JSON."""
