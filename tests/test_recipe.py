@@ -82,6 +82,27 @@ def test_making_objects_draws_no_random_numbers_of_its_own(recipe):
     assert torch.equal(first, recipe.model(data).network.layers.output.weight)
 
 
+def test_a_config_is_written_out_once_for_all_objects_of_a_recipe(recipe, monkeypatch):
+    """Models keep it in checkpoints; that took two thirds of the time to make one for a fold."""
+    parser = recipe.parser.parser
+    written = []
+    dump = type(parser).dump
+
+    def counted(self, *args, **kwargs):
+        written.append(self)
+        return dump(self, *args, **kwargs)
+
+    monkeypatch.setattr(type(parser), "dump", counted)
+    data = recipe.data()
+    first, second = recipe.model(data), recipe.model(data)
+    assert sum(each is parser for each in written) == 1
+    assert first.hparams == second.hparams
+    assert first.hparams is not second.hparams
+    assert first.network is not second.network
+    other = recipe.with_keys({"model.hidden": [3]}).model(data)
+    assert [one.hparams["hidden"] for one in (other, recipe.model(data))] == [[3], [8]]
+
+
 def test_a_copy_with_other_keys_leaves_the_recipe_as_it_is(recipe):
     wide = recipe.with_keys({"model.init_args.hidden": [16, 4], "model.optimizer": "Adam"})
     assert wide.config.model.init_args.hidden == [16, 4]

@@ -129,8 +129,9 @@ class ConfigParser(LightningCLI):
         Raises:
             InputError: One of them cannot be made of what is given.
         """
+        if config is not self.config:  # Lightning writes the first one out, and keeps that text
+            vars(self).pop("config_dump", None)
         self.config, self._builds_model = config, "model" in groups
-        vars(self).pop("config_dump", None)  # Lightning keeps that of the first object it builds
         named = Namespace(**{"data": None, **groups})  # type: ignore[no-untyped-call]
         try:
             with quiet():
