@@ -25,8 +25,9 @@ from dlp.datamodules.loader import BatchOrder
 from dlp.datamodules.text.encodings import BagRows
 from dlp.errors import InputError
 from dlp.folds.stacked import reason_against
-from dlp.folds.stacked.engine import FoldData, fit_stacked
+from dlp.folds.stacked.engine import FoldData
 from dlp.folds.stacked.fused_steps import fuse, plain_rmsprop
+from dlp.folds.stacked.stacks import fit_stacked
 from dlp.modules import ConvNetModule, DenseModule, DenseNet, KerasRMSprop, SoftmaxHead
 from dlp.modules.base import SupervisedModule
 from dlp.modules.heads import HEADS

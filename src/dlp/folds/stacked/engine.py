@@ -5,11 +5,8 @@ the run that the serial engine would have made, within rounding.
 """
 
 import copy
-import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -19,11 +16,8 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from torch.optim.lr_scheduler import CyclicLR, OneCycleLR
 
-from dlp.console import say
 from dlp.datamodules.loader import BatchOrder
-from dlp.directions import contradictions
 from dlp.errors import InputError
-from dlp.folds.stacked.check import stack_kind
 from dlp.folds.stacked.fused_steps import fuse, plain_rmsprop
 from dlp.folds.stacked.metrics import losses_and_metrics
 from dlp.folds.stacked.network import DropoutMasks, StackedNet, widened
@@ -56,70 +50,12 @@ class FoldData:
     seed: int
 
 
-def fit_stacked(
-    models: Sequence[SupervisedModule],
-    folds: Sequence[FoldData],
-    trainer: Trainer,
-    ckpt_path: Path | None = None,
-) -> list[dict[str, list[float]]]:
-    """Train every model on its fold, all in one, and write the weights back into the models.
-
-    An `EarlyStopping` of the trainer acts on each fold by itself: the fold's history ends and its
-    weights are kept at that epoch, and the fit ends when the last fold has stopped.
-
-    Args:
-        models: Equal but for their weights, seeds and target scaling; none may have a
-            `reason_against` it.
-        folds: One for each model, all with as many training rows.
-        trainer: An ordinary one. What its callbacks see logged are means over folds.
-        ckpt_path: A checkpoint of an earlier call, to go on from.
-
-    Returns:
-        For each fold, metric -> one number an epoch, as `History` records it.
-
-    Raises:
-        InputError: Folds differ in size or models in more than that, a target does not fit the
-            head, or the checkpoint belongs to other folds.
-    """
-    kinds = {stack_kind(model, trainer.max_epochs or 0) for model in models}
-    if len(kinds) > 1:
-        raise InputError("the models of one stack must be equal but for weights and seeds.")
-    for sentence in contradictions(trainer, models[0].metric_directions):
-        say(f"warning: {sentence}")
-    with _early_stopping_of(trainer) as stoppers, warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "The number of training batches")  # one an epoch
-        stack = StackedFolds(models, folds, stoppers)
-        # Lightning restores weights before it converts the model, and would cut them to float32.
-        stack.to(torch.float64 if trainer.precision == "64-true" else torch.float32)
-        trainer.fit(
-            stack,
-            train_dataloaders=range(1),
-            val_dataloaders=range(1),
-            ckpt_path=ckpt_path,
-            weights_only=True,
-        )
-    stack.write_back()
-    return stack.histories
-
-
-@contextmanager
-def _early_stopping_of(trainer: Any) -> Iterator[list[EarlyStopping]]:
-    """Take these callbacks out of the trainer inside the block, and give them."""
-    before = trainer.callbacks
-    stoppers = [each for each in before if isinstance(each, EarlyStopping)]
-    trainer.callbacks = [each for each in before if each not in stoppers]
-    try:
-        yield stoppers
-    finally:
-        trainer.callbacks = before
-
-
 class StackedFolds(LightningModule):
     """All folds as one LightningModule: one ``training_step`` is one epoch of every fold.
 
     Args:
-        models: See `fit_stacked`.
-        folds: See `fit_stacked`.
+        models: Equal but for their weights, seeds and target scaling.
+        folds: One for each model, all with as many training rows.
         stoppers: Each fold gets its own copy of these.
     """
 

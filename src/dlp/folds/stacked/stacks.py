@@ -1,22 +1,30 @@
 """Folds of a cross-validation gathered into stacks, each trained as one batched model."""
 
 import shutil
+import warnings
 from collections.abc import Generator, Hashable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import cast
+from pathlib import Path
+from typing import Any, cast
 
+import torch
 import xxhash
-from lightning.pytorch.callbacks import Callback
+from lightning import Trainer
+from lightning.pytorch.callbacks import Callback, EarlyStopping
 from torch import Tensor
 
 from dlp.callbacks.checkpoints import LastCheckpoint
 from dlp.callbacks.progress import EpochBar
+from dlp.console import say
 from dlp.datamodules.base import SupervisedDataModule
+from dlp.directions import contradictions
+from dlp.errors import InputError
 from dlp.folds.identity import made_of
 from dlp.folds.plan import Fold, Plan
 from dlp.folds.results import FoldResult
 from dlp.folds.stacked.check import stack_kind
-from dlp.folds.stacked.engine import FoldData, fit_stacked
+from dlp.folds.stacked.engine import FoldData, StackedFolds
 from dlp.folds.stacked.reasons import reason_against_fold
 from dlp.modules.base import SupervisedModule
 
@@ -106,3 +114,61 @@ def _fit(plan: Plan, stack: list[_Ready]) -> Iterator[tuple[Fold, FoldResult]]:
         yield item.fold, replace(item.result, history=history)
     if home is not None:
         shutil.rmtree(home, ignore_errors=True)
+
+
+def fit_stacked(
+    models: Sequence[SupervisedModule],
+    folds: Sequence[FoldData],
+    trainer: Trainer,
+    ckpt_path: Path | None = None,
+) -> list[dict[str, list[float]]]:
+    """Train every model on its fold, all in one, and write the weights back into the models.
+
+    An `EarlyStopping` of the trainer acts on each fold by itself: the fold's history ends and its
+    weights are kept at that epoch, and the fit ends when the last fold has stopped.
+
+    Args:
+        models: Equal but for their weights, seeds and target scaling; none may have a
+            `reason_against` it.
+        folds: One for each model, all with as many training rows.
+        trainer: An ordinary one. What its callbacks see logged are means over folds.
+        ckpt_path: A checkpoint of an earlier call, to go on from.
+
+    Returns:
+        For each fold, metric -> one number an epoch, as `History` records it.
+
+    Raises:
+        InputError: Folds differ in size or models in more than that, a target does not fit the
+            head, or the checkpoint belongs to other folds.
+    """
+    kinds = {stack_kind(model, trainer.max_epochs or 0) for model in models}
+    if len(kinds) > 1:
+        raise InputError("the models of one stack must be equal but for weights and seeds.")
+    for sentence in contradictions(trainer, models[0].metric_directions):
+        say(f"warning: {sentence}")
+    with _early_stopping_of(trainer) as stoppers, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The number of training batches")  # one an epoch
+        stack = StackedFolds(models, folds, stoppers)
+        # Lightning restores weights before it converts the model, and would cut them to float32.
+        stack.to(torch.float64 if trainer.precision == "64-true" else torch.float32)
+        trainer.fit(
+            stack,
+            train_dataloaders=range(1),
+            val_dataloaders=range(1),
+            ckpt_path=ckpt_path,
+            weights_only=True,
+        )
+    stack.write_back()
+    return stack.histories
+
+
+@contextmanager
+def _early_stopping_of(trainer: Any) -> Iterator[list[EarlyStopping]]:
+    """Take these callbacks out of the trainer inside the block, and give them."""
+    before = trainer.callbacks
+    stoppers = [each for each in before if isinstance(each, EarlyStopping)]
+    trainer.callbacks = [each for each in before if each not in stoppers]
+    try:
+        yield stoppers
+    finally:
+        trainer.callbacks = before
