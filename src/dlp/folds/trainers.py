@@ -45,18 +45,16 @@ class FoldTrainers:
             InputError: It is not a new one, not for so many epochs, or lacks the callbacks; or
                 what it shares with others cannot be copied.
         """
-        if self.sample(max_epochs).progress_bar_callback is None:  # Lightning refuses one then
+        sample: Any = self.sample(max_epochs)
+        if sample.progress_bar_callback is None:  # Lightning refuses one then
             callbacks = [each for each in callbacks if not isinstance(each, ProgressBar)]
         trainer: Any = self._make(max_epochs, callbacks)
         self._check(trainer, max_epochs, callbacks)
-        sample = self._sample
-        if sample is not None:
-            given = [*sample.callbacks, *sample.loggers, sample.profiler]
-            shared = {id(each) for each in given}
-            trainer.callbacks = [_own(each, shared) for each in trainer.callbacks]
-            if any(id(logger) in shared for logger in trainer.loggers):
-                trainer.loggers = [_own(each, shared) for each in trainer.loggers]
-            trainer.profiler = _own(trainer.profiler, shared)
+        shared = {id(each) for each in (*sample.callbacks, *sample.loggers, sample.profiler)}
+        trainer.callbacks = [_own(each, shared) for each in trainer.callbacks]
+        if any(id(logger) in shared for logger in trainer.loggers):
+            trainer.loggers = [_own(each, shared) for each in trainer.loggers]
+        trainer.profiler = _own(trainer.profiler, shared)
         made: Trainer = trainer
         return made
 
@@ -64,7 +62,7 @@ class FoldTrainers:
         sample = self._sample
         if trainer is sample:
             raise InputError("make_trainer gave the same Trainer twice: make a new one each time.")
-        if sample is not None and trainer.strategy is sample.strategy:
+        if trainer.strategy is sample.strategy:
             raise InputError(
                 f"make_trainer gave the same {type(trainer.strategy).__name__} twice, which keeps "
                 "the model of a fold: make a new strategy each time."
