@@ -23,7 +23,7 @@ from dlp.callbacks import History
 from dlp.cli import main
 from dlp.commands import tune as command
 from dlp.commands.trials import Watch
-from dlp.search import report as study_report
+from dlp.search import summary
 from dlp.search.studies import Definition, Study
 
 pytestmark = pytest.mark.usefixtures("undrawn_figures")
@@ -483,7 +483,7 @@ def test_a_folder_of_ones_own(points, quick, capsys):
 
 def test_importances_where_there_is_enough(points, quick, monkeypatch):
     style = dict(matplotlib.rcParams)
-    monkeypatch.setattr(study_report, "ENOUGH", 4)
+    monkeypatch.setattr(summary, "ENOUGH", 4)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         tune(trials=4)
@@ -548,9 +548,9 @@ def test_help(points, capsys):
 
 
 def test_one_bad_trial_does_not_flatten_the_figure():
-    assert study_report.limits([0.5, 0.4, 0.3, 900.0, 0.35], falling=True)[1] < 2
-    assert study_report.limits([0.5, 0.4, 0.3, 0.6, 0.35], falling=True) is None
-    assert study_report.limits([0.9, 0.8, -50.0, 0.85], falling=False)[0] > -1
+    assert summary.limits([0.5, 0.4, 0.3, 900.0, 0.35], falling=True)[1] < 2
+    assert summary.limits([0.5, 0.4, 0.3, 0.6, 0.35], falling=True) is None
+    assert summary.limits([0.9, 0.8, -50.0, 0.85], falling=False)[0] > -1
 
 
 def test_a_study_does_not_go_on_with_other_data(points, two_trials, capsys):

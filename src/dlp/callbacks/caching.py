@@ -30,7 +30,7 @@ from dlp.files import cache_dir, save_tensors
 from dlp.frozen_features import Features
 from dlp.modules.pretrained import PretrainedModule, PretrainedNet
 
-Part = Literal["train", "val"]
+PartOfFit = Literal["train", "val"]
 #: From a batch of images to their features, on the CPU.
 Give = Callable[[Tensor], Tensor]
 
@@ -58,7 +58,7 @@ class CacheFeatures(Callback):
             raise InputError(f"batch_size must be at least 1, got {batch_size}.")
         self.batch_size = batch_size
         self.cache_gb = cache_gb
-        self._replaced: list[tuple[SupervisedDataModule, Part, Rows]] = []
+        self._replaced: list[tuple[SupervisedDataModule, PartOfFit, Rows]] = []
         self._depth = 0
         self._checked_epoch = -1
 
@@ -79,7 +79,7 @@ class CacheFeatures(Callback):
                 "CacheFeatures has nothing to store: every stage of the backbone is trained. Take "
                 "it out of trainer.callbacks, or train fewer stages."
             )
-        parts: list[Part] = [] if data.augmentation is not None else ["train"]
+        parts: list[PartOfFit] = [] if data.augmentation is not None else ["train"]
         if len(data.examples("val").rows):
             parts.append("val")
         if not parts:

@@ -18,9 +18,9 @@ from dlp.errors import InputError
 from dlp.files import write_text
 from dlp.recipe import Recipe
 from dlp.search.comparability import check_rows, check_unit
-from dlp.search.report import report, write_csv
 from dlp.search.space import Space, find_space, plain, read_space
 from dlp.search.studies import Definition, Study, open_study
+from dlp.search.summary import say_summary, write_csv
 from dlp.stops import stop_again
 from dlp.tune import Objective, PrunerName, SamplerName, Search, quiet_optuna, run_trials
 
@@ -130,7 +130,7 @@ def tune(recipe: Recipe, options: TuneOptions, words: Sequence[str] = ()) -> Non
             if study.best():
                 _write(study, recipe, space)
             keys = list(space.distributions)
-            report(study, recipe.run.monitor, keys, _best_config(study))
+            say_summary(study, recipe.run.monitor, keys, _best_config(study))
         finally:
             study.close()
         if stop is not None:

@@ -155,20 +155,23 @@ class TableDataModule(SupervisedDataModule):
             raise unknown("target_transform", target_transform, get_args(TargetTransform))
         self.target_transform = target_transform
         listed = [*(numeric_columns or ()), *(categorical_columns or ())]
-        check_roles(
-            self.target_columns, self.drop_columns, listed, group_column, time_column, id_column
-        )
-        roles: dict[str | None, Kind] = {
-            **dict.fromkeys(self.drop_columns, "left out"),
-            time_column: "time",
-            group_column: "group",
-            id_column: "id",
-            **dict.fromkeys(self.target_columns, "target"),
-        }
-        self._roles = {name: role for name, role in roles.items() if name is not None}
+        self._roles = self._checked_roles(listed)
         self._understood: InputColumns | None = None
         self._labelled_table: Table | None = None
         self._unlabelled = 0  # rows of it that are left out
+
+    def _checked_roles(self, listed: list[str]) -> dict[str, Kind]:
+        """Return what each column is for that is no input; `listed` are those named as inputs."""
+        group, time, row_id = self.group_column, self.time_column, self.id_column
+        check_roles(self.target_columns, self.drop_columns, listed, group, time, row_id)
+        roles: dict[str | None, Kind] = {
+            **dict.fromkeys(self.drop_columns, "left out"),
+            time: "time",
+            group: "group",
+            row_id: "id",
+            **dict.fromkeys(self.target_columns, "target"),
+        }
+        return {name: role for name, role in roles.items() if name is not None}
 
     # Where the tables come from ----------------------------------------------------------------
 

@@ -18,7 +18,7 @@ from dlp.modules.pretrained.weights import (
 )
 from dlp.modules.state_dicts import fill
 
-Scaling = Literal["weights", "unit"]
+ImageScaling = Literal["weights", "unit"]
 
 
 class Backbone(nn.Module):
@@ -53,7 +53,7 @@ class Backbone(nn.Module):
         name: str,
         weights: str | os.PathLike[str] | None = None,
         trainable_stages: int | Literal["all"] = 0,
-        scaling: Scaling = "weights",
+        scaling: ImageScaling = "weights",
         image_size: int | None = None,
     ) -> None:
         super().__init__()
@@ -253,7 +253,9 @@ def _width(model: nn.Module, classifier: str) -> int:
     return channels
 
 
-def _normalisation(family: Family, entry: Any, scaling: Scaling) -> tuple[list[float], list[float]]:
+def _normalisation(
+    family: Family, entry: Any, scaling: ImageScaling
+) -> tuple[list[float], list[float]]:
     """Return mean and standard deviation of each channel of images in [0, 1]."""
     if scaling == "unit":
         return [0.0] * 3, [1.0] * 3

@@ -13,7 +13,7 @@ from dlp.modules.base import SupervisedModule
 from dlp.modules.heads import Head, HeadName
 from dlp.modules.networks import Activation
 from dlp.modules.penalties import kernels
-from dlp.modules.pretrained.backbones import Backbone, Scaling
+from dlp.modules.pretrained.backbones import Backbone, ImageScaling
 from dlp.modules.pretrained.network import Pool, PretrainedNet, check_images
 from dlp.modules.shared_arguments import TrainingArguments
 
@@ -59,7 +59,7 @@ class PretrainedModule(SupervisedModule):
         hidden: Sequence[int] = (256,),
         activation: Activation = "relu",
         dropout: float = 0.0,
-        scaling: Scaling = "weights",
+        scaling: ImageScaling = "weights",
         backbone_lr: float | None = None,
         **training: Unpack[TrainingArguments],
     ) -> None:

@@ -49,7 +49,7 @@ def table(study: Study, monitor: str, keys: Sequence[str], number: int = 5) -> s
     return "\n".join(aligned(rows, left=0))
 
 
-def report(study: Study, monitor: str, keys: Sequence[str], best_config: Path) -> None:
+def say_summary(study: Study, monitor: str, keys: Sequence[str], best_config: Path) -> None:
     """Draw a study, print its best trials and say what to do with them.
 
     Args:
