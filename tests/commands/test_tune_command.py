@@ -218,6 +218,19 @@ def test_a_study_goes_on_until_it_has_enough(points, quick, capsys):
     assert "study_3 begins" in capsys.readouterr().out
 
 
+def test_a_study_goes_on_whose_config_has_its_keys_in_another_order(points, two_trials, capsys):
+    config = points / "runs/points/study_0/config.yaml"
+    before = yaml.safe_load(config.read_text())
+    study = Study(config.parent, definition_of(points, "space.yaml"))
+    text = yaml.safe_dump(dict(reversed(before.items())), sort_keys=False)
+    assert text != config.read_text()
+    config.write_text(text)
+    study.optuna.set_user_attr("definition", definition_of(points, "space.yaml").hash)
+    tune(trials=3)
+    assert "study_0 goes on: 2 of 3" in capsys.readouterr().out
+    assert config.read_text() == text
+
+
 def test_a_study_that_went_on_is_as_one_that_never_stopped(points, two_trials):
     tune(trials=4)
     tune("--run_dir", "whole", trials=4)

@@ -4,12 +4,13 @@ import hashlib
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 from typing import Any, Literal
 
 import optuna
+import yaml
 from filelock import FileLock, Timeout
 from optuna.distributions import BaseDistribution
 from optuna.pruners import BasePruner
@@ -52,14 +53,23 @@ class Definition:
         recipe = {} if self.recipe is None else {"config.yaml": self.recipe}
         return {**recipe, "space.yaml": self.space}
 
-    def lies_in(self, folder: Path) -> bool:
-        """Whether the study in `folder` is of this definition."""
+    def kept_in(self, folder: Path) -> "Definition | None":
+        """Return this definition in the words of the study in `folder`; None if that is another.
+
+        Configs are equal by content: a later release may write their keys in another order.
+        """
         kept = {
             name: (folder / name).read_text("utf-8")
             for name in ("config.yaml", "space.yaml")
             if (folder / name).is_file()
         }
-        return kept == self.files
+        if kept.keys() != self.files.keys() or kept["space.yaml"] != self.space:
+            return None
+        recipe = kept.get("config.yaml")
+        is_same = recipe == self.recipe or yaml.safe_load(recipe or "") == yaml.safe_load(
+            self.recipe or ""
+        )
+        return replace(self, recipe=recipe) if is_same else None
 
     @property
     def hash(self) -> str:
@@ -287,15 +297,16 @@ def open_study(
             taken = [
                 path for path in parent.iterdir() if path.name in ("config.yaml", "space.yaml")
             ]
-            if taken and (new or not definition.lies_in(parent)):
+            if taken and (new or definition.kept_in(parent) is None):
                 what = "a study" if new else "something else, or a study of another config or space"
                 raise InputError(f"{given} holds {what} already. Choose another --run_dir.")
             return _made(parent, definition, storage, pruner)
         folders = sorted(parent.glob("study_*"), key=_number)
         for folder in [] if new else reversed(folders):
             in_file = (folder / "study.log").exists()
-            if definition.lies_in(folder) and in_file == (storage is None):
-                study = Study(folder, definition, storage, pruner)
+            kept = definition.kept_in(folder)
+            if kept is not None and in_file == (storage is None):
+                study = Study(folder, kept, storage, pruner)
                 if study.num_finished() < wanted:
                     return study
                 study.close()
@@ -307,8 +318,9 @@ def open_study(
 def _made(
     folder: Path, definition: Definition, storage: str | None, pruner: BasePruner | None
 ) -> Study:
-    study = Study(folder, definition, storage, pruner)
-    if not definition.lies_in(folder):
+    kept = definition.kept_in(folder)
+    study = Study(folder, kept or definition, storage, pruner)
+    if kept is None:
         for name, text in definition.files.items():
             write_text(folder / name, text)
     return study
