@@ -2,6 +2,8 @@
 
 import copy
 import pickle
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -173,3 +175,31 @@ def test_a_model_of_a_recipe_can_be_copied_and_sent(recipe):
     model = recipe.model(recipe.data())
     for one in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
         assert type(one.configure_optimizers()) is KerasRMSprop
+
+
+def test_a_recipe_goes_into_another_process_and_makes_the_same_there(recipe):
+    other = pickle.loads(pickle.dumps(recipe.with_keys({"model.hidden": [3]})))
+    assert other.dump() == recipe.with_keys({"model.hidden": [3]}).dump()
+    assert other.model(other.data()).network(torch.zeros(1, 2)).shape == (1, 1)
+    assert other.with_keys({"model.dropout": 0.1}).config.model.init_args.dropout == 0.1
+
+
+def test_variants_are_made_in_threads_at_once(recipe):
+    def hidden(width):
+        variant = recipe.with_keys({"model.hidden": [width]})
+        model = variant.model(variant.data())
+        variant.trainer()
+        return next(model.parameters()).shape[0]
+
+    widths = [*range(2, 8)] * 4
+    with ThreadPoolExecutor(6) as pool:
+        assert [*pool.map(hidden, widths)] == widths
+
+
+def test_keys_may_be_paths_and_scalars_of_numpy(recipe):
+    keys = {"data.path": Path("points.csv"), "model.hidden": [np.int64(4)]}
+    arguments = recipe.with_keys(keys).config
+    assert arguments.data.init_args.path == "points.csv"
+    assert arguments.model.init_args.hidden == [4]
+    with pytest.raises(InputError, match="nothing that a config can hold"):
+        recipe.with_keys({"model.hidden": object()})

@@ -4,6 +4,7 @@ import argparse
 import ctypes
 import errno
 import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from importlib import import_module
 from pathlib import Path
 
 from dlp import __version__
-from dlp.errors import absent_package, input_error, suggestion
+from dlp.errors import InputError, absent_package, input_error, suggestion
 from dlp.named_configs import about, recipes, variations
 from dlp.stops import Stops, words
 
@@ -151,7 +152,14 @@ def _is_read() -> bool:
 
 
 def _run(command: str, words: list[str]) -> None:
-    """Run a command; torch and Lightning load here, not before."""
+    """Run a command; torch and Lightning load here, not before.
+
+    Raises:
+        InputError: An option begins with one dash: ``-config`` would be ``-c onfig``.
+    """
+    for word in words:
+        if re.fullmatch(r"-[A-Za-z][\w.-]+(=.*)?", word):
+            raise InputError(f"{word} is no option: these begin with two dashes, -{word}")
     module, _, function = COMMANDS[command][0].partition(":")
     getattr(import_module(module), function)(words)
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import numpy as np
+import torch
 from jsonargparse import Namespace
 from lightning import LightningModule, Trainer
 from lightning.fabric.utilities.exceptions import MisconfigurationException
@@ -113,10 +115,16 @@ class Recipe:
             InputError: A key or a value is not accepted.
         """
         words = [
-            f"--{key}={value if isinstance(value, str) else json.dumps(value)}"
+            f"--{key}={one if isinstance(one, str) else json.dumps(one, default=_plain)}"
             for key, value in keys.items()
+            for one in [_plain(value) if isinstance(value, os.PathLike) else value]
         ]
         return replace(self, config=self.parser.parse_again(self.config, words), configs=())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Go into another process, where a parser of the same options is made."""
+        made_by = (self.parser.command, self.parser.options, self.parser.needs_model)
+        return _made_again, (self.config, self.name, self.configs, made_by)
 
     # What it says ------------------------------------------------------------------------------
 
@@ -136,8 +144,14 @@ class Recipe:
 
     @property
     def seed(self) -> int | None:
-        """The seed of all that is random; None where nothing is to be seeded."""
+        """The seed of all that is random; None where nothing is to be seeded.
+
+        Raises:
+            InputError: Its value is none that NumPy takes.
+        """
         given = self.config.seed_everything
+        if given is not False and not 0 <= int(given) < 2**32:
+            raise InputError(f"seed_everything must be 0 to {2**32 - 1}, got {given}.")
         return None if given is False else int(given)
 
     @property
@@ -224,3 +238,23 @@ class Recipe:
             return Trainer(**settings)
         except (ValueError, MisconfigurationException) as error:  # of the Trainer's own checks
             raise InputError(f"trainer: {error}") from error
+
+
+def _made_again(
+    config: Namespace, name: str, configs: tuple[str, ...], made_by: tuple[Any, ...]
+) -> Recipe:
+    with quiet():
+        return Recipe(config, name, configs, ConfigParser(None, *made_by))
+
+
+def _plain(value: object) -> object:
+    """Return what JSON cannot hold as what it can: a path, a scalar of NumPy or torch.
+
+    Raises:
+        InputError: It is something else.
+    """
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if isinstance(value, np.generic | torch.Tensor):
+        return value.tolist()
+    raise InputError(f"{value!r} is nothing that a config can hold.")

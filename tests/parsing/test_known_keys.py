@@ -87,7 +87,13 @@ MISTYPED = [
     ("--model.hidden 9 9", "A list is one word: --model.hidden [9,9]", "--model.hidden [9,9]"),
     ("--model.head sigmod", "Did you mean 'sigmoid'?", "--model.head sigmoid"),
     ("--trainer.max_epochs", "--trainer.max_epochs needs a value", None),
+    ("--model.optimizer.lr fast", "model.optimizer.lr must be float; got 'fast'.", None),
+    ("--model.head.threshold 1", "no key: model.head is 'sigmoid', and only a class holds", None),
+    ("--trainer 2", "trainer holds keys, not 2: give --trainer.KEY VALUE", None),
+    ("--data.path null", "data.path is missing: give --data.path", "--data.path points.csv"),
+    ("--metric val_acc", "Did you mean --monitor?", "--monitor val_acc"),
     # Words that belong to no option
+    ("-- trainer.max_epochs 3", "-- stands alone", "--trainer.max_epochs 3"),
     ("overlay.yaml", "give it by --config overlay.yaml", None),
     ("imdb", "imdb is a config: give it by --config imdb", None),
     ("last.ckpt", "give it by --ckpt_path last.ckpt", None),
@@ -101,6 +107,7 @@ MISWRITTEN = [
     ("lr: 0.1", "Did you mean model.optimizer.lr?", "model.optimizer.lr: 0.1"),
     ("trainer: {epochs: 3}", "Did you mean trainer.max_epochs?", "trainer: {max_epochs: 3}"),
     ("trainr: {max_epochs: 3}", "Did you mean trainer?", "trainer: {max_epochs: 3}"),
+    ("trainer: 3", "holds keys, not 3", "trainer: {max_epochs: 3}"),
     ("trainer: {init_args: {max_epochs: 3}}", "trainer holds its keys itself.", None),
     ("model: {init_args: {hiden: [9]}}", "Did you mean model.hidden?", "model.hidden: [9]"),
     (
@@ -144,6 +151,8 @@ def recipe(tmp_path, monkeypatch):
     """Work in a folder with a recipe."""
     monkeypatch.chdir(tmp_path)
     Path("points.yaml").write_text(RECIPE)
+    Path("points.csv").write_text("a,side\n1,0\n2,1\n3,0\n4,1\n5,1\n")
+    Path("scalar.yaml").write_text("trainer: 3\n")
 
 
 @pytest.mark.parametrize(("typed", "said", "right"), MISTYPED)
@@ -209,6 +218,11 @@ def test_every_habit_leads_to_a_key_of_some_command(parser):
         ("fit --config points.yaml --epochs 3", "Did you mean --trainer.max_epochs?"),
         ("fit --config points.yaml --resume last", "Did you mean --ckpt_path?"),
         ("crossval --config points.yaml --folds 3", "Did you mean --num_folds?"),
+        ("crossval --config points.yaml --repeat 3", "Did you mean --repeats?"),
+        ("fit -config points.yaml", "begin with two dashes, --config"),
+        ("fit --data.path points.csv", "data.class_path is missing: give --data CLASS"),
+        ("fit --config points.yaml --seed_everything -1", "must be 0 to 4294967295, got -1."),
+        ("test --config points.yaml --config scalar.yaml", "no run of 'points+scalar'"),
     ],
 )
 def test_commands_that_are_misnamed(words, said, capsys):
@@ -221,3 +235,11 @@ def test_commands_that_are_misnamed(words, said, capsys):
 def test_help_is_a_command_too(capsys):
     main(["help"])
     assert "recipes, for --config" in capsys.readouterr().out
+
+
+def test_a_trainer_of_which_nothing_is_said_has_its_defaults(parser):
+    Path("overlay.yaml").write_text("trainer:\n  # max_epochs: 5\n")
+    words = ["--config", "points.yaml", "--config", "overlay.yaml", "--trainer.fast_dev_run=true"]
+    trainer = parser.parse_args(words).trainer
+    assert trainer.fast_dev_run
+    assert trainer.callbacks is None

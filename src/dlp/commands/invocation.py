@@ -2,7 +2,7 @@
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -119,7 +119,8 @@ def _is_trial(given: str | None, configs: Sequence[str]) -> bool:
     value = False
     for config in configs:
         trainer = read_config(find_config(config)).get("trainer")
-        value = (trainer or {}).get("fast_dev_run", value)
+        if isinstance(trainer, Mapping):  # anything else is said where it is parsed
+            value = trainer.get("fast_dev_run", value)
     return bool(value)
 
 

@@ -134,7 +134,7 @@ def tune(recipe: Recipe, options: TuneOptions, words: Sequence[str] = ()) -> Non
         finally:
             study.close()
         if stop is not None:
-            stop_again(stop, f"{study.folder} is kept: the same command goes on with it.")
+            stop_again(type(stop)(), f"{study.folder} is kept: the same command goes on with it.")
 
 
 def _checked_space(recipe: Recipe, options: TuneOptions, words: Sequence[str]) -> Space:

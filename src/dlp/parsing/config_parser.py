@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
+from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 from jsonargparse import Namespace
@@ -28,7 +29,7 @@ class ConfigParser(LightningCLI):
     Lightning's own commands are left out: what is built is run by a function of `dlp.commands`.
 
     Args:
-        words: What stands after the command's name.
+        words: What stands after the command's name; None parses nothing yet.
         command: The name, for the first line of the help.
         options: A dataclass of options that the command has beside those of a run; its fields take
             the place of those with the same name.
@@ -40,13 +41,14 @@ class ConfigParser(LightningCLI):
 
     def __init__(
         self,
-        words: Sequence[str],
+        words: Sequence[str] | None,
         command: str,
         options: "type[DataclassInstance] | None" = None,
         needs_model: bool = True,
     ) -> None:
         self.options = options
-        self._needs_model = needs_model
+        self.command, self.needs_model = command, needs_model
+        self._lock = RLock()  # what is built or parsed is noted here meanwhile
         super().__init__(
             model_class=LightningModule,
             datamodule_class=SupervisedDataModule,
@@ -57,7 +59,7 @@ class ConfigParser(LightningCLI):
             seed_everything_default=0,
             parser_class=Parser,
             parser_kwargs={"prog": f"dlp {command}".rstrip(), "allow_abbrev": False},
-            args=list(words),
+            args=None if words is None else list(words),
             run=False,
             auto_configure_optimizers=False,
         )
@@ -82,7 +84,7 @@ class ConfigParser(LightningCLI):
         defaults = {f"trainer.{key}": value for key, value in self.trainer_defaults.items()}
         parser.set_defaults(defaults)
         for name, kind in (("model", LightningModule), ("data", SupervisedDataModule)):
-            required = name == "data" or self._needs_model
+            required = name == "data" or self.needs_model
             parser.add_lightning_class_args(kind, name, subclass_mode=True, required=required)
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
@@ -105,18 +107,22 @@ class ConfigParser(LightningCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse; `args` never mixes with those of the process, and nothing is seeded yet."""
+        self.config = Namespace(seed_everything=False)  # type: ignore[no-untyped-call]
+        if args is None:
+            return
         self.parsed: Namespace = as_texts(parser.parse_args(args))
         if self.parsed.seed_everything is True:  # as Lightning takes it
             self.parsed.seed_everything = int(os.environ.get("PL_GLOBAL_SEED", 0))
-        self.config = Namespace(seed_everything=False)  # type: ignore[no-untyped-call]
 
     def instantiate_classes(self) -> None:
         """Build nothing: see `build`."""
 
     def parse_again(self, config: Namespace, words: Sequence[str]) -> Namespace:
         """Return a config changed by words of a command line, checked as these are."""
-        changed: Namespace = as_texts(self.parser.parse_args([*words], namespace=config.clone()))
-        return changed
+        with self._lock:
+            changed = self.parser.parse_args([*words], namespace=config.clone())
+        parsed: Namespace = as_texts(changed)
+        return parsed
 
     def build(self, config: Namespace, **groups: Any) -> Namespace:
         """Return new objects of some groups of a config.
@@ -129,12 +135,12 @@ class ConfigParser(LightningCLI):
         Raises:
             InputError: One of them cannot be made of what is given.
         """
-        if config is not self.config:  # Lightning writes the first one out, and keeps that text
-            vars(self).pop("config_dump", None)
-        self.config, self._builds_model = config, "model" in groups
         named = Namespace(**{"data": None, **groups})  # type: ignore[no-untyped-call]
         try:
-            with quiet():
+            with self._lock, quiet():
+                if config is not self.config:  # Lightning writes the first one out, and keeps it
+                    vars(self).pop("config_dump", None)
+                self.config, self._builds_model = config, "model" in groups
                 built: Namespace = self.parser.instantiate(named)
         except ValueError as error:
             if (cause := input_error(error)) is None:

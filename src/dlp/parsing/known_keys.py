@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from dlp.config_files import read_config
@@ -45,6 +46,7 @@ HABITS: dict[str, tuple[str, ...]] = {
     "layers": ("model.hidden", "model.channels"),
     "learning_rate": ("model.optimizer.lr",),
     "lr_scheduler": ("model.scheduler",),
+    "metric": ("monitor",),
     "n_epochs": ("trainer.max_epochs",),
     "n_folds": ("num_folds", "data.num_folds"),
     "n_splits": ("num_folds", "data.num_folds"),
@@ -125,12 +127,15 @@ class KnownKeys:
             raise problem()
         for key in sorted(required):
             if f"{key}.class_path" not in self.given:
-                raise _missing(key, self.configs)
+                raise _missing(
+                    key, self.configs, any(f"{one}.".startswith(f"{key}.") for one in self.given)
+                )
         for key, kind in self.classes.items():
             place = self.place_of(key)
             for name, parameter in ({} if place is None else own_arguments(place, kind)).items():
-                full, there = f"{key}.{name}", {*self.given, *self.linked}
-                if parameter.default is parameter.empty and full not in there:
+                full = f"{key}.{name}"
+                there = {name for name, value in self.given.items() if value is not None}
+                if parameter.default is parameter.empty and full not in there | self.linked:
                     raise InputError(f"{full} is missing: give --{full}, or put it in a config.")
 
     def class_at(self, place: Place) -> type | None:
@@ -182,7 +187,11 @@ class KnownKeys:
 
     def _value(self, place: Place, value: Any, source: str) -> None:
         """Read a value: a class by its name, a mapping of a class and its arguments, or a list."""
-        if not place.classes or (place.itself is not None and not isinstance(value, Mapping)):
+        if place.itself is not None and not isinstance(value, Mapping | None):
+            if not (isinstance(value, str) and Path(value).is_file()):
+                self.problems.append(partial(_holds_keys, place.key, value, source))
+            return
+        if not place.classes or value is None:
             return
         if isinstance(value, list):
             for each in value:
@@ -237,6 +246,9 @@ class KnownKeys:
         plain = plain.replace("-", "_")
         parent, _, last = plain.rpartition(".")
         siblings = [other for other in known if other.rpartition(".")[0] == parent]
+        options = [other for other in known if "." not in other]
+        if not parent and (near := get_close_matches(last, options, n=1, cutoff=0.9)):
+            return near[0]
         if same := [other for other in known if _last(other) == last]:
             return min(same, key=lambda other: (other not in siblings, other.count(".")))
         if habit := next((habit for habit in HABITS.get(last, ()) if habit in known), None):
@@ -311,14 +323,18 @@ def _last(key: str) -> str:
     return key.rpartition(".")[2].lower()
 
 
-def _missing(key: str, configs: Sequence[str]) -> InputError:
-    """Return the error for data or model that no config and no option gives."""
+def _missing(key: str, configs: Sequence[str], has_arguments: bool) -> InputError:
+    """Return the error for data or model whose class no config and no option gives."""
     overlays = [config for config in configs if config in variations()]
     if overlays and len(overlays) == len(configs):
         words = " ".join(f"--config {config}" for config in configs)
         return InputError(
             f"{' and '.join(configs)} changes a recipe, and none is given: --config NAME {words}, "
             f"with one of {', '.join(recipes())}."
+        )
+    if has_arguments:
+        return InputError(
+            f"{key}.class_path is missing: give --{key} CLASS, or put it in a config."
         )
     return InputError(f"{key} is missing: give --config NAME, or --{key} CLASS (see dlp --help).")
 
@@ -328,6 +344,14 @@ def _without_class(key: str, name: str, source: str) -> InputError:
     where = f" in {source}" if source else ""
     return InputError(
         f"{key}{where}: {name} is an argument, of which class? Give --{key} CLASS first."
+    )
+
+
+def _holds_keys(key: str, value: Any, source: str) -> InputError:
+    """Return the error for a value where arguments of a class are wanted."""
+    where = f" in {source}" if source else ""
+    return InputError(
+        f"{key}{where} holds keys, not {value!r}: give --{key}.KEY VALUE, or {key}: {{KEY: VALUE}}."
     )
 
 

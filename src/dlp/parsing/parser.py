@@ -1,5 +1,6 @@
 """The argument parser of the command line: configs by name, and errors of one sentence."""
 
+import builtins
 import re
 import warnings
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ from dlp.errors import InputError, suggestion
 from dlp.named_configs import find_config
 from dlp.parsing.help_screen import first_screen
 from dlp.parsing.known_keys import KnownKeys, check_keys
-from dlp.parsing.signatures import Place, descendants
+from dlp.parsing.signatures import Place, descendants, parameters
 
 #: What jsonargparse puts before such a text.
 _UNWRITTEN = "Unable to serialize instance "
@@ -150,7 +151,13 @@ class Parser(LightningArgumentParser):
             linked = frozenset(self._linked)
             before = {} if namespace is None else namespace.as_dict()
             self.known = check_keys(words, options, roots, self._needed, linked, before)
-        return super().parse_args(args, namespace, env, defaults, **kwargs)
+        parsed = super().parse_args(args, namespace, env, defaults, **kwargs)
+        for key, place in roots.items():
+            given = {} if parsed[key] is None else vars(parsed[key])
+            if place.itself is not None and parameters(place.itself).keys() - given:
+                usual = vars(self.get_defaults()[key])  # an empty key in a config has dropped them
+                parsed[key] = Namespace(**{**usual, **given})  # type: ignore[no-untyped-call]
+        return parsed
 
 
 def as_texts(value: Any) -> Any:
@@ -196,4 +203,8 @@ def value_error(message: str, known: KnownKeys | None) -> str:
     expected = " or ".join(kinds) or "another kind of value"
     if len(kinds) > 2:
         expected = f"one of {', '.join(kinds)}"
-    return f"{key} must be {expected}; got {value!r}.{suggestion(str(value), kinds)}"
+    below = [] if known is None else [one for one in known.given if one.startswith(f"{key}.")]
+    if str(value) in kinds and below:
+        return f"{below[0]} is no key: {key} is {value!r}, and only a class holds keys."
+    texts = [kind for kind in kinds if not hasattr(builtins, kind)]
+    return f"{key} must be {expected}; got {value!r}.{suggestion(str(value), texts)}"

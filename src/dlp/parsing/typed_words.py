@@ -42,6 +42,8 @@ def read_words(words: Sequence[str], options: Mapping[str, Any]) -> Iterator[Wor
         place += 1
         if not _is_option(word):
             raise _stray(word, last)
+        if word == "--":
+            raise InputError("-- stands alone: an option is one word, such as --config NAME.")
         name, equals, text = word.partition("=")
         name = "config" if name == "-c" else name.lstrip("-")
         count = options.get(name)
