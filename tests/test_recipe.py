@@ -203,3 +203,8 @@ def test_keys_may_be_paths_and_scalars_of_numpy(recipe):
     assert arguments.model.init_args.hidden == [4]
     with pytest.raises(InputError, match="nothing that a config can hold"):
         recipe.with_keys({"model.hidden": object()})
+
+
+def test_a_config_that_an_earlier_release_printed_is_read(recipe, tmp_path):
+    (tmp_path / "printed.yaml").write_text("weights_only: null\nckpt_path: null\n" + recipe.dump())
+    assert Recipe.read("printed.yaml").dump() == recipe.dump()

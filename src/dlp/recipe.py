@@ -34,7 +34,7 @@ _Options = TypeVar("_Options", bound="DataclassInstance")
 #: Callbacks of which one is enough: that of the config stands instead of a command's.
 _ONE_OF_A_KIND = (ProgressBar, ModelSummary, MistakesReport)
 #: What a config says of one command alone, and not of what is trained.
-_OF_A_COMMAND = ("config", "ckpt_path", "run_dir")
+_OF_A_COMMAND = ("config", "ckpt_path", "run_dir", "weights_only")
 
 
 @dataclass(frozen=True)

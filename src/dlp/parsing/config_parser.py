@@ -1,5 +1,6 @@
 """The one LightningCLI of the project: it parses configs and links sizes, and runs nothing."""
 
+import argparse
 import os
 from collections.abc import Callable, Sequence
 from threading import RLock
@@ -93,6 +94,8 @@ class ConfigParser(LightningCLI):
         if self.options is not None:
             own = add_options(parser, self.options)
         add_options(parser, RunOptions, without=own)
+        # Configs that an earlier release printed hold it: it does nothing.
+        parser.add_argument("--weights_only", default=None, help=argparse.SUPPRESS)
         for name in FROM_DATA:
             parser.link_arguments(
                 "data",
