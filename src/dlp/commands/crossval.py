@@ -18,6 +18,7 @@ from lightning.pytorch.callbacks import Callback
 from dlp.callbacks.given import check_finetuning
 from dlp.commands import next_steps
 from dlp.commands.building import without_weights, working
+from dlp.commands.invocation import started_anew
 from dlp.commands.jobs import run_jobs
 from dlp.config_files import leaves, read_config
 from dlp.console import say
@@ -79,21 +80,6 @@ class CrossvalOptions:
     def only(self) -> list[int] | None:
         """The folds to run; None for all."""
         return [self.fold] if isinstance(self.fold, int) else self.fold
-
-
-def parsed(words: Sequence[str]) -> tuple[Recipe, CrossvalOptions]:
-    """Return the recipe and the options of a command line.
-
-    Args:
-        words: What stands after the command's name.
-
-    Raises:
-        InputError: A key or a value is none that is accepted.
-    """
-    if any(word.partition("=")[0] == "--ckpt_path" for word in words):
-        raise InputError("crossval trains anew: --ckpt_path does not go with it.")
-    recipe = Recipe.parse(words, "crossval", CrossvalOptions)
-    return recipe, recipe.options(CrossvalOptions)
 
 
 def crossval(
@@ -394,4 +380,4 @@ def _report(recipe: Recipe, result: CrossValidation, folder: Path) -> None:
 
 def main(words: Sequence[str]) -> None:
     """Run ``dlp crossval`` with the words after it."""
-    crossval(*parsed(words))
+    crossval(*started_anew("crossval", words, CrossvalOptions))

@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import yaml
 
@@ -20,6 +20,8 @@ from dlp.runs.origin import newest_run_of, read_origin
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
+
+_Options = TypeVar("_Options", bound="DataclassInstance")
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,25 @@ def started(
     if recipe.run.output is not None and command != "predict" and "output" not in own:
         raise InputError(f"--output is where predict writes; {command} has none.")
     return replace(recipe, name=found.name, configs=found.configs), found.checkpoint
+
+
+def started_anew(
+    command: str, words: Sequence[str], options: type[_Options]
+) -> tuple[Recipe, _Options]:
+    """Return the recipe and the options of a command that goes on from no checkpoint.
+
+    Args:
+        command: ``crossval`` or ``tune``.
+        words: What stands after it.
+        options: A dataclass of the command's own options.
+
+    Raises:
+        InputError: A checkpoint is given; or a key or a value is none that is accepted.
+    """
+    if any(word.partition("=")[0] == "--ckpt_path" for word in words):
+        raise InputError(f"{command} trains anew: --ckpt_path does not go with it.")
+    recipe = Recipe.parse(words, command, options)
+    return recipe, recipe.options(options)
 
 
 def _is_trial(given: str | None, configs: Sequence[str]) -> bool:

@@ -10,6 +10,7 @@ from optuna.distributions import IntDistribution
 
 from dlp.commands.building import without_weights, working
 from dlp.commands.fit import fit
+from dlp.commands.invocation import started_anew
 from dlp.commands.jobs import run_jobs
 from dlp.commands.trials import cross_validated, held_out, variant
 from dlp.console import say
@@ -71,21 +72,6 @@ class TuneOptions:
                 raise InputError(f"{name} must be {least} or more, got {given}.")
         if self.repeats > 1 and self.num_folds is None:
             raise InputError("repeats are repetitions of the folds: give --num_folds too.")
-
-
-def parsed(words: Sequence[str]) -> tuple[Recipe, TuneOptions]:
-    """Return the recipe and the options of a command line.
-
-    Args:
-        words: What stands after the command's name.
-
-    Raises:
-        InputError: A key or a value is none that is accepted.
-    """
-    if any(word.partition("=")[0] == "--ckpt_path" for word in words):
-        raise InputError("tune starts each trial anew: --ckpt_path does not go with it.")
-    recipe = Recipe.parse(words, "tune", TuneOptions)
-    return recipe, recipe.options(TuneOptions)
 
 
 def tune(recipe: Recipe, options: TuneOptions, words: Sequence[str] = ()) -> None:
@@ -267,4 +253,4 @@ def _best_config(study: Study) -> Path:
 
 def main(words: Sequence[str]) -> None:
     """Run ``dlp tune`` with the words after it."""
-    tune(*parsed(words), words)
+    tune(*started_anew("tune", words, TuneOptions), words)
