@@ -121,14 +121,14 @@ def are_absent(backbone: str, weights: str) -> bool:
     """Whether pretrained weights would have to be fetched; say so."""
     try:
         check_weights(backbone, weights)
-        if weights_at_hand(backbone, weights):
-            return False
-    except MissingInputError:
-        pass  # no such file: random, as the line below says
+        absent = not weights_at_hand(backbone, weights)
+    except MissingInputError:  # no such file
+        absent = True
     except ValueError:  # an unknown name is said where the backbone is built
-        return False
-    say(f"fast_dev_run without the weights {weights} of {backbone}: they are random")
-    return True
+        absent = False
+    if absent:
+        say(f"fast_dev_run without the weights {weights} of {backbone}: they are random")
+    return absent
 
 
 def make_trainer(

@@ -110,7 +110,7 @@ class ConfigParser(LightningCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse; `args` never mixes with those of the process, and nothing is seeded yet."""
-        self.config = Namespace(seed_everything=False)  # type: ignore[no-untyped-call]
+        self.config = Namespace(seed_everything=False)  # type: ignore[no-untyped-call] # jsonargparse's
         if args is None:
             return
         self.parsed: Namespace = as_texts(parser.parse_args(args))
@@ -138,7 +138,7 @@ class ConfigParser(LightningCLI):
         Raises:
             InputError: One of them cannot be made of what is given.
         """
-        named = Namespace(**{"data": None, **groups})  # type: ignore[no-untyped-call]
+        named = Namespace(**{"data": None, **groups})  # type: ignore[no-untyped-call] # jsonargparse's
         try:
             with self._lock, quiet():
                 if config is not self.config:  # Lightning writes the first one out, and keeps it

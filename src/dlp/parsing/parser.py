@@ -156,7 +156,7 @@ class Parser(LightningArgumentParser):
             given = {} if parsed[key] is None else vars(parsed[key])
             if place.itself is not None and parameters(place.itself).keys() - given:
                 usual = vars(self.get_defaults()[key])  # an empty key in a config has dropped them
-                parsed[key] = Namespace(**{**usual, **given})  # type: ignore[no-untyped-call]
+                parsed[key] = Namespace(**{**usual, **given})  # type: ignore[no-untyped-call] # jsonargparse's
         return parsed
 
 

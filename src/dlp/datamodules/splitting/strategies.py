@@ -86,7 +86,7 @@ class HoldOut:
 
     count: int
 
-    def split(self, X: Any, y: Any = None, groups: Any = None) -> Pairs:  # noqa: N803
+    def split(self, X: Any, y: Any = None, groups: Any = None) -> Pairs:  # noqa: N803 - scikit-learn's
         """Yield the one pair."""
         classes = _rows_by_class(len(X), y, None)
         shares = _shares([len(rows) for rows in classes], self.count)
@@ -107,7 +107,7 @@ class Folds:
     num_folds: int
     entropy: list[int] | None
 
-    def split(self, X: Any, y: Any = None, groups: Any = None) -> Pairs:  # noqa: N803
+    def split(self, X: Any, y: Any = None, groups: Any = None) -> Pairs:  # noqa: N803 - scikit-learn's
         """Yield each fold."""
         if len(X) < self.num_folds:
             raise InputError(
@@ -135,7 +135,7 @@ class GroupHoldOut:
 
     count: int
 
-    def split(self, X: Any, y: Any = None, groups: Any = None) -> Pairs:  # noqa: N803
+    def split(self, X: Any, y: Any = None, groups: Any = None) -> Pairs:  # noqa: N803 - scikit-learn's
         """Yield the one pair."""
         if not self.count:
             yield np.arange(len(X)), np.arange(0)
@@ -173,7 +173,7 @@ class GroupFolds:
     num_folds: int
     entropy: list[int] | None
 
-    def split(self, X: Any, y: Any = None, groups: Any = None) -> Pairs:  # noqa: N803
+    def split(self, X: Any, y: Any = None, groups: Any = None) -> Pairs:  # noqa: N803 - scikit-learn's
         """Yield each fold."""
         from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
 
@@ -197,7 +197,7 @@ class TimeHoldOut:
 
     count: int
 
-    def split(self, X: Any, y: Any = None, groups: Any = None) -> Pairs:  # noqa: N803
+    def split(self, X: Any, y: Any = None, groups: Any = None) -> Pairs:  # noqa: N803 - scikit-learn's
         """Yield the one pair; `groups` are the times, in order."""
         cut = _moved(groups, len(X) - self.count)
         yield np.arange(cut), np.arange(cut, len(X))
@@ -209,7 +209,7 @@ class TimeFolds:
 
     num_folds: int
 
-    def split(self, X: Any, y: Any = None, groups: Any = None) -> Pairs:  # noqa: N803
+    def split(self, X: Any, y: Any = None, groups: Any = None) -> Pairs:  # noqa: N803 - scikit-learn's
         """Yield each fold; `groups` are the times, in order."""
         from sklearn.model_selection import TimeSeriesSplit
 
