@@ -220,5 +220,7 @@ def test_what_cannot_be_in_a_fold_is_said_in_one_sentence(points, capsys):
 def test_one_callback_needs_no_list(points):
     (points / "more.yaml").write_text("trainer: {callbacks: {class_path: EMAWeightAveraging}}")
     given = ["--config", "points.yaml", "--config", "more.yaml", "--trainer.fast_dev_run", "true"]
+    made = [type(one).__name__ for one in Recipe.parse(given).trainer().callbacks]
+    assert made.count("EMAWeightAveraging") == 1
     main(["fit", *given])
     main(["crossval", *given, "--num_folds", "2"])
