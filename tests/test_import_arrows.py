@@ -19,7 +19,7 @@ LAYERS = (
     ("__init__", "errors", "number_words", "seeds", "smoothing", "stops", "target_transforms"),
     (
         "bag_of_words",
-        "checkpoints",
+        "checkpoint_content",
         "config_files",
         "console",
         "directions",

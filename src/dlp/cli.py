@@ -59,7 +59,7 @@ COMMANDS = {
 }
 
 #: What others call a command -> what it is called here.
-HABITS = {
+COMMAND_HABITS = {
     "cross_validate": "crossval",
     "cv": "crossval",
     "eval": "test",
@@ -134,7 +134,7 @@ def _mistakes_in_one_sentence() -> Iterator[None]:
         if error.errno not in _NO_ENTRY or error.filename is None:
             raise
         _stop(f"cannot use {error.filename}: {error.strerror}.")
-    except Exception as error:
+    except Exception as error:  # Lightning is imported by now, if one of its own is raised
         from lightning.fabric.utilities.exceptions import MisconfigurationException
 
         if not isinstance(error, MisconfigurationException):
@@ -198,7 +198,8 @@ def _not_a_command(given: list[str]) -> str:
         return f"a command comes first: dlp fit {' '.join(given)}. See dlp --help."
     if word in recipes() or word.endswith((".yaml", ".yml")):
         return f"{word} is a config; a command comes first: dlp fit --config {' '.join(given)}"
-    meant = f" Did you mean {HABITS[word]!r}?" if word in HABITS else suggestion(word, COMMANDS)
+    habit = COMMAND_HABITS.get(word)
+    meant = suggestion(word, COMMANDS) if habit is None else f" Did you mean {habit!r}?"
     return f"unknown command {word!r}.{meant} See dlp --help."
 
 

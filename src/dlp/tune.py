@@ -196,7 +196,7 @@ def _run_trial(study: Study, trial: Trial, objective: Objective, space: Space) -
         study.fail(trial.number, "interrupted")
         study.queue_again(study.trials()[trial.number])
         raise
-    except Exception as raised:
+    except Exception as raised:  # whatever a trial raises is noted in the study
         error = input_error(raised) or raised
         text = str(error) if isinstance(error, InputError) else repr(error)
         study.fail(trial.number, text)

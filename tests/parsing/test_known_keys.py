@@ -7,7 +7,7 @@ import pytest
 from dlp.cli import main
 from dlp.errors import InputError
 from dlp.parsing.config_parser import ConfigParser
-from dlp.parsing.known_keys import HABITS
+from dlp.parsing.known_keys import KEY_HABITS
 from dlp.process import quiet
 
 RECIPE = """
@@ -200,7 +200,7 @@ def test_every_habit_leads_to_a_key_of_some_command(parser):
         *("output", "ckpt_path", "run_dir", "seed_everything", "num_folds", "trials"),
         *(name for name in vars(parser.get_defaults()) if "." not in name),
     }
-    for keys in HABITS.values():
+    for keys in KEY_HABITS.values():
         for key in keys:
             first, _, name = key.partition(".")
             assert key in accepted or (name and first in ("data", "model", "trainer"))

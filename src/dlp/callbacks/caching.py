@@ -329,7 +329,7 @@ def _load(home: Path, count: int) -> Tensor | None:
         values = torch.load(home, mmap=True, weights_only=True)
         if not isinstance(values, Tensor) or len(values) != count:
             raise ValueError("it holds other features")
-    except Exception as error:
+    except Exception as error:  # torch and pickle fail on a damaged file in many ways
         say(f"the stored features {home} are damaged ({error}); they are computed again")
         return None
     return values

@@ -12,7 +12,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from dlp.callbacks.given import check_finetuning
 from dlp.callbacks.progress import ProgressBar
 from dlp.callbacks.seeding import EpochSeed
-from dlp.checkpoints import data_states, read_checkpoint
+from dlp.checkpoint_content import data_states, read_checkpoint
 from dlp.console import say
 from dlp.datamodules import SupervisedDataModule
 from dlp.errors import InputError, MissingInputError

@@ -117,7 +117,7 @@ def crossval(
                 result = folds.validate(options.only, on_fold)
         except KeyboardInterrupt as stop:
             stop_again(stop, _kept(run.folder))
-        except Exception:
+        except Exception:  # whatever ends it: it goes on upwards
             if is_new:
                 _forget_empty(run)
             raise

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from lightning import LightningModule
 
-from dlp.checkpoints import data_states, read_checkpoint
+from dlp.checkpoint_content import data_states, read_checkpoint
 from dlp.console import say
 from dlp.datamodules.base import SupervisedDataModule
 from dlp.errors import InputError, MissingInputError, suggestion

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Self, cast
 
 from lightning import LightningDataModule
 
-from dlp.checkpoints import data_states, is_plain, plain, read_checkpoint
+from dlp.checkpoint_content import data_states, is_plain, plain, read_checkpoint
 from dlp.datamodules.shared_arguments import SharedArguments, spell_out
 from dlp.errors import InputError
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lightning import LightningModule
 
-from dlp.checkpoints import read_checkpoint
+from dlp.checkpoint_content import read_checkpoint
 from dlp.datamodules.base import SupervisedDataModule
 from dlp.directions import direction
 from dlp.evaluation.baselines import Baselines, baselines_on, best_baseline

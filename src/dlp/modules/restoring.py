@@ -9,7 +9,7 @@ from typing import Any, Self, cast
 from lightning import LightningModule
 from torch import Tensor, nn
 
-from dlp.checkpoints import is_plain, plain, read_checkpoint
+from dlp.checkpoint_content import is_plain, plain, read_checkpoint
 from dlp.console import say
 from dlp.errors import InputError
 from dlp.modules.state_dicts import difference, read_state_dict

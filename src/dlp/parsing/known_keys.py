@@ -18,7 +18,7 @@ from dlp.parsing.signatures import Place, argument, find_class, own_arguments, t
 from dlp.parsing.typed_words import read_words
 
 #: What others call it -> what it may be called here, the first one that is accepted.
-HABITS: dict[str, tuple[str, ...]] = {
+KEY_HABITS: dict[str, tuple[str, ...]] = {
     "accuracy": ("model.metrics",),
     "backbone_name": ("model.backbone",),
     "batch": ("data.batch_size",),
@@ -251,7 +251,7 @@ class KnownKeys:
             return near[0]
         if same := [other for other in known if _last(other) == last]:
             return min(same, key=lambda other: (other not in siblings, other.count(".")))
-        if habit := next((habit for habit in HABITS.get(last, ()) if habit in known), None):
+        if habit := next((habit for habit in KEY_HABITS.get(last, ()) if habit in known), None):
             return habit
         for pool, cutoff in ((siblings, 0.6), (known, 0.75)):
             if near := get_close_matches(last, map(_last, pool), n=1, cutoff=cutoff):

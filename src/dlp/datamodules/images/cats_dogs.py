@@ -183,7 +183,7 @@ class CatsVsDogsDataModule(BaseImageDataModule):
             snapshot_download(
                 HUB_NAME, repo_type="dataset", allow_patterns="data/*.parquet", local_dir=home
             )
-        except Exception as error:
+        except Exception as error:  # Hub, network and disk: each in its way
             raise InputError(
                 f"the cats and dogs are not in {home} and {HUB_NAME} could not be downloaded from "
                 f"the Hub ({type(error).__name__}: {error}). On a machine with network, download "

@@ -184,7 +184,7 @@ def _orientation(image: Image.Image) -> Image.Transpose | None:
     """Return what turns an image upright; None if nothing, or if its EXIF data is damaged."""
     try:
         return _UPRIGHT.get(image.getexif().get(_ORIENTATION, 1))
-    except Exception:
+    except Exception:  # damaged EXIF data fails in as many ways as damaged images
         return None
 
 

@@ -13,6 +13,7 @@ from dlp.datamodules.reading import InputReading, Kind
 from dlp.datamodules.shared_arguments import SharedArguments
 from dlp.datamodules.splitting.groups import check_roles, keys_of_table, table_hashes
 from dlp.datamodules.splitting.splits import Indices
+from dlp.datamodules.tables.column_readings import read_columns
 from dlp.datamodules.tables.column_values import target_values
 from dlp.datamodules.tables.encoding import ColumnEncoder, Missing
 from dlp.datamodules.tables.files import (
@@ -25,7 +26,6 @@ from dlp.datamodules.tables.files import (
 from dlp.datamodules.tables.input_columns import InputColumns
 from dlp.datamodules.tables.numeric_scale import Scaling
 from dlp.datamodules.tables.own_features import FeatureMaker, FeaturesArgument
-from dlp.datamodules.tables.reading import read_columns
 from dlp.datamodules.tables.table_format import ColumnFormat, TableFormat
 from dlp.datamodules.targets import TargetEncoder, TaskArgument
 from dlp.errors import InputError, unknown

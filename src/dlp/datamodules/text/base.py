@@ -17,9 +17,9 @@ from dlp.datamodules.text.corpus import (
     stored_parts,
 )
 from dlp.datamodules.text.encodings import BagEncoder, Encoding
-from dlp.datamodules.text.reading import nothing_known, read_texts, whole_sentences
 from dlp.datamodules.text.rows import TextColumns
 from dlp.datamodules.text.sources import TextFiles
+from dlp.datamodules.text.text_readings import nothing_known, read_texts, whole_sentences
 from dlp.datamodules.text.tokens import Tokens, unspaced_word
 from dlp.datamodules.text.vocabulary import Vocabulary
 from dlp.errors import InputError

@@ -33,7 +33,7 @@ def read_hub_set(
     with tempfile.TemporaryDirectory() as temporary, _quiet():  # nothing is kept twice
         try:
             sets = datasets.load_dataset(path, cache_dir=temporary, name=subset, revision=revision)
-        except Exception as error:
+        except Exception as error:  # Hub, network and the set's own files: each in its way
             raise _unreadable(path, error, offline) from error
         named = sorted(sets, key=lambda name: part_of(name) != name, reverse=True)
         parts = {part: name for name in named if (part := part_of(name)) is not None}

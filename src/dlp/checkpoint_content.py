@@ -23,7 +23,7 @@ def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
         read: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         if not {"state_dict", "pytorch-lightning_version"} <= read.keys():
             raise KeyError("state_dict")
-    except Exception as error:
+    except Exception as error:  # torch and pickle fail on a damaged file in many ways
         raise InputError(
             f"{path} cannot be read as a checkpoint ({type(error).__name__}): it is damaged, "
             "or no checkpoint of this project."
