@@ -16,7 +16,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback, Checkpoint, ModelSummary, ProgressBar
 from lightning.pytorch.loggers import CSVLogger
 
-from dlp.callbacks.checkpoints import with_atomic_checkpoints
+from dlp.callbacks.checkpoints import AtomicCheckpointIO, with_atomic_checkpoints
 from dlp.callbacks.given import listed, need_a_logger, without_validation
 from dlp.callbacks.mistakes_report import MistakesReport
 from dlp.datamodules import SupervisedDataModule
@@ -196,7 +196,12 @@ class Recipe:
         return model
 
     def trainer(
-        self, callbacks: Sequence[Callback] = (), *, validates: bool = True, **changes: Any
+        self,
+        callbacks: Sequence[Callback] = (),
+        *,
+        validates: bool = True,
+        checkpoints: AtomicCheckpointIO | None = None,
+        **changes: Any,
     ) -> Trainer:
         """Return a new Trainer with new objects of the config's callbacks and loggers.
 
@@ -205,6 +210,7 @@ class Recipe:
                 out where the config says so, or has a callback of that kind itself.
             validates: Whether anything is validated; callbacks of the config that watch the
                 validation are else left out, which is said.
+            checkpoints: What reads and writes checkpoints, where the config names nothing for it.
             **changes: Arguments of the Trainer that are to be others than in the config.
 
         Raises:
@@ -233,7 +239,9 @@ class Recipe:
         if settings["enable_checkpointing"] is None:  # Lightning would add a ModelCheckpoint
             has_one = any(isinstance(one, Checkpoint) for one in settings["callbacks"])
             settings["enable_checkpointing"] = has_one
-        settings["plugins"] = with_atomic_checkpoints(settings["plugins"])
+        settings["plugins"] = with_atomic_checkpoints(
+            settings["plugins"], checkpoints or AtomicCheckpointIO()
+        )
         try:
             return Trainer(**settings)
         except (ValueError, MisconfigurationException) as error:  # of the Trainer's own checks

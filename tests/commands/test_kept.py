@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -66,6 +67,23 @@ def test_a_failed_resume_changes_nothing(fitted, capsys, words, expected):
     before = contents(fitted / "runs")
     assert expected in fails(capsys, *RESUME, *words.split())
     assert contents(fitted / "runs") == before
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        (*RESUME, "--trainer.max_epochs", "4"),
+        ("test", "--config", "points.yaml"),
+        ("predict", "--config", "points.yaml"),
+        (*FIT, "--init_from", "points.yaml", "--run_dir", "new"),
+    ],
+    ids=lambda words: " ".join(words[:1] + words[3:4]),
+)
+def test_a_checkpoint_is_read_once(fitted, monkeypatch, words):
+    load = Mock(wraps=torch.load)
+    monkeypatch.setattr(torch, "load", load)
+    main([*words])
+    load.assert_called_once()
 
 
 def test_a_resume_with_nothing_left_to_train_changes_nothing(tested, capsys):

@@ -12,6 +12,7 @@ from lightning.pytorch.callbacks import (
 )
 from lightning.pytorch.plugins.io import CheckpointIO, TorchCheckpointIO
 
+from dlp.checkpoint_content import read_checkpoint
 from dlp.console import say
 from dlp.directions import Mode, directions_of, needed_direction
 from dlp.errors import InputError
@@ -23,7 +24,32 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
     Lightning's own writes to the system's temporary folder; where that is another file system, the
     move is a copy onto the old file, which a full disk or a kill leaves in pieces.
+
+    What a model and its data are made from is read before there is a Trainer. It is kept until the
+    Trainer restores the same checkpoint: the file is read once.
     """
+
+    def __init__(self) -> None:
+        self._read: tuple[Path, dict[str, Any]] | None = None
+
+    def read_ahead(self, path: Path) -> dict[str, Any]:
+        """Return the content of a checkpoint, and keep it for the next `load_checkpoint`.
+
+        Raises:
+            InputError: There is none, or it is damaged.
+        """
+        content = read_checkpoint(path)
+        self._read = (path, content)
+        return content
+
+    def load_checkpoint(
+        self, path: str | Path, map_location: Any = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        """Return the content of a checkpoint: what was read ahead, or else the file's."""
+        read, self._read = self._read, None
+        if read is not None and read[0] == Path(path) and map_location is None:
+            return read[1]
+        return super().load_checkpoint(path, map_location, weights_only)
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
@@ -32,12 +58,12 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         save_tensors(checkpoint, Path(path))
 
 
-def with_atomic_checkpoints(plugins: Any) -> list[Any]:
+def with_atomic_checkpoints(plugins: Any, own: AtomicCheckpointIO) -> list[Any]:
     """Return a Trainer's plugins, with ours for checkpoints unless another one is among them."""
     given = plugins if isinstance(plugins, list) else [plugins]
     given = [plugin for plugin in given if plugin is not None]
     has_one = any(isinstance(plugin, CheckpointIO) for plugin in given)
-    return given if has_one else [*given, AtomicCheckpointIO()]
+    return given if has_one else [*given, own]
 
 
 class BestCheckpoint(ModelCheckpoint):

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,11 @@ from lightning import LightningModule, Trainer, seed_everything
 from lightning.pytorch.callbacks import Callback, ModelSummary
 from lightning.pytorch.utilities import rank_zero_only
 
+from dlp.callbacks.checkpoints import AtomicCheckpointIO
 from dlp.callbacks.given import check_finetuning
 from dlp.callbacks.progress import ProgressBar
 from dlp.callbacks.seeding import EpochSeed
-from dlp.checkpoint_content import data_states, read_checkpoint
+from dlp.checkpoint_content import data_states
 from dlp.console import say
 from dlp.datamodules import SupervisedDataModule
 from dlp.errors import InputError, MissingInputError
@@ -37,12 +39,47 @@ def working(recipe: Recipe) -> Iterator[None]:
         yield
 
 
-def build(
-    recipe: Recipe, checkpoint: Path | None = None, needs_weights: bool = True
-) -> tuple[SupervisedDataModule, LightningModule]:
-    """Return data and model; the data know what those of a checkpoint's run had learned.
+@dataclass(frozen=True)
+class Built:
+    """Data and model of a recipe, and what else a command's Trainer needs.
 
-    The weights of a checkpoint are left to the Trainer, or to `build_trained`.
+    Args:
+        recipe: The recipe.
+        data: Its data; they know what those of a checkpoint's run had learned.
+        model: Its model; the weights of a checkpoint are left to the Trainer.
+        checkpoints: What has read the checkpoint, and gives the Trainer what it read.
+    """
+
+    recipe: Recipe
+    data: SupervisedDataModule
+    model: LightningModule
+    checkpoints: AtomicCheckpointIO
+
+    def trainer(self, callbacks: Sequence[Callback], folder: Path | None) -> Trainer:
+        """Return the Trainer of a command.
+
+        Args:
+            callbacks: What the command needs besides a bar, a table of layers and seeds.
+            folder: Where Lightning writes what a config asks it for; None leaves it to the config.
+
+        Raises:
+            InputError: The config's callbacks do not go with the model, or the Trainer's arguments
+                not with each other.
+        """
+        all_callbacks = [EpochSeed(), ProgressBar(), ModelSummary(max_depth=3), *callbacks]
+        place = {} if folder is None else {"default_root_dir": str(folder)}
+        trainer = self.recipe.trainer(
+            all_callbacks,
+            validates=not self.recipe.run.refit,
+            checkpoints=self.checkpoints,
+            **place,
+        )
+        check_finetuning(trainer.callbacks, self.model)  # type: ignore[attr-defined] # set by a connector
+        return trainer
+
+
+def build(recipe: Recipe, checkpoint: Path | None = None, needs_weights: bool = True) -> Built:
+    """Return data and model of a recipe.
 
     Args:
         recipe: What to build.
@@ -53,8 +90,15 @@ def build(
         InputError: The checkpoint cannot be read or is of other data, or the data or the model
             cannot be made.
     """
-    content = None if checkpoint is None else read_checkpoint(checkpoint)
-    return _build(recipe, checkpoint, content, needs_weights)
+    checkpoints = AtomicCheckpointIO()
+    content = None if checkpoint is None else checkpoints.read_ahead(checkpoint)
+    data = recipe.data()
+    if recipe.run.refit and data.split != data.split.refit():
+        data.resplit(data.split.refit())
+    if content is not None:
+        _restore(data, content, checkpoint)
+    model = without_weights(recipe, needs_weights and content is None).model(data)
+    return Built(recipe, data, model, checkpoints)
 
 
 def build_trained(recipe: Recipe, checkpoint: Path) -> tuple[SupervisedDataModule, LightningModule]:
@@ -63,26 +107,14 @@ def build_trained(recipe: Recipe, checkpoint: Path) -> tuple[SupervisedDataModul
     Raises:
         InputError: The checkpoint cannot be read, or is of other data or another model.
     """
-    content = read_checkpoint(checkpoint)
-    data, model = _build(recipe, checkpoint, content, needs_weights=False)
-    model.on_load_checkpoint(content)
+    built = build(recipe, checkpoint)
+    content = built.checkpoints.load_checkpoint(checkpoint)
+    built.model.on_load_checkpoint(content)
     try:
-        model.load_state_dict(content["state_dict"], strict=model.strict_loading)
+        built.model.load_state_dict(content["state_dict"], strict=built.model.strict_loading)
     except RuntimeError as error:
         raise InputError(f"{checkpoint} belongs to another model: {error}") from error
-    return data, model
-
-
-def _build(
-    recipe: Recipe, path: Path | None, content: dict[str, Any] | None, needs_weights: bool
-) -> tuple[SupervisedDataModule, LightningModule]:
-    data = recipe.data()
-    if recipe.run.refit and data.split != data.split.refit():
-        data.resplit(data.split.refit())
-    if content is not None:
-        _restore(data, content, path)
-    recipe = without_weights(recipe, needs_weights and content is None)
-    return data, recipe.model(data)
+    return built.data, built.model
 
 
 def _restore(data: SupervisedDataModule, content: dict[str, Any], path: Path | None) -> None:
@@ -129,28 +161,6 @@ def are_absent(backbone: str, weights: str) -> bool:
     if absent:
         say(f"fast_dev_run without the weights {weights} of {backbone}: they are random")
     return absent
-
-
-def make_trainer(
-    recipe: Recipe, model: LightningModule, callbacks: Sequence[Callback], folder: Path | None
-) -> Trainer:
-    """Return the Trainer of a command.
-
-    Args:
-        recipe: What is run.
-        model: The model.
-        callbacks: What the command needs besides a bar, a table of layers and seeds.
-        folder: Where Lightning writes what a config asks it for; None leaves it to the config.
-
-    Raises:
-        InputError: The config's callbacks do not go with the model, or the Trainer's arguments not
-            with each other.
-    """
-    usual = [EpochSeed(), ProgressBar(), ModelSummary(max_depth=3)]
-    place = {} if folder is None else {"default_root_dir": str(folder)}
-    trainer = recipe.trainer([*usual, *callbacks], validates=not recipe.run.refit, **place)
-    check_finetuning(trainer.callbacks, model)  # type: ignore[attr-defined] # set by a connector
-    return trainer
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from dlp.callbacks.mistakes_report import MistakesReport
 from dlp.commands import next_steps
-from dlp.commands.building import build, make_trainer, working
+from dlp.commands.building import build, working
 from dlp.commands.invocation import started
 from dlp.console import say
 from dlp.datamodules import SupervisedDataModule
@@ -75,10 +75,11 @@ def _evaluate(
         run = None if checkpoint is None else run_of(checkpoint)
         if run is not None:
             read_results(run.folder)  # said before the work, if they are damaged
-        data, model = build(recipe, checkpoint)
+        built = build(recipe, checkpoint)
+        data, model = built.data, built.model
         folder = None if run is None or recipe.is_trial else run.folder
         callbacks = [] if folder is None else [MistakesReport(folder)]
-        trainer = make_trainer(recipe, model, callbacks, folder)
+        trainer = built.trainer(callbacks, folder)
         parts: list[EvaluatedPart] = ["test" if name == "test" else "val"]
         fitted = partial(fitted_baselines, model, data, parts) if recipe.run.baselines else None
         return evaluated(trainer, model, data, name, checkpoint, run, fitted, verbose)

@@ -16,7 +16,7 @@ from dlp.callbacks.history import History
 from dlp.callbacks.mistakes_report import MistakesReport
 from dlp.callbacks.recipe_file import RecipeFile
 from dlp.commands import next_steps
-from dlp.commands.building import build, make_trainer, run_folder, working
+from dlp.commands.building import build, run_folder, working
 from dlp.commands.evaluate import Fitted, evaluated, say_fitted
 from dlp.commands.invocation import started
 from dlp.commands.resuming import check_resumed
@@ -83,10 +83,11 @@ def fit(
             found = found_weights(given, recipe.name, recipe.is_trial)
             recipe = replace(recipe.with_keys({"init_from": found}), configs=recipe.configs)
         start = recipe.run.init_from if checkpoint is None else None
-        data, model = build(recipe, checkpoint, needs_weights=start is None)
+        built = build(recipe, checkpoint, needs_weights=start is None)
+        data, model = built.data, built.model
         needed_direction(recipe.run.monitor, directions_of(model) | recipe.run.directions)
         if recipe.is_trial:
-            trainer = make_trainer(recipe, model, callbacks, None)
+            trainer = built.trainer(callbacks, None)
             started = Fit(recipe, data, model, trainer, History())
             _train(started, checkpoint, start)
             return started
@@ -101,7 +102,7 @@ def fit(
             own += [LastCheckpoint(folder / "checkpoints")] if keeps_last else []
             if recipe.run.refit or recipe.run.test_after_fit is not None:
                 own.append(MistakesReport(folder))
-            trainer = make_trainer(recipe, model, [*own, *callbacks], folder)
+            trainer = built.trainer([*own, *callbacks], folder)
             return _run(Fit(recipe, data, model, trainer, history, run), checkpoint, start)
 
 

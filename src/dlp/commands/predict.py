@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dlp.callbacks.predictions import PredictionWriter, RunPredictions
-from dlp.commands.building import build, make_trainer, run_folder, working
+from dlp.commands.building import build, run_folder, working
 from dlp.commands.invocation import started
 from dlp.recipe import Recipe
 from dlp.runs.folders import Run, run_of
@@ -38,13 +38,13 @@ def predict(recipe: Recipe, checkpoint: Path | None) -> None:
     with working(recipe):
         if recipe.run.output is not None:
             check_place(Path(recipe.run.output))
-        data, model = build(recipe, checkpoint)
+        built = build(recipe, checkpoint)
         run = None if checkpoint is None else run_of(checkpoint)
         with _writer(recipe, checkpoint, run) as writers:
             folder = None if run is None or recipe.is_trial else run.folder
-            trainer = make_trainer(recipe, model, writers, folder)
             path = None if checkpoint is None else str(checkpoint)
-            trainer.predict(model, None, data, False, path, weights_only=True)
+            trainer = built.trainer(writers, folder)
+            trainer.predict(built.model, None, built.data, False, path, weights_only=True)
 
 
 @contextmanager

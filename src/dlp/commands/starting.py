@@ -101,4 +101,5 @@ def start_from(model: LightningModule, data: SupervisedDataModule, path: str) ->
                 f"init_from: {path} was trained on the classes {', '.join(known)}; the data has "
                 f"{', '.join(data.class_names or ['none'])}."
             )
-    model.load_weights(path)
+    model.check_weights(checkpoint["state_dict"])
+    model.load_state_dict(checkpoint["state_dict"])

@@ -119,8 +119,11 @@ def draw_trained(kind: str, recipe: Recipe, checkpoint: Path | None) -> None:
     """
     with working(recipe):
         options = recipe.options(KINDS[kind].options)
-        made = build(recipe) if checkpoint is None else build_trained(recipe, checkpoint)
-        data, model = made
+        if checkpoint is None:
+            built = build(recipe)
+            data, model = built.data, built.model
+        else:
+            data, model = build_trained(recipe, checkpoint)
         if kind != "embedding":
             check_shows_images(kind, data)
         run = None if checkpoint is None else run_of(checkpoint)
