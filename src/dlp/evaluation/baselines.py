@@ -144,9 +144,20 @@ def _row(prediction: Sequence[float]) -> Tensor:
     return torch.tensor([list(prediction)], dtype=torch.float64)
 
 
+def _logits(head: Head, predictions: Tensor) -> Tensor | None:
+    """Return logits (N, L) from which a head predicts this; None where it cannot."""
+    logits = head.logits_of(predictions)
+    if logits is None or logits.shape[1] != head.num_logits:
+        return None
+    given = head.predict(logits.float()).double()
+    alike = given.shape == predictions.shape
+    alike = alike and torch.allclose(given, predictions, rtol=1e-3, atol=1e-5)
+    return logits.float() if alike else None
+
+
 def _scores(head: Head, predictions: Tensor, targets: Tensor) -> dict[str, float]:
     """Return metric -> number, and at last the loss, of predictions (N, K), or one for all rows."""
-    logits = head.logits_of(predictions.double())
+    logits = _logits(head, predictions)
     if logits is None:
         return {}
     # Scored before it is spread over the rows: vectorised functions round a row by where it

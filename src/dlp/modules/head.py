@@ -23,10 +23,6 @@ from dlp.modules.class_weights import (
 from dlp.modules.losses import Loss, Losses, make_loss
 from dlp.modules.metrics import Metrics, make_metrics
 from dlp.modules.thresholds import Threshold, checked_threshold
-from dlp.target_transforms import transformed
-
-#: Probabilities stay so far from 0 and 1 that their logits and losses are finite.
-_EPSILON = 1e-7
 
 
 class Head(nn.Module, ABC):
@@ -189,24 +185,13 @@ class Head(nn.Module, ABC):
         """
 
     def logits_of(self, predictions: Tensor) -> Tensor | None:
-        """Return logits (N, L) from which `predict` gives `predictions`; None if there are none.
+        """Return logits (N, L) from which `predict` gives `predictions`, as near as may be.
 
-        Those of a sigmoid, a softmax or no activation are found; a head with another activation
-        has its own way back.
+        None where a head does not say it: its constant predictions are then not scored.
 
         Args:
             predictions: Probabilities (N, C), or values (N, T) in the original unit.
         """
-        kept = predictions.clamp(_EPSILON, 1 - _EPSILON)
-        mean, std = getattr(self, "mean", 0.0), getattr(self, "std", 1.0)
-        plain = transformed(predictions, getattr(self, "transform", "none"))
-        for logits in (kept.log(), kept.logit(), kept.logit()[:, 1:], (plain - mean) / std):
-            if logits.shape[1] != self.num_logits:
-                continue
-            given = self.predict(logits.float()).double()
-            is_same = given.shape == predictions.shape
-            if is_same and torch.allclose(given, predictions, rtol=1e-3, atol=1e-5):
-                return logits.float()
         return None
 
     def decide(self, probabilities: Tensor) -> Tensor:
@@ -239,3 +224,8 @@ class Head(nn.Module, ABC):
 def full_precision(logits: Tensor) -> Tensor:
     """Return half precision as float32: values in thousands have no cents in bfloat16."""
     return logits.to(torch.promote_types(logits.dtype, torch.float32))
+
+
+def inside(probabilities: Tensor) -> Tensor:
+    """Return probabilities so far from 0 and 1 that their logits and losses are finite."""
+    return probabilities.clamp(1e-7, 1 - 1e-7)

@@ -16,7 +16,7 @@ from torchmetrics import Metric
 from dlp.errors import InputError, unknown
 from dlp.modules.checks import check_columns, check_range, check_whole, checked_number
 from dlp.modules.head import Head as Head
-from dlp.modules.head import full_precision
+from dlp.modules.head import full_precision, inside
 from dlp.modules.losses import Loss, Losses, mae_of_sigmoid, mse_of_sigmoid, mse_of_softmax
 from dlp.modules.metrics import Metrics, class_metrics, value_metrics
 from dlp.target_transforms import TargetTransform, lowest, restored, transformed
@@ -71,6 +71,10 @@ class SigmoidHead(Head):
         """Return the probabilities of class 0 and 1, (N, 2)."""
         logits = logits.float()  # of class 0 by its own formula: 1 - p is 0 from 17 on
         return torch.cat([(-logits).sigmoid(), logits.sigmoid()], dim=1)
+
+    def logits_of(self, predictions: Tensor) -> Tensor:
+        """See `Head.logits_of`."""
+        return inside(predictions[:, 1:]).logit()
 
     def scores(self, logits: Tensor) -> Tensor:
         """Return the probability of class 1, (N,)."""
@@ -137,6 +141,10 @@ class SoftmaxHead(Head):
         """Return probabilities (N, C)."""
         return logits.float().softmax(1)
 
+    def logits_of(self, predictions: Tensor) -> Tensor:
+        """See `Head.logits_of`."""
+        return inside(predictions).log()
+
     def metric_targets(self, targets: Tensor) -> Tensor:
         """Return int64 (N,)."""
         return targets.argmax(1) if targets.ndim == 2 else targets
@@ -169,6 +177,10 @@ class MultilabelHead(Head):
     def predict(self, logits: Tensor) -> Tensor:
         """Return the probability of each label, (N, C)."""
         return logits.float().sigmoid()
+
+    def logits_of(self, predictions: Tensor) -> Tensor:
+        """See `Head.logits_of`."""
+        return inside(predictions).logit()
 
     def metric_targets(self, targets: Tensor) -> Tensor:
         """Return int64 (N, C)."""
@@ -243,6 +255,10 @@ class RegressionHead(Head):
         """Return values in the original unit, (N, T)."""
         return restored(full_precision(logits) * self.std + self.mean, self.transform)
 
+    def logits_of(self, predictions: Tensor) -> Tensor:
+        """See `Head.logits_of`."""
+        return (transformed(predictions, self.transform) - self.mean) / self.std
+
     def metric_targets(self, targets: Tensor) -> Tensor:
         """Return targets in the original unit, (N, T)."""
         return restored(targets * self.std + self.mean, self.transform)
@@ -275,6 +291,10 @@ class BoundedRegressionHead(Head):
     def predict(self, logits: Tensor) -> Tensor:
         """Return values in [0, 1], (N, T)."""
         return full_precision(logits).sigmoid()
+
+    def logits_of(self, predictions: Tensor) -> Tensor:
+        """See `Head.logits_of`."""
+        return inside(predictions).logit()
 
     def metric_makers(self) -> dict[str, Callable[[], Metric]]:
         """See `Head.metric_makers`."""
