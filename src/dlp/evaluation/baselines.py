@@ -157,7 +157,7 @@ def _logits(head: Head, predictions: Tensor) -> Tensor | None:
 
 def _scores(head: Head, predictions: Tensor, targets: Tensor) -> dict[str, float]:
     """Return metric -> number, and at last the loss, of predictions (N, K), or one for all rows."""
-    logits = _logits(head, predictions)
+    logits = _logits(head, predictions.double())
     if logits is None:
         return {}
     # Scored before it is spread over the rows: vectorised functions round a row by where it

@@ -11,6 +11,7 @@ from torchmetrics import (
     AUROC,
     Accuracy,
     AveragePrecision,
+    ConfusionMatrix,
     F1Score,
     MeanAbsoluteError,
     MeanSquaredError,
@@ -19,14 +20,15 @@ from torchmetrics import (
     Precision,
     Recall,
 )
+from torchmetrics.metric import CompositionalMetric
+from torchmetrics.utilities import dim_zero_cat
 
 from dlp.directions import Mode
 from dlp.errors import InputError
 from dlp.imports import configured, imported
-from dlp.modules.balanced_accuracy import BalancedAccuracy
-from dlp.modules.explained_variance import R2
 
 Metrics = Sequence[str | Callable[..., Any]]
+Task = Literal["binary", "multiclass", "multilabel"]
 
 
 class SampleMean(Metric):
@@ -74,6 +76,72 @@ class FunctionMetric(SampleMean):
         """Add a batch."""
         value = torch.as_tensor(self.function(predictions, targets)).float().mean()
         super().update(value, torch.tensor(len(targets), device=value.device))
+
+
+class BalancedAccuracy(CompositionalMetric):
+    """The mean recall of the classes, each counting alike (scikit-learn's balanced accuracy).
+
+    Classes without a row do not count; in torchmetrics's macro recall, one that is predicted does.
+    Labels that do not exclude each other are two classes each: off and on.
+
+    Args:
+        task: The kind of problem, as torchmetrics calls it.
+        outputs: The number of probabilities in a row.
+        threshold: What the probability of class 1 or of a label must exceed; None of classes.
+    """
+
+    higher_is_better = True
+
+    def __init__(self, task: Task, outputs: int, threshold: float | None) -> None:
+        matrix = ConfusionMatrix(
+            task,
+            threshold=0.5 if threshold is None else threshold,
+            num_classes=outputs,
+            num_labels=outputs,
+            validate_args=False,
+        )
+        super().__init__(_mean_recall, matrix, None)
+
+
+def _mean_recall(matrix: Tensor) -> Tensor:
+    """Return the mean over the true classes of a confusion matrix, (..., C, C), that have rows."""
+    rows = matrix.sum(-1)
+    return (matrix.diagonal(dim1=-2, dim2=-1) / rows)[rows > 0].mean()
+
+
+class R2(Metric):
+    """The coefficient of determination, as scikit-learn's ``r2_score``: a mean over the targets.
+
+    All values are kept until the end. torchmetrics's ``R2Score`` adds up squares and takes the
+    square of the sum off: in float32 nothing is left of a spread of 100 around a million.
+    """
+
+    higher_is_better = True
+    full_state_update = False
+    predictions: list[Tensor]
+    values: list[Tensor]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("predictions", [], dist_reduce_fx="cat")
+        self.add_state("values", [], dist_reduce_fx="cat")
+
+    def update(self, predictions: Tensor, targets: Tensor) -> None:
+        """Add a batch: two tensors of one shape, (N,) or (N, T)."""
+        self.predictions.append(predictions)
+        self.values.append(targets)
+
+    def compute(self) -> Tensor:
+        """Return a scalar; NaN of a single row, 0 where a target is the same in every row."""
+        predictions, values = dim_zero_cat(self.predictions), dim_zero_cat(self.values)
+        if len(values) < 2:
+            return torch.full((), torch.nan, device=values.device)
+        left = (values - predictions).square().sum(0)
+        moved = values - values[0]  # a mean of small numbers keeps their digits
+        total = (moved - moved.mean(0)).square().sum(0)
+        constant = total == 0
+        explained = (1 - left / total.masked_fill(constant, 1)).masked_fill(constant, 0)
+        return explained.masked_fill(constant & (left == 0), 1).mean()
 
 
 def make_metrics(chosen: Metrics, known: dict[str, Callable[[], Metric]]) -> MetricCollection:
@@ -169,7 +237,7 @@ def mode_of(metric: Metric) -> Mode | None:
 
 
 def class_metrics(
-    task: Literal["binary", "multiclass", "multilabel"], outputs: int, threshold: float | None
+    task: Task, outputs: int, threshold: float | None
 ) -> dict[str, Callable[[], Metric]]:
     """Return name -> maker for probabilities (N,) of class 1, (N, C) of classes or of labels.
 
@@ -185,7 +253,7 @@ def class_metrics(
     decided: dict[str, Any] = {**size, "threshold": threshold, "average": "macro"}
     metrics: dict[str, Callable[[], Metric]] = {
         "acc": partial(Accuracy, task, **decided | {"average": "micro"}),
-        "balanced_acc": partial(BalancedAccuracy, outputs, threshold),
+        "balanced_acc": partial(BalancedAccuracy, task, outputs, threshold),
         "f1": partial(F1Score, task, **decided),
         "precision": partial(Precision, task, **decided),
         "recall": partial(Recall, task, **decided),
