@@ -1,6 +1,5 @@
 """Predictions as a table: one row an input."""
 
-import os
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,7 +14,7 @@ from dlp.datamodules.known_rows import known_columns
 from dlp.decisions import decide, decision_rule, names_of
 from dlp.errors import InputError
 from dlp.number_words import chance_in_words
-from dlp.runs.prediction_files import check_place, file_of, open_table, remember
+from dlp.runs.prediction_files import check_place, open_table
 from dlp.text_table import aligned
 
 #: Rows that are printed at the end.
@@ -144,29 +143,6 @@ class PredictionWriter(Callback):
         """Leave no half file: what was there before stays."""
         self._append = None
         self._open.__exit__(type(exception), exception, exception.__traceback__)
-
-
-class RunPredictions(PredictionWriter):
-    """Predictions in a run's folder: each input has a file of its own, noted in a small record.
-
-    Args:
-        folder: The run's folder.
-        source: The path of the input; None for the test part.
-        checkpoint: What predicts.
-    """
-
-    def __init__(
-        self, folder: Path, source: str | os.PathLike[str] | None, checkpoint: Path | None
-    ) -> None:
-        self.source = None if source is None else str(source)
-        self.checkpoint = checkpoint
-        super().__init__(file_of(folder, self.source))
-
-    def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Move the file to its place, and note what it was made of."""
-        super().on_predict_end(trainer, pl_module)
-        if self.path is not None and not getattr(trainer, "fast_dev_run", False):
-            remember(self.path, self.source, self.checkpoint)
 
 
 def _value_columns(

@@ -5,12 +5,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from dlp.callbacks.predictions import PredictionWriter, RunPredictions
+from dlp.callbacks.predictions import PredictionWriter
 from dlp.commands.building import build, run_folder, working
 from dlp.commands.invocation import started
 from dlp.recipe import Recipe
 from dlp.runs.folders import Run, run_of
-from dlp.runs.prediction_files import check_place
+from dlp.runs.prediction_files import check_place, file_of, remember
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,11 @@ def _writer(
         yield [PredictionWriter(None)]
     else:
         with run_folder(recipe, run) as place:
-            yield [RunPredictions(place.folder, arguments.get("predict_path"), checkpoint)]
+            given = arguments.get("predict_path")
+            source = None if given is None else str(given)
+            path = file_of(place.folder, source)
+            yield [PredictionWriter(path)]
+            remember(path, source, checkpoint)
 
 
 def main(words: Sequence[str]) -> None:
