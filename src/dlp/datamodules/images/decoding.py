@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageChops, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageChops, ImageOps, UnidentifiedImageError
 
 from dlp.errors import InputError, MissingInputError, unknown
 
@@ -40,18 +40,7 @@ EXTENSIONS = frozenset(_FORMATS)
 MAX_PIXELS = 2**30 // 12
 _AT_MOST = f"at most {MAX_PIXELS // 10**6} million pixels"
 
-#: The EXIF orientation (tag 274), undone.
-_ORIENTATION = 0x0112
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-#: Those by which height and width change places.
+#: The EXIF orientations by which height and width change places.
 _TURNED = (5, 6, 7, 8)
 _BITS_PER_SAMPLE = 258
 
@@ -126,7 +115,7 @@ def upright_size(path: Path) -> tuple[int, int]:
     """Return height and width of an image that `read_image` has read before, EXIF undone."""
     with Image.open(path) as image:
         width, height = image.size
-        turned = image.getexif().get(_ORIENTATION) in _TURNED
+        turned = image.getexif().get(ExifTags.Base.Orientation) in _TURNED
     return (width, height) if turned else (height, width)
 
 
@@ -165,10 +154,9 @@ def _decode(
         if opened.width * opened.height > MAX_PIXELS:
             raise CorruptImageError(f"too large: {opened.width} x {opened.height}, {_AT_MOST}")
         opened.load()
-        orientation = _orientation(opened)
+        with suppress(Exception):  # Pillow fails on damaged EXIF data in many ways
+            ImageOps.exif_transpose(opened, in_place=True)
         image = _eight_bits(opened)
-    if orientation is not None:
-        image = image.transpose(orientation)
     if channels == 1:
         image = image.convert("L")
     if fit == "crop":
@@ -178,14 +166,6 @@ def _decode(
     if channels == 3:
         image = image.convert("RGB")
     return np.array(image, np.uint8).reshape(height, width, channels)
-
-
-def _orientation(image: Image.Image) -> Image.Transpose | None:
-    """Return what turns an image upright; None if nothing, or if its EXIF data is damaged."""
-    try:
-        return _UPRIGHT.get(image.getexif().get(_ORIENTATION, 1))
-    except Exception:  # damaged EXIF data fails in as many ways as damaged images
-        return None
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
