@@ -7,22 +7,22 @@ looked at; `refit` tests once, at the end.
 
 import math
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
-from lightning import LightningModule, Trainer
+from lightning import Trainer
 from lightning.pytorch.callbacks import Callback, Checkpoint
 
 from dlp.console import say
 from dlp.datamodules.base import SupervisedDataModule
 from dlp.datamodules.splitting.splits import Splitter
-from dlp.directions import Mode, directions_of, needed_direction
-from dlp.errors import InputError, unknown
+from dlp.directions import Mode
+from dlp.errors import InputError
 from dlp.folds import (
     CrossValidation,
-    Fold,
+    Engine,
+    FoldModels,
     FoldResult,
     FoldTrainers,
     MakeModel,
@@ -30,15 +30,10 @@ from dlp.folds import (
     Plan,
     chosen,
     plan_folds,
-    reason_against,
     refit_on_everything,
-    train_serial,
-    train_stacked,
+    train_folds,
 )
-from dlp.modules.base import SupervisedModule
 from dlp.process import flushed_denormals, own_random_state, quiet
-
-Engine = Literal["auto", "serial", "stacked"]
 
 
 def cross_validate(
@@ -118,34 +113,33 @@ def cross_validate(
     try:
         with quiet("`Trainer.fit` stopped"), own_random_state(), flushed_denormals():
             folds = plan_folds(data, num_folds, repeats, splitter, seed)
-            trainers = FoldTrainers(make_trainer or plain_trainer)
             plan = Plan(
                 folds,
-                make_model,
-                trainers,
+                FoldModels(make_model),
+                FoldTrainers(make_trainer or plain_trainer),
                 max_epochs,
                 monitor,
                 monitor_mode,
                 folder,
                 baselines,
             )
-            new = dict(_train(plan, chosen(folds, only), data, engine, on_fold))
-            results = [new.get(fold.number) or plan.done(fold) for fold in folds]
-            found = [result for result in results if result is not None]
-            done = CrossValidation(found, len(folds), monitor, smoothing, monitor_mode=monitor_mode)
-            if folder is not None and done.is_complete:
-                done.write(folder)
+            found = train_folds(plan, chosen(folds, only), data, engine, on_fold)
+            result = CrossValidation(
+                found, len(folds), monitor, smoothing, monitor_mode=monitor_mode
+            )
+            if folder is not None and result.is_complete:
+                result.write(folder)
                 for stale in folder.glob("stack_*"):  # of killed runs that had other stacks
                     shutil.rmtree(stale, ignore_errors=True)
-            if refit and done.is_complete:
-                if not math.isfinite(done.best_value()):
-                    raise InputError(f"no refit: {done.advice()}.")
+            if refit and result.is_complete:
+                if not math.isfinite(result.best_value()):
+                    raise InputError(f"no refit: {result.advice()}.")
                 data.learn_from_all = False
-                test = refit_on_everything(plan, data, split, done.best_epoch, seed)
-                done = replace(done, refit=test)
+                test = refit_on_everything(plan, data, split, result.best_epoch, seed)
+                result = replace(result, refit=test)
                 if folder is not None:
-                    done.write(folder)
-        return done
+                    result.write(folder)
+            return result
     finally:
         data.learn_from_all = False
         data.resplit(split)
@@ -161,64 +155,3 @@ def plain_trainer(max_epochs: int, callbacks: list[Callback]) -> Trainer:
         enable_model_summary=False,
         num_sanity_val_steps=0,
     )
-
-
-def _train(
-    plan: Plan,
-    folds: Sequence[Fold],
-    data: SupervisedDataModule,
-    engine: Engine,
-    on_fold: Callable[[FoldResult], None] | None,
-) -> Iterator[tuple[int, FoldResult]]:
-    """Train what is not done yet; yield the number and the result of each fold."""
-    plan.check_done(data)
-    pending = [fold for fold in folds if plan.done(fold) is None]
-    if len(pending) < len(folds):
-        say(f"{len(folds) - len(pending)} of {len(folds)} folds are done already")
-    if not pending:
-        return
-    model = plan.look(pending[0], data)
-    sample = plan.trainers.sample(plan.max_epochs)
-    if isinstance(model, SupervisedModule) and plan.monitor not in (names := _logged(model)):
-        raise unknown("monitor", plan.monitor, names)
-    needed_direction(plan.monitor, directions_of(model) | plan.given_directions)
-    reason = "asked for" if engine == "serial" else _reason(sample, model, data)
-    if reason is not None and engine == "stacked":
-        raise InputError(f"engine: stacked does not go with this: {reason}. Use engine: serial.")
-    if reason is None:
-        say(f"engine: stacked ({len(pending)} folds at once)")
-    elif engine == "auto":
-        say(f"engine: serial, since {reason}")
-    results = train_serial(plan, pending, data) if reason else _stacked(plan, pending, data, engine)
-    for fold, result in results:
-        if plan.root is not None:
-            result.write(plan.folder(fold), plan.monitor)
-        if plan.monitor not in result.history:  # said after one fold, not after all
-            raise unknown("monitor", plan.monitor, result.history)
-        yield fold.number, result
-        if on_fold is not None:
-            on_fold(result)
-
-
-def _logged(model: SupervisedModule) -> list[str]:
-    """Return the names of the metrics that a fit with validation logs."""
-    return [*model.meters["train"].names, *model.meters["val"].names]
-
-
-def _reason(trainer: Trainer, model: LightningModule, data: SupervisedDataModule) -> str | None:
-    """Return why folds are trained one after the other; None if they can be stacked."""
-    if trainer.fast_dev_run:  # type: ignore[attr-defined] # set by Lightning's fast_dev_run
-        return "this is a trial run"
-    return reason_against(model, data, trainer)
-
-
-def _stacked(
-    plan: Plan, folds: Sequence[Fold], data: SupervisedDataModule, engine: Engine
-) -> Iterator[tuple[Fold, FoldResult]]:
-    """Train folds together, and one after the other those whose own model does not go with it."""
-    left = yield from train_stacked(plan, folds, data)
-    for fold, reason in left:
-        if engine == "stacked":
-            raise InputError(f"engine: stacked does not go with {fold}: {reason}.")
-        say(f"{fold}: serial, since {reason}")
-        yield from train_serial(plan, [fold], data)

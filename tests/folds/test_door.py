@@ -22,5 +22,5 @@ def test_others_import_from_the_room_alone():
 
 
 def test_the_door_has_what_it_names():
-    assert {"CrossValidation", "plan_folds", "train_serial", "train_stacked"} <= {*dir(dlp.folds)}
+    assert {"CrossValidation", "plan_folds", "train_folds", "read_folds"} <= {*dir(dlp.folds)}
     assert all(getattr(dlp.folds, name) is not None for name in dlp.folds.__all__)

@@ -882,7 +882,7 @@ TRAINERS = {
     "the trainer's overfit_batches is 0.5": {"overfit_batches": 0.5},
     "the trainer's check_val_every_n_epoch is 2, not 1": {"check_val_every_n_epoch": 2},
     "the trainer's val_check_interval is 0.5, not 1.0": {"val_check_interval": 0.5},
-    "fast_dev_run looks at single batches": {"fast_dev_run": True},
+    "this is a trial run": {"fast_dev_run": True},
     "Curves looks at the model": {"callbacks": [type("Curves", (Callback,), {})()]},
     "OwnStopping looks at the model": {"callbacks": [OwnStopping("val_loss")]},
 }

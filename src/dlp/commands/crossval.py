@@ -1,12 +1,9 @@
 """``dlp crossval``: K-fold and repeated K-fold validation of a recipe."""
 
-import copy
 import inspect
 import os
-import shutil
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,20 +12,29 @@ import yaml
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 
-from dlp.callbacks.given import check_finetuning
 from dlp.commands import next_steps
 from dlp.commands.building import without_weights, working
 from dlp.commands.invocation import started_anew
 from dlp.commands.jobs import run_jobs
 from dlp.config_files import leaves, read_config
 from dlp.console import say
-from dlp.crossval import Engine, cross_validate
+from dlp.crossval import cross_validate
 from dlp.datamodules import SupervisedDataModule
 from dlp.datamodules.splitting.splits import Split, Splitter
 from dlp.errors import InputError
 from dlp.evaluation.fitted_baselines import fitted_verdict
 from dlp.files import atomic_path, write_text
-from dlp.folds import LOCK, CrossValidation, FoldResult, chosen, fold_folder, plan_folds
+from dlp.folds import (
+    PROTOCOL,
+    CrossValidation,
+    Engine,
+    FoldResult,
+    chosen,
+    fold_folder,
+    forget_empty,
+    num_done,
+    plan_folds,
+)
 from dlp.imports import configured, imported
 from dlp.number_words import score_in_words
 from dlp.process import interruptible
@@ -38,8 +44,6 @@ from dlp.runs.json_files import read_json
 from dlp.stops import stop_again
 from dlp.visualization.fold_curves import fold_curves
 
-#: The file that says which folds there are.
-PROTOCOL = "crossval.yaml"
 #: Options of a run that say how folds are run, not what comes of them.
 _HOW = ("refit", "threads", "output", "baselines")
 
@@ -105,21 +109,20 @@ def crossval(
     options = options or CrossvalOptions()
     _check(recipe, options)
     with working(recipe):
-        folds = _Folds(without_weights(recipe, needs_weights=True), options, recipe.data())
+        fresh, data = without_weights(recipe, needs_weights=True), recipe.data()
         if recipe.is_trial:
-            return folds.validate([0], on_fold)
+            return _validate(fresh, options, data, None, [0], on_fold)
         run, is_new = _found_run(recipe, options)
-        folds.run, folds.facts = run, read_config(run.config)
         try:
             with interruptible():
                 if options.jobs > 1:
-                    _run_jobs(folds, run)
-                result = folds.validate(options.only, on_fold)
+                    _run_jobs(recipe, options, data, run.folder)
+                result = _validate(fresh, options, data, run, options.only, on_fold)
         except KeyboardInterrupt as stop:
             stop_again(stop, _kept(run.folder))
         except Exception:  # whatever ends it: it goes on upwards
             if is_new:
-                _forget_empty(run)
+                forget_empty(run)
             raise
         if result.is_complete:
             _report(recipe, result, run.folder)
@@ -144,89 +147,68 @@ def _check(recipe: Recipe, options: CrossvalOptions) -> None:
         raise InputError("crossval needs --trainer.max_epochs.")
 
 
-@dataclass
-class _Folds:
-    """The folds of a recipe, each with new objects of it.
+def _validate(
+    recipe: Recipe,
+    options: CrossvalOptions,
+    data: SupervisedDataModule,
+    run: Run | None,
+    only: Sequence[int] | None,
+    on_fold: Callable[[FoldResult], None] | None,
+) -> CrossValidation:
+    """Train and validate folds of a recipe, and refit if it says so; without a run, write nothing.
 
-    Args:
-        recipe: The recipe.
-        options: Which folds there are.
-        data: What they are made of.
-        run: Where their files go; None writes nothing.
-        facts: The config of the run.
+    Each fold has new objects of the recipe, and a config by which ``dlp fit`` trains it alone.
     """
+    facts = {} if run is None else read_config(run.config)
 
-    recipe: Recipe
-    options: CrossvalOptions
-    data: SupervisedDataModule
-    run: Run | None = None
-    facts: dict[str, Any] = field(default_factory=dict)
-    _model: LightningModule | None = None
+    def make_model(data: SupervisedDataModule) -> LightningModule:
+        if run is not None and data.split.num_folds is not None:
+            _write_config(run.folder, facts, data.split)
+        return recipe.model(data)
 
-    @property
-    def num_folds(self) -> int:
-        """K."""
-        return self.options.num_folds or self.data.split.num_folds or 4
-
-    @property
-    def splitter(self) -> Splitter | None:
-        """What gives the folds instead of K-fold."""
-        return make_splitter(self.options.splitter)
-
-    def validate(
-        self, only: Sequence[int] | None, on_fold: Callable[[FoldResult], None] | None
-    ) -> CrossValidation:
-        """Train and validate the folds, and refit if the recipe says so."""
-        run, options = self.recipe.run, self.options
-        return cross_validate(
-            self.data,
-            self.make_model,
-            self.recipe.config.trainer.max_epochs,
-            num_folds=self.num_folds,
-            repeats=options.repeats,
-            splitter=self.splitter,
-            make_trainer=self.make_trainer,
-            engine=options.engine,
-            monitor=run.monitor,
-            monitor_mode=run.monitor_mode,
-            smoothing=run.smoothing,
-            seed=self.recipe.seed or 0,
-            leaky_scaling=options.leaky_scaling,
-            refit=run.refit and self.run is not None,
-            folder=None if self.run is None else self.run.folder,
-            baselines=run.baselines,
-            only=only,
-            on_fold=on_fold,
+    def make_trainer(max_epochs: int, callbacks: list[Callback]) -> Trainer:
+        return recipe.trainer(
+            callbacks,
+            max_epochs=max_epochs,
+            enable_model_summary=False,
+            default_root_dir=None if run is None else str(run.folder),
         )
 
-    def make_model(self, data: SupervisedDataModule) -> LightningModule:
-        """Return a new model for the fold that `data` is split for."""
-        self._write_config(data.split)
-        self._model = self.recipe.model(data)
-        return self._model
+    return cross_validate(
+        data,
+        make_model,
+        recipe.config.trainer.max_epochs,
+        num_folds=_num_folds(options, data),
+        repeats=options.repeats,
+        splitter=make_splitter(options.splitter),
+        make_trainer=make_trainer,
+        engine=options.engine,
+        monitor=recipe.run.monitor,
+        monitor_mode=recipe.run.monitor_mode,
+        smoothing=recipe.run.smoothing,
+        seed=recipe.seed or 0,
+        leaky_scaling=options.leaky_scaling,
+        refit=recipe.run.refit and run is not None,
+        folder=None if run is None else run.folder,
+        baselines=recipe.run.baselines,
+        only=only,
+        on_fold=on_fold,
+    )
 
-    def make_trainer(self, max_epochs: int, callbacks: list[Callback]) -> Trainer:
-        """Return a new Trainer with the recipe's settings and new objects of its callbacks."""
-        place = None if self.run is None else str(self.run.folder)
-        trainer = self.recipe.trainer(
-            callbacks, max_epochs=max_epochs, enable_model_summary=False, default_root_dir=place
-        )
-        if self._model is not None:
-            check_finetuning(trainer.callbacks, self._model)  # type: ignore[attr-defined] # set by a connector
-        return trainer
 
-    def _write_config(self, split: Split) -> None:
-        """Write the config by which ``dlp fit`` trains this fold alone."""
-        if self.run is None or split.num_folds is None:
-            return
-        facts = copy.deepcopy(self.facts)
-        facts["seed_everything"] = torch.initial_seed()
-        arguments = facts["data"].get("init_args") or {}
-        if "num_folds" in arguments:
-            for name in ("num_folds", "fold", "repeat"):
-                arguments[name] = getattr(split, name)
-        folder = fold_folder(self.run.folder, split.repeat, split.fold)
-        write_text(folder / "config.yaml", yaml.safe_dump(facts, sort_keys=False))
+def _num_folds(options: CrossvalOptions, data: SupervisedDataModule) -> int:
+    return options.num_folds or data.split.num_folds or 4
+
+
+def _write_config(root: Path, facts: dict[str, Any], split: Split) -> None:
+    """Write the config of a fold, that of the run but for the fold's seed and split."""
+    config = {**facts, "seed_everything": torch.initial_seed()}
+    arguments = facts["data"].get("init_args") or {}
+    if "num_folds" in arguments:
+        own = {name: getattr(split, name) for name in ("num_folds", "fold", "repeat")}
+        config["data"] = {**facts["data"], "init_args": {**arguments, **own}}
+    folder = fold_folder(root, split.repeat, split.fold)
+    write_text(folder / "config.yaml", yaml.safe_dump(config, sort_keys=False))
 
 
 def make_splitter(given: str | dict[str, Any] | None) -> Splitter | None:
@@ -304,32 +286,21 @@ def _say_the_same(run: Run, facts: dict[str, Any]) -> bool:
         return False
 
 
-def _forget_empty(run: Run) -> None:
-    """Remove the folder of a run that this command began, if nobody trains in it."""
-    used = ("**/history.json", f"**/{LOCK}", "stack_*", "job_*")
-    if any(next(run.folder.glob(name), None) for name in used):
-        return
-    for path in run.folder.glob("repeat_*"):
-        shutil.rmtree(path)
-    for path in (run.config, run.folder / PROTOCOL):
-        path.unlink(missing_ok=True)
-    with suppress(OSError):  # something else lies there
-        run.folder.rmdir()
-
-
 def _kept(folder: Path) -> str:
     """Return what is kept of a cross-validation that is stopped, and how to go on with it."""
-    done = sum((place / "results.json").is_file() for place in folder.glob("repeat_*/fold_*"))
+    done = num_done(folder)
     return (
         f"{done} {'fold is' if done == 1 else 'folds are'} done in {folder}: the same command "
         "goes on with it."
     )
 
 
-def _run_jobs(folds: _Folds, run: Run) -> None:
-    """Let several processes of this command train the folds of this run."""
-    options, folder = folds.options, run.folder
-    planned = plan_folds(folds.data, folds.num_folds, options.repeats, folds.splitter, seed=0)
+def _run_jobs(
+    recipe: Recipe, options: CrossvalOptions, data: SupervisedDataModule, folder: Path
+) -> None:
+    """Let several processes of this command train the folds of the run in a folder."""
+    splitter = make_splitter(options.splitter)
+    planned = plan_folds(data, _num_folds(options, data), options.repeats, splitter, seed=0)
     places = {
         fold.number: fold_folder(folder, fold.repeat, fold.fold)
         for fold in chosen(planned, options.only)
@@ -340,9 +311,9 @@ def _run_jobs(folds: _Folds, run: Run) -> None:
 
     pending = [number for number, place in places.items() if FoldResult.read(place) is None]
     jobs = options.jobs
-    threads = folds.recipe.run.threads or max(1, (os.cpu_count() or 1) // jobs)
+    threads = recipe.run.threads or max(1, (os.cpu_count() or 1) // jobs)
     how = ["--run_dir", str(folder), "--threads", str(threads), "--engine", options.engine]
-    how += ["--baselines", str(folds.recipe.run.baselines).lower()]
+    how += ["--baselines", str(recipe.run.baselines).lower()]
     shares = [pending[start::jobs] for start in range(jobs) if pending[start::jobs]]
     commands = [next_steps.folds_words(folder, *how, "--fold", str(share)) for share in shares]
     if commands:

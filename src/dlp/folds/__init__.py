@@ -1,8 +1,9 @@
 """Cross-validation: which folds there are, how each is trained, and what came of all of them.
 
-`plan` says which folds there are and makes each, `serial` trains them one after the other, the
-closed room `stacked` all at once, and `results` has their numbers. Others import from here alone;
-`dlp.crossval` puts it together.
+`plan` says which folds there are, `making` gives each a model and a Trainer, `training` trains
+them one after the other or, by the closed room `stacked`, all at once; `results` has their
+numbers, and `folder` knows their files. Others import from here alone; `dlp.crossval` puts it
+together.
 """
 
 from lazy_loader import attach_stub

@@ -10,14 +10,20 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from lightning import LightningModule
 
-from dlp.directions import Mode, best_index, needed_direction
+from dlp.datamodules.base import SupervisedDataModule
+from dlp.directions import Mode, best_index, directions_of, needed_direction
 from dlp.errors import InputError, unknown
+from dlp.evaluation.baselines import baselines_on
+from dlp.evaluation.fitted_baselines import as_baselines, fitted_baselines
 from dlp.files import write_text
+from dlp.folds.identity import made_of
+from dlp.folds.plan import Fold, Plan
 from dlp.number_words import score_in_words
 from dlp.runs.epochs import Epochs, read_metrics
 from dlp.runs.json_files import from_nulls, with_nulls, write_json
-from dlp.runs.record import read_results, write_results
+from dlp.runs.record import count_parameters, read_results, write_results
 from dlp.runs.verdict import Verdict, verdict
 from dlp.smoothing import without_first_points
 from dlp.text_table import aligned
@@ -58,6 +64,42 @@ class FoldResult:
     directions: dict[str, Mode] = field(default_factory=dict)
     last: dict[str, float] = field(default_factory=dict)
     made_of: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def begun(
+        cls,
+        plan: Plan,
+        fold: Fold,
+        data: SupervisedDataModule,
+        model: LightningModule,
+        engine: Literal["serial", "stacked"],
+    ) -> "FoldResult":
+        """Return what is known of a fold before it is trained: all but its history.
+
+        Args:
+            plan: The plan.
+            fold: The fold.
+            data: The data, whose split is that of the fold.
+            model: Its new model.
+            engine: How it will be trained.
+        """
+        baseline = baselines_on(model, data, "val")
+        if plan.baselines:
+            baseline |= as_baselines(fitted_baselines(model, data, ["val"]), "val")
+        return cls(
+            fold.repeat,
+            fold.fold,
+            len(data.inputs("train")),
+            len(data.inputs("val")),
+            {},
+            baseline,
+            engine,
+            fold.seed,
+            count_parameters(model),
+            plan.protocol(fold),
+            directions_of(model) | plan.given_directions,
+            made_of=made_of(model, data),
+        )
 
     @property
     def metrics(self) -> dict[str, float]:

@@ -4,42 +4,18 @@ from pathlib import Path
 
 from dlp.commands import next_steps
 from dlp.config_files import read_config
-from dlp.directions import Mode
-from dlp.errors import InputError
-from dlp.folds import CrossValidation, FoldResult
+from dlp.folds import CrossValidation, read_folds
 from dlp.number_words import score_in_words
 from dlp.reports import page
 from dlp.reports.page import Block, Page, Section, Tile, number, section
 from dlp.reports.trained_run import against_baseline, config_blocks, test_tiles
 from dlp.runs.folders import config_name
-from dlp.runs.json_files import read_json
 from dlp.visualization.comparison import metric_words
 from dlp.visualization.curves import panels_of
 from dlp.visualization.fold_curves import fold_curves
 
 #: More folds than this are folded away.
 _LONG = 12
-
-
-def read_folds(folder: Path) -> CrossValidation:
-    """Return the cross-validation that lies in a folder.
-
-    Raises:
-        InputError: Its folds cannot be read.
-    """
-    try:
-        record = read_json(folder / "crossval.json")
-        places = [folder / f"repeat_{f['repeat']}/fold_{f['fold']}" for f in record["folds"]]
-        folds = [found for place in places if (found := FoldResult.read(place)) is not None]
-        known = {name: record[name] for name in ("monitor", "smoothing", "refit")}
-        mode: Mode | None = record.get("monitor_mode")  # older ones have none
-    except InputError:  # it names the file
-        raise
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"the files of the folds in {folder} cannot be read: {error}.") from error
-    if not folds:
-        raise InputError(f"{folder} has a crossval.json, and none of its folds.")
-    return CrossValidation(folds, len(places), **known, monitor_mode=mode)
 
 
 def folds_page(folder: Path, title: str, footer: str) -> Page:

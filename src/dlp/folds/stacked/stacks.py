@@ -20,7 +20,7 @@ from dlp.console import say
 from dlp.datamodules.base import SupervisedDataModule
 from dlp.directions import contradictions
 from dlp.errors import InputError
-from dlp.folds.identity import made_of
+from dlp.folds.folder import claimed
 from dlp.folds.plan import Fold, Plan
 from dlp.folds.results import FoldResult
 from dlp.folds.stacked.check import stack_kind
@@ -67,7 +67,7 @@ def train_stacked(
     """
     left: list[tuple[Fold, str]] = []
     for start in range(0, len(folds), _CLAIMED):
-        with plan.claimed(folds[start : start + _CLAIMED]) as mine:
+        with claimed(plan, folds[start : start + _CLAIMED]) as mine:
             waiting: dict[Hashable, list[_Ready]] = {}
             for fold in mine:
                 ready = _ready(plan, fold, data)
@@ -85,7 +85,7 @@ def train_stacked(
 
 def _ready(plan: Plan, fold: Fold, data: SupervisedDataModule) -> "_Ready | str":
     """Return a fold with its model and tensors, or why it cannot be stacked."""
-    made = plan.model(fold, data)
+    made = plan.models(data, fold.split, fold.seed)
     if reason := reason_against_fold(made, data):
         return reason
     model = cast(SupervisedModule, made)
@@ -94,7 +94,7 @@ def _ready(plan: Plan, fold: Fold, data: SupervisedDataModule) -> "_Ready | str"
     tensors = FoldData(*parts, train.batch_size, train.batch_sampler.seed)
     shape = tuple(tensors.train_inputs.shape), tensors.batch_size
     kind = shape, stack_kind(model, plan.max_epochs)
-    result = plan.result(fold, data, model, {}, "stacked", made_of(model, data))
+    result = FoldResult.begun(plan, fold, data, model, "stacked")
     return _Ready(fold, model, tensors, result, kind)
 
 

@@ -1,18 +1,64 @@
-"""A Trainer of its own for each fold, whatever the folds are given in common."""
+"""A model and a Trainer of its own for each fold, whatever the folds are given in common."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from typing import Any, TypeVar
 
-from lightning import Trainer
+from lightning import LightningModule, Trainer, seed_everything
 from lightning.pytorch.callbacks import Callback, Checkpoint, ProgressBar
+from torch import Tensor
+from torch.utils.weak import WeakTensorKeyDictionary
 
+from dlp.datamodules.base import SupervisedDataModule
+from dlp.datamodules.splitting.splits import Split
 from dlp.errors import InputError
 
+#: From the data, fitted on a fold's training part, to a new model.
+MakeModel = Callable[[SupervisedDataModule], LightningModule]
 #: From the number of epochs and the callbacks of a fold to a new Trainer.
 MakeTrainer = Callable[[int, list[Callback]], Trainer]
 
 _T = TypeVar("_T")
+
+
+class FoldModels:
+    """Makes the model of each fold by a person's function, with weights of its own.
+
+    Args:
+        make: From the data, fitted on a fold's training part, to a new model.
+    """
+
+    def __init__(self, make: MakeModel) -> None:
+        self._make = make
+        self._first: tuple[Split, LightningModule] | None = None
+        self._owners: MutableMapping[Tensor, Split] = WeakTensorKeyDictionary()
+
+    def first(self, data: SupervisedDataModule, split: Split, seed: int) -> LightningModule:
+        """Return a model to be looked at, which the next call gives again if of that split."""
+        model = self(data, split, seed)
+        self._first = split, model
+        return model
+
+    def __call__(self, data: SupervisedDataModule, split: Split, seed: int) -> LightningModule:
+        """Return the new model of a fold, to whose split `data` is set.
+
+        Raises:
+            InputError: It has weights of another fold's model.
+        """
+        first, self._first = self._first, None
+        if first is not None and first[0] is split:
+            return first[1]
+        seed_everything(seed, workers=False, verbose=False)
+        data.resplit(split)
+        model = self._make(data)
+        for weight in (each for each in model.parameters() if each.requires_grad):
+            if self._owners.setdefault(weight, split) is not split:
+                raise InputError(
+                    "make_model gave a model whose weights are another fold's too, so that they "
+                    "would have seen the rows it is validated on: make a new network in it each "
+                    "time."
+                )
+        return model
 
 
 class FoldTrainers:
