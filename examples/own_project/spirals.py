@@ -3,9 +3,6 @@
 from typing import Unpack
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
 from dlp.datamodules import Examples, SharedArguments, SupervisedDataModule, TargetEncoder
 
@@ -39,11 +36,3 @@ class SpiralDataModule(SupervisedDataModule):
         angle = 2 * np.pi * self.turns * radius + np.pi * spiral
         points = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1)
         return Examples(points + random.normal(0, 0.02, points.shape), spiral)
-
-    def encode(self, rows: NDArray[np.float64]) -> Tensor:
-        """Return float32 (N, 2)."""
-        return torch.from_numpy(rows.astype(np.float32))
-
-    def batch_shape(self) -> tuple[int, ...]:
-        """Return (2,)."""
-        return (2,)

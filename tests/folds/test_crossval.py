@@ -122,17 +122,17 @@ def test_a_fold_does_not_depend_on_the_others():
 
 @pytest.mark.parametrize("engine", ["serial", "stacked"])
 def test_each_fold_is_built_once_and_fitted_once(engine, monkeypatch):
-    built, fitted, learn = [], [], ArrayDataModule.fit_inputs
+    built, fitted, learn = [], [], ArrayDataModule.learn_inputs
 
     def counted(data):
         built.append(data.split.fold)
         return dense(data)
 
-    def fit_inputs(data, *given):
+    def learn_inputs(data, *given):
         fitted.append(data.split.fold)
-        learn(data, *given)
+        return learn(data, *given)
 
-    monkeypatch.setattr(ArrayDataModule, "fit_inputs", fit_inputs)
+    monkeypatch.setattr(ArrayDataModule, "learn_inputs", learn_inputs)
     cross_validate(numbers(scaling="standard"), counted, 1, num_folds=3, engine=engine)
     assert built == fitted == [0, 1, 2]
 
@@ -142,7 +142,7 @@ def test_statistics_come_from_the_training_part_of_each_fold(capsys):
 
     def look(data):
         data.fit()
-        seen.append(data.inputs_state()["mean"])
+        seen.append(data.fit().inputs["mean"])
         return dense(data)
 
     data = numbers(scaling="standard")

@@ -9,8 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from dlp.datamodules.base import Examples, SupervisedDataModule
+from dlp.datamodules.labelled_data import Readable
 from dlp.datamodules.learned import Encoder
-from dlp.datamodules.row_source import Readable
 from dlp.datamodules.shared_arguments import SharedArguments
 from dlp.datamodules.splitting.groups import as_column, group_values, time_values
 from dlp.datamodules.splitting.leakage import row_hashes
@@ -197,10 +197,6 @@ class ArrayDataModule(SupervisedDataModule):
             low, high = numbers.min().clamp(max=0), numbers.max().clamp(min=1)
             return (numbers - low) / (high - low)
         return pd.DataFrame(numbers.reshape(len(numbers), -1).numpy())
-
-    def batch_shape(self) -> tuple[int, ...]:
-        """Return the shape of a row of `x`."""
-        return self.x.shape[1:] or (1,)
 
 
 def _array(name: str, values: ArrayLike | Tensor) -> NDArray[Any]:

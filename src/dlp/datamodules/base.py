@@ -1,62 +1,101 @@
-"""What all DataModules share: one split, one fit on the training part, whole batches."""
+"""The DataModule: what Lightning calls, whole batches, and a checkpoint that can be restored."""
 
-import copy
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, Unpack
+import inspect
+import os
+from typing import Any, ClassVar, Self, Unpack, cast
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from dlp.console import say
+from dlp.checkpoint_content import data_states, is_plain, plain, read_checkpoint
 from dlp.datamodules.examples import Examples as Examples
 from dlp.datamodules.examples import Part as Part
-from dlp.datamodules.facts import DataFacts
-from dlp.datamodules.learned import Encoder, Learned, OfSplit
+from dlp.datamodules.labelled_data import LabelledData
+from dlp.datamodules.learned import Encoder, Learned
 from dlp.datamodules.loader import BatchLoader, BatchOrder, Rows
-from dlp.datamodules.restoring import RestorableDataModule
-from dlp.datamodules.shared_arguments import SharedArguments, completed
-from dlp.datamodules.splitting.leakage import Seen, shared_groups, without_duplicates
-from dlp.datamodules.splitting.splits import Parts, Split
-from dlp.datamodules.targets import TargetEncoder, TargetScaling
+from dlp.datamodules.shared_arguments import SharedArguments, completed, spell_out
+from dlp.datamodules.splitting.leakage import Seen
+from dlp.datamodules.splitting.splits import Split
+from dlp.datamodules.targets import TargetEncoder
 from dlp.errors import InputError
-from dlp.target_transforms import TargetTransform
 
 
-class SupervisedDataModule(DataFacts, RestorableDataModule):
+class SupervisedDataModule(LabelledData):
     """Base of the project's DataModules.
 
     A subclass says how rows are read (`load_train`, `load_test`, `load_predict`) and gives the
-    `encoder` that makes tensors of them. Everything else stands here: `input_shape`, `num_outputs`
-    and `class_names` can be read as soon as the object is built, since they call `fit`; statistics
-    come from the training part of the current split alone and go into the checkpoint; batches are
-    ``(inputs, targets)``, sliced whole.
+    `encoder` that makes tensors of them. Everything else stands here and in `LabelledData`:
+    `input_shape`, `num_outputs` and `class_names` can be read as soon as the object is built, since
+    they call `fit`; statistics come from the training part of the current split alone and go into
+    the checkpoint; batches are ``(inputs, targets)``, sliced whole. The arguments are kept as far
+    as they are plain values.
 
     Args:
         targets: What the targets mean.
         encoder: Makes tensors of rows; each split has a copy of it, which learns from the training
-            part.
+            part. None takes rows as float32.
         test_size: Rows to test on, where the set has no test part of its own: a count or a
             fraction.
         split: The parts of the labelled rows, instead of `test_size` and the arguments from
-            `val_size` to `repeat`. The other arguments: see `RestorableDataModule`.
+            `val_size` to `repeat`.
+        batch_size: Rows a training batch.
+        eval_batch_size: Rows a batch of validation, test and prediction.
+        val_size: Rows to validate on, where the set has no validation part of its own: a count, a
+            fraction, or null to train on everything.
+        train_size: Use only so many training rows.
+        split_seed: Shuffle before any cut; null keeps the order given, in which the first rows
+            validate.
+        stratify: Give every class its share in each part.
+        num_folds: K of K-fold validation.
+        fold: The fold that validates, from 0.
+        repeat: The repetition of a repeated K-fold, from 0.
+        drop_duplicates: Remove rows that stand in two parts from the earlier one.
     """
 
-    #: How a person may get a test part, said where there is none.
-    test_advice = "Give test_path or test_size."
-    #: Whether values are trained on standardised, by the training part.
-    target_scaling: TargetScaling = "none"
-    #: What values are trained on in place of themselves.
-    target_transform: TargetTransform = "none"
     #: Changes the training images: see `BaseImageDataModule`.
     augmentation: nn.Module | None = None
-    #: Learn statistics from the validation rows too: too good numbers, as in the book's 3.6.
-    learn_from_all: bool = False
     #: Whether these are a person's own data: a fit then begins with what they were taken for.
     own_data: bool = True
+    #: Arguments that are the data themselves: too large for a checkpoint.
+    data_arguments: ClassVar[frozenset[str]] = frozenset()
+    arguments: dict[str, Any]
+    #: The defaults of the shared arguments: of this class, and of a subclass those it changes.
+    defaults: ClassVar[SharedArguments] = {
+        "batch_size": 32,
+        "eval_batch_size": 1024,
+        "val_size": 0.2,
+        "train_size": None,
+        "split_seed": 0,
+        "stratify": False,
+        "num_folds": None,
+        "fold": 0,
+        "repeat": 0,
+        "drop_duplicates": False,
+    }
+
+    def __init_subclass__(cls) -> None:
+        """Complete the defaults, and name the shared arguments in the signature."""
+        super().__init_subclass__()
+        inherited = cast(SupervisedDataModule, super(cls, cls)).defaults
+        cls.defaults = {**inherited, **cls.defaults}
+        if "__init__" in vars(cls):
+            spell_out(cls.__init__, cls.defaults)
+        elif cls.defaults != inherited:
+            raise TypeError(f"{cls.__name__} has defaults of its own: give it an __init__ too.")
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:  # those of each subclass
+        """Note the arguments, whatever the subclass: it need not do so itself."""
+        made = super().__new__(cls)
+        try:
+            given = inspect.signature(cls.__init__).bind_partial(made, *args, **kwargs)
+        except TypeError:  # __init__ says it better
+            return made
+        made.arguments = {
+            name: plain(value)
+            for name, value in list(given.arguments.items())[1:]
+            if name not in cls.data_arguments and is_plain(plain(value))
+        }
+        return made
 
     def __init__(
         self,
@@ -67,11 +106,8 @@ class SupervisedDataModule(DataFacts, RestorableDataModule):
         split: Split | None = None,
         **shared: Unpack[SharedArguments],
     ) -> None:
-        super().__init__()
         given = completed(type(self).__name__, shared, self.defaults)
-        self.batch_size = given["batch_size"]
-        self.eval_batch_size = given["eval_batch_size"]
-        self.split = split or Split(
+        split = split or Split(
             given["val_size"],
             test_size,
             given["train_size"],
@@ -81,165 +117,53 @@ class SupervisedDataModule(DataFacts, RestorableDataModule):
             given["fold"],
             given["repeat"],
         )
-        self.drop_duplicates = given["drop_duplicates"]
-        self.dry_run = False  # set for fast_dev_run: read a sample, write no cache
-        self._untaught = targets, encoder or Encoder()
-        self._said: set[str] = set()
+        super().__init__(targets, encoder or Encoder(), split, given["drop_duplicates"])
+        self.batch_size = given["batch_size"]
+        self.eval_batch_size = given["eval_batch_size"]
         self._limit_val: int | float | None = None
-        self._begin(rows=True)
 
-    def _begin(self, rows: bool) -> None:
-        """Begin with a split of which nothing is known yet, and perhaps read the rows anew."""
-        targets, encoder = self._untaught
-        if rows:
-            self.targets = copy.deepcopy(targets)
-            self._labelled: Examples | None = None
-            self._test: Examples | None = None
-        self.encoder = copy.deepcopy(encoder)
-        self._now = OfSplit()
+    @classmethod
+    def load_from_checkpoint(  # type: ignore[override] # a descriptor in Lightning
+        cls,
+        checkpoint_path: str | os.PathLike[str],
+        **arguments: Any,  # those of each subclass
+    ) -> Self:
+        """Return a DataModule that knows what the run of a checkpoint has learned from its data.
 
-    @property
-    def num_splits(self) -> int:
-        """The number of folds of the current split: of its splitter, or K; 1 for a hold-out."""
-        labelled = self._rows()
-        return self.split.num_splits(labelled.count, **self._keys(labelled))
+        The training data need not be there: new inputs become what those of the run became.
 
-    @property
-    def prepare_seconds(self) -> float:
-        """How long reading, splitting, learning and encoding took, for the current split."""
-        return self._now.prepare_seconds
-
-    @property
-    def is_trial(self) -> bool:
-        """Whether a sample will do: the trainer's ``fast_dev_run``; without trainer, `dry_run`."""
-        return bool(getattr(self.trainer, "fast_dev_run", self.dry_run))
-
-    @property
-    def is_fitted(self) -> bool:
-        """Whether something is learned yet, here or by the run of a checkpoint."""
-        return self._now.learned is not None
-
-    def read_again(self) -> None:
-        """Let rows that were read be read anew, where what they are read by has changed."""
-        self._labelled = self._test = self._now.parts = None
-
-    def labelled_rows(self) -> tuple[Parts, Examples]:
-        """Return the parts of the current split, and the labelled rows they number."""
-        labelled = self._rows()
-        if self._now.parts is None:
-            self._now.parts = self._divided(labelled)
-        return self._now.parts, labelled
-
-    def fit(self) -> Learned:
-        """Read the labelled rows, split them and learn from the training part, once.
-
-        Returns:
-            What was learned. Where it came from a checkpoint, it is that: new inputs are then
-            treated as the training inputs of that run were.
-        """
-        if self._now.learned is None:
-            with self._timed():
-                self._now.learned = self._learn()
-        return self._now.learned
-
-    def _learn(self) -> Learned:
-        parts, labelled = self.labelled_rows()
-        assert labelled.targets is not None
-        rows = parts.train
-        if self.learn_from_all:
-            rows = np.sort(np.concatenate([parts.train, parts.val]))
-        targets = labelled.targets[rows]
-        test = None if self._test is None else self._test.hashes
-        self._now.seen = Seen.of(parts, labelled.hashes, test)
-        self.fit_inputs(self.select(labelled.rows, rows), targets)
-        for examples in (labelled, self._test):
-            if examples is not None and examples.targets is not None:
-                self.targets.check_transform(examples.targets, self.target_transform)
-        mean = std = None
-        if self.target_scaling == "standard":
-            mean, std = self.targets.scale(targets, self.target_transform)
-        return Learned(
-            inputs=self.inputs_state(),
-            targets=self.targets.state(),
-            input_shape=self.batch_shape(),
-            target_mean=mean,
-            target_std=std,
-            target_transform=self.target_transform,
-            target_summary=self.targets.summary(labelled.targets[parts.train]),
-        )
-
-    def resplit(self, split: Split) -> None:
-        """Divide the same rows in another way, as if the object were new and had that split.
-
-        The rows that were read stay (unless `test_size` changes, or a checkpoint's state came in
-        between); what is learned from the training part is learned anew.
+        Args:
+            checkpoint_path: A checkpoint of a fit with this DataModule.
+            **arguments: Arguments that are to be others than in the run, such as ``predict_path``;
+                and those that a checkpoint cannot hold, such as arrays and classes of your own.
 
         Raises:
-            InputError: The rows are grouped or ordered by time, and cannot be divided so.
+            InputError: There is no such checkpoint, it is of another DataModule, or an argument
+                is missing.
         """
-        if self._labelled is not None:
-            split.check(self._labelled.groups is not None, self._labelled.times is not None)
-        if split.test_size is not None:  # it was cut from these rows
-            self._test = None
-        self._begin(rows=self._now.restored or split.test_size != self.split.test_size)
-        self.split = split
-
-    def _rows(self) -> Examples:
-        """Return the labelled rows, read and understood once."""
-        if self._labelled is None:
-            self.prepare_data()
-            labelled = self.load_train()
-            assert labelled.targets is not None
-            if not self.is_fitted:
-                self.targets.fit(labelled.targets)
-            self._labelled = labelled
-        return self._labelled
-
-    def _keys(self, labelled: Examples) -> dict[str, NDArray[Any] | None]:
-        """Return what rows are divided by: the class, target, group and time of each."""
-        assert labelled.targets is not None
-        targets = self.targets.encode(labelled.targets)
-        keys = {"targets": targets, "groups": labelled.groups, "times": labelled.times}
-        return {"labels": self.targets.classes(targets), **keys}
-
-    def _divided(self, labelled: Examples) -> Parts:
-        """Return the parts of the labelled rows, and see to the test part."""
-        keys = self._keys(labelled)
-        split, num_val = self.split, self.split.num_own(labelled.num_val)
-        if self.dry_run:
-            split = split.of_sample(labelled.count - num_val)
-        parts = split.parts(labelled.count, num_val=num_val, **keys)
-        if self._test is None:
-            self._test = self.load_test()
-            if self._test is not None and self.split.test_size is not None:
-                raise InputError("the set has a test part of its own: leave test_size out.")
-        if self._test is None and len(parts.test):
-            self._test = labelled.chosen(parts.test, self.select(labelled.rows, parts.test))
-        test = self._test
-        of_its_own = None if test is None or len(parts.test) else test.groups
-        if shared := shared_groups(labelled.groups, of_its_own):
-            self._say_once("groups", shared)
-        if test is not None and test.targets is not None and not self.dry_run:
-            self.targets.encode(test.targets)  # a class of its own: said before training
-        if labelled.hashes is not None:
-            found = None if test is None else test.hashes
-            drop = self.drop_duplicates
-            parts = without_duplicates(parts, labelled.hashes, found, drop, self._say_once)
-        if (classes := keys["labels"]) is not None and not self.dry_run:
-            self.targets.check_parts(classes, parts, self._say_once)
-        return parts
-
-    def _say_once(self, kind: str, message: str) -> None:
-        """Say something of its kind for the first split alone: folds are much alike."""
-        if kind not in self._said:
-            self._said.add(kind)
-            say(message)
-
-    @contextmanager
-    def _timed(self) -> Iterator[None]:
-        start = time.perf_counter()
-        yield
-        self._now.prepare_seconds += time.perf_counter() - start
+        states = data_states(read_checkpoint(checkpoint_path))
+        state = states.get(cls.__qualname__)
+        if state is None:
+            known = next(iter(states), "")
+            advice = f"use {known}.load_from_checkpoint" if known else "it was fitted without one"
+            raise InputError(f"{checkpoint_path} is no checkpoint of {cls.__name__}: {advice}.")
+        given = {**state.get("arguments", {}), **arguments}
+        parameters = inspect.signature(cls.__init__).parameters.values()
+        missing = [
+            parameter.name
+            for parameter in list(parameters)[1:]
+            if parameter.default is parameter.empty
+            and parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+            and parameter.name not in given
+        ]
+        if missing:
+            raise InputError(
+                f"{cls.__name__}.load_from_checkpoint needs {', '.join(missing)}: the checkpoint "
+                f"does not hold it. Give it: load_from_checkpoint(path, {missing[0]}=...)."
+            )
+        data = cls(**given)
+        data.load_state_dict(state)
+        return data
 
     def __str__(self) -> str:
         """Return the name of the class; Lightning's own text would load every part."""
@@ -293,7 +217,7 @@ class SupervisedDataModule(DataFacts, RestorableDataModule):
         self._now.learned = learned
         self.target_transform = learned.target_transform
         self.targets.load_state(learned.targets)
-        self.load_inputs_state(learned.inputs)
+        self.encoder.load_state(learned.inputs)
 
     def train_dataloader(self) -> BatchLoader:
         """Return the shuffled batches of the training part."""
@@ -317,35 +241,6 @@ class SupervisedDataModule(DataFacts, RestorableDataModule):
     def predict_dataloader(self) -> BatchLoader:
         """Return the rows to predict: the unlabelled input if given, else the test part."""
         return self.loader("predict")
-
-    def examples(self, part: Part) -> Examples:
-        """Return the rows of a part as they were read.
-
-        Raises:
-            InputError: There is no test part.
-        """
-        if part in ("train", "val"):
-            parts, labelled = self.labelled_rows()
-            index = parts.train if part == "train" else parts.val
-            return labelled.chosen(index, self.select(labelled.rows, index))
-        if part == "predict":
-            if self._now.to_predict is None:
-                self._now.to_predict = self.load_predict()
-            if self._now.to_predict is not None:
-                return self._now.to_predict
-        if not self.has_test or self._test is None:
-            raise InputError(f"there is no test part. {self.test_advice}")
-        return self._test
-
-    @property
-    def has_test(self) -> bool:
-        """Whether there is a test part."""
-        if self._test is None:
-            self.prepare_data()
-            self._test = self.load_test()
-        if self._test is None:
-            self.labelled_rows()
-        return self._test is not None
 
     def inputs(self, part: Part) -> Rows:
         """Return the inputs of a part, as its batches are sliced from them."""
@@ -398,3 +293,6 @@ class SupervisedDataModule(DataFacts, RestorableDataModule):
         if self._now.seed is None:
             self._now.seed = torch.initial_seed() % 2**63
         return self._now.seed
+
+
+spell_out(SupervisedDataModule.__init__, SupervisedDataModule.defaults)  # subclasses do it above

@@ -3,6 +3,8 @@
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
+import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -18,7 +20,7 @@ class Encoder:
 
     As scikit-learn's transformers it has `fit` and `transform`, and for the checkpoint `state` and
     `load_state`. A DataModule is given one that knows nothing, and uses a copy of it for each
-    split. This one learns nothing.
+    split. This one learns nothing and takes rows as float32.
     """
 
     def fit(self, rows: Any, targets: NDArray[Any] | None = None) -> None:
@@ -26,7 +28,7 @@ class Encoder:
 
     def transform(self, rows: Any) -> Rows:
         """Return the stored form of rows, from which batches are sliced."""
-        raise NotImplementedError
+        return torch.from_numpy(np.ascontiguousarray(rows, np.float32))
 
     def state(self) -> dict[str, Any]:
         """Return what was learned, as plain values."""

@@ -65,7 +65,7 @@ class SampleReading:
 
 @dataclass(frozen=True)
 class InputReading:
-    """What a kind of data says of its input: filled by `RowSource.read_input`.
+    """What a kind of data says of its input: filled by `LabelledData.read_input`.
 
     Args:
         source: The file or folder and how it was read, such as ``houses.csv: CSV, separator ';'``.

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from dlp.datamodules.base import SupervisedDataModule
 from dlp.datamodules.examples import Examples, Part
 from dlp.datamodules.known_rows import places
-from dlp.datamodules.row_source import Readable
+from dlp.datamodules.labelled_data import Readable
 from dlp.decisions import decision_rule, names_of
 from dlp.errors import InputError
 from dlp.evaluation.mistakes import (

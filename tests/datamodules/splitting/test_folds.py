@@ -632,14 +632,14 @@ def test_learn_from_all_is_the_books_leak():
     for fold in range(4):
         data.resplit(Split(num_folds=4, fold=fold))
         data.fit()
-        means.append(data.inputs_state())
+        means.append(data.fit().inputs)
         assert data.target_summary["mean"] == [data.examples("train").targets.mean()]
     assert all(state == means[0] for state in means)
     assert np.allclose(means[0]["mean"], x.mean(axis=0), atol=1e-6)
     data.learn_from_all = False
     data.resplit(Split(num_folds=4))
     data.fit()
-    assert data.inputs_state() != means[0]
+    assert data.fit().inputs != means[0]
 
 
 # What the targets are like ------------------------------------------------------------------------
@@ -925,7 +925,7 @@ def test_the_columns_come_back_from_the_config_of_a_run(keys, tmp_path, monkeypa
         states.append(checkpoint["TableDataModule"])
     assert states[0] == states[1]
     data.fit()
-    assert states[0]["inputs"] == data.inputs_state()
+    assert states[0]["inputs"] == data.fit().inputs
     assert states[0]["target_summary"] == data.target_summary
 
 

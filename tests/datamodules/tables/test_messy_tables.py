@@ -568,6 +568,7 @@ def test_runs_of_older_versions_read_new_rows_as_they_did(tmp_path):
     }
     new = write(tmp_path, "age,zip\nNA,00501\n20,10001\n")
     data = TableDataModule(tmp_path / "gone.csv", "y", predict_path=new)
-    data.load_inputs_state(state)
+    known = {"task": "regression", "class_names": None, "num_outputs": 1, "numbered": False}
+    data.load_state_dict({"inputs": state, "targets": known, "input_shape": [3], "seed": 0})
     rows = data.load_predict().rows
     assert data.encode(rows).tolist() == [[-2, 1, 0], [2, 0, 1]]

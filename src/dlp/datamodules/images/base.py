@@ -236,10 +236,10 @@ class BaseImageDataModule(SupervisedDataModule):
         height, width, channels = self.form.shape
         return (channels, height, width)
 
-    def load_inputs_state(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Make new images into what those of the run were made into."""
         before = self.form
-        super().load_inputs_state(state)
+        super().load_state_dict(state_dict)
         form = self.form
         if form != before:  # what was read before has another size
             height, width = form.size

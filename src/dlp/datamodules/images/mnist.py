@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from dlp.datamodules.base import Examples, SupervisedDataModule
 from dlp.datamodules.images.store import StoredImages
+from dlp.datamodules.learned import Encoder
 from dlp.datamodules.shared_arguments import SharedArguments
 from dlp.datamodules.splitting.leakage import row_hashes
 from dlp.datamodules.splitting.splits import keras_order
@@ -24,6 +25,12 @@ FILES = [
     *("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
     *("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
 ]
+
+
+class _DigitEncoder(Encoder):
+    def transform(self, rows: NDArray[np.uint8]) -> StoredImages:
+        """Return the images as they are stored: bytes, 47 MB for 60,000."""
+        return StoredImages(rows[..., None], np.arange(len(rows)))
 
 
 class MNISTDataModule(SupervisedDataModule):
@@ -71,6 +78,7 @@ class MNISTDataModule(SupervisedDataModule):
             test_size = 0.2
         super().__init__(
             targets=TargetEncoder("classification", [str(digit) for digit in range(10)]),
+            encoder=_DigitEncoder(),
             test_size=test_size,
             **shared,
         )
@@ -131,14 +139,6 @@ class MNISTDataModule(SupervisedDataModule):
         if self.source == "torchvision":
             return self._read(train=False)
         return None
-
-    def encode(self, rows: NDArray[np.uint8]) -> StoredImages:
-        """Return the images as they are stored: bytes, 47 MB for 60,000."""
-        return StoredImages(rows[..., None], np.arange(len(rows)))
-
-    def batch_shape(self) -> tuple[int, ...]:
-        """Return (1, 28, 28)."""
-        return SHAPE
 
     def _read(self, train: bool) -> Examples:
         from torchvision.datasets import MNIST

@@ -242,7 +242,7 @@ class TableDataModule(SupervisedDataModule):
         """Return the rows at the positions `index`."""
         return rows.iloc[index]
 
-    def fit_inputs(self, rows: pd.DataFrame, targets: NDArray[Any]) -> None:
+    def learn_inputs(self, rows: pd.DataFrame, targets: NDArray[Any]) -> dict[str, Any]:
         """Fit the user's features, then fill values, scales and categories.
 
         All labelled rows are looked at afterwards, so that a bad cell shows before any training.
@@ -253,6 +253,7 @@ class TableDataModule(SupervisedDataModule):
         self.encoder.check(labelled.rows)
         if self.has_test:
             self.encoder.check(self.examples("test").rows)
+        return {**self._understood.state(), **self.encoder.state(), "left_out": self.left_out}
 
     def plain_columns(self, rows: pd.DataFrame) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """Return the columns before they are filled, scaled and made one-hot."""
@@ -262,24 +263,19 @@ class TableDataModule(SupervisedDataModule):
         """Return (D,)."""
         return (len(self.encoder.names),)
 
-    def inputs_state(self) -> dict[str, Any]:
-        """Return what was learned about the inputs, as plain values."""
-        assert self._understood is not None
-        return {**self._understood.state(), **self.encoder.state(), "left_out": self.left_out}
-
-    def load_inputs_state(self, state: dict[str, Any]) -> None:
-        """Take over what `inputs_state` returned.
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over the state of a checkpoint.
 
         Raises:
             InputError: The run was trained with other features of your own than are given.
         """
-        self.encoder.load_state(state)
-        if self.id_column in state["columns"]:
+        super().load_state_dict(state_dict)
+        if self.id_column in state_dict["inputs"]["columns"]:
             raise InputError(
                 f"{self.id_column!r} was an input when this run was trained; it cannot be its "
                 "id_column. Train again with id_column, or name another column."
             )
-        self._understood = InputColumns.of_state(state)
+        self._understood = InputColumns.of_state(state_dict["inputs"])
 
     def read_input(self) -> InputReading:
         """Return what each column was taken for."""

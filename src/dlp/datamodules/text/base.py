@@ -161,11 +161,12 @@ class BaseTextDataModule(SupervisedDataModule):
             self._say_once("unknown", message)
         return found
 
-    def fit_inputs(self, rows: Texts, targets: NDArray[Any]) -> None:
+    def learn_inputs(self, rows: Texts, targets: NDArray[Any]) -> dict[str, Any]:
         """Learn vocabulary and document frequencies from the training part."""
-        self.encoder.fit(rows, targets)
+        learned = super().learn_inputs(rows, targets)
         if self.encoder.tokens == "words" and (sentence := unspaced_word(rows.corpus.words)):
             self._say_once("script", whole_sentences(sentence))
+        return learned
 
     def readable(self, rows: Texts) -> list[str]:
         """Return each text as it was given; its words, where an archive holds those alone."""
