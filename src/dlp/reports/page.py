@@ -1,7 +1,6 @@
 """The page of a report: what may stand on it, and one HTML file that needs no other."""
 
 import base64
-import hashlib
 import io
 import re
 import time
@@ -70,15 +69,7 @@ class Facts:
 
 @dataclass(frozen=True)
 class Table:
-    """A table; its first `names` columns are text, the others numbers.
-
-    Args:
-        caption: What it shows.
-        head: Names of the columns.
-        rows: The cells.
-        names: How many columns are text.
-        last: How many rows at the end are set apart: means and the like.
-    """
+    """A table: its first `names` columns are text, its `last` rows means and the like."""
 
     caption: str
     head: Sequence[str]
@@ -97,12 +88,7 @@ class Shares:
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure as SVG in the colours of the page.
-
-    Args:
-        svg: The element.
-        width: Its natural width in points.
-    """
+    """A figure as an SVG element in the colours of the page; its natural width is in points."""
 
     svg: Markup
     width: float
@@ -178,14 +164,7 @@ Block: TypeAlias = (
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page.
-
-    Args:
-        name: For links to it.
-        title: Its heading.
-        blocks: What stands in it.
-        reason: Why there is nothing, in one sentence.
-    """
+    """A part of the page, linked to by its name; or the `reason` why it is empty, a sentence."""
 
     name: str
     title: str
@@ -195,18 +174,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Page:
-    """A report.
-
-    Args:
-        title: What was trained.
-        name: Of the config and the run.
-        date: When.
-        verdict: What the numbers say.
-        tiles: The key numbers.
-        notes: What belongs below them.
-        sections: The parts.
-        footer: Where it comes from.
-    """
+    """A report: what was trained and when, the key numbers with notes below them, the parts."""
 
     title: str
     name: str
@@ -288,33 +256,21 @@ def drawing(figure: Figure, alt: str) -> Drawing:
         if to_hex(inside.get_color()) == _BLACK:  # it stands on a colour of the figure's own
             inside.set_color(_OWN_BLACK)
     text = io.StringIO()
-    settings: Any = {"svg.fonttype": "none", "svg.hashsalt": "dlp"}
+    settings: Any = {"svg.fonttype": "none", "svg.hashsalt": alt}  # no two figures share an id
     nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     with matplotlib.rc_context(settings), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing")  # the page's fonts have it
         figure.savefig(text, format="svg", transparent=True, metadata=nothing)
-    width = _SCALE * 72 * figure.get_figwidth()
-    return Drawing(Markup(_inline(text.getvalue(), alt, width)), width)
-
-
-def _inline(svg: str, alt: str, width: float) -> str:
-    """Return a file of SVG as an element of a page, with names that no other has."""
-    start = svg.index("<svg")
-    box = re.search(r'viewBox="[^"]*"', svg)
-    assert box is not None
-    body = svg[svg.index(">", start) + 1 :].strip()
-    body = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", body, flags=re.S)
-    prefix = f"f{hashlib.sha256(svg.encode()).hexdigest()[:8]}-"
-    used = set(re.findall(r'(?:url\(|xlink:href=")#([^)"]+)', body))
-    body = re.sub(r' id="([^"]+)"', lambda m: f' id="{prefix}{m[1]}"' if m[1] in used else "", body)
-    body = re.sub(r'(url\(|xlink:href=")#', rf"\1#{prefix}", body)
+    head, _, body = text.getvalue().partition("<svg")[2].partition(">")
+    (box,) = re.findall(r'viewBox="[^"]*"', head)
+    body = re.sub(r'(?<=<g) id="[^"]*"|^ +', "", body, flags=re.M)  # no link leads to a group
     body = body.replace("xlink:href", "href").replace(_BLACK, "currentColor")
     for blue in _BLUES:
         body = body.replace(blue, "var(--blue)")
-    body = re.sub(r"\n\s*", "\n", body)
+    width = _SCALE * 72 * figure.get_figwidth()
     least = f'style="min-width:{_SMALLEST * width:.0f}pt"'
-    head = f'<svg {box[0]} role="img" aria-label="{Markup.escape(alt)}" {least}>'
-    return f"{head}\n{body}"
+    label = f'role="img" aria-label="{Markup.escape(alt)}"'
+    return Drawing(Markup(f"<svg {box} {label} {least}>{body}"), width)
 
 
 # Images ------------------------------------------------------------------------------------------

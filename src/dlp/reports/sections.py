@@ -1,7 +1,6 @@
 """The sections of a run's report, each from the files of the run, its data or its model."""
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -12,6 +11,7 @@ from torch import Tensor
 from dlp.datamodules.base import SupervisedDataModule
 from dlp.errors import InputError
 from dlp.evaluation.evaluated_part import check_rows, describe_rows
+from dlp.evaluation.fitted_baselines import EvaluatedPart, fitted_verdict
 from dlp.evaluation.mistake_files import worst_table
 from dlp.evaluation.mistakes import (
     ClassificationMistakes,
@@ -21,9 +21,7 @@ from dlp.evaluation.mistakes import (
     WrongClass,
 )
 from dlp.reports import page
-from dlp.reports.baseline_section import baselines
 from dlp.reports.page import Block, Label, Section, number, plural, section
-from dlp.reports.reading_section import reading
 from dlp.reports.trained_run import Trained, config_blocks
 from dlp.runs.record import Setting
 from dlp.visualization import mistake_figures as draw
@@ -37,26 +35,26 @@ _SPLIT = (
     *("group_column", "time_column", "drop_duplicates", "test_path", "per_class"),
 )
 _FOLDS = ("fold", "repeat")
+_PARTS: dict[EvaluatedPart, str] = {"val": "validation", "test": "test"}
 #: Longer tables are folded.
-_LONG = 12
+_LONG, _ROWS = 12, 30
 #: Words of a text that are shown, and columns of a table.
 _WORDS, _COLUMNS = 200, 30
 
 
 def sections(trained: Trained) -> list[Section]:
     """Return the sections of a run's page, in order."""
-    makers: list[tuple[str, str, Callable[[Trained], Sequence[Block]]]] = [
-        ("data", "Data and split", data_and_split),
-        ("reading", "What was read", reading),
-        ("curves", "Learning curves", curves),
-        ("baselines", "Baselines", baselines),
-        ("mistakes", "Mistakes", mistakes),
-        ("samples", "Samples", samples),
-        ("heatmaps", "Heat maps", heatmaps),
-        ("model", "Model", model_summary),
-        ("config", "Config", lambda trained: config_blocks(trained.run.folder, "fit")),
+    return [
+        section("data", "Data and split", lambda: data_and_split(trained)),
+        section("reading", "What was read", lambda: reading(trained)),
+        section("curves", "Learning curves", lambda: curves(trained)),
+        section("baselines", "Baselines", lambda: baselines(trained)),
+        section("mistakes", "Mistakes", lambda: mistakes(trained)),
+        section("samples", "Samples", lambda: samples(trained)),
+        section("heatmaps", "Heat maps", lambda: heatmaps(trained)),
+        section("model", "Model", lambda: model_summary(trained)),
+        section("config", "Config", lambda: config_blocks(trained.run.folder, "fit")),
     ]
-    return [section(name, title, partial(make, trained)) for name, title, make in makers]
 
 
 # The sections -----------------------------------------------------------------------------------
@@ -137,6 +135,33 @@ def _targets(data: SupervisedDataModule) -> list[Block]:
     return [page.Shares(caption, shares)]
 
 
+def reading(trained: Trained) -> list[Block]:
+    """Return what `dlp data` prints: facts, columns, samples and what to look at."""
+    if trained.data is None:
+        raise InputError(trained.problem)
+    found = trained.data.reading()
+    blocks: list[Block] = [page.Facts(found.facts())]
+    if columns := found.input.columns:
+        head = ["column", "taken for", "missing", "example", "detail"]
+        cells = [
+            [of.name, of.kind, f"{of.missing:.1%}" if of.missing else "", of.example, of.detail]
+            for of in columns
+        ]
+        table = page.Table("What each column was taken for", head, cells, names=len(head))
+        blocks.append(table if len(cells) <= _ROWS else page.Folded(table.caption, [table]))
+    if found.input.notes:
+        blocks.append(page.Subheading("To look at"))
+        blocks += [page.Paragraph(f"{note}.".replace("..", ".")) for note in found.input.notes]
+    if found.input.samples:
+        passages = [
+            (Label(f"{sample.title}: {name}"), text)
+            for sample in found.input.samples
+            for name, text in sample.steps
+        ]
+        blocks += [page.Subheading("How samples are read"), page.Passages(passages)]
+    return blocks
+
+
 def curves(trained: Trained) -> list[Block]:
     """Return a figure for the loss and one for each metric."""
     run = trained.run
@@ -156,6 +181,41 @@ def curves(trained: Trained) -> list[Block]:
     return [page.Row(drawings)]
 
 
+def baselines(trained: Trained) -> list[Block]:
+    """Return a table for each part: the simple models, their numbers and times, and the model."""
+    if not trained.baselines:
+        raise InputError(
+            trained.problem
+            or "no baselines were fitted; the option --baselines true does it, of a fit or a test"
+        )
+    run, results = trained.run, trained.run.results
+    best = run.epochs.best_epoch(run.monitor) or run.epochs.num_epochs
+    seconds = results.get("seconds", {}).get("fit")
+    mine = [
+        "this model",
+        results.get("train_rows", 0),
+        None if seconds is None else f"{seconds:.1f}",
+    ]
+    blocks: list[Block] = []
+    for part, words in _PARTS.items():
+        numbers = trained.baseline_numbers(part)
+        own = results.get("test", {}) if part == "test" else run.epochs.at(best)
+        if not numbers or not own:
+            continue
+        names = list(dict.fromkeys(name for scores in numbers.values() for name in scores))
+        rows = [
+            [record["model"], record["rows"], f"{record['seconds']:.1f}"]
+            + [record.get(part, {}).get(name) for name in names]
+            for record in trained.baselines.values()
+        ]
+        rows.append([*mine, *(own.get(f"{part}_{name}") for name in names)])
+        head = ["model", "rows", "seconds", *names]
+        blocks.append(page.Table(f"On the {words} part", head, rows, last=1))
+        if verdict := fitted_verdict(numbers, own, part, run.epochs.directions):
+            blocks.append(page.Paragraph(f"{verdict[:1].upper()}{verdict[1:]}."))
+    return blocks
+
+
 def mistakes(trained: Trained) -> list[Block]:
     """Return what the model got wrong on the test part; without one, on the validation part."""
     found = trained.mistakes
@@ -166,7 +226,6 @@ def mistakes(trained: Trained) -> list[Block]:
             f"the evaluation left no mistakes; {trained.test_command} writes them, if the step of "
             "the model gives its predictions"
         )
-    checkpoint = trained.evaluation.get("checkpoint")
     blocks: list[Block] = []
     if isinstance(found, RegressionMistakes):
         best = found.scores[0]
@@ -182,34 +241,30 @@ def mistakes(trained: Trained) -> list[Block]:
     blocks.append(page.Subheading("The worst mistakes"))
     if not found.worst:
         return [*blocks, page.Paragraph("None: everything is right.")]
-    blocks.append(
-        page.Paragraph(
-            f"By {checkpoint or 'the model'} on the {trained.part_name}, the worst first."
-        )
-    )
+    by = trained.evaluation.get("checkpoint") or "the model"
+    blocks.append(page.Paragraph(f"By {by} on the {trained.part_name}, the worst first."))
     return [*blocks, *_worst(trained, found)]
 
 
 def _class_mistakes(found: ClassificationMistakes | MultilabelMistakes) -> list[Block]:
     confusion, reliability = draw.confusion_figure(found), draw.reliability_figure(found)
     error = f"Reliability: expected calibration error {found.calibration.error:.3f}"
-    figures = [
-        page.drawing(confusion, f"Confusion matrix of {plural(found.rows, 'row')}"),
-        page.drawing(reliability, error),
-    ]
+    matrix = page.drawing(confusion, f"Confusion matrix of {plural(found.rows, 'row')}")
+    figures = page.Row([matrix, page.drawing(reliability, error)])
     rows: list[list[page.Cell]] = [
         [of.name, f"{of.precision:.3f}", f"{of.recall:.3f}", f"{of.f1:.3f}", of.support]
         for of in (*found.scores, *found.means)
     ]
     caption, head = "Scores of each class", ["class", "precision", "recall", "F1", "rows"]
     scores = page.Table(caption, head, rows, last=len(found.means))
-    tables: list[page.Drawing | page.Table] = []
-    if isinstance(found, ClassificationMistakes) and 2 < len(found.scores) <= _LONG:
+    if len(found.scores) > _LONG:
+        return [figures, page.Folded(caption, [scores])]
+    tables = [scores]
+    if isinstance(found, ClassificationMistakes) and len(found.scores) > 2:
         head, pairs = ["true", "taken for", "rows"], found.most_confused(_LONG)
-        tables += [page.Table("Most often confused", head, pairs, names=2)] if pairs else []
-    if len(found.scores) <= _LONG:
-        return [page.Row(figures), page.Row([*tables, scores])]
-    return [page.Row(figures), page.Folded(caption, [scores])]
+        confused = page.Table("Most often confused", head, pairs, names=2)
+        tables = [confused, scores] if pairs else tables
+    return [figures, page.Row(tables)]
 
 
 def _worst(trained: Trained, found: Mistakes) -> list[Block]:
@@ -237,8 +292,8 @@ def samples(trained: Trained) -> list[Block]:
     some = trained.predictions[:_SAMPLES]
     shown = describe_rows(data, trained.part, [one.row for one in some])
     where = trained.checkpoint.name if trained.checkpoint else "the model"
-    text = f"{plural(len(some), 'row')} of the {trained.part_name}, drawn at random"
-    text += f", predicted by {where}"
+    rows = f"{plural(len(some), 'row')} of the {trained.part_name}"
+    text = f"{rows}, drawn at random, predicted by {where}"
     if isinstance(shown, Tensor | list):
         about = page.Paragraph(f"{text}: true → predicted, or the class alone where both agree.")
         return [about, _labelled(shown, [one.label for one in some])]
@@ -257,8 +312,7 @@ def _labelled(shown: Tensor | list[str], labels: Sequence[Label]) -> Block:
 
 
 def _image(image: Tensor, label: Label, beside: str = "") -> page.InlineImage:
-    alt = f"Test image, {label.note}: {label.title}{beside}"
-    return page.inline_image(image, alt, label)
+    return page.inline_image(image, f"Test image, {label.note}: {label.title}{beside}", label)
 
 
 def heatmaps(trained: Trained) -> list[Block]:

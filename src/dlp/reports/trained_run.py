@@ -39,15 +39,10 @@ _PREDICTED = 64
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the model says of one row of the test part.
+    """What the model says of a row of the part, called by its path, id or number in the file.
 
-    Args:
-        row: Its number in the part, from 0.
-        name: What people call it: the path of its file, its id, or its number in their file.
-        true: What it is.
-        predicted: What it was taken for.
-        confidence: Probability of the predicted class, else None.
-        right: Whether that is so; None for values.
+    `confidence` is the probability of the predicted class; labels and values have none. Of values
+    nobody says whether they are right: `right` is None.
     """
 
     row: int
@@ -68,14 +63,9 @@ class Prediction:
 
 @dataclass
 class Trained:
-    """A run, with its model and data where they can be had.
+    """A run, with its model and data where they can be had; else `problem` says why not.
 
-    Args:
-        run: What its files tell.
-        checkpoint: The checkpoint that `model` was read from.
-        model: With the weights of that checkpoint, on the CPU, in evaluation mode.
-        data: As the run had it.
-        problem: Why there is no model; empty where there is one.
+    The model is on the CPU, in evaluation mode, with the weights of the checkpoint.
     """
 
     run: RunRecord
@@ -124,9 +114,8 @@ class Trained:
     @property
     def evaluation(self) -> dict[str, Any] | None:
         """What ``results.json`` says of that part; None if it was not evaluated yet."""
-        found: dict[str, Any] | None = self.run.results.get(
-            "test" if self.part == "test" else "validation"
-        )
+        name = "test" if self.part == "test" else "validation"
+        found: dict[str, Any] | None = self.run.results.get(name)
         return found
 
     @cached_property
@@ -251,7 +240,7 @@ def tiles(trained: Trained) -> list[Tile]:
     if best is None:
         made.append(Tile("Epochs", epochs.num_epochs, "without validation"))
         for name, value in epochs.at(epochs.num_epochs).items():
-            made.append(Tile(metric_words(name).capitalize(), value, "at the last epoch"))
+            made.append(Tile(_words(name), value, "at the last epoch"))
     else:
         made.append(Tile("Best epoch", best, f"of {epochs.num_epochs}, by {monitor}"))
         at_best = {monitor: 0.0, **epochs.at(best)}
@@ -267,21 +256,13 @@ def test_tiles(
     directions: Mapping[str, Mode],
     learned: Mapping[str, Mapping[str, float]],
 ) -> list[Tile]:
-    """Return a tile for each number of a test, the best baseline below it.
-
-    Args:
-        test: The numbers, with what guessing gives.
-        directions: Logged name -> whether less or more is better.
-        learned: Simple model -> metric -> number.
-    """
-    numbers = {name: value for name, value in test.items() if isinstance(value, int | float)}
-    ordered = sorted(numbers.items(), key=lambda item: item[0].endswith("loss"))
-    made = []
-    for name, value in ordered:
-        baselines = {**(test.get("baseline") or {}), **learned}
-        note, tone = against_baseline(name, value, baselines, directions)
-        made.append(Tile(_words(name), value, note, tone))
-    return made
+    """Return a tile for each number of a test, the best baseline below it, guessed or learned."""
+    baselines = {**(test.get("baseline") or {}), **learned}
+    names = [name for name, value in test.items() if isinstance(value, int | float)]
+    return [
+        Tile(_words(name), test[name], *against_baseline(name, test[name], baselines, directions))
+        for name in sorted(names, key=lambda name: name.endswith("loss"))
+    ]
 
 
 def against_baseline(
@@ -290,14 +271,10 @@ def against_baseline(
     baselines: Mapping[str, Mapping[str, float]],
     directions: Mapping[str, Mode],
 ) -> tuple[str, page.Tone]:
-    """Return the best common-sense baseline of a metric in words, and whether it is beaten.
+    """Return the best baseline of a metric in words, and whether the model's value beats it.
 
-    Args:
-        name: Of the metric, with its stage.
-        value: The model's.
-        baselines: Name of a baseline -> metric without stage -> number.
-        directions: Logged name -> whether less or more is better; nothing is said of a metric of
-            which nobody knows.
+    The baselines have the names of metrics without a stage, `name` and `directions` with it.
+    Nothing is said of a metric of which nobody knows whether less or more is better.
     """
     mode = direction(name, directions)
     best = best_baseline(baselines, name.partition("_")[2], mode)
