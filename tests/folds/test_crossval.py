@@ -23,7 +23,7 @@ from dlp.folds.results import CrossValidation, FoldResult
 from dlp.modules import DenseModule, DenseNet
 from dlp.modules.base import SupervisedModule
 from dlp.smoothing import without_first_points
-from dlp.visualization.fold_curves import fold_curves
+from dlp.visualization.curves import fold_curves
 
 
 @pytest.fixture(autouse=True)

@@ -141,7 +141,7 @@ def _write(
 ) -> list[str]:
     """Write all files and return their names."""
     from dlp.visualization import mistake_figures as draw
-    from dlp.visualization.files import save_figure
+    from dlp.visualization.files import save_drawing
 
     title, end = run_title(folder), ending(part)
     if part == "val":
@@ -161,7 +161,7 @@ def _write(
         else:
             lists = [write_worst(folder / f"worst{end}", mistakes.worst, shown)]
     for name, figure in figures.items():
-        save_figure(figure, folder / f"{name}{end}.png")
+        save_drawing(figure, folder / f"{name}{end}.png")
     return [f"mistakes{end}.json", *(f"{name}{end}.png" for name in figures), *lists]
 
 

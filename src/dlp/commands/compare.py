@@ -67,12 +67,9 @@ def compare(options: Sequence[str]) -> None:
     groups = labelled(runs, key)
     print(table(groups, metrics, key, mode))
     figure = _by_setting(groups, metrics, key, mode) if key else _by_epoch(groups, metrics)
-    from dlp.visualization.files import save_figure  # Matplotlib: not for the help
+    from dlp.visualization.files import save_drawing  # Matplotlib: not for the help
 
-    try:
-        save_figure(figure, output, dpi=150)
-    except OSError as error:
-        raise InputError(f"cannot write {output}: {error.strerror}.") from error
+    save_drawing(figure, output, suffix, dpi=150)
     print(f"wrote {output}", flush=True)
 
 

@@ -42,7 +42,7 @@ from dlp.recipe import Recipe
 from dlp.runs.folders import Run, new_run, runs_of
 from dlp.runs.json_files import read_json
 from dlp.stops import stop_again
-from dlp.visualization.fold_curves import fold_curves
+from dlp.visualization.curves import fold_curves
 
 #: Options of a run that say how folds are run, not what comes of them.
 _HOW = ("refit", "threads", "output", "baselines")

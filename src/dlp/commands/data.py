@@ -7,7 +7,6 @@ from pathlib import Path
 
 from dlp.commands.building import working
 from dlp.commands.visualize.batch import first_images
-from dlp.commands.visualize.drawing_files import write_drawing
 from dlp.commands.visualize.images import has_images
 from dlp.console import say
 from dlp.datamodules import SupervisedDataModule
@@ -15,6 +14,7 @@ from dlp.errors import InputError
 from dlp.files import check_place, write_text
 from dlp.recipe import Recipe
 from dlp.runs.folders import ROOT
+from dlp.visualization.files import save_drawing
 from dlp.visualization.image_grids import image_grid
 
 
@@ -61,7 +61,8 @@ def show_data(recipe: Recipe) -> None:
 def _draw_batch(data: SupervisedDataModule, path: Path) -> None:
     """Draw the first training images as the model sees them; tell where they cannot be."""
     try:
-        write_drawing(image_grid(*first_images(data, count=16, copies=1)), path)
+        save_drawing(image_grid(*first_images(data, count=16, copies=1)), path)
+        say(f"wrote {path}")
     except InputError as error:  # a folder that nothing is written into hides no reading
         say(str(error))
 

@@ -11,8 +11,7 @@ from dlp.reports.page import Block, Page, Section, Tile, number, section
 from dlp.reports.trained_run import against_baseline, config_blocks, test_tiles
 from dlp.runs.folders import config_name
 from dlp.visualization.comparison import metric_words
-from dlp.visualization.curves import panels_of
-from dlp.visualization.fold_curves import fold_curves
+from dlp.visualization.curves import fold_curves, panels_of
 
 #: More folds than this are folded away.
 _LONG = 12

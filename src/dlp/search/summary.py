@@ -18,7 +18,7 @@ from dlp.console import say
 from dlp.files import write_text
 from dlp.search.studies import FINISHED, Study
 from dlp.text_table import aligned
-from dlp.visualization.files import save_figure
+from dlp.visualization.files import save_drawing
 
 #: Complete trials below which importances are noise.
 ENOUGH = 10
@@ -96,7 +96,7 @@ def _save(axes: Axes, path: Path) -> None:
     figure = axes.get_figure(root=True)
     assert figure is not None  # Optuna draws each figure by pyplot, which keeps it open
     figure.set_layout_engine("tight")  # with the legend beside the axes
-    save_figure(figure, path)
+    save_drawing(figure, path)
     plt.close(figure)
 
 

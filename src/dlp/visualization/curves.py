@@ -1,4 +1,4 @@
-"""Learning curves: the loss and each metric by epoch, training beside validation."""
+"""Learning curves by epoch, training beside validation: of a fit, and the mean over folds."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,11 +10,12 @@ from matplotlib.ticker import MaxNLocator
 
 from dlp.runs.epochs import Epochs
 from dlp.runs.folders import run_title
+from dlp.smoothing import FIRST_POINTS
 from dlp.smoothing import smooth as smooth
-from dlp.visualization.files import save_figure
+from dlp.visualization.files import save_drawing
 
 #: What is drawn in a panel: the stage, its name in words, its colour.
-STAGES = (("train", "training", "tab:blue"), ("val", "validation", "tab:orange"))
+_STAGES = (("train", "training", "tab:blue"), ("val", "validation", "tab:orange"))
 
 
 def points(values: Sequence[float], first: int = 1) -> tuple[list[int], list[float]]:
@@ -45,7 +46,7 @@ def learning_curves(
     panels = panels_of(history)
     figure = Figure(figsize=(5.2 * len(panels), 3.8), layout="constrained")
     for axes, name in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
-        for stage, label, colour in STAGES:
+        for stage, label, colour in _STAGES:
             values = history.get(f"{stage}_{name}")
             if not values:
                 continue
@@ -55,13 +56,61 @@ def learning_curves(
                 axes.plot(*points(smooth(values, smoothing)), color=colour, label=label)
             else:
                 axes.plot(*points(values), color=colour, marker=marker, markersize=4, label=label)
-        finish_panel(axes, name, best_epoch)
+        _finish_panel(axes, name, best_epoch)
     if title:
         figure.suptitle(title)
     return figure
 
 
-def finish_panel(axes: Axes, name: str, best_epoch: int | None) -> None:
+def fold_curves(
+    curves: Mapping[str, Sequence[float]],
+    spreads: Mapping[str, Sequence[float]],
+    best: tuple[str, int] | None = None,
+    smoothing: float = 0.9,
+    title: str = "",
+) -> Figure:
+    """Return a figure of the mean over folds by epoch; a column for each metric.
+
+    Above: the mean with the standard deviation over folds as a band. Below, for 30 epochs or more:
+    the mean without its first 10 points, and its moving average (section 3.6).
+
+    Args:
+        curves: Metric (``val_loss``, ...) -> its mean over the folds by epoch.
+        spreads: The same of the standard deviation.
+        best: A metric, and the epoch, from 1, at which its mean curve is best: marked by a line.
+        smoothing: Factor of the moving average.
+        title: Of the figure.
+    """
+    panels = panels_of(curves)
+    epochs = max(map(len, curves.values()), default=0)
+    rows = 2 if epochs >= 3 * FIRST_POINTS else 1
+    size = (5.2 * len(panels), 3.6 * rows)
+    figure = Figure(figsize=size, layout="constrained")
+    grid = figure.subplots(rows, len(panels), squeeze=False)
+    for column, name in enumerate(panels):
+        for stage, label, colour in _STAGES:
+            if not (values := curves.get(f"{stage}_{name}")):
+                continue
+            spread, axes = spreads[f"{stage}_{name}"], grid[0][column]
+            x, means = points(values)
+            low = [mean - spread[epoch - 1] for epoch, mean in zip(x, means, strict=True)]
+            high = [mean + spread[epoch - 1] for epoch, mean in zip(x, means, strict=True)]
+            axes.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0)
+            axes.plot(x, means, color=colour, linewidth=1.3, label=f"{label}, mean of folds")
+            if rows == 2:
+                axes, first, kept = grid[1][column], FIRST_POINTS + 1, values[FIRST_POINTS:]
+                smoothed = points(smooth(kept, smoothing), first)
+                axes.plot(*points(kept, first), color=colour, alpha=0.25)
+                axes.plot(*smoothed, color=colour, label=f"{label}, smoothed")
+        marked = best[1] if best is not None and best[0].endswith(f"_{name}") else 0
+        for axes, skipped in zip(grid[:, column], (0, FIRST_POINTS), strict=False):
+            _finish_panel(axes, name, marked if marked > skipped else None)
+    if title:
+        figure.suptitle(title)
+    return figure
+
+
+def _finish_panel(axes: Axes, name: str, best_epoch: int | None) -> None:
     """Name what stands along the axes of a panel and its curves, and mark the best epoch."""
     if best_epoch is not None:
         axes.axvline(best_epoch, color="grey", linestyle="--", label=f"best: epoch {best_epoch}")
@@ -77,7 +126,7 @@ def write_curves(folder: Path, epochs: Epochs, monitor: str, smoothing: float = 
     if epochs.num_epochs:
         best = epochs.best_epoch(monitor)
         figure = learning_curves(epochs.metrics, best, smoothing, run_title(folder))
-        save_figure(figure, folder / "curves.png")
+        save_drawing(figure, folder / "curves.png")
 
 
 def panels_of(logged: Iterable[str]) -> list[str]:

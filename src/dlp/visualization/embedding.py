@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from matplotlib import colormaps
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike, NDArray
@@ -195,7 +196,7 @@ def _class_colours(
     present, counts = np.unique(classes, return_counts=True)
     palette = list(COLOURS)
     if len(present) > len(palette):
-        palette = [_hex(colormaps["tab10"](number)) for number in range(_CLASSES)]
+        palette = [to_hex(colormaps["tab10"](number)) for number in range(_CLASSES)]
     named = present
     if len(present) > _CLASSES:
         named = np.sort(present[np.argsort(-counts, kind="stable")[: _CLASSES - 1]])
@@ -208,10 +209,6 @@ def _class_colours(
         for name, colour in shown
     ]
     return [of.get(int(number), "0.75") for number in classes], handles
-
-
-def _hex(colour: tuple[float, float, float, float]) -> str:
-    return "#" + "".join(f"{round(255 * part):02x}" for part in colour[:3])
 
 
 def _checked(features: Tensor | ArrayLike) -> NDArray[np.float64]:

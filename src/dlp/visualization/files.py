@@ -1,15 +1,34 @@
-"""Figures as files."""
+"""Drawings as files."""
 
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
+from PIL import Image
 
+from dlp.errors import InputError
 from dlp.files import atomic_path
 
+if TYPE_CHECKING:  # figures need no torch
+    from torch import Tensor
 
-def save_figure(figure: Figure, path: Path, dpi: int = 110) -> None:
-    """Write a figure, in the format of the name's ending; it appears when it is whole."""
-    with atomic_path(path) as temporary, warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing")  # of the name of a class or a run
-        figure.savefig(temporary, format=path.suffix[1:].lower(), dpi=dpi)
+
+def save_drawing(
+    drawing: "Figure | Tensor", path: Path, format: str = "png", dpi: int = 110
+) -> None:
+    """Write a figure, or an image (3, H, W) in [0, 1]; the file appears when it is whole.
+
+    Raises:
+        InputError: It cannot be written there.
+    """
+    try:
+        with atomic_path(path) as temporary, warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Glyph .* missing")  # of the name of a class or a run
+            if isinstance(drawing, Figure):
+                drawing.savefig(temporary, format=format, dpi=dpi)
+            else:
+                pixels = drawing.clamp(0, 1).mul(255).round().byte().permute(1, 2, 0)
+                Image.fromarray(pixels.numpy()).save(temporary, format=format)
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror}.") from error

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 
 import torch
 from matplotlib.figure import Figure
@@ -20,6 +21,8 @@ from dlp.visualization.undisturbed import (
     undisturbed,
 )
 
+#: Filters of a layer that are drawn where nothing says how many.
+FIRST_FILTERS = 64
 #: Side of the patterns where nothing says another: that of the book's grids.
 _SIDE = 64
 #: Pixels around a pattern that see the zeros beyond the image's edge.
@@ -89,7 +92,7 @@ def filter_patterns(
     with undisturbed(model), in_full_precision(model):
         scale = _scale(shape[0], mean, std)
         border, probe = _fitting(model, layer, shape, border)
-        chosen = _chosen(layer, filters, probe.outputs)
+        chosen = chosen_filters(layer, filters, probe.filters)
         shape = (shape[0], shape[1] + 2 * border, shape[2] + 2 * border)
         patterns = []
         for start in range(0, len(chosen), batch_size):
@@ -148,46 +151,40 @@ class _Reached(BaseException):
     """The layer has given what the loss takes; no ``except Exception`` of a model stops it."""
 
 
+@dataclass(frozen=True)
 class _Probe:
-    """What the layer gives a trial image: how often it is called, how many filters it has."""
+    """What the layer gives a trial image: how often it is called, its filters and their axis."""
 
-    def __init__(self) -> None:
-        self.calls = 0
-        self.shape: tuple[int, ...] = ()
-        self.axis = 1  # of the filters
-
-    def __call__(self, name: str, output: Tensor) -> None:
-        self.calls += 1
-        self.shape = tuple(output.shape)
-
-    @property
-    def outputs(self) -> int:
-        return self.shape[self.axis] if len(self.shape) > 1 else 0
+    calls: int
+    filters: int
+    axis: int
 
 
 def _fitting(
     model: nn.Module, layer: str, shape: tuple[int, int, int], border: int | None
 ) -> tuple[int, _Probe]:
     """Return the border that the model takes around images of `shape`, and the layer's probe."""
+    channels, height, side = shape
+    given: list[torch.Size] = []
     for width in (_BORDER, 0) if border is None else (border,):
         failure: Exception | None = None
-        probe = _Probe()
-        channels, height, side = shape
         image = torch.zeros(1, channels, height + 2 * width, side + 2 * width)
         image = as_input(model, image)
-        with watched(model, [layer], probe), torch.no_grad():
+        with watched(model, [layer], lambda _, output: given.append(output.shape)):
             try:
-                run(model, image)
+                with torch.no_grad():
+                    run(model, image)
             except (RuntimeError, ValueError, AssertionError) as error:
                 failure = error  # after the layer it does no harm: a dense layer of another size
-        if probe.calls:
-            probe.axis = 3 if channels_last(model, image, {layer: probe.shape}) else 1
-            return width, probe
+        if given:
+            axis = 3 if channels_last(model, image, {layer: given[-1]}) else 1
+            count = given[-1][axis] if len(given[-1]) > 1 else 0
+            return width, _Probe(len(given), count, axis)
     if failure is None:
         raise never_called(layer)
     raise InputError(
-        f"layer {layer!r} does not run on images of {shape[1] + 2 * width} x "
-        f"{shape[2] + 2 * width}, border included: {failure}"
+        f"layer {layer!r} does not run on images of {height + 2 * width} x {side + 2 * width}, "
+        f"border included: {failure}"
     ) from failure
 
 
@@ -265,9 +262,14 @@ def _built_for(model: nn.Module) -> Iterator[tuple[int, int, int]]:
             yield shape
 
 
-def _chosen(layer: str, filters: int | Iterable[int] | None, count: int) -> list[int]:
+def chosen_filters(layer: str, filters: int | Iterable[int] | None, count: int) -> list[int]:
+    """Return the numbers of filters, of `count` in a layer; None means the first 64.
+
+    Raises:
+        InputError: There is no such filter, or none is given.
+    """
     if filters is None:
-        return list(range(min(count, 64)))
+        return list(range(min(count, FIRST_FILTERS)))
     chosen = [filters] if isinstance(filters, int) else [int(number) for number in filters]
     wrong = [number for number in chosen if not 0 <= number < count]
     if wrong or not chosen:

@@ -95,12 +95,14 @@ class GradCAM:
             maps = self._turned(found[0], inputs)
             self._check_maps(maps, inputs)
             logits = _logits(outputs, len(inputs))
-            if not logits.requires_grad:
-                raise self._no_gradient()
-            scores = logits.gather(1, _columns(logits, classes)[:, None])
-            (gradient,) = torch.autograd.grad(scores.sum(), found[0], allow_unused=True)
+            scores, gradient = logits.gather(1, _columns(logits, classes)[:, None]), None
+            if logits.requires_grad:
+                (gradient,) = torch.autograd.grad(scores.sum(), found[0], allow_unused=True)
             if gradient is None:
-                raise self._no_gradient()
+                raise InputError(
+                    f"no gradient comes from the outputs to layer {self.layer!r}: the outputs do "
+                    "not depend on it, or the model computes without gradients after it."
+                )
             weights = self._turned(gradient, inputs).mean((2, 3), keepdim=True)
             return (weights * maps.detach()).sum(1).relu().float()
 
@@ -131,12 +133,6 @@ class GradCAM:
                 f"layer {self.layer!r} gives {shape}, with the channels last; Grad-CAM takes maps "
                 "(N, C, height, width): name a layer after they are moved to the front."
             )
-
-    def _no_gradient(self) -> InputError:
-        return InputError(
-            f"no gradient comes from the outputs to layer {self.layer!r}: the outputs do not "
-            "depend on it, or the model computes without gradients after it."
-        )
 
 
 def default_cam_layer(model: nn.Module, images: Tensor) -> str:

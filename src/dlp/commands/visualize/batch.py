@@ -7,12 +7,13 @@ import torch
 from torch import Tensor
 
 from dlp.commands.building import working
-from dlp.commands.visualize.drawing_files import write_drawing
 from dlp.commands.visualize.images import check_shows_images, target_in_words
+from dlp.console import say
 from dlp.datamodules import SupervisedDataModule
 from dlp.errors import InputError
 from dlp.recipe import Recipe
 from dlp.runs.folders import ROOT
+from dlp.visualization.files import save_drawing
 from dlp.visualization.image_grids import image_grid
 
 
@@ -59,7 +60,8 @@ def draw_batch(recipe: Recipe, options: BatchOptions) -> None:
         figure = image_grid(images, titles, columns=columns)
         if not recipe.is_trial:
             place = Path(options.output or ROOT / recipe.name / "batch.png")
-            write_drawing(figure, place)
+            save_drawing(figure, place)
+            say(f"wrote {place}")
 
 
 def first_images(data: SupervisedDataModule, count: int, copies: int) -> tuple[Tensor, list[str]]:

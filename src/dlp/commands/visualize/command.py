@@ -3,7 +3,6 @@
 import argparse
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -12,7 +11,6 @@ from lightning import Trainer
 from dlp.commands.building import build, build_trained, working
 from dlp.commands.invocation import started
 from dlp.commands.visualize.batch import BatchOptions, draw_batch
-from dlp.commands.visualize.drawing_files import write_drawing
 from dlp.commands.visualize.images import check_shows_images
 from dlp.commands.visualize.kinds import KINDS
 from dlp.commands.visualize.layer_choice import list_layers
@@ -24,8 +22,8 @@ from dlp.commands.visualize.options import (
 )
 from dlp.commands.visualize.subjects import (
     Subject,
-    pretrained_features,
     pretrained_network,
+    pretrained_on,
     trained_network,
 )
 from dlp.console import say
@@ -37,6 +35,7 @@ from dlp.process import cpu_threads, own_random_state, quiet
 from dlp.recipe import Recipe
 from dlp.runs.folders import ROOT, run_of
 from dlp.runs.record import read_results
+from dlp.visualization.files import save_drawing
 
 #: What is drawn without a network.
 _BATCH = "training images as the model sees them, after augmentation"
@@ -94,78 +93,49 @@ def _visualize_network(kind: str, words: list[str]) -> None:
             f"visualize {kind} --help)."
         )
     elif not given.b:
-        draw_trained(kind, *started("predict", words, KINDS[kind].options))
+        _draw_on_data(kind, *started("predict", words, KINDS[kind].options))
     elif any(word.partition("=")[0] == "--ckpt_path" for word in words):
         raise InputError("give --backbone, or --ckpt_path, not both: each is a network.")
     else:
-        recipe = Recipe.parse(words, f"visualize {kind}", KINDS[kind].options)
-        draw_backbone(kind, recipe)
+        _draw_on_data(kind, Recipe.parse(words, f"visualize {kind}", KINDS[kind].options))
 
 
 # On the data of a recipe -----------------------------------------------------------------------
 
 
-def draw_trained(kind: str, recipe: Recipe, checkpoint: Path | None) -> None:
-    """Draw the network of a run.
+def _draw_on_data(kind: str, recipe: Recipe, checkpoint: Path | None = None) -> None:
+    """Draw the network of a run, or one of torchvision's, on the data of a recipe.
 
-    Args:
-        kind: What to draw, one of `KINDS`.
-        recipe: Of the run, parsed with the options of the kind.
-        checkpoint: Which has the weights; None for random ones.
-
-    Raises:
-        InputError: The checkpoint goes with other data or another model, or the network or its
-            data cannot be drawn so.
+    The recipe was parsed with the options of the kind. Without a checkpoint the weights of a run's
+    network are random.
     """
     with working(recipe):
         options = recipe.options(KINDS[kind].options)
-        if checkpoint is None:
+        model, run = None, None if checkpoint is None else run_of(checkpoint)
+        if options.backbone:
+            data = recipe.data()
+        elif checkpoint is None:
             built = build(recipe)
             data, model = built.data, built.model
         else:
             data, model = build_trained(recipe, checkpoint)
         if kind != "embedding":
             check_shows_images(kind, data)
-        run = None if checkpoint is None else run_of(checkpoint)
-        name = recipe.name if run is None else f"{run.name} {run.folder.name}"
-        folder = ROOT / recipe.name if run is None else run.folder
-        subject = trained_network(model, data, name)
-        is_worse = run is not None and read_results(run.folder).get("beats_baseline") is False
-        if kind == "heatmap" and is_worse:
+        if model is None:
+            subject = pretrained_on(data, kind, options, recipe.is_trial)
+            folder = ROOT / subject.name
+        else:
+            name = recipe.name if run is None else f"{run.name} {run.folder.name}"
+            subject = trained_network(model, data, name)
+            folder = ROOT / recipe.name if run is None else run.folder
+        if kind == "heatmap" and run and read_results(run.folder).get("beats_baseline") is False:
             say(
                 f"{subject.name} is no better than its baseline in validation: it has learned "
                 "nothing of the classes that a map could show"
             )
-        _draw_on_data(kind, options, subject, data, recipe, folder)
-
-
-def draw_backbone(kind: str, recipe: Recipe) -> None:
-    """Draw one of torchvision's networks on the data of a recipe, as `draw_trained` does."""
-    with working(recipe):
-        options = recipe.options(KINDS[kind].options)
-        assert options.backbone is not None
-        name, weights, data = options.backbone, options.weights, recipe.data()
-        if kind == "embedding":
-            subject = pretrained_features(name, weights, data.input_shape, recipe.is_trial)
-        else:
-            check_shows_images(kind, data)
-            side = min(data.input_shape[1:])
-            found = pretrained_network(name, weights, side, recipe.is_trial)
-            subject = replace(found, name=name, input_shape=data.input_shape)
-        _draw_on_data(kind, options, subject, data, recipe, ROOT / name)
-
-
-def _draw_on_data(
-    kind: str,
-    options: NetworkOptions,
-    subject: Subject,
-    data: SupervisedDataModule,
-    recipe: Recipe,
-    folder: Path,
-) -> None:
-    subject.network.to(_device(recipe.config.trainer.accelerator))
-    output = recipe.run.output or folder / "visualize" / kind
-    _draw(kind, options, subject, data, Path(output), recipe.seed or 0, recipe.is_trial)
+        subject.network.to(_device(recipe.config.trainer.accelerator))
+        output = Path(recipe.run.output or folder / "visualize" / kind)
+        _draw(kind, options, subject, data, output, recipe.seed or 0, recipe.is_trial)
 
 
 # One of torchvision's alone --------------------------------------------------------------------
@@ -250,9 +220,8 @@ def _draw(
     written = []
     for name, drawing in KINDS[kind].draw(subject, data, options, seed):
         if not is_trial:
-            path = output / f"{name}.png"
-            write_drawing(drawing, path, announce=False)
-            written.append(path.name)
+            written.append(f"{name}.png")
+            save_drawing(drawing, output / written[-1])
     if written:
         few = ", ".join(written[:8]) + (f" and {len(written) - 8} more" * (len(written) > 8))
         say(f"wrote {output}: {few}")

@@ -1,5 +1,6 @@
 """Which images ``dlp visualize`` draws: files, or samples of a recipe's data."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +12,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dlp.commands.visualize.drawing_files import file_name
 from dlp.datamodules import SupervisedDataModule
 from dlp.datamodules.examples import Part
 from dlp.datamodules.images.base import BaseImageDataModule
@@ -173,6 +173,11 @@ def target_in_words(target: Any, names: Sequence[str] | None) -> str:
     if isinstance(target, list):
         return ", ".join(name for name, value in zip(names, target, strict=True) if value >= 0.5)
     return names[int(target)]
+
+
+def file_name(*parts: str) -> str:
+    """Return a file's name made of `parts`, without what file systems do not like."""
+    return "_".join(re.sub(r"[^\w.-]+", "-", part).strip("-.") or "x" for part in parts)
 
 
 def _in_turn(classes: Any) -> list[int]:

@@ -4,7 +4,7 @@ Each takes the network, the data (None where there are none), the options of its
 and yields one drawing after another, once all options fit the network.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +15,13 @@ from matplotlib.figure import Figure
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from dlp.commands.visualize.drawing_files import file_name
-from dlp.commands.visualize.images import NamedImage, chosen_images, no_rows, target_in_words
+from dlp.commands.visualize.images import (
+    NamedImage,
+    chosen_images,
+    file_name,
+    no_rows,
+    target_in_words,
+)
 from dlp.commands.visualize.layer_choice import chosen_layers
 from dlp.commands.visualize.options import (
     ActivationOptions,
@@ -32,18 +37,20 @@ from dlp.datamodules import SupervisedDataModule
 from dlp.errors import InputError, suggestion
 from dlp.visualization.activation_maps import activation_grid, activations
 from dlp.visualization.embedding import cluster_agreement, embed, embedding_figure, last_hidden
-from dlp.visualization.filters import filter_grid, filter_patterns
+from dlp.visualization.filters import (
+    FIRST_FILTERS,
+    chosen_filters,
+    filter_grid,
+    filter_patterns,
+)
 from dlp.visualization.grad_cam import GradCAM
 from dlp.visualization.heatmaps import heatmap_figure, overlay
-from dlp.visualization.layer_hooks import Layer
 
 #: The name of a file without its ending, and what is drawn there.
 Drawing = tuple[str, Figure | Tensor]
 
 #: Filters whose patterns are computed together: small enough for the progress bar to move.
 _TOGETHER = 8
-#: Filters of a layer that are drawn where nothing says how many.
-_FILTERS = 64
 #: Fewer images than this are drawn without a bar.
 _MANY = 10
 #: Classes that are named for each image.
@@ -140,53 +147,28 @@ def _best(subject: Subject, outcome: Tensor) -> str:
 # Filters ---------------------------------------------------------------------------------------
 
 
-def chosen_filters(
-    layers: dict[str, Layer], filters: Sequence[int] | None, count: int | None
-) -> dict[str, list[int]]:
-    """Return layer -> the numbers of the filters to draw: those given, or the first ones.
-
-    Raises:
-        InputError: A layer has no such filter.
-    """
-    chosen: dict[str, list[int]] = {}
-    for name, layer in layers.items():
-        number = layer.shape[0]
-        chosen[name] = (
-            list(range(min(count or _FILTERS, number))) if filters is None else list(filters)
-        )
-        for wrong in [given for given in chosen[name] if not 0 <= given < number]:
-            raise InputError(
-                f"layer {name!r} has {number} filters, 0 to {number - 1}; {wrong} is none of them."
-            )
-    return chosen
-
-
 def draw_filters(
     subject: Subject, data: SupervisedDataModule | None, options: FilterOptions, seed: int
 ) -> Iterator[Drawing]:
     """Yield one grid of patterns for each layer."""
-    layers = chosen_layers("filters", subject, options.layers)
-    for name, numbers in chosen_filters(layers, options.filters, options.num_filters).items():
-        patterns = []
+    chosen: dict[str, list[int]] = {}
+    for name, layer in chosen_layers("filters", subject, options.layers).items():
+        count = layer.shape[0]
+        first = range(min(options.num_filters or FIRST_FILTERS, count))
+        chosen[name] = chosen_filters(name, options.filters or first, count)
+    for name, numbers in chosen.items():
+        patterns, total = [], len(numbers)
         with tqdm(
-            desc=name,
-            total=len(numbers),
-            unit="filter",
-            leave=False,
-            dynamic_ncols=True,
-            file=bar_file(),
+            total=total, desc=name, unit="filter", leave=False, dynamic_ncols=True, file=bar_file()
         ) as bar:
-            for start in range(0, len(numbers), _TOGETHER):
+            for start in range(0, total, _TOGETHER):
                 part = numbers[start : start + _TOGETHER]
                 found = filter_patterns(
-                    *(subject.network, name, part),
-                    size=options.size,
-                    steps=options.steps,
-                    seed=seed,
+                    subject.network, name, part, size=options.size, steps=options.steps, seed=seed
                 )
                 patterns.append(found)
                 bar.update(len(part))
-        title = f"{subject.name}: {len(numbers)} filters of {name}"
+        title = f"{subject.name}: {total} filters of {name}"
         yield file_name(name), filter_grid(torch.cat(patterns), title=title)
 
 

@@ -1,13 +1,14 @@
 """Which network ``dlp visualize`` looks at: a trained one, or one of torchvision's."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from lightning import LightningModule
 from torch import Tensor, nn
 
 from dlp.commands.building import are_absent
+from dlp.commands.visualize.options import NetworkOptions
 from dlp.console import say
 from dlp.datamodules import SupervisedDataModule
 from dlp.modules import SupervisedModule
@@ -115,24 +116,25 @@ def pretrained_network(name: str, weights: str | None, side: int | None, trial: 
     )
 
 
-def pretrained_features(
-    name: str, weights: str | None, input_shape: Sequence[int], trial: bool
+def pretrained_on(
+    data: SupervisedDataModule, kind: str, options: NetworkOptions, trial: bool
 ) -> Subject:
-    """Return a backbone, global average pooling, and a dense layer that takes its features.
+    """Return one of torchvision's networks for the rows of some data.
 
-    Args:
-        name: As in `pretrained_network`.
-        weights: As there.
-        input_shape: (3, H, W).
-        trial: As there.
+    For an embedding that is the backbone, global average pooling, and a dense layer that takes its
+    features.
 
     Raises:
-        InputError: As there; or the data are no colour images, or too small.
+        InputError: See `pretrained_network`; or the data are no colour images, or too small.
     """
-    check_images(input_shape)
-    backbone = Backbone(name, _at_hand(name, weights, trial), image_size=min(input_shape[1:]))
-    network = PretrainedNet(backbone, input_shape, 1, hidden=())
-    return Subject(network.eval(), name, tuple(input_shape))
+    assert options.backbone is not None
+    name, weights, shape = options.backbone, options.weights, data.input_shape
+    if kind != "embedding":
+        found = pretrained_network(name, weights, min(shape[1:]), trial)
+        return replace(found, input_shape=shape)
+    check_images(shape)
+    backbone = Backbone(name, _at_hand(name, weights, trial), image_size=min(shape[1:]))
+    return Subject(PretrainedNet(backbone, shape, 1, hidden=()).eval(), name, shape)
 
 
 def _at_hand(name: str, weights: str | None, trial: bool) -> str | None:
