@@ -20,7 +20,7 @@ from dlp.datamodules import (
     TargetEncoder,
     TextDataModule,
 )
-from dlp.datamodules.shared_arguments import SharedArguments
+from dlp.datamodules.base import SharedArguments
 from dlp.errors import InputError
 
 CLASSES = [

@@ -1,5 +1,6 @@
 from .arrays import ArrayDataModule as ArrayDataModule
 from .base import Examples as Examples
+from .base import SharedArguments as SharedArguments
 from .base import SupervisedDataModule as SupervisedDataModule
 from .images.augmentation import RandomAffine as RandomAffine
 from .images.cats_dogs import CatsVsDogsDataModule as CatsVsDogsDataModule
@@ -7,7 +8,6 @@ from .images.mnist import MNISTDataModule as MNISTDataModule
 from .images.own_images import ImageFolderDataModule as ImageFolderDataModule
 from .loader import BatchLoader as BatchLoader
 from .loader import BatchOrder as BatchOrder
-from .shared_arguments import SharedArguments as SharedArguments
 from .splitting.splits import Parts as Parts
 from .splitting.splits import Split as Split
 from .tables.housing import HousingDataModule as HousingDataModule

@@ -8,10 +8,9 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from dlp.datamodules.base import Examples, SupervisedDataModule
+from dlp.datamodules.base import Examples, SharedArguments, SupervisedDataModule
 from dlp.datamodules.labelled_data import Readable
 from dlp.datamodules.learned import Encoder
-from dlp.datamodules.shared_arguments import SharedArguments
 from dlp.datamodules.splitting.groups import as_column, group_values, time_values
 from dlp.datamodules.splitting.leakage import row_hashes
 from dlp.datamodules.standardising import mean_and_deviation

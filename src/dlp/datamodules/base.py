@@ -2,7 +2,8 @@
 
 import inspect
 import os
-from typing import Any, ClassVar, Self, Unpack, cast
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Self, TypedDict, Unpack, cast, get_args, get_type_hints
 
 import torch
 from torch import Tensor, nn
@@ -13,11 +14,29 @@ from dlp.datamodules.examples import Part as Part
 from dlp.datamodules.labelled_data import LabelledData
 from dlp.datamodules.learned import Encoder, Learned
 from dlp.datamodules.loader import BatchLoader, BatchOrder, Rows
-from dlp.datamodules.shared_arguments import SharedArguments, completed, spell_out
 from dlp.datamodules.splitting.leakage import Seen
 from dlp.datamodules.splitting.splits import Split
 from dlp.datamodules.targets import TargetEncoder
-from dlp.errors import InputError
+from dlp.errors import InputError, suggestion
+
+
+class SharedArguments(TypedDict, total=False):
+    """What every DataModule takes, by keyword; `SupervisedDataModule` says what each one means.
+
+    A DataModule takes them as ``**shared: Unpack[SharedArguments]`` and hands them on to its base.
+    Where a default is another one than the base's, its class says so in `defaults`.
+    """
+
+    batch_size: int
+    eval_batch_size: int
+    val_size: int | float | None
+    train_size: int | float | None
+    split_seed: int | None
+    stratify: bool | None
+    num_folds: int | None
+    fold: int
+    repeat: int
+    drop_duplicates: bool
 
 
 class SupervisedDataModule(LabelledData):
@@ -79,7 +98,7 @@ class SupervisedDataModule(LabelledData):
         inherited = cast(SupervisedDataModule, super(cls, cls)).defaults
         cls.defaults = {**inherited, **cls.defaults}
         if "__init__" in vars(cls):
-            spell_out(cls.__init__, cls.defaults)
+            _spell_out(cls.__init__, cls.defaults)
         elif cls.defaults != inherited:
             raise TypeError(f"{cls.__name__} has defaults of its own: give it an __init__ too.")
 
@@ -106,7 +125,18 @@ class SupervisedDataModule(LabelledData):
         split: Split | None = None,
         **shared: Unpack[SharedArguments],
     ) -> None:
-        given = completed(type(self).__name__, shared, self.defaults)
+        given: SharedArguments = {**self.defaults, **shared}
+        if strange := [name for name in given if name not in self.defaults]:  # Python takes any
+            raise TypeError(
+                f"{type(self).__name__} has no argument {strange[0]!r}."
+                f"{suggestion(strange[0], self.defaults)}"
+            )
+        for name, size in (
+            ("batch_size", given["batch_size"]),
+            ("eval_batch_size", given["eval_batch_size"]),
+        ):
+            if size < 1:
+                raise InputError(f"{name} must be at least 1, got {size}.")
         split = split or Split(
             given["val_size"],
             test_size,
@@ -295,4 +325,37 @@ class SupervisedDataModule(LabelledData):
         return self._now.seed
 
 
-spell_out(SupervisedDataModule.__init__, SupervisedDataModule.defaults)  # subclasses do it above
+def _spell_out(function: Callable[..., Any], defaults: Mapping[str, Any]) -> None:
+    """Let the signature of a function name each key of its ``**shared: Unpack[...]``.
+
+    A type checker knows these keys; ``inspect.signature``, ``help()`` and the command line know
+    them and their defaults by this alone.
+
+    Args:
+        function: It is changed: it gets a ``__signature__``, as decorators give one.
+        defaults: Key -> default; a key without one is required.
+    """
+    signature = inspect.signature(function)
+    *own, last = signature.parameters.values() or (None,)
+    if last is None or last.kind is not last.VAR_KEYWORD:
+        return
+    unpacked = last.annotation
+    if isinstance(unpacked, str):  # from __future__ import annotations
+        unpacked = eval(unpacked, function.__globals__)
+    if not get_args(unpacked):  # **kwargs of another kind
+        return
+    shared = [
+        inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=defaults.get(name, inspect.Parameter.empty),
+            annotation=annotation,
+        )
+        for name, annotation in get_type_hints(get_args(unpacked)[0]).items()
+    ]
+    function.__signature__ = signature.replace(  # type: ignore[attr-defined] # see PEP 362
+        parameters=[*own, *shared]
+    )
+
+
+_spell_out(SupervisedDataModule.__init__, SupervisedDataModule.defaults)  # subclasses do it above

@@ -106,9 +106,11 @@ class LabelledData(LightningDataModule, ABC):
         return None
 
     def readable(self, rows: Any) -> Readable:
-        """Return a few rows as a person reads them (default: images, else a table of numbers)."""
+        """Return a few rows as a person reads them: by default texts, images or a table."""
         import pandas as pd
 
+        if (texts := self.texts(rows)) is not None:
+            return texts
         if isinstance(rows, pd.DataFrame):
             return rows
         inputs: Tensor = self.encode(rows)[torch.arange(len(rows))]

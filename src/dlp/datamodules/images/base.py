@@ -12,7 +12,7 @@ import xxhash
 from torch import nn
 
 from dlp.console import say
-from dlp.datamodules.base import Examples, SupervisedDataModule
+from dlp.datamodules.base import Examples, SharedArguments, SupervisedDataModule
 from dlp.datamodules.examples import sample_rows
 from dlp.datamodules.images.augmentation import AugmentationName, Augmenter, make_augmentation
 from dlp.datamodules.images.decoding import EXTENSIONS
@@ -28,7 +28,6 @@ from dlp.datamodules.images.store import (
 )
 from dlp.datamodules.learned import Encoder
 from dlp.datamodules.reading import InputReading
-from dlp.datamodules.shared_arguments import SharedArguments
 from dlp.datamodules.splitting.splits import Indices
 from dlp.datamodules.targets import TargetEncoder
 from dlp.errors import InputError, unknown

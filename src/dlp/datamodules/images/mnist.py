@@ -10,10 +10,9 @@ from urllib.error import URLError
 import numpy as np
 from numpy.typing import NDArray
 
-from dlp.datamodules.base import Examples, SupervisedDataModule
+from dlp.datamodules.base import Examples, SharedArguments, SupervisedDataModule
 from dlp.datamodules.images.store import StoredImages
 from dlp.datamodules.learned import Encoder
-from dlp.datamodules.shared_arguments import SharedArguments
 from dlp.datamodules.splitting.leakage import row_hashes
 from dlp.datamodules.splitting.splits import keras_order
 from dlp.datamodules.targets import TargetEncoder

@@ -177,13 +177,11 @@ class Split:
                 divided in this way (see `check`); or the splitter does not give pairs of parts.
         """
         if own := self.num_own(num_val):
-            others = replace(self, val_size=None).parts(
-                num_rows - own,
-                None if labels is None else labels[:-own],
-                targets=None if targets is None else targets[:-own],
-                groups=None if groups is None else groups[:-own],
-                times=None if times is None else times[:-own],
-            )
+            told = {"labels": labels, "targets": targets, "groups": groups, "times": times}
+            first: dict[str, Any] = {
+                name: values[:-own] for name, values in told.items() if values is not None
+            }
+            others = replace(self, val_size=None).parts(num_rows - own, **first)
             return replace(others, val=np.arange(num_rows - own, num_rows))
         num_test = _count("test_size", self.test_size, num_rows)
         num_val = 0 if self.makes_folds else _count("val_size", self.val_size, num_rows)
@@ -193,16 +191,20 @@ class Split:
                 f"{num_rows} rows to train on. Give smaller counts, or fractions that sum to "
                 "less than 1."
             )
-        keys = self._row_keys(labels, groups, times)
+        self.check(groups is not None, times is not None)
+        if self.stratify and labels is None:
+            raise InputError(
+                "stratify=True needs class labels, and this set has none: leave it out."
+            )
+        keys = RowKeys(np.asarray(labels) if self.stratify else None, groups, times)
         rest, test = keys.pair(keys.hold_out(num_test), 0, keys.order(num_rows, self.seed))
         if self.splitter is not None:
             rows = rest if times is not None else np.sort(rest)
             y = labels if targets is None else targets
             train, val = checked_pair(self.splitter, self.fold, rows, y, groups)
         elif self.num_folds is not None:
-            entropy = None
-            if self.repeat or self.seed is not None:
-                entropy = [0 if self.seed is None else self.seed, 1 + self.repeat]
+            shuffled = self.repeat or self.seed is not None
+            entropy = [self.seed or 0, 1 + self.repeat] if shuffled else None
             train, val = keys.pair(keys.folds(self.num_folds, entropy), self.fold, rest)
             if not len(val):
                 raise InputError(
@@ -220,19 +222,6 @@ class Split:
                 )
             train = keys.fewer(train, wanted)
         return Parts(train, val, test)
-
-    def _row_keys(
-        self,
-        labels: Sequence[int] | NDArray[np.int64] | None,
-        groups: NDArray[Any] | None,
-        times: NDArray[Any] | None,
-    ) -> RowKeys:
-        self.check(groups is not None, times is not None)
-        if self.stratify and labels is None:
-            raise InputError(
-                "stratify=True needs class labels, and this set has none: leave it out."
-            )
-        return RowKeys(np.asarray(labels) if self.stratify else None, groups, times)
 
     def num_splits(
         self,

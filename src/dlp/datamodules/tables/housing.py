@@ -7,7 +7,7 @@ from typing import ClassVar, Literal, Unpack
 import numpy as np
 import pandas as pd
 
-from dlp.datamodules.shared_arguments import SharedArguments
+from dlp.datamodules.base import SharedArguments
 from dlp.datamodules.splitting.splits import keras_order
 from dlp.datamodules.tables.numeric_scale import Scaling
 from dlp.datamodules.tables.own_features import FeaturesArgument

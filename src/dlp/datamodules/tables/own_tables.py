@@ -8,9 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dlp.datamodules.base import Examples, SupervisedDataModule
+from dlp.datamodules.base import Examples, SharedArguments, SupervisedDataModule
 from dlp.datamodules.reading import InputReading, Kind
-from dlp.datamodules.shared_arguments import SharedArguments
 from dlp.datamodules.splitting.groups import check_roles, keys_of_table, table_hashes
 from dlp.datamodules.splitting.splits import Indices
 from dlp.datamodules.tables.column_readings import read_columns

@@ -4,9 +4,8 @@ from typing import Any, ClassVar, Unpack, cast
 
 from numpy.typing import NDArray
 
-from dlp.datamodules.base import Examples, Part, SupervisedDataModule
+from dlp.datamodules.base import Examples, Part, SharedArguments, SupervisedDataModule
 from dlp.datamodules.reading import InputReading
-from dlp.datamodules.shared_arguments import SharedArguments
 from dlp.datamodules.targets import TargetEncoder
 from dlp.datamodules.text.corpus import (
     Corpus,
@@ -168,13 +167,9 @@ class BaseTextDataModule(SupervisedDataModule):
             self._say_once("script", whole_sentences(sentence))
         return learned
 
-    def readable(self, rows: Texts) -> list[str]:
+    def texts(self, rows: Texts) -> list[str]:
         """Return each text as it was given; its words, where an archive holds those alone."""
         return rows.raw()
-
-    def texts(self, rows: Texts) -> list[str]:
-        """Return each text, as `readable` does."""
-        return self.readable(rows)
 
     def read_input(self) -> InputReading:
         """Return what the texts and the columns beside them were taken for."""

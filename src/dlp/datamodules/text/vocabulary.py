@@ -66,18 +66,18 @@ class Vocabulary:
         self.num_words = len(self.words) + OFFSET + 1 if num_words is None else num_words
         self.skip_top = skip_top
         self.max_length = max_length
-        self._ids = {word: self._rule(id) for id, word in enumerate(self.words, OFFSET + 1)}
+        self._ids = {
+            word: id if id >= skip_top else UNKNOWN
+            for id, word in enumerate(self.words, OFFSET + 1)
+        }
         #: The ids of n-grams of two words and more.
         self.ngram_ids = {term: id for term, id in self._ids.items() if " " in term}
-        self.start = self._rule(START)
+        self.start = START if skip_top <= START else UNKNOWN
 
     @property
     def max_words(self) -> int | None:
         """How many words of a text are kept; None for all."""
         return None if self.max_length is None else self.max_length - 1
-
-    def _rule(self, id: int) -> int:
-        return id if self.skip_top <= id < self.num_words else UNKNOWN
 
     def lookup(self, words: Iterable[str]) -> NDArray[np.int32]:
         """Return the id of each of `words`, int32: what turns a corpus' tokens into ids."""
