@@ -27,7 +27,7 @@ from dlp.errors import InputError
 from dlp.folds.stacked import reason_against
 from dlp.folds.stacked.engine import FoldData
 from dlp.folds.stacked.fused_steps import fuse, plain_rmsprop
-from dlp.folds.stacked.stacks import fit_stacked
+from dlp.folds.stacked.stacks import fit_stacked, stack_kind
 from dlp.modules import ConvNetModule, DenseModule, DenseNet, KerasRMSprop, SoftmaxHead
 from dlp.modules.base import SupervisedModule
 from dlp.modules.heads import HEADS
@@ -645,13 +645,6 @@ def test_targets_that_do_not_fit_the_head_are_refused_before_training(part):
         fit_stacked([problem.model(0)], [bad], trainer_of())
 
 
-def test_folds_of_unequal_size_are_refused():
-    problem = Problem("sigmoid", 2, count=21)
-    folds = [problem.tensors(fold) for fold in range(2)]
-    with pytest.raises(InputError, match="equally many"):
-        fit_stacked([problem.model(fold) for fold in range(2)], folds, trainer_of())
-
-
 def test_denormals_are_flushed_inside_the_block_alone():
     def halved():
         return (torch.tensor([torch.finfo(torch.float32).tiny]) / 2).item()
@@ -969,10 +962,9 @@ def test_asking_leaves_the_model_as_it_was():
     assert torch.equal(random, torch.get_rng_state())
 
 
-def test_models_of_one_stack_must_be_equal():
+def test_models_of_one_stack_are_equal_but_for_weights():
     problem = Problem("sigmoid", 2)
-    folds = [problem.tensors(fold) for fold in range(2)]
+    kind = stack_kind(problem.model(0), 3)
+    assert stack_kind(problem.model(1), 3) == kind
     for other in ({"hidden": [4, 5]}, {"l2": 0.1}, {"optimizer": adam_w}, {"activation": "tanh"}):
-        models = [problem.model(0), Problem("sigmoid", 2, **other).model(1)]
-        with pytest.raises(InputError, match="must be equal but for weights"):
-            fit_stacked(models, folds, trainer_of())
+        assert stack_kind(Problem("sigmoid", 2, **other).model(1), 3) != kind

@@ -55,7 +55,7 @@ class StackedFolds(LightningModule):
 
     Args:
         models: Equal but for their weights, seeds and target scaling.
-        folds: One for each model, all with as many training rows.
+        folds: One for each model, all with as many training rows and one batch size.
         stoppers: Each fold gets its own copy of these.
     """
 
@@ -66,10 +66,6 @@ class StackedFolds(LightningModule):
         stoppers: Sequence[EarlyStopping] = (),
     ) -> None:
         super().__init__()
-        if len({(fold.train_inputs.shape, fold.batch_size) for fold in folds}) != 1:
-            raise InputError(
-                "the folds of one stack must have equally many training rows and one batch size."
-            )
         self.automatic_optimization = False
         self.models = list(models)
         self.folds = list(folds)
@@ -92,7 +88,7 @@ class StackedFolds(LightningModule):
             weights = weights.where(running, cast(Tensor, self.stopped_weights))
         for model in self.models:
             model.to(weights.device, weights.dtype)
-        self.net.write_back(weights, [model.network for model in self.models])
+        self.net.write_back(weights)
 
     def configure_optimizers(self) -> Any:
         """Return the optimizer of the first model, moving the weights of all; its scheduler too."""

@@ -57,15 +57,16 @@ class StackedNet(nn.Module):
         self, networks: Sequence[nn.Module], loss: LossFunction, l1: float = 0.0, l2: float = 0.0
     ) -> None:
         super().__init__()
-        nets = [blocks_of(network) for network in networks]
-        self.shapes = [block.shape for block in nets[0]]
+        self.blocks = [blocks_of(network) for network in networks]
+        first = self.blocks[0]
+        self.shapes = [block.shape for block in first]
         self.num_penalised = sum(inputs * outputs for inputs, outputs in self.shapes[:-1])
-        self.activations = [block.function for block in nets[0][:-1]]
-        self.rates = [block.rate for block in nets[0][:-1]]
+        self.activations = [block.function for block in first[:-1]]
+        self.rates = [block.rate for block in first[:-1]]
         self.loss_gradient = LOSS_GRADIENTS[loss]
         self.l1 = l1
         self.l2 = l2
-        self.weights = nn.Parameter(torch.stack([_packed(blocks) for blocks in nets]))
+        self.weights = nn.Parameter(torch.stack([_packed(blocks) for blocks in self.blocks]))
         self._layers: list[_Layer] = []
 
     def bind(self, rows: int) -> None:
@@ -107,11 +108,11 @@ class StackedNet(nn.Module):
         return self._views(self.weights.grad)
 
     @torch.no_grad()
-    def write_back(self, rows: Tensor, networks: Sequence[nn.Module]) -> None:
+    def write_back(self, rows: Tensor) -> None:
         """Copy the `rows` (F, P) into the networks."""
         views = self._views(rows)
-        for number, network in enumerate(networks):
-            for block, (kernel, bias) in zip(blocks_of(network), views, strict=True):
+        for number, blocks in enumerate(self.blocks):
+            for block, (kernel, bias) in zip(blocks, views, strict=True):
                 block.linear.weight.copy_(kernel[number].t())
                 block.linear.bias.copy_(bias[number, 0])
 

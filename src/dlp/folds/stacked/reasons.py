@@ -30,8 +30,8 @@ from dlp.datamodules.base import SupervisedDataModule
 from dlp.datamodules.loader import BatchLoader, BatchOrder, Rows
 from dlp.datamodules.text.encodings import BagRows
 from dlp.folds.stacked.blocks import NotStackable, blocks_of, replaced_method
-from dlp.folds.stacked.check import differs, options_of
 from dlp.folds.stacked.gradients import LOSS_GRADIENTS
+from dlp.folds.stacked.network import StackedNet, widened
 from dlp.modules.base import SupervisedModule
 from dlp.modules.dense import DenseModule
 from dlp.modules.heads import HEADS
@@ -82,6 +82,11 @@ _OF_MODELS = {"l1", "l2", "make_optimizer", "make_scheduler", "seed", "meters"} 
 }
 _OF_HEADS = {"loss", "num_outputs", "threshold", "transform", "_metrics"}
 
+#: Rows that a stacked step and the model's own are compared on.
+_ROWS = 64
+#: How far they may be apart, as a share of the largest number: rounding is a thousandth of that.
+_TOLERANCE = 1e-3
+
 #: Where a DataModule or a module changes a batch on its way.
 _TRANSFERS = ("on_before_batch_transfer", "transfer_batch_to_device", "on_after_batch_transfer")
 
@@ -125,7 +130,7 @@ def _reasons(model: LightningModule, data: SupervisedDataModule) -> Iterator[str
     yield from _of_optimizer(model)
     yield from _of_batches(data)
     train = data.train_dataloader()
-    if differs(model, cast(Tensor, train.inputs), cast(Tensor, train.targets)):
+    if _differs(model, cast(Tensor, train.inputs), cast(Tensor, train.targets)):
         yield "one stacked step does not give what the model's own step gives"
 
 
@@ -213,6 +218,12 @@ def _of_optimizer(model: SupervisedModule) -> Iterator[str]:
             yield f"{kind.__name__} is not known to be a function of the number of steps alone"
 
 
+def options_of(optimizer: torch.optim.Optimizer) -> tuple[tuple[str, object], ...]:
+    """Return the options of an optimizer with one group of parameters."""
+    (group,) = optimizer.param_groups
+    return tuple((name, value) for name, value in group.items() if name != "params")
+
+
 def _of_batches(data: SupervisedDataModule) -> Iterator[str]:
     name = type(data).__name__
     for hook in _TRANSFERS:
@@ -267,3 +278,43 @@ def _of_trainer(trainer: Trainer) -> Iterator[str]:
             yield f"{kind} keeps each fold's weights (enable_checkpointing=False for none)"
         elif type(callback) not in _CALLBACKS or replaced_method(callback):
             yield f"{kind} looks at the model or its batches"
+
+
+def _differs(model: SupervisedModule, inputs: Tensor, targets: Tensor) -> bool:
+    """Whether a stacked step gives other logits or gradients than the model's own step.
+
+    Nothing is dropped in either, and the model is left as it was.
+    """
+    inputs, targets, head = inputs[:_ROWS], targets[:_ROWS], model.head
+    net = StackedNet([model.network], head.loss, model.l1, model.l2)
+    weights = [*model.parameters()]
+    before = [weight.grad for weight in weights]
+    for weight in weights:
+        weight.grad = None
+    model.eval()
+    try:
+        logits = model(inputs)
+        head.check(logits, targets)
+        targets = head.prepare(targets)
+        penalty = torch.as_tensor(model.penalty())
+        (head.loss(logits, targets) + penalty).backward()  # type: ignore[no-untyped-call] # torch has no types for it
+        theirs = [block.linear.weight.grad for block in net.blocks[0]]
+        theirs += [block.linear.bias.grad for block in net.blocks[0]]
+    finally:
+        model.train()
+        for weight, gradient in zip(weights, before, strict=True):
+            weight.grad = gradient
+    with torch.no_grad():
+        net.bind(len(inputs))
+        found = torch.empty_like(logits).unsqueeze(0)
+        targets = widened(targets, logits.shape[1]).to(logits).unsqueeze(0)
+        net.gradient(inputs.flatten(1).to(logits).unsqueeze(0), targets, found)
+        views = net.gradients()
+    ours = [kernel[0].t() for kernel, _ in views] + [bias[0, 0] for _, bias in views]
+    pairs = [(logits, found[0]), (penalty, net.penalty()[0]), *zip(theirs, ours, strict=True)]
+    return not all(mine is not None and _is_close(mine, other) for mine, other in pairs)
+
+
+def _is_close(mine: Tensor, other: Tensor) -> bool:
+    scale = float(mine.detach().abs().nan_to_num().max()) or 1.0
+    return torch.allclose(mine, other, rtol=0, atol=_TOLERANCE * scale, equal_nan=True)

@@ -12,20 +12,20 @@ import torch
 import xxhash
 from lightning import Trainer
 from lightning.pytorch.callbacks import Callback, EarlyStopping
-from torch import Tensor
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import CyclicLR, OneCycleLR
 
 from dlp.callbacks.checkpoints import LastCheckpoint
 from dlp.callbacks.progress import EpochBar
 from dlp.console import say
 from dlp.datamodules.base import SupervisedDataModule
 from dlp.directions import contradictions
-from dlp.errors import InputError
 from dlp.folds.folder import claimed
 from dlp.folds.plan import Fold, Plan
 from dlp.folds.results import FoldResult
-from dlp.folds.stacked.check import stack_kind
+from dlp.folds.stacked.blocks import blocks_of
 from dlp.folds.stacked.engine import FoldData, StackedFolds
-from dlp.folds.stacked.reasons import reason_against_fold
+from dlp.folds.stacked.reasons import options_of, reason_against_fold
 from dlp.modules.base import SupervisedModule
 
 _Tensors = tuple[Tensor, Tensor, Tensor, Tensor]
@@ -33,6 +33,8 @@ _Tensors = tuple[Tensor, Tensor, Tensor, Tensor]
 #: Most inputs of a stack, in bytes, and most weights, in numbers: more than a processor's cache
 #: holds make a step of each fold half as slow again. Further folds go into further stacks.
 _STACK_BYTES, _STACK_WEIGHTS = 10**9, 2**19
+#: Most steps of a schedule that are looked at.
+_STEPS = 1000
 #: Most folds whose locks are held at once: a process may not have many more files open.
 _CLAIMED = 400
 
@@ -98,6 +100,34 @@ def _ready(plan: Plan, fold: Fold, data: SupervisedDataModule) -> "_Ready | str"
     return _Ready(fold, model, tensors, result, kind)
 
 
+def stack_kind(model: SupervisedModule, max_epochs: int) -> Hashable:
+    """Return what models of one stack have in common: all but weights, seeds and target scaling.
+
+    Args:
+        model: A model that can be stacked.
+        max_epochs: How far a schedule is looked at.
+    """
+    head, weight = model.head, nn.Parameter(torch.zeros(1, 1))
+    optimizer = model.make_optimizer([weight])
+    options: list[object] = [options_of(optimizer)]
+    if model.make_scheduler is not None:
+        scheduler = model.make_scheduler(optimizer)
+        options += [type(scheduler), options_of(optimizer)]
+        steps = max_epochs
+        if isinstance(scheduler, OneCycleLR | CyclicLR):
+            steps = getattr(scheduler, "total_steps", _STEPS) - 1
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the fit says again what a schedule warns of
+            for _ in range(min(steps, _STEPS)):
+                optimizer.step()
+                scheduler.step()
+                options.append(options_of(optimizer))
+    blocks = tuple(block.kind for block in blocks_of(model.network))
+    metrics = tuple(model.meters["val"].metrics)
+    objective = type(head), head.num_logits, head.loss, model.l1, model.l2, metrics
+    return blocks, objective, type(optimizer), tuple(options)
+
+
 def _fit(plan: Plan, stack: list[_Ready]) -> Iterator[tuple[Fold, FoldResult]]:
     """Train a stack, going on where a killed one of the same folds was."""
     callbacks: list[Callback] = [EpochBar(f"{len(stack)} folds")]
@@ -128,9 +158,8 @@ def fit_stacked(
     weights are kept at that epoch, and the fit ends when the last fold has stopped.
 
     Args:
-        models: Equal but for their weights, seeds and target scaling; none may have a
-            `reason_against` it.
-        folds: One for each model, all with as many training rows.
+        models: Of one `stack_kind`; none may have a `reason_against` it.
+        folds: One for each model, all with as many training rows and one batch size.
         trainer: An ordinary one. What its callbacks see logged are means over folds.
         ckpt_path: A checkpoint of an earlier call, to go on from.
 
@@ -138,12 +167,8 @@ def fit_stacked(
         For each fold, metric -> one number an epoch, as `History` records it.
 
     Raises:
-        InputError: Folds differ in size or models in more than that, a target does not fit the
-            head, or the checkpoint belongs to other folds.
+        InputError: A target does not fit the head, or the checkpoint belongs to other folds.
     """
-    kinds = {stack_kind(model, trainer.max_epochs or 0) for model in models}
-    if len(kinds) > 1:
-        raise InputError("the models of one stack must be equal but for weights and seeds.")
     for sentence in contradictions(trainer, models[0].metric_directions):
         say(f"warning: {sentence}")
     with _early_stopping_of(trainer) as stoppers, warnings.catch_warnings():
