@@ -6,26 +6,21 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
 import optuna
-from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner
-from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import Trial, TrialState
 from tqdm.auto import tqdm
 
 from dlp.console import bar_file
 from dlp.errors import InputError, input_error
 from dlp.files import write_text
+from dlp.search.method import Search as Search
 from dlp.search.space import Space, space_of
 from dlp.search.studies import Definition, Study, open_study
-from dlp.seeds import derived_seed
 
-SamplerName = Literal["tpe", "random", "grid"]
-PrunerName = Literal["median", "hyperband", "none"]
 #: From the values of a trial (dotted key -> value), the trial, and a folder of its own, to what is
 #: judged. ``trial.report(value, step)`` and ``trial.should_prune()`` let it be stopped early, by
 #: `optuna.TrialPruned`.
@@ -37,57 +32,6 @@ _FAILURES_AT_START, _FAILURES = 3, 10
 
 class Diverged(optuna.TrialPruned):
     """What is judged, or the loss, is no number any more."""
-
-
-@dataclass(frozen=True)
-class Search:
-    """How a search goes about it.
-
-    Args:
-        trials: Finished trials of the study in all.
-        timeout: Begin no trial after so many seconds.
-        sampler: ``tpe`` learns from the trials before, ``random`` does not, ``grid`` takes each
-            combination of a finite space once.
-        pruner: What stops a trial that is worse than others were at that step.
-        steps: How many values a whole trial reports, where that is known: the median pruner stops
-            nothing in the first quarter of them.
-        seed: Of the sampler; each trial draws by a seed derived from it.
-        storage: URL of a database; None for a journal in the study's folder.
-        new: Start another study, where one of the same definition is unfinished.
-    """
-
-    trials: int = 50
-    timeout: float | None = None
-    sampler: SamplerName = "tpe"
-    pruner: PrunerName = "median"
-    steps: int | None = None
-    seed: int = 0
-    storage: str | None = None
-    new: bool = False
-
-    def wanted(self, space: Space) -> int:
-        """Return how many finished trials the study is to have: of a grid no more than there are.
-
-        Raises:
-            InputError: A grid is asked for, and the space has no end.
-        """
-        return min(self.trials, len(space.grid(0))) if self.sampler == "grid" else self.trials
-
-    def make_sampler(self, number: int) -> BaseSampler:
-        """Return what draws the values of a trial, a function of the seed and its number."""
-        seed = derived_seed(self.seed, number) % 2**32
-        if self.sampler == "tpe":
-            return TPESampler(seed=seed, constant_liar=True)
-        return RandomSampler(seed=seed)
-
-    def make_pruner(self) -> BasePruner:
-        """Return what says which trials are hopeless."""
-        if self.pruner == "hyperband":
-            return HyperbandPruner(max_resource=self.steps or "auto")
-        if self.pruner == "median":
-            warmup = max(2, (self.steps or 0) // 4)
-            return MedianPruner(n_startup_trials=5, n_warmup_steps=warmup)
-        return NopPruner()
 
 
 def tune(
@@ -123,13 +67,8 @@ def tune(
     space = space if isinstance(space, Space) else space_of(space)
     search = Search() if search is None else search
     definition = Definition(folder.name, None, space.text(), direction)
-    with quiet_optuna():
-        wanted, pruner = search.wanted(space), search.make_pruner()
-        study = open_study(definition, folder, wanted, search.storage, pruner, search.new)
-        try:
-            run_trials(study, objective, space, search)
-        finally:
-            study.close()
+    with quiet_optuna(), closing(open_study(definition, folder, space, search)) as study:
+        run_trials(study, objective, space, search)
     return study
 
 
@@ -154,7 +93,6 @@ def run_trials(
         KeyboardInterrupt: The trial that was stopped is queued again.
     """
     start, failures, wanted = time.monotonic(), 0, search.wanted(space)
-    grid = space.grid(search.seed) if search.sampler == "grid" else None
     bar_of_trials = tqdm(
         desc=str(study.folder),
         total=wanted,
@@ -165,7 +103,7 @@ def run_trials(
     with _cheap_collections(), bar_of_trials as bar:
         while search.timeout is None or time.monotonic() - start < search.timeout:
             _show(bar, study)
-            with study.begin(space.distributions, wanted, search.make_sampler, grid) as trial:
+            with study.begin(space, search) as trial:
                 if trial is None:
                     break
                 error = _run_trial(study, trial, objective, space)

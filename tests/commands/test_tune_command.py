@@ -18,12 +18,13 @@ import torch
 import yaml
 from optuna.pruners import BasePruner
 
-from dlp import tune as tune_module
 from dlp.callbacks import History
 from dlp.cli import main
 from dlp.commands import tune as command
 from dlp.commands.trials import Watch
-from dlp.search import summary
+from dlp.search import method, summary
+from dlp.search.method import Search
+from dlp.search.space import Space
 from dlp.search.studies import Definition, Study
 
 pytestmark = pytest.mark.usefixtures("undrawn_figures")
@@ -221,7 +222,7 @@ def test_a_study_goes_on_until_it_has_enough(points, quick, capsys):
 def test_a_study_goes_on_whose_config_has_its_keys_in_another_order(points, two_trials, capsys):
     config = points / "runs/points/study_0/config.yaml"
     before = yaml.safe_load(config.read_text())
-    study = Study(config.parent, definition_of(points, "space.yaml"))
+    study = Study(config.parent, definition_of(points, "space.yaml"), Search())
     text = yaml.safe_dump(dict(reversed(before.items())), sort_keys=False)
     assert text != config.read_text()
     config.write_text(text)
@@ -280,7 +281,7 @@ def test_a_study_stops_where_its_first_trials_fail(points, capsys):
     message = fails(capsys, space="bad.yaml", trials=20)
     assert "3 trials in a row failed, the last by: " in message
     assert "dropout" in message
-    study = Study(points / "runs/points/study_0", definition_of(points, "bad.yaml"))
+    study = Study(points / "runs/points/study_0", definition_of(points, "bad.yaml"), Search())
     assert [trial.state.name for trial in study.trials()] == ["FAIL"] * 3
 
 
@@ -323,7 +324,7 @@ class AllButTheFirst(BasePruner):
 
 
 def test_a_hopeless_trial_is_stopped(points, monkeypatch):
-    monkeypatch.setattr(tune_module, "MedianPruner", lambda **others: AllButTheFirst())
+    monkeypatch.setattr(method, "MedianPruner", lambda **others: AllButTheFirst())
     tune(trials=3)
     study = points / "runs/points/study_0"
     rows = trials_of(study)
@@ -337,14 +338,14 @@ def test_a_hopeless_trial_is_stopped(points, monkeypatch):
 
 
 def test_folds_that_are_trained_together_are_not_thrown_away(points, monkeypatch):
-    monkeypatch.setattr(tune_module, "MedianPruner", lambda **others: AllButTheFirst())
+    monkeypatch.setattr(method, "MedianPruner", lambda **others: AllButTheFirst())
     tune("--num_folds", "3", trials=2)
     rows = trials_of(points / "runs/points/study_0")
     assert [row["state"] for row in rows] == ["complete", "complete"]
 
 
 def test_trials_judged_by_folds(points, monkeypatch):
-    monkeypatch.setattr(tune_module, "MedianPruner", lambda **others: AllButTheFirst())
+    monkeypatch.setattr(method, "MedianPruner", lambda **others: AllButTheFirst())
     monkeypatch.setattr("dlp.crossval.reason_against", lambda *given: "of this test")
     tune("--num_folds", "3", trials=2)
     study = points / "runs/points/study_0"
@@ -399,10 +400,9 @@ def test_what_is_reported_is_the_best_so_far():
 
 
 def test_the_trial_of_a_dead_process_is_done_again(points, two_trials):
-    study = Study(points / "runs/points/study_0", definition_of(points, "space.yaml"))
+    study = Study(points / "runs/points/study_0", definition_of(points, "space.yaml"), Search())
     done = study.trials()[0]
-    sampler = optuna.samplers.RandomSampler(seed=1)
-    with study.begin(done.distributions, 9, lambda number: sampler) as trial:
+    with study.begin(Space(done.distributions), Search(9, sampler="random")) as trial:
         tune(trials=4)  # its lock is held: it lives
         assert [row["state"] for row in trials_of(study.folder)] == [
             *("complete", "complete", "running", "complete"),
@@ -417,11 +417,11 @@ def test_the_trial_of_a_dead_process_is_done_again(points, two_trials):
 
 
 def test_what_kills_each_process_is_not_tried_for_ever(points, two_trials):
-    study = Study(points / "runs/points/study_0", definition_of(points, "space.yaml"))
-    distributions = study.trials()[0].distributions
+    study = Study(points / "runs/points/study_0", definition_of(points, "space.yaml"), Search())
+    space = Space(study.trials()[0].distributions)
     tried = []
     for _ in range(4):
-        with study.begin(distributions, 9, lambda n: optuna.samplers.RandomSampler(seed=n)) as one:
+        with study.begin(space, Search(9, sampler="random")) as one:
             tried.append(one.params)
     assert tried[0] == tried[1] == tried[2] != tried[3]
 
@@ -452,13 +452,13 @@ def test_ctrl_c_inside_the_training(points, monkeypatch):
     with pytest.raises(SystemExit) as exit_:
         tune(trials=3)
     assert exit_.value.code == 130
-    study = Study(points / "runs/points/study_0", definition_of(points, "space.yaml"))
+    study = Study(points / "runs/points/study_0", definition_of(points, "space.yaml"), Search())
     assert [trial.state.name for trial in study.trials()] == ["FAIL", "WAITING"]
 
 
 def test_no_trial_begins_after_the_timeout(points):
     tune("--timeout", "0", trials=3)
-    study = Study(points / "runs/points/study_0", definition_of(points, "space.yaml"))
+    study = Study(points / "runs/points/study_0", definition_of(points, "space.yaml"), Search())
     assert study.trials() == []
 
 

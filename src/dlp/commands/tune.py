@@ -1,6 +1,7 @@
 """``dlp tune``: search for the hyperparameters of a recipe."""
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,11 +20,12 @@ from dlp.errors import InputError
 from dlp.files import write_text
 from dlp.recipe import Recipe
 from dlp.search.comparability import check_rows, check_unit
+from dlp.search.method import PrunerName, SamplerName, Search
 from dlp.search.space import Space, find_space, plain, read_space
 from dlp.search.studies import Definition, Study, open_study
 from dlp.search.summary import say_summary, write_csv
 from dlp.stops import stop_again
-from dlp.tune import Objective, PrunerName, SamplerName, Search, quiet_optuna, run_trials
+from dlp.tune import Objective, quiet_optuna, run_trials
 
 #: Options of a run that say how it is done, not what comes of it.
 _HOW = ("threads", "smoothing", "output")
@@ -107,9 +109,7 @@ def tune(recipe: Recipe, options: TuneOptions, words: Sequence[str] = ()) -> Non
             fit(variant(recipe, space, next(space.probes())))
             return
         given = None if recipe.run.run_dir is None else Path(recipe.run.run_dir)
-        pruner = search.make_pruner()
-        study = open_study(definition, given, wanted, search.storage, pruner, search.new)
-        try:
+        with closing(open_study(definition, given, space, search)) as study:
             how = "goes on" if study.trials() else "begins"
             say(f"{study.folder} {how}: {study.num_finished()} of {wanted} trials are finished")
             stop = _search(study, recipe, options, space, search, words)
@@ -117,8 +117,6 @@ def tune(recipe: Recipe, options: TuneOptions, words: Sequence[str] = ()) -> Non
                 _write(study, recipe, space)
             keys = list(space.distributions)
             say_summary(study, recipe.run.monitor, keys, _best_config(study))
-        finally:
-            study.close()
         if stop is not None:
             stop_again(type(stop)(), f"{study.folder} is kept: the same command goes on with it.")
 

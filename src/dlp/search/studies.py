@@ -2,19 +2,16 @@
 
 import hashlib
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import optuna
 import yaml
 from filelock import FileLock, Timeout
-from optuna.distributions import BaseDistribution
-from optuna.pruners import BasePruner
-from optuna.samplers import BaseSampler
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
@@ -22,6 +19,8 @@ from dlp.errors import InputError
 from dlp.files import write_text
 from dlp.runs.folders import ROOT
 from dlp.search.journal import open_journal
+from dlp.search.method import Search
+from dlp.search.space import Space
 
 #: Trials that count: they ended with a value, or were stopped as hopeless.
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
@@ -83,31 +82,24 @@ class Study:
     Args:
         folder: The folder, there already.
         definition: What is searched.
-        storage: The URL of a database; None for ``study.log`` in the folder.
-        pruner: What says which trials are hopeless.
+        search: How: its storage, and what says which trials are hopeless.
 
     Raises:
         InputError: The database cannot be used, or holds another study of that name.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        definition: Definition,
-        storage: str | None = None,
-        pruner: BasePruner | None = None,
-    ) -> None:
+    def __init__(self, folder: Path, definition: Definition, search: Search) -> None:
         self.folder = folder
         self.name = definition.name
         self.lock = FileLock(folder / ".lock")
-        place = folder.resolve()
+        place, storage = folder.resolve(), search.storage
         try:
             self._storage = open_journal(folder) if storage is None else RDBStorage(storage)
             self.optuna = optuna.create_study(
                 study_name=f"{place.parent.name}/{place.name}",
                 storage=self._storage,
                 direction=definition.direction,
-                pruner=pruner,
+                pruner=search.make_pruner(),
                 load_if_exists=True,
             )
         except Exception as error:  # whatever the database's driver raises
@@ -166,24 +158,16 @@ class Study:
         return self.folder / f"trial_{number:04}"
 
     @contextmanager
-    def begin(
-        self,
-        distributions: dict[str, BaseDistribution],
-        wanted: int,
-        sampler: Callable[[int], BaseSampler],
-        grid: Sequence[dict[str, Any]] | None = None,
-    ) -> Iterator[Trial | None]:
+    def begin(self, space: Space, search: Search) -> Iterator[Trial | None]:
         """Begin a trial, if there is one left to begin; others see it running inside the block.
 
         Args:
-            distributions: Key -> its range or choices.
-            wanted: How many finished trials the study is to have in all.
-            sampler: Number of a trial -> what draws its values.
-            grid: The trials there can be, to be taken in order; None lets the sampler draw.
+            space: What is searched.
+            search: How, and how many finished trials the study is to have in all.
         """
         with self.lock:
             self._bury()
-            trial = self._next(distributions, wanted, sampler, grid)
+            trial = self._next(space, search)
             if trial is not None:
                 self._set_aside(trial.number)
             running = None if trial is None else self._running(trial.number)
@@ -195,25 +179,20 @@ class Study:
             if running is not None:
                 running.release()
 
-    def _next(
-        self,
-        distributions: dict[str, BaseDistribution],
-        wanted: int,
-        sampler: Callable[[int], BaseSampler],
-        grid: Sequence[dict[str, Any]] | None,
-    ) -> Trial | None:
+    def _next(self, space: Space, search: Search) -> Trial | None:
         trials = self.trials()
-        if len(self.trials([*FINISHED, TrialState.RUNNING])) >= wanted:
+        if len(self.trials([*FINISHED, TrialState.RUNNING])) >= search.wanted(space):
             return None
-        if grid is not None and not self.trials([TrialState.WAITING]):
+        if search.sampler == "grid" and not self.trials([TrialState.WAITING]):
             taken = [trial.params for trial in trials]
-            if (point := next((point for point in grid if point not in taken), None)) is None:
+            left = (point for point in space.grid(search.seed) if point not in taken)
+            if (point := next(left, None)) is None:
                 return None
             self.optuna.enqueue_trial(point)
         # A sampler of its own for each trial: one that goes on in another process would draw
         # again what the first one drew.
-        self.optuna.sampler = sampler(len(trials))
-        return self.optuna.ask(distributions)
+        self.optuna.sampler = search.make_sampler(len(trials))
+        return self.optuna.ask(space.distributions)
 
     def _set_aside(self, number: int) -> None:
         """Rename the folder of a trial that the storage has lost, whose number is given anew."""
@@ -265,24 +244,15 @@ class Study:
                         shutil.rmtree(checkpoints, ignore_errors=True)
 
 
-def open_study(
-    definition: Definition,
-    given: Path | None,
-    wanted: int,
-    storage: str | None = None,
-    pruner: BasePruner | None = None,
-    new: bool = False,
-) -> Study:
+def open_study(definition: Definition, given: Path | None, space: Space, search: Search) -> Study:
     """Return the study to go on with, or a new one; processes that ask together get the same.
 
     Args:
-        definition: What is searched.
+        definition: What makes it this study.
         given: The folder the user chose; None takes the newest ``study_N`` of the same definition
-            that has fewer than `wanted` finished trials.
-        wanted: How many finished trials the study is to have.
-        storage: The URL of a database.
-        pruner: What says which trials are hopeless.
-        new: Start another one in any case.
+            that has fewer finished trials than are wanted.
+        space: What is searched.
+        search: How.
 
     Raises:
         InputError: Something else lies in the folder, or it cannot be made.
@@ -297,29 +267,31 @@ def open_study(
             taken = [
                 path for path in parent.iterdir() if path.name in ("config.yaml", "space.yaml")
             ]
-            if taken and (new or definition.kept_in(parent) is None):
-                what = "a study" if new else "something else, or a study of another config or space"
+            if taken and (search.new or definition.kept_in(parent) is None):
+                what = (
+                    "a study"
+                    if search.new
+                    else "something else, or a study of another config or space"
+                )
                 raise InputError(f"{given} holds {what} already. Choose another --run_dir.")
-            return _made(parent, definition, storage, pruner)
+            return _made(parent, definition, search)
         folders = sorted(parent.glob("study_*"), key=_number)
-        for folder in [] if new else reversed(folders):
+        for folder in [] if search.new else reversed(folders):
             in_file = (folder / "study.log").exists()
             kept = definition.kept_in(folder)
-            if kept is not None and in_file == (storage is None):
-                study = Study(folder, kept, storage, pruner)
-                if study.num_finished() < wanted:
+            if kept is not None and in_file == (search.storage is None):
+                study = Study(folder, kept, search)
+                if study.num_finished() < search.wanted(space):
                     return study
                 study.close()
         folder = parent / f"study_{max(map(_number, folders), default=-1) + 1}"
         folder.mkdir()
-        return _made(folder, definition, storage, pruner)
+        return _made(folder, definition, search)
 
 
-def _made(
-    folder: Path, definition: Definition, storage: str | None, pruner: BasePruner | None
-) -> Study:
+def _made(folder: Path, definition: Definition, search: Search) -> Study:
     kept = definition.kept_in(folder)
-    study = Study(folder, kept or definition, storage, pruner)
+    study = Study(folder, kept or definition, search)
     if kept is None:
         for name, text in definition.files.items():
             write_text(folder / name, text)
