@@ -346,7 +346,7 @@ def test_folds_that_are_trained_together_are_not_thrown_away(points, monkeypatch
 
 def test_trials_judged_by_folds(points, monkeypatch):
     monkeypatch.setattr(method, "MedianPruner", lambda **others: AllButTheFirst())
-    monkeypatch.setattr("dlp.crossval.reason_against", lambda *given: "of this test")
+    monkeypatch.setattr("dlp.folds.training.reason_against", lambda *given: "of this test")
     tune("--num_folds", "3", trials=2)
     study = points / "runs/points/study_0"
     first, second = trials_of(study)
@@ -386,9 +386,10 @@ def test_what_is_reported_is_the_best_so_far():
         def should_prune(self):
             return len(reports) == 3
 
-    trainer = SimpleNamespace(max_epochs=9, check_val_every_n_epoch=1, should_stop=False)
     history = History()
-    watch = Watch(Trial(), "val_loss", history)
+    trainer = SimpleNamespace(max_epochs=9, check_val_every_n_epoch=1, should_stop=False)
+    trainer.callbacks = [history]
+    watch = Watch(Trial(), "val_loss")
     for epoch, loss in enumerate([0.5, 0.4, 0.6]):
         trainer.current_epoch, trainer.callback_metrics = epoch, {"val_loss": torch.tensor(loss)}
         history.metrics.setdefault("val_loss", []).append(loss)

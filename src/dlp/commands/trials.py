@@ -49,13 +49,11 @@ class Watch(Callback):
     Args:
         trial: The trial.
         monitor: The logged metric to go by.
-        history: What the fit records; by default that of the Trainer's callbacks.
     """
 
-    def __init__(self, trial: Trial, monitor: str, history: History | None = None) -> None:
+    def __init__(self, trial: Trial, monitor: str) -> None:
         self.trial = trial
         self.monitor = monitor
-        self.history = history
         self.diverged = self.pruned = False
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -71,7 +69,8 @@ class Watch(Callback):
             raise InputError(
                 f"{self.monitor} was not logged; --monitor takes one of {', '.join(metrics)}."
             )
-        history = self.history or _history(trainer)
+        callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined] # set by a connector
+        history = next(one for one in callbacks if isinstance(one, History))
         watched = [float(metrics[name]) for name in ("train_loss", self.monitor) if name in metrics]
         self.diverged = not all(map(math.isfinite, watched))
         best = history.best_epoch(self.monitor)
@@ -81,11 +80,6 @@ class Watch(Callback):
         self.pruned = not self.diverged and not is_last and self.trial.should_prune()
         if self.diverged or self.pruned:
             trainer.should_stop = True
-
-
-def _history(trainer: Trainer) -> History:
-    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined] # set by a connector
-    return next(one for one in callbacks if isinstance(one, History))
 
 
 def held_out(
@@ -175,25 +169,20 @@ def _in(folder: Path, recipe: Recipe, space: Space, trial: Trial) -> Recipe:
 
 
 @contextmanager
-def silence() -> Iterator[None]:
-    """Keep what each trial would say again from the screen; warnings and errors stay."""
+def _quiet_trial() -> Iterator[None]:
+    """Keep what each trial would say again from the screen; what ends a trial ends it alone.
+
+    Warnings and errors stay.
+    """
     loggers = [logging.getLogger(f"lightning.{name}") for name in ("pytorch", "fabric")]
     before = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.WARNING)
     try:
-        with redirect_stdout(io.StringIO()):
+        with redirect_stdout(io.StringIO()), interruptible():
             yield
+    except SystemExit as exit_:  # a parser has said why
+        raise InputError("its options do not go together.") from exit_
     finally:
         for logger, level in zip(loggers, before, strict=True):
             logger.setLevel(level)
-
-
-@contextmanager
-def _quiet_trial() -> Iterator[None]:
-    """Say nothing; what ends a trial ends it alone."""
-    with silence(), interruptible():
-        try:
-            yield
-        except SystemExit as exit_:  # a parser has said why
-            raise InputError("its options do not go together.") from exit_

@@ -23,7 +23,7 @@ from dlp.search.comparability import check_rows, check_unit
 from dlp.search.method import PrunerName, SamplerName, Search
 from dlp.search.space import Space, find_space, plain, read_space
 from dlp.search.studies import Definition, Study, open_study
-from dlp.search.summary import say_summary, write_csv
+from dlp.search.summary import say_summary, write_trials
 from dlp.stops import stop_again
 from dlp.tune import Objective, quiet_optuna, run_trials
 
@@ -112,7 +112,15 @@ def tune(recipe: Recipe, options: TuneOptions, words: Sequence[str] = ()) -> Non
         with closing(open_study(definition, given, space, search)) as study:
             how = "goes on" if study.trials() else "begins"
             say(f"{study.folder} {how}: {study.num_finished()} of {wanted} trials are finished")
-            stop = _search(study, recipe, options, space, search, words)
+            stop = None
+            try:
+                if options.jobs > 1:
+                    _share(study, wanted, options.jobs, words, recipe)
+                else:
+                    write = partial(_write, study, recipe, space)
+                    run_trials(study, _objective(recipe, options, space), space, search, write)
+            except KeyboardInterrupt as raised:
+                stop = raised
             if study.best():
                 _write(study, recipe, space)
             keys = list(space.distributions)
@@ -200,27 +208,11 @@ def _definition(
     )
 
 
-def _search(
-    study: Study,
-    recipe: Recipe,
-    options: TuneOptions,
-    space: Space,
-    search: Search,
-    words: Sequence[str],
-) -> KeyboardInterrupt | None:
-    """Run the trials, here or in several processes; return what has stopped them."""
-    try:
-        if options.jobs > 1:
-            _share(study, search.wanted(space), options.jobs, words, recipe)
-        else:
-            objective: Objective = partial(held_out, recipe, space)
-            if options.num_folds is not None:
-                folds, repeats = options.num_folds, options.repeats
-                objective = partial(cross_validated, recipe, space, folds, repeats)
-            run_trials(study, objective, space, search, partial(_write, study, recipe, space))
-    except KeyboardInterrupt as stop:
-        return stop
-    return None
+def _objective(recipe: Recipe, options: TuneOptions, space: Space) -> Objective:
+    """Return what is judged of a trial."""
+    if options.num_folds is None:
+        return partial(held_out, recipe, space)
+    return partial(cross_validated, recipe, space, options.num_folds, options.repeats)
 
 
 def _share(study: Study, wanted: int, jobs: int, words: Sequence[str], recipe: Recipe) -> None:
@@ -234,7 +226,7 @@ def _share(study: Study, wanted: int, jobs: int, words: Sequence[str], recipe: R
 def _write(study: Study, recipe: Recipe, space: Space) -> None:
     """Write ``trials.csv`` and the config of the best trial."""
     with study.lock:
-        write_csv(study, list(space.distributions))
+        write_trials(study, list(space.distributions))
         for best in study.best():
             first = (
                 f"# Trial {best.number} of {study.folder}, the best so far: {recipe.run.monitor} "

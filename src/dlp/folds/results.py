@@ -1,13 +1,11 @@
 """What cross-validation gives: each fold's numbers, their mean and spread, the mean curves."""
 
-import csv
-import io
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from lightning import LightningModule
@@ -17,7 +15,7 @@ from dlp.directions import Mode, best_index, directions_of, needed_direction
 from dlp.errors import InputError, unknown
 from dlp.evaluation.baselines import baselines_on
 from dlp.evaluation.fitted_baselines import as_baselines, fitted_baselines
-from dlp.files import write_text
+from dlp.files import write_csv
 from dlp.folds.identity import made_of
 from dlp.folds.plan import Fold, Plan
 from dlp.number_words import score_in_words
@@ -28,6 +26,7 @@ from dlp.runs.verdict import Verdict, verdict
 from dlp.smoothing import without_first_points
 from dlp.text_table import aligned
 
+_T = TypeVar("_T")
 _FACTS = ("repeat", "fold", "num_train", "num_val", "engine")
 
 
@@ -171,12 +170,12 @@ class CrossValidation:
     @property
     def mean(self) -> dict[str, float]:
         """Metric -> mean over the folds at their last epoch."""
-        return {name: statistics.fmean(values) for name, values in self._columns().items()}
+        return {name: statistics.fmean(values) for name, values in self._ends.items()}
 
     @property
     def std(self) -> dict[str, float]:
         """Metric -> standard deviation over the folds (n - 1), NaN for a single one."""
-        return {name: _deviation(values) for name, values in self._columns().items()}
+        return {name: _deviation(values) for name, values in self._ends.items()}
 
     @property
     def standard_error(self) -> dict[str, float]:
@@ -190,14 +189,11 @@ class CrossValidation:
     @property
     def baseline(self) -> dict[str, dict[str, float]]:
         """Name of a baseline -> metric -> mean over the folds."""
-        first = self.folds[0].baseline if self.folds else {}
+        names = self.folds[0].baseline if self.folds else {}
+        numbers = {name: [fold.baseline.get(name, {}) for fold in self.folds] for name in names}
         return {
-            name: {
-                metric: statistics.fmean(fold.baseline[name][metric] for fold in self.folds)
-                for metric in numbers
-                if all(metric in fold.baseline.get(name, {}) for fold in self.folds)
-            }
-            for name, numbers in first.items()
+            name: {metric: statistics.fmean(values) for metric, values in _columns(each).items()}
+            for name, each in numbers.items()
         }
 
     @property
@@ -206,19 +202,17 @@ class CrossValidation:
 
         NaN where an epoch was not measured.
         """
-        ends = self._columns()
         return {
-            name: [statistics.fmean(values) for values in zip_longest_last(columns, ends[name])]
-            for name, columns in self._histories().items()
+            name: [statistics.fmean(values) for values in epochs]
+            for name, epochs in self._epochs().items()
         }
 
     @property
     def spreads(self) -> dict[str, list[float]]:
         """Metric -> standard deviation over the folds by epoch."""
-        ends = self._columns()
         return {
-            name: [_deviation(values) for values in zip_longest_last(columns, ends[name])]
-            for name, columns in self._histories().items()
+            name: [_deviation(values) for values in epochs]
+            for name, epochs in self._epochs().items()
         }
 
     def best(self) -> tuple[int, float]:
@@ -246,15 +240,18 @@ class CrossValidation:
         """Return the best value of the mean curve of the monitored metric."""
         return self.best()[1]
 
-    def _columns(self) -> dict[str, list[float]]:
-        names = self.folds[0].metrics if self.folds else {}
-        shared = [name for name in names if all(name in fold.metrics for fold in self.folds)]
-        return {name: [fold.metrics[name] for fold in self.folds] for name in shared}
+    @property
+    def _ends(self) -> dict[str, list[float]]:
+        return _columns([fold.metrics for fold in self.folds])
 
-    def _histories(self) -> dict[str, list[list[float]]]:
-        names = self.folds[0].history if self.folds else {}
-        shared = [name for name in names if all(name in fold.history for fold in self.folds)]
-        return {name: [fold.history[name] for fold in self.folds] for name in shared}
+    def _epochs(self) -> dict[str, list[tuple[float, ...]]]:
+        """Return metric -> the folds' numbers by epoch; one that stopped early stays at its end."""
+        ends, found = self._ends, {}
+        for name, curves in _columns([fold.history for fold in self.folds]).items():
+            longest, pairs = max(map(len, curves)), zip(curves, ends[name], strict=True)
+            padded = [curve + [end] * (longest - len(curve)) for curve, end in pairs]
+            found[name] = list(zip(*padded, strict=True))
+        return found
 
     # What people read --------------------------------------------------------------------------
 
@@ -328,39 +325,25 @@ class CrossValidation:
 
     def write(self, folder: Path) -> None:
         """Write ``folds.csv`` and ``crossval.json``."""
-        write_text(folder / "folds.csv", self._csv())
+        metrics = list(self._ends)
+        pairs = [(name, metric) for name, numbers in self.baseline.items() for metric in numbers]
+        rows: list[list[Any]] = [
+            ["repeat", "fold", "num_train", "num_val", "num_epochs", *metrics]
+            + [f"baseline_{name}_{metric}" for name, metric in pairs]
+        ]
+        for fold in self.folds:
+            num_epochs = max(map(len, fold.history.values()), default=0)
+            rows.append([fold.repeat, fold.fold, fold.num_train, fold.num_val, num_epochs])
+            rows[-1] += [fold.metrics[name] for name in metrics]
+            rows[-1] += [fold.baseline[name][metric] for name, metric in pairs]
+        write_csv(folder / "folds.csv", rows)
         write_json(folder / "crossval.json", self.to_dict())
 
-    def _csv(self) -> str:
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        metrics = list(self._columns())
-        baselines = [
-            (name, metric) for name, numbers in self.baseline.items() for metric in numbers
-        ]
-        writer.writerow(
-            ["repeat", "fold", "num_train", "num_val", "num_epochs", *metrics]
-            + [f"baseline_{name}_{metric}" for name, metric in baselines]
-        )
-        for fold in self.folds:
-            row: list[Any] = [fold.repeat, fold.fold, fold.num_train, fold.num_val]
-            row.append(max(map(len, fold.history.values()), default=0))
-            row += [fold.metrics[name] for name in metrics]
-            row += [fold.baseline[name][metric] for name, metric in baselines]
-            writer.writerow(row)
-        return text.getvalue()
 
-
-def zip_longest_last(
-    columns: Sequence[Sequence[float]], ends: Sequence[float]
-) -> list[tuple[float, ...]]:
-    """Return the rows of columns; a shorter one goes on with its end."""
-    longest = max(map(len, columns), default=0)
-    pairs = list(zip(columns, ends, strict=True))
-    return [
-        tuple(column[row] if row < len(column) else end for column, end in pairs)
-        for row in range(longest)
-    ]
+def _columns(rows: Sequence[Mapping[str, _T]]) -> dict[str, list[_T]]:
+    """Return name -> its value in each row, of the names that all rows have."""
+    names = [name for name in rows[0] if all(name in row for row in rows)] if rows else []
+    return {name: [row[name] for row in rows] for name in names}
 
 
 def _deviation(values: Sequence[float]) -> float:

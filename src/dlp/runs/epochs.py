@@ -1,7 +1,5 @@
 """What was measured, epoch by epoch: the best epoch, what the curves say, and the files of both."""
 
-import csv
-import io
 import math
 from collections.abc import Mapping, Sequence
 from itertools import zip_longest
@@ -9,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dlp.directions import Mode, best_index, direction
-from dlp.files import write_text
+from dlp.files import write_csv
 from dlp.runs.json_files import from_nulls, read_json, write_json
 
 if TYPE_CHECKING:  # it needs NumPy, which the help of dlp compare does without
@@ -98,12 +96,9 @@ class Epochs:
 
     def write_files(self, folder: Path) -> None:
         """Write ``metrics.csv`` and ``history.json`` into the folder of a run."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["epoch", *self.metrics])
         rows = zip_longest(*self.metrics.values(), fillvalue="")
-        writer.writerows([epoch, *row] for epoch, row in enumerate(rows, 1))
-        write_text(folder / "metrics.csv", text.getvalue())
+        numbered = ([epoch, *row] for epoch, row in enumerate(rows, 1))
+        write_csv(folder / "metrics.csv", [["epoch", *self.metrics], *numbered])
         write_json(folder / "history.json", self.metrics)
 
 

@@ -1,7 +1,5 @@
 """What people read of a study: its trials as a table, its best ones, its figures."""
 
-import csv
-import io
 import math
 import statistics
 from collections.abc import Sequence
@@ -15,7 +13,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from dlp.console import say
-from dlp.files import write_text
+from dlp.files import write_csv
 from dlp.search.studies import FINISHED, Study
 from dlp.text_table import aligned
 from dlp.visualization.files import save_drawing
@@ -24,18 +22,15 @@ from dlp.visualization.files import save_drawing
 ENOUGH = 10
 
 
-def write_csv(study: Study, keys: Sequence[str]) -> None:
+def write_trials(study: Study, keys: Sequence[str]) -> None:
     """Write ``trials.csv``: a row for each trial that has begun."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["number", "state", "value", "best_epoch", *keys, "seconds"])
+    rows: list[list[Any]] = [["number", "state", "value", "best_epoch", *keys, "seconds"]]
     for trial in study.trials():
-        if trial.state == TrialState.WAITING:
-            continue
-        row = [trial.number, trial.state.name.lower(), trial.value]
-        row += [trial.user_attrs.get("best_epoch"), *(trial.params.get(key) for key in keys)]
-        writer.writerow([*row, _seconds(trial)])
-    write_text(study.folder / "trials.csv", text.getvalue())
+        if trial.state != TrialState.WAITING:
+            row = [trial.number, trial.state.name.lower(), trial.value]
+            row += [trial.user_attrs.get("best_epoch"), *(trial.params.get(key) for key in keys)]
+            rows.append([*row, _seconds(trial)])
+    write_csv(study.folder / "trials.csv", rows)
 
 
 def table(study: Study, monitor: str, keys: Sequence[str], number: int = 5) -> str:
