@@ -1,8 +1,16 @@
 """The one way the project speaks to a person: printed lines, and bars on terminals."""
 
 import sys
+from collections.abc import Iterable
+from typing import TypeVar
 
 from lightning.pytorch.utilities import rank_zero_only
+from tqdm.auto import tqdm
+
+#: Fewer images are done before a bar could be read.
+_MANY = 500
+
+T = TypeVar("T")
 
 
 @rank_zero_only
@@ -39,3 +47,12 @@ def bar_file() -> _Lines | None:
     written when it ends.
     """
     return None if sys.stderr.isatty() or "ipykernel" in sys.modules else _Lines()
+
+
+def image_bar(items: Iterable[T], title: str, unit: str, total: int, images: int) -> Iterable[T]:
+    """Return `total` items, which move a bar where they are of many `images`, in one process."""
+    hidden = images < _MANY or getattr(rank_zero_only, "rank", 0) > 0
+    bar: Iterable[T] = tqdm(
+        items, title, total, unit=unit, leave=False, disable=hidden, file=bar_file()
+    )
+    return bar

@@ -1,8 +1,9 @@
 """Feature extraction made fast: what the frozen part of a network gives is computed once."""
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -13,15 +14,13 @@ import xxhash
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.strategies import ParallelStrategy
-from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.model_helpers import is_overridden
 from numpy.typing import NDArray
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from dlp.cache import only_one
 from dlp.callbacks.unfreezing import trainable_at
-from dlp.console import bar_file, say
+from dlp.console import image_bar, say
 from dlp.datamodules.base import SupervisedDataModule
 from dlp.datamodules.loader import Rows
 from dlp.datamodules.splitting.leakage import row_hashes
@@ -159,33 +158,24 @@ class CacheFeatures(Callback):
             with suppress(OSError):  # a cache that cannot be written may still be read
                 stack.enter_context(only_one(home))
             values = _load(home, len(images))
-            if values is not None and not _agree(give, images, values):
+            if values is not None:
+                if _agree(give, images, values):
+                    return values
                 say(f"the stored features {home} are of another network; they are computed again")
-                values = None
-            if values is None:
-                values = self._compute(give, images)
-                try:
-                    save_tensors(values, home)
-                except OSError as error:
-                    why = f"cannot write the cache {home} ({error.strerror})"
-                    say(f"{why}: the features stay in memory")
-                mapped = _load(home, len(images))  # what memory is short of need not be in it
-                values = values if mapped is None else mapped
-            return values
+            values = self._compute(give, images)
+            try:
+                save_tensors(values, home)
+            except OSError as error:
+                why = f"cannot write the cache {home} ({error.strerror})"
+                say(f"{why}: the features stay in memory")
+            mapped = _load(home, len(images))  # what memory is short of need not be in it
+            return values if mapped is None else mapped
 
     def _compute(self, give: Give, images: Rows) -> Tensor:
         batches = torch.split(torch.arange(len(images)), self.batch_size)
-        hidden = len(images) < 500 or getattr(rank_zero_only, "rank", 0) > 0
-        bar: Iterable[Tensor] = tqdm(
-            batches,
-            "computing features",
-            unit="batch",
-            leave=False,
-            disable=hidden,
-            file=bar_file(),
-        )
+        title = "computing features"
         stored: Tensor | None = None
-        for index in bar:
+        for index in image_bar(batches, title, "batch", len(batches), len(images)):
             values = give(images[index])
             if stored is None:
                 stored = self._room(values, len(images))
@@ -205,6 +195,7 @@ class CacheFeatures(Callback):
         return torch.empty(count, *values.shape[1:], dtype=values.dtype)
 
 
+@dataclass(frozen=True)
 class FeatureRows:
     """Stored features as batches are sliced from them.
 
@@ -214,10 +205,9 @@ class FeatureRows:
         stage: How many parts of the network gave them.
     """
 
-    def __init__(self, values: Tensor, places: Tensor, stage: int) -> None:
-        self.values = values
-        self.places = places
-        self.stage = stage
+    values: Tensor
+    places: Tensor
+    stage: int
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -228,29 +218,26 @@ class FeatureRows:
         return Features(self.values[self.places[index]], self.stage)
 
 
+@dataclass(frozen=True)
 class _Joined:
     """Chosen rows of several sets, one set after the other."""
 
-    def __init__(self, sets: list[Rows], rows: Tensor) -> None:
-        self.sets = sets
-        self.rows = rows
+    sets: list[Rows]
+    rows: Tensor
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __getitem__(self, index: Tensor) -> Tensor:
-        rows, start, values = self.rows[index], 0, torch.empty(0)
+        rows, start = self.rows[index], 0
+        places, found = [], []
         for inputs in self.sets:
-            inside = (rows >= start) & (rows < start + len(inputs))
-            if inside.all():
-                values = inputs[rows - start]
-            elif inside.any():
-                found = inputs[rows[inside] - start]
-                if not len(values):
-                    values = found.new_empty(len(rows), *found.shape[1:])
-                values[inside] = found
+            inside = torch.nonzero((rows >= start) & (rows < start + len(inputs))).flatten()
+            if len(inside):
+                places.append(inside)
+                found.append(inputs[rows[inside] - start])
             start += len(inputs)
-        return values
+        return torch.cat(found)[torch.cat(places).argsort()]
 
 
 def _given(trainer: Trainer, network: PretrainedNet, depth: int, images: Tensor) -> Tensor:

@@ -16,13 +16,11 @@ from typing import Literal, Protocol
 import numpy as np
 import torch
 import xxhash
-from lightning.pytorch.utilities import rank_zero_only
 from numpy.typing import NDArray
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from dlp.cache import kept_folder
-from dlp.console import bar_file, say
+from dlp.console import image_bar, say
 from dlp.datamodules.images.decoding import CorruptImageError, read_image
 from dlp.datamodules.images.properties import COLUMNS, properties_of
 from dlp.datamodules.splitting.splits import Indices
@@ -259,16 +257,8 @@ def _scan(
     count = len(source)
     hashes, properties = np.zeros(count, np.uint64), np.zeros((count, COLUMNS), np.float32)
     corrupt = {}
-    hidden = count < 500 or getattr(rank_zero_only, "rank", 0) > 0
     images = _decode(source, range(count), form, properties)
-    bar = tqdm(
-        *(images, "decoding images", count),
-        unit="image",
-        leave=False,
-        disable=hidden,
-        file=bar_file(),
-    )
-    for number, image in enumerate(bar):
+    for number, image in enumerate(image_bar(images, "decoding images", "image", count, count)):
         if isinstance(image, CorruptImageError):
             corrupt[number] = image.reason
             store(number, np.zeros(form.shape, np.uint8))
