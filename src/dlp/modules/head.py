@@ -21,7 +21,7 @@ from dlp.modules.class_weights import (
     weighted,
 )
 from dlp.modules.losses import Loss, Losses, make_loss
-from dlp.modules.metrics import Metrics, make_metrics
+from dlp.modules.metrics import Metrics, Task, class_metrics, make_metrics, value_metrics
 from dlp.modules.thresholds import Threshold, checked_threshold
 
 
@@ -43,6 +43,8 @@ class Head(nn.Module, ABC):
     prediction: Literal["probabilities", "values"] = "probabilities"
     #: Whether a row may have any number of the classes.
     labels: ClassVar[bool] = False
+    #: The kind of classes, as torchmetrics calls it; None of values.
+    task: ClassVar[Task | None] = None
     #: What a probability must exceed (see `dlp.decisions.decide`); None takes the likeliest class.
     threshold: float | None = None
 
@@ -212,9 +214,11 @@ class Head(nn.Module, ABC):
         """Return prepared targets as metrics take them."""
         return targets
 
-    @abstractmethod
     def metric_makers(self) -> dict[str, Callable[[], Metric]]:
         """Return name -> maker of each metric this head knows."""
+        if self.task is None:
+            return value_metrics()
+        return class_metrics(self.task, self.num_logits, self.threshold)
 
     def make_metrics(self) -> MetricCollection:
         """Return new metrics, by name."""

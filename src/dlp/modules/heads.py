@@ -4,21 +4,20 @@ A head alone decides the width of the output, the activation at prediction, the 
 and the type of the targets. Networks give logits and know nothing of it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from math import inf
 from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torchmetrics import Metric
 
 from dlp.errors import InputError, unknown
 from dlp.modules.checks import check_columns, check_range, check_whole, checked_number
 from dlp.modules.head import Head as Head
 from dlp.modules.head import full_precision, inside
 from dlp.modules.losses import Loss, Losses, mae_of_sigmoid, mse_of_sigmoid, mse_of_softmax
-from dlp.modules.metrics import Metrics, class_metrics, value_metrics
+from dlp.modules.metrics import Metrics
 from dlp.target_transforms import TargetTransform, lowest, restored, transformed
 
 HeadName = Literal["sigmoid", "softmax", "multilabel", "regression", "bounded_regression"]
@@ -35,6 +34,7 @@ class SigmoidHead(Head):
         "mse": mse_of_sigmoid,
         "mae": mae_of_sigmoid,
     }
+    task = "binary"
     default_metrics = ("acc",)
     threshold: float = 0.5
 
@@ -84,10 +84,6 @@ class SigmoidHead(Head):
         """Return int64 (N,)."""
         return targets.squeeze(1).round().long()
 
-    def metric_makers(self) -> dict[str, Callable[[], Metric]]:
-        """See `Head.metric_makers`."""
-        return class_metrics("binary", 1, self.threshold)
-
 
 class SoftmaxHead(Head):
     """One class of C: softmax and cross entropy; targets int (N,), or one-hot (N, C).
@@ -97,6 +93,7 @@ class SoftmaxHead(Head):
     """
 
     losses: ClassVar[Losses] = {"cross_entropy": F.cross_entropy, "mse": mse_of_softmax}
+    task = "multiclass"
     default_metrics = ("acc",)
 
     def __init__(
@@ -149,10 +146,6 @@ class SoftmaxHead(Head):
         """Return int64 (N,)."""
         return targets.argmax(1) if targets.ndim == 2 else targets
 
-    def metric_makers(self) -> dict[str, Callable[[], Metric]]:
-        """See `Head.metric_makers`."""
-        return class_metrics("multiclass", self.num_outputs, None)
-
 
 class MultilabelHead(Head):
     """Any number of C labels at once: sigmoid and binary cross entropy; targets float (N, C).
@@ -161,6 +154,7 @@ class MultilabelHead(Head):
     """
 
     losses: ClassVar[Losses] = SigmoidHead.losses
+    task = "multilabel"
     default_metrics = ("acc", "f1")
     labels = True
     threshold: float = 0.5
@@ -185,10 +179,6 @@ class MultilabelHead(Head):
     def metric_targets(self, targets: Tensor) -> Tensor:
         """Return int64 (N, C)."""
         return targets.round().long()
-
-    def metric_makers(self) -> dict[str, Callable[[], Metric]]:
-        """See `Head.metric_makers`."""
-        return class_metrics("multilabel", self.num_outputs, self.threshold)
 
 
 class RegressionHead(Head):
@@ -263,10 +253,6 @@ class RegressionHead(Head):
         """Return targets in the original unit, (N, T)."""
         return restored(targets * self.std + self.mean, self.transform)
 
-    def metric_makers(self) -> dict[str, Callable[[], Metric]]:
-        """See `Head.metric_makers`."""
-        return value_metrics()
-
 
 class BoundedRegressionHead(Head):
     """Values between 0 and 1: sigmoid, MSE (or ``loss: bce``); targets float in [0, 1].
@@ -295,10 +281,6 @@ class BoundedRegressionHead(Head):
     def logits_of(self, predictions: Tensor) -> Tensor:
         """See `Head.logits_of`."""
         return inside(predictions).logit()
-
-    def metric_makers(self) -> dict[str, Callable[[], Metric]]:
-        """See `Head.metric_makers`."""
-        return value_metrics()
 
 
 HEADS: dict[str, type[Head]] = {
