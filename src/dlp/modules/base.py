@@ -156,11 +156,10 @@ class SupervisedModule(RestorableModule):
 
     def training_step(self, batch: tuple[Any, Tensor], batch_idx: int) -> Tensor:
         """Return the loss of a batch, penalty included."""
-        loss, data_loss, logits, targets = self._step(batch, "train")
         trainer = self._attached_trainer()
         # LBFGS asks several times for the loss of a batch: the first is that of its weights.
-        if trainer is None or batch_idx != self._batch:
-            self.meters["train"].add(loss, data_loss, logits, targets)
+        is_first = trainer is None or batch_idx != self._batch
+        loss, _, _ = self._step(batch, "train", is_first)
         if trainer is not None:
             self._log_training(trainer, batch_idx)
         return loss
@@ -169,8 +168,7 @@ class SupervisedModule(RestorableModule):
         self, batch: tuple[Any, Tensor], batch_idx: int
     ) -> dict[str, Tensor] | None:
         """Gather a batch of validation; return what `test_step` does, outside of a fit."""
-        loss, data_loss, logits, targets = self._step(batch, "val")
-        self.meters["val"].add(loss, data_loss, logits, targets)
+        _, logits, targets = self._step(batch, "val")
         trainer = self._attached_trainer()
         alone = trainer is not None and trainer.state.fn == "validate"
         return self._outcome(logits, targets) if alone else None
@@ -180,8 +178,7 @@ class SupervisedModule(RestorableModule):
 
         ``probabilities`` (N, C), or ``values`` (N, T), are what `predict_step` gives.
         """
-        loss, data_loss, logits, targets = self._step(batch, "test")
-        self.meters["test"].add(loss, data_loss, logits, targets)
+        _, logits, targets = self._step(batch, "test")
         return self._outcome(logits, targets)
 
     def _outcome(self, logits: Tensor, targets: Tensor) -> dict[str, Tensor]:
@@ -203,15 +200,18 @@ class SupervisedModule(RestorableModule):
         return {"index": index, self.head.prediction: predictions}
 
     def _step(
-        self, batch: tuple[Any, Tensor], stage: Stage
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return loss, loss without penalty, logits and prepared targets of a batch."""
+        self, batch: tuple[Any, Tensor], stage: Stage, counts: bool = True
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return loss, logits and prepared targets of a batch; let it count in its stage."""
         inputs, targets = checks.checked_batch(batch)
         logits = self._logits(inputs, stage == "train")
         if stage not in self._checked and len(logits):
             self.head.check(logits, targets)
         data_loss, logits, targets = self.head.batch_loss(logits, targets)
-        return data_loss + self.penalty(), data_loss, logits, targets
+        loss = data_loss + self.penalty()
+        if counts:
+            self.meters[stage].add(loss, data_loss, logits, targets)
+        return loss, logits, targets
 
     def _logits(self, inputs: Any, training: bool = False) -> Tensor:
         """Return what the network gives, and learn from training which layers that comes from."""
