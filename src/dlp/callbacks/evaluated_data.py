@@ -8,25 +8,18 @@ from dlp.datamodules.base import SupervisedDataModule
 from dlp.datamodules.loader import BatchLoader
 
 
-def evaluated_part(trainer: Trainer) -> Literal["test", "val"]:
-    """Return which part a Trainer evaluates."""
-    return "val" if trainer.state.fn == "validate" else "test"
-
-
-def loader_of(trainer: Trainer, part: Literal["test", "val", "predict"]) -> object:
-    """Return what a Trainer takes the batches of a part from."""
-    return getattr(trainer, f"{part}_dataloaders")
-
-
-def data_of(
+def loader_and_data(
     trainer: Trainer, part: Literal["test", "val", "predict"]
-) -> SupervisedDataModule | None:
-    """Return the DataModule whose part is at hand; None for the rows of another loader.
+) -> tuple[BatchLoader | None, SupervisedDataModule | None]:
+    """Return what gives a Trainer the batches of a part, if it is ours, and their DataModule.
 
-    A Trainer keeps the DataModule of its last fit, also where loaders are given to it after that.
+    A Trainer keeps the DataModule of its last fit, also where loaders are given to it after that:
+    of these there is none.
     """
+    loader: object = getattr(trainer, f"{part}_dataloaders")
     data: object = getattr(trainer, "datamodule", None)
-    loader = loader_of(trainer, part)
-    if not isinstance(data, SupervisedDataModule) or not isinstance(loader, BatchLoader):
-        return None
-    return data if loader.inputs is data.inputs(part) else None
+    if not isinstance(loader, BatchLoader):
+        return None, None
+    if isinstance(data, SupervisedDataModule) and loader.inputs is data.inputs(part):
+        return loader, data
+    return loader, None

@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torchmetrics.utilities.distributed import gather_all_tensors
 
-from dlp.callbacks.evaluated_data import data_of, evaluated_part, loader_of
+from dlp.callbacks.evaluated_data import loader_and_data
 from dlp.console import say
 from dlp.datamodules.base import SupervisedDataModule
-from dlp.datamodules.loader import BatchLoader
 from dlp.errors import InputError
 from dlp.evaluation.evaluated_part import describe_rows, find_mistakes
 from dlp.evaluation.mistake_files import ending, write_mistakes, write_worst
@@ -92,10 +91,10 @@ class MistakesReport(Callback):
             return
         predictions, targets = (torch.cat(parts) for parts in zip(*self._batches, strict=True))
         self._batches.clear()
-        part = evaluated_part(trainer)
-        loader = loader_of(trainer, part)
+        part: Literal["test", "val"] = "val" if trainer.state.fn == "validate" else "test"
+        loader, data = loader_and_data(trainer, part)
         rows = None
-        if isinstance(loader, BatchLoader):  # of another one nobody knows them
+        if loader is not None:  # of another one nobody knows them
             rows = torch.cat(list(loader.batch_sampler))[: len(targets)]
         if trainer.world_size > 1:
             if rows is None:
@@ -113,7 +112,6 @@ class MistakesReport(Callback):
         if not len(targets) or not predictions.isfinite().all():
             say("mistakes are not written: the predictions are no numbers")
             return
-        data = data_of(trainer, part)
         self.mistakes = find_mistakes(
             _array(predictions),
             _array(targets),

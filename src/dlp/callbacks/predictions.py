@@ -8,7 +8,7 @@ from typing import Any
 from lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from dlp.callbacks.evaluated_data import data_of
+from dlp.callbacks.evaluated_data import loader_and_data
 from dlp.console import say
 from dlp.datamodules.known_rows import known_columns
 from dlp.decisions import decide, decision_rule, names_of
@@ -96,7 +96,7 @@ class PredictionWriter(Callback):
             return
         numbers = outputs["index"].tolist()
         if self._known is None:
-            data = data_of(trainer, "predict")
+            _, data = loader_and_data(trainer, "predict")
             self._known = {} if data is None else known_columns(data, "predict")
         columns: dict[str, list[Any]] = {"index": numbers}
         for name, values in self._known.items():
