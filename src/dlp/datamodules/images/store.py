@@ -83,20 +83,12 @@ class ImageFormat:
         return (*self.size, self.channels)
 
 
-class Pixels(Protocol):
-    """Pixels of many images, in memory, on disk or yet to be decoded."""
-
-    def __getitem__(self, rows: Indices) -> NDArray[np.uint8]:
-        """Return the images numbered `rows`, (n, H, W, C)."""
-        ...
-
-
+@dataclass(frozen=True)
 class DecodedOnDemand:
     """Pixels that are decoded whenever they are asked for, on all cores."""
 
-    def __init__(self, source: ImageSource, form: ImageFormat) -> None:
-        self.source = source
-        self.form = form
+    source: ImageSource
+    form: ImageFormat
 
     def __getitem__(self, rows: Indices) -> NDArray[np.uint8]:
         """Return the images numbered `rows`, (n, H, W, C)."""
@@ -107,6 +99,10 @@ class DecodedOnDemand:
                 raise CorruptImageError(f"{name} could be read before and cannot now: {image}")
             decoded[place] = image
         return decoded
+
+
+#: Of many images by number, uint8 (N, H, W, C): in memory, on disk or yet to be decoded.
+Pixels = NDArray[np.uint8] | DecodedOnDemand
 
 
 @dataclass(frozen=True)
