@@ -111,18 +111,14 @@ class CacheFeatures(Callback):
             _check_frozen(pl_module.network, self._depth)
             self._checked_epoch = trainer.current_epoch
 
-    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+    def _give_back(self, *_: Any, **__: Any) -> None:
         """Give the data its images back."""
         self._checked_epoch = -1
         for data, part, rows in self._replaced:
             data.replace_inputs(part, rows)
         self._replaced.clear()
 
-    def on_exception(
-        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
-    ) -> None:
-        """Give the data its images back, whatever broke the fit off."""
-        self.teardown(trainer, pl_module, "fit")
+    teardown = on_exception = _give_back  # Lightning tears nothing down where a fit is broken off
 
     def _check(
         self, trainer: Trainer, module: LightningModule

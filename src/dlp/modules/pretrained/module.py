@@ -147,21 +147,13 @@ class _MeansEvaluation(Callback):
         for module in pl_module.network.backbone.frozen_modules():
             module.training = True
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Set the modes as they are meant."""
+    def _as_meant(self, trainer: Trainer, pl_module: LightningModule, *_: Any, **__: Any) -> None:
         assert isinstance(pl_module, PretrainedModule)
         for module in pl_module.network.backbone.frozen_modules():
             module.training = False
 
-    def on_exception(
-        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
-    ) -> None:
-        """Set the modes as they are meant, whatever broke the fit off."""
-        self.on_train_start(trainer, pl_module)
-
-    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Set the modes as they are meant, in a fit that trains nothing."""
-        self.on_train_start(trainer, pl_module)
+    #: The last two of a fit that is broken off or trains nothing.
+    on_train_start = on_exception = teardown = _as_meant
 
 
 def _keep_ratio(scheduler: Any, backbone_lr: float) -> None:
