@@ -124,11 +124,8 @@ class BaseTextDataModule(SupervisedDataModule):
     def labelled(self, part: Examples) -> Examples:
         """Return a labelled part, and take over the names of classes that its source tells."""
         targets, names = self.targets, part.rows.corpus.class_names
-        unnamed = targets.class_names is None and targets.task in ("auto", "classification")
-        if unnamed and names is not None:
-            self.targets = TargetEncoder(
-                *(targets.task, names, targets.one_hot, targets.names), positive=targets.positive
-            )
+        if targets.class_names is None and targets.task in ("auto", "classification") and names:
+            targets.class_names = list(names)
         return part
 
     def prepare_data(self) -> None:
