@@ -10,6 +10,7 @@ one of single rows, so that a batch is one row without its first dimension (test
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
 import torch
@@ -34,6 +35,7 @@ class Rows(Protocol):
         ...
 
 
+@dataclass(eq=False)
 class BatchOrder:
     """Which rows make up each batch of an epoch: a pure function of (seed, epoch, rank).
 
@@ -50,22 +52,13 @@ class BatchOrder:
         rank: The number of this process.
     """
 
-    def __init__(
-        self,
-        num_rows: int,
-        batch_size: int,
-        shuffle: bool,
-        seed: int,
-        num_replicas: int = 1,
-        rank: int = 0,
-    ) -> None:
-        self.num_rows = num_rows
-        self.batch_size = batch_size
-        self.shuffle = shuffle
-        self.seed = seed
-        self.num_replicas = num_replicas
-        self.rank = rank
-        self.epoch = 0
+    num_rows: int
+    batch_size: int
+    shuffle: bool
+    seed: int
+    num_replicas: int = 1
+    rank: int = 0
+    epoch: int = field(default=0, init=False)
 
     @property
     def sampler(self) -> "BatchOrder":

@@ -104,14 +104,7 @@ class TargetReading:
     def of(
         cls, name: str, task: str, encoded: NDArray[Any], class_names: list[str]
     ) -> "TargetReading":
-        """Return what targets were taken for.
-
-        Args:
-            name: See above.
-            task: Likewise.
-            encoded: The targets of the labelled rows, encoded, (N,) or (N, T).
-            class_names: The names of the classes or labels.
-        """
+        """Return what the encoded targets of the labelled rows, (N,) or (N, T), were taken for."""
         if task == "regression":
             detail = f"{encoded.min():,.6g} to {encoded.max():,.6g}"
             distinct = len(np.unique(encoded))

@@ -1,5 +1,6 @@
 """From texts to the rows of a sparse matrix: what is learned for it, its encodings, its batches."""
 
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
@@ -46,6 +47,7 @@ class BagRows:
         )
 
 
+@dataclass(eq=False)
 class BagEncoder(Encoder):
     """What texts become: learns words and document frequencies, and makes sparse rows of texts.
 
@@ -62,29 +64,43 @@ class BagEncoder(Encoder):
         InputError: An argument is not accepted.
     """
 
-    def __init__(
-        self,
-        num_words: int | None = 10000,
-        skip_top: int = 0,
-        max_length: int | None = None,
-        tokens: Tokens = "words",
-        encoding: Encoding = "multi_hot",
-        ngrams: int = 1,
-        min_df: int = 1,
-    ) -> None:
-        _check_numbers(num_words, skip_top, max_length, ngrams, min_df)
-        if encoding not in get_args(Encoding):
-            raise unknown("encoding", encoding, get_args(Encoding))
-        splitter(tokens)  # a misspelt kind is said now
-        self.num_words = num_words
-        self.skip_top = skip_top
-        self.max_length = max_length
-        self.tokens: Tokens = tokens
-        self.encoding: Encoding = encoding
-        self.ngrams = ngrams
-        self.min_df = min_df
-        self._vocabulary: Vocabulary | None = None
-        self._idf: NDArray[np.float64] | None = None
+    num_words: int | None = 10000
+    skip_top: int = 0
+    max_length: int | None = None
+    tokens: Tokens = "words"
+    encoding: Encoding = "multi_hot"
+    ngrams: int = 1
+    min_df: int = 1
+    _vocabulary: Vocabulary | None = field(default=None, init=False)
+    _idf: NDArray[np.float64] | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        """Check what can be checked before any text is read."""
+        num_words = self.num_words
+        if num_words is not None and num_words <= OFFSET + 1:
+            raise InputError(
+                f"num_words must be at least {OFFSET + 2}, or null for all words (ids 0 to "
+                f"{OFFSET} stand for no word); got {num_words}."
+            )
+        if self.skip_top < 0 or (num_words is not None and self.skip_top >= num_words):
+            raise InputError(
+                f"skip_top must be 0 or more and below num_words; got {self.skip_top}."
+            )
+        if self.max_length is not None and self.max_length < 2:
+            raise InputError(
+                f"max_length must be at least 2 (the start and one word), or null; got "
+                f"{self.max_length}."
+            )
+        if not 1 <= self.ngrams <= LONGEST:
+            raise InputError(
+                f"ngrams must be 1 to {LONGEST}: single words, or also each sequence of up to so "
+                f"many of them; got {self.ngrams}."
+            )
+        if self.min_df < 1:
+            raise InputError(f"min_df must be 1 or more texts, got {self.min_df}.")
+        if self.encoding not in get_args(Encoding):
+            raise unknown("encoding", self.encoding, get_args(Encoding))
+        splitter(self.tokens)  # a misspelt kind is said now
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -105,8 +121,9 @@ class BagEncoder(Encoder):
         if not words:
             least = f" that {self.min_df} of them have" if self.min_df > 1 else ""
             raise InputError(f"the texts of the training part hold no word{least}.")
-        limits = self.num_words, self.skip_top, self.max_length
-        self._vocabulary = Vocabulary(words, *limits, self.tokens)
+        self._vocabulary = Vocabulary(
+            words, self.num_words, self.skip_top, self.max_length, self.tokens
+        )
         if self.encoding in ("tfidf", "sublinear_tfidf"):
             self._idf = smooth_idf(count_ids(texts, self._vocabulary))
 
@@ -140,30 +157,6 @@ class BagEncoder(Encoder):
         )
         self.encoding = state["encoding"]
         self._idf = None if state["idf"] is None else np.array(state["idf"])
-
-
-def _check_numbers(
-    num_words: int | None, skip_top: int, max_length: int | None, ngrams: int, min_df: int
-) -> None:
-    """Raise an InputError where a number makes no sense, or leaves no word."""
-    if num_words is not None and num_words <= OFFSET + 1:
-        raise InputError(
-            f"num_words must be at least {OFFSET + 2}, or null for all words (ids 0 to {OFFSET} "
-            f"stand for no word); got {num_words}."
-        )
-    if skip_top < 0 or (num_words is not None and skip_top >= num_words):
-        raise InputError(f"skip_top must be 0 or more and below num_words; got {skip_top}.")
-    if max_length is not None and max_length < 2:
-        raise InputError(
-            f"max_length must be at least 2 (the start and one word), or null; got {max_length}."
-        )
-    if not 1 <= ngrams <= LONGEST:
-        raise InputError(
-            f"ngrams must be 1 to {LONGEST}: single words, or also each sequence of up to so many "
-            f"of them; got {ngrams}."
-        )
-    if min_df < 1:
-        raise InputError(f"min_df must be 1 or more texts, got {min_df}.")
 
 
 def count_ids(texts: Texts, vocabulary: Vocabulary) -> SparseRows:

@@ -157,14 +157,9 @@ def _is_hub_copy(folder: Path) -> bool:
 def read_hub_set(
     path: str, columns: TextColumns, subset: str | None, revision: str | None, offline: str
 ) -> dict[str, TextRows]:
-    """Return the parts ``train``, ``val`` and ``test``, as they are there.
+    """Return the parts of a set by name, or of a folder in the Hub's layout, as they are there.
 
-    Args:
-        path: The name of a set, or a folder in the Hub's layout.
-        columns: The columns to read.
-        subset: The configuration of a set that has several.
-        revision: Its commit, tag or branch.
-        offline: What to do with a copy, said where the Hub cannot be reached.
+    The arguments are those of `TextFiles`.
 
     Raises:
         InputError: The Hub cannot be reached, or the set not be read.

@@ -29,16 +29,7 @@ def read_texts(
     val: Indices,
     test: Texts | None,
 ) -> InputReading:
-    """Return what texts were taken for.
-
-    Args:
-        name: What they are called where their source does not say.
-        encoder: What has learned from the training part.
-        labelled: All labelled texts.
-        train: Which of them are the training part.
-        val: Which of them are the validation part.
-        test: The test part, where there is one.
-    """
+    """Return what texts were taken for; `name` is theirs where their source does not say it."""
     texts: Texts = labelled.rows
     corpus = texts.corpus
     known = corpus.reading or InputReading(name)
@@ -84,12 +75,7 @@ def _share_known(encoder: BagEncoder, texts: Texts) -> float:
 
 
 def nothing_known(texts: Texts, vocabulary: Vocabulary) -> str | None:
-    """Return what to say of new texts without a word of the vocabulary; None where there are none.
-
-    Args:
-        texts: What is to be predicted.
-        vocabulary: That of the training part.
-    """
+    """Return what to say of new texts without a known word; None where there are none."""
     tokens, lengths = texts.tokens()
     is_known = vocabulary.lookup(texts.corpus.words)[tokens] != UNKNOWN
     found = np.bincount(np.repeat(np.arange(len(texts)), lengths), is_known, len(texts))
