@@ -104,6 +104,11 @@ def test_the_word_of_the_model_a_loss_or_a_defined_name_decides(name, known, mod
             needed_direction(name, known)
 
 
+def test_a_metric_that_is_nearly_one_of_the_models_is_taken_for_misspelt():
+    with pytest.raises(InputError, match=r"'val_los' is not known.*Did you mean 'val_loss'"):
+        needed_direction("val_los", {"val_loss": "min", "val_acc": "max"})
+
+
 def test_the_best_number_is_the_first_finite_one():
     nan, inf = float("nan"), float("inf")
     assert best_index([nan, 2.0, 1.0, -inf, 1.0], "min") == 2

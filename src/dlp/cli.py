@@ -127,10 +127,9 @@ def _mistakes_in_one_sentence() -> Iterator[None]:
         raise SystemExit(_PIPE_CLOSED) from None
     except OSError as error:
         if error.errno in _DISK_FULL:
-            _stop(
-                f"the disk is full ({error.strerror}: {error.filename or 'while saving'}). What "
-                "was saved before is whole: free some space and go on with --ckpt_path last."
-            )
+            kept = " ".join(getattr(error, "__notes__", ["What was saved before is whole."]))
+            place = error.filename or "while saving"
+            _stop(f"the disk is full ({error.strerror}: {place}): free some space. {kept}")
         if error.errno not in _NO_ENTRY or error.filename is None:
             raise
         _stop(f"cannot use {error.filename}: {error.strerror}.")

@@ -52,17 +52,32 @@ def leaves(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
         yield from leaves(value, inner)
 
 
-def _given_twice(node: yaml.Node, prefix: str = "") -> Iterator[tuple[str, int, int]]:
-    """Yield each key that stands twice in one mapping, with the lines of both, from 1."""
+def _given_twice(
+    node: yaml.Node, prefix: str = "", lines: dict[str, tuple[int, bool]] | None = None
+) -> Iterator[tuple[str, int, int]]:
+    """Yield each key that is given twice, with the lines of both, from 1.
+
+    Keys may be dotted, and ``init_args`` is left out where it is: a value has more than one way to
+    be written.
+
+    Args:
+        node: What is read.
+        prefix: The dotted key that holds it, with a point.
+        lines: Dotted key -> its line and whether it holds keys, as far as the file was read.
+    """
+    lines = {} if lines is None else lines
     if isinstance(node, yaml.SequenceNode):
         for child in node.value:
-            yield from _given_twice(child, prefix)
+            yield from _given_twice(child, prefix, {})  # each has keys of its own
     if not isinstance(node, yaml.MappingNode):
         return
-    lines: dict[str, int] = {}
+    here = set[str]()
     for key, child in node.value:
-        name, line = str(key.value), key.start_mark.line + 1
-        if name in lines:
-            yield f"{prefix}{name}", lines[name], line
-        lines[name] = line
-        yield from _given_twice(child, f"{prefix}{name}.")
+        name, line = f"{prefix}{key.value}", key.start_mark.line + 1
+        short = name.replace(".init_args.", ".")
+        holds_keys = isinstance(child, yaml.MappingNode)
+        if short in lines and (name in here or not (holds_keys and lines[short][1])):
+            yield name, lines[short][0], line
+        lines.setdefault(short, (line, holds_keys))
+        here.add(name)
+        yield from _given_twice(child, f"{name}.", lines)

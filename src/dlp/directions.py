@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from dlp.errors import InputError
+from dlp.errors import InputError, suggestion
 
 #: Lightning's and torchmetrics's words: ``min`` where less is better, ``max`` where more is.
 Mode = Literal["min", "max"]
@@ -48,6 +48,12 @@ def needed_direction(metric: str, known: Mapping[str, Mode] | None = None) -> Mo
     """
     found = direction(metric, known)
     if found is None:
+        if near := suggestion(metric, known or ()):
+            raise InputError(
+                f"{metric!r} is not known to be logged.{near} Of a metric of your own, say whether "
+                "less or more is better: --monitor_mode min or --monitor_mode max (in Python: "
+                "monitor_mode or mode)."
+            )
         raise InputError(
             f"nothing says whether less or more {metric} is better: it is no loss, and no "
             "torchmetrics object with higher_is_better. Say so: --monitor_mode min or "

@@ -464,7 +464,10 @@ def test_full_disk_keeps_what_was_saved(fitted, capsys, monkeypatch):
         capsys, "fit", "--config", "points.yaml", "--ckpt_path", "last", "--trainer.max_epochs", "9"
     )
     assert "the disk is full" in message
-    assert "--ckpt_path last" in message
+    place = "runs/points/version_0/checkpoints/last.ckpt"
+    assert f"Epoch 3 is saved: go on by dlp fit --ckpt_path {place}" in message
+    message = fails(capsys, "fit", "--config", "points.yaml")
+    assert message.endswith("free some space. No epoch was saved.")
     assert last.read_bytes() == before
     monkeypatch.undo()
     monkeypatch.chdir(fitted)

@@ -92,6 +92,11 @@ MISTYPED = [
     ("--trainer 2", "trainer holds keys, not 2: give --trainer.KEY VALUE", None),
     ("--data.path null", "data.path is missing: give --data.path", "--data.path points.csv"),
     ("--metric val_acc", "Did you mean --monitor?", "--monitor val_acc"),
+    # Names that share a word with another, and are alike in nothing else
+    ("--data.num_workers 2", "TableDataModule accepts path", None),
+    ("--trainer.verbose true", "Trainer accepts accelerator", None),
+    ("--model.num_outputs 3", "model.num_outputs: the data say it", "--model.num_outputs null"),
+    ("--model.input_shape [3]", "model.input_shape: the data say it", None),
     # Words that belong to no option
     ("-- trainer.max_epochs 3", "-- stands alone", "--trainer.max_epochs 3"),
     ("overlay.yaml", "give it by --config overlay.yaml", None),
@@ -133,6 +138,21 @@ MISWRITTEN = [
     ("", "overlay.yaml is empty: a config holds keys such as data and model.", None),
     ("trainer:\n\tmax_epochs: 3", "overlay.yaml is no YAML", None),
     ("trainer: {max_epochs: 3}\ntrainer: {min_epochs: 1}", "gives trainer twice (lines 1", None),
+    (
+        "trainer: {max_epochs: 3}\ntrainer.max_epochs: 4",
+        "gives trainer.max_epochs twice (lines 1 and 2)",
+        "trainer: {max_epochs: 3}\ntrainer.min_epochs: 1",
+    ),
+    (
+        "model: {init_args: {hidden: [3]}}\nmodel.hidden: [4]",
+        "gives model.hidden twice (lines 1 and 2)",
+        None,
+    ),
+    (
+        "model: {class_path: DenseModule, init_args: {num_outputs: 3}}",
+        "model.num_outputs in overlay.yaml: the data say it",
+        "model: {class_path: DenseModule, init_args: {num_outputs: null}}",
+    ),
 ]
 
 
@@ -237,8 +257,9 @@ def test_help_is_a_command_too(capsys):
     assert "recipes, for --config" in capsys.readouterr().out
 
 
-def test_a_trainer_of_which_nothing_is_said_has_its_defaults(parser):
-    Path("overlay.yaml").write_text("trainer:\n  # max_epochs: 5\n")
+@pytest.mark.parametrize("said", ["trainer:\n  # max_epochs: 5\n", "trainer:\n"])
+def test_a_trainer_of_which_nothing_is_said_has_its_defaults(parser, said):
+    Path("overlay.yaml").write_text(said)
     words = ["--config", "points.yaml", "--config", "overlay.yaml", "--trainer.fast_dev_run=true"]
     trainer = parser.parse_args(words).trainer
     assert trainer.fast_dev_run

@@ -76,6 +76,12 @@ def test_a_run_of_an_earlier_release_is_told_by_its_data_and_classes():
     assert not is_of(run, ["b/exp.yaml"])
     assert edits(run, ["a/exp.yaml"]) is None
     assert origin_line([str(run.config)]) == ""
+    other = CONFIG.replace("a.csv", "a.csv, batch_size: 4, scaling: minmax")
+    run.config.write_text(CONFIG.replace("a.csv", "a.csv, batch_size: 8, scaling: standard"))
+    Path("b/exp.yaml").write_text(other)  # the same classes
+    assert not is_of(run, ["b/exp.yaml"])
+    Path("b/exp.yaml").write_text(other.replace("minmax", "standard"))
+    assert is_of(run, ["b/exp.yaml"])  # the size of a batch may be another one
     full = CONFIG.replace("TableDataModule", "dlp.datamodules.TableDataModule")
     run.config.write_text(full.replace("a.csv", "a.csv, batch_size: 8"))
     assert is_of(run, ["a/exp.yaml"])

@@ -138,14 +138,22 @@ def _run(fit: Fit, checkpoint: Path | None, start: str | None) -> Fit:
         if not getattr(rank_zero_only, "rank", 0):
             _report(fit, run, seconds, run.recorded_at != before, fitted)
     except KeyboardInterrupt as stop:
-        kept = [one for one in fit.trainer.callbacks if isinstance(one, LastCheckpoint)]  # type: ignore[attr-defined] # set by a connector
-        stop_again(stop, next_steps.after_stop(kept[0] if kept else None))
+        stop_again(stop, _kept(fit.trainer))
+    except OSError as error:
+        error.add_note(_kept(fit.trainer))  # said where the disk is full
+        raise
     if which:
         path = run.checkpoint(which) or run.checkpoint()  # without checkpoints: as it is now
         evaluated(fit.trainer, fit.model, fit.data, "test", path, run, fitted)
     if names := [name for name, when in written(run.folder).items() if when != there.get(name)]:
         say(f"wrote {run.folder}: {', '.join(names)}")
     return fit
+
+
+def _kept(trainer: Trainer) -> str:
+    """Return what is kept of a fit that ends before its time, and how to go on."""
+    kept = [one for one in trainer.callbacks if isinstance(one, LastCheckpoint)]  # type: ignore[attr-defined] # set by a connector
+    return next_steps.after_stop(kept[0] if kept else None)
 
 
 def _report(fit: Fit, run: Run, seconds: float, has_trained: bool, fitted: Fitted | None) -> None:

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeGuard
 
 from jsonargparse import Namespace
 
@@ -12,16 +11,13 @@ from dlp.console import say
 from dlp.errors import InputError
 from dlp.recipe import Recipe
 from dlp.runs.folders import Run
-from dlp.runs.origin import edits
+from dlp.runs.origin import HEEDED_OF_DATA, edits, holds_classes, plain_value
 from dlp.runs.record import read_results
 
 #: Arguments of a model whose state a checkpoint brings along, their own values included.
 _RESTORED = ("optimizer", "lr_scheduler")
 #: Keys beside the Trainer's that a run may go on with another value of.
-_HEEDED = (
-    *("data.predict_path", "data.data_dir", "data.batch_size", "data.eval_batch_size"),
-    *("data.num_workers", "threads", "baselines", "smoothing"),
-)
+_HEEDED = (*HEEDED_OF_DATA, "threads", "baselines", "smoothing")
 
 
 def edited_words(command: str, configs: Sequence[str], run: Run, typed: Sequence[str]) -> list[str]:
@@ -119,26 +115,11 @@ def _different(new: object, old: object, name: str = "") -> Iterator[tuple[str, 
         for key in new.keys() & old.keys():
             short = name if key == "init_args" else f"{name}.{key}".strip(".")
             yield from _different(new[key], old[key], short)
-    elif _holds_classes(new) and _holds_classes(old) and len(new) == len(old):
+    elif holds_classes(new) and holds_classes(old) and len(new) == len(old):
         for number, (one, other) in enumerate(zip(new, old, strict=True)):
             yield from _different(one, other, f"{name}[{number}]")
     elif not isinstance(new, Mapping | None) and not isinstance(old, Mapping | None):
         if name.endswith("class_path"):
             new, old = (str(each).rpartition(".")[2] for each in (new, old))
-        if _plain(new) != _plain(old):
+        if plain_value(new) != plain_value(old):
             yield name, new, old
-
-
-def _holds_classes(value: object) -> TypeGuard[list[object]]:
-    return isinstance(value, list) and any(isinstance(each, Mapping) for each in value)
-
-
-def _plain(value: Any) -> object:
-    """Return a value so that 1e-3, a text in YAML, is 0.001, and a list of one is that one."""
-    if isinstance(value, list | tuple):
-        parts = [_plain(each) for each in value]
-        return parts[0] if len(parts) == 1 else parts
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        return str(value)

@@ -6,7 +6,7 @@ the next step, which is a key or an option that is accepted here.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
+from difflib import SequenceMatcher, get_close_matches
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -171,6 +171,8 @@ class KnownKeys:
             parts = parts[1:]
         if not parts:
             self.given[place.key] = value
+            if place.key in self.linked and value is not None:
+                self.problems.append(partial(_is_of_the_data, place.key, source))
             self._value(place, value, source)
             return
         name, *rest = parts
@@ -253,10 +255,18 @@ class KnownKeys:
             return min(same, key=lambda other: (other not in siblings, other.count(".")))
         if habit := next((habit for habit in KEY_HABITS.get(last, ()) if habit in known), None):
             return habit
-        for pool, cutoff in ((siblings, 0.6), (known, 0.75)):
-            if near := get_close_matches(last, map(_last, pool), n=1, cutoff=cutoff):
-                return next(other for other in pool if _last(other) == near[0])
-        others = [other for other in known if not plain.startswith(f"{other}.")]
+        holding = [other for other in siblings if last in _last(other).split("_")]
+        if len(holding) == 1:
+            return holding[0]
+        for pool, cutoff in ((siblings, 0.65), (known, 0.75)):
+            for name in get_close_matches(last, map(_last, pool), cutoff=cutoff):
+                if _shares_more_than_a_word(last, name):
+                    return next(other for other in pool if _last(other) == name)
+        others = [
+            other
+            for other in known
+            if not plain.startswith(f"{other}.") and other.rpartition(".")[0] != parent
+        ]
         return next(iter(get_close_matches(plain, others, n=1, cutoff=0.75)), None)
 
     def _unknown(self, key: str, source: str, place: Place | None = None) -> InputError:
@@ -323,6 +333,14 @@ def _last(key: str) -> str:
     return key.rpartition(".")[2].lower()
 
 
+def _shares_more_than_a_word(one: str, other: str) -> bool:
+    """Whether two names are alike without the words of both: ``num_workers``, ``num_folds``."""
+    words, others = one.split("_"), other.split("_")
+    rest = "_".join(word for word in words if word not in others)
+    other_rest = "_".join(word for word in others if word not in words)
+    return not (rest and other_rest) or SequenceMatcher(None, rest, other_rest).ratio() >= 0.5
+
+
 def _missing(key: str, configs: Sequence[str], has_arguments: bool) -> InputError:
     """Return the error for data or model whose class no config and no option gives."""
     overlays = [config for config in configs if config in variations()]
@@ -345,6 +363,12 @@ def _without_class(key: str, name: str, source: str) -> InputError:
     return InputError(
         f"{key}{where}: {name} is an argument, of which class? Give --{key} CLASS first."
     )
+
+
+def _is_of_the_data(key: str, source: str) -> InputError:
+    """Return the error for a size that only the data say."""
+    where = f" in {source}" if source else ""
+    return InputError(f"{key}{where}: the data say it, and nothing else is heeded. Leave it out.")
 
 
 def _holds_keys(key: str, value: Any, source: str) -> InputError:

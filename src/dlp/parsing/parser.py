@@ -74,6 +74,11 @@ class Parser(LightningArgumentParser):
             super().error(message, ex)
         raise InputError(value_error(message, self.known)) from ex
 
+    def parse_string(self, content: str, *args: Any, **kwargs: Any) -> Namespace:  # likewise
+        """Parse a config; jsonargparse would take ``trainer:`` alone for a text."""
+        parsed: Namespace = super().parse_string(f"{content}\n#", *args, **kwargs)
+        return parsed
+
     def dump(self, *args: Any, **kwargs: Any) -> str:  # the signature it overrides
         """Return a config as YAML that can be read again.
 

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from dlp.config_files import leaves, read_config
 from dlp.named_configs import find_config, is_of_a_run, recipes, variations
@@ -11,8 +11,13 @@ from dlp.runs.folders import Run, runs_of
 
 #: What the first line of a run's config.yaml begins with: a comment, so that it is YAML still.
 _MARK = "# Of the configs: "
-#: Runs without such a line are of another config where one of these differs.
-_WHAT_IT_IS = ("data.class_path", "model.class_path")
+#: What begins the keys that say what is trained on what.
+_WHAT_IT_IS = ("data.", "model.")
+#: Those among them that a run may go on with another value of.
+HEEDED_OF_DATA = (
+    *("data.predict_path", "data.data_dir", "data.batch_size", "data.eval_batch_size"),
+    "data.num_workers",
+)
 
 
 def origin(configs: Sequence[str]) -> dict[str, Any]:
@@ -48,14 +53,21 @@ def read_origin(config: Path) -> dict[str, Any] | None:
 
 
 def is_of(run: Run, configs: Sequence[str]) -> bool:
-    """Whether a run is of these configs: they say the same, or are the same files, edited."""
+    """Whether a run is of these configs: they say the same, or are the same files, edited.
+
+    A run of an earlier release, which does not say what they said, is so by its data and model.
+    """
     theirs = read_origin(run.config) if run.config.is_file() else {}
     ours = origin(configs)
     if theirs is not None:
         return list(theirs) == list(ours) or list(theirs.values()) == list(ours.values())
     there = dict(leaves(read_config(run.config)))
     here = _flat(ours)
-    return all(_same(key, here[key], there.get(key)) for key in _WHAT_IT_IS if key in here)
+    both = (key for key in here.keys() & there.keys() if key.startswith(_WHAT_IT_IS))
+    return all(
+        key in HEEDED_OF_DATA or holds_classes(here[key]) or _same(key, here[key], there[key])
+        for key in both
+    )
 
 
 def newest_run_of(name: str, configs: Sequence[str], which: str | None = None) -> Run | None:
@@ -91,7 +103,23 @@ def _same(key: str, one: Any, other: Any) -> bool:
     """Whether two values are the same; a class is so with or without its package."""
     if key.endswith("class_path"):
         one, other = (str(value).rpartition(".")[2] for value in (one, other))
-    return bool(one == other)
+    return plain_value(one) == plain_value(other)
+
+
+def holds_classes(value: object) -> TypeGuard[list[object]]:
+    """Whether a value is a list of objects, each said by its class or its arguments."""
+    return isinstance(value, list) and any(isinstance(each, Mapping) for each in value)
+
+
+def plain_value(value: Any) -> object:
+    """Return a value so that 1e-3, a text in YAML, is 0.001, and a list of one is that one."""
+    if isinstance(value, list | tuple):
+        parts = [plain_value(each) for each in value]
+        return parts[0] if len(parts) == 1 else parts
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return str(value)
 
 
 def _name(path: Path) -> str:
