@@ -1,6 +1,8 @@
 """What a checkpoint holds, and objects that are made again from one."""
 
+import inspect
 import os
+from collections.abc import Callable, Container
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +40,17 @@ def data_states(checkpoint: dict[str, Any]) -> dict[str, dict[str, Any]]:
         for name, value in checkpoint.items()
         if isinstance(value, dict) and {"inputs", "targets", "input_shape"} <= value.keys()
     }
+
+
+def missing_arguments(init: Callable[..., None], given: Container[str]) -> list[str]:
+    """Return the arguments without a default that an ``__init__`` still needs."""
+    return [
+        name
+        for name, parameter in list(inspect.signature(init).parameters.items())[1:]
+        if parameter.default is parameter.empty
+        and parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+        and name not in given
+    ]
 
 
 def plain(value: Any) -> Any:

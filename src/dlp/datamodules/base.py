@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self, TypedDict, Unpack, cast, get_args, get_t
 import torch
 from torch import Tensor, nn
 
-from dlp.checkpoint_content import data_states, is_plain, plain, read_checkpoint
+from dlp.checkpoint_content import data_states, is_plain, missing_arguments, plain, read_checkpoint
 from dlp.datamodules.examples import Examples as Examples
 from dlp.datamodules.examples import Part as Part
 from dlp.datamodules.labelled_data import LabelledData
@@ -131,11 +131,8 @@ class SupervisedDataModule(LabelledData):
                 f"{type(self).__name__} has no argument {strange[0]!r}."
                 f"{suggestion(strange[0], self.defaults)}"
             )
-        for name, size in (
-            ("batch_size", given["batch_size"]),
-            ("eval_batch_size", given["eval_batch_size"]),
-        ):
-            if size < 1:
+        for name in ("batch_size", "eval_batch_size"):
+            if (size := given[name]) < 1:
                 raise InputError(f"{name} must be at least 1, got {size}.")
         split = split or Split(
             given["val_size"],
@@ -178,15 +175,7 @@ class SupervisedDataModule(LabelledData):
             advice = f"use {known}.load_from_checkpoint" if known else "it was fitted without one"
             raise InputError(f"{checkpoint_path} is no checkpoint of {cls.__name__}: {advice}.")
         given = {**state.get("arguments", {}), **arguments}
-        parameters = inspect.signature(cls.__init__).parameters.values()
-        missing = [
-            parameter.name
-            for parameter in list(parameters)[1:]
-            if parameter.default is parameter.empty
-            and parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
-            and parameter.name not in given
-        ]
-        if missing:
+        if missing := missing_arguments(cls.__init__, given):
             raise InputError(
                 f"{cls.__name__}.load_from_checkpoint needs {', '.join(missing)}: the checkpoint "
                 f"does not hold it. Give it: load_from_checkpoint(path, {missing[0]}=...)."

@@ -9,7 +9,7 @@ from typing import Any, Self, cast
 from lightning import LightningModule
 from torch import Tensor, nn
 
-from dlp.checkpoint_content import is_plain, plain, read_checkpoint
+from dlp.checkpoint_content import is_plain, missing_arguments, plain, read_checkpoint
 from dlp.console import say
 from dlp.errors import InputError
 from dlp.modules.state_dicts import difference, read_state_dict
@@ -91,13 +91,7 @@ class RestorableModule(LightningModule):
         """
         checkpoint = read_checkpoint(checkpoint_path)
         given = {**checkpoint.get("hyper_parameters", {}), **arguments}
-        missing = [
-            name
-            for name, parameter in inspect.signature(cls.__init__).parameters.items()
-            if name not in ("self", *given)
-            and parameter.default is parameter.empty
-            and parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
-        ]
+        missing = missing_arguments(cls.__init__, given)
         left_out: dict[str, str] = checkpoint.get("left_out", {})
         missing += [name for name in left_out if name == "head" and name not in arguments]
         if missing:

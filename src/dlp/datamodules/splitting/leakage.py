@@ -26,8 +26,7 @@ def without_duplicates(
         parts: The parts of the labelled rows.
         hashes: One number a labelled row, equal for equal rows, (N,).
         test: The same of the rows of the test part; None where there is none.
-        drop: Remove from the training part what also stands in the validation or test part, and
-            from the validation part what also stands in the test part.
+        drop: Whether to remove; else they are counted alone.
         report: Takes a name for the kind of message, and the message.
     """
     train, val = hashes[parts.train], hashes[parts.val]
@@ -51,14 +50,11 @@ def without_duplicates(
 
 
 def shared_groups(labelled: NDArray[Any] | None, test: NDArray[Any] | None) -> str:
-    """Return a sentence on groups of a test part of its own that are also among the labelled rows.
+    """Return a sentence on groups of a test part that labelled rows have too; else nothing.
 
     Args:
         labelled: The group of each labelled row, (N,), or None.
         test: The group of each row of the test part, (M,), or None.
-
-    Returns:
-        An empty string where there is none.
     """
     if test is None or labelled is None:
         return ""

@@ -201,10 +201,8 @@ def weigh(counts: SparseRows, encoding: Encoding, idf: NDArray[np.float64] | Non
 
     Args:
         counts: Occurrences, from `count_ids`.
-        encoding: ``multi_hot`` has 1 for each id that is present, ``count`` the occurrences,
-            ``tfidf`` the occurrences times `idf`, each row divided by its Euclidean length,
-            ``sublinear_tfidf`` the same of 1 + log(occurrences).
-        idf: From `smooth_idf`, for both.
+        encoding: See `BaseTextDataModule`; for tf-idf each row has a Euclidean length of 1.
+        idf: From `smooth_idf`, for tf-idf.
     """
     if encoding == "multi_hot":
         counts.data[:] = 1
