@@ -255,30 +255,39 @@ class CrossValidation:
 
     # What people read --------------------------------------------------------------------------
 
+    @property
+    def val_metrics(self) -> list[str]:
+        """The metrics of the validation parts."""
+        return [name for name in self.mean if name.startswith("val_")]
+
+    @property
+    def summary(self) -> dict[str, list[float | None]]:
+        """What stands below the folds in a table -> its number for each of `val_metrics`."""
+        names = self.val_metrics
+        rows: dict[str, list[float | None]] = {"mean": [self.mean[name] for name in names]}
+        spreads = {"standard deviation": self.std, "standard error": self.standard_error}
+        for label, numbers in spreads.items():
+            rows[label] = [numbers[name] if len(self.folds) > 1 else None for name in names]
+        for label, known in self.baseline.items():
+            cells = [known.get(name.removeprefix("val_")) for name in names]
+            rows[f"baseline: {label.replace('_', ' ')}"] = cells
+        return rows
+
     def table(self) -> str:
         """Return the folds, their mean and spread and the baselines as aligned text."""
-        names = [name for name in self.mean if name.startswith("val_")]
+        names = self.val_metrics
         rows = [["repeat", "fold", "train", "val", *names]]
         if len(self.folds) <= 40:
             rows += [
                 [*map(str, (fold.repeat, fold.fold, fold.num_train, fold.num_val))]
-                + [f"{score_in_words(fold.metrics[name])}" for name in names]
+                + [score_in_words(fold.metrics[name]) for name in names]
                 for fold in self.folds
             ]
         else:
             rows.append([f"{len(self.folds)} folds", "", "", "", *("" for _ in names)])
-        for label, numbers in (
-            ("mean", self.mean),
-            ("standard deviation", self.std),
-            ("standard error", self.standard_error),
-        ):
-            known = len(self.folds) > 1 or label == "mean"
-            rows.append([label, "", "", ""])
-            rows[-1] += [f"{score_in_words(numbers[name])}" if known else "-" for name in names]
-        for label, numbers in self.baseline.items():
-            cells = [numbers.get(name.removeprefix("val_")) for name in names]
-            shown = ["-" if cell is None else f"{score_in_words(cell)}" for cell in cells]
-            rows.append([f"baseline: {label.replace('_', ' ')}", "", "", "", *shown])
+        for label, cells in self.summary.items():
+            shown = ["-" if cell is None else score_in_words(cell) for cell in cells]
+            rows.append([label, "", "", "", *shown])
         return "\n".join(aligned(rows, left=1))
 
     def verdict(self) -> Verdict | None:

@@ -70,38 +70,27 @@ def _tiles(result: CrossValidation) -> list[Tile]:
         Tile("Best epoch", epoch, f"of {last}, by the {curve} of {result.monitor}"),
         Tile(f"Best mean {metric_words(result.monitor)}", value, f"at epoch {epoch}"),
     ]
-    for name, mean in result.mean.items():
-        if name.startswith("val_"):
-            note, tone = against_baseline(name, mean, result.baseline, result.directions)
-            words = f"Mean {metric_words(name)} at the last epoch"
-            error = f"standard error {result.standard_error[name]:.2g}"
-            made.append(Tile(words, mean, f"{note}, {error}" if note else error, tone))
+    for name in result.val_metrics:
+        mean, error = result.mean[name], f"standard error {result.standard_error[name]:.2g}"
+        note, tone = against_baseline(name, mean, result.baseline, result.directions)
+        words = f"Mean {metric_words(name)} at the last epoch"
+        made.append(Tile(words, mean, f"{note}, {error}" if note else error, tone))
     return made + test_tiles(result.refit or {}, result.directions, {})
 
 
 def _folds(result: CrossValidation) -> list[Block]:
-    names = [name for name in result.mean if name.startswith("val_")]
+    names = result.val_metrics
     folds: list[list[page.Cell]] = [
         [
-            f"repeat {fold.repeat}, fold {fold.fold}",
-            fold.num_train,
-            fold.num_val,
-            *(fold.metrics[name] for name in names),
+            f"repeat {of.repeat}, fold {of.fold}",
+            of.num_train,
+            of.num_val,
+            *map(of.metrics.get, names),
         ]
-        for fold in result.folds
+        for of in result.folds
     ]
     summary: list[list[page.Cell]] = [
-        [label, "", "", *(numbers[name] for name in names)]
-        for label, numbers in (
-            ("mean", result.mean),
-            ("standard deviation", result.std),
-            ("standard error", result.standard_error),
-        )
-    ]
-    summary += [
-        [f"baseline: {label.replace('_', ' ')}", "", ""]
-        + [numbers.get(name.removeprefix("val_")) for name in names]
-        for label, numbers in result.baseline.items()
+        [label, "", "", *cells] for label, cells in result.summary.items()
     ]
     head = ["fold", "trained on", "validated on", *names]
     caption = "At the last epoch"

@@ -52,19 +52,14 @@ class ReportOptions:
 
 
 def main(words: Sequence[str]) -> None:
-    """Run ``dlp report`` with the words that stand after it."""
-    if {"-h", "--help"} & set(words):
-        print(HELP)
-    else:
-        report(*parsed(words))
-
-
-def parsed(words: Sequence[str]) -> tuple[Run, Recipe | None, Path | None, str | None]:
-    """Return what a command line means, as `report` takes it.
+    """Run ``dlp report`` with the words that stand after it.
 
     Raises:
-        InputError: There is no such run, or an option is none that is accepted.
+        InputError: There is no such run, or an option is none that is accepted; or see `report`.
     """
+    if {"-h", "--help"} & set(words):
+        print(HELP)
+        return
     given, *others = words or [""]
     if not given or given.startswith("-"):
         raise InputError(
@@ -76,11 +71,12 @@ def parsed(words: Sequence[str]) -> tuple[Run, Recipe | None, Path | None, str |
         checkpoint = _tested(run) or run.checkpoint()
     if checkpoint is not None:
         recipe, path = started("test", ["--ckpt_path", str(checkpoint), *others], ReportOptions)
-        return run, recipe, path, recipe.run.output
+        report(run, recipe, path, recipe.run.output)
+        return
     parts = [part for word in others for part in word.split("=", 1)]
     if parts and (parts[0] != "--output" or len(parts) != 2):
         raise InputError(f"report: without a checkpoint --output is the one option; got {parts}.")
-    return run, None, None, parts[1] if parts else None
+    report(run, output=parts[1] if parts else None)
 
 
 def report(
@@ -95,7 +91,7 @@ def report(
 
     Args:
         run: The run.
-        recipe: Of the run.
+        recipe: The run's own.
         checkpoint: What the page is about; without one it tells what the run's files tell.
         output: The file to write; None for report.html in the run's folder.
 
@@ -144,12 +140,11 @@ def _tested(run: Run) -> Path | None:
 def run_page(trained: Trained) -> Page:
     """Return the page of a run."""
     run = trained.run
-    verdict = run.epochs.advice(run.monitor)
     return Page(
         about(run.folder) or run.name,
         f"{run.name} · {run.folder.name}",
         moment((run.folder / "history.json").stat().st_mtime),
-        f"{verdict}.",
+        f"{run.epochs.advice(run.monitor)}.",
         tiles(trained),
         trained.next_steps,
         sections(trained),

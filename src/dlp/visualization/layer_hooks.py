@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import torch
@@ -43,13 +42,11 @@ def hooked(
     Raises:
         InputError: There is no such layer.
     """
-
-    def called(name: str, layer: nn.Module, inputs: Any, output: Any) -> Any:
-        return hook(name, layer, output)
-
     with ExitStack() as stack:
         for name in names:
-            handle = find_layer(model, name).register_forward_hook(partial(called, name))
+            handle = find_layer(model, name).register_forward_hook(
+                lambda layer, inputs, output, name=name: hook(name, layer, output)
+            )
             stack.callback(handle.remove)
         yield
 

@@ -107,37 +107,23 @@ def chosen_images(
     Raises:
         InputError: A file is not there or cannot be read, or there is no such part.
     """
-    if given:
-        channels, height, width = input_shape
-        form = ImageFormat((height, width), channels=3 if channels == 3 else 1)
-        if isinstance(data, BaseImageDataModule):
-            form = data.form
-        return read_images(image_files(given)[:count], form)
-    assert data is not None
-    return sample_images(data, part, count or SAMPLES)
-
-
-def read_images(files: Sequence[Path], form: ImageFormat) -> list[NamedImage]:
-    """Return the images in `files`, made into `form`.
-
-    Raises:
-        InputError: One cannot be read.
-    """
-    names = _distinct(files)
+    if not given:
+        assert data is not None
+        return _samples(data, part, count or SAMPLES)
+    channels, height, width = input_shape
+    form = ImageFormat((height, width), channels=3 if channels == 3 else 1)
+    if isinstance(data, BaseImageDataModule):
+        form = data.form
+    files = image_files(given)[:count]
     return [
         NamedImage(name, _read(file, form), file=file, form=form)
-        for name, file in zip(names, files, strict=True)
+        for name, file in zip(_distinct(files), files, strict=True)
     ]
 
 
-def sample_images(data: SupervisedDataModule, part: Part, count: int) -> list[NamedImage]:
-    """Return the first images of each class in turn, `count` in all.
-
-    Raises:
-        InputError: There is no such part.
-    """
-    examples = data.examples(part)
-    inputs = data.inputs(part)
+def _samples(data: SupervisedDataModule, part: Part, count: int) -> list[NamedImage]:
+    """Return the first images of each class in turn, `count` in all."""
+    examples, inputs = data.examples(part), data.inputs(part)
     if not len(inputs):
         raise no_rows(part)
     encoded = None if examples.targets is None else data.targets.encode(examples.targets)
@@ -145,18 +131,13 @@ def sample_images(data: SupervisedDataModule, part: Part, count: int) -> list[Na
     if encoded is not None and data.targets.is_classification:
         rows = _in_turn(encoded if encoded.ndim == 1 else encoded.argmax(1))
     rows = rows[:count]
-    images = inputs[torch.tensor(rows)]
-    truths = [""] * len(rows)
+    names, truths = [f"{part}_{row}" for row in rows], [""] * len(rows)
     if encoded is not None:
         truths = [target_in_words(encoded[row].tolist(), data.class_names) for row in rows]
     if examples.names is not None:
         names = _distinct([Path(examples.names[row]) for row in rows])
-    else:
-        names = [f"{part}_{row}" for row in rows]
-    return [
-        NamedImage(name, image, truth)
-        for name, image, truth in zip(names, images, truths, strict=True)
-    ]
+    found = zip(names, inputs[torch.tensor(rows)], truths, strict=True)
+    return [NamedImage(*each) for each in found]
 
 
 def no_rows(part: Part) -> InputError:

@@ -1,13 +1,14 @@
 """The options of each kind of ``dlp visualize``: dataclasses, whose texts are the help."""
 
 from dataclasses import dataclass, field, replace
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from dlp.commands.visualize.images import image_files
 from dlp.errors import InputError
 from dlp.visualization.embedding import Method
 
 _LEAST = {"num_images": 1, "num_filters": 1, "size": 1, "steps": 0, "num_rows": 3}
+_TRIAL = {"num_images": 1, "num_filters": 1, "steps": 1, "num_rows": 64}
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,10 @@ class NetworkOptions:
 
     def for_trial(self) -> Self:
         """Return options that take a moment: nothing of what they draw is kept."""
-        return self
+        few: dict[str, Any] = {name: count for name, count in _TRIAL.items() if hasattr(self, name)}
+        if getattr(self, "filters", None):  # they are few already
+            del few["num_filters"]
+        return replace(self, **few)
 
 
 @dataclass(frozen=True)
@@ -71,10 +75,6 @@ class ImageOptions(LayerOptions):
         super().__post_init__()
         if self.images:
             image_files(self.images)
-
-    def for_trial(self) -> Self:
-        """Return options for one image."""
-        return replace(self, num_images=1)
 
 
 @dataclass(frozen=True)
@@ -127,10 +127,6 @@ class FilterOptions(LayerOptions):
         if self.filters and self.num_filters:
             raise InputError("give --filters, or --num_filters, not both.")
 
-    def for_trial(self) -> Self:
-        """Return options for one step, of one filter a layer where none is named."""
-        return replace(self, steps=1, num_filters=None if self.filters else 1)
-
 
 @dataclass(frozen=True)
 class EmbeddingOptions(NetworkOptions):
@@ -145,7 +141,3 @@ class EmbeddingOptions(NetworkOptions):
     num_rows: int = 2000
     method: Method = "pca"
     part: Literal["test", "val", "train"] = "test"
-
-    def for_trial(self) -> Self:
-        """Return options for a few rows."""
-        return replace(self, num_rows=64)
