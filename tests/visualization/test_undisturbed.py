@@ -157,6 +157,19 @@ def test_compiled_models_are_seen_too(see):
     assert torch.equal(see(model), see(awkward()))
 
 
+@pytest.mark.parametrize("prefix", ["", "_orig_mod."])
+def test_a_model_that_has_run_compiled_is_seen_too(prefix):
+    model = awkward(modes=(False,) * 6, frozen=(True,) * 8)
+    if prefix:
+        model = torch.compile(model, backend="eager")
+    else:
+        model.compile(backend="eager")
+    for _ in range(2):  # what torch has compiled now looks at no hooks
+        model(IMAGES)
+    with GradCAM(model, f"{prefix}relu") as cam:
+        assert torch.equal(cam(IMAGES, 1), see_heat(awkward()))
+
+
 def test_a_model_in_double_precision_takes_float_images():
     model = awkward().double()
     seen = activations(model, IMAGES, "conv1")["conv1"]

@@ -185,9 +185,9 @@ class _Trace:
             self.followed, self.tokens = self.names, False
         self.tokens = self.tokens or output.ndim == 3
         if isinstance(layer, POOLS):
-            self._pooled = (output, output._version)
+            self._pooled = _noted(output)
         if output.ndim == 4 and output[0, 0].numel() > 1 and not _same(self._pooled, output):
-            self._last, self.names = (output, output._version), [name]
+            self._last, self.names = _noted(output), [name]
 
     def chosen(self) -> str:
         """Return the outermost name of the map."""
@@ -208,8 +208,17 @@ class _Trace:
         return best
 
 
+def _noted(output: Tensor) -> tuple[Tensor, int]:
+    """Return an output and its number of changes in place: torch counts them under no public name.
+
+    A layer that changes its input in place gives the same tensor; without the number its output
+    would count as that of the layer before (tested with such layers).
+    """
+    return output, output._version
+
+
 def _same(seen: tuple[Tensor, int] | None, output: Tensor) -> bool:
-    return seen is not None and seen[0] is output and seen[1] == output._version
+    return seen is not None and seen[0] is output and seen[1] == _noted(output)[1]
 
 
 def _elongation(height: int, width: int, image_height: int, image_width: int) -> float:

@@ -158,7 +158,8 @@ def first_convolution(model: nn.Module) -> nn.Conv2d | None:
 def _is_compiled(module: nn.Module) -> bool:
     """Whether a module is compiled: torch has no public question for it, and asking is cheap.
 
-    Eager runs could be forced always, but that imports torch's compiler, which takes a second.
+    What has run compiled looks at no hooks that come later (tested). Eager runs could be forced
+    always, but that imports torch's compiler, which takes a second.
     """
     return hasattr(module, "_orig_mod") or module._compiled_call_impl is not None
 

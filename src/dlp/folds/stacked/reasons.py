@@ -157,7 +157,7 @@ def _is_set(value: object) -> bool:
 
 
 def _has_hooks(layer: nn.Module) -> bool:
-    return bool(
+    return bool(  # torch keeps them there, and has no call that tells of them
         layer._forward_hooks
         or layer._forward_pre_hooks
         or layer._backward_hooks
