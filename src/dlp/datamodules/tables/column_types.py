@@ -1,7 +1,7 @@
 """From cells of text to columns of numbers, dates, booleans and texts, one format a column."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -9,11 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from dlp.datamodules.tables.cell_dates import DateCells, look_at_dates
-from dlp.datamodules.tables.cell_numbers import (
-    CLOCKS,
-    FEW_AMOUNTS,
-    look_at_numbers,
-)
+from dlp.datamodules.tables.cell_numbers import CLOCKS, FEW_AMOUNTS, look_at_numbers
 from dlp.datamodules.tables.table_format import ColumnFormat, TableFormat
 from dlp.table_places import place
 
@@ -66,16 +62,17 @@ def typed_columns(
     }
     proven = {column.proves for column in looked.values()}
     marks, orders = proven & {".", ","}, proven & {"day first", "month first"}
-    evidence = _Evidence(
-        options,
-        ";" if len(marks) == 2 else separator,  # both marks: nothing goes without saying
-        marks.pop() if len(marks) == 1 else None,
-        orders.pop() if len(orders) == 1 else None,
-    )
+    decimal, day_first = options.decimal, options.day_first
+    if decimal is None and len(marks) == 1:
+        decimal = "," if "," in marks else "."
+    if day_first is None and len(orders) == 1:
+        day_first = "day first" in orders
+    separator = ";" if len(marks) == 2 else separator  # both marks: nothing goes without saying
+    known = replace(options, separator=separator or None, decimal=decimal, day_first=day_first)
     typed: dict[str, TypedColumn] = {}
     for name, column in looked.items():
         before = learned.get(name)
-        found = _decided(column, evidence, before)
+        found = _decided(column, known, before)
         whole = found.format.whole or (before is not None and before.whole)
         kept = found.format.kind == "boolean" or (found.format.kind == "number" and whole)
         if name in categories and not kept:
@@ -109,33 +106,12 @@ class _Looked:
         return TypedColumn(self.cells, ColumnFormat("text"), problem, advice)
 
 
-@dataclass(frozen=True)
-class _Evidence:
-    """What may decide between two readings of a column.
-
-    Args:
-        options: What the person says of the file.
-        separator: The separator of the file.
-        mark: The decimal mark that other columns prove.
-        order: What stands first in the dates of other columns.
-    """
-
-    options: TableFormat
-    separator: str
-    mark: str | None
-    order: str | None
-
-
 def _looked_at(
     cells: "pd.Series[Any]", before: ColumnFormat | None, is_text: bool, amounts: bool
 ) -> _Looked:
-    """Return what the cells of a column can be.
+    """Return what cells can be, given their format in the table that was trained on.
 
-    Args:
-        cells: The cells.
-        before: Their format in the table that was trained on.
-        is_text: Whether they are texts whatever they hold.
-        amounts: Whether 12 kg and 1:30 may be numbers.
+    They may be named texts whatever they hold, or no amounts, as 12 kg and 1:30 are.
     """
     column = _Looked(cells, cells.notna().to_numpy())
     filled = cells.to_numpy(object)[column.filled]
@@ -175,14 +151,7 @@ def _looked_at(
 def _say_what_is_wrong(
     column: _Looked, bad: NDArray[np.bool_], dates: DateCells, distinct: list[str]
 ) -> None:
-    """Note which cell is wrong, in a column of which most cells are numbers, or dates.
-
-    Args:
-        column: The column, to be filled.
-        bad: Which of its filled cells are no numbers.
-        dates: What its distinct cells are as dates.
-        distinct: The distinct cells.
-    """
+    """Note which cell is wrong, in a column of which most cells are numbers, or dates."""
     if 2 * bad.sum() < len(bad):
         row = int(np.flatnonzero(column.filled)[bad.argmax()])
         others = sorted(set(column.cells[column.filled][bad]))
@@ -205,14 +174,14 @@ def _say_what_is_wrong(
         )
 
 
-def _decided(column: _Looked, evidence: _Evidence, before: ColumnFormat | None) -> TypedColumn:
-    """Return a column in the format for which there is evidence; as texts where there is none."""
+def _decided(column: _Looked, known: TableFormat, before: ColumnFormat | None) -> TypedColumn:
+    """Return a column in the format that is known of its file; as texts where nothing tells it."""
     if not column.readings:
         return column.texts(column.problem, column.advice)
     form, filled = column.readings[0]
     if len(column.readings) > 1:
         choose = _with_order if form.kind == "date" else _with_mark
-        chosen = choose(column, evidence, before)
+        chosen = choose(column, known, before)
         if chosen is None:
             return column.texts(_two_ways(column))
         form, filled = chosen
@@ -231,12 +200,12 @@ def _decided(column: _Looked, evidence: _Evidence, before: ColumnFormat | None) 
 
 
 def _with_order(
-    column: _Looked, evidence: _Evidence, before: ColumnFormat | None
+    column: _Looked, known: TableFormat, before: ColumnFormat | None
 ) -> tuple[ColumnFormat, NDArray[Any]] | None:
     """Choose whether the day or the month stands first; None where nothing tells it."""
-    order = evidence.order or (None if before is None else before.date)
-    if evidence.options.day_first is not None:
-        order = "day first" if evidence.options.day_first else "month first"
+    order = None if before is None else before.date
+    if known.day_first is not None:
+        order = "day first" if known.day_first else "month first"
     for form, dates in column.readings:
         if form.date == order:
             return form, dates
@@ -245,17 +214,16 @@ def _with_order(
 
 
 def _with_mark(
-    column: _Looked, evidence: _Evidence, before: ColumnFormat | None
+    column: _Looked, known: TableFormat, before: ColumnFormat | None
 ) -> tuple[ColumnFormat, NDArray[Any]] | None:
     """Choose the decimal mark; None where nothing tells it."""
     by_mark = {form.decimal: (form, values) for form, values in reversed(column.readings)}
-    mark = evidence.options.decimal or evidence.mark
-    if mark in by_mark:
-        return by_mark[mark]
+    if known.decimal in by_mark:
+        return by_mark[known.decimal]
     marked = before is not None and (before.thousands in (".", ",") or before.decimal == ",")
-    if before is not None and marked and (evidence.separator, before.decimal) != (",", ","):
+    if before is not None and marked and (known.separator, before.decimal) != (",", ","):
         return by_mark.get(before.decimal)
-    if evidence.separator == ";" or marked:
+    if known.separator == ";" or marked:
         return None
     cells = column.cells[column.filled].tolist()
     if not any("," in cell for cell in cells):  # 1.234: as every program writes numbers
