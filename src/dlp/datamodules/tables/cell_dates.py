@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -26,12 +27,6 @@ _NAMED_FORMATS = ("%d %b %Y", "%d %B %Y", "%b %d %Y", "%B %d %Y")
 
 #: So many different cells tell whether a column is anything like dates.
 _FIRST = 200
-
-_STYLES: dict[str, tuple[DateStyle, ...]] = {
-    "year first": ("year first",),
-    "YYYYMMDD": ("YYYYMMDD",),
-    "named month": ("named month",),
-}
 
 
 @dataclass(frozen=True)
@@ -63,7 +58,9 @@ def look_at_dates(cells: Sequence[str]) -> DateCells:
     if counts[form] < len(cells) or form == "two digits":
         bad = next((number for number, other in enumerate(forms) if other != form), 0)
         return DateCells([], share, bad)
-    styles = _STYLES.get(form, ("day first", "month first"))
+    styles: tuple[DateStyle, ...] = ("day first", "month first")
+    if len(form) > 1:
+        styles = (cast(DateStyle, form),)
     parsed = {style: _parsed(cells, style) for style in styles}
     readings = [
         (ColumnFormat("date", date=style), dates)

@@ -69,9 +69,11 @@ def read_cells(path: Path, options: TableFormat) -> CSVCells:
     if not text.strip():
         raise InputError(f"{path} is empty.")
     quote = "'" if _in_single_quotes(text) else '"'
-    separator = options.separator or given or _separator(path, text, quote)
-    source = _CSVText(path, text, first, separator, quote, not options.header)
-    found = source.rows(options.quotes) if options.quotes is not None else source.checked_rows()
+    with _long_cells():
+        separator = options.separator or given or _separator(path, text, quote)
+        source = _CSVText(path, text, first, separator, quote, not options.header)
+        quotes = options.quotes
+        found = source.checked_rows() if quotes is None else source.rows(quotes)
     if options.header:
         found.header = [*options.header]
         _check_given(path, found.header, found.rows[0])
@@ -90,16 +92,7 @@ def read_cells(path: Path, options: TableFormat) -> CSVCells:
 
 @dataclass(frozen=True)
 class _CSVText:
-    """The text of a CSV, and the marks between and around its cells.
-
-    Args:
-        path: Its file, for messages.
-        text: The text from the header on.
-        first: The line where that begins.
-        separator: What stands between cells.
-        quote: What may stand around a cell.
-        has_header: Whether the first row names the columns.
-    """
+    """The text of a CSV from its header in line `first` on, and the marks of its cells."""
 
     path: Path
     text: str
@@ -139,37 +132,31 @@ class _CSVText:
         return found
 
     def rows(self, quotes: bool) -> CSVCells:
-        """Return the rows, the header among them, with or without quotes that hold cells together.
-
-        Raises:
-            InputError: A line has another number of cells or repeats the header, or quotes are
-                not closed.
-        """
-        found, reader = CSVCells(), self._reader(quotes)
+        """Return the rows, header included, with or without quotes that hold cells together."""
+        found, reader = CSVCells(), _reader(self.text, self.separator, self.quote, quotes)
         rows, above = found.rows, int(self.has_header)
         begin, width, blank = self.first, 0, 0
         try:
-            with _long_cells():
-                for row in reader:
-                    line, begin = begin, self.first + reader.line_num
-                    if not row:
-                        continue
-                    width = width or len(row)
-                    if len(row) != width:
-                        if len(row) < width or any(cell.strip() for cell in row[width:]):
-                            raise self._uneven(row, width, line, found.lines)
-                        row = row[:width]
-                    if not any(row):
-                        blank += 1
-                        continue
-                    if above and rows and row == rows[0]:
-                        raise InputError(
-                            f"line {line} of {self.path} repeats the header: files were put below "
-                            "each other. Delete that line."
-                        )
-                    found.numbers.append(len(rows) + blank - above)
-                    rows.append(row if quotes else [_bare(cell, self.quote) for cell in row])
-                    found.lines.append(line)
+            for row in reader:
+                line, begin = begin, self.first + reader.line_num
+                if not row:
+                    continue
+                width = width or len(row)
+                if len(row) != width:
+                    if len(row) < width or any(cell.strip() for cell in row[width:]):
+                        raise self._uneven(row, width, line, found.lines)
+                    row = row[:width]
+                if not any(row):
+                    blank += 1
+                    continue
+                if above and rows and row == rows[0]:
+                    raise InputError(
+                        f"line {line} of {self.path} repeats the header: files were put below "
+                        "each other. Delete that line."
+                    )
+                found.numbers.append(len(rows) + blank - above)
+                rows.append(row if quotes else [_bare(cell, self.quote) for cell in row])
+                found.lines.append(line)
         except csv.Error as error:
             raise InputError(
                 f"{self.path} cannot be read as a table: {error}, in the row that begins in line "
@@ -182,22 +169,11 @@ class _CSVText:
             raise InputError(f"{self.path} is empty.")
         return found
 
-    def _reader(self, quotes: bool) -> Any:
-        return csv.reader(
-            io.StringIO(self.text, newline=""),
-            delimiter=self.separator,
-            quotechar=self.quote,
-            quoting=csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE,
-            skipinitialspace=True,
-            strict=True,
-        )
-
     def _is_cut_alike_without_quotes(self) -> bool:
         """Return whether every line has as many cells as the first, two or more."""
-        with _long_cells():
-            reader = self._reader(False)
-            width = len(next(filter(None, reader), []))
-            return width > 1 and all(len(row) in (0, width) for row in reader)
+        reader = _reader(self.text, self.separator, self.quote, False)
+        width = len(next(filter(None, reader), []))
+        return width > 1 and all(len(row) in (0, width) for row in reader)
 
     def _uneven(self, row: list[str], width: int, line: int, lines: list[int]) -> InputError:
         header = f"the header (line {lines[0]})" if lines else "the header"
@@ -227,6 +203,17 @@ def _bare(cell: str, quote: str) -> str:
     return cell
 
 
+def _reader(text: str, separator: str, quote: str, quotes: bool, strict: bool = True) -> Any:
+    return csv.reader(
+        io.StringIO(text, newline=""),
+        delimiter=separator,
+        quotechar=quote,
+        quoting=csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE,
+        skipinitialspace=True,
+        strict=strict,
+    )
+
+
 @contextmanager
 def _long_cells() -> Iterator[None]:
     """Let cells be longer than the 131,072 characters that csv allows by default."""
@@ -239,7 +226,7 @@ def _long_cells() -> Iterator[None]:
 
 
 def _beginning(text: str) -> tuple[str, int, str | None, list[str]]:
-    """Return the text from its header on, its first line, a separator it names, and notes."""
+    """Return the text from its header on, the line of that, a separator it names, and notes."""
     line, given, notes = 1, None, []
     first, _, rest = text.partition("\n")
     if (found := re.fullmatch(r'"?sep=(.)"?[;,\t|]*\s*', first, flags=re.I)) is not None:
@@ -279,35 +266,25 @@ def _in_single_quotes(text: str) -> bool:
 
 
 def _separator(path: Path, text: str, quote: str) -> str:
-    """Return the separator that gives the first lines equally many cells.
-
-    Raises:
-        InputError: Two separators do.
-    """
+    """Return the separator that gives the first lines equally many cells; refuse two that do."""
     sample = text[:_SAMPLE]
     whole = len(sample) == len(text)
     found: dict[str, tuple[float, int]] = {}
     for mark in _SEPARATORS:
-        reader = csv.reader(
-            io.StringIO(sample, newline=""), delimiter=mark, quotechar=quote, skipinitialspace=True
-        )
-        with _long_cells():
-            rows = [row for row in islice(reader, _RECORDS) if row]
+        reader = _reader(sample, mark, quote, True, strict=False)
+        rows = [row for row in islice(reader, _RECORDS) if row]
         rows = rows if whole or len(rows) == _RECORDS else rows[:-1]
         width = len(rows[0]) if rows else 0
         if width > 1:
             found[mark] = [len(row) for row in rows].count(width) / len(rows), width
     if not found:
         return ","
-    best = max(
-        found, key=lambda mark: (found[mark][0], mark == "\t" and "tsv" in path.name.lower())
-    )
+    is_tsv = "tsv" in path.name.lower()
+    best = max(found, key=lambda mark: (found[mark][0], mark == "\t" and is_tsv))
+    if found[best][0] < 1:  # one that leaves lines uncut: the header's commonest tells more
+        return max(found, key=lambda mark: (found[mark][1], found[mark][0]))
     alike = [mark for mark in found if found[mark][0] == 1]
-    if len(alike) < 2:
-        if found[best][0] < 1:  # one that leaves lines uncut: the header's commonest tells more
-            return max(found, key=lambda mark: (found[mark][1], found[mark][0]))
-        return best
-    if best == "\t" and "tsv" in path.name.lower():
+    if len(alike) == 1 or (best == "\t" and is_tsv):
         return best
     words = " and ".join(_SEPARATORS[mark] for mark in alike)
     raise InputError(

@@ -238,11 +238,10 @@ def _plain(series: "pd.Series[Any]") -> TypedColumn:
         return TypedColumn(series.dt.total_seconds() / 86_400, form)
     if series.dtype == object:
         filled = series.dropna()
-        for kind, number in ((Decimal, float), (datetime.time, _hours)):
-            if len(filled) and all(isinstance(cell, kind) for cell in filled):
-                pairs = zip(series, series.isna(), strict=True)
-                numbers = [np.nan if nothing else number(cell) for cell, nothing in pairs]
-                return TypedColumn(pd.Series(numbers, series.index), form)
+        if len(filled) and all(isinstance(cell, Decimal) for cell in filled):
+            return TypedColumn(series.astype(np.float64), form)
+        if len(filled) and all(isinstance(cell, datetime.time) for cell in filled):
+            return TypedColumn(series.map(_hours, na_action="ignore").astype(np.float64), form)
         if len(filled) and all(isinstance(cell, datetime.date) for cell in filled):
             return TypedColumn(pd.to_datetime(series, utc=True).dt.tz_localize(None), form)
         if set(map(type, filled)) == {bool}:
