@@ -244,7 +244,5 @@ def _tells(column: "pd.Series[Any]", target: "pd.Series[Any]") -> bool:
         return bool(abs(np.corrcoef(x, y)[0, 1]) > 1 - 1e-9)
     if column.nunique() != target.nunique():
         return False
-    one, _ = pd.factorize(column.map(str))
-    other, _ = pd.factorize(target.map(str))
-    pairs = len(set(zip(one.tolist(), other.tolist(), strict=True)))
-    return pairs > 1 and pairs == one.max() + 1 == other.max() + 1
+    pairs = pd.DataFrame({"one": column.map(str), "other": target.map(str)}).drop_duplicates()
+    return len(pairs) > 1 and pairs["one"].is_unique and pairs["other"].is_unique

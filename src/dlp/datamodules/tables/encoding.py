@@ -1,7 +1,7 @@
 """From the columns of a table to one float32 matrix, fitted on the training part alone."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Literal, get_args
 
@@ -30,23 +30,6 @@ Missing = Literal["error", "zero", "mean", "median"]
 #: More distinct texts than this in a column that nobody listed are names or ids, not categories.
 MAX_CATEGORIES = 1000
 _NOTHING: Mapping[str, str] = MappingProxyType({})
-
-
-@dataclass(frozen=True)
-class _Number:
-    """What is learned of a numeric column.
-
-    Args:
-        fill: The value of a missing cell.
-        scale: How its values become inputs.
-        indicated: Whether an input of its own says where it was missing.
-        is_date: Whether it holds dates.
-    """
-
-    fill: float
-    scale: NumericScale
-    indicated: bool = False
-    is_date: bool = False
 
 
 class ColumnEncoder(Encoder):
@@ -113,7 +96,7 @@ class ColumnEncoder(Encoder):
         self.features = features
         #: Columns that own features make and of which nothing can be learned, and why.
         self.left_out: dict[str, str] = {}
-        self._numbers: dict[str, _Number] = {}
+        self._numbers: dict[str, NumericScale] = {}
         self._categories: dict[str, list[str | None]] = {}
 
     def kind_of(
@@ -139,7 +122,7 @@ class ColumnEncoder(Encoder):
         bins = (
             f"{column} bin {number}"
             for column, known in self._numbers.items()
-            for number in range(1, known.scale.num_bins + 1)
+            for number in range(1, known.num_bins + 1)
         )
         return [*self._numbers, *indicated, *one_hot, *bins]
 
@@ -211,7 +194,7 @@ class ColumnEncoder(Encoder):
             categorical = [name for name in columns if name not in numeric]
         return list(numeric), list(categorical)
 
-    def _number(self, series: "pd.Series[Any]") -> _Number:
+    def _number(self, series: "pd.Series[Any]") -> NumericScale:
         """Return what is learned of a numeric column."""
         values = numbers(series)
         empty = np.isnan(values)
@@ -223,13 +206,15 @@ class ColumnEncoder(Encoder):
                     f"{self._missing}. Leave it out (drop_columns), or use missing: zero."
                 )
             fill = float(observed.mean() if self._missing == "mean" else np.median(observed))
-        if self._missing == "zero":  # after scaling
-            scale = NumericScale.of(observed, self._scaling, self._bins)
-            fill = scale.zero
-        else:
-            filled = np.where(empty, fill, values)
-            scale = NumericScale.of(filled, self._scaling, self._bins)
-        return _Number(fill, scale, self._indicator and bool(empty.any()), holds_dates(series))
+        is_zero = self._missing == "zero"  # after scaling
+        filled = observed if is_zero else np.where(empty, fill, values)
+        scale = NumericScale.of(filled, self._scaling, self._bins)
+        return replace(
+            scale,
+            fill=scale.zero if is_zero else fill,
+            indicated=self._indicator and bool(empty.any()),
+            is_date=holds_dates(series),
+        )
 
     def useless(self, frame: pd.DataFrame) -> dict[str, str]:
         """Return the columns that nobody listed and nothing can be learned of, and why."""
@@ -277,17 +262,17 @@ class ColumnEncoder(Encoder):
         self._check(frame)
         matrix = np.zeros((len(frame), len(self.names)), np.float32)
         indicated = self._indicated
-        bins = len(self.names) - sum(known.scale.num_bins for known in self._numbers.values())
+        bins = len(self.names) - sum(known.num_bins for known in self._numbers.values())
         for position, (column, known) in enumerate(self._numbers.items()):
             values = numbers(frame[column])
             empty = np.isnan(values)
             if known.indicated:
                 matrix[empty, len(self._numbers) + indicated.index(column)] = 1
             values[empty] = known.fill
-            matrix[:, position] = known.scale.scaled(values)
-            if known.scale.num_bins:
-                matrix[:, bins : bins + known.scale.num_bins] = known.scale.binned(values)
-                bins += known.scale.num_bins
+            matrix[:, position] = known.scaled(values)
+            if known.num_bins:
+                matrix[:, bins : bins + known.num_bins] = known.binned(values)
+                bins += known.num_bins
         start = len(self._numbers) + len(indicated)
         unseen: list[str] = []
         for column, categories in self._categories.items():
@@ -323,9 +308,9 @@ class ColumnEncoder(Encoder):
         learned = {
             "missing": self._missing,
             "fill": {column: known[column].fill for column in known},
-            "shift": {column: known[column].scale.shift for column in known},
-            "scale": {column: known[column].scale.scale for column in known},
-            "shapes": {column: known[column].scale.shape() for column in known},
+            "shift": {column: known[column].shift for column in known},
+            "scale": {column: known[column].scale for column in known},
+            "shapes": {column: known[column].shape() for column in known},
             "indicated": self._indicated,
             "dates": [column for column in known if known[column].is_date],
             "categories": {column: list(found) for column, found in self._categories.items()},
@@ -348,13 +333,13 @@ class ColumnEncoder(Encoder):
         self._missing = learned["missing"]
         shapes, dates = learned.get("shapes", {}), learned.get("dates", ())  # older runs have none
         self._numbers = {
-            column: _Number(
-                fill,
-                NumericScale.of_state(
-                    learned["shift"][column], learned["scale"][column], shapes.get(column, {})
-                ),
-                column in learned["indicated"],
-                column in dates,
+            column: NumericScale(
+                learned["shift"][column],
+                learned["scale"][column],
+                **{name: tuple(values) for name, values in shapes.get(column, {}).items()},
+                fill=fill,
+                indicated=column in learned["indicated"],
+                is_date=column in dates,
             )
             for column, fill in learned["fill"].items()
         }

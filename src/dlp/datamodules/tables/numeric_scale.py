@@ -1,6 +1,5 @@
-"""How a numeric column becomes inputs: scaled, brought to a normal shape, cut into bins."""
+"""How a numeric column becomes inputs: filled, scaled, brought to a normal shape, cut into bins."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -38,12 +37,18 @@ class NumericScale:
             takes its rank among them, then the place of that rank in a normal distribution;
             `shift` and `scale` standardise these places.
         edges: The edges of the bins, in order; none for a column of too few values.
+        fill: The value of a missing cell.
+        indicated: Whether an input of its own says where it was missing.
+        is_date: Whether it holds dates.
     """
 
     shift: float
     scale: float
     quantiles: tuple[float, ...] = ()
     edges: tuple[float, ...] = ()
+    fill: float = 0.0
+    indicated: bool = False
+    is_date: bool = False
 
     @classmethod
     def of(cls, values: NDArray[np.float64], scaling: Scaling, bins: int = 0) -> "NumericScale":
@@ -101,14 +106,6 @@ class NumericScale:
         """Return quantiles and edges as lists, as far as there are any."""
         lists = {"quantiles": list(self.quantiles), "edges": list(self.edges)}
         return {name: values for name, values in lists.items() if values}
-
-    @classmethod
-    def of_state(
-        cls, shift: float, scale: float, shape: Mapping[str, Sequence[float]]
-    ) -> "NumericScale":
-        """Return the scale that `shift`, `scale` and `shape` describe."""
-        lists = (tuple(shape.get(name, ())) for name in ("quantiles", "edges"))
-        return cls(shift, scale, *lists)
 
 
 def _normal_places(
