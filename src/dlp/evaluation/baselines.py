@@ -46,16 +46,12 @@ def baselines(head: Head, summary: Mapping[str, Sequence[float]], targets: Tenso
     """
     if not len(targets):
         return {}
-    head, targets = deepcopy(head).cpu(), targets.cpu()
-    with torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of metrics, about predictions that are all the same
-        prepared = head.prepare(targets)
-        if "frequencies" in summary:
-            found = _of_classes(head, list(summary["frequencies"]), prepared)
-        else:
-            found = {
-                name: _scores(head, _row(summary[name]), prepared) for name in ("mean", "median")
-            }
+    head = deepcopy(head).cpu()
+    prepared = head.prepare(targets.cpu())
+    if "frequencies" in summary:
+        found = _of_classes(head, list(summary["frequencies"]), prepared)
+    else:
+        found = {name: _scores(head, _row(summary[name]), prepared) for name in ("mean", "median")}
     return {name: numbers for name, numbers in found.items() if numbers}
 
 
@@ -82,10 +78,8 @@ def prediction_scores(head: Head, predictions: Tensor, targets: Tensor) -> dict[
         predictions: Probabilities (N, C), or values (N, T) in the original unit.
         targets: Targets as batches hold them: (N,), (N, C) or (N, T).
     """
-    head, targets = deepcopy(head).cpu(), targets.cpu()
-    with torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of metrics, about classes that are never predicted
-        return _scores(head, predictions, head.prepare(targets))
+    head = deepcopy(head).cpu()
+    return _scores(head, predictions, head.prepare(targets.cpu()))
 
 
 def baseline_line(found: Mapping[str, Mapping[str, float]]) -> str:
@@ -155,6 +149,7 @@ def _logits(head: Head, predictions: Tensor) -> Tensor | None:
     return logits.float() if alike else None
 
 
+@torch.no_grad()
 def _scores(head: Head, predictions: Tensor, targets: Tensor) -> dict[str, float]:
     """Return metric -> number, and at last the loss, of predictions (N, K), or one for all rows."""
     logits = _logits(head, predictions.double())
@@ -166,10 +161,12 @@ def _scores(head: Head, predictions: Tensor, targets: Tensor) -> dict[str, float
     given = given.expand(len(targets), *given.shape[1:]).contiguous()
     logits = logits.expand(len(targets), -1)
     scores: dict[str, float] = {}
-    # Called, not computed: a call never waits for other processes.
-    for name, metric in head.make_metrics().items():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of metrics, about classes that are never predicted
+        # Called, not computed: a call never waits for other processes.
+        for name, metric in head.make_metrics().items():
+            with suppress(*_REFUSALS):
+                scores[name] = float(metric(given, head.metric_targets(targets)))
         with suppress(*_REFUSALS):
-            scores[name] = float(metric(given, head.metric_targets(targets)))
-    with suppress(*_REFUSALS):
-        scores["loss"] = float(head.loss(logits, targets).mean())
+            scores["loss"] = float(head.loss(logits, targets).mean())
     return {name: value for name, value in scores.items() if math.isfinite(value)}

@@ -185,20 +185,73 @@ def _fitted(source: BaselineInputs, inputs: Any, targets: NDArray[Any], head: He
         warnings.simplefilter("ignore")  # of steps that ran out, and of constant columns
         if head.prediction == "values":
             return _fitted_values(source, inputs, targets)
+        weights = head.loss.weights.cpu().numpy() if isinstance(head.loss, WeightedLoss) else None
         if targets.ndim == 1:
-            weights = np.reshape(_class_weights(head), -1).tolist()
             return _fitted_classes(source, inputs, targets, head.num_outputs, weights)
-        weights = np.transpose(_class_weights(head)).tolist() or [[]] * targets.shape[1]
         labels = [
-            _fitted_classes(source, inputs, column, 2, pair)
-            for column, pair in zip(targets.T, weights, strict=True)
+            _fitted_classes(source, inputs, column, 2, None if weights is None else weights[:, n])
+            for n, column in enumerate(targets.T)
         ]
     return lambda rows: np.stack([predict(rows)[:, 1] for predict in labels], axis=1)
 
 
-def _class_weights(head: Head) -> list[Any]:
-    """Return the weights of the head's loss; empty where all classes count alike."""
-    return head.loss.weights.tolist() if isinstance(head.loss, WeightedLoss) else []
+def _fitted_values(source: BaselineInputs, inputs: Any, targets: NDArray[Any]) -> Predict:
+    from sklearn.ensemble import HistGradientBoostingRegressor
+    from sklearn.linear_model import Ridge
+    from sklearn.multioutput import MultiOutputRegressor
+
+    trees = HistGradientBoostingRegressor()
+    model = MultiOutputRegressor(_pipeline(source, Ridge(), trees)).fit(inputs, targets)
+    return lambda rows: model.predict(rows).astype(np.float32)
+
+
+def _fitted_classes(
+    source: BaselineInputs,
+    inputs: Any,
+    targets: NDArray[Any],
+    num_classes: int,
+    weights: NDArray[Any] | None,
+) -> Predict:
+    from sklearn.dummy import DummyClassifier
+    from sklearn.ensemble import HistGradientBoostingClassifier
+    from sklearn.linear_model import LogisticRegression
+
+    present = np.unique(targets)
+    given = None if weights is None else {int(n): float(weights.ravel()[n]) for n in present}
+    strength = 10 if source.is_text else 1
+    linear = LogisticRegression(C=strength, max_iter=100, class_weight=given)
+    trees = HistGradientBoostingClassifier(class_weight=given)
+    model = _pipeline(source, linear, trees) if len(present) > 1 else DummyClassifier()
+    model.fit(inputs, targets)
+
+    def predict(rows: Any) -> NDArray[Any]:
+        chances = np.zeros((rows.shape[0], num_classes), np.float32)
+        chances[:, present] = model.predict_proba(rows)
+        return chances
+
+    return predict
+
+
+def _pipeline(source: BaselineInputs, linear: Any, trees: Any) -> Any:
+    """Return the model that suits, with what the linear one needs: no holes, scales, one-hot."""
+    from sklearn.compose import make_column_transformer
+    from sklearn.impute import SimpleImputer
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+    if source.kind == "boosting":
+        return trees.set_params(categorical_features=source.categorical, random_state=0)
+    if source.is_text:
+        return linear
+    prepared = make_pipeline(
+        SimpleImputer(strategy="median", keep_empty_features=True), StandardScaler()
+    )
+    if source.categorical is not None and source.categorical.any():
+        one_hot = OneHotEncoder(handle_unknown="ignore")
+        prepared = make_column_transformer(
+            (prepared, ~source.categorical), (one_hot, source.categorical)
+        )
+    return make_pipeline(prepared, linear)
 
 
 def _with_own_threshold(
@@ -215,77 +268,3 @@ def _with_own_threshold(
         targets = head.metric_targets(head.prepare(targets_of(data, "val"))).numpy()
     head.threshold = best_threshold(chances.ravel(), targets.ravel() == 1, rule)
     return head
-
-
-def _fitted_classes(
-    source: BaselineInputs,
-    inputs: Any,
-    targets: NDArray[Any],
-    num_classes: int,
-    weights: Sequence[float],
-) -> Predict:
-    present = np.unique(targets)
-    model = None
-    if len(present) > 1:
-        given = {int(number): weights[number] for number in present} if weights else None
-        model = _classifier(source, given).fit(inputs, targets)
-
-    def predict(rows: Any) -> NDArray[Any]:
-        chances = np.zeros((rows.shape[0], num_classes), np.float32)
-        chances[:, present] = 1 if model is None else model.predict_proba(rows)
-        return chances
-
-    return predict
-
-
-def _fitted_values(source: BaselineInputs, inputs: Any, targets: NDArray[Any]) -> Predict:
-    models = [_regressor(source).fit(inputs, column) for column in targets.T]
-
-    def predict(rows: Any) -> NDArray[Any]:
-        return np.stack([model.predict(rows) for model in models], axis=1).astype(np.float32)
-
-    return predict
-
-
-def _classifier(source: BaselineInputs, weights: dict[int, float] | None) -> Any:
-    from sklearn.ensemble import HistGradientBoostingClassifier
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-
-    if source.kind == "boosting":
-        return HistGradientBoostingClassifier(
-            categorical_features=source.categorical, random_state=0, class_weight=weights
-        )
-    if source.is_text:
-        return LogisticRegression(C=10, max_iter=100, class_weight=weights)
-    linear = LogisticRegression(max_iter=100, class_weight=weights)
-    return make_pipeline(_prepared(source), linear)
-
-
-def _regressor(source: BaselineInputs) -> Any:
-    from sklearn.ensemble import HistGradientBoostingRegressor
-    from sklearn.linear_model import Ridge
-    from sklearn.pipeline import make_pipeline
-
-    if source.kind == "boosting":
-        return HistGradientBoostingRegressor(
-            categorical_features=source.categorical, random_state=0
-        )
-    return Ridge() if source.is_text else make_pipeline(_prepared(source), Ridge())
-
-
-def _prepared(source: BaselineInputs) -> Any:
-    """Return what a linear model needs: no holes, standardised numbers, categories as one-hot."""
-    from sklearn.compose import make_column_transformer
-    from sklearn.impute import SimpleImputer
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import OneHotEncoder, StandardScaler
-
-    filled = SimpleImputer(strategy="median", keep_empty_features=True)
-    numbers = make_pipeline(filled, StandardScaler())
-    if source.categorical is None or not source.categorical.any():
-        return numbers
-    return make_column_transformer(
-        (numbers, ~source.categorical),
-        (OneHotEncoder(handle_unknown="ignore"), source.categorical),
-    )
