@@ -1,5 +1,6 @@
 """Recipes by name: where the configs lie, which there are, and what a run of them is called."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,9 +24,9 @@ def variations() -> dict[str, Path]:
 
 
 def about(path: Path) -> str:
-    """Return the first comment line of a config: what it is."""
-    first = path.read_text(encoding="utf-8").partition("\n")[0]
-    return first.removeprefix("#").strip()
+    """Return the comment that a config begins with: what it is; empty where there is none."""
+    comment = re.match(r"\s*#+ *(.+)", path.read_text("utf-8", errors="replace"))
+    return comment[1].strip() if comment else ""
 
 
 def find_config(given: str) -> Path:

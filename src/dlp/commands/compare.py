@@ -256,15 +256,10 @@ def table(
     against: str | None = None,
     mode: Mode | None = None,
 ) -> str:
-    """Return the best and last values of runs as aligned text.
+    """Return the best and last values of labelled runs as aligned text.
 
-    Several runs of a label give mean and standard deviation (n - 1).
-
-    Args:
-        groups: Label -> its runs.
-        metrics: Metrics to show.
-        against: A setting; each of its values has a line of its own.
-        mode: Whether less or more of the metrics is better; None takes what the runs recorded.
+    Several runs of a label give mean and standard deviation (n - 1); each value of the setting
+    `against` has a line of its own. Without a `mode` each run's own direction counts.
     """
     everything = [run for runs in groups.values() for run in runs]
     tests = list(dict.fromkeys(name for run in everything for name in run.test_scores))
@@ -275,8 +270,7 @@ def table(
     for label, runs in groups.items():
         for value, members in _by_value(runs, against).items():
             said = ["null" if value is None else str(value)] if against else []
-            line = [label, *said, str(len(members))]
-            line.append(_parameters(members))
+            line = [label, *said, str(len(members)), _parameters(members)]
             for metric in metrics:
                 best = [found for run in members if (found := run.best(metric, mode))]
                 epochs = [epoch for _, epoch in best]
@@ -311,9 +305,8 @@ def _parameters(runs: Sequence[RunRecord]) -> str:
 def _mean(numbers: Sequence[float]) -> str:
     if not numbers:
         return "-"
-    if len(numbers) == 1:
-        return _number(numbers[0])
-    return f"{_number(fmean(numbers))} ± {_number(stdev(numbers))}"
+    spread = f" ± {_number(stdev(numbers))}" if len(numbers) > 1 else ""
+    return f"{_number(fmean(numbers))}{spread}"
 
 
 def _number(value: float) -> str:

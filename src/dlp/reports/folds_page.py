@@ -7,11 +7,11 @@ from dlp.config_files import read_config
 from dlp.folds import CrossValidation, read_folds
 from dlp.number_words import score_in_words
 from dlp.reports import page
-from dlp.reports.page import Block, Page, Section, Tile, number, section
-from dlp.reports.trained_run import against_baseline, config_blocks, test_tiles
+from dlp.reports.page import Block, Page, Section, Tile, section
+from dlp.reports.trained_run import against_baseline, config_blocks, curve_drawings, test_tiles
 from dlp.runs.folders import config_name
 from dlp.visualization.comparison import metric_words
-from dlp.visualization.curves import fold_curves, panels_of
+from dlp.visualization.curves import fold_curves
 
 #: More folds than this are folded away.
 _LONG = 12
@@ -29,7 +29,7 @@ def folds_page(folder: Path, title: str, footer: str) -> Page:
         section("config", "Config", lambda: config_blocks(folder, "crossval")),
     ]
     return Page(
-        title or name,
+        title,
         f"{name} · {folder.name} · cross-validation of {len(result.folds)} folds",
         page.moment((folder / "crossval.json").stat().st_mtime),
         _verdict(result),
@@ -102,16 +102,11 @@ def _folds(result: CrossValidation) -> list[Block]:
 
 def _curves(result: CrossValidation) -> list[Block]:
     best = (result.monitor, result.best_epoch)
-    drawings = []
-    for name in panels_of(result.curves):
-        stages = (f"train_{name}", f"val_{name}")
-        curves = {key: result.curves[key] for key in stages if key in result.curves}
-        if not curves:
-            continue
-        figure = fold_curves(curves, result.spreads, best, result.smoothing or 0.9)
-        values = curves.values()
-        ends = "; ".join(f"from {number(curve[0])} to {number(curve[-1])}" for curve in values)
-        drawings.append(page.drawing(figure, f"Mean {name} over the folds by epoch: {ends}"))
+    drawings = curve_drawings(
+        result.curves,
+        lambda curves: fold_curves(curves, result.spreads, best, result.smoothing or 0.9),
+        ", mean over the folds,",
+    )
     about = (
         "The mean over the folds, with their standard deviation as a band; below it, for 30 epochs "
         "or more, without its first 10 points and smoothed."

@@ -1,6 +1,5 @@
 """``dlp report``: one page that tells all of a run, to be read in any browser and passed on."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from dlp.commands.invocation import started
 from dlp.console import say
 from dlp.errors import InputError
 from dlp.files import check_place, write_text
-from dlp.named_configs import recipes, variations
+from dlp.named_configs import about, recipes, variations
 from dlp.recipe import Recipe
 from dlp.reports.folds_page import folds_page
 from dlp.reports.page import Page, moment, render
@@ -107,7 +106,7 @@ def report(
         if recipe.is_trial:
             return
     elif run.is_crossval:
-        page = folds_page(run.folder, about(run.folder), _footer(run.folder))
+        page = folds_page(run.folder, _title(run.folder), _footer(run.folder))
     else:
         missing = f"{run.folder} has no checkpoint."
         page = run_page(Trained(read_run(run.folder), problem=missing))
@@ -141,7 +140,7 @@ def run_page(trained: Trained) -> Page:
     """Return the page of a run."""
     run = trained.run
     return Page(
-        about(run.folder) or run.name,
+        _title(run.folder),
         f"{run.name} · {run.folder.name}",
         moment((run.folder / "history.json").stat().st_mtime),
         f"{run.epochs.advice(run.monitor)}.",
@@ -152,19 +151,12 @@ def run_page(trained: Trained) -> Page:
     )
 
 
-def about(folder: Path) -> str:
-    """Return what a run is of, by the first comment of its configs; empty if they are not known."""
-    name = config_name(folder)
-    known = {**variations(), **recipes()}
-    texts = []
-    for part in name.split("+"):
-        path = known.get(part, Path(f"{part}.yaml"))
-        text = path.read_text("utf-8", errors="replace") if path.is_file() else ""
-        comment = re.match(r"\s*#+ *(.+)", text)
-        if comment is None:
-            return ""
-        texts.append(comment[1].strip())
-    return "; ".join(texts)
+def _title(folder: Path) -> str:
+    """Return what a run is of, as its configs say it; its name if they do not, or are not known."""
+    name, known = config_name(folder), {**variations(), **recipes()}
+    paths = [known.get(part, Path(f"{part}.yaml")) for part in name.split("+")]
+    texts = [about(path) if path.is_file() else "" for path in paths]
+    return "; ".join(texts) if all(texts) else name
 
 
 def _footer(folder: Path) -> str:

@@ -22,11 +22,10 @@ from dlp.evaluation.mistakes import (
 )
 from dlp.reports import page
 from dlp.reports.page import Block, Label, Section, number, plural, section
-from dlp.reports.trained_run import Trained, config_blocks
+from dlp.reports.trained_run import Trained, config_blocks, curve_drawings
 from dlp.runs.record import Setting
 from dlp.visualization import mistake_figures as draw
-from dlp.visualization.comparison import metric_words
-from dlp.visualization.curves import learning_curves, panels_of
+from dlp.visualization.curves import learning_curves
 
 _SAMPLES = 8
 _HEATMAPS = 4
@@ -165,17 +164,11 @@ def reading(trained: Trained) -> list[Block]:
 def curves(trained: Trained) -> list[Block]:
     """Return a figure for the loss and one for each metric."""
     run = trained.run
-    record, best = run.epochs.metrics, run.epochs.best_epoch(run.monitor)
+    best = run.epochs.best_epoch(run.monitor)
     smoothing = float(run.settings.get("smoothing") or 0)
-    drawings = []
-    for name in panels_of(record):
-        chosen = {key: record[key] for key in (f"train_{name}", f"val_{name}") if key in record}
-        if chosen:
-            alt = f"{name} by epoch: " + "; ".join(
-                f"{metric_words(key)} from {number(values[0])} to {number(values[-1])}"
-                for key, values in chosen.items()
-            )
-            drawings.append(page.drawing(learning_curves(chosen, best, smoothing), alt))
+    drawings = curve_drawings(
+        run.epochs.metrics, lambda curves: learning_curves(curves, best, smoothing)
+    )
     if not drawings:
         raise InputError("no metric was recorded by epoch.")
     return [page.Row(drawings)]

@@ -3,7 +3,7 @@
 Where there is no test part, the validation part takes its place, and the page says so.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from lightning import LightningModule
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -32,6 +33,7 @@ from dlp.reports import page
 from dlp.reports.page import Block, Tile, number
 from dlp.runs.record import RunRecord
 from dlp.visualization.comparison import metric_words
+from dlp.visualization.curves import panels_of
 
 #: Rows of the test part that are predicted, to be shown and to find right ones among them.
 _PREDICTED = 64
@@ -288,6 +290,24 @@ def against_baseline(
 def _words(name: str) -> str:
     words = metric_words(name)
     return words[:1].upper() + words[1:]
+
+
+def curve_drawings(
+    curves: Mapping[str, Sequence[float]],
+    draw: Callable[[Mapping[str, Sequence[float]]], Figure],
+    of: str = "",
+) -> list[page.Drawing]:
+    """Return a figure of the loss and of each metric by epoch; words say where its curves end."""
+    drawings = []
+    for name in panels_of(curves):
+        chosen = {key: curves[key] for key in (f"train_{name}", f"val_{name}") if key in curves}
+        ends = "; ".join(
+            f"{metric_words(key)} from {number(values[0])} to {number(values[-1])}"
+            for key, values in chosen.items()
+        )
+        if chosen:
+            drawings.append(page.drawing(draw(chosen), f"{name}{of} by epoch: {ends}"))
+    return drawings
 
 
 def config_blocks(folder: Path, command: str) -> list[Block]:

@@ -92,18 +92,17 @@ def embed(features: Tensor | ArrayLike, method: Method = "pca", seed: int = 0) -
 
     if values.shape[1] == 1:
         values = np.pad(values, ((0, 0), (0, 1)))
-    most = min(len(values), values.shape[1])
-    if method == "pca":
-        points: NDArray[Any] = PCA(2, random_state=seed).fit_transform(values)
-        return points
-    from sklearn.manifold import TSNE
+    reducer: Any = PCA(2, random_state=seed)
+    if method == "tsne":
+        from sklearn.manifold import TSNE
 
-    if values.shape[1] > _TSNE_FEATURES:
-        values = PCA(min(_TSNE_FEATURES, most), random_state=seed).fit_transform(values)
-    perplexity = min(_PERPLEXITY, (len(values) - 1) / 3)
-    tsne = TSNE(2, perplexity=perplexity, init="pca", random_state=seed)
-    nearby: NDArray[Any] = tsne.fit_transform(values)
-    return nearby
+        if values.shape[1] > _TSNE_FEATURES:
+            first = PCA(min(_TSNE_FEATURES, len(values)), random_state=seed)
+            values = first.fit_transform(values)
+        perplexity = min(_PERPLEXITY, (len(values) - 1) / 3)
+        reducer = TSNE(2, perplexity=perplexity, init="pca", random_state=seed)
+    points: NDArray[Any] = reducer.fit_transform(values)
+    return points
 
 
 def cluster_agreement(

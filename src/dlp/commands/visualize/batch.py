@@ -45,10 +45,6 @@ class BatchOptions:
 def draw_batch(recipe: Recipe, options: BatchOptions) -> None:
     """Draw the first training images of a recipe; nothing is trained.
 
-    Args:
-        recipe: Of which the data are read.
-        options: What to draw, and where to.
-
     Raises:
         InputError: The data are no images, or nothing can be written there.
     """

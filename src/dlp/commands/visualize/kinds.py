@@ -246,13 +246,7 @@ def _each_image(
 
 @dataclass(frozen=True)
 class Kind:
-    """What can be drawn of a network.
-
-    Args:
-        what: In words.
-        options: Its options.
-        draw: Yields the drawings.
-    """
+    """What can be drawn of a network: in words, with which options, and what yields it."""
 
     what: str
     options: type[NetworkOptions]

@@ -73,10 +73,6 @@ def default_names(kind: str, subject: Subject) -> list[str]:
 def named_layer(layers: Mapping[str, Layer], given: str) -> str:
     """Return the name of the layer of maps that `given` means: its name, or the end of it.
 
-    Args:
-        layers: As `layers_of` returns them.
-        given: What was asked for.
-
     Raises:
         InputError: There is none, there are several, or it gives no maps.
     """

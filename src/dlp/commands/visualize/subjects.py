@@ -52,13 +52,7 @@ class Subject:
 
 
 def trained_network(model: LightningModule, data: SupervisedDataModule, name: str) -> Subject:
-    """Return the network of a module that has its weights.
-
-    Args:
-        model: A `SupervisedModule`, or any other module that gives logits.
-        data: What it was trained on.
-        name: Of the run.
-    """
+    """Return the network of a `SupervisedModule`, or of any other module that gives logits."""
     if not isinstance(model, SupervisedModule):
         return Subject(model, name, data.input_shape, _chances, data.class_names)
     has_classes = model.head.prediction == "probabilities"
