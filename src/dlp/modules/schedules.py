@@ -8,14 +8,11 @@ from lightning.pytorch.callbacks import ModelPruning
 from torch import Tensor
 from torch.optim.lr_scheduler import CyclicLR, LRScheduler, OneCycleLR, ReduceLROnPlateau
 
-#: What Lightning takes as ``lr_scheduler``.
-Stepping = dict[str, LRScheduler | ReduceLROnPlateau | str | int | bool]
-
 
 def stepping(
     scheduler: LRScheduler | ReduceLROnPlateau, logs: Callable[[str], bool], every: int
-) -> Stepping:
-    """Return a schedule with how often it steps and what it watches, as Lightning takes it.
+) -> dict[str, Any]:
+    """Return a schedule with how often it steps and what it watches: Lightning's ``lr_scheduler``.
 
     Args:
         scheduler: One-cycle and cyclic schedules step each batch, others each epoch. One that

@@ -87,7 +87,7 @@ def fill(
     """
     own = model.state_dict()
     found = {_OLD_DENSENET.sub(r"\1\2", name): tensor for name, tensor in tensors.items()}
-    prefix = _prefix(next(iter(own)), found)
+    prefix = prefix_of(next(iter(own)), found)
     left_out = tuple(f"{name}." for name in ignored)
     found = {
         name.removeprefix(prefix): tensor
@@ -103,7 +103,7 @@ def fill(
     model.load_state_dict(kept, assign=True)
 
 
-def _prefix(name: str, found: Mapping[str, Tensor]) -> str:
+def prefix_of(name: str, found: Mapping[str, Tensor]) -> str:
     """Return what stands before `name` in the names of `found`."""
     if name in found:
         return ""

@@ -15,26 +15,14 @@ from PIL import ExifTags, Image, ImageChops, ImageOps, UnidentifiedImageError
 
 from dlp.errors import InputError, MissingInputError, unknown
 
-#: The format that Pillow finds behind each file name's ending.
-_FORMATS = {
-    ".jpg": "JPEG",
-    ".jpeg": "JPEG",
-    ".png": "PNG",
-    ".gif": "GIF",
-    ".bmp": "BMP",
-    ".webp": "WEBP",
-    ".tif": "TIFF",
-    ".tiff": "TIFF",
-    ".ppm": "PPM",
-    ".pgm": "PPM",
-    ".pbm": "PPM",
-    ".pnm": "PPM",
-}
-
-_PILLOW_FORMATS = tuple(dict.fromkeys(_FORMATS.values()))
+#: What Pillow is asked to read, whatever a file is called.
+_PILLOW_FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
 
 #: How the names of image files end, in lower case.
-EXTENSIONS = frozenset(_FORMATS)
+EXTENSIONS = {
+    *(".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff"),
+    *(".ppm", ".pgm", ".pbm", ".pnm"),
+}
 
 #: The most pixels of an image: a quarter of a gigabyte as RGB, Pillow's own bound for a warning.
 MAX_PIXELS = 2**30 // 12

@@ -6,7 +6,7 @@ from torch import nn
 
 from dlp.modules.pretrained.backbones import Backbone
 from dlp.modules.pretrained.weights import read_weights
-from dlp.modules.state_dicts import fill
+from dlp.modules.state_dicts import fill, prefix_of
 
 #: Of ImageNet, which torchvision's networks are built for.
 _CLASSES = 1000
@@ -39,8 +39,7 @@ def classifier_of(backbone: Backbone, weights: str | None) -> tuple[nn.Module | 
     if weights is None:
         return classifier, classes
     tensors = read_weights(backbone.name, weights)
-    first = next(iter(backbone.model.state_dict()))
-    above = next((key.removesuffix(first) for key in tensors if key.endswith(first)), "")
+    above = prefix_of(next(iter(backbone.model.state_dict())), tensors)
     prefix = f"{above}{family.classifier}."
     given = {
         key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)
