@@ -4,7 +4,7 @@ from functools import partial
 import pytest
 import torch
 from lightning import LightningModule, Trainer
-from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.callbacks import BaseFinetuning, Callback
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR, OneCycleLR, ReduceLROnPlateau, StepLR
 
@@ -254,3 +254,10 @@ def test_several_backbones_are_not_chosen_from():
     model.teacher = Backbone("shufflenet_v2_x0_5")
     with pytest.raises(InputError, match="finds 2 backbones in Own: it goes with"):
         trainer([Unfreeze(2, 1)]).fit(model, data())
+
+
+def test_what_lightning_freezes_stays_in_training_mode():
+    frozen = nn.Sequential(nn.BatchNorm1d(2), nn.Dropout())
+    BaseFinetuning.freeze(frozen, train_bn=False)
+    assert not any(weight.requires_grad for weight in frozen.parameters())
+    assert all(layer.training for layer in frozen)  # why Unfreeze is another one

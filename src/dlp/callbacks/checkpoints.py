@@ -150,6 +150,8 @@ class BestCheckpoint(ModelCheckpoint):
 class LastCheckpoint(Checkpoint):
     """Keeps ``last.ckpt``: the newest epoch, from which an interrupted fit goes on.
 
+    Lightning's ``ModelCheckpoint(train_time_interval=...)`` leaves out the final epoch.
+
     Args:
         folder: Where to write it.
         every_seconds: Epochs that end sooner after the last save are not saved, unless they are

@@ -20,6 +20,10 @@ class Unfreeze(Callback):
     Before the first, the backbone's own ``trainable_stages`` hold. What is trained depends on the
     epoch alone, so that a resumed run goes on as an unbroken one.
 
+    Lightning's ``BackboneFinetuning`` takes gradients alone: what it freezes stays in training mode
+    (batch normalisation by batch, dropout), and it adds to the optimizer what it unfreezes, which
+    DDP does not know.
+
     Under several processes, ``trainer.strategy: ddp_find_unused_parameters_true`` is needed: DDP
     then knows every parameter from the start, and takes those without gradient for unused.
 

@@ -314,3 +314,11 @@ def test_a_transform_that_leaves_the_range_of_validation(transform, message):
     images = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
     with pytest.raises(InputError, match=message):
         Augmenter(transform, 2)(images, torch.arange(2), 0)
+
+
+def test_torchvision_changes_all_images_of_a_batch_alike():
+    twice = torch.rand(1, 3, 8, 8).expand(2, -1, -1, -1)
+    first, second = v2.RandomAffine(40)(twice)
+    assert torch.equal(first, second)
+    first, second = RandomAffine(40)(twice)  # why ours is another one
+    assert not torch.equal(first, second)

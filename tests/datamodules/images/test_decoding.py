@@ -10,7 +10,9 @@ from io import BytesIO
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from torchvision.io import decode_image
 
 from dlp.datamodules.images.decoding import CorruptImageError, is_image_name, read_image
 from dlp.errors import InputError, MissingInputError
@@ -397,3 +399,10 @@ def test_any_damage_gives_a_image_or_one_kind_of_error(kind):
             assert pixels.shape == (8, 9, 3)
             assert pixels.dtype == np.uint8
     assert 0 < corrupt < 300
+
+
+@pytest.mark.parametrize("kind", ["BMP", "TIFF", "PPM"])
+def test_torchvision_does_not_read_all_kinds(kind):
+    content = torch.frombuffer(bytearray(encoded(halves(), kind)), dtype=torch.uint8)
+    with pytest.raises(RuntimeError):  # why Pillow reads them
+        decode_image(content)

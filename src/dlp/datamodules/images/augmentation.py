@@ -18,6 +18,8 @@ class RandomAffine(nn.Module):
     The transforms of the book's ``ImageDataGenerator`` (Keras 2.0.8), about the centre, in its
     order: rotation, shift, shear, zoom, then the flip. Points outside repeat the edge. Keras 2.0.8
     took `shear` in radians, later releases in degrees, which makes the book's 0.2 almost nothing.
+    Torchvision's ``RandomAffine`` draws once a call, so that all images of a batch are changed
+    alike.
 
     Args:
         rotation: Largest angle either way, in degrees.

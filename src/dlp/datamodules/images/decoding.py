@@ -1,4 +1,7 @@
-"""An image file of any kind as uint8 pixels of one size, or one error that says why not."""
+"""An image file of any kind as uint8 pixels of one size, or one error that says why not.
+
+``torchvision.io`` reads no BMP, TIFF or PPM, and an image of any number of pixels.
+"""
 
 import os
 import re
