@@ -23,7 +23,7 @@ from dlp.datamodules import SupervisedDataModule
 from dlp.datamodules.splitting.splits import Split, Splitter
 from dlp.errors import InputError
 from dlp.evaluation.fitted_baselines import fitted_verdict
-from dlp.files import atomic_path, write_text
+from dlp.files import write_text, written
 from dlp.folds import (
     PROTOCOL,
     CrossValidation,
@@ -43,6 +43,7 @@ from dlp.runs.folders import Run, new_run, runs_of
 from dlp.runs.json_files import read_json
 from dlp.stops import stop_again
 from dlp.visualization.curves import fold_curves
+from dlp.visualization.files import save_drawing
 
 #: Options of a run that say how folds are run, not what comes of them.
 _HOW = ("refit", "threads", "output", "baselines")
@@ -119,7 +120,9 @@ def crossval(
                     _run_jobs(recipe, options, data, run.folder)
                 result = _validate(fresh, options, data, run, options.only, on_fold)
         except KeyboardInterrupt as stop:
-            stop_again(stop, _kept(run.folder))
+            done = num_done(run.folder)
+            words = f"{done} {'fold is' if done == 1 else 'folds are'} done in {run.folder}"
+            stop_again(stop, f"{words}: the same command goes on with it.")
         except Exception:  # whatever ends it: it goes on upwards
             if is_new:
                 forget_empty(run)
@@ -240,11 +243,19 @@ def _found_run(recipe: Recipe, options: CrossvalOptions) -> tuple[Run, bool]:
     """Return the folder to go on in, or a new one with the recipe in it, and whether it is new."""
     config, given = recipe.dump(without=_HOW), recipe.run.run_dir
     facts = yaml.safe_load(config)
+    ours = dict(leaves(facts))
 
     def is_same(run: Run) -> bool:
-        if not (run.folder / PROTOCOL).is_file() or not run.config.is_file():
+        there = (run.folder / PROTOCOL).is_file() and run.config.is_file()
+        if not there or read_config(run.folder / PROTOCOL) != options.protocol:
             return False
-        return read_config(run.folder / PROTOCOL) == options.protocol and _say_the_same(run, facts)
+        theirs = read_config(run.config)
+        if theirs == facts or any(ours.get(key) != value for key, value in leaves(theirs)):
+            return bool(theirs == facts)
+        try:  # keys that came in a later release have their default
+            return bool(yaml.safe_load(Recipe.read(run.config).dump(without=_HOW)) == facts)
+        except InputError:
+            return False
 
     def is_open(run: Run) -> bool:
         done = read_json(run.folder / "crossval.json")
@@ -269,30 +280,6 @@ def _found_run(recipe: Recipe, options: CrossvalOptions) -> tuple[Run, bool]:
     write_text(run.folder / PROTOCOL, yaml.safe_dump(options.protocol, sort_keys=False))
     write_text(run.config, config)
     return run, True
-
-
-def _say_the_same(run: Run, facts: dict[str, Any]) -> bool:
-    """Whether the config of a run says what `facts` say; keys that came later have their default.
-
-    The config is parsed only where it says nothing else.
-    """
-    theirs = read_config(run.config)
-    ours = dict(leaves(facts))
-    if theirs == facts or any(ours.get(key) != value for key, value in leaves(theirs)):
-        return theirs == facts
-    try:
-        return bool(yaml.safe_load(Recipe.read(run.config).dump(without=_HOW)) == facts)
-    except InputError:
-        return False
-
-
-def _kept(folder: Path) -> str:
-    """Return what is kept of a cross-validation that is stopped, and how to go on with it."""
-    done = num_done(folder)
-    return (
-        f"{done} {'fold is' if done == 1 else 'folds are'} done in {folder}: the same command "
-        "goes on with it."
-    )
 
 
 def _run_jobs(
@@ -325,8 +312,7 @@ def _report(recipe: Recipe, result: CrossValidation, folder: Path) -> None:
     title = f"{recipe.name}: {result.num_folds} folds"
     smoothing, best = result.smoothing or 0.9, (result.monitor, result.best_epoch)
     figure = fold_curves(result.curves, result.spreads, best, smoothing, title)
-    with atomic_path(folder / "curves.png") as temporary:
-        figure.savefig(temporary, format="png", dpi=110)
+    save_drawing(figure, folder / "curves.png")
     print(f"\n{result.table()}\n", flush=True)
     if result.refit is not None:
         numbers = ", ".join(
@@ -341,11 +327,7 @@ def _report(recipe: Recipe, result: CrossValidation, folder: Path) -> None:
             say(f"next: {next_steps.after_folds(found, epochs, folder)}")
     if recipe.run.baselines:
         say(fitted_verdict(result.baseline, result.mean, "val", result.directions))
-    names = [
-        path.name
-        for path in sorted(folder.iterdir())
-        if path.is_file() and not path.name.startswith(".")
-    ]
+    names = [name for name in written(folder) if not name.endswith("/")]
     say(f"wrote {folder}: {', '.join(names)}, and each fold in repeat_R/fold_K/")
 
 

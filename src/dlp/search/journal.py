@@ -21,7 +21,7 @@ def open_journal(folder: Path) -> BaseStorage:
     """
     path = folder / "study.log"
     lock = JournalFileOpenLock(str(path))
-    if path.exists() and not _is_whole(path.read_bytes()):
+    if path.exists() and _whole(found := path.read_bytes()) < len(found):
         lock.acquire()  # another process may have been writing just now
         try:
             _mend(path)
@@ -45,10 +45,6 @@ def _mend(path: Path) -> None:
         f"{path} is damaged from line {line} on: its last {len(found) - whole} bytes are left out "
         f"(kept in {DAMAGED}), and the search goes on from what is before"
     )
-
-
-def _is_whole(journal: bytes) -> bool:
-    return _whole(journal) == len(journal)
 
 
 def _whole(journal: bytes) -> int:

@@ -13,7 +13,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from dlp.console import say
-from dlp.files import write_csv
+from dlp.files import write_csv, written
 from dlp.search.studies import FINISHED, Study
 from dlp.text_table import aligned
 from dlp.visualization.files import save_drawing
@@ -64,9 +64,8 @@ def say_summary(study: Study, monitor: str, keys: Sequence[str], best_config: Pa
         if (count := len(study.trials([state])))
     )
     say(f"\nthe best of {counts}:\n{table(study, monitor, keys)}\n")
-    names = [path.name for path in sorted(study.folder.iterdir()) if path.is_file()]
-    shown = [name for name in names if not name.startswith(".")]
-    say(f"wrote {study.folder}: {', '.join(shown)}, and a folder for each trial")
+    names = [name for name in written(study.folder) if not name.endswith("/")]
+    say(f"wrote {study.folder}: {', '.join(names)}, and a folder for each trial")
     say(
         f"to train the best of them and test it, if the recipe does: dlp fit --config {best_config}"
     )

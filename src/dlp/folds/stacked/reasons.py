@@ -5,6 +5,7 @@ takes only what is known to do nothing else there; what is not known is trained 
 """
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import cast
 
 import torch
@@ -92,27 +93,23 @@ _TRANSFERS = ("on_before_batch_transfer", "transfer_batch_to_device", "on_after_
 
 
 def reason_against(
-    model: LightningModule, data: SupervisedDataModule, trainer: Trainer
+    model: LightningModule, data: SupervisedDataModule, trainer: Trainer | None = None
 ) -> str | None:
     """Return why folds of this model must be trained one after the other; None if they need not.
 
     Args:
         model: The model of a fold.
         data: The data, split for that fold.
-        trainer: What would train it.
+        trainer: What would train it; None where that is known to go with a stack.
 
     Returns:
         A clause that reads well after ``serial engine: ``.
     """
-    return next(_of_trainer(trainer), None) or reason_against_fold(model, data)
+    reasons = () if trainer is None else _of_trainer(trainer)
+    return next(chain(reasons, _of_fold(model, data)), None)
 
 
-def reason_against_fold(model: LightningModule, data: SupervisedDataModule) -> str | None:
-    """Return the same as `reason_against`, of the model and the data alone."""
-    return next(_reasons(model, data), None)
-
-
-def _reasons(model: LightningModule, data: SupervisedDataModule) -> Iterator[str]:
+def _of_fold(model: LightningModule, data: SupervisedDataModule) -> Iterator[str]:
     kind = type(model)
     if not isinstance(model, SupervisedModule):
         yield f"{kind.__name__} is a module of your own"
@@ -141,28 +138,20 @@ def _of_module(model: SupervisedModule) -> Iterator[str]:
             yield f"{replaced} of the {name} was replaced"
         usual = vars(LightningModule()).keys() | known
         for attribute, value in vars(own).items():
-            if attribute not in usual and _is_set(value):
+            if attribute not in usual and (isinstance(value, Tensor) or value):
                 yield f"{attribute} of the {name} may change its steps"
     if not model.automatic_optimization:
         yield "the model takes its steps by hand"
-    if any(_has_hooks(layer) for layer in model.modules()):
-        yield "the network has hooks, which look at one batch of one fold"
-    if not all(layer.training for layer in model.modules()):
-        yield "some layers of the network are in eval mode"
-
-
-def _is_set(value: object) -> bool:
-    """Whether a value asks for something: not None, zero or empty."""
-    return isinstance(value, Tensor) or bool(value)
-
-
-def _has_hooks(layer: nn.Module) -> bool:
-    return bool(  # torch keeps them there, and has no call that tells of them
+    if any(  # torch keeps them there, and has no call that tells of them
         layer._forward_hooks
         or layer._forward_pre_hooks
         or layer._backward_hooks
         or layer._backward_pre_hooks
-    )
+        for layer in model.modules()
+    ):
+        yield "the network has hooks, which look at one batch of one fold"
+    if not all(layer.training for layer in model.modules()):
+        yield "some layers of the network are in eval mode"
 
 
 def _of_network(model: SupervisedModule) -> Iterator[str]:

@@ -3,7 +3,6 @@
 import shutil
 import warnings
 from collections.abc import Generator, Hashable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -25,7 +24,7 @@ from dlp.folds.plan import Fold, Plan
 from dlp.folds.results import FoldResult
 from dlp.folds.stacked.blocks import blocks_of
 from dlp.folds.stacked.engine import FoldData, StackedFolds
-from dlp.folds.stacked.reasons import options_of, reason_against_fold
+from dlp.folds.stacked.reasons import options_of, reason_against
 from dlp.modules.base import SupervisedModule
 
 _Tensors = tuple[Tensor, Tensor, Tensor, Tensor]
@@ -88,7 +87,7 @@ def train_stacked(
 def _ready(plan: Plan, fold: Fold, data: SupervisedDataModule) -> "_Ready | str":
     """Return a fold with its model and tensors, or why it cannot be stacked."""
     made = plan.models(data, fold.split, fold.seed)
-    if reason := reason_against_fold(made, data):
+    if reason := reason_against(made, data):
         return reason
     model = cast(SupervisedModule, made)
     train, val = data.loader("train"), data.loader("val")
@@ -171,29 +170,24 @@ def fit_stacked(
     """
     for sentence in contradictions(trainer, models[0].metric_directions):
         say(f"warning: {sentence}")
-    with _early_stopping_of(trainer) as stoppers, warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "The number of training batches")  # one an epoch
-        stack = StackedFolds(models, folds, stoppers)
-        # Lightning restores weights before it converts the model, and would cut them to float32.
-        stack.to(torch.float64 if trainer.precision == "64-true" else torch.float32)
-        trainer.fit(
-            stack,
-            train_dataloaders=range(1),
-            val_dataloaders=range(1),
-            ckpt_path=ckpt_path,
-            weights_only=True,
-        )
+    fitted: Any = trainer  # a connector sets its callbacks
+    given: list[Callback] = fitted.callbacks
+    stoppers = [each for each in given if isinstance(each, EarlyStopping)]
+    stack = StackedFolds(models, folds, stoppers)
+    # Lightning restores weights before it converts the model, and would cut them to float32.
+    stack.to(torch.float64 if trainer.precision == "64-true" else torch.float32)
+    fitted.callbacks = [each for each in given if each not in stoppers]
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "The number of training batches")  # one an epoch
+            trainer.fit(
+                stack,
+                train_dataloaders=range(1),
+                val_dataloaders=range(1),
+                ckpt_path=ckpt_path,
+                weights_only=True,
+            )
+    finally:
+        fitted.callbacks = given
     stack.write_back()
     return stack.histories
-
-
-@contextmanager
-def _early_stopping_of(trainer: Any) -> Iterator[list[EarlyStopping]]:
-    """Take these callbacks out of the trainer inside the block, and give them."""
-    before = trainer.callbacks
-    stoppers = [each for each in before if isinstance(each, EarlyStopping)]
-    trainer.callbacks = [each for each in before if each not in stoppers]
-    try:
-        yield stoppers
-    finally:
-        trainer.callbacks = before
