@@ -127,7 +127,7 @@ def _run_trial(study: Study, trial: Trial, objective: Objective, space: Space) -
         if not math.isfinite(value):
             raise Diverged
     except optuna.TrialPruned as pruned:
-        study.tell(trial.number, state=TrialState.PRUNED)
+        study.optuna.tell(trial, state=TrialState.PRUNED)
         if isinstance(pruned, Diverged):
             tqdm.write(f"trial {trial.number} diverged: its loss is no number any more")
     except KeyboardInterrupt:
@@ -145,7 +145,7 @@ def _run_trial(study: Study, trial: Trial, objective: Objective, space: Space) -
         tqdm.write(f"trial {trial.number} failed: {text}")
         return error
     else:
-        study.tell(trial.number, value)
+        study.optuna.tell(trial, value)
     return None
 
 

@@ -88,7 +88,7 @@ def fails(capsys, *options, **others):
     return re.split("[\r\n]+", capsys.readouterr().err.strip())[-1]
 
 
-def judged(recipe, space, values, trial, folder):
+def judged(values, trial, folder):
     """Judge a trial by a formula: 9 epochs, the better the nearer lr is 0.01."""
     level = abs(np.log10(trial.params.get("model.optimizer.lr", 0.01)) + 2)
     level += float(trial.params.get("model.dropout", 0.0))
@@ -103,7 +103,7 @@ def judged(recipe, space, values, trial, folder):
 @pytest.fixture
 def quick(monkeypatch):
     """Judge trials by a formula instead of training."""
-    monkeypatch.setattr(command, "held_out", judged)
+    monkeypatch.setattr(command, "trial_objective", lambda *given: judged)
     return judged
 
 
@@ -130,7 +130,7 @@ def trained_search(tmp_path_factory):
 def quick_search(tmp_path_factory):
     """Search by two quick trials, once; return the folder."""
     folder = tmp_path_factory.mktemp("quick")
-    searched_in(folder, trials=2, patches={"held_out": judged})
+    searched_in(folder, trials=2, patches={"trial_objective": lambda *given: judged})
     return folder
 
 
@@ -293,12 +293,12 @@ def definition_of(points, space):
 
 
 def test_a_bug_in_a_trial_is_kept_with_its_traceback(points, quick, monkeypatch, capsys):
-    def broken(recipe, space, values, trial, folder):
+    def broken(values, trial, folder):
         if trial.number == 1:
             raise ZeroDivisionError("somewhere")
-        return quick(recipe, space, values, trial, folder)
+        return quick(values, trial, folder)
 
-    monkeypatch.setattr(command, "held_out", broken)
+    monkeypatch.setattr(command, "trial_objective", lambda *given: broken)
     tune(trials=2)
     study = points / "runs/points/study_0"
     assert [row["state"] for row in trials_of(study)] == ["complete", "fail", "complete"]
@@ -428,17 +428,17 @@ def test_what_kills_each_process_is_not_tried_for_ever(points, two_trials):
 
 
 def test_ctrl_c_keeps_everything(points, quick, monkeypatch, capsys):
-    def interrupted(recipe, space, values, trial, folder):
+    def interrupted(values, trial, folder):
         if trial.number == 1:
             raise KeyboardInterrupt
-        return quick(recipe, space, values, trial, folder)
+        return quick(values, trial, folder)
 
-    monkeypatch.setattr(command, "held_out", interrupted)
+    monkeypatch.setattr(command, "trial_objective", lambda *given: interrupted)
     with pytest.raises(SystemExit) as exit_:
         tune(trials=3)
     assert exit_.value.code == 130
     assert "study_0 is kept: the same command goes on with it." in capsys.readouterr().err
-    monkeypatch.setattr(command, "held_out", quick)
+    monkeypatch.setattr(command, "trial_objective", lambda *given: quick)
     tune(trials=3)
     rows = trials_of(points / "runs/points/study_0")
     assert [row["state"] for row in rows] == ["complete", "fail", "complete", "complete"]

@@ -185,11 +185,13 @@ def test_what_makes_no_sense_is_refused(tree, message):
     assert message in str(error.value)
 
 
-@pytest.mark.parametrize("text", ["", "[1, 2]", "{}", "a: [", "model"])
+@pytest.mark.parametrize("text", ["", "[1, 2]", "{}", "a: [", "model", "a: [1]\na: [2]"])
 def test_a_file_that_is_no_space(tmp_path, text):
     path = tmp_path / "space.yaml"
     path.write_text(text)
-    with pytest.raises(InputError, match=r"space\.yaml (holds no space|is no YAML)"):
+    with pytest.raises(
+        InputError, match=r"space\.yaml (holds no (space|keys)|is no YAML|gives a twice)"
+    ):
         read_space(path)
 
 

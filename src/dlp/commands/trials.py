@@ -21,7 +21,7 @@ from dlp.folds import CrossValidation, FoldResult
 from dlp.process import interruptible
 from dlp.recipe import Recipe
 from dlp.search.space import Parameters, Space
-from dlp.tune import Diverged
+from dlp.tune import Diverged, Objective
 
 #: What a trial of any recipe leaves out: bars and tables, and above all the test.
 _QUIET = {
@@ -82,27 +82,34 @@ class Watch(Callback):
             trainer.should_stop = True
 
 
-def held_out(
-    recipe: Recipe, space: Space, values: dict[str, Any], trial: Trial, folder: Path
-) -> float:
-    """Return the monitored metric of a variant at its best epoch, on the validation part.
+def trial_objective(recipe: Recipe, space: Space, num_folds: int | None, repeats: int) -> Objective:
+    """Return what is judged of a trial: a run of a variant of the recipe in the trial's folder.
 
     Args:
         recipe: The recipe.
         space: What is searched.
-        values: Unused: the keys of the recipe take those of the trial as a command line does.
-        trial: The trial.
-        folder: Where its files go.
-
-    Raises:
-        TrialPruned: It was stopped as hopeless (`Diverged`: since its loss is no number).
-        InputError: It cannot be done.
-        KeyboardInterrupt: The user wants to stop.
+        num_folds: K; None judges by the validation part.
+        repeats: P, of K folds.
     """
+    one_device = {"trainer.devices": 1} if recipe.config.trainer.devices == "auto" else {}
+
+    def judged(values: dict[str, Any], trial: Trial, folder: Path) -> float:
+        # The keys of the recipe take the values as words, as a command line does.
+        own = {**_QUIET, **one_device, "run_dir": str(folder)}
+        with _quiet_trial():
+            varied = variant(recipe, space, trial.params).with_keys(own)
+            if num_folds is None:
+                return _held_out(varied, trial)
+            return _cross_validated(varied, num_folds, repeats, trial)
+
+    return judged
+
+
+def _held_out(recipe: Recipe, trial: Trial) -> float:
+    """Return the monitored metric at its best epoch, on the validation part."""
     monitor = recipe.run.monitor
     watch = Watch(trial, monitor)
-    with _quiet_trial():
-        done = fit(_in(folder, recipe, space, trial), callbacks=[watch], keeps_last=False)
+    done = fit(recipe, callbacks=[watch], keeps_last=False)
     if watch.diverged:
         raise Diverged
     best = done.history.best_epoch(monitor)
@@ -114,31 +121,11 @@ def held_out(
     return done.history.at(best)[monitor]
 
 
-def cross_validated(
-    recipe: Recipe,
-    space: Space,
-    num_folds: int,
-    repeats: int,
-    values: dict[str, Any],
-    trial: Trial,
-    folder: Path,
-) -> float:
-    """Return the mean curve of a variant at its best epoch, over K folds or P times K.
+def _cross_validated(recipe: Recipe, num_folds: int, repeats: int, trial: Trial) -> float:
+    """Return the mean curve at its best epoch, over K folds or P times K.
 
-    Args:
-        recipe: The recipe.
-        space: What is searched.
-        num_folds: K.
-        repeats: P.
-        values: Unused, as in `held_out`.
-        trial: The trial; it may be stopped after each fold, by the mean curve so far, where folds
-            are trained one after the other.
-        folder: Where its files go.
-
-    Raises:
-        TrialPruned: It was stopped as hopeless (`Diverged`: since its loss is no number).
-        InputError: It cannot be done.
-        KeyboardInterrupt: The user wants to stop.
+    Where folds are trained one after the other, the trial may be stopped after each, by the mean
+    curve so far.
     """
     folds: list[FoldResult] = []
     total, monitor = num_folds * repeats, recipe.run.monitor
@@ -154,18 +141,9 @@ def cross_validated(
         if saves and trial.should_prune():
             raise optuna.TrialPruned
 
-    with _quiet_trial():
-        options = CrossvalOptions(num_folds=num_folds, repeats=repeats)
-        result = crossval(_in(folder, recipe, space, trial), options, on_fold=on_fold)
+    result = crossval(recipe, CrossvalOptions(num_folds=num_folds, repeats=repeats), on_fold)
     trial.set_user_attr("best_epoch", result.best_epoch)
     return result.best_value()
-
-
-def _in(folder: Path, recipe: Recipe, space: Space, trial: Trial) -> Recipe:
-    """Return the recipe of a trial that writes to a folder of its own."""
-    one_device = {"trainer.devices": 1} if recipe.config.trainer.devices == "auto" else {}
-    place = {"run_dir": str(folder)}
-    return variant(recipe, space, trial.params).with_keys({**_QUIET, **one_device, **place})
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from dlp.commands.building import without_weights, working
 from dlp.commands.fit import fit
 from dlp.commands.invocation import started_anew
 from dlp.commands.jobs import run_jobs
-from dlp.commands.trials import cross_validated, held_out, variant
+from dlp.commands.trials import trial_objective, variant
 from dlp.console import say
 from dlp.directions import directions_of, needed_direction
 from dlp.errors import InputError
@@ -25,7 +25,7 @@ from dlp.search.space import Space, find_space, plain, read_space
 from dlp.search.studies import Definition, Study, open_study
 from dlp.search.summary import say_summary, write_trials
 from dlp.stops import stop_again
-from dlp.tune import Objective, quiet_optuna, run_trials
+from dlp.tune import quiet_optuna, run_trials
 
 #: Options of a run that say how it is done, not what comes of it.
 _HOW = ("threads", "smoothing", "output")
@@ -117,8 +117,9 @@ def tune(recipe: Recipe, options: TuneOptions, words: Sequence[str] = ()) -> Non
                 if options.jobs > 1:
                     _share(study, wanted, options.jobs, words, recipe)
                 else:
+                    objective = trial_objective(recipe, space, options.num_folds, options.repeats)
                     write = partial(_write, study, recipe, space)
-                    run_trials(study, _objective(recipe, options, space), space, search, write)
+                    run_trials(study, objective, space, search, write)
             except KeyboardInterrupt as raised:
                 stop = raised
             if study.best():
@@ -206,13 +207,6 @@ def _definition(
         "minimize" if mode == "min" else "maximize",
         data.labelled_rows()[1].fingerprint(),
     )
-
-
-def _objective(recipe: Recipe, options: TuneOptions, space: Space) -> Objective:
-    """Return what is judged of a trial."""
-    if options.num_folds is None:
-        return partial(held_out, recipe, space)
-    return partial(cross_validated, recipe, space, options.num_folds, options.repeats)
 
 
 def _share(study: Study, wanted: int, jobs: int, words: Sequence[str], recipe: Recipe) -> None:

@@ -19,6 +19,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 
+from dlp.config_files import read_config
 from dlp.errors import InputError, suggestion
 from dlp.named_configs import config_folder
 
@@ -133,13 +134,9 @@ def read_space(path: Path) -> Space:
     """Read a space; keys may be nested as in configs, or dotted.
 
     Raises:
-        InputError: It is no YAML, or a leaf makes no sense.
+        InputError: It is no YAML, a key is given twice, or a leaf makes no sense.
     """
-    try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise InputError(f"{path} is no YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(tree, dict) or not tree:
+    if not (tree := read_config(path)):
         raise InputError(f"{path} holds no space: keys of a config, each with a leaf; {_LEAF}.")
     return space_of(tree)
 

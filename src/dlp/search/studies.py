@@ -222,16 +222,10 @@ class Study:
         if retries < MAX_RETRIES:
             self.optuna.enqueue_trial(trial.params, user_attrs={"retries": retries + 1})
 
-    def tell(
-        self, number: int, value: float | None = None, state: TrialState | None = None
-    ) -> None:
-        """End a trial with its value, or in another state: of a pruned one it is its last value."""
-        self.optuna.tell(number, value, state=state)
-
     def fail(self, number: int, message: str) -> None:
         """End a trial that could not be done."""
         self.optuna.set_user_attr(f"error of trial {number}", message)
-        self.tell(number, state=TrialState.FAIL)
+        self.optuna.tell(number, state=TrialState.FAIL)
 
     def keep_best(self) -> None:
         """Delete the checkpoints of all ended trials but the best one."""
