@@ -67,6 +67,34 @@ def checked_logits(logits: object) -> Tensor:
     )
 
 
+def check_images(
+    images: Tensor, taker: str, channels: int, size: tuple[int, ...] | None = None
+) -> None:
+    """Raise `InputError` unless `images` are floats (N, channels, *size); None is any size."""
+    shape = tuple(images.shape)
+    if len(shape) != 4 or shape[1] != channels or size not in (None, shape[2:]):
+        height, width = size or ("height", "width")
+        raise InputError(
+            f"{taker} takes images (N, {channels}, {height}, {width}), got {shape}."
+            f"{layout_hint(shape, channels)}"
+        )
+    if not images.is_floating_point():
+        raise InputError(
+            f"{taker} takes float images in [0, 1], got {images.dtype}: use images.float() / 255."
+        )
+
+
+def layout_hint(shape: tuple[int, ...], channels: int) -> str:
+    """Return how a batch becomes (N, channels, height, width), as a sentence; or nothing."""
+    if len(shape) == 4 and shape[3] == channels:
+        return " This batch has its channels last: use images.permute(0, 3, 1, 2)."
+    if len(shape) == 4 and (shape[1], channels) == (1, 3):
+        return " Grey images: use images.expand(-1, 3, -1, -1)."
+    if len(shape) == 3 and channels == 1:
+        return " This batch has no channel axis: use images.unsqueeze(1)."
+    return " One image: use images.unsqueeze(0)." if len(shape) == 3 else ""
+
+
 def check_width(logits: Tensor, targets: Tensor, width: int) -> None:
     """Raise `InputError` unless logits are (N, width) and there are N targets."""
     if logits.ndim != 2 or logits.shape[1] != width:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from dlp.bag_of_words import BagLinear, BagOfWords
 from dlp.errors import InputError, unknown
-from dlp.modules.checks import checked_number, checked_shape
+from dlp.modules.checks import check_images, checked_number, checked_shape
 from dlp.seeds import derived_seed
 
 Activation = Literal["relu", "tanh", "sigmoid", "leaky_relu", "elu", "gelu", "silu", "linear"]
@@ -251,30 +251,10 @@ class ConvNet(nn.Module):
         Raises:
             InputError: The batch is NHWC, of whole numbers, or of another size.
         """
-        check_images(images, self.input_shape)
+        check_images(images, "the network", self.input_shape[0], self.input_shape[1:])
         features = self.features(images.contiguous(memory_format=torch.channels_last))
         output: Tensor = self.classifier(features)
         return output
-
-
-def check_images(images: Tensor, input_shape: tuple[int, ...]) -> None:
-    """Raise `InputError` unless `images` are floats (N, *input_shape)."""
-    shape = tuple(images.shape)
-    if shape[1:] != input_shape:
-        channels, height, width = input_shape
-        hint = ""
-        if shape[1:] == (height, width, channels):
-            hint = " This batch has its channels last: use images.permute(0, 3, 1, 2)."
-        elif shape[1:] == (height, width) and channels == 1:
-            hint = " This batch has no channel axis: use images.unsqueeze(1)."
-        raise InputError(
-            f"the network takes images (N, {channels}, {height}, {width}), got {shape}.{hint}"
-        )
-    if not images.is_floating_point():
-        raise InputError(
-            f"the network takes float images in [0, 1], got {images.dtype}: use "
-            "images.float() / 255."
-        )
 
 
 def _each(name: str, value: int | Sequence[int], count: int) -> list[int]:

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from dlp.errors import InputError
 from dlp.modules.base import SupervisedModule
-from dlp.modules.checks import checked_shape
+from dlp.modules.checks import check_images, checked_shape
 from dlp.modules.heads import Head, HeadName
-from dlp.modules.networks import Dropout, check_images, initialise
+from dlp.modules.networks import Dropout, initialise
 from dlp.modules.shared_arguments import TrainingArguments
 
 _FILTERS = (32, 64, 128, 256, 512)
@@ -121,7 +121,7 @@ class MiniXception(nn.Module):
         Raises:
             InputError: The batch is NHWC, of whole numbers, or of another size.
         """
-        check_images(images, self.input_shape)
+        check_images(images, "the network", self.input_shape[0], self.input_shape[1:])
         features = self.features(images.contiguous(memory_format=torch.channels_last))
         output: Tensor = self.classifier(features)
         return output

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from dlp.errors import InputError
+from dlp.modules.checks import layout_hint
 
 
 @contextmanager
@@ -139,14 +140,10 @@ def run(model: nn.Module, images: Tensor) -> Any:
         first = first_convolution(model)
         if first is None or first.in_channels == images.shape[1]:
             raise
-        hint = ""
-        if images.shape[3] == first.in_channels:
-            hint = " This batch has its channels last: use images.permute(0, 3, 1, 2)."
-        elif images.shape[1] == 1 and first.in_channels == 3:
-            hint = " Grey images: use images.expand(-1, 3, -1, -1)."
+        shape = tuple(images.shape)
         raise InputError(
-            f"the model takes images of {first.in_channels} channels, got "
-            f"{tuple(images.shape)}.{hint}"
+            f"the model takes images of {first.in_channels} channels, got {shape}."
+            f"{layout_hint(shape, first.in_channels)}"
         ) from error
 
 

@@ -14,7 +14,7 @@ from dlp.datamodules import SupervisedDataModule
 from dlp.modules import SupervisedModule
 from dlp.modules.pretrained.backbones import Backbone
 from dlp.modules.pretrained.classifier import classifier_of
-from dlp.modules.pretrained.network import PretrainedNet, check_images
+from dlp.modules.pretrained.network import PretrainedNet, check_colour_images
 from dlp.modules.pretrained.weights import default_weights, published_weights
 from dlp.visualization.undisturbed import as_input, run, undisturbed
 
@@ -126,7 +126,7 @@ def pretrained_on(
     if kind != "embedding":
         found = pretrained_network(name, weights, min(shape[1:]), trial)
         return replace(found, input_shape=shape)
-    check_images(shape)
+    check_colour_images(shape)
     backbone = Backbone(name, _at_hand(name, weights, trial), image_size=min(shape[1:]))
     return Subject(PretrainedNet(backbone, shape, 1, hidden=()).eval(), name, shape)
 

@@ -9,6 +9,7 @@ import torchvision
 from torch import Tensor, nn
 
 from dlp.errors import InputError, unknown
+from dlp.modules.checks import check_images
 from dlp.modules.pretrained.families import Family, family_of
 from dlp.modules.pretrained.weights import (
     check_weights,
@@ -107,7 +108,8 @@ class Backbone(nn.Module):
         ``run(run(images, 0, k), k)`` equals ``forward(images)`` for every k.
         """
         if start == 0 and stop != 0:
-            self._check(values)
+            check_images(values, self.name, 3)
+            self.check_size(*values.shape[2:])
             values = (values - self.mean.view(-1, 1, 1)) / self.std.view(-1, 1, 1)
         if self.family.channels_last and values.ndim == 4:
             values = values.contiguous(memory_format=torch.channels_last)
@@ -132,24 +134,6 @@ class Backbone(nn.Module):
                 f"nothing is left of a {size} image in {self.name}, which takes "
                 f"{self._smallest} x {self._smallest} or more: set a larger image_size in the data."
             )
-
-    def _check(self, images: Tensor) -> None:
-        shape = tuple(images.shape)
-        if images.ndim != 4 or shape[1] != 3:
-            hint = ""
-            if images.ndim == 4 and shape[3] == 3:
-                hint = " This batch has its channels last: use images.permute(0, 3, 1, 2)."
-            elif images.ndim == 4 and shape[1] == 1:
-                hint = " Grey images: use images.expand(-1, 3, -1, -1)."
-            elif images.ndim == 3:
-                hint = " One image: use images.unsqueeze(0)."
-            raise InputError(f"{self.name} takes images (N, 3, height, width), got {shape}.{hint}")
-        if not images.is_floating_point():
-            raise InputError(
-                f"{self.name} takes float images in [0, 1], got {images.dtype}: use "
-                "images.float() / 255."
-            )
-        self.check_size(*shape[2:])
 
     # Freezing ----------------------------------------------------------------------------------
 

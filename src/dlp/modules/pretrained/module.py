@@ -14,7 +14,7 @@ from dlp.modules.heads import Head, HeadName
 from dlp.modules.networks import Activation
 from dlp.modules.penalties import kernels
 from dlp.modules.pretrained.backbones import Backbone, ImageScaling
-from dlp.modules.pretrained.network import Pool, PretrainedNet, check_images
+from dlp.modules.pretrained.network import Pool, PretrainedNet, check_colour_images
 from dlp.modules.shared_arguments import TrainingArguments
 
 
@@ -68,7 +68,7 @@ class PretrainedModule(SupervisedModule):
                 f"backbone_lr must be above 0, got {backbone_lr}. To train no stage of the "
                 "backbone, use trainable_stages: 0."
             )
-        check_images(input_shape)
+        check_colour_images(input_shape)
         super().__init__(
             lambda width: PretrainedNet(
                 Backbone(backbone, weights, trainable_stages, scaling, min(input_shape[1:])),

@@ -44,7 +44,7 @@ class PretrainedNet(nn.Module):
         if pool not in ("avg", "flatten"):
             raise unknown("pool", pool, ["avg", "flatten"])
         check_positive("hidden", hidden)
-        check_images(input_shape)
+        check_colour_images(input_shape)
         backbone.check_size(*input_shape[1:])
         self.backbone = backbone
         width = backbone.out_channels
@@ -114,7 +114,7 @@ class PretrainedNet(nn.Module):
         return int(features.shape[1])
 
 
-def check_images(input_shape: Sequence[int]) -> None:
+def check_colour_images(input_shape: Sequence[int]) -> None:
     """Raise `InputError` unless rows of `input_shape` are colour images (3, H, W)."""
     shape = checked_shape(input_shape)
     if len(shape) == 3 and shape[0] == 3:
