@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -40,7 +41,8 @@ ROWS = ["a.png", "b.png", "c.png", "d.png", "e.png"]
 
 
 def classified(**arguments):
-    return ClassificationMistakes.of(PROBABILITIES, TARGETS, NAMES, ROWS, **arguments)
+    found = ClassificationMistakes.of(PROBABILITIES, TARGETS, NAMES, **arguments)
+    return replace(found, worst=[replace(wrong, name=ROWS[wrong.row]) for wrong in found.worst])
 
 
 def labelled(**arguments):
@@ -64,8 +66,8 @@ def test_classes_by_hand():
     assert mistakes.most_confused() == [("ant", "bee", 1), ("cat", "bee", 1)]
     assert mistakes.most_confused(1) == [("ant", "bee", 1)]
     assert mistakes.worst == [
-        WrongClass(4, "cat", "bee", 0.05, 0.95, "e.png"),
-        WrongClass(2, "ant", "bee", 0.05, 0.9, "c.png"),
+        WrongClass(4, "cat", "bee", 0.05, 0.95, name="e.png"),
+        WrongClass(2, "ant", "bee", 0.05, 0.9, name="c.png"),
     ]
     assert mistakes.worst[0].caption == "cat → bee 0.950"
     assert classified(num_worst=1).worst == mistakes.worst[:1]

@@ -41,27 +41,27 @@ def find_mistakes(
         examples: The rows of the part, in the same order; None where nobody knows them.
         num_worst: How many of the worst mistakes to keep.
     """
-    rows = None if examples is None else examples.names
     count = predictions.shape[1]
     found: Mistakes
     if kind == "values":
         names = names_of("target_names", count, model, data)
         targets = targets.reshape(len(targets), -1)
-        found = RegressionMistakes.of(predictions, targets, names, rows, num_worst)
+        found = RegressionMistakes.of(predictions, targets, names, num_worst)
     else:
         names = names_of("class_names", count, model, data)
         threshold, labels = decision_rule(model, targets.ndim == 2)
         make = MultilabelMistakes.of if labels else ClassificationMistakes.of
-        found = make(predictions, targets, names, rows, num_worst, threshold)
+        found = make(predictions, targets, names, num_worst, threshold)
     return found if examples is None else _placed(found, examples)
 
 
 def _placed(mistakes: Mistakes, examples: Examples) -> Mistakes:
-    """Return the mistakes with the place of the worst rows in the person's own file."""
-    index, ids = places(examples), examples.ids
+    """Return the mistakes with what a person knows the worst rows by."""
+    names, index, ids = examples.names, places(examples), examples.ids
     worst = [
         replace(
             wrong,
+            name=None if names is None else names[wrong.row],
             index=int(index[wrong.row]),
             id=None if ids is None else str(ids[wrong.row]),
         )

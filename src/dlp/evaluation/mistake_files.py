@@ -143,7 +143,7 @@ def worst_table(worst: Sequence[WrongClass | WrongValue], rows: "pd.DataFrame") 
     # The row in the person's own file says more than the row in the part.
     about = about.drop(columns="row" if about["index"].notna().all() else "index")
     first = [name for name in ("index", "row", "id") if name in about]
-    about = about[[*first, *about.columns.drop(first)]]
+    about = about[[*first, *about.columns.drop([*first, "name"]), "name"]]
     for column in ("name", "target", "id"):
         if column in about and not about[column].any():  # rows, or a single target, without names
             about = about.drop(columns=column)

@@ -75,7 +75,6 @@ class ClassificationMistakes:
         probabilities: NDArray[Any],
         targets: NDArray[Any],
         class_names: Sequence[str] | None = None,
-        row_names: Sequence[str] | None = None,
         num_worst: int = 16,
         threshold: float | None = None,
     ) -> "ClassificationMistakes":
@@ -85,7 +84,6 @@ class ClassificationMistakes:
             probabilities: (N, C).
             targets: Class numbers (N,).
             class_names: Names of the classes; None for their numbers.
-            row_names: What people call each row, (N,).
             num_worst: How many of the worst mistakes to keep.
             threshold: Of two classes, what the probability of the second must exceed; None takes
                 the likeliest class.
@@ -112,7 +110,6 @@ class ClassificationMistakes:
                 names[predicted[row]],
                 short(chances[row, targets[row]]),
                 short(confidence[row]),
-                None if row_names is None else row_names[row],
             )
             for row in wrong[order[:num_worst]]
         ]
@@ -177,7 +174,6 @@ class MultilabelMistakes:
         probabilities: NDArray[Any],
         targets: NDArray[Any],
         class_names: Sequence[str] | None = None,
-        row_names: Sequence[str] | None = None,
         num_worst: int = 16,
         threshold: float | None = None,
     ) -> "MultilabelMistakes":
@@ -187,7 +183,6 @@ class MultilabelMistakes:
             probabilities: Of each label, (N, C).
             targets: 0 and 1, (N, C).
             class_names: Names of the labels; None for their numbers.
-            row_names: See there, as `num_worst`.
             num_worst: See there.
             threshold: What the probability of a label must exceed, that it is given; None is 0.5.
         """
@@ -203,9 +198,7 @@ class MultilabelMistakes:
             name, chance = names[label[row]], chances[row, label[row]]
             true, taken = (name, f"not {name}") if has[row, label[row]] else (f"not {name}", name)
             sure = chance if given[row, label[row]] else 1 - chance  # of what was said
-            called = None if row_names is None else row_names[row]
-            wrong = WrongClass(int(row), true, taken, short(1 - sure), short(sure), called)
-            worst.append(wrong)
+            worst.append(WrongClass(int(row), true, taken, short(1 - sure), short(sure)))
         kinds = (has & given, ~has & given, has & ~given, ~has & ~given)
         counts = np.stack([kind.sum(axis=0) for kind in kinds], axis=1).tolist()
         return cls(
@@ -268,7 +261,6 @@ class RegressionMistakes:
         values: NDArray[Any],
         targets: NDArray[Any],
         target_names: Sequence[str] | None = None,
-        row_names: Sequence[str] | None = None,
         num_worst: int = 16,
     ) -> "RegressionMistakes":
         """Return the mistakes of some predictions.
@@ -277,7 +269,6 @@ class RegressionMistakes:
             values: (N, T).
             targets: (N,) or (N, T), in the same unit.
             target_names: Names of the targets.
-            row_names: What people call each row, (N,).
             num_worst: How many of the largest errors to keep.
 
         Raises:
@@ -309,7 +300,6 @@ class RegressionMistakes:
                 names[target[row]],
                 short(true[row, target[row]]),
                 short(found[row, target[row]]),
-                None if row_names is None else row_names[row],
             )
             for row in np.argsort(-off[every, target], kind="stable")[:num_worst]
             if errors[row, target[row]] > 0

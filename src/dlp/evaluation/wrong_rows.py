@@ -1,10 +1,11 @@
 """Rows that a model was wrong about, as people read of them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dlp.number_words import chance_in_words, in_words
 
 
+@dataclass(frozen=True)
 class WrongRow:
     """What rows of either kind have in common.
 
@@ -16,9 +17,9 @@ class WrongRow:
     """
 
     row: int
-    name: str | None
-    index: int | None
-    id: str | None
+    name: str | None = field(default=None, kw_only=True)
+    index: int | None = field(default=None, kw_only=True)
+    id: str | None = field(default=None, kw_only=True)
 
     @property
     def called(self) -> str:
@@ -37,14 +38,10 @@ class WrongClass(WrongRow):
         predicted_probability: Probability given to what it was taken for.
     """
 
-    row: int
     true: str
     predicted: str
     true_probability: float
     predicted_probability: float
-    name: str | None = None
-    index: int | None = None
-    id: str | None = None
 
     @property
     def caption(self) -> str:
@@ -62,13 +59,9 @@ class WrongValue(WrongRow):
         predicted: The value predicted.
     """
 
-    row: int
     target: str
     true: float
     predicted: float
-    name: str | None = None
-    index: int | None = None
-    id: str | None = None
 
     @property
     def caption(self) -> str:
