@@ -149,14 +149,12 @@ def target_values(frame: pd.DataFrame, columns: Sequence[str], task: TaskArgumen
                 f"target {name!r} holds dates. Make numbers of it, such as days, or say task: "
                 "classification if each date is a class."
             )
-        named = task == "classification" and series.dtype.kind != "f"
+        is_named = task == "classification" and series.dtype.kind != "f"
         if pd.api.types.is_bool_dtype(series):
             values.append(series.to_numpy(dtype=np.bool_))
         elif pd.api.types.is_integer_dtype(series):
             values.append(series.to_numpy(dtype=np.int64))
-        elif named:
-            values.append(series.to_numpy(dtype=object))
-        elif task in ("regression", "multilabel") or looks_numeric(series):
+        elif not is_named and (task in ("regression", "multilabel") or looks_numeric(series)):
             values.append(numbers(series))
         else:
             values.append(series.to_numpy(dtype=object))

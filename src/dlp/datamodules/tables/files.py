@@ -251,20 +251,12 @@ def _plain(series: "pd.Series[Any]") -> TypedColumn:
 
 def _without(series: "pd.Series[Any]", na_values: Sequence[str]) -> "pd.Series[Any]":
     """Return numbers; those that mean "missing", however they are written, are NaN."""
-    numbers = [float(value) for value in na_values if _is_number(value)]
-    return series.mask(series.isin(numbers)) if numbers else series
+    marks = pd.to_numeric(pd.Series(na_values, dtype=object), errors="coerce").dropna()
+    return series.mask(series.isin(marks)) if len(marks) else series
 
 
 def _hours(time: datetime.time) -> float:
     return time.hour + time.minute / 60 + (time.second + time.microsecond / 1e6) / 3600
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _look_at_nameless(table: Table, name: str) -> None:

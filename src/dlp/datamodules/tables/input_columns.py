@@ -1,7 +1,7 @@
 """Which columns of a labelled table are inputs, and how its cells are written: for other tables."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import pandas as pd
@@ -70,7 +70,7 @@ class InputColumns:
         return {
             "columns": list(self.names),
             "left_out": dict(self.left_out),
-            "formats": formats and {name: found.state() for name, found in formats.items()},
+            "formats": formats and {name: asdict(found) for name, found in formats.items()},
         }
 
     @classmethod

@@ -35,22 +35,25 @@ class FeatureMaker:
     def __init__(self, given: FeaturesArgument) -> None:
         target = imported("features", given) if isinstance(given, str) else given
         self.name = str(getattr(target, "__qualname__", type(target).__qualname__))
-        if inspect.isclass(target) and not callable(getattr(target, "transform", None)):
-            raise InputError(
-                f"features: the class {self.name} has no method transform(self, frame) that "
-                "returns a data frame."
-            )
-        if not inspect.isclass(target) and hasattr(target, "transform"):
+        if inspect.isclass(target):
+            if not callable(getattr(target, "transform", None)):
+                raise InputError(
+                    f"features: the class {self.name} has no method transform(self, frame) that "
+                    "returns a data frame."
+                )
+            try:
+                inspect.signature(target).bind()
+            except TypeError as error:
+                raise InputError(
+                    f"features: the class {self.name} must be built without arguments: give them "
+                    "defaults, or name a subclass that sets them."
+                ) from error
+        elif hasattr(target, "transform"):
             raise InputError(
                 f"features: give the class {self.name} itself, not an object of it: it is built "
                 "without arguments and fitted on the training part."
             )
-        if inspect.isclass(target) and not _takes_nothing(target):
-            raise InputError(
-                f"features: the class {self.name} must be built without arguments: give them "
-                "defaults, or name a subclass that sets them."
-            )
-        if not callable(target):
+        elif not callable(target):
             raise InputError(
                 f"features: {given!r} is {self.name}; accepted: a class with transform(frame), or "
                 "a function of a frame."
@@ -138,14 +141,6 @@ class FeatureMaker:
 def _lent(frame: pd.DataFrame) -> pd.DataFrame:
     """Return a copy the user's code may change, its rows numbered from 0."""
     return frame.reset_index(drop=True).copy()
-
-
-def _takes_nothing(target: type) -> bool:
-    try:
-        inspect.signature(target).bind()
-    except TypeError:
-        return False
-    return True
 
 
 def _check_plain(what: str, value: Any) -> None:

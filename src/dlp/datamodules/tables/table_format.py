@@ -1,7 +1,7 @@
 """How a table is written: what a person may say of its file, and what was found of each column."""
 
 import codecs
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from dlp.errors import InputError, unknown
@@ -92,11 +92,7 @@ class ColumnFormat:
             said.append(f"in {self.unit}")
         return ", ".join(said)
 
-    def state(self) -> dict[str, Any]:
-        """Return it as plain values."""
-        return asdict(self)
-
     @classmethod
     def of_state(cls, state: dict[str, Any]) -> "ColumnFormat":
-        """Return what `state` was made of; other keys, of older versions, are ignored."""
+        """Return what its plain values were; other keys, of older versions, are ignored."""
         return cls(**{name: state[name] for name in cls.__match_args__ if name in state})
