@@ -21,6 +21,7 @@ from dlp.datamodules.tables.cell_numbers import with_words
 from dlp.datamodules.tables.column_values import holds_dates, numbers
 from dlp.datamodules.tables.encoding import ColumnEncoder
 from dlp.datamodules.tables.files import Table
+from dlp.datamodules.tables.input_columns import InputColumns
 
 #: Of fewer different numbers none is far from the others.
 _FEW_NUMBERS = 5
@@ -35,8 +36,7 @@ _ENOUGH = 20
 def read_columns(
     table: Table,
     roles: Mapping[str, Kind],
-    inputs: Sequence[str],
-    left_out: Mapping[str, str],
+    understood: InputColumns,
     encoder: ColumnEncoder,
 ) -> InputReading:
     """Return what each column of a labelled table was taken for, in the order of the file.
@@ -44,23 +44,20 @@ def read_columns(
     Args:
         table: The table.
         roles: What a person named columns for: target, id, group, time, or left out.
-        inputs: The columns that inputs are made of.
-        left_out: Columns of which nothing can be learned, and why.
+        understood: The columns that inputs are made of, and those left out.
         encoder: What makes inputs of them, fitted.
     """
-    reasons = {**table.skipped, **left_out}
-    columns = [
-        _read_column(table, str(name), roles, inputs, reasons, encoder) for name in table.frame
-    ]
+    columns = [_read_column(table, str(name), roles, understood, encoder) for name in table.frame]
     columns += [
         ColumnReading(name, "left out", reason, missing=1.0)
         for name, reason in table.skipped.items()
         if name not in table.frame
     ]
-    frame, targets = table.frame, [name for name, kind in roles.items() if kind == "target"]
+    frame, inputs = table.frame, understood.names
+    targets = [name for name, kind in roles.items() if kind == "target"]
     notes = [*_suspicious(frame, inputs, targets), *table.notes]
     notes += [note for name in (*targets, *inputs) for note in _marks(frame[name])]
-    texts = (*inputs, *(name for name in left_out if name in frame))
+    texts = (*inputs, *(name for name in understood.left_out if name in frame))
     notes += [note for name in texts for note in _units(frame[name])]
     if encoder.features is not None:
         notes.append(f"the inputs are what {encoder.features.name} makes of these columns")
@@ -71,16 +68,15 @@ def _read_column(
     table: Table,
     name: str,
     roles: Mapping[str, Kind],
-    inputs: Sequence[str],
-    reasons: Mapping[str, str],
+    understood: InputColumns,
     encoder: ColumnEncoder,
 ) -> ColumnReading:
     series, found = table.frame[name], table.formats.get(name)
     said = found.words() if found is not None else ""
-    role: Kind | None = roles.get(name)
-    if role == "time" and name in inputs:
-        role = None
     kind: Kind
+    is_input, role = name in understood.names, roles.get(name)
+    if role == "time" and is_input:
+        role = None
     if role is not None:
         details = {
             "id": "carried along, no input",
@@ -89,7 +85,8 @@ def _read_column(
             "left out": "drop_columns",
         }
         kind, detail = role, details.get(role, "")
-    elif name not in inputs:
+    elif not is_input:
+        reasons = {**table.skipped, **understood.left_out}
         kind, detail, said = "left out", reasons.get(name, "it is not among the inputs"), ""
     elif encoder.features is not None:
         kind, detail = _plain_kind(series), f"{_range(series)}, for your features"

@@ -36,7 +36,6 @@ class Table:
             index, ``row`` or ``line`` and ``row``, says where each row stands: see `place`.
         source: The file and how it was read, in words.
         formats: How the cells of each column are written.
-        separator: Of a CSV; empty for others.
         skipped: Columns that are no data, and why: row numbers without a name, empty ones.
         notes: What else was passed over.
         examples: The first cell of each column that is not empty, as it stands in the file.
@@ -46,7 +45,6 @@ class Table:
     frame: pd.DataFrame
     source: str
     formats: dict[str, ColumnFormat]
-    separator: str = ""
     skipped: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     examples: dict[str, str] = field(default_factory=dict)
@@ -194,7 +192,6 @@ def of_frame(
         pd.DataFrame(values, index=frame.index),
         source,
         {name: found.format for name, found in typed.items()},
-        separator,
         examples={
             name: str(columns[name].iloc[int(there.argmax())]) if there.any() else ""
             for name, there in filled.items()
@@ -237,14 +234,14 @@ def _plain(series: "pd.Series[Any]") -> TypedColumn:
     if pd.api.types.is_timedelta64_dtype(series):
         return TypedColumn(series.dt.total_seconds() / 86_400, form)
     if series.dtype == object:
-        filled = series.dropna()
-        if len(filled) and all(isinstance(cell, Decimal) for cell in filled):
-            return TypedColumn(series.astype(np.float64), form)
-        if len(filled) and all(isinstance(cell, datetime.time) for cell in filled):
-            return TypedColumn(series.map(_hours, na_action="ignore").astype(np.float64), form)
-        if len(filled) and all(isinstance(cell, datetime.date) for cell in filled):
+        kinds, values = set(map(type, series.dropna())), series.where(series.notna())
+        if kinds == {Decimal}:
+            return TypedColumn(values.astype(np.float64), form)
+        if kinds == {datetime.time}:
+            return TypedColumn(values.map(_hours, na_action="ignore").astype(np.float64), form)
+        if kinds and all(issubclass(kind, datetime.date) for kind in kinds):
             return TypedColumn(pd.to_datetime(series, utc=True).dt.tz_localize(None), form)
-        if set(map(type, filled)) == {bool}:
+        if kinds == {bool}:
             form = ColumnFormat("boolean")
     return TypedColumn(series, form)
 

@@ -281,7 +281,7 @@ class TableDataModule(SupervisedDataModule):
         table, known = self._labelled_table, self._understood
         assert table is not None
         assert known is not None
-        found = read_columns(table, self._roles, known.names, known.left_out, self.encoder)
+        found = read_columns(table, self._roles, known, self.encoder)
         if not self._unlabelled:
             return found
         note = f"{self._unlabelled:,} rows without a target are left out"
