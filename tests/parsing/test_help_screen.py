@@ -60,7 +60,8 @@ def test_columns_are_wrapped_and_defaults_said_once():
     parser.add_argument("--folds", default=4, help="How many.")
     parser.add_argument("--flag", nargs="?", default=False, help="A flag.")
     parser.add_argument("--long", default=3, help=f"{'word ' * 30}(default: three).")
-    shown = first_screen("dlp fit", parser._actions, {"data": ["A"], "model": ["B"]})
+    options = {each.dest: each for each in parser._actions}
+    shown = first_screen("dlp fit", options, {"data": ["A"], "model": ["B"]})
     assert "--folds VALUE                 How many (default: 4)." in shown
     assert "--flag                        A flag.\n" in shown
     assert "(default: three)." in shown

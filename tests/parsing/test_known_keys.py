@@ -1,5 +1,6 @@
 """What is mistyped ends in the right next step, and the step is one that works."""
 
+import argparse
 from pathlib import Path
 
 import pytest
@@ -250,6 +251,12 @@ def test_commands_that_are_misnamed(words, said, capsys):
         main(words.split())
     assert exit_.value.code == 2
     assert said in capsys.readouterr().err
+
+
+def test_argparse_still_lists_the_options_of_a_parser_and_of_its_groups():
+    parser = argparse.ArgumentParser(add_help=False)  # the list has no public name
+    added = [parser.add_argument("--one"), parser.add_argument_group().add_argument("--two")]
+    assert parser._actions == added
 
 
 def test_help_is_a_command_too(capsys):

@@ -3,7 +3,7 @@
 import argparse
 import shutil
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 #: The Trainer's arguments that most people give, and others of Lightning's, in short.
 _IN_SHORT = {
@@ -22,21 +22,15 @@ _LEFT = 28
 
 
 def first_screen(
-    prog: str, actions: Iterable[argparse.Action], classes: Mapping[str, Sequence[str]]
+    prog: str, options: Mapping[str, argparse.Action], classes: Mapping[str, Sequence[str]]
 ) -> str:
     """Return the text of ``dlp COMMAND --help``.
 
     Args:
         prog: The command: ``dlp fit``.
-        actions: Every option of it, in its order.
+        options: Every option of it, in its order: name, without dashes -> action.
         classes: The keys that name a class -> the names of those that come with the project.
     """
-    options = {
-        name.removeprefix("--"): action
-        for action in actions
-        for name in action.option_strings
-        if name.startswith("--")
-    }
     own = [
         _line(name, action)
         for name, action in options.items()

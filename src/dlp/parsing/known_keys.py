@@ -90,12 +90,19 @@ class KnownKeys:
     given: dict[str, Any] = field(default_factory=dict)
     problems: list[Callable[[], InputError]] = field(default_factory=list)
 
-    def read(self, words: Sequence[str]) -> None:
+    def read(self, words: Sequence[str], before: Mapping[str, Any]) -> None:
         """Read the words of a command line, and the configs that they name, in their order.
+
+        Args:
+            words: The words after the command's name.
+            before: A config that the words change; empty if there is none.
 
         Raises:
             InputError: A config cannot be read, or a word is no option.
         """
+        for key in self.roots.keys() & before.keys():
+            self._inside(self.roots[key], [], before[key], "")
+        self.problems.clear()  # what has been parsed is right
         for word in read_words(words, self.options):
             found = len(self.problems)
             if word.key == "config" and not word.lacks_value:
@@ -172,7 +179,9 @@ class KnownKeys:
         if not parts:
             self.given[place.key] = value
             if place.key in self.linked and value is not None:
-                self.problems.append(partial(_is_of_the_data, place.key, source))
+                self._refuse(
+                    place, ": the data say it, and nothing else is heeded. Leave it out.", source
+                )
             self._value(place, value, source)
             return
         name, *rest = parts
@@ -181,7 +190,8 @@ class KnownKeys:
         elif (found := self.class_at(place)) is None:
             self.given[f"{place.key}.{name}"] = value
             if place.classes and not place.takes_texts and place.key not in self.roots:
-                self.problems.append(partial(_without_class, place.key, name, source))
+                said = f": {name} is an argument, of which class? Give --{place.key} CLASS first."
+                self._refuse(place, said, source)
         elif (inner := argument(place, found, name.rstrip("+"))) is not None:
             self._inside(inner, rest, value, source)
         elif not takes_anything(found):
@@ -191,7 +201,8 @@ class KnownKeys:
         """Read a value: a class by its name, a mapping of a class and its arguments, or a list."""
         if place.itself is not None and not isinstance(value, Mapping | None):
             if not (isinstance(value, str) and Path(value).is_file()):
-                self.problems.append(partial(_holds_keys, place.key, value, source))
+                said = f" holds keys, not {value!r}: give --{place.key}.KEY VALUE"
+                self._refuse(place, f"{said}, or {place.key}: {{KEY: VALUE}}.", source)
             return
         if not place.classes or value is None:
             return
@@ -205,9 +216,12 @@ class KnownKeys:
             if "class_path" in value:
                 self._set_class(place, value["class_path"], is_class=True)
                 if beside:
-                    self.problems.append(
-                        partial(_not_below_init_args, place.key, beside[0], source)
+                    said = (
+                        f": {beside[0]} stands beside class_path. Arguments of the class belong "
+                        f"below init_args: {place.key}: {{class_path: ..., init_args: "
+                        f"{{{beside[0]}: ...}}}}"
                     )
+                    self._refuse(place, said, source)
                     return
             for key, inner in value.items():
                 if key != "class_path":
@@ -226,6 +240,11 @@ class KnownKeys:
         self.given[f"{place.key}.class_path"] = name
         if found is not None:
             self.classes[place.key] = found
+
+    def _refuse(self, place: Place, said: str, source: str) -> None:
+        """Note what is wrong at a place; `said` follows the key and the config it stands in."""
+        where = f" in {source}" if source else ""
+        self.problems.append(partial(InputError, f"{place.key}{where}{said}"))
 
     # Suggesting --------------------------------------------------------------------------------
 
@@ -296,39 +315,6 @@ class KnownKeys:
         return InputError(f"{said} Accepted: {', '.join(dashes + name for name in names)}.")
 
 
-def check_keys(
-    words: Sequence[str],
-    options: Mapping[str, Any],
-    roots: Mapping[str, Place],
-    required: Iterable[str] = (),
-    linked: frozenset[str] = frozenset(),
-    before: Mapping[str, Any] | None = None,
-) -> KnownKeys:
-    """Check the keys of a command line and of the configs it names.
-
-    Args:
-        words: The words after the command's name.
-        options: See `KnownKeys`.
-        roots: Likewise.
-        required: Of the roots, those that must be given.
-        linked: See `KnownKeys`.
-        before: A config that the words change, if there is one.
-
-    Returns:
-        What is known of the keys, for messages on their values.
-
-    Raises:
-        InputError: The first thing that is wrong, with what to do.
-    """
-    known = KnownKeys(options, roots, linked)
-    for key in roots.keys() & (before or {}).keys():
-        known._inside(roots[key], [], (before or {})[key], "")
-    known.problems.clear()  # what has been parsed is right
-    known.read(words)
-    known.check(required)
-    return known
-
-
 def _last(key: str) -> str:
     return key.rpartition(".")[2].lower()
 
@@ -355,34 +341,3 @@ def _missing(key: str, configs: Sequence[str], has_arguments: bool) -> InputErro
             f"{key}.class_path is missing: give --{key} CLASS, or put it in a config."
         )
     return InputError(f"{key} is missing: give --config NAME, or --{key} CLASS (see dlp --help).")
-
-
-def _without_class(key: str, name: str, source: str) -> InputError:
-    """Return the error for the argument of a class that is not said."""
-    where = f" in {source}" if source else ""
-    return InputError(
-        f"{key}{where}: {name} is an argument, of which class? Give --{key} CLASS first."
-    )
-
-
-def _is_of_the_data(key: str, source: str) -> InputError:
-    """Return the error for a size that only the data say."""
-    where = f" in {source}" if source else ""
-    return InputError(f"{key}{where}: the data say it, and nothing else is heeded. Leave it out.")
-
-
-def _holds_keys(key: str, value: Any, source: str) -> InputError:
-    """Return the error for a value where arguments of a class are wanted."""
-    where = f" in {source}" if source else ""
-    return InputError(
-        f"{key}{where} holds keys, not {value!r}: give --{key}.KEY VALUE, or {key}: {{KEY: VALUE}}."
-    )
-
-
-def _not_below_init_args(key: str, name: str, source: str) -> InputError:
-    """Return the error for an argument that stands beside ``class_path``."""
-    where = f" in {source}" if source else ""
-    return InputError(
-        f"{key}{where}: {name} stands beside class_path. Arguments of the class belong below "
-        f"init_args: {key}: {{class_path: ..., init_args: {{{name}: ...}}}}"
-    )

@@ -1,5 +1,6 @@
 """The argument parser of the command line: configs by name, and errors of one sentence."""
 
+import argparse
 import builtins
 import re
 import warnings
@@ -18,7 +19,7 @@ from dlp.datamodules.base import SupervisedDataModule
 from dlp.errors import InputError, suggestion
 from dlp.named_configs import find_config
 from dlp.parsing.help_screen import first_screen
-from dlp.parsing.known_keys import KnownKeys, check_keys
+from dlp.parsing.known_keys import KnownKeys
 from dlp.parsing.signatures import Place, descendants, parameters
 
 #: What jsonargparse puts before such a text.
@@ -67,6 +68,16 @@ class Parser(LightningArgumentParser):
         self._needed: set[str] = set()
         self.known: KnownKeys | None = None
         super().__init__(*args, **kwargs)
+
+    @property
+    def options(self) -> dict[str, argparse.Action]:
+        """Each option's name, without dashes -> its action: argparse has no public list of them."""
+        return {
+            name.removeprefix("--"): action
+            for action in self._actions
+            for name in action.option_strings
+            if name.startswith("--")
+        }
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Raise a short message as `InputError`; nested parses leave it to jsonargparse."""
@@ -124,7 +135,7 @@ class Parser(LightningArgumentParser):
                 )
                 for key in keys
             }
-            print(first_screen(self.prog.replace(" [options]", ""), self._actions, classes))
+            print(first_screen(self.prog.replace(" [options]", ""), self.options, classes))
         raise SystemExit(0)
 
     def parse_args(  # type: ignore[override] # argparse's has an overload more
@@ -140,22 +151,21 @@ class Parser(LightningArgumentParser):
         Raises:
             InputError: A key, a class or a value is none that is accepted.
         """
-        options = {
-            name.removeprefix("--"): 0 if action.dest == "print_config" else action.nargs
-            for action in self._actions
-            for name in action.option_strings
-            if name.startswith("--") and action.dest != "print_shtab"
-        }
+        options = self.options
         words = [] if args is None else [*args]
-        has_commands = any(not action.option_strings for action in self._actions)
         roots = {key: place for key, place in ROOTS.items() if key in options}
-        if "config" in options and not has_commands and {"-h", "--help", "--help=all"} & {*words}:
+        if "config" in options and {"-h", "--help", "--help=all"} & {*words}:
             self._show_help([key for key in ("data", "model") if key in roots], words)
         asks = any(word.partition("=")[0].endswith(".help") for word in words)
-        if "config" in options and not has_commands and not asks:
-            linked = frozenset(self._linked)
-            before = {} if namespace is None else namespace.as_dict()
-            self.known = check_keys(words, options, roots, self._needed, linked, before)
+        if "config" in options and not asks:
+            counts = {
+                name: 0 if name == "print_config" else action.nargs
+                for name, action in options.items()
+                if name != "print_shtab"
+            }
+            self.known = KnownKeys(counts, roots, frozenset(self._linked))
+            self.known.read(words, {} if namespace is None else namespace.as_dict())
+            self.known.check(self._needed)
         parsed = super().parse_args(args, namespace, env, defaults, **kwargs)
         for key, place in roots.items():
             given = {} if parsed[key] is None else vars(parsed[key])
