@@ -1,6 +1,5 @@
 """A recipe: data, model, Trainer and the options of a run, as one config and as objects of it."""
 
-import argparse
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -81,18 +80,11 @@ class Recipe:
         Raises:
             InputError: A config, a key or a value is none that is accepted.
         """
-        parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-        parser.add_argument("-c", "--config", action="append", default=[])
-        parser.add_argument("--run_dir")
-        parser.add_argument("--trainer.fast_dev_run", nargs="?")
-        try:
-            known, others = parser.parse_known_args(list(words))
-        except argparse.ArgumentError as error:
-            raise InputError(str(error)) from error
-        name, configs = run_name(known.config), () if others else tuple(known.config)
         with quiet():  # Lightning's calls of jsonargparse are old ones
             parsed = ConfigParser(words, command, options, needs_model)
-        recipe = cls(parsed.parsed, name, configs, parsed)
+        configs = tuple(parsed.known.configs)
+        changes_it = {*parsed.known.typed} - {"config", "run_dir", "trainer.fast_dev_run"}
+        recipe = cls(parsed.parsed, run_name(configs), () if changes_it else configs, parsed)
         read_options(RunOptions, recipe.config)  # which checks them
         return recipe
 

@@ -3,9 +3,9 @@
 import argparse
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import yaml
 
@@ -24,22 +24,19 @@ if TYPE_CHECKING:
 _Options = TypeVar("_Options", bound="DataclassInstance")
 
 
-@dataclass(frozen=True)
-class Invocation:
+class Invocation(NamedTuple):
     """What a command line means.
 
     Args:
         words: What a `Recipe` is parsed from: ``--ckpt_path`` taken out, and the config of the run
             that the checkpoint belongs to instead of that run's recipe.
-        name: What a new run of these configs is called.
-        configs: What makes the same run anew by name; empty where options were given besides.
-        checkpoint: The checkpoint to resume or evaluate.
+        checkpoint: The checkpoint to resume or evaluate; None where there is none.
+        run: The run that it belongs to.
     """
 
     words: list[str]
-    name: str
-    configs: tuple[str, ...] = ()
     checkpoint: Path | None = None
+    run: Run | None = None
 
 
 def resolve(command: str, words: Sequence[str]) -> Invocation:
@@ -61,7 +58,6 @@ def resolve(command: str, words: Sequence[str]) -> Invocation:
     except argparse.ArgumentError as error:
         raise InputError(str(error)) from error
     configs: list[str] = known.config
-    named = () if others else tuple(configs)
     if known.dry is not None:
         others += ["--trainer.fast_dev_run", known.dry]
     if known.run_dir is not None:
@@ -70,7 +66,7 @@ def resolve(command: str, words: Sequence[str]) -> Invocation:
         others += ["--data.predict_texts", json.dumps(texts)]
     asks_only = {"--print_config", "-h", "--help"} & {arg.partition("=")[0] for arg in others}
     name = run_name(configs)
-    plain = Invocation([*_flags(configs), *others], name, named)
+    plain = Invocation([*_flags(configs), *others])
     if asks_only or (command == "fit" and known.ckpt_path is None):
         return plain
     trial = _is_trial(known.dry, configs)
@@ -85,12 +81,12 @@ def resolve(command: str, words: Sequence[str]) -> Invocation:
         say("fast_dev_run without a trained model: the weights are random")
         return plain
     if run is None:
-        return Invocation(plain.words, name, (), checkpoint)
+        return Invocation(plain.words, checkpoint)
     same = run_name([str(run.config)]) == name or not configs
     if same and configs:
         others = [*edited_words(command, configs, run, others), *others]
     kept = [str(run.config), *([] if same else configs)]
-    return Invocation([*_flags(kept), *others], run.name, (), checkpoint)
+    return Invocation([*_flags(kept), *others], checkpoint, run)
 
 
 def started(
@@ -106,12 +102,14 @@ def started(
     Raises:
         InputError: See `resolve`; or a key or a value is none that is accepted.
     """
-    found = resolve(command, words)
-    recipe = Recipe.parse(found.words, command, options)
+    of_recipe, checkpoint, run = resolve(command, words)
+    recipe = Recipe.parse(of_recipe, command, options)
     own = set() if options is None else {field.name for field in fields(options)}
     if recipe.run.output is not None and command != "predict" and "output" not in own:
         raise InputError(f"--output is where predict writes; {command} has none.")
-    return replace(recipe, name=found.name, configs=found.configs), found.checkpoint
+    if checkpoint is not None:
+        recipe = replace(recipe, name=recipe.name if run is None else run.name, configs=())
+    return recipe, checkpoint
 
 
 def started_anew(

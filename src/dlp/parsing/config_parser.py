@@ -38,6 +38,7 @@ class ConfigParser(LightningCLI):
 
     Attributes:
         parsed: The config of the words.
+        known: The keys that they give.
     """
 
     def __init__(
@@ -114,6 +115,9 @@ class ConfigParser(LightningCLI):
         if args is None:
             return
         self.parsed: Namespace = as_texts(parser.parse_args(args))
+        assert isinstance(parser, Parser)
+        assert parser.known is not None  # without one the help was asked for
+        self.known = parser.known
         if self.parsed.seed_everything is True:  # as Lightning takes it
             self.parsed.seed_everything = int(os.environ.get("PL_GLOBAL_SEED", 0))
 

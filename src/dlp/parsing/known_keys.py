@@ -80,6 +80,13 @@ class KnownKeys:
         options: Each option's name, without dashes -> how many values it takes, as argparse has it.
         roots: The keys below which arguments of a class stand: ``data``, ``model``, ``trainer``.
         linked: Dotted keys that other keys give.
+
+    Attributes:
+        classes: Dotted key -> the class that was given there.
+        configs: The configs that were named, in their order.
+        typed: The options that were typed, in their order.
+        given: Dotted key -> value.
+        problems: What gives an error for each thing that is wrong.
     """
 
     options: Mapping[str, Any]
@@ -87,6 +94,7 @@ class KnownKeys:
     linked: frozenset[str] = frozenset()
     classes: dict[str, type] = field(default_factory=dict)
     configs: list[str] = field(default_factory=list)
+    typed: list[str] = field(default_factory=list)
     given: dict[str, Any] = field(default_factory=dict)
     problems: list[Callable[[], InputError]] = field(default_factory=list)
 
@@ -104,6 +112,7 @@ class KnownKeys:
             self._inside(self.roots[key], [], before[key], "")
         self.problems.clear()  # what has been parsed is right
         for word in read_words(words, self.options):
+            self.typed.append(word.key)
             found = len(self.problems)
             if word.key == "config" and not word.lacks_value:
                 self._read_config(str(word.value))

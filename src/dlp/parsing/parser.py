@@ -156,7 +156,7 @@ class Parser(LightningArgumentParser):
         roots = {key: place for key, place in ROOTS.items() if key in options}
         if "config" in options and {"-h", "--help", "--help=all"} & {*words}:
             self._show_help([key for key in ("data", "model") if key in roots], words)
-        asks = any(word.partition("=")[0].endswith(".help") for word in words)
+        asks = any(re.match(r"--[^=]*\.help(=|$)", word) for word in words)
         if "config" in options and not asks:
             counts = {
                 name: 0 if name == "print_config" else action.nargs
