@@ -6,7 +6,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, NoReturn
 
-from dlp.directions import Mode, direction
+from dlp.directions import direction
 from dlp.errors import InputError, suggestion, unknown
 from dlp.files import check_place
 from dlp.runs.finding import find_runs
@@ -61,12 +61,14 @@ def compare(options: Sequence[str]) -> None:
     check_place(output)
     runs = find_runs(given.runs)
     metrics = _metrics(runs, given.metric)
-    mode: Mode | None = given.monitor_mode
-    _say_unknown(runs, metrics, mode)
+    if given.monitor_mode:  # it counts for all runs, whatever they recorded
+        for run in runs:
+            run.epochs.directions.update(dict.fromkeys(metrics, given.monitor_mode))
+    _say_unknown(runs, metrics)
     key, runs = _against(runs, given.against) if given.against else (None, runs)
     groups = labelled(runs, key)
-    print(table(groups, metrics, key, mode))
-    figure = _by_setting(groups, metrics, key, mode) if key else _by_epoch(groups, metrics)
+    print(table(groups, metrics, key))
+    figure = _by_setting(groups, metrics, key) if key else _by_epoch(groups, metrics)
     from dlp.visualization.files import save_drawing  # Matplotlib: not for the help
 
     save_drawing(figure, output, suffix, dpi=150)
@@ -180,11 +182,11 @@ def _metrics(runs: Sequence[RunRecord], given: Sequence[str] | None) -> list[str
     return list(dict.fromkeys(given))
 
 
-def _say_unknown(runs: Sequence[RunRecord], metrics: Sequence[str], mode: Mode | None) -> None:
+def _say_unknown(runs: Sequence[RunRecord], metrics: Sequence[str]) -> None:
     """Say which metrics have no best value, since nobody knows which one that is."""
     for metric in metrics:
-        having = [run for run in runs if metric in run.epochs.metrics]
-        if mode is None and any(direction(metric, run.epochs.directions) is None for run in having):
+        having = [run.epochs for run in runs if metric in run.epochs.metrics]
+        if any(direction(metric, epochs.directions) is None for epochs in having):
             print(
                 f"whether less or more {metric} is better was not recorded: no best value. Say so "
                 "by --monitor_mode min or --monitor_mode max"
@@ -224,17 +226,14 @@ def _by_epoch(groups: Mapping[str, Sequence[RunRecord]], metrics: Sequence[str])
 
 
 def _by_setting(
-    groups: Mapping[str, Sequence[RunRecord]],
-    metrics: Sequence[str],
-    key: str,
-    mode: Mode | None,
+    groups: Mapping[str, Sequence[RunRecord]], metrics: Sequence[str], key: str
 ) -> "Figure":
     from dlp.visualization.comparison import compare_settings
 
     points: dict[str, dict[str, list[tuple[Setting, float]]]] = {name: {} for name in metrics}
     for metric, series in points.items():
         for label, runs in groups.items():
-            found = [(run.setting(key), run.best(metric, mode)) for run in runs]
+            found = [(run.setting(key), run.best(metric)) for run in runs]
             numbers = [(value, best[0]) for value, best in found if best is not None]
             if numbers:
                 series[label] = numbers
@@ -254,12 +253,11 @@ def table(
     groups: Mapping[str, Sequence[RunRecord]],
     metrics: Sequence[str],
     against: str | None = None,
-    mode: Mode | None = None,
 ) -> str:
     """Return the best and last values of labelled runs as aligned text.
 
     Several runs of a label give mean and standard deviation (n - 1); each value of the setting
-    `against` has a line of its own. Without a `mode` each run's own direction counts.
+    `against` has a line of its own.
     """
     everything = [run for runs in groups.values() for run in runs]
     tests = list(dict.fromkeys(name for run in everything for name in run.test_scores))
@@ -272,7 +270,7 @@ def table(
             said = ["null" if value is None else str(value)] if against else []
             line = [label, *said, str(len(members)), _parameters(members)]
             for metric in metrics:
-                best = [found for run in members if (found := run.best(metric, mode))]
+                best = [found for run in members if (found := run.best(metric))]
                 epochs = [epoch for _, epoch in best]
                 histories = [run.epochs.metrics.get(metric) for run in members]
                 last = [values[-1] for values in histories if values]

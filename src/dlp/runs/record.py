@@ -47,19 +47,13 @@ class RunRecord(Run):
         tested: dict[str, Any] = self.results.get("test", {})
         return {name: value for name, value in tested.items() if isinstance(value, int | float)}
 
-    def best(self, metric: str, mode: Mode | None = None) -> tuple[float, int] | None:
+    def best(self, metric: str) -> tuple[float, int] | None:
         """Return the best value of a metric and its epoch, from 1; None if it has none.
 
-        Args:
-            metric: Its name in the history.
-            mode: Whether less or more of it is better; None takes what the run recorded. Where
-                nobody knows, there is no best value.
+        Where nobody knows whether less or more of it is better, there is none.
         """
-        epochs = self.epochs
-        if mode is not None:
-            epochs = Epochs(epochs.metrics, {**epochs.directions, metric: mode})
-        best = epochs.best_epoch(metric)
-        return None if best is None else (epochs.metrics[metric][best - 1], best)
+        best = self.epochs.best_epoch(metric)
+        return None if best is None else (self.epochs.metrics[metric][best - 1], best)
 
     def setting(self, key: str) -> Setting:
         """Return a setting; the real number of training rows, where that is known."""

@@ -33,8 +33,7 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
             "the model has parameters that are made by its first batch: run it once before."
         )
     modes = [(module, module.training) for module in modules]
-    needed = [weight for weight in model.parameters() if weight.requires_grad]
-    needed = [weight for weight in needed if not weight.is_inference()]
+    needed = [each for each in model.parameters() if each.requires_grad and not each.is_inference()]
     with ExitStack() as stack:
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())
