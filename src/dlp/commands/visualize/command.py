@@ -27,7 +27,6 @@ from dlp.commands.visualize.subjects import (
     trained_network,
 )
 from dlp.console import say
-from dlp.datamodules import SupervisedDataModule
 from dlp.errors import InputError, suggestion
 from dlp.parsing.parser import Parser
 from dlp.parsing.run_options import add_options, read_options
@@ -135,7 +134,7 @@ def _draw_on_data(kind: str, recipe: Recipe, checkpoint: Path | None = None) -> 
             )
         subject.network.to(_device(recipe.config.trainer.accelerator))
         output = Path(recipe.run.output or folder / "visualize" / kind)
-        _draw(kind, options, subject, data, output, recipe.seed or 0, recipe.is_trial)
+        _draw(kind, options, subject, output, recipe.seed or 0, recipe.is_trial)
 
 
 # One of torchvision's alone --------------------------------------------------------------------
@@ -191,7 +190,7 @@ def _draw_pretrained(kind: str, words: list[str]) -> None:
         )
         subject.network.to(_device(value("trainer.accelerator")))
         output = Path(value("output") or ROOT / subject.name / "visualize" / kind)
-        _draw(kind, options, subject, None, output, seed, is_trial)
+        _draw(kind, options, subject, output, seed, is_trial)
 
 
 def _device(accelerator: str) -> torch.device:
@@ -207,7 +206,6 @@ def _draw(
     kind: str,
     options: NetworkOptions,
     subject: Subject,
-    data: SupervisedDataModule | None,
     output: Path,
     seed: int,
     is_trial: bool,
@@ -218,7 +216,7 @@ def _draw(
         return
     options = options.for_trial() if is_trial else options
     written = []
-    for name, drawing in KINDS[kind].draw(subject, data, options, seed):
+    for name, drawing in KINDS[kind].draw(subject, options, seed):
         if not is_trial:
             written.append(f"{name}.png")
             save_drawing(drawing, output / written[-1])

@@ -14,15 +14,11 @@ from torch import Tensor
 
 from dlp.datamodules import SupervisedDataModule
 from dlp.datamodules.examples import Part
-from dlp.datamodules.images.base import BaseImageDataModule
 from dlp.datamodules.images.decoding import CorruptImageError, read_image, upright_size
 from dlp.datamodules.images.files import find_images
 from dlp.datamodules.images.folders import missing
 from dlp.datamodules.images.store import ImageFormat
 from dlp.errors import InputError
-
-#: Images that are drawn where none are given.
-SAMPLES = 8
 
 
 @dataclass(frozen=True)
@@ -88,32 +84,12 @@ def image_files(given: Sequence[str]) -> list[Path]:
     return files
 
 
-def chosen_images(
-    given: Sequence[str] | None,
-    count: int | None,
-    part: Part,
-    data: SupervisedDataModule | None,
-    input_shape: Sequence[int],
-) -> list[NamedImage]:
-    """Return the images to draw.
-
-    Args:
-        given: Image files, or folders of them; None takes samples of the data.
-        count: The first so many; None takes all that are given, or 8 samples.
-        part: The part of the data that samples are of.
-        data: The data, whose images say what files are made into; None where there are none.
-        input_shape: (C, H, W), which says it where the data do not.
+def read_images(given: Sequence[str], count: int | None, form: ImageFormat) -> list[NamedImage]:
+    """Return the first `count` images, or all, of files and folders, made into `form`.
 
     Raises:
-        InputError: A file is not there or cannot be read, or there is no such part.
+        InputError: A file is not there or cannot be read.
     """
-    if not given:
-        assert data is not None
-        return _samples(data, part, count or SAMPLES)
-    channels, height, width = input_shape
-    form = ImageFormat((height, width), channels=3 if channels == 3 else 1)
-    if isinstance(data, BaseImageDataModule):
-        form = data.form
     files = image_files(given)[:count]
     return [
         NamedImage(name, _read(file, form), file=file, form=form)
@@ -121,8 +97,12 @@ def chosen_images(
     ]
 
 
-def _samples(data: SupervisedDataModule, part: Part, count: int) -> list[NamedImage]:
-    """Return the first images of each class in turn, `count` in all."""
+def sample_images(data: SupervisedDataModule, part: Part, count: int) -> list[NamedImage]:
+    """Return the first images of each class in turn, `count` in all.
+
+    Raises:
+        InputError: There is no such part.
+    """
     examples, inputs = data.examples(part), data.inputs(part)
     if not len(inputs):
         raise no_rows(part)

@@ -1,7 +1,7 @@
 """What each kind of ``dlp visualize`` draws of a network: one function a kind.
 
-Each takes the network, the data (None where there are none), the options of its kind and a seed,
-and yields one drawing after another, once all options fit the network.
+Each takes the network with its data, the options of its kind and a seed, and yields one drawing
+after another, once all options fit the network.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,9 +17,10 @@ from tqdm.auto import tqdm
 
 from dlp.commands.visualize.images import (
     NamedImage,
-    chosen_images,
     file_name,
     no_rows,
+    read_images,
+    sample_images,
     target_in_words,
 )
 from dlp.commands.visualize.layer_choice import chosen_layers
@@ -34,6 +35,8 @@ from dlp.commands.visualize.options import (
 from dlp.commands.visualize.subjects import Subject
 from dlp.console import bar_file, say
 from dlp.datamodules import SupervisedDataModule
+from dlp.datamodules.images.base import BaseImageDataModule
+from dlp.datamodules.images.store import ImageFormat
 from dlp.errors import InputError, suggestion
 from dlp.visualization.activation_maps import activation_grid, activations
 from dlp.visualization.embedding import cluster_agreement, embed, embedding_figure, last_hidden
@@ -51,6 +54,8 @@ Drawing = tuple[str, Figure | Tensor]
 
 #: Filters whose patterns are computed together: small enough for the progress bar to move.
 _TOGETHER = 8
+#: Images that are drawn where none are given.
+_SAMPLES = 8
 #: Fewer images than this are drawn without a bar.
 _MANY = 10
 #: Classes that are named for each image.
@@ -60,12 +65,10 @@ _TOP = 3
 # Activations -----------------------------------------------------------------------------------
 
 
-def draw_activations(
-    subject: Subject, data: SupervisedDataModule | None, options: ActivationOptions, seed: int
-) -> Iterator[Drawing]:
+def draw_activations(subject: Subject, options: ActivationOptions, seed: int) -> Iterator[Drawing]:
     """Yield one grid for each image and layer, the book's 16 channels a row."""
     layers = chosen_layers("activations", subject, options.layers)
-    for image in _each_image(subject, data, options):
+    for image in _each_image(subject, options):
         found = activations(subject.network, image.pixels[None], list(layers))
         for name, values in found.items():
             shape = " x ".join(map(str, values.shape[1:]))
@@ -103,15 +106,13 @@ def class_number(subject: Subject, given: str | None) -> int | None:
     )
 
 
-def draw_heatmaps(
-    subject: Subject, data: SupervisedDataModule | None, options: HeatmapOptions, seed: int
-) -> Iterator[Drawing]:
+def draw_heatmaps(subject: Subject, options: HeatmapOptions, seed: int) -> Iterator[Drawing]:
     """Yield for each image a figure (image, map, overlay), and the overlay at its full size."""
     wanted = class_number(subject, options.class_name)
     given = None if options.layer is None else [options.layer]
     (layer,) = chosen_layers("heatmap", subject, given)
     with GradCAM(subject.network, layer) as cam:
-        for image in _each_image(subject, data, options):
+        for image in _each_image(subject, options):
             outcome = subject.outcome(image.pixels)
             number = wanted
             if number is None:
@@ -147,9 +148,7 @@ def _best(subject: Subject, outcome: Tensor) -> str:
 # Filters ---------------------------------------------------------------------------------------
 
 
-def draw_filters(
-    subject: Subject, data: SupervisedDataModule | None, options: FilterOptions, seed: int
-) -> Iterator[Drawing]:
+def draw_filters(subject: Subject, options: FilterOptions, seed: int) -> Iterator[Drawing]:
     """Yield one grid of patterns for each layer."""
     chosen: dict[str, list[int]] = {}
     for name, layer in chosen_layers("filters", subject, options.layers).items():
@@ -175,16 +174,14 @@ def draw_filters(
 # Embedding -------------------------------------------------------------------------------------
 
 
-def draw_embedding(
-    subject: Subject, data: SupervisedDataModule | None, options: EmbeddingOptions, seed: int
-) -> Iterator[Drawing]:
+def draw_embedding(subject: Subject, options: EmbeddingOptions, seed: int) -> Iterator[Drawing]:
     """Yield the last hidden features of some rows in two dimensions.
 
     Raises:
         InputError: There is no such part, or the network has no hidden features.
     """
+    data, part, method = subject.data, options.part, options.method
     assert data is not None
-    part, method = options.part, options.method
     examples, inputs = data.examples(part), data.inputs(part)
     if not len(inputs):
         raise no_rows(part)
@@ -233,13 +230,17 @@ def _classes(encoded: Any, data: SupervisedDataModule) -> tuple[Any, list[str] |
 # The kinds -------------------------------------------------------------------------------------
 
 
-def _each_image(
-    subject: Subject, data: SupervisedDataModule | None, options: ImageOptions
-) -> Iterator[NamedImage]:
+def _each_image(subject: Subject, options: ImageOptions) -> Iterator[NamedImage]:
     """Yield the images to draw; a bar moves where they are many."""
-    images = chosen_images(
-        options.images, options.num_images, options.part, data, subject.input_shape
-    )
+    data, (channels, height, width) = subject.data, subject.input_shape
+    form = ImageFormat((height, width), channels=3 if channels == 3 else 1)
+    if isinstance(data, BaseImageDataModule):
+        form = data.form
+    if options.images:
+        images = read_images(options.images, options.num_images, form)
+    else:
+        assert data is not None
+        images = sample_images(data, options.part, options.num_images or _SAMPLES)
     hidden = len(images) < _MANY
     yield from tqdm(images, "images", unit="image", leave=False, disable=hidden, file=bar_file())
 
@@ -250,7 +251,7 @@ class Kind:
 
     what: str
     options: type[NetworkOptions]
-    draw: Callable[[Subject, SupervisedDataModule | None, Any, int], Iterator[Drawing]]
+    draw: Callable[[Subject, Any, int], Iterator[Drawing]]
 
 
 KINDS = {

@@ -30,6 +30,7 @@ class Subject:
         predict: From logits to probabilities (N, C), or values (N, T).
         class_names: The classes, labels or values.
         has_classes: Whether `predict` gives probabilities.
+        data: Whose rows it takes; None where there are none.
     """
 
     network: nn.Module
@@ -38,6 +39,7 @@ class Subject:
     predict: Callable[[Tensor], Tensor] | None = None
     class_names: Sequence[str] | None = None
     has_classes: bool = True
+    data: SupervisedDataModule | None = None
 
     def outcome(self, image: Tensor) -> Tensor:
         """Return what the network says of one image (C, H, W): probabilities or values."""
@@ -54,10 +56,11 @@ class Subject:
 def trained_network(model: LightningModule, data: SupervisedDataModule, name: str) -> Subject:
     """Return the network of a `SupervisedModule`, or of any other module that gives logits."""
     if not isinstance(model, SupervisedModule):
-        return Subject(model, name, data.input_shape, _chances, data.class_names)
+        return Subject(model, name, data.input_shape, _chances, data.class_names, data=data)
     has_classes = model.head.prediction == "probabilities"
     names = data.class_names if has_classes else data.target_names
-    return Subject(model.network, name, data.input_shape, model.head.predict, names, has_classes)
+    shape, predict = data.input_shape, model.head.predict
+    return Subject(model.network, name, shape, predict, names, has_classes, data)
 
 
 def _chances(logits: Tensor) -> Tensor:
@@ -125,10 +128,10 @@ def pretrained_on(
     name, weights, shape = options.backbone, options.weights, data.input_shape
     if kind != "embedding":
         found = pretrained_network(name, weights, min(shape[1:]), trial)
-        return replace(found, input_shape=shape)
+        return replace(found, input_shape=shape, data=data)
     check_colour_images(shape)
     backbone = Backbone(name, _at_hand(name, weights, trial), image_size=min(shape[1:]))
-    return Subject(PretrainedNet(backbone, shape, 1, hidden=()).eval(), name, shape)
+    return Subject(PretrainedNet(backbone, shape, 1, hidden=()).eval(), name, shape, data=data)
 
 
 def _at_hand(name: str, weights: str | None, trial: bool) -> str | None:
