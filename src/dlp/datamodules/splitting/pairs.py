@@ -22,41 +22,63 @@ class Splitter(Protocol):
         ...
 
 
-def nth_pair(
-    splitter: Splitter, number: int, rows: Indices, y: ArrayLike | None, groups: NDArray[Any] | None
-) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return the places in `rows` of the training and the held-out rows of a pair.
+def last_pair(
+    splitter: Splitter,
+    rows: Indices,
+    y: ArrayLike | None,
+    groups: NDArray[Any] | None,
+    most: int | None = None,
+) -> tuple[int, tuple[NDArray[Any], NDArray[Any]]]:
+    """Return how many pairs a splitter gives, looking at no more than `most`, and the last of them.
 
     Args:
         splitter: Is called with ``X`` = `rows` as (n, 1), and the `y` and `groups` of these.
-        number: The number of the pair, from 0.
         rows: The rows to divide, (n,).
         y: Class or value of each of all rows, (N,) or (N, T).
         groups: The group of each of all rows, (N,).
+        most: Stop there.
+
+    Returns:
+        The places in `rows` of the training and the held-out rows.
 
     Raises:
-        InputError: There are fewer pairs, or the splitter fails.
+        InputError: The splitter fails.
     """
-    count, pair = _walk(splitter, rows, y, groups, number + 1)
-    if count <= number:
+    part_y = None if y is None else np.asarray(y)[rows]
+    part_groups = None if groups is None else groups[rows]
+    count, pair = 0, (rows[:0], rows[:0])
+    try:
+        with warnings.catch_warnings():  # of groups that are ignored, or classes with few rows
+            warnings.simplefilter("ignore", UserWarning)
+            pairs = splitter.split(rows[:, None], part_y, part_groups)
+            for train, held_out in islice(pairs, most):
+                count, pair = count + 1, (np.asarray(train), np.asarray(held_out))
+    except InputError:
+        raise
+    except (TypeError, ValueError) as error:
         raise InputError(
-            f"the splitter {type(splitter).__name__} gives {count} pairs; there is no fold "
-            f"{number} (counted from 0)."
-        )
-    return pair
+            f"{type(splitter).__name__} cannot split these {len(rows)} rows: {error}"
+        ) from error
+    return count, pair
 
 
 def checked_pair(
     splitter: Splitter, fold: int, rows: Indices, y: ArrayLike | None, groups: NDArray[Any] | None
 ) -> tuple[Indices, Indices]:
-    """Return the rows of a pair of a person's own splitter; see `nth_pair`.
+    """Return the rows of a pair of a person's own splitter; the arguments are as in `last_pair`.
 
     Raises:
         InputError: There are fewer pairs, or it is no pair of parts; or it is another one when
             asked again.
     """
     name = type(splitter).__name__
-    pair, again = (nth_pair(splitter, fold, rows, y, groups) for _ in range(2))
+    (count, pair), (_, again) = (
+        last_pair(splitter, rows, y, groups, most=fold + 1) for _ in range(2)
+    )
+    if count <= fold:
+        raise InputError(
+            f"the splitter {name} gives {count} pairs; there is no fold {fold} (counted from 0)."
+        )
     if not all(map(np.array_equal, pair, again)):
         raise InputError(
             f"the splitter {name} gives other rows each time it is asked: set its random_state to "
@@ -90,36 +112,3 @@ def checked_pair(
             "use one that keeps groups whole, such as scikit-learn's GroupShuffleSplit."
         )
     return train, val
-
-
-def count_pairs(
-    splitter: Splitter, rows: Indices, y: ArrayLike | None, groups: NDArray[Any] | None
-) -> int:
-    """Return how many pairs a splitter gives; the arguments are those of `nth_pair`."""
-    return _walk(splitter, rows, y, groups, None)[0]
-
-
-def _walk(
-    splitter: Splitter,
-    rows: Indices,
-    y: ArrayLike | None,
-    groups: NDArray[Any] | None,
-    most: int | None,
-) -> tuple[int, tuple[NDArray[Any], NDArray[Any]]]:
-    """Return the number of pairs, looking at no more than `most` of them, and the last pair."""
-    part_y = None if y is None else np.asarray(y)[rows]
-    part_groups = None if groups is None else groups[rows]
-    count, pair = 0, (rows[:0], rows[:0])
-    try:
-        with warnings.catch_warnings():  # of groups that are ignored, or classes with few rows
-            warnings.simplefilter("ignore", UserWarning)
-            pairs = splitter.split(rows[:, None], part_y, part_groups)
-            for train, held_out in islice(pairs, most):
-                count, pair = count + 1, (np.asarray(train), np.asarray(held_out))
-    except InputError:
-        raise
-    except (TypeError, ValueError) as error:
-        raise InputError(
-            f"{type(splitter).__name__} cannot split these {len(rows)} rows: {error}"
-        ) from error
-    return count, pair

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from dlp.datamodules.splitting.pairs import Indices as Indices
 from dlp.datamodules.splitting.pairs import Splitter as Splitter
-from dlp.datamodules.splitting.pairs import checked_pair, count_pairs
+from dlp.datamodules.splitting.pairs import checked_pair, last_pair
 from dlp.datamodules.splitting.strategies import RowKeys
 from dlp.errors import InputError
 
@@ -237,7 +237,7 @@ class Split:
             return self.num_folds or 1
         rest = self.refit().parts(num_rows, labels, groups=groups, times=times).train
         rows = rest if times is not None else np.sort(rest)
-        return count_pairs(self.splitter, rows, labels if targets is None else targets, groups)
+        return last_pair(self.splitter, rows, labels if targets is None else targets, groups)[0]
 
 
 def _check_size(name: str, size: int | float | None) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dlp.datamodules.splitting.pairs import Indices, Splitter, nth_pair
+from dlp.datamodules.splitting.pairs import Indices, Splitter, last_pair
 from dlp.errors import InputError
 
 #: Positions of training and of held-out rows, (n,) and (m,).
@@ -67,7 +67,7 @@ class RowKeys:
     def pair(self, splitter: Splitter, number: int, rows: Indices) -> tuple[Indices, Indices]:
         """Return the training and the held-out rows of pair `number` of these rows."""
         together = self.groups if self.times is None else self.times
-        train, held_out = nth_pair(splitter, number, rows, self.strata, together)
+        _, (train, held_out) = last_pair(splitter, rows, self.strata, together, most=number + 1)
         return rows[train], rows[held_out]
 
     def fewer(self, rows: Indices, count: int) -> Indices:
