@@ -204,7 +204,10 @@ def test_against_any_setting(runs, capsys, key, values):
 
 @UNDRAWN
 def test_unknown_runs(here, capsys):
-    assert "There are none below ./runs: train one by dlp fit" in fails(capsys, "imdb")
+    none = "There are none below ./runs: train one by dlp fit"
+    assert none in fails(capsys, "imdb")
+    (here / "runs/imdb").mkdir(parents=True)  # as of `dlp data`, which draws into it
+    assert f"no run in imdb has a history.json. {none}" in fails(capsys, "imdb")
     write_run("imdb/version_0")
     write_run("mnist/seed_0")
     main(["compare", "mnist", "imdb/version_0", "--output", "a.png"])  # below ./runs, too
@@ -215,8 +218,9 @@ def test_unknown_runs(here, capsys):
     assert "give the runs to draw. Below ./runs are runs of imdb, mnist." in fails(capsys)
     assert "there is no run 'runs/imdb/version_9'" in fails(capsys, "runs/imdb/version_9")
     (here / "runs/imdb/version_7").mkdir()
-    assert "no run in runs/imdb/version_7 has a history.json" in fails(
-        capsys, "runs/imdb/version_7"
+    assert fails(capsys, "runs/imdb/version_7") == (
+        "dlp: no run in runs/imdb/version_7 has a history.json. Below ./runs are runs of imdb, "
+        "mnist.\n"
     )
     assert not (here / "runs/compare.png").exists()
 

@@ -58,7 +58,7 @@ def find_runs(given: Sequence[str]) -> list[RunRecord]:
     folders = {folder.resolve(): folder for each in found.values() for folder in each}
     if empty := ", ".join(name for name, each in found.items() if not each):
         if not folders:
-            raise InputError(f"no run in {empty} has a history.json.")
+            raise InputError(f"no run in {empty} has a history.json. {_there_is()}")
         print(f"left out, without history.json: {empty}")
     return [read_run(folder) for folder in folders.values()]
 
