@@ -3,7 +3,7 @@
 import hashlib
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
@@ -149,9 +149,8 @@ class Study:
         """Return the best complete trials, the best first."""
         sign = 1 if self.optuna.direction == optuna.study.StudyDirection.MINIMIZE else -1
         complete = self.trials([TrialState.COMPLETE])
-        return sorted(complete, key=lambda trial: (sign * (trial.value or 0), trial.number))[
-            :number
-        ]
+        ranked = sorted(complete, key=lambda trial: (sign * (trial.value or 0), trial.number))
+        return ranked[:number]
 
     def folder_of(self, number: int) -> Path:
         """Return the folder of a trial."""
@@ -165,19 +164,14 @@ class Study:
             space: What is searched.
             search: How, and how many finished trials the study is to have in all.
         """
-        with self.lock:
-            self._bury()
-            trial = self._next(space, search)
-            if trial is not None:
-                self._set_aside(trial.number)
-            running = None if trial is None else self._running(trial.number)
-            if running is not None:
-                running.acquire()
-        try:
+        with ExitStack() as held:
+            with self.lock:
+                self._bury()
+                trial = self._next(space, search)
+                if trial is not None:
+                    self._set_aside(trial.number)
+                    held.enter_context(self._running(trial.number))
             yield trial
-        finally:
-            if running is not None:
-                running.release()
 
     def _next(self, space: Space, search: Search) -> Trial | None:
         trials = self.trials()
@@ -258,15 +252,10 @@ def open_study(definition: Definition, given: Path | None, space: Space, search:
         raise InputError(f"cannot make the folder {parent}: {error.strerror}.") from error
     with FileLock(parent / ".lock"):
         if given is not None:
-            taken = [
-                path for path in parent.iterdir() if path.name in ("config.yaml", "space.yaml")
-            ]
+            taken = any((parent / name).exists() for name in ("config.yaml", "space.yaml"))
             if taken and (search.new or definition.kept_in(parent) is None):
-                what = (
-                    "a study"
-                    if search.new
-                    else "something else, or a study of another config or space"
-                )
+                others = "something else, or a study of another config or space"
+                what = "a study" if search.new else others
                 raise InputError(f"{given} holds {what} already. Choose another --run_dir.")
             return _made(parent, definition, search)
         folders = sorted(parent.glob("study_*"), key=_number)

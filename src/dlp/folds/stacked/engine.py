@@ -300,12 +300,7 @@ class StackedFolds(LightningModule):
 
 
 class _TrainerOfFold:
-    """The stack's Trainer as the callbacks of one fold see it: its numbers, a stop of its own.
-
-    Args:
-        trainer: The one of the stack.
-        callback_metrics: What the fold has logged in this epoch.
-    """
+    """The stack's Trainer as the callbacks of one fold see it: its numbers, a stop of its own."""
 
     def __init__(self, trainer: Trainer, callback_metrics: dict[str, Tensor]) -> None:
         self.trainer = trainer

@@ -100,12 +100,7 @@ def _ready(plan: Plan, fold: Fold, data: SupervisedDataModule) -> "_Ready | str"
 
 
 def stack_kind(model: SupervisedModule, max_epochs: int) -> Hashable:
-    """Return what models of one stack have in common: all but weights, seeds and target scaling.
-
-    Args:
-        model: A model that can be stacked.
-        max_epochs: How far a schedule is looked at.
-    """
+    """Return what models of one stack have in common: all but weights, seeds and target scaling."""
     head, weight = model.head, nn.Parameter(torch.zeros(1, 1))
     optimizer = model.make_optimizer([weight])
     options: list[object] = [options_of(optimizer)]
