@@ -8,6 +8,7 @@ import torch
 from lightning.pytorch.utilities.model_summary.model_summary import ModelSummary
 from torch import Tensor
 
+from dlp.commands.visualize.images import has_images
 from dlp.datamodules.base import SupervisedDataModule
 from dlp.errors import InputError
 from dlp.evaluation.evaluated_part import check_rows, describe_rows
@@ -313,7 +314,7 @@ def heatmaps(trained: Trained) -> list[Block]:
     from dlp.visualization import GradCAM, overlay
 
     model, data = trained.ready()
-    if len(data.input_shape) != 3 or data.input_shape[0] not in (1, 3):
+    if not has_images(data):
         raise InputError("the inputs are no images.")
     if data.targets.task != "classification":
         raise InputError("heat maps are for one class an image; these are labels or values.")
