@@ -104,7 +104,7 @@ class SupervisedModule(RestorableModule):
         if threshold is not None:
             made.use_threshold(threshold)
         if class_weight is not None:
-            made.check_weights(class_weight)
+            made.check_class_weight(class_weight)
         # A network is made when all else is known to be right: its weights may be a download.
         width = made.num_logits
         self.network = network if isinstance(network, nn.Module) else network(width)

@@ -77,7 +77,7 @@ class Head(nn.Module, ABC):
         if isinstance(given, float):
             self.threshold = given
 
-    def check_weights(self, given: ClassWeight) -> None:
+    def check_class_weight(self, given: ClassWeight) -> None:
         """Refuse class weights that are wrong for any data.
 
         Raises:
@@ -100,7 +100,7 @@ class Head(nn.Module, ABC):
             frequencies: The share of each in the training part.
 
         Raises:
-            InputError: See `class_weights` and `check_weights`.
+            InputError: See `class_weights` and `check_class_weight`.
         """
         names = [str(number) for number in range(self.num_outputs)] if names is None else names
         weights = label_weights if self.labels else class_weights
