@@ -12,7 +12,7 @@ import dlp.callbacks
 import dlp.datamodules
 import dlp.modules
 import dlp.visualization
-from dlp.parsing.short_names import SHORT_NAMES
+from dlp.parsing.config_parser import SHORT_NAMES
 
 HEAVY = ("torch", "lightning", "torchmetrics", "datasets", "pandas", "scipy", "matplotlib")
 PACKAGES = (dlp.modules, dlp.datamodules, dlp.callbacks, dlp.visualization)

@@ -4,8 +4,6 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from jsonargparse import Namespace
-
 from dlp.config_files import read_config
 from dlp.console import say
 from dlp.errors import InputError
@@ -75,23 +73,6 @@ def _against_run(configs: Sequence[str], run: Run) -> dict[str, tuple[object, ob
     }
 
 
-def check_optimizer(settings: Namespace, run: Run) -> None:
-    """Refuse an optimizer or a schedule that a resumed fit would replace by its checkpoint's.
-
-    Raises:
-        InputError: One of its values is not that of the run.
-    """
-    there = (read_config(run.config).get("model") or {}).get("init_args") or {}
-    here = settings.model.as_dict().get("init_args") or {}
-    for name in _RESTORED:
-        for key, new, old in _different({name: here.get(name)}, {name: there.get(name)}):
-            raise InputError(
-                f"model.{key} is {old!r} in the run that is resumed, and its checkpoint brings it "
-                f"along: {new!r} would do nothing. Leave it out, or start a new run from the "
-                f"weights: --init_from {run.folder}."
-            )
-
-
 def check_resumed(recipe: Recipe, run: Run) -> None:
     """Refuse to go on with a run in a way that its checkpoint does not allow.
 
@@ -100,13 +81,22 @@ def check_resumed(recipe: Recipe, run: Run) -> None:
             optimizer or schedule.
     """
     read_results(run.folder)
-    known = read_config(run.config).get("monitor", "val_loss")
+    config = read_config(run.config)
+    known = config.get("monitor", "val_loss")
     if (given := recipe.run.monitor) != known:
         raise InputError(
             f"{run.folder} goes by {known}: its best epoch by {given} was not kept. Leave "
             f"--monitor {given} out, or train a new run with it."
         )
-    check_optimizer(recipe.config, run)
+    there = (config.get("model") or {}).get("init_args") or {}
+    here = recipe.config.model.as_dict().get("init_args") or {}
+    for name in _RESTORED:
+        for key, new, old in _different({name: here.get(name)}, {name: there.get(name)}):
+            raise InputError(
+                f"model.{key} is {old!r} in the run that is resumed, and its checkpoint brings it "
+                f"along: {new!r} would do nothing. Leave it out, or start a new run from the "
+                f"weights: --init_from {run.folder}."
+            )
 
 
 def _different(new: object, old: object, name: str = "") -> Iterator[tuple[str, object, object]]:

@@ -17,19 +17,32 @@ from dlp.runs.origin import newest_run_of
 _MEANING = ("backbone", "scaling", "pool", "activation")
 
 
-def starting_weights(given: str, name: str) -> Path:
-    """Return the checkpoint that ``--init_from`` means.
+def found_weights(given: str, name: str, is_trial: bool) -> str | None:
+    """Return the path of the checkpoint that ``--init_from`` means, and say it.
 
     Args:
         given: A checkpoint, a run's folder, or the name of a config (several joined by ``+``), or
             its path: then its newest run's best (else last) checkpoint, of the run with the same
             variations if there is one.
         name: What runs of the present configs are called (``recipe+variation``).
+        is_trial: Whether None, for random weights, will do where there is none.
 
     Raises:
         MissingInputError: There is none.
         InputError: The name is misspelt.
     """
+    try:
+        found = _checkpoint(given, name)
+    except MissingInputError:
+        if not is_trial:
+            raise
+        say(f"fast_dev_run without a run of {given}: the weights are random")
+        return None
+    say(f"starting from the weights of {found}")
+    return str(found)
+
+
+def _checkpoint(given: str, name: str) -> Path:
     path = Path(given)
     is_config = path.suffix in {".yaml", ".yml"}
     if not is_config and (path.exists() or path.suffix == ".ckpt"):
@@ -50,28 +63,6 @@ def starting_weights(given: str, name: str) -> Path:
         f"init_from: no run of {recipe!r} below ./runs: train one by dlp fit --config "
         f"{' --config '.join(configs)}, or give the path of a checkpoint."
     )
-
-
-def found_weights(given: str, name: str, is_trial: bool) -> str | None:
-    """Return the path of the checkpoint that ``--init_from`` means, and say it.
-
-    Args:
-        given: See `starting_weights`.
-        name: Likewise.
-        is_trial: Whether None, for random weights, will do where there is none.
-
-    Raises:
-        InputError: There is none.
-    """
-    try:
-        found = starting_weights(given, name)
-    except MissingInputError:
-        if not is_trial:
-            raise
-        say(f"fast_dev_run without a run of {given}: the weights are random")
-        return None
-    say(f"starting from the weights of {found}")
-    return str(found)
 
 
 def start_from(model: LightningModule, data: SupervisedDataModule, path: str) -> None:
