@@ -14,7 +14,7 @@ from dlp import datamodules, modules
 from dlp.callbacks import CacheFeatures, MistakesReport, Unfreeze
 from dlp.datamodules import SupervisedDataModule
 from dlp.errors import input_error
-from dlp.parsing.parser import Parser, add_config_option, as_texts
+from dlp.parsing.parser import NamedConfig, Parser, as_texts
 from dlp.parsing.run_options import RunOptions, add_options
 from dlp.process import quiet
 
@@ -84,8 +84,16 @@ class ConfigParser(LightningCLI):
 
     def init_parser(self, **kwargs: Any) -> LightningArgumentParser:  # the signature it overrides
         """Return a parser that finds configs by name."""
-        parser = self.parser_class(**kwargs)
-        add_config_option(parser)
+        parser = Parser(**kwargs)
+        parser.add_argument(
+            "-c",
+            "--config",
+            action=NamedConfig,
+            help="Name of a recipe or variation (see dlp --help), or path of a YAML file. May be "
+            "given several times: later ones override.",
+        )
+        parser.required = frozenset({"data", "model"} if self.needs_model else {"data"})
+        parser.linked = frozenset(f"model.{name}" for name in FROM_DATA)
         return parser
 
     def add_core_arguments_to_parser(self, parser: LightningArgumentParser) -> None:

@@ -49,23 +49,17 @@ class NamedConfig(ActionConfigFile):
         ActionConfigFile.apply_config(parser, cfg, dest, value)
 
 
-def add_config_option(parser: LightningArgumentParser) -> None:
-    """Add ``--config``, to be given once or several times."""
-    parser.add_argument(
-        "-c",
-        "--config",
-        action=NamedConfig,
-        help="Name of a recipe or variation (see dlp --help), or path of a YAML file. May be given "
-        "several times: later ones override.",
-    )
-
-
 class Parser(LightningArgumentParser):
-    """A parser that says in one sentence what was wrong."""
+    """A parser that says in one sentence what was wrong.
+
+    Attributes:
+        linked: Keys that other keys give.
+        required: Keys at which a class must be named.
+        known: The keys of the words that were parsed last.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self._linked: set[str] = set()
-        self._needed: set[str] = set()
+        self.linked, self.required = frozenset[str](), frozenset[str]()
         self.known: KnownKeys | None = None
         super().__init__(*args, **kwargs)
 
@@ -101,25 +95,6 @@ class Parser(LightningArgumentParser):
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", rf"\s*{_UNWRITTEN}")
             return str(super().dump(*args, **kwargs)).replace(_UNWRITTEN, "")
-
-    def add_lightning_class_args(  # the signature it overrides
-        self,
-        lightning_class: Any,
-        nested_key: str,
-        subclass_mode: bool = False,
-        required: bool = True,
-    ) -> list[str]:
-        """Add the arguments of a class, and note whether its name has to be given."""
-        if subclass_mode and required:
-            self._needed.add(nested_key)
-        return super().add_lightning_class_args(
-            lightning_class, nested_key, subclass_mode, required
-        )
-
-    def link_arguments(self, source: Any, target: str, *args: Any, **kwargs: Any) -> None:
-        """Link a key to another's value, and note that nobody needs to give it."""
-        self._linked.add(target.replace(".init_args.", "."))
-        super().link_arguments(source, target, *args, **kwargs)
 
     def _show_help(self, keys: Sequence[str], words: Sequence[str]) -> NoReturn:
         """Print the first screen of the help, or all of it where that is asked for; and exit."""
@@ -163,9 +138,9 @@ class Parser(LightningArgumentParser):
                 for name, action in options.items()
                 if name != "print_shtab"
             }
-            self.known = KnownKeys(counts, roots, frozenset(self._linked))
+            self.known = KnownKeys(counts, roots, self.linked)
             self.known.read(words, {} if namespace is None else namespace.as_dict())
-            self.known.check(self._needed)
+            self.known.check(self.required)
         parsed = super().parse_args(args, namespace, env, defaults, **kwargs)
         for key, place in roots.items():
             given = {} if parsed[key] is None else vars(parsed[key])
