@@ -1,14 +1,20 @@
+import numpy as np
 import pytest
 
-from dlp.evaluation.beaten import beside_baseline
-from dlp.modules.heads import RegressionHead
+from dlp.datamodules import ArrayDataModule
+from dlp.evaluation.beaten import beaten_on
+from dlp.modules import DenseModule
 
 
-@pytest.mark.parametrize(("std", "scaled"), [(None, False), ([100.0], True)])
-def test_values_that_were_not_standardised_are_advised_to_be(std, scaled):
-    head = RegressionHead(target_mean=[1e6] if scaled else None, target_std=std)
-    summary = {"mean": [1e6], "median": [1e6]}
-    beaten = beside_baseline(head, {"median": {"mae": 76.0}}, {"val_mae": 999_999.0}, summary, None)
+@pytest.mark.parametrize("scaled", [False, True])
+def test_values_that_were_not_standardised_are_advised_to_be(scaled):
+    values = 1e6 + 76.0 * np.tile([-1, 1], 20)
+    x = np.ones((40, 2), np.float32)
+    data = ArrayDataModule(x, values, task="regression", val_size=8, split_seed=None)
+    scale = {"target_mean": [1e6], "target_std": [100.0]} if scaled else {}
+    model = DenseModule(data.input_shape, 1, head="regression", hidden=[], **scale)
+    beaten = beaten_on(model, data, {"val_mae": 999_999.0, "val_loss": 1e12})
     assert not beaten.beats
     assert "999,999 against 76.0000" in beaten.line
     assert ("--data.target_scaling standard" in beaten.line) != scaled
+    assert beaten_on(model, data, {}) is None

@@ -1,6 +1,6 @@
 """Whether a model has learned anything: its validation beside a common-sense baseline."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,10 +9,10 @@ from lightning import LightningModule
 from dlp.checkpoint_content import read_checkpoint
 from dlp.datamodules.base import SupervisedDataModule
 from dlp.directions import direction
-from dlp.evaluation.baselines import Baselines, baselines_on, best_baseline
+from dlp.evaluation.baselines import baselines_on, best_baseline
 from dlp.modules.base import SupervisedModule
 from dlp.modules.class_weights import WeightedLoss
-from dlp.modules.heads import Head, RegressionHead
+from dlp.modules.heads import RegressionHead
 from dlp.number_words import score_in_words
 
 #: A class that so many rows are of hides the others from the accuracy.
@@ -32,12 +32,8 @@ class Beaten:
     line: str
 
 
-def beside_baseline(
-    head: Head,
-    found: Baselines,
-    numbers: Mapping[str, float],
-    summary: Mapping[str, Sequence[float]],
-    class_names: Sequence[str] | None,
+def beaten_on(
+    model: LightningModule, data: SupervisedDataModule, numbers: Mapping[str, float]
 ) -> Beaten | None:
     """Return a model's validation beside its baseline; None where they have no number in common.
 
@@ -46,12 +42,14 @@ def beside_baseline(
     are compared, and last the loss.
 
     Args:
-        head: The model's.
-        found: Its baselines on the validation part.
+        model: The model; of one that is none of the project's nothing is known.
+        data: Its data.
         numbers: What was logged at the best epoch.
-        summary: What the training targets look like.
-        class_names: What the classes are called.
     """
+    summary, class_names = data.target_summary, data.class_names
+    if not isinstance(model, SupervisedModule) or summary is None or "val_loss" not in numbers:
+        return None
+    head, found = model.head, baselines_on(model, data, "val")
     is_shifted = isinstance(head.loss, WeightedLoss) or (
         head.threshold_rule is not None or head.threshold != type(head).threshold
     )
@@ -85,17 +83,6 @@ def beside_baseline(
         )
         return Beaten(own < theirs if mode == "min" else own > theirs, line)
     return None
-
-
-def beaten_on(
-    model: LightningModule, data: SupervisedDataModule, numbers: Mapping[str, float]
-) -> Beaten | None:
-    """Return a model's numbers of its best epoch beside its baseline; see `beside_baseline`."""
-    summary = data.target_summary
-    if not isinstance(model, SupervisedModule) or summary is None or "val_loss" not in numbers:
-        return None
-    found = baselines_on(model, data, "val")
-    return beside_baseline(model.head, found, numbers, summary, data.class_names)
 
 
 def chosen_threshold(model: LightningModule, checkpoint: Path | None) -> float | None:
