@@ -136,7 +136,7 @@ def _suspicious(frame: pd.DataFrame, inputs: Sequence[str], targets: Sequence[st
     seen: dict[bytes, str] = {}
     for name in inputs:
         series = frame[name]
-        if series.dtype != object or series.map(_is_hashable).all():
+        if _is_hashable(series):
             hashes = pd.util.hash_pandas_object(alike(series), index=False)
             twin = seen.setdefault(hashes.to_numpy().tobytes(), name)
             if twin != name and series.nunique() > 1:
@@ -214,8 +214,9 @@ def _in_nines(mark: float) -> bool:
     return re.fullmatch(r"-?99+", f"{mark:.12g}") is not None
 
 
-def _is_hashable(cell: object) -> bool:
-    return not isinstance(cell, list | dict | set | np.ndarray)
+def _is_hashable(series: "pd.Series[Any]") -> bool:
+    kinds = set(map(type, series)) if series.dtype == object else set()
+    return not any(issubclass(kind, list | dict | set | np.ndarray) for kind in kinds)
 
 
 def _counts(series: "pd.Series[Any]") -> bool:
@@ -228,9 +229,7 @@ def _counts(series: "pd.Series[Any]") -> bool:
 def _tells(column: "pd.Series[Any]", target: "pd.Series[Any]") -> bool:
     """Whether a column and the target stand for each other, one value for one value."""
     both = (column.notna() & target.notna()).to_numpy()
-    if both.sum() < max(_ENOUGH, 0.9 * len(column)) or not (
-        column.dtype != object or column.map(_is_hashable).all()
-    ):
+    if both.sum() < max(_ENOUGH, 0.9 * len(column)) or not _is_hashable(column):
         return False
     column, target = column[both], target[both]
     numeric = pd.api.types.is_numeric_dtype

@@ -74,9 +74,7 @@ def looks_numeric(series: "pd.Series[Any]") -> bool:
         InputError: Most of its cells are numbers, and some are not: the first of these is named.
     """
     kinds = pd.api.types
-    if kinds.is_numeric_dtype(series) or kinds.is_bool_dtype(series):
-        return True
-    if holds_dates(series):
+    if kinds.is_numeric_dtype(series) or kinds.is_bool_dtype(series) or holds_dates(series):
         return True
     if isinstance(series.dtype, pd.CategoricalDtype):
         return False
