@@ -13,7 +13,8 @@ from dlp.datamodules.tables.numeric_scale import Scaling
 from dlp.datamodules.tables.own_features import FeaturesArgument
 from dlp.datamodules.tables.own_tables import TableDataModule
 from dlp.errors import unknown
-from dlp.files import Download, data_dir
+from dlp.files import Download
+from dlp.files import data_dir as find_data_dir
 
 BOSTON_COLUMNS = [
     *("CRIM", "ZN", "INDUS", "CHAS", "NOX", "RM", "AGE"),
@@ -95,8 +96,14 @@ class HousingDataModule(TableDataModule):
                 raise unknown(f"{kind} of a housing set", given, choices)
         self.name = name
         self.version = version
+        if name == "california":
+            path = find_data_dir(data_dir) / "california_housing" / "california_housing.npz"
+        else:
+            from mlxtend.data import boston_housing
+
+            path = Path(boston_housing.DATA_PATH)
         super().__init__(
-            path=_california_path(data_dir) if name == "california" else _boston_path(),
+            path=path,
             target="price" if name == "california" else "MEDV",
             predict_path=predict_path,
             drop_columns=drop_columns,
@@ -133,13 +140,3 @@ class HousingDataModule(TableDataModule):
             if self.version == "small":
                 frame = frame.iloc[:600]
         return frame.iloc[keras_order(len(frame))]
-
-
-def _boston_path() -> Path:
-    from mlxtend.data import boston_housing
-
-    return Path(boston_housing.DATA_PATH)
-
-
-def _california_path(given: str | os.PathLike[str] | None) -> Path:
-    return data_dir(given) / "california_housing" / "california_housing.npz"

@@ -1,6 +1,7 @@
 """Rows of a JSON file: an object a line, a list of objects, or a list for each column."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -31,21 +32,16 @@ def read_json_rows(path: Path, encoding: str | None = None) -> pd.DataFrame:
         raise InputError(f"{path} is empty: it must have a row for each text.")
     numbered = [(n, line) for n, line in enumerate(text.split("\n"), 1) if line.strip()]
     first = numbered[0][1].strip()
-    by_line = _is_json(first) or (first.startswith("{") and first.endswith("}"))
+    by_line = first.startswith("{") and first.endswith("}")
+    with suppress(ValueError):
+        json.loads(first)
+        by_line = True
     if by_line and not (len(numbered) == 1 and first.startswith("[")):
         rows = [_object(path, number, line, numbered[-1][0]) for number, line in numbered]
         if len(rows) > 1 or (table := _of_columns(rows[0])) is None:
             return _of_rows(rows, line_index([number for number, _ in numbered]))
         return table
     return _whole(path, text)
-
-
-def _is_json(text: str) -> bool:
-    try:
-        json.loads(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _object(path: Path, number: int, line: str, last: int) -> dict[str, Any]:
