@@ -78,11 +78,10 @@ def fit(
         run = None if checkpoint is None else run_of(checkpoint)
         if run is not None:
             check_resumed(recipe, run)
-        given = recipe.run.init_from if checkpoint is None else None
-        if given is not None:
-            found = found_weights(given, recipe.name, recipe.is_trial)
-            recipe = replace(recipe.with_keys({"init_from": found}), configs=recipe.configs)
         start = recipe.run.init_from if checkpoint is None else None
+        if start is not None:
+            start = found_weights(start, recipe.name, recipe.is_trial)
+            recipe = replace(recipe.with_keys({"init_from": start}), configs=recipe.configs)
         built = build(recipe, checkpoint, needs_weights=start is None)
         data, model = built.data, built.model
         needed_direction(recipe.run.monitor, directions_of(model) | recipe.run.directions)

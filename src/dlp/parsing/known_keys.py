@@ -143,15 +143,14 @@ class KnownKeys:
             raise problem()
         for key in sorted(required):
             if f"{key}.class_path" not in self.given:
-                raise _missing(
-                    key, self.configs, any(f"{one}.".startswith(f"{key}.") for one in self.given)
-                )
+                has_arguments = any(f"{one}.".startswith(f"{key}.") for one in self.given)
+                raise _missing(key, self.configs, has_arguments)
+        there = {key for key, value in self.given.items() if value is not None} | self.linked
         for key, kind in self.classes.items():
             place = self.place_of(key)
             for name, parameter in ({} if place is None else own_arguments(place, kind)).items():
                 full = f"{key}.{name}"
-                there = {name for name, value in self.given.items() if value is not None}
-                if parameter.default is parameter.empty and full not in there | self.linked:
+                if parameter.default is parameter.empty and full not in there:
                     raise InputError(f"{full} is missing: give --{full}, or put it in a config.")
 
     def class_at(self, place: Place) -> type | None:
