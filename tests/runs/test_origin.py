@@ -53,6 +53,15 @@ def test_a_config_that_was_edited_keeps_its_runs_and_one_that_was_moved_too():
     assert not is_of(run, ["moved/exp.yaml", "dropout"])
 
 
+def test_numbers_as_texts_and_keys_in_another_order_are_no_edits():
+    written = CONFIG + "model: {init_args: {l2: 0.001}}\ntrainer: {callbacks: [{a: 1, b: 2}]}\n"
+    Path("a/exp.yaml").write_text(written)
+    run = run_of("a/exp.yaml")
+    other = written.replace("0.001", "1e-3").replace("a: 1, b: 2", "b: 2, a: 1")
+    Path("a/exp.yaml").write_text(other)
+    assert edits(run, ["a/exp.yaml"]) == {}
+
+
 def test_the_config_of_a_run_stands_for_what_that_run_is_of():
     run = run_of("a/exp.yaml")
     again = run_of(str(run.config), number=1)

@@ -103,7 +103,7 @@ def _same(key: str, one: Any, other: Any) -> bool:
     """Whether two values are the same; a class is so with or without its package."""
     if key.endswith("class_path"):
         one, other = (str(value).rpartition(".")[2] for value in (one, other))
-    return plain_value(one) == plain_value(other)
+    return bool(one == other) or plain_value(one) == plain_value(other)
 
 
 def holds_classes(value: object) -> TypeGuard[list[object]]:
