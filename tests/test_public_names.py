@@ -12,7 +12,7 @@ import dlp.callbacks
 import dlp.datamodules
 import dlp.modules
 import dlp.visualization
-from dlp.parsing.config_parser import SHORT_NAMES
+from dlp.parsing.short_names import SHORT_NAMES
 
 HEAVY = ("torch", "lightning", "torchmetrics", "datasets", "pandas", "scipy", "matplotlib")
 PACKAGES = (dlp.modules, dlp.datamodules, dlp.callbacks, dlp.visualization)
@@ -57,8 +57,29 @@ def test_a_star_gives_the_public_names():
 
 
 def test_configs_may_name_what_is_public_without_its_package():
-    known = {kind.__name__ for kind in SHORT_NAMES}
-    assert {*dlp.modules.__all__, *dlp.datamodules.__all__} - known == {"ArrayDataModule"}
+    names = {*dlp.modules.__all__, *dlp.datamodules.__all__, *dlp.callbacks.__all__}
+    assert names - SHORT_NAMES.keys() == {"ArrayDataModule"}
+
+
+def test_a_command_imports_what_it_names_alone():
+    code = f"""
+import sys
+from dlp.recipe import Recipe
+
+Recipe.parse(["--config", "reuters", "--trainer.callbacks", "MistakesReport"]).trainer()
+print(*({{"datasets", "matplotlib", "torchvision", "torch._dynamo"}} & {{*sys.modules}}))
+recipe = Recipe.parse(["--config", "quickstart", "--trainer.callbacks", "CacheFeatures"])
+print(recipe.config.trainer.callbacks.class_path)
+try:
+    Recipe.parse(["--config", "quickstart", "--data", "ImageFoldrDataModule"])
+except ValueError as error:
+    print(error)
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded, callback, error = run.stdout.splitlines()
+    assert loaded == ""
+    assert callback == "dlp.callbacks.CacheFeatures"
+    assert "Did you mean 'ImageFolderDataModule'?" in error
 
 
 def test_unknown_names_are_attribute_errors_as_import_and_hasattr_need_them():

@@ -19,8 +19,6 @@ from dlp.console import say
 from dlp.datamodules import SupervisedDataModule
 from dlp.errors import InputError, MissingInputError
 from dlp.imports import imported
-from dlp.modules import PretrainedModule
-from dlp.modules.pretrained.weights import check_weights, weights_at_hand
 from dlp.process import cpu_threads, own_random_state, quiet
 from dlp.recipe import Recipe
 from dlp.runs.folders import ROOT, Run, claimed, locked
@@ -142,7 +140,7 @@ def without_weights(recipe: Recipe, needs_weights: bool = False) -> Recipe:
     arguments = model.get("init_args")
     weights = arguments and arguments.get("weights")
     module = imported("model", model.class_path)
-    if not weights or not (isinstance(module, type) and issubclass(module, PretrainedModule)):
+    if not weights or not getattr(module, "fetches_weights", False):
         return recipe
     if needs_weights and not (recipe.is_trial and are_absent(arguments.get("backbone"), weights)):
         return recipe
@@ -151,6 +149,8 @@ def without_weights(recipe: Recipe, needs_weights: bool = False) -> Recipe:
 
 def are_absent(backbone: str, weights: str) -> bool:
     """Whether pretrained weights would have to be fetched; say so."""
+    from dlp.modules.pretrained.weights import check_weights, weights_at_hand  # torchvision
+
     try:
         check_weights(backbone, weights)
         absent = not weights_at_hand(backbone, weights)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from typing import Any, cast, get_args
+from typing import Any, ClassVar, cast, get_args
 
 import torch
 from lightning import Trainer
@@ -74,6 +74,8 @@ class SupervisedModule(RestorableModule):
         if "training" in (annotations := cls.__init__.__annotations__):
             annotations["training"] = Any  # at run time: of a TypedDict it knows no defaults
 
+    #: Whether a new one fetches the published weights that its argument `weights` names.
+    fetches_weights: ClassVar[bool] = False
     #: The learning rate that Lightning's finder has found; None leaves the optimizer its own.
     lr: float | None = None
 

@@ -10,8 +10,6 @@ from jsonargparse import Namespace
 from lightning import LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
-from dlp import datamodules, modules
-from dlp.callbacks import CacheFeatures, MistakesReport, Unfreeze
 from dlp.datamodules import SupervisedDataModule
 from dlp.errors import input_error
 from dlp.parsing.parser import NamedConfig, Parser, as_texts
@@ -21,13 +19,6 @@ from dlp.process import quiet
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-#: The classes that configs and options may name without their package: jsonargparse finds those
-#: that are imported. `ArrayDataModule` takes arrays, which no config holds.
-SHORT_NAMES = (
-    *(getattr(datamodules, name) for name in dir(datamodules) if name != "ArrayDataModule"),
-    *(getattr(modules, name) for name in dir(modules)),
-    *(CacheFeatures, MistakesReport, Unfreeze),
-)
 #: Arguments of a model that the data know.
 FROM_DATA = ("input_shape", "num_outputs", "target_mean", "target_std", "target_transform")
 

@@ -239,7 +239,7 @@ class KnownKeys:
         """Note the class at a place; one that is not there is a problem, if it has to be one."""
         found = None
         try:
-            found = find_class(place, name) if isinstance(name, str) else None
+            found = find_class(place, name, is_class) if isinstance(name, str) else None
         except InputError as error:
             if is_class:
                 self.problems.append(partial(InputError, str(error)))

@@ -20,6 +20,7 @@ from dlp.errors import InputError, suggestion
 from dlp.named_configs import find_config
 from dlp.parsing.help_screen import first_screen
 from dlp.parsing.known_keys import KnownKeys
+from dlp.parsing.short_names import import_public
 from dlp.parsing.signatures import Place, descendants, parameters
 
 #: What jsonargparse puts before such a text.
@@ -98,6 +99,7 @@ class Parser(LightningArgumentParser):
 
     def _show_help(self, keys: Sequence[str], words: Sequence[str]) -> NoReturn:
         """Print the first screen of the help, or all of it where that is asked for; and exit."""
+        import_public()
         after = [word for one, word in zip(words, [*words[1:], ""], strict=True) if one == "--help"]
         asks_all = "--help=all" in words or "all" in after
         if asks_all or not keys:
@@ -131,7 +133,8 @@ class Parser(LightningArgumentParser):
         roots = {key: place for key, place in ROOTS.items() if key in options}
         if "config" in options and {"-h", "--help", "--help=all"} & {*words}:
             self._show_help([key for key in ("data", "model") if key in roots], words)
-        asks = any(re.match(r"--[^=]*\.help(=|$)", word) for word in words)
+        if asks := any(re.match(r"--[^=]*\.help(=|$)", word) for word in words):
+            import_public()
         if "config" in options and not asks:
             counts = {
                 name: 0 if name == "print_config" else action.nargs

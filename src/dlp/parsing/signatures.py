@@ -13,6 +13,7 @@ from jsonargparse import ArgumentParser
 
 from dlp.errors import InputError, suggestion
 from dlp.imports import imported
+from dlp.parsing.short_names import import_public
 
 
 @dataclass(frozen=True)
@@ -55,10 +56,15 @@ class Place:
         return any(kind in plain or not isinstance(kind, type) for kind in _leaves(self.annotation))
 
 
-def find_class(place: Place, name: str) -> type | None:
+def find_class(place: Place, name: str, is_class: bool = True) -> type | None:
     """Return the class that is named by its import path, or by its last word alone.
 
     None stands for what is no class: a function that returns an object.
+
+    Args:
+        place: Where it is to stand.
+        name: The name.
+        is_class: Whether nothing but a class may be meant: the error names all that there are.
 
     Raises:
         InputError: There is no such class, there are several, or it is of another kind.
@@ -74,9 +80,11 @@ def find_class(place: Place, name: str) -> type | None:
                 f"{place.key}: {name} is not of the kind that is wanted here, {kinds}."
             )
         return found
-    known: dict[str, dict[str, type]] = {}
-    for kind in descendants(wanted):
-        known.setdefault(kind.__name__, {})[f"{kind.__module__}.{kind.__qualname__}"] = kind
+    import_public([name])
+    known = _by_name(wanted)
+    if is_class and name not in known:
+        import_public()
+        known = _by_name(wanted)
     if any(kind.__name__ == name and inspect.isabstract(kind) for kind in wanted):
         raise InputError(
             f"{place.key}: {name} is abstract: name one of {', '.join(sorted(known))}."
@@ -88,6 +96,14 @@ def find_class(place: Place, name: str) -> type | None:
             f"{place.key}: several classes are called {name}: name one of {', '.join(known[name])}"
         )
     return next(iter(known[name].values()))
+
+
+def _by_name(kinds: Sequence[type]) -> dict[str, dict[str, type]]:
+    """Return name -> import path -> class of the descendants of some classes."""
+    known: dict[str, dict[str, type]] = {}
+    for kind in descendants(kinds):
+        known.setdefault(kind.__name__, {})[f"{kind.__module__}.{kind.__qualname__}"] = kind
+    return known
 
 
 @cache

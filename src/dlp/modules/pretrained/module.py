@@ -46,6 +46,7 @@ class PretrainedModule(SupervisedModule):
     """
 
     network: PretrainedNet
+    fetches_weights = True
 
     def __init__(
         self,
