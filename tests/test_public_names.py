@@ -62,12 +62,12 @@ def test_configs_may_name_what_is_public_without_its_package():
 
 
 def test_a_command_imports_what_it_names_alone():
-    code = f"""
+    code = """
 import sys
 from dlp.recipe import Recipe
 
 Recipe.parse(["--config", "reuters", "--trainer.callbacks", "MistakesReport"]).trainer()
-print(*({{"datasets", "matplotlib", "torchvision", "torch._dynamo"}} & {{*sys.modules}}))
+print(*({"datasets", "matplotlib", "torchvision", "torch._dynamo"} & {*sys.modules}))
 recipe = Recipe.parse(["--config", "quickstart", "--trainer.callbacks", "CacheFeatures"])
 print(recipe.config.trainer.callbacks.class_path)
 try:

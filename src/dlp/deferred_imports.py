@@ -12,7 +12,7 @@ import builtins
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from functools import cache, cached_property, wraps
+from functools import cache, cached_property, partial, wraps
 from importlib import import_module
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
@@ -21,6 +21,7 @@ from typing import Any
 
 #: Module that imports more than most people need -> what it imports at the first use instead.
 DEFERRED = {
+    "torch._compile": "torch._dynamo",
     "lightning.fabric.wrappers": "torch._dynamo",
     "lightning.pytorch.trainer.connectors.logger_connector.result": "torch._dynamo",
     "lightning.pytorch.utilities.compile": "torch._dynamo",
@@ -75,8 +76,12 @@ class Deferred:
 class _DeferringLoader(SourceFileLoader):
     """Loads a module whose imports of a package are stand-ins."""
 
-    package: str
     is_loading = False
+
+    @property
+    def package(self) -> str:
+        """What is deferred."""
+        return DEFERRED[self.name]
 
     def exec_module(self, module: ModuleType) -> None:
         """Load the module, with an ``import`` of its own; plainly if it does not go with that."""
@@ -109,32 +114,49 @@ class _DeferringLoader(SourceFileLoader):
         return Deferred(lambda: builtins.__import__(name), self)  # binds the first word alone
 
 
+class _CompilerGuardLoader(SourceFileLoader):
+    """Loads ``torch._compile``, whose decorator keeps functions out of the compiler of torch.
+
+    It loads the compiler for that, at the first call of such a function: each optimizer has some.
+    """
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Load the module; what its decorator makes waits for somebody who compiles."""
+        super().exec_module(module)
+        disable = getattr(module, "_disable_dynamo", None)
+        if disable is None:
+            return
+
+        def disabled(function: Any = None, recursive: bool = True) -> Any:
+            if function is None:
+                return partial(disabled, recursive=recursive)
+            return _until_compiled(function, lambda: disable(function, recursive))
+
+        vars(module)["_disable_dynamo"] = disabled
+
+
 @contextmanager
 def _compiler_waits() -> Iterator[None]:
     """Let ``torch.compiler.disable`` mark functions without loading the compiler."""
     import torch
 
-    disable = torch.compiler.disable
-    torch.compiler.disable = _disabled  # type: ignore[assignment]
+    disable: Callable[..., Any] = torch.compiler.disable
+    torch.compiler.disable = lambda function: _until_compiled(function, lambda: disable(function))  # type: ignore[assignment, misc]
     try:
         yield
     finally:
-        torch.compiler.disable = disable
+        torch.compiler.disable = disable  # type: ignore[assignment]
 
 
-def _disabled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return what ``torch.compiler.disable`` returns; it is made when a compiler is there."""
-
-    @cache
-    def made() -> Callable[..., Any]:
-        import torch
-
-        disabled: Callable[..., Any] = torch.compiler.disable(function)  # type: ignore[no-untyped-call]
-        return disabled
+def _until_compiled(
+    function: Callable[..., Any], make_disabled: Callable[[], Callable[..., Any]]
+) -> Callable[..., Any]:
+    """Return a function that is the plain one until there is a compiler to keep out."""
+    disabled = cache(make_disabled)
 
     @wraps(function)
     def called(*args: Any, **kwargs: Any) -> Any:  # those of the function
-        return (made() if "torch._dynamo" in sys.modules else function)(*args, **kwargs)
+        return (disabled() if "torch._dynamo" in sys.modules else function)(*args, **kwargs)
 
     return called
 
@@ -152,9 +174,8 @@ class _DeferringFinder(MetaPathFinder):
         spec = PathFinder.find_spec(fullname, path, target)
         if spec is None or type(spec.loader) is not SourceFileLoader:
             return None
-        loader = _DeferringLoader(spec.loader.name, spec.loader.path)
-        loader.package = package
-        spec.loader = loader
+        kind = _CompilerGuardLoader if fullname == "torch._compile" else _DeferringLoader
+        spec.loader = kind(spec.loader.name, spec.loader.path)
         return spec
 
 

@@ -6,8 +6,9 @@ passes over memory do.
 
 from collections.abc import Callable
 
-import torch
 from torch.optim import Adam, AdamW, Optimizer, RMSprop
+
+from dlp.modules.optimizers import fused_step, is_plain
 
 
 def fuse(optimizer: Optimizer) -> None:
@@ -19,44 +20,15 @@ def fuse(optimizer: Optimizer) -> None:
 
 
 def plain_rmsprop(optimizer: Optimizer) -> Callable[[], None] | None:
-    """Return a step of plain RMSprop in one pass over the weights, on the CPU.
+    """Return a step of plain RMSprop of one tensor of weights, without any bookkeeping.
 
-    None for another optimizer or device, or a torch without the kernel: ``optimizer.step`` serves.
-
-    It is Adam without its first moment and its corrections for the first steps, for which torch
-    has a fused kernel: the moment is the gradient itself, and after so many steps every correction
-    is exactly 1. The optimizer must have taken a step before, and its count of steps, which nothing
-    reads, stays behind.
+    None where `fused_step` does not serve: ``optimizer.step`` does. The optimizer must have taken a
+    step before this one, and its count of steps, which nothing reads, stays behind.
     """
     (group,) = optimizer.param_groups
-    plain = isinstance(optimizer, RMSprop) and not (
-        group["momentum"] or group["centered"] or group["weight_decay"] or group["maximize"]
-    )
     (weights,) = group["params"]
-    # torch gives the kernel no public name. The public ways take longer, of a step of 4 and of 100
-    # Boston nets, in microseconds: the kernel 8 and 166, torch.optim.adam.adam(fused=True) 17 and
-    # 180, RMSprop.step 37 and 390; the gradients take 33 and 150. A test looks whether it is there.
-    kernel = getattr(torch, "_fused_adam_", None)
-    if not plain or kernel is None or weights.device.type != "cpu":
+    if not isinstance(optimizer, RMSprop) or getattr(optimizer, "eps_inside", False):
         return None
-    steps = torch.tensor(1e9, device=weights.device)
-
-    def step() -> None:
-        gradient = weights.grad
-        kernel(
-            [weights],
-            [gradient],
-            [gradient],
-            [optimizer.state[weights]["square_avg"]],
-            [],
-            [steps],
-            lr=group["lr"],
-            beta1=0.0,
-            beta2=group["alpha"],
-            weight_decay=0.0,
-            eps=group["eps"],
-            amsgrad=False,
-            maximize=False,
-        )
-
-    return step
+    if not is_plain(group):
+        return None
+    return lambda: fused_step([weights], [optimizer.state[weights]["square_avg"]], group)
