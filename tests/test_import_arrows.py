@@ -16,6 +16,7 @@ SOURCE = Path(dlp.__file__).parent
 #: From the bottom up. What stands in one row does not know each other; it may import from all rows
 #: below its own. A name is a package of ``dlp``, or a file beside the packages.
 LAYERS = (
+    ("deferred_imports",),
     ("__init__", "errors", "number_words", "seeds", "smoothing", "stops", "target_transforms"),
     (
         "bag_of_words",

@@ -96,7 +96,7 @@ def main(args: Sequence[str] | None = None) -> None:
                 keep_freed_memory()
             command, *options = given
             with _mistakes_in_one_sentence(), import_from_here():
-                _run(command, options, is_process=args is None)
+                _run(command, options, args is None)
         except BaseException as error:  # libraries wrap what a signal raises in errors of their own
             if (number := stops.number_of(error)) is None:
                 raise

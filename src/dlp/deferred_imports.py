@@ -145,7 +145,7 @@ def _compiler_waits() -> Iterator[None]:
     try:
         yield
     finally:
-        torch.compiler.disable = disable  # type: ignore[assignment]
+        torch.compiler.disable = disable
 
 
 def _until_compiled(

@@ -50,6 +50,64 @@ def test_rmsprop_steps_by_kerass_formula(arguments):
         torch.testing.assert_close(weight.detach(), by_hand, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("kind", ["plain", "fused"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_rmsprop_is_torchs_in_one_pass(kind, dtype):
+    draw = torch.Generator().manual_seed(1)
+    sizes = [(30, 7), (7,), (1,)]
+    ours = [nn.Parameter(torch.randn(size, generator=draw, dtype=dtype)) for size in sizes]
+    theirs = [nn.Parameter(each.detach().clone()) for each in ours]
+    unused = nn.Parameter(torch.ones(2, dtype=dtype))
+    one = KerasRMSprop([*ours, unused], lr=0.01)
+    other = torch.optim.RMSprop(theirs, lr=0.01, alpha=0.9, eps=1e-8, foreach=False)
+    if kind == "plain":  # what was chosen is done by torch itself
+        one.param_groups[0]["foreach"] = False
+    for _ in range(20):
+        for weight, twin in zip(ours, theirs, strict=True):
+            twin.grad = torch.randn(weight.shape, generator=draw, dtype=dtype)
+            weight.grad = twin.grad.clone()
+        one.step()
+        other.step()
+    tolerance = 1e-5 if dtype is torch.float32 else 1e-13
+    for weight, twin in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(weight, twin, rtol=tolerance, atol=tolerance)
+        mine, others = one.state[weight], other.state[twin]
+        torch.testing.assert_close(mine["square_avg"], others["square_avg"])
+        assert mine["step"] == others["step"] == 20
+    assert unused.equal(torch.ones(2, dtype=dtype))
+    other.load_state_dict({**other.state_dict(), "state": one.state_dict()["state"]})
+
+
+def test_rmsprop_of_keras_3_adds_epsilon_inside_the_root():
+    weight = nn.Parameter(torch.linspace(-1, 1, 7, dtype=torch.float64))
+    by_hand, mean_square = weight.detach().clone(), torch.zeros(7, dtype=torch.float64)
+    optimizer = KerasRMSprop([weight], eps_inside=True)
+    assert optimizer.param_groups[0]["eps"] == 1e-7
+    for step in range(20):
+        gradient = 1e-4 * (by_hand + step / 10)
+        weight.grad = gradient.clone()
+        optimizer.step()
+        mean_square = 0.9 * mean_square + 0.1 * gradient**2
+        by_hand = by_hand - 1e-3 * gradient / (mean_square + 1e-7).sqrt()
+        torch.testing.assert_close(weight.detach(), by_hand, rtol=1e-12, atol=1e-12)
+
+
+def test_rmsprop_computes_the_loss_of_a_closure_once():
+    weight, calls = nn.Parameter(torch.ones(3)), []
+    optimizer = KerasRMSprop([weight], lr=0.1)
+
+    def closure():
+        calls.append(1)
+        optimizer.zero_grad()
+        loss = (weight**2).sum()
+        loss.backward()
+        return loss
+
+    assert optimizer.step(closure) == 3
+    assert len(calls) == 1
+    assert (weight < 1).all()
+
+
 def test_rmsprop_takes_groups_with_their_own_rates():
     first, second = nn.Parameter(torch.ones(2)), nn.Parameter(torch.ones(2))
     optimizer = KerasRMSprop([{"params": [first]}, {"params": [second], "lr": 0.1}], lr=0.01)
