@@ -71,10 +71,6 @@ class Unfreeze(Callback):
                 "epochs"
             )
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take up the epoch that is resumed, which may be in its middle."""
-        self.on_train_epoch_start(trainer, pl_module)
-
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Train what this epoch asks for."""
         backbone = _backbone(pl_module)
@@ -83,18 +79,16 @@ class Unfreeze(Callback):
         if new := backbone.stages[backbone.frozen_stages : before]:
             say(f"epoch {epoch}: {', '.join(new)} of {backbone.name} trained from now on")
 
-    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Leave the backbone as it was chosen to be: another fit may have no `Unfreeze`."""
-        if stage == "fit":
-            backbone = _backbone(pl_module)
-            backbone.train_for_now(backbone.trainable_stages)
+    on_train_start = on_train_epoch_start  # a fit may be resumed in the middle of an epoch
 
-    def on_exception(
-        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    def _as_chosen(
+        self, trainer: Trainer, pl_module: LightningModule, *_: object, **__: object
     ) -> None:
-        """Leave the backbone as it was chosen to be, whatever broke the fit off."""
+        """Leave the backbone as it was chosen to be: another fit may have no `Unfreeze`."""
         for backbone in _backbones(pl_module) if trainer.state.fn == TrainerFn.FITTING else ():
             backbone.train_for_now(backbone.trainable_stages)
+
+    teardown = on_exception = _as_chosen  # Lightning tears nothing down where a fit is broken off
 
     def _check_optimizers(self, trainer: Trainer, backbone: Backbone) -> None:
         held = {
