@@ -88,3 +88,14 @@ def test_a_whole_run_of_a_text_recipe(name, here):
     run = here / "runs" / name / "version_0"
     header = (run / "predictions.csv").read_text().splitlines()[0]
     assert "text,true,class,prob_" in header
+
+
+@pytest.mark.usefixtures("undrawn_figures")
+def test_the_documented_search_of_a_recipe_runs(here):
+    page = (config_folder().parent / "docs" / "tuning.md").read_text(encoding="utf-8")
+    *_, block = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    short = 'with_keys({"data.val_size": 4, "trainer.max_epochs": 1, '
+    code = block.replace("with_keys({", short).replace("trials=50", "trials=1")
+    assert code.count(short) == code.count("trials=1") == 1
+    exec(code, {})
+    assert (here / "runs/imdb/study_0/imdb_best.yaml").is_file()
