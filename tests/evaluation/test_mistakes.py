@@ -1,13 +1,21 @@
 import json
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import binomtest
 from sklearn.calibration import calibration_curve
-from sklearn.metrics import classification_report
+from sklearn.metrics import (
+    classification_report,
+    mean_absolute_error,
+    precision_recall_fscore_support,
+    r2_score,
+    root_mean_squared_error,
+)
 
 from dlp.datamodules import ArrayDataModule, TableDataModule, TextDataModule
 from dlp.errors import InputError
@@ -286,3 +294,38 @@ def test_a_damaged_file_is_named(tmp_path, text):
     (tmp_path / "mistakes.json").write_text(text)
     with pytest.raises(InputError, match=r"mistakes\.json cannot be read"):
         read_mistakes(tmp_path / "mistakes.json")
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10_000), st.integers(1, 30), st.integers(2, 5))
+def test_scores_are_those_of_scikit_learn(seed, rows, classes):
+    draw = np.random.default_rng(seed)
+    true, chances = draw.integers(classes, size=rows), draw.dirichlet(np.ones(classes), size=rows)
+    ours = ClassificationMistakes.of(chances, true)
+    _compare_scores(ours, true, chances.argmax(1), None)
+    labels = draw.integers(2, size=(rows, classes))
+    _compare_scores(MultilabelMistakes.of(chances, labels), labels, chances > 0.5, range(classes))
+    values, found = draw.integers(3, size=rows) * 1e3, draw.normal(size=(rows, 1))
+    (score,) = RegressionMistakes.of(found, values).scores
+    assert score.mae == pytest.approx(mean_absolute_error(values, found))
+    assert score.rmse == pytest.approx(root_mean_squared_error(values, found))
+    if rows > 1:
+        assert score.r2 == pytest.approx(r2_score(values, found))
+
+
+def _compare_scores(ours, true, predicted, labels):
+    score = partial(precision_recall_fscore_support, true, predicted, zero_division=0)
+    for kind, mean in zip(("macro", "weighted"), ours.means, strict=True):
+        theirs = score(average=kind, labels=labels)[:3]
+        assert (mean.precision, mean.recall, mean.f1) == pytest.approx(theirs)
+    columns = score(labels=range(len(ours.scores)), average=None)
+    for mine, *theirs in zip(ours.scores, *columns, strict=True):
+        assert (mine.precision, mine.recall, mine.f1, mine.support) == pytest.approx(theirs)
+
+
+@given(st.integers(1, 500), st.integers(0, 500))
+def test_intervals_are_those_of_scipy(count, successes):
+    successes = min(count, successes)
+    low, high = wilson_interval(np.array([successes / count]), np.array([count]))
+    theirs = binomtest(successes, count).proportion_ci(method="wilson")
+    assert (low[0], high[0]) == pytest.approx((theirs.low, theirs.high))

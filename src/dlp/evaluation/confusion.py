@@ -55,6 +55,10 @@ class Confusion:
         full: NDArray[np.int64] = chosen.toarray()
         return full
 
+    def marginals(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """Return of each class, (C,), rows rightly taken for it, all taken for it, all of it."""
+        return self.counts.diagonal(), self.counts.sum(axis=0), self.counts.sum(axis=1)
+
     @property
     def num_wrong(self) -> int:
         """Number of rows that were taken for another class."""

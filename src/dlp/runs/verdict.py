@@ -182,6 +182,6 @@ def _slope(epochs: NDArray[np.int64], curve: Floats) -> float:
 
 def _quantile(share: float, freedom: int) -> float:
     """Return what noise alone stays below in that share of cases (Student's t, one-sided)."""
-    from scipy.stats import t  # half a second to import: not for the commands that only read
+    from scipy.special import stdtrit  # scipy.stats takes half a second to import
 
-    return float(t.ppf(share, min(max(freedom, 1), 10)))
+    return float(stdtrit(min(max(freedom, 1), 10), share))
