@@ -78,6 +78,39 @@ def test_rmsprop_is_torchs_in_one_pass(kind, dtype):
     other.load_state_dict({**other.state_dict(), "state": one.state_dict()["state"]})
 
 
+@pytest.mark.parametrize("given", ["like the weight", "contiguous", "with gaps"])
+def test_rmsprop_of_weights_that_lie_otherwise_in_memory_is_the_same(given):
+    draw = torch.Generator().manual_seed(2)
+    kernel = torch.randn(4, 3, 2, 5, generator=draw).to(memory_format=torch.channels_last)
+    dense, thin = torch.randn(7, 5, generator=draw).t(), torch.randn(3, 1, 2, generator=draw)
+    tensors = [kernel, dense, thin.transpose(0, 2)]
+    if given == "with gaps":
+        tensors.append(torch.randn(4, 6, generator=draw)[:, ::2])
+    lying = [nn.Parameter(each) for each in tensors]
+    plain = [
+        nn.Parameter(each.detach().clone(memory_format=torch.contiguous_format)) for each in lying
+    ]
+    one, other = KerasRMSprop(lying, lr=0.01), KerasRMSprop(plain, lr=0.01)
+    assert not any(each.is_contiguous() for each in lying[:2])
+    for _ in range(3):
+        for weight, twin in zip(lying, plain, strict=True):
+            twin.grad = torch.randn(twin.shape, generator=draw)
+            weight.grad = torch.empty_like(weight).copy_(twin.grad)
+            if given == "contiguous":
+                weight.grad = twin.grad.clone()
+                if weight in one.state:  # as a checkpoint may bring it
+                    mean = one.state[weight]["square_avg"]
+                    one.state[weight]["square_avg"] = mean.contiguous()
+        strides = [weight.stride() for weight in lying]
+        one.step()
+        other.step()
+        assert [weight.stride() for weight in lying] == strides
+    for weight, twin in zip(lying, plain, strict=True):
+        torch.testing.assert_close(weight, twin, rtol=1e-6, atol=1e-6)
+        mine, others = one.state[weight]["square_avg"], other.state[twin]["square_avg"]
+        torch.testing.assert_close(mine, others, rtol=1e-6, atol=1e-7)
+
+
 def test_rmsprop_of_keras_3_adds_epsilon_inside_the_root():
     weight = nn.Parameter(torch.linspace(-1, 1, 7, dtype=torch.float64))
     by_hand, mean_square = weight.detach().clone(), torch.zeros(7, dtype=torch.float64)
