@@ -1,0 +1,167 @@
+"""The tables of against_keras.py, made of what it has kept."""
+
+import statistics
+from datetime import UTC, datetime
+from typing import Any
+
+from tables import best, in_proportion, number, put, ratio_text, ratios, spread, table
+from workloads import WORKLOADS, Workload
+
+MEASURES = {
+    "epoch": "epoch, s",
+    "fit": "fit, s",
+    "whole": "whole command, s",
+    "peak": "peak memory, MB",
+    "rate": "images/s",
+}
+
+
+def values(workload: Workload, way: str, rounds: dict[str, Any], measure: str) -> dict[int, float]:
+    """Return the number of each round that has one, in proportion where a part was measured."""
+    found = {}
+    for key, result in rounds.items():
+        if "error" in result:
+            continue
+        if measure == "peak":
+            found[int(key)] = result["peak"]
+        elif measure == "rate":
+            seconds = statistics.median(result["epochs"][1:] or result["epochs"])
+            found[int(key)] = result["rows"] / seconds
+        else:
+            epochs, folds, share = len(result["epochs"]), 1, 1.0
+            if way != "dlp":
+                epochs, folds = workload.epochs or epochs, workload.folds
+                share = result.get("share", 1.0)
+            found[int(key)] = in_proportion(result, epochs, folds, share)[measure]
+    return found
+
+
+def keras_ways(name: str, known: dict[str, Any], measure: str) -> dict[str, dict[int, float]]:
+    """Return the rounds of each backend; for 16 bits also those in float32, which may be faster."""
+    found = {
+        way: values(WORKLOADS[name], way, rounds, measure)
+        for way, rounds in known.get(name, {"ways": {}})["ways"].items()
+        if way != "dlp" and not way.startswith("lightning")
+    }
+    if name.endswith("_bf16"):
+        others = keras_ways(name.removesuffix("_bf16"), known, measure)
+        found |= {f"{way}, float32": of for way, of in others.items()}
+    return found
+
+
+def rows_of(name: str, known: dict[str, Any]) -> list[list[str]]:
+    """Return the rows of a workload in the first table: one a measure."""
+    workload, rows = WORKLOADS[name], []
+    for measure in workload.measures:
+        more, keras = measure == "rate", keras_ways(name, known, measure)
+        first = best({way: [*of.values()] for way, of in keras.items()}, more)
+        theirs = keras[first] if first else {}
+        ways = known[name]["ways"]
+        plain, own = (
+            values(workload, way, ways.get(way, {}), measure) for way in ("lightning", "dlp")
+        )
+        cells = [
+            number(statistics.median(of.values())) if of else "-" for of in (theirs, plain, own)
+        ]
+        rows.append(
+            [
+                f"{workload.title}: {MEASURES[measure]}",
+                f"{cells[0]} ({first})" if first else "-",
+                *cells[1:],
+                ratio_text(ratios(theirs, own, more)),
+                ratio_text(ratios(plain, own, more)),
+                str(len(own)),
+            ]
+        )
+    return rows
+
+
+def each_way(name: str, known: dict[str, Any]) -> list[list[str]]:
+    """Return the rows of a workload in the table of all ways."""
+    workload, rows = WORKLOADS[name], []
+    for way, rounds in known["ways"].items():
+        failed = [result["error"] for result in rounds.values() if "error" in result]
+        cells = []
+        measures = (
+            ("rate", "whole", "peak")
+            if "rate" in workload.measures
+            else ("epoch", "fit", "whole", "peak")
+        )
+        for measure in measures:
+            of = [*values(workload, way, rounds, measure).values()]
+            digits = 0 if measure in ("peak", "rate") else 2
+            cells.append(
+                spread(of, digits) + (" img/s" if measure == "rate" else "") if of else "-"
+            )
+        cells = cells if len(cells) == 4 else [cells[0], "", *cells[1:]]
+        last = [result["losses"][-1] for result in rounds.values() if result.get("losses")]
+        loss = spread(last, 4) if last else (failed[-1][:80] if failed else "")
+        rows.append([name, way, *cells, loss, str(len(rounds) - len(failed))])
+    return rows
+
+
+def checked(name: str, known: dict[str, Any]) -> list[str]:
+    """Return a workload's row in the table of checks."""
+    workload, cells, fine = WORKLOADS[name], [], True
+    checks = {way: of for way, of in known["checks"].items() if way != "dlp"}
+    for of in checks.values():
+        fine &= of.get("apart", float("inf")) <= workload.tolerance
+    for way in ("lightning", "tensorflow", "jax", "torch"):
+        far = checks.get(way, {}).get("apart")
+        cells.append(
+            "failed" if "error" in checks.get(way, {}) else "-" if far is None else f"{far:.1e}"
+        )
+    own = [of["own apart"] for of in checks.values() if "own apart" in of]
+    steps = max((of.get("steps", 0) for of in checks.values()), default=0)
+    answer = (
+        f"same within {workload.tolerance:g}" if fine else f"**not** within {workload.tolerance:g}"
+    )
+    return [name, str(steps), *cells, answer, f"{max(own):.1e}" if own else "-"]
+
+
+def starts(known: dict[str, Any]) -> str:
+    """Return the table of what every command waits for."""
+    rows = []
+    for label, rounds in known["ways"].items():
+        good = [result for result in rounds.values() if "error" not in result]
+        first = [result["first"] for result in good if "first" in result]
+        whole = [result["whole"] for result in good]
+        cells = [spread(first, 2) if first else "-", spread(whole, 2) if whole else "failed"]
+        rows.append([label, *cells, str(len(good))])
+    return table(
+        ["command", "first batch after, s", "whole, s: median (min to max)", "rounds"], rows
+    )
+
+
+def all_tables(results: dict[str, Any]) -> dict[str, str]:
+    """Return the text of each marker."""
+    known = {name: of for name, of in results["workloads"].items() if name in WORKLOADS}
+    facts = "; ".join(f"{key} {value}" for key, value in results["machine"].items())
+    text = {}
+    if known:
+        head = ["workload", "Keras, best backend", "Lightning, default", "dlp"]
+        head += ["times better than Keras (of a round)", "than Lightning", "rounds"]
+        rows = [row for name in known for row in rows_of(name, known)]
+        when = f"{datetime.now(UTC):%Y-%m-%d}"
+        text["keras"] = f"{table(head, rows)}\n\nWritten {when}. {facts}."
+        head = ["workload", "way", "epoch, s", "fit, s", "whole, s", "peak MB"]
+        rows = [row for name, of in known.items() for row in each_way(name, of)]
+        text["each way"] = table([*head, "last training loss", "rounds"], rows)
+        head = ["workload", "steps", "Lightning", "TensorFlow", "JAX", "torch", "answer"]
+        rows = [checked(name, of) for name, of in known.items() if WORKLOADS[name].steps]
+        text["same results"] = table([*head, "Keras's own RMSprop"], rows)
+    if "startup" in results["workloads"]:
+        text["start-up"] = starts(results["workloads"]["startup"])
+    return text
+
+
+def page(results: dict[str, Any]) -> None:
+    """Write the tables into docs/benchmarks.md."""
+    for name, text in all_tables(results).items():
+        put(name, text)
+
+
+def say_quick(results: dict[str, Any]) -> None:
+    """Print the tables of a trial, which are not for the page."""
+    for name, text in all_tables(results).items():
+        print(f"\n{name} (a trial on a few rows: the numbers mean nothing)\n{text}")

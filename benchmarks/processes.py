@@ -1,0 +1,92 @@
+"""One measured process, and what it ran on."""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+
+def run(words: Sequence[str], environment: Mapping[str, str], limit: float) -> dict[str, Any]:
+    """Run a command in a folder of its own; return what it measured of itself, and more.
+
+    ``whole`` is its seconds from start to end, ``peak`` the most memory that it, or a process that
+    it started, has held, in MB; ``cpu`` its processor seconds; ``begun`` when it was started. A
+    line of JSON at the end of its output is taken over. What fails is an ``error``, with the last
+    lines that it said.
+    """
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as output:
+        begun, start = time.time(), time.perf_counter()
+        process = subprocess.Popen(
+            [*words], env=dict(environment), cwd=folder, stdout=output, stderr=subprocess.STDOUT
+        )
+        timer = threading.Timer(limit, process.kill)
+        timer.start()
+        _, status, used = os.wait4(process.pid, 0)
+        whole = time.perf_counter() - start
+        timer.cancel()
+        process.returncode = os.waitstatus_to_exitcode(status)
+        output.seek(0)
+        lines = output.read().decode(errors="replace").splitlines()
+    if process.returncode:
+        said = " / ".join(line for line in lines[-3:] if line.strip())
+        return {"error": f"exit {process.returncode}: {said}"}
+    peak = used.ru_maxrss / (1 << 20 if sys.platform == "darwin" else 1 << 10)
+    cpu = used.ru_utime + used.ru_stime
+    return {**_json(lines), "whole": whole, "cpu": cpu, "peak": peak, "begun": begun}
+
+
+def _json(lines: Sequence[str]) -> dict[str, Any]:
+    """Return what the last line says, if it is JSON."""
+    try:
+        found = json.loads(lines[-1]) if lines else {}
+    except json.JSONDecodeError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def machine(backends: Mapping[str, str]) -> dict[str, str]:
+    """Return the processor, its cores, and the versions of everything that is compared."""
+    said = {}
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        rows = cpuinfo.read_text(encoding="utf-8").splitlines()
+        said = dict(row.split("\t: ", 1) for row in rows if "\t: " in row)
+    name = said.get("model name", platform.processor() or platform.machine())
+    flags = [
+        flag for flag in ("avx512f", "avx512_bf16", "amx_bf16") if flag in said.get("flags", "")
+    ]
+    facts = {
+        "processor": " ".join([name, *flags]),
+        "cores": str(
+            len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        ),
+        "python": platform.python_version(),
+    }
+    facts |= {package: version(package) for package in ("torch", "lightning", "torchmetrics")}
+    facts["dlp"] = _commit()
+    for backend, python in backends.items():
+        names = {"tensorflow": "tensorflow tensorflow_cpu"}.get(backend, backend).split()
+        found = [
+            info.name.removesuffix(".dist-info").replace("-", " ")
+            for package in ("keras", *names)
+            for info in Path(python)
+            .parents[1]
+            .glob(f"lib/python*/site-packages/{package}-*.dist-info")
+        ]
+        facts[f"Keras on {backend}"] = ", ".join(found)
+    return facts
+
+
+def _commit() -> str:
+    """Return the commit of this checkout, or the version where it is none."""
+    asked = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"]
+    done = subprocess.run(asked, capture_output=True, text=True, check=False)
+    return done.stdout.strip() or version("dlp-lightning")

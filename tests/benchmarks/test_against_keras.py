@@ -1,0 +1,119 @@
+"""The pure parts of the comparison with Keras: medians, ratios, proportions, checks, tables."""
+
+import importlib
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).parents[2] / "benchmarks"
+OWN = ("tables", "jobs", "workloads", "comparison_tables", "processes")
+
+
+@pytest.fixture
+def load(monkeypatch):
+    """Return a function that imports a file of benchmarks/, for this test alone."""
+    monkeypatch.syspath_prepend(str(FOLDER))
+    for name in OWN:
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    yield importlib.import_module
+    for name in OWN:
+        sys.modules.pop(name, None)
+
+
+def test_the_best_way_is_that_of_the_best_median(load):
+    best = load("tables").best
+    assert best({"a": [1.0, 9.0, 9.0], "b": [8.0, 8.0, 8.0], "c": []}) == "b"
+    assert best({"a": [1.0, 9.0, 9.0], "b": [8.0, 8.0, 8.0]}, more_is_better=True) == "a"
+    assert best({"a": []}) is None
+
+
+def test_ratios_are_of_medians_and_then_of_the_rounds_that_both_have(load):
+    ratios = load("tables").ratios
+    assert ratios({0: 10.0, 1: 30.0, 2: 20.0}, {0: 5.0, 2: 4.0}) == [20 / 4.5, 2.0, 5.0]
+    assert ratios({0: 10.0}, {0: 40.0}, more_is_better=True) == [4.0, 4.0]
+    assert ratios({}, {0: 1.0}) == []
+
+
+def test_a_part_stands_for_the_whole_in_proportion(load):
+    in_proportion = load("tables").in_proportion
+    result = {"epochs": [3.0, 1.0, 1.0], "fit": 5.0, "whole": 9.0}
+    assert in_proportion(result, 3) == {"epoch": 1.0, "fit": 5.0, "whole": 9.0}
+    # Two seconds of compiling a fold, 100 epochs of a second, and 4 seconds around the fit.
+    expected = {"epoch": 1.0, "fit": 408.0, "whole": 412.0}
+    assert in_proportion(result, 100, folds=4) == expected
+    assert in_proportion(result, 3, share=0.1)["epoch"] == 10.0
+    assert in_proportion(result, 3, share=0.1)["fit"] == pytest.approx(2 + 3 * 10)
+
+
+def test_losses_are_apart_by_the_largest_difference(load):
+    apart = load("tables").apart
+    assert apart([1.0, 2.5], [1.0, 3.0]) == pytest.approx(0.25)
+    with pytest.raises(ValueError, match="argument 2 is longer"):
+        apart([1.0], [1.0, 3.0])
+
+
+def results():
+    """Return what one round of a workload in 16 bits keeps, and that in float32 beside it."""
+
+    def took(epoch, **more):
+        return {
+            "0": {"epochs": [9.0, epoch], "fit": 9 + epoch, "whole": 20.0, "peak": 500.0, **more}
+        }
+
+    checks = {"dlp": {"losses": [1.0]}, "jax": {"apart": 1e-7, "steps": 4, "own apart": 0.1}}
+    ways = {"jax": took(8.0, losses=[0.5]), "torch": {"0": {"error": "exit 1"}}}
+    slow = {"ways": {"jax": took(6.0)}, "checks": checks}
+    return {
+        "machine": {"processor": "a CPU"},
+        "workloads": {
+            "mnist": slow,
+            "mnist_bf16": {"ways": {**ways, "dlp": took(2.0, losses=[0.4])}, "checks": checks},
+        },
+    }
+
+
+def test_sixteen_bits_are_set_beside_the_faster_precision_of_keras(load):
+    tables = load("comparison_tables").all_tables(results())
+    (row,) = [line for line in tables["keras"].splitlines() if "bf16: epoch" in line]
+    assert "6.00 (jax, float32)" in row
+    assert "3.00 (3.00 to 3.00)" in row
+
+
+def test_a_way_that_failed_is_named_and_takes_no_other_with_it(load):
+    tables = load("comparison_tables").all_tables(results())
+    assert "| mnist_bf16 | torch | - | - | - | - | exit 1 | 0 |" in tables["each way"]
+    assert "1.0e-07" in tables["same results"]
+
+
+def test_what_is_too_far_apart_is_said(load):
+    found = results()
+    found["workloads"]["mnist"]["checks"]["jax"]["apart"] = 0.5
+    lines = load("comparison_tables").all_tables(found)["same results"].splitlines()
+    (row,) = [line for line in lines if line.startswith("| mnist |")]
+    assert "**not** within 0.001" in row
+
+
+def test_the_page_has_a_place_for_each_table(load):
+    found = {**results(), "workloads": {**results()["workloads"], "startup": {"ways": {}}}}
+    page = load("tables").PAGE.read_text(encoding="utf-8")
+    for name in load("comparison_tables").all_tables(found):
+        assert f"<!-- {name}: begin -->" in page
+
+
+def test_a_process_is_measured_and_a_failing_one_is_an_error(load, tmp_path):
+    run = load("processes").run
+    code = "import json; print('begun'); print(json.dumps({'fit': 2.5}))"
+    done = run([sys.executable, "-c", code], {"PATH": ""}, 60)
+    assert done["fit"] == 2.5
+    assert done["whole"] > 0
+    assert done["peak"] > 1
+    failed = run([sys.executable, "-c", "raise SystemExit('no room')"], {"PATH": ""}, 60)
+    assert failed == {"error": "exit 1: no room"}
+
+
+def test_a_job_goes_through_a_command_line(load):
+    job = load("jobs").Job("mnist", "data", epochs=2, bf16=True)
+    assert load("jobs").Job.read(job.dump()) == job
+    assert json.loads(job.dump())["network"] == "mnist"
