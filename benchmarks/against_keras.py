@@ -50,10 +50,13 @@ class Comparison:
         backends: Name of a backend -> the Python of its environment.
         quick: Whether it is a trial.
         fresh: Whether earlier results are thrown away.
+        only_tables: Whether nothing is measured, so that earlier results are taken as they are.
         limit: Seconds after which a process is given up.
     """
 
-    def __init__(self, backends: dict[str, str], quick: bool, fresh: bool, limit: float) -> None:
+    def __init__(
+        self, backends: dict[str, str], quick: bool, fresh: bool, only_tables: bool, limit: float
+    ) -> None:
         self.backends, self.quick, self.limit = backends, quick, limit
         self.folder = cache_dir() / ("against_keras_quick" if quick else "against_keras")
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -61,12 +64,14 @@ class Comparison:
         self.results: dict[str, Any] = {"machine": machine(backends), "workloads": {}}
         if self.home.exists() and not fresh:
             found = json.loads(self.home.read_text(encoding="utf-8"))
-            if found["machine"] != self.results["machine"]:
+            now, then = self.results["machine"], found["machine"]
+            changed = [f"{key} {then[key]}" for key in then if now.get(key, then[key]) != then[key]]
+            if changed and not only_tables:
                 raise SystemExit(
-                    f"{self.home} was measured with other versions or on another machine "
-                    f"({found['machine']}): give --fresh to begin anew."
+                    f"{self.home} was measured with {', '.join(changed)}: give --fresh to begin "
+                    "anew, or --tables to write what is there."
                 )
-            self.results = found
+            self.results = {**found, "machine": {**now, **then}}
 
     def keep(self) -> None:
         """Write what was measured."""
@@ -260,6 +265,7 @@ def main() -> None:
         backends_of([*filter(None, places or given.keras or [])]),
         given.quick,
         given.fresh,
+        given.tables,
         given.limit,
     )
     chosen, until = given.workloads or choices, time.time() + 60 * given.minutes

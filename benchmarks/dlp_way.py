@@ -49,7 +49,7 @@ def save_part(folder: Path, data: SupervisedDataModule, part: Any) -> None:
     loader = data.loader(part)
     rows, targets = loader.inputs, loader.targets
     assert targets is not None
-    pieces = [rows[index] for index in torch.arange(len(rows)).split(ROWS)]
+    pieces = [rows[index] for index in torch.split(torch.arange(len(rows)), ROWS)]
     if isinstance(pieces[0], BagOfWords):
         save_inputs(folder, part, rows[torch.arange(len(rows))])
     elif isinstance(pieces[0], Tensor):
@@ -73,9 +73,9 @@ def save_weights(folder: Path, network: nn.Module) -> None:
                 kernel, channels = kernel.reshape(layer.in_features, -1), 0
         else:
             continue
+        assert layer.bias is not None
         for value in (kernel, layer.bias):
-            value = value.detach().contiguous().numpy()
-            np.save(folder / f"{number:03d}.npy", value)
+            np.save(folder / f"{number:03d}.npy", value.detach().contiguous().numpy())
             number += 1
 
 
@@ -83,7 +83,8 @@ class Recorder(lightning.Callback):
     """Writes what a fit begins with: rows, weights, batches and losses."""
 
     def __init__(self, job: Job) -> None:
-        self.job, self.folder, self.losses = job, Path(job.folder), []  # type: ignore[var-annotated]
+        self.job, self.folder = job, Path(job.folder)
+        self.losses: list[float] = []
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         """Write the data and the first weights."""
@@ -129,7 +130,8 @@ def export(job: Job, steps: int, words: list[str]) -> dict[str, Any]:
     with working(recipe):
         data, model = build(recipe)
         recorder = Recorder(job)
-        quiet = {"logger": False, "enable_checkpointing": False, "limit_val_batches": 0}
+        quiet: dict[str, Any] = {"logger": False, "limit_val_batches": 0}
+        quiet |= {"enable_checkpointing": False}
         trainer = recipe.trainer([recorder], max_steps=steps, max_epochs=-1, **quiet)
         trainer.fit(model, datamodule=data)
     return {"losses": recorder.losses}

@@ -35,10 +35,17 @@ class EpochTimes(lightning.Callback):
         """Note the time."""
         self.noted["epochs"].append(time.time())
 
-    def _on_batch(self, *_: Any) -> None:
+    def on_train_batch_start(self, *_: Any) -> None:
+        """Note the time of the first batch."""
         self.noted.setdefault("first", time.time())
 
-    on_train_batch_start = on_test_batch_start = on_predict_batch_start = _on_batch
+    def on_test_batch_start(self, *_: Any) -> None:
+        """Note the time of the first batch."""
+        self.noted.setdefault("first", time.time())
+
+    def on_predict_batch_start(self, *_: Any) -> None:
+        """Note the time of the first batch."""
+        self.noted.setdefault("first", time.time())
 
     def teardown(self, trainer: Any, pl_module: Any, stage: str) -> None:
         """Write what was noted."""

@@ -43,9 +43,9 @@ def network(job: Job) -> nn.Sequential:
     elif job.network == "cats_dogs":
         base = convolutions((32, 64, 128, 128), (2, 2, 2, 2))
     elif job.network == "vgg16":
-        base = [torchvision.models.vgg16(weights=None).features, nn.Flatten()]
-        for number, layer in enumerate(base[0]):
-            layer.requires_grad_(number >= 24)
+        features = torchvision.models.vgg16(weights=None).features
+        features[:24].requires_grad_(False)
+        base = [features, nn.Flatten()]
     hidden, outputs = {
         "imdb": ((16, 16), 1),
         "reuters": ((64, 64), 46),
@@ -165,8 +165,8 @@ def rows(job: Job, part: str) -> Any:
 def fit(job: Job) -> dict[str, Any]:
     """Train; return the seconds of the fit and of each epoch, and the losses."""
     model, times, losses = Plain(job), EpochTimes(), []
-    loaders = [DataLoader(rows(job, "train"), batch_size=job.batch, shuffle=True)]
-    loaders += [DataLoader(rows(job, "val"), batch_size=job.batch)] if job.validates else []
+    train = DataLoader(rows(job, "train"), batch_size=job.batch, shuffle=True)
+    val = DataLoader(rows(job, "val"), batch_size=job.batch) if job.validates else None
     note = lightning.pytorch.callbacks.LambdaCallback(
         on_train_epoch_end=lambda trainer, _: losses.append(
             float(trainer.callback_metrics["train_loss_epoch"])
@@ -179,10 +179,10 @@ def fit(job: Job) -> dict[str, Any]:
         callbacks=[times, note],
     )
     begun = time.perf_counter()
-    trainer.fit(model, *loaders)
+    trainer.fit(model, train, val)
     seconds = time.perf_counter() - begun
     epochs = np.diff(times.noted["epochs"]).tolist()
-    share = len(loaders[0].dataset) / len(job.targets("train"))  # type: ignore[arg-type]
+    share = len(train.dataset) / len(job.targets("train"))  # type: ignore[arg-type]
     return {"fit": seconds, "epochs": epochs, "losses": losses, "share": share}
 
 

@@ -26,7 +26,7 @@ class Workload:
         words: The options of that command.
         measures: What the table shows: ``epoch`` (seconds, the median of all after the first),
             ``fit`` and ``whole`` (seconds in fit, and of the whole process), ``peak`` (MB),
-            ``rate`` (rows a second after the first pass).
+            ``rate`` and ``first`` (rows a second, after the first pass and in it).
         steps: Steps of the check.
         folds: How many fits of `epochs` there are; the others make one, and take in proportion.
         epochs: Epochs of a fit where the others make fewer (those of the job), in proportion.
@@ -177,14 +177,14 @@ WORKLOADS = {
         "JPEG files read, images a second",
         Job("cats_dogs", "", "input", epochs=4, batch=20),
         command="",
-        measures=("rate", "peak"),
+        measures=("first", "rate", "peak"),
         steps=0,
     ),
     "image_input_augmented": Workload(
         "JPEG files read and augmented, images a second",
         Job("cats_dogs", "", "input", epochs=4, batch=20, augment=True),
         command="",
-        measures=("rate", "peak"),
+        measures=("first", "rate", "peak"),
         steps=0,
     ),
 }
