@@ -114,22 +114,23 @@ class Comparison:
         with tempfile.TemporaryDirectory() as folder:
             times, place = Path(folder) / "times.json", Path(folder) / "run"
             words = [sys.executable, "-m", "dlp", *workload.command_words(self.quick)]
-            words += ["--run_dir", str(place), "--trainer.callbacks+", "epoch_times.EpochTimes"]
+            words += ["--run_dir", str(place)]
+            is_crossval = workload.command == "crossval"
+            if not is_crossval:  # a callback of one's own has the folds trained one by one
+                words += ["--trainer.callbacks+", "epoch_times.EpochTimes"]
             result = run(words, {**environment, "EPOCH_TIMES": str(times)}, self.limit)
             if "error" in result:
                 return result
+            if is_crossval:
+                curves = json.loads((place / "crossval.json").read_text("utf-8"))["curves"]
+                return {**result, "losses": curves["train_loss"]}
             noted = json.loads(times.read_text(encoding="utf-8"))
             if job.kind == "features":
                 seconds = noted["start"] - noted["setup"]
                 return {**result, "fit": seconds, "epochs": [seconds], "rows": job_rows(job)}
             epochs = [b - a for a, b in zip(noted["epochs"], noted["epochs"][1:], strict=False)]
-            if workload.command == "crossval":
-                history = json.loads((place / "crossval.json").read_text("utf-8"))["curves"]
-                seconds = noted["epochs"][-1] - noted["setup"]
-            else:
-                history = json.loads((place / "history.json").read_text("utf-8"))
-                seconds = json.loads((place / "results.json").read_text("utf-8"))["seconds"]["fit"]
-            losses = history["train_loss"]
+            losses = json.loads((place / "history.json").read_text("utf-8"))["train_loss"]
+            seconds = json.loads((place / "results.json").read_text("utf-8"))["seconds"]["fit"]
             return {**result, "fit": seconds, "epochs": epochs, "losses": losses}
 
     # The parts of a comparison -------------------------------------------------------------------
@@ -271,7 +272,11 @@ def main() -> None:
     chosen, until = given.workloads or choices, time.time() + 60 * given.minutes
     wanted = {name: WORKLOADS[name] for name in chosen if name in WORKLOADS}
     if not given.tables:
-        ready = [name for name in wanted if comparison.prepare(name, wanted[name])]
+        ready = [
+            name
+            for name in wanted
+            if time.time() < until and comparison.prepare(name, wanted[name])
+        ]
         for number in range(given.rounds):
             for name in ready:
                 drop = not given.all_backends

@@ -25,8 +25,10 @@ def values(workload: Workload, way: str, rounds: dict[str, Any], measure: str) -
     for key, result in rounds.items():
         if "error" in result:
             continue
-        if measure == "peak":
-            found[int(key)] = result["peak"]
+        if measure == "peak" or (measure == "whole" and way == "dlp"):
+            found[int(key)] = result[measure]
+        elif "epochs" not in result:  # a cross-validation tells no seconds of its own
+            continue
         elif measure in RATES:
             first, *others = result["epochs"]
             steady = statistics.median(others or [first])

@@ -21,7 +21,7 @@ class EpochTimes(lightning.Callback):
 
     def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:
         """Note the time."""
-        self.noted["setup"] = time.time()
+        self.noted.setdefault("setup", time.time())
 
     def on_fit_start(self, *_: Any) -> None:
         """Note the time."""

@@ -72,6 +72,7 @@ def machine(backends: Mapping[str, str]) -> dict[str, str]:
     }
     facts |= {package: version(package) for package in ("torch", "lightning", "torchmetrics")}
     facts["dlp"] = _commit()
+    facts |= {name: of for name, of in os.environ.items() if name == "OMP_NUM_THREADS"}
     for backend, python in backends.items():
         names = {"tensorflow": "tensorflow tensorflow_cpu"}.get(backend, backend).split()
         found = [

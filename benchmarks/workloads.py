@@ -79,7 +79,7 @@ def _boston(repeats: int) -> Workload:
         Job("boston", "", epochs=10, batch=1),
         ("--config", "housing_kfold"),
         command="crossval",
-        measures=("whole", "fit", "peak"),
+        measures=("whole", "peak"),
         folds=4 * repeats,
         epochs=100,
         lightning_epochs=3,
