@@ -1,12 +1,13 @@
 """Which weights L1 and L2 act on: the kernels of all layers but the ones that give the output."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from torch import Tensor, nn
 
 from dlp.console import say
+from dlp.modules.onednn_layout import for_any_layout
 
 #: Layers with a kernel, as the book regularises them.
 KERNEL_LAYERS = (
@@ -64,12 +65,14 @@ def watched(network: nn.Module) -> Iterator[dict[Any, str]]:
     """
     made_by: dict[Any, str] = {}
 
-    def note(name: str, output: Any) -> None:
-        made_by[getattr(output, "grad_fn", None)] = name
+    def noting(name: str) -> Callable[[nn.Module, Any, Any], None]:
+        def note(_: nn.Module, __: Any, output: Any) -> None:
+            made_by[getattr(output, "grad_fn", None)] = name
+
+        return for_any_layout(note)  # else the first batch would be rounded otherwise than others
 
     handles = [
-        layer.register_forward_hook(lambda _, __, output, name=name: note(name, output))
-        for name, layer in kernel_layers(network).items()
+        layer.register_forward_hook(noting(name)) for name, layer in kernel_layers(network).items()
     ]
     try:
         yield made_by
