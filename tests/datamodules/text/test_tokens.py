@@ -4,8 +4,8 @@ from dlp.datamodules.text.tokens import (
     SPACE,
     split_characters,
     split_words,
-    splitter,
     unspaced_word,
+    way_to,
 )
 from dlp.errors import InputError
 
@@ -33,7 +33,7 @@ def test_characters_keep_punctuation_and_one_sign_for_white_space():
 
 def test_a_misspelt_kind_of_token_is_named():
     with pytest.raises(InputError, match="Did you mean 'characters'"):
-        splitter("character")
+        way_to("character")
 
 
 def test_whole_sentences_are_no_words():

@@ -3,10 +3,9 @@
 import hashlib
 import json
 from array import array
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
-from itertools import count
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,12 +18,15 @@ from dlp.console import bar_file
 from dlp.datamodules.examples import Examples
 from dlp.datamodules.reading import ColumnReading, InputReading
 from dlp.datamodules.splitting.splits import Indices
-from dlp.datamodules.text.tokens import Tokens, splitter
+from dlp.datamodules.text.tokens import Tokens
+from dlp.datamodules.text.word_numbers import WordNumbers
 from dlp.errors import InputError
 from dlp.files import cache_dir
 
 #: Raise it when tokens or files change their meaning: older caches are then left alone.
 FORMAT = 5
+#: Texts that are split at once.
+_AT_ONCE = 4096
 
 
 @dataclass(frozen=True)
@@ -81,26 +83,29 @@ class Corpus:
         cls, texts: Iterable[str], tokens: Tokens = "words", total: int | None = None
     ) -> "Corpus":
         """Split `texts` (`total` of them, for the progress bar) into `tokens`."""
-        numbers: dict[str, int] = defaultdict(count().__next__)  # a new word gets the next one
-        number, split = numbers.__getitem__, splitter(tokens)
-        found, ends, hashes = array("i"), array("q", [0]), bytearray()
+        words = WordNumbers(tokens)
+        found, ends, hashes = bytearray(), array("q", [0]), bytearray()
         content, offsets = bytearray(), array("q", [0])
-        for text in tqdm(texts, "tokenising", total, unit="text", leave=False, file=bar_file()):
-            try:
-                raw = text.encode()
-            except UnicodeEncodeError:  # half an emoji, from JSON, is no character
-                raw = text.encode(errors="replace")
-                text = raw.decode()
-            found.extend(map(number, split(text)))
-            ends.append(len(found))
-            hashes += hashlib.blake2b(raw, digest_size=8).digest()
-            content += raw
-            offsets.append(len(content))
+        bar = tqdm(texts, "tokenising", total, unit="text", leave=False, file=bar_file())
+        shown = iter(bar)  # one pass, whatever texts are
+        while batch := list(islice(shown, _AT_ONCE)):
+            for number, text in enumerate(batch):
+                try:
+                    raw = text.encode()
+                except UnicodeEncodeError:  # half an emoji, from JSON, is no character
+                    raw = text.encode(errors="replace")
+                    batch[number] = raw.decode()
+                hashes += hashlib.blake2b(raw, digest_size=8).digest()
+                content += raw
+                offsets.append(len(content))
+            numbers, lengths = words.of(batch)
+            found += numbers.data
+            ends.extend((ends[-1] + np.cumsum(lengths)).tolist())
         return cls(
-            np.array(found, np.int32),
+            np.frombuffer(found, np.int32),
             np.array(ends, np.int64),
-            np.frombuffer(bytes(hashes), "<u8").astype(np.uint64),
-            list(numbers),
+            np.frombuffer(hashes, "<u8").astype(np.uint64),
+            words.known,
             raw=RawTexts(np.frombuffer(content, np.uint8), np.array(offsets, np.int64)),
         )
 

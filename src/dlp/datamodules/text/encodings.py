@@ -13,7 +13,7 @@ from dlp.bag_of_words import BagOfWords
 from dlp.datamodules.learned import Encoder
 from dlp.datamodules.text.corpus import Texts
 from dlp.datamodules.text.ngrams import NgramIds, rank_terms
-from dlp.datamodules.text.tokens import Tokens, splitter
+from dlp.datamodules.text.tokens import Tokens, way_to
 from dlp.datamodules.text.vocabulary import OFFSET, START, UNKNOWN, Vocabulary, rank_words
 from dlp.errors import InputError, unknown
 
@@ -100,7 +100,7 @@ class BagEncoder(Encoder):
             raise InputError(f"min_df must be 1 or more texts, got {self.min_df}.")
         if self.encoding not in get_args(Encoding):
             raise unknown("encoding", self.encoding, get_args(Encoding))
-        splitter(self.tokens)  # a misspelt kind is said now
+        way_to(self.tokens)  # a misspelt kind is said now
 
     @property
     def vocabulary(self) -> Vocabulary:

@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Literal, get_args
 
 from dlp.errors import unknown
@@ -17,8 +18,9 @@ _MARKS = (
     "\u00b7\u2022\u00a1\u00bf\u3001\u3002\uff0c\uff0e\uff01\uff1f\uff1b\uff1a\uff08\uff09\u300c"
     "\u300d\u300e\u300f\u3010\u3011\u300a\u300b\u200b\ufeff"
 )
+_WHITE = "".join(filter(str.isspace, map(chr, range(0x3001))))  # U+3000 is the last such
 _SPACED = str.maketrans(
-    {**dict.fromkeys(_ASCII + _MARKS, " "), "\u2019": "'", "\u2018": "'", "\u00ad": None}
+    {**dict.fromkeys(_ASCII + _MARKS + _WHITE, " "), "\u2019": "'", "\u2018": "'", "\u00ad": None}
 )
 #: Stands for the space between words where characters are the tokens.
 SPACE = "\u2581"
@@ -32,34 +34,61 @@ _UNSPACED = re.compile(
 _SHARE = 0.3
 
 
-def split_words(text: str) -> list[str]:
-    """Return the words of a text, as the book's archives have them.
+def spaced_words(text: str) -> str:
+    """Return the words of a text, as the book's archives have them, with spaces between them.
 
-    Lower case; punctuation and white space separate words; apostrophes stay.
+    Lower case; punctuation and white space become spaces, perhaps several; apostrophes stay.
     """
-    return unicodedata.normalize("NFC", text).lower().translate(_SPACED).split()
+    return unicodedata.normalize("NFC", text).lower().translate(_SPACED)
+
+
+def spaced_characters(text: str) -> str:
+    """Return the characters of a text in lower case, a space between any two.
+
+    White space of the text is one ``SPACE``.
+    """
+    return " ".join(SPACE.join(unicodedata.normalize("NFC", text).lower().split()))
+
+
+def split_words(text: str) -> list[str]:
+    """Return the words of a text."""
+    return spaced_words(text).split()
 
 
 def split_characters(text: str) -> list[str]:
-    """Return the characters of a text in lower case, white space as one ``SPACE``."""
-    return list(SPACE.join(unicodedata.normalize("NFC", text).lower().split()))
+    """Return the characters of a text."""
+    return spaced_characters(text).split()
 
 
-_SPLITTERS: dict[Tokens, Callable[[str], list[str]]] = {
-    "words": split_words,
-    "characters": split_characters,
+@dataclass(frozen=True)
+class Way:
+    """A way from a text to its tokens.
+
+    Args:
+        spaced: Gives them as one text, one or more plain spaces between them and no other white
+            space.
+        split: Gives them as a list.
+    """
+
+    spaced: Callable[[str], str]
+    split: Callable[[str], list[str]]
+
+
+_WAYS: dict[Tokens, Way] = {
+    "words": Way(spaced_words, split_words),
+    "characters": Way(spaced_characters, split_characters),
 }
 
 
-def splitter(tokens: Tokens) -> Callable[[str], list[str]]:
-    """Return the function that splits a text into such tokens.
+def way_to(tokens: Tokens) -> Way:
+    """Return the way from a text to such tokens.
 
     Raises:
         InputError: There is no such kind of token.
     """
-    if tokens not in _SPLITTERS:
+    if tokens not in _WAYS:
         raise unknown("tokens", tokens, get_args(Tokens))
-    return _SPLITTERS[tokens]
+    return _WAYS[tokens]
 
 
 def unspaced_word(words: Iterable[str]) -> str | None:

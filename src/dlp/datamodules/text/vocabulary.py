@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlp.datamodules.text.corpus import Texts
-from dlp.datamodules.text.tokens import Tokens, splitter
+from dlp.datamodules.text.tokens import Tokens, way_to
 
 #: Ids that stand for no word: 0 fills up (never given here), 1 begins every text, 2 is a word that
 #: the vocabulary lacks; 3 is unused. The most frequent word has id 4, its rank plus 3.
@@ -60,7 +60,7 @@ class Vocabulary:
         max_length: int | None = None,
         tokens: Tokens = "words",
     ) -> None:
-        self._split = splitter(tokens)
+        self._split = way_to(tokens).split
         known = None if num_words is None else num_words - OFFSET - 1
         self.words = list(words[:known])
         self.num_words = len(self.words) + OFFSET + 1 if num_words is None else num_words
