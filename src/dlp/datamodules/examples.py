@@ -8,6 +8,8 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
+from dlp.datamodules.splitting.by_sorting import num_distinct
+
 Part = Literal["train", "val", "test", "predict"]
 
 
@@ -47,7 +49,7 @@ class Examples:
 
     def repeated(self) -> int:
         """Return how many rows have the inputs of an earlier one, where that can be told."""
-        return 0 if self.hashes is None else len(self.hashes) - len(np.unique(self.hashes))
+        return 0 if self.hashes is None else len(self.hashes) - num_distinct(self.hashes)
 
     def fingerprint(self) -> str:
         """Return one word for targets, and for inputs where they have hashes."""

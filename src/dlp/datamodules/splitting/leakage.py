@@ -10,6 +10,7 @@ import xxhash
 from numpy.typing import NDArray
 
 from dlp.console import say
+from dlp.datamodules.splitting.by_sorting import is_among
 from dlp.datamodules.splitting.splits import Parts
 
 
@@ -32,9 +33,9 @@ def without_duplicates(
     train, val = hashes[parts.train], hashes[parts.val]
     test = np.empty(0, np.uint64) if test is None else test
     counts = {
-        "validation and training": int(np.isin(val, train).sum()),
-        "test and training": int(np.isin(test, train).sum()),
-        "test and validation": int(np.isin(test, val).sum()),
+        "validation and training": int(is_among(val, train).sum()),
+        "test and training": int(is_among(test, train).sum()),
+        "test and validation": int(is_among(test, val).sum()),
     }
     found = ", ".join(f"{count:,} in both {name}" for name, count in counts.items() if count)
     if not found:
@@ -45,8 +46,8 @@ def without_duplicates(
         return parts
     done = "the copies outside the later part are dropped"
     report("duplicates", f"exact duplicates across parts: {found}; {done}")
-    kept = ~np.isin(train, np.concatenate([val, test]))
-    return replace(parts, train=parts.train[kept], val=parts.val[~np.isin(val, test)])
+    kept = ~is_among(train, np.concatenate([val, test]))
+    return replace(parts, train=parts.train[kept], val=parts.val[~is_among(val, test)])
 
 
 def shared_groups(labelled: NDArray[Any] | None, test: NDArray[Any] | None) -> str:
@@ -91,7 +92,7 @@ class Seen:
         if hashes is None:
             return cls()
         seen = hashes[np.concatenate([parts.train, parts.val])]
-        return cls(seen, 0 if test is None else int(np.isin(test, seen).sum()))
+        return cls(seen, 0 if test is None else int(is_among(test, seen).sum()))
 
     @classmethod
     def of_state(cls, state: dict[str, Any] | None) -> "Seen":
@@ -109,7 +110,7 @@ class Seen:
         """Say how many test rows the run has seen, beside the duplicates there were."""
         if self.hashes is None:
             return
-        count = int(np.isin(test, self.hashes).sum())
+        count = int(is_among(test, self.hashes).sum())
         if count > self.in_test:
             say(
                 f"{count:,} of the {len(test):,} test rows were trained or validated on in the run "
@@ -121,8 +122,8 @@ class Seen:
         if self.hashes is None:
             return
         rows = hashes[np.concatenate([parts.train, parts.val])]
-        strange = int((~np.isin(rows, self.hashes)).sum())
-        gone = int((~np.isin(self.hashes, rows)).sum())
+        strange = int((~is_among(rows, self.hashes)).sum())
+        gone = int((~is_among(self.hashes, rows)).sum())
         if strange or gone:
             say(
                 "the training and validation rows are no longer those of the run that is resumed: "

@@ -16,6 +16,7 @@ from dlp.datamodules.reading import (
     clipped,
     few,
 )
+from dlp.datamodules.splitting.by_sorting import num_distinct
 from dlp.datamodules.splitting.groups import alike
 from dlp.datamodules.tables.cell_numbers import with_words
 from dlp.datamodules.tables.column_values import holds_dates, numbers
@@ -226,6 +227,13 @@ def _counts(series: "pd.Series[Any]") -> bool:
     return bool((steps == 1).all())
 
 
+def _num_different(series: "pd.Series[Any]") -> int:
+    """Return ``series.nunique()``, which is slow for millions of numbers."""
+    if not isinstance(series.dtype, np.dtype) or series.dtype.kind not in "iuf":
+        return series.nunique()
+    return num_distinct(series.dropna().to_numpy())
+
+
 def _tells(column: "pd.Series[Any]", target: "pd.Series[Any]") -> bool:
     """Whether a column and the target stand for each other, one value for one value."""
     both = (column.notna() & target.notna()).to_numpy()
@@ -233,12 +241,12 @@ def _tells(column: "pd.Series[Any]", target: "pd.Series[Any]") -> bool:
         return False
     column, target = column[both], target[both]
     numeric = pd.api.types.is_numeric_dtype
-    if numeric(target) and target.nunique() > _ENOUGH:
-        if not numeric(column) or column.nunique() < 2:
+    if numeric(target) and _num_different(target) > _ENOUGH:
+        if not numeric(column) or _num_different(column) < 2:
             return False
         x, y = column.to_numpy(np.float64), target.to_numpy(np.float64)
         return bool(abs(np.corrcoef(x, y)[0, 1]) > 1 - 1e-9)
-    if column.nunique() != target.nunique():
+    if _num_different(column) != _num_different(target):
         return False
     pairs = pd.DataFrame({"one": column.map(str), "other": target.map(str)}).drop_duplicates()
     return len(pairs) > 1 and pairs["one"].is_unique and pairs["other"].is_unique
