@@ -51,8 +51,7 @@ class Workload:
         """Return the options of a recipe, and for files read those of their DataModule, as JSON."""
         if not self.command:
             return [json.dumps({"per_class": 80, "val_size": 40, "test_size": 40} if quick else {})]
-        is_crossval = self.command == "crossval"
-        epochs = self.epochs_for(quick) if is_crossval else self.job_for(quick).epochs
+        epochs = self.epochs or self.job_for(quick).epochs
         few = self.quick if quick else ()
         return [*self.words, "--trainer.max_epochs", str(epochs), *few]
 
@@ -65,11 +64,6 @@ class Workload:
         """Return the job of the other ways."""
         fewer = min(self.job.epochs, 2)
         return replace(self.job, folder=folder, epochs=fewer if quick else self.job.epochs)
-
-    def epochs_for(self, quick: bool) -> int:
-        """Return the epochs of one fit."""
-        epochs = self.epochs or self.job.epochs
-        return min(epochs, 4) if quick else epochs
 
 
 def _boston(repeats: int) -> Workload:
@@ -117,7 +111,7 @@ CATS = _convnet(
     FEW_CATS,
 )
 AUGMENTED = _convnet(
-    "the same, augmented as in the book",
+    "cats/dogs convnet, augmented, an epoch of 2,000",
     Job("cats_dogs", "", epochs=3, batch=32, lr=1e-4, dropout=0.5, augment=True),
     ("--config", "cats_dogs_augmented"),
     FEW_CATS,
