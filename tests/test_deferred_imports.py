@@ -9,11 +9,12 @@ from types import ModuleType
 
 import pytest
 
-from dlp.deferred_imports import DEFERRED, Deferred
+from dlp.deferred_imports import DEFERRED, Deferred, defer_imports
 
 _SCRIPT = """
 import sys
-import dlp
+from dlp.deferred_imports import defer_imports
+defer_imports()
 import torch, torchmetrics, lightning
 from lightning.fabric.wrappers import _unwrap_compiled
 
@@ -88,6 +89,8 @@ def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Mod
     (package / "__init__.py").write_text("class Thing:\n    size = 3\n\nNUMBER = 2\n")
     (package / "inner.py").write_text("def mark(function):\n    return lambda: function() + 1\n")
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "meta_path", [*sys.meta_path])
+    defer_imports()
 
     def loaded(text: str) -> ModuleType:
         for name in ("quick", "slow_package", "slow_package.inner"):

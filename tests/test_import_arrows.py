@@ -16,8 +16,16 @@ SOURCE = Path(dlp.__file__).parent
 #: From the bottom up. What stands in one row does not know each other; it may import from all rows
 #: below its own. A name is a package of ``dlp``, or a file beside the packages.
 LAYERS = (
-    ("deferred_imports",),
-    ("__init__", "errors", "number_words", "seeds", "smoothing", "stops", "target_transforms"),
+    (
+        "__init__",
+        "deferred_imports",
+        "errors",
+        "number_words",
+        "seeds",
+        "smoothing",
+        "stops",
+        "target_transforms",
+    ),
     (
         "bag_of_words",
         "checkpoint_content",

@@ -64,6 +64,8 @@ def test_configs_may_name_what_is_public_without_its_package():
 def test_a_command_imports_what_it_names_alone():
     code = """
 import sys
+from dlp.deferred_imports import defer_imports
+defer_imports()
 from dlp.recipe import Recipe
 
 Recipe.parse(["--config", "reuters", "--trainer.callbacks", "MistakesReport"]).trainer()

@@ -5,8 +5,4 @@ theirs is used: ``from dlp.modules import DenseModule``, ``from dlp.datamodules 
 IMDBDataModule``.
 """
 
-from dlp.deferred_imports import defer_imports
-
 __version__ = "0.1.0"
-
-defer_imports()

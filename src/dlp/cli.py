@@ -13,6 +13,7 @@ from importlib import import_module
 from pathlib import Path
 
 from dlp import __version__
+from dlp.deferred_imports import defer_imports
 from dlp.errors import InputError, absent_package, input_error, suggestion
 from dlp.named_configs import about, recipes, variations
 from dlp.stops import Stops, words
@@ -167,6 +168,7 @@ def _run(command: str, words: list[str], is_process: bool) -> None:
         if re.fullmatch(r"-[A-Za-z][\w.-]+(=.*)?", word):
             raise InputError(f"{word} is no option: these begin with two dashes, -{word}")
     module, _, function = COMMANDS[command][0].partition(":")
+    defer_imports()
     if is_process:
         gc.disable()
     run = getattr(import_module(module), function)

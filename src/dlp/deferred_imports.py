@@ -180,6 +180,10 @@ class _DeferringFinder(MetaPathFinder):
 
 
 def defer_imports() -> None:
-    """Let the modules of `DEFERRED` be loaded so from now on."""
+    """Let the modules of `DEFERRED` be loaded so from now on.
+
+    The command line does this. A script or a ``conftest.py`` of your own may, before its first
+    ``import torch`` or ``import lightning``; what is loaded by then stays as it is.
+    """
     if not any(isinstance(finder, _DeferringFinder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _DeferringFinder())

@@ -6,7 +6,7 @@ from torch import Tensor
 
 
 class Features(NamedTuple):
-    """The output of the first parts of a network, in place of the images.
+    """The output of the first parts of a network, instead of the images.
 
     Args:
         values: What those parts gave, (N, ...).

@@ -1,4 +1,4 @@
-"""What values are trained on in place of themselves: logarithms, for targets that are skewed."""
+"""What values are trained on instead of themselves: logarithms, for targets that are skewed."""
 
 from typing import Literal
 

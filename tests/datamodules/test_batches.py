@@ -40,6 +40,20 @@ def test_ranks_evaluate_each_row_exactly_once(rows, size, ranks):
     assert sorted(row for order in orders for row in rows_of(order)) == list(range(rows))
 
 
+def test_a_loop_without_a_trainer_has_the_orders_that_one_has_with_it():
+    seen, told = BatchOrder(50, 8, True, seed=0), BatchOrder(50, 8, True, seed=0)
+    loops = [rows_of(seen) for _ in range(3)]
+    fits = []
+    for epoch in range(3):
+        told.set_epoch(epoch)
+        fits.append(rows_of(told))
+    assert loops == fits
+    assert loops[0] != loops[1] != loops[2]
+    assert fits[2] == rows_of(told)  # validated in between, say: the Trainer says which it is
+    loader = BatchLoader(torch.zeros(50, 1), None, seen, lambda inputs, rows, seed: inputs + seed)
+    assert len({batch.max().item() for _ in range(3) for batch, _ in loader}) == 3
+
+
 def test_the_order_is_a_pure_function_of_seed_and_epoch():
     def order(seed, epoch):
         batches = BatchOrder(50, 8, True, seed)

@@ -1,6 +1,7 @@
 import copy
 import math
 import re
+from typing import Any
 
 import pytest
 import torch
@@ -543,3 +544,18 @@ def test_a_batch_that_is_no_pair_is_refused(batch, given):
     module = SupervisedModule(nn.Linear(3, 1), "sigmoid")
     with pytest.raises(InputError, match=f"the loader gives {given}, and a batch must be a pair"):
         module.training_step(batch, 0)
+
+
+class OwnModule(SupervisedModule):
+    """As people write one: what the base takes is handed on under a name of their own."""
+
+    def __init__(self, width: int = 3, **rest: Any) -> None:
+        super().__init__(nn.Linear(width, 2), "softmax", 2, **rest)
+        self.save_plain_arguments()
+
+
+def test_what_is_handed_on_may_have_any_name():
+    model = OwnModule(width=4, loss=nn.CrossEntropyLoss(), l2=0.1)
+    assert model.hparams["width"] == 4
+    assert model.hparams["l2"] == 0.1
+    assert "loss" not in model.hparams

@@ -213,7 +213,7 @@ class SupervisedDataModule(LabelledData):
             self.trainer.limit_val_batches, self._limit_val = self._limit_val, None
 
     def on_exception(self, exception: BaseException) -> None:
-        """Do so too where a fit is broken off."""
+        """Give it back where a fit is broken off, too."""
         self.teardown("fit")
 
     def state_dict(self) -> dict[str, Any]:

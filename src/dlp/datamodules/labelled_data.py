@@ -46,7 +46,7 @@ class LabelledData(LightningDataModule, ABC):
     test_advice = "Give test_path or test_size."
     #: Whether values are trained on standardised, by the training part.
     target_scaling: TargetScaling = "none"
-    #: What values are trained on in place of themselves.
+    #: What values are trained on instead of themselves.
     target_transform: TargetTransform = "none"
     #: Learn statistics from the validation rows too: too good numbers, as in the book's 3.6.
     learn_from_all: bool = False

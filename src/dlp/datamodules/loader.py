@@ -59,6 +59,7 @@ class BatchOrder:
     num_replicas: int = 1
     rank: int = 0
     epoch: int = field(default=0, init=False)
+    _is_told: bool = field(default=False, init=False)
 
     @property
     def sampler(self) -> "BatchOrder":
@@ -66,8 +67,11 @@ class BatchOrder:
         return self
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch (from 0) that the next iteration belongs to; Lightning calls this."""
-        self.epoch = epoch
+        """Choose the epoch (from 0) that the next iteration belongs to; Lightning calls this.
+
+        Where nobody does, as in a loop without a Trainer, each whole iteration is an epoch.
+        """
+        self.epoch, self._is_told = epoch, True
 
     def __len__(self) -> int:
         """Return the number of batches of each process."""
@@ -86,6 +90,8 @@ class BatchOrder:
         for number in range(len(self)):
             start = (self.rank + number * self.num_replicas) % batches * self.batch_size
             yield order[start : start + self.batch_size]
+        if not self._is_told:
+            self.epoch += 1
 
     def _each_row_once(self) -> Iterator[Tensor]:
         rows = torch.arange(self.num_rows)[self.rank :: self.num_replicas]
@@ -97,7 +103,7 @@ class BatchOrder:
 
 
 class BatchLoader:
-    """The iterable of (inputs, targets) batches that a Trainer takes in place of a DataLoader.
+    """The iterable of (inputs, targets) batches that a Trainer takes instead of a DataLoader.
 
     Args:
         inputs: The stored inputs.

@@ -42,7 +42,7 @@ def beaten_on(
     are compared, and last the loss.
 
     Args:
-        model: The model; of one that is none of the project's nothing is known.
+        model: The model; there is no answer unless it is a `SupervisedModule`.
         data: Its data.
         numbers: What was logged at the best epoch.
     """

@@ -77,7 +77,7 @@ def fitted_baselines(
     sample is fitted on, so that it takes seconds.
 
     Args:
-        model: The model to compare with; to one that is none of the project's there is nothing.
+        model: The model to compare with; nothing is returned unless it is a `SupervisedModule`.
         data: Its data.
         parts: The parts to evaluate on; one that is not there is left out.
 

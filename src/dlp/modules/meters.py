@@ -38,7 +38,7 @@ class EpochValue(Metric):
         """Begin an epoch: there is something to compute."""
 
     def compute(self) -> Tensor | None:
-        """Return the number over all samples of the epoch so far; None of one with other names."""
+        """Return the number over all samples of the epoch so far; None where there is none."""
         return self._meter.values().get(self.name)
 
 

@@ -30,7 +30,9 @@ class RestorableModule(LightningModule):
         """
         frame = inspect.currentframe()
         caller = cast(FrameType, frame and frame.f_back)
-        given = {**caller.f_locals, **caller.f_locals.get("training", {})}
+        arguments = inspect.getargvalues(caller)
+        handed_on = arguments.locals[arguments.keywords] if arguments.keywords else {}
+        given = {**arguments.locals, **handed_on}
         objects = [name for name, value in given.items() if isinstance(value, nn.Module)]
         self.save_hyperparameters(frame=caller, ignore=objects)
         self.hparams.update({name: plain(value) for name, value in self.hparams.items()})

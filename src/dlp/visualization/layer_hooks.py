@@ -55,7 +55,7 @@ def hooked(
 def watched(
     model: nn.Module, names: Iterable[str], watcher: Callable[[str, Tensor], Tensor | None]
 ) -> Iterator[None]:
-    """Do the same for layers of which each output must be a tensor.
+    """Watch layers whose outputs must be tensors.
 
     Raises:
         InputError: There is no such layer, or its output is no tensor.

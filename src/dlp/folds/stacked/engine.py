@@ -281,7 +281,7 @@ class StackedFolds(LightningModule):
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take that over.
+        """Take over the histories and stoppers of a checkpoint.
 
         Raises:
             InputError: The checkpoint is of other folds or another network.
