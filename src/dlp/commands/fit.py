@@ -14,6 +14,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from dlp.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
 from dlp.callbacks.history import History
 from dlp.callbacks.mistakes_report import MistakesReport
+from dlp.callbacks.precision_trial import PrecisionTrial
 from dlp.callbacks.recipe_file import RecipeFile
 from dlp.commands import next_steps
 from dlp.commands.building import build, run_folder, working
@@ -198,4 +199,4 @@ def _report(fit: Fit, run: Run, seconds: float, has_trained: bool, fitted: Fitte
 
 def main(words: Sequence[str]) -> None:
     """Run ``dlp fit`` with the words after it."""
-    fit(*started("fit", words))
+    fit(*started("fit", words), callbacks=[PrecisionTrial()])
