@@ -71,11 +71,11 @@ class BagLinear(nn.Linear):
 def bag_product(bag: BagOfWords, table: Tensor) -> Tensor:
     """Return the dense (N, D) matrix times `table` (D, H), without building the former.
 
-    On the CPU forward and backward are SciPy's compiled sparse products; elsewhere torch
-    operations that exist on every device.
+    On the CPU the product is torch's embedding bag and its gradient SciPy's sparse product;
+    elsewhere torch operations that exist on every device.
     """
     if table.device.type == "cpu" and table.dtype in (torch.float32, torch.float64):
-        product = _ScipyProduct.apply(*bag, table)  # type: ignore[no-untyped-call] # torch has none
+        product = _CPUProduct.apply(*bag, table)  # type: ignore[no-untyped-call] # torch has none
         return cast(Tensor, product)
     if table.device.type == "cuda":
         return F.embedding_bag(
@@ -126,34 +126,32 @@ def _weighted_sums(
     return sums
 
 
-class _ScipyProduct(torch.autograd.Function):
+class _CPUProduct(torch.autograd.Function):
     """Sparse (N, D) times dense (D, H): the gradient is the transposed product.
 
-    SciPy computes ``X.T @ G`` in 0.2 ms where the fastest torch equivalent takes 1.2 ms
-    (512 reviews, 16 units).
+    Of 512 reviews and 16 units, torch's embedding bag takes 0.1 ms for the product, SciPy 0.25 with
+    the same result; for ``X.T @ G`` SciPy takes 0.2 ms, the fastest way of torch 1.2.
     """
 
     @staticmethod
     def forward(ctx: Any, ids: Tensor, offsets: Tensor, weights: Tensor, table: Tensor) -> Tensor:
-        if len(ids) and not (ids.min() >= 0 and ids.max() < len(table)):  # SciPy does not look
-            raise InputError(
-                f"the bags hold word ids from {ids.min()} to {ids.max()}, and the layer takes 0 to "
-                f"{len(table) - 1}: give both the same number of words."
-            )
-        values = table.detach().numpy()
-        starts = np.append(offsets.numpy(), len(ids)).astype(np.int32)
-        ctx.matrix = scipy.sparse.csr_array(
-            (
-                weights.numpy().astype(values.dtype, copy=False),
-                ids.numpy().astype(np.int32),
-                starts,
-            ),
-            shape=(len(offsets), len(table)),
-        )
-        return torch.from_numpy(ctx.matrix @ np.ascontiguousarray(values))
+        if len(ids):
+            least, most = map(int, ids.aminmax())
+            if least < 0 or most >= len(table):
+                raise InputError(
+                    f"the bags hold word ids from {least} to {most}, and the layer takes 0 to "
+                    f"{len(table) - 1}: give both the same number of words."
+                )
+        weights = weights.to(table.dtype)
+        ctx.save_for_backward(ids, offsets, weights)
+        ctx.num_words = len(table)
+        return F.embedding_bag(ids, table, offsets, mode="sum", per_sample_weights=weights)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[None, None, None, Tensor]:
-        gradient = np.ascontiguousarray(gradients[0].numpy())
-        return None, None, None, torch.from_numpy(ctx.matrix.T @ gradient)
+        ids, offsets, weights = (each.numpy() for each in ctx.saved_tensors)
+        starts = np.append(offsets, len(ids)).astype(np.int32)
+        shape = (len(offsets), ctx.num_words)
+        matrix = scipy.sparse.csr_array((weights, ids.astype(np.int32), starts), shape)
+        return None, None, None, torch.from_numpy(matrix.T @ gradients[0].contiguous().numpy())
