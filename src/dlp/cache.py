@@ -21,7 +21,11 @@ T = TypeVar("T")
 
 
 def kept_folder(
-    home: Path, what: str, load: Callable[[Path], T], write: Callable[[Path], None]
+    home: Path,
+    what: str,
+    load: Callable[[Path], T],
+    write: Callable[[Path], None],
+    begun: str | None = None,
 ) -> T:
     """Return what `load` reads from a folder, which `write` fills first where it is not whole.
 
@@ -32,7 +36,8 @@ def kept_folder(
         home: The folder.
         what: What is kept in it, in words (plural): a damaged folder is said.
         load: Reads it.
-        write: Fills an empty folder.
+        write: Fills an empty folder; or with `begun` goes on where it was broken off.
+        begun: The file by which `write` says how far it has come, see `new_folder`.
 
     Raises:
         OSError: It cannot be written.
@@ -43,7 +48,7 @@ def kept_folder(
     with only_one(home):
         if _inode(home) != before and (found := read_folder(home, load, what)) is not None:
             return found  # another process was faster
-        with new_folder(home) as folder:
+        with new_folder(home, begun) as folder:
             write(folder)
     found = read_folder(home, load, what)
     if found is None:
@@ -84,26 +89,39 @@ def read_folder(home: Path, load: Callable[[Path], T], what: str) -> T | None:
 
 
 @contextmanager
-def new_folder(home: Path) -> Iterator[Path]:
+def new_folder(home: Path, begun: str | None = None) -> Iterator[Path]:
     """Yield an empty folder to write to, which takes the place of `home` if the block succeeds.
 
     The caller is the `only_one` to do so.
+
+    Args:
+        home: The place.
+        begun: The name of a file by which the block says how far it has come. A folder that has it
+            is kept when the block is broken off, and given again the next time.
 
     Raises:
         OSError: It cannot be written.
     """
     new = home.with_name(f".{home.name}")
-    shutil.rmtree(new, ignore_errors=True)  # of a process that was killed
-    new.mkdir(parents=True)
+    if begun is None or not (new / begun).exists():
+        shutil.rmtree(new, ignore_errors=True)  # of a process that was killed
+    new.mkdir(parents=True, exist_ok=True)
+    keep = begun is not None
     try:
         yield new
+        if begun is not None:
+            (new / begun).unlink(missing_ok=True)
         files = sorted(file for file in new.rglob("*") if file.is_file())
         sums = {file.relative_to(new).as_posix(): _hash(file) for file in files}
         (new / SUMS).write_text(json.dumps(sums), encoding="utf-8")
         shutil.rmtree(home, ignore_errors=True)
         new.rename(home)
+    except OSError:
+        keep = False  # what is there may be why the disk is full
+        raise
     finally:
-        shutil.rmtree(new, ignore_errors=True)
+        if not (keep and begun is not None and (new / begun).exists()):
+            shutil.rmtree(new, ignore_errors=True)
 
 
 def _hash(path: Path) -> str:

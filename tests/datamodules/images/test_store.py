@@ -252,6 +252,59 @@ def test_a_broken_off_decoding_leaves_no_half_cache(source, reads, monkeypatch):
     assert len(left_over()) == 1
 
 
+@pytest.mark.parametrize("cache_gb", [0, 1])
+def test_a_long_decoding_that_is_broken_off_goes_on_where_it_was(
+    cache_gb, source, reads, monkeypatch, capsys
+):
+    (source.root / "1.bmp").write_bytes(b"no image")
+    whole = decode(source, FORM, cache_gb, keep=False)
+    reads.clear()
+    hash_of = store.xxhash.xxh3_64_intdigest
+
+    def broken_off(content):
+        if np.array_equal(np.frombuffer(content, np.uint8), EXPECTED[4].ravel()):
+            raise KeyboardInterrupt
+        return hash_of(content)
+
+    monkeypatch.setattr(store, "_SAVE_SECONDS", 0.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(store.xxhash, "xxh3_64_intdigest", broken_off)
+        with pytest.raises(KeyboardInterrupt):
+            decode(source, FORM, cache_gb)
+    reads.clear()
+    found = decode(source, FORM, cache_gb)
+    assert "4 of 6 images were decoded before" in capsys.readouterr().out
+    assert reads == {"4.bmp": 1, "5.bmp": 1}
+    assert found.corrupt == whole.corrupt
+    assert [*found.corrupt] == [1]
+    assert np.array_equal(found.hashes, whole.hashes)
+    assert np.array_equal(found.properties, whole.properties)
+    rows = np.array([0, 2, 3, 4, 5])
+    assert np.array_equal(found.pixels[rows], EXPECTED[rows])
+    assert left_over() == ["folder"]
+    assert not [*cache_dir().rglob("begun*")]
+
+
+@pytest.mark.parametrize("name", ["begun.npz", "pixels.npy"])
+def test_a_damaged_beginning_is_no_beginning(name, source, reads, monkeypatch, capsys):
+    def broken_off(folder, *arguments):
+        begin(folder, *arguments)
+        path = folder / name
+        path.write_bytes(path.read_bytes()[:20])
+        raise KeyboardInterrupt
+
+    begin = store._save_begun
+    monkeypatch.setattr(store, "_SAVE_SECONDS", 0.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "_save_begun", broken_off)
+        with pytest.raises(KeyboardInterrupt):
+            decode(source, FORM, 1)
+    reads.clear()
+    assert np.array_equal(decode(source, FORM, 1).pixels[ALL], EXPECTED)
+    assert reads == dict.fromkeys(NAMES, 1)
+    assert capsys.readouterr().out == ""
+
+
 def test_a_link_to_nothing_is_named(source, capsys):
     (source.root / "1.bmp").unlink()
     (source.root / "1.bmp").symlink_to("nowhere")

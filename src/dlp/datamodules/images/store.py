@@ -7,11 +7,13 @@ much room are decoded anew in every epoch, one batch ahead of the training.
 import json
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -36,6 +38,9 @@ _GIGABYTE = 10**9
 _IN_MEMORY = 4
 #: Images handed to the threads at once.
 _AHEAD = 256
+#: The file that says how far a decoding has come, and the seconds after which it is written anew.
+BEGUN = "begun.npz"
+_SAVE_SECONDS = 5.0
 
 
 class ImageSource(Protocol):
@@ -173,7 +178,9 @@ def decode(source: ImageSource, form: ImageFormat, cache_gb: float, keep: bool =
         _write(folder, source, form, streams)
 
     try:
-        return kept_folder(home, "images", lambda at: _load(at, source, form, streams), write)
+        return kept_folder(
+            home, "images", lambda at: _load(at, source, form, streams), write, BEGUN
+        )
     except _NoRoomError as error:
         say(
             f"the decoded images would take {size / _GIGABYTE:.1f} GB and {home.parent} has "
@@ -202,31 +209,97 @@ class _NoRoomError(Exception):
         self.room = room
 
 
+@dataclass
+class Scan:
+    """What is known of the first `done` images.
+
+    Args:
+        hashes: As in `Decoded`, of all N images; 0 of those that are yet to come.
+        properties: Likewise.
+        corrupt: The numbers of those that cannot be read, and why.
+        done: How many images these are.
+    """
+
+    hashes: NDArray[np.uint64]
+    properties: NDArray[np.float32]
+    corrupt: dict[int, str] = field(default_factory=dict)
+    done: int = 0
+
+    @classmethod
+    def of(cls, count: int) -> "Scan":
+        """Return what is known of `count` images at the beginning."""
+        return cls(np.zeros(count, np.uint64), np.zeros((count, COLUMNS), np.float32))
+
+
 def _in_memory(source: ImageSource, form: ImageFormat, streams: bool) -> Decoded:
     """Decode without any file."""
+    scan = Scan.of(len(source))
     if streams:
-        scanned = _scan(source, form, lambda number, image: None)
-        return Decoded(DecodedOnDemand(source, form), *scanned)
-    pixels = np.zeros((len(source), *form.shape), np.uint8)
-    return Decoded(pixels, *_scan(source, form, pixels.__setitem__))
+        _scan(source, form, scan, lambda number, image: None)
+        pixels: Pixels = DecodedOnDemand(source, form)
+    else:
+        kept = pixels = np.zeros((len(source), *form.shape), np.uint8)
+        _scan(source, form, scan, kept.__setitem__)
+    return Decoded(pixels, scan.hashes, scan.properties, scan.corrupt)
 
 
 def _write(folder: Path, source: ImageSource, form: ImageFormat, streams: bool) -> None:
-    """Decode into an empty folder."""
+    """Decode into a folder: an empty one, or one where this was broken off."""
+    scan, end = _begun(folder, len(source))
     # Written, not memory-mapped: a full disk is an error then, and no bus error.
-    with (folder / "pixels.npy").open("wb") as file:
-        shape = (0 if streams else len(source), *form.shape)
-        header = {"descr": "|u1", "fortran_order": False, "shape": shape}
-        np.lib.format.write_array_header_1_0(file, header)
+    with (folder / "pixels.npy").open("r+b" if scan.done else "wb") as file:
+        if scan.done:
+            file.truncate(end)
+            file.seek(end)
+        else:
+            shape = (0 if streams else len(source), *form.shape)
+            header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_1_0(file, header)
+        saved = time.monotonic()
 
         def store(number: int, image: NDArray[np.uint8]) -> None:
+            nonlocal saved
+            if time.monotonic() - saved > _SAVE_SECONDS:  # all images before this one
+                file.flush()
+                _save_begun(folder, scan, file.tell())
+                saved = time.monotonic()
             if not streams:
                 file.write(image.data)
 
-        hashes, properties, corrupt = _scan(source, form, store)
-    np.save(folder / "hashes.npy", hashes)
-    np.save(folder / "properties.npy", properties)
-    (folder / "corrupt.json").write_text(json.dumps(corrupt), encoding="utf-8")
+        _scan(source, form, scan, store)
+    np.save(folder / "hashes.npy", scan.hashes)
+    np.save(folder / "properties.npy", scan.properties)
+    (folder / "corrupt.json").write_text(json.dumps(scan.corrupt), encoding="utf-8")
+
+
+def _save_begun(folder: Path, scan: Scan, end: int) -> None:
+    """Write what is known so far; `end` is the size of the file of pixels."""
+    new = folder / f"new_{BEGUN}"
+    np.savez(
+        new,
+        hashes=scan.hashes,
+        properties=scan.properties,
+        corrupt=np.array(json.dumps(scan.corrupt)),
+        done=scan.done,
+        end=end,
+    )
+    new.replace(folder / BEGUN)
+
+
+def _begun(folder: Path, count: int) -> tuple[Scan, int]:
+    """Return what `_save_begun` wrote: of none of `count` images where it wrote nothing whole."""
+    try:
+        with (folder / BEGUN).open("rb") as file, np.load(file) as found:
+            corrupt = json.loads(str(found["corrupt"]))
+            end, done = int(found["end"]), int(found["done"])
+            scan = Scan(found["hashes"], found["properties"], {}, done)
+        scan.corrupt.update({int(number): why for number, why in corrupt.items()})
+        if (folder / "pixels.npy").stat().st_size < end:
+            return Scan.of(count), 0
+    except (OSError, ValueError, KeyError, BadZipFile):
+        return Scan.of(count), 0
+    say(f"{scan.done:,} of {count:,} images were decoded before: the others follow")
+    return scan, end
 
 
 def _load(folder: Path, source: ImageSource, form: ImageFormat, streams: bool) -> Decoded:
@@ -244,24 +317,26 @@ def _load(folder: Path, source: ImageSource, form: ImageFormat, streams: bool) -
 
 
 def _scan(
-    source: ImageSource, form: ImageFormat, store: Callable[[int, NDArray[np.uint8]], None]
-) -> tuple[NDArray[np.uint64], NDArray[np.float32], dict[int, str]]:
-    """Decode every image and hand it to `store`; return hashes, properties, what is corrupt.
+    source: ImageSource,
+    form: ImageFormat,
+    scan: Scan,
+    store: Callable[[int, NDArray[np.uint8]], None],
+) -> None:
+    """Decode every image that is not `done` and hand it to `store`; note what it is like.
 
     What is stored for a corrupt image is black.
     """
     count = len(source)
-    hashes, properties = np.zeros(count, np.uint64), np.zeros((count, COLUMNS), np.float32)
-    corrupt = {}
-    images = _decode(source, range(count), form, properties)
-    for number, image in enumerate(image_bar(images, "decoding images", "image", count, count)):
+    images = _decode(source, range(scan.done, count), form, scan.properties)
+    shown = image_bar(images, "decoding images", "image", count - scan.done, count)
+    for number, image in enumerate(shown, scan.done):
         if isinstance(image, CorruptImageError):
-            corrupt[number] = image.reason
             store(number, np.zeros(form.shape, np.uint8))
-            continue
-        hashes[number] = xxhash.xxh3_64_intdigest(image.data)
-        store(number, image)
-    return hashes, properties, corrupt
+            scan.corrupt[number] = image.reason
+        else:
+            store(number, image)
+            scan.hashes[number] = xxhash.xxh3_64_intdigest(image.data)
+        scan.done = number + 1
 
 
 def _decode(
