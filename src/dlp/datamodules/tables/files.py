@@ -152,7 +152,10 @@ def _of_parquet(path: Path) -> pd.DataFrame:
         arrow = source.read()
     if not len(arrow):
         raise InputError(f"{path} has no row.")
-    frame: pd.DataFrame = arrow.to_pandas(ignore_metadata=True)
+    # Column by column, each freed when it is converted: the table stands in memory once.
+    frame: pd.DataFrame = arrow.to_pandas(
+        ignore_metadata=True, split_blocks=True, self_destruct=True
+    )
     return frame.set_axis(names, axis=1)
 
 
