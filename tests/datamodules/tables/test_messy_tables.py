@@ -572,3 +572,18 @@ def test_runs_of_older_versions_read_new_rows_as_they_did(tmp_path):
     data.load_state_dict({"inputs": state, "targets": known, "input_shape": [3], "seed": 0})
     rows = data.load_predict().rows
     assert data.encode(rows).tolist() == [[-2, 1, 0], [2, 0, 1]]
+
+
+def test_columns_are_equal_if_all_of_their_rows_are(tmp_path):
+    rows = 2_500  # more than are looked at first
+    like = ["ab"[row % 2] for row in range(rows)]
+    columns = {
+        "u": like,
+        "v": [*like[:-1], "c"],
+        "w": like,
+        "y": [str(row % 7) for row in range(rows)],
+    }
+    lines = [",".join(cells) for cells in zip(*columns.values(), strict=True)]
+    _, reading = kinds(write(tmp_path, "\n".join([",".join(columns), *lines, ""])))
+    notes = [note for note in reading.input.notes if "equal in every row" in note]
+    assert notes == ["columns 'u' and 'w' are equal in every row"]

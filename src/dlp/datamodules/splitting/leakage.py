@@ -122,6 +122,8 @@ class Seen:
         if self.hashes is None:
             return
         rows = hashes[np.concatenate([parts.train, parts.val])]
+        if np.array_equal(rows, self.hashes):  # as in every run that is not resumed
+            return
         strange = int((~is_among(rows, self.hashes)).sum())
         gone = int((~is_among(self.hashes, rows)).sum())
         if strange or gone:

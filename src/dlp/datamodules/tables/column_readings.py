@@ -1,6 +1,7 @@
 """What the columns of a table were taken for, and what is suspicious about them."""
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -135,11 +136,14 @@ def _suspicious(frame: pd.DataFrame, inputs: Sequence[str], targets: Sequence[st
         if len(frame) >= _ENOUGH and _tells(frame[name], frame[target])
     ]
     seen: dict[bytes, str] = {}
+    hashable = [name for name in inputs if _is_hashable(frame[name])]
+    # Of millions of rows the first ones tell most columns apart.
+    heads = {name: _hashed(frame[name].iloc[:_LOOKED_AT]) for name in hashable}
+    like_another = Counter(heads.values())
     for name in inputs:
         series = frame[name]
-        if _is_hashable(series):
-            hashes = pd.util.hash_pandas_object(alike(series), index=False)
-            twin = seen.setdefault(hashes.to_numpy().tobytes(), name)
+        if name in heads and like_another[heads[name]] > 1:
+            twin = seen.setdefault(_hashed(series), name)
             if twin != name and series.nunique() > 1:
                 notes.append(f"columns {twin!r} and {name!r} are equal in every row")
         twins = but_for_case(series.dropna().unique()) if series.dtype == object else None
@@ -192,27 +196,35 @@ def _marks(series: "pd.Series[Any]") -> list[str]:
 
 def _mark_for_missing(values: NDArray[np.float64], dates: bool) -> float | None:
     """Return a least or greatest number that may stand for "missing", such as -999."""
-    for mark in (values.min(), values.max()) if len(values) else ():
+    if len(values) < _ENOUGH or not np.isfinite(values).all():
+        return None
+    for mark in (values.min(), values.max()):
         others = values[values != mark]
-        if (
-            len(values) < _ENOUGH
-            or not np.isfinite(values).all()
-            or len(np.unique(others)) < _FEW_NUMBERS
+        if _is_apart(mark, others, len(values) - len(others), dates) and (
+            len(np.unique(others)) >= _FEW_NUMBERS  # last: it sorts them all
         ):
-            continue
-        low, high = others.min(), others.max()
-        gap = low - mark if mark < low else mark - high
-        if (mark in _DAYS if dates else _in_nines(mark)) and (
-            2 * gap > high - low or mark < 0 <= low
-        ):
-            return float(mark)
-        if len(values) - len(others) > 2 and gap > 10 * (high - low):
             return float(mark)
     return None
 
 
+def _is_apart(mark: float, others: NDArray[np.float64], count: int, dates: bool) -> bool:
+    """Whether a number that stands in `count` cells is far from the others, all above or below."""
+    if not len(others):
+        return False
+    low, high = others.min(), others.max()
+    gap = low - mark if mark < low else mark - high
+    if (mark in _DAYS if dates else _in_nines(mark)) and (2 * gap > high - low or mark < 0 <= low):
+        return True
+    return bool(count > 2 and gap > 10 * (high - low))
+
+
 def _in_nines(mark: float) -> bool:
     return re.fullmatch(r"-?99+", f"{mark:.12g}") is not None
+
+
+def _hashed(series: "pd.Series[Any]") -> bytes:
+    """Return bytes that are equal for columns of equal values, whatever type they have."""
+    return pd.util.hash_pandas_object(alike(series), index=False).to_numpy().tobytes()
 
 
 def _is_hashable(series: "pd.Series[Any]") -> bool:
