@@ -1,6 +1,8 @@
 """The two checkpoints of a run: the best epoch and the last one."""
 
 import time
+from copy import Error as CopyError
+from copy import deepcopy
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -18,6 +20,9 @@ from dlp.directions import Mode, directions_of, needed_direction
 from dlp.errors import InputError
 from dlp.files import save_tensors
 
+#: Epochs that end sooner after the last save of a file are not written: a save takes 10 to 80 ms.
+_EVERY_SECONDS = 5.0
+
 
 class AtomicCheckpointIO(TorchCheckpointIO):
     """Writes a checkpoint beside its place and moves it there when it is whole.
@@ -27,10 +32,21 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
     What a model and its data are made from is read before there is a Trainer. It is kept until the
     Trainer restores the same checkpoint: the file is read once.
+
+    A file that may wait, because a better epoch often follows soon, is kept as a copy in memory
+    until some seconds have gone since it was written, or until another file is written. On the disk
+    it is therefore never older than the others, and a fit that is killed goes on from there as one
+    that is not.
+
+    Attributes:
+        may_wait: The files that may wait.
     """
 
     def __init__(self) -> None:
         self._read: tuple[Path, dict[str, Any]] | None = None
+        self.may_wait: set[Path] = set()
+        self._waiting: dict[Path, dict[str, Any]] = {}
+        self._written_at: dict[Path, float] = {}
 
     def read_ahead(self, path: Path) -> dict[str, Any]:
         """Return the content of a checkpoint, and keep it for the next `load_checkpoint`.
@@ -46,6 +62,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         self, path: str | Path, map_location: Any = None, weights_only: bool | None = None
     ) -> dict[str, Any]:
         """Return the content of a checkpoint: what was read ahead, or else the file's."""
+        self.write_waiting()
         read, self._read = self._read, None
         if read is not None and read[0] == Path(path) and map_location is None:
             return read[1]
@@ -55,7 +72,44 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
     ) -> None:
         """Save `checkpoint` to `path`; what was there stays until the new one is complete."""
-        save_tensors(checkpoint, Path(path))
+        path = Path(path)
+        self._waiting.pop(path, None)
+        since = time.monotonic() - self._written_at.get(path, float("-inf"))
+        if path in self.may_wait and since < _EVERY_SECONDS and self._keep(checkpoint, path):
+            return
+        self.write_waiting()
+        self._write(checkpoint, path)
+
+    def teardown(self) -> None:
+        """Write what waits: the Trainer calls this however a fit ends."""
+        self.write_waiting()
+
+    def remove_checkpoint(self, path: str | Path) -> None:
+        """Remove a checkpoint, whether it is written or waits."""
+        self._waiting.pop(Path(path), None)
+        super().remove_checkpoint(path)
+
+    def write_waiting(self, due: bool = False) -> None:
+        """Write what waits.
+
+        Args:
+            due: Only what has waited for long enough.
+        """
+        for path in [*self._waiting]:
+            if not due or time.monotonic() - self._written_at[path] >= _EVERY_SECONDS:
+                self._write(self._waiting.pop(path), path)
+
+    def _write(self, checkpoint: dict[str, Any], path: Path) -> None:
+        save_tensors(checkpoint, path)
+        self._written_at[path] = time.monotonic()
+
+    def _keep(self, checkpoint: dict[str, Any], path: Path) -> bool:
+        """Let a copy wait, which takes a tenth of writing; False where something has none."""
+        try:
+            self._waiting[path] = deepcopy(checkpoint)
+        except (CopyError, RuntimeError, TypeError):
+            return False
+        return True
 
 
 def with_atomic_checkpoints(plugins: Any, own: AtomicCheckpointIO) -> list[Any]:
@@ -68,6 +122,10 @@ def with_atomic_checkpoints(plugins: Any, own: AtomicCheckpointIO) -> list[Any]:
 
 class BestCheckpoint(ModelCheckpoint):
     """Keeps ``best.ckpt``: the epoch at which `monitor` was best.
+
+    In the first epochs each one is the best so far. Where an `AtomicCheckpointIO` writes and the
+    weights are on a CPU, it is written every five seconds, at the end of the fit and whenever
+    another checkpoint is; memory has room for it until then.
 
     Args:
         folder: Where to write it.
@@ -95,6 +153,10 @@ class BestCheckpoint(ModelCheckpoint):
         """
         super().setup(trainer, pl_module, stage)
         self._validated = False
+        io = trainer.strategy.checkpoint_io
+        on_cpu = trainer.strategy.root_device.type == "cpu"
+        if stage == "fit" and on_cpu and isinstance(io, AtomicCheckpointIO):
+            io.may_wait.add(Path(self.format_checkpoint_name({})))
         if stage == "fit" and self._given is None:
             mode = needed_direction(str(self.monitor), directions_of(pl_module))
             if mode != self.mode:  # before a checkpoint's state comes
@@ -145,6 +207,9 @@ class BestCheckpoint(ModelCheckpoint):
         elif self._validated:
             logged = ", ".join(sorted(trainer.callback_metrics)) or "nothing"
             raise InputError(f"{self.monitor} was not logged; --monitor takes one of {logged}.")
+        io = trainer.strategy.checkpoint_io
+        if isinstance(io, AtomicCheckpointIO):
+            io.write_waiting(due=not _is_final(trainer))
 
 
 class LastCheckpoint(Checkpoint):
@@ -158,7 +223,7 @@ class LastCheckpoint(Checkpoint):
             the first or the final one: a save costs some 10 ms.
     """
 
-    def __init__(self, folder: Path, every_seconds: float = 5.0) -> None:
+    def __init__(self, folder: Path, every_seconds: float = _EVERY_SECONDS) -> None:
         self.path = folder / "last.ckpt"
         self.every_seconds = every_seconds
         #: The newest epoch that is saved, from 1; None before the first.
@@ -172,11 +237,9 @@ class LastCheckpoint(Checkpoint):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save, if it is time or this is the final epoch."""
-        final = trainer.should_stop or trainer.current_epoch + 1 == trainer.max_epochs
-        final = final or trainer.global_step == trainer.max_steps
         due = time.monotonic() - self._saved_at >= self.every_seconds
         # Saving waits for all processes, and each has a clock of its own: the first one decides.
-        due = trainer.strategy.broadcast(due or final)
+        due = trainer.strategy.broadcast(due or _is_final(trainer))
         if due and not getattr(trainer, "fast_dev_run", False):
             trainer.save_checkpoint(self.path)
             self._saved_at = time.monotonic()
@@ -212,3 +275,9 @@ class LastCheckpoint(Checkpoint):
                 data: object = getattr(trainer, "datamodule", None)
                 judge = "test" if getattr(data, "has_test", False) else "validate"
                 say(f"the averaged weights are in {path}: dlp {judge} --ckpt_path {path}")
+
+
+def _is_final(trainer: Trainer) -> bool:
+    """Whether an epoch that ends is known to be the last one."""
+    last = trainer.should_stop or trainer.current_epoch + 1 == trainer.max_epochs
+    return last or trainer.global_step == trainer.max_steps
