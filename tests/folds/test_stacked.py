@@ -28,7 +28,14 @@ from dlp.folds.stacked import reason_against
 from dlp.folds.stacked.engine import FoldData
 from dlp.folds.stacked.fused_steps import fuse, plain_rmsprop
 from dlp.folds.stacked.stacks import fit_stacked, stack_kind
-from dlp.modules import ConvNetModule, DenseModule, DenseNet, KerasRMSprop, SoftmaxHead
+from dlp.modules import (
+    ConvNetModule,
+    DenseModule,
+    DenseNet,
+    Keras3RMSprop,
+    KerasRMSprop,
+    SoftmaxHead,
+)
 from dlp.modules.base import SupervisedModule
 from dlp.modules.heads import HEADS
 from dlp.modules.networks import ACTIVATIONS, Dropout
@@ -259,6 +266,7 @@ def train_by_hand(model, fold, epochs):
 
 OPTIMIZERS = {
     "the book's RMSprop": KerasRMSprop,
+    "RMSprop of Keras 3": Keras3RMSprop,
     "RMSprop": partial(torch.optim.RMSprop, lr=0.01),
     "RMSprop with all": partial(
         torch.optim.RMSprop, lr=0.01, momentum=0.5, centered=True, weight_decay=0.1

@@ -1,3 +1,5 @@
+import copy
+import pickle
 from functools import partial
 
 import pytest
@@ -16,7 +18,7 @@ from torch.optim.lr_scheduler import (
 from training import quiet_trainer
 
 from dlp.datamodules import ArrayDataModule
-from dlp.modules import DenseModule, KerasRMSprop
+from dlp.modules import DenseModule, Keras3RMSprop, KerasRMSprop
 
 draw = torch.Generator().manual_seed(0)
 X = torch.randn(40, 6, generator=draw)
@@ -114,7 +116,7 @@ def test_rmsprop_of_weights_that_lie_otherwise_in_memory_is_the_same(given):
 def test_rmsprop_of_keras_3_adds_epsilon_inside_the_root():
     weight = nn.Parameter(torch.linspace(-1, 1, 7, dtype=torch.float64))
     by_hand, mean_square = weight.detach().clone(), torch.zeros(7, dtype=torch.float64)
-    optimizer = KerasRMSprop([weight], eps_inside=True)
+    optimizer = Keras3RMSprop([weight])
     assert optimizer.param_groups[0]["eps"] == 1e-7
     for step in range(20):
         gradient = 1e-4 * (by_hand + step / 10)
@@ -318,3 +320,26 @@ def test_lbfgs_reports_the_loss_of_the_weights_that_a_batch_met():
     trainer = quiet_trainer(1)
     trainer.fit(model, rows)
     assert float(trainer.callback_metrics["train_loss"]) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("kind", [KerasRMSprop, Keras3RMSprop])
+def test_a_copied_or_unpickled_optimizer_steps_on(kind):
+    weight = nn.Parameter(torch.ones(3))
+    for optimizer in (copy.deepcopy, lambda each: pickle.loads(pickle.dumps(each))):
+        copied = optimizer(kind([weight], lr=0.1))
+        (moved,) = copied.param_groups[0]["params"]
+        moved.grad = torch.ones(3)
+        copied.step()
+        assert (moved < 1).all()
+
+
+def test_hooks_are_called_once_a_step_whichever_way_it_takes():
+    torch.optim.RMSprop([nn.Parameter(torch.ones(1))])  # torch then wraps the step of its class
+    for chosen in ({}, {"weight_decay": 0.1}):
+        weight, calls = nn.Parameter(torch.ones(3)), []
+        optimizer = KerasRMSprop([{"params": [weight], **chosen}])
+        optimizer.register_step_post_hook(lambda *given, calls=calls: calls.append(1))
+        weight.grad = torch.ones(3)
+        optimizer.step()
+        assert len(calls) == 1
+        assert (weight < 1).all()

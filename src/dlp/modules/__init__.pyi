@@ -10,6 +10,7 @@ from .heads import SoftmaxHead as SoftmaxHead
 from .networks import ConvNet as ConvNet
 from .networks import DenseNet as DenseNet
 from .networks import Dropout as Dropout
+from .optimizers import Keras3RMSprop as Keras3RMSprop
 from .optimizers import KerasRMSprop as KerasRMSprop
 from .pretrained.backbones import Backbone as Backbone
 from .pretrained.module import PretrainedModule as PretrainedModule

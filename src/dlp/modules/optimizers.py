@@ -1,5 +1,6 @@
 """The book's optimizer, and the step of RMSprop in one pass over the weights."""
 
+import inspect
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -12,8 +13,7 @@ class KerasRMSprop(RMSprop):
     """RMSprop with the defaults of the book's Keras, which differ from torch's.
 
     Keras 2.0.8 steps by ``lr * g / (sqrt(v) + eps)`` with a decay of 0.9 and a learning rate of
-    0.001; torch's formula is the same, its defaults are 0.99 and 0.01. Keras 3 steps by
-    ``lr * g / sqrt(v + eps)``, with an ``eps`` of 1e-7: that is `eps_inside`.
+    0.001; torch's formula is the same, its defaults are 0.99 and 0.01.
 
     On a CPU a step takes one pass over the weights, in a half to a quarter of the time of torch's;
     its roundings differ from those in the last bit.
@@ -24,9 +24,10 @@ class KerasRMSprop(RMSprop):
         params: The parameters, or groups of them.
         lr: Learning rate; None is Keras's 0.001.
         alpha: Decay of the running mean of squared gradients (Keras: rho); None is Keras's 0.9.
-        eps: Added to its root; None is 1e-8 of the book's Keras, and 1e-7 of Keras 3 inside.
-        eps_inside: Add `eps` before the root is taken, as Keras 3 does.
+        eps: Added to its root; None is 1e-8 of the book's Keras.
     """
+
+    usual_eps = 1e-8
 
     def __init__(
         self,
@@ -34,15 +35,12 @@ class KerasRMSprop(RMSprop):
         lr: float | None = None,
         alpha: float | None = None,
         eps: float | None = None,
-        eps_inside: bool | None = None,
     ) -> None:
-        self.eps_inside = bool(eps_inside)
-        usual = 1e-7 if eps_inside else 1e-8
         super().__init__(
             params,
             lr=1e-3 if lr is None else lr,
             alpha=0.9 if alpha is None else alpha,
-            eps=usual if eps is None else eps,
+            eps=self.usual_eps if eps is None else eps,
         )
 
     @torch.no_grad()
@@ -61,17 +59,23 @@ class KerasRMSprop(RMSprop):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        if not self.eps_inside and not all(map(is_plain, self.param_groups)):
-            super().step()
+        if not self._moves(self.param_groups):
+            inspect.unwrap(RMSprop.step)(self)  # hooks of a step are called around this one
             return loss
         for group in self.param_groups:
             weights = [weight for weight in group["params"] if weight.grad is not None]
-            means = [self._mean_square(weight) for weight in weights]
-            if self.eps_inside:
-                _step_inside(weights, means, group)
-            else:
-                fused_step(weights, means, group)
+            self._move(weights, [self._mean_square(weight) for weight in weights], group)
         return loss
+
+    def _moves(self, groups: Sequence[dict[str, Any]]) -> bool:
+        """Whether `_move` does what is to be done."""
+        return all(map(is_plain, groups))
+
+    def _move(
+        self, weights: Sequence[Tensor], means: Sequence[Tensor], group: dict[str, Any]
+    ) -> None:
+        """Move weights, given the running means of their squared gradients."""
+        fused_step(weights, means, group)
 
     def _mean_square(self, weight: Tensor) -> Tensor:
         """Return the running mean of a weight's squared gradients, and count the step."""
@@ -84,6 +88,29 @@ class KerasRMSprop(RMSprop):
         if mean.stride() != weight.stride():  # a checkpoint of weights that lay otherwise in memory
             mean = state["square_avg"] = torch.empty_like(weight).copy_(mean)
         return mean
+
+
+class Keras3RMSprop(KerasRMSprop):
+    """RMSprop of Keras 3, which adds `eps` before it takes the root: ``lr * g / sqrt(v + eps)``.
+
+    With it a run is the same optimisation as one of today's Keras. The defaults are those of
+    `KerasRMSprop`, but for an `eps` of 1e-7.
+    """
+
+    usual_eps = 1e-7
+
+    def _moves(self, groups: Sequence[dict[str, Any]]) -> bool:
+        return True
+
+    def _move(
+        self, weights: Sequence[Tensor], means: Sequence[Tensor], group: dict[str, Any]
+    ) -> None:
+        alpha = group["alpha"]
+        for weight, mean in zip(weights, means, strict=True):
+            gradient = weight.grad
+            assert gradient is not None
+            mean.mul_(alpha).addcmul_(gradient, gradient, value=1 - alpha)
+            weight.addcdiv_(gradient, mean.add(group["eps"]).sqrt_(), value=-group["lr"])
 
 
 def is_plain(group: dict[str, Any]) -> bool:
@@ -158,15 +185,6 @@ def _in_memory_order(weight: Tensor, mean: Tensor) -> tuple[Tensor, Tensor, Tens
 def _axes_in_memory(tensor: Tensor) -> list[int]:
     strides = tensor.stride()
     return sorted(range(tensor.ndim), key=lambda axis: -strides[axis])
-
-
-def _step_inside(weights: Sequence[Tensor], means: Sequence[Tensor], group: dict[str, Any]) -> None:
-    """Step as Keras 3 does."""
-    for weight, mean in zip(weights, means, strict=True):
-        gradient = weight.grad
-        assert gradient is not None
-        mean.mul_(group["alpha"]).addcmul_(gradient, gradient, value=1 - group["alpha"])
-        weight.addcdiv_(gradient, mean.add(group["eps"]).sqrt_(), value=-group["lr"])
 
 
 def _is_dense_on_cpu(weight: Tensor) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from torch.optim import Adam, AdamW, Optimizer, RMSprop
 
-from dlp.modules.optimizers import fused_step, is_plain
+from dlp.modules.optimizers import KerasRMSprop, fused_step, is_plain
 
 
 def fuse(optimizer: Optimizer) -> None:
@@ -27,8 +27,6 @@ def plain_rmsprop(optimizer: Optimizer) -> Callable[[], None] | None:
     """
     (group,) = optimizer.param_groups
     (weights,) = group["params"]
-    if not isinstance(optimizer, RMSprop) or getattr(optimizer, "eps_inside", False):
-        return None
-    if not is_plain(group):
+    if type(optimizer) not in (RMSprop, KerasRMSprop) or not is_plain(group):
         return None
     return lambda: fused_step([weights], [optimizer.state[weights]["square_avg"]], group)

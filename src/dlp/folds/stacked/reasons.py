@@ -36,12 +36,20 @@ from dlp.folds.stacked.network import StackedNet, widened
 from dlp.modules.base import SupervisedModule
 from dlp.modules.dense import DenseModule
 from dlp.modules.heads import HEADS
-from dlp.modules.optimizers import KerasRMSprop
+from dlp.modules.optimizers import Keras3RMSprop, KerasRMSprop
 
 #: Optimizers that move each weight by its own gradient alone.
 _ELEMENTWISE = (
-    *(KerasRMSprop, optim.RMSprop, optim.SGD, optim.Adam, optim.AdamW, optim.Adamax, optim.NAdam),
-    *(optim.RAdam, optim.Adagrad, optim.Adadelta, optim.Rprop, optim.ASGD),
+    *(KerasRMSprop, Keras3RMSprop, optim.RMSprop, optim.SGD, optim.Adam, optim.AdamW),
+    *(
+        optim.Adamax,
+        optim.NAdam,
+        optim.RAdam,
+        optim.Adagrad,
+        optim.Adadelta,
+        optim.Rprop,
+        optim.ASGD,
+    ),
 )
 
 #: Schedules that are a function of the number of steps alone.
