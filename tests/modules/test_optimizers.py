@@ -18,6 +18,7 @@ from torch.optim.lr_scheduler import (
 from training import quiet_trainer
 
 from dlp.datamodules import ArrayDataModule
+from dlp.errors import InputError
 from dlp.modules import DenseModule, Keras3RMSprop, KerasRMSprop
 
 draw = torch.Generator().manual_seed(0)
@@ -343,3 +344,17 @@ def test_hooks_are_called_once_a_step_whichever_way_it_takes():
         optimizer.step()
         assert len(calls) == 1
         assert (weight < 1).all()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "match"),
+    [
+        ({"optimizer": partial(torch.optim.Adam, betas=(2, 3))}, "optimizer cannot be made: .*bet"),
+        ({"optimizer": partial(KerasRMSprop, lr=-1.0)}, "optimizer cannot be made: .*-1.0"),
+        ({"scheduler": partial(OneCycleLR, max_lr=0.1)}, "scheduler cannot be made: .*steps"),
+    ],
+)
+def test_what_an_optimizer_or_a_schedule_refuses_is_said_in_a_sentence(arguments, match):
+    model = DenseModule((6,), 2, hidden=(3,), **arguments)
+    with pytest.raises(InputError, match=match):
+        model.configure_optimizers()

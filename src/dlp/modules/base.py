@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from functools import partial
 from typing import Any, ClassVar, cast, get_args
 
 import torch
@@ -25,7 +26,7 @@ from dlp.modules.networks import reseed_dropout
 from dlp.modules.optimizers import KerasRMSprop
 from dlp.modules.penalties import kernels, output_layers, penalty, say_if_none, watched
 from dlp.modules.restoring import RestorableModule
-from dlp.modules.schedules import PlateauNumbers, is_pruned, stepping
+from dlp.modules.schedules import PlateauNumbers, is_pruned, made, stepping
 from dlp.modules.thresholds import Threshold, check_can_choose
 from dlp.seeds import derived_seed
 from dlp.target_transforms import TargetTransform
@@ -380,7 +381,7 @@ class SupervisedModule(RestorableModule):
         """Return the optimizer, and the scheduler as `stepping` has it."""
         groups = self.parameter_groups()
         has_rate = [isinstance(group, dict) and "lr" in group for group in groups]
-        optimizer = self.make_optimizer(groups)  # it fills the groups that it is given
+        optimizer = made("optimizer", partial(self.make_optimizer, groups))  # it fills them
         for group, given in zip(optimizer.param_groups, has_rate, strict=False):
             if self.lr is not None and not given:
                 group["lr"] = self.lr
@@ -390,6 +391,6 @@ class SupervisedModule(RestorableModule):
                 parameter.data = parameter.data.contiguous()
         if self.make_scheduler is None:
             return optimizer
-        scheduler = self.make_scheduler(optimizer)
+        scheduler = made("scheduler", partial(self.make_scheduler, optimizer))
         every = (trainer and trainer.check_val_every_n_epoch) or 1
         return {"optimizer": optimizer, "lr_scheduler": stepping(scheduler, self._logs, every)}

@@ -1,12 +1,16 @@
-"""When schedules of the learning rate step, and by which numbers."""
+"""Optimizers and schedules as they are made; when schedules step, and by which numbers."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from lightning import Trainer
 from lightning.pytorch.callbacks import ModelPruning
 from torch import Tensor
 from torch.optim.lr_scheduler import CyclicLR, LRScheduler, OneCycleLR, ReduceLROnPlateau
+
+from dlp.errors import InputError
+
+_T = TypeVar("_T")
 
 
 def stepping(
@@ -31,6 +35,18 @@ def stepping(
         "strict": not logs(monitor),
         "frequency": every if watches else 1,
     }
+
+
+def made(what: str, make: Callable[[], _T]) -> _T:
+    """Return what a class makes of the arguments that a person gave.
+
+    Raises:
+        InputError: It refuses one of them.
+    """
+    try:
+        return make()
+    except (TypeError, ValueError, ZeroDivisionError) as error:
+        raise InputError(f"the {what} cannot be made: {error}.") from error
 
 
 def is_pruned(trainer: Any) -> bool:
