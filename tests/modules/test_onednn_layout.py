@@ -138,6 +138,21 @@ def test_whoever_looks_into_the_layers_sees_plain_tensors(register, place):
 
 
 @fast
+@pytest.mark.parametrize("mixed", [False, True])
+def test_frozen_layers_may_stand_before_trained_ones(mixed):
+    network, images = net(), batch()
+    network.features.conv1.requires_grad_(False)
+    with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
+        network(images).sum().backward()
+    assert network.features.conv1.weight.grad is None
+    assert network.features.conv2.weight.grad.abs().sum() > 0
+    network.features.requires_grad_(False)
+    with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
+        network(images).sum().backward()
+    assert network.classifier.output.weight.grad.abs().sum() > 0
+
+
+@fast
 def test_a_hook_that_looks_at_no_numbers_changes_nothing():
     network, images, shapes = net(), batch(), []
     hook = onednn_layout.for_any_layout(lambda _, __, output: shapes.append(tuple(output.shape)))
