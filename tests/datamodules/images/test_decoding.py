@@ -401,6 +401,7 @@ def test_any_damage_gives_a_image_or_one_kind_of_error(kind):
     assert 0 < corrupt < 300
 
 
+@pytest.mark.filterwarnings("ignore:.*decoding.*:DeprecationWarning")  # torchvision from 0.29 on
 @pytest.mark.parametrize("kind", ["BMP", "TIFF", "PPM"])
 def test_torchvision_does_not_read_all_kinds(kind):
     content = torch.frombuffer(bytearray(encoded(halves(), kind)), dtype=torch.uint8)

@@ -1,6 +1,6 @@
 """An image file of any kind as uint8 pixels of one size, or one error that says why not.
 
-``torchvision.io`` reads no BMP, TIFF or PPM, and an image of any number of pixels.
+``torchvision.io`` reads no BMP, TIFF or PPM, sets no bound on pixels, and is deprecated since 0.29.
 """
 
 import os
