@@ -182,7 +182,7 @@ def fit(job: Job) -> dict[str, Any]:
     trainer.fit(model, train, val)
     seconds = time.perf_counter() - begun
     epochs = np.diff(times.noted["epochs"]).tolist()
-    share = len(train.dataset) / len(job.targets("train"))  # type: ignore[arg-type]
+    share = len(train.dataset) / len(job.targets("train"))  # type: ignore[arg-type] # these have a length
     return {"fit": seconds, "epochs": epochs, "losses": losses, "share": share}
 
 
@@ -224,7 +224,7 @@ def passes(job: Job) -> dict[str, Any]:
             for images, _ in loader:
                 base(images)
             times.append(time.perf_counter())
-    count = len(loader.dataset)  # type: ignore[arg-type]
+    count = len(loader.dataset)  # type: ignore[arg-type] # these have a length
     return {"fit": times[-1] - times[0], "epochs": np.diff(times).tolist(), "rows": count}
 
 

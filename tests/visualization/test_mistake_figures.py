@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.text import Text
 
 from dlp.evaluation.mistakes import ClassificationMistakes, MultilabelMistakes, RegressionMistakes
 from dlp.visualization.mistake_figures import (
@@ -106,16 +107,32 @@ def test_a_class_without_rows_has_no_colour():
     assert image.mask.tolist() == [[False] * 3, [False] * 3, [True] * 3]
 
 
-@pytest.mark.parametrize("names", [["$5 to $6", r"a_{b"], ["x" * 100, "犬"], ["50%", "^_^"]])
-def test_any_name_can_be_drawn(names):
+def texts_of(figure):
+    return [text.get_text() for text in drawn(figure).findobj(Text)]
+
+
+@pytest.mark.parametrize(
+    ("names", "shown"),
+    [
+        (["$5 to $6", r"a_{b"], [r"\$5 to \$6", r"a_{b"]),
+        (["x" * 100, "犬"], ["x" * 23 + "…", "犬"]),
+        (["50%", "^_^"], ["50%", "^_^"]),
+    ],
+)
+def test_any_name_can_be_drawn(names, shown):
     mistakes = classified(2, names=names)
+    first, second = shown
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph")
-        for draw in (confusion_figure, reliability_figure):
-            drawn(draw(mistakes, "$1 and $2"))
-        drawn(worst_figure(mistakes.worst[:2], torch.rand(2, 3, 4, 4)))
+        confusion = texts_of(confusion_figure(mistakes, "$1 and $2"))
+        assert {first, second} <= {*confusion}
+        assert any(text.startswith(r"\$1 and \$2") for text in confusion)
+        assert f"probability of {second}" in texts_of(reliability_figure(mistakes, "$1 and $2"))
+        worst = texts_of(worst_figure(mistakes.worst[:2], torch.rand(2, 3, 4, 4)))
+        assert any(text.startswith(f"{first} → {second}\n") for text in worst)
         value = RegressionMistakes.of(np.array([[1.0]]), np.array([2.0]), names[:1])
-        drawn(residual_figure(value))
+        whole = names[0].replace("$", r"\$")
+        assert f"{whole}, predicted" in texts_of(residual_figure(value))
 
 
 def test_reliability_shows_the_filled_bins_and_their_counts():
