@@ -16,9 +16,10 @@ Keras lives in environments of its own, each with one backend, given as ``--kera
 
 (for torch: ``--index-url https://download.pytorch.org/whl/cpu`` avoids a CUDA build). Each result
 is kept at once below the cache folder, and the same command goes on where it stopped: ``--minutes``
-ends it early, ``--fresh`` begins anew, ``--tables`` only writes docs/benchmarks.md. After a first
-round, backends that took twice as long as the best one are left out (``--all_backends`` keeps
-them). ``--quick`` tries it all on a few rows: its numbers mean nothing and are only printed.
+ends it early, ``--fresh`` begins anew, ``--tables`` only writes docs/benchmarks.md. A workload that
+was measured at another version of dlp begins anew when it is asked for; the others stay. After a
+first round, backends that took 1.5 times as long as the best one are left out (``--all_backends``
+keeps them). ``--quick`` tries it all on a few rows: its numbers mean nothing and are only printed.
 """
 
 import argparse
@@ -34,13 +35,15 @@ from typing import Any
 
 from comparison_tables import page, say_quick
 from jobs import Job
-from processes import machine, run
+from processes import machine, run, version_of_dlp
 from tables import apart
 from workloads import STARTS, WORKLOADS, Workload
 
 from dlp.files import cache_dir, write_text
 
 HERE = Path(__file__).resolve().parent
+#: How much slower than the best a backend may be in the first round, to be measured again.
+NEAR = 1.5
 
 
 class Comparison:
@@ -60,10 +63,10 @@ class Comparison:
         self.backends, self.quick, self.limit = backends, quick, limit
         self.folder = cache_dir() / ("against_keras_quick" if quick else "against_keras")
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.home = self.folder / "results.json"
+        self.home, self.version = self.folder / "results.json", version_of_dlp()
         self.results: dict[str, Any] = {"machine": machine(backends), "workloads": {}}
         if self.home.exists() and not fresh:
-            found = json.loads(self.home.read_text(encoding="utf-8"))
+            found = with_versions(json.loads(self.home.read_text(encoding="utf-8")))
             now, then = self.results["machine"], found["machine"]
             changed = [f"{key} {then[key]}" for key in then if now.get(key, then[key]) != then[key]]
             if changed and not only_tables:
@@ -71,17 +74,30 @@ class Comparison:
                     f"{self.home} was measured with {', '.join(changed)}: give --fresh to begin "
                     "anew, or --tables to write what is there."
                 )
-            self.results = {**found, "machine": {**now, **then}}
+            self.results = found if only_tables else {**found, "machine": {**now, **then}}
 
     def keep(self) -> None:
         """Write what was measured."""
         write_text(self.home, json.dumps(self.results, indent=1))
 
     def of(self, name: str) -> dict[str, Any]:
-        """Return what is known of a workload: its ``checks``, and the rounds of each way."""
-        new: dict[str, Any] = {"checks": {}, "ways": {}}
+        """Return what is known of a workload: its ``checks``, and the rounds of each way.
+
+        ``dlp`` is the version that they were measured at.
+        """
+        new: dict[str, Any] = {"dlp": self.version, "checks": {}, "ways": {}}
         known: dict[str, Any] = self.results["workloads"].setdefault(name, new)
         return known
+
+    def begin(self, name: str) -> None:
+        """Begin a workload anew if what is known of it was measured at another version of dlp."""
+        then = self.of(name)["dlp"]
+        if then != self.version:
+            print(f"{name}: begins anew, it was measured at dlp {then} (now {self.version})")
+            for made in ("data", "quickstart", "imdb"):  # by the dlp of then
+                shutil.rmtree(self.folder / name / made, ignore_errors=True)
+            del self.results["workloads"][name]
+            self.keep()
 
     # What is started -----------------------------------------------------------------------------
 
@@ -137,8 +153,8 @@ class Comparison:
 
     def prepare(self, name: str, workload: Workload) -> bool:
         """Write data, weights and batches, and check that all ways compute the same."""
-        known, job = self.of(name), self.job(name, workload)
-        checks = known["checks"]
+        self.begin(name)
+        checks, job = self.of(name)["checks"], self.job(name, workload)
         if "losses" not in checks.get("dlp", {}) and "files" not in checks.get("dlp", {}):
             shutil.rmtree(job.folder, ignore_errors=True)
             words = [sys.executable, str(HERE / "dlp_way.py"), "export", job.dump()]
@@ -179,7 +195,7 @@ class Comparison:
                 for one in backends
                 if "fit" in measured.get(one, {}).get("0", {})
             }
-            backends = [one for one in taken if taken[one] <= 2 * min(taken.values())]
+            backends = [one for one in taken if taken[one] <= NEAR * min(taken.values())]
         return [*backends, "lightning", *(["lightning, 2 workers"] if reads else []), "dlp"]
 
     def measure(self, name: str, workload: Workload, number: int, drop: bool, until: float) -> None:
@@ -200,6 +216,7 @@ class Comparison:
 
     def starts(self, number: int, until: float) -> None:
         """Measure what every command waits for."""
+        self.begin("startup")
         runs = {one: self.folder / "startup" / one for one in ("quickstart", "imdb")}
         commands = {label: [sys.executable, *words] for label, words in STARTS.items()}
         for backend, python in self.backends.items():
@@ -224,6 +241,17 @@ class Comparison:
                 rounds[str(number)] = result
                 print("startup", number, label, result, flush=True)
                 self.keep()
+
+
+def with_versions(results: dict[str, Any]) -> dict[str, Any]:
+    """Return kept results in which each workload names the version of dlp it was measured at.
+
+    Older files name one for all, among the facts of the machine.
+    """
+    facts = dict(results["machine"])
+    then = facts.pop("dlp", "unknown")
+    known = {name: {"dlp": then, **of} for name, of in results["workloads"].items()}
+    return {**results, "machine": facts, "workloads": known}
 
 
 def job_rows(job: Job) -> int:

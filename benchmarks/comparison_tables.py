@@ -136,10 +136,22 @@ def starts(known: dict[str, Any]) -> str:
     )
 
 
+def measured_at(known: dict[str, Any]) -> str:
+    """Return the version of dlp, once if all workloads were measured at one."""
+    names: dict[str, list[str]] = {}
+    for name, of in known.items():
+        names.setdefault(of["dlp"], []).append(name)
+    if len(names) == 1:
+        return f"dlp {next(iter(names))}"
+    return "; ".join(f"dlp {version} ({', '.join(of)})" for version, of in names.items())
+
+
 def all_tables(results: dict[str, Any]) -> dict[str, str]:
     """Return the text of each marker."""
-    known = {name: of for name, of in results["workloads"].items() if name in WORKLOADS}
+    there = {name: of for name, of in results["workloads"].items() if of["ways"]}
+    known = {name: there[name] for name in WORKLOADS if name in there}
     facts = "; ".join(f"{key} {value}" for key, value in results["machine"].items())
+    facts = f"{facts}; {measured_at(there)}"
     text = {}
     if known:
         head = ["workload", "Keras, best backend", "Lightning, default", "dlp"]
@@ -153,8 +165,8 @@ def all_tables(results: dict[str, Any]) -> dict[str, str]:
         head = ["workload", "steps", "Lightning", "TensorFlow", "JAX", "torch", "answer"]
         rows = [checked(name, of) for name, of in known.items() if WORKLOADS[name].steps]
         text["same results"] = table([*head, "Keras's own RMSprop"], rows)
-    if "startup" in results["workloads"]:
-        text["start-up"] = starts(results["workloads"]["startup"])
+    if "startup" in there:
+        text["start-up"] = starts(there["startup"])
     return text
 
 

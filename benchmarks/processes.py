@@ -53,7 +53,7 @@ def _json(lines: Sequence[str]) -> dict[str, Any]:
 
 
 def machine(backends: Mapping[str, str]) -> dict[str, str]:
-    """Return the processor, its cores, and the versions of everything that is compared."""
+    """Return the processor, its cores, and the versions of all that dlp is compared with."""
     said = {}
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
@@ -71,7 +71,6 @@ def machine(backends: Mapping[str, str]) -> dict[str, str]:
         "python": platform.python_version(),
     }
     facts |= {package: version(package) for package in ("torch", "lightning", "torchmetrics")}
-    facts["dlp"] = _commit()
     facts |= {name: of for name, of in os.environ.items() if name == "OMP_NUM_THREADS"}
     for backend, python in backends.items():
         names = {"tensorflow": "tensorflow tensorflow_cpu"}.get(backend, backend).split()
@@ -86,8 +85,12 @@ def machine(backends: Mapping[str, str]) -> dict[str, str]:
     return facts
 
 
-def _commit() -> str:
-    """Return the commit of this checkout, or the version where it is none."""
-    asked = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"]
+def version_of_dlp() -> str:
+    """Return the last commit that changed what is measured, or the version outside a checkout.
+
+    A commit of documents, tests or benchmarks alone measures nothing else than the one before.
+    """
+    asked = ["git", "-C", str(Path(__file__).parents[1]), "log", "-1", "--format=%h"]
+    asked += ["--", "src", "configs"]
     done = subprocess.run(asked, capture_output=True, text=True, check=False)
     return done.stdout.strip() or version("dlp-lightning")

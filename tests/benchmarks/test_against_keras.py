@@ -10,7 +10,7 @@ import pytest
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 OWN = (
     *("tables", "jobs", "workloads", "comparison_tables", "processes"),
-    *("dlp_way", "lightning_way", "epoch_times"),
+    *("dlp_way", "lightning_way", "epoch_times", "against_keras"),
 )
 
 
@@ -67,12 +67,13 @@ def results():
 
     checks = {"dlp": {"losses": [1.0]}, "jax": {"apart": 1e-7, "steps": 4, "own apart": 0.1}}
     ways = {"jax": took(8.0, losses=[0.5]), "torch": {"0": {"error": "exit 1"}}}
-    slow = {"ways": {"jax": took(6.0)}, "checks": checks}
+    slow = {"dlp": "aaa", "ways": {"jax": took(6.0)}, "checks": checks}
+    own = {**ways, "dlp": took(2.0, losses=[0.4])}
     return {
         "machine": {"processor": "a CPU"},
         "workloads": {
             "mnist": slow,
-            "mnist_bf16": {"ways": {**ways, "dlp": took(2.0, losses=[0.4])}, "checks": checks},
+            "mnist_bf16": {"dlp": "aaa", "ways": own, "checks": checks},
         },
     }
 
@@ -99,10 +100,70 @@ def test_what_is_too_far_apart_is_said(load):
 
 
 def test_the_page_has_a_place_for_each_table(load):
-    found = {**results(), "workloads": {**results()["workloads"], "startup": {"ways": {}}}}
+    took = {"whole": 1.0, "first": 0.5}
+    startup = {"dlp": "aaa", "ways": {"`import torch`": {"0": took}}, "checks": {}}
+    found = {**results(), "workloads": {**results()["workloads"], "startup": startup}}
     page = load("tables").PAGE.read_text(encoding="utf-8")
     for name in load("comparison_tables").all_tables(found):
         assert f"<!-- {name}: begin -->" in page
+
+
+def test_one_version_is_said_once_and_several_with_their_workloads(load):
+    tables, found = load("comparison_tables"), results()
+    assert tables.all_tables(found)["keras"].endswith("processor a CPU; dlp aaa.")
+    found["workloads"]["mnist"]["dlp"] = "bbb"
+    said = tables.all_tables(found)["keras"].splitlines()[-1]
+    assert said.endswith("dlp bbb (mnist); dlp aaa (mnist_bf16).")
+
+
+@pytest.fixture
+def comparison(load, tmp_path, monkeypatch):
+    """Return a function that begins a comparison at a version of dlp."""
+    monkeypatch.setenv("DLP_CACHE_DIR", str(tmp_path))
+    module = load("against_keras")
+    monkeypatch.setattr(module, "machine", lambda backends: {"processor": "a CPU"})
+
+    def begin(version):
+        monkeypatch.setattr(module, "version_of_dlp", lambda: version)
+        return module.Comparison({}, quick=False, fresh=False, only_tables=False, limit=60)
+
+    return begin
+
+
+def test_a_workload_of_another_version_begins_anew_and_the_others_stay(comparison, capsys):
+    older = comparison("aaa")
+    for name in ("imdb", "mnist"):
+        older.of(name)["ways"]["dlp"] = {"0": {"whole": 1.0}}
+    older.keep()
+    newer = comparison("bbb")
+    newer.begin("mnist")
+    assert capsys.readouterr().out == ("mnist: begins anew, it was measured at dlp aaa (now bbb)\n")
+    kept = comparison("bbb")
+    assert kept.of("mnist") == {"dlp": "bbb", "checks": {}, "ways": {}}
+    assert kept.of("imdb") == {"dlp": "aaa", "checks": {}, "ways": {"dlp": {"0": {"whole": 1.0}}}}
+    kept.begin("mnist")
+    assert capsys.readouterr().out == ""
+
+
+def test_results_that_name_one_version_for_all_are_understood(comparison):
+    older = comparison("aaa")
+    del older.of("imdb")["dlp"]
+    older.results["machine"]["dlp"] = "aaa"
+    older.keep()
+    kept = comparison("bbb")
+    assert kept.of("imdb")["dlp"] == "aaa"
+    assert kept.results["machine"] == {"processor": "a CPU"}
+
+
+def test_a_backend_far_behind_is_left_out_after_the_first_round(comparison, load):
+    asked = comparison("aaa")
+    asked.backends = {"jax": "", "torch": "", "tensorflow": ""}
+    known = asked.of("imdb")["ways"]
+    for way, fit in (("jax", 2.0), ("torch", 2.9), ("tensorflow", 3.1)):
+        known[way] = {"0": {"fit": fit}}
+    workload = load("workloads").WORKLOADS["imdb"]
+    assert asked.ways("imdb", workload, 1, drop=True) == ["jax", "torch", "lightning", "dlp"]
+    assert len(asked.ways("imdb", workload, 0, drop=True)) == 5
 
 
 def test_a_process_is_measured_and_a_failing_one_is_an_error(load, tmp_path):
