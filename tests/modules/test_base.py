@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from lightning.fabric import Fabric
 from lightning.pytorch.callbacks import Callback, EarlyStopping
+from lightning.pytorch.utilities.model_summary import ModelSummary
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 from torchmetrics.classification import MulticlassAccuracy
@@ -460,6 +461,16 @@ def test_every_loss_trains_in_every_precision(head, loss, precision):
             trainer.fit(module, loader(X, targets))
         losses.append(float(trainer.callback_metrics["train_loss"]))
     assert losses[1] == pytest.approx(losses[0], rel=0.02)
+
+
+@pytest.mark.parametrize("precision", ["64-true", "bf16-true", "16-true"])
+def test_the_summary_knows_the_sizes_in_every_precision(precision):
+    module = SupervisedModule(small_net(), "softmax", 4, optimizer=sgd, input_shape=(3,))
+    with plain_loaders():
+        quiet_trainer(precision=precision).fit(module, loader(X, Y))
+    summary = ModelSummary(module, max_depth=2)  # as the callback makes it when a fit starts
+    assert summary.out_sizes[summary.layer_names.index("network")] == [1, 4]
+    assert summary.total_flops == 2 * (3 * 5 + 5 * 5 + 5 * 4)
 
 
 def test_what_a_precision_takes_from_values_is_said(capsys):

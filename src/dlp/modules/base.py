@@ -266,6 +266,9 @@ class SupervisedModule(RestorableModule):
             return
         data: object = getattr(self.trainer, "datamodule", None)
         self.class_names = names_of("class_names", self.head.num_outputs, data, self)
+        # The summary gives it to the network as it is: Lightning converts batches alone.
+        example = self.trainer.precision_plugin.convert_input(self.example_input_array)
+        self.example_input_array = example
         if self.class_weight is not None:
             summary = getattr(data, "target_summary", None) or {}
             self.head.weigh(self.class_weight, self.class_names, summary.get("frequencies"))
