@@ -14,7 +14,7 @@ from pathlib import Path
 
 from dlp import __version__
 from dlp.deferred_imports import defer_imports
-from dlp.errors import InputError, absent_package, input_error, suggestion
+from dlp.errors import InputError, absent_package, input_error, refusal, suggestion
 from dlp.named_configs import about, recipes, variations
 from dlp.stops import Stops, words
 
@@ -114,12 +114,8 @@ def _mistakes_in_one_sentence() -> Iterator[None]:
     """
     try:
         yield
-    except RuntimeError as error:
-        if not str(error).startswith("Early stopping conditioned on metric"):
-            raise
-        _stop(str(error))
-    except (ValueError, ModuleNotFoundError) as error:
-        if (cause := input_error(error) or absent_package(error)) is None:
+    except (ValueError, RuntimeError, ZeroDivisionError, ModuleNotFoundError) as error:
+        if (cause := input_error(error) or absent_package(error) or refusal(error)) is None:
             raise
         _stop(str(cause))
     except BrokenPipeError:

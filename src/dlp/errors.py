@@ -4,8 +4,13 @@ The command line prints these as one short message with exit status 2; anything 
 ours and keeps its traceback.
 """
 
+import inspect
 from collections.abc import Iterable
 from difflib import get_close_matches
+from traceback import walk_tb
+
+#: The packages that check their settings where they use them, long after these were given.
+_CHECK_LATE = ("lightning.", "torch.optim.")
 
 
 class InputError(ValueError):
@@ -38,6 +43,25 @@ def absent_package(error: BaseException | None) -> str | None:
             return str(error)
         error = error.__cause__ or error.__context__
     return None
+
+
+def refusal(error: BaseException) -> str | None:
+    """Return what Lightning or an optimizer says of a setting, if it is what has raised `error`.
+
+    It is known by the place that raised it, whatever its words: a model's errors, and ours, are
+    raised elsewhere. A division by 0 says the numbers that were given.
+    """
+    frames = [frame for frame, _ in walk_tb(error.__traceback__)]
+    if not frames or not frames[-1].f_globals.get("__name__", "").startswith(_CHECK_LATE):
+        return None
+    if not isinstance(error, ValueError | RuntimeError | ZeroDivisionError):
+        return None
+    owner = frames[-1].f_locals.get("self")
+    if not isinstance(error, ZeroDivisionError) or owner is None:
+        return str(error).strip()
+    given = {name: getattr(owner, name, None) for name in inspect.signature(type(owner)).parameters}
+    numbers = [f"{name} {value}" for name, value in given.items() if isinstance(value, int | float)]
+    return f"{type(owner).__name__} cannot do with {', '.join(numbers)}: {error}."
 
 
 def suggestion(name: str, choices: Iterable[str]) -> str:

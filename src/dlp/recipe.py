@@ -16,7 +16,7 @@ from lightning.pytorch.callbacks import Callback, Checkpoint, ModelSummary, Prog
 from lightning.pytorch.loggers import CSVLogger
 
 from dlp.callbacks.checkpoints import AtomicCheckpointIO, with_atomic_checkpoints
-from dlp.callbacks.given import listed, need_a_logger, without_validation
+from dlp.callbacks.given import check_patience, listed, need_a_logger, without_validation
 from dlp.callbacks.mistakes_report import MistakesReport
 from dlp.datamodules import SupervisedDataModule
 from dlp.errors import InputError
@@ -32,6 +32,8 @@ _Options = TypeVar("_Options", bound="DataclassInstance")
 
 #: Callbacks of which one is enough: that of the config stands instead of a command's.
 _ONE_OF_A_KIND = (ProgressBar, ModelSummary, MistakesReport)
+#: Numbers of the Trainer that Lightning divides by, and does not check.
+_ABOVE_0 = ("accumulate_grad_batches", "check_val_every_n_epoch", "val_check_interval")
 #: What a config says of one command alone, and not of what is trained.
 _OF_A_COMMAND = ("config", "ckpt_path", "run_dir", "weights_only")
 
@@ -210,7 +212,11 @@ class Recipe:
         """
         built = self.parser.build(self.config, trainer=self.config.trainer).trainer
         settings: dict[str, Any] = {**built.as_dict(), **changes}
+        for name in _ABOVE_0:
+            if isinstance(settings[name], int | float) and settings[name] <= 0:
+                raise InputError(f"trainer.{name} must be above 0, got {settings[name]}.")
         given = listed(settings["callbacks"])
+        check_patience(given)
         if settings["logger"] is False and need_a_logger(given):
             settings["logger"] = CSVLogger(settings["default_root_dir"] or ".")
         unwanted: tuple[type[Callback], ...] = tuple(

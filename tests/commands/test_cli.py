@@ -266,6 +266,11 @@ def test_checkpoint_of_another_model(fitted, capsys):
         ("--model ConvNetModule", "Use DenseModule for tables and texts"),
         ("--threads 0", "threads must be 1 to"),
         ("--trainer.devices 0", "is not a valid input"),
+        ("--trainer.accumulate_grad_batches 0", "accumulate_grad_batches must be above 0, got 0."),
+        ("--trainer.check_val_every_n_epoch 0", "check_val_every_n_epoch must be above 0, got 0."),
+        ("--trainer.val_check_interval 0.0", "val_check_interval must be above 0, got 0.0."),
+        ("--trainer.val_check_interval 5000", "`val_check_interval` (5000) must be less than"),
+        ("--model.optimizer SparseAdam", "SparseAdam does not support dense gradients"),
         ("--smoothing 1.5", "smoothing must be 0 to below 1"),
         ("--config smaler", "unknown config 'smaler'. Did you mean 'smaller'?"),
         ("--config nowhere.yaml", "there is no config file nowhere.yaml"),
@@ -294,6 +299,15 @@ def test_bad_input_gets_one_sentence(points, capsys, words, expected):
         ("ckpt_path: last", "ckpt_path belongs on the command line"),
         ("model: {class_path: dlp.modules.DenseModul}", "Did you mean 'DenseModule'?"),
         ("trainer: {callbacks: [{class_path: EarlyStopping, init_args: {monitor: x}}]}", "`x`"),
+        (
+            "trainer: {callbacks: [{class_path: EarlyStopping, init_args: "
+            "{monitor: val_loss, patience: -1}}]}",
+            "patience must be 0 or more, got -1",
+        ),
+        (
+            "model: {init_args: {scheduler: {class_path: StepLR, init_args: {step_size: 0}}}}",
+            "StepLR cannot do with step_size 0,",
+        ),
     ],
 )
 def test_bad_config_gets_one_sentence(points, capsys, text, expected):

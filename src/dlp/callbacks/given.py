@@ -7,6 +7,7 @@ from lightning.pytorch.callbacks import (
     BackboneFinetuning,
     BaseFinetuning,
     DeviceStatsMonitor,
+    EarlyStopping,
     LearningRateMonitor,
     ThroughputMonitor,
 )
@@ -21,6 +22,20 @@ _LOGGING = (DeviceStatsMonitor, LearningRateMonitor, ThroughputMonitor)
 def listed(given: Callback | Sequence[Callback] | None) -> list[Callback]:
     """Return the callbacks of a config, which may be one without a list, or none."""
     return [given] if isinstance(given, Callback) else list(given or [])
+
+
+def check_patience(given: Sequence[Callback]) -> None:
+    """Refuse a patience below 0: Lightning stops at once, and many expect that it never does.
+
+    Raises:
+        InputError: There is one.
+    """
+    for callback in given:
+        if isinstance(callback, EarlyStopping) and callback.patience < 0:
+            raise InputError(
+                f"EarlyStopping: patience must be 0 or more, got {callback.patience}. Leave the "
+                "callback out to train all epochs."
+            )
 
 
 def without_validation(given: Sequence[Callback]) -> list[Callback]:
