@@ -2,10 +2,12 @@
 
 import numpy as np
 import pandas as pd
+import pytest
 import torch
 
 from dlp.datamodules import Examples, Split, SupervisedDataModule, TargetEncoder
 from dlp.datamodules.learned import Encoder
+from dlp.errors import InputError
 
 X = np.arange(24.0).reshape(12, 2)
 Y = np.array(["a", "b"] * 6, object)
@@ -65,3 +67,16 @@ def test_what_was_learned_comes_back_from_a_checkpoint():
     data.load_state_dict(state)
     assert data.input_shape == (2,)
     assert data.encode(X[:1]).tolist() == [[-15, -14]]
+
+
+@pytest.mark.parametrize(
+    ("name", "instead"),
+    [
+        ("fit_inputs", "learn_inputs"),
+        ("inputs_state", "state of an Encoder"),
+        ("load_inputs_state", "load_state of an Encoder"),
+    ],
+)
+def test_a_method_that_an_earlier_version_called_is_refused(name, instead):
+    with pytest.raises(InputError, match=rf"Former\.{name} is no longer called: .*{instead}"):
+        type("Former", (SupervisedDataModule,), {name: lambda self, rows: None})

@@ -19,6 +19,13 @@ from dlp.datamodules.splitting.splits import Split
 from dlp.datamodules.targets import TargetEncoder
 from dlp.errors import InputError, suggestion
 
+#: What an earlier version called -> what is called in its place.
+_NO_LONGER_CALLED = {
+    "fit_inputs": "learn_inputs(rows, targets), or fit of an Encoder,",
+    "inputs_state": "learn_inputs, which returns the state, or state of an Encoder,",
+    "load_inputs_state": "load_state of an Encoder",
+}
+
 
 class SharedArguments(TypedDict, total=False):
     """What every DataModule takes, by keyword; `SupervisedDataModule` says what each one means.
@@ -93,8 +100,17 @@ class SupervisedDataModule(LabelledData):
     }
 
     def __init_subclass__(cls) -> None:
-        """Complete the defaults, and name the shared arguments in the signature."""
+        """Complete the defaults, and name the shared arguments in the signature.
+
+        Raises:
+            InputError: The class has a method that an earlier version called.
+        """
         super().__init_subclass__()
+        for name, instead in _NO_LONGER_CALLED.items():
+            if hasattr(cls, name):
+                raise InputError(
+                    f"{cls.__name__}.{name} is no longer called: {instead} is in its place."
+                )
         inherited = cast(SupervisedDataModule, super(cls, cls)).defaults
         cls.defaults = {**inherited, **cls.defaults}
         if "__init__" in vars(cls):
