@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lightning.fabric.utilities import move_data_to_device
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -59,6 +60,30 @@ def test_product_and_gradient_are_those_of_the_dense_matrix(product, encoding, t
     torch.testing.assert_close(gradients(found, table), gradients(expected, table))
     torch.testing.assert_close(bag.to_dense(WORDS), dense)
     assert bag.rows().tolist() == [row for row, text in enumerate(texts) for _ in text]
+
+
+@pytest.mark.parametrize("product", [bag_product, gather_product])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_ids_of_32_and_of_64_bits_give_the_same_numbers(product, dtype):
+    texts = [{1: 2, 5: 1}, {}, {11: 3, 0: 1, 5: 2}, {}]
+    long, dense = as_bag(texts)
+    short = BagOfWords(long.ids.int(), long.offsets.int(), long.weights)
+    table = torch.randn(WORDS, 3, generator=torch.Generator().manual_seed(0), dtype=dtype)
+    table.requires_grad_()
+    found, expected = product(short, table), product(long, table)
+    assert torch.equal(found, expected)
+    assert torch.equal(gradients(found, table), gradients(expected, table))
+    assert torch.equal(short.to_dense(WORDS), dense)
+    assert torch.equal(short.rows(), long.rows())
+
+
+def test_lightning_moves_a_batch_as_one():
+    bag, dense = as_bag([FULL, {}])
+    moved, targets = move_data_to_device((bag, torch.ones(2)), torch.device("meta"))
+    assert isinstance(moved, BagOfWords)
+    assert {each.device.type for each in (*moved, targets)} == {"meta"}
+    here, _ = move_data_to_device((bag, torch.ones(2)), torch.device("cpu"))
+    assert torch.equal(here.to_dense(WORDS), dense)
 
 
 class Largest(TorchDispatchMode):

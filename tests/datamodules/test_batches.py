@@ -80,6 +80,43 @@ def test_the_loader_slices_inputs_and_targets_alike():
         assert torch.equal(x, inputs[y])
 
 
+class Together(torch.Tensor):
+    """Rows that can be selected for several batches at once."""
+
+    sizes: list[int]
+
+    def batches(self, indices):
+        self.sizes.append(len(indices))
+        plain = self.as_subclass(torch.Tensor)
+        return [plain[index] for index in indices]
+
+
+@pytest.mark.parametrize("at_once", [1, 8, 11, 100], ids="{} rows".format)
+def test_batches_that_are_selected_together_are_the_same_batches(at_once, monkeypatch):
+    monkeypatch.setattr("dlp.datamodules.loader._AT_ONCE", at_once)
+    rows, targets = torch.randn(21, 2, generator=torch.Generator().manual_seed(0)), torch.arange(21)
+    together = rows.as_subclass(Together)
+    together.sizes = []
+    alone = BatchLoader(rows, targets, BatchOrder(21, 4, True, 0))
+    ours = BatchLoader(together, targets, BatchOrder(21, 4, True, 0))
+    for _ in range(2):  # epochs
+        for (x, y), (z, w) in zip(alone, ours, strict=True):
+            assert torch.equal(x, z)
+            assert torch.equal(y, w)
+    expected = {1: [1] * 6, 8: [2, 2, 2], 11: [2, 2, 2], 100: [6]}
+    assert together.sizes == 2 * expected[at_once]
+
+
+def test_an_epoch_that_is_broken_off_does_not_count_however_far_ahead_rows_are_selected():
+    rows = torch.zeros(10, 1).as_subclass(Together)
+    rows.sizes = []
+    loader = BatchLoader(rows, None, BatchOrder(10, 4, True, 0))
+    next(iter(loader))
+    assert loader.batch_sampler.epoch == 0
+    list(loader)
+    assert loader.batch_sampler.epoch == 1
+
+
 def test_unlabelled_rows_come_without_targets():
     loader = BatchLoader(torch.zeros(3, 2), None, BatchOrder(3, 2, False, 0))
     assert [y for _, y in loader] == [None, None]

@@ -2,8 +2,9 @@
 
 Collating samples one by one costs 15 microseconds a sample; slicing costs 3 a batch. A plain
 ``DataLoader(rows, sampler=BatchOrder(...), batch_size=None)`` slices too, for 8 microseconds more a
-batch of arrays (13 instead of 5) and 52 more a batch of sparse texts (198 instead of 145): 1.1 %
-of an epoch of 400 rows, 0.9 % of Boston's by single rows, 1.8 % of IMDB's (CPU time, busy cores).
+batch of arrays (13 instead of 5): 1.1 % of an epoch of 400 rows, 0.9 % of Boston's by single rows.
+Sparse texts it would select a batch at a time, which takes twice as long (135 microseconds instead
+of 70 a batch of IMDB's, 6 % of an epoch).
 Ours stays for what Lightning does to such a DataLoader: `overfit_batches` replaces its sampler by
 one of single rows, so that a batch is one row without its first dimension (tested).
 """
@@ -11,6 +12,7 @@ one of single rows, so that a batch is one row without its first dimension (test
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, Protocol, TypeAlias
 
 import torch
@@ -19,6 +21,8 @@ from torch.utils.data import SequentialSampler
 
 from dlp.seeds import derived_seed
 
+#: Rows that are selected at once, by what can select several batches: a few MB of sparse texts.
+_AT_ONCE = 4096
 #: Changes a batch of inputs, given the numbers of its rows, (n,), and the seed of the epoch.
 Augment: TypeAlias = Callable[[Any, Tensor, int], Any]
 
@@ -161,7 +165,14 @@ class BatchLoader:
         return self.augment(inputs, index, derived_seed(self.batch_sampler.seed, epoch, 1))
 
     def _read(self) -> Iterator[tuple[Tensor, Any]]:
-        """Yield rows and inputs of each batch; slow inputs are read one batch ahead."""
+        """Yield rows and inputs of each batch; slow inputs are read one batch ahead.
+
+        What can select several batches at once (sparse texts) does so for some thousand rows.
+        """
+        if (select := getattr(self.inputs, "batches", None)) is not None:
+            for indices in self._groups(max(1, _AT_ONCE // self.batch_size)):
+                yield from zip(indices, select(indices), strict=True)
+            return
         if not getattr(self.inputs, "slow", False):
             yield from ((index, self.inputs[index]) for index in self.batch_sampler)
             return
@@ -174,6 +185,13 @@ class BatchLoader:
                 ahead = following
             if ahead is not None:
                 yield ahead[0], ahead[1].result()
+
+    def _groups(self, size: int) -> Iterator[list[Tensor]]:
+        """Yield the rows of each batch, `size` batches at a time."""
+        order = iter(self.batch_sampler)
+        for start in range(0, len(self), size):
+            yield list(islice(order, min(size, len(self) - start)))
+        next(order, None)  # an epoch that is broken off before does not count
 
 
 def _ceil(rows: int, size: int) -> int:

@@ -93,8 +93,47 @@ def test_bags_equal_the_dense_formula(texts, num_words, skip_top, max_length):
     assert torch.equal(batch.to_dense(vocabulary.num_words), torch.from_numpy(dense))
     batch = BagRows(weigh(counts, "multi_hot", None))[torch.from_numpy(order)]
     assert torch.equal(batch.to_dense(vocabulary.num_words), torch.from_numpy(dense > 0).float())
-    assert batch.ids.dtype == batch.offsets.dtype == torch.int64
+    assert batch.ids.dtype == batch.offsets.dtype == torch.int32  # as SciPy's products take them
     assert batch.weights.dtype == torch.float32
+
+
+@pytest.fixture(params=["multi_hot", "count"])
+def stored(request):
+    texts = ["a b a", "", "c", "b b c d", "a d e f", "g", "b"]
+    corpus = Corpus.from_texts(texts)
+    counts = count_ids(corpus.texts(), Vocabulary(rank_words(corpus.texts()), 9))
+    return BagRows(weigh(counts, request.param, None))
+
+
+ORDERS = [
+    [[3, 1, 2], [0, 6]],
+    [[0, 1, 2], [3, 4]],  # as they are stored: validation
+    [[2, 3, 4, 5]],
+    [[5], [1], [0]],
+    [[4, 3], []],
+]
+
+
+@pytest.mark.parametrize("order", ORDERS, ids=str)
+def test_texts_selected_together_are_those_selected_one_by_one(stored, order):
+    together = stored.batches([torch.tensor(rows, dtype=torch.int64) for rows in order])
+    assert len(together) == len(order)
+    for rows, batch in zip(order, together, strict=True):
+        alone = [stored[torch.tensor([row])] for row in rows]
+        assert len(batch.offsets) == len(rows)
+        assert batch.ids.tolist() == [id for one in alone for id in one.ids.tolist()]
+        assert batch.weights.tolist() == [one for each in alone for one in each.weights.tolist()]
+        ends = np.cumsum([len(one.ids) for one in alone]).tolist()
+        assert batch.offsets.tolist() == [0, *ends][: len(rows)]
+
+
+@pytest.mark.parametrize("rows", [[0, 1, 2, 3], [3, 2, 1, 0]], ids=["as stored", "shuffled"])
+def test_what_a_network_changes_in_a_batch_is_not_changed_in_what_is_stored(stored, rows):
+    index = torch.tensor(rows)
+    before = [each.clone() for each in stored[index]]
+    for each in stored[index]:
+        each.fill_(7)
+    assert all(map(torch.equal, stored[index], before))
 
 
 @settings(deadline=None, max_examples=60)

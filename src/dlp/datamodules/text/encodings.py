@@ -1,5 +1,6 @@
 """From texts to the rows of a sparse matrix: what is learned for it, its encodings, its batches."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -26,11 +27,17 @@ SparseRows: TypeAlias = Any  # scipy.sparse.csr_array, which has no types
 class BagRows:
     """Stored texts, from which batches are sliced.
 
+    A batch is no view of them: what a network does to it in place stays there.
+
     Args:
         matrix: Sparse float32 (N, num_words), each id once a row.
     """
 
     def __init__(self, matrix: SparseRows) -> None:
+        self._all_ones = bool((matrix.data == 1).all())
+        if self._all_ones:  # stored as bytes: such weights are made anew for each batch
+            ones = np.ones(len(matrix.data), np.int8)
+            matrix = scipy.sparse.csr_array((ones, matrix.indices, matrix.indptr), matrix.shape)
         self.matrix = matrix
 
     def __len__(self) -> int:
@@ -39,12 +46,31 @@ class BagRows:
 
     def __getitem__(self, index: Tensor) -> BagOfWords:
         """Return the texts numbered `index` (n,), n texts."""
-        rows = self.matrix[index.numpy()]
-        return BagOfWords(
-            torch.from_numpy(rows.indices.astype(np.int64)),
-            torch.from_numpy(rows.indptr[:-1].astype(np.int64)),
-            torch.from_numpy(rows.data),
-        )
+        return self.batches([index])[0]
+
+    def batches(self, indices: Sequence[Tensor]) -> list[BagOfWords]:
+        """Return the texts of each of `indices`, each (n,), selected all at once."""
+        ids, starts, weights = self._selected(np.concatenate([each.numpy() for each in indices]))
+        found, row = [], 0
+        for index in indices:
+            first, row = row, row + len(index)
+            begin, end = int(starts[first]), int(starts[row])
+            offsets = starts[first:row] - begin
+            found.append(BagOfWords(ids[begin:end], offsets, weights[begin:end]))
+        return found
+
+    def _selected(self, rows: NDArray[np.int64]) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the ids of rows, where each row begins and the last one ends, and the weights."""
+        matrix = self.matrix
+        if len(rows) and np.array_equal(rows, np.arange(rows[0], rows[0] + len(rows))):
+            starts = matrix.indptr[rows[0] : rows[-1] + 2]  # validation: as they are stored
+            some, starts = slice(starts[0], starts[-1]), starts - starts[0]
+            ids, data = matrix.indices[some].copy(), matrix.data[some].copy()
+        else:
+            chosen = matrix[rows]
+            ids, starts, data = chosen.indices, chosen.indptr, chosen.data
+        weights = torch.ones(len(ids)) if self._all_ones else torch.from_numpy(data)
+        return torch.from_numpy(ids), torch.from_numpy(starts), weights
 
 
 @dataclass(eq=False)
