@@ -4,14 +4,44 @@ The index of a frame says it: ``row``, or ``line`` and ``row`` for a file of lin
 """
 
 import re
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from dlp.errors import MissingInputError, suggestion
+
+
+class TableRows(Protocol):
+    """Rows of a table whose columns are looked at one by one: a data frame, or what reads them."""
+
+    @property
+    def columns(self) -> Any:
+        """The names of the columns, in order."""
+        ...
+
+    @property
+    def index(self) -> "pd.Index[Any]":
+        """Where each row stands."""
+        ...
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        ...
+
+    def __iter__(self) -> Iterator[Any]:
+        """Yield the names of the columns."""
+        ...
+
+    def __contains__(self, name: Any, /) -> bool:
+        """Return whether there is such a column."""
+        ...
+
+    def __getitem__(self, name: str, /) -> "pd.Series[Any]":
+        """Return a column."""
+        ...
 
 
 def line_index(lines: Sequence[int], rows: Sequence[int] | None = None) -> pd.MultiIndex:
@@ -25,7 +55,7 @@ def line_index(lines: Sequence[int], rows: Sequence[int] | None = None) -> pd.Mu
     return pd.MultiIndex.from_arrays([np.array(lines), np.array(rows)], names=["line", "row"])
 
 
-def place(rows: pd.DataFrame | pd.Series, number: int) -> str:
+def place(rows: "TableRows | pd.Series[Any]", number: int) -> str:
     """Return where row `number` (a position) of a table stands, in words."""
     if rows.index.names[0] == "line":
         label = rows.index.get_level_values(0)[number]
@@ -33,7 +63,7 @@ def place(rows: pd.DataFrame | pd.Series, number: int) -> str:
     return f"row {rows.index[number]} (counted from 0)"
 
 
-def row_numbers(frame: pd.DataFrame) -> NDArray[np.int64]:
+def row_numbers(frame: TableRows) -> NDArray[np.int64]:
     """Return the number of each row in the file it was read from, 0 below the header, (N,)."""
     return frame.index.get_level_values(-1).to_numpy(np.int64)
 

@@ -187,7 +187,7 @@ class ImageFolderDataModule(BaseImageDataModule):
             if count:
                 said = f"{path}: {count:,} rows have no target and are left out"
                 self._say_once(str(path), said)
-        frame = table.frame
+        frame = table.in_memory()
         paths = frame[self.image_column]
         absent_at = [
             number

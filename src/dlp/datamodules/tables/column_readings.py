@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from dlp.datamodules.tables.column_values import holds_dates, numbers
 from dlp.datamodules.tables.encoding import ColumnEncoder
 from dlp.datamodules.tables.files import Table
 from dlp.datamodules.tables.input_columns import InputColumns
+from dlp.table_places import TableRows
 
 #: Of fewer different numbers none is far from the others.
 _FEW_NUMBERS = 5
@@ -49,31 +51,91 @@ def read_columns(
         understood: The columns that inputs are made of, and those left out.
         encoder: What makes inputs of them, fitted.
     """
-    columns = [_read_column(table, str(name), roles, understood, encoder) for name in table.frame]
+    frame, inputs = table.frame, understood.names
+    targets = {name: frame[name] for name, kind in roles.items() if kind == "target"}
+    columns: list[ColumnReading] = []
+    found: dict[str, _Findings] = {}
+    for name in map(str, frame):
+        series = frame[name]  # once: it may be read from the file
+        columns.append(_read_column(table, series, roles, understood, encoder))
+        found[name] = _findings(series, targets, name in inputs)
     columns += [
         ColumnReading(name, "left out", reason, missing=1.0)
         for name, reason in table.skipped.items()
-        if name not in table.frame
+        if name not in frame
     ]
-    frame, inputs = table.frame, understood.names
-    targets = [name for name, kind in roles.items() if kind == "target"]
-    notes = [*_suspicious(frame, inputs, targets), *table.notes]
-    notes += [note for name in (*targets, *inputs) for note in _marks(frame[name])]
+    notes = [
+        found[name].leaks[target]
+        for target in targets
+        for name in inputs
+        if target in found[name].leaks
+    ]
+    notes += [*_odd(frame, inputs, found), *table.notes]
+    notes += [note for name in (*targets, *inputs) for note in found[name].marks]
     texts = (*inputs, *(name for name in understood.left_out if name in frame))
-    notes += [note for name in texts for note in _units(frame[name])]
+    notes += [note for name in texts for note in found[name].units]
     if encoder.features is not None:
         notes.append(f"the inputs are what {encoder.features.name} makes of these columns")
     return InputReading(table.source, tuple(columns), notes=tuple(notes))
 
 
+@dataclass(frozen=True)
+class _Findings:
+    """What a person should look at in one column.
+
+    Args:
+        leaks: Of each target that it tells, the note.
+        odd: That its texts differ by case alone, or that it counts the rows.
+        marks: Numbers that may stand for "missing".
+        units: That its cells are numbers with words behind them.
+        head: Equal for columns whose first rows are equal; None where cells are lists and the like.
+    """
+
+    leaks: dict[str, str]
+    odd: list[str]
+    marks: list[str]
+    units: list[str]
+    head: bytes | None
+
+
+def _findings(
+    series: "pd.Series[Any]", targets: Mapping[str, "pd.Series[Any]"], is_input: bool
+) -> _Findings:
+    marks = _marks(series) if is_input or series.name in targets else []
+    if not is_input:
+        return _Findings({}, [], marks, _units(series), None)
+    leaks = {
+        target: f"column {series.name!r} alone tells the target {target!r} in every row: it is the "
+        "target in other words, or known only afterwards? If so, drop_columns"
+        for target, values in targets.items()
+        if len(series) >= _ENOUGH and _tells(series, values)
+    }
+    # Of millions of rows the first ones tell most columns apart.
+    head = _hashed(series.iloc[:_LOOKED_AT]) if _is_hashable(series) else None
+    odd = []
+    twins = but_for_case(series.dropna().unique()) if series.dtype == object else None
+    if twins is not None:
+        odd.append(
+            f"column {series.name!r} has {twins[0]!r} and {twins[1]!r}, which differ by upper and "
+            "lower case or blanks alone"
+        )
+    if _counts(series):
+        odd.append(
+            f"column {series.name!r} counts the rows: if it says nothing else, drop_columns: "
+            f"[{series.name}]"
+        )
+    return _Findings(leaks, odd, marks, _units(series), head)
+
+
 def _read_column(
     table: Table,
-    name: str,
+    series: "pd.Series[Any]",
     roles: Mapping[str, Kind],
     understood: InputColumns,
     encoder: ColumnEncoder,
 ) -> ColumnReading:
-    series, found = table.frame[name], table.formats.get(name)
+    name = str(series.name)
+    found = table.formats.get(name)
     said = found.words() if found is not None else ""
     kind: Kind
     is_input, role = name in understood.names, roles.get(name)
@@ -126,36 +188,18 @@ def _range(series: "pd.Series[Any]") -> str:
     return f"{low:,.6g} to {high:,.6g}" if low != high else f"{low:,.6g} in every row"
 
 
-def _suspicious(frame: pd.DataFrame, inputs: Sequence[str], targets: Sequence[str]) -> list[str]:
-    """Return what a person should look at: leaks, equal columns, counters of rows."""
-    notes = [
-        f"column {name!r} alone tells the target {target!r} in every row: it is the target in "
-        "other words, or known only afterwards? If so, drop_columns"
-        for target in targets
-        for name in inputs
-        if len(frame) >= _ENOUGH and _tells(frame[name], frame[target])
-    ]
+def _odd(frame: TableRows, inputs: Sequence[str], found: Mapping[str, _Findings]) -> list[str]:
+    """Return what is odd about inputs: equal columns, equal texts, counters of rows."""
+    notes: list[str] = []
     seen: dict[bytes, str] = {}
-    hashable = [name for name in inputs if _is_hashable(frame[name])]
-    # Of millions of rows the first ones tell most columns apart.
-    heads = {name: _hashed(frame[name].iloc[:_LOOKED_AT]) for name in hashable}
-    like_another = Counter(heads.values())
+    like_another = Counter(found[name].head for name in inputs)
     for name in inputs:
-        series = frame[name]
-        if name in heads and like_another[heads[name]] > 1:
+        if found[name].head is not None and like_another[found[name].head] > 1:
+            series = frame[name]
             twin = seen.setdefault(_hashed(series), name)
             if twin != name and series.nunique() > 1:
                 notes.append(f"columns {twin!r} and {name!r} are equal in every row")
-        twins = but_for_case(series.dropna().unique()) if series.dtype == object else None
-        if twins is not None:
-            notes.append(
-                f"column {name!r} has {twins[0]!r} and {twins[1]!r}, which differ by upper and "
-                "lower case or blanks alone"
-            )
-        if _counts(series):
-            notes.append(
-                f"column {name!r} counts the rows: if it says nothing else, drop_columns: [{name}]"
-            )
+        notes += found[name].odd
     return notes
 
 

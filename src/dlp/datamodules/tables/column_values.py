@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from dlp.datamodules.targets import TaskArgument
 from dlp.errors import InputError
-from dlp.table_places import place
+from dlp.table_places import TableRows, place
 
 #: Larger numbers are infinite in the float32 of a batch.
 LARGEST = 1e38
@@ -29,18 +29,18 @@ def why_useless(series: "pd.Series[Any]") -> str:
     It is empty; its cells are lists or the like; it numbers the rows; or it holds texts of which
     most stand in one row alone: each would be an input that no other row has.
     """
-    filled = series.dropna()
-    if not len(filled):
-        return "it is empty"
     kinds = pd.api.types
-    if kinds.is_integer_dtype(series) and not kinds.is_bool_dtype(series):
+    if not series.notna().any():
+        return "it is empty"
+    if kinds.is_float_dtype(series) or kinds.is_bool_dtype(series) or holds_dates(series):
+        return ""
+    filled = series.dropna()
+    if kinds.is_integer_dtype(series):
         apart = len(filled) >= _MANY and filled.is_unique
         if apart and (_LIKE_ID.fullmatch(str(series.name)) or abs(filled).max() >= 2**53):
             return f"numbers of things, not amounts: {len(filled):,} different ones"
         return ""
-    if kinds.is_numeric_dtype(series) or holds_dates(series):
-        return ""
-    if isinstance(series.dtype, pd.CategoricalDtype):
+    if kinds.is_numeric_dtype(series) or isinstance(series.dtype, pd.CategoricalDtype):
         return ""
     for kind in dict.fromkeys(map(type, filled)):
         if not issubclass(kind, str | bool | int | float):
@@ -101,9 +101,13 @@ def numbers(series: "pd.Series[Any]") -> NDArray[np.float64]:
     if holds_dates(series):
         since = series.to_numpy().astype("datetime64[us]") - np.datetime64("1970-01-01", "us")
         return np.where(series.isna(), np.nan, since / np.timedelta64(1, "D"))
-    parsed = pd.to_numeric(series, errors="coerce")
-    values = np.array(parsed.to_numpy(dtype=np.float64, na_value=np.nan))
-    bad = (np.isnan(values) & series.notna().to_numpy()) | (abs(values) > LARGEST)
+    if isinstance(series.dtype, np.dtype) and series.dtype.kind in "iuf":  # none can fail to parse
+        values = series.to_numpy(np.float64, copy=True)
+        bad = abs(values) > LARGEST
+    else:
+        parsed = pd.to_numeric(series, errors="coerce")
+        values = np.array(parsed.to_numpy(dtype=np.float64, na_value=np.nan))
+        bad = (np.isnan(values) & series.notna().to_numpy()) | (abs(values) > LARGEST)
     if bad.any():
         row = int(bad.argmax())
         cell = series.iloc[row]
@@ -126,7 +130,7 @@ def as_texts(series: "pd.Series[Any]") -> "pd.Series[Any]":
     return pd.Series(texts, index=series.index, dtype=object)
 
 
-def target_values(frame: pd.DataFrame, columns: Sequence[str], task: TaskArgument) -> NDArray[Any]:
+def target_values(frame: TableRows, columns: Sequence[str], task: TaskArgument) -> NDArray[Any]:
     """Return the target column(s) of a table, (N,) or (N, T).
 
     Raises:

@@ -22,8 +22,9 @@ from dlp.datamodules.tables.column_values import (
 )
 from dlp.datamodules.tables.numeric_scale import NumericScale, Scaling, check_bins
 from dlp.datamodules.tables.own_features import FeatureMaker
+from dlp.datamodules.tables.parquet_columns import PIECE, ParquetColumns, in_memory
 from dlp.errors import InputError, unknown
-from dlp.table_places import absent, place
+from dlp.table_places import TableRows, absent, place
 
 Missing = Literal["error", "zero", "mean", "median"]
 
@@ -132,10 +133,10 @@ class ColumnEncoder(Encoder):
 
     def fit(
         self,
-        rows: pd.DataFrame,
+        rows: TableRows,
         targets: Any = None,
         left_out: Mapping[str, str] = _NOTHING,
-        labelled: pd.DataFrame | None = None,
+        labelled: TableRows | None = None,
     ) -> None:
         """Learn own features, fill values, scales and categories from rows of the training part.
 
@@ -151,7 +152,7 @@ class ColumnEncoder(Encoder):
                 nothing can fill.
         """
         if self.features is not None:
-            self.features.fit(rows)
+            self.features.fit(in_memory(rows))
             self.left_out = self.useless(self._featured(rows if labelled is None else labelled))
         frame = self._featured(rows)
         numeric, categorical = self._kinds(frame)
@@ -175,11 +176,11 @@ class ColumnEncoder(Encoder):
                 f"{why and f' ({why})'}."
             )
 
-    def _featured(self, rows: pd.DataFrame) -> pd.DataFrame:
+    def _featured(self, rows: TableRows) -> TableRows:
         """Return rows with own features instead of their columns."""
-        return rows if self.features is None else self.features.transform(rows)
+        return rows if self.features is None else self.features.transform(in_memory(rows))
 
-    def _kinds(self, frame: pd.DataFrame) -> tuple[list[str], list[str]]:
+    def _kinds(self, frame: TableRows) -> tuple[list[str], list[str]]:
         """Return the numeric and the categorical columns."""
         numeric, categorical = self._given
         for kind, listed in (("numeric_columns", numeric), ("categorical_columns", categorical)):
@@ -189,7 +190,8 @@ class ColumnEncoder(Encoder):
         columns = [name for name in map(str, frame.columns) if name not in self.left_out]
         if numeric is None:
             others = [name for name in columns if name not in (categorical or ())]
-            numeric = [name for name in others if looks_numeric(frame[name])]
+            known = frame.numbers if isinstance(frame, ParquetColumns) else ()
+            numeric = [name for name in others if name in known or looks_numeric(frame[name])]
         if categorical is None:
             categorical = [name for name in columns if name not in numeric]
         return list(numeric), list(categorical)
@@ -216,7 +218,7 @@ class ColumnEncoder(Encoder):
             is_date=holds_dates(series),
         )
 
-    def useless(self, frame: pd.DataFrame) -> dict[str, str]:
+    def useless(self, frame: TableRows) -> dict[str, str]:
         """Return the columns that nobody listed and nothing can be learned of, and why."""
         reasons = {
             str(column): why_useless(frame[column])
@@ -225,7 +227,7 @@ class ColumnEncoder(Encoder):
         }
         return {column: reason for column, reason in reasons.items() if reason}
 
-    def check(self, rows: pd.DataFrame) -> None:
+    def check(self, rows: TableRows) -> None:
         """Check that `transform` can take these rows.
 
         Raises:
@@ -233,62 +235,80 @@ class ColumnEncoder(Encoder):
         """
         self._check(self._featured(rows))
 
-    def _check(self, frame: pd.DataFrame) -> None:
+    def _check(self, frame: TableRows) -> None:
+        self._check_there(frame)
+        for column, known in self._numbers.items():
+            self._numbers_of(frame[column], known)
+        if self._missing == "error":
+            for column in self._categories:
+                self._check_filled(frame[column])
+
+    def _check_there(self, frame: TableRows) -> None:
         for column in (*self._numbers, *self._categories):
             if column not in frame:
                 raise absent("the input lacks a column that was trained on", column, frame.columns)
-        for column, known in self._numbers.items():
-            are_dates = holds_dates(frame[column])
-            if are_dates != known.is_date and frame[column].notna().any():
-                found, expected = ("dates", "numbers") if are_dates else ("no dates", "dates")
-                raise InputError(
-                    f"column {column!r} holds {found}, and it held {expected} where it was trained "
-                    "on: write it as there."
-                )
-            numbers(frame[column])
-        if self._missing == "error":
-            for column in (*self._numbers, *self._categories):
-                empty = frame[column].isna().to_numpy()
-                if empty.any():
-                    raise InputError(
-                        f"column {column!r} has {int(empty.sum()):,} missing cells, the first in "
-                        f"{place(frame, int(empty.argmax()))}. Fill them in, or use missing: zero, "
-                        "mean or median."
-                    )
 
-    def transform(self, rows: pd.DataFrame) -> Tensor:
+    def _numbers_of(self, series: "pd.Series[Any]", known: NumericScale) -> NDArray[np.float64]:
+        """Return a numeric column, float64 (N,), NaN where it is missing."""
+        are_dates = holds_dates(series)
+        if are_dates != known.is_date and series.notna().any():
+            found, expected = ("dates", "numbers") if are_dates else ("no dates", "dates")
+            raise InputError(
+                f"column {series.name!r} holds {found}, and it held {expected} where it was "
+                "trained on: write it as there."
+            )
+        values = numbers(series)
+        if self._missing == "error":
+            self._check_filled(series)
+        return values
+
+    def _check_filled(self, series: "pd.Series[Any]") -> None:
+        empty = series.isna().to_numpy()
+        if empty.any():
+            raise InputError(
+                f"column {series.name!r} has {int(empty.sum()):,} missing cells, the first in "
+                f"{place(series, int(empty.argmax()))}. Fill them in, or use missing: zero, "
+                "mean or median."
+            )
+
+    def transform(self, rows: TableRows) -> Tensor:
         """Return the matrix of these rows, float32 (N, D)."""
         frame = self._featured(rows)
-        self._check(frame)
+        self._check_there(frame)
         matrix = np.zeros((len(frame), len(self.names)), np.float32)
         indicated = self._indicated
         bins = len(self.names) - sum(known.num_bins for known in self._numbers.values())
         for position, (column, known) in enumerate(self._numbers.items()):
-            values = numbers(frame[column])
+            values = self._numbers_of(frame[column], known)
             empty = np.isnan(values)
             if known.indicated:
                 matrix[empty, len(self._numbers) + indicated.index(column)] = 1
             values[empty] = known.fill
-            matrix[:, position] = known.scaled(values)
-            if known.num_bins:
-                matrix[:, bins : bins + known.num_bins] = known.binned(values)
-                bins += known.num_bins
+            for start in range(0, len(values), PIECE):  # no second column of float64 beside it
+                some = slice(start, start + PIECE)
+                matrix[some, position] = known.scaled(values[some])
+                if known.num_bins:
+                    matrix[some, bins : bins + known.num_bins] = known.binned(values[some])
+            bins += known.num_bins
         start = len(self._numbers) + len(indicated)
         unseen: list[str] = []
         for column, categories in self._categories.items():
-            codes = _codes(frame[column], categories)
+            series = frame[column]
+            if self._missing == "error":
+                self._check_filled(series)
+            codes = _codes(series, categories)
             is_known = codes >= 0
             matrix[np.flatnonzero(is_known), start + codes[is_known]] = 1
             start += len(categories)
             if not is_known.all():
-                first = frame[column].iloc[int(is_known.argmin())]
+                first = series.iloc[int(is_known.argmin())]
                 unseen.append(f"{int((~is_known).sum()):,} in {column!r} (such as {first!r})")
         if unseen:
             counts = ", ".join(unseen)
             say(f"categories that the training part lacks, taken as none of its own: {counts}")
         return torch.from_numpy(matrix)
 
-    def plain_columns(self, rows: pd.DataFrame) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    def plain_columns(self, rows: TableRows) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """Return the columns as trees take them, and which of them hold categories.
 
         Returns:

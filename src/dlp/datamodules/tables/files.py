@@ -15,9 +15,16 @@ import pandas as pd
 
 from dlp.datamodules.tables.column_types import LIKE_MISSING, TypedColumn, typed_columns
 from dlp.datamodules.tables.csv_cells import CSVCells, read_cells
+from dlp.datamodules.tables.parquet_columns import (
+    ParquetColumns,
+    in_memory,
+    read_parquet,
+    twice,
+    without_marks,
+)
 from dlp.datamodules.tables.table_format import ColumnFormat, TableFormat
 from dlp.errors import InputError, MissingInputError, suggestion
-from dlp.table_places import line_index
+from dlp.table_places import TableRows, line_index
 
 CSV_ENDINGS = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
 PARQUET_ENDINGS = (".parquet", ".pq")
@@ -33,7 +40,8 @@ class Table:
 
     Args:
         frame: Its columns: numbers, bool, datetime64, or texts (object; None where missing). Its
-            index, ``row`` or ``line`` and ``row``, says where each row stands: see `place`.
+            index, ``row`` or ``line`` and ``row``, says where each row stands: see `place`. Of a
+            large Parquet file it reads a column when it is looked at.
         source: The file and how it was read, in words.
         formats: How the cells of each column are written.
         skipped: Columns that are no data, and why: row numbers without a name, empty ones.
@@ -42,13 +50,17 @@ class Table:
         problems: Columns whose cells could not be understood: why, and what to do with an input.
     """
 
-    frame: pd.DataFrame
+    frame: TableRows
     source: str
     formats: dict[str, ColumnFormat]
     skipped: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     examples: dict[str, str] = field(default_factory=dict)
     problems: dict[str, tuple[str, str]] = field(default_factory=dict)
+
+    def in_memory(self) -> pd.DataFrame:
+        """Return its columns as a data frame."""
+        return in_memory(self.frame)
 
     def check(self, columns: Iterable[str], inputs: bool = True) -> None:
         """Refuse columns whose cells could not be understood.
@@ -105,8 +117,10 @@ def read_table(
         )
     try:
         if name.endswith(PARQUET_ENDINGS):
-            frame = _of_parquet(path)
-            return of_frame(frame, f"{path.name}, Parquet", options, learned, texts, categories)
+            rows, source = read_parquet(path), f"{path.name}, Parquet"
+            if isinstance(rows, ParquetColumns):
+                return _of_columns(rows, source, options, learned, texts, categories)
+            return of_frame(rows, source, options, learned, texts, categories)
         found = read_cells(path, options)
         frame, unnamed = _of_cells(path, found)
     except InputError:
@@ -134,29 +148,10 @@ def _of_cells(path: Path, found: CSVCells) -> tuple[pd.DataFrame, list[str]]:
                 unnamed.append(name)
                 continue
         if name in columns:
-            raise _twice(path, name)
+            raise twice(path, name)
         columns[name] = cells
     index = line_index(found.lines, found.numbers)
     return pd.DataFrame(columns, index=index, dtype=object), unnamed
-
-
-def _of_parquet(path: Path) -> pd.DataFrame:
-    import pyarrow.parquet as pq
-
-    with path.open("rb") as file:
-        source = pq.ParquetFile(file)
-        names = [str(name) for name in source.schema_arrow.names]
-        for name in names:  # before it is read, which twins would end in Arrow's own words
-            if names.count(name) > 1:
-                raise _twice(path, name)
-        arrow = source.read()
-    if not len(arrow):
-        raise InputError(f"{path} has no row.")
-    # Column by column, each freed when it is converted: the table stands in memory once.
-    frame: pd.DataFrame = arrow.to_pandas(
-        ignore_metadata=True, split_blocks=True, self_destruct=True
-    )
-    return frame.set_axis(names, axis=1)
 
 
 def of_frame(
@@ -186,13 +181,13 @@ def of_frame(
     }
     typed = typed_columns(cells, options, separator, learned or {}, texts, categories)
     typed |= {name: _plain(columns[name]) for name in columns if name not in typed}
-    values = {name: typed[name].values for name in columns}
+    values, marks = {name: typed[name].values for name in columns}, _marks(options)
     for name, series in values.items():
         if pd.api.types.is_numeric_dtype(series) and not pd.api.types.is_bool_dtype(series):
-            values[name] = _without(series, options.na_values)
+            values[name] = without_marks(series, marks)
     filled = {name: series.notna().to_numpy() for name, series in values.items()}
     table = Table(
-        pd.DataFrame(values, index=frame.index),
+        pd.DataFrame(values, index=frame.index, copy=False),
         source,
         {name: found.format for name, found in typed.items()},
         examples={
@@ -204,6 +199,28 @@ def of_frame(
     for name in columns:
         _look_at_nameless(table, name)
         _look_for_missing(table, name)
+    return table
+
+
+def _of_columns(
+    rows: ParquetColumns,
+    source: str,
+    options: TableFormat,
+    learned: Mapping[str, ColumnFormat] | None,
+    texts: Sequence[str],
+    categories: Sequence[str],
+) -> Table:
+    """Return a large Parquet file as a table, of which the numbers do not stand in memory."""
+    kept = of_frame(rows.kept, source, options, learned, texts, categories)
+    marks = _marks(options)
+    formats = {name: kept.formats.get(name, ColumnFormat("plain")) for name in rows}
+    frame = replace(rows, kept=in_memory(kept.frame), marks=marks)
+    table = replace(kept, frame=frame, formats=formats)
+    for name in rows.numbers:
+        series = rows[name]
+        there = without_marks(series, marks).notna().to_numpy()
+        table.examples[name] = str(series.iloc[int(there.argmax())]) if there.any() else ""
+        _look_at_nameless(table, name)
     return table
 
 
@@ -249,10 +266,9 @@ def _plain(series: "pd.Series[Any]") -> TypedColumn:
     return TypedColumn(series, form)
 
 
-def _without(series: "pd.Series[Any]", na_values: Sequence[str]) -> "pd.Series[Any]":
-    """Return numbers; those that mean "missing", however they are written, are NaN."""
-    marks = pd.to_numeric(pd.Series(na_values, dtype=object), errors="coerce").dropna()
-    return series.mask(series.isin(marks)) if len(marks) else series
+def _marks(options: TableFormat) -> "pd.Series[Any]":
+    """Return the numbers that mean "missing", however they are written."""
+    return pd.to_numeric(pd.Series(options.na_values, dtype=object), errors="coerce").dropna()
 
 
 def _hours(time: datetime.time) -> float:
@@ -289,17 +305,11 @@ def _look_for_missing(table: Table, name: str) -> None:
         )
 
 
-def _twice(path: Path, name: str) -> InputError:
-    return InputError(
-        f"{path}: two columns have the name {name!r}. Give each a name of its own, or delete one."
-    )
-
-
 def read_as_pandas(path: str | os.PathLike[str]) -> Table:
     """Return a table with the types that pandas gives, as runs of older versions had them."""
     path = Path(path)
     if path.name.lower().endswith(PARQUET_ENDINGS):
-        frame = _of_parquet(path)
+        frame = in_memory(read_parquet(path))
         return Table(frame.set_axis(pd.RangeIndex(len(frame), name="row")), path.name, {})
     found = read_cells(path, TableFormat())
     cells, _ = _of_cells(path, found)
@@ -316,10 +326,10 @@ def without_unlabelled(table: Table, targets: Sequence[str]) -> tuple[Table, int
     Raises:
         InputError: No row is left.
     """
-    left_out = table.frame[[*targets]].isna().any(axis=1)
+    left_out = np.logical_or.reduce([table.frame[name].isna() for name in targets])
     if not left_out.any():
         return table, 0
-    frame = table.frame.loc[~left_out].copy()
+    frame = table.in_memory().loc[~left_out].copy()
     if not len(frame):
         raise InputError(f"{table.source}: no row has a target.")
     for name, found in table.formats.items():

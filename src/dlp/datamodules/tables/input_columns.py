@@ -4,12 +4,11 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import pandas as pd
-
 from dlp.datamodules.tables.encoding import ColumnEncoder
 from dlp.datamodules.tables.files import Table
+from dlp.datamodules.tables.parquet_columns import columns_of
 from dlp.datamodules.tables.table_format import ColumnFormat
-from dlp.table_places import absent
+from dlp.table_places import TableRows, absent
 
 
 @dataclass(frozen=True)
@@ -46,10 +45,10 @@ class InputColumns:
         left_out: dict[str, str] = {}
         if encoder.features is None:  # else they may make something of it
             table.check(name for name in names if name not in encoder.categorical)
-            left_out = encoder.useless(table.frame[names])
+            left_out = encoder.useless(columns_of(table.frame, names))
         return cls([name for name in names if name not in left_out], left_out, dict(table.formats))
 
-    def rows(self, table: Table, encoder: ColumnEncoder) -> pd.DataFrame:
+    def rows(self, table: Table, encoder: ColumnEncoder) -> TableRows:
         """Return the inputs of the rows of a table.
 
         Raises:
@@ -62,7 +61,7 @@ class InputColumns:
                 raise absent("the input lacks a column that was trained on", name, known)
         if encoder.features is None:
             table.check(name for name in self.names if name not in encoder.categorical)
-        return table.frame.loc[:, self.names]
+        return columns_of(table.frame, self.names)
 
     def state(self) -> dict[str, Any]:
         """Return it as plain values."""

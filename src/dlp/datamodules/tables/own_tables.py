@@ -25,10 +25,11 @@ from dlp.datamodules.tables.files import (
 from dlp.datamodules.tables.input_columns import InputColumns
 from dlp.datamodules.tables.numeric_scale import Scaling
 from dlp.datamodules.tables.own_features import FeatureMaker, FeaturesArgument
+from dlp.datamodules.tables.parquet_columns import chosen, columns_of, in_memory, pieces
 from dlp.datamodules.tables.table_format import ColumnFormat, TableFormat
 from dlp.datamodules.targets import TargetEncoder, TaskArgument
 from dlp.errors import InputError, unknown
-from dlp.table_places import absent, row_numbers
+from dlp.table_places import TableRows, absent, row_numbers
 from dlp.target_transforms import TargetTransform
 
 
@@ -233,28 +234,34 @@ class TableDataModule(SupervisedDataModule):
         table = self._table(self.predict_path)
         frame = table.frame
         there = all(column in frame for column in self.target_columns)
-        truth = frame[self.target_columns].to_numpy(object) if there else None
+        truth = None
+        if there:
+            truth = in_memory(columns_of(frame, self.target_columns)).to_numpy(object)
         _, _, ids = keys_of_table(frame, None, None, self.id_column)
-        return Examples(self._inputs(table), places=row_numbers(frame), ids=ids, truth=truth)
+        return Examples(self._inputs(table), places=_places(frame), ids=ids, truth=truth)
 
-    def select(self, rows: pd.DataFrame, index: Indices) -> pd.DataFrame:
+    def select(self, rows: TableRows, index: Indices) -> TableRows:
         """Return the rows at the positions `index`."""
-        return rows.iloc[index]
+        return chosen(rows, index)
 
-    def learn_inputs(self, rows: pd.DataFrame, targets: NDArray[Any]) -> dict[str, Any]:
+    def readable(self, rows: TableRows) -> pd.DataFrame:
+        """Return the rows as they are."""
+        return in_memory(rows)
+
+    def learn_inputs(self, rows: TableRows, targets: NDArray[Any]) -> dict[str, Any]:
         """Fit the user's features, then fill values, scales and categories.
 
         All labelled rows are looked at afterwards, so that a bad cell shows before any training.
         """
-        _, labelled = self.labelled_rows()
+        parts, labelled = self.labelled_rows()
         assert self._understood is not None
         self.encoder.fit(rows, targets, self._understood.left_out, labelled.rows)
         self.encoder.check(labelled.rows)
-        if self.has_test:
+        if self.has_test and not len(parts.test):  # else it was cut from these rows
             self.encoder.check(self.examples("test").rows)
         return {**self._understood.state(), **self.encoder.state(), "left_out": self.left_out}
 
-    def plain_columns(self, rows: pd.DataFrame) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    def plain_columns(self, rows: TableRows) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """Return the columns before they are filled, scaled and made one-hot."""
         return self.encoder.plain_columns(rows)
 
@@ -299,7 +306,7 @@ class TableDataModule(SupervisedDataModule):
         self.fit()
         return self.encoder.names
 
-    def _inputs(self, table: Table) -> pd.DataFrame:
+    def _inputs(self, table: Table) -> TableRows:
         """Return the columns that are inputs, in the order of the training table."""
         if self._understood is None:
             self.fit()
@@ -323,9 +330,17 @@ class TableDataModule(SupervisedDataModule):
         values = target_values(table.frame, targets, self.targets.task)
         groups, times, ids = keys_of_table(table.frame, group_column, time_column, self.id_column)
         return Examples(
-            *(inputs, values, table_hashes(inputs)),
+            *(inputs, values, table_hashes(pieces(inputs))),
             groups=groups,
             times=times,
-            places=row_numbers(table.frame),
+            places=_places(table.frame),
             ids=ids,
         )
+
+
+def _places(rows: TableRows) -> NDArray[np.int64] | None:
+    """Return the number of each row in its file; None where all are there in its order."""
+    index = rows.index
+    if isinstance(index, pd.RangeIndex) and index.equals(pd.RangeIndex(len(rows))):
+        return None
+    return row_numbers(rows)
