@@ -75,7 +75,7 @@ class KerasRMSprop(RMSprop):
         self, weights: Sequence[Tensor], means: Sequence[Tensor], group: dict[str, Any]
     ) -> None:
         """Move weights, given the running means of their squared gradients."""
-        fused_step(weights, means, group)
+        fused_step(weights, means, group)()
 
     def _mean_square(self, weight: Tensor) -> Tensor:
         """Return the running mean of a weight's squared gradients, and count the step."""
@@ -133,36 +133,45 @@ _FUSED = getattr(torch, "_fused_adam_", None)
 _LATE = torch.tensor(1e9)
 
 
-def fused_step(weights: Sequence[Tensor], means: Sequence[Tensor], group: dict[str, Any]) -> None:
-    """Step by plain RMSprop in one pass over the weights, which have gradients.
+def fused_step(
+    weights: Sequence[Tensor], means: Sequence[Tensor], group: dict[str, Any]
+) -> Callable[[], None]:
+    """Return a step of plain RMSprop in one pass over the weights, which have gradients.
 
     It is Adam without its first moment and its corrections for the first steps, for which torch
-    has a fused kernel: the moment is the gradient itself.
+    has a fused kernel: the moment is the gradient itself. The step may be taken again as long as
+    each gradient stays the tensor that it is, if that lies in memory as its weight does.
 
     Args:
         weights: Parameters on the CPU, as `is_plain` asks.
         means: The running mean of the squared gradients of each, which lies as it does in memory.
-        group: ``lr``, ``alpha`` and ``eps``.
+        group: ``lr``, ``alpha`` and ``eps``, which are read at each step.
     """
-    if not weights or _FUSED is None:
-        return
-    lying = [_in_memory_order(*both) for both in zip(weights, means, strict=True)]
+    fused, lying = _FUSED, [_in_memory_order(*both) for both in zip(weights, means, strict=True)]
+    if not lying or fused is None:
+        return lambda: None
+    moved = [weight for weight, _, _ in lying]
     gradients = [gradient for _, gradient, _ in lying]
-    _FUSED(
-        [weight for weight, _, _ in lying],
-        gradients,
-        gradients,
-        [mean for _, _, mean in lying],
-        [],
-        [_LATE] * len(weights),
-        lr=group["lr"],
-        beta1=0.0,
-        beta2=group["alpha"],
-        weight_decay=0.0,
-        eps=group["eps"],
-        amsgrad=False,
-        maximize=False,
-    )
+    squares, late = [mean for _, _, mean in lying], [_LATE] * len(lying)
+
+    def step() -> None:
+        fused(
+            moved,
+            gradients,
+            gradients,
+            squares,
+            [],
+            late,
+            lr=group["lr"],
+            beta1=0.0,
+            beta2=group["alpha"],
+            weight_decay=0.0,
+            eps=group["eps"],
+            amsgrad=False,
+            maximize=False,
+        )
+
+    return step
 
 
 def _in_memory_order(weight: Tensor, mean: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -23,10 +23,11 @@ def plain_rmsprop(optimizer: Optimizer) -> Callable[[], None] | None:
     """Return a step of plain RMSprop of one tensor of weights, without any bookkeeping.
 
     None where `fused_step` does not serve: ``optimizer.step`` does. The optimizer must have taken a
-    step before this one, and its count of steps, which nothing reads, stays behind.
+    step before this one, and its count of steps, which nothing reads, stays behind. The gradient
+    must stay the tensor that it is now.
     """
     (group,) = optimizer.param_groups
     (weights,) = group["params"]
     if type(optimizer) not in (RMSprop, KerasRMSprop) or not is_plain(group):
         return None
-    return lambda: fused_step([weights], [optimizer.state[weights]["square_avg"]], group)
+    return fused_step([weights], [optimizer.state[weights]["square_avg"]], group)

@@ -22,33 +22,47 @@ class ActivationGradient(NamedTuple):
     """A function and its gradient.
 
     Args:
-        forward: From the sums to the activations.
+        forward: From the sums to the activations, which it writes into the second argument and
+            returns.
         backward: From the gradient with respect to the activations, the sums and the activations
             to the gradient with respect to the sums.
     """
 
-    forward: Callable[[Tensor], Tensor]
+    forward: Callable[[Tensor, Tensor], Tensor]
     backward: Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
-#: The layers of `networks.ACTIVATIONS`, with autograd's own formulas.
+#: The layers of `networks.ACTIVATIONS`, with autograd's own formulas. Some are copied, since not
+#: every kernel writes into memory with gaps (GELU's of torch 2.13 does not heed them).
 ACTIVATION_GRADIENTS: dict[type[nn.Module], ActivationGradient] = {
     nn.ReLU: ActivationGradient(
-        torch.relu, lambda g, z, a: _aten.threshold_backward.default(g, a, 0)
+        lambda z, out: torch.clamp_min(z, 0, out=out),
+        lambda g, z, a: _aten.threshold_backward.default(g, a, 0),
     ),
-    nn.Tanh: ActivationGradient(torch.tanh, lambda g, z, a: _aten.tanh_backward.default(g, a)),
+    nn.Tanh: ActivationGradient(
+        lambda z, out: torch.tanh(z, out=out), lambda g, z, a: _aten.tanh_backward.default(g, a)
+    ),
     nn.Sigmoid: ActivationGradient(
-        torch.sigmoid, lambda g, z, a: _aten.sigmoid_backward.default(g, a)
+        lambda z, out: torch.sigmoid(z, out=out),
+        lambda g, z, a: _aten.sigmoid_backward.default(g, a),
     ),
     nn.LeakyReLU: ActivationGradient(
-        F.leaky_relu, lambda g, z, a: _aten.leaky_relu_backward.default(g, z, 0.01, False)
+        lambda z, out: out.copy_(F.leaky_relu(z)),
+        lambda g, z, a: _aten.leaky_relu_backward.default(g, z, 0.01, False),
     ),
     nn.ELU: ActivationGradient(
-        F.elu, lambda g, z, a: _aten.elu_backward.default(g, 1, 1, 1, False, z)
+        lambda z, out: out.copy_(F.elu(z)),
+        lambda g, z, a: _aten.elu_backward.default(g, 1, 1, 1, False, z),
     ),
-    nn.GELU: ActivationGradient(F.gelu, lambda g, z, a: _aten.gelu_backward.default(g, z)),
-    nn.SiLU: ActivationGradient(F.silu, lambda g, z, a: _aten.silu_backward.default(g, z)),
-    nn.Identity: ActivationGradient(lambda z: z, lambda g, z, a: g),
+    nn.GELU: ActivationGradient(
+        lambda z, out: out.copy_(F.gelu(z)),
+        lambda g, z, a: _aten.gelu_backward.default(g, z),
+    ),
+    nn.SiLU: ActivationGradient(
+        lambda z, out: out.copy_(F.silu(z)),
+        lambda g, z, a: _aten.silu_backward.default(g, z),
+    ),
+    nn.Identity: ActivationGradient(lambda z, out: out.copy_(z), lambda g, z, a: g),
 }
 
 

@@ -23,22 +23,23 @@ _Product = Callable[..., Tensor]
 class _Layer(NamedTuple):
     """One layer of all F nets: views of the weights and their gradient, and memory for a step."""
 
-    kernel: Tensor  # (F, in, out)
-    kernel_transposed: Tensor  # (F, out, in)
-    bias: Tensor  # (F, 1, out)
-    kernel_gradient: Tensor
-    bias_gradient: Tensor
+    weights: Tensor  # (F, in + 1, out), the bias last
+    gradient: Tensor
+    transposed: Tensor  # (F, out, in), without the bias
     sums: Tensor  # (F, B, out), before the activation
-    gradient: Tensor  # (F, B, in), of the loss with respect to the inputs
-    product: _Product  # of an error (F, B, out) with the kernel transposed
+    activated: Tensor  # (F, B, out), after it
+    kept: Tensor  # (F, B, out), what is not dropped: `activated` itself where nothing is
+    outputs: Tensor  # (F, B, out + 1): `kept`, and 1 for the bias of the next layer
+    error: Tensor  # (F, B, in), memory for the gradient with respect to the inputs
+    product: _Product  # of an error (F, B, out) with `transposed`
 
 
 class StackedNet(nn.Module):
     """F dense nets of one shape: one parameter `weights` (F, P), a row for each net.
 
-    A row holds the kernels one after the other, each (in, out), then the biases, then zeros up to a
-    multiple of 64 bytes, which makes outer products a third faster. What L1 and L2 act on is one
-    slice from its beginning.
+    A row holds the layers one after the other, each (in + 1, out) with the bias below the kernel,
+    then zeros up to a multiple of 64 bytes, which makes outer products a third faster. Inputs that
+    end with 1 make one product of a layer, and one of its gradient: a tenth less for a step.
 
     Call `bind` before `gradient`, and again for batches of another size, or once anything else may
     have moved or converted the weights or taken away their gradient.
@@ -60,7 +61,6 @@ class StackedNet(nn.Module):
         self.blocks = [blocks_of(network) for network in networks]
         first = self.blocks[0]
         self.shapes = [block.shape for block in first]
-        self.num_penalised = sum(inputs * outputs for inputs, outputs in self.shapes[:-1])
         self.activations = [block.function for block in first[:-1]]
         self.rates = [block.rate for block in first[:-1]]
         self.loss_gradient = LOSS_GRADIENTS[loss]
@@ -71,39 +71,30 @@ class StackedNet(nn.Module):
 
     def bind(self, rows: int) -> None:
         """Make ready for batches of so many rows: ``weights.grad``, and views of each layer."""
-        self.weights.grad = torch.zeros_like(self.weights)
+        gradient = self.weights.grad
+        if gradient is None or gradient.dtype != self.weights.dtype:
+            with torch.inference_mode(False):  # Lightning may move it when the fit has ended
+                self.weights.grad = torch.zeros_like(self.weights)
+        pairs = zip(self._views(self.weights.detach()), self.gradients(), strict=True)
+        rates = [*self.rates, None]
         self._layers = [
-            _Layer(
-                kernel,
-                kernel.mT,
-                bias,
-                *gradients,
-                kernel.new_empty(len(kernel), rows, kernel.shape[2]),
-                kernel.new_empty(len(kernel), rows, kernel.shape[1]),
-                _product(kernel.shape[2]),
-            )
-            for (kernel, bias), gradients in zip(
-                self._views(self.weights.detach()), self.gradients(), strict=True
-            )
+            _bound(weights, gradient, rows, rate is not None)
+            for (weights, gradient), rate in zip(pairs, rates, strict=True)
         ]
         self._over_rows = _product(rows)
         # A number would be made a tensor anew at each step, which takes longer than the product.
         scale = self.loss_gradient.scale(rows, self.shapes[-1][1])
         self._scale = self.weights.new_tensor(scale)
 
-    def _views(self, rows: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """Return kernel (F, in, out) and bias (F, 1, out) of each layer as views of (F, P)."""
-        sizes = [inputs * outputs for inputs, outputs in self.shapes]
-        sizes += [outputs for _, outputs in self.shapes]
+    def _views(self, rows: Tensor) -> list[Tensor]:
+        """Return kernel and bias below it of each layer, (F, in + 1, out), as views of (F, P)."""
+        shapes = [(inputs + 1, outputs) for inputs, outputs in self.shapes]
+        sizes = [height * width for height, width in shapes]
         parts = torch.split(rows, [*sizes, rows.shape[1] - sum(sizes)], dim=1)
-        kernels, biases = parts[: len(self.shapes)], parts[len(self.shapes) : -1]
-        return [
-            (kernel.view(-1, *shape), bias.unsqueeze(1))
-            for kernel, bias, shape in zip(kernels, biases, self.shapes, strict=True)
-        ]
+        return [part.view(-1, *shape) for part, shape in zip(parts, shapes, strict=False)]
 
-    def gradients(self) -> list[tuple[Tensor, Tensor]]:
-        """Return the gradients of kernel (F, in, out) and bias (F, 1, out) of each layer."""
+    def gradients(self) -> list[Tensor]:
+        """Return the gradients of each layer, (F, in + 1, out): kernel, and bias below it."""
         assert self.weights.grad is not None
         return self._views(self.weights.grad)
 
@@ -112,26 +103,31 @@ class StackedNet(nn.Module):
         """Copy the `rows` (F, P) into the networks."""
         views = self._views(rows)
         for number, blocks in enumerate(self.blocks):
-            for block, (kernel, bias) in zip(blocks, views, strict=True):
-                block.linear.weight.copy_(kernel[number].t())
-                block.linear.bias.copy_(bias[number, 0])
+            for block, layer in zip(blocks, views, strict=True):
+                block.linear.weight.copy_(layer[number, :-1].t())
+                block.linear.bias.copy_(layer[number, -1])
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return the logits (F, B, C) of (F, B, D), nothing dropped."""
-        *hidden, (kernel, bias) = self._views(self.weights)
-        for (weight, offset), activation in zip(hidden, self.activations, strict=True):
-            inputs = activation.forward(torch.baddbmm(offset, inputs, weight))
-        return torch.baddbmm(bias, inputs, kernel)
+        *hidden, last = self._views(self.weights)
+        for layer, activation in zip(hidden, self.activations, strict=True):
+            sums = torch.baddbmm(layer[:, -1:], inputs, layer[:, :-1])
+            inputs = activation.forward(sums, torch.empty_like(sums))
+        return torch.baddbmm(last[:, -1:], inputs, last[:, :-1])
 
     def penalty(self) -> Tensor:
         """Return the L1 and L2 penalty of each net, (F,)."""
-        kernels = self.weights.detach()[:, : self.num_penalised]
-        total = kernels.new_zeros(len(kernels))
-        if self.l1:
-            total += self.l1 * kernels.abs().sum(1)
-        if self.l2:
-            total += self.l2 * kernels.square().sum(1)
+        total = self.weights.detach().new_zeros(len(self.weights))
+        for kernel in self._penalised(self.weights.detach()) if self.l1 or self.l2 else ():
+            if self.l1:
+                total += self.l1 * kernel.abs().sum((1, 2))
+            if self.l2:
+                total += self.l2 * kernel.square().sum((1, 2))
         return total
+
+    def _penalised(self, rows: Tensor) -> list[Tensor]:
+        """Return what of the `rows` (F, P) L1 and L2 act on: the kernels but for the last layer."""
+        return [layer[:, :-1] for layer in self._views(rows)[:-1]]
 
     def gradient(
         self,
@@ -143,46 +139,61 @@ class StackedNet(nn.Module):
         """Write the gradient of each net's loss, penalty included, to ``weights.grad``.
 
         Args:
-            inputs: (F, B, D), of as many rows B as `bind` was told.
+            inputs: (F, B, D + 1), the last column 1, of as many rows B as `bind` was told.
             targets: As wide as the logits: classes are one-hot.
             logits: Memory for the logits, (F, B, C).
             masks: For each hidden layer that has a `Dropout`, 1 / (1 - rate) where a unit is kept
                 and 0 elsewhere; None where there is no `Dropout`. None of all drops nothing.
         """
-        drops = masks or [None] * len(self.activations)
-        layers, last = self._layers, self._layers[-1]
-        outputs, activated = [inputs], []
-        for layer, activation, mask in zip(layers, self.activations, drops, strict=False):
-            torch.baddbmm(layer.bias, outputs[-1], layer.kernel, out=layer.sums)
-            activated.append(activation.forward(layer.sums))
-            outputs.append(activated[-1] if mask is None else activated[-1] * mask)
-        torch.baddbmm(last.bias, outputs[-1], last.kernel, out=logits)
-        error = self.loss_gradient.of_sum(logits, targets).mul_(self._scale)
-        for number in reversed(range(len(layers))):
+        layers, activations = self._layers, self.activations
+        taken = inputs
+        for number, activation in enumerate(activations):
             layer = layers[number]
-            self._over_rows(outputs[number].mT, error, out=layer.kernel_gradient)
-            if inputs.shape[1] == 1:
-                layer.bias_gradient.copy_(error)
-            else:
-                torch.sum(error, 1, keepdim=True, out=layer.bias_gradient)
-            if number:
-                gradient = layer.product(error, layer.kernel_transposed, out=layer.gradient)
-                if (mask := drops[number - 1]) is not None:
-                    gradient.mul_(mask)
-                backward, sums = self.activations[number - 1].backward, layers[number - 1].sums
-                error = backward(gradient, sums, activated[number - 1])
-        self._add_penalty()
+            torch.bmm(taken, layer.weights, out=layer.sums)
+            activation.forward(layer.sums, layer.activated)
+            if layer.kept is not layer.activated:
+                mask = None if masks is None else masks[number]
+                torch.mul(layer.activated, 1 if mask is None else mask, out=layer.kept)
+            taken = layer.outputs
+        torch.bmm(taken, layers[-1].weights, out=logits)
+        error = self.loss_gradient.of_sum(logits, targets).mul_(self._scale)
+        for number in range(len(activations), 0, -1):
+            layer, below = layers[number], layers[number - 1]
+            self._over_rows(below.outputs.mT, error, out=layer.gradient)
+            layer.product(error, layer.transposed, out=layer.error)
+            if masks is not None and (mask := masks[number - 1]) is not None:
+                layer.error.mul_(mask)
+            error = activations[number - 1].backward(layer.error, below.sums, below.activated)
+        self._over_rows(inputs.mT, error, out=layers[0].gradient)
+        if self.l1 or self.l2:
+            self._add_penalty()
 
     def _add_penalty(self) -> None:
-        if not (self.l1 or self.l2):
-            return
         assert self.weights.grad is not None
-        kernels = self.weights.detach()[:, : self.num_penalised]
-        gradient = self.weights.grad[:, : self.num_penalised]
-        if self.l1:
-            gradient.add_(kernels.sign(), alpha=self.l1)
-        if self.l2:
-            gradient.add_(kernels, alpha=2 * self.l2)
+        kernels = self._penalised(self.weights.detach())
+        for kernel, gradient in zip(kernels, self._penalised(self.weights.grad), strict=True):
+            if self.l1:
+                gradient.add_(kernel.sign(), alpha=self.l1)
+            if self.l2:
+                gradient.add_(kernel, alpha=2 * self.l2)
+
+
+def _bound(weights: Tensor, gradient: Tensor, rows: int, drops: bool) -> _Layer:
+    """Return a layer with memory for batches of so many rows."""
+    folds, height, width = weights.shape
+    sums, outputs = weights.new_empty(folds, rows, width), weights.new_ones(folds, rows, width + 1)
+    kept = outputs[:, :, :-1]
+    return _Layer(
+        weights,
+        gradient,
+        weights[:, :-1].mT,
+        sums,
+        torch.empty_like(sums) if drops else kept,
+        kept,
+        outputs,
+        weights.new_empty(folds, rows, height - 1),
+        _product(width),
+    )
 
 
 def widened(targets: Tensor, columns: int) -> Tensor:
@@ -242,6 +253,6 @@ def _uniform(steps: int, shape: tuple[int, ...], generator: torch.Generator) -> 
 
 def _packed(blocks: Sequence[Block]) -> Tensor:
     """Return the weights of a net as one row (P,), in the order of `StackedNet`."""
-    kernels = [block.linear.weight.detach().t().flatten() for block in blocks]
-    row = torch.cat([*kernels, *(block.linear.bias.detach() for block in blocks)])
+    layers = [(block.linear.weight.detach().t(), block.linear.bias.detach()) for block in blocks]
+    row = torch.cat([part.flatten() for layer in layers for part in layer])
     return F.pad(row, (0, -len(row) % 16))

@@ -305,9 +305,10 @@ def _differs(model: SupervisedModule, inputs: Tensor, targets: Tensor) -> bool:
         net.bind(len(inputs))
         found = torch.empty_like(logits).unsqueeze(0)
         targets = widened(targets, logits.shape[1]).to(logits).unsqueeze(0)
-        net.gradient(inputs.flatten(1).to(logits).unsqueeze(0), targets, found)
-        views = net.gradients()
-    ours = [kernel[0].t() for kernel, _ in views] + [bias[0, 0] for _, bias in views]
+        rows = torch.nn.functional.pad(inputs.flatten(1).to(logits), (0, 1), value=1.0)
+        net.gradient(rows.unsqueeze(0), targets, found)
+        layers = [layer[0] for layer in net.gradients()]
+    ours = [layer[:-1].t() for layer in layers] + [layer[-1] for layer in layers]
     pairs = [(logits, found[0]), (penalty, net.penalty()[0]), *zip(theirs, ours, strict=True)]
     return not all(mine is not None and _is_close(mine, other) for mine, other in pairs)
 

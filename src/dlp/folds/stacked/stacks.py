@@ -23,7 +23,7 @@ from dlp.folds.folder import claimed
 from dlp.folds.plan import Fold, Plan
 from dlp.folds.results import FoldResult
 from dlp.folds.stacked.blocks import blocks_of
-from dlp.folds.stacked.engine import FoldData, StackedFolds
+from dlp.folds.stacked.engine import LAYOUT, FoldData, StackedFolds
 from dlp.folds.stacked.reasons import options_of, reason_against
 from dlp.modules.base import SupervisedModule
 
@@ -128,7 +128,8 @@ def _fit(plan: Plan, stack: list[_Ready]) -> Iterator[tuple[Fold, FoldResult]]:
     resumed = home = None
     if plan.root is not None:
         members = [(item.fold.number, item.fold.seed) for item in stack]
-        home = plan.root / f"stack_{xxhash.xxh3_64_hexdigest(repr(members).encode())}"
+        name = xxhash.xxh3_64_hexdigest(repr((LAYOUT, members)).encode())
+        home = plan.root / f"stack_{name}"
         callbacks.append(LastCheckpoint(home))
         resumed = home / "last.ckpt" if (home / "last.ckpt").is_file() else None
     trainer = plan.trainers(plan.max_epochs, callbacks)
