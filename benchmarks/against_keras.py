@@ -233,7 +233,8 @@ class Comparison:
                 with tempfile.TemporaryDirectory() as folder:
                     times = Path(folder) / "times.json"
                     more = {"EPOCH_TIMES": str(times), "KERAS_BACKEND": label[16:-1]}
-                    words = [word.format(**runs) if "{" in word else word for word in command]
+                    places = {**runs, "tests": HERE / "pytest_start"}
+                    words = [word.format(**places) if "{" in word else word for word in command]
                     result = run(words, self.environment("startup", **more), self.limit)
                     if times.exists():
                         noted = json.loads(times.read_text(encoding="utf-8"))

@@ -185,7 +185,7 @@ WORKLOADS = {
 
 #: What is started to see how long it takes: in the tables -> the words after python.
 #: ``{quickstart}`` and ``{imdb}`` are runs of an epoch, whose configs name the callback that notes
-#: the first batch.
+#: the first batch; ``{tests}`` is a folder with a test.
 STARTS = {
     "`import torch`": ("-c", "import torch"),
     "`import torch, lightning`": ("-c", "import torch, lightning"),
@@ -198,6 +198,8 @@ STARTS = {
         *("-m", "dlp", "predict", "--ckpt_path", "{imdb}/checkpoints/best.ckpt"),
         *("--text", "A film to remember"),
     ),
+    "pytest, a test with `fast_dev_run`": ("-m", "pytest", "--noconftest", "{tests}"),
+    "the same with the two lines in conftest.py": ("-m", "pytest", "{tests}"),
     "`dlp fit --config quickstart`": (
         *("-m", "dlp", "fit", "--config", "quickstart", "--run_dir", "run"),
         *("--trainer.callbacks+", "epoch_times.EpochTimes"),
