@@ -146,6 +146,12 @@ def test_runs_of_one_name_that_differ_in_more_than_the_seed_are_told_apart(runs)
     }
 
 
+def test_a_setting_that_is_null_is_not_said(here):
+    write_run("imdb/version_0", train_size=500)
+    write_run("imdb/version_1")
+    assert [*labelled(find_runs(["runs/imdb"]))] == ["imdb, train_size 500", "imdb"]
+
+
 def test_folders_that_number_runs_are_called_by_their_config(here):
     for folder in ("housing/version_2/repeat_0/fold_1", "reproduce/mnist/seed_4", "here"):
         write_run(folder)

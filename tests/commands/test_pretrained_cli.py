@@ -265,6 +265,15 @@ def test_a_fit_without_network_says_where_the_weights_belong(pets, offline, caps
     assert not (pets / "runs").exists()
 
 
+def test_a_search_without_network_says_it_once_before_any_trial(pets, offline, capsys):
+    Path("space.yaml").write_text("model.dropout: {low: 0.0, high: 0.5}")
+    with pytest.raises(SystemExit):
+        main(["tune", "--config", "frozen.yaml", "--space", "space.yaml", "--trials", "4"])
+    said = "".join(capsys.readouterr())
+    assert said.count("cannot download https://") == 1
+    assert not (pets / "runs").exists()
+
+
 @pytest.mark.parametrize("command", ["fit", "validate", "test", "predict"])
 def test_a_trial_run_without_weights_takes_random_ones_and_says_so(pets, command, capsys):
     main([command, "--config", "frozen.yaml", *DRY])

@@ -123,7 +123,7 @@ def labelled(runs: Sequence[RunRecord], against: str | None = None) -> dict[str,
     """Return label -> runs that are the same but for the seed (and the setting `against`).
 
     The label is the name of the config; where runs of one name differ in settings given on the
-    command line, it says these too.
+    command line, it says these too, but for those that are null.
     """
     groups: list[list[RunRecord]] = []
     for run in runs:
@@ -143,8 +143,9 @@ def labelled(runs: Sequence[RunRecord], against: str | None = None) -> dict[str,
         others = [other[0] for other, of in zip(groups, named, strict=True) if of == name]
         label = name
         if keys := _differences(others, against):
-            settings = [f"{key.rpartition('.')[2]} {group[0].settings[key]}" for key in keys]
-            label = f"{name}, {', '.join(settings)}"
+            given = [(key.rpartition(".")[2], group[0].settings[key]) for key in keys]
+            settings = [f"{key} {value}" for key, value in given if value is not None]
+            label = ", ".join([name, *settings])
             if len(keys) > 3:
                 label = f"{name} {group[0].folder.name}"
         labels[label if label not in labels else str(group[0].folder)] = group

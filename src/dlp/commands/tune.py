@@ -29,6 +29,8 @@ from dlp.tune import quiet_optuna, run_trials
 
 #: Options of a run that say how it is done, not what comes of it.
 _HOW = ("threads", "smoothing", "output")
+#: Keys that say which pretrained weights are fetched.
+_OF_WEIGHTS = {"model", "model.backbone", "model.weights"}
 
 
 @dataclass(frozen=True)
@@ -177,6 +179,9 @@ def _definition(
 ) -> Definition:
     """Build data and model once, so that what is wrong with the recipe is said at once.
 
+    Pretrained weights that all trials ask for are fetched with it: trial after trial would say that
+    they cannot be.
+
     Returns:
         What the study is of.
 
@@ -185,7 +190,9 @@ def _definition(
             them.
     """
     data = recipe.data()
-    model = without_weights(recipe).model(data)
+    asks = not recipe.is_trial and recipe.run.init_from is None
+    asks = asks and not _OF_WEIGHTS & {plain(key) for key in space.distributions}
+    model = without_weights(recipe, needs_weights=asks).model(data)
     monitor = recipe.run.monitor
     meters = getattr(model, "meters", {})
     check_unit(probes, monitor, list(meters["val"].metrics) if "val" in meters else [])
