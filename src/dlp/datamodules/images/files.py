@@ -84,9 +84,11 @@ def find_images(root: Path, folders: Sequence[str] = ("",)) -> list[list[str]]:
                 if path.resolve() in above:  # a link to a folder that it stands in
                     inner.remove(name)
                 parents[str(path)] = above | {path.resolve()}
+            below = Path(parent).relative_to(root / folder).as_posix()
+            prefix = "" if below == "." else f"{below}/"
             for name in sorted(name for name in files if not name.startswith(".")):
                 if is_image_name(name):
-                    images.append(Path(parent, name).relative_to(root / folder).as_posix())
+                    images.append(prefix + name)
                 else:
                     others[Path(name).suffix.lower() or "without an ending"] += 1
         found.append(images)

@@ -123,7 +123,7 @@ def files_of_classes(
                 f"the class folder {root / folder} holds no image "
                 f"({', '.join(sorted(EXTENSIONS))}): fill it, or remove it."
             )
-        files += [(folder / image).as_posix() for image in images]
+        files += [f"{folder.as_posix()}/{image}" for image in images]
         classes += [name] * len(images)
         num_val += len(images) if part == val else 0
     if not files or (val is not None and not num_val):
@@ -135,7 +135,8 @@ def files_of_classes(
 
 def subfolders(folder: Path) -> list[str]:
     """Return the names of the folders in `folder`, sorted: none that is hidden or an archiver's."""
-    return sorted(path.name for path in folder.iterdir() if path.is_dir() and is_seen(path.name))
+    with os.scandir(folder) as entries:  # knows what is a folder without opening any entry
+        return sorted(entry.name for entry in entries if is_seen(entry.name) and entry.is_dir())
 
 
 def _holds_images(folder: Path) -> bool:
