@@ -50,7 +50,7 @@ def kept_folder(
             return found  # another process was faster
         with new_folder(home, begun) as folder:
             write(folder)
-    found = read_folder(home, load, what)
+        found = read_folder(home, load, what, checks=False)  # hashed when it was written
     if found is None:
         raise OSError(errno.EIO, "what was written there cannot be read", str(home))
     return found
@@ -68,18 +68,20 @@ def only_one(home: Path) -> Iterator[None]:
         yield
 
 
-def read_folder(home: Path, load: Callable[[Path], T], what: str) -> T | None:
+def read_folder(home: Path, load: Callable[[Path], T], what: str, checks: bool = True) -> T | None:
     """Return what `load` reads from a folder; None where there is none, or not as it was written.
 
     Args:
         home: The folder.
         load: Reads it.
         what: What is kept in it, in words (plural): a damaged folder is said.
+        checks: Read all of it first, to see whether it has changed.
     """
     if not home.is_dir():
         return None
     try:
-        for name, expected in json.loads((home / SUMS).read_text(encoding="utf-8")).items():
+        sums = json.loads((home / SUMS).read_text(encoding="utf-8")) if checks else {}
+        for name, expected in sums.items():
             if _hash(home / name) != expected:
                 raise ValueError(f"{name} has changed")
         return load(home)
