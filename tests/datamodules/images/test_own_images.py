@@ -14,7 +14,7 @@ from lightning import Trainer
 from PIL import Image
 
 from dlp.datamodules import ImageFolderDataModule
-from dlp.datamodules.images import store as image_store
+from dlp.datamodules.images import on_all_cores
 from dlp.datamodules.tables.table_format import TableFormat
 from dlp.errors import InputError
 from dlp.files import cache_dir
@@ -59,7 +59,7 @@ def no_reading(monkeypatch):
     def fail(*arguments):
         raise AssertionError("an image was decoded")
 
-    monkeypatch.setattr(image_store, "read_image", fail)
+    monkeypatch.setattr(on_all_cores, "read_with_header", fail)
 
 
 # Folders of classes ------------------------------------------------------------------------------
@@ -567,13 +567,13 @@ def test_a_trial_run_decodes_a_sample_and_writes_nothing(tmp_path, monkeypatch):
     counts = {f"class {number:02}": 2 for number in range(70)} | {"class 99": 60}
     root = write_classes(tmp_path / "many", counts, size=(4, 4))
     write_classes(root / "..", {"new": 70}, 300, size=(4, 4))
-    decodes, read = [], image_store.read_image
+    decodes, read = [], on_all_cores.read_with_header
 
     def counting(content, *arguments):
         decodes.append(content)
         return read(content, *arguments)
 
-    monkeypatch.setattr(image_store, "read_image", counting)
+    monkeypatch.setattr(on_all_cores, "read_with_header", counting)
     data = make(root, test_size=100, predict_path=tmp_path / "new", image_size=4)
     data.dry_run = True
     assert data.num_outputs == 71

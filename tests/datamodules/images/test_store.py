@@ -8,13 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from image_files import pixels, write_image
 
 from dlp import cache
-from dlp.datamodules.images import store
+from dlp.datamodules.images import on_all_cores, store
 from dlp.datamodules.images.decoding import CorruptImageError
 from dlp.datamodules.images.files import ImageFiles
-from dlp.datamodules.images.store import DecodedOnDemand, ImageFormat, decode
+from dlp.datamodules.images.on_all_cores import ImageFormat
+from dlp.datamodules.images.store import DecodedOnDemand, StoredImages, decode
 from dlp.errors import InputError
 from dlp.files import cache_dir
 
@@ -34,13 +36,13 @@ def source(tmp_path):
 @pytest.fixture
 def reads(monkeypatch):
     """Count how often each image is decoded."""
-    counts, read = Counter(), store.read_image
+    counts, read = Counter(), on_all_cores.read_with_header
 
     def counting(content, *arguments):
         counts[Path(content).name] += 1
         return read(content, *arguments)
 
-    monkeypatch.setattr(store, "read_image", counting)
+    monkeypatch.setattr(on_all_cores, "read_with_header", counting)
     return counts
 
 
@@ -103,8 +105,8 @@ def test_of_processes_at_once_one_decodes_and_the_others_wait(source, reads, mon
     read = cache.read_folder
     looked = threading.local()
 
-    def read_together(*arguments):
-        found = read(*arguments)
+    def read_together(*arguments, **options):
+        found = read(*arguments, **options)
         if not hasattr(looked, "once"):
             looked.once = start.wait(10)  # nobody goes on before all have found nothing
         return found
@@ -240,7 +242,7 @@ def test_a_broken_off_decoding_leaves_no_half_cache(source, reads, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(store, "read_image", broken_off)
+        patch.setattr(on_all_cores, "read_with_header", broken_off)
         with pytest.raises(KeyboardInterrupt):
             decode(source, FORM, 1)
         assert left_over() == []
@@ -259,7 +261,7 @@ def test_a_long_decoding_that_is_broken_off_goes_on_where_it_was(
     (source.root / "1.bmp").write_bytes(b"no image")
     whole = decode(source, FORM, cache_gb, keep=False)
     reads.clear()
-    hash_of = store.xxhash.xxh3_64_intdigest
+    hash_of = on_all_cores.xxhash.xxh3_64_intdigest
 
     def broken_off(content):
         if np.array_equal(np.frombuffer(content, np.uint8), EXPECTED[4].ravel()):
@@ -268,13 +270,13 @@ def test_a_long_decoding_that_is_broken_off_goes_on_where_it_was(
 
     monkeypatch.setattr(store, "_SAVE_SECONDS", 0.0)
     with monkeypatch.context() as patch:
-        patch.setattr(store.xxhash, "xxh3_64_intdigest", broken_off)
+        patch.setattr(on_all_cores.xxhash, "xxh3_64_intdigest", broken_off)
         with pytest.raises(KeyboardInterrupt):
             decode(source, FORM, cache_gb)
     reads.clear()
     found = decode(source, FORM, cache_gb)
-    assert "4 of 6 images were decoded before" in capsys.readouterr().out
-    assert reads == {"4.bmp": 1, "5.bmp": 1}
+    assert "3 of 6 images were decoded before" in capsys.readouterr().out
+    assert reads == {"3.bmp": 1, "4.bmp": 1, "5.bmp": 1}
     assert found.corrupt == whole.corrupt
     assert [*found.corrupt] == [1]
     assert np.array_equal(found.hashes, whole.hashes)
@@ -311,3 +313,15 @@ def test_a_link_to_nothing_is_named(source, capsys):
     with pytest.raises(InputError, match=r"cannot read the image .*1\.bmp: No such file"):
         decode(source, FORM, 1)
     assert "cache" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_batch_is_what_torch_makes_of_the_bytes(channels):
+    values = np.arange(256, dtype=np.uint8).repeat(channels * 3)
+    stored = np.random.default_rng(0).permuted(values).reshape(4, 16, 12, channels)
+    images = StoredImages(stored, np.array([3, 0, 2, 1]))
+    batch = images[torch.tensor([1, 0, 2])]
+    expected = torch.from_numpy(stored[[0, 3, 2]]).permute(0, 3, 1, 2).float().div_(255)
+    assert torch.equal(batch, expected)
+    assert batch.stride() == expected.stride()
+    assert batch.is_contiguous(memory_format=torch.channels_last)

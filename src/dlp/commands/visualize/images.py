@@ -17,7 +17,7 @@ from dlp.datamodules.examples import Part
 from dlp.datamodules.images.decoding import CorruptImageError, read_image, upright_size
 from dlp.datamodules.images.files import find_images
 from dlp.datamodules.images.folders import missing
-from dlp.datamodules.images.store import ImageFormat
+from dlp.datamodules.images.on_all_cores import ImageFormat
 from dlp.errors import InputError
 
 

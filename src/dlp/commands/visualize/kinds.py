@@ -36,7 +36,7 @@ from dlp.commands.visualize.subjects import Subject
 from dlp.console import bar_file, say
 from dlp.datamodules import SupervisedDataModule
 from dlp.datamodules.images.base import BaseImageDataModule
-from dlp.datamodules.images.store import ImageFormat
+from dlp.datamodules.images.on_all_cores import ImageFormat
 from dlp.errors import InputError, suggestion
 from dlp.visualization.activation_maps import activation_grid, activations
 from dlp.visualization.embedding import cluster_agreement, embed, embedding_figure, last_hidden

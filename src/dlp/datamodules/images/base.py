@@ -18,14 +18,9 @@ from dlp.datamodules.images.augmentation import AugmentationName, Augmenter, mak
 from dlp.datamodules.images.decoding import EXTENSIONS
 from dlp.datamodules.images.files import ImageFiles, find_images
 from dlp.datamodules.images.folders import missing
+from dlp.datamodules.images.on_all_cores import Fit, ImageFormat, ImageSource
 from dlp.datamodules.images.properties import ImageProperties
-from dlp.datamodules.images.store import (
-    Fit,
-    ImageFormat,
-    ImageSource,
-    StoredImages,
-    decode,
-)
+from dlp.datamodules.images.store import StoredImages, decode
 from dlp.datamodules.learned import Encoder
 from dlp.datamodules.reading import InputReading
 from dlp.datamodules.splitting.splits import Indices

@@ -17,7 +17,7 @@ from dlp.console import say
 from dlp.datamodules.base import Examples
 from dlp.datamodules.images.base import BaseImageDataModule, ImageArguments
 from dlp.datamodules.images.files import ImageFiles
-from dlp.datamodules.images.store import ImageSource
+from dlp.datamodules.images.on_all_cores import ImageSource
 from dlp.datamodules.targets import TargetEncoder
 from dlp.errors import InputError
 from dlp.files import data_dir as reference_folder

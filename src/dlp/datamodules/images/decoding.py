@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,8 @@ EXTENSIONS = {
     *(".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff"),
     *(".ppm", ".pgm", ".pbm", ".pnm"),
 }
+
+_ENDINGS = tuple(EXTENSIONS)
 
 #: The most pixels of an image: a quarter of a gigabyte as RGB, Pillow's own bound for a warning.
 MAX_PIXELS = 2**30 // 12
@@ -50,9 +52,25 @@ class CorruptImageError(InputError):
         self.reason = reason
 
 
+class ImageHeader(NamedTuple):
+    """What a file says of its image, as it is stored: EXIF orientation is not undone.
+
+    Args:
+        height: In pixels.
+        width: In pixels.
+        mode: Pillow's.
+        frames: The number of frames of an animation, 1 for an image.
+    """
+
+    height: int
+    width: int
+    mode: str
+    frames: int
+
+
 def is_image_name(path: str | os.PathLike[str]) -> bool:
     """Whether a file is an image by its name, in upper or lower case."""
-    return Path(path).suffix.lower() in EXTENSIONS
+    return os.fspath(path).lower().endswith(_ENDINGS)
 
 
 def read_image(
@@ -81,6 +99,16 @@ def read_image(
             image.
         InputError: The file cannot be opened, or `fit` is unknown.
     """
+    return read_with_header(source, size, fit, channels)[0]
+
+
+def read_with_header(
+    source: Path | bytes,
+    size: tuple[int, int],
+    fit: Literal["squeeze", "crop"] = "squeeze",
+    channels: Literal[1, 3] = 3,
+) -> tuple[NDArray[np.uint8], ImageHeader]:
+    """Return what `read_image` does, and what the file says of its image: it is opened once."""
     if fit not in ("squeeze", "crop"):
         raise unknown("fit", fit, ("squeeze", "crop"))
     content = source if isinstance(source, bytes) else _content(source)
@@ -139,24 +167,39 @@ def without_pillow_warnings() -> Iterator[None]:
 
 def _decode(
     content: bytes, size: tuple[int, int], fit: Literal["squeeze", "crop"], channels: Literal[1, 3]
-) -> NDArray[np.uint8]:
+) -> tuple[NDArray[np.uint8], ImageHeader]:
     height, width = size
     with Image.open(BytesIO(content), formats=_PILLOW_FORMATS) as opened:
+        header = ImageHeader(opened.height, opened.width, opened.mode, 1)  # as it is before loading
         if opened.width * opened.height > MAX_PIXELS:
             raise CorruptImageError(f"too large: {opened.width} x {opened.height}, {_AT_MOST}")
         opened.load()
         with suppress(Exception):  # Pillow fails on damaged EXIF data in many ways
             ImageOps.exif_transpose(opened, in_place=True)
+        header = header._replace(frames=_frames(opened, content))
         image = _eight_bits(opened)
-    if channels == 1:
-        image = image.convert("L")
-    if fit == "crop":
-        image = ImageOps.fit(image, (width, height), Image.Resampling.BILINEAR)
-    else:
-        image = image.resize((width, height), Image.Resampling.BILINEAR)
-    if channels == 3:
-        image = image.convert("RGB")
-    return np.array(image, np.uint8).reshape(height, width, channels)
+        if channels == 1 and image.mode != "L":  # converting copies, whatever the mode
+            image = image.convert("L")
+        if fit == "crop":
+            image = ImageOps.fit(image, (width, height), Image.Resampling.BILINEAR)
+        else:
+            image = image.resize((width, height), Image.Resampling.BILINEAR)
+        if channels == 3 and image.mode != "RGB":
+            image = image.convert("RGB")
+        return np.array(image, np.uint8).reshape(height, width, channels), header
+
+
+def _frames(opened: Image.Image, content: bytes) -> int:
+    """Return the number of frames of an animation, 1 for an image."""
+    if opened.format == "MPO":  # a photograph of several sizes in one file is no animation
+        return 1
+    if opened.format not in ("GIF", "TIFF"):
+        return getattr(opened, "n_frames", 1)
+    try:  # these are searched for frames, which moves an image
+        with Image.open(BytesIO(content), formats=(opened.format,)) as searched:
+            return getattr(searched, "n_frames", 1)
+    except Exception:  # a later frame is damaged, in any of the ways that Pillow's decoders fail
+        return 1
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
@@ -174,7 +217,8 @@ def _eight_bits(image: Image.Image) -> Image.Image:
         coloured = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")
         return Image.alpha_composite(white, coloured).convert("RGB")
-    return image.convert("L" if image.mode in ("1", "L") else "RGB")
+    mode = "L" if image.mode in ("1", "L") else "RGB"
+    return image if image.mode == mode else image.convert(mode)
 
 
 def _upper_bits(image: Image.Image) -> Image.Image:

@@ -3,14 +3,12 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from dlp.datamodules.images.decoding import without_pillow_warnings
+from dlp.datamodules.images.decoding import ImageHeader
 
 #: Pillow's modes; a number stands for each in the cache.
 _MODES = (
@@ -29,34 +27,35 @@ _ENOUGH = 8
 _NAMED = 6
 
 
-def properties_of(content: Path | bytes, pixels: NDArray[np.uint8]) -> list[float]:
-    """Return the `COLUMNS` of an image that could be decoded.
+def table_of(
+    headers: Sequence[ImageHeader | None], images: NDArray[np.uint8]
+) -> NDArray[np.float32]:
+    """Return the `COLUMNS` of some images, float32 (n, 5).
 
     Args:
-        content: Its file or bytes.
-        pixels: What was decoded of it, uint8 (H, W, C).
+        headers: What the file of each says, None where it cannot be read: a row of zeros.
+        images: What was decoded of them, uint8 (n, H, W, C).
     """
-    file = BytesIO(content) if isinstance(content, bytes) else content
-    with without_pillow_warnings(), Image.open(file) as image:
-        mode = _MODES.index(image.mode) if image.mode in _MODES else 0
-        return [image.height, image.width, mode, _frames(image), _share_of_one_colour(pixels)]
+    table = np.zeros((len(headers), COLUMNS), np.float32)
+    shares = _shares_of_one_colour(images)
+    for row, header, share in zip(table, headers, shares, strict=True):
+        if header is not None:
+            mode = _MODES.index(header.mode) if header.mode in _MODES else 0
+            row[:] = header.height, header.width, mode, header.frames, share
+    return table
 
 
-def _frames(image: Image.Image) -> int:
-    """Return the number of frames of an animation, 1 for an image."""
-    if image.format == "MPO":  # a photograph of several sizes in one file is no animation
-        return 1
-    try:
-        return getattr(image, "n_frames", 1)
-    except Exception:  # a later frame is damaged, in any of the ways that Pillow's decoders fail
-        return 1
-
-
-def _share_of_one_colour(pixels: NDArray[np.uint8]) -> float:
-    """Return the share of the most frequent of 512 colours."""
-    coarse = (pixels[::2, ::2] >> 5).astype(np.int64)
-    colours = coarse @ (8 ** np.arange(coarse.shape[2]))
-    return float(np.bincount(colours.ravel()).max() / colours.size)
+def _shares_of_one_colour(images: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Return the share of the most frequent of 512 colours in each image."""
+    coarse = images[:, ::2, ::2] >> 5
+    colours: NDArray[np.uint16] = np.zeros(coarse.shape[:3], np.uint16)
+    for channel in range(coarse.shape[3]):
+        colours <<= 3
+        colours |= coarse[..., channel]
+    each = colours.reshape(len(images), -1)
+    most = np.array([np.bincount(row).max() for row in each])
+    shares: NDArray[np.float64] = most / each.shape[1]
+    return shares
 
 
 @dataclass(frozen=True)

@@ -5,14 +5,11 @@ much room are decoded anew in every epoch, one batch ahead of the training.
 """
 
 import json
-import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
 from zipfile import BadZipFile
 
 import numpy as np
@@ -23,69 +20,27 @@ from torch import Tensor
 
 from dlp.cache import kept_folder
 from dlp.console import image_bar, say
-from dlp.datamodules.images.decoding import CorruptImageError, read_image
-from dlp.datamodules.images.properties import COLUMNS, properties_of
+from dlp.datamodules.images.decoding import CorruptImageError
+from dlp.datamodules.images.on_all_cores import (
+    ImageFormat,
+    ImageSource,
+    decode_some,
+    describe,
+    on_all_cores,
+)
+from dlp.datamodules.images.properties import COLUMNS
 from dlp.datamodules.splitting.splits import Indices
 from dlp.errors import InputError
 from dlp.files import cache_dir
-
-Fit = Literal["squeeze", "crop"]
 
 #: Part of every key: another number makes all images be decoded anew.
 FORMAT = 3
 _GIGABYTE = 10**9
 #: The most pixels, in gigabytes, that stay in memory where the cache cannot be written.
 _IN_MEMORY = 4
-#: Images handed to the threads at once.
-_AHEAD = 256
 #: The file that says how far a decoding has come, and the seconds after which it is written anew.
 BEGUN = "begun.npz"
 _SAVE_SECONDS = 5.0
-
-
-class ImageSource(Protocol):
-    """Encoded images by number."""
-
-    def __len__(self) -> int:
-        """Return the number of images."""
-        ...
-
-    @property
-    def names(self) -> Sequence[str]:
-        """What people call each image: its path."""
-        ...
-
-    def stamp(self) -> object:
-        """Return a plain value that changes when an image does."""
-        ...
-
-    def __getitem__(self, number: int) -> Path | bytes:
-        """Return the file or the bytes of an image."""
-        ...
-
-    def chosen(self, rows: Sequence[int]) -> "ImageSource":
-        """Return the images numbered `rows`, in that order."""
-        ...
-
-
-@dataclass(frozen=True)
-class ImageFormat:
-    """What every image is made into.
-
-    Args:
-        size: Height and width.
-        fit: ``squeeze`` to that size, or ``crop`` the middle of the resized image.
-        channels: 3 for colours, 1 for grey.
-    """
-
-    size: tuple[int, int]
-    fit: Fit = "squeeze"
-    channels: Literal[1, 3] = 3
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """Height, width and channels."""
-        return (*self.size, self.channels)
 
 
 @dataclass(frozen=True)
@@ -98,11 +53,14 @@ class DecodedOnDemand:
     def __getitem__(self, rows: Indices) -> NDArray[np.uint8]:
         """Return the images numbered `rows`, (n, H, W, C)."""
         decoded = np.empty((len(rows), *self.form.shape), np.uint8)
-        for place, image in enumerate(_decode(self.source, rows.tolist(), self.form)):
-            if isinstance(image, CorruptImageError):
-                name = self.source.names[int(rows[place])]
-                raise CorruptImageError(f"{name} could be read before and cannot now: {image}")
-            decoded[place] = image
+        place = 0
+        for numbers, some in on_all_cores(self.source, rows.tolist(), self.form, decode_some):
+            for number, why in zip(numbers, some.found, strict=True):
+                if isinstance(why, CorruptImageError):
+                    name = self.source.names[number]
+                    raise CorruptImageError(f"{name} could be read before and cannot now: {why}")
+            decoded[place : place + len(numbers)] = some.images
+            place += len(numbers)
         return decoded
 
 
@@ -235,11 +193,15 @@ def _in_memory(source: ImageSource, form: ImageFormat, streams: bool) -> Decoded
     """Decode without any file."""
     scan = Scan.of(len(source))
     if streams:
-        _scan(source, form, scan, lambda number, image: None)
+        _scan(source, form, scan, lambda images: None)
         pixels: Pixels = DecodedOnDemand(source, form)
     else:
-        kept = pixels = np.zeros((len(source), *form.shape), np.uint8)
-        _scan(source, form, scan, kept.__setitem__)
+        kept = pixels = np.empty((len(source), *form.shape), np.uint8)
+
+        def store(images: NDArray[np.uint8]) -> None:
+            kept[scan.done :][: len(images)] = images
+
+        _scan(source, form, scan, store)
     return Decoded(pixels, scan.hashes, scan.properties, scan.corrupt)
 
 
@@ -257,14 +219,14 @@ def _write(folder: Path, source: ImageSource, form: ImageFormat, streams: bool) 
             np.lib.format.write_array_header_1_0(file, header)
         saved = time.monotonic()
 
-        def store(number: int, image: NDArray[np.uint8]) -> None:
+        def store(images: NDArray[np.uint8]) -> None:
             nonlocal saved
-            if time.monotonic() - saved > _SAVE_SECONDS:  # all images before this one
+            if time.monotonic() - saved > _SAVE_SECONDS:  # all images before these
                 file.flush()
                 _save_begun(folder, scan, file.tell())
                 saved = time.monotonic()
             if not streams:
-                file.write(image.data)
+                file.write(images.data)
 
         _scan(source, form, scan, store)
     np.save(folder / "hashes.npy", scan.hashes)
@@ -320,45 +282,25 @@ def _scan(
     source: ImageSource,
     form: ImageFormat,
     scan: Scan,
-    store: Callable[[int, NDArray[np.uint8]], None],
+    store: Callable[[NDArray[np.uint8]], None],
 ) -> None:
-    """Decode every image that is not `done` and hand it to `store`; note what it is like.
+    """Decode every image that is not `done` and hand some at a time to `store`, in their order.
 
     What is stored for a corrupt image is black.
     """
     count = len(source)
-    images = _decode(source, range(scan.done, count), form, scan.properties)
-    shown = image_bar(images, "decoding images", "image", count - scan.done, count)
-    for number, image in enumerate(shown, scan.done):
-        if isinstance(image, CorruptImageError):
-            store(number, np.zeros(form.shape, np.uint8))
-            scan.corrupt[number] = image.reason
-        else:
-            store(number, image)
-            scan.hashes[number] = xxhash.xxh3_64_intdigest(image.data)
-        scan.done = number + 1
 
+    def each() -> Iterator[int]:
+        left = range(scan.done, count)
+        for numbers, (some, hashes, properties) in on_all_cores(source, left, form, describe):
+            store(some.images)
+            rows = slice(scan.done, scan.done + len(numbers))
+            scan.hashes[rows], scan.properties[rows] = hashes, properties
+            for number, found in zip(numbers, some.found, strict=True):
+                if isinstance(found, CorruptImageError):
+                    scan.corrupt[number] = found.reason
+            scan.done = rows.stop
+            yield from numbers
 
-def _decode(
-    source: ImageSource,
-    numbers: Sequence[int],
-    form: ImageFormat,
-    properties: NDArray[np.float32] | None = None,
-) -> Iterator[NDArray[np.uint8] | CorruptImageError]:
-    """Yield the images of these numbers in their order, decoded on all cores; fill `properties`."""
-
-    def read(number: int, content: Path | bytes) -> NDArray[np.uint8] | CorruptImageError:
-        try:
-            image = read_image(content, form.size, form.fit, form.channels)
-        except CorruptImageError as error:
-            return error
-        if properties is not None:
-            properties[number] = properties_of(content, image)
-        return image
-
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    with ThreadPoolExecutor(cores) as pool:  # Pillow decodes without the GIL
-        for start in range(0, len(numbers), _AHEAD):
-            some = numbers[start:][:_AHEAD]
-            # Files are opened by the threads; what the source itself does, here.
-            yield from pool.map(read, some, [source[number] for number in some])
+    for _ in image_bar(each(), "decoding images", "image", count - scan.done, count):
+        pass
