@@ -37,7 +37,7 @@ LAYERS = (
         "text_table",
     ),
     ("cache", "frozen_features", "imports", "named_configs"),
-    ("decisions", "process"),
+    ("decisions", "process", "unprofiled"),
     ("datamodules.splitting",),
     ("datamodules", "modules"),
     ("datamodules.tables", "modules.pretrained"),

@@ -11,10 +11,12 @@ import pytest
 import torch
 import yaml
 from lightning.pytorch.callbacks import Callback, ModelSummary
+from lightning.pytorch.profilers import Profiler, SimpleProfiler
 
 from dlp.errors import InputError
 from dlp.modules import KerasRMSprop
 from dlp.recipe import Recipe
+from dlp.unprofiled import NoProfiler
 
 POINTS = """
 # Two classes of points in the plane
@@ -169,6 +171,34 @@ def test_what_the_config_has_or_does_not_want_is_not_added(recipe, capsys):
     assert "EarlyStopping is left out" in capsys.readouterr().out
     with pytest.raises(InputError, match="trainer: "):
         recipe.trainer(devices=0)
+
+
+class Notes(Profiler):
+    def __init__(self):
+        super().__init__()
+        self.noted = []
+
+    def start(self, action_name):
+        self.noted.append(action_name)
+
+    def stop(self, action_name):
+        self.noted.append(action_name)
+
+
+def test_nobody_profiles_unless_asked_to(recipe):
+    trainer = recipe.trainer(logger=False, max_epochs=1)
+    assert type(trainer.profiler) is NoProfiler
+    with trainer.profiler.profile("a"), trainer.profiler.profile("a"):  # one within another
+        pass
+    notes = Notes()
+    for profiler in (trainer.profiler, notes):
+        data = recipe.data()
+        trainer = recipe.trainer(logger=False, max_epochs=1, profiler=profiler)
+        trainer.fit(recipe.model(data), datamodule=data)
+        assert trainer.global_step == 5
+    assert notes.noted.count("[Strategy]SingleDeviceStrategy.training_step") == 10  # begin and end
+    named = recipe.with_keys({"trainer.profiler": "simple"}).trainer()
+    assert isinstance(named.profiler, SimpleProfiler)
 
 
 def test_a_model_of_a_recipe_can_be_copied_and_sent(recipe):

@@ -24,6 +24,7 @@ from dlp.named_configs import run_name
 from dlp.parsing.config_parser import ConfigParser
 from dlp.parsing.run_options import RunOptions, read_options
 from dlp.process import quiet
+from dlp.unprofiled import NoProfiler
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -237,6 +238,7 @@ class Recipe:
         if settings["enable_checkpointing"] is None:  # Lightning would add a ModelCheckpoint
             has_one = any(isinstance(one, Checkpoint) for one in settings["callbacks"])
             settings["enable_checkpointing"] = has_one
+        settings["profiler"] = settings["profiler"] or NoProfiler()
         settings["plugins"] = with_atomic_checkpoints(
             settings["plugins"], checkpoints or AtomicCheckpointIO()
         )

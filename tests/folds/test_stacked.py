@@ -40,6 +40,7 @@ from dlp.modules.base import SupervisedModule
 from dlp.modules.heads import HEADS
 from dlp.modules.networks import ACTIVATIONS, Dropout
 from dlp.process import flushed_denormals
+from dlp.unprofiled import NoProfiler
 
 FEATURES = 3
 
@@ -969,7 +970,8 @@ def test_data_that_cannot_be_stacked(kind, reason):
 
 def test_what_looks_at_no_single_fold_is_no_reason():
     callbacks = [EpochSeed(), EarlyStopping("val_loss")]
-    made = trainer_of(callbacks=callbacks, enable_progress_bar=True, enable_model_summary=True)
+    shown = {"enable_progress_bar": True, "enable_model_summary": True}
+    made = trainer_of(callbacks=callbacks, profiler=NoProfiler(), **shown)
     assert reason_against(dense(), three_classes(), made) is None
 
 

@@ -211,7 +211,8 @@ class SupervisedModule(RestorableModule):
         if stage not in self._checked and len(logits):
             self.head.check(logits, targets)
         data_loss, logits, targets = self.head.batch_loss(logits, targets)
-        loss = data_loss + self.penalty()
+        penalty = self.penalty()
+        loss = data_loss + penalty if isinstance(penalty, Tensor) or penalty else data_loss
         if counts:
             self.meters[stage].add(loss, data_loss, logits, targets)
         return loss, logits, targets

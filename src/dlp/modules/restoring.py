@@ -6,17 +6,17 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Self, cast
 
-from lightning import LightningModule
 from torch import Tensor, nn
 
 from dlp.checkpoint_content import is_plain, missing_arguments, plain, read_checkpoint
 from dlp.console import say
 from dlp.errors import InputError
+from dlp.modules.quick_module import QuickModule
 from dlp.modules.state_dicts import difference, read_state_dict
 from dlp.process import quiet
 
 
-class RestorableModule(LightningModule):
+class RestorableModule(QuickModule):
     """Saves those of its arguments that are plain values, and the names of the others."""
 
     _left_out: dict[str, str]

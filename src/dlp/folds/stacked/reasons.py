@@ -37,6 +37,7 @@ from dlp.modules.base import SupervisedModule
 from dlp.modules.dense import DenseModule
 from dlp.modules.heads import HEADS
 from dlp.modules.optimizers import Keras3RMSprop, KerasRMSprop
+from dlp.unprofiled import NoProfiler
 
 #: Optimizers that move each weight by its own gradient alone.
 _ELEMENTWISE = (
@@ -264,7 +265,7 @@ def _of_trainer(trainer: Trainer) -> Iterator[str]:
         if value != default or isinstance(value, float) != isinstance(default, float):
             yield f"the trainer's {name} is {value}, not {default}"
     profiler = type(getattr(trainer, "profiler", None))  # set by a function of Lightning's
-    if profiler is not PassThroughProfiler:
+    if profiler not in (PassThroughProfiler, NoProfiler):
         yield f"{profiler.__name__} measures the steps of one fold"
     for logger in trainer.loggers:
         yield f"{type(logger).__name__} logs each fold by itself (logger=False for none)"
