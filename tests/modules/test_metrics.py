@@ -26,7 +26,7 @@ from torchmetrics.functional.classification import binary_recall
 from torchmetrics.wrappers import ClasswiseWrapper, MinMaxMetric, Running
 
 from dlp.errors import InputError
-from dlp.folds.stacked.metrics import losses_and_metrics
+from dlp.folds.stacked.metrics import StackMeter
 from dlp.modules import RegressionHead, SigmoidHead, SoftmaxHead, SupervisedModule
 from dlp.modules.meters import StageMeter
 from dlp.modules.metrics import SampleMean, make_metrics, mode_of
@@ -81,7 +81,7 @@ def test_the_stacked_engine_does_not_join_them_either():
     chosen = [BinaryRecall(), BinaryRecall(threshold=0.9)]
     model = SupervisedModule(nn.Linear(1, 1), "sigmoid", 2, metrics=chosen)
     logits, targets = torch.tensor([[9.0], [0.1]]), torch.ones(2, 1)
-    found = losses_and_metrics(model, "val", logits, targets, torch.zeros(()))
+    found = StackMeter([model], "val").measure([0], logits[None], [targets], torch.zeros(1))
     assert found["val_binary_recall"] == 1
     assert found["val_binary_recall_2"] == 0.5
 

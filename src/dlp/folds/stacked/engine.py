@@ -21,10 +21,9 @@ from torch.optim.lr_scheduler import CyclicLR, OneCycleLR
 from dlp.datamodules.loader import BatchOrder
 from dlp.errors import InputError
 from dlp.folds.stacked.fused_steps import fuse, plain_rmsprop
-from dlp.folds.stacked.metrics import losses_and_metrics
+from dlp.folds.stacked.metrics import StackMeter
 from dlp.folds.stacked.network import DropoutMasks, StackedNet, widened
 from dlp.modules.base import SupervisedModule
-from dlp.modules.meters import Stage
 from dlp.seeds import derived_seed
 
 #: Numbers (inputs, masks, logits) gathered at a time: more would leave the caches.
@@ -80,7 +79,7 @@ class StackedFolds(LightningModule):
         self.histories: list[dict[str, list[float]]] = [{} for _ in folds]
         self.stoppers = [copy.deepcopy(list(stoppers)) for _ in folds]
         self.running = [True] * len(folds)
-        self._epoch: list[dict[str, float]] = []
+        self._epoch: dict[int, dict[str, float]] = {}  # of each fold that runs
         if stoppers:
             self.register_buffer("stopped_weights", self.net.weights.detach().clone())
 
@@ -119,6 +118,8 @@ class StackedFolds(LightningModule):
         self._val_targets = self._prepared([fold.val_targets for fold in self.folds])
         columns = self.models[0].head.num_logits
         self._wide_targets = [widened(each, columns).to(dtype) for each in self._train_targets]
+        self._train_meter = StackMeter(self.models, "train")
+        self._val_meter = StackMeter(self.models, "val")
 
     def _moved(self, inputs: Sequence[Tensor]) -> list[Tensor]:
         """Return (N, D) of the weights' type; folds that share a tensor go on sharing it."""
@@ -146,7 +147,8 @@ class StackedFolds(LightningModule):
     def training_step(self, batch: Any, batch_idx: int) -> None:
         """Take all steps of an epoch."""
         epoch = self.current_epoch
-        seeds = [derived_seed(model.seed, epoch, 0) for model in self.models]
+        drops = any(rate is not None for rate in self.net.rates)
+        seeds = [derived_seed(model.seed, epoch, 0) for model in self.models if drops]
         masks = DropoutMasks(self.net, seeds)
         orders = [_order(self.num_rows, fold.seed, epoch).to(self.device) for fold in self.folds]
         logits: list[Tensor] = []
@@ -177,7 +179,7 @@ class StackedFolds(LightningModule):
         pairs = zip(self._train_targets, orders, strict=True)
         ordered = [targets[order] for targets, order in pairs]
         penalty = sum(penalties, self.net.weights.new_zeros(len(self.folds))) / self.num_rows
-        self._epoch = self._measure("train", torch.cat(logits, 1), ordered, penalty)
+        self._trained = torch.cat(logits, 1), ordered, penalty
 
     def _blocks(self) -> Iterator[tuple[slice, int]]:
         """Yield the rows of some whole batches at a time, and their batch size."""
@@ -210,9 +212,9 @@ class StackedFolds(LightningModule):
 
     # Validation and records --------------------------------------------------------------------
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def validation_step(self, batch: Any, batch_idx: int) -> None:
-        """Validate every fold."""
+        """Validate every fold; note its losses and metrics, and log the means over folds."""
         if self.trainer.sanity_checking:
             return
         logits = []
@@ -221,39 +223,25 @@ class StackedFolds(LightningModule):
         for start in range(0, max(map(len, self._val_inputs)), rows):
             parts = [inputs[start : start + rows] for inputs in self._val_inputs]
             logits.append(self.net(pad_sequence(parts, batch_first=True)))
-        measured = self._measure("val", torch.cat(logits, 1), self._val_targets, self.net.penalty())
-        self._epoch = [{**train, **val} for train, val in zip(self._epoch, measured, strict=True)]
-
-    def _measure(
-        self, stage: Stage, logits: Tensor, targets: Sequence[Tensor], penalty: Tensor
-    ) -> list[dict[str, float]]:
-        """Return each fold's losses and metrics, those of stopped folds empty; log the means."""
-        values = [
-            losses_and_metrics(model, stage, fold_logits[: len(fold_targets)], fold_targets, added)
-            if running
-            else {}
-            for model, fold_logits, fold_targets, added, running in zip(
-                self.models, logits, targets, penalty, self.running, strict=True
-            )
-        ]
-        names = next((list(each) for each in values if each), [])
-        table = torch.stack([torch.stack(list(each.values())) for each in values if each])
-        self.log_dict(
-            dict(zip(names, table.mean(0), strict=True)),
-            on_step=False,
-            on_epoch=True,
-            prog_bar=True,
-            batch_size=1,
-        )
-        numbers = iter(table.tolist())
-        return [dict(zip(names, next(numbers), strict=True)) if each else {} for each in values]
+        validated = torch.cat(logits, 1), self._val_targets, self.net.penalty()
+        running = [fold for fold, runs in enumerate(self.running) if runs]
+        values = self._train_meter.measure(running, *self._trained)
+        values |= self._val_meter.measure(running, *validated)
+        table = torch.stack([*values.values()], 1)
+        means = dict(zip(values, table.mean(0), strict=True))
+        # At once, since Lightning takes half a millisecond for a call.
+        self.log_dict(means, on_step=False, on_epoch=True, prog_bar=True, batch_size=1)
+        self._epoch = {
+            fold: dict(zip(values, numbers, strict=True))
+            for fold, numbers in zip(running, table.tolist(), strict=True)
+        }
 
     def on_train_epoch_end(self) -> None:
         """Add the epoch to the histories, and stop the folds whose time has come."""
-        for number, values in enumerate(self._epoch):
+        for number, values in self._epoch.items():
             for name, value in values.items():
                 self.histories[number].setdefault(name, []).append(value)
-            if values and self._stops(number, values):
+            if self._stops(number, values):
                 self.running[number] = False
                 stopped = cast(Tensor, self.stopped_weights)
                 stopped[number] = self.net.weights.detach()[number]
