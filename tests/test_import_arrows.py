@@ -19,6 +19,7 @@ LAYERS = (
     (
         "__init__",
         "deferred_imports",
+        "dense_product",
         "errors",
         "number_words",
         "seeds",

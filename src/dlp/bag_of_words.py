@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from dlp import dense_product
 from dlp.errors import InputError
 
 #: The most numbers that `gather_product` holds for its entries at a time (64 MB of float32).
@@ -66,7 +67,7 @@ class BagLinear(nn.Linear):
     def forward(self, input: Tensor | BagOfWords) -> Tensor:
         """Return ``input @ weight.T + bias``, (N, out_features)."""
         if not isinstance(input, tuple):
-            return F.linear(input, self.weight, self.bias)
+            return dense_product.linear(input, self.weight, self.bias)
         bag = BagOfWords(*input)
         product = bag_product(bag, self.weight.t())
         return product if self.bias is None else product + self.bias
