@@ -9,7 +9,7 @@ import torch
 
 from dlp.datamodules import TableDataModule
 from dlp.datamodules.known_rows import known_columns
-from dlp.datamodules.splitting.groups import table_hashes
+from dlp.datamodules.splitting import groups
 from dlp.datamodules.tables import parquet_columns
 from dlp.datamodules.tables.parquet_columns import ParquetColumns
 from dlp.datamodules.tables.table_format import TableFormat
@@ -48,9 +48,9 @@ def path(tmp_path):
 
 @pytest.fixture
 def large(monkeypatch):
-    """Let every file be a large one, of several pieces."""
+    """Let every file be a large one."""
     monkeypatch.setattr(parquet_columns, "IN_MEMORY", 0)
-    monkeypatch.setattr(parquet_columns, "PIECE", 50)
+    monkeypatch.setattr(parquet_columns, "_PIECE", 50)
 
 
 def module(path, **arguments) -> TableDataModule:
@@ -95,7 +95,7 @@ def ratios(frame):
 def test_the_results_are_those_of_a_table_in_memory(path, monkeypatch, arguments):
     expected = results(module(path, **arguments))
     monkeypatch.setattr(parquet_columns, "IN_MEMORY", 0)
-    monkeypatch.setattr(parquet_columns, "PIECE", 50)
+    monkeypatch.setattr(parquet_columns, "_PIECE", 50)
     data = module(path, **arguments)
     found = results(data)
     assert isinstance(data.examples("train").rows, ParquetColumns)
@@ -120,6 +120,7 @@ def test_rows_without_a_target_are_left_out(tmp_path, monkeypatch):
     frame.to_parquet(tmp_path / "t.parquet")
     expected = results(module(tmp_path / "t.parquet", drop_unlabelled=True))
     monkeypatch.setattr(parquet_columns, "IN_MEMORY", 0)
+    monkeypatch.setattr(parquet_columns, "_PIECE", 50)
     assert results(module(tmp_path / "t.parquet", drop_unlabelled=True)) == expected
 
 
@@ -163,8 +164,10 @@ def test_a_datamodule_of_a_large_file_can_be_copied(path):
     assert torch.equal(copy.deepcopy(data).inputs("train"), data.inputs("train"))
 
 
-def test_hashes_are_the_same_in_pieces():
+def test_hashes_are_those_of_pandas(monkeypatch):
+    monkeypatch.setattr(groups, "_PIECE", 31)
     frame = mixed().drop(columns="rooms")
-    pieces = [frame.iloc[start : start + 31] for start in range(0, len(frame), 31)]
-    assert np.array_equal(table_hashes(pieces), table_hashes([frame]))
-    assert len(table_hashes([frame.iloc[:0]])) == 0
+    plain = pd.DataFrame({name: groups.alike(series) for name, series in frame.items()})
+    expected = pd.util.hash_pandas_object(plain, index=False)
+    assert np.array_equal(groups.table_hashes(frame), expected)
+    assert len(groups.table_hashes(frame.iloc[:0])) == 0

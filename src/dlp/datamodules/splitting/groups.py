@@ -1,6 +1,6 @@
 """What tells which rows belong together, and which came first: groups and times of rows."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from dlp.errors import InputError
 from dlp.table_places import TableRows, absent, empty_cells, place
+
+#: Rows of which the hashes stay in the processor's cache.
+_PIECE = 1 << 15
 
 
 def group_values(values: "pd.Series[Any]") -> NDArray[Any]:
@@ -135,18 +138,23 @@ def _check_filled(values: "pd.Series[Any]", what: str) -> None:
         )
 
 
-def table_hashes(pieces: Iterable[pd.DataFrame]) -> NDArray[np.uint64]:
+def table_hashes(inputs: TableRows) -> NDArray[np.uint64]:
     """Return one number a row, equal for equal inputs whatever type a column was read as.
 
-    Args:
-        pieces: The rows. Of a few rows at a time the numbers stay in the processor's cache: of 10
-            columns of 4 million rows they take 0.2 s instead of 1.2.
+    It is ``pd.util.hash_pandas_object`` of the table without its index (tested), by the hash of
+    tuples that Python had up to 3.7. Column by column and by pieces that stay in the processor's
+    cache 4 million rows of 10 numbers take a third of its time, and no copy of the table.
     """
-    found = [np.empty(0, np.uint64)]
-    for piece in pieces:
-        frame = pd.DataFrame({name: alike(series) for name, series in piece.items()}, piece.index)
-        found.append(np.asarray(pd.util.hash_pandas_object(frame, index=False), dtype=np.uint64))
-    return np.concatenate(found)
+    found = np.full(len(inputs), 0x345678, np.uint64)
+    names, factor = list(inputs), 1_000_003
+    for number, name in enumerate(names):
+        values = alike(inputs[name])
+        for start in range(0, len(found), _PIECE):
+            rows = slice(start, start + _PIECE)
+            found[rows] ^= pd.util.hash_pandas_object(values.iloc[rows], index=False).to_numpy()
+            found[rows] *= np.uint64(factor)
+        factor += 82_520 + 2 * (len(names) - number)
+    return found + np.uint64(97_531)
 
 
 def alike(series: "pd.Series[Any]") -> "pd.Series[Any]":

@@ -22,7 +22,7 @@ from dlp.datamodules.tables.column_values import (
 )
 from dlp.datamodules.tables.numeric_scale import NumericScale, Scaling, check_bins
 from dlp.datamodules.tables.own_features import FeatureMaker
-from dlp.datamodules.tables.parquet_columns import PIECE, ParquetColumns, in_memory
+from dlp.datamodules.tables.parquet_columns import ParquetColumns, in_memory
 from dlp.errors import InputError, unknown
 from dlp.table_places import TableRows, absent, place
 
@@ -30,6 +30,8 @@ Missing = Literal["error", "zero", "mean", "median"]
 
 #: More distinct texts than this in a column that nobody listed are names or ids, not categories.
 MAX_CATEGORIES = 1000
+#: Numbers that are scaled together: they stay in the processor's cache.
+_PIECE = 1 << 15
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
@@ -284,8 +286,8 @@ class ColumnEncoder(Encoder):
             if known.indicated:
                 matrix[empty, len(self._numbers) + indicated.index(column)] = 1
             values[empty] = known.fill
-            for start in range(0, len(values), PIECE):  # no second column of float64 beside it
-                some = slice(start, start + PIECE)
+            for start in range(0, len(values), _PIECE):  # no second column of float64 beside it
+                some = slice(start, start + _PIECE)
                 matrix[some, position] = known.scaled(values[some])
                 if known.num_bins:
                     matrix[some, bins : bins + known.num_bins] = known.binned(values[some])

@@ -25,7 +25,7 @@ from dlp.datamodules.tables.files import (
 from dlp.datamodules.tables.input_columns import InputColumns
 from dlp.datamodules.tables.numeric_scale import Scaling
 from dlp.datamodules.tables.own_features import FeatureMaker, FeaturesArgument
-from dlp.datamodules.tables.parquet_columns import chosen, columns_of, in_memory, pieces
+from dlp.datamodules.tables.parquet_columns import chosen, columns_of, in_memory
 from dlp.datamodules.tables.table_format import ColumnFormat, TableFormat
 from dlp.datamodules.targets import TargetEncoder, TaskArgument
 from dlp.errors import InputError, unknown
@@ -330,7 +330,7 @@ class TableDataModule(SupervisedDataModule):
         values = target_values(table.frame, targets, self.targets.task)
         groups, times, ids = keys_of_table(table.frame, group_column, time_column, self.id_column)
         return Examples(
-            *(inputs, values, table_hashes(pieces(inputs))),
+            *(inputs, values, table_hashes(inputs)),
             groups=groups,
             times=times,
             places=_places(table.frame),

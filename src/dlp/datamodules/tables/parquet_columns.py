@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 #: A file whose numbers take no more bytes than this is read whole: opening it takes time, too.
 IN_MEMORY = 1 << 28
-#: Rows that are looked at together: their numbers stay in the processor's cache.
-PIECE = 1 << 16
+#: Numbers that are read at once.
+_PIECE = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -72,13 +72,9 @@ class ParquetColumns:
             raise KeyError(name)
         if name in self.kept:
             return self.kept[name] if self._is_whole else self.kept[name].iloc[self._rows]
-        with self._opened() as file:
-            values = _frame_of(file.read([name], use_threads=False))[name]
-        if not self._is_whole:
-            values = pd.Series(values.to_numpy()[self._rows], self.index, name=name, copy=False)
-        else:
-            values.index = self.index
-        return without_marks(values, self.marks)
+        values = self._read(name)
+        some = values if self._is_whole else values[self._rows]
+        return without_marks(pd.Series(some, self.index, name=name, copy=False), self.marks)
 
     @property
     def numbers(self) -> list[str]:
@@ -97,25 +93,6 @@ class ParquetColumns:
         """Return all of it as a data frame."""
         return pd.DataFrame({name: self[name] for name in self.columns}, self.index, copy=False)
 
-    def pieces(self) -> Iterator[pd.DataFrame]:
-        """Yield the rows as data frames of so many rows that they are quickly gone through."""
-        if not (self._is_whole and self.numbers):
-            yield from _cut(self.in_memory())
-            return
-        with self._opened() as file:
-            start = 0
-            for batch in file.iter_batches(PIECE, columns=self.numbers, use_threads=False):
-                read = _frame_of(batch)
-                rows = slice(start, start + batch.num_rows)
-                found = {
-                    name: self.kept[name].iloc[rows].set_axis(read.index)
-                    if name in self.kept
-                    else without_marks(read[name], self.marks)
-                    for name in self.columns
-                }
-                start += batch.num_rows
-                yield pd.DataFrame(found, copy=False)
-
     @property
     def _is_whole(self) -> bool:
         return isinstance(self.index, pd.RangeIndex)
@@ -124,12 +101,23 @@ class ParquetColumns:
     def _rows(self) -> NDArray[np.int64]:
         return self.index.to_numpy(np.int64)
 
-    def _opened(self) -> "pq.ParquetFile":
+    def _read(self, name: str) -> NDArray[Any]:
+        """Return the numbers of all rows of the file, (N,): read piece by piece."""
         import pyarrow.parquet as pq
 
         if _stamp(self.path) != self.stamp:
             raise InputError(f"{self.path} was changed while it was used. Start again.")
-        return pq.ParquetFile(self.path, metadata=self.metadata)
+        with pq.ParquetFile(self.path, metadata=self.metadata) as file:
+            start, values = 0, np.empty(0)
+            for batch in file.iter_batches(_PIECE, columns=[name], use_threads=False):
+                piece = batch.column(name).to_numpy(zero_copy_only=False)
+                if not start:
+                    values = np.empty(self.metadata.num_rows, piece.dtype)
+                if piece.dtype.kind == "f" and values.dtype.kind != "f":  # holes in whole numbers
+                    values = values.astype(piece.dtype)
+                values[start : start + len(piece)] = piece
+                start += len(piece)
+        return values
 
 
 def read_parquet(path: Path) -> pd.DataFrame | ParquetColumns:
@@ -155,11 +143,11 @@ def read_parquet(path: Path) -> pd.DataFrame | ParquetColumns:
         if 8 * rows * len(numbers) <= IN_MEMORY:
             return _frame_of(file.read()).set_axis(names, axis=1)
         kept = [name for name in names if name not in numbers]
-        frame = _frame_of(file.read(kept)) if kept else pd.DataFrame()
         index = pd.RangeIndex(rows, name="row")
-        return ParquetColumns(
-            *(path, file.metadata, _stamp(path), names, index), kept=frame.reindex(index)[kept]
-        )
+        frame = pd.DataFrame(index=index)
+        if kept:
+            frame = _frame_of(file.read(kept)).set_axis(index)[kept]
+        return ParquetColumns(path, file.metadata, _stamp(path), names, index, frame)
 
 
 def in_memory(rows: TableRows) -> pd.DataFrame:
@@ -180,11 +168,6 @@ def chosen(rows: TableRows, index: NDArray[np.int64]) -> TableRows:
     return rows.chosen(index) if isinstance(rows, ParquetColumns) else in_memory(rows).iloc[index]
 
 
-def pieces(rows: TableRows) -> Iterator[pd.DataFrame]:
-    """Yield the rows of a table, some after the others."""
-    yield from rows.pieces() if isinstance(rows, ParquetColumns) else _cut(in_memory(rows))
-
-
 def without_marks(series: "pd.Series[Any]", marks: "pd.Series[Any] | None") -> "pd.Series[Any]":
     """Return numbers; those that mean "missing" are NaN."""
     return series if marks is None or not len(marks) else series.mask(series.isin(marks))
@@ -197,17 +180,8 @@ def twice(path: Path, name: str) -> InputError:
     )
 
 
-def _cut(frame: pd.DataFrame) -> Iterator[pd.DataFrame]:
-    for start in range(0, len(frame), PIECE):
-        yield frame.iloc[start : start + PIECE]
-
-
-def _frame_of(arrow: "pa.Table | pa.RecordBatch") -> pd.DataFrame:
+def _frame_of(arrow: "pa.Table") -> pd.DataFrame:
     """Return a data frame: column by column, each freed when it is converted."""
-    import pyarrow as pa
-
-    if isinstance(arrow, pa.RecordBatch):
-        arrow = pa.Table.from_batches([arrow])
     frame: pd.DataFrame = arrow.to_pandas(
         ignore_metadata=True, split_blocks=True, self_destruct=True
     )
