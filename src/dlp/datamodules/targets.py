@@ -152,8 +152,10 @@ class TargetEncoder:
     def _encode_classes(self, values: NDArray[Any]) -> NDArray[np.int64]:
         assert self.class_names is not None
         if self._numbered:
-            numbers = _finite(values)
-            outside = (numbers < 0) | (numbers >= len(self.class_names)) | (numbers % 1 != 0)
+            numbers = values if values.dtype.kind in "iu" else _finite(values)
+            outside = (numbers < 0) | (numbers >= len(self.class_names))
+            if numbers.dtype.kind == "f":
+                outside |= numbers % 1 != 0
             if outside.any():
                 row = int(np.flatnonzero(outside)[0])
                 raise InputError(
@@ -367,6 +369,8 @@ def _missing(values: NDArray[Any]) -> NDArray[np.bool_]:
 
 
 def _distinct(values: NDArray[Any]) -> list[Any]:
+    if values.dtype.kind in "iu":  # of millions of rows a set of Python's takes long
+        return list(np.unique(values).tolist())
     kept = values[~_missing(values)]
     try:
         return sorted(set(kept.tolist()))

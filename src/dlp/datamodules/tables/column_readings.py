@@ -52,7 +52,11 @@ def read_columns(
         encoder: What makes inputs of them, fitted.
     """
     frame, inputs = table.frame, understood.names
-    targets = {name: frame[name] for name, kind in roles.items() if kind == "target"}
+    targets = {
+        name: (frame[name], _num_different(frame[name]))
+        for name, kind in roles.items()
+        if kind == "target"
+    }
     columns: list[ColumnReading] = []
     found: dict[str, _Findings] = {}
     for name in map(str, frame):
@@ -99,7 +103,7 @@ class _Findings:
 
 
 def _findings(
-    series: "pd.Series[Any]", targets: Mapping[str, "pd.Series[Any]"], is_input: bool
+    series: "pd.Series[Any]", targets: Mapping[str, tuple["pd.Series[Any]", int]], is_input: bool
 ) -> _Findings:
     marks = _marks(series) if is_input or series.name in targets else []
     if not is_input:
@@ -107,8 +111,8 @@ def _findings(
     leaks = {
         target: f"column {series.name!r} alone tells the target {target!r} in every row: it is the "
         "target in other words, or known only afterwards? If so, drop_columns"
-        for target, values in targets.items()
-        if len(series) >= _ENOUGH and _tells(series, values)
+        for target, (values, different) in targets.items()
+        if len(series) >= _ENOUGH and _tells(series, values, different)
     }
     # Of millions of rows the first ones tell most columns apart.
     head = _hashed(series.iloc[:_LOOKED_AT]) if _is_hashable(series) else None
@@ -243,23 +247,29 @@ def _mark_for_missing(values: NDArray[np.float64], dates: bool) -> float | None:
     if len(values) < _ENOUGH or not np.isfinite(values).all():
         return None
     for mark in (values.min(), values.max()):
+        is_usual = mark in _DAYS if dates else _in_nines(mark)
+        if not is_usual and np.count_nonzero(values == mark) <= 2:
+            continue  # as in most columns: the others need no copy
         others = values[values != mark]
-        if _is_apart(mark, others, len(values) - len(others), dates) and (
+        if _is_apart(mark, others, is_usual) and (
             len(np.unique(others)) >= _FEW_NUMBERS  # last: it sorts them all
         ):
             return float(mark)
     return None
 
 
-def _is_apart(mark: float, others: NDArray[np.float64], count: int, dates: bool) -> bool:
-    """Whether a number that stands in `count` cells is far from the others, all above or below."""
+def _is_apart(mark: float, others: NDArray[np.float64], is_usual: bool) -> bool:
+    """Whether a number is far from the others, which all lie above it or below.
+
+    One that programs write for "missing" need be less far.
+    """
     if not len(others):
         return False
     low, high = others.min(), others.max()
     gap = low - mark if mark < low else mark - high
-    if (mark in _DAYS if dates else _in_nines(mark)) and (2 * gap > high - low or mark < 0 <= low):
-        return True
-    return bool(count > 2 and gap > 10 * (high - low))
+    if is_usual:
+        return bool(2 * gap > high - low or mark < 0 <= low)
+    return bool(gap > 10 * (high - low))
 
 
 def _in_nines(mark: float) -> bool:
@@ -290,19 +300,28 @@ def _num_different(series: "pd.Series[Any]") -> int:
     return num_distinct(series.dropna().to_numpy())
 
 
-def _tells(column: "pd.Series[Any]", target: "pd.Series[Any]") -> bool:
-    """Whether a column and the target stand for each other, one value for one value."""
+def _tells(column: "pd.Series[Any]", target: "pd.Series[Any]", different: int) -> bool:
+    """Whether a column and the target stand for each other, one value for one value.
+
+    Args:
+        column: The column.
+        target: The target.
+        different: How many values the target has.
+    """
     both = (column.notna() & target.notna()).to_numpy()
     if both.sum() < max(_ENOUGH, 0.9 * len(column)) or not _is_hashable(column):
         return False
-    column, target = column[both], target[both]
+    if not both.all():
+        column, target = column[both], target[both]
+        different = _num_different(target)
     numeric = pd.api.types.is_numeric_dtype
-    if numeric(target) and _num_different(target) > _ENOUGH:
-        if not numeric(column) or _num_different(column) < 2:
+    first = _num_different(column.iloc[:_LOOKED_AT])  # of millions of rows these tell enough
+    if numeric(target) and different > _ENOUGH:
+        if not numeric(column) or (first < 2 and _num_different(column) < 2):
             return False
         x, y = column.to_numpy(np.float64), target.to_numpy(np.float64)
         return bool(abs(np.corrcoef(x, y)[0, 1]) > 1 - 1e-9)
-    if _num_different(column) != _num_different(target):
+    if first > different or _num_different(column) != different:
         return False
     pairs = pd.DataFrame({"one": column.map(str), "other": target.map(str)}).drop_duplicates()
     return len(pairs) > 1 and pairs["one"].is_unique and pairs["other"].is_unique

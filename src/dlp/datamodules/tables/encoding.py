@@ -202,7 +202,8 @@ class ColumnEncoder(Encoder):
         """Return what is learned of a numeric column."""
         values = numbers(series)
         empty = np.isnan(values)
-        observed, fill = values[~empty], 0.0
+        has_empty = bool(empty.any())
+        observed, fill = (values[~empty] if has_empty else values), 0.0
         if self._missing in ("mean", "median"):
             if not len(observed):
                 raise InputError(
@@ -211,12 +212,12 @@ class ColumnEncoder(Encoder):
                 )
             fill = float(observed.mean() if self._missing == "mean" else np.median(observed))
         is_zero = self._missing == "zero"  # after scaling
-        filled = observed if is_zero else np.where(empty, fill, values)
+        filled = observed if is_zero or not has_empty else np.where(empty, fill, values)
         scale = NumericScale.of(filled, self._scaling, self._bins)
         return replace(
             scale,
             fill=scale.zero if is_zero else fill,
-            indicated=self._indicator and bool(empty.any()),
+            indicated=self._indicator and has_empty,
             is_date=holds_dates(series),
         )
 
