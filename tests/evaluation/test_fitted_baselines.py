@@ -181,6 +181,15 @@ def test_class_weights_and_the_rule_of_a_threshold_hold_for_them_too():
     assert recalls[0] < recalls[1] <= recalls[2] == 1
 
 
+def test_models_with_a_threshold_for_f1_are_compared_by_f1():
+    rare = (X[:, 0] + random.normal(size=200) > 1.8).astype(int)
+    data = ArrayDataModule(X, rare, test_size=80, stratify=True)
+    found = fitted_baselines(dense(data, "sigmoid", threshold="f1"), data)
+    assert [*found["linear"].scores["val"]] == ["f1", "acc", "loss"]
+    *_, verdict = fitted_lines(found, {"val_acc": 0.1, "val_f1": 1.0, "val_loss": 9.0}, "val")
+    assert verdict.startswith("better than the baselines: val_f1 1.0000 against ")
+
+
 def test_images_have_a_linear_model_of_few_pixels():
     images = random.random((60, 1, 50, 40)).astype(np.float32) / 5
     kinds = np.arange(60) % 2

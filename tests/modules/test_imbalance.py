@@ -158,6 +158,15 @@ def test_the_chosen_threshold_is_the_best_of_all(rule, seed):
     assert found == np.float32(found)
 
 
+def test_f1_is_reported_where_the_threshold_is_chosen_for_it():
+    def names(head, **given):
+        return {*DenseModule((4,), 2, head, **given).head.make_metrics()}
+
+    assert names("sigmoid", threshold="f1") == names("multilabel", threshold="f1") == {"acc", "f1"}
+    assert names("sigmoid", threshold="f1", metrics=["recall"]) == {"recall"}
+    assert names("sigmoid", threshold=0.3) == {"acc"}
+
+
 def test_a_fit_chooses_by_its_validation_and_a_checkpoint_brings_it_to_test(tmp_path):
     """The metrics of each validation go by its threshold; so do test and loaded models."""
     data = ArrayDataModule(X, RARE, stratify=True, test_size=0.3, val_size=0.4)

@@ -71,7 +71,8 @@ def baselines_on(
 def prediction_scores(head: Head, predictions: Tensor, targets: Tensor) -> dict[str, float]:
     """Return metric -> number, and the loss, of predictions by the head's own metrics.
 
-    A metric that has no number for them is left out; all are, if the head cannot express them.
+    The metric that the threshold is chosen for comes first: models are compared by the first one. A
+    metric that has no number for them is left out; all are, if the head cannot express them.
 
     Args:
         head: The head of a model.
@@ -163,8 +164,9 @@ def _scores(head: Head, predictions: Tensor, targets: Tensor) -> dict[str, float
     scores: dict[str, float] = {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of metrics, about classes that are never predicted
+        metrics = head.make_metrics().items()  # by the alphabet
         # Called, not computed: a call never waits for other processes.
-        for name, metric in head.make_metrics().items():
+        for name, metric in sorted(metrics, key=lambda item: item[0] != head.threshold_rule):
             with suppress(*_REFUSALS):
                 scores[name] = float(metric(given, head.metric_targets(targets)))
         with suppress(*_REFUSALS):

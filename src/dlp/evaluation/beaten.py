@@ -39,7 +39,7 @@ def beaten_on(
 
     Decisions are compared, by the accuracy or the mean absolute error. Where classes are weighed
     or a threshold is chosen, a worse accuracy is what was asked for: then balanced accuracy and F1
-    are compared, and last the loss.
+    are compared (unless the threshold was chosen for it), and last the loss.
 
     Args:
         model: The model; there is no answer unless it is a `SupervisedModule`.
@@ -55,6 +55,8 @@ def beaten_on(
     )
     wanted = ("balanced_acc", "f1", "loss") if is_shifted else ("acc", "mae", "loss")
     for metric in wanted:
+        if metric == head.threshold_rule:  # chosen on these rows, it is above the majority's 0
+            continue
         mode = direction(metric)
         best = best_baseline(found, metric, mode)
         if f"val_{metric}" not in numbers or best is None:

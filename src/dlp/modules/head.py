@@ -58,7 +58,7 @@ class Head(nn.Module, ABC):
         self.threshold_rule: Threshold | None = None
         if isinstance(metrics, str | Mapping) or callable(metrics):
             metrics = (metrics,)
-        self._metrics = tuple(self.default_metrics if metrics is None else metrics)
+        self._metrics = None if metrics is None else tuple(metrics)
 
     def use_threshold(self, threshold: Threshold) -> None:
         """Decide by another threshold than 0.5, or by one that a validation part is to choose.
@@ -221,8 +221,14 @@ class Head(nn.Module, ABC):
         return class_metrics(self.task, self.num_logits, self.threshold)
 
     def make_metrics(self) -> MetricCollection:
-        """Return new metrics, by name."""
-        return make_metrics(self._metrics, self.metric_makers())
+        """Return new metrics, by name: those given, or the head's own.
+
+        Of the latter is F1 too where the threshold is chosen for it.
+        """
+        own = [*self.default_metrics]
+        if self.threshold_rule == "f1" and "f1" not in own:
+            own.append("f1")
+        return make_metrics(own if self._metrics is None else self._metrics, self.metric_makers())
 
 
 def full_precision(logits: Tensor) -> Tensor:
