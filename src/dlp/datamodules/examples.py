@@ -75,7 +75,7 @@ class Examples:
             rows,
             some(self.targets),
             some(self.hashes),
-            None if self.names is None else [self.names[number] for number in index],
+            None if self.names is None else [self.names[number] for number in index.tolist()],
             num_val=int((index >= self.count - self.num_val).sum()),
             groups=some(self.groups),
             times=some(self.times),

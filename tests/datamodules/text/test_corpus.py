@@ -176,3 +176,9 @@ def test_texts_are_selected_and_cut_without_reading_others():
     tokens, lengths = corpus.texts(np.array([2, 1, 0])).tokens(limit=2)
     assert [corpus.words[token] for token in tokens] == ["d", "e", "a", "b"]
     assert lengths.tolist() == [2, 0, 2]
+    begun, lengths = corpus.texts(np.array([2, 1, 0])).tokens(limit=2, first=9)
+    assert begun.tolist() == [9, *tokens[:2], 9, 9, *tokens[2:]]
+    assert lengths.tolist() == [3, 1, 3]
+    assert begun.dtype == tokens.dtype == np.int32
+    nothing, lengths = corpus.texts(np.empty(0, np.int64)).tokens(first=9)
+    assert (len(nothing), len(lengths)) == (0, 0)

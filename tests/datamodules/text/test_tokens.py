@@ -41,6 +41,7 @@ def test_whole_sentences_are_no_words():
     assert unspaced_word(["ภาพยนตร์เรื่องนี้ดีมาก", "the"]) is not None
     assert unspaced_word(["电影很好看1", "太差了无聊2"]) == "电影很好看1"
     assert unspaced_word(["これはとてもいい映画です"]) is not None
+    assert unspaced_word(["the", "a电影很好看b", "太差了无聊2"]) == "a电影很好看b"
 
 
 @pytest.mark.parametrize(

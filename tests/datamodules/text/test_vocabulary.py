@@ -48,7 +48,18 @@ def test_words_are_counted_and_met_in_the_given_rows_alone():
 @given(TEXTS)
 def test_ranking_equals_a_plain_count(texts):
     counts = Counter(word for text in texts for word in text.split())
-    assert rank_words(Corpus.from_texts(texts).texts()) == [w for w, _ in counts.most_common()]
+    ranked = [word for word, _ in counts.most_common()]
+    assert rank_words(Corpus.from_texts(texts).texts()) == ranked
+    assert rank_words(Corpus.from_texts(texts).texts(), 3) == ranked[:3]
+
+
+def test_each_corpus_is_looked_up_by_its_own_words():
+    vocabulary = Vocabulary(["a", "b"], num_words=None)
+    one, other = ["a", "x", "b"], ["b", "a"]
+    for _ in range(2):
+        assert vocabulary.lookup(one).tolist() == [4, 2, 5]
+        assert vocabulary.lookup(other).tolist() == [5, 4]
+    assert vocabulary.lookup(one) is vocabulary.lookup(one)
 
 
 def test_ten_thousand_words_are_9996_and_the_first_has_id_4():

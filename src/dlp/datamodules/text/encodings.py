@@ -143,7 +143,7 @@ class BagEncoder(Encoder):
         if self.ngrams > 1 or self.min_df > 1:
             words = rank_terms(texts, self.ngrams, self.min_df, self.num_words)
         else:
-            words = rank_words(texts)
+            words = rank_words(texts, self.num_words)
         if not words:
             least = f" that {self.min_df} of them have" if self.min_df > 1 else ""
             raise InputError(f"the texts of the training part hold no word{least}.")
@@ -201,9 +201,9 @@ def count_ids(texts: Texts, vocabulary: Vocabulary) -> SparseRows:
             more, rows = ngrams.find(*batch.tokens(vocabulary.max_words))
             ones = np.ones(len(more), np.float32)
             part = part + scipy.sparse.csr_array((ones, (rows, more)), shape=shape)
-        part = part.tocsc().tocsr()  # sorts the ids of each row in linear time
+        part = part.tocsc()
         part.sum_duplicates()
-        parts.append(part)
+        parts.append(part.tocsr())  # there and back sorts the ids of each row in linear time
     if not parts:
         return scipy.sparse.csr_array((0, vocabulary.num_words), dtype=np.float32)
     return scipy.sparse.vstack(parts, format="csr")

@@ -1,6 +1,7 @@
 """Words and their ids: ranked by frequency, numbered as the book's archives number them."""
 
 from collections.abc import Iterable, Sequence
+from itertools import repeat
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,14 +14,18 @@ from dlp.datamodules.text.tokens import Tokens, way_to
 START, UNKNOWN, OFFSET = 1, 2, 3
 
 
-def rank_words(texts: Texts) -> list[str]:
+def rank_words(texts: Texts, limit: int | None = None) -> list[str]:
     """Return the distinct words of `texts`, the most frequent first.
 
     Equally frequent words stand in order of first appearance. A published ranking stays as it is.
+
+    Args:
+        texts: The texts.
+        limit: Return the first so many.
     """
     words = texts.corpus.words
     if texts.corpus.ranked:
-        return words
+        return words[:limit]
     counts = np.zeros(len(words), np.int64)
     first = np.full(len(words), np.iinfo(np.int64).max)
     seen = 0
@@ -32,8 +37,8 @@ def rank_words(texts: Texts) -> list[str]:
         place[tokens[::-1]] = np.arange(seen + len(tokens), seen, -1)
         first = np.minimum(first, place)
         seen += len(tokens)
-    order = np.lexsort((first, -counts))
-    return [words[number] for number in order[: np.count_nonzero(counts)]]
+    order = np.lexsort((first, -counts))[: np.count_nonzero(counts)]
+    return [words[number] for number in order[:limit].tolist()]
 
 
 class Vocabulary:
@@ -73,16 +78,22 @@ class Vocabulary:
         #: The ids of n-grams of two words and more.
         self.ngram_ids = {term: id for term, id in self._ids.items() if " " in term}
         self.start = START if skip_top <= START else UNKNOWN
+        self._looked_up: tuple[Sequence[str], NDArray[np.int32]] | None = None
 
     @property
     def max_words(self) -> int | None:
         """How many words of a text are kept; None for all."""
         return None if self.max_length is None else self.max_length - 1
 
-    def lookup(self, words: Iterable[str]) -> NDArray[np.int32]:
-        """Return the id of each of `words`, int32: what turns a corpus' tokens into ids."""
-        get = self._ids.get
-        return np.fromiter((get(word, UNKNOWN) for word in words), np.int32)
+    def lookup(self, words: Sequence[str]) -> NDArray[np.int32]:
+        """Return the id of each of `words`, int32: what turns a corpus' tokens into ids.
+
+        That of the last corpus is kept: its training and validation texts are encoded in turn.
+        """
+        if self._looked_up is None or self._looked_up[0] is not words:
+            ids = map(self._ids.get, words, repeat(UNKNOWN))
+            self._looked_up = words, np.fromiter(ids, np.int32, len(words))
+        return self._looked_up[1]
 
     def encode(self, text: str) -> list[int]:
         """Return the ids of a text, in order: its start, then its words."""
@@ -105,9 +116,6 @@ class Vocabulary:
             texts: The texts.
             lookup: The id of each word of their corpus, from `lookup`.
         """
-        tokens, lengths = texts.tokens(self.max_words)
-        ids = np.full(len(tokens) + len(lengths), self.start, np.int32)
-        is_word = np.ones(len(ids), np.bool_)
-        is_word[np.cumsum(lengths + 1) - lengths - 1] = False
-        ids[is_word] = lookup[tokens]
-        return ids, lengths + 1
+        tokens, lengths = texts.tokens(self.max_words, first=len(lookup))
+        ids: NDArray[np.int32] = np.append(lookup, np.int32(self.start))[tokens]
+        return ids, lengths
