@@ -71,6 +71,14 @@ def suggestion(name: str, choices: Iterable[str]) -> str:
     return f" Did you mean {names[near[0]]!r}?" if near else ""
 
 
+def hint_of_yaml(value: object) -> str:
+    """Return a sentence, after a space, for true or false where a text is wanted; else nothing."""
+    values = value if isinstance(value, list) else [value]
+    if not any(isinstance(one, bool) for one in values):
+        return ""
+    return " YAML reads yes, no, on and off as true or false: put such a name in quotes, 'yes'."
+
+
 def unknown(kind: str, name: str, choices: Iterable[str]) -> InputError:
     """Return the error for a name that is not one of `choices`, with the nearest one."""
     known = list(choices)

@@ -297,6 +297,9 @@ def test_bad_input_gets_one_sentence(points, capsys, words, expected):
         ("# nothing yet\n", "overlay.yaml is empty"),
         ("model: {class_path: nowhere.Net}", "No module named 'nowhere'"),
         ("ckpt_path: last", "ckpt_path belongs on the command line"),
+        ("data: {init_args: {positive_class: yes}}", "got True. YAML reads yes, no, on and off as"),
+        ("data: {init_args: {class_names: [no, yes]}}", "put such a name in quotes, 'yes'."),
+        ("model: {init_args: {class_weight: {yes: 3}}}", "put such a name in quotes, 'yes'."),
         ("model: {class_path: dlp.modules.DenseModul}", "Did you mean 'DenseModule'?"),
         ("trainer: {callbacks: [{class_path: EarlyStopping, init_args: {monitor: x}}]}", "`x`"),
         (

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dlp.errors import InputError, unknown
+from dlp.errors import InputError, hint_of_yaml, unknown
 from dlp.modules.losses import LossFunction
 
 #: ``balanced``, or name of a class -> its weight (1 where it is not named).
@@ -79,7 +79,8 @@ def class_weights(
     if isinstance(given, Mapping):
         for name, weight in given.items():
             if str(name) not in names:
-                raise unknown("class of class_weight", str(name), names)
+                error = unknown("class of class_weight", str(name), names)
+                raise InputError(f"{error}{hint_of_yaml(name)}")
             if not (math.isfinite(weight) and weight >= 0):
                 raise InputError(f"class_weight of {name!r} must be 0 or more, got {weight}.")
         chosen = {str(name): float(weight) for name, weight in given.items()}

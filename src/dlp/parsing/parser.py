@@ -16,7 +16,7 @@ from lightning.pytorch.cli import LightningArgumentParser
 
 from dlp import datamodules, modules
 from dlp.datamodules.base import SupervisedDataModule
-from dlp.errors import InputError, suggestion
+from dlp.errors import InputError, hint_of_yaml, suggestion
 from dlp.named_configs import find_config
 from dlp.parsing.help_screen import first_screen
 from dlp.parsing.known_keys import KnownKeys
@@ -200,4 +200,5 @@ def value_error(message: str, known: KnownKeys | None) -> str:
     if str(value) in kinds and below:
         return f"{below[0]} is no key: {key} is {value!r}, and only a class holds keys."
     texts = [kind for kind in kinds if not hasattr(builtins, kind)]
-    return f"{key} must be {expected}; got {value!r}.{suggestion(str(value), texts)}"
+    said = f"{key} must be {expected}; got {value!r}.{suggestion(str(value), texts)}"
+    return said + (hint_of_yaml(value) if {"str", "a list of str"} & {*kinds} else "")
