@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 from table_examples import ROWS, fit, houses, table
 
+from dlp.datamodules.splitting.splits import Split
+from dlp.datamodules.tables.encoding import ColumnEncoder
 from dlp.errors import InputError, MissingInputError
 
 
@@ -73,6 +75,20 @@ def test_a_bad_cell_of_the_validation_or_test_part_shows_before_training(csv):
         fit(table(bad, val_size=10, split_seed=None))
     with pytest.raises(InputError, match=r"'area'.*'n/k' in line 4 of the file"):
         fit(table(csv(houses()), test_path=bad))
+
+
+def test_rows_are_checked_once_for_all_folds_until_they_are_read_anew(csv, monkeypatch):
+    checked = []
+    monkeypatch.setattr(ColumnEncoder, "check", lambda encoder, rows: checked.append(len(rows)))
+    data = table(csv(houses()), test_path=csv(houses()[:5], "test.csv"), val_size=None)
+    for fold in range(3):
+        data.resplit(Split(num_folds=3, fold=fold))
+        data.fit()
+    assert checked == [ROWS, 5]
+    data.read_again()
+    data.resplit(Split(num_folds=3, fold=1))
+    data.fit()
+    assert checked == [ROWS, 5] * 2
 
 
 @pytest.mark.parametrize("column", ["area", "city"])

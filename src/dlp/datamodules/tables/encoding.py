@@ -114,6 +114,16 @@ class ColumnEncoder(Encoder):
         return None
 
     @property
+    def kinds(self) -> tuple[dict[str, bool], list[str]] | None:
+        """What `check` goes by: numeric columns, whether they hold dates, and categorical ones.
+
+        None with own features, which may be others for other rows.
+        """
+        if self.features is not None:
+            return None
+        return {name: known.is_date for name, known in self._numbers.items()}, [*self._categories]
+
+    @property
     def names(self) -> list[str]:
         """The names of the D columns of the matrix, in order."""
         one_hot = [
@@ -261,7 +271,7 @@ class ColumnEncoder(Encoder):
                 "trained on: write it as there."
             )
         values = numbers(series)
-        if self._missing == "error":
+        if self._missing == "error" and np.isnan(values).any():
             self._check_filled(series)
         return values
 

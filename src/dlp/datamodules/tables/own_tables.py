@@ -157,6 +157,7 @@ class TableDataModule(SupervisedDataModule):
         listed = [*(numeric_columns or ()), *(categorical_columns or ())]
         self._roles = self._checked_roles(listed)
         self._understood: InputColumns | None = None
+        self._checked: tuple[Any, list[TableRows]] = None, []
         self._labelled_table: Table | None = None
         self._unlabelled = 0  # rows of it that are left out
 
@@ -205,6 +206,7 @@ class TableDataModule(SupervisedDataModule):
         """Return the labelled rows."""
         if not self.is_fitted:
             self._understood = None
+        self._checked = None, []
         table = self._as_table(self.read_train())
         roles = dict.fromkeys(self.drop_columns, "drop_columns")
         roles |= dict.fromkeys(self.encoder.only or (), "an input column")
@@ -217,6 +219,7 @@ class TableDataModule(SupervisedDataModule):
 
     def load_test(self) -> Examples | None:
         """Return the rows of `test_path`."""
+        self._checked = None, []
         given = self.read_test()
         if given is None:
             return None
@@ -256,9 +259,14 @@ class TableDataModule(SupervisedDataModule):
         parts, labelled = self.labelled_rows()
         assert self._understood is not None
         self.encoder.fit(rows, targets, self._understood.left_out, labelled.rows)
-        self.encoder.check(labelled.rows)
+        tables = [labelled.rows]
         if self.has_test and not len(parts.test):  # else it was cut from these rows
-            self.encoder.check(self.examples("test").rows)
+            tables.append(self.examples("test").rows)
+        kinds, (known, checked) = self.encoder.kinds, self._checked
+        if kinds is None or kinds != known or [*map(id, tables)] != [*map(id, checked)]:
+            for table in tables:
+                self.encoder.check(table)
+            self._checked = kinds, tables  # for all folds
         return {**self._understood.state(), **self.encoder.state(), "left_out": self.left_out}
 
     def plain_columns(self, rows: TableRows) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
