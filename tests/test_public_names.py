@@ -69,7 +69,7 @@ defer_imports()
 from dlp.recipe import Recipe
 
 Recipe.parse(["--config", "reuters", "--trainer.callbacks", "MistakesReport"]).trainer()
-print(*({"datasets", "matplotlib", "torchvision", "torch._dynamo"} & {*sys.modules}))
+print(*({"datasets", "matplotlib", "pandas", "torchvision", "torch._dynamo"} & {*sys.modules}))
 recipe = Recipe.parse(["--config", "quickstart", "--trainer.callbacks", "CacheFeatures"])
 print(recipe.config.trainer.callbacks.class_path)
 try:

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import datasets
 import numpy as np
 import pytest
@@ -40,6 +43,23 @@ def test_both_parts_stand_in_the_books_order(hub):
     assert data.class_names == ["neg", "pos"]
     assert data.input_shape == (10000,)
     assert data.num_outputs == 2
+
+
+def test_reviews_that_were_tokenised_before_need_no_reader_of_tables(hub):
+    IMDBDataModule(hub, val_size=10).prepare_data()
+    code = f"""
+import sys
+from dlp.deferred_imports import defer_imports
+defer_imports()
+from dlp.datamodules import IMDBDataModule
+data = IMDBDataModule({hub!r}, val_size=10)
+data.prepare_data()
+data.setup("fit")
+print(len(next(iter(data.train_dataloader()))[1]), len(data.examples("test").rows))
+print(*({{"pandas", "pyarrow", "datasets"}} & {{*sys.modules}}))
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.splitlines() == [f"30 {ROWS}", ""]
 
 
 def test_own_reviews_are_predicted(hub, tmp_path):

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from dlp.datamodules.base import Examples, Part, SharedArguments, SupervisedDataModule
 from dlp.datamodules.reading import InputReading
 from dlp.datamodules.targets import TargetEncoder
+from dlp.datamodules.text.columns import TextColumns
 from dlp.datamodules.text.corpus import (
     Corpus,
     TextParts,
@@ -16,7 +17,6 @@ from dlp.datamodules.text.corpus import (
     stored_parts,
 )
 from dlp.datamodules.text.encodings import BagEncoder, Encoding
-from dlp.datamodules.text.rows import TextColumns
 from dlp.datamodules.text.sources import TextFiles
 from dlp.datamodules.text.text_readings import nothing_known, read_texts, whole_sentences
 from dlp.datamodules.text.tokens import Tokens, unspaced_word

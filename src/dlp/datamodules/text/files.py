@@ -11,7 +11,8 @@ from dlp.datamodules.file_text import read_text
 from dlp.datamodules.part_names import NamedPart, is_seen, part_of
 from dlp.datamodules.tables.files import PARQUET_ENDINGS, read_table
 from dlp.datamodules.tables.json_rows import JSON_ENDINGS, read_json_rows
-from dlp.datamodules.text.rows import TextColumns, TextRows, below
+from dlp.datamodules.text.columns import TextColumns
+from dlp.datamodules.text.rows import TextRows, below
 from dlp.errors import InputError
 from dlp.table_places import line_index
 

@@ -6,8 +6,8 @@ from dlp.datamodules.base import Examples
 from dlp.datamodules.splitting.splits import keras_order
 from dlp.datamodules.targets import TargetEncoder
 from dlp.datamodules.text.base import BaseTextDataModule, TextArguments
+from dlp.datamodules.text.columns import TextColumns
 from dlp.datamodules.text.keras_archives import KerasArchive
-from dlp.datamodules.text.rows import TextColumns
 from dlp.datamodules.text.sources import TextFiles
 from dlp.errors import InputError, unknown
 from dlp.files import data_dir as find_data_dir

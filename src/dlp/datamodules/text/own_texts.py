@@ -7,7 +7,7 @@ from dlp.datamodules.base import Examples
 from dlp.datamodules.tables.table_format import TableFormat
 from dlp.datamodules.targets import TargetEncoder, TaskArgument
 from dlp.datamodules.text.base import BaseTextDataModule, TextArguments, own_part
-from dlp.datamodules.text.rows import TextColumns
+from dlp.datamodules.text.columns import TextColumns
 from dlp.datamodules.text.sources import TextFiles
 from dlp.datamodules.text.tokens import Tokens
 from dlp.errors import InputError

@@ -17,9 +17,9 @@ from dlp.datamodules.examples import Examples, sample_rows
 from dlp.datamodules.splitting.splits import keras_order
 from dlp.datamodules.targets import TargetEncoder
 from dlp.datamodules.text.base import BaseTextDataModule, TextArguments
+from dlp.datamodules.text.columns import TextColumns
 from dlp.datamodules.text.corpus import Corpus, TextParts, source_key
 from dlp.datamodules.text.keras_archives import KerasArchive
-from dlp.datamodules.text.rows import TextColumns
 from dlp.errors import InputError, unknown
 from dlp.files import Download
 from dlp.files import data_dir as find_data_dir

