@@ -55,6 +55,7 @@ def cross_validate(
     folder: Path | None = None,
     baselines: bool = False,
     only: Sequence[int] | None = None,
+    processes: int = 1,
     on_fold: Callable[[FoldResult], None] | None = None,
 ) -> CrossValidation:
     """Train and validate a fresh model on every fold of every repeat.
@@ -89,6 +90,8 @@ def cross_validate(
         baselines: Fit a linear model and gradient boosting on each fold, too: what a model must
             beat (see `fitted_baselines`).
         only: The numbers (``repeat * num_folds + fold``) of the folds to run; None for all.
+        processes: Most processes that share the folds of the ``stacked`` engine, where these are
+            enough for them, on a CPU with Linux: copies of this one. The numbers are the same.
         on_fold: Called after each fold with its result.
 
     Returns:
@@ -102,6 +105,8 @@ def cross_validate(
         >>> result = cross_validate(data, make_model, max_epochs=100, num_folds=4, repeats=10)
         >>> print(result.table(), result.best_epoch)
     """
+    if processes < 1:
+        raise InputError(f"processes must be 1 or more, got {processes}.")
     if max_epochs < 1 or not 0 <= smoothing < 1:
         raise InputError(
             "max_epochs must be 1 or more and smoothing 0 to below 1; got "
@@ -122,6 +127,7 @@ def cross_validate(
                 monitor_mode,
                 folder,
                 baselines,
+                processes,
             )
             found = train_folds(plan, chosen(folds, only), data, engine, on_fold)
             result = CrossValidation(

@@ -60,7 +60,8 @@ class CrossvalOptions:
             sklearn.model_selection.ShuffleSplit, or class_path and init_args: it gives the folds.
         leaky_scaling: Learn scales and the like from the validation rows too, as the book does.
         engine: Train one fold after the other, or all at once (small dense models).
-        jobs: Processes that share the folds.
+        jobs: Processes that share the folds (default: one; for many folds of a small dense model,
+            which train at once, one for each core).
         fold: Run this fold alone (or these), from 0 to K * P - 1; give all members of a job array
             one --run_dir.
         new: Start anew where folds are done already.
@@ -71,7 +72,7 @@ class CrossvalOptions:
     splitter: str | dict[str, Any] | None = None
     leaky_scaling: bool = False
     engine: Engine = "auto"
-    jobs: int = 1
+    jobs: int | None = None
     fold: int | list[int] | None = None
     new: bool = False
 
@@ -116,8 +117,8 @@ def crossval(
         run, is_new = _found_run(recipe, options)
         try:
             with interruptible():
-                if options.jobs > 1:
-                    _run_jobs(recipe, options, data, run.folder)
+                if options.jobs is not None and options.jobs > 1:
+                    _run_jobs(recipe, options, options.jobs, data, run.folder)
                 result = _validate(fresh, options, data, run, options.only, on_fold)
         except KeyboardInterrupt as stop:
             done = num_done(run.folder)
@@ -142,7 +143,7 @@ def _check(recipe: Recipe, options: CrossvalOptions) -> None:
             "that a fold validates on. Give --init_from null; a pretrained network may be "
             "fine-tuned in one run by --config unfreeze."
         )
-    if options.jobs < 1:
+    if options.jobs is not None and options.jobs < 1:
         raise InputError(f"jobs must be 1 or more, got {options.jobs}.")
     if recipe.run.output is not None:
         raise InputError("--output is where predict writes; crossval has none.")
@@ -195,6 +196,7 @@ def _validate(
         folder=None if run is None else run.folder,
         baselines=recipe.run.baselines,
         only=only,
+        processes=options.jobs or os.cpu_count() or 1,
         on_fold=on_fold,
     )
 
@@ -285,7 +287,7 @@ def _found_run(recipe: Recipe, options: CrossvalOptions) -> tuple[Run, bool]:
 
 
 def _run_jobs(
-    recipe: Recipe, options: CrossvalOptions, data: SupervisedDataModule, folder: Path
+    recipe: Recipe, options: CrossvalOptions, jobs: int, data: SupervisedDataModule, folder: Path
 ) -> None:
     """Let several processes of this command train the folds of the run in a folder."""
     splitter = make_splitter(options.splitter)
@@ -299,10 +301,9 @@ def _run_jobs(
         return sum((place / "results.json").is_file() for place in places.values())
 
     pending = [number for number, place in places.items() if FoldResult.read(place) is None]
-    jobs = options.jobs
     threads = recipe.run.threads or max(1, (os.cpu_count() or 1) // jobs)
     how = ["--run_dir", str(folder), "--threads", str(threads), "--engine", options.engine]
-    how += ["--baselines", str(recipe.run.baselines).lower()]
+    how += ["--baselines", str(recipe.run.baselines).lower(), "--jobs", "1"]
     shares = [pending[start::jobs] for start in range(jobs) if pending[start::jobs]]
     commands = [next_steps.folds_words(folder, *how, "--fold", str(share)) for share in shares]
     if commands:

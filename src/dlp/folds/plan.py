@@ -110,6 +110,7 @@ class Plan:
         monitor_mode: Whether less or more of it is better; None asks the model.
         root: The folder of the cross-validation; None writes nothing.
         baselines: Fit a linear model and gradient boosting on each fold, too.
+        processes: Most processes that share folds which are trained all at once.
     """
 
     folds: Sequence[Fold]
@@ -120,6 +121,7 @@ class Plan:
     monitor_mode: Mode | None = None
     root: Path | None = None
     baselines: bool = False
+    processes: int = 1
 
     @property
     def given_directions(self) -> dict[str, Mode]:

@@ -1,7 +1,8 @@
 """All folds of small dense nets trained at once, as one model; a closed room of `dlp.folds`.
 
 `reasons` says what cannot be stacked, `stacks` gathers folds and trains them, `engine` is the one
-model, `network` its batched products with their `gradients`, `fused_steps` its optimizer's steps.
+model, `network` its batched products with their `gradients`, `fused_steps` its optimizer's steps;
+`forks` lets processes share a stack.
 """
 
 from dlp.folds.stacked.reasons import reason_against as reason_against

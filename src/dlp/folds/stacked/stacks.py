@@ -1,9 +1,12 @@
 """Folds of a cross-validation gathered into stacks, each trained as one batched model."""
 
+import math
 import shutil
 import warnings
 from collections.abc import Generator, Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any, cast
 
@@ -24,6 +27,7 @@ from dlp.folds.plan import Fold, Plan
 from dlp.folds.results import FoldResult
 from dlp.folds.stacked.blocks import blocks_of
 from dlp.folds.stacked.engine import LAYOUT, FoldData, StackedFolds
+from dlp.folds.stacked.forks import EndsWithItsParent, num_cores, run_at_once
 from dlp.folds.stacked.reasons import options_of, reason_against
 from dlp.modules.base import SupervisedModule
 
@@ -34,6 +38,9 @@ _Tensors = tuple[Tensor, Tensor, Tensor, Tensor]
 _STACK_BYTES, _STACK_WEIGHTS = 10**9, 2**19
 #: Most steps of a schedule that are looked at.
 _STEPS = 1000
+#: How many weights are to be moved, all steps together, for a process to be worth its beginning: a
+#: quarter of a second.
+_MOVES = 10**9
 #: Most folds whose locks are held at once: a process may not have many more files open.
 _CLAIMED = 400
 
@@ -123,22 +130,53 @@ def stack_kind(model: SupervisedModule, max_epochs: int) -> Hashable:
 
 
 def _fit(plan: Plan, stack: list[_Ready]) -> Iterator[tuple[Fold, FoldResult]]:
+    """Train a stack, shared by processes where that pays; yield each fold."""
+    parts = _shares(plan, stack)
+    title = f"{len(stack)} folds"
+    works = [partial(_histories, plan, part, title, part is parts[0]) for part in parts]
+    found = run_at_once(works) if len(works) > 1 else [works[0]()]
+    for item, history in zip(stack, chain.from_iterable(found), strict=True):
+        yield item.fold, replace(item.result, history=history)
+    for home in filter(None, (_home(plan, part) for part in parts)):
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def _shares(plan: Plan, stack: list[_Ready]) -> list[list[_Ready]]:
+    """Return the parts of a stack that processes train at once, each with enough to do."""
+    rows, size = len(stack[0].tensors.train_inputs), stack[0].tensors.batch_size
+    steps = plan.max_epochs * math.ceil(rows / size)
+    moves = len(stack) * stack[0].result.parameters["total"] * steps
+    most = plan.processes if _is_on_cpu(plan) else 1
+    count = max(1, min(most, num_cores(), len(stack), moves // _MOVES))
+    ends = [len(stack) * number // count for number in range(count + 1)]
+    return [stack[start:end] for start, end in pairwise(ends)]
+
+
+def _is_on_cpu(plan: Plan) -> bool:
+    return plan.trainers.sample(plan.max_epochs).strategy.root_device.type == "cpu"
+
+
+def _home(plan: Plan, stack: Sequence[_Ready]) -> Path | None:
+    """Return the folder of what a stack needs to go on, when it was killed."""
+    if plan.root is None:
+        return None
+    members = [(item.fold.number, item.fold.seed) for item in stack]
+    return plan.root / f"stack_{xxhash.xxh3_64_hexdigest(repr((LAYOUT, members)).encode())}"
+
+
+def _histories(
+    plan: Plan, stack: Sequence[_Ready], title: str, is_first: bool
+) -> list[dict[str, list[float]]]:
     """Train a stack, going on where a killed one of the same folds was."""
-    callbacks: list[Callback] = [EpochBar(f"{len(stack)} folds")]
-    resumed = home = None
-    if plan.root is not None:
-        members = [(item.fold.number, item.fold.seed) for item in stack]
-        name = xxhash.xxh3_64_hexdigest(repr((LAYOUT, members)).encode())
-        home = plan.root / f"stack_{name}"
+    callbacks: list[Callback] = [EpochBar(title)] if is_first else [EndsWithItsParent()]
+    home, resumed = _home(plan, stack), None
+    if home is not None:
         callbacks.append(LastCheckpoint(home))
         resumed = home / "last.ckpt" if (home / "last.ckpt").is_file() else None
     trainer = plan.trainers(plan.max_epochs, callbacks)
-    models = [item.model for item in stack]
-    histories = fit_stacked(models, [item.tensors for item in stack], trainer, resumed)
-    for item, history in zip(stack, histories, strict=True):
-        yield item.fold, replace(item.result, history=history)
-    if home is not None:
-        shutil.rmtree(home, ignore_errors=True)
+    return fit_stacked(
+        [item.model for item in stack], [item.tensors for item in stack], trainer, resumed
+    )
 
 
 def fit_stacked(
