@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageChops, ImageOps, UnidentifiedImageError
 
@@ -180,6 +182,8 @@ def _decode(
         image = _eight_bits(opened)
         if channels == 1 and image.mode != "L":  # converting copies, whatever the mode
             image = image.convert("L")
+        if fit == "squeeze" and image.mode == "RGB":
+            return _squeezed_colours(image, size), header
         if fit == "crop":
             image = ImageOps.fit(image, (width, height), Image.Resampling.BILINEAR)
         else:
@@ -187,6 +191,19 @@ def _decode(
         if channels == 3 and image.mode != "RGB":
             image = image.convert("RGB")
         return np.array(image, np.uint8).reshape(height, width, channels), header
+
+
+def _squeezed_colours(image: Image.Image, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Return an RGB image of another size, uint8 (height, width, 3).
+
+    Torch takes less than half of Pillow's time. Its weights have 16 bits instead of 22: some values
+    in a thousand are one of 255 apart, fewer than among versions of Pillow (the 13th resizes tall
+    images in another order). Grey it resizes no faster.
+    """
+    planes = torch.from_numpy(np.array(image)).unsqueeze(0).permute(0, 3, 1, 2)
+    resized = F.interpolate(planes, size, mode="bilinear", antialias=True)
+    squeezed: NDArray[np.uint8] = resized.permute(0, 2, 3, 1)[0].numpy()
+    return squeezed
 
 
 def _frames(opened: Image.Image, content: bytes) -> int:

@@ -34,7 +34,7 @@ from dlp.errors import InputError
 from dlp.files import cache_dir
 
 #: Part of every key: another number makes all images be decoded anew.
-FORMAT = 3
+FORMAT = 4
 _GIGABYTE = 10**9
 #: The most pixels, in gigabytes, that stay in memory where the cache cannot be written.
 _IN_MEMORY = 4
