@@ -474,10 +474,30 @@ def test_a_metric_that_is_called_acc_but_is_another():
     assert history["val_acc"] == [7, 7, 7]
 
 
-def test_what_callbacks_see_are_means_over_folds():
+class Shown(Callback):
+    """Notes what a progress bar shows at the end of an epoch."""
+
+    def __init__(self):
+        self.epochs = []
+
+    def on_train_epoch_end(self, trainer, pl_module):
+        self.epochs.append(dict(trainer.progress_bar_metrics))
+
+
+@pytest.mark.parametrize("are_copies", [False, True])
+def test_what_callbacks_see_are_means_over_folds(are_copies, monkeypatch):
+    if are_copies:  # what another version of Lightning might give
+        mine = Trainer.callback_metrics.fget
+        monkeypatch.setattr(Trainer, "callback_metrics", property(lambda it: dict(mine(it))))
     problem = Problem("sigmoid", 2)
-    history = History()
-    _, folds = problem.stacked(callbacks=lambda: [history])
+    history, shown = History(), Shown()
+    _, folds = problem.stacked(callbacks=lambda: [history, shown])
+    assert {*history.metrics} == {*folds[0]}
+    for number, epoch in enumerate(shown.epochs):
+        assert epoch == {
+            name: pytest.approx(curve[number]) for name, curve in history.metrics.items()
+        }
+        assert {*map(type, epoch.values())} == {float}
     for name, values in history.metrics.items():
         expected = [(a + b) / 2 for a, b in zip(folds[0][name], folds[1][name], strict=True)]
         assert values == pytest.approx(expected)

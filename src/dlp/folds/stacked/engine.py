@@ -228,13 +228,24 @@ class StackedFolds(LightningModule):
         values = self._train_meter.measure(running, *self._trained)
         values |= self._val_meter.measure(running, *validated)
         table = torch.stack([*values.values()], 1)
-        means = dict(zip(values, table.mean(0), strict=True))
-        # At once, since Lightning takes half a millisecond for a call.
-        self.log_dict(means, on_step=False, on_epoch=True, prog_bar=True, batch_size=1)
+        self._publish(dict(zip(values, table.mean(0), strict=True)))
         self._epoch = {
             fold: dict(zip(values, numbers, strict=True))
             for fold, numbers in zip(running, table.tolist(), strict=True)
         }
+
+    def _publish(self, means: dict[str, Tensor]) -> None:
+        """Show the means over folds to callbacks and progress bars.
+
+        Lightning's `log_dict` takes as long for an epoch as 50 steps of 4 small folds: its results
+        are made for numbers of many batches and processes. What its properties return are the
+        dicts that it keeps itself; where they are not, these numbers are logged.
+        """
+        seen = self.trainer.callback_metrics
+        seen.update(means)
+        self.trainer.progress_bar_metrics.update({name: float(v) for name, v in means.items()})
+        if self.trainer.callback_metrics is not seen:
+            self.log_dict(means, on_step=False, on_epoch=True, prog_bar=True, batch_size=1)
 
     def on_train_epoch_end(self) -> None:
         """Add the epoch to the histories, and stop the folds whose time has come."""
