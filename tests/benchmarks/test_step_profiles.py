@@ -1,0 +1,91 @@
+"""The pure parts of the profiles of a step: what a sample counts for, and the machine's limit."""
+
+import importlib
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+FOLDER = Path(__file__).parents[2] / "benchmarks"
+OWN = (
+    *("step_profiles", "step_times", "machine_limits", "tables", "processes", "workloads"),
+    *("comparison_tables", "jobs"),
+)
+
+
+@pytest.fixture
+def load(monkeypatch):
+    """Return a function that imports a file of benchmarks/, for this test alone."""
+    monkeypatch.syspath_prepend(str(FOLDER))
+    for name in OWN:
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    yield importlib.import_module
+    for name in OWN:
+        sys.modules.pop(name, None)
+
+
+SITE = "/home/dlp/lib/python3.11/site-packages"
+ADVANCE = f"_TrainingEpochLoop.advance ({SITE}/lightning/pytorch/loops/training_epoch_loop.py:352)"
+OPTIMIZER = "KerasRMSprop.step (/home/dlp/src/dlp/modules/optimizers.py:62)"
+TRAINING = "training_step (/home/dlp/src/dlp/modules/base.py:167)"
+LINEAR = f"Linear.forward ({SITE}/torch/nn/modules/linear.py:130)"
+BACKWARD = f"_engine_run_backward ({SITE}/torch/autograd/graph.py:979)"
+KERNEL = f"at::native::addmm ({SITE}/torch/lib/libtorch_cpu.so)"
+MADE = "0x7f79b18aab92 (?)"
+LIBC = "0x7f581f835ca8 (/usr/lib/libc.so.6)"
+
+
+@pytest.mark.parametrize(
+    ("frames", "part"),
+    [
+        ([ADVANCE], "lightning"),
+        ([ADVANCE, "contextmanager (/usr/lib/python3.11/contextlib.py:137)"], "lightning"),
+        ([ADVANCE, OPTIMIZER], "dlp"),
+        ([ADVANCE, OPTIMIZER, KERNEL], "optimizer"),
+        ([ADVANCE, OPTIMIZER, TRAINING, LINEAR], "torch"),
+        ([ADVANCE, OPTIMIZER, TRAINING, LINEAR, KERNEL, LIBC], "forward"),
+        ([ADVANCE, OPTIMIZER, TRAINING, LINEAR, MADE], "forward"),
+        ([ADVANCE, OPTIMIZER, BACKWARD, KERNEL], "backward"),
+        ([ADVANCE, OPTIMIZER, BACKWARD, f"csc ({SITE}/scipy/sparse/_sparsetools.so)"], "scipy"),
+        ([ADVANCE, "BatchLoader (/home/dlp/src/dlp/datamodules/loader.py:150)", KERNEL], "loading"),
+        ([LIBC], "rest"),
+    ],
+)
+def test_a_sample_counts_for_what_runs(load, frames, part):
+    assert load("step_profiles").part_of(frames, loads=True) == part
+
+
+def test_shares_are_of_the_samples_within_a_step(load):
+    profiles = load("step_profiles")
+    samples = [f"{ADVANCE};{OPTIMIZER};{KERNEL} 3\n", f"{ADVANCE} 1\n", f"{KERNEL} 90\n"]
+    found = profiles.shares(samples, profiles.STEP)
+    assert found == {"optimizer": 0.75, "lightning": 0.25, "samples": 4.0}
+
+
+def test_the_products_of_a_step_are_counted_with_their_gradients(load):
+    net = torch.nn.Sequential(torch.nn.Linear(8, 4), torch.nn.ReLU(), torch.nn.Linear(4, 1))
+    with load("step_times").Products() as products:
+        net(torch.randn(2, 8)).sum().backward()
+    flops = [one[0] for one in products.found]
+    # Forward; the gradients of the last layer's weights and inputs, and of the first one's weights.
+    assert sorted(flops) == sorted([2 * 2 * 8 * 4, 2 * 2 * 4, 2 * 2 * 4, 2 * 2 * 4, 2 * 2 * 8 * 4])
+    assert {one[2] for one in products.found} == {"float32"}
+    assert all(one[1] >= 4 * (2 * 4 + 4 * 1) for one in products.found)
+
+
+def test_the_limit_is_the_slower_of_products_and_memory_and_then_the_optimizer(load):
+    peak = {"float32": 100.0, "bfloat16": 400.0, "cache": 1e7, "memory": 1e6}
+    noted = {"products": [], "sparse": 0, "trained": 0}
+    limit = load("machine_limits").limit
+    assert limit({**noted, "products": [[800, 10, "float32"]]}, peak) == (800, pytest.approx(8))
+    assert limit({**noted, "products": [[800, 10, "bfloat16"]]}, peak)[1] == pytest.approx(2)
+    large = [[0, 20_000_000, "float32"]]
+    assert limit({**noted, "products": large}, peak)[1] == pytest.approx(20)
+    assert limit({**noted, "trained": 1_000_000}, peak)[1] == pytest.approx(20)
+    assert limit({**noted, "sparse": 100}, peak, times=4) == (400, pytest.approx(4))
+
+
+def test_the_page_has_a_place_for_the_profiles(load):
+    page = load("tables").PAGE.read_text(encoding="utf-8")
+    assert "<!-- step profiles: begin -->" in page
