@@ -151,6 +151,20 @@ def test_kernel_and_pool_sizes_are_one_for_all_or_one_for_each(arguments, shape)
     assert network.classifier.output.in_features == math.prod(shape)
 
 
+@pytest.mark.parametrize("depth", [1, 3])
+@pytest.mark.parametrize("axes", [(0, 1, 2, 3), (0, 3, 1, 2)])
+def test_maps_have_their_channels_last_in_memory_however_the_images_lie(depth, axes):
+    network = ConvNet((depth, 16, 16), 2, (4, 6), (5,)).eval()
+    images = torch.rand(*(7, 16, 16, depth) if axes[1] == 3 else (7, depth, 16, 16)).permute(axes)
+    maps = []
+    for layer in network.features:
+        layer.register_forward_hook(lambda _, __, given: maps.append(given))
+    network(images)
+    assert len(maps) == 6
+    assert all(each.is_contiguous(memory_format=torch.channels_last) for each in maps)
+    assert network.features.conv2.weight.is_contiguous()
+
+
 def test_height_and_width_may_differ():
     assert ConvNet((3, 40, 21), 1, (4, 4), (6,))(torch.rand(2, 3, 40, 21)).shape == (2, 1)
 
