@@ -3,6 +3,7 @@
 What the checkpoints hold is tested with the modules.
 """
 
+import json
 import shutil
 from datetime import timedelta
 
@@ -11,8 +12,9 @@ import torch
 from lightning import Callback, Trainer
 from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
 
-from dlp.callbacks import BestCheckpoint, LastCheckpoint
+from dlp.callbacks import BestCheckpoint, History, LastCheckpoint
 from dlp.callbacks import checkpoints as file
+from dlp.callbacks import history as history_file
 from dlp.callbacks.checkpoints import AtomicCheckpointIO
 from dlp.datamodules import ArrayDataModule
 from dlp.files import save_tensors
@@ -176,6 +178,53 @@ def test_a_fit_that_is_killed_at_any_epoch_loses_nothing(tmp_path, clock):
         fit(left, clock, path=left / "last.ckpt")
         for name in ("best.ckpt", "last.ckpt"):
             assert_equal(content(left / name), content(tmp_path / "whole" / name))
+
+
+# The record by epoch waits ----------------------------------------------------------------------
+
+
+def epochs_of(folder):
+    """Return how many epochs each file of a record has."""
+    values = json.loads((folder / "history.json").read_text())["val_loss"]
+    rows = (folder / "metrics.csv").read_text().splitlines()[1:]
+    assert len(values) == len(rows)
+    return len(values)
+
+
+@pytest.mark.parametrize(("seconds", "written"), [(0.4, [1, 4, 7, 9]), (2, [*range(1, 10)])])
+def test_the_files_of_a_record_are_a_second_old_at_most(
+    tmp_path, clock, monkeypatch, seconds, written
+):
+    now = Clock()
+    monkeypatch.setattr(history_file, "time", now)
+    history, there = History(tmp_path), []
+    monkeypatch.setattr(history, "write_files", lambda _: there.append(history.num_epochs))
+
+    class Later(Callback):
+        def on_train_epoch_start(self, *_):
+            now.now += seconds
+
+    saved = fit(tmp_path / "checkpoints", Clock(), history, Later())  # its time stands still
+    assert {epoch for _, epoch in saved} == {1, EPOCHS}
+    assert there == written
+
+
+def test_a_record_stands_before_the_checkpoint_of_its_epoch_does(tmp_path, clock, monkeypatch):
+    monkeypatch.setattr(history_file, "_EVERY_SECONDS", 1000)
+    folder = tmp_path / "run"
+    fit(folder, clock, History(folder), Killed(folder))
+    for epoch in range(1, EPOCHS):
+        left = tmp_path / f"killed_{epoch}"
+        assert epochs_of(left) == content(left / "last.ckpt")["epoch"] + 1
+    assert epochs_of(folder) == EPOCHS
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_the_record_of_a_fit_that_breaks_off_is_whole(tmp_path, clock, monkeypatch, error):
+    monkeypatch.setattr(history_file, "_EVERY_SECONDS", 1000)
+    with pytest.raises((error, SystemExit)):
+        fit(tmp_path, clock, History(tmp_path), Broken(error))
+    assert epochs_of(tmp_path) == 3
 
 
 def test_what_has_no_copy_is_written_at_once(tmp_path, clock):

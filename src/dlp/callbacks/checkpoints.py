@@ -1,6 +1,7 @@
 """The two checkpoints of a run: the best epoch and the last one."""
 
 import time
+from collections.abc import Callable
 from copy import Error as CopyError
 from copy import deepcopy
 from pathlib import Path, PurePath
@@ -40,11 +41,13 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
     Attributes:
         may_wait: The files that may wait.
+        before_writing: Called before a file is written, for what is to stand beside it by then.
     """
 
     def __init__(self) -> None:
         self._read: tuple[Path, dict[str, Any]] | None = None
         self.may_wait: set[Path] = set()
+        self.before_writing: list[Callable[[], None]] = []
         self._waiting: dict[Path, dict[str, Any]] = {}
         self._written_at: dict[Path, float] = {}
 
@@ -100,6 +103,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
                 self._write(self._waiting.pop(path), path)
 
     def _write(self, checkpoint: dict[str, Any], path: Path) -> None:
+        for call in self.before_writing:
+            call()
         save_tensors(checkpoint, path)
         self._written_at[path] = time.monotonic()
 

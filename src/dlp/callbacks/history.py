@@ -4,6 +4,7 @@ import json
 import math
 import os
 import tempfile
+import time
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,14 +13,21 @@ from typing import Any
 from lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
+from dlp.callbacks.checkpoints import AtomicCheckpointIO
 from dlp.console import say
 from dlp.directions import Mode, contradictions, directions_of
 from dlp.files import write_text
 from dlp.runs.epochs import Epochs
 
+#: Epochs that end sooner after the files were written leave them: both take some 5 ms.
+_EVERY_SECONDS = 1.0
+
 
 class History(Epochs, Callback):
     """Every logged metric by epoch, kept in memory and in the run's folder.
+
+    Where an `AtomicCheckpointIO` writes, the files are a second old at most while epochs are short;
+    they are whole before a checkpoint is written, and however the fit ends.
 
     After a fit, ``history.metrics["val_loss"]`` is a list with one number an epoch (what Keras's
     ``History.history`` has). It goes into checkpoints, so a resumed run has all of its epochs.
@@ -41,6 +49,9 @@ class History(Epochs, Callback):
         self.folder = folder
         self._given = dict(directions or {})
         self._before: dict[str, Tensor] = {}
+        self._waits = False  # whether there is an epoch that the files lack
+        self._written_at = -math.inf
+        self._every = 0.0  # seconds
         # Where a strategy starts processes by itself (ddp_spawn, ddp_notebook), they have copies
         # of all callbacks, and Lightning brings none back: the record comes through this file.
         self._process = os.getpid()
@@ -68,6 +79,11 @@ class History(Epochs, Callback):
         self.directions = {**directions_of(pl_module), **self._given}
         if stage == "fit":
             self._before = {}
+            self._waits, self._written_at = False, -math.inf
+            io = trainer.strategy.checkpoint_io
+            self._every = _EVERY_SECONDS if isinstance(io, AtomicCheckpointIO) else 0.0
+            if isinstance(io, AtomicCheckpointIO) and self._write not in io.before_writing:
+                io.before_writing.append(self._write)
             self.metrics = {
                 name: values[: trainer.current_epoch]
                 for name, values in self.metrics.items()
@@ -101,9 +117,25 @@ class History(Epochs, Callback):
             values.extend([math.nan] * (epoch - len(values)))  # logged in later epochs only
             values.append(measured.get(name, math.nan))
         self.metrics = dict(sorted(self.metrics.items(), key=lambda item: _rank(item[0])))
-        writes = trainer.is_global_zero and not getattr(trainer, "fast_dev_run", False)
-        if self.folder is not None and writes:
+        self._waits = trainer.is_global_zero and not getattr(trainer, "fast_dev_run", False)
+        if time.monotonic() - self._written_at >= self._every:
+            self._write()
+
+    def _write(self) -> None:
+        """Write the files, if they lack an epoch."""
+        if self.folder is not None and self._waits:
             self.write_files(self.folder)
+            self._waits, self._written_at = False, time.monotonic()
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write what waits."""
+        self._write()
+
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
+        """Write what waits: of a fit that is broken off, too."""
+        self._write()
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Hand the record to the process that called ``fit``, if that was another one."""
