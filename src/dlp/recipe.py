@@ -22,7 +22,7 @@ from dlp.datamodules import SupervisedDataModule
 from dlp.errors import InputError
 from dlp.named_configs import run_name
 from dlp.parsing.config_parser import ConfigParser
-from dlp.parsing.run_options import RunOptions, read_options
+from dlp.parsing.run_options import RunOptions, check_taken, read_options
 from dlp.process import quiet
 from dlp.unprofiled import NoProfiler
 
@@ -88,6 +88,8 @@ class Recipe:
         configs = tuple(parsed.known.configs)
         changes_it = {*parsed.known.typed} - {"config", "run_dir", "trainer.fast_dev_run"}
         recipe = cls(parsed.parsed, run_name(configs), () if changes_it else configs, parsed)
+        own = set() if options is None else {field.name for field in fields(options)}
+        check_taken(command, parsed.known.typed, recipe.config, own)
         read_options(RunOptions, recipe.config)  # which checks them
         return recipe
 

@@ -251,11 +251,19 @@ def test_python_gets_the_result(sales):
     assert result.best_value() <= result.mean["val_loss"]
 
 
+def test_weights_of_a_config_are_refused_and_can_be_taken_back(sales, capsys):
+    (sales / "start.yaml").write_text("init_from: sales")
+    given = ["--config", "sales.yaml", "--config", "start.yaml"]
+    assert "have seen the rows" in fails(capsys, *given)
+    main(["crossval", *given, "--init_from", "null", "--num_folds", "2"])
+    assert (sales / "runs/sales+start/version_0/crossval.json").is_file()
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         (["--ckpt_path", "last"], "crossval trains anew"),
-        (["--init_from", "sales"], "have seen the rows"),
+        (["--init_from", "sales"], "--init_from is for dlp fit and dlp tune"),
         (["--num_folds", "1"], "num_folds must be at least 2"),
         (["--num_folds", "3", "--fold", "3"], "fold must be 0 to 2, got 3"),
         (["--jobs", "0"], "jobs must be 1 or more, got 0"),

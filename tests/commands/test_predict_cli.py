@@ -121,4 +121,6 @@ def test_a_place_that_cannot_be_written_is_said_before_the_data_is_read(
         assert said in capsys.readouterr().err
     with pytest.raises(SystemExit):
         main(["fit", "--config", "run/config.yaml", "--output", "out.csv", *QUIET])
-    assert "--output is where predict writes; fit has none" in capsys.readouterr().err
+    assert (
+        "--output is for dlp predict and dlp visualize; dlp fit has no" in capsys.readouterr().err
+    )

@@ -1,8 +1,10 @@
 """The first screen of the help says what most need, and how to see the rest."""
 
 import argparse
+import re
 
 import pytest
+import yaml
 
 from dlp.cli import main
 from dlp.parsing.help_screen import first_screen
@@ -53,6 +55,42 @@ def test_the_steps_that_the_help_names_work(capsys):
 def test_the_options_of_a_command_are_among_its_help(capsys):
     assert "--num_folds VALUE" in helped(capsys, "crossval", "--help")
     assert "--space VALUE" in helped(capsys, "tune", "--help")
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--help", "all"]])
+def test_a_command_offers_the_options_of_a_run_that_it_takes(capsys, words):
+    offered = {
+        command: set(re.findall(r"^  --(\w+)", helped(capsys, command, *words), re.MULTILINE))
+        for command in ("fit", "test", "crossval", "data")
+    }
+    assert {"refit", "smoothing", "init_from", "run_dir", "threads"} <= offered["fit"]
+    assert "output" not in offered["fit"]
+    assert {"ckpt_path", "baselines", "verbose", "threads"} <= offered["test"]
+    assert not {"refit", "smoothing", "init_from", "monitor", "output"} & offered["test"]
+    assert not {"ckpt_path", "init_from", "test_after_fit"} & offered["crossval"]
+    assert not {"ckpt_path", "refit", "run_dir", "monitor"} & offered["data"]
+    assert "output" in offered["data"]  # one of its own
+    assert "weights_only" not in set().union(*offered.values())
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("data --refit", "--refit is for dlp fit and dlp crossval; dlp data has no use for it."),
+        ("crossval --output=x.csv", "--output is for dlp predict and dlp visualize; dlp crossval"),
+        ("tune --baselines true", "dlp test and dlp crossval; dlp tune has no use for it."),
+    ],
+)
+def test_an_option_that_a_command_has_no_use_for_is_refused(capsys, words, said):
+    command, *options = words.split()
+    with pytest.raises(SystemExit):
+        main([command, "--config", "imdb", *options])
+    assert said in capsys.readouterr().err
+
+
+def test_configs_may_hold_what_a_command_does_not_take(capsys):
+    shown = yaml.safe_load(helped(capsys, "test", "--config", "imdb", "--print_config"))
+    assert {"monitor", "refit", "smoothing", "output"} <= shown.keys()
 
 
 def test_columns_are_wrapped_and_defaults_said_once():

@@ -145,8 +145,6 @@ def _check(recipe: Recipe, options: CrossvalOptions) -> None:
         )
     if options.jobs is not None and options.jobs < 1:
         raise InputError(f"jobs must be 1 or more, got {options.jobs}.")
-    if recipe.run.output is not None:
-        raise InputError("--output is where predict writes; crossval has none.")
     if not recipe.config.trainer.max_epochs or recipe.config.trainer.max_epochs < 1:
         raise InputError("crossval needs --trainer.max_epochs.")
 

@@ -3,7 +3,7 @@
 import argparse
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -104,9 +104,6 @@ def started(
     """
     of_recipe, checkpoint, run = resolve(command, words)
     recipe = Recipe.parse(of_recipe, command, options)
-    own = set() if options is None else {field.name for field in fields(options)}
-    if recipe.run.output is not None and command != "predict" and "output" not in own:
-        raise InputError(f"--output is where predict writes; {command} has none.")
     if checkpoint is not None:
         recipe = replace(recipe, name=recipe.name if run is None else run.name, configs=())
     return recipe, checkpoint

@@ -7,6 +7,7 @@ from pathlib import Path
 from dlp.config_files import read_config
 from dlp.console import say
 from dlp.errors import InputError
+from dlp.parsing.run_options import takes
 from dlp.recipe import Recipe
 from dlp.runs.folders import Run
 from dlp.runs.origin import HEEDED_OF_DATA, edits, holds_classes, plain_value
@@ -36,7 +37,7 @@ def edited_words(command: str, configs: Sequence[str], run: Run, typed: Sequence
     heeded = {
         key: now
         for key, (now, _) in ({} if changes is None else changes).items()
-        if _can_be_heeded(key, now) and f"--{key}" not in options
+        if takes(command, key) and _can_be_heeded(key, now) and f"--{key}" not in options
     }
     others = [
         f"{key} {now!r} (there {then!r})"

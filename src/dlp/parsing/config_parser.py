@@ -13,7 +13,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from dlp.datamodules import SupervisedDataModule
 from dlp.errors import input_error
 from dlp.parsing.parser import NamedConfig, Parser, as_texts
-from dlp.parsing.run_options import RunOptions, add_options
+from dlp.parsing.run_options import RunOptions, add_options, takes
 from dlp.process import quiet
 
 if TYPE_CHECKING:
@@ -101,7 +101,9 @@ class ConfigParser(LightningCLI):
         own = frozenset[str]()
         if self.options is not None:
             own = add_options(parser, self.options)
-        add_options(parser, RunOptions, without=own)
+        of_runs = add_options(parser, RunOptions, without=own)
+        assert isinstance(parser, Parser)
+        parser.unheeded = frozenset(name for name in of_runs - own if not takes(self.command, name))
         # Configs that an earlier release printed hold it: it does nothing.
         parser.add_argument("--weights_only", default=None, help=argparse.SUPPRESS)
         for name in FROM_DATA:

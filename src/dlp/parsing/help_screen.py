@@ -17,7 +17,7 @@ _IN_SHORT = {
     "ckpt_path": "A checkpoint or a run's folder; best or last: of the newest run of the config.",
 }
 #: What the screen says in its own words, or nobody needs at first.
-_ELSEWHERE = ("help", "config", "print_config", "print_shtab", "weights_only")
+_ELSEWHERE = ("help", "config", "print_config", "print_shtab")
 _LEFT = 28
 
 
@@ -35,6 +35,7 @@ def first_screen(
         _line(name, action)
         for name, action in options.items()
         if "." not in name and name not in (*_ELSEWHERE, *classes, "trainer")
+        if action.help is not argparse.SUPPRESS
     ]
     common = [
         _line(name, options[name])
@@ -67,7 +68,7 @@ def first_screen(
 
 def _line(name: str, action: argparse.Action) -> str:
     """Return the lines of one option."""
-    text = "" if action.help in (None, argparse.SUPPRESS) else str(action.help).strip()
+    text = (action.help or "").strip()
     text, default = _IN_SHORT.get(name, text), action.default
     if name in _IN_SHORT:
         default = None

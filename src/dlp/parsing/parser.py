@@ -56,11 +56,14 @@ class Parser(LightningArgumentParser):
     Attributes:
         linked: Keys that other keys give.
         required: Keys at which a class must be named.
+        unheeded: Options that configs may hold and the command does not take: the help leaves them
+            out.
         known: The keys of the words that were parsed last.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.linked, self.required = frozenset[str](), frozenset[str]()
+        self.unheeded = frozenset[str]()
         self.known: KnownKeys | None = None
         super().__init__(*args, **kwargs)
 
@@ -100,6 +103,9 @@ class Parser(LightningArgumentParser):
     def _show_help(self, keys: Sequence[str], words: Sequence[str]) -> NoReturn:
         """Print the first screen of the help, or all of it where that is asked for; and exit."""
         import_public()
+        options = self.options
+        for name in self.unheeded:  # not sooner: jsonargparse would leave them out of configs too
+            options[name].help = argparse.SUPPRESS
         after = [word for one, word in zip(words, [*words[1:], ""], strict=True) if one == "--help"]
         asks_all = "--help=all" in words or "all" in after
         if asks_all or not keys:
@@ -112,7 +118,7 @@ class Parser(LightningArgumentParser):
                 )
                 for key in keys
             }
-            print(first_screen(self.prog.replace(" [options]", ""), self.options, classes))
+            print(first_screen(self.prog.replace(" [options]", ""), options, classes))
         raise SystemExit(0)
 
     def parse_args(  # type: ignore[override] # argparse's has an overload more

@@ -1,5 +1,6 @@
 """The options of a run beside its data, model and trainer; and how options become a dataclass."""
 
+from collections.abc import Container
 from dataclasses import Field, dataclass, fields
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
@@ -15,6 +16,22 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 _Options = TypeVar("_Options", bound="DataclassInstance")
+
+_TRAINING = ("fit", "crossval", "tune")
+_OF_A_RUN = ("fit", "validate", "test", "predict")
+#: Option of a run -> the commands that take it, where not all do. Configs may hold any of them.
+_TAKEN_BY = {
+    "ckpt_path": _OF_A_RUN,
+    "run_dir": (*_OF_A_RUN, "crossval", "tune"),
+    "monitor": _TRAINING,
+    "monitor_mode": _TRAINING,
+    "test_after_fit": ("fit", "tune"),
+    "refit": ("fit", "crossval"),
+    "smoothing": _TRAINING,
+    "baselines": ("fit", "validate", "test", "crossval"),
+    "output": ("predict", "visualize"),
+    "init_from": ("fit", "tune"),
+}
 
 
 @dataclass(frozen=True)
@@ -69,6 +86,35 @@ class RunOptions:
     def directions(self) -> dict[str, Mode]:
         """The metric whose direction was given -> that."""
         return {} if self.monitor_mode is None else {self.monitor: self.monitor_mode}
+
+
+def takes(command: str, option: str) -> bool:
+    """Whether a command heeds an option of a run; a command without a name is any."""
+    name = command.partition(" ")[0]  # visualize, of whatever kind
+    return not name or name in _TAKEN_BY.get(option, (name,))
+
+
+def check_taken(
+    command: str, typed: Container[str], config: Namespace, own: Container[str]
+) -> None:
+    """Refuse options of a run that a command has no use for.
+
+    Args:
+        command: The command.
+        typed: The options that were typed; those that take back what a config says are right.
+        config: The parsed config.
+        own: The options that the command has of its own.
+
+    Raises:
+        InputError: There is one.
+    """
+    for field in fields(RunOptions):
+        name = field.name
+        if takes(command, name) or name not in typed or name in own:
+            continue
+        if config[name] != field.default:
+            others = " and ".join(f"dlp {other}" for other in _TAKEN_BY[name])
+            raise InputError(f"--{name} is for {others}; dlp {command} has no use for it.")
 
 
 def add_options(
