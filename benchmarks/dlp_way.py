@@ -20,6 +20,7 @@ from jobs import Job
 from torch import Tensor, nn
 
 from dlp.bag_of_words import BagOfWords
+from dlp.cli import keep_freed_memory
 from dlp.commands.building import working
 from dlp.datamodules import CatsVsDogsDataModule, ImageFolderDataModule, SupervisedDataModule
 from dlp.recipe import Recipe
@@ -155,6 +156,7 @@ def write_jpegs(folder: Path, words: list[str]) -> int:
 
 def passes(job: Job) -> dict[str, Any]:
     """Return the seconds of passes over JPEG files; the first one decodes them."""
+    keep_freed_memory()  # as the console script does
     times, rows = [time.perf_counter()], 0
     data = ImageFolderDataModule(
         Path(job.folder) / "jpegs",
