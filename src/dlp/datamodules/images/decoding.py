@@ -200,7 +200,10 @@ def _squeezed_colours(image: Image.Image, size: tuple[int, int]) -> NDArray[np.u
     in a thousand are one of 255 apart, fewer than among versions of Pillow (the 13th resizes tall
     images in another order). Grey it resizes no faster.
     """
-    planes = torch.from_numpy(np.array(image)).unsqueeze(0).permute(0, 3, 1, 2)
+    pixels: NDArray[np.uint8] = np.array(image)
+    if pixels.shape[:2] == size:
+        return pixels
+    planes = torch.from_numpy(pixels).unsqueeze(0).permute(0, 3, 1, 2)
     resized = F.interpolate(planes, size, mode="bilinear", antialias=True)
     squeezed: NDArray[np.uint8] = resized.permute(0, 2, 3, 1)[0].numpy()
     return squeezed
