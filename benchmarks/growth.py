@@ -202,7 +202,7 @@ def draw(points: dict[str, dict[int, dict[str, float]]], path: Path) -> None:
     matplotlib.rcParams["svg.hashsalt"] = "growth"  # the same picture for the same numbers
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(1, 3, figsize=(12, 3.8), layout="constrained")
+    figure, axes = pyplot.subplots(1, 3, figsize=(12, 4.1), layout="constrained")
     titles = {"prepare": "preparing, CPU s", "epoch": "an epoch, CPU s", "gigabytes": "peak, GB"}
     for place, (name, title) in zip(axes, titles.items(), strict=True):
         for kind, of_kind in points.items():
@@ -214,7 +214,8 @@ def draw(points: dict[str, dict[int, dict[str, float]]], path: Path) -> None:
         bottom, top = place.get_ylim()
         place.plot([low, high], [least * low, least * high], ":", color="grey", label="linear")
         place.set(title=title, xlabel="rows", xlim=(low, high), ylim=(bottom, top))
-    axes[0].legend()
+    lines, names = axes[0].get_legend_handles_labels()
+    figure.legend(lines, names, loc="outside lower center", ncols=len(names))  # below all lines
     figure.savefig(path, metadata={"Date": None})
 
 
