@@ -21,6 +21,14 @@ from lightning.fabric.wrappers import _unwrap_compiled
 heavy = {"scipy.signal", "torchvision", "matplotlib", "torch._dynamo", "sympy", "pandas"}
 print("loaded:", sorted(heavy & sys.modules.keys()))
 
+import torchvision
+boxes = torch.tensor([[0.0, 0.0, 0.0, 4.0, 4.0]])
+aligned = torchvision.ops.roi_align(torch.ones(1, 1, 8, 8), boxes, 2)
+print("aligned:", float(aligned.sum()), "torch._dynamo" in sys.modules)
+roi_align = sys.modules["torchvision.ops.roi_align"]
+known = roi_align.is_compile_supported("cpu") in (True, False)
+print("compiler:", known, "torch._dynamo" in sys.modules)
+
 logged = {}
 class Model(lightning.LightningModule):
     def __init__(self):
@@ -48,7 +56,6 @@ figure, axes = metric.plot()
 print("figure:", type(figure).__module__, axes.get_title() or axes.get_ylabel())
 print("all there:", all(getattr(torchmetrics, name) for name in torchmetrics.__all__))
 
-import torchvision
 arniqa = sys.modules["torchmetrics.functional.image.arniqa"]
 dists = sys.modules["torchmetrics.functional.image.dists"]
 print("resnet:", isinstance(arniqa.resnet50(), torchvision.models.ResNet))
@@ -69,6 +76,8 @@ def test_what_waits_is_not_loaded_and_works_when_it_is_asked_for() -> None:
     assert found == {
         "loaded": "[]",
         "logged": "True",
+        "aligned": "4.0 False",
+        "compiler": "True True",
         "unwrapped": "True",
         "compiled": "True",
         "figure": "matplotlib.figure BinaryAccuracy",

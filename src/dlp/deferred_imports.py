@@ -2,10 +2,10 @@
 
 ``import lightning`` loads every metric of torchmetrics, and with them SciPy's signal processing
 (for old audio metrics), torchvision (for two image metrics) and pyplot; three modules of Lightning
-load the compiler of torch, to compare with a class and to mark a function. That is more than half
-of the time before a command begins. Here these modules are loaded with stand-ins for what they
-import: a `Deferred` becomes the real object when somebody uses it. A module that is not as these
-are, in another version, is loaded plainly.
+load the compiler of torch, to compare with a class and to mark a function, and so does torchvision,
+for an operation of detectors. That is more than half of the time before a command begins. Here
+these modules are loaded with stand-ins for what they import: a `Deferred` becomes the real object
+when somebody uses it. A module that is not as these are, in another version, is loaded plainly.
 """
 
 import builtins
@@ -31,6 +31,7 @@ DEFERRED = {
     "torchmetrics.functional.image.arniqa": "torchvision",
     "torchmetrics.functional.image.dists": "torchvision",
     "torchmetrics.utilities.plot": "matplotlib",
+    "torchvision.ops.roi_align": "torch._dynamo",
 }
 
 
