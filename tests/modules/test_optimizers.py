@@ -114,6 +114,17 @@ def test_rmsprop_of_weights_that_lie_otherwise_in_memory_is_the_same(given):
         torch.testing.assert_close(mine, others, rtol=1e-6, atol=1e-7)
 
 
+def test_rmsprop_looks_at_what_has_a_gradient_alone(monkeypatch):
+    moved, frozen = nn.Parameter(torch.ones(3)), nn.Parameter(torch.ones(2).half())
+    frozen.requires_grad_(False)
+    optimizer = KerasRMSprop([moved, frozen])
+    moved.grad = torch.ones(3)
+    monkeypatch.setattr(torch.optim.RMSprop, "step", None)  # it would take several passes
+    optimizer.step()
+    assert [*optimizer.state] == [moved]
+    assert float(moved.detach()[0]) == pytest.approx(1 - 1e-3 / 0.1**0.5)
+
+
 def test_rmsprop_of_keras_3_adds_epsilon_inside_the_root():
     weight = nn.Parameter(torch.linspace(-1, 1, 7, dtype=torch.float64))
     by_hand, mean_square = weight.detach().clone(), torch.zeros(7, dtype=torch.float64)

@@ -63,7 +63,7 @@ class KerasRMSprop(RMSprop):
             inspect.unwrap(RMSprop.step)(self)  # hooks of a step are called around this one
             return loss
         for group in self.param_groups:
-            weights = [weight for weight in group["params"] if weight.grad is not None]
+            weights = _moved(group)
             self._move(weights, [self._mean_square(weight) for weight in weights], group)
         return loss
 
@@ -121,7 +121,7 @@ def is_plain(group: dict[str, Any]) -> bool:
         and group["foreach"] is None
         and not isinstance(group["lr"], Tensor)
         and _FUSED is not None
-        and all(_is_dense_on_cpu(weight) for weight in group["params"])
+        and all(_is_dense_on_cpu(weight) for weight in _moved(group))
     )
 
 
@@ -172,6 +172,11 @@ def fused_step(
         )
 
     return step
+
+
+def _moved(group: dict[str, Any]) -> list[Tensor]:
+    """Return the weights of a group that a step moves; what is frozen has no gradient."""
+    return [weight for weight in group["params"] if weight.grad is not None]
 
 
 def _in_memory_order(weight: Tensor, mean: Tensor) -> tuple[Tensor, Tensor, Tensor]:
