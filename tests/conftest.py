@@ -34,19 +34,6 @@ def undrawn_figures(monkeypatch, one_pixel):
 
 
 @pytest.fixture
-def large_weights_undrawn(monkeypatch):
-    """Draw no weights of over 10 million numbers: VGG16 has them where its backbone drops them."""
-
-    def less(draw):
-        return lambda tensor, *args, **options: (
-            tensor if tensor.numel() > 10_000_000 else draw(tensor, *args, **options)
-        )
-
-    for name in ("kaiming_uniform_", "normal_"):
-        monkeypatch.setattr(torch.nn.init, name, less(getattr(torch.nn.init, name)))
-
-
-@pytest.fixture
 def loaded_jobs(monkeypatch):
     """Let the processes of ``--jobs`` begin with torch loaded."""
     monkeypatch.setattr("dlp.commands.jobs.subprocess.Popen", DLP)

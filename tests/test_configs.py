@@ -55,7 +55,6 @@ def test_recipe(path, here, tmp_path, capsys):
     assert not (tmp_path / "cache").exists()
 
 
-@pytest.mark.usefixtures("large_weights_undrawn")
 @pytest.mark.parametrize("path", RECIPES + VARIATIONS, ids=lambda path: path.stem)
 def test_comment_says_what_how_and_what_to_expect(path, here):
     """The first comment names the experiment, a command that runs and the metric to expect."""

@@ -7,6 +7,7 @@ import pytest
 import torch
 import torchvision
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 from torchvision.transforms.v2 import functional as T
 from torchvision_families import EVERY_FAMILY, published, side
 
@@ -406,6 +407,30 @@ def test_a_download_that_fails_says_what_to_copy_where(hub_file, monkeypatch):
 
 def test_random_weights_need_nothing():
     assert weights_at_hand("resnet18", None)
+
+
+class Sizes(TorchDispatchMode):
+    """Notes how many numbers each new tensor has room for."""
+
+    def __init__(self):
+        super().__init__()
+        self.largest = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        made = function(*args, **(kwargs or {}))
+        if isinstance(made, torch.Tensor) and made.device.type == "cpu":
+            self.largest = max(self.largest, made.numel())
+        return made
+
+
+@pytest.mark.parametrize("name", ["alexnet", "vgg11"])
+def test_no_room_is_made_for_a_large_classifier_that_is_left_out(name):
+    with Sizes() as sizes:
+        weights = dict(backbone(name).model.named_parameters())
+    assert sizes.largest == max(weight.numel() for weight in weights.values())
+    for key, weight in weights.items():
+        assert weight.device.type == "cpu"
+        assert (weight.std() > 0) or key.endswith("bias")
 
 
 def test_weights_of_features_alone_bring_their_own_scale():

@@ -205,7 +205,6 @@ def test_averaging_that_would_reset_frozen_statistics_is_refused():
 # The network ----------------------------------------------------------------------------------
 
 
-@pytest.mark.usefixtures("large_weights_undrawn")
 def test_vgg16_flattened_gives_the_books_8192_features():
     model = PretrainedModule((3, 150, 150), 2, "sigmoid", weights=None, pool="flatten")
     summary = ModelSummary(model, max_depth=-1)

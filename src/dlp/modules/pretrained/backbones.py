@@ -1,12 +1,14 @@
 """Pretrained backbones: torchvision's networks without their classifiers, stage by stage."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from typing import Any, Literal
 
 import torch
 import torchvision
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from dlp.errors import InputError, unknown
 from dlp.modules.checks import check_images
@@ -217,10 +219,23 @@ def _build(name: str, family: Family, size: int | None) -> nn.Module:
     elif family.size_argument:
         arguments[family.size_argument] = size
     try:
-        model: nn.Module = torchvision.models.get_model(name, **arguments)
+        with _WithoutMatrices() if family.large_classifier else nullcontext():
+            model: nn.Module = torchvision.models.get_model(name, **arguments)
     except (AssertionError, ValueError) as error:
         raise InputError(f"{name} cannot take images of {size} x {size}: {error}") from error
     return model
+
+
+class _WithoutMatrices(TorchFunctionMode):
+    """Makes no room for the weights of linear layers, and draws no random numbers for them."""
+
+    def __torch_function__(
+        self, function: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if function is torch.empty and isinstance(args[0], tuple) and len(args[0]) == 2:
+            kwargs = {**kwargs, "device": "meta"}
+        return function(*args, **kwargs)
 
 
 def _width(model: nn.Module, classifier: str) -> int:

@@ -38,6 +38,8 @@ class Family:
         spatial: Whether its features are maps (N, C, h, w), not rows (N, C).
         smallest: The least side of an image, where torchvision's ``min_size`` is not that.
         meta: Whether its builder works on torch's meta device (RegNet's computes its widths).
+        large_classifier: Whether all its linear layers stand in the classifier, and take most of
+            its memory (of VGG16's 553 MB 494): no room is made for them.
     """
 
     cut: Callable[[nn.Module], Stages]
@@ -50,6 +52,7 @@ class Family:
     spatial: bool = True
     smallest: int | None = None
     meta: bool = True
+    large_classifier: bool = False
 
 
 # How networks are cut --------------------------------------------------------------------------
@@ -137,7 +140,7 @@ def _class_token(model: nn.Module, tokens: Tensor) -> Tensor:
 
 #: File of ``torchvision.models`` -> how its networks are cut.
 FAMILIES = {
-    "alexnet": Family(_by_pools),
+    "alexnet": Family(_by_pools, large_classifier=True),
     "convnext": Family(_by_halvings),
     "densenet": Family(_densenet),
     "efficientnet": Family(partial(_children, parent="features")),
@@ -196,7 +199,7 @@ FAMILIES = {
     "swin_transformer": Family(
         partial(_by_halvings, last=("norm", "permute")), "head", channels_last=False, smallest=32
     ),
-    "vgg": Family(_by_pools),
+    "vgg": Family(_by_pools, large_classifier=True),
     "vision_transformer": Family(
         _vision_transformer,
         "heads",
