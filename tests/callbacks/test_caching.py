@@ -17,6 +17,7 @@ from dlp.callbacks import CacheFeatures, Unfreeze
 from dlp.callbacks import caching as caching_file
 from dlp.callbacks.caching import FeatureRows
 from dlp.datamodules import ArrayDataModule, ImageFolderDataModule
+from dlp.datamodules.images.store import StoredImages
 from dlp.errors import InputError
 from dlp.files import cache_dir
 from dlp.frozen_features import Features
@@ -259,6 +260,17 @@ def test_a_second_run_finds_the_features(first):
     second = fit(module(), arrays())
     assert (first.runs, second.runs) == (3, 1)  # four images show that they are the same
     assert len(stored()) == 1
+    assert_same(second, first)
+
+
+def test_a_second_run_reads_no_image_but_those_it_compares(tmp_path, monkeypatch):
+    write_classes(tmp_path, {"cats": 9, "dogs": 5}, size=(40, 36))
+    build = partial(ImageFolderDataModule, tmp_path, image_size=32, val_size=4, batch_size=5)
+    first = fit(module(), build())
+    read, get = [], StoredImages.__getitem__
+    monkeypatch.setattr(StoredImages, "__getitem__", lambda *both: read.append(both) or get(*both))
+    second = fit(module(), build())
+    assert sum(len(index) for _, index in read) == 4
     assert_same(second, first)
 
 

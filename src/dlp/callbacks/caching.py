@@ -22,6 +22,7 @@ from dlp.cache import only_one
 from dlp.callbacks.unfreezing import trainable_at
 from dlp.console import image_bar, say
 from dlp.datamodules.base import SupervisedDataModule
+from dlp.datamodules.images.store import StoredImages
 from dlp.datamodules.loader import Rows
 from dlp.datamodules.splitting.leakage import row_hashes
 from dlp.errors import InputError
@@ -144,7 +145,12 @@ class CacheFeatures(Callback):
         return data, module.network
 
     def _hashes(self, rows: Rows) -> NDArray[np.uint64]:
-        """Return one number a row, equal for equal inputs of the network."""
+        """Return one number a row, equal for equal inputs of the network.
+
+        Images were hashed when they were decoded: where all features are there, none is read.
+        """
+        if isinstance(rows, StoredImages) and (known := rows.hashes) is not None:
+            return known
         batches = torch.split(torch.arange(len(rows)), self.batch_size)
         return np.concatenate([row_hashes(rows[index].numpy()) for index in batches])
 

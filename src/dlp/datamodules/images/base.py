@@ -156,7 +156,7 @@ class BaseImageDataModule(SupervisedDataModule):
             self._report(names, found.corrupt)
         good = np.setdiff1d(np.arange(len(names)), [*found.corrupt])
         good_names = [names[row] for row in good]
-        images = files.chosen(good, StoredImages(found.pixels, good))
+        images = files.chosen(good, StoredImages(found.pixels, good, found.hashes))
         if files.num_val and not images.num_val:
             raise InputError("none of the images of the validation part can be read.")
         if files.targets is not None:

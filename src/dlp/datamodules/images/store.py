@@ -91,11 +91,15 @@ class StoredImages:
     Args:
         pixels: The pixels of all images.
         rows: The numbers of these, (N,).
+        all_hashes: One number for each of all images, equal for equal pixels; None if unknown.
     """
 
-    def __init__(self, pixels: Pixels, rows: Indices) -> None:
+    def __init__(
+        self, pixels: Pixels, rows: Indices, all_hashes: NDArray[np.uint64] | None = None
+    ) -> None:
         self.pixels = pixels
         self.rows = rows
+        self.all_hashes = all_hashes
         self.slow = isinstance(pixels, DecodedOnDemand)
 
     def __len__(self) -> int:
@@ -104,7 +108,12 @@ class StoredImages:
 
     def chosen(self, index: Indices) -> "StoredImages":
         """Return the images numbered `index` among these."""
-        return StoredImages(self.pixels, self.rows[index])
+        return StoredImages(self.pixels, self.rows[index], self.all_hashes)
+
+    @property
+    def hashes(self) -> NDArray[np.uint64] | None:
+        """One number an image, equal for equal pixels, (N,); None where nobody took them."""
+        return None if self.all_hashes is None else self.all_hashes[self.rows]
 
     def __getitem__(self, index: Tensor) -> Tensor:
         """Return the images `index`, float32 (n, C, H, W)."""
