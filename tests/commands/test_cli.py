@@ -326,6 +326,40 @@ def test_commands(capsys):
     assert "quickstart" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("program", "then", "status", "taken_apart"),
+    [
+        ("/usr/bin/dlp", "", 0, False),
+        ("/usr/bin/dlp", "raise cli.InputError('no such thing')", 2, True),
+        ("mine.py", "", 3, True),  # a script that goes on after the command
+    ],
+)
+def test_a_process_ends_once_all_that_waits_for_its_end_is_done(program, then, status, taken_apart):
+    script = f"""
+        import atexit, sys
+        from dlp import cli
+
+        class Last:
+            def __del__(self):
+                print("taken apart")
+
+        def run(*_):
+            atexit.register(print, "called at the end")
+            {then}
+
+        cli.last, cli._run, cli.keep_freed_memory = Last(), run, int
+        sys.argv = [{program!r}, "fit"]
+        cli.main()
+        if sys.argv[0] == "mine.py":
+            sys.exit(3)
+    """
+    ran = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == status
+    assert ran.stdout.splitlines() == ["called at the end", *["taken apart"] * taken_apart]
+
+
 def test_help_and_version_load_no_torch():
     code = """
         import sys
