@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from PIL import Image
 
+from dlp.dense_product import linear
+
 #: Bytes that RMSprop moves for each weight of 4: it reads the weight, its gradient and the average
 #: of squares, and writes the weight and the average.
 MOVED = 5 * 4
@@ -38,6 +40,7 @@ def machine_peaks(threads: int) -> dict[str, float]:
         for side in (1024, 2048):
             a, b = (torch.randn(side, side).to(dtype) for _ in range(2))
             ways.append(rate(2 * side**3, lambda a=a, b=b: a @ b))
+            ways.append(rate(2 * side**3, lambda a=a, b=b: linear(a, b)))
         for kernel in (1, 3):  # oneDNN, whose products may be others than those of `@`
             images = torch.randn(8, 256, 56, 56).to(dtype, memory_format=torch.channels_last)
             layer = torch.nn.Conv2d(256, 256, kernel, padding=kernel // 2)

@@ -181,7 +181,15 @@ class Profile:
         """Return the shares of what happens below a frame."""
         with tempfile.TemporaryDirectory() as folder:
             place = Path(folder) / "stacks.txt"
-            spy = [self.py_spy, "record", "--native", "--full-filenames", "-r", "100"]
+            spy = [
+                self.py_spy,
+                "record",
+                "--native",
+                "--full-filenames",
+                "--subprocesses",
+                "-r",
+                "100",
+            ]
             spy += ["--format", "raw", "-o", str(place), "--", sys.executable, *words]
             self.started(spy)
             with place.open(encoding="utf-8", errors="replace") as samples:
@@ -206,7 +214,7 @@ class Profile:
             found = self.profiled(words, STEP)
             few = self.epochs // 5
             took = [
-                self.started([sys.executable, *self.words("crossval", epochs)])["whole"]
+                self.started([sys.executable, *self.words("crossval", epochs)])["cpu"]
                 for epochs in (self.epochs, few)
             ]
             seconds = (took[0] - took[1]) / (self.epochs - few) / self.steps

@@ -18,6 +18,15 @@ from dlp.bag_of_words import BagOfWords
 LISTED = 3
 
 
+def dense_flops(inputs: Any, weight: Any, *_: Any, **__: Any) -> int:
+    """Return the operations of `dlp.dense_product`, which torch does not count."""
+    return int(2 * inputs.numel() * weight.shape[0])
+
+
+#: Operation -> what counts it.
+COUNTS = {**flop_registry, getattr(torch.ops.mkldnn, "_linear_pointwise", None): dense_flops}
+
+
 class Products(TorchDispatchMode):
     """Lists each matrix product as (operations, bytes of its operands and results, number type)."""
 
@@ -30,7 +39,7 @@ class Products(TorchDispatchMode):
     ) -> Any:
         """Run an operation, and note it where it is a product."""
         result = func(*args, **(kwargs or {}))
-        count = flop_registry.get(func._overloadpacket)
+        count = COUNTS.get(func._overloadpacket)
         if count is not None:
             flops = count(*args, **(kwargs or {}), out_val=result)
             results = result if isinstance(result, tuple) else (result,)

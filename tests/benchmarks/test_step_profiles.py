@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from dlp import dense_product
+
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 OWN = (
     *("step_profiles", "step_times", "machine_limits", "tables", "processes", "workloads"),
@@ -72,6 +74,18 @@ def test_the_products_of_a_step_are_counted_with_their_gradients(load):
     assert sorted(flops) == sorted([2 * 2 * 8 * 4, 2 * 2 * 4, 2 * 2 * 4, 2 * 2 * 4, 2 * 2 * 8 * 4])
     assert {one[2] for one in products.found} == {"float32"}
     assert all(one[1] >= 4 * (2 * 4 + 4 * 1) for one in products.found)
+
+
+@pytest.mark.skipif(dense_product._PRODUCT is None, reason="this torch has no product by oneDNN")
+def test_the_dense_product_of_dlp_is_counted_as_that_of_torch(load, monkeypatch):
+    monkeypatch.setattr(dense_product, "_pays", lambda *_: True)
+    inputs, weight = torch.randn(8, 16), torch.randn(4, 16, requires_grad=True)
+    found = []
+    for linear in (dense_product.linear, torch.nn.functional.linear):
+        with load("step_times").Products() as products:
+            linear(inputs, weight).sum().backward()
+        found.append([one[0] for one in products.found])
+    assert found[0] == found[1] == [2 * 8 * 16 * 4] * 2
 
 
 def test_the_limit_is_the_slower_of_products_and_memory_and_then_the_optimizer(load):
