@@ -493,8 +493,10 @@ def test_resume_after_sigkill(points):
     log = points / "log"
     killed = begin(killed_in_its_sixth_epoch, [args], log, os.environ)
     assert ended([killed]) == [-signal.SIGKILL], log.read_text()
-    assert len(metrics_of(points / "runs/points/version_0")) == 5
-    assert not (points / "runs/points/version_0/results.json").exists()
+    run = points / "runs/points/version_0"
+    saved = torch.load(run / "checkpoints/last.ckpt", weights_only=True)["epoch"] + 1
+    assert saved <= len(metrics_of(run)) <= 5  # the record is never behind what goes on
+    assert not (run / "results.json").exists()
     main(["fit", "--config", "points.yaml", "--ckpt_path", "last"])
     main(args)
     whole, resumed = (points / f"runs/points/version_{number}" for number in (1, 0))
