@@ -38,7 +38,7 @@ LAYERS = (
         "text_table",
     ),
     ("cache", "frozen_features", "imports", "named_configs"),
-    ("decisions", "process", "unprofiled"),
+    ("decisions", "process", "quick_steps"),
     ("datamodules.splitting",),
     ("datamodules", "modules"),
     ("datamodules.tables", "modules.pretrained"),

@@ -15,8 +15,8 @@ from lightning.pytorch.profilers import Profiler, SimpleProfiler
 
 from dlp.errors import InputError
 from dlp.modules import KerasRMSprop
+from dlp.quick_steps import NoProfiler
 from dlp.recipe import Recipe
-from dlp.unprofiled import NoProfiler
 
 POINTS = """
 # Two classes of points in the plane

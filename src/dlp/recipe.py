@@ -24,7 +24,7 @@ from dlp.named_configs import run_name
 from dlp.parsing.config_parser import ConfigParser
 from dlp.parsing.run_options import RunOptions, check_taken, read_options
 from dlp.process import quiet
-from dlp.unprofiled import NoProfiler
+from dlp.quick_steps import NoProfiler
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance

@@ -39,14 +39,6 @@ def test_lightnings_throttled_checkpoint_leaves_out_the_final_epoch(tmp_path):
     assert saved["epoch"] == 1
 
 
-def test_its_state_has_the_name_that_lightning_gives_it_whatever_the_mode_becomes(tmp_path):
-    ours = BestCheckpoint(tmp_path)
-    for mode in ("min", "max", "min"):
-        ours.mode = mode
-        expected = ModelCheckpoint(monitor="val_loss", mode=mode).state_key
-        assert ours.state_key == expected.replace("ModelCheckpoint", "BestCheckpoint")
-
-
 # The best epoch waits ---------------------------------------------------------------------------
 
 #: An epoch takes two seconds: of 9, the epochs 1, 4, 7 and 9 are due.

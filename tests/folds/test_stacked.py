@@ -40,7 +40,7 @@ from dlp.modules.base import SupervisedModule
 from dlp.modules.heads import HEADS
 from dlp.modules.networks import ACTIVATIONS, Dropout
 from dlp.process import flushed_denormals
-from dlp.unprofiled import NoProfiler
+from dlp.quick_steps import NoProfiler
 
 FEATURES = 3
 

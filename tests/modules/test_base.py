@@ -234,6 +234,18 @@ def test_penalties_act_on_every_kernel_but_the_last_and_on_nothing_else():
     assert [id(p) for p in touched] == [id(w) for w in ours]
 
 
+class Penalised(SupervisedModule):
+    def penalty(self):
+        return 0.5
+
+
+def test_a_penalty_of_ones_own_counts_without_l1_and_l2():
+    network = nn.Linear(3, 4)
+    plain, own = (kind(network, "softmax", 4) for kind in (SupervisedModule, Penalised))
+    losses = [model.training_step((X, Y), 0).item() for model in (plain, own)]
+    assert losses[1] - losses[0] == pytest.approx(0.5)
+
+
 @pytest.mark.parametrize("penalty", [{"l1": -0.1}, {"l2": -1e-3}])
 def test_negative_penalties_are_refused(penalty):
     with pytest.raises(InputError, match="l1 and l2 must be 0 or more"):

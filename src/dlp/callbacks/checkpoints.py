@@ -149,14 +149,6 @@ class BestCheckpoint(ModelCheckpoint):
         )
         self._given = mode
         self._validated = False
-        self._keys: dict[str, str] = {}  # mode -> `state_key`
-
-    @property
-    def state_key(self) -> str:
-        """The name of its state in a checkpoint; Lightning asks for it several times a step."""
-        if self.mode not in self._keys:
-            self._keys[self.mode] = super().state_key
-        return self._keys[self.mode]
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Learn from the model whether less or more is better, unless it was given.

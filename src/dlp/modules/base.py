@@ -211,8 +211,7 @@ class SupervisedModule(RestorableModule):
         if stage not in self._checked and len(logits):
             self.head.check(logits, targets)
         data_loss, logits, targets = self.head.batch_loss(logits, targets)
-        penalty = self.penalty()
-        loss = data_loss + penalty if isinstance(penalty, Tensor) or penalty else data_loss
+        loss = data_loss + self.penalty()
         if counts:
             self.meters[stage].add(loss, data_loss, logits, targets)
         return loss, logits, targets

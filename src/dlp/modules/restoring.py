@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from dlp.checkpoint_content import is_plain, missing_arguments, plain, read_checkpoint
 from dlp.console import say
 from dlp.errors import InputError
-from dlp.modules.quick_module import QuickModule
 from dlp.modules.state_dicts import difference, read_state_dict
 from dlp.process import quiet
+from dlp.quick_steps import QuickModule
 
 
 class RestorableModule(QuickModule):

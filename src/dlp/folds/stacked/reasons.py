@@ -37,7 +37,7 @@ from dlp.modules.base import SupervisedModule
 from dlp.modules.dense import DenseModule
 from dlp.modules.heads import HEADS
 from dlp.modules.optimizers import Keras3RMSprop, KerasRMSprop
-from dlp.unprofiled import NoProfiler
+from dlp.quick_steps import NoProfiler
 
 #: Optimizers that move each weight by its own gradient alone.
 _ELEMENTWISE = (
