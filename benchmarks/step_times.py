@@ -13,6 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from dlp.bag_of_words import BagOfWords
+from dlp.dense_product import PRODUCT
 
 #: The step whose products are listed; by then layers have the shape that they keep.
 LISTED = 3
@@ -24,7 +25,7 @@ def dense_flops(inputs: Any, weight: Any, *_: Any, **__: Any) -> int:
 
 
 #: Operation -> what counts it.
-COUNTS = {**flop_registry, getattr(torch.ops.mkldnn, "_linear_pointwise", None): dense_flops}
+COUNTS = {**flop_registry, PRODUCT: dense_flops}
 
 
 class Products(TorchDispatchMode):

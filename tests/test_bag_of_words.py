@@ -7,7 +7,6 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lightning.fabric.utilities import move_data_to_device
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -75,15 +74,6 @@ def test_ids_of_32_and_of_64_bits_give_the_same_numbers(product, dtype):
     assert torch.equal(gradients(found, table), gradients(expected, table))
     assert torch.equal(short.to_dense(WORDS), dense)
     assert torch.equal(short.rows(), long.rows())
-
-
-def test_lightning_moves_a_batch_as_one():
-    bag, dense = as_bag([FULL, {}])
-    moved, targets = move_data_to_device((bag, torch.ones(2)), torch.device("meta"))
-    assert isinstance(moved, BagOfWords)
-    assert {each.device.type for each in (*moved, targets)} == {"meta"}
-    here, _ = move_data_to_device((bag, torch.ones(2)), torch.device("cpu"))
-    assert torch.equal(here.to_dense(WORDS), dense)
 
 
 class Largest(TorchDispatchMode):

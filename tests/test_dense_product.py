@@ -19,7 +19,7 @@ pytestmark = [
     for message in ("`torch.jit", "There is a performance drop", "TF32 acceleration")
 ]
 by_onednn = pytest.mark.skipif(
-    dense_product._PRODUCT is None or not torch.backends.mkldnn.is_available(),
+    dense_product.PRODUCT is None or not torch.backends.mkldnn.is_available(),
     reason="torch is built without oneDNN",
 )
 
@@ -58,7 +58,7 @@ def tensors(transposed=False, seed=0):
 
 
 def test_torch_has_the_operation_where_it_has_onednn():
-    assert (dense_product._PRODUCT is not None) == torch.backends.mkldnn.is_available()
+    assert (dense_product.PRODUCT is not None) == torch.backends.mkldnn.is_available()
 
 
 @by_onednn

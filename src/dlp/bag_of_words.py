@@ -47,10 +47,6 @@ class BagOfWords(NamedTuple):
         ends = torch.cat([self.offsets[1:], self.offsets.new_tensor([len(self.ids)])])
         return torch.repeat_interleave((ends - self.offsets).long())
 
-    def to(self, device: torch.device | str) -> "BagOfWords":
-        """Return the batch on `device`; Lightning asks for it, and looks into nothing else then."""
-        return BagOfWords(*(each.to(device) for each in self))
-
 
 class BagLinear(nn.Linear):
     """``nn.Linear`` that takes a `BagOfWords` as well as a dense (N, in_features) tensor.

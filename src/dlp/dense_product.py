@@ -16,11 +16,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-# Torch's compiler calls this operation; for plain tensors torch has no public way to it. Those to
-# oneDNN take longer: a 1 x 1 convolution 1.0 and 0.8 ms for output and gradient of the above,
-# tensors in oneDNN's layout 6.3 for both. A test looks whether it is there; without it
-# `torch.nn.functional.linear` serves.
-_PRODUCT = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
+#: What oneDNN multiplies by; None where torch lacks it: `torch.nn.functional.linear` serves then.
+#: Torch's compiler calls it; for plain tensors torch has no public way to it. Those to oneDNN take
+#: longer: a 1 x 1 convolution 1.0 and 0.8 ms for output and gradient of the above, tensors in
+#: oneDNN's layout 6.3 for both. A test looks whether it is there.
+PRODUCT = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
 #: Multiplications below which Python's part of the gradient takes what is gained.
 _LEAST = 2**22
 #: Rows below which reading the weight takes the time, whoever multiplies.
@@ -80,8 +80,8 @@ class _Linear(torch.autograd.Function):
 
 
 def _product(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    assert _PRODUCT is not None
-    output: Tensor = _PRODUCT(input, weight, bias, "none", [], "")
+    assert PRODUCT is not None
+    output: Tensor = PRODUCT(input, weight, bias, "none", [], "")
     return output
 
 
@@ -118,7 +118,7 @@ def _is_plain(tensor: Tensor) -> bool:
 def _is_faster() -> bool:
     """Whether MKL leaves units of this processor unused that oneDNN knows."""
     return (
-        _PRODUCT is not None
+        PRODUCT is not None
         and torch.backends.mkl.is_available()  # type: ignore[no-untyped-call] # not typed
         and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call] # not typed
         and torch.backends.cpu.get_cpu_capability() == "AVX512"

@@ -76,7 +76,7 @@ def test_the_products_of_a_step_are_counted_with_their_gradients(load):
     assert all(one[1] >= 4 * (2 * 4 + 4 * 1) for one in products.found)
 
 
-@pytest.mark.skipif(dense_product._PRODUCT is None, reason="this torch has no product by oneDNN")
+@pytest.mark.skipif(dense_product.PRODUCT is None, reason="this torch has no product by oneDNN")
 def test_the_dense_product_of_dlp_is_counted_as_that_of_torch(load, monkeypatch):
     monkeypatch.setattr(dense_product, "_pays", lambda *_: True)
     inputs, weight = torch.randn(8, 16), torch.randn(4, 16, requires_grad=True)

@@ -117,7 +117,7 @@ def read_with_header(
     if not content:
         raise CorruptImageError("empty file")
     try:
-        with without_pillow_warnings():
+        with _without_pillow_warnings():
             return _decode(content, size, fit, channels)
     except (CorruptImageError, MemoryError):
         raise
@@ -152,7 +152,7 @@ def _content(path: Path) -> bytes:
 
 
 @contextmanager
-def without_pillow_warnings() -> Iterator[None]:
+def _without_pillow_warnings() -> Iterator[None]:
     """Ignore what Pillow warns of: odd tags, for one, of images that are whole.
 
     `warnings.catch_warnings` puts back all filters of its beginning, whatever other threads have
