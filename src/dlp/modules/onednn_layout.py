@@ -76,18 +76,22 @@ def for_any_layout(hook: Hook) -> Hook:
     return hook
 
 
-def _is_watched(layer: nn.Module) -> bool:
-    """Whether a hook would see tensors that few operations take.
+def hooks_of(layer: nn.Module) -> list[Callable[..., Any]]:
+    """Return the hooks of a layer, of whatever kind.
 
     Torch has no public way to ask; a test looks whether each kind of hook is still found.
     """
-    hooks = (
+    return [
         *layer._forward_hooks.values(),
         *layer._forward_pre_hooks.values(),
         *layer._backward_hooks.values(),
         *layer._backward_pre_hooks.values(),
-    )
-    return not all(getattr(hook, "for_any_layout", False) for hook in hooks)
+    ]
+
+
+def _is_watched(layer: nn.Module) -> bool:
+    """Whether a hook would see tensors that few operations take."""
+    return not all(getattr(hook, "for_any_layout", False) for hook in hooks_of(layer))
 
 
 @torch.no_grad()

@@ -36,6 +36,7 @@ from dlp.folds.stacked.network import StackedNet, widened
 from dlp.modules.base import SupervisedModule
 from dlp.modules.dense import DenseModule
 from dlp.modules.heads import HEADS
+from dlp.modules.onednn_layout import hooks_of
 from dlp.modules.optimizers import Keras3RMSprop, KerasRMSprop
 from dlp.quick_steps import NoProfiler
 
@@ -151,13 +152,7 @@ def _of_module(model: SupervisedModule) -> Iterator[str]:
                 yield f"{attribute} of the {name} may change its steps"
     if not model.automatic_optimization:
         yield "the model takes its steps by hand"
-    if any(  # torch keeps them there, and has no call that tells of them
-        layer._forward_hooks
-        or layer._forward_pre_hooks
-        or layer._backward_hooks
-        or layer._backward_pre_hooks
-        for layer in model.modules()
-    ):
+    if any(map(hooks_of, model.modules())):
         yield "the network has hooks, which look at one batch of one fold"
     if not all(layer.training for layer in model.modules()):
         yield "some layers of the network are in eval mode"
