@@ -216,11 +216,11 @@ def test_best_checkpoint_refuses_what_nobody_knows():
 
 def test_a_history_takes_the_models_word_and_the_persons_first():
     history = History(directions={"val_nll": "max"})
-    history.setup(None, Scripted(), "fit")
+    history.setup(None, Scripted(), "validate")
     history.metrics = {"val_nll": CURVE}
     assert history.best_epoch("val_nll") == 3
     history = History()
-    history.setup(None, Scripted(), "fit")
+    history.setup(None, Scripted(), "validate")
     history.metrics = {"val_nll": CURVE}
     assert history.best_epoch("val_nll") == 2
 
