@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from test_crossval import dense, numbers
 
 from dlp.crossval import cross_validate
 from dlp.errors import InputError
-from dlp.folds.stacked.forks import run_at_once
+from dlp.folds.stacked.forks import num_cores, run_at_once
 from dlp.process import cpu_threads
 
 pytestmark = pytest.mark.skipif(
@@ -52,6 +53,39 @@ def test_an_error_of_a_copy_is_raised_here_and_one_here_ends_the_copies():
     with pytest.raises(InputError, match="no target fits"):
         run_at_once([refuse, lambda: time.sleep(600)])
     assert not multiprocessing.active_children()
+
+
+def test_a_copy_with_much_to_say_ends_when_nobody_listens_any_more(tmp_path):
+    note = tmp_path / "copies"
+
+    def work():
+        with note.open("a") as opened:
+            opened.write(f"{os.getpid()}\n")
+        return bytes(1 << 20)  # more than a pipe holds
+
+    def end_at_once():
+        while not note.exists() or len(note.read_text().splitlines()) < 2:
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    if (first := os.fork()) == 0:
+        run_at_once([end_at_once, work, work])
+    os.waitpid(first, 0)
+    copies = [int(number) for number in note.read_text().split()]
+    until = time.monotonic() + 20
+    while any(map(_runs, copies)):
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+def _runs(process):
+    status = Path(f"/proc/{process}/stat")
+    return status.exists() and status.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+def test_a_worker_of_a_pool_shares_with_nobody():
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        assert pool.apply(num_cores) == 1
 
 
 def test_folds_shared_by_processes_are_the_same_folds(monkeypatch, tmp_path):

@@ -28,6 +28,8 @@ def num_cores() -> int:
     """Return how many processes may share work here: 1 where none can be a copy of this one."""
     if not sys.platform.startswith("linux"):  # libraries of macOS do not stand it
         return 1
+    if multiprocessing.current_process().daemon:  # a worker of a pool may have none
+        return 1
     return len(os.sched_getaffinity(0))
 
 
@@ -48,7 +50,8 @@ def run_at_once(works: Sequence[Callable[[], _T]]) -> list[_T]:
         stack.enter_context(cpu_threads(1))
         for other in others:
             receiver, sender = context.Pipe(duplex=False)
-            copy = context.Process(target=_run_and_send, args=(other, sender), daemon=True)
+            theirs = other, sender, [receiver, *(each for _, each in copies)]
+            copy = context.Process(target=_run_and_send, args=theirs, daemon=True)
             with warnings.catch_warnings():
                 # Of threads that sleep, such as a progress bar's; none holds what a copy needs.
                 warnings.filterwarnings("ignore", ".*multi-threaded.*fork")
@@ -72,8 +75,18 @@ def _end(copy: BaseProcess) -> None:
     copy.join()
 
 
-def _run_and_send(work: Callable[[], object], sender: Connection) -> None:
-    """Send the result of `work`; nothing if it fails."""
+def _run_and_send(
+    work: Callable[[], object], sender: Connection, receivers: Sequence[Connection]
+) -> None:
+    """Send the result of `work`; nothing if it fails, or if the first process is no more.
+
+    Args:
+        work: The function.
+        sender: Where its result goes.
+        receivers: Those of the first process: were they open here, a result would wait for ever.
+    """
+    for receiver in receivers:
+        receiver.close()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the first process, which ends this
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     nowhere = os.open(os.devnull, os.O_WRONLY)
