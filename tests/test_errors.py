@@ -1,6 +1,6 @@
 import pytest
 import torch
-from torch.optim import SGD, SparseAdam
+from torch.optim import SGD, Adam, SparseAdam
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from dlp.errors import InputError, MissingInputError, refusal, suggestion, unknown
@@ -52,9 +52,19 @@ def failing_loss():
     SGD([weight]).step(lambda: 1 / 0)  # called by the optimizer, and none of its checks
 
 
+def state_of_another_weight():
+    weight = torch.ones(2, requires_grad=True)
+    optimizer = Adam([weight])
+    for _ in range(2):
+        weight.sum().backward()
+        optimizer.step()
+        optimizer.state[weight]["exp_avg"] = torch.zeros(3)
+
+
 @pytest.mark.parametrize(
     ("fail", "said"),
     [
+        (state_of_another_weight, None),
         (sparse_step, "SparseAdam does not support dense gradients"),
         (period_of_0, "CosineAnnealingLR cannot do with T_max 0, eta_min 0.0, last_epoch 1: "),
         (failing_loss, None),

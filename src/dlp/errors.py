@@ -4,10 +4,10 @@ The command line prints these as one short message with exit status 2; anything 
 ours and keeps its traceback.
 """
 
+import dis
 import inspect
 from collections.abc import Iterable
 from difflib import get_close_matches
-from traceback import walk_tb
 
 #: The packages that check their settings where they use them, long after these were given.
 _CHECK_LATE = ("lightning.", "torch.optim.")
@@ -49,16 +49,21 @@ def refusal(error: BaseException) -> str | None:
     """Return what Lightning or an optimizer says of a setting, if it is what has raised `error`.
 
     It is known by the place that raised it, whatever its words: a model's errors, and ours, are
-    raised elsewhere. A division by 0 says the numbers that were given.
+    raised elsewhere. What fails there unforeseen, such as a sum of tensors of two sizes, is a bug;
+    but a division by 0 says the numbers that were given.
     """
-    frames = [frame for frame, _ in walk_tb(error.__traceback__)]
-    if not frames or not frames[-1].f_globals.get("__name__", "").startswith(_CHECK_LATE):
+    if (trace := error.__traceback__) is None:
         return None
-    if not isinstance(error, ValueError | RuntimeError | ZeroDivisionError):
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    frame = trace.tb_frame
+    if not frame.f_globals.get("__name__", "").startswith(_CHECK_LATE):
         return None
-    owner = frames[-1].f_locals.get("self")
+    owner = frame.f_locals.get("self")
     if not isinstance(error, ZeroDivisionError) or owner is None:
-        return str(error).strip()
+        foreseen = dis.opname[frame.f_code.co_code[trace.tb_lasti]] == "RAISE_VARARGS"
+        known = foreseen and isinstance(error, ValueError | RuntimeError)
+        return str(error).strip() if known else None
     given = {name: getattr(owner, name, None) for name in inspect.signature(type(owner)).parameters}
     numbers = [f"{name} {value}" for name, value in given.items() if isinstance(value, int | float)]
     return f"{type(owner).__name__} cannot do with {', '.join(numbers)}: {error}."
