@@ -360,6 +360,27 @@ def test_a_process_ends_once_all_that_waits_for_its_end_is_done(program, then, s
     assert ran.stdout.splitlines() == ["called at the end", *["taken apart"] * taken_apart]
 
 
+@pytest.mark.parametrize("stdout", ["", " >&-"])
+def test_files_that_are_left_open_are_written_and_stdout_may_be_closed(tmp_path, stdout):
+    script = """
+        import sys
+        from dlp import cli
+
+        def run(*_):
+            cli.log = open("log.txt", "w")
+            cli.log.write("written")
+
+        cli._run, cli.keep_freed_memory = run, int
+        sys.argv = ["dlp", "fit"]
+        cli.main()
+    """
+    (tmp_path / "run.py").write_text(textwrap.dedent(script))
+    words = ["sh", "-c", f"{sys.executable} run.py{stdout}"]
+    ran = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert (tmp_path / "log.txt").read_text() == "written"
+
+
 def test_help_and_version_load_no_torch():
     code = """
         import sys
