@@ -65,6 +65,8 @@ PARTS = {
 STEP = r"advance \([^;]*/training_epoch_loop\.py"
 OF_FEATURES = r"on_fit_start \([^;]*/callbacks/caching\.py"
 PASSES = r"passes \([^;]*/dlp_way\.py"
+#: Libraries of kernels; where the threads of one wait for the last, libgomp or libiomp is.
+KERNELS = r"torch/lib/lib(torch|torch_cpu|c10|(gomp|iomp5)[^/]*)\.so"
 
 
 def part_of(frames: list[str], loads: bool) -> str:
@@ -80,7 +82,7 @@ def part_of(frames: list[str], loads: bool) -> str:
     for frame in reversed(frames):
         place = re.split("/site-packages/|/src/", frame.rpartition("(")[2].rstrip(")"))[-1]
         is_made_here = frame.startswith("0x") and place == "?"  # oneDNN's and MKL's kernels are
-        if is_made_here or re.match(r"torch/lib/lib(torch|torch_cpu|c10)\.so", place):
+        if is_made_here or re.match(KERNELS, place):
             return phase_of(frames)
         if re.match("torch(vision)?/", place):
             return "torch"

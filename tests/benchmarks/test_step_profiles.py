@@ -34,6 +34,8 @@ TRAINING = "training_step (/home/dlp/src/dlp/modules/base.py:167)"
 LINEAR = f"Linear.forward ({SITE}/torch/nn/modules/linear.py:130)"
 BACKWARD = f"_engine_run_backward ({SITE}/torch/autograd/graph.py:979)"
 KERNEL = f"at::native::addmm ({SITE}/torch/lib/libtorch_cpu.so)"
+BINDING = f"THPEngine_run_backward ({SITE}/torch/lib/libtorch_python.so)"
+WAITING = f"gomp_team_barrier_wait_end ({SITE}/torch/lib/libgomp.so.1)"
 MADE = "0x7f79b18aab92 (?)"
 LIBC = "0x7f581f835ca8 (/usr/lib/libc.so.6)"
 
@@ -48,6 +50,8 @@ LIBC = "0x7f581f835ca8 (/usr/lib/libc.so.6)"
         ([ADVANCE, OPTIMIZER, TRAINING, LINEAR], "torch"),
         ([ADVANCE, OPTIMIZER, TRAINING, LINEAR, KERNEL, LIBC], "forward"),
         ([ADVANCE, OPTIMIZER, TRAINING, LINEAR, MADE], "forward"),
+        ([ADVANCE, OPTIMIZER, TRAINING, BACKWARD, BINDING], "torch"),
+        ([ADVANCE, OPTIMIZER, TRAINING, BACKWARD, KERNEL, WAITING], "backward"),
         ([ADVANCE, OPTIMIZER, BACKWARD, KERNEL], "backward"),
         ([ADVANCE, OPTIMIZER, BACKWARD, f"csc ({SITE}/scipy/sparse/_sparsetools.so)"], "scipy"),
         ([ADVANCE, "BatchLoader (/home/dlp/src/dlp/datamodules/loader.py:150)", KERNEL], "loading"),
