@@ -85,7 +85,7 @@ class Together(torch.Tensor):
 
     sizes: list[int]
 
-    def batches(self, indices):
+    def select_batches(self, indices):
         self.sizes.append(len(indices))
         plain = self.as_subclass(torch.Tensor)
         return [plain[index] for index in indices]

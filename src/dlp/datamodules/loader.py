@@ -167,9 +167,10 @@ class BatchLoader:
     def _read(self) -> Iterator[tuple[Tensor, Any]]:
         """Yield rows and inputs of each batch; slow inputs are read one batch ahead.
 
-        What can select several batches at once (sparse texts) does so for some thousand rows.
+        What has a `select_batches` for several batches at once (sparse texts) selects some thousand
+        rows by it.
         """
-        if (select := getattr(self.inputs, "batches", None)) is not None:
+        if (select := getattr(self.inputs, "select_batches", None)) is not None:
             for indices in self._groups(max(1, _AT_ONCE // self.batch_size)):
                 yield from zip(indices, select(indices), strict=True)
             return
@@ -196,7 +197,9 @@ class BatchLoader:
 
 def _rows(values: Rows, index: Tensor) -> Any:
     """Return ``values[index]``; of a tensor by what selects rows alone, in a third of the time."""
-    return values.index_select(0, index) if isinstance(values, Tensor) else values[index]
+    if isinstance(values, Tensor):
+        return values.index_select(0, index.to(values.device))
+    return values[index]
 
 
 def _ceil(rows: int, size: int) -> int:

@@ -127,7 +127,7 @@ ORDERS = [
 
 @pytest.mark.parametrize("order", ORDERS, ids=str)
 def test_texts_selected_together_are_those_selected_one_by_one(stored, order):
-    together = stored.batches([torch.tensor(rows, dtype=torch.int64) for rows in order])
+    together = stored.select_batches([torch.tensor(rows, dtype=torch.int64) for rows in order])
     assert len(together) == len(order)
     for rows, batch in zip(order, together, strict=True):
         alone = [stored[torch.tensor([row])] for row in rows]

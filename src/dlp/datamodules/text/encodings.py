@@ -46,9 +46,9 @@ class BagRows:
 
     def __getitem__(self, index: Tensor) -> BagOfWords:
         """Return the texts numbered `index` (n,), n texts."""
-        return self.batches([index])[0]
+        return self.select_batches([index])[0]
 
-    def batches(self, indices: Sequence[Tensor]) -> list[BagOfWords]:
+    def select_batches(self, indices: Sequence[Tensor]) -> list[BagOfWords]:
         """Return the texts of each of `indices`, each (n,), selected all at once."""
         ids, starts, weights = self._selected(np.concatenate([each.numpy() for each in indices]))
         found, row = [], 0
