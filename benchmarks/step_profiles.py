@@ -105,7 +105,7 @@ def phase_of(frames: list[str]) -> str:
             return "backward"
         if re.search(r"/optim/|/optimizers\.py", frame):
             return "optimizer"
-        if frame.startswith("training_step "):
+        if re.match(r"(\w+\.)?training_step \(", frame):
             return "forward"
     return "forward"
 

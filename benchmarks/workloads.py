@@ -106,13 +106,13 @@ MNIST = _convnet(
 )
 CATS = _convnet(
     "cats/dogs convnet, an epoch of 2,000",
-    Job("cats_dogs", "", epochs=2, batch=20, lr=1e-4),
+    Job("cats_dogs", "", epochs=4, batch=20, lr=1e-4),
     ("--config", "cats_dogs"),
     FEW_CATS,
 )
 AUGMENTED = _convnet(
     "cats/dogs convnet, augmented, an epoch of 2,000",
-    Job("cats_dogs", "", epochs=2, batch=32, lr=1e-4, dropout=0.5, augment=True),
+    Job("cats_dogs", "", epochs=4, batch=32, lr=1e-4, dropout=0.5, augment=True),
     ("--config", "cats_dogs_augmented"),
     FEW_CATS,
 )

@@ -30,7 +30,7 @@ def load(monkeypatch):
 SITE = "/home/dlp/lib/python3.11/site-packages"
 ADVANCE = f"_TrainingEpochLoop.advance ({SITE}/lightning/pytorch/loops/training_epoch_loop.py:352)"
 OPTIMIZER = "KerasRMSprop.step (/home/dlp/src/dlp/modules/optimizers.py:62)"
-TRAINING = "training_step (/home/dlp/src/dlp/modules/base.py:167)"
+TRAINING = "SupervisedModule.training_step (/home/dlp/src/dlp/modules/base.py:167)"
 LINEAR = f"Linear.forward ({SITE}/torch/nn/modules/linear.py:130)"
 BACKWARD = f"_engine_run_backward ({SITE}/torch/autograd/graph.py:979)"
 KERNEL = f"at::native::addmm ({SITE}/torch/lib/libtorch_cpu.so)"
