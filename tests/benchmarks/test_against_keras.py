@@ -1,28 +1,9 @@
 """The pure parts of the comparison with Keras: medians, ratios, proportions, checks, tables."""
 
-import importlib
 import json
 import sys
-from pathlib import Path
 
 import pytest
-
-FOLDER = Path(__file__).parents[2] / "benchmarks"
-OWN = (
-    *("tables", "jobs", "workloads", "comparison_tables", "processes"),
-    *("dlp_way", "lightning_way", "epoch_times", "against_keras"),
-)
-
-
-@pytest.fixture
-def load(monkeypatch):
-    """Return a function that imports a file of benchmarks/, for this test alone."""
-    monkeypatch.syspath_prepend(str(FOLDER))
-    for name in OWN:
-        monkeypatch.delitem(sys.modules, name, raising=False)
-    yield importlib.import_module
-    for name in OWN:
-        sys.modules.pop(name, None)
 
 
 def test_the_best_way_is_that_of_the_best_median(load):

@@ -1,20 +1,13 @@
 """What imports cost by package: how Python's notes are read, and the tree that they make."""
 
-import importlib
 import sys
-from pathlib import Path
 
 import pytest
 
-FOLDER = Path(__file__).parents[2] / "benchmarks"
-
 
 @pytest.fixture
-def import_tree(monkeypatch):
-    monkeypatch.syspath_prepend(str(FOLDER))
-    yield importlib.import_module("import_tree")
-    for name in ("import_tree", "tables"):
-        sys.modules.pop(name, None)
+def import_tree(load):
+    return load("import_tree")
 
 
 #: Of ``-X importtime``: what is imported stands before what imports it, and deeper.

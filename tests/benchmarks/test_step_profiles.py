@@ -1,36 +1,14 @@
 """The pure parts of the profiles of a step: what a sample counts for, and the machine's limit."""
 
-import importlib
-import sys
-from pathlib import Path
-
 import pytest
 import torch
 
 from dlp import dense_product
 
-FOLDER = Path(__file__).parents[2] / "benchmarks"
-OWN = (
-    *("step_profiles", "step_times", "machine_limits", "tables", "processes", "workloads"),
-    *("comparison_tables", "jobs"),
-)
-
-
-@pytest.fixture
-def load(monkeypatch):
-    """Return a function that imports a file of benchmarks/, for this test alone."""
-    monkeypatch.syspath_prepend(str(FOLDER))
-    for name in OWN:
-        monkeypatch.delitem(sys.modules, name, raising=False)
-    yield importlib.import_module
-    for name in OWN:
-        sys.modules.pop(name, None)
-
-
-SITE = "/home/dlp/lib/python3.11/site-packages"
+SITE = "environment/site-packages"
 ADVANCE = f"_TrainingEpochLoop.advance ({SITE}/lightning/pytorch/loops/training_epoch_loop.py:352)"
-OPTIMIZER = "KerasRMSprop.step (/home/dlp/src/dlp/modules/optimizers.py:62)"
-TRAINING = "SupervisedModule.training_step (/home/dlp/src/dlp/modules/base.py:167)"
+OPTIMIZER = "KerasRMSprop.step (checkout/src/dlp/modules/optimizers.py:62)"
+TRAINING = "SupervisedModule.training_step (checkout/src/dlp/modules/base.py:167)"
 LINEAR = f"Linear.forward ({SITE}/torch/nn/modules/linear.py:130)"
 BACKWARD = f"_engine_run_backward ({SITE}/torch/autograd/graph.py:979)"
 KERNEL = f"at::native::addmm ({SITE}/torch/lib/libtorch_cpu.so)"
@@ -54,7 +32,7 @@ LIBC = "0x7f581f835ca8 (/usr/lib/libc.so.6)"
         ([ADVANCE, OPTIMIZER, TRAINING, BACKWARD, KERNEL, WAITING], "backward"),
         ([ADVANCE, OPTIMIZER, BACKWARD, KERNEL], "backward"),
         ([ADVANCE, OPTIMIZER, BACKWARD, f"csc ({SITE}/scipy/sparse/_sparsetools.so)"], "scipy"),
-        ([ADVANCE, "BatchLoader (/home/dlp/src/dlp/datamodules/loader.py:150)", KERNEL], "loading"),
+        ([ADVANCE, "BatchLoader (checkout/src/dlp/datamodules/loader.py:150)", KERNEL], "loading"),
         ([LIBC], "rest"),
     ],
 )
