@@ -19,6 +19,7 @@ from dlp.deferred_imports import defer_imports
 from dlp.errors import InputError, absent_package, input_error, refusal, suggestion
 from dlp.named_configs import about, recipes, variations
 from dlp.stops import Stops, words
+from dlp.visualization.beside import begin
 
 #: No space, quota used up (where the system knows it), file larger than allowed.
 _DISK_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG)
@@ -63,6 +64,9 @@ COMMANDS = {
         "write one page of a run: numbers, curves, mistakes, samples, heat maps",
     ),
 }
+
+#: Commands that end with a drawing, and do not need Matplotlib before.
+_DRAWN = ("fit", "crossval")
 
 #: What others call a command -> what it is called here.
 COMMAND_HABITS = {
@@ -200,6 +204,8 @@ def _run(command: str, words: list[str], is_process: bool) -> None:
     defer_imports()
     if is_process:
         gc.disable()
+        if command in _DRAWN:
+            begin()
     run = getattr(import_module(module), function)
     if is_process:
         gc.freeze()

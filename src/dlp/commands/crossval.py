@@ -42,8 +42,8 @@ from dlp.recipe import Recipe
 from dlp.runs.folders import Run, new_run, runs_of
 from dlp.runs.json_files import read_json
 from dlp.stops import stop_again
+from dlp.visualization.beside import draw
 from dlp.visualization.curves import fold_curves
-from dlp.visualization.files import save_drawing
 
 #: Options of a run that say how folds are run, not what comes of them.
 _HOW = ("refit", "threads", "output", "baselines")
@@ -312,8 +312,8 @@ def _report(recipe: Recipe, result: CrossValidation, folder: Path) -> None:
     """Write the curves of the folds, and say what their numbers mean."""
     title = f"{recipe.name}: {result.num_folds} folds"
     smoothing, best = result.smoothing or 0.9, (result.monitor, result.best_epoch)
-    figure = fold_curves(result.curves, result.spreads, best, smoothing, title)
-    save_drawing(figure, folder / "curves.png")
+    drawn = result.curves, result.spreads, best, smoothing, title
+    draw(folder / "curves.png", fold_curves, *drawn)
     print(f"\n{result.table()}\n", flush=True)
     if result.refit is not None:
         numbers = ", ".join(

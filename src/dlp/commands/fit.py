@@ -30,10 +30,12 @@ from dlp.evaluation.fitted_baselines import EvaluatedPart, fitted_baselines
 from dlp.files import written
 from dlp.process import interruptible
 from dlp.recipe import Recipe
-from dlp.runs.folders import Run, run_of
+from dlp.runs.folders import Run, run_of, run_title
 from dlp.runs.origin import origin_line
 from dlp.runs.record import count_parameters, read_results, write_results
 from dlp.stops import stop_again
+from dlp.visualization.beside import draw
+from dlp.visualization.curves import learning_curves
 
 
 @dataclass(frozen=True)
@@ -181,9 +183,9 @@ def _report(fit: Fit, run: Run, seconds: float, has_trained: bool, fitted: Fitte
         "threshold": threshold,
     }
     write_results(folder, history, monitor, recipe.config.seed_everything, facts)
-    from dlp.visualization.curves import write_curves  # Matplotlib: not for the help
-
-    write_curves(folder, history, monitor, recipe.run.smoothing)
+    if history.num_epochs:
+        of_run = history.metrics, best, recipe.run.smoothing, run_title(folder)
+        draw(folder / "curves.png", learning_curves, *of_run)
     say(history.advice(monitor))
     if beside is not None and not beside.beats:
         say(beside.line)

@@ -2,17 +2,14 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
-
-from dlp.runs.epochs import Epochs
-from dlp.runs.folders import run_title
 from dlp.smoothing import FIRST_POINTS
 from dlp.smoothing import smooth as smooth
-from dlp.visualization.files import save_drawing
+
+if TYPE_CHECKING:  # a command names these functions, and another process calls them
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 #: What is drawn in a panel: the stage, its name in words, its colour.
 _STAGES = (("train", "training", "tab:blue"), ("val", "validation", "tab:orange"))
@@ -34,7 +31,7 @@ def learning_curves(
     best_epoch: int | None = None,
     smoothing: float = 0.0,
     title: str = "",
-) -> Figure:
+) -> "Figure":
     """Return a figure with one panel for the loss and one for each metric.
 
     Args:
@@ -43,6 +40,8 @@ def learning_curves(
         smoothing: Factor of the moving average drawn over the faint raw curve; 0 draws raw alone.
         title: Of the figure.
     """
+    from matplotlib.figure import Figure
+
     panels = panels_of(history)
     figure = Figure(figsize=(5.2 * len(panels), 3.8), layout="constrained")
     for axes, name in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
@@ -68,7 +67,7 @@ def fold_curves(
     best: tuple[str, int] | None = None,
     smoothing: float = 0.9,
     title: str = "",
-) -> Figure:
+) -> "Figure":
     """Return a figure of the mean over folds by epoch; a column for each metric.
 
     Above: the mean with the standard deviation over folds as a band. Below, for 30 epochs or more:
@@ -81,6 +80,8 @@ def fold_curves(
         smoothing: Factor of the moving average.
         title: Of the figure.
     """
+    from matplotlib.figure import Figure
+
     panels = panels_of(curves)
     epochs = max(map(len, curves.values()), default=0)
     rows = 2 if epochs >= 3 * FIRST_POINTS else 1
@@ -110,8 +111,10 @@ def fold_curves(
     return figure
 
 
-def _finish_panel(axes: Axes, name: str, best_epoch: int | None) -> None:
+def _finish_panel(axes: "Axes", name: str, best_epoch: int | None) -> None:
     """Name what stands along the axes of a panel and its curves, and mark the best epoch."""
+    from matplotlib.ticker import MaxNLocator
+
     if best_epoch is not None:
         axes.axvline(best_epoch, color="grey", linestyle="--", label=f"best: epoch {best_epoch}")
     axes.set_xlabel("epoch")
@@ -119,14 +122,6 @@ def _finish_panel(axes: Axes, name: str, best_epoch: int | None) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)
     axes.legend()
-
-
-def write_curves(folder: Path, epochs: Epochs, monitor: str, smoothing: float = 0.0) -> None:
-    """Draw ``curves.png`` of a fit into its run's folder."""
-    if epochs.num_epochs:
-        best = epochs.best_epoch(monitor)
-        figure = learning_curves(epochs.metrics, best, smoothing, run_title(folder))
-        save_drawing(figure, folder / "curves.png")
 
 
 def panels_of(logged: Iterable[str]) -> list[str]:

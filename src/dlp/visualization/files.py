@@ -4,13 +4,11 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from matplotlib.figure import Figure
-from PIL import Image
-
 from dlp.errors import InputError
 from dlp.files import atomic_path
 
-if TYPE_CHECKING:  # figures need no torch
+if TYPE_CHECKING:  # figures need no torch, and commands no Matplotlib until they draw
+    from matplotlib.figure import Figure
     from torch import Tensor
 
 
@@ -22,6 +20,9 @@ def save_drawing(
     Raises:
         InputError: It cannot be written there.
     """
+    from matplotlib.figure import Figure
+    from PIL import Image
+
     try:
         with atomic_path(path) as temporary, warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Glyph .* missing")  # of the name of a class or a run
