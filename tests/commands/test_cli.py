@@ -1,5 +1,6 @@
 """The command line, in process, on a small table of one's own."""
 
+import gzip
 import json
 import os
 import shutil
@@ -363,12 +364,13 @@ def test_a_process_ends_once_all_that_waits_for_its_end_is_done(program, then, s
 @pytest.mark.parametrize("stdout", ["", " >&-"])
 def test_files_that_are_left_open_are_written_and_stdout_may_be_closed(tmp_path, stdout):
     script = """
-        import sys
+        import gzip, sys
         from dlp import cli
 
         def run(*_):
-            cli.log = open("log.txt", "w")
+            cli.log, cli.zipped = open("log.txt", "w"), gzip.open("log.gz", "wt")
             cli.log.write("written")
+            cli.zipped.write("zipped")
 
         cli._run, cli.keep_freed_memory = run, int
         sys.argv = ["dlp", "fit"]
@@ -379,6 +381,7 @@ def test_files_that_are_left_open_are_written_and_stdout_may_be_closed(tmp_path,
     ran = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (ran.returncode, ran.stderr) == (0, "")
     assert (tmp_path / "log.txt").read_text() == "written"
+    assert gzip.decompress((tmp_path / "log.gz").read_bytes()) == b"zipped"
 
 
 def test_help_and_version_load_no_torch():
