@@ -66,10 +66,12 @@ def test_a_command_imports_what_it_names_alone():
 import sys
 from dlp.deferred_imports import defer_imports
 defer_imports()
+import dlp.commands.crossval, dlp.commands.fit
 from dlp.recipe import Recipe
 
 Recipe.parse(["--config", "reuters", "--trainer.callbacks", "MistakesReport"]).trainer()
-print(*({"datasets", "matplotlib", "pandas", "torchvision", "torch._dynamo"} & {*sys.modules}))
+print(*({"datasets", "matplotlib", "pandas", "torchvision", "torch._dynamo"} & {*sys.modules}),
+      *({"scipy.sparse", "scipy.special", "sklearn"} & {*sys.modules}))
 recipe = Recipe.parse(["--config", "quickstart", "--trainer.callbacks", "CacheFeatures"])
 print(recipe.config.trainer.callbacks.class_path)
 try:

@@ -5,10 +5,11 @@ import math
 
 import numpy as np
 import pytest
+from scipy.special import stdtrit
 
 from dlp.callbacks import History
 from dlp.folds.results import CrossValidation, FoldResult
-from dlp.runs.verdict import verdict
+from dlp.runs.verdict import _STUDENT, verdict
 
 NAN = math.nan
 #: Lowest validation loss at epoch 4 of 20, as the reviews of chapter 3 give it.
@@ -85,6 +86,11 @@ def test_a_real_rise_is_found_in_noise(epochs):
     x = np.arange(epochs) / epochs
     curve = decay(epochs, 0.6, 0.3, epochs / 8) + 0.2 * np.maximum(0, x - 0.3)
     assert share("worse", lambda rng: curve + 0.005 * rng.normal(size=epochs)) > 0.95
+
+
+def test_the_quantiles_are_students():
+    for share, quantiles in _STUDENT.items():
+        assert quantiles == pytest.approx(stdtrit(np.arange(1, 11), share), abs=5e-5)
 
 
 def test_the_words_say_by_how_much():

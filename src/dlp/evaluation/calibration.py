@@ -1,6 +1,7 @@
 """Calibration: whether what is predicted with 80 % comes true in 80 of 100 cases."""
 
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -62,9 +63,7 @@ def wilson_interval(
         frequency: Shares, (B,).
         counts: How many each is a share of, (B,), above 0.
     """
-    from scipy.special import ndtri  # 40 ms, for a page that few commands write
-
-    z = ndtri(0.975)
+    z = NormalDist().inv_cdf(0.975)
     middle = (frequency * counts + z**2 / 2) / (counts + z**2)
     half = z / (counts + z**2) * np.sqrt(counts * frequency * (1 - frequency) + z**2 / 4)
     return np.maximum(middle - half, 0), np.minimum(middle + half, 1)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,18 +25,18 @@ class Confusion:
     ) -> "Confusion":
         """Return the matrix of true and predicted classes of N rows, each (N,)."""
         shape = (num_classes, num_classes)
-        return cls(csr_array((np.ones(len(true), np.int64), (true, predicted)), shape))
+        return cls(scipy.sparse.csr_array((np.ones(len(true), np.int64), (true, predicted)), shape))
 
     @classmethod
     def of_cells(cls, cells: Iterable[Sequence[int]], num_classes: int) -> "Confusion":
         """Return the matrix whose cells are (true, predicted, rows)."""
         true, predicted, counts = np.array([*cells], np.int64).reshape(-1, 3).T
-        return cls(csr_array((counts, (true, predicted)), (num_classes, num_classes)))
+        return cls(scipy.sparse.csr_array((counts, (true, predicted)), (num_classes, num_classes)))
 
     @classmethod
     def of_matrix(cls, matrix: Sequence[Sequence[int]]) -> "Confusion":
         """Return the matrix whose rows (true classes) are given in full."""
-        return cls(csr_array(np.array(matrix, np.int64)))
+        return cls(scipy.sparse.csr_array(np.array(matrix, np.int64)))
 
     def __eq__(self, other: object) -> bool:
         """Return whether the other one has the same cells."""

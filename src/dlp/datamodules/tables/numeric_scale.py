@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import scipy.special
+import scipy
 from numpy.typing import NDArray
 
 from dlp.datamodules.standardising import mean_and_deviation
