@@ -63,8 +63,8 @@ COMMANDS = {
     ),
 }
 
-#: Commands that end with a drawing, and do not need Matplotlib before.
-_DRAWN = ("fit", "crossval")
+#: Commands that end with a drawing, and do not need Matplotlib before; but not with these options.
+_DRAWN, _UNDRAWN = ("fit", "crossval"), {"-h", "--help", "--print_config", "--fold"}
 
 #: What others call a command -> what it is called here.
 COMMAND_HABITS = {
@@ -213,7 +213,7 @@ def _run(command: str, words: list[str], is_process: bool) -> None:
     defer_imports()
     if is_process:
         gc.disable()
-        if command in _DRAWN:
+        if command in _DRAWN and not _UNDRAWN & {word.partition("=")[0] for word in words}:
             begin()
     run = getattr(import_module(module), function)
     if is_process:

@@ -31,7 +31,8 @@ def begin() -> None:
     global _helper
     words = [sys.executable, "-P", "-c", "from dlp.visualization.beside import serve; serve()"]
     pipe, nothing = subprocess.PIPE, subprocess.DEVNULL
-    if (os.cpu_count() or 1) > 1:
+    is_first = os.environ.get("LOCAL_RANK", "0") == "0"  # of the processes of one fit
+    if is_first and (os.cpu_count() or 1) > 1:
         with suppress(OSError):  # no more processes are allowed: this one draws
             _helper = subprocess.Popen(
                 words, 0, stdin=pipe, stdout=pipe, stderr=nothing, start_new_session=True
