@@ -361,6 +361,33 @@ def test_a_process_ends_once_all_that_waits_for_its_end_is_done(program, then, s
     assert ran.stdout.splitlines() == ["called at the end", *["taken apart"] * taken_apart]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="torch has GNU's OpenMP on Linux alone")
+@pytest.mark.parametrize(
+    ("others", "given", "sleeps"),
+    [(1.0, {}, True), (0.9, {}, False), (1.0, {"OMP_WAIT_POLICY": "active"}, False)],
+)
+def test_on_a_busy_machine_torchs_threads_sleep_while_they_wait(others, given, sleeps):
+    script = f"""
+        import os, sys
+        from dlp import cli
+
+        os.getloadavg = lambda: (os.cpu_count() + {others}, 0.0, 0.0)
+        cli._run = lambda *_: __import__("torch")
+        sys.argv = ["dlp", "fit"]
+        cli.main()
+    """
+    environment = {name: value for name, value in os.environ.items() if "OMP" not in name}
+    ran = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)],
+        env={**environment, **given, "OMP_DISPLAY_ENV": "verbose"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "GOMP_SPINCOUNT = " in ran.stderr
+    assert ("GOMP_SPINCOUNT = '0'" in ran.stderr) is sleeps
+
+
 @pytest.mark.parametrize("stdout", ["", " >&-"])
 def test_files_that_are_left_open_are_written_and_stdout_may_be_closed(tmp_path, stdout):
     script = """
