@@ -58,13 +58,17 @@ def machine(backends: Mapping[str, str]) -> dict[str, str]:
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
         rows = cpuinfo.read_text(encoding="utf-8").splitlines()
-        said = dict(row.split("\t: ", 1) for row in rows if "\t: " in row)
+        pairs = [row.partition(":")[::2] for row in rows]
+        said = {key.strip(): value.strip() for key, value in pairs}
     name = said.get("model name", platform.processor() or platform.machine())
     flags = [
         flag for flag in ("avx512f", "avx512_bf16", "amx_bf16") if flag in said.get("flags", "")
     ]
+    kinds = [
+        f"{key.removeprefix('cpu ')} {said[key]}" for key in ("cpu family", "model") if key in said
+    ]
     facts = {
-        "processor": " ".join([name, *flags]),
+        "processor": " ".join([name, *kinds, *flags]),
         "cores": str(
             len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
         ),

@@ -83,7 +83,13 @@ def _boston(repeats: int) -> Workload:
 def _convnet(title: str, job: Job, words: tuple[str, ...], quick: tuple[str, ...]) -> Workload:
     """Return an epoch of a convolutional network."""
     return Workload(
-        title, job, (*words, *NO_VALIDATION), measures=("epoch", "peak"), steps=4, quick=quick
+        title,
+        job,
+        (*words, *NO_VALIDATION),
+        measures=("epoch", "peak"),
+        steps=4,
+        lightning_epochs=2,
+        quick=quick,
     )
 
 
