@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -17,6 +18,7 @@ import pytest
 import torch
 import yaml
 from command_line import RECIPE, fails, metrics_of, rows_of, weights
+from lightning.pytorch.utilities import rank_zero_only
 from loaded_processes import begin, ended
 
 from dlp.callbacks import History
@@ -537,6 +539,27 @@ def killed_in_its_sixth_epoch(args):
 
     History.on_train_epoch_start = kill
     main(args)
+
+
+def as_one_of_two(words):
+    rank_zero_only.rank = int(os.environ["LOCAL_RANK"])  # Lightning's import sets it in a fresh one
+    main(words)
+
+
+def test_of_two_processes_that_run_a_fit_the_first_has_its_folder(points):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    common = {**os.environ, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    words = ["fit", "--config", "points.yaml", "--test_after_fit", "best"]
+    words += ["--trainer.accelerator=cpu", "--trainer.devices=2", "--trainer.strategy=ddp"]
+    log = points / "log"
+    processes = [
+        begin(as_one_of_two, [words], log, {**common, "LOCAL_RANK": str(rank)}) for rank in (0, 1)
+    ]
+    assert ended(processes, 60) == [0, 0], log.read_text()
+    (run,) = (points / "runs/points").iterdir()
+    assert "test" in json.loads((run / "results.json").read_text())
 
 
 def test_resume_after_sigkill(points):

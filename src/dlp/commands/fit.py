@@ -125,7 +125,8 @@ def _run(fit: Fit, checkpoint: Path | None, start: str | None) -> Fit:
         say(f"refit: training on all {len(fit.data.inputs('train')):,} rows; {held}")
     elif which:
         fit.data.examples("test")  # said before training, if there is no test part
-    there, before, begun = written(run.folder), run.recorded_at, time.perf_counter()
+    there = written(run.folder) if run.folder.is_dir() else {}  # another process than the first
+    before, begun = run.recorded_at, time.perf_counter()
     parts: list[EvaluatedPart] = ["val", "test"] if recipe.run.test_after_fit else ["val"]
     fitted = None
     if recipe.run.baselines:
