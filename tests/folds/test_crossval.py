@@ -288,6 +288,11 @@ def test_a_trainer_without_a_bar_has_none_in_the_folds(engine):
     assert values(result) == values(expected)
 
 
+def on_two_devices(epochs, callbacks):
+    how = {"accelerator": "cpu", "devices": 2, "strategy": "ddp"}
+    return Trainer(max_epochs=epochs, callbacks=callbacks, logger=False, **how)
+
+
 @pytest.mark.parametrize(
     ("make_trainer", "message"),
     [
@@ -296,6 +301,7 @@ def test_a_trainer_without_a_bar_has_none_in_the_folds(engine):
         (one_uncopyable(), "a Uncopyable of its own, and this one cannot be copied"),
         (lambda epochs, callbacks: plain_trainer(9, callbacks), "asked for 2 epochs and made .* 9"),
         (lambda epochs, callbacks: plain_trainer(epochs, []), "make_trainer left out History"),
+        (on_two_devices, "trained on one device, or by strategy ddp_spawn"),
     ],
 )
 def test_trainers_that_would_not_train_the_folds_are_refused(make_trainer, message):

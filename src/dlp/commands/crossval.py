@@ -162,6 +162,8 @@ def _validate(
     Each fold has new objects of the recipe, and a config by which ``dlp fit`` trains it alone.
     """
     facts = {} if run is None else read_config(run.config)
+    given = recipe.config.trainer
+    devices = 1 if (given.devices, given.strategy) == ("auto", "auto") else given.devices
 
     def make_model(data: SupervisedDataModule) -> LightningModule:
         if run is not None and data.split.num_folds is not None:
@@ -173,6 +175,7 @@ def _validate(
             callbacks,
             max_epochs=max_epochs,
             enable_model_summary=False,
+            devices=devices,
             default_root_dir=None if run is None else str(run.folder),
         )
 

@@ -6,8 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from lightning import LightningModule
+from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, EarlyStopping
+from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher  # no public name says
 
 from dlp.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
 from dlp.callbacks.given import check_finetuning
@@ -73,6 +74,7 @@ def _trained(
     """Train folds by the engine that goes with the model of the first one; yield each."""
     model = plan.models.first(data, folds[0].split, folds[0].seed)
     sample = plan.trainers.sample(plan.max_epochs)
+    _check_processes(sample)
     if isinstance(model, SupervisedModule):
         logged = [*model.meters["train"].names, *model.meters["val"].names]
         if plan.monitor not in logged:
@@ -93,6 +95,23 @@ def _trained(
     if engine == "auto":
         say(f"engine: serial, since {reason}")
     yield from train_serial(plan, folds, data)
+
+
+def _check_processes(trainer: Trainer) -> None:
+    """Refuse processes that each run the whole program: each would take other folds.
+
+    Such ones would average the gradients of different folds. Processes that begin and end with a
+    fit (``ddp_spawn``) share each fold.
+
+    Raises:
+        InputError: The Trainer would begin them.
+    """
+    launcher = trainer.strategy.launcher
+    if trainer.world_size > 1 and isinstance(launcher, _SubprocessScriptLauncher):
+        raise InputError(
+            "a fold is trained on one device, or by strategy ddp_spawn on several: give "
+            "--trainer.devices 1, or --trainer.strategy ddp_spawn."
+        )
 
 
 def train_serial(
