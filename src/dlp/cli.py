@@ -103,6 +103,7 @@ def main(args: Sequence[str] | None = None) -> None:
             if _answered_at_once(given):
                 return
             if args is None:
+                escape_what_stdout_lacks()
                 keep_freed_memory()
                 let_waiting_threads_sleep()
             command, *options = given
@@ -295,6 +296,12 @@ def import_from_here() -> Iterator[None]:
         yield
     finally:
         sys.path.remove(here)
+
+
+def escape_what_stdout_lacks() -> None:
+    """Let letters be printed as escapes that stdout cannot encode: names and words in data."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # None where it is closed
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def keep_freed_memory() -> None:

@@ -413,6 +413,26 @@ def test_files_that_are_left_open_are_written_and_stdout_may_be_closed(tmp_path,
     assert gzip.decompress((tmp_path / "log.gz").read_bytes()) == b"zipped"
 
 
+def test_letters_that_stdout_lacks_are_printed_as_escapes(tmp_path):
+    script = """
+        import sys
+        from dlp import cli
+
+        cli._run, cli.keep_freed_memory = lambda *_: print("K\u00f6ln, \u6771\u4eac"), int
+        sys.argv = ["dlp", "data"]
+        cli.main()
+    """
+    (tmp_path / "run.py").write_text(textwrap.dedent(script))
+    ran = subprocess.run(
+        [sys.executable, "run.py"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONIOENCODING": "latin-1"},
+        capture_output=True,
+        check=False,
+    )
+    assert (ran.returncode, ran.stdout) == (0, b"K\xf6ln, \\u6771\\u4eac\n")
+
+
 def test_help_and_version_load_no_torch():
     code = """
         import sys
