@@ -40,6 +40,14 @@ def test_the_place_of_a_row_is_its_line(tmp_path):
     assert [place(frame, row) for row in (0, 1)] == ["line 1 of the file", "line 3 of the file"]
 
 
+def test_half_an_emoji_is_no_character(tmp_path):
+    cells = [r"whole \ud83d\uDE00", r"half \uD83d", r"half \ude00\ud83d", r"none \\ud83d"]
+    path = written(tmp_path, "".join(f'{{"text": "{cell}", "n": 1}}\n' for cell in cells))
+    assert read_json_rows(path)["text"].tolist() == [
+        *("whole \U0001f600", "half ?", "half ??", r"none \ud83d")
+    ]
+
+
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig"])
 def test_marks_of_encodings_are_understood(encoding, tmp_path):
     frame = read_json_rows(written(tmp_path, '{"text": "é", "n": 1}\n', encoding=encoding))

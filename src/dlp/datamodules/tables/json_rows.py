@@ -1,6 +1,7 @@
 """Rows of a JSON file: an object a line, a list of objects, or a list for each column."""
 
 import json
+import re
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,10 @@ from dlp.errors import InputError
 from dlp.table_places import line_index
 
 JSON_ENDINGS = (".json", ".jsonl", ".ndjson")
+#: An escaped backslash, a character beyond 16 bits in its two halves; or a half without the other.
+_HALVES = re.compile(
+    r"(\\\\|\\u(?i:d[89ab][0-9a-f]{2})\\u(?i:d[c-f][0-9a-f]{2}))|\\u(?i:d[89a-f][0-9a-f]{2})"
+)
 _SHAPES = "an object a line, a list of objects, or an object with a list for each column"
 
 
@@ -28,6 +33,8 @@ def read_json_rows(path: Path, encoding: str | None = None) -> pd.DataFrame:
         InputError: It is no JSON, or holds no such rows.
     """
     text, _ = read_text(path, encoding)
+    if "\\ud" in text or "\\uD" in text:  # half an emoji, of a text that was cut, is no character
+        text = _HALVES.sub(lambda found: found[1] or "?", text)
     if not text.strip():
         raise InputError(f"{path} is empty: it must have a row for each text.")
     numbered = [(n, line) for n, line in enumerate(text.split("\n"), 1) if line.strip()]
