@@ -12,6 +12,7 @@ from .splitting.splits import Parts as Parts
 from .splitting.splits import Split as Split
 from .tables.housing import HousingDataModule as HousingDataModule
 from .tables.own_tables import TableDataModule as TableDataModule
+from .tables.table_format import TableFormat as TableFormat
 from .targets import TargetEncoder as TargetEncoder
 from .text.imdb import IMDBDataModule as IMDBDataModule
 from .text.own_texts import TextDataModule as TextDataModule

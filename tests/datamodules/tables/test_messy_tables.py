@@ -419,6 +419,28 @@ def test_what_a_person_says_of_the_file_settles_it(tmp_path):
     assert matrix[11, 1] == (date(2024, 11 % 11 + 1, 12) - date(1970, 1, 1)).days
 
 
+def test_in_python_what_is_said_may_be_a_dict_as_in_a_config(tmp_path):
+    rows = "".join(f"K\u00f6ln,{n}.5\n" for n in range(30))
+    path = write(tmp_path, "town,y\n" + rows, encoding="cp1252")
+    said = {"encoding": "cp1252"}
+    data = TableDataModule(path, "y", table_format=said, categorical_columns=["town"])
+    assert data.feature_names == ["town=K\u00f6ln"]
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ({"encdoing": "cp1252"}, "unknown key of table_format 'encdoing'. Did you mean 'encoding'"),
+        ({"encoding": "klingon"}, "there is no encoding 'klingon'"),
+        ({"encoding": "base64"}, "there is no encoding 'base64'"),
+        ({"na_values": "n/a"}, r"na_values must be a list, such as \['n/a'\]"),
+    ],
+)
+def test_what_nobody_can_say_of_a_table_is_refused(said, message):
+    with pytest.raises(InputError, match=message):
+        TableFormat.of(said)
+
+
 def test_missing_is_the_empty_cell_and_what_na_values_name(tmp_path):
     rows = "".join(
         f"{['NA', 'EU', 'null'][n % 3]},{'NA' if n == 4 else n},{n}.5\n" for n in range(30)

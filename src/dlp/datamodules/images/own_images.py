@@ -93,7 +93,7 @@ class ImageFolderDataModule(BaseImageDataModule):
         self.is_table = _is_table(self.path)
         self.target_scaling = target_scaling
         self.drop_unlabelled = drop_unlabelled
-        self.table_format = table_format
+        self.table_format = TableFormat.of(table_format)
         self.test_path = None if test_path is None else Path(test_path)
         self.image_column = image_column
         self.target_columns = [target] if isinstance(target, str) else list(target or ())

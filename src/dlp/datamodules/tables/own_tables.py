@@ -145,7 +145,7 @@ class TableDataModule(SupervisedDataModule):
         self.predict_path = predict_path
         self.drop_columns = list(drop_columns or ())
         self.drop_unlabelled = drop_unlabelled
-        self.table_format = table_format
+        self.table_format = TableFormat.of(table_format)
         self.group_column = group_column
         self.time_column = time_column
         self.id_column = id_column

@@ -1,7 +1,7 @@
 """How a table is written: what a person may say of its file, and what was found of each column."""
 
-import codecs
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
 
 from dlp.errors import InputError, unknown
@@ -34,13 +34,30 @@ class TableFormat:
     header: tuple[str, ...] = ()
     quotes: bool | None = None
 
+    @classmethod
+    def of(cls, given: "TableFormat | Mapping[str, Any] | None") -> "TableFormat | None":
+        """Return a format; in Python one may be given as in a config, ``{"decimal": ","}``.
+
+        Raises:
+            InputError: A key or a value is not accepted.
+        """
+        if given is None or isinstance(given, TableFormat):
+            return given
+        known = [field.name for field in fields(cls)]
+        if strange := [key for key in given if key not in known]:
+            raise unknown("key of table_format", str(strange[0]), known)
+        return cls(**given)
+
     def __post_init__(self) -> None:
         """Check what was given.
 
         Raises:
-            InputError: The separator is no single character, the encoding is not known, or the
-                decimal mark is neither point nor comma.
+            InputError: The separator is no single character, the encoding is not known, the
+                decimal mark is neither point nor comma, or a list is a single text.
         """
+        for name in ("na_values", "header"):
+            if isinstance(given := getattr(self, name), str):
+                raise InputError(f"table_format: {name} must be a list, such as [{given!r}].")
         if self.separator is not None and (len(self.separator) != 1 or self.separator in '"\r\n'):
             raise InputError(
                 f"table_format: separator must be one character, got {self.separator!r}."
@@ -51,8 +68,8 @@ class TableFormat:
             raise unknown("decimal of table_format", self.decimal, get_args(Decimal))
         if self.encoding is not None:
             try:
-                codecs.lookup(self.encoding)
-            except LookupError as error:
+                "a".encode(self.encoding)  # more are known than are of text, such as base64
+            except (LookupError, UnicodeError) as error:
                 raise InputError(
                     f"table_format: there is no encoding {self.encoding!r}. Accepted: utf-8, "
                     "utf-16, cp1252 (Western Windows), latin-1, and others that Python knows."

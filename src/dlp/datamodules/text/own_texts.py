@@ -98,9 +98,10 @@ class TextDataModule(BaseTextDataModule):
                 f"label_column must name other columns than text_column={text_column!r}; "
                 f"got {label_column!r}."
             )
+        form = TableFormat.of(table_format)
         columns = TextColumns(
             *(text_column, tuple(labels), group_column, time_column, id_column),
-            format=table_format,
+            format=form,
             classes=task == "classification",
             drop_unlabelled=drop_unlabelled,
         )
@@ -108,9 +109,7 @@ class TextDataModule(BaseTextDataModule):
         super().__init__(
             source=TextFiles(str(path), columns, tokens, subset, revision),
             test_source=TextFiles(str(test_path), others, tokens) if test_path else None,
-            columns=TextColumns(
-                text_column, id=id_column, truth=tuple(labels), format=table_format
-            ),
+            columns=TextColumns(text_column, id=id_column, truth=tuple(labels), format=form),
             targets=TargetEncoder(task, one_hot=one_hot, names=labels, positive=positive_class),
             tokens=tokens,
             ngrams=ngrams,
