@@ -113,6 +113,10 @@ def main(args: Sequence[str] | None = None) -> None:
         except BaseException as error:  # libraries wrap what a signal raises in errors of their own
             if (number := stops.number_of(error)) is None:
                 raise
+            from multiprocessing import active_children
+
+            for child in active_children():  # those of ddp_spawn would train on: Python waits
+                child.terminate()
             sys.stderr.write(f"dlp: {words(number, error)}\n")
             raise SystemExit(128 + number) from None
 

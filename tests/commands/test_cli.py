@@ -413,6 +413,22 @@ def test_files_that_are_left_open_are_written_and_stdout_may_be_closed(tmp_path,
     assert gzip.decompress((tmp_path / "log.gz").read_bytes()) == b"zipped"
 
 
+def test_a_command_that_is_stopped_leaves_no_process_that_trains_on():
+    code = """
+        import multiprocessing, os, signal, time
+        from dlp import cli
+
+        def run(*_):
+            multiprocessing.get_context("fork").Process(target=time.sleep, args=(100,)).start()
+            os.kill(os.getpid(), signal.SIGTERM)
+
+        cli._run = run
+        cli.main(["fit"])
+    """
+    words = [sys.executable, "-c", textwrap.dedent(code)]
+    assert subprocess.run(words, capture_output=True, check=False, timeout=60).returncode == 143
+
+
 def test_letters_that_stdout_lacks_are_printed_as_escapes(tmp_path):
     script = """
         import sys
