@@ -100,10 +100,11 @@ def main(args: Sequence[str] | None = None) -> None:
         atexit.register(_leave, ended_well)  # what is registered first is called last
     with Stops() as stops:
         try:
+            if args is None:
+                settle_streams()
             if _answered_at_once(given):
                 return
             if args is None:
-                escape_what_stdout_lacks()
                 keep_freed_memory()
                 let_waiting_threads_sleep()
             command, *options = given
@@ -302,10 +303,16 @@ def import_from_here() -> Iterator[None]:
         sys.path.remove(here)
 
 
-def escape_what_stdout_lacks() -> None:
-    """Let letters be printed as escapes that stdout cannot encode: names and words in data."""
+def settle_streams() -> None:
+    """Let letters be printed as escapes that stdout cannot encode: names and words in data.
+
+    What is written to a closed stderr goes nowhere; it would fail, and the next file that is opened
+    would get what libraries in C say there.
+    """
     if isinstance(sys.stdout, io.TextIOWrapper):  # None where it is closed
         sys.stdout.reconfigure(errors="backslashreplace")
+    if sys.stderr is None:
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - to the end
 
 
 def keep_freed_memory() -> None:

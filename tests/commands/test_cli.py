@@ -419,7 +419,10 @@ def test_a_command_that_is_stopped_leaves_no_process_that_trains_on():
         from dlp import cli
 
         def run(*_):
-            multiprocessing.get_context("fork").Process(target=time.sleep, args=(100,)).start()
+            fork = multiprocessing.get_context("fork")
+            begun = fork.Event()
+            fork.Process(target=lambda: (begun.set(), time.sleep(100))).start()
+            begun.wait()
             os.kill(os.getpid(), signal.SIGTERM)
 
         cli._run = run
@@ -427,6 +430,21 @@ def test_a_command_that_is_stopped_leaves_no_process_that_trains_on():
     """
     words = [sys.executable, "-c", textwrap.dedent(code)]
     assert subprocess.run(words, capture_output=True, check=False, timeout=60).returncode == 143
+
+
+@pytest.mark.parametrize(("words", "status"), [("fit", 0), ("fti", 2)])
+def test_stderr_may_be_closed(tmp_path, words, status):
+    script = """
+        import sys
+        from dlp import cli
+
+        cli._run, cli.keep_freed_memory = lambda *_: print("said", file=sys.stderr), int
+        cli.main()
+    """
+    (tmp_path / "run.py").write_text(textwrap.dedent(script))
+    line = ["sh", "-c", f"{sys.executable} run.py {words} 2>&-"]
+    ran = subprocess.run(line, cwd=tmp_path, stdout=subprocess.PIPE, check=False)
+    assert (ran.returncode, ran.stdout) == (status, b"")
 
 
 def test_letters_that_stdout_lacks_are_printed_as_escapes(tmp_path):
