@@ -91,7 +91,8 @@ def cross_validate(
             beat (see `fitted_baselines`).
         only: The numbers (``repeat * num_folds + fold``) of the folds to run; None for all.
         processes: Most processes that share the folds of the ``stacked`` engine, where these are
-            enough for them, on a CPU with Linux: copies of this one. The numbers are the same.
+            enough for them, on a CPU with Linux: copies of this one. The numbers are the same but
+            for rounding.
         on_fold: Called after each fold with its result.
 
     Returns:
