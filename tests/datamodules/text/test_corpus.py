@@ -22,11 +22,12 @@ class Source:
     def __init__(self):
         self.read = 0
 
-    def build(self, sample_size=None):
+    def build(self, sample_size=None, folder=None):
         self.read += 1
         texts = ["the film", "a\x1afilm, a film", "!"]
         targets = np.array(["pos", "neg", "pos"], object)
-        train, test = Corpus.from_texts(texts), Corpus.from_texts(["?"])
+        train = Corpus.from_texts(texts, folder=folder and folder / "train")
+        test = Corpus.from_texts(["?"])
         return {
             "train": Examples(train.texts(), targets, train.hashes),
             "test": Examples(test.texts()),
@@ -131,7 +132,7 @@ from dlp.datamodules.text.corpus import Corpus, cached_parts
 
 class Source:
     key = sys.argv[1]
-    def build(self, sample_size=None):
+    def build(self, sample_size=None, folder=None):
         time.sleep(max(0, float(sys.argv[2]) - time.time()))
         texts = [f"the film {number} is a film" for number in range(20_000)]
         return {part: Examples(Corpus.from_texts(texts).texts()) for part in ("train", "test")}
@@ -150,7 +151,7 @@ def test_several_processes_may_build_at_once():
 
 def test_a_source_that_fails_leaves_no_cache():
     source = Source()
-    source.build = lambda: 1 / 0
+    source.build = lambda folder: 1 / 0
     with pytest.raises(ZeroDivisionError):
         cached_parts(source)
     assert stored_parts(source.key) is None
@@ -169,6 +170,19 @@ def test_equal_texts_have_equal_hashes_in_any_corpus():
     two = Corpus.from_texts(["Same", "same"]).hashes
     assert one[0] == two[1]
     assert one[0] != two[0]
+
+
+def test_what_grows_in_a_file_is_what_is_kept_of_a_corpus_in_memory(tmp_path):
+    texts = [f"film number {row} \ud83d" for row in range(10_000)]  # ends in half an emoji
+    corpus, grown = Corpus.from_texts(texts), Corpus.from_texts(texts, folder=tmp_path / "train")
+    kept = {"tokens": (corpus.tokens, grown.tokens), "raw": (corpus.raw.content, grown.raw.content)}
+    for name, (expected, found) in kept.items():
+        np.save(tmp_path / f"{name}.npy", expected)
+        assert isinstance(found, np.memmap)
+        file = tmp_path / "train" / f"{name}.npy"
+        assert file.read_bytes() == (tmp_path / f"{name}.npy").read_bytes()
+    assert grown.offsets.tolist() == corpus.offsets.tolist()
+    assert grown.raw[9_999] == "film number 9999 ?"
 
 
 def test_texts_are_selected_and_cut_without_reading_others():

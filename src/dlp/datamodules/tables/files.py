@@ -19,6 +19,7 @@ from dlp.datamodules.tables.parquet_columns import (
     ParquetColumns,
     in_memory,
     read_parquet,
+    text_cells,
     twice,
     without_marks,
 )
@@ -28,8 +29,6 @@ from dlp.table_places import TableRows, line_index
 
 CSV_ENDINGS = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
 PARQUET_ENDINGS = (".parquet", ".pq")
-#: Marks without width that programs leave around cells.
-_INVISIBLE = "\u200b\u2060\ufeff"
 #: What pandas calls a column without a name; Arrow writes an index so.
 _NAMELESS = re.compile(r"(Unnamed: \d+(\.\d+)*|__index_level_\d+__)?")
 
@@ -117,7 +116,7 @@ def read_table(
         )
     try:
         if name.endswith(PARQUET_ENDINGS):
-            rows, source = read_parquet(path), f"{path.name}, Parquet"
+            rows, source = read_parquet(path, texts), f"{path.name}, Parquet"
             if isinstance(rows, ParquetColumns):
                 return _of_columns(rows, source, options, learned, texts, categories)
             return of_frame(rows, source, options, learned, texts, categories)
@@ -175,16 +174,16 @@ def of_frame(
         frame = frame.set_axis(index.rename("row"))
     columns: dict[str, pd.Series[Any]] = {str(name): series for name, series in frame.items()}
     cells = {
-        name: _cells(series, options.na_values, name in texts)
+        name: text_cells(series, options.na_values, name in texts)
         for name, series in columns.items()
         if separator or _holds_texts(series)
     }
     typed = typed_columns(cells, options, separator, learned or {}, texts, categories)
     typed |= {name: _plain(columns[name]) for name in columns if name not in typed}
-    values, marks = {name: typed[name].values for name in columns}, _marks(options)
+    values = {name: typed[name].values for name in columns}
     for name, series in values.items():
         if pd.api.types.is_numeric_dtype(series) and not pd.api.types.is_bool_dtype(series):
-            values[name] = without_marks(series, marks)
+            values[name] = without_marks(series, options.na_values)
     filled = {name: series.notna().to_numpy() for name, series in values.items()}
     table = Table(
         pd.DataFrame(values, index=frame.index, copy=False),
@@ -210,15 +209,19 @@ def _of_columns(
     texts: Sequence[str],
     categories: Sequence[str],
 ) -> Table:
-    """Return a large Parquet file as a table, of which the numbers do not stand in memory."""
+    """Return a large Parquet file as a table: numbers and long texts do not stand in memory."""
     kept = of_frame(rows.kept, source, options, learned, texts, categories)
-    marks = _marks(options)
     formats = {name: kept.formats.get(name, ColumnFormat("plain")) for name in rows}
-    frame = replace(rows, kept=in_memory(kept.frame), marks=marks)
+    formats |= dict.fromkeys(rows.texts, ColumnFormat("text"))
+    frame = replace(rows, kept=in_memory(kept.frame), na_values=options.na_values)
     table = replace(kept, frame=frame, formats=formats)
+    for name in rows.texts:
+        filled = (text for piece in frame.pieces(name) for text in piece.dropna())
+        table.examples[name] = next(filled, "")
+        _look_at_nameless(table, name)
     for name in rows.numbers:
         series = rows[name]
-        there = without_marks(series, marks).notna().to_numpy()
+        there = without_marks(series, options.na_values).notna().to_numpy()
         table.examples[name] = str(series.iloc[int(there.argmax())]) if there.any() else ""
         _look_at_nameless(table, name)
     return table
@@ -231,19 +234,6 @@ def _holds_texts(series: "pd.Series[Any]") -> bool:
     if series.dtype == object:
         return all(issubclass(kind, str) for kind in set(map(type, series.dropna())))
     return pd.api.types.is_string_dtype(series)
-
-
-def _cells(
-    series: "pd.Series[Any]", na_values: Sequence[str], as_they_are: bool
-) -> "pd.Series[Any]":
-    """Return cells without blanks around them, None where they are missing."""
-    missing = {"", *(value.strip() for value in na_values)}
-    pairs = zip(series.tolist(), series.isna(), strict=True)
-    texts = ["" if nothing else str(cell) for cell, nothing in pairs]
-    stripped = [text.strip().strip(_INVISIBLE).strip() for text in texts]
-    kept = texts if as_they_are else stripped
-    cells = [None if key in missing else text for key, text in zip(stripped, kept, strict=True)]
-    return pd.Series(cells, series.index, dtype=object)
 
 
 def _plain(series: "pd.Series[Any]") -> TypedColumn:
@@ -264,11 +254,6 @@ def _plain(series: "pd.Series[Any]") -> TypedColumn:
         if kinds == {bool}:
             form = ColumnFormat("boolean")
     return TypedColumn(series, form)
-
-
-def _marks(options: TableFormat) -> "pd.Series[Any]":
-    """Return the numbers that mean "missing", however they are written."""
-    return pd.to_numeric(pd.Series(options.na_values, dtype=object), errors="coerce").dropna()
 
 
 def _hours(time: datetime.time) -> float:

@@ -2,8 +2,8 @@
 
 Parquet keeps each column by itself: 10 million numbers are read in 0.04 s, less time than picking
 rows of them takes. So a large table need not stand in memory beside the matrix that is made of it,
-nor once more for each part. Columns of texts, dates and the like do: what their cells mean is
-worked out once.
+nor once more for each part. Long texts are taken out of it a few at a time. Other columns, of
+categories, dates and the like, do stand in memory: what their cells mean is worked out once.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,8 +24,12 @@ if TYPE_CHECKING:
 
 #: A file whose numbers take no more bytes than this is read whole: opening it takes time, too.
 IN_MEMORY = 1 << 28
-#: Numbers that are read at once.
-_PIECE = 1 << 16
+#: What a long text is taken to have of these bytes.
+_TEXT = 1 << 10
+#: Numbers that are read at once, and texts.
+_PIECE, _TEXTS = 1 << 16, 1 << 12
+#: Marks without width that programs leave around cells.
+_INVISIBLE = "\u200b\u2060\ufeff"
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,8 @@ class ParquetColumns:
         columns: The names of all columns, in order.
         index: The numbers of the rows in the file.
         kept: The columns that stand in memory, with all rows of the file.
-        marks: Numbers that mean "missing".
+        texts: The columns of long texts; rows of such a file are chosen in its order.
+        na_values: What means "missing".
     """
 
     path: Path
@@ -48,7 +53,8 @@ class ParquetColumns:
     columns: Sequence[str]
     index: "pd.Index[int]"
     kept: pd.DataFrame
-    marks: "pd.Series[Any] | None" = None
+    texts: Sequence[str] = ()
+    na_values: Sequence[str] = ()
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -72,14 +78,31 @@ class ParquetColumns:
             raise KeyError(name)
         if name in self.kept:
             return self.kept[name] if self._is_whole else self.kept[name].iloc[self._rows]
+        if name in self.texts:
+            texts: pd.Series[Any] = pd.concat([*self.pieces(name)])
+            return texts
         values = self._read(name)
         some = values if self._is_whole else values[self._rows]
-        return without_marks(pd.Series(some, self.index, name=name, copy=False), self.marks)
+        return without_marks(pd.Series(some, self.index, name=name, copy=False), self.na_values)
+
+    def pieces(self, name: str) -> Iterator["pd.Series[Any]"]:
+        """Yield a column of long texts, some rows at a time.
+
+        Raises:
+            InputError: The file was changed after it was first looked at.
+        """
+        start, rows = 0, self._rows
+        for values in self._batches(name, _TEXTS):
+            first, last = np.searchsorted(rows, [start, start + len(values)])
+            some = values[rows[first:last] - start]
+            series = pd.Series(some, self.index[first:last], name=name, dtype=object)
+            yield text_cells(series, self.na_values, as_they_are=True)
+            start += len(values)
 
     @property
     def numbers(self) -> list[str]:
-        """The names of the columns that are read anew."""
-        return [name for name in self.columns if name not in self.kept]
+        """The names of the columns of numbers, which are read anew."""
+        return [name for name in self.columns if name not in self.kept and name not in self.texts]
 
     def only(self, names: Sequence[str]) -> "ParquetColumns":
         """Return some of the columns."""
@@ -103,25 +126,35 @@ class ParquetColumns:
 
     def _read(self, name: str) -> NDArray[Any]:
         """Return the numbers of all rows of the file, (N,): read piece by piece."""
+        start, values = 0, np.empty(0)
+        for piece in self._batches(name, _PIECE):
+            if not start:
+                values = np.empty(self.metadata.num_rows, piece.dtype)
+            if piece.dtype.kind == "f" and values.dtype.kind != "f":  # holes in whole numbers
+                values = values.astype(piece.dtype)
+            values[start : start + len(piece)] = piece
+            start += len(piece)
+        return values
+
+    def _batches(self, name: str, size: int) -> Iterator[NDArray[Any]]:
+        """Yield the cells of all rows of the file, `size` at a time."""
         import pyarrow.parquet as pq
 
         if _stamp(self.path) != self.stamp:
             raise InputError(f"{self.path} was changed while it was used. Start again.")
-        with pq.ParquetFile(self.path, metadata=self.metadata) as file:
-            start, values = 0, np.empty(0)
-            for batch in file.iter_batches(_PIECE, columns=[name], use_threads=False):
-                piece = batch.column(name).to_numpy(zero_copy_only=False)
-                if not start:
-                    values = np.empty(self.metadata.num_rows, piece.dtype)
-                if piece.dtype.kind == "f" and values.dtype.kind != "f":  # holes in whole numbers
-                    values = values.astype(piece.dtype)
-                values[start : start + len(piece)] = piece
-                start += len(piece)
-        return values
+        # As it comes: by default all of a column stands in memory, packed, until the last is read.
+        how = {"pre_buffer": False, "buffer_size": 1 << 20}
+        with pq.ParquetFile(self.path, metadata=self.metadata, **how) as file:
+            for batch in file.iter_batches(size, columns=[name], use_threads=False):
+                yield batch.column(name).to_numpy(zero_copy_only=False)
 
 
-def read_parquet(path: Path) -> pd.DataFrame | ParquetColumns:
-    """Return a Parquet file: a data frame, or where its numbers would fill memory its columns.
+def read_parquet(path: Path, texts: Sequence[str] = ()) -> pd.DataFrame | ParquetColumns:
+    """Return a Parquet file: a data frame, or where that would fill memory its columns.
+
+    Args:
+        path: The file.
+        texts: Columns that may hold long texts.
 
     Raises:
         InputError: Two columns have one name, or there is no row.
@@ -138,16 +171,17 @@ def read_parquet(path: Path) -> pd.DataFrame | ParquetColumns:
         rows = file.metadata.num_rows
         if not rows:
             raise InputError(f"{path} has no row.")
-        kinds = zip(names, file.schema_arrow.types, strict=True)
-        numbers = {name for name, kind in kinds if _is_number(kind, pa.types)}
-        if 8 * rows * len(numbers) <= IN_MEMORY:
+        kinds = dict(zip(names, file.schema_arrow.types, strict=True))
+        numbers = {name for name in names if _is_number(kinds[name], pa.types)}
+        long = [name for name in texts if name in kinds and _is_text(kinds[name], pa.types)]
+        if rows * (8 * len(numbers) + _TEXT * len(long)) <= IN_MEMORY:
             return _frame_of(file.read()).set_axis(names, axis=1)
-        kept = [name for name in names if name not in numbers]
+        kept = [name for name in names if name not in numbers and name not in long]
         index = pd.RangeIndex(rows, name="row")
         frame = pd.DataFrame(index=index)
         if kept:
             frame = _frame_of(file.read(kept)).set_axis(index)[kept]
-        return ParquetColumns(path, file.metadata, _stamp(path), names, index, frame)
+        return ParquetColumns(path, file.metadata, _stamp(path), names, index, frame, long)
 
 
 def in_memory(rows: TableRows) -> pd.DataFrame:
@@ -168,9 +202,33 @@ def chosen(rows: TableRows, index: NDArray[np.int64]) -> TableRows:
     return rows.chosen(index) if isinstance(rows, ParquetColumns) else in_memory(rows).iloc[index]
 
 
-def without_marks(series: "pd.Series[Any]", marks: "pd.Series[Any] | None") -> "pd.Series[Any]":
-    """Return numbers; those that mean "missing" are NaN."""
-    return series if marks is None or not len(marks) else series.mask(series.isin(marks))
+def pieces(rows: TableRows, name: str) -> Iterator["pd.Series[Any]"]:
+    """Yield a column, some rows at a time."""
+    if isinstance(rows, ParquetColumns) and name in rows.texts:
+        yield from rows.pieces(name)
+        return
+    column = rows[name]
+    for start in range(0, len(column), _TEXTS):
+        yield column.iloc[start : start + _TEXTS]
+
+
+def without_marks(series: "pd.Series[Any]", na_values: Sequence[str]) -> "pd.Series[Any]":
+    """Return numbers; those that mean "missing", however they are written, are NaN."""
+    marks = pd.to_numeric(pd.Series(na_values, dtype=object), errors="coerce").dropna()
+    return series.mask(series.isin(marks)) if len(marks) else series
+
+
+def text_cells(
+    series: "pd.Series[Any]", na_values: Sequence[str], as_they_are: bool
+) -> "pd.Series[Any]":
+    """Return cells of texts, None where they are missing; without blanks around them or as is."""
+    missing = {"", *(value.strip() for value in na_values)}
+    pairs = zip(series.tolist(), series.isna(), strict=True)
+    texts = ["" if nothing else str(cell) for cell, nothing in pairs]
+    stripped = [text.strip().strip(_INVISIBLE).strip() for text in texts]
+    kept = texts if as_they_are else stripped
+    found = [None if key in missing else text for key, text in zip(stripped, kept, strict=True)]
+    return pd.Series(found, series.index, dtype=object)
 
 
 def twice(path: Path, name: str) -> InputError:
@@ -190,6 +248,10 @@ def _frame_of(arrow: "pa.Table") -> pd.DataFrame:
 
 def _is_number(kind: "pa.DataType", types: Any) -> bool:
     return bool(types.is_integer(kind) or types.is_floating(kind))
+
+
+def _is_text(kind: "pa.DataType", types: Any) -> bool:
+    return bool(types.is_string(kind) or types.is_large_string(kind))
 
 
 def _stamp(path: Path) -> tuple[int, int]:

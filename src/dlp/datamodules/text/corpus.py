@@ -80,15 +80,27 @@ class Corpus:
 
     @classmethod
     def from_texts(
-        cls, texts: Iterable[str], tokens: Tokens = "words", total: int | None = None
+        cls,
+        texts: Iterable[str],
+        tokens: Tokens = "words",
+        total: int | None = None,
+        folder: Path | None = None,
     ) -> "Corpus":
-        """Split `texts` (`total` of them, for the progress bar) into `tokens`."""
+        """Split `texts` (`total` of them, for the progress bar) into `tokens`.
+
+        What grows with every word is written to a `folder` that is not yet there, where one is
+        given: 4 million reviews are 10 GB, and stand in memory a few at a time.
+        """
         words = WordNumbers(tokens)
-        found, ends, hashes = bytearray(), array("q", [0]), bytearray()
-        content, offsets = bytearray(), array("q", [0])
+        ends, hashes, offsets = array("q", [0]), bytearray(), array("q", [0])
+        if folder is not None:
+            folder.mkdir()
+        found = _Growing(np.int32, folder and folder / "tokens.npy")
+        content = _Growing(np.uint8, folder and folder / "raw.npy")
         bar = tqdm(texts, "tokenising", total, unit="text", leave=False, file=bar_file())
         shown = iter(bar)  # one pass, whatever texts are
         while batch := list(islice(shown, _AT_ONCE)):
+            encoded = []
             for number, text in enumerate(batch):
                 try:
                     raw = text.encode()
@@ -96,17 +108,18 @@ class Corpus:
                     raw = text.encode(errors="replace")
                     batch[number] = raw.decode()
                 hashes += hashlib.blake2b(raw, digest_size=8).digest()
-                content += raw
-                offsets.append(len(content))
+                encoded.append(raw)
+                offsets.append(offsets[-1] + len(raw))
+            content.append(b"".join(encoded))
             numbers, lengths = words.of(batch)
-            found += numbers.data
+            found.append(numbers.data)
             ends.extend((ends[-1] + np.cumsum(lengths)).tolist())
         return cls(
-            np.frombuffer(found, np.int32),
+            found.array(),
             np.array(ends, np.int64),
             np.frombuffer(hashes, "<u8").astype(np.uint64),
             words.known,
-            raw=RawTexts(np.frombuffer(content, np.uint8), np.array(offsets, np.int64)),
+            raw=RawTexts(content.array(), np.array(offsets, np.int64)),
         )
 
 
@@ -186,8 +199,11 @@ class TextSource(Protocol):
         """A name that changes with the content and with how it is read."""
         ...
 
-    def build(self, sample_size: int | None = None) -> TextParts:
-        """Return the tokenised parts (``train``, ``test``); a spread sample of each if asked."""
+    def build(self, sample_size: int | None = None, folder: Path | None = None) -> TextParts:
+        """Return the tokenised parts (``train``, ``test``); a spread sample of each if asked.
+
+        Large arrays of a part may be written to the folder of its name below `folder`.
+        """
         ...
 
 
@@ -210,7 +226,7 @@ def cached_parts(source: TextSource) -> TextParts:
     home = cache_dir() / "text" / source.key
 
     def write(folder: Path) -> None:
-        for name, part in source.build().items():
+        for name, part in source.build(folder=folder).items():
             _save(part, folder / name)
 
     try:
@@ -229,13 +245,52 @@ def stored_parts(key: str) -> TextParts | None:
     return read_folder(cache_dir() / "text" / key, _load_parts, "texts")
 
 
+class _Growing:
+    """An array (N,) to whose end more is written: in memory, or in a .npy file.
+
+    Args:
+        kind: The type of its numbers.
+        path: The file, which is not yet there; None for memory.
+    """
+
+    def __init__(self, kind: type[np.generic], path: Path | None) -> None:
+        self._kind, self._path, self._content = np.dtype(kind), path, bytearray()
+        if path is not None:
+            path.touch()
+            self._start = self._write_header(path, 0)
+
+    def append(self, content: bytes | memoryview) -> None:
+        """Write more of its bytes."""
+        if self._path is None:
+            self._content += content
+            return
+        with self._path.open("ab") as file:
+            file.write(content)
+
+    def array(self) -> NDArray[Any]:
+        """Return all that was written; of a file a memory map."""
+        if self._path is None:
+            return np.frombuffer(self._content, self._kind)
+        size = self._path.stat().st_size - self._start
+        self._write_header(self._path, size // self._kind.itemsize)
+        found: NDArray[Any] = np.load(self._path, mmap_mode="r", allow_pickle=False)
+        return found
+
+    def _write_header(self, path: Path, length: int) -> int:
+        """Write it and return its size: NumPy leaves room in it for any length."""
+        about = {"descr": self._kind.str, "fortran_order": False, "shape": (length,)}
+        with path.open("r+b") as file:
+            np.lib.format.write_array_header_1_0(file, about)
+            return file.tell()
+
+
 #: Arrays of numbers or plain text: of a corpus (file -> attribute), and what stands beside it.
 _TOKENS = {"tokens": "tokens", "offsets": "offsets", "digests": "hashes"}
 _COLUMNS = ("groups", "times", "places")
 
 
 def _save(part: Examples, folder: Path) -> None:
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     corpus: Corpus = part.rows.corpus
     arrays: dict[str, NDArray[Any] | None]
     arrays = {file: getattr(corpus, name) for file, name in _TOKENS.items()}
@@ -246,8 +301,9 @@ def _save(part: Examples, folder: Path) -> None:
     if part.targets is not None and part.targets.dtype.kind == "O":  # numbers into a list of labels
         labels, arrays["targets"] = np.unique(part.targets, return_inverse=True)
     for name, values in arrays.items():
-        if values is not None:
-            np.save(folder / f"{name}.npy", values, allow_pickle=False)
+        file = folder / f"{name}.npy"
+        if values is not None and not file.exists():  # large ones were written as they grew
+            np.save(file, values, allow_pickle=False)
     rest = {
         "words": corpus.words,
         "ranked": corpus.ranked,

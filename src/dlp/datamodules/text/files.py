@@ -60,7 +60,7 @@ def read_rows(path: Path, columns: TextColumns) -> TextRows:
         ) from error
     said = {name: (table.examples[name], table.formats[name].words()) for name in table.formats}
     names = _class_names(path, columns)
-    return TextRows(table.in_memory(), table.source, names, notes=tuple(table.notes), said=said)
+    return TextRows(table.frame, table.source, names, notes=tuple(table.notes), said=said)
 
 
 def read_lines(path: Path, columns: TextColumns) -> TextRows:

@@ -59,7 +59,7 @@ class KerasArchive:
         files = [DOWNLOADS[f"{self.name}{end}"].expected for end in (".npz", "_word_index.json")]
         return source_key("keras", self.name, files)
 
-    def build(self, sample_size: int | None = None) -> TextParts:
+    def build(self, sample_size: int | None = None, folder: Path | None = None) -> TextParts:
         """Return the parts ``train`` and ``test`` in the order ``load_data`` shuffles them into.
 
         Raises:

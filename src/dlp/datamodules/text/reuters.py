@@ -215,7 +215,7 @@ class ReutersArchive:
         """What stands for the content: the hashes the files must have, and the text chosen."""
         return source_key("reuters21578", SHA256, self.text)
 
-    def build(self, sample_size: int | None = None) -> TextParts:
+    def build(self, sample_size: int | None = None, folder: Path | None = None) -> TextParts:
         """Return the tokenised parts ``train`` and ``test``.
 
         Raises:

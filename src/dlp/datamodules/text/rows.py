@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,11 +13,12 @@ from numpy.typing import NDArray
 from dlp.datamodules.examples import Examples, sample_rows
 from dlp.datamodules.reading import ColumnReading, InputReading, Kind, clipped
 from dlp.datamodules.splitting.groups import keys_of_table
+from dlp.datamodules.tables.parquet_columns import chosen, columns_of, in_memory, pieces
 from dlp.datamodules.text.columns import TextColumns
 from dlp.datamodules.text.corpus import Corpus
 from dlp.datamodules.text.tokens import Tokens
 from dlp.errors import InputError
-from dlp.table_places import empty_cells, place, row_numbers
+from dlp.table_places import TableRows, empty_cells, place, row_numbers
 
 _NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?")
 
@@ -26,7 +28,8 @@ class TextRows:
     """Rows of one part as they were read.
 
     Args:
-        frame: The table; its index says where each row stands (see `place` and `row_numbers`).
+        frame: The table; its index says where each row stands (see `place` and `row_numbers`). Of
+            a large Parquet file it reads a column when it is looked at.
         source: The file or folder and how it was read, in words.
         class_names: The names of the classes, where the labels are their numbers.
         files: The path of each text's file, where each has one of its own.
@@ -35,7 +38,7 @@ class TextRows:
         said: Of a column, a cell as it stands in the file and how its cells are written.
     """
 
-    frame: pd.DataFrame
+    frame: TableRows
     source: str
     class_names: list[str] | None = None
     files: list[str] | None = None
@@ -47,7 +50,7 @@ class TextRows:
         """Return the rows at the positions `rows`, which ascend."""
         return replace(
             self,
-            frame=self.frame.iloc[rows],
+            frame=chosen(self.frame, rows),
             files=None if self.files is None else [self.files[row] for row in rows],
             num_val=int((rows >= len(self.frame) - self.num_val).sum()),
         )
@@ -55,7 +58,7 @@ class TextRows:
 
 def below(tables: Sequence[TextRows]) -> TextRows:
     """Return the rows of several tables one after the other; all else is the first one's."""
-    frames = [rows.frame for rows in tables]
+    frames = [in_memory(rows.frame) for rows in tables]
     if len({frame.index.nlevels for frame in frames}) > 1:  # some have lines, others none
         frames = [f.droplevel("line") if f.index.nlevels > 1 else f for f in frames]
     files = None
@@ -73,9 +76,16 @@ def with_validation(parts: dict[str, TextRows]) -> dict[str, TextRows]:
 
 
 def tokenised(
-    rows: TextRows, columns: TextColumns, path: str, tokens: Tokens, sample_size: int | None
+    rows: TextRows,
+    columns: TextColumns,
+    path: str,
+    tokens: Tokens,
+    sample_size: int | None,
+    folder: Path | None,
 ) -> Examples:
     """Return rows as tokenised texts with all that stands beside them; all, or `sample_size`.
+
+    What grows with every word is written to `folder`, if one is given.
 
     Raises:
         MissingInputError: A column is not there.
@@ -87,11 +97,12 @@ def tokenised(
     targets = _targets(rows.frame, columns.labels, path)
     reading = read_columns(rows, columns)
     if sample_size is not None:
-        chosen = sample_rows(targets, len(rows.frame), sample_size)
-        rows, targets = rows.chosen(chosen), None if targets is None else targets[chosen]
+        sample = sample_rows(targets, len(rows.frame), sample_size)
+        rows, targets = rows.chosen(sample), None if targets is None else targets[sample]
     frame = rows.frame
     groups, times, ids = keys_of_table(frame, columns.group, columns.time, columns.id)
-    corpus = Corpus.from_texts(_texts(frame[columns.text], path), tokens, len(frame))
+    texts = _texts(frame, columns.text, path)
+    corpus = Corpus.from_texts(texts, tokens, len(frame), folder)
     corpus = replace(corpus, class_names=rows.class_names, reading=reading)
     return Examples(
         corpus.texts(),
@@ -118,37 +129,44 @@ def _labelled(rows: TextRows, columns: TextColumns, path: str) -> TextRows:
     return replace(rows.chosen(np.flatnonzero(kept)), notes=(*rows.notes, note))
 
 
-def _truth(frame: pd.DataFrame, names: tuple[str, ...]) -> NDArray[Any] | None:
+def _truth(frame: TableRows, names: tuple[str, ...]) -> NDArray[Any] | None:
     """Return the cells of label columns, (N,) or (N, L), if all are there; None for empty ones."""
     if not names or not all(name in frame for name in names):
         return None
-    cells = frame[[*names]].to_numpy(object, copy=True)
+    cells = in_memory(columns_of(frame, [*names])).to_numpy(object, copy=True)
     for column, name in enumerate(names):
         cells[empty_cells(frame[name]), column] = None
     return cells if len(names) > 1 else cells[:, 0]
 
 
-def _texts(cells: "pd.Series[Any]", path: str) -> Iterator[str]:
-    """Yield the text of each cell; all are looked at before the first."""
+def _texts(frame: TableRows, name: str, path: str) -> Iterator[str]:
+    """Yield the text of each row, taken out of the table a few at a time."""
+    for cells in pieces(frame, name):
+        values = cells.tolist()
+        if not all(isinstance(value, str) and value.strip() for value in values):
+            raise _without_text(frame[name], path)
+        yield from values
+
+
+def _without_text(cells: "pd.Series[Any]", path: str) -> InputError:
+    """Return the error for a column of which some cells are no texts."""
     values, missing = cells.tolist(), empty_cells(cells)
     wrong = [
         row for row, value in enumerate(values) if not missing[row] and not isinstance(value, str)
     ]
     if wrong:
-        raise InputError(
+        return InputError(
             f"column {cells.name!r} of {path} holds {type(values[wrong[0]]).__name__} in "
             f"{place(cells, wrong[0])} ({len(wrong):,} such rows), not text. Say by text_column "
             "which one does."
         )
-    if missing.any():
-        raise InputError(
-            f"{path}: {place(cells, int(missing.argmax()))} has no text; {missing.sum():,} such "
-            "rows. Fill them in, or leave them out: a model can learn or say nothing from them."
-        )
-    yield from values
+    return InputError(
+        f"{path}: {place(cells, int(missing.argmax()))} has no text; {missing.sum():,} such "
+        "rows. Fill them in, or leave them out: a model can learn or say nothing from them."
+    )
 
 
-def _targets(frame: pd.DataFrame, labels: tuple[str, ...], path: str) -> NDArray[Any] | None:
+def _targets(frame: TableRows, labels: tuple[str, ...], path: str) -> NDArray[Any] | None:
     """Return what stands in the label columns, (N,) or (N, L)."""
     if not labels:
         return None
@@ -229,16 +247,19 @@ def read_columns(rows: TextRows, columns: TextColumns) -> InputReading:
     """Return what each column of a table of texts was taken for."""
     frame, said = rows.frame, rows.said
     mixed = [note for name in columns.labels if (note := mixed_labels(frame[name])) is not None]
-    found = tuple(_column(frame[name], columns, said) for name in frame)
+    found = tuple(_column(frame, name, columns, said) for name in frame)
     return InputReading(rows.source, found, notes=(*rows.notes, *mixed))
 
 
 def _column(
-    cells: "pd.Series[Any]", columns: TextColumns, said: Mapping[str, tuple[str, str]]
+    frame: TableRows, column: Any, columns: TextColumns, said: Mapping[str, tuple[str, str]]
 ) -> ColumnReading:
-    name = str(cells.name)
-    missing = empty_cells(cells)
-    first = next((str(c) for c, gone in zip(cells, missing, strict=True) if not gone), "")
+    name, missing, first = str(column), 0.0, ""
+    if name != columns.text or name not in said:  # a text that is missing is refused: see _texts
+        cells = frame[column]
+        empty = empty_cells(cells)
+        missing = float(empty.mean())
+        first = next((str(c) for c, gone in zip(cells, empty, strict=True) if not gone), "")
     example, written = said.get(name, (first, ""))
     kinds: dict[str | None, tuple[Kind, str]] = {
         columns.time: ("time", ""),
@@ -250,4 +271,4 @@ def _column(
     named = f"neither text_column ({columns.text}) nor label_column"
     kind, detail = kinds.get(name, ("left out", named))
     detail = ", ".join(part for part in (detail, written) if part)
-    return ColumnReading(name, kind, detail, clipped(example, 40), float(missing.mean()))
+    return ColumnReading(name, kind, detail, clipped(example, 40), missing)

@@ -109,7 +109,7 @@ class TextFiles:
             return source_key("files", contents, self.local.name.lower(), *how)
         return source_key("hub", self.path, self.revision, *how)
 
-    def build(self, sample_size: int | None = None) -> TextParts:
+    def build(self, sample_size: int | None = None, folder: Path | None = None) -> TextParts:
         """Return the tokenised parts ``train`` and ``test``, as far as they are there.
 
         Raises:
@@ -124,7 +124,8 @@ class TextFiles:
             if name != "train":  # groups and times are needed to divide the training part alone
                 group = columns.group if columns.group in rows.frame else None
                 columns = replace(columns, group=group, time=None)
-            found[name] = tokenised(rows, columns, self.path, self.tokens, sample_size)
+            home = None if folder is None else folder / name
+            found[name] = tokenised(rows, columns, self.path, self.tokens, sample_size, home)
         return found
 
     def _rows(self) -> dict[str, "TextRows"]:

@@ -1,0 +1,114 @@
+"""Texts of a large Parquet file never stand in memory together, and nothing else changes."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from text_files import make
+
+from dlp.datamodules.tables import parquet_columns
+from dlp.datamodules.tables.parquet_columns import ParquetColumns
+from dlp.datamodules.tables.table_format import TableFormat
+from dlp.datamodules.text.files import read_rows
+from dlp.errors import InputError
+from dlp.files import cache_dir
+
+ROWS = 50
+
+
+@pytest.fixture
+def frame():
+    """Return texts and what may stand beside them; three labels are missing."""
+    draw = np.random.default_rng(0)
+    words = np.array(["good", "bad", "film", "é", "the", "- ", "\u200b"])
+    texts = [" ".join(["a", *draw.choice(words, draw.integers(1, 30))]) for _ in range(ROWS)]
+    label = draw.integers(0, 2, ROWS).astype(float)
+    label[[0, 7, 49]] = np.nan
+    author = draw.choice(["Ann", "Bob", "Cy", "Di", "Ed"], ROWS)
+    ids = [f"r{row}" for row in range(ROWS)]
+    return pd.DataFrame({"id": ids, "text": texts, "label": label, "author": author})
+
+
+@pytest.fixture
+def large(monkeypatch):
+    """Return what makes every file a large one."""
+
+    def begin():
+        monkeypatch.setattr(parquet_columns, "IN_MEMORY", 0)
+        monkeypatch.setattr(parquet_columns, "_TEXTS", 8)
+
+    return begin
+
+
+def write(frame, folder, name="t.parquet"):
+    frame.to_parquet(folder / name, row_group_size=20)
+    return str(folder / name)
+
+
+def contents():
+    """Return the content of every file of the cache, and empty it."""
+    found = {}
+    for file in sorted((cache_dir() / "text").rglob("*.*")):
+        if file.is_file():
+            found[file.relative_to(cache_dir()).as_posix()] = file.read_bytes()
+            file.unlink()
+    return found
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {},
+        {"id_column": "id", "group_column": "author", "tokens": "characters"},
+        {"label_column": "author", "table_format": TableFormat(na_values=("-", "Zoe"))},
+    ],
+)
+@pytest.mark.parametrize("is_trial", [False, True])
+def test_what_is_kept_and_read_is_that_of_a_table_in_memory(
+    frame, tmp_path, large, arguments, is_trial
+):
+    path, found = write(frame, tmp_path), []
+    for begin in (lambda: None, large):
+        begin()
+        data = make(path, drop_unlabelled=True, **arguments)
+        data.dry_run = is_trial
+        rows = data.examples("val").rows
+        found.append((data.reading().to_dict(), rows.raw(), rows.rows.tolist(), contents()))
+    assert found[0] == found[1]
+    assert bool(found[0][-1]) is not is_trial
+
+
+def test_texts_are_taken_out_a_few_at_a_time(frame, tmp_path, large):
+    large()
+    data = make(write(frame, tmp_path), drop_unlabelled=True)
+    table = read_rows(data.source.local, data.source.columns).frame
+    assert isinstance(table, ParquetColumns)
+    assert [*table.kept] == ["id", "author"]
+    assert [len(piece) for piece in table.pieces("text")] == [8, 8, 8, 8, 8, 8, 2]
+    some = table.chosen(np.array([3, 4, 30]))
+    assert some["text"].tolist() == frame.text[[3, 4, 30]].tolist()
+    assert some["text"].index.tolist() == [3, 4, 30]
+
+
+@pytest.mark.parametrize(
+    ("cell", "message"),
+    [
+        (None, r"row 33 \(counted from 0\) has no text; 1 such rows"),
+        (" ", "row 33 .* has no text"),
+        ("?", "row 33 .* has no text"),
+    ],
+)
+def test_a_text_that_is_missing_is_named_by_its_row(frame, tmp_path, large, cell, message):
+    large()
+    frame.loc[33, "text"] = cell
+    frame["label"] = 1.0 * (frame.index % 2)
+    path = write(frame, tmp_path)
+    with pytest.raises(InputError, match=message):
+        make(path, table_format=TableFormat(na_values=("?",))).fit()
+    assert not [file for file in contents() if not file.endswith(".lock")]
+
+
+@pytest.mark.usefixtures("large")
+def test_a_column_of_numbers_is_no_text(frame, tmp_path, large):
+    large()
+    with pytest.raises(InputError, match=r"'label' of .* holds float in row 1 "):
+        make(write(frame, tmp_path), text_column="label", label_column="author").fit()
