@@ -87,7 +87,7 @@ def _of_texts(data: SupervisedDataModule, training: Texts) -> BaselineInputs:
 
         return matrix
 
-    width = int(training.tokens()[1].mean() * 1.5) + 1
+    width = int(training.lengths.mean() * 1.5) + 1
     return BaselineInputs("linear", width, learn, is_text=True)
 
 

@@ -1,6 +1,6 @@
 """From texts to the rows of a sparse matrix: what is learned for it, its encodings, its batches."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -36,8 +36,7 @@ class BagRows:
     def __init__(self, matrix: SparseRows) -> None:
         self._all_ones = bool((matrix.data == 1).all())
         if self._all_ones:  # stored as bytes: such weights are made anew for each batch
-            ones = np.ones(len(matrix.data), np.int8)
-            matrix = scipy.sparse.csr_array((ones, matrix.indices, matrix.indptr), matrix.shape)
+            matrix = matrix.astype(np.int8, copy=False)
         self.matrix = matrix
 
     def __len__(self) -> int:
@@ -155,7 +154,10 @@ class BagEncoder(Encoder):
 
     def transform(self, texts: Texts) -> BagRows:
         """Return texts as sparse rows, each id once."""
-        return BagRows(weigh(count_ids(texts, self.vocabulary), self.encoding, self._idf))
+        counted = _counted(texts, self.vocabulary)
+        weighed = (weigh(counts, self.encoding, self._idf) for counts in counted)
+        kind = np.int8 if self.encoding == "multi_hot" else np.float32
+        return BagRows(_stacked(weighed, texts, self.vocabulary, kind))
 
     def state(self) -> dict[str, Any]:
         """Return the words kept, by rank, how they are numbered, and the idf of each id."""
@@ -187,11 +189,15 @@ class BagEncoder(Encoder):
 
 def count_ids(texts: Texts, vocabulary: Vocabulary) -> SparseRows:
     """Return how often each id occurs in each text: sparse float32 (N, num_words), ids sorted."""
+    return _stacked(_counted(texts, vocabulary), texts, vocabulary, np.float32)
+
+
+def _counted(texts: Texts, vocabulary: Vocabulary) -> Iterator[SparseRows]:
+    """Yield what `count_ids` returns, some rows at a time."""
     lookup = vocabulary.lookup(texts.corpus.words)
     ngrams = None
     if vocabulary.ngram_ids:
         ngrams = NgramIds(vocabulary.ngram_ids, texts.corpus.words)
-    parts = []
     for batch in texts.batches(512):
         ids, lengths = vocabulary.sequences(batch, lookup)
         starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
@@ -203,10 +209,31 @@ def count_ids(texts: Texts, vocabulary: Vocabulary) -> SparseRows:
             part = part + scipy.sparse.csr_array((ones, (rows, more)), shape=shape)
         part = part.tocsc()
         part.sum_duplicates()
-        parts.append(part.tocsr())  # there and back sorts the ids of each row in linear time
-    if not parts:
-        return scipy.sparse.csr_array((0, vocabulary.num_words), dtype=np.float32)
-    return scipy.sparse.vstack(parts, format="csr")
+        yield part.tocsr()  # there and back sorts the ids of each row in linear time
+
+
+def _stacked(
+    parts: Iterable[SparseRows], texts: Texts, vocabulary: Vocabulary, kind: type[np.generic]
+) -> SparseRows:
+    """Return the rows of all `parts` below each other, of `texts`, with entries of a `kind`.
+
+    `scipy.sparse.vstack` needs all of them twice. Here room is taken for as many entries as the
+    texts may have, which is memory only as far as it is written to.
+    """
+    most = np.minimum(texts.lengths + 1, vocabulary.max_length or np.iinfo(np.int64).max)
+    most *= LONGEST if vocabulary.ngram_ids else 1
+    room = int(np.minimum(most, vocabulary.num_words).sum())
+    ids, entries, starts = np.empty(room, np.int32), np.empty(room, kind), [np.zeros(1, np.int64)]
+    end = 0
+    for part in parts:
+        begin, end = end, end + part.nnz
+        ids[begin:end], entries[begin:end] = part.indices, part.data
+        starts.append(part.indptr[1:] + np.int64(begin))
+    for array in (ids, entries):
+        array.resize(end, refcheck=False)
+    shape = (len(texts), vocabulary.num_words)
+    begins = np.concatenate(starts).astype(scipy.sparse.get_index_dtype(maxval=end))
+    return scipy.sparse.csr_array((entries, ids, begins), shape=shape)
 
 
 def smooth_idf(counts: SparseRows) -> NDArray[np.float64]:

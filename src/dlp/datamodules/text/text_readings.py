@@ -62,15 +62,18 @@ def whole_sentences(sentence: str) -> str:
 
 def _vocabulary(encoder: BagEncoder, train: Texts, unit: str) -> str:
     kept, most = len(encoder.vocabulary.words), encoder.num_words
-    there = np.count_nonzero(np.bincount(train.tokens()[0]))
+    occurs = np.zeros(len(train.corpus.words), np.bool_)
+    for batch in train.batches():  # all words at once would be gigabytes of some million texts
+        occurs[batch.tokens()[0]] = True
+    there = np.count_nonzero(occurs)
     limit = "" if kept >= there or most is None else f" (num_words: {most})"
     return f"{kept:,} terms{limit}; the training part has {there:,} different {unit}"
 
 
 def _share_known(encoder: BagEncoder, texts: Texts) -> float:
     lookup = encoder.vocabulary.lookup(texts.corpus.words)
-    tokens, _ = texts.tokens()
-    return float((lookup[tokens] != UNKNOWN).mean()) if len(tokens) else 0.0
+    known = sum(int((lookup[batch.tokens()[0]] != UNKNOWN).sum()) for batch in texts.batches())
+    return known / max(1, int(texts.lengths.sum()))
 
 
 def nothing_known(texts: Texts, vocabulary: Vocabulary) -> str | None:
