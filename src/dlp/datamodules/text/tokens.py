@@ -19,9 +19,9 @@ _MARKS = (
     "\u300d\u300e\u300f\u3010\u3011\u300a\u300b\u200b\ufeff"
 )
 _WHITE = "".join(filter(str.isspace, map(chr, range(0x3001))))  # U+3000 is the last such
-_SPACED = str.maketrans(
-    {**dict.fromkeys(_ASCII + _MARKS + _WHITE, " "), "\u2019": "'", "\u2018": "'", "\u00ad": None}
-)
+_PLAIN = "".join(filter(str.isascii, _ASCII + _WHITE))
+_SPACED = bytes.maketrans(_PLAIN.encode(), b" " * len(_PLAIN))
+_OTHERS = re.compile(f"[{_MARKS}{''.join(sorted({*_WHITE} - {*_PLAIN}))}]")
 #: Stands for the space between words where characters are the tokens.
 SPACE = "\u2581"
 #: Eight or more letters of Chinese, Japanese, Thai, Lao, Burmese, Khmer or Tibetan in a row; of
@@ -39,7 +39,13 @@ def spaced_words(text: str) -> str:
 
     Lower case; punctuation and white space become spaces, perhaps several; apostrophes stay.
     """
-    return unicodedata.normalize("NFC", text).lower().translate(_SPACED)
+    lower = unicodedata.normalize("NFC", text).lower()
+    # ``str.translate`` of all at once would take 12 microseconds a review of IMDB instead of 4.
+    spaced = lower.encode(errors="surrogatepass").translate(_SPACED).decode(errors="surrogatepass")
+    if spaced.isascii():
+        return spaced
+    spaced = spaced.replace("\u2019", "'").replace("\u2018", "'").replace("\u00ad", "")
+    return _OTHERS.sub(" ", spaced)
 
 
 def spaced_characters(text: str) -> str:
