@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from text_files import make
 
@@ -108,6 +109,19 @@ def test_a_text_that_is_missing_is_named_by_its_row(frame, tmp_path, large, cell
 
 
 @pytest.mark.usefixtures("large")
+def test_a_damaged_file_is_named(frame, tmp_path, large):
+    large()
+    frame["label"] = frame.index % 2
+    path = tmp_path / "t.parquet"
+    frame.to_parquet(path, row_group_size=20)
+    last = pq.read_metadata(path).row_group(2).column(1)
+    with path.open("r+b") as file:
+        file.seek(last.dictionary_page_offset)
+        file.write(b"\xff" * last.total_compressed_size)
+    with pytest.raises(InputError, match=r"t\.parquet cannot be read: "):
+        make(str(path)).fit()
+
+
 def test_a_column_of_numbers_is_no_text(frame, tmp_path, large):
     large()
     with pytest.raises(InputError, match=r"'label' of .* holds float in row 1 "):

@@ -137,16 +137,23 @@ class ParquetColumns:
         return values
 
     def _batches(self, name: str, size: int) -> Iterator[NDArray[Any]]:
-        """Yield the cells of all rows of the file, `size` at a time."""
+        """Yield the cells of all rows of the file, `size` at a time.
+
+        Raises:
+            InputError: The file was changed after it was first looked at, or is damaged.
+        """
         import pyarrow.parquet as pq
 
         if _stamp(self.path) != self.stamp:
             raise InputError(f"{self.path} was changed while it was used. Start again.")
         # As it comes: by default all of a column stands in memory, packed, until the last is read.
         how = {"pre_buffer": False, "buffer_size": 1 << 20}
-        with pq.ParquetFile(self.path, metadata=self.metadata, **how) as file:
-            for batch in file.iter_batches(size, columns=[name], use_threads=False):
-                yield batch.column(name).to_numpy(zero_copy_only=False)
+        try:
+            with pq.ParquetFile(self.path, metadata=self.metadata, **how) as file:
+                for batch in file.iter_batches(size, columns=[name], use_threads=False):
+                    yield batch.column(name).to_numpy(zero_copy_only=False)
+        except (OSError, ValueError) as error:  # Arrow's own among them
+            raise InputError(f"{self.path} cannot be read: {str(error).strip(' .')}.") from error
 
 
 def read_parquet(path: Path, texts: Sequence[str] = ()) -> pd.DataFrame | ParquetColumns:
