@@ -1,12 +1,13 @@
 """Time and memory as data grow: texts, tables and images, drawn as docs/figures/growth.svg.
 
-    python benchmarks/growth.py                     # all, some minutes
+    python benchmarks/growth.py                     # all, half an hour; 16 GB of disk
     python benchmarks/growth.py tables --sizes 100000,1000000
 
 Each point is a process of its own that makes its data, prepares them with nothing cached and trains
-a small network for an epoch. Seconds are CPU seconds of the process and its threads, which busy
-neighbours change little; memory is the peak resident size, imports (some 0.5 GB) included. Data
-are deleted after each point.
+a small network for an epoch; what is freed it keeps, as a command of dlp does. Seconds are CPU
+seconds of the process and its threads, which busy neighbours change little; memory is the peak
+resident size, imports (some 0.5 GB) and the pages of mapped files included. Data are deleted after
+each point, and points are kept below the cache folder: table and plot hold the newest of each.
 
 - texts: reviews of IMDB (below DLP_DATA_DIR), drawn with replacement and each begun at another
   word, as Parquet; short ones are 20 words of them.
@@ -27,12 +28,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from processes import version_of_dlp
 from tables import PAGE, put
+
+from dlp.files import cache_dir, write_text
 
 SIZES = {
     "tables": [100_000, 1_000_000, 4_000_000, 10_000_000],
     "images": [1_000, 10_000, 100_000],
-    "texts": [50_000, 500_000],
+    "texts": [50_000, 500_000, 5_000_000],
     "short texts": [50_000, 500_000, 2_500_000],
 }
 #: Rows written at once.
@@ -114,6 +118,7 @@ def train(kind: str, folder: Path) -> dict[str, float]:
     import torch
     from lightning import Callback, Trainer
 
+    from dlp.cli import keep_freed_memory
     from dlp.datamodules import ImageFolderDataModule, TableDataModule, TextDataModule
     from dlp.modules import DenseModule
 
@@ -126,6 +131,7 @@ def train(kind: str, folder: Path) -> dict[str, float]:
             """Note the time."""
             self.prepared = time.process_time()
 
+    keep_freed_memory()
     torch.set_num_threads(1)
     start = Start()
     path = str(folder / "data.parquet")
@@ -158,7 +164,7 @@ def train(kind: str, folder: Path) -> dict[str, float]:
     }
 
 
-def measure(kind: str, rows: int) -> dict[str, float]:
+def measure(kind: str, rows: int) -> dict[str, Any]:
     """Return a point, measured in processes and a folder of its own."""
     with tempfile.TemporaryDirectory() as folder:
         environment = {**os.environ, "DLP_CACHE_DIR": f"{folder}/cache"}
@@ -168,11 +174,10 @@ def measure(kind: str, rows: int) -> dict[str, float]:
             done = subprocess.run(
                 command, env=environment, capture_output=True, text=True, check=True
             )
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    return {**json.loads(done.stdout.splitlines()[-1]), "dlp": version_of_dlp()}
 
 
-def table(points: dict[str, dict[int, dict[str, float]]]) -> str:
+def table(points: dict[str, dict[int, dict[str, Any]]]) -> str:
     """Return the table of all points; growth is against the point before."""
     lines = [
         "| data | rows | prepare, s | epoch, s | peak memory, GB | rows, time: times more |",
@@ -191,10 +196,16 @@ def table(points: dict[str, dict[int, dict[str, float]]]) -> str:
             before = rows, taken
     import torch
 
-    return "\n".join([*lines, "", f"One run a point, CPU seconds, torch {torch.__version__}."])
+    measured: dict[str, list[str]] = {}
+    for kind, of_kind in points.items():
+        for version in dict.fromkeys(found["dlp"] for found in of_kind.values()):
+            measured.setdefault(version, []).append(kind)
+    said = "; ".join(f"dlp {version} ({', '.join(kinds)})" for version, kinds in measured.items())
+    said = f"One run a point, CPU seconds, torch {torch.__version__}; {said}."
+    return "\n".join([*lines, "", said])
 
 
-def draw(points: dict[str, dict[int, dict[str, float]]], path: Path) -> None:
+def draw(points: dict[str, dict[int, dict[str, Any]]], path: Path) -> None:
     """Draw seconds and memory over rows, on logarithmic axes: the dotted line is linear growth."""
     import matplotlib
 
@@ -236,12 +247,19 @@ def main() -> None:
         else:
             print(json.dumps(train(kind, given.train)))
         return
-    points: dict[str, dict[int, dict[str, float]]] = {}
+    home = cache_dir() / "growth.json"
+    known = json.loads(home.read_text(encoding="utf-8")) if home.exists() else {}
     for kind in given.kinds:
         for rows in sizes or SIZES[kind]:
-            points.setdefault(kind, {})[rows] = measure(kind, rows)
-            print(kind, rows, points[kind][rows], flush=True)
-    if list(points) == list(SIZES) and sizes is None:
+            known[f"{kind} {rows}"] = found = measure(kind, rows)
+            print(kind, rows, found, flush=True)
+            write_text(home, json.dumps(known, indent=1))
+    lacking = [f"{kind} {rows}" for kind in SIZES for rows in SIZES[kind]]
+    lacking = [point for point in lacking if point not in known]
+    if lacking:
+        print("neither table nor plot is written: not measured yet:", ", ".join(lacking))
+    else:
+        points = {kind: {n: known[f"{kind} {n}"] for n in SIZES[kind]} for kind in SIZES}
         put("growth", table(points))
         draw(points, PAGE.parent / "figures" / "growth.svg")
 
