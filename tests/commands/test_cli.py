@@ -365,15 +365,23 @@ def test_a_process_ends_once_all_that_waits_for_its_end_is_done(program, then, s
 
 @pytest.mark.skipif(sys.platform != "linux", reason="torch has GNU's OpenMP on Linux alone")
 @pytest.mark.parametrize(
-    ("others", "given", "sleeps"),
-    [(1.0, {}, True), (0.9, {}, False), (1.0, {"OMP_WAIT_POLICY": "active"}, False)],
+    ("mean", "now", "given", "sleeps"),
+    [
+        (5.0, 5, {}, True),
+        (4.9, 5, {}, False),
+        (5.0, 4, {}, False),  # whatever it was has ended
+        (5.0, 5, {"OMP_WAIT_POLICY": "active"}, False),
+    ],
 )
-def test_on_a_busy_machine_torchs_threads_sleep_while_they_wait(others, given, sleeps):
+def test_on_a_busy_machine_torchs_threads_sleep_while_they_wait(tmp_path, mean, now, given, sleeps):
+    load = tmp_path / "loadavg"
+    load.write_text(f"{mean} 1.00 0.50 {now}/123 4567\n")
     script = f"""
         import os, sys
         from dlp import cli
 
-        os.getloadavg = lambda: (os.cpu_count() + {others}, 0.0, 0.0)
+        os.cpu_count = lambda: 4
+        cli._LOAD = cli.Path({str(load)!r})
         cli._run = lambda *_: __import__("torch")
         sys.argv = ["dlp", "fit"]
         cli.main()
