@@ -18,6 +18,7 @@ SOURCE = Path(dlp.__file__).parent
 LAYERS = (
     (
         "__init__",
+        "cores",
         "deferred_imports",
         "dense_product",
         "errors",

@@ -19,7 +19,7 @@ from dlp.deferred_imports import defer_imports
 from dlp.errors import InputError, absent_package, input_error, refusal, suggestion
 from dlp.named_configs import about, recipes, variations
 from dlp.stops import Stops, words
-from dlp.visualization.beside import begin
+from dlp.visualization.beside import allow
 
 #: No space, quota used up (where the system knows it), file larger than allowed.
 _DISK_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG)
@@ -65,9 +65,6 @@ COMMANDS = {
     ),
 }
 
-#: Commands that end with a drawing, and do not need Matplotlib before; but not with these options.
-_DRAWN, _UNDRAWN = ("fit", "crossval"), {"-h", "--help", "--print_config", "--fold"}
-
 #: What others call a command -> what it is called here.
 COMMAND_HABITS = {
     "cross_validate": "crossval",
@@ -109,6 +106,7 @@ def main(args: Sequence[str] | None = None) -> None:
             if args is None:
                 keep_freed_memory()
                 let_waiting_threads_sleep()
+                allow()
             command, *options = given
             with _mistakes_in_one_sentence(), import_from_here():
                 _run(command, options, args is None)
@@ -116,19 +114,26 @@ def main(args: Sequence[str] | None = None) -> None:
         except BaseException as error:  # libraries wrap what a signal raises in errors of their own
             if (number := stops.number_of(error)) is None:
                 raise
-            from multiprocessing import active_children
-
-            for child in active_children():  # those of ddp_spawn would train on: Python waits
-                child.terminate()
+            if args is None:
+                _end_children()
             sys.stderr.write(f"dlp: {words(number, error)}\n")
             raise SystemExit(128 + number) from None
+
+
+def _end_children() -> None:
+    """End the processes that this one has begun: those of ddp_spawn would train on."""
+    from multiprocessing import active_children
+
+    for child in active_children():
+        child.terminate()
 
 
 def _leave(ended_well: Sequence[bool]) -> None:
     """End the process when all that is to be done at its end is done.
 
     Python would take modules and objects apart, in 0.15 to 0.2 seconds of every command. Files that
-    a callback or a logger left open are closed, as they would be by Python.
+    a callback or a logger left open are closed, as Python would do; what else ends in a way of its
+    own, such as a ``ZipFile``, is for whoever opened it.
 
     Args:
         ended_well: Empty where something went wrong: Python knows with which status to end then.
@@ -143,7 +148,7 @@ def _leave(ended_well: Sequence[bool]) -> None:
                 stream.flush()
     except (OSError, ValueError):  # nobody reads any more: Python says so
         return
-    base = io.IOBase.__mro__[1]  # asking for io's abstract classes takes 0.05 seconds
+    base = io.IOBase.__base__  # asking for io's abstract classes takes 0.05 seconds
     files = [one for one in gc.get_objects() if base in type(one).__mro__]
     for file in sorted(files, key=_depth):
         with suppress(Exception):
@@ -222,8 +227,6 @@ def _run(command: str, words: list[str], is_process: bool) -> None:
     defer_imports()
     if is_process:
         gc.disable()
-        if command in _DRAWN and not _UNDRAWN & {word.partition("=")[0] for word in words}:
-            begin()
     run = getattr(import_module(module), function)
     if is_process:
         gc.freeze()
@@ -311,10 +314,14 @@ def settle_streams() -> None:
     What is written to a closed stderr goes nowhere; it would fail, and the next file that is opened
     would get what libraries in C say there.
     """
-    if isinstance(sys.stdout, io.TextIOWrapper):  # None where it is closed
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
         sys.stdout.reconfigure(errors="backslashreplace")
+    if None in (sys.stdin, sys.stdout, sys.stderr):  # what is closed
+        while (opened := os.open(os.devnull, os.O_RDWR)) < 3:
+            pass
+        os.close(opened)
     if sys.stderr is None:
-        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - to the end
+        sys.stderr = os.fdopen(2, "w", encoding="utf-8", closefd=False)
 
 
 def keep_freed_memory() -> None:

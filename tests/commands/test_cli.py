@@ -10,6 +10,7 @@ import subprocess
 import sys
 import textwrap
 import warnings
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -341,12 +342,14 @@ def test_a_process_ends_once_all_that_waits_for_its_end_is_done(program, then, s
     script = f"""
         import atexit, sys
         from dlp import cli
+        from dlp.visualization import beside
 
         class Last:
             def __del__(self):
                 print("taken apart")
 
         def run(*_):
+            assert beside._allowed
             atexit.register(print, "called at the end")
             {then}
 
@@ -361,6 +364,19 @@ def test_a_process_ends_once_all_that_waits_for_its_end_is_done(program, then, s
     )
     assert ran.returncode == status
     assert ran.stdout.splitlines() == ["called at the end", *["taken apart"] * taken_apart]
+
+
+def test_the_process_that_draws_begins_where_there_will_be_curves(points, monkeypatch):
+    begun = []
+    for name in ("fit", "crossval"):
+        monkeypatch.setattr(f"dlp.commands.{name}.begin", partial(begun.append, name))
+    short = ["--config", "points.yaml", "--trainer.max_epochs", "1"]
+    main(["fit", *short, "--trainer.fast_dev_run", "true"])
+    main(["crossval", *short, "--num_folds", "2", "--fold", "0"])
+    assert begun == []
+    main(["fit", *short])
+    main(["crossval", *short, "--num_folds", "2", "--run_dir", "folds"])
+    assert begun == ["fit", "crossval"]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="torch has GNU's OpenMP on Linux alone")
@@ -423,7 +439,7 @@ def test_files_that_are_left_open_are_written_and_stdout_may_be_closed(tmp_path,
 
 def test_a_command_that_is_stopped_leaves_no_process_that_trains_on():
     code = """
-        import multiprocessing, os, signal, time
+        import multiprocessing, os, signal, sys, time
         from dlp import cli
 
         def run(*_):
@@ -433,24 +449,31 @@ def test_a_command_that_is_stopped_leaves_no_process_that_trains_on():
             begun.wait()
             os.kill(os.getpid(), signal.SIGTERM)
 
-        cli._run = run
-        cli.main(["fit"])
+        cli._run, sys.argv = run, ["dlp", "fit"]
+        cli.main()
     """
     words = [sys.executable, "-c", textwrap.dedent(code)]
     assert subprocess.run(words, capture_output=True, check=False, timeout=60).returncode == 143
 
 
+@pytest.mark.parametrize("closed", ["2>&-", "<&- 2>&-"])
 @pytest.mark.parametrize(("words", "status"), [("fit", 0), ("fti", 2)])
-def test_stderr_may_be_closed(tmp_path, words, status):
+def test_stderr_may_be_closed(tmp_path, words, status, closed):
     script = """
-        import sys
+        import os, sys
         from dlp import cli
 
-        cli._run, cli.keep_freed_memory = lambda *_: print("said", file=sys.stderr), int
+        def run(*_):
+            with open("log.txt", "w"):
+                os.write(2, b"said by a library in C")
+            assert os.path.getsize("log.txt") == 0
+            print("said", file=sys.stderr)
+
+        cli._run, cli.keep_freed_memory = run, int
         cli.main()
     """
     (tmp_path / "run.py").write_text(textwrap.dedent(script))
-    line = ["sh", "-c", f"{sys.executable} run.py {words} 2>&-"]
+    line = ["sh", "-c", f"{sys.executable} run.py {words} {closed}"]
     ran = subprocess.run(line, cwd=tmp_path, stdout=subprocess.PIPE, check=False)
     assert (ran.returncode, ran.stdout) == (status, b"")
 
@@ -619,7 +642,7 @@ def test_of_two_processes_that_run_a_fit_the_first_has_its_folder(points):
     processes = [
         begin(as_one_of_two, [words], log, {**common, "LOCAL_RANK": str(rank)}) for rank in (0, 1)
     ]
-    assert ended(processes, 60) == [0, 0], log.read_text()
+    assert ended(processes) == [0, 0], log.read_text()
     (run,) = (points / "runs/points").iterdir()
     assert "test" in json.loads((run / "results.json").read_text())
 

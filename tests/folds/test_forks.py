@@ -13,7 +13,7 @@ from test_crossval import dense, numbers
 
 from dlp.crossval import cross_validate
 from dlp.errors import InputError
-from dlp.folds.stacked.forks import num_cores, run_at_once
+from dlp.folds.stacked.forks import num_processes, run_at_once
 from dlp.process import cpu_threads
 
 pytestmark = pytest.mark.skipif(
@@ -85,7 +85,7 @@ def _runs(process):
 
 def test_a_worker_of_a_pool_shares_with_nobody():
     with multiprocessing.get_context("fork").Pool(1) as pool:
-        assert pool.apply(num_cores) == 1
+        assert pool.apply(num_processes) == 1
 
 
 def test_folds_shared_by_processes_are_the_same_folds(monkeypatch, tmp_path):
@@ -98,7 +98,7 @@ def test_folds_shared_by_processes_are_the_same_folds(monkeypatch, tmp_path):
         return run_at_once(works)
 
     monkeypatch.setattr("dlp.folds.stacked.stacks.run_at_once", noting)
-    monkeypatch.setattr("dlp.folds.stacked.stacks.num_cores", lambda: 8)
+    monkeypatch.setattr("dlp.folds.stacked.stacks.num_processes", lambda: 8)
     monkeypatch.setattr("dlp.folds.stacked.stacks._MOVES", 1)
     shared = cross_validate(numbers(), dense, 3, num_folds=6, folder=tmp_path, processes=3)
     assert asked == [3]

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from subprocess import Popen
+from types import SimpleNamespace
 
 import pytest
 
@@ -18,7 +19,13 @@ HISTORY = {"train_loss": [3.0, 2.0, 1.5], "val_loss": [3.5, 2.5, 2.75]}
 def helper(monkeypatch: pytest.MonkeyPatch) -> Iterator[Popen[bytes]]:
     """The process, which ends with the test."""
     monkeypatch.setattr(beside, "_helper", None)
-    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    monkeypatch.setattr(beside, "_allowed", False)
+    monkeypatch.setattr(beside, "num_cores", lambda: 2)
+    unloaded = SimpleNamespace(executable=sys.executable, modules={})
+    monkeypatch.setattr(beside, "sys", unloaded)
+    beside.begin()
+    assert beside._helper is None  # nobody has said that this process is a command's own
+    beside.allow()
     beside.begin()
     process = beside._helper
     assert process is not None
@@ -51,9 +58,19 @@ def test_what_it_cannot_draw_is_drawn_here_or_said(helper: Popen[bytes], tmp_pat
     assert (tmp_path / "curves.png").stat().st_size > 1000
 
 
+def test_whoever_has_loaded_matplotlib_draws_here(
+    helper: Popen[bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(beside, "sys", sys)  # these tests have, and may have set how to draw
+    monkeypatch.setattr(beside, "_is_drawn", None)
+    beside.draw(tmp_path / "curves.png", learning_curves, HISTORY)
+    assert (tmp_path / "curves.png").stat().st_size > 1000
+
+
 def test_without_a_second_core_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(beside, "_helper", None)
-    monkeypatch.setattr("os.cpu_count", lambda: 1)
+    monkeypatch.setattr(beside, "_allowed", True)
+    monkeypatch.setattr(beside, "num_cores", lambda: 1)
     beside.begin()
     assert beside._helper is None
 

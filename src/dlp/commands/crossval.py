@@ -1,7 +1,6 @@
 """``dlp crossval``: K-fold and repeated K-fold validation of a recipe."""
 
 import inspect
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from dlp.commands.invocation import started_anew
 from dlp.commands.jobs import run_jobs
 from dlp.config_files import leaves, read_config
 from dlp.console import say
+from dlp.cores import num_cores
 from dlp.crossval import cross_validate
 from dlp.datamodules import SupervisedDataModule
 from dlp.datamodules.splitting.splits import Split, Splitter
@@ -42,7 +42,7 @@ from dlp.recipe import Recipe
 from dlp.runs.folders import Run, new_run, runs_of
 from dlp.runs.json_files import read_json
 from dlp.stops import stop_again
-from dlp.visualization.beside import draw
+from dlp.visualization.beside import begin, draw
 from dlp.visualization.curves import fold_curves
 
 #: Options of a run that say how folds are run, not what comes of them.
@@ -115,6 +115,8 @@ def crossval(
         if recipe.is_trial:
             return _validate(fresh, options, data, None, [0], on_fold)
         run, is_new = _found_run(recipe, options)
+        if options.only is None:
+            begin()
         try:
             with interruptible():
                 if options.jobs is not None and options.jobs > 1:
@@ -197,7 +199,7 @@ def _validate(
         folder=None if run is None else run.folder,
         baselines=recipe.run.baselines,
         only=only,
-        processes=options.jobs or os.cpu_count() or 1,
+        processes=options.jobs or num_cores(),
         on_fold=on_fold,
     )
 
@@ -302,7 +304,7 @@ def _run_jobs(
         return sum((place / "results.json").is_file() for place in places.values())
 
     pending = [number for number, place in places.items() if FoldResult.read(place) is None]
-    threads = recipe.run.threads or max(1, (os.cpu_count() or 1) // jobs)
+    threads = recipe.run.threads or max(1, num_cores() // jobs)
     how = ["--run_dir", str(folder), "--threads", str(threads), "--engine", options.engine]
     how += ["--baselines", str(recipe.run.baselines).lower(), "--jobs", "1"]
     shares = [pending[start::jobs] for start in range(jobs) if pending[start::jobs]]
@@ -315,8 +317,15 @@ def _report(recipe: Recipe, result: CrossValidation, folder: Path) -> None:
     """Write the curves of the folds, and say what their numbers mean."""
     title = f"{recipe.name}: {result.num_folds} folds"
     smoothing, best = result.smoothing or 0.9, (result.monitor, result.best_epoch)
-    drawn = result.curves, result.spreads, best, smoothing, title
-    draw(folder / "curves.png", fold_curves, *drawn)
+    draw(
+        folder / "curves.png",
+        fold_curves,
+        result.curves,
+        result.spreads,
+        best=best,
+        smoothing=smoothing,
+        title=title,
+    )
     print(f"\n{result.table()}\n", flush=True)
     if result.refit is not None:
         numbers = ", ".join(

@@ -34,7 +34,7 @@ from dlp.runs.folders import Run, run_of, run_title
 from dlp.runs.origin import origin_line
 from dlp.runs.record import count_parameters, read_results, write_results
 from dlp.stops import stop_again
-from dlp.visualization.beside import draw
+from dlp.visualization.beside import begin, draw
 from dlp.visualization.curves import learning_curves
 
 
@@ -125,9 +125,13 @@ def _run(fit: Fit, checkpoint: Path | None, start: str | None) -> Fit:
         say(f"refit: training on all {len(fit.data.inputs('train')):,} rows; {held}")
     elif which:
         fit.data.examples("test")  # said before training, if there is no test part
-    there = written(run.folder) if run.folder.is_dir() else {}  # another process than the first
+    there = (
+        written(run.folder) if run.folder.is_dir() else {}
+    )  # of a rank above 0 there is none yet
     before, begun = run.recorded_at, time.perf_counter()
     parts: list[EvaluatedPart] = ["val", "test"] if recipe.run.test_after_fit else ["val"]
+    if not getattr(rank_zero_only, "rank", 0):
+        begin()
     fitted = None
     if recipe.run.baselines:
         fitted = cache(partial(fitted_baselines, fit.model, fit.data, parts))
@@ -185,8 +189,14 @@ def _report(fit: Fit, run: Run, seconds: float, has_trained: bool, fitted: Fitte
     }
     write_results(folder, history, monitor, recipe.config.seed_everything, facts)
     if history.num_epochs:
-        of_run = history.metrics, best, recipe.run.smoothing, run_title(folder)
-        draw(folder / "curves.png", learning_curves, *of_run)
+        draw(
+            folder / "curves.png",
+            learning_curves,
+            history.metrics,
+            best_epoch=best,
+            smoothing=recipe.run.smoothing,
+            title=run_title(folder),
+        )
     say(history.advice(monitor))
     if beside is not None and not beside.beats:
         say(beside.line)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, EarlyStopping
-from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher  # no public name says
+from lightning.pytorch.strategies.launchers import _MultiProcessingLauncher  # no public name says
 
 from dlp.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
 from dlp.callbacks.given import check_finetuning
@@ -107,7 +107,7 @@ def _check_processes(trainer: Trainer) -> None:
         InputError: The Trainer would begin them.
     """
     launcher = trainer.strategy.launcher
-    if trainer.world_size > 1 and isinstance(launcher, _SubprocessScriptLauncher):
+    if trainer.world_size > 1 and not isinstance(launcher, _MultiProcessingLauncher):
         raise InputError(
             "a fold is trained on one device, or by strategy ddp_spawn on several: give "
             "--trainer.devices 1, or --trainer.strategy ddp_spawn."

@@ -1,4 +1,4 @@
-"""Drawing in a process beside a command's own: Matplotlib loads there while torch loads here.
+"""Drawing in a process beside a command's own: Matplotlib loads there while this one trains.
 
 Importing Matplotlib and drawing learning curves take half a second, a fifth of a short command.
 """
@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec
 
+from dlp.cores import num_cores
 from dlp.visualization.files import save_drawing
 
 if TYPE_CHECKING:
@@ -19,11 +20,18 @@ if TYPE_CHECKING:
 
 _P = ParamSpec("_P")
 _DRAWN = b"+"
+_allowed = False
 _helper: subprocess.Popen[bytes] | None = None
 
 
+def allow() -> None:
+    """Allow `begin` to start a process: in that of the console script nothing else runs."""
+    global _allowed
+    _allowed = True
+
+
 def begin() -> None:
-    """Start the process, where it has a core of its own.
+    """Start the process, where one is allowed and has a core of its own.
 
     It ends when this one does, however that is, since nothing more comes to its input. Ctrl-C is
     for this process alone.
@@ -31,8 +39,7 @@ def begin() -> None:
     global _helper
     words = [sys.executable, "-P", "-c", "from dlp.visualization.beside import serve; serve()"]
     pipe, nothing = subprocess.PIPE, subprocess.DEVNULL
-    is_first = os.environ.get("LOCAL_RANK", "0") == "0"  # of the processes of one fit
-    if is_first and (os.cpu_count() or 1) > 1:
+    if _allowed and _helper is None and num_cores() > 1:
         with suppress(OSError):  # no more processes are allowed: this one draws
             _helper = subprocess.Popen(
                 words, 0, stdin=pipe, stdout=pipe, stderr=nothing, start_new_session=True
@@ -51,12 +58,20 @@ def draw(path: Path, make: "Callable[_P, Figure]", *args: _P.args, **kwargs: _P.
     Raises:
         InputError: It cannot be written there.
     """
-    if _helper is not None and _helper.stdin is not None and _helper.stdout is not None:
-        with suppress(OSError):
-            _helper.stdin.write(pickle.dumps((path.absolute(), make, args, kwargs)))
-            if _helper.stdout.read(1) == _DRAWN:
-                return
-    save_drawing(make(*args, **kwargs), path)  # or says why it cannot be done
+    if "matplotlib" in sys.modules or not _is_drawn((path.absolute(), make, args, kwargs)):
+        save_drawing(make(*args, **kwargs), path)  # as it was told to, or to say why it cannot
+
+
+def _is_drawn(request: object) -> bool:
+    """Ask the process beside this one, and return whether it has done it."""
+    if _helper is None or _helper.stdin is None or _helper.stdout is None:
+        return False
+    rest = memoryview(pickle.dumps(request))
+    with suppress(OSError):
+        while rest:
+            rest = rest[_helper.stdin.write(rest) :]
+        return _helper.stdout.read(1) == _DRAWN
+    return False
 
 
 def serve() -> None:
@@ -64,8 +79,10 @@ def serve() -> None:
     import matplotlib.backends.backend_agg
     import matplotlib.figure  # noqa: F401
 
-    with os.fdopen(os.dup(1), "wb", buffering=0) as answers, suppress(EOFError):
+    answers = os.dup(1)
+    os.dup2(2, 1)  # what is printed is no answer
+    with suppress(EOFError):
         while True:
             path, make, args, kwargs = pickle.load(sys.stdin.buffer)
             save_drawing(make(*args, **kwargs), path)
-            answers.write(_DRAWN)
+            os.write(answers, _DRAWN)

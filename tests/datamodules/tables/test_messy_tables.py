@@ -425,6 +425,8 @@ def test_in_python_what_is_said_may_be_a_dict_as_in_a_config(tmp_path):
     said = {"encoding": "cp1252"}
     data = TableDataModule(path, "y", table_format=said, categorical_columns=["town"])
     assert data.feature_names == ["town=K\u00f6ln"]
+    listed = TableFormat.of({"na_values": ["n/a"], "header": ["town", "y"]})
+    assert hash(listed) == hash(TableFormat(na_values=("n/a",), header=("town", "y")))
 
 
 @pytest.mark.parametrize(

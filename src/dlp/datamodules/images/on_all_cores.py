@@ -1,6 +1,5 @@
 """Images of a source decoded on all cores, some at a time."""
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,6 +11,7 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
+from dlp.cores import num_cores
 from dlp.datamodules.images.decoding import CorruptImageError, ImageHeader, read_with_header
 from dlp.datamodules.images.properties import table_of
 
@@ -114,8 +114,7 @@ def on_all_cores(
     work: Callable[[Sequence[Path | bytes], ImageFormat], T],
 ) -> Iterator[tuple[Sequence[int], T]]:
     """Yield what `work` makes of the images `numbers`, some at a time in their order."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    cores = cores or 1
+    cores = num_cores()
     length = min(_AT_ONCE, max(1, len(numbers) // (4 * cores)))
     waiting: deque[tuple[Sequence[int], Future[T]]] = deque()
     with ThreadPoolExecutor(cores) as pool:  # Pillow decodes without the GIL

@@ -58,6 +58,7 @@ class TableFormat:
         for name in ("na_values", "header"):
             if isinstance(given := getattr(self, name), str):
                 raise InputError(f"table_format: {name} must be a list, such as [{given!r}].")
+            object.__setattr__(self, name, tuple(given))  # a list in Python, and then in its hash
         if self.separator is not None and (len(self.separator) != 1 or self.separator in '"\r\n'):
             raise InputError(
                 f"table_format: separator must be one character, got {self.separator!r}."

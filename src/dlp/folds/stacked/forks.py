@@ -19,18 +19,19 @@ from typing import TypeVar
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 
+from dlp.cores import num_cores
 from dlp.process import cpu_threads
 
 _T = TypeVar("_T")
 
 
-def num_cores() -> int:
+def num_processes() -> int:
     """Return how many processes may share work here: 1 where none can be a copy of this one."""
     if not sys.platform.startswith("linux"):  # libraries of macOS do not stand it
         return 1
     if multiprocessing.current_process().daemon:  # a worker of a pool may have none
         return 1
-    return len(os.sched_getaffinity(0))
+    return num_cores()
 
 
 def run_at_once(works: Sequence[Callable[[], _T]]) -> list[_T]:

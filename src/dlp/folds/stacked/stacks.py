@@ -27,7 +27,7 @@ from dlp.folds.plan import Fold, Plan
 from dlp.folds.results import FoldResult
 from dlp.folds.stacked.blocks import blocks_of
 from dlp.folds.stacked.engine import LAYOUT, FoldData, StackedFolds
-from dlp.folds.stacked.forks import EndsWithItsParent, num_cores, run_at_once
+from dlp.folds.stacked.forks import EndsWithItsParent, num_processes, run_at_once
 from dlp.folds.stacked.reasons import options_of, reason_against
 from dlp.modules.base import SupervisedModule
 
@@ -147,7 +147,7 @@ def _shares(plan: Plan, stack: list[_Ready]) -> list[list[_Ready]]:
     steps = plan.max_epochs * math.ceil(rows / size)
     moves = len(stack) * stack[0].result.parameters["total"] * steps
     most = plan.processes if _is_on_cpu(plan) else 1
-    count = max(1, min(most, num_cores(), len(stack), moves // _MOVES))
+    count = max(1, min(most, num_processes(), len(stack), moves // _MOVES))
     ends = [len(stack) * number // count for number in range(count + 1)]
     return [stack[start:end] for start, end in pairwise(ends)]
 
