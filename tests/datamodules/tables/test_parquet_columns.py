@@ -11,6 +11,7 @@ from dlp.datamodules import TableDataModule
 from dlp.datamodules.known_rows import known_columns
 from dlp.datamodules.splitting import groups
 from dlp.datamodules.tables import parquet_columns
+from dlp.datamodules.tables.files import read_table
 from dlp.datamodules.tables.parquet_columns import ParquetColumns
 from dlp.datamodules.tables.table_format import TableFormat
 from dlp.errors import InputError
@@ -112,6 +113,18 @@ def test_numbers_do_not_stand_in_memory(path):
     assert rows["area"].tolist() != rows["area"].sort_index().tolist()  # shuffled
     with pytest.raises(KeyError):
         rows["price"]
+
+
+@pytest.mark.usefixtures("large")
+@pytest.mark.parametrize(
+    "rows", [np.arange(5), [7], [4, 2], np.arange(len(mixed()))[::-1], np.arange(len(mixed()))]
+)
+def test_rows_that_are_equally_spaced_are_chosen_like_others(path, rows):
+    table = read_table(path).frame
+    assert isinstance(table, ParquetColumns)
+    pd.testing.assert_frame_equal(
+        table.chosen(np.array(rows)).in_memory(), table.in_memory().iloc[rows], check_names=False
+    )
 
 
 def test_rows_without_a_target_are_left_out(tmp_path, monkeypatch):

@@ -78,6 +78,19 @@ def test_what_is_kept_and_read_is_that_of_a_table_in_memory(
     assert bool(found[0][-1]) is not is_trial
 
 
+@pytest.mark.parametrize("unlabelled", [slice(0, 19), slice(20, None)])
+def test_rows_without_a_label_may_stand_together(frame, tmp_path, large, unlabelled):
+    large()
+    frame["label"] = 1.0 * (frame.index % 2)
+    frame.loc[unlabelled, "label"] = np.nan
+    data = make(write(frame, tmp_path), drop_unlabelled=True, id_column="id", label_column="label")
+    rows = data.examples("train")
+    places = rows.places
+    assert rows.ids.tolist() == [f"r{row}" for row in places]
+    assert rows.targets.tolist() == frame.label[places].tolist()
+    assert rows.rows.raw() == frame.text[places].tolist()
+
+
 def test_texts_are_taken_out_a_few_at_a_time(frame, tmp_path, large):
     large()
     data = make(write(frame, tmp_path), drop_unlabelled=True)

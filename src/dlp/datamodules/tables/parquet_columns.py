@@ -118,7 +118,9 @@ class ParquetColumns:
 
     @property
     def _is_whole(self) -> bool:
-        return isinstance(self.index, pd.RangeIndex)
+        # Of chosen rows that are equally spaced, too, pandas makes a RangeIndex.
+        every = pd.RangeIndex(self.metadata.num_rows)
+        return isinstance(self.index, pd.RangeIndex) and self.index.equals(every)
 
     @property
     def _rows(self) -> NDArray[np.int64]:
