@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
+from dlp import cache
 from dlp.datamodules.examples import Examples
 from dlp.datamodules.text.corpus import Corpus, cached_parts, stored_parts
 from dlp.errors import InputError
@@ -163,6 +164,17 @@ def test_a_cache_that_cannot_be_written_is_named(monkeypatch, tmp_path):
     monkeypatch.setenv("DLP_CACHE_DIR", str(blocked))
     with pytest.raises(InputError, match="Set DLP_CACHE_DIR"):
         cached_parts(Source())
+
+
+@pytest.mark.parametrize("part", ["train", "test"])  # the first grows in its folder
+def test_what_a_killed_process_left_is_not_taken_for_content(part, monkeypatch):
+    left = cache_dir() / "text" / f".{Source.key}" / part
+    left.mkdir(parents=True)
+    np.save(left / "tokens.npy", np.arange(9, dtype=np.int32))
+    monkeypatch.setattr(cache.shutil, "rmtree", lambda *args, **kwargs: None)  # as if in use
+    with pytest.raises(InputError, match=r"cannot write the cache .*: File exists"):
+        cached_parts(Source())
+    assert stored_parts(Source.key) is None
 
 
 def test_equal_texts_have_equal_hashes_in_any_corpus():

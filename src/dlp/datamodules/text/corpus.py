@@ -290,8 +290,9 @@ _COLUMNS = ("groups", "times", "places")
 
 
 def _save(part: Examples, folder: Path) -> None:
-    folder.mkdir(exist_ok=True)
     corpus: Corpus = part.rows.corpus
+    # What else stands there is left of a process that was killed, and could not be removed.
+    folder.mkdir(exist_ok=isinstance(corpus.tokens, np.memmap))
     arrays: dict[str, NDArray[Any] | None]
     arrays = {file: getattr(corpus, name) for file, name in _TOKENS.items()}
     arrays |= {name: getattr(part, name) for name in _COLUMNS}
@@ -302,7 +303,7 @@ def _save(part: Examples, folder: Path) -> None:
         labels, arrays["targets"] = np.unique(part.targets, return_inverse=True)
     for name, values in arrays.items():
         file = folder / f"{name}.npy"
-        if values is not None and not file.exists():  # large ones were written as they grew
+        if values is not None and not file.exists():  # those of a memory map are there
             np.save(file, values, allow_pickle=False)
     rest = {
         "words": corpus.words,
