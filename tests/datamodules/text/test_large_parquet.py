@@ -101,6 +101,8 @@ def test_texts_are_taken_out_a_few_at_a_time(frame, tmp_path, large):
     some = table.chosen(np.array([3, 4, 30]))
     assert some["text"].tolist() == frame.text[[3, 4, 30]].tolist()
     assert some["text"].index.tolist() == [3, 4, 30]
+    with pytest.raises(ValueError, match="in the order of their file"):
+        table.chosen(np.array([4, 30, 3]))
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ class ParquetColumns:
         columns: The names of all columns, in order.
         index: The numbers of the rows in the file.
         kept: The columns that stand in memory, with all rows of the file.
-        texts: The columns of long texts; rows of such a file are chosen in its order.
+        texts: The columns of long texts, which are read in the order of the file.
         na_values: What means "missing".
     """
 
@@ -109,8 +109,11 @@ class ParquetColumns:
         return replace(self, columns=list(names))
 
     def chosen(self, rows: NDArray[np.int64]) -> "ParquetColumns":
-        """Return the rows at these positions."""
-        return replace(self, index=self.index[rows])
+        """Return the rows at these positions; beside long texts they must ascend."""
+        index = self.index[rows]
+        if self.texts and not index.is_monotonic_increasing:
+            raise ValueError("rows of long texts are chosen in the order of their file")
+        return replace(self, index=index)
 
     def in_memory(self) -> pd.DataFrame:
         """Return all of it as a data frame."""
