@@ -9,7 +9,7 @@ from text_files import make
 from dlp.datamodules.tables import parquet_columns
 from dlp.datamodules.tables.parquet_columns import ParquetColumns
 from dlp.datamodules.tables.table_format import TableFormat
-from dlp.datamodules.text.files import read_rows
+from dlp.datamodules.text.files import read_parts, read_rows
 from dlp.errors import InputError
 from dlp.files import cache_dir
 
@@ -103,6 +103,16 @@ def test_texts_are_taken_out_a_few_at_a_time(frame, tmp_path, large):
     assert some["text"].index.tolist() == [3, 4, 30]
     with pytest.raises(ValueError, match="in the order of their file"):
         table.chosen(np.array([4, 30, 3]))
+
+
+def test_files_that_are_a_part_each_do_not_stand_in_memory(frame, tmp_path, large):
+    large()
+    for name in ("train", "test"):
+        write(frame, tmp_path, f"{name}.parquet")
+    source = make(str(tmp_path), drop_unlabelled=True).source
+    for name, rows in read_parts(source.local, source.files, source.columns).items():
+        assert isinstance(rows.frame, ParquetColumns)
+        assert rows.files == [f"{name}.parquet"] * ROWS
 
 
 @pytest.mark.parametrize(

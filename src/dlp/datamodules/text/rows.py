@@ -58,6 +58,8 @@ class TextRows:
 
 def below(tables: Sequence[TextRows]) -> TextRows:
     """Return the rows of several tables one after the other; all else is the first one's."""
+    if len(tables) == 1:
+        return tables[0]  # which of a large file is not in memory
     frames = [in_memory(rows.frame) for rows in tables]
     if len({frame.index.nlevels for frame in frames}) > 1:  # some have lines, others none
         frames = [f.droplevel("line") if f.index.nlevels > 1 else f for f in frames]
