@@ -7,6 +7,7 @@ import pytest
 from text_files import make
 
 from dlp.datamodules.tables import parquet_columns
+from dlp.datamodules.tables.files import read_table
 from dlp.datamodules.tables.parquet_columns import ParquetColumns
 from dlp.datamodules.tables.table_format import TableFormat
 from dlp.datamodules.text.files import read_parts, read_rows
@@ -89,6 +90,14 @@ def test_rows_without_a_label_may_stand_together(frame, tmp_path, large, unlabel
     assert rows.ids.tolist() == [f"r{row}" for row in places]
     assert rows.targets.tolist() == frame.label[places].tolist()
     assert rows.rows.raw() == frame.text[places].tolist()
+
+
+def test_a_file_is_large_by_the_length_of_its_texts(frame, tmp_path, monkeypatch):
+    monkeypatch.setattr(parquet_columns, "IN_MEMORY", 1 << 15)
+    frame["text"] = [f"{row}" * 500 for row in range(ROWS)]
+    path = write(frame, tmp_path)
+    assert isinstance(read_table(path, texts=["id"]).frame, pd.DataFrame)
+    assert isinstance(read_table(path, texts=["text"]).frame, ParquetColumns)
 
 
 def test_texts_are_taken_out_a_few_at_a_time(frame, tmp_path, large):

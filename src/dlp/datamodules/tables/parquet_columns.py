@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-#: A file whose numbers take no more bytes than this is read whole: opening it takes time, too.
+#: A file whose numbers and long texts take no more bytes is read whole: opening takes time, too.
 IN_MEMORY = 1 << 28
-#: What a long text is taken to have of these bytes.
-_TEXT = 1 << 10
+#: Bytes that a text takes beside its characters.
+_TEXT = 1 << 6
 #: Numbers that are read at once, and texts.
 _PIECE, _TEXTS = 1 << 16, 1 << 12
 #: Marks without width that programs leave around cells.
@@ -186,7 +186,10 @@ def read_parquet(path: Path, texts: Sequence[str] = ()) -> pd.DataFrame | Parque
         kinds = dict(zip(names, file.schema_arrow.types, strict=True))
         numbers = {name for name in names if _is_number(kinds[name], pa.types)}
         long = [name for name in texts if name in kinds and _is_text(kinds[name], pa.types)]
-        if rows * (8 * len(numbers) + _TEXT * len(long)) <= IN_MEMORY:
+        size = rows * (8 * len(numbers) + _TEXT * len(long))
+        for name in long:
+            size += sum(chunk.total_uncompressed_size for chunk in _chunks(file.metadata, name))
+        if size <= IN_MEMORY:
             return _frame_of(file.read()).set_axis(names, axis=1)
         kept = [name for name in names if name not in numbers and name not in long]
         index = pd.RangeIndex(rows, name="row")
@@ -256,6 +259,12 @@ def _frame_of(arrow: "pa.Table") -> pd.DataFrame:
         ignore_metadata=True, split_blocks=True, self_destruct=True
     )
     return frame
+
+
+def _chunks(metadata: "pq.FileMetaData", name: str) -> list["pq.ColumnChunkMetaData"]:
+    """Return what a file says of a column, for each group of rows."""
+    at = [n for n in range(metadata.num_columns) if metadata.schema.column(n).path == name]
+    return [metadata.row_group(n).column(i) for n in range(metadata.num_row_groups) for i in at]
 
 
 def _is_number(kind: "pa.DataType", types: Any) -> bool:
