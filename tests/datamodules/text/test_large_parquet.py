@@ -10,6 +10,7 @@ from dlp.datamodules.tables import parquet_columns
 from dlp.datamodules.tables.files import read_table
 from dlp.datamodules.tables.parquet_columns import ParquetColumns
 from dlp.datamodules.tables.table_format import TableFormat
+from dlp.datamodules.text import corpus
 from dlp.datamodules.text.files import read_parts, read_rows
 from dlp.errors import InputError
 from dlp.files import cache_dir
@@ -140,6 +141,21 @@ def test_a_text_that_is_missing_is_named_by_its_row(frame, tmp_path, large, cell
     with pytest.raises(InputError, match=message):
         make(path, table_format=TableFormat(na_values=("?",))).fit()
     assert not [file for file in contents() if not file.endswith(".lock")]
+
+
+@pytest.mark.parametrize("is_large", [False, True])
+def test_a_text_that_is_missing_is_found_before_any_is_tokenised(
+    frame, tmp_path, monkeypatch, large, is_large
+):
+    if is_large:
+        large()
+    monkeypatch.setattr(parquet_columns, "_TEXTS", 8)
+    monkeypatch.setattr(corpus, "_AT_ONCE", 8)
+    monkeypatch.delattr(corpus.WordNumbers, "of")
+    frame["label"] = frame.index % 2
+    frame.loc[ROWS - 1, "text"] = None
+    with pytest.raises(InputError, match=r"row 49 .* has no text"):
+        make(write(frame, tmp_path)).fit()
 
 
 @pytest.mark.usefixtures("large")

@@ -99,6 +99,11 @@ class ParquetColumns:
             yield text_cells(series, self.na_values, as_they_are=True)
             start += len(values)
 
+    def lacks(self, name: str) -> bool:
+        """Return whether the file says, without being read, that cells of a column are missing."""
+        known = [chunk.statistics for chunk in _chunks(self.metadata, name)]
+        return self._is_whole and any(found is not None and found.null_count for found in known)
+
     @property
     def numbers(self) -> list[str]:
         """The names of the columns of numbers, which are read anew."""

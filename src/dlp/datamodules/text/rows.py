@@ -13,7 +13,13 @@ from numpy.typing import NDArray
 from dlp.datamodules.examples import Examples, sample_rows
 from dlp.datamodules.reading import ColumnReading, InputReading, Kind, clipped
 from dlp.datamodules.splitting.groups import keys_of_table
-from dlp.datamodules.tables.parquet_columns import chosen, columns_of, in_memory, pieces
+from dlp.datamodules.tables.parquet_columns import (
+    ParquetColumns,
+    chosen,
+    columns_of,
+    in_memory,
+    pieces,
+)
 from dlp.datamodules.text.columns import TextColumns
 from dlp.datamodules.text.corpus import Corpus
 from dlp.datamodules.text.tokens import Tokens
@@ -142,12 +148,24 @@ def _truth(frame: TableRows, names: tuple[str, ...]) -> NDArray[Any] | None:
 
 
 def _texts(frame: TableRows, name: str, path: str) -> Iterator[str]:
-    """Yield the text of each row, taken out of the table a few at a time."""
+    """Yield the text of each row, taken out of the table a few at a time.
+
+    All are looked at before the first is given; in a large Parquet file by what it says of itself.
+    """
+    if isinstance(frame, ParquetColumns):
+        some_lack = frame.lacks(name)
+    else:
+        some_lack = not all(map(_are_texts, pieces(frame, name)))
+    if some_lack:
+        raise _without_text(frame[name], path)
     for cells in pieces(frame, name):
-        values = cells.tolist()
-        if not all(isinstance(value, str) and value.strip() for value in values):
+        if not _are_texts(cells):
             raise _without_text(frame[name], path)
-        yield from values
+        yield from cells.tolist()
+
+
+def _are_texts(cells: "pd.Series[Any]") -> bool:
+    return all(isinstance(value, str) and value.strip() for value in cells.tolist())
 
 
 def _without_text(cells: "pd.Series[Any]", path: str) -> InputError:
