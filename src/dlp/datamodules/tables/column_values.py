@@ -21,6 +21,27 @@ _LIKE_ID = re.compile(
 )
 #: Digits that are no number: with a zero in front, as in postal codes, or too many to count.
 _CODE = re.compile(r"\s*[+-]?(0\d+|\d{16,})\s*")
+#: Marks without width that programs leave around cells.
+_INVISIBLE = "\u200b\u2060\ufeff"
+
+
+def without_marks(series: "pd.Series[Any]", na_values: Sequence[str]) -> "pd.Series[Any]":
+    """Return numbers; those that mean "missing", however they are written, are NaN."""
+    marks = pd.to_numeric(pd.Series(na_values, dtype=object), errors="coerce").dropna()
+    return series.mask(series.isin(marks)) if len(marks) else series
+
+
+def text_cells(
+    series: "pd.Series[Any]", na_values: Sequence[str], as_they_are: bool
+) -> "pd.Series[Any]":
+    """Return cells of texts, None where they are missing; without blanks around them or as is."""
+    missing = {"", *(value.strip() for value in na_values)}
+    pairs = zip(series.tolist(), series.isna(), strict=True)
+    texts = ["" if nothing else str(cell) for cell, nothing in pairs]
+    stripped = [text.strip().strip(_INVISIBLE).strip() for text in texts]
+    kept = texts if as_they_are else stripped
+    found = [None if key in missing else text for key, text in zip(stripped, kept, strict=True)]
+    return pd.Series(found, series.index, dtype=object)
 
 
 def why_useless(series: "pd.Series[Any]") -> str:

@@ -14,14 +14,13 @@ import numpy as np
 import pandas as pd
 
 from dlp.datamodules.tables.column_types import LIKE_MISSING, TypedColumn, typed_columns
+from dlp.datamodules.tables.column_values import text_cells, without_marks
 from dlp.datamodules.tables.csv_cells import CSVCells, read_cells
 from dlp.datamodules.tables.parquet_columns import (
     ParquetColumns,
     in_memory,
     read_parquet,
-    text_cells,
     twice,
-    without_marks,
 )
 from dlp.datamodules.tables.table_format import ColumnFormat, TableFormat
 from dlp.errors import InputError, MissingInputError, suggestion

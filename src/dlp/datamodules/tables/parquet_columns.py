@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from dlp.datamodules.tables.column_values import text_cells, without_marks
 from dlp.errors import InputError
 from dlp.table_places import TableRows
 
@@ -28,8 +29,6 @@ IN_MEMORY = 1 << 28
 _TEXT = 1 << 6
 #: Numbers that are read at once, and texts.
 _PIECE, _TEXTS = 1 << 16, 1 << 12
-#: Marks without width that programs leave around cells.
-_INVISIBLE = "\u200b\u2060\ufeff"
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,7 @@ class ParquetColumns:
         return name in self.columns
 
     def __getitem__(self, name: str) -> "pd.Series[Any]":
-        """Return a column; numbers are read anew.
+        """Return a column; what does not stand in memory is read anew.
 
         Raises:
             InputError: The file was changed after it was first looked at.
@@ -230,25 +229,6 @@ def pieces(rows: TableRows, name: str) -> Iterator["pd.Series[Any]"]:
     column = rows[name]
     for start in range(0, len(column), _TEXTS):
         yield column.iloc[start : start + _TEXTS]
-
-
-def without_marks(series: "pd.Series[Any]", na_values: Sequence[str]) -> "pd.Series[Any]":
-    """Return numbers; those that mean "missing", however they are written, are NaN."""
-    marks = pd.to_numeric(pd.Series(na_values, dtype=object), errors="coerce").dropna()
-    return series.mask(series.isin(marks)) if len(marks) else series
-
-
-def text_cells(
-    series: "pd.Series[Any]", na_values: Sequence[str], as_they_are: bool
-) -> "pd.Series[Any]":
-    """Return cells of texts, None where they are missing; without blanks around them or as is."""
-    missing = {"", *(value.strip() for value in na_values)}
-    pairs = zip(series.tolist(), series.isna(), strict=True)
-    texts = ["" if nothing else str(cell) for cell, nothing in pairs]
-    stripped = [text.strip().strip(_INVISIBLE).strip() for text in texts]
-    kept = texts if as_they_are else stripped
-    found = [None if key in missing else text for key, text in zip(stripped, kept, strict=True)]
-    return pd.Series(found, series.index, dtype=object)
 
 
 def twice(path: Path, name: str) -> InputError:
