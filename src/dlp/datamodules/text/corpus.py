@@ -104,7 +104,7 @@ class Corpus:
             for number, text in enumerate(batch):
                 try:
                     raw = text.encode()
-                except UnicodeEncodeError:  # half an emoji, from JSON, is no character
+                except UnicodeEncodeError:  # half an emoji, in a text given in Python
                     raw = text.encode(errors="replace")
                     batch[number] = raw.decode()
                 hashes += hashlib.blake2b(raw, digest_size=8).digest()
