@@ -24,6 +24,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -174,7 +175,8 @@ def measure(kind: str, rows: int) -> dict[str, Any]:
             done = subprocess.run(
                 command, env=environment, capture_output=True, text=True, check=True
             )
-    return {**json.loads(done.stdout.splitlines()[-1]), "dlp": version_of_dlp()}
+    versions = f"dlp {version_of_dlp()} and torch {version('torch')}"
+    return {**json.loads(done.stdout.splitlines()[-1]), "versions": versions}
 
 
 def table(points: dict[str, dict[int, dict[str, Any]]]) -> str:
@@ -194,14 +196,12 @@ def table(points: dict[str, dict[int, dict[str, Any]]]) -> str:
                 f"{found['gigabytes']:.2f} | {growth} |"
             )
             before = rows, taken
-    import torch
-
     measured: dict[str, list[str]] = {}
     for kind, of_kind in points.items():
-        for version in dict.fromkeys(found["dlp"] for found in of_kind.values()):
-            measured.setdefault(version, []).append(kind)
-    said = "; ".join(f"dlp {version} ({', '.join(kinds)})" for version, kinds in measured.items())
-    said = f"One run a point, CPU seconds, torch {torch.__version__}; {said}."
+        for versions in dict.fromkeys(found["versions"] for found in of_kind.values()):
+            measured.setdefault(versions, []).append(kind)
+    said = "; ".join(f"{versions} ({', '.join(kinds)})" for versions, kinds in measured.items())
+    said = f"One run a point, CPU seconds; {said}."
     return "\n".join([*lines, "", said])
 
 

@@ -84,7 +84,7 @@ def main() -> None:
             cells += [number(milliseconds), share]
         rows.append(cells)
     sums = [sum(took for took, _ in found.values()) for found in (plain, mixed)]
-    rows.append(["all", "-", number(sums[0]), "-", number(sums[1]), "-"])
+    rows.append(["their sum", "-", number(sums[0]), "-", number(sums[1]), "-"])
     header = ["operation", "GFLOP", "float32, ms", "of the peak", "bf16, ms", "of the peak"]
     written = table(header, rows)
     print(written)
