@@ -8,7 +8,7 @@ matrix, and every result equals the dense formula's.
 from typing import Any, NamedTuple, cast
 
 import numpy as np
-import scipy
+import scipy  # its subpackages load when they are used
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn

@@ -125,9 +125,8 @@ def _run(fit: Fit, checkpoint: Path | None, start: str | None) -> Fit:
         say(f"refit: training on all {len(fit.data.inputs('train')):,} rows; {held}")
     elif which:
         fit.data.examples("test")  # said before training, if there is no test part
-    there = (
-        written(run.folder) if run.folder.is_dir() else {}
-    )  # of a rank above 0 there is none yet
+    # A process of a rank above 0 has no folder.
+    there = written(run.folder) if run.folder.is_dir() else {}
     before, begun = run.recorded_at, time.perf_counter()
     parts: list[EvaluatedPart] = ["val", "test"] if recipe.run.test_after_fit else ["val"]
     if not getattr(rank_zero_only, "rank", 0):

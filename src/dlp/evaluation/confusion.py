@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import scipy
+import scipy  # its subpackages load when they are used
 from numpy.typing import NDArray
 
 

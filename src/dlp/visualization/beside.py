@@ -77,7 +77,7 @@ def _is_drawn(request: object) -> bool:
 def serve() -> None:
     """Draw what is asked for on the standard input, until it ends."""
     import matplotlib.backends.backend_agg
-    import matplotlib.figure  # noqa: F401
+    import matplotlib.figure  # noqa: F401 - loaded ahead of the first request
 
     answers = os.dup(1)
     os.dup2(2, 1)  # what is printed is no answer

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import scipy
+import scipy  # its subpackages load when they are used
 from numpy.typing import NDArray
 
 from dlp.datamodules.standardising import mean_and_deviation

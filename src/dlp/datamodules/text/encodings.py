@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
-import scipy
+import scipy  # its subpackages load when they are used
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
