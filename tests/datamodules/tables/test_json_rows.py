@@ -82,8 +82,16 @@ def test_compressed_and_damaged(tmp_path):
         ("[{'text': 'a'}]", "Python's notation"),
         ("{'text': 'a'}\n{'text': 'b'}", "line 1 is .* Python's notation .*json.dumps"),
         ("text,label\na,b\n", "cannot read .* as JSON"),
+        ('{"a": 1}\n{"a": 1, "b": 2, "b": 3}', "in line 2 an object has the key 'b' twice"),
+        ('[{"a": 1, "a": 2}]', "rows.json: an object has the key 'a' twice, with two values"),
+        ('{"a": [1, 2], "b": [3, 4], "a": [5, 6]}', "has the key 'a' twice"),
     ],
 )
 def test_what_is_wrong_is_said(text, message, tmp_path):
     with pytest.raises(InputError, match=message):
         read_json_rows(written(tmp_path, text))
+
+
+def test_a_key_that_says_the_same_twice_is_read(tmp_path):
+    frame = read_json_rows(written(tmp_path, '{"text": "a", "n": 1, "n": 1}\n'))
+    assert frame["n"].tolist() == [1]

@@ -53,7 +53,9 @@ def read_json_rows(path: Path, encoding: str | None = None) -> pd.DataFrame:
 
 def _object(path: Path, number: int, line: str, last: int) -> dict[str, Any]:
     try:
-        row = json.loads(line)
+        row = json.loads(line, object_pairs_hook=_once_each)
+    except InputError as error:
+        raise InputError(f"cannot read {path}: in line {number} {error}") from error
     except ValueError as error:
         if line.startswith("{'"):
             raise InputError(
@@ -73,9 +75,22 @@ def _object(path: Path, number: int, line: str, last: int) -> dict[str, Any]:
     return row
 
 
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object of JSON, where `json` would silently take the last value of a twin key."""
+    row = dict(pairs)
+    if len(row) < len(pairs) and (twins := [key for key, value in pairs if row[key] != value]):
+        raise InputError(
+            f"an object has the key {twins[0]!r} twice, with two values: which one holds? "
+            "Give each a name of its own."
+        )
+    return row
+
+
 def _whole(path: Path, text: str) -> pd.DataFrame:
     try:
-        content = json.loads(text)
+        content = json.loads(text, object_pairs_hook=_once_each)
+    except InputError as error:
+        raise InputError(f"cannot read {path}: {error}") from error
     except ValueError as error:
         python = text.lstrip("[ \n").startswith("{'")
         why = "it is written in Python's notation, with ' for \"" if python else str(error)
