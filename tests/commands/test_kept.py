@@ -19,8 +19,9 @@ from lightning import Callback
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from dlp.callbacks import History
-from dlp.callbacks.checkpoints import BestCheckpoint
+from dlp.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
 from dlp.cli import main
+from dlp.commands.next_steps import after_stop
 from dlp.errors import InputError
 from dlp.runs.folders import Run, claimed, locked
 
@@ -306,6 +307,14 @@ def test_a_fit_that_is_stopped_says_how_to_go_on(
     main(command.split()[1:])
     resumed, whole = (folder / "runs/points/version_0" for folder in (points, run_of_points))
     assert metrics_of(resumed) == metrics_of(whole)
+
+
+def test_an_epoch_that_was_saved_by_another_process_is_told(run_of_points):
+    """As those of ``ddp_spawn`` do: the callback of the process that is asked knows nothing."""
+    run = run_of_points / "runs/points/version_0"
+    kept = LastCheckpoint(run / "checkpoints")
+    again = f"dlp fit --ckpt_path {run}/checkpoints/last.ckpt"
+    assert after_stop(kept) == f"Epoch {len(metrics_of(run))} is saved: go on by {again}"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

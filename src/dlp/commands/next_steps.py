@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dlp.callbacks.checkpoints import LastCheckpoint
+from dlp.checkpoint_content import read_checkpoint
 from dlp.config_files import read_config
 from dlp.runs.verdict import Verdict
 
@@ -34,10 +35,13 @@ def after_fit(
 
 def after_stop(last: LastCheckpoint | None) -> str:
     """Return what is kept of a fit that is stopped, and the command that goes on with it."""
-    if last is None or last.saved_epoch is None:
+    epoch = None if last is None else last.saved_epoch
+    if last is not None and epoch is None and last.path.exists():
+        # Saved in a process of ddp_spawn, which has a callback of its own.
+        epoch = read_checkpoint(last.path)["epoch"] + 1
+    if last is None or epoch is None:
         return "No epoch was saved."
-    again = command("fit", "--ckpt_path", last.path)
-    return f"Epoch {last.saved_epoch} is saved: go on by {again}"
+    return f"Epoch {epoch} is saved: go on by {command('fit', '--ckpt_path', last.path)}"
 
 
 def retrain(configs: Sequence[str | Path], epochs: int) -> str:
