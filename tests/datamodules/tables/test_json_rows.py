@@ -26,6 +26,7 @@ def written(folder, text, name="rows.json", encoding="utf-8"):
         json.dumps({"version": 1, "data": ROWS}, indent=1),
         json.dumps({"text": ["a", "b"], "label": [1, "x"], "more": [None, None]}),
         json.dumps({"text": {"0": "a", "1": "b"}, "label": {"0": 1, "1": "x"}}),
+        json.dumps({"text": {"0": "a", "1": "b"}, "label": {"1": "x", "0": 1}}),
     ],
 )
 def test_every_shape_gives_the_same_cells(text, tmp_path):

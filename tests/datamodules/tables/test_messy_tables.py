@@ -382,6 +382,7 @@ def test_equal_names_and_times_in_parquet(tmp_path):
         ("Report of May\n\na,y\n1,2\n", "Delete the lines above the header if they are a title"),
         ("a,y\n1,2\na,y\n", "line 3 of .* repeats the header"),
         ("a,y\n1,2\n2,3\n3,4\nTotal,9\n", "looks like a total"),
+        ("a,y\n1,2\n2,3\n3,4\nGesamtergebnis,9\n", "looks like a total"),
         ("a,y\n1,2\n\0,3\n", "NUL byte in line 3"),
         ('t,y\n"say \\"hi\\"",2\n', "Quotes inside a quoted cell must be doubled"),
         ("a;b|y;c|z\n1;2|3;4|5\n", "both cut all its lines alike"),

@@ -23,8 +23,9 @@ _SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 #: Records and characters that the separator is found by.
 _RECORDS, _SAMPLE = 200, 1 << 18
 _TOTALS = {
-    *("total", "totals", "grand total", "sum", "subtotal", "average", "mean"),
-    *("summe", "gesamt", "gesamtsumme", "mittelwert", "totaux", "somme", "moyenne", "totale"),
+    *("total", "totals", "grand total", "total result", "sum", "subtotal", "average", "mean"),
+    *("summe", "gesamt", "gesamtsumme", "gesamtergebnis", "mittelwert", "totaux", "somme"),
+    *("moyenne", "totale", "total général", "total general", "total geral", "totale complessivo"),
 }
 _LIMIT = Lock()
 

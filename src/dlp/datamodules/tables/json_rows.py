@@ -112,7 +112,7 @@ def _of_columns(content: dict[str, Any]) -> pd.DataFrame | None:
     if columns and all(isinstance(column, dict) for column in columns):
         if any(column.keys() != columns[0].keys() for column in columns):
             return None
-        columns = [list(column.values()) for column in columns]
+        columns = [[column[row] for row in columns[0]] for column in columns]
     if len(columns) < 2 or not all(isinstance(column, list) for column in columns):
         return None
     if any(len(column) != len(columns[0]) for column in columns):
