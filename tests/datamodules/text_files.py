@@ -45,5 +45,18 @@ def hub_folder(folder):
     return str(folder)
 
 
+def named_classes(path, names, labels):
+    """Write a Parquet file as `datasets` does, with the list `names` of its classes."""
+    kind = datasets.Features(
+        {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=names)}
+    )
+    columns = {
+        "text": [f"{path.stem} {row} {label}" for row, label in enumerate(labels)],
+        "label": [names.index(label) for label in labels],
+    }
+    datasets.Dataset.from_dict(columns, features=kind).to_parquet(path)
+    return str(path)
+
+
 def make(path, **arguments):
     return TextDataModule(path, **{"num_words": NUM_WORDS, **arguments})

@@ -1,6 +1,6 @@
 """From the values in a target column to what a loss takes: class numbers, or float32."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -322,6 +322,25 @@ class TargetEncoder:
                 f"positive_class is {self.positive!r}, and the run was trained with "
                 f"{names[-1] if names else 'none'!r}: leave it out, or train again."
             )
+
+
+def same_classes(
+    found: Iterable[Any], names: Sequence[str], known: Sequence[str]
+) -> dict[Any, int]:
+    """Return what class numbers of one file, whose classes are `names`, are among the `known`.
+
+    Raises:
+        InputError: The class of a number that is `found` is not known.
+    """
+    numbers = {}
+    for number in found:
+        name = names[int(number)] if number in range(len(names)) else str(number)
+        if name not in known:
+            raise InputError(
+                f"label {name!r} is not among the classes {_first(known)}.{suggestion(name, known)}"
+            )
+        numbers[number] = known.index(name)
+    return numbers
 
 
 def _first(names: Sequence[str]) -> str:

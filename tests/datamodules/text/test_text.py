@@ -5,7 +5,7 @@ import datasets
 import lightning
 import pytest
 import torch
-from text_files import NUM_WORDS, hub_folder, make, reviews, write_csv
+from text_files import NUM_WORDS, hub_folder, make, named_classes, reviews, write_csv
 from torch import nn
 
 from dlp.bag_of_words import BagOfWords
@@ -257,6 +257,40 @@ def test_a_folder_in_the_hubs_layout_brings_test_part_and_names(tmp_path):
     cut = make(path, test_size=10)
     assert len(cut.test_dataloader().inputs) == 10
     assert len(cut.train_dataloader().inputs) == 22
+
+
+def classes_of(data, part):
+    rows = data.examples(part)
+    data.fit()
+    return {
+        (text.split()[-1], data.class_names[number])
+        for text, number in zip(
+            data.texts(rows.rows), data.targets.encode(rows.targets), strict=True
+        )
+    }
+
+
+@pytest.mark.parametrize("positive", [None, "anger"])
+def test_class_numbers_mean_what_their_own_file_says(positive, tmp_path):
+    both = {("anger", "anger"), ("joy", "joy")}
+    train = named_classes(tmp_path / "train-1.parquet", ["anger", "joy"], ["anger", "joy"] * 6)
+    test = named_classes(tmp_path / "test.parquet", ["joy", "anger"], ["anger", "joy", "joy"])
+    for path, arguments in ((train, {"test_path": test}), (str(tmp_path), {})):
+        data = make(path, positive_class=positive, **arguments)
+        assert classes_of(data, "test") == both  # whichever part is asked for first
+        assert classes_of(data, "train") == both
+    named_classes(tmp_path / "val.parquet", ["joy", "anger"], ["joy", "anger"])
+    named_classes(tmp_path / "train-2.parquet", ["fear", "joy"], ["joy", "fear"])
+    data = make(str(tmp_path))
+    assert classes_of(data, "train") == {*both, ("fear", "fear")}
+    assert classes_of(data, "val") == classes_of(data, "test") == both
+
+
+def test_a_class_of_the_test_file_that_training_does_not_name_is_refused(tmp_path):
+    train = named_classes(tmp_path / "a.parquet", ["anger", "joy"], ["anger", "joy"] * 6)
+    test = named_classes(tmp_path / "b.parquet", ["anger", "fear", "joy"], ["anger", "fear"])
+    with pytest.raises(InputError, match="label 'fear' is not among the classes anger, joy"):
+        make(train, test_path=test).fit()
 
 
 def test_a_hub_name_is_read_once(tmp_path, monkeypatch):

@@ -1,12 +1,14 @@
 """What all text DataModules share: a corpus in, sparse rows of words out."""
 
+from dataclasses import replace
 from typing import Any, ClassVar, Unpack, cast
 
+import numpy as np
 from numpy.typing import NDArray
 
 from dlp.datamodules.base import Examples, Part, SharedArguments, SupervisedDataModule
 from dlp.datamodules.reading import InputReading
-from dlp.datamodules.targets import TargetEncoder
+from dlp.datamodules.targets import TargetEncoder, same_classes
 from dlp.datamodules.text.columns import TextColumns
 from dlp.datamodules.text.corpus import (
     Corpus,
@@ -122,11 +124,20 @@ class BaseTextDataModule(SupervisedDataModule):
         return self._read[key]
 
     def labelled(self, part: Examples) -> Examples:
-        """Return a labelled part, and take over the names of classes that its source tells."""
-        targets, names = self.targets, part.rows.corpus.class_names
+        """Return a labelled part with the class numbers of the source, whose names it takes over.
+
+        Raises:
+            InputError: A class of a part that names its own is none of the source's.
+        """
+        targets, own = self.targets, part.rows.corpus.class_names
+        names = self.parts(self.source).get("train", part).rows.corpus.class_names
         if targets.class_names is None and targets.task in ("auto", "classification") and names:
             targets.class_names = list(names)
-        return part
+        if not names or not own or own == names or part.targets is None:
+            return part
+        values = part.targets.tolist()
+        numbers = same_classes(set(values), own, names)
+        return replace(part, targets=np.array([numbers[value] for value in values]))
 
     def prepare_data(self) -> None:
         """Download what is not there and tokenise it, once; own texts to predict need neither."""

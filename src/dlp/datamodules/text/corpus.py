@@ -24,7 +24,7 @@ from dlp.errors import InputError
 from dlp.files import cache_dir
 
 #: Raise it when tokens or files change their meaning: older caches are then left alone.
-FORMAT = 5
+FORMAT = 6
 #: Texts that are split at once.
 _AT_ONCE = 4096
 

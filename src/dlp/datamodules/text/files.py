@@ -111,7 +111,7 @@ def _joined(folder: Path, files: list[Path], columns: TextColumns, notes: list[s
         tables.append(replace(rows, files=names))
     said = [*(note for rows in tables for note in rows.notes), *notes]
     source = "; ".join(dict.fromkeys(rows.source for rows in tables[:3]))
-    return replace(below(tables), source=source, notes=tuple(dict.fromkeys(said)))
+    return replace(below(tables, columns.labels), source=source, notes=tuple(dict.fromkeys(said)))
 
 
 def _class_names(path: Path, columns: TextColumns) -> list[str] | None:

@@ -20,6 +20,7 @@ from dlp.datamodules.tables.parquet_columns import (
     in_memory,
     pieces,
 )
+from dlp.datamodules.targets import same_classes
 from dlp.datamodules.text.columns import TextColumns
 from dlp.datamodules.text.corpus import Corpus
 from dlp.datamodules.text.tokens import Tokens
@@ -62,25 +63,37 @@ class TextRows:
         )
 
 
-def below(tables: Sequence[TextRows]) -> TextRows:
-    """Return the rows of several tables one after the other; all else is the first one's."""
+def below(tables: Sequence[TextRows], labels: tuple[str, ...]) -> TextRows:
+    """Return the rows of several tables one after the other; all else is the first one's.
+
+    Where each names its classes, numbers of classes are made those of one list of all names.
+    """
     if len(tables) == 1:
         return tables[0]  # which of a large file is not in memory
     frames = [in_memory(rows.frame) for rows in tables]
+    lists = [rows.class_names for rows in tables if rows.class_names]
+    names = tables[0].class_names
+    if len(lists) == len(tables):
+        names = list(dict.fromkeys(name for each in lists for name in each))
+        for frame, own in zip(frames, lists, strict=True):
+            if own != names[: len(own)]:
+                numbers = same_classes(frame[labels[0]].dropna().unique(), own, names)
+                frame[labels[0]] = frame[labels[0]].map(numbers)
     if len({frame.index.nlevels for frame in frames}) > 1:  # some have lines, others none
         frames = [f.droplevel("line") if f.index.nlevels > 1 else f for f in frames]
     files = None
     if all(rows.files is not None for rows in tables):
         files = [name for rows in tables for name in rows.files or ()]
-    return replace(tables[0], frame=pd.concat(frames), files=files)
+    return replace(tables[0], frame=pd.concat(frames), class_names=names, files=files)
 
 
-def with_validation(parts: dict[str, TextRows]) -> dict[str, TextRows]:
+def with_validation(parts: dict[str, TextRows], labels: tuple[str, ...]) -> dict[str, TextRows]:
     """Return the parts with the validation part at the end of the training part."""
     if "train" not in parts or "val" not in parts:
         return {name: rows for name, rows in parts.items() if name != "val"}
     val = parts.pop("val")
-    return {**parts, "train": replace(below([parts["train"], val]), num_val=len(val.frame))}
+    train = replace(below([parts["train"], val], labels), num_val=len(val.frame))
+    return {**parts, "train": train}
 
 
 def tokenised(

@@ -119,7 +119,7 @@ class TextFiles:
         from dlp.datamodules.text.rows import tokenised, with_validation
 
         found = {}
-        for name, rows in with_validation(self._rows()).items():
+        for name, rows in with_validation(self._rows(), self.columns.labels).items():
             columns = self.columns
             if name != "train":  # groups and times are needed to divide the training part alone
                 group = columns.group if columns.group in rows.frame else None
