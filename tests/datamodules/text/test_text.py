@@ -440,6 +440,23 @@ def test_a_table_of_texts_alone_is_predicted(table, tmp_path):
     assert len(inputs.offsets) == 2
 
 
+@pytest.mark.parametrize(
+    "names", [["2024-05.csv", "test-site.csv"], ["test.csv", "train.csv"], ["dev_x.csv"]]
+)
+def test_all_tables_of_a_folder_are_predicted(names, table, tmp_path):
+    (tmp_path / "new").mkdir()
+    for name in names:
+        write_csv(tmp_path / "new" / name, [("good",), ("bad",)], ("text",))
+    found = make(table, predict_path=str(tmp_path / "new")).examples("predict")
+    assert found.names == [name for name in names for _ in range(2)]
+
+
+def test_a_folder_to_test_on_may_hold_a_validation_part_alone(table, tmp_path):
+    (tmp_path / "new").mkdir()
+    write_csv(tmp_path / "new" / "dev.csv", reviews(10, seed=2))
+    assert make(table, test_path=str(tmp_path / "new")).examples("test").count == 10
+
+
 def test_an_empty_line_to_predict_is_named(table, tmp_path):
     new = tmp_path / "new.txt"
     new.write_text("good\n\nbad\n")

@@ -55,7 +55,8 @@ class BaseTextDataModule(SupervisedDataModule):
         min_df: Leave out terms that fewer texts of the training part have.
         test_size: Texts of the source to test on: a count or a fraction.
         predict_path: Texts to predict: a table with the text column, a .txt with one a line, or a
-            folder of .txt files. Without it, the test part is predicted.
+            folder of tables or of .txt files, all of which are predicted, whatever their names.
+            Without it, the test part is predicted.
         predict_texts: The texts to predict themselves; on the command line ``--text "..."``.
         num_words: Keep ids below it: the `num_words` - 4 most frequent words. None keeps all.
         skip_top: Treat ids below it as unknown words.
@@ -221,4 +222,4 @@ class BaseTextDataModule(SupervisedDataModule):
 
 def own_part(parts: TextParts) -> Examples:
     """Return the part of a source that is to be tested on or predicted: a file has but one."""
-    return parts["test"] if "test" in parts else parts["train"]
+    return next(parts[name] for name in ("test", "train", "val") if name in parts)

@@ -80,13 +80,13 @@ def read_parts(folder: Path, files: list[Path], columns: TextColumns) -> dict[st
     """Return the parts of a folder of tables, by the names of files or of the folders in it.
 
     Where no name tells a part, all are trained on; where some do, the other files are left out,
-    and named.
+    and named. Unlabelled texts are to be predicted, all of them: their files are one part.
 
     Raises:
         InputError: A file cannot be read, or the files of a part have other columns.
     """
-    found: dict[str, list[Path]] = {}
-    for file in files:
+    found: dict[str, list[Path]] = {} if columns.labels else {"train": files}
+    for file in files if columns.labels else []:
         place = file.relative_to(folder)
         steps = [place.name.split(".")[0], *(step.name for step in place.parents)]
         part = next((part for step in steps if (part := part_of(step))), "")

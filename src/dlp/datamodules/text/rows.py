@@ -90,7 +90,7 @@ def below(tables: Sequence[TextRows], labels: tuple[str, ...]) -> TextRows:
 def with_validation(parts: dict[str, TextRows], labels: tuple[str, ...]) -> dict[str, TextRows]:
     """Return the parts with the validation part at the end of the training part."""
     if "train" not in parts or "val" not in parts:
-        return {name: rows for name, rows in parts.items() if name != "val"}
+        return parts
     val = parts.pop("val")
     train = replace(below([parts["train"], val], labels), num_val=len(val.frame))
     return {**parts, "train": train}

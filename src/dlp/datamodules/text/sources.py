@@ -110,7 +110,7 @@ class TextFiles:
         return source_key("hub", self.path, self.revision, *how)
 
     def build(self, sample_size: int | None = None, folder: Path | None = None) -> TextParts:
-        """Return the tokenised parts ``train`` and ``test``, as far as they are there.
+        """Return the tokenised parts ``train`` (or ``val``) and ``test``, as they are there.
 
         Raises:
             InputError: A file cannot be read, a column, text or label is missing, or the Hub cannot
