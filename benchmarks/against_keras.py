@@ -3,23 +3,26 @@
     python benchmarks/against_keras.py [WORKLOAD ...] [--rounds 5] [--keras DIR ...]
 
 Each measurement is a process of its own, and the ways take turns, so that a machine whose speed
-drifts drifts for all. The ways are Keras on each backend, what a newcomer writes with Lightning
-(`lightning_way.py`) and dlp's whole command. Before the clocks start, dlp writes its rows, first
+drifts drifts for all. The ways are Keras on each backend, on TensorFlow also with what its guides
+advise where it is slow (`Job.tuned`), what a newcomer writes with Lightning (`lightning_way.py`)
+and dlp's whole command. Before the clocks start, dlp writes its rows, first
 weights and first batches; the others take steps on these, and the losses are set beside dlp's.
 
-Keras lives in environments of its own, each with one backend, given as ``--keras`` or as
-``KERAS_ENVIRONMENTS`` (folders, with a colon between two):
+It needs dlp as it is developed (``pip install -e '.[dev]'``) and, for the book's data,
+``DLP_DATA_DIR``. Keras lives in environments of its own, each with one backend, given as
+``--keras`` or as ``KERAS_ENVIRONMENTS`` (folders, with a colon between two):
 
     for backend in tensorflow-cpu jax torch; do
         python -m venv keras/$backend && keras/$backend/bin/pip install keras $backend
     done
 
-(for torch: ``--index-url https://download.pytorch.org/whl/cpu`` avoids a CUDA build). Each result
-is kept at once below the cache folder, and the same command goes on where it stopped: ``--minutes``
-ends it early, ``--fresh`` begins anew, ``--tables`` only writes docs/benchmarks.md. A workload that
-was measured at another version of dlp begins anew when it is asked for; the others stay. After a
-first round, backends that took 1.5 times as long as the best one are left out (``--all_backends``
-keeps them). ``--quick`` tries it all on a few rows: its numbers mean nothing and are only printed.
+(for torch, ``--extra-index-url https://download.pytorch.org/whl/cpu`` avoids a CUDA build). Each
+result is kept at once below the cache folder, and the same command goes on where it stopped:
+``--minutes`` ends it early, ``--fresh`` begins all workloads anew, ``--tables`` only writes
+docs/benchmarks.md. A workload that was measured at another version begins anew when it is asked
+for; the others stay. After a first round, backends that took 1.5 times as long as the best one are
+left out (``--all_backends`` keeps them), and Lightning after those that ``--lightning_rounds``
+gives it. ``--quick`` tries it all on a few rows: its numbers mean nothing and are only printed.
 """
 
 import argparse
@@ -44,6 +47,10 @@ from dlp.files import cache_dir, write_text
 HERE = Path(__file__).resolve().parent
 #: How much slower than the best a backend may be in the first round, to be measured again.
 NEAR = 1.5
+#: What is measured beside dlp itself: a result of other files than these is another result.
+WAYS = [f"benchmarks/{name}.py" for name in ("keras_way", "lightning_way", "dlp_way", "jobs")]
+WAYS.append("benchmarks/workloads.py")
+TUNED = "tensorflow, tuned"
 
 
 class Comparison:
@@ -61,9 +68,10 @@ class Comparison:
         self, backends: dict[str, str], quick: bool, fresh: bool, only_tables: bool, limit: float
     ) -> None:
         self.backends, self.quick, self.limit = backends, quick, limit
+        self.lightning_rounds = float("inf")
         self.folder = cache_dir() / ("against_keras_quick" if quick else "against_keras")
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.home, self.version = self.folder / "results.json", version_of_dlp()
+        self.home, self.version = self.folder / "results.json", version_of_dlp(*WAYS)
         self.results: dict[str, Any] = {"machine": machine(backends), "workloads": {}}
         if self.home.exists() and not fresh:
             found = with_versions(json.loads(self.home.read_text(encoding="utf-8")))
@@ -107,16 +115,17 @@ class Comparison:
         own = {"DLP_CACHE_DIR": str(self.folder / name / "cache"), "PYTHONPATH": path}
         return {**os.environ, **own, **more}
 
-    def keras(self, backend: str, job: Job) -> dict[str, Any]:
+    def keras(self, way: str, job: Job) -> dict[str, Any]:
         """Run Keras's way in the environment of a backend."""
+        backend, job = way.partition(",")[0], replace(job, tuned=way == TUNED)
         words = [self.backends[backend], str(HERE / "keras_way.py"), job.dump()]
         quiet = {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONPATH": ""}
-        return run(words, {**os.environ, **quiet}, self.limit)
+        return run(words, {**os.environ, **quiet}, self.limit, tells=True)
 
     def lightning(self, name: str, job: Job) -> dict[str, Any]:
         """Run Lightning's default way."""
         words = [sys.executable, str(HERE / "lightning_way.py"), job.dump()]
-        return run(words, self.environment(name), self.limit)
+        return run(words, self.environment(name), self.limit, tells=True)
 
     def dlp(self, name: str, workload: Workload, job: Job) -> dict[str, Any]:
         """Run dlp's command, and read its run and the times that `EpochTimes` has noted."""
@@ -124,8 +133,8 @@ class Comparison:
         if not workload.command:
             shutil.rmtree(self.folder / name / "cache", ignore_errors=True)  # it decodes again
             words = [sys.executable, str(HERE / "dlp_way.py"), "passes", job.dump()]
-            return run(words, environment, self.limit)
-        if job.kind == "features":
+            return run(words, environment, self.limit, tells=True)
+        if job.kind == "features" or "fit" in workload.measures:  # which computes them
             shutil.rmtree(self.folder / name / "cache" / "features", ignore_errors=True)
         with tempfile.TemporaryDirectory() as folder:
             times, place = Path(folder) / "times.json", Path(folder) / "run"
@@ -159,7 +168,7 @@ class Comparison:
             shutil.rmtree(job.folder, ignore_errors=True)
             words = [sys.executable, str(HERE / "dlp_way.py"), "export", job.dump()]
             words += [str(workload.steps), *workload.words_for(self.quick)]
-            checks["dlp"] = run(words, self.environment(name), self.limit)
+            checks["dlp"] = run(words, self.environment(name), self.limit, tells=True)
             self.keep()
         if "error" in checks["dlp"]:
             print(f"{name}: {checks['dlp']['error']}", file=sys.stderr)
@@ -185,9 +194,14 @@ class Comparison:
         return self.keras(way, job)
 
     def ways(self, name: str, workload: Workload, number: int, drop: bool) -> list[str]:
-        """Return the ways of a round: slow backends are left out after the first."""
-        reads = workload.job.kind == "input"
+        """Return the ways of a round: slow backends are left out after the first.
+
+        So is what has failed to take the same steps.
+        """
+        reads, checks = workload.job.kind == "input", self.of(name)["checks"]
         backends = [one for one in self.backends if one == "tensorflow" or not reads]
+        backends += [TUNED] if "tensorflow" in backends and workload.tuned else []
+        backends = [one for one in backends if "error" not in checks.get(one.partition(",")[0], {})]
         measured = self.of(name)["ways"]
         if drop and number:
             taken = {
@@ -196,7 +210,8 @@ class Comparison:
                 if "fit" in measured.get(one, {}).get("0", {})
             }
             backends = [one for one in taken if taken[one] <= NEAR * min(taken.values())]
-        return [*backends, "lightning", *(["lightning, 2 workers"] if reads else []), "dlp"]
+        plain = ["lightning", *(["lightning, 2 workers"] if reads else [])]
+        return [*backends, *(plain if number < self.lightning_rounds else []), "dlp"]
 
     def measure(self, name: str, workload: Workload, number: int, drop: bool, until: float) -> None:
         """Measure a round of a workload, but what is there already."""
@@ -211,7 +226,8 @@ class Comparison:
                     asked = replace(job, epochs=min(few or job.epochs, job.epochs))
                     result = self.other(name, way, asked)
                 rounds[str(number)] = result
-                print(name, number, way, {k: v for k, v in result.items() if k != "losses"})
+                shown = {key: value for key, value in result.items() if key != "losses"}
+                print(name, number, way, shown, flush=True)
                 self.keep()
 
     def starts(self, number: int, until: float) -> None:
@@ -285,6 +301,7 @@ def main() -> None:
     parser.add_argument("--keras", nargs="*", metavar="DIR", help="environments with Keras")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="begin nothing after")
     parser.add_argument("--limit", type=float, default=3600, help="seconds of one process")
+    parser.add_argument("--lightning_rounds", type=float, default=float("inf"))
     for option in ("quick", "fresh", "tables", "all_backends"):
         parser.add_argument(f"--{option}", action="store_true")
     given = parser.parse_args()
@@ -298,6 +315,7 @@ def main() -> None:
         given.tables,
         given.limit,
     )
+    comparison.lightning_rounds = given.lightning_rounds
     chosen, until = given.workloads or choices, time.time() + 60 * given.minutes
     wanted = {name: WORKLOADS[name] for name in chosen if name in WORKLOADS}
     if not given.tables:

@@ -29,6 +29,8 @@ class Job:
         validates: Whether each epoch validates.
         rows: Rows trained on; None for all.
         workers: Processes of Lightning's DataLoader.
+        tuned: What Keras's guides advise where it is slow: several steps in one call, no bar, and
+            decoded images kept in memory.
     """
 
     network: Network
@@ -43,6 +45,7 @@ class Job:
     validates: bool = False
     rows: int | None = None
     workers: int = 0
+    tuned: bool = False
 
     def dump(self) -> str:
         """Return the job as one word of a command line."""
@@ -53,8 +56,12 @@ class Job:
         """Return the job that `dump` has written."""
         return cls(**json.loads(word))
 
-    def inputs(self, name: str) -> NDArray[Any]:
+    def inputs(self, name: str, channels_first: bool = False) -> NDArray[Any]:
         """Return inputs as float32, images (N, H, W, C): the arrays that the book makes first.
+
+        Args:
+            name: Of a part, or of a batch.
+            channels_first: Images (N, C, H, W), as torch has them.
 
         Texts are the book's dense rows of 0 and 1; bytes of images become numbers in [0, 1], and
         what a pretrained base takes is normalised.
@@ -67,12 +74,15 @@ class Job:
                 texts[row, ids[offsets[row] : offsets[row + 1]]] = 1.0
             return texts
         values: NDArray[Any] = np.load(folder / f"{name}.npy")
+        if channels_first and values.ndim == 4:  # while they are bytes
+            values = np.ascontiguousarray(values.transpose(0, 3, 1, 2))
         if values.dtype == np.uint8:
             values = values.astype(np.float32)
             values /= 255
         if self.network == "vgg16":
-            values -= np.load(folder / "mean.npy")
-            values /= np.load(folder / "std.npy")
+            shape = (-1, 1, 1) if channels_first else (-1,)
+            values -= np.load(folder / "mean.npy").reshape(shape)
+            values /= np.load(folder / "std.npy").reshape(shape)
         return values
 
     def targets(self, name: str) -> NDArray[Any]:

@@ -58,7 +58,7 @@ def network(job: Job) -> nn.Sequential:
     before, after = ([], dropout) if job.network == "vgg16_head" else (dropout, [])
     model = nn.Sequential(*base, *before, *dense, *after, nn.LazyLinear(outputs))
     with torch.no_grad():
-        model(tensor(job.inputs("batch000")))  # which gives each layer its size
+        model(tensor(job, "batch000"))  # which gives each layer its size
         weights = job.first_weights()
         sides: list[int] = []  # of the map that is flattened
         for parameter, value in zip(model.parameters(), weights, strict=True):
@@ -80,9 +80,9 @@ def as_torch(value: Any, shape: torch.Size, sides: list[int]) -> Any:
     return np.ascontiguousarray(value.T)
 
 
-def tensor(values: Any) -> Tensor:
+def tensor(job: Job, name: str) -> Tensor:
     """Return inputs as torch has them: images (N, C, H, W)."""
-    return torch.from_numpy(values if values.ndim == 2 else values.transpose(0, 3, 1, 2).copy())
+    return torch.from_numpy(job.inputs(name, channels_first=True))
 
 
 class Plain(lightning.LightningModule):
@@ -116,7 +116,7 @@ class Plain(lightning.LightningModule):
             loss = (F.mse_loss if is_regression else F.binary_cross_entropy_with_logits)(outputs, y)
         metric = getattr(self, f"{stage}_metric")
         metric(outputs, y if self.task == "regression" else y.long())
-        self.log(f"{stage}_loss", loss, prog_bar=True, on_step=True, on_epoch=True)
+        self.log(f"{stage}_loss", loss, prog_bar=True, on_epoch=True)
         self.log(f"{stage}_metric", metric, prog_bar=True)
         return loss
 
@@ -158,7 +158,7 @@ class Augmented(Dataset[tuple[Tensor, Tensor]]):
 def rows(job: Job, part: str) -> Any:
     """Return the rows of a part as a data set."""
     count = job.rows if part == "train" else None
-    x, y = tensor(job.inputs(part))[:count], torch.from_numpy(job.targets(part))[:count]
+    x, y = tensor(job, part)[:count], torch.from_numpy(job.targets(part))[:count]
     return (Augmented if job.augment and part == "train" else TensorDataset)(x, y)
 
 
@@ -189,7 +189,7 @@ def fit(job: Job) -> dict[str, Any]:
 def check(job: Job) -> dict[str, Any]:
     """Return the losses of single steps on dlp's batches, or what the base gives."""
     model = Plain(job)
-    first = tensor(job.inputs("batch000"))
+    first = tensor(job, "batch000")
     if (Path(job.folder) / "features.npy").exists():
         with torch.no_grad():
             maps = model.network[0](first).permute(0, 2, 3, 1)
@@ -197,7 +197,7 @@ def check(job: Job) -> dict[str, Any]:
     optimizer, losses = model.configure_optimizers(), []
     for number in range(job.num_checked()):
         batch = f"batch{number:03d}"
-        pair = [tensor(job.inputs(batch)), torch.from_numpy(job.targets(batch))]
+        pair = [tensor(job, batch), torch.from_numpy(job.targets(batch))]
         with torch.autocast("cpu", torch.bfloat16, enabled=job.bf16):
             loss = model.training_step(pair, number)
         optimizer.zero_grad()

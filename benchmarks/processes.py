@@ -11,21 +11,32 @@ import time
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 
-def run(words: Sequence[str], environment: Mapping[str, str], limit: float) -> dict[str, Any]:
+def run(
+    words: Sequence[str], environment: Mapping[str, str], limit: float, tells: bool = False
+) -> dict[str, Any]:
     """Run a command in a folder of its own; return what it measured of itself, and more.
 
     ``whole`` is its seconds from start to end, ``peak`` the most memory that it, or a process that
-    it started, has held, in MB; ``cpu`` its processor seconds; ``begun`` when it was started. A
-    line of JSON at the end of its output is taken over. What fails is an ``error``, with the last
-    lines that it said.
+    it started, has held, in MB; ``cpu`` its processor seconds; ``begun`` when it was started. What
+    fails is an ``error``, with the last lines that it said.
+
+    Args:
+        words: The command.
+        environment: Its environment.
+        limit: Seconds after which it is killed.
+        tells: Whether the last line of its stdout is JSON, which is taken over.
     """
-    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as output:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        tempfile.TemporaryFile() as output,
+        tempfile.TemporaryFile() as errors,
+    ):
         begun, start = time.time(), time.perf_counter()
         process = subprocess.Popen(
-            [*words], env=dict(environment), cwd=folder, stdout=output, stderr=subprocess.STDOUT
+            [*words], env=dict(environment), cwd=folder, stdout=output, stderr=errors
         )
         timer = threading.Timer(limit, process.kill)
         timer.start()
@@ -33,23 +44,30 @@ def run(words: Sequence[str], environment: Mapping[str, str], limit: float) -> d
         whole = time.perf_counter() - start
         timer.cancel()
         process.returncode = os.waitstatus_to_exitcode(status)
-        output.seek(0)
-        lines = output.read().decode(errors="replace").splitlines()
+        lines, said = _lines(output), _lines(errors)
     if process.returncode:
-        said = " / ".join(line for line in lines[-3:] if line.strip())
-        return {"error": f"exit {process.returncode}: {said}"}
+        last = " / ".join(line for line in (*lines, *said)[-3:] if line.strip())
+        return {"error": f"exit {process.returncode}: {last}"}
+    told = _json(lines) if tells else {}
+    if told is None:
+        return {"error": f"it tells nothing: {' / '.join(lines[-3:])}"}
     peak = used.ru_maxrss / (1 << 20 if sys.platform == "darwin" else 1 << 10)
     cpu = used.ru_utime + used.ru_stime
-    return {**_json(lines), "whole": whole, "cpu": cpu, "peak": peak, "begun": begun}
+    return {**told, "whole": whole, "cpu": cpu, "peak": peak, "begun": begun}
 
 
-def _json(lines: Sequence[str]) -> dict[str, Any]:
-    """Return what the last line says, if it is JSON."""
+def _lines(output: IO[bytes]) -> list[str]:
+    output.seek(0)
+    return output.read().decode(errors="replace").splitlines()
+
+
+def _json(lines: Sequence[str]) -> dict[str, Any] | None:
+    """Return what the last line says; None if it is no object of JSON."""
     try:
-        found = json.loads(lines[-1]) if lines else {}
+        found = json.loads(lines[-1]) if lines else None
     except json.JSONDecodeError:
-        return {}
-    return found if isinstance(found, dict) else {}
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def machine(backends: Mapping[str, str]) -> dict[str, str]:
@@ -89,12 +107,19 @@ def machine(backends: Mapping[str, str]) -> dict[str, str]:
     return facts
 
 
-def version_of_dlp() -> str:
+def version_of_dlp(*more: str) -> str:
     """Return the last commit that changed what is measured, or the version outside a checkout.
 
-    A commit of documents, tests or benchmarks alone measures nothing else than the one before.
+    A commit of documents or tests alone measures nothing else than the one before. A ``+`` stands
+    behind it where something is changed since.
+
+    Args:
+        more: Files beside the package and its configs that are measured too.
     """
-    asked = ["git", "-C", str(Path(__file__).parents[1]), "log", "-1", "--format=%h"]
-    asked += ["--", "src", "configs"]
-    done = subprocess.run(asked, capture_output=True, text=True, check=False)
-    return done.stdout.strip() or version("dlp-lightning")
+
+    def asked(*words: str) -> str:
+        git = ["git", "-C", str(Path(__file__).parents[1]), *words, "--", "src", "configs", *more]
+        return subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
+
+    changed = "+" if asked("status", "--porcelain") else ""
+    return asked("log", "-1", "--format=%h") + changed or version("dlp-lightning")

@@ -31,11 +31,15 @@ def best(values: Mapping[str, Sequence[float]], more_is_better: bool = False) ->
 def ratios(
     others: Mapping[int, float], own: Mapping[int, float], more_is_better: bool = False
 ) -> list[float]:
-    """Return how many times better `own` is: of medians, then of each round that has both."""
-    if not others or not own:
+    """Return how many times better `own` is, in the rounds that have both.
+
+    First of the medians, then of each round.
+    """
+    both = [(others[key], own[key]) for key in sorted(others.keys() & own.keys())]
+    if not both:
         return []
-    pairs = [(statistics.median(others.values()), statistics.median(own.values()))]
-    pairs += [(others[key], own[key]) for key in sorted(others.keys() & own.keys())]
+    theirs_all, mine_all = zip(*both, strict=True)
+    pairs = [(statistics.median(theirs_all), statistics.median(mine_all)), *both]
     return [mine / theirs if more_is_better else theirs / mine for theirs, mine in pairs]
 
 

@@ -15,7 +15,8 @@ def test_the_best_way_is_that_of_the_best_median(load):
 
 def test_ratios_are_of_medians_and_then_of_the_rounds_that_both_have(load):
     ratios = load("tables").ratios
-    assert ratios({0: 10.0, 1: 30.0, 2: 20.0}, {0: 5.0, 2: 4.0}) == [20 / 4.5, 2.0, 5.0]
+    assert ratios({0: 10.0, 1: 30.0, 2: 20.0}, {0: 5.0, 2: 4.0}) == [15 / 4.5, 2.0, 5.0]
+    assert ratios({1: 30.0}, {0: 5.0}) == []
     assert ratios({0: 10.0}, {0: 40.0}, more_is_better=True) == [4.0, 4.0]
     assert ratios({}, {0: 1.0}) == []
 
@@ -105,7 +106,7 @@ def comparison(load, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "machine", lambda backends: {"processor": "a CPU"})
 
     def begin(version):
-        monkeypatch.setattr(module, "version_of_dlp", lambda: version)
+        monkeypatch.setattr(module, "version_of_dlp", lambda *files: version)
         return module.Comparison({}, quick=False, fresh=False, only_tables=False, limit=60)
 
     return begin
@@ -140,18 +141,44 @@ def test_a_backend_far_behind_is_left_out_after_the_first_round(comparison, load
     asked = comparison("aaa")
     asked.backends = {"jax": "", "torch": "", "tensorflow": ""}
     known = asked.of("imdb")["ways"]
-    for way, fit in (("jax", 2.0), ("torch", 2.9), ("tensorflow", 3.1)):
+    times = (("jax", 2.0), ("torch", 2.9), ("tensorflow", 3.1), ("tensorflow, tuned", 2.5))
+    for way, fit in times:
         known[way] = {"0": {"fit": fit}}
     workload = load("workloads").WORKLOADS["imdb"]
-    assert asked.ways("imdb", workload, 1, drop=True) == ["jax", "torch", "lightning", "dlp"]
-    assert len(asked.ways("imdb", workload, 0, drop=True)) == 5
+    near = ["jax", "torch", "tensorflow, tuned"]
+    assert asked.ways("imdb", workload, 1, drop=True) == [*near, "lightning", "dlp"]
+    assert len(asked.ways("imdb", workload, 0, drop=True)) == 6
+    asked.lightning_rounds = 1
+    assert asked.ways("imdb", workload, 1, drop=True) == [*near, "dlp"]
+
+
+def test_what_does_not_take_the_same_steps_is_not_measured(comparison, load):
+    asked = comparison("aaa")
+    asked.backends = {"jax": "", "tensorflow": ""}
+    asked.of("imdb")["checks"]["tensorflow"] = {"error": "exit 1"}
+    workload = load("workloads").WORKLOADS["imdb"]
+    assert asked.ways("imdb", workload, 0, drop=True) == ["jax", "lightning", "dlp"]
+
+
+def test_a_tuned_keras_has_a_column_of_its_own(load):
+    found = results()
+    ways = found["workloads"]["mnist_bf16"]["ways"]
+    ways["tensorflow, tuned"] = {"0": {"epochs": [9.0, 3.0], "fit": 12.0, "whole": 20.0, "peak": 1}}
+    tables = load("comparison_tables").all_tables(found)
+    (row,) = [line for line in tables["keras"].splitlines() if "bf16: epoch" in line]
+    assert "| 3.00 (3.00 to 3.00) | 1.50 (1.50 to 1.50) |" in row
 
 
 def test_a_process_is_measured_and_a_failing_one_is_an_error(load, tmp_path):
     run = load("processes").run
     code = "import json; print('begun'); print(json.dumps({'fit': 2.5}))"
-    done = run([sys.executable, "-c", code], {"PATH": ""}, 60)
+    done = run([sys.executable, "-c", code], {"PATH": ""}, 60, tells=True)
     assert done["fit"] == 2.5
+    code += "; import sys; print('a warning', file=sys.stderr)"
+    assert run([sys.executable, "-c", code], {"PATH": ""}, 60, tells=True)["fit"] == 2.5
+    lost = run([sys.executable, "-c", f"{code}; print('more')"], {"PATH": ""}, 60, tells=True)
+    assert lost["error"].startswith("it tells nothing: begun")
+    assert "fit" not in run([sys.executable, "-c", code], {"PATH": ""}, 60)
     assert done["whole"] > 0
     assert done["peak"] > 1
     failed = run([sys.executable, "-c", "raise SystemExit('no room')"], {"PATH": ""}, 60)
