@@ -156,13 +156,13 @@ class Profile:
             words += ["--trainer.limit_train_batches", str(self.steps)]
         return [*words, "--trainer.max_epochs", str(epochs)]
 
-    def started(self, words: list[str], **more: str) -> dict[str, Any]:
-        """Run Python; return what it says of itself."""
+    def started(self, words: list[str], tells: bool = False, **more: str) -> dict[str, Any]:
+        """Run Python; return its seconds, and if it `tells` so what it measured of itself."""
         if self.kind == "features":
             shutil.rmtree(self.cache / "features", ignore_errors=True)
         path = os.pathsep.join(filter(None, [str(HERE), os.environ.get("PYTHONPATH")]))
         own = {"DLP_CACHE_DIR": str(self.cache), "PYTHONPATH": path}
-        result = run(words, {**os.environ, **own, **more}, 600)
+        result = run(words, {**os.environ, **own, **more}, 600, tells)
         if "error" in result:
             raise SystemExit(f"{self.name}: {result['error']}")
         return result
@@ -234,7 +234,7 @@ class Profile:
             self.started([sys.executable, *words])
         shutil.rmtree(self.cache, ignore_errors=True)
         words = [way, "passes", job.dump()]
-        times = self.started([sys.executable, *words])
+        times = self.started([sys.executable, *words], tells=True)
         first, *others = times["epochs"]
         many = [way, "passes", replace(job, epochs=40).dump()]
         found, threads = self.profiled(many, PASSES, loads=False), torch.get_num_threads()
