@@ -201,6 +201,29 @@ def test_a_file_without_header_is_named_and_read_with_names(tmp_path):
         make(named, table_format=TableFormat(header=("label", "text"))).fit()
 
 
+NAMES = {"header": ["label", "text"]}
+
+
+@pytest.mark.parametrize(
+    ("lines", "form", "texts"),
+    [
+        (["label\ttext", "ham\tsee you", "spam\twin, now"], None, ["see you", "win, now"]),
+        (["id,text", '7,"see, you"'], None, ["see, you"]),
+        (["ham\tsee you", "spam\twin"], NAMES, ["see you", "win"]),
+        (["ham;see", "spam;win"], {**NAMES, "separator": ";"}, ["see", "win"]),
+        (["well, see you", "win, now"], NAMES, ["well, see you", "win, now"]),
+        (["label text", "ham\tsee"], None, ["label text", "ham\tsee"]),
+        (["text", "see, you"], None, ["text", "see, you"]),
+    ],
+)
+def test_a_txt_to_predict_is_a_table_where_it_says_so(lines, form, texts, tmp_path):
+    new = written(tmp_path, lines, "new.txt")
+    data = make("sms.txt", predict_path=new, table_format=form)
+    assert data.predict_source is not None
+    (part,) = data.predict_source.build().values()
+    assert part.rows.raw() == texts
+
+
 @pytest.mark.parametrize("folder", [False, True])
 def test_rows_without_a_label_are_left_out_if_asked(folder, tmp_path):
     path = written(tmp_path, ["text,label", "a,x", "b,", "c,y", "d, "], "train.csv")

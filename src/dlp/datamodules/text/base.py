@@ -54,9 +54,10 @@ class BaseTextDataModule(SupervisedDataModule):
         ngrams: The longest n-gram that counts as a term of its own, in words.
         min_df: Leave out terms that fewer texts of the training part have.
         test_size: Texts of the source to test on: a count or a fraction.
-        predict_path: Texts to predict: a table with the text column, a .txt with one a line, or a
-            folder of tables or of .txt files, all of which are predicted, whatever their names.
-            Without it, the test part is predicted.
+        predict_path: Texts to predict: a table with the text column, a .txt with one a line (or a
+            table, by its first line or the header of table_format), or a folder of tables or of
+            .txt files, all of which are predicted, whatever their names. Without it, the test part
+            is predicted.
         predict_texts: The texts to predict themselves; on the command line ``--text "..."``.
         num_words: Keep ids below it: the `num_words` - 4 most frequent words. None keeps all.
         skip_top: Treat ids below it as unknown words.

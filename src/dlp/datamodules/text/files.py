@@ -11,6 +11,7 @@ from dlp.datamodules.file_text import read_text
 from dlp.datamodules.part_names import NamedPart, is_seen, part_of
 from dlp.datamodules.tables.files import PARQUET_ENDINGS, read_table
 from dlp.datamodules.tables.json_rows import JSON_ENDINGS, read_json_rows
+from dlp.datamodules.tables.table_format import TableFormat
 from dlp.datamodules.text.columns import TextColumns
 from dlp.datamodules.text.rows import TextRows, below
 from dlp.errors import InputError
@@ -64,16 +65,29 @@ def read_rows(path: Path, columns: TextColumns) -> TextRows:
 
 
 def read_lines(path: Path, columns: TextColumns) -> TextRows:
-    """Return the texts of a file that has one a line.
+    """Return the texts of a file that has one a line, or is a table after all.
 
     Raises:
         InputError: It cannot be read.
     """
     text, encoding = read_text(path, columns.encoding)
     lines = text.replace("\r\n", "\n").removesuffix("\n").split("\n")
+    if _are_rows(lines, columns):
+        return read_rows(path, columns)
     index = line_index(range(1, len(lines) + 1))
     frame = pd.DataFrame({columns.text: pd.Series(lines, index, dtype=object)}, index)
     return TextRows(frame, f"{path.name}, one text a line ({encoding})")
+
+
+def _are_rows(lines: list[str], columns: TextColumns) -> bool:
+    """Return whether the first line names the texts among columns, or all have a header's cells."""
+    known = columns.format or TableFormat()
+    marks = re.escape(known.separator or ",;\t|")
+    names = [name.strip(" \"'") for name in re.split(f"[{marks}]", lines[0])]
+    if len(names) > 1 and columns.text in names:
+        return True
+    mark, others = known.separator or "\t", len(known.header) - 1  # prose has commas, but no tabs
+    return others > 0 and all(line.count(mark) >= others for line in lines if line)
 
 
 def read_parts(folder: Path, files: list[Path], columns: TextColumns) -> dict[str, TextRows]:

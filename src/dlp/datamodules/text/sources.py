@@ -31,9 +31,9 @@ class TextFiles:
     """Where labelled or unlabelled texts stand.
 
     Args:
-        path: A table (.csv, .tsv, .json, .jsonl, .parquet; .txt with one text a line if nothing is
-            labelled), a folder of tables, a folder with a text a file and a subfolder a class, or
-            the name of a Hub data set.
+        path: A table (.csv, .tsv, .json, .jsonl, .parquet, .txt; a .txt with one text a line if
+            nothing is labelled), a folder of tables, a folder with a text a file and a subfolder a
+            class, or the name of a Hub data set.
         columns: What stands in which column; no labels for unlabelled texts.
         tokens: What the texts are split into.
         subset: The configuration of a Hub data set that has several.
