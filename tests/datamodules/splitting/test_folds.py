@@ -833,17 +833,17 @@ def test_new_rows_to_predict_need_neither_group_nor_time(tmp_path):
     assert len(data.predict_dataloader().inputs) == 5
 
 
-def test_groups_shared_with_a_test_table_are_counted(tmp_path, capsys):
-    keyed(8).to_csv(tmp_path / "test.csv", index=False)
-    data = keyed_data(
-        "table",
-        tmp_path,
-        group_column="owner",
-        drop_columns=["id", "sold"],
-        test_path=tmp_path / "test.csv",
-    )
+@pytest.mark.parametrize("kind", ["table", "text"])
+@pytest.mark.parametrize("grouped", [True, False])
+def test_groups_shared_with_a_test_table_are_counted(kind, grouped, tmp_path, capsys):
+    frame = keyed(8).assign(text=[f"{text} again" for text, _ in reviews(8)])
+    frame.drop(columns=[] if grouped else "owner").to_csv(tmp_path / "test.csv", index=False)
+    arguments = {"drop_columns": ["id", "sold"]} if kind == "table" else {}
+    keys = {"group_column": "owner", "test_path": str(tmp_path / "test.csv")}
+    data = keyed_data(kind, tmp_path, **keys, **arguments)
     data.fit()
-    assert "2 groups of the test part are also trained or validated on" in capsys.readouterr().out
+    message = "2 groups of the test part are also trained or validated on"
+    assert (message in capsys.readouterr().out) == grouped
 
 
 def test_groups_of_a_test_part_cut_from_the_table_are_in_no_other(tmp_path, capsys):

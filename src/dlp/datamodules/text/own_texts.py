@@ -105,10 +105,13 @@ class TextDataModule(BaseTextDataModule):
             classes=task == "classification",
             drop_unlabelled=drop_unlabelled,
         )
-        others = replace(columns, group=None, time=None)
+        test_source = None
+        if test_path:
+            tested = replace(columns, time=None)
+            test_source = TextFiles(str(test_path), tested, tokens, is_test=True)
         super().__init__(
             source=TextFiles(str(path), columns, tokens, subset, revision),
-            test_source=TextFiles(str(test_path), others, tokens) if test_path else None,
+            test_source=test_source,
             columns=TextColumns(text_column, id=id_column, truth=tuple(labels), format=form),
             targets=TargetEncoder(task, one_hot=one_hot, names=labels, positive=positive_class),
             tokens=tokens,

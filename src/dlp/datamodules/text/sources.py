@@ -39,6 +39,7 @@ class TextFiles:
         subset: The configuration of a Hub data set that has several.
         revision: The commit, tag or branch of a Hub data set.
         offline: What to do with a copy of a Hub data set, said where the Hub cannot be reached.
+        is_test: Whether all of it is to be tested on: groups need not be there, times are not read.
 
     Raises:
         MissingInputError: There is no such file or folder, and the name is none of the Hub's.
@@ -51,6 +52,7 @@ class TextFiles:
     subset: str | None = None
     revision: str | None = None
     offline: str = "give it as path"
+    is_test: bool = False
 
     def check(self) -> None:
         """Check what can be checked before anything is read (see Raises)."""
@@ -98,7 +100,7 @@ class TextFiles:
     def key(self) -> str:
         """What stands for the bytes of the files, or for the name of a Hub data set."""
         self.check()
-        how = (self.columns, self.tokens, self.subset)
+        how = (self.columns, self.tokens, self.subset, self.is_test)
         try:
             contents = [
                 (file.relative_to(self.local).as_posix(), sha256(file)) for file in self.files
@@ -121,7 +123,8 @@ class TextFiles:
         found = {}
         for name, rows in with_validation(self._rows(), self.columns.labels).items():
             columns = self.columns
-            if name != "train":  # groups and times are needed to divide the training part alone
+            # Groups and times are needed to divide the training part alone.
+            if name != "train" or self.is_test:
                 group = columns.group if columns.group in rows.frame else None
                 columns = replace(columns, group=group, time=None)
             home = None if folder is None else folder / name
