@@ -397,6 +397,7 @@ def test_equal_names_and_times_in_parquet(tmp_path):
         ("d,y\n2024-01-02,2\n03.01.2024,3\n", "'03.01.2024' in line 3 .* another way"),
         ("name,y\nann,1.5\nbob,2.5\neve,3.5\n", "no input column.*'name': 3 different texts"),
         ("a;y\n1.234;2\n5.678;3\n", "'1.234', which may be 1.234 or 1234"),
+        ("t;a;y\n7:30;1.234;2\n8:45;5.678;3\n", "'1.234', which may be 1.234 or 1234"),
         ("a,y\n$5,2\n€6,3\n", "in \\$ and €: write all of them in one unit"),
         ("a,y\n5 %,2\n6,3\n", "in no unit and %"),
         ("a,y\n1,\n2,3\n", r"missing in line 2 .*drop_unlabelled: true"),

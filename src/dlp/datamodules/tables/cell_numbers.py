@@ -81,7 +81,7 @@ class NumberCells:
         found = self.readings[0][0]
         if found.thousands in (".", ","):
             return "," if found.thousands == "." else "."
-        if found.whole:
+        if found.whole or found.unit in CLOCKS:
             return ""
         return "." if found.decimal == "." else ","
 
