@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dlp.datamodules import TableDataModule
+from dlp.datamodules.tables.files import read_table
 from dlp.datamodules.tables.table_format import TableFormat
 from dlp.errors import InputError
 
@@ -398,6 +399,11 @@ def test_equal_names_and_times_in_parquet(tmp_path):
         ("name,y\nann,1.5\nbob,2.5\neve,3.5\n", "no input column.*'name': 3 different texts"),
         ("a;y\n1.234;2\n5.678;3\n", "'1.234', which may be 1.234 or 1234"),
         ("t;a;y\n7:30;1.234;2\n8:45;5.678;3\n", "'1.234', which may be 1.234 or 1234"),
+        ("a,y\n980,2\n1.234,3\n", "'1.234', which may be 1.234 or 1234"),
+        (
+            "a\ty\n980 \u20ac\t2\n12.345 \u20ac\t3\n",
+            "'12.345 \u20ac', which may be 12.345 or 12345",
+        ),
         ("a,y\n$5,2\n€6,3\n", "in \\$ and €: write all of them in one unit"),
         ("a,y\n5 %,2\n6,3\n", "in no unit and %"),
         ("a,y\n1,\n2,3\n", r"missing in line 2 .*drop_unlabelled: true"),
@@ -407,6 +413,19 @@ def test_equal_names_and_times_in_parquet(tmp_path):
 def test_what_is_refused(tmp_path, text, message):
     with pytest.raises(InputError, match=message):
         kinds(write(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a,y\n1.234,2\n5.678,3\n",  # no whole number beside them
+        "a,y\n1980,2\n1.234,3\n",  # a thousand without a mark
+        "a,y\n980,2\n0.234,3\n1.234,4\n",
+        "a,y\n980,2.5\n1.234,3\n",  # the other column has decimals
+    ],
+)
+def test_a_point_is_the_decimal_mark_where_no_thousand_looks_like_it(tmp_path, text):
+    assert 1.234 in list(read_table(write(tmp_path, text)).frame["a"])
 
 
 def test_what_a_person_says_of_the_file_settles_it(tmp_path):

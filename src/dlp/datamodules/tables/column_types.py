@@ -226,12 +226,13 @@ def _with_mark(
     if known.separator == ";" or marked:
         return None
     cells = column.cells[column.filled].tolist()
+    unmarked = [not {".", ","} & set(cell) for cell in cells]
+    below = abs(column.readings[0][1][unmarked]) < 1000
+    grouped = len(below) > 0 and below.all()  # 980: what is above a thousand may have its mark
     if not any("," in cell for cell in cells):  # 1.234: as every program writes numbers
-        return by_mark.get(".")
-    plain = [abs(float(c)) < 1000 for c in cells if c.lstrip("+-").isdigit()]
-    if plain and all(plain):  # 1,234 and 980: every number above a thousand has its comma
-        return by_mark.get(".")
-    return None
+        were_decimals = before is not None and before.kind == "number" and not before.whole
+        return by_mark.get(".") if were_decimals or not grouped else None
+    return by_mark.get(".") if grouped else None  # 1,234
 
 
 def _two_ways(column: _Looked) -> str:
