@@ -568,6 +568,34 @@ def test_new_rows_are_read_as_those_that_were_trained_on(tmp_path, new, first):
         assert next(iter(one.predict_dataloader()))[0][0, 0] == first
 
 
+TWO_WAYS = (
+    "lat;n;d;e;y\n52.52;1.234.567;03/25/2024;25.03.2024;1\n50.11;980.123;04/26/2024;26.04.2024;2\n"
+)
+MARCH = np.datetime64("2024-03-04")
+
+
+@pytest.mark.parametrize(
+    ("new", "expected"),
+    [
+        ("lat;n\n48.14;12.345\n", {"lat": 48.14, "n": 12345}),
+        ("lat,n\n48.140,12.345\n", {"lat": 48.14, "n": 12345}),
+        ("lat;n\n48,14;12.345\n", {"lat": 48.14, "n": 12345}),
+        ("d;e\n03/04/2024;25.03.2024\n", {"d": MARCH}),
+        ("d;e\n04/03/2024;2024-03-25\n25/03/2024;2024-03-26\n", {"d": MARCH}),
+        ("lat;n\n48,140;12.345\n", {"lat": "which may be 48140 or 48.14", "n": 12345}),
+        ('lat,n\n48.14,"12,345"\n', {"n": 12345}),
+    ],
+)
+def test_columns_trained_on_in_two_ways_tell_nothing_of_each_other(tmp_path, new, expected):
+    learned = read_table(write(tmp_path, TWO_WAYS)).formats
+    table = read_table(write(tmp_path, new, "new.csv"), learned=learned)
+    for name, value in expected.items():
+        if isinstance(value, str):
+            assert value in table.problems[name][0]
+        else:
+            assert table.frame[name].iloc[0] == value
+
+
 @pytest.mark.parametrize(
     ("new", "message"),
     [

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -73,17 +72,6 @@ class NumberCells:
     readings: list[tuple[ColumnFormat, NDArray[np.float64]]]
     bad: NDArray[np.bool_]
     units: set[str]
-
-    def mark(self) -> Literal["", ".", ","]:
-        """Return the decimal mark that these cells prove; empty where they leave it open."""
-        if len(self.readings) != 1:
-            return ""
-        found = self.readings[0][0]
-        if found.thousands in (".", ","):
-            return "," if found.thousands == "." else "."
-        if found.whole or found.unit in CLOCKS:
-            return ""
-        return "." if found.decimal == "." else ","
 
 
 def look_at_numbers(cells: Sequence[str], amounts: bool = False) -> NumberCells:

@@ -16,6 +16,7 @@ from dlp.table_places import place
 #: Texts that mean "missing" in many files, and are texts here unless `na_values` names them.
 LIKE_MISSING = {"na", "n/a", "nan", "none", "null", "nil", "-", "--", "?", ".", "missing", "#n/a"}
 _BOOLEANS = {"true": True, "false": False}
+_MARKS, _ORDERS = {".", ","}, {"day first", "month first"}
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,8 @@ def typed_columns(
     """Return columns of cells with the types that the cells have.
 
     What one column leaves open, the others of its file may tell: 1.234 is a thousand in a file
-    whose other columns have decimal commas.
+    whose other columns have decimal commas. Where the columns that were trained on were written in
+    two ways, none tells of another that can be read as it was.
 
     Args:
         columns: Of each column its cells, without blanks around them; None where one is missing.
@@ -60,8 +62,13 @@ def typed_columns(
         name: _looked_at(cells, learned.get(name), name in texts, name not in categories)
         for name, cells in columns.items()
     }
+    told = {name: _told_by(form) for name, form in learned.items()}
+    differ = [both for both in (_MARKS, _ORDERS) if both <= set(told.values())]
+    for name, column in looked.items():
+        if any(told.get(name) in both for both in differ):
+            column.read_as(learned[name])
     proven = {column.proves for column in looked.values()}
-    marks, orders = proven & {".", ","}, proven & {"day first", "month first"}
+    marks, orders = proven & _MARKS, proven & _ORDERS
     decimal, day_first = options.decimal, options.day_first
     if decimal is None and len(marks) == 1:
         decimal = "," if "," in marks else "."
@@ -101,6 +108,15 @@ class _Looked:
     problem: str = ""
     advice: str = ""
 
+    def read_as(self, before: ColumnFormat) -> None:
+        """Keep the reading in the format that was trained on, if there is one."""
+        for form, values in self.readings:
+            same = (form.date, form.decimal) == (before.date, before.decimal)
+            same = same and form.thousands in ("", before.thousands)
+            if same and (not before.whole or np.all(values % 1 == 0)):
+                self.readings = [(form, values)]
+                return
+
     def texts(self, problem: str = "", advice: str = "") -> TypedColumn:
         """Return the column as the texts that it holds."""
         return TypedColumn(self.cells, ColumnFormat("text"), problem, advice)
@@ -137,7 +153,8 @@ def _looked_at(
         return column
     many = len(texts) > FEW_AMOUNTS or 2 * len(texts) > len(filled)
     numbers = look_at_numbers(texts, amounts and (known or many))
-    column.proves = numbers.mark()
+    if len(numbers.readings) == 1:
+        column.proves = _told_by(numbers.readings[0][0])
     if not numbers.readings:
         _say_what_is_wrong(column, numbers.bad[codes], dates, texts)
     elif len(numbers.units) > 1:
@@ -146,6 +163,15 @@ def _looked_at(
     else:
         column.readings = [(form, values[codes]) for form, values in numbers.readings]
     return column
+
+
+def _told_by(form: ColumnFormat) -> str:
+    """Return what a column so written tells of others: the decimal mark, or the order of dates."""
+    if form.kind == "date":
+        return form.date if form.date in _ORDERS else ""
+    if form.kind != "number" or form.unit in CLOCKS:
+        return ""
+    return "" if form.whole and form.thousands not in _MARKS else form.decimal
 
 
 def _say_what_is_wrong(
