@@ -105,3 +105,21 @@ def test_other_columns_than_trained_on():
     encoder = fitted([[0.5, 7], [1, 2]])
     with pytest.raises(InputError, match="has 3 columns, expected 2"):
         encoder.encode(np.array([[1.0, 2.0, 3.0]]))
+
+
+def test_names_of_classes_that_are_numbers():
+    sections = fitted(np.array(["1", "1.1", "1.10", "2"], dtype=object), "classification")
+    assert sections.encode(np.array([1.0, 1.1, 2.0])).tolist() == [0, 1, 3]
+    assert [sections.name_of(value) for value in (2.0, "1.10")] == ["2", "1.10"]
+    with pytest.raises(InputError, match=r"label '1.20' is not among the classes 1, 1.1, 1.10, 2"):
+        sections.encode(np.array(["1.20"], dtype=object))
+    stars = fitted([1.0, 1.5, 2.0], "classification")
+    assert stars.encode(np.array([1, 2])).tolist() == [0, 2]
+    assert stars.encode(np.array(["2.0", "1.50"], dtype=object)).tolist() == [2, 1]
+    assert [stars.name_of(value) for value in (1, "1.50", "x")] == ["1.0", "1.5", "x"]
+    older = TargetEncoder()
+    state = {**stars.state(), "class_names": ["1.11", "62.01"], "num_outputs": 2}
+    older.load_state({name: value for name, value in state.items() if name != "fractions"})
+    assert older.encode(np.array(["62.01", "01.11"], dtype=object)).tolist() == [1, 0]
+    codes = fitted([0, 1, 1], "classification")
+    assert [codes.name_of(value) for value in (1.0, "1.0", "x")] == ["1", "1", "x"]

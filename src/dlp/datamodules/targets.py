@@ -1,5 +1,6 @@
 """From the values in a target column to what a loss takes: class numbers, or float32."""
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
 
@@ -16,6 +17,15 @@ from dlp.target_transforms import TargetTransform, lowest, transformed
 Task = Literal["classification", "multilabel", "regression"]
 TargetScaling = Literal["none", "standard"]
 TaskArgument = Literal["auto", "classification", "multilabel", "regression"]
+#: A number that is not written so, but as a name: 01.11 and 1.10 are other ones than 1.11 and 1.1.
+_NAME = re.compile(r"[+-]?0\d.*|.*[.,]\d*[1-9]0+")
+#: A number, and no code such as 007.
+_NUMBER = re.compile(r"[+-]?(?!0\d+$)\d+(\.\d*)?")
+
+
+def is_name(written: str) -> bool:
+    """Return whether a text that may be a number says more than the number, like 01.11 or 1.10."""
+    return _NAME.fullmatch(written) is not None
 
 
 class TargetEncoder:
@@ -50,11 +60,18 @@ class TargetEncoder:
         self.names = None if names is None else list(names)
         self.num_outputs = 0
         self._numbered = False  # targets are class numbers already
+        self._fractions = False  # names are numbers such as 0.5
 
     @property
     def is_classification(self) -> bool:
         """Whether each row belongs to one class."""
         return self.task == "classification"
+
+    @property
+    def class_columns(self) -> list[str]:
+        """The target column, where it holds names of classes."""
+        names = self.names or []
+        return names if self.is_classification and len(names) == 1 else []
 
     def fit(self, values: NDArray[Any]) -> None:
         """Learn task and classes from the target of every labelled row, (N,) or (N, T).
@@ -88,6 +105,7 @@ class TargetEncoder:
             distinct = _distinct(values)
             whole = values.dtype.kind in "iu" and distinct[0] == 0
             self._numbered = whole and distinct[-1] == len(distinct) - 1
+            self._fractions = values.dtype.kind == "f"
             self.class_names = [str(value) for value in distinct]
         self.num_outputs = len(self.class_names)
         self._order_classes()
@@ -172,12 +190,27 @@ class TargetEncoder:
                 "all). Fill them in or leave these rows out."
             )
         texts = list(map(str, values.tolist()))
+        index |= {
+            text: index[name]
+            for text in set(texts) - index.keys()
+            if (name := self._name_alike(text)) in index
+        }
         if unknown := sorted(set(texts) - index.keys()):
             raise InputError(
                 f"label {unknown[0]!r} is not among the classes {_first(self.class_names)}."
                 f"{suggestion(unknown[0], self.class_names)}"
             )
         return np.fromiter(map(index.__getitem__, texts), np.int64, len(texts))
+
+    def _name_alike(self, written: str) -> str:
+        """Return the class that is the same number; what was given, where that is none or a name.
+
+        Where the classes were read as numbers no label is a name: 0.50 is the class 0.5.
+        """
+        if not _NUMBER.fullmatch(written) or (is_name(written) and not self._fractions):
+            return written
+        names, number = self.class_names or [], float(written)
+        return next((name for name in (str(number), f"{number:.15g}") if name in names), written)
 
     def classes(self, encoded: NDArray[Any]) -> NDArray[np.int64] | None:
         """Return the class of each encoded row, (N,), where rows have one."""
@@ -190,7 +223,9 @@ class TargetEncoder:
         if value is None or value != value:
             return ""
         names = self.class_names or []
-        if self._numbered and 0 <= value < len(names) and value % 1 == 0:
+        if isinstance(value, str) or not self._numbered:
+            return str(value) if str(value) in names else self._name_alike(str(value))
+        if 0 <= value < len(names) and value % 1 == 0:
             return names[1 - int(value) if self.swapped else int(value)]
         return str(value)
 
@@ -307,6 +342,7 @@ class TargetEncoder:
             "num_outputs": self.num_outputs,
             "numbered": self._numbered,
             "swapped": self.swapped,
+            "fractions": self._fractions,
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -316,6 +352,7 @@ class TargetEncoder:
         self.num_outputs = state["num_outputs"]
         self._numbered = state["numbered"]
         self.swapped = state.get("swapped", False)  # older checkpoints have none
+        self._fractions = state.get("fractions", True)  # as all numbers were read then
         names = self.class_names or []
         if self.positive is not None and names[-1:] != [self.positive]:
             raise InputError(

@@ -363,6 +363,11 @@ def test_rows_without_a_target_are_left_out_if_asked(table, capsys):
     assert f"{path}: 1 rows have no target and are left out" in capsys.readouterr().out
 
 
+def test_names_of_classes_that_look_like_numbers_stay_as_they_are_written(table):
+    path = table(kind=[("1.1", "1.10")[row % 2] for row in range(len(KINDS))])
+    assert make(path, target="kind", task="classification").class_names == ["1.1", "1.10"]
+
+
 def test_a_table_with_classes_is_cut_by_classes_if_asked(table):
     data = make(table(kind=KINDS), target="kind", stratify=True, val_size=4)
     assert sorted(data.examples("val").targets) == ["elm", "fir", "oak", "oak"]

@@ -1,8 +1,11 @@
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 from table_examples import fit, houses, table
 
+from dlp.datamodules import TableDataModule
 from dlp.datamodules.tables.files import read_table
 from dlp.errors import InputError, MissingInputError
 
@@ -62,3 +65,28 @@ def test_the_line_of_a_bad_cell_is_right_where_rows_are_left_out(csv):
     data = table(csv(houses()), test_path=csv(frame, "test.csv"), drop_unlabelled=True)
     with pytest.raises(InputError, match=r"'area'.*'n/k' in line 32 of the file"):
         fit(data).test_dataloader()
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+@pytest.mark.parametrize(
+    ("codes", "new", "classes"),
+    [
+        (["1.1", "1.10", "1.2"], ["1.10", "1.2", "1.1"], ["1.1", "1.10", "1.2"]),
+        (["1", "1.1", "1.10"], ["1", "1.1", "1.0"], ["1", "1.1", "1.10"]),
+        (["01.11", "62.01"], ["62.01", "62.01"], ["01.11", "62.01"]),
+        (["0", "1", "10"], ["0.0", "1.0", "10.0"], ["0", "1", "10"]),
+        (["1.0", "2.0", "10.0"], ["1", "2", "10"], ["1.0", "2.0", "10.0"]),
+    ],
+)
+def test_classes_are_named_as_they_are_written(ending, codes, new, classes, tmp_path):
+    paths = [tmp_path / f"{part}.{ending}" for part in ("train", "test")]
+    for path, labels in zip(paths, (codes * 3, new), strict=True):
+        frame = pd.DataFrame({"x": np.arange(len(labels)) / 2, "y": labels})
+        frame.to_csv(path, index=False) if ending == "csv" else frame.to_parquet(path)
+    arguments = {"val_size": None, "split_seed": None, "task": "classification"}
+    data = TableDataModule(paths[0], "y", paths[1], **arguments)
+    assert data.class_names == classes
+    names = [data.targets.name_of(value) for value in data.examples("test").targets]
+    assert set(names) <= set(classes)
+    assert [float(name) for name in names] == [float(label) for label in new]
+    assert "1.10" not in new or names == new

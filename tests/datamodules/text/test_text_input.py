@@ -246,6 +246,27 @@ def test_labels_of_numbers_with_a_word_among_them(tmp_path):
     assert "mixes numbers (8 rows, such as '0') and text (1, such as 'two')" in note
 
 
+@pytest.mark.parametrize(
+    ("labels", "classes"),
+    [
+        (["1.1", "1.10", "1.2"], ["1.1", "1.10", "1.2"]),
+        (["01.11", "62.01"], ["01.11", "62.01"]),
+        (["1.0", "2.0", "10.0"], ["1.0", "2.0", "10.0"]),
+        ([str(code) for code in range(11)], [str(code) for code in range(11)]),
+    ],
+)
+def test_names_of_classes_that_look_like_numbers_stay_as_they_are_written(
+    labels, classes, tmp_path
+):
+    lines = ["text,label", *(f"t{row},{label}" for row, label in enumerate(labels * 2))]
+    path = written(tmp_path, lines, "t.csv")
+    data, _ = given(path, task="classification", predict_path=path)
+    assert data.class_names == classes
+    truth = [data.targets.name_of(value) for value in data.examples("predict").truth]
+    assert truth == [data.targets.name_of(value) for value in data.examples("train").targets]
+    assert set(truth) == set(classes)
+
+
 @pytest.mark.parametrize("encoding", ["cp1252", "utf-16"])
 def test_the_encoding_of_texts_can_be_given(encoding, tmp_path):
     path = written(tmp_path, ["text;label", "sch\u00f6n;x", "gr\u00e4sslich;y"], "t.csv", encoding)

@@ -176,7 +176,8 @@ class ImageFolderDataModule(BaseImageDataModule):
     def _of_table(self, path: Path, with_keys: bool = False) -> Examples:
         """Return the images that a table lists."""
         texts = [self.image_column, *([self.id_column] if self.id_column else [])]
-        table = read_table(path, self.table_format, texts=texts)
+        classes = self.targets.class_columns
+        table = read_table(path, self.table_format, texts=texts, classes=classes)
         self._table_words = self._table_words or table.source
         for column in (self.image_column, *self.target_columns):
             if column not in table.frame:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from dlp.datamodules.tables.cell_dates import DateCells, look_at_dates
 from dlp.datamodules.tables.cell_numbers import CLOCKS, FEW_AMOUNTS, look_at_numbers
 from dlp.datamodules.tables.table_format import ColumnFormat, TableFormat
+from dlp.datamodules.targets import is_name
 from dlp.table_places import place
 
 #: Texts that mean "missing" in many files, and are texts here unless `na_values` names them.
@@ -43,6 +44,7 @@ def typed_columns(
     learned: Mapping[str, ColumnFormat],
     texts: Sequence[str] = (),
     categories: Sequence[str] = (),
+    classes: Sequence[str] = (),
 ) -> dict[str, TypedColumn]:
     """Return columns of cells with the types that the cells have.
 
@@ -57,6 +59,7 @@ def typed_columns(
         learned: The formats of the columns of the table that was trained on.
         texts: Columns that are texts whatever they hold.
         categories: Columns of which each distinct value is a category: whole numbers or texts.
+        classes: Columns of names of classes: texts if one is written as numbers are not, like 1.10.
     """
     looked = {
         name: _looked_at(cells, learned.get(name), name in texts, name not in categories)
@@ -82,7 +85,9 @@ def typed_columns(
         found = _decided(column, known, before)
         whole = found.format.whole or (before is not None and before.whole)
         kept = found.format.kind == "boolean" or (found.format.kind == "number" and whole)
-        if name in categories and not kept:
+        named = name in classes and found.format.kind == "number"
+        named = named and any(map(is_name, column.cells.dropna().unique()))
+        if (name in categories or named) and not kept:
             found = TypedColumn(column.cells, ColumnFormat("text"))
         typed[name] = found
     return typed

@@ -83,6 +83,7 @@ def read_table(
     learned: Mapping[str, ColumnFormat] | None = None,
     texts: Sequence[str] = (),
     categories: Sequence[str] = (),
+    classes: Sequence[str] = (),
 ) -> Table:
     """Return the table of a CSV (also .tsv, .txt, packed by gzip) or Parquet file.
 
@@ -95,6 +96,7 @@ def read_table(
         learned: The formats of the table that was trained on, for what this file leaves open.
         texts: Columns that are texts whatever they hold, kept as they are.
         categories: Columns of which each distinct value is a category.
+        classes: Columns of names of classes.
 
     Raises:
         MissingInputError: There is no such file.
@@ -117,8 +119,8 @@ def read_table(
         if name.endswith(PARQUET_ENDINGS):
             rows, source = read_parquet(path, texts), f"{path.name}, Parquet"
             if isinstance(rows, ParquetColumns):
-                return _of_columns(rows, source, options, learned, texts, categories)
-            return of_frame(rows, source, options, learned, texts, categories)
+                return _of_columns(rows, source, options, learned, texts, categories, classes)
+            return of_frame(rows, source, options, learned, texts, categories, classes)
         found = read_cells(path, options)
         frame, unnamed = _of_cells(path, found)
     except InputError:
@@ -128,7 +130,8 @@ def read_table(
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}.") from error
     source = f"{path.name}, {found.dialect}"
-    table = of_frame(frame, source, options, learned, texts, categories, found.separator)
+    kinds = texts, categories, classes
+    table = of_frame(frame, source, options, learned, *kinds, found.separator)
     table.skipped.update(dict.fromkeys(unnamed, "it has neither name nor value"))
     table.notes[:0] = found.notes
     return table
@@ -159,6 +162,7 @@ def of_frame(
     learned: Mapping[str, ColumnFormat] | None = None,
     texts: Sequence[str] = (),
     categories: Sequence[str] = (),
+    classes: Sequence[str] = (),
     separator: str = "",
 ) -> Table:
     """Return a frame as a table: its columns of texts become what they hold.
@@ -177,7 +181,7 @@ def of_frame(
         for name, series in columns.items()
         if separator or _holds_texts(series)
     }
-    typed = typed_columns(cells, options, separator, learned or {}, texts, categories)
+    typed = typed_columns(cells, options, separator, learned or {}, texts, categories, classes)
     typed |= {name: _plain(columns[name]) for name in columns if name not in typed}
     values = {name: typed[name].values for name in columns}
     for name, series in values.items():
@@ -207,9 +211,10 @@ def _of_columns(
     learned: Mapping[str, ColumnFormat] | None,
     texts: Sequence[str],
     categories: Sequence[str],
+    classes: Sequence[str],
 ) -> Table:
     """Return a large Parquet file as a table: numbers and long texts do not stand in memory."""
-    kept = of_frame(rows.kept, source, options, learned, texts, categories)
+    kept = of_frame(rows.kept, source, options, learned, texts, categories, classes)
     formats = {name: kept.formats.get(name, ColumnFormat("plain")) for name in rows}
     formats |= dict.fromkeys(rows.texts, ColumnFormat("text"))
     frame = replace(rows, kept=in_memory(kept.frame), na_values=options.na_values)

@@ -189,12 +189,14 @@ class TableDataModule(SupervisedDataModule):
         if formats is None:
             return read_as_pandas(path)
         texts = [] if self.id_column is None else [self.id_column]
-        return read_table(path, self.table_format, formats, texts, self.encoder.categorical)
+        kinds = texts, self.encoder.categorical, self.targets.class_columns
+        return read_table(path, self.table_format, formats, *kinds)
 
     def _as_table(self, given: Table | pd.DataFrame) -> Table:
         if isinstance(given, Table):
             return given
-        return of_frame(given, type(self).__name__, self.table_format, self._formats)
+        name, formats, classes = type(self).__name__, self._formats, self.targets.class_columns
+        return of_frame(given, name, self.table_format, formats, classes=classes)
 
     @property
     def _formats(self) -> dict[str, ColumnFormat] | None:

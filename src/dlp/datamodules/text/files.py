@@ -50,7 +50,9 @@ def read_rows(path: Path, columns: TextColumns) -> TextRows:
             raise InputError(f"{path} has no row: it needs one for each text.")
         return TextRows(frame, f"{path.name}, JSON")
     texts = [name for name in (columns.text, columns.id) if name]
-    table = read_table(path, columns.format, texts=texts)
+    targets = (*columns.labels, *columns.truth)
+    classes = targets if columns.classes and len(targets) == 1 else ()
+    table = read_table(path, columns.format, texts=texts, classes=classes)
     keys = [name for name in (columns.group, columns.time) if name is not None]
     table.check(keys, inputs=False)
     try:

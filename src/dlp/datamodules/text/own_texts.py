@@ -109,10 +109,14 @@ class TextDataModule(BaseTextDataModule):
         if test_path:
             tested = replace(columns, time=None)
             test_source = TextFiles(str(test_path), tested, tokens, is_test=True)
+        truth = tuple(labels)
+        predicted = TextColumns(
+            text_column, id=id_column, truth=truth, format=form, classes=columns.classes
+        )
         super().__init__(
             source=TextFiles(str(path), columns, tokens, subset, revision),
             test_source=test_source,
-            columns=TextColumns(text_column, id=id_column, truth=tuple(labels), format=form),
+            columns=predicted,
             targets=TargetEncoder(task, one_hot=one_hot, names=labels, positive=positive_class),
             tokens=tokens,
             ngrams=ngrams,
