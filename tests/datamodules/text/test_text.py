@@ -451,6 +451,14 @@ def test_all_tables_of_a_folder_are_predicted(names, table, tmp_path):
     assert found.names == [name for name in names for _ in range(2)]
 
 
+def test_what_is_left_out_of_a_prediction_is_said(table, tmp_path, capsys):
+    (tmp_path / "new").mkdir()
+    write_csv(tmp_path / "new" / "a.csv", [("good",)], ("text",))
+    (tmp_path / "new" / "b.txt").write_text("A bad film")
+    assert make(table, predict_path=str(tmp_path / "new")).examples("predict").count == 1
+    assert "left out, since other files are tables: b.txt" in capsys.readouterr().out
+
+
 def test_a_folder_to_test_on_may_hold_a_validation_part_alone(table, tmp_path):
     (tmp_path / "new").mkdir()
     write_csv(tmp_path / "new" / "dev.csv", reviews(10, seed=2))

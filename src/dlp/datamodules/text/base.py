@@ -164,6 +164,9 @@ class BaseTextDataModule(SupervisedDataModule):
             found = Examples(corpus.texts(), hashes=corpus.hashes)
         elif self.predict_source:
             found = own_part(self.parts(self.predict_source))
+            reading = found.rows.corpus.reading
+            if reading is not None and reading.notes:
+                self._say_once("predicted", f"{reading.source}: {'; '.join(reading.notes)}")
         else:
             return None
         if (message := nothing_known(found.rows, self.vocabulary)) is not None:

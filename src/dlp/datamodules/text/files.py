@@ -109,6 +109,10 @@ def read_parts(folder: Path, files: list[Path], columns: TextColumns) -> dict[st
         found.setdefault(part, []).append(file)
     unnamed = found.pop("", [])
     notes: list[str] = []
+    texts = [file for file in sorted(folder.rglob("*.txt")) if _is_text(folder, file)]
+    if texts and not columns.labels:
+        names = ", ".join(file.relative_to(folder).as_posix() for file in texts)
+        notes.append(f"left out, since other files are tables: {names}")
     if not found:
         found = {"train": unnamed}
     elif unnamed:
