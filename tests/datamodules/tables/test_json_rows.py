@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from dlp.datamodules.tables.json_rows import read_json_rows
+from dlp.datamodules.tables.json_rows import read_json_rows, without_missing
 from dlp.errors import InputError
 from dlp.table_places import place
 
@@ -96,3 +96,11 @@ def test_what_is_wrong_is_said(text, message, tmp_path):
 def test_a_key_that_says_the_same_twice_is_read(tmp_path):
     frame = read_json_rows(written(tmp_path, '{"text": "a", "n": 1, "n": 1}\n'))
     assert frame["n"].tolist() == [1]
+
+
+def test_cells_that_mean_missing_keep_no_kind(tmp_path):
+    rows = [{"a": cell} for cell in ("NA ", -1, -1.0, "-1", True, [1], {"b": 1}, None, 1)]
+    frame = read_json_rows(written(tmp_path, json.dumps(rows)))
+    found = without_missing(frame, ["NA", "-1"])["a"].tolist()
+    assert found == [None, None, None, None, True, [1], {"b": 1}, None, 1]
+    assert list(map(type, found))[-1] is int

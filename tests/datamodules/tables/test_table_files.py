@@ -90,3 +90,16 @@ def test_classes_are_named_as_they_are_written(ending, codes, new, classes, tmp_
     assert set(names) <= set(classes)
     assert [float(name) for name in names] == [float(label) for label in new]
     assert "1.10" not in new or names == new
+
+
+def test_categories_of_parquet_are_missing_where_texts_are(tmp_path):
+    signs = pd.Series(["pos", "neg", " ", "NA", None, " pos"] * 4)
+    frame = pd.DataFrame({"y": signs, "x": signs}).astype("category")
+    frame.assign(n=range(24)).to_parquet(tmp_path / "t.parquet")
+    arguments = {"drop_unlabelled": True, "val_size": None, "table_format": {"na_values": ["NA"]}}
+    data = TableDataModule(tmp_path / "t.parquet", "y", **arguments)
+    assert (data.class_names, len(data.examples("train").targets)) == (["neg", "pos"], 12)
+    assert data.feature_names[-2:] == ["x=neg", "x=pos"]
+    arguments = {"drop_columns": ["y"], "val_size": None}
+    with pytest.raises(InputError, match=r"column 'x' has 8 missing cells, the first in row 2"):
+        fit(TableDataModule(tmp_path / "t.parquet", "n", **arguments))

@@ -235,6 +235,23 @@ def test_rows_without_a_label_are_left_out_if_asked(folder, tmp_path):
     assert "2 rows without a label are left out" in data.reading().input.notes
 
 
+@pytest.mark.parametrize("ending", ["csv", "json", "jsonl", "parquet"])
+def test_cells_that_mean_missing_do_so_in_every_kind_of_file(ending, tmp_path):
+    labels = ["x", "y", "NA", " NA", "", "y"]
+    frame = pd.DataFrame({"text": [*"abcdef"], "label": labels})
+    path = tmp_path / f"t.{ending}"
+    write = {
+        "csv": lambda: frame.to_csv(path, index=False),
+        "json": lambda: frame.to_json(path, orient="records"),
+        "jsonl": lambda: frame.to_json(path, orient="records", lines=True),
+        "parquet": lambda: frame.astype({"label": "category"}).to_parquet(path),
+    }
+    write[ending]()
+    said = TableFormat(na_values=("NA",))
+    data, texts = given(str(path), drop_unlabelled=True, table_format=said)
+    assert (data.class_names, texts) == (["x", "y"], ["a", "b", "f"])
+
+
 def test_labels_of_numbers_with_a_word_among_them(tmp_path):
     lines = ["text,label", *(f"t{row},{row % 2}" for row in range(8)), "odd,two"]
     path = written(tmp_path, lines, "t.csv")

@@ -182,7 +182,11 @@ def of_frame(
         if separator or _holds_texts(series)
     }
     typed = typed_columns(cells, options, separator, learned or {}, texts, categories, classes)
-    typed |= {name: _plain(columns[name]) for name in columns if name not in typed}
+    typed |= {
+        name: _plain(series, options.na_values, name in texts)
+        for name, series in columns.items()
+        if name not in typed
+    }
     values = {name: typed[name].values for name in columns}
     for name, series in values.items():
         if pd.api.types.is_numeric_dtype(series) and not pd.api.types.is_bool_dtype(series):
@@ -240,9 +244,15 @@ def _holds_texts(series: "pd.Series[Any]") -> bool:
     return pd.api.types.is_string_dtype(series)
 
 
-def _plain(series: "pd.Series[Any]") -> TypedColumn:
-    """Return a column that is no text: instants in UTC, durations in days, times in hours."""
+def _plain(series: "pd.Series[Any]", na_values: Sequence[str], as_they_are: bool) -> TypedColumn:
+    """Return a column that is no text: instants in UTC, durations in days, times in hours.
+
+    A set of texts stays one, without those that mean "missing".
+    """
     form = ColumnFormat("plain")
+    of_categories = isinstance(series.dtype, pd.CategoricalDtype)
+    if of_categories and _holds_texts(series.cat.categories.to_series()):
+        return TypedColumn(text_cells(series, na_values, as_they_are).astype("category"), form)
     if isinstance(series.dtype, pd.DatetimeTZDtype):
         return TypedColumn(series.dt.tz_convert("UTC").dt.tz_localize(None), form)
     if pd.api.types.is_timedelta64_dtype(series):

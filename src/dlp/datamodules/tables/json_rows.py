@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,19 @@ def read_json_rows(path: Path, encoding: str | None = None) -> pd.DataFrame:
             return _of_rows(rows, line_index([number for number, _ in numbered]))
         return table
     return _whole(path, text)
+
+
+def without_missing(frame: pd.DataFrame, na_values: Sequence[str]) -> pd.DataFrame:
+    """Return cells, None where they are texts or numbers that mean "missing"."""
+    marks: set[object] = {mark.strip() for mark in na_values}
+    marks |= {*pd.to_numeric(pd.Series(na_values, dtype=object), errors="coerce").dropna()}
+
+    def known(cell: Any) -> Any:
+        key = cell.strip() if isinstance(cell, str) else cell
+        return None if type(key) in (str, int, float) and key in marks else cell
+
+    columns = {name: [*map(known, cells)] for name, cells in frame.items()}
+    return pd.DataFrame(columns, frame.index, dtype=object) if marks else frame
 
 
 def _object(path: Path, number: int, line: str, last: int) -> dict[str, Any]:

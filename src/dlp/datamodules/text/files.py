@@ -10,7 +10,7 @@ import pandas as pd
 from dlp.datamodules.file_text import read_text
 from dlp.datamodules.part_names import NamedPart, is_seen, part_of
 from dlp.datamodules.tables.files import PARQUET_ENDINGS, read_table
-from dlp.datamodules.tables.json_rows import JSON_ENDINGS, read_json_rows
+from dlp.datamodules.tables.json_rows import JSON_ENDINGS, read_json_rows, without_missing
 from dlp.datamodules.tables.table_format import TableFormat
 from dlp.datamodules.text.columns import TextColumns
 from dlp.datamodules.text.rows import TextRows, below
@@ -48,6 +48,7 @@ def read_rows(path: Path, columns: TextColumns) -> TextRows:
         frame = read_json_rows(path, columns.encoding)
         if not len(frame):
             raise InputError(f"{path} has no row: it needs one for each text.")
+        frame = without_missing(frame, columns.format.na_values if columns.format else ())
         return TextRows(frame, f"{path.name}, JSON")
     texts = [name for name in (columns.text, columns.id) if name]
     targets = (*columns.labels, *columns.truth)
