@@ -62,13 +62,20 @@ class Comparison:
         fresh: Whether earlier results are thrown away.
         only_tables: Whether nothing is measured, so that earlier results are taken as they are.
         limit: Seconds after which a process is given up.
+        lightning_rounds: Rounds in which Lightning's way is measured.
     """
 
     def __init__(
-        self, backends: dict[str, str], quick: bool, fresh: bool, only_tables: bool, limit: float
+        self,
+        backends: dict[str, str],
+        quick: bool,
+        fresh: bool,
+        only_tables: bool,
+        limit: float,
+        lightning_rounds: float,
     ) -> None:
         self.backends, self.quick, self.limit = backends, quick, limit
-        self.lightning_rounds = float("inf")
+        self.lightning_rounds = lightning_rounds
         self.folder = cache_dir() / ("against_keras_quick" if quick else "against_keras")
         self.folder.mkdir(parents=True, exist_ok=True)
         self.home, self.version = self.folder / "results.json", version_of_dlp(*WAYS)
@@ -200,8 +207,8 @@ class Comparison:
         """
         reads, checks = workload.job.kind == "input", self.of(name)["checks"]
         backends = [one for one in self.backends if one == "tensorflow" or not reads]
-        backends += [TUNED] if "tensorflow" in backends and workload.tuned else []
-        backends = [one for one in backends if "error" not in checks.get(one.partition(",")[0], {})]
+        backends = [one for one in backends if "error" not in checks.get(one, {})]
+        tuned = [TUNED] if "tensorflow" in backends and workload.tuned else []
         measured = self.of(name)["ways"]
         if drop and number:
             taken = {
@@ -211,7 +218,7 @@ class Comparison:
             }
             backends = [one for one in taken if taken[one] <= NEAR * min(taken.values())]
         plain = ["lightning", *(["lightning, 2 workers"] if reads else [])]
-        return [*backends, *(plain if number < self.lightning_rounds else []), "dlp"]
+        return [*backends, *tuned, *(plain if number < self.lightning_rounds else []), "dlp"]
 
     def measure(self, name: str, workload: Workload, number: int, drop: bool, until: float) -> None:
         """Measure a round of a workload, but what is there already."""
@@ -301,7 +308,9 @@ def main() -> None:
     parser.add_argument("--keras", nargs="*", metavar="DIR", help="environments with Keras")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="begin nothing after")
     parser.add_argument("--limit", type=float, default=3600, help="seconds of one process")
-    parser.add_argument("--lightning_rounds", type=float, default=float("inf"))
+    parser.add_argument(
+        "--lightning_rounds", type=float, default=float("inf"), help="rounds with Lightning's way"
+    )
     for option in ("quick", "fresh", "tables", "all_backends"):
         parser.add_argument(f"--{option}", action="store_true")
     given = parser.parse_args()
@@ -314,8 +323,8 @@ def main() -> None:
         given.fresh,
         given.tables,
         given.limit,
+        given.lightning_rounds,
     )
-    comparison.lightning_rounds = given.lightning_rounds
     chosen, until = given.workloads or choices, time.time() + 60 * given.minutes
     wanted = {name: WORKLOADS[name] for name in chosen if name in WORKLOADS}
     if not given.tables:
