@@ -367,11 +367,17 @@ def same_classes(
     """Return what class numbers of one file, whose classes are `names`, are among the `known`.
 
     Raises:
-        InputError: The class of a number that is `found` is not known.
+        InputError: A number that is `found` is none of `names`, or its class is not known.
     """
     numbers = {}
     for number in found:
-        name = names[int(number)] if number in range(len(names)) else str(number)
+        is_listed = number in range(len(names))
+        name = names[int(number)] if is_listed else str(number)
+        if not is_listed and not isinstance(number, str):
+            raise InputError(
+                f"label {name} is none of the classes that its file lists ({_first(names)}), "
+                f"numbered from 0. Leave such rows out: drop_unlabelled does so with empty cells."
+            )
         if name not in known:
             raise InputError(
                 f"label {name!r} is not among the classes {_first(known)}.{suggestion(name, known)}"

@@ -54,6 +54,8 @@ def read_json_rows(path: Path, encoding: str | None = None) -> pd.DataFrame:
 
 def without_missing(frame: pd.DataFrame, na_values: Sequence[str]) -> pd.DataFrame:
     """Return cells, None where they are texts or numbers that mean "missing"."""
+    if not na_values:
+        return frame
     marks: set[object] = {mark.strip() for mark in na_values}
     marks |= {*pd.to_numeric(pd.Series(na_values, dtype=object), errors="coerce").dropna()}
 
@@ -62,7 +64,7 @@ def without_missing(frame: pd.DataFrame, na_values: Sequence[str]) -> pd.DataFra
         return None if type(key) in (str, int, float) and key in marks else cell
 
     columns = {name: [*map(known, cells)] for name, cells in frame.items()}
-    return pd.DataFrame(columns, frame.index, dtype=object) if marks else frame
+    return pd.DataFrame(columns, frame.index, dtype=object)
 
 
 def _object(path: Path, number: int, line: str, last: int) -> dict[str, Any]:
@@ -92,7 +94,8 @@ def _object(path: Path, number: int, line: str, last: int) -> dict[str, Any]:
 def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Return an object of JSON, where `json` would silently take the last value of a twin key."""
     row = dict(pairs)
-    if len(row) < len(pairs) and (twins := [key for key, value in pairs if row[key] != value]):
+    twins = len(row) < len(pairs) and [k for k, value in pairs if repr(row[k]) != repr(value)]
+    if twins:
         raise InputError(
             f"an object has the key {twins[0]!r} twice, with two values: which one holds? "
             "Give each a name of its own."
