@@ -1,0 +1,51 @@
+"""Fixtures of all tests: own folders, no network, one thread."""
+
+import gc
+import os
+import socket
+
+import lightning  # noqa: F401 - its log handler binds to the stream of the whole session
+import pytest
+import torch
+from hypothesis import settings
+
+settings.register_profile("dlp", max_examples=20, deadline=None, derandomize=True)
+settings.load_profile("dlp")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def quick_session():
+    """Compute on one thread, and keep the imports out of garbage collection."""
+    torch.set_num_threads(1)
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(autouse=True)
+def own_folders(request, tmp_path, monkeypatch):
+    """Work in a folder of the test, and hide the real data unless the test is marked."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DLP_CACHE_DIR", str(tmp_path / ".cache"))
+    if request.node.get_closest_marker("realdata") is None:
+        monkeypatch.delenv("DLP_DATA_DIR", raising=False)
+    elif not os.environ.get("DLP_DATA_DIR"):
+        pytest.skip("DLP_DATA_DIR is not set")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def offline():
+    """Refuse connections to other machines."""
+    connect = socket.socket.connect
+
+    def local(self, address):
+        if self.family != socket.AF_UNIX and str(address[0]) not in (
+            "127.0.0.1",
+            "::1",
+            "localhost",
+        ):
+            raise OSError(f"a test connects to {address}")
+        return connect(self, address)
+
+    socket.socket.connect = local
+    yield
+    socket.socket.connect = connect
