@@ -1,0 +1,1 @@
+"""Baselines that a model must beat, and the mistakes that it makes."""
