@@ -55,7 +55,7 @@ def _features(rows: Examples) -> Any:
         shares = [torch.arange(start, min(start + 512, len(inputs))) for start in starts]
         return torch.cat([_averaged(inputs[share]) for share in shares]).flatten(1).numpy()
     if hasattr(inputs, "iloc"):
-        return inputs.astype({name: float for name in inputs.select_dtypes("bool")})
+        return inputs.astype(dict.fromkeys(inputs.select_dtypes("bool"), float))
     return np.asarray(inputs).reshape(len(inputs), -1)
 
 

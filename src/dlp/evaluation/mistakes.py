@@ -59,7 +59,7 @@ def class_mistakes(
     summary = f"{len(wrong):,} of {len(rows):,} rows are wrong"
     off_diagonal = confusion - np.diag(np.diag(confusion))
     if len(wrong):
-        true, other = np.unravel_index(off_diagonal.argmax(), confusion.shape)
+        true, other = divmod(int(off_diagonal.argmax()), len(names))
         count = off_diagonal[true, other]
         summary += f", most often {names[true]} predicted as {names[other]} ({count:,})"
     if len(names) == 2:

@@ -1,0 +1,174 @@
+"""Command ``compare``: runs in one figure and one table; it needs no torch."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from dlp.console import say
+from dlp.errors import MissingInputError, unknown
+from dlp.files import atomic_path
+from dlp.monitor import best_index, monitor_mode
+from dlp.runs import ROOT, Run, runs_of
+
+#: Settings that may differ between runs of one label: they repeat it, or change no result.
+_REPEATS = {"seed_everything", "split_seed", "fold", "repeat", "run_dir", "threads", "smoothing"}
+_REPEATS |= {"eval_batch_size", "data_dir", "monitor", "test_after_fit", "baselines", "init_from"}
+
+
+@dataclass(frozen=True)
+class Record:
+    """Trained run, as its folder tells.
+
+    Args:
+        run: The run.
+        settings: Plain settings of its config by dotted key, without ``init_args``.
+        history: Value per epoch by metric.
+        test: Test scores by metric.
+    """
+
+    run: Run
+    settings: dict[str, Any]
+    history: pd.DataFrame
+    test: dict[str, float]
+
+    @classmethod
+    def read(cls, run: Run) -> "Record":
+        """Read the files of a run."""
+        config = yaml.safe_load(run.config.read_text("utf-8"))
+        settings = {
+            key: value
+            for key, value in _flat(config)
+            if not key.startswith("trainer.") and key.rpartition(".")[2] not in _REPEATS
+        }
+        history = pd.read_csv(run.folder / "metrics.csv", index_col="epoch")
+        test = run.results().get("test") or {}
+        return cls(run, settings, history, {k: v for k, v in test.items() if isinstance(v, float)})
+
+    def best(self, metric: str) -> tuple[int, float] | None:
+        """Return the best epoch, from 1, and its value."""
+        values = self.history[metric].tolist() if metric in self.history else []
+        place = best_index(values, monitor_mode(metric))
+        return None if place is None else (place + 1, values[place])
+
+
+def compare(
+    runs: list[str],
+    metric: list[str] | None = None,
+    against: str | None = None,
+    output: Path = ROOT / "compare.png",
+) -> pd.DataFrame:
+    """Draw runs together and print their best and test values.
+
+    Runs that differ in the seed alone share a label; of several the mean and standard deviation
+    are printed.
+
+    Args:
+        runs: Folders of runs, folders of several runs, or names of configs (their newest run).
+        metric: Logged metrics to draw; None is ``val_loss``.
+        against: Key of a setting, such as ``data.train_size``, to draw the best values against.
+        output: File of the figure.
+    """
+    from dlp.visualization.comparison import draw_against, draw_runs
+
+    records = [Record.read(run) for word in runs for run in _find(word)]
+    columns = [*dict.fromkeys(str(name) for record in records for name in record.history)]
+    metrics = metric or ["val_loss" if "val_loss" in columns else "train_loss"]
+    for name in metrics:
+        if name not in columns:
+            raise unknown("metric", name, columns)
+    groups = _labelled(records, against)
+    table = _table(groups, metrics)
+    say(table.to_string(na_rep="-", float_format="{:.4g}".format))
+    if against is None:
+        figure = draw_runs(
+            {label: [r.history.to_dict("list") for r in group] for label, group in groups.items()},  # type: ignore[misc]  # names of columns are texts
+            metrics,
+        )
+    else:
+        values = {label: _by_setting(group, against, metrics[0]) for label, group in groups.items()}
+        figure = draw_against(values, against, metrics[0])
+    with atomic_path(output) as temporary:
+        figure.savefig(temporary, format=output.suffix[1:] or "png", dpi=120)
+    say(f"wrote {output}")
+    return table
+
+
+def _find(word: str) -> list[Run]:
+    """Return the runs of a folder, of a folder of runs, or the newest of a config."""
+    if (Path(word) / "metrics.csv").is_file():
+        return [Run(Path(word))]
+    folders = sorted(path.parent for path in Path(word).rglob("metrics.csv"))
+    finished = [run for run in runs_of(word) if (run.folder / "metrics.csv").is_file()]
+    if not folders and not finished:
+        raise MissingInputError(
+            f"there is no trained run {word!r}: give a run's folder, a folder of runs, or the name "
+            f"of a config with a run in ./{ROOT}."
+        )
+    return [Run(folder) for folder in folders] or finished[:1]
+
+
+def _labelled(records: list[Record], against: str | None) -> dict[str, list[Record]]:
+    """Group the runs of equal settings; a label is the name of the config, or the folder."""
+    groups: dict[str, list[Record]] = {}
+    for record in records:
+        settings = {k: v for k, v in record.settings.items() if k != against}
+        groups.setdefault(f"{_name(record)} {settings}", []).append(record)
+    names = [_name(group[0]) for group in groups.values()]
+    return {
+        name if names.count(name) == 1 else str(group[0].run.folder): group
+        for name, group in zip(names, groups.values(), strict=True)
+    }
+
+
+def _name(record: Record) -> str:
+    return record.run.folder.resolve().parent.name
+
+
+def _table(groups: Mapping[str, list[Record]], metrics: list[str]) -> pd.DataFrame:
+    rows = {}
+    for label, group in groups.items():
+        values: dict[str, list[float]] = {}
+        for record in group:
+            for metric in metrics:
+                if (best := record.best(metric)) is not None:
+                    values.setdefault(f"best {metric}", []).append(best[1])
+                    values.setdefault("at epoch", []).append(best[0])
+                    last = record.history[metric].dropna().iloc[-1]
+                    values.setdefault(f"last {metric}", []).append(last)
+            for metric, value in record.test.items():
+                values.setdefault(metric, []).append(value)
+        rows[label] = {"runs": float(len(group))}
+        for name, numbers in values.items():
+            series = pd.Series(numbers)
+            rows[label][name] = series.mean()
+            if len(group) > 1 and name != "at epoch":
+                rows[label][f"{name} std"] = series.std()
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _by_setting(group: list[Record], key: str, metric: str) -> dict[Any, list[float]]:
+    """Return the best values of runs by the value of a setting."""
+    values: dict[Any, list[float]] = {}
+    for record in group:
+        if key not in record.settings:
+            raise unknown("setting", key, record.settings)
+        setting, best = record.settings[key], record.best(metric)
+        if best is not None:
+            place = setting if isinstance(setting, int | float) else str(setting)
+            values.setdefault(place, []).append(best[1])
+    return values
+
+
+def _flat(config: Any, prefix: str = "") -> list[tuple[str, Any]]:
+    """Return the leaves of a config by dotted key, without ``init_args`` and ``class_path``."""
+    if not isinstance(config, dict):
+        return [(prefix.removesuffix("."), config)]
+    leaves = []
+    for key, value in config.items():
+        step = "" if key in ("init_args", "class_path") else f"{key}."
+        leaves += _flat(value, prefix + step)
+    return leaves

@@ -1,0 +1,132 @@
+"""Command ``report``: one page of the files in a run's folder; nothing is computed anew."""
+
+import base64
+from html import escape
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import pandas as pd
+
+from dlp.console import say
+from dlp.errors import InputError
+from dlp.files import write_text
+from dlp.runs import ROOT, Run, runs_of
+
+#: Stem of a figure -> its heading, in the order of the page; other figures follow by name.
+_HEADINGS = {
+    "curves": "Learning curves",
+    "confusion": "Confusion matrix",
+    "reliability": "Reliability of the probabilities",
+    "residuals": "Residuals",
+    "worst": "The worst mistakes",
+}
+_FACTS = ("parameters", "seed", "seconds", "versions")
+_MAX_ROWS = 50
+
+
+def report(run: str, output: Path | None = None) -> Path:
+    """Write one page of a run: numbers, curves, mistakes, heat maps, config.
+
+    Args:
+        run: Folder of the run, or the name of a config (its newest run).
+        output: File of the page; None is ``report.html`` in the run's folder.
+    """
+    folder = _folder(run)
+    results, folds = Run(folder).results(), folder / "crossval.json"
+    sections = [_tiles(results), _baselines(results.get("test") or {})]
+    if folds.is_file():
+        sections.append(_folds(folds))
+    sections += [_figure(path) for path in _figures(folder)]
+    for name, heading in (("worst.csv", "The worst mistakes"), ("metrics.csv", "Every epoch")):
+        if (folder / name).is_file() and (folder / name).stat().st_size > 1:
+            sections.append(_section(heading, _table(pd.read_csv(folder / name))))
+    facts = {name: results[name] for name in _FACTS if name in results}
+    if facts:
+        sections.append(_section("Training", _facts(facts)))
+    config = escape((folder / "config.yaml").read_text("utf-8"))
+    sections.append(_section("Config", f"<pre>{config}</pre>"))
+    template = Template(Path(__file__).with_suffix(".html").read_text("utf-8"))
+    title = f"{folder.resolve().parent.name} {folder.name}"
+    page = template.substitute(
+        title=escape(title), verdict=escape(results.get("verdict", "")), body="\n".join(sections)
+    )
+    path = output or folder / "report.html"
+    write_text(path, page)
+    say(f"wrote {path}")
+    return path
+
+
+def _folder(run: str) -> Path:
+    if (Path(run) / "config.yaml").is_file():
+        return Path(run)
+    runs = [newest.folder for newest in runs_of(run) if newest.config.is_file()]
+    if not runs:
+        raise InputError(
+            f"there is no run {run!r}: give a run's folder, or the name of a config with a run in "
+            f"./{ROOT}."
+        )
+    return runs[0]
+
+
+def _tiles(results: dict[str, Any]) -> str:
+    """Show the values of the best epoch and of the test."""
+    tiles = [
+        f'<div class="tile"><span>{escape(part)} {escape(name)}</span><b>{value:.4g}</b></div>'
+        for part in ("best", "test")
+        for name, value in (results.get(part) or {}).items()
+        if isinstance(value, float)
+    ]
+    return f'<div class="tiles">{"".join(tiles)}</div>' if tiles else ""
+
+
+def _baselines(test: dict[str, Any]) -> str:
+    baselines = test.get("baselines")
+    if not baselines:
+        return ""
+    frame = pd.DataFrame.from_dict(baselines, orient="index")
+    return _section(
+        "Baselines on the test part", _table(frame.rename_axis("baseline").reset_index())
+    )
+
+
+def _folds(path: Path) -> str:
+    frame = pd.read_json(path.read_text("utf-8"), typ="series")
+    rows = [{"repeat": f["repeat"], "fold": f["fold"], **f["metrics"]} for f in frame["folds"]]
+    rows += [{"repeat": name, "fold": "", **frame[name]} for name in ("mean", "std")]
+    return _section("Folds", _table(pd.DataFrame(rows)))
+
+
+def _figures(folder: Path) -> list[Path]:
+    """Return the figures of the folder and of its subfolders, the known ones first."""
+    paths = sorted(folder.rglob("*.png"))
+    order = [*_HEADINGS]
+    return sorted(paths, key=lambda p: order.index(p.stem) if p.stem in order else len(order))
+
+
+def _figure(path: Path) -> str:
+    heading = _HEADINGS.get(path.stem, path.stem.replace("_", " "))
+    image = base64.b64encode(path.read_bytes()).decode()
+    alt = escape(heading)
+    return _section(heading, f'<img src="data:image/png;base64,{image}" alt="{alt}">')
+
+
+def _facts(facts: dict[str, Any]) -> str:
+    pairs = []
+    for name, value in facts.items():
+        text = ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else value
+        pairs.append(f"<dt>{escape(name)}</dt><dd>{escape(str(text))}</dd>")
+    return f"<dl>{''.join(pairs)}</dl>"
+
+
+def _table(frame: pd.DataFrame) -> str:
+    more = len(frame) - _MAX_ROWS
+    html = frame.head(_MAX_ROWS).to_html(
+        index=False, border=0, na_rep="", float_format="{:.4g}".format, escape=True
+    )
+    note = f"<p>{more:,} more rows are in the file.</p>" if more > 0 else ""
+    return f'<div class="scroll" tabindex="0">{html}</div>{note}'
+
+
+def _section(heading: str, content: str) -> str:
+    return f"<section><h2>{escape(heading)}</h2>{content}</section>"

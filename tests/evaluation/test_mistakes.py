@@ -1,0 +1,80 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import confusion_matrix, mean_absolute_error, precision_recall_fscore_support
+
+from dlp.evaluation.mistakes import calibration, class_mistakes, label_mistakes, value_mistakes
+
+
+def predictions(seed, rows, classes):
+    generator = np.random.default_rng(seed)
+    return generator.dirichlet(np.ones(classes), rows), generator.integers(0, classes, rows)
+
+
+cases = st.builds(predictions, st.integers(0, 999), st.integers(1, 60), st.integers(2, 5))
+
+
+@given(cases)
+def test_class_scores_are_those_of_scikit_learn(case):
+    probabilities, targets = case
+    names = [*map(str, range(probabilities.shape[1]))]
+    report = class_mistakes(probabilities, targets, names).report
+    labels, predicted = range(len(names)), probabilities.argmax(axis=1)
+    expected = precision_recall_fscore_support(targets, predicted, labels=labels, zero_division=0)
+    for scores, values in zip(report["classes"], zip(*expected, strict=True), strict=True):
+        assert [scores[k] for k in ("precision", "recall", "f1", "support")] == pytest.approx(
+            values
+        )
+    assert report["confusion"] == confusion_matrix(targets, predicted, labels=labels).tolist()
+    mean = precision_recall_fscore_support(targets, predicted, average="macro", zero_division=0)
+    assert report["macro"]["f1"] == pytest.approx(mean[2])
+
+
+@given(cases)
+def test_worst_rows_are_wrong_and_the_most_confident_come_first(case):
+    probabilities, targets = case
+    mistakes = class_mistakes(probabilities, targets, [*map(str, range(probabilities.shape[1]))])
+    confidences = [row["probability"] for row in mistakes.worst]
+    assert confidences == sorted(confidences, reverse=True)
+    assert all(
+        row["true"] == str(targets[row["row"]]) != row["predicted"] for row in mistakes.worst
+    )
+    assert len(mistakes.worst) == min(16, mistakes.report["wrong"])
+
+
+def test_a_threshold_decides_between_two_classes():
+    probabilities = np.array([[0.7, 0.3], [0.4, 0.6]])
+    report = class_mistakes(probabilities, np.array([1, 1]), ["no", "yes"], threshold=0.2).report
+    assert report["wrong"] == 0
+
+
+def test_label_scores_are_those_of_scikit_learn():
+    generator = np.random.default_rng(0)
+    probabilities, targets = generator.random((50, 3)), generator.integers(0, 2, (50, 3))
+    mistakes = label_mistakes(probabilities, targets, ["a", "b", "c"])
+    expected = precision_recall_fscore_support(targets, probabilities > 0.5)
+    assert [scores["f1"] for scores in mistakes.report["classes"]] == pytest.approx(expected[2])
+    worst = mistakes.worst[0]
+    label = worst["true"].removeprefix("not ")
+    column = "abc".index(label)
+    assert worst["true"] == ("" if targets[worst["row"], column] else "not ") + label
+    assert worst["predicted"] != worst["true"]
+
+
+def test_value_scores_are_those_of_scikit_learn():
+    generator = np.random.default_rng(0)
+    targets = generator.normal(size=(40, 2)) * [1, 100]
+    values = targets + generator.normal(size=(40, 2))
+    mistakes = value_mistakes(values, targets, ["near", "far"])
+    assert [column["mae"] for column in mistakes.report["targets"]] == pytest.approx(
+        [mean_absolute_error(targets[:, n], values[:, n]) for n in range(2)]
+    )
+    assert mistakes.worst[0]["target"] == "near"  # errors count in deviations of their target
+
+
+def test_the_calibration_error_is_the_weighted_distance_of_probability_and_frequency():
+    result = calibration(np.array([0.15, 0.15, 0.95, 0.95]), np.array([True, False, True, True]))
+    assert result["frequency"] == [0.5, 1.0]
+    assert result["count"] == [2, 2]
+    assert result["error"] == pytest.approx((0.35 + 0.05) / 2)

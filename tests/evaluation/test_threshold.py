@@ -1,0 +1,27 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import balanced_accuracy_score, f1_score
+
+from dlp.evaluation.threshold import best_threshold, decide
+
+SCORES = {"f1": f1_score, "balanced_acc": balanced_accuracy_score}
+
+
+@pytest.mark.parametrize("metric", SCORES)
+@given(st.lists(st.tuples(st.integers(1, 9), st.booleans()), min_size=2, max_size=30))
+def test_no_other_threshold_is_better(metric, rows):
+    probabilities = np.array([p / 9 for p, _ in rows])
+    targets = np.array([target for _, target in rows]).astype(int)
+    if targets.min() == targets.max():
+        return
+    threshold = best_threshold(probabilities, targets, metric)
+    best = max(SCORES[metric](targets, probabilities > cut) for cut in [-1, *probabilities])
+    score = SCORES[metric](targets, probabilities > threshold)
+    assert score == pytest.approx(best)
+
+
+def test_class_1_of_two_must_exceed_the_threshold():
+    assert decide(np.array([[0.5, 0.5], [0.4, 0.6]])).tolist() == [0, 1]
+    assert decide(np.array([[0.2, 0.5, 0.3]]), threshold=0.9).tolist() == [1]
