@@ -1,190 +1,137 @@
 """Run the book's experiments over several seeds and rewrite the rows of docs/results.md.
 
-    python benchmarks/reproduce.py                  # every experiment, 5 seeds
+    python benchmarks/reproduce.py                  # every experiment without a download, 5 seeds
     python benchmarks/reproduce.py imdb mnist --seeds 3
 
-Each seed is one ``dlp fit`` in this process, in a run folder of its own. Seeds that have their
-results are not run again, and one that was interrupted goes on from its last checkpoint: start the
-script again after a kill. No seed is left out: the rows hold seeds 0 to N - 1 as they came.
+A seed is one command in this process, in a run folder of its own. Finished seeds are not run again,
+and an interrupted one is resumed. No seed is left out: a row holds seeds 0 to N - 1.
 """
 
 import argparse
 import json
-import shutil
 import statistics
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from experiments import EXPERIMENTS, Experiment
+import pandas as pd
+import yaml
 
 from dlp.cli import main
 
-RESULTS = Path(__file__).parents[1] / "docs" / "results.md"
+HERE = Path(__file__).parent
+RESULTS = HERE.parent / "docs" / "results.md"
 BEGIN, END = "<!-- rows: begin -->", "<!-- rows: end -->"
+EXPERIMENTS: dict[str, dict[str, Any]] = yaml.safe_load((HERE / "experiments.yaml").read_text())
 
 
-def run_seed(experiment: Experiment, folder: Path, seed: int, mobilenet: Path = Path()) -> None:
-    """Run one seed in `folder`, unless it is done; go on where it was interrupted."""
-    if _is_done(folder):
+def run_seed(name: str, folder: Path, seed: int, mobilenet: Path) -> None:
+    """Run a seed, unless it is finished."""
+    if is_finished(folder):
         return
-    places = {"mobilenet": mobilenet, "root": folder.parents[1], "seed": seed}
-    words = [word.format(**places) for word in experiment.command.split()]
-    run = [experiment.tool, *words, "--seed_everything", str(seed), "--run_dir", str(folder)]
-    if experiment.tool == "crossval":  # goes on by itself
-        main(run)
-        return
+    values = {"mobilenet": mobilenet, "root": folder.parents[1], "seed": seed}
+    words = [word.format(**values) for word in EXPERIMENTS[name]["command"].split()[1:]]
     checkpoint = folder / "checkpoints" / "last.ckpt"
     if checkpoint.exists():
         main(["fit", "--ckpt_path", str(checkpoint)])
-        return
-    if folder.exists():
-        shutil.rmtree(folder)
-    main(run)
+    else:
+        main([*words, "--seed_everything", str(seed), "--run_dir", str(folder)])
 
 
-def _is_done(folder: Path) -> bool:
+def is_finished(folder: Path) -> bool:
+    """Return True if the run has all its numbers."""
     if (folder / "crossval.json").exists():
         return True
     results = folder / "results.json"
     if not results.exists():
         return False
-    tested = "test_after_fit: null" in (folder / "config.yaml").read_text(encoding="utf-8")
-    return tested or "test" in json.loads(results.read_text(encoding="utf-8"))
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    return not config["test_after_fit"] or "test" in json.loads(results.read_text())
 
 
-def read(folder: Path, key: str) -> float:
-    """Return the number that `key` (see `Measure`) names in a run's folder."""
+def read_number(folder: Path, key: str) -> float:
+    """Return a number of a run by its key in experiments.yaml."""
     kind, _, metric = key.partition(":")
     if metric:
-        history = json.loads((folder / "history.json").read_text(encoding="utf-8"))[metric]
-        if kind == "mean10":
-            return statistics.mean(history[-10:])
-        if kind == "rise":
-            return float(history[-1] - min(history))
-        return float(max(history) if kind == "max" else history[-1])
-    whole = folder / "crossval.json"
-    file = whole if whole.exists() else folder / "results.json"
-    value = json.loads(file.read_text(encoding="utf-8"))
+        values = pd.read_csv(folder / "metrics.csv")[metric].dropna()
+        return {
+            "max": values.max(),
+            "last": values.iloc[-1],
+            "mean10": values.tail(10).mean(),
+            "rise": values.iloc[-1] - values.min(),
+        }[kind]
+    crossval = folder / "crossval.json"
+    content = json.loads((crossval if crossval.exists() else folder / "results.json").read_text())
     for part in key.split("."):
-        value = value[part]
-    return float(value)
+        content = content[part]
+    return float(content)
 
 
-def rows(name: str, root: Path) -> list[str]:
-    """Return the table rows of one experiment, from the seeds there are."""
-    experiment = EXPERIMENTS[name]
+def numbers_of(name: str, key: str, root: Path) -> list[float]:
+    """Return a number of each finished seed."""
     folders = sorted((root / name).glob("seed_*"), key=lambda path: int(path.name[5:]))
-    folders = [folder for folder in folders if _is_done(folder)]
-    if not folders and not experiment.download:
-        return []
-    lines = []
-    for number, measure in enumerate(experiment.measures):
-        if not folders:
-            cells = [experiment.section, _shown(experiment), measure.label]
-            wait = f"needs the download ({experiment.download} MB)"
-            band = _band(measure.low, measure.high)
-            cells += [measure.published, wait, "", band, "", ""]
-            lines.append("| " + " | ".join(cells) + " |")
-            continue
-        values = [read(folder, measure.key) for folder in folders]
-        median = statistics.median(values)
-        low, high = measure.low, measure.high
-        if (other := measure.below or measure.above) is not None:
-            others = [
-                read(folder, measure.key)
-                for folder in (root / other).glob("seed_*")
-                if _is_done(folder)
-            ]
-            if others and measure.below:
-                high = statistics.median(others) - measure.margin
-            elif others:
-                low = statistics.median(others) + measure.margin
-        digits = 0 if measure.key == "best_epoch" else 4
-        shown = f"**{median:.{digits}f}** ({min(values):.{digits}f} to {max(values):.{digits}f})"
-        head = ["", "", ""]
-        if number == 0:
-            head = [experiment.section, _shown(experiment), f"{len(values)}"]
-        where = f"`{name}/seed_0` to `seed_{len(values) - 1}`" if number == 0 else ""
-        cells = [
-            *head[:2],
-            measure.label,
-            measure.published,
-            shown,
-            head[2],
-            _band(low, high),
-            _verdict(median, low, high),
-            where,
-        ]
-        lines.append("| " + " | ".join(cells) + " |")
-    return lines
+    return [read_number(folder, key) for folder in folders if is_finished(folder)]
 
 
-def _shown(experiment: Experiment) -> str:
-    """Return a command as a reader would type it."""
-    names = {"mobilenet": "mobilenet_v2.pth", "root": "runs/reproduce", "seed": "N"}
-    return f"`dlp {experiment.tool} {experiment.command.format(**names)}`"
-
-
-def _band(low: float | None, high: float | None) -> str:
-    if low is None and high is None:
-        return ""
-    if low is None:
-        return f"at most {high:.3f}"
-    return f"at least {low:.4g}" if high is None else f"{low:g} to {high:g}"
-
-
-def _verdict(value: float, low: float | None, high: float | None) -> str:
-    if low is None and high is None:
-        return ""
-    inside = (low is None or value >= low) and (high is None or value <= high)
-    return "holds" if inside else "**misses**"
-
-
-def write(root: Path) -> None:
-    """Put the rows of every experiment that has results into docs/results.md; others stay."""
-    head = (
-        "| experiment | command | number | published | ours: median (min to max) | seeds | band | "
-        "verdict | runs |\n|---|---|---|---|---|---|---|---|---|"
+def rows_of(name: str, root: Path) -> list[str]:
+    """Return the table rows of an experiment."""
+    experiment = EXPERIMENTS[name]
+    command = experiment["command"].format(
+        mobilenet="mobilenet_v2.pth", root="runs/reproduce", seed="N"
     )
-    text = RESULTS.read_text(encoding="utf-8")
-    before, _, rest = text.partition(BEGIN)
-    standing, _, after = rest.partition(END)
-    old = _by_section(standing)
-    table = [head]
+    head, rows = [experiment["section"], f"`{command}`"], []
+    for number in experiment["numbers"]:
+        values = numbers_of(name, number["key"], root)
+        low, high = number.get("low"), number.get("high")
+        for other, side in ((number.get("below"), "high"), (number.get("above"), "low")):
+            if other and (others := numbers_of(other, number["key"], root)):
+                limit = statistics.median(others) - number.get("margin", 0) * (
+                    1 if side == "high" else -1
+                )
+                low, high = (low, limit) if side == "high" else (limit, high)
+        band = " to ".join(f"{limit:.4g}" for limit in (low, high) if limit is not None)
+        if (low is None) != (high is None):
+            band = f"at {'most' if low is None else 'least'} {band}"
+        if values:
+            median = statistics.median(values)
+            ours = f"**{median:.4g}** ({min(values):.4g} to {max(values):.4g})"
+            holds = (low is None or median >= low) and (high is None or median <= high)
+            verdict = "" if not band else "holds" if holds else "**misses**"
+        else:
+            ours, verdict = f"needs the download ({experiment.get('download')} MB)", ""
+        published = number.get("published", "none")
+        cells = [*head, number["label"], published, ours, str(len(values) or ""), band, verdict]
+        rows.append(f"| {' | '.join(cells)} |")
+        head = ["", ""]
+    return rows
+
+
+def write_rows(root: Path) -> None:
+    """Write the rows of all experiments that have results or need a download."""
+    lines = [
+        "| experiment | command | number | published | ours: median (min to max) | seeds | band | verdict |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
     for name, experiment in EXPERIMENTS.items():
-        made = (root / name).is_dir()
-        kept = [] if made else old.get(experiment.section, [])
-        table += kept or rows(name, root)
-    RESULTS.write_text(f"{before}{BEGIN}\n{chr(10).join(table)}\n{END}{after}", encoding="utf-8")
+        if numbers_of(name, experiment["numbers"][0]["key"], root) or "download" in experiment:
+            lines += rows_of(name, root)
+    text = RESULTS.read_text(encoding="utf-8")
+    before, after = text.partition(BEGIN)[0], text.partition(END)[2]
+    table = "\n".join(lines)
+    RESULTS.write_text(f"{before}{BEGIN}\n{table}\n{END}{after}", encoding="utf-8")
 
 
-def _by_section(table: str) -> dict[str, list[str]]:
-    """Return the rows of a table by experiment: those without a first cell go on with the last."""
-    found: dict[str, list[str]] = {}
-    lines: list[str] = []
-    for line in table.strip().splitlines()[2:]:
-        section = line.split("|")[1].strip()
-        if section:
-            lines = found.setdefault(section, [])
-        lines.append(line)
-    return found
-
-
-def reproduce(args: Sequence[str] | None = None) -> None:
-    """Run what the command line asks for."""
+def reproduce() -> None:
+    """Run the experiments of the command line."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("names", nargs="*", help=f"default: all of {', '.join(EXPERIMENTS)}")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(EXPERIMENTS))
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--root", type=Path, default=Path("runs") / "reproduce")
     parser.add_argument("--mobilenet", type=Path, default=Path("mobilenet_v2.pth"))
-    given = parser.parse_args(args)
-    by_default = [name for name, experiment in EXPERIMENTS.items() if not experiment.download]
-    for name in given.names or by_default:
-        if name not in EXPERIMENTS:
-            parser.error(f"unknown experiment {name}; there are {', '.join(EXPERIMENTS)}")
-        for seed in range(given.seeds):
-            run_seed(EXPERIMENTS[name], given.root / name / f"seed_{seed}", seed, given.mobilenet)
-            write(given.root)
+    args = parser.parse_args()
+    for name in args.names or [n for n, e in EXPERIMENTS.items() if "download" not in e]:
+        for seed in range(args.seeds):
+            run_seed(name, args.root / name / f"seed_{seed}", seed, args.mobilenet)
+            write_rows(args.root)
 
 
 if __name__ == "__main__":
