@@ -108,7 +108,7 @@ def rows_of(name: str, root: Path) -> list[str]:
 def write_rows(root: Path) -> None:
     """Write the rows of all experiments that have results or need a download."""
     lines = [
-        "| experiment | command | number | published | ours: median (min to max) | seeds | band | verdict |",
+        "| experiment | command | number | published | ours: median (range) | seeds | band | verdict |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for name, experiment in EXPERIMENTS.items():
