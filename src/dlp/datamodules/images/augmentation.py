@@ -1,0 +1,176 @@
+"""Random changes of training images, a pure function of (seed, epoch, row)."""
+
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dlp.errors import InputError, unknown
+from dlp.seeds import derived_seed
+
+Name = Literal["book", "flip", "trivial_augment", "rand_augment", "augmix"]
+Augmentation = Name | Callable[[Tensor], Tensor]
+
+
+class RandomAffine(nn.Module):
+    """Rotation, shift, shear, zoom and flip of a whole batch in one pass, each image its own.
+
+    The transforms of the book's ``ImageDataGenerator`` (Keras 2.0.8), about the centre and in its
+    order; points outside repeat the edge. Keras 2.0.8 took `shear` in radians, later releases in
+    degrees, which makes the book's 0.2 almost nothing. torchvision's ``RandomAffine`` changes all
+    images of a batch alike.
+
+    Args:
+        rotation: Largest angle in either direction, in degrees.
+        shift: Largest shift in either direction, as a fraction of height and width.
+        shear: Largest shear angle in either direction, in radians.
+        zoom: Height and width are scaled by separate factors from 1 - zoom to 1 + zoom.
+        horizontal_flip: Whether every other image, on average, is mirrored.
+        interpolation: ``nearest`` as in the book, or ``bilinear``.
+    """
+
+    #: Random numbers per image: angle, two shifts, shear, two zooms, flip.
+    draws = 7
+
+    def __init__(
+        self,
+        rotation: float = 0.0,
+        shift: float = 0.0,
+        shear: float = 0.0,
+        zoom: float = 0.0,
+        horizontal_flip: bool = True,
+        interpolation: Literal["nearest", "bilinear"] = "bilinear",
+    ) -> None:
+        super().__init__()
+        self.rotation, self.shift, self.shear, self.zoom = rotation, shift, shear, zoom
+        self.horizontal_flip, self.interpolation = horizontal_flip, interpolation
+
+    def forward(self, images: Tensor, uniform: Tensor | None = None) -> Tensor:
+        """Return images (N, C, H, W), each changed by its own row of random numbers.
+
+        Args:
+            images: Float images.
+            uniform: Numbers of U(0, 1), float (N, `draws`); None draws them.
+        """
+        if uniform is None:
+            uniform = torch.rand(len(images), self.draws)
+        height, width = images.shape[2:]
+        grid = _grid(self._matrices(uniform, height, width), height, width).to(images)
+        return F.grid_sample(
+            images, grid, mode=self.interpolation, padding_mode="border", align_corners=False
+        )
+
+    def _matrices(self, uniform: Tensor, height: int, width: int) -> Tensor:
+        """Return the map from output to input points, (N, 2, 3), in coordinates of -1 to 1."""
+        symmetric = 2 * uniform - 1
+        angle = torch.deg2rad(symmetric[:, 0] * self.rotation)
+        down, right = symmetric[:, 1] * self.shift * height, symmetric[:, 2] * self.shift * width
+        shear = symmetric[:, 3] * self.shear
+        zoom_y, zoom_x = (1 + symmetric[:, 4:6] * self.zoom).unbind(1)
+        flip = torch.ones_like(angle)
+        if self.horizontal_flip:
+            flip = torch.where(uniform[:, 6] < 0.5, -1.0, 1.0)
+        sin, cos = angle.sin(), angle.cos()
+        # In Keras's coordinates (row, column): rotation @ shift @ shear @ zoom, then the flip.
+        rows_to_rows = cos * zoom_y
+        columns_to_rows = (-cos * shear.sin() - sin * shear.cos()) * zoom_x * flip
+        rows_to_columns = sin * zoom_y
+        columns_to_columns = (-sin * shear.sin() + cos * shear.cos()) * zoom_x * flip
+        offset_y = (cos * down - sin * right) / (height / 2)
+        offset_x = (sin * down + cos * right) / (width / 2)
+        stretch = height / width
+        first = torch.stack([columns_to_columns, rows_to_columns * stretch, offset_x], dim=1)
+        second = torch.stack([columns_to_rows / stretch, rows_to_rows, offset_y], dim=1)
+        return torch.stack([first, second], dim=1)
+
+
+def _grid(matrices: Tensor, height: int, width: int) -> Tensor:
+    """Return ``F.affine_grid`` of the matrices, (N, H, W, 2), 20 times faster on the CPU."""
+    x = ((2 * torch.arange(width) + 1) / width - 1).view(1, 1, -1)
+    y = ((2 * torch.arange(height) + 1) / height - 1).view(1, -1, 1)
+    grid = torch.empty(len(matrices), height, width, 2)
+    for axis, row in enumerate(matrices[..., None, None].unbind(1)):
+        torch.add(row[:, 0] * x, row[:, 1] * y + row[:, 2], out=grid[..., axis])
+    return grid
+
+
+def make_augmentation(name: Augmentation | None) -> Callable[[Tensor], Tensor] | None:
+    """Return the transform of a name; a transform or None as it is.
+
+    ``book`` is that of chapter 5.2; ``flip`` mirrors; the others are torchvision's
+    ``TrivialAugmentWide``, ``RandAugment`` and ``AugMix`` with their defaults.
+    """
+    if not isinstance(name, str):
+        return name
+    if name == "book":
+        return RandomAffine(40, 0.2, 0.2, 0.2, interpolation="nearest")
+    if name == "flip":
+        return RandomAffine()
+    from torchvision.transforms import v2
+
+    transforms = {
+        "trivial_augment": v2.TrivialAugmentWide,
+        "rand_augment": v2.RandAugment,
+        "augmix": v2.AugMix,
+    }
+    if name not in transforms:
+        raise unknown("augmentation", name, ["book", "flip", *transforms])
+    transform: nn.Module = transforms[name]()
+    return transform
+
+
+class Augmenter:
+    """Augmentation of training batches.
+
+    An image is changed anew in every epoch, in the same way whatever the batch or process, and a
+    resumed run sees the images of an unbroken one.
+
+    Args:
+        transform: A `RandomAffine`, which takes whole batches, or a transform of one uint8 image
+            (C, H, W).
+        num_rows: Number of rows of the training part.
+    """
+
+    def __init__(self, transform: Callable[[Tensor], Tensor], num_rows: int) -> None:
+        self.transform, self.num_rows = transform, num_rows
+        self._drawn: tuple[int, Tensor] | None = None
+
+    def __call__(self, images: Tensor, rows: Tensor, seed: int) -> Tensor:
+        """Return changed images in [0, 1].
+
+        Args:
+            images: Float images (B, C, H, W) in [0, 1].
+            rows: Their rows in the training part, (B,).
+            seed: Seed of the epoch.
+        """
+        if isinstance(self.transform, RandomAffine):
+            batch: Tensor = self.transform(images, self._uniform(seed)[rows])
+            return batch
+        pixels = images.mul(255).round_().byte()
+        # Transforms of others draw from torch's global generator, which is restored afterwards.
+        with torch.random.fork_rng(devices=[]):
+            pairs = zip(pixels, rows.tolist(), strict=True)
+            return torch.stack([self._change(image, derived_seed(seed, r)) for image, r in pairs])
+
+    def _change(self, image: Tensor, seed: int) -> Tensor:
+        torch.manual_seed(seed)
+        changed = self.transform(image)
+        changed = changed / 255 if changed.dtype == torch.uint8 else changed
+        low, high = changed.aminmax()
+        if changed.shape != image.shape or low < -0.01 or high > 1.01:
+            raise InputError(
+                f"augmentation {type(self.transform).__name__} turns uint8 {tuple(image.shape)} "
+                f"into values from {low:.3g} to {high:.3g} of shape {tuple(changed.shape)}. It "
+                "must keep the shape and give uint8, or floats in [0, 1]; normalising is the "
+                "model's part."
+            )
+        return changed
+
+    def _uniform(self, seed: int) -> Tensor:
+        """Return the random numbers of an epoch, (num_rows, draws)."""
+        if self._drawn is None or self._drawn[0] != seed:
+            generator = torch.Generator().manual_seed(seed)
+            self._drawn = seed, torch.rand(self.num_rows, RandomAffine.draws, generator=generator)
+        return self._drawn[1]

@@ -1,0 +1,174 @@
+"""Cats and dogs: 25,000 photographs, of which chapters 5.2 and 5.3 use 4,000."""
+
+import os
+import re
+from collections.abc import Sequence
+from functools import cached_property
+from itertools import chain, zip_longest
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dlp.datamodules.base import Examples, SplitArguments
+from dlp.datamodules.images.augmentation import Augmentation
+from dlp.datamodules.images.files import file_states, is_image
+from dlp.datamodules.images.folder import ImageFolderDataModule, ImagePath
+from dlp.errors import InputError
+from dlp.files import atomic_path
+from dlp.files import data_dir as find_data_dir
+from dlp.keywords import Keywords
+
+_HUB_NAME = "microsoft/cats_vs_dogs"
+
+
+class CatsVsDogsDataModule(ImageFolderDataModule):
+    """Photographs of cats and dogs in the book's parts.
+
+    The first `per_class` images of each class are used, in the order of their numbers, and cut
+    from their end: by default images 0 to 999 of each class train, 1,000 to 1,499 validate, and
+    1,500 to 1,999 are the test. The set is that of the Hub (``microsoft/cats_vs_dogs``), or lies in
+    ``<data_dir>/cats_vs_dogs`` as on the Hub (``data/*.parquet``) or Kaggle
+    (``train/cat.0.jpg``). Source: Elson et al. 2007, "Asirra: a CAPTCHA that exploits
+    interest-aligned manual image categorization".
+
+    Args:
+        data_dir: Folder of the reference sets; None is ``DLP_DATA_DIR``, else the per-user cache.
+        per_class: Number of images of each class; None is all, some 12,500.
+        predict_path: Path of other images to predict: a file or a folder.
+        image_size: Height and width in pixels; one number for both.
+        augmentation: Random changes of the training images, see `ImageFolderDataModule`.
+        on_corrupt: Treatment of files that cannot be read; the first ten are named.
+        batch_size: Number of rows per training batch.
+        eval_batch_size: Number of rows per other batch.
+        val_size: Size of the validation part: a number of rows, a fraction, or None for no
+            validation.
+        test_size: Size of the test part, likewise.
+        split_seed: Seed of the shuffle; None keeps the book's order.
+        **split: See `SupervisedDataModule`.
+    """
+
+    def __init__(
+        self,
+        data_dir: str | os.PathLike[str] | None = None,
+        per_class: int | None = 2000,
+        predict_path: ImagePath | None = None,
+        image_size: int | tuple[int, int] = 150,
+        augmentation: Augmentation | None = None,
+        on_corrupt: Literal["error", "skip"] = "skip",
+        batch_size: int = 20,
+        eval_batch_size: int = 100,
+        val_size: int | float | None = 1000,
+        test_size: int | float | None = 1000,
+        split_seed: int | None = None,
+        **split: Keywords[SplitArguments],
+    ) -> None:
+        arguments = dict(locals())
+        super().__init__(
+            path=find_data_dir(data_dir) / "cats_vs_dogs",
+            predict_path=predict_path,
+            image_size=image_size,
+            augmentation=augmentation,
+            on_corrupt=on_corrupt,
+            batch_size=batch_size,
+            eval_batch_size=eval_batch_size,
+            val_size=val_size,
+            test_size=test_size,
+            split_seed=split_seed,
+            **split,
+        )
+        self.per_class = per_class
+        self.save_plain_arguments(arguments)
+
+    def prepare_data(self) -> None:
+        """Download the set from the Hub if it is in neither layout."""
+        if any(self.path.glob("data/*.parquet")) or any(self.path.glob("train/*.jpg")):
+            return
+        import datasets
+
+        try:
+            table = datasets.load_dataset(_HUB_NAME, split="train")
+        except Exception as error:  # of the Hub, the network and the disk
+            raise InputError(
+                f"the cats and dogs are not in {self.path} and cannot be downloaded ({error}). Set "
+                "DLP_DATA_DIR, or put Kaggle's folder train into that folder."
+            ) from error
+        with atomic_path(self.path / "data" / "train-00000-of-00001.parquet") as temporary:
+            table.cast_column("image", datasets.Image(decode=False)).to_parquet(temporary)
+
+    def load(self) -> dict[str, Examples]:
+        """Return the images of both classes by turns, those with the last numbers first."""
+        files = sorted(self.path.glob("data/*.parquet"))
+        if files:
+            names, labels = _read_names(files)
+        else:
+            files = sorted(file for file in self.path.glob("train/*.jpg") if is_image(file))
+            names = [file.name for file in files]
+            labels = np.array([name.startswith("dog") for name in names], np.int64)
+        rows = self._book_order(names, labels)
+        is_table = files[0].suffix == ".parquet"
+        images = _ParquetImages(files, rows) if is_table else [files[row] for row in rows]
+        names = [names[row] for row in rows]
+        examples = Examples(images, labels[rows], np.array(rows), names)
+        return {"train": self.decoded(examples, (file_states(files), rows))}
+
+    def _book_order(self, names: Sequence[str], labels: NDArray[np.int64]) -> list[int]:
+        """Return the rows of `per_class` images of each class by turns, the last ones first."""
+        matches = [re.fullmatch(r"\D*(\d+)\.\w+", name) for name in names]
+        numbers = np.array([int(m[1]) if m else row for row, m in enumerate(matches)])
+        classes = [np.flatnonzero(labels == label) for label in (0, 1)]
+        classes = [rows[np.argsort(numbers[rows], kind="stable")] for rows in classes]
+        if self.per_class is not None and min(map(len, classes)) < self.per_class:
+            raise InputError(
+                f"per_class={self.per_class} exceeds the {len(classes[0]):,} cats or "
+                f"{len(classes[1]):,} dogs in {self.path}; give a smaller number."
+            )
+        turns = zip_longest(*(rows[: self.per_class][::-1].tolist() for rows in classes))
+        return [row for row in chain(*turns) if row is not None]
+
+
+class _ParquetImages:
+    """Encoded images in Parquet files of the Hub; their content is read when it is needed.
+
+    Args:
+        files: Paths of the files, in order.
+        rows: Row numbers of these images, counted through all files.
+    """
+
+    def __init__(self, files: Sequence[Path], rows: Sequence[int]) -> None:
+        self.files, self.rows = files, rows
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.rows)
+
+    def __getitem__(self, position: int) -> bytes:
+        """Return the content of an image file."""
+        content: bytes | None = self._content[self.rows[position]]["bytes"].as_py()
+        return content or b""
+
+    @cached_property
+    def _content(self) -> Any:
+        return _read(self.files, ["image.bytes"])["image"]
+
+
+def _read_names(files: Sequence[Path]) -> tuple[list[str], NDArray[np.int64]]:
+    """Return the file names and labels of Parquet files.
+
+    Raises:
+        InputError: If one of ``train-00000-of-00002.parquet`` ... is missing.
+    """
+    if (total := re.search(r"-of-(\d+)\.", files[-1].name)) and len(files) < int(total[1]):
+        raise InputError(f"{files[0].parent} has {len(files)} of {int(total[1])} Parquet files.")
+    table = _read(files, ["image.path", "labels"])
+    paths = [image["path"] for image in table["image"].to_pylist()]
+    names = [path or f"row {row}" for row, path in enumerate(paths)]
+    return names, table["labels"].to_numpy()
+
+
+def _read(files: Sequence[Path], columns: list[str]) -> Any:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    return pa.concat_tables([pq.ParquetFile(file).read(columns=columns) for file in files])

@@ -1,0 +1,241 @@
+"""Images of one's own: folders of classes, or a table of paths and targets."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from dlp.console import say
+from dlp.datamodules.base import Examples, SplitArguments, SupervisedDataModule
+from dlp.datamodules.images.augmentation import Augmentation, Augmenter, make_augmentation
+from dlp.datamodules.images.files import (
+    class_folders,
+    file_states,
+    find_images,
+    is_image,
+    subfolders,
+)
+from dlp.datamodules.images.store import (
+    ImageEncoder,
+    ImageFormat,
+    StoredImages,
+    decode,
+    read_image,
+)
+from dlp.datamodules.tables.files import read_table
+from dlp.datamodules.targets import TargetEncoder, Task
+from dlp.errors import InputError, MissingInputError, unknown
+from dlp.keywords import Keywords
+
+ImagePath = str | os.PathLike[str]
+
+
+class ImageFolderDataModule(SupervisedDataModule):
+    """Images of any size and kind; batches are float32 (N, C, H, W) in [0, 1].
+
+    `path` is a folder with one subfolder per class (``cats/1.jpg``, ``dogs/7.png``); a folder with
+    ``train`` and perhaps ``val`` and ``test``, each with one subfolder per class; or a table with
+    a column of paths relative to its folder. Images are decoded once, into the cache folder.
+
+    Args:
+        path: Path of the labelled images.
+        test_path: Path of the test images, in the form of `path`.
+        predict_path: Path of the images to predict: a file, a folder, or a table.
+        image_size: Height and width in pixels; one number for both.
+        fit: ``squeeze`` resizes whatever the shape, as in the book; ``crop`` cuts out the middle.
+        channels: 3 for colours, 1 for grey.
+        augmentation: Random changes of the training images: ``book`` are those of chapter 5.2;
+            another name, or a transform of one uint8 image, such as those of
+            ``torchvision.transforms.v2``.
+        on_corrupt: Treatment of files that cannot be read; the first ten are named.
+        cache_gb: Upper bound of the decoded images in the cache folder, in gigabytes.
+        image_column: Column of paths of a table.
+        target: Column to predict of a table, or several.
+        read_csv: Arguments of ``pandas.read_csv`` for all tables.
+        drop_unlabelled: Whether rows of a table without a target are left out.
+        task: Kind of target of a table; ``auto`` infers it.
+        positive_class: Name of the class that becomes class 1 of two; None is the last one.
+        target_scaling: Whether the head scales targets by mean and standard deviation.
+        group_column: Column of groups of a table; no group is in two parts.
+        time_column: Column of times of a table; parts follow each other.
+        id_column: Column of a table that names the rows in predictions; None is the path.
+        batch_size: Number of rows per training batch.
+        eval_batch_size: Number of rows per other batch.
+        val_size: Size of the validation part: a number of rows, a fraction, or None for no
+            validation.
+        test_size: Size of the test part, likewise; for sets without one.
+        split_seed: Seed of the shuffle; None keeps the order of the files.
+        **split: See `SupervisedDataModule`.
+    """
+
+    def __init__(
+        self,
+        path: ImagePath,
+        test_path: ImagePath | None = None,
+        predict_path: ImagePath | None = None,
+        image_size: int | tuple[int, int] = 150,
+        fit: Literal["squeeze", "crop"] = "squeeze",
+        channels: Literal[1, 3] = 3,
+        augmentation: Augmentation | None = None,
+        on_corrupt: Literal["error", "skip"] = "error",
+        cache_gb: float = 20.0,
+        image_column: str = "image",
+        target: str | list[str] | None = None,
+        read_csv: dict[str, Any] | None = None,
+        drop_unlabelled: bool = False,
+        task: Task = "auto",
+        positive_class: str | None = None,
+        target_scaling: Literal["none", "standard"] = "none",
+        group_column: str | None = None,
+        time_column: str | None = None,
+        id_column: str | None = None,
+        batch_size: int = 32,
+        eval_batch_size: int = 100,
+        val_size: int | float | None = 0.2,
+        test_size: int | float | None = None,
+        split_seed: int | None = 0,
+        **split: Keywords[SplitArguments],
+    ) -> None:
+        arguments = dict(locals())
+        self.target_columns = [target] if isinstance(target, str) else list(target or ())
+        task = task if self.target_columns else "classification"
+        columns = self.target_columns or None
+        super().__init__(
+            encoder=ImageEncoder(),
+            targets=TargetEncoder(task, None, columns, positive_class, scaling=target_scaling),
+            batch_size=batch_size,
+            eval_batch_size=eval_batch_size,
+            val_size=val_size,
+            test_size=test_size,
+            split_seed=split_seed,
+            **split,
+        )
+        self.path = Path(path)
+        self.test_path = None if test_path is None else Path(test_path)
+        self.predict_path = None if predict_path is None else Path(predict_path)
+        height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
+        self.form = ImageFormat(height, width, fit, channels)
+        self.augmentation = make_augmentation(augmentation)
+        self.on_corrupt, self.cache_gb = on_corrupt, cache_gb
+        self.image_column, self.read_csv, self.task = image_column, read_csv, task
+        self.drop_unlabelled = drop_unlabelled
+        self.group_column, self.time_column, self.id_column = group_column, time_column, id_column
+        self.save_plain_arguments(arguments)
+
+    def load(self) -> dict[str, Examples]:
+        """Return the images of each part that the files have."""
+        paths = {"train": self.path}
+        if (
+            self.path.is_dir()
+            and (self.path / "train").is_dir()
+            and subfolders(self.path / "train")
+        ):
+            names = [folder.name for folder in subfolders(self.path)]
+            paths = {n: self.path / n for n in ("train", "val", "test") if n in names}
+        if self.test_path is not None:
+            paths["test"] = self.test_path
+        return {
+            part: self._read_folder(path) if path.is_dir() else self._read_table(path, True)
+            for part, path in paths.items()
+        }
+
+    def load_predict(self) -> Examples | None:
+        """Return the images of `predict_path`."""
+        path = self.predict_path
+        if path is None:
+            return None
+        files = find_images(path)
+        if not path.is_dir() and not is_image(path):
+            return self._read_table(path, False)
+        return self.decoded(Examples(files, names=[*map(str, files)]), file_states(files))
+
+    def augmenter(self, num_rows: int) -> Augmenter | None:
+        """Return the random changes of the training images."""
+        return None if self.augmentation is None else Augmenter(self.augmentation, num_rows)
+
+    def _read_folder(self, path: Path) -> Examples:
+        columns = [*self.target_columns, self.group_column, self.time_column, self.id_column]
+        if names := [*filter(None, columns)]:
+            raise InputError(
+                f"{names[0]!r} names a column of a table, and {path} is a folder, whose subfolders "
+                "are the classes. Leave it out, or give a table of paths and targets as path."
+            )
+        files, classes = class_folders(path)
+        names = [*map(str, files)]
+        return self.decoded(
+            Examples(files, np.array(classes, object), names=names), file_states(files)
+        )
+
+    def _read_table(self, path: Path, is_labelled: bool) -> Examples:
+        if not self.target_columns:
+            raise InputError(f"{path} is a table; give target, its column to predict, or several.")
+        targets = self.target_columns if is_labelled else []
+        as_text = [self.image_column, *filter(None, [self.id_column])]
+        as_text += targets if self.task == "classification" else []
+        frame = read_table(path, self.read_csv, as_text)
+        by_column = {"groups": self.group_column, "times": self.time_column}
+        roles = {k: c for k, c in by_column.items() if c is not None and is_labelled}
+        for name in [self.image_column, *targets, *roles.values(), *filter(None, [self.id_column])]:
+            if name not in frame:
+                raise unknown("column", name, map(str, frame.columns))
+        if self.drop_unlabelled:
+            frame = frame[frame[targets].notna().all(axis=1)]
+        files = [path.parent / str(name) for name in frame[self.image_column]]
+        if missing := [file for file in files if not file.is_file()]:
+            raise MissingInputError(
+                f"{path} names {len(missing):,} images that do not exist, such as {missing[0]}. "
+                f"Paths are relative to {path.parent}."
+            )
+        values = frame[targets[0] if len(targets) == 1 else targets].to_numpy()
+        names = frame[self.id_column or self.image_column].tolist()
+        examples = Examples(
+            inputs=files,
+            targets=values if is_labelled else None,
+            index=frame.index.to_numpy(),
+            names=names,
+            **{key: frame[column].to_numpy() for key, column in roles.items()},
+        )
+        return self.decoded(examples, file_states(files))
+
+    def decoded(self, examples: Examples, key: object) -> Examples:
+        """Decode the images of some rows; return the rows whose image can be read.
+
+        Args:
+            examples: Rows whose `inputs` are files, or their content.
+            key: Value that changes whenever an image does.
+
+        Raises:
+            InputError: If an image cannot be read and `on_corrupt` is ``error``, or if the decoded
+                images are larger than `cache_gb`.
+        """
+        gigabytes = len(examples) * self.form.record.itemsize / 1e9
+        if gigabytes > self.cache_gb:
+            raise InputError(
+                f"{len(examples):,} decoded images take {gigabytes:.1f} GB in the cache folder. "
+                f"Give a smaller image_size, or a cache_gb above {self.cache_gb}."
+            )
+        records = decode(examples.inputs, self.form, key)
+        images = StoredImages(records["pixels"], np.arange(len(records)))
+        hashes = records["hash"]
+        if not hashes.all():
+            self._report(examples, np.flatnonzero(hashes == 0).tolist())
+        return replace(examples, inputs=images, hashes=hashes).take(np.flatnonzero(hashes))
+
+    def _report(self, examples: Examples, unreadable: Sequence[int]) -> None:
+        names, reasons = list(examples.names or ()), []
+        for row in unreadable[:10]:
+            try:
+                read_image(examples.inputs[row], self.form)
+            except InputError as error:
+                reasons.append(f"{names[row]} ({error})")
+        text = f"{len(unreadable):,} of {len(examples):,} images cannot be read: "
+        text += ", ".join(reasons) + ", ..." * (len(unreadable) > 10)
+        if self.on_corrupt == "skip" and len(unreadable) < len(examples):
+            say(f"{text}; they are left out")
+        else:
+            raise InputError(
+                f"{text}. Correct or remove them, or leave them out by on_corrupt: skip."
+            )
