@@ -1,0 +1,23 @@
+from .activation_maps import activations
+from .comparison import draw_against, draw_runs
+from .curves import draw_curves, draw_folds
+from .filters import filter_patterns
+from .grad_cam import GradCAM
+from .images import activation_grid, filter_grid, heatmap_figure, image_grid, overlay
+from .mistakes import draw_mistakes
+
+__all__ = [
+    "GradCAM",
+    "activation_grid",
+    "activations",
+    "draw_against",
+    "draw_curves",
+    "draw_folds",
+    "draw_mistakes",
+    "draw_runs",
+    "filter_grid",
+    "filter_patterns",
+    "heatmap_figure",
+    "image_grid",
+    "overlay",
+]

@@ -1,0 +1,76 @@
+"""Outputs of the layers of a network for an image (chapter 5.4)."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from dlp.errors import InputError
+from dlp.visualization.layers import evaluating, model_input, watched
+
+_MAPS = (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d)
+
+
+def activations(
+    model: nn.Module, images: Tensor, layers: str | Sequence[str] | None = None
+) -> dict[str, Tensor]:
+    """Return the outputs of some layers in evaluation mode; the model is left as it was.
+
+    Args:
+        model: Any network.
+        images: Images (N, C, H, W), scaled as the model takes them.
+        layers: Dotted names as in ``named_modules``; None is `default_layers`.
+
+    Returns:
+        Maps (N, C, h, w) by layer, or rows (N, D) of a dense layer. A layer that is called several
+        times gives its last output.
+
+    Raises:
+        InputError: If a layer is unknown or not called.
+    """
+    names = [layers] if isinstance(layers, str) else list(layers or default_layers(model))
+    outputs: dict[str, Tensor] = {}
+
+    def watch(name: str, output: Tensor) -> None:
+        outputs[name] = output.detach().clone()  # the next layer may work in place
+
+    with evaluating(model), torch.no_grad(), watched(model, names, watch):
+        model(model_input(model, images))
+    if absent := [name for name in names if name not in outputs]:
+        raise InputError(f"layer {absent[0]!r} is not called; name another.")
+    return {name: outputs[name] for name in names}
+
+
+def default_layers(model: nn.Module, count: int = 8) -> list[str]:
+    """Return the first convolutions and poolings, each by the activation that follows it.
+
+    Raises:
+        InputError: If the model has no convolution.
+    """
+    names: list[str] = []
+    previous: nn.Module | None = None
+    for name, layer in model.named_modules():
+        if any(True for _ in layer.children()) or isinstance(layer, nn.BatchNorm2d):
+            continue
+        is_activation = type(layer).__module__ == "torch.nn.modules.activation"
+        if isinstance(layer, _MAPS):
+            names.append(name)
+        elif is_activation and isinstance(previous, _MAPS):
+            names[-1] = name
+        previous = layer
+    if not names:
+        raise InputError("the model has no convolutions; name the layers.")
+    return names[:count]
+
+
+def channel_image(maps: Tensor) -> Tensor:
+    """Return maps (..., h, w) as the book shows them: mean 128, standard deviation 64.
+
+    Returns:
+        uint8 of the same shape; zeros for a map with one value everywhere.
+    """
+    values = maps.detach().float()
+    spread = values.amax((-2, -1), keepdim=True) > values.amin((-2, -1), keepdim=True)
+    std = values.std((-2, -1), correction=0, keepdim=True)
+    scaled = (values - values.mean((-2, -1), keepdim=True)) / std * 64 + 128
+    return torch.where(spread, scaled, 0).clamp(0, 255).to(torch.uint8)

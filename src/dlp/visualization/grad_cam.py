@@ -1,0 +1,116 @@
+"""Grad-CAM: the places of an image in which a network sees a class (chapter 5.4)."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from dlp.errors import InputError
+from dlp.visualization.layers import evaluating, find_layer, model_input, watched
+
+_POOLINGS = (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
+
+
+class GradCAM:
+    """Heat maps of how much each place speaks for a class.
+
+    The map is ``relu(sum_k a_k * A_k)``: ``A_k`` is channel k of the layer's output, ``a_k`` the
+    mean over its places of the gradient of the class's logit. Source: Selvaraju et al. 2017,
+    formulas 1 and 2. The book takes the gradient of the softmax output, which vanishes where the
+    network is sure.
+
+    Args:
+        model: Any network that returns logits (N, classes), or one logit (N,) or (N, 1). Each call
+            runs in evaluation mode and leaves the network as it was.
+        layer: Dotted name of the layer, as in ``named_modules``; None is `default_cam_layer`.
+        reshape: Function from the layer's output to maps (N, C, h, w), for layers with channels
+            last (Swin).
+
+    Example:
+        >>> with GradCAM(model, "layer4") as cam:
+        ...     maps = cam(images, classes=386)
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        layer: str | None = None,
+        reshape: Callable[[Tensor], Tensor] | None = None,
+    ) -> None:
+        if layer is not None:
+            find_layer(model, layer)
+        self.model, self.layer, self.reshape = model, layer, reshape or (lambda maps: maps)
+
+    def __enter__(self) -> "GradCAM":
+        """Return the object."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Do nothing: no hook outlives a call."""
+
+    def __call__(
+        self, images: Tensor, classes: int | Sequence[int] | Tensor | None = None
+    ) -> Tensor:
+        """Return heat maps (N, h, w) of the layer's size, not negative.
+
+        Args:
+            images: Images (N, C, H, W), scaled as the model takes them.
+            classes: Number of the class, or one per image; None is the predicted class. A model
+                with one logit has the classes 1, its logit, and 0, its negative.
+
+        Raises:
+            InputError: If there is no such class, or the layer does not return maps.
+        """
+        self.layer = self.layer or default_cam_layer(self.model, images)
+        outputs: list[Tensor] = []
+
+        def watch(name: str, output: Tensor) -> Tensor:
+            # The gradient starts here: it needs no trainable weights before the layer.
+            outputs[:] = [output.detach().clone().requires_grad_()]
+            return outputs[0].clone()  # the next layer may work in place
+
+        with evaluating(self.model), watched(self.model, [self.layer], watch):
+            logits = self.model(model_input(self.model, images)).reshape(len(images), -1)
+            if not outputs:
+                raise InputError(f"layer {self.layer!r} is not called; name another.")
+            if logits.shape[1] == 1:
+                logits = torch.cat([-logits, logits], dim=1)
+            numbers = logits.argmax(1) if classes is None else torch.as_tensor(classes)
+            numbers = numbers.to(logits.device).expand(len(images))
+            if not 0 <= numbers.min() <= numbers.max() < logits.shape[1]:
+                raise InputError(
+                    f"the classes are 0 to {logits.shape[1] - 1}; got {numbers.tolist()}."
+                )
+            scores = logits.gather(1, numbers[:, None]).sum()
+            (gradient,) = torch.autograd.grad(scores, outputs[0])
+            maps, gradient = self.reshape(outputs[0].detach()), self.reshape(gradient)
+        if maps.ndim != 4:
+            raise InputError(
+                f"layer {self.layer!r} returns {tuple(maps.shape)}, not maps (N, C, h, w); name "
+                "another, or give reshape."
+            )
+        return (gradient.mean((2, 3), keepdim=True) * maps).sum(1).relu().float()
+
+
+def default_cam_layer(model: nn.Module, images: Tensor) -> str:
+    """Return the outermost layer that returns the last map larger than one point before pooling.
+
+    Raises:
+        InputError: If the model has no maps.
+    """
+    layers = dict(model.named_modules())
+    pooled: list[Tensor] = []  # tensors, not ids: a freed id may return
+    names: list[str] = []
+
+    def watch(name: str, output: Tensor) -> None:
+        if isinstance(layers[name], _POOLINGS):
+            pooled.append(output)
+        is_map = output.ndim == 4 and output[0, 0].numel() > 1
+        if is_map and all(output is not maps for maps in pooled):
+            names.append(name)
+
+    with evaluating(model), torch.no_grad(), watched(model, [*layers][1:], watch, strict=False):
+        model(model_input(model, images[:1]))
+    if not names:
+        raise InputError("the model has no maps (N, C, height, width), which Grad-CAM needs.")
+    return names[-1]
