@@ -1,0 +1,176 @@
+"""Feature extraction made fast: the output of the frozen stages is computed once per image."""
+
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dlp.cache import cached_file
+from dlp.callbacks.unfreezing import trained_stages
+from dlp.console import say
+from dlp.datamodules.base import Part, SupervisedDataModule
+from dlp.datamodules.batches import StoredRows
+from dlp.datamodules.duplicates import row_hashes
+from dlp.errors import InputError
+from dlp.modules.pretrained import Features, PretrainedModule, PretrainedNet
+
+
+@dataclass(frozen=True)
+class FeatureRows:
+    """Stored features that batches are sliced from.
+
+    Args:
+        values: Features of each distinct image, (M, ...).
+        places: Position in `values` of each row, (N,).
+        depth: Number of parts of the network that the features are the output of.
+    """
+
+    values: Tensor
+    places: Tensor
+    depth: int
+
+    def __len__(self) -> int:
+        """Return the number of rows, N."""
+        return len(self.places)
+
+    def __getitem__(self, index: Tensor) -> Features:
+        """Return the features of some rows."""
+        return Features(self.values[self.places[index]], self.depth)
+
+
+class CacheFeatures(Callback):
+    """Training on the stored output of the frozen stages of a `PretrainedModule`.
+
+    The cut is before the first stage that is ever trained, by `trainable_stages` or an `Unfreeze`;
+    if none is, after the pooling. With augmentation only the validation part is stored. The
+    features are kept in the cache folder for other runs and folds. The checkpoint is the whole
+    model; test and prediction run on images.
+
+    Args:
+        batch_size: Number of images per batch while features are computed.
+    """
+
+    def __init__(self, batch_size: int = 64) -> None:
+        self.batch_size = batch_size
+        self._depth = 0
+        self._replaced: list[tuple[SupervisedDataModule, Part, StoredRows]] = []
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Replace images by features, from the cache folder or computed."""
+        data: object = getattr(trainer, "datamodule", None)
+        if not isinstance(pl_module, PretrainedModule) or not isinstance(
+            data, SupervisedDataModule
+        ):
+            raise InputError(
+                "CacheFeatures needs a PretrainedModule and a DataModule of the project; take it "
+                "out of trainer.callbacks, or give datamodule=data to trainer.fit."
+            )
+        network = pl_module.network
+        trained = trained_stages(math.inf, network.backbone, trainer)
+        self._depth = network.depth - 1 - trained if trained else network.depth
+        if self._depth == 0:
+            raise InputError(
+                "CacheFeatures has nothing to store, since every stage is trained; take it out of "
+                "trainer.callbacks, or train fewer stages."
+            )
+        parts: list[Part] = ["train"] if data.augmenter(1) is None else []
+        parts += ["val"] if data.has("val") else []
+        if not parts or getattr(
+            trainer, "fast_dev_run", 0
+        ):  # a few batches take less time than all features
+            return
+        images = {part: data.inputs(part) for part in parts}
+        hashes = {part: _hashes(data, part) for part in parts}
+        # Over both parts together: another fold has the same images.
+        distinct, places = np.unique(np.concatenate([*hashes.values()]), return_index=True)
+        settings = trainer.precision, trainer.strategy.root_device.type, data.encoder.state()
+        values = cached_file(
+            f"features/{_key(network, self._depth, settings, distinct)}.pt",
+            partial(self._write, trainer, network, [*images.values()], places),
+            partial(torch.load, mmap=True, weights_only=True),
+        )
+        for part, rows in images.items():
+            index = torch.from_numpy(np.searchsorted(distinct, hashes[part]))
+            data.replace_inputs(part, FeatureRows(values, index, self._depth))
+            self._replaced.append((data, part, rows))
+
+    def _write(
+        self,
+        trainer: Trainer,
+        network: PretrainedNet,
+        parts: Sequence[StoredRows],
+        places: NDArray[np.int64],
+        path: Path,
+    ) -> None:
+        """Write the features of some rows, numbered over all parts."""
+        say(f"computing features of {len(places):,} images by {network.backbone.name} once")
+        rows = [(part, row) for part in parts for row in torch.split(torch.arange(len(part)), 1)]
+        plugin, device = trainer.precision_plugin, trainer.strategy.root_device
+        features = []
+        for batch in torch.split(torch.from_numpy(places), self.batch_size):
+            images = torch.cat([part[row] for part, row in (rows[place] for place in batch)])
+            with plugin.forward_context():
+                images = plugin.convert_input(images.to(device))
+                features.append(network.features(images, self._depth).values.cpu())
+        with path.open("wb") as file:  # by name, torch would store the name too
+            torch.save(torch.cat(features), file)
+
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Check, when all callbacks have begun the epoch, that stored features stay right."""
+        if batch_idx or not self._replaced or not isinstance(pl_module, PretrainedModule):
+            return
+        backbone = pl_module.network.backbone
+        for name, parameter in backbone.model.named_parameters():
+            if parameter.requires_grad and backbone.stage_of(name) < self._depth:
+                raise InputError(
+                    f"{name} is trained, but CacheFeatures stores the output of its stage; train "
+                    "stages by trainable_stages or Unfreeze, or take CacheFeatures out."
+                )
+
+    def _restore(self, *_: Any, **__: Any) -> None:
+        """Give the data its images back."""
+        for data, part, rows in self._replaced:
+            data.replace_inputs(part, rows)
+        self._replaced.clear()
+
+    teardown = on_exception = _restore  # Lightning skips teardown when a fit raises
+
+
+def _hashes(data: SupervisedDataModule, part: Part) -> NDArray[np.uint64]:
+    """Return a hash per row; those of images are known from decoding."""
+    hashes, rows = data.examples(part).hashes, data.inputs(part)
+    if hashes is None:
+        index = torch.split(torch.arange(len(rows)), 1)
+        hashes = row_hashes(rows[row].contiguous().numpy() for row in index)
+    return hashes
+
+
+def _key(network: PretrainedNet, depth: int, settings: object, hashes: NDArray[np.uint64]) -> str:
+    """Return a hash of everything that the features depend on.
+
+    Args:
+        network: Network; its weights before the cut count.
+        depth: Number of parts before the cut.
+        settings: Precision, device and what was learned about the images.
+        hashes: Hash of each distinct image.
+    """
+    backbone, state = network.backbone, hashlib.blake2b(hashes.tobytes(), digest_size=16)
+    for name, tensor in backbone.model.state_dict().items():
+        if backbone.stage_of(name) < depth:
+            state.update(tensor.cpu().reshape(-1).view(torch.uint8).numpy())
+    scaling, pool = (backbone.mean.tolist(), backbone.std.tolist()), str(network.pool)
+    text = repr((str(backbone), scaling, depth, pool, settings, torch.__version__))
+    state.update(text.encode())
+    return state.hexdigest()

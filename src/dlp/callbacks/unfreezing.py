@@ -1,0 +1,83 @@
+"""Fine-tuning in one run: stages of a backbone are trained from an epoch on."""
+
+from typing import Any, Literal
+
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.strategies import ParallelStrategy
+from torch.nn.parallel import DistributedDataParallel
+
+from dlp.console import say
+from dlp.errors import InputError
+from dlp.modules.pretrained import Backbone
+
+
+class Unfreeze(Callback):
+    """Training of the deepest stages of the model's `Backbone` from an epoch on.
+
+    Several of them unfreeze step by step. The trained stages depend on the epoch alone, so that a
+    resumed fit continues as an unbroken one. Lightning's ``BackboneFinetuning`` leaves what it
+    freezes in training mode, and adds parameters to the optimizer that DDP does not reduce.
+
+    Several processes need ``trainer.strategy: ddp_find_unused_parameters_true``.
+
+    Args:
+        at_epoch: First epoch, counted from 1, in which the stages are trained.
+        stages: Number of the deepest stages, or ``all``.
+    """
+
+    def __init__(self, at_epoch: int, stages: int | Literal["all"]) -> None:
+        self.at_epoch, self.stages = at_epoch, stages
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Check the number of stages; show DDP, which wraps the model next, every parameter."""
+        backbone = backbone_of(pl_module)
+        backbone.num_stages(self.stages)
+        if stage == "fit" and isinstance(trainer.strategy, ParallelStrategy):
+            backbone.set_trained(len(backbone.stages))
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Freeze the stages before anything is computed; check that DDP accepts it."""
+        model = trainer.model
+        finds_unused = isinstance(model, DistributedDataParallel) and model.find_unused_parameters
+        if isinstance(trainer.strategy, ParallelStrategy) and not finds_unused:
+            raise InputError(
+                "Unfreeze in several processes needs trainer.strategy: "
+                "ddp_find_unused_parameters_true, which accepts parameters without gradient."
+            )
+        self.on_train_epoch_start(trainer, pl_module)
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Set the trained stages of this epoch."""
+        backbone, epoch = backbone_of(pl_module), trainer.current_epoch + 1
+        frozen = backbone.frozen_stages
+        backbone.set_trained(trained_stages(epoch, backbone, trainer))
+        if names := backbone.stages[backbone.frozen_stages : frozen]:
+            say(f"epoch {epoch}: {', '.join(names)} of {backbone.name} trained from now on")
+
+    on_train_start = on_train_epoch_start  # a fit may resume within an epoch
+
+    def _restore(self, trainer: Trainer, pl_module: LightningModule, *_: Any, **__: Any) -> None:
+        """Restore the backbone's own `trainable_stages`: another fit may have no `Unfreeze`."""
+        backbone = backbone_of(pl_module)
+        backbone.set_trained(backbone.trainable_stages)
+
+    teardown = on_exception = _restore  # Lightning skips teardown when a fit raises
+
+
+def trained_stages(epoch: float, backbone: Backbone, trainer: Trainer) -> int:
+    """Return the number of the deepest stages that are trained in an epoch, counted from 1."""
+    callbacks: list[Callback] = getattr(trainer, "callbacks", [])
+    steps = [c for c in callbacks if isinstance(c, Unfreeze) and c.at_epoch <= epoch]
+    return max([backbone.trainable_stages, *(backbone.num_stages(c.stages) for c in steps)])
+
+
+def backbone_of(module: LightningModule) -> Backbone:
+    """Return the one `Backbone` of a model."""
+    backbones = [part for part in module.modules() if isinstance(part, Backbone)]
+    if len(backbones) != 1:
+        raise InputError(
+            f"Unfreeze needs a model with one Backbone, such as PretrainedModule; "
+            f"{type(module).__name__} has {len(backbones)}."
+        )
+    return backbones[0]

@@ -1,0 +1,160 @@
+"""Torchvision's networks without their classifiers, as chains of stages that can be frozen."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import torch
+from torch import Tensor, nn
+
+from dlp.errors import InputError, unknown
+from dlp.modules.checks import check_rows
+from dlp.modules.pretrained.families import family_of
+from dlp.modules.weights import load_weights, read_state_dict
+
+Scaling = Literal["weights", "unit"]
+
+
+class Backbone(nn.Module):
+    """A classification network of torchvision as a chain of stages, without its classifier.
+
+    ``model`` is torchvision's network with torchvision's names. Frozen stages have no gradient and
+    stay in evaluation mode (batch normalisation, dropout, stochastic depth), whatever `train` is
+    called with.
+
+    Args:
+        name: Name of the network: ``vgg16``, ``resnet50`` ...
+        weights: Torchvision's name of weights (``DEFAULT``, ``IMAGENET1K_V1``), the path of a state
+            dict of the network or its features, or None for random weights.
+        trainable_stages: Number of the deepest stages that are trained, or ``all``.
+        scaling: ``weights`` standardises images in [0, 1] as the weights' own transforms do;
+            ``unit`` leaves them as they are, the book's plain 1/255.
+        image_size: Side of the images in pixels, for networks that take one size (ViT, MaxViT);
+            None is that of the weights.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        name: str,
+        weights: str | Path | None = None,
+        trainable_stages: int | Literal["all"] = 0,
+        scaling: Scaling = "weights",
+        image_size: int | None = None,
+    ) -> None:
+        super().__init__()
+        from torchvision import models  # research code on other networks does not wait for it
+
+        self.name, family = name, family_of(name)
+        published = models.get_model_weights(name)
+        entry = published.__members__.get(str(weights).rpartition("Weights.")[2])
+        if weights is not None and entry is None and not Path(weights).exists():
+            names = [*published.__members__, "the path of a state dict"]
+            raise unknown(f"weights of {name}", str(weights), names)
+        of_weights = entry or published.DEFAULT
+        arguments = dict(family.arguments)
+        if family.sized is not None:
+            arguments |= family.sized(image_size or of_weights.meta["min_size"][0])
+        is_loaded = weights is not None and family.builds_on_meta
+        with torch.device("meta" if is_loaded else "cpu"):  # no random numbers to overwrite
+            self.model = models.get_model(name, **arguments)
+        self.model.set_submodule(family.classifier, nn.Identity())
+        self._steps = family.stages(self.model)
+        self.stages = tuple(self._steps)
+        if weights is not None:
+            tensors = read_state_dict(weights) if entry is None else _published(entry)
+            load_weights(self.model, tensors, (family.classifier, *family.auxiliary))
+        preset = of_weights.transforms()
+        scalings = {
+            "weights": (family.mean or preset.mean, family.mean or preset.std),
+            "unit": ((0.0,) * 3, (1.0,) * 3),
+        }
+        for statistic, values in zip(("mean", "std"), scalings[scaling], strict=True):
+            self.register_buffer(statistic, torch.tensor(values).view(3, 1, 1))
+        self.model.to(memory_format=torch.channels_last)  # faster on the CPU
+        self.trainable_stages = self.num_stages(trainable_stages)
+        self.set_trained(self.trainable_stages)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return maps (N, C, h, w) of float images (N, 3, H, W) in [0, 1].
+
+        The class token of a ViT is a map of 1 x 1.
+        """
+        return self.run(images)
+
+    def run(self, values: Tensor, start: int = 0, stop: int | None = None) -> Tensor:
+        """Return the output of stage `stop` - 1 for the input of stage `start`.
+
+        ``run(run(images, 0, k), k)`` equals ``forward(images)`` for every k.
+        """
+        if start == 0 and stop != 0:
+            is_last = values.shape[-1] == 3  # channels last, which the check explains
+            check_rows(values, (3, *values.shape[1:3]) if is_last else (3, *values.shape[-2:]))
+            values = (values - self.mean) / self.std
+        if values.ndim == 4:
+            values = values.contiguous(memory_format=torch.channels_last)
+        for stage in self.stages[start:stop]:
+            for step in self._steps[stage]:
+                if isinstance(step, str):
+                    values = self.model.get_submodule(step)(values)
+                else:
+                    values = step(self.model, values)
+        return values
+
+    # Freezing ----------------------------------------------------------------------------------
+
+    @property
+    def frozen_stages(self) -> int:
+        """Number of stages that are frozen now, from the stem on."""
+        return len(self.stages) - self._trained
+
+    def num_stages(self, stages: int | str) -> int:
+        """Return a number of stages, of ``all`` too."""
+        number = len(self.stages) if stages == "all" else stages
+        if number not in range(len(self.stages) + 1):
+            raise InputError(
+                f"{self.name} has {len(self.stages)} stages ({', '.join(self.stages)}); "
+                f"{stages!r} of them cannot be trained. Give 0 to {len(self.stages)}, or all."
+            )
+        return int(number)
+
+    def set_trained(self, stages: int) -> None:
+        """Train the deepest stages from now on; `trainable_stages` stays what it was."""
+        self._trained = stages
+        for name, parameter in self.model.named_parameters():
+            parameter.requires_grad_(self.stage_of(name) >= self.frozen_stages)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the mode of the trained stages; frozen stages stay in evaluation mode."""
+        super().train(mode)
+        for module in self._frozen_modules():
+            module.training = False
+        return self
+
+    def _frozen_modules(self) -> Iterator[nn.Module]:
+        for stage in self.stages[: self.frozen_stages]:
+            for step in self._steps[stage]:
+                if isinstance(step, str):
+                    yield from self.model.get_submodule(step).modules()
+
+    def stage_of(self, parameter: str) -> int:
+        """Return the stage number of a parameter; ViT's tokens belong to the stem."""
+        for number, steps in enumerate(self._steps.values()):
+            if any(isinstance(step, str) and parameter.startswith(f"{step}.") for step in steps):
+                return number
+        return 0
+
+
+def _published(entry: Any) -> dict[str, Tensor]:
+    """Return published weights, downloaded once and checked by their hash."""
+    try:
+        return dict(entry.get_state_dict(check_hash=True, weights_only=True, map_location="cpu"))
+    except Exception as error:  # no network, or a damaged file
+        folder = Path(torch.hub.get_dir(), "checkpoints")
+        raise InputError(
+            f"cannot load {entry.url} ({error}). Copy the file to {folder}, in place of a damaged "
+            "one, or give its path as weights."
+        ) from error

@@ -1,0 +1,95 @@
+"""Feature extraction and fine-tuning with a pretrained backbone (chapter 5.3)."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from torch import Tensor, nn
+
+from dlp.errors import InputError
+from dlp.keywords import Keywords
+from dlp.modules.heads import Head, HeadName
+from dlp.modules.networks import Activation
+from dlp.modules.pretrained.backbone import Backbone, Scaling
+from dlp.modules.pretrained.network import Pool, PretrainedNet
+from dlp.modules.shared_arguments import TrainingArguments
+from dlp.modules.supervised import SupervisedModule
+
+
+class PretrainedModule(SupervisedModule):
+    """`PretrainedNet` under a head.
+
+    The optimizer has the groups ``head`` and ``backbone``, with all their parameters, whatever is
+    frozen. A checkpoint contains the whole model; restoring it downloads nothing.
+
+    Args:
+        input_shape: Shape of one image, (3, H, W); the data sets it on the command line.
+        num_outputs: Number of classes (2 for binary), labels or target columns; the data sets it
+            on the command line.
+        head: Kind of problem.
+        backbone: Classification network of torchvision: ``vgg16``, ``resnet50`` ...
+        weights: Torchvision's name of weights (``DEFAULT``, ``IMAGENET1K_V1``), the path of a state
+            dict of the network or its features, or null for random weights.
+        trainable_stages: Number of the deepest stages that are trained, or ``all``.
+        pool: ``avg`` takes the mean of each map, ``flatten`` takes all values.
+        hidden: Number of units of each hidden layer; an empty list gives a linear model.
+        activation: Activation after each hidden layer.
+        dropout: Rate of dropout after each hidden layer.
+        scaling: ``weights`` standardises images as the weights' own transforms do; ``unit`` leaves
+            them in [0, 1], the book's plain 1/255.
+        backbone_lr: Learning rate of the backbone; null is that of the optimizer.
+        **training: See `SupervisedModule`.
+    """
+
+    network: PretrainedNet
+
+    def __init__(
+        self,
+        input_shape: Sequence[int],
+        num_outputs: int,
+        head: HeadName | Head = "softmax",
+        backbone: str = "vgg16",
+        weights: str | None = "DEFAULT",
+        trainable_stages: int | Literal["all"] = 0,
+        pool: Pool = "avg",
+        hidden: Sequence[int] = (256,),
+        activation: Activation = "relu",
+        dropout: float = 0.0,
+        scaling: Scaling = "weights",
+        backbone_lr: float | None = None,
+        **training: Keywords[TrainingArguments],
+    ) -> None:
+        arguments = {**locals(), "weights": None}  # those of the checkpoint
+        if len(input_shape) != 3 or input_shape[0] != 3:
+            raise InputError(
+                f"a backbone takes colour images (3, H, W); the data has rows of shape "
+                f"{tuple(input_shape)}. For grey images set channels: 3 in the data."
+            )
+
+        def build(num_logits: int) -> PretrainedNet:
+            size = min(input_shape[1:])
+            layers = (pool, hidden, activation, dropout)
+            try:
+                base = Backbone(backbone, weights, trainable_stages, scaling, size)
+                return PretrainedNet(base, input_shape, num_logits, *layers)
+            except (AssertionError, RuntimeError) as error:  # of torchvision's layers
+                raise InputError(
+                    f"{backbone} does not take images of shape {tuple(input_shape)} ({error}); set "
+                    "another image_size in the data."
+                ) from error
+
+        super().__init__(build, head, num_outputs, input_shape=input_shape, **training)
+        self.backbone_lr = backbone_lr
+        self.save_plain_arguments(arguments)
+
+    def kernels(self) -> list[Tensor]:
+        """Return the weights that L1 and L2 act on: those of the hidden layers."""
+        layers = [layer for layer in self.network.classifier if isinstance(layer, nn.Linear)]
+        return [layer.weight for layer in layers[:-1]]
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Return the groups ``head`` and ``backbone``."""
+        rate = {} if self.backbone_lr is None else {"lr": self.backbone_lr}
+        return [
+            {"params": [*self.network.classifier.parameters()], "name": "head"},
+            {"params": [*self.network.backbone.parameters()], "name": "backbone", **rate},
+        ]

@@ -1,0 +1,82 @@
+"""A backbone with a dense stack on it, which also starts from stored features."""
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from dlp.modules.networks import Activation, dense_layers, initialise
+from dlp.modules.pretrained.backbone import Backbone
+
+Pool = Literal["avg", "flatten"]
+
+
+class Features(NamedTuple):
+    """Output of the first parts of a `PretrainedNet`, in place of images.
+
+    Args:
+        values: Output, (N, ...).
+        depth: Number of parts that it is the output of.
+    """
+
+    values: Tensor
+    depth: int
+
+
+class PretrainedNet(nn.Module):
+    """Backbone, pooling and dense stack: ``backbone``, ``pool``, ``classifier``.
+
+    Args:
+        backbone: Network from images to maps.
+        input_shape: Shape of one image, (3, H, W).
+        num_outputs: Number of units of the last layer, which has no activation.
+        pool: ``avg`` takes the mean of each map, ``flatten`` takes all values.
+        hidden: Number of units of each hidden layer; an empty list gives a linear model.
+        activation: Activation after each hidden layer.
+        dropout: Rate of dropout after each hidden layer.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        input_shape: Sequence[int],
+        num_outputs: int,
+        pool: Pool = "avg",
+        hidden: Sequence[int] = (256,),
+        activation: Activation = "relu",
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone
+        #: Number of parts whose output can be stored: each stage, and the pooling.
+        self.depth = len(backbone.stages) + 1
+        layers = {"avg": [nn.AdaptiveAvgPool2d(1)], "flatten": []}[pool]
+        self.pool = nn.Sequential(*layers, nn.Flatten())
+        width = self.features(torch.zeros(1, *input_shape), self.depth).values.shape[1]
+        self.classifier = dense_layers(width, hidden, num_outputs, activation, dropout)
+        initialise(self.classifier)
+
+    def forward(self, inputs: Tensor | Features) -> Tensor:
+        """Return logits (N, num_outputs) of float images (N, 3, H, W) in [0, 1], or of `Features`.
+
+        ``forward(features(images, depth))`` equals ``forward(images)`` if that part is frozen.
+        """
+        values, start = inputs if isinstance(inputs, Features) else (inputs, 0)
+        logits: Tensor = self.classifier(self._run(values, int(start), self.depth))
+        return logits
+
+    @torch.no_grad()
+    def features(self, images: Tensor, depth: int) -> Features:
+        """Return the output of the first parts, computed in evaluation mode."""
+        is_training = self.backbone.training
+        self.backbone.eval()
+        values = self._run(images, 0, depth)
+        self.backbone.train(is_training)
+        return Features(values, depth)
+
+    def _run(self, values: Tensor, start: int, stop: int) -> Tensor:
+        if start == self.depth:
+            return values
+        values = self.backbone.run(values, start, stop)
+        return self.pool(values) if stop == self.depth else values

@@ -1,0 +1,66 @@
+"""Files of weights: read, and given to a network."""
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from dlp.errors import InputError, MissingInputError
+
+#: Torchvision's DenseNet files have its former names: denselayer1.norm.1 is norm1 now.
+_OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.([12]\.)")
+
+
+def read_state_dict(path: str | Path) -> dict[str, Tensor]:
+    """Return the tensors of a file: a state dict, or a checkpoint that contains one."""
+    if not Path(path).is_file():
+        raise MissingInputError(f"{path} does not exist; give the path of a state dict.")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        content = content.get("state_dict", content)
+        return {name: tensor.detach() for name, tensor in content.items()}
+    except Exception as error:  # a damaged file fails in many ways
+        raise InputError(
+            f"{path} is damaged or not a state dict ({error}); write one by "
+            "torch.save(model.state_dict(), path)."
+        ) from error
+
+
+def load_weights(
+    network: nn.Module, tensors: Mapping[str, Tensor], ignored: Iterable[str] = ()
+) -> None:
+    """Load weights by name into a network, which may be on the meta device.
+
+    Args:
+        network: Network without values.
+        tensors: Weights by name; all names may have one prefix, as in the checkpoint of a larger
+            model, whose other tensors are left out.
+        ignored: Modules of the file that the network does not have.
+    """
+    own = network.state_dict()  # with the versions of its modules, which MNASNet asks for
+    tensors = {_OLD_DENSENET.sub(r"\1\2", name): tensor for name, tensor in tensors.items()}
+    first = next(iter(own))
+    names = [name for name in tensors if f".{name}".endswith(f".{first}")]
+    prefix = min(names, key=len, default=first).removesuffix(first)
+    others = tuple(f"{prefix}{name}." for name in ignored)
+    tensors = {
+        name.removeprefix(prefix): tensor
+        for name, tensor in tensors.items()
+        if name.startswith(prefix) and not name.startswith(others)
+    }
+    # Files older than torch 0.4.1 do not count batches.
+    counts = (name for name in own if name.endswith(".num_batches_tracked"))
+    tensors = {**dict.fromkeys(counts, torch.tensor(0)), **tensors}
+    odd = sorted(own.keys() ^ tensors.keys()) or [
+        f"{name} {(*tensors[name].shape,)} instead of {(*own[name].shape,)}"
+        for name in own
+        if own[name].shape != tensors[name].shape
+    ]
+    if odd:
+        raise InputError(
+            f"the weights belong to another network: {len(odd)} tensors differ, such as {odd[0]}."
+        )
+    own.update({name: tensors[name].to(own[name].dtype) for name in own})
+    network.load_state_dict(own, assign=True)
