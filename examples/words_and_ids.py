@@ -1,4 +1,4 @@
-"""What a text becomes: ids by frequency, words again, and the sparse row of a bag of words.
+"""Texts as ids by frequency, as words again, and as the sparse rows of a bag of words.
 
 python examples/words_and_ids.py: writes pets.csv into the working directory.
 """
@@ -15,13 +15,15 @@ Path("pets.csv").write_text(
     "the dog ran after the ball,dog\n",
     encoding="utf-8",
 )
-data = TextDataModule("pets.csv", num_words=10, val_size=None)  # 10 ids: room for 6 words
-
-ids = data.encode_text("The cat sat on the sofa")
-print("ids:", ids)  # 1 begins each text, 2 is a word the vocabulary lacks, words start at 4
-print("words:", data.decode(ids))
-print("the first training text:", data.decode(data.sequence("train", 0)))
+# 10 ids leave room for 6 words: 0 pads, 1 starts each text, 2 is an unknown word, 3 is unused.
+data = TextDataModule("pets.csv", num_words=10, val_size=None)
+data.fit()
+texts = data.examples("train").inputs
+ids, lengths = data.encoder.ids(texts[:1])
+print("first text:", texts[:1].raw()[0])
+print("ids:", ids.tolist())
+print("words:", data.encoder.decode(ids))
 
 bag, targets = next(iter(data.train_dataloader()))
-print("sparse:", len(bag.ids), "entries for", len(bag.offsets), "texts; targets", targets.tolist())
-print(bag.to_dense(data.input_shape[0]).int())  # the multi-hot matrix the book builds
+print("sparse:", len(bag.ids), "entries in", len(bag.offsets), "texts; targets", targets.tolist())
+print(bag.to_dense(data.input_shape[0]).int())  # the multi-hot matrix of the book

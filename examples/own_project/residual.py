@@ -1,4 +1,4 @@
-"""A network of one's own, and a LightningModule of one's own that takes nothing from dlp."""
+"""A network of one's own, and a LightningModule of one's own without dlp."""
 
 from collections.abc import Sequence
 
@@ -9,12 +9,12 @@ from torch import Tensor, nn
 
 
 class ResidualNet(nn.Module):
-    """Dense layers, each of which adds to what it was given.
+    """Dense layers, each added to its input.
 
     Args:
-        inputs: Numbers a row.
-        outputs: Logits a row.
-        width: Units of each hidden layer.
+        inputs: Number of columns per row.
+        outputs: Number of logits per row.
+        width: Number of units of each hidden layer.
         depth: Number of hidden layers after the first.
     """
 
@@ -33,13 +33,13 @@ class ResidualNet(nn.Module):
 
 
 class PlainModule(LightningModule):
-    """Any LightningModule that takes ``(x, y)`` batches runs under dlp's command line.
+    """LightningModule without dlp; dlp's command line runs any that takes ``(x, y)`` batches.
 
     Args:
-        input_shape: Shape of an input row; the command line fills it in from the data...
-        num_outputs: ... and the number of classes, because these two have the names it knows.
-        width: Units of each hidden layer.
-        learning_rate: Of Adam.
+        input_shape: Shape of one input row; the command line sets it from the data by its name.
+        num_outputs: Number of classes, set likewise.
+        width: Number of units of each hidden layer.
+        learning_rate: Learning rate of Adam.
     """
 
     def __init__(
@@ -79,10 +79,12 @@ class PlainModule(LightningModule):
         """Log ``test_loss`` and ``test_acc``."""
         self._loss(batch, "test")
 
-    def predict_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> dict[str, Tensor]:
-        """Return what ``dlp predict`` writes as a CSV: the data has one batch to predict."""
-        x, _ = batch
-        return {"index": torch.arange(len(x)), "probabilities": self(x).softmax(dim=1)}
+    def predict_step(
+        self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int
+    ) -> dict[str, Tensor]:
+        """Return the row numbers and probabilities that ``dlp predict`` writes to its CSV."""
+        x, _, rows = batch
+        return {"index": rows, "probabilities": self(x).softmax(dim=1)}
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Return Adam."""

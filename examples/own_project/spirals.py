@@ -1,38 +1,48 @@
 """Data of one's own: two interleaved spirals, as a DataModule on dlp's base."""
 
-from typing import Unpack
-
 import numpy as np
 
-from dlp.datamodules import Examples, SharedArguments, SupervisedDataModule, TargetEncoder
+from dlp.datamodules import Examples, SupervisedDataModule
+from dlp.datamodules.arrays import ArrayEncoder
+from dlp.datamodules.targets import TargetEncoder
 
 
 class SpiralDataModule(SupervisedDataModule):
     """Points of two spirals, to be told apart.
 
     Args:
-        num_points: How many points there are.
-        turns: How often each spiral winds around the centre.
-        test_size: Points to test on: a count or a fraction.
+        num_points: Number of points.
+        turns: Number of times that each spiral winds around the centre.
+        batch_size: Number of points per training batch.
+        val_size: Size of the validation part: a number of points or a fraction.
+        test_size: Size of the test part, likewise.
+        split_seed: Seed of the shuffle before the parts are cut.
     """
 
     def __init__(
         self,
         num_points: int = 1000,
         turns: float = 1.0,
+        batch_size: int = 32,
+        val_size: int | float | None = 0.2,
         test_size: int | float | None = 0.2,
-        **shared: Unpack[SharedArguments],
+        split_seed: int | None = 0,
     ) -> None:
-        targets = TargetEncoder("classification", ["first", "second"])
-        super().__init__(targets=targets, test_size=test_size, **shared)
-        self.num_points = num_points
-        self.turns = turns
+        super().__init__(
+            encoder=ArrayEncoder(scaling=False),
+            targets=TargetEncoder("classification", ["first", "second"]),
+            batch_size=batch_size,
+            val_size=val_size,
+            test_size=test_size,
+            split_seed=split_seed,
+        )
+        self.num_points, self.turns = num_points, turns
 
-    def load_train(self) -> Examples:
+    def load(self) -> dict[str, Examples]:
         """Return all points, (N, 2), and the spiral of each, (N,)."""
         random = np.random.default_rng(0)
         spiral = np.arange(self.num_points) % 2
         radius = random.uniform(0.2, 1, self.num_points)
         angle = 2 * np.pi * self.turns * radius + np.pi * spiral
         points = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1)
-        return Examples(points + random.normal(0, 0.02, points.shape), spiral)
+        return {"train": Examples(points + random.normal(0, 0.02, points.shape), spiral)}

@@ -66,5 +66,5 @@ def test_from_fit_to_predictions(name, tmp_path):
     results = json.loads((run / "results.json").read_text(encoding="utf-8"))
     assert results["test"]["test_acc"] >= 0
     rows = (run / "predictions.csv").read_text(encoding="utf-8").splitlines()
-    assert rows[0] == "index,true,class,prob_first,prob_second"
+    assert rows[0] == "index,target,class,prob_first,prob_second"
     assert len(rows) == 1 + 40
