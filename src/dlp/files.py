@@ -1,5 +1,6 @@
-"""Folders of the project and atomic writes."""
+"""Folders of the project, atomic writes and checked downloads."""
 
+import hashlib
 import json
 import math
 import os
@@ -8,6 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from dlp.console import say
+from dlp.errors import InputError
 
 
 def cache_dir() -> Path:
@@ -58,3 +62,37 @@ def _finite(content: Any) -> Any:
     if isinstance(content, list | tuple):
         return [_finite(value) for value in content]
     return None if isinstance(content, float) and not math.isfinite(content) else content
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def download(url: str, path: Path, expected: str) -> Path:
+    """Return the path of a published file; download it if it is missing.
+
+    Args:
+        url: Address of the file.
+        path: Path at which the file is kept.
+        expected: SHA-256 of the file in hexadecimal; empty if it is not published.
+
+    Raises:
+        InputError: If the file cannot be downloaded or is another one.
+    """
+    if not path.exists():
+        import torch
+
+        say(f"downloading {url}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            torch.hub.download_url_to_file(url, str(path), expected, progress=False)
+        except (OSError, RuntimeError) as error:  # RuntimeError: another hash
+            raise InputError(
+                f"cannot download {url} ({error}). On a machine with network, download it and copy "
+                f"it to {path}."
+            ) from error
+    elif not sha256(path).startswith(expected):
+        raise InputError(f"{path} is not the published file; delete it and run again.")
+    return path

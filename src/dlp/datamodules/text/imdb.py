@@ -1,87 +1,76 @@
 """IMDB: 50,000 film reviews, positive or negative (chapter 3.4)."""
 
 import os
-from functools import partial
-from pathlib import Path
+from typing import Literal
 
-import numpy as np
-
-from dlp.cache import cached_file, crc32
-from dlp.datamodules.base import Examples, SplitArguments, SupervisedDataModule
-from dlp.datamodules.duplicates import row_hashes
+from dlp.datamodules.base import Examples
 from dlp.datamodules.splits import keras_order
 from dlp.datamodules.targets import TargetEncoder
-from dlp.datamodules.text.corpus import Texts
+from dlp.datamodules.text.archives import KerasArchive
 from dlp.datamodules.text.encoding import BagEncoder, Encoding
-from dlp.datamodules.text.tokens import spaced_words
-from dlp.errors import MissingInputError
+from dlp.datamodules.text.sources import TextFiles
+from dlp.datamodules.text.text import BaseTextDataModule, TextArguments
 from dlp.files import data_dir as find_data_dir
 from dlp.keywords import Keywords
 
 
-class IMDBDataModule(SupervisedDataModule):
+class IMDBDataModule(BaseTextDataModule):
     """Film reviews: 25,000 for training, 25,000 for the test, half of them positive.
 
-    The texts are those of ``stanfordnlp/imdb`` on the Hub, in the book's order. Source: Maas et al.
-    2011, "Learning Word Vectors for Sentiment Analysis".
+    The texts are those of ``stanfordnlp/imdb`` on the Hub, in the book's order; their vocabulary
+    differs slightly from that of the archive that Keras loads, which ``source="keras"`` gives id
+    for id. Origin: Maas et al. 2011, "Learning Word Vectors for Sentiment Analysis".
 
     Args:
-        data_dir: Folder of the reference sets; None is ``DLP_DATA_DIR``, else the per-user cache.
+        data_dir: Folder of the reference sets, with ``imdb`` (the files of the Hub) or
+            ``imdb.npz``; None is ``DLP_DATA_DIR``, else the per-user cache.
+        source: ``raw`` for texts, ``keras`` for the archive, whose words are ranked over all
+            reviews.
         num_words: Upper bound of the word ids: the most frequent ``num_words - 4`` words are kept.
-        encoding: Values of the rows.
+        skip_top: Lower bound of the word ids; more frequent words are unknown words.
+        max_length: Number of ids of a review that are kept, the first ones.
+        encoding: Values of the rows, see `BagEncoder`.
         one_hot: Whether classes are encoded as float32 (N, 2).
         batch_size: Number of rows per training batch.
-        eval_batch_size: Number of rows per other batch.
         val_size: Size of the validation part: a number of rows, a fraction, or None for no
             validation.
         split_seed: Seed of the shuffle; None keeps the book's order: the first rows validate.
-        **split: See `SupervisedDataModule`.
+        **split: See `BaseTextDataModule`.
     """
 
     def __init__(
         self,
         data_dir: str | os.PathLike[str] | None = None,
+        source: Literal["raw", "keras"] = "raw",
         num_words: int | None = 10000,
+        skip_top: int = 0,
+        max_length: int | None = None,
         encoding: Encoding = "multi_hot",
         one_hot: bool = False,
         batch_size: int = 512,
-        eval_batch_size: int = 16384,
         val_size: int | float | None = 10_000,
         split_seed: int | None = None,
-        **split: Keywords[SplitArguments],
+        **split: Keywords[TextArguments],
     ) -> None:
         arguments = dict(locals())
+        folder = find_data_dir(data_dir)
+        copy = folder / "imdb"
+        path = str(copy) if copy.is_dir() else "stanfordnlp/imdb"
+        files = TextFiles(path, {"text": "text", "target0": "label"})
         super().__init__(
-            encoder=BagEncoder(num_words, encoding=encoding),
+            source=KerasArchive("imdb", folder) if source == "keras" else files,
+            encoder=BagEncoder(num_words, skip_top, max_length, encoding),
             targets=TargetEncoder("classification", ["neg", "pos"], one_hot=one_hot),
             batch_size=batch_size,
-            eval_batch_size=eval_batch_size,
             val_size=val_size,
             split_seed=split_seed,
             **split,
         )
-        self.folder = find_data_dir(data_dir) / "imdb" / "plain_text"
         self.save_plain_arguments(arguments)
 
     def load(self) -> dict[str, Examples]:
         """Return both parts in the book's order; the Hub's files are sorted by class."""
-        return {part: self._load_part(part) for part in ("train", "test")}
-
-    def _load_part(self, part: str) -> Examples:
-        path = self.folder / f"{part}-00000-of-00001.parquet"
-        if not path.is_file():
-            raise MissingInputError(f"there is no file {path}. Set DLP_DATA_DIR.")  # TODO: the Hub
-        name = f"texts/imdb-{part}-{crc32(path)}.arrow"
-        texts = cached_file(name, partial(_tokenise, path), Texts.load)
-        texts = texts[keras_order(len(texts))]
-        return Examples(texts, texts.column("target"), hashes=texts.column("hash"))
-
-
-def _tokenise(parquet: Path, path: Path) -> None:
-    import pyarrow.parquet as pq
-
-    table = pq.read_table(parquet)
-    reviews = table["text"].to_pylist()
-    hashes = row_hashes(review.encode() for review in reviews)
-    targets = table["label"].to_numpy().astype(np.int64)
-    Texts.tokenise(reviews, spaced_words, target=targets, hash=hashes).save(path)
+        parts = super().load()
+        if isinstance(self.source, KerasArchive):  # in that order already
+            return parts
+        return {part: rows.take(keras_order(len(rows))) for part, rows in parts.items()}

@@ -1,0 +1,177 @@
+"""Sources of texts: a table, a folder of text files, a data set of the Hub."""
+
+import hashlib
+import re
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from dlp import __version__
+from dlp.cache import cached_file
+from dlp.datamodules.text.corpus import Texts
+from dlp.datamodules.text.tokens import SPACED, Tokens
+from dlp.errors import InputError, unknown
+from dlp.files import sha256
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PARTS = ("train", "val", "test")
+_TABLE = re.compile(r"\.(csv|tsv|txt|jsonl?|parquet)(\.gz)?$", re.IGNORECASE)
+
+
+class Source(Protocol):
+    """Origin of texts."""
+
+    def key(self) -> str:
+        """Return a name that changes with the content and with all that changes tokens."""
+
+    def read(self) -> Texts:
+        """Read and tokenise all texts; the column ``part`` holds the part of each."""
+
+
+def cached_texts(source: Source) -> Texts:
+    """Return the texts of a source from the cache; they are read and tokenised once."""
+    digest = hashlib.sha256(f"{__version__} {source.key()}".encode()).hexdigest()
+    name = f"texts/{digest[:32]}.arrow"
+    return cached_file(name, lambda path: source.read().save(path), Texts.load)
+
+
+@dataclass(frozen=True)
+class TextFiles:
+    """Texts in a table, a folder or a data set of the Hub.
+
+    Args:
+        path: Path of a table, or of a folder with a text per file and a folder per class
+            (``pos/1.txt`` or ``train/pos/1.txt``), or name of a data set of the Hub. Without
+            labels also a .txt with a text per line, or a folder of texts.
+        columns: Name of the column of each role: ``text``; ``target0``, ``target1`` ...; ``group``,
+            ``time``, ``name``.
+        tokens: Tokens of the texts.
+        task: Kind of the labels; those of a ``classification`` stay text.
+        drop_unlabelled: Whether texts without a label are left out.
+        read_csv: Arguments of ``pandas.read_csv``.
+        subset: Configuration of a data set of the Hub that has several.
+    """
+
+    path: str
+    columns: Mapping[str, str]
+    tokens: Tokens = "words"
+    task: str = "auto"
+    drop_unlabelled: bool = False
+    read_csv: Mapping[str, Any] | None = None
+    subset: str | None = None
+
+    @property
+    def labels(self) -> list[str]:
+        """Names of the label columns."""
+        return [name for role, name in self.columns.items() if role.startswith("target")]
+
+    def key(self) -> str:
+        """Return the arguments and the SHA-256 of each file."""
+        path = Path(self.path)
+        files = [path] if path.is_file() else sorted(filter(Path.is_file, path.rglob("*")))
+        return repr((self, [(str(file), sha256(file)) for file in files]))
+
+    def read(self) -> Texts:
+        """Read and tokenise all texts.
+
+        Raises:
+            InputError: If a column or a text is missing.
+        """
+        import pandas as pd
+        import pyarrow as pa
+
+        frame = pd.concat(self._frames())
+        for name in self.columns.values():
+            if name not in frame:
+                raise unknown("column", name, map(str, frame.columns))
+        if self.drop_unlabelled:
+            frame = frame.dropna(subset=self.labels)
+        texts = frame[self.columns["text"]].tolist()
+        is_empty = [not isinstance(text, str) or not text.strip() for text in texts]
+        if any(is_empty):
+            part, row = frame.index[is_empty.index(True)]
+            raise InputError(
+                f"{self.path} has no text in {'' if isinstance(row, str) else 'row '}{row} of the "
+                f"{part} part ({sum(is_empty):,} such rows). Fill them in or remove them."
+            )
+        parts, rows = (frame.index.get_level_values(level) for level in (0, 1))
+        columns = {"part": parts, "row" if rows.inferred_type == "integer" else "name": rows}
+        for role, name in self.columns.items():
+            is_class = self.task == "classification" and name in self.labels
+            if is_class or frame[name].dtype == object:  # such as numbers and text in JSON
+                frame[name] = frame[name].map(str, na_action="ignore")
+            columns[role] = pa.array(frame[name], from_pandas=True)
+        del columns["text"]
+        return Texts.tokenise(texts, SPACED[self.tokens], **columns)
+
+    def _frames(self) -> dict[str, "pd.DataFrame"]:
+        """Return the rows of each part; the index is the row number or the path of a text file."""
+        import pandas as pd
+
+        from dlp.datamodules.tables.files import read_table
+
+        path = Path(self.path)
+        if path.is_dir() and not any(path.rglob("*.parquet")):
+            return self._text_files(path)
+        if path.is_dir() or not (path.exists() or _TABLE.search(self.path)):
+            return self._hub()
+        if path.suffix.lower() == ".txt" and path.is_file() and not self.labels:
+            return {"train": pd.DataFrame({self.columns["text"]: self._text(path).splitlines()})}
+        as_text = [self.columns[role] for role in ("text", "name") if role in self.columns]
+        as_text += self.labels if self.task == "classification" else ()
+        return {"train": read_table(path, self.read_csv, as_text)}
+
+    def _text_files(self, folder: Path) -> dict[str, "pd.DataFrame"]:
+        import pandas as pd
+
+        pattern = "*/*.txt" if self.labels else "**/*.txt"
+        parts = {part: sorted((folder / part).glob(pattern)) for part in PARTS if self.labels}
+        if not any(parts.values()):
+            parts = {"train": sorted(folder.glob(pattern))}
+        frames = {}
+        for part, paths in parts.items():
+            files = [p for p in paths if p.parent.name != "unsup" and p.name[0] != "."]
+            columns = {self.columns["text"]: [self._text(file) for file in files]}
+            columns |= {label: [file.parent.name for file in files] for label in self.labels}
+            index = [file.relative_to(folder).as_posix() for file in files]
+            if files:
+                frames[part] = pd.DataFrame(columns, index)
+        if not frames:
+            raise InputError(
+                f"{folder} has no class folders with .txt files, such as pos/1.txt or "
+                "train/pos/1.txt. Tables are named one by one: give path and test_path."
+            )
+        return frames
+
+    def _text(self, path: Path) -> str:
+        try:
+            return path.read_text((self.read_csv or {}).get("encoding", "utf-8-sig"))
+        except UnicodeDecodeError as error:
+            raise InputError(
+                f"{path} is not UTF-8 text ({error.reason} at byte {error.start}). Give its "
+                "encoding, such as read_csv: {encoding: cp1252}."
+            ) from error
+
+    def _hub(self) -> dict[str, "pd.DataFrame"]:
+        """Return the parts of a data set of the Hub, or of a folder with its files."""
+        import datasets
+
+        frames = {}
+        with tempfile.TemporaryDirectory() as folder:  # else every set is on the disk twice
+            try:
+                sets = datasets.load_dataset(self.path, name=self.subset, cache_dir=folder)
+            except Exception as error:  # of the Hub, the network and the files, each its own
+                raise InputError(
+                    f"{self.path} is neither a path here nor a readable data set of the Hub "
+                    f"({error}). Without network, give the path of a copy."
+                ) from error
+            for name, rows in sets.items():
+                frame = frames["val" if name == "validation" else name] = rows.to_pandas()
+                for label in {*self.labels} & {*rows.features}:
+                    if names := getattr(rows.features[label], "names", None):
+                        frame[label] = frame[label].map(dict(enumerate(names)))  # -1: no label
+        return {part: frames[part] for part in PARTS if part in frames}

@@ -1,0 +1,221 @@
+"""Texts: a table, a folder of text files or a data set of the Hub as sparse rows of words."""
+
+import os
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any, Literal, cast
+
+import numpy as np
+
+from dlp.datamodules.base import Examples, Part, SplitArguments, SupervisedDataModule
+from dlp.datamodules.targets import TargetEncoder, Task
+from dlp.datamodules.text.corpus import Texts
+from dlp.datamodules.text.encoding import BagEncoder, Encoding
+from dlp.datamodules.text.sources import PARTS, Source, TextFiles, cached_texts
+from dlp.datamodules.text.tokens import SPACED, Tokens
+from dlp.keywords import Keywords
+
+
+class TextArguments(SplitArguments, total=False):
+    """Keyword arguments of texts that rarely change; `BaseTextDataModule` describes them."""
+
+    predict_path: str | os.PathLike[str] | None
+    predict_texts: list[str] | None
+    eval_batch_size: int
+    test_size: int | float | None
+
+
+class _BaseArguments(SplitArguments, total=False):
+    targets: TargetEncoder
+    batch_size: int
+    val_size: int | float | None
+    test_size: int | float | None
+    split_seed: int | None
+
+
+class BaseTextDataModule(SupervisedDataModule):
+    """The base of DataModules of texts; batches are ``(BagOfWords, targets)``.
+
+    Args:
+        source: Origin of the labelled texts.
+        encoder: Encoder of the texts.
+        tokens: Tokens of the texts.
+        predict_path: Path of the texts to predict: a table with the text column, a .txt with a
+            text per line, or a folder of .txt files; None predicts the test part.
+        predict_texts: Texts to predict, instead of a path.
+        eval_batch_size: Number of rows per batch of validation, test and prediction.
+        **data: See `SupervisedDataModule`.
+    """
+
+    encoder: BagEncoder
+
+    def __init__(
+        self,
+        *,
+        source: Source,
+        encoder: BagEncoder,
+        tokens: Tokens = "words",
+        predict_path: str | os.PathLike[str] | None = None,
+        predict_texts: list[str] | None = None,
+        eval_batch_size: int = 16384,
+        **data: Keywords[_BaseArguments],
+    ) -> None:
+        super().__init__(encoder=encoder, eval_batch_size=eval_batch_size, **data)
+        self.source, self.tokens = source, tokens
+        self.predict_path, self.predict_texts = predict_path, predict_texts
+
+    def prepare_data(self) -> None:
+        """Download and tokenise the labelled texts; a prediction of other texts needs none."""
+        is_other = self.predict_path is not None or self.predict_texts is not None
+        if not (is_other and self.trainer is not None and self.trainer.predicting):
+            cached_texts(self.source)
+
+    def load(self) -> dict[str, Examples]:
+        """Return the parts of the source."""
+        texts = cached_texts(self.source)
+        parts = texts.column("part")
+        return {part: _examples(texts[parts == part]) for part in PARTS if part in parts}
+
+    def load_predict(self) -> Examples | None:
+        """Return the texts of `predict_texts` or `predict_path`."""
+        if self.predict_texts is not None:
+            return _examples(Texts.tokenise(self.predict_texts, SPACED[self.tokens]))
+        if self.predict_path is None:
+            return None
+        files = (
+            self.source if isinstance(self.source, TextFiles) else TextFiles("", {"text": "text"})
+        )
+        columns = {role: c for role, c in files.columns.items() if role in ("text", "name")}
+        return _examples(replace(files, path=str(self.predict_path), columns=columns).read())
+
+    def readable(self, part: Part, rows: Iterable[int]) -> list[str]:
+        """Return the texts at some positions of a part."""
+        texts: list[str] = self.examples(part).inputs[np.fromiter(rows, np.int64)].raw()
+        return texts
+
+    def encode_text(self, text: str) -> list[int]:
+        """Return the ids of a text in order: its start, then its words."""
+        self.fit()
+        ids: list[int] = self.encoder.ids(Texts.tokenise([text], SPACED[self.tokens]))[0].tolist()
+        return ids
+
+    def sequence(self, part: Part, row: int) -> list[int]:
+        """Return the ids of a text of a part, in order."""
+        self.fit()
+        ids: list[int] = self.encoder.ids(self.examples(part).inputs[[row]])[0].tolist()
+        return ids
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """Return the words of ids in order, ``?`` for an id of no word."""
+        self.fit()
+        return self.encoder.decode(ids)
+
+
+def _examples(texts: Texts) -> Examples:
+    """Return texts with the columns of their table."""
+    names = texts.table.column_names
+    targets = [texts.column(name) for name in names if name.startswith("target")]
+    others = {n: texts.column(n) for n in ("row", "name", "group", "time") if n in names}
+    return Examples(
+        inputs=texts,
+        targets=targets[0] if len(targets) == 1 else np.column_stack(targets) if targets else None,
+        index=others.get("row"),
+        names=others["name"].tolist() if "name" in others else None,
+        groups=others.get("group"),
+        times=others.get("time"),
+        hashes=texts.column("hash"),
+    )
+
+
+class TextDataModule(BaseTextDataModule):
+    """Labelled texts as sparse rows of words.
+
+    Args:
+        path: Path of a table (.csv, .tsv, .jsonl, .json, .parquet), or of a folder with a text per
+            file and a folder per class (``pos/1.txt`` or ``train/pos/1.txt``), or name of a data
+            set of the Hub. Parts called train, val and test are used as they are.
+        text_column: Column of the texts.
+        label_column: Column of the labels; several columns of 0 and 1 for several labels per text.
+        test_path: Path of the texts of the test part.
+        drop_unlabelled: Whether texts without a label are left out.
+        read_csv: Arguments of ``pandas.read_csv`` for all CSVs.
+        subset: Configuration of a data set of the Hub that has several.
+        task: Kind of label; ``auto`` infers it.
+        one_hot: Whether classes are encoded as float32 (N, C).
+        positive_class: Name of the class that becomes class 1 of two; None is the last one.
+        group_column: Column of groups, such as authors; no group is in two parts.
+        time_column: Column of times; parts follow each other.
+        id_column: Column that names the rows in predictions.
+        num_words: Upper bound of the word ids: the most frequent ``num_words - 4`` terms are kept;
+            None keeps all.
+        skip_top: Lower bound of the word ids; more frequent words are unknown words.
+        max_length: Number of ids of a text that are kept, the first ones.
+        encoding: Values of the rows, see `BagEncoder`.
+        tokens: Tokens of a text; ``characters`` are for scripts without spaces.
+        ngrams: Length of the longest terms: 2 for pairs such as ``not good`` as well.
+        min_df: Number of training texts that a term must be in.
+        batch_size: Number of rows per training batch.
+        val_size: Size of the validation part: a number of rows, a fraction, or None for no
+            validation.
+        split_seed: Seed of the shuffle; None keeps the order: the first rows validate.
+        **split: See `BaseTextDataModule`.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        text_column: str = "text",
+        label_column: str | list[str] = "label",
+        test_path: str | os.PathLike[str] | None = None,
+        drop_unlabelled: bool = False,
+        read_csv: dict[str, Any] | None = None,
+        subset: str | None = None,
+        task: Task = "auto",
+        one_hot: bool = False,
+        positive_class: str | None = None,
+        group_column: str | None = None,
+        time_column: str | None = None,
+        id_column: str | None = None,
+        num_words: int | None = 10000,
+        skip_top: int = 0,
+        max_length: int | None = None,
+        encoding: Encoding = "multi_hot",
+        tokens: Tokens = "words",
+        ngrams: Literal[1, 2] = 1,
+        min_df: int = 1,
+        batch_size: int = 32,
+        val_size: int | float | None = 0.2,
+        split_seed: int | None = 0,
+        **split: Keywords[TextArguments],
+    ) -> None:
+        arguments = dict(locals())
+        labels = [label_column] if isinstance(label_column, str) else list(label_column)
+        columns = {
+            "text": text_column,
+            **{f"target{number}": name for number, name in enumerate(labels)},
+            "group": group_column,
+            "time": time_column,
+            "name": id_column,
+        }
+        roles = {role: name for role, name in columns.items() if name is not None}
+        source = TextFiles(str(path), roles, tokens, task, drop_unlabelled, read_csv, subset)
+        super().__init__(
+            source=source,
+            encoder=BagEncoder(num_words, skip_top, max_length, encoding, ngrams, min_df),
+            targets=TargetEncoder(task, None, labels, positive_class, one_hot),
+            tokens=tokens,
+            batch_size=batch_size,
+            val_size=val_size,
+            split_seed=split_seed,
+            **split,
+        )
+        self.test_path = test_path
+        self.save_plain_arguments(arguments)
+
+    def load(self) -> dict[str, Examples]:
+        """Return the parts of `path` and the texts of `test_path`."""
+        parts = super().load()
+        if self.test_path is not None:
+            files = cast(TextFiles, self.source)
+            parts["test"] = _examples(cached_texts(replace(files, path=str(self.test_path))))
+        return parts
