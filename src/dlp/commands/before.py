@@ -1,0 +1,75 @@
+"""Callbacks of Lightning's four commands, with the checks that need data and model."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lightning import Callback
+
+from dlp.callbacks import BestCheckpoint, EpochSeed, LastCheckpoint, PredictionWriter
+from dlp.callbacks.mistakes import MistakesReport
+from dlp.console import say
+from dlp.datamodules.base import SupervisedDataModule
+from dlp.errors import MissingInputError
+from dlp.monitor import monitor_mode
+from dlp.restoring import start_from
+from dlp.runs import find_checkpoint
+
+if TYPE_CHECKING:
+    from dlp.lightning_cli import DlpCLI
+
+
+def fit_callbacks(cli: "DlpCLI", saves: bool) -> list[Callback]:
+    """Return the callbacks of a fit; its folder is created when all arguments are checked.
+
+    Args:
+        cli: Command.
+        saves: Whether checkpoints are written.
+    """
+    options, data = cli.options, cli.datamodule
+    mode = monitor_mode(options.monitor, getattr(cli.model, "metric_modes", None))
+    is_ours = isinstance(data, SupervisedDataModule)
+    cli.test_after_fit = options.test_after_fit
+    if options.refit and is_ours:
+        cli.test_after_fit = "last" if data.has("test") else None
+    elif cli.test_after_fit and is_ours:
+        data.examples("test")  # an error before the training if there is no test part
+    if options.init_from and cli.checkpoint is None:
+        start_from(cli.model, data, _weights(options.init_from, cli.name))
+    folder = cli.run.folder
+    cli.history.folder = folder
+    callbacks: list[Callback] = [cli.history, EpochSeed()]
+    has_monitor = not (options.monitor.startswith("val_") and is_ours and not data.has("val"))
+    if saves and has_monitor:
+        callbacks.append(BestCheckpoint(folder / "checkpoints", options.monitor, mode))
+    if saves:
+        callbacks.append(LastCheckpoint(folder / "checkpoints"))
+    return [*callbacks, MistakesReport(folder)] if cli.test_after_fit else callbacks
+
+
+def evaluation_callbacks(cli: "DlpCLI") -> list[Callback]:
+    """Return the callbacks of a test or a prediction."""
+    assert cli.checkpoint is not None  # without one a command ends before
+    run, data = cli.checkpoint_run, cli.datamodule
+    if cli.command == "test" and run is not None:
+        return [MistakesReport(run.folder)]
+    if cli.command != "predict" or not isinstance(data, SupervisedDataModule):
+        return []
+    if cli.options.output or cli.texts:
+        return [PredictionWriter(cli.options.output and Path(cli.options.output))]
+    source = cli.options.data.init_args.get("predict_path")
+    name = f"predictions_{Path(source).stem}.csv" if source else "predictions.csv"
+    return [PredictionWriter((cli.checkpoint.parent if run is None else run.folder) / name)]
+
+
+def _weights(init_from: str, name: str) -> Path:
+    """Return the checkpoint of a path, or of a name: with the same overlays, else without."""
+    if Path(init_from).exists():
+        path = find_checkpoint(init_from, "")
+    else:
+        overlays = name.partition("+")[2]
+        try:
+            path = find_checkpoint(None, "+".join(filter(None, [init_from, overlays])))
+        except MissingInputError:
+            path = find_checkpoint(None, init_from)
+    say(f"starting from the weights of {path}")
+    return path
