@@ -1,0 +1,82 @@
+"""The user's own features: a class or a function from data frame to data frame."""
+
+import inspect
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+import pandas as pd
+
+from dlp.errors import InputError
+from dlp.hyperparameters import is_plain
+
+FeaturesArgument = str | Callable[..., Any] | object
+
+
+class Features:
+    """Transformer of input columns, fitted on the training part.
+
+    A checkpoint holds its plain attributes, never code: the config or the program gives the class
+    again.
+
+    Args:
+        transformer: Object with ``transform(frame) -> frame`` and, if it learns, ``fit(frame)``; a
+            class of such objects; a function of a frame; or the import path of a class or function,
+            such as ``my_features.Ratios``. `fit` leaves what it learns in attributes: None, bool,
+            int, float, str, or lists, tuples and dictionaries of these.
+    """
+
+    def __init__(self, transformer: FeaturesArgument) -> None:
+        target = _imported(transformer) if isinstance(transformer, str) else transformer
+        self.transformer = target() if inspect.isclass(target) else target
+        self.name = getattr(target, "__qualname__", type(target).__qualname__)
+        if not callable(getattr(self.transformer, "transform", self.transformer)):
+            raise InputError(
+                f"features: {self.name} has no method transform(frame) and is not a function."
+            )
+
+    def fit(self, frame: pd.DataFrame) -> None:
+        """Fit the transformer on the input columns of the training part."""
+        if hasattr(self.transformer, "fit"):
+            self.transformer.fit(frame.reset_index(drop=True))
+        for name, value in self._attributes().items():
+            if not is_plain(value):
+                raise InputError(
+                    f"features: {self.name}.{name} is a {type(value).__name__}, which a checkpoint "
+                    "does not hold. Store plain values, by float(...) or .tolist()."
+                )
+
+    def transform(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Return the features, row for row.
+
+        Raises:
+            InputError: If the result is not a data frame with the same rows.
+        """
+        rows = frame.reset_index(drop=True)
+        result = getattr(self.transformer, "transform", self.transformer)(rows)
+        is_frame = isinstance(result, pd.DataFrame) and result.columns.is_unique
+        if not is_frame or not result.index.equals(rows.index):
+            raise InputError(
+                f"features: {self.name} must return a data frame with unequal column names, and "
+                "with the rows of its input in their order and with their index."
+            )
+        return result.set_axis(frame.index, axis=0).rename(columns=str)
+
+    def _attributes(self) -> dict[str, Any]:
+        return getattr(self.transformer, "__dict__", {})
+
+    def state(self) -> dict[str, Any]:
+        """Return name and attributes as plain values."""
+        return {"name": self.name, "attributes": dict(self._attributes())}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Restore a `state`."""
+        self._attributes().update(state["attributes"])
+
+
+def _imported(path: str) -> Any:
+    module, _, name = path.rpartition(".")
+    try:
+        return getattr(import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise InputError(f"features: cannot import {path!r} ({error}).") from error

@@ -1,0 +1,220 @@
+import csv
+import gzip
+import io
+import json
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from dlp.datamodules.tables.files import check_inputs, is_number, read_table
+from dlp.errors import InputError, MissingInputError
+
+
+def write(folder, content, name="t.csv"):
+    path = folder / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+def rows(*cells, count=12):
+    """Write a line per number, with a number and cells that are repeated in turn."""
+    return "".join(
+        f"{7 * n % 13}.5,{','.join(c[n % len(c)] for c in cells)}\n" for n in range(count)
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments", "cells"),
+    [
+        ("a,b\n1,x\n2,NA\n", {}, {"a": [1, 2], "b": ["x", "NA"]}),
+        ("a;b\n1,5;x\n2,5;y\n", {"sep": ";", "decimal": ","}, {"a": [1.5, 2.5]}),
+        ("a;b\n1.234,5;x\n6;y\n", {"sep": ";", "decimal": ",", "thousands": "."}, {"a": [1234.5, 6]}),
+        (",a,b\n0,1,x\n1,2,y\n", {"index_col": 0}, {"a": [1, 2], "b": ["x", "y"]}),
+        ("a,b,\n1,x,\n2,y,\n", {"usecols": ["a", "b"]}, {"a": [1, 2], "b": ["x", "y"]}),
+        ("Report\na,b\n1,x\n", {"skiprows": 1}, {"a": [1], "b": ["x"]}),
+        ("# by me\na,b\n1,x\n", {"comment": "#"}, {"a": [1], "b": ["x"]}),
+        ("a,b\n1,x\n2,y\nsum\n", {"skipfooter": 1, "engine": "python"}, {"a": [1, 2]}),
+        ("1,x\n2,y\n", {"names": ["a", "b"]}, {"a": [1, 2], "b": ["x", "y"]}),
+        ("a,b\n00501,x\n", {"dtype": {"a": "str"}}, {"a": ["00501"]}),
+        ("a,b\n00501,x\n", {"dtype": {"a": "int"}}, {"a": [501]}),
+        ("a,b\nNA,NA\n1,x\n", {"na_values": {"a": ["NA"]}}, {"a": [np.nan, 1], "b": ["NA", "x"]}),
+        ("a,b\n,x\n?,?\n1,\n", {"na_values": "?"}, {"a": [np.nan, np.nan, 1]}),
+        ('a,b\n"1","x, ""y""\n z"\n2,w\n', {}, {"a": [1, 2], "b": ['x, "y"\n z', "w"]}),
+        ('a\tb\n1\t"x\n2\ty"\n', {"sep": "\t", "quoting": 3}, {"a": [1, 2], "b": ['"x', 'y"']}),
+        ("a  b\n1    x\n2 y\n", {"sep": r"\s+"}, {"a": [1, 2], "b": ["x", "y"]}),
+        ("a; b\n1; x\n", {"sep": r";\s*", "engine": "python"}, {"a": [1], "b": ["x"]}),
+        ("größe,b\n1,Köln\n".encode("cp1252"), {"encoding": "cp1252"}, {"größe": [1]}),
+        ("a,b\n1,é\n".encode("utf-16"), {"encoding": "utf-16"}, {"a": [1], "b": ["é"]}),
+        ("a,b\n1,é\n".encode("utf-8-sig"), {}, {"a": [1], "b": ["é"]}),
+        ("d,b\n2024-01-31,x\n,y\n", {"parse_dates": ["d"]}, {"d": [datetime(2024, 1, 31), pd.NaT]}),
+        (
+            "d,b\n03/04/2024,x\n",
+            {"parse_dates": ["d"], "date_format": "%d/%m/%Y"},
+            {"d": [datetime(2024, 4, 3)]},
+        ),
+    ],
+)
+def test_a_csv_is_read_as_pandas_reads_it_with_the_arguments_of_the_user(
+    tmp_path, text, arguments, cells
+):
+    frame = read_table(write(tmp_path, text), arguments)
+    expected = pd.DataFrame(cells)
+    pd.testing.assert_frame_equal(frame[[*cells]], expected, check_dtype=False)
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments", "message"),
+    [
+        ("a;b\n1,5;2\n", {}, r"one column, 'a;b'.*sep: ';'"),
+        ("sep=;\na;b\n1;2\n", {}, r"one column, 'sep=;'"),
+        ("a,b,a\n1,2,3\n", {}, "two columns called 'a'"),
+        (",a\n0,1\n", {}, r"column 1 .* no name.*index_col: 0"),
+        ("a,b,\n1,2,\n", {}, r"column 3 .* no name.*usecols: \[a, b\]"),
+        ("Report\na,b\n1,2\n", {}, r"more cells than its header.*skiprows: 1"),
+        ("a,b\n1,2,3\n4,5,6\n", {}, "more cells than its header"),
+        ("a,b\n1,2\n4,5,6\n", {}, "Expected 2 fields in line 3, saw 3"),
+        ("a,b\n1,2\n3\n4,5\n", {}, r"row 2 .* has 1 cells, the header 2"),
+        ("# x\na,b\n1,2\n3\n4,5\n", {"comment": "#"}, "has 1 cells, the header 2"),
+        ("x\na,b\n1,2\n3\n4,5\n", {"skiprows": 1}, "has 1 cells, the header 2"),
+        ("1,2\n3\n4,5\n", {"names": ["a", "b"]}, "has 1 cells, the header 2"),
+        ("a,b\n1,x\na,b\n2,y\n", {}, "repeats its header"),
+        ("a,zip\n1,00501\n2,10001\n", {}, r"codes such as '00501'.*dtype: \{zip: str\}"),
+        ("a,b\n01,007\n", {}, r"dtype: \{a: str, b: str\}"),
+        ('a\tb\n1\t"tis\n2\ty"\n', {"sep": "\t"}, r"a quote joins rows.*'b'.*quoting: 0"),
+        ('a\tb\n"x\t1\ny"\t2\nz\t3\n', {"sep": "\t"}, r"a quote joins rows.*'a'"),
+        ('a,b,c\n1,"tis,3\n2,a "b,4\n', {}, "a quote joins rows"),
+        ('a,b\n1,"2\n', {}, "EOF inside string"),
+        ("a,b\n1,Köln\n".encode("cp1252"), {}, r"not UTF-8.*encoding: cp1252"),
+        ("a,b\n1,2\n".encode("utf-16"), {}, r"encoding: utf-16"),
+        ("a,b\n1,2\n", {"encoding": "klingon"}, "unknown encoding: klingon"),
+        ("a,b\n1,2\n", {"seperator": ";"}, "unexpected keyword argument 'seperator'"),
+        ("d,b\n31.12.2024,2\n", {"parse_dates": ["d"]}, r"'31.12.2024', are not all ISO"),
+        ("d,b\n03/04/2024,2\n", {"parse_dates": ["d"]}, r"date_format: '%d.%m.%Y'"),
+        ("a,b\n1,2\n", {"parse_dates": ["d"]}, "Missing column provided to 'parse_dates': 'd'"),
+        ("a;d\n1,5;12.03.2024\n", {"sep": ";", "decimal": ",", "thousands": "."}, "'12.03.2024'"),
+        ("a;b\n1.5;2\n", {"sep": ";", "decimal": ",", "thousands": "."}, "'1.5' in column 'a'"),
+        ("", {}, "No columns to parse from file"),
+        ("a,b\n", {}, "has no rows"),
+    ],
+)
+def test_what_pandas_reads_otherwise_than_meant_is_refused(tmp_path, text, arguments, message):
+    with pytest.raises(InputError, match=message) as error:
+        read_table(write(tmp_path, text), arguments)
+    assert "t.csv" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("column", "message"),
+    [
+        (["1.234,5", "17,25", "3,5", "1,5"], r"looks like numbers.*'1.234,5'.*decimal"),
+        ([f"€ {n},50" for n in range(12)], "looks like numbers"),
+        (["31.12.2024", "01.02.2024"], "parse_dates with date_format"),
+        (["2024-01-01", *(f"2024-01-{n}" for n in range(10, 22))], "parse_dates"),
+        (["1", "2", "NA", "4", "5"], r"numbers and 'NA', first in row 2.*na_values: \{c: \['NA'\]"),
+        (["0", "1", "2", "3+"], r"numbers and '3\+'.*categorical_columns"),
+        ([f"name{n}" for n in range(12)], r"drop_columns: \[c\]"),
+        ([str(n) for n in range(12)], r"drop_columns: \[c\] \(or id_column\)"),
+        ([str(3 * n + 100) for n in range(12)], "number or name the rows"),
+    ],
+)
+def test_columns_that_are_no_inputs_are_refused(tmp_path, column, message):
+    text = "".join(f'"{column[n % len(column)]}",{n % 3}.5\n' for n in range(12))
+    frame = read_table(write(tmp_path, "c,y\n" + text))
+    with pytest.raises(InputError, match=message):
+        check_inputs(frame)
+
+
+@pytest.mark.parametrize(
+    "column", [["A1", "B2"], ["10-20", "20-30"], ["3 stars", "4 stars"], ["yes", "no"], ["1", "2"]]
+)
+def test_repeated_texts_are_categories_and_repeated_numbers_are_numbers(tmp_path, column):
+    check_inputs(read_table(write(tmp_path, "a,c\n" + rows(column))))
+
+
+def test_all_columns_that_name_rows_are_told_at_once(tmp_path):
+    names = [[str(n) for n in range(12)], [f"n{n}" for n in range(12)]]
+    with pytest.raises(InputError, match=r"drop_columns: \[id, name\]"):
+        check_inputs(read_table(write(tmp_path, "a,id,name\n" + rows(*names))))
+
+
+def test_codes_in_columns_that_stay_text_are_kept(tmp_path):
+    frame = read_table(write(tmp_path, "id,b\n007,1\n008,2\n"), as_text=["id"])
+    assert frame["id"].tolist() == ["007", "008"]
+
+
+def test_classes_stay_as_they_are_written(tmp_path):
+    frame = read_table(write(tmp_path, "y,b\n1.10,1\n1.1,2\n01,3\nTRUE,4\n"), as_text=["y"])
+    assert frame["y"].tolist() == ["1.10", "1.1", "01", "TRUE"]
+
+
+def test_a_column_is_of_one_type_whatever_comes_late(tmp_path):
+    text = "a,b\n" + "1,2\n" * 300_000 + "x,2\n"
+    assert pd.api.types.infer_dtype(read_table(write(tmp_path, text))["a"]) == "string"
+
+
+def test_csv_gzip_tsv_parquet_and_json_give_the_same_cells(tmp_path):
+    frame = pd.DataFrame({"a": [1.5, None, 3], "b": ["x", "NA", None], "c": [True, False, True]})
+    text = frame.to_csv(index=False)
+    lines = frame.to_json(orient="records", lines=True)
+    paths = [
+        write(tmp_path, text),
+        write(tmp_path, text.replace(",", "\t"), "t.tsv"),
+        write(tmp_path, gzip.compress(text.encode()), "T.CSV.GZ"),
+        write(tmp_path, lines.replace("\n", "\r\n\n"), "t.jsonl"),
+        write(tmp_path, frame.to_json(orient="records"), "rows.json"),
+        write(tmp_path, frame.to_json(), "columns.json"),
+    ]
+    frame.set_index([[5, 5, 7]]).to_parquet(tmp_path / "t.parquet")
+    for path in (*paths, tmp_path / "t.parquet"):
+        pd.testing.assert_frame_equal(read_table(path), frame)
+
+
+def test_json_cells_keep_their_text_and_their_lines(tmp_path):
+    lines = [json.dumps({"zip": "007", "text": "one\u2028line\x0b"}, ensure_ascii=False)] * 2
+    frame = read_table(write(tmp_path, "\n".join(lines), "t.jsonl"))
+    assert frame["zip"].tolist() == ["007"] * 2
+    assert len(frame) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("t.jsonl", '{"a": 1}\n{"a": 2', "cannot be read as a table"),
+        ("t.json", "{'a': [1]}", "cannot be read as a table"),
+        ("t.jsonl", r'{"a": "\ud83d"}', "surrogates not allowed"),
+        ("t.parquet", "PAR1", "cannot be read as a table"),
+        ("t.csv.gz", "a,b\n1,2\n", "Not a gzipped file"),
+        ("t.xlsx", "PK", "is not a table. Save it as one of .csv"),
+    ],
+)
+def test_other_files_that_cannot_be_read_are_refused(tmp_path, name, content, message):
+    with pytest.raises(InputError, match=message):
+        read_table(write(tmp_path, content, name))
+
+
+def test_a_missing_file_is_named_with_the_working_directory(tmp_path):
+    with pytest.raises(MissingInputError, match=str(tmp_path)):
+        read_table(tmp_path / "absent.csv")
+
+
+def test_dates_and_decimals_of_parquet_are_dates_and_numbers(tmp_path):
+    frame = pd.DataFrame({"d": [date(2024, 1, 31)] * 2, "n": [Decimal("1.50")] * 2, "b": [True, None]})
+    frame.to_parquet(tmp_path / "t.parquet")
+    table = read_table(tmp_path / "t.parquet")
+    assert all(is_number(table[name]) for name in table)
+    assert table["d"][0] == datetime(2024, 1, 31)
+    assert table["n"][0] == 1.5
+
+
+def test_equal_names_in_parquet_are_refused(tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.table([pa.array([1]), pa.array([2])], names=["a", "a"]), tmp_path / "t.parquet")
+    with pytest.raises(InputError, match="'a'|Name\\(a\\)"):
+        read_table(tmp_path / "t.parquet")
