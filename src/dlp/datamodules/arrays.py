@@ -1,12 +1,13 @@
 """NumPy arrays and tensors in memory."""
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from dlp.console import say
 from dlp.datamodules.base import Examples, SplitArguments, SupervisedDataModule
 from dlp.datamodules.duplicates import row_hashes
 from dlp.datamodules.targets import TargetEncoder, Task
@@ -15,26 +16,38 @@ from dlp.keywords import Keywords
 
 
 class ArrayEncoder:
-    """Encoder of arrays into float32 tensors; columns (N, D) are standardised if `scaling`."""
+    """Encoder of arrays into float32 tensors.
 
-    def __init__(self, scaling: bool) -> None:
+    Args:
+        scaling: ``standard`` subtracts the mean of each position of a row and divides by its
+            standard deviation; a position that is constant in training becomes 0.
+    """
+
+    def __init__(self, scaling: Literal["none", "standard"] = "none") -> None:
         self.scaling = scaling
         self.input_shape: tuple[int, ...] = ()
-        self.mean: list[float] = []
-        self.std: list[float] = []
+        self.mean: list[Any] = []
+        self.std: list[Any] = []
 
     def fit(self, inputs: NDArray[Any], targets: Any = None) -> None:
-        """Learn the shape, and mean and standard deviation of each column."""
+        """Learn the shape, and mean and standard deviation of each position."""
         self.input_shape = inputs.shape[1:]
-        if self.scaling:
-            columns = inputs.astype(np.float64)
-            is_constant = np.ptp(columns, axis=0) == 0
-            self.mean = columns.mean(axis=0).tolist()
-            self.std = np.where(is_constant, 1.0, columns.std(axis=0)).tolist()
+        if self.scaling == "none":
+            return
+        rows = inputs.astype(np.float64)
+        is_constant = np.ptp(rows, axis=0) == 0  # rounding gives a constant 0.1 a deviation
+        self.mean = rows.mean(axis=0).tolist()
+        self.std = np.where(is_constant, np.inf, rows.std(axis=0)).tolist()
+        if is_constant.any():
+            first = np.argwhere(is_constant)[0].tolist()
+            say(
+                f"{is_constant.sum():,} of {is_constant.size:,} inputs are constant in training, "
+                f"the first is {', '.join(map(str, first))}; they become 0"
+            )
 
     def transform(self, inputs: NDArray[Any]) -> Tensor:
         """Return float32 (N, ...)."""
-        if self.scaling:
+        if self.scaling == "standard":
             inputs = (inputs.astype(np.float64) - self.mean) / self.std
         return torch.from_numpy(inputs.astype(np.float32))
 
@@ -44,37 +57,46 @@ class ArrayEncoder:
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Restore a `state`."""
-        vars(self).update(state)
+        vars(self).update(state, input_shape=tuple(state["input_shape"]))
 
 
 class ArrayDataModule(SupervisedDataModule):
-    """Arrays in memory.
+    """Arrays in memory. Inputs become float32 with the same numbers: divide bytes of images by 255.
 
     Args:
-        x: Inputs, (N, D) or (N, C, H, W).
+        x: Inputs, (N, D) or (N, C, H, W); None to predict with a checkpoint.
         y: Targets, (N,) or (N, T).
         x_test: Inputs of the test part; None to cut one by `test_size`.
         y_test: Targets of the test part.
         x_predict: Inputs to predict.
-        scaling: Whether columns are standardised by mean and deviation of the training part.
-        task: Kind of target.
+        groups: Group of each row, (N,); no group is in two parts.
+        times: Time of each row, (N,), numbers or ISO 8601 dates; parts follow each other.
+        scaling: Scaling of the inputs by mean and deviation of the training part.
+        task: Kind of target; ``auto`` takes the integers 0 to C - 1 and text as classes.
+        class_names: Names of the classes, if `y` holds class numbers.
+        positive_class: Name of the class that becomes class 1 of two; None is the last one.
         batch_size: Number of rows per training batch.
         eval_batch_size: Number of rows per other batch.
-        val_size: Size of the validation part: a number of rows, a fraction, or None.
+        val_size: Size of the validation part: a number of rows, a fraction, or None for no
+            validation.
         test_size: Size of the test part, likewise.
-        split_seed: Seed of the shuffle; None keeps the order.
+        split_seed: Seed of the shuffle; None keeps the order: the first rows validate.
         **split: See `SupervisedDataModule`.
     """
 
     def __init__(
         self,
-        x: ArrayLike,
-        y: ArrayLike,
+        x: ArrayLike | None = None,
+        y: ArrayLike | None = None,
         x_test: ArrayLike | None = None,
         y_test: ArrayLike | None = None,
         x_predict: ArrayLike | None = None,
-        scaling: bool = False,
+        groups: ArrayLike | None = None,
+        times: ArrayLike | None = None,
+        scaling: Literal["none", "standard"] = "none",
         task: Task = "auto",
+        class_names: list[str] | None = None,
+        positive_class: str | None = None,
         batch_size: int = 32,
         eval_batch_size: int = 1024,
         val_size: int | float | None = 0.2,
@@ -85,7 +107,7 @@ class ArrayDataModule(SupervisedDataModule):
         arguments = dict(locals())
         super().__init__(
             encoder=ArrayEncoder(scaling),
-            targets=TargetEncoder(task),
+            targets=TargetEncoder(task, class_names, positive_class=positive_class),
             batch_size=batch_size,
             eval_batch_size=eval_batch_size,
             val_size=val_size,
@@ -93,24 +115,54 @@ class ArrayDataModule(SupervisedDataModule):
             split_seed=split_seed,
             **split,
         )
-        self.arrays = {"train": (np.asarray(x), np.asarray(y))}
-        if x_test is not None:
-            self.arrays["test"] = (np.asarray(x_test), np.asarray(y_test))
-        self.x_predict = x_predict
-        self.save_plain_arguments(arguments)
+        self.train = None if x is None else _examples("x", x, y, groups, times)
+        self.test = None if x_test is None else _examples("x_test", x_test, y_test)
+        self.predict = None if x_predict is None else Examples(_inputs("x_predict", x_predict))
+        arrays = ("x", "y", "x_test", "y_test", "x_predict", "groups", "times")
+        self.save_plain_arguments({**arguments, **dict.fromkeys(arrays)})
 
     def load(self) -> dict[str, Examples]:
-        """Return the given arrays."""
-        return {part: _examples(x, y) for part, (x, y) in self.arrays.items()}
+        """Return `x` and `y`, and `x_test` and `y_test` if there are any."""
+        if self.train is None:
+            raise InputError("ArrayDataModule needs x and y, to predict alone x_predict.")
+        return {"train": self.train} | ({} if self.test is None else {"test": self.test})
 
     def load_predict(self) -> Examples | None:
         """Return the inputs to predict."""
-        return None if self.x_predict is None else Examples(np.asarray(self.x_predict))
+        return self.predict
 
 
-def _examples(x: NDArray[Any], y: NDArray[Any]) -> Examples:
-    if len(x) != len(y):
-        raise InputError(f"x has {len(x)} rows and y has {len(y)}; give one target per row.")
-    if not np.isfinite(x).all():
-        raise InputError("x has missing or infinite values; fill them in.")
-    return Examples(x, y, hashes=row_hashes(np.ascontiguousarray(x)))
+def _examples(
+    name: str,
+    x: ArrayLike,
+    y: ArrayLike | None,
+    groups: ArrayLike | None = None,
+    times: ArrayLike | None = None,
+) -> Examples:
+    rows = _inputs(name, x)
+    columns = [None if values is None else _array(name, values) for values in (y, groups, times)]
+    if y is None or any(column is not None and len(column) != len(rows) for column in columns):
+        raise InputError(f"{name} has {len(rows)} rows; targets, groups and times are one per row.")
+    targets, groups, times = columns
+    hashes = row_hashes(np.ascontiguousarray(rows, np.float32))
+    return Examples(rows, targets, groups=groups, times=times, hashes=hashes)
+
+
+def _inputs(name: str, values: ArrayLike) -> NDArray[Any]:
+    rows = _array(name, values)
+    with np.errstate(over="ignore"):  # float32 takes numbers up to 3e38
+        is_finite = np.isfinite(rows.astype(np.float32)).reshape(len(rows), -1).all(axis=1)
+    if not is_finite.all():
+        raise InputError(
+            f"row {is_finite.argmin()} of {name} has a missing or infinite number; fill it in."
+        )
+    return rows[:, None] if rows.ndim == 1 else rows
+
+
+def _array(name: str, values: ArrayLike) -> NDArray[Any]:
+    if np.ma.isMaskedArray(values):
+        raise InputError(
+            f"{name} or its targets are a masked array, whose mask a network does not see; fill it "
+            "first, such as x.filled(0)."
+        )
+    return np.asarray(values)

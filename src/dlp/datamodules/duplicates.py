@@ -1,16 +1,14 @@
 """Exact duplicates across parts, and a fingerprint of rows."""
 
 import hashlib
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dlp.console import say
-
-if TYPE_CHECKING:
-    from dlp.datamodules.base import Examples
+from dlp.datamodules.examples import Examples
 
 
 def row_hashes(rows: Iterable[Any]) -> NDArray[np.uint64]:
@@ -19,36 +17,43 @@ def row_hashes(rows: Iterable[Any]) -> NDArray[np.uint64]:
     return np.frombuffer(digests, np.uint64)
 
 
-def without_duplicates(parts: "dict[str, Examples]", drop: bool) -> "dict[str, Examples]":
+def without_duplicates(parts: Mapping[str, Examples], drop: bool) -> dict[str, Examples]:
     """Count the rows that are in two parts; return the parts, without them if `drop`.
 
     A duplicate is dropped from the earlier part.
     """
-    unique, counts = dict(parts), []
+    hashes = {name: part.hashes for name, part in parts.items() if part.hashes is not None}
+    unique = {name: np.ones(len(values), np.bool_) for name, values in hashes.items()}
+    counts = []
     for earlier, later in (("train", "val"), ("train", "test"), ("val", "test")):
-        if earlier not in unique or later not in unique or unique[earlier].hashes is None:
-            continue
-        is_double = is_among(unique[earlier].hashes, unique[later].hashes)
-        if is_double.any():
-            counts.append(f"{is_double.sum():,} in {later} and {earlier}")
-            unique[earlier] = unique[earlier].take(np.flatnonzero(~is_double))
+        if earlier in hashes and later in hashes:
+            is_double = is_among(hashes[earlier], hashes[later])
+            unique[earlier] &= ~is_double
+            if is_double.any():
+                counts.append(f"{is_double.sum():,} in {later} and {earlier}")
     if counts:
         action = "removed from the earlier part" if drop else "drop_duplicates: true removes them"
         say(f"exact duplicates: {', '.join(counts)}; {action}")
-    return unique if drop else parts
-
-
-def fingerprint(parts: "Iterable[Examples]") -> str:
-    """Return a hash of the rows of some parts; other data or another split has another one."""
-    state = hashlib.blake2b(digest_size=16)
-    for part in parts:
-        if part.hashes is not None:
-            state.update(np.ascontiguousarray(part.hashes).data)
-    return state.hexdigest()
+    if not drop:
+        return dict(parts)
+    rows = {name: np.flatnonzero(is_unique) for name, is_unique in unique.items()}
+    return {name: part.take(rows[name]) if name in rows else part for name, part in parts.items()}
 
 
 def is_among(values: NDArray[np.uint64], others: NDArray[np.uint64]) -> NDArray[np.bool_]:
     """Return ``np.isin(values, others)``; for 4 million hashes in 0.07 s instead of 3.7 s."""
     ordered = np.sort(others)
-    places = np.searchsorted(ordered, values).clip(max=max(0, len(ordered) - 1))
-    return ordered[places] == values if len(ordered) else np.zeros(len(values), np.bool_)
+    places = np.searchsorted(ordered, values).clip(max=len(ordered) - 1)
+    result: NDArray[np.bool_] = ordered[places] == values
+    return result
+
+
+def fingerprint(parts: Iterable[Examples]) -> str:
+    """Return a hash of the rows of some parts; other data or another split has another one."""
+    state = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        state.update(f"{len(part)} rows".encode())
+        for values in (part.index, part.hashes):
+            if values is not None:
+                state.update(np.ascontiguousarray(values).data)
+    return state.hexdigest()
