@@ -1,0 +1,101 @@
+"""Rows as people read them: the text of ``dlp data``, and single rows for lists of mistakes."""
+
+import textwrap
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dlp.datamodules.examples import Examples
+from dlp.datamodules.targets import TargetEncoder
+
+_WIDTH = 60  # letters of the categories of a column
+
+
+def describe(parts: Mapping[str, Examples], targets: TargetEncoder) -> str:
+    """Describe the inputs and targets of a set.
+
+    Args:
+        parts: Labelled rows as they were loaded.
+        targets: Encoder fitted on their targets.
+    """
+    return f"{_describe_inputs(parts['train'].inputs)}\n\n{_describe_targets(parts, targets)}"
+
+
+def readable(rows: Examples) -> list[str]:
+    """Return a line per row: its cells, its text, its path, or its numbers."""
+    inputs = rows.inputs
+    if isinstance(inputs, pd.DataFrame):
+        cells = zip(*(inputs[name].astype(str) for name in inputs), strict=True)
+        pairs = (zip(inputs.columns, row, strict=True) for row in cells)
+        return [", ".join(f"{name}={cell}" for name, cell in row) for row in pairs]
+    if hasattr(inputs, "raw"):
+        texts: list[str] = inputs.raw()
+        return texts
+    if rows.names is not None:
+        return [*map(str, rows.names)]
+    return [
+        np.array2string(np.ravel(row), precision=4, threshold=8, max_line_width=1000)
+        for row in inputs
+    ]
+
+
+def _describe_inputs(inputs: Any) -> str:
+    count = f"{len(inputs):,}"
+    if isinstance(inputs, pd.DataFrame):
+        columns = pd.DataFrame([_describe_column(inputs[name]) for name in inputs])
+        return f"{count} rows\n{columns.to_string(index=False)}"
+    if hasattr(inputs, "tokens"):
+        lengths = inputs.tokens()[1]
+        sample = textwrap.shorten(inputs[np.arange(1)].raw()[0], 200, placeholder=" ...")
+        return (
+            f"{count} texts of {lengths.min():,} to {lengths.max():,} words, median "
+            f"{np.median(lengths):,.0f}\nfirst text: {sample}"
+        )
+    if hasattr(inputs, "pixels"):
+        height, width, channels = inputs.pixels.shape[1:]
+        return f"{count} images of {height} x {width} pixels, channels: {channels}"
+    if isinstance(inputs, np.ndarray):
+        return (
+            f"{count} rows of shape {inputs.shape[1:]}, {inputs.dtype} from {inputs.min():g} to "
+            f"{inputs.max():g}"
+        )
+    return f"{count} rows"
+
+
+def _describe_column(column: "pd.Series[Any]") -> dict[str, Any]:
+    values = column.dropna()
+    if pd.api.types.is_datetime64_any_dtype(column):
+        kind, content = "date", f"{values.min()} to {values.max()}"
+    elif pd.api.types.is_numeric_dtype(column):
+        kind, content = "number", f"{float(values.min()):g} to {float(values.max()):g}"
+    else:
+        categories = ", ".join(sorted(values.astype(str).unique())[:20])
+        kind, content = "category", textwrap.shorten(categories, _WIDTH, placeholder=" ...")
+    return {
+        "column": column.name,
+        "kind": kind,
+        "missing": len(column) - len(values),
+        "distinct": values.nunique(),
+        "values": content,
+    }
+
+
+def _describe_targets(parts: Mapping[str, Examples], targets: TargetEncoder) -> str:
+    """Return the rows per class or label, or the range of values, for each loaded part."""
+    columns: dict[str, Any] = {}
+    for part, rows in parts.items():
+        assert rows.targets is not None
+        encoded = targets.encode(rows.targets)
+        classes = targets.classes(encoded)
+        if classes is not None:
+            columns[part] = np.bincount(classes, minlength=targets.num_outputs)
+        elif targets.task == "multilabel":
+            columns[part] = encoded.sum(axis=0).astype(int)
+        else:
+            values = encoded.reshape(len(encoded), -1).T
+            columns[part] = [f"{v.min():g} to {v.max():g}, mean {v.mean():g}" for v in values]
+    names = targets.class_names or targets.columns
+    table = pd.DataFrame(columns, index=names or ["target"] * targets.num_outputs)
+    return f"target ({targets.task})\n{table.to_string()}"
