@@ -1,0 +1,212 @@
+import pytest
+import torch
+from sklearn import metrics as sk
+from torch import nn
+
+from dlp.errors import InputError
+from dlp.modules import (
+    BoundedRegressionHead,
+    MultilabelHead,
+    RegressionHead,
+    SigmoidHead,
+    SoftmaxHead,
+)
+from dlp.modules.heads import HEADS, make_head
+from dlp.modules.metrics import make_metrics
+
+N = 40
+random = torch.Generator().manual_seed(0)
+BINARY = torch.randint(0, 2, (N,), generator=random)
+CLASSES = torch.randint(0, 4, (N,), generator=random)
+LABELS = torch.randint(0, 2, (N, 3), generator=random).float()
+VALUES = torch.randn(N, 2, generator=random) * 3 + 10
+SHARES = torch.rand(N, 2, generator=random)
+
+
+def logits(columns):
+    return torch.randn(N, columns, generator=torch.Generator().manual_seed(1)) * 2
+
+
+def scores(head, outputs, targets):
+    metrics = make_metrics(head)
+    metrics.update(head.scores(outputs), head.metric_targets(head.prepare(targets)))
+    return {name: value.item() for name, value in metrics.compute().items()}
+
+
+def loss(head, outputs, targets):
+    return head.loss(outputs, head.prepare(targets))
+
+
+# The table of chapter 4 -----------------------------------------------------------------------
+
+
+def test_sigmoid_is_bce_on_one_logit_and_predicts_both_classes():
+    head, z = SigmoidHead(2), logits(1)
+    p = 1 / (1 + (-z[:, 0]).exp())
+    expected = -(BINARY * p.log() + (1 - BINARY) * (1 - p).log()).mean()
+    assert head.num_logits == 1
+    assert head.prepare(BINARY).dtype == torch.float32
+    torch.testing.assert_close(loss(head, z, BINARY), expected)
+    torch.testing.assert_close(head.predict(z), torch.stack([1 - p, p], dim=1))
+    assert scores(head, z, BINARY) == {"acc": pytest.approx(((p > 0.5) == BINARY).float().mean())}
+
+
+@pytest.mark.parametrize("name", ["bce", "mse", "mae"])
+def test_sigmoid_gives_the_same_with_class_numbers_and_one_hot(name):
+    head, z = SigmoidHead(2, loss=name), logits(1)
+    one_hot = torch.eye(2)[BINARY]
+    torch.testing.assert_close(loss(head, z, one_hot), loss(head, z, BINARY))
+
+
+def test_sigmoid_does_not_overflow_where_the_plain_formula_does():
+    value = loss(SigmoidHead(2), torch.tensor([[-200.0], [200.0]]), torch.tensor([1, 0]))
+    assert value.item() == pytest.approx(200)
+
+
+def test_the_probability_of_class_0_stays_positive_where_one_minus_p_is_zero():
+    assert SigmoidHead(2).predict(torch.tensor([[30.0]]))[0, 0] > 0
+
+
+def test_softmax_is_cross_entropy():
+    head, z = SoftmaxHead(4), logits(4)
+    p = z.exp() / z.exp().sum(1, keepdim=True)
+    assert head.num_logits == 4
+    assert head.prepare(CLASSES).dtype == torch.int64
+    torch.testing.assert_close(loss(head, z, CLASSES), -p[torch.arange(N), CLASSES].log().mean())
+    torch.testing.assert_close(head.predict(z), p)
+    accuracy = (p.argmax(1) == CLASSES).float().mean().item()
+    assert scores(head, z, CLASSES) == {"acc": pytest.approx(accuracy)}
+
+
+@pytest.mark.parametrize("name", ["cross_entropy", "mse"])
+def test_softmax_gives_the_same_with_class_numbers_a_column_of_them_and_one_hot(name):
+    one_hot = torch.eye(4)[CLASSES]
+    results = []
+    for targets in (CLASSES, CLASSES[:, None], CLASSES.float(), one_hot, one_hot.double()):
+        head = SoftmaxHead(4, loss=name, metrics=["acc", "f1"])
+        z = logits(4).requires_grad_()
+        head.check(z, head.prepare(targets))
+        value = loss(head, z, targets)
+        (gradient,) = torch.autograd.grad(value, z)
+        results.append((value.detach(), gradient, scores(head, z.detach(), targets)))
+    for value, gradient, metrics in results[1:]:
+        torch.testing.assert_close(value, results[0][0])
+        torch.testing.assert_close(gradient, results[0][1])
+        assert metrics == results[0][2]
+
+
+def test_softmax_takes_probabilities():
+    head, z = SoftmaxHead(4), logits(4)
+    targets = torch.rand(N, 4, generator=torch.Generator().manual_seed(2)).softmax(1)
+    torch.testing.assert_close(loss(head, z, targets), -(targets * z.log_softmax(1)).sum(1).mean())
+
+
+def test_multilabel_is_bce_with_accuracy_over_all_labels_and_macro_f1():
+    head, z = MultilabelHead(3), logits(3)
+    p = z.sigmoid()
+    assert head.prepare(LABELS.long()).dtype == torch.float32
+    expected = -(LABELS * p.log() + (1 - LABELS) * (1 - p).log()).mean()
+    torch.testing.assert_close(loss(head, z, LABELS), expected)
+    torch.testing.assert_close(head.predict(z), p)
+    predicted = (p > 0.5).float()
+    assert scores(head, z, LABELS) == {
+        "acc": pytest.approx((predicted == LABELS).float().mean().item()),
+        "f1": pytest.approx(sk.f1_score(LABELS, predicted, average="macro")),
+    }
+
+
+def test_regression_is_mse_of_one_target_with_and_without_its_axis():
+    head, z = RegressionHead(1), logits(1)
+    torch.testing.assert_close(loss(head, z, VALUES[:, 0]), ((z[:, 0] - VALUES[:, 0]) ** 2).mean())
+    torch.testing.assert_close(loss(head, z, VALUES[:, :1]), loss(head, z, VALUES[:, 0]))
+    assert torch.equal(head.predict(z), z)
+
+
+def test_standardised_regression_predicts_and_measures_in_the_original_unit():
+    mean, std = [10.0, 20.0], [3.0, 0.5]
+    head = RegressionHead(2, metrics=["mae", "rmse"], target_mean=mean, target_std=std)
+    z, m, s = logits(2), torch.tensor(mean), torch.tensor(std)
+    torch.testing.assert_close(loss(head, z, VALUES), ((z - (VALUES - m) / s) ** 2).mean())
+    values = z * s + m
+    torch.testing.assert_close(head.predict(z), values)
+    assert scores(head, z, VALUES) == {
+        "mae": pytest.approx((values - VALUES).abs().mean().item(), rel=1e-5),
+        "rmse": pytest.approx(((values - VALUES) ** 2).mean().sqrt().item(), rel=1e-5),
+    }
+
+
+@pytest.mark.parametrize(("transform", "forward"), [("log", torch.log), ("log1p", torch.log1p)])
+def test_a_logarithm_of_targets_is_undone_in_predictions(transform, forward):
+    head, z = RegressionHead(2, target_transform=transform), logits(2)
+    targets = VALUES.abs() + 1
+    torch.testing.assert_close(loss(head, z, targets), ((z - forward(targets)) ** 2).mean())
+    torch.testing.assert_close(head.predict(head.prepare(targets)), targets)
+
+
+@pytest.mark.parametrize("name", ["mse", "bce"])
+def test_bounded_regression_is_mse_or_bce_of_a_sigmoid(name):
+    head, z = BoundedRegressionHead(2, loss=name), logits(2)
+    p = z.sigmoid()
+    expected = {
+        "mse": ((p - SHARES) ** 2).mean(),
+        "bce": -(SHARES * p.log() + (1 - SHARES) * (1 - p).log()).mean(),
+    }
+    torch.testing.assert_close(loss(head, z, SHARES), expected[name])
+    assert scores(head, z, SHARES) == {"mae": pytest.approx((p - SHARES).abs().mean().item())}
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_the_loss_is_that_of_float32_under_autocast(name):
+    targets = {"sigmoid": BINARY, "softmax": CLASSES, "multilabel": LABELS}.get(name, SHARES)
+    head = make_head(name, {"sigmoid": 2, "softmax": 4, "multilabel": 3}.get(name, 2))
+    z = logits(head.num_logits).bfloat16()
+    with torch.autocast("cpu", torch.bfloat16):
+        value = loss(head, z, targets)
+    assert value.equal(loss(head, z.float(), targets))
+
+
+def test_the_threshold_decides_what_metrics_count_as_class_1():
+    z = logits(1)
+    value = scores(SigmoidHead(2, threshold=0.8), z, BINARY)["acc"]
+    assert value == pytest.approx(((z[:, 0].sigmoid() > 0.8) == BINARY).float().mean().item())
+
+
+def test_a_loss_of_ones_own_takes_logits_and_prepared_targets():
+    head, z = SigmoidHead(2, loss=nn.HuberLoss()), logits(1)
+    torch.testing.assert_close(loss(head, z, BINARY), nn.HuberLoss()(z, BINARY[:, None].float()))
+
+
+# Errors ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "num_outputs", "width", "targets", "message"),
+    [
+        ("sigmoid", 2, 1, BINARY * 2 - 1, "from -1 to 1.*task: classification"),
+        ("sigmoid", 2, 1, BINARY + 1, "from 1 to 2.*task: classification"),
+        ("softmax", 4, 4, CLASSES + 1, "takes targets from 0 to 3"),
+        ("multilabel", 3, 3, LABELS * 2, "takes targets from 0 to 1"),
+        ("bounded_regression", 2, 2, VALUES, "scale values to that range"),
+        ("softmax", 4, 3, CLASSES, r"takes \(N, 4\). Change the width"),
+        ("sigmoid", 2, 2, BINARY, r"takes \(N, 1\). Change the width"),
+        ("regression", 2, 2, BINARY, "takes float targets; these are torch.int64"),
+    ],
+)
+def test_a_batch_that_does_not_fit_the_head_is_refused(name, num_outputs, width, targets, message):
+    head = make_head(name, num_outputs)
+    with pytest.raises(InputError, match=message):
+        head.check(logits(width), head.prepare(targets))
+
+
+@pytest.mark.parametrize(
+    ("head", "arguments", "message"),
+    [
+        ("sigmoid", {"num_outputs": 3}, "takes two classes; the data has 3"),
+        ("softmx", {"num_outputs": 3}, "unknown head 'softmx'. Did you mean 'softmax'"),
+        ("softmax", {"num_outputs": 3, "loss": "bce"}, "unknown loss 'bce'"),
+        (SoftmaxHead(3), {"num_outputs": 3, "loss": "mse"}, "loss belongs to the head: Softmax"),
+    ],
+)
+def test_a_head_that_cannot_be_built_says_why(head, arguments, message):
+    with pytest.raises(InputError, match=message):
+        make_head(head, **arguments)

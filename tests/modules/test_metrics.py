@@ -1,0 +1,114 @@
+import math
+
+import pytest
+import torch
+from sklearn import metrics as sk
+from torchmetrics.classification import BinaryAUROC
+
+from dlp.errors import InputError
+from dlp.modules import RegressionHead, SigmoidHead
+from dlp.modules.heads import make_head
+from dlp.modules.metrics import SampleMean, make_metrics
+
+draw = torch.Generator().manual_seed(0)
+LABELS = torch.randint(0, 2, (60, 3), generator=draw)
+CLASSES = torch.randint(0, 3, (60,), generator=draw)
+Z = torch.randn(60, 3, generator=draw)
+P, RANKED = Z.softmax(1), Z.topk(2).indices
+
+
+def computed(head, batches):
+    metrics = make_metrics(head)
+    for logits, targets in batches:
+        metrics.update(head.scores(logits), head.metric_targets(head.prepare(targets)))
+    return {name: value.item() for name, value in metrics.compute().items()}
+
+
+MACRO = {"average": "macro"}
+EXPECTED = {
+    "sigmoid": {
+        "acc": lambda: sk.accuracy_score(LABELS[:, 0], Z[:, 0] > 0),
+        "f1": lambda: sk.f1_score(LABELS[:, 0], Z[:, 0] > 0),
+        "precision": lambda: sk.precision_score(LABELS[:, 0], Z[:, 0] > 0),
+        "recall": lambda: sk.recall_score(LABELS[:, 0], Z[:, 0] > 0),
+        "auroc": lambda: sk.roc_auc_score(LABELS[:, 0], Z[:, 0]),
+        "average_precision": lambda: sk.average_precision_score(LABELS[:, 0], Z[:, 0]),
+    },
+    "softmax": {
+        "acc": lambda: sk.accuracy_score(CLASSES, Z.argmax(1)),
+        "balanced_acc": lambda: sk.balanced_accuracy_score(CLASSES, Z.argmax(1)),
+        "f1": lambda: sk.f1_score(CLASSES, Z.argmax(1), **MACRO),
+        "recall": lambda: sk.recall_score(CLASSES, Z.argmax(1), **MACRO),
+        "auroc": lambda: sk.roc_auc_score(CLASSES, P, multi_class="ovr", **MACRO),
+    },
+    "multilabel": {
+        "acc": lambda: (LABELS == (Z > 0)).float().mean().item(),
+        "f1": lambda: sk.f1_score(LABELS, Z > 0, **MACRO),
+        "auroc": lambda: sk.roc_auc_score(LABELS, Z, **MACRO),
+    },
+    "regression": {
+        "mae": lambda: sk.mean_absolute_error(LABELS, Z),
+        "mse": lambda: sk.mean_squared_error(LABELS, Z),
+        "rmse": lambda: math.sqrt(sk.mean_squared_error(LABELS.ravel(), Z.ravel())),
+        "r2": lambda: sk.r2_score(LABELS, Z),
+    },
+}
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_named_metrics_over_batches_agree_with_scikit_learn(name):
+    head = make_head(name, 2 if name == "sigmoid" else 3, metrics=list(EXPECTED[name]))
+    logits = Z[:, :1] if name == "sigmoid" else Z
+    targets = {"sigmoid": LABELS[:, 0], "softmax": CLASSES}.get(name, LABELS.float())
+    batches = zip(logits.split(25), targets.split(25), strict=True)
+    expected = {
+        metric: pytest.approx(value(), rel=1e-5) for metric, value in EXPECTED[name].items()
+    }
+    assert computed(head, batches) == expected
+
+
+def test_r2_survives_a_small_spread_around_a_large_mean():
+    targets = 1e6 + 100 * torch.randn(500, 1, generator=draw)
+    head = RegressionHead(1, metrics=["r2"], target_mean=[1e6], target_std=[100.0])
+    logits = head.prepare(targets) + 0.5 * torch.randn(500, 1, generator=draw)
+    expected = sk.r2_score(targets.double(), (logits * 100.0 + 1e6).double())
+    assert computed(head, [(logits, targets)])["r2"] == pytest.approx(expected, abs=1e-3)
+
+
+def test_a_mean_weighs_batches_by_samples_and_shows_nan():
+    mean = SampleMean()
+    mean.update(torch.tensor([1.0, 4.0]), torch.tensor([3, 1]))
+    assert mean.compute() == 1.75
+    mean.update(torch.tensor([torch.nan]), torch.tensor([0]))  # an empty batch has no mean
+    assert mean.compute() == 1.75
+    mean.update(torch.tensor([torch.nan]), torch.tensor([2]))
+    assert mean.compute().isnan()
+
+
+def test_metrics_with_equal_states_after_the_first_batch_stay_apart():
+    head = make_head("softmax", 3, metrics=["recall", "precision", "f1"])
+    batches = [(10 * torch.eye(3)[CLASSES[:3]], CLASSES[:3]), (Z, CLASSES)]
+    values = computed(head, batches)
+    assert len({round(value, 6) for value in values.values()}) == 3
+
+
+def test_a_function_is_a_metric_of_predictions_and_targets():
+    def brier(predictions, targets):
+        return (predictions - targets) ** 2
+
+    head = SigmoidHead(2, metrics=["acc", brier])
+    batches = zip(Z[:, :1].split(25), LABELS[:, 0].split(25), strict=True)
+    expected = ((Z[:, 0].sigmoid() - LABELS[:, 0]) ** 2).mean().item()
+    assert computed(head, batches)["brier"] == pytest.approx(expected)
+
+
+def test_a_torchmetrics_object_is_copied():
+    metric = BinaryAUROC()
+    value = computed(SigmoidHead(2, metrics=[metric]), [(Z[:, :1], LABELS[:, 0])])
+    assert value == {"binaryauroc": pytest.approx(sk.roc_auc_score(LABELS[:, 0], Z[:, 0]))}
+    assert metric.update_count == 0
+
+
+def test_an_unknown_name_is_answered_by_the_accepted_ones():
+    with pytest.raises(InputError, match="unknown metric 'f2'.*Accepted: acc, balanced_acc, f1"):
+        make_metrics(SigmoidHead(2, metrics=["f2"]))

@@ -1,0 +1,66 @@
+"""Short fits: a Trainer that writes and prints nothing, and a record of its epochs."""
+
+import torch
+from lightning import Callback, Trainer
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from dlp.datamodules import ArrayDataModule
+from dlp.modules import DenseModule
+
+DRAW = torch.Generator().manual_seed(0)
+X, Y = torch.randn(10, 3, generator=DRAW), torch.randint(0, 4, (10,), generator=DRAW)
+X_VAL, Y_VAL = torch.randn(7, 3, generator=DRAW), torch.randint(0, 4, (7,), generator=DRAW)
+
+
+class Curves(Callback):
+    """Record of all metrics at the end of each epoch."""
+
+    def __init__(self):
+        self.epochs = []
+
+    def on_train_epoch_end(self, trainer, pl_module):
+        self.epochs.append({k: v.item() for k, v in trainer.callback_metrics.items()})
+
+
+def quiet_trainer(max_epochs=1, callbacks=(), **arguments):
+    """Return a Trainer on the CPU without logger, bar and summary."""
+    return Trainer(
+        accelerator="cpu",
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        enable_checkpointing=any("Checkpoint" in type(each).__name__ for each in callbacks),
+        max_epochs=max_epochs,
+        callbacks=list(callbacks),
+        **arguments,
+    )
+
+
+def loader(x, y, batch_size=4):
+    """Return a plain DataLoader in order."""
+    return DataLoader(TensorDataset(x, y), batch_size=batch_size)
+
+
+def sgd(parameters):
+    """Return an optimizer whose step is one multiplication."""
+    return torch.optim.SGD(parameters, lr=0.5)
+
+
+def small_net(outputs=4):
+    """Return a network of three dense layers, the same each time."""
+    torch.manual_seed(3)
+    return nn.Sequential(
+        nn.Linear(3, 5), nn.Tanh(), nn.Linear(5, 5), nn.Tanh(), nn.Linear(5, outputs)
+    )
+
+
+def small_fit(*callbacks, model=DenseModule, path=None, **trainer):
+    """Fit a classifier of 60 rows, three batches per epoch; return its Trainer."""
+    x = torch.randn(60, 4, generator=torch.Generator().manual_seed(0)).numpy()
+    data = ArrayDataModule(x, (x[:, 0] > 0).astype(int), batch_size=16)
+    torch.manual_seed(0)
+    module = model(data.input_shape, data.num_outputs, head="sigmoid", hidden=(4,))
+    result = quiet_trainer(**{"max_epochs": 3, "callbacks": callbacks, **trainer})
+    result.fit(module, datamodule=data, ckpt_path=path, weights_only=None if path is None else True)
+    return result
