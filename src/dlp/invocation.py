@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from dlp.configs import find_config, read_config, run_name
+from dlp.configs import find_config, read_config, run_name, variations
 from dlp.console import say
 from dlp.errors import InputError
 from dlp.runs import find_checkpoint, run_of
@@ -30,6 +30,7 @@ class Invocation:
         is_trial: Whether ``fast_dev_run`` is set.
         checkpoint: Checkpoint to resume, evaluate or predict with.
         texts: Texts to predict.
+        typed_sizes: Arguments of the model among `SIZES`.
         words: Words of the configs and arguments, among them names of classes.
     """
 
@@ -39,6 +40,7 @@ class Invocation:
     is_trial: bool = False
     checkpoint: Path | None = None
     texts: list[str] = field(default_factory=list)
+    typed_sizes: set[str] = field(default_factory=set)
     words: set[str] = field(default_factory=set)
 
 
@@ -58,6 +60,11 @@ def resolve(command: str, args: Sequence[str], takes_checkpoint: bool = True) ->
     contents = [read_config(path) for path in configs]
     result = Invocation(command, rest, run_name(configs), texts=options.text)
     result.is_trial = _is_trial(contents, rest)
+    if configs and {*configs} <= {*variations().values()}:
+        name = options.config[0]
+        raise InputError(f"{name} is a variation; give its recipe before: --config imdb, then it.")
+    if any(content.get("ckpt_path") for content in contents):
+        raise InputError("ckpt_path belongs on the command line: --ckpt_path last.")
     if options.ckpt_path is not None and not takes_checkpoint:
         raise InputError(f"dlp {command} takes no checkpoint; leave --ckpt_path out.")
     needs_checkpoint = takes_checkpoint and (command != "fit" or options.ckpt_path is not None)
@@ -80,7 +87,7 @@ def resolve(command: str, args: Sequence[str], takes_checkpoint: bool = True) ->
             configs, contents, result.name = [run.config], [read_config(run.config)], name
         _check_beside_checkpoint(command, rest)
         say(f"using {result.checkpoint}")
-    _check_sizes(contents, rest)
+    result.typed_sizes = _typed_sizes(contents, rest)
     result.words = {*re.findall(r"\w+", " ".join([*map(yaml.safe_dump, contents), *rest]))}
     result.args = [word for path in configs for word in ("--config", str(path))] + rest
     return result
@@ -122,11 +129,10 @@ def _check_beside_checkpoint(command: str, args: Sequence[str]) -> None:
         )
 
 
-def _check_sizes(contents: Sequence[dict[str, Any]], args: Sequence[str]) -> None:
-    """Check that no size is set which the data tell: it would be overruled without a word."""
+def _typed_sizes(contents: Sequence[dict[str, Any]], args: Sequence[str]) -> set[str]:
+    """Return the sizes that are set: those that the data has would be overruled without a word."""
     keys = [key for word in args for key in re.findall(r"--model\.(?:init_args\.)?(\w+)", word)]
     for model in (content.get("model") for content in contents):
         arguments = model.get("init_args") if isinstance(model, dict) else None
         keys += [key for key, value in (arguments or {}).items() if value is not None]
-    if typed := [key for key in keys if key in SIZES]:
-        raise InputError(f"model.{typed[0]} comes from the data; leave it out.")
+    return {*keys} & {*SIZES}
