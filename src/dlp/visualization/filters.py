@@ -20,7 +20,7 @@ def filter_patterns(
     layer: str,
     filters: int | Sequence[int] = tuple(range(64)),
     *,
-    size: int = 64,
+    size: int | tuple[int, int] = 64,
     channels: int = 3,
     steps: int = 40,
     step: float = 1.0,
@@ -40,24 +40,26 @@ def filter_patterns(
         layer: Dotted name as in ``named_modules``. A convolution is taken before its activation: a
             filter that a ReLU has silenced has no gradient.
         filters: Number of a filter, or several, from 0.
-        size: Side of the patterns in pixels.
+        size: Height and width of the patterns in pixels; one number for both.
         channels: Number of channels of the images.
         steps: Number of steps along the gradient, which is divided by its root mean square.
         step: Size of a step, on a scale of 0 to 255.
         seed: Seed of the noise and the shifts; each filter has its own noise.
         jitter: Largest random shift of the image before each step, in pixels; it evens out the
             grids of strides and pooling.
-        border: Number of pixels that are computed on each side and cut off.
+        border: Number of pixels that are computed on each side and cut off; 0 for a network that
+            takes images of one size.
         batch_size: Number of patterns that are computed together.
 
     Returns:
-        Patterns (F, C, size, size) in [0, 1]: mean 0.5, standard deviation 0.1, clipped.
+        Patterns (F, C, height, width) in [0, 1]: mean 0.5, standard deviation 0.1, clipped.
 
     Raises:
         InputError: If there is no such layer or filter.
     """
     numbers = [filters] if isinstance(filters, int) else list(filters)
-    shape = (channels, size + 2 * border, size + 2 * border)
+    height, width = (size, size) if isinstance(size, int) else size
+    shape = (channels, height + 2 * border, width + 2 * border)
     device = next(model.parameters()).device
     patterns = []
     with evaluating(model):
@@ -73,8 +75,7 @@ def filter_patterns(
                 # The book adds 1e-5, which holds the images of small nets still.
                 pixels = (shifted + step * gradient / (rms + 1e-12)).roll((-y, -x), (2, 3))
             patterns.append(pixels)
-    inside = slice(border, border + size)
-    pixels = torch.cat(patterns)[:, :, inside, inside]
+    pixels = torch.cat(patterns)[:, :, border : border + height, border : border + width]
     pixels = pixels - pixels.mean((1, 2, 3), keepdim=True)
     std = pixels.std((1, 2, 3), correction=0, keepdim=True)
     return (pixels / (std + 1e-5) * 0.1 + 0.5).clamp(0, 1)

@@ -110,7 +110,8 @@ class CatsVsDogsDataModule(ImageFolderDataModule):
         is_table = files[0].suffix == ".parquet"
         images = _ParquetImages(files, rows) if is_table else [files[row] for row in rows]
         names = [names[row] for row in rows]
-        examples = Examples(images, labels[rows], np.array(rows), names)
+        targets = np.array(["cat", "dog"], object)[labels[rows]]
+        examples = Examples(images, targets, np.array(rows), names)
         return {"train": self.decoded(examples, (file_states(files), rows))}
 
     def _book_order(self, names: Sequence[str], labels: NDArray[np.int64]) -> list[int]:
