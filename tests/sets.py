@@ -12,3 +12,112 @@ def points_table(path, rows=120, seed=0):
     lines = [f"{a:.4f},{b:.4f},{k},{c}" for a, b, k, c in zip(x, y, kind, label, strict=True)]
     path.write_text("\n".join(["x,y,kind,label", *lines]) + "\n", encoding="utf-8")
     return path
+
+
+# One set of 40 rows in the form of each DataModule ------------------------------------------------
+
+ROWS = 40
+LABELS = np.array(["no", "yes"], object)[np.arange(ROWS) % 2]
+GROUPS = np.array([f"owner {number // 4}" for number in range(ROWS)], object)
+TIMES = np.random.default_rng(2).permutation(ROWS)
+
+
+def numbers(changed=False):
+    """Return 40 rows of 3 numbers; the last two equal the first two unless those are changed."""
+    x = np.random.default_rng(0).normal(3, 2, (ROWS, 3)).round(3)
+    x[-2:] = x[:2]
+    x[:10] += 100 * changed
+    return x
+
+
+def rows_table(folder, changed=False):
+    """Write the set as a table with a text and an image per row; return it as a frame."""
+    import pandas as pd
+
+    x = numbers(changed)
+    frame = pd.DataFrame(x, columns=["a", "b", "c"])
+    words = [" ".join(f"word{int(value * 2)}" for value in row) for row in x]
+    return frame.assign(label=LABELS, owner=GROUPS, sold=TIMES, text=words)
+
+
+def _columns(grouped, timed):
+    return {"group_column": "owner" if grouped else None, "time_column": "sold" if timed else None}
+
+
+def array_data(folder, changed=False, grouped=False, timed=False, predict=False, **arguments):
+    """Return the set as arrays."""
+    from dlp.datamodules import ArrayDataModule
+
+    return ArrayDataModule(
+        numbers(changed),
+        LABELS,
+        x_predict=numbers()[:5] if predict else None,
+        groups=GROUPS if grouped else None,
+        times=TIMES if timed else None,
+        **{"scaling": "standard", **arguments},
+    )
+
+
+def table_data(folder, changed=False, grouped=False, timed=False, predict=False, **arguments):
+    """Return the set as a table."""
+    from dlp.datamodules import TableDataModule
+
+    frame = rows_table(folder, changed)
+    frame[["a", "b", "c", "label", "owner", "sold"]].to_csv(folder / "rows.csv", index=False)
+    frame[["a", "b", "c"]].head(5).to_csv(folder / "new.csv", index=False)
+    return TableDataModule(
+        folder / "rows.csv",
+        "label",
+        predict_path=folder / "new.csv" if predict else None,
+        drop_columns=[name for name, used in (("owner", grouped), ("sold", timed)) if not used],
+        **_columns(grouped, timed),
+        **arguments,
+    )
+
+
+def text_data(folder, changed=False, grouped=False, timed=False, predict=False, **arguments):
+    """Return the set as texts."""
+    from dlp.datamodules import TextDataModule
+
+    frame = rows_table(folder, changed)
+    frame[["text", "label", "owner", "sold"]].to_csv(folder / "texts.csv", index=False)
+    frame[["text"]].head(5).to_csv(folder / "new.csv", index=False)
+    return TextDataModule(
+        str(folder / "texts.csv"),
+        label_column="label",
+        predict_path=str(folder / "new.csv") if predict else None,
+        **_columns(grouped, timed),
+        **{"num_words": 30, "encoding": "tfidf", **arguments},
+    )
+
+
+def image_data(folder, changed=False, grouped=False, timed=False, predict=False, **arguments):
+    """Return the set as images of one colour."""
+    from PIL import Image
+
+    from dlp.datamodules import ImageFolderDataModule
+
+    frame = rows_table(folder, changed)
+    frame["image"] = [f"{number}.png" for number in range(ROWS)]
+    for name, row in zip(frame["image"], numbers(changed), strict=True):
+        Image.new("RGB", (8, 8), tuple(int(9 * value) % 256 for value in row)).save(folder / name)
+    frame[["image", "label", "owner", "sold"]].to_csv(folder / "images.csv", index=False)
+    frame[["image"]].head(5).to_csv(folder / "new.csv", index=False)
+    return ImageFolderDataModule(
+        folder / "images.csv",
+        target="label",
+        image_size=8,
+        predict_path=folder / "new.csv" if predict else None,
+        **_columns(grouped, timed),
+        **arguments,
+    )
+
+
+#: Factories ``(folder, changed, grouped, timed, predict, **arguments)`` of the set above. `changed`
+#: changes the inputs of the first ten rows; `predict` gives the first five rows without labels.
+DATA_MODULES = {
+    "arrays": array_data,
+    "table": table_data,
+    "text": text_data,
+    "images": image_data,
+}

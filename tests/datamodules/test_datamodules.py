@@ -1,0 +1,251 @@
+"""One contract for every DataModule."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from lightning import LightningModule, Trainer
+from sets import DATA_MODULES, GROUPS, LABELS, ROWS, TIMES, numbers
+from sklearn.model_selection import KFold
+
+from dlp.datamodules import Split
+from dlp.errors import InputError
+
+PARTS = ("train", "val", "test")
+everyone = pytest.mark.parametrize("name", DATA_MODULES)
+
+
+class Plain(LightningModule):
+    """Model of one weight that takes any batch."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(()))
+
+    def training_step(self, batch, batch_idx):
+        return self.weight
+
+    def validation_step(self, batch, batch_idx):
+        """Take the batch."""
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+def trainer(**arguments):
+    quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
+    defaults = {"max_epochs": 1, "accelerator": "cpu", "enable_checkpointing": False}
+    return Trainer(**{**quiet, **defaults, **arguments})
+
+
+def dense(data, inputs):
+    return inputs if isinstance(inputs, torch.Tensor) else inputs.to_dense(data.input_shape[0])
+
+
+def batches(data, part):
+    return [(dense(data, inputs), targets) for inputs, targets, *_ in data.loader(part)]
+
+
+def stacked(data, part):
+    return torch.cat([inputs for inputs, _ in batches(data, part)])
+
+
+def everything(data):
+    """Return all that a fit on the current split gives."""
+    torch.manual_seed(5)
+    data.setup("fit")
+    result = [data.state_dict(), data.input_shape, data.num_outputs, data.class_names]
+    for part in filter(data.has, PARTS):
+        rows = data.examples(part).index.tolist()
+        result.append((rows, [(x.tolist(), y.tolist()) for x, y in batches(data, part)]))
+    return result
+
+
+@pytest.fixture(scope="module", params=DATA_MODULES)
+def fitted(request, tmp_path_factory):
+    """Return a fitted DataModule, and the path of the checkpoint of a Trainer."""
+    folder = tmp_path_factory.mktemp(request.param)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DLP_CACHE_DIR", str(folder / "cache"))
+        data = DATA_MODULES[request.param](folder, predict=True, test_size=8, batch_size=6)
+        run = trainer()
+        run.fit(Plain(), data)
+        run.save_checkpoint(folder / "last.ckpt")
+        yield data, folder / "last.ckpt"
+
+
+@everyone
+def test_sizes_are_there_before_setup_and_batches_are_float32_and_int64(name, tmp_path):
+    data = DATA_MODULES[name](tmp_path, test_size=8, val_size=8, batch_size=5)
+    assert (data.num_outputs, data.class_names) == (2, ["no", "yes"])
+    inputs, targets = batches(data, "train")[0]
+    assert (inputs.shape, inputs.dtype) == ((5, *data.input_shape), torch.float32)
+    assert (targets.shape, targets.dtype) == ((5,), torch.int64)
+    assert [len(data.loader(part).dataset) for part in PARTS] == [24, 8, 8]
+
+
+@everyone
+def test_statistics_come_from_the_training_part_alone(name, tmp_path):
+    make = DATA_MODULES[name]
+    learned, rows = [], []
+    for changed in (False, True):  # the first ten rows, which validate
+        (folder := tmp_path / str(changed)).mkdir()
+        data = make(folder, changed, val_size=10, split_seed=None)
+        learned.append(data.fit())
+        rows.append((stacked(data, "train"), stacked(data, "val")))
+    assert learned[0].pop("rows") != learned[1].pop("rows")
+    assert learned[0] == learned[1]
+    assert sorted(rows[0][0].tolist()) != sorted(rows[1][1].tolist())
+    assert not torch.equal(rows[0][1], rows[1][1])
+
+
+SEEDS, SIZES = st.sampled_from([None, 0, 1]), st.sampled_from([None, 8])
+SPLITS = st.one_of(
+    st.builds(Split, test_size=SIZES, val_size=st.sampled_from([None, 9]), seed=SEEDS),
+    st.builds(
+        Split,
+        test_size=SIZES,
+        seed=SEEDS,
+        num_folds=st.just(3),
+        fold=st.integers(0, 2),
+        repeat=st.integers(0, 1),
+    ),
+    st.builds(
+        Split, test_size=SIZES, seed=SEEDS, splitter=st.just(KFold(3)), fold=st.integers(0, 2)
+    ),
+)
+
+
+@everyone
+@settings(max_examples=3)
+@given(splits=st.lists(SPLITS, min_size=2, max_size=2))
+def test_a_data_module_with_another_split_is_as_new(name, splits, tmp_path_factory):
+    folder = tmp_path_factory.mktemp(name)
+    data, new = DATA_MODULES[name](folder), DATA_MODULES[name](folder)
+    for split in splits:
+        data.resplit(split)
+        new.resplit(split)
+        assert everything(data) == everything(new)
+        new = DATA_MODULES[name](folder)
+
+
+def test_a_checkpoint_restores_what_was_learned(fitted):
+    data, path = fitted
+    arguments = {"x_predict": numbers()[:5]} if "Array" in type(data).__name__ else {}
+    restored = type(data).load_from_checkpoint(path, weights_only=True, **arguments)
+    assert (restored.input_shape, restored.class_names) == (data.input_shape, data.class_names)
+    assert torch.equal(stacked(restored, "predict"), stacked(data, "predict"))
+    assert restored.state_dict() == data.state_dict()
+
+
+def test_rows_to_predict_keep_their_numbers_and_are_encoded_as_in_training(fitted):
+    data, _ = fitted
+    (inputs, targets, rows), *others = data.predict_dataloader()
+    assert (targets, rows.tolist(), others) == (None, [0, 1, 2, 3, 4], [])
+    numbers = data.examples("train").index.tolist()
+    known = {row: place for place, row in enumerate(numbers) if row < 5}
+    assert known
+    for row, place in known.items():
+        first = dense(data, data.inputs("train")[torch.tensor([place])])
+        assert torch.equal(dense(data, inputs)[row], first[0])
+
+
+def test_the_fingerprint_of_the_rows_is_in_the_checkpoint(fitted):
+    data, path = fitted
+    state = torch.load(path, weights_only=True)[type(data).__name__]
+    assert state["rows"] == data.rows_fingerprint
+    assert len(state["rows"]) == 32
+
+
+def test_rows_can_be_read_and_described(fitted):
+    data, _ = fitted
+    lines = data.readable("val", [2, 0])
+    assert lines == [data.readable("val", [row])[0] for row in (2, 0)]
+    assert len({*lines}) == 2
+    text = data.describe()
+    assert "40" in text
+    assert "yes" in text
+
+
+def test_the_test_part_is_predicted_without_other_rows(fitted, tmp_path):
+    name = next(n for n in DATA_MODULES if n in str(fitted[1]))
+    data = DATA_MODULES[name](tmp_path, test_size=8, eval_batch_size=5)
+    places = torch.cat([rows for _, _, rows in data.predict_dataloader()])
+    assert places.tolist() == [*range(8)]
+    assert data.examples("predict").index.tolist() == data.examples("test").index.tolist()
+
+
+@everyone
+@pytest.mark.parametrize("drop", [False, True])
+def test_duplicates_across_parts_are_counted_and_dropped_from_the_earlier(
+    name, drop, tmp_path, capsys
+):
+    data = DATA_MODULES[name](tmp_path, val_size=10, split_seed=None, drop_duplicates=drop)
+    data.setup("fit")
+    lines = [line for line in capsys.readouterr().out.splitlines() if "duplicates" in line]
+    assert len(lines) == 1
+    assert "2 in val and train" in lines[0]
+    assert len(data.examples("train")) == (28 if drop else 30)
+
+
+@everyone
+def test_groups_stay_together(name, tmp_path):
+    data = DATA_MODULES[name](tmp_path, grouped=True, test_size=8, val_size=8)
+    splits = [data.split, *(Split(test_size=8, num_folds=4, fold=n, repeat=1) for n in range(4))]
+    tests = set()
+    for split in splits:
+        data.resplit(split)
+        owners = [{*GROUPS[data.examples(part).index]} for part in PARTS]
+        assert [len(names) for names in owners] == [6, 2, 2]
+        assert len(set.union(*owners)) == 10
+        tests.add(frozenset(owners[2]))
+    assert len(tests) == 1
+
+
+@everyone
+def test_parts_follow_each_other_in_time(name, tmp_path):
+    data = DATA_MODULES[name](tmp_path, timed=True, test_size=8, val_size=8)
+    train, val, test = (TIMES[data.examples(part).index] for part in PARTS)
+    assert [len(train), len(val), len(test)] == [24, 8, 8]
+    assert train.max() < val.min() <= val.max() < test.min()
+
+
+@everyone
+def test_lines_are_printed_once_for_all_folds(name, tmp_path, capsys):
+    data = DATA_MODULES[name](tmp_path)
+    for fold in range(4):
+        data.resplit(Split(num_folds=4, fold=fold, seed=None))
+        data.setup("fit")
+        data.inputs("val")
+    assert capsys.readouterr().out.count("exact duplicates") == 1
+
+
+@everyone
+def test_resuming_keeps_the_stored_rows_and_the_order(name, tmp_path):
+    data = DATA_MODULES[name](tmp_path)
+    torch.manual_seed(1)
+    state = {**data.state_dict(), "seed": 77}
+    inputs = data.inputs("train")
+    data.load_state_dict(state)
+    assert data.inputs("train") is inputs
+    assert data.loader("train").batch_sampler.seed == 77
+
+
+@everyone
+def test_a_trial_run_takes_every_step(name, tmp_path):
+    run = trainer(fast_dev_run=True)
+    run.fit(Plain(), DATA_MODULES[name](tmp_path, val_size=None))
+    assert run.global_step == 1
+    assert run.limit_val_batches == 1  # restored
+
+
+@everyone
+def test_a_missing_part_is_refused(name, tmp_path):
+    data = DATA_MODULES[name](tmp_path, val_size=None)
+    assert not data.has("val")
+    with pytest.raises(InputError, match="no val part. Give val_size"):
+        data.val_dataloader()
+    with pytest.raises(InputError, match="no test part. Give test_size"):
+        data.predict_dataloader()
+    assert len(data.examples("train")) == ROWS == len(LABELS)

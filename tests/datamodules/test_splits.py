@@ -1,0 +1,315 @@
+"""Splits: parts are disjoint, cover the rows, and depend on nothing but the seed."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.model_selection import (
+    GroupKFold,
+    KFold,
+    LeaveOneOut,
+    RepeatedKFold,
+    ShuffleSplit,
+    StratifiedKFold,
+    TimeSeriesSplit,
+)
+
+from dlp.datamodules.groups import group_numbers, time_values
+from dlp.datamodules.splits import Rows, Split, keras_order
+from dlp.errors import InputError
+
+SEEDS = st.one_of(st.none(), st.integers(0, 99))
+
+
+def lists(parts):
+    return [rows.tolist() for rows in parts]
+
+
+def all_folds(rows, num_folds, **arguments):
+    return [Split(num_folds=num_folds, fold=n, **arguments).parts(rows) for n in range(num_folds)]
+
+
+# Properties of every way to split -----------------------------------------------------------------
+
+
+@given(
+    way=st.sampled_from(["contiguous", "shuffled", "stratified", "grouped", "both", "timed"]),
+    count=st.integers(24, 90),
+    num_folds=st.integers(2, 4),
+    test_size=st.sampled_from([None, 3, 0.15]),
+    seed=st.integers(0, 99),
+    repeat=st.integers(0, 2),
+    generator=st.integers(0, 10**6).map(np.random.default_rng),
+)
+def test_folds_are_disjoint_cover_the_rows_and_are_pure_in_the_seed(
+    way, count, num_folds, test_size, seed, repeat, generator
+):
+    y = generator.integers(0, 3, count)
+    groups = generator.integers(0, 12, count) if way in ("grouped", "both") else None
+    times = generator.integers(0, 40, count) if way == "timed" else None
+    if way == "both":
+        y, test_size = np.arange(count) % 2, None
+    rows = Rows(count, y, groups, times)
+    arguments = {
+        "test_size": test_size,
+        "seed": None if way == "contiguous" else seed,
+        "stratify": way in ("stratified", "both"),
+        "repeat": 0 if way in ("contiguous", "timed") else repeat,
+    }
+    folds = all_folds(rows, num_folds, **arguments)
+    assert [*map(lists, folds)] == [*map(lists, all_folds(rows, num_folds, **arguments))]
+    for parts in folds:
+        train, val, test = lists(parts)
+        union = sorted([*train, *val, *test])
+        assert len({*union}) == len(union)
+        assert train
+        assert val
+        assert test == folds[0].test.tolist()
+        assert bool(test) == (test_size is not None)
+        if times is None:
+            assert union == [*range(count)]
+        else:
+            assert times[train].max() < times[val].min()
+            assert not test or times[[*train, *val]].max() < times[test].min()
+        if groups is not None:
+            assert sum(len({*groups[part]}) for part in (train, val, test)) == len({*groups})
+    validated = np.concatenate([parts.val for parts in folds])
+    assert len({*validated}) == len(validated)
+    if times is None:
+        assert len(validated) == count - len(folds[0].test)
+    if groups is None and times is None:
+        sizes = [len(parts.val) for parts in folds]
+        assert max(sizes) - min(sizes) <= 1
+    if way == "stratified":
+        counts = np.array([np.bincount(y[parts.val], minlength=3) for parts in folds])
+        assert (counts.max(axis=0) - counts.min(axis=0) <= 1).all()
+
+
+@given(
+    count=st.integers(20, 200),
+    val=st.one_of(st.none(), st.integers(3, 5), st.floats(0.15, 0.4)),
+    test=st.one_of(st.none(), st.integers(3, 5), st.floats(0.15, 0.4)),
+    train=st.one_of(st.none(), st.integers(3, 4)),
+    seed=SEEDS,
+    stratify=st.booleans(),
+)
+def test_held_out_parts_have_the_sizes_and_shares_that_were_asked_for(
+    count, val, test, train, seed, stratify
+):
+    y = np.arange(count) % 3
+    split = Split(val, test, train, seed, stratify)
+    parts = split.parts(Rows(count, y))
+    union = sorted(sum(lists(parts), []))
+    assert len({*union}) == len(union)
+    assert lists(parts) == lists(split.parts(Rows(count, y)))
+    for size, rows in ((val, parts.val), (test, parts.test), (train, parts.train)):
+        if size is not None or rows is not parts.train:
+            wanted = round(size * count) if isinstance(size, float) else size or 0
+            assert len(rows) == wanted
+        if stratify:
+            classes = np.bincount(y[rows], minlength=3)
+            assert classes.max() - classes.min() <= 2
+    if train is None:
+        assert union == [*range(count)]
+
+
+@given(
+    groups=st.lists(st.integers(0, 15), min_size=20, max_size=80).map(np.array),
+    size=st.floats(0.1, 0.4),
+    seed=SEEDS,
+)
+def test_held_out_groups_are_whole_and_near_the_size(groups, size, seed):
+    groups = np.concatenate([groups, np.arange(8)])  # enough groups for three parts
+    parts = Split(size, size, seed=seed).parts(Rows(len(groups), groups=groups))
+    assert sum(len({*groups[rows]}) for rows in parts) == len({*groups})
+    largest = np.bincount(groups).max()
+    for rows in (parts.val, parts.test):
+        assert 0 < len(rows)
+        assert abs(len(rows) - size * len(groups)) <= largest
+
+
+@pytest.mark.parametrize("stratify", [False, True])
+@pytest.mark.parametrize("groups", [None, np.arange(80) // 4])
+def test_repeats_and_seeds_give_other_folds(stratify, groups):
+    rows = Rows(80, np.arange(80) % 2, groups)
+    splits = [Split(seed=s, stratify=stratify, num_folds=4, repeat=r) for s in (0, 1) for r in "01"]
+    splits = [replace(split, repeat=int(split.repeat)) for split in splits]
+    assert len({tuple(sorted(split.parts(rows).val)) for split in splits}) == 4
+
+
+# The book's order ---------------------------------------------------------------------------------
+
+
+def test_without_a_seed_the_first_rows_are_tested_and_the_next_ones_validate():
+    assert lists(Split(3, 2, seed=None).parts(Rows(8))) == [[5, 6, 7], [2, 3, 4], [0, 1]]
+
+
+@pytest.mark.parametrize("count", [404, 10, 11])
+def test_without_a_seed_folds_are_contiguous_as_in_the_book(count):
+    folds = all_folds(Rows(count), 4, seed=None)
+    expected = [[train.tolist(), val.tolist(), []] for train, val in KFold(4).split(range(count))]
+    assert [*map(lists, folds)] == expected
+
+
+def test_without_a_seed_the_first_groups_validate():
+    groups = group_numbers(np.array(["z", "z", "a", "a", "m", "m", "b", "b"], object))
+    parts = Split(2, 2, seed=None).parts(Rows(8, groups=groups))
+    assert lists(parts) == [[4, 5, 6, 7], [2, 3], [0, 1]]
+
+
+def test_the_order_of_keras_is_a_permutation_by_the_seed_113():
+    expected = np.arange(506)
+    np.random.RandomState(113).shuffle(expected)
+    assert keras_order(506).tolist() == expected.tolist()
+    assert sorted(keras_order(506)) == [*range(506)]
+
+
+# Times --------------------------------------------------------------------------------------------
+
+
+def test_the_latest_rows_are_tested_and_those_before_them_validate():
+    times = np.array([5, 3, 9, 1, 7, 8, 2, 6, 4, 0])
+    parts = Split(3, 2, seed=7).parts(Rows(10, times=times))
+    assert [times[rows].tolist() for rows in parts] == [[0, 1, 2, 3, 4], [5, 6, 7], [8, 9]]
+    few = Split(3, 2, train_size=2).parts(Rows(10, times=times))
+    assert times[few.train].tolist() == [3, 4]
+
+
+@pytest.mark.parametrize(
+    ("times", "test_size", "tested"),
+    [
+        ([0, 1, 2, 3, 3, 3, 3, 4], 2, [7]),  # nearer than five rows
+        ([0, 1, 2, 3, 3, 4, 4, 4], 2, [5, 6, 7]),  # no part is empty
+        ([0, 1, 1, 1, 1, 1, 1, 1], 1, [1, 2, 3, 4, 5, 6, 7]),
+    ],
+)
+def test_a_cut_keeps_rows_of_one_time_together(times, test_size, tested):
+    parts = Split(None, test_size).parts(Rows(8, times=np.array(times)))
+    assert parts.test.tolist() == tested
+
+
+def test_folds_in_time_are_those_of_scikit_learn():
+    times = np.random.default_rng(0).permutation(50)
+    order = np.argsort(times)
+    pairs = TimeSeriesSplit(4).split(order)
+    for parts, (train, val) in zip(all_folds(Rows(50, times=times), 4), pairs, strict=True):
+        assert lists(parts)[:2] == [order[train].tolist(), order[val].tolist()]
+
+
+@pytest.mark.parametrize(
+    ("times", "order"),
+    [
+        ([3, 1, 2], [1, 2, 0]),
+        ([2**53 + 1, 2**53, 0], [2, 1, 0]),  # float64 would take the first two as one
+        ([0.5, -1.5, 0.25], [1, 2, 0]),
+        (["2020-10-01", "2020-09-30T23:59", "2020-09-30"], [2, 1, 0]),
+        (["2020-01-01T00:00+02:00", "2020-01-01T00:00", "2020-01-01T00:00+01:00"], [0, 2, 1]),
+        (np.array(["2020-10", "2020-09", "2020-11"], "datetime64[M]"), [1, 0, 2]),
+    ],
+)
+def test_times_are_numbers_or_iso_dates(times, order):
+    assert np.argsort(time_values(np.asarray(times))).tolist() == order
+
+
+# Splitters of one's own ---------------------------------------------------------------------------
+
+
+class Pairs:
+    """Splitter that gives the pairs it was built from."""
+
+    def __init__(self, *pairs):
+        self.pairs = pairs
+
+    def split(self, X, y=None, groups=None):  # noqa: N803 - scikit-learn's names
+        self.seen = X, y, groups
+        return iter(self.pairs)
+
+
+@given(
+    splitter=st.sampled_from(
+        [
+            KFold(3),
+            KFold(4, shuffle=True, random_state=1),
+            StratifiedKFold(3),
+            ShuffleSplit(3, random_state=0),
+            RepeatedKFold(n_splits=2, n_repeats=2, random_state=0),
+            LeaveOneOut(),
+        ]
+    ),
+    count=st.integers(24, 50),
+    test_size=st.sampled_from([None, 5, 0.2]),
+    seed=SEEDS,
+)
+def test_a_splitter_divides_what_the_test_part_leaves(splitter, count, test_size, seed):
+    rows = Rows(count, np.arange(count) % 3)
+    split = Split(test_size=test_size, seed=seed, splitter=splitter)
+    test = split.parts(rows).test
+    rest = np.setdiff1d(np.arange(count), test)
+    for fold, (train, val) in enumerate([*splitter.split(rest, rows.y[rest])][:3]):
+        parts = replace(split, fold=fold).parts(rows)
+        assert lists(parts) == [rest[train].tolist(), rest[val].tolist(), test.tolist()]
+
+
+def test_a_splitter_sees_row_numbers_targets_and_groups_and_may_give_masks():
+    splitter = Pairs(([True, True, False, False], [False, False, True, True]))
+    rows = Rows(6, np.arange(6.0), groups=np.array([0, 0, 1, 1, 2, 2]))
+    parts = Split(test_size=2, seed=None, splitter=splitter).parts(rows)
+    assert lists(parts) == [[2, 3], [4, 5], [0, 1]]
+    assert [values.tolist() for values in splitter.seen] == [
+        [[2], [3], [4], [5]],
+        [2, 3, 4, 5],
+        [1, 1, 2, 2],
+    ]
+
+
+# Refusals -----------------------------------------------------------------------------------------
+
+ROWS = Rows(30, np.arange(30) % 2)
+GROUPED = replace(ROWS, groups=np.arange(30) % 4)
+TIMED = replace(ROWS, times=np.arange(30))
+
+
+@pytest.mark.parametrize(
+    ("rows", "arguments", "message"),
+    [
+        (ROWS, {"val_size": 0.01}, "val_size=0.01 selects 0 of 30"),
+        (ROWS, {"val_size": 30}, "val_size=30 selects 30 of 30"),
+        (ROWS, {"val_size": -3}, "val_size takes"),
+        (ROWS, {"val_size": 1.5}, "val_size takes"),
+        (ROWS, {"train_size": 25}, "train_size=25 selects 25 of the 24"),
+        (ROWS, {"num_folds": 4, "fold": 4}, "num_folds=4 with fold=4"),
+        (ROWS, {"num_folds": 31}, "num_folds=31 is more than the 30 rows"),
+        (replace(ROWS, y=np.arange(30)), {"stratify": True}, "stratify cannot divide"),
+        (GROUPED, {"num_folds": 5}, "GroupKFold cannot divide 30 rows"),
+        (GROUPED, {"stratify": True}, "stratify with group_column"),
+        (replace(ROWS, groups=np.zeros(30, int)), {}, "leave none of 30 rows"),
+        (TIMED, {"stratify": True}, "time_column excludes"),
+        (TIMED, {"num_folds": 3, "repeat": 1}, "time_column excludes"),
+        (replace(TIMED, times=np.zeros(30)), {}, "have one time"),
+        (replace(TIMED, times=np.zeros(30)), {"num_folds": 3}, "TimeSeriesSplit cannot divide"),
+        (ROWS, {"splitter": KFold(3, shuffle=True)}, "set its random_state"),
+        (ROWS, {"splitter": KFold(40)}, "KFold cannot divide 30 rows"),
+        (ROWS, {"splitter": GroupKFold(3)}, "GroupKFold cannot divide 30 rows"),
+        (GROUPED, {"splitter": KFold(4)}, "rows or groups in both parts"),
+        (ROWS, {"splitter": Pairs(([0, 1], [1, 2]))}, "rows or groups in both parts"),
+        (ROWS, {"splitter": KFold(3), "fold": 3}, "gives 3 folds; fold=3"),
+    ],
+)
+def test_a_split_that_cannot_be_made_is_refused(rows, arguments, message):
+    with pytest.raises(InputError, match=message):
+        Split(**arguments).parts(rows)
+
+
+def test_a_whole_float_from_2_on_is_a_number_of_rows():
+    assert len(Split(val_size=4.0).parts(ROWS).val) == 4
+
+
+def test_rows_without_a_key_are_named():
+    with pytest.raises(InputError, match="row 1 has no group"):
+        group_numbers(np.array(["a", None], object))
+    with pytest.raises(InputError, match="row 2 has no time"):
+        time_values(np.array([1, 2, np.nan]))
+    with pytest.raises(InputError, match="row 1 has '30.1.2020'"):
+        time_values(np.array(["2020-01-30", "30.1.2020"], object))
