@@ -1,0 +1,113 @@
+"""Check whether folds can be stacked, and with which others."""
+
+import inspect
+from collections.abc import Hashable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from lightning import LightningModule, Trainer
+from torch import Tensor, nn, optim
+
+from dlp.bag_of_words import BagLinear
+from dlp.datamodules.base import SupervisedDataModule
+from dlp.folds.stacked import (
+    ACTIVATIONS,
+    LOSSES,
+    METRICS,
+    FoldTensors,
+    StackedNet,
+    one_hot_columns,
+)
+from dlp.modules.models import DenseModule
+from dlp.modules.networks import DenseNet
+from dlp.modules.optimizers import KerasRMSprop
+
+_LAYERS = {BagLinear, nn.Linear, nn.Dropout, *ACTIVATIONS}
+#: Optimizers that move each weight by its own gradient alone.
+OPTIMIZERS = (KerasRMSprop, optim.RMSprop, optim.SGD, optim.Adam, optim.AdamW)
+#: Arguments of a Trainer that change nothing in a stack, and values that are as good as none.
+_IRRELEVANT = {"max_epochs", "logger", "num_sanity_val_steps", "default_root_dir", "plugins"}
+_IRRELEVANT |= {f"enable_{name}" for name in ("checkpointing", "model_summary", "progress_bar")}
+_PLAIN = {"accelerator": "cpu", "devices": 1}
+
+_NUM_COMPARED = 64
+
+
+def kind(model: DenseModule, fold: FoldTensors) -> Hashable:
+    """Return what the models and tensors of one stack have in common."""
+    optimizer = model.make_optimizer(model.parameters())
+    options = {n: v for n, v in optimizer.param_groups[0].items() if n != "params"}
+    rows = len(fold.inputs), len(fold.val_inputs), fold.batch_size
+    head = type(model.head), model.head.loss_function
+    return str((model.network, model.l1, model.l2, *head, type(optimizer), options, *rows))
+
+
+def reason_against(
+    model: LightningModule, data: SupervisedDataModule, trainer: dict[str, Any]
+) -> str | None:
+    """Return the reason why a fold cannot be stacked, as a clause; None if it can.
+
+    Args:
+        model: Model of the fold.
+        data: DataModule, split for the fold.
+        trainer: Arguments of the fold's Trainer.
+    """
+    if type(model) is not DenseModule:
+        return f"{type(model).__name__} is not a DenseModule"
+    argument, loader, head = _relevant_argument(trainer), data.loader("train"), model.head
+    optimizer = model.make_optimizer(model.parameters())
+    layers = [*model.network.modules()][2:]  # without the net and its Sequential
+    reasons = {
+        f"trainer.{argument} is set": argument is not None,
+        "the inputs are not one dense tensor": type(loader.inputs) is not Tensor,
+        "the inputs are augmented": loader.augment is not None,
+        "the network was changed": (
+            type(model.network) is not DenseNet
+            or not {type(layer) for layer in layers} <= _LAYERS
+            or not all(weight.requires_grad for weight in model.parameters())
+        ),
+        f"{type(head).__name__} has another loss, metric, threshold or transform": (
+            type(head) not in METRICS
+            or head.loss_function not in LOSSES
+            or head.metrics != [*head.default_metrics]
+            or head.threshold != 0.5
+            or getattr(head, "transform", "none") != "none"
+        ),
+        "class_weight is set": model.class_weight is not None,
+        "a scheduler is set": model.make_scheduler is not None,
+        f"the optimizer is {type(optimizer).__name__}": type(optimizer) not in OPTIMIZERS,
+        "the optimizer has several groups": len(optimizer.param_groups) > 1,
+    }
+    reason = next((clause for clause, holds in reasons.items() if holds), None)
+    if reason is None and _differs(model, FoldTensors.of(model, data)):
+        return "a stacked step gives other gradients than the model"
+    return reason
+
+
+def _relevant_argument(trainer: dict[str, Any]) -> str | None:
+    """Return the name of an argument that a stack would leave out."""
+    for name, parameter in inspect.signature(Trainer).parameters.items():
+        harmless: tuple[Any, ...] = (None, [], parameter.default, _PLAIN.get(name))
+        if name not in _IRRELEVANT and trainer.get(name) not in harmless:
+            return name
+    return None
+
+
+def _differs(model: DenseModule, fold: FoldTensors) -> bool:
+    """Return True if a stacked step gives other gradients than the model's own on some rows."""
+    x, y = fold.inputs[:_NUM_COMPARED], fold.targets[:_NUM_COMPARED]
+    logits = model.eval()(x)
+    model.head.check(logits, y)
+    loss = model.head.loss(logits, y) + model.penalty()
+    expected = torch.autograd.grad(loss, [*model.network.parameters()])
+    model.train()
+    with torch.inference_mode():
+        net = StackedNet([model])
+        columns = one_hot_columns(y[None], model)
+        net.backward(F.pad(x.flatten(1), (0, 1), value=1.0)[None], columns, [None] * len(net.rates))
+        gradients = [part for g in net.gradients for part in (g[0, :-1].t(), g[0, -1])]
+    return not all(
+        torch.allclose(ours, theirs, rtol=0, atol=1e-3 * float(theirs.abs().max() + 1e-12))
+        for ours, theirs in zip(gradients, expected, strict=True)
+    )
