@@ -1,7 +1,10 @@
 """IMDB: 50,000 film reviews, positive or negative (chapter 3.4)."""
 
 import os
+from dataclasses import replace
 from typing import Literal
+
+import numpy as np
 
 from dlp.datamodules.base import Examples
 from dlp.datamodules.splits import keras_order
@@ -73,4 +76,8 @@ class IMDBDataModule(BaseTextDataModule):
         parts = super().load()
         if isinstance(self.source, KerasArchive):  # in that order already
             return parts
-        return {part: rows.take(keras_order(len(rows))) for part, rows in parts.items()}
+        return {part: self._in_order(rows) for part, rows in parts.items()}
+
+    def _in_order(self, rows: Examples) -> Examples:
+        numbers = (np.asarray(rows.targets) == "pos").astype(np.int64)
+        return replace(rows, targets=numbers).take(keras_order(len(rows)))

@@ -62,17 +62,18 @@ class BaseTextDataModule(SupervisedDataModule):
     ) -> None:
         super().__init__(encoder=encoder, eval_batch_size=eval_batch_size, **data)
         self.source, self.tokens = source, tokens
+        self._texts: Texts | None = None
         self.predict_path, self.predict_texts = predict_path, predict_texts
 
     def prepare_data(self) -> None:
         """Download and tokenise the labelled texts; a prediction of other texts needs none."""
         is_other = self.predict_path is not None or self.predict_texts is not None
         if not (is_other and self.trainer is not None and self.trainer.predicting):
-            cached_texts(self.source)
+            self._texts = self._texts or cached_texts(self.source)
 
     def load(self) -> dict[str, Examples]:
         """Return the parts of the source."""
-        texts = cached_texts(self.source)
+        texts = self._texts or cached_texts(self.source)
         parts = texts.column("part")
         return {part: _examples(texts[parts == part]) for part in PARTS if part in parts}
 
