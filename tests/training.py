@@ -2,6 +2,7 @@
 
 import torch
 from lightning import Callback, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -30,7 +31,7 @@ def quiet_trainer(max_epochs=1, callbacks=(), **arguments):
         logger=False,
         enable_progress_bar=False,
         enable_model_summary=False,
-        enable_checkpointing=any("Checkpoint" in type(each).__name__ for each in callbacks),
+        enable_checkpointing=any(isinstance(each, ModelCheckpoint) for each in callbacks),
         max_epochs=max_epochs,
         callbacks=list(callbacks),
         **arguments,

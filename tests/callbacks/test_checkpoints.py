@@ -1,0 +1,122 @@
+import re
+import resource
+import shutil
+
+import pytest
+import torch
+from lightning import Callback
+from training import small_fit
+
+from dlp.callbacks import AtomicCheckpointIO, BestCheckpoint, History, LastCheckpoint
+from dlp.callbacks.checkpoints import time as clock
+from dlp.errors import InputError
+
+pytestmark = pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty")
+EPOCHS = 6
+
+
+class Metric(Callback):
+    """Logs a number for each epoch."""
+
+    def __init__(self, *values):
+        self.values = values
+
+    def on_train_epoch_end(self, trainer, pl_module):
+        pl_module.log("val_score", self.values[trainer.current_epoch])
+
+
+def content(path):
+    return torch.load(path, weights_only=True)
+
+
+def epoch_of(path):
+    return content(path)["epoch"] + 1
+
+
+def fit(folder, *callbacks, path=None, **trainer):
+    """Fit with both checkpoints; ``best.ckpt`` follows the largest ``val_score``."""
+    checkpoints = [BestCheckpoint(folder, "val_score", "max"), LastCheckpoint(folder, 0)]
+    plugins = [AtomicCheckpointIO()]
+    arguments = {"max_epochs": EPOCHS, "plugins": plugins, "path": path, **trainer}
+    return small_fit(*callbacks, *checkpoints, **arguments)
+
+
+def test_best_is_the_first_best_epoch_and_last_the_last(tmp_path):
+    fit(tmp_path, Metric(1.0, 3.0, 2.0, float("nan"), 3.0, 0.0))
+    assert epoch_of(tmp_path / "best.ckpt") == 2
+    assert epoch_of(tmp_path / "last.ckpt") == EPOCHS
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["best.ckpt", "last.ckpt"]
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_a_resumed_fit_remembers_the_best_value_also_in_a_moved_folder(moved, tmp_path):
+    folder, values = tmp_path / "run", (1.0, 3.0, 2.0, 2.5, 2.6, 2.7)
+    fit(folder, Metric(*values), max_epochs=3)
+    if moved:
+        folder = shutil.move(folder, tmp_path / "moved")
+    fit(folder, Metric(*values), path=folder / "last.ckpt")
+    assert epoch_of(folder / "best.ckpt") == 2
+    assert epoch_of(folder / "last.ckpt") == EPOCHS
+
+
+@pytest.mark.parametrize(
+    ("limits", "epochs"),
+    [
+        ({"max_epochs": 6}, [1, 4, 6]),
+        ({"max_epochs": 4}, [1, 4]),
+        ({"max_epochs": -1, "max_steps": 14}, [1, 4, 5]),
+    ],
+)
+def test_last_is_saved_seldom_but_always_in_the_final_epoch(limits, epochs, tmp_path, monkeypatch):
+    saved, now = [], [0.0]
+    monkeypatch.setattr(clock, "monotonic", lambda: now[0])
+
+    class Watch(Callback):
+        def on_train_epoch_start(self, *_):
+            now[0] += 2.0
+
+        def on_save_checkpoint(self, trainer, *_):
+            saved.append(trainer.current_epoch + 1)
+
+    small_fit(Watch(), LastCheckpoint(tmp_path, 5.0), **limits)
+    assert saved == epochs
+
+
+def test_a_fit_that_is_killed_at_any_epoch_loses_none_that_last_holds(tmp_path):
+    values = (1.0, 3.0, 2.0, 4.0, 2.6, 2.7)
+
+    class Killed(Callback):
+        """Keeps the folder as a killed process would leave it in each epoch."""
+
+        def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+            if batch_idx == 1 and trainer.current_epoch:
+                shutil.copytree(tmp_path / "whole", tmp_path / f"killed_{trainer.current_epoch}")
+
+    whole = tmp_path / "whole"
+    fit(whole, Metric(*values), Killed(), History(whole))
+    for epoch in (1, 4):
+        folder = tmp_path / f"killed_{epoch}"
+        assert epoch_of(folder / "last.ckpt") == epoch
+        assert len((folder / "metrics.csv").read_text().splitlines()) == 1 + epoch
+        assert not [*folder.glob(".*")]
+        fit(folder, Metric(*values), History(folder), path=folder / "last.ckpt")
+        assert (folder / "metrics.csv").read_text() == (whole / "metrics.csv").read_text()
+        for name in ("best.ckpt", "last.ckpt"):
+            ours, theirs = content(folder / name), content(whole / name)
+            assert ours["epoch"] == theirs["epoch"]
+            assert all(v.equal(theirs["state_dict"][k]) for k, v in ours["state_dict"].items())
+
+
+@pytest.mark.parametrize("size", [0, 20_000, 199_000])
+def test_a_full_disk_is_one_sentence_and_leaves_the_old_file(size, tmp_path):
+    path = tmp_path / "last.ckpt"
+    AtomicCheckpointIO().save_checkpoint({"epoch": 1}, path)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        with pytest.raises(InputError, match=re.escape(f"{path} cannot be written (")):
+            AtomicCheckpointIO().save_checkpoint({"weights": torch.zeros(50_000)}, path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert content(path) == {"epoch": 1}
+    assert [*tmp_path.iterdir()] == [path]

@@ -1,0 +1,97 @@
+import csv
+import math
+from functools import partial
+
+import pytest
+from lightning import Callback
+from training import small_fit
+
+from dlp.callbacks import History
+from dlp.modules import DenseModule
+
+
+class Stop(Callback):
+    """Stops the fit at the first batch of the second epoch."""
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        if trainer.current_epoch == 1:
+            trainer.should_stop = True
+
+
+class FirstBatch(Callback):
+    """Keeps the loss of the first batch of the second epoch."""
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        if trainer.current_epoch == 1 and batch_idx == 0:
+            self.loss = float(outputs["loss"])
+
+
+def test_memory_and_file_have_each_metric_by_epoch(tmp_path):
+    history = History(tmp_path)
+    trainer = small_fit(history)
+    names = ["train_loss", "train_acc", "val_loss", "val_acc"]
+    assert list(history.metrics) == names
+    last = {name: float(value) for name, value in trainer.callback_metrics.items()}
+    assert {name: values[-1] for name, values in history.metrics.items()} == last
+    rows = list(csv.DictReader((tmp_path / "metrics.csv").read_text().splitlines()))
+    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
+    for name in names:
+        assert [float(row[name]) for row in rows] == history.metrics[name]
+
+
+def test_without_a_folder_nothing_is_written(tmp_path):
+    small_fit(History())
+    assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize("limits", [{"max_epochs": -1, "max_steps": 4}, {"max_epochs": 2}])
+def test_an_epoch_that_breaks_off_has_its_own_numbers(limits):
+    history, first = History(), FirstBatch()
+    stop = [] if "max_steps" in limits else [Stop()]
+    small_fit(history, first, *stop, **limits)
+    assert len(history.metrics["train_loss"]) == 2
+    assert history.metrics["train_loss"][1] == pytest.approx(first.loss)
+
+
+def test_a_metric_that_an_epoch_does_not_log_is_a_gap(tmp_path):
+    class Own(DenseModule):
+        def on_train_epoch_start(self):
+            if self.current_epoch != 1:
+                self.log("margin", float(self.current_epoch))
+
+    history = History(tmp_path)
+    small_fit(history, model=Own, check_val_every_n_epoch=2)
+    assert [math.isnan(value) for value in history.metrics["val_loss"]] == [True, False, True]
+    assert [math.isnan(value) for value in history.metrics["margin"]] == [False, True, False]
+    assert (tmp_path / "metrics.csv").read_text().splitlines()[2].endswith(",")
+
+
+def test_a_second_fit_begins_anew_and_the_same_trainer_goes_on():
+    history = History()
+    small_fit(history)
+    trainer = small_fit(history, max_epochs=2)
+    assert [len(values) for values in history.metrics.values()] == [2, 2, 2, 2]
+    first = dict(history.metrics)
+    trainer.fit_loop.max_epochs = 3
+    trainer.fit(trainer.lightning_module, trainer.datamodule)
+    assert {name: values[:2] for name, values in history.metrics.items()} == first
+    assert [len(values) for values in history.metrics.values()] == [3, 3, 3, 3]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_the_file_of_a_fit_that_breaks_off_has_all_finished_epochs(error, tmp_path):
+    class Broken(Callback):
+        def on_train_batch_start(self, trainer, *_):
+            if trainer.current_epoch == 2:
+                raise error
+
+    with pytest.raises((error, SystemExit)):
+        small_fit(History(tmp_path), Broken())
+    assert len((tmp_path / "metrics.csv").read_text().splitlines()) == 1 + 2
+
+
+def test_nan_is_kept_in_memory_and_empty_in_the_file(tmp_path):
+    history = History(tmp_path)
+    small_fit(history, model=partial(DenseModule, loss=lambda logits, _: logits.sum() * math.nan))
+    assert all(map(math.isnan, history.metrics["val_loss"]))
+    assert ",," in (tmp_path / "metrics.csv").read_text()

@@ -1,0 +1,123 @@
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from training import quiet_trainer
+
+from dlp.callbacks import PredictionWriter
+from dlp.datamodules import ArrayDataModule, TableDataModule
+from dlp.errors import InputError
+from dlp.modules import DenseModule
+
+DRAW = np.random.default_rng(0)
+X = DRAW.normal(size=(20, 3)).astype(np.float32)
+LABELS = np.stack([np.arange(20) % 2, np.arange(20) // 10, np.arange(20) % 3 == 0], 1).astype(int)
+VALUES = DRAW.normal(size=(20, 2))
+
+
+def predict(path, y, head, model=DenseModule, **arguments):
+    """Predict X by an untrained model; return the table and the model's predictions of X."""
+    data = ArrayDataModule(X, y, eval_batch_size=8, **{"val_size": None, **arguments})
+    torch.manual_seed(0)
+    module = model(data.input_shape, data.num_outputs, head=head)
+    quiet_trainer(callbacks=[PredictionWriter(path)]).predict(module, datamodule=data)
+    with torch.no_grad():
+        expected = module.head.predict(module.eval()(torch.from_numpy(X))).numpy()
+    return pd.read_csv(path, dtype={"class": str, "target": str}), expected
+
+
+def test_classes_have_a_name_and_nine_digits_of_each_probability(tmp_path):
+    table, expected = predict(tmp_path / "a" / "b.csv", np.arange(20) % 3, "softmax", x_predict=X)
+    assert list(table) == ["index", "class", "prob_0", "prob_1", "prob_2"]
+    assert table["index"].tolist() == list(range(20))
+    probabilities = table.filter(like="prob_").to_numpy(np.float32)
+    np.testing.assert_array_equal(probabilities, expected)
+    assert table["class"].tolist() == [*map(str, expected.argmax(axis=1))]
+
+
+def test_labels_above_the_threshold_are_joined(tmp_path):
+    table, expected = predict(tmp_path / "p.csv", LABELS, "multilabel", x_predict=X)
+    assert list(table) == ["index", "class", "prob_0", "prob_1", "prob_2"]
+    names = [";".join(str(n) for n in range(3) if row[n] > 0.5) for row in expected]
+    assert table["class"].fillna("").tolist() == names
+
+
+@pytest.mark.parametrize(("columns", "names"), [(1, ["value"]), (2, ["value_0", "value_1"])])
+def test_values_have_a_column_each(columns, names, tmp_path):
+    y = VALUES[:, :columns]
+    table, expected = predict(tmp_path / "p.csv", y, "regression", x_predict=X)
+    assert list(table) == ["index", *names]
+    np.testing.assert_array_equal(table[names].to_numpy(np.float32), expected)
+
+
+@pytest.mark.parametrize(
+    ("y", "head", "targets"),
+    [
+        (np.arange(20) % 3, "softmax", {"target": [str(n % 3) for n in range(20)]}),
+        (VALUES, "regression", {"target_0": VALUES[:, 0], "target_1": VALUES[:, 1]}),
+    ],
+)
+def test_a_shuffled_test_part_is_written_by_rows_of_the_file_with_its_targets(
+    y, head, targets, tmp_path
+):
+    table, expected = predict(tmp_path / "p.csv", y, head, test_size=8)
+    rows = table["index"].to_numpy()
+    assert len(rows) == 8
+    assert (np.diff(rows) > 0).all()
+    for name, values in targets.items():
+        written = [float(value) for value in table[name]]
+        assert written == pytest.approx([float(values[row]) for row in rows], rel=1e-8)
+    numbers = table.filter(regex="prob_|value").to_numpy(np.float32)
+    np.testing.assert_allclose(numbers, expected[rows], rtol=1e-6)
+
+
+def test_rows_of_a_table_carry_their_id(tmp_path):
+    frame = pd.DataFrame(
+        {"key": [f"k{n}" for n in range(20)], "x": X[:, 0], "label": ["a", "b"] * 10}
+    )
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    frame.iloc[5:9, :2].to_csv(tmp_path / "new.csv", index=False)
+    data = TableDataModule(
+        tmp_path / "t.csv",
+        target="label",
+        id_column="key",
+        predict_path=tmp_path / "new.csv",
+        val_size=None,
+    )
+    module = DenseModule(data.input_shape, data.num_outputs, head="sigmoid")
+    path = tmp_path / "p.csv"
+    quiet_trainer(callbacks=[PredictionWriter(path)]).predict(module, datamodule=data)
+    table = pd.read_csv(path)
+    assert list(table) == ["index", "id", "class", "prob_a", "prob_b"]
+    assert table["id"].tolist() == ["k5", "k6", "k7", "k8"]
+    assert (table["class"] == np.where(table["prob_b"] > 0.5, "b", "a")).all()
+
+
+def test_without_a_path_the_rows_are_printed(capsys):
+    data = ArrayDataModule(X, np.arange(20) % 2, x_predict=X[:2], val_size=None)
+    module = DenseModule((3,), 2, head="sigmoid")
+    quiet_trainer(callbacks=[PredictionWriter(None)]).predict(module, datamodule=data)
+    assert len(capsys.readouterr().out.splitlines()) == 1 + 2
+
+
+def test_an_error_leaves_the_old_file(tmp_path):
+    class Broken(DenseModule):
+        def predict_step(self, batch, batch_idx=0):
+            if batch_idx == 1:
+                raise MemoryError
+            return super().predict_step(batch, batch_idx)
+
+    path = tmp_path / "p.csv"
+    path.write_text("old\n")
+    with pytest.raises(MemoryError):
+        predict(path, np.arange(20) % 2, "sigmoid", Broken, x_predict=X)
+    assert path.read_text() == "old\n"
+
+
+def test_a_module_of_ones_own_must_return_an_index(tmp_path):
+    class Own(DenseModule):
+        def predict_step(self, batch, batch_idx=0):
+            return self(batch[0])
+
+    with pytest.raises(InputError, match="predict_step of Own must return a dictionary of index"):
+        predict(tmp_path / "p.csv", np.arange(20) % 2, "sigmoid", Own, x_predict=X)

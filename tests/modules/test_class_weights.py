@@ -1,0 +1,88 @@
+import numpy as np
+import pytest
+import torch
+from sklearn.utils.class_weight import compute_class_weight
+from training import quiet_trainer
+
+from dlp.datamodules import ArrayDataModule
+from dlp.errors import InputError
+from dlp.modules import DenseModule
+from dlp.modules.class_weights import class_weights
+from dlp.modules.heads import make_head
+
+draw = np.random.default_rng(0)
+N = 60
+CLASSES = {
+    "sigmoid": draw.integers(0, 2, N) * draw.integers(0, 2, N),
+    "softmax": draw.integers(0, 3, N),
+}
+LABELS = np.stack([draw.uniform(size=N) < share for share in (0.2, 0.5, 0.9)], axis=1)
+
+
+@pytest.mark.parametrize("name", CLASSES)
+@pytest.mark.parametrize("weights", ["balanced", {"b": 7.5}])
+def test_each_sample_counts_by_the_weight_of_its_class(name, weights):
+    y = CLASSES[name]
+    names = ["a", "b", "c"][: y.max() + 1]
+    head = make_head(name, len(names))
+    targets = head.prepare(torch.from_numpy(y))
+    logits = torch.randn(N, head.num_logits, generator=torch.Generator().manual_seed(0))
+    losses = torch.stack([head.loss(logits[n : n + 1], targets[n : n + 1]) for n in range(N)])
+    head.class_weights = class_weights(weights, names, (np.bincount(y) / N).tolist(), head.task)
+    if weights == "balanced":
+        expected = compute_class_weight("balanced", classes=np.unique(y), y=y)[y]
+    else:
+        expected = np.where(y == 1, 7.5, 1.0)
+    weighted = (torch.from_numpy(expected).float() * losses).mean()  # by N, as in Keras
+    torch.testing.assert_close(head.loss(logits, targets), weighted)
+    torch.testing.assert_close(head.eval().loss(logits, targets), losses.mean())
+
+
+def test_each_label_is_balanced_by_itself():
+    head, shares = make_head("multilabel", 3), LABELS.mean(axis=0)
+    targets = torch.from_numpy(LABELS).float()
+    logits = torch.randn(N, 3, generator=torch.Generator().manual_seed(0))
+    weights = np.where(LABELS, 1 / (2 * shares), 1 / (2 * (1 - shares)))
+    losses = torch.nn.functional.binary_cross_entropy_with_logits(logits, targets, reduction="none")
+    head.class_weights = class_weights("balanced", ["a", "b", "c"], shares.tolist(), "multilabel")
+    torch.testing.assert_close(
+        head.loss(logits, targets), (torch.from_numpy(weights).float() * losses).mean()
+    )
+
+
+def test_a_label_that_no_row_has_leaves_the_loss_finite():
+    head = make_head("multilabel", 2)
+    head.class_weights = class_weights("balanced", ["a", "b"], [0.0, 0.5], "multilabel")
+    assert head.loss(torch.zeros(4, 2), torch.tensor([[0.0, 1.0]] * 4)).isfinite()
+
+
+def test_a_fit_takes_names_and_frequencies_from_its_data_and_the_weights_are_no_state():
+    x = draw.normal(size=(N, 4)).astype(np.float32)
+    data = ArrayDataModule(x, CLASSES["sigmoid"], val_size=None, split_seed=None)
+    model = DenseModule((4,), 2, "sigmoid", class_weight="balanced")
+    quiet_trainer().fit(model, data)
+    expected = compute_class_weight("balanced", classes=np.array([0, 1]), y=CLASSES["sigmoid"])
+    np.testing.assert_allclose(model.head.class_weights[:, 0], expected, rtol=1e-6)
+    assert not any("class_weights" in name for name in model.state_dict())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"class_weight": {"frad": 3.0}}, "unknown class of class_weight 'frad'"),
+        ({"class_weight": "ballanced"}, "class_weight must be balanced, or a weight by class name"),
+        ({"class_weight": "balanced", "loss": "mse"}, "is for the losses bce and cross_entropy"),
+    ],
+)
+def test_class_weights_that_cannot_be_used_say_why(arguments, message):
+    x = draw.normal(size=(N, 4)).astype(np.float32)
+    data = ArrayDataModule(x, CLASSES["softmax"], val_size=None)
+    with pytest.raises(InputError, match=message):
+        quiet_trainer().fit(DenseModule((4,), 3, **arguments), data)
+
+
+@pytest.mark.filterwarnings("ignore:You defined a `validation_step`")
+def test_class_weights_need_a_datamodule():
+    loader = torch.utils.data.DataLoader([(torch.zeros(4), 1)])
+    with pytest.raises(InputError, match=r"give datamodule=data to trainer.fit"):
+        quiet_trainer().fit(DenseModule((4,), 2, "sigmoid", class_weight="balanced"), loader)

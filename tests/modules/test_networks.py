@@ -1,0 +1,109 @@
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from dlp.bag_of_words import BagOfWords
+from dlp.errors import InputError
+from dlp.modules import ConvNet, DenseNet
+from dlp.modules.networks import ACTIVATIONS
+
+
+def size(network):
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+@pytest.mark.parametrize(
+    ("network", "count"),
+    [
+        (lambda: DenseNet((10_000,), 1, hidden=(16, 16)), 160_305),  # chapter 3.4
+        (lambda: DenseNet((10_000,), 46, hidden=(64, 64)), 647_214),  # chapter 3.5
+        (lambda: ConvNet((1, 28, 28), 10, (32, 64, 64), (64,), pool=(2, 2, 0)), 93_322),  # 5.1
+        (lambda: ConvNet((3, 150, 150), 1), 3_453_121),  # chapter 5.2
+    ],
+)
+def test_the_books_networks_have_its_number_of_weights(network, count):
+    with torch.device("meta"):
+        assert size(network()) == count
+
+
+def test_layers_are_named_by_their_number():
+    network = ConvNet((3, 20, 20), 2, channels=(2, 3), dense=(4,), dropout=0.5)
+    features = ["conv1", "pool1", "relu1", "conv2", "pool2", "relu2"]
+    assert [name for name, _ in network.features.named_children()] == features
+    classifier = ["flatten", "dropout", "dense1", "relu1", "output"]
+    assert [name for name, _ in network.classifier.named_children()] == classifier
+    layers = DenseNet((3,), 1, hidden=(4,), activation="tanh", dropout=0.2).layers
+    assert [name for name, _ in layers.named_children()] == [
+        "dense1",
+        "tanh1",
+        "dropout1",
+        "output",
+    ]
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_pooling_before_a_monotonic_activation_changes_nothing(activation):
+    torch.manual_seed(0)
+    network = ConvNet((1, 9, 9), 2, channels=(3,), dense=(), activation=activation).eval()
+    conv, output = network.features.conv1, network.classifier.output
+    images = torch.randn(4, 1, 9, 9)
+    maps = nn.functional.max_pool2d(ACTIVATIONS[activation]()(conv(images)), 2)
+    torch.testing.assert_close(network(images), output(maps.flatten(1)))
+
+
+def test_kernels_are_glorot_uniform_and_biases_zero():
+    torch.manual_seed(0)
+    kernel = DenseNet((300,), 200, hidden=()).layers.output
+    bound = math.sqrt(6 / (300 + 200))
+    assert 0.99 * bound < kernel.weight.abs().max() <= bound
+    assert kernel.weight.std().item() == pytest.approx(bound / math.sqrt(3), rel=0.02)
+    assert not kernel.bias.any()
+
+
+def test_a_dense_net_takes_images_and_texts():
+    torch.manual_seed(0)
+    network = DenseNet((1, 2, 3), 2)
+    images = torch.rand(4, 1, 2, 3)
+    flat = DenseNet((6,), 2)
+    flat.load_state_dict(network.state_dict())
+    torch.testing.assert_close(network(images), flat(images.flatten(1)))
+    bag = BagOfWords(torch.tensor([1, 5, 0]), torch.tensor([0, 2]), torch.tensor([1.0, 1.0, 2.0]))
+    torch.testing.assert_close(flat(bag), flat(bag.to_dense(6)))
+
+
+def test_same_padding_keeps_the_size_and_sizes_may_be_given_per_convolution():
+    network = ConvNet((1, 8, 8), 2, (2, 3), (), kernel_size=(5, 3), pool=(0, 4), padding="same")
+    assert network.features(torch.rand(1, 1, 8, 8)).shape == (1, 3, 2, 2)
+
+
+@pytest.mark.parametrize(
+    ("shape", "batch", "message"),
+    [
+        ((3, 8, 6), torch.rand(2, 8, 6, 3), r"permute\(0, 3, 1, 2\)"),
+        ((3, 8, 6), torch.rand(2, 1, 8, 6), r"expand\(-1, 3, -1, -1\)"),
+        ((1, 8, 6), torch.rand(2, 8, 6), r"unsqueeze\(1\)"),
+        ((3, 8, 6), torch.rand(3, 8, 6), r"unsqueeze\(0\)"),
+        ((3, 8, 6), torch.rand(2, 3, 8, 7), r"rows of shape \(3, 8, 6\); the batch has"),
+        ((3, 8, 6), torch.zeros(2, 3, 8, 6, dtype=torch.uint8), r"inputs.float\(\) / 255"),
+    ],
+)
+def test_a_batch_in_another_form_is_answered_by_the_call_that_turns_it(shape, batch, message):
+    with pytest.raises(InputError, match=message):
+        ConvNet(shape, 2, channels=(2,), dense=())(batch)
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: ConvNet((10,), 2), "takes images .* Use DenseModule for tables"),
+        (lambda: ConvNet((1, 8, 8), 2), "convolution 2 leaves nothing of a 8 x 8 image"),
+        (lambda: ConvNet((1, 9, 9), 2, (4, 4), kernel_size=(3,)), "1 numbers for 2 convolutions"),
+        (lambda: DenseNet((4,), 2, hidden=(16, 0)), r"hidden takes whole numbers.* \[16, 0\]"),
+        (lambda: DenseNet((4,), 2, activation="rleu"), "unknown activation 'rleu'. Did you mean"),
+    ],
+)
+def test_a_network_that_cannot_be_built_says_why(build, message):
+    with pytest.raises(InputError, match=message):
+        build()

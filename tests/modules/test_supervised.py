@@ -1,0 +1,301 @@
+import copy
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from lightning.pytorch.callbacks import Callback
+from torch import nn
+from torchmetrics.classification import MulticlassAccuracy
+from training import X_VAL, Y_VAL, Curves, X, Y, loader, quiet_trainer, sgd, small_net
+
+from dlp.bag_of_words import BagOfWords
+from dlp.datamodules import ArrayDataModule
+from dlp.errors import InputError
+from dlp.modules import ConvNetModule, DenseModule, RegressionHead, SupervisedModule
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*does not have many workers"),
+    pytest.mark.filterwarnings("ignore:.*number of training batches"),
+    pytest.mark.filterwarnings("ignore:.*but have no `val_dataloader`"),
+]
+
+
+def penalty_of(network, l1, l2):
+    kernels = [network[0].weight, network[2].weight]
+    return sum(l1 * w.abs().sum() + l2 * w.square().sum() for w in kernels)
+
+
+def averages(rows, name, has_penalty):
+    """Return the values to log of (loss, data loss, number right, number of rows) per batch."""
+    total = sum(count for *_, count in rows)
+    values = {f"{name}_loss": sum(loss * count for loss, _, _, count in rows) / total}
+    if has_penalty:
+        values[f"{name}_data_loss"] = sum(loss * count for _, loss, _, count in rows) / total
+    values[f"{name}_acc"] = sum(right for *_, right, _ in rows) / total
+    return {key: pytest.approx(value, rel=1e-5) for key, value in values.items()}
+
+
+def trained_by_hand(network, batches, l1=0.0, l2=0.0):
+    """Train in place by a plain loop; return the values to log."""
+    optimizer, rows = sgd(network.parameters()), []
+    for x, y in batches:
+        logits = network(x)
+        data_loss = F.cross_entropy(logits, y)
+        loss = data_loss + penalty_of(network, l1, l2)
+        rows.append((loss.item(), data_loss.item(), int((logits.argmax(1) == y).sum()), len(y)))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return averages(rows, "train", bool(l1 or l2))
+
+
+@torch.no_grad()
+def measured_by_hand(network, x, y, name="val", l1=0.0, l2=0.0):
+    logits = network(x)
+    data_loss = F.cross_entropy(logits, y).item()
+    loss = data_loss + float(penalty_of(network, l1, l2))
+    rows = [(loss, data_loss, int((logits.argmax(1) == y).sum()), len(y))]
+    return averages(rows, name, bool(l1 or l2))
+
+
+def parts():
+    return list(zip(X.split(4), Y.split(4), strict=True))
+
+
+def module_and_copy(**arguments):
+    network = small_net()
+    module = SupervisedModule(network, "softmax", 4, optimizer=sgd, **arguments)
+    return module, copy.deepcopy(network)
+
+
+def as_numbers(metrics):
+    return {name: value.item() for name, value in metrics.items()}
+
+
+# Logged values --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("penalty", [{}, {"l1": 0.01, "l2": 0.02}])
+@pytest.mark.parametrize("samples_per_update", [1, 5, 8192])
+def test_epochs_log_the_exact_means_over_samples(penalty, samples_per_update, monkeypatch):
+    monkeypatch.setattr("dlp.modules.stages._SAMPLES_PER_UPDATE", samples_per_update)
+    module, network = module_and_copy(**penalty)
+    curves = Curves()
+    quiet_trainer(3, [curves]).fit(module, loader(X, Y), loader(X_VAL, Y_VAL))
+    for logged in curves.epochs:
+        expected = trained_by_hand(network, parts(), **penalty)
+        assert logged == expected | measured_by_hand(network, X_VAL, Y_VAL, **penalty)
+    assert len(curves.epochs) == 3
+    for ours, theirs in zip(module.network.parameters(), network.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_a_datamodule_gives_the_same_means_and_a_test_those_of_its_part():
+    data = ArrayDataModule(
+        X, Y, x_test=X_VAL, y_test=Y_VAL, val_size=2, split_seed=None, batch_size=3
+    )
+    (module, network), curves = module_and_copy(), Curves()
+    trainer = quiet_trainer(2, [curves])
+    trainer.fit(module, data)
+    for epoch, logged in enumerate(curves.epochs):
+        batches = data.train_dataloader()
+        batches.batch_sampler.set_epoch(epoch)
+        expected = trained_by_hand(network, list(batches))  # 8 rows: 3 + 3 + 2
+        assert logged == expected | measured_by_hand(network, X[:2], Y[:2])
+    (tested,) = trainer.test(module, data, verbose=False)
+    assert tested == measured_by_hand(network, X_VAL, Y_VAL, "test")
+
+
+def test_max_steps_in_the_middle_of_an_epoch_logs_the_batches_of_that_epoch():
+    module, network = module_and_copy()
+    trainer = quiet_trainer(max_epochs=-1, max_steps=5)
+    trainer.fit(module, loader(X, Y))
+    trained_by_hand(network, parts())
+    assert as_numbers(trainer.callback_metrics) == trained_by_hand(network, parts()[:2])
+
+
+def test_validation_in_the_middle_of_an_epoch_leaves_the_training_means_alone():
+    (module, network), curves = module_and_copy(), Curves()
+    trainer = quiet_trainer(1, [curves], val_check_interval=1)
+    trainer.fit(module, loader(X, Y), loader(X_VAL, Y_VAL))
+    expected = trained_by_hand(network, parts())
+    assert curves.epochs == [expected | measured_by_hand(network, X_VAL, Y_VAL)]
+
+
+@pytest.mark.parametrize("stage", ["train", "val", "test"])
+def test_a_stage_that_broke_off_leaves_nothing_behind(stage, monkeypatch):
+    monkeypatch.setattr("dlp.modules.stages._SAMPLES_PER_UPDATE", 4)
+
+    class Break(Callback):
+        def stop(self, trainer, module, outputs, batch, batch_idx, dataloader_idx=0):
+            if batch_idx == 1:
+                raise MemoryError
+
+        on_train_batch_end = on_validation_batch_end = on_test_batch_end = stop
+
+    module, network = module_and_copy()
+    method = {"train": "fit", "val": "validate", "test": "test"}[stage]
+    with pytest.raises(MemoryError):
+        getattr(quiet_trainer(callbacks=[Break()]), method)(module, loader(X, Y))
+    module.network.load_state_dict(network.state_dict())
+    trainer = quiet_trainer()
+    getattr(trainer, method)(module, loader(X_VAL, Y_VAL, batch_size=7))
+    expected = measured_by_hand(network, X_VAL, Y_VAL, stage)
+    assert as_numbers(trainer.callback_metrics) == expected
+
+
+def test_a_loss_that_diverged_is_logged_as_such():
+    module = SupervisedModule(nn.Linear(3, 1), "regression", optimizer=sgd)
+    trainer = quiet_trainer()
+    trainer.fit(module, loader(X * 1e30, X[:, 0]))
+    assert not math.isfinite(trainer.callback_metrics["train_loss"])
+
+
+def test_one_metric_object_serves_every_stage_without_mixing_them(monkeypatch):
+    monkeypatch.setattr("dlp.modules.stages._SAMPLES_PER_UPDATE", 1)
+    module, network = module_and_copy(metrics=[MulticlassAccuracy(4, average="micro")])
+    curves = Curves()
+    trainer = quiet_trainer(1, [curves], val_check_interval=1)
+    trainer.fit(module, loader(X, Y), loader(X_VAL, Y_VAL))
+    expected = trained_by_hand(network, parts()) | measured_by_hand(network, X_VAL, Y_VAL)
+    (logged,) = curves.epochs
+    for stage in ("train", "val"):
+        assert logged[f"{stage}_multiclassaccuracy"] == expected[f"{stage}_acc"]
+
+
+def test_a_loader_may_reuse_its_memory():
+    class Reusing:
+        def __len__(self):
+            return 2
+
+        def __iter__(self):
+            x, y = torch.empty(4, 3), torch.empty(4, dtype=torch.int64)
+            for start in (0, 4):
+                yield x.copy_(X[start : start + 4]), y.copy_(Y[start : start + 4])
+
+    module, network = module_and_copy()
+    trainer = quiet_trainer()
+    trainer.fit(module, Reusing())
+    assert as_numbers(trainer.callback_metrics) == trained_by_hand(network, parts()[:2])
+
+
+# Penalty --------------------------------------------------------------------------------------
+
+
+def test_l2_equals_the_weight_decay_of_a_coupled_optimizer():
+    module, network = module_and_copy(l2=0.05)
+    quiet_trainer(2).fit(module, loader(X, Y))
+    last = network[4].weight
+    rest = [p for name, p in network.named_parameters() if name.endswith("bias")] + [last]
+    kernels = {"params": [network[0].weight, network[2].weight], "weight_decay": 2 * 0.05}
+    optimizer = torch.optim.SGD([kernels, {"params": rest}], lr=0.5)
+    for x, y in parts() * 2:
+        optimizer.zero_grad()
+        F.cross_entropy(network(x), y).backward()
+        optimizer.step()
+    for ours, theirs in zip(module.network.parameters(), network.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_a_penalty_leaves_out_the_last_layer_unless_kernels_are_overridden():
+    class Whole(SupervisedModule):
+        def kernels(self):
+            return [self.network.weight]
+
+    assert SupervisedModule(nn.Linear(3, 1), "sigmoid", l2=1.0).penalty() == 0
+    module = Whole(nn.Linear(3, 1), "sigmoid", l2=2.0)
+    torch.testing.assert_close(module.penalty(), 2 * module.network.weight.square().sum())
+
+
+# Predictions ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["rows", "pair", "inputs"])
+def test_predictions_take_the_rows_of_a_batch_or_count_them(kind):
+    module = SupervisedModule(small_net(), "softmax", 4).eval()
+    batches = {
+        "rows": [(X[:4], Y[:4], torch.tensor([3, 1, 2, 0])), (X[4:6], None, torch.tensor([9, 8]))],
+        "pair": [[X[:4], Y[:4]], [X[4:6], Y[4:6]]],
+        "inputs": [X[:4], X[4:6]],
+    }[kind]
+    outputs = [module.predict_step(batch, number) for number, batch in enumerate(batches)]
+    expected = [3, 1, 2, 0, 9, 8] if kind == "rows" else [0, 1, 2, 3, 4, 5]
+    assert torch.cat([output["index"] for output in outputs]).tolist() == expected
+    torch.testing.assert_close(outputs[1]["probabilities"], module(X[4:6]).softmax(1))
+
+
+def test_a_sparse_batch_is_one_input_though_it_is_a_tuple():
+    module = DenseModule((5,), 2, "sigmoid", hidden=(3,)).eval()
+    bag = BagOfWords(torch.tensor([0, 2, 1]), torch.tensor([0, 2]), torch.ones(3))
+    expected = module.predict_step(bag.to_dense(5))["probabilities"]
+    torch.testing.assert_close(module.predict_step(bag)["probabilities"], expected)
+
+
+def test_test_step_returns_predictions_and_targets():
+    module = SupervisedModule(
+        nn.Linear(3, 1), "regression", target_mean=[5.0], target_std=[2.0], input_shape=(3,)
+    )
+    seen = []
+
+    class Watch(Callback):
+        def on_test_batch_end(self, trainer, module, outputs, *_):
+            seen.append(outputs)
+
+    quiet_trainer(callbacks=[Watch()]).test(module, loader(X, X[:, 0]), verbose=False)
+    targets = torch.cat([output["targets"] for output in seen])
+    torch.testing.assert_close(targets[:, 0], X[:, 0])
+    torch.testing.assert_close(seen[0]["values"], module(X[:4]).detach() * 2 + 5)
+
+
+# Checkpoints ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        DenseModule(
+            (3,), 2, "regression", hidden=[4], target_mean=[1.0, 2.0], target_std=[3.0, 4.0], l2=0.1
+        ),
+        DenseModule((3,), 2, "sigmoid", hidden=(), threshold=0.3, class_weight={"a": 2.0}),
+        ConvNetModule((1, 8, 8), 3, channels=(2,), dense=(), metrics=["acc", "f1"], padding="same"),
+    ],
+    ids=["values", "classes", "images"],
+)
+def test_a_module_comes_back_from_its_checkpoint(module, tmp_path):
+    trainer = quiet_trainer()
+    trainer.strategy.connect(module)
+    trainer.save_checkpoint(tmp_path / "a.ckpt")
+    again = type(module).load_from_checkpoint(tmp_path / "a.ckpt", weights_only=True)
+    x = torch.rand(2, *module.hparams["input_shape"])
+    assert again.head.predict(again.eval()(x)).equal(module.head.predict(module.eval()(x)))
+    assert dict(again.hparams) == dict(module.hparams)
+    assert (again.head.threshold, again.l2) == (module.head.threshold, module.l2)
+
+
+def test_a_network_of_ones_own_is_given_again(tmp_path):
+    module, trainer = SupervisedModule(small_net(), "softmax", 4), quiet_trainer()
+    trainer.strategy.connect(module)
+    trainer.save_checkpoint(tmp_path / "a.ckpt")
+    parts = {"network": nn.Sequential(*map(copy.deepcopy, module.network)), "head": "softmax"}
+    again = SupervisedModule.load_from_checkpoint(
+        tmp_path / "a.ckpt", weights_only=True, num_outputs=4, **parts
+    )
+    assert again(X).equal(module(X))
+
+
+def test_a_head_object_replaces_the_table():
+    module = SupervisedModule(nn.Linear(3, 2), RegressionHead(2, loss="huber"))
+    assert module.head.loss_function is F.huber_loss
+
+
+def test_the_network_may_be_built_for_the_width_of_the_head():
+    module = SupervisedModule(lambda width: nn.Linear(3, width), "sigmoid", 2)
+    assert module.network.out_features == 1
+
+
+@pytest.mark.filterwarnings("ignore:You defined a `validation_step`")
+def test_a_network_of_the_wrong_width_is_refused_in_a_sentence():
+    module = SupervisedModule(small_net(3), "softmax", 4)
+    with pytest.raises(InputError, match=r"logits \(4, 3\) for 4 targets.*Change the width"):
+        quiet_trainer().fit(module, loader(X, Y))

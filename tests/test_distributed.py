@@ -1,0 +1,167 @@
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+import torch.nn.functional as F
+from training import Curves, quiet_trainer
+
+from dlp.callbacks import AtomicCheckpointIO, EpochSeed, History, LastCheckpoint, PredictionWriter
+from dlp.datamodules import ArrayDataModule
+from dlp.datamodules.batches import BatchOrder
+from dlp.modules import DenseModule, KerasRMSprop
+
+EPOCHS, SEED = 3, 5
+draw = torch.Generator().manual_seed(0)
+X, X_TEST = torch.randn(33, 6, generator=draw), torch.randn(5, 6, generator=draw)
+Y, Y_TEST = (X[:, 0] > 0).long(), (X_TEST[:, 0] > 0.1).long()
+
+
+def data():
+    """Return 26 rows to train on in batches of 4, 7 to validate and 5 to test."""
+    return ArrayDataModule(
+        X, Y, X_TEST, Y_TEST, val_size=7, split_seed=None, batch_size=4, eval_batch_size=2
+    )
+
+
+def build():
+    torch.manual_seed(SEED)
+    return DenseModule((6,), 2, "sigmoid", hidden=(5,), l2=0.01, metrics=["acc", "auroc"])
+
+
+def run_process(folder):
+    """Fit, test and predict as one process of two."""
+    torch.set_num_threads(1)
+    module, curves = build(), Curves()
+    callbacks = [
+        curves,
+        History(folder),
+        EpochSeed(),
+        LastCheckpoint(folder, 0),
+        PredictionWriter(folder / "predictions.csv"),
+    ]
+    arguments = {"devices": 2, "strategy": "ddp", "plugins": [AtomicCheckpointIO()]}
+    trainer = quiet_trainer(EPOCHS, callbacks, **arguments)
+    trainer.fit(module, data())
+    (tested,) = trainer.test(module, data(), verbose=False)
+    trainer.predict(module, data())
+    weights = {name: value.flatten().tolist() for name, value in module.state_dict().items()}
+    content = {"epochs": curves.epochs, "test": tested, "weights": weights}
+    Path(folder, f"{trainer.global_rank}.json").write_text(json.dumps(content))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Return the folder in which two gloo processes left their results."""
+    folder = tmp_path_factory.mktemp("ddp")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    paths = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+    environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "MASTER_PORT": port}
+    environment |= {"MASTER_ADDR": "127.0.0.1", "DLP_CACHE_DIR": str(folder)}
+    program = (
+        "import sys, pathlib; from dlp.speed.imports import import_lightning; import_lightning(); "
+        "import test_distributed as t; t.run_process(pathlib.Path(sys.argv[1]))"
+    )
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", program, str(folder)],
+            env={**environment, "LOCAL_RANK": str(rank)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for rank in (0, 1)
+    ]
+    outputs = [process.communicate(timeout=120)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], "\n".join(outputs)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def ranks(folder):
+    return [json.loads((folder / f"{rank}.json").read_text()) for rank in (0, 1)]
+
+
+def measured(name, outputs, penalties):
+    """Return the values to log of (logits, targets) and the penalty of each batch."""
+    losses = [F.binary_cross_entropy_with_logits(z, y.float()) for z, y in outputs]
+    counts = [len(y) for _, y in outputs]
+    z, y = (torch.cat(part) for part in zip(*outputs, strict=True))
+    total = sum(counts)
+    data_loss = sum(loss * n for loss, n in zip(losses, counts, strict=True)) / total
+    penalty = sum(p * n for p, n in zip(penalties, counts, strict=True)) / total
+    from sklearn.metrics import roc_auc_score
+
+    return {
+        f"{name}_loss": pytest.approx((data_loss + penalty).item(), rel=1e-5),
+        f"{name}_data_loss": pytest.approx(data_loss.item(), rel=1e-5),
+        f"{name}_acc": pytest.approx(((z > 0) == y).float().mean().item()),
+        f"{name}_auroc": pytest.approx(roc_auc_score(y, z)),
+    }
+
+
+@torch.no_grad()
+def evaluated(module, name, x, y):
+    return measured(name, [(module.network(x)[:, 0], y)], [module.penalty()])
+
+
+@pytest.fixture(scope="module")
+def single():
+    """Return epochs, test and module of a plain loop over the batches of both processes."""
+    module = build()
+    optimizer = KerasRMSprop(module.parameters())
+    x, y = X[7:], Y[7:]
+    epochs = []
+    for epoch in range(EPOCHS):
+        orders = [BatchOrder(26, 4, True, SEED, 2, rank) for rank in (0, 1)]
+        for order in orders:
+            order.set_epoch(epoch)
+        outputs, penalties = [], []
+        for rows in zip(*orders, strict=True):
+            step = [(module.network(x[part])[:, 0], y[part]) for part in rows]
+            losses = [F.binary_cross_entropy_with_logits(z, t.float()) for z, t in step]
+            optimizer.zero_grad()
+            (sum(losses) / 2 + module.penalty()).backward()
+            outputs += [(z.detach(), t) for z, t in step]
+            penalties += [module.penalty().detach()] * 2
+            optimizer.step()
+        epochs.append(
+            measured("train", outputs, penalties) | evaluated(module, "val", X[:7], Y[:7])
+        )
+    return epochs, evaluated(module, "test", X_TEST, Y_TEST), module
+
+
+def test_two_processes_log_the_values_of_one_over_all_samples(ranks, single):
+    epochs, tested, _ = single
+    for rank in ranks:
+        assert rank["epochs"] == epochs
+        assert rank["test"] == tested
+
+
+def test_two_processes_end_with_the_weights_of_one(ranks, single):
+    assert ranks[0]["weights"] == ranks[1]["weights"]
+    for name, value in single[2].state_dict().items():
+        assert ranks[0]["weights"][name] == pytest.approx(value.flatten().tolist(), abs=1e-6)
+
+
+def test_two_processes_write_one_table_of_predictions_in_order(folder, single):
+    table = pd.read_csv(folder / "predictions.csv")
+    assert table["index"].tolist() == [0, 1, 2, 3, 4]
+    assert table["target"].tolist() == Y_TEST.tolist()
+    with torch.no_grad():
+        expected = single[2].network(X_TEST).sigmoid()[:, 0]
+    assert table["prob_1"].tolist() == pytest.approx(expected.tolist(), abs=1e-6)
+
+
+def test_two_processes_write_one_history_and_one_checkpoint(folder, ranks):
+    rows = pd.read_csv(folder / "metrics.csv")
+    assert rows["val_loss"].tolist() == [epoch["val_loss"] for epoch in ranks[0]["epochs"]]
+    content = torch.load(folder / "last.ckpt", weights_only=True)
+    assert content["epoch"] == EPOCHS - 1
