@@ -23,7 +23,7 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
         return {name: tensor.detach() for name, tensor in content.items()}
     except Exception as error:  # a damaged file fails in many ways
         raise InputError(
-            f"{path} is damaged or not a state dict ({error}); write one by "
+            f"{path} is damaged or not a state dict; write one by "
             "torch.save(model.state_dict(), path)."
         ) from error
 

@@ -152,9 +152,9 @@ def _published(entry: Any) -> dict[str, Tensor]:
     """Return published weights, downloaded once and checked by their hash."""
     try:
         return dict(entry.get_state_dict(check_hash=True, weights_only=True, map_location="cpu"))
-    except Exception as error:  # no network, or a damaged file
+    except Exception as error:  # no network; a damaged file fails in many ways
+        reason = error if isinstance(error, OSError) else "the file is damaged"
         folder = Path(torch.hub.get_dir(), "checkpoints")
         raise InputError(
-            f"cannot load {entry.url} ({error}). Copy the file to {folder}, in place of a damaged "
-            "one, or give its path as weights."
+            f"cannot load {entry.url} ({reason}). Copy it to {folder}, or give its path as weights."
         ) from error

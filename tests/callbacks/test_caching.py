@@ -1,0 +1,186 @@
+from contextlib import nullcontext
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from backbones import CLASSES, IMAGES, changed, fit, small_data, small_model
+from lightning.pytorch.callbacks import Callback
+
+from dlp.callbacks import CacheFeatures, EpochSeed, Unfreeze
+from dlp.callbacks.caching import FeatureRows
+from dlp.datamodules import ArrayDataModule
+from dlp.errors import InputError
+from dlp.files import cache_dir
+from dlp.modules import DenseModule, PretrainedModule
+from dlp.modules.pretrained import Features
+
+pytestmark = pytest.mark.filterwarnings("ignore:Found .* in eval mode at the start of training")
+
+
+class FlippedArrays(ArrayDataModule):
+    """Images of which a batch is mirrored in every other epoch."""
+
+    def augmenter(self, num_rows):
+        return lambda images, rows, seed: images.flip(3) if seed % 2 else images
+
+
+def cached_fit(model, data, *callbacks, **arguments):
+    return fit(model, data, *callbacks, CacheFeatures(batch_size=6), **arguments)
+
+
+def files():
+    return sorted((cache_dir() / "features").glob("*.pt"))
+
+
+# Equal results ---------------------------------------------------------------------------------
+
+CASES = {
+    "pooled": ({}, ()),
+    "flattened": ({"pool": "flatten", "scaling": "unit"}, ()),
+    "unfrozen later": ({"trainable_stages": 1, "backbone_lr": 0.01}, (Unfreeze(2, 2),)),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_results_equal_those_without_the_cache(case):
+    arguments, steps = CASES[case]
+    cached, plain = (
+        run(small_model(**arguments), small_data(), *steps) for run in (cached_fit, fit)
+    )
+    assert cached.metrics == plain.metrics
+    assert not any(changed(*states) for states in zip(cached.states, plain.states, strict=True))
+    assert (cached.runs, plain.runs) == (3, 6)  # 14 images by 6; 3 batches in each of 2 epochs
+
+
+def test_augmentation_leaves_the_training_images_and_stores_the_validation_part():
+    data = partial(FlippedArrays, IMAGES, CLASSES, val_size=4, batch_size=5)
+    cached, plain = cached_fit(small_model(), data()), fit(small_model(), data())
+    assert cached.metrics == plain.metrics
+    assert not any(isinstance(inputs, Features) for inputs in cached.inputs)
+    assert [len(torch.load(path)) for path in files()] == [4]
+
+
+@pytest.mark.parametrize(("stages", "cut"), [(0, 6), (1, 4)])
+def test_the_cut_is_before_the_first_stage_that_is_ever_trained(stages, cut):
+    watch = cached_fit(small_model(), small_data(), Unfreeze(9, stages), epochs=1)
+    assert {inputs.depth for inputs in watch.inputs} == {cut}
+
+
+def test_a_resumed_fit_equals_an_unbroken_one(tmp_path):
+    build = partial(small_model, trainable_stages=1, optimizer=torch.optim.Adam)
+    path = tmp_path / "1.ckpt"
+    whole = cached_fit(build(), small_data(), EpochSeed(), checkpoints={"epoch1": path})
+    resumed = cached_fit(build(seed=1), small_data(), EpochSeed(), path=path)
+    assert resumed.metrics == whole.metrics[1:]
+    assert not changed(whole.states[-1], resumed.states[-1])
+    restored = PretrainedModule.load_from_checkpoint(path, weights_only=True)
+    assert restored(IMAGES).shape == (14, 1)  # the whole model
+
+
+# The cache -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def filled():
+    cached_fit(small_model(), small_data(), epochs=0)
+
+
+def test_equal_images_are_computed_once():
+    data = small_data(IMAGES.repeat(3, 1, 1, 1), CLASSES.repeat(3))
+    assert cached_fit(small_model(), data, epochs=0).runs == 3
+    assert [len(torch.load(path)) for path in files()] == [14]
+
+
+def test_other_folds_find_the_features():
+    data = partial(small_data, val_size=None, num_folds=3)
+    assert cached_fit(small_model(), data(fold=0), epochs=0).runs == 3
+    other = cached_fit(small_model(), data(fold=1), epochs=1)
+    assert other.runs == 0
+    assert other.metrics == fit(small_model(), data(fold=1), epochs=1).metrics
+
+
+def test_another_head_finds_the_features(filled):
+    model = small_model(hidden=(8, 4), activation="tanh", l2=0.1)
+    assert cached_fit(model, small_data(batch_size=3), epochs=0).runs == 0
+
+
+def test_whatever_changes_the_features_has_its_own_file(filled):
+    weights, statistics, images = small_model(), small_model(), IMAGES.clone()
+    weights.network.backbone.model.conv5[0].weight.data[0, 0, 0, 0] += 1
+    statistics.network.backbone.model.conv1[1].running_mean[0] += 1
+    images[3, 0, 0, 0] = 0.5
+    models = [weights, statistics, small_model(scaling="unit"), small_model(trainable_stages=1)]
+    runs = [
+        *((model, small_data(), {}) for model in models),
+        (small_model(), small_data(images), {}),
+    ]
+    runs.append((small_model(), small_data(), {"precision": "bf16-true"}))
+    for number, (model, data, arguments) in enumerate(runs, start=2):
+        cached_fit(model, data, epochs=0, **arguments)
+        assert len(files()) == number
+
+
+def test_a_damaged_file_is_computed_again(filled, capsys):
+    files()[0].write_bytes(b"PK\x03\x04")
+    assert cached_fit(small_model(), small_data(), epochs=0).runs == 3
+    assert "is damaged; it is built again" in capsys.readouterr().out
+
+
+def test_a_data_set_without_hashes_has_its_images_hashed():
+    class Images(ArrayDataModule):
+        def load(self):
+            parts = super().load()
+            object.__setattr__(parts["train"], "hashes", None)
+            return parts
+
+    data = Images(np.asarray(IMAGES), CLASSES, val_size=4)
+    cached_fit(small_model(), data, epochs=0)
+    assert [len(torch.load(path)) for path in files()] == [14]
+
+
+def test_a_trial_computes_and_writes_nothing():
+    watch = cached_fit(small_model(), small_data(), fast_dev_run=True)
+    assert watch.runs == 2  # a batch of each part
+    assert files() == []
+
+
+# Afterwards ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("hook", ["none", "on_fit_start", "on_train_epoch_end"])
+def test_the_data_has_its_images_again_after_a_fit_and_after_an_error(hook):
+    failing, data = Callback(), small_data()
+
+    def fail(*_):
+        raise RuntimeError(hook)
+
+    setattr(failing, hook, fail)
+    with pytest.raises(RuntimeError) if hook != "none" else nullcontext():
+        fit(small_model(), data, CacheFeatures(), failing, epochs=1)
+    inputs = [data.inputs(part) for part in ("train", "val")]
+    assert not any(isinstance(rows, FeatureRows) for rows in inputs)
+
+
+# Errors ----------------------------------------------------------------------------------------
+
+
+def test_a_stage_that_is_trained_before_the_cut_is_an_error():
+    class Thaw(Callback):
+        def on_train_epoch_start(self, trainer, pl_module):
+            pl_module.network.backbone.set_trained(2)
+
+    with pytest.raises(InputError, match=r"stage4.* is trained, but CacheFeatures stores"):
+        cached_fit(small_model(), small_data(), Thaw())
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (partial(small_model, trainable_stages="all"), "nothing to store"),
+        (partial(DenseModule, (3, 32, 32), 2, "sigmoid"), "needs a PretrainedModule"),
+    ],
+)
+def test_models_without_frozen_stages_are_refused(model, message):
+    with pytest.raises(InputError, match=message):
+        fit(model(), small_data(), CacheFeatures())

@@ -1,0 +1,187 @@
+import subprocess
+import sys
+
+import pytest
+import torch
+import torchvision
+from backbones import drawn_weights, image_side, smallest_of_each_family, whole_network
+from torch import nn
+from torchvision.transforms.v2.functional import normalize
+
+from dlp.errors import InputError
+from dlp.modules import Backbone
+from dlp.modules.pretrained.families import FAMILIES, family_of
+
+#: MaxViT takes images of 224 pixels at least: 2 of 11 seconds.
+FAMILY_MEMBERS = [
+    pytest.param(name, marks=pytest.mark.slow) if name == "maxvit_t" else name
+    for name in smallest_of_each_family()
+]
+
+
+@pytest.fixture(scope="module", params=FAMILY_MEMBERS)
+def pair(request, tmp_path_factory):
+    """Give a backbone from a file in torchvision's layout, and torchvision's network of it."""
+    name = request.param
+    whole = whole_network(name)
+    state = drawn_weights(whole)
+    path = tmp_path_factory.mktemp("weights") / f"{name}.pth"
+    torch.save(state, path)
+    whole.load_state_dict(state, assign=True)
+    whole.set_submodule(family_of(name).classifier, nn.Identity())
+    backbone = Backbone(name, path, image_size=image_side(name))
+    path.unlink()
+    return backbone.eval(), whole.eval()
+
+
+def images_for(backbone, count=1):
+    side = image_side(backbone.name)
+    return torch.rand(count, 3, side, side, generator=torch.Generator().manual_seed(0))
+
+
+def shufflenet(**arguments):
+    return Backbone("shufflenet_v2_x0_5", **arguments)
+
+
+# Stages ----------------------------------------------------------------------------------------
+
+
+def test_the_table_has_every_classification_network_of_torchvision():
+    models = torchvision.models
+    builders = map(models.get_model_builder, models.list_models(module=models))
+    assert {builder.__module__.rpartition(".")[2] for builder in builders} == {*FAMILIES}
+
+
+@torch.no_grad()
+def test_features_of_loaded_weights_are_what_torchvision_gives_its_classifier(pair):
+    backbone, whole = pair
+    images = images_for(backbone)
+    preset = torchvision.models.get_model_weights(backbone.name).DEFAULT.transforms()
+    if hasattr(whole, "transform_input"):
+        whole.transform_input = True  # as with published weights
+    expected = whole(normalize(images, preset.mean, preset.std))
+    features = backbone(images)
+    if features.numel() != expected.numel():
+        features = getattr(whole, "avgpool", nn.AdaptiveAvgPool2d(1))(features)
+    assert expected.std() > 0
+    tolerance = 1e-4 * float(expected.abs().max())
+    torch.testing.assert_close(
+        features.reshape(expected.shape), expected, rtol=1e-4, atol=tolerance
+    )
+
+
+def preset_of(name):
+    return torchvision.models.get_model_weights(name).DEFAULT.transforms()
+
+
+@torch.no_grad()
+def test_stages_run_one_by_one_equal_the_whole(pair):
+    backbone, _ = pair
+    images = values = images_for(backbone)
+    for stage in range(len(backbone.stages)):
+        # Stored features come back contiguous.
+        stored = backbone.run(values, stage, stage + 1).contiguous()
+        assert stage > 0 or torch.equal(stored, backbone.run(images, 0, 1))
+        values = stored
+    assert torch.equal(values, backbone(images))
+
+
+def test_every_stage_has_parameters_of_its_own(pair):
+    backbone, _ = pair
+    previous = set()
+    for number in range(len(backbone.stages) + 1):
+        backbone.set_trained(number)
+        trained = {n for n, p in backbone.model.named_parameters() if p.requires_grad}
+        assert trained > previous or number == 0
+        previous = trained
+    assert previous == {name for name, _ in backbone.model.named_parameters()}
+    backbone.set_trained(0)
+
+
+def test_the_blocks_of_vgg16_are_those_of_the_book():
+    blocks = family_of("vgg16").stages(whole_network("vgg16"))
+    assert [*blocks] == ["block1", "block2", "block3", "block4", "block5"]
+    assert blocks["block5"] == [f"features.{number}" for number in range(24, 31)]
+
+
+# Freezing --------------------------------------------------------------------------------------
+
+
+def stages_in_training_mode(backbone):
+    names = {n.partition(".")[0] for n, m in backbone.model.named_modules() if m.training}
+    return names & {"conv1", "stage2", "stage3", "stage4", "conv5"}
+
+
+@pytest.mark.parametrize("number", [0, 2, 5])
+def test_frozen_stages_stay_in_evaluation_mode(number):
+    backbone = shufflenet(trainable_stages=number)
+    for mode in (True, False, True):
+        nn.Sequential(backbone).train(mode)
+        assert len(stages_in_training_mode(backbone)) == (number if mode else 0)
+
+
+@pytest.mark.parametrize("number", [0, 2, "all"])
+def test_a_backward_pass_changes_the_trained_stages_alone(number):
+    backbone = shufflenet(trainable_stages=number).train()
+    before = {name: value.clone() for name, value in backbone.state_dict().items()}
+    features = backbone(torch.rand(2, 3, 32, 32))
+    assert features.requires_grad == (number != 0)
+    if number:
+        features.sum().backward()
+    with_gradient = {n for n, p in backbone.named_parameters() if p.grad is not None}
+    changed = {n for n, v in backbone.state_dict().items() if not torch.equal(v, before[n])}
+    trained = {0: (), 2: ("model.stage4", "model.conv5"), "all": ("model.",)}[number]
+    assert with_gradient == {n for n, _ in backbone.named_parameters() if n.startswith(trained)}
+    assert changed == {
+        n for n in before if n.startswith(trained) and ("running" in n or "num_" in n)
+    }
+
+
+# Images and arguments --------------------------------------------------------------------------
+
+
+def test_unit_scaling_leaves_images_as_they_are():
+    backbone, images = Backbone("squeezenet1_1", scaling="unit"), torch.rand(1, 3, 32, 32)
+    expected = backbone.model.features[:3](images)  # the steps of the first stage
+    torch.testing.assert_close(backbone.run(images, 0, 1), expected)
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (torch.rand(2, 32, 32, 3), r"images.permute\(0, 3, 1, 2\)"),
+        (torch.rand(2, 1, 32, 32), "images.expand"),
+        (torch.rand(3, 32, 32), r"images.unsqueeze\(0\)"),
+        (torch.zeros(2, 3, 32, 32, dtype=torch.uint8), r"float\(\) / 255"),
+    ],
+)
+def test_other_images_are_refused_with_the_call_that_converts_them(images, message):
+    with pytest.raises(InputError, match=message):
+        Backbone("squeezenet1_1")(images)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"name": "resnet81"}, "unknown backbone 'resnet81'. Did you mean 'resnet18'"),
+        ({"name": "maskrcnn_resnet50_fpn"}, "unknown backbone"),
+        ({"weights": "DEFUALT"}, "weights of shufflenet_v2_x0_5 'DEFUALT'. Did you mean 'DEFAULT'"),
+        ({"weights": "none.pth"}, "Accepted: IMAGENET1K_V1, DEFAULT, the path of a state dict"),
+        ({"trainable_stages": 6}, r"5 stages \(stem, stage2.* Give 0 to 5, or all"),
+        ({"trainable_stages": -1}, "Give 0 to 5, or all"),
+    ],
+)
+def test_arguments_that_name_nothing_are_refused(arguments, message):
+    with pytest.raises(InputError, match=message):
+        Backbone(**{"name": "shufflenet_v2_x0_5", **arguments})
+
+
+def test_a_backbone_imports_neither_lightning_nor_torchmetrics_nor_torchvision():
+    code = (
+        "import sys, dlp.modules.pretrained.network\n"
+        "print([n for n in ('lightning', 'torchmetrics', 'torchvision') if n in sys.modules])"
+    )
+    output = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert output.stdout.strip() == "[]"

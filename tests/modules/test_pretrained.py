@@ -1,0 +1,92 @@
+import pytest
+import torch
+from backbones import IMAGES, changed, fit, small_data, small_model, state_of
+
+from dlp.errors import InputError
+from dlp.modules import Backbone, PretrainedModule
+from dlp.modules.pretrained import Features
+
+pytestmark = pytest.mark.filterwarnings("ignore:Found .* in eval mode at the start of training")
+
+
+@pytest.fixture(scope="module", params=[0, 2, "all"])
+def trained(request):
+    """Give a model after a fit, its state before, and the prefixes of what was trained."""
+    model = small_model(trainable_stages=request.param, backbone_lr=0.01)
+    before = state_of(model)
+    fit(model, small_data(), epochs=1)
+    stages = {0: (), 2: ("stage4.", "conv5."), "all": ("",)}[request.param]
+    return model, before, tuple(f"network.backbone.model.{stage}" for stage in stages)
+
+
+def test_a_fit_changes_the_trained_stages_and_no_bit_of_the_others(trained):
+    model, before, prefixes = trained
+    names = changed(before, model.state_dict())
+    in_backbone = {name for name in before if name.startswith("network.backbone.model.")}
+    assert names & in_backbone == {name for name in in_backbone if name.startswith(prefixes)}
+    assert "network.classifier.output.weight" in names
+
+
+def test_the_optimizer_has_all_parameters_whatever_is_frozen(trained):
+    model, _, _ = trained
+    head, backbone = model.configure_optimizers().param_groups
+    assert (head["name"], head["lr"]) == ("head", 0.05)
+    assert (backbone["name"], backbone["lr"]) == ("backbone", 0.01)
+    assert len(head["params"] + backbone["params"]) == len([*model.parameters()])
+
+
+def test_penalties_act_on_the_hidden_layers_alone():
+    model = small_model(l2=0.5, hidden=(4, 3))
+    dense = model.network.classifier
+    expected = 0.5 * (dense.dense1.weight.square().sum() + dense.dense2.weight.square().sum())
+    torch.testing.assert_close(model.penalty(), expected)
+
+
+def test_restoring_asks_for_no_weights(tmp_path):
+    file, path = tmp_path / "weights.pth", tmp_path / "model.ckpt"
+    torch.save(Backbone("shufflenet_v2_x0_5").model.state_dict(), file)
+    model = small_model(weights=str(file), trainable_stages=1, pool="flatten")
+    fit(model, small_data(), epochs=1, checkpoints={"epoch1": path})
+    file.unlink()
+    restored = PretrainedModule.load_from_checkpoint(path, weights_only=True)
+    assert restored.hparams["weights"] is None
+    assert dict(restored.hparams) == dict(model.hparams)
+    assert restored.network.backbone.frozen_stages == 4
+    assert torch.equal(restored.eval()(IMAGES), model.eval()(IMAGES))
+
+
+@pytest.mark.parametrize("pool", ["avg", "flatten"])
+@torch.no_grad()
+def test_the_network_continues_from_features_of_every_depth(pool):
+    network = small_model(pool=pool).network.eval()
+    expected = network(IMAGES)
+    for depth in range(1, network.depth + 1):
+        values = network.features(IMAGES, depth).values.contiguous()
+        assert torch.equal(network(Features(values, depth)), expected)
+
+
+def test_features_are_computed_in_evaluation_mode_without_gradient():
+    model = small_model(trainable_stages="all")
+    before = state_of(model)
+    features = model.network.features(IMAGES, 3)
+    assert not features.values.requires_grad
+    assert not changed(before, model.state_dict())
+    assert all(module.training for module in model.network.backbone.modules())
+
+
+@pytest.mark.parametrize("shape", [(1, 28, 28), (32,), (32, 32, 3)])
+def test_rows_that_are_not_colour_images_are_refused(shape):
+    with pytest.raises(InputError, match=r"takes colour images \(3, H, W\); the data has rows"):
+        PretrainedModule(shape, 2, weights=None)
+
+
+@pytest.mark.parametrize(("backbone", "side"), [("squeezenet1_1", 12), ("vit_b_32", 50)])
+def test_images_of_another_size_are_refused_with_the_argument(backbone, side):
+    with pytest.raises(InputError, match=rf"{backbone} does not take images of shape.*image_size"):
+        PretrainedModule((3, side, side), 2, backbone=backbone, weights=None)
+
+
+@pytest.mark.parametrize("arguments", [{"scaling": "unti"}, {"pool": "max"}])
+def test_unknown_names_are_errors(arguments):
+    with pytest.raises(KeyError):
+        small_model(**arguments)

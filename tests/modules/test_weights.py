@@ -1,0 +1,111 @@
+import pytest
+import torch
+from torch import nn
+
+from dlp.errors import InputError, MissingInputError
+from dlp.modules import Backbone
+from dlp.modules.weights import load_weights, read_state_dict
+
+
+def network(width=4):
+    return nn.Sequential(nn.Linear(3, width), nn.BatchNorm1d(width))
+
+
+def loaded(tensors, **arguments):
+    with torch.device("meta"):
+        target = network()
+    load_weights(target, tensors, **arguments)
+    return target.state_dict()
+
+
+def test_a_state_dict_and_a_checkpoint_are_read_alike(tmp_path):
+    state = network().state_dict()
+    torch.save(state, tmp_path / "state.pth")
+    torch.save({"state_dict": state, "epoch": 3}, tmp_path / "run.ckpt")
+    for name in ("state.pth", "run.ckpt"):
+        tensors = read_state_dict(tmp_path / name)
+        assert all(torch.equal(tensors[key], state[key]) for key in state)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut short", b"<html>404</html>"])
+def test_a_damaged_file_is_one_sentence(tmp_path, content):
+    path = tmp_path / "weights.pth"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"weights.pth is damaged or not a state dict") as error:
+        Backbone("squeezenet1_1", path)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("content", [torch.zeros(2), {"epoch": 3}, [torch.zeros(2)]])
+def test_a_file_of_something_else_is_refused(tmp_path, content):
+    torch.save(content, tmp_path / "other.pth")
+    with pytest.raises(InputError, match="not a state dict"):
+        read_state_dict(tmp_path / "other.pth")
+
+
+def test_a_missing_file_is_named():
+    with pytest.raises(MissingInputError, match=r"none.pth does not exist"):
+        read_state_dict("none.pth")
+
+
+@pytest.mark.parametrize("prefix", ["", "model.", "network.backbone.model."])
+def test_names_below_a_prefix_are_taken(prefix):
+    state = network().state_dict()
+    tensors = {f"{prefix}{name}": value for name, value in state.items()}
+    tensors |= {"head.weight": torch.zeros(2)} if prefix else {}
+    assert all(torch.equal(value, state[name]) for name, value in loaded(tensors).items())
+
+
+def test_half_precision_becomes_that_of_the_network():
+    state = {name: value.half() for name, value in network().state_dict().items()}
+    assert loaded(state)["0.weight"].dtype == torch.float32
+    assert loaded(state)["1.num_batches_tracked"].dtype == torch.int64
+
+
+def test_files_that_do_not_count_batches_are_read():
+    state = network().state_dict()
+    del state["1.num_batches_tracked"]
+    assert loaded(state)["1.num_batches_tracked"] == 0
+
+
+def test_modules_of_the_file_alone_are_left_out_if_they_are_named():
+    state = {**network().state_dict(), "fc.weight": torch.zeros(2)}
+    assert "fc.weight" not in loaded(state, ignored=["fc"])
+    with pytest.raises(InputError, match=r"another network: 1 tensors differ, such as fc.weight"):
+        loaded(state)
+
+
+def test_other_shapes_are_named():
+    with pytest.raises(InputError, match=r"such as 0.weight \(5, 3\) instead of \(4, 3\)"):
+        loaded(network(5).state_dict())
+
+
+def test_former_names_of_densenet_are_read():
+    class Layer(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.norm1 = nn.BatchNorm2d(2)
+
+    with torch.device("meta"):
+        target = nn.ModuleDict({"denselayer1": Layer()})
+    values = Layer().state_dict()
+    load_weights(
+        target, {f"denselayer1.{n.replace('norm1', 'norm.1')}": v for n, v in values.items()}
+    )
+    assert torch.equal(target["denselayer1"].norm1.weight, torch.ones(2))
+
+
+def test_a_failed_download_names_the_file_and_its_place(tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    with pytest.raises(InputError, match=r"cannot load https://.*\. Copy it to .*checkpoints, or"):
+        Backbone("squeezenet1_1", "DEFAULT")
+
+
+def test_a_damaged_download_is_one_sentence(tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    path = tmp_path / "hub" / "checkpoints" / "squeezenet1_1-b8a52dc0.pth"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"PK\x03\x04")
+    with pytest.raises(InputError, match=r"\(the file is damaged\). Copy it to") as error:
+        Backbone("squeezenet1_1", "SqueezeNet1_1_Weights.IMAGENET1K_V1")
+    assert "\n" not in str(error.value)
