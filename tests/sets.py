@@ -14,6 +14,19 @@ def points_table(path, rows=120, seed=0):
     return path
 
 
+def image_folder(path, classes=("cats", "dogs"), count=6, side=12, seed=0):
+    """Write a folder of noisy PNGs with one subfolder per class; the second class is brighter."""
+    from PIL import Image
+
+    generator = np.random.default_rng(seed)
+    for label, name in enumerate(classes):
+        (path / name).mkdir(parents=True)
+        for number in range(count):
+            pixels = generator.integers(0, 100, (side, side, 3)) + 100 * (label % 2)
+            Image.fromarray(pixels.astype(np.uint8)).save(path / name / f"{number}.png")
+    return path
+
+
 # One set of 40 rows in the form of each DataModule ------------------------------------------------
 
 ROWS = 40

@@ -61,7 +61,7 @@ def part_images(data: SupervisedDataModule, part: Part, count: int) -> list[Name
     rows = [row for row in chain(*turns) if row is not None][:count]
     images: Any = data.inputs(part)[torch.tensor(rows)]
     return [
-        NamedImage(f"{part}_{row}", f"{part} row {row}: {titles[row]}", image)
+        NamedImage(f"{part}_{row}", f"{part} row {row} ({titles[row]})", image)
         for row, image in zip(rows, images, strict=True)
     ]
 

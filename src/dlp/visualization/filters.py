@@ -87,7 +87,7 @@ def _gradient(model: nn.Module, layer: str, pixels: Tensor, filters: Sequence[in
     losses: list[Tensor] = []
 
     def watch(name: str, output: Tensor) -> None:
-        if not 0 <= min(filters) <= max(filters) < output.shape[1]:
+        if max(filters) >= output.shape[1]:
             raise InputError(f"layer {name!r} has the filters 0 to {output.shape[1] - 1}.")
         losses[:] = [output[range(len(filters)), list(filters)].flatten(1).mean(1).sum()]
         raise _LayerReached

@@ -1,7 +1,7 @@
 """Random changes of training images, a pure function of (seed, epoch, row)."""
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -11,7 +11,7 @@ from dlp.errors import InputError, unknown
 from dlp.seeds import derived_seed
 
 Name = Literal["book", "flip", "trivial_augment", "rand_augment", "augmix"]
-Augmentation = Name | Callable[[Tensor], Tensor]
+Augmentation = Name | Callable[[Tensor], Any]
 
 
 class RandomAffine(nn.Module):
@@ -96,7 +96,7 @@ def _grid(matrices: Tensor, height: int, width: int) -> Tensor:
     return grid
 
 
-def make_augmentation(name: Augmentation | None) -> Callable[[Tensor], Tensor] | None:
+def make_augmentation(name: Augmentation | None) -> Callable[[Tensor], Any] | None:
     """Return the transform of a name; a transform or None as it is.
 
     ``book`` is that of chapter 5.2; ``flip`` mirrors; the others are torchvision's
@@ -133,7 +133,7 @@ class Augmenter:
         num_rows: Number of rows of the training part.
     """
 
-    def __init__(self, transform: Callable[[Tensor], Tensor], num_rows: int) -> None:
+    def __init__(self, transform: Callable[[Tensor], Any], num_rows: int) -> None:
         self.transform, self.num_rows = transform, num_rows
         self._drawn: tuple[int, Tensor] | None = None
 
@@ -156,7 +156,7 @@ class Augmenter:
 
     def _change(self, image: Tensor, seed: int) -> Tensor:
         torch.manual_seed(seed)
-        changed = self.transform(image)
+        changed: Tensor = self.transform(image)
         changed = changed / 255 if changed.dtype == torch.uint8 else changed
         low, high = changed.aminmax()
         if changed.shape != image.shape or low < -0.01 or high > 1.01:

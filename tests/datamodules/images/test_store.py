@@ -1,0 +1,227 @@
+import os
+from io import BytesIO
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from PIL import Image
+
+from dlp.datamodules.images.files import file_states
+from dlp.datamodules.images.store import ImageFormat, StoredImages, decode, read_image
+from dlp.errors import InputError
+
+
+def noise(height, width, mode="RGB", seed=0):
+    shape = (height, width) if mode in ("L", "P") else (height, width, len(mode))
+    pixels = np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
+    return Image.frombytes(mode, (width, height), pixels.tobytes())
+
+
+def encoded(image, kind="PNG", **options):
+    file = BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+def halves():
+    """Return an image of 4 x 8, left black and right white."""
+    pixels = np.zeros((4, 8, 3), np.uint8)
+    pixels[:, 4:] = 255
+    return Image.fromarray(pixels)
+
+
+# One image ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("height", "width"), [(70, 40), (31, 90), (20, 20), (500, 375)])
+def test_resizing_averages_all_pixels_that_a_new_one_covers(height, width):
+    image = noise(height, width)
+    planes = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None]
+    expected = F.interpolate(planes, (20, 30), mode="bilinear", antialias=True)[0].permute(1, 2, 0)
+    pixels = read_image(encoded(image), ImageFormat(20, 30))
+    assert pixels.dtype == np.uint8
+    assert abs(pixels.astype(int) - expected.numpy()).max() <= 1
+
+
+def test_squeeze_keeps_the_whole_image_and_crop_the_middle():
+    squeezed = read_image(encoded(halves()), ImageFormat(4, 4))
+    cropped = read_image(encoded(noise(4, 8)), ImageFormat(4, 4, "crop"))
+    assert squeezed[0, :, 0].tolist()[::3] == [0, 255]
+    assert np.array_equal(cropped, np.array(noise(4, 8))[:, 2:6])
+
+
+def test_grey_has_three_equal_channels_or_one():
+    grey = noise(5, 6, "L")
+    three = read_image(encoded(grey), ImageFormat(5, 6))
+    one = read_image(encoded(grey), ImageFormat(5, 6, channels=1))
+    assert (three == np.array(grey)[..., None]).all()
+    assert np.array_equal(one[..., 0], np.array(grey))
+
+
+def test_colours_become_grey_by_their_luma():
+    image = noise(5, 6)
+    pixels = read_image(encoded(image), ImageFormat(5, 6, channels=1))
+    assert abs(pixels[..., 0] - np.array(image) @ [0.299, 0.587, 0.114]).max() <= 1
+
+
+@pytest.mark.parametrize(("alpha", "expected"), [(0, 255), (255, 100), (128, 177)])
+def test_transparency_lies_on_white(alpha, expected):
+    image = Image.new("RGBA", (4, 4), (100, 100, 100, alpha))
+    assert (read_image(encoded(image), ImageFormat(4, 4)) == expected).all()
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_the_exif_orientation_is_undone(orientation):
+    upright = np.array(noise(4, 6))
+    stored = {
+        1: upright, 2: upright[:, ::-1], 3: upright[::-1, ::-1], 4: upright[::-1],
+        5: upright.transpose(1, 0, 2), 6: upright.transpose(1, 0, 2)[::-1],
+        7: upright.transpose(1, 0, 2)[::-1, ::-1], 8: upright.transpose(1, 0, 2)[:, ::-1],
+    }[orientation]  # fmt: skip
+    exif = Image.Exif()
+    exif[274] = orientation
+    content = encoded(Image.fromarray(np.ascontiguousarray(stored)), exif=exif)
+    assert np.array_equal(read_image(content, ImageFormat(4, 6)), upright)
+
+
+@pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP"])
+def test_an_animation_gives_its_first_frame(kind):
+    frames = [Image.new("RGB", (4, 4), colour) for colour in ("red", "blue")]
+    content = encoded(frames[0], kind, save_all=True, append_images=frames[1:])
+    assert abs(read_image(content, ImageFormat(4, 4)) - np.array([255.0, 0, 0])).max() <= 2
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.int32, np.float32])
+def test_more_than_eight_bits_are_refused_with_the_next_step(dtype):
+    image = Image.fromarray(np.arange(16, dtype=dtype).reshape(4, 4) * 1000)
+    with pytest.raises(InputError, match="save it with 8 bits"):
+        read_image(encoded(image, "TIFF"), ImageFormat(4, 4))
+
+
+def test_a_decompression_bomb_is_refused_by_its_header():
+    content = bytearray(encoded(Image.new("1", (8, 8)), "BMP"))
+    content[18:26] = np.array([60_000, 60_000], "<i4").tobytes()
+    with pytest.raises(InputError, match="decompression bomb"):
+        read_image(bytes(content), ImageFormat(4, 4))
+
+
+def test_the_content_counts_and_not_the_name(tmp_path):
+    path = tmp_path / "photograph.jpg"
+    path.write_bytes(encoded(noise(4, 4), "PNG"))
+    assert np.array_equal(read_image(path, ImageFormat(4, 4)), np.array(noise(4, 4)))
+
+
+KINDS = {
+    "JPEG": {},
+    "progressive JPEG": {"progressive": True},
+    "PNG": {},
+    "palette PNG": {},
+    "GIF": {"save_all": True, "append_images": [noise(12, 10, "P")]},
+    "WEBP": {},
+    "BMP": {},
+    "TIFF": {"compression": "tiff_lzw"},
+    "PPM": {},
+}
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+@pytest.mark.parametrize("kind", KINDS)
+def test_any_damage_gives_an_image_or_one_kind_of_error(kind):
+    exif = Image.Exif()
+    exif[274] = 6
+    image = noise(12, 10, "P" if kind in ("GIF", "palette PNG") else "RGB")
+    options = {} if kind in ("BMP", "GIF", "PPM") else {"exif": exif}
+    content = encoded(image, kind.split()[-1], **options, **KINDS[kind])
+    random = np.random.default_rng(0)
+    errors = 0
+    for number in range(100):
+        damaged = np.frombuffer(content, np.uint8).copy()
+        # Half of the damage is in the header, where most decisions fall.
+        end = len(damaged) if number % 2 else min(len(damaged), 100)
+        places = random.integers(0, end, random.integers(1, 5))
+        damaged[places] = random.integers(0, 256, len(places))
+        if number % 3 == 0:
+            damaged = damaged[: random.integers(len(damaged))]
+        try:
+            pixels = read_image(damaged.tobytes(), ImageFormat(8, 9, "crop"))
+        except InputError:
+            errors += 1
+        else:
+            assert pixels.shape == (8, 9, 3)
+    assert 0 < errors < 100
+
+
+# Many images -------------------------------------------------------------------------------------
+
+
+class Sources:
+    """Sources that count how often one is read."""
+
+    def __init__(self, contents):
+        self.contents, self.reads = contents, 0
+
+    def __len__(self):
+        return len(self.contents)
+
+    def __getitem__(self, row):
+        self.reads += 1
+        return self.contents[row]
+
+
+@pytest.fixture
+def sources():
+    return Sources([encoded(noise(6, 6, seed=seed)) for seed in (1, 2, 1)] + [b"no image"])
+
+
+def test_images_are_decoded_in_order_and_a_hash_tells_equal_and_unreadable_ones(sources):
+    records = decode(sources, ImageFormat(6, 6), "key")
+    assert np.array_equal(records["pixels"][1], np.array(noise(6, 6, seed=2)))
+    first, second, third, unreadable = records["hash"].tolist()
+    assert first == third != second
+    assert unreadable == 0
+
+
+def test_from_the_second_time_no_source_is_read(sources):
+    first = decode(sources, ImageFormat(6, 6), "key")
+    second = decode(sources, ImageFormat(6, 6), "key")
+    assert sources.reads == 4
+    assert np.array_equal(first, second)
+
+
+def test_another_format_or_key_decodes_anew(sources):
+    decode(sources, ImageFormat(6, 6), "key")
+    decode(sources, ImageFormat(6, 7), "key")
+    decode(sources, ImageFormat(6, 6), "other")
+    assert sources.reads == 12
+
+
+def test_more_images_than_a_piece_keep_their_order():
+    contents = [encoded(Image.new("L", (1, 1), number % 256)) for number in range(1100)]
+    pixels = decode(contents, ImageFormat(1, 1, channels=1), "many")["pixels"].ravel()
+    assert pixels.tolist() == [number % 256 for number in range(1100)]
+
+
+@pytest.mark.parametrize("change", ["size", "time", "content"])
+def test_a_changed_file_has_another_state(change, tmp_path):
+    path = tmp_path / "a.png"
+    path.write_bytes(b"12345")
+    os.utime(path, ns=(1, 1))
+    before = file_states([path])
+    path.write_bytes(
+        b"123456" if change == "size" else b"54321" if change == "content" else b"12345"
+    )
+    os.utime(path, ns=(2, 2) if change == "time" else (1, 1))
+    assert file_states([path]) != before
+    if change == "content":  # in an unpacked archive all else may be equal
+        assert file_states([path])[1] != before[1]
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_batch_is_the_bytes_divided_by_255(channels):
+    pixels = np.random.default_rng(0).integers(0, 256, (9, 4, 5, channels), np.uint8)
+    images = StoredImages(pixels, np.arange(9))[np.array([8, 2, 5])]
+    batch = images[torch.tensor([2, 0])]
+    expected = torch.from_numpy(pixels[[5, 8]]).permute(0, 3, 1, 2) / 255
+    assert torch.equal(batch, expected)

@@ -1,0 +1,102 @@
+import pytest
+import torch
+from awkward import IMAGES, Awkward
+from captum.attr import LayerGradCam
+from torch import nn
+from torchvision.models import resnet18, squeezenet1_1, vgg11
+from torchvision.ops import Permute
+
+from dlp.errors import InputError
+from dlp.modules import ConvNet
+from dlp.visualization import GradCAM
+from dlp.visualization.grad_cam import default_cam_layer
+
+
+def convnet(num_outputs=3):
+    torch.manual_seed(0)
+    return ConvNet((3, 14, 12), num_outputs, channels=[4, 5], dense=[]).eval()
+
+
+@pytest.mark.parametrize(
+    ("model", "layer"),
+    [(convnet(), "features.relu2"), (convnet(), "features.conv1"), (Awkward().eval(), "act")],
+)
+def test_the_maps_are_those_of_captum(model, layer):
+    with GradCAM(model, layer) as cam:
+        maps = cam(IMAGES, [2, 0])
+    captum = LayerGradCam(model, model.get_submodule(layer))
+    expected = captum.attribute(IMAGES, torch.tensor([2, 0])).relu()[:, 0]
+    assert maps.max() > 0
+    torch.testing.assert_close(maps, expected.detach())
+
+
+def test_the_map_is_the_weighted_sum_of_channels():
+    model = nn.Sequential(nn.Identity(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(2, 2))
+    model[3].weight.data = torch.tensor([[1.0, -2.0], [0.0, 0.0]])
+    images = torch.rand(1, 2, 3, 3)
+    maps = GradCAM(model, "0")(images, 0)
+    torch.testing.assert_close(maps, (images[:, 0] - 2 * images[:, 1]).relu() / 9)
+
+
+def test_the_map_does_not_vanish_where_the_network_is_sure():
+    model = convnet()
+    unsure = GradCAM(model)(IMAGES, 2)
+    model.classifier.output.weight.data *= 1e4
+    assert unsure.max() > 0
+    torch.testing.assert_close(GradCAM(model)(IMAGES, 2), 1e4 * unsure)
+
+
+def test_one_logit_speaks_for_class_1_and_against_class_0():
+    one = convnet(1)
+    two = convnet(2)
+    two.load_state_dict(
+        {
+            name: v if "output" not in name else torch.cat([-v, v])
+            for name, v in one.state_dict().items()
+        }
+    )
+    for number in (0, 1):
+        torch.testing.assert_close(GradCAM(one)(IMAGES, number), GradCAM(two)(IMAGES, number))
+
+
+def test_without_classes_the_predicted_ones_are_shown():
+    model = convnet()
+    assert torch.equal(GradCAM(model)(IMAGES), GradCAM(model)(IMAGES, model(IMAGES).argmax(1)))
+
+
+@pytest.mark.parametrize(
+    ("build", "layer"),
+    [(vgg11, "features.19"), (resnet18, "layer4"), (squeezenet1_1, "classifier.2")],
+)  # fmt: skip
+def test_the_default_layer_gives_the_last_map_before_pooling(build, layer):
+    with torch.device("meta"):
+        model = build()
+    assert default_cam_layer(model, torch.rand(1, 3, 64, 64)) == layer
+
+
+def test_layers_with_channels_last_are_reshaped():
+    torch.manual_seed(0)
+    to_last, to_first = Permute([0, 2, 3, 1]), Permute([0, 3, 1, 2])
+    pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(5, 2))
+    model = nn.Sequential(nn.Conv2d(3, 5, 3), to_last, nn.Identity(), to_first, pool)
+    maps = GradCAM(model, "2", reshape=to_first)(IMAGES, 1)
+    torch.testing.assert_close(maps, GradCAM(model, "0")(IMAGES, 1))
+
+
+@pytest.mark.parametrize(
+    ("layer", "classes", "message"),
+    [
+        (None, 3, "the classes are 0 to 2; got"),
+        (None, [0, -1], "the classes are 0 to 2"),
+        ("output", 0, r"returns \(2, 3\), not maps"),
+        ("out", 0, "unknown layer 'out'. Did you mean 'output'"),
+    ],
+)
+def test_what_gives_no_map_is_an_error(layer, classes, message):
+    with pytest.raises(InputError, match=message):
+        GradCAM(Awkward(), layer)(IMAGES, classes)
+
+
+def test_a_dense_net_has_no_maps():
+    with pytest.raises(InputError, match="the model has no maps"):
+        GradCAM(nn.Sequential(nn.Flatten(), nn.Linear(3 * 14 * 12, 2)))(IMAGES)

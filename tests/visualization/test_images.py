@@ -1,0 +1,61 @@
+import matplotlib
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from dlp.visualization import (
+    activation_grid,
+    filter_grid,
+    heatmap_figure,
+    image_grid,
+    overlay,
+)
+from dlp.visualization.files import save_figure
+
+
+def canvas(figure, number=0):
+    return np.asarray(figure.axes[number].images[0].get_array())
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_overlay_adds_the_colours_of_the_resized_map(channels):
+    image, heat = torch.rand(channels, 8, 6), torch.rand(4, 3) * 5
+    resized = F.interpolate(heat[None, None] / heat.max(), (8, 6), mode="bilinear")[0, 0]
+    colours = matplotlib.colormaps["jet"](resized.numpy())[..., :3].transpose(2, 0, 1)
+    expected = (image.numpy() + 0.4 * colours).clip(0, 1)
+    np.testing.assert_allclose(overlay(image, heat).numpy(), expected, atol=1e-6)
+
+
+def test_a_map_of_zeros_is_drawn():
+    assert overlay(torch.zeros(3, 4, 4), torch.zeros(2, 2)).isfinite().all()
+
+
+def test_each_image_stands_under_its_title():
+    images = torch.rand(3, 1, 5, 4)
+    figure = image_grid(images, ["cat", "dog", "$5 and $6"])
+    titles = [ax.get_title() for ax in figure.axes]
+    assert titles == ["cat", "dog", "$5 and $6", ""]
+    for number in range(3):
+        np.testing.assert_array_equal(canvas(figure, number), images[number, 0])
+
+
+def test_sixteen_channels_stand_in_a_row_with_a_gap_of_one_pixel():
+    maps = torch.rand(20, 3, 3)
+    drawn = canvas(activation_grid(maps))
+    assert drawn.shape == (2 * 4 + 1, 16 * 4 + 1)
+    assert (drawn[5:8, 17:] == 0).all()
+    assert drawn[1:4, 1:4].std() > 0
+
+
+def test_patterns_stand_on_black():
+    drawn = canvas(filter_grid(torch.full((4, 3, 6, 6), 0.5)))
+    assert drawn.shape == (2 * 11 + 5, 2 * 11 + 5, 3)
+    assert (drawn[5:11, 5:11] == 0.5).all()
+    assert (drawn[:5] == 0).all()
+
+
+def test_a_figure_is_written_as_png(tmp_path):
+    figure = heatmap_figure(torch.rand(3, 8, 8), torch.rand(2, 2), ("image", "layer", "cat 0.9"))
+    save_figure(figure, tmp_path / "deep/heat.png")
+    assert (tmp_path / "deep/heat.png").read_bytes()[1:4] == b"PNG"
