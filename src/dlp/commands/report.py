@@ -1,6 +1,7 @@
 """Command ``report``: one page of the files in a run's folder; nothing is computed anew."""
 
 import base64
+import json
 from html import escape
 from pathlib import Path
 from string import Template
@@ -91,9 +92,9 @@ def _baselines(test: dict[str, Any]) -> str:
 
 
 def _folds(path: Path) -> str:
-    frame = pd.read_json(path.read_text("utf-8"), typ="series")
-    rows = [{"repeat": f["repeat"], "fold": f["fold"], **f["metrics"]} for f in frame["folds"]]
-    rows += [{"repeat": name, "fold": "", **frame[name]} for name in ("mean", "std")]
+    content = json.loads(path.read_text("utf-8"))
+    rows = [{"repeat": f["repeat"], "fold": f["fold"], **f["metrics"]} for f in content["folds"]]
+    rows += [{"repeat": name, "fold": "", **content[name]} for name in ("mean", "std")]
     return _section("Folds", _table(pd.DataFrame(rows)))
 
 

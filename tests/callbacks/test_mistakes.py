@@ -1,0 +1,47 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from training import quiet_trainer
+
+from dlp.callbacks.mistakes import MistakesReport
+from dlp.datamodules import ArrayDataModule
+from dlp.modules import DenseModule
+
+FIGURES = {
+    "softmax": {"confusion.png", "reliability.png"},
+    "multilabel": {"reliability.png"},
+    "regression": {"residuals.png"},
+}
+
+
+@pytest.mark.parametrize("head", FIGURES)
+def test_a_test_writes_numbers_figures_and_the_worst_rows(head, tmp_path):
+    x = np.random.default_rng(0).normal(size=(60, 2))
+    y = {
+        "softmax": np.arange(60) % 3,
+        "multilabel": (x > 0).astype(int),
+        "regression": x[:, 0],
+    }[head]
+    task = {"softmax": "classification"}.get(head, head)
+    data = ArrayDataModule(x, y, test_size=20, task=task, eval_batch_size=7)
+    model = DenseModule(data.input_shape, data.num_outputs, head)
+    quiet_trainer(callbacks=[MistakesReport(tmp_path)]).test(model, data, verbose=False)
+    report = json.loads((tmp_path / "mistakes.json").read_text())
+    assert report["rows"] == 20
+    assert {path.name for path in tmp_path.glob("*.png")} == FIGURES[head]
+    worst = pd.read_csv(tmp_path / "worst.csv")
+    index = data.examples("test").index
+    assert {*worst["index"]} <= {*index.tolist()}
+    if head == "regression":
+        assert worst["true"].tolist() == pytest.approx(y[worst["index"]].tolist())
+
+
+def test_a_diverged_model_is_named(tmp_path, capsys):
+    data = ArrayDataModule(np.eye(20), np.arange(20.0), test_size=5, task="regression")
+    model = DenseModule(data.input_shape, 1, "regression")
+    model.network.layers.output.bias.data.fill_(float("nan"))
+    quiet_trainer(callbacks=[MistakesReport(tmp_path)]).test(model, data, verbose=False)
+    assert "NaN or infinity" in capsys.readouterr().out
+    assert not any(tmp_path.glob("*.json"))

@@ -1,0 +1,53 @@
+import pandas as pd
+import pytest
+import yaml
+
+from dlp.cli import main
+
+
+def write_run(folder, losses, **settings):
+    """Write the files of a run that compare reads."""
+    folder.mkdir(parents=True)
+    config = {"data": {"class_path": "A", "init_args": {}}, "model": {"init_args": settings}}
+    (folder / "config.yaml").write_text(yaml.safe_dump({**config, "seed_everything": len(losses)}))
+    frame = pd.DataFrame({"epoch": range(1, len(losses) + 1), "val_loss": losses})
+    frame.to_csv(folder / "metrics.csv", index=False)
+    return str(folder)
+
+
+def test_runs_that_differ_in_the_seed_alone_share_a_row(tmp_path):
+    write_run(tmp_path / "runs/a/version_0", [3.0, 1.0, 2.0], hidden=[8])
+    write_run(tmp_path / "runs/a/version_1", [4.0, 3.0], hidden=[8])
+    write_run(tmp_path / "runs/b/version_0", [5.0, 4.0], hidden=[16])
+    table = main(["compare", "runs/a", "b", "--output", "figure.png"])
+    assert table.index.tolist() == ["a", "b"]
+    assert table.loc["a", "runs"] == 2
+    assert table.loc["a", "best val_loss"] == pytest.approx(2.0)
+    assert table.loc["a", "best val_loss std"] == pytest.approx(2**0.5)
+    assert table.loc["b", ["at epoch", "last val_loss"]].tolist() == [2, 4.0]
+    assert (tmp_path / "figure.png").stat().st_size > 1000
+
+
+def test_runs_of_a_name_with_other_settings_are_called_by_their_folder(tmp_path):
+    write_run(tmp_path / "runs/a/version_0", [1.0], hidden=[8])
+    write_run(tmp_path / "runs/a/version_1", [1.0], hidden=[16])
+    assert main(["compare", "runs/a"]).index.tolist() == ["runs/a/version_0", "runs/a/version_1"]
+
+
+def test_best_values_are_drawn_against_a_setting(tmp_path, fails):
+    write_run(tmp_path / "runs/a/version_0", [1.0], hidden=[8])
+    write_run(tmp_path / "runs/a/version_1", [2.0], hidden=[16])
+    table = main(["compare", "runs/a", "--against", "model.hidden"])
+    assert table.index.tolist() == ["a"]
+    assert "model.hidden" in fails("compare", "runs/a", "--against", "model.hiden")
+
+
+def test_a_run_and_a_metric_must_exist(tmp_path, fails):
+    write_run(tmp_path / "runs/a/version_0", [1.0])
+    assert "'nothing'" in fails("compare", "nothing")
+    assert "val_loss" in fails("compare", "a", "--metric", "[val_los]")
+
+
+def test_a_real_run_is_compared_with_its_test(fitted):
+    table = main(["compare", "points"])
+    assert 0 <= table.loc["points", "test_acc"] <= 1

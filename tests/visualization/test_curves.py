@@ -1,0 +1,60 @@
+import math
+
+import pandas as pd
+import pytest
+
+from dlp.visualization.comparison import draw_against, draw_runs
+from dlp.visualization.curves import draw_curves, draw_folds, panel_names, smooth
+
+NAN = math.nan
+
+
+def test_the_moving_average_is_that_of_pandas():
+    values = [3.0, 1.0, 2.0, 5.0]
+    expected = pd.Series(values).ewm(alpha=0.1, adjust=False).mean()
+    assert smooth(values, 0.9) == pytest.approx(expected.tolist())
+
+
+def test_a_gap_stays_a_gap_and_starts_no_new_average():
+    assert smooth([2.0, NAN, 4.0], 0.5) == pytest.approx([2.0, NAN, 3.0], nan_ok=True)
+
+
+def test_losses_come_first_and_data_losses_have_no_panel():
+    names = ["train_loss", "train_data_loss", "val_acc", "val_loss", "epoch"]
+    assert panel_names(names) == ["loss", "acc"]
+
+
+def test_curves_show_both_stages_and_the_best_epoch():
+    figure = draw_curves({"train_loss": [2.0, 1.0, 0.5], "val_loss": [2.0, NAN, 3.0]}, 1)
+    [axes] = figure.axes
+    lines = {line.get_label(): line.get_xydata().tolist() for line in axes.get_lines()}
+    assert lines["training"] == [[1, 2.0], [2, 1.0], [3, 0.5]]
+    assert lines["validation"] == [[1, 2.0], [3, 3.0]]
+    assert lines["best: epoch 1"][0][0] == 1
+
+
+@pytest.mark.parametrize(("epochs", "panels"), [(5, 1), (40, 2)])
+def test_long_folds_have_a_second_row_without_the_first_epochs(epochs, panels):
+    mean = {"val_mae": [1 / (n + 1) for n in range(epochs)]}
+    figure = draw_folds(mean, {"val_mae": [0.1] * epochs}, best=("val_mae", epochs))
+    assert len(figure.axes) == panels
+    assert figure.axes[-1].get_lines()[0].get_xdata()[0] == (11 if panels == 2 else 1)
+
+
+def test_runs_of_one_label_have_a_mean_over_their_common_epochs():
+    figure = draw_runs(
+        {"a": [{"val_loss": [1.0, 2.0, 9.0]}, {"val_loss": [3.0, 4.0]}]}, ["val_loss"]
+    )
+    mean = figure.axes[0].get_lines()[-1]
+    assert mean.get_label() == "a (2 runs)"
+    assert mean.get_ydata().tolist() == [2.0, 3.0]
+
+
+@pytest.mark.parametrize(("settings", "scale"), [([10, 1000], "log"), (["[8]", "[64]"], "linear")])
+def test_values_stand_over_their_setting(settings, scale):
+    figure = draw_against(
+        {"run": {key: [0.5, 0.7] for key in settings}}, "data.train_size", "val_acc"
+    )
+    [axes] = figure.axes
+    assert axes.get_xscale() == scale
+    assert axes.get_lines()[-1].get_ydata().tolist() == pytest.approx([0.6, 0.6])
