@@ -57,6 +57,6 @@ class KerasArchive:
             "tokens": pa.LargeListArray.from_arrays(offsets, np.concatenate(rows)),
             "hash": row_hashes(rows),
             "part": np.where(np.arange(len(rows)) < num_train, "train", "test").astype(object),
-            "target0": targets.astype(np.int64),
+            "label0": targets.astype(np.int64),
         }
         return Texts(pa.table(table), words, np.arange(len(rows)), is_ranked=True)

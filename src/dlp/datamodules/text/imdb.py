@@ -59,7 +59,7 @@ class IMDBDataModule(BaseTextDataModule):
         folder = find_data_dir(data_dir)
         copy = folder / "imdb"
         path = str(copy) if copy.is_dir() else "stanfordnlp/imdb"
-        files = TextFiles(path, {"text": "text", "target0": "label"})
+        files = TextFiles(path, {"text": "text", "label0": "label"})
         super().__init__(
             source=KerasArchive("imdb", folder) if source == "keras" else files,
             encoder=BagEncoder(num_words, skip_top, max_length, encoding),

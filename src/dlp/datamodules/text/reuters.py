@@ -142,7 +142,7 @@ class ReutersFiles:
             [wires[row][1] for row in order],
             spaced_words,
             part=np.where(is_train, "train", "test").astype(object),
-            target0=np.array([numbers[wires[row][0]] for row in order], np.int64),
+            label0=np.array([numbers[wires[row][0]] for row in order], np.int64),
         )
 
 

@@ -47,8 +47,8 @@ class TextFiles:
         path: Path of a table, or of a folder with a text per file and a folder per class
             (``pos/1.txt`` or ``train/pos/1.txt``), or name of a data set of the Hub. Without
             labels also a .txt with a text per line, or a folder of texts.
-        columns: Name of the column of each role: ``text``; ``target0``, ``target1`` ...; ``group``,
-            ``time``, ``name``.
+        columns: Name of the column of each role: ``text``; ``label0``, ``label1`` ...; ``group``,
+            ``time``, ``id``.
         tokens: Tokens of the texts.
         task: Kind of the labels; those of a ``classification`` stay text.
         drop_unlabelled: Whether texts without a label are left out.
@@ -67,7 +67,7 @@ class TextFiles:
     @property
     def labels(self) -> list[str]:
         """Names of the label columns."""
-        return [name for role, name in self.columns.items() if role.startswith("target")]
+        return [name for role, name in self.columns.items() if role.startswith("label")]
 
     def key(self) -> str:
         """Return the arguments and the SHA-256 of each file."""
@@ -85,9 +85,9 @@ class TextFiles:
         import pyarrow as pa
 
         frame = pd.concat(self._frames())
-        for name in self.columns.values():
+        for role, name in self.columns.items():
             if name not in frame:
-                raise unknown("column", name, map(str, frame.columns))
+                raise unknown(f"{role.rstrip('0123456789')}_column", name, map(str, frame.columns))
         if self.drop_unlabelled:
             frame = frame.dropna(subset=self.labels)
         texts = frame[self.columns["text"]].tolist()
@@ -99,7 +99,7 @@ class TextFiles:
                 f"{part} part ({sum(is_empty):,} such rows). Fill them in or remove them."
             )
         parts, rows = (frame.index.get_level_values(level) for level in (0, 1))
-        columns = {"part": parts, "row" if rows.inferred_type == "integer" else "name": rows}
+        columns = {"part": parts, "row" if rows.inferred_type == "integer" else "id": rows}
         for role, name in self.columns.items():
             is_class = self.task == "classification" and name in self.labels
             if is_class or frame[name].dtype == object:  # such as numbers and text in JSON
@@ -120,8 +120,9 @@ class TextFiles:
         if path.is_dir() or not (path.exists() or _TABLE.search(self.path)):
             return self._hub()
         if path.suffix.lower() == ".txt" and path.is_file() and not self.labels:
-            return {"train": pd.DataFrame({self.columns["text"]: self._text(path).splitlines()})}
-        as_text = [self.columns[role] for role in ("text", "name") if role in self.columns]
+            lines = self._text(path).removesuffix("\n").split("\n")
+            return {"train": pd.DataFrame({self.columns["text"]: lines})}
+        as_text = [self.columns[role] for role in ("text", "id") if role in self.columns]
         as_text += self.labels if self.task == "classification" else ()
         return {"train": read_table(path, self.read_csv, as_text)}
 

@@ -86,7 +86,7 @@ class BaseTextDataModule(SupervisedDataModule):
         files = (
             self.source if isinstance(self.source, TextFiles) else TextFiles("", {"text": "text"})
         )
-        columns = {role: c for role, c in files.columns.items() if role in ("text", "name")}
+        columns = {role: c for role, c in files.columns.items() if role in ("text", "id")}
         return _examples(replace(files, path=str(self.predict_path), columns=columns).read())
 
     def readable(self, part: Part, rows: Iterable[int]) -> list[str]:
@@ -115,13 +115,13 @@ class BaseTextDataModule(SupervisedDataModule):
 def _examples(texts: Texts) -> Examples:
     """Return texts with the columns of their table."""
     names = texts.table.column_names
-    targets = [texts.column(name) for name in names if name.startswith("target")]
-    others = {n: texts.column(n) for n in ("row", "name", "group", "time") if n in names}
+    targets = [texts.column(name) for name in names if name.startswith("label")]
+    others = {n: texts.column(n) for n in ("row", "id", "group", "time") if n in names}
     return Examples(
         inputs=texts,
         targets=targets[0] if len(targets) == 1 else np.column_stack(targets) if targets else None,
         index=others.get("row"),
-        names=others["name"].tolist() if "name" in others else None,
+        names=others["id"].tolist() if "id" in others else None,
         groups=others.get("group"),
         times=others.get("time"),
         hashes=texts.column("hash"),
@@ -193,10 +193,10 @@ class TextDataModule(BaseTextDataModule):
         labels = [label_column] if isinstance(label_column, str) else list(label_column)
         columns = {
             "text": text_column,
-            **{f"target{number}": name for number, name in enumerate(labels)},
+            **{f"label{number}": name for number, name in enumerate(labels)},
             "group": group_column,
             "time": time_column,
-            "name": id_column,
+            "id": id_column,
         }
         roles = {role: name for role, name in columns.items() if name is not None}
         source = TextFiles(str(path), roles, tokens, task, drop_unlabelled, read_csv, subset)
