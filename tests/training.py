@@ -1,7 +1,7 @@
 """Short fits: a Trainer that writes and prints nothing, and a record of its epochs."""
 
 import torch
-from lightning import Callback, Trainer
+from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
@@ -12,6 +12,23 @@ from dlp.modules import DenseModule
 DRAW = torch.Generator().manual_seed(0)
 X, Y = torch.randn(10, 3, generator=DRAW), torch.randint(0, 4, (10,), generator=DRAW)
 X_VAL, Y_VAL = torch.randn(7, 3, generator=DRAW), torch.randint(0, 4, (7,), generator=DRAW)
+
+
+class OneWeight(LightningModule):
+    """Model of one weight that takes any batch."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(()))
+
+    def training_step(self, batch, batch_idx):
+        return self.weight
+
+    def validation_step(self, batch, batch_idx):
+        """Take the batch."""
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1)
 
 
 class Curves(Callback):

@@ -1,42 +1,18 @@
 """One contract for every DataModule."""
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lightning import LightningModule, Trainer
 from sets import DATA_MODULES, GROUPS, LABELS, ROWS, TIMES, numbers
 from sklearn.model_selection import KFold
+from training import OneWeight, quiet_trainer
 
 from dlp.datamodules import Split
 from dlp.errors import InputError
 
 PARTS = ("train", "val", "test")
 everyone = pytest.mark.parametrize("name", DATA_MODULES)
-
-
-class Plain(LightningModule):
-    """Model of one weight that takes any batch."""
-
-    def __init__(self):
-        super().__init__()
-        self.weight = torch.nn.Parameter(torch.zeros(()))
-
-    def training_step(self, batch, batch_idx):
-        return self.weight
-
-    def validation_step(self, batch, batch_idx):
-        """Take the batch."""
-
-    def configure_optimizers(self):
-        return torch.optim.SGD(self.parameters(), lr=0.1)
-
-
-def trainer(**arguments):
-    quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
-    defaults = {"max_epochs": 1, "accelerator": "cpu", "enable_checkpointing": False}
-    return Trainer(**{**quiet, **defaults, **arguments})
 
 
 def dense(data, inputs):
@@ -69,8 +45,8 @@ def fitted(request, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DLP_CACHE_DIR", str(folder / "cache"))
         data = DATA_MODULES[request.param](folder, predict=True, test_size=8, batch_size=6)
-        run = trainer()
-        run.fit(Plain(), data)
+        run = quiet_trainer()
+        run.fit(OneWeight(), data)
         run.save_checkpoint(folder / "last.ckpt")
         yield data, folder / "last.ckpt"
 
@@ -234,8 +210,8 @@ def test_resuming_keeps_the_stored_rows_and_the_order(name, tmp_path):
 
 @everyone
 def test_a_trial_run_takes_every_step(name, tmp_path):
-    run = trainer(fast_dev_run=True)
-    run.fit(Plain(), DATA_MODULES[name](tmp_path, val_size=None))
+    run = quiet_trainer(fast_dev_run=True)
+    run.fit(OneWeight(), DATA_MODULES[name](tmp_path, val_size=None))
     assert run.global_step == 1
     assert run.limit_val_batches == 1  # restored
 
@@ -244,8 +220,8 @@ def test_a_trial_run_takes_every_step(name, tmp_path):
 def test_a_missing_part_is_refused(name, tmp_path):
     data = DATA_MODULES[name](tmp_path, val_size=None)
     assert not data.has("val")
-    with pytest.raises(InputError, match="no val part. Give val_size"):
+    with pytest.raises(InputError, match=r"no val part\. Give val_size"):
         data.val_dataloader()
-    with pytest.raises(InputError, match="no test part. Give test_size"):
+    with pytest.raises(InputError, match=r"no test part\. Give test_size"):
         data.predict_dataloader()
     assert len(data.examples("train")) == ROWS == len(LABELS)

@@ -88,9 +88,9 @@ def test_folds_are_disjoint_cover_the_rows_and_are_pure_in_the_seed(
 
 
 @given(
-    count=st.integers(20, 200),
-    val=st.one_of(st.none(), st.integers(3, 5), st.floats(0.15, 0.4)),
-    test=st.one_of(st.none(), st.integers(3, 5), st.floats(0.15, 0.4)),
+    count=st.integers(40, 200),
+    val=st.one_of(st.none(), st.integers(3, 5), st.floats(0.15, 0.35)),
+    test=st.one_of(st.none(), st.integers(3, 5), st.floats(0.15, 0.35)),
     train=st.one_of(st.none(), st.integers(3, 4)),
     seed=SEEDS,
     stratify=st.booleans(),
@@ -101,7 +101,7 @@ def test_held_out_parts_have_the_sizes_and_shares_that_were_asked_for(
     y = np.arange(count) % 3
     split = Split(val, test, train, seed, stratify)
     parts = split.parts(Rows(count, y))
-    union = sorted(sum(lists(parts), []))
+    union = sorted(np.concatenate(parts).tolist())
     assert len({*union}) == len(union)
     assert lists(parts) == lists(split.parts(Rows(count, y)))
     for size, rows in ((val, parts.val), (test, parts.test), (train, parts.train)):
@@ -126,7 +126,7 @@ def test_held_out_groups_are_whole_and_near_the_size(groups, size, seed):
     assert sum(len({*groups[rows]}) for rows in parts) == len({*groups})
     largest = np.bincount(groups).max()
     for rows in (parts.val, parts.test):
-        assert 0 < len(rows)
+        assert len(rows) > 0
         assert abs(len(rows) - size * len(groups)) <= largest
 
 
@@ -311,5 +311,5 @@ def test_rows_without_a_key_are_named():
         group_numbers(np.array(["a", None], object))
     with pytest.raises(InputError, match="row 2 has no time"):
         time_values(np.array([1, 2, np.nan]))
-    with pytest.raises(InputError, match="row 1 has '30.1.2020'"):
+    with pytest.raises(InputError, match=r"row 1 has '30\.1\.2020'"):
         time_values(np.array(["2020-01-30", "30.1.2020"], object))

@@ -1,0 +1,191 @@
+"""Arrays, and what the base does with parts, states and rows that do not fit."""
+
+import numpy as np
+import pytest
+import torch
+
+from dlp.datamodules import (
+    ArrayDataModule,
+    ArrayEncoder,
+    Examples,
+    Split,
+    SupervisedDataModule,
+    TargetEncoder,
+)
+from dlp.errors import InputError
+
+
+@pytest.fixture
+def rows():
+    """Return 40 rows of 3 inputs and their values."""
+    generator = np.random.default_rng(0)
+    return generator.normal(3, 2, (40, 3)), generator.normal(size=40)
+
+
+def inputs(loader):
+    return torch.cat([batch[0] for batch in loader])
+
+
+@pytest.mark.parametrize("kind", [np.asarray, torch.as_tensor, lambda array: array.tolist()])
+def test_arrays_tensors_and_lists_are_alike(rows, kind):
+    x, y = rows
+    data = ArrayDataModule(kind(x), kind(y), split_seed=None, val_size=None)
+    assert (data.class_names, data.targets.task) == (None, "regression")
+    assert torch.equal(data.inputs("train"), torch.from_numpy(x).float())
+
+
+def test_integers_become_float32_with_the_same_numbers():
+    images = np.full((6, 3, 4, 4), 255, np.uint8)
+    data = ArrayDataModule(images, [0, 1, 0, 1, 0, 1], val_size=None)
+    assert data.input_shape == (3, 4, 4)
+    assert inputs(data.train_dataloader()).unique().tolist() == [255.0]
+
+
+def test_a_vector_is_one_column(rows):
+    assert ArrayDataModule(rows[0][:, 0], rows[1]).input_shape == (1,)
+
+
+def test_scaling_is_by_the_training_part(rows):
+    x, y = rows
+    data = ArrayDataModule(x, y, scaling="standard", val_size=10, split_seed=None)
+    expected = (x[:10] - x[10:].mean(axis=0)) / x[10:].std(axis=0)
+    assert np.allclose(data.inputs("val"), expected, atol=1e-6)
+
+
+def test_a_column_that_is_constant_in_training_is_zero_everywhere_and_named(rows, capsys):
+    x, y = rows
+    x[10:, 1] = 0.1  # rounding gives it a deviation of 1e-17
+    data = ArrayDataModule(x, y, scaling="standard", val_size=10, split_seed=None)
+    assert not data.inputs("train")[:, 1].any()
+    assert not data.inputs("val")[:, 1].any()
+    assert "1 of 3 inputs are constant in training, the first is 1" in capsys.readouterr().out
+
+
+def test_large_numbers_are_scaled_in_float64(rows):
+    x, y = rows
+    x = x.round(3)
+    plain, moved = (ArrayDataModule(v, y, scaling="standard").inputs("val") for v in (x, x + 2e9))
+    assert torch.allclose(plain, moved, atol=1e-4)
+
+
+def test_inputs_are_duplicates_whatever_their_type(rows, capsys):
+    x, y = rows
+    x = x.astype(np.float32)
+    data = ArrayDataModule(x, y, x[:3].astype(np.float64), y[:3], drop_duplicates=True)
+    data.setup("fit")
+    assert "in test and train" in capsys.readouterr().out
+    assert sum(len(data.examples(part)) for part in ("train", "val")) == 37
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"y": [0, 1]}, "x has 40 rows"),
+        ({"groups": [0, 1]}, "x has 40 rows"),
+        ({"x_test": np.zeros((2, 3))}, "x_test has 2 rows"),
+        ({"x": np.ma.masked_less(np.zeros((40, 3)), 1)}, "masked array"),
+        ({"y": np.ma.masked_less(np.zeros(40), 1)}, "masked array"),
+        ({"batch_size": 0}, "batch_size and eval_batch_size take 1 or more"),
+        ({"x_test": np.zeros((2, 3)), "y_test": [0.5, 1], "test_size": 2}, "its own test part"),
+        ({"groups": [None, *"a" * 39]}, "row 0 has no group"),
+        ({"times": [*range(39), np.nan]}, "row 39 has no time"),
+        ({"times": [7] * 40}, "have one time"),
+        ({"x": None}, "needs x and y"),
+    ],
+)
+def test_arrays_that_cannot_be_used_are_refused(rows, arguments, message):
+    x, y = rows
+    with pytest.raises(InputError, match=message):
+        ArrayDataModule(**{"x": x, "y": y, **arguments}).fit()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e300])
+def test_the_row_of_a_bad_number_is_named(rows, value):
+    x, y = rows
+    x[33, 1] = value
+    with pytest.raises(InputError, match="row 33 of x"):
+        ArrayDataModule(x, y)
+
+
+# The base -----------------------------------------------------------------------------------------
+
+
+class Own(SupervisedDataModule):
+    """Data set of one's own with a validation part, and groups that a test row shares."""
+
+    def __init__(self, **arguments):
+        super().__init__(encoder=ArrayEncoder(), targets=TargetEncoder(), **arguments)
+
+    def load(self):
+        x, y, groups = np.arange(24.0).reshape(12, 2), np.arange(12) % 2, np.arange(12) // 2
+        part = [slice(0, 6), slice(6, 9), slice(9, 12)]
+        parts = [Examples(x[rows], y[rows], groups=groups[rows]) for rows in part]
+        return dict(zip(("train", "val", "test"), parts, strict=True))
+
+
+def test_a_validation_part_of_the_set_is_used_as_it_is(capsys):
+    data = Own()
+    assert [len(data.examples(part)) for part in ("train", "val", "test")] == [6, 3, 3]
+    assert "its own validation part; val_size is not used" in capsys.readouterr().out
+    with pytest.raises(InputError, match="its own validation part; leave num_folds out"):
+        Own(num_folds=3).fit()
+
+
+def test_groups_of_the_sets_own_test_part_that_are_trained_on_are_counted(capsys):
+    Own().fit()
+    assert "1 groups of the test part are also trained or validated on" in capsys.readouterr().out
+
+
+def test_a_class_of_the_test_part_alone_is_refused_by_name(rows):
+    x, _ = rows
+    data = ArrayDataModule(x, ["a", "b"] * 20, x[:2] + 1, ["a", "c"])
+    with pytest.raises(InputError, match="training part has no row of c"):
+        data.fit()
+
+
+def test_a_class_unseen_by_a_checkpoint_is_refused_by_name(rows):
+    x, _ = rows
+    state = ArrayDataModule(x, ["a", "b"] * 20).state_dict()
+    data = ArrayDataModule(x, ["a", "b"] * 20, x[:2] + 1, ["a", "c"])
+    data.load_state_dict(state)
+    with pytest.raises(InputError, match="unknown class 'c'"):
+        data.test_dataloader()
+
+
+def test_the_seed_of_the_order_does_not_depend_on_earlier_splits(rows):
+    data = ArrayDataModule(*rows)
+    torch.manual_seed(1)
+    data.train_dataloader()
+    data.resplit(Split(num_folds=4))
+    torch.manual_seed(2)
+    assert data.train_dataloader().batch_sampler.seed == 2
+
+
+def test_row_numbers_of_another_split_change_nothing(rows):
+    data = ArrayDataModule(*rows)
+    state = data.state_dict()
+    parts = data.part_rows(Split(num_folds=4, fold=1, seed=None))
+    assert parts.val.tolist() == [*range(10, 20)]
+    assert data.state_dict() == state
+
+
+@pytest.mark.parametrize("change", ["value", "split", "order"])
+def test_other_rows_have_another_fingerprint(rows, change):
+    x, y = rows
+    first = ArrayDataModule(x, y, split_seed=0).rows_fingerprint
+    assert ArrayDataModule(x.copy(), y, split_seed=0).rows_fingerprint == first
+    other = x.copy()
+    if change == "value":
+        other[5, 1] += 1
+    elif change == "order":
+        other = other[::-1]
+    assert ArrayDataModule(other, y, split_seed=int(change == "split")).rows_fingerprint != first
+
+
+def test_replaced_inputs_are_served_until_the_next_split(rows):
+    data = ArrayDataModule(*rows, val_size=8)
+    features = torch.zeros(32, 5)
+    data.replace_inputs("train", features)
+    assert next(iter(data.train_dataloader()))[0].shape == (32, 5)
+    data.resplit(data.split)
+    assert next(iter(data.train_dataloader()))[0].shape == (32, 3)

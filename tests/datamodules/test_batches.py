@@ -1,0 +1,185 @@
+"""Whole batches: every row once, equal counts for all processes, an order that is pure."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from lightning import Callback
+from training import OneWeight, quiet_trainer
+
+from dlp.datamodules import ArrayDataModule
+from dlp.datamodules.batches import BatchLoader, BatchOrder
+
+SIZES = {"rows": st.integers(1, 60), "size": st.integers(1, 20), "ranks": st.integers(1, 4)}
+
+
+def rows_of(order):
+    return [row for batch in order for row in batch.tolist()]
+
+
+@given(rows=SIZES["rows"], size=SIZES["size"], epoch=st.integers(0, 5))
+def test_an_epoch_has_every_row_once_in_batches_of_the_size(rows, size, epoch):
+    order = BatchOrder(rows, size, shuffle=True, seed=1)
+    order.set_epoch(epoch)
+    batches = [*order]
+    assert sorted(rows_of(batches)) == [*range(rows)]
+    assert len(batches) == len(order)
+    assert {len(batch) for batch in batches[:-1]} <= {size}
+
+
+@given(**SIZES)
+def test_processes_train_on_equally_many_batches_and_together_on_every_row(rows, size, ranks):
+    orders = [BatchOrder(rows, size, True, 3, ranks, rank) for rank in range(ranks)]
+    counts = {len([*order]) for order in orders}
+    assert counts == {len(orders[0])}
+    assert {row for order in orders for row in rows_of(order)} == {*range(rows)}
+
+
+@given(**SIZES)
+def test_processes_evaluate_each_row_once_in_equally_many_batches(rows, size, ranks):
+    orders = [BatchOrder(rows, size, False, 3, ranks, rank) for rank in range(ranks)]
+    assert {len([*order]) for order in orders} == {len(orders[0])}
+    assert sorted(row for order in orders for row in rows_of(order)) == [*range(rows)]
+
+
+def test_the_order_depends_on_seed_and_epoch_alone():
+    def order(seed, epoch):
+        batches = BatchOrder(50, 8, True, seed)
+        batches.set_epoch(epoch)
+        return rows_of(batches)
+
+    state = torch.get_rng_state()
+    assert order(0, 2) == order(0, 2)
+    assert len({tuple(order(seed, epoch)) for seed in (0, 1) for epoch in (2, 3)}) == 4
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_a_loop_without_a_trainer_sees_the_orders_of_a_fit():
+    loop, fit = BatchOrder(50, 8, True, seed=0), BatchOrder(50, 8, True, seed=0)
+    for epoch in range(3):
+        fit.set_epoch(epoch)
+        assert rows_of(loop) == rows_of(fit)
+    assert rows_of(fit) == rows_of(fit)  # the Trainer says when an epoch begins
+
+
+def test_inputs_targets_and_rows_are_sliced_alike():
+    inputs, targets = torch.arange(20.0).reshape(10, 2), torch.arange(10)
+    loader = BatchLoader(inputs, targets, BatchOrder(10, 4, True, 0), with_rows=True)
+    assert [len(x) for x, _, _ in loader] == [4, 4, 2]
+    for x, y, rows in loader:
+        assert torch.equal(x, inputs[y])
+        assert torch.equal(rows, y)
+
+
+def test_a_batch_is_a_copy_of_the_stored_rows():
+    inputs = torch.zeros(4, 2)
+    for batch, _ in BatchLoader(inputs, None, BatchOrder(4, 4, False, 0)):
+        batch += 1
+    assert inputs.sum() == 0
+
+
+def test_augmentation_draws_anew_in_each_epoch():
+    def augment(inputs, rows, seed):
+        return inputs + seed % 1000
+
+    loader = BatchLoader(torch.zeros(8, 1), None, BatchOrder(8, 4, True, 0), augment)
+    assert len({x.max().item() for _ in range(3) for x, _ in loader}) == 3
+
+
+class Together(torch.Tensor):
+    """Rows that select several batches at once."""
+
+    def select_batches(self, indices):
+        self.counts.append(len(indices))
+        return [self.as_subclass(torch.Tensor)[index] for index in indices]
+
+
+@pytest.mark.parametrize(
+    ("at_once", "counts"), [(1, [1] * 6), (8, [2, 2, 2]), (11, [2, 2, 2]), (100, [6])]
+)
+def test_batches_that_are_selected_together_are_the_same(at_once, counts, monkeypatch):
+    monkeypatch.setattr("dlp.datamodules.batches._ROWS_PER_SELECTION", at_once)
+    rows, targets = torch.arange(21.0)[:, None], torch.arange(21)
+    together = rows.as_subclass(Together)
+    together.counts = []
+    alone = BatchLoader(rows, targets, BatchOrder(21, 4, True, 0))
+    grouped = BatchLoader(together, targets, BatchOrder(21, 4, True, 0))
+    for _ in range(2):  # epochs
+        for (x, y), (z, w) in zip(alone, grouped, strict=True):
+            assert torch.equal(x, z)
+            assert torch.equal(y, w)
+    assert together.counts == 2 * counts
+
+
+def test_an_epoch_that_is_broken_off_does_not_count():
+    rows = torch.zeros(10, 1).as_subclass(Together)
+    rows.counts = []
+    loader = BatchLoader(rows, None, BatchOrder(10, 4, True, 0))
+    next(iter(loader))
+    assert loader.batch_sampler.epoch == 0
+    assert len([*loader]) == 3
+    assert loader.batch_sampler.epoch == 1
+
+
+# Flags of a Trainer -------------------------------------------------------------------------------
+
+
+class Watch(Callback):
+    """Recorder of the inputs of each epoch."""
+
+    def __init__(self):
+        self.train, self.val = [], []
+
+    def on_train_epoch_start(self, *_):
+        self.train.append([])
+        self.val.append([])
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        self.train[-1] += batch[0].flatten().tolist()
+
+    def on_validation_batch_start(self, trainer, pl_module, batch, batch_idx):
+        self.val[-1] += batch[0].flatten().tolist()
+
+
+def watched(data, **flags):
+    watch = Watch()
+    trainer = quiet_trainer(3, [watch], num_sanity_val_steps=0, **flags)
+    trainer.fit(OneWeight(), data)
+    return watch, trainer
+
+
+def values(**arguments):
+    x, y = torch.arange(40.0)[:, None], torch.arange(40) % 2
+    return ArrayDataModule(x, y, batch_size=2, **{"val_size": 8, **arguments})
+
+
+@pytest.mark.parametrize(("number", "train", "val"), [(2, 4, 4), (0.25, 8, 2)])
+def test_overfit_batches_trains_on_the_same_rows_in_every_epoch(number, train, val):
+    data = values()
+    watch, _ = watched(data, overfit_batches=number)
+    assert watch.train == 3 * [data.inputs("train").flatten().tolist()[:train]]
+    assert watch.val == 3 * [data.inputs("val").flatten().tolist()[:val]]
+
+
+def test_each_epoch_of_a_fit_has_another_order():
+    watch, _ = watched(values(), reload_dataloaders_every_n_epochs=1)
+    assert len({tuple(epoch) for epoch in watch.train}) == 3
+    assert len({tuple(sorted(epoch)) for epoch in watch.train}) == 1
+    assert watch.train == watched(values())[0].train
+
+
+def test_without_a_validation_part_nothing_is_validated_and_the_trainer_is_left_as_it_was():
+    watch, trainer = watched(values(val_size=None))
+    assert watch.val == [[], [], []]
+    assert trainer.limit_val_batches == 1.0
+
+
+def test_a_fit_that_fails_leaves_the_trainer_as_it_was():
+    class Failing(OneWeight):
+        def training_step(self, batch, batch_idx):
+            raise ArithmeticError
+
+    trainer = quiet_trainer()
+    with pytest.raises(ArithmeticError):
+        trainer.fit(Failing(), values(val_size=None))
+    assert trainer.limit_val_batches == 1.0

@@ -1,0 +1,164 @@
+"""Targets: task and classes by convention, class numbers and float32."""
+
+import numpy as np
+import pytest
+
+from dlp.datamodules import TargetEncoder
+from dlp.errors import InputError
+
+
+def fitted(values, *arguments, **keywords):
+    encoder = TargetEncoder(*arguments, **keywords)
+    encoder.fit(np.asarray(values))
+    return encoder
+
+
+@pytest.mark.parametrize(
+    ("values", "task", "num_outputs", "class_names"),
+    [
+        (["no", "yes", "no"], "classification", 2, ["no", "yes"]),
+        ([True, False, True], "classification", 2, ["False", "True"]),
+        ([0, 1, 2, 2, 1, 0], "classification", 3, ["0", "1", "2"]),
+        ([0, 1], "classification", 2, ["0", "1"]),
+        ([1.5, 2.0, 3.0], "regression", 1, None),
+        ([10, 20, 35, 50], "regression", 1, None),
+        ([[0, 1], [1, 0]], "classification", 2, ["0", "1"]),
+        ([[0, 1], [1, 1]], "multilabel", 2, ["0", "1"]),
+        ([[0.5, 7], [1, 2]], "regression", 2, None),
+        ([[3.0], [4.0], [5.0]], "regression", 1, None),
+    ],
+)
+def test_auto_infers_classes_labels_and_values(values, task, num_outputs, class_names):
+    encoder = fitted(values)
+    result = encoder.task, encoder.num_outputs, encoder.class_names
+    assert result == (task, num_outputs, class_names)
+
+
+@pytest.mark.parametrize("values", [[-1, 1, 1], [1, 2, 2], [0.0, 1.0, 0.0]])
+def test_two_numbers_that_are_taken_as_values_are_named_with_the_way_to_classes(values, capsys):
+    assert fitted(values).task == "regression"
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 1
+    assert "task: classification" in lines[0]
+    classes = fitted(values, "classification")
+    assert classes.encode(np.array(values)).tolist() == [int(v == max(values)) for v in values]
+    assert not capsys.readouterr().out
+
+
+def test_classes_become_int64_and_values_float32():
+    assert fitted(["b", "a", "b"]).encode(np.array(["a", "b"])).tolist() == [0, 1]
+    assert fitted(["b", "a"]).encode(np.array(["a"])).dtype == np.int64
+    assert fitted([1.5, 2.5, 4]).encode(np.array([1.5])).dtype == np.float32
+    assert fitted([[0, 1], [1, 1]]).encode(np.array([[1, 0]])).dtype == np.float32
+
+
+def test_one_hot_classes():
+    encoder = fitted(["b", "a", "c"], one_hot=True)
+    assert encoder.encode(np.array(["c", "a"])).tolist() == [[0, 0, 1], [1, 0, 0]]
+    assert encoder.classes(encoder.encode(np.array(["c", "a"]))).tolist() == [2, 0]
+    soft = np.array([[0.25, 0.75]])
+    assert fitted([[0, 1], [1, 0]]).encode(soft).tolist() == soft.tolist()
+
+
+@pytest.mark.parametrize(
+    ("values", "numbers"),
+    [
+        ([1, 0, 1], [1, 0, 1]),
+        (["1", "0", "1"], [1, 0, 1]),  # a column read as text
+        ([1.0, 0.0, 1.0], [1, 0, 1]),  # missing cells make integers floats
+        (["dog", "cat", "dog"], [1, 0, 1]),
+    ],
+)
+def test_class_names_are_numbered_from_0(values, numbers):
+    encoder = fitted(values, class_names=["cat", "dog"])
+    assert encoder.class_names == ["cat", "dog"]
+    assert encoder.encode(np.asarray(values)).tolist() == numbers
+
+
+@pytest.mark.parametrize("values", [[0, 1, 1], ["cat", "dog", "dog"]])
+def test_the_positive_class_becomes_class_1(values):
+    encoder = fitted(values, class_names=["cat", "dog"], positive_class="cat")
+    assert encoder.class_names == ["dog", "cat"]
+    assert encoder.encode(np.asarray(values)).tolist() == [1, 0, 0]
+
+
+def test_classes_that_look_like_numbers_keep_their_names():
+    values = np.array(["1", "1.1", "1.10", "01"], object)
+    encoder = fitted(values, "classification")
+    assert encoder.class_names == ["01", "1", "1.1", "1.10"]
+    assert encoder.encode(values).tolist() == [1, 2, 3, 0]
+    assert fitted([10, 9, 10], "classification").class_names == ["9", "10"]
+
+
+def test_statistics_are_of_the_transformed_targets_and_1_for_a_constant():
+    values = np.array([[1.0, 0.1], [10.0, 0.1], [100.0, 0.1]])
+    mean, std = fitted(values, scaling="standard").statistics(values)
+    assert np.allclose(mean, values.mean(axis=0))
+    assert np.allclose(std, [values[:, 0].std(), 1])
+    encoder = fitted(values[:, 0], scaling="standard", transform="log")
+    assert np.allclose(encoder.statistics(values[:, 0])[0], [np.log(10)])
+    assert fitted(values).statistics(values) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("values", "summary"),
+    [
+        (["a", "a", "a", "b"], {"frequencies": [0.75, 0.25]}),
+        (np.eye(2)[[0, 0, 1, 0]], {"frequencies": [0.75, 0.25]}),
+        ([[1, 1], [0, 1], [0, 1], [1, 1]], {"frequencies": [0.5, 1.0]}),
+        ([1.5, 2, 3, 9.5], {"mean": [4.0], "median": [2.5]}),
+        ([[1.5, 0], [2, 0], [3, 0], [9.5, 8]], {"mean": [4.0, 2.0], "median": [2.5, 0.0]}),
+    ],
+)
+def test_the_summary_has_frequencies_or_mean_and_median(values, summary):
+    assert fitted(values).summary(np.asarray(values)) == summary
+
+
+def test_the_state_is_plain_and_restores_the_classes():
+    state = fitted([0, 1], class_names=["cat", "dog"], positive_class="cat").state()
+    encoder = TargetEncoder()
+    encoder.load_state(state)
+    assert encoder.encode(np.array([0, 1])).tolist() == [1, 0]
+    assert encoder.class_names == ["dog", "cat"]
+
+
+@pytest.mark.parametrize(
+    ("values", "arguments", "message"),
+    [
+        (["a", "a"], {}, "one class"),
+        ([1, 1], {"class_names": ["cat", "dog"]}, "one class"),
+        ([0, 1, 2], {"positive_class": "1"}, "positive_class '1' must be one of two classes"),
+        (["1", "x"], {"task": "regression"}, "takes numbers as targets"),
+        ([1.0, np.inf], {}, "row 1 is infinite"),
+        ([1.0, 1e39], {}, "row 1 is infinite"),
+        ([1.0, np.nan, 2.0], {}, "1 rows have no target, the first is row 1"),
+        ([[1.0, 2.0], [3.0, np.nan]], {}, "1 rows have no target, the first is row 1"),
+        (np.array(["a", None, "b"], object), {}, "1 rows have no target, the first is row 1"),
+        ([[0, 2], [1, 1]], {"task": "multilabel"}, "takes 0 or 1"),
+        ([[1, 0], [0, 0]], {"task": "classification"}, "one-hot target sums to 1"),
+        ([0, 2], {"class_names": ["cat", "dog"]}, "unknown class '2'"),
+        ([-1.0, 2.0, 3.0], {"transform": "log"}, "takes targets above 0; the smallest is -1"),
+        (["a", "b"], {"scaling": "standard"}, "are for values"),
+    ],
+)
+def test_targets_that_cannot_be_used_are_refused(values, arguments, message):
+    def use():
+        encoder = fitted(values, **arguments)
+        encoder.encode(np.asarray(values))
+        encoder.statistics(np.asarray(values))
+
+    with pytest.raises(InputError, match=message):
+        use()
+
+
+def test_an_unseen_class_is_named_with_the_nearest_one():
+    with pytest.raises(InputError, match=r"'positve'\. Did you mean 'positive'"):
+        fitted(["positive", "negative"]).encode(np.array(["positve"]))
+
+
+def test_a_class_that_training_lacks_is_refused_and_elsewhere_a_line(capsys):
+    encoder = fitted(["a", "b", "c"])
+    with pytest.raises(InputError, match="the training part has no row of b, c"):
+        encoder.check_parts({"train": np.array(["a"])})
+    encoder.check_parts({"train": np.array(["a", "b", "c"]), "val": np.array(["a", "c"])})
+    assert capsys.readouterr().out == "the val part has no row of 1 classes: b\n"
