@@ -16,6 +16,9 @@ class ProgressBar(TQDMProgressBar):
     def __init__(self, refresh_rate: int = 20) -> None:
         super().__init__(refresh_rate=refresh_rate, leave=True)
 
+    def on_train_start(self, *_: Trainer | LightningModule) -> None:
+        """Leave the first line to the first epoch; Lightning's would stay empty."""
+
     def on_train_epoch_start(self, trainer: Trainer, *args: LightningModule) -> None:
         """Begin the line of an epoch."""
         super().on_train_epoch_start(trainer, *args)
