@@ -101,17 +101,24 @@ class CatsVsDogsDataModule(ImageFolderDataModule):
         """Return the images of both classes by turns, those with the last numbers first."""
         files = sorted(self.path.glob("data/*.parquet"))
         if files:
-            names, labels = _read_names(files)
+            _check_complete(files)
+            images = _column(files, "image.path").to_pylist()
+            names = [image["path"] or f"row {row}" for row, image in enumerate(images)]
+            labels = _column(files, "labels").to_numpy()
+            rows = self._book_order(names, labels)
+            sources: Sequence[Any] = _ParquetImages(files, rows)
         else:
             files = sorted(file for file in self.path.glob("train/*.jpg") if is_image(file))
             names = [file.name for file in files]
             labels = np.array([name.startswith("dog") for name in names], np.int64)
-        rows = self._book_order(names, labels)
-        is_table = files[0].suffix == ".parquet"
-        images = _ParquetImages(files, rows) if is_table else [files[row] for row in rows]
-        names = [names[row] for row in rows]
-        targets = np.array(["cat", "dog"], object)[labels[rows]]
-        examples = Examples(images, targets, np.array(rows), names)
+            rows = self._book_order(names, labels)
+            sources = [files[row] for row in rows]
+        examples = Examples(
+            inputs=sources,
+            targets=np.array(["cat", "dog"], object)[labels[rows]],
+            index=np.array(rows),
+            names=[names[row] for row in rows],
+        )
         return {"train": self.decoded(examples, (file_states(files), rows))}
 
     def _book_order(self, names: Sequence[str], labels: NDArray[np.int64]) -> list[int]:
@@ -129,11 +136,11 @@ class CatsVsDogsDataModule(ImageFolderDataModule):
         return [row for row in chain(*turns) if row is not None]
 
 
-class _ParquetImages:
-    """Encoded images in Parquet files of the Hub; their content is read when it is needed.
+class _ParquetImages(Sequence[bytes]):
+    """Image files in Parquet files of the Hub; their content is read when it is needed.
 
     Args:
-        files: Paths of the files, in order.
+        files: Paths of the Parquet files, in order.
         rows: Row numbers of these images, counted through all files.
     """
 
@@ -141,35 +148,25 @@ class _ParquetImages:
         self.files, self.rows = files, rows
 
     def __len__(self) -> int:
-        """Return the number of images."""
         return len(self.rows)
 
-    def __getitem__(self, position: int) -> bytes:
-        """Return the content of an image file."""
-        content: bytes | None = self._content[self.rows[position]]["bytes"].as_py()
-        return content or b""
+    def __getitem__(self, position: Any) -> Any:
+        return self._images[self.rows[position]]["bytes"].as_py() or b""
 
     @cached_property
-    def _content(self) -> Any:
-        return _read(self.files, ["image.bytes"])["image"]
+    def _images(self) -> Any:
+        return _column(self.files, "image.bytes")
 
 
-def _read_names(files: Sequence[Path]) -> tuple[list[str], NDArray[np.int64]]:
-    """Return the file names and labels of Parquet files.
-
-    Raises:
-        InputError: If one of ``train-00000-of-00002.parquet`` ... is missing.
-    """
-    if (total := re.search(r"-of-(\d+)\.", files[-1].name)) and len(files) < int(total[1]):
-        raise InputError(f"{files[0].parent} has {len(files)} of {int(total[1])} Parquet files.")
-    table = _read(files, ["image.path", "labels"])
-    paths = [image["path"] for image in table["image"].to_pylist()]
-    names = [path or f"row {row}" for row, path in enumerate(paths)]
-    return names, table["labels"].to_numpy()
-
-
-def _read(files: Sequence[Path], columns: list[str]) -> Any:
+def _column(files: Sequence[Path], name: str) -> Any:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    return pa.concat_tables([pq.ParquetFile(file).read(columns=columns) for file in files])
+    return pa.concat_tables([pq.ParquetFile(file).read(columns=[name]) for file in files])[0]
+
+
+def _check_complete(files: Sequence[Path]) -> None:
+    """Check that all files of ``train-00000-of-00002.parquet`` ... are there."""
+    total = re.search(r"-of-(\d+)\.", files[-1].name)
+    if total and len(files) < int(total[1]):
+        raise InputError(f"{files[0].parent} has {len(files)} of {int(total[1])} Parquet files.")

@@ -24,13 +24,7 @@ def is_hidden(path: Path) -> bool:
 
 
 def subfolders(folder: Path) -> list[Path]:
-    """Return the visible folders in a folder, sorted by name.
-
-    Raises:
-        MissingInputError: If there is no such folder.
-    """
-    if not folder.is_dir():
-        raise MissingInputError(f"there is no folder {folder} (working directory {Path.cwd()}).")
+    """Return the visible folders in a folder, sorted by name."""
     return sorted(path for path in folder.iterdir() if path.is_dir() and not is_hidden(path))
 
 
@@ -42,9 +36,10 @@ def find_images(path: Path) -> list[Path]:
     """
     if path.is_file():
         return [path]
-    folders = subfolders(path)
+    if not path.is_dir():
+        raise MissingInputError(f"there is no file or folder {path} (from {Path.cwd()}).")
     images = sorted(filter(is_image, path.iterdir()))
-    return images + [image for folder in folders for image in find_images(folder)]
+    return images + [image for folder in subfolders(path) for image in find_images(folder)]
 
 
 def class_folders(root: Path) -> tuple[list[Path], list[str]]:

@@ -1,12 +1,12 @@
 """Images of one's own: folders of classes, or a table of paths and targets."""
 
 import os
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dlp.console import say
 from dlp.datamodules.base import Examples, SplitArguments, SupervisedDataModule
@@ -127,14 +127,11 @@ class ImageFolderDataModule(SupervisedDataModule):
 
     def load(self) -> dict[str, Examples]:
         """Return the images of each part that the files have."""
+        train = self.path / "train"
         paths = {"train": self.path}
-        if (
-            self.path.is_dir()
-            and (self.path / "train").is_dir()
-            and subfolders(self.path / "train")
-        ):
-            names = [folder.name for folder in subfolders(self.path)]
-            paths = {n: self.path / n for n in ("train", "val", "test") if n in names}
+        if train.is_dir() and subfolders(train):  # else it is a class among others
+            folders = {part: self.path / part for part in ("train", "val", "test")}
+            paths = {part: folder for part, folder in folders.items() if folder.is_dir()}
         if self.test_path is not None:
             paths["test"] = self.test_path
         return {
@@ -147,9 +144,9 @@ class ImageFolderDataModule(SupervisedDataModule):
         path = self.predict_path
         if path is None:
             return None
-        files = find_images(path)
-        if not path.is_dir() and not is_image(path):
+        if path.is_file() and not is_image(path):
             return self._read_table(path, False)
+        files = find_images(path)
         return self.decoded(Examples(files, names=[*map(str, files)]), file_states(files))
 
     def augmenter(self, num_rows: int) -> Augmenter | None:
@@ -164,39 +161,35 @@ class ImageFolderDataModule(SupervisedDataModule):
                 "are the classes. Leave it out, or give a table of paths and targets as path."
             )
         files, classes = class_folders(path)
-        names = [*map(str, files)]
-        return self.decoded(
-            Examples(files, np.array(classes, object), names=names), file_states(files)
-        )
+        targets, names = np.array(classes, object), [*map(str, files)]
+        return self.decoded(Examples(files, targets, names=names), file_states(files))
 
     def _read_table(self, path: Path, is_labelled: bool) -> Examples:
         targets = self.target_columns if is_labelled else []
-        as_text = [self.image_column, *filter(None, [self.id_column])]
-        as_text += targets if self.task == "classification" else []
-        frame = read_table(path, self.read_csv, as_text)
+        group, time, name = self.group_column, self.time_column, self.id_column
+        texts = [self.image_column, group, name, *targets * (self.task == "classification")]
+        frame = read_table(path, self.read_csv, [*filter(None, texts)])
         if not self.target_columns:
             raise InputError(f"{path} is a table; give target, its column to predict, or several.")
-        by_column = {"groups": self.group_column, "times": self.time_column}
-        roles = {k: c for k, c in by_column.items() if c is not None and is_labelled}
-        for name in [self.image_column, *targets, *roles.values(), *filter(None, [self.id_column])]:
-            if name not in frame:
-                raise unknown("column", name, map(str, frame.columns))
+        needed = [self.image_column, name, *targets, *[group, time] * is_labelled]
+        if absent := [column for column in needed if column and column not in frame]:
+            raise unknown("column", absent[0], map(str, frame.columns))
         if self.drop_unlabelled:
             frame = frame[frame[targets].notna().all(axis=1)]
-        files = [path.parent / str(name) for name in frame[self.image_column]]
+        files = [path.parent / str(file) for file in frame[self.image_column]]
         if missing := [file for file in files if not file.is_file()]:
             raise MissingInputError(
                 f"{path} names {len(missing):,} images that do not exist, such as {missing[0]}. "
                 f"Paths are relative to {path.parent}."
             )
         values = frame[targets[0] if len(targets) == 1 else targets].to_numpy()
-        names = frame[self.id_column or self.image_column].tolist()
         examples = Examples(
             inputs=files,
             targets=values if is_labelled else None,
             index=frame.index.to_numpy(),
-            names=names,
-            **{key: frame[column].to_numpy() for key, column in roles.items()},
+            names=frame[name or self.image_column].tolist(),
+            groups=frame[group].to_numpy() if group in frame else None,
+            times=frame[time].to_numpy() if time in frame else None,
         )
         return self.decoded(examples, file_states(files))
 
@@ -221,12 +214,12 @@ class ImageFolderDataModule(SupervisedDataModule):
         images = StoredImages(records["pixels"], np.arange(len(records)))
         hashes = records["hash"]
         if not hashes.all():
-            self._report(examples, np.flatnonzero(hashes == 0).tolist())
+            self._report(examples, np.flatnonzero(hashes == 0))
         return replace(examples, inputs=images, hashes=hashes).take(np.flatnonzero(hashes))
 
-    def _report(self, examples: Examples, unreadable: Sequence[int]) -> None:
+    def _report(self, examples: Examples, unreadable: NDArray[np.int64]) -> None:
         names, reasons = list(examples.names or ()), []
-        for row in unreadable[:10]:
+        for row in unreadable[:10].tolist():
             try:
                 read_image(examples.inputs[row], self.form)
             except InputError as error:
