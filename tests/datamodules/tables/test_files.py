@@ -33,7 +33,11 @@ def rows(*cells, count=12):
     [
         ("a,b\n1,x\n2,NA\n", {}, {"a": [1, 2], "b": ["x", "NA"]}),
         ("a;b\n1,5;x\n2,5;y\n", {"sep": ";", "decimal": ","}, {"a": [1.5, 2.5]}),
-        ("a;b\n1.234,5;x\n6;y\n", {"sep": ";", "decimal": ",", "thousands": "."}, {"a": [1234.5, 6]}),
+        (
+            "a;b\n1.234,5;x\n6;y\n",
+            {"sep": ";", "decimal": ",", "thousands": "."},
+            {"a": [1234.5, 6]},
+        ),
         (",a,b\n0,1,x\n1,2,y\n", {"index_col": 0}, {"a": [1, 2], "b": ["x", "y"]}),
         ("a,b,\n1,x,\n2,y,\n", {"usecols": ["a", "b"]}, {"a": [1, 2], "b": ["x", "y"]}),
         ("Report\na,b\n1,x\n", {"skiprows": 1}, {"a": [1], "b": ["x"]}),
@@ -83,8 +87,8 @@ def test_a_csv_is_read_as_pandas_reads_it_with_the_arguments_of_the_user(
         ("x\na,b\n1,2\n3\n4,5\n", {"skiprows": 1}, "has 1 cells, the header 2"),
         ("1,2\n3\n4,5\n", {"names": ["a", "b"]}, "has 1 cells, the header 2"),
         ("a,b\n1,x\na,b\n2,y\n", {}, "repeats its header"),
-        ("a,zip\n1,00501\n2,10001\n", {}, r"codes such as '00501'.*dtype: \{zip: str\}"),
-        ("a,b\n01,007\n", {}, r"dtype: \{a: str, b: str\}"),
+        ("a,zip\n1,00501\n2,10001\n", {}, r"codes such as '00501'.*dtype: \{zip: category\}"),
+        ("a,b\n01,007\n", {}, r"dtype: \{a: category, b: category\}"),
         ('a\tb\n1\t"tis\n2\ty"\n', {"sep": "\t"}, r"a quote joins rows.*'b'.*quoting: 0"),
         ('a\tb\n"x\t1\ny"\t2\nz\t3\n', {"sep": "\t"}, r"a quote joins rows.*'a'"),
         ('a,b,c\n1,"tis,3\n2,a "b,4\n', {}, "a quote joins rows"),
@@ -203,7 +207,9 @@ def test_a_missing_file_is_named_with_the_working_directory(tmp_path):
 
 
 def test_dates_and_decimals_of_parquet_are_dates_and_numbers(tmp_path):
-    frame = pd.DataFrame({"d": [date(2024, 1, 31)] * 2, "n": [Decimal("1.50")] * 2, "b": [True, None]})
+    frame = pd.DataFrame(
+        {"d": [date(2024, 1, 31)] * 2, "n": [Decimal("1.50")] * 2, "b": [True, None]}
+    )
     frame.to_parquet(tmp_path / "t.parquet")
     table = read_table(tmp_path / "t.parquet")
     assert all(is_number(table[name]) for name in table)
@@ -215,6 +221,8 @@ def test_equal_names_in_parquet_are_refused(tmp_path):
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    pq.write_table(pa.table([pa.array([1]), pa.array([2])], names=["a", "a"]), tmp_path / "t.parquet")
+    pq.write_table(
+        pa.table([pa.array([1]), pa.array([2])], names=["a", "a"]), tmp_path / "t.parquet"
+    )
     with pytest.raises(InputError, match="'a'|Name\\(a\\)"):
         read_table(tmp_path / "t.parquet")

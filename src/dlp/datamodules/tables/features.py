@@ -28,7 +28,7 @@ class Features:
 
     def __init__(self, transformer: FeaturesArgument) -> None:
         target = _imported(transformer) if isinstance(transformer, str) else transformer
-        self.transformer = target() if inspect.isclass(target) else target
+        self.transformer: Any = target() if inspect.isclass(target) else target
         self.name = getattr(target, "__qualname__", type(target).__qualname__)
         if not callable(getattr(self.transformer, "transform", self.transformer)):
             raise InputError(
@@ -60,7 +60,8 @@ class Features:
                 f"features: {self.name} must return a data frame with unequal column names, and "
                 "with the rows of its input in their order and with their index."
             )
-        return result.set_axis(frame.index, axis=0).rename(columns=str)
+        features: pd.DataFrame = result.set_axis(frame.index, axis=0).rename(columns=str)
+        return features
 
     def _attributes(self) -> dict[str, Any]:
         return getattr(self.transformer, "__dict__", {})

@@ -1,0 +1,80 @@
+import hashlib
+
+import numpy as np
+import pytest
+
+from dlp.datamodules import HousingDataModule
+from dlp.datamodules.tables import housing
+from dlp.errors import InputError
+
+
+def test_boston_is_in_the_order_of_the_book():
+    data = HousingDataModule()
+    train, test = data.examples("train"), data.examples("test")
+    assert (len(train), len(test)) == (404, 102)
+    assert (train.inputs["CRIM"].iloc[0], train.targets[0]) == (1.23247, 15.2)
+    assert train.index[:5].tolist() == [22, 202, 368, 335, 461]
+    assert (data.input_shape, data.num_outputs, data.class_names) == ((13,), 1, None)
+    assert not data.has("val")
+
+
+def test_all_rows_are_scaled_by_population_statistics_of_the_training_part():
+    data = HousingDataModule()
+    train, test = (data.examples(part).inputs for part in ("train", "test"))
+    expected = (test - train.mean()) / train.std(ddof=0)
+    np.testing.assert_allclose(data.inputs("test"), expected, atol=1e-5)
+
+
+def test_the_folds_of_the_book_are_contiguous():
+    whole = HousingDataModule().examples("train").inputs
+    for fold in range(4):
+        data = HousingDataModule(num_folds=4, fold=fold)
+        assert data.examples("val").inputs.equals(whole.iloc[fold * 101 : (fold + 1) * 101])
+
+
+def test_column_b_can_be_left_out():
+    assert "B" not in HousingDataModule(drop_columns=["B"]).feature_names
+    with pytest.raises(InputError, match="Did you mean 'LSTAT'"):
+        HousingDataModule(drop_columns=["LSTATS"]).fit()
+
+
+def test_new_districts_are_a_table(tmp_path):
+    rows = HousingDataModule().examples("test").inputs
+    rows[rows.columns[::-1]].assign(extra=1).to_csv(tmp_path / "new.csv", index=False)
+    data = HousingDataModule(predict_path=tmp_path / "new.csv")
+    np.testing.assert_allclose(data.inputs("predict"), data.inputs("test"), atol=1e-6)
+
+
+@pytest.fixture
+def archive(tmp_path, monkeypatch):
+    """Write a California archive of 700 rows in the true layout."""
+    random = np.random.default_rng(0)
+    x = random.uniform(1, 9, (700, 8)).astype(np.float32)
+    y = random.uniform(60_000, 500_000, 700).astype(np.float32)
+    path = tmp_path / "origin.npz"
+    np.savez(path, x=x, y=y)
+    monkeypatch.setattr(housing, "CALIFORNIA_URL", path.as_uri())
+    monkeypatch.setattr(housing, "CALIFORNIA_SHA256", hashlib.sha256(path.read_bytes()).hexdigest())
+    return path, x, y
+
+
+@pytest.mark.parametrize(("version", "rows"), [("small", 600), ("large", 700)])
+def test_california_is_downloaded_once_and_cut_as_in_the_book(archive, tmp_path, version, rows):
+    path, x, y = archive
+    data = HousingDataModule("california", version, data_dir=tmp_path / "data")
+    data.prepare_data()
+    path.unlink()
+    data.prepare_data()
+    order, cut = np.arange(rows), int(rows * 0.8)
+    np.random.RandomState(113).shuffle(order)
+    np.testing.assert_array_equal(data.examples("train").inputs, x[order[:cut]])
+    np.testing.assert_allclose(data.examples("test").targets, y[order[cut:]] / 100_000)
+    assert data.feature_names[:2] == ["longitude", "latitude"]
+
+
+def test_a_damaged_download_leaves_nothing(archive, tmp_path):
+    archive[0].write_bytes(b"PK truncated")
+    data = HousingDataModule("california", data_dir=tmp_path / "data")
+    with pytest.raises(InputError, match=r"cannot download .*invalid hash.* Put the file at"):
+        data.fit()
+    assert not [*(tmp_path / "data").rglob("*.npz*")]

@@ -1,0 +1,271 @@
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from dlp.datamodules import TableDataModule
+from dlp.errors import InputError
+
+IN_ORDER = {"val_size": 10, "split_seed": None}
+
+
+def houses(rows=40, seed=0):
+    """Return a table of two numbers, a boolean, a category, an id and two targets."""
+    random = np.random.default_rng(seed)
+    frame = pd.DataFrame(
+        {
+            "id": [f"h{n:03}" for n in range(rows)],
+            "area": random.uniform(40, 200, rows).round(1),
+            "rooms": random.integers(1, 7, rows),
+            "garden": random.random(rows) < 0.5,
+            "city": [("Paris", "Nice", "Lyon")[n % 3] for n in range(rows)],
+        }
+    )
+    return frame.assign(price=3000.0 * frame.area, sold=np.arange(rows) % 2)
+
+
+def table(source, target="price", **arguments):
+    arguments = {"id_column": "id", "drop_columns": ["sold"], **arguments}
+    return TableDataModule(source, target, **arguments)
+
+
+def matrix(data, part="train"):
+    return data.inputs(part).numpy()
+
+
+@pytest.fixture
+def csv(tmp_path):
+    def write(frame, name="houses.csv"):
+        frame.to_csv(tmp_path / name, index=False)
+        return tmp_path / name
+
+    return write
+
+
+def test_a_table_becomes_numbers_and_one_hot_categories(csv):
+    frame = houses()
+    data = table(csv(frame), scaling="none", val_size=None, split_seed=None)
+    cities = ["city=Lyon", "city=Nice", "city=Paris"]
+    assert data.feature_names == ["area", "rooms", "garden", *cities]
+    assert (data.input_shape, data.num_outputs, data.class_names) == ((6,), 1, None)
+    expected = frame[["area", "rooms", "garden"]].join(pd.get_dummies(frame.city))
+    np.testing.assert_array_equal(matrix(data), expected.to_numpy(np.float32))
+    inputs, targets = next(iter(data.train_dataloader()))
+    assert inputs.dtype == targets.dtype == torch.float32
+    assert data.examples("train").names == frame.id.tolist()
+
+
+def test_statistics_come_from_the_training_part_alone(csv):
+    frame = houses()
+    frame.loc[:9, "area"] += 1000
+    data = table(csv(frame), **IN_ORDER)
+    train = frame.area[10:]
+    for part, rows in (("train", train), ("val", frame.area[:10])):
+        expected = (rows - train.mean()) / train.std(ddof=0)
+        np.testing.assert_allclose(matrix(data, part)[:, 0], expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "index", [None, range(100, 140), [7] * 40, pd.date_range("2024", periods=40)]
+)
+def test_a_data_frame_is_read_as_its_file_and_its_index_is_the_row_number(csv, index):
+    frame = houses()
+    from_file = table(csv(frame), test_path=csv(houses(12, 1), "test.csv"))
+    frame = frame if index is None else frame.set_index(pd.Index(index))
+    data = table(frame, test_path=houses(12, 1), predict_path=frame.drop(columns="price"))
+    for part in ("train", "val", "test"):
+        np.testing.assert_array_equal(matrix(data, part), matrix(from_file, part))
+    assert data.examples("predict").index.tolist() == [*range(40)]
+    assert [*frame] == [*houses()]
+
+
+def test_a_prediction_needs_the_state_alone_and_no_training_file(csv, tmp_path):
+    frame = houses()
+    new = frame.drop(columns=["price", "sold"])[::-1].assign(extra="x")
+    path, predict_path = csv(frame), csv(new[new.columns[::-1]], "new.csv")
+    trained = table(path, predict_path=predict_path)
+    expected = matrix(trained, "predict")
+    torch.save(trained.state_dict(), tmp_path / "state.pt")
+    path.unlink()
+    restored = table(path, predict_path=predict_path)
+    restored.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
+    np.testing.assert_array_equal(matrix(restored, "predict"), expected)
+    assert restored.feature_names == trained.feature_names
+    assert restored.examples("predict").targets is None
+
+
+def test_the_truth_of_rows_to_predict_is_known_if_it_is_complete(csv):
+    frame = houses()
+    data = table(frame, predict_path=frame)
+    np.testing.assert_array_equal(data.examples("predict").targets, frame.price)
+    data = table(frame, predict_path=frame.assign(price=frame.price.where(frame.price > 2e5)))
+    assert data.examples("predict").targets is None
+
+
+def test_new_cells_of_a_category_may_all_look_like_numbers(csv):
+    frame = houses().assign(city=["1.50", "A1"] * 20)
+    new = frame.assign(city="1.50").drop(columns=["price", "sold"])
+    data = table(csv(frame), scaling="none", predict_path=csv(new, "new.csv"))
+    assert data.feature_names[-2:] == ["city=1.50", "city=A1"]
+    assert (matrix(data, "predict")[:, -2:] == [1, 0]).all()
+
+
+@pytest.mark.parametrize(
+    ("target", "arguments", "classes"),
+    [
+        ("city", {}, ["Lyon", "Nice", "Paris"]),
+        ("garden", {}, ["False", "True"]),
+        ("sold", {"drop_columns": []}, ["0", "1"]),
+        ("sold", {"drop_columns": [], "class_names": ["no", "yes"]}, ["no", "yes"]),
+        ("sold", {"drop_columns": [], "positive_class": "0"}, ["1", "0"]),
+        ("rooms", {"task": "classification"}, ["1", "2", "3", "4", "5", "6"]),
+        (["garden", "sold"], {"drop_columns": []}, ["garden", "sold"]),
+        ("price", {}, None),
+        (["price", "area"], {}, None),
+    ],
+)
+def test_the_target_decides_the_task(csv, target, arguments, classes):
+    data = table(csv(houses()), target, **arguments)
+    assert data.class_names == classes
+    assert data.num_outputs == (len(classes) if classes else np.size(target))
+
+
+@pytest.mark.parametrize("kind", ["csv", "frame"])
+def test_rows_without_a_target_are_left_out_and_whole_numbers_stay_classes(csv, capsys, kind):
+    frame = houses().astype({"sold": "Int64"})
+    frame.loc[3::10, "sold"] = None
+    source = csv(frame) if kind == "csv" else frame
+    data = table(source, "sold", drop_columns=["price"], drop_unlabelled=True)
+    assert data.class_names == ["0", "1"]
+    assert "4 rows of the train table have no target and are left out" in capsys.readouterr().out
+    rows = {*data.examples("train").index, *data.examples("val").index}
+    assert rows == {*range(40)} - {3, 13, 23, 33}
+    with pytest.raises(InputError, match="4 rows have no target, the first is row 3"):
+        table(source, "sold", drop_columns=["price"]).fit()
+
+
+def test_groups_stay_together_and_times_in_order(csv):
+    frame = houses().assign(when=pd.date_range("2024-01-31", periods=40, freq="-1D"))
+    arguments = {"drop_columns": ["sold"], "id_column": "id", "read_csv": {"parse_dates": ["when"]}}
+    data = TableDataModule(csv(frame), "price", time_column="when", **arguments)
+    assert data.examples("val").times.min() > data.examples("train").times.max()
+    data = TableDataModule(
+        csv(frame), "price", group_column="city", drop_columns=["sold", "when", "id"]
+    )
+    assert not {*data.examples("train").groups} & {*data.examples("val").groups}
+    assert data.feature_names == ["area", "rooms", "garden"]
+
+
+def test_duplicates_are_counted_whatever_type_they_were_read_as(csv, capsys):
+    frame = houses()
+    frame.loc[3, ["area", "rooms"]] = [50, 2]
+    test = frame[2:4].astype({"rooms": float})
+    test.iloc[0, 2] = 7.5
+    data = table(csv(frame), test_path=csv(test, "t.csv"), drop_duplicates=True, val_size=None)
+    assert len(data.examples("train")) == 39
+    assert "1 in test and train" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"target": "prize"}, "unknown column 'prize'.*Did you mean 'price'"),
+        ({"drop_columns": ["sodl"]}, "'sodl'.*Did you mean 'sold'"),
+        ({"id_column": "nr"}, "unknown column 'nr'"),
+        ({"categorical_columns": ["ciyt"]}, "Did you mean 'city'"),
+        ({"numeric_columns": ["price"]}, "unknown column 'price'"),
+        ({"id_column": None}, r"'id' .*looks like numbers|name the rows are not inputs: id"),
+        ({"drop_columns": ["area", "rooms", "garden", "city", "sold"]}, "no input column"),
+        ({"features": lambda frame: frame[::-1]}, "the rows of its input in their order"),
+        ({"features": lambda frame: frame[frame.area > 60]}, "must return a data frame"),
+        ({"features": lambda frame: frame.area}, "must return a data frame"),
+        ({"features": "no_such_module.Ratio"}, "cannot import 'no_such_module.Ratio'"),
+        ({"features": 3}, "int has no method transform"),
+    ],
+)
+def test_mistakes_are_told_in_a_sentence(csv, arguments, message):
+    with pytest.raises(InputError, match=message):
+        table(csv(houses()), **arguments).fit()
+
+
+def test_texts_that_look_like_numbers_are_no_classes_by_themselves(csv):
+    frame = houses().assign(price=[f"{n},5" for n in range(40)])
+    with pytest.raises(InputError, match=r"'price' holds text that looks.*task: classification"):
+        table(csv(frame)).fit()
+
+
+def test_lists_are_not_inputs():
+    frame = houses().assign(tags=[["a", "b"]] * 40)
+    with pytest.raises(InputError, match=r"drop_columns: \[tags\]"):
+        table(frame).fit()
+
+
+class Share:
+    """Area relative to the largest one of the training part."""
+
+    def fit(self, frame):
+        self.largest = float(frame["area"].max())
+        self.columns = sorted(frame)
+
+    def transform(self, frame):
+        frame["share"] = frame.pop("area") / self.largest
+        return frame.drop(columns="city")
+
+
+def doubled(frame):
+    return pd.DataFrame({"twice": (frame["area"] * 2).to_numpy(), "city": frame["city"]})
+
+
+@pytest.mark.parametrize("features", [Share, Share()])
+def test_own_features_are_fitted_on_the_training_part_without_the_target(features):
+    frame = houses()
+    frame.loc[:9, "area"] *= 50
+    data = table(frame, features=features, scaling="none", **IN_ORDER)
+    assert data.feature_names == ["rooms", "garden", "share"]
+    expected = frame.area / frame.area[10:].max()
+    np.testing.assert_allclose(matrix(data, "val")[:, 2], expected[:10], rtol=1e-6)
+    state = data.state_dict()["inputs"]["features"]
+    assert state["name"] == "Share"
+    assert state["attributes"]["columns"] == ["area", "city", "garden", "rooms"]
+    assert [*data.examples("train").inputs] == ["area", "rooms", "garden", "city"]
+
+
+def test_features_of_a_name_are_imported_and_restored(csv, tmp_path, monkeypatch):
+    source = "class Scaled:\n def fit(self, f): self.k = float(f['area'].max())\n"
+    source += " def transform(self, f): return f[['area']] / self.k\n"
+    (tmp_path / "my_features.py").write_text(source)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "my_features", raising=False)
+    first = table(csv(houses()), features="my_features.Scaled", predict_path=houses(5, 1))
+    state = first.state_dict()
+    second = table("gone.csv", features="my_features.Scaled", predict_path=houses(5, 1))
+    second.load_state_dict(state)
+    np.testing.assert_array_equal(matrix(second, "predict"), matrix(first, "predict"))
+    assert first.hparams["features"] == "my_features.Scaled"
+    for other in (None, doubled):
+        with pytest.raises(InputError, match="trained with features: Scaled"):
+            table("gone.csv", features=other).load_state_dict(state)
+
+
+def test_a_function_of_the_frame_makes_columns_of_any_kind():
+    names = table(houses(), features=doubled).feature_names
+    assert names == ["twice", "city=Lyon", "city=Nice", "city=Paris"]
+
+
+@pytest.mark.parametrize("value", [np.zeros(2), np.float64(1), {1, 2}, lambda: 0])
+def test_features_that_keep_what_a_checkpoint_cannot_are_named(value):
+    class Keeps(Share):
+        def fit(self, frame):
+            super().fit(frame)
+            self.kept = value
+
+    with pytest.raises(InputError, match=r"Keeps\.kept is a .*float\(\.\.\.\) or \.tolist"):
+        table(houses(), features=Keeps).fit()
+
+
+def test_columns_that_features_use_up_may_hold_anything():
+    frame = houses().assign(name=[f"Mr. {n}" for n in "abcd" * 10], row=range(40))
+    features = lambda frame: frame.assign(name=frame.name.str[0], row=frame.row % 2)  # noqa: E731
+    assert "row" in table(frame, features=features).feature_names
