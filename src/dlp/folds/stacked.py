@@ -14,17 +14,23 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
+from torch.optim import Optimizer
 
 from dlp.datamodules.base import SupervisedDataModule
 from dlp.datamodules.batches import BatchOrder
 from dlp.modules.heads import LossFunction, RegressionHead, SigmoidHead, SoftmaxHead, bce
 from dlp.modules.models import DenseModule
+from dlp.modules.optimizers import KerasRMSprop
 from dlp.seeds import derived_seed
+from dlp.speed.fused_rmsprop import fused_step
 
 _aten = torch.ops.aten
 #: Activation -> its function, with `out`, and the gradient before it from that after it.
 ACTIVATIONS: dict[type[nn.Module], tuple[Callable[..., Tensor], Callable[..., Tensor]]] = {
-    nn.ReLU: (partial(torch.clamp_min, min=0), lambda g, a: _aten.threshold_backward.default(g, a, 0)),
+    nn.ReLU: (
+        partial(torch.clamp_min, min=0),
+        lambda g, a: _aten.threshold_backward.default(g, a, 0),
+    ),
     nn.Tanh: (torch.tanh, _aten.tanh_backward.default),
     nn.Sigmoid: (torch.sigmoid, _aten.sigmoid_backward.default),
     nn.Identity: (lambda z, out: out.copy_(z), lambda g, a: g),
@@ -205,7 +211,7 @@ def train_stack(
     """Train models of one `kind`, each on its fold; return the history of each."""
     net, size, num_rows = StackedNet(models), folds[0].batch_size, len(folds[0].inputs)
     optimizer = models[0].make_optimizer([net.weights])
-    step = partial(inspect.unwrap(type(optimizer).step), optimizer)  # its hooks: 14 of 57 us
+    step = _step(optimizer, net.weights)
     x, val_x = (
         torch.stack([getattr(fold, name).flatten(1) for fold in folds])
         for name in ("inputs", "val_inputs")
@@ -236,6 +242,15 @@ def train_stack(
             for history, number in zip(histories, numbers.tolist(), strict=True):
                 history.setdefault(name, []).append(number)
     return histories
+
+
+def _step(optimizer: Optimizer, weights: Tensor) -> Callable[[], object]:
+    """Return the optimizer's step without its hooks, which take a quarter of the time."""
+    step = None
+    if type(optimizer) is KerasRMSprop:
+        options = optimizer.param_groups[0]
+        step = fused_step(weights, options["lr"], options["alpha"], options["eps"])
+    return step or partial(inspect.unwrap(type(optimizer).step), optimizer)
 
 
 def dense_blocks(network: nn.Module) -> list[tuple[nn.Linear, type[nn.Module], float]]:

@@ -1,0 +1,217 @@
+"""Command ``tune``: search a space of settings with Optuna."""
+
+import math
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+import yaml
+from lightning import Callback, LightningModule, Trainer
+
+from dlp.commands.crossval import find_run, max_epochs_of, saved_config
+from dlp.console import muted, say
+from dlp.crossval import cross_validate
+from dlp.errors import InputError, unknown
+from dlp.files import write_text
+from dlp.folds.plan import Fold
+from dlp.folds.results import CrossValidation
+from dlp.folds.training import silent_trainer
+from dlp.lightning_cli import Recipe
+from dlp.monitor import Mode, best_index, monitor_mode
+from dlp.seeds import derived_seed
+
+try:
+    import optuna
+    from optuna.samplers import BaseSampler, GridSampler, RandomSampler, TPESampler
+    from optuna.study import MaxTrialsCallback, Study
+    from optuna.trial import FrozenTrial, Trial, TrialState
+
+    from dlp.commands.space import grid, read_space, short, suggest
+except ImportError as error:
+    raise InputError("tune needs Optuna: pip install 'dlp-lightning[tune]'.") from error
+
+_FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
+
+
+def tune(
+    recipe: Recipe,
+    space: str,
+    trials: int = 50,
+    timeout: float | None = None,
+    sampler: Literal["tpe", "random", "grid"] = "tpe",
+    prune: bool = True,
+    num_folds: int | None = None,
+) -> Study:
+    """Search a space of settings; the newest study of an equal config and space goes on.
+
+    Args:
+        recipe: Config.
+        space: YAML file of keys of the config with {low:, high:, log:, step:} or a list of choices
+            each, or the name of a space of the project.
+        trials: Number of finished trials of the study.
+        timeout: Time in seconds after which no trial begins.
+        sampler: ``tpe`` learns from the trials before, ``random`` does not, ``grid`` takes each
+            combination once.
+        prune: Whether a trial stops that is worse than the median at its epoch or fold.
+        num_folds: Number of folds, K, whose mean judges a trial; None is the validation part.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    config, data = recipe.config, recipe.data()
+    ranges = read_space(space, config.monitor)
+    if num_folds is None and not data.has("val"):
+        raise InputError("tune needs a validation part; give data.val_size or --num_folds.")
+    mode = monitor_mode(config.monitor, getattr(recipe.model(data), "metric_modes", None))
+    epochs, seed = max_epochs_of(recipe), config.seed_everything
+    folder: Path | None = None
+    if not recipe.is_trial:
+        content = saved_config(recipe, "space", "trials", "timeout", "sampler", "prune")
+        content |= {"space": {key: str(values) for key, values in ranges.items()}}
+        folder = find_run(recipe, {**content, "rows": str(data.fit()["rows"])}, "study").folder
+    study = optuna.create_study(
+        storage=f"sqlite:///{folder}/study.db" if folder else None,
+        sampler=GridSampler(grid(ranges), seed=seed) if sampler == "grid" else None,
+        pruner=optuna.pruners.MedianPruner(5, max(2, (num_folds or epochs) // 4))
+        if prune
+        else optuna.pruners.NopPruner(),
+        study_name=recipe.name,
+        direction="minimize" if mode == "min" else "maximize",
+        load_if_exists=True,
+    )
+
+    def objective(trial: Trial) -> float:
+        if sampler != "grid":  # a study that goes on draws other values than before
+            study.sampler = _sampler(sampler, derived_seed(seed, trial.number) % 2**32)
+        with muted(True):
+            variant = Recipe("tune", [*recipe.words, *suggest(trial, ranges)], tune)
+            if num_folds is None:
+                return _fit(variant, trial, mode)
+            return _cross_validate(variant, trial, mode, num_folds)
+
+    def finish(study: Study, trial: FrozenTrial) -> None:
+        value = "" if trial.value is None else f", {config.monitor} {trial.value:.4g}"
+        say(f"trial {trial.number} {trial.state.name.lower()}{value}: {trial.params}")
+        if folder is not None:
+            _write(study, folder)
+
+    trials = 1 if recipe.is_trial else trials
+    if sum(trial.state in _FINISHED for trial in study.trials) < trials:
+        enough = MaxTrialsCallback(trials, _FINISHED)
+        study.optimize(objective, timeout=timeout, callbacks=[enough, finish], gc_after_trial=True)
+    if folder is not None and (folder / "best.yaml").exists():
+        best = _table(study).sort_values("value", ascending=mode == "min").head(5)
+        say(f"\n{best.to_string(index=False)}\n")
+        configs = " --config ".join(recipe.name.split("+"))
+        say(f"next: dlp fit --config {configs} --config {folder}/best.yaml")
+    return study
+
+
+# Trials -------------------------------------------------------------------------------------------
+
+
+class Report(Callback):
+    """Reporter of the best value so far after each epoch; it stops a hopeless trial.
+
+    Args:
+        trial: The trial.
+        monitor: Metric that judges it.
+        mode: Direction of the monitor.
+    """
+
+    def __init__(self, trial: Trial, monitor: str, mode: Mode) -> None:
+        self.trial, self.monitor, self.mode = trial, monitor, mode
+        self.values: list[float] = []
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Report the epoch."""
+        metrics = trainer.callback_metrics
+        self.values.append(float(metrics.get(self.monitor, math.nan)))
+        if self.monitor not in metrics:
+            if trainer.current_epoch + 1 >= (trainer.check_val_every_n_epoch or 1):
+                raise unknown("monitor", self.monitor, metrics)
+            return
+        is_finite = math.isfinite(float(metrics.get("train_loss", 0.0)))
+        best = best_index(self.values, self.mode) if is_finite else None
+        is_last = trainer.current_epoch + 1 == trainer.max_epochs
+        value = None if best is None else self.values[best]
+        _report(self.trial, value, trainer.current_epoch + 1, is_last)
+
+
+def _report(trial: Trial, value: float | None, step: int, is_last: bool) -> None:
+    """Report a value; stop a trial that diverged or is hopeless."""
+    if value is None:
+        raise optuna.TrialPruned("diverged")
+    trial.report(value, step)
+    if not is_last and trial.should_prune():
+        raise optuna.TrialPruned
+
+
+def _fit(recipe: Recipe, trial: Trial, mode: Mode) -> float:
+    """Return the best value on the validation part."""
+    report, data = Report(trial, recipe.config.monitor, mode), recipe.data()
+    silent_trainer(recipe.trainer_arguments(), [report]).fit(recipe.model(data), datamodule=data)
+    best = best_index(report.values, mode)
+    assert best is not None  # a trial that diverged has ended
+    trial.set_user_attr("best_epoch", best + 1)
+    return report.values[best]
+
+
+def _cross_validate(recipe: Recipe, trial: Trial, mode: Mode, num_folds: int) -> float:
+    """Return the best value of the mean curve over folds."""
+    config, folds = recipe.config, list[Fold]()
+
+    def report(fold: Fold) -> None:
+        folds.append(fold)
+        reading = CrossValidation(folds, config.monitor, mode, config.smoothing).verdict()
+        is_last = len(folds) == num_folds or fold.engine == "stacked"  # all are trained by then
+        _report(trial, None if reading is None else reading.best, len(folds), is_last)
+
+    reading = cross_validate(
+        recipe.data(),
+        recipe.model,
+        max_epochs_of(recipe),
+        num_folds,
+        trainer=recipe.trainer_arguments(),
+        monitor=config.monitor,
+        mode=mode,
+        smoothing=config.smoothing,
+        seed=config.seed_everything,
+        on_fold=report,
+    ).verdict()
+    assert reading is not None
+    trial.set_user_attr("best_epoch", reading.best_epoch)
+    return reading.best
+
+
+def _sampler(name: str, seed: int) -> BaseSampler:
+    return RandomSampler(seed) if name == "random" else TPESampler(seed=seed, constant_liar=True)
+
+
+# Files --------------------------------------------------------------------------------------------
+
+
+def _table(study: Study) -> pd.DataFrame:
+    """Return a row per trial."""
+    rows = [
+        {
+            "number": trial.number,
+            "state": trial.state.name.lower(),
+            "value": trial.value,
+            "best_epoch": trial.user_attrs.get("best_epoch"),
+            **{key: short(value) for key, value in trial.params.items()},
+            "seconds": trial.duration and round(trial.duration.total_seconds(), 1),
+        }
+        for trial in study.trials
+    ]
+    return pd.DataFrame(rows)
+
+
+def _write(study: Study, folder: Path) -> None:
+    """Write ``trials.csv`` and ``best.yaml``, which is laid over the config."""
+    write_text(folder / "trials.csv", _table(study).to_csv(index=False))
+    if any(trial.state == TrialState.COMPLETE for trial in study.trials):
+        best = study.best_trial
+        keys = {
+            k: yaml.safe_load(v) if isinstance(v, str) else short(v) for k, v in best.params.items()
+        }
+        head = f"# Trial {best.number} of {folder}: {best.value:.6g}\n"
+        write_text(folder / "best.yaml", head + yaml.safe_dump(keys))
