@@ -1,0 +1,63 @@
+"""A trained run, made once and copied."""
+
+import shutil
+
+import pytest
+from sets import points_table
+
+from dlp.cli import main
+
+RECIPE = """\
+data:
+  class_path: TableDataModule
+  init_args: {path: points.csv, target: label, test_size: 0.2}
+model:
+  class_path: DenseModule
+  init_args: {head: sigmoid, hidden: [8], dropout: 0.2}
+trainer: {max_epochs: 3, enable_progress_bar: false, enable_model_summary: false}
+"""
+
+
+def write_points(folder):
+    points_table(folder / "points.csv")
+    (folder / "points.yaml").write_text(RECIPE, encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def run_of_points(tmp_path_factory):
+    """Return a folder with a recipe and a run that was tested."""
+    folder = tmp_path_factory.mktemp("run_of_points")
+    write_points(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        main(["fit", "--config", "points.yaml", "--test_after_fit", "best"])
+    return folder
+
+
+@pytest.fixture
+def points(tmp_path):
+    """Work in a folder with a recipe."""
+    write_points(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def fitted(run_of_points, tmp_path):
+    """Work in a copy of the folder with a run."""
+    shutil.copytree(run_of_points, tmp_path, dirs_exist_ok=True)
+    return tmp_path
+
+
+@pytest.fixture
+def fails(capsys):
+    """Run a command that ends in a sentence; return it."""
+
+    def run(*args):
+        with pytest.raises(SystemExit) as exit_:
+            main([*args])
+        message = capsys.readouterr().err.splitlines()[-1]
+        assert exit_.value.code == 2
+        assert message.startswith("dlp: ")
+        return message
+
+    return run

@@ -1,0 +1,301 @@
+"""The life of a run: fitted, tested, resumed, stopped; never overwritten, never random weights."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+import yaml
+
+from dlp.cli import main
+
+RUN = Path("runs/points/version_0")
+FIT = ("fit", "--config", "points.yaml")
+RESUME = (*FIT, "--ckpt_path", "last")
+
+
+def contents(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def results(run=RUN):
+    return json.loads((run / "results.json").read_text("utf-8"))
+
+
+def weights(path):
+    return torch.load(path, weights_only=True)["state_dict"]
+
+
+# A fit -------------------------------------------------------------------------------------------
+
+
+def test_a_fit_writes_the_files_of_a_run(fitted):
+    names = {path.name for path in RUN.iterdir()}
+    assert {"config.yaml", "metrics.csv", "results.json", "curves.png", "checkpoints"} <= names
+    assert {path.name for path in (RUN / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
+    metrics = pd.read_csv(RUN / "metrics.csv")
+    assert metrics.epoch.tolist() == [1, 2, 3]
+    best = int(metrics.val_loss.argmin())
+    assert results()["best_epoch"] == best + 1
+    assert results()["best"]["val_acc"] == metrics.val_acc[best]
+    assert results()["last"]["train_loss"] == metrics.train_loss.iloc[-1]
+    assert results()["seed"] == 0
+    assert results()["seconds"]["fit"] > 0
+    assert results()["versions"]["torch"] == torch.__version__
+    assert results()["verdict"].startswith("val_loss was best at epoch")
+
+
+def test_the_test_of_a_fit_stands_beside_baselines(fitted):
+    test = results()["test"]
+    assert test["checkpoint"] == "best.ckpt"
+    assert 0 < test["test_acc"] <= 1
+    assert "majority_class" in test["baselines"]
+
+
+def test_a_saved_config_is_a_complete_recipe_and_keeps_the_name(fitted):
+    config = yaml.safe_load((RUN / "config.yaml").read_text("utf-8"))
+    assert config["model"]["class_path"] == "dlp.modules.DenseModule"
+    assert config["model"]["init_args"]["optimizer"]["class_path"] == "dlp.modules.KerasRMSprop"
+    main(["fit", "--config", str(RUN / "config.yaml"), "--trainer.max_epochs", "1"])
+    again = pd.read_csv("runs/points/version_1/metrics.csv")
+    assert again.iloc[0].to_dict() == pd.read_csv(RUN / "metrics.csv").iloc[0].to_dict()
+
+
+def test_a_new_run_overwrites_none(fitted, fails):
+    before = contents(RUN)
+    main([*FIT, "--seed_everything", "1", "--trainer.max_epochs", "1"])
+    assert contents(RUN) == before
+    assert "holds files" in fails(*FIT, "--run_dir", str(RUN))
+
+
+def test_a_run_dir_serves_as_a_run(points):
+    main([*FIT, "--run_dir", "here", "--trainer.max_epochs", "1"])
+    main(["test", "--ckpt_path", "here"])
+    assert "test" in results(Path("here"))
+    assert not Path("runs").exists()
+
+
+def test_variations_join_the_name(points):
+    main([*FIT, "--config", "smaller", "--trainer.max_epochs", "1"])
+    run = Path("runs/points+smaller/version_0")
+    config = yaml.safe_load((run / "config.yaml").read_text("utf-8"))
+    assert config["model"]["init_args"]["hidden"] == [4, 4]
+    assert config["model"]["init_args"]["dropout"] == 0.2
+
+
+def test_retraining_takes_all_rows_but_the_test_part(points, capsys):
+    main([*FIT, "--config", "retrain", "--config", "early_stopping", "--trainer.max_epochs", "2"])
+    run = Path("runs/points+retrain+early_stopping/version_0")
+    assert results(run)["best_epoch"] is None
+    assert results(run)["test"]["checkpoint"] == "last.ckpt"
+    assert "trained 2 epochs without validation" in capsys.readouterr().out
+    state = torch.load(run / "checkpoints/last.ckpt", weights_only=True)["TableDataModule"]
+    assert "val_loss" not in pd.read_csv(run / "metrics.csv")
+    assert state["rows"]
+
+
+def test_a_fit_starts_from_the_weights_of_another_run(fitted, fails):
+    before = weights(RUN / "checkpoints/best.ckpt")
+    main([*FIT, "--init_from", "points", "--model.optimizer.lr=0.0", "--trainer.max_epochs=1"])
+    after = weights("runs/points/version_1/checkpoints/last.ckpt")
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    other = (*FIT, "--init_from", str(RUN))
+    assert "another meaning" in fails(*other, "--model.activation", "tanh")
+    assert "another network" in fails(*other, "--model.hidden", "[5]")
+    swapped = Path("points.csv").read_text("utf-8").replace("yes", "aye")
+    Path("points.csv").write_text(swapped, encoding="utf-8")
+    assert "was trained on the classes no, yes" in fails(*other)
+
+
+def test_a_fit_that_never_began_leaves_no_folder(points, fails):
+    assert "regression" in fails(*FIT, "--model.head", "regression")
+    assert "not a valid input" in fails(*FIT, "--trainer.devices", "0")
+    assert not [*Path("runs").glob("points/*")]
+    message = fails(*FIT, "--data.test_size", "null", "--test_after_fit", "best")
+    assert "there is no test part" in message
+    assert "num_outputs comes from the data" in fails(*FIT, "--model.num_outputs", "3")
+
+
+@pytest.mark.parametrize("command", ["fit", "validate", "test", "predict", "crossval", "data"])
+def test_fast_dev_run_writes_nothing(points, command):
+    before = sorted(points.rglob("*"))
+    main([command, "--config", "points.yaml", "--trainer.fast_dev_run", "true"])
+    assert sorted(points.rglob("*")) == before
+
+
+# Checkpoints -------------------------------------------------------------------------------------
+
+
+def test_no_command_uses_random_weights(points, fails):
+    for command in ("test", "predict", "validate"):
+        no_trial = "--trainer.fast_dev_run=false"
+        assert "no run of 'points'" in fails(command, "--config", "points.yaml", no_trial)
+        assert "needs --config" in fails(command)
+    assert "no run of 'points'" in fails(*RESUME)
+    assert "there is no checkpoint x.ckpt" in fails("test", "--ckpt_path", "x.ckpt")
+    assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize("content", [b"no checkpoint at all", {"state_dict": {}}, [1]])
+def test_a_damaged_checkpoint_ends_in_a_sentence(points, fails, content):
+    if isinstance(content, bytes):
+        Path("x.ckpt").write_bytes(content)
+    else:
+        torch.save(content, "x.ckpt")
+    message = fails("test", "--config", "points.yaml", "--ckpt_path", "x.ckpt")
+    assert "x.ckpt is damaged or not a checkpoint" in message
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--model.hidden [9]", "--model.hidden has no place beside a checkpoint"),
+        ("--seed_everything 3", "--seed_everything has no place beside a checkpoint"),
+        ("--data.batch_size=3", "--data.batch_size has no place beside a checkpoint"),
+        ("--config smaller", "no run of 'points+smaller'"),
+    ],
+)
+def test_a_resume_takes_its_own_config(fitted, fails, words, message):
+    before = contents(RUN)
+    assert message in fails(*RESUME, *words.split())
+    assert contents(RUN) == before
+
+
+def test_a_checkpoint_and_another_config_contradict_each_other(fitted, fails):
+    words = ("test", "--config", "points.yaml", "--config", "smaller", "--ckpt_path", str(RUN))
+    assert "belongs to a run of 'points', not of 'points+smaller'" in fails(*words)
+
+
+def test_a_checkpoint_is_for_its_own_rows(fitted, fails):
+    before = contents(RUN)
+    text = Path("points.csv").read_text("utf-8")
+    Path("points.csv").write_text(text + "1.0,1.0,red,yes\n", encoding="utf-8")
+    assert "was trained on other rows" in fails(*RESUME, "--trainer.max_epochs", "4")
+    assert "was trained on other rows" in fails("test", "--config", "points.yaml")
+    assert contents(RUN) == before
+
+
+def test_new_rows_are_predicted_without_the_training_table(fitted):
+    Path("points.csv").unlink()
+    Path("new.csv").write_text("x,y,kind\n3,3,red\n-3,-3,blue\n", encoding="utf-8")
+    main(["predict", "--config", "points.yaml", "--data.predict_path", "new.csv"])
+    rows = pd.read_csv(RUN / "predictions_new.csv")
+    assert rows["index"].tolist() == [0, 1]
+    assert (rows.prob_no + rows.prob_yes).round(5).tolist() == [1, 1]
+    arguments = ["--data.predict_path", "new.csv", "--output", "out/here.csv"]
+    main(["predict", "--ckpt_path", str(RUN), *arguments])
+    assert pd.read_csv("out/here.csv").equals(rows)
+
+
+def test_an_evaluation_makes_no_run(fitted):
+    (RUN / "checkpoints/best.ckpt").rename("moved.ckpt")
+    for command in ("test", "validate", "predict"):
+        main([command, "--config", "points.yaml", "--ckpt_path", "moved.ckpt"])
+    assert [path.name for path in Path("runs/points").iterdir()] == ["version_0"]
+    assert len(pd.read_csv("predictions.csv")) == 24
+
+
+# Resumed and stopped -----------------------------------------------------------------------------
+
+
+def test_a_resumed_fit_equals_an_unbroken_one(fitted):
+    main([*RESUME, "--trainer.max_epochs", "5", "--test_after_fit", "null"])
+    assert "test" not in results()  # of three epochs
+    main([*FIT, "--trainer.max_epochs", "5"])
+    whole = Path("runs/points/version_1")
+    assert (RUN / "metrics.csv").read_bytes() == (whole / "metrics.csv").read_bytes()
+    for name in ("best.ckpt", "last.ckpt"):
+        pair = [weights(run / "checkpoints" / name) for run in (RUN, whole)]
+        assert all(torch.equal(pair[0][key], pair[1][key]) for key in pair[0])
+    config = yaml.safe_load((RUN / "config.yaml").read_text("utf-8"))
+    assert config["trainer"]["max_epochs"] == 5
+
+
+def test_a_resume_with_nothing_to_train_keeps_the_results(fitted, capsys):
+    before = contents(RUN)
+    main([*RESUME])
+    assert "has its 3 epochs; go on by --trainer.max_epochs" in capsys.readouterr().out
+    assert contents(RUN) == before
+
+
+STOPPED = """
+import os, signal
+from dlp.callbacks import History
+from dlp.cli import main
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in background jobs
+begin = History.on_train_epoch_start
+
+def stop(self, trainer, pl_module):
+    begin(self, trainer, pl_module)
+    if trainer.current_epoch == 2:
+        os.kill(os.getpid(), signal.{name})
+
+History.on_train_epoch_start = stop
+main(["fit", "--config", "points.yaml", "--trainer.max_epochs", "4"])
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "status"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGKILL", -signal.SIGKILL)]
+)
+def test_a_stopped_fit_goes_on_where_it_was(points, name, status):
+    code = STOPPED.format(name=name)
+    process = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, env=os.environ
+    )
+    assert process.returncode == status, process.stderr
+    is_killed = name == "SIGKILL"
+    assert ("go on by dlp fit --ckpt_path runs/points/version_0" in process.stdout) != is_killed
+    assert "Traceback" not in process.stderr
+    saved = torch.load(RUN / "checkpoints/last.ckpt", weights_only=True)["epoch"] + 1
+    assert 1 <= saved <= len(pd.read_csv(RUN / "metrics.csv"))
+    main(["fit", "--ckpt_path", str(RUN)])
+    assert pd.read_csv(RUN / "metrics.csv").epoch.tolist() == [1, 2, 3, 4]
+
+
+# Modules and data of the user --------------------------------------------------------------------
+
+OWN = """
+import torch
+from lightning import LightningDataModule, LightningModule
+
+
+class Silent(LightningModule):
+    def __init__(self, num_outputs: int = 2) -> None:
+        super().__init__()
+        self.layer = torch.nn.Linear(2, num_outputs)
+
+    def training_step(self, batch, batch_idx):
+        return torch.nn.functional.cross_entropy(self.layer(batch[0]), batch[1])
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), 0.1)
+
+
+class Points(LightningDataModule):
+    def train_dataloader(self):
+        rows = torch.utils.data.TensorDataset(torch.randn(8, 2), torch.arange(8) % 2)
+        return torch.utils.data.DataLoader(rows, 4)
+"""
+
+
+@pytest.mark.filterwarnings("ignore")  # Lightning's, about loaders and unlogged metrics
+def test_modules_of_the_user_run(points, monkeypatch, capsys):
+    monkeypatch.syspath_prepend(points)
+    Path("own_parts.py").write_text(OWN, encoding="utf-8")
+    trainer = {"max_epochs": 2, "enable_progress_bar": False, "enable_model_summary": False}
+    parts = {
+        "model": {"class_path": "own_parts.Silent"},
+        "data": {"class_path": "own_parts.Points"},
+    }
+    Path("own.yaml").write_text(yaml.safe_dump({**parts, "trainer": trainer}), encoding="utf-8")
+    main(["fit", "--config", "own.yaml"])
+    sys.modules.pop("own_parts")
+    assert "trained 2 epochs" in capsys.readouterr().out
+    assert Path("runs/own/version_0/checkpoints/last.ckpt").exists()

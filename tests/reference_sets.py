@@ -1,0 +1,78 @@
+"""Tiny copies of the reference sets in the files of their origin, one folder for all configs."""
+
+import hashlib
+import io
+import tarfile
+
+import numpy as np
+from PIL import Image
+
+from dlp.datamodules.text.reuters import CLASS_NAMES
+
+#: Sizes of a config's parts -> those of the tiny sets.
+SMALLER = {
+    "IMDBDataModule": ["--data.num_words=60", "--data.val_size=8"],
+    "ReutersDataModule": ["--data.num_words=60", "--data.val_size=60"],
+    "CatsVsDogsDataModule": [
+        *("--data.image_size=50", "--data.per_class=12"),
+        *("--data.val_size=6", "--data.test_size=6"),
+    ],
+    "PretrainedModule": ["--model.backbone=squeezenet1_1"],
+}
+
+
+def write_all(folder):
+    """Write the five sets; return the SHA-256 of Reuters, which is checked."""
+    write_imdb(folder / "imdb/plain_text")
+    write_mnist(folder / "mnist/MNIST/raw")
+    write_cats_dogs(folder / "cats_vs_dogs/train")
+    (folder / "california_housing").mkdir()
+    generator = np.random.default_rng(0)
+    rows = {"x": generator.random((700, 8)), "y": 1e5 * generator.random(700)}
+    np.savez(folder / "california_housing/california_housing.npz", **rows)
+    return write_reuters(folder / "reuters21578")
+
+
+def write_imdb(folder):
+    import datasets
+
+    folder.mkdir(parents=True)
+    kinds = {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["neg", "pos"])}
+    for part in ("train", "test"):
+        texts = [f"a {'good' if row % 2 else 'bad'} film of {part} {row}" for row in range(40)]
+        table = {"text": texts, "label": [row % 2 for row in range(40)]}
+        rows = datasets.Dataset.from_dict(table, features=datasets.Features(kinds))
+        rows.to_parquet(folder / f"{part}-00000-of-00001.parquet")
+
+
+def write_mnist(folder):
+    folder.mkdir(parents=True)
+    for part, count in (("train", 60), ("t10k", 20)):
+        images = np.random.default_rng(count).integers(0, 256, (count, 28, 28), np.uint8)
+        labels = np.arange(count, dtype=np.uint8) % 10
+        for name, array in (("images-idx3", images), ("labels-idx1", labels)):
+            head = np.array([0x800 + array.ndim, *array.shape], ">i4").tobytes()
+            (folder / f"{part}-{name}-ubyte").write_bytes(head + array.tobytes())
+
+
+def write_cats_dogs(folder):
+    folder.mkdir(parents=True)
+    for label, name in enumerate(("cat", "dog")):
+        for number in range(12):
+            pixels = np.random.default_rng(number).integers(0, 128, (32, 32, 3)) + 120 * label
+            Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{name}.{number}.jpg")
+
+
+def write_reuters(folder):
+    folder.mkdir(parents=True)
+    wires = [
+        f"<REUTERS ><TOPICS><D>{topic}</D></TOPICS><BODY>{topic} wire {n}</BODY></REUTERS>"
+        for n in range(15)
+        for topic in CLASS_NAMES
+    ]
+    content = "\n".join(wires).encode("latin-1")
+    with tarfile.open(folder / "reuters21578.tar.gz", "w:gz") as archive:
+        entry = tarfile.TarInfo("reut2-000.sgm")
+        entry.size = len(content)
+        archive.addfile(entry, io.BytesIO(content))
+    return hashlib.sha256(content).hexdigest()

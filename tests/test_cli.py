@@ -1,0 +1,165 @@
+"""The front door: commands, help, endings; and recipes from Python."""
+
+import io
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from sets import points_table
+
+import dlp
+from dlp import cli
+from dlp.cli import COMMANDS, main
+from dlp.errors import InputError
+
+RECIPE = """\
+data: {class_path: TableDataModule, init_args: {path: points.csv, target: label}}
+model: {class_path: DenseModule, init_args: {head: sigmoid, hidden: [8], dropout: 0.5}}
+trainer: {max_epochs: 2, enable_progress_bar: false, enable_model_summary: false}
+"""
+
+
+@pytest.fixture
+def recipe():
+    points_table(Path("points.csv"))
+    Path("points.yaml").write_text(RECIPE, encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("train --config imdb", "unknown command 'train'. Did you mean 'fit'?"),
+        ("evaluate", "unknown command 'evaluate'. Did you mean 'test'?"),
+        ("tset", "unknown command 'tset'. Did you mean 'test'?"),
+        ("--config imdb", "a command comes first, such as dlp fit --config imdb"),
+        ("imdb", "a command comes first"),
+        ("visualize", "dlp visualize takes one of batch, heatmap, activations, filters"),
+        ("fit imdb", "Give a config by --config imdb."),
+        ("crossval --config imdb --ckpt_path x", "dlp crossval takes no checkpoint"),
+        ("crossval --config imdb --fold 3", "Did you mean data.fold?"),
+        ("report", "run is missing."),
+        ("compare nowhere", "there is no trained run 'nowhere'"),
+    ],
+)
+def test_a_mistyped_command_ends_in_a_sentence_and_status_2(words, message, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        main(words.split())
+    error = capsys.readouterr().err
+    assert exit_.value.code == 2
+    assert error.startswith("dlp: ")
+    assert message in error
+
+
+def test_the_function_of_every_command_is_there():
+    for place, _ in COMMANDS.values():
+        module, _, name = place.partition(":")
+        if module:
+            __import__(module)
+            assert callable(getattr(sys.modules[module], name))
+
+
+def test_help_lists_commands_and_configs_without_torch():
+    code = (
+        "import sys; from dlp.cli import main; main(['--help']); main(['--version'])\n"
+        "heavy = {'torch', 'lightning', 'numpy', 'pandas', 'jsonargparse'}\n"
+        "print(sorted(heavy & {*sys.modules}))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.splitlines()[-2:] == [dlp.__version__, "[]"]
+    for name in (*COMMANDS, "imdb", "quickstart", "dropout"):
+        assert f"  {name} " in run.stdout
+
+
+def test_help_of_a_command_names_its_keys(capsys):
+    for command, key in (("fit", "--test_after_fit"), ("predict", "--text"), ("compare", "runs")):
+        with pytest.raises(SystemExit) as exit_:
+            main([command, "--help"])
+        assert exit_.value.code == 0
+        assert key in capsys.readouterr().out
+
+
+def test_names_that_a_pipe_cannot_show_are_escaped(monkeypatch):
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="cp1252")
+    monkeypatch.setattr(sys, "stdout", stream)
+    monkeypatch.setattr(cli, "_run", lambda words: print("Köln, 東京"))
+    main(["data"])
+    stream.flush()
+    assert stream.buffer.getvalue() == b"K\xf6ln, \\u6771\\u4eac\n"
+
+
+def test_a_reader_who_has_seen_enough_gets_no_traceback():
+    code = (
+        "from dlp import cli\n"
+        "cli._run = lambda words: [print('line', flush=True) for _ in range(100_000)]\n"
+        "cli.main(['data'])"
+    )
+    run = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert run.stdout.readline() == "line\n"
+    run.stdout.close()
+    assert (run.stderr.read(), run.wait()) == ("", 141)
+    run.stderr.close()
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "message"),
+    [
+        (InputError("give x."), 2, "dlp: give x.\n"),
+        (
+            OSError(28, "No space left on device"),
+            2,
+            "dlp: No space left on device: free some space",
+        ),
+        (PermissionError(13, "Permission denied", "runs"), 2, "dlp: Permission denied: runs.\n"),
+        (KeyboardInterrupt(), 130, ""),
+        (SystemExit(3), 3, ""),
+    ],
+)
+def test_the_end_of_a_command_has_a_status(monkeypatch, capsys, error, status, message):
+    def end(words):
+        raise error
+
+    monkeypatch.setattr(cli, "_run", end)
+    with pytest.raises(SystemExit) as exit_:
+        main(["fit"])
+    assert exit_.value.code == status
+    assert capsys.readouterr().err.startswith(message)
+
+
+def test_a_bug_keeps_its_traceback(monkeypatch):
+    monkeypatch.setattr(cli, "_run", lambda words: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        main(["fit"])
+
+
+def test_a_command_leaves_the_process_as_it_was(recipe, monkeypatch):
+    monkeypatch.delenv("PL_GLOBAL_SEED", raising=False)
+    before = torch.get_rng_state(), torch.get_num_threads()
+    main(["fit", "--config", "points.yaml", "--trainer.fast_dev_run=true", "--threads", "2"])
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert torch.get_num_threads() == before[1]
+    assert "PL_GLOBAL_SEED" not in os.environ
+
+
+def test_a_recipe_in_python_trains_as_the_command_does(recipe):
+    main(["fit", "--config", "points.yaml", "--model.hidden", "[4]"])
+    cli = dlp.load("points.yaml", **{"model.hidden": [4]})
+    data = cli.data()
+    trainer = cli.trainer(enable_checkpointing=False)
+    trainer.fit(cli.model(data), data)
+    logged = {name: float(value) for name, value in trainer.callback_metrics.items()}
+    last = pd.read_csv("runs/points/version_0/metrics.csv").iloc[-1]
+    assert logged == last.drop("epoch").to_dict()
+
+
+def test_a_recipe_takes_classes_by_name(recipe):
+    cli = dlp.load("points.yaml", **{"model.optimizer": "Adam", "data.val_size": 30})
+    data = cli.data()
+    assert len(data.examples("val")) == 30
+    model = cli.model(data)
+    assert type(model.configure_optimizers()) is torch.optim.Adam
