@@ -84,10 +84,10 @@ def find_subject(model: str, weights: str | None) -> Subject:
     from torchvision import models
 
     published = models.list_models(models)  # without those of detection and segmentation
-    if Path(model).exists():
-        return _trained(find_checkpoint(model, ""))
     if runs_of(model):
         return _trained(find_checkpoint(None, model))
+    if Path(model).exists():
+        return _trained(find_checkpoint(model, ""))
     if model in published:
         return _published(model, weights)
     runs = sorted({path.parent.name for path in ROOT.glob("*/version_*")})

@@ -17,7 +17,7 @@ from dlp.lightning_cli import Recipe
 from dlp.runs import ROOT
 from dlp.seeds import derived_seed
 from dlp.visualization import GradCAM, activation_grid, filter_grid, filter_patterns
-from dlp.visualization.activation_maps import default_layers
+from dlp.visualization.activation_maps import default_layers, is_activation
 from dlp.visualization.files import save_figure
 
 
@@ -176,7 +176,9 @@ def _convolutions(network: nn.Module) -> list[str]:
     The mean of a first convolution is linear in the pixels: its gradient has no pattern.
     """
     names = [name for name, layer in network.named_modules() if isinstance(layer, nn.Conv2d)]
-    names[:1] = default_layers(network, 1)
+    firsts = default_layers(network, 2)
+    active = [name for name in firsts if is_activation(network.get_submodule(name))]
+    names[:1] = active[:1] or names[:1]
     places = np.linspace(0, len(names) - 1, min(4, len(names))).round().astype(int)
     return [names[place] for place in places]
 

@@ -52,15 +52,19 @@ def default_layers(model: nn.Module, count: int = 8) -> list[str]:
     for name, layer in model.named_modules():
         if any(True for _ in layer.children()) or isinstance(layer, nn.BatchNorm2d):
             continue
-        is_activation = type(layer).__module__ == "torch.nn.modules.activation"
         if isinstance(layer, _MAPS):
             names.append(name)
-        elif is_activation and isinstance(previous, _MAPS):
+        elif is_activation(layer) and isinstance(previous, _MAPS):
             names[-1] = name
         previous = layer
     if not names:
         raise InputError("the model has no convolutions; name the layers.")
     return names[:count]
+
+
+def is_activation(layer: nn.Module) -> bool:
+    """Return True for an activation function of torch, such as a ReLU."""
+    return type(layer).__module__ == "torch.nn.modules.activation"
 
 
 def channel_image(maps: Tensor) -> Tensor:

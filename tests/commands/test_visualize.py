@@ -1,0 +1,98 @@
+import shutil
+
+import pytest
+import torch
+from sets import image_folder
+from torchvision.models import squeezenet1_1
+
+from dlp.cli import main
+
+RECIPE = """\
+data:
+  class_path: ImageFolderDataModule
+  init_args: {path: pets, image_size: 12, test_size: 4, val_size: 4, augmentation: book}
+model:
+  class_path: ConvNetModule
+  init_args: {head: sigmoid, channels: [4, 5], dense: []}
+trainer: {max_epochs: 1, enable_progress_bar: false, enable_model_summary: false}
+"""
+
+
+@pytest.fixture(scope="module")
+def run_of_pets(tmp_path_factory):
+    """Return a folder with a recipe of images and its run."""
+    folder = tmp_path_factory.mktemp("run_of_pets")
+    image_folder(folder / "pets")
+    (folder / "pets.yaml").write_text(RECIPE, encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("DLP_CACHE_DIR", str(folder / ".cache"))
+        main(["fit", "--config", "pets.yaml"])
+    return folder
+
+
+@pytest.fixture
+def pets(run_of_pets, tmp_path):
+    shutil.copytree(run_of_pets, tmp_path, dirs_exist_ok=True)
+    return tmp_path
+
+
+def files(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_batch_is_drawn_without_training(pets):
+    main(["visualize", "batch", "--config", "pets.yaml", "--num_images", "4", "--copies", "2"])
+    assert (pets / "runs/pets/batch.png").read_bytes()[1:4] == b"PNG"
+
+
+def test_heat_maps_of_a_run_show_each_class_in_turn(pets, capsys):
+    main(["visualize", "heatmap", "pets", "--num_images", "2"])
+    assert len(files(pets / "runs/pets/version_0/visualize/heatmap")) == 2
+    printed = capsys.readouterr().out
+    assert "(cats) -> " in printed
+    assert "(dogs) -> " in printed
+
+
+def test_activations_of_files_are_drawn_by_layer(pets):
+    words = ["--images", "pets/cats/0.png", "--layers", "[features.conv1, features.relu2]"]
+    main(
+        [
+            "visualize",
+            "activations",
+            "runs/pets/version_0/checkpoints/last.ckpt",
+            *words,
+            "--output",
+            "out",
+        ]
+    )
+    assert files(pets / "out") == ["0_features.conv1.png", "0_features.relu2.png"]
+
+
+def test_filters_of_a_run_are_drawn(pets):
+    main(["visualize", "filters", "runs/pets/version_0", "--steps", "1", "--num_filters", "2"])
+    drawn = files(pets / "runs/pets/version_0/visualize/filters")
+    assert drawn == ["features.conv2.png", "features.relu1.png"]
+
+
+def test_a_network_of_torchvision_names_the_classes_of_its_weights(pets, capsys):
+    torch.manual_seed(0)
+    torch.save(squeezenet1_1().state_dict(), "weights.pth")
+    words = ["--weights", "weights.pth", "--images", "pets/cats", "--num_images", "1"]
+    main(["visualize", "heatmap", "squeezenet1_1", *words, "--class_name", "tabby"])
+    assert files(pets / "runs/squeezenet1_1/visualize/heatmap") == ["0.png"]
+    assert "0.png -> " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["heatmap", "petz"], "unknown run or network of torchvision 'petz'. Did you mean 'pets'"),
+        (["heatmap", "pets", "--class_name", "dog"], "unknown class 'dog'. Did you mean 'dogs'"),
+        (["heatmap", "pets", "--layer", "features.conv9"], "Did you mean 'features.conv2'"),
+        (["heatmap", "squeezenet1_1", "--weights", "null"], "squeezenet1_1 has no data"),
+        (["filters", "vgg11", "--weights", "IMAGENET"], "unknown weights 'IMAGENET'"),
+    ],
+)
+def test_a_mistake_ends_in_one_sentence(words, message, pets, fails):
+    assert message in fails("visualize", *words)
