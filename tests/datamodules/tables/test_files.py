@@ -1,15 +1,11 @@
-import csv
 import gzip
-import io
 import json
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from decimal import Decimal
 
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from dlp.datamodules.tables.files import check_inputs, is_number, read_table
 from dlp.errors import InputError, MissingInputError
@@ -224,5 +220,5 @@ def test_equal_names_in_parquet_are_refused(tmp_path):
     pq.write_table(
         pa.table([pa.array([1]), pa.array([2])], names=["a", "a"]), tmp_path / "t.parquet"
     )
-    with pytest.raises(InputError, match="'a'|Name\\(a\\)"):
+    with pytest.raises(InputError, match=r"'a'|Name\(a\)"):
         read_table(tmp_path / "t.parquet")
