@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from training import small_fit
 
 from dlp.modules import ConvNet
-from dlp.speed import allocator, onednn
+from dlp.speed import onednn
 from dlp.speed.denormals import flushed_denormals
 
 has_onednn = torch.backends.mkldnn.is_available()
@@ -98,23 +98,6 @@ def test_denormals_are_flushed_in_the_block_alone(monkeypatch):
     monkeypatch.setenv("DLP_SPEED", "0")
     with flushed_denormals():
         assert (tiny / 2).all()
-
-
-def test_the_switch_turns_the_allocator_off(monkeypatch):
-    calls = []
-
-    class Library:
-        def mallopt(self, *arguments):
-            calls.append(arguments)
-
-    monkeypatch.setattr(allocator.ctypes, "CDLL", lambda _: Library())
-    monkeypatch.setattr(allocator.sys, "platform", "linux")
-    monkeypatch.setenv("DLP_SPEED", "0")
-    allocator.keep_freed_memory()
-    assert not calls
-    monkeypatch.delenv("DLP_SPEED")
-    allocator.keep_freed_memory()
-    assert len(calls) == 2
 
 
 _FIT = """

@@ -39,11 +39,6 @@ def test_memory_and_file_have_each_metric_by_epoch(tmp_path):
         assert [float(row[name]) for row in rows] == history.metrics[name]
 
 
-def test_without_a_folder_nothing_is_written(tmp_path):
-    small_fit(History())
-    assert not [*tmp_path.iterdir()]
-
-
 @pytest.mark.parametrize("limits", [{"max_epochs": -1, "max_steps": 4}, {"max_epochs": 2}])
 def test_an_epoch_that_breaks_off_has_its_own_numbers(limits):
     history, first = History(), FirstBatch()

@@ -67,6 +67,12 @@ def test_named_metrics_over_batches_agree_with_scikit_learn(name):
     assert computed(head, batches) == expected
 
 
+def test_a_probability_must_exceed_the_threshold():
+    head = SigmoidHead(2, metrics=["acc"], threshold=0.8)
+    expected = sk.accuracy_score(LABELS[:, 0], Z[:, 0].sigmoid() > 0.8)
+    assert computed(head, [(Z[:, :1], LABELS[:, 0])])["acc"] == pytest.approx(expected)
+
+
 def test_r2_survives_a_small_spread_around_a_large_mean():
     targets = 1e6 + 100 * torch.randn(500, 1, generator=draw)
     head = RegressionHead(1, metrics=["r2"], target_mean=[1e6], target_std=[100.0])

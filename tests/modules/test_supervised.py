@@ -115,14 +115,6 @@ def test_max_steps_in_the_middle_of_an_epoch_logs_the_batches_of_that_epoch():
     assert as_numbers(trainer.callback_metrics) == trained_by_hand(network, parts()[:2])
 
 
-def test_validation_in_the_middle_of_an_epoch_leaves_the_training_means_alone():
-    (module, network), curves = module_and_copy(), Curves()
-    trainer = quiet_trainer(1, [curves], val_check_interval=1)
-    trainer.fit(module, loader(X, Y), loader(X_VAL, Y_VAL))
-    expected = trained_by_hand(network, parts())
-    assert curves.epochs == [expected | measured_by_hand(network, X_VAL, Y_VAL)]
-
-
 @pytest.mark.parametrize("stage", ["train", "val", "test"])
 def test_a_stage_that_broke_off_leaves_nothing_behind(stage, monkeypatch):
     monkeypatch.setattr("dlp.modules.stages._SAMPLES_PER_UPDATE", 4)
@@ -271,17 +263,6 @@ def test_a_module_comes_back_from_its_checkpoint(module, tmp_path):
     assert again.head.predict(again.eval()(x)).equal(module.head.predict(module.eval()(x)))
     assert dict(again.hparams) == dict(module.hparams)
     assert (again.head.threshold, again.l2) == (module.head.threshold, module.l2)
-
-
-def test_a_network_of_ones_own_is_given_again(tmp_path):
-    module, trainer = SupervisedModule(small_net(), "softmax", 4), quiet_trainer()
-    trainer.strategy.connect(module)
-    trainer.save_checkpoint(tmp_path / "a.ckpt")
-    parts = {"network": nn.Sequential(*map(copy.deepcopy, module.network)), "head": "softmax"}
-    again = SupervisedModule.load_from_checkpoint(
-        tmp_path / "a.ckpt", weights_only=True, num_outputs=4, **parts
-    )
-    assert again(X).equal(module(X))
 
 
 def test_a_head_object_replaces_the_table():
