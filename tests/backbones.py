@@ -5,9 +5,9 @@ from functools import partial
 
 import torch
 import torchvision
-from lightning import Trainer
 from lightning.pytorch.callbacks import Callback
 from torch import nn
+from training import quiet_trainer
 
 from dlp.datamodules import ArrayDataModule
 from dlp.modules import PretrainedModule
@@ -76,13 +76,8 @@ class Watch(Callback):
 def fit(model, data, *callbacks, epochs=2, path=None, checkpoints=None, **arguments):
     """Fit a model quietly; return the `Watch`."""
     watch = Watch(**(checkpoints or {}))
-    quiet = ("logger", "enable_progress_bar", "enable_model_summary", "enable_checkpointing")
-    trainer = Trainer(
-        accelerator="cpu",
-        max_epochs=epochs,
-        callbacks=[*callbacks, watch],
-        **{**dict.fromkeys(quiet, False), "num_sanity_val_steps": 0, **arguments},
-    )
+    callbacks = [*callbacks, watch]
+    trainer = quiet_trainer(epochs, callbacks, num_sanity_val_steps=0, **arguments)
     trainer.fit(model, data, ckpt_path=path)
     return watch
 

@@ -67,10 +67,9 @@ class CacheFeatures(Callback):
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Replace images by features, from the cache folder or computed."""
-        data: object = getattr(trainer, "datamodule", None)
-        if not isinstance(pl_module, PretrainedModule) or not isinstance(
-            data, SupervisedDataModule
-        ):
+        data: Any = getattr(trainer, "datamodule", None)
+        is_ours = isinstance(data, SupervisedDataModule)
+        if not is_ours or not isinstance(pl_module, PretrainedModule):
             raise InputError(
                 "CacheFeatures needs a PretrainedModule and a DataModule of the project; take it "
                 "out of trainer.callbacks, or give datamodule=data to trainer.fit."
@@ -85,9 +84,8 @@ class CacheFeatures(Callback):
             )
         parts: list[Part] = ["train"] if data.augmenter(1) is None else []
         parts += ["val"] if data.has("val") else []
-        if not parts or getattr(
-            trainer, "fast_dev_run", 0
-        ):  # a few batches take less time than all features
+        is_trial = getattr(trainer, "fast_dev_run", False)  # its few images need no cache
+        if is_trial or not parts:
             return
         images = {part: data.inputs(part) for part in parts}
         hashes = {part: _hashes(data, part) for part in parts}

@@ -51,16 +51,14 @@ def load_weights(
         if name.startswith(prefix) and not name.startswith(others)
     }
     # Files older than torch 0.4.1 do not count batches.
-    counts = (name for name in own if name.endswith(".num_batches_tracked"))
-    tensors = {**dict.fromkeys(counts, torch.tensor(0)), **tensors}
+    counts = {name: torch.tensor(0) for name in own if name.endswith(".num_batches_tracked")}
+    tensors = {**counts, **tensors}
     odd = sorted(own.keys() ^ tensors.keys()) or [
         f"{name} {(*tensors[name].shape,)} instead of {(*own[name].shape,)}"
         for name in own
         if own[name].shape != tensors[name].shape
     ]
     if odd:
-        raise InputError(
-            f"the weights belong to another network: {len(odd)} tensors differ, such as {odd[0]}."
-        )
+        raise InputError(f"the weights are of another network; see {', '.join(odd[:3])}.")
     own.update({name: tensors[name].to(own[name].dtype) for name in own})
     network.load_state_dict(own, assign=True)
