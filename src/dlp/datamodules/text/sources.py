@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from dlp import __version__
 from dlp.cache import cached_file
+from dlp.console import say
 from dlp.datamodules.text.corpus import Texts
 from dlp.datamodules.text.tokens import SPACED, Tokens
 from dlp.errors import InputError, unknown
@@ -88,8 +89,8 @@ class TextFiles:
         for role, name in self.columns.items():
             if name not in frame:
                 raise unknown(f"{role.rstrip('0123456789')}_column", name, map(str, frame.columns))
-        if self.drop_unlabelled:
-            frame = frame.dropna(subset=self.labels)
+        if self.labels:
+            frame = self._labelled(frame)
         texts = frame[self.columns["text"]].tolist()
         is_empty = [not isinstance(text, str) or not text.strip() for text in texts]
         if any(is_empty):
@@ -101,12 +102,27 @@ class TextFiles:
         parts, rows = (frame.index.get_level_values(level) for level in (0, 1))
         columns = {"part": parts, "row" if rows.inferred_type == "integer" else "id": rows}
         for role, name in self.columns.items():
-            is_class = self.task == "classification" and name in self.labels
-            if is_class or frame[name].dtype == object:  # such as numbers and text in JSON
+            if frame[name].dtype == object:  # such as numbers and text in JSON
                 frame[name] = frame[name].map(str, na_action="ignore")
             columns[role] = pa.array(frame[name], from_pandas=True)
         del columns["text"]
         return Texts.tokenise(texts, SPACED[self.tokens], **columns)
+
+    def _labelled(self, frame: "pd.DataFrame") -> "pd.DataFrame":
+        """Return the rows with labels: classes as text, others checked."""
+        from dlp.datamodules.tables.files import check_text, is_number
+
+        if self.drop_unlabelled and (count := frame[self.labels].isna().any(axis=1).sum()):
+            say(f"{count:,} texts of {self.path} have no label and are left out")
+            frame = frame.dropna(subset=self.labels)
+            # Holes made floats of whole numbers.
+            frame[self.labels] = frame[self.labels].convert_dtypes()
+        for name in self.labels:
+            if self.task == "classification":
+                frame[name] = frame[name].map(str, na_action="ignore")
+            elif not is_number(frame[name]):
+                check_text(frame[name].droplevel(0), "give task: classification")
+        return frame
 
     def _frames(self) -> dict[str, "pd.DataFrame"]:
         """Return the rows of each part; the index is the row number or the path of a text file."""

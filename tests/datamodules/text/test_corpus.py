@@ -1,0 +1,63 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dlp.datamodules.duplicates import row_hashes
+from dlp.datamodules.text import corpus
+from dlp.datamodules.text.corpus import Texts
+from dlp.datamodules.text.tokens import spaced_characters, spaced_words
+
+
+def words_of(texts):
+    tokens, lengths = texts.tokens()
+    pieces = np.split(tokens, np.cumsum(lengths)[:-1])
+    return [[texts.words[token] for token in piece] for piece in pieces]
+
+
+@pytest.mark.parametrize("spaced", [spaced_words, spaced_characters])
+@given(st.lists(st.text(max_size=20), min_size=1, max_size=8), st.data())
+def test_tokens_are_those_of_each_text_in_order_of_first_appearance(spaced, texts, data):
+    texts = [text.encode(errors="replace").decode() for text in texts]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(corpus, "_TEXTS_PER_STEP", data.draw(st.integers(1, 9)))
+        result = Texts.tokenise(texts, spaced)
+    expected = [spaced(text).split() for text in texts]
+    assert words_of(result) == expected
+    assert result.words == [*dict.fromkeys(word for words in expected for word in words)]
+    assert result.raw() == texts
+
+
+def test_half_an_emoji_becomes_a_question_mark():
+    texts = Texts.tokenise(["good \ud83d film"], spaced_words)
+    assert texts.raw() == ["good ? film"]
+    assert words_of(texts) == [["good", "film"]]
+
+
+def test_rows_are_chosen_without_a_copy_and_cut_at_a_length():
+    texts = Texts.tokenise(["a b c", "", "d e"], spaced_words, label0=np.array([7, 8, 9]))
+    chosen = texts[np.array([2, 0])]
+    assert chosen.table is texts.table
+    assert chosen.raw() == ["d e", "a b c"]
+    assert chosen.column("label0").tolist() == [9, 7]
+    assert chosen.column("hash").tolist() == row_hashes([b"d e", b"a b c"]).tolist()
+    assert chosen.tokens(limit=1)[1].tolist() == [1, 1]
+
+
+def test_more_texts_than_an_arrow_batch_are_saved_as_one_chunk(tmp_path):
+    texts = Texts.tokenise([f"w{number % 5}" for number in range(70_000)], spaced_words)
+    texts.save(tmp_path / "texts.arrow")
+    loaded = Texts.load(tmp_path / "texts.arrow")
+    assert loaded.words == texts.words
+    assert np.array_equal(loaded.tokens()[0], texts.tokens()[0])
+
+
+def test_saved_columns_keep_their_kind(tmp_path):
+    columns = {"label0": ["good", None], "group": np.array([0, 1]), "is_new": [True, None]}
+    Texts.tokenise(["a b", "c"], spaced_words, **columns).save(tmp_path / "texts.arrow")
+    texts = Texts.load(tmp_path / "texts.arrow")
+    assert {name: texts.column(name).tolist() for name in columns} == {
+        "label0": ["good", None],
+        "group": [0, 1],
+        "is_new": [True, None],
+    }

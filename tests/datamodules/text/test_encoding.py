@@ -1,0 +1,178 @@
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.feature_extraction.text import TfidfVectorizer
+
+from dlp.datamodules.text import encoding
+from dlp.datamodules.text.corpus import Texts
+from dlp.datamodules.text.encoding import OFFSET, BagEncoder, BagRows, rank_terms
+from dlp.datamodules.text.tokens import spaced_words
+from dlp.errors import InputError
+
+TEXTS = st.lists(
+    st.lists(st.sampled_from("abcdefg"), max_size=8).map(" ".join), min_size=1, max_size=12
+)
+
+
+def corpus(texts):
+    return Texts.tokenise(texts, spaced_words)
+
+
+def fitted(texts, *arguments, **keywords):
+    encoder = BagEncoder(*arguments, **keywords)
+    encoder.fit(corpus(texts))
+    return encoder
+
+
+def dense(encoder, texts):
+    rows = encoder.transform(corpus(texts))
+    return rows[torch.arange(len(texts))].to_dense(encoder.input_shape[0]).numpy()
+
+
+def keras_ids(words, text, num_words, skip_top, max_length):
+    """Return the ids of a text by the book's rule, word by word."""
+    ids = [1] + [words.index(word) + 4 if word in words else 2 for word in text.split()]
+    limit = len(words) + 4 if num_words is None else num_words
+    return [id if skip_top <= id < limit else 2 for id in ids][:max_length]
+
+
+@given(
+    TEXTS.filter(any),
+    TEXTS,
+    st.none() | st.integers(5, 12),
+    st.integers(0, 4),
+    st.none() | st.integers(2, 6),
+    st.integers(1, 3),
+)
+def test_rows_equal_the_dense_formula(train, new, num_words, skip_top, max_length, step):
+    encoder = fitted(train, num_words, skip_top, max_length, "count")
+    words = [word for word, _ in Counter(" ".join(train).split()).most_common()]
+    expected = np.zeros((len(new), encoder.input_shape[0]), np.float32)
+    for row, text in enumerate(new):
+        ids = keras_ids(words, text, num_words, skip_top, max_length)
+        np.add.at(expected[row], ids, 1)
+        assert encoder.ids(corpus([text]))[0].tolist() == ids
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(encoding, "_TEXTS_PER_STEP", step)
+        assert np.array_equal(dense(encoder, new), expected)
+    encoder.encoding = "multi_hot"
+    assert np.array_equal(dense(encoder, new), expected > 0)
+
+
+@given(TEXTS, TEXTS, st.integers(1, 2), st.integers(1, 2), st.booleans())
+def test_tfidf_of_words_and_pairs_equals_scikit_learn(train, new, ngrams, min_df, sublinear):
+    vectorizer = TfidfVectorizer(
+        tokenizer=str.split, token_pattern=None, lowercase=False, ngram_range=(1, ngrams),
+        min_df=min_df, sublinear_tf=sublinear,
+    )  # fmt: skip
+    name = "sublinear_tfidf" if sublinear else "tfidf"
+    encoder = BagEncoder(None, encoding=name, ngrams=ngrams, min_df=min_df)
+    try:
+        vectorizer.fit(train)
+    except ValueError:  # no term is left
+        with pytest.raises(InputError, match="hold no word"):
+            encoder.fit(corpus(train))
+        return
+    encoder.fit(corpus(train))
+    places = [vectorizer.vocabulary_[term] for term in encoder.words]
+    rows = dense(encoder, new)
+    expected = vectorizer.transform(new).toarray()[:, places]
+    np.testing.assert_allclose(rows[:, OFFSET + 1 :], expected, atol=1e-6)
+    assert set(encoder.words) == set(vectorizer.vocabulary_)
+    assert not rows[:, : OFFSET + 1].any()  # a start and unknown words are not terms
+
+
+@given(TEXTS, st.none() | st.integers(1, 4), st.integers(1, 5))
+def test_terms_are_ranked_by_frequency_then_by_first_appearance(texts, limit, step):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(encoding, "_TERMS_PER_STEP", step)
+        ranked = rank_terms(corpus(texts), limit)
+    assert ranked == [w for w, _ in Counter(" ".join(texts).split()).most_common(limit)]
+
+
+def test_pairs_stand_after_equally_frequent_words_and_end_with_their_text():
+    texts = corpus(["not good not good", "good film", "a film"])
+    ranked = ["good", "not", "film", "not good", "a", "good not", "good film", "a film"]
+    assert rank_terms(texts, ngrams=2) == ranked
+    assert rank_terms(texts, ngrams=2, min_df=2) == ["good", "film"]
+
+
+def test_pairs_are_cut_with_the_words_of_a_text():
+    encoder = fitted(["a b c"], None, max_length=3, ngrams=2)
+    ids = np.flatnonzero(dense(encoder, ["a b c"])[0])
+    assert encoder.decode(ids) == "? a b a b"
+
+
+def test_the_ranked_texts_are_the_chosen_ones():
+    assert rank_terms(corpus(["x x x", "b a", "a b"])[np.array([2, 1])]) == ["a", "b"]
+
+
+def test_ten_thousand_ids_are_9996_words():
+    encoder = fitted([" ".join(f"w{number}" for number in range(20_000))])
+    assert len(encoder.words) == 9996
+    assert encoder.ids(corpus(["w0 w9995 w9996"]))[0].tolist() == [1, 4, 9999, 2]
+
+
+def test_ids_become_words_again():
+    encoder = fitted(["the film the good the film"], 100)
+    ids, _ = encoder.ids(corpus(["Good, the book!"]))
+    assert encoder.decode(ids) == "? good the ?"
+    assert encoder.decode([0, 1, 2, 3, 4, 7, 99, -1]) == "? ? ? ? the ? ? ?"
+
+
+def test_a_restored_encoder_gives_the_same_rows():
+    texts = ["a b a", "b c", "c d e"]
+    encoder = fitted(texts, 9, encoding="tfidf", ngrams=2)
+    restored = BagEncoder()
+    restored.load_state(encoder.state())
+    assert np.array_equal(dense(restored, texts), dense(encoder, texts))
+    restored.fit(corpus(["x y"]))
+    assert restored.words == ["x", "y", "x y"]
+
+
+@pytest.fixture(params=["multi_hot", "count", "tfidf"])
+def rows(request):
+    texts = ["a b a", "", "c", "b b c d", "a d e f", "g", "b"]
+    return fitted(texts, 9, encoding=request.param).transform(corpus(texts))
+
+
+@pytest.mark.parametrize("order", [[[3, 1, 2], [0, 6]], [[0, 1, 2], [3, 4]], [[5]], [[4, 3], []]])
+def test_batches_selected_together_are_those_selected_one_by_one(rows, order):
+    indices = [torch.tensor(index, dtype=torch.int64) for index in order]
+    for index, batch in zip(indices, rows.select_batches(indices), strict=True):
+        assert len(batch.offsets) == len(index)
+        stored = rows.matrix[index.numpy()].toarray().astype(np.float32)
+        assert np.array_equal(batch.to_dense(9).numpy(), stored)
+        assert batch.ids.dtype == batch.offsets.dtype == torch.int32  # as SciPy takes them
+        assert batch.weights.dtype == torch.float32
+
+
+def test_a_batch_is_a_copy(rows):
+    index = torch.arange(4)
+    before = [tensor.clone() for tensor in rows[index]]
+    for tensor in rows[index]:
+        tensor.fill_(7)
+    assert all(map(torch.equal, rows[index], before))
+
+
+def test_ones_are_stored_as_bytes():
+    rows = fitted(["a b", "a c"], 9).transform(corpus(["a b", "a c"]))
+    assert isinstance(rows, BagRows)
+    assert rows.matrix.data.dtype == np.int8
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"num_words": 4}, "num_words must be above 4"),
+        ({"num_words": 10, "skip_top": 10}, "above skip_top"),
+        ({"encoding": "tf-idf"}, "Did you mean 'tfidf'"),
+    ],
+)
+def test_arguments_that_leave_no_word_are_refused(arguments, message):
+    with pytest.raises(InputError, match=message):
+        BagEncoder(**arguments)

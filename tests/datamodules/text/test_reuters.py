@@ -1,0 +1,72 @@
+import numpy as np
+import pytest
+from reference_sets import write_reuters
+
+from dlp.datamodules import ReutersDataModule
+from dlp.datamodules.splits import keras_order
+from dlp.datamodules.text import reuters
+from dlp.datamodules.text.reuters import CLASS_NAMES, labelled_wires
+from dlp.errors import InputError
+
+SGML = """<!DOCTYPE lewis SYSTEM "lewis.dtd">
+<REUTERS TOPICS="YES" NEWID="1">
+<TOPICS><D>grain</D><D>wheat</D></TOPICS>
+<TEXT><TITLE>RAIN</TITLE><BODY>Wet &lt;fields&gt;
+</BODY></TEXT></REUTERS>
+<REUTERS TOPICS="NO" NEWID="2"><TOPICS></TOPICS><TEXT><BODY>No topic</BODY></TEXT></REUTERS>
+<REUTERS TOPICS="YES" NEWID="3"><TOPICS><D>gold</D></TOPICS>
+<TEXT TYPE="BRIEF"><TITLE>GOLD UP</TITLE></TEXT></REUTERS>
+<REUTERS TOPICS="YES" NEWID="4"><TOPICS><D>tin</D></TOPICS>
+<TEXT TYPE="UNPROC">TIN DOWN</TEXT></REUTERS>
+<REUTERS TOPICS="YES" NEWID="5"><TOPICS><D>earn</D></TOPICS>
+<TEXT><BODY>Profit</BODY></TEXT></REUTERS>
+"""
+
+
+def test_each_wire_has_its_first_topic_and_its_own_text():
+    wires = [(topic, " ".join(text.split())) for topic, text in labelled_wires(SGML, "own")]
+    assert wires == [
+        ("grain", "Wet <fields>"), ("gold", "GOLD UP"), ("tin", "TIN DOWN"), ("earn", "Profit"),
+    ]  # fmt: skip
+
+
+def test_as_published_a_wire_without_a_body_gets_the_next_one_s():
+    wires = [(topic, text.strip()) for topic, text in labelled_wires(SGML, "as_published")]
+    assert wires == [
+        ("grain", "Wet &lt;fields&gt;"), ("gold", "Profit"), ("tin", "Profit"), ("earn", "Profit"),
+    ]  # fmt: skip
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(reuters, "SHA256", write_reuters(tmp_path / "reuters21578"))
+    return tmp_path
+
+
+def test_wires_are_in_keras_order_and_the_first_four_fifths_train(folder):
+    data = ReutersDataModule(folder, num_words=60, val_size=None)
+    order, cut = keras_order(690), 552
+    assert data.loader("train").targets.tolist() == (order[:cut] % 46).tolist()
+    assert data.loader("test").targets.tolist() == (order[cut:] % 46).tolist()
+    assert data.class_names == CLASS_NAMES
+    assert data.readable("test", [0]) == [f"{CLASS_NAMES[order[cut] % 46]} wire {order[cut] // 46}"]
+
+
+def test_one_hot_rows_stand_for_the_class_numbers(folder):
+    rows = ReutersDataModule(folder, one_hot=True, val_size=None).loader("train").targets
+    numbers = ReutersDataModule(folder, val_size=None).loader("train").targets
+    assert np.array_equal(rows.argmax(1), numbers)
+    assert rows.shape == (552, 46)
+
+
+def test_another_archive_is_refused(folder, monkeypatch):
+    monkeypatch.setattr(reuters, "SHA256", "0" * 64)
+    with pytest.raises(InputError, match=r"tar.gz is not Reuters-21578 1.0; delete it"):
+        ReutersDataModule(folder).fit()
+
+
+@pytest.mark.realdata
+def test_the_book_s_labels():
+    data = ReutersDataModule(val_size=None)
+    assert data.loader("train").targets[:10].tolist() == [3, 4, 3, 4, 4, 4, 4, 3, 3, 16]
+    assert [len(data.examples(part)) for part in ("train", "test")] == [8982, 2246]

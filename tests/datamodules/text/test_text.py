@@ -1,0 +1,212 @@
+import csv
+import json
+
+import numpy as np
+import pytest
+import torch
+from reference_sets import write_imdb
+
+from dlp.datamodules import TextDataModule
+from dlp.datamodules.text.sources import TextFiles
+from dlp.errors import InputError
+from dlp.files import cache_dir
+
+ROWS = [
+    (f'A "{"good" if row % 2 else "bad"}" film, no {row}:\n\u00fcber\u2019s \U0001f44d', row % 2)
+    for row in range(40)
+]
+
+
+def write_csv(path, rows, header=("text", "label"), **options):
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, **options).writerows([header, *rows])
+    return path
+
+
+def write_folder(folder, rows=ROWS):
+    for number, (text, label) in enumerate(rows):
+        path = folder / ("pos" if label else "neg") / f"{number}.txt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return folder
+
+
+def raw(data, part="train"):
+    return data.examples(part).inputs.raw()
+
+
+def test_a_csv_keeps_quotes_newlines_and_emoji_and_gives_sparse_batches(tmp_path):
+    data = TextDataModule(write_csv(tmp_path / "a.csv", ROWS), val_size=8, num_words=20)
+    assert sorted(raw(data) + raw(data, "val")) == sorted(text for text, _ in ROWS)
+    batch, targets = next(iter(data.train_dataloader()))[:2]
+    assert batch.to_dense(20).shape == (32, 20)
+    assert targets.dtype == torch.int64
+    row = int(data.examples("train").index[3])
+    assert data.readable("train", [3]) == [ROWS[row][0]]
+
+
+def test_the_same_texts_as_json_lines_parquet_or_files_give_the_same_rows(tmp_path):
+    import pandas as pd
+
+    lines = [json.dumps({"text": text, "label": label}) for text, label in ROWS]
+    (tmp_path / "a.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    pd.DataFrame(ROWS, columns=["text", "label"]).to_parquet(tmp_path / "a.parquet")
+    write_csv(tmp_path / "a.csv", ROWS)
+    write_folder(tmp_path / "files")
+    matrices = []
+    for name in ("a.jsonl", "a.parquet", "a.csv", "files"):
+        data = TextDataModule(tmp_path / name, val_size=None, num_words=None, split_seed=None)
+        rows = data.inputs("train").matrix.toarray()
+        order = np.argsort([int(text.split("no ")[1].split(":")[0]) for text in raw(data)])
+        matrices.append(np.sort(rows[order], axis=1).tolist())
+    assert matrices[1:] == matrices[:1] * 3
+
+
+def test_folders_of_parts_skip_what_has_no_label(tmp_path):
+    write_folder(tmp_path / "train")
+    write_folder(tmp_path / "test", ROWS[:6])
+    (tmp_path / "train" / "unsup").mkdir()
+    (tmp_path / "train" / "unsup" / "0.txt").write_text("unlabelled")
+    (tmp_path / "train" / "urls.txt").write_text("about the set")
+    data = TextDataModule(tmp_path, val_size=None)
+    assert (data.class_names, len(data.examples("train"))) == (["neg", "pos"], 40)
+    assert sorted(data.examples("test").names)[0] == "test/neg/0.txt"
+
+
+def test_a_folder_of_the_hub_gives_its_parts_and_the_names_of_its_classes(tmp_path):
+    write_imdb(tmp_path / "plain_text")
+    data = TextDataModule(str(tmp_path), val_size=4)
+    assert data.class_names == ["neg", "pos"]
+    assert [len(data.examples(part)) for part in ("train", "val", "test")] == [36, 4, 40]
+    assert "neg" in data.examples("test").targets
+
+
+def test_several_label_columns_are_labels(tmp_path):
+    rows = [(text, label, 1 - label) for text, label in ROWS]
+    path = write_csv(tmp_path / "a.csv", rows, ("text", "funny", "sad"))
+    data = TextDataModule(path, label_column=["funny", "sad"], task="multilabel")
+    assert data.class_names == ["funny", "sad"]
+    assert data.loader("train").targets.dtype == torch.float32
+
+
+def test_labels_that_mix_numbers_and_text_are_refused_unless_they_are_classes(tmp_path):
+    lines = [json.dumps({"text": f"a {row}", "label": row % 3 or "none"}) for row in range(20)]
+    (tmp_path / "a.jsonl").write_text("\n".join(lines))
+    with pytest.raises(InputError, match="give task: classification"):
+        TextDataModule(tmp_path / "a.jsonl").fit()
+    data = TextDataModule(tmp_path / "a.jsonl", task="classification")
+    assert data.class_names == ["1", "2", "none"]
+
+
+def test_stars_are_classes_if_the_task_says_so(tmp_path):
+    path = write_csv(tmp_path / "a.csv", [(text, label + 4) for text, label in ROWS])
+    data = TextDataModule(path, task="classification", positive_class="4")
+    assert data.class_names == ["5", "4"]
+
+
+def test_unlabelled_texts_are_left_out_if_asked(tmp_path):
+    path = write_csv(tmp_path / "a.csv", [*ROWS, ("no label", "")])
+    with pytest.raises(InputError, match="drop_unlabelled"):
+        TextDataModule(path).fit()
+    data = TextDataModule(path, drop_unlabelled=True, val_size=None)
+    assert data.loader("train").targets.dtype == torch.int64
+    assert (len(data.examples("train")), data.class_names) == (40, ["0", "1"])
+
+
+@pytest.fixture
+def reviews(tmp_path):
+    rows = [(f"a {'xy'[n % 2]} film", "xy"[n % 2], f"author {n % 5}", n) for n in range(20)]
+    return write_csv(tmp_path / "reviews.csv", rows, ("text", "label", "by", "day"))
+
+
+def test_groups_and_times_reach_the_split_and_ids_the_predictions(reviews):
+    data = TextDataModule(reviews, group_column="by", id_column="day", val_size=0.4)
+    authors = [{*data.examples(part).groups} for part in ("train", "val")]
+    assert not authors[0] & authors[1]
+    assert [str(n) for n in data.examples("val").index] == data.examples("val").names
+    data = TextDataModule(reviews, time_column="day", val_size=4)
+    assert sorted(data.examples("val").times) == [16, 17, 18, 19]
+
+
+@pytest.mark.parametrize("kind", ["texts", "lines", "table", "folder"])
+def test_other_texts_are_predicted(kind, reviews, tmp_path):
+    texts = ["a y film", "an unknown x"]
+    arguments = {"predict_path": tmp_path / "new"}
+    if kind == "texts":
+        arguments = {"predict_texts": texts}
+    elif kind == "lines":
+        arguments["predict_path"] = tmp_path / "new.txt"
+        arguments["predict_path"].write_text("\n".join(texts) + "\n")
+    elif kind == "table":
+        path = write_csv(tmp_path / "new.csv", [(text,) for text in texts], ("text",))
+        arguments["predict_path"] = path
+    else:
+        write_folder(tmp_path / "new" / "deep", [(text, 0) for text in texts])
+    data = TextDataModule(reviews, val_size=None, **arguments)
+    assert raw(data, "predict") == texts
+    batch, targets, rows = next(iter(data.predict_dataloader()))
+    assert targets is None
+    assert rows.tolist() == [0, 1]
+    assert data.decode(batch.ids[batch.offsets[1] :]).split() == ["?", "?", "x"]
+
+
+def test_restored_data_predict_without_their_training_texts(reviews):
+    data = TextDataModule(reviews, val_size=None)
+    state = data.state_dict()
+    reviews.unlink()
+    restored = TextDataModule(reviews, predict_texts=["a y film"])
+    restored.load_state_dict(state)
+    batch = next(iter(restored.predict_dataloader()))[0]
+    assert restored.decode(sorted(batch.ids.tolist())) == "? a film y"
+
+
+def test_the_test_file_is_tested_and_ids_become_words_again(reviews, tmp_path):
+    path = write_csv(tmp_path / "test.csv", [("the x film", "x"), ("a y", "y")])
+    data = TextDataModule(reviews, test_path=path, val_size=None)
+    assert raw(data, "test") == ["the x film", "a y"]
+    assert data.encode_text("A film!") == [*data.sequence("train", 0)[:2], 5]
+    assert data.decode(data.sequence("test", 0)) == "? ? x film"
+
+
+@pytest.mark.parametrize("change", ["content", "tokens", "label_column"])
+def test_the_cache_follows_the_file_and_the_tokens(change, reviews, monkeypatch):
+    TextDataModule(reviews).fit()
+    reads = []
+    read = TextFiles.read
+    monkeypatch.setattr(TextFiles, "read", lambda files: reads.append(1) or read(files))
+    TextDataModule(reviews, num_words=9, encoding="count").fit()
+    assert not reads
+    if change == "content":
+        reviews.write_text(reviews.read_text().replace("film", "filM"))
+    changes = {"tokens": {"tokens": "characters"}, "label_column": {"label_column": "by"}}
+    TextDataModule(reviews, **changes.get(change, {})).fit()
+    assert len(reads) == 1
+    assert len([*(cache_dir() / "texts").glob("*.arrow")]) == 2
+
+
+@pytest.mark.parametrize(
+    ("rows", "arguments", "message"),
+    [
+        ([*ROWS, ("  ", 1)], {}, r"no text in row 40 of the train part \(1 such rows\)"),
+        (ROWS, {"text_column": "texts"}, "unknown text_column 'texts'. Did you mean 'text'"),
+        (ROWS, {"label_column": ["label", "stars"]}, "unknown label_column 'stars'"),
+        (ROWS, {"group_column": "author"}, "unknown group_column 'author'"),
+    ],
+)
+def test_missing_texts_and_columns_are_named(rows, arguments, message, tmp_path):
+    with pytest.raises(InputError, match=message):
+        TextDataModule(write_csv(tmp_path / "a.csv", rows), **arguments).fit()
+
+
+def test_folders_and_files_that_cannot_be_read_are_refused(tmp_path):
+    write_csv(tmp_path / "train.csv", ROWS)
+    with pytest.raises(InputError, match=r"no class folders .* give path and test_path"):
+        TextDataModule(tmp_path).fit()
+    write_folder(tmp_path / "files", [("plain", 0), ("text", 1)])
+    (tmp_path / "files" / "neg" / "0.txt").write_bytes("caf\u00e9".encode("cp1252"))
+    with pytest.raises(InputError, match=r"not UTF-8 text .* read_csv: {encoding: cp1252}"):
+        TextDataModule(tmp_path / "files").fit()
+    data = TextDataModule(tmp_path / "files", read_csv={"encoding": "cp1252"}, val_size=None)
+    assert {*raw(data)} == {"caf\u00e9", "text"}
+    with pytest.raises(InputError, match="there is no file"):
+        TextDataModule(tmp_path / "reviews.csv").fit()

@@ -1,0 +1,99 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dlp.bag_of_words import BagLinear, BagOfWords
+from dlp.errors import InputError
+
+WORDS = 12
+TEXTS = st.lists(
+    st.dictionaries(st.integers(0, WORDS - 1), st.floats(0.125, 9, width=32), max_size=WORDS),
+    min_size=1,
+    max_size=6,
+)
+
+
+def as_bag(texts, dtype=torch.int32):
+    """Return the batch of texts given as id -> weight, and the dense batch entry by entry."""
+    dense = torch.zeros(len(texts), WORDS)
+    for row, text in enumerate(texts):
+        for word, weight in text.items():
+            dense[row, word] = weight
+    ids = torch.tensor([word for text in texts for word in text], dtype=dtype)
+    offsets = np.cumsum([0, *map(len, texts)])[:-1]
+    weights = torch.tensor([weight for text in texts for weight in text.values()])
+    return BagOfWords(ids, torch.tensor(offsets, dtype=dtype), weights.float()), dense
+
+
+def layer(dtype=torch.float32, device="cpu"):
+    torch.manual_seed(0)
+    return BagLinear(WORDS, 3).to(device, dtype)
+
+
+def gradients(linear, batch):
+    output = linear(batch)
+    weights = torch.linspace(-1, 1, output.numel(), dtype=output.dtype, device=output.device)
+    return torch.autograd.grad((output * weights.view_as(output)).sum(), [*linear.parameters()])
+
+
+@pytest.mark.parametrize("dtype", [torch.int32, torch.int64])
+@given(TEXTS)
+def test_product_and_gradient_equal_those_of_the_dense_batch(dtype, texts):
+    batch, dense = as_bag(texts, dtype)
+    linear = layer()
+    torch.testing.assert_close(linear(batch), linear(dense))
+    for sparse, expected in zip(gradients(linear, batch), gradients(linear, dense), strict=True):
+        torch.testing.assert_close(sparse, expected)
+    assert torch.equal(batch.to_dense(WORDS), dense)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_other_precisions_give_the_product_of_the_dense_batch(dtype):
+    batch, dense = as_bag([{1: 2.0, 5: 1.0}, {}, {11: 3.0}])
+    linear = layer(dtype)
+    torch.testing.assert_close(linear(batch), linear(dense.to(dtype)))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_gives_the_product_of_the_dense_batch():
+    batch, dense = as_bag([{1: 2.0, 5: 1.0}, {}, {11: 3.0}])
+    linear, batch = layer(device="cuda"), BagOfWords(*(tensor.cuda() for tensor in batch))
+    torch.testing.assert_close(linear(batch), linear(dense.cuda()))
+    for sparse, expected in zip(
+        gradients(linear, batch), gradients(linear, dense.cuda()), strict=True
+    ):
+        torch.testing.assert_close(sparse, expected)
+
+
+@pytest.mark.parametrize("empty", [0, 1, 2])
+def test_a_text_without_words_gives_the_bias(empty):
+    texts = [{1: 2.0, 5: 1.0} for _ in range(3)]
+    texts[empty] = {}
+    linear = layer()
+    assert torch.equal(linear(as_bag(texts)[0])[empty], linear.bias)
+
+
+@pytest.mark.parametrize("word", [-1, WORDS])
+def test_word_ids_beyond_the_layer_are_refused(word):
+    batch = BagOfWords(torch.tensor([0, word]), torch.tensor([0]), torch.ones(2))
+    with pytest.raises(InputError, match="the layer takes 0 to 11"):
+        layer()(batch)
+
+
+def test_a_second_derivative_is_refused_instead_of_wrong():
+    linear, (batch, _) = layer(), as_bag([{1: 2.0}])
+    (gradient,) = torch.autograd.grad(
+        linear(batch).square().sum(), linear.weight, create_graph=True
+    )
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        gradient.sum().backward()
+
+
+def test_the_weight_has_the_shape_of_a_linear_layer_and_keeps_words_together_in_memory():
+    linear = layer()
+    assert linear.weight.shape == (3, WORDS)
+    assert linear.weight.t().is_contiguous()
+    linear.load_state_dict(torch.nn.Linear(WORDS, 3).state_dict())
+    assert linear.weight.t().is_contiguous()

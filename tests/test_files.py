@@ -1,0 +1,78 @@
+import hashlib
+
+import pytest
+
+from dlp.cache import cached_file
+from dlp.errors import InputError
+from dlp.files import atomic_path, cache_dir, data_dir, download, write_json
+
+
+def test_a_write_that_fails_leaves_the_old_file_alone(tmp_path):
+    path = tmp_path / "deep" / "result.txt"
+    with atomic_path(path) as temporary:
+        temporary.write_text("old")
+    with pytest.raises(FileNotFoundError), atomic_path(path) as temporary:
+        temporary.rename(tmp_path / "moved")
+    assert [file.name for file in path.parent.iterdir()] == ["result.txt"]
+    assert path.read_text() == "old"
+
+
+def test_numbers_that_json_lacks_become_null(tmp_path):
+    write_json(tmp_path / "a.json", {"loss": float("nan"), "all": [1.5, float("inf")]})
+    assert (tmp_path / "a.json").read_text() == (
+        '{\n  "loss": null,\n  "all": [\n    1.5,\n    null\n  ]\n}\n'
+    )
+
+
+def test_folders_come_from_the_argument_then_the_environment_then_the_user(monkeypatch, tmp_path):
+    monkeypatch.setenv("DLP_DATA_DIR", "sets")
+    assert (str(data_dir("own")), str(data_dir())) == ("own", "sets")
+    monkeypatch.delenv("DLP_DATA_DIR")
+    assert data_dir() == cache_dir() / "data"
+    monkeypatch.delenv("DLP_CACHE_DIR")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache_dir() == tmp_path / "dlp"
+
+
+@pytest.fixture
+def origin(tmp_path):
+    """Return the address and the SHA-256 of a published file."""
+    (tmp_path / "origin").write_text("published")
+    return (tmp_path / "origin").as_uri(), hashlib.sha256(b"published").hexdigest()
+
+
+def test_a_download_happens_once(origin, tmp_path):
+    path = tmp_path / "sets" / "file"
+    assert download(origin[0], path, origin[1]).read_text() == "published"
+    (tmp_path / "origin").unlink()
+    assert download(origin[0], path, origin[1]).read_text() == "published"
+
+
+def test_another_file_than_the_published_one_is_not_kept(origin, tmp_path):
+    with pytest.raises(InputError, match=r"cannot download .* copy it to"):
+        download(origin[0], tmp_path / "sets" / "file", "0" * 64)
+    assert not [*(tmp_path / "sets").iterdir()]
+
+
+def test_a_damaged_copy_is_named(origin, tmp_path):
+    (tmp_path / "file").write_text("publi")
+    with pytest.raises(InputError, match="file is not the published file; delete it"):
+        download(origin[0], tmp_path / "file", origin[1])
+
+
+def test_a_cached_file_is_built_once_and_again_if_it_is_damaged(capsys):
+    builds = []
+
+    def content():
+        def build(path):
+            builds.append(path)
+            path.write_text("content")
+
+        return cached_file("texts/key.arrow", build, lambda path: path.read_text())
+
+    assert [content(), content()] == ["content", "content"]
+    assert len(builds) == 1
+    (cache_dir() / "texts/key.arrow").write_text("contend")
+    assert content() == "content"
+    assert len(builds) == 2
+    assert "key.arrow is damaged; it is built again" in capsys.readouterr().out
