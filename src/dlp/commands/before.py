@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 from lightning import Callback
 
-from dlp.callbacks import BestCheckpoint, EpochSeed, LastCheckpoint, PredictionWriter
-from dlp.callbacks.mistakes import MistakesReport
+from dlp import callbacks as own_callbacks
+from dlp.callbacks import BestCheckpoint, EpochSeed, LastCheckpoint
 from dlp.console import say
 from dlp.datamodules.base import SupervisedDataModule
 from dlp.errors import MissingInputError
@@ -43,7 +43,7 @@ def fit_callbacks(cli: "DlpCLI", saves: bool) -> list[Callback]:
         callbacks.append(BestCheckpoint(folder / "checkpoints", options.monitor, mode))
     if saves:
         callbacks.append(LastCheckpoint(folder / "checkpoints"))
-    return [*callbacks, MistakesReport(folder)] if cli.test_after_fit else callbacks
+    return [*callbacks, own_callbacks.MistakesReport(folder)] if cli.test_after_fit else callbacks
 
 
 def evaluation_callbacks(cli: "DlpCLI") -> list[Callback]:
@@ -51,14 +51,18 @@ def evaluation_callbacks(cli: "DlpCLI") -> list[Callback]:
     assert cli.checkpoint is not None  # without one a command ends before
     run, data = cli.checkpoint_run, cli.datamodule
     if cli.command == "test" and run is not None:
-        return [MistakesReport(run.folder)]
+        return [own_callbacks.MistakesReport(run.folder)]
     if cli.command != "predict" or not isinstance(data, SupervisedDataModule):
         return []
     if cli.options.output or cli.texts:
-        return [PredictionWriter(cli.options.output and Path(cli.options.output))]
+        return [own_callbacks.PredictionWriter(cli.options.output and Path(cli.options.output))]
     source = cli.options.data.init_args.get("predict_path")
     name = f"predictions_{Path(source).stem}.csv" if source else "predictions.csv"
-    return [PredictionWriter((cli.checkpoint.parent if run is None else run.folder) / name)]
+    return [
+        own_callbacks.PredictionWriter(
+            (cli.checkpoint.parent if run is None else run.folder) / name
+        )
+    ]
 
 
 def _weights(init_from: str, name: str) -> Path:
