@@ -12,6 +12,7 @@ from dlp.datamodules import (
     SupervisedDataModule,
     TargetEncoder,
 )
+from dlp.datamodules.duplicates import is_among
 from dlp.errors import InputError
 
 
@@ -189,3 +190,10 @@ def test_replaced_inputs_are_served_until_the_next_split(rows):
     assert next(iter(data.train_dataloader()))[0].shape == (32, 5)
     data.resplit(data.split)
     assert next(iter(data.train_dataloader()))[0].shape == (32, 3)
+
+
+@pytest.mark.parametrize("count", [1, 7, 1000])
+def test_is_among_is_numpys_isin(count):
+    generator = np.random.default_rng(count)
+    values, others = (generator.integers(0, 500, size).astype(np.uint64) for size in (count, 200))
+    assert np.array_equal(is_among(values, others), np.isin(values, others))
