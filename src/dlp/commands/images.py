@@ -3,17 +3,19 @@
 from dataclasses import dataclass
 from itertools import chain, zip_longest
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from dlp.datamodules.base import Part, SupervisedDataModule
+from dlp.datamodules.base import SupervisedDataModule
 from dlp.datamodules.images.files import find_images
 from dlp.datamodules.images.folder import ImageFolderDataModule
 from dlp.datamodules.images.store import ImageFormat, read_image
 from dlp.errors import InputError
+
+LabelledPart = Literal["train", "val", "test"]
 
 
 @dataclass(frozen=True)
@@ -52,13 +54,15 @@ def read_images(path: Path, count: int, form: ImageFormat) -> list[NamedImage]:
     return images
 
 
-def part_images(data: SupervisedDataModule, part: Part, count: int) -> list[NamedImage]:
+def part_images(data: SupervisedDataModule, part: LabelledPart, count: int) -> list[NamedImage]:
     """Return images of a part: the first of each class in turn, then the second, ..."""
     examples = data.examples(part)
     titles = target_titles(data, examples.targets)
-    values = dict.fromkeys(titles) if data.class_names else [""]
-    turns = zip_longest(*([n for n, t in enumerate(titles) if t == v or not v] for v in values))
-    rows = [row for row in chain(*turns) if row is not None][:count]
+    by_class: dict[str, list[int]] = {}
+    for row, title in enumerate(titles):
+        by_class.setdefault(title if data.class_names else "", []).append(row)
+    turns = chain(*zip_longest(*by_class.values()))
+    rows = [row for row in turns if row is not None][:count]
     images: Any = data.inputs(part)[torch.tensor(rows)]
     return [
         NamedImage(f"{part}_{row}", f"{part} row {row} ({titles[row]})", image)

@@ -7,9 +7,15 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from dlp.commands.images import NamedImage, image_format, part_images, read_images
+from dlp.commands.images import (
+    LabelledPart,
+    NamedImage,
+    image_format,
+    part_images,
+    read_images,
+)
 from dlp.console import say
-from dlp.datamodules.base import Part, SupervisedDataModule
+from dlp.datamodules.base import SupervisedDataModule
 from dlp.datamodules.images.store import ImageFormat
 from dlp.errors import InputError, suggestion, unknown
 from dlp.lightning_cli import load
@@ -42,7 +48,7 @@ class Subject:
     class_names: Sequence[str] | None = None
     data: SupervisedDataModule | None = None
 
-    def images(self, path: Path | None, part: Part, count: int) -> list[NamedImage]:
+    def images(self, path: Path | None, part: LabelledPart, count: int) -> list[NamedImage]:
         """Return the images of a path, or of a part of the data."""
         if path is not None:
             return read_images(path, count, self.form)

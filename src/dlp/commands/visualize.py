@@ -8,10 +8,9 @@ import torch
 from torch import nn
 
 from dlp import visualization
-from dlp.commands.images import image_format, target_titles
+from dlp.commands.images import LabelledPart, image_format, target_titles
 from dlp.commands.subjects import find_subject
 from dlp.console import say
-from dlp.datamodules.base import Part
 from dlp.errors import InputError
 from dlp.lightning_cli import Recipe
 from dlp.runs import ROOT
@@ -57,7 +56,7 @@ def batch(
 def heatmap(
     model: str,
     images: Path | None = None,
-    part: Part = "test",
+    part: LabelledPart = "test",
     num_images: int = 8,
     layer: str | None = None,
     class_name: str | None = None,
@@ -69,7 +68,7 @@ def heatmap(
     Args:
         model: Name of a config with a run, folder of a run, checkpoint, or network of torchvision.
         images: Image file, or folder of images; None draws rows of the data.
-        part: Part of the data.
+        part: LabelledPart of the data.
         num_images: Number of images.
         layer: Dotted name of the layer; None is that of the last map before pooling.
         class_name: Name or number of the class; None is the predicted one.
@@ -99,7 +98,7 @@ def heatmap(
 def activations(
     model: str,
     images: Path | None = None,
-    part: Part = "test",
+    part: LabelledPart = "test",
     num_images: int = 1,
     layers: list[str] | str | None = None,
     weights: str | None = "DEFAULT",
@@ -110,7 +109,7 @@ def activations(
     Args:
         model: Name of a config with a run, folder of a run, checkpoint, or network of torchvision.
         images: Image file, or folder of images; None draws rows of the data.
-        part: Part of the data.
+        part: LabelledPart of the data.
         num_images: Number of images.
         layers: Dotted names of layers; None is the first 8.
         weights: Weights of a network of torchvision: a name, a path, or null for random ones.
