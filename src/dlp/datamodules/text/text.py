@@ -89,11 +89,6 @@ class BaseTextDataModule(SupervisedDataModule):
         columns = {role: c for role, c in files.columns.items() if role in ("text", "id")}
         return _examples(replace(files, path=str(self.predict_path), columns=columns).read())
 
-    def readable(self, part: Part, rows: Iterable[int]) -> list[str]:
-        """Return the texts at some positions of a part."""
-        texts: list[str] = self.examples(part).inputs[np.fromiter(rows, np.int64)].raw()
-        return texts
-
     def encode_text(self, text: str) -> list[int]:
         """Return the ids of a text in order: its start, then its words."""
         self.fit()
