@@ -20,7 +20,7 @@ LAYERS = [
     ["callbacks", "evaluation", "visualization", "restoring"],
     ["folds"],
     ["crossval"],
-    ["commands.before", "commands.after"],
+    ["commands.before", "commands.after", "parser"],
     ["lightning_cli"],
     ["commands"],
     ["cli"],

@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lightning import Callback
+from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.cli import SaveConfigCallback
 
 from dlp import callbacks as own_callbacks
 from dlp.callbacks import BestCheckpoint, EpochSeed, LastCheckpoint
@@ -16,6 +17,17 @@ from dlp.runs import find_checkpoint
 
 if TYPE_CHECKING:
     from dlp.lightning_cli import DlpCLI
+
+
+class RunConfig(SaveConfigCallback):
+    """Writer of ``config.yaml`` at the end of an epoch: a fit that fails before changes nothing."""
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Wait for the first epoch."""
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the file once."""
+        super().setup(trainer, pl_module, "fit")
 
 
 def fit_callbacks(cli: "DlpCLI", saves: bool) -> list[Callback]:

@@ -1,0 +1,66 @@
+"""Parser of the commands on a config: its keys, the options of a run, the classes it knows."""
+
+from collections.abc import Collection, Sequence
+from typing import Any, Literal
+
+from jsonargparse.typing import ClosedUnitInterval, PositiveInt
+from lightning import LightningDataModule, LightningModule
+from lightning.pytorch.cli import LightningArgumentParser
+
+from dlp import callbacks, datamodules, modules
+from dlp.datamodules import SupervisedDataModule
+from dlp.invocation import SIZES
+from dlp.modules import SupervisedModule
+from dlp.parse_errors import ShortErrors, arguments
+
+
+class Parser(ShortErrors, LightningArgumentParser):
+    """LightningCLI's parser with errors of one sentence."""
+
+    #: Classes that the configs and arguments name; Lightning builds the parser itself.
+    classes: Sequence[type] = ()
+
+    def keys(self) -> list[str]:
+        """Return the keys of all options and of the classes."""
+        keys = super().keys()
+        for class_ in [SupervisedDataModule, SupervisedModule, *self.classes]:
+            group = "model" if issubclass(class_, LightningModule) else "data"
+            keys += [f"{group}.{name}" for name in arguments(class_) if name not in SIZES]
+        return [*keys, "model.optimizer.lr"]
+
+
+def add_run_options(
+    parser: LightningArgumentParser, command: str, skip: Collection[str] = ()
+) -> None:
+    """Add the options of a run.
+
+    Args:
+        parser: Parser of the command.
+        command: Name of the command.
+        skip: Names that its function has itself.
+    """
+
+    def add(name: str, kind: Any, default: Any, text: str) -> None:
+        if name not in skip:
+            parser.add_argument(f"--{name}", type=kind, default=default, help=text)
+
+    which = Literal["best", "last"] | None
+    add("run_dir", str | None, None, "Folder of the run, new or empty.")
+    add("monitor", str, "val_loss", "Metric of the best epoch.")
+    add("test_after_fit", which, None, "Checkpoint to test after a fit.")
+    add("refit", bool, False, "Whether to train on all rows but the test part.")
+    add("init_from", str | None, None, "Run or checkpoint whose weights a fit starts from.")
+    add("baselines", bool, False, "Whether to fit simple models to compare with.")
+    add("threads", PositiveInt | None, None, "Number of CPU threads of torch.")
+    add("smoothing", ClosedUnitInterval, 0.0, "Factor of the moving average of curves.")
+    if command == "predict":
+        add("output", str | None, None, "File of the predictions.")
+        add("text", str | None, None, "Text to predict; it can be given several times.")
+
+
+def named_classes(words: set[str]) -> list[type]:
+    """Return the project's classes that are named; jsonargparse knows imported classes alone."""
+    packages = (datamodules, modules, callbacks)
+    classes = [getattr(package, n) for package in packages for n in words & {*package.__all__}]
+    kinds = LightningModule | LightningDataModule
+    return [c for c in classes if isinstance(c, type) and issubclass(c, kinds)]
