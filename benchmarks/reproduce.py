@@ -98,7 +98,7 @@ def rows_of(name: str, root: Path) -> list[str]:
             verdict = "" if not band else "holds" if holds else "**misses**"
         else:
             ours, verdict = f"needs the download ({experiment.get('download')} MB)", ""
-        published = number.get("published", "none")
+        published = str(number.get("published", "none"))
         cells = [*head, number["label"], published, ours, str(len(values) or ""), band, verdict]
         rows.append(f"| {' | '.join(cells)} |")
         head = ["", ""]
