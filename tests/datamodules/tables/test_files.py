@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dlp.datamodules.tables.files import check_inputs, is_number, read_table
+from dlp.datamodules.tables.files import read_table
+from dlp.datamodules.tables.kinds import check_inputs, is_number
 from dlp.errors import InputError, MissingInputError
 
 
@@ -71,17 +72,17 @@ def test_a_csv_is_read_as_pandas_reads_it_with_the_arguments_of_the_user(
     ("text", "arguments", "message"),
     [
         ("a;b\n1,5;2\n", {}, r"one column, 'a;b'.*sep: ';'"),
-        ("sep=;\na;b\n1;2\n", {}, r"one column, 'sep=;'"),
+        ("sep=;\na;b\n1;2\n", {}, r"one column, 'sep=;'.*skiprows: 1, sep: ';'"),
         ("a,b,a\n1,2,3\n", {}, "two columns called 'a'"),
         (",a\n0,1\n", {}, r"column 1 .* no name.*index_col: 0"),
         ("a,b,\n1,2,\n", {}, r"column 3 .* no name.*usecols: \[a, b\]"),
-        ("Report\na,b\n1,2\n", {}, r"more cells than its header.*skiprows: 1"),
-        ("a,b\n1,2,3\n4,5,6\n", {}, "more cells than its header"),
+        ("Report\na,b\n1,2\n", {}, r"do not fit its header.*skiprows: 1"),
+        ("a,b\n1,2,3\n4,5,6\n", {}, "do not fit its header"),
         ("a,b\n1,2\n4,5,6\n", {}, "Expected 2 fields in line 3, saw 3"),
-        ("a,b\n1,2\n3\n4,5\n", {}, r"row 2 .* has 1 cells, the header 2"),
-        ("# x\na,b\n1,2\n3\n4,5\n", {"comment": "#"}, "has 1 cells, the header 2"),
-        ("x\na,b\n1,2\n3\n4,5\n", {"skiprows": 1}, "has 1 cells, the header 2"),
-        ("1,2\n3\n4,5\n", {"names": ["a", "b"]}, "has 1 cells, the header 2"),
+        ("a,b\n1,2\n3\n4,5\n", {}, r"row 1 .* has 1 cells, the header 2"),
+        ("# x\na,b\n1,2\n3\n4,5\n", {"comment": "#"}, "row 1 .* has 1 cells, the header 2"),
+        ("x\na,b\n1,2\n3\n4,5\n", {"skiprows": 1}, "row 1 .* has 1 cells, the header 2"),
+        ("1,2\n3\n4,5\n", {"names": ["a", "b"]}, "row 1 .* has 1 cells, the header 2"),
         ("a,b\n1,x\na,b\n2,y\n", {}, "repeats its header"),
         ("a,zip\n1,00501\n2,10001\n", {}, r"codes such as '00501'.*dtype: \{zip: category\}"),
         ("a,b\n01,007\n", {}, r"dtype: \{a: category, b: category\}"),

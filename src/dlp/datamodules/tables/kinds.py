@@ -1,0 +1,72 @@
+"""Kinds of columns: numbers and dates, categories, and what is not an input as it is."""
+
+from typing import Any
+
+import pandas as pd
+
+from dlp.errors import InputError
+
+_NUMBER_OR_DATE = r"[^\w]*\d[\d.,'\s\u2019/]*[^\w]*|\d{4}-\d\d-\d\d.*"
+_MAX_REPEATED = 20
+
+
+def is_number(column: "pd.Series[Any]") -> bool:
+    """Return True for numbers, booleans and dates."""
+    types = pd.api.types
+    return types.is_numeric_dtype(column) or types.is_datetime64_any_dtype(column)
+
+
+def check_text(column: "pd.Series[Any]", advice: str) -> None:
+    """Check that a text column does not hold numbers or dates.
+
+    Args:
+        column: Cells that are not numbers.
+        advice: Argument that accepts them as they are, for the message.
+    """
+    cells = column.dropna().astype(str)
+    distinct = pd.Series(cells.unique(), dtype=object)
+    is_plain = pd.to_numeric(distinct, errors="coerce").notna()
+    if 0.5 < is_plain.mean() < 1:
+        others = distinct[~is_plain].tolist()[:8]
+        raise InputError(
+            f"column {column.name!r} holds numbers and {others[0]!r}, first in row "
+            f"{cells.index[cells == others[0]][0]}. Correct it, give read_csv: {{na_values: "
+            f"{{{column.name}: {others}}}}} for missing cells, or {advice}."
+        )
+    digits, letters = distinct.str.count(r"\d"), distinct.str.count(r"[^\W\d_]")
+    looks_numeric = digits > letters
+    if len(distinct) <= min(_MAX_REPEATED, len(cells) / 2):  # categories such as A1 or 10-20
+        looks_numeric = distinct.str.fullmatch(_NUMBER_OR_DATE)
+    if looks_numeric.mean() > 0.5:
+        raise InputError(
+            f"column {column.name!r} holds text that looks like numbers or dates, such as "
+            f"{distinct[looks_numeric].iloc[0]!r}. Give read_csv (decimal, thousands, or "
+            f"parse_dates with date_format), or {advice}."
+        )
+
+
+def check_inputs(frame: pd.DataFrame) -> None:
+    """Check that columns hold numbers, dates or categories, and do not name the rows.
+
+    Args:
+        frame: Columns whose kind the user did not give.
+    """
+    names: list[str] = []
+    for name in map(str, frame):
+        column = frame[name]
+        if pd.api.types.is_integer_dtype(column) and len(column) > 2:
+            ordered = column.sort_index()
+            if ordered.is_unique and ordered.is_monotonic_increasing:
+                names.append(name)
+        if is_number(column):
+            continue
+        if not isinstance(column.dtype, pd.CategoricalDtype):
+            check_text(column, "list it in categorical_columns, or leave it out by drop_columns")
+        if 2 * column.nunique() > column.count():
+            names.append(name)
+    if names:
+        raise InputError(
+            f"columns that number or name the rows are not inputs: {', '.join(names)}. Leave them "
+            f"out by drop_columns: [{', '.join(names)}] (or id_column), or list them in "
+            "numeric_columns or categorical_columns."
+        )
