@@ -72,7 +72,8 @@ WORKLOADS = {
         ("whole",), "boston", 5, 1, 80, 4,
     ),
     "boston_repeated": Workload(
-        "Boston, 10 x K=4 x 100 epochs", "crossval --config housing_kfold --data.split_seed 0 --repeats 10",
+        "Boston, 10 x K=4 x 100 epochs",
+        "crossval --config housing_kfold --data.split_seed 0 --repeats 10",
         ("whole",), "boston", 5, 1, 800, 4,
     ),
     "mnist": Workload(
@@ -95,7 +96,8 @@ WORKLOADS = {
         "--trainer.limit_val_batches 0 --trainer.max_epochs 2", ("epoch",),
     ),
     "quickstart": Workload(
-        "quickstart, first batch", "fit --config quickstart --trainer.max_epochs 1", ("first", "whole")
+        "quickstart, first batch", "fit --config quickstart --trainer.max_epochs 1",
+        ("first", "whole"),
     ),
 }  # fmt: skip
 

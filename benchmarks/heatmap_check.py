@@ -49,11 +49,10 @@ class Normalised(nn.Module):
 def test_images(count: int) -> Tensor:
     """Return test images, half of each class, (count, 3, 224, 224)."""
     data = CatsVsDogsDataModule(image_size=SIZE)
-    loader = data.test_dataloader()
-    targets = loader.targets
+    targets = data.test_dataloader().targets
     assert targets is not None
     rows = torch.cat([torch.where(targets == kind)[0][: count // 2] for kind in (0, 1)])
-    images: Tensor = loader.inputs_of(rows, 0)
+    images: Tensor = data.inputs("test")[rows]
     return images
 
 
