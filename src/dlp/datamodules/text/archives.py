@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 
-from dlp.datamodules.duplicates import row_hashes
+from dlp.datamodules.examples import row_hashes
 from dlp.datamodules.text.corpus import Texts
 from dlp.files import download
 

@@ -14,7 +14,7 @@ from dlp.datamodules.text.encoding import BagEncoder, Encoding
 from dlp.datamodules.text.sources import TextFiles
 from dlp.datamodules.text.text import BaseTextDataModule, TextArguments
 from dlp.files import data_dir as find_data_dir
-from dlp.keywords import Keywords
+from dlp.hyperparameters import Keywords
 
 
 class IMDBDataModule(BaseTextDataModule):

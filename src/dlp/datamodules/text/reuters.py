@@ -23,7 +23,7 @@ from dlp.datamodules.text.tokens import spaced_words
 from dlp.errors import InputError
 from dlp.files import data_dir as find_data_dir
 from dlp.files import download
-from dlp.keywords import Keywords
+from dlp.hyperparameters import Keywords
 
 URL = "https://kdd.ics.uci.edu/databases/reuters21578/reuters21578.tar.gz"
 #: SHA-256 of the 22 files reut2-000.sgm to reut2-021.sgm in a row; archives differ by mirror.

@@ -110,7 +110,7 @@ class TextFiles:
 
     def _labelled(self, frame: "pd.DataFrame") -> "pd.DataFrame":
         """Return the rows with labels: classes as text, others checked."""
-        from dlp.datamodules.tables.files import check_text, is_number
+        from dlp.datamodules.tables.kinds import check_text, is_number
 
         if self.drop_unlabelled and (count := frame[self.labels].isna().any(axis=1).sum()):
             say(f"{count:,} texts of {self.path} have no label and are left out")

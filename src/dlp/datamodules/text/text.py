@@ -13,7 +13,7 @@ from dlp.datamodules.text.corpus import Texts
 from dlp.datamodules.text.encoding import BagEncoder, Encoding
 from dlp.datamodules.text.sources import PARTS, Source, TextFiles, cached_texts
 from dlp.datamodules.text.tokens import SPACED, Tokens
-from dlp.keywords import Keywords
+from dlp.hyperparameters import Keywords
 
 
 class TextArguments(SplitArguments, total=False):
