@@ -1,0 +1,93 @@
+import json
+from dataclasses import asdict, replace
+
+import numpy as np
+import pytest
+from fold_problems import X, numbers
+from sklearn.model_selection import LeaveOneGroupOut, ShuffleSplit
+
+from dlp.errors import InputError
+from dlp.folds.plan import Fold, append_fold, plan_folds, read_folds
+
+
+def plan(data=None, repeats=1, seed=0, max_epochs=3, num_folds=3, **split):
+    data = data or numbers()
+    split = replace(data.split, num_folds=None if "splitter" in split else num_folds, **split)
+    return plan_folds(data, split, repeats, seed, max_epochs)
+
+
+@pytest.fixture
+def fold():
+    return plan()[1].finish({"train_loss": [2.0, 1.0], "val_mae": [float("nan"), 3.0]}, "serial")
+
+
+def test_each_repetition_has_each_fold_once_with_seeds_of_32_bits():
+    folds = plan(repeats=2)
+    assert [(fold.repeat, fold.fold) for fold in folds] == [*np.ndindex(2, 3)]
+    assert len({fold.seed for fold in folds}) == len({fold.rows for fold in folds}) == 6
+    assert all(0 <= fold.seed < 2**32 for fold in folds)
+
+
+def test_a_fold_is_a_function_of_seed_repetition_and_number():
+    assert plan(repeats=2)[:3] == plan()
+    assert plan(seed=1)[0].seed != plan()[0].seed
+
+
+def test_other_rows_are_another_fold():
+    changed = numbers(train_size=30)
+    assert plan(changed)[0].identity != plan()[0].identity
+
+
+def test_a_splitter_tells_the_number_of_folds():
+    assert len(plan(splitter=ShuffleSplit(5, random_state=0))) == 5
+
+
+def test_a_splitter_that_needs_groups_is_a_sentence():
+    with pytest.raises(InputError, match="LeaveOneGroupOut cannot divide 60 rows"):
+        plan(splitter=LeaveOneGroupOut())
+
+
+def test_a_finished_fold_survives_its_file(tmp_path, fold):
+    append_fold(tmp_path / "folds.jsonl", fold)
+    assert read_folds(tmp_path / "folds.jsonl", plan()) == [fold]
+    assert fold.history["val_mae"] == [None, 3.0]
+
+
+def test_a_line_that_was_cut_off_is_skipped_and_does_not_spoil_the_next(tmp_path, fold):
+    path = tmp_path / "folds.jsonl"
+    path.write_text(json.dumps(asdict(fold))[:-9])
+    other = replace(plan()[2], engine="stacked")
+    append_fold(path, other)
+    assert read_folds(path, plan()) == [other]
+
+
+def test_the_first_line_of_a_fold_wins(tmp_path, fold):
+    for engine in ("serial", "stacked"):
+        append_fold(tmp_path / "folds.jsonl", replace(fold, engine=engine))
+    assert [each.engine for each in read_folds(tmp_path / "folds.jsonl", plan())] == ["serial"]
+
+
+@pytest.mark.parametrize("changes", [{"seed": 1}, {"max_epochs": 4}, {"num_folds": 4}])
+def test_folds_of_another_cross_validation_are_refused(tmp_path, fold, changes):
+    append_fold(tmp_path / "folds.jsonl", fold)
+    with pytest.raises(InputError, match="run_dir"):
+        read_folds(tmp_path / "folds.jsonl", plan(**changes))
+
+
+def test_scores_are_the_last_measured_values(fold):
+    history = {"train_loss": [3.0, 2.0], "val_mae": [4.0, float("nan")]}
+    assert fold.finish(history, "serial").scores == {"train_loss": 2.0, "val_mae": 4.0}
+
+
+def test_a_diverged_fold_has_no_scores(fold):
+    history = {"train_loss": [3.0, float("nan")], "val_mae": [4.0, float("inf")]}
+    assert np.isnan([*fold.finish(history, "serial").scores.values()]).all()
+
+
+def test_the_digest_is_of_the_row_numbers():
+    import hashlib
+
+    parts = np.array_split(np.arange(len(X)), 3)
+    content = np.concatenate(parts[1:]).tobytes() + b"|" + parts[0].tobytes()
+    assert plan()[0].rows == hashlib.sha256(content).hexdigest()
+    assert isinstance(plan()[0], Fold)

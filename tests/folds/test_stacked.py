@@ -1,0 +1,227 @@
+"""Stacked folds are the serial ones, from the same weights and batches."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from fold_problems import TRAINER, VALUES, X, classes, dense, maker, numbers
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from lightning.pytorch.callbacks import EarlyStopping
+from torch import nn
+
+from dlp.crossval import cross_validate
+from dlp.datamodules import ArrayDataModule
+from dlp.errors import InputError
+from dlp.folds.stackable import kind, reason_against
+from dlp.folds.stacked import FoldTensors, StackedNet, train_stack
+from dlp.modules import DenseModule, KerasRMSprop, SupervisedModule
+
+
+def binary(**arguments):
+    return ArrayDataModule(
+        X, (VALUES > 0).astype(int), **{"val_size": None, "split_seed": None, **arguments}
+    )
+
+
+def pairs(**arguments):
+    y = np.stack([VALUES, VALUES**2], 1)
+    return ArrayDataModule(X, y, **{"val_size": None, "split_seed": None, **arguments})
+
+
+def both(data, make_model, epochs=2, **options):
+    """Return the histories of both engines."""
+    results = [
+        cross_validate(data(), make_model, epochs, engine=engine, trainer=TRAINER, **options)
+        for engine in ("stacked", "serial")
+    ]
+    return [[fold.history for fold in result.folds] for result in results]
+
+
+def assert_equal(stacked, serial, tolerance=2e-4):
+    for ours, theirs in zip(stacked, serial, strict=True):
+        assert ours.keys() == theirs.keys()
+        for name, curve in theirs.items():
+            assert ours[name] == pytest.approx(curve, rel=tolerance, abs=tolerance), name
+
+
+SGD = partial(torch.optim.SGD, lr=0.05, momentum=0.9, weight_decay=0.01)
+ADAM_W = partial(torch.optim.AdamW, lr=0.02, weight_decay=0.1)
+PROBLEMS = {
+    "regression, batches of one": (numbers, {"hidden": (8, 8)}, {"batch_size": 1}),
+    "two targets, mae, L1": (pairs, {"loss": "mae", "l1": 0.01, "optimizer": SGD}, {}),
+    "scaled target": (partial(numbers, scaling=True), {"optimizer": torch.optim.RMSprop}, {}),
+    "sigmoid, tanh, L2": (binary, {"head": "sigmoid", "activation": "tanh", "l2": 0.02}, {}),
+    "mse of values, linear": (numbers, {"activation": "linear", "optimizer": ADAM_W}, {}),
+    "softmax, three layers": (classes, {"head": "softmax", "hidden": (7, 6, 5)}, {}),
+    "softmax, sigmoid units": (classes, {"head": "softmax", "activation": "sigmoid"}, {}),
+    "no hidden layer": (classes, {"head": "softmax", "hidden": (), "l2": 0.1}, {"batch_size": 7}),
+}
+
+
+@pytest.mark.parametrize("problem", PROBLEMS.values(), ids=PROBLEMS)
+def test_each_head_loss_activation_and_optimizer_is_the_serial_one(problem):
+    data, model, arguments = problem
+    make_model = maker(**{"head": "regression", **model})
+    assert_equal(*both(partial(data, **arguments), make_model, num_folds=3))
+
+
+def autograd(model, x, y):
+    """Return the model's own gradients as rows of a stack."""
+    loss = model.head.loss(model(x), y) + model.penalty()
+    grads = torch.autograd.grad(loss, [*model.network.parameters()])
+    return [torch.cat([w.t(), b[None]]) for w, b in zip(grads[::2], grads[1::2], strict=True)]
+
+
+@given(
+    rows=st.integers(1, 9),
+    hidden=st.lists(st.integers(1, 6), max_size=3),
+    activation=st.sampled_from(["relu", "tanh", "sigmoid", "linear"]),
+    loss=st.sampled_from(["mse", "mae"]),
+    columns=st.integers(1, 3),
+    penalty=st.sampled_from([0.0, 0.1]),
+)
+@settings(max_examples=30)
+def test_gradients_written_out_are_those_of_autograd(
+    rows, hidden, activation, loss, columns, penalty
+):
+    options = {"hidden": hidden, "activation": activation, "loss": loss, "l1": penalty}
+    models = [DenseModule((4,), columns, "regression", l2=penalty, **options) for _ in range(3)]
+    x, y = torch.randn(3, rows, 4), torch.randn(3, rows, columns)
+    with torch.inference_mode():
+        net = StackedNet(models)
+        logits = net.backward(nn.functional.pad(x, (0, 1), value=1.0), y, [None] * len(net.rates))
+    for fold, model in enumerate(models):
+        torch.testing.assert_close(logits[fold], model(x[fold]), rtol=1e-4, atol=1e-5)
+        for ours, theirs in zip(net.gradients, autograd(model, x[fold], y[fold]), strict=True):
+            torch.testing.assert_close(ours[fold], theirs, rtol=1e-4, atol=1e-5)
+
+
+def stack(count, **model):
+    """Return models and tensors of some folds."""
+    models, tensors = [], []
+    for seed in range(count):
+        torch.manual_seed(seed)
+        models.append(DenseModule((3,), 1, "regression", hidden=(8, 4), **model))
+        x, y = torch.from_numpy(X), torch.from_numpy(VALUES)[:, None]
+        tensors.append(FoldTensors(x[:40], y[:40], x[40:], y[40:], 3, seed))
+    return models, tensors
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.4])
+def test_a_fold_does_not_depend_on_the_size_of_its_stack(dropout, monkeypatch):
+    models, tensors = stack(5, dropout=dropout)
+    together = train_stack(models, tensors, 2)
+    monkeypatch.setattr("dlp.folds.stacked._NUMBERS_PER_BLOCK", 200)  # few rows at a time
+    models, tensors = stack(5, dropout=dropout)
+    alone = train_stack(models[3:4], tensors[3:4], 2)
+    assert_equal(together[3:4], alone, 1e-5)
+
+
+def test_dropout_keeps_the_right_share_of_units_and_their_mean():
+    models, _ = stack(2, dropout=0.3)
+    generators = [torch.Generator().manual_seed(seed) for seed in range(2)]
+    for mask, width in zip(StackedNet(models).masks(5000, generators), (8, 4), strict=True):
+        assert mask.shape == (2, 5000, width)
+        assert (mask > 0).float().mean().item() == pytest.approx(0.7, abs=0.02)
+        assert mask.mean().item() == pytest.approx(1.0, abs=0.02)
+
+
+def test_a_stack_is_the_same_without_devices(monkeypatch):
+    quick = train_stack(*stack(3), 2)
+    monkeypatch.setenv("DLP_SPEED", "0")
+    assert_equal(quick, train_stack(*stack(3), 2), 1e-6)
+
+
+def test_a_fold_that_diverges_leaves_the_others_alone():
+    models, tensors = stack(3)
+    with torch.no_grad():
+        models[1].network.layers[0].weight.fill_(float("nan"))
+    histories = train_stack(models, tensors, 2)
+    expected = train_stack(*stack(3), 2)
+    assert np.isnan(histories[1]["val_mae"]).all()
+    assert [histories[0], histories[2]] == [expected[0], expected[2]]
+
+
+# Reasons ------------------------------------------------------------------------------------------
+
+
+class OwnModule(DenseModule):
+    """Subclass, whose steps may be others."""
+
+
+def edited(edit):
+    def make(data):
+        model = dense(data)
+        edit(model)
+        return model
+
+    return make
+
+
+def replace_activation(model):
+    model.network.layers.relu1 = nn.GELU()
+
+
+def freeze(model):
+    model.network.layers[0].requires_grad_(False)
+
+
+def scale_output(model):
+    model.register_forward_hook(lambda module, args, logits: logits * 2)
+
+
+REASONS = {
+    "OwnModule is not": (lambda data: OwnModule(data.input_shape, 1, "regression"), {}),
+    "SupervisedModule is not": (
+        lambda data: SupervisedModule(nn.Linear(3, 1), "regression"), {},
+    ),
+    "trainer.gradient_clip_val": (dense, {"gradient_clip_val": 1.0}),
+    "trainer.precision": (dense, {"precision": "64-true"}),
+    "trainer.callbacks": (dense, {"callbacks": [EarlyStopping("val_loss")]}),
+    "network was changed": (maker(activation="gelu"), {}),
+    "network was": (edited(replace_activation), {}),
+    "the network": (edited(freeze), {}),
+    "RegressionHead has another loss": (maker(loss="huber"), {}),
+    "another loss, metric": (maker(metrics=["mae", "r2"]), {}),
+    "a scheduler": (maker(scheduler=partial(torch.optim.lr_scheduler.StepLR, step_size=1)), {}),
+    "the optimizer is Adagrad": (maker(optimizer=torch.optim.Adagrad), {}),
+    "other gradients": (edited(scale_output), {}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("reason", "case"), REASONS.items(), ids=REASONS)
+def test_what_cannot_be_stacked_has_a_reason(reason, case):
+    make_model, trainer = case
+    data = numbers(val_size=0.2)
+    assert reason in reason_against(make_model(data), data, trainer)
+
+
+def test_usual_arguments_of_a_trainer_are_no_reason():
+    data = numbers(val_size=0.2)
+    arguments = {
+        "accelerator": "cpu",
+        "devices": 1,
+        "logger": False,
+        "callbacks": [],
+        "precision": None,
+    }
+    assert reason_against(dense(data), data, arguments) is None
+
+
+def test_models_of_another_kind_are_stacked_apart():
+    data = numbers(val_size=0.2)
+    models = [
+        dense(data, **changes)
+        for changes in ({}, {"hidden": (9,)}, {"l2": 0.1}, {"dropout": 0.1}, {"activation": "tanh"})
+    ]
+    models.append(dense(data, optimizer=partial(KerasRMSprop, lr=0.01)))
+    kinds = {kind(model, FoldTensors.of(model, data)) for model in models}
+    assert len(kinds) == len(models)
+    assert kind(dense(data), FoldTensors.of(models[0], data)) in kinds
+
+
+def test_stacked_is_refused_where_it_cannot_be():
+    with pytest.raises(InputError, match="another loss"):
+        cross_validate(numbers(), maker(loss="huber"), 1, engine="stacked", trainer=TRAINER)

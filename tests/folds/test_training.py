@@ -1,0 +1,76 @@
+from functools import partial
+
+import pytest
+import torch
+from fold_problems import TRAINER, dense, maker, numbers
+from lightning.pytorch.callbacks import EarlyStopping
+from torch import nn
+
+from dlp.crossval import cross_validate
+from dlp.errors import InputError
+from dlp.folds.training import silent_trainer
+from dlp.modules import DenseNet, SupervisedModule
+
+
+def losses(result):
+    return [fold.history["val_loss"] for fold in result.folds]
+
+
+def test_callbacks_are_copied_for_each_fold():
+    quick = maker(optimizer=partial(torch.optim.SGD, lr=0.3))
+    stopper = EarlyStopping("val_loss", patience=1)
+    trainer = {**TRAINER, "callbacks": [stopper]}
+    result = cross_validate(numbers(), quick, 12, trainer=trainer)
+    assert len({len(curve) for curve in losses(result)}) > 1
+    assert stopper.wait_count == 0
+    assert len(result.mean_curves["val_loss"]) == max(map(len, losses(result)))
+
+
+@pytest.mark.parametrize("engine", ["serial", "auto"])
+def test_a_network_that_folds_share_is_refused(engine):
+    network = DenseNet((3,), 1, [4])
+    with pytest.raises(InputError, match="another fold"):
+        cross_validate(
+            numbers(),
+            lambda data: SupervisedModule(network, "regression"),
+            1,
+            engine=engine,
+            trainer=TRAINER,
+        )
+
+
+def test_a_frozen_body_may_be_shared():
+    body = DenseNet((3,), 4).requires_grad_(False)
+
+    def make(data):
+        return SupervisedModule(nn.Sequential(body, nn.Linear(4, 1)), "regression")
+
+    assert len(cross_validate(numbers(), make, 1, num_folds=2, trainer=TRAINER).folds) == 2
+
+
+def test_a_fold_that_cannot_be_stacked_is_trained_alone(capsys):
+    def make(data):
+        return dense(data, loss="huber" if data.split.fold == 1 else "mse")
+
+    result = cross_validate(numbers(), make, 1, num_folds=3, trainer=TRAINER)
+    assert [fold.engine for fold in result.folds] == ["stacked", "serial", "stacked"]
+    assert capsys.readouterr().out.count("engine: serial, since RegressionHead") == 1
+
+
+def test_folds_of_unequal_sizes_are_stacked_apart():
+    result = cross_validate(numbers(), dense, 1, num_folds=7, engine="stacked")  # 8 or 9 rows
+    assert [fold.fold for fold in result.folds] == [*range(7)]
+
+
+def test_long_stacks_are_shared_by_processes(monkeypatch):
+    alone = cross_validate(numbers(), dense, 2, num_folds=5)
+    monkeypatch.setattr("dlp.folds.training._UPDATES_PER_PROCESS", 1)
+    monkeypatch.setattr("dlp.folds.training.num_cores", lambda: 2)
+    shared = cross_validate(numbers(), dense, 2, num_folds=5)
+    for ours, theirs in zip(losses(shared), losses(alone), strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-5)
+
+
+def test_several_devices_are_refused():
+    with pytest.raises(InputError, match="one device"):
+        silent_trainer({"accelerator": "cpu", "devices": 2, "strategy": "ddp"}, [])

@@ -1,0 +1,120 @@
+import numpy as np
+import pytest
+import torch
+from fold_problems import TRAINER, X, classes, dense, maker, numbers
+from lightning import Callback
+from sklearn.model_selection import ShuffleSplit
+
+from dlp.crossval import cross_validate
+from dlp.errors import InputError
+
+
+def histories(result):
+    return [fold.history for fold in result.folds]
+
+
+def look(means):
+    """Return a function that notes the statistics of the data for each model."""
+
+    def make(data):
+        means.append(data.fit()["inputs"]["mean"])
+        return dense(data)
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def whole():
+    """Return four serial folds."""
+    return cross_validate(numbers(), dense, 3, engine="serial", trainer=TRAINER)
+
+
+def test_statistics_are_learned_from_the_training_part_of_each_fold():
+    means = []
+    cross_validate(numbers(scaling=True), look(means), 1, num_folds=3)
+    for rows, mean in zip(np.array_split(np.arange(60), 3), means, strict=True):
+        assert np.allclose(mean, np.delete(X, rows, axis=0).mean(axis=0), rtol=1e-4)
+
+
+def test_the_test_part_is_in_no_fold():
+    data = numbers(test_size=20, split_seed=3)
+    test = data.examples("test").index
+    parts = []
+
+    def make(fold_data):
+        parts.append([fold_data.examples(part).index for part in ("train", "val", "test")])
+        return dense(fold_data)
+
+    cross_validate(data, make, 1)
+    for train, val, rest in parts:
+        assert np.array_equal(rest, test)
+        assert np.array_equal(np.sort([*train, *val, *test]), np.arange(60))
+    assert np.array_equal(np.sort(np.concatenate([val for _, val, _ in parts])).shape, (40,))
+
+
+def test_the_split_and_the_random_state_are_restored():
+    data = numbers(val_size=0.25)
+    rows, state = data.examples("val").index, torch.get_rng_state()
+    cross_validate(data, dense, 1, num_folds=2)
+    assert np.array_equal(data.examples("val").index, rows)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_repetitions_shuffle_anew():
+    result = cross_validate(classes(), maker(head="softmax"), 1, repeats=2)
+    assert len({fold.rows for fold in result.folds}) == 8
+    assert result.scores.index.tolist() == [*np.ndindex(2, 4)]
+
+
+def test_a_splitter_gives_the_folds():
+    splitter = ShuffleSplit(3, test_size=0.3, random_state=0)
+    assert len(cross_validate(numbers(), dense, 1, splitter=splitter).folds) == 3
+
+
+def test_finished_folds_are_not_trained_again_and_a_killed_one_starts_anew(tmp_path, whole):
+    class Kill(Callback):
+        def on_train_epoch_start(self, trainer, module):
+            if module.is_third and trainer.current_epoch == 1:
+                raise MemoryError
+
+    def make(data):
+        model = dense(data)
+        model.is_third = data.split.fold == 2
+        return model
+
+    options = {"engine": "serial", "path": tmp_path / "folds.jsonl"}
+    trainer = {**TRAINER, "callbacks": [Kill()]}
+    with pytest.raises(MemoryError):
+        cross_validate(numbers(), make, 3, trainer=trainer, **options)
+    options["path"].write_bytes(options["path"].read_bytes() + b'{"repeat": 0, "fol')
+    trained = []
+    result = cross_validate(numbers(), dense, 3, trainer=TRAINER, on_fold=trained.append, **options)
+    assert [fold.fold for fold in trained] == [2, 3]
+    assert histories(result) == histories(whole)
+
+
+def test_more_repetitions_go_on_with_the_finished_folds(tmp_path):
+    path, trained = tmp_path / "folds.jsonl", []
+    cross_validate(numbers(), dense, 1, path=path)
+    cross_validate(numbers(), dense, 1, repeats=2, path=path, on_fold=trained.append)
+    assert [fold.repeat for fold in trained] == [1] * 4
+
+
+def test_a_fold_does_not_depend_on_the_others(whole):
+    splits = cross_validate(numbers(), dense, 3, trainer=TRAINER, engine="serial", repeats=2)
+    assert histories(splits)[:4] == histories(whole)
+
+
+def test_baselines_are_of_the_training_part():
+    result = cross_validate(numbers(), dense, 1, num_folds=2)
+    targets = [fold.baseline["mean"]["mae"] for fold in result.folds]
+    y = numbers().load()["train"].targets
+    expected = [abs(y[:30] - y[30:].mean()).mean(), abs(y[30:] - y[:30].mean()).mean()]
+    assert targets == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_misspelt_monitor_is_a_sentence():
+    with pytest.raises(InputError, match="val_mae"):
+        cross_validate(numbers(), dense, 1, monitor="val_mse")
+    with pytest.raises(InputError, match="direction"):
+        cross_validate(numbers(), dense, 1, monitor="val_speed")
