@@ -58,7 +58,8 @@ def score(head: Head, predictions: Tensor, targets: Tensor) -> dict[str, float]:
     metrics = make_metrics(head).cpu()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of torchmetrics, about classes never predicted
-        return {name: float(value) for name, value in metrics(predictions, targets).items()}
+        values = metrics(predictions.contiguous(), targets)
+    return {name: float(value) for name, value in values.items()}
 
 
 def part_targets(
