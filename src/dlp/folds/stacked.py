@@ -22,7 +22,7 @@ from dlp.modules.heads import LossFunction, RegressionHead, SigmoidHead, Softmax
 from dlp.modules.models import DenseModule
 from dlp.modules.optimizers import KerasRMSprop
 from dlp.seeds import derived_seed
-from dlp.speed.fused_rmsprop import fused_step
+from dlp.speed.fused_rmsprop import can_fuse, fused_step
 
 _aten = torch.ops.aten
 #: Activation -> its function, with `out`, and the gradient before it from that after it.
@@ -246,11 +246,10 @@ def train_stack(
 
 def _step(optimizer: Optimizer, weights: Tensor) -> Callable[[], object]:
     """Return the optimizer's step without its hooks, which take a quarter of the time."""
-    step = None
-    if type(optimizer) is KerasRMSprop:
-        options = optimizer.param_groups[0]
-        step = fused_step(weights, options["lr"], options["alpha"], options["eps"])
-    return step or partial(inspect.unwrap(type(optimizer).step), optimizer)
+    if type(optimizer) is KerasRMSprop and can_fuse(weights):
+        tensors: Any = [weights], [weights.grad], [torch.zeros_like(weights)]
+        return partial(fused_step, *tensors, optimizer.param_groups[0])
+    return partial(inspect.unwrap(type(optimizer).step), optimizer)
 
 
 def dense_blocks(network: nn.Module) -> list[tuple[nn.Linear, type[nn.Module], float]]:

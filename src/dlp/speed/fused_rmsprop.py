@@ -1,24 +1,59 @@
-"""RMSprop's step on one tensor by torch's fused kernel alone: 140 instead of 240 us a stacked step.
+"""RMSprop's step by torch's fused Adam, one pass over the weights: 2 to 4 times as fast on the CPU.
 
-The public ``torch.optim.adam.adam`` checks and groups its arguments in each call, which takes longer
-than the step of a small net. Proposal for upstream: ``RMSprop(fused=True)``.
+Adam without its first moment and bias corrections is RMSprop. The public ``torch.optim.adam.adam``
+checks and groups its arguments in each call: 240 instead of 140 us a stacked step. Proposal for
+upstream: ``RMSprop(fused=True)``.
 """
 
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from dlp.speed import is_on
 
+#: Number of steps after which Adam's bias corrections are exactly 1.
+_LATE_STEP = torch.tensor(1e9)
 
-def fused_step(weights: Tensor, lr: float, alpha: float, eps: float) -> Callable[[], object] | None:
-    """Return a function that takes a step by ``weights.grad``; None if there is no such kernel."""
-    kernel = getattr(torch, "_fused_adam_", None)
-    if kernel is None or not is_on():
-        return None
-    average, late = torch.zeros_like(weights), torch.tensor(1e9)  # no bias correction is left
-    tensors = ([weights], [weights.grad], [weights.grad], [average], [], [late])
-    options = {"lr": lr, "beta1": 0.0, "beta2": alpha, "eps": eps, "weight_decay": 0.0}
-    return partial(kernel, *tensors, **options, amsgrad=False, maximize=False)
+
+def can_fuse(weight: Tensor) -> bool:
+    """Return True for a weight on the CPU without gaps in memory."""
+    return is_on() and weight.device.type == "cpu" and contiguous_views(weight)[0].is_contiguous()
+
+
+def fused_step(
+    weights: Sequence[Tensor],
+    gradients: Sequence[Tensor],
+    averages: Sequence[Tensor],
+    options: Mapping[str, Any],
+) -> None:
+    """Update weights and the running averages of squared gradients, all of them contiguous.
+
+    Args:
+        weights: Weights.
+        gradients: Gradient of each weight.
+        averages: Average of each weight.
+        options: ``lr``, ``alpha``, ``eps`` and ``weight_decay``.
+    """
+    torch._fused_adam_(
+        weights, gradients, gradients, averages, [], [_LATE_STEP] * len(weights),
+        lr=options["lr"], beta1=0.0, beta2=options["alpha"], eps=options["eps"],
+        weight_decay=options["weight_decay"], amsgrad=False, maximize=False,
+    )  # fmt: skip
+
+
+def laid_out_as(weight: Tensor, tensor: Tensor) -> Tensor:
+    """Return a tensor with the strides of the weight; the fused kernel ignores strides."""
+    if tensor.stride() == weight.stride():
+        return tensor
+    return torch.empty_like(weight).copy_(tensor)
+
+
+def contiguous_views(weight: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
+    """Return views of tensors of equal strides in which the weight is contiguous."""
+    if weight.is_contiguous():
+        return weight, *others
+    strides = weight.stride()
+    axes = sorted(range(weight.ndim), key=lambda axis: -strides[axis])
+    return tuple(tensor.permute(axes) for tensor in (weight, *others))
