@@ -89,7 +89,8 @@ def tune(
 
     def finish(study: Study, trial: FrozenTrial) -> None:
         value = "" if trial.value is None else f", {config.monitor} {trial.value:.4g}"
-        say(f"trial {trial.number} {trial.state.name.lower()}{value}: {trial.params}")
+        params = {key: short(value) for key, value in trial.params.items()}
+        say(f"trial {trial.number} {trial.state.name.lower()}{value}: {params}")
         if folder is not None:
             _write(study, folder)
 

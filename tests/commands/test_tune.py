@@ -1,0 +1,177 @@
+import importlib
+import itertools
+import shutil
+import sys
+from pathlib import Path
+
+import optuna
+import pandas as pd
+import pytest
+import yaml
+
+from dlp.cli import main
+from dlp.commands.space import grid, read_space
+from dlp.errors import InputError
+
+STUDY = Path("runs/points/study_0")
+ARGS = ("tune", "--config", "points.yaml", "--trainer.accelerator", "cpu", "--space", "space.yaml")
+SPACE = """
+model:
+  dropout: {low: 0.0, high: 0.5, step: 0.1}
+  optimizer.lr: {low: 1e-4, high: 0.1, log: true}
+  hidden: [[8], [4, 4]]
+"""
+
+
+@pytest.fixture
+def space(points):
+    """Work in a folder with a recipe and a space."""
+    Path("space.yaml").write_text(SPACE)
+
+
+@pytest.fixture(scope="module")
+def finished_study(tmp_path_factory, run_of_points):
+    """Return a folder with a study of three trials."""
+    folder = tmp_path_factory.mktemp("study")
+    shutil.copytree(run_of_points, folder, dirs_exist_ok=True)
+    (folder / "space.yaml").write_text(SPACE)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        main([*ARGS, "--trials", "3"])
+    return folder
+
+
+@pytest.fixture
+def searched(finished_study, tmp_path):
+    """Work in a copy of a folder with a study of three trials."""
+    shutil.copytree(finished_study, tmp_path, dirs_exist_ok=True)
+    return tmp_path
+
+
+def trials(study=STUDY):
+    return pd.read_csv(study / "trials.csv")
+
+
+def test_a_study_and_what_it_leaves(searched):
+    table = trials()
+    assert table["number"].tolist() == [0, 1, 2]
+    assert set(table["state"]) == {"complete"}
+    assert table["model.optimizer.lr"].between(1e-4, 0.1).all()
+    assert table["model.dropout"].isin([0.0, 0.1, 0.2, 0.3, 0.4, 0.5]).all()
+    assert not list(Path("runs/points").glob("study_1"))
+    assert not list(STUDY.rglob("*.ckpt"))
+
+
+def test_the_best_config_is_laid_over_the_recipe_and_reproduces_the_best_trial(searched):
+    best = trials().sort_values("value").iloc[0]
+    main(["fit", "--config", "points.yaml", "--config", str(STUDY / "best.yaml")])
+    history = pd.read_csv("runs/points+best/version_0/metrics.csv")["val_loss"]
+    assert history.min() == best["value"]
+    assert history.idxmin() + 1 == best["best_epoch"]
+
+
+def test_a_study_that_went_on_is_as_one_that_never_stopped(searched, capsys):
+    main([*ARGS, "--trials", "4"])
+    assert f"going on with {STUDY}" in capsys.readouterr().out
+    main([*ARGS, "--trials", "4", "--run_dir", "whole"])
+    columns = ["value", "model.dropout", "model.optimizer.lr", "model.hidden"]
+    pd.testing.assert_frame_equal(trials()[columns], trials(Path("whole"))[columns])
+
+
+def test_an_equal_command_searches_no_further(searched):
+    main([*ARGS, "--trials", "3"])
+    assert len(trials()) == 3
+
+
+@pytest.mark.parametrize("change", [("--model.l2", "0.1"), ("--num_folds", "2")])
+def test_another_config_is_another_study(searched, change):
+    main([*ARGS, "--trials", "1", *change])
+    assert len(trials(Path("runs/points/study_1"))) == 1
+
+
+def test_trials_by_folds(space):
+    main([*ARGS, "--trials", "1", "--num_folds", "3", "--trainer.max_epochs", "2"])
+    assert trials()["best_epoch"].isin([1, 2]).all()
+
+
+def test_a_grid_takes_each_combination_once(space):
+    Path("space.yaml").write_text("model.hidden: [[2], [4]]\nmodel.dropout: [0.0, 0.5]")
+    main([*ARGS, "--sampler", "grid", "--trainer.max_epochs", "1"])
+    pairs = zip(trials()["model.hidden"], trials()["model.dropout"], strict=True)
+    assert sorted(pairs) == sorted(itertools.product(["[2]", "[4]"], [0.0, 0.5]))
+
+
+def test_a_trial_that_diverges_is_pruned(space):
+    Path("space.yaml").write_text("model.optimizer.lr: [1e30, 0.01]")
+    main([*ARGS, "--sampler", "grid", "--model.optimizer", "SGD", "--model.head", "softmax"])
+    states = dict(zip(trials()["model.optimizer.lr"], trials()["state"], strict=True))
+    assert states == {1e30: "pruned", 0.01: "complete"}
+
+
+def test_a_hopeless_trial_is_stopped_before_its_last_epoch(space, monkeypatch):
+    monkeypatch.setattr(optuna.Trial, "should_prune", lambda trial: trial.number > 0)
+    main([*ARGS, "--trials", "2"])
+    assert trials()["state"].tolist() == ["complete", "pruned"]
+    study = optuna.load_study(study_name="points", storage=f"sqlite:///{STUDY}/study.db")
+    assert [len(trial.intermediate_values) for trial in study.trials] == [3, 1]
+
+
+def test_a_trial_run_writes_nothing(space):
+    main([*ARGS, "--trainer.fast_dev_run", "true"])
+    assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "args", "word"),
+    [
+        ("data.val_size: [0.1, 0.2]", (), "luckiest"),
+        ("data: {init_args: {split_seed: [0, 1]}}", (), "luckiest"),
+        ("trainer.limit_val_batches: [1, 2]", (), "luckiest"),
+        ("model.l2: {low: 1e-5, high: 1e-2}", (), "val_data_loss"),
+        ("model.dropuot: [0.1, 0.2]", (), "model.dropout"),
+        ("model.dropout: {low: 0.5, high: 0.1}", (), "low"),
+        ("model.dropout: {low: 0.1, top: 0.5}", (), "high"),
+        ("model.dropout: 0.3", (), "choices"),
+        ("model.dropout: {low: 0.1, high: 0.5}", ("--sampler", "grid"), "step"),
+        ("model.dropout: [0.1]", ("--data.val_size", "null"), "validation"),
+        ("model.dropout: [0.1]", ("--monitor", "val_mae"), "val_acc"),
+        ("model.dropout: [0.1]", ("--space", "imbd"), "imdb"),
+    ],
+)
+def test_mistakes_are_sentences(space, fails, text, args, word):
+    Path("space.yaml").write_text(text)
+    assert word in fails(*ARGS, *args)
+
+
+def test_the_penalty_is_searched_by_a_metric(space):
+    Path("space.yaml").write_text("model.l2: [0.1]")
+    main([*ARGS, "--trials", "1", "--monitor", "val_acc"])
+    assert trials()["value"].between(0, 1).all()
+
+
+def test_the_space_of_the_project_is_read():
+    space = read_space("imdb", "val_acc")
+    assert space["model.hidden"].choices[2] == "[16, 16]"
+    assert space["model.optimizer.lr"].log
+    with pytest.raises(InputError, match="includes the penalty"):
+        read_space("imdb", "val_loss")
+
+
+def test_a_grid_of_ranges_ends_at_their_bounds(tmp_path):
+    (tmp_path / "s.yaml").write_text("a: {low: 0.1, high: 0.5, step: 0.2}\nb: {low: 2, high: 4}")
+    values = grid(read_space(str(tmp_path / "s.yaml"), "val_loss"))
+    assert values["a"] == pytest.approx([0.1, 0.3, 0.5])
+    assert values["b"] == [2, 3, 4]
+
+
+def test_a_missing_optuna_is_a_sentence(monkeypatch):
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    monkeypatch.delitem(sys.modules, "dlp.commands.tune", raising=False)
+    with pytest.raises(InputError, match=r"dlp-lightning\[tune\]"):
+        importlib.import_module("dlp.commands.tune")
+
+
+def test_the_best_config_has_plain_values(searched):
+    content = yaml.safe_load((STUDY / "best.yaml").read_text("utf-8"))
+    assert isinstance(content["model.hidden"], list)
+    assert isinstance(content["model.optimizer.lr"], float)
