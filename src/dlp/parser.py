@@ -39,23 +39,22 @@ def add_run_options(
         command: Name of the command.
         skip: Names that its function has itself.
     """
-
-    def add(name: str, kind: Any, default: Any, text: str) -> None:
+    options: list[tuple[str, Any, Any, str]] = [
+        ("run_dir", str | None, None, "Folder of the run, new or empty."),
+        ("monitor", str, "val_loss", "Metric of the best epoch."),
+        ("test_after_fit", Literal["best", "last"] | None, None, "Checkpoint to test after a fit."),
+        ("refit", bool, False, "Whether to train on all rows but the test part."),
+        ("init_from", str | None, None, "Run or checkpoint whose weights a fit starts from."),
+        ("baselines", bool, False, "Whether to fit simple models to compare with."),
+        ("threads", PositiveInt | None, None, "Number of CPU threads of torch."),
+        ("smoothing", ClosedUnitInterval, 0.0, "Factor of the moving average of curves."),
+    ]
+    if command == "predict":
+        options.append(("output", str | None, None, "File of the predictions."))
+        options.append(("text", str | None, None, "Text to predict; can be given several times."))
+    for name, kind, default, text in options:
         if name not in skip:
             parser.add_argument(f"--{name}", type=kind, default=default, help=text)
-
-    which = Literal["best", "last"] | None
-    add("run_dir", str | None, None, "Folder of the run, new or empty.")
-    add("monitor", str, "val_loss", "Metric of the best epoch.")
-    add("test_after_fit", which, None, "Checkpoint to test after a fit.")
-    add("refit", bool, False, "Whether to train on all rows but the test part.")
-    add("init_from", str | None, None, "Run or checkpoint whose weights a fit starts from.")
-    add("baselines", bool, False, "Whether to fit simple models to compare with.")
-    add("threads", PositiveInt | None, None, "Number of CPU threads of torch.")
-    add("smoothing", ClosedUnitInterval, 0.0, "Factor of the moving average of curves.")
-    if command == "predict":
-        add("output", str | None, None, "File of the predictions.")
-        add("text", str | None, None, "Text to predict; it can be given several times.")
 
 
 def named_classes(words: set[str]) -> list[type]:

@@ -7,7 +7,6 @@ import torch
 from lightning import LightningDataModule, LightningModule
 
 from dlp.datamodules.base import SupervisedDataModule
-from dlp.datamodules.duplicates import fingerprint
 from dlp.errors import InputError
 
 #: Arguments that give equal weights another meaning.
@@ -33,7 +32,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def restore_data(data: LightningDataModule, content: dict[str, Any], path: Path) -> None:
-    """Load the data's state: the model has sizes of it, and new rows are encoded by it.
+    """Load the data's state, by which new rows are encoded.
 
     Raises:
         InputError: If the checkpoint was trained on another kind of data.
@@ -54,10 +53,7 @@ def check_rows(data: LightningDataModule, path: Path) -> None:
     Raises:
         InputError: If they differ.
     """
-    if not isinstance(data, SupervisedDataModule):
-        return
-    parts = [data.examples(part) for part in ("train", "val") if data.has(part)]
-    if fingerprint(parts) != data.learned["rows"]:
+    if isinstance(data, SupervisedDataModule) and data.rows_fingerprint != data.fit()["rows"]:
         raise InputError(
             f"{path} was trained on other rows than these: the file or its split has changed. "
             "Train anew by dlp fit, or predict the rows by --data.predict_path."
