@@ -14,7 +14,7 @@ from optuna.distributions import (
 )
 from optuna.trial import Trial
 
-from dlp.configs import FOLDER, read_config
+from dlp.configs import config_folder, read_config
 from dlp.errors import InputError, unknown
 
 Space = dict[str, BaseDistribution]
@@ -36,7 +36,7 @@ def read_space(space: str, monitor: str) -> Space:
         InputError: If there is no such file, a leaf is neither a range nor choices, or trials would
             be judged on other rows or by another quantity.
     """
-    folder = FOLDER / "spaces"
+    folder = config_folder() / "spaces"
     path = Path(space) if Path(space).is_file() else folder / f"{space}.yaml"
     if not path.is_file():
         raise unknown("space", space, ["a path", *(p.stem for p in sorted(folder.glob("*.yaml")))])

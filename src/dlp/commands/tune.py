@@ -8,10 +8,20 @@ import pandas as pd
 import yaml
 from lightning import Callback, LightningModule, Trainer
 
+from dlp.errors import InputError, unknown
+
+try:
+    import optuna
+except ImportError as error:
+    raise InputError("tune needs Optuna: pip install 'dlp-lightning[tune]'.") from error
+from optuna.samplers import BaseSampler, GridSampler, RandomSampler, TPESampler
+from optuna.study import MaxTrialsCallback, Study
+from optuna.trial import FrozenTrial, Trial, TrialState
+
 from dlp.commands.crossval import find_run, max_epochs_of, saved_config
+from dlp.commands.space import grid, read_space, short, suggest
 from dlp.console import muted, say
 from dlp.crossval import cross_validate
-from dlp.errors import InputError, unknown
 from dlp.files import write_text
 from dlp.folds.plan import Fold
 from dlp.folds.results import CrossValidation
@@ -19,16 +29,6 @@ from dlp.folds.training import silent_trainer
 from dlp.lightning_cli import Recipe
 from dlp.monitor import Mode, best_index, monitor_mode
 from dlp.seeds import derived_seed
-
-try:
-    import optuna
-    from optuna.samplers import BaseSampler, GridSampler, RandomSampler, TPESampler
-    from optuna.study import MaxTrialsCallback, Study
-    from optuna.trial import FrozenTrial, Trial, TrialState
-
-    from dlp.commands.space import grid, read_space, short, suggest
-except ImportError as error:
-    raise InputError("tune needs Optuna: pip install 'dlp-lightning[tune]'.") from error
 
 _FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 
