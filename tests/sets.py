@@ -66,7 +66,6 @@ def array_data(folder, changed=False, grouped=False, timed=False, predict=False,
         LABELS,
         x_predict=numbers()[:5] if predict else None,
         groups=GROUPS if grouped else None,
-        times=TIMES if timed else None,
         **{"scaling": "standard", **arguments},
     )
 

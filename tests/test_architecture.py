@@ -13,7 +13,7 @@ import dlp
 SOURCE = Path(dlp.__file__).parent
 #: Rooms from the ground up; a file imports from its own room and those in rows above it.
 LAYERS = [
-    ["errors", "speed", "keywords", "hyperparameters", "seeds", "files", "monitor"],
+    ["errors", "speed", "hyperparameters", "seeds", "files", "monitor"],
     ["console", "configs"],
     ["cache", "bag_of_words", "runs", "verdict", "parse_errors"],
     ["modules", "datamodules", "invocation"],

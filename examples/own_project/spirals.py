@@ -29,7 +29,7 @@ class SpiralDataModule(SupervisedDataModule):
         split_seed: int | None = 0,
     ) -> None:
         super().__init__(
-            encoder=ArrayEncoder(scaling=False),
+            encoder=ArrayEncoder(),
             targets=TargetEncoder("classification", ["first", "second"]),
             batch_size=batch_size,
             val_size=val_size,

@@ -111,16 +111,6 @@ def test_batches_that_are_selected_together_are_the_same(at_once, counts, monkey
     assert together.counts == 2 * counts
 
 
-def test_an_epoch_that_is_broken_off_does_not_count():
-    rows = torch.zeros(10, 1).as_subclass(Together)
-    rows.counts = []
-    loader = BatchLoader(rows, None, BatchOrder(10, 4, True, 0))
-    next(iter(loader))
-    assert loader.batch_sampler.epoch == 0
-    assert len([*loader]) == 3
-    assert loader.batch_sampler.epoch == 1
-
-
 # Flags of a Trainer -------------------------------------------------------------------------------
 
 
@@ -153,12 +143,10 @@ def values(**arguments):
     return ArrayDataModule(x, y, batch_size=2, **{"val_size": 8, **arguments})
 
 
-@pytest.mark.parametrize(("number", "train", "val"), [(2, 4, 4), (0.25, 8, 2)])
-def test_overfit_batches_trains_on_the_same_rows_in_every_epoch(number, train, val):
+def test_overfit_batches_trains_on_the_same_rows_in_every_epoch():
     data = values()
-    watch, _ = watched(data, overfit_batches=number)
-    assert watch.train == 3 * [data.inputs("train").flatten().tolist()[:train]]
-    assert watch.val == 3 * [data.inputs("val").flatten().tolist()[:val]]
+    watch, _ = watched(data, overfit_batches=2)
+    assert watch.train == 3 * [data.inputs("train").flatten().tolist()[:4]]
 
 
 def test_each_epoch_of_a_fit_has_another_order():
@@ -171,15 +159,4 @@ def test_each_epoch_of_a_fit_has_another_order():
 def test_without_a_validation_part_nothing_is_validated_and_the_trainer_is_left_as_it_was():
     watch, trainer = watched(values(val_size=None))
     assert watch.val == [[], [], []]
-    assert trainer.limit_val_batches == 1.0
-
-
-def test_a_fit_that_fails_leaves_the_trainer_as_it_was():
-    class Failing(OneWeight):
-        def training_step(self, batch, batch_idx):
-            raise ArithmeticError
-
-    trainer = quiet_trainer()
-    with pytest.raises(ArithmeticError):
-        trainer.fit(Failing(), values(val_size=None))
     assert trainer.limit_val_batches == 1.0

@@ -20,7 +20,7 @@ from dlp.callbacks.unfreezing import trained_stages
 from dlp.console import say
 from dlp.datamodules.base import Part, SupervisedDataModule
 from dlp.datamodules.batches import StoredRows
-from dlp.datamodules.duplicates import row_hashes
+from dlp.datamodules.examples import row_hashes
 from dlp.errors import InputError
 from dlp.modules.pretrained import Features, PretrainedModule, PretrainedNet
 

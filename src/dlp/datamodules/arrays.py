@@ -7,12 +7,11 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from dlp.console import say
 from dlp.datamodules.base import Examples, SplitArguments, SupervisedDataModule
-from dlp.datamodules.duplicates import row_hashes
+from dlp.datamodules.examples import row_hashes
 from dlp.datamodules.targets import TargetEncoder, Task
 from dlp.errors import InputError
-from dlp.keywords import Keywords
+from dlp.hyperparameters import Keywords
 
 
 class ArrayEncoder:
@@ -38,12 +37,6 @@ class ArrayEncoder:
         is_constant = np.ptp(rows, axis=0) == 0  # rounding gives a constant 0.1 a deviation
         self.mean = rows.mean(axis=0).tolist()
         self.std = np.where(is_constant, np.inf, rows.std(axis=0)).tolist()
-        if is_constant.any():
-            first = np.argwhere(is_constant)[0].tolist()
-            say(
-                f"{is_constant.sum():,} of {is_constant.size:,} inputs are constant in training, "
-                f"the first is {', '.join(map(str, first))}; they become 0"
-            )
 
     def transform(self, inputs: NDArray[Any]) -> Tensor:
         """Return float32 (N, ...)."""
@@ -70,7 +63,6 @@ class ArrayDataModule(SupervisedDataModule):
         y_test: Targets of the test part.
         x_predict: Inputs to predict.
         groups: Group of each row, (N,); no group is in two parts.
-        times: Time of each row, (N,), numbers or ISO 8601 dates; parts follow each other.
         scaling: Scaling of the inputs by mean and deviation of the training part.
         task: Kind of target; ``auto`` takes the integers 0 to C - 1 and text as classes.
         class_names: Names of the classes, if `y` holds class numbers.
@@ -92,7 +84,6 @@ class ArrayDataModule(SupervisedDataModule):
         y_test: ArrayLike | None = None,
         x_predict: ArrayLike | None = None,
         groups: ArrayLike | None = None,
-        times: ArrayLike | None = None,
         scaling: Literal["none", "standard"] = "none",
         task: Task = "auto",
         class_names: list[str] | None = None,
@@ -115,10 +106,10 @@ class ArrayDataModule(SupervisedDataModule):
             split_seed=split_seed,
             **split,
         )
-        self.train = None if x is None else _examples("x", x, y, groups, times)
+        self.train = None if x is None else _examples("x", x, y, groups)
         self.test = None if x_test is None else _examples("x_test", x_test, y_test)
         self.predict = None if x_predict is None else Examples(_inputs("x_predict", x_predict))
-        arrays = ("x", "y", "x_test", "y_test", "x_predict", "groups", "times")
+        arrays = ("x", "y", "x_test", "y_test", "x_predict", "groups")
         self.save_plain_arguments({**arguments, **dict.fromkeys(arrays)})
 
     def load(self) -> dict[str, Examples]:
@@ -133,36 +124,22 @@ class ArrayDataModule(SupervisedDataModule):
 
 
 def _examples(
-    name: str,
-    x: ArrayLike,
-    y: ArrayLike | None,
-    groups: ArrayLike | None = None,
-    times: ArrayLike | None = None,
+    name: str, x: ArrayLike, y: ArrayLike | None, groups: ArrayLike | None = None
 ) -> Examples:
-    rows = _inputs(name, x)
-    columns = [None if values is None else _array(name, values) for values in (y, groups, times)]
-    if y is None or any(column is not None and len(column) != len(rows) for column in columns):
-        raise InputError(f"{name} has {len(rows)} rows; targets, groups and times are one per row.")
-    targets, groups, times = columns
+    rows, targets = _inputs(name, x), np.asarray(y)
+    columns = [targets] if groups is None else [targets, np.asarray(groups)]
+    if any(column.shape[:1] != (len(rows),) for column in columns):
+        raise InputError(f"{name} has {len(rows)} rows; targets and groups are one per row.")
     hashes = row_hashes(np.ascontiguousarray(rows, np.float32))
-    return Examples(rows, targets, groups=groups, times=times, hashes=hashes)
+    return Examples(rows, targets, groups=None if groups is None else columns[1], hashes=hashes)
 
 
 def _inputs(name: str, values: ArrayLike) -> NDArray[Any]:
-    rows = _array(name, values)
-    with np.errstate(over="ignore"):  # float32 takes numbers up to 3e38
+    rows = np.asarray(values)
+    with np.errstate(over="ignore"):
         is_finite = np.isfinite(rows.astype(np.float32)).reshape(len(rows), -1).all(axis=1)
     if not is_finite.all():
         raise InputError(
             f"row {is_finite.argmin()} of {name} has a missing or infinite number; fill it in."
         )
     return rows[:, None] if rows.ndim == 1 else rows
-
-
-def _array(name: str, values: ArrayLike) -> NDArray[Any]:
-    if np.ma.isMaskedArray(values):
-        raise InputError(
-            f"{name} or its targets are a masked array, whose mask a network does not see; fill it "
-            "first, such as x.filled(0)."
-        )
-    return np.asarray(values)

@@ -10,16 +10,9 @@ import pandas as pd
 from dlp.datamodules.examples import Examples
 from dlp.datamodules.targets import TargetEncoder
 
-_WIDTH = 60  # letters of the categories of a column
-
 
 def describe(parts: Mapping[str, Examples], targets: TargetEncoder) -> str:
-    """Describe the inputs and targets of a set.
-
-    Args:
-        parts: Labelled rows as they were loaded.
-        targets: Encoder fitted on their targets.
-    """
+    """Describe the inputs and targets of labelled rows; the encoder is fitted on their targets."""
     return f"{_describe_inputs(parts['train'].inputs)}\n\n{_describe_targets(parts, targets)}"
 
 
@@ -57,10 +50,8 @@ def _describe_inputs(inputs: Any) -> str:
         height, width, channels = inputs.pixels.shape[1:]
         return f"{count} images of {height} x {width} pixels, channels: {channels}"
     if isinstance(inputs, np.ndarray):
-        return (
-            f"{count} rows of shape {inputs.shape[1:]}, {inputs.dtype} from {inputs.min():g} to "
-            f"{inputs.max():g}"
-        )
+        shape, lowest, highest = inputs.shape[1:], inputs.min(), inputs.max()
+        return f"{count} rows of shape {shape}, from {lowest:g} to {highest:g}"
     return f"{count} rows"
 
 
@@ -72,7 +63,7 @@ def _describe_column(column: "pd.Series[Any]") -> dict[str, Any]:
         kind, content = "number", f"{float(values.min()):g} to {float(values.max()):g}"
     else:
         categories = ", ".join(sorted(values.astype(str).unique())[:20])
-        kind, content = "category", textwrap.shorten(categories, _WIDTH, placeholder=" ...")
+        kind, content = "category", textwrap.shorten(categories, 60, placeholder=" ...")
     return {
         "column": column.name,
         "kind": kind,

@@ -1,12 +1,15 @@
-"""Rows as they were read, and the encoder that turns them into stored rows."""
+"""Rows as they were read, the encoder that stores them, and what parts have in common."""
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dlp.console import say
 from dlp.datamodules.batches import StoredRows
 from dlp.datamodules.splits import Indices
 
@@ -68,3 +71,33 @@ class Encoder(Protocol):
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Restore a `state`."""
+
+
+def row_hashes(rows: Iterable[Any]) -> NDArray[np.uint64]:
+    """Return a hash per row of bytes or contiguous arrays, uint64 (N,)."""
+    digests = b"".join(hashlib.blake2b(row, digest_size=8).digest() for row in rows)
+    return np.frombuffer(digests, np.uint64)
+
+
+def without_duplicates(parts: Mapping[str, Examples], drop: bool) -> dict[str, Examples]:
+    """Count the rows that are in two parts; if `drop`, remove them from the earlier part."""
+    hashes = {name: part.hashes for name, part in parts.items() if part.hashes is not None}
+    is_unique = {name: np.ones(len(values), np.bool_) for name, values in hashes.items()}
+    counts = []
+    names = [name for name in ("train", "val", "test") if name in hashes]
+    for earlier, later in combinations(names, 2):
+        is_double = np.isin(hashes[earlier], hashes[later])
+        is_unique[earlier] &= ~is_double
+        if count := is_double.sum():
+            counts.append(f"{count:,} in {later} and {earlier}")
+    if counts:
+        action = "removed from the earlier part" if drop else "drop_duplicates: true removes them"
+        say(f"exact duplicates: {', '.join(counts)}; {action}")
+    rows = {name: np.flatnonzero(mask) for name, mask in is_unique.items()} if drop else {}
+    return {name: part.take(rows[name]) if name in rows else part for name, part in parts.items()}
+
+
+def count_shared_groups(parts: Mapping[str, Examples]) -> int:
+    """Return the number of groups of the test part that are also trained or validated on."""
+    groups = {n: {*p.groups.tolist()} for n, p in parts.items() if p.groups is not None}
+    return len(groups.get("test", set()) & (groups.get("train", set()) | groups.get("val", set())))

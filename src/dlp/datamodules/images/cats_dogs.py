@@ -18,7 +18,7 @@ from dlp.datamodules.images.folder import ImageFolderDataModule, ImagePath
 from dlp.errors import InputError
 from dlp.files import atomic_path
 from dlp.files import data_dir as find_data_dir
-from dlp.keywords import Keywords
+from dlp.hyperparameters import Keywords
 
 _HUB_NAME = "microsoft/cats_vs_dogs"
 

@@ -28,7 +28,7 @@ from dlp.datamodules.images.store import (
 from dlp.datamodules.tables.files import read_table
 from dlp.datamodules.targets import TargetEncoder, Task
 from dlp.errors import InputError, MissingInputError, unknown
-from dlp.keywords import Keywords
+from dlp.hyperparameters import Keywords
 
 ImagePath = str | os.PathLike[str]
 

@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlp.datamodules.base import Examples, SplitArguments, SupervisedDataModule
-from dlp.datamodules.duplicates import row_hashes
+from dlp.datamodules.examples import row_hashes
 from dlp.datamodules.images.store import ImageEncoder, StoredImages
 from dlp.datamodules.splits import keras_order
 from dlp.datamodules.targets import TargetEncoder
 from dlp.errors import InputError
 from dlp.files import data_dir as find_data_dir
-from dlp.keywords import Keywords
+from dlp.hyperparameters import Keywords
 
 
 class MNISTDataModule(SupervisedDataModule):

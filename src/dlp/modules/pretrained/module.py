@@ -6,7 +6,7 @@ from typing import Any, Literal
 from torch import Tensor, nn
 
 from dlp.errors import InputError
-from dlp.keywords import Keywords
+from dlp.hyperparameters import Keywords
 from dlp.modules.heads import Head, HeadName
 from dlp.modules.networks import Activation
 from dlp.modules.pretrained.backbone import Backbone, Scaling
