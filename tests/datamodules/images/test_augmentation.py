@@ -97,15 +97,10 @@ def test_transforms_of_others_get_the_stored_bytes():
 @pytest.mark.parametrize(
     ("transform", "message"),
     [
-        (v2.Resize((3, 3)), r"of shape \(3, 3, 3\)\. It must keep the shape"),
-        (lambda image: image.float(), "values from 0 to 2"),
+        (v2.Resize((3, 3)), r"of shape \(3, 3, 3\)\. Give one that keeps shape"),
+        (lambda image: image.float(), r"into 0 to 2\d\d of"),
     ],
 )
 def test_a_transform_that_leaves_the_form_of_validation_is_refused(transform, message):
     with pytest.raises(InputError, match=message):
         Augmenter(transform, 4)(images(), torch.arange(4), 0)
-
-
-def test_an_unknown_name_gets_a_suggestion():
-    with pytest.raises(InputError, match=r"unknown augmentation 'bok'\. Did you mean 'book'"):
-        make_augmentation("bok")

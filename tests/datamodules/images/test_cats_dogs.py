@@ -70,19 +70,12 @@ def test_more_images_than_there_are_is_an_error(tmp_path):
         small(tmp_path, per_class=13).fit()
 
 
-def test_a_half_downloaded_set_is_an_error(tmp_path):
-    write_parquet(tmp_path, shards=2)
-    next(tmp_path.glob("cats_vs_dogs/data/*-00000-*")).unlink()
-    with pytest.raises(InputError, match="has 1 of 2 Parquet files"):
-        small(tmp_path).fit()
-
-
 def test_images_that_cannot_be_read_are_left_out(tmp_path, capsys):
     write_folder(tmp_path)
     (tmp_path / "cats_vs_dogs/train/dog.7.jpg").write_bytes(b"")
     data = small(tmp_path)
     assert len(data.examples("train")) + len(data.examples("val")) == 11
-    assert "dog.7.jpg (not an image" in capsys.readouterr().out
+    assert "dog.7.jpg (cannot identify" in capsys.readouterr().out
 
 
 def test_own_images_are_predicted(tmp_path):

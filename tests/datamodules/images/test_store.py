@@ -166,8 +166,9 @@ class Sources:
         return len(self.contents)
 
     def __getitem__(self, row):
+        content = self.contents[row]
         self.reads += 1
-        return self.contents[row]
+        return content
 
 
 @pytest.fixture
@@ -203,19 +204,13 @@ def test_more_images_than_a_piece_keep_their_order():
     assert pixels.tolist() == [number % 256 for number in range(1100)]
 
 
-@pytest.mark.parametrize("change", ["size", "time", "content"])
-def test_a_changed_file_has_another_state(change, tmp_path):
+def test_a_changed_file_has_another_state(tmp_path):
     path = tmp_path / "a.png"
     path.write_bytes(b"12345")
-    os.utime(path, ns=(1, 1))
     before = file_states([path])
-    path.write_bytes(
-        b"123456" if change == "size" else b"54321" if change == "content" else b"12345"
-    )
-    os.utime(path, ns=(2, 2) if change == "time" else (1, 1))
+    path.write_bytes(b"54321")
+    os.utime(path, ns=(before[0][2], before[0][2]))  # as an unpacked archive does
     assert file_states([path]) != before
-    if change == "content":  # in an unpacked archive all else may be equal
-        assert file_states([path])[1] != before[1]
 
 
 @pytest.mark.parametrize("channels", [1, 3])

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dlp.errors import InputError, unknown
+from dlp.errors import InputError
 from dlp.seeds import derived_seed
 
 Name = Literal["book", "flip", "trivial_augment", "rand_augment", "augmix"]
@@ -18,9 +18,9 @@ class RandomAffine(nn.Module):
     """Rotation, shift, shear, zoom and flip of a whole batch in one pass, each image its own.
 
     The transforms of the book's ``ImageDataGenerator`` (Keras 2.0.8), about the centre and in its
-    order; points outside repeat the edge. Keras 2.0.8 took `shear` in radians, later releases in
-    degrees, which makes the book's 0.2 almost nothing. torchvision's ``RandomAffine`` changes all
-    images of a batch alike.
+    order; points outside repeat the edge. Later releases of Keras take `shear` in degrees, which
+    makes the book's 0.2 almost nothing. torchvision's ``RandomAffine`` changes all images of a
+    batch alike.
 
     Args:
         rotation: Largest angle in either direction, in degrees.
@@ -47,15 +47,13 @@ class RandomAffine(nn.Module):
         self.rotation, self.shift, self.shear, self.zoom = rotation, shift, shear, zoom
         self.horizontal_flip, self.interpolation = horizontal_flip, interpolation
 
-    def forward(self, images: Tensor, uniform: Tensor | None = None) -> Tensor:
+    def forward(self, images: Tensor, uniform: Tensor) -> Tensor:
         """Return images (N, C, H, W), each changed by its own row of random numbers.
 
         Args:
             images: Float images.
-            uniform: Numbers of U(0, 1), float (N, `draws`); None draws them.
+            uniform: Numbers of U(0, 1), float (N, `draws`).
         """
-        if uniform is None:
-            uniform = torch.rand(len(images), self.draws)
         height, width = images.shape[2:]
         grid = _grid(self._matrices(uniform, height, width), height, width).to(images)
         return F.grid_sample(
@@ -97,28 +95,22 @@ def _grid(matrices: Tensor, height: int, width: int) -> Tensor:
 
 
 def make_augmentation(name: Augmentation | None) -> Callable[[Tensor], Any] | None:
-    """Return the transform of a name; a transform or None as it is.
-
-    ``book`` is that of chapter 5.2; ``flip`` mirrors; the others are torchvision's
-    ``TrivialAugmentWide``, ``RandAugment`` and ``AugMix`` with their defaults.
-    """
+    """Return the transform of a name, with torchvision's defaults; a transform or None as it is."""
     if not isinstance(name, str):
         return name
-    if name == "book":
+    if name == "book":  # chapter 5.2
         return RandomAffine(40, 0.2, 0.2, 0.2, interpolation="nearest")
     if name == "flip":
         return RandomAffine()
     from torchvision.transforms import v2
 
-    transforms = {
+    policies = {
         "trivial_augment": v2.TrivialAugmentWide,
         "rand_augment": v2.RandAugment,
         "augmix": v2.AugMix,
     }
-    if name not in transforms:
-        raise unknown("augmentation", name, ["book", "flip", *transforms])
-    transform: nn.Module = transforms[name]()
-    return transform
+    policy: nn.Module = policies[name]()
+    return policy
 
 
 class Augmenter:
@@ -161,10 +153,9 @@ class Augmenter:
         low, high = changed.aminmax()
         if changed.shape != image.shape or low < -0.01 or high > 1.01:
             raise InputError(
-                f"augmentation {type(self.transform).__name__} turns uint8 {tuple(image.shape)} "
-                f"into values from {low:.3g} to {high:.3g} of shape {tuple(changed.shape)}. It "
-                "must keep the shape and give uint8, or floats in [0, 1]; normalising is the "
-                "model's part."
+                f"augmentation {type(self.transform).__name__} turns bytes {tuple(image.shape)} "
+                f"into {low:.3g} to {high:.3g} of shape {tuple(changed.shape)}. Give one that "
+                "keeps shape and range; normalising is the model's part."
             )
         return changed
 

@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain, zip_longest
 from pathlib import Path
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from dlp.datamodules.base import Examples, SplitArguments
 from dlp.datamodules.images.augmentation import Augmentation
-from dlp.datamodules.images.files import file_states, is_image
+from dlp.datamodules.images.files import file_states, find_images
 from dlp.datamodules.images.folder import ImageFolderDataModule, ImagePath
 from dlp.errors import InputError
 from dlp.files import atomic_path
@@ -83,7 +84,7 @@ class CatsVsDogsDataModule(ImageFolderDataModule):
 
     def prepare_data(self) -> None:
         """Download the set from the Hub if it is in neither layout."""
-        if any(self.path.glob("data/*.parquet")) or any(self.path.glob("train/*.jpg")):
+        if any(self.path.glob("data/*.parquet")) or (self.path / "train").is_dir():
             return
         import datasets
 
@@ -100,21 +101,18 @@ class CatsVsDogsDataModule(ImageFolderDataModule):
     def load(self) -> dict[str, Examples]:
         """Return the images of both classes by turns, those with the last numbers first."""
         files = sorted(self.path.glob("data/*.parquet"))
-        if files:
-            _check_complete(files)
+        is_parquet = bool(files)
+        if is_parquet:
             images = _column(files, "image.path").to_pylist()
             names = [image["path"] or f"row {row}" for row, image in enumerate(images)]
             labels = _column(files, "labels").to_numpy()
-            rows = self._book_order(names, labels)
-            sources: Sequence[Any] = _ParquetImages(files, rows)
         else:
-            files = sorted(file for file in self.path.glob("train/*.jpg") if is_image(file))
+            files = find_images(self.path / "train")
             names = [file.name for file in files]
             labels = np.array([name.startswith("dog") for name in names], np.int64)
-            rows = self._book_order(names, labels)
-            sources = [files[row] for row in rows]
+        rows = self._book_order(names, labels)
         examples = Examples(
-            inputs=sources,
+            inputs=_ParquetImages(files, rows) if is_parquet else [files[row] for row in rows],
             targets=np.array(["cat", "dog"], object)[labels[rows]],
             index=np.array(rows),
             names=[names[row] for row in rows],
@@ -123,29 +121,28 @@ class CatsVsDogsDataModule(ImageFolderDataModule):
 
     def _book_order(self, names: Sequence[str], labels: NDArray[np.int64]) -> list[int]:
         """Return the rows of `per_class` images of each class by turns, the last ones first."""
-        matches = [re.fullmatch(r"\D*(\d+)\.\w+", name) for name in names]
-        numbers = np.array([int(m[1]) if m else row for row, m in enumerate(matches)])
-        classes = [np.flatnonzero(labels == label) for label in (0, 1)]
-        classes = [rows[np.argsort(numbers[rows], kind="stable")] for rows in classes]
+        numbers = np.array([int(re.sub(r"\D", "", name)) for name in names])
+        order = np.argsort(numbers, kind="stable")
+        classes = [order[labels[order] == label].tolist() for label in (0, 1)]
         if self.per_class is not None and min(map(len, classes)) < self.per_class:
             raise InputError(
                 f"per_class={self.per_class} exceeds the {len(classes[0]):,} cats or "
                 f"{len(classes[1]):,} dogs in {self.path}; give a smaller number."
             )
-        turns = zip_longest(*(rows[: self.per_class][::-1].tolist() for rows in classes))
+        turns = zip_longest(*(rows[: self.per_class][::-1] for rows in classes))
         return [row for row in chain(*turns) if row is not None]
 
 
+@dataclass(frozen=True)
 class _ParquetImages(Sequence[bytes]):
-    """Image files in Parquet files of the Hub; their content is read when it is needed.
+    """Content of some rows of Parquet files, read when it is needed: not if it is in the cache."""
 
-    Args:
-        files: Paths of the Parquet files, in order.
-        rows: Row numbers of these images, counted through all files.
-    """
+    files: Sequence[Path]
+    rows: Sequence[int]
 
-    def __init__(self, files: Sequence[Path], rows: Sequence[int]) -> None:
-        self.files, self.rows = files, rows
+    @cached_property
+    def _images(self) -> Any:
+        return _column(self.files, "image.bytes")
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -153,20 +150,9 @@ class _ParquetImages(Sequence[bytes]):
     def __getitem__(self, position: Any) -> Any:
         return self._images[self.rows[position]]["bytes"].as_py() or b""
 
-    @cached_property
-    def _images(self) -> Any:
-        return _column(self.files, "image.bytes")
-
 
 def _column(files: Sequence[Path], name: str) -> Any:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     return pa.concat_tables([pq.ParquetFile(file).read(columns=[name]) for file in files])[0]
-
-
-def _check_complete(files: Sequence[Path]) -> None:
-    """Check that all files of ``train-00000-of-00002.parquet`` ... are there."""
-    total = re.search(r"-of-(\d+)\.", files[-1].name)
-    if total and len(files) < int(total[1]):
-        raise InputError(f"{files[0].parent} has {len(files)} of {int(total[1])} Parquet files.")

@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dlp.console import say
 from dlp.datamodules.base import Examples, SplitArguments, SupervisedDataModule
 from dlp.datamodules.images.augmentation import Augmentation, Augmenter, make_augmentation
 from dlp.datamodules.images.files import (
-    class_folders,
     file_states,
+    find_class_images,
     find_images,
     is_image,
     subfolders,
@@ -120,15 +119,15 @@ class ImageFolderDataModule(SupervisedDataModule):
         self.form = ImageFormat(height, width, fit, channels)
         self.augmentation = make_augmentation(augmentation)
         self.on_corrupt, self.cache_gb = on_corrupt, cache_gb
-        self.image_column, self.read_csv, self.task = image_column, read_csv, task
-        self.drop_unlabelled = drop_unlabelled
+        self.read_csv, self.task, self.drop_unlabelled = read_csv, task, drop_unlabelled
+        self.image_column = image_column
         self.group_column, self.time_column, self.id_column = group_column, time_column, id_column
         self.save_plain_arguments(arguments)
 
     def load(self) -> dict[str, Examples]:
         """Return the images of each part that the files have."""
-        train = self.path / "train"
         paths = {"train": self.path}
+        train = self.path / "train"
         if train.is_dir() and subfolders(train):  # else it is a class among others
             folders = {part: self.path / part for part in ("train", "val", "test")}
             paths = {part: folder for part, folder in folders.items() if folder.is_dir()}
@@ -147,22 +146,16 @@ class ImageFolderDataModule(SupervisedDataModule):
         if path.is_file() and not is_image(path):
             return self._read_table(path, False)
         files = find_images(path)
-        return self.decoded(Examples(files, names=[*map(str, files)]), file_states(files))
+        return self.decoded(Examples(files, names=[*map(str, files)]))
 
     def augmenter(self, num_rows: int) -> Augmenter | None:
         """Return the random changes of the training images."""
         return None if self.augmentation is None else Augmenter(self.augmentation, num_rows)
 
     def _read_folder(self, path: Path) -> Examples:
-        columns = [*self.target_columns, self.group_column, self.time_column, self.id_column]
-        if names := [*filter(None, columns)]:
-            raise InputError(
-                f"{names[0]!r} names a column of a table, and {path} is a folder, whose subfolders "
-                "are the classes. Leave it out, or give a table of paths and targets as path."
-            )
-        files, classes = class_folders(path)
-        targets, names = np.array(classes, object), [*map(str, files)]
-        return self.decoded(Examples(files, targets, names=names), file_states(files))
+        files = find_class_images(path)
+        classes = np.array([file.parent.name for file in files], object)
+        return self.decoded(Examples(files, classes, names=[*map(str, files)]))
 
     def _read_table(self, path: Path, is_labelled: bool) -> Examples:
         targets = self.target_columns if is_labelled else []
@@ -191,14 +184,14 @@ class ImageFolderDataModule(SupervisedDataModule):
             groups=frame[group].to_numpy() if group in frame else None,
             times=frame[time].to_numpy() if time in frame else None,
         )
-        return self.decoded(examples, file_states(files))
+        return self.decoded(examples)
 
-    def decoded(self, examples: Examples, key: object) -> Examples:
+    def decoded(self, examples: Examples, key: object = None) -> Examples:
         """Decode the images of some rows; return the rows whose image can be read.
 
         Args:
             examples: Rows whose `inputs` are files, or their content.
-            key: Value that changes whenever an image does.
+            key: Value that changes whenever an image does; None is the state of the files.
 
         Raises:
             InputError: If an image cannot be read and `on_corrupt` is ``error``, or if the decoded
@@ -210,25 +203,25 @@ class ImageFolderDataModule(SupervisedDataModule):
                 f"{len(examples):,} decoded images take {gigabytes:.1f} GB in the cache folder. "
                 f"Give a smaller image_size, or a cache_gb above {self.cache_gb}."
             )
-        records = decode(examples.inputs, self.form, key)
+        records = decode(examples.inputs, self.form, key or file_states(examples.inputs))
         images = StoredImages(records["pixels"], np.arange(len(records)))
         hashes = records["hash"]
         if not hashes.all():
-            self._report(examples, np.flatnonzero(hashes == 0))
+            self._report(examples, np.flatnonzero(hashes == 0).tolist())
         return replace(examples, inputs=images, hashes=hashes).take(np.flatnonzero(hashes))
 
-    def _report(self, examples: Examples, unreadable: NDArray[np.int64]) -> None:
-        names, reasons = list(examples.names or ()), []
-        for row in unreadable[:10].tolist():
+    def _report(self, examples: Examples, unreadable: list[int]) -> None:
+        """Name the images that cannot be read, the first ten with the reason."""
+        reasons = []
+        for row in unreadable[:10]:
             try:
                 read_image(examples.inputs[row], self.form)
             except InputError as error:
-                reasons.append(f"{names[row]} ({error})")
+                reasons.append(f"{(examples.names or ())[row]} ({error})")
         text = f"{len(unreadable):,} of {len(examples):,} images cannot be read: "
         text += ", ".join(reasons) + ", ..." * (len(unreadable) > 10)
-        if self.on_corrupt == "skip" and len(unreadable) < len(examples):
-            say(f"{text}; they are left out")
-        else:
+        if self.on_corrupt == "error":
             raise InputError(
                 f"{text}. Correct or remove them, or leave them out by on_corrupt: skip."
             )
+        say(f"{text}; they are left out")

