@@ -196,6 +196,13 @@ def test_texts_that_look_like_numbers_are_no_classes_by_themselves(csv):
         table(csv(frame)).fit()
 
 
+def test_columns_are_checked_on_the_rows_of_all_parts(csv):
+    frame = houses().astype({"area": object})
+    frame.loc[[3, 30], "area"] = ["NA", "n/a"]
+    with pytest.raises(InputError, match=r"numbers and 'NA', first in row 3.*\['NA', 'n/a'\]"):
+        table(csv(frame), **IN_ORDER).fit()
+
+
 def test_lists_are_not_inputs():
     frame = houses().assign(tags=[["a", "b"]] * 40)
     with pytest.raises(InputError, match=r"drop_columns: \[tags\]"):
