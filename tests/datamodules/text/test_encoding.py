@@ -8,9 +8,8 @@ from hypothesis import strategies as st
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from dlp.datamodules.text import encoding
-from dlp.datamodules.text.corpus import Texts
+from dlp.datamodules.text.corpus import Texts, spaced_words
 from dlp.datamodules.text.encoding import OFFSET, BagEncoder, BagRows, rank_terms
-from dlp.datamodules.text.tokens import spaced_words
 from dlp.errors import InputError
 
 TEXTS = st.lists(
@@ -86,11 +85,9 @@ def test_tfidf_of_words_and_pairs_equals_scikit_learn(train, new, ngrams, min_df
     assert not rows[:, : OFFSET + 1].any()  # a start and unknown words are not terms
 
 
-@given(TEXTS, st.none() | st.integers(1, 4), st.integers(1, 5))
-def test_terms_are_ranked_by_frequency_then_by_first_appearance(texts, limit, step):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(encoding, "_TERMS_PER_STEP", step)
-        ranked = rank_terms(corpus(texts), limit)
+@given(TEXTS, st.none() | st.integers(1, 4))
+def test_terms_are_ranked_by_frequency_then_by_first_appearance(texts, limit):
+    ranked = rank_terms(corpus(texts), limit)
     assert ranked == [w for w, _ in Counter(" ".join(texts).split()).most_common(limit)]
 
 
@@ -170,7 +167,6 @@ def test_ones_are_stored_as_bytes():
     [
         ({"num_words": 4}, "num_words must be above 4"),
         ({"num_words": 10, "skip_top": 10}, "above skip_top"),
-        ({"encoding": "tf-idf"}, "Did you mean 'tfidf'"),
     ],
 )
 def test_arguments_that_leave_no_word_are_refused(arguments, message):

@@ -164,7 +164,6 @@ def test_the_test_file_is_tested_and_ids_become_words_again(reviews, tmp_path):
     path = write_csv(tmp_path / "test.csv", [("the x film", "x"), ("a y", "y")])
     data = TextDataModule(reviews, test_path=path, val_size=None)
     assert raw(data, "test") == ["the x film", "a y"]
-    assert data.encode_text("A film!") == [*data.sequence("train", 0)[:2], 5]
     assert data.decode(data.sequence("test", 0)) == "? ? x film"
 
 

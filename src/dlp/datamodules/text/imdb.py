@@ -1,17 +1,13 @@
 """IMDB: 50,000 film reviews, positive or negative (chapter 3.4)."""
 
 import os
-from dataclasses import replace
 from typing import Literal
-
-import numpy as np
 
 from dlp.datamodules.base import Examples
 from dlp.datamodules.splits import keras_order
 from dlp.datamodules.targets import TargetEncoder
-from dlp.datamodules.text.archives import KerasArchive
 from dlp.datamodules.text.encoding import BagEncoder, Encoding
-from dlp.datamodules.text.sources import TextFiles
+from dlp.datamodules.text.sources import Source, TextFiles
 from dlp.datamodules.text.text import BaseTextDataModule, TextArguments
 from dlp.files import data_dir as find_data_dir
 from dlp.hyperparameters import Keywords
@@ -59,9 +55,13 @@ class IMDBDataModule(BaseTextDataModule):
         folder = find_data_dir(data_dir)
         copy = folder / "imdb"
         path = str(copy) if copy.is_dir() else "stanfordnlp/imdb"
-        files = TextFiles(path, {"text": "text", "label0": "label"})
+        texts: Source = TextFiles(path, {"text": "text", "label0": "label"})
+        if source == "keras":
+            from dlp.datamodules.text.archives import KerasArchive
+
+            texts = KerasArchive("imdb", folder)
         super().__init__(
-            source=KerasArchive("imdb", folder) if source == "keras" else files,
+            source=texts,
             encoder=BagEncoder(num_words, skip_top, max_length, encoding),
             targets=TargetEncoder("classification", ["neg", "pos"], one_hot=one_hot),
             batch_size=batch_size,
@@ -72,12 +72,8 @@ class IMDBDataModule(BaseTextDataModule):
         self.save_plain_arguments(arguments)
 
     def load(self) -> dict[str, Examples]:
-        """Return both parts in the book's order; the Hub's files are sorted by class."""
+        """Return both parts in the book's order, as the archive has them."""
         parts = super().load()
-        if isinstance(self.source, KerasArchive):  # in that order already
-            return parts
-        return {part: self._in_order(rows) for part, rows in parts.items()}
-
-    def _in_order(self, rows: Examples) -> Examples:
-        numbers = (np.asarray(rows.targets) == "pos").astype(np.int64)
-        return replace(rows, targets=numbers).take(keras_order(len(rows)))
+        if isinstance(self.source, TextFiles):  # those of the Hub are sorted by class
+            parts = {part: rows.take(keras_order(len(rows))) for part, rows in parts.items()}
+        return parts

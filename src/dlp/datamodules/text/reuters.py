@@ -16,10 +16,9 @@ import numpy as np
 from dlp.datamodules.splits import keras_order
 from dlp.datamodules.targets import TargetEncoder
 from dlp.datamodules.text.archives import KerasArchive
-from dlp.datamodules.text.corpus import Texts
+from dlp.datamodules.text.corpus import Texts, spaced_words
 from dlp.datamodules.text.encoding import BagEncoder, Encoding
 from dlp.datamodules.text.text import BaseTextDataModule, TextArguments
-from dlp.datamodules.text.tokens import spaced_words
 from dlp.errors import InputError
 from dlp.files import data_dir as find_data_dir
 from dlp.files import download

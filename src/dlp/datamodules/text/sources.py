@@ -8,11 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from dlp import __version__
 from dlp.cache import cached_file
 from dlp.console import say
-from dlp.datamodules.text.corpus import Texts
-from dlp.datamodules.text.tokens import SPACED, Tokens
+from dlp.datamodules.text.corpus import SPACED, Texts, Tokens
 from dlp.errors import InputError, unknown
 from dlp.files import sha256
 
@@ -20,6 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 PARTS = ("train", "val", "test")
+_FORMAT = 1  # another number for other tokens or columns: cached texts are built again
 _TABLE = re.compile(r"\.(csv|tsv|txt|jsonl?|parquet)(\.gz)?$", re.IGNORECASE)
 
 
@@ -35,7 +34,7 @@ class Source(Protocol):
 
 def cached_texts(source: Source) -> Texts:
     """Return the texts of a source from the cache; they are read and tokenised once."""
-    digest = hashlib.sha256(f"{__version__} {source.key()}".encode()).hexdigest()
+    digest = hashlib.sha256(f"{_FORMAT} {source.key()}".encode()).hexdigest()
     name = f"texts/{digest[:32]}.arrow"
     return cached_file(name, lambda path: source.read().save(path), Texts.load)
 

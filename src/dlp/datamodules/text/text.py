@@ -9,10 +9,9 @@ import numpy as np
 
 from dlp.datamodules.base import Examples, Part, SplitArguments, SupervisedDataModule
 from dlp.datamodules.targets import TargetEncoder, Task
-from dlp.datamodules.text.corpus import Texts
+from dlp.datamodules.text.corpus import SPACED, Texts, Tokens
 from dlp.datamodules.text.encoding import BagEncoder, Encoding
 from dlp.datamodules.text.sources import PARTS, Source, TextFiles, cached_texts
-from dlp.datamodules.text.tokens import SPACED, Tokens
 from dlp.hyperparameters import Keywords
 
 
@@ -62,18 +61,11 @@ class BaseTextDataModule(SupervisedDataModule):
     ) -> None:
         super().__init__(encoder=encoder, eval_batch_size=eval_batch_size, **data)
         self.source, self.tokens = source, tokens
-        self._texts: Texts | None = None
         self.predict_path, self.predict_texts = predict_path, predict_texts
-
-    def prepare_data(self) -> None:
-        """Download and tokenise the labelled texts; a prediction of other texts needs none."""
-        is_other = self.predict_path is not None or self.predict_texts is not None
-        if not (is_other and self.trainer is not None and self.trainer.predicting):
-            self._texts = self._texts or cached_texts(self.source)
 
     def load(self) -> dict[str, Examples]:
         """Return the parts of the source."""
-        texts = self._texts or cached_texts(self.source)
+        texts = cached_texts(self.source)
         parts = texts.column("part")
         return {part: _examples(texts[parts == part]) for part in PARTS if part in parts}
 
@@ -88,12 +80,6 @@ class BaseTextDataModule(SupervisedDataModule):
         )
         columns = {role: c for role, c in files.columns.items() if role in ("text", "id")}
         return _examples(replace(files, path=str(self.predict_path), columns=columns).read())
-
-    def encode_text(self, text: str) -> list[int]:
-        """Return the ids of a text in order: its start, then its words."""
-        self.fit()
-        ids: list[int] = self.encoder.ids(Texts.tokenise([text], SPACED[self.tokens]))[0].tolist()
-        return ids
 
     def sequence(self, part: Part, row: int) -> list[int]:
         """Return the ids of a text of a part, in order."""
