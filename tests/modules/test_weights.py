@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from dlp.errors import InputError, MissingInputError
+from dlp.errors import InputError
 from dlp.modules import Backbone
 from dlp.modules.weights import load_weights, read_state_dict
 
@@ -27,25 +27,13 @@ def test_a_state_dict_and_a_checkpoint_are_read_alike(tmp_path):
         assert all(torch.equal(tensors[key], state[key]) for key in state)
 
 
-@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut short", b"<html>404</html>"])
-def test_a_damaged_file_is_one_sentence(tmp_path, content):
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut short", torch.zeros(2), {"epoch": 3}])
+def test_a_file_of_something_else_is_refused_in_one_sentence(tmp_path, content):
     path = tmp_path / "weights.pth"
-    path.write_bytes(content)
+    path.write_bytes(content) if isinstance(content, bytes) else torch.save(content, path)
     with pytest.raises(InputError, match=r"weights.pth is damaged or not a state dict") as error:
         Backbone("squeezenet1_1", path)
     assert "\n" not in str(error.value)
-
-
-@pytest.mark.parametrize("content", [torch.zeros(2), {"epoch": 3}, [torch.zeros(2)]])
-def test_a_file_of_something_else_is_refused(tmp_path, content):
-    torch.save(content, tmp_path / "other.pth")
-    with pytest.raises(InputError, match="not a state dict"):
-        read_state_dict(tmp_path / "other.pth")
-
-
-def test_a_missing_file_is_named():
-    with pytest.raises(MissingInputError, match=r"none.pth does not exist"):
-        read_state_dict("none.pth")
 
 
 @pytest.mark.parametrize("prefix", ["", "model.", "network.backbone.model."])
@@ -75,8 +63,8 @@ def test_modules_of_the_file_alone_are_left_out_if_they_are_named():
         loaded(state)
 
 
-def test_other_shapes_are_named():
-    with pytest.raises(InputError, match=r"see 0.weight \(5, 3\) instead of \(4, 3\)"):
+def test_tensors_of_another_shape_are_named():
+    with pytest.raises(InputError, match=r"another network; see 0.bias, 0.weight, 1.bias"):
         loaded(network(5).state_dict())
 
 
@@ -95,17 +83,12 @@ def test_former_names_of_densenet_are_read():
     assert torch.equal(target["denselayer1"].norm1.weight, torch.ones(2))
 
 
-def test_a_failed_download_names_the_file_and_its_place(tmp_path, monkeypatch):
+@pytest.mark.parametrize("content", [None, b"PK\x03\x04"])
+def test_a_failed_download_names_the_file_and_its_place(tmp_path, monkeypatch, content):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    with pytest.raises(InputError, match=r"cannot load https://.*\. Copy it to .*checkpoints, or"):
-        Backbone("squeezenet1_1", "DEFAULT")
-
-
-def test_a_damaged_download_is_one_sentence(tmp_path, monkeypatch):
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    path = tmp_path / "hub" / "checkpoints" / "squeezenet1_1-b8a52dc0.pth"
-    path.parent.mkdir(parents=True)
-    path.write_bytes(b"PK\x03\x04")
-    with pytest.raises(InputError, match=r"\(the file is damaged\). Copy it to") as error:
+    folder = tmp_path / "hub" / "checkpoints"
+    if content is not None:
+        folder.mkdir(parents=True)
+        (folder / "squeezenet1_1-b8a52dc0.pth").write_bytes(content)
+    with pytest.raises(InputError, match=rf"^https://.*cannot be downloaded.*{folder}.*a complete"):
         Backbone("squeezenet1_1", "SqueezeNet1_1_Weights.IMAGENET1K_V1")
-    assert "\n" not in str(error.value)
