@@ -107,7 +107,7 @@ def image_side(name):
 def whole_network(name):
     """Return torchvision's own network with classifier and further heads, without values."""
     family = family_of(name)
-    arguments = dict.fromkeys({*family.arguments} - {"aux_logits"}, False)
+    arguments = {"init_weights": False} if family.auxiliary else {}
     if family.sized is not None:
         arguments |= family.sized(image_side(name))
     with torch.device("meta" if family.builds_on_meta else "cpu"):

@@ -1,6 +1,3 @@
-import subprocess
-import sys
-
 import pytest
 import torch
 import torchvision
@@ -12,9 +9,10 @@ from dlp.errors import InputError
 from dlp.modules import Backbone
 from dlp.modules.pretrained.families import FAMILIES, family_of
 
-#: MaxViT takes images of 224 pixels at least: 2 of 11 seconds.
+#: Half of the time of all.
+SLOW = ("densenet121", "efficientnet_b0", "inception_v3", "maxvit_t")
 FAMILY_MEMBERS = [
-    pytest.param(name, marks=pytest.mark.slow) if name == "maxvit_t" else name
+    pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else [])
     for name in smallest_of_each_family()
 ]
 
@@ -68,10 +66,6 @@ def test_features_of_loaded_weights_are_what_torchvision_gives_its_classifier(pa
     torch.testing.assert_close(
         features.reshape(expected.shape), expected, rtol=1e-4, atol=tolerance
     )
-
-
-def preset_of(name):
-    return torchvision.models.get_model_weights(name).DEFAULT.transforms()
 
 
 @torch.no_grad()
@@ -151,8 +145,6 @@ def test_unit_scaling_leaves_images_as_they_are():
     [
         (torch.rand(2, 32, 32, 3), r"images.permute\(0, 3, 1, 2\)"),
         (torch.rand(2, 1, 32, 32), "images.expand"),
-        (torch.rand(3, 32, 32), r"images.unsqueeze\(0\)"),
-        (torch.zeros(2, 3, 32, 32, dtype=torch.uint8), r"float\(\) / 255"),
     ],
 )
 def test_other_images_are_refused_with_the_call_that_converts_them(images, message):
@@ -167,21 +159,10 @@ def test_other_images_are_refused_with_the_call_that_converts_them(images, messa
         ({"name": "maskrcnn_resnet50_fpn"}, "unknown backbone"),
         ({"weights": "DEFUALT"}, "weights of shufflenet_v2_x0_5 'DEFUALT'. Did you mean 'DEFAULT'"),
         ({"weights": "none.pth"}, "Accepted: IMAGENET1K_V1, DEFAULT, the path of a state dict"),
-        ({"trainable_stages": 6}, r"5 stages \(stem, stage2.* Give 0 to 5, or all"),
-        ({"trainable_stages": -1}, "Give 0 to 5, or all"),
+        ({"trainable_stages": 6}, r"5 stages \(stem, stage2.*, not 6; give 0 to 5, or all"),
+        ({"trainable_stages": -1}, "give 0 to 5, or all"),
     ],
 )
 def test_arguments_that_name_nothing_are_refused(arguments, message):
     with pytest.raises(InputError, match=message):
         Backbone(**{"name": "shufflenet_v2_x0_5", **arguments})
-
-
-def test_a_backbone_imports_neither_lightning_nor_torchmetrics_nor_torchvision():
-    code = (
-        "import sys, dlp.modules.pretrained.network\n"
-        "print([n for n in ('lightning', 'torchmetrics', 'torchvision') if n in sys.modules])"
-    )
-    output = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    )
-    assert output.stdout.strip() == "[]"

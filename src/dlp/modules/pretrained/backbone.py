@@ -1,6 +1,5 @@
 """Torchvision's networks without their classifiers, as chains of stages that can be frozen."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -51,14 +50,16 @@ class Backbone(nn.Module):
         published = models.get_model_weights(name)
         entry = published.__members__.get(str(weights).rpartition("Weights.")[2])
         if weights is not None and entry is None and not Path(weights).exists():
-            names = [*published.__members__, "the path of a state dict"]
-            raise unknown(f"weights of {name}", str(weights), names)
+            choices = [*published.__members__, "the path of a state dict"]
+            raise unknown(f"weights of {name}", str(weights), choices)
         of_weights = entry or published.DEFAULT
-        arguments = dict(family.arguments)
+        arguments: dict[str, Any] = {}
+        if family.auxiliary:
+            arguments = {"aux_logits": False, "init_weights": True}
         if family.sized is not None:
-            arguments |= family.sized(image_size or of_weights.meta["min_size"][0])
-        is_loaded = weights is not None and family.builds_on_meta
-        with torch.device("meta" if is_loaded else "cpu"):  # no random numbers to overwrite
+            arguments = family.sized(image_size or of_weights.meta["min_size"][0])
+        is_replaced = weights is not None and family.builds_on_meta
+        with torch.device("meta" if is_replaced else "cpu"):  # no random numbers to overwrite
             self.model = models.get_model(name, **arguments)
         self.model.set_submodule(family.classifier, nn.Identity())
         self._steps = family.stages(self.model)
@@ -71,17 +72,15 @@ class Backbone(nn.Module):
             "weights": (family.mean or preset.mean, family.mean or preset.std),
             "unit": ((0.0,) * 3, (1.0,) * 3),
         }
-        for statistic, values in zip(("mean", "std"), scalings[scaling], strict=True):
-            self.register_buffer(statistic, torch.tensor(values).view(3, 1, 1))
+        mean, std = torch.tensor(scalings[scaling]).view(2, 3, 1, 1)
+        self.register_buffer("mean", mean)
+        self.register_buffer("std", std)
         self.model.to(memory_format=torch.channels_last)  # faster on the CPU
         self.trainable_stages = self.num_stages(trainable_stages)
         self.set_trained(self.trainable_stages)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return maps (N, C, h, w) of float images (N, 3, H, W) in [0, 1].
-
-        The class token of a ViT is a map of 1 x 1.
-        """
+        """Return maps (N, C, h, w) of float images (N, 3, H, W) in [0, 1]; a ViT's are 1 x 1."""
         return self.run(images)
 
     def run(self, values: Tensor, start: int = 0, stop: int | None = None) -> Tensor:
@@ -90,8 +89,8 @@ class Backbone(nn.Module):
         ``run(run(images, 0, k), k)`` equals ``forward(images)`` for every k.
         """
         if start == 0 and stop != 0:
-            is_last = values.shape[-1] == 3  # channels last, which the check explains
-            check_rows(values, (3, *values.shape[1:3]) if is_last else (3, *values.shape[-2:]))
+            size = values.shape[1:3] if values.shape[-1] == 3 else values.shape[-2:]
+            check_rows(values, (3, *size))  # it explains how to move channels that are last
             values = (values - self.mean) / self.std
         if values.ndim == 4:
             values = values.contiguous(memory_format=torch.channels_last)
@@ -115,8 +114,8 @@ class Backbone(nn.Module):
         number = len(self.stages) if stages == "all" else stages
         if number not in range(len(self.stages) + 1):
             raise InputError(
-                f"{self.name} has {len(self.stages)} stages ({', '.join(self.stages)}); "
-                f"{stages!r} of them cannot be trained. Give 0 to {len(self.stages)}, or all."
+                f"{self.name} has {len(self.stages)} stages ({', '.join(self.stages)}), not "
+                f"{stages}; give 0 to {len(self.stages)}, or all."
             )
         return int(number)
 
@@ -130,15 +129,11 @@ class Backbone(nn.Module):
     def train(self, mode: bool = True) -> Self:
         """Set the mode of the trained stages; frozen stages stay in evaluation mode."""
         super().train(mode)
-        for module in self._frozen_modules():
-            module.training = False
-        return self
-
-    def _frozen_modules(self) -> Iterator[nn.Module]:
         for stage in self.stages[: self.frozen_stages]:
             for step in self._steps[stage]:
                 if isinstance(step, str):
-                    yield from self.model.get_submodule(step).modules()
+                    self.model.get_submodule(step).eval()
+        return self
 
     def stage_of(self, parameter: str) -> int:
         """Return the stage number of a parameter; ViT's tokens belong to the stem."""
@@ -153,8 +148,8 @@ def _published(entry: Any) -> dict[str, Tensor]:
     try:
         return dict(entry.get_state_dict(check_hash=True, weights_only=True, map_location="cpu"))
     except Exception as error:  # no network; a damaged file fails in many ways
-        reason = error if isinstance(error, OSError) else "the file is damaged"
         folder = Path(torch.hub.get_dir(), "checkpoints")
         raise InputError(
-            f"cannot load {entry.url} ({reason}). Copy it to {folder}, or give its path as weights."
+            f"{entry.url} cannot be downloaded, or its copy in {folder} is damaged; put a complete "
+            "copy there, or give its path as weights."
         ) from error

@@ -1,11 +1,11 @@
 """Torchvision's classification networks as chains of stages, from the stem to the deep end.
 
-The table has one row per file of ``torchvision.models``. A stage is a sequence of steps: the dotted
-name of a module, or a function where torchvision's ``forward`` computes something without one.
+A stage is a sequence of steps: the dotted name of a module, or a function where torchvision's
+``forward`` computes something without one.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -35,11 +35,13 @@ def _blocks(model: nn.Module, parent: str = "features") -> Stages:
     blocks: dict[str, list[Step]] = {}
     previous: nn.Module | None = None
     for name, layer in model.get_submodule(parent).named_children():
+        if isinstance(layer, nn.AdaptiveAvgPool2d):  # the end of GoogLeNet and Inception
+            break
         convolutions = (m for m in layer.modules() if isinstance(m, nn.Conv2d))
         is_strided = any(max(convolution.stride) > 1 for convolution in convolutions)
         if previous is None or isinstance(previous, nn.MaxPool2d) or is_strided:
             blocks[f"block{len(blocks) + 1}"] = []
-        blocks[f"block{len(blocks)}"].append(f"{parent}.{name}")
+        blocks[f"block{len(blocks)}"].append(f"{parent}.{name}".removeprefix("."))
         previous = layer
     return blocks
 
@@ -73,19 +75,16 @@ class Family:
     Args:
         cut: Stages by name, or a function from a network to them.
         classifier: Name of the module that a backbone leaves out.
-        auxiliary: Names of further heads in files of weights.
-        arguments: Arguments of the builder, so that it builds no further heads.
-        sized: Function from the side of the images to further arguments, for networks that take
-            one size.
-        mean: Mean and standard deviation of each channel, for networks that undo those of the
-            weights' transforms in their own ``transform_input``.
+        auxiliary: Names of auxiliary classifiers, which a backbone leaves out too.
+        sized: Function from the side of the images to further arguments, for networks of one size.
+        mean: Mean and standard deviation of each channel, for networks whose ``transform_input``
+            undoes those of the weights' transforms.
         builds_on_meta: Whether the builder works on the meta device.
     """
 
     cut: Stages | Callable[[nn.Module], Stages] = _blocks
     classifier: str = "classifier"
     auxiliary: tuple[str, ...] = ()
-    arguments: Mapping[str, Any] = field(default_factory=dict)
     sized: Callable[[int], dict[str, Any]] | None = None
     mean: Sequence[float] | None = None
     builds_on_meta: bool = True
@@ -95,11 +94,7 @@ class Family:
         return dict(self.cut(model) if callable(self.cut) else self.cut)
 
 
-_NO_AUXILIARY = {"aux_logits": False, "init_weights": True}
-_HALF = (0.5, 0.5, 0.5)
-_INCEPTION_BLOCKS = ("5b", "5c", "5d", "6a", "6b", "6c", "6d", "6e", "7a", "7b", "7c")
-
-#: Layout by file of ``torchvision.models``.
+#: Family by file of ``torchvision.models``.
 FAMILIES = {
     "alexnet": Family(),
     "convnext": Family(),
@@ -113,31 +108,8 @@ FAMILIES = {
         }
     ),
     "efficientnet": Family(),
-    "googlenet": Family(
-        {
-            "stem": ("conv1", "maxpool1", "conv2", "conv3", "maxpool2"),
-            "inception3": ("inception3a", "inception3b", "maxpool3"),
-            "inception4": (*(f"inception4{letter}" for letter in "abcde"), "maxpool4"),
-            **_single("inception5a", "inception5b"),
-        },
-        "fc",
-        ("aux1", "aux2"),
-        _NO_AUXILIARY,
-        mean=_HALF,
-    ),
-    "inception": Family(
-        {
-            "stem": (
-                *("Conv2d_1a_3x3", "Conv2d_2a_3x3", "Conv2d_2b_3x3", "maxpool1"),
-                *("Conv2d_3b_1x1", "Conv2d_4a_3x3", "maxpool2"),
-            ),
-            **_single(*(f"Mixed_{n}" for n in _INCEPTION_BLOCKS)),
-        },
-        "fc",
-        ("AuxLogits",),
-        _NO_AUXILIARY,
-        mean=_HALF,
-    ),
+    "googlenet": Family(partial(_blocks, parent=""), "fc", ("aux1", "aux2"), mean=(0.5, 0.5, 0.5)),
+    "inception": Family(partial(_blocks, parent=""), "fc", ("AuxLogits",), mean=(0.5, 0.5, 0.5)),
     "maxvit": Family(
         partial(_children, parent="blocks"), sized=lambda side: {"input_size": (side, side)}
     ),
@@ -148,7 +120,7 @@ FAMILIES = {
     "resnet": Family(
         {
             "stem": ("conv1", "bn1", "relu", "maxpool"),
-            **_single(*(f"layer{n}" for n in range(1, 5))),
+            **_single("layer1", "layer2", "layer3", "layer4"),
         },
         "fc",
     ),

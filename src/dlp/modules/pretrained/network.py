@@ -1,4 +1,4 @@
-"""A backbone with a dense stack on it, which also starts from stored features."""
+"""Backbone with a dense stack, which also starts from stored features."""
 
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
@@ -17,7 +17,7 @@ class Features(NamedTuple):
 
     Args:
         values: Output, (N, ...).
-        depth: Number of parts that it is the output of.
+        depth: Number of those parts.
     """
 
     values: Tensor
@@ -49,7 +49,7 @@ class PretrainedNet(nn.Module):
     ) -> None:
         super().__init__()
         self.backbone = backbone
-        #: Number of parts whose output can be stored: each stage, and the pooling.
+        #: Number of parts whose output can be stored: the stages and the pooling.
         self.depth = len(backbone.stages) + 1
         layers = {"avg": [nn.AdaptiveAvgPool2d(1)], "flatten": []}[pool]
         self.pool = nn.Sequential(*layers, nn.Flatten())
@@ -63,7 +63,7 @@ class PretrainedNet(nn.Module):
         ``forward(features(images, depth))`` equals ``forward(images)`` if that part is frozen.
         """
         values, start = inputs if isinstance(inputs, Features) else (inputs, 0)
-        logits: Tensor = self.classifier(self._run(values, int(start), self.depth))
+        logits: Tensor = self.classifier(self._run(values, start, self.depth))
         return logits
 
     @torch.no_grad()
