@@ -1,4 +1,3 @@
-from contextlib import nullcontext
 from functools import partial
 
 import numpy as np
@@ -36,7 +35,6 @@ def files():
 # Equal results ---------------------------------------------------------------------------------
 
 CASES = {
-    "pooled": ({}, ()),
     "flattened": ({"pool": "flatten", "scaling": "unit"}, ()),
     "unfrozen later": ({"trainable_stages": 1, "backbone_lr": 0.01}, (Unfreeze(2, 2),)),
 }
@@ -81,50 +79,36 @@ def test_a_resumed_fit_equals_an_unbroken_one(tmp_path):
 # The cache -------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def filled():
-    cached_fit(small_model(), small_data(), epochs=0)
-
-
 def test_equal_images_are_computed_once():
     data = small_data(IMAGES.repeat(3, 1, 1, 1), CLASSES.repeat(3))
     assert cached_fit(small_model(), data, epochs=0).runs == 3
     assert [len(torch.load(path)) for path in files()] == [14]
 
 
-def test_other_folds_find_the_features():
+def test_other_folds_and_heads_find_the_features():
     data = partial(small_data, val_size=None, num_folds=3)
     assert cached_fit(small_model(), data(fold=0), epochs=0).runs == 3
-    other = cached_fit(small_model(), data(fold=1), epochs=1)
+    build = partial(small_model, hidden=(8, 4), activation="tanh")
+    other = cached_fit(build(), data(fold=1, batch_size=3), epochs=1)
     assert other.runs == 0
-    assert other.metrics == fit(small_model(), data(fold=1), epochs=1).metrics
+    assert other.metrics == fit(build(), data(fold=1, batch_size=3), epochs=1).metrics
 
 
-def test_another_head_finds_the_features(filled):
-    model = small_model(hidden=(8, 4), activation="tanh", l2=0.1)
-    assert cached_fit(model, small_data(batch_size=3), epochs=0).runs == 0
-
-
-def test_whatever_changes_the_features_has_its_own_file(filled):
+def test_whatever_changes_the_features_has_its_own_file():
     weights, statistics, images = small_model(), small_model(), IMAGES.clone()
     weights.network.backbone.model.conv5[0].weight.data[0, 0, 0, 0] += 1
     statistics.network.backbone.model.conv1[1].running_mean[0] += 1
     images[3, 0, 0, 0] = 0.5
-    models = [weights, statistics, small_model(scaling="unit"), small_model(trainable_stages=1)]
+    others = [small_model(scaling="unit"), small_model(trainable_stages=1)]
+    models = [small_model(), weights, statistics, *others]
     runs = [
         *((model, small_data(), {}) for model in models),
         (small_model(), small_data(images), {}),
     ]
     runs.append((small_model(), small_data(), {"precision": "bf16-true"}))
-    for number, (model, data, arguments) in enumerate(runs, start=2):
+    for number, (model, data, arguments) in enumerate(runs, start=1):
         cached_fit(model, data, epochs=0, **arguments)
         assert len(files()) == number
-
-
-def test_a_damaged_file_is_computed_again(filled, capsys):
-    files()[0].write_bytes(b"PK\x03\x04")
-    assert cached_fit(small_model(), small_data(), epochs=0).runs == 3
-    assert "is damaged; it is built again" in capsys.readouterr().out
 
 
 def test_a_data_set_without_hashes_has_its_images_hashed():
@@ -145,21 +129,31 @@ def test_a_trial_computes_and_writes_nothing():
     assert files() == []
 
 
+def test_a_model_that_is_trained_throughout_takes_images():
+    watch = cached_fit(small_model(trainable_stages="all"), small_data(), epochs=1)
+    assert not any(isinstance(inputs, Features) for inputs in watch.inputs)
+    assert files() == []
+
+
 # Afterwards ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("hook", ["none", "on_fit_start", "on_train_epoch_end"])
-def test_the_data_has_its_images_again_after_a_fit_and_after_an_error(hook):
-    failing, data = Callback(), small_data()
+def has_images(data):
+    return not any(isinstance(data.inputs(part), FeatureRows) for part in ("train", "val"))
 
-    def fail(*_):
-        raise RuntimeError(hook)
 
-    setattr(failing, hook, fail)
-    with pytest.raises(RuntimeError) if hook != "none" else nullcontext():
-        fit(small_model(), data, CacheFeatures(), failing, epochs=1)
-    inputs = [data.inputs(part) for part in ("train", "val")]
-    assert not any(isinstance(rows, FeatureRows) for rows in inputs)
+def test_the_data_has_its_images_again_after_a_fit_and_after_an_error():
+    class Fail(Callback):
+        def on_train_start(self, trainer, pl_module):
+            assert not has_images(trainer.datamodule)
+            raise RuntimeError
+
+    data = small_data()
+    cached_fit(small_model(), data, epochs=0)
+    assert has_images(data)
+    with pytest.raises(RuntimeError):
+        cached_fit(small_model(), data, Fail())
+    assert has_images(data)
 
 
 # Errors ----------------------------------------------------------------------------------------
@@ -174,13 +168,6 @@ def test_a_stage_that_is_trained_before_the_cut_is_an_error():
         cached_fit(small_model(), small_data(), Thaw())
 
 
-@pytest.mark.parametrize(
-    ("model", "message"),
-    [
-        (partial(small_model, trainable_stages="all"), "nothing to store"),
-        (partial(DenseModule, (3, 32, 32), 2, "sigmoid"), "needs a PretrainedModule"),
-    ],
-)
-def test_models_without_frozen_stages_are_refused(model, message):
-    with pytest.raises(InputError, match=message):
-        fit(model(), small_data(), CacheFeatures())
+def test_a_model_without_backbone_is_refused():
+    with pytest.raises(InputError, match="needs a PretrainedModule"):
+        fit(DenseModule((3, 32, 32), 2, "sigmoid"), small_data(), CacheFeatures())

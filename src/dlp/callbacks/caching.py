@@ -77,15 +77,10 @@ class CacheFeatures(Callback):
         network = pl_module.network
         trained = trained_stages(math.inf, network.backbone, trainer)
         self._depth = network.depth - 1 - trained if trained else network.depth
-        if self._depth == 0:
-            raise InputError(
-                "CacheFeatures has nothing to store, since every stage is trained; take it out of "
-                "trainer.callbacks, or train fewer stages."
-            )
         parts: list[Part] = ["train"] if data.augmenter(1) is None else []
         parts += ["val"] if data.has("val") else []
         is_trial = getattr(trainer, "fast_dev_run", False)  # its few images need no cache
-        if is_trial or not parts:
+        if is_trial or not parts or self._depth == 0:
             return
         images = {part: data.inputs(part) for part in parts}
         hashes = {part: _hashes(data, part) for part in parts}
@@ -112,10 +107,10 @@ class CacheFeatures(Callback):
     ) -> None:
         """Write the features of some rows, numbered over all parts."""
         say(f"computing features of {len(places):,} images by {network.backbone.name} once")
-        rows = [(part, row) for part in parts for row in torch.split(torch.arange(len(part)), 1)]
+        rows = [(part, row) for part in parts for row in torch.arange(len(part)).split(1)]
         plugin, device = trainer.precision_plugin, trainer.strategy.root_device
         features = []
-        for batch in torch.split(torch.from_numpy(places), self.batch_size):
+        for batch in torch.from_numpy(places).split(self.batch_size):
             images = torch.cat([part[row] for part, row in (rows[place] for place in batch)])
             with plugin.forward_context():
                 images = plugin.convert_input(images.to(device))
@@ -150,25 +145,18 @@ def _hashes(data: SupervisedDataModule, part: Part) -> NDArray[np.uint64]:
     """Return a hash per row; those of images are known from decoding."""
     hashes, rows = data.examples(part).hashes, data.inputs(part)
     if hashes is None:
-        index = torch.split(torch.arange(len(rows)), 1)
+        index = torch.arange(len(rows)).split(1)
         hashes = row_hashes(rows[row].contiguous().numpy() for row in index)
     return hashes
 
 
 def _key(network: PretrainedNet, depth: int, settings: object, hashes: NDArray[np.uint64]) -> str:
-    """Return a hash of everything that the features depend on.
-
-    Args:
-        network: Network; its weights before the cut count.
-        depth: Number of parts before the cut.
-        settings: Precision, device and what was learned about the images.
-        hashes: Hash of each distinct image.
-    """
+    """Return a hash of the images, the weights before the cut and everything else that counts."""
     backbone, state = network.backbone, hashlib.blake2b(hashes.tobytes(), digest_size=16)
     for name, tensor in backbone.model.state_dict().items():
         if backbone.stage_of(name) < depth:
             state.update(tensor.cpu().reshape(-1).view(torch.uint8).numpy())
-    scaling, pool = (backbone.mean.tolist(), backbone.std.tolist()), str(network.pool)
-    text = repr((str(backbone), scaling, depth, pool, settings, torch.__version__))
-    state.update(text.encode())
+    scaling = backbone.mean.tolist(), backbone.std.tolist()
+    others = (str(backbone), scaling, depth, str(network.pool), settings, torch.__version__)
+    state.update(repr(others).encode())
     return state.hexdigest()

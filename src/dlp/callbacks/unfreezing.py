@@ -1,11 +1,10 @@
-"""Fine-tuning in one run: stages of a backbone are trained from an epoch on."""
+"""Fine-tuning in one run: stages of a backbone that are trained from an epoch on."""
 
 from typing import Any, Literal
 
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.strategies import ParallelStrategy
-from torch.nn.parallel import DistributedDataParallel
 
 from dlp.console import say
 from dlp.errors import InputError
@@ -19,7 +18,8 @@ class Unfreeze(Callback):
     resumed fit continues as an unbroken one. Lightning's ``BackboneFinetuning`` leaves what it
     freezes in training mode, and adds parameters to the optimizer that DDP does not reduce.
 
-    Several processes need ``trainer.strategy: ddp_find_unused_parameters_true``.
+    Several processes need ``trainer.strategy: ddp_find_unused_parameters_true``, which accepts
+    parameters without gradient.
 
     Args:
         at_epoch: First epoch, counted from 1, in which the stages are trained.
@@ -36,17 +36,6 @@ class Unfreeze(Callback):
         if stage == "fit" and isinstance(trainer.strategy, ParallelStrategy):
             backbone.set_trained(len(backbone.stages))
 
-    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Freeze the stages before anything is computed; check that DDP accepts it."""
-        model = trainer.model
-        finds_unused = isinstance(model, DistributedDataParallel) and model.find_unused_parameters
-        if isinstance(trainer.strategy, ParallelStrategy) and not finds_unused:
-            raise InputError(
-                "Unfreeze in several processes needs trainer.strategy: "
-                "ddp_find_unused_parameters_true, which accepts parameters without gradient."
-            )
-        self.on_train_epoch_start(trainer, pl_module)
-
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Set the trained stages of this epoch."""
         backbone, epoch = backbone_of(pl_module), trainer.current_epoch + 1
@@ -55,6 +44,7 @@ class Unfreeze(Callback):
         if names := backbone.stages[backbone.frozen_stages : frozen]:
             say(f"epoch {epoch}: {', '.join(names)} of {backbone.name} trained from now on")
 
+    on_fit_start = on_train_epoch_start  # before features are stored
     on_train_start = on_train_epoch_start  # a fit may resume within an epoch
 
     def _restore(self, trainer: Trainer, pl_module: LightningModule, *_: Any, **__: Any) -> None:
