@@ -14,29 +14,21 @@ _MEANING = ("backbone", "scaling", "pool", "activation")
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Return the content of a Lightning checkpoint.
-
-    Raises:
-        InputError: If the file is damaged or holds something else.
-    """
+    """Return the content of a Lightning checkpoint; refuse other files."""
     try:
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         content["state_dict"], content["epoch"]
     except Exception as error:  # torch raises many kinds
-        reason = " ".join(str(error).split())[:120]
+        reason = " ".join(repr(error).split())[:120]
         raise InputError(
-            f"{path} is damaged or not a checkpoint of Lightning ({type(error).__name__}: "
-            f"{reason}). Give another --ckpt_path."
+            f"{path} is damaged or not a checkpoint of Lightning ({reason}). Give another "
+            "--ckpt_path."
         ) from error
     return content
 
 
 def restore_data(data: LightningDataModule, content: dict[str, Any], path: Path) -> None:
-    """Load the data's state, by which new rows are encoded.
-
-    Raises:
-        InputError: If the checkpoint was trained on another kind of data.
-    """
+    """Load the data's state, by which new rows are encoded; refuse that of another class."""
     state = content.get(type(data).__qualname__)
     if state is not None:
         data.load_state_dict(state)
@@ -48,11 +40,7 @@ def restore_data(data: LightningDataModule, content: dict[str, Any], path: Path)
 
 
 def check_rows(data: LightningDataModule, path: Path) -> None:
-    """Check that the training and validation rows are those of the checkpoint.
-
-    Raises:
-        InputError: If they differ.
-    """
+    """Refuse training and validation rows that are not those of the checkpoint."""
     if isinstance(data, SupervisedDataModule) and data.rows_fingerprint != data.fit()["rows"]:
         raise InputError(
             f"{path} was trained on other rows than these: the file or its split has changed. "
@@ -61,11 +49,7 @@ def check_rows(data: LightningDataModule, path: Path) -> None:
 
 
 def start_from(model: LightningModule, data: LightningDataModule, path: Path) -> None:
-    """Load the weights of another run with the same classes and the same kind of network.
-
-    Raises:
-        InputError: If the weights have another shape or meaning.
-    """
+    """Load the weights of another run with the same classes and the same kind of network."""
     content = read_checkpoint(path)
     arguments = content.get("hyper_parameters", {})
     for name in _MEANING:

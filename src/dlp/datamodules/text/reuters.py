@@ -117,11 +117,7 @@ class ReutersFiles:
         return f"reuters {SHA256} {self.text}"
 
     def read(self) -> Texts:
-        """Return all wires in the order of ``keras.datasets``; the first 80 % train.
-
-        Raises:
-            InputError: If the archive holds other files.
-        """
+        """Return all wires in the order of ``keras.datasets``; the first 80 % train."""
         path = self.folder / "reuters21578" / "reuters21578.tar.gz"
         download(URL, path, "")
         with tarfile.open(path) as archive:

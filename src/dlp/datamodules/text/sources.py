@@ -76,11 +76,7 @@ class TextFiles:
         return repr((self, [(str(file), sha256(file)) for file in files]))
 
     def read(self) -> Texts:
-        """Read and tokenise all texts.
-
-        Raises:
-            InputError: If a column or a text is missing.
-        """
+        """Read and tokenise all texts."""
         import pandas as pd
         import pyarrow as pa
 
