@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 from torch.optim.lr_scheduler import OneCycleLR, ReduceLROnPlateau, StepLR
+from training import quiet_trainer
 
 from dlp.modules import DenseModule, KerasRMSprop
 
@@ -83,10 +84,11 @@ def test_weights_that_lie_otherwise_in_memory_take_the_same_step(layout):
         torch.testing.assert_close(weight, twin, rtol=1e-6, atol=1e-6)
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_step_hooks_run_once_and_so_does_the_closure(dtype):
+@pytest.mark.parametrize("speed", ["0", "1"])
+def test_step_hooks_run_once_and_so_does_the_closure(speed, monkeypatch):
+    monkeypatch.setenv("DLP_SPEED", speed)
     torch.optim.RMSprop([nn.Parameter(torch.ones(1))])  # torch then wraps the step of its class
-    weight, calls = nn.Parameter(torch.ones(3, dtype=dtype)), []
+    weight, calls = nn.Parameter(torch.ones(3)), []
     optimizer = KerasRMSprop([weight])
     optimizer.register_step_post_hook(lambda *_: calls.append("hook"))
 
@@ -109,7 +111,9 @@ def test_step_hooks_run_once_and_so_does_the_closure(dtype):
         (partial(OneCycleLR, max_lr=0.1, total_steps=9), "step"),
     ],
 )
-def test_a_scheduler_is_stepped_per_epoch_or_per_step(scheduler, interval):
+def test_a_scheduler_is_stepped_per_epoch_per_validation_or_per_step(scheduler, interval):
     module = DenseModule((3,), 2, scheduler=scheduler, optimizer=torch.optim.Adam)
+    module.trainer = quiet_trainer(check_val_every_n_epoch=2)
     config = module.configure_optimizers()["lr_scheduler"]
     assert (config["interval"], config["monitor"]) == (interval, "val_loss")
+    assert config["frequency"] == (2 if scheduler is ReduceLROnPlateau else 1)
