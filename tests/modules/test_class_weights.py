@@ -79,10 +79,3 @@ def test_class_weights_that_cannot_be_used_say_why(arguments, message):
     data = ArrayDataModule(x, CLASSES["softmax"], val_size=None)
     with pytest.raises(InputError, match=message):
         quiet_trainer().fit(DenseModule((4,), 3, **arguments), data)
-
-
-@pytest.mark.filterwarnings("ignore:You defined a `validation_step`")
-def test_class_weights_need_a_datamodule():
-    loader = torch.utils.data.DataLoader([(torch.zeros(4), 1)])
-    with pytest.raises(InputError, match=r"give datamodule=data to trainer.fit"):
-        quiet_trainer().fit(DenseModule((4,), 2, "sigmoid", class_weight="balanced"), loader)

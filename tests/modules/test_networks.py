@@ -99,9 +99,6 @@ def test_a_batch_in_another_form_is_answered_by_the_call_that_turns_it(shape, ba
     [
         (lambda: ConvNet((10,), 2), "takes images .* Use DenseModule for tables"),
         (lambda: ConvNet((1, 8, 8), 2), "convolution 2 leaves nothing of a 8 x 8 image"),
-        (lambda: ConvNet((1, 9, 9), 2, (4, 4), kernel_size=(3,)), "1 numbers for 2 convolutions"),
-        (lambda: DenseNet((4,), 2, hidden=(16, 0)), r"hidden takes whole numbers.* \[16, 0\]"),
-        (lambda: DenseNet((4,), 2, activation="rleu"), "unknown activation 'rleu'. Did you mean"),
     ],
 )
 def test_a_network_that_cannot_be_built_says_why(build, message):
