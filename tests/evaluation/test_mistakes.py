@@ -1,3 +1,5 @@
+import operator
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -35,12 +37,11 @@ def test_class_scores_are_those_of_scikit_learn(case):
 def test_worst_rows_are_wrong_and_the_most_confident_come_first(case):
     probabilities, targets = case
     mistakes = class_mistakes(probabilities, targets, [*map(str, range(probabilities.shape[1]))])
-    confidences = [row["probability"] for row in mistakes.worst]
+    rows, true, predicted, confidences = map(list, mistakes.worst.values())
     assert confidences == sorted(confidences, reverse=True)
-    assert all(
-        row["true"] == str(targets[row["row"]]) != row["predicted"] for row in mistakes.worst
-    )
-    assert len(mistakes.worst) == min(16, mistakes.report["wrong"])
+    assert true == [str(number) for number in targets[rows]]
+    assert not any(map(operator.eq, true, predicted))
+    assert len(rows) == min(16, mistakes.report["wrong"])
 
 
 def test_a_threshold_decides_between_two_classes():
@@ -55,11 +56,11 @@ def test_label_scores_are_those_of_scikit_learn():
     mistakes = label_mistakes(probabilities, targets, ["a", "b", "c"])
     expected = precision_recall_fscore_support(targets, probabilities > 0.5)
     assert [scores["f1"] for scores in mistakes.report["classes"]] == pytest.approx(expected[2])
-    worst = mistakes.worst[0]
-    label = worst["true"].removeprefix("not ")
-    column = "abc".index(label)
-    assert worst["true"] == ("" if targets[worst["row"], column] else "not ") + label
-    assert worst["predicted"] != worst["true"]
+    row, true, predicted, probability = (column[0] for column in mistakes.worst.values())
+    column = "abc".index(true.removeprefix("not "))
+    assert {true, predicted} == {"abc"[column], f"not {'abc'[column]}"}
+    assert true.startswith("not ") != targets[row, column]
+    assert probability == abs(probabilities - targets).max()
 
 
 def test_value_scores_are_those_of_scikit_learn():
@@ -70,7 +71,7 @@ def test_value_scores_are_those_of_scikit_learn():
     assert [column["mae"] for column in mistakes.report["targets"]] == pytest.approx(
         [mean_absolute_error(targets[:, n], values[:, n]) for n in range(2)]
     )
-    assert mistakes.worst[0]["target"] == "near"  # errors count in deviations of their target
+    assert mistakes.worst["target"][0] == "near"  # errors count in deviations of their target
 
 
 def test_the_calibration_error_is_the_weighted_distance_of_probability_and_frequency():

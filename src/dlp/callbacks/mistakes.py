@@ -3,10 +3,12 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from lightning import Callback, LightningModule, Trainer
-from torchmetrics.utilities.distributed import gather_all_tensors
+from numpy.typing import NDArray
 
+from dlp.callbacks.outputs import gather_outputs
 from dlp.console import say
 from dlp.datamodules.base import SupervisedDataModule
 from dlp.evaluation.mistakes import Mistakes, class_mistakes, label_mistakes, value_mistakes
@@ -16,16 +18,16 @@ from dlp.files import atomic_path, write_json
 class MistakesReport(Callback):
     """Writer of ``mistakes.json``, its figures, and the worst rows in ``worst.csv``.
 
-    It takes a `SupervisedDataModule` and a model whose ``test_step`` returns ``targets`` and
-    ``probabilities`` or ``values``, as `SupervisedModule` does; after others it writes nothing.
+    The worst images are drawn in ``worst.png``. It takes a `SupervisedDataModule` and a model whose
+    ``test_step`` returns ``targets`` and ``probabilities`` or ``values``, as `SupervisedModule`
+    does; after others it writes nothing.
 
     Args:
         folder: Folder of the files.
-        num_worst: Number of the worst rows.
     """
 
-    def __init__(self, folder: Path, num_worst: int = 16) -> None:
-        self.folder, self.num_worst = folder, num_worst
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self._batches: list[dict[str, Any]] = []
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -33,13 +35,7 @@ class MistakesReport(Callback):
         self._batches = []
 
     def on_test_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, *_: Any, **__: Any
     ) -> None:
         """Collect a batch."""
         if isinstance(outputs, dict) and "targets" in outputs:
@@ -47,62 +43,53 @@ class MistakesReport(Callback):
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Analyse the predictions and write the files."""
-        data = getattr(trainer, "datamodule", None)
-        if not self._batches or not isinstance(data, SupervisedDataModule):
+        data, loader = getattr(trainer, "datamodule", None), trainer.test_dataloaders
+        if not self._batches or loader is None or not isinstance(data, SupervisedDataModule):
             return
         kind = "values" if "values" in self._batches[0] else "probabilities"
-        targets = torch.cat([batch["targets"] for batch in self._batches])
-        predictions = torch.cat([batch[kind] for batch in self._batches])
-        rows = torch.cat([*trainer.test_dataloaders.batch_sampler])[: len(targets)].to(
-            targets.device
+        pairs = zip(loader.batch_sampler, self._batches, strict=False)  # of a test of some batches
+        outputs = gather_outputs(
+            trainer, [{"rows": rows} | {n: o[n] for n in (kind, "targets")} for rows, o in pairs]
         )
-        if trainer.world_size > 1:
-            rows, predictions, targets = (
-                torch.cat(gather_all_tensors(part)) for part in (rows, predictions, targets)
-            )
-        self._batches = []
-        if not trainer.is_global_zero:
+        if outputs is None:
             return
-        if not predictions.isfinite().all():
+        predictions, targets = outputs[kind], outputs["targets"]
+        if not np.isfinite(predictions).all():
             say("mistakes are not written: the model predicts NaN or infinity")
             return
-        order = rows.argsort()
-        mistakes = self._analyse(data, pl_module, kind, predictions[order], targets[order])
-        self._write(data, mistakes)
+        if kind == "values":
+            names, targets = data.targets.columns or ["target"], targets.reshape(predictions.shape)
+            mistakes = value_mistakes(predictions, targets, names)
+        else:
+            analyse = class_mistakes if targets.ndim == 1 else label_mistakes
+            threshold = getattr(getattr(pl_module, "head", None), "threshold", 0.5)
+            names = data.class_names or []
+            mistakes = analyse(predictions, targets, names, threshold)
+        self._write(data, mistakes, outputs["rows"])
         say(f"mistakes: {mistakes.summary}; see {self.folder}")
 
-    def _analyse(
-        self,
-        data: SupervisedDataModule,
-        model: Any,
-        kind: str,
-        predictions: torch.Tensor,
-        targets: torch.Tensor,
-    ) -> Mistakes:
-        found, true = predictions.float().cpu().numpy(), targets.cpu().numpy()
-        if kind == "values":
-            names = data.targets.columns or ["target"]
-            return value_mistakes(found, true.reshape(found.shape), names, self.num_worst)
-        names = data.class_names or [*map(str, range(found.shape[1]))]
-        threshold = getattr(getattr(model, "head", None), "threshold", 0.5)
-        analyse = class_mistakes if true.ndim == 1 else label_mistakes
-        return analyse(found, true, names, threshold, self.num_worst)
-
-    def _write(self, data: SupervisedDataModule, mistakes: Mistakes) -> None:
+    def _write(
+        self, data: SupervisedDataModule, mistakes: Mistakes, rows: NDArray[np.int64]
+    ) -> None:
         import pandas as pd
 
+        from dlp.visualization.files import save_figure
         from dlp.visualization.mistakes import draw_mistakes
 
         write_json(self.folder / "mistakes.json", mistakes.report)
-        for name, figure in draw_mistakes(mistakes).items():
-            with atomic_path(self.folder / f"{name}.png") as temporary:
-                figure.savefig(temporary, format="png", dpi=100)
-        rows = [row["row"] for row in mistakes.worst]
-        index = data.examples("test").index
-        worst = pd.DataFrame(mistakes.worst)
+        figures, worst = draw_mistakes(mistakes), pd.DataFrame(mistakes.worst)
         if len(worst):
-            worst["row"] = rows if index is None else index[rows]
-            worst = worst.rename(columns={"row": "index"})
+            rows = rows[worst.pop("row")]
+            index = data.examples("test").index
+            worst.insert(0, "index", rows if index is None else index[rows])
             worst["input"] = data.readable("test", rows)
+            if len(data.input_shape) == 3:
+                from dlp.visualization.images import image_grid
+
+                pairs = zip(worst["true"], worst["predicted"], strict=True)
+                captions = [f"{true} -> {predicted}" for true, predicted in pairs]
+                figures["worst"] = image_grid(data.inputs("test")[torch.tensor(rows)], captions)
+        for name, figure in figures.items():
+            save_figure(figure, self.folder / f"{name}.png")
         with atomic_path(self.folder / "worst.csv") as temporary:
             worst.to_csv(temporary, index=False, float_format="%.9g")

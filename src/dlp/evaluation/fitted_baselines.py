@@ -51,9 +51,8 @@ def _features(rows: Examples) -> Any:
     if hasattr(inputs, "raw"):
         return np.array(inputs.raw(), dtype=object)
     if hasattr(inputs, "pixels"):
-        starts = range(0, len(inputs), 512)
-        shares = [torch.arange(start, min(start + 512, len(inputs))) for start in starts]
-        return torch.cat([_averaged(inputs[share]) for share in shares]).flatten(1).numpy()
+        parts = torch.split(torch.arange(len(inputs)), 512)
+        return torch.cat([_averaged(inputs[rows]) for rows in parts]).flatten(1).numpy()
     if hasattr(inputs, "iloc"):
         return inputs.astype(dict.fromkeys(inputs.select_dtypes("bool"), float))
     return np.asarray(inputs).reshape(len(inputs), -1)
@@ -104,12 +103,13 @@ def _columns(inputs: Any, for_trees: bool) -> Any:
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
-    scaled = make_pipeline(SimpleImputer(strategy="median"), StandardScaler())
-    numbers: Any = "passthrough" if for_trees else scaled
+    numbers: Any = make_pipeline(SimpleImputer(strategy="median"), StandardScaler())
+    categories: Any = OneHotEncoder(handle_unknown="ignore")
+    if for_trees:
+        numbers = "passthrough"
+        categories = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
     if not hasattr(inputs, "iloc"):
         return numbers
-    ordinal = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
-    categories: Any = ordinal if for_trees else OneHotEncoder(handle_unknown="ignore")
     is_number = make_column_selector(dtype_include=np.number)
     is_category = make_column_selector(dtype_include=[object, "string", "category"])
     return make_column_transformer((numbers, is_number), (categories, is_category))

@@ -2,14 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torchmetrics.functional import f1_score, precision, recall
 
 from dlp.evaluation.threshold import decide
 
-NUM_BINS = 10
+_NUM_WORST = 16
+_NUM_BINS = 10
 #: Points of the scatter of values, spread evenly over the rows.
 _NUM_POINTS = 2000
 
@@ -19,17 +22,15 @@ class Mistakes:
     """Mistakes on the rows of a part.
 
     Args:
-        task: ``classification``, ``multilabel`` or ``regression``.
         summary: The largest mistake in a clause.
         report: Numbers as plain values, the content of ``mistakes.json``.
-        worst: The worst rows, each a dictionary with ``row`` (its position in the part), ``true``,
+        worst: Columns of the 16 worst rows: ``row`` (its position in the part), ``true``,
             ``predicted`` and, for classes, ``probability`` of the predicted one.
     """
 
-    task: str
     summary: str
     report: dict[str, Any]
-    worst: list[dict[str, Any]]
+    worst: dict[str, Any]
 
 
 def class_mistakes(
@@ -37,58 +38,45 @@ def class_mistakes(
     targets: NDArray[Any],
     names: Sequence[str],
     threshold: float = 0.5,
-    num_worst: int = 16,
 ) -> Mistakes:
-    """Analyse predictions of one class per row.
+    """Analyse predictions of one class per row; the most confident wrong rows are the worst.
 
     Args:
         probabilities: Probabilities (N, C).
         targets: Class numbers (N,).
         names: Names of the classes.
         threshold: Probability that class 1 of two must exceed.
-        num_worst: Number of the most confident wrong rows that are listed.
     """
-    predicted = decide(probabilities, threshold)
-    rows = np.arange(len(targets))
-    confidence = probabilities[rows, predicted]
-    confusion = np.zeros((len(names), len(names)), np.int64)
-    np.add.at(confusion, (targets, predicted), 1)
-    is_wrong = predicted != targets
-    wrong = rows[is_wrong]
-    worst = wrong[np.argsort(-confidence[wrong], kind="stable")][:num_worst]
-    summary = f"{len(wrong):,} of {len(rows):,} rows are wrong"
-    off_diagonal = confusion - np.diag(np.diag(confusion))
+    count, predicted = len(names), decide(probabilities, threshold)
+    confidence = np.take_along_axis(probabilities, predicted[:, None], axis=1)[:, 0]
+    confusion = np.bincount(targets * count + predicted, minlength=count**2).reshape(count, count)
+    wrong = (predicted != targets).nonzero()[0]
+    worst = wrong[np.argsort(-confidence[wrong], kind="stable")][:_NUM_WORST]
+    summary = f"{len(wrong):,} of {len(targets):,} rows are wrong"
     if len(wrong):
-        true, other = divmod(int(off_diagonal.argmax()), len(names))
-        count = off_diagonal[true, other]
-        summary += f", most often {names[true]} predicted as {names[other]} ({count:,})"
-    if len(names) == 2:
-        curve = calibration(probabilities[:, 1], targets == 1)
-    else:
-        curve = calibration(confidence, ~is_wrong)
+        errors = confusion - np.diag(np.diag(confusion))
+        true, other = divmod(int(errors.argmax()), count)
+        summary += f", most often {names[true]} predicted as {names[other]} ({errors.max():,})"
     report = {
         "task": "classification",
-        "rows": len(rows),
+        "rows": len(targets),
         "wrong": len(wrong),
-        "threshold": threshold if len(names) == 2 else None,
-        **_class_scores(np.diag(confusion), confusion.sum(0), confusion.sum(1), names),
+        "threshold": threshold if count == 2 else None,
+        **_scores(predicted, targets, confusion.sum(axis=1), names, "multiclass"),
         "confusion": confusion.tolist(),
-        "calibration": curve,
+        "calibration": (
+            calibration(probabilities[:, 1], targets == 1)
+            if count == 2
+            else calibration(confidence, predicted == targets)
+        ),
     }
-    return Mistakes(
-        "classification",
-        summary,
-        report,
-        [
-            {
-                "row": int(row),
-                "true": names[targets[row]],
-                "predicted": names[predicted[row]],
-                "probability": float(confidence[row]),
-            }
-            for row in worst
-        ],
-    )
+    columns = {
+        "row": worst,
+        "true": [names[number] for number in targets[worst]],
+        "predicted": [names[number] for number in predicted[worst]],
+        "probability": confidence[worst],
+    }
+    return Mistakes(summary, report, columns)
 
 
 def label_mistakes(
@@ -96,18 +84,16 @@ def label_mistakes(
     targets: NDArray[Any],
     names: Sequence[str],
     threshold: float = 0.5,
-    num_worst: int = 16,
 ) -> Mistakes:
-    """Analyse predictions of any number of labels per row; probabilities and targets are (N, C)."""
+    """Analyse predictions of any number of labels per row; probabilities and targets are (N, C).
+
+    The rows with the most confident wrong labels are the worst.
+    """
     has, predicted = targets > 0.5, probabilities > threshold
-    # The most confident wrong label of each row.
     error = np.where(predicted != has, abs(probabilities - has), 0)
-    label = error.argmax(axis=1)
-    largest = error.max(axis=1)
-    worst = np.argsort(-largest, kind="stable")[: min(num_worst, int((largest > 0).sum()))]
-    scores = _class_scores(
-        (has & predicted).sum(0), predicted.sum(0), has.sum(0), names, is_macro_of_all=True
-    )
+    label, largest = error.argmax(axis=1), error.max(axis=1)
+    worst = np.argsort(-largest, kind="stable")[: min(_NUM_WORST, int((largest > 0).sum()))]
+    scores = _scores(predicted.astype(int), has.astype(int), has.sum(axis=0), names, "multilabel")
     lowest = min(scores["classes"], key=lambda entry: entry["f1"])
     report = {
         "task": "multilabel",
@@ -117,56 +103,52 @@ def label_mistakes(
         **scores,
         "calibration": calibration(probabilities.ravel(), has.ravel()),
     }
-    return Mistakes(
-        "multilabel",
-        f"the label with the lowest F1 is {lowest['name']} ({lowest['f1']:.2f})",
-        report,
-        [
-            {
-                "row": int(row),
-                "true": ("" if has[row, n] else "not ") + names[n],
-                "predicted": ("not " if has[row, n] else "") + names[n],
-                "probability": float(abs(probabilities[row, n] - (not predicted[row, n]))),
-            }
-            for row, n in zip(worst, label[worst], strict=True)
-        ],
-    )
+    answers = np.array([(f"not {name}", name) for name in names])
+    cells = worst, label[worst]
+    columns = {
+        "row": worst,
+        "true": answers[label[worst], has[cells].astype(int)],
+        "predicted": answers[label[worst], predicted[cells].astype(int)],
+        "probability": np.where(predicted, probabilities, 1 - probabilities)[cells],
+    }
+    summary = f"the label with the lowest F1 is {lowest['name']} ({lowest['f1']:.2f})"
+    return Mistakes(summary, report, columns)
 
 
-def value_mistakes(
-    values: NDArray[Any], targets: NDArray[Any], names: Sequence[str], num_worst: int = 16
-) -> Mistakes:
-    """Analyse predicted values; values and targets are (N, T) in the unit of the targets."""
+def value_mistakes(values: NDArray[Any], targets: NDArray[Any], names: Sequence[str]) -> Mistakes:
+    """Analyse predicted values; values and targets are (N, T) in the unit of the targets.
+
+    The rows with the largest errors, in deviations of their target, are the worst.
+    """
     residuals = values.astype(np.float64) - targets
     deviation = targets.std(axis=0)
-    deviation = np.where(deviation > 0, deviation, 1.0)
-    columns = [
-        {
-            "name": name,
-            "mae": float(abs(residual).mean()),
-            "rmse": float(np.sqrt((residual**2).mean())),
-            "mean_residual": float(residual.mean()),  # above 0: predictions are too high
-        }
-        for name, residual in zip(names, residuals.T, strict=True)
-    ]
-    error = abs(residuals) / deviation
-    column = error.argmax(axis=1)
-    worst = np.argsort(-error.max(axis=1), kind="stable")[:num_worst]
+    errors = abs(residuals) / np.where(deviation > 0, deviation, 1.0)
+    target = errors.argmax(axis=1)
+    worst = np.argsort(-errors.max(axis=1), kind="stable")[:_NUM_WORST]
     points = np.unique(np.linspace(0, len(targets) - 1, _NUM_POINTS).astype(np.int64))
     report = {
         "task": "regression",
         "rows": len(targets),
-        "targets": columns,
+        "targets": [
+            {
+                "name": name,
+                "mae": float(abs(residual).mean()),
+                "rmse": float(np.sqrt((residual**2).mean())),
+                "mean_residual": float(residual.mean()),  # above 0: predictions are too high
+            }
+            for name, residual in zip(names, residuals.T, strict=True)
+        ],
         "true": targets[points].T.tolist(),
         "predicted": values[points].T.tolist(),
     }
-    rows = [
-        {"row": int(row), "true": float(targets[row, n]), "predicted": float(values[row, n])}
-        | ({"target": names[n]} if len(names) > 1 else {})
-        for row, n in zip(worst, column[worst], strict=True)
-    ]
-    summary = f"the largest error is {rows[0]['true']:.4g} predicted as {rows[0]['predicted']:.4g}"
-    return Mistakes("regression", summary, report, rows)
+    cells = worst, target[worst]
+    columns = {"row": worst, "true": targets[cells], "predicted": values[cells]}
+    if len(names) > 1:
+        columns["target"] = [names[number] for number in target[worst]]
+    true, predicted = columns["true"][0], columns["predicted"][0]
+    return Mistakes(
+        f"the largest error is {true:.4g} predicted as {predicted:.4g}", report, columns
+    )
 
 
 def calibration(probabilities: NDArray[Any], came_true: NDArray[np.bool_]) -> dict[str, Any]:
@@ -179,12 +161,12 @@ def calibration(probabilities: NDArray[Any], came_true: NDArray[np.bool_]) -> di
         probabilities: Predicted probabilities, (N,).
         came_true: Whether each prediction was right, (N,).
     """
-    edges = np.linspace(0, 1, NUM_BINS + 1)
+    edges = np.linspace(0, 1, _NUM_BINS + 1)
     number = np.searchsorted(edges[1:-1], probabilities)
-    counts = np.bincount(number, minlength=NUM_BINS)
+    counts = np.bincount(number, minlength=_NUM_BINS)
     total = np.maximum(counts, 1)
-    frequency = np.bincount(number, came_true, NUM_BINS) / total
-    probability = np.bincount(number, probabilities, NUM_BINS) / total
+    frequency = np.bincount(number, came_true, _NUM_BINS) / total
+    probability = np.bincount(number, probabilities, _NUM_BINS) / total
     is_used = counts > 0
     return {
         "probability": probability[is_used].tolist(),
@@ -194,36 +176,27 @@ def calibration(probabilities: NDArray[Any], came_true: NDArray[np.bool_]) -> di
     }
 
 
-def _class_scores(
-    right: NDArray[Any],
+def _scores(
     predicted: NDArray[Any],
+    targets: NDArray[Any],
     support: NDArray[Any],
     names: Sequence[str],
-    is_macro_of_all: bool = False,
+    task: Literal["multiclass", "multilabel"],
 ) -> dict[str, Any]:
-    """Return precision, recall and F1 per class, and their means, as scikit-learn has them.
+    """Return precision, recall and F1 per class, and their means."""
 
-    Args:
-        right: Number of rows rightly predicted as each class, (C,).
-        predicted: Number of rows predicted as each class, (C,).
-        support: Number of rows of each class, (C,).
-        names: Names of the classes.
-        is_macro_of_all: Whether ``macro`` counts classes without rows.
-    """
-    columns = {
-        "precision": right / np.maximum(predicted, 1),
-        "recall": right / np.maximum(support, 1),
-        "f1": 2 * right / np.maximum(predicted + support, 1),
-    }
-    occurs = np.ones(len(names)) if is_macro_of_all else (predicted + support > 0).astype(float)
+    def scores(average: Any) -> dict[str, Any]:
+        size: dict[str, Any] = {"num_classes": len(names), "num_labels": len(names)}
+        tensors = torch.from_numpy(predicted), torch.from_numpy(targets)
+        metrics = {"precision": precision, "recall": recall, "f1": f1_score}
+        return {
+            name: metric(*tensors, task, **size, average=average).tolist()
+            for name, metric in metrics.items()
+        }
+
+    columns = scores("none")
     classes = [
-        {"name": name, "support": int(support[n])} | {k: float(v[n]) for k, v in columns.items()}
+        {"name": name, "support": int(support[n]), **{k: v[n] for k, v in columns.items()}}
         for n, name in enumerate(names)
     ]
-    means = {"macro": occurs, "weighted": support}
-    averages = {
-        kind: {k: float(np.average(v, weights=weights)) for k, v in columns.items()}
-        for kind, weights in means.items()
-        if weights.sum()
-    }
-    return {"classes": classes, **averages}
+    return {"classes": classes, "macro": scores("macro"), "weighted": scores("weighted")}

@@ -29,16 +29,14 @@ def best_threshold(
         targets: 0 or 1, (N,).
         metric: Metric to maximise.
     """
-    order = np.argsort(-probabilities, kind="stable")
-    ranked, is_one = probabilities[order], np.asarray(targets)[order] == 1
-    right, predicted = np.cumsum(is_one), np.arange(1, len(order) + 1)
-    ones, zeros = right[-1], len(order) - right[-1]
+    from sklearn.metrics import precision_recall_curve, roc_curve  # they take a second to import
+
     if metric == "f1":
-        scores = 2 * right / (predicted + ones)
+        precision, recall, cuts = precision_recall_curve(targets, probabilities)
+        scores = (precision * recall / np.maximum(precision + recall, 1e-9))[:-1]
     else:
-        scores = right / max(ones, 1) - (predicted - right) / max(zeros, 1)
-    # Rows of one probability are decided alike: a cut lies after the last of them.
-    is_cut = np.append(ranked[:-1] > ranked[1:], True)
-    place = int(np.where(is_cut, scores, -np.inf).argmax())
-    below = ranked[place + 1] if place + 1 < len(ranked) else 0.0
-    return float((ranked[place] + below) / 2)
+        false, true, cuts = roc_curve(targets, probabilities, drop_intermediate=False)
+        scores = true - false
+    cut = cuts[scores.argmax()]
+    below = probabilities[probabilities < cut].max(initial=0.0)
+    return float(cut + below) / 2

@@ -15,7 +15,7 @@ _MAX_CLASSES = 60
 
 def draw_mistakes(mistakes: Mistakes) -> dict[str, Figure]:
     """Draw ``residuals`` of values; ``reliability`` of classes and labels, and ``confusion``."""
-    if mistakes.task == "regression":
+    if mistakes.report["task"] == "regression":
         return {"residuals": draw_residuals(mistakes.report)}
     figures = {"reliability": draw_reliability(mistakes.report["calibration"])}
     if "confusion" in mistakes.report:
