@@ -3,11 +3,9 @@
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import TQDMProgressBar
 
-Metrics = dict[str, int | str | float | dict[str, float]]
-
 
 class ProgressBar(TQDMProgressBar):
-    """Lightning's bar with epochs from 1, as in ``metrics.csv``, and without a version number.
+    """Lightning's bar with epochs from 1, as in ``metrics.csv``.
 
     Args:
         refresh_rate: Number of batches per update; each one takes as long as a small step.
@@ -24,8 +22,3 @@ class ProgressBar(TQDMProgressBar):
         super().on_train_epoch_start(trainer, *args)
         total = f"/{trainer.max_epochs}" if (trainer.max_epochs or -1) > 0 else ""
         self.train_progress_bar.set_description(f"Epoch {trainer.current_epoch + 1}{total}")
-
-    def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> Metrics:
-        """Return the logged metrics."""
-        metrics = super().get_metrics(trainer, pl_module)
-        return {name: value for name, value in metrics.items() if name != "v_num"}
