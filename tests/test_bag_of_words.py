@@ -67,14 +67,6 @@ def test_a_gpu_gives_the_product_of_the_dense_batch():
         torch.testing.assert_close(sparse, expected)
 
 
-@pytest.mark.parametrize("empty", [0, 1, 2])
-def test_a_text_without_words_gives_the_bias(empty):
-    texts = [{1: 2.0, 5: 1.0} for _ in range(3)]
-    texts[empty] = {}
-    linear = layer()
-    assert torch.equal(linear(as_bag(texts)[0])[empty], linear.bias)
-
-
 @pytest.mark.parametrize("word", [-1, WORDS])
 def test_word_ids_beyond_the_layer_are_refused(word):
     batch = BagOfWords(torch.tensor([0, word]), torch.tensor([0]), torch.ones(2))

@@ -41,10 +41,6 @@ def test_integers_become_float32_with_the_same_numbers():
     assert inputs(data.train_dataloader()).unique().tolist() == [255.0]
 
 
-def test_a_vector_is_one_column(rows):
-    assert ArrayDataModule(rows[0][:, 0], rows[1]).input_shape == (1,)
-
-
 def test_scaling_is_by_the_training_part(rows):
     x, y = rows
     data = ArrayDataModule(x, y, scaling="standard", val_size=10, split_seed=None)
@@ -135,15 +131,6 @@ def test_a_class_of_the_test_part_alone_is_refused_by_name(rows):
     data = ArrayDataModule(x, ["a", "b"] * 20, x[:2] + 1, ["a", "c"])
     with pytest.raises(InputError, match="training part has no row of c"):
         data.fit()
-
-
-def test_a_class_unseen_by_a_checkpoint_is_refused_by_name(rows):
-    x, _ = rows
-    state = ArrayDataModule(x, ["a", "b"] * 20).state_dict()
-    data = ArrayDataModule(x, ["a", "b"] * 20, x[:2] + 1, ["a", "c"])
-    data.load_state_dict(state)
-    with pytest.raises(InputError, match="unknown class 'c'"):
-        data.test_dataloader()
 
 
 def test_the_seed_of_the_order_does_not_depend_on_earlier_splits(rows):

@@ -154,9 +154,3 @@ def test_each_epoch_of_a_fit_has_another_order():
     assert len({tuple(epoch) for epoch in watch.train}) == 3
     assert len({tuple(sorted(epoch)) for epoch in watch.train}) == 1
     assert watch.train == watched(values())[0].train
-
-
-def test_without_a_validation_part_nothing_is_validated_and_the_trainer_is_left_as_it_was():
-    watch, trainer = watched(values(val_size=None))
-    assert watch.val == [[], [], []]
-    assert trainer.limit_val_batches == 1.0

@@ -32,13 +32,6 @@ def test_a_table_has_a_line_per_column():
     assert lines[4][:4] == ["sold", "date", "0", "2"]
 
 
-def test_many_categories_are_cut():
-    frame = pd.DataFrame({"name": [f"category {number}" for number in range(50)]})
-    line = described(frame, [*range(50)]).splitlines()[2]
-    assert line.endswith(" ...")
-    assert len(line) < 110
-
-
 @pytest.mark.parametrize(
     ("targets", "arguments", "words"),
     [

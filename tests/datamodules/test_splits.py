@@ -16,7 +16,7 @@ from sklearn.model_selection import (
     TimeSeriesSplit,
 )
 
-from dlp.datamodules.splits import Rows, Split, group_numbers, keras_order, time_values
+from dlp.datamodules.splits import Rows, Split, group_numbers, time_values
 from dlp.errors import InputError
 
 SEEDS = st.one_of(st.none(), st.integers(0, 99))
@@ -152,19 +152,6 @@ def test_without_a_seed_folds_are_contiguous_as_in_the_book(count):
     assert [*map(lists, folds)] == expected
 
 
-def test_without_a_seed_the_first_groups_validate():
-    groups = group_numbers(np.array(["z", "z", "a", "a", "m", "m", "b", "b"], object))
-    parts = Split(2, 2, seed=None).parts(Rows(8, groups=groups))
-    assert lists(parts) == [[4, 5, 6, 7], [2, 3], [0, 1]]
-
-
-def test_the_order_of_keras_is_a_permutation_by_the_seed_113():
-    expected = np.arange(506)
-    np.random.RandomState(113).shuffle(expected)
-    assert keras_order(506).tolist() == expected.tolist()
-    assert sorted(keras_order(506)) == [*range(506)]
-
-
 # Times --------------------------------------------------------------------------------------------
 
 
@@ -215,17 +202,6 @@ def test_times_are_numbers_or_iso_dates(times, order):
 # Splitters of one's own ---------------------------------------------------------------------------
 
 
-class Pairs:
-    """Splitter that gives the pairs it was built from."""
-
-    def __init__(self, *pairs):
-        self.pairs = pairs
-
-    def split(self, X, y=None, groups=None):  # noqa: N803 - scikit-learn's names
-        self.seen = X, y, groups
-        return iter(self.pairs)
-
-
 @given(
     splitter=st.sampled_from(
         [
@@ -249,18 +225,6 @@ def test_a_splitter_divides_what_the_test_part_leaves(splitter, count, test_size
     for fold, (train, val) in enumerate([*splitter.split(rest, rows.y[rest])][:3]):
         parts = replace(split, fold=fold).parts(rows)
         assert lists(parts) == [rest[train].tolist(), rest[val].tolist(), test.tolist()]
-
-
-def test_a_splitter_sees_row_numbers_targets_and_groups_and_may_give_masks():
-    splitter = Pairs(([True, True, False, False], [False, False, True, True]))
-    rows = Rows(6, np.arange(6.0), groups=np.array([0, 0, 1, 1, 2, 2]))
-    parts = Split(test_size=2, seed=None, splitter=splitter).parts(rows)
-    assert lists(parts) == [[2, 3], [4, 5], [0, 1]]
-    assert [values.tolist() for values in splitter.seen] == [
-        [[2], [3], [4], [5]],
-        [2, 3, 4, 5],
-        [1, 1, 2, 2],
-    ]
 
 
 # Refusals -----------------------------------------------------------------------------------------

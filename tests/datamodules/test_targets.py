@@ -114,14 +114,6 @@ def test_the_summary_has_frequencies_or_mean_and_median(values, summary):
     assert fitted(values).summary(np.asarray(values)) == summary
 
 
-def test_the_state_is_plain_and_restores_the_classes():
-    state = fitted([0, 1], class_names=["cat", "dog"], positive_class="cat").state()
-    encoder = TargetEncoder()
-    encoder.load_state(state)
-    assert encoder.encode(np.array([0, 1])).tolist() == [1, 0]
-    assert encoder.class_names == ["dog", "cat"]
-
-
 @pytest.mark.parametrize(
     ("values", "arguments", "message"),
     [
@@ -145,11 +137,6 @@ def test_targets_that_cannot_be_used_are_refused(values, arguments, message):
 
     with pytest.raises(InputError, match=message):
         use()
-
-
-def test_an_unseen_class_is_named_with_the_nearest_one():
-    with pytest.raises(InputError, match=r"'positve'\. Did you mean 'positive'"):
-        fitted(["positive", "negative"]).encode(np.array(["positve"]))
 
 
 def test_a_class_that_training_lacks_is_refused_and_elsewhere_a_line(capsys):

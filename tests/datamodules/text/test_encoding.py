@@ -9,7 +9,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from dlp.datamodules.text import encoding
 from dlp.datamodules.text.corpus import Texts, spaced_words
-from dlp.datamodules.text.encoding import OFFSET, BagEncoder, BagRows, rank_terms
+from dlp.datamodules.text.encoding import OFFSET, BagEncoder, rank_terms
 from dlp.errors import InputError
 
 TEXTS = st.lists(
@@ -98,16 +98,6 @@ def test_pairs_stand_after_equally_frequent_words_and_end_with_their_text():
     assert rank_terms(texts, ngrams=2, min_df=2) == ["good", "film"]
 
 
-def test_pairs_are_cut_with_the_words_of_a_text():
-    encoder = fitted(["a b c"], None, max_length=3, ngrams=2)
-    ids = np.flatnonzero(dense(encoder, ["a b c"])[0])
-    assert encoder.decode(ids) == "? a b a b"
-
-
-def test_the_ranked_texts_are_the_chosen_ones():
-    assert rank_terms(corpus(["x x x", "b a", "a b"])[np.array([2, 1])]) == ["a", "b"]
-
-
 def test_ten_thousand_ids_are_9996_words():
     encoder = fitted([" ".join(f"w{number}" for number in range(20_000))])
     assert len(encoder.words) == 9996
@@ -154,12 +144,6 @@ def test_a_batch_is_a_copy(rows):
     for tensor in rows[index]:
         tensor.fill_(7)
     assert all(map(torch.equal, rows[index], before))
-
-
-def test_ones_are_stored_as_bytes():
-    rows = fitted(["a b", "a c"], 9).transform(corpus(["a b", "a c"]))
-    assert isinstance(rows, BagRows)
-    assert rows.matrix.data.dtype == np.int8
 
 
 @pytest.mark.parametrize(

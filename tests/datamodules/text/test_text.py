@@ -98,12 +98,6 @@ def test_labels_that_mix_numbers_and_text_are_refused_unless_they_are_classes(tm
     assert data.class_names == ["1", "2", "none"]
 
 
-def test_stars_are_classes_if_the_task_says_so(tmp_path):
-    path = write_csv(tmp_path / "a.csv", [(text, label + 4) for text, label in ROWS])
-    data = TextDataModule(path, task="classification", positive_class="4")
-    assert data.class_names == ["5", "4"]
-
-
 def test_unlabelled_texts_are_left_out_if_asked(tmp_path):
     path = write_csv(tmp_path / "a.csv", [*ROWS, ("no label", "")])
     with pytest.raises(InputError, match="drop_unlabelled"):
