@@ -3,16 +3,22 @@ import math
 import pandas as pd
 import pytest
 
-from dlp.visualization.comparison import draw_against, draw_runs
-from dlp.visualization.curves import draw_curves, draw_folds, panel_names, smooth
+from dlp.visualization.curves import (
+    draw_against,
+    draw_curves,
+    draw_folds,
+    draw_runs,
+    panel_names,
+    smooth,
+)
 
 NAN = math.nan
 
 
-def test_the_moving_average_is_that_of_pandas():
-    values = [3.0, 1.0, 2.0, 5.0]
-    expected = pd.Series(values).ewm(alpha=0.1, adjust=False).mean()
-    assert smooth(values, 0.9) == pytest.approx(expected.tolist())
+def test_the_moving_average_is_that_of_the_book():
+    values = [3.0, 1.0, 2.0]
+    second = 0.9 * 3 + 0.1 * 1
+    assert smooth(values, 0.9) == pytest.approx([3.0, second, 0.9 * second + 0.1 * 2])
 
 
 def test_a_gap_stays_a_gap_and_starts_no_new_average():
@@ -42,15 +48,16 @@ def test_long_folds_have_a_second_row_without_the_first_epochs(epochs, panels):
 
 
 def test_runs_of_one_label_have_a_mean_over_their_common_epochs():
-    figure = draw_runs(
-        {"a": [{"val_loss": [1.0, 2.0, 9.0]}, {"val_loss": [3.0, 4.0]}]}, ["val_loss"]
-    )
+    histories = [pd.DataFrame({"val_loss": losses}) for losses in ([1.0, 2.0, 9.0], [3.0, 4.0])]
+    figure = draw_runs({"a": histories}, ["val_loss"])
     mean = figure.axes[0].get_lines()[-1]
     assert mean.get_label() == "a (2 runs)"
     assert mean.get_ydata().tolist() == [2.0, 3.0]
 
 
-@pytest.mark.parametrize(("settings", "scale"), [([10, 1000], "log"), (["[8]", "[64]"], "linear")])
+@pytest.mark.parametrize(
+    ("settings", "scale"), [([10, 1000], "log"), ([0, 9], "linear"), ([9, "None"], "linear")]
+)
 def test_values_stand_over_their_setting(settings, scale):
     figure = draw_against(
         {"run": {key: [0.5, 0.7] for key in settings}}, "data.train_size", "val_acc"

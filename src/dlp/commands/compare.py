@@ -10,7 +10,6 @@ import yaml
 
 from dlp.console import say
 from dlp.errors import MissingInputError, unknown
-from dlp.files import atomic_path
 from dlp.monitor import best_index, monitor_mode
 from dlp.runs import ROOT, Run, runs_of
 
@@ -72,7 +71,8 @@ def compare(
         against: Key of a setting, such as ``data.train_size``, to draw the best values against.
         output: File of the figure.
     """
-    from dlp.visualization.comparison import draw_against, draw_runs
+    from dlp.visualization.curves import draw_against, draw_runs
+    from dlp.visualization.files import save_figure
 
     records = [Record.read(run) for word in runs for run in _find(word)]
     columns = [*dict.fromkeys(str(name) for record in records for name in record.history)]
@@ -84,15 +84,12 @@ def compare(
     table = _table(groups, metrics)
     say(table.to_string(na_rep="-", float_format="{:.4g}".format))
     if against is None:
-        figure = draw_runs(
-            {label: [r.history.to_dict("list") for r in group] for label, group in groups.items()},  # type: ignore[misc]  # names of columns are texts
-            metrics,
-        )
+        histories = {label: [r.history for r in group] for label, group in groups.items()}
+        figure = draw_runs(histories, metrics)
     else:
         values = {label: _by_setting(group, against, metrics[0]) for label, group in groups.items()}
         figure = draw_against(values, against, metrics[0])
-    with atomic_path(output) as temporary:
-        figure.savefig(temporary, format=output.suffix[1:] or "png", dpi=120)
+    save_figure(figure, output)
     say(f"wrote {output}")
     return table
 

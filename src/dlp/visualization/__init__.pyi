@@ -1,6 +1,5 @@
 from .activation_maps import activations
-from .comparison import draw_against, draw_runs
-from .curves import draw_curves, draw_folds
+from .curves import draw_against, draw_curves, draw_folds, draw_runs
 from .filters import filter_patterns
 from .grad_cam import GradCAM
 from .images import activation_grid, filter_grid, heatmap_figure, image_grid, overlay

@@ -36,8 +36,6 @@ def activations(
 
     with evaluating(model), torch.no_grad(), watched(model, names, watch):
         model(model_input(model, images))
-    if absent := [name for name in names if name not in outputs]:
-        raise InputError(f"layer {absent[0]!r} is not called; name another.")
     return {name: outputs[name] for name in names}
 
 
@@ -50,7 +48,7 @@ def default_layers(model: nn.Module, count: int = 8) -> list[str]:
     names: list[str] = []
     previous: nn.Module | None = None
     for name, layer in model.named_modules():
-        if any(True for _ in layer.children()) or isinstance(layer, nn.BatchNorm2d):
+        if [*layer.children()] or isinstance(layer, nn.BatchNorm2d):
             continue
         if isinstance(layer, _MAPS):
             names.append(name)

@@ -1,13 +1,16 @@
-"""Learning curves: training beside validation per epoch, of a fit and of the mean over folds."""
+"""Curves per epoch: of a fit, of the mean over folds, and of several runs together."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _STAGES = (("train", "training", "tab:blue"), ("val", "validation", "tab:orange"))
 #: Epochs left out of a smoothed curve, as in section 3.6: their values dwarf all others.
@@ -21,12 +24,11 @@ def smooth(values: Sequence[float], factor: float) -> list[float]:
         values: Value per epoch.
         factor: Weight of the average so far, from 0 to below 1.
     """
-    average, averages = np.nan, []
-    for value in values:
-        average = value if np.isnan(average) else factor * average + (1 - factor) * value
-        averages.append(average)
-        average = averages[-2] if np.isnan(average) and len(averages) > 1 else average
-    return averages
+    import pandas as pd
+
+    series = pd.Series(values, dtype=float)
+    average = series.ewm(alpha=1 - factor, adjust=False, ignore_na=True).mean()
+    return average.where(series.notna()).tolist()
 
 
 def draw_curves(
@@ -73,10 +75,9 @@ def draw_folds(
         smoothing: Factor of the moving average.
     """
     panels = panel_names(mean)
-    has_second_row = max(map(len, mean.values()), default=0) >= 3 * SKIPPED_EPOCHS
-    size = (5.2 * len(panels), 3.6 * (1 + has_second_row))
-    figure = Figure(figsize=size, layout="constrained")
-    grid = figure.subplots(1 + has_second_row, len(panels), squeeze=False)
+    rows = 2 if max(map(len, mean.values()), default=0) >= 3 * SKIPPED_EPOCHS else 1
+    figure = Figure(figsize=(5.2 * len(panels), 3.6 * rows), layout="constrained")
+    grid = figure.subplots(rows, len(panels), squeeze=False)
     for column, name in zip(grid.T, panels, strict=True):
         for stage, label, colour in _STAGES:
             if (logged := f"{stage}_{name}") not in mean:
@@ -86,14 +87,70 @@ def draw_folds(
             band = values - spread, values + spread
             column[0].fill_between(epochs, *band, color=colour, alpha=0.15, linewidth=0)
             _plot(column[0], values, color=colour, label=f"{label}, mean of folds")
-            if has_second_row:
+            if rows == 2:
                 late, first = values[SKIPPED_EPOCHS:], SKIPPED_EPOCHS + 1
-                _plot(column[1], late, first, color=colour, alpha=0.25)
                 average = smooth(late.tolist(), smoothing)
+                _plot(column[1], late, first, color=colour, alpha=0.25)
                 _plot(column[1], average, first, color=colour, label=f"{label}, smoothed")
         epoch = best[1] if best is not None and best[0].endswith(f"_{name}") else None
-        for axes, first in zip(column, (0, SKIPPED_EPOCHS), strict=False):
-            _finish(axes, name, epoch if epoch is not None and epoch > first else None)
+        for axes, skipped in zip(column, (0, SKIPPED_EPOCHS), strict=False):
+            _finish(axes, name, epoch if epoch is not None and epoch > skipped else None)
+    return figure
+
+
+def draw_runs(runs: Mapping[str, Sequence["pd.DataFrame"]], metrics: Sequence[str]) -> Figure:
+    """Draw one panel per metric; runs of one label share a colour, their mean is bold.
+
+    Args:
+        runs: Histories of the runs by label: frames with the epoch as index, a column per metric.
+        metrics: Logged names, such as ``val_loss``.
+    """
+    import pandas as pd
+
+    figure = Figure(figsize=(5.6 * len(metrics), 4.2), layout="constrained")
+    panels = figure.subplots(1, len(metrics), squeeze=False)[0]
+    for axes, metric in zip(panels, metrics, strict=True):
+        for number, (label, histories) in enumerate(runs.items()):
+            curves = [history[metric] for history in histories if metric in history]
+            if not curves:
+                continue
+            colour, name = f"C{number}", label
+            if len(curves) > 1:
+                name = f"{label} ({len(curves)} runs)"
+                for curve in curves:
+                    _plot(axes, curve, color=colour, linewidth=0.8, alpha=0.4)
+            mean = pd.concat(curves, axis=1, join="inner").mean(axis=1)  # of the common epochs
+            _plot(axes, mean, color=colour, linewidth=2, label=name)
+        _finish(axes, metric)
+    return figure
+
+
+def draw_against(
+    values: Mapping[str, Mapping[Any, Sequence[float]]], setting: str, metric: str
+) -> Figure:
+    """Draw the best values of runs against a setting, with their mean.
+
+    Args:
+        values: Best value of each run, by label and setting.
+        setting: Key of the setting.
+        metric: Name of the values.
+    """
+    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
+    axes = figure.subplots()
+    settings = [key for series in values.values() for key in series]
+    is_numeric = all(isinstance(key, int | float) for key in settings)
+    for number, (label, series) in enumerate(values.items()):
+        keys = sorted(series) if is_numeric else [*series]
+        places = keys if is_numeric else [*map(str, keys)]
+        for place, key in zip(places, keys, strict=True):
+            axes.plot([place] * len(series[key]), series[key], "o", color=f"C{number}", alpha=0.4)
+        means = [float(np.mean(series[key])) for key in keys]
+        axes.plot(places, means, color=f"C{number}", label=label)
+    if is_numeric and min(settings) > 0 and max(settings) >= 10 * min(settings):
+        axes.set_xscale("log")
+    axes.set(xlabel=setting, ylabel=f"best {metric}")
+    axes.grid(alpha=0.3)
+    axes.legend()
     return figure
 
 
@@ -111,7 +168,7 @@ def _plot(axes: Axes, values: ArrayLike, first: int = 1, **style: Any) -> None:
     axes.plot(epochs[is_finite], numbers[is_finite], **style)
 
 
-def _finish(axes: Axes, name: str, best_epoch: int | None) -> None:
+def _finish(axes: Axes, name: str, best_epoch: int | None = None) -> None:
     if best_epoch is not None:
         axes.axvline(best_epoch, color="grey", linestyle="--", label=f"best: epoch {best_epoch}")
     axes.set(xlabel="epoch", ylabel=name)

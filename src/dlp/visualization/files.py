@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def save_figure(figure: "Figure", path: Path, dpi: int = 110) -> None:
-    """Write a figure as PNG, atomically."""
+def save_figure(figure: "Figure", path: Path) -> None:
+    """Write a figure atomically, as PNG or what the ending of the path names."""
     with atomic_path(path) as temporary, warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing")  # in the name of a class
-        figure.savefig(temporary, format="png", dpi=dpi)
+        figure.savefig(temporary, format=path.suffix[1:], dpi=110)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from dlp.errors import InputError
-from dlp.visualization.layers import evaluating, find_layer, model_input, watched
+from dlp.visualization.layers import evaluating, model_input, watched
 
 _POOLINGS = (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
 
@@ -37,8 +37,6 @@ class GradCAM:
         layer: str | None = None,
         reshape: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
-        if layer is not None:
-            find_layer(model, layer)
         self.model, self.layer, self.reshape = model, layer, reshape or (lambda maps: maps)
 
     def __enter__(self) -> "GradCAM":
@@ -69,10 +67,9 @@ class GradCAM:
             outputs[:] = [output.detach().clone().requires_grad_()]
             return outputs[0].clone()  # the next layer may work in place
 
-        with evaluating(self.model), watched(self.model, [self.layer], watch):
-            logits = self.model(model_input(self.model, images)).reshape(len(images), -1)
-            if not outputs:
-                raise InputError(f"layer {self.layer!r} is not called; name another.")
+        with evaluating(self.model):
+            with watched(self.model, [self.layer], watch):
+                logits = self.model(model_input(self.model, images)).reshape(len(images), -1)
             if logits.shape[1] == 1:
                 logits = torch.cat([-logits, logits], dim=1)
             numbers = logits.argmax(1) if classes is None else torch.as_tensor(classes)

@@ -37,16 +37,16 @@ def image_grid(
     return figure
 
 
-def activation_grid(maps: Tensor, title: str = "", columns: int = 16) -> Figure:
+def activation_grid(maps: Tensor, title: str = "") -> Figure:
     """Return a figure of all channels of one layer, maps (C, h, w), as the book shows them."""
-    canvas = make_grid(channel_image(maps).cpu()[:, None], columns, padding=1)
+    canvas = make_grid(channel_image(maps).cpu()[:, None], 16, padding=1)
     inches = max(4.0, canvas.shape[2] / maps.shape[2])  # one channel per inch
     return _canvas_figure(canvas[:1], inches, title, vmax=255, cmap="viridis")
 
 
-def filter_grid(patterns: Tensor, title: str = "", columns: int | None = None) -> Figure:
+def filter_grid(patterns: Tensor, title: str = "") -> Figure:
     """Return a figure of patterns (F, C, H, W) in [0, 1], black between them."""
-    columns = columns or math.ceil(math.sqrt(len(patterns)))
+    columns = math.ceil(math.sqrt(len(patterns)))
     return _canvas_figure(make_grid(patterns.cpu(), columns, padding=5), 10.0, title, vmax=1)
 
 

@@ -1,6 +1,6 @@
 """Layers of any network: looked up by name, and watched by hooks that are removed afterwards."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
@@ -16,42 +16,24 @@ Watcher = Callable[[str, Tensor], Tensor | None]
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Run a model in evaluation mode with frozen parameters; restore both at the end.
+    """Run a model in evaluation mode; restore its modes at the end.
 
-    Gradients of inputs can be computed inside, even in Lightning's validation, which runs in
-    inference mode.
+    Gradients can be computed inside, even in Lightning's validation, which runs in inference mode.
     """
     modes = [(module, module.training) for module in model.modules()]
-    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
     with torch.inference_mode(False), torch.enable_grad():
         try:
             for module, _ in modes:  # flags, not `eval()`: a model's own `train` may do more
                 module.training = False
-            for parameter in trainable:
-                parameter.requires_grad_(False)
             yield
         finally:
             for module, mode in modes:
                 module.training = mode
-            for parameter in trainable:
-                parameter.requires_grad_(True)
-
-
-def find_layer(model: nn.Module, name: str) -> nn.Module:
-    """Return the layer of a dotted name, as in ``named_modules``.
-
-    Raises:
-        InputError: If there is no such layer.
-    """
-    layers: dict[str, nn.Module] = dict(model.named_modules(remove_duplicate=False))
-    if name not in layers:
-        raise unknown("layer", name, list(layers)[1:])
-    return layers[name]
 
 
 @contextmanager
 def watched(
-    model: nn.Module, names: Iterable[str], watcher: Watcher, strict: bool = True
+    model: nn.Module, names: Sequence[str], watcher: Watcher, strict: bool = True
 ) -> Iterator[None]:
     """Call `watcher` after each call of some layers.
 
@@ -59,21 +41,28 @@ def watched(
         model: Any network.
         names: Dotted names of the layers.
         watcher: Function of name and output.
-        strict: Whether a layer whose output is not a tensor is an error.
+        strict: Whether each layer must return a tensor.
+
+    Raises:
+        InputError: If a layer is unknown, or, where that is asked for, returns no tensor.
     """
+    layers = dict(model.named_modules(remove_duplicate=False))
+    silent = {*names}
 
     def hook(name: str, layer: nn.Module, inputs: Any, output: Any) -> Tensor | None:
-        if isinstance(output, Tensor):
-            return watcher(name, output)
-        if strict:
-            raise InputError(f"layer {name!r} returns {type(output).__name__}, not a tensor.")
-        return None
+        if not isinstance(output, Tensor):
+            return None
+        silent.discard(name)
+        return watcher(name, output)
 
     with ExitStack() as stack:
         for name in names:
-            handle = find_layer(model, name).register_forward_hook(partial(hook, name))
-            stack.callback(handle.remove)
+            if name not in layers:
+                raise unknown("layer", name, [*layers][1:])
+            stack.callback(layers[name].register_forward_hook(partial(hook, name)).remove)
         yield
+    if strict and silent:
+        raise InputError(f"layer {min(silent)!r} is not called or returns no tensor; name another.")
 
 
 def model_input(model: nn.Module, images: Tensor) -> Tensor:

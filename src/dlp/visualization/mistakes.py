@@ -8,9 +8,7 @@ from matplotlib.figure import Figure
 
 from dlp.evaluation.mistakes import Mistakes
 
-#: Cells of larger matrices hold no numbers.
-_MAX_NUMBERED = 15
-_MAX_CLASSES = 60
+_MAX_NUMBERED = 15  # cells of larger matrices hold no numbers
 
 
 def draw_mistakes(mistakes: Mistakes) -> dict[str, Figure]:
@@ -26,20 +24,14 @@ def draw_mistakes(mistakes: Mistakes) -> dict[str, Figure]:
 def draw_confusion(report: dict[str, Any]) -> Figure:
     """Draw the confusion matrix, coloured by the share of each true class.
 
-    Of more than 60 classes those with the most mistakes are drawn.
-
     Args:
         report: Report of `class_mistakes`.
     """
     counts = np.array(report["confusion"])
-    support = counts.sum(axis=1)
-    wrong = support + counts.sum(axis=0) - 2 * np.diag(counts)
-    classes = np.sort(np.argsort(-wrong, kind="stable")[:_MAX_CLASSES])
-    names = [_plain(report["classes"][number]["name"]) for number in classes]
-    counts = counts[np.ix_(classes, classes)]
-    shares = counts / np.maximum(support[classes], 1)[:, None]
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    names = [_plain(row["name"]) for row in report["classes"]]
     has_numbers = len(names) <= _MAX_NUMBERED
-    side = 2.4 + 0.55 * max(len(names), 3) if has_numbers else 8.0
+    side = 2.4 + 0.55 * max(len(names), 3) if has_numbers else max(8.0, 0.12 * len(names))
     figure = Figure(figsize=(side + 0.9, side), layout="constrained")
     axes = figure.subplots()
     # The square root makes one confusion in a hundred visible.
@@ -54,8 +46,7 @@ def draw_confusion(report: dict[str, Any]) -> Figure:
         text = f"{counts[row, column]:,}"
         axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=10)
     figure.colorbar(image, ax=axes, shrink=0.7, label="share of the true class")
-    selection = f"; {len(names)} of {len(support)} classes" if len(names) < len(support) else ""
-    figure.suptitle(f"{report['wrong']:,} of {report['rows']:,} rows are wrong{selection}")
+    figure.suptitle(f"{report['wrong']:,} of {report['rows']:,} rows are wrong")
     return figure
 
 
@@ -67,18 +58,14 @@ def draw_reliability(calibration: dict[str, Any]) -> Figure:
     """
     figure = Figure(figsize=(5.4, 5.4), layout="constrained")
     curve, bars = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
-    probability, frequency = (
-        np.array(calibration["probability"]),
-        np.array(calibration["frequency"]),
-    )
-    error = np.sqrt(frequency * (1 - frequency) / calibration["count"])
+    columns = (calibration[name] for name in ("probability", "frequency", "count"))
+    probability, frequency, count = map(np.array, columns)
+    error = np.sqrt(frequency * (1 - frequency) / count)
     curve.plot([0, 1], [0, 1], "--", color="grey", label="perfectly calibrated")
-    curve.errorbar(
-        probability, frequency, error, fmt="-o", capsize=2, label="model, standard error"
-    )
+    curve.errorbar(probability, frequency, error, fmt="-o", label="model, standard error")
     curve.set_ylabel("frequency")
     curve.legend(loc="upper left")
-    bars.bar(probability, calibration["count"], 0.06, alpha=0.6)
+    bars.bar(probability, count, 0.06, alpha=0.6)
     bars.set(xlabel="predicted probability", ylabel="rows", xlim=(-0.03, 1.03))
     for axes in (curve, bars):
         axes.grid(alpha=0.3)
