@@ -10,22 +10,6 @@ from dlp.callbacks import History
 from dlp.modules import DenseModule
 
 
-class Stop(Callback):
-    """Stops the fit at the first batch of the second epoch."""
-
-    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
-        if trainer.current_epoch == 1:
-            trainer.should_stop = True
-
-
-class FirstBatch(Callback):
-    """Keeps the loss of the first batch of the second epoch."""
-
-    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
-        if trainer.current_epoch == 1 and batch_idx == 0:
-            self.loss = float(outputs["loss"])
-
-
 def test_memory_and_file_have_each_metric_by_epoch(tmp_path):
     history = History(tmp_path)
     trainer = small_fit(history)
@@ -37,15 +21,6 @@ def test_memory_and_file_have_each_metric_by_epoch(tmp_path):
     assert [row["epoch"] for row in rows] == ["1", "2", "3"]
     for name in names:
         assert [float(row[name]) for row in rows] == history.metrics[name]
-
-
-@pytest.mark.parametrize("limits", [{"max_epochs": -1, "max_steps": 4}, {"max_epochs": 2}])
-def test_an_epoch_that_breaks_off_has_its_own_numbers(limits):
-    history, first = History(), FirstBatch()
-    stop = [] if "max_steps" in limits else [Stop()]
-    small_fit(history, first, *stop, **limits)
-    assert len(history.metrics["train_loss"]) == 2
-    assert history.metrics["train_loss"][1] == pytest.approx(first.loss)
 
 
 def test_a_metric_that_an_epoch_does_not_log_is_a_gap(tmp_path):
