@@ -10,7 +10,7 @@ from dlp.datamodules import ArrayDataModule
 from dlp.modules import DenseModule
 
 FIGURES = {
-    "softmax": {"confusion.png", "reliability.png"},
+    "softmax": {"confusion.png", "reliability.png", "worst.png"},
     "multilabel": {"reliability.png"},
     "regression": {"residuals.png"},
 }
@@ -18,7 +18,8 @@ FIGURES = {
 
 @pytest.mark.parametrize("head", FIGURES)
 def test_a_test_writes_numbers_figures_and_the_worst_rows(head, tmp_path):
-    x = np.random.default_rng(0).normal(size=(60, 2))
+    shape = (1, 3, 3) if head == "softmax" else (2,)  # images, and columns
+    x = np.random.default_rng(0).normal(size=(60, *shape))
     y = {
         "softmax": np.arange(60) % 3,
         "multilabel": (x > 0).astype(int),

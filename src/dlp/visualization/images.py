@@ -9,7 +9,6 @@ import torch
 import torch.nn.functional as F
 from matplotlib.figure import Figure
 from torch import Tensor
-from torchvision.utils import make_grid
 
 from dlp.visualization.activation_maps import channel_image
 
@@ -39,6 +38,8 @@ def image_grid(
 
 def activation_grid(maps: Tensor, title: str = "") -> Figure:
     """Return a figure of all channels of one layer, maps (C, h, w), as the book shows them."""
+    from torchvision.utils import make_grid  # two seconds, for which `image_grid` does not wait
+
     canvas = make_grid(channel_image(maps).cpu()[:, None], 16, padding=1)
     inches = max(4.0, canvas.shape[2] / maps.shape[2])  # one channel per inch
     return _canvas_figure(canvas[:1], inches, title, vmax=255, cmap="viridis")
@@ -46,6 +47,8 @@ def activation_grid(maps: Tensor, title: str = "") -> Figure:
 
 def filter_grid(patterns: Tensor, title: str = "") -> Figure:
     """Return a figure of patterns (F, C, H, W) in [0, 1], black between them."""
+    from torchvision.utils import make_grid
+
     columns = math.ceil(math.sqrt(len(patterns)))
     return _canvas_figure(make_grid(patterns.cpu(), columns, padding=5), 10.0, title, vmax=1)
 
