@@ -1,19 +1,29 @@
 import json
 import os
 import socket
-import subprocess
-import sys
-from pathlib import Path
+import warnings
+from datetime import timedelta
+from functools import partial
 
 import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
+from lightning.pytorch.strategies import DDPStrategy
+from sklearn.metrics import roc_auc_score
 from training import Curves, quiet_trainer
 
-from dlp.callbacks import AtomicCheckpointIO, EpochSeed, History, LastCheckpoint, PredictionWriter
+from dlp.callbacks import (
+    AtomicCheckpointIO,
+    EpochSeed,
+    History,
+    LastCheckpoint,
+    MistakesReport,
+    PredictionWriter,
+)
 from dlp.datamodules import ArrayDataModule
 from dlp.datamodules.batches import BatchOrder
+from dlp.folds.forks import run_at_once
 from dlp.modules import DenseModule, KerasRMSprop
 
 EPOCHS, SEED = 3, 5
@@ -34,9 +44,10 @@ def build():
     return DenseModule((6,), 2, "sigmoid", hidden=(5,), l2=0.01, metrics=["acc", "auroc"])
 
 
-def run_process(folder):
-    """Fit, test and predict as one process of two."""
-    torch.set_num_threads(1)
+def run_process(folder, port, rank):
+    """Fit, test and predict as one process of two; return the logged values and the weights."""
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "LOCAL_RANK": str(rank)}
+    warnings.simplefilter("ignore")
     module, curves = build(), Curves()
     callbacks = [
         curves,
@@ -44,49 +55,31 @@ def run_process(folder):
         EpochSeed(),
         LastCheckpoint(folder, 0),
         PredictionWriter(folder / "predictions.csv"),
+        MistakesReport(folder),
     ]
-    arguments = {"devices": 2, "strategy": "ddp", "plugins": [AtomicCheckpointIO()]}
+    strategy = DDPStrategy(timeout=timedelta(seconds=90))
+    arguments = {"devices": 2, "strategy": strategy, "plugins": [AtomicCheckpointIO()]}
     trainer = quiet_trainer(EPOCHS, callbacks, **arguments)
     trainer.fit(module, data())
     (tested,) = trainer.test(module, data(), verbose=False)
     trainer.predict(module, data())
     weights = {name: value.flatten().tolist() for name, value in module.state_dict().items()}
-    content = {"epochs": curves.epochs, "test": tested, "weights": weights}
-    Path(folder, f"{trainer.global_rank}.json").write_text(json.dumps(content))
+    return {"epochs": curves.epochs, "test": tested, "weights": weights}
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Return the folder in which two gloo processes left their results."""
-    folder = tmp_path_factory.mktemp("ddp")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
-    paths = os.pathsep.join([str(Path(__file__).parent), *sys.path])
-    environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "MASTER_PORT": port}
-    environment |= {"MASTER_ADDR": "127.0.0.1", "DLP_CACHE_DIR": str(folder)}
-    program = (
-        "import sys, pathlib; from dlp.speed.imports import import_lightning; import_lightning(); "
-        "import test_distributed as t; t.run_process(pathlib.Path(sys.argv[1]))"
-    )
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", program, str(folder)],
-            env={**environment, "LOCAL_RANK": str(rank)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for rank in (0, 1)
-    ]
-    outputs = [process.communicate(timeout=120)[0] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], "\n".join(outputs)
-    return folder
+    """Return the folder in which two gloo processes leave their files."""
+    return tmp_path_factory.mktemp("ddp")
 
 
 @pytest.fixture(scope="module")
 def ranks(folder):
-    return [json.loads((folder / f"{rank}.json").read_text()) for rank in (0, 1)]
+    """Return the results of the two processes."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    return run_at_once([partial(run_process, folder, port, rank) for rank in (0, 1)])
 
 
 def measured(name, outputs, penalties):
@@ -97,8 +90,6 @@ def measured(name, outputs, penalties):
     total = sum(counts)
     data_loss = sum(loss * n for loss, n in zip(losses, counts, strict=True)) / total
     penalty = sum(p * n for p, n in zip(penalties, counts, strict=True)) / total
-    from sklearn.metrics import roc_auc_score
-
     return {
         f"{name}_loss": pytest.approx((data_loss + penalty).item(), rel=1e-5),
         f"{name}_data_loss": pytest.approx(data_loss.item(), rel=1e-5),
@@ -151,6 +142,7 @@ def test_two_processes_end_with_the_weights_of_one(ranks, single):
         assert ranks[0]["weights"][name] == pytest.approx(value.flatten().tolist(), abs=1e-6)
 
 
+@pytest.mark.usefixtures("ranks")
 def test_two_processes_write_one_table_of_predictions_in_order(folder, single):
     table = pd.read_csv(folder / "predictions.csv")
     assert table["index"].tolist() == [0, 1, 2, 3, 4]
@@ -160,8 +152,11 @@ def test_two_processes_write_one_table_of_predictions_in_order(folder, single):
     assert table["prob_1"].tolist() == pytest.approx(expected.tolist(), abs=1e-6)
 
 
-def test_two_processes_write_one_history_and_one_checkpoint(folder, ranks):
+def test_two_processes_write_one_history_one_checkpoint_and_one_report(folder, ranks):
     rows = pd.read_csv(folder / "metrics.csv")
     assert rows["val_loss"].tolist() == [epoch["val_loss"] for epoch in ranks[0]["epochs"]]
     content = torch.load(folder / "last.ckpt", weights_only=True)
     assert content["epoch"] == EPOCHS - 1
+    report = json.loads((folder / "mistakes.json").read_text())
+    assert report["rows"] == 5
+    assert 1 - report["wrong"] / 5 == pytest.approx(ranks[0]["test"]["test_acc"])
