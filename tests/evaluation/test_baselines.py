@@ -4,7 +4,7 @@ import pytest
 from sklearn.dummy import DummyClassifier
 
 from dlp.datamodules import ArrayDataModule, TableDataModule
-from dlp.evaluation.baselines import baseline_lines, guess_scores
+from dlp.evaluation.baselines import guess_scores
 from dlp.evaluation.fitted_baselines import fitted_scores
 from dlp.modules import DenseModule
 
@@ -71,8 +71,3 @@ def test_tables_with_categories_and_holes_are_fitted():
     data = TableDataModule(frame, target="y", missing="mean", test_size=0.25)
     model = DenseModule(data.input_shape, data.num_outputs, "sigmoid")
     assert all(scores["acc"] > 0.9 for scores in fitted_scores(model, data, "test").values())
-
-
-def test_a_baseline_is_one_line():
-    lines = baseline_lines({"majority_class": {"acc": 0.5}})
-    assert lines == ["baseline majority class: acc 0.5"]

@@ -138,17 +138,6 @@ def test_the_loss_is_that_of_float32_under_autocast(name):
     assert value.equal(loss(head, z.float(), targets))
 
 
-def test_each_head_has_its_metrics():
-    metrics = {name: make_head(name, 2).metrics for name in HEADS}
-    assert metrics == {
-        "sigmoid": ["acc"],
-        "softmax": ["acc"],
-        "multilabel": ["acc", "f1"],
-        "regression": ["mae"],
-        "bounded_regression": ["mae"],
-    }
-
-
 def test_a_loss_of_ones_own_takes_logits_and_prepared_targets():
     head, z = SigmoidHead(2, loss=nn.HuberLoss()), logits(1)
     torch.testing.assert_close(loss(head, z, BINARY), nn.HuberLoss()(z, BINARY[:, None].float()))

@@ -3,7 +3,6 @@ import math
 import pytest
 import torch
 from sklearn import metrics as sk
-from torchmetrics.classification import BinaryAUROC
 
 from dlp.errors import InputError
 from dlp.modules import RegressionHead, SigmoidHead
@@ -104,13 +103,6 @@ def test_a_function_is_a_metric_of_predictions_and_targets():
     batches = zip(Z[:, :1].split(25), LABELS[:, 0].split(25), strict=True)
     expected = ((Z[:, 0].sigmoid() - LABELS[:, 0]) ** 2).mean().item()
     assert computed(head, batches)["brier"] == pytest.approx(expected)
-
-
-def test_a_torchmetrics_object_is_copied():
-    metric = BinaryAUROC()
-    value = computed(SigmoidHead(2, metrics=[metric]), [(Z[:, :1], LABELS[:, 0])])
-    assert value == {"binaryauroc": pytest.approx(sk.roc_auc_score(LABELS[:, 0], Z[:, 0]))}
-    assert metric.update_count == 0
 
 
 def test_an_unknown_name_is_answered_by_the_accepted_ones():

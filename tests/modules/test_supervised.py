@@ -10,9 +10,7 @@ from torchmetrics.classification import MulticlassAccuracy
 from training import X_VAL, Y_VAL, Curves, X, Y, loader, quiet_trainer, sgd, small_net
 
 from dlp.bag_of_words import BagOfWords
-from dlp.datamodules import ArrayDataModule
-from dlp.errors import InputError
-from dlp.modules import ConvNetModule, DenseModule, RegressionHead, SupervisedModule
+from dlp.modules import ConvNetModule, DenseModule, SupervisedModule
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*does not have many workers"),
@@ -89,22 +87,6 @@ def test_epochs_log_the_exact_means_over_samples(penalty, samples_per_update, mo
     assert len(curves.epochs) == 3
     for ours, theirs in zip(module.network.parameters(), network.parameters(), strict=True):
         torch.testing.assert_close(ours, theirs)
-
-
-def test_a_datamodule_gives_the_same_means_and_a_test_those_of_its_part():
-    data = ArrayDataModule(
-        X, Y, x_test=X_VAL, y_test=Y_VAL, val_size=2, split_seed=None, batch_size=3
-    )
-    (module, network), curves = module_and_copy(), Curves()
-    trainer = quiet_trainer(2, [curves])
-    trainer.fit(module, data)
-    for epoch, logged in enumerate(curves.epochs):
-        batches = data.train_dataloader()
-        batches.batch_sampler.set_epoch(epoch)
-        expected = trained_by_hand(network, list(batches))  # 8 rows: 3 + 3 + 2
-        assert logged == expected | measured_by_hand(network, X[:2], Y[:2])
-    (tested,) = trainer.test(module, data, verbose=False)
-    assert tested == measured_by_hand(network, X_VAL, Y_VAL, "test")
 
 
 def test_max_steps_in_the_middle_of_an_epoch_logs_the_batches_of_that_epoch():
@@ -263,20 +245,3 @@ def test_a_module_comes_back_from_its_checkpoint(module, tmp_path):
     assert again.head.predict(again.eval()(x)).equal(module.head.predict(module.eval()(x)))
     assert dict(again.hparams) == dict(module.hparams)
     assert (again.head.threshold, again.l2) == (module.head.threshold, module.l2)
-
-
-def test_a_head_object_replaces_the_table():
-    module = SupervisedModule(nn.Linear(3, 2), RegressionHead(2, loss="huber"))
-    assert module.head.loss_function is F.huber_loss
-
-
-def test_the_network_may_be_built_for_the_width_of_the_head():
-    module = SupervisedModule(lambda width: nn.Linear(3, width), "sigmoid", 2)
-    assert module.network.out_features == 1
-
-
-@pytest.mark.filterwarnings("ignore:You defined a `validation_step`")
-def test_a_network_of_the_wrong_width_is_refused_in_a_sentence():
-    module = SupervisedModule(small_net(3), "softmax", 4)
-    with pytest.raises(InputError, match=r"logits \(4, 3\) for 4 targets.*Change the width"):
-        quiet_trainer().fit(module, loader(X, Y))
