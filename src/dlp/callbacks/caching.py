@@ -107,10 +107,10 @@ class CacheFeatures(Callback):
     ) -> None:
         """Write the features of some rows, numbered over all parts."""
         say(f"computing features of {len(places):,} images by {network.backbone.name} once")
-        rows = [(part, row) for part in parts for row in torch.arange(len(part)).split(1)]
+        rows = [(part, row) for part in parts for row in torch.split(torch.arange(len(part)), 1)]
         plugin, device = trainer.precision_plugin, trainer.strategy.root_device
         features = []
-        for batch in torch.from_numpy(places).split(self.batch_size):
+        for batch in torch.split(torch.from_numpy(places), self.batch_size):
             images = torch.cat([part[row] for part, row in (rows[place] for place in batch)])
             with plugin.forward_context():
                 images = plugin.convert_input(images.to(device))
@@ -145,7 +145,7 @@ def _hashes(data: SupervisedDataModule, part: Part) -> NDArray[np.uint64]:
     """Return a hash per row; those of images are known from decoding."""
     hashes, rows = data.examples(part).hashes, data.inputs(part)
     if hashes is None:
-        index = torch.arange(len(rows)).split(1)
+        index = torch.split(torch.arange(len(rows)), 1)
         hashes = row_hashes(rows[row].contiguous().numpy() for row in index)
     return hashes
 
