@@ -97,8 +97,6 @@ class TextFiles:
         parts, rows = (frame.index.get_level_values(level) for level in (0, 1))
         columns = {"part": parts, "row" if rows.inferred_type == "integer" else "id": rows}
         for role, name in self.columns.items():
-            if frame[name].dtype == object:  # such as numbers and text in JSON
-                frame[name] = frame[name].map(str, na_action="ignore")
             columns[role] = pa.array(frame[name], from_pandas=True)
         del columns["text"]
         return Texts.tokenise(texts, SPACED[self.tokens], **columns)
