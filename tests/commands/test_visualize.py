@@ -55,17 +55,9 @@ def test_heat_maps_of_a_run_show_each_class_in_turn(pets, capsys):
 
 
 def test_activations_of_files_are_drawn_by_layer(pets):
+    checkpoint = "runs/pets/version_0/checkpoints/last.ckpt"
     words = ["--images", "pets/cats/0.png", "--layers", "[features.conv1, features.relu2]"]
-    main(
-        [
-            "visualize",
-            "activations",
-            "runs/pets/version_0/checkpoints/last.ckpt",
-            *words,
-            "--output",
-            "out",
-        ]
-    )
+    main(["visualize", "activations", checkpoint, *words, "--output", "out"])
     assert files(pets / "out") == ["0_features.conv1.png", "0_features.relu2.png"]
 
 
@@ -75,13 +67,14 @@ def test_filters_of_a_run_are_drawn(pets):
     assert drawn == ["features.conv2.png", "features.relu1.png"]
 
 
-def test_a_network_of_torchvision_names_the_classes_of_its_weights(pets, capsys):
+def test_a_network_of_torchvision_names_the_classes_of_its_weights(pets, capsys, fails):
     torch.manual_seed(0)
     torch.save(squeezenet1_1().state_dict(), "weights.pth")
-    words = ["--weights", "weights.pth", "--images", "pets/cats", "--num_images", "1"]
-    main(["visualize", "heatmap", "squeezenet1_1", *words, "--class_name", "tabby"])
+    words = ["visualize", "heatmap", "squeezenet1_1", "--weights", "weights.pth"]
+    main([*words, "--images", "pets/cats", "--num_images", "1", "--class_name", "tabby"])
     assert files(pets / "runs/squeezenet1_1/visualize/heatmap") == ["0.png"]
     assert "0.png -> " in capsys.readouterr().out
+    assert "squeezenet1_1 has no data" in fails(*words)
 
 
 @pytest.mark.parametrize(
@@ -90,7 +83,6 @@ def test_a_network_of_torchvision_names_the_classes_of_its_weights(pets, capsys)
         (["heatmap", "petz"], "unknown run or network of torchvision 'petz'. Did you mean 'pets'"),
         (["heatmap", "pets", "--class_name", "dog"], "unknown class 'dog'. Did you mean 'dogs'"),
         (["heatmap", "pets", "--layer", "features.conv9"], "Did you mean 'features.conv2'"),
-        (["heatmap", "squeezenet1_1", "--weights", "null"], "squeezenet1_1 has no data"),
         (["filters", "vgg11", "--weights", "IMAGENET"], "unknown weights 'IMAGENET'"),
     ],
 )

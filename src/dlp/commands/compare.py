@@ -37,11 +37,11 @@ class Record:
     @classmethod
     def read(cls, run: Run) -> "Record":
         """Read the files of a run."""
-        config = yaml.safe_load(run.config.read_text("utf-8"))
+        config = pd.json_normalize(yaml.safe_load(run.config.read_text("utf-8")))
         settings = {
-            key: value
-            for key, value in _flat(config)
-            if not key.startswith("trainer.") and key.rpartition(".")[2] not in _REPEATS
+            str(key).replace(".init_args", "").removesuffix(".class_path"): value
+            for key, value in config.to_dict("records")[0].items()
+            if not str(key).startswith("trainer.") and str(key).rpartition(".")[2] not in _REPEATS
         }
         history = pd.read_csv(run.folder / "metrics.csv", index_col="epoch")
         test = run.results().get("test") or {}
@@ -52,6 +52,16 @@ class Record:
         values = self.history[metric].tolist() if metric in self.history else []
         place = best_index(values, monitor_mode(metric))
         return None if place is None else (place + 1, values[place])
+
+    def scores(self, metrics: list[str]) -> dict[str, float]:
+        """Return best and last values, the epoch of the first metric's best, and test scores."""
+        scores: dict[str, float] = {}
+        for metric in metrics:
+            if (best := self.best(metric)) is not None:
+                scores[f"best {metric}"] = best[1]
+                scores.setdefault("at epoch", best[0])
+                scores[f"last {metric}"] = self.history[metric].dropna().iloc[-1]
+        return scores | self.test
 
 
 def compare(
@@ -95,9 +105,7 @@ def compare(
 
 
 def _find(word: str) -> list[Run]:
-    """Return the runs of a folder, of a folder of runs, or the newest of a config."""
-    if (Path(word) / "metrics.csv").is_file():
-        return [Run(Path(word))]
+    """Return the runs in a folder, which may be one itself, or the newest of a config."""
     folders = sorted(path.parent for path in Path(word).rglob("metrics.csv"))
     finished = [run for run in runs_of(word) if (run.folder / "metrics.csv").is_file()]
     if not folders and not finished:
@@ -126,25 +134,16 @@ def _name(record: Record) -> str:
 
 
 def _table(groups: Mapping[str, list[Record]], metrics: list[str]) -> pd.DataFrame:
-    rows = {}
-    for label, group in groups.items():
-        values: dict[str, list[float]] = {}
-        for record in group:
-            for metric in metrics:
-                if (best := record.best(metric)) is not None:
-                    values.setdefault(f"best {metric}", []).append(best[1])
-                    values.setdefault("at epoch", []).append(best[0])
-                    last = record.history[metric].dropna().iloc[-1]
-                    values.setdefault(f"last {metric}", []).append(last)
-            for metric, value in record.test.items():
-                values.setdefault(metric, []).append(value)
-        rows[label] = {"runs": float(len(group))}
-        for name, numbers in values.items():
-            series = pd.Series(numbers)
-            rows[label][name] = series.mean()
-            if len(group) > 1 and name != "at epoch":
-                rows[label][f"{name} std"] = series.std()
-    return pd.DataFrame.from_dict(rows, orient="index")
+    rows = [
+        {"label": label} | record.scores(metrics)
+        for label, group in groups.items()
+        for record in group
+    ]
+    by_label = pd.DataFrame(rows).groupby("label", sort=False)
+    deviations = by_label.std().drop(columns="at epoch", errors="ignore").dropna(axis=1, how="all")
+    table = by_label.mean().join(deviations.add_suffix(" std"))
+    table.insert(0, "runs", by_label.size())
+    return table
 
 
 def _by_setting(group: list[Record], key: str, metric: str) -> dict[Any, list[float]]:
@@ -158,14 +157,3 @@ def _by_setting(group: list[Record], key: str, metric: str) -> dict[Any, list[fl
             place = setting if isinstance(setting, int | float) else str(setting)
             values.setdefault(place, []).append(best[1])
     return values
-
-
-def _flat(config: Any, prefix: str = "") -> list[tuple[str, Any]]:
-    """Return the leaves of a config by dotted key, without ``init_args`` and ``class_path``."""
-    if not isinstance(config, dict):
-        return [(prefix.removesuffix("."), config)]
-    leaves = []
-    for key, value in config.items():
-        step = "" if key in ("init_args", "class_path") else f"{key}."
-        leaves += _flat(value, prefix + step)
-    return leaves

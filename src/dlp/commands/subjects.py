@@ -1,28 +1,44 @@
-"""Networks that ``dlp visualize`` looks at: those of runs, and torchvision's."""
+"""Networks that ``dlp visualize`` looks at, and the images that they are shown."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dlp.commands.images import (
-    LabelledPart,
-    NamedImage,
-    image_format,
-    part_images,
-    read_images,
-)
 from dlp.console import say
 from dlp.datamodules.base import SupervisedDataModule
-from dlp.datamodules.images.store import ImageFormat
+from dlp.datamodules.images.files import find_images
+from dlp.datamodules.images.folder import ImageFolderDataModule
+from dlp.datamodules.images.store import ImageFormat, read_image
 from dlp.errors import InputError, suggestion, unknown
 from dlp.lightning_cli import load
 from dlp.modules import SupervisedModule
+from dlp.modules.pretrained.backbone import published_weights
+from dlp.modules.weights import load_weights, read_state_dict
 from dlp.restoring import read_checkpoint, restore_data
 from dlp.runs import ROOT, find_checkpoint, run_of, runs_of
 from dlp.visualization.layers import evaluating, model_input
+
+LabelledPart = Literal["train", "val", "test"]
+
+
+@dataclass(frozen=True)
+class NamedImage:
+    """Image as a network takes it.
+
+    Args:
+        name: Start of the names of its figures.
+        title: File name, and the true class if it is known.
+        pixels: Image (C, H, W) in [0, 1].
+    """
+
+    name: str
+    title: str
+    pixels: Tensor
 
 
 @dataclass(frozen=True)
@@ -34,8 +50,7 @@ class Subject:
         name: Name in titles.
         folder: Folder of its figures.
         form: Format of the images.
-        predict: Function from logits to probabilities (N, C) or values (N, T); None for a network
-            without a classifier.
+        predict: Function from logits to probabilities (N, C) or values (N, T).
         class_names: Names of the classes or labels.
         data: Data that it was trained on.
     """
@@ -44,21 +59,20 @@ class Subject:
     name: str
     folder: Path
     form: ImageFormat
-    predict: Callable[[Tensor], Tensor] | None = None
+    predict: Callable[[Tensor], Tensor]
     class_names: Sequence[str] | None = None
     data: SupervisedDataModule | None = None
 
     def images(self, path: Path | None, part: LabelledPart, count: int) -> list[NamedImage]:
-        """Return the images of a path, or of a part of the data."""
+        """Return the first images of a file or folder, or of a part of the data."""
         if path is not None:
-            return read_images(path, count, self.form)
+            return [_read(file, path, self.form) for file in find_images(path)[:count]]
         if self.data is None:
             raise InputError(f"{self.name} has no data; give images, a file or a folder.")
-        return part_images(self.data, part, count)
+        return _part_images(self.data, part, count)
 
     def scores(self, image: Tensor) -> Tensor:
         """Return the probabilities or values of an image (C, H, W)."""
-        assert self.predict is not None
         with evaluating(self.network), torch.no_grad():
             logits = self.network(model_input(self.network, image[None]))
             return self.predict(logits)[0].float().cpu()
@@ -73,15 +87,13 @@ class Subject:
         names = list(self.class_names or ())
         if class_name in names:
             return names.index(class_name)
-        if class_name.isdecimal():
-            return int(class_name)
-        raise InputError(
-            f"unknown class {class_name!r}.{suggestion(class_name, names)} Give one of "
-            f"{', '.join(names[:20])} or a number."
-        )
+        if not class_name.isdecimal():
+            hint = suggestion(class_name, names)
+            raise InputError(f"unknown class {class_name!r}.{hint} Give its name or its number.")
+        return int(class_name)
 
 
-def find_subject(model: str, weights: str | None) -> Subject:
+def find_subject(model: str, weights: str) -> Subject:
     """Return the network of a run, a checkpoint, a config name or torchvision.
 
     Raises:
@@ -127,28 +139,17 @@ def _trained(checkpoint: Path) -> Subject:
     )
 
 
-def _published(name: str, weights: str | None) -> Subject:
+def _published(name: str, weights: str) -> Subject:
     """Return a network of torchvision; it takes images in [0, 1], which it normalises."""
     from torchvision import models, transforms
 
     choices = models.get_model_weights(name)
-    is_path = weights is not None and Path(weights).is_file()
-    if weights is not None and not is_path and weights not in choices.__members__:
+    entry = choices.__members__.get(weights)
+    if entry is None and not Path(weights).is_file():
         raise unknown("weights", weights, [*choices.__members__, "the path of a state dict"])
-    entry = choices["DEFAULT" if is_path or weights is None else weights]
-    try:
-        network = models.get_model(name, weights=None if is_path or weights is None else entry)
-    except OSError as error:
-        raise InputError(
-            f"the weights of {name} cannot be downloaded ({error}). Give the path of a state dict "
-            "as weights."
-        ) from error
-    absent: list[str] = []
-    if is_path:
-        tensors = torch.load(str(weights), map_location="cpu", weights_only=True)
-        absent, unexpected = network.load_state_dict(tensors, strict=False)
-        if unexpected or len(absent) > len(tensors) / 2:
-            raise InputError(f"{weights} has the weights of another network than {name}.")
+    network = models.get_model(name)
+    load_weights(network, read_state_dict(weights) if entry is None else published_weights(entry))
+    entry = entry or choices["DEFAULT"]
     preset = entry.transforms()
     normalise = transforms.Normalize(preset.mean, preset.std)
     network.register_forward_pre_hook(lambda _, inputs: normalise(inputs[0]))
@@ -157,7 +158,7 @@ def _published(name: str, weights: str | None) -> Subject:
         name=name,
         folder=ROOT / name / "visualize",
         form=ImageFormat(preset.crop_size[0], preset.crop_size[0]),
-        predict=None if absent else _probabilities,
+        predict=_probabilities,
         class_names=entry.meta["categories"],
     )
 
@@ -171,3 +172,54 @@ def _probabilities(logits: Tensor) -> Tensor:
 
 def _on_device(network: nn.Module) -> nn.Module:
     return network.eval().to("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _read(file: Path, root: Path, form: ImageFormat) -> NamedImage:
+    try:
+        pixels = read_image(file, form)
+    except InputError as error:
+        raise InputError(f"{file} cannot be read: {error}.") from error
+    name = file.stem if file == root else "_".join(file.relative_to(root).with_suffix("").parts)
+    return NamedImage(name, file.name, torch.from_numpy(pixels).permute(2, 0, 1) / 255)
+
+
+def _part_images(data: SupervisedDataModule, part: LabelledPart, count: int) -> list[NamedImage]:
+    """Return images of a part: the first of each class, then the second of each, ..."""
+    import pandas as pd
+
+    titles = target_titles(data, data.examples(part).targets)
+    classes = pd.Series(titles if data.class_names else [""] * len(titles))
+    turns = classes.groupby(classes).cumcount()
+    rows = np.argsort(turns.to_numpy(), kind="stable")[:count]
+    images: Any = data.inputs(part)[torch.from_numpy(rows)]
+    return [
+        NamedImage(f"{part}_{row}", f"{part} row {row} ({titles[row]})", image)
+        for row, image in zip(rows, images, strict=True)
+    ]
+
+
+def target_titles(data: SupervisedDataModule, targets: Any) -> list[str]:
+    """Return the class, labels or values of each row in words."""
+    encoded, names = data.targets.encode(targets), data.class_names
+    if names is None:
+        return [", ".join(f"{value:.4g}" for value in np.atleast_1d(row)) for row in encoded]
+    if (classes := data.targets.classes(encoded)) is not None:
+        return [names[number] for number in classes]
+    return [", ".join(n for n, value in zip(names, row, strict=True) if value) for row in encoded]
+
+
+def image_format(data: SupervisedDataModule) -> ImageFormat:
+    """Return the format of the images of some data.
+
+    Raises:
+        InputError: If its rows are not images.
+    """
+    shape = data.input_shape
+    if len(shape) != 3:
+        raise InputError(
+            f"the rows of {type(data).__name__} have the shape {shape}; visualize takes images "
+            "(channels, height, width)."
+        )
+    if isinstance(data, ImageFolderDataModule):
+        return data.form
+    return ImageFormat(shape[1], shape[2], channels=3 if shape[0] == 3 else 1)

@@ -8,8 +8,7 @@ import torch
 from torch import nn
 
 from dlp import visualization
-from dlp.commands.images import LabelledPart, image_format, target_titles
-from dlp.commands.subjects import find_subject
+from dlp.commands.subjects import LabelledPart, find_subject, image_format, target_titles
 from dlp.console import say
 from dlp.errors import InputError
 from dlp.lightning_cli import Recipe
@@ -60,7 +59,7 @@ def heatmap(
     num_images: int = 8,
     layer: str | None = None,
     class_name: str | None = None,
-    weights: str | None = "DEFAULT",
+    weights: str = "DEFAULT",
     output: Path | None = None,
 ) -> Path:
     """Draw the places of images in which a network sees a class (Grad-CAM).
@@ -68,19 +67,14 @@ def heatmap(
     Args:
         model: Name of a config with a run, folder of a run, checkpoint, or network of torchvision.
         images: Image file, or folder of images; None draws rows of the data.
-        part: LabelledPart of the data.
+        part: Part of the data.
         num_images: Number of images.
         layer: Dotted name of the layer; None is that of the last map before pooling.
         class_name: Name or number of the class; None is the predicted one.
-        weights: Weights of a network of torchvision: a name, a path, or null for random ones.
+        weights: Weights of a network of torchvision: a name, or the path of a state dict.
         output: Folder of the figures; None is ``visualize/heatmap`` in the run.
     """
     subject = find_subject(model, weights)
-    if subject.predict is None:
-        raise InputError(
-            f"the weights {weights} of {model} have no classifier, and a heat map is of a class. "
-            "Give weights of the whole network, or train one by dlp fit."
-        )
     figures = {}
     with GradCAM(subject.network, layer) as cam:
         for image in subject.images(images, part, num_images):
@@ -101,7 +95,7 @@ def activations(
     part: LabelledPart = "test",
     num_images: int = 1,
     layers: list[str] | str | None = None,
-    weights: str | None = "DEFAULT",
+    weights: str = "DEFAULT",
     output: Path | None = None,
 ) -> Path:
     """Draw the outputs of the layers of a network for images, a grid of channels per layer.
@@ -109,22 +103,20 @@ def activations(
     Args:
         model: Name of a config with a run, folder of a run, checkpoint, or network of torchvision.
         images: Image file, or folder of images; None draws rows of the data.
-        part: LabelledPart of the data.
+        part: Part of the data.
         num_images: Number of images.
         layers: Dotted names of layers; None is the first 8.
-        weights: Weights of a network of torchvision: a name, a path, or null for random ones.
+        weights: Weights of a network of torchvision: a name, or the path of a state dict.
         output: Folder of the figures; None is ``visualize/activations`` in the run.
     """
     subject = find_subject(model, weights)
     figures = {}
     for image in subject.images(images, part, num_images):
-        for name, maps in visualization.activations(
-            subject.network, image.pixels[None], layers
-        ).items():
+        outputs = visualization.activations(subject.network, image.pixels[None], layers)
+        for name, maps in outputs.items():
             if maps.ndim != 4:
                 raise InputError(f"layer {name!r} returns rows, not maps (C, h, w); name another.")
-            shape = " x ".join(map(str, maps.shape[1:]))
-            title = f"{image.title}: {name}, {shape}"
+            title = f"{image.title}: {name}, {' x '.join(map(str, maps.shape[1:]))}"
             figures[f"{image.name}_{name}"] = activation_grid(maps[0], title)
     return _save(figures, output or subject.folder / "activations")
 
@@ -135,7 +127,7 @@ def filters(
     num_filters: int = 64,
     size: int | None = None,
     steps: int = 40,
-    weights: str | None = "DEFAULT",
+    weights: str = "DEFAULT",
     output: Path | None = None,
 ) -> Path:
     """Draw the patterns to which the filters of a network respond most.
@@ -146,7 +138,7 @@ def filters(
         num_filters: Upper bound of the number of filters per layer.
         size: Side of each pattern in pixels; None is the images' of a run, 64 for torchvision.
         steps: Number of steps of gradient ascent.
-        weights: Weights of a network of torchvision: a name, a path, or null for random ones.
+        weights: Weights of a network of torchvision: a name, or the path of a state dict.
         output: Folder of the figures; None is ``visualize/filters`` in the run.
     """
     subject = find_subject(model, weights)

@@ -65,7 +65,7 @@ class Backbone(nn.Module):
         self._steps = family.stages(self.model)
         self.stages = tuple(self._steps)
         if weights is not None:
-            tensors = read_state_dict(weights) if entry is None else _published(entry)
+            tensors = read_state_dict(weights) if entry is None else published_weights(entry)
             load_weights(self.model, tensors, (family.classifier, *family.auxiliary))
         preset = of_weights.transforms()
         scalings = {
@@ -104,11 +104,6 @@ class Backbone(nn.Module):
 
     # Freezing ----------------------------------------------------------------------------------
 
-    @property
-    def frozen_stages(self) -> int:
-        """Number of stages that are frozen now, from the stem on."""
-        return len(self.stages) - self._trained
-
     def num_stages(self, stages: int | str) -> int:
         """Return a number of stages, of ``all`` too."""
         number = len(self.stages) if stages == "all" else stages
@@ -121,7 +116,8 @@ class Backbone(nn.Module):
 
     def set_trained(self, stages: int) -> None:
         """Train the deepest stages from now on; `trainable_stages` stays what it was."""
-        self._trained = stages
+        #: Number of stages that are frozen now, from the stem on.
+        self.frozen_stages = len(self.stages) - stages
         for name, parameter in self.model.named_parameters():
             parameter.requires_grad_(self.stage_of(name) >= self.frozen_stages)
         self.train(self.training)
@@ -143,7 +139,7 @@ class Backbone(nn.Module):
         return 0
 
 
-def _published(entry: Any) -> dict[str, Tensor]:
+def published_weights(entry: Any) -> dict[str, Tensor]:
     """Return published weights, downloaded once and checked by their hash."""
     try:
         return dict(entry.get_state_dict(check_hash=True, weights_only=True, map_location="cpu"))
