@@ -90,16 +90,6 @@ def changed(before, after):
     return {name for name in after if not torch.equal(before[name], after[name])}
 
 
-def smallest_of_each_family():
-    """Return the network with the fewest parameters of each file of ``torchvision.models``."""
-    models, smallest = torchvision.models, {}
-    for name in models.list_models(module=models):
-        file = models.get_model_builder(name).__module__
-        count = models.get_model_weights(name).DEFAULT.meta["num_params"]
-        smallest[file] = min(smallest.get(file, (count, name)), (count, name))
-    return sorted(name for _, name in smallest.values())
-
-
 def image_side(name):
     return {"alexnet": 64, "inception_v3": 75, "maxvit_t": 224}.get(name, 32)
 
