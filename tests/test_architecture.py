@@ -118,7 +118,7 @@ def test_datamodules_know_no_loss_and_modules_no_data():
         (
             "import dlp.datamodules.tables.columns, dlp.datamodules.text.encoding\n"
             "from dlp.modules import ConvNet, DenseNet, SoftmaxHead\n"
-            "from dlp.modules.pretrained.backbone import Backbone",
+            "from dlp.modules.pretrained.network import Backbone, PretrainedNet",
             "lightning torchmetrics torchvision",
         ),
     ],
