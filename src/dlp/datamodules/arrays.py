@@ -7,6 +7,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from dlp.console import say
 from dlp.datamodules.base import Examples, SplitArguments, SupervisedDataModule
 from dlp.datamodules.examples import row_hashes
 from dlp.datamodules.targets import TargetEncoder, Task
@@ -37,6 +38,8 @@ class ArrayEncoder:
         is_constant = np.ptp(rows, axis=0) == 0  # rounding gives a constant 0.1 a deviation
         self.mean = rows.mean(axis=0).tolist()
         self.std = np.where(is_constant, np.inf, rows.std(axis=0)).tolist()
+        if is_constant.any():
+            say(f"{is_constant.sum():,} inputs are constant in training and become 0")
 
     def transform(self, inputs: NDArray[Any]) -> Tensor:
         """Return float32 (N, ...)."""
@@ -135,7 +138,8 @@ def _examples(
 
 
 def _inputs(name: str, values: ArrayLike) -> NDArray[Any]:
-    rows = np.asarray(values)
+    is_masked = np.ma.is_masked(values)  # whose mask np.asarray would forget
+    rows = np.ma.filled(np.ma.asarray(values, float), np.nan) if is_masked else np.asarray(values)
     with np.errstate(over="ignore"):
         is_finite = np.isfinite(rows.astype(np.float32)).reshape(len(rows), -1).all(axis=1)
     if not is_finite.all():
