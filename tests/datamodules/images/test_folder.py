@@ -141,6 +141,11 @@ def test_columns_that_do_not_exist_are_named(arguments, message, pets):
         ImageFolderDataModule(path, image_size=8, **arguments).fit()
 
 
+def test_a_folder_has_no_columns(pets):
+    with pytest.raises(InputError, match=r"folder without columns.*'patient'"):
+        ImageFolderDataModule(pets, group_column="patient").fit()
+
+
 def test_a_path_to_nothing_is_named(pets):
     path = table(pets, kind=["a", "b"] * 6)
     (pets / "cats/3.png").unlink()

@@ -153,6 +153,12 @@ class ImageFolderDataModule(SupervisedDataModule):
         return None if self.augmentation is None else Augmenter(self.augmentation, num_rows)
 
     def _read_folder(self, path: Path) -> Examples:
+        columns = [*self.target_columns, self.group_column, self.time_column, self.id_column]
+        if any(columns):
+            raise InputError(
+                f"{path} is a folder without columns; give a table of paths, or leave out "
+                f"{next(filter(None, columns))!r}."
+            )
         files = find_class_images(path)
         classes = np.array([file.parent.name for file in files], object)
         return self.decoded(Examples(files, classes, names=[*map(str, files)]))
