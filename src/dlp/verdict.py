@@ -7,12 +7,16 @@ epochs alone shows no overfitting, nor does a slightly worse value some epochs l
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 
 from dlp.monitor import Mode
+
+Kind = Literal["improving", "flat", "worse", "short"]
+Values = NDArray[np.float64]
 
 #: A curve that improves by less than this part of its whole improvement is flat.
 _LITTLE = 0.01
@@ -20,9 +24,6 @@ _LITTLE = 0.01
 _OF_BEST, _OF_GAIN = 0.02, 0.1
 #: A quarter of the epochs, but this many at least, tell the present trend.
 _FEWEST = 5
-#: Quantiles of Student's t by degrees of freedom, 1 to 10.
-_T95 = (6.3138, 2.9200, 2.3534, 2.1318, 2.0150, 1.9432, 1.8946, 1.8595, 1.8331, 1.8125)
-_T99 = (31.8205, 6.9646, 4.5407, 3.7469, 3.3649, 3.1427, 2.9980, 2.8965, 2.8214, 2.7638)
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Verdict:
         mode: Direction of the metric.
     """
 
-    kind: Literal["improving", "flat", "worse", "short"]
+    kind: Kind
     best_epoch: int
     best: float
     change: float
@@ -56,31 +57,23 @@ class Verdict:
             metric: Name of the metric.
             num_epochs: Number of trained epochs.
         """
-        falls = self.mode == "min"
+        is_loss = self.mode == "min"
+        falls, rose, above = ("falls", "rose", "above") if is_loss else ("rises", "fell", "below")
         change = f"{self.change:.3g}"
         noise = f" (the noise of an epoch is ±{self.noise:.2g})" if self.noise else ""
-        epochs = f"{self.best_epoch} epoch{'s' * (self.best_epoch != 1)}"
         more = f"train longer, for {longer(num_epochs)} epochs, or use a bigger network"
-        reading, advice = {
-            "improving": (
-                f"still {'falls' if falls else 'rises'}: by {change} in the last {self.span} "
-                f"epochs{noise}",
-                more,
-            ),
-            "short": ("so few epochs show no trend", more),
-            "worse": (
-                f"{'rose' if falls else 'fell'} by {change} after it{noise}: overfitting",
-                f"retrain on everything for {epochs}, or use dropout, L2, a smaller network or "
-                "more data",
-            ),
-            "flat": (
-                f"is flat since: at the end {change} {'above' if falls else 'below'} it{noise}",
-                f"more epochs change little: retrain on everything for {epochs}, or try another "
-                "network or more data",
-            ),
-        }[self.kind]
+        retrain = f"retrain on everything for {self.best_epoch} epoch{'s' * (self.best_epoch > 1)}"
+        advice = {
+            "improving": f"still {falls}: by {change} in the last {self.span} epochs{noise}; "
+            f"{more}",
+            "short": f"so few epochs show no trend; {more}",
+            "worse": f"{rose} by {change} after it{noise}: overfitting; {retrain}, or use dropout, "
+            "L2, a smaller network or more data",
+            "flat": f"is flat since: at the end {change} {above} it{noise}; more epochs change "
+            f"little: {retrain}, or try another network or more data",
+        }
         best = f"{metric} was best at epoch {self.best_epoch} ({self.best:.4g})"
-        return f"{best} and {reading}; {advice}"
+        return f"{best} and {advice[self.kind]}"
 
 
 def longer(num_epochs: int) -> int:
@@ -107,37 +100,40 @@ def verdict(values: Sequence[float], mode: Mode) -> Verdict | None:
         return None
     curve = numbers[epochs - 1] * (1.0 if mode == "min" else -1.0)  # lower is better from here on
     best = int(curve.argmin())
-    noise, freedom = _noise(curve, best)
-    after, gain = len(curve) - 1 - best, float(curve[0] - curve[best])
+    noise, num_bends = _noise(curve, best)
+    kind, change, span = _read(epochs, curve, noise, num_bends)
+    value = float(numbers[epochs[best] - 1])
+    return Verdict(kind, int(epochs[best]), value, max(change, 0.0), span, noise, mode)
 
-    def read(kind: Any, change: float, span: int) -> Verdict:
-        value = float(numbers[epochs[best] - 1])
-        return Verdict(kind, int(epochs[best]), value, max(change, 0.0), span, noise, mode)
 
-    above = float(curve[-1] - curve[best])
+def _read(
+    epochs: NDArray[np.int64], curve: Values, noise: float, num_bends: int
+) -> tuple[Kind, float, int]:
+    """Return kind, change and span of a curve of which lower is better."""
+    lowest, after = float(curve.min()), len(curve) - 1 - int(curve.argmin())
+    gain, above = float(curve[0]) - lowest, float(curve[-1]) - lowest
     if len(curve) < _FEWEST:
         improves = len(curve) > 1 and bool((np.diff(curve) < 0).all())
-        return read("improving", gain, len(curve)) if improves else read("short", above, after)
+        return ("improving", gain, len(curve)) if improves else ("short", above, after)
+    quantile = scipy.special.stdtrit  # of Student's t
     span = max(len(curve) // 4, _FEWEST)
-    x, y = epochs[-span:], curve[-span:]
-    trend = -_slope(x, y) * float(x[-1] - x[0])
-    chance = _quantile(_T95, span - 2) * max(noise, _scatter(x, y)) * math.sqrt(12 / span)
+    slope, _, scatter = _line(epochs[-span:], curve[-span:])
+    trend = -slope * float(epochs[-1] - epochs[-span])
+    chance = quantile(span - 2, 0.95) * math.sqrt(12 / span) * max(noise, scatter)
     if trend > max(chance, _LITTLE * gain):
-        return read("improving", trend, span)
+        return "improving", trend, span
     if after:
         span = min(after, span)
-        x, y = epochs[-span:], curve[-span:]
-        level = float(np.median(y - _slope(x, y) * x) + _slope(x, y) * x[-1])
-        rise = level - float(curve[best])
+        _, level, scatter = _line(epochs[-span:], curve[-span:])
         luck = math.sqrt(2 * math.log(len(curve)))  # distance of the best of so many from its level
-        chance = luck + _quantile(_T99, freedom) * math.sqrt(4 / span)
-        chance *= max(noise, _scatter(x, y))
-        if rise > max(chance, min(_OF_BEST * abs(float(curve[best])), _OF_GAIN * gain)):
-            return read("worse", rise, after)
-    return read("flat", above, after)
+        chance = luck + quantile(num_bends, 0.99) * math.sqrt(4 / span)
+        chance *= max(noise, scatter)
+        if level - lowest > max(chance, min(_OF_BEST * abs(lowest), _OF_GAIN * gain)):
+            return "worse", level - lowest, after
+    return "flat", above, after
 
 
-def _noise(curve: NDArray[np.float64], best: int) -> tuple[float, int]:
+def _noise(curve: Values, best: int) -> tuple[float, int]:
     """Return the standard deviation of one value around the curve, and the count it comes from.
 
     Second differences cancel a smooth trend and have six times the variance of the noise. Their
@@ -150,23 +146,15 @@ def _noise(curve: NDArray[np.float64], best: int) -> tuple[float, int]:
     return 0.0, 0
 
 
-def _scatter(epochs: NDArray[np.int64], curve: NDArray[np.float64]) -> float:
-    """Return the standard deviation around a straight line: noise that lasts for some epochs."""
-    if len(curve) < _FEWEST:
-        return 0.0
-    rest = curve - _slope(epochs, curve) * epochs
-    return 1.4826 * float(np.median(np.abs(rest - np.median(rest))))
+def _line(epochs: NDArray[np.int64], curve: Values) -> tuple[float, float, float]:
+    """Return slope, value at the end and scatter of the line through the middle of some points.
 
-
-def _slope(epochs: NDArray[np.int64], curve: NDArray[np.float64]) -> float:
-    """Return the median of the slopes between all pairs of points, of 500 points at most."""
-    if len(curve) < 2:
-        return 0.0
-    step = -(-len(curve) // 500)
-    epochs, curve = epochs[::step], curve[::step]
+    The slope is the median of those of all pairs. The scatter, a standard deviation, tells noise
+    that lasts for some epochs.
+    """
     i, j = np.triu_indices(len(curve), 1)
-    return float(np.median((curve[j] - curve[i]) / (epochs[j] - epochs[i])))
-
-
-def _quantile(table: Sequence[float], freedom: int) -> float:
-    return table[min(max(freedom, 1), 10) - 1]
+    slope = float(np.median((curve[j] - curve[i]) / (epochs[j] - epochs[i]))) if len(i) else 0.0
+    rest = curve - slope * epochs
+    middle = float(np.median(rest))
+    scatter = 1.4826 * float(np.median(np.abs(rest - middle)))
+    return slope, middle + slope * float(epochs[-1]), scatter if len(curve) >= _FEWEST else 0.0
