@@ -3,23 +3,7 @@
 Importing this package loads neither torch nor Lightning.
 """
 
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from dlp.crossval import cross_validate as cross_validate
-    from dlp.lightning_cli import load as load
+from lazy_loader import attach_stub
 
 __version__ = "1.0.0"
-__all__ = ["cross_validate", "load"]
-
-
-def __getattr__(name: str) -> Any:
-    if name == "load":
-        from dlp.lightning_cli import load
-
-        return load
-    if name == "cross_validate":
-        from dlp.crossval import cross_validate
-
-        return cross_validate
-    raise AttributeError(f"module 'dlp' has no attribute {name!r}")
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)  # the imports of __init__.pyi
