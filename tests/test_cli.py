@@ -1,7 +1,6 @@
 """The front door: commands, help, endings; and recipes from Python."""
 
 import io
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -32,12 +31,9 @@ def recipe():
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("train --config imdb", "unknown command 'train'. Did you mean 'fit'?"),
-        ("evaluate", "unknown command 'evaluate'. Did you mean 'test'?"),
-        ("tset", "unknown command 'tset'. Did you mean 'test'?"),
-        ("--config imdb", "a command comes first, such as dlp fit --config imdb"),
-        ("imdb", "a command comes first"),
-        ("visualize", "dlp visualize takes one of batch, heatmap, activations, filters"),
+        ("tset", "unknown command 'tset'. Did you mean 'test'? Accepted: fit, validate, test"),
+        ("visualize", "Did you mean 'visualize batch'?"),
+        ("--config imdb", "unknown command '--config'. Accepted: fit,"),
         ("fit imdb", "Give a config by --config imdb."),
         ("crossval --config imdb --ckpt_path x", "dlp crossval takes no checkpoint"),
         ("crossval --config imdb --fold 3", "Did you mean data.fold?"),
@@ -64,12 +60,12 @@ def test_the_function_of_every_command_is_there():
 
 def test_help_lists_commands_and_configs_without_torch():
     code = (
-        "import sys; from dlp.cli import main; main(['--help']); main(['--version'])\n"
+        "import sys; from dlp.cli import main; main(['--help'])\n"
         "heavy = {'torch', 'lightning', 'numpy', 'pandas', 'jsonargparse'}\n"
         "print(sorted(heavy & {*sys.modules}))"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert run.stdout.splitlines()[-2:] == [dlp.__version__, "[]"]
+    assert run.stdout.splitlines()[-1] == "[]"
     for name in (*COMMANDS, "imdb", "quickstart", "dropout"):
         assert f"  {name} " in run.stdout
 
@@ -110,12 +106,7 @@ def test_a_reader_who_has_seen_enough_gets_no_traceback():
     ("error", "status", "message"),
     [
         (InputError("give x."), 2, "dlp: give x.\n"),
-        (
-            OSError(28, "No space left on device"),
-            2,
-            "dlp: No space left on device: free some space",
-        ),
-        (PermissionError(13, "Permission denied", "runs"), 2, "dlp: Permission denied: runs.\n"),
+        (OSError(28, "No space left", "runs/a"), 2, "dlp: [Errno 28] No space left: 'runs/a'\n"),
         (KeyboardInterrupt(), 130, ""),
         (SystemExit(3), 3, ""),
     ],
@@ -128,22 +119,13 @@ def test_the_end_of_a_command_has_a_status(monkeypatch, capsys, error, status, m
     with pytest.raises(SystemExit) as exit_:
         main(["fit"])
     assert exit_.value.code == status
-    assert capsys.readouterr().err.startswith(message)
+    assert capsys.readouterr().err == message
 
 
 def test_a_bug_keeps_its_traceback(monkeypatch):
     monkeypatch.setattr(cli, "_run", lambda words: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         main(["fit"])
-
-
-def test_a_command_leaves_the_process_as_it_was(recipe, monkeypatch):
-    monkeypatch.delenv("PL_GLOBAL_SEED", raising=False)
-    before = torch.get_rng_state(), torch.get_num_threads()
-    main(["fit", "--config", "points.yaml", "--trainer.fast_dev_run=true", "--threads", "2"])
-    assert torch.equal(torch.get_rng_state(), before[0])
-    assert torch.get_num_threads() == before[1]
-    assert "PL_GLOBAL_SEED" not in os.environ
 
 
 def test_a_recipe_in_python_trains_as_the_command_does(recipe):
