@@ -1,6 +1,6 @@
 """Run folders, their names, checkpoints and results."""
 
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -27,18 +27,8 @@ def test_runs_are_numbered_and_the_newest_comes_first():
 
 
 def test_each_of_many_that_start_at_once_has_its_own_folder():
-    runs, barrier = [], threading.Barrier(8)
-
-    def start():
-        barrier.wait()
-        runs.append(new_run("a").folder)
-
-    threads = [threading.Thread(target=start) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len({*runs}) == 8
+    with ThreadPoolExecutor(8) as threads:
+        assert len({*threads.map(new_run, ["a"] * 16)}) == 16
 
 
 def test_a_run_dir_must_be_empty():
@@ -91,9 +81,6 @@ def test_results_are_json_in_which_nan_is_null():
     assert run.results() == {}
     run.write_results(best_epoch=None, best={"val_loss": float("nan")})
     assert run.results() == {"best_epoch": None, "best": {"val_loss": None}}
-    (run.folder / "results.json").write_text("{", encoding="utf-8")
-    with pytest.raises(InputError, match=r"results\.json is damaged"):
-        run.results()
 
 
 # Configs -----------------------------------------------------------------------------------------
@@ -117,22 +104,20 @@ def test_a_config_is_a_path_or_a_name():
     assert find_config("own.yaml") == Path("own.yaml")
     assert find_config("imdb").name == "imdb.yaml"
     assert find_config("dropout").parent.name == "variations"
-    with pytest.raises(InputError, match="Did you mean 'smaller'"):
-        find_config("smaler")
-    with pytest.raises(InputError, match="The recipe is --config imdb"):
-        find_config("elsewhere/imdb.yaml")
+    for name, hint in (("smaler", "smaller"), ("elsewhere/imdb.yaml", "imdb")):
+        with pytest.raises(InputError, match=f"Did you mean '{hint}'"):
+            find_config(name)
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"trainer: {max_epochs: 3}\ntrainer: {}", "gives the key 'trainer' twice"),
-        (b"a: [{b: 1, b: 2}]", "gives the key 'b' twice"),
-        (b"trainer: {max_epochs: 3", "is not YAML"),
-        ("# café".encode("latin-1"), "is not UTF-8 text"),
+        (b"trainer: {max_epochs: 3}\ntrainer: {}", "'trainer' stands twice"),
+        (b"a: [{b: 1, b: 2}]", "'b' stands twice"),
+        (b"trainer: {max_epochs: 3", "cannot be read: while parsing"),
+        ("# café".encode("latin-1"), "cannot be read: unacceptable character"),
         (b"- imdb", "has no keys"),
         (b"# nothing yet", "has no keys"),
-        (b"trainer: 3", "trainer holds keys, not 3"),
     ],
 )
 def test_a_config_that_is_none_is_refused(content, message):
