@@ -9,9 +9,11 @@ from lightning.pytorch.cli import LightningArgumentParser
 
 from dlp import callbacks, datamodules, modules
 from dlp.datamodules import SupervisedDataModule
-from dlp.invocation import SIZES
 from dlp.modules import SupervisedModule
 from dlp.parse_errors import ShortErrors, arguments
+
+#: Attributes of a DataModule that are arguments of a module.
+SIZES = ("input_shape", "num_outputs", "target_mean", "target_std", "target_transform")
 
 
 class Parser(ShortErrors, LightningArgumentParser):

@@ -66,15 +66,13 @@ def evaluation_callbacks(cli: "DlpCLI") -> list[Callback]:
         return [own_callbacks.MistakesReport(run.folder)]
     if cli.command != "predict" or not isinstance(data, SupervisedDataModule):
         return []
-    if cli.options.output or cli.texts:
-        return [own_callbacks.PredictionWriter(cli.options.output and Path(cli.options.output))]
-    source = cli.options.data.init_args.get("predict_path")
+    arguments, output = cli.options.data.init_args, cli.options.output
+    if output or arguments.get("predict_texts"):  # texts are printed
+        return [own_callbacks.PredictionWriter(output and Path(output))]
+    source = arguments.get("predict_path")
     name = f"predictions_{Path(source).stem}.csv" if source else "predictions.csv"
-    return [
-        own_callbacks.PredictionWriter(
-            (cli.checkpoint.parent if run is None else run.folder) / name
-        )
-    ]
+    folder = cli.checkpoint.parent if run is None else run.folder
+    return [own_callbacks.PredictionWriter(folder / name)]
 
 
 def _weights(init_from: str, name: str) -> Path:
