@@ -1,18 +1,22 @@
-"""Progress bar of a command: a line per epoch with its metrics."""
+"""Progress of a command: a bar in a terminal, a line per epoch in a pipe or a file."""
+
+import sys
 
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import TQDMProgressBar
 
+from dlp.console import say
+
 
 class ProgressBar(TQDMProgressBar):
-    """Lightning's bar with epochs from 1, as in ``metrics.csv``.
+    """Lightning's bar with epochs from 1, as in ``metrics.csv``; lines outside of a terminal.
 
     Args:
         refresh_rate: Number of batches per update; each one takes as long as a small step.
     """
 
     def __init__(self, refresh_rate: int = 20) -> None:
-        super().__init__(refresh_rate=refresh_rate, leave=True)
+        super().__init__(refresh_rate if sys.stdout.isatty() else 0, leave=True)
 
     def on_train_start(self, *_: Trainer | LightningModule) -> None:
         """Leave the first line to the first epoch; Lightning's would stay empty."""
@@ -20,5 +24,16 @@ class ProgressBar(TQDMProgressBar):
     def on_train_epoch_start(self, trainer: Trainer, *args: LightningModule) -> None:
         """Begin the line of an epoch."""
         super().on_train_epoch_start(trainer, *args)
-        total = f"/{trainer.max_epochs}" if (trainer.max_epochs or -1) > 0 else ""
-        self.train_progress_bar.set_description(f"Epoch {trainer.current_epoch + 1}{total}")
+        self.train_progress_bar.set_description(_epoch(trainer))
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """End the bar of an epoch, or print its line."""
+        super().on_train_epoch_end(trainer, pl_module)
+        if self.is_disabled:
+            metrics = trainer.progress_bar_metrics.items()
+            say(f"{_epoch(trainer)}: {', '.join(f'{name} {value:.4g}' for name, value in metrics)}")
+
+
+def _epoch(trainer: Trainer) -> str:
+    total = f"/{trainer.max_epochs}" if (trainer.max_epochs or -1) > 0 else ""
+    return f"Epoch {trainer.current_epoch + 1}{total}"
