@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import subprocess
 import sys
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 import torch
 import yaml
 
+from dlp.callbacks import History
 from dlp.cli import main
 
 RUN = Path("runs/points/version_0")
@@ -223,36 +223,30 @@ def test_a_resume_with_nothing_to_train_keeps_the_results(fitted, capsys):
     assert contents(RUN) == before
 
 
-STOPPED = """
-import os, signal
-from dlp.callbacks import History
-from dlp.cli import main
-
-signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in background jobs
-begin = History.on_train_epoch_start
-
-def stop(self, trainer, pl_module):
-    begin(self, trainer, pl_module)
-    if trainer.current_epoch == 2:
-        os.kill(os.getpid(), signal.{name})
-
-History.on_train_epoch_start = stop
-main(["fit", "--config", "points.yaml", "--trainer.max_epochs", "4"])
-"""
-
-
 @pytest.mark.parametrize(
     ("name", "status"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGKILL", -signal.SIGKILL)]
 )
-def test_a_stopped_fit_goes_on_where_it_was(points, name, status):
-    code = STOPPED.format(name=name)
-    process = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False, env=os.environ
-    )
-    assert process.returncode == status, process.stderr
-    is_killed = name == "SIGKILL"
-    assert ("go on by dlp fit --ckpt_path runs/points/version_0" in process.stdout) != is_killed
-    assert "Traceback" not in process.stderr
+def test_a_stopped_fit_goes_on_where_it_was(points, monkeypatch, capfd, name, status):
+    begin = History.on_train_epoch_start
+
+    def stop(self, trainer, pl_module):
+        begin(self, trainer, pl_module)
+        if trainer.current_epoch == 2:
+            os.kill(os.getpid(), getattr(signal, name))
+
+    if (child := os.fork()) == 0:
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in background jobs
+        monkeypatch.setattr(History, "on_train_epoch_start", stop)
+        try:
+            main([*FIT, "--trainer.max_epochs", "4"])
+        except SystemExit as exit_:
+            os._exit(exit_.code)
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == status
+    printed = capfd.readouterr()
+    assert ("go on by dlp fit --ckpt_path runs/points/version_0" in printed.out) == (status > 0)
+    assert "Traceback" not in printed.err
     saved = torch.load(RUN / "checkpoints/last.ckpt", weights_only=True)["epoch"] + 1
     assert 1 <= saved <= len(pd.read_csv(RUN / "metrics.csv"))
     main(["fit", "--ckpt_path", str(RUN)])
