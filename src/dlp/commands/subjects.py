@@ -11,8 +11,7 @@ from torch import Tensor, nn
 
 from dlp.console import say
 from dlp.datamodules.base import SupervisedDataModule
-from dlp.datamodules.images.files import find_images
-from dlp.datamodules.images.folder import ImageFolderDataModule
+from dlp.datamodules.images.folder import ImageFolderDataModule, find_images
 from dlp.datamodules.images.store import ImageFormat, read_image
 from dlp.errors import InputError, suggestion, unknown
 from dlp.lightning_cli import load

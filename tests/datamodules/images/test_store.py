@@ -7,8 +7,13 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from dlp.datamodules.images.files import file_states
-from dlp.datamodules.images.store import ImageFormat, StoredImages, decode, read_image
+from dlp.datamodules.images.store import (
+    ImageFormat,
+    StoredImages,
+    decode,
+    file_states,
+    read_image,
+)
 from dlp.errors import InputError
 
 

@@ -10,8 +10,7 @@ from torch import Tensor, nn
 from dlp.errors import InputError
 from dlp.seeds import derived_seed
 
-Name = Literal["book", "flip", "trivial_augment", "rand_augment", "augmix"]
-Augmentation = Name | Callable[[Tensor], Any]
+Augmentation = Literal["book", "flip"] | Callable[[Tensor], Any]
 
 
 class RandomAffine(nn.Module):
@@ -95,22 +94,10 @@ def _grid(matrices: Tensor, height: int, width: int) -> Tensor:
 
 
 def make_augmentation(name: Augmentation | None) -> Callable[[Tensor], Any] | None:
-    """Return the transform of a name, with torchvision's defaults; a transform or None as it is."""
-    if not isinstance(name, str):
-        return name
+    """Return the transform of a name; a transform or None as it is."""
     if name == "book":  # chapter 5.2
         return RandomAffine(40, 0.2, 0.2, 0.2, interpolation="nearest")
-    if name == "flip":
-        return RandomAffine()
-    from torchvision.transforms import v2
-
-    policies = {
-        "trivial_augment": v2.TrivialAugmentWide,
-        "rand_augment": v2.RandAugment,
-        "augmix": v2.AugMix,
-    }
-    policy: nn.Module = policies[name]()
-    return policy
+    return RandomAffine() if name == "flip" else name
 
 
 class Augmenter:
@@ -127,7 +114,6 @@ class Augmenter:
 
     def __init__(self, transform: Callable[[Tensor], Any], num_rows: int) -> None:
         self.transform, self.num_rows = transform, num_rows
-        self._drawn: tuple[int, Tensor] | None = None
 
     def __call__(self, images: Tensor, rows: Tensor, seed: int) -> Tensor:
         """Return changed images in [0, 1].
@@ -138,7 +124,9 @@ class Augmenter:
             seed: Seed of the epoch.
         """
         if isinstance(self.transform, RandomAffine):
-            batch: Tensor = self.transform(images, self._uniform(seed)[rows])
+            generator = torch.Generator().manual_seed(seed)
+            uniform = torch.rand(self.num_rows, RandomAffine.draws, generator=generator)
+            batch: Tensor = self.transform(images, uniform[rows])
             return batch
         pixels = images.mul(255).round_().byte()
         # Transforms of others draw from torch's global generator, which is restored afterwards.
@@ -158,10 +146,3 @@ class Augmenter:
                 "keeps shape and range; normalising is the model's part."
             )
         return changed
-
-    def _uniform(self, seed: int) -> Tensor:
-        """Return the random numbers of an epoch, (num_rows, draws)."""
-        if self._drawn is None or self._drawn[0] != seed:
-            generator = torch.Generator().manual_seed(seed)
-            self._drawn = seed, torch.rand(self.num_rows, RandomAffine.draws, generator=generator)
-        return self._drawn[1]

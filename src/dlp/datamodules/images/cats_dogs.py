@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from dlp.datamodules.base import Examples, SplitArguments
 from dlp.datamodules.images.augmentation import Augmentation
-from dlp.datamodules.images.files import file_states, find_images
-from dlp.datamodules.images.folder import ImageFolderDataModule, ImagePath
+from dlp.datamodules.images.folder import ImageFolderDataModule, ImagePath, find_images
+from dlp.datamodules.images.store import file_states
 from dlp.errors import InputError
 from dlp.files import atomic_path
 from dlp.files import data_dir as find_data_dir

@@ -1,6 +1,7 @@
 """Images of one's own: folders of classes, or a table of paths and targets."""
 
 import os
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -10,18 +11,12 @@ import numpy as np
 from dlp.console import say
 from dlp.datamodules.base import Examples, SplitArguments, SupervisedDataModule
 from dlp.datamodules.images.augmentation import Augmentation, Augmenter, make_augmentation
-from dlp.datamodules.images.files import (
-    file_states,
-    find_class_images,
-    find_images,
-    is_image,
-    subfolders,
-)
 from dlp.datamodules.images.store import (
     ImageEncoder,
     ImageFormat,
     StoredImages,
     decode,
+    file_states,
     read_image,
 )
 from dlp.datamodules.tables.files import read_table
@@ -30,6 +25,7 @@ from dlp.errors import InputError, MissingInputError, unknown
 from dlp.hyperparameters import Keywords
 
 ImagePath = str | os.PathLike[str]
+_ENDINGS = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 
 
 class ImageFolderDataModule(SupervisedDataModule):
@@ -47,7 +43,7 @@ class ImageFolderDataModule(SupervisedDataModule):
         fit: ``squeeze`` resizes whatever the shape, as in the book; ``crop`` cuts out the middle.
         channels: 3 for colours, 1 for grey.
         augmentation: Random changes of the training images: ``book`` are those of chapter 5.2;
-            another name, or a transform of one uint8 image, such as those of
+            ``flip``, or a transform of one uint8 image, such as those of
             ``torchvision.transforms.v2``.
         on_corrupt: Treatment of files that cannot be read; the first ten are named.
         cache_gb: Upper bound of the decoded images in the cache folder, in gigabytes.
@@ -128,7 +124,7 @@ class ImageFolderDataModule(SupervisedDataModule):
         """Return the images of each part that the files have."""
         paths = {"train": self.path}
         train = self.path / "train"
-        if train.is_dir() and subfolders(train):  # else it is a class among others
+        if train.is_dir() and _subfolders(train):  # else it is a class among others
             folders = {part: self.path / part for part in ("train", "val", "test")}
             paths = {part: folder for part, folder in folders.items() if folder.is_dir()}
         if self.test_path is not None:
@@ -143,7 +139,7 @@ class ImageFolderDataModule(SupervisedDataModule):
         path = self.predict_path
         if path is None:
             return None
-        if path.is_file() and not is_image(path):
+        if path.is_file() and not _is_image(path):
             return self._read_table(path, False)
         files = find_images(path)
         return self.decoded(Examples(files, names=[*map(str, files)]))
@@ -159,7 +155,7 @@ class ImageFolderDataModule(SupervisedDataModule):
                 f"{path} is a folder without columns; give a table of paths, or leave out "
                 f"{next(filter(None, columns))!r}."
             )
-        files = find_class_images(path)
+        files = _find_class_images(path)
         classes = np.array([file.parent.name for file in files], object)
         return self.decoded(Examples(files, classes, names=[*map(str, files)]))
 
@@ -231,3 +227,49 @@ class ImageFolderDataModule(SupervisedDataModule):
                 f"{text}. Correct or remove them, or leave them out by on_corrupt: skip."
             )
         say(f"{text}; they are left out")
+
+
+def find_images(path: Path) -> list[Path]:
+    """Return an image file, or all images in a folder and below it, sorted.
+
+    Raises:
+        MissingInputError: If there are none.
+    """
+    images = [*_images_below(path)]
+    if not images:
+        raise MissingInputError(f"there is no image at {path} (from {Path.cwd()}).")
+    return images
+
+
+def _images_below(path: Path) -> Iterator[Path]:
+    if path.is_dir():
+        for child in _visible(path):
+            yield from _images_below(child)
+    elif _is_image(path):
+        yield path
+
+
+def _find_class_images(root: Path) -> list[Path]:
+    """Return the images in the subfolders of a folder, class by class."""
+    images = {folder: [*filter(_is_image, _visible(folder))] for folder in _subfolders(root)}
+    empty = [folder for folder in images if not images[folder]] if images else [root]
+    if empty:
+        raise InputError(
+            f"{empty[0]} holds no images of a class. Accepted: one subfolder per class "
+            "(cats/1.jpg, dogs/7.jpg), or train, val and test with one subfolder per class each; "
+            "give folders of other names as path and test_path."
+        )
+    return [image for folder in images.values() for image in folder]
+
+
+def _subfolders(folder: Path) -> list[Path]:
+    return [path for path in _visible(folder) if path.is_dir()]
+
+
+def _visible(folder: Path) -> list[Path]:
+    """Return what is in a folder, without hidden files and the folder that macOS adds."""
+    return sorted(p for p in folder.iterdir() if not p.name.startswith((".", "__MACOSX")))
+
+
+def _is_image(path: Path) -> bool:
+    return path.is_file() and path.suffix.lower() in _ENDINGS
