@@ -23,19 +23,9 @@ def can_fuse(weight: Tensor) -> bool:
 
 
 def fused_step(
-    weights: list[Tensor],
-    gradients: list[Any],
-    averages: list[Tensor],
-    options: Mapping[str, Any],
+    weights: list[Tensor], gradients: list[Any], averages: list[Tensor], options: Mapping[str, Any]
 ) -> None:
-    """Update weights and the running averages of squared gradients, all of them contiguous.
-
-    Args:
-        weights: Weights.
-        gradients: Gradient of each weight.
-        averages: Average of each weight.
-        options: ``lr``, ``alpha``, ``eps`` and ``weight_decay``.
-    """
+    """Update weights and their running averages of squared gradients, all of them contiguous."""
     torch._fused_adam_(
         weights, gradients, gradients, averages, [], [_LATE_STEP] * len(weights),
         lr=options["lr"], beta1=0.0, beta2=options["alpha"], eps=options["eps"],
@@ -54,6 +44,5 @@ def contiguous_views(weight: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
     """Return views of tensors of equal strides in which the weight is contiguous."""
     if weight.is_contiguous():
         return weight, *others
-    strides = weight.stride()
-    axes = sorted(range(weight.ndim), key=lambda axis: -strides[axis])
+    axes = sorted(range(weight.ndim), key=weight.stride, reverse=True)
     return tuple(tensor.permute(axes) for tensor in (weight, *others))
