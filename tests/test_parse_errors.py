@@ -34,7 +34,7 @@ TYPED = [
     ("--model.lr 0.1", "Did you mean model.optimizer.lr?"),
     ("--model.init_args.hiden [9]", "unknown key model.hiden. Did you mean model.hidden?"),
     ("--Model.hidden [9]", "Did you mean model.hidden?"),
-    ("--data.num_workers 2", "unknown key data.num_workers. Accepted: data.path, data.target"),
+    ("--data.shuffle no", "unknown key data.shuffle. Accepted: data.path, data.target"),
     ("--monitr val_acc", "Did you mean monitor?"),
     ("--model.optimizer AdamW --model.optimizer.weigth_decay 1", "optimizer.weight_decay?"),
     ("--model.scheduler.gamma 0.5", "Give a class before, by --config NAME or --model.scheduler C"),

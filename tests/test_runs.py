@@ -39,11 +39,11 @@ def test_a_run_dir_must_be_empty():
 
 
 def test_an_empty_run_is_removed_and_no_other():
-    assert new_run("a").remove_if_empty()
-    run = new_run("a")
-    checkpoint(run.folder)
-    assert not run.remove_if_empty()
-    assert run.folder.is_dir()
+    runs = [new_run("a"), new_run("a")]
+    checkpoint(runs[1].folder)
+    for run in runs:
+        run.remove_if_empty()
+    assert [run.folder.is_dir() for run in runs] == [False, True]
 
 
 def test_the_best_checkpoint_is_taken_before_the_last():

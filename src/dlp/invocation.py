@@ -13,7 +13,7 @@ import yaml
 from dlp.configs import find_config, read_config, run_name
 from dlp.console import say
 from dlp.errors import InputError
-from dlp.runs import find_checkpoint, run_of
+from dlp.runs import Run, find_checkpoint, run_of
 
 
 @dataclass
@@ -25,6 +25,7 @@ class Invocation:
         args: Arguments for the parser.
         is_trial: Whether ``fast_dev_run`` is set.
         checkpoint: Checkpoint to resume, evaluate or predict with.
+        run: Run of the checkpoint, if it is in one.
         words: Words of the configs and arguments, among them names of classes.
     """
 
@@ -32,6 +33,7 @@ class Invocation:
     args: list[str]
     is_trial: bool
     checkpoint: Path | None = None
+    run: Run | None = None
     words: set[str] = field(default_factory=set)
 
 
@@ -62,14 +64,16 @@ def resolve(command: str, args: Sequence[str], takes_checkpoint: bool = True) ->
         if not is_typed and not configs:
             raise InputError(f"dlp {command} needs --config NAME or --ckpt_path PATH.")
         result.checkpoint = find_checkpoint(options.ckpt_path, result.name, resume=is_fit)
-        if (run := run_of(result.checkpoint)) is not None:
-            name = run_name([run.config])
+        result.run = run_of(result.checkpoint)
+        if result.run is not None:
+            name = run_name([result.run.config])
             if configs and name != result.name:
                 raise InputError(
                     f"{result.checkpoint} belongs to a run of {name!r}, not of {result.name!r}; "
                     "leave --config out."
                 )
-            configs, contents, result.name = [run.config], [read_config(run.config)], name
+            configs, result.name = [result.run.config], name
+            contents = [read_config(path) for path in configs]
         _check_beside_checkpoint(command, rest)
         say(f"using {result.checkpoint}")
     result.words = {*re.findall(r"\w+", " ".join([*map(yaml.safe_dump, contents), *rest]))}

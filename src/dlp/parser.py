@@ -1,16 +1,15 @@
 """Parser of the commands on a config: its keys, the options of a run, the classes it knows."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from typing import Any, Literal
 
 from jsonargparse.typing import ClosedUnitInterval, PositiveInt
-from lightning import LightningDataModule, LightningModule
 from lightning.pytorch.cli import LightningArgumentParser
 
 from dlp import callbacks, datamodules, modules
 from dlp.datamodules import SupervisedDataModule
 from dlp.modules import SupervisedModule
-from dlp.parse_errors import ShortErrors, arguments
+from dlp.parse_errors import ShortErrors, arguments, subclasses
 
 #: Attributes of a DataModule that are arguments of a module.
 SIZES = ("input_shape", "num_outputs", "target_mean", "target_std", "target_transform")
@@ -19,15 +18,12 @@ SIZES = ("input_shape", "num_outputs", "target_mean", "target_std", "target_tran
 class Parser(ShortErrors, LightningArgumentParser):
     """LightningCLI's parser with errors of one sentence."""
 
-    #: Classes that the configs and arguments name; Lightning builds the parser itself.
-    classes: Sequence[type] = ()
-
     def keys(self) -> list[str]:
-        """Return the keys of all options and of the classes."""
+        """Return the keys of all options, and of the classes that are imported."""
         keys = super().keys()
-        for class_ in [SupervisedDataModule, SupervisedModule, *self.classes]:
-            group = "model" if issubclass(class_, LightningModule) else "data"
-            keys += [f"{group}.{name}" for name in arguments(class_) if name not in SIZES]
+        for group, base in (("data", SupervisedDataModule), ("model", SupervisedModule)):
+            names = dict.fromkeys(name for class_ in subclasses(base) for name in arguments(class_))
+            keys += [f"{group}.{name}" for name in names if name not in SIZES]
         return [*keys, "model.optimizer.lr"]
 
 
@@ -59,9 +55,8 @@ def add_run_options(
             parser.add_argument(f"--{name}", type=kind, default=default, help=text)
 
 
-def named_classes(words: set[str]) -> list[type]:
-    """Return the project's classes that are named; jsonargparse knows imported classes alone."""
-    packages = (datamodules, modules, callbacks)
-    classes = [getattr(package, n) for package in packages for n in words & {*package.__all__}]
-    kinds = LightningModule | LightningDataModule
-    return [c for c in classes if isinstance(c, type) and issubclass(c, kinds)]
+def import_classes(words: set[str]) -> None:
+    """Import the project's classes that are named; jsonargparse knows imported classes alone."""
+    for package in (datamodules, modules, callbacks):
+        for name in words & {*package.__all__}:
+            getattr(package, name)
