@@ -51,12 +51,7 @@ class Verdict:
     mode: Mode
 
     def sentence(self, metric: str, num_epochs: int) -> str:
-        """Return the reading and the advice.
-
-        Args:
-            metric: Name of the metric.
-            num_epochs: Number of trained epochs.
-        """
+        """Return the reading of a metric after some epochs, and the advice."""
         is_loss = self.mode == "min"
         falls, rose, above = ("falls", "rose", "above") if is_loss else ("rises", "fell", "below")
         change = f"{self.change:.3g}"
