@@ -13,16 +13,6 @@ def histories(result):
     return [fold.history for fold in result.folds]
 
 
-def look(means):
-    """Return a function that notes the statistics of the data for each model."""
-
-    def make(data):
-        means.append(data.fit()["inputs"]["mean"])
-        return dense(data)
-
-    return make
-
-
 @pytest.fixture(scope="module")
 def whole():
     """Return four serial folds."""
@@ -31,7 +21,12 @@ def whole():
 
 def test_statistics_are_learned_from_the_training_part_of_each_fold():
     means = []
-    cross_validate(numbers(scaling=True), look(means), 1, num_folds=3)
+
+    def make(data):
+        means.append(data.fit()["inputs"]["mean"])
+        return dense(data)
+
+    cross_validate(numbers(scaling=True), make, 1, num_folds=3)
     for rows, mean in zip(np.array_split(np.arange(60), 3), means, strict=True):
         assert np.allclose(mean, np.delete(X, rows, axis=0).mean(axis=0), rtol=1e-4)
 

@@ -18,25 +18,9 @@ from dlp.folds.stackable import kind, reason_against
 from dlp.folds.stacked import FoldTensors, StackedNet, train_stack
 from dlp.modules import DenseModule, KerasRMSprop, SupervisedModule
 
-
-def binary(**arguments):
-    return ArrayDataModule(
-        X, (VALUES > 0).astype(int), **{"val_size": None, "split_seed": None, **arguments}
-    )
-
-
-def pairs(**arguments):
-    y = np.stack([VALUES, VALUES**2], 1)
-    return ArrayDataModule(X, y, **{"val_size": None, "split_seed": None, **arguments})
-
-
-def both(data, make_model, epochs=2, **options):
-    """Return the histories of both engines."""
-    results = [
-        cross_validate(data(), make_model, epochs, engine=engine, trainer=TRAINER, **options)
-        for engine in ("stacked", "serial")
-    ]
-    return [[fold.history for fold in result.folds] for result in results]
+PLAIN = {"val_size": None, "split_seed": None}
+binary = partial(ArrayDataModule, X, (VALUES > 0).astype(int), **PLAIN)
+pairs = partial(ArrayDataModule, X, np.stack([VALUES, VALUES**2], 1), **PLAIN)
 
 
 def assert_equal(stacked, serial, tolerance=2e-4):
@@ -63,15 +47,11 @@ PROBLEMS = {
 @pytest.mark.parametrize("problem", PROBLEMS.values(), ids=PROBLEMS)
 def test_each_head_loss_activation_and_optimizer_is_the_serial_one(problem):
     data, model, arguments = problem
-    make_model = maker(**{"head": "regression", **model})
-    assert_equal(*both(partial(data, **arguments), make_model, num_folds=3))
-
-
-def autograd(model, x, y):
-    """Return the model's own gradients as rows of a stack."""
-    loss = model.head.loss(model(x), y) + model.penalty()
-    grads = torch.autograd.grad(loss, [*model.network.parameters()])
-    return [torch.cat([w.t(), b[None]]) for w, b in zip(grads[::2], grads[1::2], strict=True)]
+    stacked, serial = (
+        cross_validate(data(**arguments), maker(**model), 2, 3, engine=engine, trainer=TRAINER)
+        for engine in ("stacked", "serial")
+    )
+    assert_equal(*([fold.history for fold in result.folds] for result in (stacked, serial)))
 
 
 @given(
@@ -94,8 +74,10 @@ def test_gradients_written_out_are_those_of_autograd(
         logits = net.backward(nn.functional.pad(x, (0, 1), value=1.0), y, [None] * len(net.rates))
     for fold, model in enumerate(models):
         torch.testing.assert_close(logits[fold], model(x[fold]), rtol=1e-4, atol=1e-5)
-        for ours, theirs in zip(net.gradients, autograd(model, x[fold], y[fold]), strict=True):
-            torch.testing.assert_close(ours[fold], theirs, rtol=1e-4, atol=1e-5)
+        loss_of_fold = model.head.loss(model(x[fold]), y[fold]) + model.penalty()
+        expected = torch.autograd.grad(loss_of_fold, [*model.network.parameters()])
+        ours = [part for g in net.gradients for part in (g[fold, :-1].t(), g[fold, -1])]
+        torch.testing.assert_close(ours, [*expected], rtol=1e-4, atol=1e-5)
 
 
 def stack(count, **model):
@@ -160,10 +142,6 @@ def edited(edit):
     return make
 
 
-def replace_activation(model):
-    model.network.layers.relu1 = nn.GELU()
-
-
 def freeze(model):
     model.network.layers[0].requires_grad_(False)
 
@@ -178,10 +156,8 @@ REASONS = {
         lambda data: SupervisedModule(nn.Linear(3, 1), "regression"), {},
     ),
     "trainer.gradient_clip_val": (dense, {"gradient_clip_val": 1.0}),
-    "trainer.precision": (dense, {"precision": "64-true"}),
     "trainer.callbacks": (dense, {"callbacks": [EarlyStopping("val_loss")]}),
     "network was changed": (maker(activation="gelu"), {}),
-    "network was": (edited(replace_activation), {}),
     "the network": (edited(freeze), {}),
     "RegressionHead has another loss": (maker(loss="huber"), {}),
     "another loss, metric": (maker(metrics=["mae", "r2"]), {}),
@@ -200,23 +176,15 @@ def test_what_cannot_be_stacked_has_a_reason(reason, case):
 
 def test_usual_arguments_of_a_trainer_are_no_reason():
     data = numbers(val_size=0.2)
-    arguments = {
-        "accelerator": "cpu",
-        "devices": 1,
-        "logger": False,
-        "callbacks": [],
-        "precision": None,
-    }
+    arguments = {"accelerator": "cpu", "devices": 1, "callbacks": [], "precision": None}
     assert reason_against(dense(data), data, arguments) is None
 
 
 def test_models_of_another_kind_are_stacked_apart():
     data = numbers(val_size=0.2)
-    models = [
-        dense(data, **changes)
-        for changes in ({}, {"hidden": (9,)}, {"l2": 0.1}, {"dropout": 0.1}, {"activation": "tanh"})
-    ]
-    models.append(dense(data, optimizer=partial(KerasRMSprop, lr=0.01)))
+    optimizer = partial(KerasRMSprop, lr=0.01)
+    changes = ({}, {"hidden": (9,)}, {"l2": 0.1}, {"dropout": 0.1}, {"optimizer": optimizer})
+    models = [dense(data, **options) for options in changes]
     kinds = {kind(model, FoldTensors.of(model, data)) for model in models}
     assert len(kinds) == len(models)
     assert kind(dense(data), FoldTensors.of(models[0], data)) in kinds

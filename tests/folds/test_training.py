@@ -29,14 +29,12 @@ def test_callbacks_are_copied_for_each_fold():
 @pytest.mark.parametrize("engine", ["serial", "auto"])
 def test_a_network_that_folds_share_is_refused(engine):
     network = DenseNet((3,), 1, [4])
+
+    def make(data):
+        return SupervisedModule(network, "regression")
+
     with pytest.raises(InputError, match="another fold"):
-        cross_validate(
-            numbers(),
-            lambda data: SupervisedModule(network, "regression"),
-            1,
-            engine=engine,
-            trainer=TRAINER,
-        )
+        cross_validate(numbers(), make, 1, engine=engine, trainer=TRAINER)
 
 
 def test_a_frozen_body_may_be_shared():
@@ -65,7 +63,7 @@ def test_folds_of_unequal_sizes_are_stacked_apart():
 def test_long_stacks_are_shared_by_processes(monkeypatch):
     alone = cross_validate(numbers(), dense, 2, num_folds=5)
     monkeypatch.setattr("dlp.folds.training._UPDATES_PER_PROCESS", 1)
-    monkeypatch.setattr("dlp.folds.training.num_cores", lambda: 2)
+    monkeypatch.setattr("dlp.folds.forks.num_cores", lambda: 2)
     shared = cross_validate(numbers(), dense, 2, num_folds=5)
     for ours, theirs in zip(losses(shared), losses(alone), strict=True):
         assert ours == pytest.approx(theirs, rel=1e-5)

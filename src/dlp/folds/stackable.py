@@ -11,14 +11,7 @@ from torch import Tensor, nn, optim
 
 from dlp.bag_of_words import BagLinear
 from dlp.datamodules.base import SupervisedDataModule
-from dlp.folds.stacked import (
-    ACTIVATIONS,
-    LOSSES,
-    METRICS,
-    FoldTensors,
-    StackedNet,
-    one_hot_columns,
-)
+from dlp.folds.stacked import ACTIVATIONS, LOSSES, METRICS, FoldTensors, StackedNet
 from dlp.modules.models import DenseModule
 from dlp.modules.networks import DenseNet
 from dlp.modules.optimizers import KerasRMSprop
@@ -28,9 +21,8 @@ _LAYERS = {BagLinear, nn.Linear, nn.Dropout, *ACTIVATIONS}
 OPTIMIZERS = (KerasRMSprop, optim.RMSprop, optim.SGD, optim.Adam, optim.AdamW)
 #: Arguments of a Trainer that change nothing in a stack, and values that are as good as none.
 _IRRELEVANT = {"max_epochs", "logger", "num_sanity_val_steps", "default_root_dir", "plugins"}
-_IRRELEVANT |= {f"enable_{name}" for name in ("checkpointing", "model_summary", "progress_bar")}
+_IRRELEVANT |= {"enable_checkpointing", "enable_model_summary", "enable_progress_bar"}
 _PLAIN = {"accelerator": "cpu", "devices": 1}
-
 _NUM_COMPARED = 64
 
 
@@ -55,11 +47,17 @@ def reason_against(
     """
     if type(model) is not DenseModule:
         return f"{type(model).__name__} is not a DenseModule"
-    argument, loader, head = _relevant_argument(trainer), data.loader("train"), model.head
-    optimizer = model.make_optimizer(model.parameters())
+    defaults = {n: p.default for n, p in inspect.signature(Trainer).parameters.items()}
+    arguments = [
+        name
+        for name in trainer.keys() - _IRRELEVANT
+        if trainer[name] not in (None, [], defaults.get(name), _PLAIN.get(name))
+    ]
+    loader, head = data.loader("train"), model.head
+    optimizer = type(model.make_optimizer(model.parameters()))
     layers = [*model.network.modules()][2:]  # without the net and its Sequential
     reasons = {
-        f"trainer.{argument} is set": argument is not None,
+        f"trainer.{min(arguments, default=None)} is set": bool(arguments),
         "the inputs are not one dense tensor": type(loader.inputs) is not Tensor,
         "the inputs are augmented": loader.augment is not None,
         "the network was changed": (
@@ -76,22 +74,12 @@ def reason_against(
         ),
         "class_weight is set": model.class_weight is not None,
         "a scheduler is set": model.make_scheduler is not None,
-        f"the optimizer is {type(optimizer).__name__}": type(optimizer) not in OPTIMIZERS,
-        "the optimizer has several groups": len(optimizer.param_groups) > 1,
+        f"the optimizer is {optimizer.__name__}": optimizer not in OPTIMIZERS,
     }
     reason = next((clause for clause, holds in reasons.items() if holds), None)
     if reason is None and _differs(model, FoldTensors.of(model, data)):
         return "a stacked step gives other gradients than the model"
     return reason
-
-
-def _relevant_argument(trainer: dict[str, Any]) -> str | None:
-    """Return the name of an argument that a stack would leave out."""
-    for name, parameter in inspect.signature(Trainer).parameters.items():
-        harmless: tuple[Any, ...] = (None, [], parameter.default, _PLAIN.get(name))
-        if name not in _IRRELEVANT and trainer.get(name) not in harmless:
-            return name
-    return None
 
 
 def _differs(model: DenseModule, fold: FoldTensors) -> bool:
@@ -104,8 +92,7 @@ def _differs(model: DenseModule, fold: FoldTensors) -> bool:
     model.train()
     with torch.inference_mode():
         net = StackedNet([model])
-        columns = one_hot_columns(y[None], model)
-        net.backward(F.pad(x.flatten(1), (0, 1), value=1.0)[None], columns, [None] * len(net.rates))
+        net.backward(F.pad(x.flatten(1), (0, 1), value=1.0)[None], y[None], [None] * len(net.rates))
         gradients = [part for g in net.gradients for part in (g[0, :-1].t(), g[0, -1])]
     return not all(
         torch.allclose(ours, theirs, rtol=0, atol=1e-3 * float(theirs.abs().max() + 1e-12))

@@ -45,9 +45,7 @@ LOSSES: dict[LossFunction, Callable[[Tensor, Tensor], Tensor]] = {
 #: Head -> its metric of logits (F, N, C), prepared targets and the unit of each target (F, 1, C).
 METRICS: dict[type[nn.Module], Callable[[Tensor, Tensor, Tensor], Tensor]] = {
     SigmoidHead: lambda z, y, unit: ((z > 0) == (y > 0.5)).float().mean((1, 2)),
-    SoftmaxHead: lambda z, y, unit: (
-        (z.argmax(2) == (y.argmax(2) if y.ndim == 3 else y)).float().mean(1)
-    ),
+    SoftmaxHead: lambda z, y, unit: (z.argmax(2) == y.argmax(2)).float().mean(1),
     RegressionHead: lambda z, y, unit: ((z - y) * unit).abs().mean((1, 2)),
 }
 
@@ -56,13 +54,13 @@ _NUMBERS_PER_BLOCK = 2**21
 
 @dataclass(frozen=True)
 class FoldTensors:
-    """Tensors of a fold; targets are prepared by the head.
+    """Tensors of a fold; targets are prepared by the head, and classes one-hot.
 
     Args:
         inputs: Training inputs, (N, ...).
-        targets: Training targets, (N,) or (N, C).
+        targets: Training targets, (N, C).
         val_inputs: Validation inputs, (M, ...).
-        val_targets: Validation targets, (M,) or (M, C).
+        val_targets: Validation targets, (M, C).
         batch_size: Number of rows per training batch.
         seed: Seed of the order of batches and of dropout.
     """
@@ -79,7 +77,9 @@ class FoldTensors:
         """Return the tensors of a data module that is split for the fold."""
         train: Any = data.loader("train")
         val: Any = data.loader("val")
-        y, val_y = model.head.prepare(train.targets), model.head.prepare(val.targets)
+        y, val_y = (model.head.prepare(loader.targets) for loader in (train, val))
+        if not y.is_floating_point():
+            y, val_y = (F.one_hot(each, model.head.num_logits).float() for each in (y, val_y))
         return cls(train.inputs, y, val.inputs, val_y, train.batch_size, train.batch_sampler.seed)
 
     def order(self, epoch: int) -> Tensor:
@@ -125,10 +125,7 @@ class StackedNet:
         return [part.view(-1, *shape) for part, shape in zip(parts, self.shapes, strict=False)]
 
     def _allocate(self, num_rows: int) -> None:
-        """Allocate the values of the hidden layers for batches of a size, and their views.
-
-        Views that are made once save a quarter of a step.
-        """
+        """Allocate the hidden layers' values, and their views: this saves a quarter of a step."""
         new, widths = self.weights.new_ones, [width for _, width in self.shapes[:-1]]
         self._values = [new(len(self.weights), num_rows, width) for width in widths]
         self._outputs = [new(len(self.weights), num_rows, width + 1) for width in widths]
@@ -212,14 +209,11 @@ def train_stack(
     net, size, num_rows = StackedNet(models), folds[0].batch_size, len(folds[0].inputs)
     optimizer = models[0].make_optimizer([net.weights])
     step = _step(optimizer, net.weights)
-    x, val_x = (
+    x, y, val_x, val_y = (
         torch.stack([getattr(fold, name).flatten(1) for fold in folds])
-        for name in ("inputs", "val_inputs")
+        for name in ("inputs", "targets", "val_inputs", "val_targets")
     )
-    y, val_y = (
-        torch.stack([getattr(fold, name) for fold in folds]) for name in ("targets", "val_targets")
-    )
-    x, columns = F.pad(x, (0, 1), value=1.0), one_hot_columns(y, models[0])
+    x = F.pad(x, (0, 1), value=1.0)
     width = x.shape[2] + sum(width for _, width in net.shapes)
     block = size * max(1, _NUMBERS_PER_BLOCK // (len(folds) * size * width))
     each = torch.arange(len(folds))[:, None]
@@ -230,7 +224,7 @@ def train_stack(
         logits, penalty = [], net.weights.new_zeros(len(folds))
         for rows in torch.split(order, block, dim=1):  # gathering rows costs as much as a step
             masks = net.masks(rows.shape[1], generators)
-            tensors = (x[each, rows], columns[each, rows], *masks)
+            tensors = (x[each, rows], y[each, rows], *masks)
             for batch in zip(*(_batches(tensor, size) for tensor in tensors), strict=False):
                 if net.l1 or net.l2:
                     penalty += net.penalty() * (batch[0].shape[1] / num_rows)
@@ -272,12 +266,6 @@ def _product(a: Tensor, b: Tensor, out: Tensor | None = None) -> Tensor:
 
 def _batches(tensor: Tensor | None, size: int) -> Iterable[Any]:
     return repeat(None) if tensor is None else torch.split(tensor, size, dim=1)
-
-
-def one_hot_columns(targets: Tensor, model: DenseModule) -> Tensor:
-    """Return targets (F, N) of classes as one-hot (F, N, C), others unchanged."""
-    is_class = targets.ndim == 2
-    return F.one_hot(targets, model.head.num_logits).float() if is_class else targets
 
 
 def _measure(
