@@ -1,4 +1,7 @@
+import contextlib
+import io
 import json
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -11,11 +14,25 @@ RUN = Path("runs/points/version_0")
 ARGS = ("crossval", "--config", "points.yaml", "--num_folds", "3", "--trainer.accelerator", "cpu")
 
 
+@pytest.fixture(scope="module")
+def finished_folds(tmp_path_factory, run_of_points):
+    """Return a folder with three finished folds, and what was printed."""
+    folder = tmp_path_factory.mktemp("folds")
+    for name in ("points.csv", "points.yaml"):
+        shutil.copy(run_of_points / name, folder)
+    output = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(output):
+        patch.chdir(folder)
+        main([*ARGS])
+    return folder, output.getvalue()
+
+
 @pytest.fixture
-def validated(points, capsys):
-    """Work in a folder with three finished folds; return what was printed."""
-    main([*ARGS])
-    return capsys.readouterr().out
+def validated(finished_folds, tmp_path):
+    """Work in a copy of a folder with three finished folds; return what was printed."""
+    folder, output = finished_folds
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    return output
 
 
 def summary(run=RUN):
@@ -24,9 +41,8 @@ def summary(run=RUN):
 
 def test_a_run_of_folds_and_what_it_leaves(validated):
     content = summary()
-    assert [(fold["repeat"], fold["fold"]) for fold in content["folds"]] == [
-        (0, k) for k in range(3)
-    ]
+    folds = [(fold["repeat"], fold["fold"]) for fold in content["folds"]]
+    assert folds == [(0, 0), (0, 1), (0, 2)]
     values = [fold["metrics"]["val_acc"] for fold in content["folds"]]
     assert content["mean"]["val_acc"] == pytest.approx(sum(values) / 3)
     assert content["engine"] == "stacked"
@@ -37,28 +53,17 @@ def test_a_run_of_folds_and_what_it_leaves(validated):
     assert "curves.png, folds.jsonl" in validated
 
 
-def test_an_equal_command_trains_nothing_again(validated, capsys):
-    before = summary()
-    main([*ARGS])
-    out = capsys.readouterr().out
-    assert f"going on with {RUN}" in out
-    assert "repeat 0, fold 0:" not in out
-    assert summary() == before
-
-
 def test_more_repetitions_go_on(validated, capsys):
     main([*ARGS, "--repeats", "2"])
-    assert "repeat 0, fold 2:" not in capsys.readouterr().out
+    output = capsys.readouterr().out
+    assert f"going on with {RUN}" in output
+    assert "repeat 0, fold 2:" not in output
     assert len(summary()["folds"]) == 6
 
 
-@pytest.mark.parametrize(
-    "change", [("--num_folds", "4"), ("--model.dropout", "0.1"), ("--seed_everything", "1")]
-)
-def test_another_config_is_another_run(validated, change):
-    main([*ARGS, *change])
-    assert len(summary()["folds"]) == 3
-    assert len(summary(Path("runs/points/version_1"))["folds"]) in (3, 4)
+def test_another_config_is_another_run(validated):
+    main([*ARGS, "--seed_everything", "1"])
+    assert len(summary(Path("runs/points/version_1"))["folds"]) == 3
 
 
 def test_the_saved_config_validates_the_same_folds_and_fits_one(validated):
@@ -70,10 +75,8 @@ def test_the_saved_config_validates_the_same_folds_and_fits_one(validated):
 
 
 def test_a_splitter_by_its_class(points):
-    splitter = "sklearn.model_selection.ShuffleSplit"
-    main(
-        [*ARGS, "--splitter", splitter, "--splitter.n_splits", "2", "--splitter.random_state", "0"]
-    )
+    splitter = ("--splitter", "sklearn.model_selection.ShuffleSplit", "--splitter.n_splits", "2")
+    main([*ARGS, *splitter, "--splitter.random_state", "0"])
     assert len(summary()["folds"]) == 2
 
 
@@ -82,22 +85,14 @@ def test_a_trial_writes_nothing(points):
     assert not Path("runs").exists()
 
 
-def test_what_cannot_be_stacked_says_so(points, capsys):
-    main([*ARGS, "--trainer.gradient_clip_val", "1", "--trainer.max_epochs", "1"])
-    assert "engine: serial, since trainer.gradient_clip_val is set" in capsys.readouterr().out
-    assert summary()["engine"] == "serial"
-
-
 @pytest.mark.parametrize(
     ("args", "word"),
     [
         (("--init_from", "runs"), "init_from"),
         (("--trainer.max_epochs", "null"), "max_epochs"),
         (("--monitor", "val_mae"), "val_acc"),
-        (("--engine", "parallel"), "stacked"),
         (("--num_folds", "1"), "num_folds"),
         (("--splitter", "sklearn.model_selection.ShuffleSplit"), "random_state"),
-        (("--data.time_column", "x", "--repeats", "2"), "repeat"),
     ],
 )
 def test_mistakes_are_sentences(points, fails, args, word):

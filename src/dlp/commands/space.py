@@ -66,16 +66,15 @@ def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
 
 def _distribution(key: str, leaf: Any) -> BaseDistribution:
     try:
-        if isinstance(leaf, list) or "choices" in leaf:
-            choices = leaf if isinstance(leaf, list) else leaf["choices"]
-            return CategoricalDistribution(
-                [c if isinstance(c, str) else json.dumps(c) for c in choices]  # it keeps no lists
-            )
+        choices = leaf if isinstance(leaf, list) else leaf.get("choices")
+        if choices:
+            texts = [c if isinstance(c, str) else json.dumps(c) for c in choices]
+            return CategoricalDistribution(texts)  # it keeps no lists
         # YAML takes 1e-4 for text.
         numbers: Any = {n: float(v) if isinstance(v, str) else v for n, v in leaf.items()}
         is_whole = isinstance(numbers["low"], int) and isinstance(numbers["high"], int)
         return IntDistribution(**numbers) if is_whole else FloatDistribution(**numbers)
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(
             f"space: {key} takes {{low:, high:, log:, step:}} or a list of choices; got {leaf} "
             f"({error})."
@@ -90,7 +89,8 @@ def suggest(trial: Trial, space: Space) -> list[str]:
         if isinstance(values, CategoricalDistribution):
             value = trial.suggest_categorical(key, values.choices)
         else:
-            draw = (trial.suggest_float, trial.suggest_int)[isinstance(values, IntDistribution)]
+            is_whole = isinstance(values, IntDistribution)
+            draw: Any = trial.suggest_int if is_whole else trial.suggest_float
             value = draw(key, values.low, values.high, step=values.step, log=values.log)
         words.append(f"--{key}={short(value)}")
     return words

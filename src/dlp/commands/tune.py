@@ -14,7 +14,8 @@ try:
     import optuna
 except ImportError as error:
     raise InputError("tune needs Optuna: pip install 'dlp-lightning[tune]'.") from error
-from optuna.samplers import BaseSampler, GridSampler, RandomSampler, TPESampler
+from optuna.pruners import MedianPruner, NopPruner
+from optuna.samplers import GridSampler, RandomSampler, TPESampler
 from optuna.study import MaxTrialsCallback, Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
@@ -29,6 +30,7 @@ from dlp.folds.training import silent_trainer
 from dlp.lightning_cli import Recipe
 from dlp.monitor import Mode, best_index, monitor_mode
 from dlp.seeds import derived_seed
+from dlp.verdict import Verdict, verdict
 
 _FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 
@@ -67,12 +69,11 @@ def tune(
         content = saved_config(recipe, "space", "trials", "timeout", "sampler", "prune")
         content |= {"space": {key: str(values) for key, values in ranges.items()}}
         folder = find_run(recipe, {**content, "rows": str(data.fit()["rows"])}, "study").folder
+    num_warmup_steps = max(2, (num_folds or epochs) // 4)
     study = optuna.create_study(
         storage=f"sqlite:///{folder}/study.db" if folder else None,
         sampler=GridSampler(grid(ranges), seed=seed) if sampler == "grid" else None,
-        pruner=optuna.pruners.MedianPruner(5, max(2, (num_folds or epochs) // 4))
-        if prune
-        else optuna.pruners.NopPruner(),
+        pruner=MedianPruner(5, num_warmup_steps) if prune else NopPruner(),
         study_name=recipe.name,
         direction="minimize" if mode == "min" else "maximize",
         load_if_exists=True,
@@ -80,12 +81,18 @@ def tune(
 
     def objective(trial: Trial) -> float:
         if sampler != "grid":  # a study that goes on draws other values than before
-            study.sampler = _sampler(sampler, derived_seed(seed, trial.number) % 2**32)
+            trial_seed = derived_seed(seed, trial.number) % 2**32
+            tpe = TPESampler(seed=trial_seed, constant_liar=True)
+            study.sampler = tpe if sampler == "tpe" else RandomSampler(trial_seed)
         with muted(True):
             variant = Recipe("tune", [*recipe.words, *suggest(trial, ranges)], tune)
             if num_folds is None:
-                return _fit(variant, trial, mode)
-            return _cross_validate(variant, trial, mode, num_folds)
+                reading = _fit(variant, trial, mode)
+            else:
+                reading = _cross_validate(variant, trial, mode, num_folds)
+        assert reading is not None  # a trial that diverged has ended
+        trial.set_user_attr("best_epoch", reading.best_epoch)
+        return reading.best
 
     def finish(study: Study, trial: FrozenTrial) -> None:
         value = "" if trial.value is None else f", {config.monitor} {trial.value:.4g}"
@@ -124,17 +131,15 @@ class Report(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Report the epoch."""
-        metrics = trainer.callback_metrics
+        metrics, epoch = trainer.callback_metrics, trainer.current_epoch + 1
         self.values.append(float(metrics.get(self.monitor, math.nan)))
-        if self.monitor not in metrics:
-            if trainer.current_epoch + 1 >= (trainer.check_val_every_n_epoch or 1):
-                raise unknown("monitor", self.monitor, metrics)
-            return
-        is_finite = math.isfinite(float(metrics.get("train_loss", 0.0)))
-        best = best_index(self.values, self.mode) if is_finite else None
-        is_last = trainer.current_epoch + 1 == trainer.max_epochs
-        value = None if best is None else self.values[best]
-        _report(self.trial, value, trainer.current_epoch + 1, is_last)
+        if self.monitor in metrics:
+            is_finite = math.isfinite(float(metrics.get("train_loss", 0.0)))
+            best = best_index(self.values, self.mode) if is_finite else None
+            value = None if best is None else self.values[best]
+            _report(self.trial, value, epoch, is_last=epoch == trainer.max_epochs)
+        elif epoch >= (trainer.check_val_every_n_epoch or 1):
+            raise unknown("monitor", self.monitor, metrics)
 
 
 def _report(trial: Trial, value: float | None, step: int, is_last: bool) -> None:
@@ -146,18 +151,15 @@ def _report(trial: Trial, value: float | None, step: int, is_last: bool) -> None
         raise optuna.TrialPruned
 
 
-def _fit(recipe: Recipe, trial: Trial, mode: Mode) -> float:
-    """Return the best value on the validation part."""
+def _fit(recipe: Recipe, trial: Trial, mode: Mode) -> Verdict | None:
+    """Train on the training part and read the curve of the validation part."""
     report, data = Report(trial, recipe.config.monitor, mode), recipe.data()
     silent_trainer(recipe.trainer_arguments(), [report]).fit(recipe.model(data), datamodule=data)
-    best = best_index(report.values, mode)
-    assert best is not None  # a trial that diverged has ended
-    trial.set_user_attr("best_epoch", best + 1)
-    return report.values[best]
+    return verdict(report.values, mode)
 
 
-def _cross_validate(recipe: Recipe, trial: Trial, mode: Mode, num_folds: int) -> float:
-    """Return the best value of the mean curve over folds."""
+def _cross_validate(recipe: Recipe, trial: Trial, mode: Mode, num_folds: int) -> Verdict | None:
+    """Train on folds and read their mean curve."""
     config, folds = recipe.config, list[Fold]()
 
     def report(fold: Fold) -> None:
@@ -166,7 +168,7 @@ def _cross_validate(recipe: Recipe, trial: Trial, mode: Mode, num_folds: int) ->
         is_last = len(folds) == num_folds or fold.engine == "stacked"  # all are trained by then
         _report(trial, None if reading is None else reading.best, len(folds), is_last)
 
-    reading = cross_validate(
+    return cross_validate(
         recipe.data(),
         recipe.model,
         max_epochs_of(recipe),
@@ -178,13 +180,6 @@ def _cross_validate(recipe: Recipe, trial: Trial, mode: Mode, num_folds: int) ->
         seed=config.seed_everything,
         on_fold=report,
     ).verdict()
-    assert reading is not None
-    trial.set_user_attr("best_epoch", reading.best_epoch)
-    return reading.best
-
-
-def _sampler(name: str, seed: int) -> BaseSampler:
-    return RandomSampler(seed) if name == "random" else TPESampler(seed=seed, constant_liar=True)
 
 
 # Files --------------------------------------------------------------------------------------------
