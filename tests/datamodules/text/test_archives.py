@@ -36,8 +36,9 @@ def keras_rows(x, order, num_words):
 
 
 def ids(data, part):
-    count = len(data.examples(part))
-    return [data.sequence(part, row) for row in range(count)]
+    texts = data.examples(part).inputs
+    data.fit()
+    return [data.encoder.ids(texts[[row]])[0].tolist() for row in range(len(texts))]
 
 
 def test_imdb_is_read_id_for_id(tmp_path, monkeypatch):
@@ -52,7 +53,7 @@ def test_imdb_is_read_id_for_id(tmp_path, monkeypatch):
         generator.shuffle(order)
         assert ids(data, part) == keras_rows(x[part], order, 24)
         assert data.loader(part).targets.tolist() == y[part][order].tolist()
-    assert data.decode([4, 5, 23, 24]) == "w1 w2 w20 ?"
+    assert data.encoder.decode([4, 5, 23, 24]) == "w1 w2 w20 ?"
     assert data.readable("train", [0])[0].split()[0] in WORDS
 
 

@@ -6,9 +6,10 @@ from typing import Literal
 from dlp.datamodules.base import Examples
 from dlp.datamodules.splits import keras_order
 from dlp.datamodules.targets import TargetEncoder
+from dlp.datamodules.text.archives import archive_texts
 from dlp.datamodules.text.encoding import BagEncoder, Encoding
-from dlp.datamodules.text.sources import Source, TextFiles
-from dlp.datamodules.text.text import BaseTextDataModule, TextArguments
+from dlp.datamodules.text.sources import TextFiles
+from dlp.datamodules.text.text import BaseTextDataModule, TextArguments, parts_of
 from dlp.files import data_dir as find_data_dir
 from dlp.hyperparameters import Keywords
 
@@ -55,13 +56,8 @@ class IMDBDataModule(BaseTextDataModule):
         folder = find_data_dir(data_dir)
         copy = folder / "imdb"
         path = str(copy) if copy.is_dir() else "stanfordnlp/imdb"
-        texts: Source = TextFiles(path, {"text": "text", "label0": "label"})
-        if source == "keras":
-            from dlp.datamodules.text.archives import KerasArchive
-
-            texts = KerasArchive("imdb", folder)
         super().__init__(
-            source=texts,
+            files=TextFiles(path, {"text": "text", "label0": "label"}),
             encoder=BagEncoder(num_words, skip_top, max_length, encoding),
             targets=TargetEncoder("classification", ["neg", "pos"], one_hot=one_hot),
             batch_size=batch_size,
@@ -69,11 +65,12 @@ class IMDBDataModule(BaseTextDataModule):
             split_seed=split_seed,
             **split,
         )
+        self.folder, self.source = folder, source
         self.save_plain_arguments(arguments)
 
     def load(self) -> dict[str, Examples]:
-        """Return both parts in the book's order, as the archive has them."""
-        parts = super().load()
-        if isinstance(self.source, TextFiles):  # those of the Hub are sorted by class
-            parts = {part: rows.take(keras_order(len(rows))) for part, rows in parts.items()}
-        return parts
+        """Return both parts in the book's order."""
+        if self.source == "keras":
+            return parts_of(archive_texts("imdb", self.folder))
+        parts = super().load()  # those of the Hub are sorted by class
+        return {part: rows.take(keras_order(len(rows))) for part, rows in parts.items()}

@@ -7,18 +7,19 @@ import re
 import tarfile
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal, cast
 
 import numpy as np
 
+from dlp.datamodules.base import Examples
 from dlp.datamodules.splits import keras_order
 from dlp.datamodules.targets import TargetEncoder
-from dlp.datamodules.text.archives import KerasArchive
+from dlp.datamodules.text.archives import archive_texts
 from dlp.datamodules.text.corpus import Texts, spaced_words
 from dlp.datamodules.text.encoding import BagEncoder, Encoding
-from dlp.datamodules.text.text import BaseTextDataModule, TextArguments
+from dlp.datamodules.text.sources import TextFiles, cached_texts
+from dlp.datamodules.text.text import BaseTextDataModule, TextArguments, parts_of
 from dlp.errors import InputError
 from dlp.files import data_dir as find_data_dir
 from dlp.files import download
@@ -84,10 +85,8 @@ class ReutersDataModule(BaseTextDataModule):
         **split: Keywords[TextArguments],
     ) -> None:
         arguments = dict(locals())
-        folder = find_data_dir(data_dir)
-        archive = KerasArchive("reuters", folder)
         super().__init__(
-            source=archive if source == "keras" else ReutersFiles(folder, text),
+            files=TextFiles("", {"text": "text"}),
             encoder=BagEncoder(num_words, skip_top, max_length, encoding),
             targets=TargetEncoder("classification", CLASS_NAMES, one_hot=one_hot),
             batch_size=batch_size,
@@ -95,50 +94,40 @@ class ReutersDataModule(BaseTextDataModule):
             split_seed=split_seed,
             **split,
         )
+        self.folder, self.source, self.text = find_data_dir(data_dir), source, text
         self.save_plain_arguments(arguments)
 
+    def load(self) -> dict[str, Examples]:
+        """Return both parts in the book's order."""
+        if self.source == "keras":
+            return parts_of(archive_texts("reuters", self.folder))
+        key = f"reuters {SHA256} {self.text}"  # the hash that the files must have
+        return parts_of(cached_texts(key, lambda: read_wires(self.folder, self.text)))
 
-@dataclass(frozen=True)
-class ReutersFiles:
-    """The wires of the distribution as the book's set was made from them.
+
+def read_wires(folder: Path, text: str) -> Texts:
+    """Return all wires in the order of ``keras.datasets``; the first 80 % train.
 
     The first topic of a wire counts; topics of at least 15 wires are numbered by first appearance.
-
-    Args:
-        folder: Folder of the reference sets.
-        text: Text of a wire, see `ReutersDataModule`.
     """
-
-    folder: Path
-    text: Literal["own", "as_published"]
-
-    def key(self) -> str:
-        """Return the hash that the files must have, and the choice of text."""
-        return f"reuters {SHA256} {self.text}"
-
-    def read(self) -> Texts:
-        """Return all wires in the order of ``keras.datasets``; the first 80 % train."""
-        path = self.folder / "reuters21578" / "reuters21578.tar.gz"
-        download(URL, path, "")
-        with tarfile.open(path) as archive:
-            names = sorted(name for name in archive.getnames() if name.endswith(".sgm"))
-            files = [cast(IO[bytes], archive.extractfile(name)).read() for name in names]
-        if hashlib.sha256(b"".join(files)).hexdigest() != SHA256:
-            raise InputError(f"{path} is not Reuters-21578 1.0; delete it and run again.")
-        wires = [
-            wire for file in files for wire in labelled_wires(file.decode("latin-1"), self.text)
-        ]
-        counts = Counter(topic for topic, _ in wires)
-        wires = [(topic, text) for topic, text in wires if counts[topic] >= _MIN_WIRES]
-        order = keras_order(len(wires)).tolist()
-        numbers = {topic: number for number, topic in enumerate(dict(wires))}
-        is_train = np.arange(len(wires)) < int(len(wires) * 0.8)
-        return Texts.tokenise(
-            [wires[row][1] for row in order],
-            spaced_words,
-            part=np.where(is_train, "train", "test").astype(object),
-            label0=np.array([numbers[wires[row][0]] for row in order], np.int64),
-        )
+    path = download(URL, folder / "reuters21578" / "reuters21578.tar.gz", "")
+    with tarfile.open(path) as archive:
+        names = sorted(name for name in archive.getnames() if name.endswith(".sgm"))
+        files = [cast(IO[bytes], archive.extractfile(name)).read() for name in names]
+    if hashlib.sha256(b"".join(files)).hexdigest() != SHA256:
+        raise InputError(f"{path} is not Reuters-21578 1.0; delete it and run again.")
+    wires = [wire for file in files for wire in labelled_wires(file.decode("latin-1"), text)]
+    counts = Counter(topic for topic, _ in wires)
+    wires = [(topic, text) for topic, text in wires if counts[topic] >= _MIN_WIRES]
+    numbers = {topic: number for number, topic in enumerate(dict(wires))}
+    wires = [wires[row] for row in keras_order(len(wires))]
+    is_train = np.arange(len(wires)) < int(len(wires) * 0.8)
+    return Texts.tokenise(
+        [text for _, text in wires],
+        spaced_words,
+        part=np.where(is_train, "train", "test").astype(object),
+        label0=np.array([numbers[topic] for topic, _ in wires], np.int64),
+    )
 
 
 def labelled_wires(sgml: str, text: str) -> Iterator[tuple[str, str]]:
@@ -149,18 +138,15 @@ def labelled_wires(sgml: str, text: str) -> Iterator[tuple[str, str]]:
     """
     for match in _WIRE.finditer(sgml):
         wire = match.group()
-        topics = _TOPIC.findall(_element(wire, "TOPICS") or "")
+        topics = _TOPIC.findall(_element(wire, "TOPICS"))
         if topics and text == "as_published":
-            yield topics[0], _element(sgml, "BODY", match.start()) or ""
+            yield topics[0], _element(sgml, "BODY", match.start())
         elif topics:
             own = _element(wire, "BODY") or _element(wire, "TITLE")
             yield topics[0], html.unescape(own or _TAG.sub(" ", wire[wire.find("<TEXT") :]))
 
 
-def _element(sgml: str, name: str, start: int = 0) -> str | None:
+def _element(sgml: str, name: str, start: int = 0) -> str:
     """Return the content of the first element of a name from `start` on."""
-    begin = sgml.find(f"<{name}>", start)
-    if begin < 0:
-        return None
-    begin += len(name) + 2
-    return sgml[begin : sgml.find(f"</{name}>", begin)]
+    match = re.compile(f"<{name}>(.*?)</{name}>", re.DOTALL).search(sgml, start)
+    return match[1] if match else ""

@@ -3,10 +3,10 @@
 import hashlib
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from dlp.cache import cached_file
 from dlp.console import say
@@ -22,21 +22,16 @@ _FORMAT = 1  # another number for other tokens or columns: cached texts are buil
 _TABLE = re.compile(r"\.(csv|tsv|txt|jsonl?|parquet)(\.gz)?$", re.IGNORECASE)
 
 
-class Source(Protocol):
-    """Origin of texts."""
+def cached_texts(key: str, read: Callable[[], Texts]) -> Texts:
+    """Return texts from the cache; they are read and tokenised once.
 
-    def key(self) -> str:
-        """Return a name that changes with the content and with all that changes tokens."""
-
-    def read(self) -> Texts:
-        """Read and tokenise all texts; the column ``part`` holds the part of each."""
-
-
-def cached_texts(source: Source) -> Texts:
-    """Return the texts of a source from the cache; they are read and tokenised once."""
-    digest = hashlib.sha256(f"{_FORMAT} {source.key()}".encode()).hexdigest()
+    Args:
+        key: Text that changes with the content and with all that changes tokens.
+        read: Function that reads the texts.
+    """
+    digest = hashlib.sha256(f"{_FORMAT} {key}".encode()).hexdigest()
     name = f"texts/{digest[:32]}.arrow"
-    return cached_file(name, lambda path: source.read().save(path), Texts.load)
+    return cached_file(name, lambda path: read().save(path), Texts.load)
 
 
 @dataclass(frozen=True)
@@ -53,7 +48,6 @@ class TextFiles:
         task: Kind of the labels; those of a ``classification`` stay text.
         drop_unlabelled: Whether texts without a label are left out.
         read_csv: Arguments of ``pandas.read_csv``.
-        subset: Configuration of a data set of the Hub that has several.
     """
 
     path: str
@@ -62,21 +56,21 @@ class TextFiles:
     task: str = "auto"
     drop_unlabelled: bool = False
     read_csv: Mapping[str, Any] | None = None
-    subset: str | None = None
 
     @property
     def labels(self) -> list[str]:
         """Names of the label columns."""
         return [name for role, name in self.columns.items() if role.startswith("label")]
 
-    def key(self) -> str:
-        """Return the arguments and the SHA-256 of each file."""
+    def texts(self) -> Texts:
+        """Return all texts from the cache, which follows the arguments and the files' SHA-256."""
         path = Path(self.path)
         files = [path] if path.is_file() else sorted(filter(Path.is_file, path.rglob("*")))
-        return repr((self, [(str(file), sha256(file)) for file in files]))
+        key = repr((self, [(str(file), sha256(file)) for file in files]))
+        return cached_texts(key, self.read)
 
     def read(self) -> Texts:
-        """Read and tokenise all texts."""
+        """Read and tokenise all texts; the column ``part`` holds the part of each."""
         import pandas as pd
         import pyarrow as pa
 
@@ -170,10 +164,11 @@ class TextFiles:
         """Return the parts of a data set of the Hub, or of a folder with its files."""
         import datasets
 
+        datasets.disable_progress_bars()  # a set of the disk is read in seconds
         frames = {}
         with tempfile.TemporaryDirectory() as folder:  # else every set is on the disk twice
             try:
-                sets = datasets.load_dataset(self.path, name=self.subset, cache_dir=folder)
+                sets = datasets.load_dataset(self.path, cache_dir=folder)
             except Exception as error:  # of the Hub, the network and the files, each its own
                 raise InputError(
                     f"{self.path} is neither a path here nor a readable data set of the Hub "

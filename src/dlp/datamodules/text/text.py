@@ -1,17 +1,16 @@
 """Texts: a table, a folder of text files or a data set of the Hub as sparse rows of words."""
 
 import os
-from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import numpy as np
 
-from dlp.datamodules.base import Examples, Part, SplitArguments, SupervisedDataModule
+from dlp.datamodules.base import Examples, SplitArguments, SupervisedDataModule
 from dlp.datamodules.targets import TargetEncoder, Task
 from dlp.datamodules.text.corpus import SPACED, Texts, Tokens
 from dlp.datamodules.text.encoding import BagEncoder, Encoding
-from dlp.datamodules.text.sources import PARTS, Source, TextFiles, cached_texts
+from dlp.datamodules.text.sources import PARTS, TextFiles
 from dlp.hyperparameters import Keywords
 
 
@@ -24,21 +23,12 @@ class TextArguments(SplitArguments, total=False):
     test_size: int | float | None
 
 
-class _BaseArguments(SplitArguments, total=False):
-    targets: TargetEncoder
-    batch_size: int
-    val_size: int | float | None
-    test_size: int | float | None
-    split_seed: int | None
-
-
 class BaseTextDataModule(SupervisedDataModule):
     """The base of DataModules of texts; batches are ``(BagOfWords, targets)``.
 
     Args:
-        source: Origin of the labelled texts.
+        files: Labelled texts; those to predict are read alike.
         encoder: Encoder of the texts.
-        tokens: Tokens of the texts.
         predict_path: Path of the texts to predict: a table with the text column, a .txt with a
             text per line, or a folder of .txt files; None predicts the test part.
         predict_texts: Texts to predict, instead of a path.
@@ -51,46 +41,34 @@ class BaseTextDataModule(SupervisedDataModule):
     def __init__(
         self,
         *,
-        source: Source,
+        files: TextFiles,
         encoder: BagEncoder,
-        tokens: Tokens = "words",
         predict_path: str | os.PathLike[str] | None = None,
         predict_texts: list[str] | None = None,
         eval_batch_size: int = 16384,
-        **data: Keywords[_BaseArguments],
+        **data: Any,
     ) -> None:
         super().__init__(encoder=encoder, eval_batch_size=eval_batch_size, **data)
-        self.source, self.tokens = source, tokens
-        self.predict_path, self.predict_texts = predict_path, predict_texts
+        self.files, self.predict_path, self.predict_texts = files, predict_path, predict_texts
 
     def load(self) -> dict[str, Examples]:
-        """Return the parts of the source."""
-        texts = cached_texts(self.source)
-        parts = texts.column("part")
-        return {part: _examples(texts[parts == part]) for part in PARTS if part in parts}
+        """Return the parts of the files."""
+        return parts_of(self.files.texts())
 
     def load_predict(self) -> Examples | None:
         """Return the texts of `predict_texts` or `predict_path`."""
         if self.predict_texts is not None:
-            return _examples(Texts.tokenise(self.predict_texts, SPACED[self.tokens]))
+            return _examples(Texts.tokenise(self.predict_texts, SPACED[self.files.tokens]))
         if self.predict_path is None:
             return None
-        files = (
-            self.source if isinstance(self.source, TextFiles) else TextFiles("", {"text": "text"})
-        )
-        columns = {role: c for role, c in files.columns.items() if role in ("text", "id")}
-        return _examples(replace(files, path=str(self.predict_path), columns=columns).read())
+        columns = {role: c for role, c in self.files.columns.items() if role in ("text", "id")}
+        return _examples(replace(self.files, path=str(self.predict_path), columns=columns).read())
 
-    def sequence(self, part: Part, row: int) -> list[int]:
-        """Return the ids of a text of a part, in order."""
-        self.fit()
-        ids: list[int] = self.encoder.ids(self.examples(part).inputs[[row]])[0].tolist()
-        return ids
 
-    def decode(self, ids: Iterable[int]) -> str:
-        """Return the words of ids in order, ``?`` for an id of no word."""
-        self.fit()
-        return self.encoder.decode(ids)
+def parts_of(texts: Texts) -> dict[str, Examples]:
+    """Return the parts that the column ``part`` names."""
+    parts = texts.column("part")
+    return {part: _examples(texts[parts == part]) for part in PARTS if part in parts}
 
 
 def _examples(texts: Texts) -> Examples:
@@ -121,7 +99,6 @@ class TextDataModule(BaseTextDataModule):
         test_path: Path of the texts of the test part.
         drop_unlabelled: Whether texts without a label are left out.
         read_csv: Arguments of ``pandas.read_csv`` for all CSVs.
-        subset: Configuration of a data set of the Hub that has several.
         task: Kind of label; ``auto`` infers it.
         one_hot: Whether classes are encoded as float32 (N, C).
         positive_class: Name of the class that becomes class 1 of two; None is the last one.
@@ -151,7 +128,6 @@ class TextDataModule(BaseTextDataModule):
         test_path: str | os.PathLike[str] | None = None,
         drop_unlabelled: bool = False,
         read_csv: dict[str, Any] | None = None,
-        subset: str | None = None,
         task: Task = "auto",
         one_hot: bool = False,
         positive_class: str | None = None,
@@ -180,12 +156,10 @@ class TextDataModule(BaseTextDataModule):
             "id": id_column,
         }
         roles = {role: name for role, name in columns.items() if name is not None}
-        source = TextFiles(str(path), roles, tokens, task, drop_unlabelled, read_csv, subset)
         super().__init__(
-            source=source,
+            files=TextFiles(str(path), roles, tokens, task, drop_unlabelled, read_csv),
             encoder=BagEncoder(num_words, skip_top, max_length, encoding, ngrams, min_df),
             targets=TargetEncoder(task, None, labels, positive_class, one_hot),
-            tokens=tokens,
             batch_size=batch_size,
             val_size=val_size,
             split_seed=split_seed,
@@ -198,6 +172,5 @@ class TextDataModule(BaseTextDataModule):
         """Return the parts of `path` and the texts of `test_path`."""
         parts = super().load()
         if self.test_path is not None:
-            files = cast(TextFiles, self.source)
-            parts["test"] = _examples(cached_texts(replace(files, path=str(self.test_path))))
+            parts["test"] = _examples(replace(self.files, path=str(self.test_path)).texts())
         return parts
