@@ -196,11 +196,6 @@ def test_a_file_a_folder_or_a_table_is_predicted(path, names, pets, tmp_path):
     assert rows.targets is None
 
 
-def test_more_than_the_cache_may_hold_is_refused(pets):
-    with pytest.raises(InputError, match=r"take 1\.0 GB .* smaller image_size, or a cache_gb"):
-        ImageFolderDataModule(pets, image_size=5270, cache_gb=0.5).fit()
-
-
 def test_duplicates_across_parts_are_removed_if_asked(tmp_path):
     image_folder(tmp_path / "set/train")
     image_folder(tmp_path / "set/test", count=2, seed=1)

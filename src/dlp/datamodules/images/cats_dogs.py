@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain, zip_longest
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +40,6 @@ class CatsVsDogsDataModule(ImageFolderDataModule):
         predict_path: Path of other images to predict: a file or a folder.
         image_size: Height and width in pixels; one number for both.
         augmentation: Random changes of the training images, see `ImageFolderDataModule`.
-        on_corrupt: Treatment of files that cannot be read; the first ten are named.
         batch_size: Number of rows per training batch.
         eval_batch_size: Number of rows per other batch.
         val_size: Size of the validation part: a number of rows, a fraction, or None for no
@@ -57,7 +56,6 @@ class CatsVsDogsDataModule(ImageFolderDataModule):
         predict_path: ImagePath | None = None,
         image_size: int | tuple[int, int] = 150,
         augmentation: Augmentation | None = None,
-        on_corrupt: Literal["error", "skip"] = "skip",
         batch_size: int = 20,
         eval_batch_size: int = 100,
         val_size: int | float | None = 1000,
@@ -71,7 +69,7 @@ class CatsVsDogsDataModule(ImageFolderDataModule):
             predict_path=predict_path,
             image_size=image_size,
             augmentation=augmentation,
-            on_corrupt=on_corrupt,
+            on_corrupt="skip",  # two images of Kaggle's
             batch_size=batch_size,
             eval_batch_size=eval_batch_size,
             val_size=val_size,
@@ -101,8 +99,7 @@ class CatsVsDogsDataModule(ImageFolderDataModule):
     def load(self) -> dict[str, Examples]:
         """Return the images of both classes by turns, those with the last numbers first."""
         files = sorted(self.path.glob("data/*.parquet"))
-        is_parquet = bool(files)
-        if is_parquet:
+        if is_parquet := bool(files):
             images = _column(files, "image.path").to_pylist()
             names = [image["path"] or f"row {row}" for row, image in enumerate(images)]
             labels = _column(files, "labels").to_numpy()
@@ -121,8 +118,7 @@ class CatsVsDogsDataModule(ImageFolderDataModule):
 
     def _book_order(self, names: Sequence[str], labels: NDArray[np.int64]) -> list[int]:
         """Return the rows of `per_class` images of each class by turns, the last ones first."""
-        numbers = np.array([int(re.sub(r"\D", "", name)) for name in names])
-        order = np.argsort(numbers, kind="stable")
+        order = np.argsort([int(re.sub(r"\D", "", name)) for name in names], kind="stable")
         classes = [order[labels[order] == label].tolist() for label in (0, 1)]
         if self.per_class is not None and min(map(len, classes)) < self.per_class:
             raise InputError(

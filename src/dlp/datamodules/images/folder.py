@@ -46,7 +46,6 @@ class ImageFolderDataModule(SupervisedDataModule):
             ``flip``, or a transform of one uint8 image, such as those of
             ``torchvision.transforms.v2``.
         on_corrupt: Treatment of files that cannot be read; the first ten are named.
-        cache_gb: Upper bound of the decoded images in the cache folder, in gigabytes.
         image_column: Column of paths of a table.
         target: Column to predict of a table, or several.
         read_csv: Arguments of ``pandas.read_csv`` for all tables.
@@ -76,7 +75,6 @@ class ImageFolderDataModule(SupervisedDataModule):
         channels: Literal[1, 3] = 3,
         augmentation: Augmentation | None = None,
         on_corrupt: Literal["error", "skip"] = "error",
-        cache_gb: float = 20.0,
         image_column: str = "image",
         target: str | list[str] | None = None,
         read_csv: dict[str, Any] | None = None,
@@ -114,9 +112,8 @@ class ImageFolderDataModule(SupervisedDataModule):
         height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
         self.form = ImageFormat(height, width, fit, channels)
         self.augmentation = make_augmentation(augmentation)
-        self.on_corrupt, self.cache_gb = on_corrupt, cache_gb
+        self.on_corrupt, self.image_column = on_corrupt, image_column
         self.read_csv, self.task, self.drop_unlabelled = read_csv, task, drop_unlabelled
-        self.image_column = image_column
         self.group_column, self.time_column, self.id_column = group_column, time_column, id_column
         self.save_plain_arguments(arguments)
 
@@ -196,18 +193,10 @@ class ImageFolderDataModule(SupervisedDataModule):
             key: Value that changes whenever an image does; None is the state of the files.
 
         Raises:
-            InputError: If an image cannot be read and `on_corrupt` is ``error``, or if the decoded
-                images are larger than `cache_gb`.
+            InputError: If an image cannot be read and `on_corrupt` is ``error``.
         """
-        gigabytes = len(examples) * self.form.record.itemsize / 1e9
-        if gigabytes > self.cache_gb:
-            raise InputError(
-                f"{len(examples):,} decoded images take {gigabytes:.1f} GB in the cache folder. "
-                f"Give a smaller image_size, or a cache_gb above {self.cache_gb}."
-            )
         records = decode(examples.inputs, self.form, key or file_states(examples.inputs))
-        images = StoredImages(records["pixels"], np.arange(len(records)))
-        hashes = records["hash"]
+        images, hashes = StoredImages(records["pixels"]), records["hash"]
         if not hashes.all():
             self._report(examples, np.flatnonzero(hashes == 0).tolist())
         return replace(examples, inputs=images, hashes=hashes).take(np.flatnonzero(hashes))
@@ -221,11 +210,9 @@ class ImageFolderDataModule(SupervisedDataModule):
             except InputError as error:
                 reasons.append(f"{(examples.names or ())[row]} ({error})")
         text = f"{len(unreadable):,} of {len(examples):,} images cannot be read: "
-        text += ", ".join(reasons) + ", ..." * (len(unreadable) > 10)
+        text += ", ".join(reasons)
         if self.on_corrupt == "error":
-            raise InputError(
-                f"{text}. Correct or remove them, or leave them out by on_corrupt: skip."
-            )
+            raise InputError(f"{text}. Correct or remove them, or give on_corrupt: skip.")
         say(f"{text}; they are left out")
 
 

