@@ -5,6 +5,7 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from sklearn.impute import SimpleImputer
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, QuantileTransformer, StandardScaler
 
 from dlp.datamodules.tables.columns import ColumnEncoder
@@ -34,7 +35,7 @@ def encode(train, new, **arguments):
 @pytest.mark.parametrize(
     ("scaling", "reference"), [("standard", StandardScaler), ("minmax", MinMaxScaler)]
 )
-@settings(max_examples=20)
+@settings(max_examples=10)
 @given(NUMBERS, NUMBERS)
 def test_columns_are_scaled_as_scikit_learn_does(scaling, reference, train, new):
     assume(np.ptp(train) > 1e-2)
@@ -43,7 +44,7 @@ def test_columns_are_scaled_as_scikit_learn_does(scaling, reference, train, new)
     np.testing.assert_allclose(result, expected, rtol=1e-5, atol=1e-5)
 
 
-@settings(max_examples=20)
+@settings(max_examples=10)
 @given(NUMBERS, NUMBERS)
 def test_quantiles_are_those_of_scikit_learn_inside_the_column(train, new):
     train = np.unique(train)
@@ -52,38 +53,25 @@ def test_quantiles_are_those_of_scikit_learn_inside_the_column(train, new):
     assume(len(inside))
     reference = QuantileTransformer(n_quantiles=len(train), output_distribution="normal")
     expected = reference.fit(train[:, None]).transform(inside[:, None])[:, 0].clip(-3.0902, 3.0902)
-    scale = Scale.fit(train, "error", False, "quantile", 0)
+    scale = Scale.fit(train, scaling="quantile")
     result = scale.scaled(inside) * scale.scale + scale.shift
     np.testing.assert_allclose(result, expected, atol=1e-3)
 
 
-def test_a_skewed_column_becomes_normal_and_outliers_stay_near():
-    scale = Scale.fit(SKEWED, "error", False, "quantile", 0)
-    result = scale.scaled(SKEWED)
-    assert abs(np.mean(result**3)) < 0.05  # the skewness
-    assert (abs(scale.scaled(np.array([-1e9, 1e9]))) < 3.3).all()
-
-
 @pytest.mark.parametrize("missing", ["mean", "median"])
-def test_missing_cells_are_filled_and_categories_spread_as_scikit_learn_does(missing):
+def test_cells_are_filled_then_scaled_and_categories_spread_as_scikit_learn_does(missing):
     train, new = holes(TRAIN), holes(NEW)
-    names, result = encode(train, new, missing=missing, indicator=True, scaling="none")
-    imputer = SimpleImputer(strategy=missing, add_indicator=True).fit(train[["x", "y"]])
+    names, result = encode(train, new, missing=missing, indicator=True)
+    numbers = make_pipeline(SimpleImputer(strategy=missing), StandardScaler())
     one_hot = OneHotEncoder(sparse_output=False).fit(train[["c"]].fillna(""))
     expected = np.c_[
-        imputer.transform(new[["x", "y"]]),
+        numbers.fit(train[["x", "y"]]).transform(new[["x", "y"]]),
+        new[["x", "y"]].isna(),
         one_hot.transform(new[["c"]].fillna(""))[:, [1, 2, 3, 4, 0]],
     ]
-    np.testing.assert_allclose(result, expected, rtol=1e-6)
+    np.testing.assert_allclose(result, expected, atol=1e-5)
     assert names[:4] == ["x", "y", "x (missing)", "y (missing)"]
     assert names[4:] == ["c=NA", "c=a", "c=b", "c=d", "c=(missing)"]
-
-
-def test_a_filled_column_is_scaled_after_it_is_filled():
-    train = holes(TRAIN)[["x", "y"]]
-    _, result = encode(train, train, missing="mean")
-    expected = StandardScaler().fit_transform(SimpleImputer().fit_transform(train))
-    np.testing.assert_allclose(result, expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("scaling", ["standard", "minmax", "quantile", "none"])
@@ -94,20 +82,11 @@ def test_missing_zero_is_zero_after_scaling(scaling):
 
 
 def test_bins_fill_one_after_the_other():
-    scale = Scale.fit(np.arange(9.0), "error", False, "none", 4)
-    assert scale.edges == (0, 2, 4, 6, 8)
+    assert Scale.fit(np.array([0.0, 1] * 5), bins=4).edges == ()
+    scale = Scale.fit(np.arange(9.0), bins=4)
     result = scale.binned(np.array([-1.0, 0, 1, 3, 8, 99]))
     expected = [[0, 0, 0, 0], [0, 0, 0, 0], [0.5, 0, 0, 0], [1, 0.5, 0, 0], [1] * 4, [1] * 4]
     assert result.tolist() == expected
-
-
-def test_bins_stand_behind_the_other_columns_and_two_values_have_none():
-    train = TRAIN.assign(flag=[True, False] * 100)
-    names, result = encode(train, train, bins=3)
-    assert names[:3] == ["x", "y", "flag"]
-    assert names[7:10] == ["x bin 1", "x bin 2", "x bin 3"]
-    assert not any(name.startswith("flag bin") for name in names)
-    assert (np.diff(result[np.argsort(TRAIN.x), 7:10].sum(axis=1)) >= -1e-6).all()
 
 
 @pytest.mark.parametrize("value", [0.1, 5, "same", True, None, pd.Timestamp("2024-01-31")])
@@ -125,11 +104,6 @@ def test_a_constant_with_holes_is_its_indicator_alone(missing):
     assert names == ["x", "k (missing)"]
     assert (result[:, 1] == 0).all()
     assert encode(train, train, missing=missing)[0] == ["x"]
-
-
-def test_a_table_of_constants_has_no_input():
-    with pytest.raises(InputError, match="no input column"):
-        encode(pd.DataFrame({"k": [1, 1]}), NEW)
 
 
 def test_categories_unseen_in_training_are_zeros_and_counted_in_one_line(capsys):
@@ -153,18 +127,8 @@ def test_categories_are_equal_whatever_type_they_were_read_as(cells):
     names, result = encode(train, pd.DataFrame({"c": cells}), categorical=["c"], missing="zero")
     assert names == ["c=1", "c=2", "c=3"]
     assert result[:2].tolist() == [[1, 0, 0], [0, 1, 0]]
-
-
-def test_codes_that_differ_in_their_last_zero_are_two_categories():
-    train = pd.DataFrame({"c": ["1.1", "1.10", "1.0"] * 5})
-    assert encode(train, train, categorical=["c"])[0] == ["c=1", "c=1.1", "c=1.10"]
-
-
-def test_booleans_are_numbers_and_their_holes_are_filled():
-    train = pd.DataFrame({"b": pd.array([True, False, None, True], "boolean"), "x": [1.0, 2, 4, 8]})
-    names, result = encode(train, train, missing="mean", scaling="none")
-    assert names == ["b", "x"]
-    np.testing.assert_allclose(result[:, 0], [1, 0, 2 / 3, 1])
+    codes = pd.DataFrame({"c": ["1.1", "1.10", "1.0"] * 5})
+    assert encode(codes, codes, categorical=["c"])[0] == ["c=1", "c=1.1", "c=1.10"]
 
 
 def test_dates_are_days_in_utc():
@@ -173,12 +137,6 @@ def test_dates_are_days_in_utc():
     train = pd.DataFrame({"d": dates, "p": paris})
     _, result = encode(train, train, scaling="none")
     np.testing.assert_allclose(result, [[1, 1 - 1 / 24], [2.5, 2.5 - 1 / 24]])
-
-
-def test_large_numbers_keep_their_small_differences():
-    train = pd.DataFrame({"x": 1.7e9 + np.arange(5.0)[::-1]})
-    _, result = encode(train, train)
-    np.testing.assert_allclose(result[:, 0], np.arange(2, -3, -1) / np.sqrt(2), rtol=1e-6)
 
 
 def test_listed_columns_have_the_listed_kind_and_others_stay():
@@ -196,7 +154,7 @@ def test_listed_columns_have_the_listed_kind_and_others_stay():
         ({"x": "n/k"}, "row 200 has 'n/k'"),
         ({"x": None}, r"'x' has 100 missing cells, the first in row 200.*missing: zero, mean"),
         ({"c": None}, "'c' has 100 missing cells"),
-        ({"x": pd.Timestamp("2024-01-31")}, "'x' holds dates and held numbers in training"),
+        ({"x": pd.Timestamp("2024-01-31")}, "no column 'x' of numbers or texts, which was"),
     ],
 )
 def test_cells_that_are_not_as_in_training_are_named_by_column_and_row(change, message):
@@ -205,18 +163,9 @@ def test_cells_that_are_not_as_in_training_are_named_by_column_and_row(change, m
         encode(TRAIN, new)
 
 
-def test_absent_columns_are_named():
-    with pytest.raises(InputError, match="no column 'y', which was an input"):
+def test_an_absent_column_is_named():
+    with pytest.raises(InputError, match="no column 'y' of numbers or texts, which was an input"):
         encode(TRAIN, NEW.drop(columns="y"))
-    with pytest.raises(InputError, match=r"unknown column 'z'.*Accepted: x, y, c"):
-        encode(TRAIN, NEW, numeric=["z"])
-
-
-def test_many_categories_must_be_listed():
-    train = pd.DataFrame({"c": [f"name{n % 1200}" for n in range(3000)], "x": SKEWED.repeat(10)})
-    with pytest.raises(InputError, match="'c' has 1,200 categories"):
-        encode(train, train)
-    assert len(encode(train, train, categorical=["c"])[0]) == 1201
 
 
 @pytest.mark.parametrize("missing", ["zero", "median"])

@@ -29,27 +29,19 @@ def rows(*cells, count=12):
     ("text", "arguments", "cells"),
     [
         ("a,b\n1,x\n2,NA\n", {}, {"a": [1, 2], "b": ["x", "NA"]}),
-        ("a;b\n1,5;x\n2,5;y\n", {"sep": ";", "decimal": ","}, {"a": [1.5, 2.5]}),
-        (
-            "a;b\n1.234,5;x\n6;y\n",
-            {"sep": ";", "decimal": ",", "thousands": "."},
-            {"a": [1234.5, 6]},
-        ),
+        ("a;b\n1.234,5;x\n", {"sep": ";", "decimal": ",", "thousands": "."}, {"a": [1234.5]}),
         (",a,b\n0,1,x\n1,2,y\n", {"index_col": 0}, {"a": [1, 2], "b": ["x", "y"]}),
         ("a,b,\n1,x,\n2,y,\n", {"usecols": ["a", "b"]}, {"a": [1, 2], "b": ["x", "y"]}),
-        ("Report\na,b\n1,x\n", {"skiprows": 1}, {"a": [1], "b": ["x"]}),
         ("# by me\na,b\n1,x\n", {"comment": "#"}, {"a": [1], "b": ["x"]}),
         ("a,b\n1,x\n2,y\nsum\n", {"skipfooter": 1, "engine": "python"}, {"a": [1, 2]}),
         ("1,x\n2,y\n", {"names": ["a", "b"]}, {"a": [1, 2], "b": ["x", "y"]}),
-        ("a,b\n00501,x\n", {"dtype": {"a": "str"}}, {"a": ["00501"]}),
+        ("a,b\n00501,x\n", {"dtype": {"a": "category"}}, {"a": pd.Categorical(["00501"])}),
         ("a,b\n00501,x\n", {"dtype": {"a": "int"}}, {"a": [501]}),
         ("a,b\nNA,NA\n1,x\n", {"na_values": {"a": ["NA"]}}, {"a": [np.nan, 1], "b": ["NA", "x"]}),
         ("a,b\n,x\n?,?\n1,\n", {"na_values": "?"}, {"a": [np.nan, np.nan, 1]}),
         ('a,b\n"1","x, ""y""\n z"\n2,w\n', {}, {"a": [1, 2], "b": ['x, "y"\n z', "w"]}),
         ('a\tb\n1\t"x\n2\ty"\n', {"sep": "\t", "quoting": 3}, {"a": [1, 2], "b": ['"x', 'y"']}),
-        ("a  b\n1    x\n2 y\n", {"sep": r"\s+"}, {"a": [1, 2], "b": ["x", "y"]}),
         ("a; b\n1; x\n", {"sep": r";\s*", "engine": "python"}, {"a": [1], "b": ["x"]}),
-        ("größe,b\n1,Köln\n".encode("cp1252"), {"encoding": "cp1252"}, {"größe": [1]}),
         ("a,b\n1,é\n".encode("utf-16"), {"encoding": "utf-16"}, {"a": [1], "b": ["é"]}),
         ("a,b\n1,é\n".encode("utf-8-sig"), {}, {"a": [1], "b": ["é"]}),
         ("d,b\n2024-01-31,x\n,y\n", {"parse_dates": ["d"]}, {"d": [datetime(2024, 1, 31), pd.NaT]}),
@@ -76,29 +68,24 @@ def test_a_csv_is_read_as_pandas_reads_it_with_the_arguments_of_the_user(
         ("a,b,a\n1,2,3\n", {}, "two columns called 'a'"),
         (",a\n0,1\n", {}, r"column 1 .* no name.*index_col: 0"),
         ("a,b,\n1,2,\n", {}, r"column 3 .* no name.*usecols: \[a, b\]"),
-        ("Report\na,b\n1,2\n", {}, r"do not fit its header.*skiprows: 1"),
-        ("a,b\n1,2,3\n4,5,6\n", {}, "do not fit its header"),
+        ("a,b\n1,2,3\n4,5,6\n", {}, r"must fit its header.*skiprows: 1"),
         ("a,b\n1,2\n4,5,6\n", {}, "Expected 2 fields in line 3, saw 3"),
         ("a,b\n1,2\n3\n4,5\n", {}, r"row 1 .* has 1 cells, the header 2"),
-        ("# x\na,b\n1,2\n3\n4,5\n", {"comment": "#"}, "row 1 .* has 1 cells, the header 2"),
         ("x\na,b\n1,2\n3\n4,5\n", {"skiprows": 1}, "row 1 .* has 1 cells, the header 2"),
         ("1,2\n3\n4,5\n", {"names": ["a", "b"]}, "row 1 .* has 1 cells, the header 2"),
         ("a,b\n1,x\na,b\n2,y\n", {}, "repeats its header"),
-        ("a,zip\n1,00501\n2,10001\n", {}, r"codes such as '00501'.*dtype: \{zip: category\}"),
+        ("a,zip\n1,00501\n2,10001\n", {}, r"number of '00501'.*dtype: \{zip: category\}"),
         ("a,b\n01,007\n", {}, r"dtype: \{a: category, b: category\}"),
-        ('a\tb\n1\t"tis\n2\ty"\n', {"sep": "\t"}, r"a quote joins rows.*'b'.*quoting: 0"),
-        ('a\tb\n"x\t1\ny"\t2\nz\t3\n', {"sep": "\t"}, r"a quote joins rows.*'a'"),
+        ('a\tb\n1\t"tis\n2\ty"\n', {"sep": "\t"}, r"a quote joins rows.*'tis.*quoting: 0"),
+        ('a\tb\n"x\t1\ny"\t2\nz\t3\n', {"sep": "\t"}, "a quote joins rows"),
         ('a,b,c\n1,"tis,3\n2,a "b,4\n', {}, "a quote joins rows"),
         ('a,b\n1,"2\n', {}, "EOF inside string"),
-        ("a,b\n1,Köln\n".encode("cp1252"), {}, r"not UTF-8.*encoding: cp1252"),
-        ("a,b\n1,2\n".encode("utf-16"), {}, r"encoding: utf-16"),
-        ("a,b\n1,2\n", {"encoding": "klingon"}, "unknown encoding: klingon"),
+        ("a,b\n1,Köln\n".encode("cp1252"), {}, "as UTF-8, or give its .* cp1252"),
         ("a,b\n1,2\n", {"seperator": ";"}, "unexpected keyword argument 'seperator'"),
-        ("d,b\n31.12.2024,2\n", {"parse_dates": ["d"]}, r"'31.12.2024', are not all ISO"),
-        ("d,b\n03/04/2024,2\n", {"parse_dates": ["d"]}, r"date_format: '%d.%m.%Y'"),
+        ("d,b\n03/04/2024,2\n", {"parse_dates": ["d"]}, r"not all ISO.*date_format: '%d.%m.%Y'"),
         ("a,b\n1,2\n", {"parse_dates": ["d"]}, "Missing column provided to 'parse_dates': 'd'"),
         ("a;d\n1,5;12.03.2024\n", {"sep": ";", "decimal": ",", "thousands": "."}, "'12.03.2024'"),
-        ("a;b\n1.5;2\n", {"sep": ";", "decimal": ",", "thousands": "."}, "'1.5' in column 'a'"),
+        ("a;b\n1.2345;2\n", {"sep": ";", "thousands": "."}, r"'1\.2345'.*leave thousands out"),
         ("", {}, "No columns to parse from file"),
         ("a,b\n", {}, "has no rows"),
     ],
@@ -115,12 +102,10 @@ def test_what_pandas_reads_otherwise_than_meant_is_refused(tmp_path, text, argum
         (["1.234,5", "17,25", "3,5", "1,5"], r"looks like numbers.*'1.234,5'.*decimal"),
         ([f"€ {n},50" for n in range(12)], "looks like numbers"),
         (["31.12.2024", "01.02.2024"], "parse_dates with date_format"),
-        (["2024-01-01", *(f"2024-01-{n}" for n in range(10, 22))], "parse_dates"),
         (["1", "2", "NA", "4", "5"], r"numbers and 'NA', first in row 2.*na_values: \{c: \['NA'\]"),
         (["0", "1", "2", "3+"], r"numbers and '3\+'.*categorical_columns"),
         ([f"name{n}" for n in range(12)], r"drop_columns: \[c\]"),
         ([str(n) for n in range(12)], r"drop_columns: \[c\] \(or id_column\)"),
-        ([str(3 * n + 100) for n in range(12)], "number or name the rows"),
     ],
 )
 def test_columns_that_are_no_inputs_are_refused(tmp_path, column, message):
@@ -141,11 +126,8 @@ def test_all_columns_that_name_rows_are_told_at_once(tmp_path):
     names = [[str(n) for n in range(12)], [f"n{n}" for n in range(12)]]
     with pytest.raises(InputError, match=r"drop_columns: \[id, name\]"):
         check_inputs(read_table(write(tmp_path, "a,id,name\n" + rows(*names))))
-
-
-def test_codes_in_columns_that_stay_text_are_kept(tmp_path):
-    frame = read_table(write(tmp_path, "id,b\n007,1\n008,2\n"), as_text=["id"])
-    assert frame["id"].tolist() == ["007", "008"]
+    with pytest.raises(InputError, match=r"above 1,000 categories.*: c"):
+        check_inputs(pd.DataFrame({"c": [f"name{n}" for n in range(1200)] * 3}))
 
 
 def test_classes_stay_as_they_are_written(tmp_path):
@@ -188,6 +170,7 @@ def test_json_cells_keep_their_text_and_their_lines(tmp_path):
         ("t.jsonl", '{"a": 1}\n{"a": 2', "cannot be read as a table"),
         ("t.json", "{'a': [1]}", "cannot be read as a table"),
         ("t.jsonl", r'{"a": "\ud83d"}', "surrogates not allowed"),
+        ("t.jsonl", '{"a": 1}\n' r'{"a": "\ud83d"}', "surrogates not allowed"),
         ("t.parquet", "PAR1", "cannot be read as a table"),
         ("t.csv.gz", "a,b\n1,2\n", "Not a gzipped file"),
         ("t.xlsx", "PK", "is not a table. Save it as one of .csv"),

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from dlp.datamodules.tables.files import plain_table
 from dlp.errors import InputError
 from dlp.hyperparameters import is_plain
 
@@ -30,16 +31,17 @@ class Features:
         target = _imported(transformer) if isinstance(transformer, str) else transformer
         self.transformer: Any = target() if inspect.isclass(target) else target
         self.name = getattr(target, "__qualname__", type(target).__qualname__)
-        if not callable(getattr(self.transformer, "transform", self.transformer)):
-            raise InputError(
-                f"features: {self.name} has no method transform(frame) and is not a function."
-            )
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """Attributes of the transformer; those of a function are empty."""
+        return getattr(self.transformer, "__dict__", {})
 
     def fit(self, frame: pd.DataFrame) -> None:
         """Fit the transformer on the input columns of the training part."""
         if hasattr(self.transformer, "fit"):
             self.transformer.fit(frame.reset_index(drop=True))
-        for name, value in self._attributes().items():
+        for name, value in self.attributes.items():
             if not is_plain(value):
                 raise InputError(
                     f"features: {self.name}.{name} is a {type(value).__name__}, which a checkpoint "
@@ -47,32 +49,23 @@ class Features:
                 )
 
     def transform(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Return the features, row for row.
-
-        Raises:
-            InputError: If the result is not a data frame with the same rows.
-        """
+        """Return the features, row for row."""
         rows = frame.reset_index(drop=True)
         result = getattr(self.transformer, "transform", self.transformer)(rows)
-        is_frame = isinstance(result, pd.DataFrame) and result.columns.is_unique
-        if not is_frame or not result.index.equals(rows.index):
+        if not isinstance(result, pd.DataFrame) or not result.index.equals(rows.index):
             raise InputError(
-                f"features: {self.name} must return a data frame with unequal column names, and "
-                "with the rows of its input in their order and with their index."
+                f"features: {self.name} must return a data frame with the rows of its input in "
+                "their order and with their index."
             )
-        features: pd.DataFrame = result.set_axis(frame.index, axis=0).rename(columns=str)
-        return features
-
-    def _attributes(self) -> dict[str, Any]:
-        return getattr(self.transformer, "__dict__", {})
+        return plain_table(result, f"the result of {self.name}").set_axis(frame.index, axis=0)
 
     def state(self) -> dict[str, Any]:
         """Return name and attributes as plain values."""
-        return {"name": self.name, "attributes": dict(self._attributes())}
+        return {"name": self.name, "attributes": dict(self.attributes)}
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Restore a `state`."""
-        self._attributes().update(state["attributes"])
+        self.attributes.update(state["attributes"])
 
 
 def _imported(path: str) -> Any:

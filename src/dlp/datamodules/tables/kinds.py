@@ -7,7 +7,7 @@ import pandas as pd
 from dlp.errors import InputError
 
 _NUMBER_OR_DATE = r"[^\w]*\d[\d.,'\s\u2019/]*[^\w]*|\d{4}-\d\d-\d\d.*"
-_MAX_REPEATED = 20
+_MAX_REPEATED, _MAX_CATEGORIES = 20, 1000
 
 
 def is_number(column: "pd.Series[Any]") -> bool:
@@ -20,9 +20,11 @@ def check_text(column: "pd.Series[Any]", advice: str) -> None:
     """Check that a text column does not hold numbers or dates.
 
     Args:
-        column: Cells that are not numbers.
-        advice: Argument that accepts them as they are, for the message.
+        column: Cells that are not numbers; those read by ``dtype: category`` are accepted.
+        advice: Argument that accepts the others as they are, for the message.
     """
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return
     cells = column.dropna().astype(str)
     distinct = pd.Series(cells.unique(), dtype=object)
     is_plain = pd.to_numeric(distinct, errors="coerce").notna()
@@ -33,8 +35,7 @@ def check_text(column: "pd.Series[Any]", advice: str) -> None:
             f"{cells.index[cells == others[0]][0]}. Correct it, give read_csv: {{na_values: "
             f"{{{column.name}: {others}}}}} for missing cells, or {advice}."
         )
-    digits, letters = distinct.str.count(r"\d"), distinct.str.count(r"[^\W\d_]")
-    looks_numeric = digits > letters
+    looks_numeric = distinct.str.count(r"\d") > distinct.str.count(r"[^\W\d_]")
     if len(distinct) <= min(_MAX_REPEATED, len(cells) / 2):  # categories such as A1 or 10-20
         looks_numeric = distinct.str.fullmatch(_NUMBER_OR_DATE)
     if looks_numeric.mean() > 0.5:
@@ -49,24 +50,23 @@ def check_inputs(frame: pd.DataFrame) -> None:
     """Check that columns hold numbers, dates or categories, and do not name the rows.
 
     Args:
-        frame: Columns whose kind the user did not give.
+        frame: Columns whose kind the user did not give; those of lists have the type object.
     """
-    names: list[str] = []
+    names = []
     for name in map(str, frame):
-        column = frame[name]
-        if pd.api.types.is_integer_dtype(column) and len(column) > 2:
-            ordered = column.sort_index()
-            if ordered.is_unique and ordered.is_monotonic_increasing:
-                names.append(name)
-        if is_number(column):
-            continue
-        if not isinstance(column.dtype, pd.CategoricalDtype):
+        column = frame[name].sort_index()
+        is_refused = column.dtype == "object"
+        if pd.api.types.is_integer_dtype(column):
+            is_refused = len(column) > 2 and column.is_unique and column.is_monotonic_increasing
+        elif not is_refused and not is_number(column):
             check_text(column, "list it in categorical_columns, or leave it out by drop_columns")
-        if 2 * column.nunique() > column.count():
+            is_refused = column.nunique() > min(_MAX_CATEGORIES, column.count() / 2)
+        if is_refused:
             names.append(name)
     if names:
         raise InputError(
-            f"columns that number or name the rows are not inputs: {', '.join(names)}. Leave them "
-            f"out by drop_columns: [{', '.join(names)}] (or id_column), or list them in "
-            "numeric_columns or categorical_columns."
+            f"columns of row numbers, of names or above {_MAX_CATEGORIES:,} categories, and of "
+            f"lists are not inputs: {', '.join(names)}. Leave them out by drop_columns: "
+            f"[{', '.join(names)}] (or id_column), or list them in numeric_columns or "
+            "categorical_columns."
         )
