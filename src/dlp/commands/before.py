@@ -44,7 +44,7 @@ def fit_callbacks(cli: "DlpCLI", saves: bool) -> list[Callback]:
     if options.refit and is_ours:
         cli.test_after_fit = "last" if data.has("test") else None
     elif cli.test_after_fit and is_ours:
-        data.examples("test")  # an error before the training if there is no test part
+        data.inputs("test")  # its errors before the training: no test part, wrong cells
     if options.init_from and cli.checkpoint is None:
         start_from(cli.model, data, _weights(options.init_from, cli.name))
     folder = cli.run.folder
