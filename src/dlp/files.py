@@ -4,14 +4,18 @@ import hashlib
 import json
 import math
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from dlp.console import say
 from dlp.errors import InputError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def cache_dir() -> Path:
@@ -49,6 +53,13 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, content: Any) -> None:
     """Write a JSON file atomically; NaN and infinity become null."""
     write_text(path, json.dumps(_finite(content), indent=2, allow_nan=False) + "\n")
+
+
+def save_figure(figure: "Figure", path: Path) -> None:
+    """Write a figure atomically, as PNG or what the ending of the path names."""
+    with atomic_path(path) as temporary, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # in the name of a class
+        figure.savefig(temporary, format=path.suffix[1:], dpi=110)
 
 
 def _finite(content: Any) -> Any:

@@ -59,9 +59,8 @@ def test_runs_of_one_label_have_a_mean_over_their_common_epochs():
     ("settings", "scale"), [([10, 1000], "log"), ([0, 9], "linear"), ([9, "None"], "linear")]
 )
 def test_values_stand_over_their_setting(settings, scale):
-    figure = draw_against(
-        {"run": {key: [0.5, 0.7] for key in settings}}, "data.train_size", "val_acc"
-    )
+    rows = [("run", key, value) for key in settings for value in (0.5, 0.7)]
+    figure = draw_against(pd.DataFrame(rows, columns=["label", "data.train_size", "val_acc"]))
     [axes] = figure.axes
     assert axes.get_xscale() == scale
     assert axes.get_lines()[-1].get_ydata().tolist() == pytest.approx([0.6, 0.6])

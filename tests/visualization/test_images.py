@@ -4,6 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from dlp.files import save_figure
 from dlp.visualization import (
     activation_grid,
     filter_grid,
@@ -11,7 +12,6 @@ from dlp.visualization import (
     image_grid,
     overlay,
 )
-from dlp.visualization.files import save_figure
 
 
 def canvas(figure, number=0):

@@ -12,7 +12,7 @@ from dlp.callbacks.outputs import gather_outputs
 from dlp.console import say
 from dlp.datamodules.base import SupervisedDataModule
 from dlp.evaluation.mistakes import Mistakes, class_mistakes, label_mistakes, value_mistakes
-from dlp.files import atomic_path, write_json
+from dlp.files import atomic_path, save_figure, write_json
 
 
 class MistakesReport(Callback):
@@ -28,11 +28,10 @@ class MistakesReport(Callback):
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._batches: list[dict[str, Any]] = []
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Forget the batches of a test that was broken off."""
-        self._batches = []
+        self._batches: list[dict[str, Any]] = []
 
     def on_test_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, *_: Any, **__: Any
@@ -73,7 +72,6 @@ class MistakesReport(Callback):
     ) -> None:
         import pandas as pd
 
-        from dlp.visualization.files import save_figure
         from dlp.visualization.mistakes import draw_mistakes
 
         write_json(self.folder / "mistakes.json", mistakes.report)

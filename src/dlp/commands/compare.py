@@ -9,9 +9,10 @@ import pandas as pd
 import yaml
 
 from dlp.console import say
-from dlp.errors import MissingInputError, unknown
+from dlp.errors import unknown
+from dlp.files import save_figure
 from dlp.monitor import best_index, monitor_mode
-from dlp.runs import ROOT, Run, runs_of
+from dlp.runs import ROOT, Run, find_runs
 
 #: Settings that may differ between runs of one label: they repeat it, or change no result.
 _REPEATS = {"seed_everything", "split_seed", "fold", "repeat", "run_dir", "threads", "smoothing"}
@@ -82,9 +83,8 @@ def compare(
         output: File of the figure.
     """
     from dlp.visualization.curves import draw_against, draw_runs
-    from dlp.visualization.files import save_figure
 
-    records = [Record.read(run) for word in runs for run in _find(word)]
+    records = [Record.read(run) for word in runs for run in find_runs(word, "metrics.csv")]
     columns = [*dict.fromkeys(str(name) for record in records for name in record.history)]
     metrics = metric or ["val_loss" if "val_loss" in columns else "train_loss"]
     for name in metrics:
@@ -97,23 +97,10 @@ def compare(
         histories = {label: [r.history for r in group] for label, group in groups.items()}
         figure = draw_runs(histories, metrics)
     else:
-        values = {label: _by_setting(group, against, metrics[0]) for label, group in groups.items()}
-        figure = draw_against(values, against, metrics[0])
+        figure = draw_against(_by_setting(groups, against, metrics[0]))
     save_figure(figure, output)
     say(f"wrote {output}")
     return table
-
-
-def _find(word: str) -> list[Run]:
-    """Return the runs in a folder, which may be one itself, or the newest of a config."""
-    folders = sorted(path.parent for path in Path(word).rglob("metrics.csv"))
-    finished = [run for run in runs_of(word) if (run.folder / "metrics.csv").is_file()]
-    if not folders and not finished:
-        raise MissingInputError(
-            f"there is no trained run {word!r}: give a run's folder, a folder of runs, or the name "
-            f"of a config with a run in ./{ROOT}."
-        )
-    return [Run(folder) for folder in folders] or finished[:1]
 
 
 def _labelled(records: list[Record], against: str | None) -> dict[str, list[Record]]:
@@ -146,14 +133,14 @@ def _table(groups: Mapping[str, list[Record]], metrics: list[str]) -> pd.DataFra
     return table
 
 
-def _by_setting(group: list[Record], key: str, metric: str) -> dict[Any, list[float]]:
-    """Return the best values of runs by the value of a setting."""
-    values: dict[Any, list[float]] = {}
-    for record in group:
+def _by_setting(groups: Mapping[str, list[Record]], key: str, metric: str) -> pd.DataFrame:
+    """Return label, setting and best value of each run."""
+    rows = []
+    for label, record in ((label, record) for label, group in groups.items() for record in group):
         if key not in record.settings:
             raise unknown("setting", key, record.settings)
         setting, best = record.settings[key], record.best(metric)
         if best is not None:
-            place = setting if isinstance(setting, int | float) else str(setting)
-            values.setdefault(place, []).append(best[1])
-    return values
+            value = setting if isinstance(setting, int | float) else str(setting)
+            rows.append({"label": label, key: value, metric: best[1]})
+    return pd.DataFrame(rows)

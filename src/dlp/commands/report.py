@@ -12,7 +12,7 @@ import pandas as pd
 from dlp.console import say
 from dlp.errors import InputError
 from dlp.files import write_text
-from dlp.runs import ROOT, Run, runs_of
+from dlp.runs import find_runs
 
 #: Stem of a figure -> its heading, in the order of the page; other figures follow by name.
 _HEADINGS = {
@@ -33,12 +33,20 @@ def report(run: str, output: Path | None = None) -> Path:
         run: Folder of the run, or the name of a config (its newest run).
         output: File of the page; None is ``report.html`` in the run's folder.
     """
-    folder = _folder(run)
-    results, folds = Run(folder).results(), folder / "crossval.json"
-    sections = [_tiles(results), _baselines(results.get("test") or {})]
-    if folds.is_file():
-        sections.append(_folds(folds))
-    sections += [_figure(path) for path in _figures(folder)]
+    runs = find_runs(run, "config.yaml")
+    if len(runs) > 1:
+        raise InputError(f"{run} has {len(runs)} runs; give one, such as {runs[-1].folder}.")
+    folder, results = runs[0].folder, runs[0].results()
+    sections = [_tiles(results)]
+    if baselines := (results.get("test") or {}).get("baselines"):
+        frame = pd.DataFrame.from_dict(baselines, orient="index").rename_axis("baseline")
+        sections.append(_section("Baselines on the test part", _table(frame.reset_index())))
+    if (folder / "crossval.json").is_file():
+        sections.append(_folds(folder / "crossval.json"))
+    order = [*_HEADINGS]  # figures of other names follow
+    figures = sorted(folder.rglob("*.png"))
+    figures.sort(key=lambda path: order.index(path.stem) if path.stem in order else len(order))
+    sections += map(_figure, figures)
     for name, heading in (("worst.csv", "The worst mistakes"), ("metrics.csv", "Every epoch")):
         if (folder / name).is_file() and (folder / name).stat().st_size > 1:
             sections.append(_section(heading, _table(pd.read_csv(folder / name))))
@@ -58,18 +66,6 @@ def report(run: str, output: Path | None = None) -> Path:
     return path
 
 
-def _folder(run: str) -> Path:
-    if (Path(run) / "config.yaml").is_file():
-        return Path(run)
-    runs = [newest.folder for newest in runs_of(run) if newest.config.is_file()]
-    if not runs:
-        raise InputError(
-            f"there is no run {run!r}: give a run's folder, or the name of a config with a run in "
-            f"./{ROOT}."
-        )
-    return runs[0]
-
-
 def _tiles(results: dict[str, Any]) -> str:
     """Show the values of the best epoch and of the test."""
     tiles = [
@@ -81,16 +77,6 @@ def _tiles(results: dict[str, Any]) -> str:
     return f'<div class="tiles">{"".join(tiles)}</div>' if tiles else ""
 
 
-def _baselines(test: dict[str, Any]) -> str:
-    baselines = test.get("baselines")
-    if not baselines:
-        return ""
-    frame = pd.DataFrame.from_dict(baselines, orient="index")
-    return _section(
-        "Baselines on the test part", _table(frame.rename_axis("baseline").reset_index())
-    )
-
-
 def _folds(path: Path) -> str:
     content = json.loads(path.read_text("utf-8"))
     rows = [{"repeat": f["repeat"], "fold": f["fold"], **f["metrics"]} for f in content["folds"]]
@@ -98,18 +84,10 @@ def _folds(path: Path) -> str:
     return _section("Folds", _table(pd.DataFrame(rows)))
 
 
-def _figures(folder: Path) -> list[Path]:
-    """Return the figures of the folder and of its subfolders, the known ones first."""
-    paths = sorted(folder.rglob("*.png"))
-    order = [*_HEADINGS]
-    return sorted(paths, key=lambda p: order.index(p.stem) if p.stem in order else len(order))
-
-
 def _figure(path: Path) -> str:
     heading = _HEADINGS.get(path.stem, path.stem.replace("_", " "))
     image = base64.b64encode(path.read_bytes()).decode()
-    alt = escape(heading)
-    return _section(heading, f'<img src="data:image/png;base64,{image}" alt="{alt}">')
+    return _section(heading, f'<img src="data:image/png;base64,{image}" alt="{escape(heading)}">')
 
 
 def _facts(facts: dict[str, Any]) -> str:
@@ -123,7 +101,7 @@ def _facts(facts: dict[str, Any]) -> str:
 def _table(frame: pd.DataFrame) -> str:
     more = len(frame) - _MAX_ROWS
     html = frame.head(_MAX_ROWS).to_html(
-        index=False, border=0, na_rep="", float_format="{:.4g}".format, escape=True
+        index=False, border=0, na_rep="", float_format="{:.4g}".format
     )
     note = f"<p>{more:,} more rows are in the file.</p>" if more > 0 else ""
     return f'<div class="scroll" tabindex="0">{html}</div>{note}'

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,8 +21,6 @@ from dlp.modules.weights import load_weights, read_state_dict
 from dlp.restoring import read_checkpoint, restore_data
 from dlp.runs import ROOT, find_checkpoint, run_of, runs_of
 from dlp.visualization.layers import evaluating, model_input
-
-LabelledPart = Literal["train", "val", "test"]
 
 
 @dataclass(frozen=True)
@@ -62,13 +60,17 @@ class Subject:
     class_names: Sequence[str] | None = None
     data: SupervisedDataModule | None = None
 
-    def images(self, path: Path | None, part: LabelledPart, count: int) -> list[NamedImage]:
-        """Return the first images of a file or folder, or of a part of the data."""
+    def __post_init__(self) -> None:
+        """Move the network to the GPU, if there is one."""
+        self.network.eval().to("cuda" if torch.cuda.is_available() else "cpu")
+
+    def images(self, path: Path | None, count: int) -> list[NamedImage]:
+        """Return the first images of a file or folder, or of the data's last labelled part."""
         if path is not None:
             return [_read(file, path, self.form) for file in find_images(path)[:count]]
         if self.data is None:
             raise InputError(f"{self.name} has no data; give images, a file or a folder.")
-        return _part_images(self.data, part, count)
+        return _data_images(self.data, count)
 
     def scores(self, image: Tensor) -> Tensor:
         """Return the probabilities or values of an image (C, H, W)."""
@@ -86,10 +88,10 @@ class Subject:
         names = list(self.class_names or ())
         if class_name in names:
             return names.index(class_name)
-        if not class_name.isdecimal():
-            hint = suggestion(class_name, names)
-            raise InputError(f"unknown class {class_name!r}.{hint} Give its name or its number.")
-        return int(class_name)
+        if class_name.isdecimal():
+            return int(class_name)
+        hint = suggestion(class_name, names)
+        raise InputError(f"unknown class {class_name!r}.{hint} Give its name or its number.")
 
 
 def find_subject(model: str, weights: str) -> Subject:
@@ -100,11 +102,9 @@ def find_subject(model: str, weights: str) -> Subject:
     """
     from torchvision import models
 
+    if runs_of(model) or Path(model).exists():
+        return _trained(find_checkpoint(None if runs_of(model) else model, model))
     published = models.list_models(models)  # without those of detection and segmentation
-    if runs_of(model):
-        return _trained(find_checkpoint(None, model))
-    if Path(model).exists():
-        return _trained(find_checkpoint(model, ""))
     if model in published:
         return _published(model, weights)
     runs = sorted({path.parent.name for path in ROOT.glob("*/version_*")})
@@ -128,7 +128,7 @@ def _trained(checkpoint: Path) -> Subject:
     if isinstance(module, SupervisedModule):
         network, predict = module.network, module.head.predict
     return Subject(
-        network=_on_device(network),
+        network=network,
         name=f"{recipe.name} {run.folder.name}",
         folder=run.folder / "visualize",
         form=form,
@@ -153,7 +153,7 @@ def _published(name: str, weights: str) -> Subject:
     normalise = transforms.Normalize(preset.mean, preset.std)
     network.register_forward_pre_hook(lambda _, inputs: normalise(inputs[0]))
     return Subject(
-        network=_on_device(network),
+        network=network,
         name=name,
         folder=ROOT / name / "visualize",
         form=ImageFormat(preset.crop_size[0], preset.crop_size[0]),
@@ -169,10 +169,6 @@ def _probabilities(logits: Tensor) -> Tensor:
     return logits.softmax(1)
 
 
-def _on_device(network: nn.Module) -> nn.Module:
-    return network.eval().to("cuda" if torch.cuda.is_available() else "cpu")
-
-
 def _read(file: Path, root: Path, form: ImageFormat) -> NamedImage:
     try:
         pixels = read_image(file, form)
@@ -182,10 +178,11 @@ def _read(file: Path, root: Path, form: ImageFormat) -> NamedImage:
     return NamedImage(name, file.name, torch.from_numpy(pixels).permute(2, 0, 1) / 255)
 
 
-def _part_images(data: SupervisedDataModule, part: LabelledPart, count: int) -> list[NamedImage]:
+def _data_images(data: SupervisedDataModule, count: int) -> list[NamedImage]:
     """Return images of a part: the first of each class, then the second of each, ..."""
     import pandas as pd
 
+    part = "test" if data.has("test") else "val" if data.has("val") else "train"
     titles = target_titles(data, data.examples(part).targets)
     classes = pd.Series(titles if data.class_names else [""] * len(titles))
     turns = classes.groupby(classes).cumcount()

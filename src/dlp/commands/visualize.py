@@ -8,15 +8,15 @@ import torch
 from torch import nn
 
 from dlp import visualization
-from dlp.commands.subjects import LabelledPart, find_subject, image_format, target_titles
+from dlp.commands.subjects import find_subject, image_format, target_titles
 from dlp.console import say
 from dlp.errors import InputError
+from dlp.files import save_figure
 from dlp.lightning_cli import Recipe
 from dlp.runs import ROOT
 from dlp.seeds import derived_seed
 from dlp.visualization import GradCAM, activation_grid, filter_grid, filter_patterns
 from dlp.visualization.activation_maps import default_layers, is_activation
-from dlp.visualization.files import save_figure
 
 
 def batch(
@@ -55,7 +55,6 @@ def batch(
 def heatmap(
     model: str,
     images: Path | None = None,
-    part: LabelledPart = "test",
     num_images: int = 8,
     layer: str | None = None,
     class_name: str | None = None,
@@ -66,8 +65,7 @@ def heatmap(
 
     Args:
         model: Name of a config with a run, folder of a run, checkpoint, or network of torchvision.
-        images: Image file, or folder of images; None draws rows of the data.
-        part: Part of the data.
+        images: Image file, or folder of images; None draws rows of the test, else validation part.
         num_images: Number of images.
         layer: Dotted name of the layer; None is that of the last map before pooling.
         class_name: Name or number of the class; None is the predicted one.
@@ -77,7 +75,7 @@ def heatmap(
     subject = find_subject(model, weights)
     figures = {}
     with GradCAM(subject.network, layer) as cam:
-        for image in subject.images(images, part, num_images):
+        for image in subject.images(images, num_images):
             scores = subject.scores(image.pixels)
             number = int(scores.argmax()) if class_name is None else subject.number(class_name)
             best = scores.argsort(descending=True)[:3].tolist()
@@ -92,7 +90,6 @@ def heatmap(
 def activations(
     model: str,
     images: Path | None = None,
-    part: LabelledPart = "test",
     num_images: int = 1,
     layers: list[str] | str | None = None,
     weights: str = "DEFAULT",
@@ -102,8 +99,7 @@ def activations(
 
     Args:
         model: Name of a config with a run, folder of a run, checkpoint, or network of torchvision.
-        images: Image file, or folder of images; None draws rows of the data.
-        part: Part of the data.
+        images: Image file, or folder of images; None draws rows of the test, else validation part.
         num_images: Number of images.
         layers: Dotted names of layers; None is the first 8.
         weights: Weights of a network of torchvision: a name, or the path of a state dict.
@@ -111,7 +107,7 @@ def activations(
     """
     subject = find_subject(model, weights)
     figures = {}
-    for image in subject.images(images, part, num_images):
+    for image in subject.images(images, num_images):
         outputs = visualization.activations(subject.network, image.pixels[None], layers)
         for name, maps in outputs.items():
             if maps.ndim != 4:
@@ -125,7 +121,6 @@ def filters(
     model: str,
     layers: list[str] | str | None = None,
     num_filters: int = 64,
-    size: int | None = None,
     steps: int = 40,
     weights: str = "DEFAULT",
     output: Path | None = None,
@@ -136,7 +131,6 @@ def filters(
         model: Name of a config with a run, folder of a run, checkpoint, or network of torchvision.
         layers: Dotted names of layers; None is four convolutions from the first to the last.
         num_filters: Upper bound of the number of filters per layer.
-        size: Side of each pattern in pixels; None is the images' of a run, 64 for torchvision.
         steps: Number of steps of gradient ascent.
         weights: Weights of a network of torchvision: a name, or the path of a state dict.
         output: Folder of the figures; None is ``visualize/filters`` in the run.
@@ -145,10 +139,9 @@ def filters(
     network, form = subject.network, subject.form
     names = [layers] if isinstance(layers, str) else layers or _convolutions(network)
     blank = torch.zeros(1, form.channels, form.height, form.width)
-    if subject.data is None:
-        options: dict[str, Any] = {"size": size or 64}
-    else:  # a trained network takes images of one size
-        options = {"size": size or (form.height, form.width), "border": 0}
+    options: dict[str, Any] = {}
+    if subject.data is not None:  # a trained network takes images of one size
+        options = {"size": (form.height, form.width), "border": 0}
     figures = {}
     for name, maps in visualization.activations(network, blank, names).items():
         numbers = range(min(num_filters, maps.shape[1]))

@@ -125,28 +125,24 @@ def draw_runs(runs: Mapping[str, Sequence["pd.DataFrame"]], metrics: Sequence[st
     return figure
 
 
-def draw_against(
-    values: Mapping[str, Mapping[Any, Sequence[float]]], setting: str, metric: str
-) -> Figure:
+def draw_against(values: "pd.DataFrame") -> Figure:
     """Draw the best values of runs against a setting, with their mean.
 
     Args:
-        values: Best value of each run, by label and setting.
-        setting: Key of the setting.
-        metric: Name of the values.
+        values: Label, setting and best value of each run, in columns of this order.
     """
+    import pandas as pd
+
+    _, setting, metric = values.columns
     figure = Figure(figsize=(6.4, 4.2), layout="constrained")
     axes = figure.subplots()
-    settings = [key for series in values.values() for key in series]
-    is_numeric = all(isinstance(key, int | float) for key in settings)
-    for number, (label, series) in enumerate(values.items()):
-        keys = sorted(series) if is_numeric else [*series]
-        places = keys if is_numeric else [*map(str, keys)]
-        for place, key in zip(places, keys, strict=True):
-            axes.plot([place] * len(series[key]), series[key], "o", color=f"C{number}", alpha=0.4)
-        means = [float(np.mean(series[key])) for key in keys]
-        axes.plot(places, means, color=f"C{number}", label=label)
-    if is_numeric and min(settings) > 0 and max(settings) >= 10 * min(settings):
+    is_numeric = pd.api.types.is_numeric_dtype(values[setting])
+    values = values if is_numeric else values.astype({setting: str})
+    for number, (label, runs) in enumerate(values.groupby("label", sort=False)):
+        axes.plot(runs[setting], runs[metric], "o", color=f"C{number}", alpha=0.4)
+        means = runs.groupby(setting, sort=is_numeric)[metric].mean()
+        axes.plot(means.index, means, color=f"C{number}", label=label)
+    if is_numeric and 0 < 10 * values[setting].min() <= values[setting].max():
         axes.set_xscale("log")
     axes.set(xlabel=setting, ylabel=f"best {metric}")
     axes.grid(alpha=0.3)
