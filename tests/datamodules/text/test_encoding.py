@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from dlp.datamodules.text import encoding
 from dlp.datamodules.text.corpus import Texts, spaced_words
 from dlp.datamodules.text.encoding import OFFSET, BagEncoder, rank_terms
 from dlp.errors import InputError
@@ -45,9 +44,8 @@ def keras_ids(words, text, num_words, skip_top, max_length):
     st.none() | st.integers(5, 12),
     st.integers(0, 4),
     st.none() | st.integers(2, 6),
-    st.integers(1, 3),
 )
-def test_rows_equal_the_dense_formula(train, new, num_words, skip_top, max_length, step):
+def test_rows_equal_the_dense_formula(train, new, num_words, skip_top, max_length):
     encoder = fitted(train, num_words, skip_top, max_length, "count")
     words = [word for word, _ in Counter(" ".join(train).split()).most_common()]
     expected = np.zeros((len(new), encoder.input_shape[0]), np.float32)
@@ -55,9 +53,7 @@ def test_rows_equal_the_dense_formula(train, new, num_words, skip_top, max_lengt
         ids = keras_ids(words, text, num_words, skip_top, max_length)
         np.add.at(expected[row], ids, 1)
         assert encoder.ids(corpus([text]))[0].tolist() == ids
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(encoding, "_TEXTS_PER_STEP", step)
-        assert np.array_equal(dense(encoder, new), expected)
+    assert np.array_equal(dense(encoder, new), expected)
     encoder.encoding = "multi_hot"
     assert np.array_equal(dense(encoder, new), expected > 0)
 
