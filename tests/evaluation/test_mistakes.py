@@ -44,12 +44,6 @@ def test_worst_rows_are_wrong_and_the_most_confident_come_first(case):
     assert len(rows) == min(16, mistakes.report["wrong"])
 
 
-def test_a_threshold_decides_between_two_classes():
-    probabilities = np.array([[0.7, 0.3], [0.4, 0.6]])
-    report = class_mistakes(probabilities, np.array([1, 1]), ["no", "yes"], threshold=0.2).report
-    assert report["wrong"] == 0
-
-
 def test_label_scores_are_those_of_scikit_learn():
     generator = np.random.default_rng(0)
     probabilities, targets = generator.random((50, 3)), generator.integers(0, 2, (50, 3))

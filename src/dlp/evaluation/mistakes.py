@@ -2,12 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torchmetrics.functional import f1_score, precision, recall
 
 from dlp.evaluation.threshold import decide
 
@@ -34,10 +32,7 @@ class Mistakes:
 
 
 def class_mistakes(
-    probabilities: NDArray[Any],
-    targets: NDArray[Any],
-    names: Sequence[str],
-    threshold: float = 0.5,
+    probabilities: NDArray[Any], targets: NDArray[Any], names: Sequence[str], threshold: float = 0.5
 ) -> Mistakes:
     """Analyse predictions of one class per row; the most confident wrong rows are the worst.
 
@@ -62,7 +57,7 @@ def class_mistakes(
         "rows": len(targets),
         "wrong": len(wrong),
         "threshold": threshold if count == 2 else None,
-        **_scores(predicted, targets, confusion.sum(axis=1), names, "multiclass"),
+        **_scores(np.diag(confusion), confusion.sum(axis=0), confusion.sum(axis=1), names),
         "confusion": confusion.tolist(),
         "calibration": (
             calibration(probabilities[:, 1], targets == 1)
@@ -80,20 +75,15 @@ def class_mistakes(
 
 
 def label_mistakes(
-    probabilities: NDArray[Any],
-    targets: NDArray[Any],
-    names: Sequence[str],
-    threshold: float = 0.5,
+    probabilities: NDArray[Any], targets: NDArray[Any], names: Sequence[str], threshold: float = 0.5
 ) -> Mistakes:
-    """Analyse predictions of any number of labels per row; probabilities and targets are (N, C).
-
-    The rows with the most confident wrong labels are the worst.
-    """
+    """Analyse labels; the rows with the most confident wrong labels are the worst."""
     has, predicted = targets > 0.5, probabilities > threshold
     error = np.where(predicted != has, abs(probabilities - has), 0)
     label, largest = error.argmax(axis=1), error.max(axis=1)
     worst = np.argsort(-largest, kind="stable")[: min(_NUM_WORST, int((largest > 0).sum()))]
-    scores = _scores(predicted.astype(int), has.astype(int), has.sum(axis=0), names, "multilabel")
+    hits = (predicted & has).sum(axis=0)
+    scores = _scores(hits, predicted.sum(axis=0), has.sum(axis=0), names)
     lowest = min(scores["classes"], key=lambda entry: entry["f1"])
     report = {
         "task": "multilabel",
@@ -177,26 +167,20 @@ def calibration(probabilities: NDArray[Any], came_true: NDArray[np.bool_]) -> di
 
 
 def _scores(
-    predicted: NDArray[Any],
-    targets: NDArray[Any],
-    support: NDArray[Any],
-    names: Sequence[str],
-    task: Literal["multiclass", "multilabel"],
+    hits: NDArray[Any], predicted: NDArray[Any], support: NDArray[Any], names: Sequence[str]
 ) -> dict[str, Any]:
-    """Return precision, recall and F1 per class, and their means."""
-
-    def scores(average: Any) -> dict[str, Any]:
-        size: dict[str, Any] = {"num_classes": len(names), "num_labels": len(names)}
-        tensors = torch.from_numpy(predicted), torch.from_numpy(targets)
-        metrics = {"precision": precision, "recall": recall, "f1": f1_score}
-        return {
-            name: metric(*tensors, task, **size, average=average).tolist()
-            for name, metric in metrics.items()
-        }
-
-    columns = scores("none")
+    """Return scores per class, and their means over the classes that are true or predicted."""
+    columns = {
+        "precision": hits / np.maximum(predicted, 1),
+        "recall": hits / np.maximum(support, 1),
+        "f1": 2 * hits / np.maximum(predicted + support, 1),
+    }
     classes = [
-        {"name": name, "support": int(support[n]), **{k: v[n] for k, v in columns.items()}}
+        {"name": name, "support": int(support[n]), **{k: float(v[n]) for k, v in columns.items()}}
         for n, name in enumerate(names)
     ]
-    return {"classes": classes, "macro": scores("macro"), "weighted": scores("weighted")}
+    is_used = predicted + support > 0
+    return {
+        "classes": classes,
+        "macro": {name: float(values[is_used].mean()) for name, values in columns.items()},
+    }
