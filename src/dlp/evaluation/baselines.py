@@ -46,13 +46,7 @@ def guess_scores(model: Any, data: SupervisedDataModule, part: Literal["val", "t
 
 
 def score(head: Head, predictions: Tensor, targets: Tensor) -> dict[str, float]:
-    """Return the metrics of probabilities (N, C) or values (N, T).
-
-    Args:
-        head: Head whose metrics are computed.
-        predictions: As `Head.predict` returns them.
-        targets: As `Head.metric_targets` returns them.
-    """
+    """Return the metrics of a head's `predict` and `metric_targets`."""
     if head.task == "binary":
         predictions = predictions[:, 1]
     metrics = make_metrics(head).cpu()

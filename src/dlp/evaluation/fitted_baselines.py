@@ -1,12 +1,12 @@
 """Simple models of scikit-learn, fitted on the training part and scored as the network is."""
 
-import time
 import warnings
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from dlp.console import say
 from dlp.datamodules.base import Examples, SupervisedDataModule
@@ -35,12 +35,11 @@ def fitted_scores(model: Any, data: SupervisedDataModule, part: Literal["val", "
     targets = part_targets(head, data, part)
     scores: Scores = {}
     for name, estimator in _estimators(head, train, model.class_weight, data.class_names).items():
-        start = time.perf_counter()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of iterations that ran out
             estimator.fit(_features(train)[:_MAX_ROWS], y.squeeze())
             predictions = _predict(head, estimator, _features(data.examples(part)))
-        say(f"fitted {name} in {time.perf_counter() - start:.1f} s")
+        say(f"fitted {name}")
         scores[name] = score(head, torch.from_numpy(predictions), targets)
     return scores
 
@@ -51,16 +50,14 @@ def _features(rows: Examples) -> Any:
     if hasattr(inputs, "raw"):
         return np.array(inputs.raw(), dtype=object)
     if hasattr(inputs, "pixels"):
-        parts = torch.split(torch.arange(len(inputs)), 512)
-        return torch.cat([_averaged(inputs[rows]) for rows in parts]).flatten(1).numpy()
+        batches = (inputs[rows] for rows in torch.split(torch.arange(len(inputs)), 512))
+        small = nn.AdaptiveAvgPool2d(
+            [min(_IMAGE_SIDE, side) for side in inputs[torch.tensor([0])].shape[2:]]
+        )
+        return torch.cat([small(images) for images in batches]).flatten(1).numpy()
     if hasattr(inputs, "iloc"):
         return inputs.astype(dict.fromkeys(inputs.select_dtypes("bool"), float))
     return np.asarray(inputs).reshape(len(inputs), -1)
-
-
-def _averaged(images: torch.Tensor) -> torch.Tensor:
-    height, width = (min(_IMAGE_SIDE, length) for length in images.shape[2:])
-    return torch.nn.functional.adaptive_avg_pool2d(images, (height, width))
 
 
 def _estimators(
