@@ -20,7 +20,6 @@ from dlp.callbacks.unfreezing import trained_stages
 from dlp.console import say
 from dlp.datamodules.base import Part, SupervisedDataModule
 from dlp.datamodules.batches import StoredRows
-from dlp.datamodules.examples import row_hashes
 from dlp.errors import InputError
 from dlp.modules.pretrained import Features, PretrainedModule, PretrainedNet
 
@@ -53,8 +52,9 @@ class CacheFeatures(Callback):
 
     The cut is before the first stage that is ever trained, by `trainable_stages` or an `Unfreeze`;
     if none is, after the pooling. With augmentation only the validation part is stored. The
-    features are kept in the cache folder for other runs and folds. The checkpoint is the whole
-    model; test and prediction run on images.
+    features are kept in the cache folder for other runs and folds; data without
+    `Examples.hashes` trains on images. The checkpoint is the whole model; test and prediction run
+    on images.
 
     Args:
         batch_size: Number of images per batch while features are computed.
@@ -79,11 +79,11 @@ class CacheFeatures(Callback):
         self._depth = network.depth - 1 - trained if trained else network.depth
         parts: list[Part] = ["train"] if data.augmenter(1) is None else []
         parts += ["val"] if data.has("val") else []
+        hashes = {part: h for part in parts if (h := data.examples(part).hashes) is not None}
         is_trial = getattr(trainer, "fast_dev_run", False)  # its few images need no cache
-        if is_trial or not parts or self._depth == 0:
+        if is_trial or not hashes or self._depth == 0:
             return
-        images = {part: data.inputs(part) for part in parts}
-        hashes = {part: _hashes(data, part) for part in parts}
+        images = {part: data.inputs(part) for part in hashes}
         # Over both parts together: another fold has the same images.
         distinct, places = np.unique(np.concatenate([*hashes.values()]), return_index=True)
         settings = trainer.precision, trainer.strategy.root_device.type, data.encoder.state()
@@ -118,20 +118,6 @@ class CacheFeatures(Callback):
         with path.open("wb") as file:  # by name, torch would store the name too
             torch.save(torch.cat(features), file)
 
-    def on_train_batch_start(
-        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
-    ) -> None:
-        """Check, when all callbacks have begun the epoch, that stored features stay right."""
-        if batch_idx or not self._replaced or not isinstance(pl_module, PretrainedModule):
-            return
-        backbone = pl_module.network.backbone
-        for name, parameter in backbone.model.named_parameters():
-            if parameter.requires_grad and backbone.stage_of(name) < self._depth:
-                raise InputError(
-                    f"{name} is trained, but CacheFeatures stores the output of its stage; train "
-                    "stages by trainable_stages or Unfreeze, or take CacheFeatures out."
-                )
-
     def _restore(self, *_: Any, **__: Any) -> None:
         """Give the data its images back."""
         for data, part, rows in self._replaced:
@@ -139,15 +125,6 @@ class CacheFeatures(Callback):
         self._replaced.clear()
 
     teardown = on_exception = _restore  # Lightning skips teardown when a fit raises
-
-
-def _hashes(data: SupervisedDataModule, part: Part) -> NDArray[np.uint64]:
-    """Return a hash per row; those of images are known from decoding."""
-    hashes, rows = data.examples(part).hashes, data.inputs(part)
-    if hashes is None:
-        index = torch.split(torch.arange(len(rows)), 1)
-        hashes = row_hashes(rows[row].contiguous().numpy() for row in index)
-    return hashes
 
 
 def _key(network: PretrainedNet, depth: int, settings: object, hashes: NDArray[np.uint64]) -> str:
