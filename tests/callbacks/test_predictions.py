@@ -100,20 +100,6 @@ def test_without_a_path_the_rows_are_printed(capsys):
     assert len(capsys.readouterr().out.splitlines()) == 1 + 2
 
 
-def test_an_error_leaves_the_old_file(tmp_path):
-    class Broken(DenseModule):
-        def predict_step(self, batch, batch_idx=0):
-            if batch_idx == 1:
-                raise MemoryError
-            return super().predict_step(batch, batch_idx)
-
-    path = tmp_path / "p.csv"
-    path.write_text("old\n")
-    with pytest.raises(MemoryError):
-        predict(path, np.arange(20) % 2, "sigmoid", Broken, x_predict=X)
-    assert path.read_text() == "old\n"
-
-
 def test_a_module_of_ones_own_must_return_an_index(tmp_path):
     class Own(DenseModule):
         def predict_step(self, batch, batch_idx=0):

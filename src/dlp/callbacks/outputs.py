@@ -13,12 +13,7 @@ from torch import Tensor
 def gather_outputs(
     trainer: Trainer, batches: Sequence[Mapping[str, Tensor]]
 ) -> dict[str, NDArray[Any]] | None:
-    """Return the outputs of all batches by name; None in all processes but the first.
-
-    Args:
-        trainer: Trainer of the evaluation.
-        batches: Outputs of the batches of this process, by name.
-    """
+    """Return the outputs of all batches by name; None in all processes but the first."""
     arrays = [{name: value.numpy(force=True) for name, value in batch.items()} for batch in batches]
     if trainer.world_size > 1:
         parts: list[Any] = [None] * trainer.world_size

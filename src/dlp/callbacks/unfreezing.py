@@ -15,11 +15,8 @@ class Unfreeze(Callback):
     """Training of the deepest stages of the model's `Backbone` from an epoch on.
 
     Several of them unfreeze step by step. The trained stages depend on the epoch alone, so that a
-    resumed fit continues as an unbroken one. Lightning's ``BackboneFinetuning`` leaves what it
-    freezes in training mode, and adds parameters to the optimizer that DDP does not reduce.
-
-    Several processes need ``trainer.strategy: ddp_find_unused_parameters_true``, which accepts
-    parameters without gradient.
+    resumed fit continues as an unbroken one. Several processes need
+    ``trainer.strategy: ddp_find_unused_parameters_true``.
 
     Args:
         at_epoch: First epoch, counted from 1, in which the stages are trained.
