@@ -106,7 +106,8 @@ warnings.simplefilter("ignore")
 from dlp.speed import garbage, imports
 if {broken}:
     from lightning_utilities.core.imports import RequirementCache as cache
-    cache._check, cache.__bool__ = cache._check_available, lambda self: self._check() or self.available
+    cache._check = cache._check_available
+    cache.__bool__ = lambda self: self._check() or self.available
     del cache._check_available  # as in another version
 with garbage.frozen_imports():
     imports.import_lightning()
