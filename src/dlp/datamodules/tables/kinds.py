@@ -52,17 +52,7 @@ def check_inputs(frame: pd.DataFrame) -> None:
     Args:
         frame: Columns whose kind the user did not give; those of lists have the type object.
     """
-    names = []
-    for name in map(str, frame):
-        column = frame[name].sort_index()
-        is_refused = column.dtype == "object"
-        if pd.api.types.is_integer_dtype(column):
-            is_refused = len(column) > 2 and column.is_unique and column.is_monotonic_increasing
-        elif not is_refused and not is_number(column):
-            check_text(column, "list it in categorical_columns, or leave it out by drop_columns")
-            is_refused = column.nunique() > min(_MAX_CATEGORIES, column.count() / 2)
-        if is_refused:
-            names.append(name)
+    names = [name for name in map(str, frame) if not _is_input(frame[name].sort_index())]
     if names:
         raise InputError(
             f"columns of row numbers, of names or above {_MAX_CATEGORIES:,} categories, and of "
@@ -70,3 +60,14 @@ def check_inputs(frame: pd.DataFrame) -> None:
             f"[{', '.join(names)}] (or id_column), or list them in numeric_columns or "
             "categorical_columns."
         )
+
+
+def _is_input(column: "pd.Series[Any]") -> bool:
+    if column.dtype == "object":
+        return False
+    if pd.api.types.is_integer_dtype(column):
+        return len(column) < 3 or not (column.is_unique and column.is_monotonic_increasing)
+    if is_number(column):
+        return True
+    check_text(column, "list it in categorical_columns, or leave it out by drop_columns")
+    return column.nunique() <= min(_MAX_CATEGORIES, column.count() / 2)
