@@ -133,27 +133,18 @@ def test_unit_scaling_leaves_images_as_they_are():
     torch.testing.assert_close(backbone.run(images, 0, 1), expected)
 
 
-@pytest.mark.parametrize(
-    ("images", "message"),
-    [
-        (torch.rand(2, 32, 32, 3), r"images.permute\(0, 3, 1, 2\)"),
-        (torch.rand(2, 1, 32, 32), "images.expand"),
-    ],
-)
-def test_other_images_are_refused_with_the_call_that_converts_them(images, message):
-    with pytest.raises(InputError, match=message):
-        Backbone("squeezenet1_1")(images)
+def test_images_with_channels_last_are_refused_with_the_call_that_moves_them():
+    with pytest.raises(InputError, match=r"images.permute\(0, 3, 1, 2\)"):
+        Backbone("squeezenet1_1")(torch.rand(2, 32, 32, 3))
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ({"name": "resnet81"}, "unknown backbone 'resnet81'. Did you mean 'resnet18'"),
-        ({"name": "maskrcnn_resnet50_fpn"}, "unknown backbone"),
         ({"weights": "DEFUALT"}, "weights of shufflenet_v2_x0_5 'DEFUALT'. Did you mean 'DEFAULT'"),
         ({"weights": "none.pth"}, "Accepted: IMAGENET1K_V1, DEFAULT, the path of a state dict"),
         ({"trainable_stages": 6}, r"5 stages \(stem, stage2.*, not 6; give 0 to 5, or all"),
-        ({"trainable_stages": -1}, "give 0 to 5, or all"),
     ],
 )
 def test_arguments_that_name_nothing_are_refused(arguments, message):

@@ -78,9 +78,3 @@ def test_features_are_computed_in_evaluation_mode_without_gradient():
 def test_rows_that_are_not_colour_images_are_refused(shape):
     with pytest.raises(InputError, match=r"takes colour images \(3, H, W\); the data has rows"):
         PretrainedModule(shape, 2, weights=None)
-
-
-@pytest.mark.parametrize(("backbone", "side"), [("squeezenet1_1", 12), ("vit_b_32", 50)])
-def test_images_of_another_size_are_refused_with_the_argument(backbone, side):
-    with pytest.raises(InputError, match=rf"{backbone} does not take images of shape.*image_size"):
-        PretrainedModule((3, side, side), 2, backbone=backbone, weights=None)

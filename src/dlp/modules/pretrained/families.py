@@ -70,22 +70,15 @@ def _class_token(model: nn.Module, tokens: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Family:
-    """Layout of the networks of one file of torchvision.
-
-    Args:
-        cut: Stages by name, or a function from a network to them.
-        classifier: Name of the module that a backbone leaves out.
-        auxiliary: Names of auxiliary classifiers, which a backbone leaves out too.
-        sized: Function from the side of the images to further arguments, for networks of one size.
-        mean: Mean and standard deviation of each channel, for networks whose ``transform_input``
-            undoes those of the weights' transforms.
-        builds_on_meta: Whether the builder works on the meta device.
-    """
+    """Layout of the networks of one file of torchvision."""
 
     cut: Stages | Callable[[nn.Module], Stages] = _blocks
+    #: Names of the modules that a backbone leaves out.
     classifier: str = "classifier"
     auxiliary: tuple[str, ...] = ()
+    #: Further arguments by the side of the images, for networks of one size.
     sized: Callable[[int], dict[str, Any]] | None = None
+    #: Mean and deviation of each channel, where ``transform_input`` undoes those of the transforms.
     mean: Sequence[float] | None = None
     builds_on_meta: bool = True
 

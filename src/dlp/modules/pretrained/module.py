@@ -66,16 +66,9 @@ class PretrainedModule(SupervisedModule):
             )
 
         def build(num_logits: int) -> PretrainedNet:
-            size = min(input_shape[1:])
+            base = Backbone(backbone, weights, trainable_stages, scaling, min(input_shape[1:]))
             layers = (pool, hidden, activation, dropout)
-            try:
-                base = Backbone(backbone, weights, trainable_stages, scaling, size)
-                return PretrainedNet(base, input_shape, num_logits, *layers)
-            except (AssertionError, RuntimeError) as error:  # of torchvision's layers
-                raise InputError(
-                    f"{backbone} does not take images of shape {tuple(input_shape)} ({error}); set "
-                    "another image_size in the data."
-                ) from error
+            return PretrainedNet(base, input_shape, num_logits, *layers)
 
         super().__init__(build, head, num_outputs, input_shape=input_shape, **training)
         self.backbone_lr = backbone_lr
