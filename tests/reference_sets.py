@@ -22,15 +22,17 @@ SMALLER = {
 
 
 def write_all(folder):
-    """Write the five sets; return the SHA-256 of Reuters, which is checked."""
+    """Write the five sets; return the SHA-256 of Reuters and California, which are checked."""
     write_imdb(folder / "imdb/plain_text")
     write_mnist(folder / "mnist/MNIST/raw")
     write_cats_dogs(folder / "cats_vs_dogs/train")
     (folder / "california_housing").mkdir()
     generator = np.random.default_rng(0)
     rows = {"x": generator.random((700, 8)), "y": 1e5 * generator.random(700)}
-    np.savez(folder / "california_housing/california_housing.npz", **rows)
-    return write_reuters(folder / "reuters21578")
+    california = folder / "california_housing/california_housing.npz"
+    np.savez(california, **rows)
+    sha256 = hashlib.sha256(california.read_bytes()).hexdigest()
+    return write_reuters(folder / "reuters21578"), sha256
 
 
 def write_imdb(folder):

@@ -38,7 +38,7 @@ def recipe():
         ("crossval --config imdb --ckpt_path x", "dlp crossval takes no checkpoint"),
         ("crossval --config imdb --fold 3", "Did you mean data.fold?"),
         ("report", "run is missing."),
-        ("compare nowhere", "there is no trained run 'nowhere'"),
+        ("compare nowhere", "there is no run 'nowhere'"),
     ],
 )
 def test_a_mistyped_command_ends_in_a_sentence_and_status_2(words, message, capsys):
@@ -70,12 +70,12 @@ def test_help_lists_commands_and_configs_without_torch():
         assert f"  {name} " in run.stdout
 
 
-def test_help_of_a_command_names_its_keys(capsys):
-    for command, key in (("fit", "--test_after_fit"), ("predict", "--text"), ("compare", "runs")):
-        with pytest.raises(SystemExit) as exit_:
-            main([command, "--help"])
-        assert exit_.value.code == 0
-        assert key in capsys.readouterr().out
+@pytest.mark.parametrize(("command", "key"), [("predict", "--text"), ("compare", "runs")])
+def test_help_of_a_command_names_its_keys(capsys, command, key):
+    with pytest.raises(SystemExit) as exit_:
+        main([command, "--help"])
+    assert exit_.value.code == 0
+    assert key in capsys.readouterr().out
 
 
 def test_names_that_a_pipe_cannot_show_are_escaped(monkeypatch):
@@ -143,5 +143,4 @@ def test_a_recipe_takes_classes_by_name(recipe):
     cli = dlp.load("points.yaml", **{"model.optimizer": "Adam", "data.val_size": 30})
     data = cli.data()
     assert len(data.examples("val")) == 30
-    model = cli.model(data)
-    assert type(model.configure_optimizers()) is torch.optim.Adam
+    assert type(cli.model(data).configure_optimizers()) is torch.optim.Adam

@@ -9,6 +9,7 @@ from reference_sets import SMALLER, write_all
 from dlp import load
 from dlp.cli import main
 from dlp.configs import about, recipes, variations
+from dlp.datamodules.tables import housing
 from dlp.datamodules.text import reuters
 
 TRIAL = [f"--trainer.{name}" for name in ("fast_dev_run=true", "enable_progress_bar=false")]
@@ -24,10 +25,11 @@ def sets(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def reference_sets(sets, monkeypatch):
-    folder, sha256, cache = sets
+    folder, (reuters_sha256, california_sha256), cache = sets
     monkeypatch.setenv("DLP_DATA_DIR", str(folder))
     monkeypatch.setenv("DLP_CACHE_DIR", str(cache))
-    monkeypatch.setattr(reuters, "SHA256", sha256)
+    monkeypatch.setattr(reuters, "SHA256", reuters_sha256)
+    monkeypatch.setattr(housing, "CALIFORNIA_SHA256", california_sha256)
 
 
 def run(command, *configs):
