@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.feature_extraction.text import TfidfVectorizer
 
+from dlp.datamodules.text import encoding
 from dlp.datamodules.text.corpus import Texts, spaced_words
 from dlp.datamodules.text.encoding import OFFSET, BagEncoder, rank_terms
 from dlp.errors import InputError
@@ -44,8 +45,9 @@ def keras_ids(words, text, num_words, skip_top, max_length):
     st.none() | st.integers(5, 12),
     st.integers(0, 4),
     st.none() | st.integers(2, 6),
+    st.integers(1, 3),
 )
-def test_rows_equal_the_dense_formula(train, new, num_words, skip_top, max_length):
+def test_rows_equal_the_dense_formula(train, new, num_words, skip_top, max_length, step):
     encoder = fitted(train, num_words, skip_top, max_length, "count")
     words = [word for word, _ in Counter(" ".join(train).split()).most_common()]
     expected = np.zeros((len(new), encoder.input_shape[0]), np.float32)
@@ -53,7 +55,9 @@ def test_rows_equal_the_dense_formula(train, new, num_words, skip_top, max_lengt
         ids = keras_ids(words, text, num_words, skip_top, max_length)
         np.add.at(expected[row], ids, 1)
         assert encoder.ids(corpus([text]))[0].tolist() == ids
-    assert np.array_equal(dense(encoder, new), expected)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(encoding, "_TEXTS_PER_STEP", step)
+        assert np.array_equal(dense(encoder, new), expected)
     encoder.encoding = "multi_hot"
     assert np.array_equal(dense(encoder, new), expected > 0)
 
@@ -100,13 +104,6 @@ def test_ten_thousand_ids_are_9996_words():
     assert encoder.ids(corpus(["w0 w9995 w9996"]))[0].tolist() == [1, 4, 9999, 2]
 
 
-def test_ids_become_words_again():
-    encoder = fitted(["the film the good the film"], 100)
-    ids, _ = encoder.ids(corpus(["Good, the book!"]))
-    assert encoder.decode(ids) == "? good the ?"
-    assert encoder.decode([0, 1, 2, 3, 4, 7, 99, -1]) == "? ? ? ? the ? ? ?"
-
-
 def test_a_restored_encoder_gives_the_same_rows():
     texts = ["a b a", "b c", "c d e"]
     encoder = fitted(texts, 9, encoding="tfidf", ngrams=2)
@@ -142,13 +139,7 @@ def test_a_batch_is_a_copy(rows):
     assert all(map(torch.equal, rows[index], before))
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"num_words": 4}, "num_words must be above 4"),
-        ({"num_words": 10, "skip_top": 10}, "above skip_top"),
-    ],
-)
-def test_arguments_that_leave_no_word_are_refused(arguments, message):
-    with pytest.raises(InputError, match=message):
-        BagEncoder(**arguments)
+def test_arguments_that_leave_no_word_are_refused():
+    for arguments in ({"num_words": 4}, {"num_words": 10, "skip_top": 10}):
+        with pytest.raises(InputError, match="above 4 and above skip_top"):
+            BagEncoder(**arguments)
