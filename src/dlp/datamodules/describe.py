@@ -13,7 +13,7 @@ from dlp.datamodules.targets import TargetEncoder
 
 def describe(parts: Mapping[str, Examples], targets: TargetEncoder) -> str:
     """Describe the inputs and targets of labelled rows; the encoder is fitted on their targets."""
-    return f"{_describe_inputs(parts['train'].inputs)}\n\n{_describe_targets(parts, targets)}"
+    return f"{_inputs(parts['train'].inputs)}\n\n{_targets(parts, targets)}"
 
 
 def readable(rows: Examples) -> list[str]:
@@ -24,20 +24,16 @@ def readable(rows: Examples) -> list[str]:
         pairs = (zip(inputs.columns, row, strict=True) for row in cells)
         return [", ".join(f"{name}={cell}" for name, cell in row) for row in pairs]
     if hasattr(inputs, "raw"):
-        texts: list[str] = inputs.raw()
-        return texts
+        return [*inputs.raw()]
     if rows.names is not None:
         return [*map(str, rows.names)]
-    return [
-        np.array2string(np.ravel(row), precision=4, threshold=8, max_line_width=1000)
-        for row in inputs
-    ]
+    return [np.array2string(np.ravel(row), 1000, precision=4, threshold=8) for row in inputs]
 
 
-def _describe_inputs(inputs: Any) -> str:
+def _inputs(inputs: Any) -> str:
     count = f"{len(inputs):,}"
     if isinstance(inputs, pd.DataFrame):
-        columns = pd.DataFrame([_describe_column(inputs[name]) for name in inputs])
+        columns = pd.DataFrame([_column(inputs[name]) for name in inputs])
         return f"{count} rows\n{columns.to_string(index=False)}"
     if hasattr(inputs, "tokens"):
         lengths = inputs.tokens()[1]
@@ -49,13 +45,10 @@ def _describe_inputs(inputs: Any) -> str:
     if hasattr(inputs, "pixels"):
         height, width, channels = inputs.pixels.shape[1:]
         return f"{count} images of {height} x {width} pixels, channels: {channels}"
-    if isinstance(inputs, np.ndarray):
-        shape, lowest, highest = inputs.shape[1:], inputs.min(), inputs.max()
-        return f"{count} rows of shape {shape}, from {lowest:g} to {highest:g}"
-    return f"{count} rows"
+    return f"{count} rows of shape {inputs.shape[1:]}, from {inputs.min():g} to {inputs.max():g}"
 
 
-def _describe_column(column: "pd.Series[Any]") -> dict[str, Any]:
+def _column(column: "pd.Series[Any]") -> dict[str, Any]:
     values = column.dropna()
     if pd.api.types.is_datetime64_any_dtype(column):
         kind, content = "date", f"{values.min()} to {values.max()}"
@@ -73,8 +66,7 @@ def _describe_column(column: "pd.Series[Any]") -> dict[str, Any]:
     }
 
 
-def _describe_targets(parts: Mapping[str, Examples], targets: TargetEncoder) -> str:
-    """Return the rows per class or label, or the range of values, for each loaded part."""
+def _targets(parts: Mapping[str, Examples], targets: TargetEncoder) -> str:
     columns: dict[str, Any] = {}
     for part, rows in parts.items():
         assert rows.targets is not None
