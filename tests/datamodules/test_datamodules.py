@@ -127,14 +127,6 @@ def test_rows_to_predict_keep_their_numbers_and_are_encoded_as_in_training(fitte
         assert torch.equal(dense(data, inputs)[row], first[0])
 
 
-def test_the_test_part_is_predicted_without_other_rows(fitted, tmp_path):
-    name = next(n for n in DATA_MODULES if n in str(fitted[1]))
-    data = DATA_MODULES[name](tmp_path, test_size=8, eval_batch_size=5)
-    places = torch.cat([rows for _, _, rows in data.predict_dataloader()])
-    assert places.tolist() == [*range(8)]
-    assert data.examples("predict").index.tolist() == data.examples("test").index.tolist()
-
-
 @everyone
 @pytest.mark.parametrize("drop", [False, True])
 def test_duplicates_across_parts_are_counted_and_dropped_from_the_earlier(

@@ -45,13 +45,6 @@ def test_two_numbers_that_are_taken_as_values_are_named_with_the_way_to_classes(
     assert not capsys.readouterr().out
 
 
-def test_classes_become_int64_and_values_float32():
-    assert fitted(["b", "a", "b"]).encode(np.array(["a", "b"])).tolist() == [0, 1]
-    assert fitted(["b", "a"]).encode(np.array(["a"])).dtype == np.int64
-    assert fitted([1.5, 2.5, 4]).encode(np.array([1.5])).dtype == np.float32
-    assert fitted([[0, 1], [1, 1]]).encode(np.array([[1, 0]])).dtype == np.float32
-
-
 def test_one_hot_classes():
     encoder = fitted(["b", "a", "c"], one_hot=True)
     assert encoder.encode(np.array(["c", "a"])).tolist() == [[0, 0, 1], [1, 0, 0]]

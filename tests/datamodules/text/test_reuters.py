@@ -1,4 +1,3 @@
-import numpy as np
 import pytest
 from reference_sets import write_reuters
 
@@ -50,13 +49,6 @@ def test_wires_are_in_keras_order_and_the_first_four_fifths_train(folder):
     assert data.loader("test").targets.tolist() == (order[cut:] % 46).tolist()
     assert data.class_names == CLASS_NAMES
     assert data.readable("test", [0]) == [f"{CLASS_NAMES[order[cut] % 46]} wire {order[cut] // 46}"]
-
-
-def test_one_hot_rows_stand_for_the_class_numbers(folder):
-    rows = ReutersDataModule(folder, one_hot=True, val_size=None).loader("train").targets
-    numbers = ReutersDataModule(folder, val_size=None).loader("train").targets
-    assert np.array_equal(rows.argmax(1), numbers)
-    assert rows.shape == (552, 46)
 
 
 def test_another_archive_is_refused(folder, monkeypatch):
