@@ -5,8 +5,8 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import nn
 
 from dlp.console import say
 from dlp.datamodules.base import Examples, SupervisedDataModule
@@ -50,11 +50,10 @@ def _features(rows: Examples) -> Any:
     if hasattr(inputs, "raw"):
         return np.array(inputs.raw(), dtype=object)
     if hasattr(inputs, "pixels"):
-        batches = (inputs[rows] for rows in torch.split(torch.arange(len(inputs)), 512))
-        small = nn.AdaptiveAvgPool2d(
-            [min(_IMAGE_SIDE, side) for side in inputs[torch.tensor([0])].shape[2:]]
-        )
-        return torch.cat([small(images) for images in batches]).flatten(1).numpy()
+        height, width = (min(_IMAGE_SIDE, n) for n in inputs[torch.tensor([0])].shape[2:])
+        batches = torch.split(torch.arange(len(inputs)), 512)
+        small = [F.adaptive_avg_pool2d(inputs[rows], (height, width)) for rows in batches]
+        return torch.cat(small).flatten(1).numpy()
     if hasattr(inputs, "iloc"):
         return inputs.astype(dict.fromkeys(inputs.select_dtypes("bool"), float))
     return np.asarray(inputs).reshape(len(inputs), -1)
