@@ -26,13 +26,7 @@ from dlp.modules.pretrained import Features, PretrainedModule, PretrainedNet
 
 @dataclass(frozen=True)
 class FeatureRows:
-    """Stored features that batches are sliced from.
-
-    Args:
-        values: Features of each distinct image, (M, ...).
-        places: Position in `values` of each row, (N,).
-        depth: Number of parts of the network that the features are the output of.
-    """
+    """Features of distinct images (M, ...), and the position of each row in them, (N,)."""
 
     values: Tensor
     places: Tensor

@@ -13,12 +13,7 @@ Pool = Literal["avg", "flatten"]
 
 
 class Features(NamedTuple):
-    """Output of the first parts of a `PretrainedNet`, in place of images.
-
-    Args:
-        values: Output, (N, ...).
-        depth: Number of those parts.
-    """
+    """Output (N, ...) of the first parts of a `PretrainedNet`, `depth` of them, for images."""
 
     values: Tensor
     depth: int
