@@ -121,11 +121,6 @@ def test_a_trial_computes_and_writes_nothing():
     assert files() == []
 
 
-def test_a_model_that_is_trained_throughout_takes_images():
-    assert cached_fit(small_model(trainable_stages="all"), small_data(), epochs=0).runs == 0
-    assert files() == []
-
-
 # Afterwards ------------------------------------------------------------------------------------
 
 

@@ -1,6 +1,5 @@
 import csv
 import math
-from functools import partial
 
 import pytest
 from lightning import Callback
@@ -58,10 +57,3 @@ def test_the_file_of_a_fit_that_breaks_off_has_all_finished_epochs(error, tmp_pa
     with pytest.raises((error, SystemExit)):
         small_fit(History(tmp_path), Broken())
     assert len((tmp_path / "metrics.csv").read_text().splitlines()) == 1 + 2
-
-
-def test_nan_is_kept_in_memory_and_empty_in_the_file(tmp_path):
-    history = History(tmp_path)
-    small_fit(history, model=partial(DenseModule, loss=lambda logits, _: logits.sum() * math.nan))
-    assert all(map(math.isnan, history.metrics["val_loss"]))
-    assert ",," in (tmp_path / "metrics.csv").read_text()

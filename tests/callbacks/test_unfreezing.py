@@ -73,11 +73,6 @@ def test_a_resumed_fit_equals_an_unbroken_one(tmp_path):
         assert not changed(whole.states[-1], resumed.states[-1])
 
 
-def test_stages_that_the_backbone_does_not_have_are_refused():
-    with pytest.raises(InputError, match="give 0 to 5, or all"):
-        fit(small_model(), small_data(), Unfreeze(2, 6))
-
-
 def test_a_model_without_backbone_is_refused():
     model = DenseModule((3, 32, 32), 2, "sigmoid")
     with pytest.raises(InputError, match=r"needs a model with one Backbone.*DenseModule has 0"):
