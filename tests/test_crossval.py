@@ -3,7 +3,6 @@ import pytest
 import torch
 from fold_problems import TRAINER, X, classes, dense, maker, numbers
 from lightning import Callback
-from sklearn.model_selection import ShuffleSplit
 
 from dlp.crossval import cross_validate
 from dlp.errors import InputError
@@ -61,11 +60,6 @@ def test_repetitions_shuffle_anew():
     assert result.scores.index.tolist() == [*np.ndindex(2, 4)]
 
 
-def test_a_splitter_gives_the_folds():
-    splitter = ShuffleSplit(3, test_size=0.3, random_state=0)
-    assert len(cross_validate(numbers(), dense, 1, splitter=splitter).folds) == 3
-
-
 def test_finished_folds_are_not_trained_again_and_a_killed_one_starts_anew(tmp_path, whole):
     class Kill(Callback):
         def on_train_epoch_start(self, trainer, module):
@@ -93,11 +87,6 @@ def test_more_repetitions_go_on_with_the_finished_folds(tmp_path):
     cross_validate(numbers(), dense, 1, path=path)
     cross_validate(numbers(), dense, 1, repeats=2, path=path, on_fold=trained.append)
     assert [fold.repeat for fold in trained] == [1] * 4
-
-
-def test_a_fold_does_not_depend_on_the_others(whole):
-    splits = cross_validate(numbers(), dense, 3, trainer=TRAINER, engine="serial", repeats=2)
-    assert histories(splits)[:4] == histories(whole)
 
 
 def test_baselines_are_of_the_training_part():

@@ -138,12 +138,6 @@ def test_mistakes_are_sentences(space, fails, text, args, word):
     assert word in fails(*ARGS, *args)
 
 
-def test_the_penalty_is_searched_by_a_metric(space):
-    Path("space.yaml").write_text("model.l2: [0.1]")
-    main([*ARGS, "--trials", "1", "--monitor", "val_acc"])
-    assert trials()["value"].between(0, 1).all()
-
-
 def test_the_space_of_the_project_is_read():
     space = read_space("imdb", "val_acc")
     assert space["model.hidden"].choices[2] == "[16, 16]"

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from dlp.errors import InputError
 from dlp.folds.forks import num_cores, run_at_once
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are copied on Linux")
@@ -32,15 +31,6 @@ def test_a_function_whose_process_was_killed_is_run_here():
         return "done"
 
     assert run_at_once([end, end]) == ["done", "done"]
-
-
-def test_an_error_in_a_copy_is_raised_here():
-    def refuse():
-        raise InputError("no such target.")
-
-    with pytest.raises(InputError, match="no such target"):
-        run_at_once([refuse, lambda: None])
-    assert not multiprocessing.active_children()
 
 
 def test_copies_end_with_a_process_that_was_killed(tmp_path):

@@ -34,10 +34,6 @@ def test_a_fold_is_a_function_of_seed_repetition_and_number():
     assert plan(seed=1)[0].seed != plan()[0].seed
 
 
-def test_other_rows_are_another_fold():
-    assert plan(numbers(train_size=30))[0] != plan()[0]
-
-
 def test_a_splitter_tells_the_number_of_folds():
     assert len(plan(splitter=ShuffleSplit(5, random_state=0))) == 5
 

@@ -56,10 +56,6 @@ def test_smoothing_leaves_out_the_first_ten_epochs():
     assert result(curve, smoothing=0.5).verdict().best_epoch == 13  # 5, 4.5, 3.75, 3.875, ...
 
 
-def test_a_rising_metric_is_best_at_its_maximum():
-    assert result([1.0, 3.0, 2.0, 1.0, 1.0], mode="max").verdict().best_epoch == 2
-
-
 def test_baselines_are_means_over_folds():
     validation = result([1.0], [1.0])
     assert validation.baseline == {"mean": {"mae": 0.5}}

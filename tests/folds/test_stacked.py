@@ -16,7 +16,7 @@ from dlp.datamodules import ArrayDataModule
 from dlp.errors import InputError
 from dlp.folds.stackable import kind, reason_against
 from dlp.folds.stacked import FoldTensors, StackedNet, train_stack
-from dlp.modules import DenseModule, KerasRMSprop, SupervisedModule
+from dlp.modules import DenseModule, KerasRMSprop
 
 PLAIN = {"val_size": None, "split_seed": None}
 binary = partial(ArrayDataModule, X, (VALUES > 0).astype(int), **PLAIN)
@@ -152,9 +152,6 @@ def scale_output(model):
 
 REASONS = {
     "OwnModule is not": (lambda data: OwnModule(data.input_shape, 1, "regression"), {}),
-    "SupervisedModule is not": (
-        lambda data: SupervisedModule(nn.Linear(3, 1), "regression"), {},
-    ),
     "trainer.gradient_clip_val": (dense, {"gradient_clip_val": 1.0}),
     "trainer.callbacks": (dense, {"callbacks": [EarlyStopping("val_loss")]}),
     "network was changed": (maker(activation="gelu"), {}),
@@ -193,3 +190,8 @@ def test_models_of_another_kind_are_stacked_apart():
 def test_stacked_is_refused_where_it_cannot_be():
     with pytest.raises(InputError, match="another loss"):
         cross_validate(numbers(), maker(loss="huber"), 1, engine="stacked", trainer=TRAINER)
+
+
+def test_a_class_without_a_logit_is_a_sentence():
+    with pytest.raises(InputError, match="takes targets from 0 to 1"):
+        cross_validate(classes(), lambda data: DenseModule((3,), 2, "softmax"), 1)

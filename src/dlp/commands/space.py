@@ -66,8 +66,7 @@ def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
 
 def _distribution(key: str, leaf: Any) -> BaseDistribution:
     try:
-        choices = leaf if isinstance(leaf, list) else leaf.get("choices")
-        if choices:
+        if choices := leaf if isinstance(leaf, list) else leaf.get("choices"):
             texts = [c if isinstance(c, str) else json.dumps(c) for c in choices]
             return CategoricalDistribution(texts)  # it keeps no lists
         # YAML takes 1e-4 for text.
@@ -107,7 +106,7 @@ def grid(space: Space) -> dict[str, list[Any]]:
     Raises:
         InputError: If a range has no step.
     """
-    result: dict[str, list[Any]] = {}
+    result = {}
     for key, values in space.items():
         if isinstance(values, CategoricalDistribution):
             result[key] = [*values.choices]

@@ -144,10 +144,9 @@ class Report(Callback):
 
 def _report(trial: Trial, value: float | None, step: int, is_last: bool) -> None:
     """Report a value; stop a trial that diverged or is hopeless."""
-    if value is None:
-        raise optuna.TrialPruned("diverged")
-    trial.report(value, step)
-    if not is_last and trial.should_prune():
+    if value is not None:
+        trial.report(value, step)
+    if value is None or (not is_last and trial.should_prune()):
         raise optuna.TrialPruned
 
 

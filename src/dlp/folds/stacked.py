@@ -77,9 +77,12 @@ class FoldTensors:
         """Return the tensors of a data module that is split for the fold."""
         train: Any = data.loader("train")
         val: Any = data.loader("val")
+        width = model.head.num_logits
         y, val_y = (model.head.prepare(loader.targets) for loader in (train, val))
+        for targets in (y, val_y):
+            model.head.check(torch.empty(len(targets), width), targets)
         if not y.is_floating_point():
-            y, val_y = (F.one_hot(each, model.head.num_logits).float() for each in (y, val_y))
+            y, val_y = (F.one_hot(targets, width).float() for targets in (y, val_y))
         return cls(train.inputs, y, val.inputs, val_y, train.batch_size, train.batch_sampler.seed)
 
     def order(self, epoch: int) -> Tensor:
