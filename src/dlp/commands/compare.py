@@ -121,11 +121,8 @@ def _name(record: Record) -> str:
 
 
 def _table(groups: Mapping[str, list[Record]], metrics: list[str]) -> pd.DataFrame:
-    rows = [
-        {"label": label} | record.scores(metrics)
-        for label, group in groups.items()
-        for record in group
-    ]
+    pairs = [(label, record) for label, group in groups.items() for record in group]
+    rows = [{"label": label} | record.scores(metrics) for label, record in pairs]
     by_label = pd.DataFrame(rows).groupby("label", sort=False)
     deviations = by_label.std().drop(columns="at epoch", errors="ignore").dropna(axis=1, how="all")
     table = by_label.mean().join(deviations.add_suffix(" std"))
@@ -135,8 +132,9 @@ def _table(groups: Mapping[str, list[Record]], metrics: list[str]) -> pd.DataFra
 
 def _by_setting(groups: Mapping[str, list[Record]], key: str, metric: str) -> pd.DataFrame:
     """Return label, setting and best value of each run."""
+    pairs = [(label, record) for label, group in groups.items() for record in group]
     rows = []
-    for label, record in ((label, record) for label, group in groups.items() for record in group):
+    for label, record in pairs:
         if key not in record.settings:
             raise unknown("setting", key, record.settings)
         setting, best = record.settings[key], record.best(metric)

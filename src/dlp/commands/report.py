@@ -91,11 +91,9 @@ def _figure(path: Path) -> str:
 
 
 def _facts(facts: dict[str, Any]) -> str:
-    pairs = []
-    for name, value in facts.items():
-        text = ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else value
-        pairs.append(f"<dt>{escape(name)}</dt><dd>{escape(str(text))}</dd>")
-    return f"<dl>{''.join(pairs)}</dl>"
+    pairs = pd.json_normalize(facts, sep=" ").to_dict("records")[0].items()
+    rows = [f"<dt>{escape(str(name))}</dt><dd>{escape(str(value))}</dd>" for name, value in pairs]
+    return f"<dl>{''.join(rows)}</dl>"
 
 
 def _table(frame: pd.DataFrame) -> str:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from dlp.console import say
-from dlp.datamodules.base import SupervisedDataModule
+from dlp.datamodules.base import Part, SupervisedDataModule
 from dlp.datamodules.images.folder import ImageFolderDataModule, find_images
 from dlp.datamodules.images.store import ImageFormat, read_image
 from dlp.errors import InputError, suggestion, unknown
@@ -95,11 +95,7 @@ class Subject:
 
 
 def find_subject(model: str, weights: str) -> Subject:
-    """Return the network of a run, a checkpoint, a config name or torchvision.
-
-    Raises:
-        InputError: If there is no such network.
-    """
+    """Return the network of a run, a checkpoint, a config name or torchvision."""
     from torchvision import models
 
     if runs_of(model) or Path(model).exists():
@@ -115,8 +111,8 @@ def _trained(checkpoint: Path) -> Subject:
     run = run_of(checkpoint)
     if run is None:
         raise InputError(f"{checkpoint} is not in the folder of a run, which has its config.")
-    content = read_checkpoint(checkpoint)
     say(f"using {checkpoint}")
+    content = read_checkpoint(checkpoint)
     has_backbone = "weights" in content.get("hyper_parameters", {})  # they are in the checkpoint
     recipe = load(str(run.config), **({"model.weights": None} if has_backbone else {}))
     data = recipe.data()
@@ -182,7 +178,8 @@ def _data_images(data: SupervisedDataModule, count: int) -> list[NamedImage]:
     """Return images of a part: the first of each class, then the second of each, ..."""
     import pandas as pd
 
-    part = "test" if data.has("test") else "val" if data.has("val") else "train"
+    parts: list[Part] = ["test", "val", "train"]
+    part = next(part for part in parts if data.has(part))
     titles = target_titles(data, data.examples(part).targets)
     classes = pd.Series(titles if data.class_names else [""] * len(titles))
     turns = classes.groupby(classes).cumcount()
@@ -201,21 +198,14 @@ def target_titles(data: SupervisedDataModule, targets: Any) -> list[str]:
         return [", ".join(f"{value:.4g}" for value in np.atleast_1d(row)) for row in encoded]
     if (classes := data.targets.classes(encoded)) is not None:
         return [names[number] for number in classes]
-    return [", ".join(n for n, value in zip(names, row, strict=True) if value) for row in encoded]
+    return [", ".join(np.array(names)[np.flatnonzero(row)]) for row in encoded]
 
 
 def image_format(data: SupervisedDataModule) -> ImageFormat:
-    """Return the format of the images of some data.
-
-    Raises:
-        InputError: If its rows are not images.
-    """
+    """Return the format of the images of some data; other rows are an error."""
     shape = data.input_shape
     if len(shape) != 3:
-        raise InputError(
-            f"the rows of {type(data).__name__} have the shape {shape}; visualize takes images "
-            "(channels, height, width)."
-        )
+        raise InputError(f"visualize takes images; {type(data).__name__} has rows {shape}.")
     if isinstance(data, ImageFolderDataModule):
         return data.form
     return ImageFormat(shape[1], shape[2], channels=3 if shape[0] == 3 else 1)

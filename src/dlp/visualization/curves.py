@@ -92,9 +92,9 @@ def draw_folds(
                 average = smooth(late.tolist(), smoothing)
                 _plot(column[1], late, first, color=colour, alpha=0.25)
                 _plot(column[1], average, first, color=colour, label=f"{label}, smoothed")
-        epoch = best[1] if best is not None and best[0].endswith(f"_{name}") else None
+        epoch = best[1] if best is not None and best[0].endswith(f"_{name}") else 0
         for axes, skipped in zip(column, (0, SKIPPED_EPOCHS), strict=False):
-            _finish(axes, name, epoch if epoch is not None and epoch > skipped else None)
+            _finish(axes, name, epoch if epoch > skipped else None)
     return figure
 
 
@@ -114,13 +114,11 @@ def draw_runs(runs: Mapping[str, Sequence["pd.DataFrame"]], metrics: Sequence[st
             curves = [history[metric] for history in histories if metric in history]
             if not curves:
                 continue
-            colour, name = f"C{number}", label
-            if len(curves) > 1:
-                name = f"{label} ({len(curves)} runs)"
-                for curve in curves:
-                    _plot(axes, curve, color=colour, linewidth=0.8, alpha=0.4)
+            for curve in curves:
+                _plot(axes, curve, color=f"C{number}", linewidth=0.8, alpha=0.4)
             mean = pd.concat(curves, axis=1, join="inner").mean(axis=1)  # of the common epochs
-            _plot(axes, mean, color=colour, linewidth=2, label=name)
+            name = label if len(curves) == 1 else f"{label} ({len(curves)} runs)"
+            _plot(axes, mean, color=f"C{number}", linewidth=2, label=name)
         _finish(axes, metric)
     return figure
 

@@ -14,7 +14,10 @@ from dlp.visualization.activation_maps import channel_image
 
 
 def image_grid(
-    images: Tensor, titles: Sequence[str] | None = None, columns: int | None = None
+    images: Tensor,
+    titles: Sequence[str] | None = None,
+    columns: int | None = None,
+    inches: float = 2.2,
 ) -> Figure:
     """Return a figure of images, each under its title.
 
@@ -22,16 +25,20 @@ def image_grid(
         images: Images (N, C, H, W) in [0, 1] with 1 or 3 channels.
         titles: Title of each image.
         columns: Number of images per row; None makes the grid about square.
+        inches: Width of an image.
     """
     columns = columns or math.ceil(math.sqrt(len(images)))
     rows = math.ceil(len(images) / columns)
     height, width = images.shape[2:]
-    figure = Figure(figsize=(2.2 * columns, (2.2 * height / width + 0.3) * rows), layout="tight")
+    figure = Figure(
+        figsize=(inches * columns, (inches * height / width + 0.3) * rows), layout="tight"
+    )
     axes = figure.subplots(rows, columns, squeeze=False).flatten()
     for ax in axes:
         ax.set_axis_off()
     for ax, image, title in zip(axes, images, titles or [""] * len(images), strict=False):
-        ax.imshow(_pixels(image), cmap="gray", vmin=0, vmax=1)
+        pixels = image.detach().float().clamp(0, 1).cpu().permute(1, 2, 0).squeeze(-1)
+        ax.imshow(pixels.numpy(), cmap="gray", vmin=0, vmax=1)
         ax.set_title(title, fontsize=9, parse_math=False)
     return figure
 
@@ -71,24 +78,12 @@ def overlay(image: Tensor, heatmap: Tensor, alpha: float = 0.4) -> Tensor:
     return (image.detach().float().cpu() + alpha * colours.permute(2, 0, 1)).clamp(0, 1)
 
 
-def heatmap_figure(image: Tensor, heatmap: Tensor, titles: Sequence[str] = ("", "", "")) -> Figure:
+def heatmap_figure(image: Tensor, heatmap: Tensor, titles: Sequence[str] | None = None) -> Figure:
     """Return a figure of an image (C, H, W), its heat map (h, w), and the overlay of both."""
-    height, width = image.shape[1:]
-    figure = Figure(figsize=(10.5, 3.5 * height / width + 0.3), layout="constrained")
-    axes = figure.subplots(1, 3)
-    axes[0].imshow(_pixels(image), cmap="gray", vmin=0, vmax=1)
-    extent = (0.0, float(width), float(height), 0.0)
-    axes[1].imshow(heatmap.detach().float().cpu().numpy(), cmap="jet", extent=extent, vmin=0)
-    axes[2].imshow(_pixels(overlay(image, heatmap)))
-    for ax, title in zip(axes, titles, strict=True):
-        ax.set_axis_off()
-        ax.set_title(title, fontsize=10, parse_math=False)
-    return figure
-
-
-def _pixels(image: Tensor) -> Any:
-    """Return an image (C, H, W) as Matplotlib takes it, (H, W) or (H, W, 3)."""
-    return image.detach().float().clamp(0, 1).cpu().permute(1, 2, 0).squeeze(-1).numpy()
+    colours = overlay(torch.zeros_like(image), heatmap, alpha=1.0)
+    seen = overlay(image, heatmap)
+    images = torch.stack([image.detach().float().cpu().expand_as(seen), colours, seen])
+    return image_grid(images, titles, columns=3, inches=3.5)
 
 
 def _canvas_figure(canvas: Tensor, inches: float, title: str, **options: Any) -> Figure:

@@ -43,8 +43,7 @@ def draw_confusion(report: dict[str, Any]) -> Figure:
     axes.set(xlabel="predicted", ylabel="true")
     for row, column in np.ndindex(counts.shape) if has_numbers else ():
         colour = "white" if shares[row, column] > 0.3 else "black"
-        text = f"{counts[row, column]:,}"
-        axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=10)
+        axes.text(column, row, f"{counts[row, column]:,}", ha="center", va="center", color=colour)
     figure.colorbar(image, ax=axes, shrink=0.7, label="share of the true class")
     figure.suptitle(f"{report['wrong']:,} of {report['rows']:,} rows are wrong")
     return figure
@@ -58,8 +57,8 @@ def draw_reliability(calibration: dict[str, Any]) -> Figure:
     """
     figure = Figure(figsize=(5.4, 5.4), layout="constrained")
     curve, bars = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
-    columns = (calibration[name] for name in ("probability", "frequency", "count"))
-    probability, frequency, count = map(np.array, columns)
+    names = ("probability", "frequency", "count")
+    probability, frequency, count = (np.array(calibration[name]) for name in names)
     error = np.sqrt(frequency * (1 - frequency) / count)
     curve.plot([0, 1], [0, 1], "--", color="grey", label="perfectly calibrated")
     curve.errorbar(probability, frequency, error, fmt="-o", label="model, standard error")
