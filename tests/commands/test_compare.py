@@ -46,8 +46,3 @@ def test_a_run_and_a_metric_must_exist(tmp_path, fails):
     write_run(tmp_path / "runs/a/version_0", [1.0])
     assert "'nothing'" in fails("compare", "nothing")
     assert "val_loss" in fails("compare", "a", "--metric", "[val_los]")
-
-
-def test_a_real_run_is_compared_with_its_test(fitted):
-    table = main(["compare", "points"])
-    assert 0 <= table.loc["points", "test_acc"] <= 1

@@ -1,10 +1,8 @@
 import pytest
 import torch
 from awkward import IMAGES, Awkward
-from torch import nn
 from torchvision.models import vgg11
 
-from dlp.errors import InputError
 from dlp.modules import ConvNet
 from dlp.visualization import activations
 from dlp.visualization.activation_maps import channel_image, default_layers
@@ -19,12 +17,6 @@ def test_each_layer_gives_its_own_output_before_the_next_works_in_place():
     torch.testing.assert_close(seen["output"], model(IMAGES))
 
 
-def test_a_layer_that_is_called_twice_gives_its_last_output():
-    layer = nn.Conv2d(3, 3, 1)
-    seen = activations(nn.Sequential(layer, layer), IMAGES, "0")["0"]
-    torch.testing.assert_close(seen, layer(layer(IMAGES)))
-
-
 def test_the_default_layers_are_convolutions_and_poolings_by_their_activation():
     assert default_layers(Awkward()) == ["relu", "pool", "act", "unused"]
     names = [f"features.{number}" for number in (1, 2, 4, 5, 7, 9, 10, 12)]
@@ -37,11 +29,6 @@ def test_the_default_maps_of_the_convnet_have_the_sizes_of_the_book():
     seen = activations(model, torch.rand(1, 3, 150, 150))
     sizes = [maps.shape[1:] for maps in seen.values()]
     assert sizes[:4] == [(32, 148, 148), (32, 74, 74), (64, 72, 72), (64, 36, 36)]
-
-
-def test_a_dense_net_has_no_default_layers():
-    with pytest.raises(InputError, match="no convolutions; name the layers"):
-        default_layers(nn.Linear(2, 2))
 
 
 def test_a_channel_has_mean_128_and_deviation_64():

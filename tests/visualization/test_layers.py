@@ -3,11 +3,8 @@ import torch
 from awkward import IMAGES, Awkward
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lightning import Callback, Trainer
 
-from dlp.datamodules import ArrayDataModule
 from dlp.errors import InputError
-from dlp.modules import ConvNetModule
 from dlp.visualization import GradCAM, activations, filter_patterns
 from dlp.visualization.grad_cam import default_cam_layer
 
@@ -78,28 +75,6 @@ def test_the_caller_may_have_switched_gradients_off(look, mode):
     with mode():
         seen = look(model)
     assert torch.equal(seen, look(Awkward()))
-
-
-def test_a_callback_may_look_while_lightning_validates():
-    class Look(Callback):
-        def on_validation_epoch_end(self, trainer, model):
-            with GradCAM(model) as cam:
-                self.maps = cam(torch.rand(2, 1, 8, 8), 1)
-
-    look = Look()
-    model = ConvNetModule(
-        input_shape=(1, 8, 8), num_outputs=2, head="sigmoid", channels=[2], dense=[]
-    )
-    data = ArrayDataModule(torch.rand(8, 1, 8, 8).numpy(), torch.arange(8).numpy() % 2, val_size=4)
-    Trainer(
-        max_epochs=1, accelerator="cpu", logger=False, enable_checkpointing=False,
-        enable_progress_bar=False, enable_model_summary=False, callbacks=[look],
-    ).fit(model, data)  # fmt: skip
-    assert look.maps.shape == (2, 3, 3)
-
-
-def test_a_model_in_double_precision_takes_float_images():
-    assert activations(Awkward().double(), IMAGES, "conv1")["conv1"].dtype == torch.float64
 
 
 @pytest.mark.parametrize("images", [IMAGES[0], (IMAGES * 255).byte()])

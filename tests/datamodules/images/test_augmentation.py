@@ -87,13 +87,6 @@ def test_a_change_depends_on_seed_and_row_alone(augmentation):
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_transforms_of_others_get_the_stored_bytes():
-    batch = images()
-    seen = []
-    Augmenter(lambda image: seen.append(image) or image, 4)(batch, torch.arange(4), 0)
-    assert torch.equal(torch.stack(seen), (batch * 255).round().byte())
-
-
 @pytest.mark.parametrize(
     ("transform", "message"),
     [

@@ -59,11 +59,6 @@ def test_each_layout_gives_the_parts_of_the_book(layout, tmp_path):
     assert dark.mean() < 0.4 < bright.mean()
 
 
-def test_all_images_are_used_if_asked(tmp_path):
-    write_folder(tmp_path)
-    assert len(small(tmp_path, per_class=None).examples("train")) == 16
-
-
 def test_more_images_than_there_are_is_an_error(tmp_path):
     write_folder(tmp_path)
     with pytest.raises(InputError, match="per_class=13 exceeds the 12 cats or 12 dogs"):
@@ -76,12 +71,6 @@ def test_images_that_cannot_be_read_are_left_out(tmp_path, capsys):
     data = small(tmp_path)
     assert len(data.examples("train")) + len(data.examples("val")) == 11
     assert "dog.7.jpg (cannot identify" in capsys.readouterr().out
-
-
-def test_own_images_are_predicted(tmp_path):
-    write_folder(tmp_path)
-    path = tmp_path / "cats_vs_dogs/train/cat.3.jpg"
-    assert small(tmp_path, predict_path=path).examples("predict").names == [str(path)]
 
 
 @pytest.mark.realdata

@@ -52,12 +52,6 @@ def test_train_may_be_a_class_among_others(tmp_path):
     assert data.class_names == ["boat", "train"]
 
 
-def test_a_test_path_has_the_form_of_path(pets, tmp_path):
-    other = image_folder(tmp_path / "other", count=2, seed=1)
-    data = ImageFolderDataModule(pets, test_path=other, image_size=8)
-    assert stems(data, "test") == ["cats/0.png", "cats/1.png", "dogs/0.png", "dogs/1.png"]
-
-
 def test_hidden_files_and_those_of_macos_are_left_out(pets):
     (pets / "__MACOSX").mkdir()
     (pets / ".thumbnails").mkdir()
@@ -194,16 +188,6 @@ def test_a_file_a_folder_or_a_table_is_predicted(path, names, pets, tmp_path):
     rows = data.examples("predict")
     assert [name.removeprefix(f"{tmp_path}/new/") for name in rows.names] == names
     assert rows.targets is None
-
-
-def test_duplicates_across_parts_are_removed_if_asked(tmp_path):
-    image_folder(tmp_path / "set/train")
-    image_folder(tmp_path / "set/test", count=2, seed=1)
-    shutil.copy(tmp_path / "set/train/cats/0.png", tmp_path / "set/test/cats/0.png")
-    data = ImageFolderDataModule(
-        tmp_path / "set", image_size=8, val_size=None, drop_duplicates=True
-    )
-    assert len(data.examples("train")) == 11
 
 
 def test_training_batches_alone_are_augmented(pets):
