@@ -70,8 +70,9 @@ def _estimators(
     from sklearn.pipeline import make_pipeline
 
     is_text = hasattr(train.inputs, "raw")
-    if isinstance(class_weight, dict) and names:
-        class_weight = {n: class_weight.get(name, 1.0) for n, name in enumerate(names)}
+    if isinstance(class_weight, dict) and names:  # of a label scikit-learn weighs 0 and 1 alone
+        numbered = {n: class_weight.get(name, 1.0) for n, name in enumerate(names)}
+        class_weight = None if head.task == "multilabel" else numbered
     linear: Any = Ridge()
     boosting: Any = HistGradientBoostingRegressor(random_state=0)
     if head.prediction == "probabilities":
