@@ -26,8 +26,6 @@ def own_folders(request, tmp_path, monkeypatch):
     """Work in a folder of the test, and hide the real data unless the test is marked."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DLP_CACHE_DIR", str(tmp_path / ".cache"))
-    monkeypatch.setenv("PL_GLOBAL_SEED", "0")  # a command sets it; the next test has none
-    monkeypatch.delenv("PL_GLOBAL_SEED")
     if request.node.get_closest_marker("realdata") is None:
         monkeypatch.delenv("DLP_DATA_DIR", raising=False)
     elif not os.environ.get("DLP_DATA_DIR"):

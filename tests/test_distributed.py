@@ -47,6 +47,9 @@ def build():
 def run_process(folder, port, rank):
     """Fit, test and predict as one process of two; return the logged values and the weights."""
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "LOCAL_RANK": str(rank)}
+    os.environ.pop(
+        "PL_GLOBAL_SEED", None
+    )  # of a command before: Lightning seeds each process by it
     warnings.simplefilter("ignore")
     module, curves = build(), Curves()
     callbacks = [
