@@ -27,6 +27,7 @@ MACRO = {"average": "macro"}
 EXPECTED = {
     "sigmoid": {
         "acc": lambda: sk.accuracy_score(LABELS[:, 0], Z[:, 0] > 0),
+        "balanced_acc": lambda: sk.balanced_accuracy_score(LABELS[:, 0], Z[:, 0] > 0),
         "f1": lambda: sk.f1_score(LABELS[:, 0], Z[:, 0] > 0),
         "precision": lambda: sk.precision_score(LABELS[:, 0], Z[:, 0] > 0),
         "recall": lambda: sk.recall_score(LABELS[:, 0], Z[:, 0] > 0),
@@ -42,6 +43,9 @@ EXPECTED = {
     },
     "multilabel": {
         "acc": lambda: ((Z > 0) == LABELS).float().mean().item(),
+        "balanced_acc": lambda: (
+            sum(sk.balanced_accuracy_score(LABELS[:, n], Z[:, n] > 0) for n in range(3)) / 3
+        ),
         "f1": lambda: sk.f1_score(LABELS, Z > 0, **MACRO),
         "auroc": lambda: sk.roc_auc_score(LABELS, Z, **MACRO),
     },
