@@ -50,6 +50,11 @@ def test_each_label_is_balanced_by_itself():
     )
 
 
+def test_a_class_may_be_named_by_its_number():
+    weights = class_weights({1: 10.0}, ["0", "1"], [0.9, 0.1], "multiclass")
+    assert weights.tolist() == [1.0, 10.0]
+
+
 def test_a_label_that_no_row_has_leaves_the_loss_finite():
     head = make_head("multilabel", 2)
     head.class_weights = class_weights("balanced", ["a", "b"], [0.0, 0.5], "multilabel")

@@ -71,7 +71,8 @@ def _estimators(
 
     is_text = hasattr(train.inputs, "raw")
     if isinstance(class_weight, dict) and names:  # of a label scikit-learn weighs 0 and 1 alone
-        numbered = {n: class_weight.get(name, 1.0) for n, name in enumerate(names)}
+        weights = {str(name): weight for name, weight in class_weight.items()}
+        numbered = {n: weights.get(name, 1.0) for n, name in enumerate(names)}
         class_weight = None if head.task == "multilabel" else numbered
     linear: Any = Ridge()
     boosting: Any = HistGradientBoostingRegressor(random_state=0)
