@@ -91,13 +91,13 @@ def rows_of(name: str, root: Path) -> list[str]:
         band = " to ".join(f"{limit:.4g}" for limit in (low, high) if limit is not None)
         if (low is None) != (high is None):
             band = f"at {'most' if low is None else 'least'} {band}"
-        if values:
+        if not values:
+            ours, verdict = f"needs the download ({experiment.get('download')} MB)", ""
+        else:
             median = statistics.median(values)
             ours = f"**{median:.4g}** ({min(values):.4g} to {max(values):.4g})"
             holds = (low is None or median >= low) and (high is None or median <= high)
             verdict = "" if not band else "holds" if holds else "**misses**"
-        else:
-            ours, verdict = f"needs the download ({experiment.get('download')} MB)", ""
         published = str(number.get("published", "none"))
         cells = [*head, number["label"], published, ours, str(len(values) or ""), band, verdict]
         rows.append(f"| {' | '.join(cells)} |")
@@ -106,17 +106,27 @@ def rows_of(name: str, root: Path) -> list[str]:
 
 
 def write_rows(root: Path) -> None:
-    """Write the rows of all experiments that have results or need a download."""
+    """Write the rows of all experiments that have runs; the others stay."""
     head = ["experiment", "command", "number", "published", "ours: median (range)"]
     head += ["seeds", "band", "verdict"]
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
-    for name, experiment in EXPERIMENTS.items():
-        if numbers_of(name, experiment["numbers"][0]["key"], root) or "download" in experiment:
-            lines += rows_of(name, root)
     text = RESULTS.read_text(encoding="utf-8")
+    standing = by_section(text.partition(BEGIN)[2].partition(END)[0])
+    for name, experiment in EXPERIMENTS.items():
+        has_runs = bool(numbers_of(name, experiment["numbers"][0]["key"], root))
+        lines += rows_of(name, root) if has_runs else standing.get(experiment["section"], [])
     before, after = text.partition(BEGIN)[0], text.partition(END)[2]
     table = "\n".join(lines)
     RESULTS.write_text(f"{before}{BEGIN}\n{table}\n{END}{after}", encoding="utf-8")
+
+
+def by_section(table: str) -> dict[str, list[str]]:
+    """Return the rows of a table by experiment; a row without a name belongs to the one above."""
+    rows: dict[str, list[str]] = {}
+    for line in table.strip().splitlines()[2:]:
+        section = line.split("|")[1].strip() or [*rows][-1]
+        rows.setdefault(section, []).append(line)
+    return rows
 
 
 def reproduce() -> None:
