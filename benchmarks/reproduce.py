@@ -91,13 +91,10 @@ def rows_of(name: str, root: Path) -> list[str]:
         band = " to ".join(f"{limit:.4g}" for limit in (low, high) if limit is not None)
         if (low is None) != (high is None):
             band = f"at {'most' if low is None else 'least'} {band}"
-        if not values:
-            ours, verdict = f"needs the download ({experiment.get('download')} MB)", ""
-        else:
-            median = statistics.median(values)
-            ours = f"**{median:.4g}** ({min(values):.4g} to {max(values):.4g})"
-            holds = (low is None or median >= low) and (high is None or median <= high)
-            verdict = "" if not band else "holds" if holds else "**misses**"
+        median = statistics.median(values)
+        ours = f"**{median:.4g}** ({min(values):.4g} to {max(values):.4g})"
+        holds = (low is None or median >= low) and (high is None or median <= high)
+        verdict = "" if not band else "holds" if holds else "**misses**"
         published = str(number.get("published", "none"))
         cells = [*head, number["label"], published, ours, str(len(values) or ""), band, verdict]
         rows.append(f"| {' | '.join(cells)} |")
