@@ -152,6 +152,14 @@ def test_without_a_seed_folds_are_contiguous_as_in_the_book(count):
     assert [*map(lists, folds)] == expected
 
 
+def test_train_size_takes_rows_from_anywhere_in_the_file():
+    rows = Rows(100, groups=np.arange(100) // 5)
+    for split in (Split(num_folds=5), Split(splitter=KFold(5))):
+        train = replace(split, train_size=20).parts(rows).train
+        assert train.max() > 50
+        assert {*train} <= {*split.parts(rows).train}
+
+
 # Times --------------------------------------------------------------------------------------------
 
 
@@ -243,6 +251,7 @@ TIMED = replace(ROWS, times=np.arange(30))
         (ROWS, {"val_size": 1.5}, "val_size takes"),
         (ROWS, {"train_size": 25}, "train_size=25 selects 25 of 30 rows; it must select 1 to 24"),
         (ROWS, {"num_folds": 4, "fold": 4}, "num_folds=4 with fold=4"),
+        (ROWS, {"num_folds": 31}, "num_folds=31 cannot divide 30 rows"),
         (replace(ROWS, y=np.arange(30)), {"stratify": True}, "leave out stratify"),
         (GROUPED, {"num_folds": 5}, "GroupKFold cannot divide 30 rows"),
         (GROUPED, {"stratify": True}, "stratify with group_column"),
