@@ -13,6 +13,9 @@ from dlp.console import say
 from dlp.datamodules.batches import StoredRows
 from dlp.datamodules.splits import Indices
 
+#: Name of a folder or of a table of the Hub -> part.
+PART_NAMES = {"train": "train", "valid": "val", "validation": "val", "val": "val", "test": "test"}
+
 
 @dataclass(frozen=True)
 class Examples:

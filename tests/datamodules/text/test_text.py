@@ -73,6 +73,14 @@ def test_folders_of_parts_skip_what_has_no_label(tmp_path):
     assert sorted(data.examples("test").names)[0] == "test/neg/0.txt"
 
 
+@pytest.mark.parametrize("name", ["val", "valid", "validation"])
+def test_the_validation_part_has_three_names(name, tmp_path):
+    write_folder(tmp_path / "train")
+    write_folder(tmp_path / name, ROWS[:6])
+    data = TextDataModule(tmp_path)
+    assert [len(data.examples(part)) for part in ("train", "val")] == [40, 6]
+
+
 def test_a_folder_of_the_hub_gives_its_parts_and_the_names_of_its_classes(tmp_path):
     write_imdb(tmp_path / "plain_text")
     data = TextDataModule(str(tmp_path), val_size=4)

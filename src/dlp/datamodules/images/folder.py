@@ -10,6 +10,7 @@ import numpy as np
 
 from dlp.console import say
 from dlp.datamodules.base import Examples, SplitArguments, SupervisedDataModule
+from dlp.datamodules.examples import PART_NAMES
 from dlp.datamodules.images.augmentation import Augmentation, Augmenter, make_augmentation
 from dlp.datamodules.images.store import (
     ImageEncoder,
@@ -122,8 +123,8 @@ class ImageFolderDataModule(SupervisedDataModule):
         paths = {"train": self.path}
         train = self.path / "train"
         if train.is_dir() and _subfolders(train):  # else it is a class among others
-            folders = {part: self.path / part for part in ("train", "val", "test")}
-            paths = {part: folder for part, folder in folders.items() if folder.is_dir()}
+            folders = {self.path / name: part for name, part in PART_NAMES.items()}
+            paths = {part: folder for folder, part in folders.items() if folder.is_dir()}
         if self.test_path is not None:
             paths["test"] = self.test_path
         return {

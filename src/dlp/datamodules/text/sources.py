@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from dlp.cache import cached_file
 from dlp.console import say
+from dlp.datamodules.examples import PART_NAMES
 from dlp.datamodules.text.corpus import SPACED, Texts, Tokens
 from dlp.errors import InputError, unknown
 from dlp.files import sha256
@@ -133,7 +134,8 @@ class TextFiles:
         import pandas as pd
 
         pattern = "*/*.txt" if self.labels else "**/*.txt"
-        parts = {part: sorted((folder / part).glob(pattern)) for part in PARTS if self.labels}
+        folders = [folder / name for name in PART_NAMES if self.labels]
+        parts = {PART_NAMES[f.name]: sorted(f.glob(pattern)) for f in folders if f.is_dir()}
         if not any(parts.values()):
             parts = {"train": sorted(folder.glob(pattern))}
         frames = {}
@@ -175,7 +177,7 @@ class TextFiles:
                     f"({error}). Without network, give the path of a copy."
                 ) from error
             for name, rows in sets.items():
-                frame = frames["val" if name == "validation" else name] = rows.to_pandas()
+                frame = frames[PART_NAMES.get(name, name)] = rows.to_pandas()
                 for label in {*self.labels} & {*rows.features}:
                     if names := getattr(rows.features[label], "names", None):
                         frame[label] = frame[label].map(dict(enumerate(names)))  # -1: no label
