@@ -140,8 +140,14 @@ def _examples(
 def _inputs(name: str, values: ArrayLike) -> NDArray[Any]:
     is_masked = np.ma.is_masked(values)  # whose mask np.asarray would forget
     rows = np.ma.filled(np.ma.asarray(values, float), np.nan) if is_masked else np.asarray(values)
-    with np.errstate(over="ignore"):
-        is_finite = np.isfinite(rows.astype(np.float32)).reshape(len(rows), -1).all(axis=1)
+    try:
+        with np.errstate(over="ignore"):
+            is_finite = np.isfinite(rows.astype(np.float32)).reshape(len(rows), -1).all(axis=1)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"{name} is not an array of numbers ({error}); give a sparse matrix by toarray(), a "
+            "frame with text to TableDataModule."
+        ) from error
     if not is_finite.all():
         raise InputError(
             f"row {is_finite.argmin()} of {name} has a missing or infinite number; fill it in."
