@@ -38,6 +38,8 @@ def recipe():
         ("crossval --config imdb --ckpt_path x", "dlp crossval takes no checkpoint"),
         ("crossval --config imdb --fold 3", "Did you mean data.fold?"),
         ("report", "run is missing."),
+        ("fit", "data, model is missing. A config has it: --config NAME.\n"),
+        ("tune --config quickstart", "space is missing.\n"),
         ("compare nowhere", "there is no run 'nowhere'"),
     ],
 )
