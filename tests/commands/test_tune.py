@@ -138,6 +138,13 @@ def test_mistakes_are_sentences(space, fails, text, args, word):
     assert word in fails(*ARGS, *args)
 
 
+def test_a_wrong_key_is_one_sentence_without_the_log_of_optuna(space, capfd):
+    Path("space.yaml").write_text("model.dropuot: [0.1, 0.2]")
+    with pytest.raises(SystemExit):
+        main([*ARGS])
+    assert "Traceback" not in capfd.readouterr().err
+
+
 def test_the_space_of_the_project_is_read():
     space = read_space("imdb", "val_acc")
     assert space["model.hidden"].choices[2] == "[16, 16]"

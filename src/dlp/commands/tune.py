@@ -57,7 +57,7 @@ def tune(
         prune: Whether a trial stops that is worse than the median at its epoch or fold.
         num_folds: Number of folds, K, whose mean judges a trial; None is the validation part.
     """
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # an error of a trial is raised
     config, data = recipe.config, recipe.data()
     ranges = read_space(space, config.monitor)
     if num_folds is None and not data.has("val"):
