@@ -8,12 +8,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+import yaml
 from sets import points_table
 
 import dlp
 from dlp import cli
 from dlp.cli import COMMANDS, main
 from dlp.errors import InputError
+from dlp.invocation import _scan
 
 RECIPE = """\
 data: {class_path: TableDataModule, init_args: {path: points.csv, target: label}}
@@ -70,6 +72,11 @@ def test_help_lists_commands_and_configs_without_torch():
     assert run.stdout.splitlines()[-1] == "[]"
     for name in (*COMMANDS, "imdb", "quickstart", "dropout"):
         assert f"  {name} " in run.stdout
+
+
+def test_a_text_may_hold_an_emoji():
+    _, rest = _scan("predict", ["--text", 'a "joy" 😀'])
+    assert yaml.safe_load(rest[1]) == ['a "joy" 😀']
 
 
 @pytest.mark.parametrize(("command", "key"), [("predict", "--text"), ("compare", "runs")])

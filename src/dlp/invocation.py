@@ -93,7 +93,8 @@ def _scan(command: str, args: Sequence[str]) -> tuple[argparse.Namespace, list[s
     except argparse.ArgumentError as error:
         raise InputError(f"{error}; for example --config imdb.") from error
     if texts := vars(options).get("text"):
-        rest += ["--data.predict_texts", json.dumps(texts)]
+        # YAML does not read the surrogates of emoji.
+        rest += ["--data.predict_texts", json.dumps(texts, ensure_ascii=False)]
     return options, rest
 
 
