@@ -198,6 +198,12 @@ def test_a_file_a_folder_or_a_table_is_predicted(path, names, pets, tmp_path):
     assert rows.targets is None
 
 
+def test_a_model_of_a_folder_predicts_a_table(pets):
+    (pets.parent / "new.csv").write_text(f"image\n{pets.name}/cats/0.png\n")
+    data = ImageFolderDataModule(pets, predict_path=pets.parent / "new.csv", image_size=8)
+    assert data.examples("predict").names == [f"{pets.name}/cats/0.png"]
+
+
 def test_training_batches_alone_are_augmented(pets):
     data = ImageFolderDataModule(pets, image_size=8, augmentation=RandomAffine(90), batch_size=12)
     stored = {

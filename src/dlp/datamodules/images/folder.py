@@ -162,7 +162,7 @@ class ImageFolderDataModule(SupervisedDataModule):
         group, time, name = self.group_column, self.time_column, self.id_column
         texts = [self.image_column, group, name, *targets * (self.task == "classification")]
         frame = read_table(path, self.read_csv, [*filter(None, texts)])
-        if not self.target_columns:
+        if is_labelled and not self.target_columns:
             raise InputError(f"{path} is a table; give target, its column to predict, or several.")
         needed = [self.image_column, name, *targets, *[group, time] * is_labelled]
         if absent := [column for column in needed if column and column not in frame]:
