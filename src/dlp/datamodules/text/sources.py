@@ -85,9 +85,10 @@ class TextFiles:
         is_empty = [not isinstance(text, str) or not text.strip() for text in texts]
         if any(is_empty):
             part, row = frame.index[is_empty.index(True)]
+            of_part = f" of the {part} part" if len(frame.index.unique(0)) > 1 else ""
             raise InputError(
-                f"{self.path} has no text in {'' if isinstance(row, str) else 'row '}{row} of the "
-                f"{part} part ({sum(is_empty):,} such rows). Fill them in or remove them."
+                f"{self.path} has no text in {'' if isinstance(row, str) else 'row '}{row}"
+                f"{of_part} ({sum(is_empty):,} such rows). Fill them in or remove them."
             )
         parts, rows = (frame.index.get_level_values(level) for level in (0, 1))
         columns = {"part": parts, "row" if rows.inferred_type == "integer" else "id": rows}
