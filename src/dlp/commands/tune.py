@@ -15,7 +15,7 @@ try:
 except ImportError as error:
     raise InputError("tune needs Optuna: pip install 'dlp-lightning[tune]'.") from error
 from optuna.pruners import MedianPruner, NopPruner
-from optuna.samplers import GridSampler, RandomSampler, TPESampler
+from optuna.samplers import BaseSampler, GridSampler, RandomSampler, TPESampler
 from optuna.study import MaxTrialsCallback, Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
@@ -81,9 +81,7 @@ def tune(
 
     def objective(trial: Trial) -> float:
         if sampler != "grid":  # a study that goes on draws other values than before
-            trial_seed = derived_seed(seed, trial.number) % 2**32
-            tpe = TPESampler(seed=trial_seed, constant_liar=True)
-            study.sampler = tpe if sampler == "tpe" else RandomSampler(trial_seed)
+            study.sampler = _sampler(sampler, derived_seed(seed, trial.number) % 2**32)
         with muted(True):
             variant = Recipe("tune", [*recipe.words, *suggest(trial, ranges)], tune)
             if num_folds is None:
@@ -114,6 +112,10 @@ def tune(
 
 
 # Trials -------------------------------------------------------------------------------------------
+
+
+def _sampler(kind: Literal["tpe", "random"], seed: int) -> BaseSampler:
+    return RandomSampler(seed) if kind == "random" else TPESampler(seed=seed, constant_liar=True)
 
 
 class Report(Callback):
