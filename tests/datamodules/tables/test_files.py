@@ -189,3 +189,9 @@ def test_dates_and_decimals_of_parquet_are_dates_and_numbers(tmp_path):
     assert all(is_number(table[name]) for name in table)
     assert table["d"][0] == datetime(2024, 1, 31)
     assert table["n"][0] == 1.5
+
+
+def test_a_named_index_of_parquet_is_a_column(tmp_path):
+    frame = pd.DataFrame({"city": ["Bonn", "Ulm"], "area": [1, 2]})
+    frame.set_index("city").to_parquet(tmp_path / "flats.parquet")
+    assert read_table(tmp_path / "flats.parquet").columns.tolist() == ["city", "area"]
