@@ -3,6 +3,7 @@ import math
 import pytest
 import torch
 from sklearn import metrics as sk
+from torchmetrics import FBetaScore
 
 from dlp.errors import InputError
 from dlp.modules import RegressionHead, SigmoidHead
@@ -112,3 +113,9 @@ def test_a_function_is_a_metric_of_predictions_and_targets():
 def test_an_unknown_name_is_answered_by_the_accepted_ones():
     with pytest.raises(InputError, match=r"unknown metric 'f2'.*Accepted: acc, balanced_acc, f1"):
         make_metrics(SigmoidHead(2, metrics=["f2"]))
+
+
+def test_two_metrics_of_one_class_would_share_a_name():
+    betas = [FBetaScore("binary", beta=0.5), FBetaScore("binary", beta=2.0)]
+    with pytest.raises(InputError, match="two metrics are called binaryfbetascore"):
+        make_metrics(SigmoidHead(metrics=betas))
