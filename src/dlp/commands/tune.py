@@ -1,6 +1,7 @@
 """Command ``tune``: search a space of settings with Optuna."""
 
 import math
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -106,8 +107,8 @@ def tune(
     if folder is not None and (folder / "best.yaml").exists():
         best = _table(study).sort_values("value", ascending=mode == "min").head(5)
         say(f"\n{best.to_string(index=False)}\n")
-        configs = " --config ".join(recipe.name.split("+"))
-        say(f"next: dlp fit --config {configs} --config {folder}/best.yaml")
+        words = [w for flag, w in pairwise(recipe.words) if flag in ("-c", "--config")]
+        say(f"next: dlp fit --config {' --config '.join([*words, f'{folder}/best.yaml'])}")
     return study
 
 
