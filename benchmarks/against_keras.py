@@ -10,6 +10,7 @@ in ``runs/benchmarks.jsonl``; ``--table`` only writes the page.
 
 import argparse
 import json
+import multiprocessing
 import os
 import statistics
 import subprocess
@@ -196,6 +197,8 @@ def write_table() -> None:
     for name, workload in WORKLOADS.items():
         for measure in workload.measures:
             named = values[name, measure]
+            if not named:
+                continue
             medians = {way: statistics.median(numbers) for way, numbers in named.items()}
             keras = [value for way, value in medians.items() if way.startswith("keras")]
             ratio = f"{min(keras) / medians['dlp']:.2f}" if keras and "dlp" in medians else "-"
@@ -241,7 +244,10 @@ def ways_of(
     """Return the measurement of each way, by its name."""
     ways = {way: partial(run_dlp, workload, path) for way, path in checkouts.items()}
     for folder in environments if workload.keras else []:
-        export_rows(workload)
+        # In a process of its own: the peak memory of a child begins with that of its parent.
+        export = multiprocessing.get_context("spawn").Process(target=export_rows, args=(workload,))
+        export.start()
+        export.join()
         packages = [*folder.glob("lib/*/site-packages/*")]
         backend = next(p.name for p in packages if p.name in ("tensorflow", "jax", "torch"))
         python = folder.absolute() / "bin" / "python"
