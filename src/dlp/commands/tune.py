@@ -105,14 +105,20 @@ def tune(
         enough = MaxTrialsCallback(trials, _FINISHED)
         study.optimize(objective, timeout=timeout, callbacks=[enough, finish], gc_after_trial=True)
     if folder is not None and (folder / "best.yaml").exists():
-        best = _table(study).sort_values("value", ascending=mode == "min").head(5)
-        say(f"\n{best.to_string(index=False)}\n")
+        _say_best(study, mode)
         words = [w for flag, w in pairwise(recipe.words) if flag in ("-c", "--config")]
         say(f"next: dlp fit --config {' --config '.join([*words, f'{folder}/best.yaml'])}")
     return study
 
 
 # Trials -------------------------------------------------------------------------------------------
+
+
+def _say_best(study: Study, mode: Mode) -> None:
+    """Print the five best trials; a pruned one has no final value."""
+    table = _table(study)
+    table = table[table["state"] == "complete"].sort_values("value", ascending=mode == "min")
+    say(f"\n{table.head(5).to_string(index=False)}\n")
 
 
 def _sampler(kind: Literal["tpe", "random"], seed: int) -> BaseSampler:

@@ -250,7 +250,10 @@ def test_features_that_keep_what_a_checkpoint_cannot_are_named(value):
 
 def test_columns_that_features_use_up_may_hold_anything():
     frame = houses().assign(row=range(40), tags=[["a", 1], ["b", 2]] * 20)
-    features = lambda frame: frame.assign(row=frame.row % 2, tags=frame.tags.str[0])  # noqa: E731
+
+    def features(frame):
+        return frame.assign(row=frame.row % 2, tags=frame.tags.str[0])
+
     assert table(frame, features=features).feature_names[-2:] == ["tags=a", "tags=b"]
     with pytest.raises(InputError, match=r"drop_columns: \[row, tags\]"):
         table(frame).fit()
