@@ -52,7 +52,7 @@ def test_targets_have_counts_or_a_range(targets, arguments, words):
     [
         (array_data, "40 rows of shape (3,), from "),
         (table_data, "40 rows"),
-        (text_data, "40 texts of 3 to 4 words, median 3"),
+        (text_data, "40 texts of 3 to 4 tokens, median 3"),
         (image_data, "40 images of 8 x 8 pixels, channels: 3"),
     ],
 )

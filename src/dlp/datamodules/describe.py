@@ -39,7 +39,7 @@ def _inputs(inputs: Any) -> str:
         lengths = inputs.tokens()[1]
         sample = textwrap.shorten(inputs[np.arange(1)].raw()[0], 200, placeholder=" ...")
         return (
-            f"{count} texts of {lengths.min():,} to {lengths.max():,} words, median "
+            f"{count} texts of {lengths.min():,} to {lengths.max():,} tokens, median "
             f"{np.median(lengths):,.0f}\nfirst text: {sample}"
         )
     if hasattr(inputs, "pixels"):

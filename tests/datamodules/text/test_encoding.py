@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from dlp.datamodules.text import encoding
-from dlp.datamodules.text.corpus import Texts, spaced_words
-from dlp.datamodules.text.encoding import OFFSET, BagEncoder, rank_terms
+from dlp.datamodules.text.corpus import Texts, spacing
+from dlp.datamodules.text.encoding import OFFSET, BagEncoder, rank_words
 from dlp.errors import InputError
 
 TEXTS = st.lists(
@@ -17,8 +17,8 @@ TEXTS = st.lists(
 )
 
 
-def corpus(texts):
-    return Texts.tokenise(texts, spaced_words)
+def corpus(texts, ngrams=1):
+    return Texts.tokenise(texts, spacing("words", ngrams))
 
 
 def fitted(texts, *arguments, **keywords):
@@ -27,8 +27,8 @@ def fitted(texts, *arguments, **keywords):
     return encoder
 
 
-def dense(encoder, texts):
-    rows = encoder.transform(corpus(texts))
+def dense(encoder, texts, ngrams=1):
+    rows = encoder.transform(corpus(texts, ngrams))
     return rows[torch.arange(len(texts))].to_dense(encoder.input_shape[0]).numpy()
 
 
@@ -69,33 +69,37 @@ def test_tfidf_of_words_and_pairs_equals_scikit_learn(train, new, ngrams, min_df
         min_df=min_df, sublinear_tf=sublinear,
     )  # fmt: skip
     name = "sublinear_tfidf" if sublinear else "tfidf"
-    encoder = BagEncoder(None, encoding=name, ngrams=ngrams, min_df=min_df)
+    encoder = BagEncoder(None, encoding=name, min_df=min_df)
     try:
         vectorizer.fit(train)
     except ValueError:  # no term is left
         with pytest.raises(InputError, match="hold no word"):
-            encoder.fit(corpus(train))
+            encoder.fit(corpus(train, ngrams))
         return
-    encoder.fit(corpus(train))
-    places = [vectorizer.vocabulary_[term] for term in encoder.words]
-    rows = dense(encoder, new)
+    encoder.fit(corpus(train, ngrams))
+    places = [vectorizer.vocabulary_[term.replace("\u2581", " ")] for term in encoder.words]
+    rows = dense(encoder, new, ngrams)
     expected = vectorizer.transform(new).toarray()[:, places]
     np.testing.assert_allclose(rows[:, OFFSET + 1 :], expected, atol=1e-6)
-    assert set(encoder.words) == set(vectorizer.vocabulary_)
+    assert sorted(places) == sorted(vectorizer.vocabulary_.values())
     assert not rows[:, : OFFSET + 1].any()  # a start and unknown words are not terms
 
 
 @given(TEXTS, st.none() | st.integers(1, 4))
 def test_terms_are_ranked_by_frequency_then_by_first_appearance(texts, limit):
-    ranked = rank_terms(corpus(texts), limit)
+    ranked = rank_words(corpus(texts), limit)
     assert ranked == [w for w, _ in Counter(" ".join(texts).split()).most_common(limit)]
 
 
-def test_pairs_stand_after_equally_frequent_words_and_end_with_their_text():
-    texts = corpus(["not good not good", "good film", "a film"])
-    ranked = ["good", "not", "film", "not good", "a", "good not", "good film", "a film"]
-    assert rank_terms(texts, ngrams=2) == ranked
-    assert rank_terms(texts, ngrams=2, min_df=2) == ["good", "film"]
+def test_pairs_end_with_their_text_and_follow_their_first_word():
+    texts = corpus(["not good not good", "good film", "a film"], ngrams=2)
+    pair = "not\u2581good"
+    assert rank_words(texts)[:4] == ["good", "not", pair, "film"]
+    assert "good\u2581a" not in texts.words
+    assert rank_words(texts, min_df=2) == ["good", "film"]
+    encoder = BagEncoder(max_length=3)  # a start, a word and its pair
+    encoder.fit(texts)
+    assert encoder.ids(texts[:1])[0].tolist() == [1, 5, 6]
 
 
 def test_ten_thousand_ids_are_9996_words():
@@ -106,12 +110,12 @@ def test_ten_thousand_ids_are_9996_words():
 
 def test_a_restored_encoder_gives_the_same_rows():
     texts = ["a b a", "b c", "c d e"]
-    encoder = fitted(texts, 9, encoding="tfidf", ngrams=2)
+    encoder = fitted(texts, 9, encoding="tfidf")
     restored = BagEncoder()
     restored.load_state(encoder.state())
     assert np.array_equal(dense(restored, texts), dense(encoder, texts))
     restored.fit(corpus(["x y"]))
-    assert restored.words == ["x", "y", "x y"]
+    assert restored.words == ["x", "y"]
 
 
 @pytest.fixture(params=["multi_hot", "count", "tfidf"])
@@ -139,7 +143,7 @@ def test_a_batch_is_a_copy(rows):
     assert all(map(torch.equal, rows[index], before))
 
 
-def test_arguments_that_leave_no_word_are_refused():
-    for arguments in ({"num_words": 4}, {"num_words": 10, "skip_top": 10}):
-        with pytest.raises(InputError, match="above 4 and above skip_top"):
-            BagEncoder(**arguments)
+@pytest.mark.parametrize("num_words", [-1, 4])
+def test_arguments_that_leave_no_word_are_refused(num_words):
+    with pytest.raises(InputError, match="is above 4"):
+        fitted(["a b"], num_words)

@@ -31,8 +31,7 @@ class IMDBDataModule(BaseTextDataModule):
         encoding: Values of the rows, see `BagEncoder`.
         one_hot: Whether classes are encoded as float32 (N, 2).
         batch_size: Number of rows per training batch.
-        val_size: Size of the validation part: a number of rows, a fraction, or None for no
-            validation.
+        val_size: Number or fraction of validation rows; None for no validation.
         split_seed: Seed of the shuffle; None keeps the book's order: the first rows validate.
         **split: See `BaseTextDataModule`.
     """

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from dlp.cache import cached_file
 from dlp.console import say
 from dlp.datamodules.examples import PART_NAMES
-from dlp.datamodules.text.corpus import SPACED, Texts, Tokens
+from dlp.datamodules.text.corpus import Texts, Tokens, spacing
 from dlp.errors import InputError, unknown
 from dlp.files import sha256
 
@@ -19,17 +19,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 PARTS = ("train", "val", "test")
-_FORMAT = 1  # another number for other tokens or columns: cached texts are built again
+_FORMAT = 2  # another number for other tokens or columns: cached texts are built again
 _TABLE = re.compile(r"\.(csv|tsv|txt|jsonl?|parquet)(\.gz)?$", re.IGNORECASE)
 
 
 def cached_texts(key: str, read: Callable[[], Texts]) -> Texts:
-    """Return texts from the cache; they are read and tokenised once.
-
-    Args:
-        key: Text that changes with the content and with all that changes tokens.
-        read: Function that reads the texts.
-    """
+    """Return texts from the cache; they are read and tokenised once."""
     digest = hashlib.sha256(f"{_FORMAT} {key}".encode()).hexdigest()
     name = f"texts/{digest[:32]}.arrow"
     return cached_file(name, lambda path: read().save(path), Texts.load)
@@ -37,23 +32,17 @@ def cached_texts(key: str, read: Callable[[], Texts]) -> Texts:
 
 @dataclass(frozen=True)
 class TextFiles:
-    """Texts in a table, a folder or a data set of the Hub.
+    """Texts in a table, a folder or a data set of the Hub; see `TextDataModule`.
 
-    Args:
-        path: Path of a table, or of a folder with a text per file and a folder per class
-            (``pos/1.txt`` or ``train/pos/1.txt``), or name of a data set of the Hub. Without
-            labels also a .txt with a text per line, or a folder of texts.
-        columns: Name of the column of each role: ``text``; ``label0``, ``label1`` ...; ``group``,
-            ``time``, ``id``.
-        tokens: Tokens of the texts.
-        task: Kind of the labels; those of a ``classification`` stay text.
-        drop_unlabelled: Whether texts without a label are left out.
-        read_csv: Arguments of ``pandas.read_csv``.
+    `columns` names the column of each role: ``text``, ``label0``, ``label1`` ..., ``group``,
+    ``time``, ``id``. Without labels, `path` is also a .txt with a text per line, or a folder of
+    texts. Labels of a ``classification`` stay text.
     """
 
     path: str
     columns: Mapping[str, str]
     tokens: Tokens = "words"
+    ngrams: int = 1
     task: str = "auto"
     drop_unlabelled: bool = False
     read_csv: Mapping[str, Any] | None = None
@@ -95,7 +84,7 @@ class TextFiles:
         for role, name in self.columns.items():
             columns[role] = pa.array(frame[name], from_pandas=True)
         del columns["text"]
-        return Texts.tokenise(texts, SPACED[self.tokens], **columns)
+        return Texts.tokenise(texts, spacing(self.tokens, self.ngrams), **columns)
 
     def _labelled(self, frame: "pd.DataFrame") -> "pd.DataFrame":
         """Return the rows with labels: classes as text, others checked."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from dlp.datamodules.base import Examples, SplitArguments, SupervisedDataModule
 from dlp.datamodules.targets import TargetEncoder, Task
-from dlp.datamodules.text.corpus import SPACED, Texts, Tokens
+from dlp.datamodules.text.corpus import Texts, Tokens, spacing
 from dlp.datamodules.text.encoding import BagEncoder, Encoding
 from dlp.datamodules.text.sources import PARTS, TextFiles
 from dlp.hyperparameters import Keywords
@@ -28,11 +28,9 @@ class BaseTextDataModule(SupervisedDataModule):
 
     Args:
         files: Labelled texts; those to predict are read alike.
-        encoder: Encoder of the texts.
         predict_path: Path of the texts to predict: a table with the text column, a .txt with a
             text per line, or a folder of .txt files; None predicts the test part.
         predict_texts: Texts to predict, instead of a path.
-        eval_batch_size: Number of rows per batch of validation, test and prediction.
         **data: See `SupervisedDataModule`.
     """
 
@@ -58,7 +56,8 @@ class BaseTextDataModule(SupervisedDataModule):
     def load_predict(self) -> Examples | None:
         """Return the texts of `predict_texts` or `predict_path`."""
         if self.predict_texts is not None:
-            return _examples(Texts.tokenise(self.predict_texts, SPACED[self.files.tokens]))
+            spaced = spacing(self.files.tokens, self.files.ngrams)
+            return _examples(Texts.tokenise(self.predict_texts, spaced))
         if self.predict_path is None:
             return None
         columns = {role: c for role, c in self.files.columns.items() if role in ("text", "id")}
@@ -111,11 +110,11 @@ class TextDataModule(BaseTextDataModule):
         max_length: Number of ids of a text that are kept, the first ones.
         encoding: Values of the rows, see `BagEncoder`.
         tokens: Tokens of a text; ``characters`` are for scripts without spaces.
-        ngrams: Length of the longest terms: 2 for pairs such as ``not good`` as well.
+        ngrams: Length of the longest terms: 2 for pairs such as ``not good`` as well, which count
+            as ids of a text.
         min_df: Number of training texts that a term must be in.
         batch_size: Number of rows per training batch.
-        val_size: Size of the validation part: a number of rows, a fraction, or None for no
-            validation.
+        val_size: Number or fraction of validation rows; None for no validation.
         split_seed: Seed of the shuffle; None keeps the order: the first rows validate.
         **split: See `BaseTextDataModule`.
     """
@@ -157,8 +156,8 @@ class TextDataModule(BaseTextDataModule):
         }
         roles = {role: name for role, name in columns.items() if name is not None}
         super().__init__(
-            files=TextFiles(str(path), roles, tokens, task, drop_unlabelled, read_csv),
-            encoder=BagEncoder(num_words, skip_top, max_length, encoding, ngrams, min_df),
+            files=TextFiles(str(path), roles, tokens, ngrams, task, drop_unlabelled, read_csv),
+            encoder=BagEncoder(num_words, skip_top, max_length, encoding, min_df),
             targets=TargetEncoder(task, None, labels, positive_class, one_hot),
             batch_size=batch_size,
             val_size=val_size,
