@@ -28,18 +28,12 @@ def test_runs_that_differ_in_the_seed_alone_share_a_row(tmp_path):
     assert (tmp_path / "figure.png").stat().st_size > 1000
 
 
-def test_runs_of_a_name_with_other_settings_are_called_by_their_folder(tmp_path):
-    write_run(tmp_path / "runs/a/version_0", [1.0], hidden=[8])
-    write_run(tmp_path / "runs/a/version_1", [1.0], hidden=[16])
-    assert main(["compare", "runs/a"]).index.tolist() == ["runs/a/version_0", "runs/a/version_1"]
-
-
-def test_best_values_are_drawn_against_a_setting(tmp_path, fails):
-    write_run(tmp_path / "runs/a/version_0", [1.0], hidden=[8])
-    write_run(tmp_path / "runs/a/version_1", [2.0], hidden=[16])
-    table = main(["compare", "runs/a", "--against", "model.hidden"])
-    assert table.index.tolist() == ["a"]
-    assert "model.hidden" in fails("compare", "runs/a", "--against", "model.hiden")
+def test_runs_of_a_name_are_told_by_the_settings_that_differ(tmp_path):
+    write_run(tmp_path / "runs/a/version_0", [1.0], hidden=[8], dropout=0.5)
+    write_run(tmp_path / "runs/a/version_1", [1.0], hidden=[16], dropout=0.5)
+    write_run(tmp_path / "runs/a/version_2", [1.0], dropout=0.5)
+    labels = ["a hidden=[8]", "a hidden=[16]", "a"]
+    assert main(["compare", "runs/a"]).index.tolist() == labels
 
 
 def test_a_run_and_a_metric_must_exist(tmp_path, fails):

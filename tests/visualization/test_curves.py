@@ -4,7 +4,6 @@ import pandas as pd
 import pytest
 
 from dlp.visualization.curves import (
-    draw_against,
     draw_curves,
     draw_folds,
     draw_runs,
@@ -53,14 +52,3 @@ def test_runs_of_one_label_have_a_mean_over_their_common_epochs():
     mean = figure.axes[0].get_lines()[-1]
     assert mean.get_label() == "a (2 runs)"
     assert mean.get_ydata().tolist() == [2.0, 3.0]
-
-
-@pytest.mark.parametrize(
-    ("settings", "scale"), [([10, 1000], "log"), ([0, 9], "linear"), ([9, "None"], "linear")]
-)
-def test_values_stand_over_their_setting(settings, scale):
-    rows = [("run", key, value) for key in settings for value in (0.5, 0.7)]
-    figure = draw_against(pd.DataFrame(rows, columns=["label", "data.train_size", "val_acc"]))
-    [axes] = figure.axes
-    assert axes.get_xscale() == scale
-    assert axes.get_lines()[-1].get_ydata().tolist() == pytest.approx([0.6, 0.6])

@@ -1,5 +1,5 @@
 from .activation_maps import activations
-from .curves import draw_against, draw_curves, draw_folds, draw_runs
+from .curves import draw_curves, draw_folds, draw_runs
 from .filters import filter_patterns
 from .grad_cam import GradCAM
 from .images import activation_grid, filter_grid, heatmap_figure, image_grid, overlay
@@ -9,7 +9,6 @@ __all__ = [
     "GradCAM",
     "activation_grid",
     "activations",
-    "draw_against",
     "draw_curves",
     "draw_folds",
     "draw_mistakes",

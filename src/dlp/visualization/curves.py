@@ -18,12 +18,7 @@ SKIPPED_EPOCHS = 10
 
 
 def smooth(values: Sequence[float], factor: float) -> list[float]:
-    """Return the exponential moving average of section 3.6; a gap (NaN) stays a gap.
-
-    Args:
-        values: Value per epoch.
-        factor: Weight of the average so far, from 0 to below 1.
-    """
+    """Return the exponential moving average of section 3.6; a gap (NaN) stays a gap."""
     import pandas as pd
 
     series = pd.Series(values, dtype=float)
@@ -120,31 +115,6 @@ def draw_runs(runs: Mapping[str, Sequence["pd.DataFrame"]], metrics: Sequence[st
             name = label if len(curves) == 1 else f"{label} ({len(curves)} runs)"
             _plot(axes, mean, color=f"C{number}", linewidth=2, label=name)
         _finish(axes, metric)
-    return figure
-
-
-def draw_against(values: "pd.DataFrame") -> Figure:
-    """Draw the best values of runs against a setting, with their mean.
-
-    Args:
-        values: Label, setting and best value of each run, in columns of this order.
-    """
-    import pandas as pd
-
-    _, setting, metric = values.columns
-    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
-    axes = figure.subplots()
-    is_numeric = pd.api.types.is_numeric_dtype(values[setting])
-    values = values if is_numeric else values.astype({setting: str})
-    for number, (label, runs) in enumerate(values.groupby("label", sort=False)):
-        axes.plot(runs[setting], runs[metric], "o", color=f"C{number}", alpha=0.4)
-        means = runs.groupby(setting, sort=is_numeric)[metric].mean()
-        axes.plot(means.index, means, color=f"C{number}", label=label)
-    if is_numeric and 0 < 10 * values[setting].min() <= values[setting].max():
-        axes.set_xscale("log")
-    axes.set(xlabel=setting, ylabel=f"best {metric}")
-    axes.grid(alpha=0.3)
-    axes.legend()
     return figure
 
 
