@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from optuna.distributions import (
     BaseDistribution,
     CategoricalDistribution,
@@ -26,15 +25,9 @@ _ROWS |= {"num_folds", "fold", "repeat", "drop_duplicates", "limit_val_batches",
 
 
 def read_space(space: str, monitor: str) -> Space:
-    """Read a space; keys may be nested or dotted.
+    """Read a space by its path or name; keys may be nested or dotted.
 
-    Args:
-        space: Path of a YAML file, or the name of a space of the project.
-        monitor: Metric that judges the trials.
-
-    Raises:
-        InputError: If there is no such file, a leaf is neither a range nor choices, or trials would
-            be judged on other rows or by another quantity.
+    Trials are judged by `monitor` on the same rows: keys that change either are refused.
     """
     folder = config_folder() / "spaces"
     path = Path(space) if Path(space).is_file() else folder / f"{space}.yaml"
@@ -98,21 +91,3 @@ def suggest(trial: Trial, space: Space) -> list[str]:
 def short(value: Any) -> Any:
     """Return 0.3 for 0.1 + 2 * 0.1, and other values unchanged."""
     return float(f"{value:.10g}") if isinstance(value, float) else value
-
-
-def grid(space: Space) -> dict[str, list[Any]]:
-    """Return all values of each key.
-
-    Raises:
-        InputError: If a range has no step.
-    """
-    result = {}
-    for key, values in space.items():
-        if isinstance(values, CategoricalDistribution):
-            result[key] = [*values.choices]
-        elif isinstance(values, IntDistribution | FloatDistribution) and values.step:
-            count = round((values.high - values.low) / values.step) + 1
-            result[key] = np.linspace(values.low, values.high, count).tolist()
-        else:
-            raise InputError(f"space: a grid needs a step or choices; {key} has neither.")
-    return result

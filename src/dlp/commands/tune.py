@@ -16,12 +16,12 @@ try:
 except ImportError as error:
     raise InputError("tune needs Optuna: pip install 'dlp-lightning[tune]'.") from error
 from optuna.pruners import MedianPruner, NopPruner
-from optuna.samplers import BaseSampler, GridSampler, RandomSampler, TPESampler
+from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.study import MaxTrialsCallback, Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from dlp.commands.crossval import find_run, max_epochs_of, saved_config
-from dlp.commands.space import grid, read_space, short, suggest
+from dlp.commands.crossval import epochs_of_fit, find_run, saved_config
+from dlp.commands.space import read_space, short, suggest
 from dlp.console import muted, say
 from dlp.crossval import cross_validate
 from dlp.files import write_text
@@ -41,7 +41,7 @@ def tune(
     space: str,
     trials: int = 50,
     timeout: float | None = None,
-    sampler: Literal["tpe", "random", "grid"] = "tpe",
+    sampler: Literal["tpe", "random"] = "tpe",
     prune: bool = True,
     num_folds: int | None = None,
 ) -> Study:
@@ -53,18 +53,15 @@ def tune(
             each, or the name of a space of the project.
         trials: Number of finished trials of the study.
         timeout: Time in seconds after which no trial begins.
-        sampler: ``tpe`` learns from the trials before, ``random`` does not, ``grid`` takes each
-            combination once.
+        sampler: ``tpe`` learns from the trials before, ``random`` does not.
         prune: Whether a trial stops that is worse than the median at its epoch or fold.
         num_folds: Number of folds, K, whose mean judges a trial; None is the validation part.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)  # an error of a trial is raised
     config, data = recipe.config, recipe.data()
     ranges = read_space(space, config.monitor)
-    if num_folds is None and not data.has("val"):
-        raise InputError("tune needs a validation part; give data.val_size or --num_folds.")
     mode = monitor_mode(config.monitor, getattr(recipe.model(data), "metric_modes", None))
-    epochs, seed = max_epochs_of(recipe), config.seed_everything
+    epochs, seed = epochs_of_fit(recipe), config.seed_everything
     folder: Path | None = None
     if not recipe.is_trial:
         content = saved_config(recipe, "space", "trials", "timeout", "sampler", "prune")
@@ -73,7 +70,6 @@ def tune(
     num_warmup_steps = max(2, (num_folds or epochs) // 4)
     study = optuna.create_study(
         storage=f"sqlite:///{folder}/study.db" if folder else None,
-        sampler=GridSampler(grid(ranges), seed=seed) if sampler == "grid" else None,
         pruner=MedianPruner(5, num_warmup_steps) if prune else NopPruner(),
         study_name=recipe.name,
         direction="minimize" if mode == "min" else "maximize",
@@ -81,8 +77,8 @@ def tune(
     )
 
     def objective(trial: Trial) -> float:
-        if sampler != "grid":  # a study that goes on draws other values than before
-            study.sampler = _sampler(sampler, derived_seed(seed, trial.number) % 2**32)
+        # A study that goes on draws other values than before.
+        study.sampler = _sampler(sampler, derived_seed(seed, trial.number) % 2**32)
         with muted(True):
             variant = Recipe("tune", [*recipe.words, *suggest(trial, ranges)], tune)
             if num_folds is None:
@@ -126,13 +122,7 @@ def _sampler(kind: Literal["tpe", "random"], seed: int) -> BaseSampler:
 
 
 class Report(Callback):
-    """Reporter of the best value so far after each epoch; it stops a hopeless trial.
-
-    Args:
-        trial: The trial.
-        monitor: Metric that judges it.
-        mode: Direction of the monitor.
-    """
+    """Reporter of the best value so far after each epoch; it stops a hopeless trial."""
 
     def __init__(self, trial: Trial, monitor: str, mode: Mode) -> None:
         self.trial, self.monitor, self.mode = trial, monitor, mode
@@ -179,7 +169,7 @@ def _cross_validate(recipe: Recipe, trial: Trial, mode: Mode, num_folds: int) ->
     return cross_validate(
         recipe.data(),
         recipe.model,
-        max_epochs_of(recipe),
+        epochs_of_fit(recipe),
         num_folds,
         trainer=recipe.trainer_arguments(),
         monitor=config.monitor,
