@@ -1,9 +1,7 @@
-import pytest
 import torch
 from awkward import Awkward
 from torch import nn
 
-from dlp.errors import InputError
 from dlp.seeds import derived_seed
 from dlp.visualization import filter_patterns
 
@@ -37,9 +35,3 @@ def test_layers_behind_the_layer_need_not_take_the_size():
     patterns = filter_patterns(model, "0", [0, 1], channels=1, size=(9, 5), steps=1)
     assert patterns.shape == (2, 1, 9, 5)
     assert 0 <= patterns.min() <= patterns.max() <= 1
-
-
-@pytest.mark.parametrize("filters", [5, [0, 9]])
-def test_a_filter_that_does_not_exist_is_an_error(filters):
-    with pytest.raises(InputError, match="'conv2' has the filters 0 to 4"):
-        filter_patterns(Awkward(), "conv2", filters, **SMALL)

@@ -2,9 +2,7 @@ import pytest
 import torch
 from awkward import IMAGES, Awkward
 from captum.attr import LayerGradCam
-from torch import nn
 from torchvision.models import resnet18, squeezenet1_1, vgg11
-from torchvision.ops import Permute
 
 from dlp.errors import InputError
 from dlp.modules import ConvNet
@@ -61,20 +59,9 @@ def test_the_default_layer_gives_the_last_map_before_pooling(build, layer):
     assert default_cam_layer(model, torch.rand(1, 3, 64, 64)) == layer
 
 
-def test_layers_with_channels_last_are_reshaped():
-    torch.manual_seed(0)
-    to_last, to_first = Permute([0, 2, 3, 1]), Permute([0, 3, 1, 2])
-    pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(5, 2))
-    model = nn.Sequential(nn.Conv2d(3, 5, 3), to_last, nn.Identity(), to_first, pool)
-    maps = GradCAM(model, "2", reshape=to_first)(IMAGES, 1)
-    torch.testing.assert_close(maps, GradCAM(model, "0")(IMAGES, 1))
-
-
 @pytest.mark.parametrize(
     ("layer", "classes", "message"),
     [
-        (None, 3, "the classes are 0 to 2; got"),
-        (None, [0, -1], "the classes are 0 to 2"),
         ("output", 0, r"returns \(2, 3\), not maps"),
         ("out", 0, "unknown layer 'out'. Did you mean 'output'"),
     ],

@@ -77,26 +77,7 @@ def test_the_caller_may_have_switched_gradients_off(look, mode):
     assert torch.equal(seen, look(Awkward()))
 
 
-@pytest.mark.parametrize("images", [IMAGES[0], (IMAGES * 255).byte()])
-def test_images_are_a_batch_of_floats(images):
-    with pytest.raises(InputError, match="images are floats"):
-        activations(Awkward(), images, "conv1")
-
-
 @pytest.mark.parametrize("look", [activations, lambda m, i, layer: filter_patterns(m, layer, 0)])
 def test_a_misspelt_layer_gets_a_suggestion(look):
     with pytest.raises(InputError, match=r"unknown layer 'conf1'\. Did you mean 'conv1'"):
         look(Awkward(), IMAGES, "conf1")
-
-
-@pytest.mark.parametrize(
-    "look",
-    [
-        activations,
-        lambda model, images, layer: filter_patterns(model, layer, 0, size=8, border=0),
-        lambda model, images, layer: GradCAM(model, layer)(images, 0),
-    ],
-)
-def test_a_layer_that_is_not_called_is_an_error(look):
-    with pytest.raises(InputError, match="'unused' is not called"):
-        look(Awkward(), IMAGES, "unused")

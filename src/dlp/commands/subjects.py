@@ -13,7 +13,7 @@ from dlp.console import say
 from dlp.datamodules.base import Part, SupervisedDataModule
 from dlp.datamodules.images.folder import ImageFolderDataModule, find_images
 from dlp.datamodules.images.store import ImageFormat, read_image
-from dlp.errors import InputError, suggestion, unknown
+from dlp.errors import InputError, unknown
 from dlp.lightning_cli import load
 from dlp.modules import SupervisedModule
 from dlp.modules.pretrained.backbone import published_weights
@@ -25,13 +25,7 @@ from dlp.visualization.layers import evaluating, model_input
 
 @dataclass(frozen=True)
 class NamedImage:
-    """Image as a network takes it.
-
-    Args:
-        name: Start of the names of its figures.
-        title: File name, and the true class if it is known.
-        pixels: Image (C, H, W) in [0, 1].
-    """
+    """Image (C, H, W) in [0, 1], with the start of its figures' names and a title."""
 
     name: str
     title: str
@@ -40,16 +34,9 @@ class NamedImage:
 
 @dataclass(frozen=True)
 class Subject:
-    """Network to look at.
+    """Network to look at, from images in [0, 1] to logits, with the folder of its figures.
 
-    Args:
-        network: Network from images in [0, 1] to logits.
-        name: Name in titles.
-        folder: Folder of its figures.
-        form: Format of the images.
-        predict: Function from logits to probabilities (N, C) or values (N, T).
-        class_names: Names of the classes or labels.
-        data: Data that it was trained on.
+    `predict` turns logits into probabilities (N, C) or values (N, T).
     """
 
     network: nn.Module
@@ -84,14 +71,11 @@ class Subject:
         return f"{name} {scores[number].item():.3f}"
 
     def number(self, class_name: str) -> int:
-        """Return the number of a class by its name or number."""
+        """Return the number of a class."""
         names = list(self.class_names or ())
-        if class_name in names:
-            return names.index(class_name)
-        if class_name.isdecimal():
-            return int(class_name)
-        hint = suggestion(class_name, names)
-        raise InputError(f"unknown class {class_name!r}.{hint} Give its name or its number.")
+        if class_name not in names:
+            raise unknown("class", class_name, names)
+        return names.index(class_name)
 
 
 def find_subject(model: str, weights: str) -> Subject:
@@ -193,12 +177,10 @@ def _data_images(data: SupervisedDataModule, count: int) -> list[NamedImage]:
 
 def target_titles(data: SupervisedDataModule, targets: Any) -> list[str]:
     """Return the class, labels or values of each row in words."""
-    encoded, names = data.targets.encode(targets), data.class_names
-    if names is None:
+    encoded = data.targets.encode(targets)
+    if data.class_names is None:
         return [", ".join(f"{value:.4g}" for value in np.atleast_1d(row)) for row in encoded]
-    if (classes := data.targets.classes(encoded)) is not None:
-        return [names[number] for number in classes]
-    return [", ".join(np.array(names)[np.flatnonzero(row)]) for row in encoded]
+    return data.targets.names(encoded)
 
 
 def image_format(data: SupervisedDataModule) -> ImageFormat:

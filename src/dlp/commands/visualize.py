@@ -68,7 +68,7 @@ def heatmap(
         images: Image file, or folder of images; None draws rows of the test, else validation part.
         num_images: Number of images.
         layer: Dotted name of the layer; None is that of the last map before pooling.
-        class_name: Name or number of the class; None is the predicted one.
+        class_name: Name of the class; None is the predicted one.
         weights: Weights of a network of torchvision: a name, or the path of a state dict.
         output: Folder of the figures; None is ``visualize/heatmap`` in the run.
     """

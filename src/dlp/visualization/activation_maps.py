@@ -24,9 +24,6 @@ def activations(
     Returns:
         Maps (N, C, h, w) by layer, or rows (N, D) of a dense layer. A layer that is called several
         times gives its last output.
-
-    Raises:
-        InputError: If a layer is unknown or not called.
     """
     names = [layers] if isinstance(layers, str) else list(layers or default_layers(model))
     outputs: dict[str, Tensor] = {}
@@ -40,11 +37,7 @@ def activations(
 
 
 def default_layers(model: nn.Module, count: int = 8) -> list[str]:
-    """Return the first convolutions and poolings, each by the activation that follows it.
-
-    Raises:
-        InputError: If the model has no convolution.
-    """
+    """Return the first convolutions and poolings, each by the activation that follows it."""
     names: list[str] = []
     previous: nn.Module | None = None
     for name, layer in model.named_modules():
@@ -66,11 +59,7 @@ def is_activation(layer: nn.Module) -> bool:
 
 
 def channel_image(maps: Tensor) -> Tensor:
-    """Return maps (..., h, w) as the book shows them: mean 128, standard deviation 64.
-
-    Returns:
-        uint8 of the same shape; zeros for a map with one value everywhere.
-    """
+    """Return maps (..., h, w) as the book shows them, uint8 of mean 128 and deviation 64."""
     values = maps.detach().float()
     spread = values.amax((-2, -1), keepdim=True) > values.amin((-2, -1), keepdim=True)
     std = values.std((-2, -1), correction=0, keepdim=True)

@@ -6,7 +6,6 @@ from contextlib import suppress
 import torch
 from torch import Tensor, nn
 
-from dlp.errors import InputError
 from dlp.seeds import derived_seed
 from dlp.visualization.layers import evaluating, watched
 
@@ -53,9 +52,6 @@ def filter_patterns(
 
     Returns:
         Patterns (F, C, height, width) in [0, 1]: mean 0.5, standard deviation 0.1, clipped.
-
-    Raises:
-        InputError: If there is no such layer or filter.
     """
     numbers = [filters] if isinstance(filters, int) else list(filters)
     height, width = (size, size) if isinstance(size, int) else size
@@ -87,8 +83,6 @@ def _gradient(model: nn.Module, layer: str, pixels: Tensor, filters: Sequence[in
     losses: list[Tensor] = []
 
     def watch(name: str, output: Tensor) -> None:
-        if max(filters) >= output.shape[1]:
-            raise InputError(f"layer {name!r} has the filters 0 to {output.shape[1] - 1}.")
         losses[:] = [output[range(len(filters)), list(filters)].flatten(1).mean(1).sum()]
         raise _LayerReached
 

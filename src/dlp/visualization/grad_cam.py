@@ -1,6 +1,6 @@
 """Grad-CAM: the places of an image in which a network sees a class (chapter 5.4)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -23,21 +23,14 @@ class GradCAM:
         model: Any network that returns logits (N, classes), or one logit (N,) or (N, 1). Each call
             runs in evaluation mode and leaves the network as it was.
         layer: Dotted name of the layer, as in ``named_modules``; None is `default_cam_layer`.
-        reshape: Function from the layer's output to maps (N, C, h, w), for layers with channels
-            last (Swin).
 
     Example:
         >>> with GradCAM(model, "layer4") as cam:
         ...     maps = cam(images, classes=386)
     """
 
-    def __init__(
-        self,
-        model: nn.Module,
-        layer: str | None = None,
-        reshape: Callable[[Tensor], Tensor] | None = None,
-    ) -> None:
-        self.model, self.layer, self.reshape = model, layer, reshape or (lambda maps: maps)
+    def __init__(self, model: nn.Module, layer: str | None = None) -> None:
+        self.model, self.layer = model, layer
 
     def __enter__(self) -> "GradCAM":
         """Return the object."""
@@ -55,9 +48,6 @@ class GradCAM:
             images: Images (N, C, H, W), scaled as the model takes them.
             classes: Number of the class, or one per image; None is the predicted class. A model
                 with one logit has the classes 1, its logit, and 0, its negative.
-
-        Raises:
-            InputError: If there is no such class, or the layer does not return maps.
         """
         self.layer = self.layer or default_cam_layer(self.model, images)
         outputs: list[Tensor] = []
@@ -74,27 +64,19 @@ class GradCAM:
                 logits = torch.cat([-logits, logits], dim=1)
             numbers = logits.argmax(1) if classes is None else torch.as_tensor(classes)
             numbers = numbers.to(logits.device).expand(len(images))
-            if not 0 <= numbers.min() <= numbers.max() < logits.shape[1]:
-                raise InputError(
-                    f"the classes are 0 to {logits.shape[1] - 1}; got {numbers.tolist()}."
-                )
             scores = logits.gather(1, numbers[:, None]).sum()
             (gradient,) = torch.autograd.grad(scores, outputs[0])
-            maps, gradient = self.reshape(outputs[0].detach()), self.reshape(gradient)
+        maps = outputs[0].detach()
         if maps.ndim != 4:
             raise InputError(
                 f"layer {self.layer!r} returns {tuple(maps.shape)}, not maps (N, C, h, w); name "
-                "another, or give reshape."
+                "another."
             )
         return (gradient.mean((2, 3), keepdim=True) * maps).sum(1).relu().float()
 
 
 def default_cam_layer(model: nn.Module, images: Tensor) -> str:
-    """Return the outermost layer that returns the last map larger than one point before pooling.
-
-    Raises:
-        InputError: If the model has no maps.
-    """
+    """Return the outermost layer that returns the last map larger than one point before pooling."""
     layers = dict(model.named_modules())
     pooled: list[Tensor] = []  # tensors, not ids: a freed id may return
     names: list[str] = []
@@ -106,7 +88,7 @@ def default_cam_layer(model: nn.Module, images: Tensor) -> str:
         if is_map and all(output is not maps for maps in pooled):
             names.append(name)
 
-    with evaluating(model), torch.no_grad(), watched(model, [*layers][1:], watch, strict=False):
+    with evaluating(model), torch.no_grad(), watched(model, [*layers][1:], watch):
         model(model_input(model, images[:1]))
     if not names:
         raise InputError("the model has no maps (N, C, height, width), which Grad-CAM needs.")

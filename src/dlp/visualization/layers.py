@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dlp.errors import InputError, unknown
+from dlp.errors import unknown
 
 #: Function of a layer's name and output; a tensor that it returns replaces the output.
 Watcher = Callable[[str, Tensor], Tensor | None]
@@ -32,28 +32,12 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def watched(
-    model: nn.Module, names: Sequence[str], watcher: Watcher, strict: bool = True
-) -> Iterator[None]:
-    """Call `watcher` after each call of some layers.
-
-    Args:
-        model: Any network.
-        names: Dotted names of the layers.
-        watcher: Function of name and output.
-        strict: Whether each layer must return a tensor.
-
-    Raises:
-        InputError: If a layer is unknown, or, where that is asked for, returns no tensor.
-    """
+def watched(model: nn.Module, names: Sequence[str], watcher: Watcher) -> Iterator[None]:
+    """Call `watcher` after each call of some layers, by their dotted names."""
     layers = dict(model.named_modules(remove_duplicate=False))
-    silent = {*names}
 
     def hook(name: str, layer: nn.Module, inputs: Any, output: Any) -> Tensor | None:
-        if not isinstance(output, Tensor):
-            return None
-        silent.discard(name)
-        return watcher(name, output)
+        return watcher(name, output) if isinstance(output, Tensor) else None
 
     with ExitStack() as stack:
         for name in names:
@@ -61,20 +45,8 @@ def watched(
                 raise unknown("layer", name, [*layers][1:])
             stack.callback(layers[name].register_forward_hook(partial(hook, name)).remove)
         yield
-    if strict and silent:
-        raise InputError(f"layer {min(silent)!r} is not called or returns no tensor; name another.")
 
 
 def model_input(model: nn.Module, images: Tensor) -> Tensor:
-    """Return a copy of images (N, C, H, W) on the device and in the precision of the parameters.
-
-    Raises:
-        InputError: If they are not float images.
-    """
-    if images.ndim != 4 or not images.is_floating_point():
-        raise InputError(
-            f"images are floats (N, channels, height, width); got {images.dtype} "
-            f"{tuple(images.shape)}."
-        )
-    parameter = next(model.parameters(), images)
-    return images.detach().clone().to(parameter.device, parameter.dtype)
+    """Return a copy of images (N, C, H, W) on the device of the parameters."""
+    return images.detach().clone().to(next(model.parameters(), images).device)

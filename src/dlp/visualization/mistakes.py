@@ -22,11 +22,7 @@ def draw_mistakes(mistakes: Mistakes) -> dict[str, Figure]:
 
 
 def draw_confusion(report: dict[str, Any]) -> Figure:
-    """Draw the confusion matrix, coloured by the share of each true class.
-
-    Args:
-        report: Report of `class_mistakes`.
-    """
+    """Draw the confusion matrix, coloured by the share of each true class."""
     counts = np.array(report["confusion"])
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     names = [_plain(row["name"]) for row in report["classes"]]
@@ -50,11 +46,7 @@ def draw_confusion(report: dict[str, Any]) -> Figure:
 
 
 def draw_reliability(calibration: dict[str, Any]) -> Figure:
-    """Draw frequencies over predicted probabilities, above the number of rows per bin.
-
-    Args:
-        calibration: Result of `calibration`.
-    """
+    """Draw frequencies over predicted probabilities, above the number of rows per bin."""
     figure = Figure(figsize=(5.4, 5.4), layout="constrained")
     curve, bars = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
     names = ("probability", "frequency", "count")
@@ -73,11 +65,7 @@ def draw_reliability(calibration: dict[str, Any]) -> Figure:
 
 
 def draw_residuals(report: dict[str, Any]) -> Figure:
-    """Draw predicted over true values and the distribution of residuals, a row per target.
-
-    Args:
-        report: Report of `value_mistakes`.
-    """
+    """Draw predicted over true values and the distribution of residuals, a row per target."""
     columns = report["targets"]
     figure = Figure(figsize=(9.6, 4.2 * len(columns)), layout="constrained")
     grid = figure.subplots(len(columns), 2, squeeze=False)
