@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from dlp.configs import find_config, read_config, run_name
-from dlp.errors import InputError, MissingInputError
+from dlp.errors import InputError
 from dlp.runs import Run, empty_run, find_checkpoint, new_run, run_of, runs_of
 
 
@@ -63,9 +63,9 @@ def test_a_checkpoint_is_named_by_path_folder_word_or_config():
     assert find_checkpoint("best", "a") == old
     assert find_checkpoint("runs/a/version_0", "") == old
     assert find_checkpoint(str(new), "") == new
-    with pytest.raises(MissingInputError, match="there is no checkpoint x"):
+    with pytest.raises(InputError, match="there is no checkpoint x"):
         find_checkpoint("x", "a")
-    with pytest.raises(MissingInputError, match=r"no run of 'b\+c' .* --config b --config c"):
+    with pytest.raises(InputError, match=r"no run of 'b\+c' in"):
         find_checkpoint(None, "b+c")
 
 
@@ -114,10 +114,10 @@ def test_a_config_is_a_path_or_a_name():
     [
         (b"trainer: {max_epochs: 3}\ntrainer: {}", "'trainer' stands twice"),
         (b"a: [{b: 1, b: 2}]", "'b' stands twice"),
-        (b"trainer: {max_epochs: 3", "cannot be read: while parsing"),
-        ("# café".encode("latin-1"), "cannot be read: unacceptable character"),
-        (b"- imdb", "has no keys"),
-        (b"# nothing yet", "has no keys"),
+        (b"trainer: {max_epochs: 3", "cannot be read as a config: while parsing"),
+        ("# café".encode("latin-1"), "cannot be read as a config: unacceptable"),
+        (b"- imdb", "cannot be read as a config"),
+        (b"# nothing yet", "cannot be read as a config"),
     ],
 )
 def test_a_config_that_is_none_is_refused(content, message):

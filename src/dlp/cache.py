@@ -14,14 +14,9 @@ T = TypeVar("T")
 def cached_file(name: str, build: Callable[[Path], None], load: Callable[[Path], T]) -> T:
     """Return the content of a cached file; build the file if it is missing or damaged.
 
-    The checksum is compared before each use. Two processes at once build the same file twice; each
-    moves a complete one into place.
-
-    Args:
-        name: Path of the file below the cache folder; it contains a key of everything that the
-            content depends on.
-        build: Writes the file to the given path.
-        load: Reads the file.
+    Its name contains a key of everything that the content depends on. The checksum is compared
+    before each use. Two processes at once build the file twice; each moves a complete one into
+    place.
     """
     path = cache_dir() / name
     checksum = path.with_name(f"{path.name}.crc32")

@@ -79,13 +79,7 @@ def sha256(path: Path) -> str:
 def download(url: str, path: Path, expected: str) -> Path:
     """Return the path of a published file; download it if it is missing.
 
-    Args:
-        url: Address of the file.
-        path: Path at which the file is kept.
-        expected: SHA-256 of the file in hexadecimal; empty if it is not published.
-
-    Raises:
-        InputError: If the file cannot be downloaded or is another one.
+    Its SHA-256 begins with `expected`, which is empty if none is published.
     """
     if not path.exists():
         import torch

@@ -18,15 +18,9 @@ from dlp.runs import Run, find_checkpoint, run_of
 
 @dataclass
 class Invocation:
-    """Command with its arguments.
+    """Command with its run, its arguments for the parser, and its checkpoint.
 
-    Args:
-        name: Name of the run.
-        args: Arguments for the parser.
-        is_trial: Whether ``fast_dev_run`` is set.
-        checkpoint: Checkpoint to resume, evaluate or predict with.
-        run: Run of the checkpoint, if it is in one.
-        words: Words of the configs and arguments, among them names of classes.
+    The words are all those of the configs and arguments, among them names of classes.
     """
 
     name: str
@@ -38,16 +32,7 @@ class Invocation:
 
 
 def resolve(command: str, args: Sequence[str], takes_checkpoint: bool = True) -> Invocation:
-    """Return the arguments with configs as paths, for a checkpoint with the config of its run.
-
-    Args:
-        command: Name of the command.
-        args: Arguments of the user.
-        takes_checkpoint: Whether it is one of Lightning's four commands.
-
-    Raises:
-        InputError: If a config or checkpoint is missing, or contradicts the other arguments.
-    """
+    """Return the arguments with configs as paths, for a checkpoint with the config of its run."""
     options, rest = _scan(command, args)
     configs = [find_config(config) for config in options.config]
     contents = [read_config(path) for path in configs]

@@ -30,19 +30,13 @@ class Parser(ShortErrors, LightningArgumentParser):
 def add_run_options(
     parser: LightningArgumentParser, command: str, skip: Collection[str] = ()
 ) -> None:
-    """Add the options of a run.
-
-    Args:
-        parser: Parser of the command.
-        command: Name of the command.
-        skip: Names that its function has itself.
-    """
+    """Add the options of a run."""
     options: list[tuple[str, Any, Any, str]] = [
         ("run_dir", str | None, None, "Folder of the run, new or empty."),
         ("monitor", str, "val_loss", "Metric of the best epoch."),
         ("test_after_fit", Literal["best", "last"] | None, None, "Checkpoint to test after a fit."),
         ("refit", bool, False, "Whether to train on all rows but the test part."),
-        ("init_from", str | None, None, "Run or checkpoint whose weights a fit starts from."),
+        ("init_from", str | None, None, "Run whose weights a fit starts from, or its config."),
         ("baselines", bool, False, "Whether to fit simple models to compare with."),
         ("threads", PositiveInt | None, None, "Number of CPU threads of torch."),
         ("smoothing", ClosedUnitInterval, 0.0, "Factor of the moving average of curves."),

@@ -84,10 +84,6 @@ def verdict(values: Sequence[float], mode: Mode) -> Verdict | None:
     if its level at the end lies above the best value by more than the noise of 99 in 100 cases,
     given that the best was picked from all, and by an amount that matters. Else it is flat. Fewer
     than five epochs improve if each is better than the one before.
-
-    Args:
-        values: Value per epoch; NaN where it was not measured.
-        mode: Direction of the metric.
     """
     numbers = np.asarray(values, np.float64)
     epochs = np.flatnonzero(np.isfinite(numbers)) + 1

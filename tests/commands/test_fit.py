@@ -98,12 +98,7 @@ def test_a_fit_starts_from_the_weights_of_another_run(fitted, fails):
     main([*FIT, "--init_from", "points", "--model.optimizer.lr=0.0", "--trainer.max_epochs=1"])
     after = weights("runs/points/version_1/checkpoints/last.ckpt")
     assert all(torch.equal(before[name], after[name]) for name in before)
-    other = (*FIT, "--init_from", str(RUN))
-    assert "another meaning" in fails(*other, "--model.activation", "tanh")
-    assert "another network" in fails(*other, "--model.hidden", "[5]")
-    swapped = Path("points.csv").read_text("utf-8").replace("yes", "aye")
-    Path("points.csv").write_text(swapped, encoding="utf-8")
-    assert "was trained on the classes no, yes" in fails(*other)
+    assert "another network" in fails(*FIT, "--init_from", str(RUN), "--model.hidden", "[5]")
 
 
 def test_a_fit_that_never_began_leaves_no_folder(points, fails):

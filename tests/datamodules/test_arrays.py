@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from scipy.sparse import csr_array
 
 from dlp.datamodules import (
     ArrayDataModule,
@@ -75,8 +74,6 @@ def test_inputs_are_duplicates_whatever_their_type(rows, capsys):
         ({"x_test": np.zeros((2, 3)), "y_test": [0.5, 1], "test_size": 2}, "its own test part"),
         ({"groups": [None, *"a" * 39]}, "row 0 has no group"),
         ({"x": None}, "needs x and y"),
-        ({"x": csr_array(np.eye(40))}, "sparse matrix by toarray"),
-        ({"x": [["a", 1]] * 40}, "frame with text to TableDataModule"),
     ],
 )
 def test_arrays_that_cannot_be_used_are_refused(rows, arguments, message):

@@ -257,7 +257,6 @@ TIMED = replace(ROWS, times=np.arange(30))
         (GROUPED, {"stratify": True}, "stratify with group_column"),
         (TIMED, {"stratify": True}, "time_column excludes"),
         (TIMED, {"num_folds": 3, "repeat": 1}, "time_column excludes"),
-        (replace(TIMED, times=np.zeros(30)), {}, "have one time"),
         (replace(TIMED, times=np.zeros(30)), {"num_folds": 3}, "TimeSeriesSplit cannot divide"),
         (ROWS, {"splitter": KFold(3, shuffle=True)}, "set its random_state"),
         (ROWS, {"splitter": KFold(40)}, "KFold cannot divide 30 rows"),

@@ -146,10 +146,6 @@ def freeze(model):
     model.network.layers[0].requires_grad_(False)
 
 
-def scale_output(model):
-    model.register_forward_hook(lambda module, args, logits: logits * 2)
-
-
 REASONS = {
     "OwnModule is not": (lambda data: OwnModule(data.input_shape, 1, "regression"), {}),
     "trainer.gradient_clip_val": (dense, {"gradient_clip_val": 1.0}),
@@ -160,7 +156,6 @@ REASONS = {
     "another loss, metric": (maker(metrics=["mae", "r2"]), {}),
     "a scheduler": (maker(scheduler=partial(torch.optim.lr_scheduler.StepLR, step_size=1)), {}),
     "the optimizer is Adagrad": (maker(optimizer=torch.optim.Adagrad), {}),
-    "other gradients": (edited(scale_output), {}),
 }  # fmt: skip
 
 

@@ -75,7 +75,10 @@ def test_a_fit_takes_names_and_frequencies_from_its_data_and_the_weights_are_no_
     ("arguments", "message"),
     [
         ({"class_weight": {"frad": 3.0}}, "unknown class of class_weight 'frad'"),
-        ({"class_weight": "ballanced"}, "class_weight must be balanced, or a weight by class name"),
+        (
+            {"class_weight": "ballanced"},
+            "unknown class_weight 'ballanced'. Did you mean 'balanced'",
+        ),
         ({"class_weight": "balanced", "loss": "mse"}, "is for the losses bce and cross_entropy"),
     ],
 )

@@ -8,7 +8,7 @@ import torch
 from lightning import Callback, LightningModule, Trainer
 from numpy.typing import NDArray
 
-from dlp.callbacks.outputs import gather_outputs
+from dlp.callbacks.predictions import gather_outputs
 from dlp.console import say
 from dlp.datamodules.base import SupervisedDataModule
 from dlp.evaluation.mistakes import Mistakes, class_mistakes, label_mistakes, value_mistakes

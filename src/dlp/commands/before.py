@@ -3,14 +3,12 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lightning import Callback, LightningModule, Trainer
-from lightning.pytorch.cli import SaveConfigCallback
+from lightning import Callback
 
 from dlp import callbacks as own_callbacks
 from dlp.callbacks import BestCheckpoint, EpochSeed, LastCheckpoint
 from dlp.console import say
 from dlp.datamodules.base import SupervisedDataModule
-from dlp.errors import MissingInputError
 from dlp.monitor import monitor_mode
 from dlp.restoring import start_from
 from dlp.runs import find_checkpoint
@@ -19,24 +17,8 @@ if TYPE_CHECKING:
     from dlp.lightning_cli import DlpCLI
 
 
-class RunConfig(SaveConfigCallback):
-    """Writer of ``config.yaml`` at the end of an epoch: a fit that fails before changes nothing."""
-
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Wait for the first epoch."""
-
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write the file once."""
-        super().setup(trainer, pl_module, "fit")
-
-
 def fit_callbacks(cli: "DlpCLI", saves: bool) -> list[Callback]:
-    """Return the callbacks of a fit; its folder is created when all arguments are checked.
-
-    Args:
-        cli: Command.
-        saves: Whether checkpoints are written.
-    """
+    """Return the callbacks of a fit; its folder is created when all arguments are checked."""
     options, data = cli.options, cli.datamodule
     mode = monitor_mode(options.monitor, getattr(cli.model, "metric_modes", None))
     is_ours = isinstance(data, SupervisedDataModule)
@@ -46,7 +28,10 @@ def fit_callbacks(cli: "DlpCLI", saves: bool) -> list[Callback]:
     elif cli.test_after_fit and is_ours:
         data.inputs("test")  # its errors before the training: no test part, wrong cells
     if options.init_from and cli.checkpoint is None:
-        start_from(cli.model, data, _weights(options.init_from, cli.name))
+        source, overlays = options.init_from, "".join(cli.name.partition("+")[1:])
+        path = find_checkpoint(source if Path(source).exists() else None, source + overlays)
+        say(f"starting from the weights of {path}")
+        start_from(cli.model, path)
     folder = cli.run.folder
     cli.history.folder = folder
     callbacks: list[Callback] = [cli.history, EpochSeed()]
@@ -73,17 +58,3 @@ def evaluation_callbacks(cli: "DlpCLI") -> list[Callback]:
     name = f"predictions_{Path(source).stem}.csv" if source else "predictions.csv"
     folder = cli.checkpoint.parent if run is None else run.folder
     return [own_callbacks.PredictionWriter(folder / name)]
-
-
-def _weights(init_from: str, name: str) -> Path:
-    """Return the checkpoint of a path, or of a name: with the same overlays, else without."""
-    if Path(init_from).exists():
-        path = find_checkpoint(init_from, "")
-    else:
-        overlays = name.partition("+")[2]
-        try:
-            path = find_checkpoint(None, "+".join(filter(None, [init_from, overlays])))
-        except MissingInputError:
-            path = find_checkpoint(None, init_from)
-    say(f"starting from the weights of {path}")
-    return path

@@ -72,9 +72,8 @@ class ArrayDataModule(SupervisedDataModule):
         positive_class: Name of the class that becomes class 1 of two; None is the last one.
         batch_size: Number of rows per training batch.
         eval_batch_size: Number of rows per other batch.
-        val_size: Size of the validation part: a number of rows, a fraction, or None for no
-            validation.
-        test_size: Size of the test part, likewise.
+        val_size: Number or fraction of validation rows; None for no validation.
+        test_size: Number or fraction of test rows.
         split_seed: Seed of the shuffle; None keeps the order: the first rows validate.
         **split: See `SupervisedDataModule`.
     """
@@ -140,14 +139,8 @@ def _examples(
 def _inputs(name: str, values: ArrayLike) -> NDArray[Any]:
     is_masked = np.ma.is_masked(values)  # whose mask np.asarray would forget
     rows = np.ma.filled(np.ma.asarray(values, float), np.nan) if is_masked else np.asarray(values)
-    try:
-        with np.errstate(over="ignore"):
-            is_finite = np.isfinite(rows.astype(np.float32)).reshape(len(rows), -1).all(axis=1)
-    except (TypeError, ValueError) as error:
-        raise InputError(
-            f"{name} is not an array of numbers ({error}); give a sparse matrix by toarray(), a "
-            "frame with text to TableDataModule."
-        ) from error
+    with np.errstate(over="ignore"):
+        is_finite = np.isfinite(rows.astype(np.float32)).reshape(len(rows), -1).all(axis=1)
     if not is_finite.all():
         raise InputError(
             f"row {is_finite.argmin()} of {name} has a missing or infinite number; fill it in."

@@ -22,9 +22,6 @@ def guess_scores(model: Any, data: SupervisedDataModule, part: Literal["val", "t
     - ``majority_class``: the most frequent class; of labels those that most rows have.
     - ``class_frequencies``: expected ``acc`` of classes drawn by their frequencies.
     - ``mean`` and ``median``: of each target column.
-
-    Returns:
-        Value by baseline and metric; empty for a model without a `Head`.
     """
     if not isinstance(model, SupervisedModule):
         return {}

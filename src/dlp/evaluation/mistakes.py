@@ -17,13 +17,10 @@ _NUM_POINTS = 2000
 
 @dataclass(frozen=True)
 class Mistakes:
-    """Mistakes on the rows of a part.
+    """Mistakes on the rows of a part: the largest one in a clause, and the content of two files.
 
-    Args:
-        summary: The largest mistake in a clause.
-        report: Numbers as plain values, the content of ``mistakes.json``.
-        worst: Columns of the 16 worst rows: ``row`` (its position in the part), ``true``,
-            ``predicted`` and, for classes, ``probability`` of the predicted one.
+    ``mistakes.json`` has the report; ``worst.csv`` the columns of the 16 worst rows: ``row`` (its
+    position in the part), ``true``, ``predicted`` and, for classes, the ``probability`` of that.
     """
 
     summary: str
@@ -34,13 +31,9 @@ class Mistakes:
 def class_mistakes(
     probabilities: NDArray[Any], targets: NDArray[Any], names: Sequence[str], threshold: float = 0.5
 ) -> Mistakes:
-    """Analyse predictions of one class per row; the most confident wrong rows are the worst.
+    """Analyse probabilities (N, C) of one class (N,) per row.
 
-    Args:
-        probabilities: Probabilities (N, C).
-        targets: Class numbers (N,).
-        names: Names of the classes.
-        threshold: Probability that class 1 of two must exceed.
+    The most confident wrong rows are the worst. Class 1 of two is predicted above the threshold.
     """
     count, predicted = len(names), decide(probabilities, threshold)
     confidence = np.take_along_axis(probabilities, predicted[:, None], axis=1)[:, 0]
@@ -142,14 +135,10 @@ def value_mistakes(values: NDArray[Any], targets: NDArray[Any], names: Sequence[
 
 
 def calibration(probabilities: NDArray[Any], came_true: NDArray[np.bool_]) -> dict[str, Any]:
-    """Compare probabilities with frequencies in bins of equal width.
+    """Compare probabilities (N,) with how many came true (N,) in bins of equal width.
 
     ``error`` is the expected calibration error: the mean distance of both over the bins, weighted
     by their counts (Naeini et al. 2015, "Obtaining Well Calibrated Probabilities").
-
-    Args:
-        probabilities: Predicted probabilities, (N,).
-        came_true: Whether each prediction was right, (N,).
     """
     edges = np.linspace(0, 1, _NUM_BINS + 1)
     number = np.searchsorted(edges[1:-1], probabilities)

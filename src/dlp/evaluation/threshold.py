@@ -7,12 +7,9 @@ from numpy.typing import NDArray
 
 
 def decide(probabilities: NDArray[Any], threshold: float = 0.5) -> NDArray[np.int64]:
-    """Return the predicted class of each row, (N,).
+    """Return the predicted class of each row of probabilities (N, C), (N,).
 
-    Args:
-        probabilities: Probabilities (N, C).
-        threshold: Probability that class 1 of two must exceed; of more classes the likeliest one
-            is taken.
+    Class 1 of two must exceed the threshold; of more classes the likeliest one is taken.
     """
     if probabilities.shape[1] == 2:
         return (probabilities[:, 1] > threshold).astype(np.int64)
@@ -37,6 +34,6 @@ def best_threshold(
     else:
         false, true, cuts = roc_curve(targets, probabilities, drop_intermediate=False)
         scores = true - false
-    cut = cuts[scores.argmax()]
+    cut = min(cuts[scores.argmax()], 1.0)  # of no rows it is infinite
     below = probabilities[probabilities < cut].max(initial=0.0)
     return float(cut + below) / 2

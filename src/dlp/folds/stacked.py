@@ -22,6 +22,7 @@ from dlp.modules.heads import LossFunction, RegressionHead, SigmoidHead, Softmax
 from dlp.modules.models import DenseModule
 from dlp.modules.optimizers import KerasRMSprop
 from dlp.seeds import derived_seed
+from dlp.speed.denormals import flushed_denormals
 from dlp.speed.fused_rmsprop import can_fuse, fused_step
 
 _aten = torch.ops.aten
@@ -54,16 +55,7 @@ _NUMBERS_PER_BLOCK = 2**21
 
 @dataclass(frozen=True)
 class FoldTensors:
-    """Tensors of a fold; targets are prepared by the head, and classes one-hot.
-
-    Args:
-        inputs: Training inputs, (N, ...).
-        targets: Training targets, (N, C).
-        val_inputs: Validation inputs, (M, ...).
-        val_targets: Validation targets, (M, C).
-        batch_size: Number of rows per training batch.
-        seed: Seed of the order of batches and of dropout.
-    """
+    """Rows of a fold, (N, ...), and their targets (N, C), prepared by the head, classes one-hot."""
 
     inputs: Tensor
     targets: Tensor
@@ -145,15 +137,9 @@ class StackedNet:
         return inputs
 
     def backward(self, x: Tensor, y: Tensor, masks: Sequence[Tensor | None]) -> Tensor:
-        """Write the gradient of each net's loss, penalty included; return the logits.
+        """Write the gradient of each net's loss, penalty included; return the logits (F, B, C).
 
-        Args:
-            x: Inputs that end with 1, (F, B, D + 1).
-            y: Targets, (F, B, C).
-            masks: Factors of each hidden layer's outputs, (F, B, width), or None.
-
-        Returns:
-            Logits, (F, B, C).
+        Inputs (F, B, D + 1) end with 1; each hidden layer has factors of its outputs, or None.
         """
         if x.shape[1] != self._num_rows:
             self._allocate(x.shape[1])
@@ -204,6 +190,7 @@ class StackedNet:
         return [(part >= rate).float().div_(1 - rate) if rate else None for part, rate in parts]
 
 
+@flushed_denormals()
 @torch.inference_mode()
 def train_stack(
     models: Sequence[DenseModule], folds: Sequence[FoldTensors], max_epochs: int

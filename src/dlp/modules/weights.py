@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,17 +14,21 @@ from dlp.errors import InputError
 _OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.([12]\.)")
 
 
+def read_file(path: str | Path, *names: str) -> dict[str, Any]:
+    """Return the dictionary in a file of ``torch.save``; it has the given names."""
+    try:
+        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        return dict(content) | {name: content[name] for name in names}
+    except Exception as error:  # a damaged file fails in many ways
+        reason = " ".join(repr(error).split())[:120]
+        raise InputError(f"{path} is damaged or not a checkpoint ({reason}).") from error
+
+
 def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     """Return the tensors of a file: a state dict, or a checkpoint that contains one."""
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-        content = content.get("state_dict", content)
-        return {name: tensor.detach() for name, tensor in content.items()}
-    except Exception as error:  # a damaged file fails in many ways
-        raise InputError(
-            f"{path} is damaged or not a state dict; write one by "
-            "torch.save(model.state_dict(), path)."
-        ) from error
+    content = read_file(path)
+    tensors = content.get("state_dict", content).items()
+    return {name: tensor.detach() for name, tensor in tensors if isinstance(tensor, Tensor)}
 
 
 def load_weights(
@@ -31,11 +36,8 @@ def load_weights(
 ) -> None:
     """Load weights by name into a network, which may be on the meta device.
 
-    Args:
-        network: Network without values.
-        tensors: Weights by name; all names may have one prefix, as in the checkpoint of a larger
-            model, whose other tensors are left out.
-        ignored: Modules of the file that the network does not have.
+    All names of the file may have one prefix, as in the checkpoint of a larger model, whose other
+    tensors are left out, as are those of the `ignored` modules.
     """
     own = network.state_dict()  # with the versions of its modules, which MNASNet asks for
     first = next(iter(own))

@@ -11,7 +11,7 @@ from torchvision.transforms import v2
 
 from dlp.datamodules import ImageFolderDataModule, SupervisedDataModule
 from dlp.datamodules.images.augmentation import RandomAffine
-from dlp.errors import InputError, MissingInputError
+from dlp.errors import InputError
 
 
 @pytest.fixture
@@ -151,7 +151,7 @@ def test_a_folder_has_no_columns(pets):
 def test_a_path_to_nothing_is_named(pets):
     path = table(pets, kind=["a", "b"] * 6)
     (pets / "cats/3.png").unlink()
-    with pytest.raises(MissingInputError, match=r"names 1 images .* such as .*cats/3\.png"):
+    with pytest.raises(InputError, match=r"names 1 images .* such as .*cats/3\.png"):
         ImageFolderDataModule(path, target="kind", image_size=8).fit()
 
 

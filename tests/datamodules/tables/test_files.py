@@ -9,7 +9,7 @@ import pytest
 
 from dlp.datamodules.tables.files import read_table
 from dlp.datamodules.tables.kinds import check_inputs, is_number
-from dlp.errors import InputError, MissingInputError
+from dlp.errors import InputError
 
 
 def write(folder, content, name="t.csv"):
@@ -176,7 +176,7 @@ def test_other_files_that_cannot_be_read_are_refused(tmp_path, name, content, me
 
 
 def test_a_missing_file_is_named_with_the_working_directory(tmp_path):
-    with pytest.raises(MissingInputError, match=str(tmp_path)):
+    with pytest.raises(InputError, match=str(tmp_path)):
         read_table(tmp_path / "absent.csv")
 
 

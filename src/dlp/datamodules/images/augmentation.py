@@ -47,12 +47,7 @@ class RandomAffine(nn.Module):
         self.horizontal_flip, self.interpolation = horizontal_flip, interpolation
 
     def forward(self, images: Tensor, uniform: Tensor) -> Tensor:
-        """Return images (N, C, H, W), each changed by its own row of random numbers.
-
-        Args:
-            images: Float images.
-            uniform: Numbers of U(0, 1), float (N, `draws`).
-        """
+        """Return images (N, C, H, W), each changed by its row of U(0, 1) numbers, (N, `draws`)."""
         height, width = images.shape[2:]
         grid = _grid(self._matrices(uniform, height, width), height, width).to(images)
         return F.grid_sample(
@@ -101,28 +96,17 @@ def make_augmentation(name: Augmentation | None) -> Callable[[Tensor], Any] | No
 
 
 class Augmenter:
-    """Augmentation of training batches.
+    """Augmentation of training batches by a `RandomAffine`, or by a transform of one uint8 image.
 
     An image is changed anew in every epoch, in the same way whatever the batch or process, and a
     resumed run sees the images of an unbroken one.
-
-    Args:
-        transform: A `RandomAffine`, which takes whole batches, or a transform of one uint8 image
-            (C, H, W).
-        num_rows: Number of rows of the training part.
     """
 
     def __init__(self, transform: Callable[[Tensor], Any], num_rows: int) -> None:
         self.transform, self.num_rows = transform, num_rows
 
     def __call__(self, images: Tensor, rows: Tensor, seed: int) -> Tensor:
-        """Return changed images in [0, 1].
-
-        Args:
-            images: Float images (B, C, H, W) in [0, 1].
-            rows: Their rows in the training part, (B,).
-            seed: Seed of the epoch.
-        """
+        """Return images (B, C, H, W) in [0, 1], changed by their rows and the epoch's seed."""
         if isinstance(self.transform, RandomAffine):
             generator = torch.Generator().manual_seed(seed)
             uniform = torch.rand(self.num_rows, RandomAffine.draws, generator=generator)

@@ -42,9 +42,8 @@ class CatsVsDogsDataModule(ImageFolderDataModule):
         augmentation: Random changes of the training images, see `ImageFolderDataModule`.
         batch_size: Number of rows per training batch.
         eval_batch_size: Number of rows per other batch.
-        val_size: Size of the validation part: a number of rows, a fraction, or None for no
-            validation.
-        test_size: Size of the test part, likewise.
+        val_size: Number or fraction of validation rows; None for no validation.
+        test_size: Number or fraction of test rows.
         split_seed: Seed of the shuffle; None keeps the book's order.
         **split: See `SupervisedDataModule`.
     """

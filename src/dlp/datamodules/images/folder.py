@@ -1,7 +1,6 @@
 """Images of one's own: folders of classes, or a table of paths and targets."""
 
 import os
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -22,7 +21,7 @@ from dlp.datamodules.images.store import (
 )
 from dlp.datamodules.tables.files import read_table
 from dlp.datamodules.targets import TargetEncoder, Task
-from dlp.errors import InputError, MissingInputError, unknown
+from dlp.errors import InputError, unknown
 from dlp.hyperparameters import Keywords
 
 ImagePath = str | os.PathLike[str]
@@ -59,9 +58,8 @@ class ImageFolderDataModule(SupervisedDataModule):
         id_column: Column of a table that names the rows in predictions; None is the path.
         batch_size: Number of rows per training batch.
         eval_batch_size: Number of rows per other batch.
-        val_size: Size of the validation part: a number of rows, a fraction, or None for no
-            validation.
-        test_size: Size of the test part, likewise; for sets without one.
+        val_size: Number or fraction of validation rows; None for no validation.
+        test_size: Number or fraction of test rows; for sets without one.
         split_seed: Seed of the shuffle; None keeps the order of the files.
         **split: See `SupervisedDataModule`.
     """
@@ -171,7 +169,7 @@ class ImageFolderDataModule(SupervisedDataModule):
             frame = frame[frame[targets].notna().all(axis=1)]
         files = [path.parent / str(file) for file in frame[self.image_column]]
         if missing := [file for file in files if not file.is_file()]:
-            raise MissingInputError(
+            raise InputError(
                 f"{path} names {len(missing):,} images that do not exist, such as {missing[0]}. "
                 f"Paths are relative to {path.parent}."
             )
@@ -187,14 +185,9 @@ class ImageFolderDataModule(SupervisedDataModule):
         return self.decoded(examples)
 
     def decoded(self, examples: Examples, key: object = None) -> Examples:
-        """Decode the images of some rows; return the rows whose image can be read.
+        """Decode the images of some rows, files or their content; return the rows that can be read.
 
-        Args:
-            examples: Rows whose `inputs` are files, or their content.
-            key: Value that changes whenever an image does; None is the state of the files.
-
-        Raises:
-            InputError: If an image cannot be read and `on_corrupt` is ``error``.
+        The key changes whenever an image does; None is the state of the files.
         """
         records = decode(examples.inputs, self.form, key or file_states(examples.inputs))
         images, hashes = StoredImages(records["pixels"]), records["hash"]
@@ -218,23 +211,12 @@ class ImageFolderDataModule(SupervisedDataModule):
 
 
 def find_images(path: Path) -> list[Path]:
-    """Return an image file, or all images in a folder and below it, sorted.
-
-    Raises:
-        MissingInputError: If there are none.
-    """
-    images = [*_images_below(path)]
+    """Return an image file, or all images in a folder and below it, sorted."""
+    below = path.rglob("*") if path.is_dir() else [path]
+    images = sorted(file for file in below if _is_image(file) and not _is_hidden(file, path))
     if not images:
-        raise MissingInputError(f"there is no image at {path} (from {Path.cwd()}).")
+        raise InputError(f"there is no image at {path} (from {Path.cwd()}).")
     return images
-
-
-def _images_below(path: Path) -> Iterator[Path]:
-    if path.is_dir():
-        for child in _visible(path):
-            yield from _images_below(child)
-    elif _is_image(path):
-        yield path
 
 
 def _find_class_images(root: Path) -> list[Path]:
@@ -255,8 +237,12 @@ def _subfolders(folder: Path) -> list[Path]:
 
 
 def _visible(folder: Path) -> list[Path]:
-    """Return what is in a folder, without hidden files and the folder that macOS adds."""
-    return sorted(p for p in folder.iterdir() if not p.name.startswith((".", "__MACOSX")))
+    return sorted(path for path in folder.iterdir() if not _is_hidden(path, folder))
+
+
+def _is_hidden(path: Path, folder: Path) -> bool:
+    """Return True for files below hidden folders and the folder that macOS adds."""
+    return any(part.startswith((".", "__MACOSX")) for part in path.relative_to(folder).parts)
 
 
 def _is_image(path: Path) -> bool:

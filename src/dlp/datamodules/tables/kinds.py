@@ -19,9 +19,7 @@ def is_number(column: "pd.Series[Any]") -> bool:
 def check_text(column: "pd.Series[Any]", advice: str) -> None:
     """Check that a text column does not hold numbers or dates.
 
-    Args:
-        column: Cells that are not numbers; those read by ``dtype: category`` are accepted.
-        advice: Argument that accepts the others as they are, for the message.
+    Cells read by ``dtype: category`` are accepted; `advice` names the argument that accepts others.
     """
     if isinstance(column.dtype, pd.CategoricalDtype):
         return
@@ -41,16 +39,15 @@ def check_text(column: "pd.Series[Any]", advice: str) -> None:
     if looks_numeric.mean() > 0.5:
         raise InputError(
             f"column {column.name!r} holds text that looks like numbers or dates, such as "
-            f"{distinct[looks_numeric].iloc[0]!r}. Give read_csv (decimal, thousands, or "
-            f"parse_dates with date_format), or {advice}."
+            f"{distinct[looks_numeric].iloc[0]!r}. Convert it, for a CSV by read_csv (decimal, "
+            f"thousands, or parse_dates with date_format), or {advice}."
         )
 
 
 def check_inputs(frame: pd.DataFrame) -> None:
     """Check that columns hold numbers, dates or categories, and do not name the rows.
 
-    Args:
-        frame: Columns whose kind the user did not give; those of lists have the type object.
+    Columns of lists have the type object.
     """
     names = [name for name in map(str, frame) if not _is_input(frame[name].sort_index())]
     if names:

@@ -11,8 +11,7 @@ from dlp.modules.heads import Head, HeadName
 from dlp.modules.networks import Activation
 from dlp.modules.pretrained.backbone import Backbone, Scaling
 from dlp.modules.pretrained.network import Pool, PretrainedNet
-from dlp.modules.shared_arguments import TrainingArguments
-from dlp.modules.supervised import SupervisedModule
+from dlp.modules.supervised import SupervisedModule, TrainingArguments
 
 
 class PretrainedModule(SupervisedModule):
