@@ -230,7 +230,7 @@ def train_stack(
 
 def _step(optimizer: Optimizer, weights: Tensor) -> Callable[[], object]:
     """Return the optimizer's step without its hooks, which take a quarter of the time."""
-    if type(optimizer) is KerasRMSprop and can_fuse(weights):
+    if type(optimizer) is KerasRMSprop and optimizer.is_fused and can_fuse(weights):
         average, options = torch.zeros_like(weights), optimizer.param_groups[0]
         return partial(fused_step, [weights], [weights.grad], [average], options)
     return partial(inspect.unwrap(type(optimizer).step), optimizer)
