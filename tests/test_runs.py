@@ -65,7 +65,7 @@ def test_a_checkpoint_is_named_by_path_folder_word_or_config():
     assert find_checkpoint(str(new), "") == new
     with pytest.raises(InputError, match="there is no checkpoint x"):
         find_checkpoint("x", "a")
-    with pytest.raises(InputError, match=r"no run of 'b\+c' in"):
+    with pytest.raises(InputError, match=r"no checkpoint of 'b\+c' in"):
         find_checkpoint(None, "b+c")
 
 

@@ -20,15 +20,15 @@ from dlp.runs import Run, find_checkpoint, run_of
 class Invocation:
     """Command with its run, its arguments for the parser, and its checkpoint.
 
-    The words are all those of the configs and arguments, among them names of classes.
+    The names are all words of the configs and arguments, by which classes are imported.
     """
 
     name: str
     args: list[str]
-    is_trial: bool
+    is_dev_run: bool
     checkpoint: Path | None = None
     run: Run | None = None
-    words: set[str] = field(default_factory=set)
+    names: set[str] = field(default_factory=set)
 
 
 def resolve(command: str, args: Sequence[str], takes_checkpoint: bool = True) -> Invocation:
@@ -36,14 +36,14 @@ def resolve(command: str, args: Sequence[str], takes_checkpoint: bool = True) ->
     options, rest = _scan(command, args)
     configs = [find_config(config) for config in options.config]
     contents = [read_config(path) for path in configs]
-    result = Invocation(run_name(configs), rest, _is_trial(contents, rest))
+    result = Invocation(run_name(configs), rest, _is_dev_run(contents, rest))
     if any(content.get("ckpt_path") for content in contents):
         raise InputError("ckpt_path belongs on the command line: --ckpt_path last.")
     if options.ckpt_path is not None and not takes_checkpoint:
         raise InputError(f"dlp {command} takes no checkpoint; leave --ckpt_path out.")
     is_fit, is_typed = command == "fit", options.ckpt_path is not None
     needs_checkpoint = takes_checkpoint and (is_typed or not is_fit)
-    if result.is_trial and (is_fit or not is_typed):  # of random weights
+    if result.is_dev_run and (is_fit or not is_typed):  # of random weights
         needs_checkpoint = False
     if needs_checkpoint and not {"-h", "--help", "--print_config"} & {*rest}:
         if not is_typed and not configs:
@@ -61,7 +61,7 @@ def resolve(command: str, args: Sequence[str], takes_checkpoint: bool = True) ->
             contents = [read_config(path) for path in configs]
         _check_beside_checkpoint(command, rest)
         say(f"using {result.checkpoint}")
-    result.words = {*re.findall(r"\w+", " ".join([*map(yaml.safe_dump, contents), *rest]))}
+    result.names = {*re.findall(r"\w+", " ".join([*map(yaml.safe_dump, contents), *rest]))}
     result.args = [word for path in configs for word in ("--config", str(path))] + rest
     return result
 
@@ -83,7 +83,7 @@ def _scan(command: str, args: Sequence[str]) -> tuple[argparse.Namespace, list[s
     return options, rest
 
 
-def _is_trial(contents: Sequence[dict[str, Any]], args: Sequence[str]) -> bool:
+def _is_dev_run(contents: Sequence[dict[str, Any]], args: Sequence[str]) -> bool:
     """Return True if ``fast_dev_run`` is set by an argument, else by a config."""
     typed = re.search(r"--trainer\.fast_dev_run(?:[= ]?)(\S*)", " ".join(args))
     if typed:

@@ -36,7 +36,12 @@ def add_run_options(
         ("monitor", str, "val_loss", "Metric of the best epoch."),
         ("test_after_fit", Literal["best", "last"] | None, None, "Checkpoint to test after a fit."),
         ("refit", bool, False, "Whether to train on all rows but the test part."),
-        ("init_from", str | None, None, "Run whose weights a fit starts from, or its config."),
+        (
+            "init_from",
+            str | None,
+            None,
+            "Config or path of a run whose weights a fit starts from.",
+        ),
         ("baselines", bool, False, "Whether to fit simple models to compare with."),
         ("threads", PositiveInt | None, None, "Number of CPU threads of torch."),
         ("smoothing", ClosedUnitInterval, 0.0, "Factor of the moving average of curves."),
@@ -49,8 +54,8 @@ def add_run_options(
             parser.add_argument(f"--{name}", type=kind, default=default, help=text)
 
 
-def import_classes(words: set[str]) -> None:
+def import_classes(names: set[str]) -> None:
     """Import the project's classes that are named; jsonargparse knows imported classes alone."""
     for package in (datamodules, modules, callbacks):
-        for name in words & {*package.__all__}:
+        for name in names & {*package.__all__}:
             getattr(package, name)

@@ -27,7 +27,7 @@ def restore_data(data: LightningDataModule, content: dict[str, Any], path: Path)
         )
 
 
-def check_rows(data: LightningDataModule, path: Path) -> None:
+def check_same_rows(data: LightningDataModule, path: Path) -> None:
     """Refuse training and validation rows that are not those of the checkpoint."""
     if isinstance(data, SupervisedDataModule) and data.rows_fingerprint != data.fit()["rows"]:
         raise InputError(

@@ -123,9 +123,9 @@ def test_fast_dev_run_writes_nothing(points, command):
 def test_no_command_uses_random_weights(points, fails):
     for command in ("test", "predict", "validate"):
         no_trial = "--trainer.fast_dev_run=false"
-        assert "no run of 'points'" in fails(command, "--config", "points.yaml", no_trial)
+        assert "no checkpoint of 'points'" in fails(command, "--config", "points.yaml", no_trial)
         assert "needs --config" in fails(command)
-    assert "no run of 'points'" in fails(*RESUME)
+    assert "no checkpoint of 'points'" in fails(*RESUME)
     assert "there is no checkpoint x.ckpt" in fails("test", "--ckpt_path", "x.ckpt")
     assert not Path("runs").exists()
 
@@ -143,7 +143,7 @@ def test_a_damaged_checkpoint_ends_in_a_sentence(points, fails, content):
         ("--model.hidden [9]", "--model.hidden has no place beside a checkpoint"),
         ("--seed_everything 3", "--seed_everything has no place beside a checkpoint"),
         ("--data.batch_size=3", "--data.batch_size has no place beside a checkpoint"),
-        ("--config smaller", "no run of 'points+smaller'"),
+        ("--config smaller", "no checkpoint of 'points+smaller'"),
     ],
 )
 def test_a_resume_takes_its_own_config(fitted, fails, words, message):

@@ -164,6 +164,7 @@ def test_a_batch_that_does_not_fit_the_head_is_refused(name, num_outputs, width,
     ("head", "arguments", "message"),
     [
         ("sigmoid", {"num_outputs": 3}, "takes two classes; the data has 3"),
+        ("softmx", {"num_outputs": 3}, "unknown head 'softmx'. Did you mean 'softmax'"),
         ("softmax", {"num_outputs": 3, "loss": "bce"}, "unknown loss 'bce'"),
         ("softmax", {"num_outputs": 2, "threshold": 0.2}, "for two classes give head: sigmoid"),
         (SoftmaxHead(3), {"num_outputs": 3, "loss": "mse"}, "loss belongs to the head: Softmax"),

@@ -8,7 +8,7 @@ import torch
 from lightning import Callback, LightningModule, Trainer
 from numpy.typing import NDArray
 
-from dlp.callbacks.predictions import gather_outputs
+from dlp.callbacks.predictions import gather_outputs, threshold_of
 from dlp.console import say
 from dlp.datamodules.base import SupervisedDataModule
 from dlp.evaluation.mistakes import Mistakes, class_mistakes, label_mistakes, value_mistakes
@@ -61,9 +61,8 @@ class MistakesReport(Callback):
             mistakes = value_mistakes(predictions, targets, names)
         else:
             analyse = class_mistakes if targets.ndim == 1 else label_mistakes
-            threshold = getattr(getattr(pl_module, "head", None), "threshold", 0.5)
             names = data.class_names or []
-            mistakes = analyse(predictions, targets, names, threshold)
+            mistakes = analyse(predictions, targets, names, threshold_of(pl_module))
         self._write(data, mistakes, outputs["rows"])
         say(f"mistakes: {mistakes.summary}; see {self.folder}")
 

@@ -5,7 +5,7 @@ import sys
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import TQDMProgressBar
 
-from dlp.console import say
+from dlp.console import say, scores_text
 
 
 class ProgressBar(TQDMProgressBar):
@@ -30,8 +30,7 @@ class ProgressBar(TQDMProgressBar):
         """End the bar of an epoch, or print its line."""
         super().on_train_epoch_end(trainer, pl_module)
         if self.is_disabled:
-            metrics = trainer.progress_bar_metrics.items()
-            say(f"{_epoch(trainer)}: {', '.join(f'{name} {value:.4g}' for name, value in metrics)}")
+            say(f"{_epoch(trainer)}: {scores_text(trainer.progress_bar_metrics)}")
 
 
 def _epoch(trainer: Trainer) -> str:

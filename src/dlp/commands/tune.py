@@ -63,7 +63,7 @@ def tune(
     mode = monitor_mode(config.monitor, getattr(recipe.model(data), "metric_modes", None))
     epochs, seed = epochs_of_fit(recipe), config.seed_everything
     folder: Path | None = None
-    if not recipe.is_trial:
+    if not recipe.is_dev_run:
         content = saved_config(recipe, "space", "trials", "timeout", "sampler", "prune")
         content |= {"space": {key: str(values) for key, values in ranges.items()}}
         folder = find_run(recipe, {**content, "rows": str(data.fit()["rows"])}, "study").folder
@@ -80,7 +80,7 @@ def tune(
         # A study that goes on draws other values than before.
         study.sampler = _sampler(sampler, derived_seed(seed, trial.number) % 2**32)
         with muted(True):
-            variant = Recipe("tune", [*recipe.words, *suggest(trial, ranges)], tune)
+            variant = Recipe("tune", [*recipe.typed, *suggest(trial, ranges)], tune)
             if num_folds is None:
                 reading = _fit(variant, trial, mode)
             else:
@@ -96,14 +96,14 @@ def tune(
         if folder is not None:
             _write(study, folder)
 
-    trials = 1 if recipe.is_trial else trials
+    trials = 1 if recipe.is_dev_run else trials
     if sum(trial.state in _FINISHED for trial in study.trials) < trials:
         enough = MaxTrialsCallback(trials, _FINISHED)
         study.optimize(objective, timeout=timeout, callbacks=[enough, finish], gc_after_trial=True)
     if folder is not None and (folder / "best.yaml").exists():
         _say_best(study, mode)
-        words = [w for flag, w in pairwise(recipe.words) if flag in ("-c", "--config")]
-        say(f"next: dlp fit --config {' --config '.join([*words, f'{folder}/best.yaml'])}")
+        configs = [word for flag, word in pairwise(recipe.typed) if flag in ("-c", "--config")]
+        say(f"next: dlp fit --config {' --config '.join([*configs, f'{folder}/best.yaml'])}")
     return study
 
 

@@ -44,7 +44,7 @@ def batch(
         [title for title in titles for _ in range(copies)],
         columns=copies if copies > 1 else None,
     )
-    if recipe.is_trial:
+    if recipe.is_dev_run:
         return None
     path = output or ROOT / recipe.name / "batch.png"
     save_figure(figure, path)

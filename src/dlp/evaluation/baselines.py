@@ -7,6 +7,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from dlp.console import scores_text
 from dlp.datamodules.base import SupervisedDataModule
 from dlp.modules.heads import Head
 from dlp.modules.metrics import make_metrics
@@ -22,6 +23,8 @@ def guess_scores(model: Any, data: SupervisedDataModule, part: Literal["val", "t
     - ``majority_class``: the most frequent class; of labels those that most rows have.
     - ``class_frequencies``: expected ``acc`` of classes drawn by their frequencies.
     - ``mean`` and ``median``: of each target column.
+
+    The result is empty for a model without a `Head`.
     """
     if not isinstance(model, SupervisedModule):
         return {}
@@ -65,8 +68,4 @@ def part_targets(
 
 def baseline_lines(scores: Mapping[str, Mapping[str, float]]) -> list[str]:
     """Return a line per baseline."""
-    return [
-        f"baseline {name.replace('_', ' ')}: "
-        + ", ".join(f"{metric} {value:.4g}" for metric, value in values.items())
-        for name, values in scores.items()
-    ]
+    return [f"baseline {n.replace('_', ' ')}: {scores_text(each)}" for n, each in scores.items()]

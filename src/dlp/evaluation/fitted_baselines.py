@@ -23,7 +23,8 @@ def fitted_scores(model: Any, data: SupervisedDataModule, part: Literal["val", "
 
     Texts become sublinear TF-IDF of words and pairs of words, tables are filled, standardised and
     one-hot, images are averaged down to 32 x 32. All settings are scikit-learn's defaults, but for
-    ``C=10`` on texts. Of more than 50,000 rows the first 50,000 are used.
+    ``C=10`` on texts. Of more than 50,000 rows the first 50,000 are used. The result is empty for a
+    model without a `Head`.
     """
     if not isinstance(model, SupervisedModule):
         return {}

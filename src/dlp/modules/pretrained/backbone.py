@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from dlp.errors import InputError, unknown
-from dlp.modules.checks import check_rows
+from dlp.modules.networks import check_batch
 from dlp.modules.pretrained.families import family_of
 from dlp.modules.weights import load_weights, read_state_dict
 
@@ -52,12 +52,12 @@ class Backbone(nn.Module):
         if weights is not None and entry is None and not Path(weights).exists():
             choices = [*published.__members__, "the path of a state dict"]
             raise unknown(f"weights of {name}", str(weights), choices)
-        of_weights = entry or published.DEFAULT
+        preset_entry = entry or published.DEFAULT
         arguments: dict[str, Any] = {}
         if family.auxiliary:
             arguments = {"aux_logits": False, "init_weights": True}
         if family.sized is not None:
-            arguments = family.sized(image_size or of_weights.meta["min_size"][0])
+            arguments = family.sized(image_size or preset_entry.meta["min_size"][0])
         is_replaced = weights is not None and family.builds_on_meta
         with torch.device("meta" if is_replaced else "cpu"):  # no random numbers to overwrite
             self.model = models.get_model(name, **arguments)
@@ -67,7 +67,7 @@ class Backbone(nn.Module):
         if weights is not None:
             tensors = read_state_dict(weights) if entry is None else published_weights(entry)
             load_weights(self.model, tensors, (family.classifier, *family.auxiliary))
-        preset = of_weights.transforms()
+        preset = preset_entry.transforms()
         scalings = {
             "weights": (family.mean or preset.mean, family.mean or preset.std),
             "unit": ((0.0,) * 3, (1.0,) * 3),
@@ -90,7 +90,7 @@ class Backbone(nn.Module):
         """
         if start == 0 and stop != 0:
             size = values.shape[1:3] if values.shape[-1] == 3 else values.shape[-2:]
-            check_rows(values, (3, *size))  # it explains how to move channels that are last
+            check_batch(values, (3, *size))  # it explains how to move channels that are last
             values = (values - self.mean) / self.std
         if values.ndim == 4:
             values = values.contiguous(memory_format=torch.channels_last)

@@ -15,7 +15,7 @@ from dlp.modules.supervised import SupervisedModule, TrainingArguments
 
 
 class PretrainedModule(SupervisedModule):
-    """`PretrainedNet` under a head.
+    """`PretrainedNet` with a head.
 
     The optimizer has the groups ``head`` and ``backbone``, with all their parameters, whatever is
     frozen. A checkpoint contains the whole model; restoring it downloads nothing.
