@@ -262,6 +262,9 @@ TIMED = replace(ROWS, times=np.arange(30))
         (ROWS, {"splitter": KFold(40)}, "KFold cannot divide 30 rows"),
         (ROWS, {"splitter": GroupKFold(3)}, "GroupKFold cannot divide 30 rows"),
         (GROUPED, {"splitter": KFold(4)}, "rows of one group into both parts"),
+        (replace(GROUPED, groups=np.zeros(30, int)), {}, "no row is left to train on"),
+        (replace(TIMED, times=np.zeros(30)), {}, "no row is left to train on"),
+        (replace(TIMED, times=np.arange(30) // 15), {"test_size": 0.4}, "no row is left"),
     ],
 )
 def test_a_split_that_cannot_be_made_is_refused(rows, arguments, message):
