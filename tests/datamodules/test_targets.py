@@ -119,6 +119,7 @@ def test_the_summary_has_frequencies_or_mean_and_median(values, summary):
         ([1.0, np.nan, 2.0], {}, "1 rows have no target, the first is row 1"),
         ([[1.0, 2.0], [3.0, np.nan]], {}, "1 rows have no target, the first is row 1"),
         (np.array(["a", None, "b"], object), {}, "1 rows have no target, the first is row 1"),
+        ([[0, 2], [1, 1]], {"task": "multilabel"}, "takes 0 or 1"),
         ([0, 2], {"class_names": ["cat", "dog"]}, "unknown class '2'"),
         ([-1.0, 2.0, 3.0], {"transform": "log"}, "takes targets above 0; the smallest is -1"),
     ],

@@ -215,7 +215,8 @@ def test_own_features_are_fitted_on_the_training_part_without_the_target(feature
     expected = frame.area / frame.area[10:].max()
     np.testing.assert_allclose(matrix(data, "val")[:, 2], expected[:10], rtol=1e-6)
     state = data.state_dict()["inputs"]["features"]
-    assert state["columns"] == ["area", "city", "garden", "rooms"]
+    assert state["name"] == "Share"
+    assert state["attributes"]["columns"] == ["area", "city", "garden", "rooms"]
     assert [*data.examples("train").inputs] == ["area", "rooms", "garden", "city"]
 
 
@@ -231,6 +232,9 @@ def test_features_of_a_name_are_imported_and_restored(csv, tmp_path, monkeypatch
     second.load_state_dict(state)
     np.testing.assert_array_equal(matrix(second, "predict"), matrix(first, "predict"))
     assert first.hparams["features"] == "my_features.Scaled"
+    for other in (None, doubled):
+        with pytest.raises(InputError, match="trained with features: Scaled"):
+            table("gone.csv", features=other).load_state_dict(state)
 
 
 @pytest.mark.parametrize("value", [np.float64(1), {1, 2}])

@@ -60,12 +60,12 @@ class Features:
         return plain_table(result, f"the result of {self.name}").set_axis(frame.index, axis=0)
 
     def state(self) -> dict[str, Any]:
-        """Return the attributes, plain values."""
-        return dict(self.attributes)
+        """Return name and attributes as plain values."""
+        return {"name": self.name, "attributes": dict(self.attributes)}
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Restore a `state`."""
-        self.attributes.update(state)
+        self.attributes.update(state["attributes"])
 
 
 def _imported(path: str) -> Any:
