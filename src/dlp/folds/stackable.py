@@ -4,12 +4,14 @@ import inspect
 from collections.abc import Hashable
 from typing import Any
 
+import torch
+import torch.nn.functional as F
 from lightning import LightningModule, Trainer
 from torch import Tensor, nn, optim
 
 from dlp.bag_of_words import BagLinear
 from dlp.datamodules.base import SupervisedDataModule
-from dlp.folds.stacked import ACTIVATIONS, LOSSES, METRICS, FoldTensors
+from dlp.folds.stacked import ACTIVATIONS, LOSSES, METRICS, FoldTensors, StackedNet
 from dlp.modules.models import DenseModule
 from dlp.modules.networks import DenseNet
 from dlp.modules.optimizers import KerasRMSprop
@@ -21,6 +23,7 @@ OPTIMIZERS = (KerasRMSprop, optim.RMSprop, optim.SGD, optim.Adam, optim.AdamW)
 _IRRELEVANT = {"max_epochs", "logger", "num_sanity_val_steps", "default_root_dir", "plugins"}
 _IRRELEVANT |= {"enable_checkpointing", "enable_model_summary", "enable_progress_bar"}
 _PLAIN = {"accelerator": "cpu", "devices": 1}
+_NUM_COMPARED = 64
 
 
 def kind(model: DenseModule, fold: FoldTensors) -> Hashable:
@@ -45,7 +48,7 @@ def reason_against(
         if trainer[name] not in (None, [], defaults.get(name), _PLAIN.get(name))
     ]
     loader, head = data.loader("train"), model.head
-    optimizer = type(model.make_optimizer(model.parameters()))
+    optimizer = model.make_optimizer(model.parameters())
     layers = [*model.network.modules()][2:]  # without the net and its Sequential
     reasons = {
         f"trainer.{min(arguments, default=None)} is set": bool(arguments),
@@ -63,8 +66,28 @@ def reason_against(
             or head.threshold != 0.5
             or getattr(head, "transform", "none") != "none"
         ),
-        "class_weight is set": model.class_weight is not None,
+        "class_weight is set": bool(model.class_weight) or head.class_weights is not None,
         "a scheduler is set": model.make_scheduler is not None,
-        f"the optimizer is {optimizer.__name__}": optimizer not in OPTIMIZERS,
+        f"the optimizer is {type(optimizer).__name__}": type(optimizer) not in OPTIMIZERS,
+        "the optimizer has groups of parameters": len(optimizer.param_groups) > 1,
     }
-    return next((clause for clause, holds in reasons.items() if holds), None)
+    reason = next((clause for clause, holds in reasons.items() if holds), None)
+    if reason is None and _differs(model, FoldTensors.of(model, data)):
+        return "a stacked step gives other gradients than the model"
+    return reason
+
+
+def _differs(model: DenseModule, fold: FoldTensors) -> bool:
+    """Return True if a stacked step gives other gradients than the model's own on some rows."""
+    x, y = fold.inputs[:_NUM_COMPARED], fold.targets[:_NUM_COMPARED]
+    loss = model.head.loss(model.eval()(x), y) + model.penalty()
+    expected = torch.autograd.grad(loss, [*model.network.parameters()])
+    model.train()
+    with torch.inference_mode():
+        net = StackedNet([model])
+        net.backward(F.pad(x.flatten(1), (0, 1), value=1.0)[None], y[None], [None] * len(net.rates))
+        gradients = [part for g in net.gradients for part in (g[0, :-1].t(), g[0, -1])]
+    return not all(
+        torch.allclose(ours, theirs, rtol=0, atol=1e-3 * float(theirs.abs().max() + 1e-12))
+        for ours, theirs in zip(gradients, expected, strict=True)
+    )
