@@ -7,6 +7,7 @@ from lightning import LightningDataModule, LightningModule
 
 from dlp.datamodules.base import SupervisedDataModule
 from dlp.errors import InputError
+from dlp.modules.supervised import SupervisedModule
 from dlp.modules.weights import read_file
 
 
@@ -38,8 +39,11 @@ def check_same_rows(data: LightningDataModule, path: Path) -> None:
 
 def start_from(model: LightningModule, path: Path) -> None:
     """Load the weights of another run with the same kind of network."""
+    state = read_checkpoint(path)["state_dict"]
+    if isinstance(model, SupervisedModule):
+        state |= model.head.state_dict(prefix="head.")  # mean and deviation of these targets
     try:
-        model.load_state_dict(read_checkpoint(path)["state_dict"])
+        model.load_state_dict(state)
     except RuntimeError as error:
         reason = " ".join(str(error).split())
         raise InputError(f"init_from: {path} belongs to another network: {reason}") from error

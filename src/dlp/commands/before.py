@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lightning import Callback
+from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.cli import SaveConfigCallback
 
 from dlp import callbacks as own_callbacks
 from dlp.callbacks import BestCheckpoint, EpochSeed, LastCheckpoint
@@ -11,10 +12,21 @@ from dlp.console import say
 from dlp.datamodules.base import SupervisedDataModule
 from dlp.monitor import monitor_mode
 from dlp.restoring import start_from
-from dlp.runs import find_checkpoint
+from dlp.runs import find_checkpoint, runs_of
 
 if TYPE_CHECKING:
     from dlp.lightning_cli import DlpCLI
+
+
+class RunConfig(SaveConfigCallback):
+    """Writer of ``config.yaml`` at the end of an epoch: a fit that fails before changes nothing."""
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Wait for the first epoch."""
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the file once."""
+        super().setup(trainer, pl_module, "fit")
 
 
 def fit_callbacks(cli: "DlpCLI", saves: bool) -> list[Callback]:
@@ -29,7 +41,8 @@ def fit_callbacks(cli: "DlpCLI", saves: bool) -> list[Callback]:
         data.inputs("test")  # its errors before the training: no test part, wrong cells
     if options.init_from and cli.checkpoint is None:
         source, overlays = options.init_from, "".join(cli.name.partition("+")[1:])
-        path = find_checkpoint(source if Path(source).exists() else None, source + overlays)
+        name = source + overlays if runs_of(source + overlays) else source
+        path = find_checkpoint(source if Path(source).exists() else None, name)
         say(f"starting from the weights of {path}")
         start_from(cli.model, path)
     folder = cli.run.folder
