@@ -7,8 +7,8 @@ from training import quiet_trainer
 from dlp.datamodules import ArrayDataModule
 from dlp.errors import InputError
 from dlp.modules import DenseModule
-from dlp.modules.class_weights import class_weights
 from dlp.modules.heads import make_head
+from dlp.modules.supervised import class_weights
 
 draw = np.random.default_rng(0)
 N = 60

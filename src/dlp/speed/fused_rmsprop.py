@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.optim import Optimizer
 
 #: Number of steps after which Adam's bias corrections are exactly 1.
 _LATE_STEP = torch.tensor(1e9)
@@ -44,3 +45,24 @@ def contiguous_views(weight: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
         return weight, *others
     axes = sorted(range(weight.ndim), key=weight.stride, reverse=True)
     return tuple(tensor.permute(axes) for tensor in (weight, *others))
+
+
+def fused_update(optimizer: Optimizer) -> bool:
+    """Update all weights that have a gradient; return False where the kernel cannot."""
+    groups = [[w for w in g["params"] if w.grad is not None] for g in optimizer.param_groups]
+    if not all(can_fuse(weight) for weights in groups for weight in weights):
+        return False
+    for group, weights in zip(optimizer.param_groups, groups, strict=True):
+        tensors = []
+        for weight in weights:
+            state = optimizer.state[weight]
+            if not state:
+                state.update(step=torch.zeros(()), square_avg=torch.zeros_like(weight))
+            # The one of a checkpoint may be laid out in another way.
+            state["square_avg"] = laid_out_as(weight, state["square_avg"])
+            gradient = laid_out_as(weight, weight.grad)
+            tensors.append(contiguous_views(weight, gradient, state["square_avg"]))
+        if tensors:
+            params, gradients, averages = map(list, zip(*tensors, strict=True))
+            fused_step(params, gradients, averages, group)
+    return True

@@ -5,7 +5,6 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from dlp.errors import InputError
 from dlp.hyperparameters import Keywords
 from dlp.modules.heads import Head, HeadName
 from dlp.modules.networks import Activation
@@ -58,14 +57,9 @@ class PretrainedModule(SupervisedModule):
         **training: Keywords[TrainingArguments],
     ) -> None:
         arguments = {**locals(), "weights": None}  # those of the checkpoint
-        if len(input_shape) != 3 or input_shape[0] != 3:
-            raise InputError(
-                f"a backbone takes colour images (3, H, W); the data has rows of shape "
-                f"{tuple(input_shape)}. For grey images set channels: 3 in the data."
-            )
 
         def build(num_logits: int) -> PretrainedNet:
-            base = Backbone(backbone, weights, trainable_stages, scaling, min(input_shape[1:]))
+            base = Backbone(backbone, weights, trainable_stages, scaling, input_shape[-1])
             layers = (pool, hidden, activation, dropout)
             return PretrainedNet(base, input_shape, num_logits, *layers)
 
