@@ -16,6 +16,7 @@ from dlp.runs import ROOT, Run, find_runs
 #: Settings that may differ between runs of one label: they repeat it, or change no result.
 _REPEATS = {"seed_everything", "split_seed", "fold", "repeat", "run_dir", "threads", "smoothing"}
 _REPEATS |= {"eval_batch_size", "data_dir", "monitor", "test_after_fit", "baselines", "init_from"}
+_REPEATS |= {"accelerator", "devices", "logger", "default_root_dir", "enable_progress_bar"}
 
 
 def compare(
@@ -74,7 +75,7 @@ def _settings(run: Run) -> dict[str, Any]:
     return {
         str(key): value
         for key, value in config.to_dict("records")[0].items()
-        if not str(key).startswith("trainer.") and str(key).rpartition(".")[2] not in _REPEATS
+        if str(key).rpartition(".")[2] not in _REPEATS
     }
 
 

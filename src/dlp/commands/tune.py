@@ -107,9 +107,6 @@ def tune(
     return study
 
 
-# Trials -------------------------------------------------------------------------------------------
-
-
 def _say_best(study: Study, mode: Mode) -> None:
     """Print the five best trials; a pruned one has no final value."""
     table = _table(study)
@@ -178,9 +175,6 @@ def _cross_validate(recipe: Recipe, trial: Trial, mode: Mode, num_folds: int) ->
         seed=config.seed_everything,
         on_fold=report,
     ).verdict()
-
-
-# Files --------------------------------------------------------------------------------------------
 
 
 def _table(study: Study) -> pd.DataFrame:

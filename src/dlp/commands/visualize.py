@@ -148,7 +148,7 @@ def filters(
         title = f"{subject.name}: {len(numbers)} filters of {name}"
         say(title)
         patterns = filter_patterns(
-            network, name, numbers, channels=form.channels, steps=steps, batch_size=16, **options
+            network, name, numbers, channels=form.channels, steps=steps, **options
         )
         figures[name] = filter_grid(patterns, title)
     return _save(figures, output or subject.folder / "filters")
