@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from dlp.monitor import Mode
 
-Kind = Literal["improving", "flat", "worse", "short"]
+Kind = Literal["improving", "flat", "worse", "short"]  # worse: overfitting; short: too few epochs
 Values = NDArray[np.float64]
 
 #: A curve that improves by less than this part of its whole improvement is flat.
@@ -28,18 +28,10 @@ _FEWEST = 5
 
 @dataclass(frozen=True)
 class Verdict:
-    """Reading of a curve.
+    """Reading of a curve: its kind, the best epoch from 1, and what followed.
 
-    Args:
-        kind: ``improving``, ``flat`` within its noise, ``worse`` (overfitting), or ``short``: too
-            few epochs to tell.
-        best_epoch: Epoch of the best value, from 1.
-        best: Best value.
-        change: Improvement in the last `span` epochs (``improving``), or the rise since the best
-            epoch; not negative.
-        span: Number of epochs of the change.
-        noise: Standard deviation of one epoch's value around the curve.
-        mode: Direction of the metric.
+    `change` is the improvement in the last `span` epochs (``improving``), or the rise since the
+    best epoch, not negative; `noise` is the deviation of one epoch's value from the curve.
     """
 
     kind: Kind

@@ -4,7 +4,7 @@ from itertools import pairwise
 import pytest
 import torch
 from backbones import changed, fit, small_data, small_model, state_of
-from lightning import Trainer
+from lightning import Callback, Trainer
 from torch.optim.lr_scheduler import OneCycleLR
 
 from dlp.callbacks import EpochSeed, Unfreeze
@@ -43,7 +43,18 @@ def test_a_stage_changes_from_its_epoch_on_and_no_bit_of_another(capsys):
     inside = [{name for name in names if ".backbone." in name} for names in moves]
     last = {name for name in before if ".backbone.model.conv5." in name}
     assert inside == [set(), last, last]
-    assert model.network.backbone.frozen_stages == 4
+    assert model.network.backbone.frozen_stages == 5  # as before the fit
+
+
+def test_the_backbone_is_restored_after_an_error():
+    class Fail(Callback):
+        def on_train_epoch_end(self, trainer, pl_module):
+            raise RuntimeError
+
+    model = small_model()
+    with pytest.raises(RuntimeError):
+        fit(model, small_data(), Unfreeze(1, 2), Fail())
+    assert model.network.backbone.frozen_stages == 5
 
 
 def test_a_resumed_fit_equals_an_unbroken_one(tmp_path):

@@ -25,7 +25,7 @@ def test_without_jitter_and_border_the_pattern_is_that_of_the_book():
 
 def test_a_pattern_depends_on_its_filter_and_the_seed_alone():
     model = Awkward()
-    several = filter_patterns(model, "conv2", [3, 0, 2], batch_size=2, **SMALL)
+    several = filter_patterns(model, "conv2", [3, 0, 2], **SMALL)
     torch.testing.assert_close(several[1:2], filter_patterns(model, "conv2", 0, **SMALL))
     assert not torch.equal(several, filter_patterns(model, "conv2", [3, 0, 2], seed=1, **SMALL))
 

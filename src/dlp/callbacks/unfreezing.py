@@ -1,6 +1,6 @@
 """Fine-tuning in one run: stages of a backbone that are trained from an epoch on."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
@@ -43,6 +43,13 @@ class Unfreeze(Callback):
 
     on_fit_start = on_train_epoch_start  # before features are stored
     on_train_start = on_train_epoch_start  # a fit may resume within an epoch
+
+    def _restore(self, trainer: Trainer, pl_module: LightningModule, *_: Any, **__: Any) -> None:
+        """Restore the backbone's own `trainable_stages`: another fit may have no `Unfreeze`."""
+        backbone = backbone_of(pl_module)
+        backbone.set_trained(backbone.trainable_stages)
+
+    teardown = on_exception = _restore  # Lightning skips teardown when a fit raises
 
 
 def trained_stages(epoch: float, backbone: Backbone, trainer: Trainer) -> int:

@@ -34,6 +34,8 @@ def best_threshold(
     else:
         false, true, cuts = roc_curve(targets, probabilities, drop_intermediate=False)
         scores = true - false
-    cut = min(cuts[scores.argmax()], 1.0)  # of no rows it is infinite
+    cut = cuts[scores.argmax()]
+    if cut > 1:  # no row is best
+        return 1.0
     below = probabilities[probabilities < cut].max(initial=0.0)
     return float(cut + below) / 2

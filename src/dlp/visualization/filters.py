@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from dlp.seeds import derived_seed
 from dlp.visualization.layers import evaluating, watched
 
+_TOGETHER = 16  # patterns
+
 
 class _LayerReached(BaseException):
     """End of a forward pass at the layer; no ``except Exception`` of a model stops it."""
@@ -26,7 +28,6 @@ def filter_patterns(
     seed: int = 0,
     jitter: int = 4,
     border: int = 16,
-    batch_size: int = 64,
 ) -> Tensor:
     """Return an image per filter that makes the mean activation of the filter large.
 
@@ -48,7 +49,6 @@ def filter_patterns(
             grids of strides and pooling.
         border: Number of pixels that are computed on each side and cut off; 0 for a network that
             takes images of one size.
-        batch_size: Number of patterns that are computed together.
 
     Returns:
         Patterns (F, C, height, width) in [0, 1]: mean 0.5, standard deviation 0.1, clipped.
@@ -59,8 +59,8 @@ def filter_patterns(
     device = next(model.parameters()).device
     patterns = []
     with evaluating(model):
-        for start in range(0, len(numbers), batch_size):
-            batch = numbers[start : start + batch_size]
+        for start in range(0, len(numbers), _TOGETHER):
+            batch = numbers[start : start + _TOGETHER]
             pixels = torch.stack([_noise(shape, seed, number) for number in batch]).to(device)
             shifts = torch.Generator().manual_seed(derived_seed(seed))
             for _ in range(steps):

@@ -143,7 +143,7 @@ def test_a_batch_is_a_copy(rows):
     assert all(map(torch.equal, rows[index], before))
 
 
-@pytest.mark.parametrize("num_words", [-1, 4])
-def test_arguments_that_leave_no_word_are_refused(num_words):
-    with pytest.raises(InputError, match="is above 4"):
-        fitted(["a b"], num_words)
+@pytest.mark.parametrize("arguments", [(-1,), (4,), (9, 6)])
+def test_arguments_that_leave_no_word_are_refused(arguments):
+    with pytest.raises(InputError, match="hold no word"):
+        fitted(["a b"], *arguments)

@@ -1,6 +1,7 @@
 """Images of one's own: folders of classes, or a table of paths and targets."""
 
 import os
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -19,9 +20,9 @@ from dlp.datamodules.images.store import (
     file_states,
     read_image,
 )
-from dlp.datamodules.tables.files import read_table
+from dlp.datamodules.tables.files import check_columns, read_table
 from dlp.datamodules.targets import TargetEncoder, Task
-from dlp.errors import InputError, unknown
+from dlp.errors import InputError
 from dlp.hyperparameters import Keywords
 
 ImagePath = str | os.PathLike[str]
@@ -162,11 +163,10 @@ class ImageFolderDataModule(SupervisedDataModule):
         frame = read_table(path, self.read_csv, [*filter(None, texts)])
         if is_labelled and not self.target_columns:
             raise InputError(f"{path} is a table; give target, its column to predict, or several.")
-        needed = [self.image_column, name, *targets, *[group, time] * is_labelled]
-        if absent := [column for column in needed if column and column not in frame]:
-            raise unknown("column", absent[0], map(str, frame.columns))
+        check_columns(frame, [self.image_column, name, *targets, *[group, time] * is_labelled])
         if self.drop_unlabelled:
             frame = frame[frame[targets].notna().all(axis=1)]
+            frame[targets] = frame[targets].convert_dtypes()  # holes made floats of whole numbers
         files = [path.parent / str(file) for file in frame[self.image_column]]
         if missing := [file for file in files if not file.is_file()]:
             raise InputError(
@@ -212,8 +212,7 @@ class ImageFolderDataModule(SupervisedDataModule):
 
 def find_images(path: Path) -> list[Path]:
     """Return an image file, or all images in a folder and below it, sorted."""
-    below = path.rglob("*") if path.is_dir() else [path]
-    images = sorted(file for file in below if _is_image(file) and not _is_hidden(file, path))
+    images = [*_images_below(path)]
     if not images:
         raise InputError(f"there is no image at {path} (from {Path.cwd()}).")
     return images
@@ -229,20 +228,28 @@ def _find_class_images(root: Path) -> list[Path]:
             "(cats/1.jpg, dogs/7.jpg), or train, val and test with one subfolder per class each; "
             "give folders of other names as path and test_path."
         )
-    return [image for folder in images.values() for image in folder]
+    files = [image for folder in images.values() for image in folder]
+    if others := sorted({*filter(Path.is_file, root.rglob("[!.]*"))} - {*files}):
+        say(f"{len(others):,} files in {root} are not images of a class, such as {others[0]}")
+    return files
 
 
 def _subfolders(folder: Path) -> list[Path]:
     return [path for path in _visible(folder) if path.is_dir()]
 
 
+def _images_below(path: Path) -> Iterator[Path]:
+    """Yield images; `Path.rglob` does not follow links."""
+    if path.is_dir():
+        for child in _visible(path):
+            yield from _images_below(child)
+    elif _is_image(path):
+        yield path
+
+
 def _visible(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if not _is_hidden(path, folder))
-
-
-def _is_hidden(path: Path, folder: Path) -> bool:
-    """Return True for files below hidden folders and the folder that macOS adds."""
-    return any(part.startswith((".", "__MACOSX")) for part in path.relative_to(folder).parts)
+    """Return what is in a folder, without hidden files and the folder that macOS adds."""
+    return sorted(p for p in folder.iterdir() if not p.name.startswith((".", "__MACOSX")))
 
 
 def _is_image(path: Path) -> bool:

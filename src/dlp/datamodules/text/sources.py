@@ -130,7 +130,8 @@ class TextFiles:
             parts = {"train": sorted(folder.glob(pattern))}
         frames = {}
         for part, paths in parts.items():
-            files = [p for p in paths if p.parent.name != "unsup" and p.name[0] != "."]
+            named = [(p, p.parent.name) for p in paths if not p.name.startswith(".")]
+            files = [p for p, name in named if name != "unsup" and not name.startswith(".")]
             columns = {self.columns["text"]: [self._text(file) for file in files]}
             columns |= {label: [file.parent.name for file in files] for label in self.labels}
             index = [file.relative_to(folder).as_posix() for file in files]
