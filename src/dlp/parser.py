@@ -36,12 +36,7 @@ def add_run_options(
         ("monitor", str, "val_loss", "Metric of the best epoch."),
         ("test_after_fit", Literal["best", "last"] | None, None, "Checkpoint to test after a fit."),
         ("refit", bool, False, "Whether to train on all rows but the test part."),
-        (
-            "init_from",
-            str | None,
-            None,
-            "Config or path of a run whose weights a fit starts from.",
-        ),
+        ("init_from", str | None, None, "Config or path of a run whose weights are the first."),
         ("baselines", bool, False, "Whether to fit simple models to compare with."),
         ("threads", PositiveInt | None, None, "Number of CPU threads of torch."),
         ("smoothing", ClosedUnitInterval, 0.0, "Factor of the moving average of curves."),

@@ -14,8 +14,8 @@ from dlp.datamodules.batches import StoredRows
 from dlp.datamodules.splits import Indices
 
 #: Name of a folder or of a table of the Hub -> part.
-PART_NAMES = {"train": "train", "valid": "val", "validation": "val", "dev": "val", "val": "val"}
-PART_NAMES |= {"test": "test"}
+PART_NAMES = {"train": "train", "test": "test"}
+PART_NAMES |= dict.fromkeys(("val", "valid", "validation", "dev"), "val")
 
 
 @dataclass(frozen=True)
