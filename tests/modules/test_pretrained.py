@@ -77,4 +77,4 @@ def test_features_are_computed_in_evaluation_mode_without_gradient():
 @pytest.mark.parametrize("shape", [(1, 28, 28), (32,)])
 def test_rows_that_are_not_colour_images_are_refused(shape):
     with pytest.raises(InputError, match="takes rows of shape"):
-        PretrainedModule(shape, 2, weights=None)
+        PretrainedModule(shape, 2, backbone="squeezenet1_1", weights=None)
