@@ -64,8 +64,9 @@ def _labels(runs: Sequence[Run]) -> list[str]:
     labels = []
     for name, own in zip(names, settings, strict=True):
         others = [each for other, each in zip(names, settings, strict=True) if other == name]
-        keys = [key for key in own if any(each.get(key) != own[key] for each in others)]
-        labels.append(" ".join([name, *(f"{key.rpartition('.')[2]}={own[key]}" for key in keys)]))
+        differing = {k: v for k, v in own.items() if any(each.get(k) != v for each in others)}
+        texts = {k: f"{v:g}" if isinstance(v, float) else v for k, v in differing.items()}
+        labels.append(" ".join([name, *(f"{k.rpartition('.')[2]}={v}" for k, v in texts.items())]))
     return labels
 
 
