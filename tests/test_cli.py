@@ -42,7 +42,7 @@ def recipe():
         ("report", "run is missing."),
         ("fit", "data, model is missing. A config has it: --config NAME.\n"),
         ("tune --config quickstart", "space is missing.\n"),
-        ("compare nowhere", "there is no run 'nowhere'"),
+        ("compare nowhere", "found no run 'nowhere'"),
     ],
 )
 def test_a_mistyped_command_ends_in_a_sentence_and_status_2(words, message, capsys):

@@ -41,11 +41,11 @@ TYPED = [
     ("--model.scheduler StepLR", "model.scheduler.step_size is missing"),
     ("--trainer.callbacks EarlyStopping --trainer.callbacks.monitr x", "callbacks.monitor?"),
     # Classes and values
-    ("--model DenseModul", "there is no class 'DenseModul'. Did you mean DenseModule?"),
+    ("--model DenseModul", "unknown class 'DenseModul'. Did you mean DenseModule?"),
     ("--model dlp.modules.DenseModul", "Did you mean DenseModule?"),
     ("--model torch.nn.Linear", "to a subclass of LightningModule; got torch.nn.Linear."),
     ("--model nowhere.Net", "model: No module named 'nowhere'; got nowhere.Net."),
-    ("--model.optimizer Adm", "there is no class 'Adm'. Did you mean Adam?"),
+    ("--model.optimizer Adm", "unknown class 'Adm'. Did you mean Adam?"),
     ("--model.scheduler ReduceLROnPlateau", "Multiple subclasses with name ReduceLROnPlateau"),
     ("--model.head sigmod", "model.head takes sigmoid, softmax, multilabel, regression"),
     ("--trainer.max_epochs ten", "trainer.max_epochs takes a whole number; got 'ten'."),

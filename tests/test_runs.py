@@ -63,7 +63,7 @@ def test_a_checkpoint_is_named_by_path_folder_word_or_config():
     assert find_checkpoint("best", "a") == old
     assert find_checkpoint("runs/a/version_0", "") == old
     assert find_checkpoint(str(new), "") == new
-    with pytest.raises(InputError, match="there is no checkpoint x"):
+    with pytest.raises(InputError, match="found no checkpoint x"):
         find_checkpoint("x", "a")
     with pytest.raises(InputError, match=r"no checkpoint of 'b\+c' in"):
         find_checkpoint(None, "b+c")

@@ -106,7 +106,7 @@ def test_a_fit_that_never_began_leaves_no_folder(points, fails):
     assert "not a valid input" in fails(*FIT, "--trainer.devices", "0")
     assert not [*Path("runs").glob("points/*")]
     message = fails(*FIT, "--data.test_size", "null", "--test_after_fit", "best")
-    assert "there is no test part" in message
+    assert "the data has no test part" in message
     assert "num_outputs comes from the data" in fails(*FIT, "--model.num_outputs", "3")
 
 
@@ -126,7 +126,7 @@ def test_no_command_uses_random_weights(points, fails):
         assert "no checkpoint of 'points'" in fails(command, "--config", "points.yaml", no_trial)
         assert "needs --config" in fails(command)
     assert "no checkpoint of 'points'" in fails(*RESUME)
-    assert "there is no checkpoint x.ckpt" in fails("test", "--ckpt_path", "x.ckpt")
+    assert "found no checkpoint x.ckpt" in fails("test", "--ckpt_path", "x.ckpt")
     assert not Path("runs").exists()
 
 

@@ -32,4 +32,4 @@ def test_a_page_of_folds_has_their_table(points):
 
 @pytest.mark.parametrize("run", ["nothing", "."])
 def test_a_run_must_exist(run, fails):
-    assert "there is no run" in fails("report", run)
+    assert "found no run" in fails("report", run)

@@ -74,7 +74,7 @@ def test_hidden_files_and_those_of_macos_are_left_out(pets):
     [
         (lambda pets: (pets / "birds").mkdir(), "birds holds no images of a class"),
         (lambda pets: image_folder(pets / "extra"), "extra holds no images .* as path and test"),
-        (shutil.rmtree, "there is no file"),
+        (shutil.rmtree, "found no file"),
         (lambda pets: [shutil.rmtree(pets / n) for n in ("cats", "dogs")], "pets holds no images"),
         (lambda pets: shutil.rmtree(pets / "cats"), "at least two"),
     ],

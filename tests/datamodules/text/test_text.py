@@ -208,5 +208,5 @@ def test_folders_and_files_that_cannot_be_read_are_refused(tmp_path):
         TextDataModule(tmp_path / "files").fit()
     data = TextDataModule(tmp_path / "files", read_csv={"encoding": "cp1252"}, val_size=None)
     assert {*raw(data)} == {"caf\u00e9", "text"}
-    with pytest.raises(InputError, match="there is no file"):
+    with pytest.raises(InputError, match="found no file"):
         TextDataModule(tmp_path / "reviews.csv").fit()

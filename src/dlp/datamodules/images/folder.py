@@ -214,7 +214,7 @@ def find_images(path: Path) -> list[Path]:
     """Return an image file, or all images in a folder and below it, sorted."""
     images = [*_images_below(path)]
     if not images:
-        raise InputError(f"there is no image at {path} (from {Path.cwd()}).")
+        raise InputError(f"found no image at {path} (from {Path.cwd()}).")
     return images
 
 
