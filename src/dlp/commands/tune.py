@@ -9,16 +9,14 @@ import pandas as pd
 import yaml
 from lightning import Callback, LightningModule, Trainer
 
-from dlp.errors import InputError, unknown
+from dlp.errors import extra, unknown
 
-try:
+with extra("tune"):
     import optuna
-except ImportError as error:
-    raise InputError("tune needs Optuna: pip install 'dlp-lightning[tune]'.") from error
-from optuna.pruners import MedianPruner, NopPruner
-from optuna.samplers import BaseSampler, RandomSampler, TPESampler
-from optuna.study import MaxTrialsCallback, Study
-from optuna.trial import FrozenTrial, Trial, TrialState
+    from optuna.pruners import MedianPruner, NopPruner
+    from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+    from optuna.study import MaxTrialsCallback, Study
+    from optuna.trial import FrozenTrial, Trial, TrialState
 
 from dlp.commands.crossval import epochs_of_fit, find_run, saved_config
 from dlp.commands.space import read_space, short, suggest
