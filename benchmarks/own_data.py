@@ -1,4 +1,4 @@
-"""Fit the recipes of docs/own_data.md beside scikit-learn's models on the same split.
+"""Fit the recipes of docs/data/index.md beside scikit-learn's models on the same split.
 
     python benchmarks/own_data.py                        # every set, 5 seeds
     python benchmarks/own_data.py boston friedman1 --seeds 1

@@ -8,15 +8,15 @@ from dlp.cli import COMMANDS
 from dlp.configs import recipes, variations
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
-TEXTS = {page.name: page.read_text(encoding="utf-8") for page in PAGES}
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+TEXTS = {str(page.relative_to(ROOT)): page.read_text(encoding="utf-8") for page in PAGES}
 #: Blocks that need a run of one's own.
 NEEDS_RUN = "load_from_checkpoint"
 
 
 @pytest.mark.parametrize("name", TEXTS)
 def test_links_lead_to_files_and_headings(name):
-    page = next(page for page in PAGES if page.name == name)
+    page = ROOT / name
     for target in re.findall(r"\]\(([^)\s]+)\)", TEXTS[name]):
         if target.startswith("http"):
             continue
@@ -42,7 +42,7 @@ def test_commands_and_configs_exist(name):
 
 
 def snippets():
-    blocks = re.findall(r"```python\n(.*?)```", TEXTS["python.md"], re.S)
+    blocks = re.findall(r"```python\n(.*?)```", TEXTS["docs/project/index.md"], re.S)
     return [block for block in blocks if NEEDS_RUN not in block]
 
 
