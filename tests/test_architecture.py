@@ -13,13 +13,13 @@ import dlp
 SOURCE = Path(dlp.__file__).parent
 #: Rooms from the ground up; a file imports from its own room and those in rows above it.
 LAYERS = [
-    ["errors", "speed", "hyperparameters", "seeds", "files", "monitor"],
+    ["errors", "speed", "hyperparameters", "seeds", "files", "monitor", "use.reader"],
     ["console", "configs"],
-    ["cache", "bag_of_words", "runs", "verdict", "parse_errors"],
+    ["cache", "bag_of_words", "runs", "verdict", "parse_errors", "use.entry"],
     ["modules", "datamodules", "invocation"],
-    ["callbacks", "evaluation", "visualization", "restoring"],
+    ["callbacks", "evaluation", "visualization", "restoring", "use"],
     ["folds"],
-    ["crossval"],
+    ["crossval", "loggers"],
     ["commands.before", "commands.after", "parser"],
     ["lightning_cli"],
     ["commands"],

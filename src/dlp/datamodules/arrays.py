@@ -78,6 +78,8 @@ class ArrayDataModule(SupervisedDataModule):
         **split: See `SupervisedDataModule`.
     """
 
+    encoder: ArrayEncoder
+
     def __init__(
         self,
         x: ArrayLike | None = None,
@@ -119,6 +121,10 @@ class ArrayDataModule(SupervisedDataModule):
         if self.train is None:
             raise InputError("ArrayDataModule needs x and y, to predict alone x_predict.")
         return {"train": self.train} | ({} if self.test is None else {"test": self.test})
+
+    def input_spec(self) -> dict[str, Any]:
+        """Return the scaling of new rows."""
+        return {**super().input_spec(), "mean": self.encoder.mean, "std": self.encoder.std}
 
     def load_predict(self) -> Examples | None:
         """Return the inputs to predict."""

@@ -141,6 +141,10 @@ class ImageFolderDataModule(SupervisedDataModule):
         files = find_images(path)
         return self.decoded(Examples(files, names=[*map(str, files)]))
 
+    def input_spec(self) -> dict[str, Any]:
+        """Return the format of new images."""
+        return self.form.input_spec()
+
     def augmenter(self, num_rows: int) -> Augmenter | None:
         """Return the random changes of the training images."""
         return None if self.augmentation is None else Augmenter(self.augmentation, num_rows)

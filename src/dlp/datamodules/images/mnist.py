@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from dlp.datamodules.base import Examples, SplitArguments, SupervisedDataModule
 from dlp.datamodules.examples import row_hashes
-from dlp.datamodules.images.store import ImageEncoder, StoredImages
+from dlp.datamodules.images.store import ImageEncoder, ImageFormat, StoredImages
 from dlp.datamodules.splits import keras_order
 from dlp.datamodules.targets import TargetEncoder
 from dlp.errors import InputError
@@ -84,6 +84,10 @@ class MNISTDataModule(SupervisedDataModule):
         table = pd.read_csv(mnist.DATA_PATH, header=None).to_numpy()
         table = table[keras_order(len(table))]
         return {"train": _examples(table[:, :-1].astype(np.uint8), table[:, -1])}
+
+    def input_spec(self) -> dict[str, Any]:
+        """Return the format of new images: white digits on black."""
+        return ImageFormat(28, 28, channels=1).input_spec()
 
     def _read(self, name: str) -> Examples:
         """Read a part; the files begin with their sizes."""

@@ -66,5 +66,5 @@ def _is_input(column: "pd.Series[Any]") -> bool:
         return len(column) < 3 or not (column.is_unique and column.is_monotonic_increasing)
     if is_number(column):
         return True
-    check_text(column, "list it in categorical_columns, or leave it out by drop_columns")
+    check_text(column, f"list it in categorical_columns, or give drop_columns: [{column.name}]")
     return column.nunique() <= min(_MAX_CATEGORIES, column.count() / 2)

@@ -8,7 +8,7 @@ import numpy as np
 
 from dlp.datamodules.base import Examples, SplitArguments, SupervisedDataModule
 from dlp.datamodules.targets import TargetEncoder, Task
-from dlp.datamodules.text.corpus import Texts, Tokens, spacing
+from dlp.datamodules.text.corpus import SPLIT, Texts, Tokens, spacing
 from dlp.datamodules.text.encoding import BagEncoder, Encoding
 from dlp.datamodules.text.sources import PARTS, TextFiles
 from dlp.hyperparameters import Keywords
@@ -62,6 +62,19 @@ class BaseTextDataModule(SupervisedDataModule):
             return None
         columns = {role: c for role, c in self.files.columns.items() if role in ("text", "id")}
         return _examples(replace(self.files, path=str(self.predict_path), columns=columns).read())
+
+    def input_spec(self) -> dict[str, Any]:
+        """Return the words and the rules by which new texts are encoded."""
+        return {
+            "kind": "text",
+            **self.encoder.state(),
+            "num_words": self.input_shape[0],
+            "split": SPLIT,
+            "tokens": self.files.tokens,
+            "ngrams": self.files.ngrams,
+            "column": self.files.columns["text"],
+            "read_csv": self.hparams.get("read_csv"),
+        }
 
 
 def parts_of(texts: Texts) -> dict[str, Examples]:

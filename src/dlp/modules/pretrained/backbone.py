@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from dlp.errors import InputError, unknown
+from dlp.hyperparameters import plain_arguments
 from dlp.modules.networks import check_batch
 from dlp.modules.pretrained.families import family_of
 from dlp.modules.weights import load_weights, read_state_dict
@@ -44,6 +45,7 @@ class Backbone(nn.Module):
         image_size: int | None = None,
     ) -> None:
         super().__init__()
+        self.arguments = {**plain_arguments(locals()), "weights": None}
         from torchvision import models  # research code on other networks does not wait for it
 
         self.name, family = name, family_of(name)

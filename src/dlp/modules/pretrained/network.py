@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from dlp.hyperparameters import plain_arguments
 from dlp.modules.networks import Activation, dense_layers, initialise
 from dlp.modules.pretrained.backbone import Backbone
 
@@ -43,6 +44,7 @@ class PretrainedNet(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
+        self.arguments = {**plain_arguments(locals()), "backbone": backbone.arguments}
         self.backbone = backbone
         #: Number of parts whose output can be stored: the stages and the pooling.
         self.depth = len(backbone.stages) + 1

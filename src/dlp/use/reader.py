@@ -1,0 +1,311 @@
+"""Read rows as people have them, and predict them with an exported model.
+
+The file stands alone: beside ``model.onnx`` it needs numpy, onnxruntime and, for images, Pillow.
+
+    python predict.py "a film to remember" "a bore"
+    python predict.py rows.csv
+    python predict.py cat.jpg dog.jpg
+"""
+
+import csv
+import json
+import os
+import re
+import sys
+import unicodedata
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from io import BytesIO
+from itertools import chain, pairwise, zip_longest
+from pathlib import Path
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+
+_CSV = {"sep", "encoding", "decimal", "thousands", "na_values", "parse_dates", "date_format"}
+
+
+class TextReader:
+    """Reader of texts into rows of word weights, float32 (N, num_words)."""
+
+    def __init__(self, inputs: Mapping[str, Any]) -> None:
+        self.inputs, first = inputs, inputs["skip_top"]
+        self.ids = {word: id for id, word in enumerate(inputs["words"], 4) if id >= first}
+        self.start = 1 if first <= 1 else 2  # 2 is an unknown word
+
+    def __call__(self, texts: Sequence[str]) -> list[Any]:
+        """Encode texts."""
+        bag = np.zeros((len(texts), self.inputs["num_words"]), np.float32)
+        for row, text in zip(bag, texts, strict=True):
+            if not isinstance(text, str):
+                raise ValueError(f"a row is a text, not {text!r:.80}.")
+            ids = [self.start, *(self.ids.get(token, 2) for token in self.tokens(text))]
+            numbers, counts = np.unique(ids[: self.inputs["max_length"]], return_counts=True)
+            row[numbers] = self._weights(numbers, counts.astype(np.float32))
+        return [bag]
+
+    def tokens(self, text: str) -> list[str]:
+        """Return the words of a text, or its characters, and pairs of neighbours."""
+        lower = text.encode(errors="replace").decode()  # half an emoji
+        lower = unicodedata.normalize("NFC", lower).lower()
+        if self.inputs["tokens"] == "characters":
+            tokens = [*"\u2581".join(lower.split())]
+        else:
+            lower = lower.replace("\u2019", "'").replace("\u2018", "'").replace("\u00ad", "")
+            tokens = [*filter(None, re.split(self.inputs["split"], lower))]
+        if self.inputs["ngrams"] == 1:
+            return tokens
+        pairs = map("\u2581".join, pairwise(tokens))
+        return [*filter(None, chain.from_iterable(zip_longest(tokens, pairs)))]
+
+    def _weights(self, ids: Any, counts: Any) -> Any:
+        if self.inputs["encoding"] == "multi_hot":
+            return np.ones_like(counts)
+        if self.inputs["encoding"] == "count":
+            return counts
+        if self.inputs["encoding"] == "sublinear_tfidf":
+            counts = 1 + np.log(counts)
+        weights = counts * np.array(self.inputs["idf"])[ids]
+        norm = np.sqrt(np.bincount(np.zeros_like(ids), weights**2)[0])
+        return weights / (norm or 1)
+
+
+class TableReader:
+    """Reader of rows into numbers, float64 (N, K), and codes of categories, int64 (N, C).
+
+    A missing number is NaN; the code of a category that was not in training is -1. Columns with
+    quantiles come twice: as they are, and at the end by the normal quantile of their rank.
+    """
+
+    def __init__(self, inputs: Mapping[str, Any]) -> None:
+        self.inputs, self.csv = inputs, inputs["read_csv"] or {}
+        self.numbers = [*dict.fromkeys([*inputs["scales"], *inputs["indicators"]])]
+
+    def __call__(self, rows: Sequence[Mapping[str, Any]]) -> list[Any]:
+        """Encode rows, dictionaries by column."""
+        numbers, codes = [], []
+        for name in self.numbers:
+            convert = self._days if name in self.inputs["dates"] else self._number
+            numbers.append(np.array(self._column(rows, name, convert, np.nan), np.float64))
+        for values, scale in zip(numbers[:], self.inputs["scales"].values(), strict=False):
+            if scale["quantiles"]:
+                filled = np.where(np.isnan(values), scale["fill"], values)
+                numbers.append(_normal_quantiles(filled, scale["quantiles"]))
+        for name, categories in self.inputs["categories"].items():
+            places = {text: code for code, text in enumerate(categories)}
+            texts = self._column(rows, name, _category, "")
+            if unseen := sorted({*texts} - {*places}):
+                warnings.warn(f"column {name!r}: unseen in training: {unseen[:5]}", stacklevel=2)
+            codes.append(np.array([places.get(text, -1) for text in texts], np.int64))
+        blocks = ((numbers, np.float64), (codes, np.int64))
+        return [np.array(block, kind).reshape(-1, len(rows)).T for block, kind in blocks]
+
+    def _column(
+        self, rows: Sequence[Mapping[str, Any]], name: str, convert: Callable[[Any], Any], hole: Any
+    ) -> list[Any]:
+        """Return the converted cells of a column, and `hole` for missing ones."""
+        if not all(isinstance(row, Mapping) and name in row for row in rows):
+            names = ", ".join([*self.numbers, *self.inputs["categories"]])
+            raise ValueError(f"column {name!r} is absent; the model takes {names}.")
+        holes = self.csv.get("na_values")
+        holes = holes.get(name) if isinstance(holes, Mapping) else holes
+        holes = {"", *map(str, holes if isinstance(holes, list) else [holes])}
+        cells = []
+        for number, cell in enumerate(row[name] for row in rows):
+            is_hole = cell is None or cell != cell or (isinstance(cell, str) and cell in holes)
+            if is_hole and self.inputs["missing"] == "error":
+                raise ValueError(f"column {name!r} of row {number} is missing; fill it in.")
+            try:
+                cells.append(hole if is_hole else convert(cell))
+            except (ValueError, TypeError, OverflowError) as error:
+                kind = "finite numbers" if name in self.numbers else "single cells"
+                kind = "dates" if name in self.inputs["dates"] else kind
+                raise ValueError(
+                    f"column {name!r} of row {number} takes {kind}, not {cell!r:.80}."
+                ) from error
+        return cells
+
+    def _number(self, cell: Any) -> float:
+        if isinstance(cell, str):
+            cell = cell.replace(self.csv.get("thousands") or "_", "")
+            cell = cell.replace(self.csv.get("decimal", "."), ".")
+            cell = {"true": 1, "false": 0}.get(cell.lower(), cell)
+        number = float(cell)
+        if not abs(number) < 3.4e38:
+            raise ValueError
+        return number
+
+    def _days(self, cell: Any) -> float:
+        """Return the days since 1970."""
+        form = self.csv.get("date_format")
+        if isinstance(cell, str):
+            cell = datetime.strptime(cell, form) if form else datetime.fromisoformat(cell)
+        if cell.tzinfo is not None:
+            cell = cell.astimezone(UTC).replace(tzinfo=None)
+        return float((cell - datetime(1970, 1, 1)) / timedelta(days=1))
+
+
+class ImageReader:
+    """Reader of image files, their content or Pillow images, uint8 (N, H, W, C)."""
+
+    def __init__(self, inputs: Mapping[str, Any]) -> None:
+        self.inputs = inputs
+        self.shape = tuple(inputs[name] for name in ("height", "width", "channels"))
+
+    def __call__(self, sources: Sequence[Any]) -> list[Any]:
+        """Decode images."""
+        pixels = np.zeros((len(sources), *self.shape), np.uint8)
+        for number, source in enumerate(sources):
+            try:
+                pixels[number] = read_image(source, **self.inputs)
+            except Exception as error:  # decoders fail on damaged files in every way
+                name = source if isinstance(source, str | Path) else f"image {number}"
+                raise ValueError(f"{name} cannot be read as an image.") from error
+        return [pixels]
+
+
+class ArrayReader:
+    """Reader of arrays, float64 (N, ...)."""
+
+    def __init__(self, inputs: Mapping[str, Any]) -> None:
+        self.shape = tuple(inputs["shape"])
+
+    def __call__(self, rows: Any) -> list[Any]:
+        """Check shape and numbers."""
+        array = np.asarray(rows, np.float64).reshape(len(rows), *self.shape)
+        if not np.isfinite(array).all():
+            raise ValueError("a row holds missing or infinite numbers.")
+        return [array]
+
+
+READERS: dict[str, Any] = {
+    "text": TextReader,
+    "table": TableReader,
+    "image": ImageReader,
+    "array": ArrayReader,
+}
+
+
+class Model:
+    """Network with the reader of its rows.
+
+    Args:
+        entry: Entry ``use`` of the checkpoint.
+        run: Function from the arrays of a reader to probabilities (N, C) or values (N, T).
+    """
+
+    def __init__(self, entry: Mapping[str, Any], run: Callable[[list[Any]], Any]) -> None:
+        self.inputs, self.head, self.card = entry["inputs"], entry["head"], entry["card"]
+        self.read = READERS[self.inputs["kind"]](self.inputs)
+        self.run = run
+
+    def scores(self, rows: Any, batch_size: int = 256) -> Any:
+        """Return probabilities (N, C) or values (N, T)."""
+        starts = range(0, max(1, len(rows)), batch_size)
+        batches = [self.run(self.read(rows[start : start + batch_size])) for start in starts]
+        return np.concatenate(batches)
+
+
+def load(path: Path) -> Model:
+    """Load an exported model."""
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # it counts before the import alone
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(path)
+    names = [node.name for node in session.get_inputs()]
+    entry = json.loads(session.get_modelmeta().custom_metadata_map["dlp"])
+    return Model(entry, lambda arrays: session.run(None, dict(zip(names, arrays, strict=True)))[0])
+
+
+def answer(scores: Any, head: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the columns of predictions: ``class`` and ``prob_<class>``, or a column per value."""
+    names, threshold = head["names"], head["threshold"]
+    if head["prediction"] == "values":
+        return dict(zip(names, scores.T, strict=True))
+    if head["task"] == "multilabel":
+        classes = [";".join(np.array(names, object)[row > threshold]) for row in scores]
+    elif head["task"] == "binary":
+        classes = [names[number] for number in (scores[:, 1] > threshold).astype(int)]
+    else:
+        classes = [names[number] for number in scores.argmax(1)]
+    return {"class": classes} | {f"prob_{n}": scores[:, i] for i, n in enumerate(names)}
+
+
+def read_image(
+    source: Any, height: int, width: int, fit: str, channels: int, kind: str = "image"
+) -> Any:
+    """Read a path, the content of a file or a Pillow image as uint8 (height, width, channels).
+
+    The EXIF orientation is undone, transparent pixels become white, and an animation gives its
+    first frame. ``squeeze`` resizes whatever the shape, ``crop`` cuts out the middle.
+    """
+    from PIL import Image, ImageOps
+
+    if not isinstance(source, Image.Image):
+        formats = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
+        file = BytesIO(source) if isinstance(source, bytes) else source
+        with Image.open(file, formats=formats) as opened:
+            opened.load()
+            return read_image(opened, height, width, fit, channels)
+    image: Any = source
+    with suppress(Exception):  # damaged EXIF data of a whole image
+        image = ImageOps.exif_transpose(image)
+    if image.mode.startswith(("I", "F")):
+        raise ValueError("16 or more bits per pixel; save it with 8 bits")
+    if image.has_transparency_data:
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image.convert("RGBA"))
+    image = image.convert("L" if channels == 1 else "RGB")
+    if fit == "crop":
+        image = ImageOps.fit(image, (width, height), Image.Resampling.BILINEAR)
+    else:
+        image = image.resize((width, height), Image.Resampling.BILINEAR)
+    return np.array(image, np.uint8).reshape(height, width, channels)
+
+
+def _category(cell: Any) -> str:
+    """Return the text of a category; 1.0 is 1: holes make floats of whole numbers."""
+    if isinstance(cell, list | dict):
+        raise TypeError
+    return re.sub(r"^(-?\d+)\.0$", r"\1", str(cell))
+
+
+def _normal_quantiles(values: Any, quantiles: Sequence[float]) -> Any:
+    ordered, ranks = np.array(quantiles), np.linspace(0, 1, len(quantiles))
+    upper = 1 - np.interp(-values, -ordered[::-1], ranks)
+    rank = (np.interp(values, ordered, ranks) + upper) / 2  # the mean of equal numbers
+    return np.array([NormalDist().inv_cdf(r) for r in rank.clip(1e-3, 1 - 1e-3)])
+
+
+def _read_csv(path: str, inputs: Mapping[str, Any]) -> list[Any]:
+    """Return the rows of a CSV, or its texts."""
+    options = inputs["read_csv"] or {}
+    if others := {*options} - _CSV:
+        raise ValueError(f"predict.py knows read_csv: {_CSV}, not {others}; call predict(rows).")
+    encoding = options.get("encoding", "utf-8-sig")
+    with Path(path).open(encoding=encoding, newline="") as file:
+        rows = [*csv.DictReader(file, delimiter=options.get("sep", ","))]
+    if any(None in row or None in row.values() for row in rows):
+        raise ValueError(f"{path} has rows of different widths.")
+    return [row[inputs["column"]] for row in rows] if inputs["kind"] == "text" else rows
+
+
+def main(words: list[str]) -> None:
+    """Print the predictions of texts, of a CSV or of images as a CSV."""
+    model, rows = load(Path(__file__).with_name("model.onnx")), words
+    if words[0].endswith(".csv"):
+        rows = _read_csv(words[0], model.inputs)
+    elif model.inputs["kind"] == "array":
+        rows = np.load(words[0])
+    columns = answer(model.scores(rows), model.head)
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(["index", *columns])
+    for index, cells in enumerate(zip(*columns.values(), strict=True)):
+        writer.writerow([index, *(c if isinstance(c, str) else f"{c:.9g}" for c in cells)])
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
