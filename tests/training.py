@@ -41,11 +41,11 @@ class Curves(Callback):
         self.epochs.append({k: v.item() for k, v in trainer.callback_metrics.items()})
 
 
-def quiet_trainer(max_epochs=1, callbacks=(), **arguments):
-    """Return a Trainer on the CPU without logger, bar and summary."""
+def quiet_trainer(max_epochs=1, callbacks=(), logger=False, **arguments):
+    """Return a Trainer on the CPU without bar and summary."""
     return Trainer(
         accelerator="cpu",
-        logger=False,
+        logger=logger,
         enable_progress_bar=False,
         enable_model_summary=False,
         enable_checkpointing=any(isinstance(each, ModelCheckpoint) for each in callbacks),

@@ -39,6 +39,7 @@ def add_run_options(
         ("init_from", str | None, None, "Config or path of a run whose weights are the first."),
         ("baselines", bool, False, "Whether to fit simple models to compare with."),
         ("threads", PositiveInt | None, None, "Number of CPU threads of torch."),
+        ("logger", Literal["csv", "tensorboard", "mlflow", "wandb"] | None, None, "Add a tracker."),
         ("smoothing", ClosedUnitInterval, 0.0, "Factor of the moving average of curves."),
     ]
     if command == "predict":

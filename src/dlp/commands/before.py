@@ -25,8 +25,11 @@ class RunConfig(SaveConfigCallback):
         """Wait for the first epoch."""
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write the file once."""
-        super().setup(trainer, pl_module, "fit")
+        """Write the file once; Lightning would write it to the folder of a logger."""
+        if trainer.is_global_zero and not self.already_saved:
+            path = Path(trainer.default_root_dir) / self.config_filename
+            self.parser.save(self.config, str(path), skip_none=False, overwrite=True)
+            self.already_saved = True
 
 
 def fit_callbacks(cli: "DlpCLI", saves: bool) -> list[Callback]:
