@@ -59,11 +59,11 @@ def test_a_line_that_was_cut_off_is_skipped_and_does_not_spoil_the_next(tmp_path
     assert [*read_folds(path, plan())] == [other]
 
 
-def test_the_first_line_of_a_fold_wins(tmp_path, fold):
+def test_the_last_line_of_a_fold_wins(tmp_path, fold):
     for engine in ("serial", "stacked"):
         append_fold(tmp_path / "folds.jsonl", replace(fold, engine=engine))
     [result] = read_folds(tmp_path / "folds.jsonl", plan()).values()
-    assert result.engine == "serial"
+    assert result.engine == "stacked"
 
 
 @pytest.mark.parametrize("changes", [{"seed": 1}, {"max_epochs": 4}, {"num_folds": 4}])

@@ -91,13 +91,17 @@ def stack(count, **model):
     return models, tensors
 
 
+def histories(models, tensors):
+    return [history for history, _ in train_stack(models, tensors, 2)]
+
+
 @pytest.mark.parametrize("dropout", [0.0, 0.4])
 def test_a_fold_does_not_depend_on_the_size_of_its_stack(dropout, monkeypatch):
     models, tensors = stack(5, dropout=dropout)
-    together = train_stack(models, tensors, 2)
+    together = histories(models, tensors)
     monkeypatch.setattr("dlp.folds.stacked._NUMBERS_PER_BLOCK", 200)  # few rows at a time
     models, tensors = stack(5, dropout=dropout)
-    alone = train_stack(models[3:4], tensors[3:4], 2)
+    alone = histories(models[3:4], tensors[3:4])
     assert_equal(together[3:4], alone, 1e-5)
 
 
@@ -111,19 +115,18 @@ def test_dropout_keeps_the_right_share_of_units_and_their_mean():
 
 
 def test_a_stack_is_the_same_without_devices(monkeypatch):
-    quick = train_stack(*stack(3), 2)
+    quick = histories(*stack(3))
     monkeypatch.setenv("DLP_SPEED", "0")
-    assert_equal(quick, train_stack(*stack(3), 2), 1e-6)
+    assert_equal(quick, histories(*stack(3)), 1e-6)
 
 
 def test_a_fold_that_diverges_leaves_the_others_alone():
     models, tensors = stack(3)
     with torch.no_grad():
         models[1].network.layers[0].weight.fill_(float("nan"))
-    histories = train_stack(models, tensors, 2)
-    expected = train_stack(*stack(3), 2)
-    assert np.isnan(histories[1]["val_mae"]).all()
-    assert [histories[0], histories[2]] == [expected[0], expected[2]]
+    result, expected = histories(models, tensors), histories(*stack(3))
+    assert np.isnan(result[1]["val_mae"]).all()
+    assert [result[0], result[2]] == [expected[0], expected[2]]
 
 
 # Reasons ------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ for the price of one, and gradients written out cost half of autograd's.
 """
 
 import inspect
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import repeat, zip_longest
@@ -194,8 +194,8 @@ class StackedNet:
 @torch.inference_mode()
 def train_stack(
     models: Sequence[DenseModule], folds: Sequence[FoldTensors], max_epochs: int
-) -> list[dict[str, list[float]]]:
-    """Train models of one `kind`, each on its fold; return the history of each."""
+) -> list[tuple[dict[str, list[float]], list[float]]]:
+    """Train copies of models of one `kind`; return history and weights, in their order, of each."""
     net, size, num_rows = StackedNet(models), folds[0].batch_size, len(folds[0].inputs)
     optimizer = models[0].make_optimizer([net.weights])
     step = _step(optimizer, net.weights)
@@ -215,7 +215,8 @@ def train_stack(
         for rows in torch.split(order, block, dim=1):  # gathering rows costs as much as a step
             masks = net.masks(rows.shape[1], generators)
             tensors = (x[each, rows], y[each, rows], *masks)
-            for batch in zip(*(_batches(tensor, size) for tensor in tensors), strict=False):
+            parts = (repeat(None) if t is None else torch.split(t, size, dim=1) for t in tensors)
+            for batch in zip(*parts, strict=False):
                 if net.l1 or net.l2:
                     penalty += net.penalty() * (batch[0].shape[1] / num_rows)
                 logits.append(net.backward(batch[0], batch[1], batch[2:]))
@@ -225,7 +226,8 @@ def train_stack(
         for name, numbers in values.items():
             for history, number in zip(histories, numbers.tolist(), strict=True):
                 history.setdefault(name, []).append(number)
-    return histories
+    weights = [w.flatten(1) for layer in net.layers for w in (layer[:, :-1].mT, layer[:, -1])]
+    return [*zip(histories, torch.cat(weights, 1).tolist(), strict=True)]
 
 
 def _step(optimizer: Optimizer, weights: Tensor) -> Callable[[], object]:
@@ -252,10 +254,6 @@ def dense_blocks(network: nn.Module) -> list[tuple[nn.Linear, type[nn.Module], f
 def _product(a: Tensor, b: Tensor, out: Tensor | None = None) -> Tensor:
     """Return the batched matrix product; one of single terms is faster as a plain product."""
     return (torch.mul if a.shape[2] == 1 else torch.bmm)(a, b, out=out)
-
-
-def _batches(tensor: Tensor | None, size: int) -> Iterable[Any]:
-    return repeat(None) if tensor is None else torch.split(tensor, size, dim=1)
 
 
 def _measure(
