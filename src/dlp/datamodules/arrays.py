@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from dlp.console import say
-from dlp.datamodules.base import Examples, SplitArguments, SupervisedDataModule
+from dlp.datamodules.base import DataArguments, Examples, SupervisedDataModule
 from dlp.datamodules.examples import row_hashes
 from dlp.datamodules.targets import TargetEncoder, Task
 from dlp.errors import InputError
@@ -70,11 +70,7 @@ class ArrayDataModule(SupervisedDataModule):
         task: Kind of target; ``auto`` takes the integers 0 to C - 1 and text as classes.
         class_names: Names of the classes, if `y` holds class numbers.
         positive_class: Name of the class that becomes class 1 of two; None is the last one.
-        batch_size: Number of rows per training batch.
-        eval_batch_size: Number of rows per other batch.
-        val_size: Number or fraction of validation rows; None for no validation.
-        test_size: Number or fraction of test rows.
-        split_seed: Seed of the shuffle; None keeps the order: the first rows validate.
+        eval_batch_size: Number of rows per batch of validation, test and prediction.
         **split: See `SupervisedDataModule`.
     """
 
@@ -92,22 +88,14 @@ class ArrayDataModule(SupervisedDataModule):
         task: Task = "auto",
         class_names: list[str] | None = None,
         positive_class: str | None = None,
-        batch_size: int = 32,
         eval_batch_size: int = 1024,
-        val_size: int | float | None = 0.2,
-        test_size: int | float | None = None,
-        split_seed: int | None = 0,
-        **split: Keywords[SplitArguments],
+        **split: Keywords[DataArguments],
     ) -> None:
         arguments = dict(locals())
         super().__init__(
             encoder=ArrayEncoder(scaling),
             targets=TargetEncoder(task, class_names, positive_class=positive_class),
-            batch_size=batch_size,
             eval_batch_size=eval_batch_size,
-            val_size=val_size,
-            test_size=test_size,
-            split_seed=split_seed,
             **split,
         )
         self.train = None if x is None else _examples("x", x, y, groups)

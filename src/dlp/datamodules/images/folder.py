@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from dlp.console import say
-from dlp.datamodules.base import Examples, SplitArguments, SupervisedDataModule
+from dlp.datamodules.base import DataArguments, Examples, SupervisedDataModule
 from dlp.datamodules.examples import PART_NAMES
 from dlp.datamodules.images.augmentation import Augmentation, Augmenter, make_augmentation
 from dlp.datamodules.images.store import (
@@ -57,11 +57,7 @@ class ImageFolderDataModule(SupervisedDataModule):
         group_column: Column of groups of a table; no group is in two parts.
         time_column: Column of times of a table; parts follow each other.
         id_column: Column of a table that names the rows in predictions; None is the path.
-        batch_size: Number of rows per training batch.
-        eval_batch_size: Number of rows per other batch.
-        val_size: Number or fraction of validation rows; None for no validation.
-        test_size: Number or fraction of test rows; for sets without one.
-        split_seed: Seed of the shuffle; None keeps the order of the files.
+        eval_batch_size: Number of rows per batch of validation, test and prediction.
         **split: See `SupervisedDataModule`.
     """
 
@@ -85,12 +81,8 @@ class ImageFolderDataModule(SupervisedDataModule):
         group_column: str | None = None,
         time_column: str | None = None,
         id_column: str | None = None,
-        batch_size: int = 32,
         eval_batch_size: int = 100,
-        val_size: int | float | None = 0.2,
-        test_size: int | float | None = None,
-        split_seed: int | None = 0,
-        **split: Keywords[SplitArguments],
+        **split: Keywords[DataArguments],
     ) -> None:
         arguments = dict(locals())
         self.target_columns = [target] if isinstance(target, str) else list(target or ())
@@ -99,11 +91,7 @@ class ImageFolderDataModule(SupervisedDataModule):
         super().__init__(
             encoder=ImageEncoder(),
             targets=TargetEncoder(task, None, columns, positive_class, scaling=target_scaling),
-            batch_size=batch_size,
             eval_batch_size=eval_batch_size,
-            val_size=val_size,
-            test_size=test_size,
-            split_seed=split_seed,
             **split,
         )
         self.path = Path(path)
