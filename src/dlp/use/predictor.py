@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from dlp.modules.heads import Head
+    from dlp.use.served import Served
 
 Rows = Sequence[Any] | pd.DataFrame | pd.Series | NDArray[Any]
 
@@ -28,10 +29,11 @@ class Predictor:
 
     Args:
         models: Models with the same answer.
+        modules: Networks of the models; none of an exported one.
     """
 
-    def __init__(self, models: Sequence[reader.Model]) -> None:
-        self.models = models
+    def __init__(self, models: Sequence[reader.Model], modules: Sequence["Served"] = ()) -> None:
+        self.models, self.modules = models, modules
         self.inputs, self.head, self.card = models[0].inputs, models[0].head, models[0].card
 
     @classmethod
@@ -62,13 +64,14 @@ class Predictor:
 
         folds = sorted(folder.glob("checkpoints/fold_*.ckpt"))
         name = str(path)
-        models = []
+        models, modules = [], []
         for checkpoint in folds or [find_checkpoint(name if folder.exists() else None, name)]:
             entry, module = served.load(checkpoint, network, head)
             models.append(reader.Model(entry, module.run))
+            modules.append(module)
             if (state := entry["inputs"].get("features")) is not None:
                 models[-1].read = _featured(models[-1].read, features, state)
-        return cls(models)
+        return cls(models, modules)
 
     def predict(self, rows: Rows, batch_size: int = 256) -> pd.DataFrame:
         """Predict rows.
@@ -95,6 +98,17 @@ class Predictor:
         elif isinstance(rows, pd.DataFrame | pd.Series):
             rows = [*(rows[self.inputs["column"]] if isinstance(rows, pd.DataFrame) else rows)]
         return np.mean([model.scores(rows, batch_size) for model in self.models], axis=0)
+
+    def explain(self, row: Any) -> Any:
+        """Explain the prediction of one row: of the predicted class, or of the first target.
+
+        Returns:
+            ``word`` and ``weight``, or ``column``, ``value``, ``typical`` and ``difference``, the
+            largest first; of an image a heat map (h, w) in [0, 1]. Several models give the mean.
+        """
+        from dlp.use.explain import explain
+
+        return explain(self, row)
 
 
 def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:

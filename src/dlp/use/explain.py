@@ -1,0 +1,88 @@
+"""Reasons of a prediction: weights of words, differences by columns, heat maps of images."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dlp.errors import InputError
+from dlp.visualization.grad_cam import GradCAM
+
+if TYPE_CHECKING:
+    from dlp.use.predictor import Predictor
+
+#: Midpoints of 64 steps from the empty text to a text, (64, 1, 1).
+_MIDPOINTS = (torch.arange(64).reshape(-1, 1, 1) + 0.5) / 64
+#: Names of the first columns of a bag, before its words.
+SPECIAL = ["", "(start)", "(unknown words)", ""]
+
+
+def explain(predictor: "Predictor", row: Any) -> Any:
+    """Return the reasons of the prediction of a row, as `Predictor.explain` does."""
+    row = row.to_dict() if isinstance(row, pd.Series) else row
+    kind, head, scores = predictor.inputs["kind"], predictor.head, predictor.scores([row])[0]
+    number = int(scores.argmax()) if head["task"] else 0
+    if head["task"] == "binary":
+        number = int(scores[1] > head["threshold"])
+    if kind == "table":
+        frame = pd.DataFrame(_differences(predictor, row, number))
+        return frame.sort_values("difference", key=abs, ascending=False, ignore_index=True)
+    if kind == "array" or not predictor.modules:
+        raise InputError("explain takes a table, or text and images with the run's checkpoint.")
+    number = 1 if len(scores) == 1 else number
+    reasons = []
+    for model, served in zip(predictor.models, predictor.modules, strict=True):
+        inputs = served.inputs(torch.from_numpy(model.read([row])[0]))
+        if kind == "image":
+            heat = GradCAM(served.network)(inputs, number)[0].numpy()
+            reasons.append(heat / max(heat.max(), 1e-12))
+        else:
+            weights = word_weights(served.network, inputs, number)[0].numpy()
+            words = [*SPECIAL, *model.inputs["words"]]
+            reasons.append({words[id]: weights[id] for id in inputs[0].nonzero().flatten()})
+    if kind == "image":
+        return np.mean(reasons, axis=0)
+    mean = pd.DataFrame(reasons).fillna(0).mean().sort_values(key=abs, ascending=False)
+    return mean.rename_axis("word").reset_index(name="weight")
+
+
+def word_weights(network: nn.Module, bags: Tensor, number: int) -> Tensor:
+    """Return the weight of each word in the logit of a class, (N, num_words).
+
+    These are integrated gradients from the empty text (Sundararajan et al. 2017), exact in the
+    first layer, which is linear. They add up to the logit of the text minus that of the empty text.
+
+    Args:
+        network: `DenseNet` in evaluation mode.
+        bags: Word weights of N texts, float32 (N, num_words).
+        number: Class; a single logit is that of class 1, and its negative that of class 0.
+    """
+    layers: Any = getattr(network, "layers", None)
+    if layers is None:
+        raise InputError(f"words are explained of a DenseNet, not of a {type(network).__name__}.")
+    first, *rest = layers
+    path = (first.bias + _MIDPOINTS * F.linear(bags, first.weight)).detach().requires_grad_()
+    logits = nn.Sequential(*rest)(path)
+    if logits.shape[-1] == 1:
+        logits = torch.cat([-logits, logits], dim=-1)
+    (gradient,) = torch.autograd.grad(logits[..., number].sum(), path)
+    weights: Tensor = bags * (gradient.mean(0) @ first.weight)
+    return weights.detach()
+
+
+def _differences(predictor: "Predictor", row: Mapping[str, Any], number: int) -> list[Any]:
+    """Return how a score differs from that of the row with the typical cell of each column."""
+    typical = {name: cell for name, cell in predictor.inputs["typical"].items() if name in row}
+    for name in {*typical} & {*predictor.inputs["dates"]}:
+        typical[name] = datetime.fromisoformat(typical[name])
+    rows = [row, *({**row, name: cell} for name, cell in typical.items())]
+    score, *others = predictor.scores(rows)[:, number].tolist()
+    return [
+        {"column": name, "value": row[name], "typical": cell, "difference": score - other}
+        for (name, cell), other in zip(typical.items(), others, strict=True)
+    ]
