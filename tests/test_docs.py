@@ -1,20 +1,54 @@
+import inspect
 import re
 import runpy
+import shlex
+import subprocess
+import sys
+from importlib import import_module
 from pathlib import Path
 from pydoc import locate
 
 import pytest
+from pages import SAMPLES
 
-from dlp.cli import COMMANDS
-from dlp.configs import recipes, variations
+from dlp.cli import COMMANDS, main
+from dlp.configs import config_folder, recipes, variations
 
 ROOT = Path(__file__).parents[1]
 BUILT = {f"docs/course/{path.stem}.md" for path in ROOT.glob("notebooks/*.py")}
 PAGES = [*ROOT.glob("*.md"), *sorted((ROOT / "docs").rglob("*.md"))]
 TEXTS = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in PAGES}
 TEXTS = {name: text for name, text in TEXTS.items() if name not in {*BUILT, "CHANGELOG.md"}}
-#: Blocks that need a run of one's own.
-NEEDS_RUN = ("load_from_checkpoint", "Predictor")
+#: Lines for a shell that are run by .ci/run, by the tests of examples, by an exported folder's, or
+#: by hand, because they take hours.
+ELSEWHERE = r"(git clone|python3 -m venv|\.venv/bin|\.ci/run|DLP_DATA_DIR=|python (examples|docs)/"
+ELSEWHERE += r"|pip install onnxruntime|python predict\.py|for |  +python -m venv|done$"
+ELSEWHERE += r"|python benchmarks/)"
+#: Snippets that need a run: those of the page of texts are run after its commands.
+NEEDS_RUN = r"load_from_checkpoint|Predictor"
+
+
+def blocks(text, *languages):
+    """Return the fenced blocks of a page in some languages."""
+    pairs = re.findall(r"^```(\w*)\n(.*?)^```", text, re.M | re.S)
+    return [block for language, block in pairs if language in languages]
+
+
+def commands(text):
+    """Return the ``dlp`` commands of a text in their order, without what is said beside them."""
+    lines = re.findall(r"(?:^|`)(dlp [a-z][^`\n]*)", text, re.M)
+    lines = [re.split(r"(?<=\S)  +", re.sub(r"^(dlp \w+) +", r"\1 ", line))[0] for line in lines]
+    return [shlex.split(line)[1:] for line in lines if len(line.split()) > 2]
+
+
+def name_of(words):
+    """Return the name of a command of one or two words."""
+    return next(name for name in (" ".join(words[:2]), words[0]) if name in COMMANDS)
+
+
+def function_of(name):
+    module, _, function = COMMANDS[name][0].partition(":")
+    return getattr(import_module(module), function) if module else None
 
 
 @pytest.mark.parametrize("name", TEXTS)
@@ -23,7 +57,7 @@ def test_links_lead_to_files_and_headings(name):
         path, _, anchor = target.partition("#")
         file = (ROOT / name).parent / path if path else ROOT / name
         page = file.resolve().relative_to(ROOT).as_posix() if ":" not in path else ""
-        if not page or page in BUILT or re.match(r"docs/course/\d\d_", page):
+        if not page or page in BUILT:
             continue
         assert file.exists(), target
         if anchor.startswith("dlp."):
@@ -38,27 +72,36 @@ def test_links_lead_to_files_and_headings(name):
 
 @pytest.mark.parametrize("name", TEXTS)
 def test_commands_and_configs_exist(name):
-    names = {*recipes(), *variations()}
-    for line in re.findall(r"(?:^|`)(dlp [a-z][^`\n]*)", TEXTS[name], re.M):
-        words = line.split()
-        is_command = words[1] in COMMANDS or " ".join(words[1:3]) in COMMANDS
-        soon = words[1] in ("init", "export", "serve")
-        assert is_command or soon or words[1] in ("COMMAND", "visualize"), line
-        for config in re.findall(r"--config (\S+)", line):
-            own = config.endswith((".yaml", "FILE", "NAME"))
-            assert own or config in names, line
+    for words in commands(TEXTS[name]):
+        assert name_of(words)
+        for config in re.findall(r"--config (\S+)", " ".join(words)):
+            assert config.endswith(".yaml") or config in {*recipes(), *variations()}, words
 
 
-def snippets():
-    blocks = [b for text in TEXTS.values() for b in re.findall(r"```python\n(.*?)```", text, re.S)]
-    return [block for block in dict.fromkeys(blocks) if not re.search("|".join(NEEDS_RUN), block)]
+@pytest.mark.parametrize("name", TEXTS)
+def test_each_line_for_a_shell_has_a_test(name):
+    for line in "".join(blocks(TEXTS[name], "bash", "text", "")).splitlines():
+        is_command = line.startswith(("dlp ", "   ")) or (name in SAMPLES and "python -c" in line)
+        assert is_command or not line or re.match(ELSEWHERE, line), line
 
 
-@pytest.mark.parametrize("snippet", snippets())
+def test_both_readmes_have_the_same_commands_and_numbers():
+    english, chinese = TEXTS["README.md"], TEXTS["README.zh-CN.md"]
+    assert commands(english) == commands(chinese)
+    for pattern in (r"^python3 -m venv.*", r"^\| (`.*?`).* \| ([\d.]+)\b.* ([\d.]+) \|$"):
+        assert re.findall(pattern, english, re.M) == re.findall(pattern, chinese, re.M) != []
+
+
+TRIAL = '"model.dropout": 0.3, "trainer.fast_dev_run": True'
+SNIPPETS = [b for text in TEXTS.values() for b in blocks(text, "python")]
+SNIPPETS = [re.sub(r'"model.dropout": 0.3(, "trainer.max_epochs": 2)?', TRIAL, b) for b in SNIPPETS]
+NEED_RUN = [block for block in dict.fromkeys(SNIPPETS) if re.search(NEEDS_RUN, block)]
+
+
+@pytest.mark.parametrize("snippet", [b for b in dict.fromkeys(SNIPPETS) if b not in NEED_RUN])
 def test_snippets_run(snippet):
     # The check is that nothing raises; a trial of the recipe is enough.
-    trial = '"model.dropout": 0.3, "trainer.fast_dev_run": True'
-    exec(re.sub(r'"model.dropout": 0.3(, "trainer.max_epochs": 2)?', trial, snippet), {})
+    exec(snippet, {})
     assert snippet
 
 
@@ -66,3 +109,53 @@ def test_snippets_run(snippet):
 def test_examples_print_what_they_found(example, capsys):
     runpy.run_path(str(example), run_name="__main__")
     assert capsys.readouterr().out.strip()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TEXTS)
+def test_commands_are_parsed(name, tmp_path, capsys):
+    (tmp_path / "space.yaml").touch()
+    for words in commands(re.sub(r"\b(N|S)\b", "5", TEXTS[name])):
+        command = name_of(words)
+        function, args = function_of(command), words[len(command.split()) :]
+        if function is None or "recipe" in inspect.signature(function).parameters:
+            for config in re.findall(r"--config (\S+\.yaml)", " ".join(words)):
+                kind = {"reviews.yaml": "texts", "flowers.yaml": "images"}.get(config, "table")
+                text = (config_folder() / f"own/{kind}.yaml").read_text(encoding="utf-8")
+                (tmp_path / config).write_text(text, encoding="utf-8")
+            with pytest.raises(SystemExit) as exit_:
+                main([*words, "--print_config"])
+            assert exit_.value.code == 0, words
+        else:
+            split = next((i for i, word in enumerate(args) if word.startswith("--")), len(args))
+            options = {word.removeprefix("--"): None for word in args[split::2]}
+            is_list = command == "compare"
+            positional = [args[:split]] if is_list else args[:split]
+            inspect.signature(function).bind(*positional, **options)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SAMPLES)
+def test_a_page_runs_from_its_first_command_to_its_last(name, tmp_path):
+    """Write the samples and configs of a page, and run its commands, fits of one epoch."""
+    SAMPLES[name](tmp_path)
+    for block in blocks(TEXTS[name], "bash", "yaml"):
+        if file := re.match(r"# (\w+\.yaml)", block):
+            (tmp_path / file[1]).write_text(block, encoding="utf-8")
+            if "class_path" in block:
+                main(["fit", "--config", file[1], "--trainer.fast_dev_run", "true"])
+        for line in block.splitlines():
+            if line.startswith("python -c"):
+                subprocess.run([sys.executable, *shlex.split(line)[1:]], check=True)
+            for words in commands(line):
+                if words[0] in ("fit", "crossval", "tune"):
+                    words += ["--trainer.max_epochs", "1"]
+                if words[0] == "tune":
+                    words += ["--trials", "2"]
+                is_recipe = set(words) & {*recipes()}  # run by the tests of configs
+                if not is_recipe and words[0] != "serve":  # it does not end; it has its own tests
+                    main(words)
+    if name == "docs/data/texts.md":
+        for snippet in NEED_RUN:
+            exec(snippet.replace("runs/imdb", "runs/reviews"), {})
+    assert (tmp_path / "runs").exists()
