@@ -67,7 +67,7 @@ class BaseTextDataModule(SupervisedDataModule):
         """Return the words and the rules by which new texts are encoded."""
         return {
             "kind": "text",
-            **self.encoder.state(),
+            **self.fit()["inputs"],
             "num_words": self.input_shape[0],
             "split": SPLIT,
             "tokens": self.files.tokens,
