@@ -1,11 +1,15 @@
+from functools import partial
+
 import numpy as np
+import pandas as pd
 import pytest
 import torch
-from fold_problems import TRAINER, X, classes, dense, maker, numbers
+from fold_problems import TRAINER, VALUES, X, classes, dense, maker, numbers
 from lightning import Callback
 
 from dlp.crossval import cross_validate
 from dlp.errors import InputError
+from dlp.modules import DenseModule
 
 
 def histories(result):
@@ -80,6 +84,7 @@ def test_finished_folds_are_not_trained_again_and_a_killed_one_starts_anew(tmp_p
     result = cross_validate(numbers(), dense, 3, trainer=TRAINER, on_fold=trained.append, **options)
     assert [fold.fold for fold in trained] == [2, 3]
     assert histories(result) == histories(whole)
+    pd.testing.assert_frame_equal(result.out_of_fold, whole.out_of_fold)
 
 
 def test_more_repetitions_go_on_with_the_finished_folds(tmp_path):
@@ -95,6 +100,67 @@ def test_baselines_are_of_the_training_part():
     y = numbers().load()["train"].targets
     expected = [abs(y[:30] - y[30:].mean()).mean(), abs(y[30:] - y[:30].mean()).mean()]
     assert targets == pytest.approx(expected, rel=1e-5)
+
+
+def test_each_row_but_the_test_part_has_the_prediction_of_its_fold():
+    data = numbers(test_size=20, split_seed=3)
+    frame = cross_validate(data, dense, 1, num_folds=3).out_of_fold
+    assert list(frame) == ["index", "fold", "target", "value"]
+    expected = np.setdiff1d(np.arange(60), data.examples("test").index)
+    assert frame["index"].tolist() == expected.tolist()
+    assert frame["target"].tolist() == VALUES[frame["index"]].tolist()
+    assert sorted(frame["fold"].value_counts()) == [13, 13, 14]
+
+
+def test_predictions_are_averaged_over_the_repetitions():
+    make = maker(head="softmax")
+    one, two = (cross_validate(classes(split_seed=0), make, 1, repeats=n) for n in (1, 2))
+    second = [fold.predictions for fold in two.folds[4:]]
+    values = np.concatenate([fold["probabilities"] for fold in second])
+    order = np.argsort(np.concatenate([fold["index"] for fold in second]))
+    mean = (one.out_of_fold.filter(like="prob_") + values[order]) / 2
+    assert list(two.out_of_fold) == ["index", "target", "class", *mean]
+    pd.testing.assert_frame_equal(two.out_of_fold[[*mean]], mean)
+    assert two.out_of_fold["class"].tolist() == [*map(str, mean.to_numpy().argmax(axis=1))]
+
+
+def test_a_module_without_predictions_and_a_diverged_fold_have_no_rows():
+    class Own(DenseModule):
+        def validation_step(self, batch, batch_idx):
+            super().validation_step(batch, batch_idx)
+
+    def diverge(data):
+        return dense(data, optimizer=partial(torch.optim.SGD, lr=1e30 * data.split.fold))
+
+    own = cross_validate(numbers(), lambda data: Own((3,), 1, "regression"), 1, 2, trainer=TRAINER)
+    assert own.out_of_fold.empty
+    frame = cross_validate(numbers(), diverge, 2, 2, trainer=TRAINER).out_of_fold
+    assert frame["index"].tolist() == [*range(30)]
+
+
+@pytest.mark.parametrize("engine", ["serial", "stacked"])
+def test_a_kept_checkpoint_restores_model_and_data_of_its_fold(engine, tmp_path):
+    options = {"engine": engine, "trainer": TRAINER, "keep": tmp_path}
+    frame = cross_validate(numbers(scaling=True), dense, 2, 3, **options).out_of_fold
+    assert len(list(tmp_path.iterdir())) == 3
+    for fold, rows in frame.groupby("fold"):
+        path = tmp_path / f"fold_0_{fold}.ckpt"
+        content = torch.load(path, weights_only=True)
+        assert content["epoch"] == content["use"]["card"]["epoch"] == 1
+        data = numbers(scaling=True)
+        data.load_state_dict(content["ArrayDataModule"])
+        inputs = data.encoder.transform(X[rows["index"]])
+        values = DenseModule.load_from_checkpoint(path).eval()(inputs).detach()[:, 0]
+        assert np.allclose(values, rows["value"], rtol=1e-6, atol=1e-6)
+
+
+def test_finished_folds_without_a_checkpoint_are_trained_again(tmp_path):
+    options = {"path": tmp_path / "folds.jsonl", "keep": tmp_path / "checkpoints"}
+    cross_validate(numbers(), dense, 1, path=options["path"])
+    trained = []
+    for _ in range(2):
+        cross_validate(numbers(), dense, 1, on_fold=trained.append, **options)
+    assert len(trained) == 4
 
 
 def test_a_misspelt_monitor_is_a_sentence():

@@ -61,6 +61,16 @@ def test_more_repetitions_go_on(validated, capsys):
     assert len(summary()["folds"]) == 6
 
 
+def test_keep_goes_on_with_the_run_and_leaves_its_predictions(validated, capsys):
+    before = (RUN / "out_of_fold.csv").read_text("utf-8")
+    assert before.splitlines()[0] == "index,fold,target,class,prob_no,prob_yes"
+    main([*ARGS, "--keep", "true"])
+    assert f"going on with {RUN}" in capsys.readouterr().out
+    assert (RUN / "out_of_fold.csv").read_text("utf-8") == before
+    names = sorted(path.name for path in (RUN / "checkpoints").iterdir())
+    assert names == ["fold_0_0.ckpt", "fold_0_1.ckpt", "fold_0_2.ckpt"]
+
+
 def test_another_config_is_another_run(validated):
     main([*ARGS, "--seed_everything", "1"])
     assert len(summary(Path("runs/points/version_1"))["folds"]) == 3

@@ -3,6 +3,7 @@
 from functools import partial
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from fold_problems import TRAINER, VALUES, X, classes, dense, maker, numbers
@@ -52,6 +53,7 @@ def test_each_head_loss_activation_and_optimizer_is_the_serial_one(problem):
         for engine in ("stacked", "serial")
     )
     assert_equal(*([fold.history for fold in result.folds] for result in (stacked, serial)))
+    pd.testing.assert_frame_equal(stacked.out_of_fold, serial.out_of_fold, rtol=1e-5, atol=1e-5)
 
 
 @given(
