@@ -23,7 +23,8 @@ torch.manual_seed(0)
 torch.set_num_threads(1)  # the fastest for a small network
 if (data_dir() / "imdb").is_dir():
     print("5,000 film reviews, of which 2,000 validate")
-    data, epochs = IMDBDataModule(num_words=5000, train_size=3000, val_size=2000), 20
+    epochs, reviews = 10, {"num_words": 5000, "train_size": 3000, "val_size": 2000}
+    data = IMDBDataModule(**reviews, batch_size=128)
 else:
     print("IMDB is not here: a table of scikit-learn, benign and malignant tumours")
     x, y = load_breast_cancer(return_X_y=True)
