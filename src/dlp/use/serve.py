@@ -1,0 +1,114 @@
+"""Command ``serve``: a trained model over HTTP, and a page to try it."""
+
+import socket
+import warnings
+from collections.abc import Collection
+from datetime import datetime
+from pathlib import Path
+from threading import Lock
+from typing import Annotated, Any
+
+from PIL import Image
+
+from dlp.console import say
+from dlp.errors import extra
+from dlp.use.predictor import Predictor
+
+with extra("serve"):
+    import uvicorn
+    from fastapi import Body, Depends, FastAPI, Request, UploadFile
+    from fastapi.exceptions import RequestValidationError
+    from fastapi.responses import HTMLResponse, JSONResponse
+    from starlette.exceptions import HTTPException
+
+_MAX_BYTES, _MAX_ROWS, _MAX_PIXELS = 10_000_000, 1_000, 50_000_000
+_ACCEPTED = "GET /, /schema, /health, /openapi.json; POST /predict, /explain with at most 10 MB."
+
+
+def serve(run: str, host: str = "127.0.0.1", port: int = 8000) -> None:
+    """Serve a trained model over HTTP, with a page to try it.
+
+    Args:
+        run: Folder of a run, name of a config (its newest run), checkpoint, or exported folder.
+        host: Address to listen at; 0.0.0.0 is every address of the machine.
+        port: Port; 0 is a free one.
+    """
+    api = app(Predictor.load(run), () if host == "0.0.0.0" else (host, "127.0.0.1", "localhost"))
+    with socket.create_server((host, port)) as listener:
+        say(f"serving {run} at http://{host}:{listener.getsockname()[1]}; Ctrl-C ends it")
+        limits: Any = {"limit_concurrency": 64, "timeout_graceful_shutdown": 3}
+        uvicorn.Server(uvicorn.Config(api, log_level="warning", **limits)).run([listener])
+
+
+def app(predictor: Predictor, hosts: Collection[str] = ()) -> FastAPI:
+    """Return the application that serves a model.
+
+    Args:
+        predictor: Model.
+        hosts: Names of the server, against pages that rebind theirs to it; empty is any name.
+    """
+    Image.MAX_IMAGE_PIXELS = _MAX_PIXELS // 2  # Pillow refuses twice as many
+    rows_errors = (ValueError, TypeError, OverflowError, RecursionError)
+    handlers: Any = dict.fromkeys((HTTPException, RequestValidationError, *rows_errors), _refuse)
+    options: Any = {"docs_url": None, "redoc_url": None}  # pages that load foreign scripts
+    api = FastAPI(max_body_size=_MAX_BYTES, exception_handlers=handlers, title="dlp", **options)
+    page = Path(__file__).with_name("page.html").read_text("utf-8")
+    api.get("/", name="page", response_class=HTMLResponse)(lambda: page)
+    api.get("/schema", name="schema")(lambda: _schema(predictor))
+    api.get("/health", name="health")(lambda: {"status": "ok"})
+    lock, is_image = Lock(), predictor.inputs["kind"] == "image"
+    source: Any = Depends(_contents) if is_image else Body(embed=True, max_length=_MAX_ROWS)
+    rows_type = Annotated[list[str | dict[str, Any] | list[Any]], source]
+
+    @api.middleware("http")
+    async def guard(request: Request, proceed: Any) -> Any:
+        if hosts and request.url.hostname not in hosts:
+            return await _refuse(request, HTTPException(421, "the Host is another's"))
+        if int(request.headers.get("content-length", 0)) > _MAX_BYTES:
+            return await _refuse(request, HTTPException(413))
+        return await proceed(request)
+
+    @api.post("/predict")
+    def predict(rows: rows_type) -> dict[str, Any]:
+        with lock, warnings.catch_warnings(record=True, action="always") as log:
+            predictions = predictor.predict(rows).to_dict("records")
+        notes = [str(entry.message) for entry in log if entry.category is UserWarning]
+        return {"predictions": predictions, "notes": notes}
+
+    @api.post("/explain")
+    def explain(rows: rows_type) -> dict[str, Any]:
+        with lock:
+            reasons = [*map(predictor.explain, rows)]
+        return {"explanations": [r.tolist() if is_image else r.to_dict("records") for r in reasons]}
+
+    return api
+
+
+def _contents(file: list[UploadFile]) -> list[bytes]:  # Starlette takes 1,000 at most
+    return [upload.file.read() for upload in file]
+
+
+def _schema(predictor: Predictor) -> dict[str, Any]:
+    """Return the fields of a row and the names of an answer."""
+    inputs, head, columns = predictor.inputs, predictor.head, []
+    for name, cell in inputs.get("typical", {}).items():
+        categories = inputs["categories"].get(name)
+        kind = "category" if categories else "text" if isinstance(cell, str) else "number"
+        if cell and name in inputs["dates"]:
+            form = (inputs["read_csv"] or {}).get("date_format", "%Y-%m-%d")
+            kind, cell = "date", datetime.fromisoformat(cell).strftime(form)
+        columns.append({"name": name, "kind": kind, "typical": cell, "categories": categories})
+    fields = {key: inputs[key] for key in ("kind", "tokens", "fit", "shape") if key in inputs}
+    names = {"classes" if head["task"] else "targets": head["names"], "task": head["task"]}
+    return {**fields, "columns": columns, **names, "card": predictor.card}
+
+
+async def _refuse(request: Request, error: Any) -> JSONResponse:
+    """Answer a wrong request by one sentence."""
+    status, sentence = getattr(error, "status_code", 422), str(error)
+    if isinstance(error, RequestValidationError):
+        first = error.errors()[0]
+        sentence = f"{'.'.join(map(str, first['loc']))}: {first['msg']}."
+    elif isinstance(error, HTTPException):
+        sentence = f"{error.detail}; accepted: {_ACCEPTED}"
+    return JSONResponse({"error": sentence}, status)
