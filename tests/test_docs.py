@@ -157,5 +157,5 @@ def test_a_page_runs_from_its_first_command_to_its_last(name, tmp_path):
                     main(words)
     if name == "docs/data/texts.md":
         for snippet in NEED_RUN:
-            exec(snippet.replace("runs/imdb", "runs/reviews"), {})
+            exec(snippet.replace('"imdb"', '"reviews"'), {})
     assert (tmp_path / "runs").exists()
