@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from lightning import LightningModule
 from torch import Tensor, nn
 
 from dlp.console import say
@@ -19,7 +20,7 @@ from dlp.modules import SupervisedModule
 from dlp.modules.pretrained.backbone import published_weights
 from dlp.modules.weights import load_weights, read_state_dict
 from dlp.restoring import read_checkpoint, restore_data
-from dlp.runs import ROOT, find_checkpoint, run_of, runs_of
+from dlp.runs import ROOT, Run, find_checkpoint, run_of, runs_of
 from dlp.visualization.layers import evaluating, model_input
 
 
@@ -83,7 +84,7 @@ def find_subject(model: str, weights: str) -> Subject:
     from torchvision import models
 
     if runs_of(model) or Path(model).exists():
-        return _trained(find_checkpoint(None if runs_of(model) else model, model))
+        return _trained(model)
     published = models.list_models(models)  # without those of detection and segmentation
     if model in published:
         return _published(model, weights)
@@ -91,7 +92,12 @@ def find_subject(model: str, weights: str) -> Subject:
     raise unknown("run or network of torchvision", model, [*runs, *published])
 
 
-def _trained(checkpoint: Path) -> Subject:
+def restore(model: str) -> tuple[Run, SupervisedDataModule, LightningModule]:
+    """Return the run, data and module of a config name, a run folder or a checkpoint.
+
+    The weights are those of the checkpoint, and the rows those that it was trained on.
+    """
+    checkpoint = find_checkpoint(None if runs_of(model) else model, model)
     run = run_of(checkpoint)
     if run is None:
         raise InputError(f"{checkpoint} is not in the folder of a run, which has its config.")
@@ -101,17 +107,22 @@ def _trained(checkpoint: Path) -> Subject:
     recipe = load(str(run.config), **({"model.weights": None} if has_backbone else {}))
     data = recipe.data()
     restore_data(data, content, checkpoint)
-    form, module = image_format(data), recipe.model(data)
+    module = recipe.model(data)
     module.load_state_dict(content["state_dict"])
+    return run, data, module.eval()
+
+
+def _trained(model: str) -> Subject:
+    run, data, module = restore(model)
     network: nn.Module = module
     predict = _probabilities
     if isinstance(module, SupervisedModule):
         network, predict = module.network, module.head.predict
     return Subject(
         network=network,
-        name=f"{recipe.name} {run.folder.name}",
+        name=f"{run.folder.resolve().parent.name} {run.folder.name}",
         folder=run.folder / "visualize",
-        form=form,
+        form=image_format(data),
         predict=predict,
         class_names=data.class_names,
         data=data,

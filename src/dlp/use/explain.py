@@ -51,7 +51,7 @@ def explain(predictor: "Predictor", row: Any) -> Any:
     return mean.rename_axis("word").reset_index(name="weight")
 
 
-def word_weights(network: nn.Module, bags: Tensor, number: int) -> Tensor:
+def word_weights(network: nn.Module, bags: Tensor, number: int | Tensor) -> Tensor:
     """Return the weight of each word in the logit of a class, (N, num_words).
 
     These are integrated gradients from the empty text (Sundararajan et al. 2017), exact in the
@@ -60,7 +60,8 @@ def word_weights(network: nn.Module, bags: Tensor, number: int) -> Tensor:
     Args:
         network: `DenseNet` in evaluation mode.
         bags: Word weights of N texts, float32 (N, num_words).
-        number: Class; a single logit is that of class 1, and its negative that of class 0.
+        number: Class, or one per text, (N,). A single logit is that of class 1, and its negative
+            that of class 0.
     """
     layers: Any = getattr(network, "layers", None)
     if layers is None:
@@ -70,7 +71,7 @@ def word_weights(network: nn.Module, bags: Tensor, number: int) -> Tensor:
     logits = nn.Sequential(*rest)(path)
     if logits.shape[-1] == 1:
         logits = torch.cat([-logits, logits], dim=-1)
-    (gradient,) = torch.autograd.grad(logits[..., number].sum(), path)
+    (gradient,) = torch.autograd.grad(logits[:, torch.arange(len(bags)), number].sum(), path)
     weights: Tensor = bags * (gradient.mean(0) @ first.weight)
     return weights.detach()
 
