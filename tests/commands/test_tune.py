@@ -79,11 +79,6 @@ def test_a_study_that_went_on_is_as_one_that_never_stopped(searched, capsys):
     pd.testing.assert_frame_equal(trials()[columns], trials(Path("whole"))[columns])
 
 
-def test_trials_by_folds_are_another_study(searched):
-    main([*ARGS, "--trials", "1", "--num_folds", "2"])
-    assert trials(Path("runs/points/study_1"))["best_epoch"].isin([1, 2, 3]).tolist() == [True]
-
-
 def test_a_trial_that_diverges_is_pruned(space):
     Path("space.yaml").write_text("model.optimizer.lr: [1e30]")
     main([*ARGS, "--trials=1", "--model.optimizer", "SGD", "--model.head", "softmax"])

@@ -21,15 +21,12 @@ with extra("tune"):
 from dlp.commands.crossval import epochs_of_fit, find_run, saved_config
 from dlp.commands.space import read_space, short, suggest
 from dlp.console import muted, say
-from dlp.crossval import cross_validate
 from dlp.files import write_text
-from dlp.folds.plan import Fold
-from dlp.folds.results import CrossValidation
 from dlp.folds.training import silent_trainer
 from dlp.lightning_cli import Recipe
 from dlp.monitor import Mode, best_index, monitor_mode
 from dlp.seeds import derived_seed
-from dlp.verdict import Verdict, verdict
+from dlp.verdict import verdict
 
 _FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 
@@ -41,7 +38,6 @@ def tune(
     timeout: float | None = None,
     sampler: Literal["tpe", "random"] = "tpe",
     prune: bool = True,
-    num_folds: int | None = None,
 ) -> Study:
     """Search a space of settings; the newest study of an equal config and space goes on.
 
@@ -52,8 +48,7 @@ def tune(
         trials: Number of finished trials of the study.
         timeout: Time in seconds after which no trial begins.
         sampler: ``tpe`` learns from the trials before, ``random`` does not.
-        prune: Whether a trial stops that is worse than the median at its epoch or fold.
-        num_folds: Number of folds, K, whose mean judges a trial; None is the validation part.
+        prune: Whether a trial stops that is worse than the median at its epoch.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)  # an error of a trial is raised
     config, data = recipe.config, recipe.data()
@@ -65,10 +60,9 @@ def tune(
         content = saved_config(recipe, "space", "trials", "timeout", "sampler", "prune")
         content |= {"space": {key: str(values) for key, values in ranges.items()}}
         folder = find_run(recipe, {**content, "rows": str(data.fit()["rows"])}, "study").folder
-    num_warmup_steps = max(2, (num_folds or epochs) // 4)
     study = optuna.create_study(
         storage=f"sqlite:///{folder}/study.db" if folder else None,
-        pruner=MedianPruner(5, num_warmup_steps) if prune else NopPruner(),
+        pruner=MedianPruner(5, max(2, epochs // 4)) if prune else NopPruner(),
         study_name=recipe.name,
         direction="minimize" if mode == "min" else "maximize",
         load_if_exists=True,
@@ -79,10 +73,10 @@ def tune(
         study.sampler = _sampler(sampler, derived_seed(seed, trial.number) % 2**32)
         with muted(True):
             variant = Recipe("tune", [*recipe.typed, *suggest(trial, ranges)], tune)
-            if num_folds is None:
-                reading = _fit(variant, trial, mode)
-            else:
-                reading = _cross_validate(variant, trial, mode, num_folds)
+            report, rows = Report(trial, config.monitor, mode), variant.data()
+            trainer = silent_trainer(variant.trainer_arguments(), [report])
+            trainer.fit(variant.model(rows), datamodule=rows)
+        reading = verdict(report.values, mode)
         assert reading is not None  # a trial that diverged has ended
         trial.set_user_attr("best_epoch", reading.best_epoch)
         return reading.best
@@ -117,7 +111,10 @@ def _sampler(kind: Literal["tpe", "random"], seed: int) -> BaseSampler:
 
 
 class Report(Callback):
-    """Reporter of the best value so far after each epoch; it stops a hopeless trial."""
+    """Reporter of the best value so far after each epoch.
+
+    It stops a trial that diverged, or that is hopeless before its last epoch.
+    """
 
     def __init__(self, trial: Trial, monitor: str, mode: Mode) -> None:
         self.trial, self.monitor, self.mode = trial, monitor, mode
@@ -127,52 +124,16 @@ class Report(Callback):
         """Report the epoch."""
         metrics, epoch = trainer.callback_metrics, trainer.current_epoch + 1
         self.values.append(float(metrics.get(self.monitor, math.nan)))
-        if self.monitor in metrics:
-            is_finite = math.isfinite(float(metrics.get("train_loss", 0.0)))
-            best = best_index(self.values, self.mode) if is_finite else None
-            value = None if best is None else self.values[best]
-            _report(self.trial, value, epoch, is_last=epoch == trainer.max_epochs)
-        elif epoch >= (trainer.check_val_every_n_epoch or 1):
-            raise unknown("monitor", self.monitor, metrics)
-
-
-def _report(trial: Trial, value: float | None, step: int, is_last: bool) -> None:
-    """Report a value; stop a trial that diverged or is hopeless."""
-    if value is not None:
-        trial.report(value, step)
-    if value is None or (not is_last and trial.should_prune()):
-        raise optuna.TrialPruned
-
-
-def _fit(recipe: Recipe, trial: Trial, mode: Mode) -> Verdict | None:
-    """Train on the training part and read the curve of the validation part."""
-    report, data = Report(trial, recipe.config.monitor, mode), recipe.data()
-    silent_trainer(recipe.trainer_arguments(), [report]).fit(recipe.model(data), datamodule=data)
-    return verdict(report.values, mode)
-
-
-def _cross_validate(recipe: Recipe, trial: Trial, mode: Mode, num_folds: int) -> Verdict | None:
-    """Train on folds and read their mean curve."""
-    config, folds = recipe.config, list[Fold]()
-
-    def report(fold: Fold) -> None:
-        folds.append(fold)
-        reading = CrossValidation(folds, config.monitor, mode, config.smoothing).verdict()
-        is_last = len(folds) == num_folds or fold.engine == "stacked"  # all are trained by then
-        _report(trial, None if reading is None else reading.best, len(folds), is_last)
-
-    return cross_validate(
-        recipe.data(),
-        recipe.model,
-        epochs_of_fit(recipe),
-        num_folds,
-        trainer=recipe.trainer_arguments(),
-        monitor=config.monitor,
-        mode=mode,
-        smoothing=config.smoothing,
-        seed=config.seed_everything,
-        on_fold=report,
-    ).verdict()
+        if self.monitor not in metrics:
+            if epoch >= (trainer.check_val_every_n_epoch or 1):
+                raise unknown("monitor", self.monitor, metrics)
+            return
+        best = best_index(self.values, self.mode)
+        if best is None or not math.isfinite(float(metrics.get("train_loss", 0.0))):
+            raise optuna.TrialPruned
+        self.trial.report(self.values[best], epoch)
+        if epoch != trainer.max_epochs and self.trial.should_prune():
+            raise optuna.TrialPruned
 
 
 def _table(study: Study) -> pd.DataFrame:
