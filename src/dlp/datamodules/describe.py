@@ -13,7 +13,7 @@ from dlp.datamodules.targets import TargetEncoder
 
 def describe(parts: Mapping[str, Examples], targets: TargetEncoder) -> str:
     """Describe the inputs and targets of labelled rows; the encoder is fitted on their targets."""
-    return f"{_inputs(parts['train'].inputs)}\n\n{_targets(parts, targets)}"
+    return f"{describe_inputs(parts['train'].inputs)}\n\n{_targets(parts, targets)}"
 
 
 def readable(rows: Examples) -> list[str]:
@@ -30,7 +30,8 @@ def readable(rows: Examples) -> list[str]:
     return [np.array2string(np.ravel(row), 1000, precision=4, threshold=8) for row in inputs]
 
 
-def _inputs(inputs: Any) -> str:
+def describe_inputs(inputs: Any) -> str:
+    """Describe inputs: the columns of a table; number and size of texts, images, rows."""
     count = f"{len(inputs):,}"
     if isinstance(inputs, pd.DataFrame):
         columns = pd.DataFrame([_column(inputs[name]) for name in inputs])

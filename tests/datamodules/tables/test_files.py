@@ -60,8 +60,8 @@ def test_a_csv_is_read_as_pandas_reads_it_with_the_arguments_of_the_user(
 @pytest.mark.parametrize(
     ("text", "arguments", "message"),
     [
-        ("a;b\n1,5;2\n", {}, r"one column, 'a;b'.*sep: ';'"),
-        ("sep=;\na;b\n1;2\n", {}, r"one column, 'sep=;'.*skiprows: 1, sep: ';'"),
+        ("a;b\n1,5;2\n", {}, r"one column, 'a;b'.*sep: \";\""),
+        ("sep=;\na;b\n1;2\n", {}, r"one column, 'sep=;'.*skiprows: 1, sep: \";\""),
         ("a,b,a\n1,2,3\n", {}, "two columns called 'a'"),
         (",a\n0,1\n", {}, r"column 1 .* no name.*index_col: 0"),
         ("a,b,\n1,2,\n", {}, r"column 3 .* no name.*usecols: \[a, b\]"),

@@ -1,0 +1,65 @@
+import pytest
+import yaml
+from sets import image_folder, points_table
+
+from dlp.cli import main
+
+HOUSES = """\
+nr;straße;fläche;alter;plz;preis
+"""
+
+
+@pytest.fixture
+def houses(tmp_path):
+    """Write a German table with row numbers, names, decimal commas, holes and codes."""
+    rows = [
+        f"{n};Weg {n};{50 + n * 7 % 90},5;{'?' if n == 9 else n * 3 % 40};0{n % 4}501;{n * 1000},50"
+        for n in range(1, 61)
+    ]
+    (tmp_path / "häuser.csv").write_text("\n".join([HOUSES.strip(), *rows]), encoding="cp1252")
+    return tmp_path / "häuser.yaml"
+
+
+def test_refusals_of_a_table_are_settled_and_stand_in_the_config(houses, capsys):
+    main(["init", "häuser.csv", "--target", "preis"])
+    arguments = yaml.safe_load(houses.read_text("utf-8"))["data"]["init_args"]
+    assert arguments["read_csv"] == {
+        "encoding": "cp1252",
+        "sep": ";",
+        "decimal": ",",
+        "dtype": {"plz": "category"},
+        "na_values": {"alter": ["?"]},
+    }
+    assert arguments["drop_columns"] == ["nr", "straße"]
+    assert "    # columns of row numbers" in houses.read_text("utf-8")
+    assert "refused: column 'alter' holds numbers and '?'" in capsys.readouterr().out
+
+
+def test_a_table_without_target_is_described_and_nothing_is_written(houses, fails):
+    assert "give --target" in fails("init", "häuser.csv")
+    assert not houses.exists()
+
+
+def test_a_config_is_not_overwritten(houses, fails):
+    houses.write_text("mine")
+    assert "häuser.yaml exists" in fails("init", "häuser.csv", "--target", "preis")
+    assert houses.read_text() == "mine"
+
+
+def test_the_config_of_a_table_runs(tmp_path):
+    points_table(tmp_path / "points.csv")
+    main(["init", "points.csv", "--target", "label"])
+    text = (tmp_path / "points.yaml").read_text("utf-8")
+    assert "head: sigmoid" in text
+    main(["fit", "--config", "points.yaml", "--trainer.fast_dev_run", "true"])
+
+
+def test_a_folder_is_of_texts_or_of_images(tmp_path):
+    image_folder(tmp_path / "photos", side=80)
+    for number in range(24):
+        file = tmp_path / "notes" / ("pos" if number % 2 else "neg") / f"{number}.txt"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("a word or two of praise" if number % 2 else "no word of it at all")
+    for name, data in (("photos", "ImageFolderDataModule"), ("notes", "TextDataModule")):
+        main(["init", name])
+        assert yaml.safe_load((tmp_path / f"{name}.yaml").read_text())["data"]["class_path"] == data
