@@ -3,6 +3,8 @@
 from collections.abc import Collection
 from typing import Any, Literal
 
+import yaml
+from jsonargparse import get_loader, set_loader
 from jsonargparse.typing import ClosedUnitInterval, PositiveInt
 from lightning.pytorch.cli import LightningArgumentParser
 
@@ -13,6 +15,7 @@ from dlp.parse_errors import ShortErrors, arguments, subclasses
 
 #: Attributes of a DataModule that are arguments of a module.
 SIZES = ("input_shape", "num_outputs", "target_mean", "target_std", "target_transform")
+set_loader("yaml", get_loader("yaml"), (yaml.YAMLError, TypeError))  # fails on the text "?"
 
 
 class Parser(ShortErrors, LightningArgumentParser):
