@@ -11,7 +11,7 @@ import torch
 
 from dlp.console import say
 from dlp.errors import InputError, extra
-from dlp.runs import find_checkpoint, run_of
+from dlp.runs import find_checkpoint, run_of, runs_of
 from dlp.use import predictor, reader, served
 from dlp.use.card import card
 
@@ -32,7 +32,7 @@ def export(run: str, folder: Path | None = None) -> Path:
 
     if folds := sorted(Path(run).glob("checkpoints/fold_*.ckpt")):
         raise InputError(f"{run} has {len(folds)} models; export one, such as {folds[0]}.")
-    checkpoint = find_checkpoint(run if Path(run).exists() else None, run)
+    checkpoint = find_checkpoint(None if runs_of(run) else run, run)
     if (home := run_of(checkpoint)) is None:
         raise InputError(f"{checkpoint} is not in the folder of a run, whose data it is tried on.")
     folder = folder or home.folder / "exported"

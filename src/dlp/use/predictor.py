@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from dlp.errors import InputError
-from dlp.runs import find_checkpoint
+from dlp.runs import find_checkpoint, runs_of
 from dlp.use import reader
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class Predictor:
         folds = sorted(folder.glob("checkpoints/fold_*.ckpt"))
         name = str(path)
         models, modules = [], []
-        for checkpoint in folds or [find_checkpoint(name if folder.exists() else None, name)]:
+        for checkpoint in folds or [find_checkpoint(None if runs_of(name) else name, name)]:
             entry, module = served.load(checkpoint, network, head)
             models.append(reader.Model(entry, module.run))
             modules.append(module)
