@@ -16,7 +16,7 @@ from dlp.configs import config_folder, recipes, variations
 
 ROOT = Path(__file__).parents[1]
 BUILT = {f"docs/course/{path.stem}.md" for path in ROOT.glob("notebooks/*.py")}
-PAGES = [*ROOT.glob("*.md"), *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [*ROOT.glob("*.md"), *ROOT.glob("notebooks/*.py"), *sorted((ROOT / "docs").rglob("*.md"))]
 TEXTS = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in PAGES}
 TEXTS = {name: text for name, text in TEXTS.items() if name not in {*BUILT, "CHANGELOG.md"}}
 #: Lines for a shell that are run by .ci/run, by the tests of examples, by an exported folder's, or
