@@ -8,8 +8,6 @@ from pathlib import Path
 from threading import Lock
 from typing import Annotated, Any
 
-from PIL import Image
-
 from dlp.console import say
 from dlp.errors import extra
 from dlp.use.predictor import Predictor
@@ -18,11 +16,12 @@ with extra("serve"):
     import uvicorn
     from fastapi import Body, Depends, FastAPI, Request, UploadFile
     from fastapi.exceptions import RequestValidationError
-    from fastapi.responses import HTMLResponse, JSONResponse
+    from fastapi.responses import FileResponse, JSONResponse
     from starlette.exceptions import HTTPException
+    from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 
-_MAX_BYTES, _MAX_ROWS, _MAX_PIXELS = 10_000_000, 1_000, 50_000_000
-_ACCEPTED = "GET /, /schema, /health, /openapi.json; POST /predict, /explain with at most 10 MB."
+_MAX_BYTES = 10_000_000
+_ACCEPTED = "POST /predict, /explain take JSON {rows: [...]}, or files of images, up to 10 MB."
 
 
 def serve(run: str, host: str = "127.0.0.1", port: int = 8000) -> None:
@@ -47,23 +46,23 @@ def app(predictor: Predictor, hosts: Collection[str] = ()) -> FastAPI:
         predictor: Model.
         hosts: Names of the server, against pages that rebind theirs to it; empty is any name.
     """
-    Image.MAX_IMAGE_PIXELS = _MAX_PIXELS // 2  # Pillow refuses twice as many
     rows_errors = (ValueError, TypeError, OverflowError, RecursionError)
     handlers: Any = dict.fromkeys((HTTPException, RequestValidationError, *rows_errors), _refuse)
-    options: Any = {"docs_url": None, "redoc_url": None}  # pages that load foreign scripts
-    api = FastAPI(max_body_size=_MAX_BYTES, exception_handlers=handlers, title="dlp", **options)
-    page = Path(__file__).with_name("page.html").read_text("utf-8")
-    api.get("/", name="page", response_class=HTMLResponse)(lambda: page)
+    pages: Any = {"docs_url": None, "redoc_url": None}  # they load foreign scripts
+    api = FastAPI(title="dlp", exception_handlers=handlers, **pages)
+    api.add_middleware(RequestBodyLimitMiddleware, max_body_size=_MAX_BYTES)
+    api.get("/", name="page")(lambda: FileResponse(Path(__file__).with_name("page.html")))
     api.get("/schema", name="schema")(lambda: _schema(predictor))
     api.get("/health", name="health")(lambda: {"status": "ok"})
     lock, is_image = Lock(), predictor.inputs["kind"] == "image"
-    source: Any = Depends(_contents) if is_image else Body(embed=True, max_length=_MAX_ROWS)
-    rows_type = Annotated[list[str | dict[str, Any] | list[Any]], source]
+    body: Any = Body(embed=True, min_length=1, max_length=1_000)
+    body = Depends(_contents) if is_image else body
+    rows_type = Annotated[list[str | dict[str, Any] | list[Any]], body]
 
     @api.middleware("http")
     async def guard(request: Request, proceed: Any) -> Any:
         if hosts and request.url.hostname not in hosts:
-            return await _refuse(request, HTTPException(421, "the Host is another's"))
+            return await _refuse(request, HTTPException(421, f"Host is not in {hosts}"))
         if int(request.headers.get("content-length", 0)) > _MAX_BYTES:
             return await _refuse(request, HTTPException(413))
         return await proceed(request)
@@ -106,9 +105,9 @@ def _schema(predictor: Predictor) -> dict[str, Any]:
 async def _refuse(request: Request, error: Any) -> JSONResponse:
     """Answer a wrong request by one sentence."""
     status, sentence = getattr(error, "status_code", 422), str(error)
-    if isinstance(error, RequestValidationError):
+    if isinstance(error, HTTPException):
+        sentence = f"{error.detail}; {_ACCEPTED}"
+    elif isinstance(error, RequestValidationError):
         first = error.errors()[0]
-        sentence = f"{'.'.join(map(str, first['loc']))}: {first['msg']}."
-    elif isinstance(error, HTTPException):
-        sentence = f"{error.detail}; accepted: {_ACCEPTED}"
+        sentence = f"{'.'.join(map(str, first['loc']))}: {first['msg']}; {_ACCEPTED}"
     return JSONResponse({"error": sentence}, status)
