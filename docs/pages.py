@@ -1,7 +1,4 @@
-"""Build the pages of the course: run each notebook, write Markdown, figures and an .ipynb.
-
-python docs/pages.py [NAME ...]: those of notebooks/NAME.py, without names of all.
-"""
+"""Run notebooks of the course and write their pages: ``python docs/pages.py [NAME ...]``."""
 
 import base64
 import os
@@ -23,7 +20,7 @@ NOTEBOOKS, COURSE = Path(__file__).parents[1] / "notebooks", Path(__file__).pare
 
 def main(names: list[str]) -> None:
     """Build the pages in a temporary folder, with a new cache: no page tells of an earlier run."""
-    os.environ |= {"PYTHONWARNINGS": "ignore", "DLP_DATA_DIR": str(data_dir())}
+    os.environ |= {"PYTHONWARNINGS": "ignore", "DLP_DATA_DIR": str(data_dir().resolve())}
     with tempfile.TemporaryDirectory() as folder:
         os.environ["DLP_CACHE_DIR"] = folder
         for name in names or sorted(path.stem for path in NOTEBOOKS.glob("*.py")):
@@ -31,8 +28,7 @@ def main(names: list[str]) -> None:
             notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
             for number, cell in enumerate(notebook.cells, start=1):
                 cell.id = f"cell-{number}"  # a random one differs in each build
-                if cell.cell_type == "markdown":
-                    cell.source = re.sub(r"(\(\d\d_\w+)\.py\)", r"\1.ipynb)", cell.source)
+                cell.source = re.sub(r"(\(\d\d_\w+)\.py\)", r"\1.ipynb)", cell.source)
             jupytext.write(notebook, COURSE / f"{name}.ipynb")
             execute(notebook, name, folder)
             page = "\n\n".join(text for cell in notebook.cells for text in blocks(cell, name))
@@ -42,13 +38,12 @@ def main(names: list[str]) -> None:
 
 def execute(notebook: NotebookNode, name: str, folder: str) -> None:
     """Run all cells; end with the name of the one that fails."""
-    options = {"resources": {"metadata": {"path": folder}}, "coalesce_streams": True}
+    kernel = {"resources": {"metadata": {"path": folder}}, "extra_arguments": ["--log-level=ERROR"]}
     try:
-        NotebookClient(notebook, extra_arguments=["--log-level=ERROR"], **options).execute()
+        NotebookClient(notebook, timeout=600, coalesce_streams=True, **kernel).execute()
     except CellExecutionError as error:
-        outputs = [cell.get("outputs", []) for cell in notebook.cells]
-        failed = ["error" in [output.output_type for output in each] for each in outputs]
-        sys.exit(f"{error}\n{name}: cell {failed.index(True) + 1} failed")
+        executed = [cell.id for cell in notebook.cells if cell.get("execution_count")]
+        sys.exit(f"{error}\n{name}: {executed[-1]} failed")
 
 
 def blocks(cell: NotebookNode, name: str) -> Iterator[str]:
