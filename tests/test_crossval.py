@@ -114,8 +114,8 @@ def test_each_row_but_the_test_part_has_the_prediction_of_its_fold():
 
 def test_predictions_are_averaged_over_the_repetitions():
     make = maker(head="softmax")
-    one, two = (cross_validate(classes(split_seed=0), make, 1, repeats=n) for n in (1, 2))
-    second = [fold.predictions for fold in two.folds[4:]]
+    one, two = (cross_validate(classes(split_seed=0), make, 1, 2, repeats=n) for n in (1, 2))
+    second = [fold.predictions for fold in two.folds[2:]]
     values = np.concatenate([fold["probabilities"] for fold in second])
     order = np.argsort(np.concatenate([fold["index"] for fold in second]))
     mean = (one.out_of_fold.filter(like="prob_") + values[order]) / 2
@@ -156,11 +156,11 @@ def test_a_kept_checkpoint_restores_model_and_data_of_its_fold(engine, tmp_path)
 
 def test_finished_folds_without_a_checkpoint_are_trained_again(tmp_path):
     options = {"path": tmp_path / "folds.jsonl", "keep": tmp_path / "checkpoints"}
-    cross_validate(numbers(), dense, 1, path=options["path"])
+    cross_validate(numbers(), dense, 1, 2, path=options["path"])
     trained = []
     for _ in range(2):
-        cross_validate(numbers(), dense, 1, on_fold=trained.append, **options)
-    assert len(trained) == 4
+        cross_validate(numbers(), dense, 1, 2, on_fold=trained.append, **options)
+    assert len(trained) == 2
 
 
 def test_a_misspelt_monitor_is_a_sentence():

@@ -23,7 +23,7 @@ def finished_folds(tmp_path_factory, run_of_points):
     output = io.StringIO()
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(output):
         patch.chdir(folder)
-        main([*ARGS])
+        main([*ARGS, "--keep", "true"])
     return folder, output.getvalue()
 
 
@@ -51,6 +51,12 @@ def test_a_run_of_folds_and_what_it_leaves(validated):
     assert (RUN / "curves.png").read_bytes().startswith(b"\x89PNG")
     assert "next: dlp " in validated
     assert "curves.png, folds.jsonl" in validated
+    names = sorted(path.name for path in (RUN / "checkpoints").iterdir())
+    assert names == ["fold_0_0.ckpt", "fold_0_1.ckpt", "fold_0_2.ckpt"]
+    frame = pd.read_csv(RUN / "out_of_fold.csv")
+    assert list(frame) == ["index", "fold", "target", "class", "prob_no", "prob_yes"]
+    correct = (frame["target"] == frame["class"]).groupby(frame["fold"]).mean()
+    assert correct.tolist() == pytest.approx(values)
 
 
 def test_more_repetitions_go_on(validated, capsys):
@@ -59,16 +65,6 @@ def test_more_repetitions_go_on(validated, capsys):
     assert f"going on with {RUN}" in output
     assert "repeat 0, fold 2:" not in output
     assert len(summary()["folds"]) == 6
-
-
-def test_keep_goes_on_with_the_run_and_leaves_its_predictions(validated, capsys):
-    before = (RUN / "out_of_fold.csv").read_text("utf-8")
-    assert before.splitlines()[0] == "index,fold,target,class,prob_no,prob_yes"
-    main([*ARGS, "--keep", "true"])
-    assert f"going on with {RUN}" in capsys.readouterr().out
-    assert (RUN / "out_of_fold.csv").read_text("utf-8") == before
-    names = sorted(path.name for path in (RUN / "checkpoints").iterdir())
-    assert names == ["fold_0_0.ckpt", "fold_0_1.ckpt", "fold_0_2.ckpt"]
 
 
 def test_another_config_is_another_run(validated):
