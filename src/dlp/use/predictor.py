@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dlp.errors import InputError
+from dlp.errors import InputError, extra
 from dlp.runs import find_checkpoint, runs_of
 from dlp.use import reader
 
@@ -59,7 +59,8 @@ class Predictor:
         folder = Path(path)
         exported = folder / "model.onnx" if folder.is_dir() else folder
         if exported.suffix == ".onnx" and exported.is_file():
-            return cls([reader.load(exported)])
+            with extra("export"):
+                return cls([reader.load(exported)])
         from dlp.use import served  # torch takes a second to import
 
         folds = sorted(folder.glob("checkpoints/fold_*.ckpt"))
