@@ -81,7 +81,10 @@ def _settle(load: Callable[..., Any], args: dict[str, Any]) -> tuple[Any, dict[s
                 load(args)
             return args, reasons
         except InputError as error:
-            sentence, advice = str(error), _ADVICE.findall(str(error))
+            sentence = str(error)
+        # Cells with digits may be numbers in another notation, which a person decides.
+        is_open = re.search(r"na_values: .*\[[^\]]*\d", sentence)
+        advice = [] if is_open else _ADVICE.findall(sentence)
         for key, value in [pair for pair in advice if pair[0] != "drop_columns"] or advice:
             merged = _merge(args, {key or "read_csv": yaml.safe_load(value)})
             if merged != args:
