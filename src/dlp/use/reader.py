@@ -15,7 +15,7 @@ import sys
 import unicodedata
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from itertools import chain, pairwise, zip_longest
@@ -25,7 +25,17 @@ from typing import Any
 
 import numpy as np
 
-_CSV = {"sep", "encoding", "decimal", "thousands", "na_values", "parse_dates", "date_format"}
+_CSV = {
+    "sep",
+    "encoding",
+    "decimal",
+    "thousands",
+    "na_values",
+    "parse_dates",
+    "date_format",
+    "dtype",
+}
+_IMAGES = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
 
 
 class TextReader:
@@ -86,34 +96,34 @@ class TableReader:
 
     def __call__(self, rows: Sequence[Mapping[str, Any]]) -> list[Any]:
         """Encode rows, dictionaries by column."""
-        numbers, codes = [], []
-        for name in self.numbers:
-            convert = self._days if name in self.inputs["dates"] else self._number
-            numbers.append(np.array(self._column(rows, name, convert, np.nan), np.float64))
+        numbers = [np.array(self._column(rows, n, np.nan), np.float64) for n in self.numbers]
         for values, scale in zip(numbers[:], self.inputs["scales"].values(), strict=False):
             if scale["quantiles"]:
                 filled = np.where(np.isnan(values), scale["fill"], values)
                 numbers.append(_normal_quantiles(filled, scale["quantiles"]))
+        codes = []
         for name, categories in self.inputs["categories"].items():
             places = {text: code for code, text in enumerate(categories)}
-            texts = self._column(rows, name, _category, "")
+            texts = self._column(rows, name, "")
             if unseen := sorted({*texts} - {*places}):
-                warnings.warn(f"column {name!r}: unseen in training: {unseen[:5]}", stacklevel=2)
-            codes.append(np.array([places.get(text, -1) for text in texts], np.int64))
+                warnings.warn(f"column {name!r}: unseen in training: {unseen[:5]}", stacklevel=4)
+            codes.append([places.get(text, -1) for text in texts])
         blocks = ((numbers, np.float64), (codes, np.int64))
-        return [np.array(block, kind).reshape(-1, len(rows)).T for block, kind in blocks]
+        return [np.array(b, kind).reshape(len(b), len(rows)).T for b, kind in blocks]
 
-    def _column(
-        self, rows: Sequence[Mapping[str, Any]], name: str, convert: Callable[[Any], Any], hole: Any
-    ) -> list[Any]:
+    def _column(self, rows: Sequence[Mapping[str, Any]], name: str, hole: Any) -> list[Any]:
         """Return the converted cells of a column, and `hole` for missing ones."""
         if not all(isinstance(row, Mapping) and name in row for row in rows):
             names = ", ".join([*self.numbers, *self.inputs["categories"]])
             raise ValueError(f"column {name!r} is absent; the model takes {names}.")
-        holes = self.csv.get("na_values")
+        convert: Callable[[Any], Any] = _category
+        kind, holes, cells = "single cells", self.csv.get("na_values"), []
+        if name in self.numbers:
+            convert, kind = self._number, "finite numbers"
+        if name in self.inputs["dates"]:
+            convert, kind = self._days, "dates"
         holes = holes.get(name) if isinstance(holes, Mapping) else holes
         holes = {"", *map(str, holes if isinstance(holes, list) else [holes])}
-        cells = []
         for number, cell in enumerate(row[name] for row in rows):
             is_hole = cell is None or cell != cell or (isinstance(cell, str) and cell in holes)
             if is_hole and self.inputs["missing"] == "error":
@@ -121,11 +131,8 @@ class TableReader:
             try:
                 cells.append(hole if is_hole else convert(cell))
             except (ValueError, TypeError, OverflowError) as error:
-                kind = "finite numbers" if name in self.numbers else "single cells"
-                kind = "dates" if name in self.inputs["dates"] else kind
-                raise ValueError(
-                    f"column {name!r} of row {number} takes {kind}, not {cell!r:.80}."
-                ) from error
+                given = f"column {name!r} of row {number} takes {kind}, not {cell!r:.80}."
+                raise ValueError(given) from error
         return cells
 
     def _number(self, cell: Any) -> float:
@@ -160,7 +167,7 @@ class ImageReader:
         pixels = np.zeros((len(sources), *self.shape), np.uint8)
         for number, source in enumerate(sources):
             try:
-                pixels[number] = read_image(source, **self.inputs)
+                pixels[number] = read_image(source, self.inputs)
             except Exception as error:  # decoders fail on damaged files in every way
                 name = source if isinstance(source, str | Path) else f"image {number}"
                 raise ValueError(f"{name} cannot be read as an image.") from error
@@ -181,12 +188,9 @@ class ArrayReader:
         return [array]
 
 
-READERS: dict[str, Any] = {
-    "text": TextReader,
-    "table": TableReader,
-    "image": ImageReader,
-    "array": ArrayReader,
-}
+_READERS: Any = {
+    "text": TextReader, "table": TableReader, "image": ImageReader, "array": ArrayReader
+}  # fmt: skip
 
 
 class Model:
@@ -199,7 +203,7 @@ class Model:
 
     def __init__(self, entry: Mapping[str, Any], run: Callable[[list[Any]], Any]) -> None:
         self.inputs, self.head, self.card = entry["inputs"], entry["head"], entry["card"]
-        self.read = READERS[self.inputs["kind"]](self.inputs)
+        self.read = _READERS[self.inputs["kind"]](self.inputs)
         self.run = run
 
     def scores(self, rows: Any, batch_size: int = 256) -> Any:
@@ -234,9 +238,7 @@ def answer(scores: Any, head: Mapping[str, Any]) -> dict[str, Any]:
     return {"class": classes} | {f"prob_{n}": scores[:, i] for i, n in enumerate(names)}
 
 
-def read_image(
-    source: Any, height: int, width: int, fit: str, channels: int, kind: str = "image"
-) -> Any:
+def read_image(source: Any, inputs: Mapping[str, Any]) -> Any:
     """Read a path, the content of a file or a Pillow image as uint8 (height, width, channels).
 
     The EXIF orientation is undone, transparent pixels become white, and an animation gives its
@@ -244,26 +246,22 @@ def read_image(
     """
     from PIL import Image, ImageOps
 
-    if not isinstance(source, Image.Image):
-        formats = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
-        file = BytesIO(source) if isinstance(source, bytes) else source
-        with Image.open(file, formats=formats) as opened:
-            opened.load()
-            return read_image(opened, height, width, fit, channels)
-    image: Any = source
-    with suppress(Exception):  # damaged EXIF data of a whole image
-        image = ImageOps.exif_transpose(image)
-    if image.mode.startswith(("I", "F")):
-        raise ValueError("16 or more bits per pixel; save it with 8 bits")
-    if image.has_transparency_data:
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image.convert("RGBA"))
-    image = image.convert("L" if channels == 1 else "RGB")
-    if fit == "crop":
-        image = ImageOps.fit(image, (width, height), Image.Resampling.BILINEAR)
-    else:
-        image = image.resize((width, height), Image.Resampling.BILINEAR)
-    return np.array(image, np.uint8).reshape(height, width, channels)
+    size, bilinear = (inputs["width"], inputs["height"]), Image.Resampling.BILINEAR
+    file = BytesIO(source) if isinstance(source, bytes) else source
+    is_read = isinstance(source, Image.Image)
+    with nullcontext(source) if is_read else Image.open(file, formats=_IMAGES) as image:
+        image.load()
+        with suppress(Exception):  # damaged EXIF data of a whole image
+            image = ImageOps.exif_transpose(image)
+        if image.mode.startswith(("I", "F")):
+            raise ValueError("16 or more bits per pixel; save it with 8 bits")
+        if image.has_transparency_data:
+            white = Image.new("RGBA", image.size, "white")
+            image = Image.alpha_composite(white, image.convert("RGBA"))
+        image = image.convert("L" if inputs["channels"] == 1 else "RGB")
+        crops = inputs["fit"] == "crop"
+        image = ImageOps.fit(image, size, bilinear) if crops else image.resize(size, bilinear)
+    return np.array(image, np.uint8).reshape(inputs["height"], inputs["width"], -1)
 
 
 def _category(cell: Any) -> str:

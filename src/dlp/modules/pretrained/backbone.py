@@ -60,7 +60,8 @@ class Backbone(nn.Module):
             arguments = {"aux_logits": False, "init_weights": True}
         if family.sized is not None:
             arguments = family.sized(image_size or preset_entry.meta["min_size"][0])
-        is_replaced = weights is not None and family.builds_on_meta
+        device = torch.get_default_device()  # meta where a checkpoint's tensors follow
+        is_replaced = family.builds_on_meta and (weights is not None or device.type == "meta")
         with torch.device("meta" if is_replaced else "cpu"):  # no random numbers to overwrite
             self.model = models.get_model(name, **arguments)
         self.model.set_submodule(family.classifier, nn.Identity())
@@ -77,7 +78,7 @@ class Backbone(nn.Module):
         mean, std = torch.tensor(scalings[scaling]).view(2, 3, 1, 1)
         self.register_buffer("mean", mean)
         self.register_buffer("std", std)
-        self.model.to(memory_format=torch.channels_last)  # faster on the CPU
+        self.model.to(device, memory_format=torch.channels_last)  # that is faster on the CPU
         self.trainable_stages = self.num_stages(trainable_stages)
         self.set_trained(self.trainable_stages)
 
