@@ -22,14 +22,15 @@ from urllib.request import Request, urlopen
 
 from dlp.use import Predictor
 
-rows, address = json.loads(sys.argv[2]), "http://127.0.0.1:8000/predict"
-request = Request(address, json.dumps({"rows": rows}).encode(), {"content-type": "application/json"})
+rows, address = json.loads(sys.argv[2]), "http://127.0.0.1:8000"
 for attempt in range(60):
     try:
-        answer = json.load(urlopen(request))["predictions"]
+        urlopen(f"{address}/health")
         break
-    except ConnectionError:
+    except OSError:
         time.sleep(0.5)
+body, header = json.dumps({"rows": rows}).encode(), {"content-type": "application/json"}
+answer = json.load(urlopen(Request(f"{address}/predict", body, header)))["predictions"]
 expected = Predictor.load(sys.argv[1]).predict(rows).to_dict("records")
 if answer != json.loads(json.dumps(expected)):
     sys.exit(f"the image answers {answer}, the folder {expected}")
