@@ -21,6 +21,7 @@ _HEADINGS = {
     "reliability": "Reliability of the probabilities",
     "residuals": "Residuals",
     "worst": "The worst mistakes",
+    "importance": "Importance of columns or words",
 }
 _FACTS = ("parameters", "seed", "seconds", "versions")
 _MAX_ROWS = 50
@@ -41,6 +42,8 @@ def report(run: str, output: Path | None = None) -> Path:
     if baselines := (results.get("test") or {}).get("baselines"):
         frame = pd.DataFrame.from_dict(baselines, orient="index").rename_axis("baseline")
         sections.append(_section("Baselines on the test part", _table(frame.reset_index())))
+    if calibration := results.get("calibration"):
+        sections.append(_section("Calibration", _table(pd.DataFrame(calibration))))
     if (folder / "crossval.json").is_file():
         sections.append(_folds(folder / "crossval.json"))
     order = [*_HEADINGS]  # figures of other names follow
