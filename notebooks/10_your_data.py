@@ -23,7 +23,7 @@ from dlp.visualization import draw_curves
 
 random = np.random.default_rng(0)
 area, city = random.uniform(30, 150, 600), random.choice(["Köln", "Ulm"], 600)
-flats = pd.DataFrame({"area": area.round(1), "rooms": area // 35 + 1, "city": city})
+flats = pd.DataFrame({"area": area.round(2), "rooms": area // 35 + 1, "city": city})
 flats["rent"] = (
     200 + 9 * area + 150 * (city == "Köln") + random.normal(0, 20, 600)
 ).round()
