@@ -95,7 +95,7 @@ class Predictor:
         if isinstance(rows, str | bytes | dict | Path):
             raise InputError(f"predict takes a list of rows; for one row give [{rows!r:.40}].")
         if isinstance(rows, pd.DataFrame) and self.inputs["kind"] == "table":
-            rows = _records(rows)
+            rows = records(rows)
         elif isinstance(rows, pd.DataFrame | pd.Series):
             rows = [*(rows[self.inputs["column"]] if isinstance(rows, pd.DataFrame) else rows)]
         return np.mean([model.scores(rows, batch_size) for model in self.models], axis=0)
@@ -112,7 +112,7 @@ class Predictor:
         return explain(self, row)
 
 
-def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """Return rows as dictionaries, None for missing cells."""
     records: Any = frame.astype(object).where(frame.notna(), None).to_dict("records")
     return [*records]
@@ -129,4 +129,4 @@ def _featured(read: Callable[[Any], Any], transformer: Any, state: dict[str, Any
         )
     features = Features(transformer)
     features.load_state(state)
-    return lambda rows: read(_records(features.transform(pd.DataFrame(rows))))
+    return lambda rows: read(records(features.transform(pd.DataFrame(rows))))
