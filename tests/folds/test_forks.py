@@ -1,4 +1,3 @@
-import multiprocessing
 import os
 import signal
 import sys
@@ -8,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from dlp.folds.forks import num_cores, run_at_once
+from dlp.folds.forks import run_at_once
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are copied on Linux")
 
@@ -20,17 +19,6 @@ def test_each_function_has_a_process_of_one_thread_and_results_keep_their_order(
     assert [number for number, _, _ in results] == [0, 1, 2]
     assert here not in {process for _, process, _ in results}
     assert {threads for _, _, threads in results} == {1}
-
-
-def test_a_function_whose_process_was_killed_is_run_here():
-    here = os.getpid()
-
-    def end():
-        if os.getpid() != here:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return "done"
-
-    assert run_at_once([end, end]) == ["done", "done"]
 
 
 def test_copies_end_with_a_process_that_was_killed(tmp_path):
@@ -57,8 +45,3 @@ def test_copies_end_with_a_process_that_was_killed(tmp_path):
 def is_alive(process):
     status = Path(f"/proc/{process}/stat")
     return status.exists() and status.read_text().rpartition(")")[2].split()[0] != "Z"
-
-
-def test_a_worker_of_a_pool_has_no_copies():
-    with multiprocessing.get_context("fork").Pool(1) as pool:
-        assert pool.apply(num_cores) == 1

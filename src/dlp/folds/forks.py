@@ -7,7 +7,6 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
 import torch
@@ -20,23 +19,16 @@ _functions: Sequence[Callable[[], Any]] = ()
 
 def num_cores() -> int:
     """Return the number of processes that may run at once; 1 where copies are not possible."""
-    is_worker = multiprocessing.current_process().daemon  # may have no children
-    return 1 if is_worker or sys.platform != "linux" else len(os.sched_getaffinity(0))
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else 1
 
 
 def run_at_once(functions: Sequence[Callable[[], T]]) -> list[T]:
-    """Return the result of each function, each run by a copy of this process.
-
-    Copies end with this process. If one is killed, the functions are run here.
-    """
+    """Return the result of each function, each run by a copy of this process."""
     global _functions
     _functions = functions
     context = multiprocessing.get_context("fork")
-    try:
-        with ProcessPoolExecutor(len(functions), context, initializer=_begin) as pool:
-            return [*pool.map(_run, range(len(functions)))]
-    except BrokenProcessPool:
-        return [function() for function in functions]
+    with ProcessPoolExecutor(len(functions), context, initializer=_begin) as pool:
+        return [*pool.map(_run, range(len(functions)))]
 
 
 def _run(number: int) -> Any:
