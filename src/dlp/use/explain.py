@@ -16,8 +16,8 @@ from dlp.visualization.grad_cam import GradCAM
 if TYPE_CHECKING:
     from dlp.use.predictor import Predictor
 
-#: Midpoints of 64 steps from the empty text to a text, (64, 1, 1).
-_MIDPOINTS = (torch.arange(64).reshape(-1, 1, 1) + 0.5) / 64
+#: Midpoints of 128 steps from the empty text to a text, (128, 1, 1).
+_MIDPOINTS = (torch.arange(128).reshape(-1, 1, 1) + 0.5) / 128
 #: Names of the first columns of a bag, before its words.
 SPECIAL = ["", "(start)", "(unknown words)", ""]
 
