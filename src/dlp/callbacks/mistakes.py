@@ -28,17 +28,13 @@ class MistakesReport(Callback):
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-
-    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Forget the batches of a test that was broken off."""
         self._batches: list[dict[str, Any]] = []
 
-    def on_test_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, *_: Any, **__: Any
-    ) -> None:
-        """Collect a batch."""
+    def on_test_batch_end(self, *args: Any) -> None:
+        """Collect a batch; the first one begins a test."""
+        _, _, outputs, _, batch_idx, *_ = args
         if isinstance(outputs, dict) and "targets" in outputs:
-            self._batches.append(outputs)
+            self._batches[batch_idx:] = [outputs]
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Analyse the predictions and write the files."""
