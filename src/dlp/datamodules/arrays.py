@@ -9,13 +9,13 @@ from torch import Tensor
 
 from dlp.console import say
 from dlp.datamodules.base import DataArguments, Examples, SupervisedDataModule
-from dlp.datamodules.examples import row_hashes
+from dlp.datamodules.examples import Encoder, row_hashes
 from dlp.datamodules.targets import TargetEncoder, Task
 from dlp.errors import InputError
 from dlp.hyperparameters import Keywords
 
 
-class ArrayEncoder:
+class ArrayEncoder(Encoder):
     """Encoder of arrays into float32 tensors.
 
     Args:
@@ -25,7 +25,6 @@ class ArrayEncoder:
 
     def __init__(self, scaling: Literal["none", "standard"] = "none") -> None:
         self.scaling = scaling
-        self.input_shape: tuple[int, ...] = ()
         self.mean: list[Any] = []
         self.std: list[Any] = []
 
@@ -46,14 +45,6 @@ class ArrayEncoder:
         if self.scaling == "standard":
             inputs = (inputs.astype(np.float64) - self.mean) / self.std
         return torch.from_numpy(inputs.astype(np.float32))
-
-    def state(self) -> dict[str, Any]:
-        """Return what was learned as plain values."""
-        return {**vars(self), "input_shape": [*self.input_shape]}
-
-    def load_state(self, state: dict[str, Any]) -> None:
-        """Restore a `state`."""
-        vars(self).update(state, input_shape=tuple(state["input_shape"]))
 
 
 class ArrayDataModule(SupervisedDataModule):

@@ -1,10 +1,11 @@
 """Rows as they were read, the encoder that stores them, and what parts have in common."""
 
 import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,27 +55,30 @@ class Examples:
         return Examples(inputs, index=index[rows], names=names, **fields)
 
 
-class Encoder(Protocol):
+class Encoder(ABC):
     """Encoder of rows into the stored form that batches are sliced from.
 
-    It learns from the training part alone; each split has a new copy.
+    It learns from the training part alone; each split has a new copy. Its attributes are plain
+    values: `fit` sets `input_shape`, the shape of one encoded row.
     """
 
-    @property
-    def input_shape(self) -> tuple[int, ...]:
-        """Shape of one encoded row, once it is fitted."""
+    input_shape: tuple[int, ...] = ()
 
+    @abstractmethod
     def fit(self, inputs: Any, targets: NDArray[Any]) -> None:
         """Learn from the rows of the training part."""
 
+    @abstractmethod
     def transform(self, inputs: Any) -> StoredRows:
         """Encode rows."""
 
     def state(self) -> dict[str, Any]:
         """Return what was learned as plain values."""
+        return dict(vars(self))
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Restore a `state`."""
+        vars(self).update(state)
 
 
 def row_hashes(rows: Iterable[Any]) -> NDArray[np.uint64]:
