@@ -1,8 +1,8 @@
 """Images of one's own: folders of classes, or a table of paths and targets."""
 
 import os
-from collections.abc import Iterator
 from dataclasses import replace
+from glob import glob
 from pathlib import Path
 from typing import Any, Literal
 
@@ -204,7 +204,8 @@ class ImageFolderDataModule(SupervisedDataModule):
 
 def find_images(path: Path) -> list[Path]:
     """Return an image file, or all images in a folder and below it, sorted."""
-    images = [*_images_below(path)]
+    names = glob("**", root_dir=path, recursive=True)  # noqa: PTH207  # follows links
+    images = [path] if path.is_file() else sorted(filter(_is_image, map(path.joinpath, names)))
     if not images:
         raise InputError(f"found no image at {path} (from {Path.cwd()}).")
     return images
@@ -228,15 +229,6 @@ def _find_class_images(root: Path) -> list[Path]:
 
 def _subfolders(folder: Path) -> list[Path]:
     return [path for path in _visible(folder) if path.is_dir()]
-
-
-def _images_below(path: Path) -> Iterator[Path]:
-    """Yield images; `Path.rglob` does not follow links."""
-    if path.is_dir():
-        for child in _visible(path):
-            yield from _images_below(child)
-    elif _is_image(path):
-        yield path
 
 
 def _visible(folder: Path) -> list[Path]:
