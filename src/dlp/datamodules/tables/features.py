@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable
-from importlib import import_module
+from pydoc import locate
 from typing import Any
 
 import pandas as pd
@@ -28,20 +28,17 @@ class Features:
     """
 
     def __init__(self, transformer: FeaturesArgument) -> None:
-        target = _imported(transformer) if isinstance(transformer, str) else transformer
+        target = locate(transformer) if isinstance(transformer, str) else transformer
+        if target is None:
+            raise InputError(f"features: cannot import {transformer!r}.")
         self.transformer: Any = target() if inspect.isclass(target) else target
         self.name = getattr(target, "__qualname__", type(target).__qualname__)
-
-    @property
-    def attributes(self) -> dict[str, Any]:
-        """Attributes of the transformer; those of a function are empty."""
-        return getattr(self.transformer, "__dict__", {})
 
     def fit(self, frame: pd.DataFrame) -> None:
         """Fit the transformer on the input columns of the training part."""
         if hasattr(self.transformer, "fit"):
             self.transformer.fit(frame.reset_index(drop=True))
-        for name, value in self.attributes.items():
+        for name, value in vars(self.transformer).items():
             if not is_plain(value):
                 raise InputError(
                     f"features: {self.name}.{name} is a {type(value).__name__}, which a checkpoint "
@@ -61,16 +58,8 @@ class Features:
 
     def state(self) -> dict[str, Any]:
         """Return name and attributes as plain values."""
-        return {"name": self.name, "attributes": dict(self.attributes)}
+        return {"name": self.name, "attributes": dict(vars(self.transformer))}
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Restore a `state`."""
-        self.attributes.update(state["attributes"])
-
-
-def _imported(path: str) -> Any:
-    module, _, name = path.rpartition(".")
-    try:
-        return getattr(import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise InputError(f"features: cannot import {path!r} ({error}).") from error
+        vars(self.transformer).update(state["attributes"])
