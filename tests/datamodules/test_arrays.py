@@ -154,9 +154,3 @@ def test_replaced_inputs_are_served_until_the_next_split(rows):
     assert next(iter(data.train_dataloader()))[0].shape == (32, 5)
     data.resplit(data.split)
     assert next(iter(data.train_dataloader()))[0].shape == (32, 3)
-
-
-def test_a_masked_number_counts_as_missing():
-    x = np.ma.masked_array(np.ones((10, 2)), mask=np.arange(20).reshape(10, 2) == 7)
-    with pytest.raises(InputError, match="row 3 of x has a missing"):
-        ArrayDataModule(x, np.arange(10) % 2)

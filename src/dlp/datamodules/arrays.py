@@ -113,7 +113,7 @@ class ArrayDataModule(SupervisedDataModule):
 def _examples(
     name: str, x: ArrayLike, y: ArrayLike | None, groups: ArrayLike | None = None
 ) -> Examples:
-    rows, targets = _inputs(name, x), _filled(y)
+    rows, targets = _inputs(name, x), np.asarray(y)
     columns = [targets] if groups is None else [targets, np.asarray(groups)]
     if any(column.shape[:1] != (len(rows),) for column in columns):
         raise InputError(f"{name} has {len(rows)} rows; targets and groups are one per row.")
@@ -122,7 +122,7 @@ def _examples(
 
 
 def _inputs(name: str, values: ArrayLike) -> NDArray[Any]:
-    rows = _filled(values)
+    rows = np.asarray(values)
     with np.errstate(over="ignore"):
         is_finite = np.isfinite(rows.astype(np.float32)).reshape(len(rows), -1).all(axis=1)
     if not is_finite.all():
@@ -130,9 +130,3 @@ def _inputs(name: str, values: ArrayLike) -> NDArray[Any]:
             f"row {is_finite.argmin()} of {name} has a missing or infinite number; fill it in."
         )
     return rows[:, None] if rows.ndim == 1 else rows
-
-
-def _filled(values: Any) -> NDArray[Any]:
-    """Return an array with NaN for masked cells, whose mask ``np.asarray`` would forget."""
-    is_masked = np.ma.is_masked(values)
-    return np.ma.filled(np.ma.asarray(values, float), np.nan) if is_masked else np.asarray(values)
