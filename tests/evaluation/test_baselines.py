@@ -4,8 +4,7 @@ import pytest
 from sklearn.dummy import DummyClassifier
 
 from dlp.datamodules import ArrayDataModule, TableDataModule
-from dlp.evaluation.baselines import guess_scores
-from dlp.evaluation.fitted_baselines import fitted_scores
+from dlp.evaluation.baselines import fitted_scores, guess_scores
 from dlp.modules import DenseModule
 
 
