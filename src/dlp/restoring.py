@@ -11,11 +11,6 @@ from dlp.modules.supervised import SupervisedModule
 from dlp.modules.weights import read_file
 
 
-def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Return the content of a Lightning checkpoint; refuse other files."""
-    return read_file(path, "state_dict", "epoch")
-
-
 def restore_data(data: LightningDataModule, content: dict[str, Any], path: Path) -> None:
     """Load the data's state, by which new rows are encoded; refuse that of another class."""
     state = content.get(type(data).__qualname__)
@@ -39,7 +34,7 @@ def check_same_rows(data: LightningDataModule, path: Path) -> None:
 
 def start_from(model: LightningModule, path: Path) -> None:
     """Load the weights of another run with the same kind of network."""
-    state = read_checkpoint(path)["state_dict"]
+    state = read_file(path, "state_dict")["state_dict"]
     if isinstance(model, SupervisedModule):
         state |= model.head.state_dict(prefix="head.")  # mean and deviation of these targets
     try:

@@ -18,8 +18,8 @@ from dlp.errors import InputError, unknown
 from dlp.lightning_cli import load
 from dlp.modules import SupervisedModule
 from dlp.modules.pretrained.backbone import published_weights
-from dlp.modules.weights import load_weights, read_state_dict
-from dlp.restoring import read_checkpoint, restore_data
+from dlp.modules.weights import load_weights, read_file, read_state_dict
+from dlp.restoring import restore_data
 from dlp.runs import ROOT, Run, find_checkpoint, run_of, runs_of
 from dlp.visualization.layers import evaluating, model_input
 
@@ -102,7 +102,7 @@ def restore(model: str) -> tuple[Run, SupervisedDataModule, LightningModule]:
     if run is None:
         raise InputError(f"{checkpoint} is not in the folder of a run, which has its config.")
     say(f"using {checkpoint}")
-    content = read_checkpoint(checkpoint)
+    content = read_file(checkpoint, "state_dict")
     has_backbone = "weights" in content.get("hyper_parameters", {})  # they are in the checkpoint
     recipe = load(str(run.config), **({"model.weights": None} if has_backbone else {}))
     data = recipe.data()
