@@ -121,6 +121,10 @@ def test_datamodules_know_no_loss_and_modules_no_data():
             "from dlp.modules.pretrained.network import Backbone, PretrainedNet",
             "lightning torchmetrics torchvision",
         ),
+        (
+            "from dlp.use import Predictor\nimport dlp.use.served",
+            "lightning torchmetrics torchvision sklearn",
+        ),
     ],
 )
 def test_an_import_brings_no_more_than_it_needs(code, absent):

@@ -126,8 +126,8 @@ def load(
         network = network or build(entry["network"], "network")
         head = head or build(entry["head"], "head")
     served = Served(entry["inputs"], network, head)
-    weights = {
-        k: v for k, v in content["state_dict"].items() if k.startswith(("network.", "head."))
-    }
+    weights = content["state_dict"]  # with the versions of its modules
+    for name in [name for name in weights if not name.startswith(("network.", "head."))]:
+        del weights[name]
     served.load_state_dict(weights, assign=True)
     return entry, served.eval()
