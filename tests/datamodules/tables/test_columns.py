@@ -8,8 +8,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, QuantileTransformer, StandardScaler
 
-from dlp.datamodules.tables.columns import ColumnEncoder
-from dlp.datamodules.tables.scale import Scale
+from dlp.datamodules.tables.columns import ColumnEncoder, Scale
 from dlp.errors import InputError
 
 RANDOM = np.random.default_rng(0)
