@@ -25,7 +25,8 @@ from typing import Any
 
 import numpy as np
 
-_CSV = {*"sep encoding decimal thousands na_values parse_dates date_format dtype".split()}
+_CSV = {"sep", "encoding", "decimal", "thousands", "na_values", "dtype"}
+_CSV |= {"parse_dates", "date_format"}
 _IMAGES = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
 
 
