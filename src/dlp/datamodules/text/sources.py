@@ -74,10 +74,9 @@ class TextFiles:
         is_empty = [not isinstance(text, str) or not text.strip() for text in texts]
         if any(is_empty):
             part, row = frame.index[is_empty.index(True)]
-            of_part = f" of the {part} part" if len(frame.index.unique(0)) > 1 else ""
             raise InputError(
-                f"{self.path} has no text in {'' if isinstance(row, str) else 'row '}{row}"
-                f"{of_part} ({sum(is_empty):,} such rows). Fill them in or remove them."
+                f"{self.path} has no text in row {row} of its {part} part ({sum(is_empty):,} such "
+                "rows). Fill them in or remove them."
             )
         parts, rows = (frame.index.get_level_values(level) for level in (0, 1))
         columns = {"part": parts, "row" if rows.inferred_type == "integer" else "id": rows}
@@ -130,13 +129,12 @@ class TextFiles:
             parts = {"train": sorted(folder.glob(pattern))}
         frames = {}
         for part, paths in parts.items():
-            named = [(p, p.parent.name) for p in paths if not p.name.startswith(".")]
-            files = [p for p, name in named if name != "unsup" and not name.startswith(".")]
-            columns = {self.columns["text"]: [self._text(file) for file in files]}
-            columns |= {label: [file.parent.name for file in files] for label in self.labels}
-            index = [file.relative_to(folder).as_posix() for file in files]
-            if files:
-                frames[part] = pd.DataFrame(columns, index)
+            names = [path.relative_to(folder).as_posix() for path in paths]
+            names = [name for name in names if not re.search(r"(^|/)(\.|unsup/)", name)]
+            columns = {self.columns["text"]: [self._text(folder / name) for name in names]}
+            columns |= {label: [name.split("/")[-2] for name in names] for label in self.labels}
+            if names:
+                frames[part] = pd.DataFrame(columns, names)
         if not frames:
             raise InputError(
                 f"{folder} has no class folders with .txt files, such as pos/1.txt or "
