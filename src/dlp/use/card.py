@@ -33,15 +33,16 @@ def card(entry: Mapping[str, Any], run: Run, checkpoint: str, difference: str) -
     takes, goal, gives = takes.format(**inputs), "regression", "values"
     if kind == "tabular":
         kinds = dict.fromkeys([*inputs["scales"], *inputs["indicators"]], "number")
-        kinds |= {name: ", ".join(texts[:9]) for name, texts in inputs["categories"].items()}
+        for name, texts in inputs["categories"].items():
+            kinds[name] = ", ".join(text or "(missing)" for text in texts[:9])
         typical = {name: inputs["typical"][name] for name in kinds}
         takes += _table({"kind or categories": kinds, "typical cell": typical})
     if head["task"]:
         goal, gives = "classification", f"probabilities, threshold {head['threshold']:g}"
     scores, test = "It was not tested.", run.results().get("test") or {}
-    if test.get("checkpoint") == checkpoint:  # not another one of the run
+    if test.get("checkpoint") == checkpoint and test.get("rows"):  # not another one of the run
         model = {k.removeprefix("test_"): v for k, v in test.items() if k.startswith("test_")}
-        scores = f"{facts['rows']['test']:,} test rows"
+        scores = f"{test['rows']:,} test rows"
         scores += _table({"this model": model, **test["baselines"]})
     spread = "One fit: how others would differ was not measured."
     if (folds := run.folder / "crossval.json").is_file():
