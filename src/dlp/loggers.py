@@ -10,13 +10,7 @@ from dlp.errors import extra
 
 
 def build_logger(tracker: str, name: str, folder: Path) -> loggers.Logger:
-    """Build a logger of Lightning; that of a resumed fit goes on in the same folder.
-
-    Args:
-        tracker: ``csv``, ``tensorboard``, ``mlflow`` or ``wandb``.
-        name: Name of the config.
-        folder: Folder of the run.
-    """
+    """Build a logger of Lightning for a config; that of a resumed fit goes on in the folder."""
     if tracker == "csv" or getattr(rank_zero_only, "rank", 0) > 0:  # others log nothing
         return loggers.CSVLogger(folder, name="csv")  # version_1 there for a resumed fit
     with extra(tracker):
