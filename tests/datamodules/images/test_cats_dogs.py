@@ -4,7 +4,6 @@ import torch
 from reference_sets import write_cats_dogs
 
 from dlp.datamodules import CatsVsDogsDataModule
-from dlp.errors import InputError
 
 
 def write_parquet(root, shards=1, named=True):
@@ -57,12 +56,6 @@ def test_each_layout_gives_the_parts_of_the_book(layout, tmp_path):
             assert rows.index.tolist() == [n + first for n in expected for first in (0, 12)]
     dark, bright = data.inputs("test")[torch.tensor([0, 1])]
     assert dark.mean() < 0.4 < bright.mean()
-
-
-def test_more_images_than_there_are_is_an_error(tmp_path):
-    write_folder(tmp_path)
-    with pytest.raises(InputError, match="per_class=13 exceeds the 12 cats or 12 dogs"):
-        small(tmp_path, per_class=13).fit()
 
 
 def test_images_that_cannot_be_read_are_left_out(tmp_path, capsys):

@@ -36,7 +36,7 @@ class CatsVsDogsDataModule(ImageFolderDataModule):
 
     Args:
         data_dir: Folder of the reference sets; None is ``DLP_DATA_DIR``, else the per-user cache.
-        per_class: Number of images of each class; None is all, some 12,500.
+        per_class: Largest number of images of each class; None is all, some 12,500.
         predict_path: Path of other images to predict: a file or a folder.
         image_size: Height and width in pixels; one number for both.
         augmentation: Random changes of the training images, see `ImageFolderDataModule`.
@@ -119,11 +119,6 @@ class CatsVsDogsDataModule(ImageFolderDataModule):
         """Return the rows of `per_class` images of each class by turns, the last ones first."""
         order = np.argsort([int(re.sub(r"\D", "", name)) for name in names], kind="stable")
         classes = [order[labels[order] == label].tolist() for label in (0, 1)]
-        if self.per_class is not None and min(map(len, classes)) < self.per_class:
-            raise InputError(
-                f"per_class={self.per_class} exceeds the {len(classes[0]):,} cats or "
-                f"{len(classes[1]):,} dogs in {self.path}; give a smaller number."
-            )
         turns = zip_longest(*(rows[: self.per_class][::-1] for rows in classes))
         return [row for row in chain(*turns) if row is not None]
 
