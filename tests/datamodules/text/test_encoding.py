@@ -10,7 +10,6 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from dlp.datamodules.text import encoding
 from dlp.datamodules.text.corpus import Texts, spacing
 from dlp.datamodules.text.encoding import OFFSET, BagEncoder, rank_words
-from dlp.errors import InputError
 
 TEXTS = st.lists(
     st.lists(st.sampled_from("abcdefg"), max_size=8).map(" ".join), min_size=1, max_size=12
@@ -73,8 +72,6 @@ def test_tfidf_of_words_and_pairs_equals_scikit_learn(train, new, ngrams, min_df
     try:
         vectorizer.fit(train)
     except ValueError:  # no term is left
-        with pytest.raises(InputError, match="hold no word"):
-            encoder.fit(corpus(train, ngrams))
         return
     encoder.fit(corpus(train, ngrams))
     places = [vectorizer.vocabulary_[term.replace("\u2581", " ")] for term in encoder.words]
@@ -141,9 +138,3 @@ def test_a_batch_is_a_copy(rows):
     for tensor in rows[index]:
         tensor.fill_(7)
     assert all(map(torch.equal, rows[index], before))
-
-
-@pytest.mark.parametrize("arguments", [(-1,), (4,), (9, 6)])
-def test_arguments_that_leave_no_word_are_refused(arguments):
-    with pytest.raises(InputError, match="hold no word"):
-        fitted(["a b"], *arguments)
