@@ -252,7 +252,7 @@ TIMED = replace(ROWS, times=np.arange(30))
         (ROWS, {"train_size": 25}, "train_size=25 selects 25 of 30 rows; it must select 1 to 24"),
         (ROWS, {"num_folds": 4, "fold": 4}, "num_folds=4 with fold=4"),
         (ROWS, {"num_folds": 31}, "num_folds=31 cannot divide 30 rows"),
-        (replace(ROWS, y=np.arange(30)), {"stratify": True}, "leave out stratify"),
+        (replace(ROWS, y=np.arange(30)), {"stratify": True}, "or no stratify"),
         (GROUPED, {"num_folds": 5}, "GroupKFold cannot divide 30 rows"),
         (GROUPED, {"stratify": True}, "stratify with group_column"),
         (TIMED, {"stratify": True}, "time_column excludes"),

@@ -113,7 +113,7 @@ def test_the_summary_has_frequencies_or_mean_and_median(values, summary):
         (["a", "a"], {}, "one class"),
         ([1, 1], {"class_names": ["cat", "dog"]}, "one class"),
         ([0, 1, 2], {"positive_class": "1"}, "positive_class '1' must be one of two classes"),
-        (["1", "x"], {"task": "regression"}, "takes numbers as targets"),
+        (["1", "x"], {"task": "regression"}, "targets must be numbers"),
         ([1.0, 2.0, np.inf], {}, "target of row 2 is infinite"),
         ([[1.0, 2.0], [3.0, 1e39]], {}, "target of row 1 is infinite or above 1e38"),
         ([1.0, np.nan, 2.0], {}, "1 rows have no target, the first is row 1"),
@@ -121,7 +121,7 @@ def test_the_summary_has_frequencies_or_mean_and_median(values, summary):
         (np.array(["a", None, "b"], object), {}, "1 rows have no target, the first is row 1"),
         ([[0, 2], [1, 1]], {"task": "multilabel"}, "takes 0 or 1"),
         ([0, 2], {"class_names": ["cat", "dog"]}, "unknown class '2'"),
-        ([-1.0, 2.0, 3.0], {"transform": "log"}, "takes targets above 0; the smallest is -1"),
+        ([-1.0, 2.0, 3.0], {"transform": "log"}, "takes targets above 0, not -1"),
     ],
 )
 def test_targets_that_cannot_be_used_are_refused(values, arguments, message):

@@ -126,7 +126,5 @@ def _inputs(name: str, values: ArrayLike) -> NDArray[Any]:
     with np.errstate(over="ignore"):
         is_finite = np.isfinite(rows.astype(np.float32)).reshape(len(rows), -1).all(axis=1)
     if not is_finite.all():
-        raise InputError(
-            f"row {is_finite.argmin()} of {name} has a missing or infinite number; fill it in."
-        )
+        raise InputError(f"row {is_finite.argmin()} of {name} has a missing or infinite number.")
     return rows[:, None] if rows.ndim == 1 else rows

@@ -148,7 +148,7 @@ def test_listed_columns_have_the_listed_kind_and_others_stay():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"x": np.inf}, r"'x' must hold finite numbers.*row 200 has 'inf'"),
+        ({"x": np.inf}, r"'x' takes finite numbers.*row 200 has 'inf'"),
         ({"x": 1e39}, "row 200 has '1e"),
         ({"x": "n/k"}, "row 200 has 'n/k'"),
         ({"x": None}, r"'x' has 100 missing cells, the first in row 200.*missing: zero, mean"),

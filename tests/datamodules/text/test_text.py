@@ -187,7 +187,7 @@ def test_the_cache_follows_the_file_and_the_tokens(change, reviews, monkeypatch)
 @pytest.mark.parametrize(
     ("rows", "arguments", "message"),
     [
-        ([*ROWS, ("  ", 1)], {}, r"no text in row 40 of its train part \(1 such"),
+        ([*ROWS, ("  ", 1)], {}, "no text in row 40 of its train part"),
         (ROWS, {"text_column": "texts"}, "unknown text_column 'texts'. Did you mean 'text'"),
         (ROWS, {"label_column": ["label", "stars"]}, "unknown label_column 'stars'"),
         (ROWS, {"group_column": "author"}, "unknown group_column 'author'"),

@@ -141,8 +141,7 @@ class ImageFolderDataModule(SupervisedDataModule):
         columns = [*self.target_columns, self.group_column, self.time_column, self.id_column]
         if any(columns):
             raise InputError(
-                f"{path} is a folder without columns; give a table of paths, or leave out "
-                f"{next(filter(None, columns))!r}."
+                f"{path} is a folder without columns; leave out {next(filter(None, columns))!r}."
             )
         files = _find_class_images(path)
         classes = np.array([file.parent.name for file in files], object)
@@ -162,8 +161,7 @@ class ImageFolderDataModule(SupervisedDataModule):
         files = [path.parent / str(file) for file in frame[self.image_column]]
         if missing := [file for file in files if not file.is_file()]:
             raise InputError(
-                f"{path} names {len(missing):,} images that do not exist, such as {missing[0]}. "
-                f"Paths are relative to {path.parent}."
+                f"{path} names {len(missing):,} images that do not exist, such as {missing[0]}."
             )
         values = frame[targets[0] if len(targets) == 1 else targets].to_numpy()
         examples = Examples(
@@ -217,9 +215,8 @@ def _find_class_images(root: Path) -> list[Path]:
     empty = [folder for folder in images if not images[folder]] if images else [root]
     if empty:
         raise InputError(
-            f"{empty[0]} holds no images of a class. Accepted: one subfolder per class "
-            "(cats/1.jpg, dogs/7.jpg), or train, val and test with one subfolder per class each; "
-            "give folders of other names as path and test_path."
+            f"{empty[0]} holds no images of a class. Accepted: one subfolder per class, also below "
+            "train, val and test; give folders of other names as path and test_path."
         )
     files = [image for folder in images.values() for image in folder]
     if others := sorted({*filter(Path.is_file, root.rglob("[!.]*"))} - {*files}):

@@ -51,8 +51,7 @@ class Features:
         result = getattr(self.transformer, "transform", self.transformer)(rows)
         if not isinstance(result, pd.DataFrame) or not result.index.equals(rows.index):
             raise InputError(
-                f"features: {self.name} must return a data frame with the rows of its input in "
-                "their order and with their index."
+                f"features: {self.name} must return a data frame with the index of its input."
             )
         return plain_table(result, f"the result of {self.name}").set_axis(frame.index, axis=0)
 

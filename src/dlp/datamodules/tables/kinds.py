@@ -52,10 +52,9 @@ def check_inputs(frame: pd.DataFrame) -> None:
     names = [name for name in map(str, frame) if not _is_input(frame[name].sort_index())]
     if names:
         raise InputError(
-            f"columns of row numbers, of names or above {_MAX_CATEGORIES:,} categories, and of "
-            f"lists are not inputs: {', '.join(names)}. Leave them out by drop_columns: "
-            f"[{', '.join(names)}] (or id_column), or list them in numeric_columns or "
-            "categorical_columns."
+            f"columns of row numbers, names, lists or above {_MAX_CATEGORIES:,} categories are not "
+            f"inputs: {', '.join(names)}. Leave them out by drop_columns: [{', '.join(names)}] (or "
+            "id_column), or list them in numeric_columns or categorical_columns."
         )
 
 

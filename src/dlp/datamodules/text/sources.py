@@ -74,10 +74,7 @@ class TextFiles:
         is_empty = [not isinstance(text, str) or not text.strip() for text in texts]
         if any(is_empty):
             part, row = frame.index[is_empty.index(True)]
-            raise InputError(
-                f"{self.path} has no text in row {row} of its {part} part ({sum(is_empty):,} such "
-                "rows). Fill them in or remove them."
-            )
+            raise InputError(f"{self.path} has no text in row {row} of its {part} part.")
         parts, rows = (frame.index.get_level_values(level) for level in (0, 1))
         columns = {"part": parts, "row" if rows.inferred_type == "integer" else "id": rows}
         for role, name in self.columns.items():
