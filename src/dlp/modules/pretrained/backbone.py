@@ -65,7 +65,7 @@ class Backbone(nn.Module):
         with torch.device("meta" if is_replaced else "cpu"):  # no random numbers to overwrite
             self.model = models.get_model(name, **arguments)
         self.model.set_submodule(family.classifier, nn.Identity())
-        self._steps = family.stages(self.model)
+        self._steps = family.cut(self.model) if callable(family.cut) else family.cut
         self.stages = tuple(self._steps)
         if weights is not None:
             tensors = read_state_dict(weights) if entry is None else published_weights(entry)

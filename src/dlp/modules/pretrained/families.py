@@ -82,10 +82,6 @@ class Family:
     mean: Sequence[float] | None = None
     builds_on_meta: bool = True
 
-    def stages(self, model: nn.Module) -> dict[str, Sequence[Step]]:
-        """Return the stages of a network, from the stem to the deep end."""
-        return dict(self.cut(model) if callable(self.cut) else self.cut)
-
 
 #: Family by file of ``torchvision.models``.
 FAMILIES = {
