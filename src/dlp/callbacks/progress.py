@@ -9,14 +9,11 @@ from dlp.console import say, scores_text
 
 
 class ProgressBar(TQDMProgressBar):
-    """Lightning's bar with epochs from 1, as in ``metrics.csv``; lines outside of a terminal.
+    """Lightning's bar with epochs from 1, as in ``metrics.csv``; lines outside of a terminal."""
 
-    Args:
-        refresh_rate: Number of batches per update; each one takes as long as a small step.
-    """
-
-    def __init__(self, refresh_rate: int = 20) -> None:
-        super().__init__(refresh_rate if sys.stdout.isatty() else 0, leave=True)
+    def __init__(self) -> None:
+        # An update per 20 batches: each one takes as long as a small step.
+        super().__init__(20 if sys.stdout.isatty() else 0, leave=True)
 
     def on_train_start(self, *_: Trainer | LightningModule) -> None:
         """Leave the first line to the first epoch; Lightning's would stay empty."""
