@@ -31,10 +31,7 @@ def data_dir(path: str | os.PathLike[str] | None = None) -> Path:
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path` and move it there if the block succeeds.
-
-    A reader sees the old file or the complete new one. Missing folders are created.
-    """
+    """Yield a temporary path beside `path`; move it there if the block succeeds."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid4().hex}")
     try:

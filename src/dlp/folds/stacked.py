@@ -90,9 +90,6 @@ class StackedNet:
     A row holds each layer as (in + 1, out), the bias below the kernel: with inputs that end with 1,
     one product is a layer and one its gradient. Rows are padded to cache lines of 64 bytes, which
     saves a third of the products of single terms.
-
-    Args:
-        models: The F models.
     """
 
     def __init__(self, models: Sequence[DenseModule]) -> None:
