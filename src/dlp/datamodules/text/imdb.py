@@ -6,7 +6,6 @@ from typing import Literal
 from dlp.datamodules.base import Examples
 from dlp.datamodules.splits import keras_order
 from dlp.datamodules.targets import TargetEncoder
-from dlp.datamodules.text.encoding import BagEncoder, Encoding
 from dlp.datamodules.text.sources import TextFiles
 from dlp.datamodules.text.text import BaseTextDataModule, TextArguments, parts_of
 from dlp.files import data_dir as find_data_dir
@@ -26,10 +25,6 @@ class IMDBDataModule(BaseTextDataModule):
         source: ``raw`` for texts, ``keras`` for the archive, whose words are ranked over all
             reviews.
         num_words: Upper bound of the word ids: the most frequent ``num_words - 4`` words are kept.
-        skip_top: Lower bound of the word ids; more frequent words are unknown words.
-        max_length: Number of ids of a review that are kept, the first ones.
-        encoding: Values of the rows, see `BagEncoder`.
-        one_hot: Whether classes are encoded as float32 (N, 2).
         batch_size: Number of rows per training batch.
         val_size: Number or fraction of validation rows; None for no validation.
         split_seed: Seed of the shuffle; None keeps the book's order: the first rows validate.
@@ -41,10 +36,6 @@ class IMDBDataModule(BaseTextDataModule):
         data_dir: str | os.PathLike[str] | None = None,
         source: Literal["raw", "keras"] = "raw",
         num_words: int | None = 10000,
-        skip_top: int = 0,
-        max_length: int | None = None,
-        encoding: Encoding = "multi_hot",
-        one_hot: bool = False,
         batch_size: int = 512,
         val_size: int | float | None = 10_000,
         split_seed: int | None = None,
@@ -56,8 +47,8 @@ class IMDBDataModule(BaseTextDataModule):
         path = str(copy) if copy.is_dir() else "stanfordnlp/imdb"
         super().__init__(
             files=TextFiles(path, {"text": "text", "label0": "label"}),
-            encoder=BagEncoder(num_words, skip_top, max_length, encoding),
-            targets=TargetEncoder("classification", ["neg", "pos"], one_hot=one_hot),
+            targets=TargetEncoder("classification", ["neg", "pos"]),
+            num_words=num_words,
             batch_size=batch_size,
             val_size=val_size,
             split_seed=split_seed,

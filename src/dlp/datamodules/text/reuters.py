@@ -17,7 +17,6 @@ from dlp.datamodules.splits import keras_order
 from dlp.datamodules.targets import TargetEncoder
 from dlp.datamodules.text.archives import archive_texts
 from dlp.datamodules.text.corpus import Texts, spaced_words
-from dlp.datamodules.text.encoding import BagEncoder, Encoding
 from dlp.datamodules.text.sources import TextFiles, cached_texts
 from dlp.datamodules.text.text import BaseTextDataModule, TextArguments, parts_of
 from dlp.errors import InputError
@@ -58,9 +57,6 @@ class ReutersDataModule(BaseTextDataModule):
         text: ``own`` for the text of each wire: its body, else its title; ``as_published`` for the
             texts of the published set, entities included.
         num_words: Upper bound of the word ids: the most frequent ``num_words - 4`` words are kept.
-        skip_top: Lower bound of the word ids; more frequent words are unknown words.
-        max_length: Number of ids of a wire that are kept, the first ones.
-        encoding: Values of the rows, see `BagEncoder`.
         one_hot: Whether classes are encoded as float32 (N, 46).
         batch_size: Number of rows per training batch.
         val_size: Number or fraction of validation rows; None for no validation.
@@ -74,9 +70,6 @@ class ReutersDataModule(BaseTextDataModule):
         source: Literal["raw", "keras"] = "raw",
         text: Literal["own", "as_published"] = "own",
         num_words: int | None = 10000,
-        skip_top: int = 0,
-        max_length: int | None = None,
-        encoding: Encoding = "multi_hot",
         one_hot: bool = False,
         batch_size: int = 512,
         val_size: int | float | None = 1000,
@@ -86,8 +79,8 @@ class ReutersDataModule(BaseTextDataModule):
         arguments = dict(locals())
         super().__init__(
             files=TextFiles("", {"text": "text"}),  # of those to predict
-            encoder=BagEncoder(num_words, skip_top, max_length, encoding),
             targets=TargetEncoder("classification", CLASS_NAMES, one_hot=one_hot),
+            num_words=num_words,
             batch_size=batch_size,
             val_size=val_size,
             split_seed=split_seed,

@@ -19,6 +19,10 @@ class TextArguments(SplitArguments, total=False):
 
     predict_path: str | os.PathLike[str] | None
     predict_texts: list[str] | None
+    skip_top: int
+    max_length: int | None
+    encoding: Encoding
+    min_df: int
     eval_batch_size: int
     test_size: int | float | None
 
@@ -31,6 +35,12 @@ class BaseTextDataModule(SupervisedDataModule):
         predict_path: Path of the texts to predict: a table with the text column, a .txt with a
             text per line, or a folder of .txt files; None predicts the test part.
         predict_texts: Texts to predict, instead of a path.
+        num_words: Upper bound of the word ids: the most frequent ``num_words - 4`` terms are kept;
+            None keeps all.
+        skip_top: Lower bound of the word ids; more frequent words are unknown words.
+        max_length: Number of ids of a text that are kept, the first ones.
+        encoding: Values of the rows, see `BagEncoder`.
+        min_df: Number of training texts that a term must be in.
         **data: See `SupervisedDataModule`.
     """
 
@@ -40,12 +50,17 @@ class BaseTextDataModule(SupervisedDataModule):
         self,
         *,
         files: TextFiles,
-        encoder: BagEncoder,
         predict_path: str | os.PathLike[str] | None = None,
         predict_texts: list[str] | None = None,
+        num_words: int | None = 10000,
+        skip_top: int = 0,
+        max_length: int | None = None,
+        encoding: Encoding = "multi_hot",
+        min_df: int = 1,
         eval_batch_size: int = 16384,
         **data: Any,
     ) -> None:
+        encoder = BagEncoder(num_words, skip_top, max_length, encoding, min_df)
         super().__init__(encoder=encoder, eval_batch_size=eval_batch_size, **data)
         self.files, self.predict_path, self.predict_texts = files, predict_path, predict_texts
 
@@ -112,20 +127,15 @@ class TextDataModule(BaseTextDataModule):
         drop_unlabelled: Whether texts without a label are left out.
         read_csv: Arguments of ``pandas.read_csv`` for all CSVs.
         task: Kind of label; ``auto`` infers it.
-        one_hot: Whether classes are encoded as float32 (N, C).
         positive_class: Name of the class that becomes class 1 of two; None is the last one.
         group_column: Column of groups, such as authors; no group is in two parts.
         time_column: Column of times; parts follow each other.
         id_column: Column that names the rows in predictions.
         num_words: Upper bound of the word ids: the most frequent ``num_words - 4`` terms are kept;
             None keeps all.
-        skip_top: Lower bound of the word ids; more frequent words are unknown words.
-        max_length: Number of ids of a text that are kept, the first ones.
-        encoding: Values of the rows, see `BagEncoder`.
         tokens: Tokens of a text; ``characters`` are for scripts without spaces.
         ngrams: Length of the longest terms: 2 for pairs such as ``not good`` as well, which count
             as ids of a text.
-        min_df: Number of training texts that a term must be in.
         batch_size: Number of rows per training batch.
         val_size: Number or fraction of validation rows; None for no validation.
         split_seed: Seed of the shuffle; None keeps the order: the first rows validate.
@@ -141,18 +151,13 @@ class TextDataModule(BaseTextDataModule):
         drop_unlabelled: bool = False,
         read_csv: dict[str, Any] | None = None,
         task: Task = "auto",
-        one_hot: bool = False,
         positive_class: str | None = None,
         group_column: str | None = None,
         time_column: str | None = None,
         id_column: str | None = None,
         num_words: int | None = 10000,
-        skip_top: int = 0,
-        max_length: int | None = None,
-        encoding: Encoding = "multi_hot",
         tokens: Tokens = "words",
         ngrams: Literal[1, 2] = 1,
-        min_df: int = 1,
         batch_size: int = 32,
         val_size: int | float | None = 0.2,
         split_seed: int | None = 0,
@@ -160,18 +165,13 @@ class TextDataModule(BaseTextDataModule):
     ) -> None:
         arguments = dict(locals())
         labels = [label_column] if isinstance(label_column, str) else list(label_column)
-        columns = {
-            "text": text_column,
-            **{f"label{number}": name for number, name in enumerate(labels)},
-            "group": group_column,
-            "time": time_column,
-            "id": id_column,
-        }
+        columns = {"text": text_column, "group": group_column, "time": time_column, "id": id_column}
+        columns |= {f"label{number}": name for number, name in enumerate(labels)}
         roles = {role: name for role, name in columns.items() if name is not None}
         super().__init__(
             files=TextFiles(str(path), roles, tokens, ngrams, task, drop_unlabelled, read_csv),
-            encoder=BagEncoder(num_words, skip_top, max_length, encoding, min_df),
-            targets=TargetEncoder(task, None, labels, positive_class, one_hot),
+            targets=TargetEncoder(task, None, labels, positive_class),
+            num_words=num_words,
             batch_size=batch_size,
             val_size=val_size,
             split_seed=split_seed,
