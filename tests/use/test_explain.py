@@ -18,7 +18,7 @@ from dlp.use.reader import Model
 from dlp.use.served import Served
 
 WORDS = [f"w{number}" for number in range(26)]
-TEXT = {"kind": "text", "words": WORDS, "num_words": 30, "skip_top": 0, "max_length": None}
+TEXT = {"kind": "text", "words": WORDS, "num_words": 30, "max_length": None}
 TEXT |= {"tokens": "words", "split": r"\s+", "ngrams": 1, "encoding": "multi_hot"}
 IMAGE = {"kind": "image", "height": 12, "width": 12, "fit": "squeeze", "channels": 3}
 

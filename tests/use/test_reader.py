@@ -28,11 +28,11 @@ ENCODINGS = st.sampled_from(["multi_hot", "count", "tfidf", "sublinear_tfidf"])
 
 @given(
     TEXTS, ENCODINGS, st.sampled_from(["words", "characters"]), st.sampled_from([1, 2]),
-    st.integers(0, 5), st.none() | st.integers(1, 6),
+    st.none() | st.integers(1, 6),
 )  # fmt: skip
-def test_texts_are_read_as_in_training(texts, encoding, tokens, ngrams, skip_top, max_length):
+def test_texts_are_read_as_in_training(texts, encoding, tokens, ngrams, max_length):
     spaced = spacing(tokens, ngrams)
-    encoder = BagEncoder(40, skip_top, max_length, encoding)
+    encoder = BagEncoder(40, max_length, encoding)
     encoder.fit(
         Texts.tokenise(["gut gut a b schlecht \u00f6de", "caf\u00e9 don't", *texts], spaced)
     )

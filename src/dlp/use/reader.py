@@ -34,9 +34,8 @@ class TextReader:
     """Reader of texts into rows of word weights, float32 (N, num_words)."""
 
     def __init__(self, inputs: Mapping[str, Any]) -> None:
-        self.inputs, first = inputs, inputs["skip_top"]
-        self.ids = {word: id for id, word in enumerate(inputs["words"], 4) if id >= first}
-        self.start = 1 if first <= 1 else 2  # 2 is an unknown word
+        self.inputs = inputs
+        self.ids = {word: id for id, word in enumerate(inputs["words"], 4)}
 
     def __call__(self, texts: Sequence[str]) -> list[Any]:
         """Encode texts."""
@@ -44,7 +43,7 @@ class TextReader:
         for row, text in zip(bag, texts, strict=True):
             if not isinstance(text, str):
                 raise ValueError(f"a row is a text, not {text!r:.80}.")
-            ids = [self.start, *(self.ids.get(token, 2) for token in self.tokens(text))]
+            ids = [1, *(self.ids.get(token, 2) for token in self.tokens(text))]  # 2: unknown
             numbers, counts = np.unique(ids[: self.inputs["max_length"]], return_counts=True)
             row[numbers] = self._weights(numbers, counts.astype(np.float32))
         return [bag]

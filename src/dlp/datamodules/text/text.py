@@ -19,7 +19,6 @@ class TextArguments(SplitArguments, total=False):
 
     predict_path: str | os.PathLike[str] | None
     predict_texts: list[str] | None
-    skip_top: int
     max_length: int | None
     encoding: Encoding
     min_df: int
@@ -37,7 +36,6 @@ class BaseTextDataModule(SupervisedDataModule):
         predict_texts: Texts to predict, instead of a path.
         num_words: Upper bound of the word ids: the most frequent ``num_words - 4`` terms are kept;
             None keeps all.
-        skip_top: Lower bound of the word ids; more frequent words are unknown words.
         max_length: Number of ids of a text that are kept, the first ones.
         encoding: Values of the rows, see `BagEncoder`.
         min_df: Number of training texts that a term must be in.
@@ -53,14 +51,13 @@ class BaseTextDataModule(SupervisedDataModule):
         predict_path: str | os.PathLike[str] | None = None,
         predict_texts: list[str] | None = None,
         num_words: int | None = 10000,
-        skip_top: int = 0,
         max_length: int | None = None,
         encoding: Encoding = "multi_hot",
         min_df: int = 1,
         eval_batch_size: int = 16384,
         **data: Any,
     ) -> None:
-        encoder = BagEncoder(num_words, skip_top, max_length, encoding, min_df)
+        encoder = BagEncoder(num_words, max_length, encoding, min_df)
         super().__init__(encoder=encoder, eval_batch_size=eval_batch_size, **data)
         self.files, self.predict_path, self.predict_texts = files, predict_path, predict_texts
 
