@@ -6,7 +6,7 @@ from sklearn import metrics as sk
 from torchmetrics import FBetaScore
 
 from dlp.errors import InputError
-from dlp.modules import SigmoidHead
+from dlp.modules import RegressionHead, SigmoidHead
 from dlp.modules.heads import make_head
 from dlp.modules.metrics import SampleMean, make_metrics
 
@@ -75,6 +75,15 @@ def test_a_probability_must_exceed_the_threshold():
     head = SigmoidHead(2, metrics=["acc"], threshold=0.8)
     expected = sk.accuracy_score(LABELS[:, 0], Z[:, 0].sigmoid() > 0.8)
     assert computed(head, [(Z[:, :1], LABELS[:, 0])])["acc"] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("target_mean", [None, [1e6]])
+def test_r2_survives_a_small_spread_around_a_large_mean(target_mean):
+    targets = 1e6 + 100 * torch.randn(500, 1, generator=draw)
+    head = RegressionHead(1, metrics=["r2"], target_mean=target_mean)
+    logits = head.prepare(targets) + 50 * torch.randn(500, 1, generator=draw)
+    expected = sk.r2_score(targets.double(), head.predict(logits).double())
+    assert computed(head, [(logits, targets)])["r2"] == pytest.approx(expected, abs=1e-5)
 
 
 def test_a_mean_weighs_batches_by_samples_and_shows_nan():
