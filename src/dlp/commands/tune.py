@@ -1,9 +1,10 @@
 """Command ``tune``: search a space of settings with Optuna."""
 
 import math
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pandas as pd
 import yaml
@@ -14,7 +15,7 @@ from dlp.errors import extra, unknown
 with extra("tune"):
     import optuna
     from optuna.pruners import MedianPruner, NopPruner
-    from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+    from optuna.samplers import RandomSampler, TPESampler
     from optuna.study import MaxTrialsCallback, Study
     from optuna.trial import FrozenTrial, Trial, TrialState
 
@@ -29,6 +30,10 @@ from dlp.seeds import derived_seed
 from dlp.verdict import verdict
 
 _FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
+_SAMPLERS: dict[str, Any] = {
+    "tpe": partial(TPESampler, constant_liar=True),
+    "random": RandomSampler,
+}
 
 
 def tune(
@@ -70,7 +75,7 @@ def tune(
 
     def objective(trial: Trial) -> float:
         # A study that goes on draws other values than before.
-        study.sampler = _sampler(sampler, derived_seed(seed, trial.number) % 2**32)
+        study.sampler = _SAMPLERS[sampler](seed=derived_seed(seed, trial.number) % 2**32)
         with muted(True):
             variant = Recipe("tune", [*recipe.typed, *suggest(trial, ranges)], tune)
             report, rows = Report(trial, config.monitor, mode), variant.data()
@@ -93,21 +98,13 @@ def tune(
         enough = MaxTrialsCallback(trials, _FINISHED)
         study.optimize(objective, timeout=timeout, callbacks=[enough, finish], gc_after_trial=True)
     if folder is not None and (folder / "best.yaml").exists():
-        _say_best(study, mode)
+        table = _table(study)
+        complete = table[table["state"] == "COMPLETE"]  # a pruned trial has no final value
+        best = complete.sort_values("value", ascending=mode == "min").head(5)
+        say(f"\n{best.to_string(index=False)}\n")
         configs = [word for flag, word in pairwise(recipe.typed) if flag in ("-c", "--config")]
         say(f"next: dlp fit --config {' --config '.join([*configs, f'{folder}/best.yaml'])}")
     return study
-
-
-def _say_best(study: Study, mode: Mode) -> None:
-    """Print the five best trials; a pruned one has no final value."""
-    table = _table(study)
-    table = table[table["state"] == "complete"].sort_values("value", ascending=mode == "min")
-    say(f"\n{table.head(5).to_string(index=False)}\n")
-
-
-def _sampler(kind: Literal["tpe", "random"], seed: int) -> BaseSampler:
-    return RandomSampler(seed) if kind == "random" else TPESampler(seed=seed, constant_liar=True)
 
 
 class Report(Callback):
@@ -138,23 +135,14 @@ class Report(Callback):
 
 def _table(study: Study) -> pd.DataFrame:
     """Return a row per trial."""
-    rows = [
-        {
-            "number": trial.number,
-            "state": trial.state.name.lower(),
-            "value": trial.value,
-            "best_epoch": trial.user_attrs.get("best_epoch"),
-            **{key: short(value) for key, value in trial.params.items()},
-            "seconds": trial.duration and round(trial.duration.total_seconds(), 1),
-        }
-        for trial in study.trials
-    ]
-    return pd.DataFrame(rows)
+    attributes = ("number", "state", "value", "user_attrs", "params", "duration")
+    frame = study.trials_dataframe(attributes)
+    return frame.rename(columns=lambda n: n.removeprefix("user_attrs_").removeprefix("params_"))
 
 
 def _write(study: Study, folder: Path) -> None:
     """Write ``trials.csv`` and ``best.yaml``, which is laid over the config."""
-    write_text(folder / "trials.csv", _table(study).to_csv(index=False))
+    write_text(folder / "trials.csv", _table(study).to_csv(index=False, float_format="%.15g"))
     if any(trial.state == TrialState.COMPLETE for trial in study.trials):
         best = study.best_trial
         keys = {
