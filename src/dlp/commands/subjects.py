@@ -18,7 +18,7 @@ from dlp.errors import InputError, unknown
 from dlp.lightning_cli import load
 from dlp.modules import SupervisedModule
 from dlp.modules.pretrained.backbone import published_weights
-from dlp.modules.weights import load_weights, read_file, read_state_dict
+from dlp.modules.weights import load_weights, read_file
 from dlp.restoring import restore_data
 from dlp.runs import ROOT, Run, find_checkpoint, run_of, runs_of
 from dlp.visualization.layers import evaluating, model_input
@@ -79,7 +79,7 @@ class Subject:
         return names.index(class_name)
 
 
-def find_subject(model: str, weights: str) -> Subject:
+def find_subject(model: str) -> Subject:
     """Return the network of a run, a checkpoint, a config name or torchvision."""
     from torchvision import models
 
@@ -87,7 +87,7 @@ def find_subject(model: str, weights: str) -> Subject:
         return _trained(model)
     published = models.list_models(models)  # without those of detection and segmentation
     if model in published:
-        return _published(model, weights)
+        return _published(model)
     runs = sorted({path.parent.name for path in ROOT.glob("*/version_*")})
     raise unknown("run or network of torchvision", model, [*runs, *published])
 
@@ -129,17 +129,12 @@ def _trained(model: str) -> Subject:
     )
 
 
-def _published(name: str, weights: str) -> Subject:
+def _published(name: str) -> Subject:
     """Return a network of torchvision; it takes images in [0, 1], which it normalises."""
     from torchvision import models, transforms
 
-    choices = models.get_model_weights(name)
-    entry = choices.__members__.get(weights)
-    if entry is None and not Path(weights).is_file():
-        raise unknown("weights", weights, [*choices.__members__, "the path of a state dict"])
-    network = models.get_model(name)
-    load_weights(network, read_state_dict(weights) if entry is None else published_weights(entry))
-    entry = entry or choices["DEFAULT"]
+    network, entry = models.get_model(name), models.get_model_weights(name)["DEFAULT"]
+    load_weights(network, published_weights(entry))
     preset = entry.transforms()
     normalise = transforms.Normalize(preset.mean, preset.std)
     network.register_forward_pre_hook(lambda _, inputs: normalise(inputs[0]))

@@ -58,7 +58,6 @@ def heatmap(
     num_images: int = 8,
     layer: str | None = None,
     class_name: str | None = None,
-    weights: str = "DEFAULT",
     output: Path | None = None,
 ) -> Path:
     """Draw the places of images in which a network sees a class (Grad-CAM).
@@ -69,10 +68,9 @@ def heatmap(
         num_images: Number of images.
         layer: Dotted name of the layer; None is that of the last map before pooling.
         class_name: Name of the class; None is the predicted one.
-        weights: Weights of a network of torchvision: a name, or the path of a state dict.
         output: Folder of the figures; None is ``visualize/heatmap`` in the run.
     """
-    subject = find_subject(model, weights)
+    subject = find_subject(model)
     figures = {}
     with GradCAM(subject.network, layer) as cam:
         for image in subject.images(images, num_images):
@@ -92,7 +90,6 @@ def activations(
     images: Path | None = None,
     num_images: int = 1,
     layers: list[str] | str | None = None,
-    weights: str = "DEFAULT",
     output: Path | None = None,
 ) -> Path:
     """Draw the outputs of the layers of a network for images, a grid of channels per layer.
@@ -102,10 +99,9 @@ def activations(
         images: Image file, or folder of images; None draws rows of the test, else validation part.
         num_images: Number of images.
         layers: Dotted names of layers; None is the first 8.
-        weights: Weights of a network of torchvision: a name, or the path of a state dict.
         output: Folder of the figures; None is ``visualize/activations`` in the run.
     """
-    subject = find_subject(model, weights)
+    subject = find_subject(model)
     figures = {}
     for image in subject.images(images, num_images):
         outputs = visualization.activations(subject.network, image.pixels[None], layers)
@@ -122,7 +118,6 @@ def filters(
     layers: list[str] | str | None = None,
     num_filters: int = 64,
     steps: int = 40,
-    weights: str = "DEFAULT",
     output: Path | None = None,
 ) -> Path:
     """Draw the patterns to which the filters of a network respond most.
@@ -132,10 +127,9 @@ def filters(
         layers: Dotted names of layers; None is four convolutions from the first to the last.
         num_filters: Upper bound of the number of filters per layer.
         steps: Number of steps of gradient ascent.
-        weights: Weights of a network of torchvision: a name, or the path of a state dict.
         output: Folder of the figures; None is ``visualize/filters`` in the run.
     """
-    subject = find_subject(model, weights)
+    subject = find_subject(model)
     network, form = subject.network, subject.form
     names = [layers] if isinstance(layers, str) else layers or _convolutions(network)
     blank = torch.zeros(1, form.channels, form.height, form.width)
