@@ -20,9 +20,7 @@ _REPEATS |= {"accelerator", "devices", "logger", "default_root_dir", "enable_pro
 
 
 def compare(
-    runs: list[str],
-    metric: list[str] | None = None,
-    output: Path = ROOT / "compare.png",
+    runs: list[str], metric: list[str] | None = None, output: Path = ROOT / "compare.png"
 ) -> pd.DataFrame:
     """Draw runs together and print their best and test values.
 

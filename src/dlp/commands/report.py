@@ -55,7 +55,7 @@ def report(run: str, output: Path | None = None) -> Path:
             sections.append(_section(heading, _table(pd.read_csv(folder / name))))
     facts = {name: results[name] for name in _FACTS if name in results}
     if facts:
-        sections.append(_section("Training", _facts(facts)))
+        sections.append(_section("Training", _table(pd.json_normalize(facts, sep=" ").melt())))
     config = escape((folder / "config.yaml").read_text("utf-8"))
     sections.append(_section("Config", f"<pre>{config}</pre>"))
     template = Template(Path(__file__).with_suffix(".html").read_text("utf-8"))
@@ -91,12 +91,6 @@ def _figure(path: Path) -> str:
     heading = _HEADINGS.get(path.stem, path.stem.replace("_", " "))
     image = base64.b64encode(path.read_bytes()).decode()
     return _section(heading, f'<img src="data:image/png;base64,{image}" alt="{escape(heading)}">')
-
-
-def _facts(facts: dict[str, Any]) -> str:
-    pairs = pd.json_normalize(facts, sep=" ").to_dict("records")[0].items()
-    rows = [f"<dt>{escape(str(name))}</dt><dd>{escape(str(value))}</dd>" for name, value in pairs]
-    return f"<dl>{''.join(rows)}</dl>"
 
 
 def _table(frame: pd.DataFrame) -> str:
