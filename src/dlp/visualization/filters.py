@@ -24,7 +24,6 @@ def filter_patterns(
     size: int | tuple[int, int] = 64,
     channels: int = 3,
     steps: int = 40,
-    step: float = 1.0,
     seed: int = 0,
     jitter: int = 4,
     border: int = 16,
@@ -43,7 +42,6 @@ def filter_patterns(
         size: Height and width of the patterns in pixels; one number for both.
         channels: Number of channels of the images.
         steps: Number of steps along the gradient, which is divided by its root mean square.
-        step: Size of a step, on a scale of 0 to 255.
         seed: Seed of the noise and the shifts; each filter has its own noise.
         jitter: Largest random shift of the image before each step, in pixels; it evens out the
             grids of strides and pooling.
@@ -69,7 +67,7 @@ def filter_patterns(
                 gradient = _gradient(model, layer, shifted, batch)
                 rms = gradient.square().mean((1, 2, 3), keepdim=True).sqrt()
                 # The book adds 1e-5, which holds the images of small nets still.
-                pixels = (shifted + step * gradient / (rms + 1e-12)).roll((-y, -x), (2, 3))
+                pixels = (shifted + gradient / (rms + 1e-12)).roll((-y, -x), (2, 3))
             patterns.append(pixels)
     pixels = torch.cat(patterns)[:, :, border : border + height, border : border + width]
     pixels = pixels - pixels.mean((1, 2, 3), keepdim=True)
