@@ -20,7 +20,6 @@ Stages = Mapping[str, Sequence[Step]]
 
 
 def _single(*names: str) -> Stages:
-    """Return a stage per module."""
     return {name: (name,) for name in names}
 
 
