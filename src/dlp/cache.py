@@ -17,8 +17,7 @@ def cached_file(name: str, build: Callable[[Path], None], load: Callable[[Path],
     """Return the content of a cached file; build the file if it is missing or damaged.
 
     Its name contains a key of everything that the content depends on. The checksum is compared
-    before each use. `build` writes the file to a path, `load` reads it. Two processes at once
-    build the file twice; each moves a complete one into place.
+    before each use. `build` writes the file to a path, `load` reads it.
     """
     path = cache_dir() / name
     checksum = path.with_name(f"{path.name}.crc32")

@@ -132,8 +132,7 @@ def _noise(curve: Values, best: int) -> tuple[float, int]:
 def _line(epochs: NDArray[np.int64], curve: Values) -> tuple[float, float, float]:
     """Return slope, value at the end and scatter of the line through the middle of some points.
 
-    The slope is the median of those of all pairs. The scatter, a standard deviation, tells noise
-    that lasts for some epochs.
+    The slope is the median of those of all pairs. The scatter tells noise that lasts for epochs.
     """
     i, j = np.triu_indices(len(curve), 1)
     slope = float(np.median((curve[j] - curve[i]) / (epochs[j] - epochs[i]))) if len(i) else 0.0
