@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from dlp.cli import main
-from dlp.commands.space import read_space
+from dlp.commands.tune import read_space
 from dlp.errors import InputError
 
 STUDY = Path("runs/points/study_0")
