@@ -7,7 +7,7 @@ import pytest
 
 from dlp.datamodules import IMDBDataModule, ReutersDataModule
 from dlp.datamodules.splits import keras_order
-from dlp.datamodules.text import archives
+from dlp.datamodules.text import sources
 from dlp.errors import InputError
 
 WORDS = [f"w{rank}" for rank in range(1, 31)]
@@ -22,7 +22,7 @@ def write_archive(folder, name, arrays, monkeypatch):
     words = {word: rank for rank, word in reversed([*enumerate(WORDS, 1)])}
     (folder / f"{name}_word_index.json").write_text(json.dumps(words))
     sha256 = hashlib.sha256((folder / f"{name}.npz").read_bytes()).hexdigest()
-    monkeypatch.setitem(archives.SHA256, name, sha256)
+    monkeypatch.setitem(sources.ARCHIVES, name, sha256)
 
 
 def ranks(count, seed):

@@ -6,7 +6,7 @@ from typing import Literal
 from dlp.datamodules.base import Examples
 from dlp.datamodules.splits import keras_order
 from dlp.datamodules.targets import TargetEncoder
-from dlp.datamodules.text.sources import TextFiles
+from dlp.datamodules.text.sources import TextFiles, archive_texts
 from dlp.datamodules.text.text import BaseTextDataModule, TextArguments, parts_of
 from dlp.files import data_dir as find_data_dir
 from dlp.hyperparameters import Keywords
@@ -60,8 +60,6 @@ class IMDBDataModule(BaseTextDataModule):
     def load(self) -> dict[str, Examples]:
         """Return both parts in the book's order."""
         if self.source == "keras":
-            from dlp.datamodules.text.archives import archive_texts
-
             return parts_of(archive_texts("imdb", self.folder))
         parts = super().load()  # those of the Hub are sorted by class
         return {part: rows.take(keras_order(len(rows))) for part, rows in parts.items()}

@@ -15,9 +15,8 @@ import numpy as np
 from dlp.datamodules.base import Examples
 from dlp.datamodules.splits import keras_order
 from dlp.datamodules.targets import TargetEncoder
-from dlp.datamodules.text.archives import archive_texts
 from dlp.datamodules.text.corpus import Texts, spaced_words
-from dlp.datamodules.text.sources import TextFiles, cached_texts
+from dlp.datamodules.text.sources import TextFiles, archive_texts, cached_texts
 from dlp.datamodules.text.text import BaseTextDataModule, TextArguments, parts_of
 from dlp.errors import InputError
 from dlp.files import data_dir as find_data_dir

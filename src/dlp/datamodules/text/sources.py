@@ -1,19 +1,23 @@
-"""Sources of texts: a table, a folder of text files, a data set of the Hub."""
+"""Sources of texts: a table, a folder of text files, a data set of the Hub, Keras's archives."""
 
 import hashlib
+import json
 import re
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pyarrow as pa
 
 from dlp.cache import cached_file
 from dlp.console import say
-from dlp.datamodules.examples import PART_NAMES
+from dlp.datamodules.examples import PART_NAMES, row_hashes
 from dlp.datamodules.text.corpus import Texts, Tokens, spacing
 from dlp.errors import InputError, unknown
-from dlp.files import sha256
+from dlp.files import download, sha256
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,6 +25,12 @@ if TYPE_CHECKING:
 PARTS = ("train", "val", "test")
 _FORMAT = 2  # another number for other tokens or columns: cached texts are built again
 _TABLE = re.compile(r"\.(csv|tsv|txt|jsonl?|parquet)(\.gz)?$", re.IGNORECASE)
+_ARCHIVES_URL = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"
+#: SHA-256 of the archives behind ``keras.datasets``: the book's exact word ids.
+ARCHIVES = {
+    "imdb": "69664113be75683a8fe16e3ed0ab59fda8886cb3cd7ada244f7d9544e4676b9f",
+    "reuters": "d6586e694ee56d7a4e65172e12b3e987c03096cb01eab99753921ef915959916",
+}
 
 
 def cached_texts(key: str, read: Callable[[], Texts]) -> Texts:
@@ -62,7 +72,6 @@ class TextFiles:
     def read(self) -> Texts:
         """Read and tokenise all texts; the column ``part`` holds the part of each."""
         import pandas as pd
-        import pyarrow as pa
 
         frame = pd.concat(self._frames())
         for role, name in self.columns.items():
@@ -168,3 +177,36 @@ class TextFiles:
                     if names := getattr(rows.features[label], "names", None):
                         frame[label] = frame[label].map(dict(enumerate(names)))  # -1: no label
         return {part: frames[part] for part in PARTS if part in frames}
+
+
+def archive_texts(name: Literal["imdb", "reuters"], folder: Path) -> Texts:
+    """Return all texts in the order of ``keras.datasets``; words are ranked over the whole set."""
+    return cached_texts(f"keras {ARCHIVES[name]}", lambda: _read_archive(name, folder))
+
+
+def _read_archive(name: str, folder: Path) -> Texts:
+    file, index = f"{name}.npz", f"{name}_word_index.json"
+    archive = download(_ARCHIVES_URL + file, folder / file, ARCHIVES[name])
+    ranks = json.loads(download(_ARCHIVES_URL + index, folder / index, "").read_text("utf-8"))
+    words = sorted(ranks, key=ranks.__getitem__)
+    generator = np.random.RandomState(113)  # one for both parts, as in load_data
+    with np.load(archive, allow_pickle=True) as arrays:  # a pickle of known SHA-256
+        ends = ("_train", "_test") if name == "imdb" else ("",)
+        xs, ys = ([arrays[letter + end] for end in ends] for letter in "xy")
+    orders = [generator.permutation(len(y)) for y in ys]
+    x, y = (
+        np.concatenate([part[order] for part, order in zip(parts, orders, strict=True)])
+        for parts in (xs, ys)
+    )
+    rows = [np.asarray(row, np.int32) - 1 for row in x]
+    num_train = len(ys[0]) if name == "imdb" else int(len(rows) * 0.8)
+    names = np.array(words, object)
+    offsets = np.cumsum([0, *map(len, rows)])
+    table = {
+        "text": pa.array([" ".join(names[row]) for row in rows], pa.large_string()),
+        "tokens": pa.LargeListArray.from_arrays(offsets, np.concatenate(rows)),
+        "hash": row_hashes(rows),
+        "part": np.where(np.arange(len(rows)) < num_train, "train", "test").astype(object),
+        "label0": y.astype(np.int64),
+    }
+    return Texts(pa.table(table), words, np.arange(len(rows)), is_ranked=True)
