@@ -16,12 +16,7 @@ from dlp.errors import InputError, extra, unknown
 
 with extra("tune"):
     import optuna
-    from optuna.distributions import (
-        BaseDistribution,
-        CategoricalDistribution,
-        FloatDistribution,
-        IntDistribution,
-    )
+    from optuna import distributions
     from optuna.pruners import MedianPruner, NopPruner
     from optuna.samplers import RandomSampler, TPESampler
     from optuna.study import MaxTrialsCallback, Study
@@ -38,11 +33,8 @@ from dlp.seeds import derived_seed
 from dlp.verdict import verdict
 
 _FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
-_SAMPLERS: dict[str, Any] = {
-    "tpe": partial(TPESampler, constant_liar=True),
-    "random": RandomSampler,
-}
-Space = dict[str, BaseDistribution]
+_SAMPLERS: Any = {"tpe": partial(TPESampler, constant_liar=True), "random": RandomSampler}
+Space = dict[str, distributions.BaseDistribution]
 
 #: Arguments of data and Trainer that decide which rows judge a trial.
 _ROWS = {"data", "class_path", "path", "test_path", "data_dir", "name", "target", "label_column"}
@@ -199,15 +191,16 @@ def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
             yield f"{prefix}{name}", value
 
 
-def _distribution(key: str, leaf: Any) -> BaseDistribution:
+def _distribution(key: str, leaf: Any) -> distributions.BaseDistribution:
     try:
         if choices := leaf if isinstance(leaf, list) else leaf.get("choices"):
             texts = [c if isinstance(c, str) else json.dumps(c) for c in choices]
-            return CategoricalDistribution(texts)  # it keeps no lists
+            return distributions.CategoricalDistribution(texts)  # it keeps no lists
         # YAML takes 1e-4 for text.
         numbers: Any = {n: float(v) if isinstance(v, str) else v for n, v in leaf.items()}
         is_whole = isinstance(numbers["low"], int) and isinstance(numbers["high"], int)
-        return IntDistribution(**numbers) if is_whole else FloatDistribution(**numbers)
+        kind = distributions.IntDistribution if is_whole else distributions.FloatDistribution
+        return kind(**numbers)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(
             f"space: {key} takes {{low:, high:, log:, step:}} or a list of choices; got {leaf} "
@@ -220,10 +213,10 @@ def suggest(trial: Trial, space: Space) -> list[str]:
     words = []
     for key in sorted(space):
         values: Any = space[key]
-        if isinstance(values, CategoricalDistribution):
+        if isinstance(values, distributions.CategoricalDistribution):
             value = trial.suggest_categorical(key, values.choices)
         else:
-            is_whole = isinstance(values, IntDistribution)
+            is_whole = isinstance(values, distributions.IntDistribution)
             draw: Any = trial.suggest_int if is_whole else trial.suggest_float
             value = draw(key, values.low, values.high, step=values.step, log=values.log)
         words.append(f"--{key}={short(value)}")
