@@ -129,9 +129,8 @@ def value_mistakes(values: NDArray[Any], targets: NDArray[Any], names: Sequence[
     if len(names) > 1:
         columns["target"] = [names[number] for number in target[worst]]
     true, predicted = columns["true"][0], columns["predicted"][0]
-    return Mistakes(
-        f"the largest error is {true:.4g} predicted as {predicted:.4g}", report, columns
-    )
+    summary = f"the largest error is {true:.4g} predicted as {predicted:.4g}"
+    return Mistakes(summary, report, columns)
 
 
 def calibration(probabilities: NDArray[Any], came_true: NDArray[np.bool_]) -> dict[str, Any]:
