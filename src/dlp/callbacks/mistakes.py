@@ -18,9 +18,8 @@ from dlp.files import atomic_path, save_figure, write_json
 class MistakesReport(Callback):
     """Writer of ``mistakes.json``, its figures, and the worst rows in ``worst.csv``.
 
-    The worst images are drawn in ``worst.png``. It takes a `SupervisedDataModule` and a model whose
-    ``test_step`` returns ``targets`` and ``probabilities`` or ``values``, as `SupervisedModule`
-    does; after others it writes nothing.
+    It takes a `SupervisedDataModule` and a model whose ``test_step`` returns ``targets`` and
+    ``probabilities`` or ``values``; after others it writes nothing.
 
     Args:
         folder: Folder of the files.
