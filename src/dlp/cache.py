@@ -34,4 +34,4 @@ def cached_file(name: str, build: Callable[[Path], None], load: Callable[[Path],
 
 def crc32(path: Path) -> str:
     """Return the CRC-32 of a file, which finds damage."""
-    return f"{zlib.crc32(np.memmap(path, mode='r')):08x}"
+    return f"{zlib.crc32(np.memmap(path, mode='r').data):08x}"
