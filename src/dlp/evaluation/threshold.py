@@ -1,6 +1,6 @@
 """Predicted classes from probabilities, and the threshold between two of them."""
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,26 +16,17 @@ def decide(probabilities: NDArray[Any], threshold: float = 0.5) -> NDArray[np.in
     return np.asarray(probabilities.argmax(axis=1))
 
 
-def best_threshold(
-    probabilities: NDArray[Any], targets: NDArray[Any], metric: Literal["f1", "balanced_acc"] = "f1"
-) -> float:
-    """Return the threshold with the best metric; choose it on the validation part.
+def best_threshold(probabilities: NDArray[Any], targets: NDArray[Any]) -> float:
+    """Return the threshold with the best F1; choose it on the validation part.
 
     Args:
         probabilities: Probability of class 1, (N,).
         targets: 0 or 1, (N,).
-        metric: Metric to maximise.
     """
-    from sklearn.metrics import precision_recall_curve, roc_curve  # they take a second to import
+    from sklearn.metrics import precision_recall_curve  # it takes a second to import
 
-    if metric == "f1":
-        precision, recall, cuts = precision_recall_curve(targets, probabilities)
-        scores = (precision * recall / np.maximum(precision + recall, 1e-9))[:-1]
-    else:
-        false, true, cuts = roc_curve(targets, probabilities, drop_intermediate=False)
-        scores = true - false
-    cut = cuts[scores.argmax()]
-    if cut > 1:  # no row is best
-        return 1.0
+    precision, recall, cuts = precision_recall_curve(targets, probabilities)
+    scores = precision * recall / np.maximum(precision + recall, 1e-9)
+    cut = cuts[scores[:-1].argmax()]
     below = probabilities[probabilities < cut].max(initial=0.0)
     return float(cut + below) / 2
