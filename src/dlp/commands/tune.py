@@ -114,10 +114,7 @@ def tune(
 
 
 class Report(Callback):
-    """Reporter of the best value so far after each epoch.
-
-    It stops a trial that diverged, or that is hopeless before its last epoch.
-    """
+    """Reporter of the best value so far, which stops a trial that diverged or is hopeless."""
 
     def __init__(self, trial: Trial, monitor: str, mode: Mode) -> None:
         self.trial, self.monitor, self.mode = trial, monitor, mode

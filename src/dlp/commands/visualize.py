@@ -131,7 +131,7 @@ def filters(
     """
     subject = find_subject(model)
     network, form = subject.network, subject.form
-    names = [layers] if isinstance(layers, str) else layers or _convolutions(network)
+    names = layers or _convolutions(network)
     blank = torch.zeros(1, form.channels, form.height, form.width)
     options: dict[str, Any] = {}
     if subject.data is not None:  # a trained network takes images of one size
