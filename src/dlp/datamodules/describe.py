@@ -34,7 +34,8 @@ def describe_inputs(inputs: Any) -> str:
     """Describe inputs: the columns of a table; number and size of texts, images, rows."""
     count = f"{len(inputs):,}"
     if isinstance(inputs, pd.DataFrame):
-        columns = pd.DataFrame([_column(inputs[name]) for name in inputs])
+        header = ["column", "kind", "missing", "distinct", "values"]
+        columns = pd.DataFrame([_column(inputs[name]) for name in inputs], columns=header)
         return f"{count} rows\n{columns.to_string(index=False)}"
     if hasattr(inputs, "tokens"):
         lengths = inputs.tokens()[1]
@@ -49,7 +50,7 @@ def describe_inputs(inputs: Any) -> str:
     return f"{count} rows of shape {inputs.shape[1:]}, from {inputs.min():g} to {inputs.max():g}"
 
 
-def _column(column: "pd.Series[Any]") -> dict[str, Any]:
+def _column(column: "pd.Series[Any]") -> tuple[Any, ...]:
     values = column.dropna()
     if pd.api.types.is_datetime64_any_dtype(column):
         kind, content = "date", f"{values.min()} to {values.max()}"
@@ -58,13 +59,7 @@ def _column(column: "pd.Series[Any]") -> dict[str, Any]:
     else:
         categories = ", ".join(sorted(values.astype(str).unique())[:20])
         kind, content = "category", textwrap.shorten(categories, 60, placeholder=" ...")
-    return {
-        "column": column.name,
-        "kind": kind,
-        "missing": len(column) - len(values),
-        "distinct": values.nunique(),
-        "values": content,
-    }
+    return column.name, kind, len(column) - len(values), values.nunique(), content
 
 
 def _targets(parts: Mapping[str, Examples], targets: TargetEncoder) -> str:
