@@ -52,7 +52,7 @@ def test_quantiles_are_those_of_scikit_learn_inside_the_column(train, new):
     assume(len(inside))
     reference = QuantileTransformer(n_quantiles=len(train), output_distribution="normal")
     expected = reference.fit(train[:, None]).transform(inside[:, None])[:, 0].clip(-3.0902, 3.0902)
-    scale = Scale.fit(train, scaling="quantile")
+    scale = Scale.fit(train, "error", "quantile")
     result = scale.scaled(inside) * scale.scale + scale.shift
     np.testing.assert_allclose(result, expected, atol=1e-3)
 
@@ -81,8 +81,8 @@ def test_missing_zero_is_zero_after_scaling(scaling):
 
 
 def test_bins_fill_one_after_the_other():
-    assert Scale.fit(np.array([0.0, 1] * 5), bins=4).edges == ()
-    scale = Scale.fit(np.arange(9.0), bins=4)
+    assert Scale.fit(np.array([0.0, 1] * 5), "error", "none", 4).edges == ()
+    scale = Scale.fit(np.arange(9.0), "error", "none", 4)
     result = scale.binned(np.array([-1.0, 0, 1, 3, 8, 99]))
     expected = [[0, 0, 0, 0], [0, 0, 0, 0], [0.5, 0, 0, 0], [1, 0.5, 0, 0], [1] * 4, [1] * 4]
     assert result.tolist() == expected
