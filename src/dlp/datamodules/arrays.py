@@ -7,7 +7,6 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from dlp.console import say
 from dlp.datamodules.base import DataArguments, Examples, SupervisedDataModule
 from dlp.datamodules.examples import Encoder, row_hashes
 from dlp.datamodules.targets import TargetEncoder, Task
@@ -37,8 +36,6 @@ class ArrayEncoder(Encoder):
         is_constant = np.ptp(rows, axis=0) == 0  # rounding gives a constant 0.1 a deviation
         self.mean = rows.mean(axis=0).tolist()
         self.std = np.where(is_constant, np.inf, rows.std(axis=0)).tolist()
-        if is_constant.any():
-            say(f"{is_constant.sum():,} inputs are constant in training and become 0")
 
     def transform(self, inputs: NDArray[Any]) -> Tensor:
         """Return float32 (N, ...)."""
