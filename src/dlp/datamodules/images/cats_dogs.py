@@ -21,8 +21,6 @@ from dlp.files import atomic_path
 from dlp.files import data_dir as find_data_dir
 from dlp.hyperparameters import Keywords
 
-_HUB_NAME = "microsoft/cats_vs_dogs"
-
 
 class CatsVsDogsDataModule(ImageFolderDataModule):
     """Photographs of cats and dogs in the book's parts.
@@ -86,7 +84,7 @@ class CatsVsDogsDataModule(ImageFolderDataModule):
         import datasets
 
         try:
-            table = datasets.load_dataset(_HUB_NAME, split="train")
+            table = datasets.load_dataset("microsoft/cats_vs_dogs", split="train")
         except Exception as error:  # of the Hub, the network and the disk
             raise InputError(
                 f"the cats and dogs are not in {self.path} and cannot be downloaded ({error}). Set "

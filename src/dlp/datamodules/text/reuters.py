@@ -36,7 +36,6 @@ CLASS_NAMES = [
     "bop", "zinc", "orange", "pet-chem", "dlr", "gas", "silver", "wpi", "hog", "lead",
 ]
 # fmt: on
-_MIN_WIRES = 15
 _WIRE = re.compile(r"<REUTERS .*?</REUTERS>", re.DOTALL)
 _TOPIC = re.compile(r"<D>(.*?)</D>")
 _TAG = re.compile(r"<[^>]*>")
@@ -109,7 +108,7 @@ def read_wires(folder: Path, text: str) -> Texts:
         raise InputError(f"{path} is not Reuters-21578 1.0; delete it and run again.")
     wires = [wire for file in files for wire in labelled_wires(file.decode("latin-1"), text)]
     counts = Counter(topic for topic, _ in wires)
-    wires = [(topic, text) for topic, text in wires if counts[topic] >= _MIN_WIRES]
+    wires = [(topic, text) for topic, text in wires if counts[topic] >= 15]
     numbers = {topic: number for number, topic in enumerate(dict(wires))}
     wires = [wires[row] for row in keras_order(len(wires))]
     is_train = np.arange(len(wires)) < int(len(wires) * 0.8)
