@@ -175,26 +175,22 @@ class ImageFolderDataModule(SupervisedDataModule):
         return self.decoded(examples)
 
     def decoded(self, examples: Examples, key: object = None) -> Examples:
-        """Decode the images of some rows, files or their content; return the rows that can be read.
-
-        The key changes whenever an image does; None is the state of the files.
-        """
+        """Decode the images of rows, cached by a key of the files; return the readable rows."""
         records = decode(examples.inputs, self.form, key or file_states(examples.inputs))
         images, hashes = StoredImages(records["pixels"]), records["hash"]
         if not hashes.all():
             self._report(examples, np.flatnonzero(hashes == 0).tolist())
         return replace(examples, inputs=images, hashes=hashes).take(np.flatnonzero(hashes))
 
-    def _report(self, examples: Examples, unreadable: list[int]) -> None:
+    def _report(self, examples: Examples, rows: list[int]) -> None:
         """Name the images that cannot be read, the first ten with the reason."""
         reasons = []
-        for row in unreadable[:10]:
+        for row in rows[:10]:
             try:
                 read_image(examples.inputs[row], self.form)
             except InputError as error:
                 reasons.append(f"{(examples.names or ())[row]} ({error})")
-        text = f"{len(unreadable):,} of {len(examples):,} images cannot be read: "
-        text += ", ".join(reasons)
+        text = f"{len(rows):,} of {len(examples):,} images cannot be read: {', '.join(reasons)}"
         if self.on_corrupt == "error":
             raise InputError(f"{text}. Correct or remove them, or give on_corrupt: skip.")
         say(f"{text}; they are left out")
@@ -210,7 +206,6 @@ def find_images(path: Path) -> list[Path]:
 
 
 def _find_class_images(root: Path) -> list[Path]:
-    """Return the images in the subfolders of a folder, class by class."""
     images = {folder: [*filter(_is_image, _visible(folder))] for folder in _subfolders(root)}
     empty = [folder for folder in images if not images[folder]] if images else [root]
     if empty:

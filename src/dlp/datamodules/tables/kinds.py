@@ -17,10 +17,7 @@ def is_number(column: "pd.Series[Any]") -> bool:
 
 
 def check_text(column: "pd.Series[Any]", advice: str) -> None:
-    """Check that a text column does not hold numbers or dates.
-
-    Cells read by ``dtype: category`` are accepted; `advice` names the argument that accepts others.
-    """
+    """Check that text is not numbers or dates; `advice` names the argument that accepts them."""
     if isinstance(column.dtype, pd.CategoricalDtype):
         return
     cells = column.dropna().astype(str)
@@ -45,10 +42,7 @@ def check_text(column: "pd.Series[Any]", advice: str) -> None:
 
 
 def check_inputs(frame: pd.DataFrame) -> None:
-    """Check that columns hold numbers, dates or categories, and do not name the rows.
-
-    Columns of lists have the type object.
-    """
+    """Check that columns hold numbers, dates or categories, and do not name the rows."""
     names = [name for name in map(str, frame) if not _is_input(frame[name].sort_index())]
     if names:
         raise InputError(
@@ -59,7 +53,7 @@ def check_inputs(frame: pd.DataFrame) -> None:
 
 
 def _is_input(column: "pd.Series[Any]") -> bool:
-    if column.dtype == "object":
+    if column.dtype == "object":  # lists
         return False
     if pd.api.types.is_integer_dtype(column):
         return len(column) < 3 or not (column.is_unique and column.is_monotonic_increasing)

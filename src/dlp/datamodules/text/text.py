@@ -96,7 +96,6 @@ def parts_of(texts: Texts) -> dict[str, Examples]:
 
 
 def _examples(texts: Texts) -> Examples:
-    """Return texts with the columns of their table."""
     names = texts.table.column_names
     targets = [texts.column(name) for name in names if name.startswith("label")]
     others = {n: texts.column(n) for n in ("row", "id", "group", "time") if n in names}
