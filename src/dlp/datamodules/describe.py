@@ -20,9 +20,8 @@ def readable(rows: Examples) -> list[str]:
     """Return a line per row: its cells, its text, its path, or its numbers."""
     inputs = rows.inputs
     if isinstance(inputs, pd.DataFrame):
-        cells = zip(*(inputs[name].astype(str) for name in inputs), strict=True)
-        pairs = (zip(inputs.columns, row, strict=True) for row in cells)
-        return [", ".join(f"{name}={cell}" for name, cell in row) for row in pairs]
+        cells = inputs.astype(str).to_dict("records")
+        return [", ".join(f"{name}={cell}" for name, cell in row.items()) for row in cells]
     if hasattr(inputs, "raw"):
         return [*inputs.raw()]
     if rows.names is not None:
