@@ -43,8 +43,7 @@ class IMDBDataModule(BaseTextDataModule):
     ) -> None:
         arguments = dict(locals())
         folder = find_data_dir(data_dir)
-        copy = folder / "imdb"
-        path = str(copy) if copy.is_dir() else "stanfordnlp/imdb"
+        path = str(folder / "imdb") if (folder / "imdb").is_dir() else "stanfordnlp/imdb"
         super().__init__(
             files=TextFiles(path, {"text": "text", "label0": "label"}),
             targets=TargetEncoder("classification", ["neg", "pos"]),
