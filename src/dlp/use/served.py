@@ -83,11 +83,7 @@ class Pixels(nn.Module):
         return images.permute(0, 3, 1, 2).float() / 255
 
 
-class Bag(nn.Identity):
-    """Texts as rows of word weights, float32 (N, num_words)."""
-
-
-_INPUTS = {"text": Bag, "table": Columns, "image": Pixels, "array": Standardised}
+_INPUTS = {"text": nn.Identity, "table": Columns, "image": Pixels, "array": Standardised}
 
 
 class Served(nn.Module):
