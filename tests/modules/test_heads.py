@@ -57,6 +57,12 @@ def test_softmax_is_cross_entropy():
     torch.testing.assert_close(head.predict(z), p)
 
 
+@pytest.mark.parametrize("head", [SigmoidHead(), SoftmaxHead(2)])
+def test_rows_of_several_labels_are_refused(head):
+    with pytest.raises(InputError, match="head: multilabel"):
+        head.prepare(torch.tensor([[1.0, 1.0], [0.0, 1.0]]))
+
+
 def test_softmax_gives_the_same_with_class_numbers_a_column_of_them_and_one_hot():
     one_hot = torch.eye(4)[CLASSES]
     results = []
