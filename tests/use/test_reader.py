@@ -30,6 +30,7 @@ ENCODINGS = st.sampled_from(["multi_hot", "count", "tfidf", "sublinear_tfidf"])
     TEXTS, ENCODINGS, st.sampled_from(["words", "characters"]), st.sampled_from([1, 2]),
     st.none() | st.integers(1, 6),
 )  # fmt: skip
+@pytest.mark.filterwarnings("ignore:no word of the training texts")
 def test_texts_are_read_as_in_training(texts, encoding, tokens, ngrams, max_length):
     spaced = spacing(tokens, ngrams)
     encoder = BagEncoder(40, max_length, encoding)

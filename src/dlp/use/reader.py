@@ -45,6 +45,8 @@ class TextReader:
                 raise ValueError(f"a row is a text, not {text!r:.80}.")
             ids = [1, *(self.ids.get(token, 2) for token in self.tokens(text))]  # 2: unknown
             numbers, counts = np.unique(ids[: self.inputs["max_length"]], return_counts=True)
+            if numbers.max() <= 2:
+                warnings.warn(f"no word of the training texts in {text!r:.80}", stacklevel=4)
             row[numbers] = self._weights(numbers, counts.astype(np.float32))
         return [bag]
 
@@ -275,17 +277,18 @@ def _read_csv(path: str, inputs: Mapping[str, Any]) -> list[Any]:
         raise ValueError(f"predict.py knows read_csv: {_CSV}, not {others}; call predict(rows).")
     encoding = options.get("encoding", "utf-8-sig")
     with Path(path).open(encoding=encoding, newline="") as file:
-        rows = [*csv.DictReader(file, delimiter=options.get("sep", ","))]
+        separator = options.get("sep", "\t" if path.endswith(".tsv") else ",")
+        rows = [*csv.DictReader(file, delimiter=separator)]
     if any(None in row or None in row.values() for row in rows):
         raise ValueError(f"{path} has rows of different widths.")
     return [row[inputs["column"]] for row in rows] if inputs["kind"] == "text" else rows
 
 
 def main(words: list[str]) -> None:
-    """Print the predictions of texts, of a CSV or of images as a CSV."""
+    """Print the predictions of texts, of CSVs or of images as a CSV."""
     model, rows = load(Path(__file__).with_name("model.onnx")), words
-    if words[0].endswith(".csv"):
-        rows = _read_csv(words[0], model.inputs)
+    if model.inputs["kind"] == "table" or words[0].lower().endswith((".csv", ".tsv")):
+        rows = [row for path in words for row in _read_csv(path, model.inputs)]
     elif model.inputs["kind"] == "array":
         rows = np.load(words[0])
     columns = answer(model.scores(rows), model.head)
@@ -296,4 +299,7 @@ def main(words: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:]) if sys.argv[1:] else print(__doc__)
+    try:
+        main(sys.argv[1:])
+    except (LookupError, OSError, ValueError) as error:
+        sys.exit(f"{type(error).__name__}: {error}\n\n{__doc__}")
