@@ -13,9 +13,9 @@ from dlp.runs import Run
 #: Kind of the inputs -> start of its task on the Hub, what it takes, words and Python of its use.
 _KINDS = {
     "text": ("text", "texts: {num_words} {tokens}, {encoding}", '"a text"', '["a text"]'),
-    "table": ("tabular", "rows with these columns:", "rows.csv", 'pandas.read_csv("rows.csv")'),
+    "table": ("tabular", "rows with these columns:", "rows.csv", "[{typical}]"),
     "image": ("image", "images: {height} x {width} x {channels}", "a.jpg", '["a.jpg"]'),
-    "array": ("array", "arrays with rows of shape {shape}", "rows.npy", 'numpy.load("rows.npy")'),
+    "array": ("array", "arrays with rows of shape {shape}", "rows.npy", "rows"),
 }
 
 
@@ -37,8 +37,11 @@ def card(entry: Mapping[str, Any], run: Run, checkpoint: str, difference: str) -
             kinds[name] = ", ".join(text or "(missing)" for text in texts[:9])
         typical = {name: inputs["typical"][name] for name in kinds}
         takes += _table({"kind or categories": kinds, "typical cell": typical})
+        python = python.format(typical=typical)
     if head["task"]:
         goal, gives = "classification", f"probabilities, threshold {head['threshold']:g}"
+        if "temperature" in head:
+            gives += f", temperature {head['temperature']:.3g}"
     scores, test = "It was not tested.", run.results().get("test") or {}
     if test.get("checkpoint") == checkpoint and test.get("rows"):  # not another one of the run
         model = {k.removeprefix("test_"): v for k, v in test.items() if k.startswith("test_")}
@@ -61,6 +64,7 @@ def card(entry: Mapping[str, Any], run: Run, checkpoint: str, difference: str) -
         versions=", ".join(f"{name} {version}" for name, version in facts["versions"].items()),
         checkpoint=checkpoint,
         difference=difference,
+        packages=" pillow" if kind == "image" else "",
         words=words,
         python=python,
     )
