@@ -8,6 +8,8 @@ from pathlib import Path
 from threading import Lock
 from typing import Annotated, Any
 
+from PIL import Image
+
 from dlp.console import say
 from dlp.errors import extra
 from dlp.use.predictor import Predictor
@@ -51,6 +53,7 @@ def app(predictor: Predictor, hosts: Collection[str] = ()) -> FastAPI:
     handlers: Any = dict.fromkeys((HTTPException, RequestValidationError, *rows_errors), _refuse)
     pages: Any = {"docs_url": None, "redoc_url": None}  # they load foreign scripts
     api = FastAPI(title="dlp", exception_handlers=handlers, **pages)
+    Image.MAX_IMAGE_PIXELS = 40_000_000  # twice as many are an error: a small file may hold more
     api.add_middleware(RequestBodyLimitMiddleware, max_body_size=_MAX_BYTES)
     api.get("/", name="page")(lambda: FileResponse(Path(__file__).with_name("page.html")))
     api.get("/schema", name="schema")(lambda: _schema(predictor))
