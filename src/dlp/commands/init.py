@@ -20,16 +20,17 @@ from dlp.files import write_text
 _ADVICE = re.compile(r"(?:(\w+): )?(\{.*?\}+|(?<=: )(?:\[.*?\]|true|null|skip|classification))")
 _FLOW: dict[str, Any] = {"default_flow_style": True, "allow_unicode": True, "width": 10**6}
 Column = str | None
+Columns = list[str] | str | None
 
 
 def init(
-    path: Path, target: Column = None, text_column: Column = None, image_column: Column = None
+    path: Path, target: Columns = None, text_column: Column = None, image_column: Column = None
 ) -> None:
     """Write a commented config for a file or folder; what would be refused is settled in it.
 
     Args:
         path: Table, or folder with a folder of images or of .txt files per class.
-        target: Column of the table to predict.
+        target: Column of the table to predict, or several as one word, [a,b].
         text_column: Column of the table with texts, if they are the inputs.
         image_column: Column of the table with paths of images, if they are the inputs.
     """
@@ -48,7 +49,11 @@ def init(
     template = (config_folder() / f"own/{kind}.yaml").read_text("utf-8")
     data = yaml.safe_load(template)["data"]
     make = getattr(dlp.datamodules, data["class_path"])
-    names = {"path": str(path), "text_column": text_column, "image_column": image_column}
+    names: dict[str, Any] = {
+        "path": str(path),
+        "text_column": text_column,
+        "image_column": image_column,
+    }
     names["label_column" if is_text else "target"] = target
     args = data["init_args"] | {key: name for key, name in names.items() if name}
     args, reasons = _settle(lambda args: make(**args).fit(), args)
@@ -56,7 +61,8 @@ def init(
     say(module.describe())
     args["task"] = args["head"] = module.targets.task
     head = "sigmoid" if module.num_outputs == 2 else "softmax"
-    args |= {"head": head} if module.class_names else {"loss": "mae"}
+    if module.targets.task != "multilabel":
+        args |= {"head": head} if module.class_names else {"loss": "mae"}
     lines = []
     for line in template.replace(f"--config {kind}", f"--config {file}").splitlines():
         indent, key, comment = re.findall(r"^(#? *)(?:# )?(\w*)(?:: [^#]*)?(.*)", line)[0]

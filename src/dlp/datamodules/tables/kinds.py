@@ -34,10 +34,12 @@ def check_text(column: "pd.Series[Any]", advice: str) -> None:
     if len(distinct) <= min(_MAX_REPEATED, len(cells) / 2):  # categories such as A1 or 10-20
         looks_numeric = distinct.str.fullmatch(_NUMBER_OR_DATE)
     if looks_numeric.mean() > 0.5:
+        convert = "for a CSV by read_csv (decimal, thousands, or parse_dates with date_format)"
+        if distinct.str.match(r"\d{4}-\d\d-\d\d").all():
+            convert = f"give read_csv: {{parse_dates: [{column.name}]}}"
         raise InputError(
             f"column {column.name!r} holds text that looks like numbers or dates, such as "
-            f"{distinct[looks_numeric].iloc[0]!r}. Convert it, for a CSV by read_csv (decimal, "
-            f"thousands, or parse_dates with date_format), or {advice}."
+            f"{distinct[looks_numeric].iloc[0]!r}. Convert it, {convert}, or {advice}."
         )
 
 
