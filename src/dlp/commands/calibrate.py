@@ -31,7 +31,7 @@ def calibrate(run: str) -> pd.DataFrame:
     Args:
         run: Name of a config with a run, folder of a run, or checkpoint.
     """
-    folder = (runs_of(run) or [Run(Path(run))])[0].folder
+    folder = Path(run)
     folds = sorted(folder.glob("checkpoints/fold_*.ckpt"))
     paths = folds or [find_checkpoint(None if runs_of(run) else run, run)]
     contents = {path: read_file(path, "state_dict", "use") for path in paths}
@@ -39,15 +39,15 @@ def calibrate(run: str) -> pd.DataFrame:
     head: Head = build(entry, "head")
     if head.task is None or head.threshold != 0.5:
         raise InputError(
-            "calibrate takes the probabilities of classes with threshold: 0.5, not "
-            f"{type(head).__name__}(threshold={head.threshold:g}). Calibrate first, then choose it."
+            f"calibrate takes probabilities of a head with threshold: 0.5; {run} has a "
+            f"{type(head).__name__} with {head.threshold:g}. Calibrate first, then choose it."
         )
     parts = _out_of_fold(folder, head, entry["names"]) if folds else _parts(run)
 
     def scores(temperature: float, part: str) -> dict[str, Any]:
         logits, targets = parts[part]
         targets, loss = head.prepare(targets), next(iter(head.losses.values()))
-        head.temperature.fill_(temperature)
+        head.temperature = torch.tensor(temperature)
         analyse = label_mistakes if head.task == "multilabel" else class_mistakes
         truth, probabilities = head.metric_targets(targets).numpy(), head.predict(logits).numpy()
         error = analyse(probabilities, truth, entry["names"]).report["calibration"]["error"]
