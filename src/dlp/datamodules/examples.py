@@ -100,7 +100,7 @@ def without_duplicates(parts: Mapping[str, Examples], drop: bool) -> dict[str, E
             counts.append(f"{count:,} in {later} and {earlier}")
     if counts:
         action = "removed from the earlier part" if drop else "drop_duplicates: true removes them"
-        say(f"exact duplicates: {', '.join(counts)}; {action}")
+        say(f"exact duplicates of inputs: {', '.join(counts)}; {action}")
     rows = {name: np.flatnonzero(mask) for name, mask in is_unique.items()} if drop else {}
     return {name: part.take(rows[name]) if name in rows else part for name, part in parts.items()}
 
