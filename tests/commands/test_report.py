@@ -9,7 +9,7 @@ def test_a_page_shows_numbers_figures_and_the_config_of_a_run(fitted):
     page = main(["report", "points"]).read_text(encoding="utf-8")
     assert page.count("data:image/png;base64,") == 3  # curves, confusion, reliability
     headings = re.findall("<h2>(.*?)</h2>", page)
-    assert headings[:2] == ["Baselines on the test part", "Learning curves"]
+    assert headings[:2] == ["Baselines on the test part", "Curves"]
     assert {"The worst mistakes", "Every epoch", "Training", "Config"} <= {*headings}
     assert "TableDataModule" in page
     assert not re.search(r'(src|href)="http', page)  # nothing is fetched

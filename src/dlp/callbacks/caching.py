@@ -33,11 +33,9 @@ class FeatureRows:
     depth: int
 
     def __len__(self) -> int:
-        """Return the number of rows, N."""
         return len(self.places)
 
     def __getitem__(self, index: Tensor) -> Features:
-        """Return the features of some rows."""
         return Features(self.values[self.places[index]], self.depth)
 
 

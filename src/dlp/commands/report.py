@@ -14,15 +14,6 @@ from dlp.errors import InputError
 from dlp.files import write_text
 from dlp.runs import find_runs
 
-#: Stem of a figure -> its heading, in the order of the page; other figures follow by name.
-_HEADINGS = {
-    "curves": "Learning curves",
-    "confusion": "Confusion matrix",
-    "reliability": "Reliability of the probabilities",
-    "residuals": "Residuals",
-    "worst": "The worst mistakes",
-    "importance": "Importance of columns or words",
-}
 _FACTS = ("parameters", "seed", "seconds", "versions")
 _MAX_ROWS = 50
 
@@ -46,9 +37,7 @@ def report(run: str, output: Path | None = None) -> Path:
         sections.append(_section("Calibration", _table(pd.DataFrame(calibration))))
     if (folder / "crossval.json").is_file():
         sections.append(_folds(folder / "crossval.json"))
-    order = [*_HEADINGS]  # figures of other names follow
-    figures = sorted(folder.rglob("*.png"))
-    figures.sort(key=lambda path: order.index(path.stem) if path.stem in order else len(order))
+    figures = sorted(folder.rglob("*.png"), key=lambda path: path.stem != "curves")
     sections += map(_figure, figures)
     for name, heading in (("worst.csv", "The worst mistakes"), ("metrics.csv", "Every epoch")):
         if (folder / name).is_file() and (folder / name).stat().st_size > 1:
@@ -88,7 +77,7 @@ def _folds(path: Path) -> str:
 
 
 def _figure(path: Path) -> str:
-    heading = _HEADINGS.get(path.stem, path.stem.replace("_", " "))
+    heading = path.stem.replace("_", " ").capitalize()
     image = base64.b64encode(path.read_bytes()).decode()
     return _section(heading, f'<img src="data:image/png;base64,{image}" alt="{escape(heading)}">')
 

@@ -49,7 +49,6 @@ class Subject:
     data: SupervisedDataModule | None = None
 
     def __post_init__(self) -> None:
-        """Move the network to the GPU, if there is one."""
         self.network.eval().to("cuda" if torch.cuda.is_available() else "cpu")
 
     def images(self, path: Path | None, count: int) -> list[NamedImage]:

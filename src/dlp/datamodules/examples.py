@@ -42,7 +42,6 @@ class Examples:
     hashes: NDArray[np.uint64] | None = None
 
     def __len__(self) -> int:
-        """Return the number of rows, N."""
         return len(self.inputs)
 
     def take(self, rows: Indices) -> "Examples":

@@ -33,7 +33,6 @@ class GradCAM:
         self.model, self.layer = model, layer
 
     def __enter__(self) -> "GradCAM":
-        """Return the object."""
         return self
 
     def __exit__(self, *error: object) -> None:
