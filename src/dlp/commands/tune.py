@@ -3,10 +3,9 @@
 import json
 import math
 from collections.abc import Iterator, Mapping
-from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
 import yaml
@@ -18,7 +17,7 @@ with extra("tune"):
     import optuna
     from optuna import distributions
     from optuna.pruners import MedianPruner, NopPruner
-    from optuna.samplers import RandomSampler, TPESampler
+    from optuna.samplers import TPESampler
     from optuna.study import MaxTrialsCallback, Study
     from optuna.trial import FrozenTrial, Trial, TrialState
 
@@ -33,7 +32,6 @@ from dlp.seeds import derived_seed
 from dlp.verdict import verdict
 
 _FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
-_SAMPLERS: Any = {"tpe": partial(TPESampler, constant_liar=True), "random": RandomSampler}
 Space = dict[str, distributions.BaseDistribution]
 
 #: Arguments of data and Trainer that decide which rows judge a trial.
@@ -43,12 +41,7 @@ _ROWS |= {"num_folds", "fold", "repeat", "drop_duplicates", "limit_val_batches",
 
 
 def tune(
-    recipe: Recipe,
-    space: str,
-    trials: int = 50,
-    timeout: float | None = None,
-    sampler: Literal["tpe", "random"] = "tpe",
-    prune: bool = True,
+    recipe: Recipe, space: str, trials: int = 50, timeout: float | None = None, prune: bool = True
 ) -> Study:
     """Search a space of settings; the newest study of an equal config and space goes on.
 
@@ -58,7 +51,6 @@ def tune(
             each, or the name of a space of the project.
         trials: Number of finished trials of the study.
         timeout: Time in seconds after which no trial begins.
-        sampler: ``tpe`` learns from the trials before, ``random`` does not.
         prune: Whether a trial stops that is worse than the median at its epoch.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)  # an error of a trial is raised
@@ -68,7 +60,7 @@ def tune(
     epochs, seed = epochs_of_fit(recipe), config.seed_everything
     folder: Path | None = None
     if not recipe.is_dev_run:
-        content = saved_config(recipe, "space", "trials", "timeout", "sampler", "prune")
+        content = saved_config(recipe, "space", "trials", "timeout", "prune")
         content |= {"space": {key: str(values) for key, values in ranges.items()}}
         folder = find_run(recipe, {**content, "rows": str(data.fit()["rows"])}, "study").folder
     study = optuna.create_study(
@@ -81,7 +73,8 @@ def tune(
 
     def objective(trial: Trial) -> float:
         # A study that goes on draws other values than before.
-        study.sampler = _SAMPLERS[sampler](seed=derived_seed(seed, trial.number) % 2**32)
+        trial_seed = derived_seed(seed, trial.number) % 2**32
+        study.sampler = TPESampler(seed=trial_seed, constant_liar=True)
         with muted(True):
             variant = Recipe("tune", [*recipe.typed, *suggest(trial, ranges)], tune)
             report, rows = Report(trial, config.monitor, mode), variant.data()
