@@ -49,7 +49,7 @@ CELLS = st.fixed_dictionaries(
         "size": st.none() | st.floats(-1e6, 1e6),
         "rooms": st.none() | st.integers(-9, 9),
         "sold": st.none() | st.datetimes(pd.Timestamp("1900-01-01"), pd.Timestamp("2100-01-01")),
-        "city": st.none() | st.sampled_from(["Bonn", "K\u00f6ln", "1.0", "elsewhere", ""]),
+        "city": st.none() | st.sampled_from(["Bonn", "K\u00f6ln", "1.0", "None", ""]),
         "new": st.none() | st.booleans(),
     }
 )
@@ -95,3 +95,14 @@ def test_images_are_read_as_in_training(seed, mode, turn, fit, channels):
     form = ImageFormat(5, 6, fit, channels)
     (arrays,) = ImageReader(form.input_spec())([file.getvalue(), Image.open(file)])
     np.testing.assert_array_equal(arrays, [read_image(file.getvalue(), form)] * 2)
+
+
+def test_cells_that_stand_for_holes_are_missing_and_dates_can_be_categories():
+    scale = {"fill": 0.0, "quantiles": ()}
+    inputs = {"scales": {"size": scale}, "categories": {"sold": ["2021-03-01 00:00:00"]}}
+    inputs |= {"indicators": [], "dates": ["sold"], "missing": "mean"}
+    inputs["read_csv"] = {"na_values": {"size": [-999, "?"]}}
+    rows = [{"size": size, "sold": "2021-03-01"} for size in ("-999.0", "?", "", "3")]
+    numbers, codes = TableReader(inputs)(rows)
+    np.testing.assert_array_equal(numbers[:, 0], [np.nan, np.nan, np.nan, 3])
+    assert codes[:, 0].tolist() == [0, 0, 0, 0]

@@ -109,23 +109,27 @@ class TableReader:
         if not all(isinstance(row, Mapping) and name in row for row in rows):
             names = ", ".join([*self.numbers, *self.inputs["categories"]])
             raise ValueError(f"column {name!r} is absent; the model takes {names}.")
-        convert: Callable[[Any], Any] = _category
-        kind, holes, cells = "single cells", self.csv.get("na_values"), []
-        if name in self.numbers:
-            convert, kind = self._number, "finite numbers"
-        if name in self.inputs["dates"]:
-            convert, kind = self._days, "dates"
+        is_date, is_number = name in self.inputs["dates"], name in self.numbers
+        convert: Callable[[Any], Any] = self._number if is_number else _category
+        if is_date:
+            convert = self._days if is_number else lambda cell: str(self._date(cell))
+        kind = "dates" if is_date else "finite numbers" if is_number else "single cells"
+        holes, cells = self.csv.get("na_values"), []
         holes = holes.get(name) if isinstance(holes, Mapping) else holes
-        holes = {"", *map(str, holes if isinstance(holes, list) else [holes])}
+        holes = holes if isinstance(holes, list) else [] if holes is None else [holes]
         for number, cell in enumerate(row[name] for row in rows):
-            is_hole = cell is None or cell != cell or (isinstance(cell, str) and cell in holes)
-            if is_hole and self.inputs["missing"] == "error":
-                raise ValueError(f"column {name!r} of row {number} is missing; fill it in.")
-            try:
-                cells.append(hole if is_hole else convert(cell))
-            except (ValueError, TypeError, OverflowError) as error:
-                given = f"column {name!r} of row {number} takes {kind}, not {cell!r:.80}."
-                raise ValueError(given) from error
+            is_text, value = isinstance(cell, str), None
+            if not (cell is None or cell != cell or (is_text and cell in {"", *map(str, holes)})):
+                try:
+                    value = convert(cell)
+                except (ValueError, TypeError, OverflowError, AttributeError) as error:
+                    given = f"column {name!r} of row {number} takes {kind}, not {cell!r:.80}."
+                    raise ValueError(given) from error
+            if value is None or (is_text and value in holes):  # -999 is -999.0
+                if self.inputs["missing"] == "error":
+                    raise ValueError(f"column {name!r} of row {number} is missing; fill it in.")
+                value = hole
+            cells.append(value)
         return cells
 
     def _number(self, cell: Any) -> float:
@@ -138,14 +142,18 @@ class TableReader:
             raise ValueError
         return number
 
-    def _days(self, cell: Any) -> float:
-        """Return the days since 1970."""
+    def _date(self, cell: Any) -> Any:
         form = self.csv.get("date_format")
         if isinstance(cell, str):
-            cell = datetime.strptime(cell, form) if form else datetime.fromisoformat(cell)
-        if cell.tzinfo is not None:
-            cell = cell.astimezone(UTC).replace(tzinfo=None)
-        return float((cell - datetime(1970, 1, 1)) / timedelta(days=1))
+            return datetime.strptime(cell, form) if form else datetime.fromisoformat(cell)
+        return cell
+
+    def _days(self, cell: Any) -> float:
+        """Return the days since 1970."""
+        date = self._date(cell)
+        if date.tzinfo is not None:
+            date = date.astimezone(UTC).replace(tzinfo=None)
+        return float((date - datetime(1970, 1, 1)) / timedelta(days=1))
 
 
 class ImageReader:
@@ -171,11 +179,12 @@ class ArrayReader:
     """Reader of arrays, float64 (N, ...)."""
 
     def __init__(self, inputs: Mapping[str, Any]) -> None:
-        self.shape = tuple(inputs["shape"])
+        self.shape = inputs["shape"]
 
     def __call__(self, rows: Any) -> list[Any]:
         """Check shape and numbers."""
-        array = np.asarray(rows, np.float64).reshape(len(rows), *self.shape)
+        array = np.asarray(rows, np.float64)
+        array = array if self.shape is None else array.reshape(len(rows), *self.shape)
         if not np.isfinite(array).all():
             raise ValueError("a row holds missing or infinite numbers.")
         return [array]
