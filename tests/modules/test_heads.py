@@ -5,6 +5,7 @@ from torch import nn
 from dlp.errors import InputError
 from dlp.modules import (
     BoundedRegressionHead,
+    DenseModule,
     MultilabelHead,
     RegressionHead,
     SigmoidHead,
@@ -55,6 +56,13 @@ def test_softmax_is_cross_entropy():
     assert head.prepare(CLASSES).dtype == torch.int64
     torch.testing.assert_close(loss(head, z, CLASSES), -p[torch.arange(N), CLASSES].log().mean())
     torch.testing.assert_close(head.predict(z), p)
+
+
+def test_a_temperature_belongs_to_the_weights_that_it_was_fitted_for():
+    module = DenseModule((3,), 2, head="sigmoid")
+    module.head.temperature.fill_(2)
+    module.on_train_start()
+    assert module.head.temperature == 1
 
 
 @pytest.mark.parametrize("head", [SigmoidHead(), SoftmaxHead(2)])
