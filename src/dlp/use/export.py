@@ -11,6 +11,8 @@ import torch
 
 from dlp.console import say
 from dlp.errors import InputError, extra
+from dlp.modules.weights import read_file
+from dlp.restoring import restore_data
 from dlp.runs import find_checkpoint, run_of, runs_of
 from dlp.use import reader
 from dlp.use.card import card
@@ -38,6 +40,7 @@ def export(run: str, folder: Path | None = None) -> Path:
     if folder.exists() and any(folder.iterdir()) and not (folder / "model.onnx").is_file():
         raise InputError(f"{folder} holds other files than an export; give a new folder.")
     trained, data = Predictor.load(checkpoint), load(str(home.config)).data()
+    restore_data(data, read_file(checkpoint), checkpoint)
     parts: list[Part] = ["test", "val", "train"]
     part = next(part for part in parts if data.has(part))
     rows = _raw(data.examples(part))
@@ -47,7 +50,10 @@ def export(run: str, folder: Path | None = None) -> Path:
         path = Path(name) / "model.onnx"
         with extra("export"):
             _write(trained.modules[0], trained.models[0].read(rows[:1]), entry, path)
-        expected = trained.scores(rows)
+        inputs: Any = data.inputs(part)[torch.arange(len(rows))]  # by the encoder, not the reader
+        with torch.no_grad():
+            served = trained.modules[0]
+            expected = served.head.predict(served.network(inputs)).numpy()
         unit = np.abs(expected).max(axis=0) if trained.head["prediction"] == "values" else 1
         error = float((np.abs(Predictor.load(path).scores(rows) - expected) / unit).max())
         difference = f"{error:.1e} on {len(rows)} rows of the {part} part"
