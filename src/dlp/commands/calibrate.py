@@ -85,9 +85,11 @@ def _parts(run: str) -> dict[str, Any]:
 def _out_of_fold(folder: Path, head: Head, names: list[str]) -> dict[str, Any]:
     """Return logits and targets of ``out_of_fold.csv``."""
     frame = pd.read_csv(folder / "out_of_fold.csv", dtype={"target": str}, keep_default_na=False)
+    is_multilabel = head.task == "multilabel"
     probabilities = torch.tensor(frame[[f"prob_{name}" for name in names]].to_numpy())
-    targets = torch.tensor([[n in text.split(";") for n in names] for text in frame["target"]])
-    if head.task == "multilabel":
+    labels = frame["target"].map(lambda text: text.split(";") if is_multilabel else [text])
+    targets = torch.tensor([[name in row for name in names] for row in labels])
+    if is_multilabel:
         return {"out of fold": (probabilities.logit(1e-7), targets)}
     logits = probabilities.clamp_min(1e-12).log()
     logits = logits.diff(dim=1) if head.task == "binary" else logits

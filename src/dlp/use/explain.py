@@ -16,7 +16,7 @@ from dlp.visualization.grad_cam import GradCAM
 if TYPE_CHECKING:
     from dlp.use.predictor import Predictor
 
-#: Midpoints of 128 steps from the empty text to a text, (128, 1, 1).
+#: Midpoints of 128 steps from no words to those of a text, (128, 1, 1).
 _MIDPOINTS = (torch.arange(128).reshape(-1, 1, 1) + 0.5) / 128
 #: Names of the first columns of a bag, before its words.
 SPECIAL = ["", "(start)", "(unknown words)", ""]
@@ -54,8 +54,8 @@ def explain(predictor: "Predictor", row: Any) -> Any:
 def word_weights(network: nn.Module, bags: Tensor, number: int | Tensor) -> Tensor:
     """Return the weight of each word in the logit of a class, (N, num_words).
 
-    These are integrated gradients from the empty text (Sundararajan et al. 2017), exact in the
-    first layer, which is linear. They add up to the logit of the text minus that of the empty text.
+    These are integrated gradients from a row of zeros (Sundararajan et al. 2017), exact in the
+    first layer, which is linear. They add up to the logit of the text minus that of the zeros.
 
     Args:
         network: `DenseNet` in evaluation mode.
