@@ -150,7 +150,7 @@ def test_a_kept_checkpoint_restores_model_and_data_of_its_fold(engine, tmp_path)
     for fold, rows in frame.groupby("fold"):
         path = tmp_path / f"fold_0_{fold}.ckpt"
         content = torch.load(path, weights_only=True)
-        assert content["epoch"] == content["use"]["card"]["epoch"] == 1
+        assert content["epoch"] + 1 == content["use"]["card"]["epoch"] == 2
         data = numbers(scaling=True)
         data.load_state_dict(content["ArrayDataModule"])
         inputs = data.encoder.transform(X[rows["index"]])
