@@ -13,9 +13,9 @@ from dlp.errors import InputError
 from dlp.modules.heads import SigmoidHead, SoftmaxHead
 from dlp.modules.networks import ConvNet, DenseNet
 from dlp.use import Predictor
-from dlp.use.explain import word_weights
 from dlp.use.reader import Model
 from dlp.use.served import Served
+from dlp.visualization import word_weights
 
 WORDS = [f"w{number}" for number in range(26)]
 TEXT = {"kind": "text", "words": WORDS, "num_words": 30, "max_length": None}

@@ -17,7 +17,8 @@ from dlp.files import atomic_path, save_figure
 from dlp.modules.supervised import SupervisedModule
 from dlp.monitor import monitor_mode
 from dlp.restoring import check_same_rows
-from dlp.use.explain import SPECIAL, word_weights
+from dlp.use.explain import SPECIAL
+from dlp.visualization.words import word_weights
 
 _REPEATS, _NUM_BARS = 10, 40
 

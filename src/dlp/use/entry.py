@@ -25,9 +25,7 @@ def make_entry(network: nn.Module, head: Any, data: Any, epoch: int) -> dict[str
     Without a DataModule of the project, rows are arrays as the network takes them.
     """
     inputs, card = {"kind": "array", "shape": getattr(network, "input_shape", None)}, {}
-    names = [f"value_{number}" for number in range(head.num_outputs)]
-    if head.task is not None or head.num_outputs == 1:
-        names = [*map(str, range(head.num_outputs))] if head.task else ["value"]
+    names = ["value"] if head.num_outputs == 1 else [*map(str, range(head.num_outputs))]
     if hasattr(data, "input_spec"):
         inputs, names = data.input_spec(), data.output_names or names
         parts = [part for part in ("train", "val", "test") if data.has(part)]

@@ -4,6 +4,7 @@ from .filters import filter_patterns
 from .grad_cam import GradCAM
 from .images import activation_grid, filter_grid, heatmap_figure, image_grid, overlay
 from .mistakes import draw_mistakes
+from .words import word_weights
 
 __all__ = [
     "GradCAM",
@@ -18,4 +19,5 @@ __all__ = [
     "heatmap_figure",
     "image_grid",
     "overlay",
+    "word_weights",
 ]
