@@ -15,7 +15,7 @@ SOURCE = Path(dlp.__file__).parent
 LAYERS = [
     ["errors", "speed", "hyperparameters", "seeds", "files", "monitor", "use.reader"],
     ["console", "configs"],
-    ["cache", "bag_of_words", "runs", "verdict", "parse_errors", "use.entry"],
+    ["cache", "bag_of_words", "runs", "verdict", "parse_errors"],
     ["modules", "datamodules", "invocation"],
     ["callbacks", "evaluation", "visualization", "restoring", "use"],
     ["folds"],

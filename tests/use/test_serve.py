@@ -14,10 +14,10 @@ from sets import points_table
 from starlette.testclient import TestClient
 
 from dlp.datamodules import TableDataModule
+from dlp.modules.entry import make_entry
 from dlp.modules.heads import RegressionHead, SigmoidHead
 from dlp.modules.networks import ConvNet, DenseNet
 from dlp.use import Predictor, serve
-from dlp.use.entry import make_entry
 from dlp.use.reader import Model
 from dlp.use.served import Served
 

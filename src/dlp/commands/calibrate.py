@@ -14,11 +14,11 @@ from dlp.console import say
 from dlp.errors import InputError
 from dlp.evaluation.mistakes import class_mistakes, label_mistakes
 from dlp.lightning_cli import DlpCLI
+from dlp.modules.entry import build
 from dlp.modules.heads import Head
 from dlp.modules.weights import read_file
 from dlp.restoring import check_same_rows
 from dlp.runs import Run, find_checkpoint, runs_of
-from dlp.use.entry import build
 
 
 def calibrate(run: str) -> pd.DataFrame:

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from dlp.errors import InputError
+from dlp.modules.entry import FORMAT, build
 from dlp.modules.heads import Head
 from dlp.modules.weights import read_file
-from dlp.use.entry import FORMAT, build
 
 
 class Columns(nn.Module):
