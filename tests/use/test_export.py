@@ -36,7 +36,9 @@ FITS = {
 }
 
 
-@pytest.fixture(scope="module", params=["table", pytest.param("text", marks=pytest.mark.slow)])
+@pytest.fixture(
+    scope="module", params=[pytest.param(kind, marks=pytest.mark.slow) for kind in ROWS]
+)
 def run(request, tmp_path_factory):
     """Return the folder of a run that is tested and exported, and its rows."""
     folder = tmp_path_factory.mktemp(request.param)
