@@ -85,21 +85,27 @@ def test_a_model_of_nan_is_not_exported(run, tmp_path, monkeypatch, capsys):
     assert not (tmp_path / "out").exists()
 
 
-def test_a_single_row_is_refused(run):
-    with pytest.raises(InputError, match="takes a list of rows"):
-        Predictor.load(run[0]).predict("a film")
-
-
-def test_arrays_are_predicted_as_by_the_module(tmp_path):
+@pytest.fixture(scope="module")
+def arrays(tmp_path_factory):
+    """Return the checkpoint of a fit on arrays, the arrays, and what the module predicts."""
+    path = tmp_path_factory.mktemp("arrays") / "a.ckpt"
     x = np.random.default_rng(0).normal(3, 2, (30, 4))
     data = ArrayDataModule(x, x[:, 0], scaling="standard", val_size=None, split_seed=None)
     module, trainer = DenseModule(data.input_shape, 1, "regression", hidden=[4]), quiet_trainer()
     trainer.fit(module, datamodule=data)
-    trainer.save_checkpoint(tmp_path / "a.ckpt")
+    trainer.save_checkpoint(path)
     with torch.no_grad():
-        expected = module.eval().head.predict(module(data.inputs("train")[:]))
-    result = Predictor.load(tmp_path / "a.ckpt").predict(x)
-    np.testing.assert_allclose(result, expected, rtol=1e-6, atol=1e-6)
+        return path, x, module.eval().head.predict(module(data.inputs("train")[:]))
+
+
+def test_arrays_are_predicted_as_by_the_module(arrays):
+    path, x, expected = arrays
+    np.testing.assert_allclose(Predictor.load(path).predict(x), expected, rtol=1e-6, atol=1e-6)
+
+
+def test_a_single_row_is_refused(arrays):
+    with pytest.raises(InputError, match="takes a list of rows"):
+        Predictor.load(arrays[0]).predict("a film")
 
 
 class Command:
@@ -109,10 +115,11 @@ class Command:
         return os.system, ("touch harmed",)
 
 
-def test_code_of_a_file_is_refused(run, tmp_path):
+def test_code_of_a_file_is_refused(arrays, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     path = tmp_path / "a.ckpt"
     for part in ("network", "head"):
-        content = torch.load(run[0] / "checkpoints/best.ckpt")
+        content = torch.load(arrays[0])
         content["use"][part]["class"] = "os.system"
         torch.save(content, path)
         with pytest.raises(InputError, match=f"Predictor.load.path, {part}="):
