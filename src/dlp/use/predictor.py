@@ -54,7 +54,7 @@ class Predictor:
             features: Transformer of the columns (`TableDataModule`), if it was trained with one.
 
         Raises:
-            InputError: If there is no such model, or it needs an argument that is absent.
+            InputError: If `path` holds no model, or the model needs one of the other arguments.
         """
         folder = Path(path)
         exported = folder / "model.onnx" if folder.is_dir() else folder
