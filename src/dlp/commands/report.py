@@ -37,7 +37,7 @@ def report(run: str, output: Path | None = None) -> Path:
         sections.append(_section("Calibration", _table(pd.DataFrame(calibration))))
     if (folder / "crossval.json").is_file():
         sections.append(_folds(folder / "crossval.json"))
-    figures = sorted(folder.rglob("*.png"), key=lambda path: path.stem != "curves")
+    figures = sorted(folder.rglob("*.png"), key=lambda path: (path.stem != "curves", path))
     sections += map(_figure, figures)
     for name, heading in (("worst.csv", "The worst mistakes"), ("metrics.csv", "Every epoch")):
         if (folder / name).is_file() and (folder / name).stat().st_size > 1:
