@@ -14,8 +14,8 @@ from sklearn.datasets import load_breast_cancer
 
 from dlp import cross_validate
 from dlp.datamodules import HousingDataModule, SupervisedDataModule, TableDataModule
+from dlp.inference import Predictor
 from dlp.modules import DenseModule
-from dlp.use import Predictor
 
 #: Data, arguments of the model and of the cross-validation.
 Problem = tuple[SupervisedDataModule, dict[str, Any], dict[str, Any]]

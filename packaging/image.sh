@@ -20,7 +20,7 @@ import sys
 import time
 from urllib.request import Request, urlopen
 
-from dlp.use import Predictor
+from dlp.inference import Predictor
 
 rows, address = json.loads(sys.argv[2]), "http://127.0.0.1:8000"
 for attempt in range(60):

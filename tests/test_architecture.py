@@ -13,14 +13,13 @@ import dlp
 SOURCE = Path(dlp.__file__).parent
 #: Rooms from the ground up; a file imports from its own room and those in rows above it.
 LAYERS = [
-    ["errors", "speed", "hyperparameters", "seeds", "files", "monitor", "use.reader"],
-    ["console", "configs"],
-    ["cache", "bag_of_words", "runs", "verdict", "parse_errors"],
-    ["modules", "datamodules", "invocation"],
-    ["callbacks", "evaluation", "visualization", "restoring", "use"],
+    ["errors", "speed", "hyperparameters", "seeds", "files", "modules.monitor", "inference.reader"],
+    ["console", "lightning_cli.configs"],
+    ["cache", "bag_of_words", "runs.folder", "evaluation.verdict", "lightning_cli.parse_errors"],
+    ["modules", "datamodules", "lightning_cli.invocation"],
+    ["callbacks", "evaluation", "visualization", "runs", "inference"],
     ["folds"],
-    ["crossval", "loggers"],
-    ["commands.before", "commands.after", "parser"],
+    ["commands.before", "commands.after", "lightning_cli.parser"],
     ["lightning_cli"],
     ["commands"],
     ["cli"],
@@ -114,7 +113,7 @@ def test_datamodules_know_no_loss_and_modules_no_data():
 @pytest.mark.parametrize(
     ("code", "absent"),
     [
-        ("import dlp, dlp.runs, dlp.configs", "torch lightning numpy"),
+        ("import dlp, dlp.runs.folder, dlp.lightning_cli.configs", "torch lightning numpy"),
         (
             "import dlp.datamodules.tables.columns, dlp.datamodules.text.encoding\n"
             "from dlp.modules import ConvNet, DenseNet, SoftmaxHead\n"
@@ -122,7 +121,7 @@ def test_datamodules_know_no_loss_and_modules_no_data():
             "lightning torchmetrics torchvision",
         ),
         (
-            "from dlp.use import Predictor\nimport dlp.use.served",
+            "from dlp.inference import Predictor\nimport dlp.inference.trained",
             "lightning torchmetrics torchvision sklearn",
         ),
     ],

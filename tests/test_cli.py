@@ -9,13 +9,13 @@ import pandas as pd
 import pytest
 import torch
 import yaml
-from sets import points_table
+from helpers.sets import points_table
 
 import dlp
 from dlp import cli
 from dlp.cli import COMMANDS, main
 from dlp.errors import InputError
-from dlp.invocation import _scan
+from dlp.lightning_cli.invocation import _scan
 
 RECIPE = """\
 data: {class_path: TableDataModule, init_args: {path: points.csv, target: label}}

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
+from helpers.training import Curves, quiet_trainer
 from lightning.pytorch.strategies import DDPStrategy
 from sklearn.metrics import roc_auc_score
-from training import Curves, quiet_trainer
 
 from dlp.callbacks import (
     AtomicCheckpointIO,
@@ -23,8 +23,8 @@ from dlp.callbacks import (
 )
 from dlp.datamodules import ArrayDataModule
 from dlp.datamodules.batches import BatchOrder
-from dlp.folds.forks import run_at_once
 from dlp.modules import DenseModule, KerasRMSprop
+from dlp.speed.forks import run_at_once
 
 EPOCHS, SEED = 3, 5
 draw = torch.Generator().manual_seed(0)

@@ -9,10 +9,10 @@ from pathlib import Path
 from pydoc import locate
 
 import pytest
-from pages import SAMPLES
+from helpers.pages import SAMPLES
 
 from dlp.cli import COMMANDS, main
-from dlp.configs import config_folder, recipes, variations
+from dlp.lightning_cli.configs import config_folder, recipes, variations
 
 ROOT = Path(__file__).parents[1]
 BUILT = {f"docs/course/{path.stem}.md" for path in ROOT.glob("notebooks/*.py")}

@@ -1,5 +1,6 @@
-from .crossval import cross_validate
-from .lightning_cli import load
+from .folds.cross_validation import cross_validate
+from .inference.predictor import Predictor
+from .lightning_cli.dlp_cli import load
 
-__all__ = ["cross_validate", "load"]
+__all__ = ["Predictor", "cross_validate", "load"]
 __version__: str

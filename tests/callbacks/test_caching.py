@@ -3,7 +3,7 @@ from functools import partial
 
 import pytest
 import torch
-from backbones import CLASSES, IMAGES, changed, fit, small_data, small_model
+from helpers.backbones import CLASSES, IMAGES, changed, fit, small_data, small_model
 from lightning.pytorch.callbacks import Callback
 
 from dlp.callbacks import CacheFeatures, EpochSeed, Unfreeze

@@ -3,8 +3,8 @@ import shutil
 
 import pytest
 import torch
+from helpers.training import small_fit
 from lightning import Callback
-from training import small_fit
 
 from dlp.callbacks import AtomicCheckpointIO, BestCheckpoint, History, LastCheckpoint
 from dlp.callbacks.checkpoints import time as clock

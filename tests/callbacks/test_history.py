@@ -2,8 +2,8 @@ import csv
 import math
 
 import pytest
+from helpers.training import small_fit
 from lightning import Callback
-from training import small_fit
 
 from dlp.callbacks import History
 from dlp.modules import DenseModule

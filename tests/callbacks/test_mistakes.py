@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from training import quiet_trainer
+from helpers.training import quiet_trainer
 
 from dlp.callbacks.mistakes import MistakesReport
 from dlp.datamodules import ArrayDataModule

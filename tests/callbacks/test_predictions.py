@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from training import quiet_trainer
+from helpers.training import quiet_trainer
 
 from dlp.callbacks import PredictionWriter
 from dlp.datamodules import ArrayDataModule, TableDataModule

@@ -3,7 +3,7 @@ from itertools import pairwise
 
 import pytest
 import torch
-from backbones import changed, fit, small_data, small_model, state_of
+from helpers.backbones import changed, fit, small_data, small_model, state_of
 from lightning import Callback, Trainer
 from torch.optim.lr_scheduler import OneCycleLR
 

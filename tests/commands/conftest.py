@@ -3,7 +3,7 @@
 import shutil
 
 import pytest
-from sets import points_table
+from helpers.sets import points_table
 
 from dlp.cli import main
 

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from dlp.cli import main
-from dlp.lightning_cli import load
-from dlp.use import Predictor
+from dlp.inference import Predictor
+from dlp.lightning_cli.dlp_cli import load
 
 RUN = Path("runs/points/version_0")
 

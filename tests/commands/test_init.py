@@ -1,6 +1,6 @@
 import pytest
 import yaml
-from sets import image_folder, points_table
+from helpers.sets import image_folder, points_table
 
 from dlp.cli import main
 

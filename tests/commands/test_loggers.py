@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from training import small_fit
+from helpers.training import small_fit
 
 from dlp.callbacks import History
 from dlp.cli import main
-from dlp.loggers import build_logger
+from dlp.runs.trackers import build_logger
 
 FIT = ("fit", "--config", "points.yaml", "--trainer.max_epochs", "1", "--logger")
 RUN = Path("runs/points/version_0")

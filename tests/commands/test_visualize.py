@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from sets import image_folder
+from helpers.sets import image_folder
 from torchvision.models import SqueezeNet1_1_Weights, squeezenet1_1
 
 from dlp.cli import main

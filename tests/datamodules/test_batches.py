@@ -2,10 +2,10 @@
 
 import pytest
 import torch
+from helpers.training import OneWeight, quiet_trainer
 from hypothesis import given
 from hypothesis import strategies as st
 from lightning import Callback
-from training import OneWeight, quiet_trainer
 
 from dlp.datamodules import ArrayDataModule
 from dlp.datamodules.batches import BatchLoader, BatchOrder

@@ -2,11 +2,11 @@
 
 import pytest
 import torch
+from helpers.sets import DATA_MODULES, GROUPS, LABELS, ROWS, TIMES, numbers
+from helpers.training import OneWeight, quiet_trainer
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sets import DATA_MODULES, GROUPS, LABELS, ROWS, TIMES, numbers
 from sklearn.model_selection import KFold
-from training import OneWeight, quiet_trainer
 
 from dlp.datamodules import Split
 from dlp.errors import InputError

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from sets import array_data, image_data, table_data, text_data
+from helpers.sets import array_data, image_data, table_data, text_data
 
 from dlp.commands.data import data as data_command
 from dlp.datamodules import ArrayDataModule, TargetEncoder

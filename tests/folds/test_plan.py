@@ -4,7 +4,7 @@ from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
-from fold_problems import X, numbers
+from helpers.fold_problems import X, numbers
 from sklearn.model_selection import LeaveOneGroupOut, ShuffleSplit
 
 from dlp.errors import InputError

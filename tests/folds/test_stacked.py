@@ -6,15 +6,15 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from fold_problems import TRAINER, VALUES, X, classes, dense, maker, numbers
+from helpers.fold_problems import TRAINER, VALUES, X, classes, dense, maker, numbers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lightning.pytorch.callbacks import EarlyStopping
 from torch import nn
 
-from dlp.crossval import cross_validate
 from dlp.datamodules import ArrayDataModule
 from dlp.errors import InputError
+from dlp.folds.cross_validation import cross_validate
 from dlp.folds.stackable import kind, reason_against
 from dlp.folds.stacked import FoldTensors, StackedNet, train_stack
 from dlp.modules import DenseModule, KerasRMSprop

@@ -2,12 +2,12 @@ from functools import partial
 
 import pytest
 import torch
-from fold_problems import TRAINER, dense, maker, numbers
+from helpers.fold_problems import TRAINER, dense, maker, numbers
 from lightning.pytorch.callbacks import EarlyStopping
 from torch import nn
 
-from dlp.crossval import cross_validate
 from dlp.errors import InputError
+from dlp.folds.cross_validation import cross_validate
 from dlp.folds.training import silent_trainer
 from dlp.modules import DenseNet, SupervisedModule
 
@@ -63,7 +63,7 @@ def test_folds_of_unequal_sizes_are_stacked_apart():
 def test_long_stacks_are_shared_by_processes(monkeypatch):
     alone = cross_validate(numbers(), dense, 2, num_folds=5)
     monkeypatch.setattr("dlp.folds.training._UPDATES_PER_PROCESS", 1)
-    monkeypatch.setattr("dlp.folds.forks.num_cores", lambda: 2)
+    monkeypatch.setattr("dlp.speed.forks.num_cores", lambda: 2)
     shared = cross_validate(numbers(), dense, 2, num_folds=5)
     for ours, theirs in zip(losses(shared), losses(alone), strict=True):
         assert ours == pytest.approx(theirs, rel=1e-5)

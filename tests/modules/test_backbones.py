@@ -1,7 +1,7 @@
 import pytest
 import torch
 import torchvision
-from backbones import drawn_weights, image_side, whole_network
+from helpers.backbones import drawn_weights, image_side, whole_network
 from torch import nn
 from torchvision.transforms.v2.functional import normalize
 

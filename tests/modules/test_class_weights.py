@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 import torch
+from helpers.training import quiet_trainer
 from sklearn.utils.class_weight import compute_class_weight
-from training import quiet_trainer
 
 from dlp.datamodules import ArrayDataModule
 from dlp.errors import InputError

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from backbones import IMAGES, changed, fit, small_data, small_model, state_of
+from helpers.backbones import IMAGES, changed, fit, small_data, small_model, state_of
 
 from dlp.errors import InputError
 from dlp.modules import Backbone, PretrainedModule

@@ -2,8 +2,8 @@ from functools import partial
 
 import pytest
 import torch
+from helpers.training import quiet_trainer
 from torch.optim.lr_scheduler import LambdaLR, OneCycleLR, StepLR
-from training import quiet_trainer
 
 from dlp.callbacks import AtomicCheckpointIO, EpochSeed, History, LastCheckpoint
 from dlp.datamodules import ArrayDataModule

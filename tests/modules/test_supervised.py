@@ -4,10 +4,10 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
+from helpers.training import X_VAL, Y_VAL, Curves, X, Y, loader, quiet_trainer, sgd, small_net
 from lightning.pytorch.callbacks import Callback
 from torch import nn
 from torchmetrics.classification import MulticlassAccuracy
-from training import X_VAL, Y_VAL, Curves, X, Y, loader, quiet_trainer, sgd, small_net
 
 from dlp.bag_of_words import BagOfWords
 from dlp.modules import ConvNetModule, DenseModule, SupervisedModule
@@ -77,7 +77,7 @@ def as_numbers(metrics):
 @pytest.mark.parametrize("penalty", [{}, {"l1": 0.01, "l2": 0.02}])
 @pytest.mark.parametrize("samples_per_update", [1, 5, 8192])
 def test_epochs_log_the_exact_means_over_samples(penalty, samples_per_update, monkeypatch):
-    monkeypatch.setattr("dlp.modules.stages._SAMPLES_PER_UPDATE", samples_per_update)
+    monkeypatch.setattr("dlp.modules.epoch_metrics._SAMPLES_PER_UPDATE", samples_per_update)
     module, network = module_and_copy(**penalty)
     curves = Curves()
     quiet_trainer(3, [curves]).fit(module, loader(X, Y), loader(X_VAL, Y_VAL))
@@ -99,7 +99,7 @@ def test_max_steps_in_the_middle_of_an_epoch_logs_the_batches_of_that_epoch():
 
 @pytest.mark.parametrize("stage", ["train", "val", "test"])
 def test_a_stage_that_broke_off_leaves_nothing_behind(stage, monkeypatch):
-    monkeypatch.setattr("dlp.modules.stages._SAMPLES_PER_UPDATE", 4)
+    monkeypatch.setattr("dlp.modules.epoch_metrics._SAMPLES_PER_UPDATE", 4)
 
     class Break(Callback):
         def stop(self, trainer, module, outputs, batch, batch_idx, dataloader_idx=0):
@@ -127,7 +127,7 @@ def test_a_loss_that_diverged_is_logged_as_such():
 
 
 def test_one_metric_object_serves_every_stage_without_mixing_them(monkeypatch):
-    monkeypatch.setattr("dlp.modules.stages._SAMPLES_PER_UPDATE", 1)
+    monkeypatch.setattr("dlp.modules.epoch_metrics._SAMPLES_PER_UPDATE", 1)
     module, network = module_and_copy(metrics=[MulticlassAccuracy(4, average="micro")])
     curves = Curves()
     trainer = quiet_trainer(1, [curves], val_check_interval=1)

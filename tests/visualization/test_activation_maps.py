@@ -1,6 +1,6 @@
 import pytest
 import torch
-from awkward import IMAGES, Awkward
+from helpers.awkward import IMAGES, Awkward
 from torchvision.models import vgg11
 
 from dlp.modules import ConvNet

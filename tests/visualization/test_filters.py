@@ -1,5 +1,5 @@
 import torch
-from awkward import Awkward
+from helpers.awkward import Awkward
 from torch import nn
 
 from dlp.seeds import derived_seed

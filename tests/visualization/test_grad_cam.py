@@ -1,7 +1,7 @@
 import pytest
 import torch
-from awkward import IMAGES, Awkward
 from captum.attr import LayerGradCam
+from helpers.awkward import IMAGES, Awkward
 from torchvision.models import resnet18, squeezenet1_1, vgg11
 
 from dlp.errors import InputError

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from awkward import IMAGES, Awkward
+from helpers.awkward import IMAGES, Awkward
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

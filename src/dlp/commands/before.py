@@ -10,12 +10,12 @@ from dlp import callbacks as own_callbacks
 from dlp.callbacks import BestCheckpoint, EpochSeed, LastCheckpoint
 from dlp.console import say
 from dlp.datamodules.base import SupervisedDataModule
-from dlp.monitor import monitor_mode
-from dlp.restoring import start_from
-from dlp.runs import find_checkpoint, runs_of
+from dlp.modules.monitor import monitor_mode
+from dlp.runs.folder import find_checkpoint, runs_of
+from dlp.runs.restoring import start_from
 
 if TYPE_CHECKING:
-    from dlp.lightning_cli import DlpCLI
+    from dlp.lightning_cli.dlp_cli import DlpCLI
 
 
 class RunConfig(SaveConfigCallback):

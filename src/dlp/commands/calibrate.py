@@ -13,12 +13,12 @@ from dlp.commands.subjects import restore
 from dlp.console import say
 from dlp.errors import InputError
 from dlp.evaluation.mistakes import class_mistakes, label_mistakes
-from dlp.lightning_cli import DlpCLI
-from dlp.modules.entry import build
+from dlp.lightning_cli.dlp_cli import DlpCLI
 from dlp.modules.heads import Head
+from dlp.modules.serialization import build
 from dlp.modules.weights import read_file
-from dlp.restoring import check_same_rows
-from dlp.runs import Run, find_checkpoint, runs_of
+from dlp.runs.folder import Run, find_checkpoint, runs_of
+from dlp.runs.restoring import check_same_rows
 
 
 def calibrate(run: str) -> pd.DataFrame:

@@ -10,8 +10,8 @@ import yaml
 from dlp.console import say
 from dlp.errors import unknown
 from dlp.files import save_figure
-from dlp.monitor import best_index, monitor_mode
-from dlp.runs import ROOT, Run, find_runs
+from dlp.modules.monitor import best_index, monitor_mode
+from dlp.runs.folder import ROOT, Run, find_runs
 
 #: Settings that may differ between runs of one label: they repeat it, or change no result.
 _REPEATS = {"seed_everything", "split_seed", "fold", "repeat", "run_dir", "threads", "smoothing"}

@@ -14,10 +14,10 @@ from dlp.datamodules.base import Part
 from dlp.errors import InputError
 from dlp.evaluation.baselines import part_targets, score
 from dlp.files import atomic_path, save_figure
+from dlp.inference.explain import SPECIAL
+from dlp.modules.monitor import monitor_mode
 from dlp.modules.supervised import SupervisedModule
-from dlp.monitor import monitor_mode
-from dlp.restoring import check_same_rows
-from dlp.use.explain import SPECIAL
+from dlp.runs.restoring import check_same_rows
 from dlp.visualization.words import word_weights
 
 _REPEATS, _NUM_BARS = 10, 40

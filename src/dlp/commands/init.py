@@ -10,12 +10,12 @@ from typing import Any
 import yaml
 
 import dlp.datamodules
-from dlp.configs import config_folder
 from dlp.console import muted, say
 from dlp.datamodules.describe import describe_inputs
 from dlp.datamodules.tables.files import read_table
 from dlp.errors import InputError
 from dlp.files import write_text
+from dlp.lightning_cli.configs import config_folder
 
 _ADVICE = re.compile(r"(?:(\w+): )?(\{.*?\}+|(?<=: )(?:\[.*?\]|true|null|skip|classification))")
 _FLOW: dict[str, Any] = {"default_flow_style": True, "allow_unicode": True, "width": 10**6}

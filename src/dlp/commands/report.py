@@ -12,7 +12,7 @@ import pandas as pd
 from dlp.console import say
 from dlp.errors import InputError
 from dlp.files import write_text
-from dlp.runs import find_runs
+from dlp.runs.folder import find_runs
 
 _FACTS = ("parameters", "seed", "seconds", "versions")
 _MAX_ROWS = 50

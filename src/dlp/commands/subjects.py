@@ -15,12 +15,12 @@ from dlp.datamodules.base import Part, SupervisedDataModule
 from dlp.datamodules.images.folder import ImageFolderDataModule, find_images
 from dlp.datamodules.images.store import ImageFormat, read_image
 from dlp.errors import InputError, unknown
-from dlp.lightning_cli import load
+from dlp.lightning_cli.dlp_cli import load
 from dlp.modules import SupervisedModule
 from dlp.modules.pretrained.backbone import published_weights
 from dlp.modules.weights import load_weights, read_file
-from dlp.restoring import restore_data
-from dlp.runs import ROOT, Run, find_checkpoint, run_of, runs_of
+from dlp.runs.folder import ROOT, Run, find_checkpoint, run_of, runs_of
+from dlp.runs.restoring import restore_data
 from dlp.visualization.layers import evaluating, model_input
 
 

@@ -22,14 +22,14 @@ with extra("tune"):
     from optuna.trial import FrozenTrial, Trial, TrialState
 
 from dlp.commands.crossval import epochs_of_fit, find_run, saved_config
-from dlp.configs import config_folder, read_config
 from dlp.console import muted, say
+from dlp.evaluation.verdict import verdict
 from dlp.files import write_text
 from dlp.folds.training import silent_trainer
-from dlp.lightning_cli import Recipe
-from dlp.monitor import Mode, best_index, monitor_mode
+from dlp.lightning_cli.configs import config_folder, read_config
+from dlp.lightning_cli.dlp_cli import Recipe
+from dlp.modules.monitor import Mode, best_index, monitor_mode
 from dlp.seeds import derived_seed
-from dlp.verdict import verdict
 
 _FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 Space = dict[str, distributions.BaseDistribution]

@@ -12,8 +12,8 @@ from dlp.commands.subjects import find_subject, image_format, target_titles
 from dlp.console import say
 from dlp.errors import InputError
 from dlp.files import save_figure
-from dlp.lightning_cli import Recipe
-from dlp.runs import ROOT
+from dlp.lightning_cli.dlp_cli import Recipe
+from dlp.runs.folder import ROOT
 from dlp.seeds import derived_seed
 from dlp.visualization import GradCAM, activation_grid, filter_grid, filter_patterns
 from dlp.visualization.activation_maps import default_layers, is_activation

@@ -1,7 +1,7 @@
 import datasets
 import pytest
 import torch
-from reference_sets import write_cats_dogs
+from helpers.reference_sets import write_cats_dogs
 
 from dlp.datamodules import CatsVsDogsDataModule
 

@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from helpers.sets import image_folder
 from lightning.pytorch.cli import LightningArgumentParser
 from PIL import Image
-from sets import image_folder
 from torchvision.transforms import v2
 
 from dlp.datamodules import ImageFolderDataModule, SupervisedDataModule

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from reference_sets import write_mnist
+from helpers.reference_sets import write_mnist
 
 from dlp.datamodules import MNISTDataModule
 from dlp.errors import InputError

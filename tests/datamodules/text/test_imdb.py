@@ -1,5 +1,5 @@
 import pytest
-from reference_sets import write_imdb
+from helpers.reference_sets import write_imdb
 
 from dlp.datamodules import IMDBDataModule
 from dlp.datamodules.splits import keras_order

@@ -1,5 +1,5 @@
 import pytest
-from reference_sets import write_reuters
+from helpers.reference_sets import write_reuters
 
 from dlp.datamodules import ReutersDataModule
 from dlp.datamodules.splits import keras_order

@@ -4,7 +4,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from reference_sets import write_imdb
+from helpers.reference_sets import write_imdb
 
 from dlp.datamodules import TextDataModule
 from dlp.datamodules.text.sources import TextFiles

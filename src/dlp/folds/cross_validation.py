@@ -1,0 +1,81 @@
+"""K-fold and repeated K-fold validation (chapters 3.6 and 4.2)."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.utilities.seed import isolate_rng
+
+from dlp.datamodules.base import SupervisedDataModule
+from dlp.datamodules.splits import Splitter
+from dlp.errors import unknown
+from dlp.folds.plan import Fold, append_fold, plan_folds, read_folds
+from dlp.folds.results import CrossValidation
+from dlp.folds.training import Engine, MakeModel, train_folds
+from dlp.modules.monitor import monitor_mode
+
+
+def cross_validate(
+    data: SupervisedDataModule,
+    make_model: MakeModel,
+    max_epochs: int,
+    num_folds: int = 4,
+    repeats: int = 1,
+    splitter: Splitter | None = None,
+    *,
+    trainer: dict[str, Any] | None = None,
+    engine: Engine = "auto",
+    monitor: str = "val_loss",
+    smoothing: float = 0.0,
+    seed: int = 0,
+    path: Path | None = None,
+    keep: Path | None = None,
+    on_fold: Callable[[Fold], None] | None = None,
+) -> CrossValidation:
+    """Train and validate a new model on every fold of every repetition.
+
+    The test part belongs to no fold. The split of the data is restored at the end.
+
+    Args:
+        data: DataModule of the project.
+        make_model: Function from the data, split for a fold, to a new model.
+        max_epochs: Number of epochs per fold.
+        num_folds: Number of folds, K; shuffled, stratified, by group or by time as the data says.
+        repeats: Number of repetitions, each shuffled anew.
+        splitter: Object with ``split(X, y, groups)`` that gives the folds instead.
+        trainer: Arguments of each fold's Trainer.
+        engine: ``stacked`` trains all folds at once (small dense models), ``serial`` one after the
+            other; ``auto`` stacks what it can.
+        monitor: Metric of the best epoch.
+        smoothing: Factor of the moving average over the mean curve.
+        seed: Seed from which those of the folds are derived.
+        path: Path of the finished folds, a JSON line per fold; they are not trained again.
+        keep: Folder for a checkpoint of each fold; finished folds without one are trained again.
+        on_fold: Function called with each finished fold.
+    """
+    from dlp.callbacks.predictions import out_of_fold
+
+    original, mode, trainer = data.split, monitor_mode(monitor), trainer or {}
+    folds = {"splitter": splitter} if splitter else {"num_folds": num_folds}
+    split = replace(original.without_validation(), **folds)
+    try:
+        with isolate_rng():
+            plan = plan_folds(data, split, repeats, seed, max_epochs)
+            finished = {} if path is None else read_folds(path, plan)
+            files = {f: keep / f"fold_{f.repeat}_{f.fold}.ckpt" for f in plan if keep}
+            pending = [f for f in plan if f not in finished or (keep and not files[f].exists())]
+            for fold, model in train_folds(data, make_model, pending, split, trainer, engine, keep):
+                if monitor not in fold.history:
+                    raise unknown("monitor", monitor, fold.history)
+                if keep:
+                    model.trainer.save_checkpoint(files[fold], weights_only=True)
+                finished[fold] = fold
+                if path is not None:
+                    append_fold(path, fold)
+                if on_fold is not None:
+                    on_fold(fold)
+            done = [finished[fold] for fold in plan]
+            return CrossValidation(done, monitor, mode, smoothing, out_of_fold(data, done))
+    finally:
+        data.resplit(original)

@@ -1,0 +1,1 @@
+"""LightningCLI with the project's defaults, configs by name, and errors of one sentence."""

@@ -1,0 +1,1 @@
+"""Runs: their folder, the callback that fills it, and checkpoints read again."""

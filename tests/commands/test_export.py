@@ -1,0 +1,130 @@
+"""Predictions without Lightning, and the folder that dlp export writes."""
+
+import json
+import os
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from helpers.training import quiet_trainer
+
+from dlp.cli import main
+from dlp.datamodules import ArrayDataModule
+from dlp.errors import InputError
+from dlp.inference import Predictor
+from dlp.modules import DenseModule
+
+RECIPE = """\
+data:
+  class_path: {}
+  init_args: {{path: rows.csv, {}: answer, test_size: 0.2}}
+model: {{class_path: DenseModule, init_args: {{head: {}, hidden: [4]}}}}
+trainer: {{max_epochs: 1, enable_progress_bar: false, enable_model_summary: false}}
+test_after_fit: best
+"""
+DRAW = np.random.default_rng(0)
+KINDS = DRAW.choice(["red", "green", "caf\u00e9"], (60, 4))
+NUMBERS = pd.DataFrame(DRAW.normal(size=(60, 2)), columns=["a", "b"])
+ROWS = {
+    "table": NUMBERS.assign(kind=KINDS[:, 0], answer=NUMBERS["a"] * 100),
+    "text": pd.DataFrame({"text": map(" ".join, KINDS), "answer": KINDS[:, 0] == "red"}),
+}
+FITS = {
+    "table": ("TableDataModule", "target", "regression"),
+    "text": ("TextDataModule", "label_column", "sigmoid"),
+}
+
+
+@pytest.fixture(
+    scope="module", params=[pytest.param(kind, marks=pytest.mark.slow) for kind in ROWS]
+)
+def run(request, tmp_path_factory):
+    """Return the folder of a run that is tested and exported, and its rows."""
+    folder = tmp_path_factory.mktemp(request.param)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        ROWS[request.param].to_csv("rows.csv", index=False)
+        (folder / "mine.yaml").write_text(RECIPE.format(*FITS[request.param]), encoding="utf-8")
+        main(["fit", "--config", "mine.yaml"])
+        main(["predict", "--config", "mine.yaml", "--data.predict_path", "rows.csv"])
+        main(["export", "mine"])
+    return folder / "runs/mine/version_0", ROWS[request.param]
+
+
+def test_checkpoint_and_export_predict_as_the_trainer_does(run):
+    folder, rows = run
+    expected = pd.read_csv(next(folder.glob("predictions_rows.csv")), index_col="index")
+    for path in (folder, folder / "exported"):
+        result = Predictor.load(path).predict(rows.set_axis(range(100, 160)))
+        assert [*result.index] == [*range(100, 160)]
+        numbers = expected.filter(regex="value|prob_")
+        np.testing.assert_allclose(result.select_dtypes("number"), numbers, rtol=1e-5, atol=1e-6)
+
+
+def test_the_numbers_of_the_card_are_those_of_the_results(run):
+    card = (run[0] / "exported/README.md").read_text("utf-8")
+    test = json.loads((run[0] / "results.json").read_text("utf-8"))["test"]
+    for name in ("loss", "mae" if "test_mae" in test else "acc"):
+        row = next(line.split() for line in card.splitlines() if line.startswith(f"{name} "))
+        assert float(row[1]) == pytest.approx(test[f"test_{name}"], rel=1e-5)
+    assert "12 test rows" in card
+
+
+@pytest.mark.slow
+def test_a_model_of_nan_is_not_exported(run, tmp_path, monkeypatch, capsys):
+    checkpoint = run[0] / "checkpoints/nan.ckpt"
+    content = torch.load(run[0] / "checkpoints/best.ckpt")
+    for tensor in content["state_dict"].values():
+        tensor.fill_(torch.nan)
+    torch.save(content, checkpoint)
+    monkeypatch.chdir(run[0].parents[2])
+    with pytest.raises(SystemExit):
+        main(["export", str(checkpoint), str(tmp_path / "out")])
+    assert "the export differs from" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.fixture(scope="module")
+def arrays(tmp_path_factory):
+    """Return the checkpoint of a fit on arrays, the arrays, and what the module predicts."""
+    path = tmp_path_factory.mktemp("arrays") / "a.ckpt"
+    x = np.random.default_rng(0).normal(3, 2, (30, 4))
+    data = ArrayDataModule(x, x[:, 0], scaling="standard", val_size=None, split_seed=None)
+    module, trainer = DenseModule(data.input_shape, 1, "regression", hidden=[4]), quiet_trainer()
+    trainer.fit(module, datamodule=data)
+    trainer.save_checkpoint(path)
+    with torch.no_grad():
+        return path, x, module.eval().head.predict(module(data.inputs("train")[:]))
+
+
+def test_arrays_are_predicted_as_by_the_module(arrays):
+    path, x, expected = arrays
+    np.testing.assert_allclose(Predictor.load(path).predict(x), expected, rtol=1e-6, atol=1e-6)
+
+
+def test_a_single_row_is_refused(arrays):
+    with pytest.raises(InputError, match="takes a list of rows"):
+        Predictor.load(arrays[0]).predict("a film")
+
+
+class Command:
+    """Object whose unpickling runs a command."""
+
+    def __reduce__(self):
+        return os.system, ("touch harmed",)
+
+
+def test_code_of_a_file_is_refused(arrays, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "a.ckpt"
+    for part in ("network", "head"):
+        content = torch.load(arrays[0])
+        content["use"][part]["class"] = "os.system"
+        torch.save(content, path)
+        with pytest.raises(InputError, match=f"Predictor.load.path, {part}="):
+            Predictor.load(path)
+    torch.save({"state_dict": {}, "use": Command()}, path)
+    with pytest.raises(InputError):
+        Predictor.load(path)
+    assert not (tmp_path / "harmed").exists()

@@ -1,0 +1,172 @@
+"""Predictions over HTTP."""
+
+import re
+import shutil
+import socket
+import threading
+from io import BytesIO
+
+import pytest
+import torch
+import uvicorn
+from helpers.sets import points_table
+from PIL import Image
+from starlette.testclient import TestClient
+
+from dlp.commands import serve
+from dlp.datamodules import TableDataModule
+from dlp.inference import Predictor
+from dlp.inference.reader import Model
+from dlp.inference.trained import Served
+from dlp.modules.heads import RegressionHead, SigmoidHead
+from dlp.modules.networks import ConvNet, DenseNet
+from dlp.modules.serialization import make_entry
+
+ROW = {"x": 0.5, "y": -0.5, "kind": "red"}
+IMAGE = {"kind": "image", "height": 12, "width": 12, "fit": "squeeze", "channels": 3}
+
+
+def predictor_of(network, head, entry):
+    served = Served(entry["inputs"], network, head).eval()
+    return Predictor([Model(entry, served.run)], [served])
+
+
+@pytest.fixture(scope="module")
+def predictor(tmp_path_factory):
+    """Return a predictor of an untrained network for a table."""
+    torch.manual_seed(0)
+    path = points_table(tmp_path_factory.mktemp("serve") / "points.csv")
+    data, head = TableDataModule(path=path, target="label", val_size=0.2), SigmoidHead()
+    data.fit()
+    network = DenseNet(data.input_shape, 1, [8])
+    return predictor_of(network, head, make_entry(network, head, data, 0))
+
+
+@pytest.fixture(scope="module")
+def client(predictor):
+    return TestClient(serve.app(predictor, ["localhost"]), "http://localhost:8000")
+
+
+@pytest.fixture(scope="module")
+def image_client():
+    torch.manual_seed(0)
+    head = {"prediction": "values", "task": None, "names": ["brightness"], "threshold": 0.5}
+    network = ConvNet((3, 12, 12), 1, channels=[4], dense=[])
+    entry = {"inputs": IMAGE, "head": head, "card": {}}
+    return TestClient(serve.app(predictor_of(network, RegressionHead(), entry)))
+
+
+@pytest.fixture(scope="module")
+def png():
+    file = BytesIO()
+    Image.new("RGB", (20, 20), "white").save(file, "PNG")
+    return file.getvalue()
+
+
+def test_an_answer_is_that_of_the_predictor(client, predictor):
+    answer = client.post("/predict", json={"rows": [ROW, ROW | {"x": "-2"}]}).json()
+    expected = predictor.predict([ROW, ROW | {"x": -2}]).to_dict("records")
+    assert answer == {"predictions": expected, "notes": []}
+
+
+def test_a_reason_is_that_of_the_predictor(client, predictor):
+    answer = client.post("/explain", json={"rows": [ROW]}).json()
+    assert answer == {"explanations": [predictor.explain(ROW).to_dict("records")]}
+
+
+def test_an_unseen_category_is_named_in_the_answer(client):
+    answer = client.post("/predict", json={"rows": [ROW | {"kind": "mauve"}]}).json()
+    assert answer["notes"] == ["column 'kind': unseen in training: ['mauve']"]
+
+
+def test_the_typical_cells_of_the_schema_are_a_row(client):
+    schema = client.get("/schema").json()
+    assert schema["classes"] == ["no", "yes"]
+    assert [column["kind"] for column in schema["columns"]] == ["number", "number", "category"]
+    assert schema["columns"][2]["categories"] == ["blue", "green", "red"]
+    row = {column["name"]: column["typical"] for column in schema["columns"]}
+    assert client.post("/predict", json={"rows": [row]}).status_code == 200
+
+
+def test_images_are_files(image_client, png):
+    files = [("file", ("a.png", png)), ("file", ("b.png", png))]
+    first, second = image_client.post("/predict", files=files).json()["predictions"]
+    assert first == second
+    assert image_client.post("/explain", files=files).json()["explanations"][0]
+    files = {"file": ("a.png", png[:40])}
+    answer = image_client.post("/predict", files=files)
+    assert (answer.status_code, [*answer.json()]) == (422, ["error"])
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "body"),
+    [
+        (422, "JSON decode error", b'{"rows": ['),
+        (400, "parsing", b"[" * 100_000),
+        (422, "rows: Field required", b"{}"),
+        (422, "at least 1 item", b'{"rows": []}'),
+        (422, "at most 1000 items", b'{"rows": [%s"a"]}' % (b'"a",' * 1000)),
+        (422, "'y' is absent", b'{"rows": [{"x": 1}]}'),
+        (422, "finite numbers, not inf", b'{"rows": [{"x": 1e999, "y": 1, "kind": "red"}]}'),
+        (422, "finite numbers, not 'a'", b'{"rows": [{"x": "a", "y": 1, "kind": "red"}]}'),
+        (422, "single cells", b'{"rows": [{"x": 1, "y": 1, "kind": ["red"]}]}'),
+        (413, "10 MB", b" " * 10_000_001),
+        (413, "10 MB", iter([b" " * 6_000_000] * 2)),  # a body that does not say its length
+    ],
+)
+def test_a_wrong_body_is_refused_by_one_sentence(client, status, message, body):
+    answer = client.post("/predict", content=body, headers={"content-type": "application/json"})
+    assert answer.status_code == status
+    assert message in answer.json()["error"]
+    assert client.post("/predict", json={"rows": [ROW]}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("status", "method", "path", "host"),
+    [
+        (404, "GET", "/x", "localhost"),
+        (405, "PUT", "/", "localhost"),
+        (421, "GET", "/", "evil.com"),
+    ],
+)
+def test_a_wrong_address_is_refused_by_one_sentence(client, status, method, path, host):
+    answer = client.request(method, path, headers={"host": host})
+    assert answer.status_code == status
+    assert [*answer.json()] == ["error"]
+
+
+def test_the_page_names_no_other_server(client):
+    answer = client.get("/")
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert not re.findall(r"https?://|src=\"|@import", answer.text)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [360, 1400])
+def test_the_page_answers_in_a_browser(predictor, width):
+    sync_api = pytest.importorskip("playwright.sync_api")
+    if not (chromium := shutil.which("chromium")):
+        pytest.skip("chromium is not installed")
+    messages, requests = [], []
+    with socket.create_server(("127.0.0.1", 0)) as listener, sync_api.sync_playwright() as browsers:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        server = uvicorn.Server(uvicorn.Config(serve.app(predictor), log_level="error"))
+        thread = threading.Thread(target=server.run, args=[[listener]], daemon=True)
+        thread.start()
+        browser = browsers.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": width, "height": 800})
+        page.on("console", lambda message: messages.append(message.text))
+        page.on("pageerror", lambda error: messages.append(error))
+        page.on("request", lambda request: requests.append(request.url))
+        page.goto(url)
+        page.get_by_label("x", exact=True).fill("2")
+        page.get_by_label("kind").select_option("red")
+        page.get_by_role("button").click()
+        page.get_by_role("heading", name="Why").wait_for()
+        assert page.evaluate("document.activeElement.textContent") in ("no", "yes")
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+        browser.close()
+        server.should_exit = True
+        thread.join()
+    assert not messages
+    assert all(request.startswith(url) for request in requests)

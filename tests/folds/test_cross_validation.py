@@ -1,0 +1,174 @@
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from helpers.fold_problems import TRAINER, VALUES, X, classes, dense, maker, numbers
+from lightning import Callback
+
+from dlp.errors import InputError
+from dlp.folds.cross_validation import cross_validate
+from dlp.modules import DenseModule
+
+
+def histories(result):
+    return [fold.history for fold in result.folds]
+
+
+@pytest.fixture(scope="module")
+def whole():
+    """Return four serial folds."""
+    return cross_validate(numbers(), dense, 3, engine="serial", trainer=TRAINER)
+
+
+def test_statistics_are_learned_from_the_training_part_of_each_fold():
+    means = []
+
+    def make(data):
+        means.append(data.fit()["inputs"]["mean"])
+        return dense(data)
+
+    cross_validate(numbers(scaling=True), make, 1, num_folds=3)
+    for rows, mean in zip(np.array_split(np.arange(60), 3), means, strict=True):
+        assert np.allclose(mean, np.delete(X, rows, axis=0).mean(axis=0), rtol=1e-4)
+
+
+def test_the_test_part_is_in_no_fold():
+    data = numbers(test_size=20, split_seed=3)
+    test = data.examples("test").index
+    parts = []
+
+    def make(fold_data):
+        parts.append([fold_data.examples(part).index for part in ("train", "val", "test")])
+        return dense(fold_data)
+
+    cross_validate(data, make, 1)
+    for train, val, rest in parts:
+        assert np.array_equal(rest, test)
+        assert np.array_equal(np.sort([*train, *val, *test]), np.arange(60))
+    assert np.array_equal(np.sort(np.concatenate([val for _, val, _ in parts])).shape, (40,))
+
+
+def test_the_split_and_the_random_state_are_restored():
+    data = numbers(val_size=0.25)
+    rows, state = data.examples("val").index, torch.get_rng_state()
+    cross_validate(data, dense, 1, num_folds=2)
+    assert np.array_equal(data.examples("val").index, rows)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_repetitions_shuffle_anew():
+    result = cross_validate(classes(), maker(head="softmax"), 1, repeats=2)
+    assert len({fold.rows for fold in result.folds}) == 8
+    assert result.scores.index.tolist() == [*np.ndindex(2, 4)]
+
+
+def test_finished_folds_are_not_trained_again_and_a_killed_one_starts_anew(tmp_path, whole):
+    class Kill(Callback):
+        def on_train_epoch_start(self, trainer, module):
+            if module.is_third and trainer.current_epoch == 1:
+                raise MemoryError
+
+    def make(data):
+        model = dense(data)
+        model.is_third = data.split.fold == 2
+        return model
+
+    options = {"engine": "serial", "path": tmp_path / "folds.jsonl"}
+    trainer = {**TRAINER, "callbacks": [Kill()]}
+    with pytest.raises(MemoryError):
+        cross_validate(numbers(), make, 3, trainer=trainer, **options)
+    options["path"].write_bytes(options["path"].read_bytes() + b'{"repeat": 0, "fol')
+    trained = []
+    result = cross_validate(numbers(), dense, 3, trainer=TRAINER, on_fold=trained.append, **options)
+    assert [fold.fold for fold in trained] == [2, 3]
+    assert histories(result) == histories(whole)
+    pd.testing.assert_frame_equal(result.out_of_fold, whole.out_of_fold)
+
+
+def test_more_repetitions_go_on_with_the_finished_folds(tmp_path):
+    path, trained = tmp_path / "folds.jsonl", []
+    cross_validate(numbers(), dense, 1, path=path)
+    cross_validate(numbers(), dense, 1, repeats=2, path=path, on_fold=trained.append)
+    assert [fold.repeat for fold in trained] == [1] * 4
+
+
+def test_baselines_are_of_the_training_part():
+    result = cross_validate(numbers(), dense, 1, num_folds=2)
+    targets = [fold.baseline["mean"]["mae"] for fold in result.folds]
+    y = numbers().load()["train"].targets
+    expected = [abs(y[:30] - y[30:].mean()).mean(), abs(y[30:] - y[:30].mean()).mean()]
+    assert targets == pytest.approx(expected, rel=1e-5)
+
+
+def test_each_row_but_the_test_part_has_the_prediction_of_its_fold():
+    data = numbers(test_size=20, split_seed=3)
+    frame = cross_validate(data, dense, 1, num_folds=3).out_of_fold
+    assert list(frame) == ["index", "fold", "target", "value"]
+    expected = np.setdiff1d(np.arange(60), data.examples("test").index)
+    assert frame["index"].tolist() == expected.tolist()
+    assert frame["target"].tolist() == VALUES[frame["index"]].tolist()
+    assert sorted(frame["fold"].value_counts()) == [13, 13, 14]
+
+
+def test_predictions_are_averaged_over_the_repetitions():
+    make = maker(head="softmax")
+    one, two = (cross_validate(classes(split_seed=0), make, 1, 2, repeats=n) for n in (1, 2))
+    second = [fold.predictions for fold in two.folds[2:]]
+    values = np.concatenate([fold["probabilities"] for fold in second])
+    order = np.argsort(np.concatenate([fold["index"] for fold in second]))
+    mean = (one.out_of_fold.filter(like="prob_") + values[order]) / 2
+    assert list(two.out_of_fold) == ["index", "target", "class", *mean]
+    pd.testing.assert_frame_equal(two.out_of_fold[[*mean]], mean)
+    assert two.out_of_fold["class"].tolist() == [*map(str, mean.to_numpy().argmax(axis=1))]
+
+
+def test_probabilities_of_more_classes_than_the_data_names_are_numbered():
+    frame = cross_validate(classes(), lambda _: DenseModule((3,), 4, "softmax"), 1, 2).out_of_fold
+    assert list(frame)[2:] == ["target", "prob_0", "prob_1", "prob_2", "prob_3"]
+
+
+def test_a_module_without_predictions_and_a_diverged_fold_have_no_rows():
+    class Own(DenseModule):
+        def validation_step(self, batch, batch_idx):
+            super().validation_step(batch, batch_idx)
+
+    def diverge(data):
+        return dense(data, optimizer=partial(torch.optim.SGD, lr=1e30 * data.split.fold))
+
+    own = cross_validate(numbers(), lambda data: Own((3,), 1, "regression"), 1, 2, trainer=TRAINER)
+    assert own.out_of_fold.empty
+    frame = cross_validate(numbers(), diverge, 2, 2, trainer=TRAINER).out_of_fold
+    assert frame["index"].tolist() == [*range(30)]
+
+
+@pytest.mark.parametrize("engine", ["serial", "stacked"])
+def test_a_kept_checkpoint_restores_model_and_data_of_its_fold(engine, tmp_path):
+    options = {"engine": engine, "trainer": TRAINER, "keep": tmp_path}
+    frame = cross_validate(numbers(scaling=True), dense, 2, 3, **options).out_of_fold
+    for fold, rows in frame.groupby("fold"):
+        path = tmp_path / f"fold_0_{fold}.ckpt"
+        content = torch.load(path, weights_only=True)
+        assert content["epoch"] + 1 == content["use"]["card"]["epoch"] == 2
+        data = numbers(scaling=True)
+        data.load_state_dict(content["ArrayDataModule"])
+        inputs = data.encoder.transform(X[rows["index"]])
+        values = DenseModule.load_from_checkpoint(path).eval()(inputs).detach()[:, 0]
+        assert np.allclose(values, rows["value"], rtol=1e-6, atol=1e-6)
+
+
+def test_finished_folds_without_a_checkpoint_are_trained_again(tmp_path):
+    options = {"path": tmp_path / "folds.jsonl", "keep": tmp_path / "checkpoints"}
+    cross_validate(numbers(), dense, 1, 2, path=options["path"])
+    trained = []
+    for _ in range(2):
+        cross_validate(numbers(), dense, 1, 2, on_fold=trained.append, **options)
+    assert len(trained) == 2
+
+
+def test_a_misspelt_monitor_is_a_sentence():
+    with pytest.raises(InputError, match="val_mae"):
+        cross_validate(numbers(), dense, 1, monitor="val_mse")
+    with pytest.raises(InputError, match="direction"):
+        cross_validate(numbers(), dense, 1, monitor="val_speed")

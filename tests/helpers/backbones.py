@@ -1,0 +1,121 @@
+"""Small pretrained models, files of weights in torchvision's layout, and fits on a few images."""
+
+import math
+from functools import partial
+
+import torch
+import torchvision
+from helpers.training import quiet_trainer
+from lightning.pytorch.callbacks import Callback
+from torch import nn
+
+from dlp.datamodules import ArrayDataModule
+from dlp.modules import PretrainedModule
+from dlp.modules.pretrained.families import family_of
+
+DRAW = torch.Generator().manual_seed(0)
+IMAGES, CLASSES = (
+    torch.rand(14, 3, 32, 32, generator=DRAW),
+    torch.randint(0, 2, (14,), generator=DRAW),
+)
+
+
+def small_data(x=IMAGES, y=CLASSES, **arguments):
+    """Return 14 images: 2 batches per epoch and 4 rows to validate on."""
+    return ArrayDataModule(x, y, **{"val_size": 4, "batch_size": 5, **arguments})
+
+
+def small_model(seed=0, **arguments):
+    """Return a model on ShuffleNet, with batch statistics by which features differ."""
+    torch.manual_seed(seed)
+    defaults = {"backbone": "shufflenet_v2_x0_5", "weights": None, "hidden": (4,)}
+    sgd = partial(torch.optim.SGD, lr=0.05)
+    arguments = {**defaults, "optimizer": sgd, "dropout": 0.5, **arguments}
+    model = PretrainedModule((3, 32, 32), 2, "sigmoid", **arguments)
+    for layer in model.network.backbone.model.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.momentum = None  # averages over all batches: those of the first are taken
+    with torch.no_grad():
+        model.network.backbone.model.train()((IMAGES - 0.5) / 0.3)
+    model.network.backbone.train()
+    return model
+
+
+class Watch(Callback):
+    """Record of each epoch, and the number of runs of the first convolution."""
+
+    def __init__(self, **checkpoints):
+        self.metrics, self.states, self.trained, self.inputs, self.runs = [], [], [], [], 0
+        self.checkpoints, self.hooks = checkpoints, []
+
+    def setup(self, trainer, pl_module, stage):
+        layers = [layer for layer in pl_module.modules() if isinstance(layer, nn.Conv2d)]
+        self.hooks = [layer.register_forward_hook(self.count) for layer in layers[:1]]
+
+    def count(self, *_):
+        self.runs += 1
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        self.inputs.append(batch[0])
+
+    def on_train_epoch_end(self, trainer, pl_module):
+        backbone = pl_module.network.backbone
+        self.trained.append(len(backbone.stages) - backbone.frozen_stages)
+        self.metrics.append({k: v.item() for k, v in trainer.callback_metrics.items()})
+        self.states.append(state_of(pl_module))
+        if path := self.checkpoints.get(f"epoch{trainer.current_epoch + 1}"):
+            trainer.save_checkpoint(path)
+
+    def teardown(self, trainer, pl_module, stage):
+        for hook in self.hooks:
+            hook.remove()
+
+    on_exception = teardown
+
+
+def fit(model, data, *callbacks, epochs=2, path=None, checkpoints=None, **arguments):
+    """Fit a model quietly; return the `Watch`."""
+    watch = Watch(**(checkpoints or {}))
+    callbacks = [*callbacks, watch]
+    trainer = quiet_trainer(epochs, callbacks, num_sanity_val_steps=0, **arguments)
+    trainer.fit(model, data, ckpt_path=path)
+    return watch
+
+
+def state_of(model):
+    return {name: value.clone() for name, value in model.state_dict().items()}
+
+
+def changed(before, after):
+    return {name for name in after if not torch.equal(before[name], after[name])}
+
+
+def image_side(name):
+    return {"alexnet": 64, "inception_v3": 75, "maxvit_t": 224}.get(name, 32)
+
+
+def whole_network(name):
+    """Return torchvision's own network with classifier and further heads, without values."""
+    family = family_of(name)
+    arguments = {"init_weights": False} if family.auxiliary else {}
+    if family.sized is not None:
+        arguments |= family.sized(image_side(name))
+    with torch.device("meta" if family.builds_on_meta else "cpu"):
+        return torchvision.models.get_model(name, **arguments)
+
+
+def drawn_weights(network):
+    """Return a state dict of small files: the rows of each matrix are shifted copies."""
+    state, draw = network.state_dict(), torch.Generator().manual_seed(0)
+    for name, value in state.items():
+        if value.ndim < 2:
+            is_scale = name.endswith(("weight", "running_var"))
+            state[name] = torch.full(value.shape, float(is_scale)).to(value.dtype)
+        elif not value.is_floating_point():
+            state[name] = torch.zeros(value.shape, dtype=value.dtype)
+        else:
+            rows, columns = value.shape[0], math.prod(value.shape[1:])
+            noise = torch.rand(rows + columns, generator=draw) * 2 - 1
+            matrix = (noise * math.sqrt(6 / columns)).as_strided((rows, columns), (1, 1))
+            state[name] = matrix.view(value.shape)
+    return state

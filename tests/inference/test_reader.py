@@ -1,0 +1,108 @@
+"""The reader of an export and the encoders of training give the same arrays, to the bit."""
+
+from io import BytesIO
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from dlp.datamodules.images.store import ImageFormat, read_image
+from dlp.datamodules.tables.columns import ColumnEncoder
+from dlp.datamodules.text.corpus import SPLIT, Texts, spacing
+from dlp.datamodules.text.encoding import BagEncoder
+from dlp.inference.predictor import records
+from dlp.inference.reader import ImageReader, TableReader, TextReader
+from dlp.inference.trained import Columns
+
+WORDS = st.sampled_from(
+    ["gut", "schlecht", "don\u2019t", "STRASSE", "caf\u00e9", "\U0001f600", "a-b"]
+)
+TEXT = st.text(max_size=20) | st.lists(WORDS, max_size=9).map(" ".join)
+TEXTS = st.lists(TEXT, min_size=1, max_size=6)
+ENCODINGS = st.sampled_from(["multi_hot", "count", "tfidf", "sublinear_tfidf"])
+
+
+@given(
+    TEXTS, ENCODINGS, st.sampled_from(["words", "characters"]), st.sampled_from([1, 2]),
+    st.none() | st.integers(1, 6),
+)  # fmt: skip
+@pytest.mark.filterwarnings("ignore:no word of the training texts")
+def test_texts_are_read_as_in_training(texts, encoding, tokens, ngrams, max_length):
+    spaced = spacing(tokens, ngrams)
+    encoder = BagEncoder(40, max_length, encoding)
+    encoder.fit(
+        Texts.tokenise(["gut gut a b schlecht \u00f6de", "caf\u00e9 don't", *texts], spaced)
+    )
+    rows = encoder.transform(Texts.tokenise(texts, spaced))
+    expected = rows[torch.arange(len(texts))].to_dense(40).numpy()
+    inputs = {"num_words": 40, "split": SPLIT, "tokens": tokens, "ngrams": ngrams}
+    (bag,) = TextReader({**encoder.state(), **inputs})(texts)
+    np.testing.assert_array_equal(bag, expected)
+
+
+CELLS = st.fixed_dictionaries(
+    {
+        "size": st.none() | st.floats(-1e6, 1e6),
+        "rooms": st.none() | st.integers(-9, 9),
+        "sold": st.none() | st.datetimes(pd.Timestamp("1900-01-01"), pd.Timestamp("2100-01-01")),
+        "city": st.none() | st.sampled_from(["Bonn", "K\u00f6ln", "1.0", "None", ""]),
+        "new": st.none() | st.booleans(),
+    }
+)
+TRAIN = pd.DataFrame(
+    {
+        "size": [50.5, None, 70.25, 91, 12],
+        "rooms": [1.0, 2, None, 4, 2],
+        "sold": pd.to_datetime(["2001-02-03", "2010-01-01", None, "1999-12-31", "2020-05-05"]),
+        "city": ["Bonn", "K\u00f6ln", None, "1", "Bonn"],
+        "new": [True, False, True, None, True],
+    }
+)
+
+
+@given(
+    st.lists(CELLS, min_size=1, max_size=5), st.sampled_from(["zero", "mean", "median"]),
+    st.booleans(), st.sampled_from(["standard", "minmax", "quantile", "none"]),
+    st.sampled_from([0, 3]),
+)  # fmt: skip
+@pytest.mark.filterwarnings("ignore:column .* unseen in training")
+def test_cells_are_read_as_in_training(rows, missing, indicator, scaling, bins):
+    encoder = ColumnEncoder(
+        ["size", "rooms", "sold"], ["city", "new"], missing, indicator, scaling, bins
+    )
+    encoder.fit(TRAIN)
+    frame = pd.DataFrame(rows).astype({"sold": "datetime64[us]", "size": float, "rooms": float})
+    inputs = {**encoder.state(), "read_csv": None}
+    arrays = TableReader(inputs)(records(frame))
+    matrix = Columns(inputs)(*map(torch.from_numpy, arrays))
+    torch.testing.assert_close(matrix, encoder.transform(frame), rtol=0, atol=0)
+
+
+@given(
+    st.integers(0, 2**32 - 1), st.sampled_from(["L", "RGB", "RGBA", "P", "1", "CMYK"]),
+    st.integers(1, 8), st.sampled_from(["squeeze", "crop"]), st.sampled_from([1, 3]),
+)  # fmt: skip
+def test_images_are_read_as_in_training(seed, mode, turn, fit, channels):
+    pixels = np.random.default_rng(seed).integers(0, 256, (7, 9, 4)).astype(np.uint8)
+    image, file = Image.fromarray(pixels, "RGBA").convert(mode), BytesIO()
+    exif = Image.Exif()
+    exif[274] = turn
+    image.save(file, "TIFF", exif=exif)
+    form = ImageFormat(5, 6, fit, channels)
+    (arrays,) = ImageReader(form.input_spec())([file.getvalue(), Image.open(file)])
+    np.testing.assert_array_equal(arrays, [read_image(file.getvalue(), form)] * 2)
+
+
+def test_cells_that_stand_for_holes_are_missing_and_dates_can_be_categories():
+    scale = {"fill": 0.0, "quantiles": ()}
+    inputs = {"scales": {"size": scale}, "categories": {"sold": ["2021-03-01 00:00:00"]}}
+    inputs |= {"indicators": [], "dates": ["sold"], "missing": "mean"}
+    inputs["read_csv"] = {"na_values": {"size": [-999, "?"]}}
+    rows = [{"size": size, "sold": "2021-03-01"} for size in ("-999.0", "?", "", "3")]
+    numbers, codes = TableReader(inputs)(rows)
+    np.testing.assert_array_equal(numbers[:, 0], [np.nan, np.nan, np.nan, 3])
+    assert codes[:, 0].tolist() == [0, 0, 0, 0]

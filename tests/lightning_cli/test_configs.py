@@ -1,0 +1,75 @@
+"""Every config and variation runs with every command, on tiny sets in the files of their origin."""
+
+import re
+
+import pytest
+import yaml
+from helpers.reference_sets import SMALLER, write_all
+
+from dlp import load
+from dlp.cli import main
+from dlp.datamodules.tables import housing
+from dlp.datamodules.text import reuters
+from dlp.lightning_cli.configs import about, recipes, variations
+
+TRIAL = [f"--trainer.{name}" for name in ("fast_dev_run=true", "enable_progress_bar=false")]
+TRIAL += ["--trainer.enable_model_summary=false"]
+
+
+@pytest.fixture(scope="module")
+def sets(tmp_path_factory):
+    """Write the reference sets; texts and images are stored once for all tests."""
+    folder = tmp_path_factory.mktemp("sets")
+    return folder, write_all(folder), tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(autouse=True)
+def reference_sets(sets, monkeypatch):
+    folder, (reuters_sha256, california_sha256), cache = sets
+    monkeypatch.setenv("DLP_DATA_DIR", str(folder))
+    monkeypatch.setenv("DLP_CACHE_DIR", str(cache))
+    monkeypatch.setattr(reuters, "SHA256", reuters_sha256)
+    monkeypatch.setattr(housing, "CALIFORNIA_SHA256", california_sha256)
+
+
+def run(command, *configs):
+    content = yaml.safe_load(recipes()[configs[0]].read_text("utf-8"))
+    words = [word for config in configs for word in ("--config", config)]
+    for part in ("data", "model"):
+        words += SMALLER.get(content[part]["class_path"], [])
+    main([command, *words, *TRIAL])
+
+
+@pytest.mark.parametrize("command", ["fit", "crossval", "data"])
+@pytest.mark.parametrize("config", recipes())
+def test_every_recipe_runs(config, command, tmp_path):
+    if command == "crossval" and "finetune" in config:
+        pytest.skip("starts from weights that have seen the rows")
+    run(command, config)
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("variation", variations())
+def test_every_variation_runs_by_its_comment(variation):
+    comment = variations()[variation].read_text("utf-8").splitlines()[1]
+    assert comment.startswith("# dlp fit --config ")
+    run("fit", *re.findall(r"--config (\w+)", comment))
+
+
+@pytest.mark.parametrize("path", [*recipes().values(), *variations().values()], ids=str)
+def test_a_config_says_section_command_and_expectation(path):
+    comments = [line for line in path.read_text("utf-8").splitlines() if line.startswith("# ")]
+    assert about(path) == comments[0][2:]
+    assert comments[1].startswith("# dlp ")
+    assert comments[1].endswith((f"--config {path.stem}", "--trainer.max_epochs 4"))
+    assert comments[2].startswith("# Expect: ")
+
+
+def test_the_convnets_have_the_sizes_that_their_configs_tell(sets):
+    def parameters(config, **keys):
+        recipe = load(config, **keys)
+        return sum(weights.numel() for weights in recipe.model(recipe.data()).parameters())
+
+    sizes = {"data.per_class": 12, "data.val_size": 6, "data.test_size": 6}
+    assert parameters("mnist") == 93_322
+    assert parameters("cats_dogs", **sizes) == 3_453_121

@@ -1,0 +1,115 @@
+"""Mistakes of the command line: each ends in one sentence with the next step."""
+
+import shlex
+from pathlib import Path
+
+import pytest
+
+from dlp.errors import InputError
+from dlp.lightning_cli.dlp_cli import Recipe
+from dlp.lightning_cli.invocation import resolve
+
+RECIPE = """\
+data: {class_path: TableDataModule, init_args: {path: points.csv, target: side}}
+model: {class_path: DenseModule, init_args: {head: sigmoid, hidden: [8]}}
+trainer: {max_epochs: 3}
+"""
+
+TYPED = [
+    # Names of other projects
+    ("--epochs 3", "unknown key epochs. Did you mean trainer.max_epochs?"),
+    ("--learning-rate 0.1", "Did you mean model.optimizer.lr?"),
+    ("--batch_size 8", "Did you mean data.batch_size?"),
+    ("--seed 1", "Did you mean seed_everything?"),
+    ("--dropout 0.5", "Did you mean model.dropout?"),
+    ("--model.layers [9]", "Did you mean model.hidden?"),
+    ("--gpus 1", "Did you mean trainer.devices?"),
+    ("--device cpu", "Did you mean trainer.accelerator?"),
+    ("--output_dir here", "Did you mean run_dir?"),
+    ("--validation_split 0.3", "Did you mean data.val_size?"),
+    ("--folds 3", "Did you mean data.num_folds?"),
+    # Keys in another place, or misspelt
+    ("--trainer.max_epoch 3", "Did you mean trainer.max_epochs?"),
+    ("--trainer.batch_size 8", "Did you mean data.batch_size?"),
+    ("--model.lr 0.1", "Did you mean model.optimizer.lr?"),
+    ("--model.init_args.hiden [9]", "unknown key model.hiden. Did you mean model.hidden?"),
+    ("--Model.hidden [9]", "Did you mean model.hidden?"),
+    ("--data.shuffle no", "unknown key data.shuffle. Accepted: data.path, data.target"),
+    ("--monitr val_acc", "Did you mean monitor?"),
+    ("--model.optimizer AdamW --model.optimizer.weigth_decay 1", "optimizer.weight_decay?"),
+    ("--model.scheduler.gamma 0.5", "Give a class before, by --config NAME or --model.scheduler C"),
+    ("--model.scheduler StepLR", "model.scheduler.step_size is missing"),
+    ("--trainer.callbacks EarlyStopping --trainer.callbacks.monitr x", "callbacks.monitor?"),
+    # Classes and values
+    ("--model DenseModul", "unknown class 'DenseModul'. Did you mean DenseModule?"),
+    ("--model dlp.modules.DenseModul", "Did you mean DenseModule?"),
+    ("--model torch.nn.Linear", "to a subclass of LightningModule; got torch.nn.Linear."),
+    ("--model nowhere.Net", "model: No module named 'nowhere'; got nowhere.Net."),
+    ("--model.optimizer Adm", "unknown class 'Adm'. Did you mean Adam?"),
+    ("--model.scheduler ReduceLROnPlateau", "Multiple subclasses with name ReduceLROnPlateau"),
+    ("--model.head sigmod", "model.head takes sigmoid, softmax, multilabel, regression"),
+    ("--trainer.max_epochs ten", "trainer.max_epochs takes a whole number; got 'ten'."),
+    ("--trainer.max_epochs", "--trainer.max_epochs: expected one argument"),
+    ("--model.optimizer.lr fast", "model.optimizer.lr takes a number; got 'fast'."),
+    ("--model.hidden 9 9", "model.hidden takes a list as one word, such as [9,9]"),
+    ("--smoothing 1.5", "smoothing: Not of type ClosedUnitInterval: 1.5 does not conform"),
+    ("--trainer 2", "trainer: Unable to load config '2'."),
+    ("--data.path null", "data.path is missing."),
+    # Words of no key
+    ("-- trainer.max_epochs 3", "'--' belongs to no key. A key has two dashes"),
+    ("overlay.yaml", "Give a config by --config overlay.yaml."),
+    ("trainer.max_epochs=3", "A key has two dashes"),
+    ("--config", "expected one argument; for example --config imdb."),
+]
+
+WRITTEN = [
+    ("epochs: 3", "Did you mean trainer.max_epochs?"),
+    ("trainer: {epochs: 3}", "unknown key trainer.epochs. Did you mean trainer.max_epochs?"),
+    ("trainr: {max_epochs: 3}", "Did you mean trainer.max_epochs?"),
+    ("model: {init_args: {hiden: [9]}}", "Did you mean model.hidden?"),
+    ("model: {class_path: DenseModule, hidden: [9]}", "belong below init_args"),
+    ("trainer: {callbacks: [{class_path: EarlyStopping, monitor: x}]}", "belong below init_args"),
+    ("data: {init_args: {positive_class: yes}}", "put the word in quotes"),
+    ("ckpt_path: last", "ckpt_path belongs on the command line"),
+]
+
+
+@pytest.fixture(autouse=True)
+def recipe():
+    Path("points.yaml").write_text(RECIPE, encoding="utf-8")
+    Path("points.csv").write_text("a,side\n0.1,0\n0.2,1\n0.5,0\n0.4,1\n0.3,1\n", encoding="utf-8")
+
+
+def load(*args):
+    return Recipe("load", args, function=lambda recipe: recipe)
+
+
+@pytest.fixture(scope="module")
+def parse():
+    """Parse the arguments of a command; nothing is built."""
+    words = "--data TableDataModule --data.path x --data.target y --model DenseModule"
+    parser = load(*words.split(), "--seed_everything", "0").parser
+    return lambda *args: parser.parse_args(resolve("load", args, takes_checkpoint=False).args)
+
+
+@pytest.mark.parametrize(("typed", "message"), TYPED)
+def test_a_mistyped_argument_ends_in_the_next_step(parse, typed, message):
+    with pytest.raises(InputError) as error:
+        parse("--config", "points.yaml", *shlex.split(typed))
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(("written", "message"), WRITTEN)
+def test_a_miswritten_config_ends_in_the_next_step(parse, written, message):
+    Path("overlay.yaml").write_text(written, encoding="utf-8")
+    with pytest.raises(InputError) as error:
+        parse("--config", "points.yaml", "--config", "overlay.yaml")
+    assert message in str(error.value)
+
+
+def test_without_a_config_the_missing_class_is_named():
+    with pytest.raises(InputError, match="data is missing"):
+        load("--model", "DenseModule")
+    with pytest.raises(InputError, match=r"Give a class before, by --config NAME or --data CLASS"):
+        load("--data.path", "points.csv")

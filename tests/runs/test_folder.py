@@ -1,0 +1,130 @@
+"""Run folders, their names, checkpoints and results."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from dlp.errors import InputError
+from dlp.lightning_cli.configs import find_config, read_config, run_name
+from dlp.runs.folder import Run, empty_run, find_checkpoint, new_run, run_of, runs_of
+
+
+def checkpoint(folder, name="last"):
+    path = Path(folder) / "checkpoints" / f"{name}.ckpt"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    (Path(folder) / "config.yaml").touch()
+    return path
+
+
+def test_runs_are_numbered_and_the_newest_comes_first():
+    assert [new_run("a").folder.name for _ in range(11)][-1] == "version_10"
+    Path("runs/a/version_x").mkdir()
+    assert [run.folder.name for run in runs_of("a")][:2] == ["version_10", "version_9"]
+    Path("runs/a/version_10").rmdir()
+    assert new_run("a").folder.name == "version_10"
+
+
+def test_each_of_many_that_start_at_once_has_its_own_folder():
+    with ThreadPoolExecutor(8) as threads:
+        assert len({*threads.map(new_run, ["a"] * 16)}) == 16
+
+
+def test_a_run_dir_must_be_empty():
+    assert empty_run(Path("deep/here")).folder.is_dir()
+    Path("deep/here/metrics.csv").touch()
+    with pytest.raises(InputError, match="holds files, and a run is never overwritten"):
+        empty_run(Path("deep/here"))
+
+
+def test_an_empty_run_is_removed_and_no_other():
+    runs = [new_run("a"), new_run("a")]
+    checkpoint(runs[1].folder)
+    for run in runs:
+        run.remove_if_empty()
+    assert [run.folder.is_dir() for run in runs] == [False, True]
+
+
+def test_the_best_checkpoint_is_taken_before_the_last():
+    run = Run(Path("runs/a/version_0"))
+    assert run.checkpoint() is None
+    last = checkpoint(run.folder)
+    assert run.checkpoint() == last
+    best = checkpoint(run.folder, "best")
+    assert run.checkpoint() == best
+    assert run.checkpoint("last") == last
+
+
+def test_a_checkpoint_is_named_by_path_folder_word_or_config():
+    old, new = checkpoint("runs/a/version_0", "best"), checkpoint("runs/a/version_1")
+    Path("runs/a/version_2").mkdir()
+    assert find_checkpoint(None, "a") == new
+    assert find_checkpoint("best", "a") == old
+    assert find_checkpoint("runs/a/version_0", "") == old
+    assert find_checkpoint(str(new), "") == new
+    with pytest.raises(InputError, match="found no checkpoint x"):
+        find_checkpoint("x", "a")
+    with pytest.raises(InputError, match=r"no checkpoint of 'b\+c' in"):
+        find_checkpoint(None, "b+c")
+
+
+def test_a_run_is_found_from_its_checkpoint():
+    path = checkpoint("runs/a/version_0")
+    assert run_of(path) == Run(Path("runs/a/version_0"))
+    assert run_of(path.absolute()) == Run(Path("runs/a/version_0"))
+    assert run_of(Path("x/y/z.ckpt")) is None
+
+
+def test_results_are_json_in_which_nan_is_null():
+    run = new_run("a")
+    assert run.results() == {}
+    run.write_results(best_epoch=None, best={"val_loss": float("nan")})
+    assert run.results() == {"best_epoch": None, "best": {"val_loss": None}}
+
+
+# Configs -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("paths", "name"),
+    [
+        (["imdb.yaml", "x/dropout.yaml"], "imdb+dropout"),
+        (["runs/a+b/version_3/config.yaml"], "a+b"),
+        (["here/config.yaml"], "here"),
+        ([], "unnamed"),
+    ],
+)
+def test_a_run_is_called_as_its_configs(paths, name):
+    assert run_name([Path(path) for path in paths]) == name
+
+
+def test_a_config_is_a_path_or_a_name():
+    Path("own.yaml").touch()
+    assert find_config("own.yaml") == Path("own.yaml")
+    assert find_config("imdb").name == "imdb.yaml"
+    assert find_config("dropout").parent.name == "variations"
+    for name, hint in (("smaler", "smaller"), ("imdb.yaml", "imdb")):
+        with pytest.raises(InputError, match=f"Did you mean '{hint}'"):
+            find_config(name)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"trainer: {max_epochs: 3}\ntrainer: {}", "'trainer' stands twice"),
+        (b"a: [{b: 1, b: 2}]", "'b' stands twice"),
+        (b"trainer: {max_epochs: 3", "cannot be read as a config: while parsing"),
+        ("# café".encode("latin-1"), "cannot be read as a config: unacceptable"),
+        (b"- imdb", "cannot be read as a config"),
+    ],
+)
+def test_a_config_that_is_none_is_refused(content, message):
+    Path("x.yaml").write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        read_config(Path("x.yaml"))
+
+
+def test_a_byte_order_mark_is_no_content():
+    Path("x.yaml").write_bytes("a: 1".encode("utf-8-sig"))
+    assert read_config(Path("x.yaml")) == {"a": 1}

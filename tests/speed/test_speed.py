@@ -1,0 +1,137 @@
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+import torch.nn.functional as F
+from helpers.training import small_fit
+
+from dlp.modules import ConvNet
+from dlp.speed import onednn
+from dlp.speed.denormals import flushed_denormals
+
+has_onednn = torch.backends.mkldnn.is_available()
+CAPABILITY = torch.backends.cpu.get_cpu_capability()
+needs_avx2 = pytest.mark.skipif(
+    not has_onednn or CAPABILITY not in ("AVX2", "AVX512"), reason="the plain layers serve this CPU"
+)
+NETS = {
+    "grey": {"input_shape": (1, 20, 20), "channels": (4, 6), "dense": (5,)},
+    "colour": {"input_shape": (3, 21, 19), "channels": (4, 3), "pool": (2, 0), "padding": "same"},
+    "linear": {"input_shape": (3, 12, 12), "channels": (4,), "activation": "linear", "dense": ()},
+}
+
+
+def net(name):
+    torch.manual_seed(0)
+    return ConvNet(num_outputs=3, **NETS[name])
+
+
+def batch(name, count=6):
+    generator = torch.Generator().manual_seed(1)
+    return torch.randn(count, *NETS[name]["input_shape"], generator=generator)
+
+
+def logits_and_gradients(network, images):
+    logits = network(images)
+    loss = F.cross_entropy(logits.float(), torch.arange(len(images)) % 3)
+    return logits.detach(), torch.autograd.grad(loss, list(network.parameters()))
+
+
+@needs_avx2
+@pytest.mark.parametrize("name", NETS)
+def test_onednns_layout_gives_the_logits_and_gradients_of_the_plain_layers(name, monkeypatch):
+    network, images = net(name), batch(name)
+    assert onednn._can_run(network.features, images)
+    logits, gradients = logits_and_gradients(network, images)
+    monkeypatch.setenv("DLP_SPEED", "0")
+    plain_logits, plain_gradients = logits_and_gradients(network, images)
+    torch.testing.assert_close(logits, plain_logits, rtol=1e-5, atol=1e-6)
+    for ours, theirs in zip(gradients, plain_gradients, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.skipif(not has_onednn or CAPABILITY != "AVX512", reason="bfloat16 needs AVX-512")
+def test_bfloat16_in_onednns_layout_is_that_of_autocast(monkeypatch):
+    network, images = net("grey"), batch("grey")
+    with torch.autocast("cpu", torch.bfloat16):
+        assert onednn._can_run(network.features, images)
+        logits, gradients = logits_and_gradients(network, images)
+        monkeypatch.setenv("DLP_SPEED", "0")
+        plain_logits, plain_gradients = logits_and_gradients(network, images)
+    torch.testing.assert_close(logits, plain_logits, rtol=0.03, atol=0.02)
+    for ours, theirs in zip(gradients, plain_gradients, strict=True):
+        assert ours.dtype == torch.float32
+        assert (ours - theirs).norm() < 0.05 * theirs.norm() + 1e-3
+
+
+@pytest.mark.parametrize("place", ["image", "weight", "bias", "infinite"])
+def test_nan_and_infinity_stay_visible(place):
+    network, images = net("grey"), batch("grey")
+    conv = network.features.conv1
+    with torch.no_grad():
+        if place == "image":
+            images[0, 0, 3, 3] = torch.nan
+        elif place == "infinite":
+            conv.weight[0] = torch.inf
+        else:
+            getattr(conv, place)[0] = torch.nan
+    assert network(images).isnan().any()
+
+
+def test_other_layers_and_gradients_of_images_take_the_plain_layers():
+    images = batch("grey")
+    gelu = ConvNet((1, 20, 20), 3, channels=(4,), dense=(), activation="gelu")
+    assert not onednn._can_run(gelu.features, images)
+    images.requires_grad_()
+    (gradient,) = torch.autograd.grad(net("grey")(images).sum(), images)
+    assert gradient.abs().sum() > 0
+
+
+def test_denormals_are_flushed_in_the_block_alone(monkeypatch):
+    tiny = torch.full((64,), torch.finfo(torch.float32).tiny)
+    with flushed_denormals():
+        inside = tiny / 2
+    assert (tiny / 2).all()
+    assert not torch.set_flush_denormal(False) or not inside.any()
+    monkeypatch.setenv("DLP_SPEED", "0")
+    with flushed_denormals():
+        assert (tiny / 2).all()
+
+
+_FIT = """
+import sys, warnings
+warnings.simplefilter("ignore")
+from dlp.speed import garbage, imports
+if {broken}:
+    from lightning_utilities.core.imports import RequirementCache as cache
+    cache._check = cache._check_available
+    cache.__bool__ = lambda self: self._check() or self.available
+    del cache._check_available  # as in another version
+with garbage.frozen_imports():
+    imports.import_lightning()
+assert isinstance(sys.modules.get("torch._dynamo"), imports._Compiler) != {broken}
+import torch
+from helpers.training import small_fit
+print(float(small_fit(max_epochs=1).callback_metrics["val_loss"]))
+if {compiles}:
+    assert torch.compile(lambda x: x + 1, backend="eager")(torch.ones(1)) == 2
+"""
+
+
+@pytest.mark.parametrize(
+    ("broken", "compiles"),
+    [
+        (False, False),
+        pytest.param(False, True, marks=pytest.mark.slow),
+        pytest.param(True, True, marks=pytest.mark.slow),
+    ],
+)
+def test_imports_that_wait_or_break_give_the_same_fit(broken, compiles):
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", _FIT.format(broken=broken, compiles=compiles)]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    loss = float(small_fit(max_epochs=1).callback_metrics["val_loss"])
+    assert float(result.stdout.split()[-1]) == loss
