@@ -11,7 +11,7 @@ from dlp.datamodules.base import DataArguments, Examples, SupervisedDataModule
 from dlp.datamodules.examples import Encoder, row_hashes
 from dlp.datamodules.targets import TargetEncoder, Task
 from dlp.errors import InputError
-from dlp.hyperparameters import Keywords
+from dlp.hyperparameters import Keywords, plain_arguments
 
 
 class ArrayEncoder(Encoder):
@@ -79,7 +79,6 @@ class ArrayDataModule(SupervisedDataModule):
         eval_batch_size: int = 1024,
         **split: Keywords[DataArguments],
     ) -> None:
-        arguments = dict(locals())
         super().__init__(
             encoder=ArrayEncoder(scaling),
             targets=TargetEncoder(task, class_names, positive_class=positive_class),
@@ -89,8 +88,8 @@ class ArrayDataModule(SupervisedDataModule):
         self.train = None if x is None else _examples("x", x, y, groups)
         self.test = None if x_test is None else _examples("x_test", x_test, y_test)
         self.predict = None if x_predict is None else Examples(_inputs("x_predict", x_predict))
-        arrays = ("x", "y", "x_test", "y_test", "x_predict", "groups")
-        self.save_plain_arguments({**arguments, **dict.fromkeys(arrays)})
+        arrays = dict.fromkeys(("x", "y", "x_test", "y_test", "x_predict", "groups"))
+        self.hparams.update(plain_arguments(self, {**locals(), **arrays}))
 
     def load(self) -> dict[str, Examples]:
         """Return `x` and `y`, and `x_test` and `y_test` if there are any."""

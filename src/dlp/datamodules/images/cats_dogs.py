@@ -19,7 +19,7 @@ from dlp.datamodules.images.store import file_states
 from dlp.errors import InputError
 from dlp.files import atomic_path
 from dlp.files import data_dir as find_data_dir
-from dlp.hyperparameters import Keywords
+from dlp.hyperparameters import Keywords, plain_arguments
 
 
 class CatsVsDogsDataModule(ImageFolderDataModule):
@@ -60,7 +60,6 @@ class CatsVsDogsDataModule(ImageFolderDataModule):
         split_seed: int | None = None,
         **split: Keywords[SplitArguments],
     ) -> None:
-        arguments = dict(locals())
         super().__init__(
             path=find_data_dir(data_dir) / "cats_vs_dogs",
             predict_path=predict_path,
@@ -75,7 +74,7 @@ class CatsVsDogsDataModule(ImageFolderDataModule):
             **split,
         )
         self.per_class = per_class
-        self.save_plain_arguments(arguments)
+        self.hparams.update(plain_arguments(self, locals()))
 
     def prepare_data(self) -> None:
         """Download the set from the Hub if it is in neither layout."""

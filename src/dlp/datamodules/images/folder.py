@@ -23,7 +23,7 @@ from dlp.datamodules.images.store import (
 from dlp.datamodules.tables.files import check_columns, read_table
 from dlp.datamodules.targets import TargetEncoder, Task
 from dlp.errors import InputError
-from dlp.hyperparameters import Keywords
+from dlp.hyperparameters import Keywords, plain_arguments
 
 ImagePath = str | os.PathLike[str]
 _ENDINGS = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
@@ -84,13 +84,12 @@ class ImageFolderDataModule(SupervisedDataModule):
         eval_batch_size: int = 100,
         **split: Keywords[DataArguments],
     ) -> None:
-        arguments = dict(locals())
         self.target_columns = [target] if isinstance(target, str) else list(target or ())
-        task = task if self.target_columns else "classification"
+        self.task = task if self.target_columns else "classification"
         columns = self.target_columns or None
         super().__init__(
             encoder=ImageEncoder(),
-            targets=TargetEncoder(task, None, columns, positive_class, scaling=target_scaling),
+            targets=TargetEncoder(self.task, None, columns, positive_class, scaling=target_scaling),
             eval_batch_size=eval_batch_size,
             **split,
         )
@@ -101,9 +100,9 @@ class ImageFolderDataModule(SupervisedDataModule):
         self.form = ImageFormat(height, width, fit, channels)
         self.augmentation = make_augmentation(augmentation)
         self.on_corrupt, self.image_column = on_corrupt, image_column
-        self.read_csv, self.task, self.drop_unlabelled = read_csv, task, drop_unlabelled
+        self.read_csv, self.drop_unlabelled = read_csv, drop_unlabelled
         self.group_column, self.time_column, self.id_column = group_column, time_column, id_column
-        self.save_plain_arguments(arguments)
+        self.hparams.update(plain_arguments(self, locals()))
 
     def load(self) -> dict[str, Examples]:
         """Return the images of each part that the files have."""

@@ -13,7 +13,7 @@ from dlp.datamodules.splits import keras_order
 from dlp.datamodules.targets import TargetEncoder
 from dlp.errors import InputError
 from dlp.files import data_dir as find_data_dir
-from dlp.hyperparameters import Keywords
+from dlp.hyperparameters import Keywords, plain_arguments
 
 
 class MNISTDataModule(SupervisedDataModule):
@@ -44,7 +44,6 @@ class MNISTDataModule(SupervisedDataModule):
         split_seed: int | None = None,
         **split: Keywords[SplitArguments],
     ) -> None:
-        arguments = dict(locals())
         super().__init__(
             encoder=ImageEncoder(),
             targets=TargetEncoder("classification", [*map(str, range(10))]),
@@ -57,7 +56,7 @@ class MNISTDataModule(SupervisedDataModule):
         )
         self.source, self.folder = source, find_data_dir(data_dir) / "mnist"
         self.raw = self.folder / "MNIST" / "raw"  # of torchvision
-        self.save_plain_arguments(arguments)
+        self.hparams.update(plain_arguments(self, locals()))
 
     def prepare_data(self) -> None:
         """Download the four files if they are missing; torchvision takes 2 s to import."""

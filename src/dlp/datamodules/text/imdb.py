@@ -9,7 +9,7 @@ from dlp.datamodules.targets import TargetEncoder
 from dlp.datamodules.text.sources import TextFiles, archive_texts
 from dlp.datamodules.text.text import BaseTextDataModule, TextArguments, parts_of
 from dlp.files import data_dir as find_data_dir
-from dlp.hyperparameters import Keywords
+from dlp.hyperparameters import Keywords, plain_arguments
 
 
 class IMDBDataModule(BaseTextDataModule):
@@ -41,7 +41,6 @@ class IMDBDataModule(BaseTextDataModule):
         split_seed: int | None = None,
         **split: Keywords[TextArguments],
     ) -> None:
-        arguments = dict(locals())
         folder = find_data_dir(data_dir)
         path = str(folder / "imdb") if (folder / "imdb").is_dir() else "stanfordnlp/imdb"
         super().__init__(
@@ -54,7 +53,7 @@ class IMDBDataModule(BaseTextDataModule):
             **split,
         )
         self.folder, self.source = folder, source
-        self.save_plain_arguments(arguments)
+        self.hparams.update(plain_arguments(self, locals()))
 
     def load(self) -> dict[str, Examples]:
         """Return both parts in the book's order."""

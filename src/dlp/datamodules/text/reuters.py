@@ -21,7 +21,7 @@ from dlp.datamodules.text.text import BaseTextDataModule, TextArguments, parts_o
 from dlp.errors import InputError
 from dlp.files import data_dir as find_data_dir
 from dlp.files import download
-from dlp.hyperparameters import Keywords
+from dlp.hyperparameters import Keywords, plain_arguments
 
 URL = "https://kdd.ics.uci.edu/databases/reuters21578/reuters21578.tar.gz"
 #: SHA-256 of the 22 files reut2-000.sgm to reut2-021.sgm in a row; archives differ by mirror.
@@ -74,7 +74,6 @@ class ReutersDataModule(BaseTextDataModule):
         split_seed: int | None = None,
         **split: Keywords[TextArguments],
     ) -> None:
-        arguments = dict(locals())
         super().__init__(
             files=TextFiles("", {"text": "text"}),  # of those to predict
             targets=TargetEncoder("classification", CLASS_NAMES, one_hot=one_hot),
@@ -85,7 +84,7 @@ class ReutersDataModule(BaseTextDataModule):
             **split,
         )
         self.folder, self.source, self.text = find_data_dir(data_dir), source, text
-        self.save_plain_arguments(arguments)
+        self.hparams.update(plain_arguments(self, locals()))
 
     def load(self) -> dict[str, Examples]:
         """Return both parts in the book's order."""

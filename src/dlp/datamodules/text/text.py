@@ -11,7 +11,7 @@ from dlp.datamodules.targets import TargetEncoder, Task
 from dlp.datamodules.text.corpus import SPLIT, Texts, Tokens, spacing
 from dlp.datamodules.text.encoding import BagEncoder, Encoding
 from dlp.datamodules.text.sources import PARTS, TextFiles
-from dlp.hyperparameters import Keywords
+from dlp.hyperparameters import Keywords, plain_arguments
 
 
 class TextArguments(SplitArguments, total=False):
@@ -85,7 +85,7 @@ class BaseTextDataModule(SupervisedDataModule):
             "tokens": self.files.tokens,
             "ngrams": self.files.ngrams,
             "column": self.files.columns["text"],
-            "read_csv": self.hparams.get("read_csv"),
+            "read_csv": self.files.read_csv,
         }
 
 
@@ -159,7 +159,6 @@ class TextDataModule(BaseTextDataModule):
         split_seed: int | None = 0,
         **split: Keywords[TextArguments],
     ) -> None:
-        arguments = dict(locals())
         labels = [label_column] if isinstance(label_column, str) else list(label_column)
         columns = {"text": text_column, "group": group_column, "time": time_column, "id": id_column}
         columns |= {f"label{number}": name for number, name in enumerate(labels)}
@@ -174,7 +173,7 @@ class TextDataModule(BaseTextDataModule):
             **split,
         )
         self.test_path = test_path
-        self.save_plain_arguments(arguments)
+        self.hparams.update(plain_arguments(self, locals()))
 
     def load(self) -> dict[str, Examples]:
         """Return the parts of `path` and the texts of `test_path`."""

@@ -45,7 +45,7 @@ class Backbone(nn.Module):
         image_size: int | None = None,
     ) -> None:
         super().__init__()
-        self.arguments = {**plain_arguments(locals()), "weights": None}
+        self.arguments = {**plain_arguments(self, locals()), "weights": None}
         from torchvision import models  # research code on other networks does not wait for it
 
         self.name, family = name, family_of(name)

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from dlp.hyperparameters import Keywords
+from dlp.hyperparameters import Keywords, plain_arguments
 from dlp.modules.heads import Head, HeadName
 from dlp.modules.networks import Activation
 from dlp.modules.pretrained.backbone import Backbone, Scaling
@@ -56,7 +56,6 @@ class PretrainedModule(SupervisedModule):
         backbone_lr: float | None = None,
         **training: Keywords[TrainingArguments],
     ) -> None:
-        arguments = {**locals(), "weights": None}  # those of the checkpoint
 
         def build(num_logits: int) -> PretrainedNet:
             base = Backbone(backbone, weights, trainable_stages, scaling, input_shape[-1])
@@ -65,7 +64,8 @@ class PretrainedModule(SupervisedModule):
 
         super().__init__(build, head, num_outputs, input_shape=input_shape, **training)
         self.backbone_lr = backbone_lr
-        self.save_plain_arguments(arguments)
+        # The weights are those of the checkpoint.
+        self.save_hyperparameters(plain_arguments(self, {**locals(), "weights": None}))
 
     def kernels(self) -> list[Tensor]:
         """Return the weights that L1 and L2 act on: those of the hidden layers."""

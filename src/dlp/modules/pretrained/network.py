@@ -44,7 +44,7 @@ class PretrainedNet(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        self.arguments = {**plain_arguments(locals()), "backbone": backbone.arguments}
+        self.arguments = {**plain_arguments(self, locals()), "backbone": backbone.arguments}
         self.backbone = backbone
         #: Number of parts whose output can be stored: the stages and the pooling.
         self.depth = len(backbone.stages) + 1
