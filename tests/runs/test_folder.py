@@ -7,7 +7,7 @@ import pytest
 
 from dlp.errors import InputError
 from dlp.lightning_cli.configs import find_config, read_config, run_name
-from dlp.runs.folder import Run, empty_run, find_checkpoint, new_run, run_of, runs_of
+from dlp.runs.folder import Run, checkpoint_of, empty_run, find_checkpoint, new_run, run_of, runs_of
 
 
 def checkpoint(folder, name="last"):
@@ -67,6 +67,14 @@ def test_a_checkpoint_is_named_by_path_folder_word_or_config():
         find_checkpoint("x", "a")
     with pytest.raises(InputError, match=r"no checkpoint of 'b\+c' in"):
         find_checkpoint(None, "b+c")
+
+
+def test_a_command_takes_a_config_a_folder_or_a_checkpoint():
+    old, new = checkpoint("runs/a/version_0"), checkpoint("runs/a/version_1")
+    assert checkpoint_of("a") == new
+    assert [checkpoint_of(str(path)) for path in (old, old.parents[1])] == [old, old]
+    with pytest.raises(InputError, match="found no checkpoint b"):
+        checkpoint_of("b")
 
 
 def test_a_run_is_found_from_its_checkpoint():

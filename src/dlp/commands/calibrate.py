@@ -17,7 +17,7 @@ from dlp.lightning_cli.dlp_cli import DlpCLI
 from dlp.modules.heads import Head
 from dlp.modules.serialization import build
 from dlp.modules.weights import read_file
-from dlp.runs.folder import Run, find_checkpoint, runs_of
+from dlp.runs.folder import Run, checkpoint_of
 from dlp.runs.restoring import check_same_rows
 
 
@@ -33,7 +33,7 @@ def calibrate(run: str) -> pd.DataFrame:
     """
     folder = Path(run)
     folds = sorted(folder.glob("checkpoints/fold_*.ckpt"))
-    paths = folds or [find_checkpoint(None if runs_of(run) else run, run)]
+    paths = folds or [checkpoint_of(run)]
     contents = {path: read_file(path, "state_dict", "use") for path in paths}
     entry = contents[paths[0]]["use"]["head"]
     head: Head = build(entry, "head")

@@ -15,7 +15,7 @@ from dlp.inference import reader
 from dlp.inference.card import card
 from dlp.inference.predictor import Predictor, records
 from dlp.modules.weights import read_file
-from dlp.runs.folder import find_checkpoint, run_of, runs_of
+from dlp.runs.folder import checkpoint_of, run_of
 from dlp.runs.restoring import restore_data
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def export(run: str, folder: Path | None = None) -> Path:
     """
     from dlp.lightning_cli.dlp_cli import load
 
-    checkpoint = find_checkpoint(None if runs_of(run) else run, run)
+    checkpoint = checkpoint_of(run)
     if (home := run_of(checkpoint)) is None:
         raise InputError(f"{checkpoint} is not in the folder of a run, whose data it is tried on.")
     folder = folder or home.folder / "exported"

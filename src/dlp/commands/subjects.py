@@ -19,7 +19,7 @@ from dlp.lightning_cli.dlp_cli import load
 from dlp.modules import SupervisedModule
 from dlp.modules.pretrained.backbone import published_weights
 from dlp.modules.weights import load_weights, read_file
-from dlp.runs.folder import ROOT, Run, find_checkpoint, run_of, runs_of
+from dlp.runs.folder import ROOT, Run, checkpoint_of, run_of, runs_of
 from dlp.runs.restoring import restore_data
 from dlp.visualization.layers import evaluating, model_input
 
@@ -96,7 +96,7 @@ def restore(model: str) -> tuple[Run, SupervisedDataModule, LightningModule]:
 
     The weights are those of the checkpoint, and the rows those that it was trained on.
     """
-    checkpoint = find_checkpoint(None if runs_of(model) else model, model)
+    checkpoint = checkpoint_of(model)
     run = run_of(checkpoint)
     if run is None:
         raise InputError(f"{checkpoint} is not in the folder of a run, which has its config.")

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from dlp.errors import InputError, extra
 from dlp.inference import reader
-from dlp.runs.folder import find_checkpoint, runs_of
+from dlp.runs.folder import checkpoint_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -64,9 +64,8 @@ class Predictor:
         from dlp.inference import trained as served  # torch takes a second to import
 
         folds = sorted(folder.glob("checkpoints/fold_*.ckpt"))
-        name = str(path)
         models, modules = [], []
-        for checkpoint in folds or [find_checkpoint(None if runs_of(name) else name, name)]:
+        for checkpoint in folds or [checkpoint_of(str(path))]:
             entry, module = served.load(checkpoint, network, head)
             models.append(reader.Model(entry, module.run))
             modules.append(module)
