@@ -31,6 +31,33 @@ def test_refusals_of_a_table_are_settled_and_stand_in_the_config(houses, capsys)
     assert "refused: column 'alter' holds numbers and '?'" in capsys.readouterr().out
 
 
+def test_german_prices_and_dates_are_read_and_no_column_is_lost(tmp_path):
+    rows = [
+        f"{n % 28 + 1:02}.{n % 12 + 1:02}.2019;{n}.{n * 7 % 900 + 100},99" for n in range(1, 61)
+    ]
+    (tmp_path / "sales.csv").write_text("\n".join(["day;price", *rows]))
+    main(["init", "sales.csv", "--target", "price"])
+    config = yaml.safe_load((tmp_path / "sales.yaml").read_text())
+    assert config["data"]["init_args"]["read_csv"] == {
+        "sep": ";",
+        "parse_dates": ["day"],
+        "date_format": "%d.%m.%Y",
+        "decimal": ",",
+        "thousands": ".",
+    }
+    assert "drop_columns" not in config["data"]["init_args"]
+    assert config["model"]["init_args"]["head"] == "regression"
+
+
+def test_where_no_fix_leads_on_the_first_refusal_and_its_end_are_told(tmp_path, fails):
+    rows = [f"{n * 37 % 11}.5,{'rare' if n == 20 else 'ab'[n % 2]}" for n in range(40)]
+    (tmp_path / "t.csv").write_text("\n".join(["x,y", *rows]))
+    message = fails("init", "t.csv", "--target", "y")
+    assert "no row of rare; use stratify: true, or leave out classes" in message
+    assert "Then: " in message
+    assert "no stratify" in message
+
+
 def test_a_table_without_target_is_described_and_nothing_is_written(houses, fails):
     assert "give --target" in fails("init", "häuser.csv")
     assert not houses.exists()

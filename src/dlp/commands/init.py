@@ -5,22 +5,31 @@ import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from statistics import mode
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
 import dlp.datamodules
 from dlp.console import muted, say
+from dlp.datamodules import SupervisedDataModule
 from dlp.datamodules.describe import describe_inputs
 from dlp.datamodules.tables.files import read_table
-from dlp.errors import InputError
+from dlp.errors import InputError, inline
 from dlp.files import write_text
 from dlp.lightning_cli.configs import config_folder
 
-_ADVICE = re.compile(r"(?:(\w+): )?(\{.*?\}+|(?<=: )(?:\[.*?\]|true|null|skip|classification))")
-_FLOW: dict[str, Any] = {"default_flow_style": True, "allow_unicode": True, "width": 10**6}
+_MAX_FIXES = 12
+#: Line of a template: indent, key of an argument, its comment.
+_LINE = re.compile(r"(#? *)(?:# )?(\w*)(?:: [^#]*)?(.*)")
 Column = str | None
 Columns = list[str] | str | None
+
+
+class Settled(NamedTuple):
+    """Arguments of a load, and the refusals that they settle: sentence -> name of an argument."""
+
+    args: dict[str, Any]
+    reasons: dict[str, str]
 
 
 def init(
@@ -38,67 +47,114 @@ def init(
     if file.exists():
         raise InputError(f"{file} exists and is not overwritten; move it.")
     if target is None and not path.is_dir():
-        args, _ = _settle(lambda args: read_table(path, **args), {})
-        say(describe_inputs(read_table(path, **args)))
+        _describe_table(path)
         raise InputError(
             "give --target, the column to predict; if the inputs are texts or images also "
             "--text_column or --image_column."
         )
-    is_text = text_column or mode([p.suffix for p in path.rglob("*.*")] or [""]) == ".txt"
-    kind = "texts" if is_text else "images" if image_column or path.is_dir() else "table"
+    kind = _kind(path, text_column, image_column)
     template = (config_folder() / f"own/{kind}.yaml").read_text("utf-8")
     data = yaml.safe_load(template)["data"]
     make = getattr(dlp.datamodules, data["class_path"])
-    names: dict[str, Any] = {
-        "path": str(path),
-        "text_column": text_column,
-        "image_column": image_column,
-    }
-    names["label_column" if is_text else "target"] = target
-    args = data["init_args"] | {key: name for key, name in names.items() if name}
-    args, reasons = _settle(lambda args: make(**args).fit(), args)
-    module = make(**args)
+    target_name = "label_column" if kind == "texts" else "target"
+    columns = {"text_column": text_column, "image_column": image_column, target_name: target}
+    args = {**data["init_args"], "path": str(path)}
+    args |= {name: column for name, column in columns.items() if column}
+    settled = _settle(lambda args: make(**args).fit(), args)
+    module = make(**settled.args)
     say(module.describe())
-    args["task"] = args["head"] = module.targets.task
-    head = "sigmoid" if module.num_outputs == 2 else "softmax"
-    if module.targets.task != "multilabel":
-        args |= {"head": head} if module.class_names else {"loss": "mae"}
-    lines = []
-    for line in template.replace(f"--config {kind}", f"--config {file}").splitlines():
-        indent, key, comment = re.findall(r"^(#? *)(?:# )?(\w*)(?:: [^#]*)?(.*)", line)[0]
-        pair = yaml.safe_dump({key: args.get(key)}, **_FLOW)[1:-2]
-        for reason in (reason for reason, name in reasons.items() if name == key):
-            say(f"\nrefused: {reason}\nsettled by {pair}")
-            lines += [f"{indent}# {part}" for part in textwrap.wrap(reason, 90)]
-        lines.append(f"{indent + pair:33} {comment}".rstrip() if key in args else line)
-    write_text(file, "\n".join(lines) + "\n")
+    arguments = settled.args | _task_arguments(module)
+    template = template.replace(f"--config {kind}", f"--config {file}")
+    write_text(file, "\n".join(_fill(template, arguments, settled.reasons)) + "\n")
     say(f"\nwrote {file}. Read it, then: dlp fit --config {file}")
 
 
-def _settle(load: Callable[..., Any], args: dict[str, Any]) -> tuple[Any, dict[str, str]]:
-    """Load with the fewest arguments that the sentences of refusals advise.
+def _describe_table(path: Path) -> None:
+    settled = _settle(lambda args: read_table(path, **args), {})
+    say(describe_inputs(read_table(path, **settled.args)))
 
-    Braces alone belong to read_csv. Return the arguments, and sentence -> its argument.
+
+def _kind(path: Path, text_column: Column, image_column: Column) -> str:
+    """Return the name of the template."""
+    suffixes = [file.suffix for file in path.rglob("*.*")]
+    if text_column or (suffixes and mode(suffixes) == ".txt"):
+        return "texts"
+    if image_column or path.is_dir():
+        return "images"
+    return "table"
+
+
+def _task_arguments(module: SupervisedDataModule) -> dict[str, Any]:
+    """Return the arguments that follow from the targets."""
+    task = module.targets.task
+    if task == "multilabel":
+        return {"task": task, "head": "multilabel"}
+    if task == "regression":
+        return {"task": task, "head": "regression", "loss": "mae"}
+    if module.num_outputs == 2:
+        return {"task": task, "head": "sigmoid"}
+    return {"task": task, "head": "softmax"}
+
+
+def _fill(template: str, arguments: dict[str, Any], reasons: dict[str, str]) -> list[str]:
+    """Return the lines of a template with the arguments; refusals stand above what settles them."""
+    lines = []
+    for line in template.splitlines():
+        match = _LINE.match(line)
+        assert match is not None
+        indent, key, comment = match.groups()
+        if key not in arguments:
+            lines.append(line)
+            continue
+        pair = inline({key: arguments[key]})
+        for reason, name in reasons.items():
+            if name == key:
+                say(f"\nrefused: {reason}\nsettled by {pair}")
+                lines += [f"{indent}# {part}" for part in textwrap.wrap(reason, 90)]
+        lines.append(f"{indent + pair:33} {comment}".rstrip())
+    return lines
+
+
+def _settle(load: Callable[[dict[str, Any]], object], args: dict[str, Any]) -> Settled:
+    """Load with the fewest arguments that refusals name as their fix.
+
+    Raises:
+        InputError: If no fix leads on: the first refusal, and where its first fix ends.
     """
-    ways: list[Any] = [(args, {})]
-    for args, reasons in ways:  # grows
-        try:
-            with muted(True):
-                load(args)
-            return args, reasons
-        except InputError as error:
-            sentence = str(error)
-        # Cells with digits may be numbers in another notation, which a person decides.
-        is_open = re.search(r"na_values: .*\[[^\]]*\d", sentence)
-        advice = [] if is_open else _ADVICE.findall(sentence)
-        for key, value in [pair for pair in advice if pair[0] != "drop_columns"] or advice:
-            merged = _merge(args, {key or "read_csv": yaml.safe_load(value)})
-            if merged != args:
-                ways.append((merged, {**reasons, sentence: key or "read_csv"}))
-    raise InputError(" Then: ".join([*[*reasons][:1], sentence]))
+    attempts = [Settled(args, {})]
+    tried = [args]
+    dead_ends: list[str] = []
+    for _ in range(_MAX_FIXES):
+        following: list[Settled] = []
+        for attempt in attempts:
+            try:
+                with muted(True):
+                    load(attempt.args)
+                return attempt
+            except InputError as error:
+                refusal = error
+            sentence = str(refusal)
+            merged = [_merge(attempt.args, fix) for fix in refusal.fix]
+            fixes = [
+                Settled(new_args, {**attempt.reasons, sentence: next(iter(fix))})
+                for new_args, fix in zip(merged, refusal.fix, strict=True)
+                if new_args not in tried
+            ]
+            if not fixes:
+                first = list(attempt.reasons)[:1]
+                dead_ends.append(" Then: ".join([*first, sentence]))
+            tried += merged
+            following += fixes
+        attempts = following
+    dead_ends.append(sentence)
+    raise InputError(dead_ends[0])
 
 
 def _merge(old: Any, new: Any) -> Any:
+    """Return a new value over an old one; dictionaries and lists are united."""
     if isinstance(old, dict):
-        return old | {key: _merge(old.get(key), value) for key, value in new.items()}
-    return [*dict.fromkeys([*old, *new])] if isinstance(old, list) else new
+        united = {key: _merge(old.get(key), value) for key, value in new.items()}
+        return {**old, **united}
+    if isinstance(old, list):
+        return list(dict.fromkeys(old + new))
+    return new

@@ -60,8 +60,8 @@ def test_a_csv_is_read_as_pandas_reads_it_with_the_arguments_of_the_user(
 @pytest.mark.parametrize(
     ("text", "arguments", "message"),
     [
-        ("a;b\n1,5;2\n", {}, r"one column, 'a;b'.*sep: \";\""),
-        ("sep=;\na;b\n1;2\n", {}, r"one column, 'sep=;'.*skiprows: 1, sep: \";\""),
+        ("a;b\n1,5;2\n", {}, r"one column, 'a;b'.*sep: ;"),
+        ("sep=;\na;b\n1;2\n", {}, r"one column, 'sep=;'.*skiprows: 1, sep: ;"),
         ("a,b,a\n1,2,3\n", {}, "two columns called 'a'"),
         (",a\n0,1\n", {}, r"column 1 .* no name.*index_col: 0"),
         ("a,b,\n1,2,\n", {}, r"column 3 .* no name.*usecols: \[a, b\]"),
@@ -84,6 +84,12 @@ def test_a_csv_is_read_as_pandas_reads_it_with_the_arguments_of_the_user(
         ("a;b\n1.2345;2\n", {"sep": ";", "thousands": "."}, r"'1\.2345'.*leave thousands out"),
         ("", {}, "No columns to parse from file"),
         ("a,b\n", {}, "has no rows"),
+        ("a,d\n", {"parse_dates": ["d"]}, "has no rows"),
+        (
+            "a,d\n1,2019-02-19\n",
+            {"parse_dates": ["d"], "date_format": "%d.%m.%Y"},
+            r"'2019-02-19', are not all dates of the date_format '%d.%m.%Y'",
+        ),
     ],
 )
 def test_what_pandas_reads_otherwise_than_meant_is_refused(tmp_path, text, arguments, message):
@@ -98,6 +104,11 @@ def test_what_pandas_reads_otherwise_than_meant_is_refused(tmp_path, text, argum
         (["1.234,5", "17,25", "3,5", "1,5"], r"looks like numbers.*'1.234,5'.*decimal"),
         ([f"€ {n},50" for n in range(12)], "looks like numbers"),
         (["1", "2", "NA", "4", "5"], r"numbers and 'NA', first in row 2.*na_values: \{c: \['NA'\]"),
+        (
+            [f"{n + 1}.02.2019" for n in range(12)],
+            r"give read_csv: \{parse_dates: \[c\], date_format: '%d.%m.%Y'\}",
+        ),
+        ([f"OB1189{n}" for n in range(12)], r"drop_columns: \[c\] or id_column: c"),
         (["0", "1", "2", "3+"], r"numbers and '3\+'.*categorical_columns"),
         ([f"name{n}" for n in range(12)], r"drop_columns: \[c\]"),
         ([str(n) for n in range(12)], r"drop_columns: \[c\] \(or id_column\)"),

@@ -191,7 +191,10 @@ class ImageFolderDataModule(SupervisedDataModule):
                 reasons.append(f"{(examples.names or ())[row]} ({error})")
         text = f"{len(rows):,} of {len(examples):,} images cannot be read: {', '.join(reasons)}"
         if self.on_corrupt == "error":
-            raise InputError(f"{text}. Correct or remove them, or give on_corrupt: skip.")
+            raise InputError(
+                f"{text}. Correct or remove them, or give on_corrupt: skip.",
+                fix={"on_corrupt": "skip"},
+            )
         say(f"{text}; they are left out")
 
 

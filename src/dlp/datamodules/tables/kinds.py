@@ -1,12 +1,16 @@
 """Kinds of columns: numbers and dates, categories, and what is not an input as it is."""
 
+import re
 from typing import Any
 
 import pandas as pd
 
-from dlp.errors import InputError
+from dlp.errors import Fix, InputError, inline
 
 _NUMBER_OR_DATE = r"[^\w]*\d[\d.,'\s\u2019/]*[^\w]*|\d{4}-\d\d-\d\d.*"
+_ISO_DATE = r"\d{4}-\d\d-\d\d.*"
+_GERMAN_DATE = r"\d\d?\.\d\d?\.\d{4}"
+_GERMAN_NUMBER = r"-?(\d+|\d{1,3}(\.\d{3})+)(,\d\d?)?"
 _MAX_REPEATED, _MAX_CATEGORIES = 20, 1000
 
 
@@ -16,8 +20,28 @@ def is_number(column: "pd.Series[Any]") -> bool:
     return types.is_numeric_dtype(column) or types.is_datetime64_any_dtype(column)
 
 
-def check_text(column: "pd.Series[Any]", advice: str) -> None:
-    """Check that text is not numbers or dates; `advice` names the argument that accepts them."""
+def read_arguments(name: str, cells: "pd.Series[Any]") -> dict[str, Any]:
+    """Return the arguments of ``read_csv`` that all cells of a column of text agree on, if any."""
+    if cells.str.fullmatch(_ISO_DATE).all():
+        return {"parse_dates": [name]}
+    if cells.str.fullmatch(_GERMAN_DATE).all():
+        return {"parse_dates": [name], "date_format": "%d.%m.%Y"}
+    has_commas = cells.str.contains(",", regex=False).any()
+    if not (has_commas and cells.str.fullmatch(_GERMAN_NUMBER).all()):
+        return {}
+    if cells.str.contains(".", regex=False).any():
+        return {"decimal": ",", "thousands": "."}
+    return {"decimal": ","}
+
+
+def check_text(column: "pd.Series[Any]", advice: str, fix: Fix) -> None:
+    """Check that text is not numbers or dates.
+
+    Args:
+        column: Column of the table.
+        advice: Words that name the argument by which the text is accepted.
+        fix: The same as an argument.
+    """
     if isinstance(column.dtype, pd.CategoricalDtype):
         return
     cells = column.dropna().astype(str)
@@ -25,21 +49,27 @@ def check_text(column: "pd.Series[Any]", advice: str) -> None:
     is_plain = pd.to_numeric(distinct, errors="coerce").notna()
     if 0.5 < is_plain.mean() < 1:
         others = distinct[~is_plain].tolist()[:8]
+        holes: Fix | None = {"read_csv": {"na_values": {str(column.name): others}}}
+        if any(re.search(r"\d", cell) for cell in others):
+            holes = None  # numbers in another notation, perhaps
         raise InputError(
             f"column {column.name!r} holds numbers and {others[0]!r}, first in row "
             f"{cells.index[cells == others[0]][0]}. Correct it, give read_csv: {{na_values: "
-            f"{{{column.name}: {others}}}}} for missing cells, or {advice}."
+            f"{{{column.name}: {others}}}}} for missing cells, or {advice}.",
+            fix=holes,
         )
     looks_numeric = distinct.str.count(r"\d") > distinct.str.count(r"[^\W\d_]")
     if len(distinct) <= min(_MAX_REPEATED, len(cells) / 2):  # categories such as A1 or 10-20
         looks_numeric = distinct.str.fullmatch(_NUMBER_OR_DATE)
     if looks_numeric.mean() > 0.5:
         convert = "for a CSV by read_csv (decimal, thousands, or parse_dates with date_format)"
-        if distinct.str.match(r"\d{4}-\d\d-\d\d").all():
-            convert = f"give read_csv: {{parse_dates: [{column.name}]}}"
+        if arguments := read_arguments(str(column.name), distinct):
+            fix = {"read_csv": arguments}
+            convert = f"give {inline(fix)}"
         raise InputError(
             f"column {column.name!r} holds text that looks like numbers or dates, such as "
-            f"{distinct[looks_numeric].iloc[0]!r}. Convert it, {convert}, or {advice}."
+            f"{distinct[looks_numeric].iloc[0]!r}. Convert it, {convert}, or {advice}.",
+            fix=fix,
         )
 
 
@@ -50,7 +80,8 @@ def check_inputs(frame: pd.DataFrame) -> None:
         raise InputError(
             f"columns of row numbers, names, lists or above {_MAX_CATEGORIES:,} categories are not "
             f"inputs: {', '.join(names)}. Leave them out by drop_columns: [{', '.join(names)}] (or "
-            "id_column), or list them in numeric_columns or categorical_columns."
+            "id_column), or list them in numeric_columns or categorical_columns.",
+            fix={"drop_columns": names},
         )
 
 
@@ -61,5 +92,7 @@ def _is_input(column: "pd.Series[Any]") -> bool:
         return len(column) < 3 or not (column.is_unique and column.is_monotonic_increasing)
     if is_number(column):
         return True
-    check_text(column, f"list it in categorical_columns, or give drop_columns: [{column.name}]")
+    name = str(column.name)
+    advice = f"list it in categorical_columns, or give drop_columns: [{name}] or id_column: {name}"
+    check_text(column, advice, fix={"drop_columns": [name]})
     return column.nunique() <= min(_MAX_CATEGORIES, column.count() / 2)

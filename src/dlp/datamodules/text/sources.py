@@ -104,7 +104,8 @@ class TextFiles:
             if self.task == "classification":
                 frame[name] = frame[name].map(str, na_action="ignore")
             elif not is_number(frame[name]):
-                check_text(frame[name].droplevel(0), "give task: classification")
+                fix = {"task": "classification"}
+                check_text(frame[name].droplevel(0), "give task: classification", fix)
         return frame
 
     def _frames(self) -> dict[str, "pd.DataFrame"]:
@@ -154,7 +155,8 @@ class TextFiles:
         except UnicodeDecodeError as error:
             raise InputError(
                 f"{path} is not UTF-8 text ({error.reason} at byte {error.start}). Give its "
-                "encoding, such as read_csv: {encoding: cp1252}."
+                "encoding, such as read_csv: {encoding: cp1252}.",
+                fix={"read_csv": {"encoding": "cp1252"}},
             ) from error
 
     def _hub(self) -> dict[str, "pd.DataFrame"]:
