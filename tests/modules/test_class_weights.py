@@ -1,14 +1,14 @@
 import numpy as np
 import pytest
 import torch
-from helpers.training import quiet_trainer
+from helpers.training import loader, quiet_trainer
 from sklearn.utils.class_weight import compute_class_weight
 
 from dlp.datamodules import ArrayDataModule
 from dlp.errors import InputError
 from dlp.modules import DenseModule
 from dlp.modules.heads import make_head
-from dlp.modules.supervised import class_weights
+from dlp.modules.losses import class_weights
 
 draw = np.random.default_rng(0)
 N = 60
@@ -69,6 +69,18 @@ def test_a_fit_takes_names_and_frequencies_from_its_data_and_the_weights_are_no_
     expected = compute_class_weight("balanced", classes=np.array([0, 1]), y=CLASSES["sigmoid"])
     np.testing.assert_allclose(model.head.class_weights[:, 0], expected, rtol=1e-6)
     assert not any("class_weights" in name for name in model.state_dict())
+
+
+@pytest.mark.filterwarnings("ignore:.*does not have many workers")
+@pytest.mark.filterwarnings("ignore:.*but have no `val_dataloader`")
+@pytest.mark.filterwarnings("ignore:.*number of training batches")
+def test_a_plain_loader_takes_weights_by_class_and_cannot_balance():
+    batches = loader(torch.randn(N, 4), torch.from_numpy(CLASSES["softmax"]))
+    model = DenseModule((4,), 3, class_weight={0: 2.0, "2": 5.0})
+    quiet_trainer().fit(model, batches)
+    assert model.head.class_weights.tolist() == [2.0, 1.0, 5.0]
+    with pytest.raises(InputError, match="balanced needs a DataModule of the project"):
+        quiet_trainer().fit(DenseModule((4,), 3, class_weight="balanced"), batches)
 
 
 @pytest.mark.parametrize(

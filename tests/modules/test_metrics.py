@@ -116,7 +116,21 @@ def test_an_unknown_name_is_answered_by_the_accepted_ones():
         make_metrics(SigmoidHead(2, metrics=["f2"]))
 
 
-def test_two_metrics_of_one_class_would_share_a_name():
-    betas = [FBetaScore("binary", beta=0.5), FBetaScore("binary", beta=2.0)]
-    with pytest.raises(InputError, match="two metrics are called binaryfbetascore"):
-        make_metrics(SigmoidHead(metrics=betas))
+def acc(predictions, targets):
+    return predictions - targets
+
+
+def loss(predictions, targets):
+    return predictions - targets
+
+
+BETAS = [FBetaScore("binary", beta=0.5), FBetaScore("binary", beta=2.0)]
+
+
+@pytest.mark.parametrize(
+    ("metrics", "name"),
+    [(BETAS, "binaryfbetascore"), (["acc", acc], "acc"), ([acc, "acc"], "acc"), ([loss], "loss")],
+)
+def test_two_values_of_one_name_are_refused(metrics, name):
+    with pytest.raises(InputError, match=f"two values would be logged as {name};"):
+        make_metrics(SigmoidHead(metrics=metrics))

@@ -18,7 +18,8 @@ from torch.optim import Optimizer
 
 from dlp.datamodules.base import SupervisedDataModule
 from dlp.datamodules.batches import BatchOrder
-from dlp.modules.heads import LossFunction, RegressionHead, SigmoidHead, SoftmaxHead, bce
+from dlp.modules.heads import RegressionHead, SigmoidHead, SoftmaxHead
+from dlp.modules.losses import LossFunction, bce
 from dlp.modules.models import DenseModule
 from dlp.modules.optimizers import KerasRMSprop
 from dlp.seeds import derived_seed

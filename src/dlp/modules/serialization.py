@@ -1,43 +1,43 @@
 """Entry ``use`` of a checkpoint: plain values from which a trained model is built again."""
 
+import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib import import_module, metadata
 from typing import Any
 
 from torch import nn
 
 from dlp.errors import InputError
+from dlp.modules.heads import Head
 
 FORMAT = 1
-_HEADS = ("Sigmoid", "Softmax", "Multilabel", "Regression", "BoundedRegression")
-#: Classes that a file may name; others are code of its author, which is given by the caller.
-_CLASSES = {
-    "dlp.modules.networks.DenseNet",
-    "dlp.modules.networks.ConvNet",
-    "dlp.modules.pretrained.network.PretrainedNet",
-    *(f"dlp.modules.heads.{name}Head" for name in _HEADS),
-}
 
 
-def make_entry(network: nn.Module, head: Any, data: Any, epoch: int) -> dict[str, Any]:
-    """Return the entry of a network, its head and the DataModule that it is trained on.
+def make_entry(network: nn.Module, head: Head, data: Any, epoch: int) -> dict[str, Any]:
+    """Return the entry of a network and its head, trained on a DataModule for some epochs.
 
-    Without a DataModule of the project, rows are arrays as the network takes them.
+    A DataModule of the project describes its rows. Without one they are arrays as the network takes
+    them.
     """
-    inputs, card = {"kind": "array", "shape": getattr(network, "input_shape", None)}, {}
-    names = ["value"] if head.num_outputs == 1 else [*map(str, range(head.num_outputs))]
-    if hasattr(data, "input_spec"):
-        inputs, names = data.input_spec(), data.output_names or names
-        parts = [part for part in ("train", "val", "test") if data.has(part)]
-        card["rows"] = {part: len(data.examples(part)) for part in parts}
+    if hasattr(data, "use_entry"):
+        rows = data.use_entry()
+    else:
+        inputs = {"kind": "array", "shape": getattr(network, "input_shape", None)}
+        rows = {"inputs": inputs, "names": None, "card": {"data": type(data).__name__}}
+    names = rows["names"]
+    if not names:
+        names = [str(number) for number in range(head.num_outputs)]
+        if head.num_outputs == 1:
+            names = ["value"]
     answer = {"prediction": head.prediction, "task": head.task, "threshold": head.threshold}
     versions = {name: metadata.version(name) for name in ("torch", "numpy", "pillow")}
     return {
         "format": FORMAT,
         "network": _describe(network),
-        "head": {**_describe(head), **answer, "names": [*names]},
-        "inputs": inputs,
-        "card": {"data": type(data).__name__, "epoch": epoch, "versions": versions, **card},
+        "head": {**_describe(head), **answer, "names": list(names)},
+        "inputs": rows["inputs"],
+        "card": {**rows["card"], "epoch": epoch, "versions": versions},
     }
 
 
@@ -47,20 +47,40 @@ def _describe(module: nn.Module) -> dict[str, Any]:
 
 
 def build(description: Mapping[str, Any], role: str) -> Any:
-    """Build a network or a head of the project.
+    """Build the ``network`` or the ``head`` that an entry describes.
 
     Raises:
-        InputError: If the class is not one of the project's.
+        InputError: If its class is neither one of the project's nor an imported head.
     """
-    if description["class"] not in _CLASSES:
+    path = description["class"]
+    builder = _find_class(path, role)
+    if builder is None:
         raise InputError(
-            f"the {role} is a {description['class']}, whose code a file cannot bring; give it: "
+            f"the {role} is a {path}, whose code a file cannot bring; give it: "
             f"Predictor.load(path, {role}=...)."
         )
-    module, _, name = description["class"].rpartition(".")
     arguments = dict(description["arguments"])
     if "backbone" in arguments:
         from dlp.modules.pretrained.backbone import Backbone
 
         arguments["backbone"] = Backbone(**arguments["backbone"])
-    return getattr(import_module(module), name)(**arguments)
+    return builder(**arguments)
+
+
+def _find_class(path: str, role: str) -> type[nn.Module] | None:
+    """Return a class of `dlp.modules`, or a `Head` that the program itself has imported.
+
+    A file imports nothing else, and its values reach the constructor of no other class.
+    """
+    module, _, name = path.rpartition(".")
+    if module.startswith("dlp.modules."):
+        with suppress(ImportError, ValueError):
+            import_module(module)
+    elif role != "head":
+        return None
+    base = Head if role == "head" else nn.Module
+    members = vars(sys.modules[module]) if module in sys.modules else {}
+    value = members.get(name)
+    if isinstance(value, type) and issubclass(value, base):
+        return value
+    return None

@@ -1,0 +1,93 @@
+"""Classes that the entry ``use`` of a checkpoint may name."""
+
+import sys
+
+import numpy as np
+import pytest
+import torch
+from helpers.training import quiet_trainer
+from torch import nn
+
+from dlp.datamodules import ArrayDataModule
+from dlp.errors import InputError
+from dlp.inference import Predictor
+from dlp.modules import DenseModule, DenseNet, SoftmaxHead
+from dlp.modules.heads import HEADS, RegressionHead
+from dlp.modules.serialization import build
+
+X = np.random.default_rng(0).normal(size=(40, 4)).astype(np.float32)
+
+
+class SquaredHead(RegressionHead):
+    """Head of another project, with an argument of its own."""
+
+    def __init__(self, num_outputs=1, factor=1.0, **arguments):
+        super().__init__(num_outputs, **arguments)
+        self.factor = factor
+        self.arguments["factor"] = factor
+
+    def predict(self, logits):
+        return self.factor * super().predict(logits).square()
+
+
+class Unrelated:
+    """Class that the program has imported and that is no head."""
+
+
+def test_a_head_of_ones_own_is_trained_saved_and_loaded(tmp_path):
+    data = ArrayDataModule(X, X[:, 0] ** 2, val_size=None)
+    model = DenseModule(data.input_shape, 1, head=SquaredHead(factor=3.0), hidden=(4,))
+    trainer = quiet_trainer()
+    trainer.fit(model, data)
+    trainer.save_checkpoint(tmp_path / "a.ckpt")
+    values = Predictor.load(tmp_path / "a.ckpt").scores(X)
+    expected = model.eval().head.predict(model(torch.from_numpy(X)))
+    np.testing.assert_allclose(values, expected.detach().numpy(), rtol=1e-6)
+
+
+def test_each_head_is_known_by_the_name_in_its_class():
+    assert [head.name for head in HEADS.values()] == list(HEADS)
+    assert "squared" not in HEADS
+
+
+@pytest.mark.parametrize("role", ["network", "head"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "os.system",
+        "subprocess.Popen",
+        "torch.nn.modules.linear.Linear",
+        "this.Head",
+        "dlp.modules.nothing.Head",
+        "dlp.modules.heads.torch",
+        "Head",
+        "",
+        f"{__name__}.Unrelated",
+    ],
+)
+def test_another_class_is_refused_and_its_module_not_imported(path, role):
+    with pytest.raises(InputError, match=rf"give it: Predictor.load\(path, {role}="):
+        build({"class": path, "arguments": {"args": "true"}}, role)
+    assert "this" not in sys.modules
+
+
+def test_a_network_is_no_head():
+    description = {"class": "dlp.modules.networks.DenseNet", "arguments": {"input_shape": [2]}}
+    with pytest.raises(InputError, match=r"head=\.\.\."):
+        build(description, "head")
+    description["arguments"]["num_outputs"] = 3
+    assert isinstance(build(description, "network"), DenseNet)
+
+
+def test_a_network_of_ones_own_is_given(tmp_path):
+    data = ArrayDataModule(X, X[:, 0] > 0, val_size=None)
+    model = DenseModule(data.input_shape, 2, hidden=(4,))
+    model.network = nn.Sequential(nn.Linear(4, 2))
+    trainer = quiet_trainer()
+    trainer.fit(model, data)
+    trainer.save_checkpoint(tmp_path / "a.ckpt")
+    with pytest.raises(InputError, match="Sequential, whose code a file cannot bring"):
+        Predictor.load(tmp_path / "a.ckpt")
+    network = nn.Sequential(nn.Linear(4, 2))
+    values = Predictor.load(tmp_path / "a.ckpt", network=network, head=SoftmaxHead(2)).scores(X)
+    assert values.shape == (40, 2)
