@@ -156,6 +156,19 @@ def test_a_checkpoint_and_another_config_contradict_each_other(fitted, fails):
     assert "belongs to a run of 'points', not of 'points+smaller'" in fails(*words)
 
 
+def test_a_config_of_the_same_name_is_not_that_of_the_run(fitted, fails):
+    text = Path("points.yaml").read_text("utf-8")
+    other = yaml.safe_load(text)
+    other["model"]["init_args"] |= {"hidden": [5], "optimizer": {"class_path": "Adam"}}
+    Path("b").mkdir()
+    Path("b/points.yaml").write_text(yaml.safe_dump(other), encoding="utf-8")
+    message = fails("test", "--config", "b/points.yaml")
+    assert "model.hidden is [5] in the config, but" in message
+    assert "Give --ckpt_path runs/points/version_0 if that run is meant." in message
+    Path("b/points.yaml").write_text(text, encoding="utf-8")
+    main(["test", "--config", "b/points.yaml"])
+
+
 def test_a_checkpoint_is_for_its_own_rows(fitted, fails):
     before = contents(RUN)
     text = Path("points.csv").read_text("utf-8")

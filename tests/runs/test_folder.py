@@ -115,6 +115,8 @@ def test_a_config_is_a_path_or_a_name():
     for name, hint in (("smaler", "smaller"), ("imdb.yaml", "imdb")):
         with pytest.raises(InputError, match=f"Did you mean '{hint}'"):
             find_config(name)
+    with pytest.raises(InputError, match=r"found no file nofile.yaml \(working directory .*\)\.$"):
+        find_config("nofile.yaml")
 
 
 @pytest.mark.parametrize(

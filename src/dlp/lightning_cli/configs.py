@@ -1,7 +1,7 @@
 """Configs by name: recipes and variations of the project, and files of the user."""
 
 import re
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +34,21 @@ def about(path: Path) -> str:
 
 def find_config(config: str) -> Path:
     """Return the file of a path or a name."""
-    if Path(config).is_file():
-        return Path(config)
-    names = {**variations(), **recipes()}
-    if config not in names:
-        raise unknown("config", config, ["a path", *recipes(), *variations()])
-    return names[config]
+    path = Path(config)
+    if path.is_file():
+        return path
+    names = recipes() | variations()
+    if config in names:
+        return names[config]
+    if path.suffix == ".yaml":
+        hint = f" Did you mean {path.stem!r}?" if path.stem in names else ""
+        raise InputError(f"found no file {config} (working directory {Path.cwd()}).{hint}")
+    raise unknown("config", config, ["a path", *names])
+
+
+def is_own_file(config: Path) -> bool:
+    """Return True for a file of the user, False for a config of the project."""
+    return not config.resolve().is_relative_to(config_folder().resolve())
 
 
 def run_name(configs: Sequence[Path]) -> str:
@@ -61,6 +70,23 @@ class _Loader(yaml.SafeLoader):
         if repeated := [key for key in keys if keys.count(key) > 1]:
             raise yaml.MarkedYAMLError(problem=f"{repeated[0]!r} stands twice")
         return super().construct_mapping(node, deep)
+
+
+def read_values(configs: Sequence[Path]) -> dict[str, Any]:
+    """Return the values of some configs by dotted key, without ``init_args``; the last one wins."""
+    values: dict[str, Any] = {}
+    for path in configs:
+        _flatten(read_config(path), "", values)
+    return values
+
+
+def _flatten(tree: Mapping[str, Any], prefix: str, values: dict[str, Any]) -> None:
+    for name, value in tree.items():
+        key = f"{prefix}{name}".replace(".init_args", "")
+        if isinstance(value, Mapping) and value:
+            _flatten(value, f"{key}.", values)
+        else:
+            values[key] = value
 
 
 def read_config(path: Path) -> dict[str, Any]:

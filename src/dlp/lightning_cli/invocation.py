@@ -2,8 +2,7 @@
 
 import argparse
 import json
-import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,15 +11,18 @@ import yaml
 
 from dlp.console import say
 from dlp.errors import InputError
-from dlp.lightning_cli.configs import find_config, read_config, run_name
+from dlp.lightning_cli.configs import find_config, is_own_file, read_values, run_name
 from dlp.runs.folder import Run, find_checkpoint, run_of
+
+_FAST_DEV_RUN = "--trainer.fast_dev_run"
+_HELP = {"-h", "--help", "--print_config"}
 
 
 @dataclass
 class Invocation:
     """Command with its run, its arguments for the parser, and its checkpoint.
 
-    The names are all words of the configs and arguments, by which classes are imported.
+    The names are all texts of the configs and arguments, by which classes are imported.
     """
 
     name: str
@@ -35,34 +37,31 @@ def resolve(command: str, args: Sequence[str], takes_checkpoint: bool = True) ->
     """Return the arguments with configs as paths, for a checkpoint with the config of its run."""
     options, rest = _scan(command, args)
     configs = [find_config(config) for config in options.config]
-    contents = [read_config(path) for path in configs]
-    result = Invocation(run_name(configs), rest, _is_dev_run(contents, rest))
-    if any(content.get("ckpt_path") for content in contents):
+    values = read_values(configs)
+    is_dev_run = bool(values.get("trainer.fast_dev_run"))
+    if options.fast_dev_run is not None:
+        is_dev_run = bool(_read_word(options.fast_dev_run))
+        rest += [_FAST_DEV_RUN, options.fast_dev_run]
+    result = Invocation(run_name(configs), rest, is_dev_run)
+    if values.get("ckpt_path"):
         raise InputError("ckpt_path belongs on the command line: --ckpt_path last.")
     if options.ckpt_path is not None and not takes_checkpoint:
         raise InputError(f"dlp {command} takes no checkpoint; leave --ckpt_path out.")
-    is_fit, is_typed = command == "fit", options.ckpt_path is not None
-    needs_checkpoint = takes_checkpoint and (is_typed or not is_fit)
-    if result.is_dev_run and (is_fit or not is_typed):  # of random weights
-        needs_checkpoint = False
-    if needs_checkpoint and not {"-h", "--help", "--print_config"} & {*rest}:
-        if not is_typed and not configs:
-            raise InputError(f"dlp {command} needs --config NAME or --ckpt_path PATH.")
-        result.checkpoint = find_checkpoint(options.ckpt_path, result.name, resume=is_fit)
-        result.run = run_of(result.checkpoint)
-        if result.run is not None:
-            name = run_name([result.run.config])
-            if configs and name != result.name:
-                raise InputError(
-                    f"{result.checkpoint} belongs to a run of {name!r}, not of {result.name!r}; "
-                    "leave --config out."
-                )
-            configs, result.name = [result.run.config], name
-            contents = [read_config(path) for path in configs]
+    if takes_checkpoint and _needs_checkpoint(command, options, result):
+        _find_run(command, options.ckpt_path, configs, result)
         _check_beside_checkpoint(command, rest)
         say(f"using {result.checkpoint}")
-    result.names = {*re.findall(r"\w+", " ".join([*map(yaml.safe_dump, contents), *rest]))}
-    result.args = [word for path in configs for word in ("--config", str(path))] + rest
+    if result.run is not None:
+        if options.ckpt_path in (None, "best", "last") and any(map(is_own_file, configs)):
+            _check_same_config(values, result.run)
+        configs = [result.run.config]
+        values = read_values(configs)
+    typed = [_read_word(word.partition("=")[2] or word) for word in rest]
+    result.names = {_last_name(text) for text in _texts([values, typed])}
+    result.args = []
+    for path in configs:
+        result.args += ["--config", str(path)]
+    result.args += rest
     return result
 
 
@@ -71,6 +70,7 @@ def _scan(command: str, args: Sequence[str]) -> tuple[argparse.Namespace, list[s
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     parser.add_argument("-c", "--config", action="append", default=[])
     parser.add_argument("--ckpt_path")
+    parser.add_argument(_FAST_DEV_RUN, dest="fast_dev_run", nargs="?", const="true")
     if command == "predict":
         parser.add_argument("--text", action="append")
     try:
@@ -83,19 +83,90 @@ def _scan(command: str, args: Sequence[str]) -> tuple[argparse.Namespace, list[s
     return options, rest
 
 
-def _is_dev_run(contents: Sequence[dict[str, Any]], args: Sequence[str]) -> bool:
-    """Return True if ``fast_dev_run`` is set by an argument, else by a config."""
-    typed = re.search(r"--trainer\.fast_dev_run(?:[= ]?)(\S*)", " ".join(args))
-    if typed:
-        return typed[1].lower() not in ("false", "0")
-    return any((content.get("trainer") or {}).get("fast_dev_run") for content in contents)
+def _needs_checkpoint(command: str, options: argparse.Namespace, invocation: Invocation) -> bool:
+    """Return True unless a fit begins, random weights are tried, or help is asked for."""
+    if _HELP & set(invocation.args):
+        return False
+    if command == "fit":
+        return options.ckpt_path is not None and not invocation.is_dev_run
+    if options.ckpt_path is None and invocation.is_dev_run:
+        return False
+    if options.ckpt_path is None and not options.config:
+        raise InputError(f"dlp {command} needs --config NAME or --ckpt_path PATH.")
+    return True
+
+
+def _find_run(
+    command: str, ckpt_path: str | None, configs: Sequence[Path], result: Invocation
+) -> None:
+    """Set checkpoint and run; a typed config must be that of the run."""
+    checkpoint = find_checkpoint(ckpt_path, result.name, resume=command == "fit")
+    result.checkpoint = checkpoint
+    result.run = run_of(checkpoint)
+    if result.run is None:
+        return
+    name = run_name([result.run.config])
+    if configs and name != result.name:
+        raise InputError(
+            f"{checkpoint} belongs to a run of {name!r}, not of {result.name!r}; "
+            "leave --config out."
+        )
+    result.name = name
 
 
 def _check_beside_checkpoint(command: str, args: Sequence[str]) -> None:
     """Check that no argument contradicts a checkpoint."""
-    groups = ("--model", "--seed_everything", *(["--data"] if command == "fit" else []))
-    if typed := [word for word in args if word.startswith(groups)]:
-        raise InputError(
-            f"{typed[0].partition('=')[0]} has no place beside a checkpoint, whose run has its own "
-            "config. Leave it out, or train anew by dlp fit without --ckpt_path."
-        )
+    groups = ["--model", "--seed_everything"]
+    if command == "fit":
+        groups.append("--data")
+    for word in args:
+        if word.startswith(tuple(groups)):
+            raise InputError(
+                f"{word.partition('=')[0]} has no place beside a checkpoint, whose run has its "
+                "own config. Leave it out, or train anew by dlp fit without --ckpt_path."
+            )
+
+
+def _check_same_config(values: Mapping[str, Any], run: Run) -> None:
+    """Check that a file of the user is the config of the newest run of its name."""
+    saved = read_values([run.config])
+    for key in sorted(values.keys() & saved.keys()):
+        is_judged = key.startswith(("data.", "model."))
+        if is_judged and _differs(key, values[key], saved[key]):
+            raise InputError(
+                f"{key} is {values[key]} in the config, but {saved[key]} in {run.folder}, the "
+                f"newest run of that name. Give --ckpt_path {run.folder} if that run is meant."
+            )
+
+
+def _differs(key: str, value: Any, saved: Any) -> bool:
+    if key.endswith("class_path"):
+        return _last_name(value) != _last_name(saved)
+    if isinstance(value, str) != isinstance(saved, str):  # YAML takes 1e-4 for text
+        return False
+    if isinstance(value, list) and any(isinstance(item, dict) for item in value):
+        return False  # classes, whose defaults a run writes out
+    return bool(value != saved)
+
+
+def _read_word(word: str) -> Any:
+    """Read a word of the command line as YAML; text that is none stays text."""
+    try:
+        return yaml.safe_load(word)
+    except yaml.YAMLError:
+        return word
+
+
+def _last_name(path: str) -> str:
+    return path.rpartition(".")[2]
+
+
+def _texts(tree: Any) -> Iterator[str]:
+    """Yield all texts in nested values."""
+    if isinstance(tree, str):
+        yield tree
+    elif isinstance(tree, Mapping):
+        yield from _texts(list(tree.values()))
+    elif isinstance(tree, list):
+        for value in tree:
+            yield from _texts(value)
