@@ -48,7 +48,7 @@ def tumours(seed: int) -> Problem:
 def test_scores(data: SupervisedDataModule, paths: Sequence[Path]) -> dict[str, float]:
     """Return the scores of the mean prediction of some checkpoints on the test part."""
     rows = data.examples("test")
-    frames = [Predictor.load(path).predict(rows.inputs) for path in paths]
+    frames = [Predictor.load(path).predict(rows.inputs.raw()) for path in paths]
     mean = np.mean([frame.select_dtypes("number").to_numpy() for frame in frames], axis=0)
     targets = data.targets.encode(rows.targets)
     if data.targets.class_names is None:

@@ -22,7 +22,7 @@ from dlp.visualization import draw_folds
 torch.manual_seed(0)
 torch.set_num_threads(1)
 data = HousingDataModule("boston", drop_columns=["B"], split_seed=0)
-data.examples("train").inputs.head(4).round(2)
+data.examples("train").inputs.frame.head(4).round(2)
 
 # %% [markdown]
 # The columns have very different sizes: shares from 0 to 1 beside taxes of 700. Each

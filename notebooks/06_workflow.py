@@ -53,8 +53,10 @@ def fit(data, epochs, **settings):
 # %%
 train, val = data.examples("train"), data.examples("val")
 guess = guess_scores(make_model(data), data, "val")["majority_class"]["acc"]
-regression = LogisticRegression(max_iter=1000).fit(train.inputs, train.targets)
-linear = regression.score(val.inputs, val.targets)
+regression = LogisticRegression(max_iter=1000).fit(
+    train.inputs.features(), train.targets
+)
+linear = regression.score(val.inputs.features(), val.targets)
 print(f"always one class {guess:.1%}, linear {linear:.1%}")
 
 # %% [markdown]

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from dlp.datamodules import Examples, SupervisedDataModule
-from dlp.datamodules.arrays import ArrayEncoder
+from dlp.datamodules import ArrayEncoder, ArrayRows, Examples, SupervisedDataModule
 from dlp.datamodules.targets import TargetEncoder
 
 
@@ -45,4 +44,5 @@ class SpiralDataModule(SupervisedDataModule):
         radius = random.uniform(0.2, 1, self.num_points)
         angle = 2 * np.pi * self.turns * radius + np.pi * spiral
         points = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1)
-        return {"train": Examples(points + random.normal(0, 0.02, points.shape), spiral)}
+        points += random.normal(0, 0.02, points.shape)
+        return {"train": Examples(ArrayRows(points), spiral)}

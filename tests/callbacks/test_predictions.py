@@ -88,8 +88,8 @@ def test_rows_of_a_table_carry_their_id(tmp_path):
     path = tmp_path / "p.csv"
     quiet_trainer(callbacks=[PredictionWriter(path)]).predict(module, datamodule=data)
     table = pd.read_csv(path)
-    assert list(table) == ["index", "id", "class", "prob_a", "prob_b"]
-    assert table["id"].tolist() == ["k5", "k6", "k7", "k8"]
+    assert list(table) == ["index", "key", "class", "prob_a", "prob_b"]
+    assert table["key"].tolist() == ["k5", "k6", "k7", "k8"]
     assert (table["class"] == np.where(table["prob_b"] > 0.5, "b", "a")).all()
 
 

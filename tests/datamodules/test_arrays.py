@@ -7,6 +7,7 @@ import torch
 from dlp.datamodules import (
     ArrayDataModule,
     ArrayEncoder,
+    ArrayRows,
     Examples,
     Split,
     SupervisedDataModule,
@@ -102,7 +103,7 @@ class Own(SupervisedDataModule):
     def load(self):
         x, y, groups = np.arange(24.0).reshape(12, 2), np.arange(12) % 2, np.arange(12) // 2
         part = [slice(0, 6), slice(6, 9), slice(9, 12)]
-        parts = [Examples(x[rows], y[rows], groups=groups[rows]) for rows in part]
+        parts = [Examples(ArrayRows(x[rows]), y[rows], groups=groups[rows]) for rows in part]
         return dict(zip(("train", "val", "test"), parts, strict=True))
 
 

@@ -7,14 +7,7 @@ from helpers.sets import array_data, image_data, table_data, text_data
 
 from dlp.commands.data import data as data_command
 from dlp.datamodules import ArrayDataModule, TargetEncoder
-from dlp.datamodules.describe import describe
-from dlp.datamodules.examples import Examples
-
-
-def described(inputs, targets, **arguments):
-    encoder = TargetEncoder(**arguments)
-    encoder.fit(np.asarray(targets))
-    return describe({"train": Examples(inputs, np.asarray(targets))}, encoder)
+from dlp.datamodules.tables.rows import TableRows
 
 
 def test_a_table_has_a_line_per_column():
@@ -25,7 +18,7 @@ def test_a_table_has_a_line_per_column():
             "sold": pd.to_datetime(["2020-01-30", "2021-05-01", "2021-05-01"]),
         }
     )
-    lines = [line.split() for line in described(frame, [1.5, 2, 4]).splitlines()]
+    lines = [line.split() for line in TableRows(frame).describe().splitlines()]
     assert lines[:2] == [["3", "rows"], ["column", "kind", "missing", "distinct", "values"]]
     assert lines[2] == ["area", "number", "1", "2", "50.5", "to", "120"]
     assert lines[3] == ["city", "category", "0", "2", "Oslo,", "Rome"]
@@ -41,9 +34,10 @@ def test_a_table_has_a_line_per_column():
     ],
 )
 def test_targets_have_counts_or_a_range(targets, arguments, words):
-    lines = [
-        line.split() for line in described(np.zeros((3, 2)), targets, **arguments).splitlines()
-    ]
+    encoder = TargetEncoder(**arguments)
+    encoder.fit(np.asarray(targets))
+    description = encoder.describe({"train": np.asarray(targets)})
+    lines = [line.split() for line in description.splitlines()]
     assert all(line in lines for line in words)
 
 
@@ -62,7 +56,7 @@ def test_inputs_of_each_kind_are_counted(make, sentence, tmp_path):
 
 def test_rows_are_read_as_cells_text_path_or_numbers(tmp_path):
     data = table_data(tmp_path, split_seed=None, val_size=4)
-    x = data.examples("val").inputs.iloc[1]
+    x = data.examples("val").inputs.frame.iloc[1]
     assert data.readable("val", [1]) == [f"a={x.a}, b={x.b}, c={x.c}"]
     assert text_data(tmp_path).readable("val", [0])[0].startswith("word")
     assert image_data(tmp_path).readable("val", np.array([0]))[0].endswith(".png")

@@ -27,9 +27,9 @@ def test_the_majority_class_is_that_of_scikit_learn(head):
     data = data_of(head)
     model = DenseModule(data.input_shape, data.num_outputs, head)
     train, test = data.examples("train"), data.examples("test")
-    dummy = DummyClassifier().fit(train.inputs, train.targets)
+    dummy = DummyClassifier().fit(train.inputs.features(), train.targets)
     scores = guess_scores(model, data, "test")
-    expected = dummy.score(test.inputs, test.targets)
+    expected = dummy.score(test.inputs.features(), test.targets)
     assert scores["majority_class"]["acc"] == pytest.approx(expected)
 
 

@@ -7,6 +7,7 @@ import torch
 from helpers.fold_problems import TRAINER, VALUES, X, classes, dense, maker, numbers
 from lightning import Callback
 
+from dlp.datamodules import ArrayRows
 from dlp.errors import InputError
 from dlp.folds.cross_validation import cross_validate
 from dlp.modules import DenseModule
@@ -153,7 +154,7 @@ def test_a_kept_checkpoint_restores_model_and_data_of_its_fold(engine, tmp_path)
         assert content["epoch"] + 1 == content["use"]["card"]["epoch"] == 2
         data = numbers(scaling=True)
         data.load_state_dict(content["ArrayDataModule"])
-        inputs = data.encoder.transform(X[rows["index"]])
+        inputs = data.encoder.transform(ArrayRows(X[rows["index"]]))
         values = DenseModule.load_from_checkpoint(path).eval()(inputs).detach()[:, 0]
         assert np.allclose(values, rows["value"], rtol=1e-6, atol=1e-6)
 

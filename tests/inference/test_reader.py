@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from dlp.datamodules.images.store import ImageFormat, read_image
-from dlp.datamodules.tables.columns import ColumnEncoder
+from dlp.datamodules.tables.columns import TableEncoder
+from dlp.datamodules.tables.rows import TableRows
 from dlp.datamodules.text.corpus import SPLIT, Texts, spacing
-from dlp.datamodules.text.encoding import BagEncoder
+from dlp.datamodules.text.encoding import TextEncoder
 from dlp.inference.predictor import records
 from dlp.inference.reader import ImageReader, TableReader, TextReader
 from dlp.inference.trained import Columns
@@ -33,7 +34,7 @@ ENCODINGS = st.sampled_from(["multi_hot", "count", "tfidf", "sublinear_tfidf"])
 @pytest.mark.filterwarnings("ignore:no word of the training texts")
 def test_texts_are_read_as_in_training(texts, encoding, tokens, ngrams, max_length):
     spaced = spacing(tokens, ngrams)
-    encoder = BagEncoder(40, max_length, encoding)
+    encoder = TextEncoder(40, max_length, encoding)
     encoder.fit(
         Texts.tokenise(["gut gut a b schlecht \u00f6de", "caf\u00e9 don't", *texts], spaced)
     )
@@ -71,15 +72,15 @@ TRAIN = pd.DataFrame(
 )  # fmt: skip
 @pytest.mark.filterwarnings("ignore:column .* unseen in training")
 def test_cells_are_read_as_in_training(rows, missing, indicator, scaling, bins):
-    encoder = ColumnEncoder(
+    encoder = TableEncoder(
         ["size", "rooms", "sold"], ["city", "new"], missing, indicator, scaling, bins
     )
-    encoder.fit(TRAIN)
+    encoder.fit(TableRows(TRAIN))
     frame = pd.DataFrame(rows).astype({"sold": "datetime64[us]", "size": float, "rooms": float})
     inputs = {**encoder.state(), "read_csv": None}
     arrays = TableReader(inputs)(records(frame))
     matrix = Columns(inputs)(*map(torch.from_numpy, arrays))
-    torch.testing.assert_close(matrix, encoder.transform(frame), rtol=0, atol=0)
+    torch.testing.assert_close(matrix, encoder.transform(TableRows(frame)), rtol=0, atol=0)
 
 
 @given(

@@ -19,7 +19,7 @@ from dlp.cache import cached_file
 from dlp.callbacks.unfreezing import trained_stages
 from dlp.console import say
 from dlp.datamodules.base import Part, SupervisedDataModule
-from dlp.datamodules.batches import StoredRows
+from dlp.datamodules.rows import StoredRows
 from dlp.errors import InputError
 from dlp.modules.pretrained import Features, PretrainedModule, PretrainedNet
 

@@ -72,9 +72,10 @@ class MistakesReport(Callback):
         figures, worst = draw_mistakes(mistakes), pd.DataFrame(mistakes.worst)
         if len(worst):
             rows = rows[worst.pop("row")]
-            index = data.examples("test").index
-            worst.insert(0, "index", rows if index is None else index[rows])
-            worst["input"] = data.readable("test", rows)
+            examples = data.examples("test").take(rows)
+            worst = pd.DataFrame({"index": examples.index, **examples.names}).join(worst)
+            if cells := examples.inputs.readable():  # of images the path tells the row
+                worst["input"] = cells
             if len(data.input_shape) == 3:
                 from dlp.visualization.images import image_grid
 

@@ -13,13 +13,13 @@ from dlp.console import say
 from dlp.errors import InputError, extra
 from dlp.inference import reader
 from dlp.inference.card import card
-from dlp.inference.predictor import Predictor, records
+from dlp.inference.predictor import Predictor
 from dlp.modules.weights import read_file
 from dlp.runs.folder import checkpoint_of, run_of
 from dlp.runs.restoring import restore_data
 
 if TYPE_CHECKING:
-    from dlp.datamodules.base import Examples, Part
+    from dlp.datamodules.base import Part
 
 _MAX_ROWS, _LIMIT = 500, 1e-5
 
@@ -43,7 +43,8 @@ def export(run: str, folder: Path | None = None) -> Path:
     restore_data(data, read_file(checkpoint), checkpoint)
     parts: list[Part] = ["test", "val", "train"]
     part = next(part for part in parts if data.has(part))
-    rows = _raw(data.examples(part))
+    examples = data.examples(part)
+    rows = examples.take(np.arange(min(_MAX_ROWS, len(examples)))).inputs.raw()
     entry = {"inputs": trained.inputs, "head": trained.head, "card": trained.card}
     folder.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=folder.parent, prefix=".export") as name:
@@ -68,18 +69,6 @@ def export(run: str, folder: Path | None = None) -> Path:
     say(f"largest difference from {checkpoint}: {difference}")
     say(f"wrote {folder}: README.md, model.onnx, predict.py")
     return folder
-
-
-def _raw(examples: "Examples") -> Any:
-    """Return the first rows as `Predictor` takes them."""
-    inputs = examples.take(np.arange(min(_MAX_ROWS, len(examples)))).inputs
-    if hasattr(inputs, "pixels"):
-        from PIL import Image
-
-        return [Image.fromarray(pixels.squeeze()) for pixels in inputs.pixels[inputs.rows]]
-    if hasattr(inputs, "raw"):
-        return inputs.raw()
-    return records(inputs) if hasattr(inputs, "columns") else inputs
 
 
 def _write(network: torch.nn.Module, arrays: Any, entry: dict[str, Any], path: Path) -> None:

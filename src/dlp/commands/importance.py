@@ -11,6 +11,8 @@ from dlp.bag_of_words import BagOfWords
 from dlp.commands.subjects import restore
 from dlp.console import muted, say
 from dlp.datamodules.base import Part
+from dlp.datamodules.tables.rows import TableRows
+from dlp.datamodules.text.corpus import Texts
 from dlp.errors import InputError
 from dlp.evaluation.baselines import part_targets, score
 from dlp.files import atomic_path, save_figure
@@ -37,8 +39,8 @@ def importance(run: str) -> pd.DataFrame:
     check_same_rows(data, record.folder)
     part: Part = "val" if data.has("val") else "test"
     inputs, folder = data.examples(part).inputs, record.folder / "visualize"
-    is_table = hasattr(inputs, "iloc")
-    if not isinstance(module, SupervisedModule) or not (is_table or hasattr(inputs, "raw")):
+    is_table = isinstance(inputs, TableRows)
+    if not isinstance(module, SupervisedModule) or not (is_table or isinstance(inputs, Texts)):
         raise InputError(f"importance takes tables and texts; see dlp visualize heatmap {run}.")
     frame, label = (_columns if is_table else _words)(module, data, part)
     with atomic_path(folder / "importance.csv") as temporary:
@@ -58,12 +60,12 @@ def importance(run: str) -> pd.DataFrame:
 
 def _columns(module: Any, data: Any, part: Any) -> tuple[pd.DataFrame, str]:
     """Shuffle each column as it was read; return the loss in the metric."""
-    inputs, generator = data.examples(part).inputs, np.random.default_rng(0)
+    inputs, generator = data.examples(part).inputs.frame, np.random.default_rng(0)
     targets = part_targets(module.head, data, part)
 
     def metric(frame: pd.DataFrame) -> tuple[str, float]:
         with torch.no_grad(), muted(True):
-            predictions = module.head.predict(module(data.encoder.transform(frame)))
+            predictions = module.head.predict(module(data.encoder.transform(TableRows(frame))))
         return next(iter(score(module.head, predictions, targets).items()))
 
     name, best = metric(inputs)

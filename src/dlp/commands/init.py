@@ -12,8 +12,8 @@ import yaml
 import dlp.datamodules
 from dlp.console import muted, say
 from dlp.datamodules import SupervisedDataModule
-from dlp.datamodules.describe import describe_inputs
 from dlp.datamodules.tables.files import read_table
+from dlp.datamodules.tables.rows import TableRows
 from dlp.errors import InputError, inline
 from dlp.files import write_text
 from dlp.lightning_cli.configs import config_folder
@@ -71,7 +71,7 @@ def init(
 
 def _describe_table(path: Path) -> None:
     settled = _settle(lambda args: read_table(path, **args), {})
-    say(describe_inputs(read_table(path, **settled.args)))
+    say(TableRows(read_table(path, **settled.args)).describe())
 
 
 def _kind(path: Path, text_column: Column, image_column: Column) -> str:

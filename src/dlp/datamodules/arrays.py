@@ -1,5 +1,7 @@
 """NumPy arrays and tensors in memory."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -8,10 +10,54 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from dlp.datamodules.base import DataArguments, Examples, SupervisedDataModule
-from dlp.datamodules.examples import Encoder, row_hashes
+from dlp.datamodules.examples import row_hashes
+from dlp.datamodules.rows import Encoder, Indices, Rows
 from dlp.datamodules.targets import TargetEncoder, Task
 from dlp.errors import InputError
 from dlp.hyperparameters import Keywords, plain_arguments
+
+
+@dataclass(frozen=True)
+class ArrayRows(Rows):
+    """Rows of an array (N, ...)."""
+
+    array: NDArray[Any]
+
+    def __len__(self) -> int:
+        return len(self.array)
+
+    def __getitem__(self, index: Indices) -> "ArrayRows":
+        return ArrayRows(self.array[index])
+
+    def describe(self) -> str:
+        """Return number, shape and range of the rows."""
+        smallest = self.array.min()
+        largest = self.array.max()
+        shape = self.array.shape[1:]
+        return f"{len(self):,} rows of shape {shape}, from {smallest:g} to {largest:g}"
+
+    def readable(self) -> list[str]:
+        """Return the first and last numbers of each row."""
+        rows = self.array.reshape(len(self), -1)
+        return [np.array2string(row, 1000, precision=4, threshold=8) for row in rows]
+
+    def raw(self) -> NDArray[Any]:
+        """Return the array."""
+        return self.array
+
+    def features(self) -> NDArray[Any]:
+        """Return the numbers of each row, (N, D)."""
+        return self.array.reshape(len(self), -1)
+
+    def baselines(self, linear: Callable[..., Any], boosting: Callable[[], Any]) -> dict[str, Any]:
+        """Return a linear model of scaled numbers, and gradient boosting."""
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import StandardScaler
+
+        return {
+            "linear model": make_pipeline(StandardScaler(), linear()),
+            "gradient boosting": boosting(),
+        }
 
 
 class ArrayEncoder(Encoder):
@@ -27,21 +73,22 @@ class ArrayEncoder(Encoder):
         self.mean: list[Any] = []
         self.std: list[Any] = []
 
-    def fit(self, inputs: NDArray[Any], targets: Any = None) -> None:
+    def fit(self, rows: ArrayRows, targets: Any = None) -> None:
         """Learn the shape, and mean and standard deviation of each position."""
-        self.input_shape = inputs.shape[1:]
+        self.input_shape = rows.array.shape[1:]
         if self.scaling == "none":
             return
-        rows = inputs.astype(np.float64)
-        is_constant = np.ptp(rows, axis=0) == 0  # rounding gives a constant 0.1 a deviation
-        self.mean = rows.mean(axis=0).tolist()
-        self.std = np.where(is_constant, np.inf, rows.std(axis=0)).tolist()
+        numbers = rows.array.astype(np.float64)
+        is_constant = np.ptp(numbers, axis=0) == 0  # rounding gives a constant 0.1 a deviation
+        self.mean = numbers.mean(axis=0).tolist()
+        self.std = np.where(is_constant, np.inf, numbers.std(axis=0)).tolist()
 
-    def transform(self, inputs: NDArray[Any]) -> Tensor:
+    def transform(self, rows: ArrayRows) -> Tensor:
         """Return float32 (N, ...)."""
+        numbers = rows.array
         if self.scaling == "standard":
-            inputs = (inputs.astype(np.float64) - self.mean) / self.std
-        return torch.from_numpy(inputs.astype(np.float32))
+            numbers = (numbers.astype(np.float64) - self.mean) / self.std
+        return torch.from_numpy(numbers.astype(np.float32))
 
 
 class ArrayDataModule(SupervisedDataModule):
@@ -87,7 +134,9 @@ class ArrayDataModule(SupervisedDataModule):
         )
         self.train = None if x is None else _examples("x", x, y, groups)
         self.test = None if x_test is None else _examples("x_test", x_test, y_test)
-        self.predict = None if x_predict is None else Examples(_inputs("x_predict", x_predict))
+        self.predict: Examples | None = None
+        if x_predict is not None:
+            self.predict = Examples(ArrayRows(_inputs("x_predict", x_predict)))
         arrays = dict.fromkeys(("x", "y", "x_test", "y_test", "x_predict", "groups"))
         self.hparams.update(plain_arguments(self, {**locals(), **arrays}))
 
@@ -114,7 +163,9 @@ def _examples(
     if any(column.shape[:1] != (len(rows),) for column in columns):
         raise InputError(f"{name} has {len(rows)} rows; targets and groups are one per row.")
     hashes = row_hashes(np.ascontiguousarray(rows, np.float32))
-    return Examples(rows, targets, groups=None if groups is None else columns[1], hashes=hashes)
+    return Examples(
+        ArrayRows(rows), targets, groups=None if groups is None else columns[1], hashes=hashes
+    )
 
 
 def _inputs(name: str, values: ArrayLike) -> NDArray[Any]:

@@ -1,9 +1,8 @@
 """Rows as they were read, the encoder that stores them, and what parts have in common."""
 
 import hashlib
-from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any
 
@@ -11,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlp.console import say
-from dlp.datamodules.batches import StoredRows
-from dlp.datamodules.splits import Indices
+from dlp.datamodules.rows import Indices
 
 #: Name of a folder or of a table of the Hub -> part.
 PART_NAMES = {"train": "train", "test": "test"}
@@ -24,10 +22,10 @@ class Examples:
     """Rows as they were read.
 
     Args:
-        inputs: A data frame, texts, images or an array of N rows.
+        inputs: N rows of one kind, `Rows`.
         targets: Values of the target column(s), (N,) or (N, T); None for unlabelled rows.
         index: Row number of each row in its file, (N,); None for all rows in order.
-        names: Path or id of each row, (N,).
+        names: Path or id of each row, (N,), by the column of ``predictions.csv`` that shows it.
         groups: Group of each row, (N,).
         times: Time of each row, (N,).
         hashes: Hash of each input row, uint64 (N,).
@@ -36,7 +34,7 @@ class Examples:
     inputs: Any
     targets: NDArray[Any] | None = None
     index: NDArray[np.int64] | None = None
-    names: Sequence[Any] | None = None
+    names: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     groups: NDArray[Any] | None = None
     times: NDArray[Any] | None = None
     hashes: NDArray[np.uint64] | None = None
@@ -47,37 +45,31 @@ class Examples:
     def take(self, rows: Indices) -> "Examples":
         """Return the rows of the given numbers."""
         index = np.arange(len(self)) if self.index is None else self.index
-        inputs = self.inputs.iloc[rows] if hasattr(self.inputs, "iloc") else self.inputs[rows]
-        names = None if self.names is None else [self.names[row] for row in rows.tolist()]
-        fields = {name: getattr(self, name) for name in ("targets", "groups", "times", "hashes")}
-        fields = {name: None if f is None else f[rows] for name, f in fields.items()}
-        return Examples(inputs, index=index[rows], names=names, **fields)
+        positions = rows.tolist()
+        return Examples(
+            inputs=self.inputs[rows],
+            targets=_take(self.targets, rows),
+            index=index[rows],
+            names={name: [cells[row] for row in positions] for name, cells in self.names.items()},
+            groups=_take(self.groups, rows),
+            times=_take(self.times, rows),
+            hashes=_take(self.hashes, rows),
+        )
+
+    def columns(self) -> dict[str, Any]:
+        """Return the columns that identify the rows: number, path or id, text."""
+        return {"index": self.index, **self.names, **self.inputs.columns()}
+
+    def readable(self) -> list[str]:
+        """Return a line per row as people read it: its cells, its text, its path or its numbers."""
+        lines: list[str] = self.inputs.readable()
+        for cells in self.names.values():
+            lines = lines or [str(cell) for cell in cells]
+        return lines
 
 
-class Encoder(ABC):
-    """Encoder of rows into the stored form that batches are sliced from.
-
-    It learns from the training part alone; each split has a new copy. Its attributes are plain
-    values: `fit` sets `input_shape`, the shape of one encoded row.
-    """
-
-    input_shape: tuple[int, ...] = ()
-
-    @abstractmethod
-    def fit(self, inputs: Any, targets: NDArray[Any]) -> None:
-        """Learn from the rows of the training part."""
-
-    @abstractmethod
-    def transform(self, inputs: Any) -> StoredRows:
-        """Encode rows."""
-
-    def state(self) -> dict[str, Any]:
-        """Return what was learned as plain values."""
-        return dict(vars(self))
-
-    def load_state(self, state: dict[str, Any]) -> None:
-        """Restore a `state`."""
-        vars(self).update(state)
+def _take(values: NDArray[Any] | None, rows: Indices) -> NDArray[Any] | None:
+    return None if values is None else values[rows]
 
 
 def row_hashes(rows: Iterable[Any]) -> NDArray[np.uint64]:

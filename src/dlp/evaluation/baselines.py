@@ -9,12 +9,12 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
 from dlp.console import say, scores_text
-from dlp.datamodules.base import Examples, SupervisedDataModule
+from dlp.datamodules.base import SupervisedDataModule
+from dlp.datamodules.rows import Rows
 from dlp.modules.heads import Head
 from dlp.modules.metrics import make_metrics
 from dlp.modules.supervised import SupervisedModule
@@ -23,7 +23,6 @@ from dlp.modules.supervised import SupervisedModule
 Scores = dict[str, dict[str, float]]
 
 _MAX_ROWS = 50_000
-_IMAGE_SIDE = 32
 
 
 def guess_scores(model: Any, data: SupervisedDataModule, part: Literal["val", "test"]) -> Scores:
@@ -64,15 +63,16 @@ def fitted_scores(model: Any, data: SupervisedDataModule, part: Literal["val", "
     """
     if not isinstance(model, SupervisedModule):
         return {}
-    train, head = data.examples("train"), model.head
+    train = data.examples("train").inputs
+    head = model.head
     y = part_targets(head, data, "train").numpy()[:_MAX_ROWS]
     targets = part_targets(head, data, part)
     scores: Scores = {}
     for name, estimator in _estimators(head, train, model.class_weight, data.class_names).items():
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of iterations that ran out
-            estimator.fit(_features(train)[:_MAX_ROWS], y.squeeze())
-            predictions = _predict(head, estimator, _features(data.examples(part)))
+            estimator.fit(train.features()[:_MAX_ROWS], y.squeeze())
+            predictions = _predict(head, estimator, data.examples(part).inputs.features())
         say(f"fitted {name}")
         scores[name] = score(head, torch.from_numpy(predictions), targets)
     return scores
@@ -104,73 +104,34 @@ def baseline_lines(scores: Mapping[str, Mapping[str, float]]) -> list[str]:
     return [f"baseline {n.replace('_', ' ')}: {scores_text(each)}" for n, each in scores.items()]
 
 
-def _features(rows: Examples) -> Any:
-    """Return raw texts, a data frame, or a matrix (N, D)."""
-    inputs = rows.inputs
-    if hasattr(inputs, "raw"):
-        return np.array(inputs.raw(), dtype=object)
-    if hasattr(inputs, "pixels"):
-        height, width = (min(_IMAGE_SIDE, n) for n in inputs[torch.tensor([0])].shape[2:])
-        batches = torch.split(torch.arange(len(inputs)), 512)
-        small = [F.adaptive_avg_pool2d(inputs[rows], (height, width)) for rows in batches]
-        return torch.cat(small).flatten(1).numpy()
-    if hasattr(inputs, "iloc"):
-        return inputs.astype(dict.fromkeys(inputs.select_dtypes("bool"), float))
-    return np.asarray(inputs).reshape(len(inputs), -1)
-
-
 def _estimators(
-    head: Head, train: Examples, class_weight: Any, names: list[str] | None
+    head: Head, rows: Rows, class_weight: Any, names: list[str] | None
 ) -> dict[str, Any]:
+    """Return the baselines of some rows by name, for the task of a head."""
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
-    from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression, Ridge
     from sklearn.multiclass import OneVsRestClassifier
     from sklearn.multioutput import MultiOutputRegressor
-    from sklearn.pipeline import make_pipeline
 
-    is_text = hasattr(train.inputs, "raw")
     if isinstance(class_weight, dict) and names:  # of a label scikit-learn weighs 0 and 1 alone
         weights = {str(name): weight for name, weight in class_weight.items()}
-        numbered = {n: weights.get(name, 1.0) for n, name in enumerate(names)}
+        numbered = {number: weights.get(name, 1.0) for number, name in enumerate(names)}
         class_weight = None if head.task == "multilabel" else numbered
-    linear: Any = Ridge()
-    boosting: Any = HistGradientBoostingRegressor(random_state=0)
-    if head.prediction == "probabilities":
-        linear = LogisticRegression(C=10 if is_text else 1, class_weight=class_weight)
-        boosting = HistGradientBoostingClassifier(random_state=0, class_weight=class_weight)
-    if head.task == "multilabel":
-        linear, boosting = OneVsRestClassifier(linear), OneVsRestClassifier(boosting)
-    elif head.prediction == "values" and head.num_outputs > 1:
-        boosting = MultiOutputRegressor(boosting)
-    if is_text:
-        words = TfidfVectorizer(sublinear_tf=True, ngram_range=(1, 2), min_df=2)
-        return {"linear model on TF-IDF": make_pipeline(words, linear)}
-    if hasattr(train.inputs, "pixels"):
-        return {"linear model": linear}
-    return {
-        "linear model": make_pipeline(_columns(train.inputs, for_trees=False), linear),
-        "gradient boosting": make_pipeline(_columns(train.inputs, for_trees=True), boosting),
-    }
 
+    def linear(C: float = 1.0) -> Any:  # noqa: N803  # its name in scikit-learn
+        if head.prediction == "values":
+            return Ridge()
+        model = LogisticRegression(C=C, class_weight=class_weight)
+        return OneVsRestClassifier(model) if head.task == "multilabel" else model
 
-def _columns(inputs: Any, for_trees: bool) -> Any:
-    """Build the preprocessing of columns; trees take missing and unscaled numbers."""
-    from sklearn.compose import make_column_selector, make_column_transformer
-    from sklearn.impute import SimpleImputer
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
+    def boosting() -> Any:
+        if head.prediction == "values":
+            model = HistGradientBoostingRegressor(random_state=0)
+            return MultiOutputRegressor(model) if head.num_outputs > 1 else model
+        model = HistGradientBoostingClassifier(random_state=0, class_weight=class_weight)
+        return OneVsRestClassifier(model) if head.task == "multilabel" else model
 
-    numbers: Any = make_pipeline(SimpleImputer(strategy="median"), StandardScaler())
-    categories: Any = OneHotEncoder(handle_unknown="ignore")
-    if for_trees:
-        numbers = "passthrough"
-        categories = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
-    if not hasattr(inputs, "iloc"):
-        return numbers
-    is_number = make_column_selector(dtype_include=np.number)
-    is_category = make_column_selector(dtype_include=[object, "string", "category"])
-    return make_column_transformer((numbers, is_number), (categories, is_category))
+    return rows.baselines(linear, boosting)
 
 
 def _predict(head: Head, estimator: Any, features: Any) -> NDArray[np.float32]:

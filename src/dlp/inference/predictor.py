@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from dlp.datamodules.tables.rows import records
 from dlp.errors import InputError, extra
 from dlp.inference import reader
 from dlp.runs.folder import checkpoint_of
@@ -109,12 +110,6 @@ class Predictor:
         from dlp.inference.explain import explain
 
         return explain(self, row)
-
-
-def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return rows as dictionaries, None for missing cells."""
-    records: Any = frame.astype(object).where(frame.notna(), None).to_dict("records")
-    return [*records]
 
 
 def _featured(read: Callable[[Any], Any], transformer: Any, state: dict[str, Any]) -> Any:

@@ -14,7 +14,7 @@ from dlp.modules.weights import read_file
 
 
 class Columns(nn.Module):
-    """Numbers and codes of a table as the matrix that `ColumnEncoder` makes, float32 (N, D)."""
+    """Numbers and codes of a table as the matrix that `TableEncoder` makes, float32 (N, D)."""
 
     fill: Tensor
     shift: Tensor

@@ -20,7 +20,7 @@ def pets(tmp_path):
 
 
 def stems(data, part):
-    return ["/".join(name.split("/")[-2:]) for name in data.examples(part).names]
+    return ["/".join(name.split("/")[-2:]) for name in data.examples(part).names["path"]]
 
 
 def test_subfolders_are_classes(pets):
@@ -117,7 +117,7 @@ def test_groups_and_ids_come_from_columns(pets):
     )
     parts = [data.examples(part) for part in ("train", "val")]
     assert not {*parts[0].groups} & {*parts[1].groups}
-    assert sorted(parts[0].names + parts[1].names) == [*"abcdefghijkl"]
+    assert sorted(parts[0].names["number"] + parts[1].names["number"]) == [*"abcdefghijkl"]
 
 
 def test_rows_without_a_target_are_left_out_if_asked(pets):
@@ -194,14 +194,14 @@ def test_a_file_a_folder_or_a_table_is_predicted(path, names, pets, tmp_path):
     source = table(pets, kind=["a", "b"] * 6) if arguments else pets
     data = ImageFolderDataModule(source, predict_path=tmp_path / path, image_size=8, **arguments)
     rows = data.examples("predict")
-    assert [name.removeprefix(f"{tmp_path}/new/") for name in rows.names] == names
+    assert [name.removeprefix(f"{tmp_path}/new/") for name in rows.names["path"]] == names
     assert rows.targets is None
 
 
 def test_a_model_of_a_folder_predicts_a_table(pets):
     (pets.parent / "new.csv").write_text(f"image\n{pets.name}/cats/0.png\n")
     data = ImageFolderDataModule(pets, predict_path=pets.parent / "new.csv", image_size=8)
-    assert data.examples("predict").names == [f"{pets.name}/cats/0.png"]
+    assert data.examples("predict").names["path"] == [f"{pets.name}/cats/0.png"]
 
 
 def test_training_batches_alone_are_augmented(pets):

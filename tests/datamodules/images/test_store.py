@@ -9,6 +9,7 @@ from PIL import Image
 
 from dlp.datamodules.images.store import (
     ImageFormat,
+    Images,
     StoredImages,
     decode,
     file_states,
@@ -178,7 +179,7 @@ def test_a_changed_file_has_another_state(tmp_path):
 @pytest.mark.parametrize("channels", [1, 3])
 def test_a_batch_is_the_bytes_divided_by_255(channels):
     pixels = np.random.default_rng(0).integers(0, 256, (9, 4, 5, channels), np.uint8)
-    images = StoredImages(pixels, np.arange(9))[np.array([8, 2, 5])]
-    batch = images[torch.tensor([2, 0])]
+    images = Images(pixels, np.arange(9))[np.array([8, 2, 5])]
+    batch = StoredImages(images)[torch.tensor([2, 0])]
     expected = torch.from_numpy(pixels[[5, 8]]).permute(0, 3, 1, 2) / 255
     assert torch.equal(batch, expected)

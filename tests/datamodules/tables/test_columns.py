@@ -8,7 +8,8 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, QuantileTransformer, StandardScaler
 
-from dlp.datamodules.tables.columns import ColumnEncoder, Scale
+from dlp.datamodules.tables.columns import Scale, TableEncoder
+from dlp.datamodules.tables.rows import TableRows
 from dlp.errors import InputError
 
 RANDOM = np.random.default_rng(0)
@@ -26,9 +27,9 @@ def holes(frame, share=0.2):
 
 
 def encode(train, new, **arguments):
-    encoder = ColumnEncoder(**arguments)
-    encoder.fit(train)
-    return encoder.names, encoder.transform(new).numpy()
+    encoder = TableEncoder(**arguments)
+    encoder.fit(TableRows(train))
+    return encoder.names, encoder.transform(TableRows(new)).numpy()
 
 
 @pytest.mark.parametrize(
@@ -169,10 +170,12 @@ def test_an_absent_column_is_named():
 
 @pytest.mark.parametrize("missing", ["zero", "median"])
 def test_the_state_alone_encodes_new_rows(tmp_path, missing):
-    encoder = ColumnEncoder(missing=missing, indicator=True, scaling="quantile", bins=4)
-    encoder.fit(holes(TRAIN))
+    encoder = TableEncoder(missing=missing, indicator=True, scaling="quantile", bins=4)
+    encoder.fit(TableRows(holes(TRAIN)))
     torch.save(encoder.state(), tmp_path / "state.pt")
-    restored = ColumnEncoder()
+    restored = TableEncoder()
     restored.load_state(torch.load(tmp_path / "state.pt", weights_only=True))
     assert restored.names == encoder.names
-    assert torch.equal(restored.transform(holes(NEW)), encoder.transform(holes(NEW)))
+    assert torch.equal(
+        restored.transform(TableRows(holes(NEW))), encoder.transform(TableRows(holes(NEW)))
+    )

@@ -12,7 +12,7 @@ def test_boston_is_in_the_order_of_the_book():
     data = HousingDataModule()
     train, test = data.examples("train"), data.examples("test")
     assert (len(train), len(test)) == (404, 102)
-    assert (train.inputs["CRIM"].iloc[0], train.targets[0]) == (1.23247, 15.2)
+    assert (train.inputs.frame["CRIM"].iloc[0], train.targets[0]) == (1.23247, 15.2)
     assert train.index[:5].tolist() == [22, 202, 368, 335, 461]
     assert (data.input_shape, data.num_outputs, data.class_names) == ((13,), 1, None)
     assert not data.has("val")
@@ -20,13 +20,13 @@ def test_boston_is_in_the_order_of_the_book():
 
 def test_all_rows_are_scaled_by_population_statistics_of_the_training_part():
     data = HousingDataModule()
-    train, test = (data.examples(part).inputs for part in ("train", "test"))
+    train, test = (data.examples(part).inputs.frame for part in ("train", "test"))
     expected = (test - train.mean()) / train.std(ddof=0)
     np.testing.assert_allclose(data.inputs("test"), expected, atol=1e-5)
 
 
 def test_leaky_scaling_takes_all_training_rows_whatever_the_fold():
-    rows = HousingDataModule().examples("test").inputs
+    rows = HousingDataModule().examples("test").inputs.frame
     whole = HousingDataModule(predict_path=rows)
     fold = HousingDataModule(predict_path=rows, leaky_scaling=True, num_folds=4)
     for part, of_fold in (
@@ -39,10 +39,10 @@ def test_leaky_scaling_takes_all_training_rows_whatever_the_fold():
 
 
 def test_the_folds_of_the_book_are_contiguous():
-    whole = HousingDataModule().examples("train").inputs
+    whole = HousingDataModule().examples("train").inputs.frame
     for fold in range(4):
         data = HousingDataModule(num_folds=4, fold=fold)
-        assert data.examples("val").inputs.equals(whole.iloc[fold * 101 : (fold + 1) * 101])
+        assert data.examples("val").inputs.frame.equals(whole.iloc[fold * 101 : (fold + 1) * 101])
 
 
 def test_column_b_can_be_left_out():
@@ -71,7 +71,7 @@ def test_california_is_downloaded_once_and_cut_as_in_the_book(archive, tmp_path,
     data.prepare_data()
     order, cut = np.arange(rows), int(rows * 0.8)
     np.random.RandomState(113).shuffle(order)
-    np.testing.assert_array_equal(data.examples("train").inputs, x[order[:cut]])
+    np.testing.assert_array_equal(data.examples("train").inputs.frame, x[order[:cut]])
     np.testing.assert_allclose(data.examples("test").targets, y[order[cut:]] / 100_000)
     assert data.feature_names[:2] == ["longitude", "latitude"]
 

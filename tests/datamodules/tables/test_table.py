@@ -54,7 +54,7 @@ def test_a_table_becomes_numbers_and_one_hot_categories(csv):
     np.testing.assert_array_equal(matrix(data), expected.to_numpy(np.float32))
     inputs, targets = next(iter(data.train_dataloader()))
     assert inputs.dtype == targets.dtype == torch.float32
-    assert data.examples("train").names == frame.id.tolist()
+    assert data.examples("train").names == {"id": frame.id.tolist()}
 
 
 def test_statistics_come_from_the_training_part_alone(csv):
@@ -217,7 +217,7 @@ def test_own_features_are_fitted_on_the_training_part_without_the_target(feature
     state = data.state_dict()["inputs"]["features"]
     assert state["name"] == "Share"
     assert state["attributes"]["columns"] == ["area", "city", "garden", "rooms"]
-    assert [*data.examples("train").inputs] == ["area", "rooms", "garden", "city"]
+    assert [*data.examples("train").inputs.frame] == ["area", "rooms", "garden", "city"]
 
 
 def test_features_of_a_name_are_imported_and_restored(csv, tmp_path, monkeypatch):

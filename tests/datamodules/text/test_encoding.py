@@ -9,7 +9,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from dlp.datamodules.text import encoding
 from dlp.datamodules.text.corpus import Texts, spacing
-from dlp.datamodules.text.encoding import OFFSET, BagEncoder, rank_words
+from dlp.datamodules.text.encoding import OFFSET, TextEncoder, rank_words
 
 TEXTS = st.lists(
     st.lists(st.sampled_from("abcdefg"), max_size=8).map(" ".join), min_size=1, max_size=12
@@ -21,7 +21,7 @@ def corpus(texts, ngrams=1):
 
 
 def fitted(texts, *arguments, **keywords):
-    encoder = BagEncoder(*arguments, **keywords)
+    encoder = TextEncoder(*arguments, **keywords)
     encoder.fit(corpus(texts))
     return encoder
 
@@ -67,7 +67,7 @@ def test_tfidf_of_words_and_pairs_equals_scikit_learn(train, new, ngrams, min_df
         min_df=min_df, sublinear_tf=sublinear,
     )  # fmt: skip
     name = "sublinear_tfidf" if sublinear else "tfidf"
-    encoder = BagEncoder(None, encoding=name, min_df=min_df)
+    encoder = TextEncoder(None, encoding=name, min_df=min_df)
     try:
         vectorizer.fit(train)
     except ValueError:  # no term is left
@@ -93,7 +93,7 @@ def test_pairs_end_with_their_text_and_follow_their_first_word():
     assert rank_words(texts)[:4] == ["good", "not", pair, "film"]
     assert "good\u2581a" not in texts.words
     assert rank_words(texts, min_df=2) == ["good", "film"]
-    encoder = BagEncoder(max_length=3)  # a start, a word and its pair
+    encoder = TextEncoder(max_length=3)  # a start, a word and its pair
     encoder.fit(texts)
     assert encoder.ids(texts[:1])[0].tolist() == [1, 5, 6]
 
@@ -107,7 +107,7 @@ def test_ten_thousand_ids_are_9996_words():
 def test_a_restored_encoder_gives_the_same_rows():
     texts = ["a b a", "b c", "c d e"]
     encoder = fitted(texts, 9, encoding="tfidf")
-    restored = BagEncoder()
+    restored = TextEncoder()
     restored.load_state(encoder.state())
     assert np.array_equal(dense(restored, texts), dense(encoder, texts))
     restored.fit(corpus(["x y"]))

@@ -70,7 +70,7 @@ def test_folders_of_parts_skip_what_has_no_label(tmp_path):
     (tmp_path / "train" / "urls.txt").write_text("about the set")
     data = TextDataModule(tmp_path, val_size=None)
     assert (data.class_names, len(data.examples("train"))) == (["neg", "pos"], 40)
-    assert sorted(data.examples("test").names)[0] == "test/neg/0.txt"
+    assert sorted(data.examples("test").names["path"])[0] == "test/neg/0.txt"
 
 
 @pytest.mark.parametrize("name", ["val", "valid", "validation"])
@@ -125,7 +125,7 @@ def test_groups_and_times_reach_the_split_and_ids_the_predictions(reviews):
     data = TextDataModule(reviews, group_column="by", id_column="day", val_size=0.4)
     authors = [{*data.examples(part).groups} for part in ("train", "val")]
     assert not authors[0] & authors[1]
-    assert [str(n) for n in data.examples("val").index] == data.examples("val").names
+    assert [str(n) for n in data.examples("val").index] == data.examples("val").names["day"]
     data = TextDataModule(reviews, time_column="day", val_size=4)
     assert sorted(data.examples("val").times) == [16, 17, 18, 19]
 

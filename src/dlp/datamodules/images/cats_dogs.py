@@ -108,7 +108,7 @@ class CatsVsDogsDataModule(ImageFolderDataModule):
             inputs=_ParquetImages(files, rows) if is_parquet else [files[row] for row in rows],
             targets=np.array(["cat", "dog"], object)[labels[rows]],
             index=np.array(rows),
-            names=[names[row] for row in rows],
+            names={"path": [names[row] for row in rows]},
         )
         return {"train": self.decoded(examples, (file_states(files), rows))}
 

@@ -15,7 +15,7 @@ from dlp.datamodules.images.augmentation import Augmentation, Augmenter, make_au
 from dlp.datamodules.images.store import (
     ImageEncoder,
     ImageFormat,
-    StoredImages,
+    Images,
     decode,
     file_states,
     read_image,
@@ -126,7 +126,7 @@ class ImageFolderDataModule(SupervisedDataModule):
         if path.is_file() and not _is_image(path):
             return self._read_table(path, False)
         files = find_images(path)
-        return self.decoded(Examples(files, names=[*map(str, files)]))
+        return self.decoded(Examples(files, names={"path": list(map(str, files))}))
 
     def input_spec(self) -> dict[str, Any]:
         """Return the format of new images."""
@@ -144,7 +144,7 @@ class ImageFolderDataModule(SupervisedDataModule):
             )
         files = _find_class_images(path)
         classes = np.array([file.parent.name for file in files], object)
-        return self.decoded(Examples(files, classes, names=[*map(str, files)]))
+        return self.decoded(Examples(files, classes, names={"path": list(map(str, files))}))
 
     def _read_table(self, path: Path, is_labelled: bool) -> Examples:
         targets = self.target_columns if is_labelled else []
@@ -167,7 +167,7 @@ class ImageFolderDataModule(SupervisedDataModule):
             inputs=files,
             targets=values if is_labelled else None,
             index=frame.index.to_numpy(),
-            names=frame[name or self.image_column].tolist(),
+            names={name or "path": frame[name or self.image_column].tolist()},
             groups=frame[group].to_numpy() if group in frame else None,
             times=frame[time].to_numpy() if time in frame else None,
         )
@@ -176,7 +176,8 @@ class ImageFolderDataModule(SupervisedDataModule):
     def decoded(self, examples: Examples, key: object = None) -> Examples:
         """Decode the images of rows, cached by a key of the files; return the readable rows."""
         records = decode(examples.inputs, self.form, key or file_states(examples.inputs))
-        images, hashes = StoredImages(records["pixels"]), records["hash"]
+        hashes = records["hash"]
+        images = Images(records["pixels"], np.arange(len(records)))
         if not hashes.all():
             self._report(examples, np.flatnonzero(hashes == 0).tolist())
         return replace(examples, inputs=images, hashes=hashes).take(np.flatnonzero(hashes))
@@ -184,11 +185,12 @@ class ImageFolderDataModule(SupervisedDataModule):
     def _report(self, examples: Examples, rows: list[int]) -> None:
         """Name the images that cannot be read, the first ten with the reason."""
         reasons = []
+        [names] = examples.names.values()
         for row in rows[:10]:
             try:
                 read_image(examples.inputs[row], self.form)
             except InputError as error:
-                reasons.append(f"{(examples.names or ())[row]} ({error})")
+                reasons.append(f"{names[row]} ({error})")
         text = f"{len(rows):,} of {len(examples):,} images cannot be read: {', '.join(reasons)}"
         if self.on_corrupt == "error":
             raise InputError(

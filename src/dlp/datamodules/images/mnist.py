@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from dlp.datamodules.base import Examples, SplitArguments, SupervisedDataModule
 from dlp.datamodules.examples import row_hashes
-from dlp.datamodules.images.store import ImageEncoder, ImageFormat, StoredImages
+from dlp.datamodules.images.store import ImageEncoder, ImageFormat, Images
 from dlp.datamodules.splits import keras_order
 from dlp.datamodules.targets import TargetEncoder
 from dlp.errors import InputError
@@ -97,4 +97,5 @@ class MNISTDataModule(SupervisedDataModule):
 
 def _examples(pixels: NDArray[np.uint8], targets: NDArray[Any]) -> Examples:
     pixels = np.ascontiguousarray(pixels).reshape(-1, 28, 28, 1)
-    return Examples(StoredImages(pixels), targets.astype(np.int64), hashes=row_hashes(pixels))
+    rows = Images(pixels, np.arange(len(pixels)))
+    return Examples(rows, targets.astype(np.int64), hashes=row_hashes(pixels))

@@ -14,10 +14,14 @@ _GERMAN_NUMBER = r"-?(\d+|\d{1,3}(\.\d{3})+)(,\d\d?)?"
 _MAX_REPEATED, _MAX_CATEGORIES = 20, 1000
 
 
+def is_date(column: "pd.Series[Any]") -> bool:
+    """Return True for dates with or without a time zone."""
+    return bool(pd.api.types.is_datetime64_any_dtype(column))
+
+
 def is_number(column: "pd.Series[Any]") -> bool:
     """Return True for numbers, booleans and dates."""
-    types = pd.api.types
-    return types.is_numeric_dtype(column) or types.is_datetime64_any_dtype(column)
+    return pd.api.types.is_numeric_dtype(column) or is_date(column)
 
 
 def read_arguments(name: str, cells: "pd.Series[Any]") -> dict[str, Any]:

@@ -9,7 +9,7 @@ import numpy as np
 from dlp.datamodules.base import Examples, SplitArguments, SupervisedDataModule
 from dlp.datamodules.targets import TargetEncoder, Task
 from dlp.datamodules.text.corpus import SPLIT, Texts, Tokens, spacing
-from dlp.datamodules.text.encoding import BagEncoder, Encoding
+from dlp.datamodules.text.encoding import Encoding, TextEncoder
 from dlp.datamodules.text.sources import PARTS, TextFiles
 from dlp.hyperparameters import Keywords, plain_arguments
 
@@ -37,12 +37,12 @@ class BaseTextDataModule(SupervisedDataModule):
         num_words: Upper bound of the word ids: the most frequent ``num_words - 4`` terms are kept;
             None keeps all.
         max_length: Number of ids of a text that are kept, the first ones.
-        encoding: Values of the rows, see `BagEncoder`.
+        encoding: Values of the rows, see `TextEncoder`.
         min_df: Number of training texts that a term must be in.
         **data: See `SupervisedDataModule`.
     """
 
-    encoder: BagEncoder
+    encoder: TextEncoder
 
     def __init__(
         self,
@@ -57,23 +57,25 @@ class BaseTextDataModule(SupervisedDataModule):
         eval_batch_size: int = 16384,
         **data: Any,
     ) -> None:
-        encoder = BagEncoder(num_words, max_length, encoding, min_df)
+        encoder = TextEncoder(num_words, max_length, encoding, min_df)
         super().__init__(encoder=encoder, eval_batch_size=eval_batch_size, **data)
         self.files, self.predict_path, self.predict_texts = files, predict_path, predict_texts
+        self.id_column = files.columns.get("id", "path")  # texts in files are named by their path
 
     def load(self) -> dict[str, Examples]:
         """Return the parts of the files."""
-        return parts_of(self.files.texts())
+        return parts_of(self.files.texts(), self.id_column)
 
     def load_predict(self) -> Examples | None:
         """Return the texts of `predict_texts` or `predict_path`."""
         if self.predict_texts is not None:
             spaced = spacing(self.files.tokens, self.files.ngrams)
-            return _examples(Texts.tokenise(self.predict_texts, spaced))
+            return _examples(Texts.tokenise(self.predict_texts, spaced), self.id_column)
         if self.predict_path is None:
             return None
         columns = {role: c for role, c in self.files.columns.items() if role in ("text", "id")}
-        return _examples(replace(self.files, path=str(self.predict_path), columns=columns).read())
+        files = replace(self.files, path=str(self.predict_path), columns=columns)
+        return _examples(files.read(), self.id_column)
 
     def input_spec(self) -> dict[str, Any]:
         """Return the words and the rules by which new texts are encoded."""
@@ -89,13 +91,13 @@ class BaseTextDataModule(SupervisedDataModule):
         }
 
 
-def parts_of(texts: Texts) -> dict[str, Examples]:
+def parts_of(texts: Texts, id_column: str = "path") -> dict[str, Examples]:
     """Return the parts that the column ``part`` names."""
     parts = texts.column("part")
-    return {part: _examples(texts[parts == part]) for part in PARTS if part in parts}
+    return {part: _examples(texts[parts == part], id_column) for part in PARTS if part in parts}
 
 
-def _examples(texts: Texts) -> Examples:
+def _examples(texts: Texts, id_column: str) -> Examples:
     names = texts.table.column_names
     targets = [texts.column(name) for name in names if name.startswith("label")]
     others = {n: texts.column(n) for n in ("row", "id", "group", "time") if n in names}
@@ -103,7 +105,7 @@ def _examples(texts: Texts) -> Examples:
         inputs=texts,
         targets=targets[0] if len(targets) == 1 else np.column_stack(targets) if targets else None,
         index=others.get("row"),
-        names=others["id"].tolist() if "id" in others else None,
+        names={id_column: others["id"].tolist()} if "id" in others else {},
         groups=others.get("group"),
         times=others.get("time"),
         hashes=texts.column("hash"),
@@ -179,5 +181,6 @@ class TextDataModule(BaseTextDataModule):
         """Return the parts of `path` and the texts of `test_path`."""
         parts = super().load()
         if self.test_path is not None:
-            parts["test"] = _examples(replace(self.files, path=str(self.test_path)).texts())
+            files = replace(self.files, path=str(self.test_path))
+            parts["test"] = _examples(files.texts(), self.id_column)
         return parts

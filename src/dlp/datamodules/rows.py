@@ -1,0 +1,92 @@
+"""The contract of a kind of row: tables, texts, images, arrays, or a kind of one's own.
+
+A kind is a `Rows`, an `Encoder` and a DataModule whose `load` returns such rows. All commands ask
+these; none of them looks at what the rows are.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+Indices = NDArray[np.int64]
+
+
+class Rows(ABC):
+    """N rows as they were read."""
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Return the number of rows."""
+
+    @abstractmethod
+    def __getitem__(self, index: Indices) -> Self:
+        """Return the rows at some positions, (M,)."""
+
+    @abstractmethod
+    def describe(self) -> str:
+        """Describe all rows, for ``dlp data``."""
+
+    @abstractmethod
+    def raw(self) -> "Sequence[Any] | NDArray[Any]":
+        """Return each row as people have it, and as `Predictor` takes it."""
+
+    def readable(self) -> list[str]:
+        """Return a line per row for lists of mistakes; empty where only a name tells the row."""
+        return []
+
+    def columns(self) -> dict[str, Sequence[Any]]:
+        """Return further columns of ``predictions.csv`` by which a person identifies a row."""
+        return {}
+
+    @abstractmethod
+    def features(self) -> Any:
+        """Return the rows as scikit-learn takes them, (N, D) or (N,)."""
+
+    @abstractmethod
+    def baselines(self, linear: Callable[..., Any], boosting: Callable[[], Any]) -> dict[str, Any]:
+        """Return scikit-learn estimators on `features` by name, to compare a network with.
+
+        Args:
+            linear: Function from ``C``, the inverse strength of the penalty, to a linear model.
+            boosting: Function that builds gradient boosting.
+        """
+
+
+class StoredRows(Protocol):
+    """Encoded rows: a length, and batches by an int64 tensor of row numbers."""
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+
+    def __getitem__(self, index: Tensor) -> Any:
+        """Return a batch."""
+
+
+class Encoder(ABC):
+    """Encoder of rows into the stored form that batches are sliced from.
+
+    It learns from the training part alone; each split has a new copy. Its attributes are plain
+    values: `fit` sets `input_shape`, the shape of one encoded row.
+    """
+
+    input_shape: tuple[int, ...] = ()
+
+    @abstractmethod
+    def fit(self, rows: Any, targets: NDArray[Any]) -> None:
+        """Learn from the rows of the training part."""
+
+    @abstractmethod
+    def transform(self, rows: Any) -> StoredRows:
+        """Encode rows."""
+
+    def state(self) -> dict[str, Any]:
+        """Return what was learned as plain values."""
+        return dict(vars(self))
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Restore a `state`."""
+        vars(self).update(state)

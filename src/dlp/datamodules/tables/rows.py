@@ -1,0 +1,94 @@
+"""Rows of a table."""
+
+import textwrap
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dlp.datamodules.rows import Indices, Rows
+from dlp.datamodules.tables.kinds import is_date, is_number
+
+
+@dataclass(frozen=True)
+class TableRows(Rows):
+    """Rows of a data frame, whose index holds the row numbers."""
+
+    frame: pd.DataFrame
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    def __getitem__(self, index: Indices) -> "TableRows":
+        return TableRows(self.frame.iloc[index])
+
+    def describe(self) -> str:
+        """Return a line per column: kind, missing cells, distinct cells, range."""
+        header = ["column", "kind", "missing", "distinct", "values"]
+        lines = [_describe_column(self.frame[name]) for name in self.frame]
+        table = pd.DataFrame(lines, columns=header).to_string(index=False)
+        return f"{len(self):,} rows\n{table}"
+
+    def readable(self) -> list[str]:
+        """Return the cells of each row with their columns."""
+        lines = []
+        for row in self.frame.astype(str).to_dict("records"):
+            lines.append(", ".join(f"{name}={cell}" for name, cell in row.items()))
+        return lines
+
+    def raw(self) -> list[dict[str, Any]]:
+        """Return a dictionary per row, None for missing cells."""
+        return records(self.frame)
+
+    def features(self) -> pd.DataFrame:
+        """Return the data frame with booleans as numbers."""
+        booleans = self.frame.select_dtypes("bool")
+        return self.frame.astype(dict.fromkeys(booleans, float))
+
+    def baselines(self, linear: Callable[..., Any], boosting: Callable[[], Any]) -> dict[str, Any]:
+        """Return a linear model of scaled and one-hot columns, and gradient boosting."""
+        from sklearn.impute import SimpleImputer
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
+
+        numbers = make_pipeline(SimpleImputer(strategy="median"), StandardScaler())
+        one_hot = OneHotEncoder(handle_unknown="ignore")
+        # Trees take missing and unscaled numbers.
+        codes = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
+        return {
+            "linear model": make_pipeline(_by_kind(numbers, one_hot), linear()),
+            "gradient boosting": make_pipeline(_by_kind("passthrough", codes), boosting()),
+        }
+
+
+def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the rows of a frame as dictionaries, None for missing cells."""
+    cells = frame.astype(object).where(frame.notna(), None)
+    rows: Any = cells.to_dict("records")
+    return list(rows)
+
+
+def _by_kind(numbers: Any, categories: Any) -> Any:
+    """Return the transformer of scikit-learn that treats numbers and categories apart."""
+    from sklearn.compose import make_column_selector, make_column_transformer
+
+    is_numeric = make_column_selector(dtype_include=np.number)
+    is_category = make_column_selector(dtype_include=[object, "string", "category"])
+    return make_column_transformer((numbers, is_numeric), (categories, is_category))
+
+
+def _describe_column(column: "pd.Series[Any]") -> tuple[Any, ...]:
+    cells = column.dropna()
+    if is_date(column):
+        kind = "date"
+        values = f"{cells.min()} to {cells.max()}"
+    elif is_number(column):
+        kind = "number"
+        values = f"{float(cells.min()):g} to {float(cells.max()):g}"
+    else:
+        kind = "category"
+        categories = sorted(cells.astype(str).unique())
+        values = textwrap.shorten(", ".join(categories[:20]), 60, placeholder=" ...")
+    return column.name, kind, len(column) - len(cells), cells.nunique(), values
