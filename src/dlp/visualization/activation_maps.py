@@ -12,7 +12,9 @@ _MAPS = (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d)
 
 
 def activations(
-    model: nn.Module, images: Tensor, layers: str | Sequence[str] | None = None
+    model: nn.Module,
+    images: Tensor,
+    layers: str | Sequence[str] | None = None,
 ) -> dict[str, Tensor]:
     """Return the outputs of some layers in evaluation mode; the model is left as it was.
 
@@ -25,10 +27,15 @@ def activations(
         Maps (N, C, h, w) by layer, or rows (N, D) of a dense layer. A layer that is called several
         times gives its last output.
     """
-    names = [layers] if isinstance(layers, str) else list(layers or default_layers(model))
+    names = layers or default_layers(model)
+    if isinstance(names, str):
+        names = [names]
     outputs: dict[str, Tensor] = {}
 
-    def watch(name: str, output: Tensor) -> None:
+    def watch(
+        name: str,
+        output: Tensor,
+    ) -> None:
         outputs[name] = output.detach().clone()  # the next layer may work in place
 
     with evaluating(model), torch.no_grad(), watched(model, names, watch):
@@ -36,12 +43,16 @@ def activations(
     return {name: outputs[name] for name in names}
 
 
-def default_layers(model: nn.Module, count: int = 8) -> list[str]:
+def default_layers(
+    model: nn.Module,
+    count: int = 8,
+) -> list[str]:
     """Return the first convolutions and poolings, each by the activation that follows it."""
     names: list[str] = []
     previous: nn.Module | None = None
     for name, layer in model.named_modules():
-        if [*layer.children()] or isinstance(layer, nn.BatchNorm2d):
+        is_block = any(layer.children())
+        if is_block or isinstance(layer, nn.BatchNorm2d):
             continue
         if isinstance(layer, _MAPS):
             names.append(name)
@@ -61,7 +72,7 @@ def is_activation(layer: nn.Module) -> bool:
 def channel_image(maps: Tensor) -> Tensor:
     """Return maps (..., h, w) as the book shows them, uint8 of mean 128 and deviation 64."""
     values = maps.detach().float()
-    spread = values.amax((-2, -1), keepdim=True) > values.amin((-2, -1), keepdim=True)
-    std = values.std((-2, -1), correction=0, keepdim=True)
-    scaled = (values - values.mean((-2, -1), keepdim=True)) / std * 64 + 128
-    return torch.where(spread, scaled, 0).clamp(0, 255).to(torch.uint8)
+    std, mean = torch.std_mean(values, (-2, -1), correction=0, keepdim=True)
+    scaled = (values - mean) / std * 64 + 128
+    is_constant = std <= 1e-6 * mean.abs()
+    return scaled.masked_fill(is_constant, 0).clamp(0, 255).to(torch.uint8)

@@ -1,33 +1,31 @@
 """Curves per epoch: of a fit, of the mean over folds, and of several runs together."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
-from numpy.typing import ArrayLike
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _STAGES = (("train", "training", "tab:blue"), ("val", "validation", "tab:orange"))
 #: Epochs left out of a smoothed curve, as in section 3.6: their values dwarf all others.
 SKIPPED_EPOCHS = 10
 
 
-def smooth(values: Sequence[float], factor: float) -> list[float]:
+def smooth(
+    curve: pd.Series,
+    factor: float,
+) -> pd.Series:
     """Return the exponential moving average of section 3.6; a gap (NaN) stays a gap."""
-    import pandas as pd
-
-    series = pd.Series(values, dtype=float)
-    average = series.ewm(alpha=1 - factor, adjust=False, ignore_na=True).mean()
-    return average.where(series.notna()).tolist()
+    average = curve.ewm(alpha=1 - factor, adjust=False, ignore_na=True).mean()
+    return average.where(curve.notna())
 
 
 def draw_curves(
-    history: Mapping[str, Sequence[float]], best_epoch: int | None = None, smoothing: float = 0.0
+    history: Mapping[str, Sequence[float]],
+    best_epoch: int | None = None,
+    smoothing: float = 0.0,
 ) -> Figure:
     """Draw one panel per metric.
 
@@ -36,18 +34,20 @@ def draw_curves(
         best_epoch: Epoch, from 1, that a line marks.
         smoothing: Factor of the moving average, drawn over the faint curve; 0 draws no average.
     """
+    curves = _by_epoch(history)
     panels = panel_names(history)
-    figure = Figure(figsize=(5.2 * len(panels), 3.8), layout="constrained")
-    for axes, name in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+    figure, grid = _panels(len(panels))
+    for axes, name in zip(grid[0], panels, strict=True):
         for stage, label, colour in _STAGES:
-            if (values := history.get(f"{stage}_{name}")) is None:
+            logged = f"{stage}_{name}"
+            if logged not in curves:
                 continue
+            curve = curves[logged]
             if smoothing:
-                _plot(axes, values, color=colour, alpha=0.25)
-                _plot(axes, smooth(values, smoothing), color=colour, label=label)
+                _plot(axes, curve, color=colour, alpha=0.25)
+                _plot(axes, smooth(curve, smoothing), color=colour, label=label)
             else:
-                marker = "o" if len(values) <= 40 else ""
-                _plot(axes, values, color=colour, marker=marker, markersize=4, label=label)
+                _plot(axes, curve, color=colour, marker=".", label=label)
         _finish(axes, name, best_epoch)
     return figure
 
@@ -69,73 +69,107 @@ def draw_folds(
         best: Logged name, and the epoch, from 1, at which its mean is best.
         smoothing: Factor of the moving average.
     """
+    means = _by_epoch(mean)
+    spreads = _by_epoch(std)
     panels = panel_names(mean)
-    rows = 2 if max(map(len, mean.values()), default=0) >= 3 * SKIPPED_EPOCHS else 1
-    figure = Figure(figsize=(5.2 * len(panels), 3.6 * rows), layout="constrained")
-    grid = figure.subplots(rows, len(panels), squeeze=False)
+    rows = 2 if len(means) >= 3 * SKIPPED_EPOCHS else 1
+    figure, grid = _panels(len(panels), rows)
+    best_name, best_epoch = best or ("", 0)
     for column, name in zip(grid.T, panels, strict=True):
         for stage, label, colour in _STAGES:
-            if (logged := f"{stage}_{name}") not in mean:
+            logged = f"{stage}_{name}"
+            if logged not in means:
                 continue
-            values, spread = np.asarray(mean[logged], float), np.asarray(std[logged], float)
-            epochs = np.arange(1, len(values) + 1)
-            band = values - spread, values + spread
-            column[0].fill_between(epochs, *band, color=colour, alpha=0.15, linewidth=0)
-            _plot(column[0], values, color=colour, label=f"{label}, mean of folds")
+            curve = means[logged]
+            low = curve - spreads[logged]
+            high = curve + spreads[logged]
+            column[0].fill_between(
+                curve.index,
+                low,
+                high,
+                color=colour,
+                alpha=0.15,
+                linewidth=0,
+            )
+            _plot(column[0], curve, color=colour, label=f"{label}, mean of folds")
             if rows == 2:
-                late, first = values[SKIPPED_EPOCHS:], SKIPPED_EPOCHS + 1
-                average = smooth(late.tolist(), smoothing)
-                _plot(column[1], late, first, color=colour, alpha=0.25)
-                _plot(column[1], average, first, color=colour, label=f"{label}, smoothed")
-        epoch = best[1] if best is not None and best[0].endswith(f"_{name}") else 0
-        for axes, skipped in zip(column, (0, SKIPPED_EPOCHS), strict=False):
-            _finish(axes, name, epoch if epoch > skipped else None)
+                late = curve.iloc[SKIPPED_EPOCHS:]
+                _plot(column[1], late, color=colour, alpha=0.25)
+                _plot(column[1], smooth(late, smoothing), color=colour, label=f"{label}, smoothed")
+        is_best = best_name.endswith(f"_{name}")
+        for axes in column:
+            _finish(axes, name, best_epoch if is_best else None)
     return figure
 
 
-def draw_runs(runs: Mapping[str, Sequence["pd.DataFrame"]], metrics: Sequence[str]) -> Figure:
+def draw_runs(
+    runs: Mapping[str, Sequence[pd.DataFrame]],
+    metrics: Sequence[str],
+) -> Figure:
     """Draw one panel per metric; runs of one label share a colour, their mean is bold.
 
     Args:
         runs: Histories of the runs by label: frames with the epoch as index, a column per metric.
         metrics: Logged names, such as ``val_loss``.
     """
-    import pandas as pd
-
-    figure = Figure(figsize=(5.6 * len(metrics), 4.2), layout="constrained")
-    panels = figure.subplots(1, len(metrics), squeeze=False)[0]
-    for axes, metric in zip(panels, metrics, strict=True):
+    figure, grid = _panels(len(metrics))
+    for axes, metric in zip(grid[0], metrics, strict=True):
         for number, (label, histories) in enumerate(runs.items()):
+            colour = f"C{number}"
             curves = [history[metric] for history in histories if metric in history]
-            if not curves:
-                continue
             for curve in curves:
-                _plot(axes, curve, color=f"C{number}", linewidth=0.8, alpha=0.4)
-            mean = pd.concat(curves, axis=1, join="inner").mean(axis=1)  # of the common epochs
-            name = label if len(curves) == 1 else f"{label} ({len(curves)} runs)"
-            _plot(axes, mean, color=f"C{number}", linewidth=2, label=name)
+                _plot(axes, curve, color=colour, linewidth=0.8, alpha=0.4)
+            if len(curves) > 1:
+                label = f"{label} ({len(curves)} runs)"
+            if curves:
+                common = pd.concat(curves, axis=1, join="inner")
+                _plot(axes, common.mean(axis=1), color=colour, linewidth=2, label=label)
         _finish(axes, metric)
     return figure
 
 
 def panel_names(names: Iterable[str]) -> list[str]:
-    """Return the metrics of training and validation without their stage, losses first."""
+    """Return the metrics of training and validation without their stage, the loss first."""
     panels = {name.partition("_")[2] for name in names if name.startswith(("train_", "val_"))}
-    return sorted(panels - {"data_loss"}, key=lambda name: (not name.endswith("loss"), name))
+    panels.discard("data_loss")
+    return sorted(panels, key=lambda name: (name != "loss", name))
 
 
-def _plot(axes: Axes, values: ArrayLike, first: int = 1, **style: Any) -> None:
+def _panels(
+    columns: int,
+    rows: int = 1,
+) -> tuple[Figure, Any]:
+    """Return a figure and its axes, (rows, columns)."""
+    figure = Figure(figsize=(5.2 * columns, 3.8 * rows), layout="constrained")
+    return figure, figure.subplots(rows, columns, squeeze=False)
+
+
+def _by_epoch(columns: Mapping[str, Sequence[float]]) -> pd.DataFrame:
+    """Return values with the epoch, from 1, as index."""
+    frame = pd.DataFrame(columns, dtype=float)
+    frame.index += 1
+    return frame
+
+
+def _plot(
+    axes: Axes,
+    curve: pd.Series,
+    **style: Any,
+) -> None:
     """Plot the measured values; an epoch without one breaks no line."""
-    numbers = np.asarray(values, float)
-    is_finite = np.isfinite(numbers)
-    epochs = np.arange(first, first + len(numbers))
-    axes.plot(epochs[is_finite], numbers[is_finite], **style)
+    measured = curve[np.isfinite(curve)]
+    axes.plot(measured.index, measured, **style)
 
 
-def _finish(axes: Axes, name: str, best_epoch: int | None = None) -> None:
+def _finish(
+    axes: Axes,
+    name: str,
+    best_epoch: int | None = None,
+) -> None:
+    """Name the axes, and mark the best epoch."""
     if best_epoch is not None:
         axes.axvline(best_epoch, color="grey", linestyle="--", label=f"best: epoch {best_epoch}")
     axes.set(xlabel="epoch", ylabel=name)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.locator_params(axis="x", integer=True)
     axes.grid(alpha=0.3)
     axes.legend()

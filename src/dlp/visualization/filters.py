@@ -10,6 +10,7 @@ from dlp.seeds import derived_seed
 from dlp.visualization.layers import evaluating, watched
 
 _TOGETHER = 16  # patterns
+_IMAGE = (1, 2, 3)  # dimensions of an image in a batch
 
 
 class _LayerReached(BaseException):
@@ -51,45 +52,62 @@ def filter_patterns(
     Returns:
         Patterns (F, C, height, width) in [0, 1]: mean 0.5, standard deviation 0.1, clipped.
     """
-    numbers = [filters] if isinstance(filters, int) else list(filters)
     height, width = (size, size) if isinstance(size, int) else size
     shape = (channels, height + 2 * border, width + 2 * border)
     device = next(model.parameters()).device
     patterns = []
     with evaluating(model):
-        for start in range(0, len(numbers), _TOGETHER):
-            batch = numbers[start : start + _TOGETHER]
-            pixels = torch.stack([_noise(shape, seed, number) for number in batch]).to(device)
+        numbers = torch.as_tensor(filters).flatten()
+        for batch in torch.split(numbers, _TOGETHER):
+            noise = [_noise(shape, seed, number) for number in batch.tolist()]
+            pixels = torch.stack(noise).to(device)
             shifts = torch.Generator().manual_seed(derived_seed(seed))
             for _ in range(steps):
                 x, y = torch.randint(-jitter, jitter + 1, (2,), generator=shifts).tolist()
                 shifted = pixels.roll((y, x), (2, 3))
                 gradient = _gradient(model, layer, shifted, batch)
-                rms = gradient.square().mean((1, 2, 3), keepdim=True).sqrt()
+                rms = gradient.square().mean(_IMAGE, keepdim=True).sqrt()
                 # The book adds 1e-5, which holds the images of small nets still.
-                pixels = (shifted + gradient / (rms + 1e-12)).roll((-y, -x), (2, 3))
+                shifted = shifted + gradient / (rms + 1e-12)
+                pixels = shifted.roll((-y, -x), (2, 3))
             patterns.append(pixels)
-    pixels = torch.cat(patterns)[:, :, border : border + height, border : border + width]
-    pixels = pixels - pixels.mean((1, 2, 3), keepdim=True)
-    std = pixels.std((1, 2, 3), correction=0, keepdim=True)
-    return (pixels / (std + 1e-5) * 0.1 + 0.5).clamp(0, 1)
+    pixels = nn.functional.pad(torch.cat(patterns), 4 * [-border])
+    std, mean = torch.std_mean(pixels, _IMAGE, correction=0, keepdim=True)
+    scaled = (pixels - mean) / (std + 1e-5) * 0.1 + 0.5
+    return scaled.clamp(0, 1)
 
 
-def _gradient(model: nn.Module, layer: str, pixels: Tensor, filters: Sequence[int]) -> Tensor:
+def _gradient(
+    model: nn.Module,
+    layer: str,
+    pixels: Tensor,
+    filters: Tensor,
+) -> Tensor:
     """Return the gradient of each image's own loss, the mean activation of its filter."""
     leaf = pixels.detach().requires_grad_()
-    losses: list[Tensor] = []
+    outputs: list[Tensor] = []
 
-    def watch(name: str, output: Tensor) -> None:
-        losses[:] = [output[range(len(filters)), list(filters)].flatten(1).mean(1).sum()]
+    def watch(
+        name: str,
+        output: Tensor,
+    ) -> None:
+        outputs.append(output)
         raise _LayerReached
 
     with watched(model, [layer], watch), suppress(_LayerReached):
         model(leaf / 255)
-    return torch.autograd.grad(losses[0], leaf)[0]
+    means = outputs[0].mean((2, 3))
+    loss = means[:, filters].trace()
+    (gradient,) = torch.autograd.grad(loss, leaf)
+    return gradient
 
 
-def _noise(shape: tuple[int, int, int], seed: int, number: int) -> Tensor:
+def _noise(
+    shape: tuple[int, int, int],
+    seed: int,
+    number: int,
+) -> Tensor:
     """Return the book's grey noise for one filter, on a scale of 0 to 255."""
     generator = torch.Generator().manual_seed(derived_seed(seed, number))
-    return torch.rand(shape, generator=generator) * 20 + 128
+    noise = torch.rand(shape, generator=generator)
+    return noise * 20 + 128

@@ -1,4 +1,4 @@
-"""Grad-CAM: the places of an image in which a network sees a class (chapter 5.4)."""
+"""Grad-CAM: the locations of an image in which a network sees a class (chapter 5.4)."""
 
 from collections.abc import Sequence
 
@@ -8,14 +8,12 @@ from torch import Tensor, nn
 from dlp.errors import InputError
 from dlp.visualization.layers import evaluating, model_input, watched
 
-_POOLINGS = (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
-
 
 class GradCAM:
-    """Heat maps of how much each place speaks for a class.
+    """Heat maps of the evidence for a class per location.
 
     The map is ``relu(sum_k a_k * A_k)``: ``A_k`` is channel k of the layer's output, ``a_k`` the
-    mean over its places of the gradient of the class's logit. Source: Selvaraju et al. 2017,
+    mean over its locations of the gradient of the class's logit. Source: Selvaraju et al. 2017,
     formulas 1 and 2. The book takes the gradient of the softmax output, which vanishes where the
     network is sure.
 
@@ -29,8 +27,13 @@ class GradCAM:
         ...     maps = cam(images, classes=386)
     """
 
-    def __init__(self, model: nn.Module, layer: str | None = None) -> None:
-        self.model, self.layer = model, layer
+    def __init__(
+        self,
+        model: nn.Module,
+        layer: str | None = None,
+    ) -> None:
+        self.model = model
+        self.layer = layer
 
     def __enter__(self) -> "GradCAM":
         return self
@@ -39,7 +42,9 @@ class GradCAM:
         """Do nothing: no hook outlives a call."""
 
     def __call__(
-        self, images: Tensor, classes: int | Sequence[int] | Tensor | None = None
+        self,
+        images: Tensor,
+        classes: int | Sequence[int] | Tensor | None = None,
     ) -> Tensor:
         """Return heat maps (N, h, w) of the layer's size, not negative.
 
@@ -51,43 +56,55 @@ class GradCAM:
         self.layer = self.layer or default_cam_layer(self.model, images)
         outputs: list[Tensor] = []
 
-        def watch(name: str, output: Tensor) -> Tensor:
+        def watch(
+            name: str,
+            output: Tensor,
+        ) -> Tensor:
             # The gradient starts here: it needs no trainable weights before the layer.
-            outputs[:] = [output.detach().clone().requires_grad_()]
-            return outputs[0].clone()  # the next layer may work in place
+            leaf = output.detach().clone().requires_grad_()
+            outputs.append(leaf)
+            return leaf.clone()  # the next layer may work in place
 
         with evaluating(self.model):
             with watched(self.model, [self.layer], watch):
-                logits = self.model(model_input(self.model, images)).reshape(len(images), -1)
+                logits = self.model(model_input(self.model, images))
+            logits = logits.reshape(len(images), -1)
             if logits.shape[1] == 1:
                 logits = torch.cat([-logits, logits], dim=1)
-            numbers = logits.argmax(1) if classes is None else torch.as_tensor(classes)
-            numbers = numbers.to(logits.device).expand(len(images))
-            scores = logits.gather(1, numbers[:, None]).sum()
-            (gradient,) = torch.autograd.grad(scores, outputs[0])
-        maps = outputs[0].detach()
+            if classes is None:
+                classes = logits.argmax(1)
+            scores = logits[torch.arange(len(images)), classes]
+            (gradient,) = torch.autograd.grad(scores.sum(), outputs[-1])
+        maps = outputs[-1].detach()
         if maps.ndim != 4:
             raise InputError(
                 f"layer {self.layer!r} returns {tuple(maps.shape)}, not maps (N, C, h, w); name "
                 "another."
             )
-        return (gradient.mean((2, 3), keepdim=True) * maps).sum(1).relu().float()
+        weights = gradient.mean((2, 3), keepdim=True)
+        return (weights * maps).sum(1).relu().float()
 
 
-def default_cam_layer(model: nn.Module, images: Tensor) -> str:
+def default_cam_layer(
+    model: nn.Module,
+    images: Tensor,
+) -> str:
     """Return the outermost layer that returns the last map larger than one point before pooling."""
     layers = dict(model.named_modules())
     pooled: list[Tensor] = []  # tensors, not ids: a freed id may return
     names: list[str] = []
 
-    def watch(name: str, output: Tensor) -> None:
-        if isinstance(layers[name], _POOLINGS):
+    def watch(
+        name: str,
+        output: Tensor,
+    ) -> None:
+        if type(layers[name]).__module__ == "torch.nn.modules.pooling":
             pooled.append(output)
-        is_map = output.ndim == 4 and output[0, 0].numel() > 1
-        if is_map and all(output is not maps for maps in pooled):
+        is_pooled = any(output is maps for maps in pooled)
+        if output.ndim == 4 and output[0, 0].numel() > 1 and not is_pooled:
             names.append(name)
 
-    with evaluating(model), torch.no_grad(), watched(model, [*layers][1:], watch):
+    with evaluating(model), torch.no_grad(), watched(model, list(layers)[1:], watch):
         model(model_input(model, images[:1]))
     if not names:
         raise InputError("the model has no maps (N, C, height, width), which Grad-CAM needs.")

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import matplotlib
 import torch
@@ -27,40 +26,54 @@ def image_grid(
         columns: Number of images per row; None makes the grid about square.
         inches: Width of an image.
     """
-    columns = columns or math.ceil(math.sqrt(len(images)))
+    if titles is None:
+        titles = [""] * len(images)
+    if columns is None:
+        columns = _square_side(len(images))
     rows = math.ceil(len(images) / columns)
     height, width = images.shape[2:]
-    figure = Figure(
-        figsize=(inches * columns, (inches * height / width + 0.3) * rows), layout="tight"
-    )
-    axes = figure.subplots(rows, columns, squeeze=False).flatten()
-    for ax in axes:
-        ax.set_axis_off()
-    for ax, image, title in zip(axes, images, titles or [""] * len(images), strict=False):
-        pixels = image.detach().float().clamp(0, 1).cpu().permute(1, 2, 0).squeeze(-1)
-        ax.imshow(pixels.numpy(), cmap="gray", vmin=0, vmax=1)
-        ax.set_title(title, fontsize=9, parse_math=False)
+    row_inches = inches * height / width + 0.3
+    figure = Figure(figsize=(inches * columns, row_inches * rows), layout="tight")
+    panels = figure.subplots(rows, columns, squeeze=False).flatten()
+    for axes in panels:
+        axes.set_axis_off()
+    for axes, image, title in zip(panels, images, titles, strict=False):
+        pixels = image.detach().cpu().float().clamp(0, 1)
+        pixels = pixels.permute(1, 2, 0).squeeze(-1)
+        axes.imshow(pixels.numpy(), cmap="gray", vmin=0, vmax=1)
+        axes.set_title(title, fontsize=9, parse_math=False)
     return figure
 
 
-def activation_grid(maps: Tensor, title: str = "") -> Figure:
+def activation_grid(
+    maps: Tensor,
+    title: str = "",
+) -> Figure:
     """Return a figure of all channels of one layer, maps (C, h, w), as the book shows them."""
     from torchvision.utils import make_grid  # two seconds, for which `image_grid` does not wait
 
-    canvas = make_grid(channel_image(maps).cpu()[:, None], 16, padding=1)
-    inches = max(4.0, canvas.shape[2] / maps.shape[2])  # one channel per inch
-    return _canvas_figure(canvas[:1], inches, title, vmax=255, cmap="viridis")
+    channels = channel_image(maps).cpu().unsqueeze(1)
+    canvas = _coloured(make_grid(channels, 16, padding=1)[0], "viridis")
+    inches = canvas.shape[2] / maps.shape[2]  # one channel per inch
+    return image_grid(canvas[None], [title], inches=max(4.0, inches))
 
 
-def filter_grid(patterns: Tensor, title: str = "") -> Figure:
+def filter_grid(
+    patterns: Tensor,
+    title: str = "",
+) -> Figure:
     """Return a figure of patterns (F, C, H, W) in [0, 1], black between them."""
     from torchvision.utils import make_grid
 
-    columns = math.ceil(math.sqrt(len(patterns)))
-    return _canvas_figure(make_grid(patterns.cpu(), columns, padding=5), 10.0, title, vmax=1)
+    canvas = make_grid(patterns, _square_side(len(patterns)), padding=5)
+    return image_grid(canvas[None], [title], inches=10.0)
 
 
-def overlay(image: Tensor, heatmap: Tensor, alpha: float = 0.4) -> Tensor:
+def overlay(
+    image: Tensor,
+    heatmap: Tensor,
+    alpha: float = 0.4,
+) -> Tensor:
     """Return an image with a heat map over it, as in the book: image + alpha * colours.
 
     Args:
@@ -71,26 +84,37 @@ def overlay(image: Tensor, heatmap: Tensor, alpha: float = 0.4) -> Tensor:
     Returns:
         Image (3, H, W) in [0, 1].
     """
-    values = heatmap.detach().float().cpu()
-    values = values / values.max().clamp_min(torch.finfo(values.dtype).tiny)  # a map of zeros
-    values = F.interpolate(values[None, None], [*image.shape[1:]], mode="bilinear")[0, 0]
-    colours = torch.from_numpy(matplotlib.colormaps["jet"](values.numpy())[..., :3]).float()
-    return (image.detach().float().cpu() + alpha * colours.permute(2, 0, 1)).clamp(0, 1)
+    height, width = image.shape[1:]
+    heat = heatmap.detach().cpu().float()
+    heat = heat / heat.max().clamp_min(1e-30)  # of a map of zeros
+    heat = F.interpolate(heat[None, None], (height, width), mode="bilinear")
+    colours = _coloured(heat[0, 0], "jet")
+    return (image.detach().cpu().float() + alpha * colours).clamp(0, 1)
 
 
-def heatmap_figure(image: Tensor, heatmap: Tensor, titles: Sequence[str] | None = None) -> Figure:
+def heatmap_figure(
+    image: Tensor,
+    heatmap: Tensor,
+    titles: Sequence[str] | None = None,
+) -> Figure:
     """Return a figure of an image (C, H, W), its heat map (h, w), and the overlay of both."""
-    colours = overlay(torch.zeros_like(image), heatmap, alpha=1.0)
-    seen = overlay(image, heatmap)
-    images = torch.stack([image.detach().float().cpu().expand_as(seen), colours, seen])
-    return image_grid(images, titles, columns=3, inches=3.5)
+    panels = [
+        overlay(image, heatmap, alpha=0.0),
+        overlay(torch.zeros_like(image), heatmap, alpha=1.0),
+        overlay(image, heatmap),
+    ]
+    return image_grid(torch.stack(panels), titles, columns=3, inches=3.5)
 
 
-def _canvas_figure(canvas: Tensor, inches: float, title: str, **options: Any) -> Figure:
-    height, width = canvas.shape[1:]
-    figure = Figure(figsize=(inches, inches * height / width + 0.4), layout="constrained")
-    ax = figure.subplots()
-    ax.imshow(canvas.permute(1, 2, 0).squeeze(-1).numpy(), vmin=0, **options)
-    ax.set_axis_off()
-    ax.set_title(title, parse_math=False)
-    return figure
+def _coloured(
+    values: Tensor,
+    colours: str,
+) -> Tensor:
+    """Return values (H, W) in the colours of a map of Matplotlib, (3, H, W) in [0, 1]."""
+    pixels = matplotlib.colormaps[colours](values.numpy())
+    return torch.from_numpy(pixels[..., :3]).float().permute(2, 0, 1)
+
+
+def _square_side(count: int) -> int:
+    """Return the number of columns of a grid that is about square."""
+    return math.ceil(math.sqrt(count))

@@ -20,33 +20,49 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
     Gradients can be computed inside, even in Lightning's validation, which runs in inference mode.
     """
-    modes = [(module, module.training) for module in model.modules()]
+    modes = {module: module.training for module in model.modules()}
     with torch.inference_mode(False), torch.enable_grad():
         try:
-            for module, _ in modes:  # flags, not `eval()`: a model's own `train` may do more
+            for module in modes:  # flags, not `eval()`: a model's own `train` may do more
                 module.training = False
             yield
         finally:
-            for module, mode in modes:
+            for module, mode in modes.items():
                 module.training = mode
 
 
 @contextmanager
-def watched(model: nn.Module, names: Sequence[str], watcher: Watcher) -> Iterator[None]:
+def watched(
+    model: nn.Module,
+    names: Sequence[str],
+    watcher: Watcher,
+) -> Iterator[None]:
     """Call `watcher` after each call of some layers, by their dotted names."""
     layers = dict(model.named_modules(remove_duplicate=False))
 
-    def hook(name: str, layer: nn.Module, inputs: Any, output: Any) -> Tensor | None:
-        return watcher(name, output) if isinstance(output, Tensor) else None
+    def hook(
+        name: str,
+        layer: nn.Module,
+        inputs: Any,
+        output: Any,
+    ) -> Tensor | None:
+        if isinstance(output, Tensor):
+            return watcher(name, output)
+        return None
 
     with ExitStack() as stack:
         for name in names:
             if name not in layers:
-                raise unknown("layer", name, [*layers][1:])
-            stack.callback(layers[name].register_forward_hook(partial(hook, name)).remove)
+                raise unknown("layer", name, list(layers)[1:])
+            handle = layers[name].register_forward_hook(partial(hook, name))
+            stack.callback(handle.remove)
         yield
 
 
-def model_input(model: nn.Module, images: Tensor) -> Tensor:
+def model_input(
+    model: nn.Module,
+    images: Tensor,
+) -> Tensor:
     """Return a copy of images (N, C, H, W) on the device of the parameters."""
-    return images.detach().clone().to(next(model.parameters(), images).device)
+    device = next(model.parameters(), images).device
+    return images.detach().clone().to(device)

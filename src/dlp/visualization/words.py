@@ -12,7 +12,11 @@ from dlp.errors import InputError
 _MIDPOINTS = (torch.arange(128).reshape(-1, 1, 1) + 0.5) / 128
 
 
-def word_weights(network: nn.Module, bags: Tensor, number: int | Tensor) -> Tensor:
+def word_weights(
+    network: nn.Module,
+    bags: Tensor,
+    number: int | Tensor,
+) -> Tensor:
     """Return the weight of each word in the logit of a class, (N, num_words).
 
     These are integrated gradients from a row of zeros (Sundararajan et al. 2017), exact in the
@@ -27,11 +31,13 @@ def word_weights(network: nn.Module, bags: Tensor, number: int | Tensor) -> Tens
     layers: Any = getattr(network, "layers", None)
     if layers is None:
         raise InputError(f"words are explained of a DenseNet, not of a {type(network).__name__}.")
-    first, *rest = layers
-    path = (first.bias + _MIDPOINTS * F.linear(bags, first.weight)).detach().requires_grad_()
-    logits = nn.Sequential(*rest)(path)
+    first = layers[0]
+    path = first.bias + _MIDPOINTS * F.linear(bags, first.weight)
+    path = path.detach().requires_grad_()
+    logits = layers[1:](path)
     if logits.shape[-1] == 1:
         logits = torch.cat([-logits, logits], dim=-1)
-    (gradient,) = torch.autograd.grad(logits[:, torch.arange(len(bags)), number].sum(), path)
+    scores = logits[:, torch.arange(len(bags)), number]
+    (gradient,) = torch.autograd.grad(scores.sum(), path)
     weights: Tensor = bags * (gradient.mean(0) @ first.weight)
     return weights.detach()
