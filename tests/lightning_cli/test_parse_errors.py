@@ -17,7 +17,7 @@ trainer: {max_epochs: 3}
 
 TYPED = [
     # Names of other projects
-    ("--epochs 3", "unknown key epochs. Did you mean trainer.max_epochs?"),
+    ("--epochs 3", "unrecognized arguments: --epochs 3. Did you mean trainer.max_epochs?"),
     ("--learning-rate 0.1", "Did you mean model.optimizer.lr?"),
     ("--batch_size 8", "Did you mean data.batch_size?"),
     ("--seed 1", "Did you mean seed_everything?"),
@@ -32,44 +32,59 @@ TYPED = [
     ("--trainer.max_epoch 3", "Did you mean trainer.max_epochs?"),
     ("--trainer.batch_size 8", "Did you mean data.batch_size?"),
     ("--model.lr 0.1", "Did you mean model.optimizer.lr?"),
-    ("--model.init_args.hiden [9]", "unknown key model.hiden. Did you mean model.hidden?"),
+    (
+        "--model.init_args.hiden [9]",
+        "model: Option 'hiden' is not accepted. Did you mean model.hidden?",
+    ),
     ("--Model.hidden [9]", "Did you mean model.hidden?"),
-    ("--data.shuffle no", "unknown key data.shuffle. Accepted: data.path, data.target"),
+    ("--data.shuffle no", "'shuffle' is not accepted. Accepted: data.path, data.target"),
     ("--monitr val_acc", "Did you mean monitor?"),
     ("--model.optimizer AdamW --model.optimizer.weigth_decay 1", "optimizer.weight_decay?"),
-    ("--model.scheduler.gamma 0.5", "Give a class before, by --config NAME or --model.scheduler C"),
-    ("--model.scheduler StepLR", "model.scheduler.step_size is missing"),
+    ("--model.scheduler.gamma 0.5", "Give a class before, by --config NAME."),
+    (
+        "--model.scheduler StepLR",
+        "model.scheduler: the following arguments are required: step_size.",
+    ),
     ("--trainer.callbacks EarlyStopping --trainer.callbacks.monitr x", "callbacks.monitor?"),
     # Classes and values
-    ("--model DenseModul", "unknown class 'DenseModul'. Did you mean DenseModule?"),
+    ("--model DenseModul", "got 'DenseModul'. Did you mean DenseModule?"),
+    ("--model DenseModul", "model: Expected a dot import path string: DenseModul"),
     ("--model dlp.modules.DenseModul", "Did you mean DenseModule?"),
-    ("--model torch.nn.Linear", "to a subclass of LightningModule; got torch.nn.Linear."),
-    ("--model nowhere.Net", "model: No module named 'nowhere'; got nowhere.Net."),
-    ("--model.optimizer Adm", "unknown class 'Adm'. Did you mean Adam?"),
+    ("--model torch.nn.Linear", "to a subclass of LightningModule; got 'torch.nn.Linear'."),
+    ("--model nowhere.Net", "model: No module named 'nowhere'; got 'nowhere.Net'."),
+    (
+        "--model.optimizer Adm",
+        "model.optimizer: Expected a dot import path string: Adm. Did you mean Adam?",
+    ),
     ("--model.scheduler ReduceLROnPlateau", "Multiple subclasses with name ReduceLROnPlateau"),
-    ("--model.head sigmod", "model.head takes sigmoid, softmax, multilabel, regression"),
-    ("--trainer.max_epochs ten", "trainer.max_epochs takes a whole number; got 'ten'."),
+    ("--model.head sigmod", "got 'sigmod'. Did you mean sigmoid?"),
+    ("--data.val_size x", "data.val_size: Expected int or float; got 'x'."),
+    ("--model.head sigmod", "model.head: Expected Literal['sigmoid', 'softmax', 'multilabel'"),
+    ("--trainer.max_epochs ten", "trainer.max_epochs: Expected int; got 'ten'."),
     ("--trainer.max_epochs", "--trainer.max_epochs: expected one argument"),
-    ("--model.optimizer.lr fast", "model.optimizer.lr takes a number; got 'fast'."),
-    ("--model.hidden 9 9", "model.hidden takes a list as one word, such as [9,9]"),
+    ("--model.optimizer.lr fast", "model.optimizer.lr: Expected float; got 'fast'."),
+    (
+        "--model.hidden 9 9",
+        "model.hidden: Expected Sequence; got '9'. A list is one word, such as [9,9].",
+    ),
     ("--smoothing 1.5", "smoothing: Not of type ClosedUnitInterval: 1.5 does not conform"),
     ("--trainer 2", "trainer: Unable to load config '2'."),
-    ("--data.path null", "data.path is missing."),
+    ("--data.path null", "data: the following arguments are required: path."),
     # Words of no key
-    ("-- trainer.max_epochs 3", "'--' belongs to no key. A key has two dashes"),
-    ("overlay.yaml", "Give a config by --config overlay.yaml."),
+    ("-- trainer.max_epochs 3", "A key has two dashes"),
+    ("overlay.yaml", "overlay.yaml. A key has two dashes, as in --config NAME."),
     ("trainer.max_epochs=3", "A key has two dashes"),
     ("--config", "expected one argument; for example --config imdb."),
 ]
 
 WRITTEN = [
     ("epochs: 3", "Did you mean trainer.max_epochs?"),
-    ("trainer: {epochs: 3}", "unknown key trainer.epochs. Did you mean trainer.max_epochs?"),
+    ("trainer: {epochs: 3}", "does not accept option 'epochs'. Did you mean trainer.max_epochs?"),
     ("trainr: {max_epochs: 3}", "Did you mean trainer.max_epochs?"),
     ("model: {init_args: {hiden: [9]}}", "Did you mean model.hidden?"),
     ("model: {class_path: DenseModule, hidden: [9]}", "belong below init_args"),
     ("trainer: {callbacks: [{class_path: EarlyStopping, monitor: x}]}", "belong below init_args"),
-    ("data: {init_args: {positive_class: yes}}", "put the word in quotes"),
+    ("data: {init_args: {positive_class: yes}}", "got 'True'. Put yes, no, on and off in quotes."),
     ("ckpt_path: last", "ckpt_path belongs on the command line"),
 ]
 
@@ -109,7 +124,9 @@ def test_a_miswritten_config_ends_in_the_next_step(parse, written, message):
 
 
 def test_without_a_config_the_missing_class_is_named():
-    with pytest.raises(InputError, match="data is missing"):
+    with pytest.raises(InputError, match=r"required: data\. A config has it: --config NAME"):
         load("--model", "DenseModule")
-    with pytest.raises(InputError, match=r"Give a class before, by --config NAME or --data CLASS"):
+    with pytest.raises(
+        InputError, match=r"data: Option 'path' is not accepted\. Give a class before"
+    ):
         load("--data.path", "points.csv")

@@ -6,11 +6,13 @@ from typing import Any, Literal
 import yaml
 from jsonargparse import get_loader, set_loader
 from jsonargparse.typing import ClosedUnitInterval, PositiveInt
+from lightning import Callback, LightningDataModule, LightningModule
 from lightning.pytorch.cli import LightningArgumentParser
+from torch.optim import Optimizer
 
 from dlp import callbacks, datamodules, modules
 from dlp.datamodules import SupervisedDataModule
-from dlp.lightning_cli.parse_errors import ShortErrors, arguments, subclasses
+from dlp.lightning_cli.parse_errors import ShortErrors, arguments
 from dlp.modules import SupervisedModule
 
 #: Attributes of a DataModule that are arguments of a module.
@@ -22,12 +24,25 @@ class Parser(ShortErrors, LightningArgumentParser):
     """LightningCLI's parser with errors of one sentence."""
 
     def keys(self) -> list[str]:
-        """Return the keys of all options, and of the classes that are imported."""
+        """Return the keys of all options and imported classes, and the names of the classes."""
         keys = super().keys()
-        for group, base in (("data", SupervisedDataModule), ("model", SupervisedModule)):
-            names = dict.fromkeys(name for class_ in subclasses(base) for name in arguments(class_))
-            keys += [f"{group}.{name}" for name in names if name not in SIZES]
-        return [*keys, "model.optimizer.lr"]
+        for class_ in subclasses(SupervisedDataModule):
+            keys += [f"data.{name}" for name in arguments(class_)]
+        for class_ in subclasses(SupervisedModule):
+            keys += [f"model.{name}" for name in arguments(class_) if name not in SIZES]
+        keys.append("model.optimizer.lr")
+        for base in (Callback, LightningDataModule, LightningModule, Optimizer):
+            keys += [class_.__name__ for class_ in subclasses(base)]
+        return keys
+
+
+def subclasses(base: type) -> list[type]:
+    """Return a class and those derived from it, as far as they are imported."""
+    classes = [base]
+    derived: list[type] = base.__subclasses__()
+    for class_ in derived:
+        classes += subclasses(class_)
+    return classes
 
 
 def add_run_options(
