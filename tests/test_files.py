@@ -1,8 +1,11 @@
+import errno
 import hashlib
+import os
+from pathlib import Path
 
 import pytest
 
-from dlp.cache import cached_file
+from dlp.cache import cached_file, crc32
 from dlp.errors import InputError
 from dlp.files import atomic_path, cache_dir, data_dir, download, write_json
 
@@ -60,19 +63,65 @@ def test_a_damaged_copy_is_named(origin, tmp_path):
         download(origin[0], tmp_path / "file", origin[1])
 
 
-def test_a_cached_file_is_built_once_and_again_if_it_is_damaged(capsys):
+@pytest.fixture
+def cached():
+    """Return a function that returns a cached text, and the list of its builds."""
     builds = []
 
-    def content():
-        def build(path):
-            builds.append(path)
-            path.write_text("content")
+    def build(path):
+        builds.append(path)
+        path.write_text("content")
 
-        return cached_file("texts/key.arrow", build, lambda path: path.read_text())
+    def load(path):
+        assert path.read_text() == "content"
+        return "content"
 
+    return lambda: cached_file("texts/key.arrow", build, load), builds
+
+
+def test_a_cached_file_is_built_once_and_again_if_it_is_damaged(cached, capsys):
+    content, builds = cached
     assert [content(), content()] == ["content", "content"]
     assert len(builds) == 1
     (cache_dir() / "texts/key.arrow").write_text("contend")
     assert content() == "content"
     assert len(builds) == 2
     assert "key.arrow is damaged; it is built again" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path, checksum: (path.write_text("other"), checksum.write_text(crc32(path))),
+        lambda path, checksum: checksum.write_bytes(b"\xff"),
+        lambda path, checksum: path.write_bytes(b""),
+    ],
+)
+def test_a_cached_file_that_cannot_be_loaded_is_built_again(damage, cached):
+    content, builds = cached
+    content()
+    path = cache_dir() / "texts/key.arrow"
+    damage(path, path.with_name("key.arrow.crc32"))
+    assert content() == "content"
+    assert len(builds) == 2
+
+
+@pytest.mark.parametrize("place", ["texts", "texts/key.arrow/folder"])
+def test_what_lies_in_the_way_of_a_cached_file_is_named(place, cached):
+    if place == "texts":
+        cache_dir().mkdir()
+        (cache_dir() / place).touch()
+    else:
+        (cache_dir() / place).mkdir(parents=True)
+    with pytest.raises(InputError, match=r"cannot write .*key\.arrow .* set DLP_CACHE_DIR to"):
+        cached[0]()
+
+
+def test_a_full_disk_while_a_file_is_built_leaves_nothing():
+    def build(path):
+        path.write_text("half")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(InputError, match=r"No space left on device.*Free some space"):
+        cached_file("images/key.bin", build, Path.read_text)
+    assert not [*(cache_dir() / "images").iterdir()]

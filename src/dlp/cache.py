@@ -2,12 +2,14 @@
 
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 
 from dlp.console import say
+from dlp.errors import InputError
 from dlp.files import atomic_path, cache_dir, write_text
 
 T = TypeVar("T")
@@ -21,14 +23,20 @@ def cached_file(name: str, build: Callable[[Path], None], load: Callable[[Path],
     """
     path = cache_dir() / name
     checksum = path.with_name(f"{path.name}.crc32")
-    is_built = path.exists() and checksum.exists()
-    if is_built and checksum.read_text("utf-8") != crc32(path):
-        say(f"{path} is damaged; it is built again")
-        is_built = False
-    if not is_built:
+    try:
+        if path.exists() and checksum.exists():
+            with suppress(Exception):  # each reader fails in its own way
+                if checksum.read_text("utf-8") == crc32(path):
+                    return load(path)
+            say(f"{path} is damaged; it is built again")
         with atomic_path(path) as temporary:
             build(temporary)
             write_text(checksum, crc32(temporary))
+    except OSError as error:
+        raise InputError(
+            f"cannot write {path} ({error}). Free some space, or set DLP_CACHE_DIR to a folder "
+            "that can be written."
+        ) from error
     return load(path)
 
 

@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 
 def cache_dir() -> Path:
     """Return the folder of rebuildable files: ``DLP_CACHE_DIR``, else ``~/.cache/dlp``."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return Path(os.environ.get("DLP_CACHE_DIR") or cache / "dlp")
+    if folder := os.environ.get("DLP_CACHE_DIR"):
+        return Path(folder)
+    caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(caches) / "dlp"
 
 
 def data_dir(path: str | os.PathLike[str] | None = None) -> Path:
@@ -64,7 +66,9 @@ def _finite(content: Any) -> Any:
         return {str(key): _finite(value) for key, value in content.items()}
     if isinstance(content, list | tuple):
         return [_finite(value) for value in content]
-    return None if isinstance(content, float) and not math.isfinite(content) else content
+    if isinstance(content, float) and not math.isfinite(content):
+        return None
+    return content
 
 
 def sha256(path: Path) -> str:
@@ -82,8 +86,8 @@ def download(url: str, path: Path, expected: str) -> Path:
         import torch
 
         say(f"downloading {url}")
-        path.parent.mkdir(parents=True, exist_ok=True)
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
             torch.hub.download_url_to_file(url, str(path), expected, progress=False)
         except (OSError, RuntimeError) as error:  # RuntimeError: another hash
             raise InputError(
