@@ -12,7 +12,7 @@ from dlp.datamodules import ArrayDataModule
 from dlp.errors import InputError
 from dlp.files import cache_dir
 from dlp.modules import DenseModule, PretrainedModule
-from dlp.modules.pretrained import Features
+from dlp.modules.pretrained import StoredFeatures
 
 pytestmark = pytest.mark.filterwarnings("ignore:Found .* in eval mode at the start of training")
 
@@ -56,7 +56,7 @@ def test_augmentation_leaves_the_training_images_and_stores_the_validation_part(
     data = partial(FlippedArrays, IMAGES, CLASSES, val_size=4, batch_size=5)
     cached, plain = cached_fit(small_model(), data()), fit(small_model(), data())
     assert cached.metrics == plain.metrics
-    assert not any(isinstance(inputs, Features) for inputs in cached.inputs)
+    assert not any(isinstance(inputs, StoredFeatures) for inputs in cached.inputs)
     assert [len(torch.load(path)) for path in files()] == [4]
 
 

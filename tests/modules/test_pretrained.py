@@ -4,7 +4,7 @@ from helpers.backbones import IMAGES, changed, fit, small_data, small_model, sta
 
 from dlp.errors import InputError
 from dlp.modules import Backbone, PretrainedModule
-from dlp.modules.pretrained import Features
+from dlp.modules.pretrained import StoredFeatures
 
 pytestmark = pytest.mark.filterwarnings("ignore:Found .* in eval mode at the start of training")
 
@@ -62,7 +62,7 @@ def test_the_network_continues_from_features_of_every_depth(pool):
     expected = network(IMAGES)
     for depth in range(1, network.depth + 1):
         values = network.features(IMAGES, depth).values.contiguous()
-        assert torch.equal(network(Features(values, depth)), expected)
+        assert torch.equal(network(StoredFeatures(values, depth)), expected)
 
 
 def test_features_are_computed_in_evaluation_mode_without_gradient():

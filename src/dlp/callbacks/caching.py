@@ -21,7 +21,7 @@ from dlp.console import say
 from dlp.datamodules.base import Part, SupervisedDataModule
 from dlp.datamodules.rows import StoredRows
 from dlp.errors import InputError
-from dlp.modules.pretrained import Features, PretrainedModule, PretrainedNet
+from dlp.modules.pretrained import PretrainedModule, PretrainedNet, StoredFeatures
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,8 @@ class FeatureRows:
     def __len__(self) -> int:
         return len(self.places)
 
-    def __getitem__(self, index: Tensor) -> Features:
-        return Features(self.values[self.places[index]], self.depth)
+    def __getitem__(self, index: Tensor) -> StoredFeatures:
+        return StoredFeatures(self.values[self.places[index]], self.depth)
 
 
 class CacheFeatures(Callback):
@@ -67,21 +67,30 @@ class CacheFeatures(Callback):
                 "out of trainer.callbacks, or give datamodule=data to trainer.fit."
             )
         network = pl_module.network
-        trained = trained_stages(math.inf, network.backbone, trainer)
-        self._depth = network.depth - 1 - trained if trained else network.depth
-        parts: list[Part] = ["train"] if data.augmenter(1) is None else []
-        parts += ["val"] if data.has("val") else []
-        hashes = {part: h for part in parts if (h := data.examples(part).hashes) is not None}
+        num_trained = trained_stages(math.inf, network.backbone, trainer)
+        self._depth = network.depth
+        if num_trained:
+            self._depth = len(network.backbone.stages) - num_trained
+        parts: list[Part] = ["train", "val"]
+        if data.augmenter(1) is not None:
+            parts.remove("train")
+        images: dict[Part, StoredRows] = {}
+        hashes: dict[Part, NDArray[np.uint64]] = {}
+        for part in parts:
+            if data.has(part) and data.examples(part).hashes is not None:
+                images[part] = data.inputs(part)
+                hashes[part] = data.examples(part).hashes
         is_trial = getattr(trainer, "fast_dev_run", False)  # its few images need no cache
-        if is_trial or not hashes or self._depth == 0:
+        if is_trial or not images or self._depth == 0:
             return
-        images = {part: data.inputs(part) for part in hashes}
         # Over both parts together: another fold has the same images.
-        distinct, places = np.unique(np.concatenate([*hashes.values()]), return_index=True)
-        settings = trainer.precision, trainer.strategy.root_device.type, data.encoder.state()
+        all_hashes = np.concatenate(list(hashes.values()))
+        distinct, places = np.unique(all_hashes, return_index=True)
+        settings = (trainer.precision, trainer.strategy.root_device.type, data.encoder.state())
+        key = _key(network, self._depth, settings, distinct)
         values = cached_file(
-            f"features/{_key(network, self._depth, settings, distinct)}.pt",
-            partial(self._write, trainer, network, [*images.values()], places),
+            f"features/{key}.pt",
+            partial(self._write, trainer, network, list(images.values()), places),
             partial(torch.load, mmap=True, weights_only=True),
         )
         for part, rows in images.items():
@@ -100,32 +109,39 @@ class CacheFeatures(Callback):
         """Write the features of some rows, numbered over all parts."""
         say(f"computing features of {len(places):,} images by {network.backbone.name} once")
         rows = [(part, row) for part in parts for row in torch.split(torch.arange(len(part)), 1)]
-        plugin, device = trainer.precision_plugin, trainer.strategy.root_device
+        plugin = trainer.precision_plugin
+        device = trainer.strategy.root_device
         features = []
         for batch in torch.split(torch.from_numpy(places), self.batch_size):
-            images = torch.cat([part[row] for part, row in (rows[place] for place in batch)])
+            batch_rows = [rows[place] for place in batch]
+            images = torch.cat([part[row] for part, row in batch_rows])
             with plugin.forward_context():
                 images = plugin.convert_input(images.to(device))
                 features.append(network.features(images, self._depth).values.cpu())
         with path.open("wb") as file:  # by name, torch would store the name too
             torch.save(torch.cat(features), file)
 
-    def _restore(self, *_: Any, **__: Any) -> None:
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Give the data its images back."""
         for data, part, rows in self._replaced:
             data.replace_inputs(part, rows)
         self._replaced.clear()
 
-    teardown = on_exception = _restore  # Lightning skips teardown when a fit raises
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
+        """Give the images back here too: Lightning skips teardown when a fit raises."""
+        self.teardown(trainer, pl_module, "fit")
 
 
 def _key(network: PretrainedNet, depth: int, settings: object, hashes: NDArray[np.uint64]) -> str:
     """Return a hash of the images, the weights before the cut and everything else that counts."""
-    backbone, state = network.backbone, hashlib.blake2b(hashes.tobytes(), digest_size=16)
+    backbone = network.backbone
+    state = hashlib.blake2b(hashes.tobytes(), digest_size=16)
     for name, tensor in backbone.model.state_dict().items():
         if backbone.stage_of(name) < depth:
             state.update(tensor.cpu().reshape(-1).view(torch.uint8).numpy())
-    scaling = backbone.mean.tolist(), backbone.std.tolist()
+    scaling = (backbone.mean.tolist(), backbone.std.tolist())
     others = (str(backbone), scaling, depth, str(network.pool), settings, torch.__version__)
     state.update(repr(others).encode())
     return state.hexdigest()

@@ -13,14 +13,15 @@ class ProgressBar(TQDMProgressBar):
 
     def __init__(self) -> None:
         # An update per 20 batches: each one takes as long as a small step.
-        super().__init__(20 if sys.stdout.isatty() else 0, leave=True)
+        refresh_rate = 20 if sys.stdout.isatty() else 0
+        super().__init__(refresh_rate, leave=True)
 
-    def on_train_start(self, *_: Trainer | LightningModule) -> None:
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Leave the first line to the first epoch; Lightning's would stay empty."""
 
-    def on_train_epoch_start(self, trainer: Trainer, *args: LightningModule) -> None:
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin the line of an epoch."""
-        super().on_train_epoch_start(trainer, *args)
+        super().on_train_epoch_start(trainer, pl_module)
         self.train_progress_bar.set_description(_epoch(trainer))
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -31,5 +32,8 @@ class ProgressBar(TQDMProgressBar):
 
 
 def _epoch(trainer: Trainer) -> str:
-    total = f"/{trainer.max_epochs}" if (trainer.max_epochs or -1) > 0 else ""
-    return f"Epoch {trainer.current_epoch + 1}{total}"
+    """Return the number of the current epoch from 1, of their number if there is a limit."""
+    number = f"Epoch {trainer.current_epoch + 1}"
+    if trainer.max_epochs is None or trainer.max_epochs < 1:
+        return number
+    return f"{number}/{trainer.max_epochs}"

@@ -1,6 +1,6 @@
 """Fine-tuning in one run: stages of a backbone that are trained from an epoch on."""
 
-from typing import Any, Literal
+from typing import Literal
 
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
@@ -24,10 +24,11 @@ class Unfreeze(Callback):
     """
 
     def __init__(self, at_epoch: int, stages: int | Literal["all"]) -> None:
-        self.at_epoch, self.stages = at_epoch, stages
+        self.at_epoch = at_epoch
+        self.stages = stages
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Check the number of stages; show DDP, which wraps the model next, every parameter."""
+        """Check the number of stages; unfreeze everything before DDP wraps the model."""
         backbone = backbone_of(pl_module)
         backbone.num_stages(self.stages)
         if stage == "fit" and isinstance(trainer.strategy, ParallelStrategy):
@@ -35,28 +36,37 @@ class Unfreeze(Callback):
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Set the trained stages of this epoch."""
-        backbone, epoch = backbone_of(pl_module), trainer.current_epoch + 1
-        frozen = backbone.frozen_stages
+        backbone = backbone_of(pl_module)
+        epoch = trainer.current_epoch + 1
+        num_frozen = backbone.frozen_stages
         backbone.set_trained(trained_stages(epoch, backbone, trainer))
-        if names := backbone.stages[backbone.frozen_stages : frozen]:
+        names = backbone.stages[backbone.frozen_stages : num_frozen]
+        if names:
             say(f"epoch {epoch}: {', '.join(names)} of {backbone.name} trained from now on")
 
     on_fit_start = on_train_epoch_start  # before features are stored
     on_train_start = on_train_epoch_start  # a fit may resume within an epoch
 
-    def _restore(self, trainer: Trainer, pl_module: LightningModule, *_: Any, **__: Any) -> None:
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Restore the backbone's own `trainable_stages`: another fit may have no `Unfreeze`."""
         backbone = backbone_of(pl_module)
         backbone.set_trained(backbone.trainable_stages)
 
-    teardown = on_exception = _restore  # Lightning skips teardown when a fit raises
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
+        """Restore them here too: Lightning skips teardown when a fit raises."""
+        self.teardown(trainer, pl_module, "fit")
 
 
 def trained_stages(epoch: float, backbone: Backbone, trainer: Trainer) -> int:
     """Return the number of the deepest stages that are trained in an epoch, counted from 1."""
     callbacks: list[Callback] = getattr(trainer, "callbacks", [])
-    steps = [c for c in callbacks if isinstance(c, Unfreeze) and c.at_epoch <= epoch]
-    return max([backbone.trainable_stages, *(backbone.num_stages(c.stages) for c in steps)])
+    number = backbone.trainable_stages
+    for callback in callbacks:
+        if isinstance(callback, Unfreeze) and callback.at_epoch <= epoch:
+            number = max(number, backbone.num_stages(callback.stages))
+    return number
 
 
 def backbone_of(module: LightningModule) -> Backbone:

@@ -1,5 +1,5 @@
 from .backbone import Backbone
 from .module import PretrainedModule
-from .network import Features, PretrainedNet
+from .network import PretrainedNet, StoredFeatures
 
-__all__ = ["Backbone", "Features", "PretrainedModule", "PretrainedNet"]
+__all__ = ["Backbone", "PretrainedModule", "PretrainedNet", "StoredFeatures"]

@@ -12,7 +12,7 @@ from dlp.modules.networks import check_batch
 from dlp.modules.pretrained.families import family_of
 from dlp.modules.weights import load_weights, read_state_dict
 
-Scaling = Literal["weights", "unit"]
+InputScaling = Literal["weights", "unit"]
 
 
 class Backbone(nn.Module):
@@ -41,25 +41,26 @@ class Backbone(nn.Module):
         name: str,
         weights: str | Path | None = None,
         trainable_stages: int | Literal["all"] = 0,
-        scaling: Scaling = "weights",
+        scaling: InputScaling = "weights",
         image_size: int | None = None,
     ) -> None:
         super().__init__()
-        self.arguments = {**plain_arguments(self, locals()), "weights": None}
+        self.arguments = plain_arguments(self, {**locals(), "weights": None})
         from torchvision import models  # research code on other networks does not wait for it
 
-        self.name, family = name, family_of(name)
+        self.name = name
+        family = family_of(name)
         published = models.get_model_weights(name)
         entry = published.__members__.get(str(weights).rpartition("Weights.")[2])
         if weights is not None and entry is None and not Path(weights).exists():
             choices = [*published.__members__, "the path of a state dict"]
             raise unknown(f"weights of {name}", str(weights), choices)
-        preset_entry = entry or published.DEFAULT
+        described = entry or published.DEFAULT  # random weights take the images of these
         arguments: dict[str, Any] = {}
         if family.auxiliary:
             arguments = {"aux_logits": False, "init_weights": True}
         if family.sized is not None:
-            arguments = family.sized(image_size or preset_entry.meta["min_size"][0])
+            arguments = family.sized(image_size or described.meta["min_size"][0])
         device = torch.get_default_device()  # meta where a checkpoint's tensors follow
         is_replaced = family.builds_on_meta and (weights is not None or device.type == "meta")
         with torch.device("meta" if is_replaced else "cpu"):  # no random numbers to overwrite
@@ -70,14 +71,11 @@ class Backbone(nn.Module):
         if weights is not None:
             tensors = read_state_dict(weights) if entry is None else published_weights(entry)
             load_weights(self.model, tensors, (family.classifier, *family.auxiliary))
-        preset = preset_entry.transforms()
-        scalings = {
-            "weights": (family.mean or preset.mean, family.mean or preset.std),
-            "unit": ((0.0,) * 3, (1.0,) * 3),
-        }
-        mean, std = torch.tensor(scalings[scaling]).view(2, 3, 1, 1)
-        self.register_buffer("mean", mean)
-        self.register_buffer("std", std)
+        preset = described.transforms()
+        means = {"weights": family.mean or preset.mean, "unit": [0.0, 0.0, 0.0]}
+        stds = {"weights": family.mean or preset.std, "unit": [1.0, 1.0, 1.0]}
+        self.register_buffer("mean", torch.tensor(means[scaling]).view(3, 1, 1))
+        self.register_buffer("std", torch.tensor(stds[scaling]).view(3, 1, 1))
         self.model.to(device, memory_format=torch.channels_last)  # that is faster on the CPU
         self.trainable_stages = self.num_stages(trainable_stages)
         self.set_trained(self.trainable_stages)
@@ -100,7 +98,8 @@ class Backbone(nn.Module):
         for stage in self.stages[start:stop]:
             for step in self._steps[stage]:
                 if isinstance(step, str):
-                    values = self.model.get_submodule(step)(values)
+                    layer = self.model.get_submodule(step)
+                    values = layer(values)
                 else:
                     values = step(self.model, values)
         return values
@@ -137,8 +136,9 @@ class Backbone(nn.Module):
     def stage_of(self, parameter: str) -> int:
         """Return the stage number of a parameter; ViT's tokens belong to the stem."""
         for number, steps in enumerate(self._steps.values()):
-            if any(isinstance(step, str) and parameter.startswith(f"{step}.") for step in steps):
-                return number
+            for step in steps:
+                if isinstance(step, str) and parameter.startswith(f"{step}."):
+                    return number
         return 0
 
 

@@ -19,14 +19,17 @@ Step = str | Callable[[nn.Module, Tensor], Tensor]
 Stages = Mapping[str, Sequence[Step]]
 
 
-def _single(*names: str) -> Stages:
+def _single(*names: str) -> dict[str, Sequence[Step]]:
+    """Return a stage for each module."""
     return {name: (name,) for name in names}
 
 
 def _children(model: nn.Module, parent: str, stem: Sequence[Step] = ("stem",)) -> Stages:
     """Return the stem and a stage for each child of `parent`."""
-    names = [f"{parent}.{name}" for name, _ in model.get_submodule(parent).named_children()]
-    return {"stem": stem, **_single(*names)}
+    stages = {"stem": stem}
+    for name, _ in model.get_submodule(parent).named_children():
+        stages |= _single(f"{parent}.{name}")
+    return stages
 
 
 def _blocks(model: nn.Module, parent: str = "features") -> Stages:
@@ -36,19 +39,25 @@ def _blocks(model: nn.Module, parent: str = "features") -> Stages:
     for name, layer in model.get_submodule(parent).named_children():
         if isinstance(layer, nn.AdaptiveAvgPool2d):  # the end of GoogLeNet and Inception
             break
-        convolutions = (m for m in layer.modules() if isinstance(m, nn.Conv2d))
-        is_strided = any(max(convolution.stride) > 1 for convolution in convolutions)
-        if previous is None or isinstance(previous, nn.MaxPool2d) or is_strided:
+        if previous is None or isinstance(previous, nn.MaxPool2d) or _is_strided(layer):
             blocks[f"block{len(blocks) + 1}"] = []
         blocks[f"block{len(blocks)}"].append(f"{parent}.{name}".removeprefix("."))
         previous = layer
     return blocks
 
 
+def _is_strided(layer: nn.Module) -> bool:
+    """Return True if a convolution of the layer has a stride."""
+    convolutions = [part for part in layer.modules() if isinstance(part, nn.Conv2d)]
+    return any(max(convolution.stride) > 1 for convolution in convolutions)
+
+
 def _vision_transformer(model: nn.Module) -> Stages:
-    stages = _children(model, "encoder.layers", ("conv_proj", _tokens, "encoder.dropout"))
-    last = [*stages][-1]
-    return {**stages, last: (last, "encoder.ln", _class_token)}
+    """Return a stage per layer; the last one ends in the class token."""
+    stages = dict(_children(model, "encoder.layers", ("conv_proj", _tokens, "encoder.dropout")))
+    last = list(stages)[-1]
+    stages[last] = (last, "encoder.ln", _class_token)
+    return stages
 
 
 def _relu(model: nn.Module, maps: Tensor) -> Tensor:
@@ -113,7 +122,8 @@ FAMILIES = {
         "fc",
     ),
     "shufflenetv2": Family(
-        {"stem": ("conv1", "maxpool"), **_single("stage2", "stage3", "stage4", "conv5")}, "fc"
+        {"stem": ("conv1", "maxpool"), **_single("stage2", "stage3", "stage4", "conv5")},
+        "fc",
     ),
     "squeezenet": Family(),
     "swin_transformer": Family(
@@ -136,8 +146,11 @@ def family_of(name: str) -> Family:
     """Return the family of a network of torchvision."""
     from torchvision import models  # research code on other networks does not wait for it
 
-    names = models.list_models(module=models)
-    files = {n: models.get_model_builder(n).__module__.rpartition(".")[2] for n in names}
-    if files.get(name) not in FAMILIES:
-        raise unknown("backbone", name, [n for n in names if files[n] in FAMILIES])
-    return FAMILIES[files[name]]
+    families = {}
+    for network in models.list_models(module=models):
+        file = models.get_model_builder(network).__module__.rpartition(".")[2]
+        if file in FAMILIES:
+            families[network] = FAMILIES[file]
+    if name not in families:
+        raise unknown("backbone", name, families)
+    return families[name]

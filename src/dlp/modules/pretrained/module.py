@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from dlp.hyperparameters import Keywords, plain_arguments
 from dlp.modules.heads import Head, HeadName
 from dlp.modules.networks import Activation
-from dlp.modules.pretrained.backbone import Backbone, Scaling
+from dlp.modules.pretrained.backbone import Backbone, InputScaling
 from dlp.modules.pretrained.network import Pool, PretrainedNet
 from dlp.modules.supervised import SupervisedModule, TrainingArguments
 
@@ -52,15 +52,14 @@ class PretrainedModule(SupervisedModule):
         hidden: Sequence[int] = (256,),
         activation: Activation = "relu",
         dropout: float = 0.0,
-        scaling: Scaling = "weights",
+        scaling: InputScaling = "weights",
         backbone_lr: float | None = None,
         **training: Keywords[TrainingArguments],
     ) -> None:
 
         def build(num_logits: int) -> PretrainedNet:
             base = Backbone(backbone, weights, trainable_stages, scaling, input_shape[-1])
-            layers = (pool, hidden, activation, dropout)
-            return PretrainedNet(base, input_shape, num_logits, *layers)
+            return PretrainedNet(base, input_shape, num_logits, pool, hidden, activation, dropout)
 
         super().__init__(build, head, num_outputs, input_shape=input_shape, **training)
         self.backbone_lr = backbone_lr
@@ -74,8 +73,11 @@ class PretrainedModule(SupervisedModule):
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Return the groups ``head`` and ``backbone``."""
-        rate = {} if self.backbone_lr is None else {"lr": self.backbone_lr}
-        return [
-            {"params": [*self.network.classifier.parameters()], "name": "head"},
-            {"params": [*self.network.backbone.parameters()], "name": "backbone", **rate},
-        ]
+        head = {"params": list(self.network.classifier.parameters()), "name": "head"}
+        backbone: dict[str, Any] = {
+            "params": list(self.network.backbone.parameters()),
+            "name": "backbone",
+        }
+        if self.backbone_lr is not None:
+            backbone["lr"] = self.backbone_lr
+        return [head, backbone]

@@ -13,7 +13,7 @@ from dlp.modules.pretrained.backbone import Backbone
 Pool = Literal["avg", "flatten"]
 
 
-class Features(NamedTuple):
+class StoredFeatures(NamedTuple):
     """Output (N, ...) of the first parts of a `PretrainedNet`, `depth` of them, for images."""
 
     values: Tensor
@@ -48,32 +48,41 @@ class PretrainedNet(nn.Module):
         self.backbone = backbone
         #: Number of parts whose output can be stored: the stages and the pooling.
         self.depth = len(backbone.stages) + 1
-        layers = {"avg": [nn.AdaptiveAvgPool2d(1)], "flatten": []}[pool]
-        self.pool = nn.Sequential(*layers, nn.Flatten())
+        pools = {
+            "avg": nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()),
+            "flatten": nn.Sequential(nn.Flatten()),
+        }
+        self.pool = pools[pool]
         width = self.features(torch.zeros(1, *input_shape), self.depth).values.shape[1]
         self.classifier = dense_layers(width, hidden, num_outputs, activation, dropout)
         initialise(self.classifier)
 
-    def forward(self, inputs: Tensor | Features) -> Tensor:
-        """Return logits (N, num_outputs) of float images (N, 3, H, W) in [0, 1], or of `Features`.
+    def forward(self, inputs: Tensor | StoredFeatures) -> Tensor:
+        """Return logits (N, num_outputs) of float images (N, 3, H, W) in [0, 1] or their features.
 
         ``forward(features(images, depth))`` equals ``forward(images)`` if that part is frozen.
         """
-        values, start = inputs if isinstance(inputs, Features) else (inputs, 0)
-        logits: Tensor = self.classifier(self._run(values, start, self.depth))
+        if isinstance(inputs, StoredFeatures):
+            values = self._run(inputs.values, inputs.depth, self.depth)
+        else:
+            values = self._run(inputs, 0, self.depth)
+        logits: Tensor = self.classifier(values)
         return logits
 
     @torch.no_grad()
-    def features(self, images: Tensor, depth: int) -> Features:
+    def features(self, images: Tensor, depth: int) -> StoredFeatures:
         """Return the output of the first parts, computed in evaluation mode."""
         is_training = self.backbone.training
         self.backbone.eval()
         values = self._run(images, 0, depth)
         self.backbone.train(is_training)
-        return Features(values, depth)
+        return StoredFeatures(values, depth)
 
     def _run(self, values: Tensor, start: int, stop: int) -> Tensor:
+        """Run the parts from `start` to `stop`; the pooling is the last one."""
         if start == self.depth:
             return values
         values = self.backbone.run(values, start, stop)
-        return self.pool(values) if stop == self.depth else values
+        if stop == self.depth:
+            values = self.pool(values)
+        return values
