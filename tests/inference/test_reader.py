@@ -1,5 +1,6 @@
 """The reader of an export and the encoders of training give the same arrays, to the bit."""
 
+from dataclasses import asdict
 from io import BytesIO
 
 import numpy as np
@@ -11,13 +12,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from dlp.datamodules.images.store import ImageFormat, read_image
-from dlp.datamodules.tables.columns import TableEncoder
+from dlp.datamodules.tables.columns import Columns, TableEncoder
 from dlp.datamodules.tables.rows import TableRows
 from dlp.datamodules.text.corpus import SPLIT, Texts, spacing
 from dlp.datamodules.text.encoding import TextEncoder
 from dlp.inference.predictor import records
 from dlp.inference.reader import ImageReader, TableReader, TextReader
-from dlp.inference.trained import Columns
 
 WORDS = st.sampled_from(
     ["gut", "schlecht", "don\u2019t", "STRASSE", "caf\u00e9", "\U0001f600", "a-b"]
@@ -94,7 +94,7 @@ def test_images_are_read_as_in_training(seed, mode, turn, fit, channels):
     exif[274] = turn
     image.save(file, "TIFF", exif=exif)
     form = ImageFormat(5, 6, fit, channels)
-    (arrays,) = ImageReader(form.input_spec())([file.getvalue(), Image.open(file)])
+    (arrays,) = ImageReader(asdict(form))([file.getvalue(), Image.open(file)])
     np.testing.assert_array_equal(arrays, [read_image(file.getvalue(), form)] * 2)
 
 

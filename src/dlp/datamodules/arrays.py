@@ -1,13 +1,13 @@
 """NumPy arrays and tensors in memory."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from dlp.datamodules.base import DataArguments, Examples, SupervisedDataModule
 from dlp.datamodules.examples import row_hashes
@@ -15,6 +15,7 @@ from dlp.datamodules.rows import Encoder, Indices, Rows
 from dlp.datamodules.targets import TargetEncoder, Task
 from dlp.errors import InputError
 from dlp.hyperparameters import Keywords, plain_arguments
+from dlp.inference.reader import ArrayReader
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,21 @@ class ArrayRows(Rows):
         }
 
 
+class Standardised(nn.Module):
+    """Arrays, float64 (N, ...), as the float32 that `ArrayEncoder` makes."""
+
+    def __init__(self, spec: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.mean = torch.tensor(spec.get("mean", []), dtype=torch.float64)
+        self.std = torch.tensor(spec.get("std", []), dtype=torch.float64)
+
+    def forward(self, array: Tensor) -> Tensor:
+        """Return float32 (N, ...)."""
+        if len(self.mean):
+            array = (array - self.mean) / self.std
+        return array.float()
+
+
 class ArrayEncoder(Encoder):
     """Encoder of arrays into float32 tensors.
 
@@ -67,6 +83,10 @@ class ArrayEncoder(Encoder):
         scaling: ``standard`` subtracts the mean of each position of a row and divides by its
             standard deviation; a position that is constant in training becomes 0.
     """
+
+    kind = "array"
+    reader = ArrayReader
+    module = Standardised
 
     def __init__(self, scaling: Literal["none", "standard"] = "none") -> None:
         self.scaling = scaling
@@ -145,10 +165,6 @@ class ArrayDataModule(SupervisedDataModule):
         if self.train is None:
             raise InputError("ArrayDataModule needs x and y, to predict alone x_predict.")
         return {"train": self.train} | ({} if self.test is None else {"test": self.test})
-
-    def input_spec(self) -> dict[str, Any]:
-        """Return the scaling of new rows."""
-        return {**super().input_spec(), "mean": self.encoder.mean, "std": self.encoder.std}
 
     def load_predict(self) -> Examples | None:
         """Return the inputs to predict."""

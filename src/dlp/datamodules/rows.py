@@ -1,16 +1,17 @@
 """The contract of a kind of row: tables, texts, images, arrays, or a kind of one's own.
 
 A kind is a `Rows`, an `Encoder` and a DataModule whose `load` returns such rows. All commands ask
-these; none of them looks at what the rows are.
+these; none of them looks at what the rows are. In use, a reader and a torch module stand for the
+encoder: both are built from its `spec` alone.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 Indices = NDArray[np.int64]
 
@@ -71,8 +72,18 @@ class Encoder(ABC):
 
     It learns from the training part alone; each split has a new copy. Its attributes are plain
     values: `fit` sets `input_shape`, the shape of one encoded row.
+
+    A subclass names its kind and the two classes that encode new rows of a trained model:
+
+    - `kind`: ``table``, ``text``, ``image``, ``array``, or a name of one's own.
+    - `reader`: ``reader(spec)(rows)`` returns NumPy arrays, N rows each, of rows as people have
+      them. Its file needs NumPy alone: an exported model brings it along.
+    - `module`: ``module(spec)(*tensors)`` returns the inputs of the network for these arrays.
     """
 
+    kind: ClassVar[str] = "rows"
+    reader: ClassVar[type | None] = None
+    module: ClassVar[type[nn.Module]] = nn.Identity
     input_shape: tuple[int, ...] = ()
 
     @abstractmethod
@@ -83,6 +94,12 @@ class Encoder(ABC):
     def transform(self, rows: Any) -> StoredRows:
         """Encode rows."""
 
+    def spec(self) -> dict[str, Any]:
+        """Return the plain values from which `reader` and `module` are built."""
+        classes = {"encoder": type(self), "reader": self.reader}
+        paths = {role: class_path(cls) for role, cls in classes.items() if cls is not None}
+        return {"kind": self.kind, **paths, **self.state()}
+
     def state(self) -> dict[str, Any]:
         """Return what was learned as plain values."""
         return dict(vars(self))
@@ -90,3 +107,8 @@ class Encoder(ABC):
     def load_state(self, state: dict[str, Any]) -> None:
         """Restore a `state`."""
         vars(self).update(state)
+
+
+def class_path(cls: type) -> str:
+    """Return the module and name of a class."""
+    return f"{cls.__module__}.{cls.__qualname__}"

@@ -175,18 +175,33 @@ class ImageReader:
         return [pixels]
 
 
-def read_array(rows: Any) -> list[Any]:
-    """Return an array, float64 (N, ...), of finite numbers."""
-    array = np.asarray(rows, np.float64)
-    if not np.isfinite(array).all():
-        raise ValueError("a row holds missing or infinite numbers.")
-    return [array]
+class ArrayReader:
+    """Reader of an array, float64 (N, ...), of finite numbers."""
+
+    def __init__(self, inputs: Mapping[str, Any]) -> None:
+        pass
+
+    def __call__(self, rows: Any) -> list[Any]:
+        """Return the array."""
+        array = np.asarray(rows, np.float64)
+        if not np.isfinite(array).all():
+            raise ValueError("a row holds missing or infinite numbers.")
+        return [array]
 
 
-_READERS: Any = {
-    "text": TextReader, "table": TableReader, "image": ImageReader,
-    "array": lambda inputs: read_array,
-}  # fmt: skip
+def reader_of(inputs: Mapping[str, Any]) -> Any:
+    """Return the reader that a spec names: one of this file, or one that is imported.
+
+    Models of 1.0 name the kind alone. A file imports nothing, and calls nothing but readers.
+    """
+    path = inputs.get("reader", f"{inputs['kind'].title()}Reader")
+    module, _, name = path.rpartition(".")
+    if module in ("", "dlp.inference.reader"):
+        module = __name__
+    cls = getattr(sys.modules.get(module), name, None)
+    if isinstance(cls, type) and "__call__" in vars(cls):
+        return cls(inputs)
+    raise ValueError(f"the rows are read by {path}; import {module} first.")
 
 
 class Model:
@@ -199,7 +214,7 @@ class Model:
 
     def __init__(self, entry: Mapping[str, Any], run: Callable[[list[Any]], Any]) -> None:
         self.inputs, self.head, self.card = entry["inputs"], entry["head"], entry["card"]
-        self.read = _READERS[self.inputs["kind"]](self.inputs)
+        self.read = reader_of(self.inputs)
         self.run = run
 
     def scores(self, rows: Any, batch_size: int = 256) -> Any:

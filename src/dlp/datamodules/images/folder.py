@@ -1,7 +1,7 @@
 """Images of one's own: folders of classes, or a table of paths and targets."""
 
 import os
-from dataclasses import replace
+from dataclasses import asdict, replace
 from glob import glob
 from pathlib import Path
 from typing import Any, Literal
@@ -130,7 +130,7 @@ class ImageFolderDataModule(SupervisedDataModule):
 
     def input_spec(self) -> dict[str, Any]:
         """Return the format of new images."""
-        return self.form.input_spec()
+        return {**super().input_spec(), **asdict(self.form)}
 
     def augmenter(self, num_rows: int) -> Augmenter | None:
         """Return the random changes of the training images."""

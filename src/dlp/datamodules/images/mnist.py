@@ -1,6 +1,7 @@
 """MNIST: handwritten digits (chapters 2.1 and 5.1)."""
 
 import os
+from dataclasses import asdict
 from typing import Any, Literal
 
 import numpy as np
@@ -86,7 +87,7 @@ class MNISTDataModule(SupervisedDataModule):
 
     def input_spec(self) -> dict[str, Any]:
         """Return the format of new images: white digits on black."""
-        return ImageFormat(28, 28, channels=1).input_spec()
+        return {**super().input_spec(), **asdict(ImageFormat(28, 28, channels=1))}
 
     def _read(self, name: str) -> Examples:
         """Read a part; the files begin with their sizes."""

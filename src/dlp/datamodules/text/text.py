@@ -80,8 +80,7 @@ class BaseTextDataModule(SupervisedDataModule):
     def input_spec(self) -> dict[str, Any]:
         """Return the words and the rules by which new texts are encoded."""
         return {
-            "kind": "text",
-            **self.fit()["inputs"],
+            **super().input_spec(),
             "num_words": self.input_shape[0],
             "split": SPLIT,
             "tokens": self.files.tokens,
