@@ -1,8 +1,11 @@
 """The front door: commands, help, endings; and recipes from Python."""
 
 import io
+import os
+import signal
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pandas as pd
@@ -55,11 +58,10 @@ def test_a_mistyped_command_ends_in_a_sentence_and_status_2(words, message, caps
 
 
 def test_the_function_of_every_command_is_there():
-    for place, _ in COMMANDS.values():
-        module, _, name = place.partition(":")
-        if module:
-            __import__(module)
-            assert callable(getattr(sys.modules[module], name))
+    for name, command in COMMANDS.items():
+        if command.module:
+            module = import_module(command.module)
+            assert callable(getattr(module, name.split()[-1]))
 
 
 def test_help_lists_commands_and_configs_without_torch():
@@ -84,7 +86,14 @@ def test_help_of_a_command_names_its_keys(capsys, command, key):
     with pytest.raises(SystemExit) as exit_:
         main([command, "--help"])
     assert exit_.value.code == 0
-    assert key in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert key in text
+    assert "Args:" not in text
+
+
+def test_the_version_is_that_of_the_package(capsys):
+    main(["--version"])
+    assert capsys.readouterr().out == f"dlp {dlp.__version__}\n"
 
 
 def test_names_that_a_pipe_cannot_show_are_escaped(monkeypatch):
@@ -129,6 +138,15 @@ def test_the_end_of_a_command_has_a_status(monkeypatch, capsys, error, status, m
         main(["fit"])
     assert exit_.value.code == status
     assert capsys.readouterr().err == message
+
+
+def test_sigterm_ends_a_command_with_its_status_and_the_handler_is_put_back(monkeypatch):
+    handler = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(cli, "_run", lambda words: os.kill(os.getpid(), signal.SIGTERM))
+    with pytest.raises(SystemExit) as exit_:
+        main(["data"])
+    assert exit_.value.code == 143
+    assert signal.getsignal(signal.SIGTERM) is handler
 
 
 def test_a_bug_keeps_its_traceback(monkeypatch):
