@@ -194,5 +194,5 @@ def image_format(data: SupervisedDataModule) -> ImageFormat:
     if len(shape) != 3:
         raise InputError(f"visualize takes images; {type(data).__name__} has rows {shape}.")
     if isinstance(data, ImageFolderDataModule):
-        return data.form
+        return data.image_format
     return ImageFormat(shape[1], shape[2], channels=3 if shape[0] == 3 else 1)

@@ -4,6 +4,7 @@ import torch
 from helpers.reference_sets import write_cats_dogs
 
 from dlp.datamodules import CatsVsDogsDataModule
+from dlp.errors import InputError
 
 
 def write_parquet(root, shards=1, named=True):
@@ -64,6 +65,18 @@ def test_images_that_cannot_be_read_are_left_out(tmp_path, capsys):
     data = small(tmp_path)
     assert len(data.examples("train")) + len(data.examples("val")) == 11
     assert "dog.7.jpg (cannot identify" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("damage", ["columns", "cut"])
+def test_other_parquet_files_are_refused(damage, tmp_path):
+    write_parquet(tmp_path)
+    [file] = (tmp_path / "cats_vs_dogs/data").iterdir()
+    if damage == "columns":
+        datasets.Dataset.from_dict({"text": ["a cat"]}).to_parquet(file)
+    else:
+        file.write_bytes(file.read_bytes()[:100])
+    with pytest.raises(InputError, match=r"data does not hold microsoft/cats_vs_dogs: its Parquet"):
+        small(tmp_path).fit()
 
 
 @pytest.mark.realdata

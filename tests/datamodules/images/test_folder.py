@@ -62,7 +62,8 @@ def test_train_may_be_a_class_among_others(tmp_path):
 
 def test_hidden_files_and_those_of_macos_are_left_out(pets):
     (pets / "__MACOSX").mkdir()
-    (pets / ".thumbnails").mkdir()
+    (pets / ".thumbnails/small").mkdir(parents=True)
+    shutil.copy(pets / "cats/0.png", pets / ".thumbnails/small/0.png")
     shutil.copy(pets / "cats/0.png", pets / "cats/._0.png")
     (pets / "cats/Thumbs.db").touch()
     data = ImageFolderDataModule(pets, image_size=8, val_size=None)
@@ -74,6 +75,10 @@ def test_hidden_files_and_those_of_macos_are_left_out(pets):
     [
         (lambda pets: (pets / "birds").mkdir(), "birds holds no images of a class"),
         (lambda pets: image_folder(pets / "extra"), "extra holds no images .* as path and test"),
+        (
+            lambda pets: image_folder(pets / "cats/more", ("kittens",)),
+            r"holds 6 images below its class folders, such as .*kittens/0\.png\. Move them up",
+        ),
         (shutil.rmtree, "found no file"),
         (lambda pets: [shutil.rmtree(pets / n) for n in ("cats", "dogs")], "pets holds no images"),
         (lambda pets: shutil.rmtree(pets / "cats"), "at least two"),
@@ -83,6 +88,12 @@ def test_folders_that_are_not_classes_are_refused(change, message, pets):
     change(pets)
     with pytest.raises(InputError, match=message):
         ImageFolderDataModule(pets, image_size=8).fit()
+
+
+@pytest.mark.parametrize("size", [0, -1, (8, 0)])
+def test_images_have_pixels(size, pets):
+    with pytest.raises(InputError, match="an image has 1 x 1 pixels or more, not"):
+        ImageFolderDataModule(pets, image_size=size)
 
 
 # Tables ------------------------------------------------------------------------------------------

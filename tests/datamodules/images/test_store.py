@@ -154,11 +154,11 @@ def test_images_are_decoded_in_order_and_a_hash_tells_equal_and_unreadable_ones(
 
 def test_images_are_decoded_anew_for_another_format_or_key_alone():
     images = [[encoded(noise(6, 6, seed=seed))] for seed in (1, 2)]
-    form, other = ImageFormat(6, 6), ImageFormat(6, 7)
-    first = decode(images[0], form, "key")
-    assert np.array_equal(decode(images[1], form, "key"), first)  # from the cache
-    assert not np.array_equal(decode(images[1], form, "other"), first)
-    assert decode(images[1], other, "key")["pixels"].shape == (1, 6, 7, 3)
+    small, wide = ImageFormat(6, 6), ImageFormat(6, 7)
+    first = decode(images[0], small, "key")
+    assert np.array_equal(decode(images[1], small, "key"), first)  # from the cache
+    assert not np.array_equal(decode(images[1], small, "other"), first)
+    assert decode(images[1], wide, "key")["pixels"].shape == (1, 6, 7, 3)
 
 
 def test_more_images_than_a_piece_keep_their_order():

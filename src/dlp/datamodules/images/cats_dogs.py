@@ -95,17 +95,20 @@ class CatsVsDogsDataModule(ImageFolderDataModule):
     def load(self) -> dict[str, Examples]:
         """Return the images of both classes by turns, those with the last numbers first."""
         files = sorted(self.path.glob("data/*.parquet"))
-        if is_parquet := bool(files):
+        if files:
             images = _column(files, "image.path").to_pylist()
             names = [image["path"] or f"row {row}" for row, image in enumerate(images)]
             labels = _column(files, "labels").to_numpy()
+            rows = self._book_order(names, labels)
+            sources: Any = _ParquetImages(files, rows)
         else:
             files = find_images(self.path / "train")
             names = [file.name for file in files]
             labels = np.array([name.startswith("dog") for name in names], np.int64)
-        rows = self._book_order(names, labels)
+            rows = self._book_order(names, labels)
+            sources = [files[row] for row in rows]
         examples = Examples(
-            inputs=_ParquetImages(files, rows) if is_parquet else [files[row] for row in rows],
+            inputs=sources,
             targets=np.array(["cat", "dog"], object)[labels[rows]],
             index=np.array(rows),
             names={"path": [names[row] for row in rows]},
@@ -115,9 +118,12 @@ class CatsVsDogsDataModule(ImageFolderDataModule):
     def _book_order(self, names: Sequence[str], labels: NDArray[np.int64]) -> list[int]:
         """Return the rows of `per_class` images of each class by turns, the last ones first."""
         order = np.argsort([int(re.sub(r"\D", "", name)) for name in names], kind="stable")
-        classes = [order[labels[order] == label].tolist() for label in (0, 1)]
-        turns = zip_longest(*(rows[: self.per_class][::-1] for rows in classes))
-        return [row for row in chain(*turns) if row is not None]
+        classes = []
+        for label in (0, 1):
+            rows = order[labels[order] == label].tolist()
+            classes.append(reversed(rows[: self.per_class]))
+        turns = chain.from_iterable(zip_longest(*classes))
+        return [row for row in turns if row is not None]
 
 
 @dataclass(frozen=True)
@@ -140,6 +146,13 @@ class _ParquetImages(Sequence[bytes]):
 
 def _column(files: Sequence[Path], name: str) -> Any:
     import pyarrow as pa
-    import pyarrow.parquet as pq
+    from pyarrow.parquet import ParquetFile
 
-    return pa.concat_tables([pq.ParquetFile(file).read(columns=[name]) for file in files])[0]
+    try:
+        tables = [ParquetFile(file).read(columns=[name]) for file in files]
+        return pa.concat_tables(tables)[0]
+    except (pa.ArrowException, IndexError) as error:
+        raise InputError(
+            f"{files[0].parent} does not hold microsoft/cats_vs_dogs: its Parquet files cannot be "
+            f"read or have no column {name}. Delete the folder and run again."
+        ) from error

@@ -84,7 +84,10 @@ class ImageFolderDataModule(SupervisedDataModule):
         eval_batch_size: int = 100,
         **split: Keywords[DataArguments],
     ) -> None:
-        self.target_columns = [target] if isinstance(target, str) else list(target or ())
+        if isinstance(target, str):
+            self.target_columns = [target]
+        else:
+            self.target_columns = list(target or ())
         self.task = task if self.target_columns else "classification"
         columns = self.target_columns or None
         super().__init__(
@@ -94,14 +97,21 @@ class ImageFolderDataModule(SupervisedDataModule):
             **split,
         )
         self.path = Path(path)
-        self.test_path = None if test_path is None else Path(test_path)
-        self.predict_path = None if predict_path is None else Path(predict_path)
-        height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
-        self.form = ImageFormat(height, width, fit, channels)
+        self.test_path = test_path
+        self.predict_path = predict_path
+        if isinstance(image_size, int):
+            height = width = image_size
+        else:
+            height, width = image_size
+        self.image_format = ImageFormat(height, width, fit, channels)
         self.augmentation = make_augmentation(augmentation)
-        self.on_corrupt, self.image_column = on_corrupt, image_column
-        self.read_csv, self.drop_unlabelled = read_csv, drop_unlabelled
-        self.group_column, self.time_column, self.id_column = group_column, time_column, id_column
+        self.on_corrupt = on_corrupt
+        self.image_column = image_column
+        self.read_csv = read_csv
+        self.drop_unlabelled = drop_unlabelled
+        self.group_column = group_column
+        self.time_column = time_column
+        self.id_column = id_column
         self.hparams.update(plain_arguments(self, locals()))
 
     def load(self) -> dict[str, Examples]:
@@ -109,73 +119,79 @@ class ImageFolderDataModule(SupervisedDataModule):
         paths = {"train": self.path}
         train = self.path / "train"
         if train.is_dir() and _subfolders(train):  # else it is a class among others
-            folders = {self.path / name: part for name, part in PART_NAMES.items()}
-            paths = {part: folder for folder, part in folders.items() if folder.is_dir()}
+            for name, part in PART_NAMES.items():
+                if (self.path / name).is_dir():
+                    paths[part] = self.path / name
         if self.test_path is not None:
-            paths["test"] = self.test_path
-        return {
-            part: self._read_folder(path) if path.is_dir() else self._read_table(path, True)
-            for part, path in paths.items()
-        }
+            paths["test"] = Path(self.test_path)
+        return {part: self.decoded(self._labelled(path)) for part, path in paths.items()}
 
     def load_predict(self) -> Examples | None:
         """Return the images of `predict_path`."""
-        path = self.predict_path
-        if path is None:
+        if self.predict_path is None:
             return None
+        path = Path(self.predict_path)
         if path.is_file() and not _is_image(path):
-            return self._read_table(path, False)
-        files = find_images(path)
-        return self.decoded(Examples(files, names={"path": list(map(str, files))}))
+            return self.decoded(self._read_table(path, []))
+        return self.decoded(_named_by_path(find_images(path)))
 
     def input_spec(self) -> dict[str, Any]:
         """Return the format of new images."""
-        return {**super().input_spec(), **asdict(self.form)}
+        return {**super().input_spec(), **asdict(self.image_format)}
 
     def augmenter(self, num_rows: int) -> Augmenter | None:
         """Return the random changes of the training images."""
-        return None if self.augmentation is None else Augmenter(self.augmentation, num_rows)
+        if self.augmentation is None:
+            return None
+        return Augmenter(self.augmentation, num_rows)
 
-    def _read_folder(self, path: Path) -> Examples:
-        columns = [*self.target_columns, self.group_column, self.time_column, self.id_column]
-        if any(columns):
-            raise InputError(
-                f"{path} is a folder without columns; leave out {next(filter(None, columns))!r}."
-            )
-        files = _find_class_images(path)
+    def _labelled(self, path: Path) -> Examples:
+        """Return the files of class folders or of a table, with their targets."""
+        if not path.is_dir():
+            examples = self._read_table(path, self.target_columns)
+            if examples.targets is None:
+                raise InputError(
+                    f"{path} is a table; give target, its column to predict, or several."
+                )
+            return examples
+        for name in (*self.target_columns, self.group_column, self.time_column, self.id_column):
+            if name is not None:
+                raise InputError(f"{path} is a folder without columns; leave out {name!r}.")
+        files = find_class_images(path)
         classes = np.array([file.parent.name for file in files], object)
-        return self.decoded(Examples(files, classes, names={"path": list(map(str, files))}))
+        return replace(_named_by_path(files), targets=classes)
 
-    def _read_table(self, path: Path, is_labelled: bool) -> Examples:
-        targets = self.target_columns if is_labelled else []
-        group, time, name = self.group_column, self.time_column, self.id_column
-        texts = [self.image_column, group, name, *targets * (self.task == "classification")]
-        frame = read_table(path, self.read_csv, [*filter(None, texts)])
-        if is_labelled and not self.target_columns:
-            raise InputError(f"{path} is a table; give target, its column to predict, or several.")
-        check_columns(frame, [self.image_column, name, *targets, *[group, time] * is_labelled])
-        if self.drop_unlabelled:
-            frame = frame[frame[targets].notna().all(axis=1)]
+    def _read_table(self, path: Path, targets: list[str]) -> Examples:
+        """Return the files that a table names, with the targets in some of its columns."""
+        texts = [self.image_column, self.group_column, self.id_column]
+        if self.task == "classification":
+            texts += targets
+        frame = read_table(path, self.read_csv, filter(None, texts))
+        check_columns(frame, [self.image_column, self.id_column, *targets])
+        if targets and self.drop_unlabelled:
+            frame = frame.dropna(subset=targets)
             frame[targets] = frame[targets].convert_dtypes()  # holes made floats of whole numbers
         files = [path.parent / str(file) for file in frame[self.image_column]]
-        if missing := [file for file in files if not file.is_file()]:
+        absent = [file for file in files if not file.is_file()]
+        if absent:
             raise InputError(
-                f"{path} names {len(missing):,} images that do not exist, such as {missing[0]}."
+                f"{path} names {len(absent):,} images that do not exist, such as {absent[0]}."
             )
-        values = frame[targets[0] if len(targets) == 1 else targets].to_numpy()
-        examples = Examples(
-            inputs=files,
-            targets=values if is_labelled else None,
-            index=frame.index.to_numpy(),
-            names={name or "path": frame[name or self.image_column].tolist()},
-            groups=frame[group].to_numpy() if group in frame else None,
-            times=frame[time].to_numpy() if time in frame else None,
-        )
-        return self.decoded(examples)
+        names = {self.id_column or "path": frame[self.id_column or self.image_column].tolist()}
+        examples = Examples(files, index=frame.index.to_numpy(), names=names)
+        if not targets:
+            return examples
+        check_columns(frame, [self.group_column, self.time_column])
+        labels: Any = frame[targets].squeeze(axis="columns")
+        values: dict[str, Any] = {"targets": labels.to_numpy()}
+        for field, name in (("groups", self.group_column), ("times", self.time_column)):
+            if name is not None:
+                values[field] = frame[name].to_numpy()
+        return replace(examples, **values)
 
     def decoded(self, examples: Examples, key: object = None) -> Examples:
         """Decode the images of rows, cached by a key of the files; return the readable rows."""
-        records = decode(examples.inputs, self.form, key or file_states(examples.inputs))
+        records = decode(examples.inputs, self.image_format, key or file_states(examples.inputs))
         hashes = records["hash"]
         images = Images(records["pixels"], np.arange(len(records)))
         if not hashes.all():
@@ -188,7 +204,7 @@ class ImageFolderDataModule(SupervisedDataModule):
         [names] = examples.names.values()
         for row in rows[:10]:
             try:
-                read_image(examples.inputs[row], self.form)
+                read_image(examples.inputs[row], self.image_format)
             except InputError as error:
                 reasons.append(f"{names[row]} ({error})")
         text = f"{len(rows):,} of {len(examples):,} images cannot be read: {', '.join(reasons)}"
@@ -202,34 +218,56 @@ class ImageFolderDataModule(SupervisedDataModule):
 
 def find_images(path: Path) -> list[Path]:
     """Return an image file, or all images in a folder and below it, sorted."""
+    if path.is_file():
+        return [path]
     names = glob("**", root_dir=path, recursive=True)  # noqa: PTH207  # follows links
-    images = [path] if path.is_file() else sorted(filter(_is_image, map(path.joinpath, names)))
+    images = sorted(filter(_is_image, map(path.joinpath, names)))
     if not images:
         raise InputError(f"found no image at {path} (from {Path.cwd()}).")
     return images
 
 
-def _find_class_images(root: Path) -> list[Path]:
-    images = {folder: [*filter(_is_image, _visible(folder))] for folder in _subfolders(root)}
-    empty = [folder for folder in images if not images[folder]] if images else [root]
-    if empty:
+def find_class_images(root: Path) -> list[Path]:
+    """Return the images of the class folders; images below those are refused."""
+    images = []
+    folders = _subfolders(root)
+    for folder in folders or [root]:
+        class_images = list(filter(_is_image, _visible(folder)))
+        if not folders or not class_images:
+            raise InputError(
+                f"{folder} holds no images of a class. Accepted: one subfolder per class, also "
+                "below train, val and test; give folders of other names as path and test_path."
+            )
+        images += class_images
+    files = set(filter(Path.is_file, root.rglob("*")))
+    others = sorted(file for file in files.difference(images) if not _is_hidden(file, root))
+    nested = [file for file in others if file.parent != root and _is_image(file)]
+    if nested:
         raise InputError(
-            f"{empty[0]} holds no images of a class. Accepted: one subfolder per class, also below "
-            "train, val and test; give folders of other names as path and test_path."
+            f"{root} holds {len(nested):,} images below its class folders, such as {nested[0]}. "
+            "Move them up into the folder of their class, or give a table of paths."
         )
-    files = [image for folder in images.values() for image in folder]
-    if others := sorted({*filter(Path.is_file, root.rglob("[!.]*"))} - {*files}):
+    if others:
         say(f"{len(others):,} files in {root} are not images of a class, such as {others[0]}")
-    return files
+    return images
+
+
+def _named_by_path(files: list[Path]) -> Examples:
+    return Examples(files, names={"path": list(map(str, files))})
 
 
 def _subfolders(folder: Path) -> list[Path]:
-    return [path for path in _visible(folder) if path.is_dir()]
+    return list(filter(Path.is_dir, _visible(folder)))
 
 
 def _visible(folder: Path) -> list[Path]:
-    """Return what is in a folder, without hidden files and the folder that macOS adds."""
-    return sorted(p for p in folder.iterdir() if not p.name.startswith((".", "__MACOSX")))
+    return sorted(path for path in folder.iterdir() if not _is_hidden(path, folder))
+
+
+def _is_hidden(path: Path, root: Path) -> bool:
+    """Return True for hidden files and folders below a root, and for those that macOS adds."""
+    names = path.relative_to(root).parts
+    return any(name.startswith((".", "__MACOSX")) for name in names)
 
 
 def _is_image(path: Path) -> bool:

