@@ -9,8 +9,9 @@ import yaml
 
 from dlp.console import say
 from dlp.errors import unknown
+from dlp.evaluation.verdict import best_index
 from dlp.files import save_figure
-from dlp.modules.monitor import best_index, monitor_mode
+from dlp.modules.monitor import monitor_mode
 from dlp.runs.folder import ROOT, Run, find_runs
 
 #: Settings that may differ between runs of one label: they repeat it, or change no result.
@@ -81,12 +82,14 @@ def _settings(run: Run) -> dict[str, Any]:
 def _scores(run: Run, history: pd.DataFrame, metrics: Sequence[str]) -> dict[str, float]:
     """Return best and last values, the epoch of the first metric's best, and test scores."""
     scores: dict[str, float] = {}
+    results = run.results()
+    modes = results.get("modes") or {results.get("monitor"): results.get("mode")}
     for metric in metrics:
         values = history[metric].tolist() if metric in history else []
-        place = best_index(values, monitor_mode(metric))
+        place = best_index(values, monitor_mode(metric, modes))
         if place is not None:
             scores[f"best {metric}"] = values[place]
             scores.setdefault("at epoch", place + 1)
             scores[f"last {metric}"] = history[metric].dropna().iloc[-1]
-    test = run.results().get("test") or {}
+    test = results.get("test") or {}
     return scores | {name: value for name, value in test.items() if isinstance(value, float)}

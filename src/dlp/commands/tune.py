@@ -23,12 +23,12 @@ with extra("tune"):
 
 from dlp.commands.crossval import epochs_of_fit, find_run, saved_config
 from dlp.console import muted, say
-from dlp.evaluation.verdict import verdict
+from dlp.evaluation.verdict import best_index, verdict
 from dlp.files import write_text
 from dlp.folds.training import silent_trainer
 from dlp.lightning_cli.configs import config_folder, read_config
 from dlp.lightning_cli.dlp_cli import Recipe
-from dlp.modules.monitor import Mode, best_index, monitor_mode
+from dlp.modules.monitor import Mode, monitor_mode
 from dlp.seeds import derived_seed
 
 _FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)

@@ -68,6 +68,16 @@ def longer(num_epochs: int) -> int:
     return max(2 * num_epochs, 10)
 
 
+def best_index(values: Sequence[float], mode: Mode) -> int | None:
+    """Return the index of the first best finite value, or None without one."""
+    numbers = np.array(values, np.float64)
+    if not np.isfinite(numbers).any():
+        return None
+    numbers[~np.isfinite(numbers)] = np.nan
+    best = np.nanargmin(numbers) if mode == "min" else np.nanargmax(numbers)
+    return int(best)
+
+
 def verdict(values: Sequence[float], mode: Mode) -> Verdict | None:
     """Read a curve; return None without a finite value.
 

@@ -8,12 +8,12 @@ from typing import Any
 from lightning.pytorch.utilities.seed import isolate_rng
 
 from dlp.datamodules.base import SupervisedDataModule
-from dlp.datamodules.splits import Splitter
+from dlp.datamodules.splits import Split, Splitter
 from dlp.errors import unknown
 from dlp.folds.plan import Fold, append_fold, plan_folds, read_folds
 from dlp.folds.results import CrossValidation
 from dlp.folds.training import Engine, MakeModel, train_folds
-from dlp.modules.monitor import monitor_mode
+from dlp.modules.monitor import Mode, monitor_mode
 
 
 def cross_validate(
@@ -56,11 +56,12 @@ def cross_validate(
     """
     from dlp.callbacks.predictions import out_of_fold
 
-    original, mode, trainer = data.split, monitor_mode(monitor), trainer or {}
+    original, trainer = data.split, trainer or {}
     folds = {"splitter": splitter} if splitter else {"num_folds": num_folds}
     split = replace(original.without_validation(), **folds)
     try:
         with isolate_rng():
+            mode = _monitor_mode(monitor, data, make_model, split)
             plan = plan_folds(data, split, repeats, seed, max_epochs)
             finished = {} if path is None else read_folds(path, plan)
             files = {f: keep / f"fold_{f.repeat}_{f.fold}.ckpt" for f in plan if keep}
@@ -79,3 +80,13 @@ def cross_validate(
             return CrossValidation(done, monitor, mode, smoothing, out_of_fold(data, done))
     finally:
         data.resplit(original)
+
+
+def _monitor_mode(
+    monitor: str, data: SupervisedDataModule, make_model: MakeModel, split: Split
+) -> Mode:
+    """Return the direction of the monitor: a loss falls, of a metric a model tells it."""
+    if monitor.endswith("loss"):
+        return monitor_mode(monitor)
+    data.resplit(split)
+    return monitor_mode(monitor, getattr(make_model(data), "metric_modes", None))

@@ -1,0 +1,30 @@
+import pytest
+from torchmetrics.classification import BinaryHingeLoss
+
+from dlp.errors import InputError
+from dlp.modules import DenseModule
+from dlp.modules.monitor import monitor_mode
+
+
+def brier(predictions, targets):
+    return (predictions - targets) ** 2
+
+
+def test_the_direction_is_that_of_the_metric():
+    metrics = ["acc", "auroc", BinaryHingeLoss(), brier]
+    modes = DenseModule((3,), 2, "sigmoid", metrics=metrics, l2=0.1).metric_modes
+    assert monitor_mode("val_acc", modes) == monitor_mode("train_auroc", modes) == "max"
+    assert monitor_mode("val_binaryhingeloss", modes) == "min"
+    assert monitor_mode("val_data_loss", modes) == monitor_mode("test_loss", modes) == "min"
+    modes = DenseModule((3,), 2, "regression", metrics=["rmse", "r2"]).metric_modes
+    assert (monitor_mode("val_rmse", modes), monitor_mode("val_r2", modes)) == ("min", "max")
+
+
+def test_a_loss_of_another_module_falls_and_its_metrics_are_told():
+    assert monitor_mode("val_hinge_loss") == "min"
+    assert monitor_mode("val_acc", {"val_acc": "max"}) == "max"
+    with pytest.raises(InputError, match=r"metric_modes = {'val_acc': 'max'}"):
+        monitor_mode("val_acc")
+    modes = DenseModule((3,), 2, "sigmoid", metrics=[brier]).metric_modes
+    with pytest.raises(InputError, match=r"'val_brier' has no known direction. Accepted: train_lo"):
+        monitor_mode("val_brier", modes)
