@@ -10,8 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from dlp.datamodules.base import DataArguments, Examples, SupervisedDataModule
-from dlp.datamodules.examples import row_hashes
-from dlp.datamodules.rows import Encoder, Indices, Rows
+from dlp.datamodules.rows import Encoder, Indices, Rows, row_hashes
 from dlp.datamodules.targets import TargetEncoder, Task
 from dlp.errors import InputError
 from dlp.hyperparameters import Keywords, plain_arguments

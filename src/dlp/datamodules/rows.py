@@ -5,8 +5,10 @@ these; none of them looks at what the rows are. In use, a reader and a torch mod
 encoder: both are built from its `spec` alone.
 """
 
+import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
@@ -55,6 +57,74 @@ class Rows(ABC):
             linear: Function from ``C``, the inverse strength of the penalty, to a linear model.
             boosting: Function that builds gradient boosting.
         """
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Rows as they were read, with their targets.
+
+    Args:
+        inputs: N rows of one kind, `Rows`.
+        targets: Values of the target column(s), (N,) or (N, T); None for unlabelled rows.
+        index: Row number of each row in its file, (N,); None for all rows in order.
+        names: Path or id of each row, (N,), by the column of ``predictions.csv`` that shows it.
+        groups: Group of each row, (N,).
+        times: Time of each row, (N,).
+        hashes: Hash of each input row, uint64 (N,).
+    """
+
+    inputs: Any
+    targets: NDArray[Any] | None = None
+    index: NDArray[np.int64] | None = None
+    names: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    groups: NDArray[Any] | None = None
+    times: NDArray[Any] | None = None
+    hashes: NDArray[np.uint64] | None = None
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    def take(self, rows: Indices) -> "Examples":
+        """Return the rows of the given numbers."""
+        index = np.arange(len(self))
+        if self.index is not None:
+            index = self.index
+        names = {}
+        for name, cells in self.names.items():
+            names[name] = [cells[row] for row in rows.tolist()]
+        return Examples(
+            inputs=self.inputs[rows],
+            targets=_take(self.targets, rows),
+            index=index[rows],
+            names=names,
+            groups=_take(self.groups, rows),
+            times=_take(self.times, rows),
+            hashes=_take(self.hashes, rows),
+        )
+
+    def columns(self) -> dict[str, Any]:
+        """Return the columns that identify the rows: number, path or id, text."""
+        return {"index": self.index, **self.names, **self.inputs.columns()}
+
+    def readable(self) -> list[str]:
+        """Return a line per row as people read it: its cells, its text, its path or its numbers."""
+        lines: list[str] = self.inputs.readable()
+        for cells in self.names.values():
+            if not lines:
+                lines = [str(cell) for cell in cells]
+        return lines
+
+
+def _take(values: NDArray[Any] | None, rows: Indices) -> NDArray[Any] | None:
+    if values is None:
+        return None
+    return values[rows]
+
+
+def row_hashes(rows: Iterable[Any]) -> NDArray[np.uint64]:
+    """Return a hash per row of bytes or contiguous arrays, uint64 (N,)."""
+    digests = [hashlib.blake2b(row, digest_size=8).digest() for row in rows]
+    return np.frombuffer(b"".join(digests), np.uint64)
 
 
 class StoredRows(Protocol):

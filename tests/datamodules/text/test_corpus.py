@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dlp.datamodules.examples import row_hashes
+from dlp.datamodules.rows import row_hashes
 from dlp.datamodules.text import corpus
 from dlp.datamodules.text.corpus import Texts, spaced_characters, spaced_words
 

@@ -10,7 +10,6 @@ import numpy as np
 
 from dlp.console import say
 from dlp.datamodules.base import DataArguments, Examples, SupervisedDataModule
-from dlp.datamodules.examples import PART_NAMES
 from dlp.datamodules.images.augmentation import Augmentation, Augmenter, make_augmentation
 from dlp.datamodules.images.store import (
     ImageEncoder,
@@ -20,6 +19,7 @@ from dlp.datamodules.images.store import (
     file_states,
     read_image,
 )
+from dlp.datamodules.parts import PART_NAMES
 from dlp.datamodules.tables.files import check_columns, read_table
 from dlp.datamodules.targets import TargetEncoder, Task
 from dlp.errors import InputError

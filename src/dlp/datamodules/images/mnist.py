@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlp.datamodules.base import Examples, SplitArguments, SupervisedDataModule
-from dlp.datamodules.examples import row_hashes
 from dlp.datamodules.images.store import ImageEncoder, ImageFormat, Images
+from dlp.datamodules.rows import row_hashes
 from dlp.datamodules.splits import keras_order
 from dlp.datamodules.targets import TargetEncoder
 from dlp.errors import InputError

@@ -14,7 +14,8 @@ import pyarrow as pa
 
 from dlp.cache import cached_file
 from dlp.console import say
-from dlp.datamodules.examples import PART_NAMES, row_hashes
+from dlp.datamodules.parts import PART_NAMES
+from dlp.datamodules.rows import row_hashes
 from dlp.datamodules.text.corpus import Texts, Tokens, spacing
 from dlp.errors import InputError, unknown
 from dlp.files import download, sha256
