@@ -100,6 +100,22 @@ def test_a_fit_starts_from_the_weights_of_another_run(fitted, fails):
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--model.optimizer.lr -1", "model.optimizer: Invalid learning rate: -1.0."),
+        ("--model.scheduler CosineAnnealingLR --model.scheduler.T_max 0", "model.scheduler: "),
+        ("--model.dropout 1.5", "dropout takes 0 to 1; got 1.5."),
+        ("--model.hidden [8,-3]", "hidden takes 1 or more; got -3."),
+        ("--model.l2 -1", "l2 takes 0 or more; got -1.0."),
+        ("--data.batch_size 0", "batch_size takes 1 or more; got 0."),
+        ("--data.eval_batch_size 0", "eval_batch_size takes 1 or more; got 0."),
+    ],
+)
+def test_a_value_that_nothing_can_be_built_of_ends_in_a_sentence(points, fails, words, message):
+    assert message in fails(*FIT, *words.split())
+
+
 def test_a_fit_that_never_began_leaves_no_folder(points, fails):
     assert "regression" in fails(*FIT, "--model.head", "regression")
     assert "not a valid input" in fails(*FIT, "--trainer.devices", "0")

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from PIL import Image
 
 from dlp.console import say
-from dlp.errors import extra
+from dlp.errors import check_range, extra
 from dlp.inference.predictor import Predictor
 
 with extra("serve"):
@@ -34,6 +34,7 @@ def serve(run: str, host: str = "127.0.0.1", port: int = 8000) -> None:
         host: Address to listen at; 0.0.0.0 is every address of the machine.
         port: Port; 0 is a free one.
     """
+    check_range(0, 65535, port=port)
     api = app(Predictor.load(run), () if host == "0.0.0.0" else {host, "127.0.0.1", "localhost"})
     with socket.create_server((host, port)) as listener:
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else 40 ms per answer
