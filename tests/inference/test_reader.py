@@ -15,7 +15,7 @@ from dlp.datamodules.images.store import ImageFormat, read_image
 from dlp.datamodules.tables.columns import Columns, TableEncoder
 from dlp.datamodules.tables.rows import TableRows
 from dlp.datamodules.text.corpus import SPLIT, Texts, spacing
-from dlp.datamodules.text.encoding import TextEncoder
+from dlp.datamodules.text.encoding import TextEncoder, WordWeights
 from dlp.inference.predictor import records
 from dlp.inference.reader import ImageReader, TableReader, TextReader
 
@@ -41,8 +41,10 @@ def test_texts_are_read_as_in_training(texts, encoding, tokens, ngrams, max_leng
     rows = encoder.transform(Texts.tokenise(texts, spaced))
     expected = rows[torch.arange(len(texts))].to_dense(40).numpy()
     inputs = {"num_words": 40, "split": SPLIT, "tokens": tokens, "ngrams": ngrams}
-    (bag,) = TextReader({**encoder.state(), **inputs})(texts)
-    np.testing.assert_array_equal(bag, expected)
+    spec = {**encoder.spec(), **inputs}
+    (counts,) = TextReader(spec)(texts)
+    rows = WordWeights(spec)(torch.from_numpy(counts))
+    np.testing.assert_array_equal(rows, expected)
 
 
 CELLS = st.fixed_dictionaries(

@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
-from itertools import chain, pairwise, zip_longest
+from itertools import pairwise
 from pathlib import Path
 from statistics import NormalDist
 from typing import Any
@@ -31,49 +31,41 @@ _IMAGES = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
 
 
 class TextReader:
-    """Reader of texts into rows of word weights, float32 (N, num_words)."""
+    """Reader of texts into counts of word ids, float32 (N, num_words)."""
 
     def __init__(self, inputs: Mapping[str, Any]) -> None:
         self.inputs = inputs
         self.ids = {word: id for id, word in enumerate(inputs["words"], 4)}
 
     def __call__(self, texts: Sequence[str]) -> list[Any]:
-        """Encode texts."""
-        bag = np.zeros((len(texts), self.inputs["num_words"]), np.float32)
-        for row, text in zip(bag, texts, strict=True):
+        """Count the ids of each text."""
+        counts = np.zeros((len(texts), self.inputs["num_words"]), np.float32)
+        for row, text in zip(counts, texts, strict=True):
             if not isinstance(text, str):
                 raise ValueError(f"a row is a text, not {text!r:.80}.")
-            ids = [1, *(self.ids.get(token, 2) for token in self.tokens(text))]  # 2: unknown
-            numbers, counts = np.unique(ids[: self.inputs["max_length"]], return_counts=True)
-            if numbers.max() <= 2:
+            ids = [1]  # the start of a text; 2 is an unknown word
+            ids += [self.ids.get(token, 2) for token in self.tokens(text)]
+            ids = ids[: self.inputs["max_length"]]
+            if max(ids) <= 2:
                 warnings.warn(f"no word of the training texts in {text!r:.80}", stacklevel=4)
-            row[numbers] = self._weights(numbers, counts.astype(np.float32))
-        return [bag]
+            np.add.at(row, ids, 1)
+        return [counts]
 
     def tokens(self, text: str) -> list[str]:
         """Return the words of a text, or its characters, and pairs of neighbours."""
         lower = text.encode(errors="replace").decode()  # half an emoji
         lower = unicodedata.normalize("NFC", lower).lower()
         if self.inputs["tokens"] == "characters":
-            tokens = [*"\u2581".join(lower.split())]
+            tokens = list("\u2581".join(lower.split()))
         else:
             lower = lower.replace("\u2019", "'").replace("\u2018", "'").replace("\u00ad", "")
-            tokens = [*filter(None, re.split(self.inputs["split"], lower))]
+            tokens = list(filter(None, re.split(self.inputs["split"], lower)))
         if self.inputs["ngrams"] == 1:
             return tokens
-        pairs = map("\u2581".join, pairwise(tokens))
-        return [*filter(None, chain.from_iterable(zip_longest(tokens, pairs)))]
-
-    def _weights(self, ids: Any, counts: Any) -> Any:
-        if self.inputs["encoding"] == "multi_hot":
-            return np.ones_like(counts)
-        if self.inputs["encoding"] == "count":
-            return counts
-        if self.inputs["encoding"] == "sublinear_tfidf":
-            counts = 1 + np.log(counts)
-        weights = counts * np.array(self.inputs["idf"])[ids]
-        norm = np.sqrt(np.bincount(np.zeros_like(ids), weights**2)[0])
-        return weights / (norm or 1)
+        terms = tokens[:1]
+        for previous, token in pairwise(tokens):
+            terms += [f"{previous}\u2581{token}", token]
+        return terms
 
 
 class TableReader:
@@ -232,6 +224,8 @@ def load(path: Path) -> Model:
     session = onnxruntime.InferenceSession(path)
     names = [node.name for node in session.get_inputs()]
     entry = json.loads(session.get_modelmeta().custom_metadata_map["dlp"])
+    if entry["inputs"]["kind"] == "text" and "reader" not in entry["inputs"]:
+        raise ValueError(f"{path} was exported by dlp 1.0; run its own predict.py or export anew.")
     return Model(entry, lambda arrays: session.run(None, dict(zip(names, arrays, strict=True)))[0])
 
 
