@@ -74,26 +74,29 @@ class CacheFeatures(Callback):
         parts: list[Part] = ["train", "val"]
         if data.augmenter(1) is not None:
             parts.remove("train")
-        images: dict[Part, StoredRows] = {}
         hashes: dict[Part, NDArray[np.uint64]] = {}
         for part in parts:
             if data.has(part) and data.examples(part).hashes is not None:
-                images[part] = data.inputs(part)
                 hashes[part] = data.examples(part).hashes
         is_trial = getattr(trainer, "fast_dev_run", False)  # its few images need no cache
-        if is_trial or not images or self._depth == 0:
+        if is_trial or not hashes or self._depth == 0:
             return
         # Over both parts together: another fold has the same images.
         all_hashes = np.concatenate(list(hashes.values()))
         distinct, places = np.unique(all_hashes, return_index=True)
-        settings = (trainer.precision, trainer.strategy.root_device.type, data.encoder.state())
+        settings = (
+            trainer.precision,
+            trainer.strategy.root_device.type,
+            data.encoder.state(),
+        )
         key = _key(network, self._depth, settings, distinct)
+        images = [data.inputs(part) for part in hashes]
         values = cached_file(
             f"features/{key}.pt",
-            partial(self._write, trainer, network, list(images.values()), places),
+            partial(self._write, trainer, network, images, places),
             partial(torch.load, mmap=True, weights_only=True),
         )
-        for part, rows in images.items():
+        for part, rows in zip(hashes, images, strict=True):
             index = torch.from_numpy(np.searchsorted(distinct, hashes[part]))
             data.replace_inputs(part, FeatureRows(values, index, self._depth))
             self._replaced.append((data, part, rows))
@@ -134,14 +137,25 @@ class CacheFeatures(Callback):
         self.teardown(trainer, pl_module, "fit")
 
 
-def _key(network: PretrainedNet, depth: int, settings: object, hashes: NDArray[np.uint64]) -> str:
+def _key(
+    network: PretrainedNet,
+    depth: int,
+    settings: object,
+    hashes: NDArray[np.uint64],
+) -> str:
     """Return a hash of the images, the weights before the cut and everything else that counts."""
     backbone = network.backbone
     state = hashlib.blake2b(hashes.tobytes(), digest_size=16)
     for name, tensor in backbone.model.state_dict().items():
         if backbone.stage_of(name) < depth:
             state.update(tensor.cpu().reshape(-1).view(torch.uint8).numpy())
-    scaling = (backbone.mean.tolist(), backbone.std.tolist())
-    others = (str(backbone), scaling, depth, str(network.pool), settings, torch.__version__)
+    others = (
+        str(backbone),
+        (backbone.mean.tolist(), backbone.std.tolist()),
+        depth,
+        str(network.pool),
+        settings,
+        torch.__version__,
+    )
     state.update(repr(others).encode())
     return state.hexdigest()

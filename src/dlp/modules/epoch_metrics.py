@@ -74,7 +74,13 @@ class StageMetrics:
         for metric in self._by_name.values():
             metric.reset()
 
-    def add(self, loss: Tensor, data_loss: Tensor, logits: Tensor, targets: Tensor) -> None:
+    def add(
+        self,
+        loss: Tensor,
+        data_loss: Tensor,
+        logits: Tensor,
+        targets: Tensor,
+    ) -> None:
         """Add a batch. Tensors that a loader may reuse are copied."""
         logits = logits.detach() if logits.requires_grad else logits.clone()
         self._batches.append((loss.detach(), data_loss.detach(), logits, targets.clone()))
@@ -98,6 +104,7 @@ class StageMetrics:
         for metric, means in zip(self.losses.values(), (losses, data_losses), strict=False):
             metric.to(device).update(torch.stack(means).float(), counts)
         scores = self.head.scores(torch.cat(logits))
-        self.metrics.to(device).update(scores, self.head.metric_targets(torch.cat(targets)))
+        truth = self.head.metric_targets(torch.cat(targets))
+        self.metrics.to(device).update(scores, truth)
         self._batches.clear()
         self._num_samples = 0

@@ -43,7 +43,10 @@ WEIGHTED_LOSSES: dict[LossFunction, LossFunction] = {
 
 
 def class_weights(
-    weights: ClassWeight, names: Sequence[str], frequencies: Sequence[float], task: str
+    weights: ClassWeight,
+    names: Sequence[str],
+    frequencies: Sequence[float],
+    task: str,
 ) -> Tensor:
     """Return the weights that the losses of a metric task take.
 

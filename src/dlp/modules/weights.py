@@ -30,12 +30,17 @@ def read_file(path: str | Path, *names: str) -> dict[str, Any]:
 def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     """Return the tensors of a file: a state dict, or a checkpoint that contains one."""
     content = read_file(path)
-    tensors = content.get("state_dict", content)
-    return {name: t.detach() for name, t in tensors.items() if isinstance(t, Tensor)}
+    tensors: dict[str, Tensor] = {}
+    for name, value in content.get("state_dict", content).items():
+        if isinstance(value, Tensor):
+            tensors[name] = value.detach()
+    return tensors
 
 
 def load_weights(
-    network: nn.Module, tensors: Mapping[str, Tensor], ignored: Iterable[str] = ()
+    network: nn.Module,
+    tensors: Mapping[str, Tensor],
+    ignored: Iterable[str] = (),
 ) -> None:
     """Load weights by name into a network, which may be on the meta device.
 
@@ -57,9 +62,9 @@ def load_weights(
             weights[name.removeprefix(prefix)] = tensor
     shapes = {name: tensor.shape for name, tensor in weights.items()}
     own_shapes = {name: tensor.shape for name, tensor in own.items()}
-    odd = {name for name, _ in shapes.items() ^ own_shapes.items()}
+    odd = sorted({name for name, _ in shapes.items() ^ own_shapes.items()})
     if odd:
-        raise InputError(f"the weights are of another network; see {', '.join(sorted(odd)[:3])}.")
+        raise InputError(f"the weights are of another network; see {', '.join(odd[:3])}.")
     for name, tensor in own.items():
         own[name] = weights[name].to(tensor.dtype)
     network.load_state_dict(own, assign=True)

@@ -68,8 +68,11 @@ class PretrainedModule(SupervisedModule):
 
     def kernels(self) -> list[Tensor]:
         """Return the weights that L1 and L2 act on: those of the hidden layers."""
-        layers = [layer for layer in self.network.classifier if isinstance(layer, nn.Linear)]
-        return [layer.weight for layer in layers[:-1]]
+        weights = []
+        for layer in self.network.classifier:
+            if isinstance(layer, nn.Linear):
+                weights.append(layer.weight)
+        return weights[:-1]
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Return the groups ``head`` and ``backbone``."""
