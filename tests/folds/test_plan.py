@@ -19,7 +19,9 @@ def plan(data=None, repeats=1, seed=0, max_epochs=3, num_folds=3, **split):
 
 @pytest.fixture
 def fold():
-    return plan()[1].finish({"train_loss": [2.0, 1.0], "val_mae": [float("nan"), 3.0]}, "serial")
+    return plan()[1].finish(
+        {"train_loss": [2.0, 1.0], "val_mae": [float("nan"), 3.0]}, "serial", {}
+    )
 
 
 def test_each_repetition_has_each_fold_once_with_seeds_of_32_bits():
@@ -75,12 +77,12 @@ def test_folds_of_another_cross_validation_are_refused(tmp_path, fold, changes):
 
 def test_scores_are_the_last_measured_values(fold):
     history = {"train_loss": [3.0, 2.0], "val_mae": [4.0, float("nan")]}
-    assert fold.finish(history, "serial").scores == {"train_loss": 2.0, "val_mae": 4.0}
+    assert fold.finish(history, "serial", {}).scores == {"train_loss": 2.0, "val_mae": 4.0}
 
 
 def test_a_diverged_fold_has_no_scores(fold):
     history = {"train_loss": [3.0, float("nan")], "val_mae": [4.0, float("inf")]}
-    assert np.isnan([*fold.finish(history, "serial").scores.values()]).all()
+    assert np.isnan([*fold.finish(history, "serial", {}).scores.values()]).all()
 
 
 def test_the_digest_is_of_the_row_numbers():

@@ -15,7 +15,7 @@ def result(*curves, **options):
         baseline = {"mean": {"mae": float(number)}}
         fold = Fold(0, number, 0, "", len(curve), baseline=baseline)
         history = {"train_loss": [1.0] * len(curve), "val_loss": curve}
-        folds.append(fold.finish(history, "serial"))
+        folds.append(fold.finish(history, "serial", {}))
     return CrossValidation(folds, **options)
 
 

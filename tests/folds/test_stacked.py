@@ -15,8 +15,9 @@ from torch import nn
 from dlp.datamodules import ArrayDataModule
 from dlp.errors import InputError
 from dlp.folds.cross_validation import cross_validate
-from dlp.folds.stackable import kind, reason_against
-from dlp.folds.stacked import FoldTensors, StackedNet, train_stack
+from dlp.folds.stackable import reason_against, stack_key
+from dlp.folds.stacked import FoldTensors, train_stack
+from dlp.folds.stacked_net import StackedNet
 from dlp.modules import DenseModule, KerasRMSprop
 
 PLAIN = {"val_size": None, "split_seed": None}
@@ -73,12 +74,13 @@ def test_gradients_written_out_are_those_of_autograd(
     x, y = torch.randn(3, rows, 4), torch.randn(3, rows, columns)
     with torch.inference_mode():
         net = StackedNet(models)
-        logits = net.backward(nn.functional.pad(x, (0, 1), value=1.0), y, [None] * len(net.rates))
+        logits = net.backward(nn.functional.pad(x, (0, 1), value=1.0), y)
     for fold, model in enumerate(models):
         torch.testing.assert_close(logits[fold], model(x[fold]), rtol=1e-4, atol=1e-5)
         loss_of_fold = model.head.loss(model(x[fold]), y[fold]) + model.penalty()
         expected = torch.autograd.grad(loss_of_fold, [*model.network.parameters()])
-        ours = [part for g in net.gradients for part in (g[fold, :-1].t(), g[fold, -1])]
+        gradients = [layer.gradient[fold] for layer in net.layers]
+        ours = [part for g in gradients for part in (g[:-1].t(), g[-1])]
         torch.testing.assert_close(ours, [*expected], rtol=1e-4, atol=1e-5)
 
 
@@ -183,14 +185,14 @@ def test_usual_arguments_of_a_trainer_are_no_reason():
     assert reason_against(dense(data), data, arguments) is None
 
 
-def test_models_of_another_kind_are_stacked_apart():
+def test_models_of_another_stack_key_are_stacked_apart():
     data = numbers(val_size=0.2)
     optimizer = partial(KerasRMSprop, lr=0.01)
     changes = ({}, {"hidden": (9,)}, {"l2": 0.1}, {"dropout": 0.1}, {"optimizer": optimizer})
     models = [dense(data, **options) for options in changes]
-    kinds = {kind(model, FoldTensors.of(model, data)) for model in models}
-    assert len(kinds) == len(models)
-    assert kind(dense(data), FoldTensors.of(models[0], data)) in kinds
+    keys = {stack_key(model, FoldTensors.of(model, data)) for model in models}
+    assert len(keys) == len(models)
+    assert stack_key(dense(data), FoldTensors.of(models[0], data)) in keys
 
 
 def test_stacked_is_refused_where_it_cannot_be():

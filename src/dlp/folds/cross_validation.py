@@ -7,12 +7,13 @@ from typing import Any
 
 from lightning.pytorch.utilities.seed import isolate_rng
 
+from dlp.callbacks.predictions import out_of_fold
 from dlp.datamodules.base import SupervisedDataModule
 from dlp.datamodules.splits import Split, Splitter
 from dlp.errors import unknown
 from dlp.folds.plan import Fold, append_fold, plan_folds, read_folds
 from dlp.folds.results import CrossValidation
-from dlp.folds.training import Engine, MakeModel, train_folds
+from dlp.folds.training import Engine, FoldTraining, MakeModel
 from dlp.modules.monitor import Mode, monitor_mode
 
 
@@ -54,36 +55,48 @@ def cross_validate(
         keep: Folder for a checkpoint of each fold; finished folds without one are trained again.
         on_fold: Function called with each finished fold.
     """
-    from dlp.callbacks.predictions import out_of_fold
-
-    original, trainer = data.split, trainer or {}
-    folds = {"splitter": splitter} if splitter else {"num_folds": num_folds}
-    split = replace(original.without_validation(), **folds)
+    original = data.split
+    split = replace(original.without_validation(), num_folds=num_folds)
+    if splitter is not None:
+        split = replace(original.without_validation(), splitter=splitter)
+    training = FoldTraining(data, make_model, split, trainer or {}, engine, bool(keep))
     try:
         with isolate_rng():
             mode = _monitor_mode(monitor, data, make_model, split)
             plan = plan_folds(data, split, repeats, seed, max_epochs)
-            finished = {} if path is None else read_folds(path, plan)
-            files = {f: keep / f"fold_{f.repeat}_{f.fold}.ckpt" for f in plan if keep}
-            pending = [f for f in plan if f not in finished or (keep and not files[f].exists())]
-            for fold, model in train_folds(data, make_model, pending, split, trainer, engine, keep):
+            finished = {}
+            if path is not None:
+                finished = read_folds(path, plan)
+            pending = []
+            for fold in plan:
+                if fold not in finished or (keep and not _checkpoint(keep, fold).exists()):
+                    pending.append(fold)
+            for fold, model in training.train(pending):
                 if monitor not in fold.history:
                     raise unknown("monitor", monitor, fold.history)
-                if keep:
-                    model.trainer.save_checkpoint(files[fold], weights_only=True)
+                if keep is not None:
+                    model.trainer.save_checkpoint(_checkpoint(keep, fold), weights_only=True)
                 finished[fold] = fold
                 if path is not None:
                     append_fold(path, fold)
                 if on_fold is not None:
                     on_fold(fold)
-            done = [finished[fold] for fold in plan]
-            return CrossValidation(done, monitor, mode, smoothing, out_of_fold(data, done))
+            folds = [finished[fold] for fold in plan]
+            predictions = out_of_fold(data, folds)
+            return CrossValidation(folds, monitor, mode, smoothing, predictions)
     finally:
         data.resplit(original)
 
 
+def _checkpoint(folder: Path, fold: Fold) -> Path:
+    return folder / f"fold_{fold.repeat}_{fold.fold}.ckpt"
+
+
 def _monitor_mode(
-    monitor: str, data: SupervisedDataModule, make_model: MakeModel, split: Split
+    monitor: str,
+    data: SupervisedDataModule,
+    make_model: MakeModel,
+    split: Split,
 ) -> Mode:
     """Return the direction of the monitor: a loss falls, of a metric a model tells it."""
     if monitor.endswith("loss"):

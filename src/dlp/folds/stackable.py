@@ -1,7 +1,6 @@
 """Check whether folds can be stacked, and with which others."""
 
 import inspect
-from collections.abc import Hashable
 from typing import Any
 
 from lightning import LightningModule, Trainer
@@ -9,63 +8,83 @@ from torch import Tensor, nn, optim
 
 from dlp.bag_of_words import BagLinear
 from dlp.datamodules.base import SupervisedDataModule
-from dlp.folds.stacked import ACTIVATIONS, LOSSES, METRICS, FoldTensors
+from dlp.folds.stacked import METRICS, FoldTensors
+from dlp.folds.stacked_net import ACTIVATIONS, LOSSES
+from dlp.modules.heads import Head
 from dlp.modules.models import DenseModule
 from dlp.modules.networks import DenseNet
 from dlp.modules.optimizers import KerasRMSprop
 
-_LAYERS = {BagLinear, nn.Linear, nn.Dropout, *ACTIVATIONS}
+_LAYERS = {nn.Sequential, BagLinear, nn.Linear, nn.Dropout} | ACTIVATIONS.keys()
 #: Optimizers that move each weight by its own gradient alone.
 OPTIMIZERS = (KerasRMSprop, optim.RMSprop, optim.SGD, optim.Adam, optim.AdamW)
-#: Arguments of a Trainer that change nothing in a stack, and values that are as good as none.
-_IRRELEVANT = {"max_epochs", "logger", "num_sanity_val_steps", "default_root_dir", "plugins"}
-_IRRELEVANT |= {"enable_checkpointing", "enable_model_summary", "enable_progress_bar"}
+#: Arguments of a Trainer that change nothing in a stack.
+_IRRELEVANT = {
+    "max_epochs",
+    "logger",
+    "num_sanity_val_steps",
+    "default_root_dir",
+    "plugins",
+    "enable_checkpointing",
+    "enable_model_summary",
+    "enable_progress_bar",
+}
+#: Arguments of a Trainer whose value is as good as the default.
 _PLAIN = {"accelerator": "cpu", "devices": 1}
 
 
-def kind(model: DenseModule, fold: FoldTensors) -> Hashable:
-    """Return what the models and tensors of one stack have in common."""
+def stack_key(model: DenseModule, fold: FoldTensors) -> str:
+    """Return a text that models and tensors of one stack have in common."""
     optimizer = model.make_optimizer(model.parameters())
-    options = {n: v for n, v in optimizer.param_groups[0].items() if n != "params"}
-    rows = len(fold.inputs), len(fold.val_inputs), fold.batch_size
-    head = type(model.head), model.head.loss_function
-    return str((model.network, model.l1, model.l2, *head, type(optimizer), options, *rows))
+    head = (type(model.head), model.head.loss_function)
+    sizes = (len(fold.inputs), len(fold.val_inputs), fold.batch_size)
+    return str((model.network, model.l1, model.l2, head, optimizer, sizes))
 
 
 def reason_against(
-    model: LightningModule, data: SupervisedDataModule, trainer: dict[str, Any]
+    model: LightningModule,
+    data: SupervisedDataModule,
+    trainer: dict[str, Any],
 ) -> str | None:
     """Return the reason why a fold cannot be stacked, as a clause; None if it can."""
     if type(model) is not DenseModule:
         return f"{type(model).__name__} is not a DenseModule"
-    defaults = {n: p.default for n, p in inspect.signature(Trainer).parameters.items()}
-    arguments = [
-        name
-        for name in trainer.keys() - _IRRELEVANT
-        if trainer[name] not in (None, [], defaults.get(name), _PLAIN.get(name))
-    ]
-    loader, head = data.loader("train"), model.head
+    for name in sorted(trainer.keys() - _IRRELEVANT):
+        default = inspect.signature(Trainer).parameters[name].default
+        if trainer[name] not in (None, [], default, _PLAIN.get(name)):
+            return f"trainer.{name} is set"
+    loader = data.loader("train")
+    if type(loader.inputs) is not Tensor:
+        return "the inputs are not one dense tensor"
+    if loader.augment is not None:
+        return "the inputs are augmented"
+    if not _is_unchanged(model.network):
+        return "the network was changed"
+    if not _is_usual(model.head):
+        return f"{type(model.head).__name__} has another loss, metric, threshold or transform"
+    if model.class_weight or model.head.class_weights is not None:
+        return "class_weight is set"
+    if model.make_scheduler is not None:
+        return "a scheduler is set"
     optimizer = model.make_optimizer(model.parameters())
-    layers = [*model.network.modules()][2:]  # without the net and its Sequential
-    reasons = {
-        f"trainer.{min(arguments, default=None)} is set": bool(arguments),
-        "the inputs are not one dense tensor": type(loader.inputs) is not Tensor,
-        "the inputs are augmented": loader.augment is not None,
-        "the network was changed": (
-            type(model.network) is not DenseNet
-            or not {type(layer) for layer in layers} <= _LAYERS
-            or not all(weight.requires_grad for weight in model.parameters())
-        ),
-        f"{type(head).__name__} has another loss, metric, threshold or transform": (
-            type(head) not in METRICS
-            or head.loss_function not in LOSSES
-            or head.metrics != [*head.default_metrics]
-            or head.threshold != 0.5
-            or getattr(head, "transform", "none") != "none"
-        ),
-        "class_weight is set": bool(model.class_weight) or head.class_weights is not None,
-        "a scheduler is set": model.make_scheduler is not None,
-        f"the optimizer is {type(optimizer).__name__}": type(optimizer) not in OPTIMIZERS,
-        "the optimizer has groups of parameters": len(optimizer.param_groups) > 1,
-    }
-    return next((clause for clause, holds in reasons.items() if holds), None)
+    if type(optimizer) not in OPTIMIZERS:
+        return f"the optimizer is {type(optimizer).__name__}"
+    if len(optimizer.param_groups) > 1:
+        return "the optimizer has groups of parameters"
+    return None
+
+
+def _is_unchanged(network: nn.Module) -> bool:
+    layers = {type(layer) for layer in network.modules()}
+    is_trained = all(weight.requires_grad for weight in network.parameters())
+    return type(network) is DenseNet and is_trained and layers <= _LAYERS | {DenseNet}
+
+
+def _is_usual(head: Head) -> bool:
+    return (
+        type(head) in METRICS
+        and head.loss_function in LOSSES
+        and head.metrics == list(head.default_metrics)
+        and head.threshold == 0.5
+        and getattr(head, "transform", "none") == "none"
+    )
