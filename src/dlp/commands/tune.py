@@ -2,7 +2,6 @@
 
 import json
 import math
-from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,6 @@ with extra("tune"):
     import optuna
     from optuna import distributions
     from optuna.pruners import MedianPruner, NopPruner
-    from optuna.samplers import TPESampler
     from optuna.study import MaxTrialsCallback, Study
     from optuna.trial import FrozenTrial, Trial, TrialState
 
@@ -26,7 +24,7 @@ from dlp.console import muted, say
 from dlp.evaluation.verdict import best_index, verdict
 from dlp.files import write_text
 from dlp.folds.training import silent_trainer
-from dlp.lightning_cli.configs import config_folder, read_config
+from dlp.lightning_cli.configs import find_config, flatten, named_configs, read_config
 from dlp.lightning_cli.dlp_cli import Recipe
 from dlp.modules.monitor import Mode, monitor_mode
 from dlp.seeds import derived_seed
@@ -35,9 +33,29 @@ _FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 Space = dict[str, distributions.BaseDistribution]
 
 #: Arguments of data and Trainer that decide which rows judge a trial.
-_ROWS = {"data", "class_path", "path", "test_path", "data_dir", "name", "target", "label_column"}
-_ROWS |= {"task", "val_size", "test_size", "split_seed", "stratify", "group_column", "time_column"}
-_ROWS |= {"num_folds", "fold", "repeat", "drop_duplicates", "limit_val_batches", "overfit_batches"}
+_ROWS = {
+    "data",
+    "class_path",
+    "path",
+    "test_path",
+    "data_dir",
+    "name",
+    "target",
+    "label_column",
+    "task",
+    "val_size",
+    "test_size",
+    "split_seed",
+    "stratify",
+    "group_column",
+    "time_column",
+    "num_folds",
+    "fold",
+    "repeat",
+    "drop_duplicates",
+    "limit_val_batches",
+    "overfit_batches",
+}
 
 
 def tune(
@@ -54,17 +72,23 @@ def tune(
         prune: Whether a trial stops that is worse than the median at its epoch.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)  # an error of a trial is raised
-    config, data = recipe.config, recipe.data()
-    ranges = read_space(space, config.monitor)
-    mode = monitor_mode(config.monitor, getattr(recipe.model(data), "metric_modes", None))
-    epochs, seed = epochs_of_fit(recipe), config.seed_everything
+    monitor = recipe.config.monitor
+    ranges = read_space(space, monitor)
+    data = recipe.data()
+    mode = monitor_mode(monitor, getattr(recipe.model(data), "metric_modes", None))
+    epochs = epochs_of_fit(recipe)
     folder: Path | None = None
-    if not recipe.is_dev_run:
+    storage: str | None = None
+    if recipe.is_dev_run:
+        trials = 1
+    else:
         content = saved_config(recipe, "space", "trials", "timeout", "prune")
-        content |= {"space": {key: str(values) for key, values in ranges.items()}}
-        folder = find_run(recipe, {**content, "rows": str(data.fit()["rows"])}, "study").folder
+        content["space"] = {key: str(values) for key, values in ranges.items()}
+        content["rows"] = str(data.fit()["rows"])
+        folder = find_run(recipe, content, "study").folder
+        storage = f"sqlite:///{folder}/study.db"
     study = optuna.create_study(
-        storage=f"sqlite:///{folder}/study.db" if folder else None,
+        storage=storage,
         pruner=MedianPruner(5, max(2, epochs // 4)) if prune else NopPruner(),
         study_name=recipe.name,
         direction="minimize" if mode == "min" else "maximize",
@@ -73,27 +97,20 @@ def tune(
 
     def objective(trial: Trial) -> float:
         # A study that goes on draws other values than before.
-        trial_seed = derived_seed(seed, trial.number) % 2**32
-        study.sampler = TPESampler(seed=trial_seed, constant_liar=True)
-        with muted(True):
-            variant = Recipe("tune", [*recipe.typed, *suggest(trial, ranges)], tune)
-            report, rows = Report(trial, config.monitor, mode), variant.data()
-            trainer = silent_trainer(variant.trainer_arguments(), [report])
-            trainer.fit(variant.model(rows), datamodule=rows)
-        reading = verdict(report.values, mode)
-        assert reading is not None  # a trial that diverged has ended
-        trial.set_user_attr("best_epoch", reading.best_epoch)
-        return reading.best
+        seed = derived_seed(recipe.config.seed_everything, trial.number) % 2**32
+        study.sampler = optuna.samplers.TPESampler(seed=seed, constant_liar=True)
+        return _train(recipe, trial, suggest(trial, ranges), mode)
 
     def finish(study: Study, trial: FrozenTrial) -> None:
-        value = "" if trial.value is None else f", {config.monitor} {trial.value:.4g}"
+        line = f"trial {trial.number} {trial.state.name.lower()}"
+        if trial.value is not None:
+            line += f", {monitor} {trial.value:.4g}"
         params = {key: short(value) for key, value in trial.params.items()}
-        say(f"trial {trial.number} {trial.state.name.lower()}{value}: {params}")
+        say(f"{line}: {params}")
         if folder is not None:
             _write(study, folder)
 
-    trials = 1 if recipe.is_dev_run else trials
-    if sum(trial.state in _FINISHED for trial in study.trials) < trials:
+    if len(study.get_trials(states=_FINISHED)) < trials:
         enough = MaxTrialsCallback(trials, _FINISHED)
         study.optimize(objective, timeout=timeout, callbacks=[enough, finish], gc_after_trial=True)
     if folder is not None and (folder / "best.yaml").exists():
@@ -102,20 +119,38 @@ def tune(
         best = complete.sort_values("value", ascending=mode == "min").head(5)
         say(f"\n{best.to_string(index=False)}\n")
         configs = [word for flag, word in pairwise(recipe.typed) if flag in ("-c", "--config")]
-        say(f"next: dlp fit --config {' --config '.join([*configs, f'{folder}/best.yaml'])}")
+        configs.append(f"{folder}/best.yaml")
+        say(f"next: dlp fit --config {' --config '.join(configs)}")
     return study
+
+
+def _train(recipe: Recipe, trial: Trial, args: list[str], mode: Mode) -> float:
+    """Train the recipe with the values of a trial; return the best value of the monitor."""
+    report = Report(trial, recipe.config.monitor, mode)
+    with muted(True):
+        variant = Recipe("tune", recipe.typed + args, tune)
+        data = variant.data()
+        trainer = silent_trainer(variant.trainer_arguments(), [report])
+        trainer.fit(variant.model(data), datamodule=data)
+    reading = verdict(report.values, mode)
+    assert reading is not None  # a trial that diverged has ended
+    trial.set_user_attr("best_epoch", reading.best_epoch)
+    return reading.best
 
 
 class Report(Callback):
     """Reporter of the best value so far, which stops a trial that diverged or is hopeless."""
 
     def __init__(self, trial: Trial, monitor: str, mode: Mode) -> None:
-        self.trial, self.monitor, self.mode = trial, monitor, mode
+        self.trial = trial
+        self.monitor = monitor
+        self.mode = mode
         self.values: list[float] = []
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Report the epoch."""
-        metrics, epoch = trainer.callback_metrics, trainer.current_epoch + 1
+        metrics = trainer.callback_metrics
+        epoch = trainer.current_epoch + 1
         self.values.append(float(metrics.get(self.monitor, math.nan)))
         if self.monitor not in metrics:
             if epoch >= (trainer.check_val_every_n_epoch or 1):
@@ -139,13 +174,14 @@ def _table(study: Study) -> pd.DataFrame:
 def _write(study: Study, folder: Path) -> None:
     """Write ``trials.csv`` and ``best.yaml``, which is laid over the config."""
     write_text(folder / "trials.csv", _table(study).to_csv(index=False, float_format="%.15g"))
-    if any(trial.state == TrialState.COMPLETE for trial in study.trials):
-        best = study.best_trial
-        keys = {
-            k: yaml.safe_load(v) if isinstance(v, str) else short(v) for k, v in best.params.items()
-        }
-        head = f"# Trial {best.number} of {folder}: {best.value:.6g}\n"
-        write_text(folder / "best.yaml", head + yaml.safe_dump(keys))
+    if not study.get_trials(states=[TrialState.COMPLETE]):
+        return
+    best = study.best_trial
+    head = f"# Trial {best.number} of {folder}: {best.value:.6g}\n"
+    values = {}
+    for key, value in best.params.items():
+        values[key] = yaml.safe_load(value) if isinstance(value, str) else short(value)
+    write_text(folder / "best.yaml", head + yaml.safe_dump(values))
 
 
 def read_space(space: str, monitor: str) -> Space:
@@ -153,14 +189,11 @@ def read_space(space: str, monitor: str) -> Space:
 
     Trials are judged by `monitor` on the same rows: keys that change either are refused.
     """
-    folder = config_folder() / "spaces"
-    path = Path(space) if Path(space).is_file() else folder / f"{space}.yaml"
-    if not path.is_file():
-        raise unknown("space", space, ["a path", *(p.stem for p in sorted(folder.glob("*.yaml")))])
-    ranges = {key: _distribution(key, leaf) for key, leaf in _leaves(read_config(path))}
+    leaves = flatten(read_config(find_config(space, "space", named_configs("spaces/"))))
+    ranges = {key: _distribution(key, value) for key, value in leaves}
     for key in ranges:
-        group, name = key.partition(".")[0], key.rpartition(".")[2]
-        if group in ("data", "trainer") and name in _ROWS:
+        name = key.rpartition(".")[2]
+        if key.startswith(("data", "trainer")) and name in _ROWS:
             raise InputError(
                 f"space: {key} changes the rows that judge a trial, and the luckiest rows would "
                 "win; leave it out. dlp crossval --repeats tells how much rows matter."
@@ -173,44 +206,39 @@ def read_space(space: str, monitor: str) -> Space:
     return ranges
 
 
-def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in tree.items():
-        if isinstance(value, dict) and not {"low", "high", "choices"} & value.keys():
-            yield from _leaves(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value
-
-
-def _distribution(key: str, leaf: Any) -> distributions.BaseDistribution:
+def _distribution(key: str, value: Any) -> distributions.BaseDistribution:
+    if isinstance(value, list):
+        value = {"choices": value}
     try:
-        if choices := leaf if isinstance(leaf, list) else leaf.get("choices"):
-            texts = [c if isinstance(c, str) else json.dumps(c) for c in choices]
+        if "choices" in value:
+            choices = value["choices"]
+            texts = [item if isinstance(item, str) else json.dumps(item) for item in choices]
             return distributions.CategoricalDistribution(texts)  # it keeps no lists
         # YAML takes 1e-4 for text.
-        numbers: Any = {n: float(v) if isinstance(v, str) else v for n, v in leaf.items()}
-        is_whole = isinstance(numbers["low"], int) and isinstance(numbers["high"], int)
-        kind = distributions.IntDistribution if is_whole else distributions.FloatDistribution
-        return kind(**numbers)
+        numbers: Any = {n: float(v) if isinstance(v, str) else v for n, v in value.items()}
+        if isinstance(numbers["low"], int) and isinstance(numbers["high"], int):
+            return distributions.IntDistribution(**numbers)
+        return distributions.FloatDistribution(**numbers)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(
-            f"space: {key} takes {{low:, high:, log:, step:}} or a list of choices; got {leaf} "
+            f"space: {key} takes {{low:, high:, log:, step:}} or a list of choices; got {value} "
             f"({error})."
         ) from error
 
 
 def suggest(trial: Trial, space: Space) -> list[str]:
     """Draw a value of each key; return them as arguments, classes before their arguments."""
-    words = []
-    for key in sorted(space):
-        values: Any = space[key]
+    args = []
+    for key, values in sorted(space.items()):
+        value: Any
         if isinstance(values, distributions.CategoricalDistribution):
             value = trial.suggest_categorical(key, values.choices)
+        elif isinstance(values, distributions.IntDistribution):
+            value = trial.suggest_int(key, **vars(values))
         else:
-            is_whole = isinstance(values, distributions.IntDistribution)
-            draw: Any = trial.suggest_int if is_whole else trial.suggest_float
-            value = draw(key, values.low, values.high, step=values.step, log=values.log)
-        words.append(f"--{key}={short(value)}")
-    return words
+            value = trial.suggest_float(key, **vars(values))
+        args.append(f"--{key}={short(value)}")
+    return args
 
 
 def short(value: Any) -> Any:

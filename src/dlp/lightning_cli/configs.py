@@ -1,7 +1,7 @@
 """Configs by name: recipes and variations of the project, and files of the user."""
 
 import re
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +16,19 @@ def config_folder() -> Path:
     return packaged if packaged.is_dir() else Path(__file__).parents[3] / "configs"
 
 
+def named_configs(folder: str = "") -> dict[str, Path]:
+    """Return the configs of a folder of the project by name."""
+    return {path.stem: path for path in sorted(config_folder().glob(f"{folder}*.yaml"))}
+
+
 def recipes() -> dict[str, Path]:
     """Return the complete configs by name."""
-    return {path.stem: path for path in sorted(config_folder().glob("*.yaml"))}
+    return named_configs()
 
 
 def variations() -> dict[str, Path]:
     """Return the overlays by name."""
-    return {path.stem: path for path in sorted(config_folder().glob("variations/*.yaml"))}
+    return named_configs("variations/")
 
 
 def about(path: Path) -> str:
@@ -32,18 +37,19 @@ def about(path: Path) -> str:
     return comment[1].strip() if comment else ""
 
 
-def find_config(config: str) -> Path:
-    """Return the file of a path or a name."""
+def find_config(config: str, kind: str = "config", names: Mapping[str, Path] | None = None) -> Path:
+    """Return the file of a path, or of a name; None are the names of recipes and variations."""
     path = Path(config)
     if path.is_file():
         return path
-    names = recipes() | variations()
+    if names is None:
+        names = recipes() | variations()
     if config in names:
         return names[config]
     if path.suffix == ".yaml":
         hint = f" Did you mean {path.stem!r}?" if path.stem in names else ""
         raise InputError(f"found no file {config} (working directory {Path.cwd()}).{hint}")
-    raise unknown("config", config, ["a path", *names])
+    raise unknown(kind, config, ["a path", *names])
 
 
 def is_own_file(config: Path) -> bool:
@@ -76,17 +82,18 @@ def read_values(configs: Sequence[Path]) -> dict[str, Any]:
     """Return the values of some configs by dotted key, without ``init_args``; the last one wins."""
     values: dict[str, Any] = {}
     for path in configs:
-        _flatten(read_config(path), "", values)
+        values.update(flatten(read_config(path)))
     return values
 
 
-def _flatten(tree: Mapping[str, Any], prefix: str, values: dict[str, Any]) -> None:
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield dotted keys, without ``init_args``, and their values; a range of a space is one."""
     for name, value in tree.items():
         key = f"{prefix}{name}".replace(".init_args", "")
-        if isinstance(value, Mapping) and value:
-            _flatten(value, f"{key}.", values)
+        if isinstance(value, Mapping) and not {"low", "high", "choices"} & set(value):
+            yield from flatten(value, f"{key}.")
         else:
-            values[key] = value
+            yield key, value
 
 
 def read_config(path: Path) -> dict[str, Any]:
