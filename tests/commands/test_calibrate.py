@@ -37,6 +37,21 @@ def calibrated(run_of_points, tmp_path_factory):
         return rows, before, logits(rows), tables, report, pd.read_csv(RUN / "predictions.csv")
 
 
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            "--data.target x --model.head regression",
+            "calibrate is for classifiers; points predicts",
+        ),
+        ("--model.threshold 0.3", "that of points has 0.3. Calibrate first, then choose"),
+    ],
+)
+def test_values_and_other_thresholds_are_refused(settings, message, points, fails):
+    main(["fit", "--config", "points.yaml", "--trainer.max_epochs", "1", *settings.split()])
+    assert message in fails("calibrate", "points")
+
+
 def test_the_temperature_minimises_the_loss_of_the_validation_part(calibrated):
     rows, before, _, (table, _), *_ = calibrated
     signed = (before * np.where(rows["label"] == "yes", 1, -1))[rows["is_val"]]

@@ -1,3 +1,5 @@
+import json
+
 import pandas as pd
 import pytest
 import yaml
@@ -34,6 +36,26 @@ def test_runs_of_a_name_are_told_by_the_settings_that_differ(tmp_path):
     write_run(tmp_path / "runs/a/version_2", [1.0], dropout=0.5)
     labels = ["a hidden=[8]", "a hidden=[16]", "a"]
     assert main(["compare", "runs/a"]).index.tolist() == labels
+
+
+@pytest.mark.parametrize(
+    ("results", "best"),
+    [
+        ({}, None),
+        ({"modes": {"val_acc": "max"}}, 0.75),
+        ({"monitor": "val_acc", "mode": "max"}, 0.75),
+        ({"monitor": "val_acc", "mode": "max", "modes": {"val_acc": "min"}}, 0.25),
+    ],
+)
+def test_the_best_value_follows_the_directions_that_a_run_knows(tmp_path, results, best):
+    folder = tmp_path / "runs/a/version_0"
+    write_run(folder, [1.0, 2.0, 3.0])
+    frame = pd.read_csv(folder / "metrics.csv").assign(val_acc=[0.75, 0.25, 0.5])
+    frame.to_csv(folder / "metrics.csv", index=False)
+    (folder / "results.json").write_text(json.dumps(results))
+    scores = main(["compare", "a", "--metric", "[val_acc]"]).loc["a"]
+    assert scores.get("best val_acc") == best
+    assert scores["last val_acc"] == 0.5
 
 
 def test_a_run_and_a_metric_must_exist(tmp_path, fails):

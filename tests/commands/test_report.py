@@ -1,4 +1,5 @@
 import re
+import shutil
 
 import pytest
 
@@ -9,7 +10,9 @@ def test_a_page_shows_numbers_figures_and_the_config_of_a_run(fitted):
     page = main(["report", "points"]).read_text(encoding="utf-8")
     assert page.count("data:image/png;base64,") == 3  # curves, confusion, reliability
     headings = re.findall("<h2>(.*?)</h2>", page)
-    assert headings[:2] == ["Baselines on the test part", "Curves"]
+    assert headings[:3] == ["Baselines on the test part", "Curves", "Confusion matrix"]
+    assert re.findall("<span>(test .*?)</span>", page) == ["test loss", "test acc"]
+    assert ">majority class<" in page
     assert {"The worst mistakes", "Every epoch", "Training", "Config"} <= {*headings}
     assert "TableDataModule" in page
     assert not re.search(r'(src|href)="http', page)  # nothing is fetched
@@ -23,11 +26,21 @@ def test_names_and_texts_of_people_are_escaped(fitted):
     assert "&lt;script&gt;" in page
 
 
+def test_numbers_are_written_out_and_figures_named_by_their_folder(fitted):
+    run = fitted / "runs/points/version_0"
+    (run / "worst.csv").write_text("index,true\n0,43440.5\n", encoding="utf-8")
+    (run / "visualize/heatmap").mkdir(parents=True)
+    shutil.copy(run / "curves.png", run / "visualize/heatmap/new_0.png")
+    page = main(["report", "points"]).read_text(encoding="utf-8")
+    assert ">43440.5<" in page
+    assert "<h2>Heatmap: new 0</h2>" in page
+
+
 def test_a_page_of_folds_has_their_table(points):
     main(["crossval", "--config", "points.yaml", "--num_folds", "2", "--trainer.max_epochs", "1"])
     page = main(["report", "points"]).read_text(encoding="utf-8")
     assert "<h2>Folds</h2>" in page
-    assert "val_acc" in page
+    assert ">val acc<" in page
 
 
 @pytest.mark.parametrize("run", ["nothing", "."])

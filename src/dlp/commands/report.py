@@ -16,9 +16,23 @@ from dlp.runs.folder import find_runs
 
 _FACTS = ("parameters", "seed", "seconds", "versions")
 _MAX_ROWS = 50
+_FILES = {"worst.csv": "The worst mistakes", "metrics.csv": "Every epoch"}
+#: Names of figures and columns that read badly as they are.
+_NAMES = {
+    "confusion": "confusion matrix",
+    "reliability": "reliability of the probabilities",
+    "residuals": "predicted and true values",
+    "worst": "the worst mistakes as images",
+    "importance": "importance of columns or words",
+    "nll": "negative log likelihood",
+    "ece": "calibration error",
+}
 
 
-def report(run: str, output: Path | None = None) -> Path:
+def report(
+    run: str,
+    output: Path | None = None,
+) -> Path:
     """Write one page of a run: numbers, curves, mistakes, heat maps, config.
 
     Args:
@@ -28,68 +42,90 @@ def report(run: str, output: Path | None = None) -> Path:
     runs = find_runs(run, "config.yaml")
     if len(runs) > 1:
         raise InputError(f"{run} has {len(runs)} runs; give one, such as {runs[-1].folder}.")
-    folder, results = runs[0].folder, runs[0].results()
-    sections = [_tiles(results)]
-    if baselines := (results.get("test") or {}).get("baselines"):
-        frame = pd.DataFrame.from_dict(baselines, orient="index").rename_axis("baseline")
-        sections.append(_section("Baselines on the test part", _table(frame.reset_index())))
-    if calibration := results.get("calibration"):
-        sections.append(_section("Calibration", _table(pd.DataFrame(calibration))))
+    folder = runs[0].folder
+    results = runs[0].results()
+    test = results.get("test") or {}
+    sections: dict[str, str] = {}
+    if test.get("baselines"):
+        baselines = pd.DataFrame(test["baselines"]).T.rename(index=_readable)
+        baselines = baselines.rename_axis("baseline").reset_index()
+        sections["Baselines on the test part"] = _table(baselines)
+    if "calibration" in results:
+        sections["Calibration"] = _table(pd.DataFrame(results["calibration"]))
     if (folder / "crossval.json").is_file():
-        sections.append(_folds(folder / "crossval.json"))
-    figures = sorted(folder.rglob("*.png"), key=lambda path: (path.stem != "curves", path))
-    sections += map(_figure, figures)
-    for name, heading in (("worst.csv", "The worst mistakes"), ("metrics.csv", "Every epoch")):
-        if (folder / name).is_file() and (folder / name).stat().st_size > 1:
-            sections.append(_section(heading, _table(pd.read_csv(folder / name))))
+        sections["Folds"] = _table(_folds(folder / "crossval.json"))
+    for path in sorted(folder.rglob("*.png"), key=lambda path: (path.stem != "curves", path)):
+        sections[_heading(path)] = _image(path)
+    for name, heading in _FILES.items():
+        file = folder / name
+        if file.is_file() and file.stat().st_size > 1:
+            sections[heading] = _table(pd.read_csv(file))
     facts = {name: results[name] for name in _FACTS if name in results}
     if facts:
-        sections.append(_section("Training", _table(pd.json_normalize(facts, sep=" ").melt())))
-    config = escape((folder / "config.yaml").read_text("utf-8"))
-    sections.append(_section("Config", f"<pre>{config}</pre>"))
+        sections["Training"] = _table(pd.json_normalize(facts, sep=" ").melt(var_name="fact"))
+    config = (folder / "config.yaml").read_text("utf-8")
+    sections["Config"] = f"<pre>{escape(config)}</pre>"
+    body = _tiles("best", results.get("best") or {}) + _tiles("test", test)
+    for heading, content in sections.items():
+        body += f"<section><h2>{escape(heading)}</h2>{content}</section>\n"
     template = Template(Path(__file__).with_suffix(".html").read_text("utf-8"))
-    title = f"{folder.resolve().parent.name} {folder.name}"
     page = template.substitute(
-        title=escape(title), verdict=escape(results.get("verdict", "")), body="\n".join(sections)
+        title=escape(f"{folder.resolve().parent.name} {folder.name}"),
+        verdict=escape(results.get("verdict", "")),
+        body=body,
     )
-    path = output or folder / "report.html"
-    write_text(path, page)
-    say(f"wrote {path}")
-    return path
+    page_path = output or folder / "report.html"
+    write_text(page_path, page)
+    say(f"wrote {page_path}")
+    return page_path
 
 
-def _tiles(results: dict[str, Any]) -> str:
-    """Show the values of the best epoch and of the test."""
-    tiles = [
-        f'<div class="tile"><span>{escape(part)} {escape(name)}</span><b>{value:.4g}</b></div>'
-        for part in ("best", "test")
-        for name, value in (results.get(part) or {}).items()
-        if isinstance(value, float)
-    ]
-    return f'<div class="tiles">{"".join(tiles)}</div>' if tiles else ""
+def _tiles(
+    part: str,
+    scores: dict[str, Any],
+) -> str:
+    """Show the values of the best epoch or of the test."""
+    tiles = []
+    for name, value in scores.items():
+        if isinstance(value, float):
+            label = escape(f"{part} {_readable(name.removeprefix('test_'))}")
+            tiles.append(f'<div class="tile"><span>{label}</span><b>{value:.6g}</b></div>')
+    return f'<div class="tiles">{"".join(tiles)}</div>'
 
 
-def _folds(path: Path) -> str:
+def _folds(path: Path) -> pd.DataFrame:
+    """Return a row per fold, then mean and standard deviation."""
     content = json.loads(path.read_text("utf-8"))
-    rows = [{"repeat": f["repeat"], "fold": f["fold"], **f["metrics"]} for f in content["folds"]]
-    rows += [{"repeat": name, "fold": "", **content[name]} for name in ("mean", "std")]
-    return _section("Folds", _table(pd.DataFrame(rows)))
+    folds = pd.json_normalize(content["folds"])
+    folds.columns = folds.columns.str.removeprefix("metrics.")
+    summary = pd.DataFrame([content["mean"], content["std"]])
+    return pd.concat([folds, summary.assign(repeat=["mean", "std"])])
 
 
-def _figure(path: Path) -> str:
-    heading = path.stem.replace("_", " ").capitalize()
-    image = base64.b64encode(path.read_bytes()).decode()
-    return _section(heading, f'<img src="data:image/png;base64,{image}" alt="{escape(heading)}">')
+def _heading(path: Path) -> str:
+    """Return the heading of a figure; those of ``visualize`` begin with their folder."""
+    heading = _readable(path.stem)
+    if path.parent.parent.name == "visualize":
+        heading = f"{path.parent.name}: {heading}"
+    return heading[0].upper() + heading[1:]
+
+
+def _image(path: Path) -> str:
+    content = base64.b64encode(path.read_bytes()).decode()
+    return f'<img src="data:image/png;base64,{content}" alt="{escape(_heading(path))}">'
 
 
 def _table(frame: pd.DataFrame) -> str:
-    more = len(frame) - _MAX_ROWS
-    html = frame.head(_MAX_ROWS).to_html(
-        index=False, border=0, na_rep="", float_format="{:.4g}".format
+    html = frame.rename(columns=_readable).to_html(
+        index=False,
+        border=0,
+        na_rep="",
+        float_format="{:.6g}".format,
+        max_rows=_MAX_ROWS,
     )
-    note = f"<p>{more:,} more rows are in the file.</p>" if more > 0 else ""
-    return f'<div class="scroll" tabindex="0">{html}</div>{note}'
+    return f'<div class="scroll" tabindex="0">{html}</div>'
 
 
-def _section(heading: str, content: str) -> str:
-    return f"<section><h2>{escape(heading)}</h2>{content}</section>"
+def _readable(name: str) -> str:
+    """Return a name in words."""
+    return _NAMES.get(name, name.replace("_", " "))

@@ -5,22 +5,25 @@ from typing import Any
 
 import numpy as np
 import torch
+from matplotlib.figure import Figure
 from torch import nn
 
 from dlp import visualization
-from dlp.commands.subjects import find_subject, image_format, target_titles
+from dlp.commands.trained_models import image_format_of, load_image_model, target_titles
 from dlp.console import say
 from dlp.errors import InputError
 from dlp.files import save_figure
 from dlp.lightning_cli.dlp_cli import Recipe
 from dlp.runs.folder import ROOT
 from dlp.seeds import derived_seed
-from dlp.visualization import GradCAM, activation_grid, filter_grid, filter_patterns
 from dlp.visualization.activation_maps import default_layers, is_activation
 
 
 def batch(
-    recipe: Recipe, num_images: int = 16, copies: int = 1, output: Path | None = None
+    recipe: Recipe,
+    num_images: int = 16,
+    copies: int = 1,
+    output: Path | None = None,
 ) -> Path | None:
     """Draw training images as the model sees them, augmentation included; nothing is trained.
 
@@ -31,17 +34,18 @@ def batch(
         output: Path of the PNG; None is ``runs/<config name>/batch.png``.
     """
     data = recipe.data()
-    image_format(data)
-    loader = data.loader("train")
+    image_format_of(data)  # refuses other rows
+    loader: Any = data.loader("train")
     order = loader.batch_sampler
-    rows = torch.cat([*order])[: max(1, num_images // copies)]
+    rows = torch.cat(list(order))[: max(1, num_images // copies)]
     images = loader.inputs[rows]
+    augment = loader.augment or (lambda images, rows, seed: images)
     seeds = [derived_seed(order.seed, epoch, 1) for epoch in range(copies)]
-    views = [loader.augment(images, rows, s) if loader.augment else images for s in seeds]
-    titles = target_titles(data, data.examples("train").take(rows.numpy()).targets)
+    views = [augment(images, rows, seed) for seed in seeds]
+    titles = np.repeat(target_titles(data, loader.targets[rows]), copies)
     figure = visualization.image_grid(
         torch.stack(views, dim=1).flatten(0, 1),
-        [title for title in titles for _ in range(copies)],
+        list(titles),
         columns=copies if copies > 1 else None,
     )
     if recipe.is_dev_run:
@@ -70,19 +74,22 @@ def heatmap(
         class_name: Name of the class; None is the predicted one.
         output: Folder of the figures; None is ``visualize/heatmap`` in the run.
     """
-    subject = find_subject(model)
+    image_model = load_image_model(model)
     figures = {}
-    with GradCAM(subject.network, layer) as cam:
-        for image in subject.images(images, num_images):
-            scores = subject.scores(image.pixels)
-            number = int(scores.argmax()) if class_name is None else subject.number(class_name)
+    with visualization.GradCAM(image_model.network, layer) as cam:
+        for image in image_model.images(images, num_images):
+            scores = image_model.scores(image.pixels)
             best = scores.argsort(descending=True)[:3].tolist()
-            say(f"{image.title} -> {', '.join(subject.words(scores, each) for each in best)}")
+            labels = [image_model.label(scores, index) for index in best]
+            say(f"{image.title} -> {', '.join(labels)}")
+            index = best[0]
+            if class_name is not None:
+                index = image_model.class_index(class_name)
             # A single value or label is the only logit, which Grad-CAM calls class 1.
-            maps = cam(image.pixels[None], 1 if len(scores) == 1 else number)
-            titles = (image.title, str(cam.layer), subject.words(scores, number))
+            maps = cam(image.pixels[None], 1 if len(scores) == 1 else index)
+            titles = [image.title, str(cam.layer), image_model.label(scores, index)]
             figures[image.name] = visualization.heatmap_figure(image.pixels, maps[0], titles)
-    return _save(figures, output or subject.folder / "heatmap")
+    return _save(figures, output or image_model.folder / "heatmap")
 
 
 def activations(
@@ -101,16 +108,17 @@ def activations(
         layers: Dotted names of layers; None is the first 8.
         output: Folder of the figures; None is ``visualize/activations`` in the run.
     """
-    subject = find_subject(model)
+    image_model = load_image_model(model)
     figures = {}
-    for image in subject.images(images, num_images):
-        outputs = visualization.activations(subject.network, image.pixels[None], layers)
+    for image in image_model.images(images, num_images):
+        outputs = visualization.activations(image_model.network, image.pixels[None], layers)
         for name, maps in outputs.items():
             if maps.ndim != 4:
                 raise InputError(f"layer {name!r} returns rows, not maps (C, h, w); name another.")
-            title = f"{image.title}: {name}, {' x '.join(map(str, maps.shape[1:]))}"
-            figures[f"{image.name}_{name}"] = activation_grid(maps[0], title)
-    return _save(figures, output or subject.folder / "activations")
+            size = " x ".join(map(str, maps.shape[1:]))
+            title = f"{image.title}: {name}, {size}"
+            figures[f"{image.name}_{name}"] = visualization.activation_grid(maps[0], title)
+    return _save(figures, output or image_model.folder / "activations")
 
 
 def filters(
@@ -129,23 +137,23 @@ def filters(
         steps: Number of steps of gradient ascent.
         output: Folder of the figures; None is ``visualize/filters`` in the run.
     """
-    subject = find_subject(model)
-    network, form = subject.network, subject.form
-    names = layers or _convolutions(network)
-    blank = torch.zeros(1, form.channels, form.height, form.width)
-    options: dict[str, Any] = {}
-    if subject.data is not None:  # a trained network takes images of one size
-        options = {"size": (form.height, form.width), "border": 0}
+    image_model = load_image_model(model)
+    network = image_model.network
+    image_format = image_model.image_format
+    size = (image_format.height, image_format.width)
+    options: dict[str, Any] = {"channels": image_format.channels, "steps": steps}
+    if image_model.data is not None:  # a trained network takes images of one size
+        options |= {"size": size, "border": 0}
+    blank = torch.zeros(1, image_format.channels, *size)
+    outputs = visualization.activations(network, blank, layers or _convolutions(network))
     figures = {}
-    for name, maps in visualization.activations(network, blank, names).items():
-        numbers = range(min(num_filters, maps.shape[1]))
-        title = f"{subject.name}: {len(numbers)} filters of {name}"
+    for name, maps in outputs.items():
+        count = min(num_filters, maps.shape[1])
+        title = f"{image_model.name}: {count} filters of {name}"
         say(title)
-        patterns = filter_patterns(
-            network, name, numbers, channels=form.channels, steps=steps, **options
-        )
-        figures[name] = filter_grid(patterns, title)
-    return _save(figures, output or subject.folder / "filters")
+        patterns = visualization.filter_patterns(network, name, range(count), **options)
+        figures[name] = visualization.filter_grid(patterns, title)
+    return _save(figures, output or image_model.folder / "filters")
 
 
 def _convolutions(network: nn.Module) -> list[str]:
@@ -154,15 +162,20 @@ def _convolutions(network: nn.Module) -> list[str]:
     The mean of a first convolution is linear in the pixels: its gradient has no pattern.
     """
     names = [name for name, layer in network.named_modules() if isinstance(layer, nn.Conv2d)]
-    firsts = default_layers(network, 2)
-    active = [name for name in firsts if is_activation(network.get_submodule(name))]
-    names[:1] = active[:1] or names[:1]
+    for name in default_layers(network, 2):
+        if is_activation(network.get_submodule(name)):
+            names[:1] = [name]
+            break
     places = np.linspace(0, len(names) - 1, min(4, len(names))).round().astype(int)
     return [names[place] for place in places]
 
 
-def _save(figures: dict[str, Any], folder: Path) -> Path:
-    for name, figure in figures.items():
-        save_figure(figure, folder / f"{name}.png")
-    say(f"wrote {folder}: {', '.join(f'{name}.png' for name in figures)}")
+def _save(
+    figures: dict[str, Figure],
+    folder: Path,
+) -> Path:
+    files = {f"{name}.png": figure for name, figure in figures.items()}
+    for file, figure in files.items():
+        save_figure(figure, folder / file)
+    say(f"wrote {folder}: {', '.join(files)}")
     return folder
