@@ -10,7 +10,7 @@ import pytest
 
 from dlp.cli import main
 from dlp.inference import Predictor
-from dlp.lightning_cli.dlp_cli import load
+from dlp.lightning_cli.recipe import load
 
 RUN = Path("runs/points/version_0")
 

@@ -10,11 +10,12 @@ from scipy.optimize import minimize_scalar
 from torch import Tensor
 
 from dlp.callbacks.checkpoints import AtomicCheckpointIO
+from dlp.commands.evaluate import test
 from dlp.commands.trained_models import restore
 from dlp.console import say
 from dlp.errors import InputError
 from dlp.evaluation.mistakes import class_mistakes, label_mistakes
-from dlp.lightning_cli.dlp_cli import DlpCLI
+from dlp.lightning_cli.recipe import Recipe
 from dlp.modules.heads import Head
 from dlp.modules.serialization import build
 from dlp.modules.weights import read_file
@@ -64,7 +65,7 @@ def calibrate(run: str) -> pd.DataFrame:
     record.write_results(**{**record.results(), "calibration": rows})
     say(f"wrote temperature {temperature:.4g} into {', '.join(map(str, paths))}")
     if (record.folder / "reliability.png").exists():
-        DlpCLI("test", ["--ckpt_path", str(paths[0])])
+        test(Recipe("test", ["--ckpt_path", str(paths[0])], test))
     return table
 
 

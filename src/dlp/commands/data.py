@@ -2,7 +2,7 @@
 
 from dlp.console import say
 from dlp.datamodules.base import Part
-from dlp.lightning_cli.dlp_cli import Recipe
+from dlp.lightning_cli.recipe import Recipe
 
 
 def data(recipe: Recipe) -> None:

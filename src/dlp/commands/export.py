@@ -31,7 +31,7 @@ def export(run: str, folder: Path | None = None) -> Path:
         run: Folder of a run, name of a config (its newest run), or checkpoint in a run.
         folder: Folder to write; None is ``exported`` in the folder of the run.
     """
-    from dlp.lightning_cli.dlp_cli import load
+    from dlp.lightning_cli.recipe import load
 
     checkpoint = checkpoint_of(run)
     if (home := run_of(checkpoint)) is None:

@@ -15,7 +15,7 @@ from dlp.datamodules.base import Part, SupervisedDataModule
 from dlp.datamodules.images.folder import ImageFolderDataModule, find_images
 from dlp.datamodules.images.store import ImageFormat, read_image
 from dlp.errors import InputError, unknown
-from dlp.lightning_cli.dlp_cli import load
+from dlp.lightning_cli.recipe import load
 from dlp.modules import SupervisedModule
 from dlp.modules.pretrained.backbone import published_weights
 from dlp.modules.weights import load_weights, read_file

@@ -25,7 +25,7 @@ from dlp.evaluation.verdict import best_index, verdict
 from dlp.files import write_text
 from dlp.folds.training import silent_trainer
 from dlp.lightning_cli.configs import find_config, flatten, named_configs, read_config
-from dlp.lightning_cli.dlp_cli import Recipe
+from dlp.lightning_cli.recipe import Recipe
 from dlp.modules.monitor import Mode, monitor_mode
 from dlp.seeds import derived_seed
 
@@ -118,7 +118,7 @@ def tune(
         complete = table[table["state"] == "COMPLETE"]  # a pruned trial has no final value
         best = complete.sort_values("value", ascending=mode == "min").head(5)
         say(f"\n{best.to_string(index=False)}\n")
-        configs = [word for flag, word in pairwise(recipe.typed) if flag in ("-c", "--config")]
+        configs = [word for flag, word in pairwise(recipe.args) if flag in ("-c", "--config")]
         configs.append(f"{folder}/best.yaml")
         say(f"next: dlp fit --config {' --config '.join(configs)}")
     return study
@@ -128,7 +128,7 @@ def _train(recipe: Recipe, trial: Trial, args: list[str], mode: Mode) -> float:
     """Train the recipe with the values of a trial; return the best value of the monitor."""
     report = Report(trial, recipe.config.monitor, mode)
     with muted(True):
-        variant = Recipe("tune", recipe.typed + args, tune)
+        variant = Recipe("tune", recipe.args + args, tune)
         data = variant.data()
         trainer = silent_trainer(variant.trainer_arguments(), [report])
         trainer.fit(variant.model(data), datamodule=data)

@@ -13,7 +13,7 @@ from dlp.commands.trained_models import image_format_of, load_image_model, targe
 from dlp.console import say
 from dlp.errors import InputError
 from dlp.files import save_figure
-from dlp.lightning_cli.dlp_cli import Recipe
+from dlp.lightning_cli.recipe import Recipe
 from dlp.runs.folder import ROOT
 from dlp.seeds import derived_seed
 from dlp.visualization.activation_maps import default_layers, is_activation

@@ -1,0 +1,69 @@
+"""Commands ``validate``, ``test`` and ``predict``: a trained model on a part of its data."""
+
+from pathlib import Path
+from typing import Any
+
+from dlp.callbacks import PredictionWriter
+from dlp.console import say, scores_text
+from dlp.datamodules.base import SupervisedDataModule
+from dlp.lightning_cli.recipe import Recipe
+from dlp.runs.recorder import stage_scores
+
+
+def validate(recipe: Recipe) -> None:
+    """Evaluate a trained model on the validation part.
+
+    Args:
+        recipe: Config.
+    """
+    data = recipe.data()
+    model = recipe.model(data)
+    trainer = recipe.trainer(run_dir=None)
+    trainer.validate(model, datamodule=data, verbose=False, **_checkpoint(recipe))
+    if trainer.is_global_zero:
+        say(f"validate: {scores_text(stage_scores(trainer, 'val'))}")
+
+
+def test(recipe: Recipe) -> None:
+    """Evaluate a trained model on the test part, beside baselines.
+
+    Args:
+        recipe: Config.
+    """
+    data = recipe.data()
+    model = recipe.model(data)
+    recipe.trainer().test(model, datamodule=data, verbose=False, **_checkpoint(recipe))
+
+
+def predict(recipe: Recipe) -> None:
+    """Write the predictions of a trained model.
+
+    Args:
+        recipe: Config.
+    """
+    data = recipe.data()
+    model = recipe.model(data)
+    callbacks = []
+    if not recipe.is_dev_run and isinstance(data, SupervisedDataModule):
+        callbacks.append(PredictionWriter(_output(recipe)))
+    trainer = recipe.trainer(run_dir=None, callbacks=callbacks)
+    trainer.predict(model, datamodule=data, return_predictions=False, **_checkpoint(recipe))
+
+
+def _output(recipe: Recipe) -> Path | None:
+    """Return the file of the predictions; None prints those of typed texts."""
+    if recipe.config.output:
+        return Path(recipe.config.output)
+    arguments = recipe.config.data.init_args
+    if arguments.get("predict_texts"):
+        return None
+    assert recipe.checkpoint is not None  # without one the command ends before
+    folder = recipe.checkpoint.parent if recipe.run is None else recipe.run.folder
+    source = arguments.get("predict_path")
+    return folder / (f"predictions_{Path(source).stem}.csv" if source else "predictions.csv")
+
+
+def _checkpoint(recipe: Recipe) -> dict[str, Any]:
+    if recipe.checkpoint is None:  # of a trial by fast_dev_run
+        return {}
+    return {"ckpt_path": recipe.checkpoint, "weights_only": True}

@@ -1,0 +1,242 @@
+"""Recipes: configs that LightningCLI parses once; data, model and Trainer are built from them."""
+
+import argparse
+import inspect
+import json
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from jsonargparse import Namespace
+from lightning import Callback, LightningDataModule, LightningModule, Trainer
+from lightning.pytorch.callbacks import ProgressBar as AnyProgressBar
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+
+from dlp.callbacks import AtomicCheckpointIO, EpochSeed, ProgressBar
+from dlp.console import quiet, say
+from dlp.datamodules import SupervisedDataModule
+from dlp.errors import InputError
+from dlp.lightning_cli.invocation import resolve
+from dlp.lightning_cli.parse_errors import arguments
+from dlp.lightning_cli.parser import SIZES, Parser, add_run_options, import_classes
+from dlp.modules.weights import read_file
+from dlp.runs.folder import find_checkpoint, runs_of
+from dlp.runs.recorder import RunRecorder
+from dlp.runs.restoring import check_same_rows, restore_data, start_from
+
+_TRAINER = {"logger": False, "num_sanity_val_steps": 0}
+#: Keys of a run's config.yaml that Lightning's own `fit` adds, and their value in a recipe.
+_CHECKPOINT_KEYS = ("ckpt_path", "weights_only")
+
+
+class Recipe(LightningCLI):
+    """Config, and the data, model and Trainer that are built from it.
+
+    Args:
+        command: Name of the command; ``fit``, ``validate``, ``test`` and ``predict`` take a
+            checkpoint.
+        args: Arguments of the command: ``--config NAME --KEY VALUE ...``.
+        function: Function of the command; its parameters are further options.
+    """
+
+    def __init__(self, command: str, args: Sequence[str], function: Callable[..., Any]) -> None:
+        quiet()
+        self.command = command
+        self.args = list(args)
+        self.function = function
+        takes_checkpoint = command in ("fit", "validate", "test", "predict")
+        invocation = resolve(command, args, takes_checkpoint)
+        self.name = invocation.name
+        self.is_dev_run = invocation.is_dev_run
+        self.checkpoint = invocation.checkpoint
+        self.run = invocation.run
+        #: Recorder of the last Trainer that was built; None if it records nothing.
+        self.recorder: RunRecorder | None = None
+        self._content: dict[str, Any] = {}
+        self._sized: LightningDataModule | None = None
+        import_classes(invocation.names)
+        super().__init__(
+            LightningModule,
+            LightningDataModule,
+            save_config_callback=None,
+            trainer_defaults=dict(_TRAINER),
+            seed_everything_default=0,
+            parser_kwargs={"prog": f"dlp {command}", "allow_abbrev": False},
+            parser_class=Parser,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            args=invocation.args,
+            run=False,
+            auto_configure_optimizers=False,
+        )
+
+    # The parser --------------------------------------------------------------------------------
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add the options of a run and of the command; link the sizes of the data to the model."""
+        parameters = inspect.signature(self.function).parameters
+        add_run_options(parser, self.command, skip=parameters)
+        for name in SIZES:
+            size = partial(self._size, name)
+            size.__name__ = name  # type: ignore[attr-defined]  # shown in the help
+            parser.link_arguments("data", f"model.init_args.{name}", size, apply_on="instantiate")
+        parser.add_function_arguments(self.function, as_group=False, skip={"recipe"})
+        for name in _CHECKPOINT_KEYS:
+            parser.add_argument(f"--{name}", default=None, help=argparse.SUPPRESS)
+
+    def before_instantiate_classes(self) -> None:
+        """Set the threads, and read the checkpoint."""
+        if self.config.threads:
+            torch.set_num_threads(self.config.threads)
+        trainer = self.config.trainer
+        if trainer.callbacks and not isinstance(trainer.callbacks, list):
+            trainer.callbacks = [trainer.callbacks]
+        if self.checkpoint is not None:
+            self._content = read_file(self.checkpoint, "state_dict", "epoch")
+
+    def instantiate_classes(self) -> None:
+        """Build nothing: a command calls the methods below."""
+
+    def _size(self, name: str, data: LightningDataModule | None) -> Any:
+        """Return a size of the data that `model` was given, or that of the config without one."""
+        if data is None or data is not self._sized:
+            return None
+        model = self.config.model
+        size = model.init_args.get(name)
+        if name not in vars(data) and not hasattr(type(data), name):
+            return size
+        if size != arguments(model.class_path).get(name):  # the config may hold the default
+            raise InputError(f"model.{name} comes from the data; leave it out.")
+        return getattr(data, name)
+
+    # What is built from it ---------------------------------------------------------------------
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Arguments of the function, by name."""
+        names = [name for name in inspect.signature(self.function).parameters if name != "recipe"]
+        built = self._build(**{name: self.config[name] for name in names})
+        return {name: built[name] for name in names}
+
+    def data(self) -> SupervisedDataModule:
+        """Build a new DataModule, with the state of the checkpoint if there is one."""
+        data: SupervisedDataModule = self._build(data=self.config.data).data
+        if self.config.refit and isinstance(data, SupervisedDataModule):
+            data.resplit(data.split.without_validation())
+        if self.checkpoint is not None:
+            restore_data(data, self._content, self.checkpoint)
+            if self.command != "predict":
+                check_same_rows(data, self.checkpoint)
+        return data
+
+    def model(self, data: LightningDataModule) -> LightningModule:
+        """Build a new model with the sizes of the data, which is fitted before."""
+        if isinstance(data, SupervisedDataModule):
+            data.fit()
+        self._sized = data
+        config = self.config.model.clone()
+        source = self.config.get("init_from")
+        are_replaced = self.checkpoint is not None or source or self.is_dev_run
+        if are_replaced and config.class_path.endswith(".PretrainedModule"):
+            config.init_args.weights = None  # no download
+        model: LightningModule = self._build(data=data, model=config).model
+        if source and self.checkpoint is None:
+            path = self._source(source)
+            say(f"starting from the weights of {path}")
+            start_from(model, path)
+        return model
+
+    def trainer(  # type: ignore[override]  # a method here
+        self,
+        run_dir: str | Path | None = "auto",
+        callbacks: Sequence[Callback] = (),
+        **changes: Any,
+    ) -> Trainer:
+        """Build a new Trainer, which records a run as ``dlp fit`` does.
+
+        Args:
+            run_dir: New folder of the run; ``auto`` is the config's ``run_dir``, else
+                ``runs/<config name>/version_N``; None records nothing.
+            callbacks: Further callbacks.
+            **changes: Other arguments of the Trainer than those of the config.
+        """
+        settings = {**self.trainer_arguments(), **changes}
+        every = [*settings["callbacks"], *callbacks]
+        if self.config.refit:  # nothing is validated
+            every = [each for each in every if "val_" not in str(getattr(each, "monitor", ""))]
+        has_bar = any(isinstance(callback, AnyProgressBar) for callback in every)
+        if settings.get("enable_progress_bar") is not False and not has_bar:
+            every.insert(0, ProgressBar())  # closed before others print
+        self.recorder = None
+        if self.is_dev_run or run_dir is None:
+            every.append(EpochSeed())
+        else:
+            self.recorder = self._recorder(run_dir, settings.get("enable_checkpointing"))
+            every.append(self.recorder)
+            settings["plugins"] = settings.get("plugins") or [AtomicCheckpointIO()]
+            settings["enable_checkpointing"] = None
+        return Trainer(**{**settings, "callbacks": every})
+
+    def trainer_arguments(self) -> dict[str, Any]:
+        """Build the arguments of the config's Trainer."""
+        result: dict[str, Any] = self._build(trainer=self.config.trainer).trainer.as_dict()
+        return {**result, "callbacks": result["callbacks"] or []}
+
+    def _recorder(self, run_dir: str | Path, enable_checkpointing: bool | None) -> RunRecorder:
+        config = self.config
+        folder = config.run_dir if run_dir == "auto" else run_dir
+        if self.run is not None:
+            folder = self.run.folder
+        return RunRecorder(
+            self.name,
+            folder,
+            is_resumed=self.run is not None,
+            monitor=config.monitor,
+            test_after_fit=config.test_after_fit,
+            baselines=config.baselines,
+            smoothing=config.smoothing,
+            tracker=config.logger,
+            seed=config.seed_everything,
+            config=self.config_text(),
+            save_checkpoints=enable_checkpointing is not False,
+        )
+
+    def config_text(self, skip: Sequence[str] = ()) -> str:
+        """Return the complete config as YAML, a recipe that can be run again."""
+        config = self.config.clone()
+        for name in ("config", *skip):
+            config.pop(name, None)
+        for name in (*_CHECKPOINT_KEYS, "run_dir"):
+            if name in config:
+                config[name] = None
+        text: str = self.parser.dump(config, skip_none=False, skip_validation=True)
+        return text
+
+    def _source(self, source: str) -> Path:
+        """Return the checkpoint of ``init_from``, of the run with the same variations if any."""
+        overlays = "".join(self.name.partition("+")[1:])
+        name = source + overlays if runs_of(source + overlays) else source
+        return find_checkpoint(source if Path(source).exists() else None, name)
+
+    def _build(self, **parts: Any) -> Any:
+        return self.parser.instantiate(Namespace(**{"data": None, **parts}))  # type: ignore[no-untyped-call]  # of jsonargparse
+
+
+def load(config: str, **keys: Any) -> Recipe:
+    """Load a config for Python.
+
+    Args:
+        config: Name or path of the config.
+        **keys: Values by key, such as ``**{"model.dropout": 0.3}``.
+    """
+    args = ["--config", config]
+    for key, value in keys.items():
+        text = value if isinstance(value, str) else json.dumps(value)
+        args.append(f"--{key}={text}")
+    return Recipe("load", args, function=_no_options)
+
+
+def _no_options(recipe: Recipe) -> None:
+    """Take the options of a run alone."""
