@@ -43,7 +43,7 @@ def recipe():
         ("crossval --config imdb --ckpt_path x", "dlp crossval takes no checkpoint"),
         ("crossval --config imdb --fold 3", "Did you mean data.fold?"),
         ("report", "arguments are required: run.\n"),
-        ("fit", "required: fit.data, fit.model. A config has it: --config NAME.\n"),
+        ("fit", "required: data, model. A config has it: --config NAME.\n"),
         ("tune --config quickstart", "arguments are required: space.\n"),
         ("compare nowhere", "found no run 'nowhere'"),
     ],

@@ -142,7 +142,7 @@ class Recipe(LightningCLI):
         if are_replaced and config.class_path.endswith(".PretrainedModule"):
             config.init_args.weights = None  # no download
         model: LightningModule = self._build(data=data, model=config).model
-        if source and self.checkpoint is None:
+        if source and self.checkpoint is None and not self.is_dev_run:
             path = self._source(source)
             say(f"starting from the weights of {path}")
             start_from(model, path)
