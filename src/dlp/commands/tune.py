@@ -73,10 +73,10 @@ def tune(
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)  # an error of a trial is raised
     monitor = recipe.config.monitor
+    epochs = epochs_of_fit(recipe)
     ranges = read_space(space, monitor)
     data = recipe.data()
     mode = monitor_mode(monitor, getattr(recipe.model(data), "metric_modes", None))
-    epochs = epochs_of_fit(recipe)
     folder: Path | None = None
     storage: str | None = None
     if recipe.is_dev_run:
