@@ -153,7 +153,7 @@ def _read_word(word: str) -> Any:
     """Read a word of the command line as YAML; text that is none stays text."""
     try:
         return yaml.safe_load(word)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError):  # such as @x and 2024-13-01
         return word
 
 
