@@ -13,9 +13,26 @@ from dlp.files import save_figure
 from dlp.runs.folder import ROOT, Run, find_runs
 
 #: Settings that may differ between runs of one label: they repeat it, or change no result.
-_REPEATS = {"seed_everything", "split_seed", "fold", "repeat", "run_dir", "threads", "smoothing"}
-_REPEATS |= {"eval_batch_size", "data_dir", "monitor", "test_after_fit", "baselines", "init_from"}
-_REPEATS |= {"accelerator", "devices", "logger", "default_root_dir", "enable_progress_bar"}
+_REPEATS = [
+    "seed_everything",
+    "split_seed",
+    "fold",
+    "repeat",
+    "run_dir",
+    "threads",
+    "smoothing",
+    "eval_batch_size",
+    "data_dir",
+    "monitor",
+    "test_after_fit",
+    "baselines",
+    "init_from",
+    "accelerator",
+    "devices",
+    "logger",
+    "default_root_dir",
+    "enable_progress_bar",
+]
 
 
 def compare(
@@ -52,7 +69,8 @@ def compare(
         rows.append(_scores(run.results(), history, metrics))
     by_label = pd.DataFrame(rows).groupby(labels, sort=False)
     deviations = by_label.std().drop(columns="at epoch", errors="ignore")
-    table = by_label.mean().join(deviations.dropna(axis=1, how="all").add_suffix(" std"))
+    deviations = deviations.dropna(axis=1, how="all")
+    table = by_label.mean().join(deviations.add_suffix(" std"))
     table.insert(0, "runs", by_label.size())
     say(table.to_string(na_rep="-", float_format="{:.6g}".format))
     save_figure(draw_runs(curves, metrics), output)

@@ -41,7 +41,7 @@ def image_grid(
         pixels = image.detach().cpu().float().clamp(0, 1)
         pixels = pixels.permute(1, 2, 0).squeeze(-1)
         axes.imshow(pixels.numpy(), cmap="gray", vmin=0, vmax=1)
-        axes.set_title(title, fontsize=9, parse_math=False)
+        axes.set_title(title, fontsize=max(9, inches), parse_math=False)
     return figure
 
 

@@ -65,8 +65,20 @@ def draw_reliability(calibration: dict[str, Any]) -> Figure:
     frequency = np.array(calibration["frequency"])
     count = np.array(calibration["count"])
     error = np.sqrt(frequency * (1 - frequency) / count)
-    curve.plot([0, 1], [0, 1], "--", color="grey", label="perfectly calibrated")
-    curve.errorbar(probability, frequency, error, fmt="-o", label="model, standard error")
+    curve.plot(
+        [0, 1],
+        [0, 1],
+        "--",
+        color="grey",
+        label="perfectly calibrated",
+    )
+    curve.errorbar(
+        probability,
+        frequency,
+        error,
+        fmt="-o",
+        label="model, standard error",
+    )
     curve.set_ylabel("frequency")
     curve.legend(loc="upper left")
     curve.grid(alpha=0.3)
@@ -87,7 +99,13 @@ def draw_residuals(report: dict[str, Any]) -> Figure:
         predicted = np.array(report["predicted"][number])
         name = _short(target["name"])
         points, bars = grid[number]
-        points.scatter(true, predicted, 16, alpha=0.6, linewidth=0)
+        points.scatter(
+            true,
+            predicted,
+            16,
+            alpha=0.6,
+            linewidth=0,
+        )
         points.axline((true[0], true[0]), slope=1, color="grey", linestyle="--")
         points.set(xlabel=f"{name}, true", ylabel=f"{name}, predicted")
         bars.hist(predicted - true, bins=30, alpha=0.6)
