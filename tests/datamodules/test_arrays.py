@@ -120,11 +120,30 @@ def test_groups_of_the_sets_own_test_part_that_are_trained_on_are_counted(capsys
     assert "1 groups of the test part are also trained or validated on" in capsys.readouterr().out
 
 
-def test_a_class_of_the_test_part_alone_is_refused_by_name(rows):
-    x, _ = rows
-    data = ArrayDataModule(x, ["a", "b"] * 20, x[:2] + 1, ["a", "c"])
-    with pytest.raises(InputError, match="training part has no row of c"):
+@pytest.mark.parametrize(
+    ("labels", "arguments", "next_step"),
+    [
+        (["c", "b", "c", *"ab" * 6], {}, "give stratify: true"),
+        (["c", "b", "a", *"ab" * 6], {}, "Remove such classes, or add rows"),
+        (["c", "b", "a", *"ab" * 6], {"stratify": True}, "Remove such classes, or add rows"),
+        (["a", "b", "a", *"ab" * 6], {"y_test": ["a", "c"]}, "Remove such classes, or add rows"),
+    ],
+)
+def test_a_class_that_training_lacks_is_refused_with_what_helps(labels, arguments, next_step):
+    x = np.arange(30.0).reshape(15, 2)
+    if "y_test" in arguments:
+        arguments = {"x_test": x[:2] + 0.5, **arguments}
+    data = ArrayDataModule(x, labels, val_size=3, split_seed=None, **arguments)
+    with pytest.raises(InputError, match=next_step) as caught:
         data.fit()
+    assert " c" in str(caught.value)
+    if caught.value.fix:
+        assert ArrayDataModule(x, labels, val_size=3, split_seed=None, stratify=True).fit()
+
+
+def test_a_class_that_another_part_lacks_is_a_line(capsys):
+    ArrayDataModule(np.arange(9.0), [*"aab", *"abcabc"], val_size=3, split_seed=None).fit()
+    assert "the val part has no row of 1 classes: c\n" in capsys.readouterr().out
 
 
 def test_the_seed_of_the_order_does_not_depend_on_earlier_splits(rows):

@@ -133,8 +133,8 @@ def test_held_out_groups_are_whole_and_near_the_size(groups, size, seed):
 @pytest.mark.parametrize("groups", [None, np.arange(80) // 4])
 def test_repeats_and_seeds_give_other_folds(stratify, groups):
     rows = RowKeys(80, np.arange(80) % 2, groups)
-    splits = [Split(seed=s, stratify=stratify, num_folds=4, repeat=r) for s in (0, 1) for r in "01"]
-    splits = [replace(split, repeat=int(split.repeat)) for split in splits]
+    pairs = [(0, 0), (0, 1), (1, 0), (1, 1)]
+    splits = [Split(seed=s, stratify=stratify, num_folds=4, repeat=r) for s, r in pairs]
     assert len({tuple(sorted(split.parts(rows).val)) for split in splits}) == 4
 
 
@@ -251,6 +251,8 @@ TIMED = replace(ROWS, times=np.arange(30))
         (ROWS, {"val_size": 1.5}, "val_size takes"),
         (ROWS, {"train_size": 25}, "train_size=25 selects 25 of 30 rows; it must select 1 to 24"),
         (ROWS, {"num_folds": 4, "fold": 4}, "num_folds=4 with fold=4"),
+        (ROWS, {"seed": -1}, "split_seed and repeat count from 0; got -1, 0"),
+        (ROWS, {"num_folds": 4, "repeat": -1}, "got 0, -1"),
         (ROWS, {"num_folds": 31}, "num_folds=31 cannot divide 30 rows"),
         (replace(ROWS, y=np.arange(30)), {"stratify": True}, "or no stratify"),
         (GROUPED, {"num_folds": 5}, "GroupKFold cannot divide 30 rows"),

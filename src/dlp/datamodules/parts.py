@@ -81,6 +81,12 @@ class LabelledSet:
             if split.num_folds or split.splitter:
                 raise InputError("the set has its own validation part; leave num_folds out.")
             split = replace(split, val_size=None)
+        rare = self._rare_classes(self.parts["train"], split.num_parts)
+        if split.stratify and rare:
+            raise InputError(
+                f"stratify needs a row of each class per part; {_listed(rare)} has fewer. Remove "
+                "such classes, or add rows of them to the training set."
+            )
         return split.parts(self.keys)
 
     def divide(self, split: Split) -> dict[str, Examples]:
@@ -93,11 +99,36 @@ class LabelledSet:
             if len(rows):
                 parts[part] = self.parts["train"].take(rows)
         parts = _without_duplicates(parts, self.drop_duplicates)
-        self.targets.check_parts({name: part.targets for name, part in parts.items()})
+        self._check_classes(parts, split.num_parts)
         num_shared = _count_shared_groups(parts)
         if num_shared:
             say(f"{num_shared:,} groups of the test part are also trained or validated on")
         return parts
+
+    def _check_classes(self, parts: Mapping[str, Examples], num_parts: int) -> None:
+        """Refuse a training part that lacks a class; print a line for other parts."""
+        for name, part in parts.items():
+            absent = self._rare_classes(part, 1)
+            if not absent:
+                continue
+            if name != "train":
+                say(f"the {name} part has no row of {len(absent)} classes: {_listed(absent)}")
+            elif set(absent) & set(self._rare_classes(self.parts["train"], num_parts)):
+                raise InputError(
+                    f"the training part has no row of {_listed(absent)}: too few to divide. Remove "
+                    "such classes, or add rows of them to the training set."
+                )
+            else:
+                raise InputError(
+                    f"the training part has no row of {_listed(absent)}; give stratify: true.",
+                    fix={"stratify": True},
+                )
+
+    def _rare_classes(self, part: Examples, num_rows: int) -> list[str]:
+        """Return the names of the classes with fewer rows than a number."""
+        if part.targets is None:
+            return []
+        return self.targets.rare_classes(part.targets, num_rows)
 
     def describe(self) -> str:
         """Return columns, texts or images and targets of the set, as they were read."""
@@ -222,6 +253,10 @@ class SplitState:
         if rows.targets is None:
             return None
         return self.labelled.targets.encode(rows.targets)
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names[:8])
 
 
 def _without_duplicates(parts: dict[str, Examples], drop: bool) -> dict[str, Examples]:
