@@ -179,7 +179,7 @@ def test_a_config_of_the_same_name_is_not_that_of_the_run(fitted, fails):
     Path("b").mkdir()
     Path("b/points.yaml").write_text(yaml.safe_dump(other), encoding="utf-8")
     message = fails("test", "--config", "b/points.yaml")
-    assert "model.hidden is [5] in the config, but" in message
+    assert "is of points.yaml, not of b/points.yaml" in message
     assert "Give --ckpt_path runs/points/version_0 if that run is meant." in message
     Path("b/points.yaml").write_text(text, encoding="utf-8")
     main(["test", "--config", "b/points.yaml"])

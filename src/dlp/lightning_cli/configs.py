@@ -52,11 +52,6 @@ def find_config(config: str, kind: str = "config", names: Mapping[str, Path] | N
     raise unknown(kind, config, ["a path", *names])
 
 
-def is_own_file(config: Path) -> bool:
-    """Return True for a file of the user, False for a config of the project."""
-    return not config.resolve().is_relative_to(config_folder().resolve())
-
-
 def run_name(configs: Sequence[Path]) -> str:
     """Return the name of the runs of some configs; a run's config.yaml has the name of its run."""
     names = []
@@ -66,6 +61,18 @@ def run_name(configs: Sequence[Path]) -> str:
         run = folder.parent.name if is_version else folder.name
         names.append(run if path.name == "config.yaml" else path.stem)
     return "+".join(names) or "unnamed"
+
+
+def source_line(configs: Sequence[Path]) -> str:
+    """Return the comment by which a run's config.yaml tells the configs that it is of."""
+    return "# from " + " + ".join(map(str, configs))
+
+
+def read_source(config: Path) -> list[Path]:
+    """Return the configs that a run's config.yaml is of; none if it does not tell."""
+    line, _, _ = config.read_text("utf-8").partition("\n")
+    _, _, source = line.partition("# from ")
+    return [Path(word) for word in source.split(" + ") if word]
 
 
 class _Loader(yaml.SafeLoader):

@@ -11,7 +11,7 @@ import yaml
 
 from dlp.console import say
 from dlp.errors import InputError
-from dlp.lightning_cli.configs import find_config, is_own_file, read_values, run_name
+from dlp.lightning_cli.configs import find_config, read_source, read_values, run_name
 from dlp.runs.folder import Run, find_checkpoint, run_of
 
 _FAST_DEV_RUN = "--trainer.fast_dev_run"
@@ -22,7 +22,8 @@ _HELP = {"-h", "--help", "--print_config"}
 class Invocation:
     """Command with its run, its arguments for the parser, and its checkpoint.
 
-    The names are all texts of the configs and arguments, by which classes are imported.
+    The source are the configs as they were typed, for a checkpoint those of its run; the names are
+    all texts of the configs and arguments, by which classes are imported.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Invocation:
     is_dev_run: bool
     checkpoint: Path | None = None
     run: Run | None = None
+    source: list[Path] = field(default_factory=list)
     names: set[str] = field(default_factory=set)
 
 
@@ -43,6 +45,7 @@ def resolve(command: str, args: Sequence[str], takes_checkpoint: bool = True) ->
         is_dev_run = bool(_read_word(options.fast_dev_run))
         rest += [_FAST_DEV_RUN, options.fast_dev_run]
     result = Invocation(run_name(configs), rest, is_dev_run)
+    result.source = list(map(Path, options.config))
     if values.get("ckpt_path"):
         raise InputError("ckpt_path belongs on the command line: --ckpt_path last.")
     if options.ckpt_path is not None and not takes_checkpoint:
@@ -52,8 +55,9 @@ def resolve(command: str, args: Sequence[str], takes_checkpoint: bool = True) ->
         _check_beside_checkpoint(command, rest)
         say(f"using {result.checkpoint}")
     if result.run is not None:
-        if options.ckpt_path in (None, "best", "last") and any(map(is_own_file, configs)):
-            _check_same_config(values, result.run)
+        if options.ckpt_path in (None, "best", "last"):
+            _check_same_source(result.source, result.run)
+        result.source = read_source(result.run.config)
         configs = [result.run.config]
         values = read_values(configs)
     typed = [_read_word(word.partition("=")[2] or word) for word in rest]
@@ -127,26 +131,15 @@ def _check_beside_checkpoint(command: str, args: Sequence[str]) -> None:
             )
 
 
-def _check_same_config(values: Mapping[str, Any], run: Run) -> None:
-    """Check that a file of the user is the config of the newest run of its name."""
-    saved = read_values([run.config])
-    for key in sorted(values.keys() & saved.keys()):
-        is_judged = key.startswith(("data.", "model."))
-        if is_judged and _differs(key, values[key], saved[key]):
-            raise InputError(
-                f"{key} is {values[key]} in the config, but {saved[key]} in {run.folder}, the "
-                f"newest run of that name. Give --ckpt_path {run.folder} if that run is meant."
-            )
-
-
-def _differs(key: str, value: Any, saved: Any) -> bool:
-    if key.endswith("class_path"):
-        return _last_name(value) != _last_name(saved)
-    if isinstance(value, str) != isinstance(saved, str):  # YAML takes 1e-4 for text
-        return False
-    if isinstance(value, list) and any(isinstance(item, dict) for item in value):
-        return False  # classes, whose defaults a run writes out
-    return bool(value != saved)
+def _check_same_source(configs: Sequence[Path], run: Run) -> None:
+    """Check that the newest run of a name is not of another file of that name."""
+    for source in read_source(run.config):
+        for config in configs:
+            if config.stem == source.stem and config != source:
+                raise InputError(
+                    f"the newest run of that name, {run.folder}, is of {source}, not of {config}. "
+                    f"Give --ckpt_path {run.folder} if that run is meant."
+                )
 
 
 def _read_word(word: str) -> Any:

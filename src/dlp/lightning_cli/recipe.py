@@ -17,7 +17,8 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from dlp.callbacks import AtomicCheckpointIO, EpochSeed, ProgressBar
 from dlp.console import quiet, say
 from dlp.datamodules import SupervisedDataModule
-from dlp.errors import InputError
+from dlp.errors import InputError, naming
+from dlp.lightning_cli.configs import source_line
 from dlp.lightning_cli.invocation import resolve
 from dlp.lightning_cli.parse_errors import arguments
 from dlp.lightning_cli.parser import SIZES, Parser, add_run_options, import_classes
@@ -49,6 +50,7 @@ class Recipe(LightningCLI):
         takes_checkpoint = command in ("fit", "validate", "test", "predict")
         invocation = resolve(command, args, takes_checkpoint)
         self.name = invocation.name
+        self.source = invocation.source
         self.is_dev_run = invocation.is_dev_run
         self.checkpoint = invocation.checkpoint
         self.run = invocation.run
@@ -177,7 +179,11 @@ class Recipe(LightningCLI):
             every.append(self.recorder)
             settings["plugins"] = settings.get("plugins") or [AtomicCheckpointIO()]
             settings["enable_checkpointing"] = None
-        return Trainer(**{**settings, "callbacks": every})
+        limits = [settings.get(name) for name in ("max_epochs", "max_steps", "max_time")]
+        if limits == [-1, -1, None]:
+            say("max_epochs: -1 trains until it is stopped, by Ctrl-C or a callback")
+        with naming("trainer"):
+            return Trainer(**{**settings, "callbacks": every})
 
     def trainer_arguments(self) -> dict[str, Any]:
         """Build the arguments of the config's Trainer."""
@@ -199,7 +205,7 @@ class Recipe(LightningCLI):
             smoothing=config.smoothing,
             tracker=config.logger,
             seed=config.seed_everything,
-            config=self.config_text(),
+            config=f"{source_line(self.source)}\n{self.config_text()}",
             save_checkpoints=enable_checkpointing is not False,
         )
 
