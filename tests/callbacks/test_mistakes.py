@@ -46,3 +46,12 @@ def test_a_diverged_model_is_named(tmp_path, capsys):
     quiet_trainer(callbacks=[MistakesReport(tmp_path)]).test(model, data, verbose=False)
     assert "NaN or infinity" in capsys.readouterr().out
     assert not any(tmp_path.glob("*.json"))
+
+
+def test_numbers_under_a_head_of_classes_are_named(tmp_path, capsys):
+    data = ArrayDataModule(np.eye(20), np.arange(20) % 2.0, test_size=5)
+    model = DenseModule(data.input_shape, 2, "sigmoid")
+    quiet_trainer(callbacks=[MistakesReport(tmp_path)]).test(model, data, verbose=False)
+    assert "not written: the target is numbers; give data.task: classification" in (
+        capsys.readouterr().out
+    )

@@ -49,6 +49,18 @@ def test_scaling_is_by_the_training_part(rows):
     assert np.allclose(data.inputs("val"), expected, atol=1e-6)
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.uint8, np.uint16, ">f4"])
+@pytest.mark.parametrize("scaling", ["none", "standard"])
+def test_rows_are_computed_in_float64_and_stored_in_float32(rows, dtype, scaling):
+    x = (rows[0] * 3).clip(0).astype(dtype)
+    encoder = ArrayEncoder(scaling)
+    encoder.fit(ArrayRows(x))
+    numbers = x.astype(np.float64)
+    if scaling == "standard":
+        numbers = (numbers - numbers.mean(axis=0)) / numbers.std(axis=0)
+    assert encoder.transform(ArrayRows(x)).numpy().tobytes() == numbers.astype("f4").tobytes()
+
+
 def test_a_column_that_is_constant_in_training_is_zero_everywhere(rows):
     x, y = rows
     x[10:, 1] = 0.1  # rounding gives it a deviation of 1e-17
@@ -75,6 +87,12 @@ def test_inputs_are_duplicates_whatever_their_type(rows, capsys):
         ({"x_test": np.zeros((2, 3)), "y_test": [0.5, 1], "test_size": 2}, "its own test part"),
         ({"groups": [None, *"a" * 39]}, "row 0 has no group"),
         ({"x": None}, "needs x and y"),
+        ({"x": np.zeros((0, 3))}, "x has no rows"),
+        ({"x": [["a", "b"]] * 40}, "x must hold numbers"),
+        ({"y": np.zeros((40, 2, 2))}, "targets one or a row of them"),
+        ({"x": np.ma.masked_less(np.arange(40.0), 3)}, r"x has masked cells; .*\.filled"),
+        ({"y": np.ma.masked_less(np.arange(40.0), 3)}, "the target of x has masked cells"),
+        ({"x": np.ones((40, 2)) + 1j}, r"x is complex; give np\.abs"),
     ],
 )
 def test_arrays_that_cannot_be_used_are_refused(rows, arguments, message):

@@ -51,6 +51,9 @@ class MistakesReport(Callback):
         if not np.isfinite(predictions).all():
             say("mistakes are not written: the model predicts NaN or infinity")
             return
+        if kind == "probabilities" and not data.class_names:
+            say("mistakes are not written: the target is numbers; give data.task: classification")
+            return
         if kind == "values":
             names, targets = data.targets.columns or ["target"], targets.reshape(predictions.shape)
             mistakes = value_mistakes(predictions, targets, names)

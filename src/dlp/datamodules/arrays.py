@@ -1,7 +1,7 @@
 """NumPy arrays and tensors in memory."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -104,10 +104,10 @@ class ArrayEncoder(Encoder):
 
     def transform(self, rows: ArrayRows) -> Tensor:
         """Return float32 (N, ...)."""
-        numbers = rows.array
-        if self.scaling == "standard":
-            numbers = (numbers.astype(np.float64) - self.mean) / self.std
-        return torch.from_numpy(numbers.astype(np.float32))
+        dtype = np.float32 if self.scaling == "none" else np.float64
+        array = torch.from_numpy(rows.array.astype(dtype))
+        encoded: Tensor = Standardised(self.state())(array)
+        return encoded
 
 
 class ArrayDataModule(SupervisedDataModule):
@@ -151,8 +151,11 @@ class ArrayDataModule(SupervisedDataModule):
             eval_batch_size=eval_batch_size,
             **split,
         )
-        self.train = None if x is None else _examples("x", x, y, groups)
-        self.test = None if x_test is None else _examples("x_test", x_test, y_test)
+        self.parts: dict[str, Examples] = {}
+        if x is not None:
+            self.parts["train"] = _examples("x", x, y, groups)
+        if x_test is not None:
+            self.parts["test"] = _examples("x_test", x_test, y_test)
         self.predict: Examples | None = None
         if x_predict is not None:
             self.predict = Examples(ArrayRows(_inputs("x_predict", x_predict)))
@@ -161,9 +164,9 @@ class ArrayDataModule(SupervisedDataModule):
 
     def load(self) -> dict[str, Examples]:
         """Return `x` and `y`, and `x_test` and `y_test` if there are any."""
-        if self.train is None:
+        if "train" not in self.parts:
             raise InputError("ArrayDataModule needs x and y, to predict alone x_predict.")
-        return {"train": self.train} | ({} if self.test is None else {"test": self.test})
+        return self.parts
 
     def load_predict(self) -> Examples | None:
         """Return the inputs to predict."""
@@ -173,20 +176,45 @@ class ArrayDataModule(SupervisedDataModule):
 def _examples(
     name: str, x: ArrayLike, y: ArrayLike | None, groups: ArrayLike | None = None
 ) -> Examples:
-    rows, targets = _inputs(name, x), np.asarray(y)
-    columns = [targets] if groups is None else [targets, np.asarray(groups)]
-    if any(column.shape[:1] != (len(rows),) for column in columns):
-        raise InputError(f"{name} has {len(rows)} rows; targets and groups are one per row.")
+    rows = _inputs(name, x)
+    targets = _array(f"the target of {name}", y)
+    columns = [targets]
+    if groups is not None:
+        columns.append(np.asarray(groups))
+    if any(column.shape[:1] != (len(rows),) for column in columns) or targets.ndim > 2:
+        raise InputError(
+            f"{name} has {len(rows)} rows; groups are one per row, targets one or a row of them."
+        )
     hashes = row_hashes(np.ascontiguousarray(rows, np.float32))
-    return Examples(
-        ArrayRows(rows), targets, groups=None if groups is None else columns[1], hashes=hashes
-    )
+    examples = Examples(ArrayRows(rows), targets, hashes=hashes)
+    if groups is not None:
+        examples = replace(examples, groups=columns[1])
+    return examples
 
 
 def _inputs(name: str, values: ArrayLike) -> NDArray[Any]:
-    rows = np.asarray(values)
-    with np.errstate(over="ignore"):
-        is_finite = np.isfinite(rows.astype(np.float32)).reshape(len(rows), -1).all(axis=1)
+    """Return finite numbers (N, D) or (N, ...)."""
+    rows = _array(name, values)
+    if rows.size == 0 or rows.ndim == 0:
+        raise InputError(f"{name} has no rows.")
+    if rows.ndim == 1:
+        rows = rows[:, None]
+    try:
+        with np.errstate(over="ignore"):
+            numbers = rows.astype(np.float32).reshape(len(rows), -1)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name} must hold numbers ({error}); see TableDataModule.") from error
+    is_finite = np.isfinite(numbers).all(axis=1)
     if not is_finite.all():
         raise InputError(f"row {is_finite.argmin()} of {name} has a missing or infinite number.")
-    return rows[:, None] if rows.ndim == 1 else rows
+    return rows
+
+
+def _array(name: str, values: ArrayLike | None) -> NDArray[Any]:
+    """Return an array; refuse what NumPy would drop without a word."""
+    if np.ma.is_masked(values):
+        raise InputError(f"{name} has masked cells; give values.filled(0), or leave rows out.")
+    array = np.asarray(values)
+    if array.dtype.kind == "c":
+        raise InputError(f"{name} is complex; give np.abs(values), or both parts as columns.")
+    return array

@@ -9,7 +9,7 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -135,6 +135,14 @@ class StoredRows(Protocol):
 
     def __getitem__(self, index: Tensor) -> Any:
         """Return a batch."""
+
+
+@runtime_checkable
+class BatchedRows(StoredRows, Protocol):
+    """Encoded rows of which several batches at once cost less than one after the other."""
+
+    def select_batches(self, indices: Sequence[Tensor]) -> Sequence[Any]:
+        """Return a batch for each tensor of row numbers."""
 
 
 class Encoder(ABC):
