@@ -114,7 +114,7 @@ def test_datamodules_know_no_loss_and_modules_no_data():
     [
         ("import dlp, dlp.runs.folder, dlp.lightning_cli.configs", "torch lightning numpy"),
         (
-            "import dlp.datamodules.tables.columns, dlp.datamodules.text.encoding\n"
+            "import dlp.datamodules.tables.encoder, dlp.datamodules.text.encoding\n"
             "from dlp.modules import ConvNet, DenseNet, SoftmaxHead\n"
             "from dlp.modules.pretrained.network import Backbone, PretrainedNet",
             "lightning torchmetrics torchvision",

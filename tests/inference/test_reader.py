@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from dlp.datamodules.images.store import ImageFormat, read_image
-from dlp.datamodules.tables.columns import Columns, TableEncoder
+from dlp.datamodules.tables.columns import Columns
+from dlp.datamodules.tables.encoder import TableEncoder
 from dlp.datamodules.tables.rows import TableRows
 from dlp.datamodules.text.corpus import SPLIT, Texts, spacing
 from dlp.datamodules.text.encoding import TextEncoder, WordWeights

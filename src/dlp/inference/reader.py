@@ -20,7 +20,6 @@ from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -71,8 +70,7 @@ class TextReader:
 class TableReader:
     """Reader of rows into numbers, float64 (N, K), and codes of categories, int64 (N, C).
 
-    A missing number is NaN; the code of a category that was not in training is -1. Columns with
-    quantiles come twice: as they are, and at the end by the normal quantile of their rank.
+    A missing number is NaN; the code of a category that was not in training is -1.
     """
 
     def __init__(self, inputs: Mapping[str, Any]) -> None:
@@ -82,10 +80,6 @@ class TableReader:
     def __call__(self, rows: Sequence[Mapping[str, Any]]) -> list[Any]:
         """Encode rows, dictionaries by column."""
         numbers = [np.array(self._column(rows, n, np.nan), np.float64) for n in self.numbers]
-        for values, scale in zip(numbers[:], self.inputs["scales"].values(), strict=False):
-            if scale["quantiles"]:
-                filled = np.where(np.isnan(values), scale["fill"], values)
-                numbers.append(_normal_quantiles(filled, scale["quantiles"]))
         codes = []
         for name, categories in self.inputs["categories"].items():
             places = {text: code for code, text in enumerate(categories)}
@@ -273,13 +267,6 @@ def _category(cell: Any) -> str:
     """Return the text of a category; 1.0 is 1: holes make floats of whole numbers."""
     hash(cell)  # a TypeError of lists and dictionaries
     return re.sub(r"^(-?\d+)\.0$", r"\1", str(cell))
-
-
-def _normal_quantiles(values: Any, quantiles: Sequence[float]) -> Any:
-    ordered, ranks = np.array(quantiles), np.linspace(0, 1, len(quantiles))
-    upper = 1 - np.interp(-values, -ordered[::-1], ranks)
-    rank = (np.interp(values, ordered, ranks) + upper) / 2  # the mean of equal numbers
-    return np.array([NormalDist().inv_cdf(r) for r in rank.clip(1e-3, 1 - 1e-3)])
 
 
 def _read_csv(path: str, inputs: Mapping[str, Any]) -> list[Any]:

@@ -8,7 +8,8 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, QuantileTransformer, StandardScaler
 
-from dlp.datamodules.tables.columns import Scale, TableEncoder
+from dlp.datamodules.tables.columns import Scale
+from dlp.datamodules.tables.encoder import TableEncoder
 from dlp.datamodules.tables.rows import TableRows
 from dlp.errors import InputError
 
@@ -54,8 +55,9 @@ def test_quantiles_are_those_of_scikit_learn_inside_the_column(train, new):
     reference = QuantileTransformer(n_quantiles=len(train), output_distribution="normal")
     expected = reference.fit(train[:, None]).transform(inside[:, None])[:, 0].clip(-3.0902, 3.0902)
     scale = Scale.fit(train, "error", "quantile")
-    result = scale.scaled(inside) * scale.scale + scale.shift
-    np.testing.assert_allclose(result, expected, atol=1e-3)
+    _, result = encode(*(pd.DataFrame({"x": x}) for x in (train, inside)), scaling="quantile")
+    result = result[:, 0] * scale.scale + scale.shift
+    np.testing.assert_allclose(result, expected, atol=0.05)  # a step between two quantiles
 
 
 @pytest.mark.parametrize("missing", ["mean", "median"])
@@ -82,11 +84,14 @@ def test_missing_zero_is_zero_after_scaling(scaling):
 
 
 def test_bins_fill_one_after_the_other():
-    assert Scale.fit(np.array([0.0, 1] * 5), "error", "none", 4).edges == ()
-    scale = Scale.fit(np.arange(9.0), "error", "none", 4)
-    result = scale.binned(np.array([-1.0, 0, 1, 3, 8, 99]))
+    assert not Scale.fit(np.array([0.0, 1] * 5), "error", "none", 4).edges
+    train = pd.DataFrame({"x": np.arange(9.0), "y": [0.0, 1, 2] * 3})
+    new = pd.DataFrame({"x": [-1.0, 0, 1, 3, 8, 99], "y": 1.5})
+    names, result = encode(train, new, scaling="none", bins=4)
     expected = [[0, 0, 0, 0], [0, 0, 0, 0], [0.5, 0, 0, 0], [1, 0.5, 0, 0], [1] * 4, [1] * 4]
-    assert result.tolist() == expected
+    assert result[:, 2:6].tolist() == expected
+    assert names[6:] == ["y bin 1", "y bin 2"]
+    assert result[:, 6:].tolist() == [[1, 0.5]] * 6
 
 
 @pytest.mark.parametrize("value", [0.1, 5, "same", True, None, pd.Timestamp("2024-01-31")])
@@ -179,3 +184,41 @@ def test_the_state_alone_encodes_new_rows(tmp_path, missing):
     assert torch.equal(
         restored.transform(TableRows(holes(NEW))), encoder.transform(TableRows(holes(NEW)))
     )
+
+
+def test_skewed_numbers_become_normal_up_to_the_tails():
+    normal = np.sort(np.random.default_rng(0).normal(size=5000))
+    frame = pd.DataFrame({"x": np.exp(2 * normal)})
+    _, result = encode(frame, frame, scaling="quantile")
+    np.testing.assert_allclose(np.sort(result[:, 0])[50:-50], normal[50:-50], atol=0.15)
+    rare = pd.DataFrame({"x": [0.0] * 5000 + [1.0]})
+    assert np.isfinite(encode(rare, rare, scaling="quantile")[1]).all()
+
+
+def test_a_large_matrix_is_made_batch_by_batch(monkeypatch):
+    encoder = TableEncoder(missing="mean", indicator=True, bins=4)
+    encoder.fit(TableRows(holes(TRAIN)))
+    matrix = encoder.transform(TableRows(holes(NEW)))
+    monkeypatch.setattr("dlp.datamodules.tables.encoder._LARGEST_MATRIX", matrix.numel() - 1)
+    rows = torch.randperm(100).repeat(6)
+    assert torch.equal(encoder.transform(TableRows(holes(NEW)))[rows], matrix[rows])
+
+
+def test_a_state_of_1_0_is_loaded_but_its_quantiles_are_refused():
+    encoder = TableEncoder()
+    encoder.fit(TableRows(TRAIN))
+    state = encoder.state()
+    for scale in state["scales"].values():
+        del scale["values"]
+    restored = TableEncoder()
+    restored.load_state(state)
+    assert torch.equal(restored.transform(TableRows(NEW)), encoder.transform(TableRows(NEW)))
+    state["scales"]["x"]["quantiles"] = (0.5, 2.0)
+    with pytest.raises(InputError, match=r"scaling: quantile by version 1\.0"):
+        TableEncoder().load_state(state)
+
+
+@pytest.mark.parametrize("bins", [-5, 1, 10**9])
+def test_other_numbers_of_bins_are_refused(bins):
+    with pytest.raises(InputError, match=f"0 for none, or 2 to 1,000 bins per column, not {bins}"):
+        TableEncoder(bins=bins)

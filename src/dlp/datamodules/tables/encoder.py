@@ -1,0 +1,235 @@
+"""Encoder of a table: what it learns of the columns, and how it reads their cells."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from dlp.console import say
+from dlp.datamodules.rows import Encoder, StoredRows
+from dlp.datamodules.tables.columns import Columns, EncodedTable, Missing, Scale, Scaling
+from dlp.datamodules.tables.features import Features
+from dlp.datamodules.tables.files import check_columns
+from dlp.datamodules.tables.kinds import check_inputs, is_date, is_number
+from dlp.datamodules.tables.rows import TableRows
+from dlp.errors import InputError
+from dlp.inference.reader import TableReader
+
+_LARGEST_MATRIX = 2**26  # numbers, 256 MB
+_MAX_BINS = 1000
+_EPOCH = np.datetime64("1970-01-01", "us")
+_DAY = np.timedelta64(1, "D")
+
+
+class TableEncoder(Encoder):
+    """Encoder of a table: numeric columns filled and scaled, one-hot categories, bins.
+
+    A column that is constant in training is left out of the matrix, and a category unseen in
+    training becomes zeros; a line names both. A missing category is a category of its own. The
+    arguments are those of `TableDataModule`, there called ``numeric_columns``,
+    ``categorical_columns``, ``missing_indicator``.
+    """
+
+    kind = "table"
+    reader = TableReader
+    module = Columns
+
+    def __init__(
+        self,
+        numeric: Sequence[str] | None = None,
+        categorical: Sequence[str] | None = None,
+        missing: Missing = "error",
+        indicator: bool = False,
+        scaling: Scaling = "standard",
+        bins: int = 0,
+        features: Features | None = None,
+    ) -> None:
+        if bins != 0 and not 2 <= bins <= _MAX_BINS:
+            raise InputError(
+                f"bins takes 0 for none, or 2 to {_MAX_BINS:,} bins per column, not {bins}."
+            )
+        self.numeric = list(numeric or ())
+        self.categorical = list(categorical or ())
+        self.lists_all = numeric is not None and categorical is not None
+        self.missing = missing
+        self.indicator = indicator
+        self.scaling = scaling
+        self.bins = bins
+        self.features = features
+        self.all_rows: TableRows | None = None  # to learn from instead of the training part
+        self.scales: dict[str, Scale] = {}
+        self.indicators: list[str] = []
+        self.categories: dict[str, list[str]] = {}
+        self.dates: list[str] = []
+        self.typical: dict[str, float | str] = {}
+
+    def listed(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Return all columns, or the listed ones if both kinds are listed."""
+        if not self.lists_all:
+            return frame
+        return frame[frame.columns[frame.columns.isin(self.numeric + self.categorical)]]
+
+    def check(self, frame: pd.DataFrame) -> None:
+        """Check that the columns that are not listed are inputs, on all rows of the table."""
+        if not self.lists_all:
+            check_inputs(frame.drop(columns=self.numeric + self.categorical, errors="ignore"))
+
+    def fit(self, rows: TableRows, targets: Any = None) -> None:
+        """Learn features, fill values, scales, categories and a typical cell of each column."""
+        frame = (self.all_rows or rows).frame
+        if self.features is None:
+            frame = self.listed(frame)
+        self.typical = {name: _typical_cell(frame[name]) for name in map(str, frame)}
+        if self.features is not None:
+            self.features.fit(frame)
+            frame = self.features.transform(frame)
+            self.check(frame)
+        check_columns(frame, self.numeric + self.categorical)
+        frame = self.listed(frame)
+        constant = [name for name in map(str, frame) if not self._fit_column(frame[name])]
+        if constant:
+            say(f"constant in training, left out: {', '.join(constant)}")
+        if len(constant) == len(frame.columns):
+            raise InputError("the table has no input column; check target and drop_columns.")
+        self.input_shape = (len(self.names),)
+
+    def _fit_column(self, column: "pd.Series[Any]") -> bool:
+        """Learn from a column; return False if it is constant."""
+        name = str(column.name)
+        if is_date(column):
+            self.dates.append(name)
+        if name in self.numeric or (is_number(column) and name not in self.categorical):
+            scale = Scale.fit(_numbers(column), self.missing, self.scaling, self.bins)
+            if scale is not None:
+                self.scales[name] = scale
+            if self.indicator and column.isna().nunique() == 2:
+                self.indicators.append(name)
+            return name in self.scales or name in self.indicators
+        texts = set(_texts(column)[1])
+        if len(texts) > 1:
+            self.categories[name] = sorted(texts, key=lambda text: (not text, text))  # "" last
+        return name in self.categories
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the D columns of the matrix."""
+        names = list(self.scales)
+        for name in self.indicators:
+            names.append(f"{name} (missing)")
+        for name, texts in self.categories.items():
+            for text in texts:
+                names.append(f"{name}={text or '(missing)'}")
+        for name, scale in self.scales.items():
+            for number in range(1, len(scale.edges)):
+                names.append(f"{name} bin {number}")
+        return names
+
+    def transform(self, rows: TableRows) -> StoredRows:
+        """Return float32 (N, D); a matrix that would be large is made batch by batch."""
+        columns = Columns(self.state())
+        frame = rows.frame
+        if self.features is not None:
+            frame = self.features.transform(frame)
+        numbers = np.empty((len(frame), len(columns.names)))
+        for place, name in enumerate(columns.names):
+            numbers[:, place] = _numbers(self._column(frame, name))
+        codes = np.empty((len(frame), len(self.categories)), np.int64)
+        unseen = []
+        for place, (name, categories) in enumerate(self.categories.items()):
+            cells, texts = _texts(self._column(frame, name))
+            codes[:, place] = pd.Index(categories).get_indexer(pd.Index(texts))[cells]
+            is_unseen = codes[:, place] < 0
+            if is_unseen.any():
+                example = texts[cells[is_unseen.argmax()]]
+                unseen.append(f"{name} in {is_unseen.sum():,} rows (such as {example!r})")
+        if unseen:
+            say(f"categories unseen in training become zeros: {', '.join(unseen)}")
+        table = EncodedTable(columns, torch.from_numpy(numbers), torch.from_numpy(codes))
+        if len(table) * len(self.names) > _LARGEST_MATRIX:
+            return table
+        return table[torch.arange(len(table))]
+
+    def _column(self, frame: pd.DataFrame, name: str) -> "pd.Series[Any]":
+        """Return a column of the kind that it had in training, without missing cells if refused."""
+        if name not in frame or is_date(frame[name]) != (name in self.dates):
+            kind = "dates" if name in self.dates else "numbers or texts"
+            raise InputError(
+                f"the table has no column {name!r} of {kind}, which was an input in training."
+            )
+        column = frame[name]
+        is_missing = column.isna()
+        if self.missing == "error" and is_missing.any():
+            raise InputError(
+                f"column {name!r} has {is_missing.sum():,} missing cells, the first in row "
+                f"{is_missing.idxmax()}. Fill them in, or train with missing: zero, mean or median."
+            )
+        return column
+
+    def state(self) -> dict[str, Any]:
+        """Return what was learned as plain values."""
+        names = ("missing", "indicators", "categories", "dates", "typical")
+        state = {name: getattr(self, name) for name in names}
+        state["scales"] = {name: asdict(scale) for name, scale in self.scales.items()}
+        state["features"] = self.features and self.features.state()
+        return state
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Restore a `state`."""
+        features = self.features
+        name = state["features"] and state["features"]["name"]
+        if name != getattr(features, "name", None):
+            raise InputError(f"the model was trained with features: {name}; give the same ones.")
+        if features is not None:
+            features.load_state(state["features"])
+        vars(self).update(state)
+        self.features = features
+        self.scales = {name: Scale(**scale) for name, scale in state["scales"].items()}
+
+
+def _typical_cell(column: "pd.Series[Any]") -> float | str:
+    """Return the median of numbers and dates, or the commonest category; empty without a cell."""
+    cells = column.dropna()
+    if not len(cells):
+        return ""
+    if is_date(column):
+        date: Any = cells.median()
+        return str(date.isoformat())
+    if is_number(column):
+        return float(cells.astype("float64").median())
+    return str(cells.mode().iloc[0])
+
+
+def _numbers(column: "pd.Series[Any]") -> NDArray[np.float64]:
+    """Return numbers, float64 (N,), NaN for a missing cell; dates become days since 1970."""
+    if is_date(column):
+        days: NDArray[np.float64] = (column.to_numpy("datetime64[us]") - _EPOCH) / _DAY
+        return days
+    values = pd.to_numeric(column, errors="coerce").to_numpy(np.float64, na_value=np.nan)
+    with np.errstate(over="ignore"):
+        is_wrong = np.isinf(values.astype(np.float32)) | (np.isnan(values) & column.notna())
+    if is_wrong.any():
+        wrong = column[is_wrong]
+        raise InputError(
+            f"column {column.name!r} takes finite numbers up to 1e38; row {wrong.index[0]} has "
+            f"{str(wrong.iloc[0])!r}."
+        )
+    return values
+
+
+def _texts(column: "pd.Series[Any]") -> tuple[NDArray[np.intp], list[str]]:
+    """Return the category of each cell, (N,), and the texts of the categories.
+
+    A missing cell is an empty text, and 1.0 is 1: holes make floats of whole numbers.
+    """
+    if column.dtype == "object":  # lists
+        column = column.astype("str")
+    codes, values = pd.factorize(column)
+    texts = [re.sub(r"^(-?\d+)\.0$", r"\1", str(value)) for value in values]
+    if (codes < 0).any():
+        texts.append("")
+    return codes, texts
