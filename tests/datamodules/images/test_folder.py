@@ -81,7 +81,7 @@ def test_hidden_files_and_those_of_macos_are_left_out(pets):
         ),
         (shutil.rmtree, "found no file"),
         (lambda pets: [shutil.rmtree(pets / n) for n in ("cats", "dogs")], "pets holds no images"),
-        (lambda pets: shutil.rmtree(pets / "cats"), "at least two"),
+        (lambda pets: shutil.rmtree(pets / "cats"), "has one class"),
     ],
 )
 def test_folders_that_are_not_classes_are_refused(change, message, pets):

@@ -1,3 +1,5 @@
+import tarfile
+
 import pytest
 from helpers.reference_sets import write_reuters
 
@@ -53,6 +55,22 @@ def test_wires_are_in_keras_order_and_the_first_four_fifths_train(folder):
 
 def test_another_archive_is_refused(folder, monkeypatch):
     monkeypatch.setattr(reuters, "SHA256", "0" * 64)
+    with pytest.raises(InputError, match=r"tar.gz is not Reuters-21578 1.0; delete it"):
+        ReutersDataModule(folder).fit()
+
+
+@pytest.mark.parametrize("damage", ["cut", "empty", "text", "links"])
+def test_a_damaged_archive_is_refused(damage, folder):
+    path = folder / "reuters21578" / "reuters21578.tar.gz"
+    if damage == "links":
+        with tarfile.open(path, "w:gz") as archive:
+            link = tarfile.TarInfo("reut2-000.sgm")
+            link.type = tarfile.SYMTYPE
+            link.linkname = "reut2-001.sgm"
+            archive.addfile(link)
+    else:
+        content = path.read_bytes()
+        path.write_bytes({"cut": content[: len(content) // 2], "empty": b"", "text": b"?"}[damage])
     with pytest.raises(InputError, match=r"tar.gz is not Reuters-21578 1.0; delete it"):
         ReutersDataModule(folder).fit()
 

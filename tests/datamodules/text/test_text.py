@@ -168,6 +168,28 @@ def test_the_test_file_is_tested(reviews, tmp_path):
     assert raw(data, "test") == ["the x film", "a y"]
 
 
+CHINESE = ["\u8fd9\u90e8\u7535\u5f71\u5f88\u597d\u770b", "\u6545\u4e8b\u65e0\u804a\u6781\u4e86"]
+
+
+@pytest.mark.parametrize(
+    ("texts", "tokens", "is_said"),
+    [
+        (CHINESE, "words", True),
+        (CHINESE, "characters", False),
+        ([" ".join(text) for text in CHINESE], "words", False),
+        (["incomprehensibilities all over", "nothing"], "words", False),
+    ],
+)
+def test_words_of_a_script_without_spaces_are_advised_against(
+    texts, tokens, is_said, tmp_path, capsys
+):
+    path = write_csv(
+        tmp_path / "a.csv", [(f"{text}{n}", n % 2) for n in range(9) for text in texts]
+    )
+    TextDataModule(path, tokens=tokens).fit()
+    assert ("tokens: characters learns more" in capsys.readouterr().out) == is_said
+
+
 @pytest.mark.parametrize("change", ["content", "tokens", "label_column"])
 def test_the_cache_follows_the_file_and_the_tokens(change, reviews, monkeypatch):
     TextDataModule(reviews).fit()

@@ -42,7 +42,9 @@ class IMDBDataModule(BaseTextDataModule):
         **split: Keywords[TextArguments],
     ) -> None:
         folder = find_data_dir(data_dir)
-        path = str(folder / "imdb") if (folder / "imdb").is_dir() else "stanfordnlp/imdb"
+        path = "stanfordnlp/imdb"
+        if (folder / "imdb").is_dir():
+            path = str(folder / "imdb")
         super().__init__(
             files=TextFiles(path, {"text": "text", "label0": "label"}),
             targets=TargetEncoder("classification", ["neg", "pos"]),
@@ -52,7 +54,8 @@ class IMDBDataModule(BaseTextDataModule):
             split_seed=split_seed,
             **split,
         )
-        self.folder, self.source = folder, source
+        self.folder = folder
+        self.source = source
         self.hparams.update(plain_arguments(self, locals()))
 
     def load(self) -> dict[str, Examples]:

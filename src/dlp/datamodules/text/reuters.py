@@ -5,8 +5,10 @@ import html
 import os
 import re
 import tarfile
-from collections import Counter
+import zlib
 from collections.abc import Iterator
+from contextlib import suppress
+from gzip import BadGzipFile
 from pathlib import Path
 from typing import IO, Literal, cast
 
@@ -15,7 +17,7 @@ import numpy as np
 from dlp.datamodules.base import Examples
 from dlp.datamodules.splits import keras_order
 from dlp.datamodules.targets import TargetEncoder
-from dlp.datamodules.text.corpus import Texts, spaced_words
+from dlp.datamodules.text.corpus import Texts, pretokenise_words
 from dlp.datamodules.text.sources import TextFiles, archive_texts, cached_texts
 from dlp.datamodules.text.text import BaseTextDataModule, TextArguments, parts_of
 from dlp.errors import InputError
@@ -83,7 +85,9 @@ class ReutersDataModule(BaseTextDataModule):
             split_seed=split_seed,
             **split,
         )
-        self.folder, self.source, self.text = find_data_dir(data_dir), source, text
+        self.folder = find_data_dir(data_dir)
+        self.source = source
+        self.text = text
         self.hparams.update(plain_arguments(self, locals()))
 
     def load(self) -> dict[str, Examples]:
@@ -99,23 +103,33 @@ def read_wires(folder: Path, text: str) -> Texts:
 
     The first topic of a wire counts; topics of at least 15 wires are numbered by first appearance.
     """
+    import pandas as pd
+
     path = download(URL, folder / "reuters21578" / "reuters21578.tar.gz", "")
-    with tarfile.open(path) as archive:
-        names = sorted(name for name in archive.getnames() if name.endswith(".sgm"))
-        files = [cast(IO[bytes], archive.extractfile(name)).read() for name in names]
-    if hashlib.sha256(b"".join(files)).hexdigest() != SHA256:
+    files = {}
+    with (
+        suppress(tarfile.TarError, BadGzipFile, EOFError, zlib.error),
+        tarfile.open(path) as archive,
+    ):
+        for member in archive:
+            if member.isfile() and member.name.endswith(".sgm"):
+                files[member.name] = cast(IO[bytes], archive.extractfile(member)).read()
+    contents = [files[name] for name in sorted(files)]
+    if hashlib.sha256(b"".join(contents)).hexdigest() != SHA256:
         raise InputError(f"{path} is not Reuters-21578 1.0; delete it and run again.")
-    wires = [wire for file in files for wire in labelled_wires(file.decode("latin-1"), text)]
-    counts = Counter(topic for topic, _ in wires)
-    wires = [(topic, text) for topic, text in wires if counts[topic] >= 15]
-    numbers = {topic: number for number, topic in enumerate(dict(wires))}
-    wires = [wires[row] for row in keras_order(len(wires))]
+    rows: list[tuple[str, str]] = []
+    for content in contents:
+        rows += labelled_wires(content.decode("latin-1"), text)
+    wires = pd.DataFrame(rows, columns=["topic", "text"])
+    wires = wires[wires.groupby("topic")["topic"].transform("size") >= 15]
+    wires["number"], _ = pd.factorize(wires["topic"])
+    wires = wires.iloc[keras_order(len(wires))]
     is_train = np.arange(len(wires)) < int(len(wires) * 0.8)
     return Texts.tokenise(
-        [text for _, text in wires],
-        spaced_words,
+        wires["text"].tolist(),
+        pretokenise_words,
         part=np.where(is_train, "train", "test").astype(object),
-        label0=np.array([numbers[topic] for topic, _ in wires], np.int64),
+        label0=wires["number"].to_numpy(),
     )
 
 
@@ -127,15 +141,20 @@ def labelled_wires(sgml: str, text: str) -> Iterator[tuple[str, str]]:
     """
     for match in _WIRE.finditer(sgml):
         wire = match.group()
-        topics = _TOPIC.findall(_element(wire, "TOPICS"))
-        if topics and text == "as_published":
-            yield topics[0], _element(sgml, "BODY", match.start())
-        elif topics:
-            own = _element(wire, "BODY") or _element(wire, "TITLE")
-            yield topics[0], html.unescape(own or _TAG.sub(" ", wire[wire.find("<TEXT") :]))
+        topic = _TOPIC.search(_element(wire, "TOPICS"))
+        if topic is None:
+            continue
+        if text == "as_published":
+            yield topic[1], _element(sgml, "BODY", match.start())
+        else:
+            whole = _TAG.sub(" ", wire[wire.find("<TEXT") :])
+            own = _element(wire, "BODY") or _element(wire, "TITLE") or whole
+            yield topic[1], html.unescape(own)
 
 
 def _element(sgml: str, name: str, start: int = 0) -> str:
     """Return the content of the first element of a name from `start` on."""
     match = re.compile(f"<{name}>(.*?)</{name}>", re.DOTALL).search(sgml, start)
-    return match[1] if match else ""
+    if match is None:
+        return ""
+    return match[1]

@@ -16,7 +16,7 @@ from dlp.cache import cached_file
 from dlp.console import say
 from dlp.datamodules.parts import PART_NAMES
 from dlp.datamodules.rows import row_hashes
-from dlp.datamodules.text.corpus import Texts, Tokens, spacing
+from dlp.datamodules.text.corpus import Texts, Tokens, pretokeniser
 from dlp.errors import InputError, unknown
 from dlp.files import download, sha256
 
@@ -32,6 +32,8 @@ ARCHIVES = {
     "imdb": "69664113be75683a8fe16e3ed0ab59fda8886cb3cd7ada244f7d9544e4676b9f",
     "reuters": "d6586e694ee56d7a4e65172e12b3e987c03096cb01eab99753921ef915959916",
 }
+#: Endings of the names of their arrays: one per part, or one for both.
+_ARRAYS = {"imdb": ["_train", "_test"], "reuters": [""]}
 
 
 def cached_texts(key: str, read: Callable[[], Texts]) -> Texts:
@@ -81,24 +83,26 @@ class TextFiles:
         if self.labels:
             frame = self._labelled(frame)
         texts = frame[self.columns["text"]].tolist()
-        is_empty = [not isinstance(text, str) or not text.strip() for text in texts]
-        if any(is_empty):
-            part, row = frame.index[is_empty.index(True)]
-            raise InputError(f"{self.path} has no text in row {row} of its {part} part.")
-        parts, rows = (frame.index.get_level_values(level) for level in (0, 1))
-        columns = {"part": parts, "row" if rows.inferred_type == "integer" else "id": rows}
+        for (part, row), text in zip(frame.index, texts, strict=True):
+            if not isinstance(text, str) or not text.strip():
+                raise InputError(f"{self.path} has no text in row {row} of its {part} part.")
+        rows = frame.index.get_level_values(1)
+        row_column = "row" if rows.inferred_type == "integer" else "id"
+        columns: dict[str, Any] = {"part": frame.index.get_level_values(0), row_column: rows}
         for role, name in self.columns.items():
             columns[role] = pa.array(frame[name], from_pandas=True)
         del columns["text"]
-        return Texts.tokenise(texts, spacing(self.tokens, self.ngrams), **columns)
+        return Texts.tokenise(texts, pretokeniser(self.tokens, self.ngrams), **columns)
 
     def _labelled(self, frame: "pd.DataFrame") -> "pd.DataFrame":
         """Return the rows with labels: classes as text, others checked."""
         from dlp.datamodules.tables.kinds import check_text, is_number
 
-        if self.drop_unlabelled and (count := frame[self.labels].isna().any(axis=1).sum()):
+        if self.drop_unlabelled and frame[self.labels].isna().any(axis=None):
+            labelled = frame.dropna(subset=self.labels)
+            count = len(frame) - len(labelled)
             say(f"{count:,} texts of {self.path} have no label and are left out")
-            frame = frame.dropna(subset=self.labels)
+            frame = labelled
             # Holes made floats of whole numbers.
             frame[self.labels] = frame[self.labels].convert_dtypes()
         for name in self.labels:
@@ -123,26 +127,32 @@ class TextFiles:
         if path.suffix.lower() == ".txt" and path.is_file() and not self.labels:
             lines = self._text(path).removesuffix("\n").split("\n")
             return {"train": pd.DataFrame({self.columns["text"]: lines})}
-        as_text = [self.columns[role] for role in ("text", "id") if role in self.columns]
-        as_text += self.labels if self.task == "classification" else ()
-        return {"train": read_table(path, self.read_csv, as_text)}
+        as_text = [self.columns["text"], self.columns.get("id")]
+        if self.task == "classification":
+            as_text += self.labels
+        return {"train": read_table(path, self.read_csv, filter(None, as_text))}
 
     def _text_files(self, folder: Path) -> dict[str, "pd.DataFrame"]:
+        """Return the text files of each part, or of one; ``unsup`` of aclImdb is skipped."""
         import pandas as pd
 
         pattern = "*/*.txt" if self.labels else "**/*.txt"
-        folders = [folder / name for name in PART_NAMES if self.labels]
-        parts = {PART_NAMES[f.name]: sorted(f.glob(pattern)) for f in folders if f.is_dir()}
-        if not any(parts.values()):
-            parts = {"train": sorted(folder.glob(pattern))}
+        files: dict[str, list[Path]] = {}
+        if self.labels:
+            for name, part in PART_NAMES.items():
+                files.setdefault(part, []).extend(sorted((folder / name).glob(pattern)))
+        if not any(files.values()):
+            files = {"train": sorted(folder.glob(pattern))}
         frames = {}
-        for part, paths in parts.items():
+        for part, paths in files.items():
             names = [path.relative_to(folder).as_posix() for path in paths]
             names = [name for name in names if not re.search(r"(^|/)(\.|unsup/)", name)]
-            columns = {self.columns["text"]: [self._text(folder / name) for name in names]}
-            columns |= {label: [name.split("/")[-2] for name in names] for label in self.labels}
+            texts = [self._text(folder / name) for name in names]
+            frame = pd.DataFrame({self.columns["text"]: texts}, names)
+            for label in self.labels:
+                frame[label] = [name.split("/")[-2] for name in names]
             if names:
-                frames[part] = pd.DataFrame(columns, names)
+                frames[part] = frame
         if not frames:
             raise InputError(
                 f"{folder} has no class folders with .txt files, such as pos/1.txt or "
@@ -175,10 +185,12 @@ class TextFiles:
                     f"({error}). Without network, give the path of a copy."
                 ) from error
             for name, rows in sets.items():
-                frame = frames[PART_NAMES.get(name, name)] = rows.to_pandas()
-                for label in {*self.labels} & {*rows.features}:
-                    if names := getattr(rows.features[label], "names", None):
-                        frame[label] = frame[label].map(dict(enumerate(names)))  # -1: no label
+                frame = rows.to_pandas()
+                for label in self.labels:
+                    classes = getattr(rows.features.get(label), "names", None)
+                    if classes is not None:
+                        frame[label] = frame[label].map(dict(enumerate(classes)))  # -1: no label
+                frames[PART_NAMES.get(name, name)] = frame
         return {part: frames[part] for part in PARTS if part in frames}
 
 
@@ -188,28 +200,30 @@ def archive_texts(name: Literal["imdb", "reuters"], folder: Path) -> Texts:
 
 
 def _read_archive(name: str, folder: Path) -> Texts:
-    file, index = f"{name}.npz", f"{name}_word_index.json"
+    file = f"{name}.npz"
+    index = f"{name}_word_index.json"
     archive = download(_ARCHIVES_URL + file, folder / file, ARCHIVES[name])
     ranks = json.loads(download(_ARCHIVES_URL + index, folder / index, "").read_text("utf-8"))
     words = sorted(ranks, key=ranks.__getitem__)
+    rows = []
+    labels = []
     generator = np.random.RandomState(113)  # one for both parts, as in load_data
     with np.load(archive, allow_pickle=True) as arrays:  # a pickle of known SHA-256
-        ends = ("_train", "_test") if name == "imdb" else ("",)
-        xs, ys = ([arrays[letter + end] for end in ends] for letter in "xy")
-    orders = [generator.permutation(len(y)) for y in ys]
-    x, y = (
-        np.concatenate([part[order] for part, order in zip(parts, orders, strict=True)])
-        for parts in (xs, ys)
-    )
-    rows = [np.asarray(row, np.int32) - 1 for row in x]
-    num_train = len(ys[0]) if name == "imdb" else int(len(rows) * 0.8)
+        for ending in _ARRAYS[name]:
+            part_labels = arrays[f"y{ending}"]
+            order = generator.permutation(len(part_labels))
+            labels.append(part_labels[order])
+            rows += [np.asarray(row, np.int32) - 1 for row in arrays[f"x{ending}"][order]]
+    num_train = len(labels[0])
+    if name == "reuters":
+        num_train = int(len(rows) * 0.8)
     names = np.array(words, object)
     offsets = np.cumsum([0, *map(len, rows)])
     table = {
         "text": pa.array([" ".join(names[row]) for row in rows], pa.large_string()),
         "tokens": pa.LargeListArray.from_arrays(offsets, np.concatenate(rows)),
         "hash": row_hashes(rows),
-        "part": np.where(np.arange(len(rows)) < num_train, "train", "test").astype(object),
-        "label0": y.astype(np.int64),
+        "part": ["train"] * num_train + ["test"] * (len(rows) - num_train),
+        "label0": np.concatenate(labels).astype(np.int64),
     }
     return Texts(pa.table(table), words, np.arange(len(rows)), is_ranked=True)

@@ -1,17 +1,22 @@
 """Texts: a table, a folder of text files or a data set of the Hub as sparse rows of words."""
 
 import os
+import re
 from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
 
+from dlp.console import say
 from dlp.datamodules.base import Examples, SplitArguments, SupervisedDataModule
 from dlp.datamodules.targets import TargetEncoder, Task
-from dlp.datamodules.text.corpus import SPLIT, Texts, Tokens, spacing
+from dlp.datamodules.text.corpus import SPLIT, Texts, Tokens, pretokeniser
 from dlp.datamodules.text.encoding import Encoding, TextEncoder
 from dlp.datamodules.text.sources import PARTS, TextFiles
 from dlp.hyperparameters import Keywords, plain_arguments
+
+#: Letters of Thai, Lao, Burmese, Khmer, Japanese and Chinese.
+_UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
 
 
 class TextArguments(SplitArguments, total=False):
@@ -59,7 +64,9 @@ class BaseTextDataModule(SupervisedDataModule):
     ) -> None:
         encoder = TextEncoder(num_words, max_length, encoding, min_df)
         super().__init__(encoder=encoder, eval_batch_size=eval_batch_size, **data)
-        self.files, self.predict_path, self.predict_texts = files, predict_path, predict_texts
+        self.files = files
+        self.predict_path = predict_path
+        self.predict_texts = predict_texts
         self.id_column = files.columns.get("id", "path")  # texts in files are named by their path
 
     def load(self) -> dict[str, Examples]:
@@ -69,11 +76,13 @@ class BaseTextDataModule(SupervisedDataModule):
     def load_predict(self) -> Examples | None:
         """Return the texts of `predict_texts` or `predict_path`."""
         if self.predict_texts is not None:
-            spaced = spacing(self.files.tokens, self.files.ngrams)
-            return _examples(Texts.tokenise(self.predict_texts, spaced), self.id_column)
+            pretokenise = pretokeniser(self.files.tokens, self.files.ngrams)
+            return _examples(Texts.tokenise(self.predict_texts, pretokenise), self.id_column)
         if self.predict_path is None:
             return None
-        columns = {role: c for role, c in self.files.columns.items() if role in ("text", "id")}
+        columns = {"text": self.files.columns["text"]}
+        if "id" in self.files.columns:
+            columns["id"] = self.files.columns["id"]
         files = replace(self.files, path=str(self.predict_path), columns=columns)
         return _examples(files.read(), self.id_column)
 
@@ -96,18 +105,40 @@ def parts_of(texts: Texts, id_column: str = "path") -> dict[str, Examples]:
     return {part: _examples(texts[parts == part], id_column) for part in PARTS if part in parts}
 
 
+def _check_spaces(texts: Texts) -> None:
+    """Say that texts are not of words, if they are in scripts without spaces between words."""
+    sample = texts[:: len(texts) // 200 + 1]
+    letters = _UNSPACED.findall("".join(sample.raw()))
+    letters_per_token = len(letters) / max(1, len(sample.tokens()[0]))
+    if letters_per_token > 4:
+        say(
+            f"a word has {letters_per_token:.0f} letters of a script without spaces; tokens: "
+            "characters learns more"
+        )
+
+
 def _examples(texts: Texts, id_column: str) -> Examples:
-    names = texts.table.column_names
-    targets = [texts.column(name) for name in names if name.startswith("label")]
-    others = {n: texts.column(n) for n in ("row", "id", "group", "time") if n in names}
+    columns = {}
+    for name in texts.table.column_names:
+        if name not in ("text", "tokens"):
+            columns[name] = texts.column(name)
+    labels = [columns[name] for name in columns if name.startswith("label")]
+    targets = None
+    if len(labels) == 1:
+        targets = labels[0]
+    elif labels:
+        targets = np.column_stack(labels)
+    names = {}
+    if "id" in columns:
+        names[id_column] = columns["id"].tolist()
     return Examples(
         inputs=texts,
-        targets=targets[0] if len(targets) == 1 else np.column_stack(targets) if targets else None,
-        index=others.get("row"),
-        names={id_column: others["id"].tolist()} if "id" in others else {},
-        groups=others.get("group"),
-        times=others.get("time"),
-        hashes=texts.column("hash"),
+        targets=targets,
+        index=columns.get("row"),
+        names=names,
+        groups=columns.get("group"),
+        times=columns.get("time"),
+        hashes=columns["hash"],
     )
 
 
@@ -161,11 +192,11 @@ class TextDataModule(BaseTextDataModule):
         **split: Keywords[TextArguments],
     ) -> None:
         labels = [label_column] if isinstance(label_column, str) else list(label_column)
-        columns = {"text": text_column, "group": group_column, "time": time_column, "id": id_column}
+        roles = {"text": text_column, "group": group_column, "time": time_column, "id": id_column}
+        columns = {role: name for role, name in roles.items() if name is not None}
         columns |= {f"label{number}": name for number, name in enumerate(labels)}
-        roles = {role: name for role, name in columns.items() if name is not None}
         super().__init__(
-            files=TextFiles(str(path), roles, tokens, ngrams, task, drop_unlabelled, read_csv),
+            files=TextFiles(str(path), columns, tokens, ngrams, task, drop_unlabelled, read_csv),
             targets=TargetEncoder(task, None, labels, positive_class),
             num_words=num_words,
             batch_size=batch_size,
@@ -179,6 +210,8 @@ class TextDataModule(BaseTextDataModule):
     def load(self) -> dict[str, Examples]:
         """Return the parts of `path` and the texts of `test_path`."""
         parts = super().load()
+        if self.files.tokens == "words":
+            _check_spaces(parts["train"].inputs)
         if self.test_path is not None:
             files = replace(self.files, path=str(self.test_path))
             parts["test"] = _examples(files.texts(), self.id_column)
