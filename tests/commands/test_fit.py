@@ -66,6 +66,12 @@ def test_a_saved_config_is_a_complete_recipe_and_keeps_the_name(fitted):
     assert again.iloc[0].to_dict() == pd.read_csv(RUN / "metrics.csv").iloc[0].to_dict()
 
 
+def test_a_loss_that_became_nan_is_told(points, capsys):
+    main([*FIT, "--model.optimizer.lr", "1e30", "--trainer.max_epochs", "2"])
+    assert results()["verdict"].startswith("train_loss became NaN at epoch")
+    assert "training diverged; use a smaller learning rate" in capsys.readouterr().out
+
+
 def test_a_new_run_overwrites_none(fitted, fails):
     before = contents(RUN)
     main([*FIT, "--run_dir", "here", "--trainer.max_epochs", "1"])

@@ -29,71 +29,85 @@ class Mistakes:
 
 
 def class_mistakes(
-    probabilities: NDArray[Any], targets: NDArray[Any], names: Sequence[str], threshold: float = 0.5
+    probabilities: NDArray[Any],
+    targets: NDArray[Any],
+    names: Sequence[str],
+    threshold: float = 0.5,
 ) -> Mistakes:
     """Analyse probabilities (N, C) of one class (N,) per row.
 
     The most confident wrong rows are the worst. Class 1 of two is predicted above the threshold.
     """
-    count, predicted = len(names), decide(probabilities, threshold)
-    confidence = np.take_along_axis(probabilities, predicted[:, None], axis=1)[:, 0]
-    confusion = np.bincount(targets * count + predicted, minlength=count**2).reshape(count, count)
-    wrong = (predicted != targets).nonzero()[0]
-    worst = wrong[np.argsort(-confidence[wrong], kind="stable")][:_NUM_WORST]
-    summary = f"{len(wrong):,} of {len(targets):,} rows are wrong"
-    if len(wrong):
-        errors = confusion - np.diag(np.diag(confusion))
-        true, other = divmod(int(errors.argmax()), count)
-        summary += f", most often {names[true]} predicted as {names[other]} ({errors.max():,})"
+    count = len(names)
+    is_binary = count == 2
+    predicted = decide(probabilities, threshold)
+    confidence = probabilities[np.arange(len(predicted)), predicted]
+    pairs = targets * count + predicted
+    confusion = np.bincount(pairs, minlength=count**2).reshape(count, count)
+    wrong = np.flatnonzero(predicted != targets)
+    if is_binary:
+        calibration_report = calibration(probabilities[:, 1], targets == 1)
+    else:
+        calibration_report = calibration(confidence, predicted == targets)
     report = {
         "task": "classification",
         "rows": len(targets),
         "wrong": len(wrong),
-        "threshold": threshold if count == 2 else None,
-        **_scores(np.diag(confusion), confusion.sum(axis=0), confusion.sum(axis=1), names),
+        "threshold": threshold if is_binary else None,
+        **_scores(confusion.diagonal(), confusion.sum(axis=0), confusion.sum(axis=1), names),
         "confusion": confusion.tolist(),
-        "calibration": (
-            calibration(probabilities[:, 1], targets == 1)
-            if count == 2
-            else calibration(confidence, predicted == targets)
-        ),
+        "calibration": calibration_report,
     }
+    most_confident = np.argsort(-confidence[wrong], kind="stable")[:_NUM_WORST]
+    worst = wrong[most_confident]
     columns = {
         "row": worst,
         "true": [names[number] for number in targets[worst]],
         "predicted": [names[number] for number in predicted[worst]],
         "probability": confidence[worst],
     }
+    summary = f"{len(wrong):,} of {len(targets):,} rows are wrong"
+    if len(wrong):
+        np.fill_diagonal(confusion, 0)
+        true, other = divmod(int(confusion.argmax()), count)
+        summary += f", most often {names[true]} predicted as {names[other]} ({confusion.max():,})"
     return Mistakes(summary, report, columns)
 
 
 def label_mistakes(
-    probabilities: NDArray[Any], targets: NDArray[Any], names: Sequence[str], threshold: float = 0.5
+    probabilities: NDArray[Any],
+    targets: NDArray[Any],
+    names: Sequence[str],
+    threshold: float = 0.5,
 ) -> Mistakes:
     """Analyse labels; the rows with the most confident wrong labels are the worst."""
-    has, predicted = targets > 0.5, probabilities > threshold
-    error = np.where(predicted != has, abs(probabilities - has), 0)
-    label, largest = error.argmax(axis=1), error.max(axis=1)
-    worst = np.argsort(-largest, kind="stable")[: min(_NUM_WORST, int((largest > 0).sum()))]
-    hits = (predicted & has).sum(axis=0)
-    scores = _scores(hits, predicted.sum(axis=0), has.sum(axis=0), names)
-    lowest = min(scores["classes"], key=lambda entry: entry["f1"])
+    has_label = targets > 0.5
+    predicted = probabilities > threshold
+    is_wrong = predicted != has_label
+    hits = (predicted & has_label).sum(axis=0)
+    scores = _scores(hits, predicted.sum(axis=0), has_label.sum(axis=0), names)
     report = {
         "task": "multilabel",
         "rows": len(targets),
-        "wrong": int((predicted != has).any(axis=1).sum()),
+        "wrong": int(is_wrong.any(axis=1).sum()),
         "threshold": threshold,
         **scores,
-        "calibration": calibration(probabilities.ravel(), has.ravel()),
+        "calibration": calibration(probabilities.ravel(), has_label.ravel()),
     }
+    errors = np.where(is_wrong, abs(probabilities - has_label), 0)
+    largest = errors.max(axis=1)
+    num_worst = min(_NUM_WORST, int((largest > 0).sum()))
+    worst = np.argsort(-largest, kind="stable")[:num_worst]
+    label = errors[worst].argmax(axis=1)
     answers = np.array([(f"not {name}", name) for name in names])
-    cells = worst, label[worst]
+    confidence = np.where(predicted, probabilities, 1 - probabilities)
     columns = {
         "row": worst,
-        "true": answers[label[worst], has[cells].astype(int)],
-        "predicted": answers[label[worst], predicted[cells].astype(int)],
-        "probability": np.where(predicted, probabilities, 1 - probabilities)[cells],
+        "true": answers[label, has_label[worst, label].astype(int)],
+        "predicted": answers[label, predicted[worst, label].astype(int)],
+        "probability": confidence[worst, label],
     }
+    lowest = min(scores["classes"], key=lambda entry: entry["f1"])
     summary = f"the label with the lowest F1 is {lowest['name']} ({lowest['f1']:.2f})"
     return Mistakes(summary, report, columns)
 
@@ -104,58 +118,68 @@ def value_mistakes(values: NDArray[Any], targets: NDArray[Any], names: Sequence[
     The rows with the largest errors, in deviations of their target, are the worst.
     """
     residuals = values.astype(np.float64) - targets
-    deviation = targets.std(axis=0)
-    errors = abs(residuals) / np.where(deviation > 0, deviation, 1.0)
-    target = errors.argmax(axis=1)
-    worst = np.argsort(-errors.max(axis=1), kind="stable")[:_NUM_WORST]
+    scores = []
+    for name, residual in zip(names, residuals.T, strict=True):
+        entry = {
+            "name": name,
+            "mae": float(abs(residual).mean()),
+            "rmse": float(np.sqrt((residual**2).mean())),
+            "mean_residual": float(residual.mean()),  # above 0: predictions are too high
+        }
+        scores.append(entry)
     points = np.unique(np.linspace(0, len(targets) - 1, _NUM_POINTS).astype(np.int64))
     report = {
         "task": "regression",
         "rows": len(targets),
-        "targets": [
-            {
-                "name": name,
-                "mae": float(abs(residual).mean()),
-                "rmse": float(np.sqrt((residual**2).mean())),
-                "mean_residual": float(residual.mean()),  # above 0: predictions are too high
-            }
-            for name, residual in zip(names, residuals.T, strict=True)
-        ],
+        "targets": scores,
         "true": targets[points].T.tolist(),
         "predicted": values[points].T.tolist(),
     }
-    cells = worst, target[worst]
-    columns = {"row": worst, "true": targets[cells], "predicted": values[cells]}
+    deviation = targets.std(axis=0)
+    deviation[deviation == 0] = 1
+    errors = abs(residuals) / deviation
+    worst = np.argsort(-errors.max(axis=1), kind="stable")[:_NUM_WORST]
+    target = errors[worst].argmax(axis=1)
+    true = targets[worst, target]
+    predicted = values[worst, target]
+    columns: dict[str, Any] = {"row": worst, "true": true, "predicted": predicted}
     if len(names) > 1:
-        columns["target"] = [names[number] for number in target[worst]]
-    true, predicted = columns["true"][0], columns["predicted"][0]
-    summary = f"the largest error is {true:.4g} predicted as {predicted:.4g}"
+        columns["target"] = [names[number] for number in target]
+    summary = f"the largest error is {true[0]:.4g} predicted as {predicted[0]:.4g}"
     return Mistakes(summary, report, columns)
 
 
-def calibration(probabilities: NDArray[Any], came_true: NDArray[np.bool_]) -> dict[str, Any]:
-    """Compare probabilities (N,) with how many came true (N,) in bins of equal width.
+def calibration(probabilities: NDArray[Any], is_true: NDArray[np.bool_]) -> dict[str, Any]:
+    """Compare probabilities (N,) with the observed frequency in bins of equal width.
 
     ``error`` is the expected calibration error: the mean distance of both over the bins, weighted
     by their counts (Naeini et al. 2015, "Obtaining Well Calibrated Probabilities").
+
+    Args:
+        probabilities: Predicted probability of each answer, (N,).
+        is_true: Whether each answer is true, (N,).
     """
     edges = np.linspace(0, 1, _NUM_BINS + 1)
     number = np.searchsorted(edges[1:-1], probabilities)
     counts = np.bincount(number, minlength=_NUM_BINS)
     total = np.maximum(counts, 1)
-    frequency = np.bincount(number, came_true, _NUM_BINS) / total
+    frequency = np.bincount(number, is_true, _NUM_BINS) / total
     probability = np.bincount(number, probabilities, _NUM_BINS) / total
+    distance = abs(frequency - probability)
     is_used = counts > 0
     return {
         "probability": probability[is_used].tolist(),
         "frequency": frequency[is_used].tolist(),
         "count": counts[is_used].tolist(),
-        "error": float((abs(frequency - probability) * counts).sum() / counts.sum()),
+        "error": float((distance * counts).sum() / counts.sum()),
     }
 
 
 def _scores(
-    hits: NDArray[Any], predicted: NDArray[Any], support: NDArray[Any], names: Sequence[str]
+    hits: NDArray[Any],
+    predicted: NDArray[Any],
+    support: NDArray[Any],
+    names: Sequence[str],
 ) -> dict[str, Any]:
     """Return scores per class, and their means over the classes that are true or predicted."""
     columns = {
@@ -163,12 +187,12 @@ def _scores(
         "recall": hits / np.maximum(support, 1),
         "f1": 2 * hits / np.maximum(predicted + support, 1),
     }
-    classes = [
-        {"name": name, "support": int(support[n]), **{k: float(v[n]) for k, v in columns.items()}}
-        for n, name in enumerate(names)
-    ]
+    classes = []
+    for number, name in enumerate(names):
+        entry = {"name": name, "support": int(support[number])}
+        for metric, values in columns.items():
+            entry[metric] = float(values[number])
+        classes.append(entry)
     is_used = predicted + support > 0
-    return {
-        "classes": classes,
-        "macro": {name: float(values[is_used].mean()) for name, values in columns.items()},
-    }
+    macro = {metric: float(values[is_used].mean()) for metric, values in columns.items()}
+    return {"classes": classes, "macro": macro}

@@ -7,7 +7,7 @@ epochs alone shows no overfitting, nor does a slightly worse value some epochs l
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import scipy
@@ -15,15 +15,23 @@ from numpy.typing import NDArray
 
 from dlp.modules.monitor import Mode
 
-Kind = Literal["improving", "flat", "worse", "short"]  # worse: overfitting; short: too few epochs
+Kind = Literal["improving", "flat", "overfitting", "too_short"]
 Values = NDArray[np.float64]
 
 #: A curve that improves by less than this part of its whole improvement is flat.
 _LITTLE = 0.01
 #: A rise matters from this part of the best value, or this part of the whole improvement.
-_OF_BEST, _OF_GAIN = 0.02, 0.1
+_OF_BEST = 0.02
+_OF_GAIN = 0.1
 #: A quarter of the epochs, but this many at least, tell the present trend.
 _FEWEST = 5
+#: Verbs of a curve that improves and of one that does not, and the side of its worse values.
+_WORDS: dict[Mode, tuple[str, str, str]] = {
+    "min": ("falls", "rose", "above"),
+    "max": ("rises", "fell", "below"),
+}
+#: Standard deviations of a normal distribution per median absolute deviation.
+_PER_MEDIAN = 1.4826
 
 
 @dataclass(frozen=True)
@@ -44,23 +52,49 @@ class Verdict:
 
     def sentence(self, metric: str, num_epochs: int) -> str:
         """Return the reading of a metric after some epochs, and the advice."""
-        is_loss = self.mode == "min"
-        falls, rose, above = ("falls", "rose", "above") if is_loss else ("rises", "fell", "below")
+        falls, rose, above = _WORDS[self.mode]
         change = f"{self.change:.3g}"
-        noise = f" (the noise of an epoch is ±{self.noise:.2g})" if self.noise else ""
+        noise = ""
+        if self.noise:
+            noise = f" (the noise of an epoch is ±{self.noise:.2g})"
+        epochs = "1 epoch"
+        if self.best_epoch > 1:
+            epochs = f"{self.best_epoch} epochs"
         more = f"train longer, for {longer(num_epochs)} epochs, or use a bigger network"
-        retrain = f"retrain on everything for {self.best_epoch} epoch{'s' * (self.best_epoch > 1)}"
+        retrain = f"retrain on everything for {epochs}"
         advice = {
             "improving": f"still {falls}: by {change} in the last {self.span} epochs{noise}; "
             f"{more}",
-            "short": f"so few epochs show no trend; {more}",
-            "worse": f"{rose} by {change} after it{noise}: overfitting; {retrain}, or use dropout, "
-            "L2, a smaller network or more data",
+            "too_short": f"so few epochs show no trend; {more}",
+            "overfitting": f"{rose} by {change} after it{noise}: overfitting; {retrain}, or use "
+            "dropout, L2, a smaller network or more data",
             "flat": f"is flat since: at the end {change} {above} it{noise}; more epochs change "
             f"little: {retrain}, or try another network or more data",
         }
-        best = f"{metric} was best at epoch {self.best_epoch} ({self.best:.4g})"
-        return f"{best} and {advice[self.kind]}"
+        return f"{self.best_clause(metric)} and {advice[self.kind]}"
+
+    def best_clause(self, metric: str) -> str:
+        """Return the clause about the best value of a metric."""
+        return f"{metric} was best at epoch {self.best_epoch} ({self.best:.4g})"
+
+
+def divergence(metric: str, values: Sequence[float]) -> str | None:
+    """Return the sentence about a curve that stays NaN or infinite to its end; None for others.
+
+    Args:
+        metric: Name of the metric.
+        values: Value of each epoch; a metric that is not measured in each has NaN elsewhere and
+            must be left out.
+    """
+    finite_epochs = np.flatnonzero(np.isfinite(values)) + 1
+    epoch = int(finite_epochs.max(initial=0)) + 1
+    if epoch > len(values):
+        return None
+    value = "NaN" if math.isnan(values[epoch - 1]) else "infinite"
+    return (
+        f"{metric} became {value} at epoch {epoch}: training diverged; use a smaller learning "
+        "rate, or inputs and targets of a smaller scale"
+    )
 
 
 def longer(num_epochs: int) -> int:
@@ -82,7 +116,7 @@ def verdict(values: Sequence[float], mode: Mode) -> Verdict | None:
     """Read a curve; return None without a finite value.
 
     It still improves if the trend of its last quarter, the median of all slopes (Theil and Sen),
-    exceeds the noise of 19 in 20 cases and a hundredth of the whole improvement. Else it is worse
+    exceeds the noise of 19 in 20 cases and a hundredth of the whole improvement. Else it overfits
     if its level at the end lies above the best value by more than the noise of 99 in 100 cases,
     given that the best was picked from all, and by an amount that matters. Else it is flat. Fewer
     than five epochs improve if each is better than the one before.
@@ -91,38 +125,48 @@ def verdict(values: Sequence[float], mode: Mode) -> Verdict | None:
     epochs = np.flatnonzero(np.isfinite(numbers)) + 1
     if not len(epochs):
         return None
-    curve = numbers[epochs - 1] * (1.0 if mode == "min" else -1.0)  # lower is better from here on
+    curve = numbers[epochs - 1]
+    if mode == "max":
+        curve = -curve  # lower is better from here on
     best = int(curve.argmin())
     noise, num_bends = _noise(curve, best)
     kind, change, span = _read(epochs, curve, noise, num_bends)
-    value = float(numbers[epochs[best] - 1])
-    return Verdict(kind, int(epochs[best]), value, max(change, 0.0), span, noise, mode)
+    best_epoch = int(epochs[best])
+    best_value = float(numbers[best_epoch - 1])
+    return Verdict(kind, best_epoch, best_value, max(change, 0.0), span, noise, mode)
 
 
 def _read(
-    epochs: NDArray[np.int64], curve: Values, noise: float, num_bends: int
+    epochs: NDArray[np.int64],
+    curve: Values,
+    noise: float,
+    num_bends: int,
 ) -> tuple[Kind, float, int]:
     """Return kind, change and span of a curve of which lower is better."""
-    lowest, after = float(curve.min()), len(curve) - 1 - int(curve.argmin())
-    gain, above = float(curve[0]) - lowest, float(curve[-1]) - lowest
+    lowest = float(curve.min())
+    after = len(curve) - 1 - int(curve.argmin())
+    gain = float(curve[0]) - lowest
+    above = float(curve[-1]) - lowest
     if len(curve) < _FEWEST:
-        improves = len(curve) > 1 and bool((np.diff(curve) < 0).all())
-        return ("improving", gain, len(curve)) if improves else ("short", above, after)
+        if len(curve) > 1 and (np.diff(curve) < 0).all():
+            return "improving", gain, len(curve)
+        return "too_short", above, after
     quantile = scipy.special.stdtrit  # of Student's t
     span = max(len(curve) // 4, _FEWEST)
-    slope, _, scatter = _line(epochs[-span:], curve[-span:])
-    trend = -slope * float(epochs[-1] - epochs[-span])
-    chance = quantile(span - 2, 0.95) * math.sqrt(12 / span) * max(noise, scatter)
+    line = _line(epochs[-span:], curve[-span:])
+    trend = -line.slope * float(epochs[-1] - epochs[-span])
+    chance = quantile(span - 2, 0.95) * math.sqrt(12 / span) * max(noise, line.scatter)
     if trend > max(chance, _LITTLE * gain):
         return "improving", trend, span
     if after:
         span = min(after, span)
-        _, level, scatter = _line(epochs[-span:], curve[-span:])
+        line = _line(epochs[-span:], curve[-span:])
         luck = math.sqrt(2 * math.log(len(curve)))  # distance of the best of so many from its level
         chance = luck + quantile(num_bends, 0.99) * math.sqrt(4 / span)
-        chance *= max(noise, scatter)
-        if level - lowest > max(chance, min(_OF_BEST * abs(lowest), _OF_GAIN * gain)):
-            return "worse", level - lowest, after
+        rise = line.end - lowest
+        least = min(_OF_BEST * abs(lowest), _OF_GAIN * gain)
+        if rise > max(chance * max(noise, line.scatter), least):
+            return "overfitting", rise, after
     return "flat", above, after
 
 
@@ -135,18 +179,31 @@ def _noise(curve: Values, best: int) -> tuple[float, int]:
     for start in (best, len(curve) // 2, 0):
         bends = np.abs(np.diff(curve[start:], 2))
         if len(bends) >= 3:
-            return 1.4826 * float(np.median(bends)) / math.sqrt(6), len(bends)
+            return _PER_MEDIAN * float(np.median(bends)) / math.sqrt(6), len(bends)
     return 0.0, 0
 
 
-def _line(epochs: NDArray[np.int64], curve: Values) -> tuple[float, float, float]:
-    """Return slope, value at the end and scatter of the line through the middle of some points.
+class _Line(NamedTuple):
+    """Line through the middle of some points: slope, value at the end and scatter."""
 
-    The slope is the median of those of all pairs. The scatter tells noise that lasts for epochs.
+    slope: float
+    end: float
+    scatter: float
+
+
+def _line(epochs: NDArray[np.int64], curve: Values) -> _Line:
+    """Return the line whose slope is the median of those of all pairs of points.
+
+    The scatter tells noise that lasts for epochs.
     """
-    i, j = np.triu_indices(len(curve), 1)
-    slope = float(np.median((curve[j] - curve[i]) / (epochs[j] - epochs[i]))) if len(i) else 0.0
+    first, second = np.triu_indices(len(curve), 1)
+    slope = 0.0
+    if len(first):
+        slopes = (curve[second] - curve[first]) / (epochs[second] - epochs[first])
+        slope = float(np.median(slopes))
     rest = curve - slope * epochs
     middle = float(np.median(rest))
-    scatter = 1.4826 * float(np.median(np.abs(rest - middle)))
-    return slope, middle + slope * float(epochs[-1]), scatter if len(curve) >= _FEWEST else 0.0
+    scatter = 0.0
+    if len(curve) >= _FEWEST:
+        scatter = _PER_MEDIAN * float(np.median(np.abs(rest - middle)))
+    return _Line(slope, middle + slope * float(epochs[-1]), scatter)

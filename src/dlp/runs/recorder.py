@@ -14,7 +14,7 @@ from dlp.callbacks.mistakes import MistakesReport
 from dlp.callbacks.seeding import EpochSeed
 from dlp.console import say, scores_text
 from dlp.datamodules.base import SupervisedDataModule
-from dlp.evaluation.verdict import Verdict, longer, verdict
+from dlp.evaluation.verdict import Verdict, divergence, longer, verdict
 from dlp.files import save_figure, write_text
 from dlp.modules.monitor import Mode, monitor_mode
 from dlp.runs.folder import Run, empty_run, new_run, run_of, versions
@@ -76,6 +76,7 @@ class RunRecorder(Checkpoint):
         self._folder = None if folder is None else Path(folder)
         self._mode: Mode = "min"
         self._reading: Verdict | None = None
+        self._diverged: str | None = None
         self._start = 0.0
 
     @property
@@ -154,11 +155,20 @@ class RunRecorder(Checkpoint):
             )
             return
         self._reading = verdict(self.history.metrics.get(self.monitor, []), self._mode)
+        self._diverged = self._divergence(trainer)
         self._write_results(self.run, pl_module, epochs)
         if self.baselines and "val_loss" in self.history.metrics:
             self._compare(trainer, pl_module, "val")
         if self.test_after_fit is None:
             self._say_next(trainer, is_tested=False)
+
+    def _divergence(self, trainer: Trainer) -> str | None:
+        """Return the sentence about a loss or monitor that stayed NaN or infinite."""
+        metrics = self.history.metrics
+        sentence = divergence("train_loss", metrics.get("train_loss", []))
+        if sentence is None and trainer.check_val_every_n_epoch == 1:  # else NaN is a gap
+            sentence = divergence(self.monitor, metrics.get(self.monitor, []))
+        return sentence
 
     def _write_results(self, run: Run, module: LightningModule, epochs: int) -> None:
         metrics = self.history.metrics
@@ -172,6 +182,10 @@ class RunRecorder(Checkpoint):
             sentence = f"trained {epochs} epochs"
             if self.monitor not in metrics:
                 sentence += " without validation"
+        if self._diverged is not None:
+            sentence = self._diverged
+            if self._reading is not None:
+                sentence += f"; {self._reading.best_clause(self.monitor)}"
         run.write_results(
             monitor=self.monitor,
             mode=self._mode,
@@ -256,9 +270,9 @@ class RunRecorder(Checkpoint):
         assert self.run is not None  # of a fit
         folder = self.run.folder
         reading = self._reading
-        if reading is None:
+        if reading is None or self._diverged is not None:
             command = f"{'predict' if is_tested else 'test'} --ckpt_path {folder}"
-        elif reading.kind in ("improving", "short"):
+        elif reading.kind in ("improving", "too_short"):
             epochs = longer(len(self.history.metrics[self.monitor]))
             command = f"fit --ckpt_path {folder} --trainer.max_epochs {epochs}"
         else:
