@@ -3,14 +3,13 @@
 import copy
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import combinations
+from itertools import chain, combinations
 from typing import Any, Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from dlp.console import muted, say
@@ -26,6 +25,7 @@ PART_NAMES = {"train": "train", "test": "test"}
 PART_NAMES |= dict.fromkeys(("val", "valid", "validation", "dev"), "val")
 
 
+@dataclass(eq=False)
 class LabelledSet:
     """Labelled rows of a data set, loaded when they are first asked for.
 
@@ -36,20 +36,14 @@ class LabelledSet:
         drop_duplicates: Whether rows that are in two parts are removed from the earlier one.
     """
 
-    def __init__(
-        self,
-        load: Callable[[], dict[str, Examples]],
-        targets: TargetEncoder,
-        drop_duplicates: bool = False,
-    ) -> None:
-        self._load = load
-        self.targets = targets
-        self.drop_duplicates = drop_duplicates
+    load: Callable[[], dict[str, Examples]]
+    targets: TargetEncoder
+    drop_duplicates: bool
 
     @cached_property
     def parts(self) -> dict[str, Examples]:
         """Parts as they were loaded, with targets that can be encoded."""
-        parts = self._load()
+        parts = self.load()
         columns = [part.targets for part in parts.values() if part.targets is not None]
         if not self.targets.num_outputs:
             self.targets.fit(np.concatenate(columns))
@@ -64,7 +58,9 @@ class LabelledSet:
         assert train.targets is not None
         y = self.targets.encode(train.targets)
         classes = self.targets.classes(y)
-        keys = RowKeys(len(train), y if classes is None else classes)
+        if classes is not None:
+            y = classes
+        keys = RowKeys(len(train), y)
         if train.groups is not None:
             keys = replace(keys, groups=group_numbers(train.groups))
         if train.times is not None:
@@ -139,6 +135,7 @@ class LabelledSet:
         return f"{self.parts['train'].inputs.describe()}\n\n{self.targets.describe(targets)}"
 
 
+@dataclass(eq=False)
 class SplitState:
     """Parts of one split, what was learned from its training part, and the encoded rows.
 
@@ -150,19 +147,14 @@ class SplitState:
         is_repeated: Whether an earlier split has printed its lines, which are then left out.
     """
 
-    def __init__(
-        self,
-        labelled: LabelledSet,
-        split: Split,
-        encoder: Encoder,
-        load_predict: Callable[[], Examples | None],
-        is_repeated: bool,
-    ) -> None:
-        self.labelled = labelled
-        self.split = split
-        self.encoder = copy.deepcopy(encoder)
-        self._load_predict = load_predict
-        self.is_repeated = is_repeated
+    labelled: LabelledSet
+    split: Split
+    encoder: Encoder
+    load_predict: Callable[[], Examples | None]
+    is_repeated: bool
+
+    def __post_init__(self) -> None:
+        self.encoder = copy.deepcopy(self.encoder)
         self.learned: dict[str, Any] = {}
         self._encoded: dict[str, tuple[StoredRows, Tensor | None]] = {}
 
@@ -175,7 +167,7 @@ class SplitState:
     @cached_property
     def rows_to_predict(self) -> Examples:
         """Rows to predict as they were read."""
-        rows = self._load_predict()
+        rows = self.load_predict()
         if rows is None:
             return self.examples("test")
         return rows
@@ -225,10 +217,12 @@ class SplitState:
         if part not in self._encoded:
             self.fit()
             rows = self.examples(part)
-            targets = self._encode_targets(rows)
+            targets = None
+            if rows.targets is not None:
+                targets = torch.from_numpy(self.labelled.targets.encode(rows.targets))
             with muted(self.is_repeated):
                 inputs = self.encoder.transform(rows.inputs)
-            self._encoded[part] = (inputs, None if targets is None else torch.from_numpy(targets))
+            self._encoded[part] = (inputs, targets)
         return self._encoded[part]
 
     def replace_inputs(self, part: Part, inputs: StoredRows) -> None:
@@ -244,15 +238,12 @@ class SplitState:
                 continue
             rows = self.parts[part]
             digest.update(f"{part} {len(rows)}".encode())
-            for values in (rows.index, rows.hashes, self._encode_targets(rows)):
+            assert rows.targets is not None
+            targets = self.labelled.targets.encode(rows.targets)
+            for values in (rows.index, rows.hashes, targets):
                 if values is not None:
                     digest.update(np.ascontiguousarray(values).data)
         return digest.hexdigest()
-
-    def _encode_targets(self, rows: Examples) -> NDArray[Any] | None:
-        if rows.targets is None:
-            return None
-        return self.labelled.targets.encode(rows.targets)
 
 
 def _listed(names: list[str]) -> str:
@@ -281,8 +272,9 @@ def _without_duplicates(parts: dict[str, Examples], drop: bool) -> dict[str, Exa
 
 def _count_shared_groups(parts: Mapping[str, Examples]) -> int:
     """Return the number of groups of the test part that are also trained or validated on."""
-    groups: dict[str, set[Any]] = {"train": set(), "val": set(), "test": set()}
+    groups = {}
     for name, part in parts.items():
         if part.groups is not None:
-            groups[name] = set(part.groups.tolist())
-    return len(groups["test"] & (groups["train"] | groups["val"]))
+            groups[name] = part.groups.tolist()
+    tested = set(groups.pop("test", []))
+    return len(tested.intersection(chain.from_iterable(groups.values())))

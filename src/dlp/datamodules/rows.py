@@ -94,12 +94,12 @@ class Examples:
             names[name] = [cells[row] for row in rows.tolist()]
         return Examples(
             inputs=self.inputs[rows],
-            targets=_take(self.targets, rows),
+            targets=take_optional(self.targets, rows),
             index=index[rows],
             names=names,
-            groups=_take(self.groups, rows),
-            times=_take(self.times, rows),
-            hashes=_take(self.hashes, rows),
+            groups=take_optional(self.groups, rows),
+            times=take_optional(self.times, rows),
+            hashes=take_optional(self.hashes, rows),
         )
 
     def columns(self) -> dict[str, Any]:
@@ -115,7 +115,8 @@ class Examples:
         return lines
 
 
-def _take(values: NDArray[Any] | None, rows: Indices) -> NDArray[Any] | None:
+def take_optional(values: NDArray[Any] | None, rows: Indices) -> NDArray[Any] | None:
+    """Return the values of some rows, or None."""
     if values is None:
         return None
     return values[rows]
