@@ -1,15 +1,25 @@
 """The project's own tests: quick trial runs, in process, with no file left behind."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 from lightning import Trainer
 from residual import PlainModule, ResidualNet
+from series import SeriesDataModule
 from spirals import SpiralDataModule
+from starlette.testclient import TestClient
 
 from dlp.cli import main
+from dlp.commands.serve import app
+from dlp.errors import InputError
+from dlp.inference import Predictor
 from dlp.modules import SupervisedModule
 
 HERE = Path(__file__).parent
@@ -68,3 +78,91 @@ def test_from_fit_to_predictions(name, tmp_path):
     rows = (run / "predictions.csv").read_text(encoding="utf-8").splitlines()
     assert rows[0] == "index,target,class,prob_first,prob_second"
     assert len(rows) == 1 + 40
+
+
+def test_series_of_all_lengths_become_standardised_bands():
+    data = SeriesDataModule(num_series=90)
+    lengths = [len(series) for series in data.examples("train").inputs.raw()]
+    assert min(lengths) < max(lengths)
+    bands = data.inputs("train")[torch.arange(54)]
+    torch.testing.assert_close(bands.mean(0), torch.zeros(16), atol=1e-5, rtol=0)
+    torch.testing.assert_close(bands.std(0), torch.ones(16))
+
+
+@pytest.fixture(scope="module")
+def series_run(tmp_path_factory):
+    """Return the folder of a run on series, in the working directory of the test."""
+    folder = tmp_path_factory.mktemp("series")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        main(["fit", "--config", str(HERE / "series.yaml"), "--data.num_series", "150"])
+    return folder / "runs/series/version_0"
+
+
+@pytest.fixture
+def in_run(series_run, monkeypatch):
+    monkeypatch.chdir(series_run.parents[2])
+
+
+def new_rows():
+    examples = SeriesDataModule(num_series=150).examples("test")
+    return [row.tolist() for row in examples.inputs.raw()], examples.index
+
+
+def test_a_run_on_series_is_tested_beside_baselines(series_run):
+    test = json.loads((series_run / "results.json").read_text("utf-8"))["test"]
+    assert test["test_acc"] > test["baselines"]["majority_class"]["acc"]
+    assert "linear model" in test["baselines"]
+
+
+def test_series_are_predicted_by_command_and_in_python(series_run, in_run):
+    main(["predict", "--config", str(HERE / "series.yaml")])
+    written = pd.read_csv(series_run / "predictions.csv").set_index("index")
+    rows, index = new_rows()
+    probabilities = Predictor.load("series").predict(rows).filter(like="prob_")
+    expected = written.loc[index].filter(like="prob_")
+    np.testing.assert_allclose(probabilities, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_series_are_validated_by_folds_and_reported(in_run):
+    config = str(HERE / "series.yaml")
+    changes = ["--data.num_series", "60", "--trainer.max_epochs", "1", "--run_dir", "folds"]
+    main(["crossval", "--config", config, "--num_folds", "2", *changes])
+    assert len(pd.read_csv("folds/out_of_fold.csv")) > 0
+    main(["report", "series"])
+    main(["data", "--config", config])
+
+
+def test_series_are_predicted_without_dlp(series_run, tmp_path, in_run):
+    folder = tmp_path / "exported"
+    main(["export", str(series_run), str(folder)])
+    rows, _ = new_rows()
+    (folder / "rows.json").write_text(json.dumps(rows), "utf-8")
+    for name in ("dlp", "torch", "pandas"):
+        (folder / f"{name}.py").write_text("raise ImportError")
+    environment = {name: text for name, text in os.environ.items() if name != "PYTHONPATH"}
+    command = [sys.executable, "predict.py", "rows.json"]
+    result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, check=True)
+    lines = result.stdout.decode().splitlines()
+    expected = Predictor.load(series_run).predict(rows)
+    assert [line.split(",")[1] for line in lines[1:]] == expected["class"].tolist()
+    for name in ("model.onnx", "README.md"):
+        assert (folder / name).is_file()
+
+
+def test_series_are_served_as_json(series_run):
+    predictor = Predictor.load(series_run)
+    client = TestClient(app(predictor))
+    rows, _ = new_rows()
+    answer = client.post("/predict", json={"rows": rows}).json()
+    assert answer["predictions"] == predictor.predict(rows).to_dict("records")
+    assert client.get("/schema").json()["form"] == "json"
+    for row in ([1, 2, 3], "a text", None, {"a": 1}):
+        assert client.post("/predict", json={"rows": [row]}).status_code == 422
+    assert client.post("/explain", json={"rows": rows[:1]}).status_code == 422
+
+
+def test_a_kind_that_is_not_imported_is_named(series_run, monkeypatch):
+    monkeypatch.delitem(sys.modules, "series")
+    with pytest.raises(InputError, match=r"series.SeriesEncoder.*import series first"):
+        Predictor.load(series_run)

@@ -14,10 +14,9 @@ from PIL import Image
 from dlp.datamodules.images.store import ImageFormat, read_image
 from dlp.datamodules.tables.columns import Columns
 from dlp.datamodules.tables.encoder import TableEncoder
-from dlp.datamodules.tables.rows import TableRows
+from dlp.datamodules.tables.rows import TableRows, records
 from dlp.datamodules.text.corpus import SPLIT, Texts, pretokeniser
 from dlp.datamodules.text.encoding import TextEncoder, WordWeights
-from dlp.inference.predictor import records
 from dlp.inference.reader import ImageReader, TableReader, TextReader
 
 WORDS = st.sampled_from(

@@ -1,7 +1,9 @@
 """Command ``export``: a model in one ONNX file, the reader that runs it, and its card."""
 
+import inspect
 import json
 import logging
+import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -21,7 +23,8 @@ from dlp.runs.restoring import restore_data
 if TYPE_CHECKING:
     from dlp.datamodules.base import Part
 
-_MAX_ROWS, _LIMIT = 500, 1e-5
+_MAX_ROWS = 500
+_LIMIT = 1e-5
 
 
 def export(run: str, folder: Path | None = None) -> Path:
@@ -34,44 +37,59 @@ def export(run: str, folder: Path | None = None) -> Path:
     from dlp.lightning_cli.recipe import load
 
     checkpoint = checkpoint_of(run)
-    if (home := run_of(checkpoint)) is None:
+    home = run_of(checkpoint)
+    if home is None:
         raise InputError(f"{checkpoint} is not in the folder of a run, whose data it is tried on.")
-    folder = folder or home.folder / "exported"
+    if folder is None:
+        folder = home.folder / "exported"
     if folder.exists() and any(folder.iterdir()) and not (folder / "model.onnx").is_file():
         raise InputError(f"{folder} holds other files than an export; give a new folder.")
-    trained, data = Predictor.load(checkpoint), load(str(home.config)).data()
+    data = load(str(home.config)).data()  # it imports the classes that the config names
     restore_data(data, read_file(checkpoint), checkpoint)
-    parts: list[Part] = ["test", "val", "train"]
-    part = next(part for part in parts if data.has(part))
-    examples = data.examples(part)
-    rows = examples.take(np.arange(min(_MAX_ROWS, len(examples)))).inputs.raw()
-    entry = {"inputs": trained.inputs, "head": trained.head, "card": trained.card}
+    trained = Predictor.load(checkpoint)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=folder.parent, prefix=".export") as name:
         path = Path(name) / "model.onnx"
-        with extra("export"):
-            _write(trained.modules[0], trained.models[0].read(rows[:1]), entry, path)
-        inputs: Any = data.inputs(part)[torch.arange(len(rows))]  # by the encoder, not the reader
-        with torch.no_grad():
-            served = trained.modules[0]
-            expected = served.head.predict(served.network(inputs)).numpy()
-        unit = np.abs(expected).max(axis=0) if trained.head["prediction"] == "values" else 1
-        error = float((np.abs(Predictor.load(path).scores(rows) - expected) / unit).max())
-        difference = f"{error:.1e} on {len(rows)} rows of the {part} part"
-        if not error <= _LIMIT:  # NaN too
-            raise InputError(f"the export differs from {checkpoint} by {difference}; use that.")
-        text = card(entry, home, checkpoint.name, difference)
+        difference = _write_model(trained, data, path)
+        text = card(trained.models[0], home, checkpoint.name, difference)
         path.with_name("README.md").write_text(text, encoding="utf-8")
-        path.with_name("predict.py").write_bytes(Path(reader.__file__).read_bytes())
+        shutil.copyfile(reader.__file__, path.with_name("predict.py"))
+        reader_class: Any = data.encoder.reader
+        source = Path(inspect.getfile(reader_class))
+        if source != Path(reader.__file__):
+            shutil.copyfile(source, path.with_name(source.name))
         folder.mkdir(exist_ok=True)
-        for file in Path(name).iterdir():
+        files = sorted(Path(name).iterdir())
+        for file in files:
             file.replace(folder / file.name)
     say(f"largest difference from {checkpoint}: {difference}")
-    say(f"wrote {folder}: README.md, model.onnx, predict.py")
+    say(f"wrote {folder}: {', '.join(file.name for file in files)}")
     return folder
 
 
-def _write(network: torch.nn.Module, arrays: Any, entry: dict[str, Any], path: Path) -> None:
+def _write_model(trained: Predictor, data: Any, path: Path) -> str:
+    """Write the ONNX file; return its largest difference from the checkpoint on some rows."""
+    parts: list[Part] = ["test", "val", "train"]
+    part = next(part for part in parts if data.has(part))
+    numbers = np.arange(min(_MAX_ROWS, len(data.examples(part))))
+    rows = data.examples(part).take(numbers).inputs.raw()
+    served = trained.modules[0]
+    entry = {"inputs": trained.inputs, "head": trained.head, "card": trained.card}
+    with extra("export"):
+        _write_onnx(served, trained.models[0].read(rows[:1]), entry, path)
+    inputs = data.inputs(part)[torch.from_numpy(numbers)]  # by the encoder, not the reader
+    with torch.no_grad():
+        expected = served.head.predict(served.network(inputs)).numpy()
+    errors = np.abs(Predictor.load(path).scores(rows) - expected)
+    if trained.head["prediction"] == "values":
+        errors = errors / np.abs(expected).max(axis=0)
+    difference = f"{errors.max():.1e} on {len(rows)} rows of the {part} part"
+    if not errors.max() <= _LIMIT:  # NaN too
+        raise InputError(f"the export differs from the checkpoint by {difference}; use that.")
+    return difference
+
+
+def _write_onnx(network: torch.nn.Module, arrays: Any, entry: dict[str, Any], path: Path) -> None:
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     example = tuple(torch.from_numpy(array.repeat(2, axis=0)) for array in arrays)
     shapes = (tuple({0: torch.export.Dim.DYNAMIC} for _ in example),)

@@ -3,16 +3,19 @@
 import socket
 import warnings
 from collections.abc import Collection
-from datetime import datetime
+from importlib import import_module
 from pathlib import Path
 from threading import Lock
 from typing import Annotated, Any
 
+import numpy as np
 from PIL import Image
 
 from dlp.console import say
 from dlp.errors import check_range, extra
-from dlp.inference.predictor import Predictor
+from dlp.inference.predictor import Predictor, exported_file
+from dlp.lightning_cli.configs import read_values
+from dlp.runs.folder import checkpoint_of, run_of
 
 with extra("serve"):
     import uvicorn
@@ -23,6 +26,8 @@ with extra("serve"):
     from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 
 _MAX_BYTES = 10_000_000
+_MAX_ROWS = 1000  # of files Starlette takes as many
+_MAX_EXPLAINED = 16
 _ACCEPTED = "POST /predict, /explain take JSON {rows: [...]}, or files of images, up to 10 MB."
 
 
@@ -35,12 +40,26 @@ def serve(run: str, host: str = "127.0.0.1", port: int = 8000) -> None:
         port: Port; 0 is a free one.
     """
     check_range(0, 65535, port=port)
-    api = app(Predictor.load(run), () if host == "0.0.0.0" else {host, "127.0.0.1", "localhost"})
+    import_own_classes(run)
+    hosts = {host, "127.0.0.1", "localhost"}
+    if host == "0.0.0.0":
+        hosts.clear()
+    api = app(Predictor.load(run), hosts)
     with socket.create_server((host, port)) as listener:
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else 40 ms per answer
         say(f"serving {run} at http://{host}:{listener.getsockname()[1]}; Ctrl-C ends it")
         limits: Any = {"limit_concurrency": 64, "timeout_graceful_shutdown": 3}
         uvicorn.Server(uvicorn.Config(api, log_level="warning", **limits)).run([listener])
+
+
+def import_own_classes(run: str) -> None:
+    """Import the modules of the classes that the config of a run names: a model brings no code."""
+    home = run_of(exported_file(run) or checkpoint_of(run))
+    if home is None:
+        return
+    for key, path in read_values([home.config]).items():
+        if key.endswith("class_path") and "." in path:
+            import_module(path.rpartition(".")[0])
 
 
 def app(predictor: Predictor, hosts: Collection[str] = ()) -> FastAPI:
@@ -50,18 +69,17 @@ def app(predictor: Predictor, hosts: Collection[str] = ()) -> FastAPI:
         predictor: Model.
         hosts: Names of the server, against pages that rebind theirs to it; empty is any name.
     """
-    rows_errors = (ValueError, TypeError, OverflowError, RecursionError)
+    rows_errors = (ValueError, TypeError, LookupError, OverflowError, RecursionError)
     handlers: Any = dict.fromkeys((HTTPException, RequestValidationError, *rows_errors), _refuse)
     pages: Any = {"docs_url": None, "redoc_url": None}  # they load foreign scripts
     api = FastAPI(title="dlp", exception_handlers=handlers, **pages)
     Image.MAX_IMAGE_PIXELS = 40_000_000  # twice as many are an error: a small file may hold more
     api.add_middleware(RequestBodyLimitMiddleware, max_body_size=_MAX_BYTES)
-    api.get("/", name="page")(lambda: FileResponse(Path(__file__).with_suffix(".html")))
-    api.get("/schema", name="schema")(lambda: _schema(predictor))
-    api.get("/health", name="health")(lambda: {"status": "ok"})
-    lock, is_image = Lock(), predictor.inputs["kind"] == "image"
-    body: Any = Depends(_contents) if is_image else Body(embed=True, min_length=1, max_length=1000)
-    rows_type = Annotated[list[str | dict[str, Any] | list[Any]], body]
+    lock = Lock()
+    body: Any = Body(embed=True, min_length=1, max_length=_MAX_ROWS)
+    if predictor.reader.form == "file":
+        body = Depends(_contents)
+    rows_type = Annotated[list[Any], body]
 
     @api.middleware("http")
     async def guard(request: Request, proceed: Any) -> Any:
@@ -70,6 +88,18 @@ def app(predictor: Predictor, hosts: Collection[str] = ()) -> FastAPI:
         if int(request.headers.get("content-length", 0)) > _MAX_BYTES:
             return await _refuse(request, HTTPException(413))
         return await proceed(request)
+
+    @api.get("/")
+    def page() -> FileResponse:
+        return FileResponse(Path(__file__).with_suffix(".html"))
+
+    @api.get("/schema")
+    def schema() -> dict[str, Any]:
+        return _schema(predictor)
+
+    @api.get("/health")
+    def health() -> dict[str, str]:
+        return {"status": "ok"}
 
     @api.post("/predict")
     def predict(rows: rows_type) -> dict[str, Any]:
@@ -80,35 +110,37 @@ def app(predictor: Predictor, hosts: Collection[str] = ()) -> FastAPI:
 
     @api.post("/explain")
     def explain(rows: rows_type) -> dict[str, Any]:
-        with lock:
-            reasons = [*map(predictor.explain, rows)]
-        return {"explanations": [r.tolist() if is_image else r.to_dict("records") for r in reasons]}
+        if len(rows) > _MAX_EXPLAINED:  # a text takes a tenth of a second
+            raise ValueError(f"explain takes at most {_MAX_EXPLAINED} rows, not {len(rows)}.")
+        explanations = []
+        for row in rows:
+            with lock:
+                reasons = predictor.explain(row)
+            is_map = isinstance(reasons, np.ndarray)
+            explanations.append(reasons.tolist() if is_map else reasons.to_dict("records"))
+        return {"explanations": explanations}
 
     return api
 
 
-def _contents(file: list[UploadFile]) -> list[bytes]:  # Starlette takes 1,000 at most
+def _contents(file: list[UploadFile]) -> list[bytes]:
     return [upload.file.read() for upload in file]
 
 
 def _schema(predictor: Predictor) -> dict[str, Any]:
     """Return the fields of a row and the names of an answer."""
-    inputs, head, columns = predictor.inputs, predictor.head, []
-    for name, cell in inputs.get("typical", {}).items():
-        categories = inputs["categories"].get(name)
-        kind = "category" if categories else "text" if isinstance(cell, str) else "number"
-        if cell and name in inputs["dates"]:
-            form = (inputs["read_csv"] or {}).get("date_format", "%Y-%m-%d")
-            kind, cell = "date", datetime.fromisoformat(cell).strftime(form)
-        columns.append({"name": name, "kind": kind, "typical": cell, "categories": categories})
-    fields = {key: inputs[key] for key in ("kind", "tokens", "fit", "shape") if key in inputs}
-    names = {"classes" if head["task"] else "targets": head["names"], "task": head["task"]}
-    return {**fields, "columns": columns, **names, "card": predictor.card}
+    head = predictor.head
+    schema = {"form": predictor.reader.form, "columns": predictor.reader.fields()}
+    for name in ("kind", "tokens", "fit", "shape"):
+        schema[name] = predictor.inputs.get(name)
+    schema["classes" if head["task"] else "targets"] = head["names"]
+    return {**schema, "task": head["task"], "card": predictor.card}
 
 
 async def _refuse(request: Request, error: Any) -> JSONResponse:
     """Answer a wrong request by one sentence."""
-    status, sentence = getattr(error, "status_code", 422), str(error)
+    status = getattr(error, "status_code", 422)
+    sentence = str(error)
     if isinstance(error, HTTPException):
         sentence = f"{error.detail}; {_ACCEPTED}"
     elif isinstance(error, RequestValidationError):

@@ -86,6 +86,7 @@ class ArrayEncoder(Encoder):
     kind = "array"
     reader = ArrayReader
     module = Standardised
+    modality = "array"
 
     def __init__(self, scaling: Literal["none", "standard"] = "none") -> None:
         self.scaling = scaling
@@ -101,6 +102,15 @@ class ArrayEncoder(Encoder):
         is_constant = np.ptp(numbers, axis=0) == 0  # rounding gives a constant 0.1 a deviation
         self.mean = numbers.mean(axis=0).tolist()
         self.std = np.where(is_constant, np.inf, numbers.std(axis=0)).tolist()
+
+    @classmethod
+    def takes(cls, spec: Mapping[str, Any]) -> str:
+        """Return the shape of a row."""
+        return f"arrays with rows of shape {spec['shape']}"
+
+    def spec(self) -> dict[str, Any]:
+        """Return also the shape of a row."""
+        return {**super().spec(), "shape": list(self.input_shape)}
 
     def transform(self, rows: ArrayRows) -> Tensor:
         """Return float32 (N, ...)."""

@@ -9,7 +9,7 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol, Self, runtime_checkable
+from typing import Any, ClassVar, Literal, Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -158,11 +158,16 @@ class Encoder(ABC):
     - `reader`: ``reader(spec)(rows)`` returns NumPy arrays, N rows each, of rows as people have
       them. Its file needs NumPy alone: an exported model brings it along.
     - `module`: ``module(spec)(*tensors)`` returns the inputs of the network for these arrays.
+    - `explained_by`: Parts of a row by which its prediction is explained: ``columns``, ``words``
+      of a bag, ``pixels`` of an image, or None.
+    - `modality`: Start of the name of its task on the Hugging Face Hub.
     """
 
     kind: ClassVar[str] = "rows"
     reader: ClassVar[type | None] = None
     module: ClassVar[type[nn.Module]] = nn.Identity
+    explained_by: ClassVar[Literal["columns", "words", "pixels"] | None] = None
+    modality: ClassVar[str] = "other"
     input_shape: tuple[int, ...] = ()
 
     @abstractmethod
@@ -178,6 +183,11 @@ class Encoder(ABC):
         classes = {"encoder": type(self), "reader": self.reader}
         paths = {role: class_path(cls) for role, cls in classes.items() if cls is not None}
         return {"kind": self.kind, **paths, **self.state()}
+
+    @classmethod
+    def takes(cls, spec: Mapping[str, Any]) -> str:
+        """Describe the rows that a trained model takes, for its card."""
+        return f"rows of kind {cls.kind}"
 
     def state(self) -> dict[str, Any]:
         """Return what was learned as plain values."""

@@ -1,19 +1,11 @@
-"""Predicted classes from probabilities, and the threshold between two of them."""
+"""The threshold between two classes, and the rule of predicted classes."""
 
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-
-def decide(probabilities: NDArray[Any], threshold: float = 0.5) -> NDArray[np.int64]:
-    """Return the predicted class of each row of probabilities (N, C), (N,).
-
-    Class 1 of two must exceed the threshold; of more classes the likeliest one is taken.
-    """
-    if probabilities.shape[1] == 2:
-        return (probabilities[:, 1] > threshold).astype(np.int64)
-    return np.asarray(probabilities.argmax(axis=1))
+from dlp.inference.reader import decide as decide  # an exported model needs the rule alone
 
 
 def best_threshold(probabilities: NDArray[Any], targets: NDArray[Any]) -> float:

@@ -8,66 +8,97 @@ from typing import Any
 
 import pandas as pd
 
+from dlp.inference.reader import Model
+from dlp.inference.trained import encoder_of
 from dlp.runs.folder import Run
 
-#: Kind of the inputs -> start of its task on the Hub, what it takes, words and Python of its use.
-_KINDS = {
-    "text": ("text", "texts: {num_words} {tokens}, {encoding}", '"a text"', '["a text"]'),
-    "table": ("tabular", "rows with these columns:", "rows.csv", "[{typical}]"),
-    "image": ("image", "images: {height} x {width} x {channels}", "a.jpg", '["a.jpg"]'),
-    "array": ("array", "arrays with rows of shape {shape}", "rows.npy", "rows"),
-}
 
-
-def card(entry: Mapping[str, Any], run: Run, checkpoint: str, difference: str) -> str:
+def card(model: Model, run: Run, checkpoint: str, difference: str) -> str:
     """Return the text of the card.
 
     Args:
-        entry: Entry ``use`` of the checkpoint.
+        model: Exported model.
         run: Run of the checkpoint, with its results.
         checkpoint: File name of the checkpoint.
         difference: Largest difference of the export, and its rows.
     """
-    head, inputs, facts = entry["head"], entry["inputs"], entry["card"]
-    kind, takes, words, python = _KINDS[inputs["kind"]]
-    takes, goal, gives = takes.format(**inputs), "regression", "values"
-    if kind == "tabular":
-        kinds = dict.fromkeys([*inputs["scales"], *inputs["indicators"]], "number")
-        for name, texts in inputs["categories"].items():
-            kinds[name] = ", ".join(text or "(missing)" for text in texts[:9])
-        typical = {name: inputs["typical"][name] for name in kinds}
-        takes += _table({"kind or categories": kinds, "typical cell": typical})
-        python = python.format(typical=typical)
-    if head["task"]:
-        goal, gives = "classification", f"probabilities, threshold {head['threshold']:g}"
-        if "temperature" in head:
-            gives += f", temperature {head['temperature']:.3g}"
-    scores, test = "It was not tested.", run.results().get("test") or {}
-    if test.get("checkpoint") == checkpoint and test.get("rows"):  # not another one of the run
-        model = {k.removeprefix("test_"): v for k, v in test.items() if k.startswith("test_")}
-        scores = f"{test['rows']:,} test rows"
-        scores += _table({"this model": model, **test["baselines"]})
-    spread = "One fit: how others would differ was not measured."
-    if (folds := run.folder / "crossval.json").is_file():
-        summary = json.loads(folds.read_text("utf-8"))
-        spread = f"{len(summary['folds'])} folds"
-        spread += _table({name: summary[name] for name in ("mean", "std")})
-    return Template(Path(__file__).with_suffix(".md").read_text("utf-8")).substitute(
-        facts,
+    encoder = encoder_of(model.inputs)
+    fields = model.reader.fields()
+    takes = encoder.takes(model.inputs)
+    if fields:
+        takes += _columns(fields)
+    typical = model.reader.typical()
+    python = "rows" if typical is None else f"[{typical!r}]"
+    words = {"columns": "rows.csv", "json": "rows.json"}.get(model.reader.form, f'"{typical}"')
+    goal = "classification" if model.head["task"] else "regression"
+    facts = model.card
+    counts = [f"{number:,} {part} rows" for part, number in facts["rows"].items()]
+    versions = [f"{name} {version}" for name, version in facts["versions"].items()]
+    template = Template(Path(__file__).with_suffix(".md").read_text("utf-8"))
+    return template.substitute(
+        data=facts["data"],
+        epoch=facts["epoch"],
         title=f"{run.folder.resolve().parent.name} {run.folder.name}",
-        task=f"{kind}-{goal}",
+        task=f"{encoder.modality}-{goal}",
         takes=takes,
-        gives=f"{gives}: {', '.join(head['names'])}",
-        scores=scores,
-        spread=spread,
-        rows=", ".join(f"{number:,} {part} rows" for part, number in facts["rows"].items()),
-        versions=", ".join(f"{name} {version}" for name, version in facts["versions"].items()),
+        gives=_answer(model.head),
+        scores=_scores(run, checkpoint),
+        spread=_spread(run),
+        rows=", ".join(counts),
+        versions=", ".join(versions),
         checkpoint=checkpoint,
         difference=difference,
-        packages=" pillow" if kind == "image" else "",
+        packages=" pillow" if model.reader.form == "file" else "",
         words=words,
         python=python,
     )
+
+
+def _columns(fields: list[dict[str, Any]]) -> str:
+    """Return a line per column: its kind or categories, and a typical cell."""
+    kinds = {}
+    typical = {}
+    for field in fields:
+        name = field["name"]
+        kinds[name] = field["kind"]
+        typical[name] = field["typical"]
+        if field["categories"]:
+            kinds[name] = ", ".join(text or "(missing)" for text in field["categories"][:9])
+    return _table({"kind or categories": kinds, "typical cell": typical})
+
+
+def _answer(head: Mapping[str, Any]) -> str:
+    """Return what the model gives: classes or targets, and the rule from one to the other."""
+    parts = ["values"]
+    if head["task"]:
+        parts = ["probabilities"]
+        if head["task"] != "multiclass":
+            parts.append(f"threshold {head['threshold']:g}")
+        if "temperature" in head:
+            parts.append(f"temperature {head['temperature']:.3g}")
+    return f"{', '.join(parts)}: {', '.join(head['names'])}"
+
+
+def _scores(run: Run, checkpoint: str) -> str:
+    """Return the scores of the test of this checkpoint, beside those of baselines."""
+    test = run.results().get("test") or {}
+    if test.get("checkpoint") != checkpoint or not test.get("rows"):  # of another one of the run
+        return "It was not tested."
+    scores = {}
+    for name, value in test.items():
+        if name.startswith("test_"):
+            scores[name.removeprefix("test_")] = value
+    return f"{test['rows']:,} test rows" + _table({"this model": scores} | test["baselines"])
+
+
+def _spread(run: Run) -> str:
+    """Return mean and deviation over the folds of a cross-validation."""
+    path = run.folder / "crossval.json"
+    if not path.is_file():
+        return "One fit: how others would differ was not measured."
+    summary = json.loads(path.read_text("utf-8"))
+    spread = {name: summary[name] for name in ("mean", "std")}
+    return f"{len(summary['folds'])} folds" + _table(spread)
 
 
 def _table(columns: Mapping[str, Mapping[str, Any]]) -> str:

@@ -1,14 +1,14 @@
 """Reasons of a prediction: weights of words, differences by columns, heat maps of images."""
 
-from collections.abc import Mapping
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-import torch
 
+from dlp.datamodules.tables.rows import single_row
 from dlp.errors import InputError
+from dlp.inference.reader import decide
+from dlp.inference.trained import encoder_of
 from dlp.visualization.grad_cam import GradCAM
 from dlp.visualization.words import word_weights
 
@@ -21,41 +21,66 @@ SPECIAL = ["", "(start)", "(unknown words)", ""]
 
 def explain(predictor: "Predictor", row: Any) -> Any:
     """Return the reasons of the prediction of a row, as `Predictor.explain` does."""
-    row = row.to_dict() if isinstance(row, pd.Series) else row
-    kind, head, scores = predictor.inputs["kind"], predictor.head, predictor.scores([row])[0]
-    number = int(scores.argmax()) if head["task"] else 0
-    if head["task"] == "binary":
-        number = int(scores[1] > head["threshold"])
-    if kind == "table":
-        frame = pd.DataFrame(_differences(predictor, row, number))
-        return frame.sort_values("difference", key=abs, ascending=False, ignore_index=True)
-    if kind == "array" or not predictor.modules:
-        raise InputError("explain takes a table, or text and images with the run's checkpoint.")
-    number = 1 if len(scores) == 1 else number
-    reasons = []
-    for model, served in zip(predictor.models, predictor.modules, strict=True):
-        inputs = served.inputs(torch.from_numpy(model.read([row])[0]))
-        if kind == "image":
-            heat = GradCAM(served.network)(inputs, number)[0].numpy()
-            reasons.append(heat / max(heat.max(), 1e-12))
-        else:
-            weights = word_weights(served.network, inputs, number)[0].numpy()
-            words = [*SPECIAL, *model.inputs["words"]]
-            reasons.append({words[id]: weights[id] for id in inputs[0].nonzero().flatten()})
-    if kind == "image":
-        return np.mean(reasons, axis=0)
-    mean = pd.DataFrame(reasons).fillna(0).mean().sort_values(key=abs, ascending=False)
+    row = single_row(row)
+    explained_by = encoder_of(predictor.inputs).explained_by
+    if explained_by is None:
+        raise InputError(
+            f"explain takes columns, texts and images, not {predictor.inputs['kind']}."
+        )
+    scores = predictor.scores([row])
+    number = _explained_output(scores, predictor.head)
+    if explained_by == "columns":
+        return _columns(predictor, row, number)
+    if not predictor.modules:
+        raise InputError("explain takes the run's checkpoint; an export explains columns alone.")
+    if scores.shape[1] == 1:
+        number = 1  # the logit itself, not its negative
+    if explained_by == "words":
+        return _words(predictor, row, number)
+    return _pixels(predictor, row, number)
+
+
+def _explained_output(scores: Any, head: dict[str, Any]) -> int:
+    """Return the number of the predicted class, the likeliest label or the first target."""
+    if head["task"] is None:
+        return 0
+    if head["task"] == "multilabel":
+        return int(scores[0].argmax())
+    return int(decide(scores, head["threshold"])[0])
+
+
+def _columns(predictor: "Predictor", row: dict[str, Any], number: int) -> pd.DataFrame:
+    """Return how a score differs from that of the row with the typical cell of each column."""
+    typical = predictor.reader.typical()
+    names = [name for name in typical if name in row]
+    changed = [row | {name: typical[name]} for name in names]
+    scores = predictor.scores([row, *changed])[:, number]
+    columns = {
+        "column": names,
+        "value": [row[name] for name in names],
+        "typical": [typical[name] for name in names],
+        "difference": scores[0] - scores[1:],
+    }
+    frame = pd.DataFrame(columns)
+    return frame.sort_values("difference", key=abs, ascending=False, ignore_index=True)
+
+
+def _words(predictor: "Predictor", row: Any, number: int) -> pd.DataFrame:
+    """Return the mean weight of each word over the models."""
+    weights = []
+    for model, network, inputs in predictor.inputs_of(row):
+        names = np.array(SPECIAL + model.inputs["words"], object)
+        ids = inputs[0].nonzero().flatten()
+        values = word_weights(network, inputs, number)[0, ids]
+        weights.append(pd.Series(values.numpy(), names[ids]))
+    mean = pd.concat(weights, axis=1).fillna(0).mean(axis=1).sort_values(key=abs, ascending=False)
     return mean.rename_axis("word").reset_index(name="weight")
 
 
-def _differences(predictor: "Predictor", row: Mapping[str, Any], number: int) -> list[Any]:
-    """Return how a score differs from that of the row with the typical cell of each column."""
-    typical = {name: cell for name, cell in predictor.inputs["typical"].items() if name in row}
-    for name in {*typical} & {*predictor.inputs["dates"]}:
-        typical[name] = datetime.fromisoformat(typical[name])
-    rows = [row, *({**row, name: cell} for name, cell in typical.items())]
-    score, *others = predictor.scores(rows)[:, number].tolist()
-    return [
-        {"column": name, "value": row[name], "typical": cell, "difference": score - other}
-        for (name, cell), other in zip(typical.items(), others, strict=True)
-    ]
+def _pixels(predictor: "Predictor", row: Any, number: int) -> Any:
+    """Return the mean heat map over the models, (h, w) in [0, 1]."""
+    maps = []
+    for _, network, inputs in predictor.inputs_of(row):
+        heat = GradCAM(network)(inputs, number)[0].numpy()
+        maps.append(heat / max(heat.max(), 1e-12))
+    return np.mean(maps, axis=0)

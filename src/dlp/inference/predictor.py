@@ -1,6 +1,6 @@
 """Predictions of a trained model in three lines, without Lightning."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dlp.datamodules.tables.rows import records
+from dlp.datamodules.tables.rows import plain_rows, row_index
 from dlp.errors import InputError, extra
 from dlp.inference import reader
 from dlp.runs.folder import checkpoint_of
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from dlp.inference.trained import Served
     from dlp.modules.heads import Head
@@ -34,8 +34,12 @@ class Predictor:
     """
 
     def __init__(self, models: Sequence[reader.Model], modules: Sequence["Served"] = ()) -> None:
-        self.models, self.modules = models, modules
-        self.inputs, self.head, self.card = models[0].inputs, models[0].head, models[0].card
+        self.models = models
+        self.modules = modules
+        self.inputs = models[0].inputs
+        self.head = models[0].head
+        self.card = models[0].card
+        self.reader = models[0].reader
 
     @classmethod
     def load(
@@ -57,21 +61,24 @@ class Predictor:
         Raises:
             InputError: If `path` holds no model, or the model needs one of the other arguments.
         """
-        folder = Path(path)
-        exported = folder / "model.onnx" if folder.is_dir() else folder
-        if exported.suffix == ".onnx" and exported.is_file():
+        file = exported_file(path)
+        if file is not None:
             with extra("export"):
-                return cls([reader.load(exported)])
-        from dlp.inference import trained as served  # torch takes a second to import
+                return cls([reader.load(file)])
+        from dlp.inference import trained  # torch takes a second to import
 
-        folds = sorted(folder.glob("checkpoints/fold_*.ckpt"))
-        models, modules = [], []
+        folds = sorted(Path(path).glob("checkpoints/fold_*.ckpt"))
+        models = []
+        modules = []
         for checkpoint in folds or [checkpoint_of(str(path))]:
-            entry, module = served.load(checkpoint, network, head)
-            models.append(reader.Model(entry, module.run))
+            entry, module = trained.load(checkpoint, network, head)
+            model = reader.Model(entry, module.run)
+            if model.inputs.get("features") is not None:
+                from dlp.datamodules.tables.features import with_features
+
+                model.read = with_features(model.read, features, model.inputs["features"])
+            models.append(model)
             modules.append(module)
-            if (state := entry["inputs"].get("features")) is not None:
-                models[-1].read = _featured(models[-1].read, features, state)
         return cls(models, modules)
 
     def predict(self, rows: Rows, batch_size: int = 256) -> pd.DataFrame:
@@ -87,17 +94,13 @@ class Predictor:
             the index of `rows`.
         """
         scores = self.scores(rows, batch_size)
-        index = rows.index if isinstance(rows, pd.DataFrame | pd.Series) else None
-        return pd.DataFrame(reader.answer(scores, self.head), index=index)
+        return pd.DataFrame(reader.answer(scores, self.head), index=row_index(rows))
 
     def scores(self, rows: Rows, batch_size: int = 256) -> Any:
         """Return the probabilities (N, C) or values (N, T) of rows, the mean over the models."""
-        if isinstance(rows, str | bytes | dict | Path):
-            raise InputError(f"predict takes a list of rows; for one row give [{rows!r:.40}].")
-        if isinstance(rows, pd.DataFrame) and self.inputs["kind"] == "table":
-            rows = records(rows)
-        elif isinstance(rows, pd.DataFrame | pd.Series):
-            rows = [*(rows[self.inputs["column"]] if isinstance(rows, pd.DataFrame) else rows)]
+        if rows is None or isinstance(rows, str | bytes | Mapping | Path):
+            raise InputError("predict takes a list of rows; for one row give [row].")
+        rows = plain_rows(rows)
         return np.mean([model.scores(rows, batch_size) for model in self.models], axis=0)
 
     def explain(self, row: Any) -> Any:
@@ -111,16 +114,20 @@ class Predictor:
 
         return explain(self, row)
 
+    def inputs_of(self, row: Any) -> Iterator[tuple[reader.Model, "nn.Module", "Tensor"]]:
+        """Yield each model with its network and the network's inputs for a row."""
+        import torch
 
-def _featured(read: Callable[[Any], Any], transformer: Any, state: dict[str, Any]) -> Any:
-    """Return a reader that transforms the columns first."""
-    from dlp.datamodules.tables.features import Features
+        for model, module in zip(self.models, self.modules, strict=True):
+            arrays = [torch.from_numpy(array) for array in model.read([row])]
+            yield model, module.network, module.inputs(*arrays)
 
-    if transformer is None:
-        raise InputError(
-            f"the model was trained with features: {state['name']}, whose code a file cannot "
-            "bring; give it: Predictor.load(path, features=...)."
-        )
-    features = Features(transformer)
-    features.load_state(state)
-    return lambda rows: read(records(features.transform(pd.DataFrame(rows))))
+
+def exported_file(path: str | Path) -> Path | None:
+    """Return the file of an exported model at a path or in a folder, if there is one."""
+    file = Path(path)
+    if file.is_dir():
+        file = file / "model.onnx"
+    if file.suffix == ".onnx" and file.is_file():
+        return file
+    return None

@@ -5,6 +5,8 @@ The file stands alone: beside ``model.onnx`` it needs numpy, onnxruntime and, fo
     python predict.py "a film to remember" "a bore"
     python predict.py rows.csv
     python predict.py cat.jpg dog.jpg
+
+Rows of all kinds can also stand in a JSON file, arrays in a file of NumPy.
 """
 
 import csv
@@ -17,49 +19,101 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 from io import BytesIO
-from itertools import pairwise
+from itertools import compress, pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-_CSV = {"sep", "encoding", "decimal", "thousands", "na_values", "dtype"}
-_CSV |= {"parse_dates", "date_format"}
+_TABLES = (".csv", ".tsv", ".txt")
+_CSV_OPTIONS = {"sep", "encoding", "decimal", "thousands", "na_values", "dtype"}
+_CSV_OPTIONS |= {"parse_dates", "date_format"}
 _IMAGES = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
+_UNKNOWN = 2
+_FIRST_WORD = 4
 
 
-class TextReader:
+class Reader:
+    """Reader of rows as people have them; it returns arrays of NumPy with N rows each.
+
+    A page asks for a row in a `form`: ``columns``, ``text``, ``file`` or ``json``.
+
+    Args:
+        spec: `Encoder.spec` of the rows.
+    """
+
+    form = "json"
+    example: Any = None
+
+    def __init__(self, spec: Mapping[str, Any]) -> None:
+        self.spec = spec
+
+    def __call__(self, rows: Any) -> list[Any]:
+        """Encode rows."""
+        raise NotImplementedError
+
+    def typical(self) -> Any:
+        """Return a row as people have it; None if none is known."""
+        return self.example
+
+    def fields(self) -> list[dict[str, Any]]:
+        """Return name, kind, typical cell and categories of each column."""
+        return []
+
+
+class OwnReader(Reader):
+    """Reader by a class of one's own, as the spec names it."""
+
+    def __init__(self, spec: Mapping[str, Any]) -> None:
+        super().__init__(spec)
+        self.read = _imported_class(spec["reader"])(spec)
+
+    def __call__(self, rows: Any) -> list[Any]:
+        """Encode rows."""
+        return list(self.read(rows))
+
+
+class TextReader(Reader):
     """Reader of texts into counts of word ids, float32 (N, num_words)."""
 
-    def __init__(self, inputs: Mapping[str, Any]) -> None:
-        self.inputs = inputs
-        self.ids = {word: id for id, word in enumerate(inputs["words"], 4)}
+    form = "text"
+    example = "a text"
 
-    def __call__(self, texts: Sequence[str]) -> list[Any]:
-        """Count the ids of each text."""
-        counts = np.zeros((len(texts), self.inputs["num_words"]), np.float32)
-        for row, text in zip(counts, texts, strict=True):
+    def __init__(self, spec: Mapping[str, Any]) -> None:
+        super().__init__(spec)
+        self.ids = {word: id for id, word in enumerate(spec["words"], _FIRST_WORD)}
+
+    def __call__(self, rows: Sequence[str | Mapping[str, Any]]) -> list[Any]:
+        """Count the ids of texts, or of rows of a table with a column of texts."""
+        counts = np.zeros((len(rows), self.spec["num_words"]), np.float32)
+        for count, row in zip(counts, rows, strict=True):
+            text: Any = row
+            if isinstance(row, Mapping):
+                text = row.get(self.spec["column"])
             if not isinstance(text, str):
-                raise ValueError(f"a row is a text, not {text!r:.80}.")
-            ids = [1]  # the start of a text; 2 is an unknown word
-            ids += [self.ids.get(token, 2) for token in self.tokens(text)]
-            ids = ids[: self.inputs["max_length"]]
-            if max(ids) <= 2:
+                raise ValueError(f"a row is a text, not {row!r:.80}.")
+            ids = [1]  # the start of a text
+            ids += [self.ids.get(token, _UNKNOWN) for token in self.tokens(text)]
+            ids = ids[: self.spec["max_length"]]
+            if max(ids) <= _UNKNOWN:
                 warnings.warn(f"no word of the training texts in {text!r:.80}", stacklevel=4)
-            np.add.at(row, ids, 1)
+            np.add.at(count, ids, 1)
+        if self.spec["encoding"] == "multi_hot":
+            counts = counts.clip(max=1)  # an export of version 1.0 takes them so
         return [counts]
 
     def tokens(self, text: str) -> list[str]:
         """Return the words of a text, or its characters, and pairs of neighbours."""
-        lower = text.encode(errors="replace").decode()  # half an emoji
-        lower = unicodedata.normalize("NFC", lower).lower()
-        if self.inputs["tokens"] == "characters":
-            tokens = list("\u2581".join(lower.split()))
+        text = text.encode(errors="replace").decode()  # half an emoji
+        text = unicodedata.normalize("NFC", text).lower()
+        if self.spec["tokens"] == "characters":
+            tokens = list("\u2581".join(text.split()))
         else:
-            lower = lower.replace("\u2019", "'").replace("\u2018", "'").replace("\u00ad", "")
-            tokens = list(filter(None, re.split(self.inputs["split"], lower)))
-        if self.inputs["ngrams"] == 1:
+            text = text.replace("\u2019", "'").replace("\u2018", "'").replace("\u00ad", "")
+            tokens = [token for token in re.split(self.spec["split"], text) if token]
+        if self.spec["ngrams"] == 1:
             return tokens
         terms = tokens[:1]
         for previous, token in pairwise(tokens):
@@ -67,56 +121,115 @@ class TextReader:
         return terms
 
 
-class TableReader:
+class TableReader(Reader):
     """Reader of rows into numbers, float64 (N, K), and codes of categories, int64 (N, C).
 
     A missing number is NaN; the code of a category that was not in training is -1.
     """
 
-    def __init__(self, inputs: Mapping[str, Any]) -> None:
-        self.inputs, self.csv = inputs, inputs["read_csv"] or {}
-        self.numbers = [*dict.fromkeys([*inputs["scales"], *inputs["indicators"]])]
+    form = "columns"
+
+    def __init__(self, spec: Mapping[str, Any]) -> None:
+        super().__init__(spec)
+        self.csv = spec["read_csv"] or {}
+        self.numbers = list(spec["scales"])
+        self.numbers += [name for name in spec["indicators"] if name not in spec["scales"]]
 
     def __call__(self, rows: Sequence[Mapping[str, Any]]) -> list[Any]:
         """Encode rows, dictionaries by column."""
-        numbers = [np.array(self._column(rows, n, np.nan), np.float64) for n in self.numbers]
+        numbers = [self._cells(rows, name, np.nan) for name in self.numbers]
         codes = []
-        for name, categories in self.inputs["categories"].items():
+        for name, categories in self.spec["categories"].items():
             places = {text: code for code, text in enumerate(categories)}
-            texts = self._column(rows, name, "")
-            if unseen := sorted({*texts} - {*places}):
+            texts = self._cells(rows, name, "")
+            unseen = sorted(set(texts) - set(places))
+            if unseen:
                 warnings.warn(f"column {name!r}: unseen in training: {unseen[:5]}", stacklevel=4)
             codes.append([places.get(text, -1) for text in texts])
-        blocks = ((numbers, np.float64), (codes, np.int64))
-        return [np.array(b, kind).reshape(len(b), len(rows)).T for b, kind in blocks]
+        number_columns = np.array(numbers, np.float64).reshape(-1, len(rows))
+        code_columns = np.array(codes, np.int64).reshape(-1, len(rows))
+        return [number_columns.T, code_columns.T]
 
-    def _column(self, rows: Sequence[Mapping[str, Any]], name: str, hole: Any) -> list[Any]:
+    def typical(self) -> dict[str, Any]:
+        """Return a typical cell of each column; dates have the format of the training table."""
+        row = dict(self.spec["typical"])
+        for name in self.spec["dates"]:
+            if row.get(name):
+                date = datetime.fromisoformat(row[name])
+                row[name] = date.strftime(self._date_format(name) or "%Y-%m-%d")
+        return row
+
+    def fields(self) -> list[dict[str, Any]]:
+        """Return name, kind, typical cell and categories of each column."""
+        fields = []
+        for name, cell in self.typical().items():
+            categories = self.spec["categories"].get(name)
+            kind = "number"
+            if name in self.spec["dates"]:
+                kind = "date"
+            elif categories:
+                kind = "category"
+            elif isinstance(cell, str):
+                kind = "text"
+            fields.append({"name": name, "kind": kind, "typical": cell, "categories": categories})
+        return fields
+
+    def _cells(self, rows: Sequence[Mapping[str, Any]], name: str, hole: Any) -> list[Any]:
         """Return the converted cells of a column, and `hole` for missing ones."""
-        if not all(isinstance(row, Mapping) and name in row for row in rows):
-            names = ", ".join([*self.numbers, *self.inputs["categories"]])
-            raise ValueError(f"column {name!r} is absent; the model takes {names}.")
-        is_date, is_number = name in self.inputs["dates"], name in self.numbers
-        convert: Callable[[Any], Any] = self._number if is_number else _category
-        if is_date:
-            convert = self._days if is_number else lambda cell: str(self._date(cell))
-        kind = "dates" if is_date else "finite numbers" if is_number else "single cells"
-        holes, cells = self.csv.get("na_values"), []
-        holes = holes.get(name) if isinstance(holes, Mapping) else holes
-        holes = holes if isinstance(holes, list) else [] if holes is None else [holes]
-        for number, cell in enumerate(row[name] for row in rows):
-            is_text, value = isinstance(cell, str), None
-            if not (cell is None or cell != cell or (is_text and cell in {"", *map(str, holes)})):
+        convert, accepted = self._converter(name)
+        holes = self._holes(name)
+        empty = {"", *map(str, holes)}
+        cells = []
+        for number, row in enumerate(rows):
+            if not isinstance(row, Mapping):
+                raise ValueError(f"a row is a dictionary by column, not {row!r:.80}.")
+            if name not in row:
+                names = ", ".join(self.numbers + list(self.spec["categories"]))
+                raise ValueError(f"column {name!r} is absent; the model takes {names}.")
+            cell = row[name]
+            is_text = isinstance(cell, str)
+            value = None
+            if not (cell is None or cell != cell or (is_text and cell in empty)):
                 try:
                     value = convert(cell)
                 except (ValueError, TypeError, OverflowError, AttributeError) as error:
-                    given = f"column {name!r} of row {number} takes {kind}, not {cell!r:.80}."
-                    raise ValueError(given) from error
+                    place = f"column {name!r} of row {number}"
+                    raise ValueError(f"{place} takes {accepted}, not {cell!r:.80}.") from error
             if value is None or (is_text and value in holes):  # -999 is -999.0
-                if self.inputs["missing"] == "error":
+                if self.spec["missing"] == "error":
                     raise ValueError(f"column {name!r} of row {number} is missing; fill it in.")
                 value = hole
             cells.append(value)
         return cells
+
+    def _converter(self, name: str) -> tuple[Callable[[Any], Any], str]:
+        """Return the function that converts the cells of a column, and what it takes."""
+        is_number = name in self.numbers
+        if name in self.spec["dates"]:
+            form = self._date_format(name)
+            accepted = f"dates {form}" if form else "dates"
+            if is_number:
+                return lambda cell: _days(_date(cell, form)), accepted
+            return lambda cell: str(_date(cell, form)), accepted
+        if is_number:
+            return self._number, "finite numbers"
+        return _category, "single cells"
+
+    def _holes(self, name: str) -> list[Any]:
+        """Return the cells of a column that stand for missing ones."""
+        holes = self.csv.get("na_values")
+        if isinstance(holes, Mapping):
+            holes = holes.get(name)
+        if holes is None:
+            return []
+        return holes if isinstance(holes, list) else [holes]
+
+    def _date_format(self, name: str) -> str | None:
+        """Return the format of a column of dates; None is ISO 8601."""
+        form = self.csv.get("date_format")
+        if isinstance(form, Mapping):
+            form = form.get(name)
+        return None if form == "ISO8601" else form
 
     def _number(self, cell: Any) -> float:
         if isinstance(cell, str):
@@ -128,66 +241,69 @@ class TableReader:
             raise ValueError
         return number
 
-    def _date(self, cell: Any) -> Any:
-        form = self.csv.get("date_format")
-        if isinstance(cell, str):
-            return datetime.strptime(cell, form) if form else datetime.fromisoformat(cell)
-        return cell
 
-    def _days(self, cell: Any) -> float:
-        """Return the days since 1970."""
-        date = self._date(cell)
-        if date.tzinfo is not None:
-            date = date.astimezone(UTC).replace(tzinfo=None)
-        return float((date - datetime(1970, 1, 1)) / timedelta(days=1))
-
-
-class ImageReader:
+class ImageReader(Reader):
     """Reader of image files, their content or Pillow images, uint8 (N, H, W, C)."""
 
-    def __init__(self, inputs: Mapping[str, Any]) -> None:
-        self.inputs = inputs
-        self.shape = tuple(inputs[name] for name in ("height", "width", "channels"))
+    form = "file"
+    example = "a.jpg"
 
-    def __call__(self, sources: Sequence[Any]) -> list[Any]:
+    def __call__(self, rows: Sequence[Any]) -> list[Any]:
         """Decode images."""
-        pixels = np.zeros((len(sources), *self.shape), np.uint8)
-        for number, source in enumerate(sources):
+        shape = [self.spec[name] for name in ("height", "width", "channels")]
+        pixels = np.zeros([len(rows), *shape], np.uint8)
+        reasons = []
+        for number, source in enumerate(rows):
             try:
-                pixels[number] = read_image(source, self.inputs)
+                pixels[number] = read_image(source, self.spec)
             except Exception as error:  # decoders fail on damaged files in every way
                 name = source if isinstance(source, str | Path) else f"image {number}"
-                raise ValueError(f"{name} cannot be read as an image.") from error
+                reason = str(error).partition(" <")[0] or type(error).__name__
+                reasons.append(f"{name} ({reason})")
+        if reasons:
+            count = f"{len(reasons):,} of {len(rows):,} images cannot be read"
+            raise ValueError(f"{count}: {', '.join(reasons[:10])}.")
         return [pixels]
 
 
-class ArrayReader:
+class ArrayReader(Reader):
     """Reader of an array, float64 (N, ...), of finite numbers."""
-
-    def __init__(self, inputs: Mapping[str, Any]) -> None:
-        pass
 
     def __call__(self, rows: Any) -> list[Any]:
         """Return the array."""
-        array = np.asarray(rows, np.float64)
+        try:
+            array = np.asarray(rows, np.float64)
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"a row is an array of numbers: {error}.") from error
+        shape = self.spec.get("shape")
+        if shape and list(array.shape[1:]) != list(shape):
+            raise ValueError(f"a row has the shape {list(shape)}, not {list(array.shape[1:])}.")
         if not np.isfinite(array).all():
             raise ValueError("a row holds missing or infinite numbers.")
         return [array]
 
 
-def reader_of(inputs: Mapping[str, Any]) -> Any:
-    """Return the reader that a spec names: one of this file, or one that is imported.
+def reader_of(spec: Mapping[str, Any]) -> Reader:
+    """Return the reader that a spec names; one of version 1.0 names the kind alone."""
+    path = spec.get("reader", f"{spec['kind'].title()}Reader")
+    readers = {reader.__name__: reader for reader in Reader.__subclasses__()}
+    return readers.get(path.removeprefix("dlp.inference.reader."), OwnReader)(spec)
 
-    Models of 1.0 name the kind alone. A file imports nothing, and calls nothing but readers.
+
+def _imported_class(path: str) -> Any:
+    """Return a class whose module is imported: a model imports nothing and calls only readers.
+
+    This file, run as predict.py, imports a module that lies beside it.
     """
-    path = inputs.get("reader", f"{inputs['kind'].title()}Reader")
     module, _, name = path.rpartition(".")
-    if module in ("", "dlp.inference.reader"):
-        module = __name__
+    if __name__ == "__main__":
+        module = module.rpartition(".")[2]
+        if Path(__file__).with_name(f"{module}.py").is_file():
+            import_module(module)
     cls = getattr(sys.modules.get(module), name, None)
-    if isinstance(cls, type) and "__call__" in vars(cls):
-        return cls(inputs)
-    raise ValueError(f"the rows are read by {path}; import {module} first.")
+    if not isinstance(cls, type) or "__call__" not in vars(cls):
+        raise ValueError(f"the rows are read by {path}; import {module} first.")
+    return cls
 
 
 class Model:
@@ -199,8 +315,11 @@ class Model:
     """
 
     def __init__(self, entry: Mapping[str, Any], run: Callable[[list[Any]], Any]) -> None:
-        self.inputs, self.head, self.card = entry["inputs"], entry["head"], entry["card"]
-        self.read = reader_of(self.inputs)
+        self.inputs = entry["inputs"]
+        self.head = entry["head"]
+        self.card = entry["card"]
+        self.reader = reader_of(self.inputs)
+        self.read: Callable[[Any], list[Any]] = self.reader
         self.run = run
 
     def scores(self, rows: Any, batch_size: int = 256) -> Any:
@@ -215,29 +334,51 @@ def load(path: Path) -> Model:
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # it counts before the import alone
     import onnxruntime
 
-    session = onnxruntime.InferenceSession(path)
+    try:
+        session = onnxruntime.InferenceSession(path)
+        entry = json.loads(session.get_modelmeta().custom_metadata_map["dlp"])
+    except Exception as error:  # a damaged file fails in many ways
+        raise ValueError(f"{path} is damaged or not an exported model ({error}).") from error
+    if "reader" not in entry["inputs"] and "tfidf" in entry["inputs"].get("encoding", ""):
+        raise ValueError(f"{path} was exported by dlp 1.0; export its run anew.")
     names = [node.name for node in session.get_inputs()]
-    entry = json.loads(session.get_modelmeta().custom_metadata_map["dlp"])
-    if entry["inputs"]["kind"] == "text" and "reader" not in entry["inputs"]:
-        raise ValueError(f"{path} was exported by dlp 1.0; run its own predict.py or export anew.")
-    return Model(entry, lambda arrays: session.run(None, dict(zip(names, arrays, strict=True)))[0])
+
+    def run(arrays: list[Any]) -> Any:
+        return session.run(None, dict(zip(names, arrays, strict=True)))[0]
+
+    return Model(entry, run)
+
+
+def decide(probabilities: Any, threshold: float = 0.5, is_multilabel: bool = False) -> Any:
+    """Return the predicted class of each row of probabilities (N, C), (N,), or its labels (N, C).
+
+    Class 1 of two, and a label, must exceed the threshold; of more classes the likeliest is taken.
+    """
+    if is_multilabel:
+        return probabilities > threshold
+    if probabilities.shape[1] == 2:
+        return (probabilities[:, 1] > threshold).astype(np.int64)
+    return probabilities.argmax(axis=1)
 
 
 def answer(scores: Any, head: Mapping[str, Any]) -> dict[str, Any]:
     """Return the columns of predictions: ``class`` and ``prob_<class>``, or a column per value."""
-    names, threshold = head["names"], head["threshold"]
+    names = head["names"]
     if head["prediction"] == "values":
         return dict(zip(names, scores.T, strict=True))
-    if head["task"] == "multilabel":
-        classes = [";".join(np.array(names, object)[row > threshold]) for row in scores]
-    elif head["task"] == "binary":
-        classes = [names[number] for number in (scores[:, 1] > threshold).astype(int)]
+    is_multilabel = head["task"] == "multilabel"
+    decided = decide(scores, head["threshold"], is_multilabel)
+    if is_multilabel:
+        classes = [";".join(compress(names, labels)) for labels in decided]
     else:
-        classes = [names[number] for number in scores.argmax(1)]
-    return {"class": classes} | {f"prob_{n}": scores[:, i] for i, n in enumerate(names)}
+        classes = [names[number] for number in decided]
+    columns: dict[str, Any] = {"class": classes}
+    for name, probabilities in zip(names, scores.T, strict=True):
+        columns[f"prob_{name}"] = probabilities
+    return columns
 
 
-def read_image(source: Any, inputs: Mapping[str, Any]) -> Any:
+def read_image(source: Any, spec: Mapping[str, Any]) -> Any:
     """Read a path, the content of a file or a Pillow image as uint8 (height, width, channels).
 
     The EXIF orientation is undone, transparent pixels become white, and an animation gives its
@@ -245,10 +386,12 @@ def read_image(source: Any, inputs: Mapping[str, Any]) -> Any:
     """
     from PIL import Image, ImageOps
 
-    size, bilinear = (inputs["width"], inputs["height"]), Image.Resampling.BILINEAR
-    file = BytesIO(source) if isinstance(source, bytes) else source
+    size = (spec["width"], spec["height"])
+    bilinear = Image.Resampling.BILINEAR
+    if isinstance(source, bytes):
+        source = BytesIO(source)
     is_read = isinstance(source, Image.Image)
-    with nullcontext(source) if is_read else Image.open(file, formats=_IMAGES) as image:
+    with nullcontext(source) if is_read else Image.open(source, formats=_IMAGES) as image:
         image.load()
         with suppress(Exception):  # damaged EXIF data of a whole image
             image = ImageOps.exif_transpose(image)
@@ -257,10 +400,12 @@ def read_image(source: Any, inputs: Mapping[str, Any]) -> Any:
         if image.has_transparency_data:
             white = Image.new("RGBA", image.size, "white")
             image = Image.alpha_composite(white, image.convert("RGBA"))
-        image = image.convert("L" if inputs["channels"] == 1 else "RGB")
-        crops = inputs["fit"] == "crop"
-        image = ImageOps.fit(image, size, bilinear) if crops else image.resize(size, bilinear)
-    return np.array(image, np.uint8).reshape(inputs["height"], inputs["width"], -1)
+        image = image.convert("L" if spec["channels"] == 1 else "RGB")
+        if spec["fit"] == "crop":
+            image = ImageOps.fit(image, size, bilinear)
+        else:
+            image = image.resize(size, bilinear)
+    return np.array(image, np.uint8).reshape(spec["height"], spec["width"], -1)
 
 
 def _category(cell: Any) -> str:
@@ -269,35 +414,70 @@ def _category(cell: Any) -> str:
     return re.sub(r"^(-?\d+)\.0$", r"\1", str(cell))
 
 
-def _read_csv(path: str, inputs: Mapping[str, Any]) -> list[Any]:
-    """Return the rows of a CSV, or its texts."""
-    options = inputs["read_csv"] or {}
-    if others := {*options} - _CSV:
-        raise ValueError(f"predict.py knows read_csv: {_CSV}, not {others}; call predict(rows).")
-    encoding = options.get("encoding", "utf-8-sig")
-    with Path(path).open(encoding=encoding, newline="") as file:
-        separator = options.get("sep", "\t" if path.endswith(".tsv") else ",")
-        rows = [*csv.DictReader(file, delimiter=separator)]
-    if any(None in row or None in row.values() for row in rows):
+def _date(cell: Any, form: str | None) -> Any:
+    if not isinstance(cell, str):
+        return cell
+    if form is None:
+        return datetime.fromisoformat(cell)
+    return datetime.strptime(cell, form)
+
+
+def _days(date: datetime) -> float:
+    """Return the days since 1970."""
+    if date.tzinfo is not None:
+        date = date.astimezone(UTC).replace(tzinfo=None)
+    return float((date - datetime(1970, 1, 1)) / timedelta(days=1))
+
+
+def typed_rows(words: Sequence[str], spec: Mapping[str, Any]) -> list[Any]:
+    """Return the rows in the files that words name; other words are rows themselves."""
+    rows: list[Any] = []
+    for word in words:
+        ending = Path(word).suffix.lower()
+        if ending in _TABLES:
+            rows += _read_csv(word, spec.get("read_csv") or {})
+        elif ending == ".json":
+            rows += json.loads(Path(word).read_text("utf-8"))
+        elif ending == ".npy":
+            rows += list(np.load(word))
+        else:
+            rows.append(word)
+    return rows
+
+
+def _read_csv(path: str, options: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Return the rows of a CSV by column."""
+    others = set(options) - _CSV_OPTIONS
+    if others:
+        raise ValueError(f"predict.py does not know read_csv: {others}; give it rows in JSON.")
+    separator = options.get("sep", "\t" if path.endswith(".tsv") else ",")
+    with Path(path).open(encoding=options.get("encoding", "utf-8-sig"), newline="") as file:
+        lines = [line for line in csv.reader(file, delimiter=separator) if line]
+    if len(lines) < 2:
+        raise ValueError(f"{path} has no rows.")
+    header = lines[0]
+    twins = [name for name in header if header.count(name) > 1]
+    if twins:
+        raise ValueError(f"{path} has two columns called {twins[0]!r}; rename one.")
+    if any(len(line) != len(header) for line in lines):
         raise ValueError(f"{path} has rows of different widths.")
-    return [row[inputs["column"]] for row in rows] if inputs["kind"] == "text" else rows
+    return [dict(zip(header, line, strict=True)) for line in lines[1:]]
 
 
-def main(words: list[str]) -> None:
-    """Print the predictions of texts, of CSVs or of images as a CSV."""
-    model, rows = load(Path(__file__).with_name("model.onnx")), words
-    if model.inputs["kind"] == "table" or words[0].lower().endswith((".csv", ".tsv")):
-        rows = [row for path in words for row in _read_csv(path, model.inputs)]
-    elif model.inputs["kind"] == "array":
-        rows = np.load(words[0])
-    columns = answer(model.scores(rows), model.head)
+def main(words: Sequence[str]) -> None:
+    """Print the predictions of typed texts or files as a CSV."""
+    model = load(Path(__file__).with_name("model.onnx"))
+    columns = answer(model.scores(typed_rows(words, model.inputs)), model.head)
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(["index", *columns])
     for index, cells in enumerate(zip(*columns.values(), strict=True)):
-        writer.writerow([index, *(c if isinstance(c, str) else f"{c:.9g}" for c in cells)])
+        texts = [cell if isinstance(cell, str) else f"{cell:.9g}" for cell in cells]
+        writer.writerow([index, *texts])
 
 
 if __name__ == "__main__":
+    if len(sys.argv) == 1:
+        sys.exit(__doc__)
     try:
         main(sys.argv[1:])
     except (LookupError, OSError, ValueError) as error:

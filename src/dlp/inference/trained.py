@@ -1,4 +1,4 @@
-"""Trained network from the plain arrays of `dlp.inference.reader` to probabilities or values."""
+"""Trained network from the arrays of a reader to probabilities or values."""
 
 import sys
 from collections.abc import Mapping
@@ -20,16 +20,17 @@ class Served(nn.Module):
     """Network between the arrays of a reader and the predictions of a head.
 
     Args:
-        inputs: Entry ``use["inputs"]`` of the checkpoint.
+        spec: `Encoder.spec` of the rows.
         network: Network that returns logits.
         head: Head of the network.
     """
 
-    def __init__(self, inputs: Mapping[str, Any], network: nn.Module, head: Head) -> None:
+    def __init__(self, spec: Mapping[str, Any], network: nn.Module, head: Head) -> None:
         super().__init__()
-        module: Any = encoder_of(inputs).module
-        self.inputs: nn.Module = module(inputs)
-        self.network, self.head = network, head
+        module: Any = encoder_of(spec).module
+        self.inputs: nn.Module = module(spec)
+        self.network = network
+        self.head = head
 
     def forward(self, *arrays: Tensor) -> Tensor:
         """Return probabilities (N, C) or values (N, T)."""
@@ -52,25 +53,27 @@ def load(
     with torch.device("meta"):  # no random numbers to overwrite
         network = network or build(entry["network"], "network")
         head = head or build(entry["head"], "head")
-    served = Served(entry["inputs"], network, head)
     weights = content["state_dict"]  # with the versions of its modules
-    for name in [name for name in weights if not name.startswith(("network.", "head."))]:
-        del weights[name]
+    for name in list(weights):
+        if not name.startswith(("network.", "head.")):
+            del weights[name]
     nn.ModuleDict({"network": network, "head": head}).load_state_dict(weights, assign=True)
-    return entry, served.eval()
+    return entry, Served(entry["inputs"], network, head).eval()
 
 
 def encoder_of(spec: Mapping[str, Any]) -> type[Encoder]:
     """Return the encoder that a spec names: one of dlp's, or one that the program has imported.
 
-    Checkpoints of 1.0 name the kind alone.
+    A spec of version 1.0 names the kind alone.
     """
     path = spec.get("encoder", f"dlp.datamodules.{spec['kind'].title()}Encoder")
     module, _, name = path.rpartition(".")
-    home: Any = datamodules if module.startswith("dlp.") else sys.modules.get(module)
-    cls = getattr(home, name, None)
-    if isinstance(cls, type) and issubclass(cls, Encoder):
-        return cls
+    home: Any = sys.modules.get(module)
+    if module.startswith("dlp."):
+        home = datamodules
+    encoder = getattr(home, name, None)
+    if isinstance(encoder, type) and issubclass(encoder, Encoder):
+        return encoder
     raise InputError(
         f"the rows are encoded by {path}, whose code a file cannot bring; import {module} first."
     )

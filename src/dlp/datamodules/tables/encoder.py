@@ -1,7 +1,7 @@
 """Encoder of a table: what it learns of the columns, and how it reads their cells."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -17,7 +17,7 @@ from dlp.datamodules.tables.features import Features
 from dlp.datamodules.tables.files import check_columns
 from dlp.datamodules.tables.kinds import check_inputs, is_date, is_number
 from dlp.datamodules.tables.rows import TableRows
-from dlp.errors import InputError
+from dlp.errors import InputError, inline
 from dlp.inference.reader import TableReader
 
 _LARGEST_MATRIX = 2**26  # numbers, 256 MB
@@ -38,6 +38,8 @@ class TableEncoder(Encoder):
     kind = "table"
     reader = TableReader
     module = Columns
+    explained_by = "columns"
+    modality = "tabular"
 
     def __init__(
         self,
@@ -114,6 +116,13 @@ class TableEncoder(Encoder):
         if len(texts) > 1:
             self.categories[name] = sorted(texts, key=lambda text: (not text, text))  # "" last
         return name in self.categories
+
+    @classmethod
+    def takes(cls, spec: Mapping[str, Any]) -> str:
+        """Return the conventions of the training table; the card lists its columns."""
+        if not spec["read_csv"]:
+            return "rows with these columns:"
+        return f"rows, in files by {inline({'read_csv': spec['read_csv']})}, with these columns:"
 
     @property
     def names(self) -> list[str]:

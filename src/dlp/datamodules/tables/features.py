@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from dlp.datamodules.tables.files import plain_table
+from dlp.datamodules.tables.rows import records
 from dlp.errors import InputError
 from dlp.hyperparameters import is_plain
 
@@ -62,3 +63,21 @@ class Features:
     def load_state(self, state: dict[str, Any]) -> None:
         """Restore a `state`."""
         vars(self.transformer).update(state["attributes"])
+
+
+def with_features(
+    read: Callable[[Any], Any], transformer: FeaturesArgument | None, state: dict[str, Any]
+) -> Callable[[Any], Any]:
+    """Return a reader that transforms the columns first."""
+    if transformer is None:
+        raise InputError(
+            f"the model was trained with features: {state['name']}, whose code a file cannot "
+            "bring; give it: Predictor.load(path, features=...)."
+        )
+    features = Features(transformer)
+    features.load_state(state)
+
+    def read_features(rows: Any) -> Any:
+        return read(records(features.transform(pd.DataFrame(rows))))
+
+    return read_features

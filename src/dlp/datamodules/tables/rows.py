@@ -10,6 +10,7 @@ import pandas as pd
 
 from dlp.datamodules.rows import Indices, Rows
 from dlp.datamodules.tables.kinds import is_date, is_number
+from dlp.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,33 @@ def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     cells = frame.astype(object).where(frame.notna(), None)
     rows: Any = cells.to_dict("records")
     return list(rows)
+
+
+def plain_rows(rows: Any) -> Any:
+    """Return a frame as dictionaries by column, a series as its cells, other rows as they are."""
+    if isinstance(rows, pd.DataFrame):
+        return records(rows)
+    if isinstance(rows, pd.Series):
+        return rows.tolist()
+    return rows
+
+
+def row_index(rows: Any) -> "pd.Index[Any] | None":
+    """Return the index of a frame or a series; None for other rows."""
+    if isinstance(rows, pd.DataFrame | pd.Series):
+        return rows.index
+    return None
+
+
+def single_row(row: Any) -> Any:
+    """Return one row; a series or a frame of one row becomes a dictionary by column."""
+    if isinstance(row, pd.Series):
+        row = row.to_frame().T
+    if not isinstance(row, pd.DataFrame):
+        return row
+    if len(row) != 1:
+        raise InputError(f"explain takes one row, not {len(row)}; give frame.iloc[[0]].")
+    return records(row)[0]
 
 
 def _by_kind(numbers: Any, categories: Any) -> Any:

@@ -1,0 +1,135 @@
+"""A kind of row of one's own: vibrations of machines, series of numbers of different lengths."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from series_reader import SeriesReader
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from torch import Tensor, nn
+
+from dlp.datamodules import Encoder, Examples, Rows, SupervisedDataModule
+from dlp.datamodules.targets import TargetEncoder
+
+
+class SeriesRows(Rows):
+    """Rows of a list of series."""
+
+    def __init__(self, series: list[NDArray[Any]]) -> None:
+        self.series = series
+
+    def __len__(self) -> int:
+        return len(self.series)
+
+    def __getitem__(self, index: NDArray[Any]) -> "SeriesRows":
+        return SeriesRows([self.series[row] for row in index])
+
+    def describe(self) -> str:
+        """Return number and lengths of the series."""
+        lengths = [len(series) for series in self.series]
+        return f"{len(self):,} series of {min(lengths)} to {max(lengths)} numbers"
+
+    def raw(self) -> list[NDArray[Any]]:
+        """Return the series."""
+        return self.series
+
+    def features(self) -> NDArray[Any]:
+        """Return mean, deviation and largest number of each series."""
+        return np.array([[series.mean(), series.std(), series.max()] for series in self.series])
+
+    def baselines(self, linear: Callable[..., Any], boosting: Callable[[], Any]) -> dict[str, Any]:
+        """Return a linear model of the features."""
+        return {"linear model": make_pipeline(StandardScaler(), linear())}
+
+
+class LogPower(nn.Module):
+    """The arrays of the reader as inputs of a network: standardised logarithms."""
+
+    def __init__(self, spec: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.mean = torch.tensor(spec["mean"])
+        self.std = torch.tensor(spec["std"])
+
+    def forward(self, powers: Tensor) -> Tensor:
+        """Return float32 (N, num_bands)."""
+        return ((powers + 1e-6).log() - self.mean) / self.std
+
+
+class SeriesEncoder(Encoder):
+    """Encoder of series by `SeriesReader` and `LogPower`, in training as in use.
+
+    Args:
+        num_bands: Number of bands of frequencies.
+    """
+
+    kind = "series"
+    reader = SeriesReader
+    module = LogPower
+
+    def __init__(self, num_bands: int) -> None:
+        self.num_bands = num_bands
+        self.mean = [0.0] * num_bands
+        self.std = [1.0] * num_bands
+
+    def fit(self, rows: SeriesRows, targets: NDArray[Any]) -> None:
+        """Learn mean and deviation of each band."""
+        logarithms = self.transform(rows)
+        self.mean = logarithms.mean(dim=0).tolist()
+        self.std = logarithms.std(dim=0).tolist()
+        self.input_shape = (self.num_bands,)
+
+    def transform(self, rows: SeriesRows) -> Tensor:
+        """Return float32 (N, num_bands)."""
+        [powers] = SeriesReader(self.spec())(rows.raw())
+        return LogPower(self.spec())(torch.from_numpy(powers))
+
+
+class SeriesDataModule(SupervisedDataModule):
+    """Vibrations of machines that run well, are out of balance, or have a worn bearing.
+
+    Args:
+        num_series: Number of series.
+        num_bands: Number of bands of frequencies.
+        batch_size: Number of series per training batch.
+        val_size: Size of the validation part: a number of series or a fraction.
+        test_size: Size of the test part, likewise.
+        split_seed: Seed of the shuffle before the parts are cut.
+    """
+
+    def __init__(
+        self,
+        num_series: int = 600,
+        num_bands: int = 16,
+        batch_size: int = 32,
+        val_size: int | float | None = 0.2,
+        test_size: int | float | None = 0.2,
+        split_seed: int | None = 0,
+    ) -> None:
+        super().__init__(
+            encoder=SeriesEncoder(num_bands),
+            targets=TargetEncoder("classification", ["good", "unbalanced", "worn"]),
+            batch_size=batch_size,
+            val_size=val_size,
+            test_size=test_size,
+            split_seed=split_seed,
+        )
+        self.num_series = num_series
+
+    def load(self) -> dict[str, Examples]:
+        """Return all series, each of 200 to 399 numbers, and the state of each machine."""
+        random = np.random.default_rng(0)
+        states = np.arange(self.num_series) % 3
+        series = [vibration(state, random) for state in states]
+        return {"train": Examples(SeriesRows(series), states)}
+
+
+def vibration(state: int, random: np.random.Generator) -> NDArray[Any]:
+    """Return a turning shaft in noise; imbalance adds an overtone, a worn bearing a hum."""
+    time = np.arange(random.integers(200, 400))
+    turn = 2 * np.pi * random.uniform(0.04, 0.06) * time
+    overtone = np.sin(2 * turn) * (state == 1)
+    hum = np.sin(7 * turn) * (state == 2)
+    return np.sin(turn) + 0.8 * (overtone + hum) + random.normal(size=len(time))
