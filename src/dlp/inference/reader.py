@@ -339,7 +339,10 @@ def load(path: Path) -> Model:
         entry = json.loads(session.get_modelmeta().custom_metadata_map["dlp"])
     except Exception as error:  # a damaged file fails in many ways
         raise ValueError(f"{path} is damaged or not an exported model ({error}).") from error
-    if "reader" not in entry["inputs"] and "tfidf" in entry["inputs"].get("encoding", ""):
+    spec = entry["inputs"]
+    is_other = "tfidf" in spec.get("encoding", "")  # these took other arrays in version 1.0
+    is_other |= any(scale["quantiles"] for scale in spec.get("scales", {}).values())
+    if is_other and "reader" not in spec:
         raise ValueError(f"{path} was exported by dlp 1.0; export its run anew.")
     names = [node.name for node in session.get_inputs()]
 
