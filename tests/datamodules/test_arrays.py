@@ -89,7 +89,7 @@ def test_inputs_are_duplicates_whatever_their_type(rows, capsys):
         ({"x": None}, "needs x and y"),
         ({"x": np.zeros((0, 3))}, "x has no rows"),
         ({"x": [["a", "b"]] * 40}, "x must hold numbers"),
-        ({"y": np.zeros((40, 2, 2))}, "targets one or a row of them"),
+        ({"y": np.zeros((40, 2, 2))}, r"those of x are \(40, 2, 2\)"),
         ({"x": np.ma.masked_less(np.arange(40.0), 3)}, r"x has masked cells; .*\.filled"),
         ({"y": np.ma.masked_less(np.arange(40.0), 3)}, "the target of x has masked cells"),
         ({"x": np.ones((40, 2)) + 1j}, r"x is complex; give np\.abs"),

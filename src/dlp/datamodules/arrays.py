@@ -1,7 +1,7 @@
 """NumPy arrays and tensors in memory."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -188,18 +188,15 @@ def _examples(
 ) -> Examples:
     rows = _inputs(name, x)
     targets = _array(f"the target of {name}", y)
-    columns = [targets]
     if groups is not None:
-        columns.append(np.asarray(groups))
-    if any(column.shape[:1] != (len(rows),) for column in columns) or targets.ndim > 2:
-        raise InputError(
-            f"{name} has {len(rows)} rows; groups are one per row, targets one or a row of them."
-        )
+        groups = np.asarray(groups)
+    for column in (targets, groups):
+        if column is not None and column.shape[:1] != (len(rows),):
+            raise InputError(f"{name} has {len(rows)} rows; targets and groups are one per row.")
+    if targets.ndim > 2:
+        raise InputError(f"targets are (N,) or (N, T); those of {name} are {targets.shape}.")
     hashes = row_hashes(np.ascontiguousarray(rows, np.float32))
-    examples = Examples(ArrayRows(rows), targets, hashes=hashes)
-    if groups is not None:
-        examples = replace(examples, groups=columns[1])
-    return examples
+    return Examples(ArrayRows(rows), targets, groups=groups, hashes=hashes)
 
 
 def _inputs(name: str, values: ArrayLike) -> NDArray[Any]:

@@ -77,8 +77,8 @@ class LabelledSet:
             if split.num_folds or split.splitter:
                 raise InputError("the set has its own validation part; leave num_folds out.")
             split = replace(split, val_size=None)
-        rare = self._rare_classes(self.parts["train"], split.num_parts)
-        if split.stratify and rare:
+        train = self.parts["train"]
+        if split.stratify and (rare := self._rare_classes(train, split.num_parts)):
             raise InputError(
                 f"stratify needs a row of each class per part; {_listed(rare)} has fewer. Remove "
                 "such classes, or add rows of them to the training set."
