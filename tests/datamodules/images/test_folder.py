@@ -131,12 +131,13 @@ def test_groups_and_ids_come_from_columns(pets):
     assert sorted(parts[0].names["number"] + parts[1].names["number"]) == [*"abcdefghijkl"]
 
 
-def test_rows_without_a_target_are_left_out_if_asked(pets):
+def test_rows_without_a_target_are_left_out_if_asked(pets, capsys):
     path = table(pets, kind=["a", "b", None] * 4)
     data = ImageFolderDataModule(
         path, target="kind", image_size=8, val_size=None, split_seed=None, drop_unlabelled=True
     )
     assert data.examples("train").index.tolist() == [0, 1, 3, 4, 6, 7, 9, 10]
+    assert "table.csv have no target and are left out" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,11 @@ class RandomAffine(nn.Module):
         matrices = self._matrices(uniform, height, width)
         grid = _grid(matrices, height, width).to(images)
         return F.grid_sample(
-            images, grid, mode=self.interpolation, padding_mode="border", align_corners=False
+            images,
+            grid,
+            mode=self.interpolation,
+            padding_mode="border",
+            align_corners=False,
         )
 
     def _matrices(self, uniform: Tensor, height: int, width: int) -> Tensor:
@@ -80,9 +84,9 @@ class RandomAffine(nn.Module):
         offset_y = (cos * down - sin * right) / (height / 2)
         offset_x = (sin * down + cos * right) / (width / 2)
         stretch = height / width
-        first = torch.stack([columns_to_columns, rows_to_columns * stretch, offset_x], dim=1)
-        second = torch.stack([columns_to_rows / stretch, rows_to_rows, offset_y], dim=1)
-        return torch.stack([first, second], dim=1)
+        first = [columns_to_columns, rows_to_columns * stretch, offset_x]
+        second = [columns_to_rows / stretch, rows_to_rows, offset_y]
+        return torch.stack(first + second, dim=1).view(-1, 2, 3)
 
 
 def _grid(matrices: Tensor, height: int, width: int) -> Tensor:

@@ -20,7 +20,7 @@ from dlp.datamodules.images.store import (
     read_image,
 )
 from dlp.datamodules.parts import PART_NAMES
-from dlp.datamodules.tables.files import check_columns, read_table
+from dlp.datamodules.tables.files import check_columns, drop_unlabelled, read_table
 from dlp.datamodules.targets import TargetEncoder, Task
 from dlp.errors import InputError
 from dlp.hyperparameters import Keywords, plain_arguments
@@ -90,9 +90,15 @@ class ImageFolderDataModule(SupervisedDataModule):
             self.target_columns = list(target or ())
         self.task = task if self.target_columns else "classification"
         columns = self.target_columns or None
+        targets = TargetEncoder(
+            self.task,
+            columns=columns,
+            positive_class=positive_class,
+            scaling=target_scaling,
+        )
         super().__init__(
             encoder=ImageEncoder(),
-            targets=TargetEncoder(self.task, None, columns, positive_class, scaling=target_scaling),
+            targets=targets,
             eval_batch_size=eval_batch_size,
             **split,
         )
@@ -169,8 +175,7 @@ class ImageFolderDataModule(SupervisedDataModule):
         frame = read_table(path, self.read_csv, filter(None, texts))
         check_columns(frame, [self.image_column, self.id_column, *targets])
         if targets and self.drop_unlabelled:
-            frame = frame.dropna(subset=targets)
-            frame[targets] = frame[targets].convert_dtypes()  # holes made floats of whole numbers
+            frame = drop_unlabelled(frame, targets, str(path))
         files = [path.parent / str(file) for file in frame[self.image_column]]
         absent = [file for file in files if not file.is_file()]
         if absent:

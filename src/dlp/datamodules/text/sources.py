@@ -13,7 +13,6 @@ import numpy as np
 import pyarrow as pa
 
 from dlp.cache import cached_file
-from dlp.console import say
 from dlp.datamodules.parts import PART_NAMES
 from dlp.datamodules.rows import row_hashes
 from dlp.datamodules.text.corpus import Texts, Tokens, pretokeniser
@@ -68,9 +67,9 @@ class TextFiles:
     def texts(self) -> Texts:
         """Return all texts from the cache, which follows the arguments and the files' SHA-256."""
         path = Path(self.path)
-        files = [path] if path.is_file() else sorted(filter(Path.is_file, path.rglob("*")))
-        key = repr((self, [(str(file), sha256(file)) for file in files]))
-        return cached_texts(key, self.read)
+        paths = [path, *sorted(path.rglob("*"))]
+        hashes = [(str(file), sha256(file)) for file in paths if file.is_file()]
+        return cached_texts(repr((self, hashes)), self.read)
 
     def read(self) -> Texts:
         """Read and tokenise all texts; the column ``part`` holds the part of each."""
@@ -96,15 +95,11 @@ class TextFiles:
 
     def _labelled(self, frame: "pd.DataFrame") -> "pd.DataFrame":
         """Return the rows with labels: classes as text, others checked."""
+        from dlp.datamodules.tables.files import drop_unlabelled
         from dlp.datamodules.tables.kinds import check_text, is_number
 
-        if self.drop_unlabelled and frame[self.labels].isna().any(axis=None):
-            labelled = frame.dropna(subset=self.labels)
-            count = len(frame) - len(labelled)
-            say(f"{count:,} texts of {self.path} have no label and are left out")
-            frame = labelled
-            # Holes made floats of whole numbers.
-            frame[self.labels] = frame[self.labels].convert_dtypes()
+        if self.drop_unlabelled:
+            frame = drop_unlabelled(frame, self.labels, self.path)
         for name in self.labels:
             if self.task == "classification":
                 frame[name] = frame[name].map(str, na_action="ignore")
