@@ -1,23 +1,26 @@
 """Curves per epoch: of a fit, of the mean over folds, and of several runs together."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _STAGES = (("train", "training", "tab:blue"), ("val", "validation", "tab:orange"))
 #: Epochs left out of a smoothed curve, as in section 3.6: their values dwarf all others.
 SKIPPED_EPOCHS = 10
 
 
-def smooth(
-    curve: pd.Series,
-    factor: float,
-) -> pd.Series:
+def smooth(curve: ArrayLike, factor: float) -> "pd.Series[float]":
     """Return the exponential moving average of section 3.6; a gap (NaN) stays a gap."""
+    import pandas as pd  # a fit without smoothing does not wait for it
+
+    curve = pd.Series(curve, dtype=float)
     average = curve.ewm(alpha=1 - factor, adjust=False, ignore_na=True).mean()
     return average.where(curve.notna())
 
@@ -34,20 +37,20 @@ def draw_curves(
         best_epoch: Epoch, from 1, that a line marks.
         smoothing: Factor of the moving average, drawn over the faint curve; 0 draws no average.
     """
-    curves = _by_epoch(history)
     panels = panel_names(history)
     figure, grid = _panels(len(panels))
     for axes, name in zip(grid[0], panels, strict=True):
         for stage, label, colour in _STAGES:
             logged = f"{stage}_{name}"
-            if logged not in curves:
+            if logged not in history:
                 continue
-            curve = curves[logged]
+            curve = history[logged]
+            epochs = range(1, len(curve) + 1)
             if smoothing:
-                _plot(axes, curve, color=colour, alpha=0.25)
-                _plot(axes, smooth(curve, smoothing), color=colour, label=label)
+                _plot(axes, epochs, curve, color=colour, alpha=0.25)
+                _plot(axes, epochs, smooth(curve, smoothing), color=colour, label=label)
             else:
-                _plot(axes, curve, color=colour, marker=".", label=label)
+                _plot(axes, epochs, curve, color=colour, marker=".", label=label)
         _finish(axes, name, best_epoch)
     return figure
 
@@ -91,11 +94,12 @@ def draw_folds(
                 alpha=0.15,
                 linewidth=0,
             )
-            _plot(column[0], curve, color=colour, label=f"{label}, mean of folds")
+            _plot(column[0], curve.index, curve, color=colour, label=f"{label}, mean of folds")
             if rows == 2:
                 late = curve.iloc[SKIPPED_EPOCHS:]
-                _plot(column[1], late, color=colour, alpha=0.25)
-                _plot(column[1], smooth(late, smoothing), color=colour, label=f"{label}, smoothed")
+                average = smooth(late, smoothing)
+                _plot(column[1], late.index, late, color=colour, alpha=0.25)
+                _plot(column[1], late.index, average, color=colour, label=f"{label}, smoothed")
         is_best = best_name.endswith(f"_{name}")
         for axes in column:
             _finish(axes, name, best_epoch if is_best else None)
@@ -103,7 +107,7 @@ def draw_folds(
 
 
 def draw_runs(
-    runs: Mapping[str, Sequence[pd.DataFrame]],
+    runs: Mapping[str, Sequence["pd.DataFrame"]],
     metrics: Sequence[str],
 ) -> Figure:
     """Draw one panel per metric; runs of one label share a colour, their mean is bold.
@@ -112,18 +116,20 @@ def draw_runs(
         runs: Histories of the runs by label: frames with the epoch as index, a column per metric.
         metrics: Logged names, such as ``val_loss``.
     """
+    import pandas as pd
+
     figure, grid = _panels(len(metrics))
     for axes, metric in zip(grid[0], metrics, strict=True):
         for number, (label, histories) in enumerate(runs.items()):
             colour = f"C{number}"
             curves = [history[metric] for history in histories if metric in history]
             for curve in curves:
-                _plot(axes, curve, color=colour, linewidth=0.8, alpha=0.4)
+                _plot(axes, curve.index, curve, color=colour, linewidth=0.8, alpha=0.4)
             if len(curves) > 1:
                 label = f"{label} ({len(curves)} runs)"
             if curves:
-                common = pd.concat(curves, axis=1, join="inner")
-                _plot(axes, common.mean(axis=1), color=colour, linewidth=2, label=label)
+                mean = pd.concat(curves, axis=1, join="inner").mean(axis=1)
+                _plot(axes, mean.index, mean, color=colour, linewidth=2, label=label)
         _finish(axes, metric)
     return figure
 
@@ -144,21 +150,20 @@ def _panels(
     return figure, figure.subplots(rows, columns, squeeze=False)
 
 
-def _by_epoch(columns: Mapping[str, Sequence[float]]) -> pd.DataFrame:
+def _by_epoch(columns: Mapping[str, Sequence[float]]) -> "pd.DataFrame":
     """Return values with the epoch, from 1, as index."""
+    import pandas as pd
+
     frame = pd.DataFrame(columns, dtype=float)
     frame.index += 1
     return frame
 
 
-def _plot(
-    axes: Axes,
-    curve: pd.Series,
-    **style: Any,
-) -> None:
+def _plot(axes: Axes, epochs: ArrayLike, curve: ArrayLike, **style: Any) -> None:
     """Plot the measured values; an epoch without one breaks no line."""
-    measured = curve[np.isfinite(curve)]
-    axes.plot(measured.index, measured, **style)
+    values = np.asarray(curve, float)
+    is_measured = np.isfinite(values)
+    axes.plot(np.asarray(epochs)[is_measured], values[is_measured], **style)
 
 
 def _finish(
