@@ -7,7 +7,6 @@ from typing import Any
 
 from lightning.pytorch.utilities.seed import isolate_rng
 
-from dlp.callbacks.predictions import out_of_fold
 from dlp.datamodules.base import SupervisedDataModule
 from dlp.datamodules.splits import Split, Splitter
 from dlp.errors import unknown
@@ -55,6 +54,8 @@ def cross_validate(
         keep: Folder for a checkpoint of each fold; finished folds without one are trained again.
         on_fold: Function called with each finished fold.
     """
+    from dlp.callbacks.predictions import out_of_fold
+
     original = data.split
     split = replace(original.without_validation(), num_folds=num_folds)
     if splitter is not None:

@@ -10,7 +10,6 @@ from lightning.pytorch.trainer.states import TrainerFn
 
 from dlp.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
 from dlp.callbacks.history import History
-from dlp.callbacks.mistakes import MistakesReport
 from dlp.callbacks.seeding import EpochSeed
 from dlp.console import say, scores_text
 from dlp.datamodules.base import SupervisedDataModule
@@ -78,6 +77,7 @@ class RunRecorder(Checkpoint):
         self._reading: Verdict | None = None
         self._diverged: str | None = None
         self._start = 0.0
+        self._has_report = False
 
     @property
     def best_model_path(self) -> str:
@@ -223,10 +223,11 @@ class RunRecorder(Checkpoint):
         """Add the report of mistakes, in the run of the fit or of the checkpoint."""
         if self.run is None and trainer.ckpt_path is not None:
             self.run = run_of(Path(trainer.ckpt_path))
-        callbacks = callbacks_of(trainer)
-        has_report = any(isinstance(callback, MistakesReport) for callback in callbacks)
-        if self.run is not None and not has_report:
-            callbacks.append(MistakesReport(self.run.folder))
+        if self.run is not None and not self._has_report:
+            from dlp.callbacks.mistakes import MistakesReport
+
+            callbacks_of(trainer).append(MistakesReport(self.run.folder))
+            self._has_report = True
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Print the scores of a test beside those of baselines; add them to ``results.json``."""
