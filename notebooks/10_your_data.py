@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from dlp.cli import main
-from dlp.inference import Predictor
+from dlp import Predictor
 from dlp.visualization import draw_curves
 
 random = np.random.default_rng(0)

@@ -2,7 +2,7 @@
 
 import torch
 from lightning import Callback, LightningModule, Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import Checkpoint
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -48,7 +48,7 @@ def quiet_trainer(max_epochs=1, callbacks=(), logger=False, **arguments):
         logger=logger,
         enable_progress_bar=False,
         enable_model_summary=False,
-        enable_checkpointing=any(isinstance(each, ModelCheckpoint) for each in callbacks),
+        enable_checkpointing=any(isinstance(each, Checkpoint) for each in callbacks),
         max_epochs=max_epochs,
         callbacks=list(callbacks),
         **arguments,

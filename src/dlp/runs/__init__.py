@@ -1,1 +1,5 @@
 """Runs: their folder, the callback that fills it, and checkpoints read again."""
+
+from lazy_loader import attach_stub
+
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)  # the imports of __init__.pyi

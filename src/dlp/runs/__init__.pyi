@@ -1,0 +1,3 @@
+from .recorder import RunRecorder
+
+__all__ = ["RunRecorder"]
