@@ -257,3 +257,11 @@ def test_columns_that_features_use_up_may_hold_anything():
     assert table(frame, features=features).feature_names[-2:] == ["tags=a", "tags=b"]
     with pytest.raises(InputError, match=r"drop_columns: \[row, tags\]"):
         table(frame).fit()
+
+
+def test_several_targets_with_holes_stay_numbers():
+    frame = houses().assign(sold=1.0)
+    frame.loc[::4, "sold"] = None
+    data = table(frame, ["price", "sold"], drop_columns=[], drop_unlabelled=True)
+    assert (data.class_names, data.num_outputs) == (None, 2)
+    assert data.examples("train").targets.dtype == np.float64

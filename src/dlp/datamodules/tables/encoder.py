@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from dlp.console import say
 from dlp.datamodules.rows import Encoder, StoredRows
 from dlp.datamodules.tables.columns import Columns, EncodedTable, Missing, Scale, Scaling
-from dlp.datamodules.tables.features import Features
+from dlp.datamodules.tables.features import FeatureTransformer
 from dlp.datamodules.tables.files import check_columns
 from dlp.datamodules.tables.kinds import check_inputs, is_date, is_number
 from dlp.datamodules.tables.rows import TableRows
@@ -49,7 +49,7 @@ class TableEncoder(Encoder):
         indicator: bool = False,
         scaling: Scaling = "standard",
         bins: int = 0,
-        features: Features | None = None,
+        features: FeatureTransformer | None = None,
     ) -> None:
         if bins != 0 and not 2 <= bins <= _MAX_BINS:
             raise InputError(

@@ -15,7 +15,7 @@ from dlp.hyperparameters import is_plain
 FeaturesArgument = str | Callable[..., Any] | object
 
 
-class Features:
+class FeatureTransformer:
     """Transformer of input columns, fitted on the training part.
 
     A checkpoint holds its plain attributes, never code: the config or the program gives the class
@@ -74,7 +74,7 @@ def with_features(
             f"the model was trained with features: {state['name']}, whose code a file cannot "
             "bring; give it: Predictor.load(path, features=...)."
         )
-    features = Features(transformer)
+    features = FeatureTransformer(transformer)
     features.load_state(state)
 
     def read_features(rows: Any) -> Any:

@@ -11,7 +11,8 @@ _NUMBER_OR_DATE = r"[^\w]*\d[\d.,'\s\u2019/]*[^\w]*|\d{4}-\d\d-\d\d.*"
 _ISO_DATE = r"\d{4}-\d\d-\d\d.*"
 _GERMAN_DATE = r"\d\d?\.\d\d?\.\d{4}"
 _GERMAN_NUMBER = r"-?(\d+|\d{1,3}(\.\d{3})+)(,\d\d?)?"
-_MAX_REPEATED, _MAX_CATEGORIES = 20, 1000
+_MAX_REPEATED = 20
+_MAX_CATEGORIES = 1000
 
 
 def is_date(column: "pd.Series[Any]") -> bool:
