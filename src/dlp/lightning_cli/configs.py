@@ -64,8 +64,10 @@ def run_name(configs: Sequence[Path]) -> str:
 
 
 def source_line(configs: Sequence[Path]) -> str:
-    """Return the comment by which a run's config.yaml tells the configs that it is of."""
-    return "# from " + " + ".join(map(str, configs))
+    """Return the comment line by which a run's config.yaml tells the configs that it is of."""
+    if not configs:  # of a run of 1.0
+        return ""
+    return f"# from {' + '.join(map(str, configs))}\n"
 
 
 def read_source(config: Path) -> list[Path]:

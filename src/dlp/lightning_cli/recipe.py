@@ -205,7 +205,7 @@ class Recipe(LightningCLI):
             smoothing=config.smoothing,
             tracker=config.logger,
             seed=config.seed_everything,
-            config=f"{source_line(self.source)}\n{self.config_text()}",
+            config=source_line(self.source) + self.config_text(),
             save_checkpoints=enable_checkpointing is not False,
         )
 
