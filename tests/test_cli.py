@@ -59,9 +59,8 @@ def test_a_mistyped_command_ends_in_a_sentence_and_status_2(words, message, caps
 
 def test_the_function_of_every_command_is_there():
     for name, command in COMMANDS.items():
-        if command.module:
-            module = import_module(command.module)
-            assert callable(getattr(module, name.split()[-1]))
+        module = import_module(f"dlp.commands.{command.module}")
+        assert callable(getattr(module, name.split()[-1]))
 
 
 def test_help_lists_commands_and_configs_without_torch():
