@@ -7,7 +7,7 @@ import pytest
 
 from dlp.errors import InputError
 from dlp.lightning_cli.configs import find_config, read_config, run_name
-from dlp.runs.folder import Run, checkpoint_of, empty_run, find_checkpoint, new_run, run_of, runs_of
+from dlp.runs.folder import Run, checkpoint_of, find_checkpoint, new_run, run_of, runs_of
 
 
 def checkpoint(folder, name="last"):
@@ -32,10 +32,10 @@ def test_each_of_many_that_start_at_once_has_its_own_folder():
 
 
 def test_a_run_dir_must_be_empty():
-    assert empty_run(Path("deep/here")).folder.is_dir()
+    assert new_run("a", folder="deep/here").folder.is_dir()
     Path("deep/here/metrics.csv").touch()
     with pytest.raises(InputError, match="holds files, and a run is never overwritten"):
-        empty_run(Path("deep/here"))
+        new_run("a", folder="deep/here")
 
 
 def test_an_empty_run_is_removed_and_no_other():

@@ -62,7 +62,7 @@ def calibrate(run: str) -> pd.DataFrame:
         checkpoint["use"]["head"]["temperature"] = temperature
         AtomicCheckpointIO().save_checkpoint(checkpoint, path)
     record = Run(paths[0].parents[1])
-    record.write_results(**{**record.results(), "calibration": rows})
+    record.add_results(calibration=rows)
     say(f"wrote temperature {temperature:.4g} into {', '.join(map(str, paths))}")
     if (record.folder / "reliability.png").exists():
         test(Recipe("test", ["--ckpt_path", str(paths[0])], test))

@@ -1,8 +1,9 @@
 """A run as one callback: its folder, history, checkpoints, results, curves and mistakes."""
 
 import time
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
@@ -16,9 +17,10 @@ from dlp.datamodules.base import SupervisedDataModule
 from dlp.evaluation.verdict import Verdict, divergence, longer, verdict
 from dlp.files import save_figure, write_text
 from dlp.modules.monitor import Mode, monitor_mode
-from dlp.runs.folder import Run, empty_run, new_run, run_of, versions
+from dlp.runs.folder import Run, new_run, run_of, versions
 
 
+@dataclass(eq=False)
 class RunRecorder(Checkpoint):
     """Recorder of a fit and of its test in the folder of a run.
 
@@ -42,41 +44,27 @@ class RunRecorder(Checkpoint):
         save_checkpoints: Whether checkpoints are written.
     """
 
-    def __init__(
-        self,
-        name: str = "unnamed",
-        folder: str | Path | None = None,
-        *,
-        is_resumed: bool = False,
-        monitor: str = "val_loss",
-        test_after_fit: Literal["best", "last"] | None = None,
-        baselines: bool = False,
-        smoothing: float = 0.0,
-        tracker: str | None = None,
-        seed: int | None = None,
-        config: str | None = None,
-        save_checkpoints: bool = True,
-    ) -> None:
-        self.name = name
-        self.is_resumed = is_resumed
-        self.monitor = monitor
-        self.test_after_fit = test_after_fit
-        self.baselines = baselines
-        self.smoothing = smoothing
-        self.tracker = tracker
-        self.seed = seed
-        self.config = config
-        self.save_checkpoints = save_checkpoints
+    name: str = "unnamed"
+    folder: str | Path | None = None
+    is_resumed: bool = False
+    monitor: str = "val_loss"
+    test_after_fit: Literal["best", "last"] | None = None
+    baselines: bool = False
+    smoothing: float = 0.0
+    tracker: str | None = None
+    seed: int | None = None
+    config: str | None = None
+    save_checkpoints: bool = True
+
+    def __post_init__(self) -> None:
         self.history = History()
         #: Run in whose folder the files lie; None until a fit or test begins.
         self.run: Run | None = None
         #: Whether an epoch was trained: a resumed fit may have none left.
         self.has_trained = False
-        self._folder = None if folder is None else Path(folder)
         self._mode: Mode = "min"
-        self._reading: Verdict | None = None
-        self._diverged: str | None = None
         self._start = 0.0
+        self._next_command = ""
         self._has_report = False
 
     @property
@@ -103,15 +91,16 @@ class RunRecorder(Checkpoint):
         self._mode = monitor_mode(self.monitor, getattr(pl_module, "metric_modes", None))
         if self.run is not None:  # another fit of the same Trainer
             return
-        opened = self._open_folder() if trainer.is_global_zero else Path()
+        opened = Path()
+        if trainer.is_global_zero:
+            opened = self._open_folder()
         self.run = Run(trainer.strategy.broadcast(opened))
         self.history.folder = self.run.folder
         callbacks = callbacks_of(trainer)  # Lightning calls the setup of added ones after this
         callbacks += [self.history, EpochSeed()]
-        folder = self.run.folder / "checkpoints"
-        if self.save_checkpoints and self._is_validated(trainer):
-            callbacks.append(BestCheckpoint(folder, self.monitor, self._mode))
         if self.save_checkpoints:
+            folder = self.run.folder / "checkpoints"
+            callbacks.append(BestCheckpoint(folder, self.monitor, self._mode))
             callbacks.append(LastCheckpoint(folder))
         if self.tracker is not None:
             from dlp.runs.trackers import build_logger
@@ -120,25 +109,13 @@ class RunRecorder(Checkpoint):
 
     def _open_folder(self) -> Path:
         """Create the folder of the run; that of the checkpoint that is resumed is there."""
-        if self._folder is None:
-            return new_run(self.name).folder
-        if self.is_resumed:
-            return self._folder
-        return empty_run(self._folder).folder
-
-    def _is_validated(self, trainer: Trainer) -> bool:
-        """Return True if the monitor is measured."""
-        data: Any = getattr(trainer, "datamodule", None)
-        if not self.monitor.startswith("val_") or not isinstance(data, SupervisedDataModule):
-            return True
-        return data.has("val")
-
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Note that epochs are left to train."""
-        self.has_trained = True
+        if self.is_resumed and self.folder is not None:
+            return Path(self.folder)
+        return new_run(self.name, folder=self.folder).folder
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write ``config.yaml``: a fit that fails in its first epoch changes nothing."""
+        self.has_trained = True
         if self.run is not None and self.config is not None and trainer.is_global_zero:
             write_text(self.run.config, self.config)
             self.config = None
@@ -154,47 +131,23 @@ class RunRecorder(Checkpoint):
                 f"--trainer.max_epochs {longer(epochs)}"
             )
             return
-        self._reading = verdict(self.history.metrics.get(self.monitor, []), self._mode)
-        self._diverged = self._divergence(trainer)
-        self._write_results(self.run, pl_module, epochs)
-        if self.baselines and "val_loss" in self.history.metrics:
-            self._compare(trainer, pl_module, "val")
-        if self.test_after_fit is None:
-            self._say_next(trainer, is_tested=False)
-
-    def _divergence(self, trainer: Trainer) -> str | None:
-        """Return the sentence about a loss or monitor that stayed NaN or infinite."""
         metrics = self.history.metrics
-        sentence = divergence("train_loss", metrics.get("train_loss", []))
-        if sentence is None and trainer.check_val_every_n_epoch == 1:  # else NaN is a gap
-            sentence = divergence(self.monitor, metrics.get(self.monitor, []))
-        return sentence
-
-    def _write_results(self, run: Run, module: LightningModule, epochs: int) -> None:
-        metrics = self.history.metrics
+        reading = verdict(metrics.get(self.monitor, []), self._mode)
+        sentence = self._read(self.run, reading, trainer)
         best_epoch: int | None = None
         best: dict[str, float] = {}
-        if self._reading is not None:
-            sentence = self._reading.sentence(self.monitor, epochs)
-            best_epoch = self._reading.best_epoch
+        if reading is not None:
+            best_epoch = reading.best_epoch
             best = {name: curve[best_epoch - 1] for name, curve in metrics.items()}
-        else:
-            sentence = f"trained {epochs} epochs"
-            if self.monitor not in metrics:
-                sentence += " without validation"
-        if self._diverged is not None:
-            sentence = self._diverged
-            if self._reading is not None:
-                sentence += f"; {self._reading.best_clause(self.monitor)}"
-        run.write_results(
+        self.run.write_results(
             monitor=self.monitor,
             mode=self._mode,
-            modes=getattr(module, "metric_modes", {}),
+            modes=getattr(pl_module, "metric_modes", {}),
             best_epoch=best_epoch,
             best=best,
             last={name: curve[-1] for name, curve in metrics.items()},
             verdict=sentence,
-            parameters=sum(weights.numel() for weights in module.parameters()),
+            parameters=sum(weights.numel() for weights in pl_module.parameters()),
             seed=self.seed,
             seconds={"fit": round(time.perf_counter() - self._start, 3)},
             versions=versions(),
@@ -203,8 +156,34 @@ class RunRecorder(Checkpoint):
             from dlp.visualization.curves import draw_curves
 
             figure = draw_curves(metrics, best_epoch, self.smoothing)
-            save_figure(figure, run.folder / "curves.png")
+            save_figure(figure, self.run.folder / "curves.png")
         say(sentence)
+        if self.baselines and "val_loss" in metrics:
+            self._compare(trainer, pl_module, "val")
+        if self.test_after_fit is None:
+            self._say_next()
+
+    def _read(self, run: Run, reading: Verdict | None, trainer: Trainer) -> str:
+        """Return the sentence about the curves; note the command that follows."""
+        metrics = self.history.metrics
+        epochs = trainer.current_epoch
+        failure = divergence("train_loss", metrics.get("train_loss", []))
+        if failure is None and trainer.check_val_every_n_epoch == 1:  # else NaN is a gap
+            failure = divergence(self.monitor, metrics.get(self.monitor, []))
+        if reading is None or failure is not None:
+            verb = "predict" if self.test_after_fit else "test"
+            self._next_command = f"{verb} --ckpt_path {run.folder}"
+        elif reading.kind in ("improving", "too_short"):
+            more = f"--trainer.max_epochs {longer(epochs)}"
+            self._next_command = f"fit --ckpt_path {run.folder} {more}"
+        else:
+            best = f"--trainer.max_epochs {reading.best_epoch}"
+            self._next_command = f"fit --config {run.config} --config retrain {best}"
+        if reading is None:
+            return failure or f"trained {epochs} epochs without validation"
+        if failure is not None:
+            return f"{failure}; {reading.best_clause(self.monitor)}"
+        return reading.sentence(self.monitor, epochs)
 
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
@@ -238,17 +217,13 @@ class RunRecorder(Checkpoint):
         baselines = self._compare(trainer, pl_module, "test")
         if self.run is None:
             return
-        data: Any = getattr(trainer, "datamodule", None)
-        is_ours = isinstance(data, SupervisedDataModule)
-        test = {
-            **scores,
-            "rows": len(data.examples("test")) if is_ours else None,
-            "checkpoint": Path(trainer.ckpt_path).name if trainer.ckpt_path else None,
-            "baselines": baselines,
-        }
-        self.run.write_results(**{**self.run.results(), "test": test})
-        if self.has_trained:
-            self._say_next(trainer, is_tested=True)
+        data = _data_of(trainer)
+        checkpoint = trainer.ckpt_path and Path(trainer.ckpt_path).name
+        rows = None if data is None else len(data.examples("test"))
+        test = {**scores, "rows": rows, "checkpoint": checkpoint, "baselines": baselines}
+        self.run.add_results(test=test)
+        if self.has_trained and self.test_after_fit:
+            self._say_next()
 
     def _compare(
         self, trainer: Trainer, module: LightningModule, part: Literal["val", "test"]
@@ -256,8 +231,8 @@ class RunRecorder(Checkpoint):
         """Print and return the scores of guesses and, if asked for, of fitted models."""
         from dlp.evaluation.baselines import baseline_lines, fitted_scores, guess_scores
 
-        data: Any = getattr(trainer, "datamodule", None)
-        if not isinstance(data, SupervisedDataModule):
+        data = _data_of(trainer)
+        if data is None:
             return {}
         scores = guess_scores(module, data, part)
         if self.baselines:
@@ -266,21 +241,17 @@ class RunRecorder(Checkpoint):
             say(line)
         return scores
 
-    def _say_next(self, trainer: Trainer, is_tested: bool) -> None:
+    def _say_next(self) -> None:
         """Print the command that follows, and the files."""
         assert self.run is not None  # of a fit
-        folder = self.run.folder
-        reading = self._reading
-        if reading is None or self._diverged is not None:
-            command = f"{'predict' if is_tested else 'test'} --ckpt_path {folder}"
-        elif reading.kind in ("improving", "too_short"):
-            epochs = longer(len(self.history.metrics[self.monitor]))
-            command = f"fit --ckpt_path {folder} --trainer.max_epochs {epochs}"
-        else:
-            command = f"fit --config {self.run.config} --config retrain"
-            command += f" --trainer.max_epochs {reading.best_epoch}"
-        say(f"next: dlp {command}")
-        say(f"wrote {folder}: {self.run.files()}")
+        say(f"next: dlp {self._next_command}")
+        say(f"wrote {self.run.folder}: {self.run.files()}")
+
+
+def _data_of(trainer: Trainer) -> SupervisedDataModule | None:
+    """Return the data of a Trainer if it is of the project."""
+    data = getattr(trainer, "datamodule", None)
+    return data if isinstance(data, SupervisedDataModule) else None
 
 
 def callbacks_of(trainer: Trainer) -> list[Callback]:
