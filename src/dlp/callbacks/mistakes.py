@@ -29,39 +29,48 @@ class MistakesReport(Callback):
         self.folder = folder
         self._batches: list[dict[str, Any]] = []
 
-    def on_test_batch_end(self, *args: Any) -> None:
+    def on_test_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
         """Collect a batch; the first one begins a test."""
-        _, _, outputs, _, batch_idx, *_ = args
         if isinstance(outputs, dict) and "targets" in outputs:
             self._batches[batch_idx:] = [outputs]
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Analyse the predictions and write the files."""
-        data, loader = getattr(trainer, "datamodule", None), trainer.test_dataloaders
+        data = getattr(trainer, "datamodule", None)
+        loader = trainer.test_dataloaders
         if not self._batches or loader is None or not isinstance(data, SupervisedDataModule):
             return
         kind = "values" if "values" in self._batches[0] else "probabilities"
-        pairs = zip(loader.batch_sampler, self._batches, strict=False)  # of a test of some batches
-        outputs = gather_outputs(
-            trainer, [{"rows": rows} | {n: o[n] for n in (kind, "targets")} for rows, o in pairs]
-        )
-        if outputs is None:
+        batches = []
+        # The test may have been of some batches alone.
+        for rows, outputs in zip(loader.batch_sampler, self._batches, strict=False):
+            batches.append({"rows": rows, "scores": outputs[kind], "targets": outputs["targets"]})
+        gathered = gather_outputs(trainer, batches)
+        if gathered is None:
             return
-        predictions, targets = outputs[kind], outputs["targets"]
-        if not np.isfinite(predictions).all():
+        if not np.isfinite(gathered["scores"]).all():
             say("mistakes are not written: the model predicts NaN or infinity")
             return
         if kind == "probabilities" and not data.class_names:
             say("mistakes are not written: the target is numbers; give data.task: classification")
             return
+        scores = gathered["scores"]
+        targets = gathered["targets"]
         if kind == "values":
-            names, targets = data.targets.columns or ["target"], targets.reshape(predictions.shape)
-            mistakes = value_mistakes(predictions, targets, names)
+            columns = data.targets.columns or ["target"]
+            mistakes = value_mistakes(scores, targets.reshape(scores.shape), columns)
         else:
             analyse = class_mistakes if targets.ndim == 1 else label_mistakes
-            names = data.class_names or []
-            mistakes = analyse(predictions, targets, names, threshold_of(pl_module))
-        self._write(data, mistakes, outputs["rows"])
+            mistakes = analyse(scores, targets, data.class_names or [], threshold_of(pl_module))
+        self._write(data, mistakes, gathered["rows"])
         say(f"mistakes: {mistakes.summary}; see {self.folder}")
 
     def _write(
@@ -72,19 +81,21 @@ class MistakesReport(Callback):
         from dlp.visualization.mistakes import draw_mistakes
 
         write_json(self.folder / "mistakes.json", mistakes.report)
-        figures, worst = draw_mistakes(mistakes), pd.DataFrame(mistakes.worst)
+        figures = draw_mistakes(mistakes)
+        worst = pd.DataFrame(mistakes.worst)
         if len(worst):
             rows = rows[worst.pop("row")]
             examples = data.examples("test").take(rows)
             worst = pd.DataFrame({"index": examples.index, **examples.names}).join(worst)
-            if cells := examples.inputs.readable():  # of images the path tells the row
+            cells = examples.inputs.readable()
+            if cells:  # of images the path tells the row
                 worst["input"] = cells
             if len(data.input_shape) == 3:
                 from dlp.visualization.images import image_grid
 
-                pairs = zip(worst["true"], worst["predicted"], strict=True)
-                captions = [f"{true} -> {predicted}" for true, predicted in pairs]
-                figures["worst"] = image_grid(data.inputs("test")[torch.tensor(rows)], captions)
+                captions = worst["true"].astype(str) + " -> " + worst["predicted"].astype(str)
+                images = data.inputs("test")[torch.from_numpy(rows)]
+                figures["worst"] = image_grid(images, captions.tolist())
         for name, figure in figures.items():
             save_figure(figure, self.folder / f"{name}.png")
         with atomic_path(self.folder / "worst.csv") as temporary:

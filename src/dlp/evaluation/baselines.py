@@ -5,6 +5,7 @@ Both learn from the training part and are scored by the metrics of the model's h
 
 import warnings
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -14,7 +15,6 @@ from torch import Tensor
 
 from dlp.console import say, scores_text
 from dlp.datamodules.base import SupervisedDataModule
-from dlp.datamodules.rows import Rows
 from dlp.modules.heads import Head
 from dlp.modules.metrics import make_metrics
 from dlp.modules.supervised import SupervisedModule
@@ -36,25 +36,29 @@ def guess_scores(model: Any, data: SupervisedDataModule, part: Literal["val", "t
     """
     if not isinstance(model, SupervisedModule):
         return {}
-    summary, head = data.fit()["target_summary"], model.head
+    head = model.head
+    summary = data.fit()["target_summary"]
     targets = part_targets(head, data, part)
     if "frequencies" not in summary:
-        rows = {name: torch.tensor([summary[name]]) for name in ("mean", "median")}
-        return {
-            name: score(head, row.expand(len(targets), -1), targets) for name, row in rows.items()
-        }
+        scores = {}
+        for name in ("mean", "median"):
+            values = torch.tensor(summary[name]).expand(len(targets), -1)
+            scores[name] = score(head, values, targets)
+        return scores
     frequencies = torch.tensor(summary["frequencies"])
     is_single = head.task in ("binary", "multiclass")
-    majority = (frequencies == frequencies.max()) if is_single else frequencies > 0.5
-    always = score(head, majority.float().expand(len(targets), -1), targets)
-    if not is_single:
-        return {"majority_class": always}
-    guessed = float(frequencies[targets].mean())
-    return {"majority_class": always, "class_frequencies": {"acc": guessed}}
+    majority = frequencies > 0.5
+    if is_single:
+        majority = frequencies == frequencies.max()
+    answers = majority.float().expand(len(targets), -1)
+    scores = {"majority_class": score(head, answers, targets)}
+    if is_single:
+        scores["class_frequencies"] = {"acc": float(frequencies[targets].mean())}
+    return scores
 
 
 def fitted_scores(model: Any, data: SupervisedDataModule, part: Literal["val", "test"]) -> Scores:
-    """Fit a linear model and, on columns, gradient boosting; score them on a part.
+    """Fit the baselines of the rows, `Rows.baselines`, and score them on a part.
 
     Texts become sublinear TF-IDF of words and pairs of words, tables are filled, standardised and
     one-hot, images are averaged down to 32 x 32. All settings are scikit-learn's defaults, but for
@@ -63,15 +67,18 @@ def fitted_scores(model: Any, data: SupervisedDataModule, part: Literal["val", "
     """
     if not isinstance(model, SupervisedModule):
         return {}
-    train = data.examples("train").inputs
     head = model.head
-    y = part_targets(head, data, "train").numpy()[:_MAX_ROWS]
+    train = data.examples("train").inputs
+    y = part_targets(head, data, "train").numpy()[:_MAX_ROWS].squeeze()
     targets = part_targets(head, data, part)
+    class_weight = _class_weight(model, data.class_names)
+    linear = partial(_linear, head, class_weight)
+    boosting = partial(_boosting, head, class_weight)
     scores: Scores = {}
-    for name, estimator in _estimators(head, train, model.class_weight, data.class_names).items():
+    for name, estimator in train.baselines(linear, boosting).items():
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of iterations that ran out
-            estimator.fit(train.features()[:_MAX_ROWS], y.squeeze())
+            estimator.fit(train.features()[:_MAX_ROWS], y)
             predictions = _predict(head, estimator, data.examples(part).inputs.features())
         say(f"fitted {name}")
         scores[name] = score(head, torch.from_numpy(predictions), targets)
@@ -104,34 +111,44 @@ def baseline_lines(scores: Mapping[str, Mapping[str, float]]) -> list[str]:
     return [f"baseline {n.replace('_', ' ')}: {scores_text(each)}" for n, each in scores.items()]
 
 
-def _estimators(
-    head: Head, rows: Rows, class_weight: Any, names: list[str] | None
-) -> dict[str, Any]:
-    """Return the baselines of some rows by name, for the task of a head."""
-    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+def _class_weight(model: SupervisedModule, names: list[str] | None) -> Any:
+    """Return the class weights of a model by the number of the class."""
+    if not isinstance(model.class_weight, dict) or not names:
+        return model.class_weight
+    if model.head.task == "multilabel":  # of a label scikit-learn weighs 0 and 1 alone
+        return None
+    weights = {str(name): weight for name, weight in model.class_weight.items()}
+    return {number: weights.get(name, 1.0) for number, name in enumerate(names)}
+
+
+def _linear(head: Head, class_weight: Any, C: float = 1.0) -> Any:  # noqa: N803  # scikit-learn's
+    """Return a linear model for the task of a head."""
     from sklearn.linear_model import LogisticRegression, Ridge
+    from sklearn.multiclass import OneVsRestClassifier
+
+    if head.prediction == "values":
+        return Ridge()
+    model = LogisticRegression(C=C, class_weight=class_weight)
+    if head.task == "multilabel":
+        return OneVsRestClassifier(model)
+    return model
+
+
+def _boosting(head: Head, class_weight: Any) -> Any:
+    """Return gradient boosting for the task of a head."""
+    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
     from sklearn.multiclass import OneVsRestClassifier
     from sklearn.multioutput import MultiOutputRegressor
 
-    if isinstance(class_weight, dict) and names:  # of a label scikit-learn weighs 0 and 1 alone
-        weights = {str(name): weight for name, weight in class_weight.items()}
-        numbered = {number: weights.get(name, 1.0) for number, name in enumerate(names)}
-        class_weight = None if head.task == "multilabel" else numbered
-
-    def linear(C: float = 1.0) -> Any:  # noqa: N803  # its name in scikit-learn
-        if head.prediction == "values":
-            return Ridge()
-        model = LogisticRegression(C=C, class_weight=class_weight)
-        return OneVsRestClassifier(model) if head.task == "multilabel" else model
-
-    def boosting() -> Any:
-        if head.prediction == "values":
-            model = HistGradientBoostingRegressor(random_state=0)
-            return MultiOutputRegressor(model) if head.num_outputs > 1 else model
-        model = HistGradientBoostingClassifier(random_state=0, class_weight=class_weight)
-        return OneVsRestClassifier(model) if head.task == "multilabel" else model
-
-    return rows.baselines(linear, boosting)
+    if head.prediction == "values":
+        model = HistGradientBoostingRegressor(random_state=0)
+        if head.num_outputs > 1:
+            return MultiOutputRegressor(model)
+        return model
+    model = HistGradientBoostingClassifier(random_state=0, class_weight=class_weight)
+    if head.task == "multilabel":
+        return OneVsRestClassifier(model)
+    return model
 
 
 def _predict(head: Head, estimator: Any, features: Any) -> NDArray[np.float32]:
