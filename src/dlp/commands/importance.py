@@ -10,9 +10,7 @@ from matplotlib.figure import Figure
 from dlp.bag_of_words import BagOfWords
 from dlp.commands.trained_models import restore
 from dlp.console import muted, say
-from dlp.datamodules.base import Part
-from dlp.datamodules.tables.rows import TableRows
-from dlp.datamodules.text.corpus import Texts
+from dlp.datamodules.base import Part, SupervisedDataModule
 from dlp.errors import InputError
 from dlp.evaluation.baselines import part_targets, score
 from dlp.files import atomic_path, save_figure
@@ -22,15 +20,19 @@ from dlp.modules.supervised import SupervisedModule
 from dlp.runs.restoring import check_same_rows
 from dlp.visualization.words import word_weights
 
-_REPEATS, _NUM_BARS = 10, 40
+_REPEATS = 10
+_NUM_BARS = 40
+_NUM_WORDS = 20  # for all classes, and as many against them
+_MIN_WORDS = 3
 
 
 def importance(run: str) -> pd.DataFrame:
     """Measure on which columns or words a model relies, on the validation, else the test part.
 
     The importance of a column is the mean loss in the first metric over 10 shuffles of its cells.
-    Within two standard deviations of 0 a column adds nothing; columns that tell the same share. The
-    weight of a word is its mean integrated gradient, for class 1 of two, else the predicted class.
+    Within two standard deviations of 0 a column adds nothing; columns with the same information
+    share. The weight of a word is its mean integrated gradient: for class 1 of two, else for each
+    class over the texts that are predicted as that.
 
     Args:
         run: Name of a config with a run, folder of a run, or checkpoint.
@@ -38,63 +40,99 @@ def importance(run: str) -> pd.DataFrame:
     record, data, module = restore(run)
     check_same_rows(data, record.folder)
     part: Part = "val" if data.has("val") else "test"
-    inputs, folder = data.examples(part).inputs, record.folder / "visualize"
-    is_table = isinstance(inputs, TableRows)
-    if not isinstance(module, SupervisedModule) or not (is_table or isinstance(inputs, Texts)):
+    explained_by = data.encoder.explained_by
+    if not isinstance(module, SupervisedModule) or explained_by not in ("columns", "words"):
         raise InputError(f"importance takes tables and texts; see dlp visualize heatmap {run}.")
-    frame, label = (_columns if is_table else _words)(module, data, part)
+    measure = _columns if explained_by == "columns" else _words
+    frame, label = measure(module, data, part)
+    folder = record.folder / "visualize"
     with atomic_path(folder / "importance.csv") as temporary:
         frame.to_csv(temporary, index=False, float_format="%.9g")
     bars = frame.head(_NUM_BARS)
     say(bars.to_string(index=False, float_format="{:.4g}".format))
-    figure = Figure(figsize=(7, 1 + 0.22 * len(bars)), layout="constrained")
-    axes, numbers = figure.subplots(), range(len(bars))
-    colours = np.where(bars["note"] == "", "tab:blue", "lightgrey") if is_table else None
-    axes.barh(numbers, bars.iloc[:, 1], xerr=bars.get("std"), color=colours)
-    axes.set_yticks(numbers, bars.iloc[:, 0])
-    axes.set(ylim=(len(bars) - 0.5, -0.5), xlabel=f"{label}, {len(inputs):,} {part} rows")
-    save_figure(figure, folder / "importance.png")
+    label = f"{label}, {len(data.examples(part)):,} {part} rows"
+    save_figure(_draw(bars, label), folder / "importance.png")
     say(f"wrote {folder}: importance.csv, importance.png")
     return frame
 
 
-def _columns(module: Any, data: Any, part: Any) -> tuple[pd.DataFrame, str]:
+def _columns(
+    module: SupervisedModule, data: SupervisedDataModule, part: Any
+) -> tuple[pd.DataFrame, str]:
     """Shuffle each column as it was read; return the loss in the metric."""
-    inputs, generator = data.examples(part).inputs.frame, np.random.default_rng(0)
+    rows = data.examples(part).inputs
     targets = part_targets(module.head, data, part)
+    generator = np.random.default_rng(0)
 
-    def metric(frame: pd.DataFrame) -> tuple[str, float]:
-        with torch.no_grad(), muted(True):
-            predictions = module.head.predict(module(data.encoder.transform(TableRows(frame))))
-        return next(iter(score(module.head, predictions, targets).items()))
+    def scores(rows: Any) -> dict[str, float]:
+        inputs = data.encoder.transform(rows)[torch.arange(len(rows))]
+        with torch.no_grad():
+            return score(module.head, module.head.predict(module(inputs)), targets)
 
-    name, best = metric(inputs)
-    is_gain = monitor_mode(f"val_{name}", module.metric_modes) == "max"
-    rows = []
-    for column, cells in inputs.items():
-        orders = [generator.permutation(len(inputs)) for _ in range(_REPEATS)]
-        values = [metric(inputs.assign(**{column: cells.array[order]}))[1] for order in orders]
-        losses = best - np.array(values) if is_gain else np.array(values) - best
-        mean, std = losses.mean(), losses.std(ddof=1)
-        rows.append((column, mean, std, "" if mean > 2 * std else "adds nothing"))
-    frame = pd.DataFrame(rows, columns=["column", "importance", "std", "note"])
+    with muted(True):
+        metric, best = next(iter(scores(rows).items()))
+        sign = 1
+        change = "rise"
+        if monitor_mode(f"val_{metric}", module.metric_modes) == "max":
+            sign = -1
+            change = "drop"
+        lines = []
+        for column in rows.names:
+            losses = []
+            for _ in range(_REPEATS):
+                shuffled = rows.shuffled(column, generator.permutation(len(rows)))
+                losses.append(sign * (scores(shuffled)[metric] - best))
+            mean = np.mean(losses)
+            std = np.std(losses, ddof=1)
+            note = "" if mean > 2 * std else "adds nothing"
+            lines.append((column, mean, std, note))
+    frame = pd.DataFrame(lines, columns=["column", "importance", "std", "note"])
     frame = frame.sort_values("importance", ascending=False, ignore_index=True)
-    return frame, f"{'drop' if is_gain else 'rise'} of {name} by shuffling (grey adds nothing)"
+    return frame, f"{change} of {metric} by shuffling (grey adds nothing)"
 
 
-def _words(module: Any, data: Any, part: Any) -> tuple[pd.DataFrame, str]:
-    """Return the mean and the mean absolute weight of the 20 words most for, and most against."""
-    words = [*SPECIAL, *data.input_spec()["words"]]
-    total = torch.zeros(2, data.input_shape[0])  # a small set has fewer words than the network
+def _words(
+    module: SupervisedModule, data: SupervisedDataModule, part: Any
+) -> tuple[pd.DataFrame, str]:
+    """Return the mean and the mean absolute weight of the words of each class."""
+    num_words = data.input_shape[0]
+    num_classes = max(2, data.num_outputs)
+    totals = torch.zeros(2, num_classes, num_words)
+    num_texts = torch.zeros(num_classes)
     for batch, _ in data.loader(part):
-        bags = batch.to_dense(total.shape[1]) if isinstance(batch, BagOfWords) else batch
+        bags = batch.to_dense(num_words) if isinstance(batch, BagOfWords) else batch
         with torch.no_grad():
             logits = module(bags)
-        number = 1 if logits.shape[1] == 1 else logits.argmax(1)
-        weights = word_weights(module.network, bags, number)
-        total += torch.stack([weights, weights.abs()]).sum(1) / len(data.examples(part))
-    weight, absolute = total[:, : len(words)]
-    frame = pd.DataFrame({"word": words, "weight": weight, "absolute": absolute})
-    frame = pd.concat([frame.nlargest(20, "weight"), frame.nsmallest(20, "weight")[::-1]])
-    is_binary = module.head.task == "binary"
-    return frame, f"weight for {data.class_names[1] if is_binary else 'the prediction'}"
+        numbers = logits.argmax(1)
+        if logits.shape[1] == 1:
+            numbers += 1  # the logit is that of class 1
+        weights = word_weights(module.network, bags, numbers)
+        totals.index_add_(1, numbers, torch.stack([weights, weights.abs()]))
+        num_texts += numbers.bincount(minlength=num_classes)
+    words = SPECIAL + data.input_spec()["words"]  # a small set has fewer than the network
+    classes = num_texts.nonzero().flatten().tolist()
+    count = max(_MIN_WORDS, _NUM_WORDS // len(classes))
+    frames = []
+    for number in classes:
+        weight, absolute = totals[:, number, : len(words)] / num_texts[number]
+        frame = pd.DataFrame({"word": words, "weight": weight, "absolute": absolute})
+        frame["class"] = data.class_names[number] if data.class_names else "prediction"
+        frames += [frame.nlargest(count, "weight"), frame.nsmallest(count, "weight")[::-1]]
+    return pd.concat(frames, ignore_index=True), "weight for the class"
+
+
+def _draw(bars: pd.DataFrame, label: str) -> Figure:
+    """Draw a bar per column or word; those that add nothing are grey."""
+    names = bars.iloc[:, 0]
+    colours: Any = "tab:blue"
+    if "note" in bars:
+        colours = bars["note"].map({"": "tab:blue", "adds nothing": "lightgrey"})
+    elif bars["class"].nunique() > 1:
+        names = names + " (" + bars["class"] + ")"
+    figure = Figure(figsize=(7, 1 + 0.22 * len(bars)), layout="constrained")
+    axes = figure.subplots()
+    places = range(len(bars))
+    axes.barh(places, bars.iloc[:, 1], xerr=bars.get("std"), color=colours)
+    axes.set_yticks(places, names)
+    axes.set(ylim=(len(bars) - 0.5, -0.5), xlabel=label)
+    return figure
