@@ -126,8 +126,8 @@ def _draw(bars: pd.DataFrame, label: str) -> Figure:
     names = bars.iloc[:, 0]
     colours: Any = "tab:blue"
     if "note" in bars:
-        colours = bars["note"].map({"": "tab:blue", "adds nothing": "lightgrey"})
-    elif bars["class"].nunique() > 1:
+        colours = np.where(bars["note"] == "", colours, "lightgrey")
+    else:
         names = names + " (" + bars["class"] + ")"
     figure = Figure(figsize=(7, 1 + 0.22 * len(bars)), layout="constrained")
     axes = figure.subplots()

@@ -4,8 +4,7 @@ Both learn from the training part and are scored by the metrics of the model's h
 """
 
 import warnings
-from collections.abc import Mapping
-from functools import partial
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -72,10 +71,8 @@ def fitted_scores(model: Any, data: SupervisedDataModule, part: Literal["val", "
     y = part_targets(head, data, "train").numpy()[:_MAX_ROWS].squeeze()
     targets = part_targets(head, data, part)
     class_weight = _class_weight(model, data.class_names)
-    linear = partial(_linear, head, class_weight)
-    boosting = partial(_boosting, head, class_weight)
     scores: Scores = {}
-    for name, estimator in train.baselines(linear, boosting).items():
+    for name, estimator in train.baselines(*_estimators(head, class_weight)).items():
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of iterations that ran out
             estimator.fit(train.features()[:_MAX_ROWS], y)
@@ -121,34 +118,28 @@ def _class_weight(model: SupervisedModule, names: list[str] | None) -> Any:
     return {number: weights.get(name, 1.0) for number, name in enumerate(names)}
 
 
-def _linear(head: Head, class_weight: Any, C: float = 1.0) -> Any:  # noqa: N803  # scikit-learn's
-    """Return a linear model for the task of a head."""
-    from sklearn.linear_model import LogisticRegression, Ridge
-    from sklearn.multiclass import OneVsRestClassifier
-
-    if head.prediction == "values":
-        return Ridge()
-    model = LogisticRegression(C=C, class_weight=class_weight)
-    if head.task == "multilabel":
-        return OneVsRestClassifier(model)
-    return model
-
-
-def _boosting(head: Head, class_weight: Any) -> Any:
-    """Return gradient boosting for the task of a head."""
+def _estimators(head: Head, class_weight: Any) -> tuple[Callable[..., Any], Callable[[], Any]]:
+    """Return the functions that build a linear model and gradient boosting for a head."""
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+    from sklearn.linear_model import LogisticRegression, Ridge
     from sklearn.multiclass import OneVsRestClassifier
     from sklearn.multioutput import MultiOutputRegressor
 
-    if head.prediction == "values":
-        model = HistGradientBoostingRegressor(random_state=0)
-        if head.num_outputs > 1:
-            return MultiOutputRegressor(model)
-        return model
-    model = HistGradientBoostingClassifier(random_state=0, class_weight=class_weight)
-    if head.task == "multilabel":
-        return OneVsRestClassifier(model)
-    return model
+    def for_head(classifier: Any, regressor: Any) -> Any:
+        if head.task == "multilabel":
+            return OneVsRestClassifier(classifier)
+        if head.task is not None:
+            return classifier
+        return regressor if head.num_outputs == 1 else MultiOutputRegressor(regressor)
+
+    def linear(C: float = 1.0) -> Any:  # noqa: N803  # its name in scikit-learn
+        return for_head(LogisticRegression(C=C, class_weight=class_weight), Ridge())
+
+    def boosting() -> Any:
+        classifier = HistGradientBoostingClassifier(random_state=0, class_weight=class_weight)
+        return for_head(classifier, HistGradientBoostingRegressor(random_state=0))
+
+    return linear, boosting
 
 
 def _predict(head: Head, estimator: Any, features: Any) -> NDArray[np.float32]:

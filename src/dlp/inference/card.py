@@ -56,15 +56,13 @@ def card(model: Model, run: Run, checkpoint: str, difference: str) -> str:
 
 def _columns(fields: list[dict[str, Any]]) -> str:
     """Return a line per column: its kind or categories, and a typical cell."""
-    kinds = {}
-    typical = {}
+    lines = {}
     for field in fields:
-        name = field["name"]
-        kinds[name] = field["kind"]
-        typical[name] = field["typical"]
+        kind = field["kind"]
         if field["categories"]:
-            kinds[name] = ", ".join(text or "(missing)" for text in field["categories"][:9])
-    return _table({"kind or categories": kinds, "typical cell": typical})
+            kind = ", ".join(text or "(missing)" for text in field["categories"][:9])
+        lines[field["name"]] = {"kind or categories": kind, "typical cell": field["typical"]}
+    return _table(pd.DataFrame(lines).T)
 
 
 def _answer(head: Mapping[str, Any]) -> str:
@@ -84,11 +82,10 @@ def _scores(run: Run, checkpoint: str) -> str:
     test = run.results().get("test") or {}
     if test.get("checkpoint") != checkpoint or not test.get("rows"):  # of another one of the run
         return "It was not tested."
-    scores = {}
-    for name, value in test.items():
-        if name.startswith("test_"):
-            scores[name.removeprefix("test_")] = value
-    return f"{test['rows']:,} test rows" + _table({"this model": scores} | test["baselines"])
+    names = [name for name in test if name.startswith("test_")]
+    scores = {name.removeprefix("test_"): test[name] for name in names}
+    table = pd.DataFrame({"this model": scores} | test["baselines"])
+    return f"{test['rows']:,} test rows" + _table(table)
 
 
 def _spread(run: Run) -> str:
@@ -97,11 +94,11 @@ def _spread(run: Run) -> str:
     if not path.is_file():
         return "One fit: how others would differ was not measured."
     summary = json.loads(path.read_text("utf-8"))
-    spread = {name: summary[name] for name in ("mean", "std")}
-    return f"{len(summary['folds'])} folds" + _table(spread)
+    table = pd.DataFrame({"mean": summary["mean"], "std": summary["std"]})
+    return f"{len(summary['folds'])} folds" + _table(table)
 
 
-def _table(columns: Mapping[str, Mapping[str, Any]]) -> str:
-    """Return columns as aligned text, in a block of Markdown."""
-    text = pd.DataFrame(columns).to_string(float_format="{:.6g}".format, na_rep="")
+def _table(frame: pd.DataFrame) -> str:
+    """Return a table as aligned text, in a block of Markdown."""
+    text = frame.to_string(float_format="{:.6g}".format, na_rep="")
     return f"\n\n```text\n{text}\n```"

@@ -146,9 +146,7 @@ class TableReader(Reader):
             if unseen:
                 warnings.warn(f"column {name!r}: unseen in training: {unseen[:5]}", stacklevel=4)
             codes.append([places.get(text, -1) for text in texts])
-        number_columns = np.array(numbers, np.float64).reshape(-1, len(rows))
-        code_columns = np.array(codes, np.int64).reshape(-1, len(rows))
-        return [number_columns.T, code_columns.T]
+        return [_matrix(numbers, len(rows), np.float64), _matrix(codes, len(rows), np.int64)]
 
     def typical(self) -> dict[str, Any]:
         """Return a typical cell of each column; dates have the format of the training table."""
@@ -164,21 +162,23 @@ class TableReader(Reader):
         fields = []
         for name, cell in self.typical().items():
             categories = self.spec["categories"].get(name)
-            kind = "number"
+            kind = "text" if isinstance(cell, str) else "number"
             if name in self.spec["dates"]:
                 kind = "date"
             elif categories:
                 kind = "category"
-            elif isinstance(cell, str):
-                kind = "text"
             fields.append({"name": name, "kind": kind, "typical": cell, "categories": categories})
         return fields
 
     def _cells(self, rows: Sequence[Mapping[str, Any]], name: str, hole: Any) -> list[Any]:
         """Return the converted cells of a column, and `hole` for missing ones."""
-        convert, accepted = self._converter(name)
-        holes = self._holes(name)
-        empty = {"", *map(str, holes)}
+        accepted = self._accepted(name)
+        holes = self._option("na_values", name)
+        if holes is None:
+            holes = []
+        elif not isinstance(holes, list):
+            holes = [holes]
+        empty = ["", *map(str, holes)]
         cells = []
         for number, row in enumerate(rows):
             if not isinstance(row, Mapping):
@@ -191,7 +191,7 @@ class TableReader(Reader):
             value = None
             if not (cell is None or cell != cell or (is_text and cell in empty)):
                 try:
-                    value = convert(cell)
+                    value = self._convert(name, cell)
                 except (ValueError, TypeError, OverflowError, AttributeError) as error:
                     place = f"column {name!r} of row {number}"
                     raise ValueError(f"{place} takes {accepted}, not {cell!r:.80}.") from error
@@ -202,33 +202,28 @@ class TableReader(Reader):
             cells.append(value)
         return cells
 
-    def _converter(self, name: str) -> tuple[Callable[[Any], Any], str]:
-        """Return the function that converts the cells of a column, and what it takes."""
+    def _accepted(self, name: str) -> str:
+        """Return what the cells of a column are."""
+        if name in self.spec["dates"]:
+            return f"dates {self._date_format(name) or 'by ISO 8601'}"
+        return "finite numbers" if name in self.numbers else "single cells"
+
+    def _convert(self, name: str, cell: Any) -> Any:
+        """Return a number, or the text of a category."""
         is_number = name in self.numbers
         if name in self.spec["dates"]:
-            form = self._date_format(name)
-            accepted = f"dates {form}" if form else "dates"
-            if is_number:
-                return lambda cell: _days(_date(cell, form)), accepted
-            return lambda cell: str(_date(cell, form)), accepted
-        if is_number:
-            return self._number, "finite numbers"
-        return _category, "single cells"
+            date = _date(cell, self._date_format(name))
+            return _days(date) if is_number else str(date)
+        return self._number(cell) if is_number else _category(cell)
 
-    def _holes(self, name: str) -> list[Any]:
-        """Return the cells of a column that stand for missing ones."""
-        holes = self.csv.get("na_values")
-        if isinstance(holes, Mapping):
-            holes = holes.get(name)
-        if holes is None:
-            return []
-        return holes if isinstance(holes, list) else [holes]
+    def _option(self, argument: str, name: str) -> Any:
+        """Return an argument of ``pandas.read_csv`` for a column."""
+        value = self.csv.get(argument)
+        return value.get(name) if isinstance(value, Mapping) else value
 
     def _date_format(self, name: str) -> str | None:
         """Return the format of a column of dates; None is ISO 8601."""
-        form = self.csv.get("date_format")
-        if isinstance(form, Mapping):
-            form = form.get(name)
+        form: str | None = self._option("date_format", name)
         return None if form == "ISO8601" else form
 
     def _number(self, cell: Any) -> float:
@@ -409,6 +404,10 @@ def read_image(source: Any, spec: Mapping[str, Any]) -> Any:
         else:
             image = image.resize(size, bilinear)
     return np.array(image, np.uint8).reshape(spec["height"], spec["width"], -1)
+
+
+def _matrix(columns: list[Any], num_rows: int, dtype: Any) -> Any:
+    return np.array(columns, dtype).reshape(-1, num_rows).T
 
 
 def _category(cell: Any) -> str:
