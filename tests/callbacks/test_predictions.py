@@ -91,6 +91,12 @@ def test_rows_of_a_table_carry_their_id(tmp_path):
     assert list(table) == ["index", "key", "class", "prob_a", "prob_b"]
     assert table["key"].tolist() == ["k5", "k6", "k7", "k8"]
     assert (table["class"] == np.where(table["prob_b"] > 0.5, "b", "a")).all()
+    frame.iloc[5:9, 1:2].to_csv(tmp_path / "new.csv", index=False)
+    data = TableDataModule(
+        tmp_path / "t.csv", "label", id_column="key", predict_path=tmp_path / "new.csv"
+    )
+    quiet_trainer(callbacks=[PredictionWriter(path)]).predict(module, datamodule=data)
+    assert list(pd.read_csv(path)) == ["index", "class", "prob_a", "prob_b"]
 
 
 def test_without_a_path_the_rows_are_printed(capsys):

@@ -17,7 +17,7 @@ from dlp.datamodules.tables.encoder import TableEncoder
 from dlp.datamodules.tables.rows import TableRows, records
 from dlp.datamodules.text.corpus import SPLIT, Texts, pretokeniser
 from dlp.datamodules.text.encoding import TextEncoder, WordWeights
-from dlp.inference.reader import ImageReader, TableReader, TextReader
+from dlp.inference.reader import ArrayReader, ImageReader, TableReader, TextReader, typed_rows
 
 WORDS = st.sampled_from(
     ["gut", "schlecht", "don\u2019t", "STRASSE", "caf\u00e9", "\U0001f600", "a-b"]
@@ -109,3 +109,45 @@ def test_cells_that_stand_for_holes_are_missing_and_dates_can_be_categories():
     numbers, codes = TableReader(inputs)(rows)
     np.testing.assert_array_equal(numbers[:, 0], [np.nan, np.nan, np.nan, 3])
     assert codes[:, 0].tolist() == [0, 0, 0, 0]
+
+
+def test_all_images_that_cannot_be_read_are_named_with_the_reason(tmp_path):
+    good, deep, damaged = (tmp_path / f"{name}.png" for name in ("good", "deep", "damaged"))
+    Image.new("L", (9, 9)).save(good)
+    Image.fromarray(np.zeros((9, 9), np.uint16)).save(deep)
+    damaged.write_bytes(good.read_bytes()[:30])
+    reader = ImageReader(asdict(ImageFormat(5, 6)))
+    with pytest.raises(ValueError, match=r"2 of 3 images .*deep.png \(16 or more .*damaged.png"):
+        reader([good, deep, damaged])
+
+
+def test_an_array_of_another_shape_is_refused():
+    with pytest.raises(ValueError, match=r"a row has the shape \[4\], not \[1\]"):
+        ArrayReader({"shape": [4]})(np.zeros((3, 1)))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a,b\n", "has no rows"),
+        ("", "has no rows"),
+        ("a,a\n1,2\n", "two columns called 'a'"),
+        ("a,b\n1\n", "rows of different widths"),
+    ],
+)
+def test_a_wrong_csv_is_refused(text, message, tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_text(text, "utf-8")
+    with pytest.raises(ValueError, match=message):
+        typed_rows([str(path)], {"read_csv": None})
+
+
+def test_rows_are_typed_or_stand_in_files(tmp_path):
+    (tmp_path / "rows.csv").write_text("a;b\n1;x\n", "utf-8")
+    (tmp_path / "rows.json").write_text("[[1, 2], [3]]", "utf-8")
+    np.save(tmp_path / "rows.npy", np.arange(4).reshape(2, 2))
+    words = [str(tmp_path / f"rows.{ending}") for ending in ("csv", "json", "npy")]
+    rows = typed_rows([*words, "a film"], {"read_csv": {"sep": ";"}})
+    assert rows[:3] == [{"a": "1", "b": "x"}, [1, 2], [3]]
+    assert [list(row) for row in rows[3:5]] == [[0, 1], [2, 3]]
+    assert rows[5:] == ["a film"]

@@ -173,7 +173,9 @@ class ImageFolderDataModule(SupervisedDataModule):
         if self.task == "classification":
             texts += targets
         frame = read_table(path, self.read_csv, filter(None, texts))
-        check_columns(frame, [self.image_column, self.id_column, *targets])
+        check_columns(frame, [self.image_column, *targets])
+        if targets:
+            check_columns(frame, [self.id_column])
         if targets and self.drop_unlabelled:
             frame = drop_unlabelled(frame, targets, str(path))
         files = [path.parent / str(file) for file in frame[self.image_column]]
@@ -182,7 +184,9 @@ class ImageFolderDataModule(SupervisedDataModule):
             raise InputError(
                 f"{path} names {len(absent):,} images that do not exist, such as {absent[0]}."
             )
-        names = {self.id_column or "path": frame[self.id_column or self.image_column].tolist()}
+        names = {"path": frame[self.image_column].tolist()}
+        if self.id_column in frame:
+            names = {str(self.id_column): frame[self.id_column].tolist()}
         examples = Examples(files, index=frame.index.to_numpy(), names=names)
         if not targets:
             return examples

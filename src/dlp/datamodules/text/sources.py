@@ -76,7 +76,10 @@ class TextFiles:
         import pandas as pd
 
         frame = pd.concat(self._frames())
-        for role, name in self.columns.items():
+        roles = dict(self.columns)
+        if not self.labels and roles.get("id") not in frame:  # new texts need no names
+            roles.pop("id", None)
+        for role, name in roles.items():
             if name not in frame:
                 raise unknown(f"{role.rstrip('0123456789')}_column", name, map(str, frame.columns))
         if self.labels:
@@ -88,7 +91,7 @@ class TextFiles:
         rows = frame.index.get_level_values(1)
         row_column = "row" if rows.inferred_type == "integer" else "id"
         columns: dict[str, Any] = {"part": frame.index.get_level_values(0), row_column: rows}
-        for role, name in self.columns.items():
+        for role, name in roles.items():
             columns[role] = pa.array(frame[name], from_pandas=True)
         del columns["text"]
         return Texts.tokenise(texts, pretokeniser(self.tokens, self.ngrams), **columns)

@@ -1,0 +1,83 @@
+"""Rows as people have them, for trained models of tables and texts."""
+
+import pandas as pd
+import pytest
+import torch
+
+from dlp.datamodules import TableDataModule, TextDataModule
+from dlp.errors import InputError
+from dlp.inference import Predictor
+from dlp.inference.reader import Model
+from dlp.inference.trained import Served
+from dlp.modules.heads import RegressionHead, SigmoidHead
+from dlp.modules.networks import DenseNet
+from dlp.modules.serialization import make_entry
+
+
+def predictor_of(data, head):
+    """Return a predictor of an untrained network."""
+    torch.manual_seed(0)
+    data.fit()
+    network = DenseNet(data.input_shape, 1)
+    entry = make_entry(network, head, data, 1)
+    served = Served(entry["inputs"], network, head).eval()
+    return Predictor([Model(entry, served.run)], [served])
+
+
+@pytest.fixture
+def sales(tmp_path):
+    """Return a predictor of a table with German dates and a column of ISO dates."""
+    lines = [f"{n % 28 + 1:02}.02.2019;2020-03-{n % 28 + 1:02};{n},5;{n}" for n in range(40)]
+    path = tmp_path / "sales.csv"
+    path.write_text("\n".join(["sold;built;size;price", *lines]), "utf-8")
+    form = {"sold": "%d.%m.%Y", "built": "%Y-%m-%d"}
+    options = {"sep": ";", "decimal": ",", "parse_dates": ["sold", "built"], "date_format": form}
+    return predictor_of(TableDataModule(path, "price", read_csv=options), RegressionHead(1))
+
+
+@pytest.fixture
+def reviews(tmp_path):
+    path = tmp_path / "reviews.csv"
+    pd.DataFrame({"review": ["good film", "bad film"] * 9, "label": [1, 0] * 9}).to_csv(
+        path, index=False
+    )
+    return predictor_of(TextDataModule(path, "review"), SigmoidHead())
+
+
+def test_the_typical_row_of_the_card_is_predicted_in_the_formats_of_the_file(sales):
+    row = sales.reader.typical()
+    assert (row["sold"][2:], row["built"][:8]) == (".02.2019", "2020-03-")
+    assert len(sales.predict([row])) == 1
+    assert sales.explain(row)["difference"].tolist() == [0, 0, 0]
+    with pytest.raises(ValueError, match=r"takes dates %d.%m.%Y, not '2019-02-19'"):
+        sales.predict([row | {"sold": "2019-02-19"}])
+
+
+def test_a_row_of_a_frame_is_explained_as_its_dictionary(sales):
+    row = {"sold": pd.Timestamp("2019-02-03"), "built": pd.Timestamp("2020-03-04"), "size": 5.5}
+    frame = pd.DataFrame([row, row])
+    expected = sales.explain(row)
+    for same in (frame.iloc[0], frame.iloc[[0]]):
+        pd.testing.assert_frame_equal(sales.explain(same), expected, check_dtype=False)
+    with pytest.raises(InputError, match="one row, not 2"):
+        sales.explain(frame)
+
+
+def test_texts_are_a_list_a_series_or_a_column_of_a_frame(reviews):
+    texts = ["a good film", "bad"]
+    expected = reviews.predict(texts)
+    pd.testing.assert_frame_equal(reviews.predict(pd.Series(texts)), expected)
+    pd.testing.assert_frame_equal(reviews.predict(pd.DataFrame({"review": texts})), expected)
+
+
+@pytest.mark.parametrize("rows", [None, "a text", {"review": "a text"}])
+def test_what_is_not_a_list_of_rows_is_refused(reviews, rows):
+    with pytest.raises(InputError, match="takes a list of rows"):
+        reviews.predict(rows)
+
+
+def test_a_row_of_another_kind_is_refused(reviews, sales):
+    with pytest.raises(ValueError, match="a row is a text"):
+        reviews.predict(pd.DataFrame({"text": ["a good film"]}))
+    with pytest.raises(ValueError, match="a row is a dictionary by column"):
+        sales.predict(pd.Series([1, 2, 3]))
