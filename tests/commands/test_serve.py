@@ -74,6 +74,12 @@ def test_a_reason_is_that_of_the_predictor(client, predictor):
     assert answer == {"explanations": [predictor.explain(ROW).to_dict("records")]}
 
 
+def test_more_rows_than_the_server_can_explain_at_once_are_refused(client):
+    answer = client.post("/explain", json={"rows": [ROW] * 17})
+    assert answer.status_code == 422
+    assert answer.json() == {"error": "explain takes at most 16 rows, not 17."}
+
+
 def test_an_unseen_category_is_named_in_the_answer(client):
     answer = client.post("/predict", json={"rows": [ROW | {"kind": "mauve"}]}).json()
     assert answer["notes"] == ["column 'kind': unseen in training: ['mauve']"]
@@ -109,6 +115,7 @@ def test_images_are_files(image_client, png):
         (422, "'y' is absent", b'{"rows": [{"x": 1}]}'),
         (422, "finite numbers, not inf", b'{"rows": [{"x": 1e999, "y": 1, "kind": "red"}]}'),
         (422, "finite numbers, not 'a'", b'{"rows": [{"x": "a", "y": 1, "kind": "red"}]}'),
+        (422, "dictionary by column, not 7", b'{"rows": [7]}'),
         (422, "single cells", b'{"rows": [{"x": 1, "y": 1, "kind": ["red"]}]}'),
         (413, "10 MB", b" " * 10_000_001),
         (413, "10 MB", iter([b" " * 6_000_000] * 2)),  # a body that does not say its length

@@ -67,20 +67,32 @@ def export(run: str, folder: Path | None = None) -> Path:
     return folder
 
 
-def _write_model(trained: Predictor, data: Any, path: Path) -> str:
+def _write_model(
+    trained: Predictor,
+    data: Any,
+    path: Path,
+) -> str:
     """Write the ONNX file; return its largest difference from the checkpoint on some rows."""
     parts: list[Part] = ["test", "val", "train"]
     part = next(part for part in parts if data.has(part))
-    numbers = np.arange(min(_MAX_ROWS, len(data.examples(part))))
-    rows = data.examples(part).take(numbers).inputs.raw()
+    examples = data.examples(part)
+    numbers = np.arange(min(_MAX_ROWS, len(examples)))
+    rows = examples.take(numbers).inputs.raw()
     served = trained.modules[0]
-    entry = {"inputs": trained.inputs, "head": trained.head, "card": trained.card}
+    arrays = trained.models[0].read(rows[:1])
+    entry = {
+        "inputs": trained.inputs,
+        "head": trained.head,
+        "card": trained.card,
+    }
     with extra("export"):
-        _write_onnx(served, trained.models[0].read(rows[:1]), entry, path)
+        _write_onnx(served, arrays, entry, path)
     inputs = data.inputs(part)[torch.from_numpy(numbers)]  # by the encoder, not the reader
     with torch.no_grad():
-        expected = served.head.predict(served.network(inputs)).numpy()
-    errors = np.abs(Predictor.load(path).scores(rows) - expected)
+        logits = served.network(inputs)
+        expected = served.head.predict(logits).numpy()
+    scores = Predictor.load(path).scores(rows)
+    errors = np.abs(scores - expected)
     if trained.head["prediction"] == "values":
         errors = errors / np.abs(expected).max(axis=0)
     difference = f"{errors.max():.1e} on {len(rows)} rows of the {part} part"
@@ -89,11 +101,22 @@ def _write_model(trained: Predictor, data: Any, path: Path) -> str:
     return difference
 
 
-def _write_onnx(network: torch.nn.Module, arrays: Any, entry: dict[str, Any], path: Path) -> None:
+def _write_onnx(
+    network: torch.nn.Module,
+    arrays: Any,
+    entry: dict[str, Any],
+    path: Path,
+) -> None:
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     example = tuple(torch.from_numpy(array.repeat(2, axis=0)) for array in arrays)
-    shapes = (tuple({0: torch.export.Dim.DYNAMIC} for _ in example),)
-    program = torch.onnx.export(network, example, dynamo=True, dynamic_shapes=shapes, verbose=False)
+    shape = {0: torch.export.Dim.DYNAMIC}
+    program = torch.onnx.export(
+        network,
+        example,
+        dynamo=True,
+        dynamic_shapes=((shape,) * len(example),),
+        verbose=False,
+    )
     assert program is not None
     program.model.metadata_props["dlp"] = json.dumps(entry, ensure_ascii=False)
     program.save(path, external_data=False)

@@ -57,7 +57,9 @@ def importance(run: str) -> pd.DataFrame:
 
 
 def _columns(
-    module: SupervisedModule, data: SupervisedDataModule, part: Any
+    module: SupervisedModule,
+    data: SupervisedDataModule,
+    part: Any,
 ) -> tuple[pd.DataFrame, str]:
     """Shuffle each column as it was read; return the loss in the metric."""
     rows = data.examples(part).inputs
@@ -67,7 +69,8 @@ def _columns(
     def scores(rows: Any) -> dict[str, float]:
         inputs = data.encoder.transform(rows)[torch.arange(len(rows))]
         with torch.no_grad():
-            return score(module.head, module.head.predict(module(inputs)), targets)
+            predictions = module.head.predict(module(inputs))
+        return score(module.head, predictions, targets)
 
     with muted(True):
         metric, best = next(iter(scores(rows).items()))
@@ -80,19 +83,26 @@ def _columns(
         for column in rows.names:
             losses = []
             for _ in range(_REPEATS):
-                shuffled = rows.shuffled(column, generator.permutation(len(rows)))
-                losses.append(sign * (scores(shuffled)[metric] - best))
+                order = generator.permutation(len(rows))
+                value = scores(rows.shuffled(column, order))[metric]
+                losses.append(sign * (value - best))
             mean = np.mean(losses)
             std = np.std(losses, ddof=1)
             note = "" if mean > 2 * std else "adds nothing"
             lines.append((column, mean, std, note))
     frame = pd.DataFrame(lines, columns=["column", "importance", "std", "note"])
-    frame = frame.sort_values("importance", ascending=False, ignore_index=True)
+    frame = frame.sort_values(
+        "importance",
+        ascending=False,
+        ignore_index=True,
+    )
     return frame, f"{change} of {metric} by shuffling (grey adds nothing)"
 
 
 def _words(
-    module: SupervisedModule, data: SupervisedDataModule, part: Any
+    module: SupervisedModule,
+    data: SupervisedDataModule,
+    part: Any,
 ) -> tuple[pd.DataFrame, str]:
     """Return the mean and the mean absolute weight of the words of each class."""
     num_words = data.input_shape[0]
@@ -100,7 +110,9 @@ def _words(
     totals = torch.zeros(2, num_classes, num_words)
     num_texts = torch.zeros(num_classes)
     for batch, _ in data.loader(part):
-        bags = batch.to_dense(num_words) if isinstance(batch, BagOfWords) else batch
+        bags = batch
+        if isinstance(batch, BagOfWords):
+            bags = batch.to_dense(num_words)
         with torch.no_grad():
             logits = module(bags)
         numbers = logits.argmax(1)
@@ -109,15 +121,22 @@ def _words(
         weights = word_weights(module.network, bags, numbers)
         totals.index_add_(1, numbers, torch.stack([weights, weights.abs()]))
         num_texts += numbers.bincount(minlength=num_classes)
+    names = data.class_names or ["prediction"] * num_classes
     words = SPECIAL + data.input_spec()["words"]  # a small set has fewer than the network
     classes = num_texts.nonzero().flatten().tolist()
     count = max(_MIN_WORDS, _NUM_WORDS // len(classes))
     frames = []
     for number in classes:
         weight, absolute = totals[:, number, : len(words)] / num_texts[number]
-        frame = pd.DataFrame({"word": words, "weight": weight, "absolute": absolute})
-        frame["class"] = data.class_names[number] if data.class_names else "prediction"
-        frames += [frame.nlargest(count, "weight"), frame.nsmallest(count, "weight")[::-1]]
+        columns = {
+            "word": words,
+            "weight": weight,
+            "absolute": absolute,
+            "class": names[number],
+        }
+        frame = pd.DataFrame(columns)
+        frames.append(frame.nlargest(count, "weight"))
+        frames.append(frame.nsmallest(count, "weight")[::-1])
     return pd.concat(frames, ignore_index=True), "weight for the class"
 
 

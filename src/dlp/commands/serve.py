@@ -49,7 +49,8 @@ def serve(run: str, host: str = "127.0.0.1", port: int = 8000) -> None:
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else 40 ms per answer
         say(f"serving {run} at http://{host}:{listener.getsockname()[1]}; Ctrl-C ends it")
         limits: Any = {"limit_concurrency": 64, "timeout_graceful_shutdown": 3}
-        uvicorn.Server(uvicorn.Config(api, log_level="warning", **limits)).run([listener])
+        config = uvicorn.Config(api, log_level="warning", **limits)
+        uvicorn.Server(config).run([listener])
 
 
 def import_own_classes(run: str) -> None:
@@ -116,8 +117,10 @@ def app(predictor: Predictor, hosts: Collection[str] = ()) -> FastAPI:
         for row in rows:
             with lock:
                 reasons = predictor.explain(row)
-            is_map = isinstance(reasons, np.ndarray)
-            explanations.append(reasons.tolist() if is_map else reasons.to_dict("records"))
+            if isinstance(reasons, np.ndarray):  # a map of pixels
+                explanations.append(reasons.tolist())
+            else:
+                explanations.append(reasons.to_dict("records"))
         return {"explanations": explanations}
 
     return api
@@ -145,5 +148,6 @@ async def _refuse(request: Request, error: Any) -> JSONResponse:
         sentence = f"{error.detail}; {_ACCEPTED}"
     elif isinstance(error, RequestValidationError):
         first = error.errors()[0]
-        sentence = f"{'.'.join(map(str, first['loc']))}: {first['msg']}; {_ACCEPTED}"
+        place = ".".join(map(str, first["loc"]))
+        sentence = f"{place}: {first['msg']}; {_ACCEPTED}"
     return JSONResponse({"error": sentence}, status)

@@ -24,7 +24,11 @@ Scores = dict[str, dict[str, float]]
 _MAX_ROWS = 50_000
 
 
-def guess_scores(model: Any, data: SupervisedDataModule, part: Literal["val", "test"]) -> Scores:
+def guess_scores(
+    model: Any,
+    data: SupervisedDataModule,
+    part: Literal["val", "test"],
+) -> Scores:
     """Score constant answers on a part by the metrics of a model's head.
 
     - ``majority_class``: the most frequent class; of labels those that most rows have.
@@ -56,7 +60,11 @@ def guess_scores(model: Any, data: SupervisedDataModule, part: Literal["val", "t
     return scores
 
 
-def fitted_scores(model: Any, data: SupervisedDataModule, part: Literal["val", "test"]) -> Scores:
+def fitted_scores(
+    model: Any,
+    data: SupervisedDataModule,
+    part: Literal["val", "test"],
+) -> Scores:
     """Fit the baselines of the rows, `Rows.baselines`, and score them on a part.
 
     Texts become sublinear TF-IDF of words and pairs of words, tables are filled, standardised and
@@ -70,13 +78,15 @@ def fitted_scores(model: Any, data: SupervisedDataModule, part: Literal["val", "
     train = data.examples("train").inputs
     y = part_targets(head, data, "train").numpy()[:_MAX_ROWS].squeeze()
     targets = part_targets(head, data, part)
+    features = train.features()[:_MAX_ROWS]
+    rows = data.examples(part).inputs
     class_weight = _class_weight(model, data.class_names)
     scores: Scores = {}
     for name, estimator in train.baselines(*_estimators(head, class_weight)).items():
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of iterations that ran out
-            estimator.fit(train.features()[:_MAX_ROWS], y)
-            predictions = _predict(head, estimator, data.examples(part).inputs.features())
+            estimator.fit(features, y)
+            predictions = _predict(head, estimator, rows.features())
         say(f"fitted {name}")
         scores[name] = score(head, torch.from_numpy(predictions), targets)
     return scores
@@ -94,18 +104,24 @@ def score(head: Head, predictions: Tensor, targets: Tensor) -> dict[str, float]:
 
 
 def part_targets(
-    head: Head, data: SupervisedDataModule, part: Literal["train", "val", "test"]
+    head: Head,
+    data: SupervisedDataModule,
+    part: Literal["train", "val", "test"],
 ) -> Tensor:
     """Return the targets of a part as metrics take them."""
     targets = data.examples(part).targets
     assert targets is not None  # of a labelled part
     encoded = torch.from_numpy(data.targets.encode(targets))
-    return head.metric_targets(head.prepare(encoded)).cpu()
+    prepared = head.prepare(encoded)
+    return head.metric_targets(prepared).cpu()
 
 
 def baseline_lines(scores: Mapping[str, Mapping[str, float]]) -> list[str]:
     """Return a line per baseline."""
-    return [f"baseline {n.replace('_', ' ')}: {scores_text(each)}" for n, each in scores.items()]
+    lines = []
+    for name, values in scores.items():
+        lines.append(f"baseline {name.replace('_', ' ')}: {scores_text(values)}")
+    return lines
 
 
 def _class_weight(model: SupervisedModule, names: list[str] | None) -> Any:
@@ -118,7 +134,10 @@ def _class_weight(model: SupervisedModule, names: list[str] | None) -> Any:
     return {number: weights.get(name, 1.0) for number, name in enumerate(names)}
 
 
-def _estimators(head: Head, class_weight: Any) -> tuple[Callable[..., Any], Callable[[], Any]]:
+def _estimators(
+    head: Head,
+    class_weight: Any,
+) -> tuple[Callable[..., Any], Callable[[], Any]]:
     """Return the functions that build a linear model and gradient boosting for a head."""
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
     from sklearn.linear_model import LogisticRegression, Ridge
@@ -130,7 +149,9 @@ def _estimators(head: Head, class_weight: Any) -> tuple[Callable[..., Any], Call
             return OneVsRestClassifier(classifier)
         if head.task is not None:
             return classifier
-        return regressor if head.num_outputs == 1 else MultiOutputRegressor(regressor)
+        if head.num_outputs > 1:
+            return MultiOutputRegressor(regressor)
+        return regressor
 
     def linear(C: float = 1.0) -> Any:  # noqa: N803  # its name in scikit-learn
         return for_head(LogisticRegression(C=C, class_weight=class_weight), Ridge())

@@ -49,7 +49,11 @@ def _explained_output(scores: Any, head: dict[str, Any]) -> int:
     return int(decide(scores, head["threshold"])[0])
 
 
-def _columns(predictor: "Predictor", row: dict[str, Any], number: int) -> pd.DataFrame:
+def _columns(
+    predictor: "Predictor",
+    row: dict[str, Any],
+    number: int,
+) -> pd.DataFrame:
     """Return how a score differs from that of the row with the typical cell of each column."""
     typical = predictor.reader.typical()
     names = [name for name in typical if name in row]
@@ -61,11 +65,19 @@ def _columns(predictor: "Predictor", row: dict[str, Any], number: int) -> pd.Dat
         "typical": [typical[name] for name in names],
         "difference": scores[0] - scores[1:],
     }
-    frame = pd.DataFrame(columns)
-    return frame.sort_values("difference", key=abs, ascending=False, ignore_index=True)
+    return pd.DataFrame(columns).sort_values(
+        "difference",
+        key=abs,
+        ascending=False,
+        ignore_index=True,
+    )
 
 
-def _words(predictor: "Predictor", row: Any, number: int) -> pd.DataFrame:
+def _words(
+    predictor: "Predictor",
+    row: Any,
+    number: int,
+) -> pd.DataFrame:
     """Return the mean weight of each word over the models."""
     weights = []
     for model, network, inputs in predictor.inputs_of(row):
@@ -73,14 +85,20 @@ def _words(predictor: "Predictor", row: Any, number: int) -> pd.DataFrame:
         ids = inputs[0].nonzero().flatten()
         values = word_weights(network, inputs, number)[0, ids]
         weights.append(pd.Series(values.numpy(), names[ids]))
-    mean = pd.concat(weights, axis=1).fillna(0).mean(axis=1).sort_values(key=abs, ascending=False)
+    mean = pd.concat(weights, axis=1).fillna(0).mean(axis=1)
+    mean = mean.sort_values(key=abs, ascending=False)
     return mean.rename_axis("word").reset_index(name="weight")
 
 
-def _pixels(predictor: "Predictor", row: Any, number: int) -> Any:
+def _pixels(
+    predictor: "Predictor",
+    row: Any,
+    number: int,
+) -> Any:
     """Return the mean heat map over the models, (h, w) in [0, 1]."""
     maps = []
     for _, network, inputs in predictor.inputs_of(row):
-        heat = GradCAM(network)(inputs, number)[0].numpy()
+        cam = GradCAM(network)
+        heat = cam(inputs, number)[0].numpy()
         maps.append(heat / max(heat.max(), 1e-12))
     return np.mean(maps, axis=0)

@@ -34,6 +34,8 @@ _IMAGES = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
 _UNKNOWN = 2
 _FIRST_WORD = 4
 
+Spec = Mapping[str, Any]
+
 
 class Reader:
     """Reader of rows as people have them; it returns arrays of NumPy with N rows each.
@@ -47,7 +49,7 @@ class Reader:
     form = "json"
     example: Any = None
 
-    def __init__(self, spec: Mapping[str, Any]) -> None:
+    def __init__(self, spec: Spec) -> None:
         self.spec = spec
 
     def __call__(self, rows: Any) -> list[Any]:
@@ -66,7 +68,7 @@ class Reader:
 class OwnReader(Reader):
     """Reader by a class of one's own, as the spec names it."""
 
-    def __init__(self, spec: Mapping[str, Any]) -> None:
+    def __init__(self, spec: Spec) -> None:
         super().__init__(spec)
         self.read = _imported_class(spec["reader"])(spec)
 
@@ -81,15 +83,15 @@ class TextReader(Reader):
     form = "text"
     example = "a text"
 
-    def __init__(self, spec: Mapping[str, Any]) -> None:
+    def __init__(self, spec: Spec) -> None:
         super().__init__(spec)
         self.ids = {word: id for id, word in enumerate(spec["words"], _FIRST_WORD)}
 
-    def __call__(self, rows: Sequence[str | Mapping[str, Any]]) -> list[Any]:
+    def __call__(self, rows: Sequence[Any]) -> list[Any]:
         """Count the ids of texts, or of rows of a table with a column of texts."""
         counts = np.zeros((len(rows), self.spec["num_words"]), np.float32)
         for count, row in zip(counts, rows, strict=True):
-            text: Any = row
+            text = row
             if isinstance(row, Mapping):
                 text = row.get(self.spec["column"])
             if not isinstance(text, str):
@@ -129,13 +131,13 @@ class TableReader(Reader):
 
     form = "columns"
 
-    def __init__(self, spec: Mapping[str, Any]) -> None:
+    def __init__(self, spec: Spec) -> None:
         super().__init__(spec)
-        self.csv = spec["read_csv"] or {}
+        self.csv = spec.get("read_csv") or {}
         self.numbers = list(spec["scales"])
         self.numbers += [name for name in spec["indicators"] if name not in spec["scales"]]
 
-    def __call__(self, rows: Sequence[Mapping[str, Any]]) -> list[Any]:
+    def __call__(self, rows: Sequence[Any]) -> list[Any]:
         """Encode rows, dictionaries by column."""
         numbers = [self._cells(rows, name, np.nan) for name in self.numbers]
         codes = []
@@ -146,7 +148,10 @@ class TableReader(Reader):
             if unseen:
                 warnings.warn(f"column {name!r}: unseen in training: {unseen[:5]}", stacklevel=4)
             codes.append([places.get(text, -1) for text in texts])
-        return [_matrix(numbers, len(rows), np.float64), _matrix(codes, len(rows), np.int64)]
+        return [
+            _matrix(numbers, len(rows), np.float64),
+            _matrix(codes, len(rows), np.int64),
+        ]
 
     def typical(self) -> dict[str, Any]:
         """Return a typical cell of each column; dates have the format of the training table."""
@@ -167,10 +172,21 @@ class TableReader(Reader):
                 kind = "date"
             elif categories:
                 kind = "category"
-            fields.append({"name": name, "kind": kind, "typical": cell, "categories": categories})
+            field = {
+                "name": name,
+                "kind": kind,
+                "typical": cell,
+                "categories": categories,
+            }
+            fields.append(field)
         return fields
 
-    def _cells(self, rows: Sequence[Mapping[str, Any]], name: str, hole: Any) -> list[Any]:
+    def _cells(
+        self,
+        rows: Sequence[Any],
+        name: str,
+        hole: Any,
+    ) -> list[Any]:
         """Return the converted cells of a column, and `hole` for missing ones."""
         accepted = self._accepted(name)
         holes = self._option("na_values", name)
@@ -188,13 +204,17 @@ class TableReader(Reader):
                 raise ValueError(f"column {name!r} is absent; the model takes {names}.")
             cell = row[name]
             is_text = isinstance(cell, str)
+            is_missing = cell is None or cell != cell
+            if is_text:
+                is_missing = cell in empty
             value = None
-            if not (cell is None or cell != cell or (is_text and cell in empty)):
+            if not is_missing:
                 try:
                     value = self._convert(name, cell)
                 except (ValueError, TypeError, OverflowError, AttributeError) as error:
-                    place = f"column {name!r} of row {number}"
-                    raise ValueError(f"{place} takes {accepted}, not {cell!r:.80}.") from error
+                    raise ValueError(
+                        f"column {name!r} of row {number} takes {accepted}, not {cell!r:.80}."
+                    ) from error
             if value is None or (is_text and value in holes):  # -999 is -999.0
                 if self.spec["missing"] == "error":
                     raise ValueError(f"column {name!r} of row {number} is missing; fill it in.")
@@ -206,20 +226,32 @@ class TableReader(Reader):
         """Return what the cells of a column are."""
         if name in self.spec["dates"]:
             return f"dates {self._date_format(name) or 'by ISO 8601'}"
-        return "finite numbers" if name in self.numbers else "single cells"
+        if name in self.numbers:
+            return "finite numbers"
+        return "single cells"
 
     def _convert(self, name: str, cell: Any) -> Any:
         """Return a number, or the text of a category."""
         is_number = name in self.numbers
         if name in self.spec["dates"]:
             date = _date(cell, self._date_format(name))
-            return _days(date) if is_number else str(date)
-        return self._number(cell) if is_number else _category(cell)
+            if is_number:
+                return _days(date)
+            return str(date)
+        if is_number:
+            return self._number(cell)
+        return _category(cell)
 
-    def _option(self, argument: str, name: str) -> Any:
+    def _option(
+        self,
+        argument: str,
+        name: str,
+    ) -> Any:
         """Return an argument of ``pandas.read_csv`` for a column."""
         value = self.csv.get(argument)
-        return value.get(name) if isinstance(value, Mapping) else value
+        if isinstance(value, Mapping):
+            return value.get(name)
+        return value
 
     def _date_format(self, name: str) -> str | None:
         """Return the format of a column of dates; None is ISO 8601."""
@@ -278,7 +310,7 @@ class ArrayReader(Reader):
         return [array]
 
 
-def reader_of(spec: Mapping[str, Any]) -> Reader:
+def reader_of(spec: Spec) -> Reader:
     """Return the reader that a spec names; one of version 1.0 names the kind alone."""
     path = spec.get("reader", f"{spec['kind'].title()}Reader")
     readers = {reader.__name__: reader for reader in Reader.__subclasses__()}
@@ -309,7 +341,11 @@ class Model:
         run: Function from the arrays of a reader to probabilities (N, C) or values (N, T).
     """
 
-    def __init__(self, entry: Mapping[str, Any], run: Callable[[list[Any]], Any]) -> None:
+    def __init__(
+        self,
+        entry: Mapping[str, Any],
+        run: Callable[[list[Any]], Any],
+    ) -> None:
         self.inputs = entry["inputs"]
         self.head = entry["head"]
         self.card = entry["card"]
@@ -319,8 +355,10 @@ class Model:
 
     def scores(self, rows: Any, batch_size: int = 256) -> Any:
         """Return probabilities (N, C) or values (N, T)."""
-        starts = range(0, max(1, len(rows)), batch_size)
-        batches = [self.run(self.read(rows[start : start + batch_size])) for start in starts]
+        batches = []
+        for start in range(0, max(1, len(rows)), batch_size):
+            arrays = self.read(rows[start : start + batch_size])
+            batches.append(self.run(arrays))
         return np.concatenate(batches)
 
 
@@ -342,12 +380,18 @@ def load(path: Path) -> Model:
     names = [node.name for node in session.get_inputs()]
 
     def run(arrays: list[Any]) -> Any:
-        return session.run(None, dict(zip(names, arrays, strict=True)))[0]
+        inputs = dict(zip(names, arrays, strict=True))
+        [scores] = session.run(None, inputs)
+        return scores
 
     return Model(entry, run)
 
 
-def decide(probabilities: Any, threshold: float = 0.5, is_multilabel: bool = False) -> Any:
+def decide(
+    probabilities: Any,
+    threshold: float = 0.5,
+    is_multilabel: bool = False,
+) -> Any:
     """Return the predicted class of each row of probabilities (N, C), (N,), or its labels (N, C).
 
     Class 1 of two, and a label, must exceed the threshold; of more classes the likeliest is taken.
@@ -359,7 +403,10 @@ def decide(probabilities: Any, threshold: float = 0.5, is_multilabel: bool = Fal
     return probabilities.argmax(axis=1)
 
 
-def answer(scores: Any, head: Mapping[str, Any]) -> dict[str, Any]:
+def answer(
+    scores: Any,
+    head: Mapping[str, Any],
+) -> dict[str, Any]:
     """Return the columns of predictions: ``class`` and ``prob_<class>``, or a column per value."""
     names = head["names"]
     if head["prediction"] == "values":
@@ -376,7 +423,7 @@ def answer(scores: Any, head: Mapping[str, Any]) -> dict[str, Any]:
     return columns
 
 
-def read_image(source: Any, spec: Mapping[str, Any]) -> Any:
+def read_image(source: Any, spec: Spec) -> Any:
     """Read a path, the content of a file or a Pillow image as uint8 (height, width, channels).
 
     The EXIF orientation is undone, transparent pixels become white, and an animation gives its
@@ -431,7 +478,10 @@ def _days(date: datetime) -> float:
     return float((date - datetime(1970, 1, 1)) / timedelta(days=1))
 
 
-def typed_rows(words: Sequence[str], spec: Mapping[str, Any]) -> list[Any]:
+def typed_rows(
+    words: Sequence[str],
+    spec: Spec,
+) -> list[Any]:
     """Return the rows in the files that words name; other words are rows themselves."""
     rows: list[Any] = []
     for word in words:
@@ -447,14 +497,20 @@ def typed_rows(words: Sequence[str], spec: Mapping[str, Any]) -> list[Any]:
     return rows
 
 
-def _read_csv(path: str, options: Mapping[str, Any]) -> list[dict[str, str]]:
+def _read_csv(
+    path: str,
+    options: Mapping[str, Any],
+) -> list[dict[str, str]]:
     """Return the rows of a CSV by column."""
     others = set(options) - _CSV_OPTIONS
     if others:
         raise ValueError(f"predict.py does not know read_csv: {others}; give it rows in JSON.")
-    separator = options.get("sep", "\t" if path.endswith(".tsv") else ",")
-    with Path(path).open(encoding=options.get("encoding", "utf-8-sig"), newline="") as file:
-        lines = [line for line in csv.reader(file, delimiter=separator) if line]
+    separator = "\t" if path.endswith(".tsv") else ","
+    separator = options.get("sep", separator)
+    encoding = options.get("encoding", "utf-8-sig")
+    with Path(path).open(encoding=encoding, newline="") as file:
+        reader = csv.reader(file, delimiter=separator)
+        lines = [line for line in reader if line]
     if len(lines) < 2:
         raise ValueError(f"{path} has no rows.")
     header = lines[0]
@@ -469,7 +525,9 @@ def _read_csv(path: str, options: Mapping[str, Any]) -> list[dict[str, str]]:
 def main(words: Sequence[str]) -> None:
     """Print the predictions of typed texts or files as a CSV."""
     model = load(Path(__file__).with_name("model.onnx"))
-    columns = answer(model.scores(typed_rows(words, model.inputs)), model.head)
+    rows = typed_rows(words, model.inputs)
+    scores = model.scores(rows)
+    columns = answer(scores, model.head)
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(["index", *columns])
     for index, cells in enumerate(zip(*columns.values(), strict=True)):
