@@ -17,8 +17,8 @@ from urllib.request import Request, urlopen
 import numpy as np
 import pandas as pd
 
-from dlp.cli import main
 from dlp import Predictor
+from dlp.cli import main
 from dlp.visualization import draw_curves
 
 random = np.random.default_rng(0)

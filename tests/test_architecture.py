@@ -13,7 +13,7 @@ import dlp
 SOURCE = Path(dlp.__file__).parent
 #: Rooms from the ground up; a file imports from its own room and those in rows above it.
 LAYERS = [
-    ["errors", "speed", "hyperparameters", "seeds", "files", "modules.monitor", "inference.reader"],
+    ["errors", "speed", "hyperparameters", "seeds", "files", "modules.monitor", "reader"],
     ["console", "lightning_cli.configs"],
     ["cache", "bag_of_words", "runs.folder", "evaluation.verdict", "lightning_cli.parse_errors"],
     ["modules", "datamodules", "lightning_cli.invocation"],

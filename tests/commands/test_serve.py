@@ -16,11 +16,11 @@ from starlette.testclient import TestClient
 from dlp.commands import serve
 from dlp.datamodules import TableDataModule
 from dlp.inference import Predictor
-from dlp.inference.reader import Model
 from dlp.inference.trained import Served
 from dlp.modules.heads import RegressionHead, SigmoidHead
 from dlp.modules.networks import ConvNet, DenseNet
 from dlp.modules.serialization import make_entry
+from dlp.reader import Model
 
 ROW = {"x": 0.5, "y": -0.5, "kind": "red"}
 IMAGE = {"kind": "image", "height": 12, "width": 12, "fit": "squeeze", "channels": 3}

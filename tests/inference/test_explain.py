@@ -11,10 +11,10 @@ from PIL import Image
 from dlp.datamodules import TableDataModule
 from dlp.errors import InputError
 from dlp.inference import Predictor
-from dlp.inference.reader import Model
 from dlp.inference.trained import Served
 from dlp.modules.heads import SigmoidHead, SoftmaxHead
 from dlp.modules.networks import ConvNet, DenseNet
+from dlp.reader import Model
 from dlp.visualization import word_weights
 
 WORDS = [f"w{number}" for number in range(26)]

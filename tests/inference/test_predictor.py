@@ -7,11 +7,11 @@ import torch
 from dlp.datamodules import TableDataModule, TextDataModule
 from dlp.errors import InputError
 from dlp.inference import Predictor
-from dlp.inference.reader import Model
 from dlp.inference.trained import Served
 from dlp.modules.heads import RegressionHead, SigmoidHead
 from dlp.modules.networks import DenseNet
 from dlp.modules.serialization import make_entry
+from dlp.reader import Model
 
 
 def predictor_of(data, head):

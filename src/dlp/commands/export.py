@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from dlp import reader
 from dlp.console import say
 from dlp.errors import InputError, extra
-from dlp.inference import reader
 from dlp.inference.card import card
 from dlp.inference.predictor import Predictor
 from dlp.modules.weights import read_file

@@ -14,7 +14,7 @@ from dlp.datamodules.rows import Encoder, Indices, Rows, row_hashes
 from dlp.datamodules.targets import TargetEncoder, Task
 from dlp.errors import InputError
 from dlp.hyperparameters import Keywords, plain_arguments
-from dlp.inference.reader import ArrayReader
+from dlp.reader import ArrayReader
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dlp.inference.reader import decide as decide  # an exported model needs the rule alone
+from dlp.reader import decide as decide  # an exported model needs the rule alone
 
 
 def best_threshold(probabilities: NDArray[Any], targets: NDArray[Any]) -> float:

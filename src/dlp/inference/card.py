@@ -8,8 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from dlp.inference.reader import Model
 from dlp.inference.trained import encoder_of
+from dlp.reader import Model
 from dlp.runs.folder import Run
 
 

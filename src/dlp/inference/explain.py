@@ -7,8 +7,8 @@ import pandas as pd
 
 from dlp.datamodules.tables.rows import single_row
 from dlp.errors import InputError
-from dlp.inference.reader import decide
 from dlp.inference.trained import encoder_of
+from dlp.reader import decide
 from dlp.visualization.grad_cam import GradCAM
 from dlp.visualization.words import word_weights
 

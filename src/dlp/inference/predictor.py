@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from dlp import reader
 from dlp.datamodules.tables.rows import plain_rows, row_index
 from dlp.errors import InputError, extra
-from dlp.inference import reader
 from dlp.runs.folder import checkpoint_of
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from dlp.datamodules.tables.files import check_columns
 from dlp.datamodules.tables.kinds import check_inputs, is_date, is_number
 from dlp.datamodules.tables.rows import TableRows
 from dlp.errors import InputError, inline
-from dlp.inference.reader import TableReader
+from dlp.reader import TableReader
 
 _LARGEST_MATRIX = 2**26  # numbers, 256 MB
 _MAX_BINS = 1000

@@ -17,7 +17,7 @@ from dlp.datamodules.tables.encoder import TableEncoder
 from dlp.datamodules.tables.rows import TableRows, records
 from dlp.datamodules.text.corpus import SPLIT, Texts, pretokeniser
 from dlp.datamodules.text.encoding import TextEncoder, WordWeights
-from dlp.inference.reader import ArrayReader, ImageReader, TableReader, TextReader, typed_rows
+from dlp.reader import ArrayReader, ImageReader, TableReader, TextReader, typed_rows
 
 WORDS = st.sampled_from(
     ["gut", "schlecht", "don\u2019t", "STRASSE", "caf\u00e9", "\U0001f600", "a-b"]

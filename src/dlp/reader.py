@@ -314,7 +314,7 @@ def reader_of(spec: Spec) -> Reader:
     """Return the reader that a spec names; one of version 1.0 names the kind alone."""
     path = spec.get("reader", f"{spec['kind'].title()}Reader")
     readers = {reader.__name__: reader for reader in Reader.__subclasses__()}
-    return readers.get(path.removeprefix("dlp.inference.reader."), OwnReader)(spec)
+    return readers.get(path.removeprefix("dlp.reader."), OwnReader)(spec)
 
 
 def _imported_class(path: str) -> Any:
