@@ -18,7 +18,7 @@ import dlp
 from dlp import cli
 from dlp.cli import COMMANDS, main
 from dlp.errors import InputError
-from dlp.lightning_cli.invocation import _scan, resolve
+from dlp.lightning_cli.invocation import _scan
 
 RECIPE = """\
 data: {class_path: TableDataModule, init_args: {path: points.csv, target: label}}
@@ -73,11 +73,6 @@ def test_help_lists_commands_and_configs_without_torch():
     assert run.stdout.splitlines()[-1] == "[]"
     for name in (*COMMANDS, "imdb", "quickstart", "dropout"):
         assert f"  {name} " in run.stdout
-
-
-@pytest.mark.parametrize("word", ["2024-13-01", "[", "@x"])
-def test_a_word_that_is_not_yaml_stays_text(word):
-    assert word in resolve("load", ["--data.target", word], takes_checkpoint=False).names
 
 
 def test_a_text_may_hold_an_emoji():

@@ -37,7 +37,7 @@ TYPED = [
         "model: Option 'hiden' is not accepted. Did you mean model.hidden?",
     ),
     ("--Model.hidden [9]", "Did you mean model.hidden?"),
-    ("--data.shuffle no", "'shuffle' is not accepted. Accepted: data.path, data.target"),
+    ("--data.shuffle no", "data: Option 'shuffle' is not accepted."),
     ("--monitr val_acc", "Did you mean monitor?"),
     ("--model.optimizer AdamW --model.optimizer.weigth_decay 1", "optimizer.weight_decay?"),
     ("--model.scheduler.gamma 0.5", "Give a class before, by --config NAME."),
@@ -104,7 +104,7 @@ def parse():
     """Parse the arguments of a command; nothing is built."""
     words = "--data TableDataModule --data.path x --data.target y --model DenseModule"
     parser = load(*words.split(), "--seed_everything", "0").parser
-    return lambda *args: parser.parse_args(resolve("load", args, takes_checkpoint=False).args)
+    return lambda *args: parser.parse_args(resolve("load", args).args)
 
 
 @pytest.mark.parametrize(("typed", "message"), TYPED)

@@ -13,6 +13,7 @@ from dlp.callbacks.checkpoints import AtomicCheckpointIO
 from dlp.commands.evaluate import test
 from dlp.commands.trained_models import restore
 from dlp.console import say
+from dlp.datamodules.base import Part
 from dlp.errors import InputError
 from dlp.evaluation.mistakes import class_mistakes, label_mistakes
 from dlp.lightning_cli.recipe import Recipe
@@ -54,8 +55,8 @@ def calibrate(run: str) -> pd.DataFrame:
     else:
         parts = _validation_and_test(run)
     rows = _fit(head, names, parts)
-    temperature = rows[-1]["temperature"]
     table = pd.DataFrame(rows)
+    temperature = rows[-1]["temperature"]
     say(table.to_string(index=False, float_format="{:.4g}".format))
     for path, checkpoint in zip(paths, checkpoints, strict=True):
         checkpoint["state_dict"]["head.temperature"] = torch.tensor(temperature)
@@ -105,11 +106,12 @@ def _validation_and_test(run: str) -> Parts:
     """Return the logits and targets of a run's parts; of the test part only if there is one."""
     record, data, module = restore(run)
     check_same_rows(data, record.folder)
-    loaders = {"val": data.loader("val")}
+    labelled: list[Part] = ["val"]
     if data.has("test"):
-        loaders["test"] = data.loader("test")
-    parts: dict[str, Any] = {}
-    for part, loader in loaders.items():
+        labelled.append("test")
+    parts: Parts = {}
+    for part in labelled:
+        loader: Any = data.loader(part)
         logits = [module(inputs) for inputs, _ in loader]
         parts[part] = (torch.cat(logits), loader.targets)
     return parts

@@ -110,9 +110,9 @@ def _scores(
     modes = {results.get("monitor"): results.get("mode"), **results.get("modes", {})}
     scores: dict[str, float] = {}
     for metric in metrics:
-        if metric not in history or history[metric].isna().all():
+        values = history.get(metric, pd.Series(dtype=float)).dropna()
+        if values.empty:
             continue
-        values = history[metric].dropna()
         mode = modes.get(metric)
         if mode is None and metric.endswith("loss"):
             mode = "min"

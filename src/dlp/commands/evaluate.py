@@ -19,7 +19,7 @@ def validate(recipe: Recipe) -> None:
     data = recipe.data()
     model = recipe.model(data)
     trainer = recipe.trainer(run_dir=None)
-    trainer.validate(model, datamodule=data, verbose=False, **_checkpoint(recipe))
+    trainer.validate(model, datamodule=data, verbose=False, **checkpoint_arguments(recipe))
     if trainer.is_global_zero:
         say(f"validate: {scores_text(stage_scores(trainer, 'val'))}")
 
@@ -32,7 +32,7 @@ def test(recipe: Recipe) -> None:
     """
     data = recipe.data()
     model = recipe.model(data)
-    recipe.trainer().test(model, datamodule=data, verbose=False, **_checkpoint(recipe))
+    recipe.trainer().test(model, datamodule=data, verbose=False, **checkpoint_arguments(recipe))
 
 
 def predict(recipe: Recipe) -> None:
@@ -47,7 +47,9 @@ def predict(recipe: Recipe) -> None:
     if not recipe.is_dev_run and isinstance(data, SupervisedDataModule):
         callbacks.append(PredictionWriter(_output(recipe)))
     trainer = recipe.trainer(run_dir=None, callbacks=callbacks)
-    trainer.predict(model, datamodule=data, return_predictions=False, **_checkpoint(recipe))
+    trainer.predict(
+        model, datamodule=data, return_predictions=False, **checkpoint_arguments(recipe)
+    )
 
 
 def _output(recipe: Recipe) -> Path | None:
@@ -58,12 +60,17 @@ def _output(recipe: Recipe) -> Path | None:
     if arguments.get("predict_texts"):
         return None
     assert recipe.checkpoint is not None  # without one the command ends before
-    folder = recipe.checkpoint.parent if recipe.run is None else recipe.run.folder
-    source = arguments.get("predict_path")
-    return folder / (f"predictions_{Path(source).stem}.csv" if source else "predictions.csv")
+    folder = recipe.checkpoint.parent
+    if recipe.run is not None:
+        folder = recipe.run.folder
+    name = "predictions"
+    if arguments.get("predict_path"):
+        name += f"_{Path(arguments.predict_path).stem}"
+    return folder / f"{name}.csv"
 
 
-def _checkpoint(recipe: Recipe) -> dict[str, Any]:
-    if recipe.checkpoint is None:  # of a trial by fast_dev_run
+def checkpoint_arguments(recipe: Recipe) -> dict[str, Any]:
+    """Return the arguments of a Trainer's method by which it restores the checkpoint, if any."""
+    if recipe.checkpoint is None:
         return {}
     return {"ckpt_path": recipe.checkpoint, "weights_only": True}

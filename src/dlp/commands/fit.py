@@ -2,6 +2,7 @@
 
 from lightning import Trainer
 
+from dlp.commands.evaluate import checkpoint_arguments
 from dlp.datamodules.base import SupervisedDataModule
 from dlp.lightning_cli.recipe import Recipe
 
@@ -20,9 +21,7 @@ def fit(recipe: Recipe) -> Trainer:
     elif recipe.config.test_after_fit and isinstance(data, SupervisedDataModule):
         data.inputs("test")  # its errors come before the training
     trainer = recipe.trainer()
-    weights_only = None if recipe.checkpoint is None else True
-    trainer.fit(model, datamodule=data, ckpt_path=recipe.checkpoint, weights_only=weights_only)
-    tested = None if recipe.recorder is None else recipe.recorder.checkpoint_to_test
-    if tested is not None:
+    trainer.fit(model, datamodule=data, **checkpoint_arguments(recipe))
+    if recipe.recorder is not None and (tested := recipe.recorder.checkpoint_to_test):
         trainer.test(model, datamodule=data, ckpt_path=tested, verbose=False, weights_only=True)
     return trainer

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,17 +11,16 @@ import torch
 from lightning import LightningModule
 from torch import Tensor, nn
 
-from dlp.console import say
+from dlp.commands.evaluate import predict
 from dlp.datamodules.base import Part, SupervisedDataModule
 from dlp.datamodules.images.folder import ImageFolderDataModule, find_images
 from dlp.datamodules.images.store import ImageFormat, read_image
 from dlp.errors import InputError, unknown
-from dlp.lightning_cli.recipe import load
+from dlp.lightning_cli.recipe import Recipe
 from dlp.modules import SupervisedModule
 from dlp.modules.pretrained.backbone import published_weights
 from dlp.modules.weights import load_weights, read_file
-from dlp.runs.folder import ROOT, Run, checkpoint_of, run_of, runs_of
-from dlp.runs.restoring import restore_data
+from dlp.runs.folder import ROOT, Run, checkpoint_of, runs_of
 from dlp.visualization.layers import model_input
 
 
@@ -30,20 +30,12 @@ def restore(model: str) -> tuple[Run, SupervisedDataModule, LightningModule]:
     The weights are those of the checkpoint, and the rows those that it was trained on.
     """
     checkpoint = checkpoint_of(model)
-    run = run_of(checkpoint)
-    if run is None:
-        raise InputError(f"{checkpoint} is not in the folder of a run, which has its config.")
-    say(f"using {checkpoint}")
-    content = read_file(checkpoint, "state_dict")
-    changes: dict[str, Any] = {}
-    if "weights" in content.get("hyper_parameters", {}):
-        changes["model.weights"] = None  # those of a backbone are in the checkpoint
-    recipe = load(str(run.config), **changes)
+    recipe = Recipe("predict", ["--ckpt_path", str(checkpoint)], predict)
+    assert recipe.run is not None  # the parser has its config
     data = recipe.data()
-    restore_data(data, content, checkpoint)
     module = recipe.model(data)
-    module.load_state_dict(content["state_dict"])
-    return run, data, module.eval()
+    module.load_state_dict(read_file(checkpoint, "state_dict")["state_dict"])
+    return recipe.run, data, module.eval()
 
 
 class NamedImage(NamedTuple):
@@ -130,15 +122,15 @@ def load_image_model(name: str) -> ImageModel:
 def _trained(name: str) -> ImageModel:
     run, data, module = restore(name)
     network: nn.Module = module
-    predict = _probabilities
+    scores: Callable[[Tensor], Tensor] = partial(torch.softmax, dim=1)
     if isinstance(module, SupervisedModule):
         network = module.network
-        predict = module.head.predict
+        scores = module.head.predict
     return ImageModel(
         name=f"{run.folder.resolve().parent.name} {run.folder.name}",
         folder=run.folder / "visualize",
         network=network,
-        predict=predict,
+        predict=scores,
         image_format=image_format_of(data),
         names=data.output_names or ["value"],
         data=data,
@@ -160,18 +152,10 @@ def _published(name: str) -> ImageModel:
         name=name,
         folder=ROOT / name / "visualize",
         network=network,
-        predict=_probabilities,
+        predict=partial(torch.softmax, dim=1),
         image_format=ImageFormat(side, side),
         names=weights.meta["categories"],
     )
-
-
-def _probabilities(logits: Tensor) -> Tensor:
-    """Return probabilities (N, C); a single logit is that of class 1 of two."""
-    logits = logits.reshape(len(logits), -1)
-    if logits.shape[1] == 1:
-        logits = torch.cat([torch.zeros_like(logits), logits], dim=1)
-    return logits.softmax(1)
 
 
 def _read(

@@ -2,7 +2,7 @@
 
 import json
 import math
-from itertools import pairwise
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ with extra("tune"):
 
 from dlp.commands.crossval import epochs_of_fit, find_run, saved_config
 from dlp.console import muted, say
+from dlp.datamodules.base import SupervisedDataModule
 from dlp.evaluation.verdict import best_index, verdict
 from dlp.files import write_text
 from dlp.folds.training import silent_trainer
@@ -31,31 +32,6 @@ from dlp.seeds import derived_seed
 
 _FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 Space = dict[str, distributions.BaseDistribution]
-
-#: Arguments of data and Trainer that decide which rows judge a trial.
-_ROWS = {
-    "data",
-    "class_path",
-    "path",
-    "test_path",
-    "data_dir",
-    "name",
-    "target",
-    "label_column",
-    "task",
-    "val_size",
-    "test_size",
-    "split_seed",
-    "stratify",
-    "group_column",
-    "time_column",
-    "num_folds",
-    "fold",
-    "repeat",
-    "drop_duplicates",
-    "limit_val_batches",
-    "overfit_batches",
-}
 
 
 def tune(
@@ -76,6 +52,7 @@ def tune(
     epochs = epochs_of_fit(recipe)
     ranges = read_space(space, monitor)
     data = recipe.data()
+    rows = _judging_rows(data)
     mode = monitor_mode(monitor, getattr(recipe.model(data), "metric_modes", None))
     folder: Path | None = None
     storage: str | None = None
@@ -99,7 +76,7 @@ def tune(
         # A study that goes on draws other values than before.
         seed = derived_seed(recipe.config.seed_everything, trial.number) % 2**32
         study.sampler = optuna.samplers.TPESampler(seed=seed, constant_liar=True)
-        return _train(recipe, trial, suggest(trial, ranges), mode)
+        return _train(recipe, trial, suggest(trial, ranges), mode, rows)
 
     def finish(study: Study, trial: FrozenTrial) -> None:
         line = f"trial {trial.number} {trial.state.name.lower()}"
@@ -118,18 +95,31 @@ def tune(
         complete = table[table["state"] == "COMPLETE"]  # a pruned trial has no final value
         best = complete.sort_values("value", ascending=mode == "min").head(5)
         say(f"\n{best.to_string(index=False)}\n")
-        configs = [word for flag, word in pairwise(recipe.args) if flag in ("-c", "--config")]
-        configs.append(f"{folder}/best.yaml")
-        say(f"next: dlp fit --config {' --config '.join(configs)}")
+        configs = [*recipe.source, folder / "best.yaml"]
+        say(f"next: dlp fit --config {' --config '.join(map(str, configs))}")
     return study
 
 
-def _train(recipe: Recipe, trial: Trial, args: list[str], mode: Mode) -> float:
-    """Train the recipe with the values of a trial; return the best value of the monitor."""
+def _judging_rows(data: SupervisedDataModule) -> list[int]:
+    rows: list[int] = data.part_rows(data.split).val.tolist()
+    return rows
+
+
+def _train(recipe: Recipe, trial: Trial, args: list[str], mode: Mode, rows: Sequence[int]) -> float:
+    """Train the recipe with the values of a trial; return the best value of the monitor.
+
+    Raises:
+        InputError: If the values change the rows that judge all trials.
+    """
     report = Report(trial, recipe.config.monitor, mode)
     with muted(True):
         variant = Recipe("tune", recipe.args + args, tune)
         data = variant.data()
+        if _judging_rows(data) != rows:
+            raise InputError(
+                f"space: {' '.join(args)} changes the rows that judge a trial, and the luckiest "
+                "rows would win; leave it out. dlp crossval --repeats tells how much rows matter."
+            )
         trainer = silent_trainer(variant.trainer_arguments(), [report])
         trainer.fit(variant.model(data), datamodule=data)
     reading = verdict(report.values, mode)
@@ -187,18 +177,12 @@ def _write(study: Study, folder: Path) -> None:
 def read_space(space: str, monitor: str) -> Space:
     """Read a space by its path or name; keys may be nested or dotted.
 
-    Trials are judged by `monitor` on the same rows: keys that change either are refused.
+    Trials are judged by `monitor`: keys that change it are refused.
     """
-    leaves = flatten(read_config(find_config(space, "space", named_configs("spaces/"))))
-    ranges = {key: _distribution(key, value) for key, value in leaves}
+    path = find_config(space, "space", named_configs("spaces/"))
+    ranges = {key: _distribution(key, value) for key, value in flatten(read_config(path))}
     for key in ranges:
-        name = key.rpartition(".")[2]
-        if key.startswith(("data", "trainer")) and name in _ROWS:
-            raise InputError(
-                f"space: {key} changes the rows that judge a trial, and the luckiest rows would "
-                "win; leave it out. dlp crossval --repeats tells how much rows matter."
-            )
-        if name in ("l1", "l2") and monitor in ("val_loss", "train_loss"):
+        if key.endswith((".l1", ".l2")) and monitor in ("val_loss", "train_loss"):
             raise InputError(
                 f"space: {monitor} includes the penalty {key}, and the smallest one would win; "
                 "give --monitor val_data_loss or a metric."

@@ -39,15 +39,14 @@ def batch(
     order = loader.batch_sampler
     rows = torch.cat(list(order))[: max(1, num_images // copies)]
     images = loader.inputs[rows]
-    augment = loader.augment or (lambda images, rows, seed: images)
-    seeds = [derived_seed(order.seed, epoch, 1) for epoch in range(copies)]
-    views = [augment(images, rows, seed) for seed in seeds]
+    views = [images] * copies
+    if loader.augment is not None:
+        seeds = [derived_seed(order.seed, epoch, 1) for epoch in range(copies)]
+        views = [loader.augment(images, rows, seed) for seed in seeds]
     titles = np.repeat(target_titles(data, loader.targets[rows]), copies)
-    figure = visualization.image_grid(
-        torch.stack(views, dim=1).flatten(0, 1),
-        list(titles),
-        columns=copies if copies > 1 else None,
-    )
+    columns = copies if copies > 1 else None
+    pixels = torch.stack(views, dim=1).flatten(0, 1)
+    figure = visualization.image_grid(pixels, list(titles), columns)
     if recipe.is_dev_run:
         return None
     path = output or ROOT / recipe.name / "batch.png"
@@ -174,8 +173,7 @@ def _save(
     figures: dict[str, Figure],
     folder: Path,
 ) -> Path:
-    files = {f"{name}.png": figure for name, figure in figures.items()}
-    for file, figure in files.items():
-        save_figure(figure, folder / file)
-    say(f"wrote {folder}: {', '.join(files)}")
+    for name, figure in figures.items():
+        save_figure(figure, folder / f"{name}.png")
+    say(f"wrote {folder}: {', '.join(figures)}")
     return folder

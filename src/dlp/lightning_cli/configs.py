@@ -1,6 +1,5 @@
 """Configs by name: recipes and variations of the project, and files of the user."""
 
-import re
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,10 @@ from dlp.errors import InputError, unknown
 
 def config_folder() -> Path:
     """Return the folder of the project's configs, in the package or beside ``src``."""
-    packaged = Path(__file__).parents[1] / "configs"
-    return packaged if packaged.is_dir() else Path(__file__).parents[3] / "configs"
+    package = Path(__file__).parents[1]
+    if (package / "configs").is_dir():
+        return package / "configs"
+    return package.parents[1] / "configs"
 
 
 def named_configs(folder: str = "") -> dict[str, Path]:
@@ -33,8 +34,8 @@ def variations() -> dict[str, Path]:
 
 def about(path: Path) -> str:
     """Return the comment at the top of a config."""
-    comment = re.match(r"#+ *(.+)", path.read_text("utf-8"))
-    return comment[1].strip() if comment else ""
+    line, _, _ = path.read_text("utf-8").partition("\n")
+    return line.strip("# ")
 
 
 def find_config(config: str, kind: str = "config", names: Mapping[str, Path] | None = None) -> Path:
@@ -47,7 +48,9 @@ def find_config(config: str, kind: str = "config", names: Mapping[str, Path] | N
     if config in names:
         return names[config]
     if path.suffix == ".yaml":
-        hint = f" Did you mean {path.stem!r}?" if path.stem in names else ""
+        hint = ""
+        if path.stem in names:
+            hint = f" Did you mean {path.stem!r}?"
         raise InputError(f"found no file {config} (working directory {Path.cwd()}).{hint}")
     raise unknown(kind, config, ["a path", *names])
 
@@ -56,10 +59,13 @@ def run_name(configs: Sequence[Path]) -> str:
     """Return the name of the runs of some configs; a run's config.yaml has the name of its run."""
     names = []
     for path in configs:
-        folder = path.resolve().parent
-        is_version = folder.name.startswith("version_")
-        run = folder.parent.name if is_version else folder.name
-        names.append(run if path.name == "config.yaml" else path.stem)
+        name = path.stem
+        if path.name == "config.yaml":
+            folder = path.resolve().parent
+            if folder.name.startswith("version_"):
+                folder = folder.parent
+            name = folder.name
+        names.append(name)
     return "+".join(names) or "unnamed"
 
 

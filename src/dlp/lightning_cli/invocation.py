@@ -2,10 +2,10 @@
 
 import argparse
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -15,6 +15,7 @@ from dlp.lightning_cli.configs import find_config, read_source, read_values, run
 from dlp.runs.folder import Run, find_checkpoint, run_of
 
 _FAST_DEV_RUN = "--trainer.fast_dev_run"
+_WITH_CHECKPOINT = ("fit", "validate", "test", "predict")
 _HELP = {"-h", "--help", "--print_config"}
 
 
@@ -23,7 +24,7 @@ class Invocation:
     """Command with its run, its arguments for the parser, and its checkpoint.
 
     The source are the configs as they were typed, for a checkpoint those of its run; the names are
-    all texts of the configs and arguments, by which classes are imported.
+    all words of the configs and arguments, by which classes are imported.
     """
 
     name: str
@@ -35,22 +36,22 @@ class Invocation:
     names: set[str] = field(default_factory=set)
 
 
-def resolve(command: str, args: Sequence[str], takes_checkpoint: bool = True) -> Invocation:
+def resolve(command: str, args: Sequence[str]) -> Invocation:
     """Return the arguments with configs as paths, for a checkpoint with the config of its run."""
     options, rest = _scan(command, args)
     configs = [find_config(config) for config in options.config]
     values = read_values(configs)
     is_dev_run = bool(values.get("trainer.fast_dev_run"))
     if options.fast_dev_run is not None:
-        is_dev_run = bool(_read_word(options.fast_dev_run))
+        is_dev_run = bool(yaml.safe_load(options.fast_dev_run))
         rest += [_FAST_DEV_RUN, options.fast_dev_run]
     result = Invocation(run_name(configs), rest, is_dev_run)
     result.source = list(map(Path, options.config))
     if values.get("ckpt_path"):
         raise InputError("ckpt_path belongs on the command line: --ckpt_path last.")
-    if options.ckpt_path is not None and not takes_checkpoint:
+    if options.ckpt_path is not None and command not in _WITH_CHECKPOINT:
         raise InputError(f"dlp {command} takes no checkpoint; leave --ckpt_path out.")
-    if takes_checkpoint and _needs_checkpoint(command, options, result):
+    if command in _WITH_CHECKPOINT and _needs_checkpoint(command, options, result):
         _find_run(command, options.ckpt_path, configs, result)
         _check_beside_checkpoint(command, rest)
         say(f"using {result.checkpoint}")
@@ -59,13 +60,13 @@ def resolve(command: str, args: Sequence[str], takes_checkpoint: bool = True) ->
             _check_same_source(result.source, result.run)
         result.source = read_source(result.run.config)
         configs = [result.run.config]
-        values = read_values(configs)
-    typed = [_read_word(word.partition("=")[2] or word) for word in rest]
-    result.names = {_last_name(text) for text in _texts([values, typed])}
+    texts = list(rest)
     result.args = []
     for path in configs:
+        texts.append(path.read_text("utf-8"))
         result.args += ["--config", str(path)]
     result.args += rest
+    result.names = set(re.findall(r"\w+", " ".join(texts)))
     return result
 
 
@@ -81,9 +82,9 @@ def _scan(command: str, args: Sequence[str]) -> tuple[argparse.Namespace, list[s
         options, rest = parser.parse_known_args(args)
     except argparse.ArgumentError as error:
         raise InputError(f"{error}; for example --config imdb.") from error
-    if texts := vars(options).get("text"):
+    if command == "predict" and options.text:
         # YAML does not read the surrogates of emoji.
-        rest += ["--data.predict_texts", json.dumps(texts, ensure_ascii=False)]
+        rest += ["--data.predict_texts", json.dumps(options.text, ensure_ascii=False)]
     return options, rest
 
 
@@ -93,10 +94,10 @@ def _needs_checkpoint(command: str, options: argparse.Namespace, invocation: Inv
         return False
     if command == "fit":
         return options.ckpt_path is not None and not invocation.is_dev_run
-    if options.ckpt_path is None and invocation.is_dev_run:
-        return False
-    if options.ckpt_path is None and not options.config:
-        raise InputError(f"dlp {command} needs --config NAME or --ckpt_path PATH.")
+    if options.ckpt_path is None:
+        if not options.config:
+            raise InputError(f"dlp {command} needs --config NAME or --ckpt_path PATH.")
+        return not invocation.is_dev_run
     return True
 
 
@@ -120,11 +121,9 @@ def _find_run(
 
 def _check_beside_checkpoint(command: str, args: Sequence[str]) -> None:
     """Check that no argument contradicts a checkpoint."""
-    groups = ["--model", "--seed_everything"]
-    if command == "fit":
-        groups.append("--data")
     for word in args:
-        if word.startswith(tuple(groups)):
+        is_data = command == "fit" and word.startswith("--data")
+        if is_data or word.startswith(("--model", "--seed_everything")):
             raise InputError(
                 f"{word.partition('=')[0]} has no place beside a checkpoint, whose run has its "
                 "own config. Leave it out, or train anew by dlp fit without --ckpt_path."
@@ -140,26 +139,3 @@ def _check_same_source(configs: Sequence[Path], run: Run) -> None:
                     f"the newest run of that name, {run.folder}, is of {source}, not of {config}. "
                     f"Give --ckpt_path {run.folder} if that run is meant."
                 )
-
-
-def _read_word(word: str) -> Any:
-    """Read a word of the command line as YAML; text that is none stays text."""
-    try:
-        return yaml.safe_load(word)
-    except (yaml.YAMLError, ValueError):  # such as @x and 2024-13-01
-        return word
-
-
-def _last_name(path: str) -> str:
-    return path.rpartition(".")[2]
-
-
-def _texts(tree: Any) -> Iterator[str]:
-    """Yield all texts in nested values."""
-    if isinstance(tree, str):
-        yield tree
-    elif isinstance(tree, Mapping):
-        yield from _texts(list(tree.values()))
-    elif isinstance(tree, list):
-        for value in tree:
-            yield from _texts(value)

@@ -93,10 +93,7 @@ def one_sentence(message: str, keys: Sequence[str]) -> str:
     classes = re.findall(r"class_path[ =]'([\w.]+)'", message)
     accepted = [f"{key}.{argument}" for path in classes[-1:] for argument in arguments(path)]
     others = [other for other in keys if other != f"{key}.{name[1]}"]  # of classes not chosen
-    hint = near(name[1], accepted + others)
-    if accepted and not hint:
-        hint = f" Accepted: {', '.join(accepted)}."
-    return f"{sentence}.{hint}"
+    return f"{sentence}.{near(name[1], accepted + others)}"
 
 
 def near(word: str, names: Iterable[str]) -> str:

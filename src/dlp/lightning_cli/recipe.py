@@ -23,7 +23,7 @@ from dlp.lightning_cli.invocation import resolve
 from dlp.lightning_cli.parse_errors import arguments
 from dlp.lightning_cli.parser import SIZES, Parser, add_run_options, import_classes
 from dlp.modules.weights import read_file
-from dlp.runs.folder import find_checkpoint, runs_of
+from dlp.runs.folder import checkpoint_of, runs_of
 from dlp.runs.recorder import RunRecorder
 from dlp.runs.restoring import check_same_rows, restore_data, start_from
 
@@ -47,8 +47,7 @@ class Recipe(LightningCLI):
         self.command = command
         self.args = list(args)
         self.function = function
-        takes_checkpoint = command in ("fit", "validate", "test", "predict")
-        invocation = resolve(command, args, takes_checkpoint)
+        invocation = resolve(command, args)
         self.name = invocation.name
         self.source = invocation.source
         self.is_dev_run = invocation.is_dev_run
@@ -118,9 +117,10 @@ class Recipe(LightningCLI):
     @property
     def options(self) -> dict[str, Any]:
         """Arguments of the function, by name."""
-        names = [name for name in inspect.signature(self.function).parameters if name != "recipe"]
-        built = self._build(**{name: self.config[name] for name in names})
-        return {name: built[name] for name in names}
+        parameters = inspect.signature(self.function).parameters
+        values = {name: self.config[name] for name in parameters if name != "recipe"}
+        built = self._build(**values)
+        return {name: built[name] for name in values}
 
     def data(self) -> SupervisedDataModule:
         """Build a new DataModule, with the state of the checkpoint if there is one."""
@@ -164,8 +164,8 @@ class Recipe(LightningCLI):
             callbacks: Further callbacks.
             **changes: Other arguments of the Trainer than those of the config.
         """
-        settings = {**self.trainer_arguments(), **changes}
-        every = [*settings["callbacks"], *callbacks]
+        settings = self.trainer_arguments() | changes
+        every = settings["callbacks"] + list(callbacks)
         if self.config.refit:  # nothing is validated
             every = [each for each in every if "val_" not in str(getattr(each, "monitor", ""))]
         has_bar = any(isinstance(callback, AnyProgressBar) for callback in every)
@@ -179,16 +179,14 @@ class Recipe(LightningCLI):
             every.append(self.recorder)
             settings["plugins"] = settings.get("plugins") or [AtomicCheckpointIO()]
             settings["enable_checkpointing"] = None
-        limits = [settings.get(name) for name in ("max_epochs", "max_steps", "max_time")]
-        if limits == [-1, -1, None]:
-            say("max_epochs: -1 trains until it is stopped, by Ctrl-C or a callback")
         with naming("trainer"):
-            return Trainer(**{**settings, "callbacks": every})
+            return Trainer(**(settings | {"callbacks": every}))
 
     def trainer_arguments(self) -> dict[str, Any]:
         """Build the arguments of the config's Trainer."""
         result: dict[str, Any] = self._build(trainer=self.config.trainer).trainer.as_dict()
-        return {**result, "callbacks": result["callbacks"] or []}
+        result["callbacks"] = list(result["callbacks"] or [])
+        return result
 
     def _recorder(self, run_dir: str | Path, enable_checkpointing: bool | None) -> RunRecorder:
         config = self.config
@@ -222,9 +220,9 @@ class Recipe(LightningCLI):
 
     def _source(self, source: str) -> Path:
         """Return the checkpoint of ``init_from``, of the run with the same variations if any."""
-        overlays = "".join(self.name.partition("+")[1:])
-        name = source + overlays if runs_of(source + overlays) else source
-        return find_checkpoint(source if Path(source).exists() else None, name)
+        _, plus, overlays = self.name.partition("+")
+        varied = source + plus + overlays
+        return checkpoint_of(varied if runs_of(varied) else source)
 
     def _build(self, **parts: Any) -> Any:
         return self.parser.instantiate(Namespace(**{"data": None, **parts}))  # type: ignore[no-untyped-call]  # of jsonargparse
