@@ -51,7 +51,7 @@ def test_targets_have_counts_or_a_range(targets, arguments, words):
     ],
 )
 def test_inputs_of_each_kind_are_counted(make, sentence, tmp_path):
-    assert make(tmp_path).describe().startswith(sentence)
+    assert make(tmp_path).labelled.describe().startswith(sentence)
 
 
 def test_rows_are_read_as_cells_text_path_or_numbers(tmp_path):

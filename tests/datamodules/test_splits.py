@@ -50,7 +50,7 @@ def test_folds_are_disjoint_cover_the_rows_and_are_pure_in_the_seed(
     times = generator.integers(0, 40, count) if way == "timed" else None
     if way == "both":
         y, test_size = np.arange(count) % 2, None
-    rows = RowKeys(count, y, groups, times)
+    rows = RowKeys(y, groups, times)
     arguments = {
         "test_size": test_size,
         "seed": None if way == "contiguous" else seed,
@@ -99,10 +99,10 @@ def test_held_out_parts_have_the_sizes_and_shares_that_were_asked_for(
 ):
     y = np.arange(count) % 3
     split = Split(val, test, train, seed, stratify)
-    parts = split.parts(RowKeys(count, y))
+    parts = split.parts(RowKeys(y))
     union = sorted(np.concatenate(parts).tolist())
     assert len({*union}) == len(union)
-    assert lists(parts) == lists(split.parts(RowKeys(count, y)))
+    assert lists(parts) == lists(split.parts(RowKeys(y)))
     for size, rows in ((val, parts.val), (test, parts.test), (train, parts.train)):
         if size is not None or rows is not parts.train:
             wanted = round(size * count) if isinstance(size, float) else size or 0
@@ -121,7 +121,7 @@ def test_held_out_parts_have_the_sizes_and_shares_that_were_asked_for(
 )
 def test_held_out_groups_are_whole_and_near_the_size(groups, size, seed):
     groups = np.concatenate([groups, np.arange(8)])  # enough groups for three parts
-    parts = Split(size, size, seed=seed).parts(RowKeys(len(groups), groups=groups))
+    parts = Split(size, size, seed=seed).parts(RowKeys(groups, groups))
     assert sum(len({*groups[rows]}) for rows in parts) == len({*groups})
     largest = np.bincount(groups).max()
     for rows in (parts.val, parts.test):
@@ -132,7 +132,7 @@ def test_held_out_groups_are_whole_and_near_the_size(groups, size, seed):
 @pytest.mark.parametrize("stratify", [False, True])
 @pytest.mark.parametrize("groups", [None, np.arange(80) // 4])
 def test_repeats_and_seeds_give_other_folds(stratify, groups):
-    rows = RowKeys(80, np.arange(80) % 2, groups)
+    rows = RowKeys(np.arange(80) % 2, groups)
     pairs = [(0, 0), (0, 1), (1, 0), (1, 1)]
     splits = [Split(seed=s, stratify=stratify, num_folds=4, repeat=r) for s, r in pairs]
     assert len({tuple(sorted(split.parts(rows).val)) for split in splits}) == 4
@@ -142,18 +142,22 @@ def test_repeats_and_seeds_give_other_folds(stratify, groups):
 
 
 def test_without_a_seed_the_first_rows_are_tested_and_the_next_ones_validate():
-    assert lists(Split(3, 2, seed=None).parts(RowKeys(8))) == [[5, 6, 7], [2, 3, 4], [0, 1]]
+    assert lists(Split(3, 2, seed=None).parts(RowKeys(np.arange(8)))) == [
+        [5, 6, 7],
+        [2, 3, 4],
+        [0, 1],
+    ]
 
 
 @pytest.mark.parametrize("count", [404, 10, 11])
 def test_without_a_seed_folds_are_contiguous_as_in_the_book(count):
-    folds = all_folds(RowKeys(count), 4, seed=None)
+    folds = all_folds(RowKeys(np.arange(count)), 4, seed=None)
     expected = [[train.tolist(), val.tolist(), []] for train, val in KFold(4).split(range(count))]
     assert [*map(lists, folds)] == expected
 
 
 def test_train_size_takes_rows_from_anywhere_in_the_file():
-    rows = RowKeys(100, groups=np.arange(100) // 5)
+    rows = RowKeys(np.arange(100), np.arange(100) // 5)
     for split in (Split(num_folds=5), Split(splitter=KFold(5))):
         train = replace(split, train_size=20).parts(rows).train
         assert train.max() > 50
@@ -165,9 +169,9 @@ def test_train_size_takes_rows_from_anywhere_in_the_file():
 
 def test_the_latest_rows_are_tested_and_those_before_them_validate():
     times = np.array([5, 3, 9, 1, 7, 8, 2, 6, 4, 0])
-    parts = Split(3, 2, seed=7).parts(RowKeys(10, times=times))
+    parts = Split(3, 2, seed=7).parts(RowKeys(times, times=times))
     assert [times[rows].tolist() for rows in parts] == [[0, 1, 2, 3, 4], [5, 6, 7], [8, 9]]
-    few = Split(3, 2, train_size=2).parts(RowKeys(10, times=times))
+    few = Split(3, 2, train_size=2).parts(RowKeys(times, times=times))
     assert times[few.train].tolist() == [3, 4]
 
 
@@ -180,7 +184,7 @@ def test_the_latest_rows_are_tested_and_those_before_them_validate():
     ],
 )
 def test_a_cut_keeps_rows_of_one_time_together(times, test_size, tested):
-    parts = Split(None, test_size).parts(RowKeys(8, times=np.array(times)))
+    parts = Split(None, test_size).parts(RowKeys(np.arange(8), times=np.array(times)))
     assert parts.test.tolist() == tested
 
 
@@ -188,7 +192,7 @@ def test_folds_in_time_are_those_of_scikit_learn():
     times = np.random.default_rng(0).permutation(50)
     order = np.argsort(times)
     pairs = TimeSeriesSplit(4).split(order)
-    for parts, (train, val) in zip(all_folds(RowKeys(50, times=times), 4), pairs, strict=True):
+    for parts, (train, val) in zip(all_folds(RowKeys(times, times=times), 4), pairs, strict=True):
         assert lists(parts)[:2] == [order[train].tolist(), order[val].tolist()]
 
 
@@ -226,7 +230,7 @@ def test_times_are_numbers_or_iso_dates(times, order):
     seed=SEEDS,
 )
 def test_a_splitter_divides_what_the_test_part_leaves(splitter, count, test_size, seed):
-    rows = RowKeys(count, np.arange(count) % 3)
+    rows = RowKeys(np.arange(count) % 3)
     split = Split(test_size=test_size, seed=seed, splitter=splitter)
     test = split.parts(rows).test
     rest = np.setdiff1d(np.arange(count), test)
@@ -237,7 +241,7 @@ def test_a_splitter_divides_what_the_test_part_leaves(splitter, count, test_size
 
 # Refusals -----------------------------------------------------------------------------------------
 
-ROWS = RowKeys(30, np.arange(30) % 2)
+ROWS = RowKeys(np.arange(30) % 2)
 GROUPED = replace(ROWS, groups=np.arange(30) % 4)
 TIMED = replace(ROWS, times=np.arange(30))
 

@@ -1,7 +1,6 @@
 """Command ``data``: the rows of a config as they are read."""
 
 from dlp.console import say
-from dlp.datamodules.base import Part
 from dlp.lightning_cli.recipe import Recipe
 
 
@@ -12,7 +11,6 @@ def data(recipe: Recipe) -> None:
         recipe: Config.
     """
     module = recipe.data()
-    say(module.describe())
-    labelled: tuple[Part, ...] = ("train", "val", "test")
-    sizes = [f"{part} {len(module.examples(part)):,}" for part in labelled if module.has(part)]
+    say(module.labelled.describe())
+    sizes = [f"{part} {len(rows):,}" for part, rows in module.labelled_parts().items()]
     say(f"\nrows per part: {', '.join(sizes)}")

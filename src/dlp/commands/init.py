@@ -62,7 +62,7 @@ def init(
     args |= {name: column for name, column in columns.items() if column}
     settled = _settle(lambda args: make(**args).fit(), args)
     module = make(**settled.args)
-    say(module.describe())
+    say(module.labelled.describe())
     arguments = settled.args | _task_arguments(module)
     template = template.replace(f"--config {kind}", f"--config {file}")
     write_text(file, "\n".join(_fill(template, arguments, settled.reasons)) + "\n")

@@ -6,11 +6,11 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from dlp.datamodules.base import DataArguments, Examples, SupervisedDataModule
-from dlp.datamodules.rows import Encoder, Indices, Rows, row_hashes
+from dlp.datamodules.rows import Array, Encoder, Indices, Rows, row_hashes
 from dlp.datamodules.targets import TargetEncoder, Task
 from dlp.errors import InputError
 from dlp.hyperparameters import Keywords, plain_arguments
@@ -21,7 +21,7 @@ from dlp.reader import ArrayReader
 class ArrayRows(Rows):
     """Rows of an array (N, ...)."""
 
-    array: NDArray[Any]
+    array: Array
 
     def __len__(self) -> int:
         return len(self.array)
@@ -41,11 +41,11 @@ class ArrayRows(Rows):
         rows = self.array.reshape(len(self), -1)
         return [np.array2string(row, 1000, precision=4, threshold=8) for row in rows]
 
-    def raw(self) -> NDArray[Any]:
+    def raw(self) -> Array:
         """Return the array."""
         return self.array
 
-    def features(self) -> NDArray[Any]:
+    def features(self) -> Array:
         """Return the numbers of each row, (N, D)."""
         return self.array.reshape(len(self), -1)
 
@@ -161,11 +161,11 @@ class ArrayDataModule(SupervisedDataModule):
             eval_batch_size=eval_batch_size,
             **split,
         )
-        self.parts: dict[str, Examples] = {}
+        self.labelled_rows: dict[str, Examples] = {}
         if x is not None:
-            self.parts["train"] = _examples("x", x, y, groups)
+            self.labelled_rows["train"] = _examples("x", x, y, groups)
         if x_test is not None:
-            self.parts["test"] = _examples("x_test", x_test, y_test)
+            self.labelled_rows["test"] = _examples("x_test", x_test, y_test)
         self.predict: Examples | None = None
         if x_predict is not None:
             self.predict = Examples(ArrayRows(_inputs("x_predict", x_predict)))
@@ -174,9 +174,9 @@ class ArrayDataModule(SupervisedDataModule):
 
     def load(self) -> dict[str, Examples]:
         """Return `x` and `y`, and `x_test` and `y_test` if there are any."""
-        if "train" not in self.parts:
+        if "train" not in self.labelled_rows:
             raise InputError("ArrayDataModule needs x and y, to predict alone x_predict.")
-        return self.parts
+        return self.labelled_rows
 
     def load_predict(self) -> Examples | None:
         """Return the inputs to predict."""
@@ -199,7 +199,7 @@ def _examples(
     return Examples(ArrayRows(rows), targets, groups=groups, hashes=hashes)
 
 
-def _inputs(name: str, values: ArrayLike) -> NDArray[Any]:
+def _inputs(name: str, values: ArrayLike) -> Array:
     """Return finite numbers (N, D) or (N, ...)."""
     rows = _array(name, values)
     if rows.size == 0 or rows.ndim == 0:
@@ -217,7 +217,7 @@ def _inputs(name: str, values: ArrayLike) -> NDArray[Any]:
     return rows
 
 
-def _array(name: str, values: ArrayLike | None) -> NDArray[Any]:
+def _array(name: str, values: ArrayLike | None) -> Array:
     """Return an array; refuse what NumPy would drop without a word."""
     if np.ma.is_masked(values):
         raise InputError(f"{name} has masked cells; give values.filled(0), or leave rows out.")

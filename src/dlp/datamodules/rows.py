@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+Array = NDArray[Any]
 Indices = NDArray[np.int64]
 
 
@@ -34,7 +35,7 @@ class Rows(ABC):
         """Describe all rows, for ``dlp data``."""
 
     @abstractmethod
-    def raw(self) -> "Sequence[Any] | NDArray[Any]":
+    def raw(self) -> Sequence[Any] | Array:
         """Return each row as people have it, and as `Predictor` takes it."""
 
     def readable(self) -> list[str]:
@@ -74,11 +75,11 @@ class Examples:
     """
 
     inputs: Any
-    targets: NDArray[Any] | None = None
-    index: NDArray[np.int64] | None = None
+    targets: Any = None
+    index: Indices | None = None
     names: Mapping[str, Sequence[Any]] = field(default_factory=dict)
-    groups: NDArray[Any] | None = None
-    times: NDArray[Any] | None = None
+    groups: Array | None = None
+    times: Array | None = None
     hashes: NDArray[np.uint64] | None = None
 
     def __len__(self) -> int:
@@ -86,21 +87,15 @@ class Examples:
 
     def take(self, rows: Indices) -> "Examples":
         """Return the rows of the given numbers."""
-        index = np.arange(len(self))
-        if self.index is not None:
-            index = self.index
         names = {}
         for name, cells in self.names.items():
             names[name] = [cells[row] for row in rows.tolist()]
-        return Examples(
-            inputs=self.inputs[rows],
-            targets=take_optional(self.targets, rows),
-            index=index[rows],
-            names=names,
-            groups=take_optional(self.groups, rows),
-            times=take_optional(self.times, rows),
-            hashes=take_optional(self.hashes, rows),
-        )
+        columns: dict[str, Any] = {"index": rows}
+        for name in ("targets", "index", "groups", "times", "hashes"):
+            values = getattr(self, name)
+            if values is not None:
+                columns[name] = values[rows]
+        return Examples(self.inputs[rows], names=names, **columns)
 
     def columns(self) -> dict[str, Any]:
         """Return the columns that identify the rows: number, path or id, text."""
@@ -109,17 +104,10 @@ class Examples:
     def readable(self) -> list[str]:
         """Return a line per row as people read it: its cells, its text, its path or its numbers."""
         lines: list[str] = self.inputs.readable()
-        for cells in self.names.values():
-            if not lines:
-                lines = [str(cell) for cell in cells]
+        if not lines:
+            cells = next(iter(self.names.values()), [])
+            lines = list(map(str, cells))
         return lines
-
-
-def take_optional(values: NDArray[Any] | None, rows: Indices) -> NDArray[Any] | None:
-    """Return the values of some rows, or None."""
-    if values is None:
-        return None
-    return values[rows]
 
 
 def row_hashes(rows: Iterable[Any]) -> NDArray[np.uint64]:
@@ -171,7 +159,7 @@ class Encoder(ABC):
     input_shape: tuple[int, ...] = ()
 
     @abstractmethod
-    def fit(self, rows: Any, targets: NDArray[Any]) -> None:
+    def fit(self, rows: Any, targets: Array) -> None:
         """Learn from the rows of the training part."""
 
     @abstractmethod
@@ -180,8 +168,10 @@ class Encoder(ABC):
 
     def spec(self) -> dict[str, Any]:
         """Return the plain values from which `reader` and `module` are built."""
-        classes = {"encoder": type(self), "reader": self.reader}
-        paths = {role: class_path(cls) for role, cls in classes.items() if cls is not None}
+        paths = {}
+        for role, cls in (("encoder", type(self)), ("reader", self.reader)):
+            if cls is not None:
+                paths[role] = f"{cls.__module__}.{cls.__qualname__}"
         return {"kind": self.kind, **paths, **self.state()}
 
     @classmethod
@@ -196,8 +186,3 @@ class Encoder(ABC):
     def load_state(self, state: dict[str, Any]) -> None:
         """Restore a `state`."""
         vars(self).update(state)
-
-
-def class_path(cls: type) -> str:
-    """Return the module and name of a class."""
-    return f"{cls.__module__}.{cls.__qualname__}"

@@ -63,7 +63,6 @@ class TableEncoder(Encoder):
         self.scaling = scaling
         self.bins = bins
         self.features = features
-        self.all_rows: TableRows | None = None  # to learn from instead of the training part
         self.scales: dict[str, Scale] = {}
         self.indicators: list[str] = []
         self.categories: dict[str, list[str]] = {}
@@ -83,7 +82,7 @@ class TableEncoder(Encoder):
 
     def fit(self, rows: TableRows, targets: Any = None) -> None:
         """Learn features, fill values, scales, categories and a typical cell of each column."""
-        frame = (self.all_rows or rows).frame
+        frame = rows.frame
         if self.features is None:
             frame = self.listed(frame)
         self.typical = {name: _typical_cell(frame[name]) for name in map(str, frame)}
