@@ -16,10 +16,15 @@ from sklearn.model_selection import (
     TimeSeriesSplit,
 )
 
-from dlp.datamodules.splits import RowKeys, Split, group_numbers, time_values
+from dlp.datamodules import Examples
+from dlp.datamodules.splits import Split, group_numbers, time_values
 from dlp.errors import InputError
 
 SEEDS = st.one_of(st.none(), st.integers(0, 99))
+
+
+def keyed(y, groups=None, times=None):
+    return Examples(y, y, groups=groups, times=times)
 
 
 def lists(parts):
@@ -50,7 +55,7 @@ def test_folds_are_disjoint_cover_the_rows_and_are_pure_in_the_seed(
     times = generator.integers(0, 40, count) if way == "timed" else None
     if way == "both":
         y, test_size = np.arange(count) % 2, None
-    rows = RowKeys(y, groups, times)
+    rows = keyed(y, groups, times)
     arguments = {
         "test_size": test_size,
         "seed": None if way == "contiguous" else seed,
@@ -99,10 +104,10 @@ def test_held_out_parts_have_the_sizes_and_shares_that_were_asked_for(
 ):
     y = np.arange(count) % 3
     split = Split(val, test, train, seed, stratify)
-    parts = split.parts(RowKeys(y))
+    parts = split.parts(keyed(y))
     union = sorted(np.concatenate(parts).tolist())
     assert len({*union}) == len(union)
-    assert lists(parts) == lists(split.parts(RowKeys(y)))
+    assert lists(parts) == lists(split.parts(keyed(y)))
     for size, rows in ((val, parts.val), (test, parts.test), (train, parts.train)):
         if size is not None or rows is not parts.train:
             wanted = round(size * count) if isinstance(size, float) else size or 0
@@ -121,7 +126,7 @@ def test_held_out_parts_have_the_sizes_and_shares_that_were_asked_for(
 )
 def test_held_out_groups_are_whole_and_near_the_size(groups, size, seed):
     groups = np.concatenate([groups, np.arange(8)])  # enough groups for three parts
-    parts = Split(size, size, seed=seed).parts(RowKeys(groups, groups))
+    parts = Split(size, size, seed=seed).parts(keyed(groups, groups))
     assert sum(len({*groups[rows]}) for rows in parts) == len({*groups})
     largest = np.bincount(groups).max()
     for rows in (parts.val, parts.test):
@@ -132,7 +137,7 @@ def test_held_out_groups_are_whole_and_near_the_size(groups, size, seed):
 @pytest.mark.parametrize("stratify", [False, True])
 @pytest.mark.parametrize("groups", [None, np.arange(80) // 4])
 def test_repeats_and_seeds_give_other_folds(stratify, groups):
-    rows = RowKeys(np.arange(80) % 2, groups)
+    rows = keyed(np.arange(80) % 2, groups)
     pairs = [(0, 0), (0, 1), (1, 0), (1, 1)]
     splits = [Split(seed=s, stratify=stratify, num_folds=4, repeat=r) for s, r in pairs]
     assert len({tuple(sorted(split.parts(rows).val)) for split in splits}) == 4
@@ -142,7 +147,7 @@ def test_repeats_and_seeds_give_other_folds(stratify, groups):
 
 
 def test_without_a_seed_the_first_rows_are_tested_and_the_next_ones_validate():
-    assert lists(Split(3, 2, seed=None).parts(RowKeys(np.arange(8)))) == [
+    assert lists(Split(3, 2, seed=None).parts(keyed(np.arange(8)))) == [
         [5, 6, 7],
         [2, 3, 4],
         [0, 1],
@@ -151,13 +156,13 @@ def test_without_a_seed_the_first_rows_are_tested_and_the_next_ones_validate():
 
 @pytest.mark.parametrize("count", [404, 10, 11])
 def test_without_a_seed_folds_are_contiguous_as_in_the_book(count):
-    folds = all_folds(RowKeys(np.arange(count)), 4, seed=None)
+    folds = all_folds(keyed(np.arange(count)), 4, seed=None)
     expected = [[train.tolist(), val.tolist(), []] for train, val in KFold(4).split(range(count))]
     assert [*map(lists, folds)] == expected
 
 
 def test_train_size_takes_rows_from_anywhere_in_the_file():
-    rows = RowKeys(np.arange(100), np.arange(100) // 5)
+    rows = keyed(np.arange(100), np.arange(100) // 5)
     for split in (Split(num_folds=5), Split(splitter=KFold(5))):
         train = replace(split, train_size=20).parts(rows).train
         assert train.max() > 50
@@ -169,9 +174,9 @@ def test_train_size_takes_rows_from_anywhere_in_the_file():
 
 def test_the_latest_rows_are_tested_and_those_before_them_validate():
     times = np.array([5, 3, 9, 1, 7, 8, 2, 6, 4, 0])
-    parts = Split(3, 2, seed=7).parts(RowKeys(times, times=times))
+    parts = Split(3, 2, seed=7).parts(keyed(times, times=times))
     assert [times[rows].tolist() for rows in parts] == [[0, 1, 2, 3, 4], [5, 6, 7], [8, 9]]
-    few = Split(3, 2, train_size=2).parts(RowKeys(times, times=times))
+    few = Split(3, 2, train_size=2).parts(keyed(times, times=times))
     assert times[few.train].tolist() == [3, 4]
 
 
@@ -184,7 +189,7 @@ def test_the_latest_rows_are_tested_and_those_before_them_validate():
     ],
 )
 def test_a_cut_keeps_rows_of_one_time_together(times, test_size, tested):
-    parts = Split(None, test_size).parts(RowKeys(np.arange(8), times=np.array(times)))
+    parts = Split(None, test_size).parts(keyed(np.arange(8), times=np.array(times)))
     assert parts.test.tolist() == tested
 
 
@@ -192,7 +197,7 @@ def test_folds_in_time_are_those_of_scikit_learn():
     times = np.random.default_rng(0).permutation(50)
     order = np.argsort(times)
     pairs = TimeSeriesSplit(4).split(order)
-    for parts, (train, val) in zip(all_folds(RowKeys(times, times=times), 4), pairs, strict=True):
+    for parts, (train, val) in zip(all_folds(keyed(times, times=times), 4), pairs, strict=True):
         assert lists(parts)[:2] == [order[train].tolist(), order[val].tolist()]
 
 
@@ -230,18 +235,18 @@ def test_times_are_numbers_or_iso_dates(times, order):
     seed=SEEDS,
 )
 def test_a_splitter_divides_what_the_test_part_leaves(splitter, count, test_size, seed):
-    rows = RowKeys(np.arange(count) % 3)
+    rows = keyed(np.arange(count) % 3)
     split = Split(test_size=test_size, seed=seed, splitter=splitter)
     test = split.parts(rows).test
     rest = np.setdiff1d(np.arange(count), test)
-    for fold, (train, val) in enumerate([*splitter.split(rest, rows.y[rest])][:3]):
+    for fold, (train, val) in enumerate([*splitter.split(rest, rows.targets[rest])][:3]):
         parts = replace(split, fold=fold).parts(rows)
         assert lists(parts) == [rest[train].tolist(), rest[val].tolist(), test.tolist()]
 
 
 # Refusals -----------------------------------------------------------------------------------------
 
-ROWS = RowKeys(np.arange(30) % 2)
+ROWS = keyed(np.arange(30) % 2)
 GROUPED = replace(ROWS, groups=np.arange(30) % 4)
 TIMED = replace(ROWS, times=np.arange(30))
 
@@ -251,14 +256,14 @@ TIMED = replace(ROWS, times=np.arange(30))
     [
         (ROWS, {"val_size": 0.01}, "val_size=0.01 selects 0 of 30 rows; it must select 1 to 29"),
         (ROWS, {"val_size": 30}, "val_size=30 selects 30 of 30"),
-        (ROWS, {"val_size": -3}, "val_size takes"),
-        (ROWS, {"val_size": 1.5}, "val_size takes"),
+        (ROWS, {"val_size": -3}, "val_size=-3 selects -3 of 30 rows"),
+        (ROWS, {"val_size": 1.5}, "val_size=1.5 selects 45 of 30 rows; it must select 1 to 29"),
         (ROWS, {"train_size": 25}, "train_size=25 selects 25 of 30 rows; it must select 1 to 24"),
         (ROWS, {"num_folds": 4, "fold": 4}, "num_folds=4 with fold=4"),
         (ROWS, {"seed": -1}, "split_seed takes 0 or more; got -1"),
         (ROWS, {"num_folds": 4, "repeat": -1}, "repeat takes 0 or more; got -1"),
         (ROWS, {"num_folds": 31}, "num_folds=31 cannot divide 30 rows"),
-        (replace(ROWS, y=np.arange(30)), {"stratify": True}, "or no stratify"),
+        (replace(ROWS, targets=np.arange(30)), {"stratify": True}, "or no stratify"),
         (GROUPED, {"num_folds": 5}, "GroupKFold cannot divide 30 rows"),
         (GROUPED, {"stratify": True}, "stratify with group_column"),
         (TIMED, {"stratify": True}, "time_column excludes"),

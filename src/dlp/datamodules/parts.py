@@ -11,7 +11,7 @@ import numpy as np
 
 from dlp.console import say
 from dlp.datamodules.rows import Examples
-from dlp.datamodules.splits import Parts, RowKeys, Split, group_numbers, time_values
+from dlp.datamodules.splits import Parts, Split, group_numbers, time_values
 from dlp.datamodules.targets import TargetEncoder
 from dlp.errors import InputError
 
@@ -61,14 +61,15 @@ class LabelledSet:
             self.targets.encode(values)  # an error names the row in its own part
 
     @cached_property
-    def keys(self) -> RowKeys:
-        """Properties of the training rows by which they are split."""
+    def keys(self) -> Examples:
+        """Training rows with class numbers, group numbers and times, by which they are split."""
         train = self.parts["train"]
         y = self.targets.encode(train.targets)
         classes = self.targets.classes(y)
         if classes is not None:
             y = classes
-        return RowKeys(y, group_numbers(train.groups), time_values(train.times))
+        groups = group_numbers(train.groups)
+        return replace(train, targets=y, groups=groups, times=time_values(train.times))
 
     def part_rows(self, split: Split) -> Parts:
         """Return the numbers of the training rows that are in each part under a split."""
@@ -99,7 +100,7 @@ class LabelledSet:
                 parts[name] = self.parts["train"].take(rows)
             elif name in self.parts:
                 parts[name] = self.parts[name]
-        parts = _without_duplicates(parts, drop_duplicates)
+        _compare_inputs(parts, drop_duplicates)
         for name, part in parts.items():
             self._check_classes(name, part, split)
         num_shared = _count_shared_groups(parts)
@@ -152,24 +153,24 @@ def _listed(names: list[str]) -> str:
     return ", ".join(names[:8])
 
 
-def _without_duplicates(parts: dict[str, Examples], drop: bool) -> dict[str, Examples]:
+def _compare_inputs(parts: dict[str, Examples], drop: bool) -> None:
     """Count the rows that are in two parts; if `drop`, remove them from the earlier part."""
-    hashes = {name: part.hashes for name, part in parts.items() if part.hashes is not None}
-    is_unique = {name: np.ones(len(values), np.bool_) for name, values in hashes.items()}
-    names = [name for name in ("train", "val", "test") if name in hashes]
     counts = []
-    for earlier, later in combinations(names, 2):
-        is_double = np.isin(hashes[earlier], hashes[later])
-        is_unique[earlier] &= ~is_double
+    for earlier, later in combinations(parts, 2):
+        rows = parts[earlier]
+        others = parts[later].hashes
+        if rows.hashes is None or others is None:
+            continue
+        is_double = np.isin(rows.hashes, others)
         if is_double.any():
             counts.append(f"{is_double.sum():,} in {later} and {earlier}")
+            if drop:
+                parts[earlier] = rows.take(np.flatnonzero(~is_double))
     action = "drop_duplicates: true removes them"
     if drop:
         action = "removed from the earlier part"
-        parts = parts | {name: parts[name].take(np.flatnonzero(is_unique[name])) for name in names}
     if counts:
         say(f"exact duplicates of inputs: {', '.join(counts)}; {action}")
-    return parts
 
 
 def _count_shared_groups(parts: Mapping[str, Examples]) -> int:
