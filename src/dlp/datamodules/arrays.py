@@ -38,7 +38,7 @@ class ArrayRows(Rows):
 
     def readable(self) -> list[str]:
         """Return the first and last numbers of each row."""
-        rows = self.array.reshape(len(self), -1)
+        rows = self.features()
         return [np.array2string(row, 1000, precision=4, threshold=8) for row in rows]
 
     def raw(self) -> Array:

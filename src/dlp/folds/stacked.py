@@ -54,7 +54,7 @@ class FoldTensors:
             _prepare(model, train.targets),
             val.inputs,
             _prepare(model, val.targets),
-            train.batch_size,
+            train.batch_sampler.batch_size,
             train.batch_sampler.seed,
         )
 
