@@ -54,11 +54,10 @@ class LabelledSet:
     targets: TargetEncoder
 
     def __post_init__(self) -> None:
-        columns = [part.targets for part in self.parts.values()]
         if not self.targets.num_outputs:
-            self.targets.fit(np.concatenate(columns))
-        for values in columns:
-            self.targets.encode(values)  # an error names the row in its own part
+            self.targets.fit(np.concatenate([part.targets for part in self.parts.values()]))
+        for part in self.parts.values():
+            self.targets.encode(part.targets)  # an error names the row in its own part
 
     @cached_property
     def keys(self) -> Examples:
@@ -81,8 +80,7 @@ class LabelledSet:
             if split.num_folds or split.splitter:
                 raise InputError("the set has its own validation part; leave num_folds out.")
             split = replace(split, val_size=None)
-        rare = self._rare_classes(split)
-        if split.stratify and rare:
+        if split.stratify and (rare := self._rare_classes(split)):
             raise InputError(
                 f"stratify needs a row of each class per part; {_listed(rare)} has fewer. Remove "
                 "such classes, or add rows of them to the training set."
@@ -136,7 +134,7 @@ class LabelledSet:
         return f"{self.parts['train'].inputs.describe()}\n\n{self.targets.describe(targets)}"
 
 
-def fingerprint(parts: Mapping[str, Examples], targets: TargetEncoder) -> str:
+def rows_fingerprint(parts: Mapping[str, Examples], targets: TargetEncoder) -> str:
     """Return a hash of the training and validation rows and their targets."""
     digest = hashlib.blake2b(digest_size=16)
     for name, part in parts.items():

@@ -6,6 +6,7 @@ from typing import Any
 from lightning import LightningDataModule, LightningModule
 
 from dlp.datamodules.base import SupervisedDataModule
+from dlp.datamodules.parts import rows_fingerprint
 from dlp.errors import InputError
 from dlp.modules.supervised import SupervisedModule
 from dlp.modules.weights import read_file
@@ -25,7 +26,9 @@ def restore_data(data: LightningDataModule, content: dict[str, Any], path: Path)
 
 def check_same_rows(data: LightningDataModule, path: Path) -> None:
     """Refuse training and validation rows that are not those of the checkpoint."""
-    if isinstance(data, SupervisedDataModule) and data.rows_fingerprint != data.fit()["rows"]:
+    if not isinstance(data, SupervisedDataModule):
+        return
+    if rows_fingerprint(data.labelled_parts(), data.targets) != data.fit()["rows"]:
         raise InputError(
             f"{path} was trained on other rows than these: the file or its split has changed. "
             "Train anew by dlp fit, or predict the rows by --data.predict_path."
