@@ -184,7 +184,10 @@ class ArrayDataModule(SupervisedDataModule):
 
 
 def _examples(
-    name: str, x: ArrayLike, y: ArrayLike | None, groups: ArrayLike | None = None
+    name: str,
+    x: ArrayLike,
+    y: ArrayLike | None,
+    groups: ArrayLike | None = None,
 ) -> Examples:
     rows = _inputs(name, x)
     targets = _array(f"the target of {name}", y)

@@ -19,6 +19,8 @@ from dlp.errors import InputError
 PART_NAMES = {"train": "train", "test": "test"}
 PART_NAMES |= dict.fromkeys(("val", "valid", "validation", "dev"), "val")
 
+_MORE_ROWS = "Remove such classes, or add rows of them to the training set."
+
 
 class SplitArguments(TypedDict, total=False):
     """Keyword arguments of `SupervisedDataModule` that rarely change; it describes them."""
@@ -82,8 +84,8 @@ class LabelledSet:
             split = replace(split, val_size=None)
         if split.stratify and (rare := self._rare_classes(split)):
             raise InputError(
-                f"stratify needs a row of each class per part; {_listed(rare)} has fewer. Remove "
-                "such classes, or add rows of them to the training set."
+                f"stratify needs a row of each class per part; {_listed(rare)} has fewer. "
+                f"{_MORE_ROWS}"
             )
         return split.parts(self.keys)
 
@@ -113,16 +115,11 @@ class LabelledSet:
             return
         if name != "train":
             say(f"the {name} part has no row of {len(absent)} classes: {_listed(absent)}")
-        elif set(absent) & set(self._rare_classes(split)):
-            raise InputError(
-                f"the training part has no row of {_listed(absent)}: too few to divide. Remove "
-                "such classes, or add rows of them to the training set."
-            )
-        else:
-            raise InputError(
-                f"the training part has no row of {_listed(absent)}; give stratify: true.",
-                fix={"stratify": True},
-            )
+            return
+        sentence = f"the training part has no row of {_listed(absent)}"
+        if set(absent) & set(self._rare_classes(split)):
+            raise InputError(f"{sentence}: too few to divide. {_MORE_ROWS}")
+        raise InputError(f"{sentence}; give stratify: true.", fix={"stratify": True})
 
     def _rare_classes(self, split: Split) -> list[str]:
         """Return the names of the classes with too few rows for all parts of a split."""
