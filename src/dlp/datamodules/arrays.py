@@ -49,7 +49,11 @@ class ArrayRows(Rows):
         """Return the numbers of each row, (N, D)."""
         return self.array.reshape(len(self), -1)
 
-    def baselines(self, linear: Callable[..., Any], boosting: Callable[[], Any]) -> dict[str, Any]:
+    def baselines(
+        self,
+        linear: Callable[..., Any],
+        boosting: Callable[[], Any],
+    ) -> dict[str, Any]:
         """Return a linear model of scaled numbers, and gradient boosting."""
         from sklearn.pipeline import make_pipeline
         from sklearn.preprocessing import StandardScaler
@@ -114,7 +118,9 @@ class ArrayEncoder(Encoder):
 
     def transform(self, rows: ArrayRows) -> Tensor:
         """Return float32 (N, ...)."""
-        dtype = np.float32 if self.scaling == "none" else np.float64
+        dtype: Any = np.float64
+        if self.scaling == "none":
+            dtype = np.float32
         array = torch.from_numpy(rows.array.astype(dtype))
         encoded: Tensor = Standardised(self.state())(array)
         return encoded

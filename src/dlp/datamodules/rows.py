@@ -51,7 +51,11 @@ class Rows(ABC):
         """Return the rows as scikit-learn takes them, (N, D) or (N,)."""
 
     @abstractmethod
-    def baselines(self, linear: Callable[..., Any], boosting: Callable[[], Any]) -> dict[str, Any]:
+    def baselines(
+        self,
+        linear: Callable[..., Any],
+        boosting: Callable[[], Any],
+    ) -> dict[str, Any]:
         """Return scikit-learn estimators on `features` by name, to compare a network with.
 
         Args:
