@@ -1,5 +1,7 @@
 """RMSprop's step by torch's fused Adam, one pass over the weights: 2 to 4 times as fast on the CPU.
 
+Stacked folds take 35 % less CPU time and a convnet's step 7 %; a fit of Reuters gains nothing.
+
 Adam without its first moment and bias corrections is RMSprop. The public ``torch.optim.adam.adam``
 checks and groups its arguments in each call: 240 instead of 140 us a stacked step. Proposal for
 upstream: ``RMSprop(fused=True)``.
