@@ -101,7 +101,7 @@ def tune(
 
 
 def _judging_rows(data: SupervisedDataModule) -> list[int]:
-    rows: list[int] = data.part_rows(data.split).val.tolist()
+    rows: list[int] = data.labelled.part_rows(data.split).val.tolist()
     return rows
 
 
