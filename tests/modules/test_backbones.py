@@ -98,7 +98,7 @@ def test_every_stage_has_parameters_of_its_own(pair):
 
 
 def test_the_blocks_of_vgg16_are_those_of_the_book():
-    blocks = family_of("vgg16").cut(whole_network("vgg16"))
+    blocks = family_of("vgg16").cut(whole_network("vgg16"), "features")
     assert [*blocks] == ["block1", "block2", "block3", "block4", "block5"]
     assert blocks["block5"] == [f"features.{number}" for number in range(24, 31)]
 

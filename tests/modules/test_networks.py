@@ -92,7 +92,7 @@ def test_a_batch_in_another_form_is_answered_by_the_call_that_turns_it(shape, ba
     ("build", "message"),
     [
         (lambda: ConvNet((10,), 2), "takes images .* Use DenseModule for tables"),
-        (lambda: ConvNet((1, 8, 8), 2), "convolution 2 leaves nothing of a 8 x 8 image"),
+        (lambda: ConvNet((1, 8, 8), 2), "convolutions leave nothing of a 8 x 8 image"),
     ],
 )
 def test_a_network_that_cannot_be_built_says_why(build, message):

@@ -43,7 +43,7 @@ def logits_and_gradients(network, images):
 @pytest.mark.parametrize("name", NETS)
 def test_onednns_layout_gives_the_logits_and_gradients_of_the_plain_layers(name, monkeypatch):
     network, images = net(name), batch(name)
-    assert onednn._can_run(network.features, images)
+    assert onednn.can_run(network.features, images, torch.float32)
     logits, gradients = logits_and_gradients(network, images)
     monkeypatch.setenv("DLP_SPEED", "0")
     plain_logits, plain_gradients = logits_and_gradients(network, images)
@@ -56,7 +56,7 @@ def test_onednns_layout_gives_the_logits_and_gradients_of_the_plain_layers(name,
 def test_bfloat16_in_onednns_layout_is_that_of_autocast(monkeypatch):
     network, images = net("grey"), batch("grey")
     with torch.autocast("cpu", torch.bfloat16):
-        assert onednn._can_run(network.features, images)
+        assert onednn.can_run(network.features, images, torch.float32)
         logits, gradients = logits_and_gradients(network, images)
         monkeypatch.setenv("DLP_SPEED", "0")
         plain_logits, plain_gradients = logits_and_gradients(network, images)
@@ -83,7 +83,7 @@ def test_nan_and_infinity_stay_visible(place):
 def test_other_layers_and_gradients_of_images_take_the_plain_layers():
     images = batch("grey")
     gelu = ConvNet((1, 20, 20), 3, channels=(4,), dense=(), activation="gelu")
-    assert not onednn._can_run(gelu.features, images)
+    assert not onednn.can_run(gelu.features, images, torch.float32)
     images.requires_grad_()
     (gradient,) = torch.autograd.grad(net("grey")(images).sum(), images)
     assert gradient.abs().sum() > 0

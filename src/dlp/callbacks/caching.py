@@ -54,12 +54,11 @@ class CacheFeatures(Callback):
 
     def __init__(self, batch_size: int = 64) -> None:
         self.batch_size = batch_size
-        self._depth = 0
         self._replaced: list[tuple[SupervisedDataModule, Part, StoredRows]] = []
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Replace images by features, from the cache folder or computed."""
-        data: Any = getattr(trainer, "datamodule", None)
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]  # Lightning sets it
         is_ours = isinstance(data, SupervisedDataModule)
         if not is_ours or not isinstance(pl_module, PretrainedModule):
             raise InputError(
@@ -68,9 +67,9 @@ class CacheFeatures(Callback):
             )
         network = pl_module.network
         num_trained = trained_stages(math.inf, network.backbone, trainer)
-        self._depth = network.depth
+        depth = network.depth
         if num_trained:
-            self._depth = len(network.backbone.stages) - num_trained
+            depth = len(network.backbone.stages) - num_trained
         parts: list[Part] = ["train", "val"]
         if data.augmenter(1) is not None:
             parts.remove("train")
@@ -78,33 +77,41 @@ class CacheFeatures(Callback):
         for part in parts:
             if data.has(part) and data.examples(part).hashes is not None:
                 hashes[part] = data.examples(part).hashes
-        is_trial = getattr(trainer, "fast_dev_run", False)  # its few images need no cache
-        if is_trial or not hashes or self._depth == 0:
+        is_trial: bool = trainer.fast_dev_run  # type: ignore[attr-defined]  # few images, no cache
+        if is_trial or not hashes or depth == 0:
             return
         # Over both parts together: another fold has the same images.
         all_hashes = np.concatenate(list(hashes.values()))
         distinct, places = np.unique(all_hashes, return_index=True)
         settings = (
+            network.backbone.name,
+            depth,
+            str(network.pool),
             trainer.precision,
             trainer.strategy.root_device.type,
             data.encoder.state(),
+            torch.__version__,
         )
-        key = _key(network, self._depth, settings, distinct)
+        key = hashlib.blake2b(repr(settings).encode(), digest_size=16)
+        key.update(distinct.tobytes())
+        for tensor in network.backbone.state_dict().values():
+            key.update(tensor.cpu().reshape(-1).view(torch.uint8).numpy())
         images = [data.inputs(part) for part in hashes]
         values = cached_file(
-            f"features/{key}.pt",
-            partial(self._write, trainer, network, images, places),
+            f"features/{key.hexdigest()}.pt",
+            partial(self._write, trainer, network, depth, images, places),
             partial(torch.load, mmap=True, weights_only=True),
         )
         for part, rows in zip(hashes, images, strict=True):
             index = torch.from_numpy(np.searchsorted(distinct, hashes[part]))
-            data.replace_inputs(part, FeatureRows(values, index, self._depth))
+            data.replace_inputs(part, FeatureRows(values, index, depth))
             self._replaced.append((data, part, rows))
 
     def _write(
         self,
         trainer: Trainer,
         network: PretrainedNet,
+        depth: int,
         parts: Sequence[StoredRows],
         places: NDArray[np.int64],
         path: Path,
@@ -120,42 +127,26 @@ class CacheFeatures(Callback):
             images = torch.cat([part[row] for part, row in batch_rows])
             with plugin.forward_context():
                 images = plugin.convert_input(images.to(device))
-                features.append(network.features(images, self._depth).values.cpu())
+                features.append(network.features(images, depth).values.cpu())
         with path.open("wb") as file:  # by name, torch would store the name too
             torch.save(torch.cat(features), file)
 
-    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+    def teardown(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        stage: str,
+    ) -> None:
         """Give the data its images back."""
         for data, part, rows in self._replaced:
             data.replace_inputs(part, rows)
         self._replaced.clear()
 
     def on_exception(
-        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        exception: BaseException,
     ) -> None:
         """Give the images back here too: Lightning skips teardown when a fit raises."""
         self.teardown(trainer, pl_module, "fit")
-
-
-def _key(
-    network: PretrainedNet,
-    depth: int,
-    settings: object,
-    hashes: NDArray[np.uint64],
-) -> str:
-    """Return a hash of the images, the weights before the cut and everything else that counts."""
-    backbone = network.backbone
-    state = hashlib.blake2b(hashes.tobytes(), digest_size=16)
-    for name, tensor in backbone.model.state_dict().items():
-        if backbone.stage_of(name) < depth:
-            state.update(tensor.cpu().reshape(-1).view(torch.uint8).numpy())
-    others = (
-        str(backbone),
-        (backbone.mean.tolist(), backbone.std.tolist()),
-        depth,
-        str(network.pool),
-        settings,
-        torch.__version__,
-    )
-    state.update(repr(others).encode())
-    return state.hexdigest()

@@ -27,7 +27,12 @@ class Unfreeze(Callback):
         self.at_epoch = at_epoch
         self.stages = stages
 
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+    def setup(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        stage: str,
+    ) -> None:
         """Check the number of stages; unfreeze everything before DDP wraps the model."""
         backbone = backbone_of(pl_module)
         backbone.num_stages(self.stages)
@@ -47,13 +52,21 @@ class Unfreeze(Callback):
     on_fit_start = on_train_epoch_start  # before features are stored
     on_train_start = on_train_epoch_start  # a fit may resume within an epoch
 
-    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+    def teardown(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        stage: str,
+    ) -> None:
         """Restore the backbone's own `trainable_stages`: another fit may have no `Unfreeze`."""
         backbone = backbone_of(pl_module)
         backbone.set_trained(backbone.trainable_stages)
 
     def on_exception(
-        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        exception: BaseException,
     ) -> None:
         """Restore them here too: Lightning skips teardown when a fit raises."""
         self.teardown(trainer, pl_module, "fit")

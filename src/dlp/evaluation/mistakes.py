@@ -58,8 +58,7 @@ def class_mistakes(
         "confusion": confusion.tolist(),
         "calibration": calibration_report,
     }
-    most_confident = np.argsort(-confidence[wrong], kind="stable")[:_NUM_WORST]
-    worst = wrong[most_confident]
+    worst = _worst(wrong, confidence)
     columns = {
         "row": worst,
         "true": [names[number] for number in targets[worst]],
@@ -84,20 +83,19 @@ def label_mistakes(
     has_label = targets > 0.5
     predicted = probabilities > threshold
     is_wrong = predicted != has_label
+    wrong = np.flatnonzero(is_wrong.any(axis=1))
     hits = (predicted & has_label).sum(axis=0)
     scores = _scores(hits, predicted.sum(axis=0), has_label.sum(axis=0), names)
     report = {
         "task": "multilabel",
         "rows": len(targets),
-        "wrong": int(is_wrong.any(axis=1).sum()),
+        "wrong": len(wrong),
         "threshold": threshold,
         **scores,
         "calibration": calibration(probabilities.ravel(), has_label.ravel()),
     }
     errors = np.where(is_wrong, abs(probabilities - has_label), 0)
-    largest = errors.max(axis=1)
-    num_worst = min(_NUM_WORST, int((largest > 0).sum()))
-    worst = np.argsort(-largest, kind="stable")[:num_worst]
+    worst = _worst(wrong, errors.max(axis=1))
     label = errors[worst].argmax(axis=1)
     answers = np.array([(f"not {name}", name) for name in names])
     confidence = np.where(predicted, probabilities, 1 - probabilities)
@@ -118,27 +116,23 @@ def value_mistakes(values: NDArray[Any], targets: NDArray[Any], names: Sequence[
     The rows with the largest errors, in deviations of their target, are the worst.
     """
     residuals = values.astype(np.float64) - targets
-    scores = []
-    for name, residual in zip(names, residuals.T, strict=True):
-        entry = {
-            "name": name,
-            "mae": float(abs(residual).mean()),
-            "rmse": float(np.sqrt((residual**2).mean())),
-            "mean_residual": float(residual.mean()),  # above 0: predictions are too high
-        }
-        scores.append(entry)
+    scores = {
+        "mae": abs(residuals).mean(axis=0),
+        "rmse": np.sqrt((residuals**2).mean(axis=0)),
+        "mean_residual": residuals.mean(axis=0),  # above 0: predictions are too high
+    }
     points = np.unique(np.linspace(0, len(targets) - 1, _NUM_POINTS).astype(np.int64))
     report = {
         "task": "regression",
         "rows": len(targets),
-        "targets": scores,
+        "targets": _by_name(names, scores),
         "true": targets[points].T.tolist(),
         "predicted": values[points].T.tolist(),
     }
     deviation = targets.std(axis=0)
     deviation[deviation == 0] = 1
     errors = abs(residuals) / deviation
-    worst = np.argsort(-errors.max(axis=1), kind="stable")[:_NUM_WORST]
+    worst = _worst(np.arange(len(targets)), errors.max(axis=1))
     target = errors[worst].argmax(axis=1)
     true = targets[worst, target]
     predicted = values[worst, target]
@@ -182,17 +176,28 @@ def _scores(
     names: Sequence[str],
 ) -> dict[str, Any]:
     """Return scores per class, and their means over the classes that are true or predicted."""
-    columns = {
+    scores = {
         "precision": hits / np.maximum(predicted, 1),
         "recall": hits / np.maximum(support, 1),
         "f1": 2 * hits / np.maximum(predicted + support, 1),
     }
-    classes = []
-    for number, name in enumerate(names):
-        entry = {"name": name, "support": int(support[number])}
-        for metric, values in columns.items():
-            entry[metric] = float(values[number])
-        classes.append(entry)
     is_used = predicted + support > 0
-    macro = {metric: float(values[is_used].mean()) for metric, values in columns.items()}
-    return {"classes": classes, "macro": macro}
+    macro = {metric: float(values[is_used].mean()) for metric, values in scores.items()}
+    return {"classes": _by_name(names, {"support": support, **scores}), "macro": macro}
+
+
+def _by_name(names: Sequence[str], columns: dict[str, NDArray[Any]]) -> list[dict[str, Any]]:
+    """Return a dictionary per name, which has the name's value of each column."""
+    entries = []
+    for number, name in enumerate(names):
+        entry: dict[str, Any] = {"name": name}
+        for column, values in columns.items():
+            entry[column] = values[number].item()
+        entries.append(entry)
+    return entries
+
+
+def _worst(rows: NDArray[np.int64], errors: NDArray[Any]) -> NDArray[np.int64]:
+    """Return those of some rows that have the largest errors, the largest first."""
+    order = np.argsort(-errors[rows], kind="stable")
+    return rows[order[:_NUM_WORST]]

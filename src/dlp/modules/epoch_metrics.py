@@ -47,7 +47,12 @@ class StageMetrics:
         has_penalty: Whether ``data_loss``, without the penalty, is logged too.
     """
 
-    def __init__(self, stage: str, head: Head, has_penalty: bool) -> None:
+    def __init__(
+        self,
+        stage: str,
+        head: Head,
+        has_penalty: bool,
+    ) -> None:
         self.head = head
         self.losses = {f"{stage}_loss": SampleMean()}
         if has_penalty:
@@ -81,9 +86,9 @@ class StageMetrics:
         logits: Tensor,
         targets: Tensor,
     ) -> None:
-        """Add a batch. Tensors that a loader may reuse are copied."""
-        logits = logits.detach() if logits.requires_grad else logits.clone()
-        self._batches.append((loss.detach(), data_loss.detach(), logits, targets.clone()))
+        """Add a batch; targets are copied, since a loader may reuse them."""
+        batch = (loss.detach(), data_loss.detach(), logits.detach(), targets.clone())
+        self._batches.append(batch)
         self._num_samples += len(targets)
         if self._num_samples >= _SAMPLES_PER_UPDATE:
             self._update()

@@ -14,7 +14,12 @@ from dlp.modules.heads import Head
 FORMAT = 1
 
 
-def make_entry(network: nn.Module, head: Head, data: Any, epoch: int) -> dict[str, Any]:
+def make_entry(
+    network: nn.Module,
+    head: Head,
+    data: Any,
+    epoch: int,
+) -> dict[str, Any]:
     """Return the entry of a network and its head, trained on a DataModule for some epochs.
 
     A DataModule of the project describes its rows. Without one they are arrays as the network takes
@@ -27,9 +32,7 @@ def make_entry(network: nn.Module, head: Head, data: Any, epoch: int) -> dict[st
         rows = {"inputs": inputs, "names": None, "card": {"data": type(data).__name__}}
     names = rows["names"]
     if not names:
-        names = [str(number) for number in range(head.num_outputs)]
-        if head.num_outputs == 1:
-            names = ["value"]
+        names = ["value"] if head.num_outputs == 1 else map(str, range(head.num_outputs))
     answer = {"prediction": head.prediction, "task": head.task, "threshold": head.threshold}
     versions = {name: metadata.version(name) for name in ("torch", "numpy", "pillow")}
     return {

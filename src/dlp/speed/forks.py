@@ -19,7 +19,9 @@ _functions: Sequence[Callable[[], Any]] = ()
 
 def num_cores() -> int:
     """Return the number of processes that may run at once; 1 where copies are not possible."""
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else 1
+    if sys.platform != "linux":
+        return 1
+    return len(os.sched_getaffinity(0))
 
 
 def run_at_once(functions: Sequence[Callable[[], T]]) -> list[T]:
@@ -28,7 +30,7 @@ def run_at_once(functions: Sequence[Callable[[], T]]) -> list[T]:
     _functions = functions
     context = multiprocessing.get_context("fork")
     with ProcessPoolExecutor(len(functions), context, initializer=_begin) as pool:
-        return [*pool.map(_run, range(len(functions)))]
+        return list(pool.map(_run, range(len(functions))))
 
 
 def _run(number: int) -> Any:

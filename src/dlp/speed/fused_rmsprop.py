@@ -20,18 +20,32 @@ _LATE_STEP = torch.tensor(1e9)
 
 def can_fuse(weight: Tensor) -> bool:
     """Return True for a weight on the CPU without gaps in memory."""
-    return weight.device.type == "cpu" and contiguous_views(weight)[0].is_contiguous()
+    is_dense = torch.empty_like(weight).stride() == weight.stride()
+    return is_dense and weight.device.type == "cpu"
 
 
 def fused_step(
-    weights: list[Tensor], gradients: list[Any], averages: list[Tensor], options: Mapping[str, Any]
+    weights: list[Tensor],
+    gradients: list[Any],
+    averages: list[Tensor],
+    options: Mapping[str, Any],
 ) -> None:
-    """Update weights and their running averages of squared gradients, all of them contiguous."""
+    """Update weights and their running averages of squared gradients, which lie as the weights."""
     torch._fused_adam_(
-        weights, gradients, gradients, averages, [], [_LATE_STEP] * len(weights),
-        lr=options["lr"], beta1=0.0, beta2=options["alpha"], eps=options["eps"],
-        weight_decay=options["weight_decay"], amsgrad=False, maximize=False,
-    )  # fmt: skip
+        weights,
+        gradients,
+        gradients,
+        averages,
+        [],
+        [_LATE_STEP] * len(weights),
+        lr=options["lr"],
+        beta1=0.0,
+        beta2=options["alpha"],
+        eps=options["eps"],
+        weight_decay=options["weight_decay"],
+        amsgrad=False,
+        maximize=False,
+    )
 
 
 def laid_out_as(weight: Tensor, tensor: Tensor) -> Tensor:
@@ -41,30 +55,26 @@ def laid_out_as(weight: Tensor, tensor: Tensor) -> Tensor:
     return torch.empty_like(weight).copy_(tensor)
 
 
-def contiguous_views(weight: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
-    """Return views of tensors of equal strides in which the weight is contiguous."""
-    if weight.is_contiguous():
-        return weight, *others
-    axes = sorted(range(weight.ndim), key=weight.stride, reverse=True)
-    return tuple(tensor.permute(axes) for tensor in (weight, *others))
-
-
 def fused_update(optimizer: Optimizer) -> bool:
     """Update all weights that have a gradient; return False where the kernel cannot."""
-    groups = [[w for w in g["params"] if w.grad is not None] for g in optimizer.param_groups]
-    if not all(can_fuse(weight) for weights in groups for weight in weights):
-        return False
+    groups = []
+    for group in optimizer.param_groups:
+        weights = [weight for weight in group["params"] if weight.grad is not None]
+        if not all(map(can_fuse, weights)):
+            return False
+        groups.append(weights)
     for group, weights in zip(optimizer.param_groups, groups, strict=True):
-        tensors = []
+        gradients = []
+        averages = []
         for weight in weights:
             state = optimizer.state[weight]
             if not state:
-                state.update(step=torch.zeros(()), square_avg=torch.zeros_like(weight))
+                state["step"] = torch.zeros(())
+                state["square_avg"] = torch.zeros_like(weight)
             # The one of a checkpoint may be laid out in another way.
             state["square_avg"] = laid_out_as(weight, state["square_avg"])
-            gradient = laid_out_as(weight, weight.grad)
-            tensors.append(contiguous_views(weight, gradient, state["square_avg"]))
-        if tensors:
-            params, gradients, averages = map(list, zip(*tensors, strict=True))
-            fused_step(params, gradients, averages, group)
+            gradients.append(laid_out_as(weight, weight.grad))
+            averages.append(state["square_avg"])
+        if weights:
+            fused_step(weights, gradients, averages, group)
     return True

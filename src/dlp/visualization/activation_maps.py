@@ -32,10 +32,7 @@ def activations(
         names = [names]
     outputs: dict[str, Tensor] = {}
 
-    def watch(
-        name: str,
-        output: Tensor,
-    ) -> None:
+    def watch(name: str, output: Tensor) -> None:
         outputs[name] = output.detach().clone()  # the next layer may work in place
 
     with evaluating(model), torch.no_grad(), watched(model, names, watch):
@@ -43,10 +40,7 @@ def activations(
     return {name: outputs[name] for name in names}
 
 
-def default_layers(
-    model: nn.Module,
-    count: int = 8,
-) -> list[str]:
+def default_layers(model: nn.Module, count: int = 8) -> list[str]:
     """Return the first convolutions and poolings, each by the activation that follows it."""
     names: list[str] = []
     previous: nn.Module | None = None

@@ -41,16 +41,11 @@ def draw_curves(
     figure, grid = _panels(len(panels))
     for axes, name in zip(grid[0], panels, strict=True):
         for stage, label, colour in _STAGES:
-            logged = f"{stage}_{name}"
-            if logged not in history:
-                continue
-            curve = history[logged]
-            epochs = range(1, len(curve) + 1)
+            curve = history.get(f"{stage}_{name}", [])
             if smoothing:
-                _plot(axes, epochs, curve, color=colour, alpha=0.25)
-                _plot(axes, epochs, smooth(curve, smoothing), color=colour, label=label)
+                _plot_smoothed(axes, curve, smoothing, colour, label)
             else:
-                _plot(axes, epochs, curve, color=colour, marker=".", label=label)
+                _plot(axes, curve, color=colour, marker=".", label=label)
         _finish(axes, name, best_epoch)
     return figure
 
@@ -72,37 +67,30 @@ def draw_folds(
         best: Logged name, and the epoch, from 1, at which its mean is best.
         smoothing: Factor of the moving average.
     """
-    means = _by_epoch(mean)
-    spreads = _by_epoch(std)
     panels = panel_names(mean)
-    rows = 2 if len(means) >= 3 * SKIPPED_EPOCHS else 1
+    num_epochs = max(map(len, mean.values()))
+    rows = 2 if num_epochs >= 3 * SKIPPED_EPOCHS else 1
     figure, grid = _panels(len(panels), rows)
-    best_name, best_epoch = best or ("", 0)
     for column, name in zip(grid.T, panels, strict=True):
         for stage, label, colour in _STAGES:
             logged = f"{stage}_{name}"
-            if logged not in means:
+            if logged not in mean:
                 continue
-            curve = means[logged]
-            low = curve - spreads[logged]
-            high = curve + spreads[logged]
+            curve = np.array(mean[logged], float)
+            spread = np.array(std[logged], float)
+            epochs = np.arange(len(curve)) + 1
             column[0].fill_between(
-                curve.index,
-                low,
-                high,
-                color=colour,
-                alpha=0.15,
-                linewidth=0,
+                epochs, curve - spread, curve + spread, color=colour, alpha=0.15, linewidth=0
             )
-            _plot(column[0], curve.index, curve, color=colour, label=f"{label}, mean of folds")
+            _plot(column[0], curve, color=colour, label=f"{label}, mean of folds")
             if rows == 2:
-                late = curve.iloc[SKIPPED_EPOCHS:]
-                average = smooth(late, smoothing)
-                _plot(column[1], late.index, late, color=colour, alpha=0.25)
-                _plot(column[1], late.index, average, color=colour, label=f"{label}, smoothed")
-        is_best = best_name.endswith(f"_{name}")
+                curve[:SKIPPED_EPOCHS] = np.nan
+                _plot_smoothed(column[1], curve, smoothing, colour, f"{label}, smoothed")
+        best_epoch = None
+        if best and best[0].endswith(f"_{name}"):
+            best_epoch = best[1]
         for axes in column:
-            _finish(axes, name, best_epoch if is_best else None)
+            _finish(axes, name, best_epoch)
     return figure
 
 
@@ -124,12 +112,12 @@ def draw_runs(
             colour = f"C{number}"
             curves = [history[metric] for history in histories if metric in history]
             for curve in curves:
-                _plot(axes, curve.index, curve, color=colour, linewidth=0.8, alpha=0.4)
+                _plot(axes, curve, color=colour, linewidth=0.8, alpha=0.4)
             if len(curves) > 1:
                 label = f"{label} ({len(curves)} runs)"
             if curves:
                 mean = pd.concat(curves, axis=1, join="inner").mean(axis=1)
-                _plot(axes, mean.index, mean, color=colour, linewidth=2, label=label)
+                _plot(axes, mean, color=colour, linewidth=2, label=label)
         _finish(axes, metric)
     return figure
 
@@ -141,36 +129,33 @@ def panel_names(names: Iterable[str]) -> list[str]:
     return sorted(panels, key=lambda name: (name != "loss", name))
 
 
-def _panels(
-    columns: int,
-    rows: int = 1,
-) -> tuple[Figure, Any]:
+def _panels(columns: int, rows: int = 1) -> tuple[Figure, Any]:
     """Return a figure and its axes, (rows, columns)."""
     figure = Figure(figsize=(5.2 * columns, 3.8 * rows), layout="constrained")
     return figure, figure.subplots(rows, columns, squeeze=False)
 
 
-def _by_epoch(columns: Mapping[str, Sequence[float]]) -> "pd.DataFrame":
-    """Return values with the epoch, from 1, as index."""
-    import pandas as pd
-
-    frame = pd.DataFrame(columns, dtype=float)
-    frame.index += 1
-    return frame
-
-
-def _plot(axes: Axes, epochs: ArrayLike, curve: ArrayLike, **style: Any) -> None:
-    """Plot the measured values; an epoch without one breaks no line."""
+def _plot(axes: Axes, curve: ArrayLike, **style: Any) -> None:
+    """Plot the measured values of the epochs from 1; an epoch without one breaks no line."""
     values = np.asarray(curve, float)
-    is_measured = np.isfinite(values)
-    axes.plot(np.asarray(epochs)[is_measured], values[is_measured], **style)
+    measured = np.flatnonzero(np.isfinite(values))
+    if len(measured):
+        axes.plot(measured + 1, values[measured], **style)
 
 
-def _finish(
+def _plot_smoothed(
     axes: Axes,
-    name: str,
-    best_epoch: int | None = None,
+    curve: ArrayLike,
+    factor: float,
+    colour: str,
+    label: str,
 ) -> None:
+    """Plot a faint curve and its moving average."""
+    _plot(axes, curve, color=colour, alpha=0.25)
+    _plot(axes, smooth(curve, factor), color=colour, label=label)
+
+
+def _finish(axes: Axes, name: str, best_epoch: int | None = None) -> None:
     """Name the axes, and mark the best epoch."""
     if best_epoch is not None:
         axes.axvline(best_epoch, color="grey", linestyle="--", label=f"best: epoch {best_epoch}")

@@ -87,10 +87,7 @@ def _gradient(
     leaf = pixels.detach().requires_grad_()
     outputs: list[Tensor] = []
 
-    def watch(
-        name: str,
-        output: Tensor,
-    ) -> None:
+    def watch(name: str, output: Tensor) -> None:
         outputs.append(output)
         raise _LayerReached
 
@@ -102,12 +99,7 @@ def _gradient(
     return gradient
 
 
-def _noise(
-    shape: tuple[int, int, int],
-    seed: int,
-    number: int,
-) -> Tensor:
+def _noise(shape: tuple[int, int, int], seed: int, number: int) -> Tensor:
     """Return the book's grey noise for one filter, on a scale of 0 to 255."""
     generator = torch.Generator().manual_seed(derived_seed(seed, number))
-    noise = torch.rand(shape, generator=generator)
-    return noise * 20 + 128
+    return torch.rand(shape, generator=generator) * 20 + 128

@@ -27,11 +27,7 @@ class GradCAM:
         ...     maps = cam(images, classes=386)
     """
 
-    def __init__(
-        self,
-        model: nn.Module,
-        layer: str | None = None,
-    ) -> None:
+    def __init__(self, model: nn.Module, layer: str | None = None) -> None:
         self.model = model
         self.layer = layer
 
@@ -56,10 +52,7 @@ class GradCAM:
         self.layer = self.layer or default_cam_layer(self.model, images)
         outputs: list[Tensor] = []
 
-        def watch(
-            name: str,
-            output: Tensor,
-        ) -> Tensor:
+        def watch(name: str, output: Tensor) -> Tensor:
             # The gradient starts here: it needs no trainable weights before the layer.
             leaf = output.detach().clone().requires_grad_()
             outputs.append(leaf)
@@ -85,19 +78,13 @@ class GradCAM:
         return (weights * maps).sum(1).relu().float()
 
 
-def default_cam_layer(
-    model: nn.Module,
-    images: Tensor,
-) -> str:
+def default_cam_layer(model: nn.Module, images: Tensor) -> str:
     """Return the outermost layer that returns the last map larger than one point before pooling."""
     layers = dict(model.named_modules())
     pooled: list[Tensor] = []  # tensors, not ids: a freed id may return
     names: list[str] = []
 
-    def watch(
-        name: str,
-        output: Tensor,
-    ) -> None:
+    def watch(name: str, output: Tensor) -> None:
         if type(layers[name]).__module__ == "torch.nn.modules.pooling":
             pooled.append(output)
         is_pooled = any(output is maps for maps in pooled)

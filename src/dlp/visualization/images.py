@@ -14,7 +14,7 @@ from dlp.visualization.activation_maps import channel_image
 
 def image_grid(
     images: Tensor,
-    titles: Sequence[str] | None = None,
+    titles: Sequence[str] = (),
     columns: int | None = None,
     inches: float = 2.2,
 ) -> Figure:
@@ -26,8 +26,6 @@ def image_grid(
         columns: Number of images per row; None makes the grid about square.
         inches: Width of an image.
     """
-    if titles is None:
-        titles = [""] * len(images)
     if columns is None:
         columns = _square_side(len(images))
     rows = math.ceil(len(images) / columns)
@@ -37,18 +35,15 @@ def image_grid(
     panels = figure.subplots(rows, columns, squeeze=False).flatten()
     for axes in panels:
         axes.set_axis_off()
-    for axes, image, title in zip(panels, images, titles, strict=False):
-        pixels = image.detach().cpu().float().clamp(0, 1)
-        pixels = pixels.permute(1, 2, 0).squeeze(-1)
-        axes.imshow(pixels.numpy(), cmap="gray", vmin=0, vmax=1)
+    pixels = images.detach().cpu().float().clamp(0, 1).permute(0, 2, 3, 1)
+    for axes, image in zip(panels, pixels, strict=False):
+        axes.imshow(image.numpy(), cmap="gray", vmin=0, vmax=1)
+    for axes, title in zip(panels, titles, strict=False):
         axes.set_title(title, fontsize=max(9, inches), parse_math=False)
     return figure
 
 
-def activation_grid(
-    maps: Tensor,
-    title: str = "",
-) -> Figure:
+def activation_grid(maps: Tensor, title: str = "") -> Figure:
     """Return a figure of all channels of one layer, maps (C, h, w), as the book shows them."""
     from torchvision.utils import make_grid  # two seconds, for which `image_grid` does not wait
 
@@ -58,10 +53,7 @@ def activation_grid(
     return image_grid(canvas[None], [title], inches=max(4.0, inches))
 
 
-def filter_grid(
-    patterns: Tensor,
-    title: str = "",
-) -> Figure:
+def filter_grid(patterns: Tensor, title: str = "") -> Figure:
     """Return a figure of patterns (F, C, H, W) in [0, 1], black between them."""
     from torchvision.utils import make_grid
 
@@ -69,11 +61,7 @@ def filter_grid(
     return image_grid(canvas[None], [title], inches=10.0)
 
 
-def overlay(
-    image: Tensor,
-    heatmap: Tensor,
-    alpha: float = 0.4,
-) -> Tensor:
+def overlay(image: Tensor, heatmap: Tensor, alpha: float = 0.4) -> Tensor:
     """Return an image with a heat map over it, as in the book: image + alpha * colours.
 
     Args:
@@ -92,11 +80,7 @@ def overlay(
     return (image.detach().cpu().float() + alpha * colours).clamp(0, 1)
 
 
-def heatmap_figure(
-    image: Tensor,
-    heatmap: Tensor,
-    titles: Sequence[str] | None = None,
-) -> Figure:
+def heatmap_figure(image: Tensor, heatmap: Tensor, titles: Sequence[str] = ()) -> Figure:
     """Return a figure of an image (C, H, W), its heat map (h, w), and the overlay of both."""
     panels = [
         overlay(image, heatmap, alpha=0.0),
@@ -106,10 +90,7 @@ def heatmap_figure(
     return image_grid(torch.stack(panels), titles, columns=3, inches=3.5)
 
 
-def _coloured(
-    values: Tensor,
-    colours: str,
-) -> Tensor:
+def _coloured(values: Tensor, colours: str) -> Tensor:
     """Return values (H, W) in the colours of a map of Matplotlib, (3, H, W) in [0, 1]."""
     pixels = matplotlib.colormaps[colours](values.numpy())
     return torch.from_numpy(pixels[..., :3]).float().permute(2, 0, 1)

@@ -32,11 +32,7 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def watched(
-    model: nn.Module,
-    names: Sequence[str],
-    watcher: Watcher,
-) -> Iterator[None]:
+def watched(model: nn.Module, names: Sequence[str], watcher: Watcher) -> Iterator[None]:
     """Call `watcher` after each call of some layers, by their dotted names."""
     layers = dict(model.named_modules(remove_duplicate=False))
 
@@ -59,10 +55,7 @@ def watched(
         yield
 
 
-def model_input(
-    model: nn.Module,
-    images: Tensor,
-) -> Tensor:
+def model_input(model: nn.Module, images: Tensor) -> Tensor:
     """Return a copy of images (N, C, H, W) on the device of the parameters."""
     device = next(model.parameters(), images).device
     return images.detach().clone().to(device)

@@ -36,22 +36,13 @@ def draw_confusion(report: dict[str, Any]) -> Figure:
     axes = figure.subplots()
     # The square root makes one confusion in a hundred visible.
     image = axes.imshow(shares, cmap="Blues", norm=PowerNorm(0.5, 0, 1))
-    longest = max(map(len, names))
-    rotation = 0 if is_numbered and longest <= 5 else 90
-    axes.set_xticks(range(len(names)), names, fontsize=size, rotation=rotation)
+    axes.set_xticks(range(len(names)), names, fontsize=size, rotation=90)
     axes.set_yticks(range(len(names)), names, fontsize=size)
     axes.set(xlabel="predicted", ylabel="true")
     if is_numbered:
         for (row, column), count in np.ndenumerate(counts):
             colour = "white" if shares[row, column] > 0.3 else "black"
-            axes.text(
-                column,
-                row,
-                f"{count:,}",
-                ha="center",
-                va="center",
-                color=colour,
-            )
+            axes.text(column, row, f"{count:,}", ha="center", va="center", color=colour)
     figure.colorbar(image, ax=axes, shrink=0.7, label="share of the true class")
     figure.suptitle(f"{report['wrong']:,} of {report['rows']:,} rows are wrong")
     return figure
@@ -65,26 +56,12 @@ def draw_reliability(calibration: dict[str, Any]) -> Figure:
     frequency = np.array(calibration["frequency"])
     count = np.array(calibration["count"])
     error = np.sqrt(frequency * (1 - frequency) / count)
-    curve.plot(
-        [0, 1],
-        [0, 1],
-        "--",
-        color="grey",
-        label="perfectly calibrated",
-    )
-    curve.errorbar(
-        probability,
-        frequency,
-        error,
-        fmt="-o",
-        label="model, standard error",
-    )
-    curve.set_ylabel("frequency")
+    curve.axline((0, 0), slope=1, color="grey", linestyle="--", label="perfectly calibrated")
+    curve.errorbar(probability, frequency, error, fmt="-o", label="model, standard error")
+    curve.set(ylabel="frequency", ylim=(-0.03, 1.03))
     curve.legend(loc="upper left")
-    curve.grid(alpha=0.3)
     bars.bar(probability, count, 0.06, alpha=0.6)
     bars.set(xlabel="predicted probability", ylabel="rows", xlim=(-0.03, 1.03))
-    bars.grid(alpha=0.3)
     figure.suptitle(f"expected calibration error {calibration['error']:.3f}")
     return figure
 
@@ -99,13 +76,7 @@ def draw_residuals(report: dict[str, Any]) -> Figure:
         predicted = np.array(report["predicted"][number])
         name = _short(target["name"])
         points, bars = grid[number]
-        points.scatter(
-            true,
-            predicted,
-            16,
-            alpha=0.6,
-            linewidth=0,
-        )
+        points.scatter(true, predicted, 16, alpha=0.6, linewidth=0)
         points.axline((true[0], true[0]), slope=1, color="grey", linestyle="--")
         points.set(xlabel=f"{name}, true", ylabel=f"{name}, predicted")
         bars.hist(predicted - true, bins=30, alpha=0.6)
@@ -114,7 +85,6 @@ def draw_residuals(report: dict[str, Any]) -> Figure:
         bars.set(xlabel=f"{name}, predicted - true", ylabel="rows", title=title)
     for axes in figure.axes:
         axes.locator_params(axis="x", nbins=6)  # labels of large values are long
-        axes.grid(alpha=0.3)
     figure.suptitle(f"{report['rows']:,} rows")
     return figure
 

@@ -10,7 +10,7 @@ from dlp.errors import InputError, unknown
 from dlp.hyperparameters import plain_arguments
 from dlp.modules.networks import check_batch
 from dlp.modules.pretrained.families import family_of
-from dlp.modules.weights import load_weights, read_state_dict
+from dlp.modules.weights import load_weights, read_file
 
 InputScaling = Literal["weights", "unit"]
 
@@ -66,16 +66,19 @@ class Backbone(nn.Module):
         with torch.device("meta" if is_replaced else "cpu"):  # no random numbers to overwrite
             self.model = models.get_model(name, **arguments)
         self.model.set_submodule(family.classifier, nn.Identity())
-        self._steps = family.cut(self.model) if callable(family.cut) else family.cut
+        self._steps = family.cut(self.model, family.text)
         self.stages = tuple(self._steps)
         if weights is not None:
-            tensors = read_state_dict(weights) if entry is None else published_weights(entry)
+            tensors = read_file(weights) if entry is None else published_weights(entry)
             load_weights(self.model, tensors, (family.classifier, *family.auxiliary))
-        preset = described.transforms()
-        means = {"weights": family.mean or preset.mean, "unit": [0.0, 0.0, 0.0]}
-        stds = {"weights": family.mean or preset.std, "unit": [1.0, 1.0, 1.0]}
-        self.register_buffer("mean", torch.tensor(means[scaling]).view(3, 1, 1))
-        self.register_buffer("std", torch.tensor(stds[scaling]).view(3, 1, 1))
+        mean = torch.zeros(3)
+        std = torch.ones(3)
+        if scaling == "weights":
+            preset = described.transforms()
+            mean = torch.tensor(family.mean or preset.mean)
+            std = torch.tensor(family.mean or preset.std)
+        self.register_buffer("mean", mean.view(3, 1, 1))
+        self.register_buffer("std", std.view(3, 1, 1))
         self.model.to(device, memory_format=torch.channels_last)  # that is faster on the CPU
         self.trainable_stages = self.num_stages(trainable_stages)
         self.set_trained(self.trainable_stages)
@@ -84,7 +87,12 @@ class Backbone(nn.Module):
         """Return maps (N, C, h, w) of float images (N, 3, H, W) in [0, 1]; a ViT's are 1 x 1."""
         return self.run(images)
 
-    def run(self, values: Tensor, start: int = 0, stop: int | None = None) -> Tensor:
+    def run(
+        self,
+        values: Tensor,
+        start: int = 0,
+        stop: int | None = None,
+    ) -> Tensor:
         """Return the output of stage `stop` - 1 for the input of stage `start`.
 
         ``run(run(images, 0, k), k)`` equals ``forward(images)`` for every k.
@@ -120,26 +128,23 @@ class Backbone(nn.Module):
         """Train the deepest stages from now on; `trainable_stages` stays what it was."""
         #: Number of stages that are frozen now, from the stem on.
         self.frozen_stages = len(self.stages) - stages
-        for name, parameter in self.model.named_parameters():
-            parameter.requires_grad_(self.stage_of(name) >= self.frozen_stages)
+        self.model.requires_grad_(stages == len(self.stages))  # ViT's tokens belong to the stem
+        for stage in self.stages[self.frozen_stages :]:
+            for layer in self._layers(stage):
+                layer.requires_grad_(True)
         self.train(self.training)
 
     def train(self, mode: bool = True) -> Self:
         """Set the mode of the trained stages; frozen stages stay in evaluation mode."""
         super().train(mode)
         for stage in self.stages[: self.frozen_stages]:
-            for step in self._steps[stage]:
-                if isinstance(step, str):
-                    self.model.get_submodule(step).eval()
+            for layer in self._layers(stage):
+                layer.eval()
         return self
 
-    def stage_of(self, parameter: str) -> int:
-        """Return the stage number of a parameter; ViT's tokens belong to the stem."""
-        for number, steps in enumerate(self._steps.values()):
-            for step in steps:
-                if isinstance(step, str) and parameter.startswith(f"{step}."):
-                    return number
-        return 0
+    def _layers(self, stage: str) -> list[nn.Module]:
+        steps = self._steps[stage]
+        return [self.model.get_submodule(step) for step in steps if isinstance(step, str)]
 
 
 def published_weights(entry: Any) -> dict[str, Tensor]:

@@ -68,19 +68,14 @@ class PretrainedModule(SupervisedModule):
 
     def kernels(self) -> list[Tensor]:
         """Return the weights that L1 and L2 act on: those of the hidden layers."""
-        weights = []
-        for layer in self.network.classifier:
-            if isinstance(layer, nn.Linear):
-                weights.append(layer.weight)
-        return weights[:-1]
+        layers = [layer for layer in self.network.classifier if isinstance(layer, nn.Linear)]
+        return [layer.weight for layer in layers[:-1]]
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Return the groups ``head`` and ``backbone``."""
-        head = {"params": list(self.network.classifier.parameters()), "name": "head"}
-        backbone: dict[str, Any] = {
-            "params": list(self.network.backbone.parameters()),
-            "name": "backbone",
-        }
+        head = {"params": self.network.classifier.parameters(), "name": "head"}
+        backbone: dict[str, Any] = {"params": self.network.backbone.parameters()}
+        backbone["name"] = "backbone"
         if self.backbone_lr is not None:
             backbone["lr"] = self.backbone_lr
         return [head, backbone]

@@ -48,11 +48,9 @@ class PretrainedNet(nn.Module):
         self.backbone = backbone
         #: Number of parts whose output can be stored: the stages and the pooling.
         self.depth = len(backbone.stages) + 1
-        pools = {
-            "avg": nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()),
-            "flatten": nn.Sequential(nn.Flatten()),
-        }
-        self.pool = pools[pool]
+        self.pool = nn.Sequential(nn.Flatten())
+        if pool == "avg":
+            self.pool.insert(0, nn.AdaptiveAvgPool2d(1))
         width = self.features(torch.zeros(1, *input_shape), self.depth).values.shape[1]
         self.classifier = dense_layers(width, hidden, num_outputs, activation, dropout)
         initialise(self.classifier)
@@ -62,11 +60,8 @@ class PretrainedNet(nn.Module):
 
         ``forward(features(images, depth))`` equals ``forward(images)`` if that part is frozen.
         """
-        if isinstance(inputs, StoredFeatures):
-            values = self._run(inputs.values, inputs.depth, self.depth)
-        else:
-            values = self._run(inputs, 0, self.depth)
-        logits: Tensor = self.classifier(values)
+        values, depth = inputs if isinstance(inputs, StoredFeatures) else (inputs, 0)
+        logits: Tensor = self.classifier(self._run(values, depth, self.depth))
         return logits
 
     @torch.no_grad()
@@ -78,7 +73,12 @@ class PretrainedNet(nn.Module):
         self.backbone.train(is_training)
         return StoredFeatures(values, depth)
 
-    def _run(self, values: Tensor, start: int, stop: int) -> Tensor:
+    def _run(
+        self,
+        values: Tensor,
+        start: int,
+        stop: int,
+    ) -> Tensor:
         """Run the parts from `start` to `stop`; the pooling is the last one."""
         if start == self.depth:
             return values
