@@ -71,14 +71,14 @@ class Backbone(nn.Module):
         if weights is not None:
             tensors = read_file(weights) if entry is None else published_weights(entry)
             load_weights(self.model, tensors, (family.classifier, *family.auxiliary))
-        mean = torch.zeros(3)
-        std = torch.ones(3)
-        if scaling == "weights":
-            preset = described.transforms()
-            mean = torch.tensor(family.mean or preset.mean)
-            std = torch.tensor(family.mean or preset.std)
-        self.register_buffer("mean", mean.view(3, 1, 1))
-        self.register_buffer("std", std.view(3, 1, 1))
+        preset = described.transforms()
+        scalings = {
+            "weights": (family.mean or preset.mean, family.mean or preset.std),
+            "unit": ([0.0] * 3, [1.0] * 3),
+        }
+        mean, std = scalings[scaling]
+        self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1))
+        self.register_buffer("std", torch.tensor(std).view(3, 1, 1))
         self.model.to(device, memory_format=torch.channels_last)  # that is faster on the CPU
         self.trainable_stages = self.num_stages(trainable_stages)
         self.set_trained(self.trainable_stages)
