@@ -4,7 +4,7 @@ from torch import nn
 
 from dlp.errors import InputError
 from dlp.modules import Backbone
-from dlp.modules.weights import load_weights
+from dlp.modules.weights import load_weights, read_state_dict
 
 
 def network(width=4):
@@ -18,6 +18,15 @@ def loaded(tensors, **arguments):
     return target.state_dict()
 
 
+def test_a_state_dict_and_a_checkpoint_are_read_alike(tmp_path):
+    state = network().state_dict()
+    torch.save(state, tmp_path / "state.pth")
+    torch.save({"state_dict": state, "epoch": 3}, tmp_path / "run.ckpt")
+    for name in ("state.pth", "run.ckpt"):
+        tensors = read_state_dict(tmp_path / name)
+        assert all(torch.equal(tensors[key], state[key]) for key in state)
+
+
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut short", torch.zeros(2), {"epoch": 3}])
 def test_a_file_of_something_else_is_refused_in_one_sentence(tmp_path, content):
     path = tmp_path / "weights.pth"
@@ -25,6 +34,14 @@ def test_a_file_of_something_else_is_refused_in_one_sentence(tmp_path, content):
     with pytest.raises(InputError, match=r"weights.pth is damaged|of another network") as error:
         Backbone("squeezenet1_1", path)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("prefix", ["", "model.", "network.backbone.model."])
+def test_names_below_a_prefix_are_taken(prefix):
+    state = network().state_dict()
+    tensors = {f"{prefix}{name}": value for name, value in state.items()}
+    tensors |= {"head.weight": torch.zeros(2)} if prefix else {}
+    assert all(torch.equal(value, state[name]) for name, value in loaded(tensors).items())
 
 
 def test_half_precision_becomes_that_of_the_network():

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -122,7 +121,7 @@ def load_image_model(name: str) -> ImageModel:
 def _trained(name: str) -> ImageModel:
     run, data, module = restore(name)
     network: nn.Module = module
-    scores: Callable[[Tensor], Tensor] = partial(torch.softmax, dim=1)
+    scores = _probabilities
     if isinstance(module, SupervisedModule):
         network = module.network
         scores = module.head.predict
@@ -152,10 +151,18 @@ def _published(name: str) -> ImageModel:
         name=name,
         folder=ROOT / name / "visualize",
         network=network,
-        predict=partial(torch.softmax, dim=1),
+        predict=_probabilities,
         image_format=ImageFormat(side, side),
         names=weights.meta["categories"],
     )
+
+
+def _probabilities(logits: Tensor) -> Tensor:
+    """Return probabilities (N, C); a single logit is that of class 1 of two."""
+    logits = logits.reshape(len(logits), -1)
+    if logits.shape[1] == 1:
+        logits = torch.cat([torch.zeros_like(logits), logits], dim=1)
+    return logits.softmax(1)
 
 
 def _read(

@@ -1,14 +1,13 @@
 """Reading of a validation curve: improving, flat within its noise, or overfitting.
 
-The noise is measured on the curve itself, as the scatter of its last quarter around a line, and
-every change is compared with it: the best of many epochs alone shows no overfitting, nor does a
-slightly worse value some epochs later.
+The noise is measured on the curve itself and every change is compared with it: the best of many
+epochs alone shows no overfitting, nor does a slightly worse value some epochs later.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import scipy
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from dlp.modules.monitor import Mode
 
 Kind = Literal["improving", "flat", "overfitting", "too_short"]
+Values = NDArray[np.float64]
 
 #: A curve that improves by less than this part of its whole improvement is flat.
 _LITTLE = 0.01
@@ -30,6 +30,8 @@ _WORDS: dict[Mode, tuple[str, str, str]] = {
     "min": ("falls", "rose", "above"),
     "max": ("rises", "fell", "below"),
 }
+#: Standard deviations of a normal distribution per median absolute deviation.
+_PER_MEDIAN = 1.4826
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class Verdict:
         falls, rose, above = _WORDS[self.mode]
         change = f"{self.change:.3g}"
         noise = ""
-        if self.noise > 1e-9:  # the rest is rounding
+        if self.noise:
             noise = f" (the noise of an epoch is ±{self.noise:.2g})"
         epochs = "1 epoch"
         if self.best_epoch > 1:
@@ -113,11 +115,11 @@ def best_index(values: Sequence[float], mode: Mode) -> int | None:
 def verdict(values: Sequence[float], mode: Mode) -> Verdict | None:
     """Read a curve; return None without a finite value.
 
-    A least-squares line goes through the last quarter of the epochs. The curve still improves if
-    the line does by more than the noise of 19 in 20 cases and a hundredth of the whole improvement.
-    Else it overfits if the line ends above the best value by more than the noise of 99 in 100
-    cases, given that the best was picked from all, and by an amount that matters. Else it is flat.
-    Fewer than five epochs improve if each is better than the one before.
+    It still improves if the trend of its last quarter, the median of all slopes (Theil and Sen),
+    exceeds the noise of 19 in 20 cases and a hundredth of the whole improvement. Else it overfits
+    if its level at the end lies above the best value by more than the noise of 99 in 100 cases,
+    given that the best was picked from all, and by an amount that matters. Else it is flat. Fewer
+    than five epochs improve if each is better than the one before.
     """
     numbers = np.asarray(values, np.float64)
     epochs = np.flatnonzero(np.isfinite(numbers)) + 1
@@ -127,7 +129,8 @@ def verdict(values: Sequence[float], mode: Mode) -> Verdict | None:
     if mode == "max":
         curve = -curve  # lower is better from here on
     best = int(curve.argmin())
-    kind, change, span, noise = _read(epochs, curve, best)
+    noise, num_bends = _noise(curve, best)
+    kind, change, span = _read(epochs, curve, noise, num_bends)
     best_epoch = int(epochs[best])
     best_value = float(numbers[best_epoch - 1])
     return Verdict(kind, best_epoch, best_value, max(change, 0.0), span, noise, mode)
@@ -135,34 +138,72 @@ def verdict(values: Sequence[float], mode: Mode) -> Verdict | None:
 
 def _read(
     epochs: NDArray[np.int64],
-    curve: NDArray[np.float64],
-    best: int,
-) -> tuple[Kind, float, int, float]:
-    """Return kind, change, span and noise of a curve of which lower is better."""
-    lowest = float(curve[best])
+    curve: Values,
+    noise: float,
+    num_bends: int,
+) -> tuple[Kind, float, int]:
+    """Return kind, change and span of a curve of which lower is better."""
+    lowest = float(curve.min())
+    after = len(curve) - 1 - int(curve.argmin())
     gain = float(curve[0]) - lowest
     above = float(curve[-1]) - lowest
-    num_epochs = len(curve)
-    after = num_epochs - 1 - best
-    if num_epochs < _FEWEST:
-        if num_epochs > 1 and (np.diff(curve) < 0).all():
-            return "improving", gain, num_epochs, 0.0
-        return "too_short", above, after, 0.0
-    span = max(num_epochs // 4, _FEWEST)
-    late = epochs[-span:]
-    slope, intercept = np.polyfit(late, curve[-span:], 1)
-    line = slope * late + intercept
-    freedom = span - 2
-    noise = float(np.linalg.norm(curve[-span:] - line)) / math.sqrt(freedom)
+    if len(curve) < _FEWEST:
+        if len(curve) > 1 and (np.diff(curve) < 0).all():
+            return "improving", gain, len(curve)
+        return "too_short", above, after
     quantile = scipy.special.stdtrit  # of Student's t
-    trend = float(line[0] - line[-1])
-    chance = quantile(freedom, 0.95) * math.sqrt(12 / span) * noise
+    span = max(len(curve) // 4, _FEWEST)
+    line = _line(epochs[-span:], curve[-span:])
+    trend = -line.slope * float(epochs[-1] - epochs[-span])
+    chance = quantile(span - 2, 0.95) * math.sqrt(12 / span) * max(noise, line.scatter)
     if trend > max(chance, _LITTLE * gain):
-        return "improving", trend, span, noise
-    luck = math.sqrt(2 * math.log(num_epochs))  # distance of the best of so many from its level
-    chance = (luck + quantile(freedom, 0.99) * math.sqrt(4 / span)) * noise
-    rise = float(line[-1]) - lowest
-    least = min(_OF_BEST * abs(lowest), _OF_GAIN * gain)
-    if after and rise > max(chance, least):
-        return "overfitting", rise, after, noise
-    return "flat", above, after, noise
+        return "improving", trend, span
+    if after:
+        span = min(after, span)
+        line = _line(epochs[-span:], curve[-span:])
+        luck = math.sqrt(2 * math.log(len(curve)))  # distance of the best of so many from its level
+        chance = luck + quantile(num_bends, 0.99) * math.sqrt(4 / span)
+        rise = line.end - lowest
+        least = min(_OF_BEST * abs(lowest), _OF_GAIN * gain)
+        if rise > max(chance * max(noise, line.scatter), least):
+            return "overfitting", rise, after
+    return "flat", above, after
+
+
+def _noise(curve: Values, best: int) -> tuple[float, int]:
+    """Return the standard deviation of one value around the curve, and the count it comes from.
+
+    Second differences cancel a smooth trend and have six times the variance of the noise. Their
+    median size is taken since the best epoch, or over the later half or all if these are few.
+    """
+    for start in (best, len(curve) // 2, 0):
+        bends = np.abs(np.diff(curve[start:], 2))
+        if len(bends) >= 3:
+            return _PER_MEDIAN * float(np.median(bends)) / math.sqrt(6), len(bends)
+    return 0.0, 0
+
+
+class _Line(NamedTuple):
+    """Line through the middle of some points: slope, value at the end and scatter."""
+
+    slope: float
+    end: float
+    scatter: float
+
+
+def _line(epochs: NDArray[np.int64], curve: Values) -> _Line:
+    """Return the line whose slope is the median of those of all pairs of points.
+
+    The scatter tells noise that lasts for epochs.
+    """
+    first, second = np.triu_indices(len(curve), 1)
+    slope = 0.0
+    if len(first):
+        slopes = (curve[second] - curve[first]) / (epochs[second] - epochs[first])
+        slope = float(np.median(slopes))
+    rest = curve - slope * epochs
+    middle = float(np.median(rest))
+    scatter = 0.0
+    if len(curve) >= _FEWEST:
+        scatter = _PER_MEDIAN * float(np.median(np.abs(rest - middle)))
+    return _Line(slope, middle + slope * float(epochs[-1]), scatter)

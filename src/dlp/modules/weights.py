@@ -27,6 +27,16 @@ def read_file(path: str | Path, *names: str) -> dict[str, Any]:
         raise InputError(f"{path} is damaged or not a checkpoint ({reason}).") from error
 
 
+def read_state_dict(path: str | Path) -> dict[str, Tensor]:
+    """Return the tensors of a file: a state dict, or a checkpoint that contains one."""
+    content = read_file(path)
+    tensors: dict[str, Tensor] = {}
+    for name, value in content.get("state_dict", content).items():
+        if isinstance(value, Tensor):
+            tensors[name] = value.detach()
+    return tensors
+
+
 def load_weights(
     network: nn.Module,
     tensors: Mapping[str, Tensor],
@@ -34,22 +44,27 @@ def load_weights(
 ) -> None:
     """Load weights by name into a network, which may be on the meta device.
 
-    The tensors of the `ignored` modules are left out.
+    All names of the file may have one prefix, as in the checkpoint of a larger model, whose other
+    tensors are left out, as are those of the `ignored` modules.
     """
     own = network.state_dict()  # with the versions of its modules, which MNASNet asks for
-    others = tuple(f"{name}." for name in ignored)
+    tensors = {_OLD_DENSENET.sub(r"\1\2", name): tensor for name, tensor in tensors.items()}
+    first = next(iter(own))
+    full_names = [name for name in tensors if f".{name}".endswith(f".{first}")]
+    prefix = min(full_names, key=len, default=first).removesuffix(first)
+    others = tuple(f"{prefix}{name}." for name in ignored)
     weights: dict[str, Tensor] = {}
+    for name in own:
+        if name.endswith(".num_batches_tracked"):
+            weights[name] = torch.tensor(0)  # files older than torch 0.4.1 do not count batches
     for name, tensor in tensors.items():
-        if not name.startswith(others):
-            weights[_OLD_DENSENET.sub(r"\1\2", name)] = tensor
-    odd = list(weights.keys() - own.keys())
-    for name, tensor in own.items():
-        if name.endswith(".num_batches_tracked"):  # not in files older than torch 0.4.1
-            weights.setdefault(name, torch.tensor(0))
-        if name in weights and weights[name].shape == tensor.shape:
-            own[name] = weights[name].to(tensor.dtype)
-        else:
-            odd.append(name)
+        if name.startswith(prefix) and not name.startswith(others):
+            weights[name.removeprefix(prefix)] = tensor
+    shapes = {name: tensor.shape for name, tensor in weights.items()}
+    own_shapes = {name: tensor.shape for name, tensor in own.items()}
+    odd = sorted({name for name, _ in shapes.items() ^ own_shapes.items()})
     if odd:
-        raise InputError(f"the weights are of another network; see {', '.join(sorted(odd)[:3])}.")
+        raise InputError(f"the weights are of another network; see {', '.join(odd[:3])}.")
+    for name, tensor in own.items():
+        own[name] = weights[name].to(tensor.dtype)
     network.load_state_dict(own, assign=True)

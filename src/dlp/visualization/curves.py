@@ -139,7 +139,7 @@ def _plot(axes: Axes, curve: ArrayLike, **style: Any) -> None:
     """Plot the measured values of the epochs from 1; an epoch without one breaks no line."""
     values = np.asarray(curve, float)
     measured = np.flatnonzero(np.isfinite(values))
-    if len(measured):
+    if len(values):
         axes.plot(measured + 1, values[measured], **style)
 
 

@@ -11,6 +11,8 @@ from dlp.datamodules.tables.files import read_table
 from dlp.datamodules.tables.kinds import check_inputs, is_number
 from dlp.errors import InputError
 
+GZIPPED = gzip.compress(b"a,b\n1,2\n", mtime=0)
+
 
 def write(folder, content, name="t.csv"):
     path = folder / name
@@ -178,8 +180,8 @@ def test_json_cells_keep_their_text_and_their_lines(tmp_path):
         ("t.jsonl", '{"a": 1}\n' r'{"a": "\ud83d"}', "surrogates not allowed"),
         ("t.parquet", "PAR1", "cannot be read as a table"),
         ("t.csv.gz", "a,b\n1,2\n", "Not a gzipped file"),
-        ("t.csv.gz", gzip.compress(b"a,b\n1,2\n")[:-9], "cannot be read as a table: Compressed"),
-        ("t.csv.gz", gzip.compress(b"a,b\n1,2\n")[:12] + b"a" * 9, "cannot be read as a table"),
+        ("t.csv.gz", GZIPPED[:-9], "cannot be read as a table: Compressed"),
+        ("t.csv.gz", GZIPPED[:12] + b"a" * 9, "cannot be read as a table"),
         ("t.xlsx", "PK", "is not a table. Save it as one of .csv"),
     ],
 )

@@ -10,7 +10,7 @@ from dlp.errors import InputError, unknown
 from dlp.hyperparameters import plain_arguments
 from dlp.modules.networks import check_batch
 from dlp.modules.pretrained.families import family_of
-from dlp.modules.weights import load_weights, read_file
+from dlp.modules.weights import load_weights, read_state_dict
 
 InputScaling = Literal["weights", "unit"]
 
@@ -69,7 +69,7 @@ class Backbone(nn.Module):
         self._steps = family.cut(self.model, family.text)
         self.stages = tuple(self._steps)
         if weights is not None:
-            tensors = read_file(weights) if entry is None else published_weights(entry)
+            tensors = read_state_dict(weights) if entry is None else published_weights(entry)
             load_weights(self.model, tensors, (family.classifier, *family.auxiliary))
         preset = described.transforms()
         scalings = {
