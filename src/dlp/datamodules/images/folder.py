@@ -20,7 +20,8 @@ from dlp.datamodules.images.store import (
     read_image,
 )
 from dlp.datamodules.parts import PART_NAMES
-from dlp.datamodules.tables.files import check_columns, drop_unlabelled, read_table
+from dlp.datamodules.tables.files import read_table
+from dlp.datamodules.tables.rows import check_columns, drop_unlabelled
 from dlp.datamodules.targets import TargetEncoder, Task
 from dlp.errors import InputError
 from dlp.hyperparameters import Keywords, plain_arguments

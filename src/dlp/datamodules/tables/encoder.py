@@ -14,9 +14,8 @@ from dlp.console import say
 from dlp.datamodules.rows import Encoder, StoredRows
 from dlp.datamodules.tables.columns import Columns, EncodedTable, Missing, Scale, Scaling
 from dlp.datamodules.tables.features import FeatureTransformer
-from dlp.datamodules.tables.files import check_columns
 from dlp.datamodules.tables.kinds import check_inputs, is_date, is_number
-from dlp.datamodules.tables.rows import TableRows
+from dlp.datamodules.tables.rows import TableRows, check_columns
 from dlp.errors import InputError, inline
 from dlp.reader import TableReader
 

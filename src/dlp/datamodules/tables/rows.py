@@ -1,16 +1,17 @@
 """Rows of a table."""
 
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from dlp.console import say
 from dlp.datamodules.rows import Indices, Rows
 from dlp.datamodules.tables.kinds import is_date, is_number
-from dlp.errors import InputError
+from dlp.errors import InputError, unknown
 
 
 @dataclass(frozen=True)
@@ -129,3 +130,21 @@ def _describe_column(column: "pd.Series[Any]") -> tuple[Any, ...]:
         categories = sorted(cells.astype(str).unique())
         values = textwrap.shorten(", ".join(categories[:20]), 60, placeholder=" ...")
     return column.name, kind, len(column) - len(cells), cells.nunique(), values
+
+
+def check_columns(frame: pd.DataFrame, names: Iterable[str | None]) -> None:
+    """Check that a table has all columns that are named."""
+    for name in names:
+        if name and name not in frame:
+            raise unknown("column", name, map(str, frame.columns))
+
+
+def drop_unlabelled(frame: pd.DataFrame, targets: list[str], source: str) -> pd.DataFrame:
+    """Return the rows that have all targets; say how many have not."""
+    labelled = frame.dropna(subset=targets)
+    count = len(frame) - len(labelled)
+    if count:
+        say(f"{count:,} rows of {source} have no target and are left out")
+    if count and len(targets) == 1:  # holes made floats of whole numbers
+        labelled[targets] = labelled[targets].convert_dtypes()
+    return labelled

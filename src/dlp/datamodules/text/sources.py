@@ -98,8 +98,8 @@ class TextFiles:
 
     def _labelled(self, frame: "pd.DataFrame") -> "pd.DataFrame":
         """Return the rows with labels: classes as text, others checked."""
-        from dlp.datamodules.tables.files import drop_unlabelled
         from dlp.datamodules.tables.kinds import check_text, is_number
+        from dlp.datamodules.tables.rows import drop_unlabelled
 
         if self.drop_unlabelled:
             frame = drop_unlabelled(frame, self.labels, self.path)
