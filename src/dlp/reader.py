@@ -16,6 +16,7 @@ import re
 import sys
 import unicodedata
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from datetime import UTC, datetime, timedelta
@@ -37,7 +38,7 @@ _FIRST_WORD = 4
 Spec = Mapping[str, Any]
 
 
-class Reader:
+class Reader(ABC):
     """Reader of rows as people have them; it returns arrays of NumPy with N rows each.
 
     A page asks for a row in a `form`: ``columns``, ``text``, ``file`` or ``json``.
@@ -52,9 +53,9 @@ class Reader:
     def __init__(self, spec: Spec) -> None:
         self.spec = spec
 
+    @abstractmethod
     def __call__(self, rows: Any) -> list[Any]:
         """Encode rows."""
-        raise NotImplementedError
 
     def typical(self) -> Any:
         """Return a row as people have it; None if none is known."""
