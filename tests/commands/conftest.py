@@ -3,24 +3,9 @@
 import shutil
 
 import pytest
-from helpers.sets import points_table
+from helpers.sets import write_points
 
 from dlp.cli import main
-
-RECIPE = """\
-data:
-  class_path: TableDataModule
-  init_args: {path: points.csv, target: label, test_size: 0.2}
-model:
-  class_path: DenseModule
-  init_args: {head: sigmoid, hidden: [8], dropout: 0.2}
-trainer: {max_epochs: 3, enable_progress_bar: false, enable_model_summary: false}
-"""
-
-
-def write_points(folder):
-    points_table(folder / "points.csv")
-    (folder / "points.yaml").write_text(RECIPE, encoding="utf-8")
 
 
 @pytest.fixture(scope="session")

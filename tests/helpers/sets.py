@@ -14,6 +14,23 @@ def points_table(path, rows=120, seed=0):
     return path
 
 
+POINTS_RECIPE = """\
+data:
+  class_path: TableDataModule
+  init_args: {path: points.csv, target: label, test_size: 0.2}
+model:
+  class_path: DenseModule
+  init_args: {head: sigmoid, hidden: [8], dropout: 0.2}
+trainer: {max_epochs: 3, enable_progress_bar: false, enable_model_summary: false}
+"""
+
+
+def write_points(folder):
+    """Write the table of points and its recipe, points.yaml."""
+    points_table(folder / "points.csv")
+    (folder / "points.yaml").write_text(POINTS_RECIPE, encoding="utf-8")
+
+
 def image_folder(path, classes=("cats", "dogs"), count=6, side=12, seed=0):
     """Write a folder of noisy PNGs with one subfolder per class; the second class is brighter."""
     from PIL import Image

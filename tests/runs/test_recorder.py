@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers.sets import points_table
+from helpers.sets import write_points
 from helpers.training import small_fit
 from lightning import Trainer
 
@@ -15,22 +15,12 @@ from dlp.datamodules import ArrayDataModule
 from dlp.modules import DenseModule
 from dlp.runs import RunRecorder
 
-RECIPE = """\
-data:
-  class_path: TableDataModule
-  init_args: {path: points.csv, target: label, test_size: 0.2}
-model:
-  class_path: DenseModule
-  init_args: {head: sigmoid, hidden: [8], dropout: 0.2}
-trainer: {max_epochs: 3, enable_progress_bar: false, enable_model_summary: false}
-test_after_fit: best
-"""
-
 
 @pytest.fixture
 def points(tmp_path):
-    points_table(tmp_path / "points.csv")
-    (tmp_path / "points.yaml").write_text(RECIPE, encoding="utf-8")
+    write_points(tmp_path)
+    with (tmp_path / "points.yaml").open("a", encoding="utf-8") as config:
+        config.write("test_after_fit: best\n")
 
 
 def content(path):
