@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from dlp.cache import cached_file, crc32
 from dlp.errors import InputError
-from dlp.files import atomic_path, cache_dir, data_dir, download, write_json
+from dlp.files import atomic_path, cache_dir, cached_file, crc32, data_dir, download, write_json
 
 
 def test_a_write_that_fails_leaves_the_old_file_alone(tmp_path):

@@ -1,13 +1,14 @@
-"""Folders of the project, atomic writes and checked downloads."""
+"""Folders of the project, atomic writes, cached files and checked downloads."""
 
 import hashlib
 import json
 import os
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
 from dlp.console import say
@@ -15,6 +16,8 @@ from dlp.errors import InputError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+T = TypeVar("T")
 
 
 def cache_dir() -> Path:
@@ -59,6 +62,38 @@ def save_figure(figure: "Figure", path: Path) -> None:
     with atomic_path(path) as temporary, warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing")  # in the name of a class
         figure.savefig(temporary, format=path.suffix[1:], dpi=110)
+
+
+def cached_file(name: str, build: Callable[[Path], None], load: Callable[[Path], T]) -> T:
+    """Return the content of a cached file; build the file if it is missing or damaged.
+
+    Its name contains a key of everything that the content depends on. The checksum is compared
+    before each use. `build` writes the file to a path, `load` reads it.
+    """
+    path = cache_dir() / name
+    checksum = path.with_name(f"{path.name}.crc32")
+    try:
+        if path.exists() and checksum.exists():
+            with suppress(Exception):  # each reader fails in its own way
+                if checksum.read_text("utf-8") == crc32(path):
+                    return load(path)
+            say(f"{path} is damaged; it is built again")
+        with atomic_path(path) as temporary:
+            build(temporary)
+            write_text(checksum, crc32(temporary))
+    except OSError as error:
+        raise InputError(
+            f"cannot write {path} ({error}). Free some space, or set DLP_CACHE_DIR to a folder "
+            "that can be written."
+        ) from error
+    return load(path)
+
+
+def crc32(path: Path) -> str:
+    """Return the CRC-32 of a file, which finds damage."""
+    import numpy as np  # readers of runs do not wait for it
+
+    return f"{zlib.crc32(np.memmap(path, mode='r').data):08x}"
 
 
 def sha256(path: Path) -> str:

@@ -103,15 +103,15 @@ def test_denormals_are_flushed_in_the_block_alone(monkeypatch):
 _FIT = """
 import sys, warnings
 warnings.simplefilter("ignore")
-from dlp.speed import garbage, imports
+from dlp.speed import startup
 if {broken}:
     from lightning_utilities.core.imports import RequirementCache as cache
     cache._check = cache._check_available
     cache.__bool__ = lambda self: self._check() or self.available
     del cache._check_available  # as in another version
-with garbage.frozen_imports():
-    imports.import_lightning()
-assert isinstance(sys.modules.get("torch._dynamo"), imports._Compiler) != {broken}
+with startup.frozen_imports():
+    startup.import_lightning()
+assert isinstance(sys.modules.get("torch._dynamo"), startup._Compiler) != {broken}
 import torch
 from helpers.training import small_fit
 print(float(small_fit(max_epochs=1).callback_metrics["val_loss"]))

@@ -15,12 +15,12 @@ from lightning.pytorch.callbacks import Callback
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dlp.cache import cached_file
 from dlp.callbacks.unfreezing import trained_stages
 from dlp.console import say
 from dlp.datamodules.base import Part, SupervisedDataModule
 from dlp.datamodules.rows import StoredRows
 from dlp.errors import InputError
+from dlp.files import cached_file
 from dlp.modules.pretrained import PretrainedModule, PretrainedNet, StoredFeatures
 
 

@@ -10,8 +10,8 @@ from scipy.optimize import minimize_scalar
 from torch import Tensor
 
 from dlp.callbacks.checkpoints import AtomicCheckpointIO
-from dlp.commands.evaluate import test
 from dlp.commands.trained_models import restore
+from dlp.commands.trainer import test
 from dlp.console import say
 from dlp.datamodules.base import Part
 from dlp.errors import InputError

@@ -10,7 +10,7 @@ import torch
 from lightning import LightningModule
 from torch import Tensor, nn
 
-from dlp.commands.evaluate import predict
+from dlp.commands.trainer import predict
 from dlp.datamodules.base import Part, SupervisedDataModule
 from dlp.datamodules.images.folder import ImageFolderDataModule, find_images
 from dlp.datamodules.images.store import ImageFormat, read_image

@@ -9,9 +9,8 @@ from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.trainer.states import TrainerFn
 
-from dlp.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
+from dlp.callbacks.checkpoints import BestCheckpoint, EpochSeed, LastCheckpoint
 from dlp.callbacks.history import History
-from dlp.callbacks.seeding import EpochSeed
 from dlp.console import say, scores_text
 from dlp.datamodules.base import SupervisedDataModule
 from dlp.evaluation.verdict import Verdict, divergence, longer, verdict

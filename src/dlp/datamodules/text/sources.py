@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pyarrow as pa
 
-from dlp.cache import cached_file
 from dlp.datamodules.parts import PART_NAMES
 from dlp.datamodules.rows import row_hashes
 from dlp.datamodules.text.corpus import Texts, Tokens, pretokeniser
 from dlp.errors import InputError, unknown
-from dlp.files import download, sha256
+from dlp.files import cached_file, download, sha256
 
 if TYPE_CHECKING:
     import pandas as pd

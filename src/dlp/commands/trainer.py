@@ -1,13 +1,35 @@
-"""Commands ``validate``, ``test`` and ``predict``: a trained model on a part of its data."""
+"""Commands ``fit``, ``validate``, ``test`` and ``predict``: the methods of the Trainer."""
 
 from pathlib import Path
 from typing import Any
+
+from lightning import Trainer
 
 from dlp.callbacks import PredictionWriter
 from dlp.console import say, scores_text
 from dlp.datamodules.base import SupervisedDataModule
 from dlp.lightning_cli.recipe import Recipe
 from dlp.runs.recorder import stage_scores
+
+
+def fit(recipe: Recipe) -> Trainer:
+    """Train a model; record the run, and test it if the config says so.
+
+    Args:
+        recipe: Config.
+    """
+    data = recipe.data()
+    model = recipe.model(data)
+    if recipe.config.refit:  # the last epoch is the only one to test
+        has_test = isinstance(data, SupervisedDataModule) and data.has("test")
+        recipe.config.test_after_fit = "last" if has_test else None
+    elif recipe.config.test_after_fit and isinstance(data, SupervisedDataModule):
+        data.inputs("test")  # its errors come before the training
+    trainer = recipe.trainer()
+    trainer.fit(model, datamodule=data, **checkpoint_arguments(recipe))
+    if recipe.recorder is not None and (tested := recipe.recorder.checkpoint_to_test):
+        trainer.test(model, datamodule=data, ckpt_path=tested, verbose=False, weights_only=True)
+    return trainer
 
 
 def validate(recipe: Recipe) -> None:
