@@ -34,6 +34,16 @@ _CSV_OPTIONS |= {"parse_dates", "date_format"}
 _IMAGES = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
 _UNKNOWN = 2
 _FIRST_WORD = 4
+_JOINT = "\u2581"  # of pairs; of characters it is the space
+#: ASCII's marks, then quotes, dashes and marks of word processors and of other scripts.
+_MARKS = '!"#$%&()*+,-./:;<=>?@[\\]^_`{|}~'
+_MARKS += (
+    "\u201c\u201d\u201e\u201f\u00ab\u00bb\u2039\u203a\u201a\u2013\u2014\u2015\u2010\u2011\u2026"
+    "\u00b7\u2022\u00a1\u00bf\u3001\u3002\uff0c\uff0e\uff01\uff1f\uff1b\uff1a\uff08\uff09\u300c"
+    "\u300d\u300e\u300f\u3010\u3011\u300a\u300b\u200b\ufeff"
+)
+_LETTERS = {"\u2019": "'", "\u2018": "'", "\u00ad": ""}  # apostrophes, soft hyphen
+_TO_WORDS = str.maketrans(dict.fromkeys(_MARKS, " ") | _LETTERS)
 
 Spec = Mapping[str, Any]
 
@@ -98,7 +108,8 @@ class TextReader(Reader):
             if not isinstance(text, str):
                 raise ValueError(f"a row is a text, not {row!r:.80}.")
             ids = [1]  # the start of a text
-            ids += [self.ids.get(token, _UNKNOWN) for token in self.tokens(text)]
+            tokens = tokenise(text, self.spec["tokens"], self.spec["ngrams"])
+            ids += [self.ids.get(token, _UNKNOWN) for token in tokens]
             ids = ids[: self.spec["max_length"]]
             if max(ids) <= _UNKNOWN:
                 warnings.warn(f"no word of the training texts in {text!r:.80}", stacklevel=4)
@@ -107,21 +118,25 @@ class TextReader(Reader):
             counts = counts.clip(max=1)  # an export of version 1.0 takes them so
         return [counts]
 
-    def tokens(self, text: str) -> list[str]:
-        """Return the words of a text, or its characters, and pairs of neighbours."""
-        text = text.encode(errors="replace").decode()  # half an emoji
-        text = unicodedata.normalize("NFC", text).lower()
-        if self.spec["tokens"] == "characters":
-            tokens = list("\u2581".join(text.split()))
-        else:
-            text = text.replace("\u2019", "'").replace("\u2018", "'").replace("\u00ad", "")
-            tokens = [token for token in re.split(self.spec["split"], text) if token]
-        if self.spec["ngrams"] == 1:
-            return tokens
-        terms = tokens[:1]
-        for previous, token in pairwise(tokens):
-            terms += [f"{previous}\u2581{token}", token]
-        return terms
+
+def tokenise(text: str, tokens: str = "words", ngrams: int = 1) -> list[str]:
+    """Return the words of a text, or its characters, in lower case.
+
+    Marks are between words, apostrophes belong to them. White space among characters is
+    ``\u2581``, which also joins the pairs of neighbours that ``ngrams=2`` adds.
+    """
+    text = text.encode(errors="replace").decode()  # half an emoji
+    text = unicodedata.normalize("NFC", text).lower()
+    if tokens == "characters":
+        singles = list(_JOINT.join(text.split()))
+    else:
+        singles = text.translate(_TO_WORDS).split()
+    if ngrams == 1:
+        return singles
+    terms = singles[:1]
+    for previous, token in pairwise(singles):
+        terms += [f"{previous}{_JOINT}{token}", token]
+    return terms
 
 
 class TableReader(Reader):

@@ -19,7 +19,7 @@ from dlp.visualization import word_weights
 
 WORDS = [f"w{number}" for number in range(26)]
 TEXT = {"kind": "text", "words": WORDS, "num_words": 30, "max_length": None}
-TEXT |= {"tokens": "words", "split": r"\s+", "ngrams": 1, "encoding": "multi_hot", "idf": []}
+TEXT |= {"tokens": "words", "ngrams": 1, "encoding": "multi_hot", "idf": []}
 IMAGE = {"kind": "image", "height": 12, "width": 12, "fit": "squeeze", "channels": 3}
 
 

@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dlp.datamodules.rows import row_hashes
-from dlp.datamodules.text import corpus
-from dlp.datamodules.text.corpus import Texts, pretokenise_characters, pretokenise_words
+from dlp.datamodules.text.corpus import Texts
+from dlp.reader import tokenise
 
 
 def words_of(texts):
@@ -14,27 +14,25 @@ def words_of(texts):
     return [[texts.words[token] for token in piece] for piece in pieces]
 
 
-@pytest.mark.parametrize("pretokenise", [pretokenise_words, pretokenise_characters])
-@given(st.lists(st.text(max_size=20), min_size=1, max_size=8), st.data())
-def test_tokens_are_those_of_each_text_in_order_of_first_appearance(pretokenise, texts, data):
+@pytest.mark.parametrize("tokens", ["words", "characters"])
+@given(st.lists(st.text(max_size=20), min_size=1, max_size=8), st.sampled_from([1, 2]))
+def test_tokens_are_those_of_each_text_in_order_of_first_appearance(tokens, texts, ngrams):
     texts = [text.encode(errors="replace").decode() for text in texts]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(corpus, "_TEXTS_PER_STEP", data.draw(st.integers(1, 9)))
-        result = Texts.tokenise(texts, pretokenise)
-    expected = [pretokenise(text).split() for text in texts]
+    result = Texts.tokenise(texts, tokens, ngrams)
+    expected = [tokenise(text, tokens, ngrams) for text in texts]
     assert words_of(result) == expected
     assert result.words == [*dict.fromkeys(word for words in expected for word in words)]
     assert result.raw() == texts
 
 
 def test_half_an_emoji_becomes_a_question_mark():
-    texts = Texts.tokenise(["good \ud83d film"], pretokenise_words)
+    texts = Texts.tokenise(["good \ud83d film"])
     assert texts.raw() == ["good ? film"]
     assert words_of(texts) == [["good", "film"]]
 
 
 def test_rows_are_chosen_without_a_copy_and_cut_at_a_length():
-    texts = Texts.tokenise(["a b c", "", "d e"], pretokenise_words, label0=np.array([7, 8, 9]))
+    texts = Texts.tokenise(["a b c", "", "d e"], label0=np.array([7, 8, 9]))
     chosen = texts[np.array([2, 0])]
     assert chosen.table is texts.table
     assert chosen.raw() == ["d e", "a b c"]
@@ -44,7 +42,7 @@ def test_rows_are_chosen_without_a_copy_and_cut_at_a_length():
 
 
 def test_more_texts_than_an_arrow_batch_are_saved_as_one_chunk(tmp_path):
-    texts = Texts.tokenise([f"w{number % 5}" for number in range(70_000)], pretokenise_words)
+    texts = Texts.tokenise([f"w{number % 5}" for number in range(70_000)])
     texts.save(tmp_path / "texts.arrow")
     loaded = Texts.load(tmp_path / "texts.arrow")
     assert loaded.words == texts.words
@@ -53,7 +51,7 @@ def test_more_texts_than_an_arrow_batch_are_saved_as_one_chunk(tmp_path):
 
 def test_saved_columns_keep_their_kind(tmp_path):
     columns = {"label0": ["good", None], "group": np.array([0, 1]), "is_new": [True, None]}
-    Texts.tokenise(["a b", "c"], pretokenise_words, **columns).save(tmp_path / "texts.arrow")
+    Texts.tokenise(["a b", "c"], **columns).save(tmp_path / "texts.arrow")
     texts = Texts.load(tmp_path / "texts.arrow")
     assert {name: texts.column(name).tolist() for name in columns} == {
         "label0": ["good", None],
@@ -77,8 +75,8 @@ def test_saved_columns_keep_their_kind(tmp_path):
     ],
 )  # fmt: skip
 def test_words_are_lower_case_without_punctuation(text, words):
-    assert pretokenise_words(text).split() == words
+    assert tokenise(text) == words
 
 
 def test_characters_keep_punctuation_and_one_sign_for_white_space():
-    assert pretokenise_characters(" Ab\n\tc! ").split() == ["a", "b", "\u2581", "c", "!"]
+    assert tokenise(" Ab\n\tc! ", "characters") == ["a", "b", "\u2581", "c", "!"]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from dlp.datamodules.text import encoding
-from dlp.datamodules.text.corpus import Texts, pretokeniser
+from dlp.datamodules.text.corpus import Texts
 from dlp.datamodules.text.encoding import OFFSET, TextEncoder, rank_words
 
 TEXTS = st.lists(
@@ -17,7 +17,7 @@ TEXTS = st.lists(
 
 
 def corpus(texts, ngrams=1):
-    return Texts.tokenise(texts, pretokeniser("words", ngrams))
+    return Texts.tokenise(texts, ngrams=ngrams)
 
 
 def fitted(texts, *arguments, **keywords):

@@ -17,7 +17,7 @@ import numpy as np
 from dlp.datamodules.base import Examples
 from dlp.datamodules.splits import keras_order
 from dlp.datamodules.targets import TargetEncoder
-from dlp.datamodules.text.corpus import Texts, pretokenise_words
+from dlp.datamodules.text.corpus import Texts
 from dlp.datamodules.text.sources import TextFiles, archive_texts, cached_texts
 from dlp.datamodules.text.text import BaseTextDataModule, TextArguments, parts_of
 from dlp.errors import InputError
@@ -127,7 +127,6 @@ def read_wires(folder: Path, text: str) -> Texts:
     is_train = np.arange(len(wires)) < int(len(wires) * 0.8)
     return Texts.tokenise(
         wires["text"].tolist(),
-        pretokenise_words,
         part=np.where(is_train, "train", "test").astype(object),
         label0=wires["number"].to_numpy(),
     )

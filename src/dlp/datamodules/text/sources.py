@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from dlp.datamodules.parts import PART_NAMES
 from dlp.datamodules.rows import row_hashes
-from dlp.datamodules.text.corpus import Texts, Tokens, pretokeniser
+from dlp.datamodules.text.corpus import Texts, Tokens
 from dlp.errors import InputError, unknown
 from dlp.files import cached_file, download, sha256
 
@@ -93,7 +93,7 @@ class TextFiles:
         for role, name in roles.items():
             columns[role] = pa.array(frame[name], from_pandas=True)
         del columns["text"]
-        return Texts.tokenise(texts, pretokeniser(self.tokens, self.ngrams), **columns)
+        return Texts.tokenise(texts, self.tokens, self.ngrams, **columns)
 
     def _labelled(self, frame: "pd.DataFrame") -> "pd.DataFrame":
         """Return the rows with labels: classes as text, others checked."""

@@ -10,7 +10,7 @@ import numpy as np
 from dlp.console import say
 from dlp.datamodules.base import Examples, SplitArguments, SupervisedDataModule
 from dlp.datamodules.targets import TargetEncoder, Task
-from dlp.datamodules.text.corpus import SPLIT, Texts, Tokens, pretokeniser
+from dlp.datamodules.text.corpus import Texts, Tokens
 from dlp.datamodules.text.encoding import Encoding, TextEncoder
 from dlp.datamodules.text.sources import PARTS, TextFiles
 from dlp.hyperparameters import Keywords, plain_arguments
@@ -76,8 +76,8 @@ class BaseTextDataModule(SupervisedDataModule):
     def load_predict(self) -> Examples | None:
         """Return the texts of `predict_texts` or `predict_path`."""
         if self.predict_texts is not None:
-            pretokenise = pretokeniser(self.files.tokens, self.files.ngrams)
-            return _examples(Texts.tokenise(self.predict_texts, pretokenise), self.id_column)
+            texts = Texts.tokenise(self.predict_texts, self.files.tokens, self.files.ngrams)
+            return _examples(texts, self.id_column)
         if self.predict_path is None:
             return None
         columns = {"text": self.files.columns["text"]}
@@ -91,7 +91,6 @@ class BaseTextDataModule(SupervisedDataModule):
         return {
             **super().input_spec(),
             "num_words": self.input_shape[0],
-            "split": SPLIT,
             "tokens": self.files.tokens,
             "ngrams": self.files.ngrams,
             "column": self.files.columns["text"],
