@@ -164,6 +164,7 @@ def test_a_loss_of_ones_own_takes_logits_and_prepared_targets():
         ("bounded_regression", 2, 2, VALUES, "scale values to that range"),
         ("softmax", 4, 3, CLASSES, r"takes \(N, 4\). Change the width"),
         ("regression", 2, 2, BINARY, "takes float targets; these are torch.int64"),
+        ("multilabel", 3, 3, BINARY, r"targets \(\d, 1\); MultilabelHead takes \(N, 3\)"),
     ],
 )
 def test_a_batch_that_does_not_fit_the_head_is_refused(name, num_outputs, width, targets, message):
@@ -178,8 +179,17 @@ def test_a_batch_that_does_not_fit_the_head_is_refused(name, num_outputs, width,
         ("sigmoid", {"num_outputs": 3}, "takes two classes; the data has 3"),
         ("softmx", {"num_outputs": 3}, "unknown head 'softmx'. Did you mean 'softmax'"),
         ("softmax", {"num_outputs": 3, "loss": "bce"}, "unknown loss 'bce'"),
-        ("softmax", {"num_outputs": 2, "threshold": 0.2}, "for two classes give head: sigmoid"),
+        (
+            "softmax",
+            {"num_outputs": 2, "threshold": 0.2},
+            "is for head: sigmoid and multilabel, not SoftmaxHead",
+        ),
         (SoftmaxHead(3), {"num_outputs": 3, "loss": "mse"}, "loss belongs to the head: Softmax"),
+        (
+            "bounded_regression",
+            {"num_outputs": 1, "target_transform": "log"},
+            "head: bounded_regression: .* unexpected keyword argument 'target_transform'",
+        ),
     ],
 )
 def test_a_head_that_cannot_be_built_says_why(head, arguments, message):

@@ -43,6 +43,12 @@ def test_a_head_of_ones_own_is_trained_saved_and_loaded(tmp_path):
     values = Predictor.load(tmp_path / "a.ckpt").scores(X)
     expected = model.eval().head.predict(model(torch.from_numpy(X)))
     np.testing.assert_allclose(values, expected.detach().numpy(), rtol=1e-6)
+    with pytest.raises(InputError, match=r"the checkpoint has the head .*SquaredHead, not .*Soft"):
+        DenseModule.load_from_checkpoint(tmp_path / "a.ckpt", weights_only=True)
+    again = DenseModule.load_from_checkpoint(
+        tmp_path / "a.ckpt", weights_only=True, head=SquaredHead(factor=3.0)
+    )
+    assert again.head.predict(again.eval()(torch.from_numpy(X))).equal(expected)
 
 
 def test_each_head_is_known_by_the_name_in_its_class():

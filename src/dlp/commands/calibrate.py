@@ -10,12 +10,12 @@ from scipy.optimize import minimize_scalar
 from torch import Tensor
 
 from dlp.callbacks.checkpoints import AtomicCheckpointIO
-from dlp.commands.trained_models import restore
-from dlp.commands.trainer import test
+from dlp.commands.trainer import restore, test
 from dlp.console import say
 from dlp.datamodules.base import Part
 from dlp.errors import InputError
 from dlp.evaluation.mistakes import class_mistakes, label_mistakes
+from dlp.lightning_cli.configs import import_named_modules
 from dlp.lightning_cli.recipe import Recipe
 from dlp.modules.heads import Head
 from dlp.modules.serialization import build
@@ -39,6 +39,8 @@ def calibrate(run: str) -> pd.DataFrame:
     """
     folds = sorted(Path(run).glob("checkpoints/fold_*.ckpt"))
     paths = folds or [checkpoint_of(run)]
+    record = Run(paths[0].parents[1])
+    import_named_modules(record.config)
     checkpoints = [read_file(path, "state_dict", "use") for path in paths]
     entry = checkpoints[0]["use"]["head"]
     head: Head = build(entry, "head")
@@ -62,7 +64,6 @@ def calibrate(run: str) -> pd.DataFrame:
         checkpoint["state_dict"]["head.temperature"] = torch.tensor(temperature)
         checkpoint["use"]["head"]["temperature"] = temperature
         AtomicCheckpointIO().save_checkpoint(checkpoint, path)
-    record = Run(paths[0].parents[1])
     record.add_results(calibration=rows)
     say(f"wrote temperature {temperature:.4g} into {', '.join(map(str, paths))}")
     if (record.folder / "reliability.png").exists():

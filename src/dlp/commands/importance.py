@@ -8,7 +8,7 @@ import torch
 from matplotlib.figure import Figure
 
 from dlp.bag_of_words import BagOfWords
-from dlp.commands.trained_models import restore
+from dlp.commands.trainer import restore
 from dlp.console import muted, say
 from dlp.datamodules.base import Part, SupervisedDataModule
 from dlp.errors import InputError

@@ -3,7 +3,6 @@
 import socket
 import warnings
 from collections.abc import Collection
-from importlib import import_module
 from pathlib import Path
 from threading import Lock
 from typing import Annotated, Any
@@ -14,7 +13,7 @@ from PIL import Image
 from dlp.console import say
 from dlp.errors import check_range, extra
 from dlp.inference.predictor import Predictor, exported_file
-from dlp.lightning_cli.configs import read_values
+from dlp.lightning_cli.configs import import_named_modules
 from dlp.runs.folder import checkpoint_of, run_of
 
 with extra("serve"):
@@ -40,7 +39,9 @@ def serve(run: str, host: str = "127.0.0.1", port: int = 8000) -> None:
         port: Port; 0 is a free one.
     """
     check_range(0, 65535, port=port)
-    import_own_classes(run)
+    home = run_of(exported_file(run) or checkpoint_of(run))
+    if home is not None:
+        import_named_modules(home.config)
     hosts = {host, "127.0.0.1", "localhost"}
     if host == "0.0.0.0":
         hosts.clear()
@@ -51,16 +52,6 @@ def serve(run: str, host: str = "127.0.0.1", port: int = 8000) -> None:
         limits: Any = {"limit_concurrency": 64, "timeout_graceful_shutdown": 3}
         config = uvicorn.Config(api, log_level="warning", **limits)
         uvicorn.Server(config).run([listener])
-
-
-def import_own_classes(run: str) -> None:
-    """Import the modules of the classes that the config of a run names: a model brings no code."""
-    home = run_of(exported_file(run) or checkpoint_of(run))
-    if home is None:
-        return
-    for key, path in read_values([home.config]).items():
-        if key.endswith("class_path") and "." in path:
-            import_module(path.rpartition(".")[0])
 
 
 def app(predictor: Predictor, hosts: Collection[str] = ()) -> FastAPI:

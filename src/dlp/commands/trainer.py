@@ -3,12 +3,14 @@
 from pathlib import Path
 from typing import Any
 
-from lightning import Trainer
+from lightning import LightningModule, Trainer
 
 from dlp.callbacks import PredictionWriter
 from dlp.console import say, scores_text
 from dlp.datamodules.base import SupervisedDataModule
 from dlp.lightning_cli.recipe import Recipe
+from dlp.modules.weights import read_file
+from dlp.runs.folder import Run, checkpoint_of
 from dlp.runs.recorder import stage_scores
 
 
@@ -96,3 +98,17 @@ def checkpoint_arguments(recipe: Recipe) -> dict[str, Any]:
     if recipe.checkpoint is None:
         return {}
     return {"ckpt_path": recipe.checkpoint, "weights_only": True}
+
+
+def restore(model: str) -> tuple[Run, SupervisedDataModule, LightningModule]:
+    """Return the run, data and module of a config name, a run folder or a checkpoint.
+
+    The weights are those of the checkpoint, and the rows those that it was trained on.
+    """
+    checkpoint = checkpoint_of(model)
+    recipe = Recipe("predict", ["--ckpt_path", str(checkpoint)], predict)
+    assert recipe.run is not None  # the parser has its config
+    data = recipe.data()
+    module = recipe.model(data)
+    module.load_state_dict(read_file(checkpoint, "state_dict")["state_dict"])
+    return recipe.run, data, module.eval()

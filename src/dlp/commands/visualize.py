@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from torch import nn
 
 from dlp import visualization
-from dlp.commands.trained_models import image_format_of, load_image_model, target_titles
+from dlp.commands.image_models import image_format_of, load_image_model, target_titles
 from dlp.console import say
 from dlp.errors import InputError
 from dlp.files import save_figure

@@ -84,7 +84,7 @@ def _scores(run: Run, checkpoint: str) -> str:
         return "It was not tested."
     names = [name for name in test if name.startswith("test_")]
     scores = {name.removeprefix("test_"): test[name] for name in names}
-    table = pd.DataFrame({"this model": scores} | test["baselines"])
+    table = pd.DataFrame({"this model": scores} | test.get("baselines", {}))
     return f"{test['rows']:,} test rows" + _table(table)
 
 

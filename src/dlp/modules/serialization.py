@@ -45,8 +45,12 @@ def make_entry(
 
 
 def _describe(module: nn.Module) -> dict[str, Any]:
-    path = f"{type(module).__module__}.{type(module).__qualname__}"
-    return {"class": path, "arguments": getattr(module, "arguments", None)}
+    return {"class": class_path(module), "arguments": getattr(module, "arguments", None)}
+
+
+def class_path(value: object) -> str:
+    """Return the import path of the class of an object."""
+    return f"{type(value).__module__}.{type(value).__qualname__}"
 
 
 def build(description: Mapping[str, Any], role: str) -> Any:
@@ -59,8 +63,8 @@ def build(description: Mapping[str, Any], role: str) -> Any:
     builder = _find_class(path, role)
     if builder is None:
         raise InputError(
-            f"the {role} is a {path}, whose code a file cannot bring; give it: "
-            f"Predictor.load(path, {role}=...)."
+            f"the {role} is a {path}, whose code a file cannot bring; import a head first, or give "
+            f"it: Predictor.load(path, {role}=...)."
         )
     arguments = dict(description["arguments"])
     if "backbone" in arguments:

@@ -3,7 +3,7 @@
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
@@ -213,13 +213,15 @@ class RunRecorder(Checkpoint):
             return
         scores = stage_scores(trainer, "test")
         say(f"test: {scores_text(scores)}")
-        baselines = self._compare(trainer, pl_module, "test")
-        if self.run is None:
-            return
         data = _data_of(trainer)
         checkpoint = trainer.ckpt_path and Path(trainer.ckpt_path).name
         rows = None if data is None else len(data.examples("test"))
-        test = {**scores, "rows": rows, "checkpoint": checkpoint, "baselines": baselines}
+        test: dict[str, Any] = {**scores, "rows": rows, "checkpoint": checkpoint}
+        if self.run is not None:  # before baselines: a metric may fail on their predictions
+            self.run.add_results(test=test)
+        test["baselines"] = self._compare(trainer, pl_module, "test")
+        if self.run is None:
+            return
         self.run.add_results(test=test)
         if self.has_trained and self.test_after_fit:
             self._say_next()

@@ -1,4 +1,4 @@
-"""Trained models, of a run or published by torchvision, and the images that they are shown."""
+"""Trained networks of images, of a run or published by torchvision, and what they are shown."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -7,34 +7,18 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 import torch
-from lightning import LightningModule
 from torch import Tensor, nn
 
-from dlp.commands.trainer import predict
+from dlp.commands.trainer import restore
 from dlp.datamodules.base import Part, SupervisedDataModule
 from dlp.datamodules.images.folder import ImageFolderDataModule, find_images
 from dlp.datamodules.images.store import ImageFormat, read_image
 from dlp.errors import InputError, unknown
-from dlp.lightning_cli.recipe import Recipe
 from dlp.modules import SupervisedModule
 from dlp.modules.pretrained.backbone import published_weights
-from dlp.modules.weights import load_weights, read_file
-from dlp.runs.folder import ROOT, Run, checkpoint_of, runs_of
+from dlp.modules.weights import load_weights
+from dlp.runs.folder import ROOT, runs_of
 from dlp.visualization.layers import model_input
-
-
-def restore(model: str) -> tuple[Run, SupervisedDataModule, LightningModule]:
-    """Return the run, data and module of a config name, a run folder or a checkpoint.
-
-    The weights are those of the checkpoint, and the rows those that it was trained on.
-    """
-    checkpoint = checkpoint_of(model)
-    recipe = Recipe("predict", ["--ckpt_path", str(checkpoint)], predict)
-    assert recipe.run is not None  # the parser has its config
-    data = recipe.data()
-    module = recipe.model(data)
-    module.load_state_dict(read_file(checkpoint, "state_dict")["state_dict"])
-    return recipe.run, data, module.eval()
 
 
 class NamedImage(NamedTuple):
