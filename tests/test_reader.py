@@ -17,7 +17,7 @@ from dlp.datamodules.tables.encoder import TableEncoder
 from dlp.datamodules.tables.rows import TableRows, records
 from dlp.datamodules.text.corpus import Texts
 from dlp.datamodules.text.encoding import TextEncoder, WordWeights
-from dlp.reader import ArrayReader, ImageReader, TableReader, TextReader, typed_rows
+from dlp.reader import ArrayReader, ImageReader, TableReader, TextReader, number, typed_rows
 
 WORDS = st.sampled_from(
     ["gut", "schlecht", "don\u2019t", "STRASSE", "caf\u00e9", "\U0001f600", "a-b"]
@@ -145,7 +145,36 @@ def test_rows_are_typed_or_stand_in_files(tmp_path):
     (tmp_path / "rows.json").write_text("[[1, 2], [3]]", "utf-8")
     np.save(tmp_path / "rows.npy", np.arange(4).reshape(2, 2))
     words = [str(tmp_path / f"rows.{ending}") for ending in ("csv", "json", "npy")]
-    rows = typed_rows([*words, "a film"], {"read_csv": {"sep": ";"}})
+    spec = {"kind": "text", "read_csv": {"sep": ";"}}
+    rows = typed_rows([*words, "a film"], spec)
     assert rows[:3] == [{"a": "1", "b": "x"}, [1, 2], [3]]
     assert [list(row) for row in rows[3:5]] == [[0, 1], [2, 3]]
     assert rows[5:] == ["a film"]
+    with pytest.raises(ValueError, match="is not a file of rows"):
+        typed_rows([str(tmp_path)], spec)
+    (tmp_path / "rows.json").write_text('{"rows": [1]}', "utf-8")
+    with pytest.raises(ValueError, match="does not hold a list of rows"):
+        typed_rows([words[1]], spec)
+
+
+@pytest.mark.parametrize(
+    ("cell", "options", "value"),
+    [
+        ("3.626,5", {"decimal": ",", "thousands": "."}, 3626.5),
+        ("3000.5", {"decimal": ",", "thousands": "."}, None),
+        ("12.5", {"decimal": ",", "thousands": "."}, None),
+        ("1.234", {"decimal": ","}, None),
+        ("1.234.567", {"thousands": "."}, 1234567),
+        ("1,5", {}, None),
+        ("1_0", {}, None),
+        ("-1e3", {}, -1000),
+        ("inf", {}, None),
+        ("True", {}, 1),
+    ],
+)
+def test_the_text_of_a_number_follows_the_table(cell, options, value):
+    if value is None:
+        with pytest.raises(ValueError):  # noqa: PT011  # the reader adds row and column
+            number(cell, options)
+    else:
+        assert number(cell, options) == value

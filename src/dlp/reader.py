@@ -255,7 +255,7 @@ class TableReader(Reader):
                 return _days(date)
             return str(date)
         if is_number:
-            return self._number(cell)
+            return number(cell, self.csv)
         return _category(cell)
 
     def _option(
@@ -273,16 +273,6 @@ class TableReader(Reader):
         """Return the format of a column of dates; None is ISO 8601."""
         form: str | None = self._option("date_format", name)
         return None if form == "ISO8601" else form
-
-    def _number(self, cell: Any) -> float:
-        if isinstance(cell, str):
-            cell = cell.replace(self.csv.get("thousands") or "_", "")
-            cell = cell.replace(self.csv.get("decimal", "."), ".")
-            cell = {"true": 1, "false": 0}.get(cell.lower(), cell)
-        number = float(cell)
-        if not abs(number) < 3.4e38:
-            raise ValueError
-        return number
 
 
 class ImageReader(Reader):
@@ -375,7 +365,10 @@ class Model:
         for start in range(0, max(1, len(rows)), batch_size):
             arrays = self.read(rows[start : start + batch_size])
             batches.append(self.run(arrays))
-        return np.concatenate(batches)
+        scores = np.concatenate(batches)
+        if not np.isfinite(scores).all():
+            raise ValueError("the model predicts NaN or infinity for some of these rows.")
+        return scores
 
 
 def load(path: Path) -> Model:
@@ -473,6 +466,26 @@ def _matrix(columns: list[Any], num_rows: int, dtype: Any) -> Any:
     return np.array(columns, dtype).reshape(-1, num_rows).T
 
 
+def number(cell: Any, options: Mapping[str, Any]) -> float:
+    """Return a finite number; its text follows ``decimal`` and ``thousands`` of ``read_csv``."""
+    if isinstance(cell, str):
+        mark = options.get("thousands")
+        decimal = options.get("decimal", ".")
+        if mark and mark in cell:
+            groups = rf"\s*[-+]?\d{{1,3}}({re.escape(mark)}\d{{3}})+(?!\d).*"
+            if not re.fullmatch(groups, cell):
+                raise ValueError
+            cell = cell.replace(mark, "")
+        if "_" in cell or (decimal != "." and "." in cell):  # float takes both
+            raise ValueError
+        cell = cell.replace(decimal, ".")
+        cell = {"true": 1, "false": 0}.get(cell.lower(), cell)
+    value = float(cell)
+    if not abs(value) < 3.4e38:
+        raise ValueError
+    return value
+
+
 def _category(cell: Any) -> str:
     """Return the text of a category; 1.0 is 1: holes make floats of whole numbers."""
     hash(cell)  # a TypeError of lists and dictionaries
@@ -505,9 +518,14 @@ def typed_rows(
         if ending in _TABLES:
             rows += _read_csv(word, spec.get("read_csv") or {})
         elif ending == ".json":
-            rows += json.loads(Path(word).read_text("utf-8"))
+            content = json.loads(Path(word).read_text("utf-8"))
+            if not isinstance(content, list):
+                raise ValueError(f"{word} does not hold a list of rows.")
+            rows += content
         elif ending == ".npy":
             rows += list(np.load(word))
+        elif spec["kind"] != "image" and os.path.exists(word):  # noqa: PTH110  # or a long text
+            raise ValueError(f"{word} is not a file of rows: give a .csv, .tsv, .json or .npy.")
         else:
             rows.append(word)
     return rows

@@ -1,5 +1,6 @@
 """Encoder of a table: what it learns of the columns, and how it reads their cells."""
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -17,9 +18,10 @@ from dlp.datamodules.tables.features import FeatureTransformer
 from dlp.datamodules.tables.kinds import check_inputs, is_date, is_number
 from dlp.datamodules.tables.rows import TableRows, check_columns
 from dlp.errors import InputError, inline
-from dlp.reader import TableReader
+from dlp.reader import TableReader, number
 
 _LARGEST_MATRIX = 2**26  # numbers, 256 MB
+_LARGEST_NUMBER = float(np.finfo(np.float32).max)
 _MAX_BINS = 1000
 _EPOCH = np.datetime64("1970-01-01", "us")
 _DAY = np.timedelta64(1, "D")
@@ -49,6 +51,7 @@ class TableEncoder(Encoder):
         scaling: Scaling = "standard",
         bins: int = 0,
         features: FeatureTransformer | None = None,
+        read_csv: Mapping[str, Any] | None = None,
     ) -> None:
         if bins != 0 and not 2 <= bins <= _MAX_BINS:
             raise InputError(
@@ -62,6 +65,7 @@ class TableEncoder(Encoder):
         self.scaling = scaling
         self.bins = bins
         self.features = features
+        self.read_csv = read_csv or {}
         self.scales: dict[str, Scale] = {}
         self.indicators: list[str] = []
         self.categories: dict[str, list[str]] = {}
@@ -104,7 +108,7 @@ class TableEncoder(Encoder):
         if is_date(column):
             self.dates.append(name)
         if name in self.numeric or (is_number(column) and name not in self.categorical):
-            scale = Scale.fit(_numbers(column), self.missing, self.scaling, self.bins)
+            scale = Scale.fit(self._numbers(column), self.missing, self.scaling, self.bins)
             if scale is not None:
                 self.scales[name] = scale
             if self.indicator and column.isna().nunique() == 2:
@@ -132,8 +136,8 @@ class TableEncoder(Encoder):
             for text in texts:
                 names.append(f"{name}={text or '(missing)'}")
         for name, scale in self.scales.items():
-            for number in range(1, len(scale.edges)):
-                names.append(f"{name} bin {number}")
+            for place in range(1, len(scale.edges)):
+                names.append(f"{name} bin {place}")
         return names
 
     def transform(self, rows: TableRows) -> StoredRows:
@@ -144,7 +148,7 @@ class TableEncoder(Encoder):
             frame = self.features.transform(frame)
         numbers = np.empty((len(frame), len(columns.names)))
         for place, name in enumerate(columns.names):
-            numbers[:, place] = _numbers(self._column(frame, name))
+            numbers[:, place] = self._numbers(self._column(frame, name))
         codes = np.empty((len(frame), len(self.categories)), np.int64)
         unseen = []
         for place, (name, categories) in enumerate(self.categories.items()):
@@ -176,6 +180,35 @@ class TableEncoder(Encoder):
                 f"{is_missing.idxmax()}. Fill them in, or train with missing: zero, mean or median."
             )
         return column
+
+    def _numbers(self, column: "pd.Series[Any]") -> NDArray[np.float64]:
+        """Return numbers, float64 (N,), NaN for a missing cell; dates become days since 1970."""
+        if is_date(column):
+            days: NDArray[np.float64] = (column.to_numpy("datetime64[us]") - _EPOCH) / _DAY
+            return days
+        cells = column
+        if not is_number(column):
+            cells = column.astype(object).map(self._read_number, na_action="ignore")
+        values: NDArray[np.float64] = cells.to_numpy(np.float64, na_value=np.nan)
+        is_wrong = abs(values) > _LARGEST_NUMBER
+        if is_wrong.any():
+            wrong = column[is_wrong]
+            raise InputError(
+                f"column {column.name!r} takes finite numbers up to 1e38; row {wrong.index[0]} has "
+                f"{str(wrong.iloc[0])!r}."
+            )
+        return values
+
+    def _read_number(self, cell: Any) -> float:
+        """Return the number in a text by the conventions of the table; infinity for none."""
+        try:
+            return number(cell, self.read_csv)
+        except (ValueError, TypeError):
+            return math.inf
+
+    def spec(self) -> dict[str, Any]:
+        """Return also the conventions of the table."""
+        return {**super().spec(), "read_csv": self.read_csv}
 
     def state(self) -> dict[str, Any]:
         """Return what was learned as plain values."""
@@ -209,23 +242,6 @@ def _typical_cell(column: "pd.Series[Any]") -> float | str:
     if is_number(column):
         return float(cells.astype("float64").median())
     return str(cells.mode().iloc[0])
-
-
-def _numbers(column: "pd.Series[Any]") -> NDArray[np.float64]:
-    """Return numbers, float64 (N,), NaN for a missing cell; dates become days since 1970."""
-    if is_date(column):
-        days: NDArray[np.float64] = (column.to_numpy("datetime64[us]") - _EPOCH) / _DAY
-        return days
-    values = pd.to_numeric(column, errors="coerce").to_numpy(np.float64, na_value=np.nan)
-    with np.errstate(over="ignore"):
-        is_wrong = np.isinf(values.astype(np.float32)) | (np.isnan(values) & column.notna())
-    if is_wrong.any():
-        wrong = column[is_wrong]
-        raise InputError(
-            f"column {column.name!r} takes finite numbers up to 1e38; row {wrong.index[0]} has "
-            f"{str(wrong.iloc[0])!r}."
-        )
-    return values
 
 
 def _texts(column: "pd.Series[Any]") -> tuple[NDArray[np.intp], list[str]]:
