@@ -76,6 +76,7 @@ def test_a_csv_is_read_as_pandas_reads_it_with_the_arguments_of_the_user(
         ("a,zip\n1,00501\n2,10001\n", {}, r"number of '00501'.*dtype: \{zip: category\}"),
         ("a,b\n01,007\n", {}, r"dtype: \{a: category, b: category\}"),
         ('a\tb\n1\t"tis\n2\ty"\n', {"sep": "\t"}, r"a quote joins rows.*'tis.*quoting: 0"),
+        ('a,b\n1,"5 inch\n2,x\n3,y"\n', {}, r"a quote joins rows.*'5 inch.*quoting: 0"),
         ('a\tb\n"x\t1\ny"\t2\nz\t3\n', {"sep": "\t"}, "a quote joins rows"),
         ('a,b,c\n1,"tis,3\n2,a "b,4\n', {}, "a quote joins rows"),
         ('a,b\n1,"2\n', {}, "EOF inside string"),
@@ -105,7 +106,7 @@ def test_what_pandas_reads_otherwise_than_meant_is_refused(tmp_path, text, argum
     [
         (["1.234,5", "17,25", "3,5", "1,5"], r"looks like numbers.*'1.234,5'.*decimal"),
         ([f"€ {n},50" for n in range(12)], "looks like numbers"),
-        (["1", "2", "NA", "4", "5"], r"numbers and 'NA', first in row 2.*na_values: \{c: \['NA'\]"),
+        (["1", "2", "NA", "4", "5"], r"numbers and 'NA', first in row 2.*na_values: \{c: \[NA\]"),
         (
             [f"{n + 1}.02.2019" for n in range(12)],
             r"give read_csv: \{parse_dates: \[c\], date_format: '%d.%m.%Y'\}",

@@ -54,14 +54,16 @@ def check_text(column: "pd.Series[Any]", advice: str, fix: Fix) -> None:
     is_plain = pd.to_numeric(distinct, errors="coerce").notna()
     if 0.5 < is_plain.mean() < 1:
         others = distinct[~is_plain].tolist()[:8]
-        holes: Fix | None = {"read_csv": {"na_values": {str(column.name): others}}}
+        holes: Fix = {"read_csv": {"na_values": {str(column.name): others}}}
+        accepted = f"{inline(holes)} for missing cells"
+        fixes = [holes]
         if any(re.search(r"\d", cell) for cell in others):
-            holes = None  # numbers in another notation, perhaps
+            accepted = "read_csv: {decimal: .., thousands: ..} for numbers in another notation"
+            fixes.clear()
         raise InputError(
             f"column {column.name!r} holds numbers and {others[0]!r}, first in row "
-            f"{cells.index[cells == others[0]][0]}. Correct it, give read_csv: {{na_values: "
-            f"{{{column.name}: {others}}}}} for missing cells, or {advice}.",
-            fix=holes,
+            f"{cells.index[cells == others[0]][0]}. Correct it, give {accepted}, or {advice}.",
+            fix=fixes,
         )
     looks_numeric = distinct.str.count(r"\d") > distinct.str.count(r"[^\W\d_]")
     if len(distinct) <= min(_MAX_REPEATED, len(cells) / 2):  # categories such as A1 or 10-20
