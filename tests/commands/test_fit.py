@@ -194,6 +194,8 @@ def test_a_checkpoint_is_for_its_own_rows(fitted, fails):
     Path("points.csv").write_text(text + "1.0,1.0,red,yes\n", encoding="utf-8")
     assert "was trained on other rows" in fails(*RESUME, "--trainer.max_epochs", "4")
     assert "was trained on other rows" in fails("test", "--config", "points.yaml")
+    assert "was trained on other rows" in fails("predict", "--config", "points.yaml")
+    assert "was trained on other rows" in fails("export", "points")
     assert contents(RUN) == before
 
 

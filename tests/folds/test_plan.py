@@ -1,10 +1,9 @@
-import hashlib
 import json
 from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
-from helpers.fold_problems import X, numbers
+from helpers.fold_problems import numbers
 from sklearn.model_selection import LeaveOneGroupOut, ShuffleSplit
 
 from dlp.errors import InputError
@@ -85,7 +84,11 @@ def test_a_diverged_fold_has_no_scores(fold):
     assert np.isnan([*fold.finish(history, "serial", {}).scores.values()]).all()
 
 
-def test_the_digest_is_of_the_row_numbers():
-    parts = np.array_split(np.arange(len(X)), 3)
-    content = np.concatenate(parts[1:]).tobytes() + b"|" + parts[0].tobytes()
-    assert plan()[0].rows == hashlib.sha256(content).hexdigest()
+def test_the_digest_is_of_rows_and_their_numbers():
+    again = plan()
+    assert [fold.rows for fold in plan()] == [fold.rows for fold in again]
+    assert len({fold.rows for fold in again}) == 3
+    changed = numbers()
+    rows = changed.labelled_rows["train"]
+    changed.labelled_rows["train"] = replace(rows, hashes=rows.hashes[::-1].copy())
+    assert plan(changed)[0].rows != again[0].rows

@@ -18,7 +18,7 @@ from dlp.inference.card import card
 from dlp.inference.predictor import Predictor
 from dlp.modules.weights import read_file
 from dlp.runs.folder import checkpoint_of, run_of
-from dlp.runs.restoring import restore_data
+from dlp.runs.restoring import check_same_rows, restore_data
 
 if TYPE_CHECKING:
     from dlp.datamodules.base import Part
@@ -46,6 +46,7 @@ def export(run: str, folder: Path | None = None) -> Path:
         raise InputError(f"{folder} holds other files than an export; give a new folder.")
     data = load(str(home.config)).data()  # it imports the classes that the config names
     restore_data(data, read_file(checkpoint), checkpoint)
+    check_same_rows(data, checkpoint)
     trained = Predictor.load(checkpoint)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=folder.parent, prefix=".export") as name:

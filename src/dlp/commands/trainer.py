@@ -12,6 +12,7 @@ from dlp.lightning_cli.recipe import Recipe
 from dlp.modules.weights import read_file
 from dlp.runs.folder import Run, checkpoint_of
 from dlp.runs.recorder import stage_scores
+from dlp.runs.restoring import check_same_rows
 
 
 def fit(recipe: Recipe) -> Trainer:
@@ -68,23 +69,24 @@ def predict(recipe: Recipe) -> None:
     data = recipe.data()
     model = recipe.model(data)
     callbacks = []
-    if not recipe.is_dev_run and isinstance(data, SupervisedDataModule):
-        callbacks.append(PredictionWriter(_output(recipe)))
+    if recipe.checkpoint is not None and isinstance(data, SupervisedDataModule):
+        if data.rows_to_predict() is None:  # the test part is predicted
+            check_same_rows(data, recipe.checkpoint)
+        callbacks.append(PredictionWriter(_output(recipe, recipe.checkpoint)))
     trainer = recipe.trainer(run_dir=None, callbacks=callbacks)
     trainer.predict(
         model, datamodule=data, return_predictions=False, **checkpoint_arguments(recipe)
     )
 
 
-def _output(recipe: Recipe) -> Path | None:
+def _output(recipe: Recipe, checkpoint: Path) -> Path | None:
     """Return the file of the predictions; None prints those of typed texts."""
     if recipe.config.output:
         return Path(recipe.config.output)
     arguments = recipe.config.data.init_args
     if arguments.get("predict_texts"):
         return None
-    assert recipe.checkpoint is not None  # without one the command ends before
-    folder = recipe.checkpoint.parent
+    folder = checkpoint.parent
     if recipe.run is not None:
         folder = recipe.run.folder
     name = "predictions"
