@@ -12,6 +12,7 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 
 from dlp.datamodules import Encoder, Examples, Rows, SupervisedDataModule
+from dlp.datamodules.rows import row_hashes
 from dlp.datamodules.targets import TargetEncoder
 
 
@@ -117,13 +118,16 @@ class SeriesDataModule(SupervisedDataModule):
             split_seed=split_seed,
         )
         self.num_series = num_series
+        self.save_hyperparameters()
 
     def load(self) -> dict[str, Examples]:
         """Return all series, each of 200 to 399 numbers, and the state of each machine."""
         random = np.random.default_rng(0)
         states = np.arange(self.num_series) % 3
         series = [vibration(state, random) for state in states]
-        return {"train": Examples(SeriesRows(series), states)}
+        # By their hashes a resumed fit knows its rows, and parts are searched for duplicates.
+        hashes = row_hashes(series)
+        return {"train": Examples(SeriesRows(series), states, hashes=hashes)}
 
 
 def vibration(state: int, random: np.random.Generator) -> NDArray[Any]:

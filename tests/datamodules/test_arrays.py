@@ -92,7 +92,8 @@ def test_inputs_are_duplicates_whatever_their_type(rows, capsys):
         ({"y": np.zeros((40, 2, 2))}, r"those of x are \(40, 2, 2\)"),
         ({"x": np.ma.masked_less(np.arange(40.0), 3)}, r"x has masked cells; .*\.filled"),
         ({"y": np.ma.masked_less(np.arange(40.0), 3)}, "the target of x has masked cells"),
-        ({"x": np.ones((40, 2)) + 1j}, r"x is complex; give np\.abs"),
+        ({"x": np.ones((40, 2)) + 1j}, r"x holds complex128; give real numbers"),
+        ({"x": np.full((40, 2), "NaT", "datetime64[s]")}, r"x holds datetime64\[s\]"),
     ],
 )
 def test_arrays_that_cannot_be_used_are_refused(rows, arguments, message):

@@ -231,6 +231,6 @@ def _array(name: str, values: ArrayLike | None) -> Array:
     if np.ma.is_masked(values):
         raise InputError(f"{name} has masked cells; give values.filled(0), or leave rows out.")
     array = np.asarray(values)
-    if array.dtype.kind == "c":
-        raise InputError(f"{name} is complex; give np.abs(values), or both parts as columns.")
+    if array.dtype.kind in "cmM":
+        raise InputError(f"{name} holds {array.dtype}; give real numbers, one per column.")
     return array

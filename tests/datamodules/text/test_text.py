@@ -1,5 +1,6 @@
 import csv
 import json
+import re
 
 import numpy as np
 import pytest
@@ -220,15 +221,18 @@ def test_missing_texts_and_columns_are_named(rows, arguments, message, tmp_path)
         TextDataModule(write_csv(tmp_path / "a.csv", rows), **arguments).fit()
 
 
-def test_folders_and_files_that_cannot_be_read_are_refused(tmp_path):
+def test_folders_and_files_that_cannot_be_read_are_refused(tmp_path, capsys):
     write_csv(tmp_path / "train.csv", ROWS)
     with pytest.raises(InputError, match=r"no class folders .* give path and test_path"):
         TextDataModule(tmp_path).fit()
     write_folder(tmp_path / "files", [("plain", 0), ("text", 1)])
     (tmp_path / "files" / "neg" / "0.txt").write_bytes("caf\u00e9".encode("cp1252"))
-    with pytest.raises(InputError, match=r"not UTF-8 text .* read_csv: {encoding: cp1252}"):
+    with pytest.raises(InputError, match=r"not UTF-8 text .* read_csv: .*{encoding: cp1252}"):
         TextDataModule(tmp_path / "files").fit()
+    (tmp_path / "files" / "neg" / "1.md").touch()
+    capsys.readouterr()
     data = TextDataModule(tmp_path / "files", read_csv={"encoding": "cp1252"}, val_size=None)
     assert {*raw(data)} == {"caf\u00e9", "text"}
+    assert re.search(r"1 files in .*files are not used, such as .*1\.md", capsys.readouterr().out)
     with pytest.raises(InputError, match="found no file"):
         TextDataModule(tmp_path / "reviews.csv").fit()

@@ -234,6 +234,8 @@ def find_images(path: Path) -> list[Path]:
     images = sorted(filter(_is_image, map(path.joinpath, names)))
     if not images:
         raise InputError(f"found no image at {path} (from {Path.cwd()}).")
+    files = filter(Path.is_file, map(path.joinpath, names))
+    _report_unused(path, sorted(set(files).difference(images)))
     return images
 
 
@@ -257,9 +259,13 @@ def find_class_images(root: Path) -> list[Path]:
             f"{root} holds {len(nested):,} images below its class folders, such as {nested[0]}. "
             "Move them up into the folder of their class, or give a table of paths."
         )
-    if others:
-        say(f"{len(others):,} files in {root} are not images of a class, such as {others[0]}")
+    _report_unused(root, others)
     return images
+
+
+def _report_unused(root: Path, files: list[Path]) -> None:
+    if files:
+        say(f"{len(files):,} files in {root} are not used, such as {files[0]}")
 
 
 def _named_by_path(files: list[Path]) -> Examples:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pyarrow as pa
 
+from dlp.console import say
 from dlp.datamodules.parts import PART_NAMES
 from dlp.datamodules.rows import row_hashes
 from dlp.datamodules.text.corpus import Texts, Tokens
@@ -140,6 +141,9 @@ class TextFiles:
                 files.setdefault(part, []).extend(sorted((folder / name).glob(pattern)))
         if not any(files.values()):
             files = {"train": sorted(folder.glob(pattern))}
+        unused = set(filter(Path.is_file, folder.rglob("[!.]*"))).difference(*files.values())
+        if unused:
+            say(f"{len(unused):,} files in {folder} are not used, such as {min(unused)}")
         frames = {}
         for part, paths in files.items():
             names = [path.relative_to(folder).as_posix() for path in paths]
@@ -161,10 +165,11 @@ class TextFiles:
         try:
             return path.read_text((self.read_csv or {}).get("encoding", "utf-8-sig"))
         except UnicodeDecodeError as error:
+            from dlp.datamodules.tables.files import ENCODING, ENCODINGS
+
             raise InputError(
-                f"{path} is not UTF-8 text ({error.reason} at byte {error.start}). Give its "
-                "encoding, such as read_csv: {encoding: cp1252}.",
-                fix={"read_csv": {"encoding": "cp1252"}},
+                f"{path} is not UTF-8 text ({error.reason} at byte {error.start}).{ENCODING}",
+                fix=ENCODINGS,
             ) from error
 
     def _hub(self) -> dict[str, "pd.DataFrame"]:
