@@ -55,6 +55,12 @@ def laid_out_as(weight: Tensor, tensor: Tensor) -> Tensor:
     return torch.empty_like(weight).copy_(tensor)
 
 
+def contiguous_views(weight: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
+    """Return views of tensors of equal strides as contiguous ones, which take a third of a step."""
+    axes = sorted(range(weight.ndim), key=weight.stride, reverse=True)
+    return tuple(tensor.permute(axes) for tensor in (weight, *others))
+
+
 def fused_update(optimizer: Optimizer) -> bool:
     """Update all weights that have a gradient; return False where the kernel cannot."""
     groups = []
@@ -64,8 +70,7 @@ def fused_update(optimizer: Optimizer) -> bool:
             return False
         groups.append(weights)
     for group, weights in zip(optimizer.param_groups, groups, strict=True):
-        gradients = []
-        averages = []
+        views = []
         for weight in weights:
             state = optimizer.state[weight]
             if not state:
@@ -73,8 +78,9 @@ def fused_update(optimizer: Optimizer) -> bool:
                 state["square_avg"] = torch.zeros_like(weight)
             # The one of a checkpoint may be laid out in another way.
             state["square_avg"] = laid_out_as(weight, state["square_avg"])
-            gradients.append(laid_out_as(weight, weight.grad))
-            averages.append(state["square_avg"])
-        if weights:
-            fused_step(weights, gradients, averages, group)
+            gradient = laid_out_as(weight, weight.grad)
+            views.append(contiguous_views(weight, gradient, state["square_avg"]))
+        if views:
+            params, gradients, averages = map(list, zip(*views, strict=True))
+            fused_step(params, gradients, averages, group)
     return True
