@@ -82,7 +82,7 @@ def _labels(runs: Sequence[Run]) -> list[str]:
     """Return the config's name of each run, with the settings in which runs of it differ."""
     names = [run.folder.resolve().parent.name for run in runs]
     configs = [yaml.safe_load(run.config.read_text("utf-8")) for run in runs]
-    settings = pd.json_normalize(configs).map(_setting_text, na_action="ignore")
+    settings = pd.json_normalize(configs).map(str, na_action="ignore")
     settings.columns = settings.columns.str.rpartition(".").get_level_values(2)
     settings = settings.drop(columns=_REPEATS, errors="ignore")
     labels: dict[Any, str] = dict(enumerate(names))
@@ -92,10 +92,6 @@ def _labels(runs: Sequence[Run]) -> list[str]:
             for key, text in texts.dropna().items():
                 labels[row] += f" {key}={text}"
     return list(labels.values())
-
-
-def _setting_text(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _scores(

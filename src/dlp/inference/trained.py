@@ -1,6 +1,5 @@
 """Trained network from the arrays of a reader to probabilities or values."""
 
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,11 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dlp import datamodules
 from dlp.datamodules import Encoder
 from dlp.errors import InputError
 from dlp.modules.heads import Head
-from dlp.modules.serialization import FORMAT, build
+from dlp.modules.serialization import FORMAT, build, imported_class
 from dlp.modules.weights import read_file
 
 
@@ -67,13 +65,10 @@ def encoder_of(spec: Mapping[str, Any]) -> type[Encoder]:
     A spec of version 1.0 names the kind alone.
     """
     path = spec.get("encoder", f"dlp.datamodules.{spec['kind'].title()}Encoder")
-    module, _, name = path.rpartition(".")
-    home: Any = sys.modules.get(module)
-    if module.startswith("dlp."):
-        home = datamodules
-    encoder = getattr(home, name, None)
-    if isinstance(encoder, type) and issubclass(encoder, Encoder):
-        return encoder
-    raise InputError(
-        f"the rows are encoded by {path}, whose code a file cannot bring; import {module} first."
-    )
+    encoder: type[Encoder] | None = imported_class(path, Encoder, "dlp.datamodules")
+    if encoder is None:
+        raise InputError(
+            f"the rows are encoded by {path}, whose code a file cannot bring; import "
+            f"{path.rpartition('.')[0]} first."
+        )
+    return encoder

@@ -60,7 +60,11 @@ def build(description: Mapping[str, Any], role: str) -> Any:
         InputError: If its class is neither one of the project's nor an imported head.
     """
     path = description["class"]
-    builder = _find_class(path, role)
+    builder: Any = None
+    if role == "head":
+        builder = imported_class(path, Head, "dlp.modules")
+    elif path.startswith("dlp.modules."):
+        builder = imported_class(path, nn.Module, "dlp.modules")
     if builder is None:
         raise InputError(
             f"the {role} is a {path}, whose code a file cannot bring; import a head first, or give "
@@ -74,20 +78,16 @@ def build(description: Mapping[str, Any], role: str) -> Any:
     return builder(**arguments)
 
 
-def _find_class(path: str, role: str) -> type[nn.Module] | None:
-    """Return a class of `dlp.modules`, or a `Head` that the program itself has imported.
+def imported_class(path: str, base: type, package: str) -> Any:
+    """Return a subclass of `base` of a package of the project, or one that the program imported.
 
     A file imports nothing else, and its values reach the constructor of no other class.
     """
     module, _, name = path.rpartition(".")
-    if module.startswith("dlp.modules."):
+    if f"{module}.".startswith(f"{package}."):
         with suppress(ImportError, ValueError):
             import_module(module)
-    elif role != "head":
-        return None
-    base = Head if role == "head" else nn.Module
-    members = vars(sys.modules[module]) if module in sys.modules else {}
-    value = members.get(name)
+    value = getattr(sys.modules.get(module), name, None)
     if isinstance(value, type) and issubclass(value, base):
         return value
     return None
