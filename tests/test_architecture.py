@@ -15,7 +15,7 @@ SOURCE = Path(dlp.__file__).parent
 LAYERS = [
     ["errors", "speed", "hyperparameters", "seeds", "files", "modules.monitor", "reader"],
     ["console", "lightning_cli.configs"],
-    ["cache", "bag_of_words", "runs.folder", "evaluation.verdict", "lightning_cli.parse_errors"],
+    ["bag_of_words", "runs.folder", "evaluation.verdict", "lightning_cli.parse_errors"],
     ["modules", "datamodules", "lightning_cli.invocation"],
     ["callbacks", "evaluation", "visualization", "inference"],
     ["folds", "runs"],
