@@ -17,7 +17,7 @@ from dlp.datamodules.tables.encoder import TableEncoder
 from dlp.datamodules.tables.rows import TableRows, records
 from dlp.datamodules.text.corpus import Texts
 from dlp.datamodules.text.encoding import TextEncoder, WordWeights
-from dlp.reader import ArrayReader, ImageReader, TableReader, TextReader, number, typed_rows
+from dlp.reader import ArrayReader, ImageReader, TableReader, TextReader, answer, number, typed_rows
 
 WORDS = st.sampled_from(
     ["gut", "schlecht", "don\u2019t", "STRASSE", "caf\u00e9", "\U0001f600", "a-b"]
@@ -178,3 +178,9 @@ def test_the_text_of_a_number_follows_the_table(cell, options, value):
             number(cell, options)
     else:
         assert number(cell, options) == value
+
+
+def test_scores_of_nan_are_no_answer():
+    head = {"names": ["no", "yes"], "prediction": "probabilities", "task": "binary"}
+    with pytest.raises(ValueError, match="predicts NaN or infinity"):
+        answer(np.array([[np.nan, 0.5]]), head)

@@ -15,6 +15,7 @@ from dlp.console import say
 from dlp.errors import InputError
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.figure import Figure
 
 T = TypeVar("T")
@@ -55,6 +56,12 @@ def write_json(path: Path, content: Any) -> None:
     """Write a JSON file atomically; NaN and infinity become null."""
     finite = json.loads(json.dumps(content), parse_constant=lambda name: None)
     write_text(path, json.dumps(finite, indent=2) + "\n")
+
+
+def write_csv(path: Path, frame: "pd.DataFrame") -> None:
+    """Write a table atomically, its numbers with nine digits."""
+    with atomic_path(path) as temporary:
+        frame.to_csv(temporary, index=False, float_format="%.9g")
 
 
 def save_figure(figure: "Figure", path: Path) -> None:

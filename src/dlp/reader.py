@@ -204,7 +204,6 @@ class TableReader(Reader):
         hole: Any,
     ) -> list[Any]:
         """Return the converted cells of a column, and `hole` for missing ones."""
-        accepted = self._accepted(name)
         holes = self._option("na_values", name)
         if holes is None:
             holes = []
@@ -229,7 +228,8 @@ class TableReader(Reader):
                     value = self._convert(name, cell)
                 except (ValueError, TypeError, OverflowError, AttributeError) as error:
                     raise ValueError(
-                        f"column {name!r} of row {number} takes {accepted}, not {cell!r:.80}."
+                        f"column {name!r} of row {number} takes {self._accepted(name)}, not "
+                        f"{cell!r:.80}."
                     ) from error
             if value is None or (is_text and value in holes):  # -999 is -999.0
                 if self.spec["missing"] == "error":
@@ -365,10 +365,7 @@ class Model:
         for start in range(0, max(1, len(rows)), batch_size):
             arrays = self.read(rows[start : start + batch_size])
             batches.append(self.run(arrays))
-        scores = np.concatenate(batches)
-        if not np.isfinite(scores).all():
-            raise ValueError("the model predicts NaN or infinity for some of these rows.")
-        return scores
+        return np.concatenate(batches)
 
 
 def load(path: Path) -> Model:
@@ -418,6 +415,8 @@ def answer(
 ) -> dict[str, Any]:
     """Return the columns of predictions: ``class`` and ``prob_<class>``, or a column per value."""
     names = head["names"]
+    if not np.isfinite(scores).all():
+        raise ValueError("the model predicts NaN or infinity for some of these rows.")
     if head["prediction"] == "values":
         return dict(zip(names, scores.T, strict=True))
     is_multilabel = head["task"] == "multilabel"

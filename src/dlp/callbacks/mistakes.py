@@ -1,21 +1,20 @@
 """Mistakes of a test, written beside its numbers."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from lightning import Callback, LightningModule, Trainer
+from lightning import LightningModule, Trainer
 from numpy.typing import NDArray
 
-from dlp.callbacks.predictions import gather_outputs, threshold_of
+from dlp.callbacks.predictions import BatchOutputs, gather_outputs, threshold_of
 from dlp.console import say
 from dlp.datamodules.base import SupervisedDataModule
 from dlp.evaluation.mistakes import Mistakes, class_mistakes, label_mistakes, value_mistakes
-from dlp.files import atomic_path, save_figure, write_json
+from dlp.files import save_figure, write_csv, write_json
 
 
-class MistakesReport(Callback):
+class MistakesReport(BatchOutputs):
     """Writer of ``mistakes.json``, its figures, and the worst rows in ``worst.csv``.
 
     It takes a `SupervisedDataModule` and a model whose ``test_step`` returns ``targets`` and
@@ -26,21 +25,10 @@ class MistakesReport(Callback):
     """
 
     def __init__(self, folder: Path) -> None:
+        super().__init__()
         self.folder = folder
-        self._batches: list[dict[str, Any]] = []
 
-    def on_test_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Collect a batch; the first one begins a test."""
-        if isinstance(outputs, dict) and "targets" in outputs:
-            self._batches[batch_idx:] = [outputs]
+    on_test_batch_end = BatchOutputs.collect
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Analyse the predictions and write the files."""
@@ -48,7 +36,10 @@ class MistakesReport(Callback):
         loader = trainer.test_dataloaders
         if not self._batches or loader is None or not isinstance(data, SupervisedDataModule):
             return
-        kind = "values" if "values" in self._batches[0] else "probabilities"
+        first = self._batches[0]
+        if not isinstance(first, dict) or "targets" not in first:
+            return
+        kind = "values" if "values" in first else "probabilities"
         batches = []
         # The test may have been of some batches alone.
         for rows, outputs in zip(loader.batch_sampler, self._batches, strict=False):
@@ -98,5 +89,4 @@ class MistakesReport(Callback):
                 figures["worst"] = image_grid(images, captions.tolist())
         for name, figure in figures.items():
             save_figure(figure, self.folder / f"{name}.png")
-        with atomic_path(self.folder / "worst.csv") as temporary:
-            worst.to_csv(temporary, index=False, float_format="%.9g")
+        write_csv(self.folder / "worst.csv", worst)

@@ -56,20 +56,14 @@ class Unfreeze(Callback):
         self,
         trainer: Trainer,
         pl_module: LightningModule,
-        stage: str,
+        stage: object,
     ) -> None:
         """Restore the backbone's own `trainable_stages`: another fit may have no `Unfreeze`."""
         backbone = backbone_of(pl_module)
         backbone.set_trained(backbone.trainable_stages)
 
-    def on_exception(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        exception: BaseException,
-    ) -> None:
-        """Restore them here too: Lightning skips teardown when a fit raises."""
-        self.teardown(trainer, pl_module, "fit")
+    # Lightning skips teardown when a fit raises.
+    on_exception = teardown  # type: ignore[assignment]  # another name of the last argument
 
 
 def trained_stages(epoch: float, backbone: Backbone, trainer: Trainer) -> int:

@@ -21,7 +21,6 @@ from dlp.modules.heads import Head
 from dlp.modules.serialization import build
 from dlp.modules.weights import read_file
 from dlp.runs.folder import Run, checkpoint_of
-from dlp.runs.restoring import check_same_rows
 
 #: Part -> its logits and targets.
 Parts = dict[str, tuple[Tensor, Tensor]]
@@ -31,8 +30,8 @@ def calibrate(run: str) -> pd.DataFrame:
     """Fit the temperature by which the logits of a classifier are divided; a second call refits.
 
     It minimises the negative log likelihood of the validation part, or of the out-of-fold
-    predictions of ``crossval --keep true``, and is written into the checkpoints. Their classes
-    stay. Before and after are printed and stand in ``results.json``.
+    predictions of ``crossval --keep true``, and is written into the checkpoints. Predicted
+    classes do not change. The scores before and after are printed and stand in ``results.json``.
 
     Args:
         run: Name of a config with a run, folder of a run, or checkpoint.
@@ -105,8 +104,7 @@ def _fit(
 @torch.no_grad()
 def _validation_and_test(run: str) -> Parts:
     """Return the logits and targets of a run's parts; of the test part only if there is one."""
-    record, data, module = restore(run)
-    check_same_rows(data, record.folder)
+    _, data, module = restore(run, "test")
     labelled: list[Part] = ["val"]
     if data.has("test"):
         labelled.append("test")

@@ -6,22 +6,19 @@ import logging
 import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 
 from dlp import reader
+from dlp.commands.trainer import test
 from dlp.console import say
 from dlp.errors import InputError, extra
 from dlp.inference.card import card
 from dlp.inference.predictor import Predictor
-from dlp.modules.weights import read_file
+from dlp.lightning_cli.recipe import Recipe
 from dlp.runs.folder import checkpoint_of, run_of
-from dlp.runs.restoring import check_same_rows, restore_data
-
-if TYPE_CHECKING:
-    from dlp.datamodules.base import Part
 
 _MAX_ROWS = 500
 _LIMIT = 1e-5
@@ -34,8 +31,6 @@ def export(run: str, folder: Path | None = None) -> Path:
         run: Folder of a run, name of a config (its newest run), or checkpoint in a run.
         folder: Folder to write; None is ``exported`` in the folder of the run.
     """
-    from dlp.lightning_cli.recipe import load
-
     checkpoint = checkpoint_of(run)
     home = run_of(checkpoint)
     if home is None:
@@ -44,9 +39,7 @@ def export(run: str, folder: Path | None = None) -> Path:
         folder = home.folder / "exported"
     if folder.exists() and any(folder.iterdir()) and not (folder / "model.onnx").is_file():
         raise InputError(f"{folder} holds other files than an export; give a new folder.")
-    data = load(str(home.config)).data()  # it imports the classes that the config names
-    restore_data(data, read_file(checkpoint), checkpoint)
-    check_same_rows(data, checkpoint)
+    data = Recipe("test", ["--ckpt_path", str(checkpoint)], test).data()
     trained = Predictor.load(checkpoint)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=folder.parent, prefix=".export") as name:
@@ -74,9 +67,7 @@ def _write_model(
     path: Path,
 ) -> str:
     """Write the ONNX file; return its largest difference from the checkpoint on some rows."""
-    parts: list[Part] = ["test", "val", "train"]
-    part = next(part for part in parts if data.has(part))
-    examples = data.examples(part)
+    part, examples = list(data.labelled_parts().items())[-1]
     numbers = np.arange(min(_MAX_ROWS, len(examples)))
     rows = examples.take(numbers).inputs.raw()
     served = trained.modules[0]
@@ -86,8 +77,19 @@ def _write_model(
         "head": trained.head,
         "card": trained.card,
     }
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    example = tuple(torch.from_numpy(array.repeat(2, axis=0)) for array in arrays)
+    shape = {0: torch.export.Dim.DYNAMIC}
     with extra("export"):
-        _write_onnx(served, arrays, entry, path)
+        program: Any = torch.onnx.export(
+            served,
+            example,
+            dynamo=True,
+            dynamic_shapes=((shape,) * len(example),),
+            verbose=False,
+        )
+    program.model.metadata_props["dlp"] = json.dumps(entry, ensure_ascii=False)
+    program.save(path, external_data=False)
     inputs = data.inputs(part)[torch.from_numpy(numbers)]  # by the encoder, not the reader
     with torch.no_grad():
         logits = served.network(inputs)
@@ -100,24 +102,3 @@ def _write_model(
     if not errors.max() <= _LIMIT:  # NaN too
         raise InputError(f"the export differs from the checkpoint by {difference}; use that.")
     return difference
-
-
-def _write_onnx(
-    network: torch.nn.Module,
-    arrays: Any,
-    entry: dict[str, Any],
-    path: Path,
-) -> None:
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    example = tuple(torch.from_numpy(array.repeat(2, axis=0)) for array in arrays)
-    shape = {0: torch.export.Dim.DYNAMIC}
-    program = torch.onnx.export(
-        network,
-        example,
-        dynamo=True,
-        dynamic_shapes=((shape,) * len(example),),
-        verbose=False,
-    )
-    assert program is not None
-    program.model.metadata_props["dlp"] = json.dumps(entry, ensure_ascii=False)
-    program.save(path, external_data=False)

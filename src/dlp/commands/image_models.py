@@ -1,4 +1,4 @@
-"""Trained networks of images, of a run or published by torchvision, and what they are shown."""
+"""Image networks to visualise, of a run or of torchvision, and their images."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from dlp.commands.trainer import restore
-from dlp.datamodules.base import Part, SupervisedDataModule
+from dlp.datamodules.base import SupervisedDataModule
 from dlp.datamodules.images.folder import ImageFolderDataModule, find_images
 from dlp.datamodules.images.store import ImageFormat, read_image
 from dlp.errors import InputError, unknown
@@ -167,8 +167,7 @@ def _data_images(
     count: int,
 ) -> list[NamedImage]:
     """Return images of a part: the first of each class, then the second of each, ..."""
-    parts: list[Part] = ["test", "val", "train"]
-    part = next(part for part in parts if data.has(part))
+    part: Any = list(data.labelled_parts())[-1]
     loader = data.loader(part)
     titles = pd.Series(target_titles(data, loader.targets))
     turns = titles.groupby(titles).cumcount()

@@ -13,11 +13,10 @@ from dlp.console import muted, say
 from dlp.datamodules.base import Part, SupervisedDataModule
 from dlp.errors import InputError
 from dlp.evaluation.baselines import part_targets, score
-from dlp.files import atomic_path, save_figure
+from dlp.files import save_figure, write_csv
 from dlp.inference.explain import SPECIAL
 from dlp.modules.monitor import monitor_mode
 from dlp.modules.supervised import SupervisedModule
-from dlp.runs.restoring import check_same_rows
 from dlp.visualization.words import word_weights
 
 _REPEATS = 10
@@ -37,8 +36,7 @@ def importance(run: str) -> pd.DataFrame:
     Args:
         run: Name of a config with a run, folder of a run, or checkpoint.
     """
-    record, data, module = restore(run)
-    check_same_rows(data, record.folder)
+    record, data, module = restore(run, "test")
     part: Part = "val" if data.has("val") else "test"
     explained_by = data.encoder.explained_by
     if not isinstance(module, SupervisedModule) or explained_by not in ("columns", "words"):
@@ -46,8 +44,7 @@ def importance(run: str) -> pd.DataFrame:
     measure = _columns if explained_by == "columns" else _words
     frame, label = measure(module, data, part)
     folder = record.folder / "visualize"
-    with atomic_path(folder / "importance.csv") as temporary:
-        frame.to_csv(temporary, index=False, float_format="%.9g")
+    write_csv(folder / "importance.csv", frame)
     bars = frame.head(_NUM_BARS)
     say(bars.to_string(index=False, float_format="{:.4g}".format))
     label = f"{label}, {len(data.examples(part)):,} {part} rows"

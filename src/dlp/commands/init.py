@@ -47,7 +47,8 @@ def init(
     if file.exists():
         raise InputError(f"{file} exists and is not overwritten; move it.")
     if target is None and not path.is_dir():
-        _describe_table(path)
+        settled = _settle(lambda args: read_table(path, **args), {})
+        say(TableRows(read_table(path, **settled.args)).describe())
         raise InputError(
             "give --target, the column to predict; if the inputs are texts or images also "
             "--text_column or --image_column."
@@ -69,11 +70,6 @@ def init(
     say(f"\nwrote {file}. Read it, then: dlp fit --config {file}")
 
 
-def _describe_table(path: Path) -> None:
-    settled = _settle(lambda args: read_table(path, **args), {})
-    say(TableRows(read_table(path, **settled.args)).describe())
-
-
 def _kind(path: Path, text_column: Column, image_column: Column) -> str:
     """Return the name of the template."""
     suffixes = [file.suffix for file in path.rglob("*.*")]
@@ -87,13 +83,12 @@ def _kind(path: Path, text_column: Column, image_column: Column) -> str:
 def _task_arguments(module: SupervisedDataModule) -> dict[str, Any]:
     """Return the arguments that follow from the targets."""
     task = module.targets.task
-    if task == "multilabel":
-        return {"task": task, "head": "multilabel"}
+    arguments: dict[str, Any] = {"task": task, "head": task}
     if task == "regression":
-        return {"task": task, "head": "regression", "loss": "mae"}
-    if module.num_outputs == 2:
-        return {"task": task, "head": "sigmoid"}
-    return {"task": task, "head": "softmax"}
+        arguments["loss"] = "mae"
+    elif task == "classification":
+        arguments["head"] = "sigmoid" if module.num_outputs == 2 else "softmax"
+    return arguments
 
 
 def _fill(template: str, arguments: dict[str, Any], reasons: dict[str, str]) -> list[str]:

@@ -49,8 +49,9 @@ def serve(run: str, host: str = "127.0.0.1", port: int = 8000) -> None:
     with socket.create_server((host, port)) as listener:
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else 40 ms per answer
         say(f"serving {run} at http://{host}:{listener.getsockname()[1]}; Ctrl-C ends it")
-        limits: Any = {"limit_concurrency": 64, "timeout_graceful_shutdown": 3}
-        config = uvicorn.Config(api, log_level="warning", **limits)
+        config = uvicorn.Config(
+            api, log_level="warning", limit_concurrency=64, timeout_graceful_shutdown=3
+        )
         uvicorn.Server(config).run([listener])
 
 
@@ -63,8 +64,8 @@ def app(predictor: Predictor, hosts: Collection[str] = ()) -> FastAPI:
     """
     rows_errors = (ValueError, TypeError, LookupError, OverflowError, RecursionError)
     handlers: Any = dict.fromkeys((HTTPException, RequestValidationError, *rows_errors), _refuse)
-    pages: Any = {"docs_url": None, "redoc_url": None}  # they load foreign scripts
-    api = FastAPI(title="dlp", exception_handlers=handlers, **pages)
+    # FastAPI's pages of documentation load foreign scripts.
+    api = FastAPI(title="dlp", exception_handlers=handlers, docs_url=None, redoc_url=None)
     Image.MAX_IMAGE_PIXELS = 40_000_000  # twice as many are an error: a small file may hold more
     api.add_middleware(RequestBodyLimitMiddleware, max_body_size=_MAX_BYTES)
     lock = Lock()

@@ -102,13 +102,15 @@ def checkpoint_arguments(recipe: Recipe) -> dict[str, Any]:
     return {"ckpt_path": recipe.checkpoint, "weights_only": True}
 
 
-def restore(model: str) -> tuple[Run, SupervisedDataModule, LightningModule]:
+def restore(
+    model: str, command: str = "predict"
+) -> tuple[Run, SupervisedDataModule, LightningModule]:
     """Return the run, data and module of a config name, a run folder or a checkpoint.
 
     The weights are those of the checkpoint, and the rows those that it was trained on.
     """
     checkpoint = checkpoint_of(model)
-    recipe = Recipe("predict", ["--ckpt_path", str(checkpoint)], predict)
+    recipe = Recipe(command, ["--ckpt_path", str(checkpoint)], predict)
     assert recipe.run is not None  # the parser has its config
     data = recipe.data()
     module = recipe.model(data)

@@ -28,7 +28,12 @@ def explain(predictor: "Predictor", row: Any) -> Any:
             f"explain takes columns, texts and images, not {predictor.inputs['kind']}."
         )
     scores = predictor.scores([row])
-    number = _explained_output(scores, predictor.head)
+    head = predictor.head
+    number = 0  # the first target
+    if head["task"] == "multilabel":
+        number = int(scores[0].argmax())
+    elif head["task"] is not None:
+        number = int(decide(scores, head["threshold"])[0])
     if explained_by == "columns":
         return _columns(predictor, row, number)
     if not predictor.modules:
@@ -38,15 +43,6 @@ def explain(predictor: "Predictor", row: Any) -> Any:
     if explained_by == "words":
         return _words(predictor, row, number)
     return _pixels(predictor, row, number)
-
-
-def _explained_output(scores: Any, head: dict[str, Any]) -> int:
-    """Return the number of the predicted class, the likeliest label or the first target."""
-    if head["task"] is None:
-        return 0
-    if head["task"] == "multilabel":
-        return int(scores[0].argmax())
-    return int(decide(scores, head["threshold"])[0])
 
 
 def _columns(

@@ -71,14 +71,14 @@ def run_name(configs: Sequence[Path]) -> str:
 
 
 def source_line(configs: Sequence[Path]) -> str:
-    """Return the comment line by which a run's config.yaml tells the configs that it is of."""
+    """Return the comment that names the configs of a run."""
     if not configs:  # of a run of 1.0
         return ""
     return f"# from {' + '.join(map(str, configs))}\n"
 
 
 def read_source(config: Path) -> list[Path]:
-    """Return the configs that a run's config.yaml is of; none if it does not tell."""
+    """Return the configs that this comment names; empty without it."""
     line, _, _ = config.read_text("utf-8").partition("\n")
     _, _, source = line.partition("# from ")
     return [Path(word) for word in source.split(" + ") if word]

@@ -51,13 +51,10 @@ class ShortErrors:
         raise InputError(one_sentence(message, self.keys())) from ex
 
     def keys(self) -> list[str]:
-        """Return the keys of all options, those of the subcommand included."""
+        """Return the keys of all options."""
         keys: list[str] = []
         for action in self._actions:  # type: ignore[attr-defined]  # of argparse's parser
             keys += [name[2:] for name in action.option_strings if name.startswith("--")]
-            if isinstance(action.choices, dict):
-                for parser in action.choices.values():
-                    keys += parser.keys()
         return keys
 
 

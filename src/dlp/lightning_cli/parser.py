@@ -1,7 +1,6 @@
 """Parser of the commands on a config: its keys, the options of a run, the classes it knows."""
 
-from collections.abc import Collection
-from typing import Any, Literal
+from typing import Literal
 
 import yaml
 from jsonargparse import get_loader, set_loader
@@ -45,27 +44,39 @@ def subclasses(base: type) -> list[type]:
     return classes
 
 
-def add_run_options(
-    parser: LightningArgumentParser, command: str, skip: Collection[str] = ()
+def run_options(
+    run_dir: str | None = None,
+    monitor: str = "val_loss",
+    test_after_fit: Literal["best", "last"] | None = None,
+    refit: bool = False,
+    init_from: str | None = None,
+    baselines: bool = False,
+    threads: PositiveInt | None = None,
+    logger: Literal["csv", "tensorboard", "mlflow", "wandb"] | None = None,
+    smoothing: ClosedUnitInterval = 0.0,
 ) -> None:
-    """Add the options of a run."""
-    options: list[tuple[str, Any, Any, str]] = [
-        ("run_dir", str | None, None, "Folder of the run, new or empty."),
-        ("monitor", str, "val_loss", "Metric of the best epoch."),
-        ("test_after_fit", Literal["best", "last"] | None, None, "Checkpoint to test after a fit."),
-        ("refit", bool, False, "Whether to train on all rows but the test part."),
-        ("init_from", str | None, None, "Config or path of a run whose weights are the first."),
-        ("baselines", bool, False, "Whether to fit simple models to compare with."),
-        ("threads", PositiveInt | None, None, "Number of CPU threads of torch."),
-        ("logger", Literal["csv", "tensorboard", "mlflow", "wandb"] | None, None, "Add a tracker."),
-        ("smoothing", ClosedUnitInterval, 0.0, "Factor of the moving average of curves."),
-    ]
-    if command == "predict":
-        options.append(("output", str | None, None, "File of the predictions."))
-        options.append(("text", str | None, None, "Text to predict; can be given several times."))
-    for name, kind, default, text in options:
-        if name not in skip:
-            parser.add_argument(f"--{name}", type=kind, default=default, help=text)
+    """Name the options of a run, for the parser.
+
+    Args:
+        run_dir: Folder of the run, new or empty.
+        monitor: Metric of the best epoch.
+        test_after_fit: Checkpoint to test after a fit.
+        refit: Whether to train on all rows but the test part.
+        init_from: Config or path of a run whose weights are the first.
+        baselines: Whether to fit simple models to compare with.
+        threads: Number of CPU threads of torch.
+        logger: Add a tracker.
+        smoothing: Factor of the moving average of curves.
+    """
+
+
+def predict_options(output: str | None = None, text: str | None = None) -> None:
+    """Name the further options of ``predict``.
+
+    Args:
+        output: File of the predictions.
+        text: Text to predict; can be given several times.
+    """
 
 
 def import_classes(names: set[str]) -> None:

@@ -21,14 +21,13 @@ from dlp.errors import InputError, naming
 from dlp.lightning_cli.configs import source_line
 from dlp.lightning_cli.invocation import resolve
 from dlp.lightning_cli.parse_errors import arguments
-from dlp.lightning_cli.parser import SIZES, Parser, add_run_options, import_classes
+from dlp.lightning_cli.parser import SIZES, Parser, import_classes, predict_options, run_options
 from dlp.modules.weights import read_file
 from dlp.runs.folder import checkpoint_of, runs_of
 from dlp.runs.recorder import RunRecorder
 from dlp.runs.restoring import check_same_rows, restore_data, start_from
 
-_TRAINER = {"logger": False, "num_sanity_val_steps": 0}
-#: Keys of a run's config.yaml that Lightning's own `fit` adds, and their value in a recipe.
+#: Keys that Lightning's own `fit` writes into a config.yaml; accepted and ignored.
 _CHECKPOINT_KEYS = ("ckpt_path", "weights_only")
 
 
@@ -55,14 +54,13 @@ class Recipe(LightningCLI):
         self.run = invocation.run
         #: Recorder of the last Trainer that was built; None if it records nothing.
         self.recorder: RunRecorder | None = None
-        self._content: dict[str, Any] = {}
         self._sized: LightningDataModule | None = None
         import_classes(invocation.names)
         super().__init__(
             LightningModule,
             LightningDataModule,
             save_config_callback=None,
-            trainer_defaults=dict(_TRAINER),
+            trainer_defaults={"logger": False, "num_sanity_val_steps": 0},
             seed_everything_default=0,
             parser_kwargs={"prog": f"dlp {command}", "allow_abbrev": False},
             parser_class=Parser,
@@ -78,7 +76,9 @@ class Recipe(LightningCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the options of a run and of the command; link the sizes of the data to the model."""
         parameters = inspect.signature(self.function).parameters
-        add_run_options(parser, self.command, skip=parameters)
+        parser.add_function_arguments(run_options, as_group=False, skip=set(parameters))
+        if self.command == "predict":
+            parser.add_function_arguments(predict_options, as_group=False)
         for name in SIZES:
             size = partial(self._size, name)
             size.__name__ = name  # type: ignore[attr-defined]  # shown in the help
@@ -88,14 +88,12 @@ class Recipe(LightningCLI):
             parser.add_argument(f"--{name}", default=None, help=argparse.SUPPRESS)
 
     def before_instantiate_classes(self) -> None:
-        """Set the threads, and read the checkpoint."""
+        """Set the threads."""
         if self.config.threads:
             torch.set_num_threads(self.config.threads)
         trainer = self.config.trainer
         if trainer.callbacks and not isinstance(trainer.callbacks, list):
             trainer.callbacks = [trainer.callbacks]
-        if self.checkpoint is not None:
-            self._content = read_file(self.checkpoint, "state_dict", "epoch")
 
     def instantiate_classes(self) -> None:
         """Build nothing: a command calls the methods below."""
@@ -128,7 +126,8 @@ class Recipe(LightningCLI):
         if self.config.refit and isinstance(data, SupervisedDataModule):
             data.resplit(data.split.without_validation())
         if self.checkpoint is not None:
-            restore_data(data, self._content, self.checkpoint)
+            content = read_file(self.checkpoint, "state_dict", "epoch")
+            restore_data(data, content, self.checkpoint)
             if self.command != "predict":
                 check_same_rows(data, self.checkpoint)
         return data
@@ -145,7 +144,9 @@ class Recipe(LightningCLI):
             config.init_args.weights = None  # no download
         model: LightningModule = self._build(data=data, model=config).model
         if source and self.checkpoint is None and not self.is_dev_run:
-            path = self._source(source)
+            _, plus, overlays = self.name.partition("+")
+            varied = source + plus + overlays  # its run with the same variations, if any
+            path = checkpoint_of(varied if runs_of(varied) else source)
             say(f"starting from the weights of {path}")
             start_from(model, path)
         return model
@@ -207,22 +208,14 @@ class Recipe(LightningCLI):
             save_checkpoints=enable_checkpointing is not False,
         )
 
-    def config_text(self, skip: Sequence[str] = ()) -> str:
+    def config_text(self, *skip: str) -> str:
         """Return the complete config as YAML, a recipe that can be run again."""
         config = self.config.clone()
-        for name in ("config", *skip):
+        for name in ("config", *_CHECKPOINT_KEYS, *skip):
             config.pop(name, None)
-        for name in (*_CHECKPOINT_KEYS, "run_dir"):
-            if name in config:
-                config[name] = None
+        config["run_dir"] = None
         text: str = self.parser.dump(config, skip_none=False, skip_validation=True)
         return text
-
-    def _source(self, source: str) -> Path:
-        """Return the checkpoint of ``init_from``, of the run with the same variations if any."""
-        _, plus, overlays = self.name.partition("+")
-        varied = source + plus + overlays
-        return checkpoint_of(varied if runs_of(varied) else source)
 
     def _build(self, **parts: Any) -> Any:
         return self.parser.instantiate(Namespace(**{"data": None, **parts}))  # type: ignore[no-untyped-call]  # of jsonargparse

@@ -7,7 +7,6 @@ from typing import Any, Literal
 
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
-from lightning.pytorch.trainer.states import TrainerFn
 
 from dlp.callbacks.checkpoints import BestCheckpoint, EpochSeed, LastCheckpoint
 from dlp.callbacks.history import History
@@ -83,34 +82,28 @@ class RunRecorder(Checkpoint):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Open the folder, and add the callbacks that write into it."""
-        if stage != TrainerFn.FITTING:
+        if stage != "fit":
             return
         self._start = time.perf_counter()
         self.has_trained = False
         self._mode = monitor_mode(self.monitor, getattr(pl_module, "metric_modes", None))
         if self.run is not None:  # another fit of the same Trainer
             return
-        opened = Path()
-        if trainer.is_global_zero:
-            opened = self._open_folder()
-        self.run = Run(trainer.strategy.broadcast(opened))
+        folder: Any = self.folder
+        if trainer.is_global_zero and not self.is_resumed:
+            folder = new_run(self.name, folder=folder).folder
+        self.run = Run(Path(trainer.strategy.broadcast(folder)))
         self.history.folder = self.run.folder
         callbacks = callbacks_of(trainer)  # Lightning calls the setup of added ones after this
         callbacks += [self.history, EpochSeed()]
         if self.save_checkpoints:
-            folder = self.run.folder / "checkpoints"
-            callbacks.append(BestCheckpoint(folder, self.monitor, self._mode))
-            callbacks.append(LastCheckpoint(folder))
+            checkpoints = self.run.folder / "checkpoints"
+            callbacks.append(BestCheckpoint(checkpoints, self.monitor, self._mode))
+            callbacks.append(LastCheckpoint(checkpoints))
         if self.tracker is not None:
             from dlp.runs.trackers import build_logger
 
             trainer.logger = build_logger(self.tracker, self.name, self.run.folder)
-
-    def _open_folder(self) -> Path:
-        """Create the folder of the run; that of the checkpoint that is resumed is there."""
-        if self.is_resumed and self.folder is not None:
-            return Path(self.folder)
-        return new_run(self.name, folder=self.folder).folder
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write ``config.yaml``: a fit that fails in its first epoch changes nothing."""
@@ -209,7 +202,7 @@ class RunRecorder(Checkpoint):
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Print the scores of a test beside those of baselines; add them to ``results.json``."""
-        if stage != TrainerFn.TESTING or not trainer.is_global_zero:
+        if stage != "test" or not trainer.is_global_zero:
             return
         scores = stage_scores(trainer, "test")
         say(f"test: {scores_text(scores)}")

@@ -23,7 +23,8 @@ def _mlflow(name: str, folder: Path) -> loggers.Logger:
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read by the import
     from mlflow import MlflowClient
 
-    uri, artifacts = f"sqlite:///{folder}/mlflow.db", f"{folder}/artifacts"
+    uri = f"sqlite:///{folder}/mlflow.db"
+    artifacts = f"{folder}/artifacts"
     client = MlflowClient(uri)
     runs = client.search_runs([each.experiment_id for each in client.search_experiments()])
     run_id = runs[0].info.run_id if runs else None
