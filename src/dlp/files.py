@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 T = TypeVar("T")
+AnyPath = str | os.PathLike[str]
 
 
 def cache_dir() -> Path:
@@ -29,7 +30,7 @@ def cache_dir() -> Path:
     return Path(caches) / "dlp"
 
 
-def data_dir(path: str | os.PathLike[str] | None = None) -> Path:
+def data_dir(path: AnyPath | None = None) -> Path:
     """Return the folder of the reference sets: `path`, ``DLP_DATA_DIR``, else the cache's data."""
     return Path(path or os.environ.get("DLP_DATA_DIR") or cache_dir() / "data")
 

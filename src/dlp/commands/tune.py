@@ -22,7 +22,7 @@ with extra("tune"):
 from dlp.commands.crossval import epochs_of_fit, find_run, saved_config
 from dlp.console import muted, say
 from dlp.datamodules.base import SupervisedDataModule
-from dlp.evaluation.verdict import best_index, verdict
+from dlp.evaluation.verdict import verdict
 from dlp.files import write_text
 from dlp.folds.training import silent_trainer
 from dlp.lightning_cli.configs import find_config, flatten, named_configs, read_config
@@ -146,10 +146,10 @@ class Report(Callback):
             if epoch >= (trainer.check_val_every_n_epoch or 1):
                 raise unknown("monitor", self.monitor, metrics)
             return
-        best = best_index(self.values, self.mode)
-        if best is None or not math.isfinite(float(metrics.get("train_loss", 0.0))):
+        reading = verdict(self.values, self.mode)
+        if reading is None or not math.isfinite(float(metrics.get("train_loss", 0.0))):
             raise optuna.TrialPruned
-        self.trial.report(self.values[best], epoch)
+        self.trial.report(reading.best, epoch)
         if epoch != trainer.max_epochs and self.trial.should_prune():
             raise optuna.TrialPruned
 

@@ -1,6 +1,5 @@
 """NumPy arrays and tensors in memory."""
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -10,11 +9,11 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from dlp.datamodules.base import DataArguments, Examples, SupervisedDataModule
-from dlp.datamodules.rows import Array, Encoder, Indices, Rows, row_hashes
+from dlp.datamodules.rows import Array, Encoder, Estimator, Indices, Rows, row_hashes
 from dlp.datamodules.targets import TargetEncoder, Task
 from dlp.errors import InputError
 from dlp.hyperparameters import Keywords, plain_arguments
-from dlp.reader import ArrayReader
+from dlp.reader import ArrayReader, Spec
 
 
 @dataclass(frozen=True)
@@ -51,8 +50,8 @@ class ArrayRows(Rows):
 
     def baselines(
         self,
-        linear: Callable[..., Any],
-        boosting: Callable[[], Any],
+        linear: Estimator,
+        boosting: Estimator,
     ) -> dict[str, Any]:
         """Return a linear model of scaled numbers, and gradient boosting."""
         from sklearn.pipeline import make_pipeline
@@ -67,7 +66,7 @@ class ArrayRows(Rows):
 class Standardised(nn.Module):
     """Arrays, float64 (N, ...), as the float32 that `ArrayEncoder` makes."""
 
-    def __init__(self, spec: Mapping[str, Any]) -> None:
+    def __init__(self, spec: Spec) -> None:
         super().__init__()
         self.mean = torch.tensor(spec.get("mean", []), dtype=torch.float64)
         self.std = torch.tensor(spec.get("std", []), dtype=torch.float64)
@@ -108,7 +107,7 @@ class ArrayEncoder(Encoder):
         self.std = np.where(is_constant, np.inf, numbers.std(axis=0)).tolist()
 
     @classmethod
-    def takes(cls, spec: Mapping[str, Any]) -> str:
+    def takes(cls, spec: Spec) -> str:
         """Return the shape of a row."""
         return f"arrays with rows of shape {spec['shape']}"
 

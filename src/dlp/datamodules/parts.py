@@ -11,7 +11,7 @@ import numpy as np
 
 from dlp.console import say
 from dlp.datamodules.rows import Examples
-from dlp.datamodules.splits import Parts, Split, group_numbers, time_values
+from dlp.datamodules.splits import Parts, Size, Split, group_numbers, time_values
 from dlp.datamodules.targets import TargetEncoder
 from dlp.errors import InputError
 
@@ -19,13 +19,13 @@ from dlp.errors import InputError
 PART_NAMES = {"train": "train", "test": "test"}
 PART_NAMES |= dict.fromkeys(("val", "valid", "validation", "dev"), "val")
 
-_MORE_ROWS = "Remove such classes, or add rows of them to the training set."
+_ADD_ROWS = "Remove such classes, or add rows of them to the training set."
 
 
 class SplitArguments(TypedDict, total=False):
     """Keyword arguments of `SupervisedDataModule` that rarely change; it describes them."""
 
-    train_size: int | float | None
+    train_size: Size
     stratify: bool
     num_folds: int | None
     fold: int
@@ -37,8 +37,8 @@ class DataArguments(SplitArguments, total=False):
     """Keyword arguments of `SupervisedDataModule` whose defaults most sets of one's own share."""
 
     batch_size: int
-    val_size: int | float | None
-    test_size: int | float | None
+    val_size: Size
+    test_size: Size
     split_seed: int | None
 
 
@@ -85,7 +85,7 @@ class LabelledSet:
         if split.stratify and (rare := self._rare_classes(split)):
             raise InputError(
                 f"stratify needs a row of each class per part; {_listed(rare)} has fewer. "
-                f"{_MORE_ROWS}"
+                f"{_ADD_ROWS}"
             )
         return split.parts(self.keys)
 
@@ -118,7 +118,7 @@ class LabelledSet:
             return
         sentence = f"the training part has no row of {_listed(absent)}"
         if set(absent) & set(self._rare_classes(split)):
-            raise InputError(f"{sentence}: too few to divide. {_MORE_ROWS}")
+            raise InputError(f"{sentence}: too few to divide. {_ADD_ROWS}")
         raise InputError(f"{sentence}; give stratify: true.", fix={"stratify": True})
 
     def _rare_classes(self, split: Split) -> list[str]:

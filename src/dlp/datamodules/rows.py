@@ -15,8 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from dlp.reader import Spec
+
 Array = NDArray[Any]
 Indices = NDArray[np.int64]
+#: Function that builds an estimator of scikit-learn.
+Estimator = Callable[..., Any]
 
 
 class Rows(ABC):
@@ -53,8 +57,8 @@ class Rows(ABC):
     @abstractmethod
     def baselines(
         self,
-        linear: Callable[..., Any],
-        boosting: Callable[[], Any],
+        linear: Estimator,
+        boosting: Estimator,
     ) -> dict[str, Any]:
         """Return scikit-learn estimators on `features` by name, to compare a network with.
 
@@ -152,7 +156,7 @@ class Encoder(ABC):
     - `module`: ``module(spec)(*tensors)`` returns the inputs of the network for these arrays.
     - `explained_by`: Parts of a row by which its prediction is explained: ``columns``, ``words``
       of a bag, ``pixels`` of an image, or None.
-    - `modality`: Start of the name of its task on the Hugging Face Hub.
+    - `modality`: Prefix of the Hub's task, such as ``tabular`` of ``tabular-classification``.
     """
 
     kind: ClassVar[str] = "rows"
@@ -179,7 +183,7 @@ class Encoder(ABC):
         return {"kind": self.kind, **paths, **self.state()}
 
     @classmethod
-    def takes(cls, spec: Mapping[str, Any]) -> str:
+    def takes(cls, spec: Spec) -> str:
         """Describe the rows that a trained model takes, for its card."""
         return f"rows of kind {cls.kind}"
 

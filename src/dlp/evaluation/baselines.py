@@ -4,8 +4,8 @@ Both learn from the training part and are scored by the metrics of the model's h
 """
 
 import warnings
-from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dlp.console import say, scores_text
-from dlp.datamodules.base import SupervisedDataModule
+from dlp.datamodules.base import Part, SupervisedDataModule
+from dlp.datamodules.rows import Estimator
 from dlp.modules.heads import Head
 from dlp.modules.metrics import make_metrics
 from dlp.modules.supervised import SupervisedModule
@@ -27,7 +28,7 @@ _MAX_ROWS = 50_000
 def guess_scores(
     model: Any,
     data: SupervisedDataModule,
-    part: Literal["val", "test"],
+    part: Part,
 ) -> Scores:
     """Score constant answers on a part by the metrics of a model's head.
 
@@ -63,7 +64,7 @@ def guess_scores(
 def fitted_scores(
     model: Any,
     data: SupervisedDataModule,
-    part: Literal["val", "test"],
+    part: Part,
 ) -> Scores:
     """Fit the baselines of the rows, `Rows.baselines`, and score them on a part.
 
@@ -106,12 +107,10 @@ def score(head: Head, predictions: Tensor, targets: Tensor) -> dict[str, float]:
 def part_targets(
     head: Head,
     data: SupervisedDataModule,
-    part: Literal["train", "val", "test"],
+    part: Part,
 ) -> Tensor:
     """Return the targets of a part as metrics take them."""
-    targets = data.examples(part).targets
-    assert targets is not None  # of a labelled part
-    encoded = torch.from_numpy(data.targets.encode(targets))
+    encoded = torch.from_numpy(data.targets.encode(data.examples(part).targets))
     prepared = head.prepare(encoded)
     return head.metric_targets(prepared).cpu()
 
@@ -137,7 +136,7 @@ def _class_weight(model: SupervisedModule, names: list[str] | None) -> Any:
 def _estimators(
     head: Head,
     class_weight: Any,
-) -> tuple[Callable[..., Any], Callable[[], Any]]:
+) -> tuple[Estimator, Estimator]:
     """Return the functions that build a linear model and gradient boosting for a head."""
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
     from sklearn.linear_model import LogisticRegression, Ridge

@@ -5,9 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from dlp.evaluation.threshold import decide
+
+Array = NDArray[Any]
 
 _NUM_WORST = 16
 _NUM_BINS = 10
@@ -29,8 +32,8 @@ class Mistakes:
 
 
 def class_mistakes(
-    probabilities: NDArray[Any],
-    targets: NDArray[Any],
+    probabilities: Array,
+    targets: Array,
     names: Sequence[str],
     threshold: float = 0.5,
 ) -> Mistakes:
@@ -74,8 +77,8 @@ def class_mistakes(
 
 
 def label_mistakes(
-    probabilities: NDArray[Any],
-    targets: NDArray[Any],
+    probabilities: Array,
+    targets: Array,
     names: Sequence[str],
     threshold: float = 0.5,
 ) -> Mistakes:
@@ -110,7 +113,7 @@ def label_mistakes(
     return Mistakes(summary, report, columns)
 
 
-def value_mistakes(values: NDArray[Any], targets: NDArray[Any], names: Sequence[str]) -> Mistakes:
+def value_mistakes(values: Array, targets: Array, names: Sequence[str]) -> Mistakes:
     """Analyse predicted values; values and targets are (N, T) in the unit of the targets.
 
     The rows with the largest errors, in deviations of their target, are the worst.
@@ -143,7 +146,7 @@ def value_mistakes(values: NDArray[Any], targets: NDArray[Any], names: Sequence[
     return Mistakes(summary, report, columns)
 
 
-def calibration(probabilities: NDArray[Any], is_true: NDArray[np.bool_]) -> dict[str, Any]:
+def calibration(probabilities: Array, is_true: Array) -> dict[str, Any]:
     """Compare probabilities (N,) with the observed frequency in bins of equal width.
 
     ``error`` is the expected calibration error: the mean distance of both over the bins, weighted
@@ -170,9 +173,9 @@ def calibration(probabilities: NDArray[Any], is_true: NDArray[np.bool_]) -> dict
 
 
 def _scores(
-    hits: NDArray[Any],
-    predicted: NDArray[Any],
-    support: NDArray[Any],
+    hits: Array,
+    predicted: Array,
+    support: Array,
     names: Sequence[str],
 ) -> dict[str, Any]:
     """Return scores per class, and their means over the classes that are true or predicted."""
@@ -186,18 +189,12 @@ def _scores(
     return {"classes": _by_name(names, {"support": support, **scores}), "macro": macro}
 
 
-def _by_name(names: Sequence[str], columns: dict[str, NDArray[Any]]) -> list[dict[str, Any]]:
+def _by_name(names: Sequence[str], columns: dict[str, Array]) -> list[Any]:
     """Return a dictionary per name, which has the name's value of each column."""
-    entries = []
-    for number, name in enumerate(names):
-        entry: dict[str, Any] = {"name": name}
-        for column, values in columns.items():
-            entry[column] = values[number].item()
-        entries.append(entry)
-    return entries
+    return list(pd.DataFrame({"name": names, **columns}).to_dict("records"))
 
 
-def _worst(rows: NDArray[np.int64], errors: NDArray[Any]) -> NDArray[np.int64]:
+def _worst(rows: Array, errors: Array) -> Array:
     """Return those of some rows that have the largest errors, the largest first."""
     order = np.argsort(-errors[rows], kind="stable")
     return rows[order[:_NUM_WORST]]

@@ -19,12 +19,12 @@ Kind = Literal["improving", "flat", "overfitting", "too_short"]
 Values = NDArray[np.float64]
 
 #: A curve that improves by less than this part of its whole improvement is flat.
-_LITTLE = 0.01
+_MIN_TREND = 0.01
 #: A rise matters from this part of the best value, or this part of the whole improvement.
-_OF_BEST = 0.02
-_OF_GAIN = 0.1
+_MIN_RISE_OF_BEST = 0.02
+_MIN_RISE_OF_GAIN = 0.1
 #: A quarter of the epochs, but this many at least, tell the present trend.
-_FEWEST = 5
+_MIN_EPOCHS = 5
 #: Verbs of a curve that improves and of one that does not, and the side of its worse values.
 _WORDS: dict[Mode, tuple[str, str, str]] = {
     "min": ("falls", "rose", "above"),
@@ -102,16 +102,6 @@ def longer(num_epochs: int) -> int:
     return max(2 * num_epochs, 10)
 
 
-def best_index(values: Sequence[float], mode: Mode) -> int | None:
-    """Return the index of the first best finite value, or None without one."""
-    numbers = np.array(values, np.float64)
-    if not np.isfinite(numbers).any():
-        return None
-    numbers[~np.isfinite(numbers)] = np.nan
-    best = np.nanargmin(numbers) if mode == "min" else np.nanargmax(numbers)
-    return int(best)
-
-
 def verdict(values: Sequence[float], mode: Mode) -> Verdict | None:
     """Read a curve; return None without a finite value.
 
@@ -147,16 +137,16 @@ def _read(
     after = len(curve) - 1 - int(curve.argmin())
     gain = float(curve[0]) - lowest
     above = float(curve[-1]) - lowest
-    if len(curve) < _FEWEST:
+    if len(curve) < _MIN_EPOCHS:
         if len(curve) > 1 and (np.diff(curve) < 0).all():
             return "improving", gain, len(curve)
         return "too_short", above, after
     quantile = scipy.special.stdtrit  # of Student's t
-    span = max(len(curve) // 4, _FEWEST)
+    span = max(len(curve) // 4, _MIN_EPOCHS)
     line = _line(epochs[-span:], curve[-span:])
     trend = -line.slope * float(epochs[-1] - epochs[-span])
     chance = quantile(span - 2, 0.95) * math.sqrt(12 / span) * max(noise, line.scatter)
-    if trend > max(chance, _LITTLE * gain):
+    if trend > max(chance, _MIN_TREND * gain):
         return "improving", trend, span
     if after:
         span = min(after, span)
@@ -164,7 +154,7 @@ def _read(
         luck = math.sqrt(2 * math.log(len(curve)))  # distance of the best of so many from its level
         chance = luck + quantile(num_bends, 0.99) * math.sqrt(4 / span)
         rise = line.end - lowest
-        least = min(_OF_BEST * abs(lowest), _OF_GAIN * gain)
+        least = min(_MIN_RISE_OF_BEST * abs(lowest), _MIN_RISE_OF_GAIN * gain)
         if rise > max(chance * max(noise, line.scatter), least):
             return "overfitting", rise, after
     return "flat", above, after
@@ -204,6 +194,6 @@ def _line(epochs: NDArray[np.int64], curve: Values) -> _Line:
     rest = curve - slope * epochs
     middle = float(np.median(rest))
     scatter = 0.0
-    if len(curve) >= _FEWEST:
+    if len(curve) >= _MIN_EPOCHS:
         scatter = _PER_MEDIAN * float(np.median(np.abs(rest - middle)))
     return _Line(slope, middle + slope * float(epochs[-1]), scatter)

@@ -8,12 +8,12 @@ from typing import Any
 from lightning.pytorch.utilities.seed import isolate_rng
 
 from dlp.datamodules.base import SupervisedDataModule
-from dlp.datamodules.splits import Split, Splitter
+from dlp.datamodules.splits import Splitter
 from dlp.errors import unknown
 from dlp.folds.plan import Fold, append_fold, plan_folds, read_folds
 from dlp.folds.results import CrossValidation
 from dlp.folds.training import Engine, FoldTraining, MakeModel
-from dlp.modules.monitor import Mode, monitor_mode
+from dlp.modules.monitor import monitor_mode
 
 
 def cross_validate(
@@ -63,7 +63,11 @@ def cross_validate(
     training = FoldTraining(data, make_model, split, trainer or {}, engine, bool(keep))
     try:
         with isolate_rng():
-            mode = _monitor_mode(monitor, data, make_model, split)
+            modes = None
+            if not monitor.endswith("loss"):  # the direction of a metric a model tells
+                data.resplit(split)
+                modes = getattr(make_model(data), "metric_modes", None)
+            mode = monitor_mode(monitor, modes)
             plan = plan_folds(data, split, repeats, seed, max_epochs)
             finished = {}
             if path is not None:
@@ -91,16 +95,3 @@ def cross_validate(
 
 def _checkpoint(folder: Path, fold: Fold) -> Path:
     return folder / f"fold_{fold.repeat}_{fold.fold}.ckpt"
-
-
-def _monitor_mode(
-    monitor: str,
-    data: SupervisedDataModule,
-    make_model: MakeModel,
-    split: Split,
-) -> Mode:
-    """Return the direction of the monitor: a loss falls, of a metric a model tells it."""
-    if monitor.endswith("loss"):
-        return monitor_mode(monitor)
-    data.resplit(split)
-    return monitor_mode(monitor, getattr(make_model(data), "metric_modes", None))

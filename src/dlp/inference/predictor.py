@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from dlp import reader
-from dlp.datamodules.tables.rows import plain_rows, row_index
+from dlp.datamodules.tables.rows import records
 from dlp.errors import InputError, extra
 from dlp.runs.folder import checkpoint_of
 
@@ -94,13 +94,19 @@ class Predictor:
             the index of `rows`.
         """
         scores = self.scores(rows, batch_size)
-        return pd.DataFrame(reader.answer(scores, self.head), index=row_index(rows))
+        index = None
+        if isinstance(rows, pd.DataFrame | pd.Series):
+            index = rows.index
+        return pd.DataFrame(reader.answer(scores, self.head), index=index)
 
     def scores(self, rows: Rows, batch_size: int = 256) -> Any:
         """Return the probabilities (N, C) or values (N, T) of rows, the mean over the models."""
         if rows is None or isinstance(rows, str | bytes | Mapping | Path):
             raise InputError("predict takes a list of rows; for one row give [row].")
-        rows = plain_rows(rows)
+        if isinstance(rows, pd.DataFrame):
+            rows = records(rows)
+        elif isinstance(rows, pd.Series):
+            rows = rows.tolist()
         return np.mean([model.scores(rows, batch_size) for model in self.models], axis=0)
 
     def explain(self, row: Any) -> Any:

@@ -11,7 +11,7 @@ from lightning.pytorch.callbacks import Checkpoint
 from dlp.callbacks.checkpoints import BestCheckpoint, EpochSeed, LastCheckpoint
 from dlp.callbacks.history import History
 from dlp.console import say, scores_text
-from dlp.datamodules.base import SupervisedDataModule
+from dlp.datamodules.base import Part, SupervisedDataModule
 from dlp.evaluation.verdict import Verdict, divergence, longer, verdict
 from dlp.files import save_figure, write_text
 from dlp.modules.monitor import Mode, monitor_mode
@@ -220,7 +220,7 @@ class RunRecorder(Checkpoint):
             self._say_next()
 
     def _compare(
-        self, trainer: Trainer, module: LightningModule, part: Literal["val", "test"]
+        self, trainer: Trainer, module: LightningModule, part: Part
     ) -> dict[str, dict[str, float]]:
         """Print and return the scores of guesses and, if asked for, of fitted models."""
         from dlp.evaluation.baselines import baseline_lines, fitted_scores, guess_scores

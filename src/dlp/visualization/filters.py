@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from dlp.seeds import derived_seed
 from dlp.visualization.layers import evaluating, watched
 
-_TOGETHER = 16  # patterns
+_PATTERNS_PER_BATCH = 16
 _IMAGE = (1, 2, 3)  # dimensions of an image in a batch
 
 
@@ -58,7 +58,7 @@ def filter_patterns(
     patterns = []
     with evaluating(model):
         numbers = torch.as_tensor(filters).flatten()
-        for batch in torch.split(numbers, _TOGETHER):
+        for batch in torch.split(numbers, _PATTERNS_PER_BATCH):
             noise = [_noise(shape, seed, number) for number in batch.tolist()]
             pixels = torch.stack(noise).to(device)
             shifts = torch.Generator().manual_seed(derived_seed(seed))

@@ -1,6 +1,7 @@
 """Random changes of training images, a pure function of (seed, epoch, row)."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
@@ -107,6 +108,7 @@ def make_augmentation(name: Augmentation | None) -> Callable[[Tensor], Any] | No
     return name
 
 
+@dataclass(eq=False)
 class Augmenter:
     """Augmentation of training batches by a `RandomAffine`, or by a transform of one uint8 image.
 
@@ -114,9 +116,8 @@ class Augmenter:
     resumed run sees the images of an unbroken one.
     """
 
-    def __init__(self, transform: Callable[[Tensor], Any], num_rows: int) -> None:
-        self.transform = transform
-        self.num_rows = num_rows
+    transform: Callable[[Tensor], Any]
+    num_rows: int
 
     def __call__(self, images: Tensor, rows: Tensor, seed: int) -> Tensor:
         """Return images (B, C, H, W) in [0, 1], changed by their rows and the epoch's seed."""

@@ -1,6 +1,5 @@
 """Cats and dogs: 25,000 photographs, of which chapters 5.2 and 5.3 use 4,000."""
 
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,14 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dlp.datamodules.base import Examples, SplitArguments
 from dlp.datamodules.images.augmentation import Augmentation
-from dlp.datamodules.images.folder import ImageFolderDataModule, ImagePath, find_images
+from dlp.datamodules.images.folder import ImageFolderDataModule, find_images
 from dlp.datamodules.images.store import file_states
+from dlp.datamodules.rows import Indices
+from dlp.datamodules.splits import Size
 from dlp.errors import InputError
-from dlp.files import atomic_path
+from dlp.files import AnyPath, atomic_path
 from dlp.files import data_dir as find_data_dir
 from dlp.hyperparameters import Keywords, plain_arguments
 
@@ -48,15 +48,15 @@ class CatsVsDogsDataModule(ImageFolderDataModule):
 
     def __init__(
         self,
-        data_dir: str | os.PathLike[str] | None = None,
+        data_dir: AnyPath | None = None,
         per_class: int | None = 2000,
-        predict_path: ImagePath | None = None,
+        predict_path: AnyPath | None = None,
         image_size: int | tuple[int, int] = 150,
         augmentation: Augmentation | None = None,
         batch_size: int = 20,
         eval_batch_size: int = 100,
-        val_size: int | float | None = 1000,
-        test_size: int | float | None = 1000,
+        val_size: Size = 1000,
+        test_size: Size = 1000,
         split_seed: int | None = None,
         **split: Keywords[SplitArguments],
     ) -> None:
@@ -115,7 +115,7 @@ class CatsVsDogsDataModule(ImageFolderDataModule):
         )
         return {"train": self.decoded(examples, (file_states(files), rows))}
 
-    def _book_order(self, names: Sequence[str], labels: NDArray[np.int64]) -> list[int]:
+    def _book_order(self, names: Sequence[str], labels: Indices) -> list[int]:
         """Return the rows of `per_class` images of each class by turns, the last ones first."""
         order = np.argsort([int(re.sub(r"\D", "", name)) for name in names], kind="stable")
         classes = []

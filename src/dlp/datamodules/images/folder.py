@@ -1,6 +1,5 @@
 """Images of one's own: folders of classes, or a table of paths and targets."""
 
-import os
 from dataclasses import asdict, replace
 from glob import glob
 from pathlib import Path
@@ -21,12 +20,12 @@ from dlp.datamodules.images.store import (
 )
 from dlp.datamodules.parts import PART_NAMES
 from dlp.datamodules.tables.files import read_table
-from dlp.datamodules.tables.rows import check_columns, drop_unlabelled
+from dlp.datamodules.tables.rows import check_columns, drop_unlabelled, role_cells
 from dlp.datamodules.targets import TargetEncoder, Task
 from dlp.errors import InputError
+from dlp.files import AnyPath
 from dlp.hyperparameters import Keywords, plain_arguments
 
-ImagePath = str | os.PathLike[str]
 _ENDINGS = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 
 
@@ -64,9 +63,9 @@ class ImageFolderDataModule(SupervisedDataModule):
 
     def __init__(
         self,
-        path: ImagePath,
-        test_path: ImagePath | None = None,
-        predict_path: ImagePath | None = None,
+        path: AnyPath,
+        test_path: AnyPath | None = None,
+        predict_path: AnyPath | None = None,
         image_size: int | tuple[int, int] = 150,
         fit: Literal["squeeze", "crop"] = "squeeze",
         channels: Literal[1, 3] = 3,
@@ -125,7 +124,7 @@ class ImageFolderDataModule(SupervisedDataModule):
         """Return the images of each part that the files have."""
         paths = {"train": self.path}
         train = self.path / "train"
-        if train.is_dir() and _subfolders(train):  # else it is a class among others
+        if train.is_dir() and _subfolders(train):  # without subfolders, train is a class
             for name, part in PART_NAMES.items():
                 if (self.path / name).is_dir():
                     paths[part] = self.path / name
@@ -174,11 +173,12 @@ class ImageFolderDataModule(SupervisedDataModule):
         if self.task == "classification":
             texts += targets
         frame = read_table(path, self.read_csv, filter(None, texts))
+        roles = (self.id_column, self.group_column, self.time_column)
         check_columns(frame, [self.image_column, *targets])
         if targets:
-            check_columns(frame, [self.id_column])
-        if targets and self.drop_unlabelled:
-            frame = drop_unlabelled(frame, targets, str(path))
+            check_columns(frame, roles)
+            if self.drop_unlabelled:
+                frame = drop_unlabelled(frame, targets, str(path))
         files = [path.parent / str(file) for file in frame[self.image_column]]
         absent = [file for file in files if not file.is_file()]
         if absent:
@@ -186,18 +186,11 @@ class ImageFolderDataModule(SupervisedDataModule):
                 f"{path} names {len(absent):,} images that do not exist, such as {absent[0]}."
             )
         names = {"path": frame[self.image_column].tolist()}
-        if self.id_column in frame:
-            names = {str(self.id_column): frame[self.id_column].tolist()}
-        examples = Examples(files, index=frame.index.to_numpy(), names=names)
-        if not targets:
-            return examples
-        check_columns(frame, [self.group_column, self.time_column])
-        labels: Any = frame[targets].squeeze(axis="columns")
-        values: dict[str, Any] = {"targets": labels.to_numpy()}
-        for field, name in (("groups", self.group_column), ("times", self.time_column)):
-            if name is not None:
-                values[field] = frame[name].to_numpy()
-        return replace(examples, **values)
+        cells = {"names": names, **role_cells(frame, *roles)}
+        if targets:
+            labels: Any = frame[targets].squeeze(axis="columns")
+            cells["targets"] = labels.to_numpy()
+        return Examples(files, **cells)
 
     def decoded(self, examples: Examples, key: object = None) -> Examples:
         """Decode the images of rows, cached by a key of the files; return the readable rows."""

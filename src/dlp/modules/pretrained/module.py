@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from torch import Tensor, nn
-
 from dlp.hyperparameters import Keywords, plain_arguments
 from dlp.modules.heads import Head, HeadName
 from dlp.modules.networks import Activation
@@ -39,6 +37,7 @@ class PretrainedModule(SupervisedModule):
     """
 
     network: PretrainedNet
+    penalised = "network.classifier"
 
     def __init__(
         self,
@@ -65,11 +64,6 @@ class PretrainedModule(SupervisedModule):
         self.backbone_lr = backbone_lr
         # The weights are those of the checkpoint.
         self.save_hyperparameters(plain_arguments(self, {**locals(), "weights": None}))
-
-    def kernels(self) -> list[Tensor]:
-        """Return the weights that L1 and L2 act on: those of the hidden layers."""
-        layers = [layer for layer in self.network.classifier if isinstance(layer, nn.Linear)]
-        return [layer.weight for layer in layers[:-1]]
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Return the groups ``head`` and ``backbone``."""
