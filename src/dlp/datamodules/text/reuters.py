@@ -76,9 +76,7 @@ class ReutersDataModule(BaseTextDataModule):
         **split: Keywords[TextArguments],
     ) -> None:
         super().__init__(
-            files=TextFiles(
-                "", {"text": "text"}
-            ),  # reads the texts to predict; `load` reads the wires
+            files=TextFiles("", {"text": "text"}),  # for texts to predict
             targets=TargetEncoder("classification", CLASS_NAMES, one_hot=one_hot),
             num_words=num_words,
             batch_size=batch_size,
