@@ -133,6 +133,14 @@ def test_unit_scaling_leaves_images_as_they_are():
     torch.testing.assert_close(backbone.run(images, 0, 1), expected)
 
 
+def test_weights_of_a_file_are_scaled_as_those_of_a_name():
+    mean = Backbone("squeezenet1_1", scaling="IMAGENET1K_V1").mean
+    assert mean.equal(Backbone("squeezenet1_1").mean)
+    caffe = Backbone("vgg16", scaling="IMAGENET1K_FEATURES")
+    torch.testing.assert_close(255 * caffe.std, torch.ones(3, 1, 1))
+    assert (255 * caffe.mean).flatten().round().tolist() == [123, 117, 104]
+
+
 def test_images_with_channels_last_are_refused_with_the_call_that_moves_them():
     with pytest.raises(InputError, match=r"images.permute\(0, 3, 1, 2\)"):
         Backbone("squeezenet1_1")(torch.rand(2, 32, 32, 3))
@@ -144,6 +152,7 @@ def test_images_with_channels_last_are_refused_with_the_call_that_moves_them():
         ({"name": "resnet81"}, "unknown backbone 'resnet81'. Did you mean 'resnet18'"),
         ({"weights": "DEFUALT"}, "weights of shufflenet_v2_x0_5 'DEFUALT'. Did you mean 'DEFAULT'"),
         ({"weights": "none.pth"}, "Accepted: IMAGENET1K_V1, DEFAULT, the path of a state dict"),
+        ({"scaling": "units"}, "unknown scaling 'units'. Did you mean 'unit'"),
         ({"trainable_stages": 6}, r"5 stages \(stem, stage2.*, not 6; give 0 to 5, or all"),
     ],
 )

@@ -1,5 +1,6 @@
 """Torchvision's networks without their classifiers, as chains of stages that can be frozen."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -11,8 +12,6 @@ from dlp.hyperparameters import plain_arguments
 from dlp.modules.networks import check_batch
 from dlp.modules.pretrained.families import family_of
 from dlp.modules.weights import load_weights, read_state_dict
-
-InputScaling = Literal["weights", "unit"]
 
 
 class Backbone(nn.Module):
@@ -27,8 +26,9 @@ class Backbone(nn.Module):
         weights: Torchvision's name of weights (``DEFAULT``, ``IMAGENET1K_V1``), the path of a state
             dict of the network or its features, or None for random weights.
         trainable_stages: Number of the deepest stages that are trained, or ``all``.
-        scaling: ``weights`` standardises images in [0, 1] as the weights' own transforms do;
-            ``unit`` leaves them as they are, the book's plain 1/255.
+        scaling: ``weights`` standardises images in [0, 1] as the weights' own transforms do, those
+            of a file as ``DEFAULT``; a name of weights as theirs; ``unit`` leaves the images as
+            they are, the book's plain 1/255.
         image_size: Side of the images in pixels, for networks that take one size (ViT, MaxViT);
             None is that of the weights.
     """
@@ -41,7 +41,7 @@ class Backbone(nn.Module):
         name: str,
         weights: str | Path | None = None,
         trainable_stages: int | Literal["all"] = 0,
-        scaling: InputScaling = "weights",
+        scaling: str = "weights",
         image_size: int | None = None,
     ) -> None:
         super().__init__()
@@ -71,12 +71,15 @@ class Backbone(nn.Module):
         if weights is not None:
             tensors = read_state_dict(weights) if entry is None else published_weights(entry)
             load_weights(self.model, tensors, (family.classifier, *family.auxiliary))
-        preset = described.transforms()
-        scalings = {
-            "weights": (family.mean or preset.mean, family.mean or preset.std),
-            "unit": ([0.0] * 3, [1.0] * 3),
-        }
-        mean, std = scalings[scaling]
+        scalings = {"weights": described, **published.__members__}
+        mean: Sequence[float] = [0.0] * 3
+        std: Sequence[float] = [1.0] * 3
+        if scaling in scalings:
+            preset = scalings[scaling].transforms()
+            mean = family.mean or preset.mean
+            std = family.mean or preset.std
+        elif scaling != "unit":
+            raise unknown("scaling", scaling, [*scalings, "unit"])
         self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1))
         self.register_buffer("std", torch.tensor(std).view(3, 1, 1))
         self.model.to(device, memory_format=torch.channels_last)  # that is faster on the CPU

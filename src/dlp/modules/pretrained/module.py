@@ -6,7 +6,7 @@ from typing import Any, Literal
 from dlp.hyperparameters import Keywords, plain_arguments
 from dlp.modules.heads import Head, HeadName
 from dlp.modules.networks import Activation
-from dlp.modules.pretrained.backbone import Backbone, InputScaling
+from dlp.modules.pretrained.backbone import Backbone
 from dlp.modules.pretrained.network import Pool, PretrainedNet
 from dlp.modules.supervised import SupervisedModule, TrainingArguments
 
@@ -30,8 +30,9 @@ class PretrainedModule(SupervisedModule):
         hidden: Number of units of each hidden layer; an empty list gives a linear model.
         activation: Activation after each hidden layer.
         dropout: Rate of dropout after each hidden layer.
-        scaling: ``weights`` standardises images as the weights' own transforms do; ``unit`` leaves
-            them in [0, 1], the book's plain 1/255.
+        scaling: ``weights`` standardises images as the weights' own transforms do, those of a file
+            as ``DEFAULT``; a name of weights as theirs; ``unit`` leaves the images in [0, 1], the
+            book's plain 1/255.
         backbone_lr: Learning rate of the backbone; null is that of the optimizer.
         **training: See `SupervisedModule`.
     """
@@ -51,7 +52,7 @@ class PretrainedModule(SupervisedModule):
         hidden: Sequence[int] = (256,),
         activation: Activation = "relu",
         dropout: float = 0.0,
-        scaling: InputScaling = "weights",
+        scaling: str = "weights",
         backbone_lr: float | None = None,
         **training: Keywords[TrainingArguments],
     ) -> None:
