@@ -131,12 +131,7 @@ class CacheFeatures(Callback):
         with path.open("wb") as file:  # by name, torch would store the name too
             torch.save(torch.cat(features), file)
 
-    def teardown(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        stage: object,
-    ) -> None:
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: object) -> None:
         """Give the data its images back."""
         for data, part, rows in self._replaced:
             data.replace_inputs(part, rows)

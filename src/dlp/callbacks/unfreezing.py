@@ -52,12 +52,7 @@ class Unfreeze(Callback):
     on_fit_start = on_train_epoch_start  # before features are stored
     on_train_start = on_train_epoch_start  # a fit may resume within an epoch
 
-    def teardown(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        stage: object,
-    ) -> None:
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: object) -> None:
         """Restore the backbone's own `trainable_stages`: another fit may have no `Unfreeze`."""
         backbone = backbone_of(pl_module)
         backbone.set_trained(backbone.trainable_stages)

@@ -23,7 +23,7 @@ def evaluating(model: nn.Module) -> Iterator[None]:
     modes = {module: module.training for module in model.modules()}
     with torch.inference_mode(False), torch.enable_grad():
         try:
-            for module in modes:  # flags, not `eval()`: a model's own `train` may do more
+            for module in modes:  # the flags alone: a model's own `train` may do more
                 module.training = False
             yield
         finally:
