@@ -1,70 +1,80 @@
-"""Run notebooks of the course and write their pages: ``python docs/pages.py [NAME ...]``."""
+"""Write the pages of the site to ``build/docs``: those of ``docs``, and the notebooks.
+
+python docs/pages.py && zensical build
+"""
 
 import base64
-import os
 import re
-import sys
-import tempfile
+import shutil
 from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
 
-import jupytext
-from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
+import nbformat
 from nbformat import NotebookNode
 
-from dlp.files import data_dir
+from notebooks import NOTEBOOKS, RAW, ROOT, tags
 
-NOTEBOOKS, COURSE = Path(__file__).parents[1] / "notebooks", Path(__file__).parent / "course"
-
-
-def main(names: list[str]) -> None:
-    """Build the pages in a temporary folder, with a new cache: no page tells of an earlier run."""
-    os.environ |= {"PYTHONWARNINGS": "ignore", "DLP_DATA_DIR": str(data_dir().resolve())}
-    with tempfile.TemporaryDirectory() as folder:
-        os.environ["DLP_CACHE_DIR"] = folder
-        for name in names or sorted(path.stem for path in NOTEBOOKS.glob("*.py")):
-            notebook = jupytext.read(NOTEBOOKS / f"{name}.py")
-            notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
-            for number, cell in enumerate(notebook.cells, start=1):
-                cell.id = f"cell-{number}"  # a random one differs in each build
-                cell.source = re.sub(r"(\(\d\d_\w+)\.py\)", r"\1.ipynb)", cell.source)
-            jupytext.write(notebook, COURSE / f"{name}.ipynb")
-            execute(notebook, name, folder)
-            page = "\n\n".join(text for cell in notebook.cells for text in blocks(cell, name))
-            (COURSE / f"{name}.md").write_text(page + "\n", encoding="utf-8")
-            print(f"built {name}", flush=True)
+DOCS, PAGES = ROOT / "docs", ROOT / "build" / "docs"
 
 
-def execute(notebook: NotebookNode, name: str, folder: str) -> None:
-    """Run all cells; end with the name of the one that fails."""
-    kernel = {"resources": {"metadata": {"path": folder}}, "extra_arguments": ["--log-level=ERROR"]}
-    try:
-        NotebookClient(notebook, timeout=600, coalesce_streams=True, **kernel).execute()
-    except CellExecutionError as error:
-        executed = [cell.id for cell in notebook.cells if cell.get("execution_count")]
-        sys.exit(f"{error}\n{name}: {executed[-1]} failed")
+def main() -> None:
+    """Copy the pages of the repository, and write a page for each notebook."""
+    shutil.rmtree(PAGES, ignore_errors=True)
+    shutil.copytree(DOCS, PAGES, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+    for page in PAGES.rglob("*.md"):
+        text = page.read_text(encoding="utf-8")
+        # On the site a notebook has a page of its own.
+        text = re.sub(r"\((?:\.\./)+notebooks/(\w+)\.ipynb\)", rf"({course(page)}\1.md)", text)
+        page.write_text(text, encoding="utf-8")
+    for path in sorted(NOTEBOOKS.glob("*.ipynb")):
+        shutil.copy(path, PAGES / "course")
+        notebook = nbformat.read(path, as_version=4)
+        texts = []
+        for is_answer, cells in groupby(notebook.cells, lambda cell: "answer" in tags(cell)):
+            page = "\n\n".join(text for cell in cells for text in blocks(cell, path.stem))
+            texts.append(folded(page) if is_answer else page)
+        text = "\n\n".join(texts) + "\n"
+        (PAGES / "course" / f"{path.stem}.md").write_text(text, encoding="utf-8")
+
+
+def course(page: Path) -> str:
+    """Return the way from a page to the folder of the course."""
+    depth = len(page.relative_to(PAGES).parts) - 1
+    return "" if page.parent.name == "course" else "../" * depth + "course/"
+
+
+def folded(text: str) -> str:
+    """Return Markdown that a click unfolds."""
+    return f'<details markdown="1">\n<summary>Answer</summary>\n\n{text}\n\n</details>'
 
 
 def blocks(cell: NotebookNode, name: str) -> Iterator[str]:
-    """Yield the Markdown of a cell: text, or code and what it shows; no stderr."""
+    """Yield the Markdown of a cell: text, or code and what it shows."""
+    if cell.id == "install":
+        return
     if cell.cell_type == "markdown":
-        text = cell.source.replace("](../docs/", "](../").replace(".ipynb)", ".md)")
-        yield re.sub(r"\A# .*", rf"\g<0>\n\n[Download the notebook]({name}.ipynb)", text)
-    elif "hide" not in cell.metadata.get("tags", []):
-        yield f"```python\n{cell.source}\n```"
+        text = cell.source.replace(f"]({RAW}/docs/", "](../").replace(".ipynb)", ".md)")
+        text = re.sub(r"</?details>|<summary>.*?</summary>", "", text)
+        # The site loads nothing from elsewhere: a link in place of the badge.
+        badge = r"\[!\[Open in Colab\]\(\S+\)\]\((\S+)\.md\)"
+        links = rf"[Open in Colab](\1.ipynb) · [Download the notebook]({name}.ipynb)"
+        yield re.sub(badge, links, text).strip()
+    else:
+        source = cell.source.removeprefix("# @title Answer\n")
+        yield f"```python\n{source}\n```"
         for output in cell.outputs:
             data = output.get("data", {})
             if output.get("name") == "stdout":
                 yield f"```text\n{output.text.rstrip()}\n```"
             elif "image/png" in data:
-                figure = COURSE / f"{name}_{cell.id}.png"
-                figure.write_bytes(base64.b64decode(data["image/png"]))
-                yield f"![{cell.metadata['alt']}]({figure.name})"
+                figure = f"{name}_{cell.id}.png"
+                (PAGES / "course" / figure).write_bytes(base64.b64decode(data["image/png"]))
+                yield f"![{cell.metadata['alt']}]({figure})"
             elif data:
                 plain = f"```text\n{data['text/plain']}\n```"
                 yield re.sub(r"(?s)<style.*?</style>\s*", "", data.get("text/html", plain))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

