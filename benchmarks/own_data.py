@@ -204,7 +204,7 @@ def run(name: str, seed: int, is_ours: bool) -> dict[str, Any]:
 
 
 def row_of(name: str, seeds: int) -> str:
-    """Return the row of a set: medians over the seeds, the best of the last three in bold."""
+    """Return the row of a set: medians over the seeds, the best in bold."""
     own = SETS[name]
     metric = "mae" if own.is_value else "acc"
     numbers = range(FIRST_SEED, FIRST_SEED + seeds)
@@ -214,7 +214,7 @@ def row_of(name: str, seeds: int) -> str:
     for kind in ("linear model", "gradient boosting"):
         named = [v for test in ours for k, v in test["baselines"].items() if k.startswith(kind)]
         values.append(statistics.median(v[metric] for v in named) if named else float("nan"))
-    best = (min if own.is_value else max)(value for value in values[1:] if value == value)
+    best = (min if own.is_value else max)(value for value in values if value == value)
     cells = ["-" if v != v else f"**{v:.4g}**" if v == best else f"{v:.4g}" for v in values]
     label = "MAE" if own.is_value else "accuracy"
     return f"| {own.title} | {label} | {' | '.join(cells)} |"

@@ -21,6 +21,7 @@ from dlp.cli import main
 HERE = Path(__file__).parent
 RESULTS = HERE.parent / "docs" / "results.md"
 BEGIN, END = "<!-- rows: begin -->", "<!-- rows: end -->"
+HEAD = ["experiment", "number", "published", "ours: median (range)", "seeds", "band", "verdict"]
 #: Files of weights that commands name, by their word there.
 WEIGHTS = {
     "mobilenet": "mobilenet_v2.pth",
@@ -83,7 +84,8 @@ def rows_of(name: str, root: Path) -> list[str]:
     """Return the table rows of an experiment."""
     experiment = EXPERIMENTS[name]
     command = experiment["command"].format(root="runs/reproduce", seed="N", **WEIGHTS)
-    head, rows = [experiment["section"], f"`{command}`"], []
+    head = f"{experiment['section']}<br>`{command}`"
+    rows = []
     for number in experiment["numbers"]:
         values = numbers_of(name, number["key"], root)
         low, high = number.get("low"), number.get("high")
@@ -103,33 +105,39 @@ def rows_of(name: str, root: Path) -> list[str]:
             holds = (low is None or median >= low) and (high is None or median <= high)
             verdict = "" if not band else "holds" if holds else "**misses**"
         published = str(number.get("published", "none"))
-        cells = [*head, number["label"], published, ours, str(len(values) or ""), band, verdict]
+        cells = [head, number["label"], published, ours, str(len(values) or ""), band, verdict]
         rows.append(f"| {' | '.join(cells)} |")
-        head = ["", ""]
+        head = ""
     return rows
 
 
 def write_rows(root: Path) -> None:
-    """Write the rows of all experiments that have runs; the others stay."""
-    head = ["experiment", "command", "number", "published", "ours: median (range)"]
-    head += ["seeds", "band", "verdict"]
-    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    """Write a table per chapter; experiments without runs keep their rows."""
     text = RESULTS.read_text(encoding="utf-8")
-    standing = by_section(text.partition(BEGIN)[2].partition(END)[0])
+    before, _, rest = text.partition(BEGIN)
+    table, _, after = rest.partition(END)
+    standing = by_experiment(table)
+    lines = [before.rstrip("\n"), BEGIN]
+    chapter = ""
     for name, experiment in EXPERIMENTS.items():
+        if experiment["section"][0] != chapter:
+            chapter = experiment["section"][0]
+            lines += ["", f"### Chapter {chapter}", ""]
+            lines += [f"| {' | '.join(HEAD)} |", "|---" * len(HEAD) + "|"]
         has_runs = bool(numbers_of(name, experiment["numbers"][0]["key"], root))
         rows = standing.get(experiment["section"])
         lines += rows_of(name, root) if has_runs or rows is None else rows
-    before, after = text.partition(BEGIN)[0], text.partition(END)[2]
-    table = "\n".join(lines)
-    RESULTS.write_text(f"{before}{BEGIN}\n{table}\n{END}{after}", encoding="utf-8")
+    RESULTS.write_text("\n".join(lines) + f"\n\n{END}{after}", encoding="utf-8")
 
 
-def by_section(table: str) -> dict[str, list[str]]:
-    """Return the rows of a table by experiment; a row without a name belongs to the one above."""
+def by_experiment(tables: str) -> dict[str, list[str]]:
+    """Return the rows of the tables by experiment; a row without a name belongs to the one above."""
     rows: dict[str, list[str]] = {}
-    for line in table.strip().splitlines()[2:]:
-        section = line.split("|")[1].strip() or [*rows][-1]
+    section = ""
+    for line in tables.splitlines():
+        if not line.startswith("| ") or line.startswith(f"| {HEAD[0]} "):
+            continue
+        section = line.split("|")[1].partition("<br>")[0].strip() or section
         rows.setdefault(section, []).append(line)
     return rows
 
