@@ -98,7 +98,9 @@ def rows_of(name: str, root: Path) -> list[str]:
         band = " to ".join(f"{limit:.4g}" for limit in (low, high) if limit is not None)
         if (low is None) != (high is None):
             band = f"at {'most' if low is None else 'least'} {band}"
-        ours, verdict = f"not run: some {experiment.get('hours')} hours on two cores", ""
+        ours, verdict = "not run", ""
+        if "hours" in experiment:
+            ours += f": some {experiment['hours']} hours on two cores"
         if values:
             median = statistics.median(values)
             ours = f"**{median:.4g}** ({min(values):.4g} to {max(values):.4g})"
@@ -131,7 +133,7 @@ def write_rows(root: Path) -> None:
 
 
 def by_experiment(tables: str) -> dict[str, list[str]]:
-    """Return the rows of the tables by experiment; a row without a name belongs to the one above."""
+    """Return rows by experiment; a row without a name belongs to the one above."""
     rows: dict[str, list[str]] = {}
     section = ""
     for line in tables.splitlines():
