@@ -1,22 +1,56 @@
-"""Facts about the notebooks of the course; docs/pages.py runs them."""
+"""Facts about the notebooks of the course; docs/notebooks.py runs them."""
 
+import json
 import re
 from pathlib import Path
 
 import pytest
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.py"))
-TEXTS = {path.name: path.read_text(encoding="utf-8") for path in NOTEBOOKS}
+SECTIONS = ["2.1", "3.4", "3.5", "3.6", "4.4", "4.5", "5.1, 5.2", "5.3", "5.4", "Your data:"]
+NUMBERED = pytest.mark.parametrize(
+    ("number", "path"), list(enumerate(NOTEBOOKS)), ids=[path.stem for path in NOTEBOOKS]
+)
 
 
-@pytest.mark.parametrize(("number", "name"), [*enumerate(TEXTS, start=1)])
-def test_a_notebook_is_short_asserts_its_number_and_names_the_next(number, name):
-    title, *cells, end = TEXTS[name].removeprefix("# %% ").split("\n# %%")
-    code = [cell for cell in cells if not cell.startswith(" [markdown]")]
-    lines = "\n".join(cell.partition("\n")[2] for cell in code)  # without the tags of a cell
-    assert title.startswith(f"[markdown]\n# # {number}. ")
-    assert len(re.findall(r"^ *[^ #\n]", lines, re.M)) <= 60
-    assert any(cell.startswith(' tags=["hide"]') and "\nassert " in cell for cell in code)
-    assert [*TEXTS][number % len(TEXTS)] in end
-    figures = [cell for cell in code if re.search(r"^\w*(draw|grid|figure)\w*\(", cell, re.M)]
-    assert [cell.startswith(' alt="') for cell in figures] == [True] * len(figures) != []
+def cells(path):
+    """Return the cells of a notebook: what stands after ``# %%``, and the text below."""
+    pieces = path.read_text(encoding="utf-8").removeprefix("# %%").split("\n# %%")
+    return [tuple(piece.split("\n", 1)) for piece in pieces]
+
+
+@NUMBERED
+def test_a_notebook_names_its_section_and_the_next_and_asserts_its_answers(number, path):
+    parts = cells(path)
+    text = "\n".join(body for _, body in parts)
+    code = [(head, body) for head, body in parts if "[markdown]" not in head]
+    assert parts[0][1].startswith(f"# # {SECTIONS[number]} ")
+    assert re.findall(
+        r"^# \*\*(\d)\. (?:Predict, then run|Change one thing|Find the mistake)", text, re.M
+    ) == ["1", "2", "3"]
+    answers = [body for head, body in parts if '"answer"' in head]
+    assert len(answers) >= 3
+    asserts = [body for head, body in code if '"hide"' in head and "\nassert " in f"\n{body}"]
+    assert len(asserts) >= 3
+    assert NOTEBOOKS[(number + 1) % len(NOTEBOOKS)].name in parts[-1][1]
+    summary = text.partition("# ## Summary\n")[2].partition("**On the command line**")[0]
+    assert len(re.findall(r"^# - ", summary, re.M)) == 5
+    figures = [head for head, body in code if re.search(r"^\w*(draw|grid|figure)\w*\(", body, re.M)]
+    assert ['alt="' in head for head in figures] == [True] * len(figures) != []
+
+
+@NUMBERED
+def test_the_notebook_with_outputs_is_made_from_its_source(number, path):
+    content = json.loads(path.with_suffix(".ipynb").read_text(encoding="utf-8"))
+    written = ["".join(cell["source"]) for cell in content["cells"] if cell["cell_type"] == "code"]
+    written = [source.removeprefix("# @title Answer\n") for source in written]
+    code = [(head, body) for head, body in cells(path) if "[markdown]" not in head]
+    source = [
+        body.strip().replace("# %matplotlib", "%matplotlib")
+        for head, body in code
+        if "hide" not in head
+    ]
+    assert written[0].startswith("# Needed on Colab")
+    assert written[1:] == source
+    assert any(cell.get("outputs") for cell in content["cells"])
+    assert "colab.research.google.com" in "".join(content["cells"][0]["source"])
