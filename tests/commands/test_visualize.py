@@ -57,7 +57,7 @@ def test_a_batch_is_drawn_without_training(pets):
 
 
 def test_heat_maps_of_a_run_show_each_class_in_turn(pets, capsys):
-    main(["visualize", "heatmap", "pets", "--num_images", "2"])
+    main(["visualize", "heatmap", "pets", "--num_images", "2", "--colormap", "jet"])
     assert len(files(pets / "runs/pets/version_0/visualize/heatmap")) == 2
     printed = capsys.readouterr().out
     assert "(cats) -> " in printed
@@ -94,6 +94,7 @@ def test_a_network_of_torchvision_names_the_classes_of_its_weights(pets, capsys,
         (["heatmap", "petz"], "unknown run or network of torchvision 'petz'. Did you mean 'pets'"),
         (["heatmap", "pets", "--class_name", "dog"], "unknown class 'dog'. Did you mean 'dogs'"),
         (["heatmap", "pets", "--layer", "features.conv9"], "Did you mean 'features.conv2'"),
+        (["heatmap", "pets", "--colormap", "hot"], "'jet']; got 'hot'"),
     ],
 )
 def test_a_mistake_ends_in_one_sentence(words, message, pets, fails):

@@ -56,3 +56,13 @@ def test_runs_of_one_label_have_a_mean_over_their_common_epochs():
     mean = figure.axes[0].get_lines()[-1]
     assert mean.get_label() == "a (2 runs)"
     assert mean.get_ydata().tolist() == [2.0, 3.0]
+
+
+def test_curves_differ_in_colour_and_line():
+    history = pd.DataFrame({"val_loss": [1.0, 2.0]})
+    runs = draw_runs({label: [history] for label in "abcd"}, ["val_loss"])
+    stages = {"train_loss": [1.0, 2.0], "val_loss": [1.0, 2.0]}
+    for figure in (runs, draw_curves(stages, 1), draw_folds(stages, stages, best=("val_loss", 1))):
+        lines, _ = figure.axes[0].get_legend_handles_labels()
+        styles = {line.get_linestyle() for line in lines}
+        assert len(styles) == len({line.get_color() for line in lines}) == len(lines) > 2

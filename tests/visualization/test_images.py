@@ -18,13 +18,30 @@ def canvas(figure, number=0):
     return np.asarray(figure.axes[number].images[0].get_array())
 
 
-@pytest.mark.parametrize("channels", [1, 3])
-def test_the_overlay_adds_the_colours_of_the_resized_map(channels):
+@pytest.mark.parametrize(
+    ("channels", "options", "name"),
+    [(1, {}, "inferno"), (3, {}, "inferno"), (3, {"colormap": "jet"}, "jet")],
+)
+def test_the_overlay_adds_the_colours_of_the_resized_map(channels, options, name):
     image, heat = torch.rand(channels, 8, 6), torch.rand(4, 3) * 5
     resized = F.interpolate(heat[None, None] / heat.max(), (8, 6), mode="bilinear")[0, 0]
-    colours = matplotlib.colormaps["jet"](resized.numpy())[..., :3].transpose(2, 0, 1)
+    colours = matplotlib.colormaps[name](resized.numpy())[..., :3].transpose(2, 0, 1)
     expected = (image.numpy() + 0.4 * colours).clip(0, 1)
-    np.testing.assert_allclose(overlay(image, heat).numpy(), expected, atol=1e-6)
+    np.testing.assert_allclose(overlay(image, heat, **options).numpy(), expected, atol=1e-6)
+
+
+def test_all_parts_of_a_heat_map_have_its_colours():
+    heat = torch.tensor([[0.0, 1.0]])
+    figure = heatmap_figure(torch.zeros(3, 1, 2), heat, colormap="jet")
+    expected = matplotlib.colormaps["jet"]([[0.0, 1.0]])[..., :3]
+    np.testing.assert_allclose(canvas(figure, 1), expected, atol=1e-6)
+    np.testing.assert_allclose(canvas(figure, 2), 0.4 * expected, atol=1e-6)
+
+
+def test_heat_gets_lighter_in_grey():
+    heat = torch.linspace(0, 1, 50)[None]
+    grey = overlay(torch.zeros(1, 1, 50), heat, alpha=1.0).mean(0)[0]
+    assert (grey.diff() > 0).all()
 
 
 def test_each_image_stands_under_its_title():

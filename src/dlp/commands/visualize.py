@@ -1,7 +1,7 @@
 """Commands ``visualize batch|heatmap|activations|filters``."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -61,6 +61,7 @@ def heatmap(
     num_images: int = 8,
     layer: str | None = None,
     class_name: str | None = None,
+    colormap: Literal["inferno", "viridis", "jet"] = "inferno",
     output: Path | None = None,
 ) -> Path:
     """Draw the places of images in which a network sees a class (Grad-CAM).
@@ -71,6 +72,7 @@ def heatmap(
         num_images: Number of images.
         layer: Dotted name of the layer; None is that of the last map before pooling.
         class_name: Name of the class; None is the predicted one.
+        colormap: Colours of the heat; the book's are ``jet``.
         output: Folder of the figures; None is ``visualize/heatmap`` in the run.
     """
     image_model = load_image_model(model)
@@ -87,7 +89,8 @@ def heatmap(
             # A single value or label is the only logit, which Grad-CAM calls class 1.
             maps = cam(image.pixels[None], 1 if len(scores) == 1 else index)
             titles = [image.title, str(cam.layer), image_model.label(scores, index)]
-            figures[image.name] = visualization.heatmap_figure(image.pixels, maps[0], titles)
+            figure = visualization.heatmap_figure(image.pixels, maps[0], titles, colormap)
+            figures[image.name] = figure
     return _save(figures, output or image_model.folder / "heatmap")
 
 

@@ -11,7 +11,10 @@ from numpy.typing import ArrayLike
 if TYPE_CHECKING:
     import pandas as pd
 
-_STAGES = (("train", "training", "tab:blue"), ("val", "validation", "tab:orange"))
+_STAGES = (("train", "training"), ("val", "validation"))
+#: Colours that colour-blind readers tell apart (Okabe and Ito 2008), each with a style of line.
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+_LINES = ("-", "--", "-.", ":")
 #: Epochs left out of a smoothed curve, as in section 3.6: their values dwarf all others.
 SKIPPED_EPOCHS = 10
 
@@ -40,12 +43,12 @@ def draw_curves(
     panels = panel_names(history)
     figure, grid = _panels(len(panels))
     for axes, name in zip(grid[0], panels, strict=True):
-        for stage, label, colour in _STAGES:
+        for number, (stage, label) in enumerate(_STAGES):
             curve = history.get(f"{stage}_{name}", [])
             if smoothing:
-                _plot_smoothed(axes, curve, smoothing, colour, label)
+                _plot_smoothed(axes, curve, smoothing, number, label)
             else:
-                _plot(axes, curve, color=colour, marker=".", label=label)
+                _plot(axes, curve, number, marker=".", label=label)
         _finish(axes, name, best_epoch)
     return figure
 
@@ -72,20 +75,21 @@ def draw_folds(
     rows = 2 if num_epochs >= 3 * SKIPPED_EPOCHS else 1
     figure, grid = _panels(len(panels), rows)
     for column, name in zip(grid.T, panels, strict=True):
-        for stage, label, colour in _STAGES:
+        for number, (stage, label) in enumerate(_STAGES):
             logged = f"{stage}_{name}"
             if logged not in mean:
                 continue
             curve = np.array(mean[logged], float)
             spread = np.array(std[logged], float)
             epochs = np.arange(len(curve)) + 1
+            colour = _COLOURS[number]
             column[0].fill_between(
                 epochs, curve - spread, curve + spread, color=colour, alpha=0.15, linewidth=0
             )
-            _plot(column[0], curve, color=colour, label=f"{label}, mean of folds")
+            _plot(column[0], curve, number, label=f"{label}, mean of folds")
             if rows == 2:
                 curve[:SKIPPED_EPOCHS] = np.nan
-                _plot_smoothed(column[1], curve, smoothing, colour, f"{label}, smoothed")
+                _plot_smoothed(column[1], curve, smoothing, number, f"{label}, smoothed")
         best_epoch = None
         if best and best[0].endswith(f"_{name}"):
             best_epoch = best[1]
@@ -98,7 +102,7 @@ def draw_runs(
     runs: Mapping[str, Sequence["pd.DataFrame"]],
     metrics: Sequence[str],
 ) -> Figure:
-    """Draw one panel per metric; runs of one label share a colour, their mean is bold.
+    """Draw one panel per metric; runs of one label share colour and line, their mean is bold.
 
     Args:
         runs: Histories of the runs by label: frames with the epoch as index, a column per metric.
@@ -109,15 +113,14 @@ def draw_runs(
     figure, grid = _panels(len(metrics))
     for axes, metric in zip(grid[0], metrics, strict=True):
         for number, (label, histories) in enumerate(runs.items()):
-            colour = f"C{number}"
             curves = [history[metric] for history in histories if metric in history]
             for curve in curves:
-                _plot(axes, curve, color=colour, linewidth=0.8, alpha=0.4)
+                _plot(axes, curve, number, linewidth=0.8, alpha=0.4)
             if len(curves) > 1:
                 label = f"{label} ({len(curves)} runs)"
             if curves:
                 mean = pd.concat(curves, axis=1, join="inner").mean(axis=1)
-                _plot(axes, mean, color=colour, linewidth=2, label=label)
+                _plot(axes, mean, number, linewidth=2, label=label)
         _finish(axes, metric)
     return figure
 
@@ -135,30 +138,40 @@ def _panels(columns: int, rows: int = 1) -> tuple[Figure, Any]:
     return figure, figure.subplots(rows, columns, squeeze=False)
 
 
-def _plot(axes: Axes, curve: ArrayLike, **style: Any) -> None:
-    """Plot the measured values of the epochs from 1; an epoch without one breaks no line."""
+def _plot(
+    axes: Axes,
+    curve: ArrayLike,
+    number: int,
+    **style: Any,
+) -> None:
+    """Plot the measured values of the epochs from 1 in the colour and line of a number.
+
+    An epoch without a value breaks no line.
+    """
     values = np.asarray(curve, float)
     measured = np.flatnonzero(np.isfinite(values))
+    colour = _COLOURS[number % len(_COLOURS)]
+    line = _LINES[number % len(_LINES)]
     if len(values):
-        axes.plot(measured + 1, values[measured], **style)
+        axes.plot(measured + 1, values[measured], color=colour, linestyle=line, **style)
 
 
 def _plot_smoothed(
     axes: Axes,
     curve: ArrayLike,
     factor: float,
-    colour: str,
+    number: int,
     label: str,
 ) -> None:
     """Plot a faint curve and its moving average."""
-    _plot(axes, curve, color=colour, alpha=0.25)
-    _plot(axes, smooth(curve, factor), color=colour, label=label)
+    _plot(axes, curve, number, alpha=0.25)
+    _plot(axes, smooth(curve, factor), number, label=label)
 
 
 def _finish(axes: Axes, name: str, best_epoch: int | None = None) -> None:
     """Name the axes, and mark the best epoch."""
     if best_epoch is not None:
-        axes.axvline(best_epoch, color="grey", linestyle="--", label=f"best: epoch {best_epoch}")
+        axes.axvline(best_epoch, color="grey", linestyle=":", label=f"best: epoch {best_epoch}")
     axes.set(xlabel="epoch", ylabel=name)
     axes.locator_params(axis="x", integer=True)
     axes.grid(alpha=0.3)

@@ -61,13 +61,20 @@ def filter_grid(patterns: Tensor, title: str = "") -> Figure:
     return image_grid(canvas[None], [title], inches=10.0)
 
 
-def overlay(image: Tensor, heatmap: Tensor, alpha: float = 0.4) -> Tensor:
+def overlay(
+    image: Tensor,
+    heatmap: Tensor,
+    alpha: float = 0.4,
+    colormap: str = "inferno",
+) -> Tensor:
     """Return an image with a heat map over it, as in the book: image + alpha * colours.
 
     Args:
         image: Image (1 or 3, H, W) in [0, 1].
         heatmap: Heat map (h, w), not negative; it is scaled to a maximum of 1 and resized.
         alpha: Strength of the colours.
+        colormap: Colours of Matplotlib. Those of the default get lighter with the heat; the book's
+            are ``jet``.
 
     Returns:
         Image (3, H, W) in [0, 1].
@@ -76,16 +83,21 @@ def overlay(image: Tensor, heatmap: Tensor, alpha: float = 0.4) -> Tensor:
     heat = heatmap.detach().cpu().float()
     heat = heat / heat.max().clamp_min(1e-30)  # of a map of zeros
     heat = F.interpolate(heat[None, None], (height, width), mode="bilinear")
-    colours = _coloured(heat[0, 0], "jet")
+    colours = _coloured(heat[0, 0], colormap)
     return (image.detach().cpu().float() + alpha * colours).clamp(0, 1)
 
 
-def heatmap_figure(image: Tensor, heatmap: Tensor, titles: Sequence[str] = ()) -> Figure:
+def heatmap_figure(
+    image: Tensor,
+    heatmap: Tensor,
+    titles: Sequence[str] = (),
+    colormap: str = "inferno",
+) -> Figure:
     """Return a figure of an image (C, H, W), its heat map (h, w), and the overlay of both."""
     panels = [
-        overlay(image, heatmap, alpha=0.0),
-        overlay(torch.zeros_like(image), heatmap, alpha=1.0),
-        overlay(image, heatmap),
+        overlay(image, heatmap, 0.0, colormap),
+        overlay(torch.zeros_like(image), heatmap, 1.0, colormap),
+        overlay(image, heatmap, colormap=colormap),
     ]
     return image_grid(torch.stack(panels), titles, columns=3, inches=3.5)
 
