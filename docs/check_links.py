@@ -1,12 +1,16 @@
 """Check images, links and anchors of a built site: ``python docs/check_links.py SITE``."""
 
 import sys
+import tomllib
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 #: Attribute by which an element loads a file; that of ``a`` is followed by a click.
 LOADS = {"img": "src", "script": "src", "iframe": "src", "source": "src", "link": "href"}
+CONFIG = Path(__file__).parents[1] / "zensical.toml"
+#: Path of the published site, with which links of 404.html begin.
+BASE = urlsplit(tomllib.loads(CONFIG.read_text(encoding="utf-8"))["project"]["site_url"]).path
 
 
 class Page(HTMLParser):
@@ -20,6 +24,8 @@ class Page(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Collect the anchors and the address of an element."""
         values = dict(attrs)
+        if values.get("rel") == "canonical":  # names the page itself
+            return
         self.anchors.add(values.get("id") or "")
         address = values.get(LOADS.get(tag, "href" if tag == "a" else ""))
         if address is not None:
@@ -31,8 +37,9 @@ def faults(site: Path, page: Path, pages: dict[Path, Page]) -> list[str]:
     result = []
     for tag, address in pages[page].links:
         url = urlsplit(address)
-        base = site if url.path.startswith("/") else page.parent
-        target = (base / unquote(url.path).lstrip("/")).resolve() if url.path else page
+        path = unquote(url.path)
+        base = site if path.startswith(BASE) else page.parent
+        target = (base / path.removeprefix(BASE)).resolve() if path else page
         target = target / "index.html" if target.is_dir() else target
         if url.scheme or url.netloc:
             result += [f"loads {address}"] if tag in LOADS and url.scheme != "data" else []
