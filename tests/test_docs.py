@@ -4,6 +4,7 @@ import runpy
 import shlex
 import subprocess
 import sys
+import tomllib
 from importlib import import_module
 from pathlib import Path
 from pydoc import locate
@@ -11,6 +12,7 @@ from pydoc import locate
 import pytest
 from helpers.pages import SAMPLES
 
+import dlp
 from dlp.cli import COMMANDS, main
 from dlp.lightning_cli.configs import config_folder, recipes, variations
 
@@ -21,8 +23,8 @@ TEXTS = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for
 TEXTS = {name: text for name, text in TEXTS.items() if name not in {*BUILT, "CHANGELOG.md"}}
 #: Lines for a shell that are run by .ci/run, by the tests of examples, by an exported folder's, or
 #: by hand, because they take hours.
-ELSEWHERE = r"(git clone|python3 -m venv|\.venv/bin|\.ci/run|DLP_DATA_DIR=|python (examples|docs)/"
-ELSEWHERE += r"|pip install onnxruntime|python predict\.py|for |  +python -m venv|done$"
+ELSEWHERE = r"(git clone|cd dlp$|python3 -m venv|\.venv/bin|\.ci/run|DLP_DATA_DIR="
+ELSEWHERE += r"|python (examples|docs)/|pip install onnxruntime|python predict\.py|for |  +python -m venv|done$"
 ELSEWHERE += r"|python benchmarks/)"
 #: Snippets that need a run: those of the page of texts are run after its commands.
 NEEDS_RUN = r"load_from_checkpoint|Predictor"
@@ -90,6 +92,30 @@ def test_both_readmes_have_the_same_commands_and_numbers():
     assert commands(english) == commands(chinese)
     for pattern in (r"^python3 -m venv.*", r"^\| (`.*?`).* \| ([\d.]+)\b.* ([\d.]+) \|$"):
         assert re.findall(pattern, english, re.M) == re.findall(pattern, chinese, re.M) != []
+
+
+@pytest.mark.parametrize("name", ["README.md", "README.zh-CN.md", "docs/index.md"])
+def test_the_lines_for_windows_are_the_others_with_its_paths_and_quotes(name):
+    changes = {"python3": "py -3.11", ".venv/bin/": ".venv\\Scripts\\", " && ": "; ", "'": '"'}
+    expected = "".join(blocks(TEXTS[name], "bash"))
+    for posix, windows in changes.items():
+        expected = expected.replace(posix, windows)
+    lines = "".join(blocks(TEXTS[name], "powershell")).splitlines()
+    assert [line for line in lines if line not in expected.splitlines()] == []
+    assert sum(".venv" in line for line in lines) == 2 + (name == "docs/index.md")
+
+
+def test_the_public_address_and_the_version_are_those_of_the_project():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    site = tomllib.loads((ROOT / "zensical.toml").read_text(encoding="utf-8"))["project"]
+    repository = project["urls"]["Repository"]
+    owner, name = repository.split("/")[-2:]
+    assert site["repo_url"] == repository
+    assert site["repo_name"] == f"{owner}/{name}"
+    assert site["site_url"] == f"https://{owner}.github.io/{name}/"
+    assert site["copyright"] == f"Version {dlp.__version__}"
+    cloned = re.findall(r"git clone (http\S+)", "\n".join(TEXTS.values()))
+    assert {*cloned} == {repository}
 
 
 TRIAL = '"model.dropout": 0.3, "trainer.fast_dev_run": True'
