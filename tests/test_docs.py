@@ -24,8 +24,8 @@ TEXTS = {name: text for name, text in TEXTS.items() if name not in {*BUILT, "CHA
 #: Lines for a shell that are run by .ci/run, by the tests of examples, by an exported folder's, or
 #: by hand, because they take hours.
 ELSEWHERE = r"(git clone|cd dlp$|python3 -m venv|\.venv/bin|\.ci/run|DLP_DATA_DIR="
-ELSEWHERE += r"|python (examples|docs)/|pip install onnxruntime|python predict\.py|for |  +python -m venv|done$"
-ELSEWHERE += r"|python benchmarks/)"
+ELSEWHERE += r"|python (benchmarks|docs|examples)/|pip install onnxruntime|python predict\.py"
+ELSEWHERE += r"|for |  +python -m venv|done$)"
 #: Snippets that need a run: those of the page of texts are run after its commands.
 NEEDS_RUN = r"load_from_checkpoint|Predictor"
 
