@@ -107,5 +107,5 @@ def test_a_trial_run_writes_no_tracker(points):
 
 def test_a_missing_tracker_is_a_sentence_with_its_extra(points, fails, monkeypatch):
     monkeypatch.setitem(sys.modules, "mlflow", None)
-    assert "pip install 'dlp-lightning[mlflow]'" in fails(*FIT, "mlflow")
+    assert 'pip install "dlp-lightning[mlflow]"' in fails(*FIT, "mlflow")
     assert not [*Path("runs").rglob("version_*")]
