@@ -54,7 +54,7 @@ x_val, y_val = extract(backbone, "val")
 print(tuple(x_train.shape), tuple(x_val.shape))
 
 # %% [markdown]
-# The head is one dense layer. A step on all 200 rows takes a millisecond.
+# The head is one dense layer. Each step takes all 200 rows at once.
 
 
 # %%
