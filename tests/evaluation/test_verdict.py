@@ -72,6 +72,12 @@ def test_epochs_without_a_value_are_left_out():
     assert verdict([np.nan, 0.5, np.nan, 0.3, np.inf, 0.4], "min").best_epoch == 4
 
 
+def test_a_flat_curve_that_was_best_at_the_end_has_nothing_after_its_best():
+    values = [0.5, *np.full(20, 0.30), 0.2999]
+    sentence = verdict(values, "min").sentence("val_loss", len(values))
+    assert sentence.startswith("val_loss was best at epoch 22 (0.2999) and is flat; more epochs")
+
+
 @pytest.mark.parametrize("values", [[], [np.nan, np.inf]])
 def test_a_curve_without_finite_values_has_no_reading(values):
     assert verdict(values, "min") is None

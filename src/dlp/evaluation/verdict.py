@@ -62,14 +62,17 @@ class Verdict:
             epochs = f"{self.best_epoch} epochs"
         more = f"train longer, for {longer(num_epochs)} epochs, or use a bigger network"
         retrain = f"retrain on everything for {epochs}"
+        flat = f"is flat since: at the end {change} {above} it{noise}"
+        if self.best_epoch == num_epochs:
+            flat = f"is flat{noise}"
         advice = {
             "improving": f"still {falls}: by {change} in the last {self.span} epochs{noise}; "
             f"{more}",
             "too_short": f"so few epochs show no trend; {more}",
             "overfitting": f"{rose} by {change} after it{noise}: overfitting; {retrain}, or use "
             "dropout, L2, a smaller network or more data",
-            "flat": f"is flat since: at the end {change} {above} it{noise}; more epochs change "
-            f"little: {retrain}, or try another network or more data",
+            "flat": f"{flat}; more epochs change little: {retrain}, or try another network or more "
+            "data",
         }
         return f"{self.best_clause(metric)} and {advice[self.kind]}"
 
