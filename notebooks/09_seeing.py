@@ -53,8 +53,9 @@ print(f"test accuracy {test['test_acc']:.3f}")
 
 # %% [markdown]
 # Activations are the outputs of a layer. `activations` returns those of all
-# convolutions and poolings in one pass; the first are what `conv1` returns for the
-# image.
+# convolutions and activations in one pass; the first are what `conv1` returns for the
+# image. dlp pools before ReLU, which gives the same and is faster: so the map called
+# `relu1` has half the size of that of `conv1`.
 
 # %%
 images, digits = next(iter(data.test_dataloader()))
@@ -147,7 +148,8 @@ print(f"test accuracy {test['test_acc']:.2f}")
 # %% [markdown]
 # **Grad-CAM** takes the maps of the last convolution. Its steps:
 #
-# 1. A hook keeps the maps while the network computes the logit of the class.
+# 1. A **hook**, a function that torch calls with the output of a layer, keeps the maps
+#    while the network computes the logit of the class.
 # 2. The gradient says how the logit changes with each value of the maps.
 # 3. The mean of the gradient over a map is the weight of that map.
 # 4. Add the maps with these weights. ReLU keeps what speaks for the class.
@@ -180,7 +182,7 @@ with GradCAM(model) as cam:
     same = cam(photo, 1)
 print(cam.layer, tuple(heat.shape), torch.allclose(heat, same, atol=1e-5))
 
-# %% alt="A dog, its heat map of 5 x 5 places, and both: the heat lies on the head"
+# %% alt="A dog, its heat map of 5 x 5 places, both: the heat is on head and shoulders"
 heatmap_figure(photo[0], heat[0], ["dog", "heat map, 5 x 5", "together"])
 
 # %% tags=["hide"]
@@ -193,9 +195,9 @@ assert test["test_acc"] > 0.8
 assert responses[-1] > 2 * responses[0]
 
 # %% [markdown]
-# The heat lies on the head of the dog and is low in the grass. Nobody told the network
-# where the dog is. Such a map can also uncover a mistake: a network whose heat lies on
-# the background has learned something else than the animal.
+# The heat lies on the head and shoulders of the dog and is low in the grass. Nobody
+# told the network where the dog is. Such a map can also uncover a mistake: a network
+# whose heat lies on the background has learned something else than the animal.
 #
 # ## Exercises
 #

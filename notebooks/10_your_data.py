@@ -3,8 +3,7 @@
 #
 # Your table has missing cells, words among the numbers, and umlauts. This notebook goes
 # the whole way with such a table: train a network, predict new rows, explain a
-# prediction, and export and serve the model. The last two steps need more packages:
-# `pip install 'dlp-lightning[export,serve]'`.
+# prediction, and export and serve the model.
 #
 # The table is made up, so that the truth is known: the rent of a flat is 200, and 9 per
 # square metre, and 150 more in Köln, with an error of about 20. The number of rooms
@@ -38,11 +37,12 @@ flats.head(3)
 # %% [markdown]
 # ## Train
 #
-# One config file holds all settings. For a table of your own,
-# `dlp init flats.csv --target rent` writes it. `missing: median` fills an empty cell
-# with the median of its column (section 4.5 says why). Median and scales come from the
-# training rows alone: the validation and test rows stand for rows of later users, which
-# the model has never seen.
+# One config file holds all settings: the classes of data and network by `class_path`,
+# and their arguments by `init_args`. For a table of your own, `dlp init flats.csv
+# --target rent` writes it. `missing: median` fills an empty cell with the median of its
+# column (section 4.5 says why). Median and scales come from the training rows alone:
+# the validation and test rows stand for rows of later users, which the model has never
+# seen.
 
 # %%
 config = """
@@ -61,10 +61,9 @@ Path("flats.yaml").write_text(config)
 _ = main(["fit", "--config", "flats.yaml"])  # dlp fit --config flats.yaml
 
 # %% [markdown]
-# The line on duplicates counts rows whose inputs are equal in two parts. Here they are
-# different flats: without an area and with as many rooms in the same city, or with the
-# same area by chance. True duplicates would test the model on rows that it has
-# seen; `drop_duplicates: true` removes them.
+# The line on duplicates counts rows with equal inputs in two parts (section 3.4). Here
+# they are different flats: without an area and with as many rooms in the same city, or
+# with the same area by chance.
 
 # %% alt="Loss and error per epoch, of training and validation"
 draw_curves(pd.read_csv("runs/flats/version_0/metrics.csv").to_dict("list"))
@@ -74,8 +73,8 @@ draw_curves(pd.read_csv("runs/flats/version_0/metrics.csv").to_dict("list"))
 #
 # A `Predictor` needs neither the table nor the config: the checkpoint also holds the
 # names of the columns, the median and the scales. One of the new flats has no area and
-# gets the median. One lies in a city that the training rows do not contain; it counts
-# as neither of the two.
+# gets the median. One lies in a city that the training rows do not contain: both
+# columns of cities are zero for it.
 
 # %%
 predictor = Predictor.load("flats")
@@ -90,10 +89,11 @@ pd.concat([pd.DataFrame(new), answers.round()], axis=1)
 # %% [markdown]
 # ## Explain
 #
-# Replace one cell of the first flat by the typical value of its column. By how much
-# does the prediction change? The answer is about the model, not about the world. Rooms
-# cost nothing here; but large flats have more rooms, so the model may give them a share
-# of the price of the area.
+# Replace one cell of the first flat by the typical value of its column: the median of
+# numbers, the most frequent category. By how much does the prediction change? The city
+# changes nothing here: Köln already is the most frequent one. The answer is about the
+# model, not about the world. Rooms cost nothing here; but large flats have more rooms,
+# so the model may give them a share of the price of the area.
 
 # %%
 predictor.explain(new[0]).round()
@@ -101,7 +101,8 @@ predictor.explain(new[0]).round()
 # %% [markdown]
 # ## Export
 #
-# The export is a folder with the network as an ONNX file, a Python file that reads
+# The export is a folder with the network as a file of **ONNX**, a format that many
+# programs run, a Python file that reads
 # rows, and a card that describes the model. It runs without dlp and without PyTorch.
 # The command compares its predictions with those of the checkpoint on the test rows.
 
@@ -170,7 +171,7 @@ assert np.isclose(filled, answers["rent"][1])
 
 # %% [markdown]
 # **3. Find the mistake.** The landlord adds a column, the deposit, which is three
-# monthly rents. The validation error falls to a quarter. Is the model better?
+# monthly rents. The validation error falls far. Is the model better?
 #
 # ```python
 # flats["deposit"] = 3 * flats["rent"]
@@ -208,6 +209,6 @@ assert leak < honest / 1.5
 #
 # **On the command line**: `dlp init flats.csv --target rent`,
 # `dlp fit --config flats.yaml`, `dlp visualize importance flats`, `dlp export flats`,
-# `dlp serve flats`. Texts and images go the same way.
+# `dlp serve flats`.
 #
 # Back to [the first notebook](01_first_look.py)
