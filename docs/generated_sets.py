@@ -40,6 +40,7 @@ def write_imdb(folder: Path, rng: Generator) -> None:
     """Write 8,000 and 2,000 reviews as Parquet files, sorted by label as on the Hub."""
     import datasets
 
+    datasets.disable_progress_bars()
     folder.mkdir(parents=True)
     features = datasets.Features(
         {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["neg", "pos"])}

@@ -4,6 +4,7 @@ python docs/pages.py && zensical build
 """
 
 import base64
+import html
 import re
 import shutil
 from collections.abc import Iterator
@@ -26,6 +27,7 @@ def main() -> None:
         text = page.read_text(encoding="utf-8")
         # On the site a notebook has a page of its own.
         text = re.sub(r"\((?:\.\./)+notebooks/(\w+)\.ipynb\)", rf"({course(page)}\1.md)", text)
+        text = re.sub(r"(?m)^\|.*", lambda row: re.sub(r"`(dlp [^`]+)`", command, row[0]), text)
         page.write_text(text, encoding="utf-8")
     for path in sorted(NOTEBOOKS.glob("*.ipynb")):
         shutil.copy(path, PAGES / "course")
@@ -36,6 +38,13 @@ def main() -> None:
             texts.append(folded(page) if is_answer else page)
         text = "\n\n".join(texts) + "\n"
         (PAGES / "course" / f"{path.stem}.md").write_text(text, encoding="utf-8")
+
+
+def command(code: re.Match[str]) -> str:
+    """Return a command of a table as HTML that breaks between its words and after a slash."""
+    words = [html.escape(word).replace("/", "/<wbr>") for word in code[1].split()]
+    spans = [f"<span>{word}</span>" for word in words]
+    return f"<code>{' '.join(spans)}</code>"
 
 
 def course(page: Path) -> str:
@@ -70,7 +79,9 @@ def blocks(cell: NotebookNode, name: str) -> Iterator[str]:
             elif "image/png" in data:
                 figure = f"{name}_{cell.id}.png"
                 (PAGES / "course" / figure).write_bytes(base64.b64decode(data["image/png"]))
-                yield f"![{cell.metadata['alt']}]({figure})"
+                is_drawn = re.search(r"^(draw|figure$)", cell.source, re.M)
+                style = "{.curves}" if is_drawn else ""
+                yield f"![{cell.metadata['alt']}]({figure}){style}"
             elif data:
                 plain = f"```text\n{data['text/plain']}\n```"
                 yield re.sub(r"(?s)<style.*?</style>\s*", "", data.get("text/html", plain))

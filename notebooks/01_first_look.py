@@ -216,7 +216,7 @@ losses = train(network, KerasRMSprop(network.parameters(), lr=0.001))
 
 quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
 history = History()
-trainer = Trainer(max_epochs=5, callbacks=[history], **quiet)
+trainer = Trainer(max_epochs=5, callbacks=[history], accelerator="cpu", **quiet)
 trainer.fit(model, data)
 for epoch, loss in enumerate(losses):
     print(f"loop {loss:.4f}, Trainer {history.metrics['train_loss'][epoch]:.4f}")

@@ -139,6 +139,7 @@ def test_the_end_of_a_command_has_a_status(monkeypatch, capsys, error, status, m
     assert capsys.readouterr().err == message
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGTERM ends a process on Windows")
 def test_sigterm_ends_a_command_with_its_status_and_the_handler_is_put_back(monkeypatch):
     handler = signal.getsignal(signal.SIGTERM)
     monkeypatch.setattr(cli, "_run", lambda words: os.kill(os.getpid(), signal.SIGTERM))

@@ -96,7 +96,7 @@ def test_both_readmes_have_the_same_commands_and_numbers():
 
 @pytest.mark.parametrize("name", ["README.md", "README.zh-CN.md", "docs/index.md"])
 def test_the_lines_for_windows_are_the_others_with_its_paths_and_quotes(name):
-    changes = {"python3": "py -3.11", ".venv/bin/": ".venv\\Scripts\\", " && ": "; ", "'": '"'}
+    changes = {"python3": "py", ".venv/bin/": ".venv\\Scripts\\", " && ": "; ", "'": '"'}
     expected = "".join(blocks(TEXTS[name], "bash"))
     for posix, windows in changes.items():
         expected = expected.replace(posix, windows)

@@ -138,12 +138,7 @@ def _panels(columns: int, rows: int = 1) -> tuple[Figure, Any]:
     return figure, figure.subplots(rows, columns, squeeze=False)
 
 
-def _plot(
-    axes: Axes,
-    curve: ArrayLike,
-    number: int,
-    **style: Any,
-) -> None:
+def _plot(axes: Axes, curve: ArrayLike, number: int, **style: Any) -> None:
     """Plot the measured values of the epochs from 1 in the colour and line of a number.
 
     An epoch without a value breaks no line.

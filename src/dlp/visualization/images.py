@@ -95,7 +95,7 @@ def heatmap_figure(
 ) -> Figure:
     """Return a figure of an image (C, H, W), its heat map (h, w), and the overlay of both."""
     panels = [
-        overlay(image, heatmap, 0.0, colormap),
+        overlay(image, heatmap, alpha=0.0),
         overlay(torch.zeros_like(image), heatmap, 1.0, colormap),
         overlay(image, heatmap, colormap=colormap),
     ]

