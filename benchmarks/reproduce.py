@@ -1,6 +1,6 @@
 """Run the book's experiments over several seeds and rewrite the rows of docs/results.md.
 
-    python benchmarks/reproduce.py                  # every experiment of less than hours, 5 seeds
+    python benchmarks/reproduce.py                  # all but those of hours, 5 seeds
     python benchmarks/reproduce.py imdb mnist --seeds 3
 
 A seed is one command in this process, in a run folder of its own. Finished seeds are not run again,

@@ -1,7 +1,4 @@
-"""Write the pages of the site to ``build/docs``: those of ``docs``, and the notebooks.
-
-python docs/pages.py && zensical build
-"""
+"""Write the pages of the site to ``build/docs``: ``python docs/pages.py && zensical build``."""
 
 import base64
 import html

@@ -151,13 +151,7 @@ def _plot(axes: Axes, curve: ArrayLike, number: int, **style: Any) -> None:
         axes.plot(measured + 1, values[measured], color=colour, linestyle=line, **style)
 
 
-def _plot_smoothed(
-    axes: Axes,
-    curve: ArrayLike,
-    factor: float,
-    number: int,
-    label: str,
-) -> None:
+def _plot_smoothed(axes: Axes, curve: ArrayLike, factor: float, number: int, label: str) -> None:
     """Plot a faint curve and its moving average."""
     _plot(axes, curve, number, alpha=0.25)
     _plot(axes, smooth(curve, factor), number, label=label)
