@@ -10,18 +10,16 @@ a cell say what becomes of it: ``answer`` is folded, ``hide`` (assertions) is ru
 """
 
 import argparse
-import hashlib
 import os
 import re
 import sys
-import tarfile
 import tempfile
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import jupytext
 import nbformat
-from generated_sets import write_sets
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
@@ -52,7 +50,7 @@ def main() -> None:
         for name in args.names or sorted(path.stem for path in NOTEBOOKS.glob("*.py")):
             notebook = read(name)
             if args.check:
-                check_written(name, notebook)
+                check_written(name)
                 notebook.cells = [cell for cell in notebook.cells if "real" not in tags(cell)]
             execute(notebook, name, folder, setup)
             if not args.check:
@@ -77,16 +75,17 @@ def tags(cell: NotebookNode) -> list[str]:
 
 def generate(folder: Path) -> str:
     """Write generated sets and random weights; return the code that a notebook needs first."""
+    sys.path.append(str(ROOT / "tests"))
+    import datasets
     import torch
+    from helpers.generated_sets import write_sets
     from torchvision.models import mobilenet_v2
 
-    write_sets(folder)
+    datasets.disable_progress_bars()
+    sha256 = write_sets(folder)
     torch.manual_seed(0)
     torch.save(mobilenet_v2().state_dict(), folder / "weights.pth")
     os.environ |= {"DLP_DATA_DIR": str(folder), "DLP_WEIGHTS": str(folder / "weights.pth")}
-    with tarfile.open(folder / "reuters21578" / "reuters21578.tar.gz") as archive:
-        content = b"".join(archive.extractfile(member).read() for member in archive)
-    sha256 = hashlib.sha256(content).hexdigest()
     return f"""
 from dlp.speed.startup import import_lightning
 import_lightning()  # as a command does: 4 CPU seconds less per notebook
@@ -140,21 +139,22 @@ def finish(notebook: NotebookNode, name: str) -> None:
     notebook.cells.insert(1, nbformat.v4.new_code_cell(install, id="install"))
 
 
-def check_written(name: str, source: NotebookNode) -> None:
-    """End if the notebook beside a source was made from another one."""
+def check_written(name: str) -> None:
+    """End if the notebook beside a source was made from another one, or has lost its figures."""
     path = NOTEBOOKS / f"{name}.ipynb"
     expected = read(name)
     for cell in expected.cells:
         cell.outputs = []
     finish(expected, name)
     written = nbformat.read(path, as_version=4).cells if path.exists() else []
-    contents = [
-        [(cell.id, cell.source, cell.metadata) for cell in cells]
-        for cells in (written, expected.cells)
-    ]
     has_figures = all(cell.outputs for cell in written if "alt" in cell.metadata)
-    if contents[0] != contents[1] or not has_figures:
+    if contents(written) != contents(expected.cells) or not has_figures:
         sys.exit(f"{path.name} is not that of {name}.py: run python docs/notebooks.py {name}")
+
+
+def contents(cells: list[NotebookNode]) -> list[tuple[str, str, dict[str, Any]]]:
+    """Return what of the cells is made from their source."""
+    return [(cell.id, cell.source, cell.metadata) for cell in cells]
 
 
 if __name__ == "__main__":
