@@ -57,6 +57,7 @@ def fit(build, folder, seed, path=None):
     [
         *((dense, scheduler, "adamw") for scheduler in SCHEDULERS),
         (dense, "one cycle", "rmsprop"),
+        (partial(dense, ensemble=2), "step", "adamw"),
         (convnet, "lambda", "rmsprop"),
     ],
 )

@@ -121,12 +121,16 @@ class Predictor:
         return explain(self, row)
 
     def inputs_of(self, row: Any) -> Iterator[tuple[reader.Model, "nn.Module", "Tensor"]]:
-        """Yield each model with its network and the network's inputs for a row."""
+        """Yield each model with each of its networks and the network's inputs for a row."""
         import torch
+
+        from dlp.modules.ensemble import members_of
 
         for model, module in zip(self.models, self.modules, strict=True):
             arrays = [torch.from_numpy(array) for array in model.read([row])]
-            yield model, module.network, module.inputs(*arrays)
+            inputs = module.inputs(*arrays)
+            for network in members_of(module.network):
+                yield model, network, inputs
 
 
 def exported_file(path: str | Path) -> Path | None:

@@ -123,7 +123,7 @@ def _check_beside_checkpoint(command: str, args: Sequence[str]) -> None:
     """Check that no argument contradicts a checkpoint."""
     for word in args:
         is_data = command == "fit" and word.startswith("--data")
-        if is_data or word.startswith(("--model", "--seed_everything")):
+        if is_data or word.startswith(("--model", "--seed_everything", "--ensemble")):
             raise InputError(
                 f"{word.partition('=')[0]} has no place beside a checkpoint, whose run has its "
                 "own config. Leave it out, or train anew by dlp fit without --ckpt_path."

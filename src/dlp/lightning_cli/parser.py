@@ -51,6 +51,7 @@ def run_options(
     refit: bool = False,
     init_from: str | None = None,
     baselines: bool = False,
+    ensemble: PositiveInt | None = None,
     threads: PositiveInt | None = None,
     logger: Literal["csv", "tensorboard", "mlflow", "wandb"] | None = None,
     smoothing: ClosedUnitInterval = 0.0,
@@ -64,6 +65,7 @@ def run_options(
         refit: Whether to train on all rows but the test part.
         init_from: Config or path of a run whose weights are the first.
         baselines: Whether to fit simple models to compare with.
+        ensemble: Short for ``model.ensemble``.
         threads: Number of CPU threads of torch.
         logger: Add a tracker.
         smoothing: Factor of the moving average of curves.

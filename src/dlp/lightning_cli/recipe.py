@@ -88,9 +88,15 @@ class Recipe(LightningCLI):
             parser.add_argument(f"--{name}", default=None, help=argparse.SUPPRESS)
 
     def before_instantiate_classes(self) -> None:
-        """Set the threads."""
+        """Set the threads, and the ensemble of the model."""
         if self.config.threads:
             torch.set_num_threads(self.config.threads)
+        if self.config.ensemble:
+            model = self.config.model
+            if "ensemble" not in arguments(model.class_path):
+                raise InputError(f"{model.class_path} takes no ensemble; leave it out.")
+            model.init_args.ensemble = int(self.config.ensemble)
+            self.config.ensemble = None
         trainer = self.config.trainer
         if trainer.callbacks and not isinstance(trainer.callbacks, list):
             trainer.callbacks = [trainer.callbacks]

@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 
 from dlp.errors import InputError
+from dlp.modules.ensemble import EnsembleNet
 from dlp.modules.heads import Head
 
 FORMAT = 1
@@ -45,7 +46,11 @@ def make_entry(
 
 
 def _describe(module: nn.Module) -> dict[str, Any]:
-    return {"class": class_path(module), "arguments": getattr(module, "arguments", None)}
+    arguments = getattr(module, "arguments", None)
+    if isinstance(module, EnsembleNet):
+        members = [_describe(member) for member in module.members]
+        arguments = {"members": members, "link": module.link, "scale": module.scale}
+    return {"class": class_path(module), "arguments": arguments}
 
 
 def class_path(value: object) -> str:
@@ -75,6 +80,8 @@ def build(description: Mapping[str, Any], role: str) -> Any:
         from dlp.modules.pretrained.backbone import Backbone
 
         arguments["backbone"] = Backbone(**arguments["backbone"])
+    if "members" in arguments:
+        arguments["members"] = [build(member, "network") for member in arguments["members"]]
     return builder(**arguments)
 
 

@@ -1,0 +1,104 @@
+import numpy as np
+import pytest
+import torch
+from helpers.training import X_VAL, X, Y, loader, quiet_trainer, sgd
+
+from dlp.callbacks import EpochSeed
+from dlp.datamodules import ArrayDataModule
+from dlp.errors import InputError
+from dlp.inference import Predictor
+from dlp.modules import DenseModule, PretrainedModule, SupervisedModule
+from dlp.modules.ensemble import EnsembleNet
+from dlp.modules.heads import HEADS, make_head
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*does not have many workers"),
+    pytest.mark.filterwarnings("ignore:.*number of training batches"),
+    pytest.mark.filterwarnings("ignore:.*but have no `val_dataloader`"),
+]
+SEED = 5
+
+
+def fitted(seed, **arguments):
+    """Return a module that was trained on three classes as ``dlp fit`` does."""
+    torch.manual_seed(seed)
+    module = DenseModule((3,), 4, hidden=(6,), l2=1e-3, **arguments)
+    data = ArrayDataModule(X, Y, val_size=2, batch_size=3)
+    quiet_trainer(3, [EpochSeed()]).fit(module, data)
+    return module
+
+
+@pytest.fixture(scope="module")
+def ensemble():
+    return fitted(SEED, ensemble=3)
+
+
+def test_each_member_is_the_network_that_a_fit_with_its_seed_gives(ensemble):
+    for number, member in enumerate(ensemble.network.members):
+        alone = fitted(SEED + number).network
+        for name, weight in alone.state_dict().items():
+            torch.testing.assert_close(member.state_dict()[name], weight, rtol=1e-5, atol=1e-6)
+
+
+def test_the_penalty_is_the_mean_of_the_members(ensemble):
+    kernels = [member.layers.dense1.weight for member in ensemble.network.members]
+    expected = sum(1e-3 * kernel.square().sum() for kernel in kernels) / 3
+    torch.testing.assert_close(ensemble.penalty(), expected)
+
+
+@pytest.mark.parametrize(
+    ("head", "arguments"),
+    [
+        *((name, {}) for name in HEADS),
+        ("regression", {"target_mean": [1.0, 2.0], "target_std": [0.5, 0.1]}),
+        ("regression", {"target_transform": "log", "target_std": [0.5, 2.0]}),
+        ("regression", {"target_transform": "log1p"}),
+    ],
+)
+def test_the_prediction_is_the_mean_of_the_predictions_of_the_members(head, arguments):
+    head = make_head(head, 2, **arguments)
+    members = [torch.nn.Linear(4, head.num_logits) for _ in range(3)]
+    inputs = 5 * torch.randn(20, 4)
+    network = EnsembleNet(members, head.link, head.scale)
+    expected = torch.stack([head.predict(member(inputs)) for member in members]).mean(0)
+    torch.testing.assert_close(head.predict(network(inputs)), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_confident_members_that_disagree_have_finite_logits():
+    network = EnsembleNet([torch.nn.Identity(), torch.nn.Identity()], "logit")
+    logits = network.mean(torch.tensor([[[200.0]], [[-200.0]]]))
+    torch.testing.assert_close(logits, torch.zeros(1, 1))
+
+
+def test_a_foreign_loader_gives_each_batch_to_all_members():
+    module = DenseModule((3,), 4, hidden=(), optimizer=sgd, ensemble=2)
+    before = [member.layers.output.weight.clone() for member in module.network.members]
+    quiet_trainer(1).fit(module, loader(X, Y))
+    for number, weight in enumerate(before):
+        alone = DenseModule((3,), 4, hidden=(), optimizer=sgd)
+        alone.network.load_state_dict(
+            {"layers.output.weight": weight, "layers.output.bias": torch.zeros(4)}
+        )
+        quiet_trainer(1).fit(alone, loader(X, Y))
+        trained = module.network.members[number].layers.output.weight
+        torch.testing.assert_close(trained, alone.network.layers.output.weight)
+
+
+def test_a_checkpoint_is_predicted_without_lightning_and_loaded_with_it(ensemble, tmp_path):
+    path = tmp_path / "ensemble.ckpt"
+    ensemble.trainer.save_checkpoint(path)
+    expected = ensemble.head.predict(ensemble.eval()(X_VAL)).numpy(force=True)
+    scores = Predictor.load(path).scores(X_VAL.numpy())
+    np.testing.assert_allclose(scores, expected, rtol=1e-5)
+    again = DenseModule.load_from_checkpoint(path, weights_only=True).eval()
+    np.testing.assert_array_equal(again.head.predict(again(X_VAL)).numpy(force=True), expected)
+
+
+def test_a_network_that_is_built_already_is_not_multiplied():
+    with pytest.raises(InputError, match="takes a function that builds a network"):
+        SupervisedModule(torch.nn.Linear(3, 4), "softmax", 4, ensemble=2)
+
+
+def test_a_pretrained_network_is_not_multiplied():
+    with pytest.raises(InputError, match="ensemble is for networks that begin with random"):
+        PretrainedModule((3, 32, 32), 2, weights=None, ensemble=2)
