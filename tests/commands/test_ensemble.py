@@ -1,0 +1,83 @@
+"""An ensemble is a run as any other."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import yaml
+from helpers.sets import write_points
+
+from dlp.cli import main
+from dlp.inference import Predictor
+
+RUN = Path("runs/points/version_0")
+FIT = ("fit", "--config", "points.yaml", "--ensemble", "2")
+
+
+@pytest.fixture(scope="module")
+def run_of_ensemble(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("ensemble")
+    write_points(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        main([*FIT, "--test_after_fit", "best"])
+    return folder
+
+
+@pytest.fixture
+def ensemble(run_of_ensemble, tmp_path):
+    shutil.copytree(run_of_ensemble, tmp_path, dirs_exist_ok=True)
+    return tmp_path
+
+
+def test_the_config_of_the_run_has_it_as_an_argument_of_the_model(ensemble):
+    config = yaml.safe_load((RUN / "config.yaml").read_text("utf-8"))
+    assert config["model"]["init_args"]["ensemble"] == 2
+    assert config["ensemble"] is None
+
+
+def test_a_resumed_fit_equals_an_unbroken_one(ensemble):
+    main(["fit", "--ckpt_path", str(RUN), "--trainer.max_epochs", "5"])
+    main([*FIT, "--trainer.max_epochs", "5"])
+    paths = [Path(f"runs/points/version_{n}/checkpoints/last.ckpt") for n in (0, 1)]
+    resumed, unbroken = (torch.load(path, weights_only=True)["state_dict"] for path in paths)
+    assert all(torch.equal(resumed[name], unbroken[name]) for name in unbroken)
+
+
+def test_it_is_calibrated_predicted_and_measured(ensemble, capsys):
+    main(["calibrate", "points"])
+    main(["predict", "--config", "points.yaml"])
+    frame = pd.read_csv(RUN / "predictions.csv")
+    rows = pd.read_csv("points.csv").iloc[frame["index"]]
+    result = Predictor.load(RUN).predict(rows)
+    np.testing.assert_allclose(frame["prob_yes"], result["prob_yes"], rtol=1e-5)
+    main(["visualize", "importance", "points"])
+    assert (RUN / "visualize/importance.csv").exists()
+
+
+@pytest.mark.slow
+def test_its_export_is_one_network_and_equals_the_checkpoint(ensemble):
+    main(["export", "points"])
+    rows = pd.read_csv("points.csv")
+    expected = Predictor.load(RUN).scores(rows)
+    exported = Predictor.load(RUN / "exported").scores(rows)
+    np.testing.assert_allclose(exported, expected, rtol=1e-5, atol=1e-7)
+
+
+def test_folds_are_trained_as_ensembles(ensemble, capsys):
+    main(["crossval", "--config", "points.yaml", "--ensemble", "2", "--num_folds", "2"])
+    assert "engine: serial, since ensemble is set" in capsys.readouterr().out
+
+
+def test_it_is_refused_beside_a_checkpoint(ensemble, fails):
+    message = fails("fit", "--ckpt_path", str(RUN), "--ensemble", "3")
+    assert "--ensemble has no place beside a checkpoint" in message
+
+
+def test_a_module_without_the_argument_is_refused(ensemble, fails):
+    arguments = ("--model", "lightning.pytorch.demos.boring_classes.BoringModel")
+    message = fails("fit", "--config", "points.yaml", *arguments, "--ensemble", "2")
+    assert "takes no ensemble; leave it out" in message
