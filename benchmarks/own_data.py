@@ -4,9 +4,9 @@
     python benchmarks/own_data.py boston friedman1 --seeds 1
 
 A seed cuts its own test part and is one ``dlp fit --baselines true`` of a CSV in this process, by
-our recipe and by the book's settings. The sets come with packages, are drawn here, or are parts of
-the reference texts. Settings were chosen on validation parts of other seeds. Finished fits (in
-``runs/own_data``) are not repeated; the rows go to docs/results.md.
+the recipe in ``configs/own`` and by the book's settings. The sets come with packages, are drawn
+here, or are parts of the reference texts. Settings were chosen on validation parts of other seeds.
+Finished fits (in ``runs/own_data``) are not repeated; the rows go to docs/results.md.
 """
 
 import argparse
@@ -25,37 +25,19 @@ from districts import districts
 from sklearn import datasets
 
 from dlp.cli import main
+from dlp.lightning_cli.configs import config_folder
 
 ROOT = Path("runs/own_data")
 FIRST_SEED = 100
 RESULTS = Path(__file__).parents[1] / "docs" / "results.md"
 BEGIN, END = "<!-- own data: begin -->", "<!-- own data: end -->"
 
-RECIPES: dict[str, dict[str, Any]] = yaml.safe_load("""
+BOOK: dict[str, dict[str, Any]] = yaml.safe_load("""
 texts:
-  data:
-    class_path: TextDataModule
-    init_args: {encoding: sublinear_tfidf, ngrams: 2, min_df: 2, num_words: 20000}
-  model: {class_path: DenseModule, init_args: {hidden: [16], dropout: 0.5}}
-  trainer:
-    max_epochs: 50
-    callbacks: [{class_path: EarlyStopping, init_args: {monitor: val_loss, patience: 5}}]
-texts of the book:
   data: {class_path: TextDataModule, init_args: {}}
   model: {class_path: DenseModule, init_args: {}}
   trainer: {max_epochs: 10}
-tables:
-  data:
-    class_path: TableDataModule
-    init_args: {missing: median, scaling: quantile, bins: 64, batch_size: 64}
-  model:
-    class_path: DenseModule
-    init_args:
-      hidden: [128, 128]
-      optimizer: {class_path: AdamW, init_args: {lr: 0.002, weight_decay: 0.3}}
-      scheduler: {class_path: CosineAnnealingLR, init_args: {T_max: 60}}
-  trainer: {max_epochs: 60}
-tables of the book:
+table:
   data: {class_path: TableDataModule, init_args: {missing: median}}
   model: {class_path: DenseModule, init_args: {hidden: [64, 64]}}
   trainer: {max_epochs: 100}
@@ -80,8 +62,9 @@ class OwnData:
 
     def config(self, path: Path, seed: int, is_ours: bool) -> dict[str, Any]:
         """Return a complete config."""
-        kind = "texts" if self.is_text else "tables"
-        config = copy.deepcopy(RECIPES[kind if is_ours else f"{kind} of the book"])
+        kind = "texts" if self.is_text else "table"
+        recipe = yaml.safe_load((config_folder() / f"own/{kind}.yaml").read_text("utf-8"))
+        config = recipe if is_ours else copy.deepcopy(BOOK[kind])
         data, model = config["data"]["init_args"], config["model"]["init_args"]
         data |= {"path": str(path), "split_seed": seed, "test_size": 0.2}
         data["label_column" if self.is_text else "target"] = "target"
@@ -92,9 +75,8 @@ class OwnData:
         else:
             data["task"] = "classification"
         config["trainer"] |= {"enable_progress_bar": False, "enable_model_summary": False}
-        return config | {
-            "seed_everything": seed, "test_after_fit": "best", "threads": 1, "baselines": is_ours,
-        }  # fmt: skip
+        config |= {"seed_everything": seed, "test_after_fit": "best", "threads": 1}
+        return config | {"baselines": is_ours}
 
 
 def reviews(rows: int, seed: int) -> pd.DataFrame:
@@ -208,8 +190,10 @@ def row_of(name: str, seeds: int) -> str:
     own = SETS[name]
     metric = "mae" if own.is_value else "acc"
     numbers = range(FIRST_SEED, FIRST_SEED + seeds)
+    fits = [run(name, seed, True) for seed in numbers]
+    seconds = statistics.median(fit["seconds"]["fit"] for fit in fits)
+    ours = [fit["test"] for fit in fits]
     book = [run(name, seed, False)["test"] for seed in numbers]
-    ours = [run(name, seed, True)["test"] for seed in numbers]
     values = [statistics.median(test[f"test_{metric}"] for test in tests) for tests in (book, ours)]
     for kind in ("linear model", "gradient boosting"):
         named = [v for test in ours for k, v in test["baselines"].items() if k.startswith(kind)]
@@ -217,7 +201,7 @@ def row_of(name: str, seeds: int) -> str:
     best = (min if own.is_value else max)(value for value in values if value == value)
     cells = ["-" if v != v else f"**{v:.4g}**" if v == best else f"{v:.4g}" for v in values]
     label = "MAE" if own.is_value else "accuracy"
-    return f"| {own.title} | {label} | {' | '.join(cells)} |"
+    return f"| {own.title} | {label} | {' | '.join(cells)} | {seconds:.0f} |"
 
 
 def write_rows(rows: dict[str, str]) -> None:
@@ -228,6 +212,7 @@ def write_rows(rows: dict[str, str]) -> None:
     lines = {line.split("|")[1].strip(): line for line in table.splitlines() if line[:2] == "| "}
     lines |= {SETS[name].title: line for name, line in rows.items()}
     head = ["data", "number", "book's settings", "our recipe", "linear model", "gradient boosting"]
+    head.append("seconds to fit")
     table = "\n".join(
         [
             f"| {' | '.join(head)} |",
