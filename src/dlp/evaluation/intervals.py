@@ -1,0 +1,43 @@
+"""Split conformal prediction: quantiles for intervals of values and for sets of classes.
+
+The rows are not those of the training. The score of a new row that is exchangeable with them is
+at most their quantile, with a probability of at least the coverage (Vovk, Gammerman and Shafer
+2005, "Algorithmic Learning in a Random World"; Lei et al. 2018, "Distribution-Free Predictive
+Inference for Regression").
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def conformal_quantile(scores: NDArray[Any], coverage: float) -> float:
+    """Return the ``ceil((n + 1) * coverage)``-th smallest of n scores; infinity for too few.
+
+    Args:
+        scores: Nonconformity score of each row, (n,): of values the absolute residual.
+        coverage: Probability that the score of a new row is at most the quantile.
+    """
+    with_new_row = np.append(scores, np.inf)
+    return float(np.quantile(with_new_row, coverage, method="inverted_cdf"))
+
+
+def class_quantiles(
+    probabilities: NDArray[Any], classes: NDArray[Any], coverage: float
+) -> list[float]:
+    """Return the probability from which on each class is in the set; 0 for too few rows of it.
+
+    A quantile per class covers a rare one as well (Vovk 2012, "Conditional Validity of Inductive
+    Conformal Predictors").
+
+    Args:
+        probabilities: Probabilities (N, C).
+        classes: True class of each row, (N,).
+        coverage: Probability that the set of a new row of a class has that class.
+    """
+    quantiles = []
+    for number, column in enumerate(probabilities.T):
+        scores = -column[classes == number]
+        quantiles.append(max(0.0, -conformal_quantile(scores, coverage)))
+    return quantiles
