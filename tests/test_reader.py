@@ -184,3 +184,25 @@ def test_scores_of_nan_are_no_answer():
     head = {"names": ["no", "yes"], "prediction": "probabilities", "task": "binary"}
     with pytest.raises(ValueError, match="predicts NaN or infinity"):
         answer(np.array([[np.nan, 0.5]]), head)
+
+
+@pytest.mark.parametrize(
+    ("names", "columns"),
+    [(["price"], ["price", "low", "high"]), (["high"], ["high", "low"]),
+     (["a", "b"], ["a", "b", "low_a", "low_b", "high_a", "high_b"])],
+)  # fmt: skip
+def test_values_of_a_calibrated_model_have_intervals(names, columns):
+    values = np.array([[1.0, 2.0], [3.0, 4.0]])[:, : len(names)]
+    head = {"names": names, "prediction": "values", "task": None}
+    assert list(answer(values, head)) == names
+    result = answer(values, head | {"quantiles": [0.5, 2.0][: len(names)]})
+    assert list(result) == columns
+    np.testing.assert_array_equal(result[names[0]], values[:, 0])
+    np.testing.assert_array_equal(result[columns[len(names)]], values[:, 0] - 0.5)
+
+
+def test_the_set_has_the_likeliest_class_and_each_with_its_quantile():
+    scores = np.array([[0.6, 0.3, 0.1], [0.5, 0.1, 0.4], [0.2, 0.7, 0.1]])
+    head = {"names": ["a", "b", "c"], "prediction": "probabilities", "task": "multiclass"}
+    head |= {"threshold": 0.5, "quantiles": [0.7, 0.2, 0.4]}
+    assert answer(scores, head)["set"] == ["a;b", "a;c", "b"]

@@ -413,22 +413,56 @@ def answer(
     scores: Any,
     head: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Return the columns of predictions: ``class`` and ``prob_<class>``, or a column per value."""
+    """Return the columns of predictions: ``class`` and ``prob_<class>``, or a column per value.
+
+    Those of `prediction_sets` follow.
+    """
     names = head["names"]
     if not np.isfinite(scores).all():
         raise ValueError("the model predicts NaN or infinity for some of these rows.")
     if head["prediction"] == "values":
-        return dict(zip(names, scores.T, strict=True))
+        columns = dict(zip(names, scores.T, strict=True))
+        return columns | prediction_sets(scores, head) | columns  # a target may be called high
     is_multilabel = head["task"] == "multilabel"
     decided = decide(scores, head["threshold"], is_multilabel)
     if is_multilabel:
         classes = [";".join(compress(names, labels)) for labels in decided]
     else:
         classes = [names[number] for number in decided]
-    columns: dict[str, Any] = {"class": classes}
+    columns = {"class": classes}
     for name, probabilities in zip(names, scores.T, strict=True):
         columns[f"prob_{name}"] = probabilities
-    return columns
+    return columns | prediction_sets(scores, head)
+
+
+def prediction_sets(
+    scores: Any,
+    head: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Return ``low`` and ``high`` of values, or the ``set`` of classes, if ``calibrate`` has run.
+
+    Of several targets they are ``low_<target>`` and ``high_<target>``. The likeliest class is
+    always in the set.
+    """
+    if "quantiles" not in head:
+        return {}
+    names = head["names"]
+    quantiles = head["quantiles"]
+    if head["task"]:
+        least = np.minimum(quantiles, scores.max(axis=1, keepdims=True))
+        return {"set": [";".join(compress(names, row)) for row in scores >= least]}
+    low = output_columns("low", scores - quantiles, names)
+    return low | output_columns("high", scores + quantiles, names)
+
+
+def output_columns(name: str, values: Any, names: Sequence[str] | None) -> dict[str, Any]:
+    """Return a column per output, with its name unless it is the only one."""
+    values = values.reshape(len(values), -1)
+    num_columns = values.shape[1]
+    if num_columns == 1:
+        return {name: values[:, 0]}
+    places = names or range(num_columns)
+    return {f"{name}_{place}": values[:, number] for number, place in enumerate(places)}
 
 
 def read_image(source: Any, spec: Spec) -> Any:

@@ -90,8 +90,8 @@ class Predictor:
             batch_size: Number of rows per batch.
 
         Returns:
-            ``class`` and a column ``prob_<class>`` per class, or a column per target; N rows with
-            the index of `rows`.
+            ``class`` and a column ``prob_<class>`` per class, or a column per target; of a
+            calibrated model also ``set``, or ``low`` and ``high``. N rows with the index of `rows`.
         """
         scores = self.scores(rows, batch_size)
         index = None
