@@ -1,4 +1,4 @@
-"""Temperature of a classifier's probabilities."""
+"""How sure predictions are: the temperature, intervals of values and sets of classes."""
 
 import json
 import shutil
@@ -9,10 +9,13 @@ import pandas as pd
 import pytest
 
 from dlp.cli import main
+from dlp.evaluation.intervals import conformal_quantile
 from dlp.inference import Predictor
 from dlp.lightning_cli.recipe import load
 
 RUN = Path("runs/points/version_0")
+FIT = "fit --config points.yaml --trainer.max_epochs 1"
+SOME_ROWS = [{"y": 0.5, "kind": "red", "label": "yes"}]
 
 
 def logits(rows):
@@ -37,19 +40,54 @@ def calibrated(run_of_points, tmp_path_factory):
         return rows, before, logits(rows), tables, report, pd.read_csv(RUN / "predictions.csv")
 
 
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        (
-            "--data.target x --model.head regression",
-            "calibrate is for classifiers; points predicts",
-        ),
-        ("--model.threshold 0.3", "that of points has 0.3. Calibrate first, then choose"),
-    ],
-)
-def test_values_and_other_thresholds_are_refused(settings, message, points, fails):
-    main(["fit", "--config", "points.yaml", "--trainer.max_epochs", "1", *settings.split()])
+def test_another_threshold_is_refused(points, fails):
+    main(f"{FIT} --model.threshold 0.3".split())
+    message = "that of points has 0.3. Calibrate first, then choose"
     assert message in fails("calibrate", "points")
+
+
+@pytest.fixture
+def values(points):
+    """Work in a folder with a calibrated run that predicts values; return its table."""
+    main(f"{FIT} --data.target x --model.head regression".split())
+    return main(["calibrate", "points", "--coverage", "0.8"])
+
+
+def test_the_half_width_is_the_quantile_of_the_residuals_of_the_validation_part(values):
+    main(["predict", "--config", "points.yaml"])
+    rows = pd.read_csv("points.csv")
+    answers = Predictor.load(RUN).predict(rows)
+    is_val = rows.index.isin(load(f"{RUN}/config.yaml").data().examples("val").index)
+    residuals = abs(answers["x"] - rows["x"])[is_val]
+    half_width = conformal_quantile(residuals, 0.8)
+    assert values["half_width"].tolist() == pytest.approx([half_width])
+    np.testing.assert_allclose(answers["high"] - answers["x"], half_width, rtol=1e-6)
+    written = pd.read_csv(RUN / "predictions.csv")
+    for end in ("low", "high"):
+        expected = answers[end][written["index"]]
+        np.testing.assert_allclose(written[end], expected, rtol=1e-5, atol=1e-6)
+    assert json.loads((RUN / "results.json").read_text())["coverage"] == 0.8
+
+
+def test_a_coverage_for_which_there_are_too_few_rows_is_refused(values, fails):
+    message = fails("calibrate", "points", "--coverage", "0.99")
+    assert "24 rows are too few for --coverage 0.99; give at most 24/25" in message
+    assert "coverage" in fails("calibrate", "points", "--coverage", "1")
+
+
+def test_a_resumed_fit_forgets_the_intervals(values):
+    main(f"fit --ckpt_path {RUN}/checkpoints/best.ckpt --trainer.max_epochs 2".split())
+    assert "low" not in Predictor.load(RUN / "checkpoints/last.ckpt").predict(SOME_ROWS)
+
+
+def test_folds_share_the_half_width_of_the_rows_out_of_fold(points):
+    settings = "--data.target x --model.head regression --data.drop_columns [label] --keep true"
+    main(f"crossval {FIT.removeprefix('fit')} --num_folds 2 {settings}".split())
+    table = main(["calibrate", str(RUN)])
+    rows = pd.read_csv(RUN / "out_of_fold.csv")
+    expected = conformal_quantile(abs(rows["target"] - rows["value"]), 0.9)
+    assert table["half_width"].tolist() == pytest.approx([expected], rel=1e-6)
+    assert "low" in Predictor.load(RUN).predict(SOME_ROWS)
 
 
 def test_the_temperature_minimises_the_loss_of_the_validation_part(calibrated):
@@ -66,6 +104,19 @@ def test_predict_and_predictor_divide_the_logits(calibrated):
     np.testing.assert_allclose(after, before / table["temperature"][1], rtol=1e-4)
     odds = np.log(written["prob_yes"] / written["prob_no"])
     np.testing.assert_allclose(odds, after[written["index"]], rtol=1e-4)
+
+
+def test_the_set_has_each_class_with_the_quantile_of_its_rows(calibrated):
+    rows, _, after, *_, written = calibrated
+    probability = 1 / (1 + np.exp(-after))
+    likely = {}
+    for name, column in (("no", 1 - probability), ("yes", probability)):
+        own = column[rows["is_val"] & (rows["label"] == name)]
+        likely[name] = column >= -conformal_quantile(-own, 0.9) - 1e-6
+        likely[name] |= column > 0.5
+    sets = [";".join(name for name in likely if likely[name][row]) for row in written["index"]]
+    assert written["set"].tolist() == sets
+    assert "no;yes" in sets
 
 
 def test_a_second_calibration_begins_anew_and_the_diagram_is_drawn_anew(calibrated):

@@ -47,6 +47,7 @@ def run(request, tmp_path_factory):
         ROWS[request.param].to_csv("rows.csv", index=False)
         (folder / "mine.yaml").write_text(RECIPE.format(*FITS[request.param]), encoding="utf-8")
         main(["fit", "--config", "mine.yaml"])
+        main(["calibrate", "mine", "--coverage", "0.6"])
         main(["predict", "--config", "mine.yaml", "--data.predict_path", "rows.csv"])
         main(["export", "mine"])
     return folder / "runs/mine/version_0", ROWS[request.param]
@@ -58,7 +59,8 @@ def test_checkpoint_and_export_predict_as_the_trainer_does(run):
     for path in (folder, folder / "exported"):
         result = Predictor.load(path).predict(rows.set_axis(range(100, 160)))
         assert [*result.index] == [*range(100, 160)]
-        numbers = expected.filter(regex="value|prob_")
+        numbers = expected.filter(regex="value|prob_|low|high")
+        assert len(numbers.columns) + ("class" in result) * 2 == len(result.columns)
         np.testing.assert_allclose(result.select_dtypes("number"), numbers, rtol=1e-5, atol=1e-6)
 
 
@@ -69,6 +71,7 @@ def test_the_numbers_of_the_card_are_those_of_the_results(run):
         row = next(line.split() for line in card.splitlines() if line.startswith(f"{name} "))
         assert float(row[1]) == pytest.approx(test[f"test_{name}"], rel=1e-5)
     assert "12 test rows" in card
+    assert "coverage 0.6: " in card
 
 
 @pytest.mark.slow

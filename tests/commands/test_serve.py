@@ -69,6 +69,15 @@ def test_an_answer_is_that_of_the_predictor(client, predictor):
     assert answer == {"predictions": expected, "notes": []}
 
 
+def test_a_calibrated_model_answers_with_sets(predictor):
+    calibrated = Predictor(predictor.models, predictor.modules)
+    calibrated.head = {**predictor.head, "coverage": 0.9, "quantiles": [0, 0]}
+    client = TestClient(serve.app(calibrated))
+    answer = client.post("/predict", json={"rows": [ROW]}).json()
+    assert answer["predictions"][0]["set"] == "no;yes"
+    assert client.get("/schema").json()["coverage"] == 0.9
+
+
 def test_a_reason_is_that_of_the_predictor(client, predictor):
     answer = client.post("/explain", json={"rows": [ROW]}).json()
     assert answer == {"explanations": [predictor.explain(ROW).to_dict("records")]}

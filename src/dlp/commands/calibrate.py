@@ -1,4 +1,4 @@
-"""Command ``calibrate``: the temperature of a classifier's probabilities."""
+"""Command ``calibrate``: how sure predictions are, by rows that were not trained on."""
 
 from pathlib import Path
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from jsonargparse.typing import OpenUnitInterval
 from scipy.optimize import minimize_scalar
 from torch import Tensor
 
@@ -14,6 +15,7 @@ from dlp.commands.trainer import restore, test
 from dlp.console import say
 from dlp.datamodules.base import Part
 from dlp.errors import InputError
+from dlp.evaluation.intervals import class_quantiles, conformal_quantile
 from dlp.evaluation.mistakes import class_mistakes, label_mistakes
 from dlp.lightning_cli.configs import import_named_modules
 from dlp.lightning_cli.recipe import Recipe
@@ -22,19 +24,22 @@ from dlp.modules.serialization import build
 from dlp.modules.weights import read_file
 from dlp.runs.folder import Run, checkpoint_of
 
-#: Part -> its logits and targets.
+#: Part -> its logits, or its predictions of values, and its targets.
 Parts = dict[str, tuple[Tensor, Tensor]]
 
 
-def calibrate(run: str) -> pd.DataFrame:
-    """Fit the temperature by which the logits of a classifier are divided; a second call refits.
+def calibrate(run: str, coverage: OpenUnitInterval = 0.9) -> pd.DataFrame:
+    """Learn how sure predictions are, from rows that were not trained on; a second call relearns.
 
-    It minimises the negative log likelihood of the validation part, or of the out-of-fold
-    predictions of ``crossval --keep true``, and is written into the checkpoints. Predicted
-    classes do not change. The scores before and after are printed and stand in ``results.json``.
+    The rows are the validation part, or the out-of-fold predictions of ``crossval --keep true``.
+    The logits of a classifier are divided by the temperature that minimises their negative log
+    likelihood; predicted classes do not change. By split conformal prediction each value gets an
+    interval, and each row of one class a set of classes. All is written into the checkpoints and,
+    with the scores that are printed, into ``results.json``.
 
     Args:
         run: Name of a config with a run, folder of a run, or checkpoint.
+        coverage: Share of rows whose interval or set has the truth.
     """
     folds = sorted(Path(run).glob("checkpoints/fold_*.ckpt"))
     paths = folds or [checkpoint_of(run)]
@@ -43,8 +48,6 @@ def calibrate(run: str) -> pd.DataFrame:
     checkpoints = [read_file(path, "state_dict", "use") for path in paths]
     entry = checkpoints[0]["use"]["head"]
     head: Head = build(entry, "head")
-    if head.task is None:
-        raise InputError(f"calibrate is for classifiers; {run} predicts values.")
     if head.threshold != 0.5:
         raise InputError(
             f"calibrate takes a classifier with threshold: 0.5; that of {run} has "
@@ -55,16 +58,25 @@ def calibrate(run: str) -> pd.DataFrame:
         parts = {"out of fold": _out_of_fold(Path(run), head, names)}
     else:
         parts = _validation_and_test(run)
-    rows = _fit(head, names, parts)
+    learned: dict[str, Any] = {}
+    if head.task is not None:
+        rows = _fit(head, names, parts)
+        learned["temperature"] = rows[-1]["temperature"]
+    if head.task != "multilabel":
+        learned["coverage"] = float(coverage)
+        learned["quantiles"] = _quantiles(head, names, parts, coverage)
+    if head.task is None:
+        widths = zip(names, learned["quantiles"], strict=True)
+        rows = [{"target": name, "half_width": width} for name, width in widths]
     table = pd.DataFrame(rows)
-    temperature = rows[-1]["temperature"]
     say(table.to_string(index=False, float_format="{:.4g}".format))
     for path, checkpoint in zip(paths, checkpoints, strict=True):
-        checkpoint["state_dict"]["head.temperature"] = torch.tensor(temperature)
-        checkpoint["use"]["head"]["temperature"] = temperature
+        if head.task is not None:
+            checkpoint["state_dict"]["head.temperature"] = torch.tensor(learned["temperature"])
+        checkpoint["use"]["head"].update(learned)
         AtomicCheckpointIO().save_checkpoint(checkpoint, path)
-    record.add_results(calibration=rows)
-    say(f"wrote temperature {temperature:.4g} into {', '.join(map(str, paths))}")
+    record.add_results(calibration=rows, **learned)
+    say(f"wrote {', '.join(learned)} into {', '.join(map(str, paths))}")
     if (record.folder / "reliability.png").exists():
         test(Recipe("test", ["--ckpt_path", str(paths[0])], test))
     return table
@@ -101,18 +113,41 @@ def _fit(
     return [scores(part, value) for part in parts for value in (1.0, temperature)]
 
 
+def _quantiles(head: Head, names: list[str], parts: Parts, coverage: float) -> list[float]:
+    """Return the half-width of each target's interval, or the least probability per class."""
+    outputs, targets = next(iter(parts.values()))
+    if head.task is None:
+        residuals = abs(outputs - targets.reshape(outputs.shape)).numpy()
+        quantiles = [conformal_quantile(column, coverage) for column in residuals.T]
+        if np.inf in quantiles:
+            raise InputError(
+                f"{len(targets)} rows are too few for --coverage {coverage:g}; give at most "
+                f"{len(targets)}/{len(targets) + 1}, or a larger val_size."
+            )
+        return quantiles
+    classes = head.metric_targets(head.prepare(targets))
+    quantiles = class_quantiles(head.predict(outputs).numpy(), classes.numpy(), coverage)
+    rare = [name for name, quantile in zip(names, quantiles, strict=True) if quantile == 0]
+    if rare:
+        say(f"too few rows, always in the set: {', '.join(rare)}")
+    return quantiles
+
+
 @torch.no_grad()
 def _validation_and_test(run: str) -> Parts:
-    """Return the logits and targets of a run's parts; of the test part only if there is one."""
+    """Return the content of a run's parts; of the test part only if there is one."""
     _, data, module = restore(run, "test")
+    head: Any = module.head
     labelled: list[Part] = ["val"]
     if data.has("test"):
         labelled.append("test")
     parts: Parts = {}
     for part in labelled:
         loader: Any = data.loader(part)
-        logits = [module(inputs) for inputs, _ in loader]
-        parts[part] = (torch.cat(logits), loader.targets)
+        outputs = torch.cat([module(inputs) for inputs, _ in loader])
+        if head.task is None:
+            outputs = head.predict(outputs)
+        parts[part] = (outputs, loader.targets)
     return parts
 
 
@@ -121,8 +156,12 @@ def _out_of_fold(
     head: Head,
     names: list[str],
 ) -> tuple[Tensor, Tensor]:
-    """Return the logits and targets of ``out_of_fold.csv``."""
+    """Return the logits or values, and the targets, of ``out_of_fold.csv``."""
     frame = pd.read_csv(folder / "out_of_fold.csv", dtype={"target": str}, keep_default_na=False)
+    if head.task is None:
+        last = frame.iloc[:, -2 * len(names) :]
+        targets, values = torch.tensor(last.to_numpy(float)).chunk(2, dim=1)
+        return values, targets
     columns = [f"prob_{name}" for name in names]
     probabilities = torch.tensor(frame[columns].to_numpy())
     if head.task == "multilabel":

@@ -129,6 +129,7 @@ def _schema(predictor: Predictor) -> dict[str, Any]:
     for name in ("kind", "tokens", "fit", "shape"):
         schema[name] = predictor.inputs.get(name)
     schema["classes" if head["task"] else "targets"] = head["names"]
+    schema["coverage"] = head.get("coverage")
     return {**schema, "task": head["task"], "card": predictor.card}
 
 

@@ -74,6 +74,8 @@ def _answer(head: Mapping[str, Any]) -> str:
             parts.append(f"threshold {head['threshold']:g}")
         if "temperature" in head:
             parts.append(f"temperature {head['temperature']:.3g}")
+    if "coverage" in head:
+        parts.append(f"coverage {head['coverage']:g}")
     return f"{', '.join(parts)}: {', '.join(head['names'])}"
 
 
