@@ -49,11 +49,18 @@ def test_a_resumed_fit_equals_an_unbroken_one(ensemble):
 
 def test_it_is_calibrated_predicted_and_measured(ensemble, capsys):
     main(["calibrate", "points"])
-    main(["predict", "--config", "points.yaml"])
+    main(["predict", "--config", "points.yaml", "--spread", "true"])
     frame = pd.read_csv(RUN / "predictions.csv")
     rows = pd.read_csv("points.csv").iloc[frame["index"]]
     result = Predictor.load(RUN).predict(rows)
     np.testing.assert_allclose(frame["prob_yes"], result["prob_yes"], rtol=1e-5)
+    members = Predictor.load(RUN).modules[0]
+    batch = members.inputs(
+        *map(torch.from_numpy, Predictor.load(RUN).reader(rows.to_dict("records")))
+    )
+    logits = members.network.member_logits(batch)
+    std = torch.stack([members.head.predict(each) for each in logits]).std(0)
+    np.testing.assert_allclose(frame["std_yes"], std[:, 1].detach(), rtol=1e-4)
     main(["visualize", "importance", "points"])
     assert (RUN / "visualize/importance.csv").exists()
 
@@ -70,6 +77,12 @@ def test_its_export_is_one_network_and_equals_the_checkpoint(ensemble):
 def test_folds_are_trained_as_ensembles(ensemble, capsys):
     main(["crossval", "--config", "points.yaml", "--ensemble", "2", "--num_folds", "2"])
     assert "engine: serial, since ensemble is set" in capsys.readouterr().out
+
+
+def test_spread_is_refused_for_a_single_network(fitted, fails):
+    assert "spread is for an ensemble" in fails(
+        "predict", "--config", "points.yaml", "--spread", "true"
+    )
 
 
 def test_it_is_refused_beside_a_checkpoint(ensemble, fails):

@@ -72,7 +72,8 @@ def predict(recipe: Recipe) -> None:
     if recipe.checkpoint is not None and isinstance(data, SupervisedDataModule):
         if data.rows_to_predict() is None:  # the test part is predicted
             check_same_rows(data, recipe.checkpoint)
-        callbacks.append(PredictionWriter(_output(recipe, recipe.checkpoint)))
+        output = _output(recipe, recipe.checkpoint)
+        callbacks.append(PredictionWriter(output, recipe.config.spread))
     trainer = recipe.trainer(run_dir=None, callbacks=callbacks)
     trainer.predict(
         model, datamodule=data, return_predictions=False, **checkpoint_arguments(recipe)

@@ -72,12 +72,17 @@ def run_options(
     """
 
 
-def predict_options(output: str | None = None, text: str | None = None) -> None:
+def predict_options(
+    output: str | None = None,
+    text: str | None = None,
+    spread: bool = False,
+) -> None:
     """Name the further options of ``predict``.
 
     Args:
         output: File of the predictions.
         text: Text to predict; can be given several times.
+        spread: Whether to add the standard deviation over the members of an ensemble.
     """
 
 
