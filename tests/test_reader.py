@@ -193,7 +193,7 @@ def test_scores_of_nan_are_no_answer():
 )  # fmt: skip
 def test_values_of_a_calibrated_model_have_intervals(names, columns):
     values = np.array([[1.0, 2.0], [3.0, 4.0]])[:, : len(names)]
-    head = {"names": names, "prediction": "values", "task": None}
+    head = {"names": names, "prediction": "values", "task": None, "arguments": {}}
     assert list(answer(values, head)) == names
     result = answer(values, head | {"quantiles": [0.5, 2.0][: len(names)]})
     assert list(result) == columns
@@ -206,3 +206,19 @@ def test_the_set_has_the_likeliest_class_and_each_with_its_quantile():
     head = {"names": ["a", "b", "c"], "prediction": "probabilities", "task": "multiclass"}
     head |= {"threshold": 0.5, "quantiles": [0.7, 0.2, 0.4]}
     assert answer(scores, head)["set"] == ["a;b", "a;c", "b"]
+
+
+@pytest.mark.parametrize(
+    ("transform", "low", "high"),
+    [
+        ("none", 8.0, 12.0),
+        ("log", 10 / np.exp(2), 10 * np.exp(2)),
+        ("log1p", 11 / np.exp(2) - 1, 11 * np.exp(2) - 1),
+    ],
+)
+def test_an_interval_is_as_wide_on_the_scale_of_the_loss(transform, low, high):
+    head = {"names": ["price"], "quantiles": [2.0], "task": None, "prediction": "values"}
+    head["arguments"] = {"target_transform": transform}
+    columns = answer(np.array([[10.0]]), head)
+    assert columns["low"] == pytest.approx([low])
+    assert columns["high"] == pytest.approx([high])

@@ -451,8 +451,20 @@ def prediction_sets(
     if head["task"]:
         least = np.minimum(quantiles, scores.max(axis=1, keepdims=True))
         return {"set": [";".join(compress(names, row)) for row in scores >= least]}
-    low = output_columns("low", scores - quantiles, names)
-    return low | output_columns("high", scores + quantiles, names)
+    forward, backward = scale_of(head["arguments"])
+    values = forward(scores)
+    low = output_columns("low", backward(values - quantiles), names)
+    return low | output_columns("high", backward(values + quantiles), names)
+
+
+def scale_of(arguments: Mapping[str, Any]) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
+    """Return the functions to the scale on which all intervals have one width, and back."""
+    transform = arguments.get("target_transform")
+    if transform == "log":
+        return np.log, np.exp
+    if transform == "log1p":
+        return np.log1p, np.expm1
+    return np.asarray, np.asarray
 
 
 def output_columns(name: str, values: Any, names: Sequence[str] | None) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from dlp.lightning_cli.recipe import Recipe
 from dlp.modules.heads import Head
 from dlp.modules.serialization import build
 from dlp.modules.weights import read_file
+from dlp.reader import scale_of
 from dlp.runs.folder import Run, checkpoint_of
 
 #: Part -> its logits, or its predictions of values, and its targets.
@@ -117,7 +118,9 @@ def _quantiles(head: Head, names: list[str], parts: Parts, coverage: float) -> l
     """Return the half-width of each target's interval, or the least probability per class."""
     outputs, targets = next(iter(parts.values()))
     if head.task is None:
-        residuals = abs(outputs - targets.reshape(outputs.shape)).numpy()
+        forward, _ = scale_of(head.arguments)
+        values = forward(outputs.numpy())
+        residuals = abs(values - forward(targets.numpy()).reshape(values.shape))
         quantiles = [conformal_quantile(column, coverage) for column in residuals.T]
         if np.inf in quantiles:
             raise InputError(
