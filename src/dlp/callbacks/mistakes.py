@@ -1,17 +1,22 @@
 """Mistakes of a test, written beside its numbers."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from lightning import LightningModule, Trainer
-from numpy.typing import NDArray
 
 from dlp.callbacks.predictions import BatchOutputs, gather_outputs, threshold_of
 from dlp.console import say
-from dlp.datamodules.base import SupervisedDataModule
-from dlp.evaluation.mistakes import Mistakes, class_mistakes, label_mistakes, value_mistakes
+from dlp.datamodules.base import Part, SupervisedDataModule
+from dlp.datamodules.rows import Array
+from dlp.evaluation.mistakes import class_mistakes, label_mistakes, value_mistakes
 from dlp.files import save_figure, write_csv, write_json
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class MistakesReport(BatchOutputs):
@@ -43,50 +48,69 @@ class MistakesReport(BatchOutputs):
         batches = []
         # The test may have been of some batches alone.
         for rows, outputs in zip(loader.batch_sampler, self._batches, strict=False):
-            batches.append({"rows": rows, "scores": outputs[kind], "targets": outputs["targets"]})
+            batches.append({"rows": rows, kind: outputs[kind], "targets": outputs["targets"]})
         gathered = gather_outputs(trainer, batches)
         if gathered is None:
             return
-        if not np.isfinite(gathered["scores"]).all():
+        if not np.isfinite(gathered[kind]).all():
             say("mistakes are not written: the model predicts NaN or infinity")
             return
         if kind == "probabilities" and not data.class_names:
             say("mistakes are not written: the target is numbers; give data.task: classification")
             return
-        scores = gathered["scores"]
-        targets = gathered["targets"]
-        if kind == "values":
-            columns = data.targets.columns or ["target"]
-            mistakes = value_mistakes(scores, targets.reshape(scores.shape), columns)
-        else:
-            analyse = class_mistakes if targets.ndim == 1 else label_mistakes
-            mistakes = analyse(scores, targets, data.class_names or [], threshold_of(pl_module))
-        self._write(data, mistakes, gathered["rows"])
-        say(f"mistakes: {mistakes.summary}; see {self.folder}")
+        write_mistakes(self.folder, data, "test", gathered, threshold_of(pl_module))
 
-    def _write(
-        self, data: SupervisedDataModule, mistakes: Mistakes, rows: NDArray[np.int64]
-    ) -> None:
-        import pandas as pd
 
-        from dlp.visualization.mistakes import draw_mistakes
+def write_mistakes(
+    folder: Path,
+    data: SupervisedDataModule,
+    part: Part,
+    outputs: Mapping[str, Array],
+    threshold: float,
+    name: str = "worst",
+    count: int = 16,
+) -> "pd.DataFrame":
+    """Write ``mistakes.json``, its figures and the worst rows of a part; return these.
 
-        write_json(self.folder / "mistakes.json", mistakes.report)
-        figures = draw_mistakes(mistakes)
-        worst = pd.DataFrame(mistakes.worst)
-        if len(worst):
-            rows = rows[worst.pop("row")]
-            examples = data.examples("test").take(rows)
-            worst = pd.DataFrame({"index": examples.index, **examples.names}).join(worst)
-            cells = examples.inputs.readable()
-            if cells:  # of images the path tells the row
-                worst["input"] = cells
-            if len(data.input_shape) == 3:
-                from dlp.visualization.images import image_grid
+    Args:
+        folder: Folder of the files.
+        data: Data of the part.
+        part: Name of the part.
+        outputs: ``rows``, numbers in the part, with their ``targets`` and ``probabilities`` or
+            ``values``.
+        threshold: Threshold of the model's head.
+        name: Name of the table of the worst rows, and of their figure if they are images.
+        count: Largest number of worst rows.
+    """
+    import pandas as pd
 
-                captions = worst["true"].astype(str) + " -> " + worst["predicted"].astype(str)
-                images = data.inputs("test")[torch.from_numpy(rows)]
-                figures["worst"] = image_grid(images, captions.tolist())
-        for name, figure in figures.items():
-            save_figure(figure, self.folder / f"{name}.png")
-        write_csv(self.folder / "worst.csv", worst)
+    from dlp.visualization.images import image_grid
+    from dlp.visualization.mistakes import draw_mistakes
+
+    targets = outputs["targets"]
+    if "values" in outputs:
+        values = outputs["values"]
+        columns = data.targets.columns or ["target"]
+        mistakes = value_mistakes(values, targets.reshape(values.shape), columns)
+    else:
+        analyse = class_mistakes if targets.ndim == 1 else label_mistakes
+        mistakes = analyse(outputs["probabilities"], targets, data.class_names or [], threshold)
+    write_json(folder / "mistakes.json", mistakes.report)
+    figures = draw_mistakes(mistakes)
+    worst = pd.DataFrame(mistakes.worst).head(count)
+    if len(worst):
+        rows = outputs["rows"][worst.pop("row")]
+        examples = data.examples(part).take(rows)
+        worst = pd.DataFrame({"index": examples.index, **examples.names}).join(worst)
+        cells = examples.inputs.readable()
+        if cells:  # of images the path tells the row
+            worst["input"] = cells
+        if len(data.input_shape) == 3:
+            captions = worst["true"].astype(str) + " -> " + worst["predicted"].astype(str)
+            images = data.inputs(part)[torch.from_numpy(rows)]
+            figures[name] = image_grid(images, captions.tolist())
+    for title, figure in figures.items():
+        save_figure(figure, folder / f"{title}.png")
+    write_csv(folder / f"{name}.csv", worst)
+    say(f"mistakes: {mistakes.summary}; see {folder}")
+    return worst

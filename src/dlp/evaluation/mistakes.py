@@ -1,4 +1,9 @@
-"""Mistakes of a model: confused classes, scores per class, calibration, and the worst rows."""
+"""Mistakes of a model: confused classes, scores per class, calibration, and the worst rows.
+
+The lower the probability of the true class or label, the worse is a row. That is also the order in
+which labels are in doubt, the self-confidence of Northcutt et al. 2021, "Confident Learning:
+Estimating Uncertainty in Dataset Labels".
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +17,6 @@ from dlp.evaluation.threshold import decide
 
 Array = NDArray[Any]
 
-_NUM_WORST = 16
 _NUM_BINS = 10
 #: Points of the scatter of values, spread evenly over the rows.
 _NUM_POINTS = 2000
@@ -22,8 +26,9 @@ _NUM_POINTS = 2000
 class Mistakes:
     """Mistakes on the rows of a part: the largest one in a clause, and the content of two files.
 
-    ``mistakes.json`` has the report; ``worst.csv`` the columns of the 16 worst rows: ``row`` (its
-    position in the part), ``true``, ``predicted`` and, for classes, the ``probability`` of that.
+    ``mistakes.json`` has the report; ``worst.csv`` the first of the wrong rows, the worst first:
+    ``row`` (its position in the part), ``true``, ``predicted`` and, for classes, the
+    ``probability`` of the true one.
     """
 
     summary: str
@@ -39,7 +44,7 @@ def class_mistakes(
 ) -> Mistakes:
     """Analyse probabilities (N, C) of one class (N,) per row.
 
-    The most confident wrong rows are the worst. Class 1 of two is predicted above the threshold.
+    Class 1 of two is predicted above the threshold.
     """
     count = len(names)
     is_binary = count == 2
@@ -61,12 +66,13 @@ def class_mistakes(
         "confusion": confusion.tolist(),
         "calibration": calibration_report,
     }
-    worst = _worst(wrong, confidence)
+    given = probabilities[np.arange(len(targets)), targets]
+    worst = _worst(wrong, -given)
     columns = {
         "row": worst,
         "true": [names[number] for number in targets[worst]],
         "predicted": [names[number] for number in predicted[worst]],
-        "probability": confidence[worst],
+        "probability": given[worst],
     }
     summary = f"{len(wrong):,} of {len(targets):,} rows are wrong"
     if len(wrong):
@@ -82,7 +88,7 @@ def label_mistakes(
     names: Sequence[str],
     threshold: float = 0.5,
 ) -> Mistakes:
-    """Analyse labels; the rows with the most confident wrong labels are the worst."""
+    """Analyse labels; in a row the one with the least probable truth counts."""
     has_label = targets > 0.5
     predicted = probabilities > threshold
     is_wrong = predicted != has_label
@@ -101,12 +107,11 @@ def label_mistakes(
     worst = _worst(wrong, errors.max(axis=1))
     label = errors[worst].argmax(axis=1)
     answers = np.array([(f"not {name}", name) for name in names])
-    confidence = np.where(predicted, probabilities, 1 - probabilities)
     columns = {
         "row": worst,
         "true": answers[label, has_label[worst, label].astype(int)],
         "predicted": answers[label, predicted[worst, label].astype(int)],
-        "probability": confidence[worst, label],
+        "probability": 1 - errors[worst, label],
     }
     lowest = min(scores["classes"], key=lambda entry: entry["f1"])
     summary = f"the label with the lowest F1 is {lowest['name']} ({lowest['f1']:.2f})"
@@ -195,6 +200,6 @@ def _by_name(names: Sequence[str], columns: dict[str, Array]) -> list[Any]:
 
 
 def _worst(rows: Array, errors: Array) -> Array:
-    """Return those of some rows that have the largest errors, the largest first."""
+    """Return some rows, those with the largest errors first."""
     order = np.argsort(-errors[rows], kind="stable")
-    return rows[order[:_NUM_WORST]]
+    return rows[order]
