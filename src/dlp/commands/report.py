@@ -16,13 +16,18 @@ from dlp.runs.folder import find_runs
 
 _FACTS = ("parameters", "seed", "seconds", "versions")
 _MAX_ROWS = 50
-_FILES = {"worst.csv": "The worst mistakes", "metrics.csv": "Every epoch"}
+_FILES = {
+    "worst.csv": "The worst mistakes",
+    "suspects.csv": "Labels in doubt",
+    "metrics.csv": "Every epoch",
+}
 #: Names of figures and columns that read badly as they are.
 _NAMES = {
     "confusion": "confusion matrix",
     "reliability": "reliability of the probabilities",
     "residuals": "predicted and true values",
     "worst": "the worst mistakes as images",
+    "suspects": "labels in doubt as images",
     "importance": "importance of columns or words",
     "nll": "negative log likelihood",
     "ece": "calibration error",

@@ -1,0 +1,64 @@
+"""Rows whose label may be wrong, after a cross-validation."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from helpers.sets import image_folder
+
+from dlp.cli import main
+
+RUN = Path("runs/points/version_0")
+FOLDS = ("--num_folds", "3", "--data.test_size", "null", "--trainer.accelerator", "cpu")
+ARGS = ("crossval", "--config", "points.yaml", *FOLDS)
+FLIPPED = [3, 30, 60, 90]
+
+
+@pytest.fixture
+def table(points):
+    """Return the table of points with four flipped labels; the last row is the first, flipped."""
+    frame = pd.read_csv("points.csv")
+    frame.loc[len(frame)] = frame.loc[0]
+    rows = [*FLIPPED, len(frame) - 1]
+    frame.loc[rows, "label"] = frame["label"].map({"yes": "no", "no": "yes"})[rows]
+    frame.to_csv("points.csv", index=False)
+    return frame
+
+
+def test_flipped_labels_and_contradictions_are_among_the_first(table, capsys):
+    main([*ARGS, "--trainer.max_epochs", "100"])
+    suspects = main(["suspects", "points", "--count", "10"])
+    assert len(suspects) == 10
+    assert suspects["probability"].is_monotonic_increasing
+    assert set(FLIPPED) <= set(suspects["index"])
+    assert suspects["true"].tolist() == table["label"][suspects["index"]].tolist()
+    pd.testing.assert_frame_equal(pd.read_csv(RUN / "suspects.csv"), suspects, check_dtype=False)
+    assert pd.read_csv(RUN / "contradictions.csv")["index"].tolist() == [0, 120]
+    assert "2 rows have the input of another row and another label" in capsys.readouterr().out
+
+
+def test_rows_that_have_changed_since_are_refused(table, fails):
+    main([*ARGS, "--trainer.max_epochs", "1"])
+    table.drop(0).to_csv("points.csv", index=False)
+    assert "the rows have changed since" in fails("suspects", "points")
+
+
+def test_the_largest_error_of_a_value_comes_first(table):
+    table.loc[17, "x"] = 1000
+    table.to_csv("points.csv", index=False)
+    settings = ("--data.target", "x", "--model.head", "regression", "--trainer.max_epochs", "1")
+    main([*ARGS, *settings])
+    assert main(["suspects", "points"])["index"][0] == 17
+
+
+def test_images_are_drawn(tmp_path):
+    image_folder(tmp_path / "photos")
+    Path("photos.yaml").write_text(
+        "data: {class_path: ImageFolderDataModule, init_args: {path: photos, image_size: 8}}\n"
+        "model: {class_path: DenseModule, init_args: {head: sigmoid}}\n"
+        "trainer: {max_epochs: 1, enable_progress_bar: false, enable_model_summary: false}\n"
+    )
+    main(["crossval", "--config", "photos.yaml", *FOLDS])
+    suspects = main(["suspects", "photos"])
+    assert set(suspects["path"].str[7:11]) == {"cats", "dogs"}
+    assert Path("runs/photos/version_0/suspects.png").exists()
