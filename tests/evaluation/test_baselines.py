@@ -1,11 +1,15 @@
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import ttest_rel
 from sklearn.dummy import DummyClassifier
 
 from dlp.datamodules import ArrayDataModule, TableDataModule
-from dlp.evaluation.baselines import fitted_scores, guess_scores
+from dlp.evaluation.baselines import baseline_lines, fitted_scores, guess_scores, lead
 from dlp.modules import DenseModule
+from dlp.modules.heads import RegressionHead, SoftmaxHead
 
 
 def data_of(kind, rows=240):
@@ -70,3 +74,32 @@ def test_tables_with_categories_and_holes_are_fitted():
     data = TableDataModule(frame, target="y", missing="mean", test_size=0.25)
     model = DenseModule(data.input_shape, data.num_outputs, "sigmoid")
     assert all(scores["acc"] > 0.9 for scores in fitted_scores(model, data, "test").values())
+
+
+def test_the_lead_is_that_of_a_paired_t_test():
+    generator = np.random.default_rng(0)
+    targets = generator.normal(size=(50, 2))
+    own, others = targets + generator.normal(size=(2, 50, 2)) * [[[1.5]], [[1.0]]]
+    single = [values.astype(np.float32) for values in (own, others, targets)]
+    result = json.loads(json.dumps(lead(RegressionHead(2), *single)))
+    errors = [abs(values - targets).mean(axis=1) for values in (own, others)]
+    assert result["lead"] == pytest.approx(np.subtract(*errors).mean(), rel=1e-4)
+    assert result["standard_errors"] == pytest.approx(ttest_rel(*errors).statistic, rel=1e-4)
+
+
+def test_the_lead_in_classes_is_the_difference_of_accuracies():
+    right, wrong = [0.1, 0.8, 0.1], [0.6, 0.3, 0.1]
+    own = np.array([right, wrong, wrong, wrong])
+    others = np.array([wrong, right, right, wrong])
+    assert lead(SoftmaxHead(3), own, others, np.ones(4))["lead"] == 0.25
+
+
+@pytest.mark.parametrize(("head", "metrics"), [("softmax", ["acc"]), ("softmax", ["f1"])])
+def test_a_better_model_is_named_beyond_chance_by_accuracy_alone(head, metrics):
+    data = data_of(head)
+    model = DenseModule(data.input_shape, data.num_outputs, head, metrics=metrics)
+    outputs = {"rows": np.arange(60), "targets": data.examples("test").targets}
+    outputs["probabilities"] = np.eye(3)[(outputs["targets"] + 1) % 3]  # always wrong
+    lines = baseline_lines(fitted_scores(model, data, "test", outputs))
+    advice = [line for line in lines if line.startswith("linear model is better by")]
+    assert len(advice) == (metrics == ["acc"])

@@ -59,7 +59,7 @@ def test_any_trainer_records_a_run(tmp_path):
     x = torch.randn(60, 4).numpy()
     data = ArrayDataModule(x, (x[:, 0] > 0).astype(int), batch_size=16, test_size=10)
     model = DenseModule(data.input_shape, data.num_outputs, head="sigmoid")
-    recorder = RunRecorder("arrays")
+    recorder = RunRecorder("arrays", baselines=True)
     trainer = Trainer(max_epochs=2, callbacks=[recorder], logger=False, enable_progress_bar=False)
     trainer.fit(model, data)
     best = recorder.best_model_path
@@ -67,7 +67,10 @@ def test_any_trainer_records_a_run(tmp_path):
     names = {path.name for path in Path("runs/arrays/version_0").rglob("*.*")}
     assert {"metrics.csv", "results.json", "best.ckpt", "last.ckpt", "worst.csv"} <= names
     assert "config.yaml" not in names
-    assert recorder.run.results()["test"]["checkpoint"] == "best.ckpt"
+    test = recorder.run.results()["test"]
+    assert test["checkpoint"] == "best.ckpt"
+    linear = test["baselines"]["linear model"]
+    assert linear["lead"] == pytest.approx(linear["acc"] - test["test_acc"])
 
 
 @pytest.mark.filterwarnings("ignore:Checkpoint directory")

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -32,6 +32,8 @@ class MistakesReport(BatchOutputs):
     def __init__(self, folder: Path) -> None:
         super().__init__()
         self.folder = folder
+        #: ``rows``, ``targets``, and ``probabilities`` or ``values`` of the last test.
+        self.outputs: Any = None
 
     on_test_batch_end = BatchOutputs.collect
 
@@ -58,6 +60,7 @@ class MistakesReport(BatchOutputs):
         if kind == "probabilities" and not data.class_names:
             say("mistakes are not written: the target is numbers; give data.task: classification")
             return
+        self.outputs = gathered
         write_mistakes(self.folder, data, "test", gathered, threshold_of(pl_module))
 
 

@@ -63,7 +63,7 @@ class RunRecorder(Checkpoint):
         self._mode: Mode = "min"
         self._start = 0.0
         self._next_command = ""
-        self._has_report = False
+        self._mistakes: Any = None
 
     @property
     def best_model_path(self) -> str:
@@ -194,11 +194,11 @@ class RunRecorder(Checkpoint):
         """Add the report of mistakes, in the run of the fit or of the checkpoint."""
         if self.run is None and trainer.ckpt_path is not None:
             self.run = run_of(Path(trainer.ckpt_path))
-        if self.run is not None and not self._has_report:
+        if self.run is not None and self._mistakes is None:
             from dlp.callbacks.mistakes import MistakesReport
 
-            callbacks_of(trainer).append(MistakesReport(self.run.folder))
-            self._has_report = True
+            self._mistakes = MistakesReport(self.run.folder)
+            callbacks_of(trainer).append(self._mistakes)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Print the scores of a test beside those of baselines; add them to ``results.json``."""
@@ -212,7 +212,8 @@ class RunRecorder(Checkpoint):
         test: dict[str, Any] = {**scores, "rows": rows, "checkpoint": checkpoint}
         if self.run is not None:  # before baselines: a metric may fail on their predictions
             self.run.add_results(test=test)
-        test["baselines"] = self._compare(trainer, pl_module, "test")
+        outputs = self._mistakes and self._mistakes.outputs
+        test["baselines"] = self._compare(trainer, pl_module, "test", outputs)
         if self.run is None:
             return
         self.run.add_results(test=test)
@@ -220,7 +221,7 @@ class RunRecorder(Checkpoint):
             self._say_next()
 
     def _compare(
-        self, trainer: Trainer, module: LightningModule, part: Part
+        self, trainer: Trainer, module: LightningModule, part: Part, outputs: Any = None
     ) -> dict[str, dict[str, float]]:
         """Print and return the scores of guesses and, if asked for, of fitted models."""
         from dlp.evaluation.baselines import baseline_lines, fitted_scores, guess_scores
@@ -230,7 +231,7 @@ class RunRecorder(Checkpoint):
             return {}
         scores = guess_scores(module, data, part)
         if self.baselines:
-            scores |= fitted_scores(module, data, part)
+            scores |= fitted_scores(module, data, part, outputs)
         for line in baseline_lines(scores):
             say(line)
         return scores
