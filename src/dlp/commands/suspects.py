@@ -57,7 +57,7 @@ def suspects(
     threshold = folds[0].predictions["threshold"]
     worst = write_mistakes(folder, data, "train", outputs, threshold, "suspects", count)
     say(worst.head(16).round(4).to_string(index=False, max_colwidth=60))
-    if kind == "probabilities":
+    if kind == "probabilities" and train.hashes is not None:
         predictions["hash"] = train.hashes[rows]
         doubles = contradictions(predictions[["index", "target", "hash"]])
         say(f"{len(doubles):,} rows have the input of another row and another label")
