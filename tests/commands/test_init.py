@@ -1,8 +1,17 @@
+from pathlib import Path
+
 import pytest
+import torch
 import yaml
 from helpers.sets import image_folder, points_table
 
 from dlp.cli import main
+from dlp.modules.pretrained import Backbone
+
+
+def content(name):
+    """Return the content of a config."""
+    return yaml.safe_load(Path(f"{name}.yaml").read_text("utf-8"))
 
 
 @pytest.fixture
@@ -76,12 +85,28 @@ def test_the_config_of_a_table_runs(tmp_path):
     main(["fit", "--config", "points.yaml", "--trainer.fast_dev_run", "true"])
 
 
-def test_a_folder_is_of_texts_or_of_images(tmp_path):
-    image_folder(tmp_path / "photos", side=80)
+def test_a_folder_of_texts_is_read(tmp_path):
     for number in range(24):
         file = tmp_path / "notes" / ("pos" if number % 2 else "neg") / f"{number}.txt"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text("a word or two of praise" if number % 2 else "no word of it at all")
-    for name, data in (("photos", "ImageFolderDataModule"), ("notes", "TextDataModule")):
-        main(["init", name])
-        assert yaml.safe_load((tmp_path / f"{name}.yaml").read_text())["data"]["class_path"] == data
+    main(["init", "notes"])
+    assert content("notes")["data"]["class_path"] == "TextDataModule"
+
+
+def test_images_without_weights_at_hand_get_a_convnet(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    image_folder(tmp_path / "photos", side=80)
+    main(["init", "photos"])
+    assert "--weights PATH" in capsys.readouterr().out
+    assert content("photos")["model"]["class_path"] == "ConvNetModule"
+
+
+def test_images_with_weights_get_a_pretrained_network(tmp_path, fails):
+    torch.save(Backbone("mobilenet_v2").model.state_dict(), tmp_path / "weights.pth")
+    torch.save({"weight": torch.zeros(1)}, tmp_path / "others.pth")
+    image_folder(tmp_path / "photos")
+    assert "of another network" in fails("init", "photos", "--weights", "others.pth")
+    main(["init", "photos", "--weights", "weights.pth"])
+    assert content("photos")["model"]["init_args"]["weights"] == "weights.pth"
+    main(["fit", "--config", "photos.yaml", "--trainer.fast_dev_run", "true"])

@@ -17,6 +17,7 @@ from dlp.datamodules.tables.rows import TableRows
 from dlp.errors import InputError, inline
 from dlp.files import write_text
 from dlp.lightning_cli.configs import config_folder
+from dlp.modules.pretrained import Backbone
 
 _MAX_FIXES = 12
 #: Line of a template: indent, key of an argument, its comment.
@@ -33,7 +34,11 @@ class Settled(NamedTuple):
 
 
 def init(
-    path: Path, target: Columns = None, text_column: Column = None, image_column: Column = None
+    path: Path,
+    target: Columns = None,
+    text_column: Column = None,
+    image_column: Column = None,
+    weights: str | None = None,
 ) -> None:
     """Write a commented config for a file or folder; what would be refused is settled in it.
 
@@ -42,6 +47,7 @@ def init(
         target: Column of the table to predict, or several as one word, [a,b].
         text_column: Column of the table with texts, if they are the inputs.
         image_column: Column of the table with paths of images, if they are the inputs.
+        weights: File with the weights of the pretrained network for images; null downloads them.
     """
     file = Path(f"{path.resolve().name.split('.')[0]}.yaml")
     if file.exists():
@@ -54,7 +60,9 @@ def init(
             "--text_column or --image_column."
         )
     kind = _kind(path, text_column, image_column)
-    template = (config_folder() / f"own/{kind}.yaml").read_text("utf-8")
+    if kind == "images" and not _has_weights(weights):
+        kind = "images_from_scratch"
+    template = _template(kind)
     data = yaml.safe_load(template)["data"]
     make = getattr(dlp.datamodules, data["class_path"])
     target_name = "label_column" if kind == "texts" else "target"
@@ -65,6 +73,8 @@ def init(
     module = make(**settled.args)
     say(module.labelled.describe())
     arguments = settled.args | _task_arguments(module)
+    if weights is not None:
+        arguments["weights"] = weights
     template = template.replace(f"--config {kind}", f"--config {file}")
     write_text(file, "\n".join(_fill(template, arguments, settled.reasons)) + "\n")
     say(f"\nwrote {file}. Read it, then: dlp fit --config {file}")
@@ -78,6 +88,24 @@ def _kind(path: Path, text_column: Column, image_column: Column) -> str:
     if image_column or path.is_dir():
         return "images"
     return "table"
+
+
+def _template(kind: str) -> str:
+    """Return the text of a config."""
+    return (config_folder() / f"own/{kind}.yaml").read_text("utf-8")
+
+
+def _has_weights(weights: str | None) -> bool:
+    """Return True if there are weights for the config of images: a file, or those published."""
+    arguments = yaml.safe_load(_template("images"))["model"]["init_args"]
+    try:
+        Backbone(arguments["backbone"], weights or arguments["weights"])
+    except InputError as error:
+        if weights is not None:
+            raise
+        say(f"{error} Without --weights PATH, init writes a convnet from scratch.")
+        return False
+    return True
 
 
 def _task_arguments(module: SupervisedDataModule) -> dict[str, Any]:
