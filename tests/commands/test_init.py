@@ -110,3 +110,14 @@ def test_images_with_weights_get_a_pretrained_network(tmp_path, fails):
     main(["init", "photos", "--weights", "weights.pth"])
     assert content("photos")["model"]["init_args"]["weights"] == "weights.pth"
     main(["fit", "--config", "photos.yaml", "--trainer.fast_dev_run", "true"])
+
+
+def test_few_rows_are_measured_by_folds_and_then_all_trained_on(tmp_path, capsys):
+    points_table(tmp_path / "few.csv", rows=60)
+    main(["init", "few.csv", "--target", "label"])
+    assert "dlp crossval --config few.yaml --num_folds 5" in capsys.readouterr().out
+    assert content("few")["data"]["init_args"]["test_size"] is None
+    trial = ["--config", "few.yaml", "--trainer.max_epochs", "1"]
+    main(["crossval", *trial, "--num_folds", "5"])
+    main(["fit", *trial, "--config", "retrain"])
+    assert Path("runs/few+retrain/version_0/checkpoints/last.ckpt").exists()

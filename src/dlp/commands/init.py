@@ -20,6 +20,10 @@ from dlp.lightning_cli.configs import config_folder
 from dlp.modules.pretrained import Backbone
 
 _MAX_FIXES = 12
+_MIN_ROWS = 50
+_FEW_ROWS = (
+    f"a fifth of fewer than {_MIN_ROWS} rows per class or value tells little; folds test every row."
+)
 #: Line of a template: indent, key of an argument, its comment.
 _LINE = re.compile(r"(#? *)(?:# )?(\w*)(?:: [^#]*)?(.*)")
 Column = str | None
@@ -75,9 +79,16 @@ def init(
     arguments = settled.args | _task_arguments(module)
     if weights is not None:
         arguments["weights"] = weights
+    command = f"dlp fit --config {file}"
+    parts = module.labelled.parts
+    if len(parts) == 1 and len(parts["train"]) < _MIN_ROWS * module.num_outputs:
+        command = f"dlp crossval --config {file} --num_folds 5"
+        arguments |= {"test_size": None, "test_after_fit": None}
+        settled.reasons[_FEW_ROWS] = "test_size"
+    template = template.replace(f"dlp fit --config {kind}", command)
     template = template.replace(f"--config {kind}", f"--config {file}")
     write_text(file, "\n".join(_fill(template, arguments, settled.reasons)) + "\n")
-    say(f"\nwrote {file}. Read it, then: dlp fit --config {file}")
+    say(f"\nwrote {file}. Read it, then: {command}")
 
 
 def _kind(path: Path, text_column: Column, image_column: Column) -> str:
