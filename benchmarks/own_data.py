@@ -68,6 +68,8 @@ class OwnData:
         data, model = config["data"]["init_args"], config["model"]["init_args"]
         data |= {"path": str(path), "split_seed": seed, "test_size": 0.2}
         data["label_column" if self.is_text else "target"] = "target"
+        if self.is_text:
+            data["read_csv"] = {"quoting": 0}  # texts of several lines stand in quotes
         model["head"] = "regression" if self.is_value else "softmax"
         if self.is_value:
             data["target_scaling"] = "standard"
