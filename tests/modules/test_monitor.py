@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import pytest
 from torchmetrics.classification import BinaryHingeLoss
 
@@ -12,19 +14,19 @@ def brier(predictions, targets):
 
 def test_the_direction_is_that_of_the_metric():
     metrics = ["acc", "auroc", BinaryHingeLoss(), brier]
-    modes = DenseModule((3,), 2, "sigmoid", metrics=metrics, l2=0.1).metric_modes
-    assert monitor_mode("val_acc", modes) == monitor_mode("train_auroc", modes) == "max"
-    assert monitor_mode("val_binaryhingeloss", modes) == "min"
-    assert monitor_mode("val_data_loss", modes) == monitor_mode("test_loss", modes) == "min"
-    modes = DenseModule((3,), 2, "regression", metrics=["rmse", "r2"]).metric_modes
-    assert (monitor_mode("val_rmse", modes), monitor_mode("val_r2", modes)) == ("min", "max")
+    module = DenseModule((3,), 2, "sigmoid", metrics=metrics, l2=0.1)
+    assert monitor_mode("val_acc", module) == monitor_mode("train_auroc", module) == "max"
+    assert monitor_mode("val_binaryhingeloss", module) == "min"
+    assert monitor_mode("val_data_loss", module) == monitor_mode("test_loss", module) == "min"
+    module = DenseModule((3,), 2, "regression", metrics=["rmse", "r2"])
+    assert (monitor_mode("val_rmse", module), monitor_mode("val_r2", module)) == ("min", "max")
 
 
 def test_a_loss_of_another_module_falls_and_its_metrics_are_told():
     assert monitor_mode("val_hinge_loss") == "min"
-    assert monitor_mode("val_acc", {"val_acc": "max"}) == "max"
+    assert monitor_mode("val_acc", SimpleNamespace(metric_modes={"val_acc": "max"})) == "max"
     with pytest.raises(InputError, match=r"metric_modes = {'val_acc': 'max'}"):
         monitor_mode("val_acc")
-    modes = DenseModule((3,), 2, "sigmoid", metrics=[brier]).metric_modes
+    module = DenseModule((3,), 2, "sigmoid", metrics=[brier])
     with pytest.raises(InputError, match=r"'val_brier' has no known direction. Accepted: train_lo"):
-        monitor_mode("val_brier", modes)
+        monitor_mode("val_brier", module)

@@ -74,7 +74,7 @@ def _columns(
         metric, best = next(iter(scores(rows).items()))
         sign = 1
         change = "rise"
-        if monitor_mode(f"val_{metric}", module.metric_modes) == "max":
+        if monitor_mode(f"val_{metric}", module) == "max":
             sign = -1
             change = "drop"
         lines = []

@@ -53,7 +53,7 @@ def tune(
     ranges = read_space(space, monitor)
     data = recipe.data()
     rows = _judging_rows(data)
-    mode = monitor_mode(monitor, getattr(recipe.model(data), "metric_modes", None))
+    mode = monitor_mode(monitor, recipe.model(data))
     folder: Path | None = None
     storage: str | None = None
     if recipe.is_dev_run:

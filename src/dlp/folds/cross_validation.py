@@ -63,11 +63,11 @@ def cross_validate(
     training = FoldTraining(data, make_model, split, trainer or {}, engine, bool(keep))
     try:
         with isolate_rng():
-            modes = None
+            model = None
             if not monitor.endswith("loss"):  # the direction of a metric a model tells
                 data.resplit(split)
-                modes = getattr(make_model(data), "metric_modes", None)
-            mode = monitor_mode(monitor, modes)
+                model = make_model(data)
+            mode = monitor_mode(monitor, model)
             plan = plan_folds(data, split, repeats, seed, max_epochs)
             finished = {}
             if path is not None:

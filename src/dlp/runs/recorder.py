@@ -86,7 +86,7 @@ class RunRecorder(Checkpoint):
             return
         self._start = time.perf_counter()
         self.has_trained = False
-        self._mode = monitor_mode(self.monitor, getattr(pl_module, "metric_modes", None))
+        self._mode = monitor_mode(self.monitor, pl_module)
         if self.run is not None:  # another fit of the same Trainer
             return
         folder: Any = self.folder
