@@ -1,6 +1,5 @@
 """Model card of an export, in the form of the Hugging Face Hub."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from string import Template
@@ -43,7 +42,6 @@ def card(model: Model, run: Run, checkpoint: str, difference: str) -> str:
         takes=takes,
         gives=_answer(model.head),
         scores=_scores(run, checkpoint),
-        spread=_spread(run),
         rows=", ".join(counts),
         versions=", ".join(versions),
         checkpoint=checkpoint,
@@ -88,16 +86,6 @@ def _scores(run: Run, checkpoint: str) -> str:
     scores = {name.removeprefix("test_"): test[name] for name in names}
     table = pd.DataFrame({"this model": scores} | test.get("baselines", {}))
     return f"{test['rows']:,} test rows" + _table(table)
-
-
-def _spread(run: Run) -> str:
-    """Return mean and deviation over the folds of a cross-validation."""
-    path = run.folder / "crossval.json"
-    if not path.is_file():
-        return "One fit: how others would differ was not measured."
-    summary = json.loads(path.read_text("utf-8"))
-    table = pd.DataFrame({"mean": summary["mean"], "std": summary["std"]})
-    return f"{len(summary['folds'])} folds" + _table(table)
 
 
 def _table(frame: pd.DataFrame) -> str:
