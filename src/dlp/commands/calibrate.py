@@ -11,6 +11,7 @@ from scipy.optimize import minimize_scalar
 from torch import Tensor
 
 from dlp.callbacks.checkpoints import AtomicCheckpointIO
+from dlp.commands.crossval import out_of_fold_outputs
 from dlp.commands.trainer import restore, test
 from dlp.console import say
 from dlp.datamodules.base import Part
@@ -56,7 +57,8 @@ def calibrate(run: str, coverage: OpenUnitInterval = 0.9) -> pd.DataFrame:
         )
     names = entry["names"]
     if folds:
-        parts = {"out of fold": _out_of_fold(Path(run), head, names)}
+        rows_out_of_fold = _out_of_fold(Path(run), head)
+        parts = {"out of fold": rows_out_of_fold}
     else:
         parts = _validation_and_test(run)
     learned: dict[str, Any] = {}
@@ -154,24 +156,16 @@ def _validation_and_test(run: str) -> Parts:
     return parts
 
 
-def _out_of_fold(
-    folder: Path,
-    head: Head,
-    names: list[str],
-) -> tuple[Tensor, Tensor]:
-    """Return the logits or values, and the targets, of ``out_of_fold.csv``."""
-    frame = pd.read_csv(folder / "out_of_fold.csv", dtype={"target": str}, keep_default_na=False)
+def _out_of_fold(folder: Path, head: Head) -> tuple[Tensor, Tensor]:
+    """Return the logits or values, and the targets, of the rows out of fold."""
+    _, _, outputs = out_of_fold_outputs(folder)
+    targets = torch.tensor(outputs["targets"])
     if head.task is None:
-        last = frame.iloc[:, -2 * len(names) :]
-        targets, values = torch.tensor(last.to_numpy(float)).chunk(2, dim=1)
-        return values, targets
-    columns = [f"prob_{name}" for name in names]
-    probabilities = torch.tensor(frame[columns].to_numpy())
+        return torch.tensor(outputs["values"]), targets
+    probabilities = torch.tensor(outputs["probabilities"])
     if head.task == "multilabel":
-        labels = frame["target"].str.get_dummies(";").reindex(columns=names, fill_value=0)
-        return probabilities.logit(1e-7), torch.tensor(labels.to_numpy())
+        return probabilities.logit(1e-7), targets
     logits = probabilities.clamp_min(1e-12).log()
     if head.task == "binary":
         logits = logits.diff(dim=1)
-    classes = pd.Categorical(frame["target"], names).codes
-    return logits, torch.tensor(classes)
+    return logits, targets
