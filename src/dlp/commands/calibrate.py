@@ -24,7 +24,7 @@ from dlp.modules.heads import Head
 from dlp.modules.serialization import build
 from dlp.modules.weights import read_file
 from dlp.reader import scale_of
-from dlp.runs.folder import Run, checkpoint_of
+from dlp.runs.folder import Run, checkpoints_of
 
 #: Part -> its logits, or its predictions of values, and its targets.
 Parts = dict[str, tuple[Tensor, Tensor]]
@@ -43,8 +43,7 @@ def calibrate(run: str, coverage: OpenUnitInterval = 0.9) -> pd.DataFrame:
         run: Name of a config with a run, folder of a run, or checkpoint.
         coverage: Share of rows whose interval or set has the truth.
     """
-    folds = sorted(Path(run).glob("checkpoints/fold_*.ckpt"))
-    paths = folds or [checkpoint_of(run)]
+    paths = checkpoints_of(run)
     record = Run(paths[0].parents[1])
     import_named_modules(record.config)
     checkpoints = [read_file(path, "state_dict", "use") for path in paths]
@@ -56,7 +55,7 @@ def calibrate(run: str, coverage: OpenUnitInterval = 0.9) -> pd.DataFrame:
             f"{head.threshold:g}. Calibrate first, then choose the threshold."
         )
     names = entry["names"]
-    if folds:
+    if len(paths) > 1:
         rows_out_of_fold = _out_of_fold(Path(run), head)
         parts = {"out of fold": rows_out_of_fold}
     else:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from dlp import reader
 from dlp.datamodules.tables.rows import records
 from dlp.errors import InputError, extra
-from dlp.runs.folder import checkpoint_of
+from dlp.runs.folder import checkpoints_of
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -67,10 +67,9 @@ class Predictor:
                 return cls([reader.load(file)])
         from dlp.inference import trained  # torch takes a second to import
 
-        folds = sorted(Path(path).glob("checkpoints/fold_*.ckpt"))
         models = []
         modules = []
-        for checkpoint in folds or [checkpoint_of(str(path))]:
+        for checkpoint in checkpoints_of(str(path)):
             entry, module = trained.load(checkpoint, network, head)
             model = reader.Model(entry, module.run)
             if model.inputs.get("features") is not None:
