@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from lightning import LightningModule, Trainer
 
@@ -14,9 +15,6 @@ from dlp.datamodules.base import Part, SupervisedDataModule
 from dlp.datamodules.rows import Array
 from dlp.evaluation.mistakes import class_mistakes, label_mistakes, value_mistakes
 from dlp.files import save_figure, write_csv, write_json
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 class MistakesReport(BatchOutputs):
@@ -72,7 +70,7 @@ def write_mistakes(
     threshold: float,
     name: str = "worst",
     count: int = 16,
-) -> "pd.DataFrame":
+) -> pd.DataFrame:
     """Write ``mistakes.json``, its figures and the worst rows of a part; return these.
 
     Args:
@@ -85,8 +83,6 @@ def write_mistakes(
         name: Name of the table of the worst rows, and of their figure if they are images.
         count: Largest number of worst rows.
     """
-    import pandas as pd
-
     from dlp.visualization.images import image_grid
     from dlp.visualization.mistakes import draw_mistakes
 
