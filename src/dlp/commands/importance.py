@@ -78,7 +78,7 @@ def _columns(
             sign = -1
             change = "drop"
         lines = []
-        for column in rows.names:
+        for column in rows.frame:
             losses = []
             for _ in range(_REPEATS):
                 order = generator.permutation(len(rows))

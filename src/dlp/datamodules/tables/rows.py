@@ -26,11 +26,6 @@ class TableRows(Rows):
     def __getitem__(self, index: Indices) -> "TableRows":
         return TableRows(self.frame.iloc[index])
 
-    @property
-    def names(self) -> list[str]:
-        """Names of the columns."""
-        return list(map(str, self.frame))
-
     def shuffled(self, name: str, order: Indices) -> "TableRows":
         """Return the rows with the cells of a column in another order."""
         return TableRows(self.frame.assign(**{name: self.frame[name].array[order]}))
