@@ -82,12 +82,6 @@ class ImageModel:
         """Return the name and the score of a class."""
         return f"{self.names[index]} {scores[index].item():.3f}"
 
-    def class_index(self, name: str) -> int:
-        """Return the index of a class by its name."""
-        if name not in self.names:
-            raise unknown("class", name, self.names)
-        return self.names.index(name)
-
 
 def load_image_model(name: str) -> ImageModel:
     """Return the network of a run, a checkpoint, a config name or torchvision."""

@@ -11,7 +11,7 @@ from torch import nn
 from dlp import visualization
 from dlp.commands.image_models import image_format_of, load_image_model, target_titles
 from dlp.console import say
-from dlp.errors import InputError
+from dlp.errors import InputError, unknown
 from dlp.files import save_figure
 from dlp.lightning_cli.recipe import Recipe
 from dlp.runs.folder import ROOT
@@ -76,6 +76,8 @@ def heatmap(
         output: Folder of the figures; None is ``visualize/heatmap`` in the run.
     """
     image_model = load_image_model(model)
+    if class_name is not None and class_name not in image_model.names:
+        raise unknown("class", class_name, image_model.names)
     figures = {}
     with visualization.GradCAM(image_model.network, layer) as cam:
         for image in image_model.images(images, num_images):
@@ -85,7 +87,7 @@ def heatmap(
             say(f"{image.title} -> {', '.join(labels)}")
             index = best[0]
             if class_name is not None:
-                index = image_model.class_index(class_name)
+                index = image_model.names.index(class_name)
             # A single value or label is the only logit, which Grad-CAM calls class 1.
             maps = cam(image.pixels[None], 1 if len(scores) == 1 else index)
             titles = [image.title, str(cam.layer), image_model.label(scores, index)]
