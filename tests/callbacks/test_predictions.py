@@ -6,6 +6,7 @@ from helpers.training import quiet_trainer
 
 from dlp.callbacks import PredictionWriter
 from dlp.datamodules import ArrayDataModule, TableDataModule
+from dlp.datamodules.base import Examples
 from dlp.errors import InputError
 from dlp.modules import DenseModule
 
@@ -113,3 +114,8 @@ def test_a_module_of_ones_own_must_return_an_index(tmp_path):
 
     with pytest.raises(InputError, match="predict_step of Own must return a dictionary of index"):
         predict(tmp_path / "p.csv", np.arange(20) % 2, "sigmoid", Own, x_predict=X)
+
+
+def test_an_id_column_called_as_a_column_of_predictions_is_refused():
+    with pytest.raises(InputError, match="the column index cannot name the rows"):
+        Examples(np.zeros((2, 1)), names={"index": ["a", "b"]})

@@ -15,12 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from dlp.errors import InputError
 from dlp.reader import Spec
 
 Array = NDArray[Any]
 Indices = NDArray[np.int64]
 #: Function that builds an estimator of scikit-learn.
 Estimator = Callable[..., Any]
+
+_TAKEN_NAMES = {"index", "target", "class", "value", "set", "low", "high", "true", "predicted"}
 
 
 class Rows(ABC):
@@ -89,6 +92,14 @@ class Examples:
     groups: Array | None = None
     times: Array | None = None
     hashes: NDArray[np.uint64] | None = None
+
+    def __post_init__(self) -> None:
+        for name in self.names:
+            if name in _TAKEN_NAMES:
+                raise InputError(
+                    f"the column {name} cannot name the rows: predictions have a column of that "
+                    "name. Rename it in the file, or leave out id_column."
+                )
 
     def __len__(self) -> int:
         return len(self.inputs)
