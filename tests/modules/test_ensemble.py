@@ -102,3 +102,16 @@ def test_a_network_that_is_built_already_is_not_multiplied():
 def test_a_pretrained_network_is_not_multiplied():
     with pytest.raises(InputError, match="ensemble is for networks that begin with random"):
         PretrainedModule((3, 32, 32), 2, weights=None, ensemble=2)
+
+
+def test_a_batch_of_several_inputs_is_one_batch_for_all():
+    class Sum(torch.nn.Module):
+        def __init__(self, num_logits):
+            super().__init__()
+            self.layer = torch.nn.Linear(3, num_logits)
+
+        def forward(self, inputs):
+            return self.layer(inputs[0] + inputs[1])
+
+    module = SupervisedModule(Sum, "softmax", 4, ensemble=2)
+    assert module.training_step(((X, X), Y), 1).isfinite()

@@ -14,6 +14,10 @@ from dlp.errors import check_range
 Link = Literal["identity", "log", "logit", "softmax"]
 
 
+class MemberInputs(list[Any]):
+    """Batches of inputs, one per member."""
+
+
 class EnsembleNet(nn.Module):
     """Mean of networks: its logits are those of the mean of their predictions.
 
@@ -36,11 +40,8 @@ class EnsembleNet(nn.Module):
         self.scale = scale
 
     def forward(self, inputs: Any) -> Tensor:
-        """Return logits (N, C) of a batch of inputs.
-
-        A list has a batch per member; the logits are then those of each, one after the other.
-        """
-        if isinstance(inputs, list):
+        """Return logits (N, C) of a batch of inputs; of `MemberInputs` those of each."""
+        if isinstance(inputs, MemberInputs):
             pairs = zip(self.members, inputs, strict=True)
             return torch.cat([member(batch) for member, batch in pairs])
         return self.mean(self.member_logits(inputs))
