@@ -188,9 +188,11 @@ def test_scores_of_nan_are_no_answer():
 
 @pytest.mark.parametrize(
     ("names", "columns"),
-    [(["price"], ["price", "low", "high"]), (["high"], ["high", "low"]),
-     (["a", "b"], ["a", "b", "low_a", "low_b", "high_a", "high_b"])],
-)  # fmt: skip
+    [
+        (["price"], ["price", "low", "high"]),
+        (["a", "b"], ["a", "b", "low_a", "low_b", "high_a", "high_b"]),
+    ],
+)
 def test_values_of_a_calibrated_model_have_intervals(names, columns):
     values = np.array([[1.0, 2.0], [3.0, 4.0]])[:, : len(names)]
     head = {"names": names, "prediction": "values", "task": None, "arguments": {}}

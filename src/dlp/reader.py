@@ -422,7 +422,7 @@ def answer(
         raise ValueError("the model predicts NaN or infinity for some of these rows.")
     if head["prediction"] == "values":
         columns = dict(zip(names, scores.T, strict=True))
-        return columns | prediction_sets(scores, head) | columns  # a target may be called high
+        return columns | prediction_sets(scores, head)
     is_multilabel = head["task"] == "multilabel"
     decided = decide(scores, head["threshold"], is_multilabel)
     if is_multilabel:

@@ -75,6 +75,18 @@ def test_a_coverage_for_which_there_are_too_few_rows_is_refused(values, fails):
     assert "coverage" in fails("calibrate", "points", "--coverage", "1")
 
 
+def test_a_model_that_diverged_is_refused(points, fails):
+    main(f"{FIT} --model.optimizer.lr 1e30".split())
+    assert "predicts NaN or infinity" in fails("calibrate", "points")
+
+
+def test_a_target_called_as_an_end_of_its_interval_is_refused(points, fails):
+    table = pd.read_csv("points.csv").rename(columns={"x": "low"})
+    table.to_csv("points.csv", index=False)
+    main(f"{FIT} --data.target low --model.head regression".split())
+    assert "rename the target" in fails("calibrate", "points")
+
+
 def test_a_resumed_fit_forgets_the_intervals(values):
     main(f"fit --ckpt_path {RUN}/checkpoints/best.ckpt --trainer.max_epochs 2".split())
     assert "low" not in Predictor.load(RUN / "checkpoints/last.ckpt").predict(SOME_ROWS)

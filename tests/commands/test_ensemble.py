@@ -58,6 +58,7 @@ def test_it_is_calibrated_predicted_and_measured(ensemble, capsys):
     batch = members.inputs(
         *map(torch.from_numpy, Predictor.load(RUN).reader(rows.to_dict("records")))
     )
+    members.head.temperature = torch.tensor(1.0)  # the deviation is that before calibration
     logits = members.network.member_logits(batch)
     std = torch.stack([members.head.predict(each) for each in logits]).std(0)
     np.testing.assert_allclose(frame["std_yes"], std[:, 1].detach(), rtol=1e-4)

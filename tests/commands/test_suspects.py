@@ -43,6 +43,11 @@ def test_rows_that_have_changed_since_are_refused(table, fails):
     assert "the rows have changed since" in fails("suspects", "points")
 
 
+def test_folds_that_all_diverged_are_refused(points, fails):
+    main([*ARGS, "--trainer.max_epochs", "1", "--model.optimizer.lr", "1e30"])
+    assert "diverged; use a smaller learning rate" in fails("suspects", "points")
+
+
 def test_the_largest_error_of_a_value_comes_first(table):
     table.loc[17, "x"] = 1000
     table.to_csv("points.csv", index=False)

@@ -60,7 +60,10 @@ def calibrate(run: str, coverage: OpenUnitInterval = 0.9) -> pd.DataFrame:
         parts = {"out of fold": rows_out_of_fold}
     else:
         parts = _validation_and_test(run)
+    if not all(outputs.isfinite().all() for outputs, _ in parts.values()):
+        raise InputError(f"{run} predicts NaN or infinity; train it with a smaller learning rate.")
     learned: dict[str, Any] = {}
+    rows = []
     if head.task is not None:
         rows = _fit(head, names, parts)
         learned["temperature"] = rows[-1]["temperature"]
@@ -68,8 +71,11 @@ def calibrate(run: str, coverage: OpenUnitInterval = 0.9) -> pd.DataFrame:
         learned["coverage"] = float(coverage)
         learned["quantiles"] = _quantiles(head, names, parts, coverage)
     if head.task is None:
-        widths = zip(names, learned["quantiles"], strict=True)
-        rows = [{"target": name, "half_width": width} for name, width in widths]
+        if {"low", "high"} & set(names):
+            raise InputError("low and high are the ends of intervals; rename the target.")
+        scale = head.arguments.get("target_transform", "none")
+        for name, half_width in zip(names, learned["quantiles"], strict=True):
+            rows.append({"target": name, "half_width": half_width, "scale": scale})
     table = pd.DataFrame(rows)
     say(table.to_string(index=False, float_format="{:.4g}".format))
     for path, checkpoint in zip(paths, checkpoints, strict=True):
@@ -79,7 +85,7 @@ def calibrate(run: str, coverage: OpenUnitInterval = 0.9) -> pd.DataFrame:
         AtomicCheckpointIO().save_checkpoint(checkpoint, path)
     record.add_results(calibration=rows, **learned)
     say(f"wrote {', '.join(learned)} into {', '.join(map(str, paths))}")
-    if (record.folder / "reliability.png").exists():
+    if len(paths) == 1 and (record.folder / "reliability.png").exists():
         test(Recipe("test", ["--ckpt_path", str(paths[0])], test))
     return table
 

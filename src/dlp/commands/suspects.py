@@ -1,6 +1,7 @@
 """Command ``suspects``: rows whose label may be wrong."""
 
 import pandas as pd
+from jsonargparse.typing import PositiveInt
 
 from dlp.callbacks.mistakes import write_mistakes
 from dlp.commands.crossval import out_of_fold_outputs
@@ -12,7 +13,7 @@ from dlp.runs.folder import find_runs
 
 def suspects(
     run: str,
-    count: int = 100,
+    count: PositiveInt = 100,
 ) -> pd.DataFrame:
     """List the rows whose label the predictions of ``crossval`` doubt most.
 
@@ -20,9 +21,9 @@ def suspects(
     class; the lowest ``probability`` of the given class (``true``) comes first. Of several labels
     in a row the most doubted one counts, of values the error in deviations of the target.
     ``suspects.csv`` and, of images, ``suspects.png`` show them; ``mistakes.json`` and its figures
-    are those of all rows. ``contradictions.csv`` has the rows with the input of another row and
-    another label, by ``hash``: all cells, all characters of a text, or all pixels of the resized
-    images are equal.
+    are those of all rows. ``contradictions.csv`` has a row per label of each input that has
+    several, by ``hash``: all cells, all characters of a text, or all pixels of the resized images
+    are equal.
 
     Args:
         run: Folder of a run of ``crossval``, or name of a config (its newest run).
