@@ -104,6 +104,9 @@ def test_a_fit_starts_from_the_weights_of_another_run(fitted, fails):
     main([*FIT, "--init_from", "points", "--model.optimizer.lr=0.0", "--trainer.max_epochs=1"])
     after = weights("runs/points/version_1/checkpoints/last.ckpt")
     assert all(torch.equal(before[name], after[name]) for name in before)
+    assert "has another network than this config" in fails(
+        *FIT, "--init_from", "points", "--ensemble", "2"
+    )
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ def test_refusals_of_a_table_are_settled_and_stand_in_the_config(houses, capsys)
         "na_values": {"alter": ["?"]},
     }
     assert arguments["drop_columns"] == ["nr", "straße"]
-    assert "refused: column 'alter' holds numbers and '?'" in capsys.readouterr().out
+    assert "column 'alter' holds numbers and '?'" in capsys.readouterr().out
 
 
 def test_german_prices_and_dates_are_read_and_no_column_is_lost(tmp_path):

@@ -143,7 +143,7 @@ def _fill(template: str, arguments: dict[str, Any], reasons: dict[str, str]) -> 
         pair = inline({key: arguments[key]})
         for reason, name in reasons.items():
             if name == key:
-                say(f"\nrefused: {reason}\nsettled by {pair}")
+                say(f"\n{reason}\nsettled by {pair}")
                 lines += [f"{indent}# {part}" for part in textwrap.wrap(reason, 90)]
         lines.append(f"{indent + pair:33} {comment}".rstrip())
     return lines

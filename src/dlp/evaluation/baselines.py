@@ -153,9 +153,9 @@ def baseline_lines(scores: Mapping[str, Mapping[str, float]]) -> list[str]:
     for name, values in scores.items():
         lines.append(f"baseline {name.replace('_', ' ')}: {scores_text(values)}")
         if values.get("standard_errors", 0) > 2:
-            advice = "use it"
+            advice = "use scikit-learn's"
             if name == "linear model":  # this narrowed the gap on five tables of five
-                advice = "use it, or for a table try --data.bins 0"
+                advice += ", or --data.bins 0 for a table with bins"
             lines.append(
                 f"{name} is better by {values['lead']:.3g} ({values['standard_errors']:.1f} "
                 f"standard errors): {advice}"

@@ -163,7 +163,9 @@ class RunRecorder(Checkpoint):
         if failure is None and trainer.check_val_every_n_epoch == 1:  # else NaN is a gap
             failure = divergence(self.monitor, metrics.get(self.monitor, []))
         if reading is None or failure is not None:
-            verb = "predict" if self.test_after_fit else "test"
+            data = _data_of(trainer)
+            has_test = data is None or data.has("test")
+            verb = "test" if has_test and not self.test_after_fit else "predict"
             self._next_command = f"{verb} --ckpt_path {run.folder}"
         elif reading.kind in ("improving", "too_short"):
             more = f"--trainer.max_epochs {longer(epochs)}"

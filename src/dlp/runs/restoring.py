@@ -40,4 +40,10 @@ def start_from(model: LightningModule, path: Path) -> None:
     state = read_file(path, "state_dict")["state_dict"]
     if isinstance(model, SupervisedModule):
         state |= model.head.state_dict(prefix="head.")  # mean and deviation of these targets
-    model.load_state_dict(state)
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        raise InputError(
+            f"{path} has another network than this config; init_from takes a run with the same "
+            "model and ensemble."
+        ) from error
