@@ -201,9 +201,16 @@ def row_of(name: str, seeds: int) -> str:
         named = [v for test in ours for k, v in test["baselines"].items() if k.startswith(kind)]
         values.append(statistics.median(v[metric] for v in named) if named else float("nan"))
     best = (min if own.is_value else max)(value for value in values if value == value)
-    cells = ["-" if v != v else f"**{v:.4g}**" if v == best else f"{v:.4g}" for v in values]
+    cells = [f"**{text(v)}**" if v == best else text(v) for v in values]
     label = "MAE" if own.is_value else "accuracy"
     return f"| {own.title} | {label} | {' | '.join(cells)} | {seconds:.0f} |"
+
+
+def text(value: float) -> str:
+    """Return four digits, or a dash for no value."""
+    if value != value:
+        return "-"
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"
 
 
 def write_rows(rows: dict[str, str]) -> None:
