@@ -39,14 +39,6 @@ def test_the_config_of_the_run_has_it_as_an_argument_of_the_model(ensemble):
     assert config["ensemble"] is None
 
 
-def test_a_resumed_fit_equals_an_unbroken_one(ensemble):
-    main(["fit", "--ckpt_path", str(RUN), "--trainer.max_epochs", "5"])
-    main([*FIT, "--trainer.max_epochs", "5"])
-    paths = [Path(f"runs/points/version_{n}/checkpoints/last.ckpt") for n in (0, 1)]
-    resumed, unbroken = (torch.load(path, weights_only=True)["state_dict"] for path in paths)
-    assert all(torch.equal(resumed[name], unbroken[name]) for name in unbroken)
-
-
 def test_it_is_calibrated_predicted_and_measured(ensemble, capsys):
     main(["calibrate", "points"])
     main(["predict", "--config", "points.yaml", "--spread", "true"])

@@ -112,6 +112,7 @@ def test_images_with_weights_get_a_pretrained_network(tmp_path, fails):
     main(["fit", "--config", "photos.yaml", "--trainer.fast_dev_run", "true"])
 
 
+@pytest.mark.slow
 def test_few_rows_are_measured_by_folds_and_then_all_trained_on(tmp_path, capsys):
     points_table(tmp_path / "few.csv", rows=60)
     main(["init", "few.csv", "--target", "label"])

@@ -56,6 +56,7 @@ def test_the_largest_error_of_a_value_comes_first(table):
     assert main(["suspects", "points"])["index"][0] == 17
 
 
+@pytest.mark.slow
 def test_images_are_drawn(tmp_path):
     image_folder(tmp_path / "photos")
     Path("photos.yaml").write_text(
