@@ -11,11 +11,21 @@ from dlp.cli import main
 @pytest.fixture(scope="session")
 def run_of_points(tmp_path_factory):
     """Return a folder with a recipe and a run that was tested."""
-    folder = tmp_path_factory.mktemp("run_of_points")
+    return fitted_points(tmp_path_factory.mktemp("run_of_points"))
+
+
+@pytest.fixture(scope="session")
+def run_of_ensemble(tmp_path_factory):
+    """Return a folder with a run of two networks."""
+    return fitted_points(tmp_path_factory.mktemp("ensemble"), "--ensemble", "2")
+
+
+def fitted_points(folder, *words):
+    """Fit and test the recipe of points in a folder; return it."""
     write_points(folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        main(["fit", "--config", "points.yaml", "--test_after_fit", "best"])
+        main(["fit", "--config", "points.yaml", "--test_after_fit", "best", *words])
     return folder
 
 

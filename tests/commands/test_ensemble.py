@@ -8,23 +8,11 @@ import pandas as pd
 import pytest
 import torch
 import yaml
-from helpers.sets import write_points
 
 from dlp.cli import main
 from dlp.inference import Predictor
 
 RUN = Path("runs/points/version_0")
-FIT = ("fit", "--config", "points.yaml", "--ensemble", "2")
-
-
-@pytest.fixture(scope="module")
-def run_of_ensemble(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("ensemble")
-    write_points(folder)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        main([*FIT, "--test_after_fit", "best"])
-    return folder
 
 
 @pytest.fixture
