@@ -7,6 +7,7 @@ import pytest
 from helpers.sets import image_folder
 
 from dlp.cli import main
+from dlp.commands.suspects import contradictions
 
 RUN = Path("runs/points/version_0")
 FOLDS = ("--num_folds", "3", "--data.test_size", "null", "--trainer.accelerator", "cpu")
@@ -68,3 +69,8 @@ def test_images_are_drawn(tmp_path):
     suspects = main(["suspects", "photos"])
     assert set(suspects["path"].str[7:11]) == {"cats", "dogs"}
     assert Path("runs/photos/version_0/suspects.png").exists()
+
+
+def test_inputs_with_several_labels_are_found_with_a_row_of_each():
+    rows = pd.DataFrame({"index": range(6), "hash": [7, 5, 7, 5, 7, 3], "target": [*"abaacb"]})
+    assert contradictions(rows)["index"].tolist() == [1, 3, 0, 4]

@@ -6,7 +6,6 @@ from jsonargparse.typing import PositiveInt
 from dlp.callbacks.mistakes import write_mistakes
 from dlp.commands.crossval import out_of_fold_outputs
 from dlp.console import say
-from dlp.evaluation.suspects import contradictions
 from dlp.files import write_csv
 from dlp.runs.folder import find_runs
 
@@ -43,3 +42,13 @@ def suspects(
             write_csv(folder / "contradictions.csv", doubles)
             say(doubles.head(16).to_string(index=False))
     return worst
+
+
+def contradictions(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return a row per label of each input that has several, those of one input together.
+
+    Args:
+        rows: Columns ``hash``, of the input, and ``target``, the label.
+    """
+    distinct = rows.drop_duplicates(["hash", "target"])
+    return distinct[distinct.duplicated("hash", keep=False)].sort_values("hash")
