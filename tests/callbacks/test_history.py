@@ -12,7 +12,7 @@ from dlp.modules import DenseModule
 def test_memory_and_file_have_each_metric_by_epoch(tmp_path):
     history = History(tmp_path)
     trainer = small_fit(history)
-    names = ["train_loss", "train_acc", "val_loss", "val_acc"]
+    names = ["train_acc", "train_loss", "val_acc", "val_loss"]
     assert list(history.metrics) == names
     last = {name: float(value) for name, value in trainer.callback_metrics.items()}
     assert {name: values[-1] for name, values in history.metrics.items()} == last
