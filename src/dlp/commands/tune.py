@@ -15,7 +15,7 @@ from dlp.errors import InputError, extra, unknown
 with extra("tune"):
     import optuna
     from optuna import distributions
-    from optuna.pruners import MedianPruner, NopPruner
+    from optuna.pruners import MedianPruner
     from optuna.study import MaxTrialsCallback, Study
     from optuna.trial import FrozenTrial, Trial, TrialState
 
@@ -34,18 +34,16 @@ _FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 Space = dict[str, distributions.BaseDistribution]
 
 
-def tune(
-    recipe: Recipe, space: str, trials: int = 50, timeout: float | None = None, prune: bool = True
-) -> Study:
+def tune(recipe: Recipe, space: str, trials: int = 50) -> Study:
     """Search a space of settings; the newest study of an equal config and space goes on.
+
+    A trial stops that is worse than the median at its epoch.
 
     Args:
         recipe: Config.
         space: YAML file of keys of the config with {low:, high:, log:, step:} or a list of choices
             each, or the name of a space of the project.
         trials: Number of finished trials of the study.
-        timeout: Time in seconds after which no trial begins.
-        prune: Whether a trial stops that is worse than the median at its epoch.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)  # an error of a trial is raised
     monitor = recipe.config.monitor
@@ -59,14 +57,14 @@ def tune(
     if recipe.is_dev_run:
         trials = 1
     else:
-        content = saved_config(recipe, "space", "trials", "timeout", "prune")
+        content = saved_config(recipe, "space", "trials")
         content["space"] = {key: str(values) for key, values in ranges.items()}
         content["rows"] = str(data.fit()["rows"])
         folder = find_run(recipe, content, "study").folder
         storage = f"sqlite:///{folder}/study.db"
     study = optuna.create_study(
         storage=storage,
-        pruner=MedianPruner(5, max(2, epochs // 4)) if prune else NopPruner(),
+        pruner=MedianPruner(5, max(2, epochs // 4)),
         study_name=recipe.name,
         direction="minimize" if mode == "min" else "maximize",
         load_if_exists=True,
@@ -89,7 +87,7 @@ def tune(
 
     if len(study.get_trials(states=_FINISHED)) < trials:
         enough = MaxTrialsCallback(trials, _FINISHED)
-        study.optimize(objective, timeout=timeout, callbacks=[enough, finish], gc_after_trial=True)
+        study.optimize(objective, callbacks=[enough, finish], gc_after_trial=True)
     if folder is not None and (folder / "best.yaml").exists():
         table = _table(study)
         complete = table[table["state"] == "COMPLETE"]  # a pruned trial has no final value
