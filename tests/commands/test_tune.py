@@ -104,7 +104,7 @@ def test_a_trial_run_writes_nothing(space):
         ("model.l2: {low: 1e-5, high: 1e-2}", "val_data_loss"),
         ("model.dropout: {low: 0.5, high: 0.1}", "low"),
         ("model.dropout: {low: 0.1, top: 0.5}", "high"),
-        ("model.dropout: {choices: []}", "choices"),
+        ("model.dropout: []", "choices"),
         ("model.dropout: 0.3", "choices"),
     ],
 )

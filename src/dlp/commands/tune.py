@@ -189,12 +189,9 @@ def read_space(space: str, monitor: str) -> Space:
 
 
 def _distribution(key: str, value: Any) -> distributions.BaseDistribution:
-    if isinstance(value, list):
-        value = {"choices": value}
     try:
-        if "choices" in value:
-            choices = value["choices"]
-            texts = [item if isinstance(item, str) else json.dumps(item) for item in choices]
+        if isinstance(value, list):
+            texts = [item if isinstance(item, str) else json.dumps(item) for item in value]
             return distributions.CategoricalDistribution(texts)  # it keeps no lists
         # YAML takes 1e-4 for text.
         numbers: Any = {n: float(v) if isinstance(v, str) else v for n, v in value.items()}

@@ -119,7 +119,7 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
     """Yield dotted keys, without ``init_args``, and their values; a range of a space is one."""
     for name, value in tree.items():
         key = f"{prefix}{name}".replace(".init_args", "")
-        if isinstance(value, Mapping) and not {"low", "high", "choices"} & set(value):
+        if isinstance(value, Mapping) and not {"low", "high"} & set(value):
             yield from flatten(value, f"{key}.")
         else:
             yield key, value
