@@ -67,8 +67,9 @@ def test_heat_maps_of_a_run_show_each_class_in_turn(pets, capsys):
 def test_activations_of_files_are_drawn_by_layer(pets):
     checkpoint = "runs/pets/version_0/checkpoints/last.ckpt"
     words = ["--images", "pets/cats/0.png", "--layers", "[features.conv1, features.relu2]"]
-    main(["visualize", "activations", checkpoint, *words, "--output", "out"])
-    assert files(pets / "out") == ["0_features.conv1.png", "0_features.relu2.png"]
+    main(["visualize", "activations", checkpoint, *words])
+    drawn = files(pets / "runs/pets/version_0/visualize/activations")
+    assert drawn == ["0_features.conv1.png", "0_features.relu2.png"]
 
 
 def test_filters_of_a_run_are_drawn(pets):

@@ -23,15 +23,15 @@ def batch(
     recipe: Recipe,
     num_images: int = 16,
     copies: int = 1,
-    output: Path | None = None,
 ) -> Path | None:
     """Draw training images as the model sees them, augmentation included; nothing is trained.
+
+    The figure is ``runs/<config name>/batch.png``.
 
     Args:
         recipe: Config.
         num_images: Number of images.
         copies: Number of epochs that each image is drawn of, side by side.
-        output: Path of the PNG; None is ``runs/<config name>/batch.png``.
     """
     data = recipe.data()
     image_format_of(data)  # refuses other rows
@@ -49,7 +49,7 @@ def batch(
     figure = visualization.image_grid(pixels, list(titles), columns)
     if recipe.is_dev_run:
         return None
-    path = output or ROOT / recipe.name / "batch.png"
+    path = ROOT / recipe.name / "batch.png"
     save_figure(figure, path)
     say(f"wrote {path}")
     return path
@@ -62,7 +62,6 @@ def heatmap(
     layer: str | None = None,
     class_name: str | None = None,
     colormap: Literal["inferno", "viridis", "jet"] = "inferno",
-    output: Path | None = None,
 ) -> Path:
     """Draw the places of images in which a network sees a class (Grad-CAM).
 
@@ -73,7 +72,6 @@ def heatmap(
         layer: Dotted name of the layer; None is that of the last map before pooling.
         class_name: Name of the class; None is the predicted one.
         colormap: Colours of the heat; the book's are ``jet``.
-        output: Folder of the figures; None is ``visualize/heatmap`` in the run.
     """
     image_model = load_image_model(model)
     if class_name is not None and class_name not in image_model.names:
@@ -93,7 +91,7 @@ def heatmap(
             titles = [image.title, str(cam.layer), image_model.label(scores, index)]
             figure = visualization.heatmap_figure(image.pixels, maps[0], titles, colormap)
             figures[image.name] = figure
-    return _save(figures, output or image_model.folder / "heatmap")
+    return _save(figures, image_model.folder / "heatmap")
 
 
 def activations(
@@ -101,7 +99,6 @@ def activations(
     images: Path | None = None,
     num_images: int = 1,
     layers: list[str] | str | None = None,
-    output: Path | None = None,
 ) -> Path:
     """Draw the outputs of the layers of a network for images, a grid of channels per layer.
 
@@ -110,7 +107,6 @@ def activations(
         images: Image file, or folder of images; None draws rows of the test, else validation part.
         num_images: Number of images.
         layers: Dotted names of layers; None is the first 8.
-        output: Folder of the figures; None is ``visualize/activations`` in the run.
     """
     image_model = load_image_model(model)
     figures = {}
@@ -122,7 +118,7 @@ def activations(
             size = " x ".join(map(str, maps.shape[1:]))
             title = f"{image.title}: {name}, {size}"
             figures[f"{image.name}_{name}"] = visualization.activation_grid(maps[0], title)
-    return _save(figures, output or image_model.folder / "activations")
+    return _save(figures, image_model.folder / "activations")
 
 
 def filters(
@@ -130,7 +126,6 @@ def filters(
     layers: list[str] | str | None = None,
     num_filters: int = 64,
     steps: int = 40,
-    output: Path | None = None,
 ) -> Path:
     """Draw the patterns to which the filters of a network respond most.
 
@@ -139,7 +134,6 @@ def filters(
         layers: Dotted names of layers; None is four convolutions from the first to the last.
         num_filters: Upper bound of the number of filters per layer.
         steps: Number of steps of gradient ascent.
-        output: Folder of the figures; None is ``visualize/filters`` in the run.
     """
     image_model = load_image_model(model)
     network = image_model.network
@@ -157,7 +151,7 @@ def filters(
         say(title)
         patterns = visualization.filter_patterns(network, name, range(count), **options)
         figures[name] = visualization.filter_grid(patterns, title)
-    return _save(figures, output or image_model.folder / "filters")
+    return _save(figures, image_model.folder / "filters")
 
 
 def _convolutions(network: nn.Module) -> list[str]:
