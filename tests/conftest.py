@@ -4,9 +4,7 @@ import gc
 import os
 import socket
 
-import lightning  # noqa: F401 - its log handler binds to the stream of the whole session
 import pytest
-import torch
 from hypothesis import settings
 
 settings.register_profile("dlp", max_examples=20, deadline=None, derandomize=True)
@@ -16,6 +14,10 @@ settings.load_profile("dlp")
 @pytest.fixture(autouse=True, scope="session")
 def quick_session():
     """Compute on one thread, and keep the imports out of garbage collection."""
+    # Imported here: the process that only hands the tests to the workers needs neither.
+    import lightning  # noqa: F401 - its log handler binds to the stream of the whole session
+    import torch
+
     torch.set_num_threads(1)
     gc.collect()
     gc.freeze()
