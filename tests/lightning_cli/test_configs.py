@@ -38,6 +38,8 @@ def run(command, *configs):
     words = [word for config in configs for word in ("--config", config)]
     for part in ("data", "model"):
         words += SMALLER.get(content[part]["class_path"], [])
+    if command == "crossval" and "num_folds" not in content["data"].get("init_args", {}):
+        words += ["--num_folds", "2"]
     main([command, *words, *TRIAL])
 
 
