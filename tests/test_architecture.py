@@ -6,8 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 import dlp
 
 SOURCE = Path(dlp.__file__).parent
@@ -109,32 +107,34 @@ def test_datamodules_know_no_loss_and_modules_no_data():
             assert "datamodules" not in rooms, file
 
 
-@pytest.mark.parametrize(
-    ("code", "absent"),
-    [
-        ("import dlp, dlp.runs.folder, dlp.lightning_cli.configs", "torch lightning numpy"),
-        (
-            "import dlp.datamodules.tables.encoder, dlp.datamodules.text.encoding\n"
-            "from dlp.modules import ConvNet, DenseNet, SoftmaxHead\n"
-            "from dlp.modules.pretrained.network import Backbone, PretrainedNet",
-            "lightning torchmetrics torchvision",
-        ),
-        (
-            "from dlp.inference import Predictor\nimport dlp.inference.trained",
-            "lightning torchmetrics torchvision sklearn",
-        ),
-    ],
-)
-def test_an_import_brings_no_more_than_it_needs(code, absent):
-    code += f"\nimport sys; print(sorted({{*{absent.split()}}} & {{*sys.modules}}))"
+#: Imports in their order -> what none of them may bring; one process runs all.
+LIGHT_IMPORTS = {
+    "import dlp, dlp.runs.folder, dlp.lightning_cli.configs": "torch lightning numpy",
+    "import dlp.datamodules.tables.encoder, dlp.datamodules.text.encoding\n"
+    "from dlp.modules import ConvNet, DenseNet, SoftmaxHead\n"
+    "from dlp.modules.pretrained.network import Backbone, PretrainedNet\n"
+    "from dlp.inference import Predictor\n"
+    "import dlp.inference.trained": "lightning torchmetrics torchvision sklearn",
+}
+
+
+def test_an_import_brings_no_more_than_it_needs():
+    code = "import sys\n"
+    for imports_, absent in LIGHT_IMPORTS.items():
+        code += f"{imports_}\nprint(sorted({{*{absent.split()}}} & {{*sys.modules}}))\n"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert run.stdout == "[]\n"
+    assert run.stdout == "[]\n" * len(LIGHT_IMPORTS)
 
 
-@pytest.mark.parametrize("file", [name for name in FILES if not name.startswith("speed")])
-def test_the_code_is_plain_python(file):
-    lines = [line.partition("#")[0] for line in FILES[file].read_text("utf-8").splitlines()]
-    assert [line for line in lines if re.search(FORBIDDEN, line)] == []
+def test_the_code_is_plain_python():
+    lines = [
+        (file, line)
+        for file, path in FILES.items()
+        for line in path.read_text("utf-8").splitlines()
+        if not file.startswith("speed")
+    ]
+    forbidden = [each for each in lines if re.search(FORBIDDEN, each[1].partition("#")[0])]
+    assert forbidden == []
 
 
 def test_every_public_name_is_there_and_documented():
