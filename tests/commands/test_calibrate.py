@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+from helpers.sets import write_points
 
 from dlp.cli import main
 from dlp.evaluation.intervals import conformal_quantile
@@ -40,17 +42,38 @@ def calibrated(run_of_points, tmp_path_factory):
         return rows, before, logits(rows), tables, report, pd.read_csv(RUN / "predictions.csv")
 
 
-def test_another_threshold_is_refused(points, fails):
-    main(f"{FIT} --model.threshold 0.3".split())
+def test_another_threshold_is_refused(fitted, fails):
+    edit_checkpoint(lambda content: content["use"]["head"]["arguments"].update(threshold=0.3))
     message = "that of points has 0.3. Calibrate first, then choose"
     assert message in fails("calibrate", "points")
 
 
+@pytest.fixture(scope="module")
+def run_of_values(tmp_path_factory):
+    """Return a folder with a calibrated run that predicts values, and the table."""
+    folder = tmp_path_factory.mktemp("values") / "copy"
+    folder.mkdir()
+    write_points(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        main(f"{FIT} --data.target x --model.head regression".split())
+        return folder, main(["calibrate", "points", "--coverage", "0.8"])
+
+
 @pytest.fixture
-def values(points):
-    """Work in a folder with a calibrated run that predicts values; return its table."""
-    main(f"{FIT} --data.target x --model.head regression".split())
-    return main(["calibrate", "points", "--coverage", "0.8"])
+def values(run_of_values, tmp_path):
+    """Work in a copy of the folder with a calibrated run of values; return its table."""
+    folder, table = run_of_values
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    return table
+
+
+def edit_checkpoint(change):
+    """Change the content of the checkpoint that is calibrated."""
+    path = RUN / "checkpoints/best.ckpt"
+    checkpoint = torch.load(path, weights_only=True)
+    change(checkpoint)
+    torch.save(checkpoint, path)
 
 
 def test_the_half_width_is_the_quantile_of_the_residuals_of_the_validation_part(values):
@@ -75,15 +98,13 @@ def test_a_coverage_for_which_there_are_too_few_rows_is_refused(values, fails):
     assert "coverage" in fails("calibrate", "points", "--coverage", "1")
 
 
-def test_a_model_that_diverged_is_refused(points, fails):
-    main(f"{FIT} --model.optimizer.lr 1e30".split())
+def test_a_model_that_diverged_is_refused(fitted, fails):
+    edit_checkpoint(lambda content: [w.fill_(np.nan) for w in content["state_dict"].values()])
     assert "predicts NaN or infinity" in fails("calibrate", "points")
 
 
-def test_a_target_called_as_an_end_of_its_interval_is_refused(points, fails):
-    table = pd.read_csv("points.csv").rename(columns={"x": "low"})
-    table.to_csv("points.csv", index=False)
-    main(f"{FIT} --data.target low --model.head regression".split())
+def test_a_target_called_as_an_end_of_its_interval_is_refused(values, fails):
+    edit_checkpoint(lambda content: content["use"]["head"].update(names=["low"]))
     assert "rename the target" in fails("calibrate", "points")
 
 
