@@ -8,7 +8,6 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-import pandas as pd
 import pytest
 import torch
 import yaml
@@ -153,17 +152,6 @@ def test_a_bug_keeps_its_traceback(monkeypatch):
     monkeypatch.setattr(cli, "_run", lambda words: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         main(["fit"])
-
-
-def test_a_recipe_in_python_trains_as_the_command_does(recipe):
-    main(["fit", "--config", "points.yaml", "--model.hidden", "[4]"])
-    cli = dlp.load("points.yaml", **{"model.hidden": [4]})
-    data = cli.data()
-    trainer = cli.trainer(enable_checkpointing=False)
-    trainer.fit(cli.model(data), data)
-    logged = {name: float(value) for name, value in trainer.callback_metrics.items()}
-    last = pd.read_csv("runs/points/version_0/metrics.csv").iloc[-1]
-    assert logged == last.drop("epoch").to_dict()
 
 
 def test_a_recipe_takes_classes_by_name(recipe):
