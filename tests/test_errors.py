@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from dlp.datamodules import ArrayDataModule
 from dlp.errors import InputError, extra
+from dlp.modules import DenseModule
 
 ROOT = Path(__file__).parents[1]
 
@@ -13,6 +15,20 @@ def test_a_missing_package_is_a_sentence_with_the_command_that_installs_it():
     command = re.escape('no_such_package is not installed: pip install "dlp-lightning[serve]".')
     with pytest.raises(InputError, match=command), extra("serve"):
         import no_such_package  # noqa: F401  # its absence is the test
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: DenseModule((3,), 1, "regression", hidden=(8, -3)), "hidden takes 1 or more"),
+        (lambda: DenseModule((3,), 1, "regression", l2=-1), "l2 takes 0 or more; got -1"),
+        (lambda: ArrayDataModule([[1.0]], [1], batch_size=0), "^batch_size takes 1 or more"),
+        (lambda: ArrayDataModule([[1.0]], [1], eval_batch_size=0), "eval_batch_size takes 1"),
+    ],
+)
+def test_an_argument_out_of_its_range_is_a_sentence(build, message):
+    with pytest.raises(InputError, match=message):
+        build()
 
 
 def test_every_extra_that_a_sentence_names_exists():

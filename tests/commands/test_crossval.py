@@ -86,16 +86,6 @@ def test_a_splitter_by_its_class(points):
     assert len(summary()["folds"]) == 2
 
 
-def test_folds_that_diverged_are_counted(points, capsys):
-    main([*ARGS, "--model.optimizer.lr", "1e30", "--trainer.max_epochs", "2"])
-    assert "3 folds diverged, first repeat 0, fold 0" in capsys.readouterr().out
-
-
-def test_a_trial_writes_nothing(points):
-    main([*ARGS, "--trainer.fast_dev_run", "true"])
-    assert not Path("runs").exists()
-
-
 @pytest.mark.parametrize(
     ("args", "word"),
     [
