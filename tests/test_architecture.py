@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import dlp
@@ -37,9 +38,14 @@ def name_of(path):
 FILES = {name_of(path): path for path in SOURCE.rglob("*.py")}
 
 
+@cache
+def parse(path):
+    return ast.parse(path.read_text("utf-8"))
+
+
 def imports(path, deferred=True):
     """Return the files of the project that a file imports."""
-    tree = ast.parse(path.read_text("utf-8"))
+    tree = parse(path)
     nodes = ast.walk(tree) if deferred else _top_level(tree)
     targets = set()
     for node in nodes:

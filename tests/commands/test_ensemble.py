@@ -55,8 +55,9 @@ def test_its_export_is_one_network_and_equals_the_checkpoint(ensemble):
     np.testing.assert_allclose(exported, expected, rtol=1e-5, atol=1e-7)
 
 
-def test_folds_are_trained_as_ensembles(ensemble, capsys):
-    main(["crossval", "--config", "points.yaml", "--ensemble", "2", "--num_folds", "2"])
+def test_folds_are_trained_as_ensembles(points, capsys):
+    arguments = ("--ensemble", "2", "--num_folds", "2", "--trainer.max_epochs", "1")
+    main(["crossval", "--config", "points.yaml", *arguments])
     assert "engine: serial, since ensemble is set" in capsys.readouterr().out
 
 

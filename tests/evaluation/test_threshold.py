@@ -14,7 +14,7 @@ def test_no_other_threshold_has_a_better_f1(rows):
     if targets.min() == targets.max():
         return
     threshold = best_threshold(probabilities, targets)
-    best = max(f1_score(targets, probabilities > cut) for cut in [-1, *probabilities])
+    best = max(f1_score(targets, probabilities > cut) for cut in {-1, *probabilities})
     score = f1_score(targets, probabilities > threshold)
     assert score == pytest.approx(best)
 
