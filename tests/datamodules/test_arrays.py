@@ -42,13 +42,6 @@ def test_integers_become_float32_with_the_same_numbers():
     assert inputs(data.train_dataloader()).unique().tolist() == [255.0]
 
 
-def test_scaling_is_by_the_training_part(rows):
-    x, y = rows
-    data = ArrayDataModule(x, y, scaling="standard", val_size=10, split_seed=None)
-    expected = (x[:10] - x[10:].mean(axis=0)) / x[10:].std(axis=0)
-    assert np.allclose(data.inputs("val"), expected, atol=1e-6)
-
-
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.uint8, np.uint16, ">f4"])
 @pytest.mark.parametrize("scaling", ["none", "standard"])
 def test_rows_are_computed_in_float64_and_stored_in_float32(rows, dtype, scaling):

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from helpers.sets import DATA_MODULES, GROUPS, LABELS, ROWS, TIMES, numbers
+from helpers.sets import DATA_MODULES, GROUPS, LABELS, ROWS, TIMES, array_data, numbers
 from helpers.training import OneWeight, quiet_trainer
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -183,17 +183,15 @@ def test_resuming_keeps_the_stored_rows_and_the_order(name, tmp_path):
     assert data.loader("train").batch_sampler.seed == 77
 
 
-@everyone
-def test_a_trial_run_takes_every_step(name, tmp_path):
+def test_a_trial_run_takes_every_step(tmp_path):
     run = quiet_trainer(fast_dev_run=True)
-    run.fit(OneWeight(), DATA_MODULES[name](tmp_path, val_size=None))
+    run.fit(OneWeight(), array_data(tmp_path, val_size=None))
     assert run.global_step == 1
     assert run.limit_val_batches == 1  # restored
 
 
-@everyone
-def test_a_missing_part_is_refused(name, tmp_path):
-    data = DATA_MODULES[name](tmp_path, val_size=None)
+def test_a_missing_part_is_refused(tmp_path):
+    data = array_data(tmp_path, val_size=None)
     assert not data.has("val")
     with pytest.raises(InputError, match=r"no val part\. Give val_size"):
         data.val_dataloader()

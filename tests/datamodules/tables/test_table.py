@@ -57,16 +57,6 @@ def test_a_table_becomes_numbers_and_one_hot_categories(csv):
     assert data.examples("train").names == {"id": frame.id.tolist()}
 
 
-def test_statistics_come_from_the_training_part_alone(csv):
-    frame = houses()
-    frame.loc[:9, "area"] += 1000
-    data = table(csv(frame), **IN_ORDER)
-    train = frame.area[10:]
-    for part, rows in (("train", train), ("val", frame.area[:10])):
-        expected = (rows - train.mean()) / train.std(ddof=0)
-        np.testing.assert_allclose(matrix(data, part)[:, 0], expected, rtol=1e-5)
-
-
 @pytest.mark.parametrize("index", [range(40), [7] * 40, pd.date_range("2024", periods=40)])
 def test_a_data_frame_is_read_as_its_file_and_its_index_is_the_row_number(csv, index):
     frame = houses()
