@@ -47,14 +47,6 @@ def test_part_folders_are_the_parts(parts, tmp_path):
     assert sizes == (expected if "val" in parts else {"train": 5, "val": 1})
 
 
-@pytest.mark.parametrize("name", ["valid", "validation"])
-def test_the_validation_part_has_three_names(name, tmp_path):
-    image_folder(tmp_path / "set" / "train", count=3)
-    image_folder(tmp_path / "set" / name, count=2, seed=1)
-    data = ImageFolderDataModule(tmp_path / "set", image_size=8)
-    assert [len(data.examples(part)) for part in ("train", "val")] == [6, 4]
-
-
 def test_train_may_be_a_class_among_others(tmp_path):
     data = ImageFolderDataModule(image_folder(tmp_path / "set", ("boat", "train")), image_size=8)
     assert data.class_names == ["boat", "train"]
