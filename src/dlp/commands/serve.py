@@ -88,7 +88,18 @@ def app(predictor: Predictor, hosts: Collection[str] = ()) -> FastAPI:
 
     @api.get("/schema")
     def schema() -> dict[str, Any]:
-        return _schema(predictor)
+        head = predictor.head
+        answer = {
+            "form": predictor.reader.form,
+            "columns": predictor.reader.fields(),
+            "classes" if head["task"] else "targets": head["names"],
+            "coverage": head.get("coverage"),
+            "task": head["task"],
+            "card": predictor.card,
+        }
+        for name in ("kind", "tokens", "fit", "shape"):
+            answer[name] = predictor.inputs.get(name)
+        return answer
 
     @api.get("/health")
     def health() -> dict[str, str]:
@@ -120,17 +131,6 @@ def app(predictor: Predictor, hosts: Collection[str] = ()) -> FastAPI:
 
 def _contents(file: list[UploadFile]) -> list[bytes]:
     return [upload.file.read() for upload in file]
-
-
-def _schema(predictor: Predictor) -> dict[str, Any]:
-    """Return the fields of a row and the names of an answer."""
-    head = predictor.head
-    schema = {"form": predictor.reader.form, "columns": predictor.reader.fields()}
-    for name in ("kind", "tokens", "fit", "shape"):
-        schema[name] = predictor.inputs.get(name)
-    schema["classes" if head["task"] else "targets"] = head["names"]
-    schema["coverage"] = head.get("coverage")
-    return {**schema, "task": head["task"], "card": predictor.card}
 
 
 async def _refuse(request: Request, error: Any) -> JSONResponse:
