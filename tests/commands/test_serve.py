@@ -15,6 +15,7 @@ from starlette.testclient import TestClient
 
 from dlp.commands import serve
 from dlp.datamodules import TableDataModule
+from dlp.errors import InputError
 from dlp.inference import Predictor
 from dlp.inference.trained import Served
 from dlp.modules.heads import RegressionHead, SigmoidHead
@@ -151,6 +152,36 @@ def test_a_wrong_address_is_refused_by_one_sentence(client, status, method, path
     assert [*answer.json()] == ["error"]
 
 
+@pytest.fixture(scope="module")
+def secret_client(predictor):
+    return TestClient(serve.app(predictor, ["localhost"], "péché"), "http://localhost:8000")
+
+
+@pytest.mark.parametrize("path", ["/predict", "/explain", "/schema"])
+def test_a_request_without_the_token_is_refused(secret_client, path):
+    for header in ("", "Bearer ", "Bearer p", "péché"):
+        answer = secret_client.get(path, headers={"authorization": header.encode()})
+        assert answer.status_code == 401
+        assert "Authorization: Bearer TOKEN" in answer.json()["error"]
+
+
+def test_a_request_with_the_token_is_answered(secret_client):
+    headers = {"authorization": "Bearer péché".encode()}
+    answer = secret_client.post("/predict", json={"rows": [ROW]}, headers=headers)
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/", "/health"])
+def test_page_and_health_need_no_token(secret_client, path):
+    assert secret_client.get(path).status_code == 200
+
+
+def test_an_empty_token_is_refused(monkeypatch):
+    monkeypatch.setenv("DLP_TOKEN", "")
+    with pytest.raises(InputError, match="token is empty"):
+        serve.serve("run")
+
+
 def test_the_page_names_no_other_server(client):
     answer = client.get("/")
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
@@ -158,21 +189,24 @@ def test_the_page_names_no_other_server(client):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("width", [360, 1400])
-def test_the_page_answers_in_a_browser(predictor, width):
+@pytest.mark.parametrize(("width", "token"), [(360, None), (1400, "secret")])
+def test_the_page_answers_in_a_browser(predictor, width, token):
     sync_api = pytest.importorskip("playwright.sync_api")
     if not (chromium := shutil.which("chromium")):
         pytest.skip("chromium is not installed")
     messages, requests = [], []
     with socket.create_server(("127.0.0.1", 0)) as listener, sync_api.sync_playwright() as browsers:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
-        server = uvicorn.Server(uvicorn.Config(serve.app(predictor), log_level="error"))
+        server = uvicorn.Server(
+            uvicorn.Config(serve.app(predictor, token=token), log_level="error")
+        )
         thread = threading.Thread(target=server.run, args=[[listener]], daemon=True)
         thread.start()
         browser = browsers.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": width, "height": 800})
         page.on("console", lambda message: messages.append(message.text))
         page.on("pageerror", lambda error: messages.append(error))
+        page.on("dialog", lambda dialog: dialog.accept(token))
         page.on("request", lambda request: requests.append(request.url))
         page.goto(url)
         page.get_by_label("x", exact=True).fill("2")
@@ -181,8 +215,9 @@ def test_the_page_answers_in_a_browser(predictor, width):
         page.get_by_role("heading", name="Why").wait_for()
         assert page.evaluate("document.activeElement.textContent") in ("no", "yes")
         assert page.evaluate("document.documentElement.scrollWidth") == width
+        assert ("Bearer $DLP_TOKEN" in page.locator("#curl").text_content()) == bool(token)
         browser.close()
         server.should_exit = True
         thread.join()
-    assert not messages
+    assert [message for message in messages if "401" not in str(message)] == []
     assert all(request.startswith(url) for request in requests)

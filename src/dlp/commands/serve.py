@@ -1,8 +1,10 @@
 """Command ``serve``: a trained model over HTTP, and a page to try it."""
 
+import os
 import socket
 import warnings
 from collections.abc import Collection
+from hmac import compare_digest
 from pathlib import Path
 from threading import Lock
 from typing import Annotated, Any
@@ -11,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from dlp.console import say
-from dlp.errors import check_range, extra
+from dlp.errors import InputError, check_range, extra
 from dlp.inference.predictor import Predictor, exported_file
 from dlp.lightning_cli.configs import import_named_modules
 from dlp.runs.folder import checkpoint_of, run_of
@@ -27,25 +29,32 @@ with extra("serve"):
 _MAX_BYTES = 10_000_000
 _MAX_ROWS = 1000  # of files Starlette takes as many
 _MAX_EXPLAINED = 16
+_OPEN = ("/", "/health", "/openapi.json")  # without a token
 _ACCEPTED = "POST /predict, /explain take JSON {rows: [...]}, or files of images, up to 10 MB."
 
 
-def serve(run: str, host: str = "127.0.0.1", port: int = 8000) -> None:
+def serve(run: str, host: str = "127.0.0.1", port: int = 8000, token: str | None = None) -> None:
     """Serve a trained model over HTTP, with a page to try it.
 
     Args:
         run: Folder of a run, name of a config (its newest run), checkpoint, or exported folder.
         host: Address to listen at; 0.0.0.0 is every address of the machine.
         port: Port; 0 is a free one.
+        token: Secret that a request gives as `Authorization: Bearer TOKEN`; None is the variable
+            DLP_TOKEN, and no secret without it.
     """
     check_range(0, 65535, port=port)
+    if token is None:
+        token = os.environ.get("DLP_TOKEN")
+    if token == "":
+        raise InputError("the token is empty; give one, or unset DLP_TOKEN to serve without.")
     home = run_of(exported_file(run) or checkpoint_of(run))
     if home is not None:
         import_named_modules(home.config)
     hosts = {host, "127.0.0.1", "localhost"}
     if host == "0.0.0.0":
         hosts.clear()
-    api = app(Predictor.load(run), hosts)
+    api = app(Predictor.load(run), hosts, token)
     with socket.create_server((host, port)) as listener:
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else 40 ms per answer
         say(f"serving {run} at http://{host}:{listener.getsockname()[1]}; Ctrl-C ends it")
@@ -55,12 +64,13 @@ def serve(run: str, host: str = "127.0.0.1", port: int = 8000) -> None:
         uvicorn.Server(config).run([listener])
 
 
-def app(predictor: Predictor, hosts: Collection[str] = ()) -> FastAPI:
+def app(predictor: Predictor, hosts: Collection[str] = (), token: str | None = None) -> FastAPI:
     """Return the application that serves a model.
 
     Args:
         predictor: Model.
         hosts: Names of the server, against pages that rebind theirs to it; empty is any name.
+        token: Secret of every path but the page, `/health` and `/openapi.json`; None is no secret.
     """
     rows_errors = (ValueError, TypeError, LookupError, OverflowError, RecursionError)
     handlers: Any = dict.fromkeys((HTTPException, RequestValidationError, *rows_errors), _refuse)
@@ -74,13 +84,22 @@ def app(predictor: Predictor, hosts: Collection[str] = ()) -> FastAPI:
         body = Depends(_contents)
     rows_type = Annotated[list[Any], body]
 
-    @api.middleware("http")
-    async def guard(request: Request, proceed: Any) -> Any:
+    def refusal(request: Request) -> HTTPException | None:
         if hosts and request.url.hostname not in hosts:
-            return await _refuse(request, HTTPException(421, f"Host is not in {hosts}"))
+            return HTTPException(421, f"Host is not in {hosts}")
         if int(request.headers.get("content-length", 0)) > _MAX_BYTES:
-            return await _refuse(request, HTTPException(413))
-        return await proceed(request)
+            return HTTPException(413)
+        # request.url is built from the Host header too, which a client chooses.
+        if token and request.scope["path"] not in _OPEN:
+            header = request.headers.get("authorization", "").encode("latin-1")
+            if not compare_digest(header, f"Bearer {token}".encode()):
+                return HTTPException(401, "the header is not Authorization: Bearer TOKEN")
+        return None
+
+    @api.middleware("http")
+    async def answer(request: Request, proceed: Any) -> Any:
+        error = refusal(request)
+        return await (_refuse(request, error) if error else proceed(request))
 
     @api.get("/")
     def page() -> FileResponse:
