@@ -157,7 +157,7 @@ def secret_client(predictor):
     return TestClient(serve.app(predictor, ["localhost"], "péché"), "http://localhost:8000")
 
 
-@pytest.mark.parametrize("path", ["/predict", "/explain", "/schema"])
+@pytest.mark.parametrize("path", ["/predict", "/explain", "/schema", "/metrics"])
 def test_a_request_without_the_token_is_refused(secret_client, path):
     for header in ("", "Bearer ", "Bearer p", "péché"):
         answer = secret_client.get(path, headers={"authorization": header.encode()})
@@ -180,6 +180,27 @@ def test_an_empty_token_is_refused(monkeypatch):
     monkeypatch.setenv("DLP_TOKEN", "")
     with pytest.raises(InputError, match="token is empty"):
         serve.serve("run")
+
+
+def test_requests_are_counted_and_logged_without_invented_names(predictor, capsys):
+    client = TestClient(serve.app(predictor))
+    client.post("/predict", json={"rows": [ROW]})
+    client.post("/predict", json={})
+    client.request("PURGE", "/predict")
+    client.get("/nowhere%0A")
+    counts = re.findall(r"^dlp_request_seconds_count(.*)", client.get("/metrics").text, re.M)
+    assert counts == [
+        '{method="POST",path="/predict",status="200"} 1.0',
+        '{method="POST",path="/predict",status="422"} 1.0',
+    ]
+    lines = [re.sub(r"\d+ ms", "ms", line) for line in capsys.readouterr().err.splitlines()]
+    assert lines == [
+        "POST '/predict' 200 ms",
+        "POST '/predict' 422 ms",
+        "PURGE '/predict' 405 ms",
+        r"GET '/nowhere\n' 404 ms",
+        "GET '/metrics' 200 ms",
+    ]
 
 
 def test_the_page_names_no_other_server(client):

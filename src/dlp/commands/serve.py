@@ -2,11 +2,13 @@
 
 import os
 import socket
+import sys
 import warnings
 from collections.abc import Collection
 from hmac import compare_digest
 from pathlib import Path
 from threading import Lock
+from time import perf_counter
 from typing import Annotated, Any
 
 import numpy as np
@@ -22,7 +24,8 @@ with extra("serve"):
     import uvicorn
     from fastapi import Body, Depends, FastAPI, Request, UploadFile
     from fastapi.exceptions import RequestValidationError
-    from fastapi.responses import FileResponse, JSONResponse
+    from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse
+    from prometheus_client import CollectorRegistry, Histogram, generate_latest
     from starlette.exceptions import HTTPException
     from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 
@@ -30,6 +33,7 @@ _MAX_BYTES = 10_000_000
 _MAX_ROWS = 1000  # of files Starlette takes as many
 _MAX_EXPLAINED = 16
 _OPEN = ("/", "/health", "/openapi.json")  # without a token
+_PATHS = (*_OPEN, "/schema", "/metrics", "/predict", "/explain")
 _ACCEPTED = "POST /predict, /explain take JSON {rows: [...]}, or files of images, up to 10 MB."
 
 
@@ -83,6 +87,13 @@ def app(predictor: Predictor, hosts: Collection[str] = (), token: str | None = N
     if predictor.reader.form == "file":
         body = Depends(_contents)
     rows_type = Annotated[list[Any], body]
+    registry = CollectorRegistry()
+    requests = Histogram(
+        "dlp_request_seconds",
+        "Seconds of the requests by path, method and status.",
+        ("path", "method", "status"),
+        registry=registry,
+    )
 
     def refusal(request: Request) -> HTTPException | None:
         if hosts and request.url.hostname not in hosts:
@@ -98,8 +109,20 @@ def app(predictor: Predictor, hosts: Collection[str] = (), token: str | None = N
 
     @api.middleware("http")
     async def answer(request: Request, proceed: Any) -> Any:
-        error = refusal(request)
-        return await (_refuse(request, error) if error else proceed(request))
+        start = perf_counter()
+        status = 500
+        try:
+            error = refusal(request)
+            response = await (_refuse(request, error) if error else proceed(request))
+            status = response.status_code
+            return response
+        finally:
+            seconds = perf_counter() - start
+            path = request.scope["path"]
+            # A client may invent others, and each label stays in memory.
+            if path in _PATHS and request.method in ("GET", "POST"):
+                requests.labels(path, request.method, status).observe(seconds)
+            print(f"{request.method} {path!r} {status} {1000 * seconds:.0f} ms", file=sys.stderr)
 
     @api.get("/")
     def page() -> FileResponse:
@@ -123,6 +146,10 @@ def app(predictor: Predictor, hosts: Collection[str] = (), token: str | None = N
     @api.get("/health")
     def health() -> dict[str, str]:
         return {"status": "ok"}
+
+    @api.get("/metrics")
+    def metrics() -> PlainTextResponse:
+        return PlainTextResponse(generate_latest(registry))
 
     @api.post("/predict")
     def predict(rows: rows_type) -> dict[str, Any]:
