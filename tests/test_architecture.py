@@ -116,6 +116,7 @@ def test_datamodules_know_no_loss_and_modules_no_data():
 #: Imports in their order -> what none of them may bring; one process runs all.
 LIGHT_IMPORTS = {
     "import dlp, dlp.runs.folder, dlp.lightning_cli.configs": "torch lightning numpy",
+    "import dlp.commands.serve": "torch lightning sklearn matplotlib",
     "import dlp.datamodules.tables.encoder, dlp.datamodules.text.encoding\n"
     "from dlp.modules import ConvNet, DenseNet, SoftmaxHead\n"
     "from dlp.modules.pretrained.network import Backbone, PretrainedNet\n"

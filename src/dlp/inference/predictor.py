@@ -9,7 +9,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from dlp import reader
-from dlp.datamodules.tables.rows import records
 from dlp.errors import InputError, extra
 from dlp.runs.folder import checkpoints_of
 
@@ -103,6 +102,8 @@ class Predictor:
         if rows is None or isinstance(rows, str | bytes | Mapping | Path):
             raise InputError("predict takes a list of rows; for one row give [row].")
         if isinstance(rows, pd.DataFrame):
+            from dlp.datamodules.tables.rows import records  # imports torch
+
             rows = records(rows)
         elif isinstance(rows, pd.Series):
             rows = rows.tolist()
