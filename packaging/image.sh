@@ -13,7 +13,7 @@ cp -r "$folder" "$context/exported"
 cp packaging/Dockerfile "$context"
 "$python" -m pip wheel --quiet --no-deps --wheel-dir "$context" .
 $engine build ${BUILD_OPTIONS:-} ${BASE:+--build-arg BASE=$BASE} --tag "$name" "$context"
-$engine run ${RUN_OPTIONS:---publish 127.0.0.1:8000:8000} --detach --name dlp-image-check "$name"
+$engine run --read-only --tmpfs /tmp --cap-drop ALL ${RUN_OPTIONS:---publish 127.0.0.1:8000:8000} --detach --name dlp-image-check "$name"
 "$python" - "$folder" "$rows" <<'PYTHON'
 import json
 import sys
