@@ -103,6 +103,9 @@ def test_the_lines_for_windows_are_the_others_with_its_paths_and_quotes(name):
     assert sum(".venv" in line for line in lines) == 2 + (name == "docs/index.md")
 
 
+WITH_ADDRESS = ["CHANGELOG.md", "SECURITY.md", ".github/ISSUE_TEMPLATE/config.yml"]
+
+
 def test_the_public_address_and_the_version_are_those_of_the_project():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     site = tomllib.loads((ROOT / "zensical.toml").read_text(encoding="utf-8"))["project"]
@@ -114,6 +117,9 @@ def test_the_public_address_and_the_version_are_those_of_the_project():
     assert site["copyright"] == f"Version {dlp.__version__}"
     cloned = re.findall(r"git clone (http\S+)", "\n".join(TEXTS.values()))
     assert {*cloned} == {repository}
+    text = "".join((ROOT / name).read_text(encoding="utf-8") for name in WITH_ADDRESS)
+    named = re.findall(r"https://github\.com/(?!advisories)[\w-]+/[\w-]+", text)
+    assert {*named} == {repository}
 
 
 #: What makes a fit long -> what is run instead: the check is that nothing raises.
