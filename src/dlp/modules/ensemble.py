@@ -1,14 +1,12 @@
 """Ensembles: several networks whose predictions are averaged."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-
-from dlp.errors import check_range
 
 #: Function from the predictions of a head to its logits.
 Link = Literal["identity", "log", "logit", "softmax"]
@@ -67,15 +65,3 @@ def members_of(network: nn.Module) -> list[nn.Module]:
     if isinstance(network, EnsembleNet):
         return list(network.members)
     return [network]
-
-
-def build_members(build: Callable[[], nn.Module], count: int) -> list[nn.Module]:
-    """Build networks whose first weights are those of the present seed, the next one, and so on."""
-    check_range(1, ensemble=count)
-    seed = torch.initial_seed()
-    members = []
-    for number in range(count):
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed + number)
-            members.append(build())
-    return members
