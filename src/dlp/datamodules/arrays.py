@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from dlp.datamodules.base import DataArguments, Examples, SupervisedDataModule
-from dlp.datamodules.rows import Array, Encoder, Estimator, Indices, Rows, row_hashes
+from dlp.datamodules.rows import Array, Encoder, Estimator, Indices, PlainValues, Rows, row_hashes
 from dlp.datamodules.targets import TargetEncoder, Task
 from dlp.errors import InputError
 from dlp.hyperparameters import Keywords, plain_arguments
@@ -111,7 +111,7 @@ class ArrayEncoder(Encoder):
         """Return the shape of a row."""
         return f"arrays with rows of shape {spec['shape']}"
 
-    def spec(self) -> dict[str, Any]:
+    def spec(self) -> PlainValues:
         """Return also the shape of a row."""
         return {**super().spec(), "shape": list(self.input_shape)}
 

@@ -20,6 +20,8 @@ from dlp.reader import Spec
 
 Array = NDArray[Any]
 Indices = NDArray[np.int64]
+#: Numbers, texts, None, lists and dictionaries of them by name: what a checkpoint keeps.
+PlainValues = dict[str, Any]
 #: Function that builds an estimator of scikit-learn.
 Estimator = Callable[..., Any]
 
@@ -185,7 +187,7 @@ class Encoder(ABC):
     def transform(self, rows: Any) -> StoredRows:
         """Encode rows."""
 
-    def spec(self) -> dict[str, Any]:
+    def spec(self) -> PlainValues:
         """Return the plain values from which `reader` and `module` are built."""
         paths = {}
         for role, cls in (("encoder", type(self)), ("reader", self.reader)):
@@ -198,10 +200,10 @@ class Encoder(ABC):
         """Describe the rows that a trained model takes, for its card."""
         return f"rows of kind {cls.kind}"
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> PlainValues:
         """Return what was learned as plain values."""
         return dict(vars(self))
 
-    def load_state(self, state: dict[str, Any]) -> None:
+    def load_state(self, state: PlainValues) -> None:
         """Restore a `state`."""
         vars(self).update(state)

@@ -1,13 +1,13 @@
 """MNIST: handwritten digits (chapters 2.1 and 5.1)."""
 
 from dataclasses import asdict
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from dlp.datamodules.base import Examples, SplitArguments, SupervisedDataModule
 from dlp.datamodules.images.store import ImageEncoder, ImageFormat, Images
-from dlp.datamodules.rows import Array, row_hashes
+from dlp.datamodules.rows import Array, PlainValues, row_hashes
 from dlp.datamodules.splits import Size, keras_order
 from dlp.datamodules.targets import TargetEncoder
 from dlp.errors import InputError
@@ -96,7 +96,7 @@ class MNISTDataModule(SupervisedDataModule):
         table = table[keras_order(len(table))]
         return {"train": self._examples(table[:, :-1].astype(np.uint8), table[:, -1], seed=0)}
 
-    def input_spec(self) -> dict[str, Any]:
+    def input_spec(self) -> PlainValues:
         """Return the format of new images: white digits on black."""
         width = 28 if self.beside is None else 56
         return {**super().input_spec(), **asdict(ImageFormat(28, width, channels=1))}

@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 
 from dlp.console import say
-from dlp.datamodules.rows import Array, Encoder, StoredRows
+from dlp.datamodules.rows import Array, Encoder, PlainValues, StoredRows
 from dlp.datamodules.tables.columns import Columns, EncodedTable, Missing, Scale, Scaling
 from dlp.datamodules.tables.features import FeatureTransformer
 from dlp.datamodules.tables.kinds import check_inputs, is_date, is_number
@@ -205,11 +205,11 @@ class TableEncoder(Encoder):
         except (ValueError, TypeError):
             return math.inf
 
-    def spec(self) -> dict[str, Any]:
+    def spec(self) -> PlainValues:
         """Return also the conventions of the table."""
         return {**super().spec(), "read_csv": self.read_csv}
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> PlainValues:
         """Return what was learned as plain values."""
         names = ("missing", "indicators", "categories", "dates", "typical")
         state = {name: getattr(self, name) for name in names}
@@ -217,7 +217,7 @@ class TableEncoder(Encoder):
         state["features"] = self.features and self.features.state()
         return state
 
-    def load_state(self, state: dict[str, Any]) -> None:
+    def load_state(self, state: PlainValues) -> None:
         """Restore a `state`."""
         features = self.features
         name = state["features"] and state["features"]["name"]

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from dlp.datamodules.rows import PlainValues
 from dlp.datamodules.tables.files import plain_table
 from dlp.datamodules.tables.rows import records
 from dlp.errors import InputError
@@ -56,17 +57,17 @@ class FeatureTransformer:
             )
         return plain_table(result, f"the result of {self.name}").set_axis(frame.index, axis=0)
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> PlainValues:
         """Return name and attributes as plain values."""
         return {"name": self.name, "attributes": dict(vars(self.transformer))}
 
-    def load_state(self, state: dict[str, Any]) -> None:
+    def load_state(self, state: PlainValues) -> None:
         """Restore a `state`."""
         vars(self.transformer).update(state["attributes"])
 
 
 def with_features(
-    read: Callable[[Any], Any], transformer: FeaturesArgument | None, state: dict[str, Any]
+    read: Callable[[Any], Any], transformer: FeaturesArgument | None, state: PlainValues
 ) -> Callable[[Any], Any]:
     """Return a reader that transforms the columns first."""
     if transformer is None:
