@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from dlp.console import say, scores_text
@@ -202,7 +201,7 @@ def _estimators(
     return linear, boosting
 
 
-def _predict(head: Head, estimator: Any, features: Any) -> NDArray[np.float32]:
+def _predict(head: Head, estimator: Any, features: Any) -> Array:
     """Return probabilities (N, C) or values (N, T)."""
     if head.prediction == "values":
         values = np.asarray(estimator.predict(features), np.float32)

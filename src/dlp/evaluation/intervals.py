@@ -6,13 +6,12 @@ at most their quantile, with a probability of at least the coverage (Vovk, Gamme
 Inference for Regression").
 """
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
+
+from dlp.datamodules.rows import Array
 
 
-def conformal_quantile(scores: NDArray[Any], coverage: float) -> float:
+def conformal_quantile(scores: Array, coverage: float) -> float:
     """Return the ``ceil((n + 1) * coverage)``-th smallest of n scores; infinity for too few.
 
     Args:
@@ -23,9 +22,7 @@ def conformal_quantile(scores: NDArray[Any], coverage: float) -> float:
     return float(np.quantile(with_new_row, coverage, method="inverted_cdf"))
 
 
-def class_quantiles(
-    probabilities: NDArray[Any], classes: NDArray[Any], coverage: float
-) -> list[float]:
+def class_quantiles(probabilities: Array, classes: Array, coverage: float) -> list[float]:
     """Return the probability from which on each class is in the set; 0 for too few rows of it.
 
     A quantile per class covers a rare one as well (Vovk 2012, "Conditional Validity of Inductive

@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from dlp.datamodules.rows import Array
 from dlp.evaluation.threshold import decide
 
-Array = NDArray[Any]
+#: Content of ``mistakes.json``.
+Report = dict[str, Any]
 
 _NUM_BINS = 10
 #: Points of the scatter of values, spread evenly over the rows.
@@ -32,7 +33,7 @@ class Mistakes:
     """
 
     summary: str
-    report: dict[str, Any]
+    report: Report
     worst: dict[str, Any]
 
 
@@ -151,7 +152,7 @@ def value_mistakes(values: Array, targets: Array, names: Sequence[str]) -> Mista
     return Mistakes(summary, report, columns)
 
 
-def calibration(probabilities: Array, is_true: Array) -> dict[str, Any]:
+def calibration(probabilities: Array, is_true: Array) -> Report:
     """Compare probabilities (N,) with the observed frequency in bins of equal width.
 
     ``error`` is the expected calibration error: the mean distance of both over the bins, weighted
@@ -182,7 +183,7 @@ def _scores(
     predicted: Array,
     support: Array,
     names: Sequence[str],
-) -> dict[str, Any]:
+) -> Report:
     """Return scores per class, and their means over the classes that are true or predicted."""
     scores = {
         "precision": hits / np.maximum(predicted, 1),

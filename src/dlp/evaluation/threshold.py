@@ -1,14 +1,12 @@
 """The threshold between two classes, and the rule of predicted classes."""
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
+from dlp.datamodules.rows import Array
 from dlp.reader import decide as decide  # an exported model needs the rule alone
 
 
-def best_threshold(probabilities: NDArray[Any], targets: NDArray[Any]) -> float:
+def best_threshold(probabilities: Array, targets: Array) -> float:
     """Return the threshold with the best F1; choose it on the validation part.
 
     Args:

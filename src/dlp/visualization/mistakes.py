@@ -1,12 +1,10 @@
 """Figures of mistakes: confusion matrix, reliability diagram, residuals."""
 
-from typing import Any
-
 import numpy as np
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 
-from dlp.evaluation.mistakes import Mistakes
+from dlp.evaluation.mistakes import Mistakes, Report
 
 _MAX_NUMBERED = 15  # cells of larger matrices hold no numbers
 
@@ -22,7 +20,7 @@ def draw_mistakes(mistakes: Mistakes) -> dict[str, Figure]:
     return figures
 
 
-def draw_confusion(report: dict[str, Any]) -> Figure:
+def draw_confusion(report: Report) -> Figure:
     """Draw the confusion matrix, coloured by the share of each true class."""
     counts = np.array(report["confusion"])
     totals = counts.sum(axis=1, keepdims=True)
@@ -48,7 +46,7 @@ def draw_confusion(report: dict[str, Any]) -> Figure:
     return figure
 
 
-def draw_reliability(calibration: dict[str, Any]) -> Figure:
+def draw_reliability(calibration: Report) -> Figure:
     """Draw frequencies over predicted probabilities, above the number of rows per bin."""
     figure = Figure(figsize=(5.4, 5.4), layout="constrained")
     curve, bars = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
@@ -66,7 +64,7 @@ def draw_reliability(calibration: dict[str, Any]) -> Figure:
     return figure
 
 
-def draw_residuals(report: dict[str, Any]) -> Figure:
+def draw_residuals(report: Report) -> Figure:
     """Draw predicted over true values and the distribution of residuals, a row per target."""
     targets = report["targets"]
     figure = Figure(figsize=(9.6, 4.2 * len(targets)), layout="constrained")
