@@ -30,10 +30,9 @@ class ArrayRows(Rows):
 
     def describe(self) -> str:
         """Return number, shape and range of the rows."""
-        smallest = self.array.min()
-        largest = self.array.max()
         shape = self.array.shape[1:]
-        return f"{len(self):,} rows of shape {shape}, from {smallest:g} to {largest:g}"
+        numbers = f"from {self.array.min():g} to {self.array.max():g}"
+        return f"{len(self):,} rows of shape {shape}, {numbers}"
 
     def readable(self) -> list[str]:
         """Return the first and last numbers of each row."""

