@@ -24,7 +24,6 @@ class IMDBDataModule(BaseTextDataModule):
             ``imdb.npz``; None is ``DLP_DATA_DIR``, else the per-user cache.
         source: ``raw`` for texts, ``keras`` for the archive, whose words are ranked over all
             reviews.
-        num_words: Upper bound of the word ids: the most frequent ``num_words - 4`` words are kept.
         batch_size: Number of rows per training batch.
         val_size: Number or fraction of validation rows; None for no validation.
         split_seed: Seed of the shuffle; None keeps the book's order: the first rows validate.
@@ -35,7 +34,6 @@ class IMDBDataModule(BaseTextDataModule):
         self,
         data_dir: AnyPath | None = None,
         source: Literal["raw", "keras"] = "raw",
-        num_words: int | None = 10000,
         batch_size: int = 512,
         val_size: Size = 10_000,
         split_seed: int | None = None,
@@ -48,7 +46,6 @@ class IMDBDataModule(BaseTextDataModule):
         super().__init__(
             files=TextFiles(path, {"text": "text", "label0": "label"}),
             targets=TargetEncoder("classification", ["neg", "pos"]),
-            num_words=num_words,
             batch_size=batch_size,
             val_size=val_size,
             split_seed=split_seed,

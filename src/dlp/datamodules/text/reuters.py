@@ -55,7 +55,6 @@ class ReutersDataModule(BaseTextDataModule):
             words are ranked over all wires.
         text: ``own`` for the text of each wire: its body, else its title; ``as_published`` for the
             texts of the published set, entities included.
-        num_words: Upper bound of the word ids: the most frequent ``num_words - 4`` words are kept.
         one_hot: Whether classes are encoded as float32 (N, 46).
         batch_size: Number of rows per training batch.
         val_size: Number or fraction of validation rows; None for no validation.
@@ -68,7 +67,6 @@ class ReutersDataModule(BaseTextDataModule):
         data_dir: AnyPath | None = None,
         source: Literal["raw", "keras"] = "raw",
         text: Literal["own", "as_published"] = "own",
-        num_words: int | None = 10000,
         one_hot: bool = False,
         batch_size: int = 512,
         val_size: Size = 1000,
@@ -78,7 +76,6 @@ class ReutersDataModule(BaseTextDataModule):
         super().__init__(
             files=TextFiles("", {"text": "text"}),  # for texts to predict
             targets=TargetEncoder("classification", CLASS_NAMES, one_hot=one_hot),
-            num_words=num_words,
             batch_size=batch_size,
             val_size=val_size,
             split_seed=split_seed,

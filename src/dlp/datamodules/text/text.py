@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from dlp.console import say
-from dlp.datamodules.base import Examples, SplitArguments, SupervisedDataModule
+from dlp.datamodules.base import DataArguments, Examples, SplitArguments, SupervisedDataModule
 from dlp.datamodules.splits import Size
 from dlp.datamodules.targets import TargetEncoder, Task
 from dlp.datamodules.text.corpus import Texts, Tokens
@@ -25,11 +25,16 @@ class TextArguments(SplitArguments, total=False):
 
     predict_path: AnyPath | None
     predict_texts: list[str] | None
+    num_words: int | None
     max_length: int | None
     encoding: Encoding
     min_df: int
     eval_batch_size: int
     test_size: Size
+
+
+class OwnTextArguments(TextArguments, DataArguments, total=False):
+    """Keyword arguments of `BaseTextDataModule` for people's own texts."""
 
 
 class BaseTextDataModule(SupervisedDataModule):
@@ -159,14 +164,9 @@ class TextDataModule(BaseTextDataModule):
         group_column: Column of groups, such as authors; no group is in two parts.
         time_column: Column of times; parts follow each other.
         id_column: Column that names the rows in predictions.
-        num_words: Upper bound of the word ids: the most frequent ``num_words - 4`` terms are kept;
-            None keeps all.
         tokens: Tokens of a text; ``characters`` are for scripts without spaces.
         ngrams: Length of the longest terms: 2 for pairs such as ``not good`` as well, which count
             as ids of a text.
-        batch_size: Number of rows per training batch.
-        val_size: Number or fraction of validation rows; None for no validation.
-        split_seed: Seed of the shuffle; None keeps the order: the first rows validate.
         **split: See `BaseTextDataModule`.
     """
 
@@ -183,13 +183,9 @@ class TextDataModule(BaseTextDataModule):
         group_column: str | None = None,
         time_column: str | None = None,
         id_column: str | None = None,
-        num_words: int | None = 10000,
         tokens: Tokens = "words",
         ngrams: Literal[1, 2] = 1,
-        batch_size: int = 32,
-        val_size: Size = 0.2,
-        split_seed: int | None = 0,
-        **split: Keywords[TextArguments],
+        **split: Keywords[OwnTextArguments],
     ) -> None:
         labels = [label_column] if isinstance(label_column, str) else list(label_column)
         roles = {"text": text_column, "group": group_column, "time": time_column, "id": id_column}
@@ -198,10 +194,6 @@ class TextDataModule(BaseTextDataModule):
         super().__init__(
             files=TextFiles(str(path), columns, tokens, ngrams, task, drop_unlabelled, read_csv),
             targets=TargetEncoder(task, None, labels, positive_class),
-            num_words=num_words,
-            batch_size=batch_size,
-            val_size=val_size,
-            split_seed=split_seed,
             **split,
         )
         self.test_path = test_path
