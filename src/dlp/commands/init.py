@@ -11,7 +11,6 @@ import yaml
 
 import dlp.datamodules
 from dlp.console import muted, say
-from dlp.datamodules import SupervisedDataModule
 from dlp.datamodules.tables.files import read_table
 from dlp.datamodules.tables.rows import TableRows
 from dlp.errors import InputError, inline
@@ -76,7 +75,12 @@ def init(
     settled = _settle(lambda args: make(**args).fit(), args)
     module = make(**settled.args)
     say(module.labelled.describe())
-    arguments = settled.args | _task_arguments(module)
+    task = module.targets.task
+    arguments = {**settled.args, "task": task, "head": task}
+    if task == "regression":
+        arguments["loss"] = "mae"
+    elif task == "classification":
+        arguments["head"] = "sigmoid" if module.num_outputs == 2 else "softmax"
     if weights is not None:
         arguments["weights"] = weights
     command = f"dlp fit --config {file}"
@@ -117,17 +121,6 @@ def _has_weights(weights: str | None) -> bool:
         say(f"{error} Without --weights PATH, init writes a convnet from scratch.")
         return False
     return True
-
-
-def _task_arguments(module: SupervisedDataModule) -> dict[str, Any]:
-    """Return the arguments that follow from the targets."""
-    task = module.targets.task
-    arguments: dict[str, Any] = {"task": task, "head": task}
-    if task == "regression":
-        arguments["loss"] = "mae"
-    elif task == "classification":
-        arguments["head"] = "sigmoid" if module.num_outputs == 2 else "softmax"
-    return arguments
 
 
 def _fill(template: str, arguments: dict[str, Any], reasons: dict[str, str]) -> list[str]:

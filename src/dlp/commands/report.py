@@ -60,7 +60,10 @@ def report(
     if (folder / "crossval.json").is_file():
         sections["Folds"] = _table(_folds(folder / "crossval.json"))
     for path in sorted(folder.rglob("*.png"), key=lambda path: (path.stem != "curves", path)):
-        sections[_heading(path)] = _image(path)
+        heading = _heading(path)
+        content = base64.b64encode(path.read_bytes()).decode()
+        image = f'<img src="data:image/png;base64,{content}" alt="{escape(heading)}">'
+        sections[heading] = image
     for name, heading in _FILES.items():
         file = folder / name
         if file.is_file() and file.stat().st_size > 1:
@@ -113,11 +116,6 @@ def _heading(path: Path) -> str:
     if path.parent.parent.name == "visualize":
         heading = f"{path.parent.name}: {heading}"
     return heading[0].upper() + heading[1:]
-
-
-def _image(path: Path) -> str:
-    content = base64.b64encode(path.read_bytes()).decode()
-    return f'<img src="data:image/png;base64,{content}" alt="{escape(_heading(path))}">'
 
 
 def _table(frame: pd.DataFrame) -> str:
