@@ -164,27 +164,24 @@ class StackedNet:
             _product(below.outputs_t, error, out=layer.gradient)
             error = below.backward(_product(error, layer.kernel_t))
         _product(x.mT, error, out=self.layers[0].gradient)
-        if self.has_penalty:
-            self._add_penalty_gradient()
-        return logits
-
-    def _add_penalty_gradient(self) -> None:
+        if not self.has_penalty:
+            return logits
+        # d (l1 |w| + l2 w^2) / dw = l1 sign(w) + 2 l2 w
         for layer in self.hidden:
             gradient = layer.gradient[:, :-1]
-            # d (l1 |w| + l2 w^2) / dw = l1 sign(w) + 2 l2 w
             if self.l1:
                 gradient.add_(layer.kernel.sign(), alpha=self.l1)
             if self.l2:
                 gradient.add_(layer.kernel, alpha=2 * self.l2)
+        return logits
 
     def penalty(self) -> Tensor:
         """Return the L1 and L2 penalty of each net, (F,)."""
         total = self.weights.new_zeros(len(self.weights))
-        if self.has_penalty:
-            for layer in self.hidden:
-                absolute = layer.kernel.abs().sum((1, 2))
-                square = layer.kernel.square().sum((1, 2))
-                total += self.l1 * absolute + self.l2 * square
+        for layer in self.hidden:
+            absolute = layer.kernel.abs().sum((1, 2))
+            square = layer.kernel.square().sum((1, 2))
+            total += self.l1 * absolute + self.l2 * square
         return total
 
     def masks(self, num_rows: int, generators: Sequence[Generator]) -> list[Tensor]:
