@@ -8,7 +8,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
-from dlp.datamodules.base import DataArguments, Examples, SupervisedDataModule
+from dlp.datamodules.base import DataArguments, Examples, LabelledParts, SupervisedDataModule
 from dlp.datamodules.rows import Array, Encoder, Estimator, Indices, PlainValues, Rows, row_hashes
 from dlp.datamodules.targets import TargetEncoder, Task
 from dlp.errors import InputError
@@ -165,7 +165,7 @@ class ArrayDataModule(SupervisedDataModule):
             eval_batch_size=eval_batch_size,
             **split,
         )
-        self.labelled_rows: dict[str, Examples] = {}
+        self.labelled_rows: LabelledParts = {}
         if x is not None:
             self.labelled_rows["train"] = _examples("x", x, y, groups)
         if x_test is not None:
@@ -176,7 +176,7 @@ class ArrayDataModule(SupervisedDataModule):
         arrays = dict.fromkeys(("x", "y", "x_test", "y_test", "x_predict", "groups"))
         self.hparams.update(plain_arguments(self, {**locals(), **arrays}))
 
-    def load(self) -> dict[str, Examples]:
+    def load(self) -> LabelledParts:
         """Return `x` and `y`, and `x_test` and `y_test` if there are any."""
         if "train" not in self.labelled_rows:
             raise InputError("ArrayDataModule needs x and y, to predict alone x_predict.")

@@ -10,7 +10,7 @@ from typing import TypedDict
 import numpy as np
 
 from dlp.console import say
-from dlp.datamodules.rows import Examples
+from dlp.datamodules.rows import Examples, LabelledParts
 from dlp.datamodules.splits import Parts, Size, Split, group_numbers, time_values
 from dlp.datamodules.targets import TargetEncoder
 from dlp.errors import InputError
@@ -52,7 +52,7 @@ class LabelledSet:
             checkpoint has restored it.
     """
 
-    parts: dict[str, Examples]
+    parts: LabelledParts
     targets: TargetEncoder
 
     def __post_init__(self) -> None:
@@ -89,7 +89,7 @@ class LabelledSet:
             )
         return split.parts(self.keys)
 
-    def divide(self, split: Split, drop_duplicates: bool) -> dict[str, Examples]:
+    def divide(self, split: Split, drop_duplicates: bool) -> LabelledParts:
         """Return the parts under a split; print what they have in common."""
         rows_by_part = self.part_rows(split)._asdict()
         if "val" in self.parts and split.val_size:
@@ -148,7 +148,7 @@ def _listed(names: list[str]) -> str:
     return ", ".join(names[:8])
 
 
-def _compare_inputs(parts: dict[str, Examples], drop: bool) -> None:
+def _compare_inputs(parts: LabelledParts, drop: bool) -> None:
     """Count the rows that are in two parts; if `drop`, remove them from the earlier part."""
     counts = []
     for earlier, later in combinations(parts, 2):

@@ -123,6 +123,10 @@ class Examples:
         return {"index": self.index, **self.names, **self.inputs.columns()}
 
 
+#: Labelled rows by the name of their part: ``train``, ``val``, ``test``.
+LabelledParts = dict[str, Examples]
+
+
 def row_hashes(rows: Iterable[Any]) -> NDArray[np.uint64]:
     """Return a hash per row of bytes or contiguous arrays, uint64 (N,)."""
     digests = [hashlib.blake2b(row, digest_size=8).digest() for row in rows]

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from dlp.datamodules.base import Examples, SplitArguments
+from dlp.datamodules.base import Examples, LabelledParts, SplitArguments
 from dlp.datamodules.images.augmentation import Augmentation
 from dlp.datamodules.images.folder import ImageFolderDataModule, find_images
 from dlp.datamodules.images.store import file_states
@@ -92,7 +92,7 @@ class CatsVsDogsDataModule(ImageFolderDataModule):
         with atomic_path(self.path / "data" / "train-00000-of-00001.parquet") as temporary:
             table.cast_column("image", datasets.Image(decode=False)).to_parquet(temporary)
 
-    def load(self) -> dict[str, Examples]:
+    def load(self) -> LabelledParts:
         """Return the images of both classes by turns, those with the last numbers first."""
         files = sorted(self.path.glob("data/*.parquet"))
         if files:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from dlp.console import say
-from dlp.datamodules.base import DataArguments, Examples, SupervisedDataModule
+from dlp.datamodules.base import DataArguments, Examples, LabelledParts, SupervisedDataModule
 from dlp.datamodules.images.augmentation import Augmentation, Augmenter, make_augmentation
 from dlp.datamodules.images.store import (
     ImageEncoder,
@@ -120,7 +120,7 @@ class ImageFolderDataModule(SupervisedDataModule):
         self.id_column = id_column
         self.hparams.update(plain_arguments(self, locals()))
 
-    def load(self) -> dict[str, Examples]:
+    def load(self) -> LabelledParts:
         """Return the images of each part that the files have."""
         paths = {"train": self.path}
         train = self.path / "train"

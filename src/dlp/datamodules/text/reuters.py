@@ -13,7 +13,7 @@ from typing import IO, Literal, cast
 
 import numpy as np
 
-from dlp.datamodules.base import Examples
+from dlp.datamodules.base import LabelledParts
 from dlp.datamodules.splits import Size, keras_order
 from dlp.datamodules.targets import TargetEncoder
 from dlp.datamodules.text.corpus import Texts
@@ -86,7 +86,7 @@ class ReutersDataModule(BaseTextDataModule):
         self.text = text
         self.hparams.update(plain_arguments(self, locals()))
 
-    def load(self) -> dict[str, Examples]:
+    def load(self) -> LabelledParts:
         """Return both parts in the book's order."""
         if self.source == "keras":
             return parts_of(archive_texts("reuters", self.folder))

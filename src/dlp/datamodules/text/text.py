@@ -7,7 +7,13 @@ from typing import Any, Literal
 import numpy as np
 
 from dlp.console import say
-from dlp.datamodules.base import DataArguments, Examples, SplitArguments, SupervisedDataModule
+from dlp.datamodules.base import (
+    DataArguments,
+    Examples,
+    LabelledParts,
+    SplitArguments,
+    SupervisedDataModule,
+)
 from dlp.datamodules.splits import Size
 from dlp.datamodules.targets import TargetEncoder, Task
 from dlp.datamodules.text.corpus import Texts, Tokens
@@ -75,7 +81,7 @@ class BaseTextDataModule(SupervisedDataModule):
         self.predict_texts = predict_texts
         self.id_column = files.columns.get("id", "path")  # texts in files are named by their path
 
-    def load(self) -> dict[str, Examples]:
+    def load(self) -> LabelledParts:
         """Return the parts of the files."""
         return parts_of(self.files.texts(), self.id_column)
 
@@ -104,7 +110,7 @@ class BaseTextDataModule(SupervisedDataModule):
         }
 
 
-def parts_of(texts: Texts, id_column: str = "path") -> dict[str, Examples]:
+def parts_of(texts: Texts, id_column: str = "path") -> LabelledParts:
     """Return the parts that the column ``part`` names."""
     parts = texts.column("part")
     return {part: _examples(texts[parts == part], id_column) for part in PARTS if part in parts}
@@ -199,7 +205,7 @@ class TextDataModule(BaseTextDataModule):
         self.test_path = test_path
         self.hparams.update(plain_arguments(self, locals()))
 
-    def load(self) -> dict[str, Examples]:
+    def load(self) -> LabelledParts:
         """Return the parts of `path` and the texts of `test_path`."""
         parts = super().load()
         if self.files.tokens == "words":
