@@ -24,7 +24,7 @@ from dlp.datamodules.tables.rows import check_columns, drop_unlabelled, role_cel
 from dlp.datamodules.targets import TargetEncoder, Task
 from dlp.errors import InputError
 from dlp.files import AnyPath
-from dlp.hyperparameters import Keywords, plain_arguments
+from dlp.hyperparameters import Keywords
 
 _ENDINGS = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 
@@ -118,7 +118,7 @@ class ImageFolderDataModule(SupervisedDataModule):
         self.group_column = group_column
         self.time_column = time_column
         self.id_column = id_column
-        self.hparams.update(plain_arguments(self, locals()))
+        self.save_arguments(locals())
 
     def load(self) -> LabelledParts:
         """Return the images of each part that the files have."""
@@ -172,7 +172,7 @@ class ImageFolderDataModule(SupervisedDataModule):
         texts = [self.image_column, self.group_column, self.id_column]
         if self.task == "classification":
             texts += targets
-        frame = read_table(path, self.read_csv, filter(None, texts))
+        frame = read_table(path, self.read_csv, texts)
         roles = (self.id_column, self.group_column, self.time_column)
         check_columns(frame, [self.image_column, *targets])
         if targets:

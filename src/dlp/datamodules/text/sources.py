@@ -128,7 +128,7 @@ class TextFiles:
         as_text = [self.columns["text"], self.columns.get("id")]
         if self.task == "classification":
             as_text += self.labels
-        return {"train": read_table(path, self.read_csv, filter(None, as_text))}
+        return {"train": read_table(path, self.read_csv, as_text)}
 
     def _text_files(self, folder: Path) -> dict[str, "pd.DataFrame"]:
         """Return the text files of each part, or of one; ``unsup`` of aclImdb is skipped."""
