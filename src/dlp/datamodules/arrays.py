@@ -12,7 +12,7 @@ from dlp.datamodules.base import DataArguments, Examples, LabelledParts, Supervi
 from dlp.datamodules.rows import Array, Encoder, Estimator, Indices, PlainValues, Rows, row_hashes
 from dlp.datamodules.targets import TargetEncoder, Task
 from dlp.errors import InputError
-from dlp.hyperparameters import Keywords, plain_arguments
+from dlp.hyperparameters import Keywords
 from dlp.reader import ArrayReader, Spec
 
 
@@ -174,7 +174,7 @@ class ArrayDataModule(SupervisedDataModule):
         if x_predict is not None:
             self.predict = Examples(ArrayRows(_inputs("x_predict", x_predict)))
         arrays = dict.fromkeys(("x", "y", "x_test", "y_test", "x_predict", "groups"))
-        self.hparams.update(plain_arguments(self, {**locals(), **arrays}))
+        self.save_arguments({**locals(), **arrays})
 
     def load(self) -> LabelledParts:
         """Return `x` and `y`, and `x_test` and `y_test` if there are any."""

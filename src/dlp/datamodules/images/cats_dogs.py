@@ -19,7 +19,7 @@ from dlp.datamodules.splits import Size
 from dlp.errors import InputError
 from dlp.files import AnyPath, atomic_path
 from dlp.files import data_dir as find_data_dir
-from dlp.hyperparameters import Keywords, plain_arguments
+from dlp.hyperparameters import Keywords
 
 
 class CatsVsDogsDataModule(ImageFolderDataModule):
@@ -74,7 +74,7 @@ class CatsVsDogsDataModule(ImageFolderDataModule):
             **split,
         )
         self.per_class = per_class
-        self.hparams.update(plain_arguments(self, locals()))
+        self.save_arguments(locals())
 
     def prepare_data(self) -> None:
         """Download the set from the Hub if it is in neither layout."""

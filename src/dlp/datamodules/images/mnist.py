@@ -13,7 +13,7 @@ from dlp.datamodules.targets import TargetEncoder
 from dlp.errors import InputError
 from dlp.files import AnyPath
 from dlp.files import data_dir as find_data_dir
-from dlp.hyperparameters import Keywords, plain_arguments
+from dlp.hyperparameters import Keywords
 
 
 class MNISTDataModule(SupervisedDataModule):
@@ -67,7 +67,7 @@ class MNISTDataModule(SupervisedDataModule):
         self.shuffle_labels = shuffle_labels
         self.folder = find_data_dir(data_dir) / "mnist"
         self.raw = self.folder / "MNIST" / "raw"  # of torchvision
-        self.hparams.update(plain_arguments(self, locals()))
+        self.save_arguments(locals())
 
     def prepare_data(self) -> None:
         """Download the four files if they are missing; torchvision takes 2 s to import."""

@@ -9,7 +9,7 @@ from dlp.datamodules.text.sources import TextFiles, archive_texts
 from dlp.datamodules.text.text import BaseTextDataModule, TextArguments, parts_of
 from dlp.files import AnyPath
 from dlp.files import data_dir as find_data_dir
-from dlp.hyperparameters import Keywords, plain_arguments
+from dlp.hyperparameters import Keywords
 
 
 class IMDBDataModule(BaseTextDataModule):
@@ -53,7 +53,7 @@ class IMDBDataModule(BaseTextDataModule):
         )
         self.folder = folder
         self.source = source
-        self.hparams.update(plain_arguments(self, locals()))
+        self.save_arguments(locals())
 
     def load(self) -> LabelledParts:
         """Return both parts in the book's order."""

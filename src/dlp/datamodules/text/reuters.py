@@ -22,7 +22,7 @@ from dlp.datamodules.text.text import BaseTextDataModule, TextArguments, parts_o
 from dlp.errors import InputError
 from dlp.files import AnyPath, download
 from dlp.files import data_dir as find_data_dir
-from dlp.hyperparameters import Keywords, plain_arguments
+from dlp.hyperparameters import Keywords
 
 URL = "https://kdd.ics.uci.edu/databases/reuters21578/reuters21578.tar.gz"
 #: SHA-256 of the 22 files reut2-000.sgm to reut2-021.sgm in a row; archives differ by mirror.
@@ -84,7 +84,7 @@ class ReutersDataModule(BaseTextDataModule):
         self.folder = find_data_dir(data_dir)
         self.source = source
         self.text = text
-        self.hparams.update(plain_arguments(self, locals()))
+        self.save_arguments(locals())
 
     def load(self) -> LabelledParts:
         """Return both parts in the book's order."""

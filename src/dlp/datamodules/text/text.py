@@ -20,7 +20,7 @@ from dlp.datamodules.text.corpus import Texts, Tokens
 from dlp.datamodules.text.encoding import Encoding, TextEncoder
 from dlp.datamodules.text.sources import PARTS, TextFiles
 from dlp.files import AnyPath
-from dlp.hyperparameters import Keywords, plain_arguments
+from dlp.hyperparameters import Keywords
 
 #: Letters of Thai, Lao, Burmese, Khmer, Japanese and Chinese.
 _UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
@@ -203,7 +203,7 @@ class TextDataModule(BaseTextDataModule):
             **split,
         )
         self.test_path = test_path
-        self.hparams.update(plain_arguments(self, locals()))
+        self.save_arguments(locals())
 
     def load(self) -> LabelledParts:
         """Return the parts of `path` and the texts of `test_path`."""
