@@ -25,6 +25,8 @@ _FEW_ROWS = (
 )
 #: Line of a template: indent, key of an argument, its comment.
 _LINE = re.compile(r"(#? *)(?:# )?(\w*)(?:: [^#]*)?(.*)")
+#: Arguments of a DataModule or of a reader.
+Arguments = dict[str, Any]
 Column = str | None
 Columns = list[str] | str | None
 
@@ -32,7 +34,7 @@ Columns = list[str] | str | None
 class Settled(NamedTuple):
     """Arguments of a load, and the refusals that they settle: sentence -> name of an argument."""
 
-    args: dict[str, Any]
+    args: Arguments
     reasons: dict[str, str]
 
 
@@ -123,7 +125,7 @@ def _has_weights(weights: str | None) -> bool:
     return True
 
 
-def _fill(template: str, arguments: dict[str, Any], reasons: dict[str, str]) -> list[str]:
+def _fill(template: str, arguments: Arguments, reasons: dict[str, str]) -> list[str]:
     """Return the lines of a template with the arguments; refusals stand above what settles them."""
     lines = []
     for line in template.splitlines():
@@ -142,7 +144,7 @@ def _fill(template: str, arguments: dict[str, Any], reasons: dict[str, str]) -> 
     return lines
 
 
-def _settle(load: Callable[[dict[str, Any]], object], args: dict[str, Any]) -> Settled:
+def _settle(load: Callable[[Arguments], object], args: Arguments) -> Settled:
     """Load with the fewest arguments that refusals name as their fix.
 
     Raises:

@@ -11,6 +11,9 @@ from numpy.typing import ArrayLike
 if TYPE_CHECKING:
     import pandas as pd
 
+#: Value per epoch by logged name.
+Curves = Mapping[str, Sequence[float]]
+
 _STAGES = (("train", "training"), ("val", "validation"))
 #: Colours that colour-blind readers tell apart (Okabe and Ito 2008), each with a style of line.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -29,7 +32,7 @@ def smooth(curve: ArrayLike, factor: float) -> "pd.Series[float]":
 
 
 def draw_curves(
-    history: Mapping[str, Sequence[float]],
+    history: Curves,
     best_epoch: int | None = None,
     smoothing: float = 0.0,
 ) -> Figure:
@@ -54,8 +57,8 @@ def draw_curves(
 
 
 def draw_folds(
-    mean: Mapping[str, Sequence[float]],
-    std: Mapping[str, Sequence[float]],
+    mean: Curves,
+    std: Curves,
     best: tuple[str, int] | None = None,
     smoothing: float = 0.9,
 ) -> Figure:
