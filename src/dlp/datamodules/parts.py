@@ -1,7 +1,6 @@
 """Labelled rows of a data set, and their parts under a split."""
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain, combinations
@@ -103,9 +102,7 @@ class LabelledSet:
         _compare_inputs(parts, drop_duplicates)
         for name, part in parts.items():
             self._check_classes(name, part, split)
-        num_shared = _count_shared_groups(parts)
-        if num_shared:
-            say(f"{num_shared:,} groups of the test part are also trained or validated on")
+        _compare_groups(parts)
         return parts
 
     def _check_classes(self, name: str, part: Examples, split: Split) -> None:
@@ -131,7 +128,7 @@ class LabelledSet:
         return f"{self.parts['train'].inputs.describe()}\n\n{self.targets.describe(targets)}"
 
 
-def rows_fingerprint(parts: Mapping[str, Examples], targets: TargetEncoder) -> str:
+def rows_fingerprint(parts: LabelledParts, targets: TargetEncoder) -> str:
     """Return a hash of the training and validation rows and their targets."""
     digest = hashlib.blake2b(digest_size=16)
     for name, part in parts.items():
@@ -168,11 +165,13 @@ def _compare_inputs(parts: LabelledParts, drop: bool) -> None:
         say(f"exact duplicates of inputs: {', '.join(counts)}; {action}")
 
 
-def _count_shared_groups(parts: Mapping[str, Examples]) -> int:
-    """Return the number of groups of the test part that are also trained or validated on."""
+def _compare_groups(parts: LabelledParts) -> None:
+    """Count the groups of the test part that are also trained or validated on."""
     groups = {}
     for name, part in parts.items():
         if part.groups is not None:
             groups[name] = part.groups.tolist()
     tested = set(groups.pop("test", []))
-    return len(tested.intersection(chain.from_iterable(groups.values())))
+    shared = tested.intersection(chain.from_iterable(groups.values()))
+    if shared:
+        say(f"{len(shared):,} groups of the test part are also trained or validated on")
