@@ -10,9 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from dlp.datamodules.base import Examples, LabelledParts, SplitArguments
-from dlp.datamodules.images.augmentation import Augmentation
-from dlp.datamodules.images.folder import ImageFolderDataModule, find_images
+from dlp.datamodules.base import Examples, LabelledParts
+from dlp.datamodules.images.folder import ImageArguments, ImageFolderDataModule, find_images
 from dlp.datamodules.images.store import file_states
 from dlp.datamodules.rows import Indices
 from dlp.datamodules.splits import Size
@@ -35,39 +34,27 @@ class CatsVsDogsDataModule(ImageFolderDataModule):
     Args:
         data_dir: Folder of the reference sets; None is ``DLP_DATA_DIR``, else the per-user cache.
         per_class: Largest number of images of each class; None is all, some 12,500.
-        predict_path: Path of other images to predict: a file or a folder.
-        image_size: Height and width in pixels; one number for both.
-        augmentation: Random changes of the training images, see `ImageFolderDataModule`.
         batch_size: Number of rows per training batch.
-        eval_batch_size: Number of rows per other batch.
         val_size: Number or fraction of validation rows; None for no validation.
         test_size: Number or fraction of test rows.
         split_seed: Seed of the shuffle; None keeps the book's order.
-        **split: See `SupervisedDataModule`.
+        **split: See `ImageFolderDataModule`.
     """
 
     def __init__(
         self,
         data_dir: AnyPath | None = None,
         per_class: int | None = 2000,
-        predict_path: AnyPath | None = None,
-        image_size: int | tuple[int, int] = 150,
-        augmentation: Augmentation | None = None,
         batch_size: int = 20,
-        eval_batch_size: int = 100,
         val_size: Size = 1000,
         test_size: Size = 1000,
         split_seed: int | None = None,
-        **split: Keywords[SplitArguments],
+        **split: Keywords[ImageArguments],
     ) -> None:
         super().__init__(
             path=find_data_dir(data_dir) / "cats_vs_dogs",
-            predict_path=predict_path,
-            image_size=image_size,
-            augmentation=augmentation,
             on_corrupt="skip",  # two images of Kaggle's
             batch_size=batch_size,
-            eval_batch_size=eval_batch_size,
             val_size=val_size,
             test_size=test_size,
             split_seed=split_seed,

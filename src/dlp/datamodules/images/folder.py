@@ -8,7 +8,13 @@ from typing import Any, Literal
 import numpy as np
 
 from dlp.console import say
-from dlp.datamodules.base import DataArguments, Examples, LabelledParts, SupervisedDataModule
+from dlp.datamodules.base import (
+    DataArguments,
+    Examples,
+    LabelledParts,
+    SplitArguments,
+    SupervisedDataModule,
+)
 from dlp.datamodules.images.augmentation import Augmentation, Augmenter, make_augmentation
 from dlp.datamodules.images.store import (
     ImageEncoder,
@@ -27,6 +33,15 @@ from dlp.files import AnyPath
 from dlp.hyperparameters import Keywords
 
 _ENDINGS = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
+
+
+class ImageArguments(SplitArguments, total=False):
+    """Keyword arguments of `ImageFolderDataModule` that sets of its own pass on."""
+
+    predict_path: AnyPath | None
+    image_size: int | tuple[int, int]
+    augmentation: Augmentation | None
+    eval_batch_size: int
 
 
 class ImageFolderDataModule(SupervisedDataModule):
