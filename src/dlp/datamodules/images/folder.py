@@ -27,7 +27,7 @@ from dlp.datamodules.images.store import (
 from dlp.datamodules.parts import PART_NAMES
 from dlp.datamodules.tables.files import read_table
 from dlp.datamodules.tables.rows import check_columns, drop_unlabelled, role_cells
-from dlp.datamodules.targets import TargetEncoder, Task
+from dlp.datamodules.targets import TargetEncoder, TargetScaling, Task
 from dlp.errors import InputError
 from dlp.files import AnyPath
 from dlp.hyperparameters import Keywords
@@ -92,7 +92,7 @@ class ImageFolderDataModule(SupervisedDataModule):
         drop_unlabelled: bool = False,
         task: Task = "auto",
         positive_class: str | None = None,
-        target_scaling: Literal["none", "standard"] = "none",
+        target_scaling: TargetScaling = "none",
         group_column: str | None = None,
         time_column: str | None = None,
         id_column: str | None = None,
