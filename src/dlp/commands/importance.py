@@ -7,7 +7,6 @@ import pandas as pd
 import torch
 from matplotlib.figure import Figure
 
-from dlp.bag_of_words import BagOfWords
 from dlp.commands.trainer import restore
 from dlp.console import muted, say
 from dlp.datamodules.base import Part, SupervisedDataModule
@@ -108,9 +107,7 @@ def _words(
     totals = torch.zeros(2, num_classes, num_words)
     num_texts = torch.zeros(num_classes)
     for batch, _ in data.loader(part):
-        bags = batch
-        if isinstance(batch, BagOfWords):
-            bags = batch.to_dense(num_words)
+        bags = batch.to_dense(num_words)
         with torch.no_grad():
             logits = module(bags)
         numbers = logits.argmax(1)

@@ -55,12 +55,6 @@ def laid_out_as(weight: Tensor, tensor: Tensor) -> Tensor:
     return torch.empty_like(weight).copy_(tensor)
 
 
-def contiguous_views(weight: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
-    """Return views of tensors of equal strides as contiguous ones, which take a third of a step."""
-    axes = sorted(range(weight.ndim), key=weight.stride, reverse=True)
-    return tuple(tensor.permute(axes) for tensor in (weight, *others))
-
-
 def fused_update(optimizer: Optimizer) -> bool:
     """Update all weights that have a gradient; return False where the kernel cannot."""
     groups = []
@@ -79,7 +73,10 @@ def fused_update(optimizer: Optimizer) -> bool:
             # The one of a checkpoint may be laid out in another way.
             state["square_avg"] = laid_out_as(weight, state["square_avg"])
             gradient = laid_out_as(weight, weight.grad)
-            views.append(contiguous_views(weight, gradient, state["square_avg"]))
+            # As contiguous tensors they take a third of a step.
+            axes = sorted(range(weight.ndim), key=weight.stride, reverse=True)
+            tensors = (weight, gradient, state["square_avg"])
+            views.append([tensor.permute(axes) for tensor in tensors])
         if views:
             params, gradients, averages = map(list, zip(*views, strict=True))
             fused_step(params, gradients, averages, group)
