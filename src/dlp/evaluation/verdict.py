@@ -7,7 +7,7 @@ epochs alone shows no overfitting, nor does a slightly worse value some epochs l
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 import scipy
@@ -146,19 +146,19 @@ def _read(
         return "too_short", above, after
     quantile = scipy.special.stdtrit  # of Student's t
     span = max(len(curve) // 4, _MIN_EPOCHS)
-    line = _line(epochs[-span:], curve[-span:])
-    trend = -line.slope * float(epochs[-1] - epochs[-span])
-    chance = quantile(span - 2, 0.95) * math.sqrt(12 / span) * max(noise, line.scatter)
+    slope, _, scatter = _line(epochs[-span:], curve[-span:])
+    trend = -slope * float(epochs[-1] - epochs[-span])
+    chance = quantile(span - 2, 0.95) * math.sqrt(12 / span) * max(noise, scatter)
     if trend > max(chance, _MIN_TREND * gain):
         return "improving", trend, span
     if after:
         span = min(after, span)
-        line = _line(epochs[-span:], curve[-span:])
+        _, end, scatter = _line(epochs[-span:], curve[-span:])
         luck = math.sqrt(2 * math.log(len(curve)))  # distance of the best of so many from its level
         chance = luck + quantile(num_bends, 0.99) * math.sqrt(4 / span)
-        rise = line.end - lowest
+        rise = end - lowest
         least = min(_MIN_RISE_OF_BEST * abs(lowest), _MIN_RISE_OF_GAIN * gain)
-        if rise > max(chance * max(noise, line.scatter), least):
+        if rise > max(chance * max(noise, scatter), least):
             return "overfitting", rise, after
     return "flat", above, after
 
@@ -176,18 +176,11 @@ def _noise(curve: Values, best: int) -> tuple[float, int]:
     return 0.0, 0
 
 
-class _Line(NamedTuple):
-    """Line through the middle of some points: slope, value at the end and scatter."""
+def _line(epochs: NDArray[np.int64], curve: Values) -> tuple[float, float, float]:
+    """Return slope, value at the end and scatter of the line through the middle of some points.
 
-    slope: float
-    end: float
-    scatter: float
-
-
-def _line(epochs: NDArray[np.int64], curve: Values) -> _Line:
-    """Return the line whose slope is the median of those of all pairs of points.
-
-    The scatter tells noise that lasts for epochs.
+    The slope is the median of those of all pairs of points. The scatter tells noise that lasts for
+    epochs.
     """
     first, second = np.triu_indices(len(curve), 1)
     slope = 0.0
@@ -199,4 +192,4 @@ def _line(epochs: NDArray[np.int64], curve: Values) -> _Line:
     scatter = 0.0
     if len(curve) >= _MIN_EPOCHS:
         scatter = _PER_MEDIAN * float(np.median(np.abs(rest - middle)))
-    return _Line(slope, middle + slope * float(epochs[-1]), scatter)
+    return slope, middle + slope * float(epochs[-1]), scatter

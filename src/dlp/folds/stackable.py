@@ -15,7 +15,7 @@ from dlp.modules.models import DenseModule
 from dlp.modules.networks import DenseNet
 from dlp.modules.optimizers import KerasRMSprop
 
-_LAYERS = {nn.Sequential, BagLinear, nn.Linear, nn.Dropout} | ACTIVATIONS.keys()
+_LAYERS = {DenseNet, nn.Sequential, BagLinear, nn.Linear, nn.Dropout} | ACTIVATIONS.keys()
 #: Optimizers that move each weight by its own gradient alone.
 OPTIMIZERS = (KerasRMSprop, optim.RMSprop, optim.SGD, optim.Adam, optim.AdamW)
 #: Arguments of a Trainer that change nothing in a stack.
@@ -60,7 +60,9 @@ def reason_against(
         return "the inputs are not one dense tensor"
     if loader.augment is not None:
         return "the inputs are augmented"
-    if not _is_unchanged(model.network):
+    layers = {type(layer) for layer in model.network.modules()}
+    is_trained = all(weight.requires_grad for weight in model.network.parameters())
+    if type(model.network) is not DenseNet or not is_trained or not layers <= _LAYERS:
         return "the network was changed"
     if not _is_usual(model.head):
         return f"{type(model.head).__name__} has another loss, metric, threshold or transform"
@@ -74,12 +76,6 @@ def reason_against(
     if len(optimizer.param_groups) > 1:
         return "the optimizer has groups of parameters"
     return None
-
-
-def _is_unchanged(network: nn.Module) -> bool:
-    layers = {type(layer) for layer in network.modules()}
-    is_trained = all(weight.requires_grad for weight in network.parameters())
-    return type(network) is DenseNet and is_trained and layers <= _LAYERS | {DenseNet}
 
 
 def _is_usual(head: Head) -> bool:
