@@ -15,6 +15,8 @@ import pandas as pd
 from dlp.datamodules.rows import Array
 from dlp.evaluation.threshold import decide
 
+#: Names of the classes, labels or target columns.
+Names = Sequence[str]
 #: Content of ``mistakes.json``.
 Report = dict[str, Any]
 
@@ -40,7 +42,7 @@ class Mistakes:
 def class_mistakes(
     probabilities: Array,
     targets: Array,
-    names: Sequence[str],
+    names: Names,
     threshold: float = 0.5,
 ) -> Mistakes:
     """Analyse probabilities (N, C) of one class (N,) per row.
@@ -86,7 +88,7 @@ def class_mistakes(
 def label_mistakes(
     probabilities: Array,
     targets: Array,
-    names: Sequence[str],
+    names: Names,
     threshold: float = 0.5,
 ) -> Mistakes:
     """Analyse labels; in a row the one with the least probable truth counts."""
@@ -119,7 +121,7 @@ def label_mistakes(
     return Mistakes(summary, report, columns)
 
 
-def value_mistakes(values: Array, targets: Array, names: Sequence[str]) -> Mistakes:
+def value_mistakes(values: Array, targets: Array, names: Names) -> Mistakes:
     """Analyse predicted values; values and targets are (N, T) in the unit of the targets.
 
     The rows with the largest errors, in deviations of their target, are the worst.
@@ -182,7 +184,7 @@ def _scores(
     hits: Array,
     predicted: Array,
     support: Array,
-    names: Sequence[str],
+    names: Names,
 ) -> Report:
     """Return scores per class, and their means over the classes that are true or predicted."""
     scores = {
@@ -195,7 +197,7 @@ def _scores(
     return {"classes": _by_name(names, {"support": support, **scores}), "macro": macro}
 
 
-def _by_name(names: Sequence[str], columns: dict[str, Array]) -> list[Any]:
+def _by_name(names: Names, columns: dict[str, Array]) -> list[Any]:
     """Return a dictionary per name, which has the name's value of each column."""
     return list(pd.DataFrame({"name": names, **columns}).to_dict("records"))
 
