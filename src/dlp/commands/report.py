@@ -57,12 +57,18 @@ def report(
         sections["Baselines on the test part"] = _table(baselines)
     if "calibration" in results:
         sections["Calibration"] = _table(pd.DataFrame(results["calibration"]))
-    if (folder / "crossval.json").is_file():
-        sections["Folds"] = _table(_folds(folder / "crossval.json"))
+    crossval = folder / "crossval.json"
+    if crossval.is_file():
+        content = json.loads(crossval.read_text("utf-8"))
+        folds = pd.json_normalize(content["folds"])
+        folds.columns = folds.columns.str.removeprefix("metrics.")
+        summary = pd.DataFrame([content["mean"], content["std"]])
+        folds = pd.concat([folds, summary.assign(repeat=["mean", "std"])])
+        sections["Folds"] = _table(folds)
     for path in sorted(folder.rglob("*.png"), key=lambda path: (path.stem != "curves", path)):
         heading = _heading(path)
-        content = base64.b64encode(path.read_bytes()).decode()
-        image = f'<img src="data:image/png;base64,{content}" alt="{escape(heading)}">'
+        pixels = base64.b64encode(path.read_bytes()).decode()
+        image = f'<img src="data:image/png;base64,{pixels}" alt="{escape(heading)}">'
         sections[heading] = image
     for name, heading in _FILES.items():
         file = folder / name
@@ -99,15 +105,6 @@ def _tiles(
             label = escape(f"{part} {_readable(name.removeprefix('test_'))}")
             tiles.append(f'<div class="tile"><span>{label}</span><b>{value:.6g}</b></div>')
     return f'<div class="tiles">{"".join(tiles)}</div>'
-
-
-def _folds(path: Path) -> pd.DataFrame:
-    """Return a row per fold, then mean and standard deviation."""
-    content = json.loads(path.read_text("utf-8"))
-    folds = pd.json_normalize(content["folds"])
-    folds.columns = folds.columns.str.removeprefix("metrics.")
-    summary = pd.DataFrame([content["mean"], content["std"]])
-    return pd.concat([folds, summary.assign(repeat=["mean", "std"])])
 
 
 def _heading(path: Path) -> str:
