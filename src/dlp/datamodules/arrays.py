@@ -9,7 +9,16 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from dlp.datamodules.base import DataArguments, Examples, LabelledParts, SupervisedDataModule
-from dlp.datamodules.rows import Array, Encoder, Estimator, Indices, PlainValues, Rows, row_hashes
+from dlp.datamodules.rows import (
+    Array,
+    Encoder,
+    Estimator,
+    Estimators,
+    Indices,
+    PlainValues,
+    Rows,
+    row_hashes,
+)
 from dlp.datamodules.targets import TargetEncoder, Task
 from dlp.errors import InputError
 from dlp.hyperparameters import Keywords
@@ -51,7 +60,7 @@ class ArrayRows(Rows):
         self,
         linear: Estimator,
         boosting: Estimator,
-    ) -> dict[str, Any]:
+    ) -> Estimators:
         """Return a linear model of scaled numbers, and gradient boosting."""
         from sklearn.pipeline import make_pipeline
         from sklearn.preprocessing import StandardScaler

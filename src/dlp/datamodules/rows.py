@@ -24,6 +24,8 @@ Indices = NDArray[np.int64]
 PlainValues = dict[str, Any]
 #: Function that builds an estimator of scikit-learn.
 Estimator = Callable[..., Any]
+#: Estimators of scikit-learn by name.
+Estimators = dict[str, Any]
 
 _TAKEN_NAMES = {"index", "target", "class", "value", "set", "low", "high", "true", "predicted"}
 
@@ -64,7 +66,7 @@ class Rows(ABC):
         self,
         linear: Estimator,
         boosting: Estimator,
-    ) -> dict[str, Any]:
+    ) -> Estimators:
         """Return scikit-learn estimators on `features` by name, to compare a network with.
 
         Args:

@@ -11,7 +11,9 @@ from torch import Tensor, nn
 from dlp.errors import InputError
 from dlp.seeds import derived_seed
 
-Augmentation = Literal["book", "flip"] | Callable[[Tensor], Any]
+#: Random change of one image, or of a batch if it is a `RandomAffine`.
+Transform = Callable[[Tensor], Any]
+Augmentation = Literal["book", "flip"] | Transform
 
 
 class RandomAffine(nn.Module):
@@ -99,7 +101,7 @@ def _grid(matrices: Tensor, height: int, width: int) -> Tensor:
     return grid.permute(0, 2, 3, 1)
 
 
-def make_augmentation(name: Augmentation | None) -> Callable[[Tensor], Any] | None:
+def make_augmentation(name: Augmentation | None) -> Transform | None:
     """Return the transform of a name; a transform or None as it is."""
     if name == "book":  # chapter 5.2
         return RandomAffine(40, 0.2, 0.2, 0.2, interpolation="nearest")
@@ -116,7 +118,7 @@ class Augmenter:
     resumed run sees the images of an unbroken one.
     """
 
-    transform: Callable[[Tensor], Any]
+    transform: Transform
     num_rows: int
 
     def __call__(self, images: Tensor, rows: Tensor, seed: int) -> Tensor:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from dlp.console import say
-from dlp.datamodules.rows import Estimator, Indices, Rows
+from dlp.datamodules.rows import Estimator, Estimators, Indices, Rows
 from dlp.datamodules.tables.kinds import is_date, is_number
 from dlp.errors import InputError, unknown
 
@@ -53,7 +53,7 @@ class TableRows(Rows):
         booleans = self.frame.select_dtypes("bool")
         return self.frame.astype(dict.fromkeys(booleans, float))
 
-    def baselines(self, linear: Estimator, boosting: Estimator) -> dict[str, Any]:
+    def baselines(self, linear: Estimator, boosting: Estimator) -> Estimators:
         """Return a linear model of scaled and one-hot columns, and gradient boosting."""
         from sklearn.impute import SimpleImputer
         from sklearn.pipeline import make_pipeline

@@ -22,6 +22,8 @@ from dlp.files import cached_file, download, sha256
 if TYPE_CHECKING:
     import pandas as pd
 
+#: Rows as they were read, by part.
+Frames = dict[str, "pd.DataFrame"]
 PARTS = ("train", "val", "test")
 _FORMAT = 2  # another number for other tokens or columns: cached texts are built again
 _TABLE = re.compile(r"\.(csv|tsv|txt|jsonl?|parquet)(\.gz)?$", re.IGNORECASE)
@@ -111,7 +113,7 @@ class TextFiles:
                 check_text(frame[name].droplevel(0), "give task: classification", fix)
         return frame
 
-    def _frames(self) -> dict[str, "pd.DataFrame"]:
+    def _frames(self) -> Frames:
         """Return the rows of each part; the index is the row number or the path of a text file."""
         import pandas as pd
 
@@ -130,7 +132,7 @@ class TextFiles:
             as_text += self.labels
         return {"train": read_table(path, self.read_csv, as_text)}
 
-    def _text_files(self, folder: Path) -> dict[str, "pd.DataFrame"]:
+    def _text_files(self, folder: Path) -> Frames:
         """Return the text files of each part, or of one; ``unsup`` of aclImdb is skipped."""
         import pandas as pd
 
@@ -172,7 +174,7 @@ class TextFiles:
                 fix=ENCODINGS,
             ) from error
 
-    def _hub(self) -> dict[str, "pd.DataFrame"]:
+    def _hub(self) -> Frames:
         """Return the parts of a data set of the Hub, or of a folder with its files."""
         import datasets
 
