@@ -28,7 +28,6 @@ _LINE = re.compile(r"(#? *)(?:# )?(\w*)(?:: [^#]*)?(.*)")
 #: Arguments of a DataModule or of a reader.
 Arguments = dict[str, Any]
 Column = str | None
-Columns = list[str] | str | None
 
 
 class Settled(NamedTuple):
@@ -40,7 +39,7 @@ class Settled(NamedTuple):
 
 def init(
     path: Path,
-    target: Columns = None,
+    target: list[str] | str | None = None,
     text_column: Column = None,
     image_column: Column = None,
     weights: str | None = None,

@@ -13,6 +13,7 @@ from dlp.datamodules.tables.rows import records
 from dlp.errors import InputError
 from dlp.hyperparameters import is_plain
 
+Reader = Callable[[Any], Any]
 FeaturesArgument = str | Callable[..., Any] | object
 
 
@@ -66,9 +67,7 @@ class FeatureTransformer:
         vars(self.transformer).update(state["attributes"])
 
 
-def with_features(
-    read: Callable[[Any], Any], transformer: FeaturesArgument | None, state: PlainValues
-) -> Callable[[Any], Any]:
+def with_features(read: Reader, transformer: FeaturesArgument | None, state: PlainValues) -> Reader:
     """Return a reader that transforms the columns first."""
     if transformer is None:
         raise InputError(

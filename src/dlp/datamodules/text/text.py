@@ -92,9 +92,8 @@ class BaseTextDataModule(SupervisedDataModule):
             return _examples(texts, self.id_column)
         if self.predict_path is None:
             return None
-        columns = {"text": self.files.columns["text"]}
-        if "id" in self.files.columns:
-            columns["id"] = self.files.columns["id"]
+        roles = self.files.columns.items()
+        columns = {role: name for role, name in roles if role in ("text", "id")}
         files = replace(self.files, path=str(self.predict_path), columns=columns)
         return _examples(files.read(), self.id_column)
 
