@@ -38,8 +38,8 @@ class MistakesReport(BatchOutputs):
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Analyse the predictions and write the files."""
         data = getattr(trainer, "datamodule", None)
-        loader = trainer.test_dataloaders
-        if not self._batches or loader is None or not isinstance(data, SupervisedDataModule):
+        loader: Any = trainer.test_dataloaders
+        if not self._batches or not isinstance(data, SupervisedDataModule):
             return
         first = self._batches[0]
         if not isinstance(first, dict) or "targets" not in first:

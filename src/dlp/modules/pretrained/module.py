@@ -75,8 +75,8 @@ class PretrainedModule(SupervisedModule):
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Return the groups ``head`` and ``backbone``."""
         head = {"params": self.network.classifier.parameters(), "name": "head"}
-        backbone: dict[str, Any] = {"params": self.network.backbone.parameters()}
-        backbone["name"] = "backbone"
+        weights = self.network.backbone.parameters()
+        backbone: dict[str, Any] = {"params": weights, "name": "backbone"}
         if self.backbone_lr is not None:
             backbone["lr"] = self.backbone_lr
         return [head, backbone]
