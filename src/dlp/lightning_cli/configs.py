@@ -1,5 +1,6 @@
 """Configs by name: recipes and variations of the project, and files of the user."""
 
+from collections import Counter
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -8,6 +9,8 @@ from typing import Any
 import yaml
 
 from dlp.errors import InputError, unknown
+
+_MAX_NODES = 20_000
 
 
 def config_folder() -> Path:
@@ -85,12 +88,29 @@ def read_source(config: Path) -> list[Path]:
 
 
 class _Loader(yaml.SafeLoader):
-    """Loader that refuses a repeated key: YAML drops the first value."""
+    """Loader that refuses a repeated key, whose first value YAML drops, and too many values."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._num_nodes = 0  # with each alias written out
+        self._sizes: dict[yaml.Node | None, int] = {}
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        start = self._num_nodes
+        is_alias = self.check_event(yaml.AliasEvent)
+        node = super().compose_node(parent, index)
+        if is_alias:
+            self._num_nodes += self._sizes.get(node, _MAX_NODES)  # the alias is within itself
+        self._num_nodes += 1
+        if self._num_nodes > _MAX_NODES:
+            raise yaml.MarkedYAMLError(problem=f"it holds more than {_MAX_NODES:,} values")
+        self._sizes.setdefault(node, self._num_nodes - start)
+        return node
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        keys = [key.value for key, _ in node.value]
-        if repeated := [key for key in keys if keys.count(key) > 1]:
-            raise yaml.MarkedYAMLError(problem=f"{repeated[0]!r} stands twice")
+        for key, count in Counter(key.value for key, _ in node.value).items():
+            if count > 1:
+                raise yaml.MarkedYAMLError(problem=f"{key!r} stands twice")
         return super().construct_mapping(node, deep)
 
 
@@ -128,7 +148,7 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
 def read_config(path: Path) -> dict[str, Any]:
     """Read a config in which each key is given once."""
     try:
-        return dict(yaml.load(path.read_bytes(), _Loader) or {})
-    except (yaml.YAMLError, TypeError, ValueError) as error:
+        return dict(yaml.load(path.read_text("utf-8"), _Loader) or {})
+    except (yaml.YAMLError, RecursionError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{path} cannot be read as a config: {reason}.") from error

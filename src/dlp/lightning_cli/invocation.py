@@ -11,7 +11,7 @@ import yaml
 
 from dlp.console import say
 from dlp.errors import InputError
-from dlp.lightning_cli.configs import find_config, read_source, read_values, run_name
+from dlp.lightning_cli.configs import find_config, read_config, read_source, read_values, run_name
 from dlp.runs.folder import Run, find_checkpoint, run_of
 
 _FAST_DEV_RUN = "--trainer.fast_dev_run"
@@ -110,6 +110,7 @@ def _find_run(
     result.run = run_of(checkpoint)
     if result.run is None:
         return
+    read_config(result.run.config)  # refuses a damaged one
     name = run_name([result.run.config])
     if configs and name != result.name:
         raise InputError(
