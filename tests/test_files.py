@@ -100,7 +100,7 @@ def test_a_cached_file_that_cannot_be_loaded_is_built_again(damage, cached):
     content, builds = cached
     content()
     path = cache_dir() / "texts/key.arrow"
-    damage(path, path.with_name("key.arrow.crc32"))
+    damage(path, path.with_name("key.arrow.crc"))
     assert content() == "content"
     assert len(builds) == 2
 

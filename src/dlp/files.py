@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 AnyPath = str | os.PathLike[str]
+_PIECE = 1_000_000  # bytes
 
 
 def cache_dir() -> Path:
@@ -42,9 +43,22 @@ def atomic_path(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{uuid4().hex}")
     try:
         yield temporary
+        _sync(temporary)
         temporary.replace(path)
+        _sync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk: power may fail at any time."""
+    if path.is_dir() and os.name != "posix":
+        return
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -79,7 +93,7 @@ def cached_file(name: str, build: Callable[[Path], None], load: Callable[[Path],
     before each use. `build` writes the file to a path, `load` reads it.
     """
     path = cache_dir() / name
-    checksum = path.with_name(f"{path.name}.crc32")
+    checksum = path.with_name(f"{path.name}.crc")
     try:
         if path.exists() and checksum.exists():
             with suppress(Exception):  # each reader fails in its own way
@@ -98,10 +112,14 @@ def cached_file(name: str, build: Callable[[Path], None], load: Callable[[Path],
 
 
 def crc32(path: Path) -> str:
-    """Return the CRC-32 of a file, which finds damage."""
+    """Return the CRC-32 of a file, which finds damage; of a large file that of 64 MB."""
     import numpy as np  # readers of runs do not wait for it
 
-    return f"{zlib.crc32(np.memmap(path, mode='r').data):08x}"
+    content = np.memmap(path, mode="r")
+    checksum = len(content)
+    for start in range(0, len(content), max(_PIECE, len(content) // 64)):
+        checksum = zlib.crc32(content[start : start + _PIECE].data, checksum)
+    return f"{checksum:08x}"
 
 
 def sha256(path: Path) -> str:
