@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 import yaml
+from jsonargparse.typing import PositiveInt
 from lightning import Callback, LightningModule, Trainer
 
 from dlp.errors import InputError, extra, unknown
@@ -34,7 +35,7 @@ _FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 Space = dict[str, distributions.BaseDistribution]
 
 
-def tune(recipe: Recipe, space: str, trials: int = 50) -> Study:
+def tune(recipe: Recipe, space: str, trials: PositiveInt = 50) -> Study:
     """Search a space of settings; the newest study of an equal config and space goes on.
 
     A trial stops that is worse than the median at its epoch.

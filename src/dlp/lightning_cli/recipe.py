@@ -17,7 +17,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from dlp.callbacks import AtomicCheckpointIO, EpochSeed, ProgressBar
 from dlp.console import quiet, say
 from dlp.datamodules import SupervisedDataModule
-from dlp.errors import InputError, naming
+from dlp.errors import InputError, check_range, naming
 from dlp.lightning_cli.configs import source_line
 from dlp.lightning_cli.invocation import resolve
 from dlp.lightning_cli.parse_errors import arguments
@@ -86,6 +86,16 @@ class Recipe(LightningCLI):
         parser.add_function_arguments(self.function, as_group=False, skip={"recipe"})
         for name in _CHECKPOINT_KEYS:
             parser.add_argument(f"--{name}", default=None, help=argparse.SUPPRESS)
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Parse, and refuse numbers that end in a traceback or in a crash."""
+        super().parse_arguments(parser, args)
+        config = self.config
+        check_range(0, 2**32 - 1, seed_everything=config.seed_everything or 0)
+        check_range(1, 1024, threads=config.threads or 1)
+        for name in ("accumulate_grad_batches", "check_val_every_n_epoch"):
+            value = config.trainer[name]
+            check_range(1, **{f"trainer.{name}": 1 if value is None else value})
 
     def before_instantiate_classes(self) -> None:
         """Set the threads, and the ensemble of the model."""

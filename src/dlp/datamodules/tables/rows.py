@@ -114,7 +114,7 @@ def _describe_column(column: "pd.Series[Any]") -> tuple[Any, ...]:
 def check_columns(frame: pd.DataFrame, names: Iterable[str | None]) -> None:
     """Check that a table has all columns that are named."""
     for name in names:
-        if name and name not in frame:
+        if name is not None and name not in frame:
             raise unknown("column", name, map(str, frame.columns))
 
 
