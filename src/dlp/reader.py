@@ -367,6 +367,17 @@ class Model:
             batches.append(self.run(arrays))
         return np.concatenate(batches)
 
+    def check(self) -> None:
+        """Predict a typical row, if one is known, by which an altered entry fails."""
+        row = self.reader.typical()
+        if self.reader.form == "file":
+            from PIL import Image
+
+            row = Image.new("RGB", (1, 1))
+        if row is not None:
+            with warnings.catch_warnings(action="ignore"):
+                answer(self.scores([row]), self.head)
+
 
 def load(path: Path) -> Model:
     """Load an exported model."""
@@ -376,21 +387,23 @@ def load(path: Path) -> Model:
     try:
         session = onnxruntime.InferenceSession(path)
         entry = json.loads(session.get_modelmeta().custom_metadata_map["dlp"])
+        names = [node.name for node in session.get_inputs()]
+        spec = entry["inputs"]
+        is_other = "tfidf" in spec.get("encoding", "")  # these took other arrays in version 1.0
+        is_other |= any(scale["quantiles"] for scale in spec.get("scales", {}).values())
+        if is_other and "reader" not in spec:
+            raise ValueError("exported by dlp 1.0; export its run anew")
+
+        def run(arrays: list[Any]) -> Any:
+            inputs = dict(zip(names, arrays, strict=True))
+            [scores] = session.run(None, inputs)
+            return scores
+
+        model = Model(entry, run)
+        model.check()
     except Exception as error:  # a damaged file fails in many ways
-        raise ValueError(f"{path} is damaged or not an exported model ({error}).") from error
-    spec = entry["inputs"]
-    is_other = "tfidf" in spec.get("encoding", "")  # these took other arrays in version 1.0
-    is_other |= any(scale["quantiles"] for scale in spec.get("scales", {}).values())
-    if is_other and "reader" not in spec:
-        raise ValueError(f"{path} was exported by dlp 1.0; export its run anew.")
-    names = [node.name for node in session.get_inputs()]
-
-    def run(arrays: list[Any]) -> Any:
-        inputs = dict(zip(names, arrays, strict=True))
-        [scores] = session.run(None, inputs)
-        return scores
-
-    return Model(entry, run)
+        raise ValueError(f"{path} is damaged or not an exported model ({error!r}).") from error
+    return model
 
 
 def decide(

@@ -67,6 +67,19 @@ def test_the_last_line_of_a_fold_wins(tmp_path, fold):
     assert result.engine == "stacked"
 
 
+@pytest.mark.parametrize(
+    "damage", [b"[1]", b"null", b"3", b"[" * 5000, bytes(range(128, 256)), b'{"repeat": 0}']
+)
+def test_a_damaged_line_is_left_out_and_its_fold_trained_again(tmp_path, fold, damage):
+    path = tmp_path / "folds.jsonl"
+    append_fold(path, fold)
+    line = path.read_bytes()
+    path.write_bytes(damage + b"\n" + line.replace(b'"serial"', b"3"))
+    assert read_folds(path, plan()) == {}
+    path.write_bytes(damage + b"\n" + line)
+    assert [*read_folds(path, plan())] == [fold]
+
+
 @pytest.mark.parametrize("changes", [{"seed": 1}, {"max_epochs": 4}, {"num_folds": 4}])
 def test_folds_of_another_cross_validation_are_refused(tmp_path, fold, changes):
     append_fold(tmp_path / "folds.jsonl", fold)

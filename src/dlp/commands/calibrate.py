@@ -15,7 +15,7 @@ from dlp.commands.crossval import out_of_fold_outputs
 from dlp.commands.trainer import restore, test
 from dlp.console import say
 from dlp.datamodules.base import Part
-from dlp.errors import InputError
+from dlp.errors import InputError, reading
 from dlp.evaluation.intervals import class_quantiles, conformal_quantile
 from dlp.evaluation.mistakes import class_mistakes, label_mistakes
 from dlp.lightning_cli.configs import import_named_modules
@@ -47,14 +47,15 @@ def calibrate(run: str, coverage: OpenUnitInterval = 0.9) -> pd.DataFrame:
     record = Run(paths[0].parents[1])
     import_named_modules(record.config)
     checkpoints = [read_file(path, "state_dict", "use") for path in paths]
-    entry = checkpoints[0]["use"]["head"]
-    head: Head = build(entry, "head")
+    with reading(paths[0], "a checkpoint"):
+        entry = checkpoints[0]["use"]["head"]
+        head: Head = build(entry, "head")
+        names = entry["names"]
     if head.threshold != 0.5:
         raise InputError(
             f"calibrate takes a classifier with threshold: 0.5; that of {run} has "
             f"{head.threshold:g}. Calibrate first, then choose the threshold."
         )
-    names = entry["names"]
     if len(paths) > 1:
         rows_out_of_fold = _out_of_fold(Path(run), head)
         parts = {"out of fold": rows_out_of_fold}

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
 from dlp.console import say
-from dlp.errors import unknown
+from dlp.errors import reading, unknown
 from dlp.files import save_figure
+from dlp.lightning_cli.configs import read_config
 from dlp.runs.folder import ROOT, Run, find_runs
 
 #: Settings that may differ between runs of one label: they repeat it, or change no result.
@@ -55,7 +55,7 @@ def compare(
     records: list[Run] = []
     for name in runs:
         records += find_runs(name, "metrics.csv")
-    histories = [pd.read_csv(run.folder / "metrics.csv", index_col="epoch") for run in records]
+    histories = [_history(run) for run in records]
     columns: list[Any] = list(pd.concat(histories))
     metrics = metric or ["val_loss" if "val_loss" in columns else "train_loss"]
     for name in metrics:
@@ -66,7 +66,8 @@ def compare(
     rows = []
     for run, label, history in zip(records, labels, histories, strict=True):
         curves.setdefault(label, []).append(history)
-        rows.append(_scores(run.results(), history, metrics))
+        with reading(run.folder, "a run"):
+            rows.append(_scores(run.results(), history, metrics))
     by_label = pd.DataFrame(rows).groupby(labels, sort=False)
     deviations = by_label.std().drop(columns="at epoch", errors="ignore")
     deviations = deviations.dropna(axis=1, how="all")
@@ -78,12 +79,19 @@ def compare(
     return table
 
 
+def _history(run: Run) -> pd.DataFrame:
+    """Return the logged values of each epoch."""
+    path = run.folder / "metrics.csv"
+    with reading(path, "the history of a run"):
+        return pd.read_csv(path, index_col="epoch", dtype=float)
+
+
 def _labels(runs: Sequence[Run]) -> list[str]:
     """Return the config's name of each run, with the settings in which runs of it differ."""
     names = [run.folder.resolve().parent.name for run in runs]
-    configs = [yaml.safe_load(run.config.read_text("utf-8")) for run in runs]
+    configs = [read_config(run.config) for run in runs]
     settings = pd.json_normalize(configs).map(str, na_action="ignore")
-    settings.columns = settings.columns.str.rpartition(".").get_level_values(2)
+    settings.columns = [str(name).rpartition(".")[2] for name in settings]
     settings = settings.drop(columns=_REPEATS, errors="ignore")
     labels: dict[Any, str] = dict(enumerate(names))
     for _, same in settings.groupby(names):

@@ -10,9 +10,9 @@ from typing import Any
 import pandas as pd
 
 from dlp.console import say
-from dlp.errors import InputError
+from dlp.errors import InputError, reading
 from dlp.files import write_text
-from dlp.runs.folder import find_runs
+from dlp.runs.folder import Run, find_runs
 
 _FACTS = ("parameters", "seed", "seconds", "versions")
 _MAX_ROWS = 50
@@ -48,7 +48,18 @@ def report(
     if len(runs) > 1:
         raise InputError(f"{run} has {len(runs)} runs; give one, such as {runs[-1].folder}.")
     folder = runs[0].folder
-    results = runs[0].results()
+    page_path = output or folder / "report.html"
+    with reading(folder, "a run"):
+        page = _page(runs[0])
+    write_text(page_path, page)
+    say(f"wrote {page_path}")
+    return page_path
+
+
+def _page(run: Run) -> str:
+    """Return the page of a run."""
+    folder = run.folder
+    results = run.results()
     test = results.get("test") or {}
     sections: dict[str, str] = {}
     if test.get("baselines"):
@@ -83,15 +94,11 @@ def report(
     for heading, content in sections.items():
         body += f"<section><h2>{escape(heading)}</h2>{content}</section>\n"
     template = Template(Path(__file__).with_suffix(".html").read_text("utf-8"))
-    page = template.substitute(
+    return template.substitute(
         title=escape(f"{folder.resolve().parent.name} {folder.name}"),
         verdict=escape(results.get("verdict", "")),
         body=body,
     )
-    page_path = output or folder / "report.html"
-    write_text(page_path, page)
-    say(f"wrote {page_path}")
-    return page_path
 
 
 def _tiles(

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from dlp.errors import reading
 from dlp.inference.trained import encoder_of
 from dlp.reader import Model
 from dlp.runs.folder import Run
@@ -79,13 +80,14 @@ def _answer(head: Mapping[str, Any]) -> str:
 
 def _scores(run: Run, checkpoint: str) -> str:
     """Return the scores of the test of this checkpoint, beside those of baselines."""
-    test = run.results().get("test") or {}
-    if test.get("checkpoint") != checkpoint or not test.get("rows"):  # of another one of the run
-        return "It was not tested."
-    names = [name for name in test if name.startswith("test_")]
-    scores = {name.removeprefix("test_"): test[name] for name in names}
-    table = pd.DataFrame({"this model": scores} | test.get("baselines", {}))
-    return f"{test['rows']:,} test rows" + _table(table)
+    with reading(run.folder / "results.json", "the results of a run"):
+        test = run.results().get("test") or {}
+        if test.get("checkpoint") != checkpoint or not test.get("rows"):  # of another one
+            return "It was not tested."
+        names = [name for name in test if name.startswith("test_")]
+        scores = {name.removeprefix("test_"): test[name] for name in names}
+        table = pd.DataFrame({"this model": scores} | test.get("baselines", {}))
+        return f"{test['rows']:,} test rows" + _table(table)
 
 
 def _table(frame: pd.DataFrame) -> str:

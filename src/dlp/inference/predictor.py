@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from dlp import reader
-from dlp.errors import InputError, extra
+from dlp.errors import InputError, extra, reading
 from dlp.runs.folder import checkpoints_of
 
 if TYPE_CHECKING:
@@ -70,11 +70,13 @@ class Predictor:
         modules = []
         for checkpoint in checkpoints_of(str(path)):
             entry, module = trained.load(checkpoint, network, head)
-            model = reader.Model(entry, module.run)
-            if model.inputs.get("features") is not None:
-                from dlp.datamodules.tables.features import with_features
+            with reading(checkpoint, "a checkpoint"):
+                model = reader.Model(entry, module.run)
+                if model.inputs.get("features") is not None:
+                    from dlp.datamodules.tables.features import with_features
 
-                model.read = with_features(model.read, features, model.inputs["features"])
+                    model.read = with_features(model.read, features, model.inputs["features"])
+                model.check()
             models.append(model)
             modules.append(module)
         return cls(models, modules)

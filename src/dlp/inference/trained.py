@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from dlp.datamodules import Encoder
-from dlp.errors import InputError
+from dlp.errors import InputError, reading
 from dlp.modules.heads import Head
 from dlp.modules.serialization import FORMAT, build, imported_class
 from dlp.modules.weights import read_file
@@ -45,18 +45,19 @@ def load(
 ) -> tuple[dict[str, Any], Served]:
     """Return the entry ``use`` of a checkpoint and its network."""
     content = read_file(path, "state_dict")
-    entry = content.get("use", {})
-    if entry.get("format") != FORMAT:
-        raise InputError(f"{path} has no entry use of this version; train it anew by dlp fit.")
-    with torch.device("meta"):  # no random numbers to overwrite
-        network = network or build(entry["network"], "network")
-        head = head or build(entry["head"], "head")
-    weights = content["state_dict"]  # with the versions of its modules
-    for name in list(weights):
-        if not name.startswith(("network.", "head.")):
-            del weights[name]
-    nn.ModuleDict({"network": network, "head": head}).load_state_dict(weights, assign=True)
-    return entry, Served(entry["inputs"], network, head).eval()
+    with reading(path, "a checkpoint"):
+        entry = content.get("use", {})
+        if entry.get("format") != FORMAT:
+            raise InputError(f"{path} has no entry use of this version; train it anew by dlp fit.")
+        with torch.device("meta"):  # no random numbers to overwrite
+            network = network or build(entry["network"], "network")
+            head = head or build(entry["head"], "head")
+        weights = content["state_dict"]  # with the versions of its modules
+        for name in list(weights):
+            if not name.startswith(("network.", "head.")):
+                del weights[name]
+        nn.ModuleDict({"network": network, "head": head}).load_state_dict(weights, assign=True)
+        return entry, Served(entry["inputs"], network, head).eval()
 
 
 def encoder_of(spec: Mapping[str, Any]) -> type[Encoder]:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dlp.errors import InputError
+from dlp.errors import InputError, reading
 
 #: Torchvision's DenseNet files have its former names: denselayer1.norm.1 is norm1 now.
 _OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.([12]\.)")
@@ -16,14 +16,11 @@ _OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.([12]\.)")
 
 def read_file(path: str | Path, *names: str) -> dict[str, Any]:
     """Return the dictionary in a file of ``torch.save``; it has the given names."""
-    try:
+    with reading(path, "a checkpoint"):
         content = dict(torch.load(path, map_location="cpu", weights_only=True))
         for name in names:
             content[name]  # else a KeyError
-        return content
-    except Exception as error:  # a damaged file fails in many ways
-        reason = " ".join(repr(error).split())[:120]
-        raise InputError(f"{path} is damaged or not a checkpoint ({reason}).") from error
+    return content
 
 
 def read_state_dict(path: str | Path) -> dict[str, Tensor]:
