@@ -84,7 +84,7 @@ def test_folders_that_are_not_classes_are_refused(change, message, pets):
 
 @pytest.mark.parametrize("size", [0, -1, (8, 0)])
 def test_images_have_pixels(size, pets):
-    with pytest.raises(InputError, match="image_size takes 1 or more; got"):
+    with pytest.raises(InputError, match="image_size takes 1 to 20000; got"):
         ImageFolderDataModule(pets, image_size=size)
 
 
