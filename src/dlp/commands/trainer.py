@@ -57,7 +57,10 @@ def test(recipe: Recipe) -> None:
     """
     data = recipe.data()
     model = recipe.model(data)
-    recipe.trainer().test(model, datamodule=data, verbose=False, **checkpoint_arguments(recipe))
+    trainer = recipe.trainer()
+    trainer.test(model, datamodule=data, verbose=False, **checkpoint_arguments(recipe))
+    if recipe.is_dev_run:
+        say(f"test: {scores_text(stage_scores(trainer, 'test'))}")
 
 
 def predict(recipe: Recipe) -> None:
