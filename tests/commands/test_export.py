@@ -62,6 +62,7 @@ def test_checkpoint_and_export_predict_as_the_trainer_does(run):
         numbers = expected.filter(regex="value|prob_|low|high")
         assert len(numbers.columns) + ("class" in result) * 2 == len(result.columns)
         np.testing.assert_allclose(result.select_dtypes("number"), numbers, rtol=1e-5, atol=1e-6)
+    assert b".py" not in (folder / "exported/model.onnx").read_bytes()  # a path of this machine
 
 
 def test_the_numbers_of_the_card_are_those_of_the_results(run):

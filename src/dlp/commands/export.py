@@ -88,6 +88,8 @@ def _write_model(
             dynamic_shapes=((shape,) * len(example),),
             verbose=False,
         )
+    for node in program.model.graph:
+        node.metadata_props.clear()  # paths of this machine
     program.model.metadata_props["dlp"] = json.dumps(entry, ensure_ascii=False)
     program.save(path, external_data=False)
     inputs = data.inputs(part)[torch.from_numpy(numbers)]  # by the encoder, not the reader
