@@ -632,5 +632,5 @@ if __name__ == "__main__":
         sys.exit(__doc__)
     try:
         main(sys.argv[1:])
-    except (LookupError, OSError, ValueError) as error:
+    except (LookupError, OSError, RecursionError, ValueError) as error:
         sys.exit(f"{type(error).__name__}: {error}\n\n{__doc__}")

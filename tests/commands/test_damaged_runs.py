@@ -2,6 +2,7 @@
 
 import copy
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -42,7 +43,7 @@ def test_a_page_of_damaged_results_is_a_sentence_or_drawn(run, key, capsys):
                 assert "points/version_0" in capsys.readouterr().err
 
 
-def alterations(tree, depth=4):
+def alterations(tree, depth=3):
     """Yield copies of nested dictionaries and lists with one value of another kind."""
     places = tree if isinstance(tree, dict) else range(len(tree[:2]))
     for place in places:
@@ -70,3 +71,14 @@ def test_an_altered_entry_of_a_checkpoint_is_refused_or_predicts(run):
         except InputError:
             refused += 1
     assert refused > 100
+
+
+def test_a_damaged_export_is_a_sentence(tmp_path):
+    exported = "version_1_0/runs/points/version_0/exported/model.onnx"
+    content = (Path(__file__).parents[1] / exported).read_bytes()
+    path = tmp_path / "model.onnx"
+    altered = content.replace(b'"prediction"', b'"forecasted"')
+    for damaged in (b"", content[:100], content[:-50], bytes(300), altered):
+        path.write_bytes(damaged)
+        with pytest.raises(InputError, match=r"model\.onnx is damaged"):
+            Predictor.load(path)

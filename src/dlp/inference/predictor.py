@@ -62,8 +62,11 @@ class Predictor:
         """
         file = exported_file(path)
         if file is not None:
-            with extra("export"):
-                return cls([reader.load(file)])
+            try:
+                with extra("export"):
+                    return cls([reader.load(file)])
+            except ValueError as error:
+                raise InputError(str(error)) from error
         from dlp.inference import trained  # torch takes a second to import
 
         models = []
