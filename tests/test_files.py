@@ -1,6 +1,8 @@
 import errno
 import hashlib
 import os
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -86,6 +88,21 @@ def test_a_cached_file_is_built_once_and_again_if_it_is_damaged(cached, capsys):
     assert content() == "content"
     assert len(builds) == 2
     assert "key.arrow is damaged; it is built again" in capsys.readouterr().out
+
+
+def test_of_two_that_need_a_file_at_once_one_builds_it():
+    builds = []
+
+    def build(path):
+        builds.append(path)
+        time.sleep(0.1)
+        path.write_text("content")
+
+    arguments = ("texts/key.arrow", build, Path.read_text)
+    with ThreadPoolExecutor(2) as pool:
+        contents = list(pool.map(lambda _: cached_file(*arguments), range(2)))
+    assert contents == ["content", "content"]
+    assert len(builds) == 1
 
 
 @pytest.mark.parametrize(

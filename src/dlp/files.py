@@ -90,19 +90,29 @@ def cached_file(name: str, build: Callable[[Path], None], load: Callable[[Path],
     """Return the content of a cached file; build the file if it is missing or damaged.
 
     Its name contains a key of everything that the content depends on. The checksum is compared
-    before each use. `build` writes the file to a path, `load` reads it.
+    before each use. `build` writes the file to a path, `load` reads it. Of several processes one
+    builds a missing file and the others wait.
     """
     path = cache_dir() / name
     checksum = path.with_name(f"{path.name}.crc")
-    try:
-        if path.exists() and checksum.exists():
-            with suppress(Exception):  # each reader fails in its own way
-                if checksum.read_text("utf-8") == crc32(path):
-                    return load(path)
-            say(f"{path} is damaged; it is built again")
+
+    def write() -> None:
         with atomic_path(path) as temporary:
             build(temporary)
             write_text(checksum, crc32(temporary))
+
+    try:
+        if not path.exists():
+            from filelock import FileLock  # 0.1 seconds that most commands do not need
+
+            with FileLock(cache_dir() / "locks" / path.name):  # gone with its process
+                if not path.exists():
+                    write()
+        with suppress(Exception):  # each reader fails in its own way
+            if checksum.read_text("utf-8") == crc32(path):
+                return load(path)
+        say(f"{path} is damaged; it is built again")
+        write()
     except OSError as error:
         raise InputError(
             f"cannot write {path} ({error}). Free some space, or set DLP_CACHE_DIR to a folder "
