@@ -67,6 +67,14 @@ def test_more_repetitions_go_on(validated, capsys):
     assert len(summary()["folds"]) == 6
 
 
+def test_calls_share_the_folds_and_the_last_one_writes_the_summary(points, capsys):
+    main([*ARGS, "--folds", "[0, 2]"])
+    assert "1 folds are missing" in capsys.readouterr().out
+    assert not (RUN / "crossval.json").exists()
+    main([*ARGS, "--folds", "[1]"])
+    assert [fold["fold"] for fold in summary()["folds"]] == [0, 1, 2]
+
+
 def test_another_config_is_another_run(validated):
     main([*ARGS, "--seed_everything", "1"])
     assert len(summary(Path("runs/points/version_1"))["folds"]) == 3
@@ -93,6 +101,7 @@ def test_a_splitter_by_its_class(points):
         (("--trainer.max_epochs", "null"), "max_epochs"),
         (("--monitor", "val_mae"), "val_acc"),
         (("--num_folds", "1"), "num_folds"),
+        (("--folds", "[3]"), "folds"),
         (("--splitter", "sklearn.model_selection.ShuffleSplit"), "random_state"),
     ],
 )

@@ -1,6 +1,6 @@
 """K-fold and repeated K-fold validation (chapters 3.6 and 4.2)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from lightning.pytorch.utilities.seed import isolate_rng
 
 from dlp.datamodules.base import SupervisedDataModule
 from dlp.datamodules.splits import Splitter
-from dlp.errors import unknown
+from dlp.errors import check_range, unknown
 from dlp.folds.plan import Fold, append_fold, plan_folds, read_folds
 from dlp.folds.results import CrossValidation
 from dlp.folds.training import Engine, FoldTraining, MakeModel
@@ -32,6 +32,7 @@ def cross_validate(
     path: Path | None = None,
     keep: Path | None = None,
     on_fold: Callable[[Fold], None] | None = None,
+    folds: Sequence[int] | None = None,
 ) -> CrossValidation:
     """Train and validate a new model on every fold of every repetition.
 
@@ -53,6 +54,8 @@ def cross_validate(
         path: Path of the finished folds, a JSON line per fold; they are not trained again.
         keep: Folder for a checkpoint of each fold; finished folds without one are trained again.
         on_fold: Function called with each finished fold.
+        folds: Numbers of the folds to train; the others are left to calls with the same `path`.
+            The result has all finished folds.
     """
     from dlp.callbacks.predictions import out_of_fold
 
@@ -73,7 +76,11 @@ def cross_validate(
             if path is not None:
                 finished = read_folds(path, plan)
             pending = []
+            for number in folds or ():
+                check_range(0, plan[-1].fold, folds=number)
             for fold in plan:
+                if folds is not None and fold.fold not in folds:
+                    continue
                 if fold not in finished or (keep and not _checkpoint(keep, fold).exists()):
                     pending.append(fold)
             for fold, model in training.train(pending):
@@ -86,9 +93,12 @@ def cross_validate(
                     append_fold(path, fold)
                 if on_fold is not None:
                     on_fold(fold)
-            folds = [finished[fold] for fold in plan]
-            predictions = out_of_fold(data, folds)
-            return CrossValidation(folds, monitor, mode, smoothing, predictions)
+            if path is not None:  # other calls have finished theirs
+                finished = read_folds(path, plan)
+            results = [finished[fold] for fold in plan if fold in finished]
+            predictions = out_of_fold(data, results)
+            num_missing = len(plan) - len(results)
+            return CrossValidation(results, monitor, mode, smoothing, predictions, num_missing)
     finally:
         data.resplit(original)
 
