@@ -1,6 +1,11 @@
 import importlib
+import multiprocessing
+import os
 import shutil
+import signal
 import sys
+import time
+from functools import partial
 from pathlib import Path
 
 import optuna
@@ -10,11 +15,13 @@ import yaml
 from helpers.sets import write_points
 
 from dlp.cli import main
-from dlp.commands.tune import read_space
+from dlp.commands.tune import open_storage, read_space
 from dlp.errors import InputError
+from dlp.speed.forks import run_at_once
 
 STUDY = Path("runs/points/study_0")
 ARGS = ("tune", "--config", "points.yaml", "--trainer.accelerator", "cpu", "--space", "space.yaml")
+on_linux = pytest.mark.skipif(sys.platform != "linux", reason="processes are copied on Linux")
 SPACE = """
 model:
   dropout: {low: 0.0, high: 0.5, step: 0.1}
@@ -48,6 +55,11 @@ def searched(finished_study, tmp_path):
     return tmp_path
 
 
+def search(*args):
+    """Run a search in a copy of this process."""
+    main([*ARGS, *args])
+
+
 def trials(study=STUDY):
     return pd.read_csv(study / "trials.csv")
 
@@ -78,6 +90,40 @@ def test_a_study_that_went_on_is_as_one_that_never_stopped(searched, capsys):
     main([*ARGS, "--trials", "3", "--run_dir", "whole"])
     columns = ["value", "model.dropout", "model.optimizer.lr", "model.hidden"]
     pd.testing.assert_frame_equal(trials()[columns], trials(Path("whole"))[columns])
+
+
+@on_linux
+@pytest.mark.parametrize("storage", ["study.log", None])
+def test_two_processes_at_once_share_a_study(space, storage):
+    args = ["--trials", "2"]
+    if storage is not None:
+        args += ["--storage", storage]
+    run_at_once([partial(search, *args)] * 2)
+    table = trials()
+    assert table["number"].tolist() == list(range(len(table)))
+    assert set(table["state"]) == {"COMPLETE"}
+    assert len(table) in (2, 3)
+    assert table["model.optimizer.lr"].nunique() == len(table)
+    assert not list(Path("runs/points").glob("study_1"))
+
+
+@on_linux
+def test_a_trial_whose_process_was_killed_fails(monkeypatch, tmp_path):
+    monkeypatch.setattr("dlp.commands.tune._HEARTBEAT", 1)
+    study = optuna.create_study(storage=open_storage(f"sqlite:///{tmp_path}/study.db"))
+
+    def killed(trial):
+        time.sleep(1)  # its heart has beaten
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    run = partial(study.optimize, killed)
+    process = multiprocessing.get_context("fork").Process(target=run)
+    process.start()
+    process.join()
+    time.sleep(3.1)  # two intervals; whole seconds count
+    study.optimize(lambda trial: 0.0, n_trials=1)
+    states = [trial.state.name for trial in study.trials]
+    assert states == ["FAIL", "COMPLETE"]
 
 
 def test_a_trial_that_diverges_is_pruned(space):
@@ -123,6 +169,7 @@ def test_mistakes_of_a_space_are_sentences(text, word):
         ("model.dropout: [0.1]", ("--monitor", "val_mae"), "val_acc"),
         ("model.dropout: [0.1]", ("--space", "imbd"), "imdb"),
         ("data.val_size: [0.1]", (), "data.val_size=0.1 changes the rows that judge a trial"),
+        ("model.dropout: [0.1]", ("--storage", "nosql://host/study"), "cannot open nosql://"),
         ("data: {init_args: {split_seed: [1]}}", (), "luckiest"),
     ],
 )

@@ -2,12 +2,16 @@
 
 import json
 import math
+import warnings
+import zlib
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import yaml
+from filelock import FileLock
 from jsonargparse.typing import PositiveInt
 from lightning import Callback, LightningModule, Trainer
 
@@ -16,9 +20,13 @@ from dlp.errors import InputError, extra, unknown
 with extra("tune"):
     import optuna
     from optuna import distributions
+    from optuna.exceptions import ExperimentalWarning
     from optuna.pruners import MedianPruner
+    from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+    from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
     from optuna.study import MaxTrialsCallback, Study
     from optuna.trial import FrozenTrial, Trial, TrialState
+    from sqlalchemy.exc import SQLAlchemyError
 
 from dlp.commands.crossval import epochs_of_fit, find_run, saved_config
 from dlp.console import muted, say
@@ -31,11 +39,12 @@ from dlp.lightning_cli.recipe import Recipe
 from dlp.modules.monitor import Mode, monitor_mode
 from dlp.seeds import derived_seed
 
+_HEARTBEAT = 60  # seconds
 _FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 Space = dict[str, distributions.BaseDistribution]
 
 
-def tune(recipe: Recipe, space: str, trials: PositiveInt = 50) -> Study:
+def tune(recipe: Recipe, space: str, trials: PositiveInt = 50, storage: str | None = None) -> Study:
     """Search a space of settings; the newest study of an equal config and space goes on.
 
     A trial stops that is worse than the median at its epoch.
@@ -44,7 +53,9 @@ def tune(recipe: Recipe, space: str, trials: PositiveInt = 50) -> Study:
         recipe: Config.
         space: YAML file of keys of the config with {low:, high:, log:, step:} or a list of choices
             each, or the name of a space of the project.
-        trials: Number of finished trials of the study.
+        trials: Number of finished trials of the study; several processes may finish a few more.
+        storage: URL of a database, or path of a journal file, by which processes on several
+            machines share the study; None is ``study.db`` in its folder.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)  # an error of a trial is raised
     monitor = recipe.config.monitor
@@ -54,22 +65,28 @@ def tune(recipe: Recipe, space: str, trials: PositiveInt = 50) -> Study:
     rows = _judging_rows(data)
     mode = monitor_mode(monitor, recipe.model(data))
     folder: Path | None = None
-    storage: str | None = None
+    name = recipe.name
+    lock: Any = nullcontext()
     if recipe.is_dev_run:
         trials = 1
     else:
-        content = saved_config(recipe, "space", "trials")
+        content = saved_config(recipe, "space", "trials", "storage")
         content["space"] = {key: str(values) for key, values in ranges.items()}
         content["rows"] = str(data.fit()["rows"])
         folder = find_run(recipe, content, "study").folder
-        storage = f"sqlite:///{folder}/study.db"
-    study = optuna.create_study(
-        storage=storage,
-        pruner=MedianPruner(5, max(2, epochs // 4)),
-        study_name=recipe.name,
-        direction="minimize" if mode == "min" else "maximize",
-        load_if_exists=True,
-    )
+        lock = FileLock(folder / ".lock")  # databases fail on tables that two processes create
+        if storage is None:
+            storage = f"sqlite:///{folder}/study.db"
+        else:  # it may hold studies of other configs
+            name += f" {zlib.crc32(repr(content).encode()):08x}"
+    with lock:
+        study = optuna.create_study(
+            storage=storage and open_storage(storage),
+            pruner=MedianPruner(5, max(2, epochs // 4)),
+            study_name=name,
+            direction="minimize" if mode == "min" else "maximize",
+            load_if_exists=True,
+        )
 
     def objective(trial: Trial) -> float:
         # A study that goes on draws other values than before.
@@ -97,6 +114,19 @@ def tune(recipe: Recipe, space: str, trials: PositiveInt = 50) -> Study:
         configs = [*recipe.source, folder / "best.yaml"]
         say(f"next: dlp fit --config {' --config '.join(map(str, configs))}")
     return study
+
+
+def open_storage(place: str) -> BaseStorage:
+    """Open a database by its URL, or a journal file."""
+    if "://" not in place:
+        return JournalStorage(JournalFileBackend(place, JournalFileOpenLock(place)))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)  # of the heartbeat
+            # A trial whose process was killed fails after two intervals.
+            return RDBStorage(place, heartbeat_interval=_HEARTBEAT)
+    except (ImportError, SQLAlchemyError) as error:
+        raise InputError(f"storage: cannot open {place} ({error}).") from error
 
 
 def _judging_rows(data: SupervisedDataModule) -> list[int]:
