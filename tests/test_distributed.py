@@ -1,3 +1,4 @@
+import hashlib
 import json
 import os
 import socket
@@ -10,17 +11,20 @@ import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
+from helpers.backbones import fit, small_data, small_model
 from helpers.training import Curves, quiet_trainer
 from lightning.pytorch.strategies import DDPStrategy
 from sklearn.metrics import roc_auc_score
 
 from dlp.callbacks import (
     AtomicCheckpointIO,
+    CacheFeatures,
     EpochSeed,
     History,
     LastCheckpoint,
     MistakesReport,
     PredictionWriter,
+    Unfreeze,
 )
 from dlp.datamodules import ArrayDataModule
 from dlp.datamodules.batches import BatchOrder
@@ -53,13 +57,14 @@ def run_process(folder, port, rank):
     )  # of a command before: Lightning seeds each process by it
     warnings.simplefilter("ignore")
     module, curves = build(), Curves()
+    report = MistakesReport(folder)
     callbacks = [
         curves,
         History(folder),
         EpochSeed(),
         LastCheckpoint(folder, 0),
         PredictionWriter(folder / "predictions.csv"),
-        MistakesReport(folder),
+        report,
     ]
     strategy = DDPStrategy(timeout=timedelta(seconds=90))
     arguments = {"devices": 2, "strategy": strategy, "plugins": [AtomicCheckpointIO()]}
@@ -68,7 +73,30 @@ def run_process(folder, port, rank):
     (tested,) = trainer.test(module, data(), verbose=False)
     trainer.predict(module, data())
     weights = {name: value.flatten().tolist() for name, value in module.state_dict().items()}
-    return {"epochs": curves.epochs, "test": tested, "weights": weights}
+    return {
+        "epochs": curves.epochs,
+        "test": tested,
+        "weights": weights,
+        "rows of mistakes": report.outputs and report.outputs["rows"].tolist(),
+        "fine-tuned": fine_tune(),
+    }
+
+
+def fine_tune():
+    """Fit a pretrained model on stored features, then two of its stages; return its weights."""
+    strategy = DDPStrategy(find_unused_parameters=True)
+    model = small_model(backbone="squeezenet1_1", dropout=0.0)
+    callbacks = [CacheFeatures(), Unfreeze(at_epoch=2, stages=2)]
+    watch = fit(model, small_data(), *callbacks, devices=2, strategy=strategy)
+    assert watch.trained == [0, 2]
+    return [hash_of(state) for state in watch.states]
+
+
+def hash_of(state):
+    digest = hashlib.sha256()
+    for value in state.values():
+        digest.update(value.numpy().tobytes())
+    return digest.hexdigest()
 
 
 @pytest.fixture(scope="module")
@@ -166,3 +194,10 @@ def test_two_processes_write_one_history_one_checkpoint_and_one_report(folder, r
     report = json.loads((folder / "mistakes.json").read_text())
     assert report["rows"] == 5
     assert 1 - report["wrong"] / 5 == pytest.approx(ranks[0]["test"]["test_acc"])
+    assert [rank["rows of mistakes"] for rank in ranks] == [[0, 1, 2, 3, 4], None]
+
+
+def test_two_processes_fine_tune_to_the_same_bits(ranks):
+    frozen, unfrozen = ranks[0]["fine-tuned"]
+    assert frozen != unfrozen
+    assert ranks[1]["fine-tuned"] == [frozen, unfrozen]

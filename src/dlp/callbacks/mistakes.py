@@ -52,6 +52,8 @@ class MistakesReport(BatchOutputs):
         gathered = gather_outputs(trainer, batches)
         if gathered is None:
             return
+        order = np.argsort(gathered["rows"])  # points of the figures follow it, and equal errors
+        gathered = {name: values[order] for name, values in gathered.items()}
         if not np.isfinite(gathered[kind]).all():
             say("mistakes are not written: the model predicts NaN or infinity")
             return
