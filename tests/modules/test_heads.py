@@ -67,7 +67,7 @@ def test_a_temperature_belongs_to_the_weights_that_it_was_fitted_for():
 
 def test_rows_of_several_labels_are_refused():
     with pytest.raises(InputError, match="head: multilabel"):
-        SoftmaxHead(2).prepare(torch.tensor([[1.0, 1.0], [0.0, 1.0]]))
+        SoftmaxHead(2).check(torch.zeros(2, 2), torch.tensor([[1.0, 1.0], [0.0, 0.0]]))
 
 
 def test_softmax_gives_the_same_with_class_numbers_a_column_of_them_and_one_hot():
