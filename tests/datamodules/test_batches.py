@@ -2,10 +2,12 @@
 
 import pytest
 import torch
+from helpers.sets import DATA_MODULES
 from helpers.training import OneWeight, quiet_trainer
 from hypothesis import given
 from hypothesis import strategies as st
 from lightning import Callback
+from torch.utils._pytree import tree_leaves
 
 from dlp.datamodules import ArrayDataModule
 from dlp.datamodules.batches import BatchLoader, BatchOrder
@@ -109,6 +111,51 @@ def test_batches_that_are_selected_together_are_the_same(at_once, counts, monkey
             assert torch.equal(x, z)
             assert torch.equal(y, w)
     assert together.counts == 2 * counts
+
+
+# Another device than the CPU ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    """Return a GPU to the eye of the loader; what goes there stays on the CPU."""
+    monkeypatch.setattr("dlp.datamodules.batches.move_data_to_device", lambda batch, device: batch)
+    monkeypatch.setattr(torch.Tensor, "pin_memory", torch.Tensor.clone)
+    return torch.device("cuda")
+
+
+@pytest.mark.parametrize("name", DATA_MODULES)
+def test_a_gpu_gets_the_batches_of_the_cpu(name, tmp_path, gpu):
+    augmentation = {"augmentation": "book"} if name == "images" else {}
+    data = DATA_MODULES[name](tmp_path, batch_size=7, **augmentation)
+    on_cpu, on_gpu = data.loader("train"), data.loader("train")
+    on_gpu.device = gpu
+    for _ in range(2):  # epochs
+        for expected, batch in zip(on_cpu, on_gpu, strict=True):
+            assert type(batch[0]) is type(expected[0])
+            assert all(map(torch.equal, tree_leaves(batch), tree_leaves(expected)))
+
+
+def test_images_travel_as_bytes(tmp_path, gpu, monkeypatch):
+    travelled = []
+
+    def move(batch, device):
+        travelled.append(batch.dtype)
+        return batch
+
+    monkeypatch.setattr("dlp.datamodules.batches.move_data_to_device", move)
+    loader = DATA_MODULES["images"](tmp_path).loader("train")
+    loader.device = gpu
+    images, _ = next(iter(loader))
+    assert (travelled, images.dtype) == ([torch.uint8], torch.float32)
+
+
+def test_an_error_while_a_batch_is_prepared_is_raised(gpu):
+    loader = BatchLoader(torch.zeros(4, 1), None, BatchOrder(9, 4, False, 0), device=gpu)
+    batches = iter(loader)
+    next(batches)
+    with pytest.raises(IndexError):
+        next(batches)
 
 
 # Flags of a Trainer -------------------------------------------------------------------------------

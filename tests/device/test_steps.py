@@ -94,3 +94,10 @@ def test_pretrained_networks_stay_on_the_device(inputs, steps):
         batch = module.network.features(IMAGES, module.network.depth)
         assert isinstance(batch, StoredFeatures)
     steps(module, (batch, CLASSES))
+
+
+def test_images_are_augmented_on_the_device(tmp_path):
+    loader = DATA_MODULES["images"](tmp_path, augmentation="book").loader("train")
+    loader.device = torch.device("meta")
+    images, _ = next(iter(loader))
+    assert (images.device.type, images.dtype) == ("meta", torch.float32)

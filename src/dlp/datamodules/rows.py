@@ -153,6 +153,17 @@ class BatchedRows(StoredRows, Protocol):
         """Return a batch for each tensor of row numbers."""
 
 
+@runtime_checkable
+class CompactRows(StoredRows, Protocol):
+    """Encoded rows whose batches have a smaller form, in which they go to a GPU."""
+
+    def compact(self, index: Tensor) -> Any:
+        """Return a batch in that form."""
+
+    def expand(self, batch: Any) -> Any:
+        """Return the batch of that form, on its device."""
+
+
 class Encoder(ABC):
     """Encoder of rows into the stored form that batches are sliced from.
 

@@ -72,6 +72,11 @@ def test_a_flip_mirrors_every_other_image_on_average():
     assert 150 < mirrored.sum() < 250
 
 
+def test_a_transform_seeds_no_gpu(monkeypatch):
+    monkeypatch.setattr(torch, "manual_seed", None)  # its dropout would repeat itself
+    Augmenter(v2.TrivialAugmentWide(), 4)(images(), torch.arange(4), 1)
+
+
 @pytest.mark.parametrize("augmentation", ["book", "flip", v2.TrivialAugmentWide()])
 def test_a_change_depends_on_seed_and_row_alone(augmentation):
     batch, rows = images(6), torch.tensor([4, 0, 9, 2, 7, 5])

@@ -57,7 +57,7 @@ class RandomAffine(nn.Module):
         """Return images (N, C, H, W), each changed by its row of U(0, 1) numbers, (N, `draws`)."""
         height, width = images.shape[2:]
         matrices = self._matrices(uniform, height, width)
-        grid = _grid(matrices, height, width).to(images)
+        grid = _grid(matrices.to(images.device), height, width).to(images.dtype)
         return F.grid_sample(
             images,
             grid,
@@ -94,8 +94,8 @@ class RandomAffine(nn.Module):
 
 def _grid(matrices: Tensor, height: int, width: int) -> Tensor:
     """Return ``F.affine_grid`` of the matrices, (N, H, W, 2), 20 times faster on the CPU."""
-    x = (2 * torch.arange(width) + 1) / width - 1
-    y = (2 * torch.arange(height) + 1) / height - 1
+    x = (2 * torch.arange(width, device=matrices.device) + 1) / width - 1
+    y = (2 * torch.arange(height, device=matrices.device) + 1) / height - 1
     by_x, by_y, offset = matrices[..., None, None].unbind(2)
     grid = by_x * x + (by_y * y[:, None] + offset)
     return grid.permute(0, 2, 3, 1)
@@ -128,14 +128,15 @@ class Augmenter:
             uniform = torch.rand(self.num_rows, RandomAffine.draws, generator=generator)
             batch: Tensor = self.transform(images, uniform[rows])
             return batch
-        pixels = images.mul(255).round_().byte()
+        pixels = images.mul(255).round_().byte().cpu()
         changed = []
-        # Transforms of others draw from torch's global generator, which is restored afterwards.
+        # Transforms of others draw from torch's global generator, which is restored afterwards;
+        # `torch.manual_seed` would seed a GPU's too.
         with torch.random.fork_rng(devices=[]):
             for image, row in zip(pixels, rows.tolist(), strict=True):
-                torch.manual_seed(derived_seed(seed, row))
+                torch.default_generator.manual_seed(derived_seed(seed, row))
                 changed.append(self._change(image))
-        return torch.stack(changed)
+        return torch.stack(changed).to(images.device)
 
     def _change(self, image: Tensor) -> Tensor:
         """Return a changed image, float32 in [0, 1]."""
