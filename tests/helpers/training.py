@@ -41,10 +41,10 @@ class Curves(Callback):
         self.epochs.append({k: v.item() for k, v in trainer.callback_metrics.items()})
 
 
-def quiet_trainer(max_epochs=1, callbacks=(), logger=False, **arguments):
-    """Return a Trainer on the CPU without bar and summary."""
+def quiet_trainer(max_epochs=1, callbacks=(), logger=False, accelerator="cpu", **arguments):
+    """Return a Trainer without bar and summary."""
     return Trainer(
-        accelerator="cpu",
+        accelerator=accelerator,
         logger=logger,
         enable_progress_bar=False,
         enable_model_summary=False,
