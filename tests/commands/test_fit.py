@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -32,6 +33,18 @@ def weights(path):
 
 
 # A fit -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_a_compiled_fit_leaves_the_checkpoint_of_a_plain_one(fitted, monkeypatch):
+    # The compiler of the machine takes a minute; only tracing is of the project.
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
+    main([*FIT, "--compile", "true"])
+    from torch._dynamo.utils import counters
+
+    assert counters["stats"]["unique_graphs"] > 0
+    compiled = weights("runs/points/version_1/checkpoints/last.ckpt")
+    torch.testing.assert_close(compiled, weights(RUN / "checkpoints/last.ckpt"))
 
 
 def test_a_fit_writes_the_files_of_a_run(fitted):

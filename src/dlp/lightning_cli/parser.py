@@ -53,6 +53,7 @@ def run_options(
     baselines: bool = False,
     ensemble: PositiveInt | None = None,
     threads: PositiveInt | None = None,
+    compile: bool = False,
     logger: Literal["csv", "tensorboard", "mlflow", "wandb"] | None = None,
     smoothing: ClosedUnitInterval = 0.0,
 ) -> None:
@@ -67,6 +68,7 @@ def run_options(
         baselines: Whether to fit simple models to compare with.
         ensemble: Short for ``model.ensemble``.
         threads: Number of CPU threads of torch.
+        compile: Whether to compile the model by ``torch.compile``.
         logger: Add a tracker.
         smoothing: Factor of the moving average of curves.
     """

@@ -165,6 +165,9 @@ class Recipe(LightningCLI):
             path = checkpoint_of(varied if runs_of(varied) else source)
             say(f"starting from the weights of {path}")
             start_from(model, path)
+        if self.config.compile:
+            model.example_input_array = None  # the summary's run would keep torch from it
+            model.compile()
         return model
 
     def trainer(  # type: ignore[override]  # a method here
