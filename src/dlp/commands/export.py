@@ -15,6 +15,7 @@ from dlp import reader
 from dlp.commands.trainer import test
 from dlp.console import say
 from dlp.errors import InputError, extra
+from dlp.files import atomic_path
 from dlp.inference.card import card
 from dlp.inference.predictor import Predictor
 from dlp.lightning_cli.recipe import Recipe
@@ -52,10 +53,11 @@ def export(run: str, folder: Path | None = None) -> Path:
         source = Path(inspect.getfile(reader_class))
         if source != Path(reader.__file__):
             shutil.copyfile(source, path.with_name(source.name))
-        folder.mkdir(exist_ok=True)
-        files = sorted(Path(name).iterdir())
+        # The model first: a folder without one is taken for another's.
+        files = sorted(Path(name).iterdir(), key=lambda file: file.suffix != ".onnx")
         for file in files:
-            file.replace(folder / file.name)
+            with atomic_path(folder / file.name) as temporary:
+                file.replace(temporary)
     say(f"largest difference from {checkpoint}: {difference}")
     say(f"wrote {folder}: {', '.join(file.name for file in files)}")
     return folder
