@@ -37,15 +37,20 @@ def data_dir(path: AnyPath | None = None) -> Path:
 
 
 @contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; move it there if the block succeeds."""
+def atomic_path(path: Path, sync: bool = True) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; move it there if the block succeeds.
+
+    Without `sync` the file may be lost or empty after a power failure within seconds.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid4().hex}")
     try:
         yield temporary
-        _sync(temporary)
+        if sync:
+            _sync(temporary)
         temporary.replace(path)
-        _sync(path.parent)
+        if sync:
+            _sync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -240,6 +240,16 @@ def test_a_resume_with_nothing_to_train_keeps_the_results(fitted, capsys):
     assert contents(RUN) == before
 
 
+def test_a_resume_writes_what_a_kill_after_the_last_epoch_left_out(fitted):
+    expected = results()
+    metrics = (RUN / "metrics.csv").read_bytes()
+    for name in ("results.json", "metrics.csv"):
+        (RUN / name).unlink()
+    main([*RESUME])
+    assert results() | {"seconds": expected["seconds"]} == expected  # with those of the test
+    assert (RUN / "metrics.csv").read_bytes() == metrics
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot copy a process")
 @pytest.mark.parametrize(("name", "status"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGKILL", -9)])
 def test_a_stopped_fit_goes_on_where_it_was(points, monkeypatch, capfd, name, status):

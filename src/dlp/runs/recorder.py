@@ -73,8 +73,11 @@ class RunRecorder(Checkpoint):
 
     @property
     def checkpoint_to_test(self) -> Path | None:
-        """Checkpoint that ``test_after_fit`` names, once epochs were trained."""
-        if self.run is None or self.test_after_fit is None or not self.has_trained:
+        """Checkpoint that ``test_after_fit`` names; None if it is tested."""
+        if self.run is None or self.test_after_fit is None:
+            return None
+        finished_test = self.run.results().get("test", {})
+        if not self.has_trained and "baselines" in finished_test:
             return None
         return self.run.checkpoint(self.test_after_fit) or self.run.checkpoint()
 
@@ -109,6 +112,7 @@ class RunRecorder(Checkpoint):
         """Write ``config.yaml``: a fit that fails in its first epoch changes nothing."""
         self.has_trained = True
         if self.run is not None and self.config is not None and trainer.is_global_zero:
+            (self.run.folder / "results.json").unlink(missing_ok=True)  # of fewer epochs
             write_text(self.run.config, self.config)
             self.config = None
 
@@ -131,6 +135,11 @@ class RunRecorder(Checkpoint):
         if reading is not None:
             best_epoch = reading.best_epoch
             best = {name: curve[best_epoch - 1] for name, curve in metrics.items()}
+        if metrics:
+            from dlp.visualization.curves import draw_curves
+
+            figure = draw_curves(metrics, best_epoch, self.smoothing)
+            save_figure(figure, self.run.folder / "curves.png")
         self.run.write_results(
             monitor=self.monitor,
             mode=self._mode,
@@ -144,11 +153,6 @@ class RunRecorder(Checkpoint):
             seconds={"fit": round(time.perf_counter() - self._start, 3)},
             versions=versions(),
         )
-        if metrics:
-            from dlp.visualization.curves import draw_curves
-
-            figure = draw_curves(metrics, best_epoch, self.smoothing)
-            save_figure(figure, self.run.folder / "curves.png")
         say(sentence)
         if self.baselines and "val_loss" in metrics:
             self._compare(trainer, pl_module, "val")
@@ -219,7 +223,7 @@ class RunRecorder(Checkpoint):
         if self.run is None:
             return
         self.run.add_results(test=test)
-        if self.has_trained and self.test_after_fit:
+        if self._next_command and self.test_after_fit:
             self._say_next()
 
     def _compare(
