@@ -244,7 +244,6 @@ def _run_child(folder: Path, words: list[str], strike: Strike | None, sender: in
     os.dup2(log, 1)
     os.dup2(log, 2)
     os.chdir(folder)
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it
     signal.alarm(300)  # none takes as long
     operations = 0
 
@@ -413,6 +412,7 @@ def benchmark(number: int, seed: int, only: str, keep: Path | None) -> int:
 def warm_up() -> None:
     """Import what commands import; save ``last.ckpt`` more often than each 5 seconds."""
     os.environ["DLP_CACHE_DIR"] = "cache"
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it
     torch.set_num_threads(1)
     for command in COMMANDS.values():
         import_module(f"dlp.commands.{command.module}")
