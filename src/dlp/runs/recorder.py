@@ -76,7 +76,7 @@ class RunRecorder(Checkpoint):
         """Checkpoint that ``test_after_fit`` names; None if it is tested."""
         if self.run is None or self.test_after_fit is None:
             return None
-        finished_test = self.run.results().get("test", {})
+        finished_test = self.run.results().get("test") or {}
         if not self.has_trained and "baselines" in finished_test:
             return None
         return self.run.checkpoint(self.test_after_fit) or self.run.checkpoint()
