@@ -97,8 +97,9 @@ def cross_validate(
                 finished = read_folds(path, plan)
             results = [finished[fold] for fold in plan if fold in finished]
             predictions = out_of_fold(data, results)
-            num_missing = len(plan) - len(results)
-            return CrossValidation(results, monitor, mode, smoothing, predictions, num_missing)
+            return CrossValidation(
+                results, monitor, mode, smoothing, predictions, len(plan) - len(results)
+            )
     finally:
         data.resplit(original)
 
