@@ -38,8 +38,8 @@ class EnsembleNet(nn.Module):
         self.members = nn.ModuleList(members)
         self.link = link
         self.scale = scale
-        factors = torch.tensor(scale or 1.0, device="cpu")  # not meta: a checkpoint has none
-        self.register_buffer("factors", factors, persistent=False)
+        # Never on meta: a checkpoint brings none.
+        self.register_buffer("factors", torch.tensor(scale or 1.0, device="cpu"), persistent=False)
 
     def forward(self, inputs: Any) -> Tensor:
         """Return logits (N, C) of a batch of inputs; of `MemberInputs` those of each."""
@@ -60,8 +60,7 @@ class EnsembleNet(nn.Module):
             return logits.log_softmax(-1).logsumexp(0)
         if self.link == "logit":  # log p - log(1 - p)
             return F.logsigmoid(logits).logsumexp(0) - F.logsigmoid(-logits).logsumexp(0)
-        summed = (logits * self.factors).logsumexp(0)
-        return (summed - math.log(len(logits))) / self.factors
+        return ((logits * self.factors).logsumexp(0) - math.log(len(logits))) / self.factors
 
 
 def members_of(network: nn.Module) -> list[nn.Module]:

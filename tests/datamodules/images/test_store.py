@@ -161,6 +161,11 @@ def test_images_are_decoded_anew_for_another_format_or_key_alone():
     assert decode(images[1], wide, "key")["pixels"].shape == (1, 6, 7, 3)
 
 
+def test_images_are_mapped_so_that_they_may_be_larger_than_the_memory():
+    records = decode([encoded(noise(6, 6))], ImageFormat(6, 6), "key")
+    assert not records.flags.writeable  # Linux counts a writable copy as memory
+
+
 def test_more_images_than_a_piece_keep_their_order():
     contents = [encoded(Image.new("L", (1, 1), number % 256)) for number in range(1100)]
     pixels = decode(contents, ImageFormat(1, 1, channels=1), "many")["pixels"].ravel()
