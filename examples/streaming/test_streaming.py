@@ -6,7 +6,10 @@ import pytest
 from memory import fit, write_shards
 from streaming import StreamingDataModule
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec.*:FutureWarning")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:.*LeafSpec.*:FutureWarning"),
+]
 
 
 @pytest.fixture

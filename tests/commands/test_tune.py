@@ -92,6 +92,16 @@ def test_a_study_that_went_on_is_as_one_that_never_stopped(searched, capsys):
     pd.testing.assert_frame_equal(trials()[columns], trials(Path("whole"))[columns])
 
 
+@pytest.mark.usefixtures("searched")
+def test_files_that_a_kill_left_out_are_written_by_the_same_command():
+    before = (STUDY / "best.yaml").read_text()
+    (STUDY / "best.yaml").unlink()
+    (STUDY / "trials.csv").unlink()
+    main([*ARGS, "--trials", "2"])
+    assert (STUDY / "best.yaml").read_text() == before
+    assert len(trials()) == 2
+
+
 def test_a_journal_file_keeps_a_study(space):
     for number in (1, 2):
         assert (

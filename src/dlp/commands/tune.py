@@ -106,6 +106,8 @@ def tune(recipe: Recipe, space: str, trials: PositiveInt = 50, storage: str | No
     if len(study.get_trials(states=_FINISHED)) < trials:
         enough = MaxTrialsCallback(trials, _FINISHED)
         study.optimize(objective, callbacks=[enough, finish], gc_after_trial=True)
+    if folder is not None:
+        _write(study, folder)  # a kill may have come before
     if folder is not None and (folder / "best.yaml").exists():
         table = _table(study)
         complete = table[table["state"] == "COMPLETE"]  # a pruned trial has no final value
