@@ -50,7 +50,8 @@ def atomic_path(path: Path, sync: bool = True) -> Iterator[Path]:
             _sync(temporary)
         temporary.replace(path)
         if sync:
-            _sync(path.parent)
+            with suppress(OSError):  # some file systems sync no folders
+                _sync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -116,7 +117,8 @@ def cached_file(name: str, build: Callable[[Path], None], load: Callable[[Path],
         with suppress(Exception):  # each reader fails in its own way
             if checksum.read_text("utf-8") == crc32(path):
                 return load(path)
-        say(f"{path} is damaged; it is built again")
+        if checksum.exists():  # version 1.0 has another name for it
+            say(f"{path} is damaged; it is built again")
         write()
     except OSError as error:
         raise InputError(

@@ -401,8 +401,10 @@ def load(path: Path) -> Model:
 
         model = Model(entry, run)
         model.check()
+    except ImportError:
+        raise
     except Exception as error:  # a damaged file fails in many ways
-        raise ValueError(f"{path} is damaged or not an exported model ({error!r}).") from error
+        raise ValueError(f"{path} cannot be read as an exported model ({error!r}).") from error
     return model
 
 

@@ -80,5 +80,5 @@ def test_a_damaged_export_is_a_sentence(tmp_path):
     altered = content.replace(b'"prediction"', b'"forecasted"')
     for damaged in (b"", content[:100], content[:-50], bytes(300), altered):
         path.write_bytes(damaged)
-        with pytest.raises(InputError, match=r"model\.onnx is damaged"):
+        with pytest.raises(InputError, match=r"model\.onnx cannot be read"):
             Predictor.load(path)

@@ -153,7 +153,7 @@ def test_no_command_uses_random_weights(points, fails):
 def test_a_damaged_checkpoint_ends_in_a_sentence(points, fails, content):
     torch.save(content, "x.ckpt")
     message = fails("test", "--config", "points.yaml", "--ckpt_path", "x.ckpt")
-    assert "x.ckpt is damaged or not a checkpoint" in message
+    assert "x.ckpt cannot be read as a checkpoint" in message
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Whole batches: every row once, equal counts for all processes, an order that is pure."""
 
+import numpy as np
 import pytest
 import torch
 from helpers.sets import DATA_MODULES
@@ -7,6 +8,7 @@ from helpers.training import OneWeight, quiet_trainer
 from hypothesis import given
 from hypothesis import strategies as st
 from lightning import Callback
+from lightning.pytorch.trainer.states import TrainerStatus
 from torch.utils._pytree import tree_leaves
 
 from dlp.datamodules import ArrayDataModule
@@ -201,3 +203,12 @@ def test_each_epoch_of_a_fit_has_another_order():
     assert len({tuple(epoch) for epoch in watch.train}) == 3
     assert len({tuple(sorted(epoch)) for epoch in watch.train}) == 1
     assert watch.train == watched(values())[0].train
+
+
+def test_a_loader_after_the_fit_gives_batches_on_the_cpu(monkeypatch):
+    data = ArrayDataModule(np.zeros((20, 3)), np.arange(20) % 2, val_size=5)
+    data.trainer = quiet_trainer()
+    monkeypatch.setattr(type(data.trainer.strategy), "root_device", torch.device("meta"))
+    assert data.loader("val").device.type == "meta"
+    data.trainer.state.status = TrainerStatus.FINISHED
+    assert data.loader("val").device.type == "cpu"

@@ -79,7 +79,8 @@ class Predictor:
                     from dlp.datamodules.tables.features import with_features
 
                     model.read = with_features(model.read, features, model.inputs["features"])
-                model.check()
+                else:  # a typical row may be none for features
+                    model.check()
             models.append(model)
             modules.append(module)
         return cls(models, modules)

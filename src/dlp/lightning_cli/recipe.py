@@ -95,7 +95,8 @@ class Recipe(LightningCLI):
         check_range(1, 1024, threads=config.threads or 1)
         for name in ("accumulate_grad_batches", "check_val_every_n_epoch"):
             value = config.trainer[name]
-            check_range(1, **{f"trainer.{name}": 1 if value is None else value})
+            if value is not None:
+                check_range(1, **{f"trainer.{name}": value})
 
     def before_instantiate_classes(self) -> None:
         """Set the threads, and the ensemble of the model."""

@@ -109,7 +109,7 @@ class RunRecorder(Checkpoint):
             trainer.logger = build_logger(self.tracker, self.name, self.run.folder)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write ``config.yaml``: a fit that fails in its first epoch changes nothing."""
+        """Write the config and remove the results of fewer epochs, once an epoch is trained."""
         self.has_trained = True
         if self.run is not None and self.config is not None and trainer.is_global_zero:
             (self.run.folder / "results.json").unlink(missing_ok=True)  # of fewer epochs
