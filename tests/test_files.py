@@ -1,6 +1,7 @@
 import errno
 import hashlib
 import os
+import stat
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -8,7 +9,16 @@ from pathlib import Path
 import pytest
 
 from dlp.errors import InputError
-from dlp.files import atomic_path, cache_dir, cached_file, crc32, data_dir, download, write_json
+from dlp.files import (
+    atomic_path,
+    cache_dir,
+    cached_file,
+    crc32,
+    data_dir,
+    download,
+    write_json,
+    write_text,
+)
 
 
 def test_a_write_that_fails_leaves_the_old_file_alone(tmp_path):
@@ -141,3 +151,32 @@ def test_a_full_disk_while_a_file_is_built_leaves_nothing():
     with pytest.raises(InputError, match=r"No space left on device.*Free some space"):
         cached_file("images/key.bin", build, Path.read_text)
     assert not [*(cache_dir() / "images").iterdir()]
+
+
+def test_a_file_is_on_the_disk_before_it_is_moved_and_its_name_after(tmp_path, monkeypatch):
+    path = tmp_path / "a.txt"
+    moved = []
+    monkeypatch.setattr("os.fsync", lambda descriptor: moved.append(path.exists()))
+    write_text(path, "new")
+    assert moved[0] is False
+    assert moved[1:] in ([True], [])  # Windows syncs no folders
+
+
+def test_a_file_system_that_syncs_no_folders_is_written_to(tmp_path, monkeypatch):
+    def refuse(descriptor):
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(22, "Invalid argument")
+
+    monkeypatch.setattr("os.fsync", refuse)
+    write_text(tmp_path / "a.txt", "new")
+    assert (tmp_path / "a.txt").read_text() == "new"
+
+
+def test_a_large_file_is_checked_by_its_length_and_a_sample(tmp_path, monkeypatch):
+    monkeypatch.setattr("dlp.files._PIECE", 10)
+    path = tmp_path / "large"
+    path.write_bytes(bytes(6400))
+    checksum = crc32(path)
+    for content in (bytes(6401), b"1" + bytes(6399), bytes(6300) + b"1" + bytes(99)):
+        path.write_bytes(content)
+        assert crc32(path) != checksum

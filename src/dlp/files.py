@@ -47,20 +47,18 @@ def atomic_path(path: Path, sync: bool = True) -> Iterator[Path]:
     try:
         yield temporary
         if sync:
-            _sync(temporary)
+            _sync(temporary, os.O_RDWR)
         temporary.replace(path)
         if sync:
-            with suppress(OSError):  # some file systems sync no folders
-                _sync(path.parent)
+            with suppress(OSError):  # Windows and some file systems sync no folders
+                _sync(path.parent, os.O_RDONLY)
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def _sync(path: Path) -> None:
+def _sync(path: Path, flags: int) -> None:
     """Wait until a file, or the names in a folder, are on the disk: power may fail at any time."""
-    if path.is_dir() and os.name != "posix":
-        return
-    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    descriptor = os.open(path, flags)
     try:
         os.fsync(descriptor)
     finally:
