@@ -74,7 +74,7 @@ def app(predictor: Predictor, hosts: Collection[str] = (), token: str | None = N
     Args:
         predictor: Model.
         hosts: Names of the server, against pages that rebind theirs to it; empty is any name.
-        token: Secret of every path but the page, `/health` and `/openapi.json`; None is no secret.
+        token: Secret of all paths but `/`, `/health` and `/openapi.json`.
     """
     rows_errors = (ValueError, TypeError, LookupError, OverflowError, RecursionError)
     handlers: Any = dict.fromkeys((HTTPException, RequestValidationError, *rows_errors), _refuse)
