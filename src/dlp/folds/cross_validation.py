@@ -1,6 +1,6 @@
 """K-fold and repeated K-fold validation (chapters 3.6 and 4.2)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -75,15 +75,10 @@ def cross_validate(
             finished = {}
             if path is not None:
                 finished = read_folds(path, plan)
-            pending = []
             for number in folds or ():
                 check_range(0, plan[-1].fold, folds=number)
-            for fold in plan:
-                if folds is not None and fold.fold not in folds:
-                    continue
-                if fold not in finished or (keep and not _checkpoint(keep, fold).exists()):
-                    pending.append(fold)
-            for fold, model in training.train(pending):
+            asked = [fold for fold in plan if folds is None or fold.fold in folds]
+            for fold, model in training.train(_pending(asked, finished, keep)):
                 if monitor not in fold.history:
                     raise unknown("monitor", monitor, fold.history)
                 if keep is not None:
@@ -102,6 +97,15 @@ def cross_validate(
             )
     finally:
         data.resplit(original)
+
+
+def _pending(plan: Sequence[Fold], finished: Mapping[Fold, Fold], keep: Path | None) -> list[Fold]:
+    """Return the folds without results or, if checkpoints are kept, without theirs."""
+    pending = []
+    for fold in plan:
+        if fold not in finished or (keep and not _checkpoint(keep, fold).exists()):
+            pending.append(fold)
+    return pending
 
 
 def _checkpoint(folder: Path, fold: Fold) -> Path:
