@@ -87,6 +87,57 @@ def app(predictor: Predictor, hosts: Collection[str] = (), token: str | None = N
     if predictor.reader.form == "file":
         body = Depends(_contents)
     rows_type = Annotated[list[Any], body]
+    _guard(api, hosts, token)
+
+    @api.get("/")
+    def page() -> FileResponse:
+        return FileResponse(Path(__file__).with_suffix(".html"))
+
+    @api.get("/schema")
+    def schema() -> dict[str, Any]:
+        head = predictor.head
+        answer = {
+            "form": predictor.reader.form,
+            "columns": predictor.reader.fields(),
+            "classes" if head["task"] else "targets": head["names"],
+            "coverage": head.get("coverage"),
+            "task": head["task"],
+            "card": predictor.card,
+        }
+        for name in ("kind", "tokens", "fit", "shape"):
+            answer[name] = predictor.inputs.get(name)
+        return answer
+
+    @api.get("/health")
+    def health() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @api.post("/predict")
+    def predict(rows: rows_type) -> dict[str, Any]:
+        with lock, warnings.catch_warnings(record=True, action="always") as log:
+            predictions = predictor.predict(rows).to_dict("records")
+        notes = [str(entry.message) for entry in log if entry.category is UserWarning]
+        return {"predictions": predictions, "notes": notes}
+
+    @api.post("/explain")
+    def explain(rows: rows_type) -> dict[str, Any]:
+        if len(rows) > _MAX_EXPLAINED:  # a text takes a tenth of a second
+            raise ValueError(f"explain takes at most {_MAX_EXPLAINED} rows, not {len(rows)}.")
+        explanations = []
+        for row in rows:
+            with lock:
+                reasons = predictor.explain(row)
+            if isinstance(reasons, np.ndarray):  # a map of pixels
+                explanations.append(reasons.tolist())
+            else:
+                explanations.append(reasons.to_dict("records"))
+        return {"explanations": explanations}
+
+    return api
+
+
+def _guard(api: FastAPI, hosts: Collection[str], token: str | None) -> None:
+    """Refuse wrong hosts, sizes and tokens; count, time and log each request."""
     registry = CollectorRegistry()
     requests = Histogram(
         "dlp_request_seconds",
@@ -124,55 +175,9 @@ def app(predictor: Predictor, hosts: Collection[str] = (), token: str | None = N
                 requests.labels(path, request.method, status).observe(seconds)
             print(f"{request.method} {path!r} {status} {1000 * seconds:.0f} ms", file=sys.stderr)
 
-    @api.get("/")
-    def page() -> FileResponse:
-        return FileResponse(Path(__file__).with_suffix(".html"))
-
-    @api.get("/schema")
-    def schema() -> dict[str, Any]:
-        head = predictor.head
-        answer = {
-            "form": predictor.reader.form,
-            "columns": predictor.reader.fields(),
-            "classes" if head["task"] else "targets": head["names"],
-            "coverage": head.get("coverage"),
-            "task": head["task"],
-            "card": predictor.card,
-        }
-        for name in ("kind", "tokens", "fit", "shape"):
-            answer[name] = predictor.inputs.get(name)
-        return answer
-
-    @api.get("/health")
-    def health() -> dict[str, str]:
-        return {"status": "ok"}
-
     @api.get("/metrics")
     def metrics() -> PlainTextResponse:
         return PlainTextResponse(generate_latest(registry))
-
-    @api.post("/predict")
-    def predict(rows: rows_type) -> dict[str, Any]:
-        with lock, warnings.catch_warnings(record=True, action="always") as log:
-            predictions = predictor.predict(rows).to_dict("records")
-        notes = [str(entry.message) for entry in log if entry.category is UserWarning]
-        return {"predictions": predictions, "notes": notes}
-
-    @api.post("/explain")
-    def explain(rows: rows_type) -> dict[str, Any]:
-        if len(rows) > _MAX_EXPLAINED:  # a text takes a tenth of a second
-            raise ValueError(f"explain takes at most {_MAX_EXPLAINED} rows, not {len(rows)}.")
-        explanations = []
-        for row in rows:
-            with lock:
-                reasons = predictor.explain(row)
-            if isinstance(reasons, np.ndarray):  # a map of pixels
-                explanations.append(reasons.tolist())
-            else:
-                explanations.append(reasons.to_dict("records"))
-        return {"explanations": explanations}
-
-    return api
 
 
 def _contents(file: list[UploadFile]) -> list[bytes]:
