@@ -116,3 +116,18 @@ def test_a_full_disk_leaves_the_old_file(size, tmp_path):
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert content(path) == {"epoch": 1}
     assert [*tmp_path.iterdir()] == [path]
+
+
+def test_the_best_one_waits_for_the_last_one_and_for_the_end(tmp_path):
+    best, last = tmp_path / "best.ckpt", tmp_path / "last.ckpt"
+    writer = AtomicCheckpointIO()
+    for epoch in (1, 2):
+        writer.save_checkpoint({"epoch": epoch}, best)
+    assert not best.exists()
+    writer.save_checkpoint({"epoch": 2}, last)
+    assert content(best) == content(last) == {"epoch": 2}
+    writer.save_checkpoint({"epoch": 3}, best)
+    assert content(best) == {"epoch": 2}
+    writer.teardown()
+    assert content(best) == {"epoch": 3}
+    assert sorted(tmp_path.iterdir()) == [best, last]

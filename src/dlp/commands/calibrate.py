@@ -10,7 +10,6 @@ from jsonargparse.typing import OpenUnitInterval
 from scipy.optimize import minimize_scalar
 from torch import Tensor
 
-from dlp.callbacks.checkpoints import AtomicCheckpointIO
 from dlp.commands.crossval import out_of_fold_outputs
 from dlp.commands.trainer import restore, test
 from dlp.console import say
@@ -18,6 +17,7 @@ from dlp.datamodules.base import Part
 from dlp.errors import InputError, reading
 from dlp.evaluation.intervals import class_quantiles, conformal_quantile
 from dlp.evaluation.mistakes import class_mistakes, label_mistakes
+from dlp.files import atomic_path
 from dlp.lightning_cli.configs import import_named_modules
 from dlp.lightning_cli.recipe import Recipe
 from dlp.modules.heads import Head
@@ -83,7 +83,8 @@ def calibrate(run: str, coverage: OpenUnitInterval = 0.9) -> pd.DataFrame:
         if head.task is not None:
             checkpoint["state_dict"]["head.temperature"] = torch.tensor(learned["temperature"])
         checkpoint["use"]["head"].update(learned)
-        AtomicCheckpointIO().save_checkpoint(checkpoint, path)
+        with atomic_path(path) as temporary, temporary.open("wb") as file:
+            torch.save(checkpoint, file)
     record.add_results(calibration=rows, **learned)
     say(f"wrote {', '.join(learned)} into {', '.join(map(str, paths))}")
     if len(paths) == 1 and (record.folder / "reliability.png").exists():
