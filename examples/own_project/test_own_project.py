@@ -133,6 +133,7 @@ def test_series_are_validated_by_folds_and_reported(in_run):
     main(["data", "--config", config])
 
 
+@pytest.mark.slow
 def test_series_are_predicted_without_dlp(series_run, tmp_path, in_run):
     folder = tmp_path / "exported"
     main(["export", str(series_run), str(folder)])

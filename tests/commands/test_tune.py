@@ -112,6 +112,7 @@ def test_a_journal_file_keeps_a_study(space):
 
 
 @on_linux
+@pytest.mark.slow
 def test_two_processes_at_once_share_a_study(space):
     run_at_once([partial(search, "--trials", "2")] * 2)
     table = trials()
@@ -123,6 +124,7 @@ def test_two_processes_at_once_share_a_study(space):
 
 
 @on_linux
+@pytest.mark.slow
 def test_a_trial_whose_process_was_killed_fails(monkeypatch, tmp_path):
     monkeypatch.setattr("dlp.commands.tune._HEARTBEAT", 1)
     study = optuna.create_study(storage=open_storage(f"sqlite:///{tmp_path}/study.db"))
