@@ -47,13 +47,19 @@ def atomic_path(path: Path, sync: bool = True) -> Iterator[Path]:
     try:
         yield temporary
         if sync:
-            _sync(temporary, os.O_RDWR)
-        temporary.replace(path)
-        if sync:
-            with suppress(OSError):  # Windows and some file systems sync no folders
-                _sync(path.parent, os.O_RDONLY)
+            move(temporary, path)
+        else:
+            temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def move(source: Path, path: Path) -> None:
+    """Move a file to `path` in its folder, once it is on the disk."""
+    _sync(source, os.O_RDWR)
+    source.replace(path)
+    with suppress(OSError):  # Windows and some file systems sync no folders
+        _sync(path.parent, os.O_RDONLY)
 
 
 def _sync(path: Path, flags: int) -> None:
