@@ -55,7 +55,7 @@ def atomic_path(path: Path, sync: bool = True) -> Iterator[Path]:
 
 
 def move(source: Path, path: Path) -> None:
-    """Move a file to `path` in its folder, once it is on the disk."""
+    """Move a file to `path`, on the same file system, once it is on the disk."""
     _sync(source, os.O_RDWR)
     source.replace(path)
     with suppress(OSError):  # Windows and some file systems sync no folders

@@ -15,7 +15,7 @@ from dlp import reader
 from dlp.commands.trainer import test
 from dlp.console import say
 from dlp.errors import InputError, extra
-from dlp.files import atomic_path
+from dlp.files import move
 from dlp.inference.card import card
 from dlp.inference.predictor import Predictor
 from dlp.lightning_cli.recipe import Recipe
@@ -55,9 +55,9 @@ def export(run: str, folder: Path | None = None) -> Path:
             shutil.copyfile(source, path.with_name(source.name))
         # The model first: a folder without one is taken for another's.
         files = sorted(Path(name).iterdir(), key=lambda file: file.suffix != ".onnx")
+        folder.mkdir(exist_ok=True)
         for file in files:
-            with atomic_path(folder / file.name) as temporary:
-                file.replace(temporary)
+            move(file, folder / file.name)
     say(f"largest difference from {checkpoint}: {difference}")
     say(f"wrote {folder}: {', '.join(file.name for file in files)}")
     return folder
