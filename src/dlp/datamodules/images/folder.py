@@ -26,7 +26,7 @@ from dlp.datamodules.images.store import (
 )
 from dlp.datamodules.parts import PART_NAMES
 from dlp.datamodules.tables.files import read_table
-from dlp.datamodules.tables.rows import check_columns, drop_unlabelled, role_cells
+from dlp.datamodules.tables.rows import Roles, check_columns, drop_unlabelled
 from dlp.datamodules.targets import TargetEncoder, TargetScaling, Task
 from dlp.errors import InputError
 from dlp.files import AnyPath
@@ -130,9 +130,7 @@ class ImageFolderDataModule(SupervisedDataModule):
         self.image_column = image_column
         self.read_csv = read_csv
         self.drop_unlabelled = drop_unlabelled
-        self.group_column = group_column
-        self.time_column = time_column
-        self.id_column = id_column
+        self.roles = Roles(id_column, group_column, time_column)
         self.save_arguments(locals())
 
     def load(self) -> LabelledParts:
@@ -175,7 +173,7 @@ class ImageFolderDataModule(SupervisedDataModule):
                     f"{path} is a table; give target, its column to predict, or several."
                 )
             return examples
-        for name in (*self.target_columns, self.group_column, self.time_column, self.id_column):
+        for name in (*self.target_columns, *self.roles):
             if name is not None:
                 raise InputError(f"{path} is a folder without columns; leave out {name!r}.")
         files = find_class_images(path)
@@ -184,14 +182,13 @@ class ImageFolderDataModule(SupervisedDataModule):
 
     def _read_table(self, path: Path, targets: list[str]) -> Examples:
         """Return the files that a table names, with the targets in some of its columns."""
-        texts = [self.image_column, self.group_column, self.id_column]
+        texts = [self.image_column, self.roles.group, self.roles.id]
         if self.task == "classification":
             texts += targets
         frame = read_table(path, self.read_csv, texts)
-        roles = (self.id_column, self.group_column, self.time_column)
         check_columns(frame, [self.image_column, *targets])
         if targets:
-            check_columns(frame, roles)
+            check_columns(frame, self.roles)
             if self.drop_unlabelled:
                 frame = drop_unlabelled(frame, targets, str(path))
         files = [path.parent / str(file) for file in frame[self.image_column]]
@@ -201,7 +198,7 @@ class ImageFolderDataModule(SupervisedDataModule):
                 f"{path} names {len(absent):,} images that do not exist, such as {absent[0]}."
             )
         names = {"path": frame[self.image_column].tolist()}
-        cells = {"names": names, **role_cells(frame, *roles)}
+        cells = {"names": names, **self.roles.cells(frame)}
         if targets:
             labels: Any = frame[targets].squeeze(axis="columns")
             cells["targets"] = labels.to_numpy()

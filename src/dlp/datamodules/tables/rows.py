@@ -3,7 +3,7 @@
 import textwrap
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -118,17 +118,22 @@ def check_columns(frame: pd.DataFrame, names: Iterable[str | None]) -> None:
             raise unknown("column", name, map(str, frame.columns))
 
 
-def role_cells(
-    frame: pd.DataFrame, id_column: str | None, group_column: str | None, time_column: str | None
-) -> dict[str, Any]:
-    """Return index, names, groups and times of the rows, as `Examples` takes them."""
-    cells: dict[str, Any] = {"index": frame.index.to_numpy()}
-    if id_column in frame:
-        cells["names"] = {id_column: frame[id_column].tolist()}
-    for role, name in (("groups", group_column), ("times", time_column)):
-        if name in frame:
-            cells[role] = frame[name].to_numpy()
-    return cells
+class Roles(NamedTuple):
+    """Columns of a table that are not inputs, of those that it has."""
+
+    id: str | None
+    group: str | None
+    time: str | None
+
+    def cells(self, frame: pd.DataFrame) -> dict[str, Any]:
+        """Return index, names, groups and times of the rows, as `Examples` takes them."""
+        cells: dict[str, Any] = {"index": frame.index.to_numpy()}
+        if self.id in frame:
+            cells["names"] = {self.id: frame[self.id].tolist()}
+        for role, name in (("groups", self.group), ("times", self.time)):
+            if name in frame:
+                cells[role] = frame[name].to_numpy()
+        return cells
 
 
 def drop_unlabelled(frame: pd.DataFrame, targets: list[str], source: str) -> pd.DataFrame:
