@@ -17,7 +17,7 @@ from torch import Tensor
 
 from dlp.callbacks.unfreezing import trained_stages
 from dlp.console import say
-from dlp.datamodules.base import Part, SupervisedDataModule
+from dlp.datamodules.base import Part, SupervisedDataModule, data_of
 from dlp.datamodules.rows import StoredRows
 from dlp.errors import InputError
 from dlp.files import cached_file
@@ -58,9 +58,8 @@ class CacheFeatures(Callback):
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Replace images by features, from the cache folder or computed."""
-        data: Any = trainer.datamodule  # type: ignore[attr-defined]  # Lightning sets it
-        is_ours = isinstance(data, SupervisedDataModule)
-        if not is_ours or not isinstance(pl_module, PretrainedModule):
+        data = data_of(trainer)
+        if data is None or not isinstance(pl_module, PretrainedModule):
             raise InputError(
                 "CacheFeatures needs a PretrainedModule and a DataModule of the project; take it "
                 "out of trainer.callbacks, or give datamodule=data to trainer.fit."
@@ -75,8 +74,8 @@ class CacheFeatures(Callback):
             parts.remove("train")
         hashes: dict[Part, NDArray[np.uint64]] = {}
         for part in parts:
-            if data.has(part) and data.examples(part).hashes is not None:
-                hashes[part] = data.examples(part).hashes
+            if data.has(part) and (part_hashes := data.examples(part).hashes) is not None:
+                hashes[part] = part_hashes
         is_trial: bool = trainer.fast_dev_run  # type: ignore[attr-defined]  # few images, no cache
         if is_trial or not hashes or depth == 0:
             return

@@ -11,7 +11,7 @@ from lightning import LightningModule, Trainer
 
 from dlp.callbacks.predictions import BatchOutputs, gather_outputs, threshold_of
 from dlp.console import say
-from dlp.datamodules.base import Part, SupervisedDataModule
+from dlp.datamodules.base import Part, SupervisedDataModule, data_of
 from dlp.datamodules.rows import Array
 from dlp.evaluation.mistakes import class_mistakes, label_mistakes, value_mistakes
 from dlp.files import save_figure, write_csv, write_json
@@ -37,9 +37,9 @@ class MistakesReport(BatchOutputs):
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Analyse the predictions and write the files."""
-        data = getattr(trainer, "datamodule", None)
+        data = data_of(trainer)
         loader: Any = trainer.test_dataloaders
-        if not self._batches or not isinstance(data, SupervisedDataModule):
+        if not self._batches or data is None:
             return
         first = self._batches[0]
         if not isinstance(first, dict) or "targets" not in first:

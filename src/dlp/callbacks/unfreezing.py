@@ -63,9 +63,8 @@ class Unfreeze(Callback):
 
 def trained_stages(epoch: float, backbone: Backbone, trainer: Trainer) -> int:
     """Return the number of the deepest stages that are trained in an epoch, counted from 1."""
-    callbacks: list[Callback] = getattr(trainer, "callbacks", [])
     number = backbone.trainable_stages
-    for callback in callbacks:
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]  # Lightning sets it
         if isinstance(callback, Unfreeze) and callback.at_epoch <= epoch:
             number = max(number, backbone.num_stages(callback.stages))
     return number

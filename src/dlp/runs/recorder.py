@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from lightning import Callback, LightningModule, Trainer
+from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
 from dlp.callbacks.checkpoints import BestCheckpoint, EpochSeed, LastCheckpoint
 from dlp.callbacks.history import History
 from dlp.console import say, scores_text
-from dlp.datamodules.base import Part, SupervisedDataModule
+from dlp.datamodules.base import Part, data_of
 from dlp.evaluation.verdict import Verdict, divergence, longer, verdict
 from dlp.files import save_figure, write_text
 from dlp.modules.monitor import Mode, monitor_mode
@@ -97,7 +97,8 @@ class RunRecorder(Checkpoint):
             folder = new_run(self.name, folder=folder).folder
         self.run = Run(Path(trainer.strategy.broadcast(folder)))
         self.history.folder = self.run.folder
-        callbacks = callbacks_of(trainer)  # Lightning calls the setup of added ones after this
+        # Lightning calls the setup of added callbacks after this.
+        callbacks: Any = trainer.callbacks  # type: ignore[attr-defined]  # Lightning sets it
         callbacks += [self.history, EpochSeed()]
         if self.save_checkpoints:
             checkpoints = self.run.folder / "checkpoints"
@@ -167,7 +168,7 @@ class RunRecorder(Checkpoint):
         if failure is None and trainer.check_val_every_n_epoch == 1:  # else NaN is a gap
             failure = divergence(self.monitor, metrics.get(self.monitor, []))
         if reading is None or failure is not None:
-            data = _data_of(trainer)
+            data = data_of(trainer)
             has_test = data is None or data.has("test")
             verb = "test" if has_test and not self.test_after_fit else "predict"
             self._next_command = f"{verb} --ckpt_path {run.folder}"
@@ -204,7 +205,7 @@ class RunRecorder(Checkpoint):
             from dlp.callbacks.mistakes import MistakesReport
 
             self._mistakes = MistakesReport(self.run.folder)
-            callbacks_of(trainer).append(self._mistakes)
+            trainer.callbacks.append(self._mistakes)  # type: ignore[attr-defined]  # Lightning sets it
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Print the scores of a test beside those of baselines; add them to ``results.json``."""
@@ -212,7 +213,7 @@ class RunRecorder(Checkpoint):
             return
         scores = stage_scores(trainer, "test")
         say(f"test: {scores_text(scores)}")
-        data = _data_of(trainer)
+        data = data_of(trainer)
         checkpoint = trainer.ckpt_path and Path(trainer.ckpt_path).name
         rows = None if data is None else len(data.examples("test"))
         test: dict[str, Any] = {**scores, "rows": rows, "checkpoint": checkpoint}
@@ -232,7 +233,7 @@ class RunRecorder(Checkpoint):
         """Print and return the scores of guesses and, if asked for, of fitted models."""
         from dlp.evaluation.baselines import baseline_lines, fitted_scores, guess_scores
 
-        data = _data_of(trainer)
+        data = data_of(trainer)
         if data is None:
             return {}
         scores = guess_scores(module, data, part)
@@ -247,18 +248,6 @@ class RunRecorder(Checkpoint):
         assert self.run is not None  # of a fit
         say(f"next: dlp {self._next_command}")
         say(f"wrote {self.run.folder}: {self.run.files()}")
-
-
-def _data_of(trainer: Trainer) -> SupervisedDataModule | None:
-    """Return the data of a Trainer if it is of the project."""
-    data = getattr(trainer, "datamodule", None)
-    return data if isinstance(data, SupervisedDataModule) else None
-
-
-def callbacks_of(trainer: Trainer) -> list[Callback]:
-    """Return the list of the callbacks of a Trainer."""
-    callbacks: list[Callback] = getattr(trainer, "callbacks")  # noqa: B009  # mypy sees no list
-    return callbacks
 
 
 def stage_scores(trainer: Trainer, stage: str) -> dict[str, float]:
