@@ -72,13 +72,8 @@ def cross_validate(
                 model = make_model(data)
             mode = monitor_mode(monitor, model)
             plan = plan_folds(data, split, repeats, seed, max_epochs)
-            finished = {}
-            if path is not None:
-                finished = read_folds(path, plan)
-            for number in folds or ():
-                check_range(0, plan[-1].fold, folds=number)
-            asked = [fold for fold in plan if folds is None or fold.fold in folds]
-            for fold, model in training.train(_pending(asked, finished, keep)):
+            finished = read_folds(path, plan)
+            for fold, model in training.train(_pending(plan, finished, folds, keep)):
                 if monitor not in fold.history:
                     raise unknown("monitor", monitor, fold.history)
                 if keep is not None:
@@ -88,8 +83,7 @@ def cross_validate(
                     append_fold(path, fold)
                 if on_fold is not None:
                     on_fold(fold)
-            if path is not None:  # other calls have finished theirs
-                finished = read_folds(path, plan)
+            finished |= read_folds(path, plan)  # other calls have finished theirs
             results = [finished[fold] for fold in plan if fold in finished]
             predictions = out_of_fold(data, results)
             return CrossValidation(
@@ -99,11 +93,20 @@ def cross_validate(
         data.resplit(original)
 
 
-def _pending(plan: Sequence[Fold], finished: Mapping[Fold, Fold], keep: Path | None) -> list[Fold]:
-    """Return the folds without results or, if checkpoints are kept, without theirs."""
+def _pending(
+    plan: Sequence[Fold],
+    finished: Mapping[Fold, Fold],
+    numbers: Sequence[int] | None,
+    keep: Path | None,
+) -> list[Fold]:
+    """Return the folds of some numbers without results or, if kept, without a checkpoint."""
+    for number in numbers or ():
+        check_range(0, plan[-1].fold, folds=number)
     pending = []
     for fold in plan:
-        if fold not in finished or (keep and not _checkpoint(keep, fold).exists()):
+        is_asked = numbers is None or fold.fold in numbers
+        is_done = fold in finished and (keep is None or _checkpoint(keep, fold).exists())
+        if is_asked and not is_done:
             pending.append(fold)
     return pending
 
