@@ -99,21 +99,16 @@ class ImageFolderDataModule(SupervisedDataModule):
         eval_batch_size: int = 100,
         **split: Keywords[DataArguments],
     ) -> None:
-        if isinstance(target, str):
-            self.target_columns = [target]
-        else:
-            self.target_columns = list(target or ())
+        self.target_columns = [target] if isinstance(target, str) else list(target or ())
         self.task = task if self.target_columns else "classification"
-        columns = self.target_columns or None
-        targets = TargetEncoder(
-            self.task,
-            columns=columns,
-            positive_class=positive_class,
-            scaling=target_scaling,
-        )
         super().__init__(
             encoder=ImageEncoder(),
-            targets=targets,
+            targets=TargetEncoder(
+                self.task,
+                columns=self.target_columns or None,
+                positive_class=positive_class,
+                scaling=target_scaling,
+            ),
             eval_batch_size=eval_batch_size,
             **split,
         )
@@ -236,11 +231,11 @@ def find_images(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
     names = glob("**", root_dir=path, recursive=True)  # noqa: PTH207  # follows links
-    images = sorted(filter(_is_image, map(path.joinpath, names)))
+    files = [path / name for name in names if (path / name).is_file()]
+    images = sorted(filter(_is_image, files))
     if not images:
         raise InputError(f"found no image at {path} (from {Path.cwd()}).")
-    files = filter(Path.is_file, map(path.joinpath, names))
-    _report_unused(path, sorted(set(files).difference(images)))
+    _report_unused(path, set(files).difference(images))
     return images
 
 
@@ -256,21 +251,21 @@ def find_class_images(root: Path) -> list[Path]:
                 "below train, val and test; give folders of other names as path and test_path."
             )
         images += class_images
-    files = set(filter(Path.is_file, root.rglob("*")))
-    others = sorted(file for file in files.difference(images) if not _is_hidden(file, root))
+    files = {file for file in root.rglob("*") if file.is_file() and not _is_hidden(file, root)}
+    others = files.difference(images)
     nested = [file for file in others if file.parent != root and _is_image(file)]
     if nested:
         raise InputError(
-            f"{root} holds {len(nested):,} images below its class folders, such as {nested[0]}. "
+            f"{root} holds {len(nested):,} images below its class folders, such as {min(nested)}. "
             "Move them up into the folder of their class, or give a table of paths."
         )
     _report_unused(root, others)
     return images
 
 
-def _report_unused(root: Path, files: list[Path]) -> None:
+def _report_unused(root: Path, files: set[Path]) -> None:
     if files:
-        say(f"{len(files):,} files in {root} are not used, such as {files[0]}")
+        say(f"{len(files):,} files in {root} are not used, such as {min(files)}")
 
 
 def _named_by_path(files: list[Path]) -> Examples:
