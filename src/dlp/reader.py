@@ -29,8 +29,16 @@ from typing import Any
 import numpy as np
 
 _TABLES = (".csv", ".tsv", ".txt")
-_CSV_OPTIONS = {"sep", "encoding", "decimal", "thousands", "na_values", "dtype"}
-_CSV_OPTIONS |= {"parse_dates", "date_format"}
+_CSV_OPTIONS = {
+    "sep",
+    "encoding",
+    "decimal",
+    "thousands",
+    "na_values",
+    "dtype",
+    "parse_dates",
+    "date_format",
+}
 _IMAGES = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
 _UNKNOWN = 2
 _FIRST_WORD = 4
@@ -150,8 +158,7 @@ class TableReader(Reader):
     def __init__(self, spec: Spec) -> None:
         super().__init__(spec)
         self.csv = spec.get("read_csv") or {}
-        self.numbers = list(spec["scales"])
-        self.numbers += [name for name in spec["indicators"] if name not in spec["scales"]]
+        self.numbers = list(dict.fromkeys([*spec["scales"], *spec["indicators"]]))
 
     def __call__(self, rows: Sequence[Any]) -> list[Any]:
         """Encode rows, dictionaries by column."""
@@ -218,10 +225,7 @@ class TableReader(Reader):
                 names = ", ".join(self.numbers + list(self.spec["categories"]))
                 raise ValueError(f"column {name!r} is absent; the model takes {names}.")
             cell = row[name]
-            is_text = isinstance(cell, str)
-            is_missing = cell is None or cell != cell
-            if is_text:
-                is_missing = cell in empty
+            is_missing = cell is None or cell != cell or cell in empty
             value = None
             if not is_missing:
                 try:
@@ -231,7 +235,7 @@ class TableReader(Reader):
                         f"column {name!r} of row {number} takes {self._accepted(name)}, not "
                         f"{cell!r:.80}."
                     ) from error
-            if value is None or (is_text and value in holes):  # -999 is -999.0
+            if value is None or (isinstance(cell, str) and value in holes):  # -999 is -999.0
                 if self.spec["missing"] == "error":
                     raise ValueError(f"column {name!r} of row {number} is missing; fill it in.")
                 value = hole

@@ -132,8 +132,7 @@ def open_storage(place: str) -> BaseStorage:
 
 
 def _judging_rows(data: SupervisedDataModule) -> list[int]:
-    rows: list[int] = data.labelled.part_rows(data.split).val.tolist()
-    return rows
+    return list(data.labelled.part_rows(data.split).val.tolist())
 
 
 def _train(recipe: Recipe, trial: Trial, args: list[str], mode: Mode, rows: Sequence[int]) -> float:

@@ -234,8 +234,7 @@ class Recipe(LightningCLI):
         for name in ("config", *_CHECKPOINT_KEYS, *skip):
             config.pop(name, None)
         config["run_dir"] = None
-        text: str = self.parser.dump(config, skip_none=False, skip_validation=True)
-        return text
+        return str(self.parser.dump(config, skip_none=False, skip_validation=True))
 
     def _build(self, **parts: Any) -> Any:
         return self.parser.instantiate(Namespace(**{"data": None, **parts}))  # type: ignore[no-untyped-call]  # of jsonargparse

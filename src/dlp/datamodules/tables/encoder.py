@@ -183,8 +183,7 @@ class TableEncoder(Encoder):
     def _numbers(self, column: "pd.Series[Any]") -> Array:
         """Return numbers, float64 (N,), NaN for a missing cell; dates become days since 1970."""
         if is_date(column):
-            days: Array = (column.to_numpy("datetime64[us]") - _EPOCH) / _DAY
-            return days
+            return np.asarray((column.to_numpy("datetime64[us]") - _EPOCH) / _DAY)
         cells = column
         if not is_number(column):
             cells = column.astype(object).map(self._read_number, na_action="ignore")
