@@ -69,6 +69,7 @@ class StackedLayer:
         self.kernel_t = self.kernel.mT
         self.bias = weights[:, -1:]
         self.gradient = gradient
+        self.kernel_gradient = gradient[:, :-1]
         self.width = weights.shape[2]
         self.activation = ACTIVATIONS[nn.Identity]
         self.rate = 0.0
@@ -164,15 +165,12 @@ class StackedNet:
             _product(below.outputs_t, error, out=layer.gradient)
             error = below.backward(_product(error, layer.kernel_t))
         _product(x.mT, error, out=self.layers[0].gradient)
-        if not self.has_penalty:
-            return logits
         # d (l1 |w| + l2 w^2) / dw = l1 sign(w) + 2 l2 w
         for layer in self.hidden:
-            gradient = layer.gradient[:, :-1]
             if self.l1:
-                gradient.add_(layer.kernel.sign(), alpha=self.l1)
+                layer.kernel_gradient.add_(layer.kernel.sign(), alpha=self.l1)
             if self.l2:
-                gradient.add_(layer.kernel, alpha=2 * self.l2)
+                layer.kernel_gradient.add_(layer.kernel, alpha=2 * self.l2)
         return logits
 
     def penalty(self) -> Tensor:
