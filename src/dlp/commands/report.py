@@ -68,19 +68,12 @@ def _page(run: Run) -> str:
         sections["Baselines on the test part"] = _table(baselines)
     if "calibration" in results:
         sections["Calibration"] = _table(pd.DataFrame(results["calibration"]))
-    crossval = folder / "crossval.json"
-    if crossval.is_file():
-        content = json.loads(crossval.read_text("utf-8"))
-        folds = pd.json_normalize(content["folds"])
-        folds.columns = folds.columns.str.removeprefix("metrics.")
-        summary = pd.DataFrame([content["mean"], content["std"]])
-        folds = pd.concat([folds, summary.assign(repeat=["mean", "std"])])
-        sections["Folds"] = _table(folds)
+    if (folder / "crossval.json").is_file():
+        sections["Folds"] = _table(_folds(folder / "crossval.json"))
     for path in sorted(folder.rglob("*.png"), key=lambda path: (path.stem != "curves", path)):
         heading = _heading(path)
         pixels = base64.b64encode(path.read_bytes()).decode()
-        image = f'<img src="data:image/png;base64,{pixels}" alt="{escape(heading)}">'
-        sections[heading] = image
+        sections[heading] = f'<img src="data:image/png;base64,{pixels}" alt="{escape(heading)}">'
     for name, heading in _FILES.items():
         file = folder / name
         if file.is_file() and file.stat().st_size > 1:
@@ -99,6 +92,15 @@ def _page(run: Run) -> str:
         verdict=escape(results.get("verdict", "")),
         body=body,
     )
+
+
+def _folds(path: Path) -> pd.DataFrame:
+    """Return the scores of each fold, their mean and their standard deviation."""
+    content = json.loads(path.read_text("utf-8"))
+    folds = pd.json_normalize(content["folds"])
+    folds.columns = folds.columns.str.removeprefix("metrics.")
+    summary = pd.DataFrame([content["mean"], content["std"]])
+    return pd.concat([folds, summary.assign(repeat=["mean", "std"])])
 
 
 def _tiles(
