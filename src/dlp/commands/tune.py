@@ -5,7 +5,7 @@ import math
 import warnings
 import zlib
 from collections.abc import Sequence
-from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -65,28 +65,26 @@ def tune(recipe: Recipe, space: str, trials: PositiveInt = 50, storage: str | No
     rows = _judging_rows(data)
     mode = monitor_mode(monitor, recipe.model(data))
     folder: Path | None = None
-    name = recipe.name
-    lock: Any = nullcontext()
+    create = partial(
+        optuna.create_study,
+        pruner=MedianPruner(5, max(2, epochs // 4)),
+        direction="minimize" if mode == "min" else "maximize",
+    )
     if recipe.is_dev_run:
         trials = 1
+        study = create()
     else:
         content = saved_config(recipe, "space", "trials", "storage")
         content["space"] = {key: str(values) for key, values in ranges.items()}
         content["rows"] = str(data.fit()["rows"])
         folder = find_run(recipe, content, "study").folder
-        lock = FileLock(folder / ".lock")  # databases fail on tables that two processes create
+        name = recipe.name
         if storage is None:
             storage = f"sqlite:///{folder}/study.db"
         else:  # it may hold studies of other configs
             name += f" {zlib.crc32(repr(content).encode()):08x}"
-    with lock:
-        study = optuna.create_study(
-            storage=storage and open_storage(storage),
-            pruner=MedianPruner(5, max(2, epochs // 4)),
-            study_name=name,
-            direction="minimize" if mode == "min" else "maximize",
-            load_if_exists=True,
-        )
+        with FileLock(folder / ".lock"):  # databases fail on tables that two processes create
+            study = create(storage=open_storage(storage), study_name=name, load_if_exists=True)
 
     def objective(trial: Trial) -> float:
         # A study that goes on draws other values than before.
@@ -108,13 +106,7 @@ def tune(recipe: Recipe, space: str, trials: PositiveInt = 50, storage: str | No
         study.optimize(objective, callbacks=[enough, finish], gc_after_trial=True)
     if folder is not None:
         _write(study, folder)  # a kill may have come before
-    if folder is not None and (folder / "best.yaml").exists():
-        table = _table(study)
-        complete = table[table["state"] == "COMPLETE"]  # a pruned trial has no final value
-        best = complete.sort_values("value", ascending=mode == "min").head(5)
-        say(f"\n{best.to_string(index=False)}\n")
-        configs = [*recipe.source, folder / "best.yaml"]
-        say(f"next: dlp fit --config {' --config '.join(map(str, configs))}")
+        _say_best(study, mode, [*recipe.source, folder / "best.yaml"])
     return study
 
 
@@ -141,7 +133,7 @@ def _train(recipe: Recipe, trial: Trial, args: list[str], mode: Mode, rows: Sequ
     Raises:
         InputError: If the values change the rows that judge all trials.
     """
-    report = Report(trial, recipe.config.monitor, mode)
+    report = TrialReport(trial, recipe.config.monitor, mode)
     with muted(True):
         variant = Recipe("tune", recipe.args + args, tune)
         data = variant.data()
@@ -158,7 +150,7 @@ def _train(recipe: Recipe, trial: Trial, args: list[str], mode: Mode, rows: Sequ
     return reading.best
 
 
-class Report(Callback):
+class TrialReport(Callback):
     """Reporter of the best value so far, which stops a trial that diverged or is hopeless."""
 
     def __init__(self, trial: Trial, monitor: str, mode: Mode) -> None:
@@ -189,6 +181,16 @@ def _table(study: Study) -> pd.DataFrame:
     attributes = ("number", "state", "value", "user_attrs", "params", "duration")
     frame = study.trials_dataframe(attributes)
     return frame.rename(columns=lambda n: n.removeprefix("user_attrs_").removeprefix("params_"))
+
+
+def _say_best(study: Study, mode: Mode, configs: Sequence[Path]) -> None:
+    """Print the best trials, if one is complete, and the command that trains by some configs."""
+    table = _table(study)
+    complete = table[table["state"] == "COMPLETE"]  # a pruned trial has no final value
+    if len(complete):
+        best = complete.sort_values("value", ascending=mode == "min").head(5)
+        say(f"\n{best.to_string(index=False)}\n")
+        say(f"next: dlp fit --config {' --config '.join(map(str, configs))}")
 
 
 def _write(study: Study, folder: Path) -> None:
