@@ -100,8 +100,7 @@ def _pending(
     keep: Path | None,
 ) -> list[Fold]:
     """Return the folds of some numbers without results or, if kept, without a checkpoint."""
-    for number in numbers or ():
-        check_range(0, plan[-1].fold, folds=number)
+    check_range(0, plan[-1].fold, folds=numbers)
     pending = []
     for fold in plan:
         is_asked = numbers is None or fold.fold in numbers

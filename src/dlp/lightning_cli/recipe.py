@@ -91,12 +91,10 @@ class Recipe(LightningCLI):
         """Parse, and refuse numbers that end in a traceback or in a crash."""
         super().parse_arguments(parser, args)
         config = self.config
-        check_range(0, 2**32 - 1, seed_everything=config.seed_everything or 0)
-        check_range(1, 1024, threads=config.threads or 1)
+        check_range(0, 2**32 - 1, seed_everything=config.seed_everything)
+        check_range(1, 1024, threads=config.threads)
         for name in ("accumulate_grad_batches", "check_val_every_n_epoch"):
-            value = config.trainer[name]
-            if value is not None:
-                check_range(1, **{f"trainer.{name}": value})
+            check_range(1, **{f"trainer.{name}": config.trainer[name]})
 
     def before_instantiate_classes(self) -> None:
         """Set the threads, and the ensemble of the model."""
