@@ -149,7 +149,7 @@ def test_a_class_that_training_lacks_is_refused_with_what_helps(labels, argument
     with pytest.raises(InputError, match=next_step) as caught:
         data.fit()
     assert " c" in str(caught.value)
-    if caught.value.fix:
+    if caught.value.fixes:
         assert ArrayDataModule(x, labels, val_size=3, split_seed=None, stratify=True).fit()
 
 

@@ -162,10 +162,10 @@ def _settle(load: Callable[[Arguments], object], args: Arguments) -> Settled:
             except InputError as error:
                 refusal = error
             sentence = str(refusal)
-            merged = [_merge(attempt.args, fix) for fix in refusal.fix]
+            merged = [_merge(attempt.args, fix) for fix in refusal.fixes]
             fixes = [
                 Settled(new_args, {**attempt.reasons, sentence: next(iter(fix))})
-                for new_args, fix in zip(merged, refusal.fix, strict=True)
+                for new_args, fix in zip(merged, refusal.fixes, strict=True)
                 if new_args not in tried
             ]
             if not fixes:

@@ -75,7 +75,7 @@ class LabelledSet:
         """Return the numbers of the training rows that are in each part under a split."""
         if "test" in self.parts and split.test_size:
             raise InputError(
-                "the set has its own test part; give test_size: null.", fix={"test_size": None}
+                "the set has its own test part; give test_size: null.", {"test_size": None}
             )
         if "val" in self.parts:
             if split.num_folds or split.splitter:
@@ -116,7 +116,7 @@ class LabelledSet:
         sentence = f"the training part has no row of {_listed(absent)}"
         if set(absent) & set(self._rare_classes(split)):
             raise InputError(f"{sentence}: too few to divide. {_ADD_ROWS}")
-        raise InputError(f"{sentence}; give stratify: true.", fix={"stratify": True})
+        raise InputError(f"{sentence}; give stratify: true.", {"stratify": True})
 
     def _rare_classes(self, split: Split) -> list[str]:
         """Return the names of the classes with too few rows for all parts of a split."""

@@ -221,7 +221,7 @@ class ImageFolderDataModule(SupervisedDataModule):
         if self.on_corrupt == "error":
             raise InputError(
                 f"{text}. Correct or remove them, or give on_corrupt: skip.",
-                fix={"on_corrupt": "skip"},
+                {"on_corrupt": "skip"},
             )
         say(f"{text}; they are left out")
 

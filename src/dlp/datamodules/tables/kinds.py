@@ -63,7 +63,7 @@ def check_text(column: "pd.Series[Any]", advice: str, fix: Fix) -> None:
         raise InputError(
             f"column {column.name!r} holds numbers and {others[0]!r}, first in row "
             f"{cells.index[cells == others[0]][0]}. Correct it, give {accepted}, or {advice}.",
-            fix=fixes,
+            *fixes,
         )
     looks_numeric = distinct.str.count(r"\d") > distinct.str.count(r"[^\W\d_]")
     if len(distinct) <= min(_MAX_CODES, len(cells) / 2):  # categories such as A1 or 10-20
@@ -76,7 +76,7 @@ def check_text(column: "pd.Series[Any]", advice: str, fix: Fix) -> None:
         raise InputError(
             f"column {column.name!r} holds text that looks like numbers or dates, such as "
             f"{distinct[looks_numeric].iloc[0]!r}. Convert it, {convert}, or {advice}.",
-            fix=fix,
+            fix,
         )
 
 
@@ -88,7 +88,7 @@ def check_inputs(frame: pd.DataFrame) -> None:
             f"columns of row numbers, names, lists or above {_MAX_CATEGORIES:,} categories are not "
             f"inputs: {', '.join(names)}. Leave them out by drop_columns: [{', '.join(names)}] (or "
             "id_column), or list them in numeric_columns or categorical_columns.",
-            fix={"drop_columns": names},
+            {"drop_columns": names},
         )
 
 

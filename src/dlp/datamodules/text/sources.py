@@ -171,7 +171,7 @@ class TextFiles:
 
             raise InputError(
                 f"{path} is not UTF-8 text ({error.reason} at byte {error.start}).{ENCODING}",
-                fix=ENCODINGS,
+                *ENCODINGS,
             ) from error
 
     def _hub(self) -> Frames:
