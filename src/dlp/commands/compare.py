@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from dlp.console import say
-from dlp.errors import reading, unknown
+from dlp.errors import check_choice, reading
 from dlp.files import save_figure
 from dlp.lightning_cli.configs import read_config
 from dlp.runs.folder import ROOT, Run, find_runs
@@ -59,8 +59,7 @@ def compare(
     columns: list[Any] = list(pd.concat(histories))
     metrics = metric or ["val_loss" if "val_loss" in columns else "train_loss"]
     for name in metrics:
-        if name not in columns:
-            raise unknown("metric", name, columns)
+        check_choice("metric", name, columns)
     labels = _labels(records)
     curves: dict[str, list[pd.DataFrame]] = {}
     rows = []

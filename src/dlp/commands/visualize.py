@@ -11,7 +11,7 @@ from torch import nn
 from dlp import visualization
 from dlp.commands.image_models import image_format_of, load_image_model, target_titles
 from dlp.console import say
-from dlp.errors import InputError, unknown
+from dlp.errors import InputError, check_choice
 from dlp.files import save_figure
 from dlp.lightning_cli.recipe import Recipe
 from dlp.runs.folder import ROOT
@@ -74,8 +74,8 @@ def heatmap(
         colormap: Colours of the heat; the book's are ``jet``.
     """
     image_model = load_image_model(model)
-    if class_name is not None and class_name not in image_model.names:
-        raise unknown("class", class_name, image_model.names)
+    if class_name is not None:
+        check_choice("class", class_name, image_model.names)
     figures = {}
     with visualization.GradCAM(image_model.network, layer) as cam:
         for image in image_model.images(images, num_images):

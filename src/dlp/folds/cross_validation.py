@@ -9,7 +9,7 @@ from lightning.pytorch.utilities.seed import isolate_rng
 
 from dlp.datamodules.base import SupervisedDataModule
 from dlp.datamodules.splits import Splitter
-from dlp.errors import check_range, unknown
+from dlp.errors import check_choice, check_range
 from dlp.folds.plan import Fold, append_fold, plan_folds, read_folds
 from dlp.folds.results import CrossValidation
 from dlp.folds.training import Engine, FoldTraining, MakeModel
@@ -74,8 +74,7 @@ def cross_validate(
             plan = plan_folds(data, split, repeats, seed, max_epochs)
             finished = read_folds(path, plan)
             for fold, model in training.train(_pending(plan, finished, folds, keep)):
-                if monitor not in fold.history:
-                    raise unknown("monitor", monitor, fold.history)
+                check_choice("monitor", monitor, fold.history)
                 if keep is not None:
                     model.trainer.save_checkpoint(_checkpoint(keep, fold), weights_only=True)
                 finished[fold] = fold

@@ -11,7 +11,7 @@ import pandas as pd
 from dlp.console import say
 from dlp.datamodules.rows import Estimator, Estimators, Indices, Rows
 from dlp.datamodules.tables.kinds import is_date, is_number
-from dlp.errors import InputError, unknown
+from dlp.errors import InputError, check_choice
 
 
 @dataclass(frozen=True)
@@ -114,8 +114,8 @@ def _describe_column(column: "pd.Series[Any]") -> tuple[Any, ...]:
 def check_columns(frame: pd.DataFrame, names: Iterable[str | None]) -> None:
     """Check that a table has all columns that are named."""
     for name in names:
-        if name is not None and name not in frame:
-            raise unknown("column", name, map(str, frame.columns))
+        if name is not None:
+            check_choice("column", name, frame.columns)
 
 
 class Roles(NamedTuple):

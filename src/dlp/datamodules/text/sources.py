@@ -16,7 +16,7 @@ from dlp.console import say
 from dlp.datamodules.parts import PART_NAMES
 from dlp.datamodules.rows import row_hashes
 from dlp.datamodules.text.corpus import Texts, Tokens
-from dlp.errors import InputError, unknown
+from dlp.errors import InputError, check_choice
 from dlp.files import cached_file, download, sha256
 
 if TYPE_CHECKING:
@@ -82,8 +82,7 @@ class TextFiles:
         if not self.labels and roles.get("id") not in frame:  # new texts need no names
             roles.pop("id", None)
         for role, name in roles.items():
-            if name not in frame:
-                raise unknown(f"{role.rstrip('0123456789')}_column", name, map(str, frame.columns))
+            check_choice(f"{role.rstrip('0123456789')}_column", name, frame.columns)
         if self.labels:
             frame = self._labelled(frame)
         texts = frame[self.columns["text"]].tolist()

@@ -7,7 +7,7 @@ from typing import Any, Literal, Self
 import torch
 from torch import Tensor, nn
 
-from dlp.errors import InputError, unknown
+from dlp.errors import InputError, check_choice, unknown
 from dlp.hyperparameters import plain_arguments
 from dlp.modules.networks import check_batch
 from dlp.modules.pretrained.families import family_of
@@ -74,12 +74,11 @@ class Backbone(nn.Module):
         scalings = {"weights": described, **published.__members__}
         mean: Sequence[float] = [0.0] * 3
         std: Sequence[float] = [1.0] * 3
-        if scaling in scalings:
+        check_choice("scaling", scaling, [*scalings, "unit"])
+        if scaling != "unit":
             preset = scalings[scaling].transforms()
             mean = family.mean or preset.mean
             std = family.mean or preset.std
-        elif scaling != "unit":
-            raise unknown("scaling", scaling, [*scalings, "unit"])
         self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1))
         self.register_buffer("std", torch.tensor(std).view(3, 1, 1))
         self.model.to(device, memory_format=torch.channels_last)  # that is faster on the CPU

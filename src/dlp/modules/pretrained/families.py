@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dlp.errors import unknown
+from dlp.errors import check_choice
 
 Step = str | Callable[[nn.Module, Tensor], Tensor]
 Stages = dict[str, list[Step]]
@@ -132,7 +132,6 @@ def family_of(name: str) -> Family:
     from torchvision import models  # research code on other networks does not wait for it
 
     names = models.list_models(module=models)
-    if name not in names:
-        raise unknown("backbone", name, names)
+    check_choice("backbone", name, names)
     file = models.get_model_builder(name).__module__.rpartition(".")[2]
     return FAMILIES[file]
