@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score
 
-from dlp.evaluation.threshold import best_threshold, decide
+from dlp.evaluation.threshold import best_threshold
+from dlp.reader import decide
 
 
 @given(st.lists(st.tuples(st.integers(1, 9), st.booleans()), min_size=2, max_size=30))

@@ -15,10 +15,10 @@ from torch import Tensor
 from dlp.console import say, scores_text
 from dlp.datamodules.base import Part, SupervisedDataModule
 from dlp.datamodules.rows import Array, Estimator
-from dlp.evaluation.threshold import decide
 from dlp.modules.heads import Head
 from dlp.modules.metrics import make_metrics
 from dlp.modules.supervised import SupervisedModule
+from dlp.reader import decide
 
 #: Name of a baseline -> metric without stage -> value.
 Scores = dict[str, dict[str, float]]

@@ -1,9 +1,8 @@
-"""The threshold between two classes, and the rule of predicted classes."""
+"""The threshold between two classes."""
 
 import numpy as np
 
 from dlp.datamodules.rows import Array
-from dlp.reader import decide as decide  # an exported model needs the rule alone
 
 
 def best_threshold(probabilities: Array, targets: Array) -> float:
