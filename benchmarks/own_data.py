@@ -83,9 +83,9 @@ class OwnData:
 
 def reviews(rows: int, seed: int) -> pd.DataFrame:
     """Return some reviews of IMDB."""
-    from dlp.files import data_dir
+    from dlp.files import find_data_dir
 
-    path = data_dir() / "imdb/plain_text/train-00000-of-00001.parquet"
+    path = find_data_dir() / "imdb/plain_text/train-00000-of-00001.parquet"
     frame = pd.read_parquet(path).rename(columns={"label": "target"})
     return frame.sample(rows, random_state=seed)
 

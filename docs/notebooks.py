@@ -24,7 +24,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
 
-from dlp.files import data_dir
+from dlp.files import find_data_dir
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = ROOT / "notebooks"
@@ -43,7 +43,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="NAME")
     parser.add_argument("--check", action="store_true", help="generated sets; write nothing")
     args = parser.parse_args()
-    os.environ |= {"PYTHONWARNINGS": "ignore", "DLP_DATA_DIR": str(data_dir().resolve())}
+    os.environ |= {"PYTHONWARNINGS": "ignore", "DLP_DATA_DIR": str(find_data_dir().resolve())}
     with tempfile.TemporaryDirectory() as folder:
         os.environ["DLP_CACHE_DIR"] = folder
         setup = generate(Path(folder)) if args.check else ""

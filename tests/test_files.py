@@ -14,8 +14,8 @@ from dlp.files import (
     cache_dir,
     cached_file,
     crc32,
-    data_dir,
     download,
+    find_data_dir,
     write_json,
     write_text,
 )
@@ -40,9 +40,9 @@ def test_numbers_that_json_lacks_become_null(tmp_path):
 
 def test_folders_come_from_the_argument_then_the_environment_then_the_user(monkeypatch, tmp_path):
     monkeypatch.setenv("DLP_DATA_DIR", "sets")
-    assert (str(data_dir("own")), str(data_dir())) == ("own", "sets")
+    assert (str(find_data_dir("own")), str(find_data_dir())) == ("own", "sets")
     monkeypatch.delenv("DLP_DATA_DIR")
-    assert data_dir() == cache_dir() / "data"
+    assert find_data_dir() == cache_dir() / "data"
     monkeypatch.delenv("DLP_CACHE_DIR")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert cache_dir() == tmp_path / "dlp"

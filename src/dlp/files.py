@@ -31,7 +31,7 @@ def cache_dir() -> Path:
     return Path(caches) / "dlp"
 
 
-def data_dir(path: AnyPath | None = None) -> Path:
+def find_data_dir(path: AnyPath | None = None) -> Path:
     """Return the folder of the reference sets: `path`, ``DLP_DATA_DIR``, else the cache's data."""
     return Path(path or os.environ.get("DLP_DATA_DIR") or cache_dir() / "data")
 

@@ -16,8 +16,7 @@ from dlp.datamodules.images.store import file_states
 from dlp.datamodules.rows import Indices
 from dlp.datamodules.splits import Size
 from dlp.errors import InputError
-from dlp.files import AnyPath, atomic_path
-from dlp.files import data_dir as find_data_dir
+from dlp.files import AnyPath, atomic_path, find_data_dir
 from dlp.hyperparameters import Keywords
 
 

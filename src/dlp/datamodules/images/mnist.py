@@ -11,8 +11,7 @@ from dlp.datamodules.rows import Array, PlainValues, row_hashes
 from dlp.datamodules.splits import Size, keras_order
 from dlp.datamodules.targets import TargetEncoder
 from dlp.errors import InputError
-from dlp.files import AnyPath
-from dlp.files import data_dir as find_data_dir
+from dlp.files import AnyPath, find_data_dir
 from dlp.hyperparameters import Keywords
 
 

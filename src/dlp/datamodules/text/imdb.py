@@ -7,8 +7,7 @@ from dlp.datamodules.splits import Size, keras_order
 from dlp.datamodules.targets import TargetEncoder
 from dlp.datamodules.text.sources import TextFiles, archive_texts
 from dlp.datamodules.text.text import BaseTextDataModule, TextArguments, parts_of
-from dlp.files import AnyPath
-from dlp.files import data_dir as find_data_dir
+from dlp.files import AnyPath, find_data_dir
 from dlp.hyperparameters import Keywords
 
 

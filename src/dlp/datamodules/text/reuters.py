@@ -20,8 +20,7 @@ from dlp.datamodules.text.corpus import Texts
 from dlp.datamodules.text.sources import TextFiles, archive_texts, cached_texts
 from dlp.datamodules.text.text import BaseTextDataModule, TextArguments, parts_of
 from dlp.errors import InputError
-from dlp.files import AnyPath, download
-from dlp.files import data_dir as find_data_dir
+from dlp.files import AnyPath, download, find_data_dir
 from dlp.hyperparameters import Keywords
 
 URL = "https://kdd.ics.uci.edu/databases/reuters21578/reuters21578.tar.gz"
