@@ -75,7 +75,7 @@ class CacheFeatures(Callback):
         for part in parts:
             if data.has(part) and (part_hashes := data.examples(part).hashes) is not None:
                 hashes[part] = part_hashes
-        is_trial: bool = trainer.fast_dev_run  # type: ignore[attr-defined]  # few images, no cache
+        is_trial = getattr(trainer, "fast_dev_run", False)  # few images, no cache
         if is_trial or not hashes or depth == 0:
             return
         # Over both parts together: another fold has the same images.

@@ -57,8 +57,7 @@ def calibrate(run: str, coverage: OpenUnitInterval = 0.9) -> pd.DataFrame:
             f"{head.threshold:g}. Calibrate first, then choose the threshold."
         )
     if len(paths) > 1:
-        rows_out_of_fold = _out_of_fold(Path(run), head)
-        parts = {"out of fold": rows_out_of_fold}
+        parts = {"out of fold": _out_of_fold(Path(run), head)}
     else:
         parts = _validation_and_test(run)
     if not all(outputs.isfinite().all() for outputs, _ in parts.values()):

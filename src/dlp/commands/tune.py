@@ -115,8 +115,7 @@ def open_storage(place: str) -> BaseStorage:
     if "://" not in place:
         return JournalStorage(JournalFileBackend(place, JournalFileOpenLock(place)))
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ExperimentalWarning)  # of the heartbeat
+        with warnings.catch_warnings(action="ignore", category=ExperimentalWarning):
             # A trial whose process was killed fails after two intervals.
             return RDBStorage(place, heartbeat_interval=_HEARTBEAT)
     except (ImportError, SQLAlchemyError) as error:

@@ -94,8 +94,7 @@ def fitted_scores(
     class_weight = _class_weight(model, data.class_names)
     scores: Scores = {}
     for name, estimator in train.baselines(*_estimators(head, class_weight)).items():
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of iterations that ran out
+        with warnings.catch_warnings(action="ignore"):  # of iterations that ran out
             estimator.fit(features, y)
             predictions = _predict(head, estimator, rows.features())
         say(f"fitted {name}")
@@ -129,8 +128,7 @@ def score(head: Head, predictions: Tensor, targets: Tensor) -> dict[str, float]:
     if head.task == "binary":
         predictions = predictions[:, 1]
     metrics = make_metrics(head).cpu()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of torchmetrics, about classes never predicted
+    with warnings.catch_warnings(action="ignore"):  # of torchmetrics, about absent classes
         values = metrics(predictions.contiguous(), targets)
     return {name: float(value) for name, value in values.items()}
 
