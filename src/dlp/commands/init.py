@@ -149,32 +149,28 @@ def _settle(load: Callable[[Arguments], object], args: Arguments) -> Settled:
     Raises:
         InputError: If no fix leads on: the first refusal, and where its first fix ends.
     """
-    attempts = [Settled(args, {})]
+    waiting = [Settled(args, {})]
     tried = [args]
     dead_ends: list[str] = []
-    for _ in range(_MAX_FIXES):
-        following: list[Settled] = []
-        for attempt in attempts:
-            try:
-                with muted(True):
-                    load(attempt.args)
-                return attempt
-            except InputError as error:
-                refusal = error
-            sentence = str(refusal)
-            merged = [_merge(attempt.args, fix) for fix in refusal.fixes]
-            fixes = [
-                Settled(new_args, {**attempt.reasons, sentence: next(iter(fix))})
-                for new_args, fix in zip(merged, refusal.fixes, strict=True)
-                if new_args not in tried
-            ]
-            if not fixes:
-                first = list(attempt.reasons)[:1]
-                dead_ends.append(" Then: ".join([*first, sentence]))
-            tried += merged
-            following += fixes
-        attempts = following
-    dead_ends.append(sentence)
+    while waiting:
+        attempt = waiting.pop(0)
+        try:
+            with muted(True):
+                load(attempt.args)
+            return attempt
+        except InputError as error:
+            refusal = error
+        following = []
+        for fix in refusal.fixes:
+            new_args = _merge(attempt.args, fix)
+            if new_args not in tried and len(attempt.reasons) < _MAX_FIXES:
+                tried.append(new_args)
+                reasons = {**attempt.reasons, str(refusal): next(iter(fix))}
+                following.append(Settled(new_args, reasons))
+        waiting += following
+        if not following:
+            first = list(attempt.reasons)[:1]
+            dead_ends.append(" Then: ".join([*first, str(refusal)]))
     raise InputError(dead_ends[0])
 
 
