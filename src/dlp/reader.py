@@ -254,10 +254,11 @@ class TableReader(Reader):
         """Return a number, or the text of a category."""
         is_number = name in self.numbers
         if name in self.spec["dates"]:
-            date = _date(cell, self._date_format(name))
-            if is_number:
-                return _days(date)
-            return str(date)
+            date = cell
+            form = self._date_format(name)
+            if isinstance(cell, str):
+                date = datetime.strptime(cell, form) if form else datetime.fromisoformat(cell)
+            return _days(date) if is_number else str(date)
         if is_number:
             return number(cell, self.csv)
         return _category(cell)
@@ -554,14 +555,6 @@ def _category(cell: Any) -> str:
     """Return the text of a category; 1.0 is 1: holes make floats of whole numbers."""
     hash(cell)  # a TypeError of lists and dictionaries
     return re.sub(r"^(-?\d+)\.0$", r"\1", str(cell))
-
-
-def _date(cell: Any, form: str | None) -> Any:
-    if not isinstance(cell, str):
-        return cell
-    if form is None:
-        return datetime.fromisoformat(cell)
-    return datetime.strptime(cell, form)
 
 
 def _days(date: datetime) -> float:

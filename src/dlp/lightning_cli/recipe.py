@@ -249,8 +249,4 @@ def load(config: str, **keys: Any) -> Recipe:
     for key, value in keys.items():
         text = value if isinstance(value, str) else json.dumps(value)
         args.append(f"--{key}={text}")
-    return Recipe("load", args, function=_no_options)
-
-
-def _no_options(recipe: Recipe) -> None:
-    """Take the options of a run alone."""
+    return Recipe("load", args, lambda recipe: None)
