@@ -95,18 +95,7 @@ def app(predictor: Predictor, hosts: Collection[str] = (), token: str | None = N
 
     @api.get("/schema")
     def schema() -> dict[str, Any]:
-        head = predictor.head
-        answer = {
-            "form": predictor.reader.form,
-            "columns": predictor.reader.fields(),
-            "classes" if head["task"] else "targets": head["names"],
-            "coverage": head.get("coverage"),
-            "task": head["task"],
-            "card": predictor.card,
-        }
-        for name in ("kind", "tokens", "fit", "shape"):
-            answer[name] = predictor.inputs.get(name)
-        return answer
+        return _schema(predictor)
 
     @api.get("/health")
     def health() -> dict[str, str]:
@@ -134,6 +123,22 @@ def app(predictor: Predictor, hosts: Collection[str] = (), token: str | None = N
         return {"explanations": explanations}
 
     return api
+
+
+def _schema(predictor: Predictor) -> dict[str, Any]:
+    """Describe what a model takes and what it answers, for the page."""
+    head = predictor.head
+    answer = {
+        "form": predictor.reader.form,
+        "columns": predictor.reader.fields(),
+        "classes" if head["task"] else "targets": head["names"],
+        "coverage": head.get("coverage"),
+        "task": head["task"],
+        "card": predictor.card,
+    }
+    for name in ("kind", "tokens", "fit", "shape"):
+        answer[name] = predictor.inputs.get(name)
+    return answer
 
 
 def _guard(api: FastAPI, hosts: Collection[str], token: str | None) -> None:

@@ -111,9 +111,7 @@ def train_stack(
     weights = net.parameter_rows().numpy()
     results = []
     for number in range(len(folds)):
-        history = {}
-        for name, curve in curves.items():
-            history[name] = torch.stack(curve)[:, number].tolist()
+        history = {name: torch.stack(curve)[:, number].tolist() for name, curve in curves.items()}
         results.append((history, weights[number]))
     return results
 
