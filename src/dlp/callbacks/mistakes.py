@@ -39,12 +39,9 @@ class MistakesReport(BatchOutputs):
         """Analyse the predictions and write the files."""
         data = data_of(trainer)
         loader: Any = trainer.test_dataloaders
-        if not self._batches or data is None:
+        if data is None or not self.has("targets"):
             return
-        first = self._batches[0]
-        if not isinstance(first, dict) or "targets" not in first:
-            return
-        kind = "values" if "values" in first else "probabilities"
+        kind = "values" if self.has("values") else "probabilities"
         batches = []
         # The test may have been of some batches alone.
         for rows, outputs in zip(loader.batch_sampler, self._batches, strict=False):
