@@ -27,7 +27,7 @@ from dlp.reader import scale_of
 from dlp.runs.folder import Run, checkpoints_of
 
 #: Part -> its logits, or its predictions of values, and its targets.
-Parts = dict[str, tuple[Tensor, Tensor]]
+PartOutputs = dict[str, tuple[Tensor, Tensor]]
 
 
 def calibrate(run: str, coverage: OpenUnitInterval = 0.9) -> pd.DataFrame:
@@ -94,7 +94,7 @@ def calibrate(run: str, coverage: OpenUnitInterval = 0.9) -> pd.DataFrame:
 def _fit(
     head: Head,
     names: list[str],
-    parts: Parts,
+    parts: PartOutputs,
 ) -> list[dict[str, Any]]:
     """Return the scores of each part before and after: with temperature 1 and the fitted one."""
 
@@ -122,7 +122,7 @@ def _fit(
     return [scores(part, value) for part in parts for value in (1.0, temperature)]
 
 
-def _quantiles(head: Head, names: list[str], parts: Parts, coverage: float) -> list[float]:
+def _quantiles(head: Head, names: list[str], parts: PartOutputs, coverage: float) -> list[float]:
     """Return the half-width of each target's interval, or the least probability per class."""
     outputs, targets = next(iter(parts.values()))
     if head.task is None:
@@ -145,14 +145,14 @@ def _quantiles(head: Head, names: list[str], parts: Parts, coverage: float) -> l
 
 
 @torch.no_grad()
-def _validation_and_test(run: str) -> Parts:
+def _validation_and_test(run: str) -> PartOutputs:
     """Return the content of a run's parts; of the test part only if there is one."""
     _, data, module = restore(run, "test")
     head: Any = module.head
     labelled: list[Part] = ["val"]
     if data.has("test"):
         labelled.append("test")
-    parts: Parts = {}
+    parts: PartOutputs = {}
     for part in labelled:
         loader: Any = data.loader(part)
         outputs = torch.cat([module(inputs) for inputs, _ in loader])

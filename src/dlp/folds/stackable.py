@@ -9,13 +9,13 @@ from torch import Tensor, nn, optim
 from dlp.bag_of_words import BagLinear
 from dlp.datamodules.base import SupervisedDataModule
 from dlp.folds.stacked import METRICS, FoldTensors
-from dlp.folds.stacked_net import ACTIVATIONS, LOSSES
+from dlp.folds.stacked_net import LOSSES, STACKED_ACTIVATIONS
 from dlp.modules.heads import Head
 from dlp.modules.models import DenseModule
 from dlp.modules.networks import DenseNet
 from dlp.modules.optimizers import KerasRMSprop
 
-_LAYERS = {DenseNet, nn.Sequential, BagLinear, nn.Linear, nn.Dropout} | ACTIVATIONS.keys()
+_LAYERS = {DenseNet, nn.Sequential, BagLinear, nn.Linear, nn.Dropout} | STACKED_ACTIVATIONS.keys()
 #: Optimizers that move each weight by its own gradient alone.
 OPTIMIZERS = (KerasRMSprop, optim.RMSprop, optim.SGD, optim.Adam, optim.AdamW)
 #: Arguments of a Trainer that change nothing in a stack.

@@ -20,26 +20,26 @@ TensorFunction = Callable[..., Tensor]
 _aten = torch.ops.aten
 
 
-class Activation(NamedTuple):
-    """Activation a = f(z): f with `out`, and dL/dz from g = dL/da and a."""
+class StackedActivation(NamedTuple):
+    """StackedActivation a = f(z): f with `out`, and dL/dz from g = dL/da and a."""
 
     function: TensorFunction
     gradient: TensorFunction
 
 
 #: The activations that can be stacked.
-ACTIVATIONS: dict[type[nn.Module], Activation] = {
+STACKED_ACTIVATIONS: dict[type[nn.Module], StackedActivation] = {
     # dL/dz = g where a > 0, else 0
-    nn.ReLU: Activation(
+    nn.ReLU: StackedActivation(
         partial(torch.clamp_min, min=0),
         lambda g, a: _aten.threshold_backward.default(g, a, 0),
     ),
     # dL/dz = g (1 - a^2)
-    nn.Tanh: Activation(torch.tanh, _aten.tanh_backward.default),
+    nn.Tanh: StackedActivation(torch.tanh, _aten.tanh_backward.default),
     # dL/dz = g a (1 - a)
-    nn.Sigmoid: Activation(torch.sigmoid, _aten.sigmoid_backward.default),
+    nn.Sigmoid: StackedActivation(torch.sigmoid, _aten.sigmoid_backward.default),
     # dL/dz = g
-    nn.Identity: Activation(lambda z, out: out.copy_(z), lambda g, a: g),
+    nn.Identity: StackedActivation(lambda z, out: out.copy_(z), lambda g, a: g),
 }
 #: Loss -> gradient by the logits z of its sum over rows and columns; targets y are (F, N, C).
 LOSSES: dict[LossFunction, TensorFunction] = {
@@ -71,7 +71,7 @@ class StackedLayer:
         self.gradient = gradient
         self.kernel_gradient = gradient[:, :-1]
         self.width = weights.shape[2]
-        self.activation = ACTIVATIONS[nn.Identity]
+        self.activation = STACKED_ACTIVATIONS[nn.Identity]
         self.rate = 0.0
         self._num_rows = 0
 
@@ -127,7 +127,7 @@ class StackedNet:
             elif isinstance(module, nn.Dropout):
                 self.layers[-1].rate = module.p
             else:
-                self.layers[-1].activation = ACTIVATIONS[type(module)]
+                self.layers[-1].activation = STACKED_ACTIVATIONS[type(module)]
         self.hidden = self.layers[:-1]
         loss = models[0].head.loss_function
         self.loss_gradient = LOSSES[loss]

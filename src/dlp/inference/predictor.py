@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from dlp.inference.trained import Served
     from dlp.modules.heads import Head
 
-Rows = Sequence[Any] | pd.DataFrame | pd.Series | NDArray[Any]
+#: Rows as people have them.
+AnyRows = Sequence[Any] | pd.DataFrame | pd.Series | NDArray[Any]
 
 
 class Predictor:
@@ -85,7 +86,7 @@ class Predictor:
             modules.append(module)
         return cls(models, modules)
 
-    def predict(self, rows: Rows, batch_size: int = 256) -> pd.DataFrame:
+    def predict(self, rows: AnyRows, batch_size: int = 256) -> pd.DataFrame:
         """Predict rows.
 
         Args:
@@ -103,7 +104,7 @@ class Predictor:
             index = rows.index
         return pd.DataFrame(reader.answer(scores, self.head), index=index)
 
-    def scores(self, rows: Rows, batch_size: int = 256) -> Any:
+    def scores(self, rows: AnyRows, batch_size: int = 256) -> Any:
         """Return the probabilities (N, C) or values (N, T) of rows, the mean over the models."""
         if rows is None or isinstance(rows, str | bytes | Mapping | Path):
             raise InputError("predict takes a list of rows; for one row give [row].")

@@ -13,7 +13,8 @@ from dlp.datamodules.tables.rows import records
 from dlp.errors import InputError
 from dlp.hyperparameters import is_plain
 
-Reader = Callable[[Any], Any]
+#: Function from rows as people have them to the arrays of a reader.
+Read = Callable[[Any], Any]
 FeaturesArgument = str | Callable[..., Any] | object
 
 
@@ -67,8 +68,8 @@ class FeatureTransformer:
         vars(self.transformer).update(state["attributes"])
 
 
-def with_features(read: Reader, transformer: FeaturesArgument | None, state: PlainValues) -> Reader:
-    """Return a reader that transforms the columns first."""
+def with_features(read: Read, transformer: FeaturesArgument | None, state: PlainValues) -> Read:
+    """Return a function that transforms the columns before it reads them."""
     if transformer is None:
         raise InputError(
             f"the model was trained with features: {state['name']}, whose code a file cannot "
