@@ -26,8 +26,6 @@ class EnsembleNet(nn.Module):
         scale: Factor of each logit of ``log``; None is 1.
     """
 
-    factors: Tensor
-
     def __init__(
         self,
         members: Sequence[nn.Module],
@@ -39,7 +37,7 @@ class EnsembleNet(nn.Module):
         self.link = link
         self.scale = scale
         # Never on meta: a checkpoint brings none.
-        self.register_buffer("factors", torch.tensor(scale or 1.0, device="cpu"), persistent=False)
+        self.factors = nn.Buffer(torch.tensor(scale or 1.0, device="cpu"), persistent=False)
 
     def forward(self, inputs: Any) -> Tensor:
         """Return logits (N, C) of a batch of inputs; of `MemberInputs` those of each."""

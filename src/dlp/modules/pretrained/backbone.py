@@ -33,9 +33,6 @@ class Backbone(nn.Module):
             None is that of the weights.
     """
 
-    mean: Tensor
-    std: Tensor
-
     def __init__(
         self,
         name: str,
@@ -79,8 +76,8 @@ class Backbone(nn.Module):
             preset = scalings[scaling].transforms()
             mean = family.mean or preset.mean
             std = family.mean or preset.std
-        self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1))
-        self.register_buffer("std", torch.tensor(std).view(3, 1, 1))
+        self.mean = nn.Buffer(torch.tensor(mean).view(3, 1, 1))
+        self.std = nn.Buffer(torch.tensor(std).view(3, 1, 1))
         self.model.to(device, memory_format=torch.channels_last)  # that is faster on the CPU
         self.trainable_stages = self.num_stages(trainable_stages)
         self.set_trained(self.trainable_stages)
