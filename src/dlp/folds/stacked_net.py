@@ -131,9 +131,7 @@ class StackedNet:
         self.hidden = self.layers[:-1]
         loss = models[0].head.loss_function
         self.loss_gradient = LOSSES[loss]
-        self.columns_of_mean = 1
-        if loss is not F.cross_entropy:
-            self.columns_of_mean = self.layers[-1].width
+        self.columns_of_mean = 1 if loss is F.cross_entropy else self.layers[-1].width
         self.l1 = models[0].l1
         self.l2 = models[0].l2
         self.has_penalty = bool(self.l1 or self.l2)
