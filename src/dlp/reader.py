@@ -276,7 +276,7 @@ class TableReader(Reader):
 
     def _date_format(self, name: str) -> str | None:
         """Return the format of a column of dates; None is ISO 8601."""
-        form: str | None = self._option("date_format", name)
+        form = self._option("date_format", name)
         return None if form == "ISO8601" else form
 
 

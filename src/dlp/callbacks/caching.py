@@ -71,7 +71,7 @@ class CacheFeatures(Callback):
         parts: list[Part] = ["train", "val"]
         if data.augmenter(1) is not None:
             parts.remove("train")
-        hashes: dict[Part, NDArray[np.uint64]] = {}
+        hashes = {}
         for part in parts:
             if data.has(part) and (part_hashes := data.examples(part).hashes) is not None:
                 hashes[part] = part_hashes

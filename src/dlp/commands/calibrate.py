@@ -62,7 +62,7 @@ def calibrate(run: str, coverage: OpenUnitInterval = 0.9) -> pd.DataFrame:
         parts = _validation_and_test(run)
     if not all(outputs.isfinite().all() for outputs, _ in parts.values()):
         raise InputError(f"{run} predicts NaN or infinity; train it with a smaller learning rate.")
-    learned: dict[str, Any] = {}
+    learned = {}
     rows = []
     if head.task is not None:
         rows = _fit(head, names, parts)

@@ -52,7 +52,7 @@ def compare(
     """
     from dlp.visualization.curves import draw_runs
 
-    records: list[Run] = []
+    records = []
     for name in runs:
         records += find_runs(name, "metrics.csv")
     histories = [_history(run) for run in records]
@@ -111,7 +111,7 @@ def _scores(
     A metric whose better direction the run does not know has no best value.
     """
     modes = {results.get("monitor"): results.get("mode"), **results.get("modes", {})}
-    scores: dict[str, float] = {}
+    scores = {}
     for metric in metrics:
         values = history.get(metric, pd.Series(dtype=float)).dropna()
         if values.empty:

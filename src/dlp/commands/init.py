@@ -151,7 +151,7 @@ def _settle(load: Callable[[Arguments], object], args: Arguments) -> Settled:
     """
     waiting = [Settled(args, {})]
     tried = [args]
-    dead_ends: list[str] = []
+    dead_ends = []
     while waiting:
         attempt = waiting.pop(0)
         try:

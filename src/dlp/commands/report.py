@@ -61,7 +61,7 @@ def _page(run: Run) -> str:
     folder = run.folder
     results = run.results()
     test = results.get("test") or {}
-    sections: dict[str, str] = {}
+    sections = {}
     if test.get("baselines"):
         baselines = pd.DataFrame(test["baselines"]).T.rename(index=_readable)
         baselines = baselines.rename_axis("baseline").reset_index()

@@ -83,7 +83,7 @@ def app(predictor: Predictor, hosts: Collection[str] = (), token: str | None = N
     Image.MAX_IMAGE_PIXELS = 40_000_000  # twice as many are an error: a small file may hold more
     api.add_middleware(RequestBodyLimitMiddleware, max_body_size=_MAX_BYTES)
     lock = Lock()
-    body: Any = Body(embed=True, min_length=1, max_length=_MAX_ROWS)
+    body = Body(embed=True, min_length=1, max_length=_MAX_ROWS)
     if predictor.reader.form == "file":
         body = Depends(_contents)
     rows_type = Annotated[list[Any], body]

@@ -64,7 +64,7 @@ def tune(recipe: Recipe, space: str, trials: PositiveInt = 50, storage: str | No
     data = recipe.data()
     rows = _judging_rows(data)
     mode = monitor_mode(monitor, recipe.model(data))
-    folder: Path | None = None
+    folder = None
     create = partial(
         optuna.create_study,
         pruner=MedianPruner(5, max(2, epochs // 4)),

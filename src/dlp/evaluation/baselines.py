@@ -92,7 +92,7 @@ def fitted_scores(
     features = train.features()[:_MAX_ROWS]
     rows = data.examples(part).inputs
     class_weight = _class_weight(model, data.class_names)
-    scores: Scores = {}
+    scores = {}
     for name, estimator in train.baselines(*_estimators(head, class_weight)).items():
         with warnings.catch_warnings(action="ignore"):  # of iterations that ran out
             estimator.fit(features, y)

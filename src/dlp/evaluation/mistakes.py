@@ -147,7 +147,7 @@ def value_mistakes(values: Array, targets: Array, names: Names) -> Mistakes:
     target = errors[worst].argmax(axis=1)
     true = targets[worst, target]
     predicted = values[worst, target]
-    columns: dict[str, Any] = {"row": worst, "true": true, "predicted": predicted}
+    columns = {"row": worst, "true": true, "predicted": predicted}
     if len(names) > 1:
         columns["target"] = [names[number] for number in target]
     summary = f"the largest error is {true[0]:.4g} predicted as {predicted[0]:.4g}"

@@ -91,7 +91,7 @@ def train_stack(
     val_x = _stack(fold.val_inputs for fold in folds)
     val_y = _stack(fold.val_targets for fold in folds)
     fold_numbers = torch.arange(len(folds))[:, None]
-    curves: defaultdict[str, list[Tensor]] = defaultdict(list)
+    curves = defaultdict(list)
     for epoch in range(max_epochs):
         order = torch.stack([fold.order(epoch) for fold in folds])
         seeds = [derived_seed(fold.seed, epoch) for fold in folds]

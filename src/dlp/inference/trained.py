@@ -25,7 +25,7 @@ class Served(nn.Module):
 
     def __init__(self, spec: Mapping[str, Any], network: nn.Module, head: Head) -> None:
         super().__init__()
-        module: Any = encoder_of(spec).module
+        module = encoder_of(spec).module
         self.inputs: nn.Module = module(spec)
         self.network = network
         self.head = head

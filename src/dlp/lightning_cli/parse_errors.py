@@ -52,7 +52,7 @@ class ShortErrors:
 
     def keys(self) -> list[str]:
         """Return the keys of all options."""
-        keys: list[str] = []
+        keys = []
         for action in self._actions:  # type: ignore[attr-defined]  # of argparse's parser
             keys += [name[2:] for name in action.option_strings if name.startswith("--")]
         return keys

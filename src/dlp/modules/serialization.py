@@ -65,7 +65,7 @@ def build(description: Mapping[str, Any], role: str) -> Any:
         InputError: If its class is neither one of the project's nor an imported head.
     """
     path = description["class"]
-    builder: Any = None
+    builder = None
     if role == "head":
         builder = imported_class(path, Head, "dlp.modules")
     elif path.startswith("dlp.modules."):

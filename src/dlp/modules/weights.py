@@ -26,7 +26,7 @@ def read_file(path: str | Path, *names: str) -> dict[str, Any]:
 def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     """Return the tensors of a file: a state dict, or a checkpoint that contains one."""
     content = read_file(path)
-    tensors: dict[str, Tensor] = {}
+    tensors = {}
     for name, value in content.get("state_dict", content).items():
         if isinstance(value, Tensor):
             tensors[name] = value.detach()
@@ -49,7 +49,7 @@ def load_weights(
     full_names = [name for name in tensors if f".{name}".endswith(f".{first}")]
     prefix = min(full_names, key=len, default=first).removesuffix(first)
     others = tuple(f"{prefix}{name}." for name in ignored)
-    weights: dict[str, Tensor] = {}
+    weights = {}
     for name in own:
         if name.endswith(".num_batches_tracked"):
             weights[name] = torch.tensor(0)  # files older than torch 0.4.1 do not count batches

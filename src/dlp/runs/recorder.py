@@ -98,7 +98,7 @@ class RunRecorder(Checkpoint):
         self.run = Run(Path(trainer.strategy.broadcast(folder)))
         self.history.folder = self.run.folder
         # Lightning calls the setup of added callbacks after this.
-        callbacks: Any = trainer.callbacks  # type: ignore[attr-defined]  # Lightning sets it
+        callbacks = trainer.callbacks  # type: ignore[attr-defined]  # Lightning sets it
         callbacks += [self.history, EpochSeed()]
         if self.save_checkpoints:
             checkpoints = self.run.folder / "checkpoints"
@@ -131,8 +131,8 @@ class RunRecorder(Checkpoint):
         metrics = self.history.metrics
         reading = verdict(metrics.get(self.monitor, []), self._mode)
         sentence = self._read(self.run, reading, trainer)
-        best_epoch: int | None = None
-        best: dict[str, float] = {}
+        best_epoch = None
+        best = {}
         if reading is not None:
             best_epoch = reading.best_epoch
             best = {name: curve[best_epoch - 1] for name, curve in metrics.items()}

@@ -30,7 +30,7 @@ def activations(
     names = layers or default_layers(model)
     if isinstance(names, str):
         names = [names]
-    outputs: dict[str, Tensor] = {}
+    outputs = {}
 
     def watch(name: str, output: Tensor) -> None:
         outputs[name] = output.detach().clone()  # the next layer may work in place
@@ -42,8 +42,8 @@ def activations(
 
 def default_layers(model: nn.Module, count: int = 8) -> list[str]:
     """Return the first convolutions and poolings, each by the activation that follows it."""
-    names: list[str] = []
-    previous: nn.Module | None = None
+    names = []
+    previous = None
     for name, layer in model.named_modules():
         is_block = any(layer.children())
         if is_block or isinstance(layer, nn.BatchNorm2d):

@@ -85,7 +85,7 @@ def _gradient(
 ) -> Tensor:
     """Return the gradient of each image's own loss, the mean activation of its filter."""
     leaf = pixels.detach().requires_grad_()
-    outputs: list[Tensor] = []
+    outputs = []
 
     def watch(name: str, output: Tensor) -> None:
         outputs.append(output)

@@ -50,7 +50,7 @@ class GradCAM:
                 with one logit has the classes 1, its logit, and 0, its negative.
         """
         self.layer = self.layer or default_cam_layer(self.model, images)
-        outputs: list[Tensor] = []
+        outputs = []
 
         def watch(name: str, output: Tensor) -> Tensor:
             # The gradient starts here: it needs no trainable weights before the layer.
@@ -81,8 +81,8 @@ class GradCAM:
 def default_cam_layer(model: nn.Module, images: Tensor) -> str:
     """Return the outermost layer that returns the last map larger than one point before pooling."""
     layers = dict(model.named_modules())
-    pooled: list[Tensor] = []  # tensors, not ids: a freed id may return
-    names: list[str] = []
+    pooled = []  # tensors, not ids: a freed id may return
+    names = []
 
     def watch(name: str, output: Tensor) -> None:
         if type(layers[name]).__module__ == "torch.nn.modules.pooling":

@@ -1,7 +1,5 @@
 """Weights of the words of a text in a logit: integrated gradients of a bag of words."""
 
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -24,7 +22,7 @@ def word_weights(network: nn.Module, bags: Tensor, number: int | Tensor) -> Tens
         number: Class, or one per text, (N,). A single logit is that of class 1, and its negative
             that of class 0.
     """
-    layers: Any = getattr(network, "layers", None)
+    layers = getattr(network, "layers", None)
     if layers is None:
         raise InputError(f"words are explained of a DenseNet, not of a {type(network).__name__}.")
     first = layers[0]

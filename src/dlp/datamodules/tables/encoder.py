@@ -187,7 +187,7 @@ class TableEncoder(Encoder):
         cells = column
         if not is_number(column):
             cells = column.astype(object).map(self._read_number, na_action="ignore")
-        values: Array = cells.to_numpy(np.float64, na_value=np.nan)
+        values = cells.to_numpy(np.float64, na_value=np.nan)
         is_wrong = abs(values) > _LARGEST_NUMBER
         if is_wrong.any():
             wrong = column[is_wrong]

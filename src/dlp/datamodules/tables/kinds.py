@@ -54,7 +54,7 @@ def check_text(column: "pd.Series[Any]", advice: str, fix: Fix) -> None:
     is_plain = pd.to_numeric(distinct, errors="coerce").notna()
     if 0.5 < is_plain.mean() < 1:
         others = distinct[~is_plain].tolist()[:8]
-        holes: Fix = {"read_csv": {"na_values": {str(column.name): others}}}
+        holes = {"read_csv": {"na_values": {str(column.name): others}}}
         accepted = f"{inline(holes)} for missing cells"
         fixes = [holes]
         if any(re.search(r"\d", cell) for cell in others):

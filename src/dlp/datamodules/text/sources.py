@@ -91,7 +91,7 @@ class TextFiles:
                 raise InputError(f"{self.path} has no text in row {row} of its {part} part.")
         rows = frame.index.get_level_values(1)
         row_column = "row" if rows.inferred_type == "integer" else "id"
-        columns: dict[str, Any] = {"part": frame.index.get_level_values(0), row_column: rows}
+        columns = {"part": frame.index.get_level_values(0), row_column: rows}
         for role, name in roles.items():
             columns[role] = pa.array(frame[name], from_pandas=True)
         del columns["text"]

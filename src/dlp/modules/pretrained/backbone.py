@@ -53,7 +53,7 @@ class Backbone(nn.Module):
             choices = [*published.__members__, "the path of a state dict"]
             raise unknown(f"weights of {name}", str(weights), choices)
         described = entry or published.DEFAULT  # random weights take the images of these
-        arguments: dict[str, Any] = {}
+        arguments = {}
         if family.auxiliary:
             arguments = {"aux_logits": False, "init_weights": True}
         if family.sized is not None:

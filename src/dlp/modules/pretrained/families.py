@@ -34,7 +34,7 @@ def _chain(model: nn.Module, text: str) -> Stages:
 def _blocks(model: nn.Module, parent: str) -> Stages:
     """Begin a stage after each max-pooling and before each child with a strided convolution."""
     stages: Stages = {}
-    previous: nn.Module | None = None
+    previous = None
     for name, layer in model.get_submodule(parent).named_children():
         if isinstance(layer, nn.AdaptiveAvgPool2d):  # the end of GoogLeNet and Inception
             break

@@ -48,7 +48,7 @@ class PretrainedNet(nn.Module):
         self.backbone = backbone
         #: Number of parts whose output can be stored: the stages and the pooling.
         self.depth = len(backbone.stages) + 1
-        pools: dict[str, list[nn.Module]] = {"avg": [nn.AdaptiveAvgPool2d(1)], "flatten": []}
+        pools = {"avg": [nn.AdaptiveAvgPool2d(1)], "flatten": []}
         self.pool = nn.Sequential(*pools[pool], nn.Flatten())
         width = self.features(torch.zeros(1, *input_shape), self.depth).values.shape[1]
         self.classifier = dense_layers(width, hidden, num_outputs, activation, dropout)
