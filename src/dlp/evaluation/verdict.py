@@ -136,10 +136,10 @@ def _read(
     num_bends: int,
 ) -> tuple[Kind, float, int]:
     """Return kind, change and span of a curve of which lower is better."""
-    lowest = float(curve.min())
+    lowest = curve.min()
     after = len(curve) - 1 - int(curve.argmin())
-    gain = float(curve[0]) - lowest
-    above = float(curve[-1]) - lowest
+    gain = curve[0] - lowest
+    above = curve[-1] - lowest
     if len(curve) < _MIN_EPOCHS:
         if len(curve) > 1 and (np.diff(curve) < 0).all():
             return "improving", gain, len(curve)
@@ -147,7 +147,7 @@ def _read(
     quantile = scipy.special.stdtrit  # of Student's t
     span = max(len(curve) // 4, _MIN_EPOCHS)
     slope, _, scatter = _line(epochs[-span:], curve[-span:])
-    trend = -slope * float(epochs[-1] - epochs[-span])
+    trend = -slope * (epochs[-1] - epochs[-span])
     chance = quantile(span - 2, 0.95) * math.sqrt(12 / span) * max(noise, scatter)
     if trend > max(chance, _MIN_TREND * gain):
         return "improving", trend, span
@@ -172,7 +172,7 @@ def _noise(curve: Values, best: int) -> tuple[float, int]:
     for start in (best, len(curve) // 2, 0):
         bends = np.abs(np.diff(curve[start:], 2))
         if len(bends) >= 3:
-            return _PER_MEDIAN * float(np.median(bends)) / math.sqrt(6), len(bends)
+            return _PER_MEDIAN * np.median(bends) / math.sqrt(6), len(bends)
     return 0.0, 0
 
 
@@ -186,10 +186,10 @@ def _line(epochs: NDArray[np.int64], curve: Values) -> tuple[float, float, float
     slope = 0.0
     if len(first):
         slopes = (curve[second] - curve[first]) / (epochs[second] - epochs[first])
-        slope = float(np.median(slopes))
+        slope = np.median(slopes)
     rest = curve - slope * epochs
-    middle = float(np.median(rest))
+    middle = np.median(rest)
     scatter = 0.0
     if len(curve) >= _MIN_EPOCHS:
-        scatter = _PER_MEDIAN * float(np.median(np.abs(rest - middle)))
-    return slope, middle + slope * float(epochs[-1]), scatter
+        scatter = _PER_MEDIAN * np.median(np.abs(rest - middle))
+    return slope, middle + slope * epochs[-1], scatter

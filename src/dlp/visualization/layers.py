@@ -10,9 +10,6 @@ from torch import Tensor, nn
 
 from dlp.errors import unknown
 
-#: Function of a layer's name and output; a tensor that it returns replaces the output.
-Watcher = Callable[[str, Tensor], Tensor | None]
-
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
@@ -32,8 +29,13 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def watched(model: nn.Module, names: Sequence[str], watcher: Watcher) -> Iterator[None]:
-    """Call `watcher` after each call of some layers, by their dotted names."""
+def watched(
+    model: nn.Module, names: Sequence[str], watcher: Callable[[str, Tensor], Tensor | None]
+) -> Iterator[None]:
+    """Call `watcher` after each call of some layers, by their dotted names.
+
+    It takes the name and the output of a layer; a tensor that it returns replaces the output.
+    """
     layers = dict(model.named_modules(remove_duplicate=False))
 
     def hook(
