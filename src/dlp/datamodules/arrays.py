@@ -174,12 +174,12 @@ class ArrayDataModule(SupervisedDataModule):
             eval_batch_size=eval_batch_size,
             **split,
         )
-        self.labelled_rows: LabelledParts = {}
+        self.labelled_rows = {}
         if x is not None:
             self.labelled_rows["train"] = _examples("x", x, y, groups)
         if x_test is not None:
             self.labelled_rows["test"] = _examples("x_test", x_test, y_test)
-        self.predict: Examples | None = None
+        self.predict = None
         if x_predict is not None:
             self.predict = Examples(ArrayRows(_inputs("x_predict", x_predict)))
         arrays = dict.fromkeys(("x", "y", "x_test", "y_test", "x_predict", "groups"))

@@ -181,11 +181,11 @@ class Encoder(ABC):
     - `modality`: Prefix of the Hub's task, such as ``tabular`` of ``tabular-classification``.
     """
 
-    kind: ClassVar[str] = "rows"
+    kind = "rows"
     reader: ClassVar[type | None] = None
     module: ClassVar[type[nn.Module]] = nn.Identity
     explained_by: ClassVar[Literal["columns", "words", "pixels"] | None] = None
-    modality: ClassVar[str] = "other"
+    modality = "other"
     input_shape: tuple[int, ...] = ()
 
     @abstractmethod

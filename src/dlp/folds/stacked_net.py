@@ -113,7 +113,7 @@ class StackedNet:
         rows = torch.stack([_weight_row(model) for model in models])
         self.weights = F.pad(rows, (0, -rows.shape[1] % 16))
         self.weights.grad = torch.zeros_like(self.weights)
-        self.layers: list[StackedLayer] = []
+        self.layers = []
         start = 0
         for module in models[0].network.get_submodule("layers").children():
             if isinstance(module, nn.Linear):

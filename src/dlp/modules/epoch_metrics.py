@@ -58,7 +58,7 @@ class StageMetrics:
         if has_penalty:
             self.losses[f"{stage}_data_loss"] = SampleMean()
         self.metrics = make_metrics(head).clone(prefix=f"{stage}_")
-        self._by_name: dict[str, Metric] = {**self.losses, **dict(self.metrics.items())}
+        self._by_name = {**self.losses, **dict(self.metrics.items())}
         self.logged = {name: EpochValue(partial(self.value, name)) for name in self._by_name}
         self.reset()
 
