@@ -168,7 +168,7 @@ class TrialReport(Callback):
                 raise unknown("monitor", self.monitor, metrics)
             return
         reading = verdict(self.values, self.mode)
-        if reading is None or not math.isfinite(float(metrics.get("train_loss", 0.0))):
+        if reading is None or not math.isfinite(metrics.get("train_loss", 0.0)):
             raise optuna.TrialPruned
         self.trial.report(reading.best, epoch)
         if epoch != trainer.max_epochs and self.trial.should_prune():

@@ -17,7 +17,7 @@ _MAX_CATEGORIES = 1000
 
 def is_date(column: "pd.Series[Any]") -> bool:
     """Return True for dates with or without a time zone."""
-    return bool(pd.api.types.is_datetime64_any_dtype(column))
+    return pd.api.types.is_datetime64_any_dtype(column)
 
 
 def is_number(column: "pd.Series[Any]") -> bool:
