@@ -21,7 +21,7 @@ _aten = torch.ops.aten
 
 
 class StackedActivation(NamedTuple):
-    """StackedActivation a = f(z): f with `out`, and dL/dz from g = dL/da and a."""
+    """Activation a = f(z): f with `out`, and dL/dz from g = dL/da and a."""
 
     function: TensorFunction
     gradient: TensorFunction
