@@ -132,6 +132,15 @@ def test_rows_without_a_target_are_left_out_if_asked(pets, capsys):
     assert "table.csv have no target and are left out" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("ages", [["1,5", "2,5"], ["31", "32", "n/a"]])
+def test_text_that_looks_like_values_is_refused_unless_it_is_classes(ages, pets):
+    path = table(pets, age=(ages * 6)[:12])
+    with pytest.raises(InputError, match="give task: classification"):
+        ImageFolderDataModule(path, target="age", image_size=8).fit()
+    data = ImageFolderDataModule(path, target="age", task="classification", image_size=8)
+    assert data.class_names == ages
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

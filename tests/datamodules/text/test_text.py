@@ -107,6 +107,14 @@ def test_labels_that_mix_numbers_and_text_are_refused_unless_they_are_classes(tm
     assert data.class_names == ["1", "2", "none"]
 
 
+@pytest.mark.parametrize("task", ["auto", "classification"])
+def test_lists_of_labels_are_refused(task, tmp_path):
+    lines = [json.dumps({"text": "a", "label": labels}) for labels in (["a"], ["a", "b"])]
+    (tmp_path / "a.jsonl").write_text("\n".join(lines))
+    with pytest.raises(InputError, match="'label' holds lists; make columns of 0 and 1"):
+        TextDataModule(tmp_path / "a.jsonl", task=task).fit()
+
+
 def test_unlabelled_texts_are_left_out_if_asked(tmp_path):
     path = write_csv(tmp_path / "a.csv", [*ROWS, ("no label", "")])
     with pytest.raises(InputError, match="drop_unlabelled"):

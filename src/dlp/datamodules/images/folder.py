@@ -26,7 +26,7 @@ from dlp.datamodules.images.store import (
 )
 from dlp.datamodules.parts import PART_NAMES
 from dlp.datamodules.tables.files import read_table
-from dlp.datamodules.tables.rows import Roles, check_columns, drop_unlabelled
+from dlp.datamodules.tables.rows import Roles, check_columns, drop_unlabelled, target_values
 from dlp.datamodules.targets import TargetEncoder, TargetScaling, Task
 from dlp.errors import InputError
 from dlp.files import AnyPath
@@ -195,8 +195,7 @@ class ImageFolderDataModule(SupervisedDataModule):
         names = {"path": frame[self.image_column].tolist()}
         cells = {"names": names, **self.roles.cells(frame)}
         if targets:
-            labels: Any = frame[targets].squeeze(axis="columns")
-            cells["targets"] = labels.to_numpy()
+            cells["targets"] = target_values(frame[targets], self.task)
         return Examples(files, **cells)
 
     def decoded(self, examples: Examples, key: object = None) -> Examples:

@@ -39,6 +39,16 @@ def read_arguments(name: str, cells: "pd.Series[Any]") -> dict[str, Any]:
     return {"decimal": ","}
 
 
+def check_target(column: "pd.Series[Any]", task: str) -> None:
+    """Check that a target is not lists, nor text that looks like values unless it is classes."""
+    if column.dropna().head(1).map(pd.api.types.is_list_like).any():
+        raise InputError(
+            f"the target {column.name!r} holds lists; make columns of 0 and 1, one per label."
+        )
+    if task != "classification" and not is_number(column):
+        check_text(column, "give task: classification", {"task": "classification"})
+
+
 def check_text(column: "pd.Series[Any]", advice: str, fix: Fix) -> None:
     """Check that text is not numbers or dates.
 
@@ -72,7 +82,7 @@ def check_text(column: "pd.Series[Any]", advice: str, fix: Fix) -> None:
         convert = "for a CSV by read_csv (decimal, thousands, or parse_dates with date_format)"
         if arguments := read_arguments(str(column.name), distinct):
             fix = {"read_csv": arguments}
-            convert = f"give {inline(fix)}"
+            convert = f"for a file give {inline(fix)}"
         raise InputError(
             f"column {column.name!r} holds text that looks like numbers or dates, such as "
             f"{distinct[looks_numeric].iloc[0]!r}. Convert it, {convert}, or {advice}.",

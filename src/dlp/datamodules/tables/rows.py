@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from dlp.console import say
-from dlp.datamodules.rows import Estimator, Estimators, Indices, Rows
-from dlp.datamodules.tables.kinds import is_date, is_number
+from dlp.datamodules.rows import Array, Estimator, Estimators, Indices, Rows
+from dlp.datamodules.tables.kinds import check_target, is_date, is_number
 from dlp.errors import InputError, check_choice
 
 
@@ -134,6 +134,17 @@ class Roles(NamedTuple):
             if name in frame:
                 cells[role] = frame[name].to_numpy()
         return cells
+
+
+def target_values(frame: pd.DataFrame, task: str) -> Array:
+    """Return the target columns of a frame, (N,) or (N, T)."""
+    for name in frame:
+        check_target(frame[name], task)
+    column: Any = frame.squeeze(axis="columns")
+    if column.ndim == 1 and not is_number(column):
+        column = column.astype(object)
+    values: Array = column.to_numpy()
+    return values
 
 
 def drop_unlabelled(frame: pd.DataFrame, targets: list[str], source: str) -> pd.DataFrame:

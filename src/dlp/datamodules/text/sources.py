@@ -99,17 +99,15 @@ class TextFiles:
 
     def _labelled(self, frame: "pd.DataFrame") -> "pd.DataFrame":
         """Return the rows with labels: classes as text, others checked."""
-        from dlp.datamodules.tables.kinds import check_text, is_number
+        from dlp.datamodules.tables.kinds import check_target
         from dlp.datamodules.tables.rows import drop_unlabelled
 
         if self.drop_unlabelled:
             frame = drop_unlabelled(frame, self.labels, self.path)
         for name in self.labels:
+            check_target(frame[name].droplevel(0), self.task)
             if self.task == "classification":
                 frame[name] = frame[name].map(str, na_action="ignore")
-            elif not is_number(frame[name]):
-                fix = {"task": "classification"}
-                check_text(frame[name].droplevel(0), "give task: classification", fix)
         return frame
 
     def _frames(self) -> Frames:
