@@ -254,14 +254,16 @@ class TableReader(Reader):
         """Return a number, or the text of a category."""
         is_number = name in self.numbers
         if name in self.spec["dates"]:
-            date = cell
             form = self._date_format(name)
-            if isinstance(cell, str):
-                date = datetime.strptime(cell, form) if form else datetime.fromisoformat(cell)
+            if form is None or not isinstance(cell, str):
+                date = datetime.fromisoformat(str(cell))
+            else:
+                date = datetime.strptime(cell, form)
             return _days(date) if is_number else str(date)
         if is_number:
             return number(cell, self.csv)
-        return _category(cell)
+        hash(cell)  # a TypeError of lists and dictionaries
+        return re.sub(r"^(-?\d+)\.0$", r"\1", str(cell))  # holes make floats of whole numbers
 
     def _option(
         self,
@@ -551,17 +553,10 @@ def number(cell: Any, options: Mapping[str, Any]) -> float:
     return value
 
 
-def _category(cell: Any) -> str:
-    """Return the text of a category; 1.0 is 1: holes make floats of whole numbers."""
-    hash(cell)  # a TypeError of lists and dictionaries
-    return re.sub(r"^(-?\d+)\.0$", r"\1", str(cell))
-
-
 def _days(date: datetime) -> float:
-    """Return the days since 1970."""
-    if date.tzinfo is not None:
-        date = date.astimezone(UTC).replace(tzinfo=None)
-    return float((date - datetime(1970, 1, 1)) / timedelta(days=1))
+    """Return the days since 1970, in UTC unless the date names a zone."""
+    date = date.replace(tzinfo=date.tzinfo or UTC)
+    return (date - datetime(1970, 1, 1, tzinfo=UTC)) / timedelta(days=1)
 
 
 def typed_rows(

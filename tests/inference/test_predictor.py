@@ -1,5 +1,8 @@
 """Rows as people have them, for trained models of tables and texts."""
 
+from datetime import date
+
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -61,6 +64,19 @@ def test_a_row_of_a_frame_is_explained_as_its_dictionary(sales):
         pd.testing.assert_frame_equal(sales.explain(same), expected, check_dtype=False)
     with pytest.raises(InputError, match="one row, not 2"):
         sales.explain(frame)
+
+
+def test_dates_of_a_database_are_dates(sales):
+    row = {"sold": date(2019, 2, 3), "built": np.datetime64("2020-03-04"), "size": 5.5}
+    typed = {"sold": "03.02.2019", "built": "2020-03-04", "size": "5,5"}
+    pd.testing.assert_frame_equal(sales.predict([row]), sales.predict([typed]))
+
+
+def test_columns_of_a_frame_may_be_numbers():
+    frame = pd.DataFrame(np.random.default_rng(0).normal(size=(20, 3)))
+    predictor = predictor_of(TableDataModule(frame, "2"), RegressionHead(1))
+    predictions = predictor.predict(frame.rename(columns=str))
+    pd.testing.assert_frame_equal(predictor.predict(frame), predictions)
 
 
 def test_texts_are_a_list_a_series_or_a_column_of_a_frame(reviews):

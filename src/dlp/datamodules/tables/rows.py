@@ -71,7 +71,7 @@ class TableRows(Rows):
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """Return the rows of a frame as dictionaries, None for missing cells."""
-    cells = frame.astype(object).where(frame.notna(), None)
+    cells = frame.astype(object).where(frame.notna(), None).rename(columns=str)
     rows: Any = cells.to_dict("records")
     return list(rows)
 
