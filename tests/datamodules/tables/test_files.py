@@ -180,6 +180,7 @@ def test_json_cells_keep_their_text_and_their_lines(tmp_path):
         ("t.jsonl", r'{"a": "\ud83d"}', "surrogates not allowed"),
         ("t.jsonl", '{"a": 1}\n' r'{"a": "\ud83d"}', "surrogates not allowed"),
         ("t.json", "[" * 5000, "cannot be read as a table"),
+        ("t.json", '{"a": 1}\n{"a": 2}', r"an object per line, call it \.jsonl"),
         ("t.parquet", "PAR1", "cannot be read as a table"),
         ("t.csv.gz", "a,b\n1,2\n", "Not a gzipped file"),
         ("t.csv.gz", GZIPPED[:-9], "cannot be read as a table: Compressed"),
@@ -206,6 +207,12 @@ def test_dates_and_decimals_of_parquet_are_dates_and_numbers(tmp_path):
     assert all(is_number(table[name]) for name in table)
     assert table["d"][0] == datetime(2024, 1, 31)
     assert table["n"][0] == 1.5
+
+
+def test_dates_of_json_are_read_where_they_are_named(tmp_path):
+    path = write(tmp_path, '[{"d": "03.01.2024", "a": 1}]', "t.json")
+    options = {"parse_dates": ["d", "absent"], "date_format": "%d.%m.%Y"}
+    assert read_table(path, options)["d"].tolist() == [datetime(2024, 1, 3)]
 
 
 def test_a_named_index_of_parquet_is_a_column(tmp_path):

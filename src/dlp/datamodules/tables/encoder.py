@@ -75,7 +75,7 @@ class TableEncoder(Encoder):
         """Return all columns, or the listed ones if both kinds are listed."""
         if not self.lists_all:
             return frame
-        return frame[frame.columns[frame.columns.isin(self.numeric + self.categorical)]]
+        return frame.loc[:, frame.columns.isin(self.numeric + self.categorical)]
 
     def check(self, frame: pd.DataFrame) -> None:
         """Check that the columns that are not listed are inputs, on all rows of the table."""
