@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from scipy.sparse import eye_array
 
 from dlp.datamodules import (
     ArrayDataModule,
@@ -81,6 +82,7 @@ def test_inputs_are_duplicates_whatever_their_type(rows, capsys):
         ({"groups": [None, *"a" * 39]}, "row 0 has no group"),
         ({"x": None}, "needs x and y"),
         ({"x": np.zeros((0, 3))}, "x has no rows"),
+        ({"x": eye_array(40)}, r"x has no rows.*of a sparse matrix its toarray\(\)"),
         ({"x": [["a", "b"]] * 40}, "x must hold numbers"),
         ({"y": np.zeros((40, 2, 2))}, r"those of x are \(40, 2, 2\)"),
         ({"x": np.ma.masked_less(np.arange(40.0), 3)}, r"x has masked cells; .*\.filled"),
@@ -93,6 +95,12 @@ def test_arrays_that_cannot_be_used_are_refused(rows, arguments, message):
     x, y = rows
     with pytest.raises(InputError, match=message):
         ArrayDataModule(**{"x": x, "y": y, **arguments}).fit()
+
+
+def test_objects_that_are_numbers_are_numbers(rows):
+    x, y = rows
+    data = ArrayDataModule(x.astype(object), (y * 1.5).astype(object))
+    assert (data.fit()["targets"]["task"], data.num_outputs) == ("regression", 1)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 1e300])

@@ -219,7 +219,7 @@ def _inputs(name: str, values: ArrayLike) -> Array:
     """Return finite numbers (N, D) or (N, ...)."""
     rows = _array(name, values)
     if rows.size == 0 or rows.ndim == 0:
-        raise InputError(f"{name} has no rows.")
+        raise InputError(f"{name} has no rows. Give an array; of a sparse matrix its toarray().")
     if rows.ndim == 1:
         rows = rows[:, None]
     try:
@@ -238,6 +238,8 @@ def _array(name: str, values: ArrayLike | None) -> Array:
     if np.ma.is_masked(values):
         raise InputError(f"{name} has masked cells; give values.filled(0), or leave rows out.")
     array = np.asarray(values)
+    if array.dtype == object:  # numbers of a data frame that also holds text
+        array = np.array(array.tolist())
     if array.dtype.kind in "cmM":
         raise InputError(f"{name} holds {array.dtype}; give real numbers, one per column.")
     return array
