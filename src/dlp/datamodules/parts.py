@@ -4,6 +4,7 @@ import hashlib
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain, combinations
+from pathlib import Path
 from typing import TypedDict
 
 import numpy as np
@@ -39,6 +40,12 @@ class DataArguments(SplitArguments, total=False):
     val_size: Size
     test_size: Size
     split_seed: int | None
+
+
+def report_unused(folder: Path, files: set[Path]) -> None:
+    """Print how many files or folders are not used."""
+    if files:
+        say(f"{len(files):,} files in {folder} are not used, such as {min(files)}")
 
 
 @dataclass(eq=False)

@@ -1,3 +1,4 @@
+import re
 import shutil
 
 import numpy as np
@@ -45,6 +46,16 @@ def test_part_folders_are_the_parts(parts, tmp_path):
     sizes = {part: len(data.examples(part)) for part in ("train", "val", "test") if data.has(part)}
     expected = {part: 2 * (3 + seed) for seed, part in enumerate(parts)}
     assert sizes == (expected if "val" in parts else {"train": 5, "val": 1})
+
+
+def test_folders_beside_the_parts_and_broken_links_are_named(tmp_path, capsys):
+    for part in ("train", "extra"):
+        image_folder(tmp_path / "set" / part)
+    (tmp_path / "set/train/cats/9.png").symlink_to("absent.png")
+    ImageFolderDataModule(tmp_path / "set", image_size=8).fit()
+    printed = capsys.readouterr().out
+    assert re.search("1 files in .*set are not used, such as .*set/extra\n", printed)
+    assert re.search("1 files in .*train are not used, such as .*cats/9.png\n", printed)
 
 
 def test_train_may_be_a_class_among_others(tmp_path):

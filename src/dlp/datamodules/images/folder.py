@@ -2,6 +2,7 @@
 
 from dataclasses import asdict, replace
 from glob import glob
+from itertools import filterfalse
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,7 +25,7 @@ from dlp.datamodules.images.store import (
     file_states,
     read_image,
 )
-from dlp.datamodules.parts import PART_NAMES
+from dlp.datamodules.parts import PART_NAMES, report_unused
 from dlp.datamodules.tables.files import read_table
 from dlp.datamodules.tables.rows import Roles, check_columns, drop_unlabelled, target_values
 from dlp.datamodules.targets import TargetEncoder, TargetScaling, Task
@@ -136,6 +137,7 @@ class ImageFolderDataModule(SupervisedDataModule):
             for name, part in PART_NAMES.items():
                 if (self.path / name).is_dir():
                     paths[part] = self.path / name
+            report_unused(self.path, set(_subfolders(self.path)).difference(paths.values()))
         if self.test_path is not None:
             paths["test"] = Path(self.test_path)
         return {part: self.decoded(self._labelled(path)) for part, path in paths.items()}
@@ -234,7 +236,7 @@ def find_images(path: Path) -> list[Path]:
     images = sorted(filter(_is_image, files))
     if not images:
         raise InputError(f"found no image at {path} (from {Path.cwd()}).")
-    _report_unused(path, set(files).difference(images))
+    report_unused(path, set(files).difference(images))
     return images
 
 
@@ -250,21 +252,16 @@ def find_class_images(root: Path) -> list[Path]:
                 "below train, val and test; give folders of other names as path and test_path."
             )
         images += class_images
-    files = {file for file in root.rglob("*") if file.is_file() and not _is_hidden(file, root)}
-    others = files.difference(images)
+    files = set(filterfalse(Path.is_dir, root.rglob("*")))  # broken links too
+    others = {file for file in files.difference(images) if not _is_hidden(file, root)}
     nested = [file for file in others if file.parent != root and _is_image(file)]
     if nested:
         raise InputError(
             f"{root} holds {len(nested):,} images below its class folders, such as {min(nested)}. "
             "Move them up into the folder of their class, or give a table of paths."
         )
-    _report_unused(root, others)
+    report_unused(root, others)
     return images
-
-
-def _report_unused(root: Path, files: set[Path]) -> None:
-    if files:
-        say(f"{len(files):,} files in {root} are not used, such as {min(files)}")
 
 
 def _named_by_path(files: list[Path]) -> Examples:

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pyarrow as pa
 
-from dlp.console import say
-from dlp.datamodules.parts import PART_NAMES
+from dlp.datamodules.parts import PART_NAMES, report_unused
 from dlp.datamodules.rows import row_hashes
 from dlp.datamodules.text.corpus import Texts, Tokens
 from dlp.errors import InputError, check_choice
@@ -140,9 +139,8 @@ class TextFiles:
                 files.setdefault(part, []).extend(sorted((folder / name).glob(pattern)))
         if not any(files.values()):
             files = {"train": sorted(folder.glob(pattern))}
-        unused = set(filter(Path.is_file, folder.rglob("[!.]*"))).difference(*files.values())
-        if unused:
-            say(f"{len(unused):,} files in {folder} are not used, such as {min(unused)}")
+        all_files = set(filter(Path.is_file, folder.rglob("[!.]*")))
+        report_unused(folder, all_files.difference(*files.values()))
         frames = {}
         for part, paths in files.items():
             names = [path.relative_to(folder).as_posix() for path in paths]
@@ -156,7 +154,8 @@ class TextFiles:
         if not frames:
             raise InputError(
                 f"{folder} has no class folders with .txt files, such as pos/1.txt or "
-                "train/pos/1.txt. Tables are named one by one: give path and test_path."
+                "train/pos/1.txt. Tables are named one by one: give path and test_path, of what "
+                "save_to_disk wrote the files of to_parquet."
             )
         return frames
 
