@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 from helpers.training import loader, quiet_trainer
+from lightning.pytorch.callbacks import EMAWeightAveraging
 from sklearn.utils.class_weight import compute_class_weight
 
 from dlp.datamodules import ArrayDataModule
@@ -69,6 +70,17 @@ def test_a_fit_takes_names_and_frequencies_from_its_data_and_the_weights_are_no_
     expected = compute_class_weight("balanced", classes=np.array([0, 1]), y=CLASSES["sigmoid"])
     np.testing.assert_allclose(model.head.class_weights[:, 0], expected, rtol=1e-6)
     assert not any("class_weights" in name for name in model.state_dict())
+
+
+@pytest.mark.parametrize(
+    "options", [{"precision": "64-true"}, {"callbacks": [EMAWeightAveraging()]}]
+)
+def test_weights_fit_other_precisions_and_averaged_copies(options):
+    x = draw.normal(size=(N, 4)).astype(np.float32)
+    data = ArrayDataModule(x, CLASSES["softmax"], val_size=None)
+    model = DenseModule((4,), 3, class_weight="balanced", ensemble=2)
+    quiet_trainer(**options).fit(model, data)
+    assert model.head.class_weights.dtype == torch.float32
 
 
 @pytest.mark.filterwarnings("ignore:.*does not have many workers")

@@ -24,8 +24,6 @@ _SAMPLES_PER_UPDATE = 8192
 class EpochValue(Metric):
     """Value that Lightning computes when the epoch ends, wherever it was stopped."""
 
-    full_state_update = False
-
     def __init__(self, compute: Callable[[], Tensor]) -> None:
         super().__init__()
         self._compute_value = compute
