@@ -86,6 +86,12 @@ def test_a_loss_that_became_nan_is_told(points, capsys):
     assert "training diverged; use a smaller learning rate" in capsys.readouterr().out
 
 
+def test_an_epoch_that_ends_before_its_validation_has_not_diverged(points):
+    main([*FIT, "--trainer.max_steps", "4"])  # of 3 an epoch
+    assert pd.read_csv(RUN / "metrics.csv")["val_loss"].isna().tolist() == [False, True]
+    assert results()["verdict"].startswith("val_loss was best at epoch 1")
+
+
 def test_a_new_run_overwrites_none(fitted, fails):
     before = contents(RUN)
     main([*FIT, "--run_dir", "here", "--trainer.max_epochs", "1"])
@@ -236,7 +242,7 @@ def test_a_resumed_fit_equals_an_unbroken_one(fitted):
 def test_a_resume_with_nothing_to_train_keeps_the_results(fitted, capsys):
     before = contents(RUN)
     main([*RESUME])
-    assert "has its 3 epochs; go on by --trainer.max_epochs" in capsys.readouterr().out
+    assert "has its 3 epochs; go on by a larger --trainer.max_epochs" in capsys.readouterr().out
     assert contents(RUN) == before
 
 

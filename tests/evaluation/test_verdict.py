@@ -121,7 +121,7 @@ def sentence(course, mode="min"):
 
 def test_overfitting_is_told_with_the_best_epoch_and_a_cure():
     assert sentence(U_SHAPED).startswith("val_loss was best at epoch 5 (0.3) and rose by 1.1")
-    assert "overfitting; retrain on everything for 5 epochs, or use dropout" in sentence(U_SHAPED)
+    assert "overfitting; retrain on everything up to epoch 5, or use dropout" in sentence(U_SHAPED)
 
 
 def test_a_curve_that_falls_needs_more_epochs():

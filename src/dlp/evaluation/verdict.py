@@ -57,11 +57,8 @@ class Verdict:
         noise = ""
         if self.noise:
             noise = f" (the noise of an epoch is ±{self.noise:.2g})"
-        epochs = "1 epoch"
-        if self.best_epoch > 1:
-            epochs = f"{self.best_epoch} epochs"
         more = f"train longer, for {longer(num_epochs)} epochs, or use a bigger network"
-        retrain = f"retrain on everything for {epochs}"
+        retrain = f"retrain on everything up to epoch {self.best_epoch}"
         flat = f"is flat since: at the end {change} {above} it{noise}"
         if self.best_epoch == num_epochs:
             flat = f"is flat{noise}"

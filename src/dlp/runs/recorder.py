@@ -1,5 +1,6 @@
 """A run as one callback: its folder, history, checkpoints, results, curves and mistakes."""
 
+import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,11 +122,10 @@ class RunRecorder(Checkpoint):
         """Write results and curves, print the reading of the curve and the next command."""
         if self.run is None or not trainer.is_global_zero:
             return
-        epochs = trainer.current_epoch
         if not self.has_trained and self.run.results():
             say(
-                f"nothing to train: {self.run.folder} has its {epochs} epochs; go on by "
-                f"--trainer.max_epochs {longer(epochs)}"
+                f"nothing to train: {self.run.folder} has its {trainer.current_epoch} epochs; go "
+                "on by a larger --trainer.max_epochs, or max_steps or max_time if they ended it"
             )
             return
         metrics = self.history.metrics
@@ -165,8 +165,9 @@ class RunRecorder(Checkpoint):
         metrics = self.history.metrics
         epochs = trainer.current_epoch
         failure = divergence("train_loss", metrics.get("train_loss", []))
-        if failure is None and trainer.check_val_every_n_epoch == 1:  # else NaN is a gap
-            failure = divergence(self.monitor, metrics.get(self.monitor, []))
+        last = trainer.callback_metrics.get(self.monitor, math.nan)
+        if not math.isfinite(last):  # else NaN is a gap
+            failure = failure or divergence(self.monitor, metrics.get(self.monitor, []))
         if reading is None or failure is not None:
             data = data_of(trainer)
             has_test = data is None or data.has("test")
