@@ -183,6 +183,14 @@ def test_resuming_keeps_the_stored_rows_and_the_order(name, tmp_path):
     assert data.loader("train").batch_sampler.seed == 77
 
 
+def test_a_second_fit_has_the_order_of_its_own_seed(tmp_path):
+    data = array_data(tmp_path)
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        quiet_trainer(max_epochs=1).fit(OneWeight(), data)
+        assert data.order_seed == seed
+
+
 def test_a_trial_run_takes_every_step(tmp_path):
     run = quiet_trainer(fast_dev_run=True)
     run.fit(OneWeight(), array_data(tmp_path, val_size=None))
