@@ -45,8 +45,7 @@ def validate(recipe: Recipe) -> None:
     model = recipe.model(data)
     trainer = recipe.trainer(run_dir=None)
     trainer.validate(model, datamodule=data, verbose=False, **checkpoint_arguments(recipe))
-    if trainer.is_global_zero:
-        say(f"validate: {scores_text(stage_scores(trainer, 'val'))}")
+    say(f"validate: {scores_text(stage_scores(trainer, 'val'))}")
 
 
 def test(recipe: Recipe) -> None:
@@ -58,9 +57,7 @@ def test(recipe: Recipe) -> None:
     data = recipe.data()
     model = recipe.model(data)
     trainer = recipe.trainer()
-    trainer.test(model, datamodule=data, verbose=False, **checkpoint_arguments(recipe))
-    if recipe.is_dev_run:
-        say(f"test: {scores_text(stage_scores(trainer, 'test'))}")
+    trainer.test(model, datamodule=data, verbose=recipe.is_dev_run, **checkpoint_arguments(recipe))
 
 
 def predict(recipe: Recipe) -> None:

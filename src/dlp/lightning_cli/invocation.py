@@ -60,6 +60,7 @@ def resolve(command: str, args: Sequence[str]) -> Invocation:
             _check_same_source(result.source, result.run)
         result.source = read_source(result.run.config)
         configs = [result.run.config]
+        say(f"using {result.run.config}")
     texts = list(rest)
     result.args = []
     for path in configs:
