@@ -239,7 +239,7 @@ class Recipe(LightningCLI):
 
 
 def load(config: str, **keys: Any) -> Recipe:
-    """Load a config for Python.
+    """Load a config for Python, and set its seed: a second model of a recipe has other weights.
 
     Args:
         config: Name or path of the config.
