@@ -22,6 +22,7 @@ def test_runs_are_numbered_and_the_newest_comes_first():
     assert [new_run("a").folder.name for _ in range(11)][-1] == "version_10"
     Path("runs/a/version_x").mkdir()
     assert [run.folder.name for run in runs_of("a")][:2] == ["version_10", "version_9"]
+    assert runs_of("a.yaml") == runs_of("a")
     Path("runs/a/version_10").rmdir()
     assert new_run("a").folder.name == "version_10"
 
