@@ -81,6 +81,7 @@ def test_weights_fit_other_precisions_and_averaged_copies(options):
     model = DenseModule((4,), 3, class_weight="balanced", ensemble=2)
     quiet_trainer(**options).fit(model, data)
     assert model.head.class_weights.dtype == torch.float32
+    assert model(model.example_input_array).isfinite().all()  # for the summary
 
 
 @pytest.mark.filterwarnings("ignore:.*does not have many workers")

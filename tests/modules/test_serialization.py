@@ -97,3 +97,12 @@ def test_a_network_of_ones_own_is_given(tmp_path):
     network = nn.Sequential(nn.Linear(4, 2))
     values = Predictor.load(tmp_path / "a.ckpt", network=network, head=SoftmaxHead(2)).scores(X)
     assert values.shape == (40, 2)
+
+
+@pytest.mark.parametrize("precision", ["64-true", "bf16-true"])
+def test_weights_of_another_precision_predict_in_single_precision(tmp_path, precision):
+    data = ArrayDataModule(X, X[:, 0] > 0, val_size=None)
+    trainer = quiet_trainer(precision=precision)
+    trainer.fit(DenseModule(data.input_shape, 2, hidden=(4,)), data)
+    trainer.save_checkpoint(tmp_path / "a.ckpt")
+    assert Predictor.load(tmp_path / "a.ckpt").scores(X).dtype == np.float32

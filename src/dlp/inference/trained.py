@@ -25,8 +25,7 @@ class Served(nn.Module):
 
     def __init__(self, spec: Mapping[str, Any], network: nn.Module, head: Head) -> None:
         super().__init__()
-        module = encoder_of(spec).module
-        self.inputs: nn.Module = module(spec)
+        self.inputs: nn.Module = encoder_of(spec).module(spec)
         self.network = network
         self.head = head
 
@@ -57,7 +56,8 @@ def load(
             if not name.startswith(("network.", "head.")):
                 del weights[name]
         nn.ModuleDict({"network": network, "head": head}).load_state_dict(weights, assign=True)
-        return entry, Served(entry["inputs"], network, head).eval()
+        # Weights of --trainer.precision 64-true or bf16-true are so in the file.
+        return entry, Served(entry["inputs"], network.float(), head.float()).eval()
 
 
 def encoder_of(spec: Mapping[str, Any]) -> type[Encoder]:

@@ -69,8 +69,8 @@ class RunRecorder(Checkpoint):
     @property
     def best_model_path(self) -> str:
         """Path of the best checkpoint, else of the last one; empty without a checkpoint."""
-        path = None if self.run is None else self.run.checkpoint()
-        return "" if path is None else str(path)
+        path = self.run and self.run.checkpoint()
+        return str(path or "")
 
     @property
     def checkpoint_to_test(self) -> Path | None:
@@ -216,8 +216,11 @@ class RunRecorder(Checkpoint):
         say(f"test: {scores_text(scores)}")
         data = data_of(trainer)
         checkpoint = trainer.ckpt_path and Path(trainer.ckpt_path).name
-        rows = None if data is None else len(data.examples("test"))
-        test: dict[str, Any] = {**scores, "rows": rows, "checkpoint": checkpoint}
+        test: dict[str, Any] = {
+            **scores,
+            "rows": data and len(data.examples("test")),
+            "checkpoint": checkpoint,
+        }
         if self.run is not None:  # before baselines: a metric may fail on their predictions
             self.run.add_results(test=test)
         outputs = self._mistakes and self._mistakes.outputs
