@@ -44,7 +44,7 @@ def calibrate(run: str, coverage: OpenUnitInterval = 0.9) -> pd.DataFrame:
         coverage: Share of rows whose interval or set has the truth.
     """
     paths = checkpoints_of(run)
-    record = Run(paths[0].parents[1])
+    record = Run(paths[0].absolute().parents[1])
     import_named_modules(record.config)
     checkpoints = [read_file(path, "state_dict", "use") for path in paths]
     with reading(paths[0], "a checkpoint"):

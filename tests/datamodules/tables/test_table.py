@@ -145,6 +145,12 @@ def test_groups_stay_together_and_times_in_order(csv):
     assert data.feature_names == ["area", "rooms", "garden"]
 
 
+def test_dates_are_no_values():
+    frame = houses().assign(when=pd.date_range("2024", periods=40))
+    with pytest.raises(InputError, match="the target 'when' holds dates; make numbers of them"):
+        table(frame, "when").examples("train")
+
+
 def test_duplicates_are_counted_whatever_type_they_were_read_as(csv, capsys):
     frame = houses()
     frame.loc[3, ["area", "rooms"]] = [50, 2]

@@ -40,12 +40,20 @@ def read_arguments(name: str, cells: "pd.Series[Any]") -> dict[str, Any]:
 
 
 def check_target(column: "pd.Series[Any]", task: str) -> None:
-    """Check that a target is not lists, nor text that looks like values unless it is classes."""
+    """Check that a target is not lists and, unless it is classes, neither dates nor their text."""
     if column.dropna().head(1).map(pd.api.types.is_list_like).any():
         raise InputError(
             f"the target {column.name!r} holds lists; make columns of 0 and 1, one per label."
         )
-    if task != "classification" and not is_number(column):
+    if task == "classification":
+        return
+    if is_date(column):
+        raise InputError(
+            f"the target {column.name!r} holds dates; make numbers of them, such as days, or give "
+            "task: classification.",
+            {"task": "classification"},
+        )
+    if not is_number(column):
         check_text(column, "give task: classification", {"task": "classification"})
 
 
