@@ -341,7 +341,7 @@ class Harness:
         """Return a new folder for a command."""
         folder = self.root / name
         shutil.rmtree(folder, ignore_errors=True)
-        folder.with_suffix(".log").unlink(missing_ok=True)
+        folder.with_suffix(".log").write_text("")
         return Path(shutil.copytree(self.root / ("fitted" if case.needs_run else "inputs"), folder))
 
     def known(self, name: str) -> tuple[Results, float, int]:
