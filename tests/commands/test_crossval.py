@@ -39,6 +39,12 @@ def summary(run=RUN):
     return json.loads((run / "crossval.json").read_text("utf-8"))
 
 
+def test_folds_do_not_go_on_in_the_folder_of_a_fit(validated):
+    (RUN / "checkpoints/best.ckpt").touch()
+    main(list(ARGS))
+    assert summary(RUN.with_name("version_1"))["folds"] == summary()["folds"]
+
+
 def test_a_run_of_folds_and_what_it_leaves(validated):
     content = summary()
     folds = [(fold["repeat"], fold["fold"]) for fold in content["folds"]]
