@@ -58,6 +58,23 @@ def test_german_prices_and_dates_are_read_and_no_column_is_lost(tmp_path):
     assert config["model"]["init_args"]["head"] == "regression"
 
 
+def test_codes_of_letters_and_digits_are_left_out(tmp_path):
+    rows = [f"{n * 37 % 11}.5,{f'PC {n}' if n % 5 == 0 else n * 101},{n % 2}" for n in range(100)]
+    (tmp_path / "t.csv").write_text("\n".join(["fare,Ticket,y", *rows]))
+    main(["init", "t.csv", "--target", "y"])
+    assert content("t")["data"]["init_args"]["drop_columns"] == ["Ticket"]
+
+
+def test_a_target_of_unread_numbers_is_told_and_read_by_arguments(tmp_path, fails):
+    rows = [f'{n * 37 % 11}.5,"1{n:02},000"' for n in range(60)]
+    (tmp_path / "t.csv").write_text("\n".join(["x,price", *rows]))
+    message = fails("init", "t.csv", "--target", "price")
+    assert "'100,000'. Convert it, for a CSV by read_csv (decimal, thousands," in message
+    main(["init", "t.csv", "--target", "price", "--read_csv", "{thousands: ','}"])
+    assert content("t")["data"]["init_args"]["read_csv"] == {"thousands": ","}
+    assert content("t")["model"]["init_args"]["head"] == "regression"
+
+
 def test_where_no_fix_leads_on_the_first_refusal_and_its_end_are_told(tmp_path, fails):
     labels = {39: "", 20: "rare"}
     rows = [f"{n * 37 % 11}.5,{labels.get(n, 'ab'[n % 2])}" for n in range(40)]

@@ -43,6 +43,7 @@ def init(
     text_column: Column = None,
     image_column: Column = None,
     weights: str | None = None,
+    read_csv: Arguments | None = None,
 ) -> None:
     """Write a commented config for a file or folder; what would be refused is settled in it.
 
@@ -52,12 +53,13 @@ def init(
         text_column: Column of the table with texts, if they are the inputs.
         image_column: Column of the table with paths of images, if they are the inputs.
         weights: File with the weights of the pretrained network for images; null downloads them.
+        read_csv: Arguments of ``pandas.read_csv`` that a refusal names.
     """
     file = Path(f"{path.resolve().name.split('.')[0]}.yaml")
     if file.exists():
         raise InputError(f"{file} exists and is not overwritten; move it.")
     if target is None and not path.is_dir():
-        settled = _settle(lambda args: read_table(path, **args), {})
+        settled = _settle(lambda args: read_table(path, **args), {"read_csv": read_csv})
         say(TableRows(read_table(path, **settled.args)).describe())
         raise InputError(
             "give --target, the column to predict; if the inputs are texts or images also "
@@ -70,9 +72,10 @@ def init(
     data = yaml.safe_load(template)["data"]
     make = getattr(dlp.datamodules, data["class_path"])
     target_name = "label_column" if kind == "texts" else "target"
-    columns = {"text_column": text_column, "image_column": image_column, target_name: target}
+    typed: Arguments = {"text_column": text_column, "image_column": image_column}
+    typed |= {target_name: target, "read_csv": read_csv}
     args = {**data["init_args"], "path": str(path)}
-    args |= {name: column for name, column in columns.items() if column}
+    args |= {name: value for name, value in typed.items() if value}
     settled = _settle(lambda args: make(**args).fit(), args)
     module = make(**settled.args)
     say(module.labelled.describe())

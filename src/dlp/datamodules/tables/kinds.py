@@ -54,7 +54,7 @@ def check_target(column: "pd.Series[Any]", task: str) -> None:
             {"task": "classification"},
         )
     if not is_number(column):
-        check_text(column, "give task: classification", {"task": "classification"})
+        check_text(column, "give task: classification", fix={})
 
 
 def check_text(column: "pd.Series[Any]", advice: str, fix: Fix) -> None:
@@ -77,7 +77,7 @@ def check_text(column: "pd.Series[Any]", advice: str, fix: Fix) -> None:
         fixes = [holes]
         if any(re.search(r"\d", cell) for cell in others):
             accepted = "read_csv: {decimal: .., thousands: ..} for numbers in another notation"
-            fixes.clear()
+            fixes = [fix] if any(map(str.isalpha, "".join(others))) else []
         raise InputError(
             f"column {column.name!r} holds numbers and {others[0]!r}, first in row "
             f"{cells.index[cells == others[0]][0]}. Correct it, give {accepted}, or {advice}.",
