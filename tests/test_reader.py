@@ -137,7 +137,7 @@ def test_a_wrong_csv_is_refused(text, message, tmp_path):
     path = tmp_path / "rows.csv"
     path.write_text(text, "utf-8")
     with pytest.raises(ValueError, match=message):
-        typed_rows([str(path)], {"read_csv": None})
+        typed_rows([str(path)], {"kind": "table", "read_csv": None})
 
 
 def test_rows_are_typed_or_stand_in_files(tmp_path):
@@ -150,6 +150,7 @@ def test_rows_are_typed_or_stand_in_files(tmp_path):
     assert rows[:3] == [{"a": "1", "b": "x"}, [1, 2], [3]]
     assert [list(row) for row in rows[3:5]] == [[0, 1], [2, 3]]
     assert rows[5:] == ["a film"]
+    assert typed_rows([words[0]], {"kind": "image"}) == [words[0]]  # refused as an image
     with pytest.raises(ValueError, match="is not a file of rows"):
         typed_rows([str(tmp_path)], spec)
     (tmp_path / "rows.json").write_text('{"rows": [1]}', "utf-8")

@@ -567,7 +567,7 @@ def typed_rows(
     rows: list[Any] = []
     for word in words:
         ending = Path(word).suffix.lower()
-        if ending in _TABLES:
+        if ending in _TABLES and spec["kind"] != "image":
             rows += _read_csv(word, spec.get("read_csv") or {})
         elif ending == ".json":
             content = json.loads(Path(word).read_text("utf-8"))

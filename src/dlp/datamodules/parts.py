@@ -123,7 +123,10 @@ class LabelledSet:
         sentence = f"the training part has no row of {_listed(absent)}"
         if set(absent) & set(self._rare_classes(split)):
             raise InputError(f"{sentence}: too few to divide. {_ADD_ROWS}")
-        raise InputError(f"{sentence}; give stratify: true.", {"stratify": True})
+        raise InputError(
+            f"{sentence}; give stratify: true, or by time_column fewer folds or smaller parts.",
+            {"stratify": True},
+        )
 
     def _rare_classes(self, split: Split) -> list[str]:
         """Return the names of the classes with too few rows for all parts of a split."""
@@ -165,7 +168,7 @@ def _compare_inputs(parts: LabelledParts, drop: bool) -> None:
             counts.append(f"{is_double.sum():,} in {later} and {earlier}")
             if drop:
                 parts[earlier] = rows.take(np.flatnonzero(~is_double))
-    action = "drop_duplicates: true removes them"
+    action = "if they are copies, drop_duplicates: true removes them"
     if drop:
         action = "removed from the earlier part"
     if counts:

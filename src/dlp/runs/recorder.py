@@ -244,7 +244,7 @@ class RunRecorder(Checkpoint):
         if self.baselines:
             scores |= fitted_scores(module, data, part, outputs)
         for line in baseline_lines(scores):
-            say(line)
+            say(f"{part}: {line}")
         return scores
 
     def _say_next(self) -> None:

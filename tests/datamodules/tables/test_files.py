@@ -144,6 +144,12 @@ def test_classes_stay_as_they_are_written(tmp_path):
     assert frame["y"].tolist() == ["1.10", "1.1", "01", "TRUE"]
 
 
+def test_columns_without_a_header_are_numbered(tmp_path):
+    frame = read_table(write(tmp_path, '1,"x\ny"\n2,\n'), {"header": None})
+    assert frame["1"].tolist()[0] == "x\ny"
+    assert list(frame) == ["0", "1"]
+
+
 def test_a_column_is_of_one_type_whatever_comes_late(tmp_path):
     text = "a,b\n" + "1,2\n" * 300_000 + "x,2\n"
     assert pd.api.types.infer_dtype(read_table(write(tmp_path, text))["a"]) == "string"

@@ -73,7 +73,7 @@ def with_features(read: Read, transformer: FeaturesArgument | None, state: Plain
     if transformer is None:
         raise InputError(
             f"the model was trained with features: {state['name']}, whose code a file cannot "
-            "bring; give it: Predictor.load(path, features=...)."
+            "bring; Python alone takes it: Predictor.load(path, features=...)."
         )
     features = FeatureTransformer(transformer)
     features.load_state(state)
