@@ -141,6 +141,8 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
         key = f"{prefix}{name}".replace(".init_args", "")
         if isinstance(value, Mapping) and not {"low", "high"} & set(value):
             yield from flatten(value, f"{key}.")
+        elif value is None and name in ("trainer", "init_args"):
+            raise InputError(f"{prefix}{name} has no keys; leave the word out.")
         else:
             yield key, value
 
