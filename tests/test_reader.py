@@ -182,7 +182,12 @@ def test_the_text_of_a_number_follows_the_table(cell, options, value):
 
 
 def test_scores_of_nan_are_no_answer():
-    head = {"names": ["no", "yes"], "prediction": "probabilities", "task": "binary"}
+    head = {
+        "names": ["no", "yes"],
+        "prediction": "probabilities",
+        "task": "binary",
+        "threshold": 0.5,
+    }
     with pytest.raises(ValueError, match="predicts NaN or infinity"):
         answer(np.array([[np.nan, 0.5]]), head)
 

@@ -440,8 +440,6 @@ def answer(
     Those of `prediction_sets` follow.
     """
     names = head["names"]
-    if not np.isfinite(scores).all():
-        raise ValueError("the model predicts NaN or infinity for some of these rows.")
     if head["prediction"] == "values":
         columns = dict(zip(names, scores.T, strict=True))
         return columns | prediction_sets(scores, head)
@@ -466,6 +464,8 @@ def prediction_sets(
     Of several targets they are ``low_<target>`` and ``high_<target>``. The likeliest class is
     always in the set.
     """
+    if not np.isfinite(scores).all():
+        raise ValueError("the model predicts NaN or infinity for some of these rows.")
     if "quantiles" not in head:
         return {}
     names = head["names"]

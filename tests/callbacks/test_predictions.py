@@ -107,6 +107,18 @@ def test_without_a_path_the_rows_are_printed(capsys):
     assert len(capsys.readouterr().out.splitlines()) == 1 + 2
 
 
+def test_a_model_that_diverged_is_refused(tmp_path):
+    data = ArrayDataModule(X, np.arange(20) % 2, x_predict=X[:2], val_size=None)
+    module = DenseModule((3,), 2, head="sigmoid")
+    torch.nn.init.constant_(module.network.layers.output.bias, torch.nan)
+    trainer = quiet_trainer(callbacks=[PredictionWriter(tmp_path / "p.csv")])
+    trainer.strategy.connect(module)
+    trainer.save_checkpoint(tmp_path / "x.ckpt")
+    with pytest.raises(InputError, match="predicts NaN or infinity"):
+        trainer.predict(module, data, ckpt_path=tmp_path / "x.ckpt", weights_only=True)
+    assert not (tmp_path / "p.csv").exists()
+
+
 def test_a_module_of_ones_own_must_return_an_index(tmp_path):
     class Own(DenseModule):
         def predict_step(self, batch, batch_idx=0):
