@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from dlp.errors import InputError, unknown
+from dlp.errors import InputError, naming, unknown
 
 _MAX_NODES = 20_000
 
@@ -149,8 +149,5 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
 
 def read_config(path: Path) -> dict[str, Any]:
     """Read a config in which each key is given once."""
-    try:
+    with naming(f"{path} cannot be read as a config"):
         return dict(yaml.load(path.read_text("utf-8"), _Loader) or {})
-    except (yaml.YAMLError, RecursionError, TypeError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"{path} cannot be read as a config: {reason}.") from error
