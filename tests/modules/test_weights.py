@@ -22,7 +22,8 @@ def test_a_state_dict_and_a_checkpoint_are_read_alike(tmp_path):
     state = network().state_dict()
     torch.save(state, tmp_path / "state.pth")
     torch.save({"state_dict": state, "epoch": 3}, tmp_path / "run.ckpt")
-    for name in ("state.pth", "run.ckpt"):
+    torch.save({"model": state, "epoch": 3}, tmp_path / "timm.pth")
+    for name in ("state.pth", "run.ckpt", "timm.pth"):
         tensors = read_state_dict(tmp_path / name)
         assert all(torch.equal(tensors[key], state[key]) for key in state)
 

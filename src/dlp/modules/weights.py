@@ -24,10 +24,10 @@ def read_file(path: str | Path, *names: str) -> dict[str, Any]:
 
 
 def read_state_dict(path: str | Path) -> dict[str, Tensor]:
-    """Return the tensors of a file: a state dict, or a checkpoint that contains one."""
+    """Return the tensors of a file: a state dict, also as ``state_dict`` or ``model`` in it."""
     content = read_file(path)
     tensors = {}
-    for name, value in content.get("state_dict", content).items():
+    for name, value in content.get("state_dict", content.get("model", content)).items():
         if isinstance(value, Tensor):
             tensors[name] = value.detach()
     return tensors
