@@ -147,7 +147,7 @@ def _fill(template: str, arguments: Arguments, reasons: dict[str, str]) -> list[
 
 
 def _settle(load: Callable[[Arguments], object], args: Arguments) -> Settled:
-    """Load with the fewest arguments that refusals name as their fix.
+    """Load with the fewest arguments that refusals name as their fix, by a breadth-first search.
 
     Raises:
         InputError: If no fix leads on: the first refusal, and where its first fix ends.

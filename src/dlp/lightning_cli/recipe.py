@@ -114,7 +114,10 @@ class Recipe(LightningCLI):
         """Build nothing: a command calls the methods below."""
 
     def _size(self, name: str, data: LightningDataModule | None) -> Any:
-        """Return a size of the data that `model` was given, or that of the config without one."""
+        """Return a size of the data that `model` was given, or that of the config without one.
+
+        jsonargparse follows its links whenever it builds anything, but sizes need fitted data.
+        """
         if data is None or data is not self._sized:
             return None
         model = self.config.model
