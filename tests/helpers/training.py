@@ -1,9 +1,9 @@
 """Short fits: a Trainer that writes and prints nothing, and a record of its epochs."""
 
+import pytest
 import torch
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
-from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from dlp.datamodules import ArrayDataModule
@@ -12,6 +12,11 @@ from dlp.modules import DenseModule
 DRAW = torch.Generator().manual_seed(0)
 X, Y = torch.randn(10, 3, generator=DRAW), torch.randint(0, 4, (10,), generator=DRAW)
 X_VAL, Y_VAL = torch.randn(7, 3, generator=DRAW), torch.randint(0, 4, (7,), generator=DRAW)
+
+#: Lightning's advice on a DataLoader that is not of the project.
+plain_loaders = pytest.mark.filterwarnings(
+    "ignore:.*does not have many workers", "ignore:.*but have no `val_dataloader`"
+)
 
 
 class OneWeight(LightningModule):
@@ -51,7 +56,7 @@ def quiet_trainer(max_epochs=1, callbacks=(), logger=False, accelerator="cpu", *
         enable_checkpointing=any(isinstance(each, Checkpoint) for each in callbacks),
         max_epochs=max_epochs,
         callbacks=list(callbacks),
-        **arguments,
+        **{"log_every_n_steps": 1, **arguments},  # Lightning warns of fewer batches
     )
 
 
@@ -63,14 +68,6 @@ def loader(x, y, batch_size=4):
 def sgd(parameters):
     """Return an optimizer whose step is one multiplication."""
     return torch.optim.SGD(parameters, lr=0.5)
-
-
-def small_net(outputs=4):
-    """Return a network of three dense layers, the same each time."""
-    torch.manual_seed(3)
-    return nn.Sequential(
-        nn.Linear(3, 5), nn.Tanh(), nn.Linear(5, 5), nn.Tanh(), nn.Linear(5, outputs)
-    )
 
 
 def small_fit(*callbacks, model=DenseModule, path=None, **trainer):

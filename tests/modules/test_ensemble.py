@@ -1,7 +1,9 @@
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
-from helpers.training import X_VAL, X, Y, loader, quiet_trainer, sgd
+from helpers.training import X_VAL, X, Y, loader, plain_loaders, quiet_trainer, sgd
 
 from dlp.callbacks import EpochSeed
 from dlp.datamodules import ArrayDataModule
@@ -11,11 +13,7 @@ from dlp.modules import DenseModule, PretrainedModule, SupervisedModule
 from dlp.modules.ensemble import EnsembleNet
 from dlp.modules.heads import HEADS, make_head
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:.*does not have many workers"),
-    pytest.mark.filterwarnings("ignore:.*number of training batches"),
-    pytest.mark.filterwarnings("ignore:.*but have no `val_dataloader`"),
-]
+pytestmark = plain_loaders
 SEED = 5
 
 
@@ -35,9 +33,8 @@ def ensemble():
 
 def test_each_member_is_the_network_that_a_fit_with_its_seed_gives(ensemble):
     for number, member in enumerate(ensemble.network.members):
-        alone = fitted(SEED + number).network
-        for name, weight in alone.state_dict().items():
-            torch.testing.assert_close(member.state_dict()[name], weight, rtol=1e-5, atol=1e-6)
+        alone = fitted(SEED + number).network.state_dict()
+        torch.testing.assert_close(dict(member.state_dict()), dict(alone), rtol=1e-5, atol=1e-6)
 
 
 def test_the_penalty_is_the_mean_of_the_members(ensemble):
@@ -71,17 +68,15 @@ def test_confident_members_that_disagree_have_finite_logits():
 
 
 def test_a_foreign_loader_gives_each_batch_to_all_members():
-    module = DenseModule((3,), 4, hidden=(), optimizer=sgd, ensemble=2)
-    before = [member.layers.output.weight.clone() for member in module.network.members]
-    quiet_trainer(1).fit(module, loader(X, Y))
-    for number, weight in enumerate(before):
-        alone = DenseModule((3,), 4, hidden=(), optimizer=sgd)
-        alone.network.load_state_dict(
-            {"layers.output.weight": weight, "layers.output.bias": torch.zeros(4)}
-        )
-        quiet_trainer(1).fit(alone, loader(X, Y))
-        trained = module.network.members[number].layers.output.weight
-        torch.testing.assert_close(trained, alone.network.layers.output.weight)
+    build = partial(DenseModule, (3,), 4, hidden=(), optimizer=sgd)
+    module = build(ensemble=2)
+    pairs = [(member, build()) for member in module.network.members]
+    for member, alone in pairs:
+        alone.network.load_state_dict(member.state_dict())
+        quiet_trainer().fit(alone, loader(X, Y))
+    quiet_trainer().fit(module, loader(X, Y))
+    for member, alone in pairs:
+        torch.testing.assert_close([*member.parameters()], [*alone.parameters()])
 
 
 def test_a_checkpoint_is_predicted_without_lightning_and_loaded_with_it(ensemble, tmp_path):
@@ -94,24 +89,17 @@ def test_a_checkpoint_is_predicted_without_lightning_and_loaded_with_it(ensemble
     np.testing.assert_array_equal(again.head.predict(again(X_VAL)).numpy(force=True), expected)
 
 
-def test_a_network_that_is_built_already_is_not_multiplied():
+def test_a_network_with_weights_is_not_multiplied():
     with pytest.raises(InputError, match="takes a function that builds a network"):
         SupervisedModule(torch.nn.Linear(3, 4), "softmax", 4, ensemble=2)
-
-
-def test_a_pretrained_network_is_not_multiplied():
-    with pytest.raises(InputError, match="ensemble is for networks that begin with random"):
+    with pytest.raises(InputError, match="is for networks that begin with random"):
         PretrainedModule((3, 32, 32), 2, weights=None, ensemble=2)
 
 
 def test_a_batch_of_several_inputs_is_one_batch_for_all():
-    class Sum(torch.nn.Module):
-        def __init__(self, num_logits):
-            super().__init__()
-            self.layer = torch.nn.Linear(3, num_logits)
-
+    class Sum(torch.nn.Linear):
         def forward(self, inputs):
-            return self.layer(inputs[0] + inputs[1])
+            return super().forward(inputs[0] + inputs[1])
 
-    module = SupervisedModule(Sum, "softmax", 4, ensemble=2)
+    module = SupervisedModule(partial(Sum, 3), "softmax", 4, ensemble=2)
     assert module.training_step(((X, X), Y), 1).isfinite()

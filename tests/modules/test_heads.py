@@ -20,6 +20,7 @@ CLASSES = torch.randint(0, 4, (N,), generator=random)
 LABELS = torch.randint(0, 2, (N, 3), generator=random).float()
 VALUES = torch.randn(N, 2, generator=random) * 3 + 10
 SHARES = torch.rand(N, 2, generator=random)
+CLASS_SHARES = torch.rand(N, 4, generator=random).softmax(1)
 
 
 def logits(columns):
@@ -33,29 +34,48 @@ def loss(head, outputs, targets):
 # The table of chapter 4 -----------------------------------------------------------------------
 
 
-def test_sigmoid_is_bce_on_one_logit_and_predicts_both_classes():
-    head, z = SigmoidHead(2), logits(1)
-    p = 1 / (1 + (-z[:, 0]).exp())
-    expected = -(BINARY * p.log() + (1 - BINARY) * (1 - p).log()).mean()
-    assert head.num_logits == 1
-    assert head.prepare(BINARY).dtype == torch.float32
-    torch.testing.assert_close(loss(head, z, BINARY), expected)
-    torch.testing.assert_close(head.predict(z), torch.stack([1 - p, p], dim=1))
+def bce(p, y):
+    return -(y * p.log() + (1 - y) * (1 - p).log()).mean()
+
+
+def cross_entropy(p, y):
+    return -(y * p.log()).sum(1).mean()
+
+
+def square(p, y):
+    return ((p - y) ** 2).mean()
+
+
+@pytest.mark.parametrize(
+    ("head", "targets", "link", "formula"),
+    [
+        (SigmoidHead(2), BINARY[:, None], torch.sigmoid, bce),
+        (SoftmaxHead(4), CLASS_SHARES, lambda z: z.exp() / z.exp().sum(1)[:, None], cross_entropy),
+        (MultilabelHead(3), LABELS.long(), torch.sigmoid, bce),
+        (RegressionHead(2), VALUES, torch.clone, square),
+        (BoundedRegressionHead(2), SHARES, torch.sigmoid, square),
+        (BoundedRegressionHead(2, loss="bce"), SHARES, torch.sigmoid, bce),
+    ],
+)
+def test_prediction_and_loss_are_those_of_the_formulas(head, targets, link, formula):
+    z = logits(head.num_logits)
+    p = link(z)
+    torch.testing.assert_close(loss(head, z, targets), formula(p, targets))
+    torch.testing.assert_close(head.predict(z)[:, -p.shape[1] :], p)
+
+
+@pytest.mark.parametrize("head", [SigmoidHead(2), RegressionHead(1)])
+def test_a_column_of_targets_may_lack_its_axis(head):
+    column = SHARES[:, :1]
+    assert loss(head, logits(1), column[:, 0]) == loss(head, logits(1), column)
 
 
 def test_sigmoid_is_exact_where_the_plain_formulas_overflow_and_vanish():
     value = loss(SigmoidHead(2), torch.tensor([[-200.0], [200.0]]), torch.tensor([1, 0]))
     assert value.item() == pytest.approx(200)
-    assert SigmoidHead(2).predict(torch.tensor([[30.0]]))[0, 0] > 0
-
-
-def test_softmax_is_cross_entropy():
-    head, z = SoftmaxHead(4), logits(4)
-    p = z.exp() / z.exp().sum(1, keepdim=True)
-    assert head.num_logits == 4
-    assert head.prepare(CLASSES).dtype == torch.int64
-    torch.testing.assert_close(loss(head, z, CLASSES), -p[torch.arange(N), CLASSES].log().mean())
-    torch.testing.assert_close(head.predict(z), p)
+    other, p = SigmoidHead(2).predict(torch.tensor([[30.0], [0.5]])).T
+    assert other[0] > 0
+    assert other[1].item() == pytest.approx(1 - p[1].item())
 
 
 def test_a_temperature_belongs_to_the_weights_that_it_was_fitted_for():
@@ -86,28 +106,6 @@ def test_softmax_gives_the_same_with_class_numbers_a_column_of_them_and_one_hot(
         assert classes.equal(CLASSES)
 
 
-def test_softmax_takes_probabilities():
-    head, z = SoftmaxHead(4), logits(4)
-    targets = torch.rand(N, 4, generator=torch.Generator().manual_seed(2)).softmax(1)
-    torch.testing.assert_close(loss(head, z, targets), -(targets * z.log_softmax(1)).sum(1).mean())
-
-
-def test_multilabel_is_bce_with_accuracy_over_all_labels_and_macro_f1():
-    head, z = MultilabelHead(3), logits(3)
-    p = z.sigmoid()
-    assert head.prepare(LABELS.long()).dtype == torch.float32
-    expected = -(LABELS * p.log() + (1 - LABELS) * (1 - p).log()).mean()
-    torch.testing.assert_close(loss(head, z, LABELS), expected)
-    torch.testing.assert_close(head.predict(z), p)
-
-
-def test_regression_is_mse_of_one_target_with_and_without_its_axis():
-    head, z = RegressionHead(1), logits(1)
-    torch.testing.assert_close(loss(head, z, VALUES[:, 0]), ((z[:, 0] - VALUES[:, 0]) ** 2).mean())
-    torch.testing.assert_close(loss(head, z, VALUES[:, :1]), loss(head, z, VALUES[:, 0]))
-    assert torch.equal(head.predict(z), z)
-
-
 def test_standardised_regression_predicts_and_measures_in_the_original_unit():
     mean, std = [10.0, 20.0], [3.0, 0.5]
     head = RegressionHead(2, metrics=["mae", "rmse"], target_mean=mean, target_std=std)
@@ -124,17 +122,6 @@ def test_a_logarithm_of_targets_is_undone_in_predictions(transform, forward):
     targets = VALUES.abs() + 1
     torch.testing.assert_close(loss(head, z, targets), ((z - forward(targets)) ** 2).mean())
     torch.testing.assert_close(head.predict(head.prepare(targets)), targets)
-
-
-@pytest.mark.parametrize("name", ["mse", "bce"])
-def test_bounded_regression_is_mse_or_bce_of_a_sigmoid(name):
-    head, z = BoundedRegressionHead(2, loss=name), logits(2)
-    p = z.sigmoid()
-    expected = {
-        "mse": ((p - SHARES) ** 2).mean(),
-        "bce": -(SHARES * p.log() + (1 - SHARES) * (1 - p).log()).mean(),
-    }
-    torch.testing.assert_close(loss(head, z, SHARES), expected[name])
 
 
 @pytest.mark.parametrize("name", HEADS)
@@ -179,17 +166,9 @@ def test_a_batch_that_does_not_fit_the_head_is_refused(name, num_outputs, width,
         ("sigmoid", {"num_outputs": 3}, "takes two classes; the data has 3"),
         ("softmx", {"num_outputs": 3}, "unknown head 'softmx'. Did you mean 'softmax'"),
         ("softmax", {"num_outputs": 3, "loss": "bce"}, "unknown loss 'bce'"),
-        (
-            "softmax",
-            {"num_outputs": 2, "threshold": 0.2},
-            "is for head: sigmoid and multilabel, not SoftmaxHead",
-        ),
+        ("softmax", {"num_outputs": 2, "threshold": 0.2}, "is for head: sigmoid and multilabel"),
         (SoftmaxHead(3), {"num_outputs": 3, "loss": "mse"}, "loss belongs to the head: Softmax"),
-        (
-            "bounded_regression",
-            {"num_outputs": 1, "target_transform": "log"},
-            "head: bounded_regression: .* unexpected keyword argument 'target_transform'",
-        ),
+        ("bounded_regression", {"num_outputs": 1, "target_transform": "log"}, "unexpected keyword"),
     ],
 )
 def test_a_head_that_cannot_be_built_says_why(head, arguments, message):

@@ -4,7 +4,6 @@ import pytest
 import torch
 from torch import nn
 
-from dlp.bag_of_words import BagOfWords
 from dlp.errors import InputError
 from dlp.modules import ConvNet, DenseNet
 from dlp.modules.networks import ACTIVATIONS
@@ -58,15 +57,13 @@ def test_kernels_are_glorot_uniform_and_biases_zero():
     assert not kernel.bias.any()
 
 
-def test_a_dense_net_takes_images_and_texts():
+def test_a_dense_net_takes_images():
     torch.manual_seed(0)
     network = DenseNet((1, 2, 3), 2)
     images = torch.rand(4, 1, 2, 3)
     flat = DenseNet((6,), 2)
     flat.load_state_dict(network.state_dict())
     torch.testing.assert_close(network(images), flat(images.flatten(1)))
-    bag = BagOfWords(torch.tensor([1, 5, 0]), torch.tensor([0, 2]), torch.tensor([1.0, 1.0, 2.0]))
-    torch.testing.assert_close(flat(bag), flat(bag.to_dense(6)))
 
 
 def test_same_padding_keeps_the_size_and_sizes_may_be_given_per_convolution():
