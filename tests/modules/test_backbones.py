@@ -1,7 +1,7 @@
 import pytest
 import torch
 import torchvision
-from helpers.backbones import drawn_weights, image_side, whole_network
+from helpers.backbones import changed, drawn_weights, image_side, state_of, whole_network
 from torch import nn
 from torchvision.transforms.v2.functional import normalize
 
@@ -38,10 +38,6 @@ def pair(request, tmp_path_factory):
 def images_for(backbone):
     side = image_side(backbone.name)
     return torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0))
-
-
-def shufflenet(**arguments):
-    return Backbone("shufflenet_v2_x0_5", **arguments)
 
 
 # Stages ----------------------------------------------------------------------------------------
@@ -108,20 +104,18 @@ def test_the_blocks_of_vgg16_are_those_of_the_book():
 
 @pytest.mark.parametrize("number", [0, 2, "all"])
 def test_a_backward_pass_changes_the_trained_stages_alone(number):
-    backbone = shufflenet(trainable_stages=number)
+    backbone = Backbone("shufflenet_v2_x0_5", trainable_stages=number)
     nn.Sequential(backbone).eval().train()
-    before = {name: value.clone() for name, value in backbone.state_dict().items()}
+    before = state_of(backbone)
     features = backbone(torch.rand(2, 3, 32, 32))
     assert features.requires_grad == (number != 0)
     if number:
         features.sum().backward()
     with_gradient = {n for n, p in backbone.named_parameters() if p.grad is not None}
-    changed = {n for n, v in backbone.state_dict().items() if not torch.equal(v, before[n])}
     trained = {0: (), 2: ("model.stage4", "model.conv5"), "all": ("model.",)}[number]
     assert with_gradient == {n for n, _ in backbone.named_parameters() if n.startswith(trained)}
-    assert changed == {
-        n for n in before if n.startswith(trained) and ("running" in n or "num_" in n)
-    }
+    statistics = {n for n in before if n.startswith(trained) and ("running" in n or "num_" in n)}
+    assert changed(before, backbone.state_dict()) == statistics
 
 
 # Images and arguments --------------------------------------------------------------------------
