@@ -37,14 +37,11 @@ def test_the_map_does_not_vanish_where_the_network_is_sure():
 
 
 def test_one_logit_speaks_for_class_1_and_against_class_0():
-    one = convnet(1)
-    two = convnet(2)
-    two.load_state_dict(
-        {
-            name: v if "output" not in name else torch.cat([-v, v])
-            for name, v in one.state_dict().items()
-        }
-    )
+    one, two = convnet(1), convnet(2)
+    state = one.state_dict()
+    for name in ("classifier.output.weight", "classifier.output.bias"):
+        state[name] = torch.cat([-state[name], state[name]])
+    two.load_state_dict(state)
     for number in (0, 1):
         torch.testing.assert_close(GradCAM(one)(IMAGES, number), GradCAM(two)(IMAGES, number))
 
