@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-from importlib import import_module
 
 import pytest
 import torch
@@ -41,12 +40,6 @@ def test_a_mistyped_command_ends_in_a_sentence_and_status_2(words, message, caps
     assert exit_.value.code == 2
     assert error.startswith("dlp: ")
     assert message in error
-
-
-def test_the_function_of_every_command_is_there():
-    for name, command in COMMANDS.items():
-        module = import_module(f"dlp.commands.{command.module}")
-        assert callable(getattr(module, name.split()[-1]))
 
 
 def test_help_lists_commands_and_configs(capsys):

@@ -31,7 +31,7 @@ from dlp.datamodules.batches import BatchOrder
 from dlp.modules import DenseModule, KerasRMSprop
 from dlp.speed.forks import run_at_once
 
-EPOCHS, SEED = 3, 5
+EPOCHS, SEED = 2, 5
 draw = torch.Generator().manual_seed(0)
 X, X_TEST = torch.randn(33, 6, generator=draw), torch.randn(5, 6, generator=draw)
 Y, Y_TEST = (X[:, 0] > 0).long(), (X_TEST[:, 0] > 0.1).long()
@@ -52,31 +52,21 @@ def build():
 def run_process(folder, port, rank):
     """Fit, test and predict as one process of two; return the logged values and the weights."""
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "LOCAL_RANK": str(rank)}
-    os.environ.pop(
-        "PL_GLOBAL_SEED", None
-    )  # of a command before: Lightning seeds each process by it
+    os.environ.pop("PL_GLOBAL_SEED", None)  # of a command before: Lightning seeds each process
     warnings.simplefilter("ignore")
-    module, curves = build(), Curves()
-    report = MistakesReport(folder)
-    callbacks = [
-        curves,
-        History(folder),
-        EpochSeed(),
-        LastCheckpoint(folder, 0),
-        PredictionWriter(folder / "predictions.csv"),
-        report,
-    ]
+    module, curves, report = build(), Curves(), MistakesReport(folder)
+    writers = [History(folder), LastCheckpoint(folder, 0), report]
+    writers.append(PredictionWriter(folder / "predictions.csv"))
     strategy = DDPStrategy(timeout=timedelta(seconds=90))
     arguments = {"devices": 2, "strategy": strategy, "plugins": [AtomicCheckpointIO()]}
-    trainer = quiet_trainer(EPOCHS, callbacks, **arguments)
+    trainer = quiet_trainer(EPOCHS, [curves, EpochSeed(), *writers], **arguments)
     trainer.fit(module, data())
     (tested,) = trainer.test(module, data(), verbose=False)
     trainer.predict(module, data())
-    weights = {name: value.flatten().tolist() for name, value in module.state_dict().items()}
     return {
         "epochs": curves.epochs,
         "test": tested,
-        "weights": weights,
+        "weights": {name: v.flatten().tolist() for name, v in module.state_dict().items()},
         "rows of mistakes": report.outputs and report.outputs["rows"].tolist(),
         "fine-tuned": fine_tune(),
     }
@@ -116,25 +106,20 @@ def ranks(folder):
     return run_at_once([partial(run_process, folder, port, rank) for rank in (0, 1)])
 
 
-def measured(name, outputs, penalties):
-    """Return the values to log of (logits, targets) and the penalty of each batch."""
-    losses = [F.binary_cross_entropy_with_logits(z, y.float()) for z, y in outputs]
-    counts = [len(y) for _, y in outputs]
-    z, y = (torch.cat(part) for part in zip(*outputs, strict=True))
-    total = sum(counts)
-    data_loss = sum(loss * n for loss, n in zip(losses, counts, strict=True)) / total
-    penalty = sum(p * n for p, n in zip(penalties, counts, strict=True)) / total
+def measured(name, logits, targets, penalty):
+    """Return the values to log."""
+    loss = F.binary_cross_entropy_with_logits(logits, targets.float())
     return {
-        f"{name}_loss": pytest.approx((data_loss + penalty).item(), rel=1e-5),
-        f"{name}_data_loss": pytest.approx(data_loss.item(), rel=1e-5),
-        f"{name}_acc": pytest.approx(((z > 0) == y).float().mean().item()),
-        f"{name}_auroc": pytest.approx(roc_auc_score(y, z)),
+        f"{name}_loss": pytest.approx((loss + penalty).item(), rel=1e-5),
+        f"{name}_data_loss": pytest.approx(loss.item(), rel=1e-5),
+        f"{name}_acc": pytest.approx(((logits > 0) == targets).float().mean().item()),
+        f"{name}_auroc": pytest.approx(roc_auc_score(targets, logits)),
     }
 
 
 @torch.no_grad()
 def evaluated(module, name, x, y):
-    return measured(name, [(module.network(x)[:, 0], y)], [module.penalty()])
+    return measured(name, module.network(x)[:, 0], y, module.penalty())
 
 
 @pytest.fixture(scope="module")
@@ -148,18 +133,22 @@ def single():
         orders = [BatchOrder(26, 4, True, SEED, 2, rank) for rank in (0, 1)]
         for order in orders:
             order.set_epoch(epoch)
-        outputs, penalties = [], []
-        for rows in zip(*orders, strict=True):
-            step = [(module.network(x[part])[:, 0], y[part]) for part in rows]
-            losses = [F.binary_cross_entropy_with_logits(z, t.float()) for z, t in step]
+        logits, targets, penalties = [], [], []
+        for parts in zip(*orders, strict=True):
+            penalty = module.penalty()
+            loss = penalty
+            for part in parts:
+                outputs = module.network(x[part])[:, 0]
+                loss = loss + F.binary_cross_entropy_with_logits(outputs, y[part].float()) / 2
+                logits.append(outputs.detach())
+                targets.append(y[part])
+                penalties += [penalty.item()] * len(part)
             optimizer.zero_grad()
-            (sum(losses) / 2 + module.penalty()).backward()
-            outputs += [(z.detach(), t) for z, t in step]
-            penalties += [module.penalty().detach()] * 2
+            loss.backward()
             optimizer.step()
-        epochs.append(
-            measured("train", outputs, penalties) | evaluated(module, "val", X[:7], Y[:7])
-        )
+        penalty = sum(penalties) / len(penalties)
+        trained = measured("train", torch.cat(logits), torch.cat(targets), penalty)
+        epochs.append(trained | evaluated(module, "val", X[:7], Y[:7]))
     return epochs, evaluated(module, "test", X_TEST, Y_TEST), module
 
 

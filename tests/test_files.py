@@ -57,18 +57,15 @@ def origin(tmp_path):
 
 def test_a_download_happens_once(origin, tmp_path):
     path = tmp_path / "sets" / "file"
-    assert download(origin[0], path, origin[1]).read_text() == "published"
-    (tmp_path / "origin").unlink()
-    assert download(origin[0], path, origin[1]).read_text() == "published"
+    for _ in range(2):
+        assert download(origin[0], path, origin[1]).read_text() == "published"
+        (tmp_path / "origin").unlink(missing_ok=True)
 
 
-def test_another_file_than_the_published_one_is_not_kept(origin, tmp_path):
+def test_another_file_than_the_published_one_is_refused(origin, tmp_path):
     with pytest.raises(InputError, match=r"cannot download .* copy it to"):
         download(origin[0], tmp_path / "sets" / "file", "0" * 64)
     assert not [*(tmp_path / "sets").iterdir()]
-
-
-def test_a_damaged_copy_is_named(origin, tmp_path):
     (tmp_path / "file").write_text("publi")
     with pytest.raises(InputError, match="file is not the published file; delete it"):
         download(origin[0], tmp_path / "file", origin[1])
@@ -81,64 +78,48 @@ def cached():
 
     def build(path):
         builds.append(path)
+        time.sleep(0.05)
         path.write_text("content")
 
     def load(path):
         assert path.read_text() == "content"
         return "content"
 
-    return lambda: cached_file("texts/key.arrow", build, load), builds
+    return lambda *_: cached_file("texts/key.arrow", build, load), builds
 
 
-def test_a_cached_file_is_built_once_and_again_if_it_is_damaged(cached, capsys):
+def test_of_two_that_need_a_file_at_once_one_builds_it(cached):
     content, builds = cached
-    assert [content(), content()] == ["content", "content"]
-    assert len(builds) == 1
-    (cache_dir() / "texts/key.arrow").write_text("contend")
-    assert content() == "content"
-    assert len(builds) == 2
-    assert "key.arrow is damaged; it is built again" in capsys.readouterr().out
-
-
-def test_of_two_that_need_a_file_at_once_one_builds_it():
-    builds = []
-
-    def build(path):
-        builds.append(path)
-        time.sleep(0.1)
-        path.write_text("content")
-
-    arguments = ("texts/key.arrow", build, Path.read_text)
     with ThreadPoolExecutor(2) as pool:
-        contents = list(pool.map(lambda _: cached_file(*arguments), range(2)))
-    assert contents == ["content", "content"]
+        assert list(pool.map(content, range(2))) == ["content", "content"]
+    assert content() == "content"
     assert len(builds) == 1
 
 
 @pytest.mark.parametrize(
     "damage",
     [
+        lambda path, checksum: path.write_text("contend"),
         lambda path, checksum: (path.write_text("other"), checksum.write_text(crc32(path))),
         lambda path, checksum: checksum.write_bytes(b"\xff"),
         lambda path, checksum: path.write_bytes(b""),
     ],
 )
-def test_a_cached_file_that_cannot_be_loaded_is_built_again(damage, cached):
+def test_a_damaged_cached_file_is_built_again(damage, cached, capsys):
     content, builds = cached
     content()
     path = cache_dir() / "texts/key.arrow"
     damage(path, path.with_name("key.arrow.crc"))
     assert content() == "content"
     assert len(builds) == 2
+    assert "key.arrow is damaged; it is built again" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("place", ["texts", "texts/key.arrow/folder"])
-def test_what_lies_in_the_way_of_a_cached_file_is_named(place, cached):
-    if place == "texts":
-        cache_dir().mkdir()
-        (cache_dir() / place).touch()
-    else:
-        (cache_dir() / place).mkdir(parents=True)
+@pytest.mark.parametrize("folder", ["texts/key.arrow/folder", "other"])
+def test_what_lies_in_the_way_of_a_cached_file_is_named(folder, cached):
+    (cache_dir() / folder).mkdir(parents=True)
+    if folder == "other":
+        (cache_dir() / "texts").touch()
     with pytest.raises(InputError, match=r"cannot write .*key\.arrow .* set DLP_CACHE_DIR to"):
         cached[0]()
 

@@ -181,32 +181,13 @@ def test_the_text_of_a_number_follows_the_table(cell, options, value):
         assert number(cell, options) == value
 
 
-def test_scores_of_nan_are_no_answer():
-    head = {
-        "names": ["no", "yes"],
-        "prediction": "probabilities",
-        "task": "binary",
-        "threshold": 0.5,
-    }
-    with pytest.raises(ValueError, match="predicts NaN or infinity"):
-        answer(np.array([[np.nan, 0.5]]), head)
-
-
-@pytest.mark.parametrize(
-    ("names", "columns"),
-    [
-        (["price"], ["price", "low", "high"]),
-        (["a", "b"], ["a", "b", "low_a", "low_b", "high_a", "high_b"]),
-    ],
-)
-def test_values_of_a_calibrated_model_have_intervals(names, columns):
-    values = np.array([[1.0, 2.0], [3.0, 4.0]])[:, : len(names)]
-    head = {"names": names, "prediction": "values", "task": None, "arguments": {}}
-    assert list(answer(values, head)) == names
-    result = answer(values, head | {"quantiles": [0.5, 2.0][: len(names)]})
-    assert list(result) == columns
-    np.testing.assert_array_equal(result[names[0]], values[:, 0])
-    np.testing.assert_array_equal(result[columns[len(names)]], values[:, 0] - 0.5)
+def test_of_several_values_each_has_its_interval():
+    head = {"names": ["a", "b"], "prediction": "values", "task": None, "arguments": {}}
+    head["quantiles"] = [0.5, 2.0]
+    columns = answer(np.array([[1.0, 2.0], [3.0, 4.0]]), head)
+    assert list(columns) == ["a", "b", "low_a", "low_b", "high_a", "high_b"]
+    assert columns["b"].tolist() == [2, 4]
+    assert columns["low_b"].tolist() == [0, 2]
 
 
 def test_the_set_has_the_likeliest_class_and_each_with_its_quantile():

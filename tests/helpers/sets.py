@@ -60,18 +60,25 @@ def numbers(changed=False):
     return x
 
 
-def rows_table(folder, changed=False):
-    """Write the set as a table with a text and an image per row; return it as a frame."""
+def write_rows(folder, columns, changed=False):
+    """Write columns of the set to rows.csv, and to new.csv five rows without labels."""
     import pandas as pd
 
     x = numbers(changed)
     frame = pd.DataFrame(x, columns=["a", "b", "c"])
-    words = [" ".join(f"word{int(value * 2)}" for value in row) for row in x]
-    return frame.assign(label=LABELS, owner=GROUPS, sold=TIMES, text=words)
+    frame["text"] = [" ".join(f"word{int(value * 2)}" for value in row) for row in x]
+    frame["image"] = [f"{number}.png" for number in range(ROWS)]
+    frame[columns].head(5).to_csv(folder / "new.csv", index=False)
+    frame = frame[columns].assign(label=LABELS, owner=GROUPS, sold=TIMES)
+    frame.to_csv(folder / "rows.csv", index=False)
 
 
-def _columns(grouped, timed):
-    return {"group_column": "owner" if grouped else None, "time_column": "sold" if timed else None}
+def _options(folder, grouped, timed, predict):
+    return {
+        "group_column": "owner" if grouped else None,
+        "time_column": "sold" if timed else None,
+        "predict_path": str(folder / "new.csv") if predict else None,
+    }
 
 
 def array_data(folder, changed=False, grouped=False, timed=False, predict=False, **arguments):
@@ -91,33 +98,20 @@ def table_data(folder, changed=False, grouped=False, timed=False, predict=False,
     """Return the set as a table."""
     from dlp.datamodules import TableDataModule
 
-    frame = rows_table(folder, changed)
-    frame[["a", "b", "c", "label", "owner", "sold"]].to_csv(folder / "rows.csv", index=False)
-    frame[["a", "b", "c"]].head(5).to_csv(folder / "new.csv", index=False)
-    return TableDataModule(
-        folder / "rows.csv",
-        "label",
-        predict_path=folder / "new.csv" if predict else None,
-        drop_columns=[name for name, used in (("owner", grouped), ("sold", timed)) if not used],
-        **_columns(grouped, timed),
-        **arguments,
-    )
+    write_rows(folder, ["a", "b", "c"], changed)
+    arguments |= _options(folder, grouped, timed, predict)
+    arguments["drop_columns"] = ["owner"] * (not grouped) + ["sold"] * (not timed)
+    return TableDataModule(folder / "rows.csv", "label", **arguments)
 
 
 def text_data(folder, changed=False, grouped=False, timed=False, predict=False, **arguments):
     """Return the set as texts."""
     from dlp.datamodules import TextDataModule
 
-    frame = rows_table(folder, changed)
-    frame[["text", "label", "owner", "sold"]].to_csv(folder / "texts.csv", index=False)
-    frame[["text"]].head(5).to_csv(folder / "new.csv", index=False)
-    return TextDataModule(
-        str(folder / "texts.csv"),
-        label_column="label",
-        predict_path=str(folder / "new.csv") if predict else None,
-        **_columns(grouped, timed),
-        **{"num_words": 30, "encoding": "tfidf", **arguments},
-    )
+    write_rows(folder, ["text"], changed)
+    options = {"num_words": 30, "encoding": "tfidf", "label_column": "label", **arguments}
+    options |= _options(folder, grouped, timed, predict)
+    return TextDataModule(str(folder / "rows.csv"), **options)
 
 
 def image_data(folder, changed=False, grouped=False, timed=False, predict=False, **arguments):
@@ -126,20 +120,12 @@ def image_data(folder, changed=False, grouped=False, timed=False, predict=False,
 
     from dlp.datamodules import ImageFolderDataModule
 
-    frame = rows_table(folder, changed)
-    frame["image"] = [f"{number}.png" for number in range(ROWS)]
-    for name, row in zip(frame["image"], numbers(changed), strict=True):
-        Image.new("RGB", (8, 8), tuple(int(9 * value) % 256 for value in row)).save(folder / name)
-    frame[["image", "label", "owner", "sold"]].to_csv(folder / "images.csv", index=False)
-    frame[["image"]].head(5).to_csv(folder / "new.csv", index=False)
-    return ImageFolderDataModule(
-        folder / "images.csv",
-        target="label",
-        image_size=8,
-        predict_path=folder / "new.csv" if predict else None,
-        **_columns(grouped, timed),
-        **arguments,
-    )
+    write_rows(folder, ["image"], changed)
+    for number, row in enumerate(numbers(changed)):
+        colour = tuple(int(9 * value) % 256 for value in row)
+        Image.new("RGB", (8, 8), colour).save(folder / f"{number}.png")
+    arguments |= _options(folder, grouped, timed, predict)
+    return ImageFolderDataModule(folder / "rows.csv", target="label", image_size=8, **arguments)
 
 
 #: Factories ``(folder, changed, grouped, timed, predict, **arguments)`` of the set above. `changed`

@@ -37,12 +37,6 @@ def test_each_member_is_the_network_that_a_fit_with_its_seed_gives(ensemble):
         torch.testing.assert_close(dict(member.state_dict()), dict(alone), rtol=1e-5, atol=1e-6)
 
 
-def test_the_penalty_is_the_mean_of_the_members(ensemble):
-    kernels = [member.layers.dense1.weight for member in ensemble.network.members]
-    expected = sum(1e-3 * kernel.square().sum() for kernel in kernels) / 3
-    torch.testing.assert_close(ensemble.penalty(), expected)
-
-
 @pytest.mark.parametrize(
     ("head", "arguments"),
     [
