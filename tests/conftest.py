@@ -40,14 +40,10 @@ def offline():
     connect = socket.socket.connect
 
     def local(self, address):
-        if self.family != socket.AF_UNIX and str(address[0]) not in (
-            "127.0.0.1",
-            "::1",
-            "localhost",
-        ):
+        if self.family != socket.AF_UNIX and address[0] not in ("127.0.0.1", "::1", "localhost"):
             raise OSError(f"a test connects to {address}")
         return connect(self, address)
 
-    socket.socket.connect = local
-    yield
-    socket.socket.connect = connect
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", local)
+        yield

@@ -175,8 +175,7 @@ def test_commands_are_parsed(name, tmp_path, capsys):
         else:
             split = next((i for i, word in enumerate(args) if word.startswith("--")), len(args))
             options = {word.removeprefix("--"): None for word in args[split::2]}
-            is_list = command == "compare"
-            positional = [args[:split]] if is_list else args[:split]
+            positional = [args[:split]] if command == "compare" else args[:split]
             inspect.signature(function).bind(*positional, **options)
 
 

@@ -1,7 +1,6 @@
-"""The reader of an export and the encoders of training give the same arrays, to the bit."""
+"""The reader of an export gives the arrays of the encoders of training, to the bit."""
 
 from dataclasses import asdict
-from io import BytesIO
 
 import numpy as np
 import pandas as pd
@@ -11,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from dlp.datamodules.images.store import ImageFormat, read_image
+from dlp.datamodules.images.store import ImageFormat
 from dlp.datamodules.tables.columns import Columns
 from dlp.datamodules.tables.encoder import TableEncoder
 from dlp.datamodules.tables.rows import TableRows, records
@@ -81,21 +80,6 @@ def test_cells_are_read_as_in_training(rows, missing, indicator, scaling, bins):
     arrays = TableReader(inputs)(records(frame))
     matrix = Columns(inputs)(*map(torch.from_numpy, arrays))
     torch.testing.assert_close(matrix, encoder.transform(TableRows(frame)), rtol=0, atol=0)
-
-
-@given(
-    st.integers(0, 2**32 - 1), st.sampled_from(["L", "RGB", "RGBA", "P", "1", "CMYK"]),
-    st.integers(1, 8), st.sampled_from(["squeeze", "crop"]), st.sampled_from([1, 3]),
-)  # fmt: skip
-def test_images_are_read_as_in_training(seed, mode, turn, fit, channels):
-    pixels = np.random.default_rng(seed).integers(0, 256, (7, 9, 4)).astype(np.uint8)
-    image, file = Image.fromarray(pixels, "RGBA").convert(mode), BytesIO()
-    exif = Image.Exif()
-    exif[274] = turn
-    image.save(file, "TIFF", exif=exif)
-    form = ImageFormat(5, 6, fit, channels)
-    (arrays,) = ImageReader(asdict(form))([file.getvalue(), Image.open(file)])
-    np.testing.assert_array_equal(arrays, [read_image(file.getvalue(), form)] * 2)
 
 
 def test_cells_that_stand_for_holes_are_missing_and_dates_can_be_categories():

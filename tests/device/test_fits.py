@@ -36,16 +36,10 @@ def accelerator():
         return "cuda"
     if torch.backends.mps.is_available():
         return "mps"
-    pytest.skip(
-        "torch finds no GPU of NVIDIA, AMD or Apple, so there is none to compare the CPU to"
-    )
+    pytest.skip("torch finds no GPU of NVIDIA, AMD or Apple")
 
 
-@pytest.mark.filterwarnings(
-    "ignore:The number of training batches",
-    "ignore:Found .* in eval mode",
-    "ignore:.*available but not used",
-)
+@pytest.mark.filterwarnings("ignore:Found .* in eval mode", "ignore:.*available but not used")
 @pytest.mark.parametrize("name", [*MODULES, "pretrained"])
 def test_an_accelerator_learns_and_predicts_as_the_cpu(name, accelerator, tmp_path):
     data, module = case(name, tmp_path)

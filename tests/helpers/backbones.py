@@ -14,10 +14,8 @@ from dlp.modules import PretrainedModule
 from dlp.modules.pretrained.families import family_of
 
 DRAW = torch.Generator().manual_seed(0)
-IMAGES, CLASSES = (
-    torch.rand(14, 3, 32, 32, generator=DRAW),
-    torch.randint(0, 2, (14,), generator=DRAW),
-)
+IMAGES = torch.rand(14, 3, 32, 32, generator=DRAW)
+CLASSES = torch.randint(0, 2, (14,), generator=DRAW)
 
 
 def small_data(x=IMAGES, y=CLASSES, **arguments):
@@ -46,11 +44,11 @@ class Watch(Callback):
 
     def __init__(self, **checkpoints):
         self.metrics, self.states, self.trained, self.inputs, self.runs = [], [], [], [], 0
-        self.checkpoints, self.hooks = checkpoints, []
+        self.checkpoints = checkpoints
 
     def setup(self, trainer, pl_module, stage):
-        layers = [layer for layer in pl_module.modules() if isinstance(layer, nn.Conv2d)]
-        self.hooks = [layer.register_forward_hook(self.count) for layer in layers[:1]]
+        layers = (layer for layer in pl_module.modules() if isinstance(layer, nn.Conv2d))
+        self.hook = next(layers, pl_module).register_forward_hook(self.count)
 
     def count(self, *_):
         self.runs += 1
@@ -67,8 +65,7 @@ class Watch(Callback):
             trainer.save_checkpoint(path)
 
     def teardown(self, trainer, pl_module, stage):
-        for hook in self.hooks:
-            hook.remove()
+        self.hook.remove()
 
     on_exception = teardown
 

@@ -40,9 +40,6 @@ def images_for(backbone):
     return torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0))
 
 
-# Stages ----------------------------------------------------------------------------------------
-
-
 def files_of(names):
     builders = map(torchvision.models.get_model_builder, names)
     return {builder.__module__.rpartition(".")[2] for builder in builders}
@@ -99,9 +96,6 @@ def test_the_blocks_of_vgg16_are_those_of_the_book():
     assert blocks["block5"] == [f"features.{number}" for number in range(24, 31)]
 
 
-# Freezing --------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("number", [0, 2, "all"])
 def test_a_backward_pass_changes_the_trained_stages_alone(number):
     backbone = Backbone("shufflenet_v2_x0_5", trainable_stages=number)
@@ -116,9 +110,6 @@ def test_a_backward_pass_changes_the_trained_stages_alone(number):
     assert with_gradient == {n for n, _ in backbone.named_parameters() if n.startswith(trained)}
     statistics = {n for n in before if n.startswith(trained) and ("running" in n or "num_" in n)}
     assert changed(before, backbone.state_dict()) == statistics
-
-
-# Images and arguments --------------------------------------------------------------------------
 
 
 def test_unit_scaling_leaves_images_as_they_are():

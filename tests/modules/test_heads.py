@@ -3,14 +3,7 @@ import torch
 from torch import nn
 
 from dlp.errors import InputError
-from dlp.modules import (
-    BoundedRegressionHead,
-    DenseModule,
-    MultilabelHead,
-    RegressionHead,
-    SigmoidHead,
-    SoftmaxHead,
-)
+from dlp.modules import DenseModule
 from dlp.modules.heads import HEADS, make_head
 
 N = 40
@@ -31,7 +24,8 @@ def loss(head, outputs, targets):
     return head.loss(outputs, head.prepare(targets))
 
 
-# The table of chapter 4 -----------------------------------------------------------------------
+def softmax(z):
+    return z.exp() / z.exp().sum(1)[:, None]
 
 
 def bce(p, y):
@@ -49,12 +43,12 @@ def square(p, y):
 @pytest.mark.parametrize(
     ("head", "targets", "link", "formula"),
     [
-        (SigmoidHead(2), BINARY[:, None], torch.sigmoid, bce),
-        (SoftmaxHead(4), CLASS_SHARES, lambda z: z.exp() / z.exp().sum(1)[:, None], cross_entropy),
-        (MultilabelHead(3), LABELS.long(), torch.sigmoid, bce),
-        (RegressionHead(2), VALUES, torch.clone, square),
-        (BoundedRegressionHead(2), SHARES, torch.sigmoid, square),
-        (BoundedRegressionHead(2, loss="bce"), SHARES, torch.sigmoid, bce),
+        (make_head("sigmoid", 2), BINARY[:, None], torch.sigmoid, bce),
+        (make_head("softmax", 4), CLASS_SHARES, softmax, cross_entropy),
+        (make_head("multilabel", 3), LABELS.long(), torch.sigmoid, bce),
+        (make_head("regression", 2), VALUES, torch.clone, square),
+        (make_head("bounded_regression", 2), SHARES, torch.sigmoid, square),
+        (make_head("bounded_regression", 2, loss="bce"), SHARES, torch.sigmoid, bce),
     ],
 )
 def test_prediction_and_loss_are_those_of_the_formulas(head, targets, link, formula):
@@ -64,16 +58,16 @@ def test_prediction_and_loss_are_those_of_the_formulas(head, targets, link, form
     torch.testing.assert_close(head.predict(z)[:, -p.shape[1] :], p)
 
 
-@pytest.mark.parametrize("head", [SigmoidHead(2), RegressionHead(1)])
+@pytest.mark.parametrize("head", [make_head("sigmoid", 2), make_head("regression", 1)])
 def test_a_column_of_targets_may_lack_its_axis(head):
     column = SHARES[:, :1]
     assert loss(head, logits(1), column[:, 0]) == loss(head, logits(1), column)
 
 
 def test_sigmoid_is_exact_where_the_plain_formulas_overflow_and_vanish():
-    value = loss(SigmoidHead(2), torch.tensor([[-200.0], [200.0]]), torch.tensor([1, 0]))
+    value = loss(make_head("sigmoid", 2), torch.tensor([[-200.0], [200.0]]), torch.tensor([1, 0]))
     assert value.item() == pytest.approx(200)
-    other, p = SigmoidHead(2).predict(torch.tensor([[30.0], [0.5]])).T
+    other, p = make_head("sigmoid", 2).predict(torch.tensor([[30.0], [0.5]])).T
     assert other[0] > 0
     assert other[1].item() == pytest.approx(1 - p[1].item())
 
@@ -87,14 +81,14 @@ def test_a_temperature_belongs_to_the_weights_that_it_was_fitted_for():
 
 def test_rows_of_several_labels_are_refused():
     with pytest.raises(InputError, match="head: multilabel"):
-        SoftmaxHead(2).check(torch.zeros(2, 2), torch.tensor([[1.0, 1.0], [0.0, 0.0]]))
+        make_head("softmax", 2).check(torch.zeros(2, 2), torch.tensor([[1.0, 1.0], [0.0, 0.0]]))
 
 
 def test_softmax_gives_the_same_with_class_numbers_a_column_of_them_and_one_hot():
     one_hot = torch.eye(4)[CLASSES]
     results = []
     for targets in (CLASSES, CLASSES[:, None], CLASSES.float(), one_hot, one_hot.double()):
-        head = SoftmaxHead(4)
+        head = make_head("softmax", 4)
         z = logits(4).requires_grad_()
         head.check(z, head.prepare(targets))
         value = loss(head, z, targets)
@@ -108,7 +102,7 @@ def test_softmax_gives_the_same_with_class_numbers_a_column_of_them_and_one_hot(
 
 def test_standardised_regression_predicts_and_measures_in_the_original_unit():
     mean, std = [10.0, 20.0], [3.0, 0.5]
-    head = RegressionHead(2, metrics=["mae", "rmse"], target_mean=mean, target_std=std)
+    head = make_head("regression", 2, metrics=["mae", "rmse"], target_mean=mean, target_std=std)
     z, m, s = logits(2), torch.tensor(mean), torch.tensor(std)
     torch.testing.assert_close(loss(head, z, VALUES), ((z - (VALUES - m) / s) ** 2).mean())
     values = z * s + m
@@ -118,7 +112,7 @@ def test_standardised_regression_predicts_and_measures_in_the_original_unit():
 
 @pytest.mark.parametrize(("transform", "forward"), [("log", torch.log), ("log1p", torch.log1p)])
 def test_a_logarithm_of_targets_is_undone_in_predictions(transform, forward):
-    head, z = RegressionHead(2, target_transform=transform), logits(2)
+    head, z = make_head("regression", 2, target_transform=transform), logits(2)
     targets = VALUES.abs() + 1
     torch.testing.assert_close(loss(head, z, targets), ((z - forward(targets)) ** 2).mean())
     torch.testing.assert_close(head.predict(head.prepare(targets)), targets)
@@ -135,11 +129,8 @@ def test_the_loss_is_that_of_float32_under_autocast(name):
 
 
 def test_a_loss_of_ones_own_takes_logits_and_prepared_targets():
-    head, z = SigmoidHead(2, loss=nn.HuberLoss()), logits(1)
+    head, z = make_head("sigmoid", 2, loss=nn.HuberLoss()), logits(1)
     torch.testing.assert_close(loss(head, z, BINARY), nn.HuberLoss()(z, BINARY[:, None].float()))
-
-
-# Errors ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -167,7 +158,7 @@ def test_a_batch_that_does_not_fit_the_head_is_refused(name, num_outputs, width,
         ("softmx", {"num_outputs": 3}, "unknown head 'softmx'. Did you mean 'softmax'"),
         ("softmax", {"num_outputs": 3, "loss": "bce"}, "unknown loss 'bce'"),
         ("softmax", {"num_outputs": 2, "threshold": 0.2}, "is for head: sigmoid and multilabel"),
-        (SoftmaxHead(3), {"num_outputs": 3, "loss": "mse"}, "loss belongs to the head: Softmax"),
+        (make_head("softmax", 3), {"num_outputs": 3, "loss": "mse"}, "loss belongs to the head"),
         ("bounded_regression", {"num_outputs": 1, "target_transform": "log"}, "unexpected keyword"),
     ],
 )

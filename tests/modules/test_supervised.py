@@ -69,9 +69,6 @@ def as_numbers(metrics):
     return {name: value.item() for name, value in metrics.items()}
 
 
-# Logged values --------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("penalty", "samples_per_update"),
     [({}, 1), ({"l1": 0.01, "l2": 0.02}, 5), ({"l1": 0.01, "l2": 0.02}, 8192)],
@@ -145,9 +142,6 @@ def test_a_loader_may_reuse_its_memory():
     assert as_numbers(trainer.callback_metrics) == trained_by_hand(network, BATCHES[:2])
 
 
-# Penalty --------------------------------------------------------------------------------------
-
-
 def test_l2_equals_the_weight_decay_of_a_coupled_optimizer():
     module, network = module_and_copy(l2=0.05)
     quiet_trainer(2).fit(module, loader(X, Y))
@@ -170,9 +164,6 @@ def test_a_penalty_leaves_out_the_last_layer_unless_kernels_are_overridden():
     assert SupervisedModule(nn.Linear(3, 1), "sigmoid", l2=1.0).penalty() == 0
     module = Whole(nn.Linear(3, 1), "sigmoid", l2=2.0)
     torch.testing.assert_close(module.penalty(), 2 * module.network.weight.square().sum())
-
-
-# Predictions ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", ["rows", "pair", "inputs"])
@@ -202,9 +193,6 @@ def test_a_test_step_returns_predictions_and_targets_in_their_unit():
     outputs = module.test_step((X, X[:, 0]), 1)
     torch.testing.assert_close(outputs["targets"][:, 0], X[:, 0])
     torch.testing.assert_close(outputs["values"], network(X) * 2 + 5)
-
-
-# Checkpoints ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -73,18 +73,11 @@ def test_tensors_of_another_shape_are_named():
 
 
 def test_former_names_of_densenet_are_read():
-    class Layer(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.norm1 = nn.BatchNorm2d(2)
-
     with torch.device("meta"):
-        target = nn.ModuleDict({"denselayer1": Layer()})
-    values = Layer().state_dict()
-    load_weights(
-        target, {f"denselayer1.{n.replace('norm1', 'norm.1')}": v for n, v in values.items()}
-    )
-    assert torch.equal(target["denselayer1"].norm1.weight, torch.ones(2))
+        target = nn.ModuleDict({"denselayer1": nn.ModuleDict({"norm1": nn.BatchNorm2d(2)})})
+    values = nn.BatchNorm2d(2).state_dict()
+    load_weights(target, {f"denselayer1.norm.1.{name}": value for name, value in values.items()})
+    assert torch.equal(target["denselayer1"]["norm1"].weight, torch.ones(2))
 
 
 @pytest.mark.parametrize("content", [None, b"PK\x03\x04"])
