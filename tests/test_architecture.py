@@ -74,11 +74,12 @@ def height(file):
 
 
 def test_every_file_has_its_row_and_imports_go_downward():
+    heights = {file: height(file) for file in FILES}
     upward = {
         f"{file} -> {target}"
         for file, targets in ARROWS.items()
         for target in targets
-        if height(target) > height(file)
+        if heights[target] > heights[file]
     }
     assert upward <= UPWARD
 

@@ -172,6 +172,7 @@ def test_of_several_values_each_has_its_interval():
     assert list(columns) == ["a", "b", "low_a", "low_b", "high_a", "high_b"]
     assert columns["b"].tolist() == [2, 4]
     assert columns["low_b"].tolist() == [0, 2]
+    assert columns["high_a"].tolist() == [1.5, 3.5]
 
 
 def test_the_set_has_the_likeliest_class_and_each_with_its_quantile():

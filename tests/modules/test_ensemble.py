@@ -22,7 +22,7 @@ def fitted(seed, **arguments):
     torch.manual_seed(seed)
     module = DenseModule((3,), 4, hidden=(6,), l2=1e-3, **arguments)
     data = ArrayDataModule(X, Y, val_size=2, batch_size=3)
-    quiet_trainer(3, [EpochSeed()]).fit(module, data)
+    quiet_trainer(2, [EpochSeed()]).fit(module, data)
     return module
 
 

@@ -1,12 +1,11 @@
 import pytest
 import torch
-from helpers.backbones import IMAGES, changed, fit, small_data, small_model, state_of
+from helpers.backbones import IMAGES, changed, small_model, state_of
+from helpers.training import quiet_trainer
 
 from dlp.errors import InputError
 from dlp.modules import Backbone, PretrainedModule
 from dlp.modules.pretrained import StoredFeatures
-
-pytestmark = pytest.mark.filterwarnings("ignore:Found .* in eval mode at the start of training")
 
 
 def test_the_optimizer_has_all_parameters_whatever_is_frozen():
@@ -28,8 +27,10 @@ def test_restoring_asks_for_no_weights(tmp_path):
     file, path = tmp_path / "weights.pth", tmp_path / "model.ckpt"
     torch.save(Backbone("shufflenet_v2_x0_5").model.state_dict(), file)
     model = small_model(weights=str(file), trainable_stages=1, pool="flatten")
-    fit(model, small_data(), epochs=1, checkpoints={"epoch1": path})
     file.unlink()
+    trainer = quiet_trainer()
+    trainer.strategy.connect(model)
+    trainer.save_checkpoint(path)
     restored = PretrainedModule.load_from_checkpoint(path, weights_only=True)
     assert restored.hparams["weights"] is None
     assert dict(restored.hparams) == dict(model.hparams)

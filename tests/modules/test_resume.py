@@ -11,7 +11,7 @@ from dlp.modules import ConvNetModule, DenseModule, KerasRMSprop
 
 draw = torch.Generator().manual_seed(0)
 X, Y = torch.rand(40, 1, 8, 8, generator=draw), torch.randint(0, 3, (40,), generator=draw)
-EPOCHS, SAVED = 4, 2
+EPOCHS, SAVED = 3, 1
 
 one_cycle = partial(OneCycleLR, max_lr=0.01, total_steps=4 * EPOCHS, cycle_momentum=False)
 decay = partial(LambdaLR, lr_lambda=lambda epoch: 1 / (1 + epoch))
