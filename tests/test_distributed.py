@@ -128,11 +128,9 @@ def single():
     module = build()
     optimizer = KerasRMSprop(module.parameters())
     x, y = X[7:], Y[7:]
+    orders = [BatchOrder(26, 4, True, SEED, 2, rank) for rank in (0, 1)]
     epochs = []
-    for epoch in range(EPOCHS):
-        orders = [BatchOrder(26, 4, True, SEED, 2, rank) for rank in (0, 1)]
-        for order in orders:
-            order.set_epoch(epoch)
+    for _ in range(EPOCHS):
         logits, targets, penalties = [], [], []
         for parts in zip(*orders, strict=True):
             penalty = module.penalty()
