@@ -165,6 +165,11 @@ def test_the_text_of_a_number_follows_the_table(cell, options, value):
         assert number(cell, options) == value
 
 
+def test_scores_of_nan_are_no_answer():
+    with pytest.raises(ValueError, match="predicts NaN or infinity"):
+        answer(np.array([[np.nan]]), {"names": ["price"], "prediction": "values"})
+
+
 def test_of_several_values_each_has_its_interval():
     head = {"names": ["a", "b"], "prediction": "values", "task": None, "arguments": {}}
     head["quantiles"] = [0.5, 2.0]
