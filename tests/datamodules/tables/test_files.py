@@ -183,7 +183,6 @@ def test_json_cells_keep_their_text_and_their_lines(tmp_path):
     ("name", "content", "message"),
     [
         ("t.jsonl", '{"a": 1}\n{"a": 2', "cannot be read as a table"),
-        ("t.jsonl", r'{"a": "\ud83d"}', "surrogates not allowed"),
         ("t.jsonl", '{"a": 1}\n' r'{"a": "\ud83d"}', "surrogates not allowed"),
         ("t.json", "[" * 5000, "cannot be read as a table"),
         ("t.json", '{"a": 1}\n{"a": 2}', r"an object per line, call it \.jsonl"),
