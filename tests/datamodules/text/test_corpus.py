@@ -7,6 +7,9 @@ from dlp.datamodules.rows import row_hashes
 from dlp.datamodules.text.corpus import Texts
 from dlp.reader import tokenise
 
+# Hypothesis takes seconds to build the table of all characters.
+TEXT = st.text("aB'-.\n\0 \u00e9\u0301\u597d\U0001f44d", max_size=20)
+
 
 def words_of(texts):
     tokens, lengths = texts.tokens()
@@ -15,9 +18,8 @@ def words_of(texts):
 
 
 @pytest.mark.parametrize("tokens", ["words", "characters"])
-@given(st.lists(st.text(max_size=20), min_size=1, max_size=8), st.sampled_from([1, 2]))
+@given(st.lists(TEXT, min_size=1, max_size=8), st.sampled_from([1, 2]))
 def test_tokens_are_those_of_each_text_in_order_of_first_appearance(tokens, texts, ngrams):
-    texts = [text.encode(errors="replace").decode() for text in texts]
     result = Texts.tokenise(texts, tokens, ngrams)
     expected = [tokenise(text, tokens, ngrams) for text in texts]
     assert words_of(result) == expected

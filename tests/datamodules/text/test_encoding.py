@@ -81,12 +81,6 @@ def test_tfidf_of_words_and_pairs_equals_scikit_learn(train, new, ngrams, min_df
     assert not rows[:, : OFFSET + 1].any()  # a start and unknown words are not terms
 
 
-@given(TEXTS, st.none() | st.integers(1, 4))
-def test_terms_are_ranked_by_frequency_then_by_first_appearance(texts, limit):
-    ranked = rank_words(corpus(texts), limit)
-    assert ranked == [w for w, _ in Counter(" ".join(texts).split()).most_common(limit)]
-
-
 def test_pairs_end_with_their_text_and_follow_their_first_word():
     texts = corpus(["not good not good", "good film", "a film"], ngrams=2)
     pair = "not\u2581good"
@@ -102,16 +96,6 @@ def test_ten_thousand_ids_are_9996_words():
     encoder = fitted([" ".join(f"w{number}" for number in range(20_000))])
     assert len(encoder.words) == 9996
     assert encoder.ids(corpus(["w0 w9995 w9996"]))[0].tolist() == [1, 4, 9999, 2]
-
-
-def test_a_restored_encoder_gives_the_same_rows():
-    texts = ["a b a", "b c", "c d e"]
-    encoder = fitted(texts, 9, encoding="tfidf")
-    restored = TextEncoder()
-    restored.load_state(encoder.state())
-    assert np.array_equal(dense(restored, texts), dense(encoder, texts))
-    restored.fit(corpus(["x y"]))
-    assert restored.words == ["x", "y"]
 
 
 @pytest.fixture(params=["multi_hot", "count", "tfidf"])
