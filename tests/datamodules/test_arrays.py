@@ -24,23 +24,12 @@ def rows():
     return generator.normal(3, 2, (40, 3)), generator.normal(size=40)
 
 
-def inputs(loader):
-    return torch.cat([batch[0] for batch in loader])
-
-
-@pytest.mark.parametrize("kind", [np.asarray, torch.as_tensor, lambda array: array.tolist()])
-def test_arrays_tensors_and_lists_are_alike(rows, kind):
+@pytest.mark.parametrize("kind", [np.asarray, torch.as_tensor, list, lambda x: x.astype(object)])
+def test_arrays_tensors_lists_and_objects_are_alike(rows, kind):
     x, y = rows
     data = ArrayDataModule(kind(x), kind(y), split_seed=None, val_size=None)
     assert (data.class_names, data.targets.task) == (None, "regression")
     assert torch.equal(data.inputs("train"), torch.from_numpy(x).float())
-
-
-def test_integers_become_float32_with_the_same_numbers():
-    images = np.full((6, 3, 4, 4), 255, np.uint8)
-    data = ArrayDataModule(images, [0, 1, 0, 1, 0, 1], val_size=None)
-    assert data.input_shape == (3, 4, 4)
-    assert inputs(data.train_dataloader()).unique().tolist() == [255.0]
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.uint8, np.uint16, ">f4"])
@@ -97,12 +86,6 @@ def test_arrays_that_cannot_be_used_are_refused(rows, arguments, message):
         ArrayDataModule(**{"x": x, "y": y, **arguments}).fit()
 
 
-def test_objects_that_are_numbers_are_numbers(rows):
-    x, y = rows
-    data = ArrayDataModule(x.astype(object), (y * 1.5).astype(object))
-    assert (data.fit()["targets"]["task"], data.num_outputs) == ("regression", 1)
-
-
 @pytest.mark.parametrize("value", [np.nan, np.inf, 1e300])
 def test_the_row_of_a_bad_number_is_named(rows, value):
     x, y = rows
@@ -127,17 +110,14 @@ class Own(SupervisedDataModule):
         return dict(zip(("train", "val", "test"), parts, strict=True))
 
 
-def test_a_validation_part_of_the_set_is_used_as_it_is(capsys):
+def test_parts_of_the_set_are_used_as_they_are_and_the_groups_they_share_are_counted(capsys):
     data = Own()
     assert [len(data.examples(part)) for part in ("train", "val", "test")] == [6, 3, 3]
-    assert "its own validation part; val_size is not used" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "its own validation part; val_size is not used" in printed
+    assert "1 groups of the test part are also trained or validated on" in printed
     with pytest.raises(InputError, match="its own validation part; leave num_folds out"):
         Own(num_folds=3).fit()
-
-
-def test_groups_of_the_sets_own_test_part_that_are_trained_on_are_counted(capsys):
-    Own().fit()
-    assert "1 groups of the test part are also trained or validated on" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -188,12 +168,3 @@ def test_other_rows_have_another_fingerprint(rows, change):
     y[5] += change == "target"
     x = x[::-1] if change == "order" else x
     assert fingerprint(x, y, int(change == "split")) != first
-
-
-def test_replaced_inputs_are_served_until_the_next_split(rows):
-    data = ArrayDataModule(*rows, val_size=8)
-    features = torch.zeros(32, 5)
-    data.replace_inputs("train", features)
-    assert next(iter(data.train_dataloader()))[0].shape == (32, 5)
-    data.resplit(data.split)
-    assert next(iter(data.train_dataloader()))[0].shape == (32, 3)

@@ -1,11 +1,11 @@
 """One contract for every DataModule."""
 
+import copy
+
 import pytest
 import torch
-from helpers.sets import DATA_MODULES, GROUPS, LABELS, ROWS, TIMES, array_data, numbers
+from helpers.sets import DATA_MODULES, GROUPS, TIMES, array_data, numbers
 from helpers.training import OneWeight, quiet_trainer
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from sklearn.model_selection import KFold
 
 from dlp.datamodules import Split
@@ -40,7 +40,7 @@ def everything(data):
 
 @pytest.fixture(scope="module", params=DATA_MODULES)
 def fitted(request, tmp_path_factory):
-    """Return a fitted DataModule, and the path of the checkpoint of a Trainer."""
+    """Return a fitted DataModule without its labelled rows, and the checkpoint of a Trainer."""
     folder = tmp_path_factory.mktemp(request.param)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DLP_CACHE_DIR", str(folder / "cache"))
@@ -48,6 +48,8 @@ def fitted(request, tmp_path_factory):
         run = quiet_trainer()
         run.fit(OneWeight(), data)
         run.save_checkpoint(folder / "last.ckpt")
+        for table in ("rows.csv", "texts.csv", "images.csv"):
+            (folder / table).unlink(missing_ok=True)
         yield data, folder / "last.ckpt"
 
 
@@ -76,37 +78,25 @@ def test_statistics_come_from_the_training_part_alone(name, tmp_path):
     assert not torch.equal(rows[0][1], rows[1][1])
 
 
-SEEDS, SIZES = st.sampled_from([None, 0, 1]), st.sampled_from([None, 8])
-SPLITS = st.one_of(
-    st.builds(Split, test_size=SIZES, val_size=st.sampled_from([None, 9]), seed=SEEDS),
-    st.builds(
-        Split,
-        test_size=SIZES,
-        seed=SEEDS,
-        num_folds=st.just(3),
-        fold=st.integers(0, 2),
-        repeat=st.integers(0, 1),
-    ),
-    st.builds(
-        Split, test_size=SIZES, seed=SEEDS, splitter=st.just(KFold(3)), fold=st.integers(0, 2)
-    ),
-)
+SPLITS = [
+    Split(test_size=8, val_size=9, seed=1),
+    Split(num_folds=3, fold=2, repeat=1),
+    Split(test_size=8, splitter=KFold(3), fold=1, seed=None),
+]
 
 
 @everyone
-@settings(max_examples=2)
-@given(splits=st.lists(SPLITS, min_size=2, max_size=2))
-def test_a_data_module_with_another_split_is_as_new(name, splits, tmp_path_factory):
-    folder = tmp_path_factory.mktemp(name)
-    data, new = DATA_MODULES[name](folder), DATA_MODULES[name](folder)
-    for split in splits:
+def test_a_data_module_with_another_split_is_as_new(name, tmp_path):
+    unused = DATA_MODULES[name](tmp_path)
+    data = copy.deepcopy(unused)
+    for split in SPLITS:
+        new = copy.deepcopy(unused)
         data.resplit(split)
         new.resplit(split)
         assert everything(data) == everything(new)
-        new = DATA_MODULES[name](folder)
 
 
-def test_a_checkpoint_restores_what_was_learned(fitted):
+def test_a_checkpoint_predicts_without_the_training_rows(fitted):
     data, path = fitted
     arguments = {"x_predict": numbers()[:5]} if "Array" in type(data).__name__ else {}
     restored = type(data).load_from_checkpoint(path, weights_only=True, **arguments)
@@ -162,13 +152,11 @@ def test_parts_follow_each_other_in_time(name, tmp_path):
     assert train.max() < val.min() <= val.max() < test.min()
 
 
-@everyone
-def test_lines_are_printed_once_for_all_folds(name, tmp_path, capsys):
-    data = DATA_MODULES[name](tmp_path)
+def test_lines_are_printed_once_for_all_folds(tmp_path, capsys):
+    data = array_data(tmp_path)
     for fold in range(4):
         data.resplit(Split(num_folds=4, fold=fold, seed=None))
         data.setup("fit")
-        data.inputs("val")
     assert capsys.readouterr().out.count("exact duplicates") == 1
 
 
@@ -205,4 +193,3 @@ def test_a_missing_part_is_refused(tmp_path):
         data.val_dataloader()
     with pytest.raises(InputError, match=r"no test part\. Give test_size"):
         data.predict_dataloader()
-    assert len(data.examples("train")) == ROWS == len(LABELS)

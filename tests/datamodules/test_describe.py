@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from helpers.sets import array_data, image_data, table_data, text_data
+from helpers.sets import DATA_MODULES
 
 from dlp.commands.data import data as data_command
 from dlp.datamodules import ArrayDataModule, TargetEncoder
@@ -42,25 +42,20 @@ def test_targets_have_counts_or_a_range(targets, arguments, words):
 
 
 @pytest.mark.parametrize(
-    ("make", "sentence"),
+    ("name", "sentence", "row"),
     [
-        (array_data, "40 rows of shape (3,), from "),
-        (table_data, "40 rows"),
-        (text_data, "40 texts of 3 to 4 tokens, median 3"),
-        (image_data, "40 images of 8 x 8 pixels, channels: 3"),
+        ("arrays", "40 rows of shape (3,), from ", "[3.21  1.929 3.723]"),
+        ("table", "40 rows", "a=3.21, b=1.929, c=3.723"),
+        ("text", "40 texts of 3 to 4 tokens, median 3", "word6 word3 word7"),
+        ("images", "40 images of 8 x 8 pixels, channels: 3", "1.png"),
     ],
 )
-def test_inputs_of_each_kind_are_counted(make, sentence, tmp_path):
-    assert make(tmp_path).labelled.describe().startswith(sentence)
-
-
-def test_rows_are_read_as_cells_text_path_or_numbers(tmp_path):
-    data = table_data(tmp_path, split_seed=None, val_size=4)
-    x = data.examples("val").inputs.frame.iloc[1]
-    assert data.readable("val", [1]) == [f"a={x.a}, b={x.b}, c={x.c}"]
-    assert text_data(tmp_path).readable("val", [0])[0].startswith("word")
-    assert image_data(tmp_path).readable("val", np.array([0]))[0].endswith(".png")
-    assert array_data(tmp_path).readable("val", [0])[0].startswith("[")
+def test_inputs_are_counted_and_a_row_is_its_cells_text_path_or_numbers(
+    name, sentence, row, tmp_path
+):
+    data = DATA_MODULES[name](tmp_path, split_seed=None)
+    assert data.labelled.describe().startswith(sentence)
+    assert data.readable("val", [1]) == [row]
 
 
 def test_the_command_prints_the_description_and_the_sizes_of_the_parts(capsys):
