@@ -87,21 +87,15 @@ def test_folds_of_another_cross_validation_are_refused(tmp_path, fold, changes):
         read_folds(tmp_path / "folds.jsonl", plan(**changes))
 
 
-def test_scores_are_the_last_measured_values(fold):
-    history = {"train_loss": [3.0, 2.0], "val_mae": [4.0, float("nan")]}
+def test_scores_are_the_last_measured_values_of_a_fold_that_did_not_diverge(fold):
+    history = {"train_loss": [3.0, 2.0], "val_mae": [4.0, float("inf")]}
     assert fold.finish(history, "serial", {}).scores == {"train_loss": 2.0, "val_mae": 4.0}
-
-
-def test_a_diverged_fold_has_no_scores(fold):
-    history = {"train_loss": [3.0, float("nan")], "val_mae": [4.0, float("inf")]}
+    history["train_loss"][1] = float("nan")
     assert np.isnan([*fold.finish(history, "serial", {}).scores.values()]).all()
 
 
-def test_the_digest_is_of_rows_and_their_numbers():
-    again = plan()
-    assert [fold.rows for fold in plan()] == [fold.rows for fold in again]
-    assert len({fold.rows for fold in again}) == 3
+def test_the_digest_is_also_of_the_content_of_the_rows():
     changed = numbers()
     rows = changed.labelled_rows["train"]
     changed.labelled_rows["train"] = replace(rows, hashes=rows.hashes[::-1].copy())
-    assert plan(changed)[0].rows != again[0].rows
+    assert plan(changed)[0].rows != plan()[0].rows

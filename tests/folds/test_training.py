@@ -21,21 +21,20 @@ def test_callbacks_are_copied_for_each_fold():
     quick = maker(optimizer=partial(torch.optim.SGD, lr=0.3))
     stopper = EarlyStopping("val_loss", patience=1)
     trainer = {**TRAINER, "callbacks": [stopper]}
-    result = cross_validate(numbers(), quick, 12, trainer=trainer)
+    result = cross_validate(numbers(), quick, 8, 3, trainer=trainer)
     assert len({len(curve) for curve in losses(result)}) > 1
     assert stopper.wait_count == 0
     assert len(result.mean_curves["val_loss"]) == max(map(len, losses(result)))
 
 
-@pytest.mark.parametrize("engine", ["serial", "auto"])
-def test_a_network_that_folds_share_is_refused(engine):
+def test_a_network_that_folds_share_is_refused():
     network = DenseNet((3,), 1, [4])
 
     def make(data):
         return SupervisedModule(network, "regression")
 
     with pytest.raises(InputError, match="another fold"):
-        cross_validate(numbers(), make, 1, engine=engine, trainer=TRAINER)
+        cross_validate(numbers(), make, 1, trainer=TRAINER)
 
 
 def test_a_frozen_body_may_be_shared():
