@@ -160,45 +160,40 @@ def test_an_error_while_a_batch_is_prepared_is_raised(gpu):
 
 
 class Watch(Callback):
-    """Recorder of the inputs of each epoch."""
+    """Recorder of the training inputs of each epoch."""
 
     def __init__(self):
-        self.train, self.val = [], []
+        self.epochs = []
 
     def on_train_epoch_start(self, *_):
-        self.train.append([])
-        self.val.append([])
+        self.epochs.append([])
 
     def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
-        self.train[-1] += batch[0].flatten().tolist()
-
-    def on_validation_batch_start(self, trainer, pl_module, batch, batch_idx):
-        self.val[-1] += batch[0].flatten().tolist()
+        self.epochs[-1] += batch[0].flatten().tolist()
 
 
-def watched(data, **flags):
+def values():
+    x = torch.arange(20.0)[:, None]
+    return ArrayDataModule(x, torch.arange(20) % 2, batch_size=2, val_size=4)
+
+
+def fitted_epochs(data, **flags):
     watch = Watch()
-    trainer = quiet_trainer(3, [watch], num_sanity_val_steps=0, **flags)
-    trainer.fit(OneWeight(), data)
-    return watch, trainer
-
-
-def values(**arguments):
-    x, y = torch.arange(40.0)[:, None], torch.arange(40) % 2
-    return ArrayDataModule(x, y, batch_size=2, **{"val_size": 8, **arguments})
+    quiet_trainer(3, [watch], num_sanity_val_steps=0, **flags).fit(OneWeight(), data)
+    return watch.epochs
 
 
 def test_overfit_batches_trains_on_the_same_rows_in_every_epoch():
     data = values()
-    watch, _ = watched(data, overfit_batches=2)
-    assert watch.train == 3 * [data.inputs("train").flatten().tolist()[:4]]
+    epochs = fitted_epochs(data, overfit_batches=2)
+    assert epochs == 3 * [data.inputs("train").flatten().tolist()[:4]]
 
 
 def test_each_epoch_of_a_fit_has_another_order():
-    watch, _ = watched(values(), reload_dataloaders_every_n_epochs=1)
-    assert len({tuple(epoch) for epoch in watch.train}) == 3
-    assert len({tuple(sorted(epoch)) for epoch in watch.train}) == 1
-    assert watch.train == watched(values())[0].train
+    epochs = fitted_epochs(values(), reload_dataloaders_every_n_epochs=1)
+    assert len({tuple(epoch) for epoch in epochs}) == 3
+    assert len({tuple(sorted(epoch)) for epoch in epochs}) == 1
+    assert epochs == fitted_epochs(values())
 
 
 def test_a_loader_after_the_fit_gives_batches_on_the_cpu(monkeypatch):

@@ -146,11 +146,8 @@ def test_repeats_and_seeds_give_other_folds(stratify, groups):
 
 
 def test_without_a_seed_the_first_rows_are_tested_and_the_next_ones_validate():
-    assert lists(Split(3, 2, seed=None).parts(keyed(np.arange(8)))) == [
-        [5, 6, 7],
-        [2, 3, 4],
-        [0, 1],
-    ]
+    parts = Split(3, 2, seed=None).parts(keyed(np.arange(8)))
+    assert lists(parts) == [[5, 6, 7], [2, 3, 4], [0, 1]]
 
 
 def test_without_a_seed_folds_are_contiguous_as_in_the_book():

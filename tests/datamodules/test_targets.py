@@ -133,14 +133,6 @@ def test_targets_that_cannot_be_used_are_refused(values, arguments, message):
         use()
 
 
-def test_classes_with_fewer_rows_than_a_number_are_named():
-    encoder = fitted(["a", "b", "c"])
-    values = np.array(["a", "a", "c"])
-    assert encoder.rare_classes(values, 1) == ["b"]
-    assert encoder.rare_classes(values, 2) == ["b", "c"]
-    assert fitted([1.5, 2.5, 3.5]).rare_classes(np.array([1.5]), 9) == []
-
-
 @pytest.mark.parametrize("other", ["yes ", " yes", "yes\n"])
 def test_classes_that_differ_by_spaces_alone_are_refused(other):
     with pytest.raises(InputError, match="differ by spaces alone"):

@@ -13,16 +13,6 @@ from dlp.folds.cross_validation import cross_validate
 from dlp.modules import DenseModule
 
 
-def histories(result):
-    return [fold.history for fold in result.folds]
-
-
-@pytest.fixture(scope="module")
-def whole():
-    """Return three serial folds."""
-    return cross_validate(numbers(), dense, 2, 3, engine="serial", trainer=TRAINER)
-
-
 def test_the_split_and_the_random_state_are_restored():
     data = numbers(val_size=0.25)
     rows, state = data.examples("val").index, torch.get_rng_state()
@@ -31,7 +21,7 @@ def test_the_split_and_the_random_state_are_restored():
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_finished_folds_are_not_trained_again_and_a_killed_one_starts_anew(tmp_path, whole):
+def test_finished_folds_are_not_trained_again_and_a_killed_one_starts_anew(tmp_path):
     class Kill(Callback):
         def on_train_epoch_start(self, trainer, module):
             if module.is_second and trainer.current_epoch == 1:
@@ -42,16 +32,15 @@ def test_finished_folds_are_not_trained_again_and_a_killed_one_starts_anew(tmp_p
         model.is_second = data.split.fold == 1
         return model
 
-    options = {"engine": "serial", "path": tmp_path / "folds.jsonl"}
-    trainer = {**TRAINER, "callbacks": [Kill()]}
+    path, trained = tmp_path / "folds.jsonl", []
+    run = partial(cross_validate, max_epochs=2, num_folds=3, engine="serial")
     with pytest.raises(MemoryError):
-        cross_validate(numbers(), make, 2, 3, trainer=trainer, **options)
-    options["path"].write_bytes(options["path"].read_bytes() + b'{"repeat": 0, "fol')
-    trained = []
-    options |= {"trainer": TRAINER, "on_fold": trained.append}
-    result = cross_validate(numbers(), dense, 2, 3, **options)
+        run(numbers(), make, path=path, trainer={**TRAINER, "callbacks": [Kill()]})
+    path.write_bytes(path.read_bytes() + b'{"repeat": 0, "fol')
+    result = run(numbers(), dense, path=path, trainer=TRAINER, on_fold=trained.append)
     assert [fold.fold for fold in trained] == [1, 2]
-    assert histories(result) == histories(whole)
+    whole = run(numbers(), dense, trainer=TRAINER)
+    assert [fold.history for fold in result.folds] == [fold.history for fold in whole.folds]
     pd.testing.assert_frame_equal(result.out_of_fold, whole.out_of_fold)
 
 

@@ -30,13 +30,6 @@ def encoded(image, kind="PNG", **options):
     return file.getvalue()
 
 
-def halves():
-    """Return an image of 4 x 8, left black and right white."""
-    pixels = np.zeros((4, 8, 3), np.uint8)
-    pixels[:, 4:] = 255
-    return Image.fromarray(pixels)
-
-
 # One image ---------------------------------------------------------------------------------------
 
 
@@ -50,10 +43,8 @@ def test_resizing_averages_all_pixels_that_a_new_one_covers(height, width):
     assert abs(pixels.astype(int) - expected.numpy()).max() <= 1
 
 
-def test_squeeze_keeps_the_whole_image_and_crop_the_middle():
-    squeezed = read_image(encoded(halves()), ImageFormat(4, 4))
+def test_crop_keeps_the_middle():
     cropped = read_image(encoded(noise(4, 8)), ImageFormat(4, 4, "crop"))
-    assert squeezed[0, :, 0].tolist()[::3] == [0, 255]
     assert np.array_equal(cropped, np.array(noise(4, 8))[:, 2:6])
 
 
