@@ -1,5 +1,6 @@
 import json
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +9,8 @@ from sklearn.model_selection import LeaveOneGroupOut, ShuffleSplit
 
 from dlp.errors import InputError
 from dlp.folds.plan import append_fold, plan_folds, read_folds
+
+PATH = Path("folds.jsonl")
 
 
 def plan(data=None, repeats=1, seed=0, max_epochs=3, num_folds=3, **split):
@@ -44,47 +47,45 @@ def test_a_splitter_that_needs_groups_is_a_sentence():
         plan(splitter=LeaveOneGroupOut())
 
 
-def test_a_finished_fold_survives_its_file(tmp_path, fold):
-    append_fold(tmp_path / "folds.jsonl", fold)
-    [(key, result)] = read_folds(tmp_path / "folds.jsonl", plan()).items()
+def test_a_finished_fold_survives_its_file(fold):
+    append_fold(PATH, fold)
+    [(key, result)] = read_folds(PATH, plan()).items()
     assert key == plan()[1]
     assert asdict(result) == asdict(fold)
     assert fold.history["val_mae"] == [None, 3.0]
 
 
-def test_a_line_that_was_cut_off_is_skipped_and_does_not_spoil_the_next(tmp_path, fold):
-    path = tmp_path / "folds.jsonl"
-    path.write_text(json.dumps(asdict(fold))[:-9])
+def test_a_line_that_was_cut_off_is_skipped_and_does_not_spoil_the_next(fold):
+    PATH.write_text(json.dumps(asdict(fold))[:-9])
     other = replace(plan()[2], engine="stacked")
-    append_fold(path, other)
-    assert [*read_folds(path, plan())] == [other]
+    append_fold(PATH, other)
+    assert [*read_folds(PATH, plan())] == [other]
 
 
-def test_the_last_line_of_a_fold_wins(tmp_path, fold):
+def test_the_last_line_of_a_fold_wins(fold):
     for engine in ("serial", "stacked"):
-        append_fold(tmp_path / "folds.jsonl", replace(fold, engine=engine))
-    [result] = read_folds(tmp_path / "folds.jsonl", plan()).values()
+        append_fold(PATH, replace(fold, engine=engine))
+    [result] = read_folds(PATH, plan()).values()
     assert result.engine == "stacked"
 
 
 @pytest.mark.parametrize(
     "damage", [b"[1]", b"null", b"3", b"[" * 5000, bytes(range(128, 256)), b'{"repeat": 0}']
 )
-def test_a_damaged_line_is_left_out_and_its_fold_trained_again(tmp_path, fold, damage):
-    path = tmp_path / "folds.jsonl"
-    append_fold(path, fold)
-    line = path.read_bytes()
-    path.write_bytes(damage + b"\n" + line.replace(b'"serial"', b"3"))
-    assert read_folds(path, plan()) == {}
-    path.write_bytes(damage + b"\n" + line)
-    assert [*read_folds(path, plan())] == [fold]
+def test_a_damaged_line_is_left_out_and_its_fold_trained_again(fold, damage):
+    append_fold(PATH, fold)
+    line = PATH.read_bytes()
+    PATH.write_bytes(damage + b"\n" + line.replace(b'"serial"', b"3"))
+    assert read_folds(PATH, plan()) == {}
+    PATH.write_bytes(damage + b"\n" + line)
+    assert [*read_folds(PATH, plan())] == [fold]
 
 
 @pytest.mark.parametrize("changes", [{"seed": 1}, {"max_epochs": 4}, {"num_folds": 4}])
-def test_folds_of_another_cross_validation_are_refused(tmp_path, fold, changes):
-    append_fold(tmp_path / "folds.jsonl", fold)
+def test_folds_of_another_cross_validation_are_refused(fold, changes):
+    append_fold(PATH, fold)
     with pytest.raises(InputError, match="run_dir"):
-        read_folds(tmp_path / "folds.jsonl", plan(**changes))
+        read_folds(PATH, plan(**changes))
 
 
 def test_scores_are_the_last_measured_values_of_a_fold_that_did_not_diverge(fold):

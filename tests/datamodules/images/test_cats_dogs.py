@@ -36,16 +36,14 @@ WRITERS = {
 }
 
 
-def small(root, **arguments):
-    sizes = {"per_class": 8, "val_size": 4, "test_size": 4, "image_size": 8}
-    return CatsVsDogsDataModule(root, **{**sizes, **arguments})
+def small(root):
+    return CatsVsDogsDataModule(root, per_class=8, val_size=4, test_size=4, image_size=8)
 
 
 @pytest.mark.parametrize("layout", WRITERS)
 def test_each_layout_gives_the_parts_of_the_book(layout, tmp_path):
     WRITERS[layout](tmp_path)
     data = small(tmp_path)
-    is_folder = layout == "folder"
     numbers = {"train": (3, 2, 1, 0), "val": (5, 4), "test": (7, 6)}
     for part, expected in numbers.items():
         rows = data.examples(part)
@@ -53,7 +51,7 @@ def test_each_layout_gives_the_parts_of_the_book(layout, tmp_path):
         if "without" not in layout:
             names = [f"{name}.{n}.jpg" for n in expected for name in ("cat", "dog")]
             assert rows.names["path"] == names
-        if not is_folder:
+        if layout != "folder":
             assert rows.index.tolist() == [n + first for n in expected for first in (0, 12)]
     dark, bright = data.inputs("test")[torch.tensor([0, 1])]
     assert dark.mean() < 0.4 < bright.mean()

@@ -2,6 +2,7 @@ import gzip
 import json
 from datetime import date, datetime
 from decimal import Decimal
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -14,8 +15,8 @@ from dlp.errors import InputError
 GZIPPED = gzip.compress(b"a,b\n1,2\n", mtime=0)
 
 
-def write(folder, content, name="t.csv"):
-    path = folder / name
+def write(content, name="t.csv"):
+    path = Path(name)
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     return path
 
@@ -51,10 +52,8 @@ def rows(*cells, count=12):
         ),
     ],
 )
-def test_a_csv_is_read_as_pandas_reads_it_with_the_arguments_of_the_user(
-    tmp_path, text, arguments, cells
-):
-    frame = read_table(write(tmp_path, text), arguments)
+def test_a_csv_is_read_as_pandas_reads_it_with_the_arguments_of_the_user(text, arguments, cells):
+    frame = read_table(write(text), arguments)
     expected = pd.DataFrame(cells)
     pd.testing.assert_frame_equal(frame[[*cells]], expected, check_dtype=False)
 
@@ -95,9 +94,9 @@ def test_a_csv_is_read_as_pandas_reads_it_with_the_arguments_of_the_user(
         ),
     ],
 )
-def test_what_pandas_reads_otherwise_than_meant_is_refused(tmp_path, text, arguments, message):
+def test_what_pandas_reads_otherwise_than_meant_is_refused(text, arguments, message):
     with pytest.raises(InputError, match=message) as error:
-        read_table(write(tmp_path, text), arguments)
+        read_table(write(text), arguments)
     assert "t.csv" in str(error.value)
 
 
@@ -117,9 +116,9 @@ def test_what_pandas_reads_otherwise_than_meant_is_refused(tmp_path, text, argum
         ([str(n) for n in range(12)], r"drop_columns: \[c\] \(or id_column\)"),
     ],
 )
-def test_columns_that_are_no_inputs_are_refused(tmp_path, column, message):
+def test_columns_that_are_no_inputs_are_refused(column, message):
     text = "".join(f'"{column[n % len(column)]}",{n % 3}.5\n' for n in range(12))
-    frame = read_table(write(tmp_path, "c,y\n" + text))
+    frame = read_table(write("c,y\n" + text))
     with pytest.raises(InputError, match=message):
         check_inputs(frame)
 
@@ -127,54 +126,54 @@ def test_columns_that_are_no_inputs_are_refused(tmp_path, column, message):
 @pytest.mark.parametrize(
     "column", [["A1", "B2"], ["10-20", "20-30"], ["3 stars", "4 stars"], ["yes", "no"], ["1", "2"]]
 )
-def test_repeated_texts_are_categories_and_repeated_numbers_are_numbers(tmp_path, column):
-    check_inputs(read_table(write(tmp_path, "a,c\n" + rows(column))))
+def test_repeated_texts_are_categories_and_repeated_numbers_are_numbers(column):
+    check_inputs(read_table(write("a,c\n" + rows(column))))
 
 
-def test_all_columns_that_name_rows_are_told_at_once(tmp_path):
+def test_all_columns_that_name_rows_are_told_at_once():
     names = [[str(n) for n in range(12)], [f"n{n}" for n in range(12)]]
     with pytest.raises(InputError, match=r"drop_columns: \[id, name\]"):
-        check_inputs(read_table(write(tmp_path, "a,id,name\n" + rows(*names))))
+        check_inputs(read_table(write("a,id,name\n" + rows(*names))))
     with pytest.raises(InputError, match=r"above 1,000 categories.*: c"):
         check_inputs(pd.DataFrame({"c": [f"name{n}" for n in range(1200)] * 3}))
 
 
-def test_classes_stay_as_they_are_written(tmp_path):
-    frame = read_table(write(tmp_path, "y,b\n1.10,1\n1.1,2\n01,3\nTRUE,4\n"), as_text=["y"])
+def test_classes_stay_as_they_are_written():
+    frame = read_table(write("y,b\n1.10,1\n1.1,2\n01,3\nTRUE,4\n"), as_text=["y"])
     assert frame["y"].tolist() == ["1.10", "1.1", "01", "TRUE"]
 
 
-def test_columns_without_a_header_are_numbered(tmp_path):
-    frame = read_table(write(tmp_path, '1,"x\ny"\n2,\n'), {"header": None})
+def test_columns_without_a_header_are_numbered():
+    frame = read_table(write('1,"x\ny"\n2,\n'), {"header": None})
     assert frame["1"].tolist()[0] == "x\ny"
     assert list(frame) == ["0", "1"]
 
 
-def test_a_column_is_of_one_type_whatever_comes_late(tmp_path):
+def test_a_column_is_of_one_type_whatever_comes_late():
     text = "a,b\n" + "1,2\n" * 300_000 + "x,2\n"
-    assert pd.api.types.infer_dtype(read_table(write(tmp_path, text))["a"]) == "string"
+    assert pd.api.types.infer_dtype(read_table(write(text))["a"]) == "string"
 
 
-def test_csv_gzip_tsv_parquet_and_json_give_the_same_cells(tmp_path):
+def test_csv_gzip_tsv_parquet_and_json_give_the_same_cells():
     frame = pd.DataFrame({"a": [1.5, None, 3], "b": ["x", "NA", None], "c": [True, False, True]})
     text = frame.to_csv(index=False)
     lines = frame.to_json(orient="records", lines=True)
     paths = [
-        write(tmp_path, text),
-        write(tmp_path, text.replace(",", "\t"), "t.tsv"),
-        write(tmp_path, gzip.compress(text.encode()), "T.CSV.GZ"),
-        write(tmp_path, lines.replace("\n", "\r\n\n"), "t.jsonl"),
-        write(tmp_path, frame.to_json(orient="records"), "rows.json"),
-        write(tmp_path, frame.to_json(), "columns.json"),
+        write(text),
+        write(text.replace(",", "\t"), "t.tsv"),
+        write(gzip.compress(text.encode()), "T.CSV.GZ"),
+        write(lines.replace("\n", "\r\n\n"), "t.jsonl"),
+        write(frame.to_json(orient="records"), "rows.json"),
+        write(frame.to_json(), "columns.json"),
     ]
-    frame.set_index([[5, 5, 7]]).to_parquet(tmp_path / "t.parquet")
-    for path in (*paths, tmp_path / "t.parquet"):
+    frame.set_index([[5, 5, 7]]).to_parquet("t.parquet")
+    for path in (*paths, Path("t.parquet")):
         pd.testing.assert_frame_equal(read_table(path), frame)
 
 
-def test_json_cells_keep_their_text_and_their_lines(tmp_path):
+def test_json_cells_keep_their_text_and_their_lines():
     lines = [json.dumps({"zip": "007", "text": "one\u2028line\x0b"}, ensure_ascii=False)] * 2
-    frame = read_table(write(tmp_path, "\n".join(lines), "t.jsonl"))
+    frame = read_table(write("\n".join(lines), "t.jsonl"))
     assert frame["zip"].tolist() == ["007"] * 2
     assert len(frame) == 2
 
@@ -193,34 +192,34 @@ def test_json_cells_keep_their_text_and_their_lines(tmp_path):
         ("t.xlsx", "PK", "is not a table. Save it as one of .csv"),
     ],
 )
-def test_other_files_that_cannot_be_read_are_refused(tmp_path, name, content, message):
+def test_other_files_that_cannot_be_read_are_refused(name, content, message):
     with pytest.raises(InputError, match=message):
-        read_table(write(tmp_path, content, name))
+        read_table(write(content, name))
 
 
 def test_a_missing_file_is_named_with_the_working_directory(tmp_path):
     with pytest.raises(InputError, match=str(tmp_path)):
-        read_table(tmp_path / "absent.csv")
+        read_table(Path("absent.csv"))
 
 
-def test_dates_and_decimals_of_parquet_are_dates_and_numbers(tmp_path):
+def test_dates_and_decimals_of_parquet_are_dates_and_numbers():
     frame = pd.DataFrame(
         {"d": [date(2024, 1, 31)] * 2, "n": [Decimal("1.50")] * 2, "b": [True, None]}
     )
-    frame.to_parquet(tmp_path / "t.parquet")
-    table = read_table(tmp_path / "t.parquet")
+    frame.to_parquet("t.parquet")
+    table = read_table(Path("t.parquet"))
     assert all(is_number(table[name]) for name in table)
     assert table["d"][0] == datetime(2024, 1, 31)
     assert table["n"][0] == 1.5
 
 
-def test_dates_of_json_are_read_where_they_are_named(tmp_path):
-    path = write(tmp_path, '[{"d": "03.01.2024", "a": 1}]', "t.json")
+def test_dates_of_json_are_read_where_they_are_named():
+    path = write('[{"d": "03.01.2024", "a": 1}]', "t.json")
     options = {"parse_dates": ["d", "absent"], "date_format": "%d.%m.%Y"}
     assert read_table(path, options)["d"].tolist() == [datetime(2024, 1, 3)]
 
 
-def test_a_named_index_of_parquet_is_a_column(tmp_path):
+def test_a_named_index_of_parquet_is_a_column():
     frame = pd.DataFrame({"city": ["Bonn", "Ulm"], "area": [1, 2]})
-    frame.set_index("city").to_parquet(tmp_path / "flats.parquet")
-    assert read_table(tmp_path / "flats.parquet").columns.tolist() == ["city", "area"]
+    frame.set_index("city").to_parquet("flats.parquet")
+    assert read_table(Path("flats.parquet")).columns.tolist() == ["city", "area"]

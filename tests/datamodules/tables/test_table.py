@@ -35,16 +35,12 @@ def matrix(data, part="train"):
     return data.inputs(part).numpy()
 
 
-@pytest.fixture
-def csv(tmp_path):
-    def write(frame, name="houses.csv"):
-        frame.to_csv(tmp_path / name, index=False)
-        return tmp_path / name
-
-    return write
+def csv(frame, name="houses.csv"):
+    frame.to_csv(name, index=False)
+    return name
 
 
-def test_a_table_becomes_numbers_and_one_hot_categories(csv):
+def test_a_table_becomes_numbers_and_one_hot_categories():
     frame = houses()
     data = table(csv(frame), scaling="none", val_size=None, split_seed=None)
     cities = ["city=Lyon", "city=Nice", "city=Paris"]
@@ -58,7 +54,7 @@ def test_a_table_becomes_numbers_and_one_hot_categories(csv):
 
 
 @pytest.mark.parametrize("index", [[7] * 40, pd.date_range("2024", periods=40)])
-def test_a_data_frame_is_read_as_its_file_and_its_index_is_the_row_number(csv, index):
+def test_a_data_frame_is_read_as_its_file_and_its_index_is_the_row_number(index):
     frame = houses()
     from_file = table(csv(frame), test_path=csv(houses(12, 1), "test.csv"))
     frame = frame.set_index(pd.Index(index))
@@ -69,7 +65,7 @@ def test_a_data_frame_is_read_as_its_file_and_its_index_is_the_row_number(csv, i
     assert [*frame] == [*houses()]
 
 
-def test_rows_to_predict_may_have_other_columns_in_any_order(csv):
+def test_rows_to_predict_may_have_other_columns_in_any_order():
     frame = houses()
     new = frame[frame.columns[::-1]].drop(columns=["price", "sold"]).assign(extra="x")
     data = table(csv(frame), predict_path=csv(new, "new.csv"))
@@ -77,7 +73,7 @@ def test_rows_to_predict_may_have_other_columns_in_any_order(csv):
     np.testing.assert_array_equal(matrix(data, "predict")[trained], matrix(data))
 
 
-def test_the_truth_of_rows_to_predict_is_known_if_it_is_complete(csv):
+def test_the_truth_of_rows_to_predict_is_known_if_it_is_complete():
     frame = houses()
     data = table(frame, predict_path=frame)
     np.testing.assert_array_equal(data.examples("predict").targets, frame.price)
@@ -85,7 +81,7 @@ def test_the_truth_of_rows_to_predict_is_known_if_it_is_complete(csv):
     assert data.examples("predict").targets is None
 
 
-def test_new_cells_of_a_category_may_all_look_like_numbers(csv):
+def test_new_cells_of_a_category_may_all_look_like_numbers():
     frame = houses().assign(city=["1.50", "A1"] * 20)
     new = frame.assign(city="1.50").drop(columns=["price", "sold"])
     data = table(csv(frame), scaling="none", predict_path=csv(new, "new.csv"))
@@ -104,14 +100,14 @@ def test_new_cells_of_a_category_may_all_look_like_numbers(csv):
         ("price", {}, None),
     ],
 )
-def test_the_target_decides_the_task(csv, target, arguments, classes):
+def test_the_target_decides_the_task(target, arguments, classes):
     data = table(csv(houses()), target, **arguments)
     assert data.class_names == classes
     assert data.num_outputs == len(classes or [target])
 
 
 @pytest.mark.parametrize("kind", ["csv", "frame"])
-def test_rows_without_a_target_are_left_out_and_whole_numbers_stay_classes(csv, capsys, kind):
+def test_rows_without_a_target_are_left_out_and_whole_numbers_stay_classes(capsys, kind):
     frame = houses().astype({"sold": "Int64"})
     frame.loc[3::10, "sold"] = None
     source = csv(frame) if kind == "csv" else frame
@@ -124,7 +120,7 @@ def test_rows_without_a_target_are_left_out_and_whole_numbers_stay_classes(csv, 
         table(source, "sold", drop_columns=["price"]).fit()
 
 
-def test_columns_of_groups_and_times_are_no_inputs(csv):
+def test_columns_of_groups_and_times_are_no_inputs():
     frame = houses()
     assert table(frame, group_column="city").feature_names == ["area", "rooms", "garden"]
     frame["when"] = pd.date_range("2024-01-31", periods=40, freq="-1D")
@@ -139,7 +135,7 @@ def test_dates_are_no_values():
         table(frame, "when").examples("train")
 
 
-def test_duplicates_are_counted_whatever_type_they_were_read_as(csv, capsys):
+def test_duplicates_are_counted_whatever_type_they_were_read_as(capsys):
     frame = houses()
     frame.loc[3, ["area", "rooms"]] = [50, 2]
     test = frame[2:4].astype({"rooms": float})
@@ -162,12 +158,12 @@ def test_duplicates_are_counted_whatever_type_they_were_read_as(csv, capsys):
         ({"features": "no_such_module.Ratio"}, "cannot import 'no_such_module.Ratio'"),
     ],
 )
-def test_mistakes_are_told_in_a_sentence(csv, arguments, message):
+def test_mistakes_are_told_in_a_sentence(arguments, message):
     with pytest.raises(InputError, match=message):
         table(csv(houses()), **arguments).fit()
 
 
-def test_columns_are_checked_on_the_rows_of_all_parts(csv):
+def test_columns_are_checked_on_the_rows_of_all_parts():
     frame = houses().astype({"area": object})
     frame.loc[[3, 30], "area"] = ["NA", "n/a"]
     with pytest.raises(InputError, match=r"numbers and 'NA', first in row 3.*\[NA, n/a\]"):
@@ -200,7 +196,7 @@ def test_own_features_are_fitted_on_the_training_part_without_the_target(feature
     assert [*data.examples("train").inputs.frame] == ["area", "rooms", "garden", "city"]
 
 
-def test_features_of_a_name_are_imported_and_restored(csv, tmp_path, monkeypatch):
+def test_features_of_a_name_are_imported_and_restored(tmp_path, monkeypatch):
     source = "class Scaled:\n def fit(self, f): self.k = float(f['area'].max())\n"
     source += " def transform(self, f): return f[['area']] / self.k\n"
     (tmp_path / "my_features.py").write_text(source)

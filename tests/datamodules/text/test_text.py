@@ -1,5 +1,5 @@
-import csv
 import re
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -17,18 +17,16 @@ ROWS = [
 ]
 
 
-def write_csv(path, rows, header=("text", "label"), **options):
-    with path.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file, **options).writerows([header, *rows])
+def write_csv(path, rows, header=("text", "label")):
+    pd.DataFrame(rows, columns=header).to_csv(path, index=False)
     return path
 
 
 def write_folder(folder, rows=ROWS):
     for number, (text, label) in enumerate(rows):
-        path = folder / ("pos" if label else "neg") / f"{number}.txt"
+        path = Path(folder, "pos" if label else "neg", f"{number}.txt")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
-    return folder
 
 
 def raw(data, part="train"):
@@ -36,63 +34,63 @@ def raw(data, part="train"):
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.jsonl", "a.parquet", "files"])
-def test_every_kind_of_file_keeps_quotes_newlines_and_emoji(name, tmp_path):
+def test_every_kind_of_file_keeps_quotes_newlines_and_emoji(name):
     frame = pd.DataFrame(ROWS, columns=["text", "label"])
-    frame.to_json(tmp_path / "a.jsonl", orient="records", lines=True)
-    frame.to_parquet(tmp_path / "a.parquet")
-    write_csv(tmp_path / "a.csv", ROWS)
-    write_folder(tmp_path / "files")
-    data = TextDataModule(tmp_path / name, val_size=None)
+    frame.to_json("a.jsonl", orient="records", lines=True)
+    frame.to_parquet("a.parquet")
+    frame.to_csv("a.csv", index=False)
+    write_folder("files")
+    data = TextDataModule(name, val_size=None)
     classes = data.targets.encode(data.examples("train").targets)
     assert dict(zip(raw(data), classes, strict=True)) == dict(ROWS)
 
 
 @pytest.mark.parametrize("val", ["val", "valid", "validation"])
-def test_folders_are_parts_and_what_has_no_label_is_skipped(val, tmp_path):
-    write_folder(tmp_path / "train")
-    write_folder(tmp_path / val, ROWS[:8])
-    write_folder(tmp_path / "test", ROWS[:6])
-    (tmp_path / "train" / "unsup").mkdir()
-    (tmp_path / "train" / "unsup" / "0.txt").write_text("unlabelled")
-    (tmp_path / "train" / "urls.txt").write_text("about the set")
-    data = TextDataModule(tmp_path)
+def test_folders_are_parts_and_what_has_no_label_is_skipped(val):
+    write_folder("set/train")
+    write_folder(f"set/{val}", ROWS[:8])
+    write_folder("set/test", ROWS[:6])
+    Path("set/train/unsup").mkdir()
+    Path("set/train/unsup/0.txt").write_text("unlabelled")
+    Path("set/train/urls.txt").write_text("about the set")
+    data = TextDataModule("set")
     assert data.class_names == ["neg", "pos"]
     assert [len(data.examples(part)) for part in ("train", "val", "test")] == [40, 8, 6]
     assert sorted(data.examples("test").names["path"])[0] == "test/neg/0.txt"
 
 
-def test_a_folder_of_the_hub_gives_its_parts_and_the_names_of_its_classes(tmp_path):
-    write_imdb(tmp_path / "plain_text")
-    data = TextDataModule(str(tmp_path), val_size=4)
+def test_a_folder_of_the_hub_gives_its_parts_and_the_names_of_its_classes():
+    write_imdb(Path("set/plain_text"))
+    data = TextDataModule("set", val_size=4)
     assert data.class_names == ["neg", "pos"]
     assert [len(data.examples(part)) for part in ("train", "val", "test")] == [36, 4, 40]
     assert "neg" in data.examples("test").targets
 
 
-def test_several_label_columns_are_labels(tmp_path):
+def test_several_label_columns_are_labels():
     rows = [(text, label, 1 - label) for text, label in ROWS]
-    path = write_csv(tmp_path / "a.csv", rows, ("text", "funny", "sad"))
+    path = write_csv("a.csv", rows, ("text", "funny", "sad"))
     data = TextDataModule(path, label_column=["funny", "sad"], task="multilabel")
     assert data.class_names == ["funny", "sad"]
     assert data.loader("train").targets.dtype == torch.float32
 
 
-def test_labels_that_mix_numbers_and_text_are_refused_unless_they_are_classes(tmp_path):
-    path = write_csv(tmp_path / "a.csv", [(f"a {row}", row % 3 or "none") for row in range(20)])
+def test_labels_that_mix_numbers_and_text_are_refused_unless_they_are_classes():
+    path = write_csv("a.csv", [(f"a {row}", row % 3 or "none") for row in range(20)])
     with pytest.raises(InputError, match="give task: classification"):
         TextDataModule(path).fit()
     assert TextDataModule(path, task="classification").class_names == ["1", "2", "none"]
 
 
 @pytest.mark.parametrize("task", ["auto", "classification"])
-def test_lists_of_labels_are_refused(task, tmp_path):
-    (tmp_path / "a.json").write_text('[{"text": "a", "label": ["a", "b"]}]')
+def test_lists_of_labels_are_refused(task):
+    Path("a.json").write_text('[{"text": "a", "label": ["a", "b"]}]')
     with pytest.raises(InputError, match="'label' holds lists; make columns of 0 and 1"):
-        TextDataModule(tmp_path / "a.json", task=task).fit()
+        TextDataModule("a.json", task=task).fit()
 
 
-def test_unlabelled_texts_are_left_out_if_asked(tmp_path):
-    path = write_csv(tmp_path / "a.csv", [*ROWS, ("no label", "")])
+def test_unlabelled_texts_are_left_out_if_asked():
+    path = write_csv("a.csv", [*ROWS, ("no label", "")])
     with pytest.raises(InputError, match="drop_unlabelled"):
         TextDataModule(path).fit()
     data = TextDataModule(path, drop_unlabelled=True, val_size=None)
@@ -101,9 +99,9 @@ def test_unlabelled_texts_are_left_out_if_asked(tmp_path):
 
 
 @pytest.fixture
-def reviews(tmp_path):
+def reviews():
     rows = [(f"a {'xy'[n % 2]} film", "xy"[n % 2], f"author {n % 5}", n) for n in range(20)]
-    return write_csv(tmp_path / "reviews.csv", rows, ("text", "label", "by", "day"))
+    return write_csv("reviews.csv", rows, ("text", "label", "by", "day"))
 
 
 def test_ids_name_the_rows(reviews):
@@ -114,27 +112,22 @@ def test_ids_name_the_rows(reviews):
 NEW = ["a y film", "an unknown x"]
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        {"predict_texts": NEW},
-        {"predict_path": "lines.txt"},
-        {"predict_path": "table.csv"},
-        {"predict_path": "folder"},
-    ],
-)
-def test_other_texts_are_predicted(arguments, reviews, tmp_path):
-    (tmp_path / "lines.txt").write_text("\n".join(NEW) + "\n")
-    write_csv(tmp_path / "table.csv", [(text,) for text in NEW], ("text",))
-    write_folder(tmp_path / "folder" / "deep", [(text, 0) for text in NEW])
+SOURCES = [{"predict_path": path} for path in ("lines.txt", "table.csv", "folder")]
+
+
+@pytest.mark.parametrize("arguments", [{"predict_texts": NEW}, *SOURCES])
+def test_other_texts_are_predicted(arguments, reviews):
+    Path("lines.txt").write_text("\n".join(NEW) + "\n")
+    write_csv("table.csv", NEW, ["text"])
+    write_folder("folder/deep", [(text, 0) for text in NEW])
     data = TextDataModule(reviews, val_size=None, **arguments)
     assert raw(data, "predict") == NEW
     batch, *_ = next(iter(data.predict_dataloader()))
     assert data.encoder.decode(batch.ids[batch.offsets[1] :]).split() == ["?", "?", "x"]
 
 
-def test_the_test_file_is_tested(reviews, tmp_path):
-    path = write_csv(tmp_path / "test.csv", [("the x film", "x"), ("a y", "y")])
+def test_the_test_file_is_tested(reviews):
+    path = write_csv("test.csv", [("the x film", "x"), ("a y", "y")])
     data = TextDataModule(reviews, test_path=path, val_size=None)
     assert raw(data, "test") == ["the x film", "a y"]
 
@@ -151,13 +144,9 @@ CHINESE = ["\u8fd9\u90e8\u7535\u5f71\u5f88\u597d\u770b", "\u6545\u4e8b\u65e0\u80
         (["incomprehensibilities all over", "nothing"], "words", False),
     ],
 )
-def test_words_of_a_script_without_spaces_are_advised_against(
-    texts, tokens, is_said, tmp_path, capsys
-):
-    path = write_csv(
-        tmp_path / "a.csv", [(f"{text}{n}", n % 2) for n in range(9) for text in texts]
-    )
-    TextDataModule(path, tokens=tokens).fit()
+def test_words_of_a_script_without_spaces_are_advised_against(texts, tokens, is_said, capsys):
+    rows = [(f"{text}{n}", n % 2) for n in range(9) for text in texts]
+    TextDataModule(write_csv("a.csv", rows), tokens=tokens).fit()
     assert ("tokens: characters learns more" in capsys.readouterr().out) == is_said
 
 
@@ -170,7 +159,7 @@ def test_the_cache_follows_the_file_and_the_tokens(change, reviews, monkeypatch)
     TextDataModule(reviews, num_words=9, encoding="count").fit()
     assert not reads
     if change == "content":
-        reviews.write_text(reviews.read_text().replace("film", "filM"))
+        Path(reviews).write_text(Path(reviews).read_text().replace("film", "filM"))
     changes = {"tokens": {"tokens": "characters"}, "label_column": {"label_column": "by"}}
     TextDataModule(reviews, **changes.get(change, {})).fit()
     assert len(reads) == 1
@@ -186,23 +175,23 @@ def test_the_cache_follows_the_file_and_the_tokens(change, reviews, monkeypatch)
         (ROWS, {"group_column": "author"}, "unknown group_column 'author'"),
     ],
 )
-def test_missing_texts_and_columns_are_named(rows, arguments, message, tmp_path):
+def test_missing_texts_and_columns_are_named(rows, arguments, message):
     with pytest.raises(InputError, match=message):
-        TextDataModule(write_csv(tmp_path / "a.csv", rows), **arguments).fit()
+        TextDataModule(write_csv("a.csv", rows), **arguments).fit()
 
 
-def test_folders_and_files_that_cannot_be_read_are_refused(tmp_path, capsys):
-    write_csv(tmp_path / "train.csv", ROWS)
+def test_folders_and_files_that_cannot_be_read_are_refused(capsys):
+    write_csv("train.csv", ROWS)
     with pytest.raises(InputError, match=r"no class folders .* give path and test_path"):
-        TextDataModule(tmp_path).fit()
-    write_folder(tmp_path / "files", [("plain", 0), ("text", 1)])
-    (tmp_path / "files" / "neg" / "0.txt").write_bytes("caf\u00e9".encode("cp1252"))
+        TextDataModule(Path.cwd()).fit()
+    write_folder("files", [("plain", 0), ("text", 1)])
+    Path("files/neg/0.txt").write_bytes("caf\u00e9".encode("cp1252"))
     with pytest.raises(InputError, match=r"not UTF-8 text .* read_csv: .*{encoding: cp1252}"):
-        TextDataModule(tmp_path / "files").fit()
-    (tmp_path / "files" / "neg" / "1.md").touch()
+        TextDataModule("files").fit()
+    Path("files/neg/1.md").touch()
     capsys.readouterr()
-    data = TextDataModule(tmp_path / "files", read_csv={"encoding": "cp1252"}, val_size=None)
+    data = TextDataModule("files", read_csv={"encoding": "cp1252"}, val_size=None)
     assert {*raw(data)} == {"caf\u00e9", "text"}
-    assert re.search(r"1 files in .*files are not used, such as .*1\.md", capsys.readouterr().out)
+    assert re.search(r"1 files in files are not used, such as .*1\.md", capsys.readouterr().out)
     with pytest.raises(InputError, match="found no file"):
-        TextDataModule(tmp_path / "reviews.csv").fit()
+        TextDataModule("reviews.csv").fit()
