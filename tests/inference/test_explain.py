@@ -44,9 +44,8 @@ def test_word_weights_are_the_integrated_gradients_of_captum(outputs, hidden, ac
     torch.manual_seed(0)
     network = DenseNet([30], outputs, hidden, activation, dropout=0.5).eval()
     bags = torch.rand(20, 30) * (torch.rand(20, 30) > 0.7)
-    attribution = IntegratedGradients(lambda x: network(x)[:, -1]).attribute(
-        bags, n_steps=128, method="riemann_middle"
-    )
+    gradients = IntegratedGradients(lambda x: network(x)[:, -1])
+    attribution = gradients.attribute(bags, n_steps=128, method="riemann_middle")
     weights = word_weights(network, bags, 1 if outputs == 1 else 2)
     torch.testing.assert_close(weights, attribution.float(), atol=1e-6, rtol=0)
 

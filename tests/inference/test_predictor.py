@@ -41,9 +41,8 @@ def sales(tmp_path):
 @pytest.fixture
 def reviews(tmp_path):
     path = tmp_path / "reviews.csv"
-    pd.DataFrame({"review": ["good film", "bad film"] * 9, "label": [1, 0] * 9}).to_csv(
-        path, index=False
-    )
+    frame = pd.DataFrame({"review": ["good film", "bad film"] * 9, "label": [1, 0] * 9})
+    frame.to_csv(path, index=False)
     return predictor_of(TextDataModule(path, "review"), SigmoidHead())
 
 
