@@ -1,9 +1,7 @@
 import csv
 import math
 
-import pytest
 from helpers.training import small_fit
-from lightning import Callback
 
 from dlp.callbacks import History
 from dlp.modules import DenseModule
@@ -45,15 +43,3 @@ def test_a_second_fit_begins_anew_and_the_same_trainer_goes_on():
     trainer.fit(trainer.lightning_module, trainer.datamodule)
     assert {name: values[:2] for name, values in history.metrics.items()} == first
     assert [len(values) for values in history.metrics.values()] == [3, 3, 3, 3]
-
-
-@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
-def test_the_file_of_a_fit_that_breaks_off_has_all_finished_epochs(error, tmp_path):
-    class Broken(Callback):
-        def on_train_batch_start(self, trainer, *_):
-            if trainer.current_epoch == 2:
-                raise error
-
-    with pytest.raises((error, SystemExit)):
-        small_fit(History(tmp_path), Broken())
-    assert len((tmp_path / "metrics.csv").read_text().splitlines()) == 1 + 2

@@ -16,15 +16,20 @@ LABELS = np.stack([np.arange(20) % 2, np.arange(20) // 10, np.arange(20) % 3 == 
 VALUES = DRAW.normal(size=(20, 2))
 
 
+def written(path, module, data):
+    """Return the table of a prediction."""
+    quiet_trainer(callbacks=[PredictionWriter(path)]).predict(module, datamodule=data)
+    return pd.read_csv(path, dtype={"class": str, "target": str})
+
+
 def predict(path, y, head, model=DenseModule, **arguments):
     """Predict X by an untrained model; return the table and the model's predictions of X."""
     data = ArrayDataModule(X, y, eval_batch_size=8, **{"val_size": None, **arguments})
     torch.manual_seed(0)
     module = model(data.input_shape, data.num_outputs, head=head)
-    quiet_trainer(callbacks=[PredictionWriter(path)]).predict(module, datamodule=data)
+    table = written(path, module, data)
     with torch.no_grad():
-        expected = module.head.predict(module.eval()(torch.from_numpy(X))).numpy()
-    return pd.read_csv(path, dtype={"class": str, "target": str}), expected
+        return table, module.head.predict(module.eval()(torch.from_numpy(X))).numpy()
 
 
 def test_classes_have_a_name_and_nine_digits_of_each_probability(tmp_path):
@@ -72,32 +77,17 @@ def test_a_shuffled_test_part_is_written_by_rows_of_the_file_with_its_targets(
     np.testing.assert_allclose(numbers, expected[rows], rtol=1e-6)
 
 
-def test_rows_of_a_table_carry_their_id(tmp_path):
-    frame = pd.DataFrame(
-        {"key": [f"k{n}" for n in range(20)], "x": X[:, 0], "label": ["a", "b"] * 10}
-    )
-    frame.to_csv(tmp_path / "t.csv", index=False)
-    frame.iloc[5:9, :2].to_csv(tmp_path / "new.csv", index=False)
-    data = TableDataModule(
-        tmp_path / "t.csv",
-        target="label",
-        id_column="key",
-        predict_path=tmp_path / "new.csv",
-        val_size=None,
-    )
-    module = DenseModule(data.input_shape, data.num_outputs, head="sigmoid")
-    path = tmp_path / "p.csv"
-    quiet_trainer(callbacks=[PredictionWriter(path)]).predict(module, datamodule=data)
-    table = pd.read_csv(path)
-    assert list(table) == ["index", "key", "class", "prob_a", "prob_b"]
-    assert table["key"].tolist() == ["k5", "k6", "k7", "k8"]
+@pytest.mark.parametrize("ids", [{"key": ["k5", "k6", "k7", "k8"]}, {}])
+def test_rows_of_a_table_carry_the_id_that_they_have(ids, tmp_path):
+    keys = [f"k{n}" for n in range(20)]
+    frame = pd.DataFrame({"key": keys, "x": X[:, 0], "label": ["a", "b"] * 10})
+    frame.to_csv("t.csv", index=False)
+    frame.loc[5:8, [*ids, "x"]].to_csv("new.csv", index=False)
+    data = TableDataModule("t.csv", "label", id_column="key", predict_path="new.csv")
+    table = written(tmp_path / "p.csv", DenseModule(data.input_shape, 2, head="sigmoid"), data)
+    assert list(table) == ["index", *ids, "class", "prob_a", "prob_b"]
+    assert table[[*ids]].to_dict("list") == ids
     assert (table["class"] == np.where(table["prob_b"] > 0.5, "b", "a")).all()
-    frame.iloc[5:9, 1:2].to_csv(tmp_path / "new.csv", index=False)
-    data = TableDataModule(
-        tmp_path / "t.csv", "label", id_column="key", predict_path=tmp_path / "new.csv"
-    )
-    quiet_trainer(callbacks=[PredictionWriter(path)]).predict(module, datamodule=data)
-    assert list(pd.read_csv(path)) == ["index", "class", "prob_a", "prob_b"]
 
 
 def test_without_a_path_the_rows_are_printed(capsys):
@@ -105,18 +95,6 @@ def test_without_a_path_the_rows_are_printed(capsys):
     module = DenseModule((3,), 2, head="sigmoid")
     quiet_trainer(callbacks=[PredictionWriter(None)]).predict(module, datamodule=data)
     assert len(capsys.readouterr().out.splitlines()) == 1 + 2
-
-
-def test_a_model_that_diverged_is_refused(tmp_path):
-    data = ArrayDataModule(X, np.arange(20) % 2, x_predict=X[:2], val_size=None)
-    module = DenseModule((3,), 2, head="sigmoid")
-    torch.nn.init.constant_(module.network.layers.output.bias, torch.nan)
-    trainer = quiet_trainer(callbacks=[PredictionWriter(tmp_path / "p.csv")])
-    trainer.strategy.connect(module)
-    trainer.save_checkpoint(tmp_path / "x.ckpt")
-    with pytest.raises(InputError, match="predicts NaN or infinity"):
-        trainer.predict(module, data, ckpt_path=tmp_path / "x.ckpt", weights_only=True)
-    assert not (tmp_path / "p.csv").exists()
 
 
 def test_a_module_of_ones_own_must_return_an_index(tmp_path):
