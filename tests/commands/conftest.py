@@ -9,23 +9,34 @@ from dlp.cli import main
 
 
 @pytest.fixture(scope="session")
-def run_of_points(tmp_path_factory):
-    """Return a folder with a recipe and a run that was tested."""
-    return fitted_points(tmp_path_factory.mktemp("run_of_points"))
+def run_in():
+    """Return a function that runs a command in a folder."""
+
+    def run(folder, *args):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(folder)
+            patch.setenv("DLP_CACHE_DIR", str(folder / ".cache"))
+            return main([*args])
+
+    return run
 
 
 @pytest.fixture(scope="session")
-def run_of_ensemble(tmp_path_factory):
-    """Return a folder with a run of two networks."""
-    return fitted_points(tmp_path_factory.mktemp("ensemble"), "--ensemble", "2")
-
-
-def fitted_points(folder, *words):
-    """Fit and test the recipe of points in a folder; return it."""
+def run_of_points(tmp_path_factory, run_in):
+    """Return a folder with a recipe and a run that was tested."""
+    folder = tmp_path_factory.mktemp("run_of_points")
     write_points(folder)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        main(["fit", "--config", "points.yaml", "--test_after_fit", "best", *words])
+    run_in(folder, "fit", "--config", "points.yaml", "--test_after_fit", "best")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def run_of_folds(tmp_path_factory, run_in):
+    """Return a folder with a recipe and a run of three folds."""
+    folder = tmp_path_factory.mktemp("run_of_folds")
+    write_points(folder)
+    args = ("--num_folds", "3", "--trainer.accelerator", "cpu", "--keep", "true")
+    run_in(folder, "crossval", "--config", "points.yaml", *args)
     return folder
 
 
@@ -39,8 +50,13 @@ def points(tmp_path):
 @pytest.fixture
 def fitted(run_of_points, tmp_path):
     """Work in a copy of the folder with a run."""
-    shutil.copytree(run_of_points, tmp_path, dirs_exist_ok=True)
-    return tmp_path
+    return shutil.copytree(run_of_points, tmp_path, dirs_exist_ok=True)
+
+
+@pytest.fixture
+def validated(run_of_folds, tmp_path):
+    """Work in a copy of the folder with three finished folds."""
+    return shutil.copytree(run_of_folds, tmp_path, dirs_exist_ok=True)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,7 @@ from dlp.inference import Predictor
 from dlp.lightning_cli.recipe import load
 
 RUN = Path("runs/points/version_0")
-FIT = "fit --config points.yaml --trainer.max_epochs 1"
+VALUES = "--config points.yaml --trainer.max_epochs 1 --data.target x --model.head regression"
 SOME_ROWS = [{"y": 0.5, "kind": "red", "label": "yes"}]
 
 
@@ -25,47 +26,10 @@ def logits(rows):
     return np.log(table["prob_yes"] / table["prob_no"]).to_numpy()
 
 
-@pytest.fixture(scope="module")
-def calibrated(run_of_points, tmp_path_factory):
-    """Return rows, their logits before and after, and the tables of two calibrations."""
-    folder = tmp_path_factory.mktemp("calibrated") / "copy"
-    shutil.copytree(run_of_points, folder)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        rows = pd.read_csv("points.csv")
-        rows["is_val"] = rows.index.isin(load(f"{RUN}/config.yaml").data().examples("val").index)
-        before, tables = logits(rows), [main(["calibrate", str(RUN)])]
-        report = json.loads((RUN / "mistakes.json").read_text())
-        (RUN / "reliability.png").unlink()
-        tables.append(main(["calibrate", str(RUN)]))
-        main(["predict", "--ckpt_path", str(RUN)])
-        return rows, before, logits(rows), tables, report, pd.read_csv(RUN / "predictions.csv")
-
-
-def test_another_threshold_is_refused(fitted, fails):
-    edit_checkpoint(lambda content: content["use"]["head"]["arguments"].update(threshold=0.3))
-    message = "that of points has 0.3. Calibrate first, then choose"
-    assert message in fails("calibrate", "points")
-
-
-@pytest.fixture(scope="module")
-def run_of_values(tmp_path_factory):
-    """Return a folder with a calibrated run that predicts values, and the table."""
-    folder = tmp_path_factory.mktemp("values") / "copy"
-    folder.mkdir()
-    write_points(folder)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        main(f"{FIT} --data.target x --model.head regression".split())
-        return folder, main(["calibrate", "points", "--coverage", "0.8"])
-
-
-@pytest.fixture
-def values(run_of_values, tmp_path):
-    """Work in a copy of the folder with a calibrated run of values; return its table."""
-    folder, table = run_of_values
-    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
-    return table
+def validates(rows):
+    """Return which rows of the table are those of the validation part."""
+    data = load(f"{RUN}/config.yaml").data()
+    return rows.index.isin(data.examples("val").index)
 
 
 def edit_checkpoint(change):
@@ -76,19 +40,111 @@ def edit_checkpoint(change):
     torch.save(checkpoint, path)
 
 
+# Classes -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def calibrated(run_of_points, tmp_path_factory):
+    """Return what a run predicts before and after two calibrations, and their tables."""
+    folder = tmp_path_factory.mktemp("calibrated")
+    shutil.copytree(run_of_points, folder, dirs_exist_ok=True)
+    result = SimpleNamespace()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        result.rows = pd.read_csv("points.csv")
+        result.is_val = validates(result.rows)
+        result.before = logits(result.rows)
+        result.first = main(["calibrate", str(RUN)])
+        result.report = json.loads((RUN / "mistakes.json").read_text())
+        (RUN / "reliability.png").unlink()
+        result.second = main(["calibrate", str(RUN)])
+        result.after = logits(result.rows)
+        main(["predict", "--ckpt_path", str(RUN)])
+        result.written = pd.read_csv(RUN / "predictions.csv")
+    return result
+
+
+def test_the_temperature_minimises_the_loss_of_the_validation_part(calibrated):
+    sign = np.where(calibrated.rows["label"] == "yes", 1, -1)
+    signed = (calibrated.before * sign)[calibrated.is_val]
+    grid = np.exp(np.linspace(-3, 5, 4001))
+    losses = [np.log1p(np.exp(-signed / temperature)).mean() for temperature in grid]
+    fitted = calibrated.first.loc[1]
+    assert fitted["temperature"] == pytest.approx(grid[np.argmin(losses)], rel=0.01)
+    assert fitted["nll"] == pytest.approx(min(losses), abs=1e-6)
+
+
+def test_predict_and_predictor_divide_the_logits(calibrated):
+    expected = calibrated.before / calibrated.first["temperature"][1]
+    np.testing.assert_allclose(calibrated.after, expected, rtol=1e-4)
+    written = calibrated.written
+    odds = np.log(written["prob_yes"] / written["prob_no"])
+    np.testing.assert_allclose(odds, expected[written["index"]], rtol=1e-4)
+
+
+def test_the_set_has_each_class_with_the_quantile_of_its_rows(calibrated):
+    probability = 1 / (1 + np.exp(-calibrated.after))
+    likely = {}
+    for name, column in (("no", 1 - probability), ("yes", probability)):
+        own = column[calibrated.is_val & (calibrated.rows["label"] == name)]
+        likely[name] = column >= -conformal_quantile(-own, 0.9) - 1e-6
+        likely[name] |= column > 0.5
+    written = calibrated.written
+    sets = [";".join(name for name in likely if likely[name][row]) for row in written["index"]]
+    assert written["set"].tolist() == sets
+    assert "no;yes" in sets
+
+
+def test_a_second_calibration_begins_anew_and_the_diagram_is_drawn_anew(calibrated):
+    pd.testing.assert_frame_equal(calibrated.first, calibrated.second)
+    error = calibrated.report["calibration"]["error"]
+    assert error == pytest.approx(calibrated.first["ece"].iloc[-1])
+
+
+def test_another_threshold_is_refused(fitted, fails):
+    edit_checkpoint(lambda content: content["use"]["head"]["arguments"].update(threshold=0.3))
+    message = "that of points has 0.3. Calibrate first, then choose"
+    assert message in fails("calibrate", "points")
+
+
+def test_a_model_that_diverged_is_refused(fitted, fails):
+    edit_checkpoint(lambda content: [w.fill_(np.nan) for w in content["state_dict"].values()])
+    for command in (["calibrate", "points"], ["predict", "--config", "points.yaml"]):
+        assert "predicts NaN or infinity" in fails(*command)
+    assert not (RUN / "predictions.csv").exists()
+
+
+# Values ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def run_of_values(tmp_path_factory, run_in):
+    """Return a folder with a calibrated run that predicts values, and the table."""
+    folder = tmp_path_factory.mktemp("values")
+    write_points(folder)
+    run_in(folder, "fit", *VALUES.split())
+    return folder, run_in(folder, "calibrate", "points", "--coverage", "0.8")
+
+
+@pytest.fixture
+def values(run_of_values, tmp_path):
+    """Work in a copy of that folder; return the table."""
+    folder, table = run_of_values
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    return table
+
+
 def test_the_half_width_is_the_quantile_of_the_residuals_of_the_validation_part(values):
     main(["predict", "--config", "points.yaml"])
     rows = pd.read_csv("points.csv")
     answers = Predictor.load(RUN).predict(rows)
-    is_val = rows.index.isin(load(f"{RUN}/config.yaml").data().examples("val").index)
-    residuals = abs(answers["x"] - rows["x"])[is_val]
+    residuals = abs(answers["x"] - rows["x"])[validates(rows)]
     half_width = conformal_quantile(residuals, 0.8)
     assert values["half_width"].tolist() == pytest.approx([half_width])
     np.testing.assert_allclose(answers["high"] - answers["x"], half_width, rtol=1e-6)
-    written = pd.read_csv(RUN / "predictions.csv")
-    for end in ("low", "high"):
-        expected = answers[end][written["index"]]
-        np.testing.assert_allclose(written[end], expected, rtol=1e-5, atol=1e-6)
+    written = pd.read_csv(RUN / "predictions.csv", index_col="index")[["low", "high"]]
+    expected = answers.loc[written.index, ["low", "high"]]
+    np.testing.assert_allclose(written, expected, rtol=1e-5, atol=1e-6)
     assert json.loads((RUN / "results.json").read_text())["coverage"] == 0.8
 
 
@@ -96,11 +152,6 @@ def test_a_coverage_for_which_there_are_too_few_rows_is_refused(values, fails):
     message = fails("calibrate", "points", "--coverage", "0.99")
     assert "24 rows are too few for --coverage 0.99; give at most 24/25" in message
     assert "coverage" in fails("calibrate", "points", "--coverage", "1")
-
-
-def test_a_model_that_diverged_is_refused(fitted, fails):
-    edit_checkpoint(lambda content: [w.fill_(np.nan) for w in content["state_dict"].values()])
-    assert "predicts NaN or infinity" in fails("calibrate", "points")
 
 
 def test_a_target_called_as_an_end_of_its_interval_is_refused(values, fails):
@@ -114,45 +165,9 @@ def test_a_resumed_fit_forgets_the_intervals(values):
 
 
 def test_folds_share_the_half_width_of_the_rows_out_of_fold(points):
-    settings = "--data.target x --model.head regression --data.drop_columns [label] --keep true"
-    main(f"crossval {FIT.removeprefix('fit')} --num_folds 2 {settings}".split())
+    main(f"crossval {VALUES} --num_folds 2 --data.drop_columns [label] --keep true".split())
     table = main(["calibrate", str(RUN)])
     rows = pd.read_csv(RUN / "out_of_fold.csv")
     expected = conformal_quantile(abs(rows["target"] - rows["value"]), 0.9)
     assert table["half_width"].tolist() == pytest.approx([expected], rel=1e-6)
     assert "low" in Predictor.load(RUN).predict(SOME_ROWS)
-
-
-def test_the_temperature_minimises_the_loss_of_the_validation_part(calibrated):
-    rows, before, _, (table, _), *_ = calibrated
-    signed = (before * np.where(rows["label"] == "yes", 1, -1))[rows["is_val"]]
-    grid = np.exp(np.linspace(-3, 5, 4001))
-    losses = [np.log1p(np.exp(-signed / temperature)).mean() for temperature in grid]
-    assert table["temperature"][1] == pytest.approx(grid[np.argmin(losses)], rel=0.01)
-    assert table["nll"][1] == pytest.approx(min(losses), abs=1e-6)
-
-
-def test_predict_and_predictor_divide_the_logits(calibrated):
-    _, before, after, (table, _), _, written = calibrated
-    np.testing.assert_allclose(after, before / table["temperature"][1], rtol=1e-4)
-    odds = np.log(written["prob_yes"] / written["prob_no"])
-    np.testing.assert_allclose(odds, after[written["index"]], rtol=1e-4)
-
-
-def test_the_set_has_each_class_with_the_quantile_of_its_rows(calibrated):
-    rows, _, after, *_, written = calibrated
-    probability = 1 / (1 + np.exp(-after))
-    likely = {}
-    for name, column in (("no", 1 - probability), ("yes", probability)):
-        own = column[rows["is_val"] & (rows["label"] == name)]
-        likely[name] = column >= -conformal_quantile(-own, 0.9) - 1e-6
-        likely[name] |= column > 0.5
-    sets = [";".join(name for name in likely if likely[name][row]) for row in written["index"]]
-    assert written["set"].tolist() == sets
-    assert "no;yes" in sets
-
-
-def test_a_second_calibration_begins_anew_and_the_diagram_is_drawn_anew(calibrated):
-    *_, (first, second), report, _ = calibrated
-    pd.testing.assert_frame_equal(first, second)
-    assert report["calibration"]["error"] == pytest.approx(first["ece"].iloc[-1])

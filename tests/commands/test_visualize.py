@@ -20,31 +20,18 @@ trainer: {max_epochs: 1, enable_progress_bar: false, enable_model_summary: false
 
 
 @pytest.fixture(scope="module")
-def run_of_pets(tmp_path_factory):
+def run_of_pets(tmp_path_factory, run_in):
     """Return a folder with a recipe of images and its run."""
     folder = tmp_path_factory.mktemp("run_of_pets")
     image_folder(folder / "pets")
     (folder / "pets.yaml").write_text(RECIPE, encoding="utf-8")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.setenv("DLP_CACHE_DIR", str(folder / ".cache"))
-        main(["fit", "--config", "pets.yaml"])
+    run_in(folder, "fit", "--config", "pets.yaml")
     return folder
 
 
 @pytest.fixture
 def pets(run_of_pets, tmp_path):
-    shutil.copytree(run_of_pets, tmp_path, dirs_exist_ok=True)
-    return tmp_path
-
-
-@pytest.fixture
-def hub(tmp_path, monkeypatch):
-    """Return the folder of torchvision's weights."""
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    folder = tmp_path / "hub/checkpoints"
-    folder.mkdir(parents=True)
-    return folder
+    return shutil.copytree(run_of_pets, tmp_path, dirs_exist_ok=True)
 
 
 def files(folder):
@@ -78,9 +65,12 @@ def test_filters_of_a_run_are_drawn(pets):
     assert drawn == ["features.conv2.png", "features.relu1.png"]
 
 
-def test_a_network_of_torchvision_names_the_classes_of_its_weights(pets, capsys, fails, hub):
-    torch.manual_seed(0)
-    file = hub / Path(SqueezeNet1_1_Weights.DEFAULT.url).name
+def test_a_network_of_torchvision_names_the_classes_of_its_weights(
+    pets, capsys, fails, monkeypatch
+):
+    monkeypatch.setenv("TORCH_HOME", str(pets))
+    file = pets / "hub/checkpoints" / Path(SqueezeNet1_1_Weights.DEFAULT.url).name
+    file.parent.mkdir(parents=True)
     torch.save(squeezenet1_1().state_dict(), file)
     words = ["visualize", "heatmap", "squeezenet1_1"]
     main([*words, "--images", "pets/cats", "--num_images", "1", "--class_name", "tabby"])
