@@ -32,41 +32,27 @@ TYPED = [
     ("--trainer.max_epoch 3", "Did you mean trainer.max_epochs?"),
     ("--trainer.batch_size 8", "Did you mean data.batch_size?"),
     ("--model.lr 0.1", "Did you mean model.optimizer.lr?"),
-    (
-        "--model.init_args.hiden [9]",
-        "model: Option 'hiden' is not accepted. Did you mean model.hidden?",
-    ),
+    ("--model.init_args.hiden [9]", "'hiden' is not accepted. Did you mean model.hidden?"),
     ("--Model.hidden [9]", "Did you mean model.hidden?"),
     ("--data.shuffle no", "data: Option 'shuffle' is not accepted."),
     ("--monitr val_acc", "Did you mean monitor?"),
     ("--model.optimizer AdamW --model.optimizer.weigth_decay 1", "optimizer.weight_decay?"),
     ("--model.scheduler.gamma 0.5", "Give a class before, by --config NAME."),
-    (
-        "--model.scheduler StepLR",
-        "model.scheduler: the following arguments are required: step_size.",
-    ),
+    ("--model.scheduler StepLR", "scheduler: the following arguments are required: step_size."),
     ("--trainer.callbacks EarlyStopping --trainer.callbacks.monitr x", "callbacks.monitor?"),
     # Classes and values
     ("--model DenseModul", "got 'DenseModul'. Did you mean DenseModule?"),
-    ("--model DenseModul", "model: Expected a dot import path string: DenseModul"),
     ("--model dlp.modules.DenseModul", "Did you mean DenseModule?"),
     ("--model torch.nn.Linear", "to a subclass of LightningModule; got 'torch.nn.Linear'."),
     ("--model nowhere.Net", "model: No module named 'nowhere'; got 'nowhere.Net'."),
-    (
-        "--model.optimizer Adm",
-        "model.optimizer: Expected a dot import path string: Adm. Did you mean Adam?",
-    ),
+    ("--model.optimizer Adm", "model.optimizer: Expected a dot import path string: Adm. Did you"),
     ("--model.scheduler ReduceLROnPlateau", "Multiple subclasses with name ReduceLROnPlateau"),
     ("--model.head sigmod", "got 'sigmod'. Did you mean sigmoid?"),
     ("--data.val_size x", "data.val_size: Expected int or float; got 'x'."),
-    ("--model.head sigmod", "model.head: Expected Literal['sigmoid', 'softmax', 'multilabel'"),
     ("--trainer.max_epochs ten", "trainer.max_epochs: Expected int; got 'ten'."),
     ("--trainer.max_epochs", "--trainer.max_epochs: expected one argument"),
     ("--model.optimizer.lr fast", "model.optimizer.lr: Expected float; got 'fast'."),
-    (
-        "--model.hidden 9 9",
-        "model.hidden: Expected Sequence; got '9'. A list is one word, such as [9,9].",
-    ),
+    ("--model.hidden 9 9", "Expected Sequence; got '9'. A list is one word, such as [9,9]."),
     ("--smoothing 1.5", "smoothing: Not of type ClosedUnitInterval: 1.5 does not conform"),
     ("--trainer 2", "trainer: Unable to load config '2'."),
     ("--data.path null", "data: the following arguments are required: path."),
@@ -107,26 +93,27 @@ def parse():
     return lambda *args: parser.parse_args(resolve("load", args).args)
 
 
+def refusal(parse, *args):
+    """Return the sentence by which arguments are refused."""
+    with pytest.raises(InputError) as error:
+        parse(*args)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
 @pytest.mark.parametrize(("typed", "message"), TYPED)
 def test_a_mistyped_argument_ends_in_the_next_step(parse, typed, message):
-    with pytest.raises(InputError) as error:
-        parse("--config", "points.yaml", *shlex.split(typed))
-    assert message in str(error.value)
-    assert "\n" not in str(error.value)
+    assert message in refusal(parse, "--config", "points.yaml", *shlex.split(typed))
 
 
 @pytest.mark.parametrize(("written", "message"), WRITTEN)
 def test_a_miswritten_config_ends_in_the_next_step(parse, written, message):
     Path("overlay.yaml").write_text(written, encoding="utf-8")
-    with pytest.raises(InputError) as error:
-        parse("--config", "points.yaml", "--config", "overlay.yaml")
-    assert message in str(error.value)
+    assert message in refusal(parse, "--config", "points.yaml", "--config", "overlay.yaml")
 
 
 def test_without_a_config_the_missing_class_is_named():
-    with pytest.raises(InputError, match=r"required: data\. A config has it: --config NAME"):
-        load("--model", "DenseModule")
-    with pytest.raises(
-        InputError, match=r"data: Option 'path' is not accepted\. Give a class before"
-    ):
-        load("--data.path", "points.csv")
+    message = "required: data. A config has it: --config NAME"
+    assert message in refusal(load, "--model", "DenseModule")
+    message = "data: Option 'path' is not accepted. Give a class before"
+    assert message in refusal(load, "--data.path", "points.csv")
