@@ -59,7 +59,7 @@ def test_a_fit_writes_the_files_of_a_run(fitted):
     assert results()["last"]["train_loss"] == metrics.train_loss.iloc[-1]
     assert results()["seed"] == 0
     assert results()["seconds"]["fit"] > 0
-    assert {"torch", "lightning"} < set(results()["versions"])
+    assert torch.__version__.startswith(results()["versions"]["torch"].partition("+")[0])
     assert results()["verdict"].startswith("val_loss was best at epoch")
 
 
