@@ -71,6 +71,7 @@ def test_the_best_config_is_laid_over_the_recipe_and_reproduces_the_best_trial(s
     assert history.idxmin() + 1 == best["best_epoch"]
 
 
+@pytest.mark.slow
 def test_a_study_that_went_on_in_a_journal_file_is_as_one_that_never_stopped(searched, capsys):
     for count in ("1", "2"):
         main([*ARGS, "--trials", count, "--storage", "study.log", "--run_dir", "parts"])

@@ -33,6 +33,7 @@ def test_its_predictions_are_those_of_then(old):
         )
 
 
+@pytest.mark.slow
 @each_run
 @pytest.mark.filterwarnings("ignore:.*not a registered subtype:UserWarning")
 def test_it_is_tested_reported_and_trained_further(old):
