@@ -18,7 +18,7 @@ def evaluating(model: nn.Module) -> Iterator[None]:
     Gradients can be computed inside, even in Lightning's validation, which runs in inference mode.
     """
     modes = {module: module.training for module in model.modules()}
-    with torch.inference_mode(False), torch.enable_grad():
+    with torch.inference_mode(False):
         try:
             for module in modes:  # the flags alone: a model's own `train` may do more
                 module.training = False
