@@ -103,7 +103,9 @@ def rows_of(name: str, root: Path) -> list[str]:
             ours += f": some {experiment['hours']} hours on two cores"
         if values:
             median = statistics.median(values)
-            ours = f"**{median:.4g}** ({min(values):.4g} to {max(values):.4g})"
+            ours = f"**{median:.4g}**"
+            if len(values) > 1:
+                ours += f" ({min(values):.4g} to {max(values):.4g})"
             holds = (low is None or median >= low) and (high is None or median <= high)
             verdict = "" if not band else "holds" if holds else "**misses**"
         published = str(number.get("published", "none"))
