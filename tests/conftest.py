@@ -21,6 +21,8 @@ def quick_session():
     torch.set_num_threads(1)
     gc.collect()
     gc.freeze()
+    yield
+    gc.unfreeze()  # otherwise Triton lists what is left at exit as leaks
 
 
 @pytest.fixture(autouse=True)

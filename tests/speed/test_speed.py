@@ -129,5 +129,6 @@ def test_imports_that_wait_or_break_give_the_same_fit(broken, compiles):
     command = [sys.executable, "-c", _FIT.format(broken=broken, compiles=compiles)]
     result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
+    assert "leaked" not in result.stderr
     loss = float(small_fit(max_epochs=1).callback_metrics["val_loss"])
     assert float(result.stdout.split()[-1]) == loss
