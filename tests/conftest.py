@@ -22,7 +22,7 @@ def quick_session():
     gc.collect()
     gc.freeze()
     yield
-    gc.unfreeze()  # otherwise Triton lists what is left at exit as leaks
+    gc.unfreeze()  # otherwise Triton reports frozen objects as leaks at exit
 
 
 @pytest.fixture(autouse=True)

@@ -108,6 +108,7 @@ if {broken}:
 with startup.frozen_imports():
     startup.import_lightning()
 assert isinstance(sys.modules.get("torch._dynamo"), startup._Compiler) != {broken}
+assert sys.modules.get("triton", "not imported")
 import torch
 from helpers.training import small_fit
 print(float(small_fit(max_epochs=1).callback_metrics["val_loss"]))
