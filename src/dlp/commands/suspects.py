@@ -40,6 +40,7 @@ def suspects(
         if len(doubles):
             write_csv(folder / "contradictions.csv", doubles)
             say(doubles.head(16).to_string(index=False))
+    say(f"wrote {folder / 'suspects.csv'}")
     return worst
 
 
