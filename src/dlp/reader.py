@@ -626,5 +626,8 @@ if __name__ == "__main__":
         sys.exit(__doc__)
     try:
         main(sys.argv[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:  # predict.py rows.csv | head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (LookupError, OSError, RecursionError, ValueError) as error:
-        sys.exit(f"{type(error).__name__}: {error}\n\n{__doc__}")
+        sys.exit(f"{type(error).__name__}: {error}")

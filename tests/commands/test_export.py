@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -61,6 +63,15 @@ def test_checkpoint_and_export_predict_as_the_trainer_does(run):
         assert len(numbers.columns) + ("class" in result) * 2 == len(result.columns)
         np.testing.assert_allclose(result.select_dtypes("number"), numbers, rtol=1e-5, atol=1e-6)
     assert b".py" not in (folder / "exported/model.onnx").read_bytes()  # a path of this machine
+
+
+def test_the_exported_reader_ends_silently_where_its_output_is_closed(run):
+    folder = run[0].parents[2]
+    words = [sys.executable, str(run[0] / "exported/predict.py"), str(folder / "rows.csv")]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+        child.stdout.close()
+        assert child.stderr.read() == b""
+    assert child.returncode == 0
 
 
 def test_the_numbers_of_the_card_are_those_of_the_results(run):
