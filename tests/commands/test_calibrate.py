@@ -107,6 +107,11 @@ def test_another_threshold_is_refused(fitted, fails):
     assert message in fails("calibrate", "points")
 
 
+def test_a_run_that_was_trained_on_all_rows_is_refused(points, fails):
+    main(["fit", "--config", "points.yaml", "--config", "retrain", "--trainer.max_epochs", "1"])
+    assert "calibrate a run with a validation part" in fails("calibrate", "points+retrain")
+
+
 def test_a_model_that_diverged_is_refused(fitted, fails):
     edit_checkpoint(lambda content: [w.fill_(np.nan) for w in content["state_dict"].values()])
     for command in (["calibrate", "points"], ["predict", "--config", "points.yaml"]):

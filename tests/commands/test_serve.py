@@ -157,6 +157,14 @@ def test_an_empty_token_is_refused(monkeypatch):
         serve.serve("run")
 
 
+def test_a_port_in_use_is_refused(run_of_points):
+    with (
+        socket.create_server(("127.0.0.1", 0)) as taken,
+        pytest.raises(InputError, match=r"in use.*; give another --port"),
+    ):
+        serve.serve(str(run_of_points / "runs/points/version_0"), port=taken.getsockname()[1])
+
+
 def test_requests_are_counted_and_logged_without_invented_names(predictor, capsys):
     client = TestClient(serve.app(predictor))
     client.post("/predict", json={"rows": [ROW]})

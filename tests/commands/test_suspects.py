@@ -38,6 +38,10 @@ def test_flipped_labels_and_contradictions_are_among_the_first(table, capsys):
     assert "2 rows have the input of another row and another label" in capsys.readouterr().out
 
 
+def test_a_run_without_folds_is_refused(points, fails):
+    assert "folds.jsonl, which dlp crossval writes" in fails("suspects", "points")
+
+
 def test_rows_that_have_changed_since_are_refused(validated, fails):
     pd.read_csv("points.csv").drop(0).to_csv("points.csv", index=False)
     assert "the rows have changed since" in fails("suspects", "points")

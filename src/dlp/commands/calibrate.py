@@ -148,6 +148,11 @@ def _quantiles(head: Head, names: list[str], parts: PartOutputs, coverage: float
 def _validation_and_test(run: str) -> PartOutputs:
     """Return the content of a run's parts; of the test part only if there is one."""
     _, data, module = restore(run, "test")
+    if not data.has("val"):
+        raise InputError(
+            f"all rows of {run} but those of the test were trained on; calibrate a run with a "
+            "validation part, or one of crossval --keep true."
+        )
     head: Any = module.head
     labelled: list[Part] = ["val"]
     if data.has("test"):

@@ -59,7 +59,11 @@ def serve(run: str, host: str = "127.0.0.1", port: int = 8000, token: str | None
     if host == "0.0.0.0":
         hosts.clear()
     api = app(Predictor.load(run), hosts, token)
-    with socket.create_server((host, port)) as listener:
+    try:
+        listener = socket.create_server((host, port))
+    except OSError as error:
+        raise InputError(f"{error.strerror}; give another --port or --host.") from error
+    with listener:
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else 40 ms per answer
         say(f"serving {run} at http://{host}:{listener.getsockname()[1]}; Ctrl-C ends it")
         config = uvicorn.Config(

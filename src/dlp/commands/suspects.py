@@ -28,7 +28,7 @@ def suspects(
         run: Folder of a run of ``crossval``, or name of a config (its newest run).
         count: Largest number of rows; a person looks through 100 in half an hour.
     """
-    folder = find_runs(run, "folds.jsonl")[-1].folder
+    folder = find_runs(run, "folds.jsonl", "crossval")[-1].folder
     data, predictions, outputs = out_of_fold_outputs(folder)
     worst = write_mistakes(folder, data, "train", outputs, outputs["threshold"], "suspects", count)
     say(worst.head(16).round(4).to_string(index=False, max_colwidth=60))

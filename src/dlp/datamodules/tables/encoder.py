@@ -98,7 +98,10 @@ class TableEncoder(Encoder):
         if constant:
             say(f"constant in training, left out: {', '.join(constant)}")
         if len(constant) == len(frame.columns):
-            raise InputError("the table has no input column; check target and drop_columns.")
+            raise InputError(
+                "the table has no input column; check target and drop_columns. A column of texts "
+                "is read by TextDataModule (dlp init --text_column)."
+            )
         self.input_shape = (len(self.names),)
 
     def _fit_column(self, column: "pd.Series[Any]") -> bool:
