@@ -189,7 +189,8 @@ def _say_best(study: Study, mode: Mode, configs: Sequence[Path]) -> None:
     if len(complete):
         best = complete.sort_values("value", ascending=mode == "min").head(5)
         say(f"\n{best.to_string(index=False)}\n")
-        say(f"next: dlp fit --config {' --config '.join(map(str, configs))}")
+        command = f"dlp fit --config {' --config '.join(map(str, configs))}"
+        say(f"next, with the same --KEY VALUE: {command}")
 
 
 def _write(study: Study, folder: Path) -> None:

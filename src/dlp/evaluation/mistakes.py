@@ -150,7 +150,7 @@ def value_mistakes(values: Array, targets: Array, names: Names) -> Mistakes:
     columns = {"row": worst, "true": true, "predicted": predicted}
     if len(names) > 1:
         columns["target"] = [names[number] for number in target]
-    summary = f"the largest error is {true[0]:.4g} predicted as {predicted[0]:.4g}"
+    summary = f"the largest error is {predicted[0]:.6g} predicted for {true[0]:.6g}"
     return Mistakes(summary, report, columns)
 
 

@@ -180,7 +180,7 @@ class RunRecorder(Checkpoint):
             best = f"--trainer.max_epochs {reading.best_epoch}"
             self._next_command = f"fit --config {run.config} --config retrain {best}"
         if reading is None:
-            return failure or f"trained {epochs} epochs without validation"
+            return failure or f"trained without validation, epochs: {epochs}"
         if failure is not None:
             return f"{failure}; {reading.best_clause(self.monitor)}"
         return reading.sentence(self.monitor, epochs)
