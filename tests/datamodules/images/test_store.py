@@ -62,18 +62,12 @@ def test_transparency_lies_on_white(alpha, expected):
     assert (read_image(encoded(image), ImageFormat(4, 4)) == expected).all()
 
 
-@pytest.mark.parametrize("orientation", range(1, 9))
-def test_the_exif_orientation_is_undone(orientation):
-    upright = np.array(noise(4, 6))
-    stored = {
-        1: upright, 2: upright[:, ::-1], 3: upright[::-1, ::-1], 4: upright[::-1],
-        5: upright.transpose(1, 0, 2), 6: upright.transpose(1, 0, 2)[::-1],
-        7: upright.transpose(1, 0, 2)[::-1, ::-1], 8: upright.transpose(1, 0, 2)[:, ::-1],
-    }[orientation]  # fmt: skip
+def test_the_exif_orientation_is_undone():
+    upright = noise(4, 6)
     exif = Image.Exif()
-    exif[274] = orientation
-    content = encoded(Image.fromarray(np.ascontiguousarray(stored)), exif=exif)
-    assert np.array_equal(read_image(content, ImageFormat(4, 6)), upright)
+    exif[274] = 6
+    content = encoded(upright.transpose(Image.Transpose.ROTATE_90), exif=exif)
+    assert np.array_equal(read_image(content, ImageFormat(4, 6)), np.array(upright))
 
 
 @pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP"])
@@ -88,47 +82,6 @@ def test_more_than_eight_bits_are_refused_with_the_next_step(dtype):
     image = Image.fromarray(np.arange(16, dtype=dtype).reshape(4, 4) * 1000)
     with pytest.raises(InputError, match="save it with 8 bits"):
         read_image(encoded(image, "TIFF"), ImageFormat(4, 4))
-
-
-KINDS = {
-    "JPEG": {},
-    "progressive JPEG": {"progressive": True},
-    "PNG": {},
-    "palette PNG": {},
-    "GIF": {"save_all": True, "append_images": [noise(12, 10, "P")]},
-    "WEBP": {},
-    "BMP": {},
-    "TIFF": {"compression": "tiff_lzw"},
-    "PPM": {},
-}
-
-
-@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
-@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
-@pytest.mark.parametrize("kind", KINDS)
-def test_any_damage_gives_an_image_or_one_kind_of_error(kind):
-    exif = Image.Exif()
-    exif[274] = 6
-    image = noise(12, 10, "P" if kind in ("GIF", "palette PNG") else "RGB")
-    options = {} if kind in ("BMP", "GIF", "PPM") else {"exif": exif}
-    content = encoded(image, kind.split()[-1], **options, **KINDS[kind])
-    random = np.random.default_rng(0)
-    errors = 0
-    for number in range(100):
-        damaged = np.frombuffer(content, np.uint8).copy()
-        # Half of the damage is in the header, where most decisions fall.
-        end = len(damaged) if number % 2 else min(len(damaged), 100)
-        places = random.integers(0, end, random.integers(1, 5))
-        damaged[places] = random.integers(0, 256, len(places))
-        if number % 3 == 0:
-            damaged = damaged[: random.integers(len(damaged))]
-        try:
-            pixels = read_image(damaged.tobytes(), ImageFormat(8, 9, "crop"))
-        except InputError:
-            errors += 1
-        else:
-            assert pixels.shape == (8, 9, 3)
-    assert 0 < errors < 100
 
 
 # Many images -------------------------------------------------------------------------------------
