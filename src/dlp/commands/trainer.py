@@ -108,7 +108,8 @@ def restore(
 ) -> tuple[Run, SupervisedDataModule, LightningModule]:
     """Return the run, data and module of a config name, a run folder or a checkpoint.
 
-    The weights are those of the checkpoint, and the rows those that it was trained on.
+    The weights are those of the checkpoint; a command other than ``predict`` refuses rows that
+    have changed since.
     """
     checkpoint = checkpoint_of(model)
     recipe = Recipe(command, ["--ckpt_path", str(checkpoint)], predict)

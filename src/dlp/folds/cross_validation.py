@@ -60,9 +60,11 @@ def cross_validate(
     from dlp.callbacks.predictions import out_of_fold
 
     original = data.split
-    split = replace(original.without_validation(), num_folds=num_folds)
-    if splitter is not None:
-        split = replace(original.without_validation(), splitter=splitter)
+    split = replace(
+        original.without_validation(),
+        num_folds=None if splitter else num_folds,
+        splitter=splitter,
+    )
     training = FoldTraining(data, make_model, split, trainer or {}, engine, bool(keep))
     try:
         with isolate_rng():

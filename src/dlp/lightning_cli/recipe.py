@@ -75,8 +75,7 @@ class Recipe(LightningCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the options of a run and of the command; link the sizes of the data to the model."""
-        parameters = inspect.signature(self.function).parameters
-        parser.add_function_arguments(run_options, as_group=False, skip=set(parameters))
+        parser.add_function_arguments(run_options, as_group=False)
         if self.command == "predict":
             parser.add_function_arguments(predict_options, as_group=False)
         for name in SIZES:
@@ -106,9 +105,6 @@ class Recipe(LightningCLI):
                 raise InputError(f"{model.class_path} takes no ensemble; leave it out.")
             model.init_args.ensemble = int(self.config.ensemble)
             self.config.ensemble = None
-        trainer = self.config.trainer
-        if trainer.callbacks and not isinstance(trainer.callbacks, list):
-            trainer.callbacks = [trainer.callbacks]
 
     def instantiate_classes(self) -> None:
         """Build nothing: a command calls the methods below."""
@@ -207,7 +203,8 @@ class Recipe(LightningCLI):
     def trainer_arguments(self) -> dict[str, Any]:
         """Build the arguments of the config's Trainer."""
         result: dict[str, Any] = self._build(trainer=self.config.trainer).trainer.as_dict()
-        result["callbacks"] = list(result["callbacks"] or [])
+        callbacks = result["callbacks"] or []
+        result["callbacks"] = callbacks if isinstance(callbacks, list) else [callbacks]
         return result
 
     def _recorder(self, run_dir: str | Path, enable_checkpointing: bool | None) -> RunRecorder:
