@@ -40,8 +40,11 @@ _CSV_OPTIONS = {
     "date_format",
 }
 _IMAGES = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
-_UNKNOWN = 2
-_FIRST_WORD = 4
+#: Ids of no word: 0 pads, 1 starts each text, 2 is an unknown word, 3 is unused. The most frequent
+#: word has id 4.
+START = 1
+UNKNOWN = 2
+FIRST_WORD = 4
 _JOINT = "\u2581"  # of pairs; of characters it is the space
 #: ASCII's marks, then quotes, dashes and marks of word processors and of other scripts.
 _MARKS = '!"#$%&()*+,-./:;<=>?@[\\]^_`{|}~'
@@ -104,7 +107,7 @@ class TextReader(Reader):
 
     def __init__(self, spec: Spec) -> None:
         super().__init__(spec)
-        self.ids = {word: id for id, word in enumerate(spec["words"], _FIRST_WORD)}
+        self.ids = {word: id for id, word in enumerate(spec["words"], FIRST_WORD)}
 
     def __call__(self, rows: Sequence[Any]) -> list[Any]:
         """Count the ids of texts, or of rows of a table with a column of texts."""
@@ -117,9 +120,9 @@ class TextReader(Reader):
                 raise ValueError(f"a row is a text, not {row!r:.80}.")
             ids = [1]  # the start of a text
             tokens = tokenise(text, self.spec["tokens"], self.spec["ngrams"])
-            ids += [self.ids.get(token, _UNKNOWN) for token in tokens]
+            ids += [self.ids.get(token, UNKNOWN) for token in tokens]
             ids = ids[: self.spec["max_length"]]
-            if max(ids) <= _UNKNOWN:
+            if max(ids) <= UNKNOWN:
                 warnings.warn(f"no word of the training texts in {text!r:.80}", stacklevel=4)
             np.add.at(count, ids, 1)
         if self.spec["encoding"] == "multi_hot":
@@ -172,8 +175,8 @@ class TableReader(Reader):
                 warnings.warn(f"column {name!r}: unseen in training: {unseen[:5]}", stacklevel=4)
             codes.append([places.get(text, -1) for text in texts])
         return [
-            _matrix(numbers, len(rows), np.float64),
-            _matrix(codes, len(rows), np.int64),
+            np.array(numbers, np.float64).reshape(-1, len(rows)).T,
+            np.array(codes, np.int64).reshape(-1, len(rows)).T,
         ]
 
     def typical(self) -> dict[str, Any]:
@@ -527,10 +530,6 @@ def read_image(source: Any, spec: Spec) -> Any:
         else:
             image = image.resize(size, bilinear)
     return np.array(image, np.uint8).reshape(spec["height"], spec["width"], -1)
-
-
-def _matrix(columns: list[Any], num_rows: int, dtype: Any) -> Any:
-    return np.array(columns, dtype).reshape(-1, num_rows).T
 
 
 def number(cell: Any, options: Mapping[str, Any]) -> float:

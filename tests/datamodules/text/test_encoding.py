@@ -9,7 +9,8 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from dlp.datamodules.text import encoding
 from dlp.datamodules.text.corpus import Texts
-from dlp.datamodules.text.encoding import OFFSET, TextEncoder, rank_words
+from dlp.datamodules.text.encoding import TextEncoder, rank_words
+from dlp.reader import FIRST_WORD
 
 TEXTS = st.lists(
     st.lists(st.sampled_from("abcdefg"), max_size=8).map(" ".join), min_size=1, max_size=12
@@ -76,9 +77,9 @@ def test_tfidf_of_words_and_pairs_equals_scikit_learn(train, new, ngrams, min_df
     places = [vectorizer.vocabulary_[term.replace("\u2581", " ")] for term in encoder.words]
     rows = dense(encoder, new, ngrams)
     expected = vectorizer.transform(new).toarray()[:, places]
-    np.testing.assert_allclose(rows[:, OFFSET + 1 :], expected, atol=1e-6)
+    np.testing.assert_allclose(rows[:, FIRST_WORD:], expected, atol=1e-6)
     assert sorted(places) == sorted(vectorizer.vocabulary_.values())
-    assert not rows[:, : OFFSET + 1].any()  # a start and unknown words are not terms
+    assert not rows[:, :FIRST_WORD].any()  # a start and unknown words are not terms
 
 
 def test_pairs_end_with_their_text_and_follow_their_first_word():

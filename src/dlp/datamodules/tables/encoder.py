@@ -65,7 +65,7 @@ class TableEncoder(Encoder):
         self.bins = bins
         self.features = features
         self.read_csv = read_csv or {}
-        self.scales: dict[str, Scale] = {}
+        self.scales: dict[str, PlainValues] = {}
         self.indicators: list[str] = []
         self.categories: dict[str, list[str]] = {}
         self.dates: list[str] = []
@@ -85,8 +85,6 @@ class TableEncoder(Encoder):
     def fit(self, rows: TableRows, targets: Any = None) -> None:
         """Learn features, fill values, scales, categories and a typical cell of each column."""
         frame = rows.frame
-        if self.features is None:
-            frame = self.listed(frame)
         self.typical = {name: _typical_cell(frame[name]) for name in map(str, frame)}
         if self.features is not None:
             self.features.fit(frame)
@@ -112,7 +110,7 @@ class TableEncoder(Encoder):
         if name in self.numeric or (is_number(column) and name not in self.categorical):
             scale = Scale.fit(self._numbers(column), self.missing, self.scaling, self.bins)
             if scale is not None:
-                self.scales[name] = scale
+                self.scales[name] = asdict(scale)
             if self.indicator and column.isna().nunique() == 2:
                 self.indicators.append(name)
             return name in self.scales or name in self.indicators
@@ -138,7 +136,7 @@ class TableEncoder(Encoder):
             for text in texts:
                 names.append(f"{name}={text or '(missing)'}")
         for name, scale in self.scales.items():
-            for place in range(1, len(scale.edges)):
+            for place in range(1, len(scale["edges"])):
                 names.append(f"{name} bin {place}")
         return names
 
@@ -213,9 +211,8 @@ class TableEncoder(Encoder):
 
     def state(self) -> PlainValues:
         """Return what was learned as plain values."""
-        names = ("missing", "indicators", "categories", "dates", "typical")
+        names = ("missing", "scales", "indicators", "categories", "dates", "typical")
         state = {name: getattr(self, name) for name in names}
-        state["scales"] = {name: asdict(scale) for name, scale in self.scales.items()}
         state["features"] = self.features and self.features.state()
         return state
 
@@ -229,7 +226,6 @@ class TableEncoder(Encoder):
             features.load_state(state["features"])
         vars(self).update(state)
         self.features = features
-        self.scales = {name: Scale(**scale) for name, scale in state["scales"].items()}
 
 
 def _typical_cell(column: "pd.Series[Any]") -> float | str:

@@ -14,7 +14,6 @@ from dlp.datamodules.base import (
     SplitArguments,
     SupervisedDataModule,
 )
-from dlp.datamodules.splits import Size
 from dlp.datamodules.targets import TargetEncoder, Task
 from dlp.datamodules.text.corpus import Texts, Tokens
 from dlp.datamodules.text.encoding import Encoding, TextEncoder
@@ -36,7 +35,6 @@ class TextArguments(SplitArguments, total=False):
     encoding: Encoding
     min_df: int
     eval_batch_size: int
-    test_size: Size
 
 
 class OwnTextArguments(TextArguments, DataArguments, total=False):
