@@ -45,7 +45,7 @@ def test_it_is_calibrated_predicted_and_measured(ensemble):
     predictor = Predictor.load(RUN)
     np.testing.assert_allclose(frame["prob_yes"], predictor.predict(rows)["prob_yes"], rtol=1e-5)
     arrays = predictor.reader(rows.to_dict("records"))
-    logits = module.network.member_logits(module.inputs(*map(torch.from_numpy, arrays)))
+    logits = module.network.member_logits(module.encode(*map(torch.from_numpy, arrays)))
     members = torch.stack([module.head.predict(each) for each in logits])
     np.testing.assert_allclose(frame["std_yes"], members.std(0)[:, 1].detach(), rtol=1e-4)
     main(["visualize", "importance", "points"])

@@ -76,7 +76,7 @@ def _words(
 ) -> pd.DataFrame:
     """Return the mean weight of each word over the models."""
     weights = []
-    for model, network, inputs in predictor.inputs_of(row):
+    for model, network, inputs in predictor.networks_with_inputs(row):
         names = np.array(SPECIAL + model.inputs["words"], object)
         ids = inputs[0].nonzero().flatten()
         values = word_weights(network, inputs, number)[0, ids]
@@ -93,7 +93,7 @@ def _pixels(
 ) -> Any:
     """Return the mean heat map over the models, (h, w) in [0, 1]."""
     maps = []
-    for _, network, inputs in predictor.inputs_of(row):
+    for _, network, inputs in predictor.networks_with_inputs(row):
         cam = GradCAM(network)
         heat = cam(inputs, number)[0].numpy()
         maps.append(heat / max(heat.max(), 1e-12))

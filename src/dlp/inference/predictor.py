@@ -127,7 +127,7 @@ class Predictor:
 
         return explain(self, row)
 
-    def inputs_of(self, row: Any) -> Iterator[tuple[reader.Model, "nn.Module", "Tensor"]]:
+    def networks_with_inputs(self, row: Any) -> Iterator[tuple[reader.Model, "nn.Module", "Tensor"]]:
         """Yield each model with each of its networks and the network's inputs for a row."""
         import torch
 
@@ -135,7 +135,7 @@ class Predictor:
 
         for model, module in zip(self.models, self.modules, strict=True):
             arrays = [torch.from_numpy(array) for array in model.read([row])]
-            inputs = module.inputs(*arrays)
+            inputs = module.encode(*arrays)
             for network in members_of(module.network):
                 yield model, network, inputs
 

@@ -25,13 +25,13 @@ class Served(nn.Module):
 
     def __init__(self, spec: Mapping[str, Any], network: nn.Module, head: Head) -> None:
         super().__init__()
-        self.inputs: nn.Module = encoder_of(spec).module(spec)
+        self.encode: nn.Module = encoder_of(spec).module(spec)
         self.network = network
         self.head = head
 
     def forward(self, *arrays: Tensor) -> Tensor:
         """Return probabilities (N, C) or values (N, T)."""
-        return self.head.predict(self.network(self.inputs(*arrays)))
+        return self.head.predict(self.network(self.encode(*arrays)))
 
     @torch.no_grad()
     def run(self, arrays: list[Any]) -> Any:
