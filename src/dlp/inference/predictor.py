@@ -127,7 +127,9 @@ class Predictor:
 
         return explain(self, row)
 
-    def networks_with_inputs(self, row: Any) -> Iterator[tuple[reader.Model, "nn.Module", "Tensor"]]:
+    def networks_with_inputs(
+        self, row: Any
+    ) -> Iterator[tuple[reader.Model, "nn.Module", "Tensor"]]:
         """Yield each model with each of its networks and the network's inputs for a row."""
         import torch
 
