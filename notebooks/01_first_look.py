@@ -11,13 +11,17 @@
 # The data are 5,000 real digits of MNIST. They are divided into three parts, for
 # training, validation and the test. A network reads and returns **tensors**: blocks of
 # numbers with some axes. A **batch** of pictures has four axes: picture, colour
-# channel, row, column. The targets have one axis: the digit in each picture.
+# channel, row, column. The targets, or **ground truth**, have one axis: the digit in
+# each picture. A **DataModule** reads the pictures, divides them, and hands out
+# batches: of 128 pictures to train on, of up to 1,024 to validate.
 
 # %%
 # %matplotlib inline
+import copy
+
 import torch
 import torch.nn.functional as F
-from lightning import Trainer
+from lightning import LightningModule, Trainer
 from torch import nn
 
 from dlp.callbacks import History
@@ -175,10 +179,11 @@ assert same
 # ![A batch goes through the network; the loss compares predictions with targets; the
 # optimizer uses the gradients to update the weights](../docs/figures/training_loop.svg)
 #
-# Each step takes a **mini-batch** of 128 pictures. That is enough for a useful
-# gradient, and much cheaper than all pictures. An **epoch** is one pass over all 3,000
-# training pictures, in a new random order: 24 steps. The DataModule draws the orders
-# from a seed of its own, so that each training below sees the same batches.
+# Each step takes a **mini-batch** of 128 pictures, drawn at random. That is enough for
+# a useful gradient, and much cheaper than all pictures: **stochastic gradient
+# descent**. An **epoch** is one pass over all 3,000 training pictures, in a new random
+# order: 24 steps. The DataModule draws the orders from a seed of its own, so that each
+# training below sees the same batches.
 
 
 # %%
@@ -200,28 +205,59 @@ def train(network, optimizer, epochs=5):
 
 # %% [markdown]
 # The five lines with `zero_grad`, forward, loss, `backward` and `step` are a training
-# step. `Trainer.fit` runs the same five, and adds what a training needs in practice:
-# validation after each epoch, checkpoints, a GPU if there is one.
+# step. `Trainer.fit` runs the same five, `zero_grad` just before `backward`, and adds
+# what a training needs in practice: validation after each epoch, checkpoints, a GPU if
+# there is one. It asks a **LightningModule** for what differs from one training to the
+# next: the loss of a batch, and the optimizer.
+
+
+# %%
+class Digits(LightningModule):
+    """A network with its loss and its optimizer."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+
+    def training_step(self, batch, batch_idx):
+        """Return the loss of a batch."""
+        images, targets = batch
+        return F.cross_entropy(self.network(images), targets)
+
+    def configure_optimizers(self):
+        """Return the optimizer of the weights."""
+        return KerasRMSprop(self.parameters(), lr=0.001)
+
+
+# %% [markdown]
+# `DenseModule` is such a module, with validation and metrics. It builds the same two
+# layers; `head="softmax"` names the kind of problem, from which the number of outputs,
+# the loss and the metrics follow.
 #
-# Do both do the same? `DenseModule` builds the same two layers with random weights of
-# its own. The plain network gets a copy of them, and both train for five epochs.
+# Do all three do the same? The plain network and `Digits` get copies of the random
+# weights of `DenseModule`, and each trains for five epochs.
 
 # %%
 model = DenseModule(data.input_shape, data.num_outputs, head="softmax", hidden=[512])
-pairs = list(zip(network.parameters(), model.parameters(), strict=True))
-for mine, theirs in pairs:
-    mine.data = theirs.detach().clone()
+for mine, theirs in zip(network.parameters(), model.parameters(), strict=True):
+    mine.data = theirs.detach().clone()  # the numbers alone, not their gradient
+digits = Digits(copy.deepcopy(network))
 
 losses = train(network, KerasRMSprop(network.parameters(), lr=0.001))
 
 quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
 history = History()
+Trainer(max_epochs=5, accelerator="cpu", **quiet).fit(digits, data)
 trainer = Trainer(max_epochs=5, callbacks=[history], accelerator="cpu", **quiet)
 trainer.fit(model, data)
 for epoch, loss in enumerate(losses):
     print(f"loop {loss:.4f}, Trainer {history.metrics['train_loss'][epoch]:.4f}")
-same = all(torch.allclose(mine, theirs, atol=1e-5) for mine, theirs in pairs)
-print("the same weights:", same)
+weights, *others = [
+    torch.cat([w.flatten() for w in each.parameters()])
+    for each in (network, digits, model)
+]
+same = all(torch.allclose(weights, other, atol=1e-5) for other in others)
+print("the same weights in all three:", same)
 
 # %% tags=["hide"]
 assert same
@@ -230,7 +266,7 @@ assert losses[-1] < 0.3
 
 # %% [markdown]
 # From the same initial weights, with the same batches in the same order and the same
-# optimizer, both arrive at the same losses and the same weights.
+# optimizer, all three arrive at the same weights.
 #
 # ## New pictures
 #

@@ -2,8 +2,8 @@
 # # 3.6 Values and folds
 #
 # What does a house cost? The answer is a **value**, not a class: this is
-# **regression**. The rows are few, so this chapter also shows how to judge a network
-# on few rows.
+# **regression**, of one value per row (scalar) or of several (vector). The rows are
+# few, so this chapter also shows how to judge a network on few rows.
 #
 # The table of Boston, 1978, comes with mlxtend: 506 districts, prices in $1,000. Its
 # column B judges districts by the skin colour of those who live there. We leave it out.
@@ -42,7 +42,8 @@ print(f"MSE {(errors**2).mean():.2f}")
 print(f"MAE {errors.abs().mean():.2f}")
 
 # %% [markdown]
-# The error of 10 gives 100 of the 105 squares. The MSE punishes large errors most.
+# The error of 10 gives 100 of the sum of squares, 105. The MSE punishes large errors
+# most.
 #
 # ## Standardise the columns
 #

@@ -9,8 +9,10 @@
 # ![Training loss falls on; validation loss falls, then
 # rises](../docs/figures/overfitting.svg)
 #
-# There are four ways to fight overfitting: more rows, a smaller network, a penalty on
-# large weights (L1 or L2), and dropout. This chapter tries each on film reviews.
+# This chapter tries four ways to fight overfitting on film reviews: more rows, a
+# smaller network, a penalty on large weights (L1 or L2), and dropout. Two more are to
+# stop where validation turns (**early stopping**, section 3.4) and to change images at
+# random (augmentation, section 5.2).
 
 # %%
 # %matplotlib inline
@@ -112,8 +114,9 @@ assert abs(measured["val_loss"] - measured["val_data_loss"] - penalty) < 1e-4
 # %% [markdown]
 # The gradient is that of the sum, loss plus penalty. **Weight
 # decay** is L2's other name: the penalty pulls each weight `w` towards zero by a
-# gradient of `2 * 0.003 * w`. An optimizer of torch does the same with
-# `weight_decay=0.006`, there for all weights and biases.
+# gradient of `2 * 0.003 * w`. torch's SGD, Adam and RMSprop do the same with
+# `weight_decay=0.006`, there for all weights and biases; AdamW shrinks the weights
+# beside the gradient.
 #
 # ## Dropout
 #

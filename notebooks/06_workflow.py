@@ -73,8 +73,9 @@ assert torch.allclose(answers["bounded_regression"], sigmoid[0], atol=0.01)
 # ## Step 2: choose a measure of success
 #
 # The classes of our digits are of equal size, so accuracy will do. Where one class is
-# rare, choose **precision**, the share of the found rows that are right, and
-# **recall**, the share of the right rows that are found.
+# rare, choose **precision**, the share of the rows called rare that are rare, and
+# **recall**, the share of the rare rows that are found. **ROC AUC** judges the ranking
+# of two classes, whatever the threshold.
 #
 # ## Step 3: choose how to evaluate
 #
@@ -108,9 +109,6 @@ print({part: len(data.examples(part)) for part in ("train", "val", "test")})
 # tables does that: a few huge values move a mean far, a median hardly.
 # `missing_indicator=True` adds a column that marks the holes.
 #
-# **Feature engineering** makes better columns from what you know: rent per square metre
-# in place of rent and area, the hour in place of a time. A network could find them
-# itself, but it needs more rows for that.
 
 # %%
 incomes = pd.DataFrame({"income": [20, 30, None, 40, 900], "rich": [0, 0, 0, 0, 1]})
@@ -127,6 +125,26 @@ column = torch.tensor(numbers, dtype=torch.float64)
 expected = (35 - column.mean()) / column.std(correction=0)
 assert filled["zero"] == 0
 assert abs(filled["median"] - expected) < 1e-5
+
+# %% [markdown]
+# **Feature engineering** makes better columns from what you know. Which flats are dear?
+# The rent per square metre tells more than rent or area. A network could find it
+# itself, but it needs more rows for that.
+
+# %%
+torch.manual_seed(0)
+area = 30 + 120 * torch.rand(500)  # square metres
+rent = area * (8 + 8 * torch.rand(500))
+is_dear = (rent / area > 12).float()
+columns = {"area": area, "rent": rent, "rent per square metre": rent / area}
+correlations = {}
+for name, column in columns.items():
+    correlations[name] = torch.corrcoef(torch.stack([column, is_dear]))[0, 1].item()
+    print(f"{name}: correlation with dear {correlations[name]:.2f}")
+
+# %% tags=["hide"]
+assert correlations["rent per square metre"] > correlations["rent"] + 0.3
+assert abs(correlations["area"]) < 0.2
 
 # %% [markdown]
 # ## Step 5: beat a baseline
@@ -204,7 +222,8 @@ losses.index += 1  # epochs
 pd.DataFrame({"lowest loss": losses.min().round(3), "at epoch": losses.idxmin()})
 
 # %% [markdown]
-# The losses still fall at epoch 30: with more time, train longer before you choose.
+# The lowest losses come in the last epochs: with more time, train longer before you
+# choose.
 #
 # Each look at the validation part leaks a little of it into your choices. After many
 # looks its score is too good. **Folds** judge the winner on all rows but the test.
@@ -270,9 +289,9 @@ for factor in (1, 1000):
         small_loss = loss
 
 # %% [markdown] tags=["answer"]
-# The outputs of the first network are about 1,000 times as large too, so it is sure of
-# random answers: the first loss is huge. Steps of 0.001 repair that slowly, and after
-# ten epochs the accuracy is lower.
+# The outputs of the untrained network become about 1,000 times as large too, so it is
+# sure of random answers: the first loss is huge. Steps of 0.001 repair that slowly, and
+# after ten epochs the accuracy is lower.
 
 # %% tags=["hide"]
 assert loss > 100 * small_loss

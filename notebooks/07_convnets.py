@@ -43,7 +43,8 @@ for y in range(26):
 # %% [markdown]
 # `nn.Conv2d` does the same, much faster. The map is two pixels smaller than the image,
 # since the window has to fit inside (`padding="same"` adds zeros around the image and
-# keeps its size).
+# keeps its size). A window that moves two pixels at a time has a **stride** of 2; its
+# map is half as wide and high.
 
 # %%
 layer = torch.nn.Conv2d(in_channels=1, out_channels=1, kernel_size=3, bias=False)
@@ -115,9 +116,9 @@ assert table["weights"].sum() == sum(p.numel() for p in conv.parameters()) == 93
 
 # %% [markdown]
 # Down the table the maps shrink and get deeper: from 28 x 28 x 1 to 3 x 3 x 64. After
-# each pooling a window covers twice the width and height of the image. The first layer
-# needs few filters, since there are few kinds of edges; there are many more ways to
-# combine edges into loops and corners.
+# each pooling a window covers twice as many pixels in width and in height. The first
+# layer needs few filters, since there are few kinds of edges; there are many more ways
+# to combine edges into loops and corners.
 #
 # Windows are 3 x 3 or 5 x 5. Two layers of 3 x 3 see as much as one of 5 x 5, with 18
 # weights per pair of channels in place of 25, and with a ReLU between them. So 3 x 3 is
@@ -158,11 +159,11 @@ assert scores["convnet"] > scores["dense"] + 0.01
 # ## Few photographs
 #
 # Real problems come with hundreds of photographs, not with thousands of centred digits.
-# Here are 1,000 of cats and dogs to learn from, at 40 x 40 pixels, and 500 to validate;
-# a download of 800 MB, once.
+# Here are 750 cats and 750 dogs at 40 x 40 pixels, 1,000 to learn from and 500 to
+# validate; a download of 800 MB, once.
 # A colour image has three channels: red, green and blue.
 #
-# With few images a network overfits. **Augmentation** makes more of them: it turns,
+# With few images a network overfits. **Augmentation** varies them: it turns,
 # shifts, zooms and mirrors each training image at random, anew in each epoch. The
 # network never sees the same picture twice. Only changes that keep the class are
 # allowed, and validation images are never changed.
@@ -205,15 +206,15 @@ draw_curves(results["plain"].to_dict("list"))
 draw_curves(results["augmented"].to_dict("list"))
 
 # %% [markdown]
-# Without augmentation the curves part after epoch 4. In the last five epochs the
-# accuracy is 86 % on the images that the network learns from and 67 % on the others. It
-# overfits, and its validation loss rises. With augmentation the two are 72 % and 70 %:
-# the gap has almost closed, and the validation loss is lower, 0.57 in place of 0.67.
+# The table has the means of the last five epochs. Without augmentation the curves part
+# after epoch 4: the accuracy is much higher on the images that the network learns from
+# than on the others. It overfits, and its validation loss rises. With augmentation the
+# gap has almost closed, and the validation loss is lower.
 #
 # Both convnets are clearly better than guessing, from 1,000 photographs and without any
 # earlier training. Whether the augmented one is also more often right is not yet
-# certain: among 500 images a difference of 3 % may be chance. But its validation loss
-# has not turned yet, so longer training may help.
+# certain: among 500 images a difference of a few per cent may be chance. But its
+# validation loss has not turned yet, so longer training may help.
 
 # %% tags=["hide", "real"]
 gap = {name: m["train_acc"] - m["val_acc"] for name, m in last.items()}
@@ -274,7 +275,7 @@ assert count == (25 * 32 + 1) * 64
 
 # %% [markdown]
 # **3. Find the mistake.** A colleague writes her own augmentation. Half of the images
-# are mirrored, but training gets much worse than without it. Why?
+# are mirrored, but validation gets worse than without it. Why?
 #
 # ```python
 # images, classes = batch
@@ -292,7 +293,7 @@ print("axes of a batch (images, channels, height, width):", tuple(images.shape))
 # Axis 2 is the height: the cats stand on their heads, which no validation image does.
 # Augmentation has to make images that could occur. To mirror left and right, flip axis
 # 3. Draw a batch of augmented images before you train on it; this mistake is easy to
-# see and hard to compute.
+# see, and hard to notice in numbers.
 
 # %% tags=["hide"]
 assert upside_down[0, :, 0].equal(images[0, :, -1])
