@@ -333,8 +333,8 @@ for rate in (0.00001, 0.001, 0.1):
 
 # %% [markdown] tags=["answer"]
 # At 0.00001 the loss has hardly fallen after five epochs: the steps are too small. At
-# 0.1 it is above 100 in the first epoch and jumps up and down after it: the steps are
-# too large. 0.001 is RMSprop's usual rate, and a safe first choice.
+# 0.1 it is above 100 in the first epoch and stays high after it: the steps are too
+# large. 0.001 is RMSprop's usual rate, and a safe first choice.
 
 # %% tags=["hide"]
 assert by_rate[0.00001][-1] > 2 > 0.5 > by_rate[0.001][-1]

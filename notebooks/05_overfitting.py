@@ -169,7 +169,7 @@ for name, weight in kernels.items():
 losses = pd.DataFrame({name: run["val_loss"] for name, run in runs.items()})
 losses = losses.drop(columns="3,000 rows")
 rise = losses.iloc[-1] - losses.min()
-pd.DataFrame({"lowest": losses.min(), "last": losses.iloc[-1], "rise": rise}).round(2)
+pd.DataFrame({"lowest": losses.min(), "last": losses.iloc[-1], "rise": rise}).round(3)
 
 # %% tags=["hide"]
 assert rise["bigger"] > rise["middle"] > rise["smaller"]

@@ -118,7 +118,7 @@ class TextReader(Reader):
                 text = row.get(self.spec["column"])
             if not isinstance(text, str):
                 raise ValueError(f"a row is a text, not {row!r:.80}.")
-            ids = [1]  # the start of a text
+            ids = [START]
             tokens = tokenise(text, self.spec["tokens"], self.spec["ngrams"])
             ids += [self.ids.get(token, UNKNOWN) for token in tokens]
             ids = ids[: self.spec["max_length"]]
@@ -621,7 +621,7 @@ def main(words: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) == 1:
+    if sys.argv[1:] in ([], ["-h"], ["--help"]):
         sys.exit(__doc__)
     try:
         main(sys.argv[1:])

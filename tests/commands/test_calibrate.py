@@ -109,7 +109,7 @@ def test_another_threshold_is_refused(fitted, fails):
 
 def test_a_run_that_was_trained_on_all_rows_is_refused(points, fails):
     main(["fit", "--config", "points.yaml", "--config", "retrain", "--trainer.max_epochs", "1"])
-    assert "calibrate a run with a validation part" in fails("calibrate", "points+retrain")
+    assert "has no validation part to calibrate by" in fails("calibrate", "points+retrain")
 
 
 def test_a_model_that_diverged_is_refused(fitted, fails):
@@ -169,10 +169,12 @@ def test_a_resumed_fit_forgets_the_intervals(values):
     assert "low" not in Predictor.load(RUN / "checkpoints/last.ckpt").predict(SOME_ROWS)
 
 
-def test_folds_share_the_half_width_of_the_rows_out_of_fold(points):
+def test_folds_share_the_half_width_of_the_rows_out_of_fold(points, fails):
     main(f"crossval {VALUES} --num_folds 2 --data.drop_columns [label] --keep true".split())
-    table = main(["calibrate", str(RUN)])
+    table = main(["calibrate", "points"])
     rows = pd.read_csv(RUN / "out_of_fold.csv")
     expected = conformal_quantile(abs(rows["target"] - rows["value"]), 0.9)
     assert table["half_width"].tolist() == pytest.approx([expected], rel=1e-6)
+    checkpoint = f"{RUN}/checkpoints/fold_0_0.ckpt"
+    assert f"by --init_from {checkpoint}" in fails("fit", "--ckpt_path", checkpoint)
     assert "low" in Predictor.load(RUN).predict(SOME_ROWS)

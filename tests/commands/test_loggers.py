@@ -1,5 +1,7 @@
 """Trackers by name: their numbers are those of ``metrics.csv``."""
 
+import json
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -39,6 +41,31 @@ def from_mlflow(run):
     return {name: [metric.value for metric in history] for name, history in histories.items()}
 
 
+def from_wandb(run):
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    values = {}
+    for path in sorted(run.glob("wandb/offline-run-*/*.wandb")):
+        for row in (Record.FromString(record).history for record in log_records(path.read_bytes())):
+            for item in row.item:
+                values.setdefault("/".join(item.nested_key), []).append(json.loads(item.value_json))
+    return values
+
+
+def log_records(data):
+    """Yield the records of a LevelDB log: blocks of 32 kB, each part with a header of 7 bytes."""
+    position, record = 7, b""
+    while position + 7 <= len(data):
+        if (room := -position % 32768) and room < 7:
+            position += room
+        size, kind = struct.unpack_from("<HB", data, position + 4)
+        record += data[position + 7 : position + 7 + size]
+        position += 7 + size
+        if kind in (1, 4):  # a whole record, or its last part
+            yield record
+            record = b""
+
+
 def assert_equal(values, run):
     metrics = pd.read_csv(run / "metrics.csv", index_col="epoch").to_dict("list")
     assert len(metrics["val_loss"]) == 2
@@ -56,10 +83,10 @@ def test_csv_and_tensorboard_have_the_numbers_of_each_epoch(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # MLflow's and Lightning's own
-@pytest.mark.parametrize("read", [from_csv, from_tensorboard, from_mlflow])
+@pytest.mark.parametrize("read", [from_csv, from_tensorboard, from_mlflow, from_wandb])
 def test_a_tracker_has_the_numbers_of_a_resumed_fit(points, read):
     tracker = read.__name__.removeprefix("from_")
-    if tracker == "mlflow":
+    if tracker in ("mlflow", "wandb"):
         pytest.importorskip(tracker)
     command = [sys.executable, "-m", "dlp", "fit"]
     subprocess.run([*command, *FIT[1:], tracker], check=True)

@@ -3,6 +3,7 @@ import torch
 from helpers.backbones import IMAGES, changed, small_model, state_of
 from helpers.training import quiet_trainer
 
+from dlp.errors import InputError
 from dlp.modules import Backbone, PretrainedModule
 from dlp.modules.pretrained import StoredFeatures
 
@@ -54,3 +55,9 @@ def test_features_are_computed_in_evaluation_mode_without_gradient():
     assert not features.values.requires_grad
     assert not changed(before, model.state_dict())
     assert all(module.training for module in model.network.backbone.modules())
+
+
+@pytest.mark.parametrize("shape", [(1, 28, 28), (32,)])
+def test_rows_that_are_not_colour_images_are_refused(shape):
+    with pytest.raises(InputError, match="takes rows of shape"):
+        PretrainedModule(shape, 2, backbone="squeezenet1_1", weights=None)

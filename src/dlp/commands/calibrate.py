@@ -57,7 +57,7 @@ def calibrate(run: str, coverage: OpenUnitInterval = 0.9) -> pd.DataFrame:
             f"{head.threshold:g}. Calibrate first, then choose the threshold."
         )
     if len(paths) > 1:
-        parts = {"out of fold": _out_of_fold(Path(run), head)}
+        parts = {"out of fold": _out_of_fold(record.folder, head)}
     else:
         parts = _validation_and_test(run)
     if not all(outputs.isfinite().all() for outputs, _ in parts.values()):
@@ -150,8 +150,8 @@ def _validation_and_test(run: str) -> PartOutputs:
     _, data, module = restore(run, "test")
     if not data.has("val"):
         raise InputError(
-            f"all rows of {run} but those of the test were trained on; calibrate a run with a "
-            "validation part, or one of crossval --keep true."
+            f"{run} has no validation part to calibrate by; take a run with val_size, or one of "
+            "crossval --keep true."
         )
     head: Any = module.head
     labelled: list[Part] = ["val"]

@@ -21,7 +21,8 @@ from dlp.modules.pretrained import Backbone
 _MAX_FIXES = 12
 _MIN_ROWS = 50
 _FEW_ROWS = (
-    f"a test part would have fewer than {_MIN_ROWS // 5} rows per class or value; folds test all."
+    f"a test part would have fewer than {_MIN_ROWS // 5} rows per class or value; "
+    "cross-validation tests every row."
 )
 #: Line of a template: indent, key of an argument, its comment.
 _LINE = re.compile(r"(#? *)(?:# )?(\w*)(?:: [^#]*)?(.*)")

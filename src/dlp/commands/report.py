@@ -44,7 +44,7 @@ def report(
         run: Folder of the run, or the name of a config (its newest run).
         output: File of the page; None is ``report.html`` in the run's folder.
     """
-    runs = find_runs(run, "config.yaml")
+    runs = find_runs(run, "config.yaml", "fit or crossval")
     if len(runs) > 1:
         raise InputError(f"{run} has {len(runs)} runs; give one, such as {runs[-1].folder}.")
     folder = runs[0].folder

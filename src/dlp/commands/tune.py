@@ -190,7 +190,7 @@ def _say_best(study: Study, mode: Mode, configs: Sequence[Path]) -> None:
         best = complete.sort_values("value", ascending=mode == "min").head(5)
         say(f"\n{best.to_string(index=False)}\n")
         command = f"dlp fit --config {' --config '.join(map(str, configs))}"
-        say(f"next, with the same --KEY VALUE: {command}")
+        say(f"next, with any other keys given here: {command}")
 
 
 def _write(study: Study, folder: Path) -> None:

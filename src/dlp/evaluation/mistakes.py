@@ -150,7 +150,7 @@ def value_mistakes(values: Array, targets: Array, names: Names) -> Mistakes:
     columns = {"row": worst, "true": true, "predicted": predicted}
     if len(names) > 1:
         columns["target"] = [names[number] for number in target]
-    summary = f"the largest error is {predicted[0]:.6g} predicted for {true[0]:.6g}"
+    summary = f"the worst row has target {true[0]:.6g} and prediction {predicted[0]:.6g}"
     return Mistakes(summary, report, columns)
 
 

@@ -141,6 +141,11 @@ class Recipe(LightningCLI):
             data.resplit(data.split.without_validation())
         if self.checkpoint is not None:
             content = read_file(self.checkpoint, "state_dict", "epoch")
+            if self.command == "fit" and "optimizer_states" not in content:
+                raise InputError(
+                    f"{self.checkpoint} has weights alone, with which no fit goes on; begin one "
+                    f"with them by --init_from {self.checkpoint}."
+                )
             restore_data(data, content, self.checkpoint)
             if self.command != "predict":
                 check_same_rows(data, self.checkpoint)

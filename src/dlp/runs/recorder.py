@@ -180,7 +180,7 @@ class RunRecorder(Checkpoint):
             best = f"--trainer.max_epochs {reading.best_epoch}"
             self._next_command = f"fit --config {run.config} --config retrain {best}"
         if reading is None:
-            return failure or f"trained without validation, epochs: {epochs}"
+            return failure or f"trained up to epoch {epochs}, without validation"
         if failure is not None:
             return f"{failure}; {reading.best_clause(self.monitor)}"
         return reading.sentence(self.monitor, epochs)

@@ -97,8 +97,8 @@ class TableEncoder(Encoder):
             say(f"constant in training, left out: {', '.join(constant)}")
         if len(constant) == len(frame.columns):
             raise InputError(
-                "the table has no input column; check target and drop_columns. A column of texts "
-                "is read by TextDataModule (dlp init --text_column)."
+                "the table has no input column; check target and drop_columns. If its input is a "
+                "column of texts, give dlp init --text_column."
             )
         self.input_shape = (len(self.names),)
 

@@ -4,8 +4,10 @@ import hashlib
 import html
 import re
 import tarfile
+import zlib
 from collections.abc import Iterator
 from contextlib import suppress
+from gzip import BadGzipFile
 from pathlib import Path
 from typing import IO, Literal, cast
 
@@ -101,7 +103,7 @@ def read_wires(folder: Path, text: str) -> Texts:
     path = download(URL, folder / "reuters21578" / "reuters21578.tar.gz", "")
     files = {}
     with (
-        suppress(Exception),  # of a damaged archive, which the hash below refuses
+        suppress(tarfile.TarError, BadGzipFile, EOFError, zlib.error),
         tarfile.open(path) as archive,
     ):
         for member in archive:
