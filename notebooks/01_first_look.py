@@ -3,8 +3,9 @@
 #
 # Nobody can write down the rules by which people read handwritten digits. A network
 # finds such rules itself, from pictures and the right answers. This notebook opens each
-# part: a layer, the loss, the gradient and the optimizer. Then it trains twice, in
-# plain torch and with Lightning's `Trainer`, and gets the same numbers from both.
+# part: a layer, the loss, the gradient and the optimizer. Then it trains three times,
+# by a loop in plain torch, by a LightningModule of our own and by that of dlp, and gets
+# the same weights from all three.
 #
 # ## Tensors
 #
@@ -206,9 +207,9 @@ def train(network, optimizer, epochs=5):
 # %% [markdown]
 # The five lines with `zero_grad`, forward, loss, `backward` and `step` are a training
 # step. `Trainer.fit` runs the same five, `zero_grad` just before `backward`, and adds
-# what a training needs in practice: validation after each epoch, checkpoints, a GPU if
-# there is one. It asks a **LightningModule** for what differs from one training to the
-# next: the loss of a batch, and the optimizer.
+# what a training needs in practice: validation after each epoch, checkpoints (weights
+# in a file), a GPU if there is one. It asks a **LightningModule** for what differs from
+# one training to the next: the loss of a batch, and the optimizer.
 
 
 # %%
@@ -333,8 +334,8 @@ for rate in (0.00001, 0.001, 0.1):
 
 # %% [markdown] tags=["answer"]
 # At 0.00001 the loss has hardly fallen after five epochs: the steps are too small. At
-# 0.1 it is above 100 in the first epoch and stays high after it: the steps are too
-# large. 0.001 is RMSprop's usual rate, and a safe first choice.
+# 0.1 it is above 100 in the first epoch and still above 1 in the last: the steps are
+# too large. 0.001 is RMSprop's usual rate, and a safe first choice.
 
 # %% tags=["hide"]
 assert by_rate[0.00001][-1] > 2 > 0.5 > by_rate[0.001][-1]

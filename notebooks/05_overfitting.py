@@ -115,8 +115,8 @@ assert abs(measured["val_loss"] - measured["val_data_loss"] - penalty) < 1e-4
 # The gradient is that of the sum, loss plus penalty. **Weight
 # decay** is L2's other name: the penalty pulls each weight `w` towards zero by a
 # gradient of `2 * 0.003 * w`. torch's SGD, Adam and RMSprop do the same with
-# `weight_decay=0.006`, there for all weights and biases; AdamW shrinks the weights
-# beside the gradient.
+# `weight_decay=0.006`, there for all weights and biases; AdamW shrinks
+# each weight by a fixed share, apart from the gradient.
 #
 # ## Dropout
 #
@@ -185,8 +185,9 @@ assert rise["6,000 rows"] > rise["middle"]
 assert small["L1"] > 0.5
 
 # %% [markdown]
-# A smaller network, a penalty and dropout make the rise smaller. More rows do not: this
-# network has room for 6,000 rows too. But its lowest loss is the lowest of all.
+# A smaller network, a penalty and dropout make the rise smaller. With 6,000 rows ten
+# epochs are twice as many steps, so the loss rises further; but its lowest value is the
+# lowest of all.
 #
 # ## Noise and shuffled labels
 #
@@ -213,9 +214,9 @@ assert last["labels shuffled"]["train_acc"] > 0.95
 assert last["labels shuffled"]["val_acc"] < 0.15
 
 # %% [markdown]
-# Noise costs accuracy, because the network finds patterns in it that are chance. With
-# shuffled labels it learns the training rows almost by heart, and guesses on new ones.
-# A low training loss alone says nothing about new rows.
+# Noise costs accuracy, on the training rows too: the network has to learn which columns
+# to leave out. With shuffled labels it learns the training rows almost by heart, and
+# guesses on new ones. A low training loss alone says nothing about new rows.
 #
 # ## Exercises
 #

@@ -116,9 +116,9 @@ assert table["weights"].sum() == sum(p.numel() for p in conv.parameters()) == 93
 
 # %% [markdown]
 # Down the table the maps shrink and get deeper: from 28 x 28 x 1 to 3 x 3 x 64. After
-# each pooling a window covers twice as many pixels in width and in height. The first
-# layer needs few filters, since there are few kinds of edges; there are many more ways
-# to combine edges into loops and corners.
+# each pooling a window covers a part of the image about twice as wide and high. The
+# first layer needs few filters, since there are few kinds of edges; there are many more
+# ways to combine edges into loops and corners.
 #
 # Windows are 3 x 3 or 5 x 5. Two layers of 3 x 3 see as much as one of 5 x 5, with 18
 # weights per pair of channels in place of 25, and with a ReLU between them. So 3 x 3 is
@@ -292,8 +292,8 @@ print("axes of a batch (images, channels, height, width):", tuple(images.shape))
 # %% [markdown] tags=["answer"]
 # Axis 2 is the height: the cats stand on their heads, which no validation image does.
 # Augmentation has to make images that could occur. To mirror left and right, flip axis
-# 3. Draw a batch of augmented images before you train on it; this mistake is easy to
-# see, and hard to notice in numbers.
+# 3. Draw a batch of augmented images before you train on it; the numbers do not say
+# what is wrong.
 
 # %% tags=["hide"]
 assert upside_down[0, :, 0].equal(images[0, :, -1])

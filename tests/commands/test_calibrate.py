@@ -171,10 +171,10 @@ def test_a_resumed_fit_forgets_the_intervals(values):
 
 def test_folds_share_the_half_width_of_the_rows_out_of_fold(points, fails):
     main(f"crossval {VALUES} --num_folds 2 --data.drop_columns [label] --keep true".split())
-    table = main(["calibrate", "points"])
+    table = main(["calibrate", str(RUN)])
     rows = pd.read_csv(RUN / "out_of_fold.csv")
     expected = conformal_quantile(abs(rows["target"] - rows["value"]), 0.9)
     assert table["half_width"].tolist() == pytest.approx([expected], rel=1e-6)
     checkpoint = f"{RUN}/checkpoints/fold_0_0.ckpt"
-    assert f"by --init_from {checkpoint}" in fails("fit", "--ckpt_path", checkpoint)
+    assert "from which no fit goes on" in fails("fit", "--ckpt_path", checkpoint)
     assert "low" in Predictor.load(RUN).predict(SOME_ROWS)

@@ -40,7 +40,7 @@ def calibrate(run: str, coverage: OpenUnitInterval = 0.9) -> pd.DataFrame:
     with the scores that are printed, into ``results.json``.
 
     Args:
-        run: Name of a config with a run, folder of a run, or checkpoint.
+        run: Name of a config with a run, folder of a run (of folds too), or checkpoint.
         coverage: Share of rows whose interval or set has the truth.
     """
     paths = checkpoints_of(run)

@@ -143,8 +143,8 @@ class Recipe(LightningCLI):
             content = read_file(self.checkpoint, "state_dict", "epoch")
             if self.command == "fit" and "optimizer_states" not in content:
                 raise InputError(
-                    f"{self.checkpoint} has weights alone, with which no fit goes on; begin one "
-                    f"with them by --init_from {self.checkpoint}."
+                    f"{self.checkpoint} has weights alone, from which no fit goes on; give the "
+                    "checkpoint of a fit."
                 )
             restore_data(data, content, self.checkpoint)
             if self.command != "predict":
