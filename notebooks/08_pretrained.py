@@ -233,7 +233,6 @@ assert restored["val_loss"] < frozen["val_loss"][-1] + 0.05 < tuned["val_loss"][
 # is the simpler one.
 
 # %%
-trainer = Trainer(logger=False, enable_progress_bar=False)
 [test] = trainer.test(frozen_model, data, verbose=False)
 print(f"test accuracy {test['test_acc']:.3f}")
 
