@@ -52,6 +52,15 @@ def test_a_column_that_is_constant_in_training_is_zero_everywhere(rows):
     assert not data.inputs("val")[:, 1].any()
 
 
+def test_inputs_are_duplicates_whatever_their_type(rows, capsys):
+    x, y = rows
+    x = x.astype(np.float32)
+    data = ArrayDataModule(x, y, x[:3].astype(np.float64), y[:3], drop_duplicates=True)
+    data.setup("fit")
+    assert "in test and train" in capsys.readouterr().out
+    assert sum(len(data.examples(part)) for part in ("train", "val")) == 37
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -19,7 +19,15 @@ TYPED = [
     # Names of other projects
     ("--epochs 3", "unrecognized arguments: --epochs 3. Did you mean trainer.max_epochs?"),
     ("--learning-rate 0.1", "Did you mean model.optimizer.lr?"),
+    ("--batch_size 8", "Did you mean data.batch_size?"),
+    ("--seed 1", "Did you mean seed_everything?"),
+    ("--dropout 0.5", "Did you mean model.dropout?"),
+    ("--model.layers [9]", "Did you mean model.hidden?"),
     ("--gpus 1", "Did you mean trainer.devices?"),
+    ("--device cpu", "Did you mean trainer.accelerator?"),
+    ("--output_dir here", "Did you mean run_dir?"),
+    ("--validation_split 0.3", "Did you mean data.val_size?"),
+    ("--folds 3", "Did you mean data.num_folds?"),
     # Keys in another place, or misspelt
     ("--trainer.max_epoch 3", "Did you mean trainer.max_epochs?"),
     ("--trainer.batch_size 8", "Did you mean data.batch_size?"),

@@ -88,3 +88,12 @@ def test_a_network_with_weights_is_not_multiplied():
         SupervisedModule(torch.nn.Linear(3, 4), "softmax", 4, ensemble=2)
     with pytest.raises(InputError, match="is for networks that begin with random"):
         PretrainedModule((3, 32, 32), 2, weights=None, ensemble=2)
+
+
+def test_a_batch_of_several_inputs_is_one_batch_for_all():
+    class Sum(torch.nn.Linear):
+        def forward(self, inputs):
+            return super().forward(inputs[0] + inputs[1])
+
+    module = SupervisedModule(partial(Sum, 3), "softmax", 4, ensemble=2)
+    assert module.training_step(((X, X), Y), 1).isfinite()
