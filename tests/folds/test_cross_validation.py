@@ -8,6 +8,7 @@ from helpers.fold_problems import TRAINER, VALUES, X, classes, dense, maker, num
 from lightning import Callback
 
 from dlp.datamodules import ArrayRows
+from dlp.errors import InputError
 from dlp.folds.cross_validation import cross_validate
 from dlp.modules import DenseModule
 
@@ -41,6 +42,13 @@ def test_finished_folds_are_not_trained_again_and_a_killed_one_starts_anew(tmp_p
     whole = run(numbers(), dense, trainer=TRAINER)
     assert [fold.history for fold in result.folds] == [fold.history for fold in whole.folds]
     pd.testing.assert_frame_equal(result.out_of_fold, whole.out_of_fold)
+
+
+def test_more_repetitions_go_on_with_the_finished_folds(tmp_path):
+    path, trained = tmp_path / "folds.jsonl", []
+    cross_validate(numbers(), dense, 1, path=path)
+    cross_validate(numbers(), dense, 1, repeats=2, path=path, on_fold=trained.append)
+    assert [fold.repeat for fold in trained] == [1] * 4
 
 
 def test_baselines_are_of_the_training_part():
@@ -114,3 +122,10 @@ def test_finished_folds_without_a_checkpoint_are_trained_again(tmp_path):
     for _ in range(2):
         cross_validate(numbers(), dense, 1, 2, on_fold=trained.append, **options)
     assert len(trained) == 2
+
+
+def test_a_misspelt_monitor_is_a_sentence():
+    with pytest.raises(InputError, match="val_mae"):
+        cross_validate(numbers(), dense, 1, monitor="val_mse")
+    with pytest.raises(InputError, match="direction"):
+        cross_validate(numbers(), dense, 1, monitor="val_speed")
