@@ -127,5 +127,7 @@ def test_finished_folds_without_a_checkpoint_are_trained_again(tmp_path):
 def test_a_misspelt_monitor_is_a_sentence():
     with pytest.raises(InputError, match="val_mae"):
         cross_validate(numbers(), dense, 1, monitor="val_mse")
+    with pytest.raises(InputError, match="unknown monitor 'vall_loss'"):
+        cross_validate(numbers(), dense, 1, monitor="vall_loss")
     with pytest.raises(InputError, match="direction"):
         cross_validate(numbers(), dense, 1, monitor="val_speed")
