@@ -16,7 +16,13 @@ from dlp.datamodules.tables.encoder import TableEncoder
 from dlp.datamodules.tables.rows import TableRows, records
 from dlp.datamodules.text.corpus import Texts
 from dlp.datamodules.text.encoding import TextEncoder, WordWeights
-from dlp.reader import ArrayReader, ImageReader, TableReader, TextReader, answer, number, typed_rows
+from dlp.modules.heads import make_head
+from dlp.reader.answer import Answer
+from dlp.reader.array import ArrayReader
+from dlp.reader.files import typed_rows
+from dlp.reader.image import ImageReader
+from dlp.reader.table import TableReader, number
+from dlp.reader.text import TextReader
 
 WORDS = st.sampled_from(
     ["gut", "schlecht", "don\u2019t", "STRASSE", "caf\u00e9", "\U0001f600", "a-b"]
@@ -165,15 +171,22 @@ def test_the_text_of_a_number_follows_the_table(cell, options, value):
         assert number(cell, options) == value
 
 
+def test_a_cell_of_pandas_na_is_missing():
+    spec = {"scales": {"size": {}}, "categories": {"city": ["Bonn", ""]}, "indicators": []}
+    spec |= {"dates": [], "missing": "mean"}
+    numbers, codes = TableReader(spec)([{"size": pd.NA, "city": pd.NA}])
+    assert np.isnan(numbers).all()
+    assert codes == 1
+
+
 def test_scores_of_nan_are_no_answer():
     with pytest.raises(ValueError, match="predicts NaN or infinity"):
-        answer(np.array([[np.nan]]), {"names": ["price"], "prediction": "values"})
+        Answer(None, ["price"]).columns(np.array([[np.nan]]))
 
 
 def test_of_several_values_each_has_its_interval():
-    head = {"names": ["a", "b"], "prediction": "values", "task": None, "arguments": {}}
-    head["quantiles"] = [0.5, 2.0]
-    columns = answer(np.array([[1.0, 2.0], [3.0, 4.0]]), head)
+    answer = Answer(None, ["a", "b"], quantiles=[0.5, 2.0])
+    columns = answer.columns(np.array([[1.0, 2.0], [3.0, 4.0]]))
     assert list(columns) == ["a", "b", "low_a", "low_b", "high_a", "high_b"]
     assert columns["b"].tolist() == [2, 4]
     assert columns["low_b"].tolist() == [0, 2]
@@ -182,9 +195,8 @@ def test_of_several_values_each_has_its_interval():
 
 def test_the_set_has_the_likeliest_class_and_each_with_its_quantile():
     scores = np.array([[0.6, 0.3, 0.1], [0.5, 0.1, 0.4], [0.2, 0.7, 0.1]])
-    head = {"names": ["a", "b", "c"], "prediction": "probabilities", "task": "multiclass"}
-    head |= {"threshold": 0.5, "quantiles": [0.7, 0.2, 0.4]}
-    assert answer(scores, head)["set"] == ["a;b", "a;c", "b"]
+    answer = Answer("multiclass", ["a", "b", "c"], quantiles=[0.7, 0.2, 0.4])
+    assert answer.columns(scores)["set"] == ["a;b", "a;c", "b"]
 
 
 @pytest.mark.parametrize(
@@ -196,8 +208,18 @@ def test_the_set_has_the_likeliest_class_and_each_with_its_quantile():
     ],
 )
 def test_an_interval_is_as_wide_on_the_scale_of_the_loss(transform, low, high):
-    head = {"names": ["price"], "quantiles": [2.0], "task": None, "prediction": "values"}
-    head["arguments"] = {"target_transform": transform}
-    columns = answer(np.array([[10.0]]), head)
+    answer = Answer(None, ["price"], transform=transform, quantiles=[2.0])
+    columns = answer.columns(np.array([[10.0]]))
     assert columns["low"] == pytest.approx([low])
     assert columns["high"] == pytest.approx([high])
+
+
+@pytest.mark.parametrize("temperature", [0.3, 4.0])
+@pytest.mark.parametrize("head", ["sigmoid", "softmax", "multilabel"])
+def test_the_probabilities_are_those_of_logits_over_the_temperature(head, temperature):
+    head = make_head(head, 2)
+    logits = 3 * torch.randn(50, head.num_logits)
+    answer = Answer(head.task, ["a", "b"], temperature=temperature)
+    expected = head.predict(logits / temperature).numpy()
+    calibrated = answer.calibrate(head.predict(logits).numpy())
+    np.testing.assert_allclose(calibrated, expected, rtol=2e-5, atol=2e-7)

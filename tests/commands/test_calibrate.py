@@ -102,7 +102,7 @@ def test_a_second_calibration_begins_anew_and_the_diagram_is_drawn_anew(calibrat
 
 
 def test_another_threshold_is_refused(fitted, fails):
-    edit_checkpoint(lambda content: content["use"]["head"]["arguments"].update(threshold=0.3))
+    edit_checkpoint(lambda content: content["spec"]["answer"].update(threshold=0.3))
     message = "that of points has 0.3. Calibrate first, then choose"
     assert message in fails("calibrate", "points")
 
@@ -160,7 +160,7 @@ def test_a_coverage_for_which_there_are_too_few_rows_is_refused(values, fails):
 
 
 def test_a_target_called_as_an_end_of_its_interval_is_refused(values, fails):
-    edit_checkpoint(lambda content: content["use"]["head"].update(names=["low"]))
+    edit_checkpoint(lambda content: content["spec"]["answer"].update(names=["low"]))
     assert "rename the target" in fails("calibrate", "points")
 
 

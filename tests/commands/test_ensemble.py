@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-import yaml
 from helpers.sets import write_points
 
 from dlp.cli import main
@@ -30,16 +29,10 @@ def ensemble(run_of_ensemble, tmp_path):
     return shutil.copytree(run_of_ensemble, tmp_path, dirs_exist_ok=True)
 
 
-def test_the_config_of_the_run_has_it_as_an_argument_of_the_model(ensemble):
-    config = yaml.safe_load((RUN / "config.yaml").read_text("utf-8"))
-    assert config["model"]["init_args"]["ensemble"] == 2
-    assert config["ensemble"] is None
-
-
 def test_it_is_calibrated_predicted_and_measured(ensemble):
     module = Predictor.load(RUN).modules[0]  # the deviation is that before calibration
     main(["calibrate", "points"])
-    main(["predict", "--config", "points.yaml", "--spread", "true"])
+    main(["predict", "--config", "points.yaml"])
     frame = pd.read_csv(RUN / "predictions.csv")
     rows = pd.read_csv("points.csv").iloc[frame["index"]]
     predictor = Predictor.load(RUN)
@@ -64,16 +57,10 @@ def test_its_export_is_one_network_and_equals_the_checkpoint(ensemble):
 def test_folds_are_trained_as_ensembles(points, capsys):
     arguments = ("--ensemble", "2", "--num_folds", "2", "--trainer.fast_dev_run", "true")
     main(["crossval", "--config", "points.yaml", *arguments])
-    assert "engine: serial, since ensemble is set" in capsys.readouterr().out
+    assert "engine: serial, since EnsembleModule is not a DenseModule" in capsys.readouterr().out
 
 
-def test_spread_is_refused_for_a_single_network(fitted, fails):
-    assert "spread is for an ensemble" in fails(
-        "predict", "--config", "points.yaml", "--spread", "true"
-    )
-
-
-def test_a_module_without_the_argument_is_refused(points, fails):
+def test_a_module_of_another_project_is_refused(points, fails):
     arguments = ("--model", "lightning.pytorch.demos.boring_classes.BoringModel")
     message = fails("fit", "--config", "points.yaml", *arguments, "--ensemble", "2")
-    assert "takes no ensemble; leave it out" in message
+    assert "ensemble takes a SupervisedModule, not a BoringModel" in message

@@ -117,7 +117,7 @@ class Command:
 
 
 def test_code_of_a_file_is_refused(tmp_path):
-    torch.save({"state_dict": {}, "use": Command()}, "a.ckpt")
+    torch.save({"state_dict": {}, "spec": Command()}, "a.ckpt")
     with pytest.raises(InputError):
         Predictor.load("a.ckpt")
     assert not (tmp_path / "harmed").exists()

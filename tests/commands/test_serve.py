@@ -4,6 +4,7 @@ import re
 import shutil
 import socket
 import threading
+from dataclasses import replace
 from io import BytesIO
 
 import pytest
@@ -15,13 +16,16 @@ from starlette.testclient import TestClient
 from dlp.commands import serve
 from dlp.errors import InputError
 from dlp.inference import Predictor
-from dlp.inference.trained import Served
+from dlp.inference.trained import InferenceModule
 from dlp.modules.heads import RegressionHead
 from dlp.modules.networks import ConvNet
-from dlp.reader import Model
+from dlp.reader.answer import Answer
+from dlp.reader.model import Model
+from dlp.reader.spec import Card, Component, ModelSpec
 
 ROW = {"x": 0.5, "y": -0.5, "kind": "red"}
 IMAGE = {"kind": "image", "height": 12, "width": 12, "fit": "squeeze", "channels": 3}
+IMAGE |= {"encoder": "dlp.datamodules.ImageEncoder", "reader": "dlp.reader.image.ImageReader"}
 
 
 @pytest.fixture(scope="module")
@@ -37,11 +41,12 @@ def client(predictor):
 @pytest.fixture(scope="module")
 def image_client():
     torch.manual_seed(0)
-    head = {"prediction": "values", "task": None, "names": ["brightness"], "threshold": 0.5}
     network = ConvNet((3, 12, 12), 1, channels=[4], dense=[])
-    served = Served(IMAGE, network, RegressionHead()).eval()
-    model = Model({"inputs": IMAGE, "head": head, "card": {}}, served.run)
-    return TestClient(serve.app(Predictor([model], [served])))
+    module = InferenceModule(IMAGE, network, RegressionHead()).eval()
+    component = Component("", {})
+    answer = Answer(None, ["brightness"])
+    spec = ModelSpec(component, component, IMAGE, answer, Card("", {}, 1, {}))
+    return TestClient(serve.app(Predictor([Model(spec, module.run)], [module])))
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +64,8 @@ def test_an_answer_is_that_of_the_predictor(client, predictor):
 
 def test_a_calibrated_model_answers_with_sets(predictor):
     calibrated = Predictor(predictor.models, predictor.modules)
-    calibrated.head = {**predictor.head, "coverage": 0.9, "quantiles": [0, 0]}
+    answer = replace(predictor.spec.answer, coverage=0.9, quantiles=[0, 0])
+    calibrated.spec = replace(predictor.spec, answer=answer)
     client = TestClient(serve.app(calibrated))
     answer = client.post("/predict", json={"rows": [ROW]}).json()
     assert answer["predictions"][0]["set"] == "no;yes"

@@ -1,6 +1,7 @@
 """A step stays on its device. Tensors on meta have no values: whoever reads one there fails."""
 
 from contextlib import nullcontext
+from functools import partial
 
 import pytest
 import torch
@@ -10,14 +11,14 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from dlp.bag_of_words import BagOfWords
-from dlp.modules import ConvNetModule, DenseModule, PretrainedModule
+from dlp.modules import ConvNetModule, DenseModule, EnsembleModule, PretrainedModule
 from dlp.modules.pretrained import StoredFeatures
 
 NUM_ROWS = 6
 VALUES = torch.rand(NUM_ROWS, 3)
 CLASSES = torch.arange(NUM_ROWS) % 3
 IMAGES = torch.rand(NUM_ROWS, 3, 32, 32)
-LOG = {"target_transform": "log1p", "target_std": [1.0, 2.0, 3.0], "ensemble": 2}
+LOG = {"target_transform": "log1p", "target_std": [1.0, 2.0, 3.0]}
 
 HEADS = {
     "sigmoid": (2, CLASSES.clamp(max=1).float(), {}),
@@ -25,7 +26,7 @@ HEADS = {
     "softmax, one-hot": (3, torch.eye(3)[CLASSES], {}),
     "multilabel": (3, VALUES.round(), {}),
     "regression": (3, VALUES, {"target_mean": [1.0] * 3, "target_std": [2.0] * 3}),
-    "regression, an ensemble of logarithms": (3, VALUES, LOG),
+    "regression, logarithms": (3, VALUES, LOG),
     "bounded_regression": (3, VALUES, {}),
 }
 PRETRAINED = {"backbone": "shufflenet_v2_x0_5", "weights": None, "hidden": (4,)}
@@ -74,7 +75,8 @@ def steps(monkeypatch):
 def test_heads_stay_on_the_device_in_single_precision(name, steps):
     num_outputs, targets, arguments = HEADS[name]
     head = name.partition(",")[0]
-    module = DenseModule((3,), num_outputs, head, hidden=(4,), dropout=0.5, l2=0.1, **arguments)
+    options = {"hidden": (4,), "dropout": 0.5, "l2": 0.1, **arguments}
+    module = EnsembleModule(partial(DenseModule, (3,), num_outputs, head, **options), size=2)
     assert steps(module, (VALUES, targets)) == []
 
 
@@ -82,7 +84,7 @@ def test_heads_stay_on_the_device_in_single_precision(name, steps):
 def test_batches_of_each_data_module_stay_on_the_device(name, steps, tmp_path):
     data = DATA_MODULES[name](tmp_path)
     module = ConvNetModule if name == "images" else DenseModule
-    sizes = {"channels": (2,), "dense": (4,)} if name == "images" else {"ensemble": 2}
+    sizes = {"channels": (2,), "dense": (4,)} if name == "images" else {}
     batch = next(iter(data.train_dataloader()))
     assert isinstance(batch[0], BagOfWords) == (name == "text")
     assert steps(module(data.input_shape, data.num_outputs, "sigmoid", **sizes), batch) == []

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import f1_score
 
 from dlp.evaluation.threshold import best_threshold
-from dlp.reader import decide
+from dlp.reader.answer import decide
 
 
 @given(st.lists(st.tuples(st.integers(1, 9), st.booleans()), min_size=2, max_size=30))

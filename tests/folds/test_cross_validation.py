@@ -107,7 +107,7 @@ def test_a_kept_checkpoint_restores_model_and_data_of_its_fold(engine, tmp_path)
     for fold, rows in frame.groupby("fold"):
         path = tmp_path / f"fold_0_{fold}.ckpt"
         content = torch.load(path, weights_only=True)
-        assert content["epoch"] + 1 == content["use"]["card"]["epoch"] == 2
+        assert content["epoch"] + 1 == content["spec"]["card"]["epoch"] == 2
         data = numbers(scaling=True)
         data.load_state_dict(content["ArrayDataModule"])
         inputs = data.encoder.transform(ArrayRows(X[rows["index"]]))

@@ -11,24 +11,45 @@ from PIL import Image
 from dlp.datamodules import TableDataModule
 from dlp.errors import InputError
 from dlp.inference import Predictor
-from dlp.inference.trained import Served
+from dlp.inference.trained import InferenceModule
 from dlp.modules.heads import SigmoidHead, SoftmaxHead
 from dlp.modules.networks import ConvNet, DenseNet
-from dlp.reader import Model
+from dlp.reader.answer import Answer
+from dlp.reader.model import Model
+from dlp.reader.spec import Card, Component, ModelSpec
 from dlp.visualization import word_weights
 
 WORDS = [f"w{number}" for number in range(26)]
-TEXT = {"kind": "text", "words": WORDS, "num_words": 30, "max_length": None}
-TEXT |= {"tokens": "words", "ngrams": 1, "encoding": "multi_hot", "idf": []}
-IMAGE = {"kind": "image", "height": 12, "width": 12, "fit": "squeeze", "channels": 3}
+TEXT = {
+    "kind": "text",
+    "encoder": "dlp.datamodules.TextEncoder",
+    "reader": "dlp.reader.text.TextReader",
+    "words": WORDS,
+    "num_words": 30,
+    "max_length": None,
+    "tokens": "words",
+    "ngrams": 1,
+    "encoding": "multi_hot",
+    "idf": [],
+}
+IMAGE = {
+    "kind": "image",
+    "encoder": "dlp.datamodules.ImageEncoder",
+    "reader": "dlp.reader.image.ImageReader",
+    "height": 12,
+    "width": 12,
+    "fit": "squeeze",
+    "channels": 3,
+}
 
 
 def predictor(inputs, network, head, names):
     """Return a predictor of an untrained network."""
-    kind = {"prediction": head.prediction, "task": head.task, "names": names, "threshold": 0.5}
-    served = Served(inputs, network, head).eval()
-    model = Model({"inputs": inputs, "head": kind, "card": {}}, served.run)
-    return Predictor([model], [served])
+    module = InferenceModule(inputs, network, head).eval()
+    component = Component("", {})
+    answer = Answer(head.task, names)
+    spec = ModelSpec(component, component, inputs, answer, Card("", {}, 1, {}))
+    return Predictor([Model(spec, module.run)], [module])
 
 
 @pytest.fixture

@@ -10,11 +10,11 @@ import torch
 from dlp.datamodules import TableDataModule, TextDataModule
 from dlp.errors import InputError
 from dlp.inference import Predictor
-from dlp.inference.trained import Served
+from dlp.inference.trained import InferenceModule
 from dlp.modules.heads import RegressionHead, SigmoidHead
 from dlp.modules.networks import DenseNet
-from dlp.modules.serialization import make_entry
-from dlp.reader import Model
+from dlp.modules.serialization import make_spec
+from dlp.reader.model import Model
 
 
 def predictor_of(data, head):
@@ -22,9 +22,9 @@ def predictor_of(data, head):
     torch.manual_seed(0)
     data.fit()
     network = DenseNet(data.input_shape, 1)
-    entry = make_entry(network, head, data, 1)
-    served = Served(entry["inputs"], network, head).eval()
-    return Predictor([Model(entry, served.run)], [served])
+    spec = make_spec(network, head, data, 1)
+    module = InferenceModule(spec.inputs, network, head).eval()
+    return Predictor([Model(spec, module.run)], [module])
 
 
 @pytest.fixture

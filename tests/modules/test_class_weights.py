@@ -74,7 +74,7 @@ def test_a_fit_takes_names_and_frequencies_from_its_data_and_the_weights_are_no_
     "options", [{"precision": "64-true"}, {"callbacks": [EMAWeightAveraging()]}]
 )
 def test_weights_fit_other_precisions_and_averaged_copies(options):
-    model = DenseModule((4,), 3, class_weight="balanced", ensemble=2)
+    model = DenseModule((4,), 3, class_weight="balanced")
     quiet_trainer(**options).fit(model, data_of("softmax"))
     assert model.head.class_weights.dtype == torch.float32
     assert model(model.example_input_array).isfinite().all()  # for the summary

@@ -9,32 +9,40 @@ from dlp.callbacks import EpochSeed
 from dlp.datamodules import ArrayDataModule
 from dlp.errors import InputError
 from dlp.inference import Predictor
-from dlp.modules import DenseModule, PretrainedModule, SupervisedModule
-from dlp.modules.ensemble import EnsembleNet
-from dlp.modules.heads import HEADS, make_head
+from dlp.modules import DenseModule, EnsembleModule, EnsembleNet, PretrainedModule
+from dlp.modules.heads import HEADS
 
 pytestmark = plain_loaders
 SEED = 5
+build = partial(DenseModule, (3,), 4, hidden=(6,), l2=1e-3)
 
 
-def fitted(seed, **arguments):
-    """Return a module that was trained on three classes as ``dlp fit`` does."""
-    torch.manual_seed(seed)
-    module = DenseModule((3,), 4, hidden=(6,), l2=1e-3, **arguments)
+@pytest.fixture(scope="module")
+def ensemble():
+    """Return a module of three networks, trained on three classes as ``dlp fit`` does."""
+    torch.manual_seed(SEED)
+    module = EnsembleModule(build, size=3)
     data = ArrayDataModule(X, Y, val_size=2, batch_size=3)
     quiet_trainer(2, [EpochSeed()]).fit(module, data)
     return module
 
 
-@pytest.fixture(scope="module")
-def ensemble():
-    return fitted(SEED, ensemble=3)
+def test_a_member_begins_with_the_weights_of_its_seed():
+    torch.manual_seed(SEED)
+    second = EnsembleModule(build, size=2).network.members[1]
+    torch.manual_seed(SEED + 1)
+    torch.testing.assert_close(second.state_dict(), build().network.state_dict(), rtol=0, atol=0)
 
 
-def test_each_member_is_the_network_that_a_fit_with_its_seed_gives(ensemble):
-    for number, member in enumerate(ensemble.network.members):
-        alone = fitted(SEED + number).network.state_dict()
-        torch.testing.assert_close(dict(member.state_dict()), dict(alone), rtol=1e-5, atol=1e-6)
+def test_each_member_is_trained_as_if_it_were_alone():
+    module = EnsembleModule(partial(build, optimizer=sgd), size=2)
+    pairs = [(member, build(optimizer=sgd)) for member in module.network]
+    for member, alone in pairs:
+        alone.network.load_state_dict(member.state_dict())
+        quiet_trainer().fit(alone, loader(X, Y))
+    quiet_trainer().fit(module, loader(X, Y))
+    for member, alone in pairs:
+        torch.testing.assert_close([*member.parameters()], [*alone.parameters()])
 
 
 @pytest.mark.parametrize(
@@ -47,12 +55,14 @@ def test_each_member_is_the_network_that_a_fit_with_its_seed_gives(ensemble):
     ],
 )
 def test_the_prediction_is_the_mean_of_the_predictions_of_the_members(head, arguments):
-    head = make_head(head, 2, **arguments)
-    members = [torch.nn.Linear(4, head.num_logits) for _ in range(3)]
+    module = EnsembleModule(partial(DenseModule, (4,), 2, head, hidden=(), **arguments), 3).eval()
     inputs = 5 * torch.randn(20, 4)
-    network = EnsembleNet(members, head.link, head.scale)
-    expected = torch.stack([head.predict(member(inputs)) for member in members]).mean(0)
-    torch.testing.assert_close(head.predict(network(inputs)), expected, rtol=1e-5, atol=1e-6)
+    each = torch.stack([module.head.predict(member(inputs)) for member in module.network])
+    predicted = module.predict_step(inputs)
+    torch.testing.assert_close(
+        predicted[module.head.prediction], each.mean(0), rtol=1e-5, atol=1e-6
+    )
+    torch.testing.assert_close(predicted["std"], each.std(0))
 
 
 def test_confident_members_that_disagree_have_finite_logits():
@@ -61,39 +71,17 @@ def test_confident_members_that_disagree_have_finite_logits():
     torch.testing.assert_close(logits, torch.zeros(1, 1))
 
 
-def test_a_foreign_loader_gives_each_batch_to_all_members():
-    build = partial(DenseModule, (3,), 4, hidden=(), optimizer=sgd)
-    module = build(ensemble=2)
-    pairs = [(member, build()) for member in module.network.members]
-    for member, alone in pairs:
-        alone.network.load_state_dict(member.state_dict())
-        quiet_trainer().fit(alone, loader(X, Y))
-    quiet_trainer().fit(module, loader(X, Y))
-    for member, alone in pairs:
-        torch.testing.assert_close([*member.parameters()], [*alone.parameters()])
-
-
 def test_a_checkpoint_is_predicted_without_lightning_and_loaded_with_it(ensemble, tmp_path):
     path = tmp_path / "ensemble.ckpt"
     ensemble.trainer.save_checkpoint(path)
     expected = ensemble.head.predict(ensemble.eval()(X_VAL)).numpy(force=True)
     scores = Predictor.load(path).scores(X_VAL.numpy())
     np.testing.assert_allclose(scores, expected, rtol=1e-5)
-    again = DenseModule.load_from_checkpoint(path, weights_only=True).eval()
+    again = EnsembleModule.load_from_checkpoint(path, weights_only=True, make_member=build).eval()
     np.testing.assert_array_equal(again.head.predict(again(X_VAL)).numpy(force=True), expected)
 
 
-def test_a_network_with_weights_is_not_multiplied():
-    with pytest.raises(InputError, match="takes a function that builds a network"):
-        SupervisedModule(torch.nn.Linear(3, 4), "softmax", 4, ensemble=2)
+def test_a_pretrained_network_is_refused():
+    make_member = partial(PretrainedModule, (3, 32, 32), 2, weights=None, backbone="resnet18")
     with pytest.raises(InputError, match="is for networks that begin with random"):
-        PretrainedModule((3, 32, 32), 2, weights=None, ensemble=2)
-
-
-def test_a_batch_of_several_inputs_is_one_batch_for_all():
-    class Sum(torch.nn.Linear):
-        def forward(self, inputs):
-            return super().forward(inputs[0] + inputs[1])
-
-    module = SupervisedModule(partial(Sum, 3), "softmax", 4, ensemble=2)
-    assert module.training_step(((X, X), Y), 1).isfinite()
+        EnsembleModule(make_member, size=2)

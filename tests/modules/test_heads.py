@@ -3,7 +3,6 @@ import torch
 from torch import nn
 
 from dlp.errors import InputError
-from dlp.modules import DenseModule
 from dlp.modules.heads import HEADS, make_head
 
 N = 40
@@ -70,13 +69,6 @@ def test_sigmoid_is_exact_where_the_plain_formulas_overflow_and_vanish():
     other, p = make_head("sigmoid", 2).predict(torch.tensor([[30.0], [0.5]])).T
     assert other[0] > 0
     assert other[1].item() == pytest.approx(1 - p[1].item())
-
-
-def test_a_temperature_belongs_to_the_weights_that_it_was_fitted_for():
-    module = DenseModule((3,), 2, head="sigmoid")
-    module.head.temperature.fill_(2)
-    module.on_train_start()
-    assert module.head.temperature == 1
 
 
 def test_softmax_gives_the_same_with_class_numbers_a_column_of_them_and_one_hot():

@@ -7,7 +7,7 @@ from torch.optim.lr_scheduler import LambdaLR, OneCycleLR, StepLR
 
 from dlp.callbacks import AtomicCheckpointIO, EpochSeed, History, LastCheckpoint
 from dlp.datamodules import ArrayDataModule
-from dlp.modules import ConvNetModule, DenseModule, KerasRMSprop
+from dlp.modules import ConvNetModule, DenseModule, EnsembleModule, KerasRMSprop
 
 draw = torch.Generator().manual_seed(0)
 X, Y = torch.rand(40, 1, 8, 8, generator=draw), torch.randint(0, 3, (40,), generator=draw)
@@ -18,6 +18,10 @@ decay = partial(LambdaLR, lr_lambda=lambda epoch: 1 / (1 + epoch))
 adamw = partial(torch.optim.AdamW, lr=0.01)
 dense = partial(DenseModule, (1, 8, 8), 3, hidden=(6, 5))
 convnet = partial(ConvNetModule, (1, 8, 8), 3, channels=(2, 3), dense=(4,), pool=(2, 0))
+
+
+def ensemble(**arguments):
+    return EnsembleModule(partial(dense, **arguments), size=2)
 
 
 class LastOfTwo(LastCheckpoint):
@@ -46,7 +50,7 @@ def fit(build, folder, seed, path=None):
     "build",
     [
         partial(dense, scheduler=one_cycle, optimizer=adamw),
-        partial(dense, scheduler=partial(StepLR, step_size=1), optimizer=adamw, ensemble=2),
+        partial(ensemble, scheduler=partial(StepLR, step_size=1), optimizer=adamw),
         partial(convnet, scheduler=decay, optimizer=KerasRMSprop),
     ],
     ids=["dense", "ensemble", "convnet"],

@@ -1,4 +1,4 @@
-"""Classes that the entry ``use`` of a checkpoint may name."""
+"""Classes that the description in a checkpoint may name."""
 
 import sys
 
@@ -14,6 +14,7 @@ from dlp.inference import Predictor
 from dlp.modules import DenseModule, DenseNet, SoftmaxHead
 from dlp.modules.heads import RegressionHead
 from dlp.modules.serialization import build
+from dlp.reader.spec import Component
 
 X = np.random.default_rng(0).normal(size=(40, 4)).astype(np.float32)
 
@@ -32,7 +33,6 @@ class SquaredHead(RegressionHead):
     def __init__(self, num_outputs=1, factor=1.0, **arguments):
         super().__init__(num_outputs, **arguments)
         self.factor = factor
-        self.arguments["factor"] = factor
 
     def predict(self, logits):
         return self.factor * super().predict(logits).square()
@@ -72,16 +72,16 @@ def test_a_head_of_ones_own_is_trained_saved_and_loaded(tmp_path):
 )
 def test_another_class_is_refused_and_its_module_not_imported(path, role):
     with pytest.raises(InputError, match=rf"give it: Predictor.load\(path, {role}="):
-        build({"class": path, "arguments": {"args": "true"}}, role)
+        build(Component(path, {"args": "true"}), role)
     assert "this" not in sys.modules
 
 
 def test_a_network_is_no_head():
-    description = {"class": "dlp.modules.networks.DenseNet", "arguments": {"input_shape": [2]}}
+    arguments = {"input_shape": [2], "num_outputs": 3}
+    component = Component("dlp.modules.networks.DenseNet", arguments)
     with pytest.raises(InputError, match=r"head=\.\.\."):
-        build(description, "head")
-    description["arguments"]["num_outputs"] = 3
-    assert isinstance(build(description, "network"), DenseNet)
+        build(component, "head")
+    assert isinstance(build(component, "network"), DenseNet)
 
 
 def test_a_network_of_ones_own_is_given(tmp_path):

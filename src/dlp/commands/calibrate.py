@@ -1,5 +1,6 @@
 """Command ``calibrate``: how sure predictions are, by rows that were not trained on."""
 
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -8,26 +9,28 @@ import pandas as pd
 import torch
 from jsonargparse.typing import OpenUnitInterval
 from scipy.optimize import minimize_scalar
-from torch import Tensor
 
+from dlp.callbacks.mistakes import write_mistakes
 from dlp.commands.crossval import out_of_fold_outputs
-from dlp.commands.trainer import restore, test
+from dlp.commands.trainer import restore
 from dlp.console import say
-from dlp.datamodules.base import Part
+from dlp.datamodules.base import Part, SupervisedDataModule
+from dlp.datamodules.rows import Array
 from dlp.errors import InputError, reading
 from dlp.evaluation.intervals import class_quantiles, conformal_quantile
 from dlp.evaluation.mistakes import class_mistakes, label_mistakes
 from dlp.files import atomic_path
 from dlp.lightning_cli.configs import import_named_modules
-from dlp.lightning_cli.recipe import Recipe
-from dlp.modules.heads import Head
-from dlp.modules.serialization import build
+from dlp.modules.serialization import spec_in
 from dlp.modules.weights import read_file
-from dlp.reader import scale_of
+from dlp.reader.answer import Answer
+from dlp.reader.transforms import transformed
 from dlp.runs.folder import Run, checkpoints_of
 
-#: Part -> its logits, or its predictions of values, and its targets.
-PartOutputs = dict[str, tuple[Tensor, Tensor]]
+#: Part -> its probabilities (N, C) or values (N, T), and its targets.
+PartScores = dict[str, tuple[Array, Array]]
+
+_TINY = 1e-38  # the smallest probability in single precision
 
 
 def calibrate(run: str, coverage: OpenUnitInterval = 0.9) -> pd.DataFrame:
@@ -46,89 +49,93 @@ def calibrate(run: str, coverage: OpenUnitInterval = 0.9) -> pd.DataFrame:
     paths = checkpoints_of(run)
     record = Run(paths[0].absolute().parents[1])
     import_named_modules(record.config)
-    checkpoints = [read_file(path, "state_dict", "use") for path in paths]
+    checkpoints = [read_file(path, "state_dict", "spec") for path in paths]
     with reading(paths[0], "a checkpoint"):
-        entry = checkpoints[0]["use"]["head"]
-        head: Head = build(entry, "head")
-        names = entry["names"]
-    if head.threshold != 0.5:
+        saved = spec_in(checkpoints[0]).answer
+    if saved.threshold != 0.5:
         raise InputError(
             f"calibrate takes a classifier with threshold: 0.5; that of {run} has "
-            f"{head.threshold:g}. Calibrate first, then choose the threshold."
+            f"{saved.threshold:g}. Calibrate first, then choose the threshold."
         )
+    answer = Answer(saved.task, saved.names, transform=saved.transform)
+    data = None
     if len(paths) > 1:
-        parts = {"out of fold": _out_of_fold(record.folder, head)}
+        parts = {"out of fold": _out_of_fold(record.folder, answer)}
     else:
-        parts = _validation_and_test(run)
-    if not all(outputs.isfinite().all() for outputs, _ in parts.values()):
+        data, parts = _validation_and_test(run, answer)
+    if not all(np.isfinite(scores).all() for scores, _ in parts.values()):
         raise InputError(f"{run} predicts NaN or infinity; train it with a smaller learning rate.")
-    learned = {}
     rows = []
-    if head.task is not None:
-        rows = _fit(head, names, parts)
-        learned["temperature"] = rows[-1]["temperature"]
-    if head.task != "multilabel":
-        learned["coverage"] = float(coverage)
-        learned["quantiles"] = _quantiles(head, names, parts, coverage)
-    if head.task is None:
-        if {"low", "high"} & set(names):
+    if answer.task is not None:
+        rows = _fit(answer, parts)
+        answer = replace(answer, temperature=rows[-1]["temperature"])
+    if answer.task != "multilabel":
+        quantiles = _quantiles(answer, parts, coverage)
+        answer = replace(answer, coverage=float(coverage), quantiles=quantiles)
+    if answer.task is None:
+        if {"low", "high"} & set(answer.names):
             raise InputError("low and high are the ends of intervals; rename the target.")
-        scale = head.arguments.get("target_transform", "none")
-        for name, half_width in zip(names, learned["quantiles"], strict=True):
-            rows.append({"target": name, "half_width": half_width, "scale": scale})
+        for name, half_width in zip(answer.names, quantiles, strict=True):
+            rows.append({"target": name, "half_width": half_width, "scale": answer.transform})
     table = pd.DataFrame(rows)
     say(table.to_string(index=False, float_format="{:.4g}".format))
     for path, checkpoint in zip(paths, checkpoints, strict=True):
-        if head.task is not None:
-            checkpoint["state_dict"]["head.temperature"] = torch.tensor(learned["temperature"])
-        checkpoint["use"]["head"].update(learned)
+        checkpoint["spec"]["answer"] = asdict(answer)
         with atomic_path(path) as temporary, temporary.open("wb") as file:
             torch.save(checkpoint, file)
+    learned = {name: getattr(answer, name) for name in ("temperature", "coverage", "quantiles")}
     record.add_results(calibration=rows, **learned)
-    say(f"wrote {', '.join(learned)} into {', '.join(map(str, paths))}")
-    if len(paths) == 1 and (record.folder / "reliability.png").exists():
-        test(Recipe("test", ["--ckpt_path", str(paths[0])], test))
+    say(f"wrote the calibration into {', '.join(map(str, paths))}")
+    if data is not None and "test" in parts and (record.folder / "reliability.png").exists():
+        scores, targets = parts["test"]
+        outputs = {
+            "rows": np.arange(len(targets)),
+            "targets": targets,
+            "probabilities": answer.calibrate(scores),
+        }
+        write_mistakes(record.folder, data, "test", outputs, answer.threshold)
     return table
 
 
-def _fit(
-    head: Head,
-    names: list[str],
-    parts: PartOutputs,
-) -> list[dict[str, Any]]:
+def _fit(answer: Answer, parts: PartScores) -> list[dict[str, Any]]:
     """Return the scores of each part before and after: with temperature 1 and the fitted one."""
 
-    def scores(
-        part: str,
-        temperature: float,
-    ) -> dict[str, Any]:
-        logits, targets = parts[part]
-        head.temperature = torch.tensor(temperature)
-        targets = head.prepare(targets)
-        truth = head.metric_targets(targets)
-        analyse = label_mistakes if head.task == "multilabel" else class_mistakes
-        mistakes = analyse(head.predict(logits).numpy(), truth.numpy(), names)
-        return {
-            "part": part,
-            "rows": len(targets),
-            "temperature": temperature,
-            "nll": float(head.loss(logits, targets)),
-            "ece": mistakes.report["calibration"]["error"],
-        }
+    def likelihood(part: str, temperature: float) -> float:
+        """Return the mean negative log likelihood of a part."""
+        scores, targets = parts[part]
+        probabilities = replace(answer, temperature=temperature).calibrate(scores)
+        if targets.ndim == 2:
+            chosen = np.where(targets > 0.5, probabilities, 1 - probabilities)
+        else:
+            chosen = probabilities[np.arange(len(targets)), targets]
+        return float(-np.log(np.maximum(chosen, _TINY)).mean())
 
     first = next(iter(parts))
-    fit = minimize_scalar(lambda log: scores(first, np.exp(log))["nll"], bounds=(-3, 5))
-    temperature = float(np.exp(fit.x))
-    return [scores(part, value) for part in parts for value in (1.0, temperature)]
+    fit = minimize_scalar(lambda log: likelihood(first, np.exp(log)), bounds=(-3, 5))
+    rows = []
+    for part, (scores, targets) in parts.items():
+        for temperature in (1.0, float(np.exp(fit.x))):
+            probabilities = replace(answer, temperature=temperature).calibrate(scores)
+            analyse = label_mistakes if answer.task == "multilabel" else class_mistakes
+            mistakes = analyse(probabilities, targets, answer.names)
+            row = {
+                "part": part,
+                "rows": len(targets),
+                "temperature": temperature,
+                "nll": likelihood(part, temperature),
+                "ece": mistakes.report["calibration"]["error"],
+            }
+            rows.append(row)
+    return rows
 
 
-def _quantiles(head: Head, names: list[str], parts: PartOutputs, coverage: float) -> list[float]:
+def _quantiles(answer: Answer, parts: PartScores, coverage: float) -> list[float]:
     """Return the half-width of each target's interval, or the least probability per class."""
-    outputs, targets = next(iter(parts.values()))
-    if head.task is None:
-        forward, _ = scale_of(head.arguments)
-        values = forward(outputs.numpy())
-        residuals = abs(values - forward(targets.numpy()).reshape(values.shape))
+    scores, targets = next(iter(parts.values()))
+    if answer.task is None:
+        values = transformed(scores, answer.transform)
+        truth = transformed(targets, answer.transform)
+        residuals = abs(values - truth.reshape(values.shape))
         quantiles = [conformal_quantile(column, coverage) for column in residuals.T]
         if np.inf in quantiles:
             raise InputError(
@@ -136,17 +143,17 @@ def _quantiles(head: Head, names: list[str], parts: PartOutputs, coverage: float
                 f"{len(targets)}/{len(targets) + 1}, or a larger val_size."
             )
         return quantiles
-    classes = head.metric_targets(head.prepare(targets))
-    quantiles = class_quantiles(head.predict(outputs).numpy(), classes.numpy(), coverage)
-    rare = [name for name, quantile in zip(names, quantiles, strict=True) if quantile == 0]
+    quantiles = class_quantiles(answer.calibrate(scores), targets, coverage)
+    pairs = zip(answer.names, quantiles, strict=True)
+    rare = [name for name, quantile in pairs if quantile == 0]
     if rare:
         say(f"too few rows, always in the set: {', '.join(rare)}")
     return quantiles
 
 
 @torch.no_grad()
-def _validation_and_test(run: str) -> PartOutputs:
-    """Return the content of a run's parts; of the test part only if there is one."""
+def _validation_and_test(run: str, answer: Answer) -> tuple[SupervisedDataModule, PartScores]:
+    """Return the data of a run and its scores; of the test part only if there is one."""
     _, data, module = restore(run, "test")
     if not data.has("val"):
         raise InputError(
@@ -157,26 +164,25 @@ def _validation_and_test(run: str) -> PartOutputs:
     labelled: list[Part] = ["val"]
     if data.has("test"):
         labelled.append("test")
-    parts: PartOutputs = {}
+    parts = {}
     for part in labelled:
         loader: Any = data.loader(part)
-        outputs = torch.cat([module(inputs) for inputs, _ in loader])
-        if head.task is None:
-            outputs = head.predict(outputs)
-        parts[part] = (outputs, loader.targets)
-    return parts
+        scores = torch.cat([head.predict(module(inputs)) for inputs, _ in loader])
+        parts[str(part)] = (scores.double().numpy(), _truth(answer, loader.targets.numpy()))
+    return data, parts
 
 
-def _out_of_fold(folder: Path, head: Head) -> tuple[Tensor, Tensor]:
-    """Return the logits or values, and the targets, of the rows out of fold."""
+def _out_of_fold(folder: Path, answer: Answer) -> tuple[Array, Array]:
+    """Return the scores and targets of the rows out of fold."""
     _, _, outputs = out_of_fold_outputs(folder)
-    targets = torch.tensor(outputs["targets"])
-    if head.task is None:
-        return torch.tensor(outputs["values"]), targets
-    probabilities = torch.tensor(outputs["probabilities"])
-    if head.task == "multilabel":
-        return probabilities.logit(1e-7), targets
-    logits = probabilities.clamp_min(1e-12).log()
-    if head.task == "binary":
-        logits = logits.diff(dim=1)
-    return logits, targets
+    kind = "probabilities" if answer.task is not None else "values"
+    return outputs[kind].astype(np.float64), _truth(answer, outputs["targets"])
+
+
+def _truth(answer: Answer, targets: Array) -> Array:
+    """Return encoded targets with the number of the class where a row has one."""
+    if answer.task not in ("binary", "multiclass"):
+        return targets
+    if targets.ndim == 2:
+        targets = targets.argmax(axis=1)
+    return targets.round().astype(np.int64)

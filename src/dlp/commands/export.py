@@ -4,6 +4,7 @@ import inspect
 import json
 import logging
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -14,8 +15,8 @@ import torch
 from dlp import reader
 from dlp.commands.trainer import test
 from dlp.console import say
-from dlp.errors import InputError, extra
-from dlp.files import move
+from dlp.errors import InputError, extra, naming
+from dlp.files import move, write_text
 from dlp.inference.card import card
 from dlp.inference.predictor import Predictor
 from dlp.lightning_cli.recipe import Recipe
@@ -23,6 +24,12 @@ from dlp.runs.folder import checkpoint_of, run_of
 
 _MAX_ROWS = 500
 _LIMIT = 1e-5
+_PREDICT = '''"""Predict rows with model.onnx; without arguments it tells how."""
+
+from reader.__main__ import run
+
+run()
+'''
 
 
 def export(run: str, folder: Path | None = None) -> Path:
@@ -47,20 +54,25 @@ def export(run: str, folder: Path | None = None) -> Path:
         path = Path(name) / "model.onnx"
         difference = _write_model(trained, data, path)
         text = card(trained.models[0], home, checkpoint.name, difference)
-        path.with_name("README.md").write_text(text, encoding="utf-8")
-        shutil.copyfile(reader.__file__, path.with_name("predict.py"))
+        write_text(path.with_name("README.md"), text)
+        write_text(path.with_name("predict.py"), _PREDICT)
+        package = Path(reader.__file__).parent
+        caches = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(package, path.with_name("reader"), ignore=caches)
         reader_class: Any = data.encoder.reader
         source = Path(inspect.getfile(reader_class))
-        if source != Path(reader.__file__):
+        if source.parent != package:
             shutil.copyfile(source, path.with_name(source.name))
-        # The model first: a folder without one is taken for another's.
-        files = sorted(Path(name).iterdir(), key=lambda file: file.suffix != ".onnx")
         folder.mkdir(exist_ok=True)
-        for file in files:
-            move(file, folder / file.name)
+        move(path, folder / path.name)  # first: a folder without it is taken for another's
+        shutil.copytree(name, folder, copy_function=_move, dirs_exist_ok=True)
     say(f"largest difference from {checkpoint}: {difference}")
-    say(f"wrote {folder}: {', '.join(file.name for file in files)}")
+    say(f"wrote {folder}: {', '.join(sorted(file.name for file in folder.iterdir()))}")
     return folder
+
+
+def _move(source: str, target: str) -> None:
+    move(Path(source), Path(target))
 
 
 def _write_model(
@@ -74,11 +86,6 @@ def _write_model(
     rows = examples.take(numbers).inputs.raw()
     served = trained.modules[0]
     arrays = trained.models[0].read(rows[:1])
-    entry = {
-        "inputs": trained.inputs,
-        "head": trained.head,
-        "card": trained.card,
-    }
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     example = tuple(torch.from_numpy(array.repeat(2, axis=0)) for array in arrays)
     shape = {0: torch.export.Dim.DYNAMIC}
@@ -92,17 +99,19 @@ def _write_model(
         )
     for node in program.model.graph:
         node.metadata_props.clear()  # paths of this machine
-    program.model.metadata_props["dlp"] = json.dumps(entry, ensure_ascii=False)
+    program.model.metadata_props["dlp"] = json.dumps(asdict(trained.spec), ensure_ascii=False)
     program.save(path, external_data=False)
     inputs = data.inputs(part)[torch.from_numpy(numbers)]  # by the encoder, not the reader
     with torch.no_grad():
         logits = served.network(inputs)
-        expected = served.head.predict(logits).numpy()
+        expected = trained.spec.answer.calibrate(served.head.predict(logits).numpy())
     scores = Predictor.load(path).scores(rows)
+    with naming("export"):
+        trained.spec.answer.doubt(scores)  # NaN is no number to compare
     errors = np.abs(scores - expected)
-    if trained.head["prediction"] == "values":
+    if trained.spec.answer.task is None:
         errors = errors / np.abs(expected).max(axis=0)
     difference = f"{errors.max():.1e} on {len(rows)} rows of the {part} part"
-    if not errors.max() <= _LIMIT:  # NaN too
+    if errors.max() > _LIMIT:
         raise InputError(f"the export differs from the checkpoint by {difference}; use that.")
     return difference

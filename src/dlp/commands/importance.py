@@ -14,9 +14,9 @@ from dlp.errors import InputError
 from dlp.evaluation.baselines import part_targets, score
 from dlp.files import save_figure, write_csv
 from dlp.inference.explain import SPECIAL
-from dlp.modules.ensemble import members_of
 from dlp.modules.monitor import monitor_mode
 from dlp.modules.supervised import SupervisedModule
+from dlp.visualization.layers import averaged_networks
 from dlp.visualization.words import word_weights
 
 _REPEATS = 10
@@ -113,8 +113,8 @@ def _words(
         numbers = logits.argmax(1)
         if logits.shape[1] == 1:
             numbers += 1  # the logit is that of class 1
-        members = members_of(module.network)
-        weights = torch.stack([word_weights(member, bags, numbers) for member in members]).mean(0)
+        networks = averaged_networks(module.network)
+        weights = torch.stack([word_weights(each, bags, numbers) for each in networks]).mean(0)
         totals.index_add_(1, numbers, torch.stack([weights, weights.abs()]))
         num_texts += numbers.bincount(minlength=num_classes)
     names = data.class_names or ["prediction"] * num_classes

@@ -5,6 +5,7 @@ import socket
 import sys
 import warnings
 from collections.abc import Collection
+from dataclasses import asdict
 from hmac import compare_digest
 from pathlib import Path
 from threading import Lock
@@ -131,18 +132,18 @@ def app(predictor: Predictor, hosts: Collection[str] = (), token: str | None = N
 
 def _schema(predictor: Predictor) -> dict[str, Any]:
     """Describe what a model takes and what it answers, for the page."""
-    head = predictor.head
-    answer = {
+    spec = predictor.spec
+    schema = {
         "form": predictor.reader.form,
         "columns": predictor.reader.fields(),
-        "classes" if head["task"] else "targets": head["names"],
-        "coverage": head.get("coverage"),
-        "task": head["task"],
-        "card": predictor.card,
+        "classes" if spec.answer.task else "targets": spec.answer.names,
+        "coverage": spec.answer.coverage,
+        "task": spec.answer.task,
+        "card": asdict(spec.card),
     }
     for name in ("kind", "tokens", "fit", "shape"):
-        answer[name] = predictor.inputs.get(name)
-    return answer
+        schema[name] = spec.inputs.get(name)
+    return schema
 
 
 def _guard(api: FastAPI, hosts: Collection[str], token: str | None) -> None:

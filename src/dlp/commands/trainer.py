@@ -73,7 +73,7 @@ def predict(recipe: Recipe) -> None:
         if data.rows_to_predict() is None:  # the test part is predicted
             check_same_rows(data, recipe.checkpoint)
         output = _output(recipe, recipe.checkpoint)
-        callbacks.append(PredictionWriter(output, recipe.config.spread))
+        callbacks.append(PredictionWriter(output))
     trainer = recipe.trainer(run_dir=None, callbacks=callbacks)
     trainer.predict(
         model, datamodule=data, return_predictions=False, **checkpoint_arguments(recipe)

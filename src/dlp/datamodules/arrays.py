@@ -22,7 +22,8 @@ from dlp.datamodules.rows import (
 from dlp.datamodules.targets import TargetEncoder, Task
 from dlp.errors import InputError
 from dlp.hyperparameters import Keywords
-from dlp.reader import ArrayReader, Spec
+from dlp.reader.array import ArrayReader
+from dlp.reader.rows import Spec
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from dlp.errors import InputError
-from dlp.reader import Spec
+from dlp.reader.rows import Spec
 
 Array = NDArray[Any]
 Indices = NDArray[np.int64]

@@ -18,7 +18,7 @@ from dlp.datamodules.rows import Array, Estimator
 from dlp.modules.heads import Head
 from dlp.modules.metrics import make_metrics
 from dlp.modules.supervised import SupervisedModule
-from dlp.reader import decide
+from dlp.reader.answer import decide
 
 #: Name of a baseline -> metric without stage -> value.
 Scores = dict[str, dict[str, float]]

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from dlp.datamodules.rows import Array
-from dlp.reader import decide
+from dlp.reader.answer import decide
 
 #: Names of the classes, labels or target columns.
 Names = Sequence[str]

@@ -49,8 +49,6 @@ def reason_against(
     """Return the reason why a fold cannot be stacked, as a clause; None if it can."""
     if type(model) is not DenseModule:
         return f"{type(model).__name__} is not a DenseModule"
-    if model.ensemble > 1:
-        return "ensemble is set"
     for name in sorted(trainer.keys() - _IRRELEVANT):
         default = inspect.signature(Trainer).parameters[name].default
         if trainer[name] not in (None, [], default, _PLAIN.get(name)):
@@ -84,5 +82,5 @@ def _is_usual(head: Head) -> bool:
         and head.loss_function in LOSSES
         and head.metrics == list(head.default_metrics)
         and head.threshold == 0.5
-        and getattr(head, "transform", "none") == "none"
+        and getattr(head, "target_transform", "none") == "none"
     )

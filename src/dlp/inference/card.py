@@ -1,6 +1,5 @@
 """Model card of an export, in the form of the Hugging Face Hub."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -9,7 +8,8 @@ import pandas as pd
 
 from dlp.errors import reading
 from dlp.inference.trained import encoder_of
-from dlp.reader import Model
+from dlp.reader.answer import Answer
+from dlp.reader.model import Model
 from dlp.runs.folder import Run
 
 
@@ -22,26 +22,26 @@ def card(model: Model, run: Run, checkpoint: str, difference: str) -> str:
         checkpoint: File name of the checkpoint.
         difference: Largest difference of the export, and its rows.
     """
-    encoder = encoder_of(model.inputs)
+    spec = model.spec
+    encoder = encoder_of(spec.inputs)
     fields = model.reader.fields()
-    takes = encoder.takes(model.inputs)
+    takes = encoder.takes(spec.inputs)
     if fields:
         takes += _columns(fields)
     typical = model.reader.typical()
     python = "rows" if typical is None else f"[{typical!r}]"
     words = {"columns": "rows.csv", "json": "rows.json"}.get(model.reader.form, f'"{typical}"')
-    goal = "classification" if model.head["task"] else "regression"
-    facts = model.card
-    counts = [f"{number:,} {part} rows" for part, number in facts["rows"].items()]
-    versions = [f"{name} {version}" for name, version in facts["versions"].items()]
+    goal = "classification" if spec.answer.task else "regression"
+    counts = [f"{number:,} {part} rows" for part, number in spec.card.rows.items()]
+    versions = [f"{name} {version}" for name, version in spec.card.versions.items()]
     template = Template(Path(__file__).with_suffix(".md").read_text("utf-8"))
     return template.substitute(
-        data=facts["data"],
-        epoch=facts["epoch"],
+        data=spec.card.data,
+        epoch=spec.card.epoch,
         title=f"{run.folder.resolve().parent.name} {run.folder.name}",
         task=f"{encoder.modality}-{goal}",
         takes=takes,
-        gives=_answer(model.head),
+        gives=_answer(spec.answer),
         scores=_scores(run, checkpoint),
         rows=", ".join(counts),
         versions=", ".join(versions),
@@ -64,18 +64,18 @@ def _columns(fields: list[dict[str, Any]]) -> str:
     return _table(pd.DataFrame(lines).T)
 
 
-def _answer(head: Mapping[str, Any]) -> str:
+def _answer(answer: Answer) -> str:
     """Return what the model gives: classes or targets, and the rule from one to the other."""
     parts = ["values"]
-    if head["task"]:
+    if answer.task is not None:
         parts = ["probabilities"]
-        if head["task"] != "multiclass":
-            parts.append(f"threshold {head['threshold']:g}")
-        if "temperature" in head:
-            parts.append(f"temperature {head['temperature']:.3g}")
-    if "coverage" in head:
-        parts.append(f"coverage {head['coverage']:g}")
-    return f"{', '.join(parts)}: {', '.join(head['names'])}"
+        if answer.task != "multiclass":
+            parts.append(f"threshold {answer.threshold:g}")
+        if answer.temperature != 1:
+            parts.append(f"temperature {answer.temperature:.3g}")
+    if answer.coverage is not None:
+        parts.append(f"coverage {answer.coverage:g}")
+    return f"{', '.join(parts)}: {', '.join(answer.names)}"
 
 
 def _scores(run: Run, checkpoint: str) -> str:

@@ -8,7 +8,7 @@ import pandas as pd
 from dlp.datamodules.tables.rows import single_row
 from dlp.errors import InputError
 from dlp.inference.trained import encoder_of
-from dlp.reader import decide
+from dlp.reader.answer import decide
 from dlp.visualization.grad_cam import GradCAM
 from dlp.visualization.words import word_weights
 
@@ -22,18 +22,18 @@ SPECIAL = ["", "(start)", "(unknown words)", ""]
 def explain(predictor: "Predictor", row: Any) -> Any:
     """Return the reasons of the prediction of a row, as `Predictor.explain` does."""
     row = single_row(row)
-    explained_by = encoder_of(predictor.inputs).explained_by
+    explained_by = encoder_of(predictor.spec.inputs).explained_by
     if explained_by is None:
         raise InputError(
-            f"explain takes columns, texts and images, not {predictor.inputs['kind']}."
+            f"explain takes columns, texts and images, not {predictor.spec.inputs['kind']}."
         )
     scores = predictor.scores([row])
-    head = predictor.head
+    answer = predictor.spec.answer
     number = 0  # the first target
-    if head["task"] == "multilabel":
+    if answer.task == "multilabel":
         number = int(scores[0].argmax())
-    elif head["task"] is not None:
-        number = int(decide(scores, head["threshold"])[0])
+    elif answer.task is not None:
+        number = int(decide(scores, answer.threshold)[0])
     if explained_by == "columns":
         return _columns(predictor, row, number)
     if not predictor.modules:
@@ -77,7 +77,7 @@ def _words(
     """Return the mean weight of each word over the models."""
     weights = []
     for model, network, inputs in predictor.networks_with_inputs(row):
-        names = np.array(SPECIAL + model.inputs["words"], object)
+        names = np.array(SPECIAL + model.spec.inputs["words"], object)
         ids = inputs[0].nonzero().flatten()
         values = word_weights(network, inputs, number)[0, ids]
         weights.append(pd.Series(values.numpy(), names[ids]))

@@ -8,14 +8,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dlp import reader
-from dlp.errors import InputError, extra, reading
+from dlp.errors import InputError, extra
+from dlp.reader.model import Model, load_exported
 from dlp.runs.folder import checkpoints_of
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from dlp.inference.trained import Served
+    from dlp.inference.trained import InferenceModule
     from dlp.modules.heads import Head
 
 #: Rows as people have them.
@@ -33,12 +33,10 @@ class Predictor:
         modules: Networks of the models; none of an exported one.
     """
 
-    def __init__(self, models: Sequence[reader.Model], modules: Sequence["Served"] = ()) -> None:
+    def __init__(self, models: Sequence[Model], modules: Sequence["InferenceModule"] = ()) -> None:
         self.models = models
         self.modules = modules
-        self.inputs = models[0].inputs
-        self.head = models[0].head
-        self.card = models[0].card
+        self.spec = models[0].spec
         self.reader = models[0].reader
 
     @classmethod
@@ -65,7 +63,7 @@ class Predictor:
         if file is not None:
             try:
                 with extra("export"):
-                    return cls([reader.load(file)])
+                    return cls([load_exported(file)])
             except ValueError as error:
                 raise InputError(str(error)) from error
         from dlp.inference import trained  # torch takes a second to import
@@ -73,15 +71,13 @@ class Predictor:
         models = []
         modules = []
         for checkpoint in checkpoints_of(str(path)):
-            entry, module = trained.load(checkpoint, network, head)
-            with reading(checkpoint, "a checkpoint"):
-                model = reader.Model(entry, module.run)
-                if model.inputs.get("features") is not None:
-                    from dlp.datamodules.tables.features import with_features
+            spec, module = trained.load(checkpoint, network, head)
+            model = Model(spec, module.run)
+            state = spec.inputs.get("features")
+            if state is not None:
+                from dlp.datamodules.tables.features import with_features
 
-                    model.read = with_features(model.read, features, model.inputs["features"])
-                else:  # a typical row may be none for features
-                    model.check()
+                model.read = with_features(model.read, features, state)
             models.append(model)
             modules.append(module)
         return cls(models, modules)
@@ -102,7 +98,7 @@ class Predictor:
         index = None
         if isinstance(rows, pd.DataFrame | pd.Series):
             index = rows.index
-        return pd.DataFrame(reader.answer(scores, self.head), index=index)
+        return pd.DataFrame(self.spec.answer.columns(scores), index=index)
 
     def scores(self, rows: AnyRows, batch_size: int = 256) -> Any:
         """Return the probabilities (N, C) or values (N, T) of rows, the mean over the models."""
@@ -127,18 +123,16 @@ class Predictor:
 
         return explain(self, row)
 
-    def networks_with_inputs(
-        self, row: Any
-    ) -> Iterator[tuple[reader.Model, "nn.Module", "Tensor"]]:
-        """Yield each model with each of its networks and the network's inputs for a row."""
+    def networks_with_inputs(self, row: Any) -> Iterator[tuple[Model, "nn.Module", "Tensor"]]:
+        """Yield each model with each network that it averages, and their inputs for a row."""
         import torch
 
-        from dlp.modules.ensemble import members_of
+        from dlp.visualization.layers import averaged_networks
 
         for model, module in zip(self.models, self.modules, strict=True):
             arrays = [torch.from_numpy(array) for array in model.read([row])]
             inputs = module.encode(*arrays)
-            for network in members_of(module.network):
+            for network in averaged_networks(module.network):
                 yield model, network, inputs
 
 

@@ -1,6 +1,5 @@
 """Trained network from the arrays of a reader to probabilities or values."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,22 +9,24 @@ from torch import Tensor, nn
 from dlp.datamodules import Encoder
 from dlp.errors import InputError, reading
 from dlp.modules.heads import Head
-from dlp.modules.serialization import FORMAT, build, imported_class
+from dlp.modules.serialization import build, imported_class, spec_in
 from dlp.modules.weights import read_file
+from dlp.reader.rows import Spec
+from dlp.reader.spec import ModelSpec
 
 
-class Served(nn.Module):
+class InferenceModule(nn.Module):
     """Network between the arrays of a reader and the predictions of a head.
 
     Args:
-        spec: `Encoder.spec` of the rows.
+        inputs: `Encoder.spec` of the rows.
         network: Network that returns logits.
         head: Head of the network.
     """
 
-    def __init__(self, spec: Mapping[str, Any], network: nn.Module, head: Head) -> None:
+    def __init__(self, inputs: Spec, network: nn.Module, head: Head) -> None:
         super().__init__()
-        self.encode: nn.Module = encoder_of(spec).module(spec)
+        self.encode: nn.Module = encoder_of(inputs).module(inputs)
         self.network = network
         self.head = head
 
@@ -41,31 +42,26 @@ class Served(nn.Module):
 
 def load(
     path: Path, network: nn.Module | None = None, head: Head | None = None
-) -> tuple[dict[str, Any], Served]:
-    """Return the entry ``use`` of a checkpoint and its network."""
+) -> tuple[ModelSpec, InferenceModule]:
+    """Return the description of the model in a checkpoint, and its network."""
     content = read_file(path, "state_dict")
     with reading(path, "a checkpoint"):
-        entry = content.get("use", {})
-        if entry.get("format") != FORMAT:
-            raise InputError(f"{path} has no entry use of this version; train it anew by dlp fit.")
+        spec = spec_in(content)
         with torch.device("meta"):  # no random numbers to overwrite
-            network = network or build(entry["network"], "network")
-            head = head or build(entry["head"], "head")
+            network = network or build(spec.network, "network")
+            head = head or build(spec.head, "head")
         weights = content["state_dict"]  # with the versions of its modules
         for name in list(weights):
             if not name.startswith(("network.", "head.")):
                 del weights[name]
         nn.ModuleDict({"network": network, "head": head}).load_state_dict(weights, assign=True)
         # Weights of --trainer.precision 64-true or bf16-true are so in the file.
-        return entry, Served(entry["inputs"], network.float(), head.float()).eval()
+        return spec, InferenceModule(spec.inputs, network.float(), head.float()).eval()
 
 
-def encoder_of(spec: Mapping[str, Any]) -> type[Encoder]:
-    """Return the encoder that a spec names: one of dlp's, or one that the program has imported.
-
-    A spec of version 1.0 names the kind alone.
-    """
-    path = spec.get("encoder", f"dlp.datamodules.{spec['kind'].title()}Encoder")
+def encoder_of(inputs: Spec) -> type[Encoder]:
+    """Return the encoder that a spec names: one of dlp's, or one that the program has imported."""
+    path = inputs["encoder"]
     encoder: type[Encoder] | None = imported_class(path, Encoder, "dlp.datamodules")
     if encoder is None:
         raise InputError(

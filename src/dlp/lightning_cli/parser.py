@@ -51,7 +51,7 @@ def run_options(
     refit: bool = False,
     init_from: str | None = None,
     baselines: bool = False,
-    ensemble: PositiveInt | None = None,
+    ensemble: PositiveInt = 1,
     threads: PositiveInt | None = None,
     compile: bool = False,
     logger: Literal["csv", "tensorboard", "mlflow", "wandb"] | None = None,
@@ -66,7 +66,7 @@ def run_options(
         refit: Whether to train on all rows but the test part.
         init_from: Config or path of a run whose weights are the first.
         baselines: Whether to fit simple models to compare with.
-        ensemble: Short for ``model.ensemble``.
+        ensemble: Number of networks whose predictions are averaged.
         threads: Number of CPU threads of torch.
         compile: Whether to compile the model by ``torch.compile``.
         logger: Add a tracker.
@@ -77,14 +77,12 @@ def run_options(
 def predict_options(
     output: str | None = None,
     text: str | None = None,
-    spread: bool = False,
 ) -> None:
     """Name the further options of ``predict``.
 
     Args:
         output: File of the predictions.
         text: Text to predict; can be given several times.
-        spread: Whether to add the standard deviation over the members of an ensemble.
     """
 
 

@@ -22,6 +22,7 @@ from dlp.lightning_cli.configs import source_line
 from dlp.lightning_cli.invocation import resolve
 from dlp.lightning_cli.parse_errors import arguments
 from dlp.lightning_cli.parser import SIZES, Parser, import_classes, predict_options, run_options
+from dlp.modules import EnsembleModule
 from dlp.modules.weights import read_file
 from dlp.runs.folder import checkpoint_of, runs_of
 from dlp.runs.recorder import RunRecorder
@@ -96,15 +97,9 @@ class Recipe(LightningCLI):
             check_range(1, **{f"trainer.{name}": config.trainer[name]})
 
     def before_instantiate_classes(self) -> None:
-        """Set the threads, and the ensemble of the model."""
+        """Set the threads."""
         if self.config.threads:
             torch.set_num_threads(self.config.threads)
-        if self.config.ensemble:
-            model = self.config.model
-            if "ensemble" not in arguments(model.class_path):
-                raise InputError(f"{model.class_path} takes no ensemble; leave it out.")
-            model.init_args.ensemble = int(self.config.ensemble)
-            self.config.ensemble = None
 
     def instantiate_classes(self) -> None:
         """Build nothing: a command calls the methods below."""
@@ -161,7 +156,10 @@ class Recipe(LightningCLI):
         are_replaced = self.checkpoint is not None or source or self.is_dev_run
         if are_replaced and config.class_path.endswith(".PretrainedModule"):
             config.init_args.weights = None  # no download
-        model: LightningModule = self._build(data=data, model=config).model
+        make = partial(self._build_model, data, config)
+        model: LightningModule = make()
+        if self.config.ensemble > 1:
+            model = EnsembleModule(make, int(self.config.ensemble))
         if source and self.checkpoint is None and not self.is_dev_run:
             _, plus, overlays = self.name.partition("+")
             varied = source + plus + overlays  # its run with the same variations, if any
@@ -172,6 +170,9 @@ class Recipe(LightningCLI):
             model.example_input_array = None  # the summary's run would keep torch from it
             model.compile()
         return model
+
+    def _build_model(self, data: LightningDataModule, config: Namespace) -> Any:
+        return self._build(data=data, model=config).model
 
     def trainer(  # type: ignore[override]  # a method here
         self,

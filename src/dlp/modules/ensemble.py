@@ -1,29 +1,26 @@
-"""Ensembles: several networks whose predictions are averaged."""
+"""Ensembles: several networks that are trained at once and whose predictions are averaged."""
 
 import math
-from collections.abc import Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Sequence
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-#: Function from the predictions of a head to its logits.
-Link = Literal["identity", "log", "logit", "softmax"]
+from dlp.errors import InputError, check_range
+from dlp.modules.heads import Link
+from dlp.modules.supervised import Batch, Outputs, SupervisedModule, penalised_kernels
 
 
-class MemberInputs(list[Any]):
-    """Batches of inputs, one per member."""
-
-
-class EnsembleNet(nn.Module):
+class EnsembleNet(nn.ModuleList):
     """Mean of networks: its logits are those of the mean of their predictions.
 
     Args:
         members: Networks of one shape of inputs and logits.
-        link: Function from predictions to logits; predictions of ``log`` are
-            ``exp(scale * logits)``, but for a factor.
-        scale: Factor of each logit of ``log``; None is 1.
+        link: Function from predictions to logits.
+        scale: Factor of each logit of ``log``, whose predictions are proportional to
+            ``exp(scale * logits)``; None is 1.
     """
 
     def __init__(
@@ -32,23 +29,24 @@ class EnsembleNet(nn.Module):
         link: Link = "identity",
         scale: Sequence[float] | None = None,
     ) -> None:
-        super().__init__()
-        self.members = nn.ModuleList(members)
+        super().__init__(members)
         self.link = link
         self.scale = scale
         # Never on meta: a checkpoint brings none.
         self.factors = nn.Buffer(torch.tensor(scale or 1.0, device="cpu"), persistent=False)
 
+    @property
+    def members(self) -> list[nn.Module]:
+        """The networks."""
+        return list(self)
+
     def forward(self, inputs: Any) -> Tensor:
-        """Return logits (N, C) of a batch of inputs; of `MemberInputs` those of each."""
-        if isinstance(inputs, MemberInputs):
-            pairs = zip(self.members, inputs, strict=True)
-            return torch.cat([member(batch) for member, batch in pairs])
+        """Return logits (N, C) of a batch of inputs."""
         return self.mean(self.member_logits(inputs))
 
     def member_logits(self, inputs: Any) -> Tensor:
         """Return the logits of each member, (M, N, C)."""
-        return torch.stack([member(inputs) for member in self.members])
+        return torch.stack([member(inputs) for member in self])
 
     def mean(self, logits: Tensor) -> Tensor:
         """Return the logits (N, C) of the mean of the predictions of logits (M, N, C)."""
@@ -61,8 +59,76 @@ class EnsembleNet(nn.Module):
         return ((logits * self.factors).logsumexp(0) - math.log(len(logits))) / self.factors
 
 
-def members_of(network: nn.Module) -> list[nn.Module]:
-    """Return the members of an ensemble, or the network itself."""
-    if isinstance(network, EnsembleNet):
-        return list(network.members)
-    return [network]
+class EnsembleModule(SupervisedModule):
+    """Modules of one kind that are trained at once on the same batches, as one module.
+
+    Validation, test and prediction are those of the mean of their predictions; training scores are
+    the mean over the members. Predictions have also ``std``, the deviation of the members.
+
+    Args:
+        make_member: Function that builds a `SupervisedModule`, such as
+            ``partial(DenseModule, (13,), 1, "regression")``.
+        size: Number of members. The first weights of the k-th are those of the seed plus k.
+    """
+
+    network: EnsembleNet
+
+    def __init__(self, make_member: Callable[[], SupervisedModule], size: int = 5) -> None:
+        check_range(1, ensemble=size)
+        seed = torch.initial_seed()
+        modules = []
+        for number in range(size):
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(seed + number)
+                modules.append(make_member())
+        first = modules[0]
+        if not isinstance(first, SupervisedModule):
+            raise InputError(
+                f"ensemble takes a SupervisedModule, not a {type(first).__name__}; leave it out."
+            )
+        if type(first).parameter_groups is not SupervisedModule.parameter_groups:
+            raise InputError(
+                f"ensemble is for networks that begin with random weights: on one backbone those "
+                f"of {type(first).__name__} hardly differ. Leave it out."
+            )
+        scale = None
+        if first.head.link == "log":
+            scale = cast(Tensor, first.head.std).tolist()
+        super().__init__(
+            EnsembleNet([module.network for module in modules], first.head.link, scale),
+            first.head,
+            class_weight=first.class_weight,
+            l1=first.l1,
+            l2=first.l2,
+            optimizer=first.make_optimizer,
+            scheduler=first.make_scheduler,
+        )
+        self.example_input_array = first.example_input_array
+        self.save_hyperparameters({"size": size})
+
+    def forward(self, inputs: Any) -> Tensor:
+        """Return logits (N, C) of the mean; in training those of each member, (M * N, C)."""
+        if self.training:
+            return self.network.member_logits(inputs).flatten(0, 1)
+        return super().forward(inputs)
+
+    def kernels(self) -> list[Tensor]:
+        """Return the penalised kernels of all members."""
+        return [kernel for member in self.network for kernel in penalised_kernels(member)]
+
+    def penalty(self) -> Tensor | float:
+        """Return the mean penalty over the members."""
+        return super().penalty() / len(self.network)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Return the sum of the losses of the members."""
+        inputs, targets = batch
+        repeated = torch.cat([targets] * len(self.network))
+        return super().training_step((inputs, repeated), batch_idx) * len(self.network)
+
+    def predictions(self, inputs: Any) -> Outputs:
+        """Return the mean prediction, and its deviation over the members."""
+        logits = self.network.member_logits(inputs)
+        deviation = torch.stack([self.head.predict(each) for each in logits]).std(0)
+        mean = self.head.predict(self.network.mean(logits))
+        return {"std": deviation, self.head.prediction: mean}

@@ -1,5 +1,6 @@
-"""Entry ``use`` of a checkpoint: plain values from which a trained model is built again."""
+"""`ModelSpec` of a network with its head: made for a checkpoint, and built from again."""
 
+import inspect
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
@@ -9,48 +10,68 @@ from typing import Any
 from torch import nn
 
 from dlp.errors import InputError
-from dlp.modules.ensemble import EnsembleNet
+from dlp.hyperparameters import is_plain
 from dlp.modules.heads import Head
+from dlp.reader.answer import Answer
+from dlp.reader.spec import Card, Component, ModelSpec
+from dlp.reader.transforms import TargetTransform
 
-FORMAT = 1
 
-
-def make_entry(
-    network: nn.Module,
-    head: Head,
-    data: Any,
-    epoch: int,
-) -> dict[str, Any]:
-    """Return the entry of a network and its head, trained on a DataModule for some epochs.
+def make_spec(network: nn.Module, head: Head, data: Any, num_epochs: int) -> ModelSpec:
+    """Describe a network and its head, trained on a DataModule for some epochs.
 
     A DataModule of the project describes its rows. Without one they are arrays as the network takes
     them.
     """
-    if hasattr(data, "use_entry"):
-        rows = data.use_entry()
-    else:
-        inputs = {"kind": "array", "shape": getattr(network, "input_shape", None)}
-        rows = {"inputs": inputs, "names": None, "card": {"data": type(data).__name__}}
-    names = rows["names"]
+    inputs: dict[str, Any] = {
+        "kind": "array",
+        "encoder": "dlp.datamodules.ArrayEncoder",
+        "reader": "dlp.reader.array.ArrayReader",
+        "shape": getattr(network, "input_shape", None),
+    }
+    names = None
+    rows = {}
+    if hasattr(data, "input_spec"):
+        inputs = data.input_spec()
+        names = data.output_names
+        rows = {part: len(examples) for part, examples in data.labelled_parts().items()}
     if not names:
         names = ["value"] if head.num_outputs == 1 else map(str, range(head.num_outputs))
-    answer = {"prediction": head.prediction, "task": head.task, "threshold": head.threshold}
+    transform: TargetTransform = getattr(head, "target_transform", "none")
     versions = {name: metadata.version(name) for name in ("torch", "numpy", "pillow")}
-    return {
-        "format": FORMAT,
-        "network": _describe(network),
-        "head": {**_describe(head), **answer, "names": list(names)},
-        "inputs": rows["inputs"],
-        "card": {**rows["card"], "epoch": epoch, "versions": versions},
-    }
+    return ModelSpec(
+        network=describe(network),
+        head=describe(head),
+        inputs=inputs,
+        answer=Answer(head.task, list(names), head.threshold, transform),
+        card=Card(type(data).__name__, rows, num_epochs, versions),
+    )
 
 
-def _describe(module: nn.Module) -> dict[str, Any]:
-    arguments = getattr(module, "arguments", None)
-    if isinstance(module, EnsembleNet):
-        members = [_describe(member) for member in module.members]
-        arguments = {"members": members, "link": module.link, "scale": module.scale}
-    return {"class": class_path(module), "arguments": arguments}
+def describe(module: nn.Module) -> Component:
+    """Describe a module by its class and the arguments that it holds as attributes of their names.
+
+    Those that are not plain are left out, and so have their defaults.
+    """
+    arguments = {}
+    for cls in type(module).__mro__:
+        if cls is nn.Module:
+            break
+        for name in inspect.signature(cls).parameters:
+            value = _plain(getattr(module, name, None))
+            if value is not None and is_plain(value):
+                arguments[name] = value
+    return Component(class_path(module), arguments)
+
+
+def _plain(value: Any) -> Any:
+    """Return a module among the arguments as its description."""
+    if isinstance(value, nn.Module):
+        component = describe(value)
+        return {"path": component.path, "arguments": component.arguments}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value
 
 
 def class_path(value: object) -> str:
@@ -58,31 +79,44 @@ def class_path(value: object) -> str:
     return f"{type(value).__module__}.{type(value).__qualname__}"
 
 
-def build(description: Mapping[str, Any], role: str) -> Any:
-    """Build the ``network`` or the ``head`` that an entry describes.
+def spec_in(checkpoint: Mapping[str, Any]) -> ModelSpec:
+    """Return the description of the model in a checkpoint.
+
+    Raises:
+        InputError: If the checkpoint has none that this version reads.
+    """
+    if "spec" not in checkpoint:
+        raise InputError("the checkpoint holds no description of a model; train anew by dlp fit.")
+    return ModelSpec.from_dict(checkpoint["spec"])
+
+
+def build(component: Component, role: str) -> Any:
+    """Build the ``network`` or the ``head`` of a description.
 
     Raises:
         InputError: If its class is neither one of the project's nor an imported head.
     """
-    path = description["class"]
     builder = None
     if role == "head":
-        builder = imported_class(path, Head, "dlp.modules")
-    elif path.startswith("dlp.modules."):
-        builder = imported_class(path, nn.Module, "dlp.modules")
+        builder = imported_class(component.path, Head, "dlp.modules")
+    elif component.path.startswith("dlp.modules."):
+        builder = imported_class(component.path, nn.Module, "dlp.modules")
     if builder is None:
         raise InputError(
-            f"the {role} is a {path}, whose code a file cannot bring; import a head first, or give "
-            f"it: Predictor.load(path, {role}=...)."
+            f"the {role} is a {component.path}, whose code a file cannot bring; import a head "
+            f"first, or give it: Predictor.load(path, {role}=...)."
         )
-    arguments = dict(description["arguments"])
-    if "backbone" in arguments:
-        from dlp.modules.pretrained.backbone import Backbone
-
-        arguments["backbone"] = Backbone(**arguments["backbone"])
-    if "members" in arguments:
-        arguments["members"] = [build(member, "network") for member in arguments["members"]]
+    arguments = {name: _built(value) for name, value in component.arguments.items()}
     return builder(**arguments)
+
+
+def _built(value: Any) -> Any:
+    """Build a module among the arguments from its description."""
+    if isinstance(value, Mapping):
+        return build(Component(**value), "network")
+    if isinstance(value, list):
+        return [_built(item) for item in value]
+    return value
 
 
 def imported_class(path: str, base: type, package: str) -> Any:

@@ -45,5 +45,5 @@ def start_from(model: LightningModule, path: Path) -> None:
     except RuntimeError as error:
         raise InputError(
             f"{path} has another network than this config; init_from takes a run with the same "
-            "model and ensemble."
+            "networks."
         ) from error

@@ -61,3 +61,8 @@ def model_input(model: nn.Module, images: Tensor) -> Tensor:
     """Return a copy of images (N, C, H, W) on the device of the parameters."""
     device = next(model.parameters(), images).device
     return images.detach().clone().to(device)
+
+
+def averaged_networks(network: nn.Module) -> list[nn.Module]:
+    """Return the networks whose predictions a network averages, or the network itself."""
+    return list(network) if isinstance(network, nn.ModuleList) else [network]

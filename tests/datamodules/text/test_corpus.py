@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from dlp.datamodules.rows import row_hashes
 from dlp.datamodules.text.corpus import Texts
-from dlp.reader import tokenise
+from dlp.reader.text import tokenise
 
 # Hypothesis takes seconds to build the table of all characters.
 TEXT = st.text("aB'-.\n\0 \u00e9\u0301\u597d\U0001f44d", max_size=20)

@@ -10,7 +10,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from dlp.datamodules.text import encoding
 from dlp.datamodules.text.corpus import Texts
 from dlp.datamodules.text.encoding import TextEncoder, rank_words
-from dlp.reader import FIRST_WORD
+from dlp.reader.text import FIRST_WORD
 
 TEXTS = st.lists(
     st.lists(st.sampled_from("abcdefg"), max_size=8).map(" ".join), min_size=1, max_size=12

@@ -17,7 +17,8 @@ from dlp.datamodules.tables.features import FeatureTransformer
 from dlp.datamodules.tables.kinds import check_inputs, is_date, is_number
 from dlp.datamodules.tables.rows import TableRows, check_columns
 from dlp.errors import InputError, inline
-from dlp.reader import Spec, TableReader, number
+from dlp.reader.rows import Spec
+from dlp.reader.table import TableReader, number
 
 _LARGEST_MATRIX = 2**26  # numbers, 256 MB
 _LARGEST_NUMBER = float(np.finfo(np.float32).max)

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 
 from dlp.errors import InputError, check_choice, unknown
-from dlp.hyperparameters import plain_arguments
 from dlp.modules.networks import check_batch
 from dlp.modules.pretrained.families import family_of
 from dlp.modules.weights import load_weights, read_state_dict
@@ -42,10 +41,11 @@ class Backbone(nn.Module):
         image_size: int | None = None,
     ) -> None:
         super().__init__()
-        self.arguments = plain_arguments(self, {**locals(), "weights": None})
         from torchvision import models  # research code on other networks does not wait for it
 
         self.name = name
+        self.scaling = scaling
+        self.image_size = image_size
         family = family_of(name)
         published = models.get_model_weights(name)
         entry = published.__members__.get(str(weights).rpartition("Weights.")[2])

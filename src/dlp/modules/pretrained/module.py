@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from dlp.errors import InputError
 from dlp.hyperparameters import Keywords, plain_arguments
 from dlp.modules.heads import Head, HeadName
 from dlp.modules.networks import Activation
@@ -57,12 +56,6 @@ class PretrainedModule(SupervisedModule):
         backbone_lr: float | None = None,
         **training: Keywords[TrainingArguments],
     ) -> None:
-        if training.get("ensemble", 1) != 1:
-            raise InputError(
-                "ensemble is for networks that begin with random weights: members with the same "
-                "backbone hardly differ. Leave it out."
-            )
-
         def build(num_logits: int) -> PretrainedNet:
             base = Backbone(backbone, weights, trainable_stages, scaling, input_shape[-1])
             return PretrainedNet(base, input_shape, num_logits, pool, hidden, activation, dropout)

@@ -6,7 +6,6 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from dlp.hyperparameters import plain_arguments
 from dlp.modules.networks import Activation, dense_layers, initialise
 from dlp.modules.pretrained.backbone import Backbone
 
@@ -21,7 +20,7 @@ class StoredFeatures(NamedTuple):
 
 
 class PretrainedNet(nn.Module):
-    """Backbone, pooling and dense stack: ``backbone``, ``pool``, ``classifier``.
+    """Backbone, pooling and dense stack: ``backbone``, ``pooling``, ``classifier``.
 
     Args:
         backbone: Network from images to maps.
@@ -44,12 +43,17 @@ class PretrainedNet(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        self.arguments = {**plain_arguments(self, locals()), "backbone": backbone.arguments}
         self.backbone = backbone
+        self.input_shape = tuple(input_shape)
+        self.num_outputs = num_outputs
+        self.pool = pool
+        self.hidden = hidden
+        self.activation = activation
+        self.dropout = dropout
         #: Number of parts whose output can be stored: the stages and the pooling.
         self.depth = len(backbone.stages) + 1
         pools = {"avg": [nn.AdaptiveAvgPool2d(1)], "flatten": []}
-        self.pool = nn.Sequential(*pools[pool], nn.Flatten())
+        self.pooling = nn.Sequential(*pools[pool], nn.Flatten())
         width = self.features(torch.zeros(1, *input_shape), self.depth).values.shape[1]
         self.classifier = dense_layers(width, hidden, num_outputs, activation, dropout)
         initialise(self.classifier)
@@ -83,5 +87,5 @@ class PretrainedNet(nn.Module):
             return values
         values = self.backbone.run(values, start, stop)
         if stop == self.depth:
-            values = self.pool(values)
+            values = self.pooling(values)
         return values

@@ -1,0 +1,46 @@
+"""Predict rows with the exported model beside this package.
+
+    python predict.py "a film to remember" "a bore"
+    python predict.py rows.csv
+    python predict.py cat.jpg dog.jpg
+
+Rows of all kinds can also stand in a JSON file, arrays in a file of NumPy.
+"""
+
+import csv
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from .files import typed_rows
+from .model import load_exported
+
+
+def main(words: Sequence[str]) -> None:
+    """Print the predictions of typed texts or files as a CSV."""
+    model = load_exported(Path(__file__).parents[1] / "model.onnx")
+    rows = typed_rows(words, model.spec.inputs)
+    columns = model.spec.answer.columns(model.scores(rows))
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(["index", *columns])
+    for index, cells in enumerate(zip(*columns.values(), strict=True)):
+        texts = [cell if isinstance(cell, str) else f"{cell:.9g}" for cell in cells]
+        writer.writerow([index, *texts])
+
+
+def run() -> None:
+    """Predict the words of ``sys.argv``; an error is one line."""
+    if sys.argv[1:] in ([], ["-h"], ["--help"]):
+        sys.exit(__doc__)
+    try:
+        main(sys.argv[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:  # predict.py rows.csv | head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (LookupError, OSError, RecursionError, ValueError) as error:
+        sys.exit(f"{type(error).__name__}: {error}")
+
+
+if __name__ == "__main__":
+    run()

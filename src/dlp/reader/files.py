@@ -1,0 +1,73 @@
+"""Rows that are typed, or stand in files of tables, JSON or NumPy."""
+
+import csv
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .rows import Spec
+
+_TABLES = (".csv", ".tsv", ".txt")
+_CSV_OPTIONS = {
+    "sep",
+    "encoding",
+    "decimal",
+    "thousands",
+    "na_values",
+    "dtype",
+    "parse_dates",
+    "date_format",
+}
+
+
+def typed_rows(
+    words: Sequence[str],
+    spec: Spec,
+) -> list[Any]:
+    """Return the rows in the files that words name; other words are rows themselves."""
+    rows: list[Any] = []
+    for word in words:
+        ending = Path(word).suffix.lower()
+        if ending in _TABLES and spec["kind"] != "image":
+            rows += _read_csv(word, spec.get("read_csv") or {})
+        elif ending == ".json":
+            content = json.loads(Path(word).read_text("utf-8"))
+            if not isinstance(content, list):
+                raise ValueError(f"{word} does not hold a list of rows.")
+            rows += content
+        elif ending == ".npy":
+            rows += list(np.load(word))
+        elif spec["kind"] != "image" and os.path.exists(word):  # noqa: PTH110  # or a long text
+            raise ValueError(f"{word} is not a file of rows: give a .csv, .tsv, .json or .npy.")
+        else:
+            rows.append(word)
+    return rows
+
+
+def _read_csv(
+    path: str,
+    options: Mapping[str, Any],
+) -> list[dict[str, str]]:
+    """Return the rows of a CSV by column."""
+    others = set(options) - _CSV_OPTIONS
+    if others:
+        raise ValueError(f"predict.py does not know read_csv: {others}; give it rows in JSON.")
+    separator = "\t" if path.endswith(".tsv") else ","
+    separator = options.get("sep", separator)
+    encoding = options.get("encoding", "utf-8-sig")
+    with Path(path).open(encoding=encoding, newline="") as file:
+        reader = csv.reader(file, delimiter=separator)
+        lines = [line for line in reader if line]
+    if len(lines) < 2:
+        raise ValueError(f"{path} has no rows.")
+    header = lines[0]
+    twins = [name for name in header if header.count(name) > 1]
+    if twins:
+        raise ValueError(f"{path} has two columns called {twins[0]!r}; rename one.")
+    if any(len(line) != len(header) for line in lines):
+        raise ValueError(f"{path} has rows of different widths.")
+    return [dict(zip(header, line, strict=True)) for line in lines[1:]]

@@ -1,0 +1,107 @@
+"""Model that predicts rows as people have them, also one that was exported."""
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .array import ArrayReader
+from .image import ImageReader
+from .rows import Reader, Spec
+from .spec import ModelSpec
+from .table import TableReader
+from .text import TextReader
+
+_READERS: dict[str, type[Reader]] = {
+    "dlp.reader.array.ArrayReader": ArrayReader,
+    "dlp.reader.image.ImageReader": ImageReader,
+    "dlp.reader.table.TableReader": TableReader,
+    "dlp.reader.text.TextReader": TextReader,
+}
+
+
+class ExternalReader(Reader):
+    """Reader by a class outside of the project, as the spec names it."""
+
+    def __init__(self, spec: Spec) -> None:
+        super().__init__(spec)
+        self.read = _imported_class(spec["reader"])(spec)
+
+    def __call__(self, rows: Any) -> list[Any]:
+        """Encode rows."""
+        return list(self.read(rows))
+
+
+def reader_of(spec: Spec) -> Reader:
+    """Return the reader that a spec names."""
+    return _READERS.get(spec["reader"], ExternalReader)(spec)
+
+
+def _imported_class(path: str) -> Any:
+    """Return a class whose module is imported: a model imports nothing and calls only readers.
+
+    The copy of this package in an export imports a module that lies beside it.
+    """
+    module, _, name = path.rpartition(".")
+    if __package__ == "reader":
+        module = module.rpartition(".")[2]
+        if Path(__file__).parents[1].joinpath(f"{module}.py").is_file():
+            import_module(module)
+    cls = getattr(sys.modules.get(module), name, None)
+    if not isinstance(cls, type) or "__call__" not in vars(cls):
+        raise ValueError(f"the rows are read by {path}; import {module} first.")
+    return cls
+
+
+class Model:
+    """Network with the reader of its rows and the steps of its answer.
+
+    Args:
+        spec: Description of the trained model.
+        run: Function from the arrays of a reader to probabilities (N, C) or values (N, T).
+    """
+
+    def __init__(self, spec: ModelSpec, run: Callable[[list[Any]], Any]) -> None:
+        self.spec = spec
+        self.reader = reader_of(spec.inputs)
+        self.read: Callable[[Any], list[Any]] = self.reader
+        self.run = run
+
+    def scores(self, rows: Any, batch_size: int = 256) -> Any:
+        """Return calibrated probabilities (N, C), or values (N, T)."""
+        batches = []
+        for start in range(0, max(1, len(rows)), batch_size):
+            arrays = self.read(rows[start : start + batch_size])
+            batches.append(self.run(arrays))
+        return self.spec.answer.calibrate(np.concatenate(batches))
+
+
+def load_exported(path: Path) -> Model:
+    """Load an exported model."""
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # it counts before the import alone
+    import onnxruntime
+
+    try:
+        session = onnxruntime.InferenceSession(path)
+        content = json.loads(session.get_modelmeta().custom_metadata_map["dlp"])
+        model = Model(ModelSpec.from_dict(content), _runner(session))
+    except Exception as error:  # a damaged file fails in many ways
+        raise ValueError(f"{path} cannot be read as an exported model ({error!r}).") from error
+    return model
+
+
+def _runner(session: Any) -> Callable[[list[Any]], Any]:
+    """Return the function from arrays to the output of a session."""
+    names = [node.name for node in session.get_inputs()]
+
+    def run(arrays: list[Any]) -> Any:
+        inputs = dict(zip(names, arrays, strict=True))
+        [scores] = session.run(None, inputs)
+        return scores
+
+    return run

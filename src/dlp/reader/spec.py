@@ -1,0 +1,73 @@
+"""Description of a trained model, the same in a checkpoint, an export, a card and a server."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from .answer import Answer
+from .rows import Spec
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Component:
+    """Network or head: its class, and the plain arguments by which it is built again."""
+
+    path: str
+    arguments: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Card:
+    """Facts about a training.
+
+    Args:
+        data: Name of the DataModule.
+        rows: Number of rows of each part.
+        epoch: Number of epochs that were trained.
+        versions: Versions of packages that predictions depend on.
+    """
+
+    data: str
+    rows: Mapping[str, int]
+    epoch: int
+    versions: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """Description of a trained model in plain values, as `dataclasses.asdict` gives them.
+
+    Args:
+        network: Network that returns logits.
+        head: Head that turns logits into scores.
+        inputs: What the encoder of the rows learned, `Encoder.spec`.
+        answer: Steps from scores to the answer.
+        card: Facts about the training.
+        format: Version of this description.
+    """
+
+    network: Component
+    head: Component
+    inputs: Spec
+    answer: Answer
+    card: Card
+    format: int = FORMAT
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Self:
+        """Return the description in plain values.
+
+        Raises:
+            ValueError: If a later version wrote them.
+        """
+        if content["format"] != FORMAT:
+            raise ValueError(f"written in format {content['format']}; update dlp to read it")
+        return cls(
+            network=Component(**content["network"]),
+            head=Component(**content["head"]),
+            inputs=content["inputs"],
+            answer=Answer(**content["answer"]),
+            card=Card(**content["card"]),
+        )

@@ -1,0 +1,179 @@
+"""Reader of rows of a table."""
+
+import re
+import warnings
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+
+from .rows import Reader, Spec
+
+
+class TableReader(Reader):
+    """Reader of rows into numbers, float64 (N, K), and codes of categories, int64 (N, C).
+
+    A missing number is NaN; the code of a category that was not in training is -1.
+    """
+
+    form = "columns"
+
+    def __init__(self, spec: Spec) -> None:
+        super().__init__(spec)
+        self.csv = spec.get("read_csv") or {}
+        self.numbers = list(dict.fromkeys([*spec["scales"], *spec["indicators"]]))
+
+    def __call__(self, rows: Sequence[Any]) -> list[Any]:
+        """Encode rows, dictionaries by column."""
+        numbers = [self._cells(rows, name, np.nan) for name in self.numbers]
+        codes = []
+        for name, categories in self.spec["categories"].items():
+            places = {text: code for code, text in enumerate(categories)}
+            texts = self._cells(rows, name, "")
+            unseen = sorted(set(texts) - set(places))
+            if unseen:
+                warnings.warn(f"column {name!r}: unseen in training: {unseen[:5]}", stacklevel=4)
+            codes.append([places.get(text, -1) for text in texts])
+        return [
+            np.array(numbers, np.float64).reshape(-1, len(rows)).T,
+            np.array(codes, np.int64).reshape(-1, len(rows)).T,
+        ]
+
+    def typical(self) -> dict[str, Any]:
+        """Return a typical cell of each column; dates have the format of the training table."""
+        row = dict(self.spec["typical"])
+        for name in self.spec["dates"]:
+            if row.get(name):
+                date = datetime.fromisoformat(row[name])
+                row[name] = date.strftime(self._date_format(name) or "%Y-%m-%d")
+        return row
+
+    def fields(self) -> list[dict[str, Any]]:
+        """Return name, kind, typical cell and categories of each column."""
+        fields = []
+        for name, cell in self.typical().items():
+            categories = self.spec["categories"].get(name)
+            kind = "text" if isinstance(cell, str) else "number"
+            if name in self.spec["dates"]:
+                kind = "date"
+            elif categories:
+                kind = "category"
+            field = {
+                "name": name,
+                "kind": kind,
+                "typical": cell,
+                "categories": categories,
+            }
+            fields.append(field)
+        return fields
+
+    def _cells(
+        self,
+        rows: Sequence[Any],
+        name: str,
+        hole: Any,
+    ) -> list[Any]:
+        """Return the converted cells of a column, and `hole` for missing ones."""
+        holes = self._option("na_values", name)
+        if holes is None:
+            holes = []
+        elif not isinstance(holes, list):
+            holes = [holes]
+        empty = ["", *map(str, holes)]
+        cells = []
+        for number, row in enumerate(rows):
+            if not isinstance(row, Mapping):
+                raise ValueError(f"a row is a dictionary by column, not {row!r:.80}.")
+            if name not in row:
+                names = ", ".join(self.numbers + list(self.spec["categories"]))
+                raise ValueError(f"column {name!r} is absent; the model takes {names}.")
+            cell = row[name]
+            value = None
+            if not _is_missing(cell, empty):
+                try:
+                    value = self._convert(name, cell)
+                except (ValueError, TypeError, OverflowError, AttributeError) as error:
+                    raise ValueError(
+                        f"column {name!r} of row {number} takes {self._accepted(name)}, not "
+                        f"{cell!r:.80}."
+                    ) from error
+            if value is None or (isinstance(cell, str) and value in holes):  # -999 is -999.0
+                if self.spec["missing"] == "error":
+                    raise ValueError(f"column {name!r} of row {number} is missing; fill it in.")
+                value = hole
+            cells.append(value)
+        return cells
+
+    def _accepted(self, name: str) -> str:
+        """Return what the cells of a column are."""
+        if name in self.spec["dates"]:
+            return f"dates {self._date_format(name) or 'by ISO 8601'}"
+        if name in self.numbers:
+            return "finite numbers"
+        return "single cells"
+
+    def _convert(self, name: str, cell: Any) -> Any:
+        """Return a number, or the text of a category."""
+        is_number = name in self.numbers
+        if name in self.spec["dates"]:
+            form = self._date_format(name)
+            if form is None or not isinstance(cell, str):
+                date = datetime.fromisoformat(str(cell))
+            else:
+                date = datetime.strptime(cell, form)
+            return _days(date) if is_number else str(date)
+        if is_number:
+            return number(cell, self.csv)
+        hash(cell)  # a TypeError of lists and dictionaries
+        return re.sub(r"^(-?\d+)\.0$", r"\1", str(cell))  # holes make floats of whole numbers
+
+    def _option(
+        self,
+        argument: str,
+        name: str,
+    ) -> Any:
+        """Return an argument of ``pandas.read_csv`` for a column."""
+        value = self.csv.get(argument)
+        if isinstance(value, Mapping):
+            return value.get(name)
+        return value
+
+    def _date_format(self, name: str) -> str | None:
+        """Return the format of a column of dates; None is ISO 8601."""
+        form = self._option("date_format", name)
+        return None if form == "ISO8601" else form
+
+
+def _is_missing(cell: Any, holes: Sequence[str]) -> bool:
+    """Return True for None, NaN, pandas.NA and the texts of holes."""
+    try:
+        return cell is None or bool(cell != cell) or cell in holes
+    except TypeError:  # pandas.NA is neither true nor false
+        return True
+
+
+def number(cell: Any, options: Mapping[str, Any]) -> float:
+    """Return a finite number; its text follows ``decimal`` and ``thousands`` of ``read_csv``."""
+    if isinstance(cell, str):
+        mark = options.get("thousands")
+        decimal = options.get("decimal", ".")
+        if mark and mark in cell:
+            groups = rf"\s*[-+]?\d{{1,3}}({re.escape(mark)}\d{{3}})+(?!\d).*"
+            if not re.fullmatch(groups, cell):
+                raise ValueError
+            cell = cell.replace(mark, "")
+        if "_" in cell or (decimal != "." and "." in cell):  # float takes both
+            raise ValueError
+        cell = cell.replace(decimal, ".")
+        cell = {"true": 1, "false": 0}.get(cell.lower(), cell)
+    value = float(cell)
+    if not abs(value) < 3.4e38:
+        raise ValueError
+    return value
+
+
+def _days(date: datetime) -> float:
+    """Return the days since 1970, in UTC unless the date names a zone."""
+    date = date.replace(tzinfo=date.tzinfo or UTC)
+    return (date - datetime(1970, 1, 1, tzinfo=UTC)) / timedelta(days=1)
