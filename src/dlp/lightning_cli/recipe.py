@@ -22,7 +22,6 @@ from dlp.lightning_cli.configs import source_line
 from dlp.lightning_cli.invocation import resolve
 from dlp.lightning_cli.parse_errors import arguments
 from dlp.lightning_cli.parser import SIZES, Parser, import_classes, predict_options, run_options
-from dlp.modules import EnsembleModule
 from dlp.modules.weights import read_file
 from dlp.runs.folder import checkpoint_of, runs_of
 from dlp.runs.recorder import RunRecorder
@@ -159,6 +158,8 @@ class Recipe(LightningCLI):
         make = partial(self._build_model, data, config)
         model: LightningModule = make()
         if self.config.ensemble > 1:
+            from dlp.modules import EnsembleModule
+
             model = EnsembleModule(make, int(self.config.ensemble))
         if source and self.checkpoint is None and not self.is_dev_run:
             _, plus, overlays = self.name.partition("+")
