@@ -33,7 +33,6 @@ for file in "$work"/dist/*; do
   mkdir "$env/elsewhere" && cd "$env/elsewhere"
   "$dlp" fit --config quickstart --trainer.max_epochs 1
   refuses tune tune --config imdb --space imdb
-  for tracker in tensorboard mlflow wandb; do refuses $tracker fit --config quickstart --logger $tracker; done
   refuses export export quickstart
   refuses serve serve quickstart
 done

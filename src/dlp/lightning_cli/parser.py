@@ -54,7 +54,6 @@ def run_options(
     ensemble: PositiveInt = 1,
     threads: PositiveInt | None = None,
     compile: bool = False,
-    logger: Literal["csv", "tensorboard", "mlflow", "wandb"] | None = None,
     smoothing: ClosedUnitInterval = 0.0,
 ) -> None:
     """Name the options of a run, for the parser.
@@ -69,7 +68,6 @@ def run_options(
         ensemble: Number of networks whose predictions are averaged.
         threads: Number of CPU threads of torch.
         compile: Whether to compile the model by ``torch.compile``.
-        logger: Add a tracker.
         smoothing: Factor of the moving average of curves.
     """
 

@@ -227,7 +227,6 @@ class Recipe(LightningCLI):
             test_after_fit=config.test_after_fit,
             baselines=config.baselines,
             smoothing=config.smoothing,
-            tracker=config.logger,
             seed=config.seed_everything,
             config=source_line(self.source) + self.config_text(),
             save_checkpoints=enable_checkpointing is not False,

@@ -37,7 +37,6 @@ class RunRecorder(Checkpoint):
             after that.
         baselines: Whether simple models are fitted to compare with.
         smoothing: Factor of the moving average of the curves.
-        tracker: Tracker whose files lie in the folder: csv, tensorboard, mlflow, wandb.
         seed: Seed of the run, for ``results.json``.
         config: Content of ``config.yaml``; None writes none.
         save_checkpoints: Whether checkpoints are written.
@@ -50,7 +49,6 @@ class RunRecorder(Checkpoint):
     test_after_fit: Literal["best", "last"] | None = None
     baselines: bool = False
     smoothing: float = 0.0
-    tracker: str | None = None
     seed: int | None = None
     config: str | None = None
     save_checkpoints: bool = True
@@ -105,10 +103,6 @@ class RunRecorder(Checkpoint):
             checkpoints = self.run.folder / "checkpoints"
             callbacks.append(BestCheckpoint(checkpoints, self.monitor, self._mode))
             callbacks.append(LastCheckpoint(checkpoints))
-        if self.tracker is not None:
-            from dlp.runs.trackers import build_logger
-
-            trainer.logger = build_logger(self.tracker, self.name, self.run.folder)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the config and remove the results of fewer epochs, once an epoch is trained."""
