@@ -75,12 +75,6 @@ def test_the_saved_config_validates_the_same_folds_and_fits_one(validated):
     main(["fit", "--config", str(RUN / "config.yaml"), "--trainer.fast_dev_run", "true"])
 
 
-def test_a_splitter_by_its_class(points):
-    splitter = ("--splitter", "sklearn.model_selection.ShuffleSplit", "--splitter.n_splits", "2")
-    dry = ("--trainer.fast_dev_run", "true")
-    assert len(main([*ARGS, *dry, *splitter, "--splitter.random_state", "0"]).folds) == 2
-
-
 @pytest.mark.parametrize(
     ("args", "word"),
     [
@@ -88,7 +82,6 @@ def test_a_splitter_by_its_class(points):
         (("--trainer.max_epochs", "null"), "max_epochs"),
         (("--monitor", "val_mae"), "val_acc"),
         (("--num_folds", "1"), "num_folds"),
-        (("--splitter", "sklearn.model_selection.ShuffleSplit"), "random_state"),
     ],
 )
 def test_mistakes_are_sentences(points, fails, args, word):

@@ -10,8 +10,6 @@ import yaml
 
 from dlp.errors import InputError, naming, unknown
 
-_MAX_NODES = 20_000
-
 
 def config_folder() -> Path:
     """Return the folder of the project's configs, in the package or beside ``src``."""
@@ -75,8 +73,6 @@ def run_name(configs: Sequence[Path]) -> str:
 
 def source_line(configs: Sequence[Path]) -> str:
     """Return the comment that names the configs of a run."""
-    if not configs:  # of a run of 1.0
-        return ""
     return f"# from {' + '.join(map(str, configs))}\n"
 
 
@@ -88,24 +84,7 @@ def read_source(config: Path) -> list[Path]:
 
 
 class _Loader(yaml.SafeLoader):
-    """Loader that refuses a repeated key, whose first value YAML drops, and too many values."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__(text)
-        self._num_nodes = 0  # with each alias written out
-        self._sizes: dict[yaml.Node | None, int] = {}
-
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        start = self._num_nodes
-        is_alias = self.check_event(yaml.AliasEvent)
-        node = super().compose_node(parent, index)
-        if is_alias:
-            self._num_nodes += self._sizes.get(node, _MAX_NODES)  # the alias is within itself
-        self._num_nodes += 1
-        if self._num_nodes > _MAX_NODES:
-            raise yaml.MarkedYAMLError(problem=f"it holds more than {_MAX_NODES:,} values")
-        self._sizes.setdefault(node, self._num_nodes - start)
-        return node
+    """Loader that refuses a repeated key, whose first value YAML drops."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         for key, count in Counter(key.value for key, _ in node.value).items():
