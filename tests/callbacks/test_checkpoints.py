@@ -5,6 +5,7 @@ import pytest
 import torch
 from helpers.training import small_fit
 from lightning import Callback
+from lightning.pytorch.callbacks import ModelCheckpoint
 
 from dlp.callbacks import AtomicCheckpointIO, BestCheckpoint, History, LastCheckpoint
 from dlp.callbacks.checkpoints import time as clock
@@ -118,16 +119,8 @@ def test_a_full_disk_leaves_the_old_file(size, tmp_path):
     assert [*tmp_path.iterdir()] == [path]
 
 
-def test_the_best_one_waits_for_the_last_one_and_for_the_end(tmp_path):
-    best, last = tmp_path / "best.ckpt", tmp_path / "last.ckpt"
-    writer = AtomicCheckpointIO()
-    for epoch in (1, 2):
-        writer.save_checkpoint({"epoch": epoch}, best)
-    assert not best.exists()
-    writer.save_checkpoint({"epoch": 2}, last)
-    assert content(best) == content(last) == {"epoch": 2}
-    writer.save_checkpoint({"epoch": 3}, best)
-    assert content(best) == {"epoch": 2}
-    writer.teardown()
-    assert content(best) == {"epoch": 3}
-    assert sorted(tmp_path.iterdir()) == [best, last]
+def test_a_checkpoint_of_the_user_has_the_name_that_it_was_given(tmp_path):
+    own = ModelCheckpoint(tmp_path / "mine", "best", save_on_train_epoch_end=True)
+    fit(tmp_path / "run", Metric(*range(EPOCHS)), own)
+    assert epoch_of(own.best_model_path) == EPOCHS
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["best.ckpt"]

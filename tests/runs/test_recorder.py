@@ -1,4 +1,4 @@
-"""A run recorded by a callback, in any Trainer."""
+"""A run recorded by callbacks, in any Trainer."""
 
 from pathlib import Path
 
@@ -16,10 +16,14 @@ def test_any_trainer_records_a_run(tmp_path):
     data = ArrayDataModule(x, (x[:, 0] > 0).astype(int), batch_size=16, test_size=10)
     model = DenseModule(data.input_shape, data.num_outputs, head="sigmoid")
     recorder = RunRecorder("arrays", baselines=True)
-    trainer = Trainer(max_epochs=2, callbacks=[recorder], logger=False, enable_progress_bar=False)
+    quiet = {"logger": False, "enable_progress_bar": False}
+    trainer = Trainer(max_epochs=2, callbacks=recorder.callbacks, **quiet)
+    callbacks = list(trainer.callbacks)
     trainer.fit(model, data)
-    best = recorder.best_model_path
-    trainer.test(model, data, ckpt_path=best, weights_only=True, verbose=False)
+    trainer.test(
+        model, data, ckpt_path=recorder.best.best_model_path, weights_only=True, verbose=False
+    )
+    assert trainer.callbacks == callbacks
     names = {path.name for path in Path("runs/arrays/version_0").rglob("*.*")}
     assert {"metrics.csv", "results.json", "best.ckpt", "last.ckpt", "worst.csv"} <= names
     assert "config.yaml" not in names

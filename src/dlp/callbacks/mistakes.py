@@ -2,10 +2,9 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import torch
 from lightning import LightningModule, Trainer
 
@@ -18,8 +17,10 @@ from dlp.callbacks.predictions import (
 from dlp.console import say
 from dlp.datamodules.base import Part, SupervisedDataModule, data_of
 from dlp.datamodules.rows import Array
-from dlp.evaluation.mistakes import class_mistakes, label_mistakes, value_mistakes
 from dlp.files import save_figure, write_csv, write_json
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class MistakesReport(BatchOutputs):
@@ -29,10 +30,10 @@ class MistakesReport(BatchOutputs):
     ``probabilities`` or ``values``; after others it writes nothing.
 
     Args:
-        folder: Folder of the files.
+        folder: Folder of the files; None for no files.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path | None = None) -> None:
         super().__init__()
         self.folder = folder
         #: ``rows``, ``targets``, and ``probabilities`` or ``values`` of the last test.
@@ -44,7 +45,7 @@ class MistakesReport(BatchOutputs):
         """Analyse the predictions and write the files."""
         data = data_of(trainer)
         loader: Any = trainer.test_dataloaders
-        if data is None or not self.has("targets"):
+        if self.folder is None or data is None or not self.has("targets"):
             return
         kind = "values" if self.has("values") else "probabilities"
         batches = []
@@ -77,7 +78,7 @@ def write_mistakes(
     threshold: float,
     name: str = "worst",
     count: int = 16,
-) -> pd.DataFrame:
+) -> "pd.DataFrame":
     """Write ``mistakes.json``, its figures and the worst rows of a part; return these.
 
     Args:
@@ -90,6 +91,9 @@ def write_mistakes(
         name: Name of the table of the worst rows, and of their figure if they are images.
         count: Largest number of worst rows.
     """
+    import pandas as pd  # a fit does not wait for these
+
+    from dlp.evaluation.mistakes import class_mistakes, label_mistakes, value_mistakes
     from dlp.visualization.images import image_grid
     from dlp.visualization.mistakes import draw_mistakes
 

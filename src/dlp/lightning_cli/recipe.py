@@ -201,9 +201,8 @@ class Recipe(LightningCLI):
             every.append(EpochSeed())
         else:
             self.recorder = self._recorder(run_dir, settings.get("enable_checkpointing"))
-            every.append(self.recorder)
+            every += self.recorder.callbacks
             settings["plugins"] = settings.get("plugins") or [AtomicCheckpointIO()]
-            settings["enable_checkpointing"] = None
         with naming("trainer"):
             return Trainer(**(settings | {"callbacks": every}))
 

@@ -1,4 +1,4 @@
-"""A run as one callback: its folder, history, checkpoints, results, curves and mistakes."""
+"""A run as callbacks: its folder, history, checkpoints, results, curves and mistakes."""
 
 import math
 import time
@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from lightning import LightningModule, Trainer
-from lightning.pytorch.callbacks import Checkpoint
+from lightning import Callback, LightningModule, Trainer
 
 from dlp.callbacks.checkpoints import BestCheckpoint, EpochSeed, LastCheckpoint
 from dlp.callbacks.history import History
+from dlp.callbacks.mistakes import MistakesReport
 from dlp.console import say, scores_text
 from dlp.datamodules.base import Part, data_of
 from dlp.evaluation.verdict import Verdict, divergence, longer, verdict
@@ -20,11 +20,12 @@ from dlp.runs.folder import Run, new_run, run_of, versions
 
 
 @dataclass(eq=False)
-class RunRecorder(Checkpoint):
+class RunRecorder(Callback):
     """Recorder of a fit and of its test in the folder of a run.
 
-    It writes ``metrics.csv``, ``checkpoints/best.ckpt`` and ``last.ckpt``, ``results.json``,
-    ``curves.png`` and, after a test, ``mistakes.json`` with its figures and ``worst.csv``. It seeds
+    A Trainer takes all of its callbacks: ``Trainer(callbacks=RunRecorder("mine").callbacks)``. They
+    write ``metrics.csv``, ``checkpoints/best.ckpt`` and ``last.ckpt``, ``results.json``,
+    ``curves.png`` and, after a test, ``mistakes.json`` with its figures and ``worst.csv``, and seed
     each epoch, so that a resumed fit equals an unbroken one. A fit that never began leaves no
     folder.
 
@@ -55,6 +56,13 @@ class RunRecorder(Checkpoint):
 
     def __post_init__(self) -> None:
         self.history = History()
+        self.mistakes = MistakesReport()
+        self.best = BestCheckpoint(monitor=self.monitor)
+        self.last = LastCheckpoint()
+        #: Callbacks of the Trainer, in the order of their work.
+        self.callbacks: list[Callback] = [self, self.history, EpochSeed(), self.mistakes]
+        if self.save_checkpoints:
+            self.callbacks += [self.best, self.last]
         #: Run in whose folder the files lie; None until a fit or test begins.
         self.run: Run | None = None
         #: Whether an epoch was trained: a resumed fit may have none left.
@@ -62,13 +70,6 @@ class RunRecorder(Checkpoint):
         self._mode: Mode = "min"
         self._start = 0.0
         self._next_command = ""
-        self._mistakes: Any = None
-
-    @property
-    def best_model_path(self) -> str:
-        """Path of the best checkpoint, else of the last one; empty without a checkpoint."""
-        path = self.run and self.run.checkpoint()
-        return str(path or "")
 
     @property
     def checkpoint_to_test(self) -> Path | None:
@@ -83,7 +84,7 @@ class RunRecorder(Checkpoint):
     # A fit -------------------------------------------------------------------------------------
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Open the folder, and add the callbacks that write into it."""
+        """Open the folder, and tell it the callbacks that write into it."""
         if stage != "fit":
             return
         self._start = time.perf_counter()
@@ -96,13 +97,9 @@ class RunRecorder(Checkpoint):
             folder = new_run(self.name, folder=folder).folder
         self.run = Run(Path(trainer.strategy.broadcast(folder)))
         self.history.folder = self.run.folder
-        # Lightning calls the setup of added callbacks after this.
-        callbacks = trainer.callbacks  # type: ignore[attr-defined]  # Lightning sets it
-        callbacks += [self.history, EpochSeed()]
-        if self.save_checkpoints:
-            checkpoints = self.run.folder / "checkpoints"
-            callbacks.append(BestCheckpoint(checkpoints, self.monitor, self._mode))
-            callbacks.append(LastCheckpoint(checkpoints))
+        self.best.mode = self._mode
+        for checkpoint in (self.best, self.last):  # their own setup comes after this one
+            checkpoint.dirpath = str(self.run.checkpoints.resolve())
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the config and remove the results of fewer epochs, once an epoch is trained."""
@@ -193,14 +190,11 @@ class RunRecorder(Checkpoint):
     # A test ------------------------------------------------------------------------------------
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Add the report of mistakes, in the run of the fit or of the checkpoint."""
+        """Find the run of the fit or of the checkpoint for the report of mistakes."""
         if self.run is None and trainer.ckpt_path is not None:
             self.run = run_of(Path(trainer.ckpt_path))
-        if self.run is not None and self._mistakes is None:
-            from dlp.callbacks.mistakes import MistakesReport
-
-            self._mistakes = MistakesReport(self.run.folder)
-            trainer.callbacks.append(self._mistakes)  # type: ignore[attr-defined]  # Lightning sets it
+        if self.run is not None:
+            self.mistakes.folder = self.run.folder
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Print the scores of a test beside those of baselines; add them to ``results.json``."""
@@ -217,8 +211,7 @@ class RunRecorder(Checkpoint):
         }
         if self.run is not None:  # before baselines: a metric may fail on their predictions
             self.run.add_results(test=test)
-        outputs = self._mistakes and self._mistakes.outputs
-        test["baselines"] = self._compare(trainer, pl_module, "test", outputs)
+        test["baselines"] = self._compare(trainer, pl_module, "test", self.mistakes.outputs)
         if self.run is None:
             return
         self.run.add_results(test=test)
