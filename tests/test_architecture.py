@@ -19,6 +19,7 @@ LAYERS = [
     ["callbacks", "evaluation", "visualization", "inference"],
     ["folds", "runs"],
     ["lightning_cli"],
+    ["runs.restoring", "runs.image_models"],
     ["commands"],
     ["cli"],
     ["__main__", "__init__"],

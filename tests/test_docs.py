@@ -25,7 +25,7 @@ ELSEWHERE = r"(git clone|cd dlp$|python3 -m venv|\.venv/bin|\.ci/run|DLP_DATA_DI
 ELSEWHERE += r"|python (benchmarks|docs|examples)/|pip install onnxruntime|python predict\.py"
 ELSEWHERE += r"|for |  +python -m venv|done$)"
 #: Snippets that need a run: those of the page of texts are run after its commands.
-NEEDS_RUN = r"load_from_checkpoint|Predictor"
+NEEDS_RUN = r"load_from_checkpoint|Predictor|restore"
 
 
 def blocks(text, *languages):

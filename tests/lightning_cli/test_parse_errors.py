@@ -82,7 +82,7 @@ def recipe():
 
 
 def load(*args):
-    return Recipe("load", args, function=lambda recipe: recipe)
+    return Recipe(resolve("load", args))
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +90,7 @@ def parse():
     """Parse the arguments of a command; nothing is built."""
     words = "--data TableDataModule --data.path x --data.target y --model DenseModule"
     parser = load(*words.split(), "--seed_everything", "0").parser
-    return lambda *args: parser.parse_args(resolve("load", args).args)
+    return lambda *args: parser.parse_args(resolve("load", args).words)
 
 
 def refusal(parse, *args):

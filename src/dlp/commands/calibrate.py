@@ -11,8 +11,6 @@ from jsonargparse.typing import OpenUnitInterval
 from scipy.optimize import minimize_scalar
 
 from dlp.callbacks.mistakes import write_mistakes
-from dlp.commands.crossval import out_of_fold_outputs
-from dlp.commands.trainer import restore
 from dlp.console import say
 from dlp.datamodules.base import Part, SupervisedDataModule
 from dlp.datamodules.rows import Array
@@ -26,6 +24,7 @@ from dlp.modules.weights import read_file
 from dlp.reader.answer import Answer
 from dlp.reader.transforms import transformed
 from dlp.runs.folder import Run, checkpoints_of
+from dlp.runs.restoring import out_of_fold_outputs, restore
 
 #: Part -> its probabilities (N, C) or values (N, T), and its targets.
 PartScores = dict[str, tuple[Array, Array]]
@@ -154,7 +153,7 @@ def _quantiles(answer: Answer, parts: PartScores, coverage: float) -> list[float
 @torch.no_grad()
 def _validation_and_test(run: str, answer: Answer) -> tuple[SupervisedDataModule, PartScores]:
     """Return the data of a run and its scores; of the test part only if there is one."""
-    _, data, module = restore(run, "test")
+    _, data, module = restore(run)
     if not data.has("val"):
         raise InputError(
             f"{run} has no validation part to calibrate by; take a run with val_size, or one of "

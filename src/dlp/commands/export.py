@@ -13,14 +13,13 @@ import numpy as np
 import torch
 
 from dlp import reader
-from dlp.commands.trainer import test
 from dlp.console import say
 from dlp.errors import InputError, extra, naming
 from dlp.files import move, write_text
 from dlp.inference.card import card
 from dlp.inference.predictor import Predictor
-from dlp.lightning_cli.recipe import Recipe
 from dlp.runs.folder import checkpoint_of, run_of
+from dlp.runs.restoring import restore
 
 _MAX_ROWS = 500
 _LIMIT = 1e-5
@@ -47,7 +46,7 @@ def export(run: str, folder: Path | None = None) -> Path:
         folder = home.folder / "exported"
     if folder.exists() and any(folder.iterdir()) and not (folder / "model.onnx").is_file():
         raise InputError(f"{folder} holds other files than an export; give a new folder.")
-    data = Recipe("test", ["--ckpt_path", str(checkpoint)], test).data()
+    data = restore(checkpoint).data
     trained = Predictor.load(checkpoint)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=folder.parent, prefix=".export") as name:

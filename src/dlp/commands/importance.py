@@ -7,7 +7,6 @@ import pandas as pd
 import torch
 from matplotlib.figure import Figure
 
-from dlp.commands.trainer import restore
 from dlp.console import muted, say
 from dlp.datamodules.base import Part, SupervisedDataModule
 from dlp.errors import InputError
@@ -16,6 +15,7 @@ from dlp.files import save_figure, write_csv
 from dlp.inference.explain import SPECIAL
 from dlp.modules.monitor import monitor_mode
 from dlp.modules.supervised import SupervisedModule
+from dlp.runs.restoring import restore
 from dlp.visualization.layers import averaged_networks
 from dlp.visualization.words import word_weights
 
@@ -36,7 +36,7 @@ def importance(run: str) -> pd.DataFrame:
     Args:
         run: Name of a config with a run, folder of a run, or checkpoint.
     """
-    record, data, module = restore(run, "test")
+    record, data, module = restore(run)
     part: Part = "val" if data.has("val") else "test"
     explained_by = data.encoder.explained_by
     if not isinstance(module, SupervisedModule) or explained_by not in ("columns", "words"):

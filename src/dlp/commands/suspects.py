@@ -4,10 +4,10 @@ import pandas as pd
 from jsonargparse.typing import PositiveInt
 
 from dlp.callbacks.mistakes import write_mistakes
-from dlp.commands.crossval import out_of_fold_outputs
 from dlp.console import say
 from dlp.files import write_csv
 from dlp.runs.folder import find_runs
+from dlp.runs.restoring import out_of_fold_outputs
 
 
 def suspects(

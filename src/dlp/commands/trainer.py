@@ -3,16 +3,14 @@
 from pathlib import Path
 from typing import Any
 
-from lightning import LightningModule, Trainer
+from lightning import Trainer
 
 from dlp.callbacks import PredictionWriter
 from dlp.console import say, scores_text
 from dlp.datamodules.base import SupervisedDataModule
 from dlp.lightning_cli.recipe import Recipe
-from dlp.modules.weights import read_file
-from dlp.runs.folder import Run, checkpoint_of
+from dlp.runs.checkpoints import check_same_rows
 from dlp.runs.recorder import stage_scores
-from dlp.runs.restoring import check_same_rows
 
 
 def fit(recipe: Recipe) -> Trainer:
@@ -60,19 +58,28 @@ def test(recipe: Recipe) -> None:
     trainer.test(model, datamodule=data, verbose=recipe.is_dev_run, **checkpoint_arguments(recipe))
 
 
-def predict(recipe: Recipe) -> None:
+def predict(
+    recipe: Recipe,
+    output: Path | None = None,
+    text: str | None = None,
+) -> None:
     """Write the predictions of a trained model.
 
     Args:
         recipe: Config.
+        output: File of the predictions.
+        text: Text to predict; can be given several times.
     """
-    data = recipe.data()
+    data = recipe.data(check_rows=False)
     model = recipe.model(data)
     callbacks = []
-    if recipe.checkpoint is not None and isinstance(data, SupervisedDataModule):
+    if recipe.is_dev_run:
+        say("fast_dev_run: a batch is predicted, and nothing is written")
+    elif recipe.checkpoint is not None and isinstance(data, SupervisedDataModule):
         if data.rows_to_predict() is None:  # the test part is predicted
             check_same_rows(data, recipe.checkpoint)
-        output = _output(recipe, recipe.checkpoint)
+        if output is None:
+            output = _output(recipe, recipe.checkpoint)
         callbacks.append(PredictionWriter(output))
     trainer = recipe.trainer(run_dir=None, callbacks=callbacks)
     trainer.predict(
@@ -82,8 +89,6 @@ def predict(recipe: Recipe) -> None:
 
 def _output(recipe: Recipe, checkpoint: Path) -> Path | None:
     """Return the file of the predictions; None prints those of typed texts."""
-    if recipe.config.output:
-        return Path(recipe.config.output)
     arguments = recipe.config.data.init_args
     if arguments.get("predict_texts"):
         return None
@@ -101,20 +106,3 @@ def checkpoint_arguments(recipe: Recipe) -> dict[str, Any]:
     if recipe.checkpoint is None:
         return {}
     return {"ckpt_path": recipe.checkpoint, "weights_only": True}
-
-
-def restore(
-    model: str, command: str = "predict"
-) -> tuple[Run, SupervisedDataModule, LightningModule]:
-    """Return the run, data and module of a config name, a run folder or a checkpoint.
-
-    The weights are those of the checkpoint; a command other than ``predict`` refuses rows that
-    have changed since.
-    """
-    checkpoint = checkpoint_of(model)
-    recipe = Recipe(command, ["--ckpt_path", str(checkpoint)], predict)
-    assert recipe.run is not None  # the parser has its config
-    data = recipe.data()
-    module = recipe.model(data)
-    module.load_state_dict(read_file(checkpoint, "state_dict")["state_dict"])
-    return recipe.run, data, module.eval()

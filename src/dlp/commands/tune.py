@@ -28,15 +28,16 @@ with extra("tune"):
     from optuna.trial import FrozenTrial, Trial, TrialState
     from sqlalchemy.exc import SQLAlchemyError
 
-from dlp.commands.crossval import epochs_of_fit, find_run, saved_config
 from dlp.console import muted, say
 from dlp.datamodules.base import SupervisedDataModule
 from dlp.evaluation.verdict import verdict
 from dlp.files import write_text
 from dlp.folds.training import silent_trainer
 from dlp.lightning_cli.configs import find_config, flatten, named_configs, read_config
+from dlp.lightning_cli.invocation import resolve
 from dlp.lightning_cli.recipe import Recipe
 from dlp.modules.monitor import Mode, monitor_mode
+from dlp.runs.folder import shared_run
 from dlp.seeds import derived_seed
 
 _HEARTBEAT = 60  # seconds
@@ -59,7 +60,7 @@ def tune(recipe: Recipe, space: str, trials: PositiveInt = 50, storage: str | No
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)  # an error of a trial is raised
     monitor = recipe.config.monitor
-    epochs = epochs_of_fit(recipe)
+    epochs = recipe.fold_epochs()
     ranges = read_space(space, monitor)
     data = recipe.data()
     rows = _judging_rows(data)
@@ -74,10 +75,10 @@ def tune(recipe: Recipe, space: str, trials: PositiveInt = 50, storage: str | No
         trials = 1
         study = create()
     else:
-        content = saved_config(recipe, "space", "trials", "storage")
+        content = recipe.content("space", "trials", "storage")
         content["space"] = {key: str(values) for key, values in ranges.items()}
         content["rows"] = str(data.fit()["rows"])
-        folder = find_run(recipe, content, "study").folder
+        folder = shared_run(recipe.name, content, "study", recipe.config.run_dir).folder
         name = recipe.name
         if storage is None:
             storage = f"sqlite:///{folder}/study.db"
@@ -134,7 +135,7 @@ def _train(recipe: Recipe, trial: Trial, args: list[str], mode: Mode, rows: Sequ
     """
     report = TrialReport(trial, recipe.config.monitor, mode)
     with muted(True):
-        variant = Recipe("tune", recipe.args + args, tune)
+        variant = Recipe(resolve("tune", recipe.args + args), tune)
         data = variant.data()
         if _judging_rows(data) != rows:
             raise InputError(

@@ -9,12 +9,12 @@ from matplotlib.figure import Figure
 from torch import nn
 
 from dlp import visualization
-from dlp.commands.image_models import image_format_of, load_image_model, target_titles
 from dlp.console import say
 from dlp.errors import InputError, check_choice
 from dlp.files import save_figure
 from dlp.lightning_cli.recipe import Recipe
 from dlp.runs.folder import ROOT
+from dlp.runs.image_models import image_format_of, load_image_model, target_titles
 from dlp.seeds import derived_seed
 from dlp.visualization.activation_maps import default_layers, is_activation
 

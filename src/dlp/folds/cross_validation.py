@@ -10,6 +10,7 @@ from lightning.pytorch.utilities.seed import isolate_rng
 from dlp.datamodules.base import SupervisedDataModule
 from dlp.datamodules.splits import Splitter
 from dlp.errors import check_choice, check_range
+from dlp.folds.out_of_fold import out_of_fold
 from dlp.folds.plan import Fold, append_fold, plan_folds, read_folds
 from dlp.folds.results import CrossValidation
 from dlp.folds.training import Engine, FoldTraining, MakeModel
@@ -57,8 +58,6 @@ def cross_validate(
         folds: Numbers of the folds to train; the others are left to calls with the same `path`.
             The result has all finished folds.
     """
-    from dlp.callbacks.predictions import out_of_fold
-
     original = data.split
     split = replace(
         original.without_validation(),

@@ -4,7 +4,7 @@ import argparse
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
@@ -21,19 +21,48 @@ _HELP = {"-h", "--help", "--print_config"}
 
 @dataclass
 class Invocation:
-    """Command with its run, its arguments for the parser, and its checkpoint.
+    """Command with its configs, its other arguments, its run and its checkpoint.
 
-    The source are the configs as they were typed, for a checkpoint those of its run; the names are
-    all words of the configs and arguments, by which classes are imported.
+    Args:
+        command: Name of the command.
+        name: Name of the runs.
+        configs: Files of the configs.
+        args: Arguments beside the configs.
+        source: Configs as they were typed; for a checkpoint those of its run.
+        is_dev_run: Whether one batch is tried and nothing is written.
+        checkpoint: Checkpoint that is restored.
+        run: Run of the checkpoint.
     """
 
+    command: str
     name: str
+    configs: list[Path]
     args: list[str]
-    is_dev_run: bool
+    source: list[Path]
+    is_dev_run: bool = False
     checkpoint: Path | None = None
     run: Run | None = None
-    source: list[Path] = field(default_factory=list)
-    names: set[str] = field(default_factory=set)
+
+    @property
+    def words(self) -> list[str]:
+        """All arguments, for the parser."""
+        words = []
+        for path in self.configs:
+            words += ["--config", str(path)]
+        return words + self.args
+
+    @property
+    def names(self) -> set[str]:
+        """All words of the configs and arguments, by which classes are imported."""
+        texts = [path.read_text("utf-8") for path in self.configs]
+        return set(re.findall(r"\w+", " ".join(texts + self.args)))
+
+
+def of_run(run: Run, checkpoint: Path | None = None) -> Invocation:
+    """Return what reads the config of a run, without a command line."""
+    source = read_source(run.config)
+    name = run_name([run.config])
+    return Invocation("", name, [run.config], [], source, checkpoint=checkpoint, run=run)
 
 
 def resolve(command: str, args: Sequence[str]) -> Invocation:
@@ -45,29 +74,22 @@ def resolve(command: str, args: Sequence[str]) -> Invocation:
     if options.fast_dev_run is not None:
         is_dev_run = bool(yaml.safe_load(options.fast_dev_run))
         rest += [_FAST_DEV_RUN, options.fast_dev_run]
-    result = Invocation(run_name(configs), rest, is_dev_run)
-    result.source = list(map(Path, options.config))
+    source = list(map(Path, options.config))
+    result = Invocation(command, run_name(configs), configs, rest, source, is_dev_run)
     if values.get("ckpt_path"):
         raise InputError("ckpt_path belongs on the command line: --ckpt_path last.")
     if options.ckpt_path is not None and command not in _WITH_CHECKPOINT:
         raise InputError(f"dlp {command} takes no checkpoint; leave --ckpt_path out.")
-    if command in _WITH_CHECKPOINT and _needs_checkpoint(command, options, result):
-        _find_run(command, options.ckpt_path, configs, result)
+    if command in _WITH_CHECKPOINT and _needs_checkpoint(options, result):
+        _find_run(options.ckpt_path, result)
         _check_beside_checkpoint(command, rest)
         say(f"using {result.checkpoint}")
     if result.run is not None:
         if options.ckpt_path in (None, "best", "last"):
-            _check_same_source(result.source, result.run)
+            _check_same_source(source, result.run)
         result.source = read_source(result.run.config)
-        configs = [result.run.config]
+        result.configs = [result.run.config]
         say(f"using {result.run.config}")
-    texts = list(rest)
-    result.args = []
-    for path in configs:
-        texts.append(path.read_text("utf-8"))
-        result.args += ["--config", str(path)]
-    result.args += rest
-    result.names = set(re.findall(r"\w+", " ".join(texts)))
     return result
 
 
@@ -89,8 +111,9 @@ def _scan(command: str, args: Sequence[str]) -> tuple[argparse.Namespace, list[s
     return options, rest
 
 
-def _needs_checkpoint(command: str, options: argparse.Namespace, invocation: Invocation) -> bool:
+def _needs_checkpoint(options: argparse.Namespace, invocation: Invocation) -> bool:
     """Return True unless a fit begins, random weights are tried, or help is asked for."""
+    command = invocation.command
     if _HELP & set(invocation.args):
         return False
     if command == "fit":
@@ -102,18 +125,16 @@ def _needs_checkpoint(command: str, options: argparse.Namespace, invocation: Inv
     return True
 
 
-def _find_run(
-    command: str, ckpt_path: str | None, configs: Sequence[Path], result: Invocation
-) -> None:
+def _find_run(ckpt_path: str | None, result: Invocation) -> None:
     """Set checkpoint and run; a typed config must be that of the run."""
-    checkpoint = find_checkpoint(ckpt_path, result.name, resume=command == "fit")
+    checkpoint = find_checkpoint(ckpt_path, result.name, resume=result.command == "fit")
     result.checkpoint = checkpoint
     result.run = run_of(checkpoint)
     if result.run is None:
         return
     read_config(result.run.config)  # refuses a damaged one
     name = run_name([result.run.config])
-    if configs and name != result.name:
+    if result.configs and name != result.name:
         raise InputError(
             f"{checkpoint} belongs to a run of {name!r}, not of {result.name!r}; "
             "leave --config out."

@@ -72,18 +72,6 @@ def run_options(
     """
 
 
-def predict_options(
-    output: str | None = None,
-    text: str | None = None,
-) -> None:
-    """Name the further options of ``predict``.
-
-    Args:
-        output: File of the predictions.
-        text: Text to predict; can be given several times.
-    """
-
-
 def import_classes(names: set[str]) -> None:
     """Import the project's classes that are named; jsonargparse knows imported classes alone."""
     for package in (datamodules, modules, callbacks):

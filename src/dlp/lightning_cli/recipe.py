@@ -6,9 +6,11 @@ import json
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from pydoc import locate
 from typing import Any
 
 import torch
+import yaml
 from jsonargparse import Namespace
 from lightning import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import ProgressBar as AnyProgressBar
@@ -19,13 +21,13 @@ from dlp.console import quiet, say
 from dlp.datamodules import SupervisedDataModule
 from dlp.errors import InputError, check_range, naming
 from dlp.lightning_cli.configs import source_line
-from dlp.lightning_cli.invocation import resolve
+from dlp.lightning_cli.invocation import Invocation, of_run, resolve
 from dlp.lightning_cli.parse_errors import arguments
-from dlp.lightning_cli.parser import SIZES, Parser, import_classes, predict_options, run_options
+from dlp.lightning_cli.parser import SIZES, Parser, import_classes, run_options
 from dlp.modules.weights import read_file
-from dlp.runs.folder import checkpoint_of, runs_of
+from dlp.runs.checkpoints import check_same_rows, restore_data, start_from
+from dlp.runs.folder import Run, checkpoint_of, runs_of
 from dlp.runs.recorder import RunRecorder
-from dlp.runs.restoring import check_same_rows, restore_data, start_from
 
 #: Keys that Lightning's own `fit` writes into a config.yaml; accepted and ignored.
 _CHECKPOINT_KEYS = ("ckpt_path", "weights_only")
@@ -34,19 +36,29 @@ _CHECKPOINT_KEYS = ("ckpt_path", "weights_only")
 class Recipe(LightningCLI):
     """Config, and the data, model and Trainer that are built from it.
 
+    Of LightningCLI it takes the parser (classes by name, links, YAML, ``--help``), the seed and the
+    instantiation. It does not take
+
+    - the subcommands: a command is a function, which is called with the recipe;
+    - the building of data, model and Trainer at once: a command builds each when it needs it, a
+      validation by folds many models, and sizes come from fitted data;
+    - ``configure_optimizers``: modules have their own;
+    - the callback that saves the config: `RunRecorder` does, once an epoch is trained;
+    - ``ckpt_path`` in the parser: a checkpoint comes with the config of its run (`Invocation`).
+
     Args:
-        command: Name of the command; ``fit``, ``validate``, ``test`` and ``predict`` take a
-            checkpoint.
-        args: Arguments of the command: ``--config NAME --KEY VALUE ...``.
+        invocation: Command with its configs, arguments and checkpoint.
         function: Function of the command; its parameters are further options.
     """
 
-    def __init__(self, command: str, args: Sequence[str], function: Callable[..., Any]) -> None:
+    def __init__(
+        self,
+        invocation: Invocation,
+        function: Callable[..., Any] = lambda recipe: None,
+    ) -> None:
         quiet()
-        self.command = command
-        self.args = list(args)
         self.function = function
-        invocation = resolve(command, args)
+        self.args = invocation.words
         self.name = invocation.name
         self.source = invocation.source
         self.is_dev_run = invocation.is_dev_run
@@ -62,22 +74,25 @@ class Recipe(LightningCLI):
             save_config_callback=None,
             trainer_defaults={"logger": False, "num_sanity_val_steps": 0},
             seed_everything_default=0,
-            parser_kwargs={"prog": f"dlp {command}", "allow_abbrev": False},
+            parser_kwargs={"prog": f"dlp {invocation.command}", "allow_abbrev": False},
             parser_class=Parser,
             subclass_mode_model=True,
             subclass_mode_data=True,
-            args=invocation.args,
+            args=self.args,
             run=False,
             auto_configure_optimizers=False,
         )
+
+    @classmethod
+    def of_run(cls, run: Run, checkpoint: Path | None = None) -> "Recipe":
+        """Read the config of a run, for a checkpoint whose state the data has."""
+        return cls(of_run(run, checkpoint))
 
     # The parser --------------------------------------------------------------------------------
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the options of a run and of the command; link the sizes of the data to the model."""
         parser.add_function_arguments(run_options, as_group=False)
-        if self.command == "predict":
-            parser.add_function_arguments(predict_options, as_group=False)
         for name in SIZES:
             size = partial(self._size, name)
             size.__name__ = name  # type: ignore[attr-defined]  # shown in the help
@@ -128,20 +143,19 @@ class Recipe(LightningCLI):
         built = self._build(**values)
         return {name: built[name] for name in values}
 
-    def data(self) -> SupervisedDataModule:
-        """Build a new DataModule, with the state of the checkpoint if there is one."""
+    def data(self, check_rows: bool = True) -> SupervisedDataModule:
+        """Build a new DataModule, with the state of the checkpoint if there is one.
+
+        Args:
+            check_rows: Whether rows are refused that are not those of the checkpoint.
+        """
         data: SupervisedDataModule = self._build(data=self.config.data).data
         if self.config.refit and isinstance(data, SupervisedDataModule):
             data.resplit(data.split.without_validation())
         if self.checkpoint is not None:
             content = read_file(self.checkpoint, "state_dict", "epoch")
-            if self.command == "fit" and "optimizer_states" not in content:
-                raise InputError(
-                    f"{self.checkpoint} has weights alone, from which no fit goes on; give the "
-                    "checkpoint of a fit."
-                )
             restore_data(data, content, self.checkpoint)
-            if self.command != "predict":
+            if check_rows:
                 check_same_rows(data, self.checkpoint)
         return data
 
@@ -152,9 +166,12 @@ class Recipe(LightningCLI):
         self._sized = data
         config = self.config.model.clone()
         source = self.config.get("init_from")
-        are_replaced = self.checkpoint is not None or source or self.is_dev_run
-        if are_replaced and config.class_path.endswith(".PretrainedModule"):
-            config.init_args.weights = None  # no download
+        if self.checkpoint is not None or source or self.is_dev_run:
+            from dlp.modules.pretrained import PretrainedModule  # few recipes have one
+
+            kind: Any = locate(config.class_path)
+            if issubclass(kind, PretrainedModule) and "weights" in config.init_args:
+                config.init_args.weights = None  # they are replaced: no download
         make = partial(self._build_model, data, config)
         model: LightningModule = make()
         if self.config.ensemble > 1:
@@ -231,6 +248,22 @@ class Recipe(LightningCLI):
             save_checkpoints=enable_checkpointing is not False,
         )
 
+    def fold_epochs(self) -> int:
+        """Return the number of epochs of a fold or a trial, which begins with new weights."""
+        epochs: int | None = self.config.trainer.max_epochs
+        if self.config.init_from:
+            raise InputError(
+                "the weights of init_from have seen the rows that a fold or trial validates on; "
+                "give --init_from null."
+            )
+        if epochs is None or epochs < 1:
+            raise InputError(f"give --trainer.max_epochs, such as 20; it is {epochs}.")
+        return epochs
+
+    def content(self, *skip: str) -> dict[str, Any]:
+        """Return the complete config as plain values, without some keys."""
+        return dict(yaml.safe_load(self.config_text(*skip)))
+
     def config_text(self, *skip: str) -> str:
         """Return the complete config as YAML, a recipe that can be run again."""
         config = self.config.clone()
@@ -243,15 +276,15 @@ class Recipe(LightningCLI):
         return self.parser.instantiate(Namespace(**{"data": None, **parts}))  # type: ignore[no-untyped-call]  # of jsonargparse
 
 
-def load(config: str, **keys: Any) -> Recipe:
+def load(config: str | Path, **keys: Any) -> Recipe:
     """Load a config for Python, and set its seed: a second model of a recipe has other weights.
 
     Args:
         config: Name or path of the config.
         **keys: Values by key, such as ``**{"model.dropout": 0.3}``.
     """
-    args = ["--config", config]
+    args = ["--config", str(config)]
     for key, value in keys.items():
         text = value if isinstance(value, str) else json.dumps(value)
         args.append(f"--{key}={text}")
-    return Recipe("load", args, lambda recipe: None)
+    return Recipe(resolve("load", args))

@@ -1,4 +1,4 @@
-"""Runs: their folder, the callback that fills it, and checkpoints read again."""
+"""Runs: their folder, the callbacks that fill it, and what is restored from it."""
 
 from lazy_loader import attach_stub
 

@@ -1,49 +1,81 @@
-"""Checkpoints read for data and model: to resume, to evaluate, or to start from other weights."""
+"""Runs restored in Python: data, module, and what the folds predicted."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from lightning import LightningDataModule, LightningModule
+import pandas as pd
+from lightning import LightningModule
+from lightning.pytorch.utilities.seed import isolate_rng
 
 from dlp.datamodules.base import SupervisedDataModule
 from dlp.datamodules.parts import rows_fingerprint
 from dlp.errors import InputError
-from dlp.modules.supervised import SupervisedModule
+from dlp.folds.out_of_fold import out_of_fold
+from dlp.folds.plan import read_folds
+from dlp.lightning_cli.recipe import Recipe
 from dlp.modules.weights import read_file
+from dlp.runs.folder import Run, checkpoint_of, run_of
 
 
-def restore_data(data: LightningDataModule, content: dict[str, Any], path: Path) -> None:
-    """Load the data's state, by which new rows are encoded; refuse that of another class."""
-    state = content.get(type(data).__qualname__)
-    if state is not None:
-        data.load_state_dict(state)
-    elif isinstance(data, SupervisedDataModule):
+class RestoredRun(NamedTuple):
+    """Run with its data and its trained module."""
+
+    run: Run
+    data: SupervisedDataModule
+    module: LightningModule
+
+
+def restore(run: str | Path, check_rows: bool = True) -> RestoredRun:
+    """Restore the data and the module of a run, with the weights of its checkpoint.
+
+    The data encodes new rows as those of the training; the module is in evaluation mode. Nothing is
+    downloaded.
+
+    Args:
+        run: Name of a config with a run (its newest one), folder of a run, or checkpoint in one.
+        check_rows: Whether rows are refused that have changed since the training.
+
+    Raises:
+        InputError: If there is no such run.
+    """
+    checkpoint = checkpoint_of(str(run))
+    home = run_of(checkpoint)
+    if home is None:
+        raise InputError(f"{checkpoint} is not in the folder of a run, whose config it needs.")
+    with isolate_rng():  # a recipe sets the seed
+        recipe = Recipe.of_run(home, checkpoint)
+        data = recipe.data(check_rows)
+        module = recipe.model(data)
+    module.load_state_dict(read_file(checkpoint, "state_dict")["state_dict"])
+    return RestoredRun(home, data, module.eval())
+
+
+def out_of_fold_outputs(folder: Path) -> tuple[SupervisedDataModule, pd.DataFrame, dict[str, Any]]:
+    """Return the data of a finished run of folds, its predictions and the same as arrays.
+
+    All rows of the data but those of the test are in its training part. The arrays are ``rows``,
+    numbers in that part, with their ``targets``, ``probabilities`` or ``values``, and the
+    ``threshold``.
+    """
+    data = Recipe.of_run(Run(folder)).data()
+    folds = list(read_folds(folder / "folds.jsonl", []))
+    if not folds:
+        raise InputError(f"{folder} has no finished fold; run dlp crossval.")
+    if not folds[0].rows.startswith(rows_fingerprint(data.labelled.parts, data.targets)):
         raise InputError(
-            f"{path} was trained on other data than {type(data).__name__}. Give the data class of "
-            "its run."
+            f"the rows have changed since {folder} was validated. Run dlp crossval again, with "
+            "another --run_dir."
         )
-
-
-def check_same_rows(data: LightningDataModule, path: Path) -> None:
-    """Refuse training and validation rows that are not those of the checkpoint."""
-    if not isinstance(data, SupervisedDataModule):
-        return
-    if rows_fingerprint(data.labelled_parts(), data.targets) != data.fit()["rows"]:
-        raise InputError(
-            f"{path} was trained on other rows than these: the file or its split has changed. "
-            "Train anew by dlp fit, or predict the rows by --data.predict_path."
-        )
-
-
-def start_from(model: LightningModule, path: Path) -> None:
-    """Load the weights of another run with the same kind of network."""
-    state = read_file(path, "state_dict")["state_dict"]
-    if isinstance(model, SupervisedModule):
-        state |= model.head.state_dict(prefix="head.")  # mean and deviation of these targets
-    try:
-        model.load_state_dict(state)
-    except RuntimeError as error:
-        raise InputError(
-            f"{path} has another network than this config; init_from takes a run with the same "
-            "networks."
-        ) from error
+    predictions = out_of_fold(data, folds)
+    if predictions.empty:
+        raise InputError(f"all folds of {folder} diverged; use a smaller learning rate.")
+    train: Any = data.examples("train")
+    rows = pd.Index(train.index).get_indexer(predictions["index"])
+    kind = "probabilities" if "class" in predictions else "values"
+    outputs = {
+        "rows": rows,
+        "targets": data.targets.encode(train.targets[rows]),
+        kind: predictions.iloc[:, -data.num_outputs :].to_numpy(),
+        "threshold": folds[0].predictions["threshold"],
+    }
+    return data, predictions, outputs

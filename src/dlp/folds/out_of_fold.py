@@ -1,0 +1,43 @@
+"""Predictions of rows by the models of the folds that did not train on them."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pandas as pd
+
+from dlp.callbacks.predictions import prediction_columns
+from dlp.datamodules.base import SupervisedDataModule
+from dlp.folds.plan import Fold
+
+
+def out_of_fold(data: SupervisedDataModule, folds: Sequence[Fold]) -> pd.DataFrame:
+    """Return a row per validated row, with the columns of ``predictions.csv`` but for the text.
+
+    A row that was validated several times has the mean of its predictions; if none was, ``fold`` is
+    the fold of each. Folds without finite predictions are left out. The data is split anew.
+    """
+    kind = "probabilities"
+    parts = []
+    for fold in folds:
+        if "values" in fold.predictions:
+            kind = "values"
+        outputs = fold.predictions.get(kind)
+        if outputs:
+            index = fold.predictions["index"][: len(outputs)]
+            parts.append(pd.DataFrame(outputs, index).assign(fold=fold.fold))
+    if not parts:
+        return pd.DataFrame()
+    outputs = pd.concat(parts)
+    mean = outputs.groupby(level=0).mean()
+    numbers = mean.pop("fold").to_numpy(int)
+    data.resplit(replace(data.split.without_validation(), train_size=None))
+    rows: Any = data.examples("train")
+    rows = rows.take(pd.Index(rows.index).get_indexer(mean.index))
+    threshold = next(fold.predictions["threshold"] for fold in folds if fold.predictions)
+    columns = prediction_columns(data, rows, {kind: mean.to_numpy()}, threshold)
+    columns.pop("text", None)
+    frame = pd.DataFrame(columns)
+    if len(frame) == len(outputs):
+        frame.insert(1, "fold", numbers)
+    return frame
