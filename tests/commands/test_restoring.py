@@ -1,0 +1,86 @@
+"""Runs restored in Python."""
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from helpers.sets import image_folder
+
+from dlp import load
+from dlp.cli import main
+from dlp.errors import InputError
+from dlp.modules import PretrainedModule
+from dlp.modules.pretrained import Backbone
+from dlp.runs import restore
+
+RUN = Path("runs/points/version_0")
+PAGE = Path(__file__).parents[2] / "docs/project/index.md"
+
+
+def test_the_lines_of_the_page_restore_a_run(fitted):
+    (snippet,) = re.findall(
+        r"```python\n(from dlp.runs import restore\n.*?)```", PAGE.read_text(), re.S
+    )
+    names = {}
+    exec(snippet.replace("reviews", "points"), names)
+    checkpoint = torch.load(RUN / "checkpoints/best.ckpt", weights_only=True)
+    torch.testing.assert_close(dict(names["module"].state_dict()), dict(checkpoint["state_dict"]))
+    assert names["run"].folder == RUN
+    assert not names["module"].training
+
+
+@pytest.mark.parametrize("path", [RUN, RUN / "checkpoints/last.ckpt"])
+def test_a_folder_and_a_checkpoint_are_restored_and_the_generator_goes_on(fitted, path):
+    state = torch.get_rng_state()
+    assert restore(path).run.folder == RUN
+    assert torch.get_rng_state().equal(state)
+
+
+def test_rows_that_have_changed_are_refused_unless_they_do_not_matter(fitted):
+    path = Path("points.csv")
+    path.write_text("\n".join(path.read_text().splitlines()[:-1]), encoding="utf-8")
+    with pytest.raises(InputError, match="was trained on other rows"):
+        restore("points")
+    assert restore("points", check_rows=False).run.folder == RUN
+
+
+def test_a_checkpoint_outside_of_a_run_is_a_sentence(fitted):
+    path = (RUN / "checkpoints/best.ckpt").rename("best.ckpt")
+    with pytest.raises(InputError, match=r"best.ckpt is not in the folder of a run"):
+        restore(path)
+
+
+class OwnModule(PretrainedModule):
+    """Subclass of the user."""
+
+
+def test_a_subclass_of_a_pretrained_module_needs_no_weights_file(tmp_path):
+    image_folder(tmp_path / "images", side=32)
+    torch.save(Backbone("shufflenet_v2_x0_5", None).model.state_dict(), "weights.pt")
+    model = {"backbone": "shufflenet_v2_x0_5", "weights": "weights.pt", "head": "sigmoid"}
+    config = {
+        "data": {"class_path": "ImageFolderDataModule", "init_args": {"path": "images"}},
+        "model": {"class_path": f"{__name__}.OwnModule", "init_args": model},
+        "trainer": {"max_epochs": 1, "accelerator": "cpu"},
+    }
+    config["data"]["init_args"] |= {"image_size": 32, "val_size": 4}
+    Path("own.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+    main(["fit", "--config", "own.yaml"])
+    Path("weights.pt").unlink()
+    assert isinstance(restore("own").module, OwnModule)
+
+
+def test_a_recipe_takes_a_path(points):
+    assert load(Path("points.yaml")).name == "points"
+
+
+def test_a_trial_of_predict_says_that_nothing_is_written(fitted, capsys):
+    for typed in (["--config", "points.yaml"], ["--ckpt_path", str(RUN)]):
+        before = {*Path().rglob("*.csv")}
+        main(["predict", *typed, "--trainer.fast_dev_run", "true"])
+        assert (
+            "fast_dev_run: a batch is predicted, and nothing is written" in capsys.readouterr().out
+        )
+        assert {*Path().rglob("*.csv")} == before
