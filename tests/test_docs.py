@@ -145,6 +145,7 @@ NEED_RUN = [block for block in dict.fromkeys(SNIPPETS) if re.search(NEEDS_RUN, b
 
 
 @pytest.mark.parametrize("snippet", [b for b in dict.fromkeys(SNIPPETS) if b not in NEED_RUN])
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of Lightning's own calls
 def test_snippets_run(snippet, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["script.py"])
     exec(snippet, {})
