@@ -1,15 +1,14 @@
 """Command ``serve``: a trained model over HTTP, and a page to try it."""
 
+import logging
 import os
 import socket
-import sys
 import warnings
-from collections.abc import Collection
+from collections.abc import Sequence
 from dataclasses import asdict
 from hmac import compare_digest
 from pathlib import Path
 from threading import Lock
-from time import perf_counter
 from typing import Annotated, Any
 
 import numpy as np
@@ -25,16 +24,14 @@ with extra("serve"):
     import uvicorn
     from fastapi import Body, Depends, FastAPI, Request, UploadFile
     from fastapi.exceptions import RequestValidationError
-    from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse
-    from prometheus_client import CollectorRegistry, Histogram, generate_latest
+    from fastapi.middleware.trustedhost import TrustedHostMiddleware
+    from fastapi.responses import FileResponse, JSONResponse
     from starlette.exceptions import HTTPException
-    from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 
 _MAX_BYTES = 10_000_000
 _MAX_ROWS = 1000  # of files Starlette takes as many
 _MAX_EXPLAINED = 16
 _OPEN = ("/", "/health", "/openapi.json")  # without a token
-_PATHS = (*_OPEN, "/schema", "/metrics", "/predict", "/explain")
 _ACCEPTED = "POST /predict, /explain take JSON {rows: [...]}, or files of images, up to 10 MB."
 
 
@@ -43,7 +40,7 @@ def serve(run: str, host: str = "127.0.0.1", port: int = 8000, token: str | None
 
     Args:
         run: Folder of a run, name of a config (its newest run), checkpoint, or exported folder.
-        host: Address to listen at; 0.0.0.0 is every address of the machine.
+        host: Address to listen at; 0.0.0.0 is every address of the machine, `::` every IPv6 one.
         port: Port; 0 is a free one.
         token: Secret that a request gives as `Authorization: Bearer TOKEN`; None is the variable
             DLP_TOKEN, and no secret without it.
@@ -56,43 +53,64 @@ def serve(run: str, host: str = "127.0.0.1", port: int = 8000, token: str | None
     home = run_of(exported_file(run) or checkpoint_of(run))
     if home is not None:
         import_named_modules(home.config)
-    hosts = {host, "127.0.0.1", "localhost"}
-    if host == "0.0.0.0":
-        hosts.clear()
+    family = socket.AF_INET
+    name = host
+    if ":" in host:
+        family = socket.AF_INET6
+        name = f"[{host}]"
+    hosts = [name, "127.0.0.1", "localhost"]
+    if host in ("0.0.0.0", "::"):
+        hosts = ["*"]
     api = app(Predictor.load(run), hosts, token)
     try:
-        listener = socket.create_server((host, port))
+        listener = socket.create_server((host, port), family=family)
     except OSError as error:
         raise InputError(f"{error.strerror}; give another --port or --host.") from error
     with listener:
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else 40 ms per answer
-        say(f"serving {run} at http://{host}:{listener.getsockname()[1]}; Ctrl-C ends it")
+        say(f"serving {run} at http://{name}:{listener.getsockname()[1]}; Ctrl-C ends it")
         config = uvicorn.Config(
             api, log_level="warning", limit_concurrency=64, timeout_graceful_shutdown=3
         )
+        logging.getLogger("uvicorn.access").setLevel("INFO")  # a line per request
         uvicorn.Server(config).run([listener])
 
 
-def app(predictor: Predictor, hosts: Collection[str] = (), token: str | None = None) -> FastAPI:
+def app(predictor: Predictor, hosts: Sequence[str] = ("*",), token: str | None = None) -> FastAPI:
     """Return the application that serves a model.
 
     Args:
         predictor: Model.
-        hosts: Names of the server, against pages that rebind theirs to it; empty is any name.
+        hosts: Names of the server, against pages that rebind theirs to it; `*` is any name.
         token: Secret of all paths but `/`, `/health` and `/openapi.json`.
     """
     rows_errors = (ValueError, TypeError, LookupError, OverflowError, RecursionError)
     handlers: Any = dict.fromkeys((HTTPException, RequestValidationError, *rows_errors), _refuse)
-    # FastAPI's pages of documentation load foreign scripts.
-    api = FastAPI(title="dlp", exception_handlers=handlers, docs_url=None, redoc_url=None)
+    api = FastAPI(
+        title="dlp",
+        exception_handlers=handlers,
+        max_body_size=_MAX_BYTES,
+        docs_url=None,  # FastAPI's pages of documentation load foreign scripts
+        redoc_url=None,
+    )
     Image.MAX_IMAGE_PIXELS = 40_000_000  # twice as many are an error: a small file may hold more
-    api.add_middleware(RequestBodyLimitMiddleware, max_body_size=_MAX_BYTES)
     lock = Lock()
     body = Body(embed=True, min_length=1, max_length=_MAX_ROWS)
     if predictor.reader.form == "file":
         body = Depends(_contents)
     rows_type = Annotated[list[Any], body]
-    _guard(api, hosts, token)
+
+    @api.middleware("http")
+    async def check_token(request: Request, proceed: Any) -> Any:
+        # The path of request.url is built from the Host header too, which a client chooses.
+        if token and request.scope["path"] not in _OPEN:
+            header = request.headers.get("authorization", "").encode("latin-1")
+            if not compare_digest(header, f"Bearer {token}".encode()):
+                error = HTTPException(401, "the header is not Authorization: Bearer TOKEN")
+                return await _refuse(request, error)
+        return await proceed(request)
+
+    api.add_middleware(TrustedHostMiddleware, allowed_hosts=hosts)
 
     @api.get("/")
     def page() -> FileResponse:
@@ -144,50 +162,6 @@ def _schema(predictor: Predictor) -> dict[str, Any]:
     for name in ("kind", "tokens", "fit", "shape"):
         schema[name] = spec.inputs.get(name)
     return schema
-
-
-def _guard(api: FastAPI, hosts: Collection[str], token: str | None) -> None:
-    """Refuse wrong hosts, sizes and tokens; count, time and log each request."""
-    registry = CollectorRegistry()
-    requests = Histogram(
-        "dlp_request_seconds",
-        "Seconds of the requests by path, method and status.",
-        ("path", "method", "status"),
-        registry=registry,
-    )
-
-    def refusal(request: Request) -> HTTPException | None:
-        if hosts and request.url.hostname not in hosts:
-            return HTTPException(421, f"Host is not in {hosts}")
-        if int(request.headers.get("content-length", 0)) > _MAX_BYTES:
-            return HTTPException(413)
-        # request.url is built from the Host header too, which a client chooses.
-        if token and request.scope["path"] not in _OPEN:
-            header = request.headers.get("authorization", "").encode("latin-1")
-            if not compare_digest(header, f"Bearer {token}".encode()):
-                return HTTPException(401, "the header is not Authorization: Bearer TOKEN")
-        return None
-
-    @api.middleware("http")
-    async def answer(request: Request, proceed: Any) -> Any:
-        start = perf_counter()
-        status = 500
-        try:
-            error = refusal(request)
-            response = await (_refuse(request, error) if error else proceed(request))
-            status = response.status_code
-            return response
-        finally:
-            seconds = perf_counter() - start
-            path = request.scope["path"]
-            # A client may invent others, and each label stays in memory.
-            if path in _PATHS and request.method in ("GET", "POST"):
-                requests.labels(path, request.method, status).observe(seconds)
-            print(f"{request.method} {path!r} {status} {1000 * seconds:.0f} ms", file=sys.stderr)
-
-    @api.get("/metrics")
-    def metrics() -> PlainTextResponse:
-        return PlainTextResponse(generate_latest(registry))
 
 
 def _contents(file: list[UploadFile]) -> list[bytes]:
