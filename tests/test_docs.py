@@ -115,6 +115,10 @@ def test_the_public_address_and_the_version_are_those_of_the_project():
     assert site["repo_name"] == f"{owner}/{name}"
     assert site["site_url"] == f"https://{owner}.github.io/{name}/"
     assert site["copyright"] == f"Version {dlp.__version__}"
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    version, day = re.search(r"^version: (.*)\ndate-released: (.*)$", citation, re.M).groups()
+    assert version == dlp.__version__
+    assert f"## [{version}] - {day}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     cloned = re.findall(r"git clone (http\S+)", "\n".join(TEXTS.values()))
     assert {*cloned} == {repository}
     text = "".join((ROOT / name).read_text(encoding="utf-8") for name in WITH_ADDRESS)
