@@ -6,12 +6,12 @@ import torch
 from helpers.backbones import CLASSES, IMAGES, changed, fit, small_data, small_model
 from lightning.pytorch.callbacks import Callback
 
-from dlp.callbacks import CacheFeatures, EpochSeed, Unfreeze
+from dlp.callbacks import CacheFeatures, Unfreeze
 from dlp.callbacks.caching import FeatureRows
 from dlp.datamodules import ArrayDataModule
 from dlp.errors import InputError
 from dlp.files import cache_dir
-from dlp.modules import DenseModule, PretrainedModule
+from dlp.modules import DenseModule
 from dlp.modules.pretrained import StoredFeatures
 
 pytestmark = pytest.mark.filterwarnings("ignore:Found .* in eval mode at the start of training")
@@ -57,17 +57,6 @@ def test_augmentation_leaves_the_training_images_and_stores_the_validation_part(
     assert cached.metrics == plain.metrics
     assert not any(isinstance(inputs, StoredFeatures) for inputs in cached.inputs)
     assert [len(torch.load(path)) for path in files()] == [4]
-
-
-def test_a_resumed_fit_equals_an_unbroken_one(tmp_path):
-    build = partial(small_model, trainable_stages=1, optimizer=torch.optim.Adam)
-    path = tmp_path / "1.ckpt"
-    whole = cached_fit(build(), small_data(), EpochSeed(), checkpoints={"epoch1": path})
-    resumed = cached_fit(build(seed=1), small_data(), EpochSeed(), path=path)
-    assert resumed.metrics == whole.metrics[1:]
-    assert not changed(whole.states[-1], resumed.states[-1])
-    restored = PretrainedModule.load_from_checkpoint(path, weights_only=True)
-    assert restored(IMAGES).shape == (14, 1)  # the whole model
 
 
 # The cache -------------------------------------------------------------------------------------

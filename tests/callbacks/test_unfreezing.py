@@ -1,13 +1,10 @@
-from functools import partial
 from itertools import pairwise
 
 import pytest
-import torch
 from helpers.backbones import changed, fit, small_data, small_model, state_of
 from lightning import Callback, Trainer
-from torch.optim.lr_scheduler import OneCycleLR
 
-from dlp.callbacks import EpochSeed, Unfreeze
+from dlp.callbacks import Unfreeze
 from dlp.callbacks.unfreezing import trained_stages
 from dlp.errors import InputError
 from dlp.modules import Backbone, DenseModule
@@ -55,21 +52,6 @@ def test_the_backbone_is_restored_after_an_error():
     with pytest.raises(RuntimeError):
         fit(model, small_data(), Unfreeze(1, 2), Fail())
     assert model.network.backbone.frozen_stages == 5
-
-
-def test_a_resumed_fit_equals_an_unbroken_one(tmp_path):
-    def run(seed, **arguments):
-        schedule = partial(OneCycleLR, max_lr=[0.01, 0.001], total_steps=6, cycle_momentum=False)
-        rmsprop = partial(torch.optim.RMSprop, lr=0.001)
-        model = small_model(seed, scheduler=schedule, optimizer=rmsprop)
-        return fit(model, small_data(), Unfreeze(2, 2), EpochSeed(), epochs=3, **arguments)
-
-    paths = {f"epoch{epoch}": tmp_path / f"{epoch}.ckpt" for epoch in (1, 2)}
-    whole = run(7, checkpoints=paths)
-    for epoch in (1, 2):  # before and after the stages are unfrozen
-        resumed = run(8, path=paths[f"epoch{epoch}"])
-        assert resumed.metrics == whole.metrics[epoch:]
-        assert not changed(whole.states[-1], resumed.states[-1])
 
 
 def test_a_model_without_backbone_is_refused():

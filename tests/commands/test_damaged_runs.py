@@ -1,18 +1,13 @@
 """Files of a run that are damaged or of another kind: one sentence each, no traceback."""
 
-import copy
 import json
 from pathlib import Path
 
 import pytest
 import torch
 
-from dlp.cli import main
 from dlp.errors import InputError
 from dlp.inference import Predictor
-
-OTHERS = [b"", b"[1, 2]", b"null", b"3", b'"x"', b"[" * 2000 + b"]" * 2000, bytes(range(256))]
-VALUES = [None, 3, -1, "x", [1], {"q": 1}]
 
 
 @pytest.fixture
@@ -20,57 +15,28 @@ def run(fitted):
     return fitted / "runs/points/version_0"
 
 
-@pytest.mark.parametrize("content", OTHERS)
 @pytest.mark.parametrize("name", ["results.json", "metrics.csv", "config.yaml"])
-def test_a_damaged_file_of_a_run_is_a_sentence(run, name, content, capsys):
-    (run / name).write_bytes(content)
-    try:
-        main(["compare", "points"])
-        assert content in (b"", b"null")  # an empty config
-    except SystemExit:
-        assert f"points/version_0/{name} " in capsys.readouterr().err
+def test_a_damaged_file_of_a_run_is_a_sentence(run, name, fails):
+    for content in (b"[1, 2]", b"[" * 2000 + b"]" * 2000, bytes(range(256))):
+        (run / name).write_bytes(content)
+        assert f"points/version_0/{name} " in fails("compare", "points")
 
 
-@pytest.mark.parametrize("key", ["best", "calibration", "modes", "monitor", "test", "verdict"])
-def test_a_page_of_damaged_results_is_a_sentence_or_drawn(run, key, capsys):
+@pytest.mark.parametrize(("command", "key"), [("report", "test"), ("compare", "modes")])
+def test_results_of_another_form_are_a_sentence(run, command, key, fails):
     results = json.loads((run / "results.json").read_text())
-    for value in (3, [1], {"q": 1}):
-        (run / "results.json").write_text(json.dumps(results | {key: value}))
-        for command in ("report", "compare"):
-            try:
-                main([command, "points"])
-            except SystemExit:
-                assert "points/version_0" in capsys.readouterr().err
+    (run / "results.json").write_text(json.dumps(results | {key: [1]}))
+    assert "points/version_0" in fails(command, "points")
 
 
-def alterations(tree, depth=3):
-    """Yield copies of nested dictionaries and lists with one value of another kind."""
-    places = tree if isinstance(tree, dict) else range(len(tree[:2]))
-    for place in places:
-        for value in VALUES:
-            other = copy.copy(tree)
-            other[place] = value
-            yield other
-        if depth > 1 and isinstance(tree[place], dict | list):
-            for value in alterations(tree[place], depth - 1):
-                other = copy.copy(tree)
-                other[place] = value
-                yield other
-
-
-@pytest.mark.filterwarnings("ignore:column .* unseen")
-def test_an_altered_entry_of_a_checkpoint_is_refused_or_predicts(run):
+def test_a_damaged_entry_of_a_checkpoint_is_a_sentence(run):
     path = run / "checkpoints/best.ckpt"
     checkpoint = torch.load(path, weights_only=True)
-    row = Predictor.load(path).reader.typical()
-    refused = 0
-    for entry in alterations(checkpoint["use"]):
-        torch.save(checkpoint | {"use": entry}, path)
-        try:
-            assert len(Predictor.load(path).predict([row])) == 1
-        except InputError:
-            refused += 1
-    assert refused > 100
+    for key in ("network", "head", "inputs"):
+        for value in (None, [1], {"class": "x"}):
+            torch.save(checkpoint | {"use": checkpoint["use"] | {key: value}}, path)
+            with pytest.raises(InputError):
+                Predictor.load(path)
 
 
 def test_a_damaged_export_is_a_sentence(tmp_path):

@@ -25,7 +25,8 @@ def small_data(x=IMAGES, y=CLASSES, **arguments):
 
 def small_model(seed=0, **arguments):
     """Return a model on ShuffleNet, with batch statistics by which features differ."""
-    torch.manual_seed(seed)
+    if seed is not None:
+        torch.manual_seed(seed)
     defaults = {"backbone": "shufflenet_v2_x0_5", "weights": None, "hidden": (4,)}
     sgd = partial(torch.optim.SGD, lr=0.05)
     arguments = {**defaults, "optimizer": sgd, "dropout": 0.5, **arguments}
@@ -42,9 +43,8 @@ def small_model(seed=0, **arguments):
 class Watch(Callback):
     """Record of each epoch, and the number of runs of the first convolution."""
 
-    def __init__(self, **checkpoints):
+    def __init__(self):
         self.metrics, self.states, self.trained, self.inputs, self.runs = [], [], [], [], 0
-        self.checkpoints = checkpoints
 
     def setup(self, trainer, pl_module, stage):
         layers = (layer for layer in pl_module.modules() if isinstance(layer, nn.Conv2d))
@@ -61,8 +61,6 @@ class Watch(Callback):
         self.trained.append(len(backbone.stages) - backbone.frozen_stages)
         self.metrics.append({k: v.item() for k, v in trainer.callback_metrics.items()})
         self.states.append(state_of(pl_module))
-        if path := self.checkpoints.get(f"epoch{trainer.current_epoch + 1}"):
-            trainer.save_checkpoint(path)
 
     def teardown(self, trainer, pl_module, stage):
         self.hook.remove()
@@ -70,12 +68,11 @@ class Watch(Callback):
     on_exception = teardown
 
 
-def fit(model, data, *callbacks, epochs=2, path=None, checkpoints=None, **arguments):
+def fit(model, data, *callbacks, epochs=2, **arguments):
     """Fit a model quietly; return the `Watch`."""
-    watch = Watch(**(checkpoints or {}))
-    callbacks = [*callbacks, watch]
-    trainer = quiet_trainer(epochs, callbacks, num_sanity_val_steps=0, **arguments)
-    trainer.fit(model, data, ckpt_path=path)
+    watch = Watch()
+    trainer = quiet_trainer(epochs, [*callbacks, watch], num_sanity_val_steps=0, **arguments)
+    trainer.fit(model, data)
     return watch
 
 
