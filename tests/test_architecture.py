@@ -1,11 +1,12 @@
-"""Imports go downward; networks stand without Lightning; the code stays plain Python."""
+"""Imports go downward, and networks stand without Lightning."""
 
 import ast
-import re
 import subprocess
 import sys
 from graphlib import TopologicalSorter
 from pathlib import Path
+
+import pytest
 
 import dlp
 
@@ -26,10 +27,6 @@ LAYERS = [
 ]
 #: Imports that point upward on purpose.
 UPWARD = {"files -> console", "cli -> __main__"}
-FORBIDDEN = (
-    r"__new__|__init_subclass__|sys\._getframe|inspect\.stack|\bgc\.|os\._exit|__signature__"
-)
-FORBIDDEN += r"|torch\._(?![_C])\w|(?<![\w.])(?:eval|exec)\("
 
 
 def name_of(path):
@@ -110,19 +107,13 @@ LIGHT_IMPORTS = {
 }
 
 
+@pytest.mark.slow
 def test_an_import_brings_no_more_than_it_needs():
     code = "import sys\n"
     for imports_, absent in LIGHT_IMPORTS.items():
         code += f"{imports_}\nprint(sorted({{*{absent.split()}}} & {{*sys.modules}}))\n"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.splitlines().count("[]") == len(LIGHT_IMPORTS)
-
-
-def test_the_code_is_plain_python():
-    for file, text in FILES.items():
-        for line in text.splitlines():
-            code = line.partition("#")[0]
-            assert file.startswith("speed") or not re.search(FORBIDDEN, code), (file, line)
 
 
 def test_every_public_name_is_there_and_documented():

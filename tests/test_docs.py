@@ -85,24 +85,6 @@ def test_each_line_for_a_shell_has_a_test():
             assert is_command or not line or re.match(ELSEWHERE, line), line
 
 
-def test_both_readmes_have_the_same_commands_and_numbers():
-    english, chinese = TEXTS["README.md"], TEXTS["README.zh-CN.md"]
-    assert commands(english) == commands(chinese)
-    for pattern in (r"^python3 -m venv.*", r"^\| (`.*?`).* \| ([\d.]+)\b.* ([\d.]+) \|$"):
-        assert re.findall(pattern, english, re.M) == re.findall(pattern, chinese, re.M) != []
-
-
-@pytest.mark.parametrize("name", ["README.md", "README.zh-CN.md", "docs/index.md"])
-def test_the_lines_for_windows_are_the_others_with_its_paths_and_quotes(name):
-    changes = {"python3": "py", ".venv/bin/": ".venv\\Scripts\\", " && ": "; ", "'": '"'}
-    expected = "".join(blocks(TEXTS[name], "bash"))
-    for posix, windows in changes.items():
-        expected = expected.replace(posix, windows)
-    lines = "".join(blocks(TEXTS[name], "powershell")).splitlines()
-    assert [line for line in lines if line not in expected.splitlines()] == []
-    assert sum(".venv" in line for line in lines) == 2 + (name == "docs/index.md")
-
-
 WITH_ADDRESS = ["CHANGELOG.md", "SECURITY.md", ".github/ISSUE_TEMPLATE/config.yml"]
 
 
