@@ -78,7 +78,7 @@ def generate(folder: Path) -> str:
     sys.path.append(str(ROOT / "tests"))
     import datasets
     import torch
-    from helpers.generated_sets import write_sets
+    from generated_sets import write_sets
     from torchvision.models import mobilenet_v2
 
     datasets.disable_progress_bars()

@@ -66,7 +66,7 @@ def test_every_command_tries_both_configs(config, command, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("name", ["own", "plain"])
+@pytest.mark.parametrize("name", ["own", pytest.param("plain", marks=pytest.mark.slow)])
 def test_from_fit_to_predictions(name, tmp_path):
     config = str(HERE / f"{name}.yaml")
     main(["fit", "--config", config, "--data.num_points", "200", "--trainer.max_epochs", "2"])

@@ -286,7 +286,10 @@ def test_a_resume_writes_what_a_kill_after_the_last_epoch_left_out(fitted):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot copy a process")
-@pytest.mark.parametrize(("name", "status"), [("SIGINT", 130), ("SIGTERM", 143)])
+@pytest.mark.parametrize(
+    ("name", "status"),
+    [pytest.param("SIGINT", 130, marks=pytest.mark.slow), ("SIGTERM", 143)],
+)
 def test_a_stopped_fit_goes_on_where_it_was(points, monkeypatch, capfd, name, status):
     begin = History.on_train_epoch_start
 

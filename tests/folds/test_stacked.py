@@ -39,9 +39,8 @@ PROBLEMS = {
     "two targets, mae, L1": (pairs, {"loss": "mae", "l1": 0.01, "optimizer": SGD}, {}),
     "scaled target": (partial(numbers, scaling=True), {"optimizer": torch.optim.RMSprop}, {}),
     "sigmoid, tanh, L2": (binary, {"head": "sigmoid", "activation": "tanh", "l2": 0.02}, {}),
-    "mse of values, linear": (numbers, {"activation": "linear", "optimizer": ADAM_W}, {}),
+    "mse of values, AdamW": (numbers, {"activation": "linear", "optimizer": ADAM_W}, {}),
     "softmax, three layers": (classes, {"head": "softmax", "hidden": (7, 6, 5)}, {}),
-    "softmax, sigmoid units": (classes, {"head": "softmax", "activation": "sigmoid"}, {}),
     "no hidden layer": (classes, {"head": "softmax", "hidden": (), "l2": 0.1}, {"batch_size": 7}),
 }
 

@@ -118,14 +118,8 @@ if {compiles}:
 """
 
 
-@pytest.mark.parametrize(
-    ("broken", "compiles"),
-    [
-        (False, False),
-        pytest.param(False, True, marks=pytest.mark.slow),
-        pytest.param(True, True, marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("broken", "compiles"), [(False, False), (False, True), (True, True)])
 def test_imports_that_wait_or_break_give_the_same_fit(broken, compiles):
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-c", _FIT.format(broken=broken, compiles=compiles)]

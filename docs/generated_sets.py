@@ -4,6 +4,8 @@ Reviews, newswires and photographs here are noise with a pattern in it: networks
 disagree on them as on real ones, only sooner.
 """
 
+from pathlib import Path
+
 import numpy as np
 from helpers.reference_sets import write_reviews, write_wires
 from PIL import Image
@@ -15,7 +17,7 @@ NUM_WORDS = 2000
 NUM_SIGNS = 20
 
 
-def write_sets(folder):
+def write_sets(folder: Path) -> str:
     """Write reviews, cats and dogs, and newswires; return the SHA-256 of these."""
     rng = np.random.default_rng(0)
     write_imdb(folder / "imdb/plain_text", rng)
@@ -23,7 +25,7 @@ def write_sets(folder):
     return write_reuters(folder / "reuters21578", rng)
 
 
-def draw_text(rng, label, num_words, share):
+def draw_text(rng: np.random.Generator, label: int, num_words: int, share: float) -> str:
     """Draw words by Zipf's law; `share` of them are signs of the class."""
     words = np.minimum(rng.zipf(1.3, num_words), NUM_WORDS)
     signs = NUM_WORDS + NUM_SIGNS * label + rng.integers(0, NUM_SIGNS, num_words)
@@ -31,7 +33,7 @@ def draw_text(rng, label, num_words, share):
     return " ".join(f"word{number}" for number in np.where(is_sign, signs, words))
 
 
-def write_imdb(folder, rng):
+def write_imdb(folder: Path, rng: np.random.Generator) -> None:
     """Write 8,000 and 2,000 reviews, sorted by label as on the Hub."""
     for part, count in (("train", 8000), ("test", 2000)):
         labels = np.arange(count) * 2 // count
@@ -41,7 +43,7 @@ def write_imdb(folder, rng):
         write_reviews(folder, part, texts, labels)
 
 
-def write_reuters(folder, rng):
+def write_reuters(folder: Path, rng: np.random.Generator) -> str:
     """Write 4,646 newswires of 46 topics, at least 16 of each."""
     frequencies = 1 / np.arange(1, len(CLASS_NAMES) + 1)
     frequencies /= frequencies.sum()
@@ -53,7 +55,7 @@ def write_reuters(folder, rng):
     return write_wires(folder, wires)
 
 
-def write_cats_dogs(folder, rng):
+def write_cats_dogs(folder: Path, rng: np.random.Generator) -> None:
     """Write 1,000 photographs per class: stripes that lean to the left or to the right."""
     folder.mkdir(parents=True)
     y, x = np.mgrid[:64, :64]
