@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from helpers.sets import image_folder
 
 from dlp.cli import main
 from dlp.commands.suspects import contradictions
@@ -59,20 +58,6 @@ def test_the_largest_error_of_a_value_comes_first(table):
     settings = ("--data.target", "x", "--model.head", "regression", "--trainer.max_epochs", "1")
     main([*ARGS, *settings])
     assert main(["suspects", "points"])["index"][0] == 17
-
-
-@pytest.mark.slow
-def test_images_are_drawn(tmp_path):
-    image_folder(tmp_path / "photos")
-    Path("photos.yaml").write_text(
-        "data: {class_path: ImageFolderDataModule, init_args: {path: photos, image_size: 8}}\n"
-        "model: {class_path: DenseModule, init_args: {head: sigmoid}}\n"
-        "trainer: {max_epochs: 1, enable_progress_bar: false, enable_model_summary: false}\n"
-    )
-    main(["crossval", "--config", "photos.yaml", *FOLDS])
-    suspects = main(["suspects", "photos"])
-    assert set(suspects["path"].str[7:11]) == {"cats", "dogs"}
-    assert Path("runs/photos/version_0/suspects.png").exists()
 
 
 def test_inputs_with_several_labels_are_found_with_a_row_of_each():

@@ -8,7 +8,7 @@ from dlp.evaluation.threshold import best_threshold
 from dlp.reader.answer import decide
 
 
-@given(st.lists(st.tuples(st.integers(1, 9), st.booleans()), min_size=2, max_size=30))
+@given(st.lists(st.tuples(st.integers(1, 9), st.booleans()), min_size=2, max_size=12))
 def test_no_other_threshold_has_a_better_f1(rows):
     probabilities = np.array([p / 9 for p, _ in rows])
     targets = np.array([target for _, target in rows]).astype(int)

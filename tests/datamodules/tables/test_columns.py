@@ -167,18 +167,6 @@ def test_cells_that_are_not_as_in_training_are_named_by_column_and_row(new, mess
         encode(TRAIN, new.set_index(np.arange(200, 300)))
 
 
-def test_the_state_alone_encodes_new_rows(tmp_path):
-    encoder = TableEncoder(missing="zero", indicator=True, scaling="quantile", bins=4)
-    encoder.fit(TableRows(holes(TRAIN)))
-    torch.save(encoder.state(), tmp_path / "state.pt")
-    restored = TableEncoder()
-    restored.load_state(torch.load(tmp_path / "state.pt", weights_only=True))
-    assert restored.names == encoder.names
-    assert torch.equal(
-        restored.transform(TableRows(holes(NEW))), encoder.transform(TableRows(holes(NEW)))
-    )
-
-
 def test_quantiles_of_equal_numbers_are_finite():
     rare = pd.DataFrame({"x": [0.0] * 5000 + [1.0]})
     assert np.isfinite(encode(rare, rare, scaling="quantile")[1]).all()
