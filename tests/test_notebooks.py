@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.py"))
+PAIRS = list(pairwise([*NOTEBOOKS, NOTEBOOKS[0]]))
 
 
-@pytest.mark.parametrize(("path", "following"), pairwise([*NOTEBOOKS, NOTEBOOKS[0]]))
+@pytest.mark.parametrize(("path", "following"), PAIRS)
 def test_a_notebook_asserts_its_answers_and_names_the_next(path, following):
     cells = path.read_text(encoding="utf-8").split("\n# %%")
     parts = [cell.partition("\n") for cell in cells]

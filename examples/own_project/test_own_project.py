@@ -60,7 +60,7 @@ def test_fast_dev_run(own):
 
 
 @pytest.mark.parametrize("config", ["own.yaml", "plain.yaml"])
-@pytest.mark.parametrize("command", ["fit", "validate", "test", "predict"])
+@pytest.mark.parametrize("command", ["fit", "validate", "predict"])
 def test_every_command_tries_both_configs(config, command, tmp_path):
     main([command, "--config", str(HERE / config), "--trainer.fast_dev_run", "true"])
     assert list(tmp_path.iterdir()) == []

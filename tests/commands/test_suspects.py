@@ -52,6 +52,7 @@ def test_folds_that_all_diverged_are_counted_and_refused(points, fails, capsys):
     assert "diverged; use a smaller learning rate" in fails("suspects", "points")
 
 
+@pytest.mark.slow
 def test_the_largest_error_of_a_value_comes_first(table):
     table.loc[17, "x"] = 1000
     table.to_csv("points.csv", index=False)

@@ -44,14 +44,17 @@ def run(command, *configs):
 
 
 def recipe_runs():
-    """Pair each recipe with each command; folds of other sets than houses are slow."""
-    for config in recipes():
+    """Pair each recipe with each command; after fit, only the first of each data set is quick."""
+    seen = set()
+    for config, path in recipes().items():
+        data = yaml.safe_load(path.read_text("utf-8"))["data"]["class_path"]
         for command in ("fit", "crossval", "data"):
-            is_slow = command == "crossval" and not config.startswith("housing")
+            is_slow = command != "fit" and data in seen
             yield pytest.param(config, command, marks=[pytest.mark.slow] * is_slow)
+        seen.add(data)
 
 
-@pytest.mark.parametrize(("config", "command"), recipe_runs())
+@pytest.mark.parametrize(("config", "command"), list(recipe_runs()))
 def test_every_recipe_runs(config, command, tmp_path):
     if command == "crossval" and "finetune" in config:
         pytest.skip("starts from weights that have seen the rows")
@@ -59,7 +62,16 @@ def test_every_recipe_runs(config, command, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("variation", variations())
+def variation_runs():
+    """Yield the variations; the first of each recipe is quick."""
+    seen = set()
+    for variation, path in variations().items():
+        recipe = re.search(r"--config (\w+)", path.read_text("utf-8"))[1]
+        yield pytest.param(variation, marks=[pytest.mark.slow] * (recipe in seen))
+        seen.add(recipe)
+
+
+@pytest.mark.parametrize("variation", list(variation_runs()))
 def test_every_variation_runs_by_its_comment(variation):
     comment = variations()[variation].read_text("utf-8").splitlines()[1]
     assert comment.startswith("# dlp fit --config ")

@@ -56,13 +56,6 @@ def test_the_default_layer_gives_the_last_map_before_pooling(build, layer):
     assert default_cam_layer(model, torch.rand(1, 3, 64, 64)) == layer
 
 
-@pytest.mark.parametrize(
-    ("layer", "classes", "message"),
-    [
-        ("output", 0, r"returns \(2, 3\), not maps"),
-        ("out", 0, "unknown layer 'out'. Did you mean 'output'"),
-    ],
-)
-def test_what_gives_no_map_is_an_error(layer, classes, message):
-    with pytest.raises(InputError, match=message):
-        GradCAM(Awkward(), layer)(IMAGES, classes)
+def test_a_layer_without_maps_is_an_error():
+    with pytest.raises(InputError, match=r"returns \(2, 3\), not maps"):
+        GradCAM(Awkward(), "output")(IMAGES, 0)
