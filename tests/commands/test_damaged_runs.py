@@ -1,10 +1,10 @@
 """Files of a run that are damaged or of another kind: one sentence each, no traceback."""
 
 import json
-from pathlib import Path
 
 import pytest
 import torch
+from onnx import TensorProto, helper
 
 from dlp.errors import InputError
 from dlp.inference import Predictor
@@ -29,22 +29,24 @@ def test_results_of_another_form_are_a_sentence(run, command, key, fails):
     assert "points/version_0" in fails(command, "points")
 
 
-def test_a_damaged_entry_of_a_checkpoint_is_a_sentence(run):
+def test_a_damaged_description_in_a_checkpoint_is_a_sentence(run):
     path = run / "checkpoints/best.ckpt"
     checkpoint = torch.load(path, weights_only=True)
-    for key in ("network", "head", "inputs"):
-        for value in (None, [1], {"class": "x"}):
-            torch.save(checkpoint | {"use": checkpoint["use"] | {key: value}}, path)
+    for key in ("network", "head", "inputs", "answer"):
+        for value in (None, [1], {"path": "x"}):
+            torch.save(checkpoint | {"spec": checkpoint["spec"] | {key: value}}, path)
             with pytest.raises(InputError):
                 Predictor.load(path)
 
 
 def test_a_damaged_export_is_a_sentence(tmp_path):
-    exported = "version_1_0/runs/points/version_0/exported/model.onnx"
-    content = (Path(__file__).parents[1] / exported).read_bytes()
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in "xy")
+    graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "copy", [x], [y])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    helper.set_model_props(model, {"dlp": json.dumps({"format": 1})})
+    content = model.SerializeToString()
     path = tmp_path / "model.onnx"
-    altered = content.replace(b'"prediction"', b'"forecasted"')
-    for damaged in (b"", content[:100], content[:-50], bytes(300), altered):
+    for damaged in (b"", content[:-50], bytes(300), content):
         path.write_bytes(damaged)
         with pytest.raises(InputError, match=r"model\.onnx cannot be read"):
             Predictor.load(path)
