@@ -1,6 +1,7 @@
-"""Imports go downward, and networks stand without Lightning."""
+"""Imports go downward; networks stand without Lightning; the code stays plain Python."""
 
 import ast
+import re
 import subprocess
 import sys
 from graphlib import TopologicalSorter
@@ -27,6 +28,10 @@ LAYERS = [
 ]
 #: Imports that point upward on purpose.
 UPWARD = {"files -> console", "cli -> __main__"}
+FORBIDDEN = (
+    r"__new__|__init_subclass__|sys\._getframe|inspect\.stack|\bgc\.|os\._exit|__signature__"
+)
+FORBIDDEN += r"|torch\._(?![_C])\w|(?<![\w.])(?:eval|exec)\("
 
 
 def name_of(path):
@@ -114,6 +119,13 @@ def test_an_import_brings_no_more_than_it_needs():
         code += f"{imports_}\nprint(sorted({{*{absent.split()}}} & {{*sys.modules}}))\n"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.splitlines().count("[]") == len(LIGHT_IMPORTS)
+
+
+def test_the_code_is_plain_python():
+    for file, text in FILES.items():
+        for line in text.splitlines():
+            code = line.partition("#")[0]
+            assert file.startswith("speed") or not re.search(FORBIDDEN, code), (file, line)
 
 
 def test_every_public_name_is_there_and_documented():
