@@ -18,7 +18,7 @@ done
 # refuses EXTRA COMMAND...: the command ends with the sentence that installs the extra.
 refuses() {
   local message
-  if message=$("$dlp" "${@:2}" 2>&1) || ! grep -qF "pip install 'dlp-lightning[$1]'" <<<"$message"; then
+  if message=$("$dlp" "${@:2}" 2>&1) || ! grep -qF "pip install \"dlp-lightning[$1]\"" <<<"$message"; then
     echo "dlp ${*:2} does not name the extra $1: $message"
     exit 1
   fi
