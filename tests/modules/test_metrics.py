@@ -107,6 +107,17 @@ def test_a_function_is_a_metric_of_predictions_and_targets():
     assert computed(head, batches)["brier"] == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("batch_size", [7, 60])
+def test_a_function_sees_all_rows_at_once(batch_size):
+    def largest_error(predictions, targets):
+        return (predictions - targets).abs().max()
+
+    head = RegressionHead(3, metrics=[largest_error])
+    batches = zip(Z.split(batch_size), LABELS.float().split(batch_size), strict=True)
+    expected = (Z - LABELS).abs().max().item()
+    assert computed(head, batches)["largest_error"] == pytest.approx(expected)
+
+
 def acc(predictions, targets):
     return predictions - targets
 

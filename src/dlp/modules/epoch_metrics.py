@@ -2,8 +2,8 @@
 
 How a metric is computed: `StageMetrics.add` collects a batch; once in some 8,000 samples all
 collected batches update the metrics, since an update and a log take 0.7 ms and the step of a small
-network 0.4 ms. An `EpochValue` per name is logged at the first batch; Lightning asks it to compute
-when the epoch ends, and the number appears in ``trainer.callback_metrics``, from which `History`,
+network 0.4 ms. A `DeferredMetric` per name is logged at the first batch; Lightning asks it to
+compute when the epoch ends, and the number appears in ``trainer.callback_metrics``, from which `History`,
 the best checkpoint and early stopping take it.
 """
 
@@ -21,7 +21,7 @@ from dlp.modules.monitor import Mode
 _SAMPLES_PER_UPDATE = 8192
 
 
-class EpochValue(Metric):
+class DeferredMetric(Metric):
     """Value that Lightning computes when the epoch ends, wherever it was stopped."""
 
     def __init__(self, compute: Callable[[], Tensor]) -> None:
@@ -57,7 +57,7 @@ class StageMetrics:
             self.losses[f"{stage}_data_loss"] = SampleMean()
         self.metrics = make_metrics(head).clone(prefix=f"{stage}_")
         self._by_name = {**self.losses, **dict(self.metrics.items())}
-        self.logged = {name: EpochValue(partial(self.value, name)) for name in self._by_name}
+        self.logged = {name: DeferredMetric(partial(self.value, name)) for name in self._by_name}
         self.reset()
 
     @property
@@ -73,6 +73,8 @@ class StageMetrics:
         """Forget all batches: the last epoch may have been broken off anywhere."""
         self._batches: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
         self._num_samples = 0
+        #: Whether the next batch begins an epoch, whatever its number.
+        self.is_waiting = False
         for metric in self._by_name.values():
             metric.reset()
 
