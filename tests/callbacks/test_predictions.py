@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from helpers.training import quiet_trainer
+from helpers.training import loader, plain_loaders, quiet_trainer
 
 from dlp.callbacks import PredictionWriter
 from dlp.datamodules import ArrayDataModule, TableDataModule
@@ -104,6 +104,26 @@ def test_a_module_of_ones_own_must_return_an_index(tmp_path):
 
     with pytest.raises(InputError, match="predict_step of Own must return a dictionary of index"):
         predict(tmp_path / "p.csv", np.arange(20) % 2, "sigmoid", Own, x_predict=X)
+
+
+@plain_loaders
+@pytest.mark.parametrize(
+    ("head", "columns"),
+    [
+        ("sigmoid", ["class", "prob_0", "prob_1"]),
+        ("multilabel", ["class", "prob_0", "prob_1"]),
+        ("regression", ["value_0", "value_1"]),
+    ],
+)
+def test_predictions_of_plain_loaders_are_written_by_number(head, columns, tmp_path):
+    module = DenseModule((3,), 2, head=head)
+    trainer = quiet_trainer(callbacks=[PredictionWriter(tmp_path / "p.csv")])
+    trainer.predict(module, loader(torch.from_numpy(X), torch.zeros(20)))
+    table = pd.read_csv(tmp_path / "p.csv", dtype={"class": str})
+    assert list(table) == ["index", *columns]
+    assert table["index"].tolist() == list(range(20))
+    if head == "sigmoid":
+        assert (table["class"] == np.where(table["prob_1"] > 0.5, "1", "0")).all()
 
 
 def test_an_id_column_called_as_a_column_of_predictions_is_refused():
