@@ -12,6 +12,9 @@ from dlp.modules import DenseModule
 from dlp.modules.heads import RegressionHead
 
 
+X = np.random.default_rng(0).normal(size=(240, 3))
+
+
 def case(head, **arguments):
     """Return data for a head and an untrained model."""
     generator = np.random.default_rng(0)
@@ -36,6 +39,17 @@ def test_the_majority_class_is_that_of_scikit_learn(head):
     scores = guess_scores(model, data, "test")
     expected = dummy.score(test.inputs.features(), test.targets)
     assert scores["majority_class"]["acc"] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("head", "classes"), [("sigmoid", 2), ("softmax", 3)])
+def test_classes_written_as_decimals_are_guessed_as_classes(head, classes):
+    y = np.arange(60) % classes + 0.0
+    data = ArrayDataModule(X[:60], y, task="regression", test_size=0.25, val_size=None)
+    scores = guess_scores(DenseModule((3,), classes, head), data, "test")
+    train = np.bincount(data.examples("train").targets.astype(int)) / 45
+    test = np.bincount(data.examples("test").targets.astype(int)) / 15
+    assert scores["majority_class"]["acc"] == pytest.approx(test[train.argmax()])
+    assert scores["class_frequencies"]["acc"] == pytest.approx(train @ test)
 
 
 def test_drawing_classes_by_their_frequencies_has_its_expected_accuracy():

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
+from torch.nn.functional import one_hot
 
 from dlp.console import say, scores_text
 from dlp.datamodules.base import Part, SupervisedDataModule
@@ -44,14 +45,18 @@ def guess_scores(
     head = model.head
     summary = data.fit()["target_summary"]
     targets = part_targets(head, data, part)
-    if "frequencies" not in summary:
+    frequencies = summary.get("frequencies")
+    is_single = head.task in ("binary", "multiclass")
+    if is_single and frequencies is None:  # to the data, classes 0.0 and 1.0 are values
+        classes = one_hot(part_targets(head, data, "train"), head.num_outputs)
+        frequencies = classes.float().mean(0).tolist()
+    if frequencies is None:
         scores = {}
         for name in ("mean", "median"):
             values = torch.tensor(summary[name]).expand(len(targets), -1)
             scores[name] = score(head, values, targets)
         return scores
-    frequencies = torch.tensor(summary["frequencies"])
-    is_single = head.task in ("binary", "multiclass")
+    frequencies = torch.tensor(frequencies)
     majority = frequencies > 0.5
     if is_single:
         majority = frequencies == frequencies.max()
