@@ -43,7 +43,7 @@ def load_weights(
     All names of the file may have one prefix, as in the checkpoint of a larger model, whose other
     tensors are left out, as are those of the `ignored` modules.
     """
-    own = network.state_dict()  # with the versions of its modules, which MNASNet asks for
+    own = network.state_dict()
     tensors = {_OLD_DENSENET.sub(r"\1\2", name): tensor for name, tensor in tensors.items()}
     first = next(iter(own))
     full_names = [name for name in tensors if f".{name}".endswith(f".{first}")]

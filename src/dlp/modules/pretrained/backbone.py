@@ -54,28 +54,26 @@ class Backbone(nn.Module):
             raise unknown(f"weights of {name}", str(weights), choices)
         described = entry or published.DEFAULT  # random weights take the images of these
         arguments = {}
-        if family.auxiliary:
-            arguments = {"aux_logits": False, "init_weights": True}
-        if family.sized is not None:
-            arguments = family.sized(image_size or described.meta["min_size"][0])
+        if name.startswith("vit"):
+            arguments["image_size"] = image_size or described.meta["min_size"][0]
         device = torch.get_default_device()  # meta where a checkpoint's tensors follow
-        is_replaced = family.builds_on_meta and (weights is not None or device.type == "meta")
+        is_replaced = weights is not None or device.type == "meta"
         with torch.device("meta" if is_replaced else "cpu"):  # no random numbers to overwrite
             self.model = models.get_model(name, **arguments)
         self.model.set_submodule(family.classifier, nn.Identity())
-        self._steps = family.cut(self.model, family.text)
+        self._steps = family.split_stages(self.model, family.layout)
         self.stages = tuple(self._steps)
         if weights is not None:
             tensors = read_state_dict(weights) if entry is None else published_weights(entry)
-            load_weights(self.model, tensors, (family.classifier, *family.auxiliary))
+            load_weights(self.model, tensors, [family.classifier])
         scalings = {"weights": described, **published.__members__}
         mean: Sequence[float] = [0.0] * 3
         std: Sequence[float] = [1.0] * 3
         check_choice("scaling", scaling, [*scalings, "unit"])
         if scaling != "unit":
             preset = scalings[scaling].transforms()
-            mean = family.mean or preset.mean
-            std = family.mean or preset.std
+            mean = preset.mean
+            std = preset.std
         self.mean = nn.Buffer(torch.tensor(mean).view(3, 1, 1))
         self.std = nn.Buffer(torch.tensor(std).view(3, 1, 1))
         self.model.to(device, memory_format=torch.channels_last)  # that is faster on the CPU

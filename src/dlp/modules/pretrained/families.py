@@ -4,9 +4,8 @@ A stage is a list of steps: the dotted name of a module, or a function where tor
 ``forward`` computes something without one.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,10 +16,10 @@ Step = str | Callable[[nn.Module, Tensor], Tensor]
 Stages = dict[str, list[Step]]
 
 
-def _chain(model: nn.Module, text: str) -> Stages:
-    """Return the stages of a text such as ``stem: conv1 bn1, layer1``; a star is each child."""
+def _chain(model: nn.Module, layout: str) -> Stages:
+    """Return the stages of a layout such as ``stem: conv1 bn1, layer1``; a star is each child."""
     stages: Stages = {}
-    for part in text.split(", "):
+    for part in layout.split(", "):
         name, _, steps = part.partition(": ")
         parent = name.removesuffix(".*")
         if parent == name:
@@ -31,16 +30,14 @@ def _chain(model: nn.Module, text: str) -> Stages:
     return stages
 
 
-def _blocks(model: nn.Module, parent: str) -> Stages:
+def _blocks(model: nn.Module, layout: str) -> Stages:
     """Begin a stage after each max-pooling and before each child with a strided convolution."""
     stages: Stages = {}
     previous = None
-    for name, layer in model.get_submodule(parent).named_children():
-        if isinstance(layer, nn.AdaptiveAvgPool2d):  # the end of GoogLeNet and Inception
-            break
+    for name, layer in model.get_submodule(layout).named_children():
         if previous is None or isinstance(previous, nn.MaxPool2d) or _is_strided(layer):
             steps = stages[f"block{len(stages) + 1}"] = []
-        steps.append(f"{parent}.{name}".removeprefix("."))
+        steps.append(f"{layout}.{name}")
         previous = layer
     return stages
 
@@ -51,9 +48,9 @@ def _is_strided(layer: nn.Module) -> bool:
     return any(max(convolution.stride) > 1 for convolution in convolutions)
 
 
-def _vision_transformer(model: nn.Module, text: str) -> Stages:
+def _vision_transformer(model: nn.Module, layout: str) -> Stages:
     """Return a stage per layer; the last one ends in the class token."""
-    stages = _chain(model, text)
+    stages = _chain(model, layout)
     stages["stem"] += [_tokens, "encoder.dropout"]
     stages[list(stages)[-1]] += ["encoder.ln", _class_token]
     return stages
@@ -73,19 +70,13 @@ def _class_token(model: nn.Module, tokens: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Family:
-    """Layout of the networks of one file of torchvision."""
+    """Networks of one file of torchvision."""
 
-    #: Function that cuts a network into stages, and its text.
-    cut: Callable[[nn.Module, str], Stages] = _blocks
-    text: str = "features"
-    #: Names of the modules that a backbone leaves out.
+    #: Function from a network and the layout of its layers to stages.
+    split_stages: Callable[[nn.Module, str], Stages] = _blocks
+    layout: str = "features"
+    #: Name of the module that a backbone leaves out.
     classifier: str = "classifier"
-    auxiliary: tuple[str, ...] = ()
-    #: Further arguments by the side of the images, for networks of one size.
-    sized: Callable[[int], dict[str, Any]] | None = None
-    #: Mean and deviation of each channel, where ``transform_input`` undoes those of the transforms.
-    mean: Sequence[float] | None = None
-    builds_on_meta: bool = True
 
 
 #: Family by file of ``torchvision.models``.
@@ -101,13 +92,8 @@ FAMILIES = {
         "block4: features.denseblock4 features.norm5 features.relu0",
     ),
     "efficientnet": Family(),
-    "googlenet": Family(_blocks, "", "fc", ("aux1", "aux2"), mean=(0.5, 0.5, 0.5)),
-    "inception": Family(_blocks, "", "fc", ("AuxLogits",), mean=(0.5, 0.5, 0.5)),
-    "maxvit": Family(_chain, "stem, blocks.*", sized=lambda side: {"input_size": (side, side)}),
-    "mnasnet": Family(_blocks, "layers"),
     "mobilenetv2": Family(),
     "mobilenetv3": Family(),
-    "regnet": Family(_chain, "stem, trunk_output.*", "fc", builds_on_meta=False),
     "resnet": Family(_chain, "stem: conv1 bn1 relu maxpool, layer1, layer2, layer3, layer4", "fc"),
     "shufflenetv2": Family(_chain, "stem: conv1 maxpool, stage2, stage3, stage4, conv5", "fc"),
     "squeezenet": Family(),
@@ -118,12 +104,7 @@ FAMILIES = {
         "head",
     ),
     "vgg": Family(),
-    "vision_transformer": Family(
-        _vision_transformer,
-        "stem: conv_proj, encoder.layers.*",
-        "heads",
-        sized=lambda side: {"image_size": side},
-    ),
+    "vision_transformer": Family(_vision_transformer, "stem: conv_proj, encoder.layers.*", "heads"),
 }
 
 
@@ -131,7 +112,10 @@ def family_of(name: str) -> Family:
     """Return the family of a network of torchvision."""
     from torchvision import models  # research code on other networks does not wait for it
 
-    names = models.list_models(module=models)
-    check_choice("backbone", name, names)
-    file = models.get_model_builder(name).__module__.rpartition(".")[2]
-    return FAMILIES[file]
+    files = {}
+    for network in models.list_models(module=models):
+        file = models.get_model_builder(network).__module__.rpartition(".")[2]
+        if file in FAMILIES:
+            files[network] = file
+    check_choice("backbone", name, files)
+    return FAMILIES[files[name]]
