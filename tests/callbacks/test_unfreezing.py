@@ -30,17 +30,29 @@ def test_the_trained_stages_are_a_function_of_the_epoch(steps, own, expected):
     assert [trained_stages(epoch, backbone, trainer) for epoch in range(1, 5)] == expected
 
 
-def test_a_stage_changes_from_its_epoch_on_and_no_bit_of_another(capsys):
-    model = small_model()
+@pytest.mark.parametrize("train_batch_norm", [False, True])
+def test_a_stage_changes_from_its_epoch_on_and_no_bit_of_another(train_batch_norm, capsys):
+    model = small_model(optimizer=partial(torch.optim.SGD, lr=0.001))
     before = state_of(model)
-    watch = fit(model, small_data(), Unfreeze(2, 1), epochs=3)
+    watch = fit(model, small_data(), Unfreeze(2, 1, train_batch_norm), epochs=3)
     assert "epoch 2: conv5 of shufflenet_v2_x0_5 trained from now on" in capsys.readouterr().out
     states = [before, *watch.states]
     moves = [changed(*pair) for pair in pairwise(states)]
     inside = [{name for name in names if ".backbone." in name} for names in moves]
     last = {name for name in before if ".backbone.model.conv5." in name}
+    if not train_batch_norm:
+        last = {name for name in last if "running" not in name and "num_batches" not in name}
     assert inside == [set(), last, last]
     assert model.network.backbone.frozen_stages == 5  # as before the fit
+
+
+def test_batch_norm_of_the_stages_of_the_backbone_itself_is_trained():
+    model = small_model(trainable_stages=1)
+    before = state_of(model)
+    moves = changed(before, fit(model, small_data(), Unfreeze(1, 2)).states[-1])
+    statistics = {name for name in moves if "running" in name}
+    assert statistics == {name for name in before if "conv5" in name and "running" in name}
+    assert any("stage4" in name for name in moves)
 
 
 def test_the_backbone_is_restored_after_an_error():

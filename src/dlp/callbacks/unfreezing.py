@@ -21,11 +21,20 @@ class Unfreeze(Callback):
     Args:
         at_epoch: First epoch, counted from 1, in which the stages are trained.
         stages: Number of the deepest stages, or ``all``.
+        train_batch_norm: Whether batch normalisation in them takes the statistics of each batch.
+            By default it keeps those of the pretrained weights, which small batches would spoil;
+            its scale and shift are trained either way.
     """
 
-    def __init__(self, at_epoch: int, stages: int | Literal["all"]) -> None:
+    def __init__(
+        self,
+        at_epoch: int,
+        stages: int | Literal["all"],
+        train_batch_norm: bool = False,
+    ) -> None:
         self.at_epoch = at_epoch
         self.stages = stages
+        self.train_batch_norm = train_batch_norm
 
     def setup(
         self,
@@ -44,7 +53,9 @@ class Unfreeze(Callback):
         backbone = backbone_of(pl_module)
         epoch = trainer.current_epoch + 1
         num_frozen = backbone.frozen_stages
-        backbone.set_trained(trained_stages(epoch, backbone, trainer))
+        stages = trained_stages(epoch, backbone, trainer)
+        batch_norm_stages = trained_stages(epoch, backbone, trainer, batch_norm=True)
+        backbone.set_trained(stages, batch_norm_stages)
         names = backbone.stages[backbone.frozen_stages : num_frozen]
         if names:
             say(f"epoch {epoch}: {', '.join(names)} of {backbone.name} trained from now on")
@@ -61,11 +72,21 @@ class Unfreeze(Callback):
     on_exception = teardown  # type: ignore[assignment]  # another name of the last argument
 
 
-def trained_stages(epoch: float, backbone: Backbone, trainer: Trainer) -> int:
-    """Return the number of the deepest stages that are trained in an epoch, counted from 1."""
+def trained_stages(
+    epoch: float,
+    backbone: Backbone,
+    trainer: Trainer,
+    batch_norm: bool = False,
+) -> int:
+    """Return the number of the deepest stages that are trained in an epoch, counted from 1.
+
+    With `batch_norm`, of those whose batch normalisation takes the statistics of batches.
+    """
     number = backbone.trainable_stages
     for callback in trainer.callbacks:  # type: ignore[attr-defined]  # Lightning sets it
-        if isinstance(callback, Unfreeze) and callback.at_epoch <= epoch:
+        if not isinstance(callback, Unfreeze) or callback.at_epoch > epoch:
+            continue
+        if callback.train_batch_norm or not batch_norm:
             number = max(number, backbone.num_stages(callback.stages))
     return number
 

@@ -1,6 +1,6 @@
 """Torchvision's networks without their classifiers, as chains of stages that can be frozen."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -11,6 +11,8 @@ from dlp.errors import InputError, check_choice, unknown
 from dlp.modules.networks import check_batch
 from dlp.modules.pretrained.families import family_of
 from dlp.modules.weights import load_weights, read_state_dict
+
+_BATCH_NORM = (nn.BatchNorm2d, nn.SyncBatchNorm)
 
 
 class Backbone(nn.Module):
@@ -24,12 +26,13 @@ class Backbone(nn.Module):
         name: Name of the network: ``vgg16``, ``resnet50`` ...
         weights: Torchvision's name of weights (``DEFAULT``, ``IMAGENET1K_V1``), the path of a state
             dict of the network or its features, or None for random weights.
-        trainable_stages: Number of the deepest stages that are trained, or ``all``.
+        trainable_stages: Number of the deepest stages that are trained from the start, batch
+            normalisation with them, or ``all``.
         scaling: ``weights`` standardises images in [0, 1] as the weights' own transforms do, those
             of a file as ``DEFAULT``; a name of weights as theirs; ``unit`` leaves the images as
             they are, the book's plain 1/255.
-        image_size: Side of the images in pixels, for networks that take one size (ViT, MaxViT);
-            None is that of the weights.
+        image_size: Side of the images in pixels, for networks that take one size (ViT); None is
+            that of the weights.
     """
 
     def __init__(
@@ -121,27 +124,40 @@ class Backbone(nn.Module):
             )
         return int(number)
 
-    def set_trained(self, stages: int) -> None:
-        """Train the deepest stages from now on; `trainable_stages` stays what it was."""
+    def set_trained(self, stages: int, batch_norm_stages: int | None = None) -> None:
+        """Train the deepest stages from now on; `trainable_stages` stays what it was.
+
+        Args:
+            stages: Number of the deepest stages.
+            batch_norm_stages: Number of the deepest stages whose batch normalisation takes the
+                statistics of each batch and learns from them; None is `stages`. In other trained
+                stages it stays in evaluation mode, and its scale and shift are trained.
+        """
+        if batch_norm_stages is None:
+            batch_norm_stages = stages
         #: Number of stages that are frozen now, from the stem on.
         self.frozen_stages = len(self.stages) - stages
+        #: Number of stages whose statistics of batch normalisation are fixed now.
+        self.fixed_norm_stages = len(self.stages) - batch_norm_stages
         self.model.requires_grad_(stages == len(self.stages))  # ViT's tokens belong to the stem
         for stage in self.stages[self.frozen_stages :]:
-            for layer in self._layers(stage):
-                layer.requires_grad_(True)
+            for part in self._parts(stage):
+                part.requires_grad_(True)
         self.train(self.training)
 
     def train(self, mode: bool = True) -> Self:
-        """Set the mode of the trained stages; frozen stages stay in evaluation mode."""
+        """Set the mode of what is trained; frozen parts stay in evaluation mode."""
         super().train(mode)
-        for stage in self.stages[: self.frozen_stages]:
-            for layer in self._layers(stage):
-                layer.eval()
+        for number, stage in enumerate(self.stages[: self.fixed_norm_stages]):
+            for part in self._parts(stage):
+                if number < self.frozen_stages or isinstance(part, _BATCH_NORM):
+                    part.eval()
         return self
 
-    def _layers(self, stage: str) -> list[nn.Module]:
-        steps = self._steps[stage]
-        return [self.model.get_submodule(step) for step in steps if isinstance(step, str)]
+    def _parts(self, stage: str) -> Iterator[nn.Module]:
+        for step in self._steps[stage]:
+            if isinstance(step, str):
+                yield from self.model.get_submodule(step).modules()
 
 
 def published_weights(entry: Any) -> dict[str, Tensor]:
