@@ -60,7 +60,7 @@ def init(
     if file.exists():
         raise InputError(f"{file} exists and is not overwritten; move it.")
     if target is None and not path.is_dir():
-        settled = _settle(lambda args: read_table(path, **args), {"read_csv": read_csv})
+        settled = resolve_refusals(lambda args: read_table(path, **args), {"read_csv": read_csv})
         say(TableRows(read_table(path, **settled.args)).describe())
         raise InputError(
             "give --target, the column to predict; if the inputs are texts or images also "
@@ -77,7 +77,7 @@ def init(
     typed |= {target_name: target, "read_csv": read_csv}
     args = {**data["init_args"], "path": str(path)}
     args |= {name: value for name, value in typed.items() if value}
-    settled = _settle(lambda args: make(**args).fit(), args)
+    settled = resolve_refusals(lambda args: make(**args).fit(), args)
     module = make(**settled.args)
     say(module.labelled.describe())
     task = module.targets.task
@@ -147,7 +147,7 @@ def _fill(template: str, arguments: Arguments, reasons: dict[str, str]) -> list[
     return lines
 
 
-def _settle(load: Callable[[Arguments], object], args: Arguments) -> Settled:
+def resolve_refusals(load: Callable[[Arguments], object], args: Arguments) -> Settled:
     """Load with the fewest arguments that refusals name as their fix, by a breadth-first search.
 
     Raises:
