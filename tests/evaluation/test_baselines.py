@@ -11,7 +11,6 @@ from dlp.evaluation.baselines import baseline_lines, fitted_scores, guess_scores
 from dlp.modules import DenseModule
 from dlp.modules.heads import RegressionHead
 
-
 X = np.random.default_rng(0).normal(size=(240, 3))
 
 

@@ -186,7 +186,10 @@ def _scores(
     support: Array,
     names: Names,
 ) -> Report:
-    """Return scores per class, and their means over the classes that are true or predicted."""
+    """Return scores per class, and their means over the classes that are true or predicted.
+
+    They equal scikit-learn's, whose import takes a test one second.
+    """
     scores = {
         "precision": hits / np.maximum(predicted, 1),
         "recall": hits / np.maximum(support, 1),

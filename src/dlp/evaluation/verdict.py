@@ -176,8 +176,8 @@ def _noise(curve: Values, best: int) -> tuple[float, int]:
 def _line(epochs: NDArray[np.int64], curve: Values) -> tuple[float, float, float]:
     """Return slope, value at the end and scatter of the line through the middle of some points.
 
-    The slope is the median of those of all pairs of points. The scatter tells noise that lasts for
-    epochs.
+    The slope is the median of those of all pairs of points, as that of ``scipy.stats.theilslopes``,
+    whose import takes a fit 0.6 s. The scatter tells noise that lasts for epochs.
     """
     first, second = np.triu_indices(len(curve), 1)
     slope = 0.0

@@ -3,8 +3,8 @@
 How a metric is computed: `StageMetrics.add` collects a batch; once in some 8,000 samples all
 collected batches update the metrics, since an update and a log take 0.7 ms and the step of a small
 network 0.4 ms. A `DeferredMetric` per name is logged at the first batch; Lightning asks it to
-compute when the epoch ends, and the number appears in ``trainer.callback_metrics``, from which `History`,
-the best checkpoint and early stopping take it.
+compute when the epoch ends, and the number appears in ``trainer.callback_metrics``, from which
+`History`, the best checkpoint and early stopping take it.
 """
 
 from collections.abc import Callable
