@@ -1,6 +1,8 @@
+from functools import partial
 from itertools import pairwise
 
 import pytest
+import torch
 from helpers.backbones import changed, fit, small_data, small_model, state_of
 from lightning import Callback, Trainer
 

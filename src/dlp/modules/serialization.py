@@ -10,7 +10,7 @@ from typing import Any
 from torch import nn
 
 from dlp.errors import InputError
-from dlp.hyperparameters import is_plain
+from dlp.hyperparameters import is_plain, plain_value
 from dlp.modules.heads import Head
 from dlp.reader.answer import Answer
 from dlp.reader.spec import Card, Component, ModelSpec
@@ -71,7 +71,7 @@ def _plain(value: Any) -> Any:
         return {"path": component.path, "arguments": component.arguments}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
-    return value
+    return plain_value(value)
 
 
 def class_path(value: object) -> str:
