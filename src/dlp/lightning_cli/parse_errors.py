@@ -20,9 +20,7 @@ _SYNONYMS = {
     "gpus": "devices",
     "device": "accelerator",
     "folds": "num_folds",
-    "output_dir": "run_dir",
     "validation_split": "val_size",
-    "resume": "ckpt_path",
 }
 #: Lines of a message around the reason.
 _FRAME = re.compile(
@@ -32,7 +30,6 @@ _FRAME = re.compile(
 _ADVICE = {
     r"Option 'class_path'": "Arguments beside class_path belong below init_args.",
     r"Expected a <class '(collections.abc.Sequence|list)'": "A list is one word, such as [9,9].",
-    r"Expected a <class 'dict'": "A dictionary is one word, such as '{sep: ;}'.",
     r"required: .*\b(data|model)\b": "A config has it: --config NAME.",
     r"unrecognized arguments: (?!--\w)": "A key has two dashes, as in --config NAME.",
     r"Expected a <class 'str'>(.|\n)*: <class 'bool'>": "Put yes, no, on and off in quotes.",
