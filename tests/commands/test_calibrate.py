@@ -176,5 +176,5 @@ def test_folds_share_the_half_width_of_the_rows_out_of_fold(points, fails):
     expected = conformal_quantile(abs(rows["target"] - rows["value"]), 0.9)
     assert table["half_width"].tolist() == pytest.approx([expected], rel=1e-6)
     checkpoint = f"{RUN}/checkpoints/fold_0_0.ckpt"
-    assert "from which no fit goes on" in fails("fit", "--ckpt_path", checkpoint)
+    assert "checkpoint contains only the model" in fails("fit", "--ckpt_path", checkpoint)
     assert "low" in Predictor.load(RUN).predict(SOME_ROWS)
