@@ -7,6 +7,7 @@ import torch
 from lightning import Trainer
 
 from dlp.datamodules import ArrayDataModule
+from dlp.errors import InputError
 from dlp.modules import DenseModule
 from dlp.runs import RunRecorder
 
@@ -31,3 +32,9 @@ def test_any_trainer_records_a_run(tmp_path):
     assert test["checkpoint"] == "best.ckpt"
     linear = test["baselines"]["linear model"]
     assert linear["lead"] == pytest.approx(linear["acc"] - test["test_acc"])
+
+
+def test_a_recorder_without_its_callbacks_is_refused():
+    trainer = Trainer(max_epochs=1, callbacks=[RunRecorder("alone")], logger=False)
+    with pytest.raises(InputError, match=r"callbacks=recorder\.callbacks"):
+        trainer.fit(DenseModule((3,), 2), ArrayDataModule([[0.0] * 3] * 9, [0, 1, 0] * 3))

@@ -13,6 +13,7 @@ from dlp.callbacks.history import History
 from dlp.callbacks.mistakes import MistakesReport
 from dlp.console import say, scores_text
 from dlp.datamodules.base import Part, data_of
+from dlp.errors import InputError
 from dlp.evaluation.verdict import Verdict, divergence, longer, verdict
 from dlp.files import save_figure, write_text
 from dlp.modules.monitor import Mode, monitor_mode
@@ -87,6 +88,8 @@ class RunRecorder(Callback):
         """Open the folder, and tell it the callbacks that write into it."""
         if stage != "fit":
             return
+        if self.history not in trainer.callbacks:  # type: ignore[attr-defined]  # Lightning sets it
+            raise InputError("a run is recorded by a list: Trainer(callbacks=recorder.callbacks).")
         self._start = time.perf_counter()
         self.has_trained = False
         self._mode = monitor_mode(self.monitor, pl_module)
