@@ -34,7 +34,7 @@ _PLAIN = {"accelerator": "cpu", "devices": 1}
 
 
 def stack_key(model: DenseModule, fold: FoldTensors) -> str:
-    """Return a text that models and tensors of one stack have in common."""
+    """Return a key, equal for folds that are trained together."""
     optimizer = model.make_optimizer(model.parameters())
     head = (type(model.head), model.head.loss_function)
     sizes = (len(fold.inputs), len(fold.val_inputs), fold.batch_size)
