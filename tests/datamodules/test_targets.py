@@ -133,3 +133,11 @@ def test_targets_that_cannot_be_used_are_refused(values, arguments, message):
 
     with pytest.raises(InputError, match=message):
         use()
+
+
+def test_columns_with_a_single_1_per_row_are_classes_and_a_line_says_so(capsys):
+    values = np.eye(3)[[0, 2, 1, 0]]
+    assert fitted(values).task == "classification"
+    assert "for labels give task: multilabel" in capsys.readouterr().out
+    assert fitted(values, "multilabel").task == "multilabel"
+    assert not capsys.readouterr().out
