@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from dlp.datamodules.images.store import ImageFormat
-from dlp.datamodules.tables.columns import Columns
+from dlp.datamodules.tables.columns import TableFeatures
 from dlp.datamodules.tables.encoder import TableEncoder
 from dlp.datamodules.tables.rows import TableRows, records
 from dlp.datamodules.text.corpus import Texts
@@ -86,7 +86,7 @@ def test_cells_are_read_as_in_training(rows, missing, indicator, scaling, bins):
     frame = pd.DataFrame(rows).astype({"sold": "datetime64[us]", "size": float, "rooms": float})
     inputs = {**encoder.state(), "read_csv": None}
     arrays = TableReader(inputs)(records(frame))
-    matrix = Columns(inputs)(*map(torch.from_numpy, arrays))
+    matrix = TableFeatures(inputs)(*map(torch.from_numpy, arrays))
     torch.testing.assert_close(matrix, encoder.transform(TableRows(frame)), rtol=0, atol=0)
 
 

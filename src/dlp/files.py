@@ -84,7 +84,7 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def write_csv(path: Path, frame: "pd.DataFrame") -> None:
-    """Write a table atomically, its numbers with nine digits."""
+    """Write a table atomically: floats with nine digits, those of object columns with all."""
     with atomic_path(path) as temporary:
         frame.to_csv(temporary, index=False, float_format="%.9g")
 
@@ -121,8 +121,7 @@ def cached_file(name: str, build: Callable[[Path], None], load: Callable[[Path],
         with suppress(Exception):  # each reader fails in its own way
             if checksum.read_text("utf-8") == crc32(path):
                 return load(path)
-        if checksum.exists():  # version 1.0 has another name for it
-            say(f"{path} is damaged; it is built again")
+        say(f"{path} is damaged; it is built again")
         write()
     except OSError as error:
         raise InputError(

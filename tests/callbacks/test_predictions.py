@@ -126,6 +126,17 @@ def test_predictions_of_plain_loaders_are_written_by_number(head, columns, tmp_p
         assert (table["class"] == np.where(table["prob_1"] > 0.5, "1", "0")).all()
 
 
-def test_an_id_column_called_as_a_column_of_predictions_is_refused():
-    with pytest.raises(InputError, match="the column index cannot name the rows"):
-        Examples(np.zeros((2, 1)), names={"index": ["a", "b"]})
+@pytest.mark.parametrize("name", ["index", "fold"])
+def test_an_id_column_called_as_a_column_of_predictions_is_refused(name):
+    with pytest.raises(InputError, match=f"the column {name} cannot name the rows"):
+        Examples(np.zeros((2, 1)), names={name: np.array(["a", "b"])})
+
+
+def test_ids_and_targets_are_written_as_they_were_read(tmp_path):
+    ids = [float(2**53 - row) for row in range(4)]
+    frame = pd.DataFrame({"id": ids, "x": VALUES[:4, 0], "y": VALUES[:4, 1]})
+    data = TableDataModule(frame, "y", id_column="id", val_size=None, predict_path=frame)
+    module = DenseModule(data.input_shape, 1, head="regression")
+    table = written(tmp_path / "p.csv", module, data)
+    assert table["id"].tolist() == ids
+    assert table["target"].map(float).tolist() == frame["y"].tolist()

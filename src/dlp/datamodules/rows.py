@@ -27,7 +27,10 @@ Estimator = Callable[..., Any]
 #: Estimators of scikit-learn by name.
 Estimators = dict[str, Any]
 
-_TAKEN_NAMES = {"index", "target", "class", "value", "set", "low", "high", "true", "predicted"}
+#: Columns of the files of predictions and mistakes.
+_TAKEN_NAMES = {
+    "index", "fold", "target", "class", "value", "set", "low", "high", "true", "predicted",
+}  # fmt: skip
 
 
 class Rows(ABC):
@@ -83,7 +86,8 @@ class Examples:
         inputs: N rows of one kind, `Rows`.
         targets: Values of the target column(s), (N,) or (N, T); None for unlabelled rows.
         index: Row number of each row in its file, (N,); None for all rows in order.
-        names: Path or id of each row, (N,), by the column of ``predictions.csv`` that shows it.
+        names: Path or id of each row, objects (N,), by the column of ``predictions.csv`` that
+            shows it.
         groups: Group of each row, (N,).
         times: Time of each row, (N,).
         hashes: Hash of each input row, uint64 (N,).
@@ -92,7 +96,7 @@ class Examples:
     inputs: Any
     targets: Any = None
     index: Indices | None = None
-    names: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    names: Mapping[str, Array] = field(default_factory=dict)
     groups: Array | None = None
     times: Array | None = None
     hashes: NDArray[np.uint64] | None = None
@@ -110,9 +114,7 @@ class Examples:
 
     def take(self, rows: Indices) -> "Examples":
         """Return the rows of the given numbers."""
-        names = {}
-        for name, cells in self.names.items():
-            names[name] = [cells[row] for row in rows.tolist()]
+        names = {name: cells[rows] for name, cells in self.names.items()}
         columns: dict[str, Any] = {"index": rows}
         for name in ("targets", "index", "groups", "times", "hashes"):
             values = getattr(self, name)

@@ -31,7 +31,7 @@ def test_subfolders_are_classes(pets):
     assert data.input_shape == (3, 8, 10)
     rows = data.examples("train")
     names = [f"cats/{n}.png" for n in (4, 5)] + [f"dogs/{n}.png" for n in range(6)]
-    assert rows.names["path"] == [f"{pets}/{name}" for name in names]
+    assert rows.names["path"].tolist() == [f"{pets}/{name}" for name in names]
     assert rows.targets.tolist() == ["cats"] * 2 + ["dogs"] * 6
 
 
@@ -130,7 +130,7 @@ def test_ids_come_from_a_column(pets):
     path = table(pets, kind=["a", "b"] * 6, number=[*"abcdefghijkl"])
     data = images(path, target="kind", id_column="number")
     rows = data.examples("val")
-    assert rows.names["number"] == ["abcdefghijkl"[row] for row in rows.index]
+    assert rows.names["number"].tolist() == ["abcdefghijkl"[row] for row in rows.index]
 
 
 def test_rows_without_a_target_are_left_out_if_asked(pets, capsys):

@@ -181,21 +181,6 @@ def test_a_large_matrix_is_made_batch_by_batch(monkeypatch):
     assert torch.equal(encoder.transform(TableRows(holes(NEW)))[rows], matrix[rows])
 
 
-def test_a_state_of_1_0_is_loaded_but_its_quantiles_are_refused():
-    encoder = TableEncoder()
-    encoder.fit(TableRows(TRAIN))
-    state = encoder.state()
-    for scale in state["scales"].values():
-        del scale["values"]
-    restored = TableEncoder()
-    restored.load_state(state)
-    assert torch.equal(restored.transform(TableRows(NEW)), encoder.transform(TableRows(NEW)))
-    state["scales"]["x"]["quantiles"] = (0.5, 2.0)
-    restored.load_state(state)
-    with pytest.raises(InputError, match=r"scaling: quantile by version 1\.0"):
-        restored.transform(TableRows(NEW))
-
-
 @pytest.mark.parametrize("bins", [-5, 1, 10**9])
 def test_other_numbers_of_bins_are_refused(bins):
     with pytest.raises(InputError, match=f"0 for none, or 2 to 1,000 bins per column, not {bins}"):

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from dlp.datamodules.tables.files import read_table
-from dlp.datamodules.tables.kinds import check_inputs, is_number
+from dlp.datamodules.tables.kinds import check_inputs, is_numeric_or_date
 from dlp.errors import InputError
 
 GZIPPED = gzip.compress(b"a,b\n1,2\n", mtime=0)
@@ -205,7 +205,7 @@ def test_dates_and_decimals_of_parquet_are_dates_and_numbers():
     )
     frame.to_parquet("t.parquet")
     table = read_table(Path("t.parquet"))
-    assert all(is_number(table[name]) for name in table)
+    assert all(is_numeric_or_date(table[name]) for name in table)
     assert table["d"][0] == datetime(2024, 1, 31)
     assert table["n"][0] == 1.5
 

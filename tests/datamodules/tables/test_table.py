@@ -50,7 +50,7 @@ def test_a_table_becomes_numbers_and_one_hot_categories():
     np.testing.assert_array_equal(matrix(data), expected.to_numpy(np.float32))
     inputs, targets = next(iter(data.train_dataloader()))
     assert inputs.dtype == targets.dtype == torch.float32
-    assert data.examples("train").names == {"id": frame.id.tolist()}
+    assert data.examples("train").names["id"].tolist() == frame.id.tolist()
 
 
 @pytest.mark.parametrize("index", [[7] * 40, pd.date_range("2024", periods=40)])

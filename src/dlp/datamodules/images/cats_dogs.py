@@ -97,7 +97,7 @@ class CatsVsDogsDataModule(ImageFolderDataModule):
             inputs=sources,
             targets=np.array(["cat", "dog"], object)[labels[rows]],
             index=np.array(rows),
-            names={"path": [names[row] for row in rows]},
+            names={"path": np.array(names, object)[rows]},
         )
         return {"train": self.decoded(examples, (file_states(files), rows))}
 

@@ -194,7 +194,7 @@ class ImageFolderDataModule(SupervisedDataModule):
             raise InputError(
                 f"{path} names {len(absent):,} images that do not exist, such as {absent[0]}."
             )
-        names = {"path": frame[self.image_column].tolist()}
+        names = {"path": frame[self.image_column].to_numpy(object)}
         cells = {"names": names, **self.roles.cells(frame)}
         if targets:
             cells["targets"] = target_values(frame[targets], self.task)
@@ -265,7 +265,7 @@ def find_class_images(root: Path) -> list[Path]:
 
 
 def _named_by_path(files: list[Path]) -> Examples:
-    return Examples(files, names={"path": list(map(str, files))})
+    return Examples(files, names={"path": np.array(list(map(str, files)), object)})
 
 
 def _subfolders(folder: Path) -> list[Path]:

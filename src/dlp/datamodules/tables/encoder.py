@@ -12,9 +12,9 @@ import torch
 
 from dlp.console import say
 from dlp.datamodules.rows import Array, Encoder, PlainValues, StoredRows
-from dlp.datamodules.tables.columns import Columns, EncodedTable, Missing, Scale, Scaling
+from dlp.datamodules.tables.columns import EncodedTable, Missing, Scale, Scaling, TableFeatures
 from dlp.datamodules.tables.features import FeatureTransformer
-from dlp.datamodules.tables.kinds import check_inputs, is_date, is_number
+from dlp.datamodules.tables.kinds import check_inputs, is_date, is_numeric_or_date
 from dlp.datamodules.tables.rows import TableRows, check_columns
 from dlp.errors import InputError, inline
 from dlp.reader.rows import Spec
@@ -38,7 +38,7 @@ class TableEncoder(Encoder):
 
     kind = "table"
     reader = TableReader
-    module = Columns
+    module = TableFeatures
     explained_by = "columns"
     modality = "tabular"
 
@@ -108,7 +108,7 @@ class TableEncoder(Encoder):
         name = str(column.name)
         if is_date(column):
             self.dates.append(name)
-        if name in self.numeric or (is_number(column) and name not in self.categorical):
+        if name in self.numeric or (is_numeric_or_date(column) and name not in self.categorical):
             scale = Scale.fit(self._numbers(column), self.missing, self.scaling, self.bins)
             if scale is not None:
                 self.scales[name] = asdict(scale)
@@ -143,7 +143,7 @@ class TableEncoder(Encoder):
 
     def transform(self, rows: TableRows) -> StoredRows:
         """Return float32 (N, D); a matrix that would be large is made batch by batch."""
-        columns = Columns(self.state())
+        columns = TableFeatures(self.state())
         frame = rows.frame
         if self.features is not None:
             frame = self.features.transform(frame)
@@ -187,7 +187,7 @@ class TableEncoder(Encoder):
         if is_date(column):
             return np.asarray((column.to_numpy("datetime64[us]") - _EPOCH) / _DAY)
         cells = column
-        if not is_number(column):
+        if not is_numeric_or_date(column):
             cells = column.astype(object).map(self._read_number, na_action="ignore")
         values = cells.to_numpy(np.float64, na_value=np.nan)
         is_wrong = abs(values) > _LARGEST_NUMBER
@@ -237,7 +237,7 @@ def _typical_cell(column: "pd.Series[Any]") -> float | str:
     if is_date(column):
         date: Any = cells.median()
         return str(date.isoformat())
-    if is_number(column):
+    if is_numeric_or_date(column):
         return float(cells.astype("float64").median())
     return str(cells.mode().iloc[0])
 

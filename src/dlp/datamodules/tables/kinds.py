@@ -20,7 +20,7 @@ def is_date(column: "pd.Series[Any]") -> bool:
     return pd.api.types.is_datetime64_any_dtype(column)
 
 
-def is_number(column: "pd.Series[Any]") -> bool:
+def is_numeric_or_date(column: "pd.Series[Any]") -> bool:
     """Return True for numbers, booleans and dates."""
     return pd.api.types.is_numeric_dtype(column) or is_date(column)
 
@@ -53,7 +53,7 @@ def check_target(column: "pd.Series[Any]", task: str) -> None:
             "task: classification.",
             {"task": "classification"},
         )
-    if not is_number(column):
+    if not is_numeric_or_date(column):
         check_text(column, "give task: classification", fix={})
 
 
@@ -115,7 +115,7 @@ def _is_input(column: "pd.Series[Any]") -> bool:
         return False
     if pd.api.types.is_integer_dtype(column):
         return len(column) < 3 or not (column.is_unique and column.is_monotonic_increasing)
-    if is_number(column):
+    if is_numeric_or_date(column):
         return True
     name = str(column.name)
     advice = f"list it in categorical_columns, or give drop_columns: [{name}] or id_column: {name}"

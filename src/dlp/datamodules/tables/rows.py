@@ -10,7 +10,7 @@ import pandas as pd
 
 from dlp.console import say
 from dlp.datamodules.rows import Array, Estimator, Estimators, Indices, Rows
-from dlp.datamodules.tables.kinds import check_target, is_date, is_number
+from dlp.datamodules.tables.kinds import check_target, is_date, is_numeric_or_date
 from dlp.errors import InputError, check_choice
 
 
@@ -101,7 +101,7 @@ def _describe_column(column: "pd.Series[Any]") -> tuple[Any, ...]:
     if is_date(column):
         kind = "date"
         values = f"{cells.min()} to {cells.max()}"
-    elif is_number(column):
+    elif is_numeric_or_date(column):
         kind = "number"
         values = f"{float(cells.min()):g} to {float(cells.max()):g}"
     else:
@@ -129,7 +129,7 @@ class Roles(NamedTuple):
         """Return index, names, groups and times of the rows, as `Examples` takes them."""
         cells: dict[str, Any] = {"index": frame.index.to_numpy()}
         if self.id in frame:
-            cells["names"] = {self.id: frame[self.id].tolist()}
+            cells["names"] = {self.id: frame[self.id].to_numpy(object)}
         for role, name in (("groups", self.group), ("times", self.time)):
             if name in frame:
                 cells[role] = frame[name].to_numpy()
@@ -141,7 +141,7 @@ def target_values(frame: pd.DataFrame, task: str) -> Array:
     for name in frame:
         check_target(frame[name], task)
     column: Any = frame.squeeze(axis="columns")
-    if column.ndim == 1 and not is_number(column):
+    if column.ndim == 1 and not is_numeric_or_date(column):
         column = column.astype(object)
     values: Array = column.to_numpy()
     return values
