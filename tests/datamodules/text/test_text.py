@@ -1,5 +1,6 @@
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -106,7 +107,7 @@ def reviews():
 
 def test_ids_name_the_rows(reviews):
     rows = TextDataModule(reviews, id_column="day").examples("val")
-    assert rows.names == {"day": [str(row) for row in rows.index]}
+    assert rows.names["day"].tolist() == [str(row) for row in rows.index]
 
 
 NEW = ["a y film", "an unknown x"]
@@ -195,3 +196,28 @@ def test_folders_and_files_that_cannot_be_read_are_refused(capsys):
     assert re.search(r"1 files in files are not used, such as .*1\.md", capsys.readouterr().out)
     with pytest.raises(InputError, match="found no file"):
         TextDataModule("reviews.csv").fit()
+
+
+def test_no_texts_to_predict_are_refused():
+    write_csv("a.csv", ROWS)
+    with pytest.raises(InputError, match="predict_texts has no text"):
+        TextDataModule("a.csv", predict_texts=[]).load_predict()
+
+
+def test_a_set_of_the_hub_is_read_again_when_it_has_changed(monkeypatch):
+    commits = iter(["first", "second", OSError("no network")])
+    sizes = iter([10, 20])
+
+    def dataset_info(api, name, timeout):
+        commit = next(commits)
+        if isinstance(commit, OSError):
+            raise commit
+        return SimpleNamespace(sha=commit)
+
+    def frames(files):
+        return {"train": pd.DataFrame(ROWS[: next(sizes)], columns=["text", "label"])}
+
+    monkeypatch.setattr("huggingface_hub.HfApi.dataset_info", dataset_info)
+    monkeypatch.setattr(TextFiles, "_hub", frames)
+    files = TextFiles("someone/texts", {"text": "text", "label0": "label"})
+    assert [len(files.texts()) for _ in range(3)] == [10, 20, 20]

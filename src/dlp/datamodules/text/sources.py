@@ -16,7 +16,7 @@ from dlp.datamodules.parts import PART_NAMES, report_unused
 from dlp.datamodules.rows import row_hashes
 from dlp.datamodules.text.corpus import Texts, Tokens
 from dlp.errors import InputError, check_choice
-from dlp.files import cached_file, download, sha256
+from dlp.files import cache_dir, cached_file, download, sha256, write_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,11 +66,21 @@ class TextFiles:
         return [name for role, name in self.columns.items() if role.startswith("label")]
 
     def texts(self) -> Texts:
-        """Return all texts from the cache, which follows the arguments and the files' SHA-256."""
+        """Return all texts from the cache, which follows the arguments and the texts' versions.
+
+        The version of a file is its SHA-256, of a data set of the Hub its commit.
+        """
         path = Path(self.path)
         paths = [path, *sorted(path.rglob("*"))]
-        hashes = [(str(file), sha256(file)) for file in paths if file.is_file()]
-        return cached_texts(repr((self, hashes)), self.read)
+        versions = [(str(file), sha256(file)) for file in paths if file.is_file()]
+        if self.is_on_hub:
+            versions.append((self.path, _hub_commit(self.path)))
+        return cached_texts(repr((self, versions)), self.read)
+
+    @property
+    def is_on_hub(self) -> bool:
+        """Whether `path` is the name of a data set of the Hub."""
+        return not (Path(self.path).exists() or _TABLE.search(self.path))
 
     def read(self) -> Texts:
         """Read and tokenise all texts; the column ``part`` holds the part of each."""
@@ -118,7 +128,7 @@ class TextFiles:
         path = Path(self.path)
         if path.is_dir() and not any(path.rglob("*.parquet")):
             return self._text_files(path)
-        if path.is_dir() or not (path.exists() or _TABLE.search(self.path)):
+        if path.is_dir() or self.is_on_hub:
             return self._hub()
         if path.suffix.lower() == ".txt" and path.is_file() and not self.labels:
             lines = self._text(path).removesuffix("\n").split("\n")
@@ -192,6 +202,21 @@ class TextFiles:
                         frame[label] = frame[label].map(dict(enumerate(classes)))  # -1: no label
                 frames[PART_NAMES.get(name, name)] = frame
         return {part: frames[part] for part in PARTS if part in frames}
+
+
+def _hub_commit(name: str) -> str:
+    """Return the newest commit of a data set of the Hub; without network the last one seen."""
+    from huggingface_hub import HfApi
+
+    digest = hashlib.sha256(name.encode()).hexdigest()
+    last_seen = cache_dir() / "texts" / f"{digest[:32]}.commit"
+    try:
+        commit = str(HfApi().dataset_info(name, timeout=10).sha)
+        write_text(last_seen, commit)
+    except Exception:  # of the Hub and the network, each its own
+        if not last_seen.exists():
+            return ""
+    return last_seen.read_text("utf-8")
 
 
 def archive_texts(name: Literal["imdb", "reuters"], folder: Path) -> Texts:

@@ -18,6 +18,7 @@ from dlp.datamodules.targets import TargetEncoder, Task
 from dlp.datamodules.text.corpus import Texts, Tokens
 from dlp.datamodules.text.encoding import Encoding, TextEncoder
 from dlp.datamodules.text.sources import PARTS, TextFiles
+from dlp.errors import InputError
 from dlp.files import AnyPath
 from dlp.hyperparameters import Keywords
 
@@ -86,6 +87,8 @@ class BaseTextDataModule(SupervisedDataModule):
     def load_predict(self) -> Examples | None:
         """Return the texts of `predict_texts` or `predict_path`."""
         if self.predict_texts is not None:
+            if not self.predict_texts:
+                raise InputError("predict_texts has no text; give one or more.")
             texts = Texts.tokenise(self.predict_texts, self.files.tokens, self.files.ngrams)
             return _examples(texts, self.id_column)
         if self.predict_path is None:
@@ -138,7 +141,7 @@ def _examples(texts: Texts, id_column: str) -> Examples:
         targets = np.column_stack(labels)
     names = {}
     if "id" in columns:
-        names[id_column] = columns["id"].tolist()
+        names[id_column] = columns["id"].astype(object)
     return Examples(
         inputs=texts,
         targets=targets,
