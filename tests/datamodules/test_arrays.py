@@ -163,3 +163,11 @@ def test_other_rows_have_another_fingerprint(rows, change):
     y[5] += change == "target"
     x = x[::-1] if change == "order" else x
     assert fingerprint(x, y, int(change == "split")) != first
+
+
+def test_sizes_are_numbers_of_numpy_too():
+    three = np.int64(3)
+    x = np.eye(12)
+    data = ArrayDataModule(x, x[:, 0], val_size=three, batch_size=three, eval_batch_size=three)
+    assert [len(loader) for loader in (data.train_dataloader(), data.val_dataloader())] == [3, 1]
+    assert len(next(iter(data.train_dataloader()))[0]) == 3
