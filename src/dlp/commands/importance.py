@@ -6,9 +6,11 @@ import numpy as np
 import pandas as pd
 import torch
 from matplotlib.figure import Figure
+from sklearn.inspection import permutation_importance
 
 from dlp.console import muted, say
 from dlp.datamodules.base import Part, SupervisedDataModule
+from dlp.datamodules.tables.rows import TableRows
 from dlp.errors import InputError
 from dlp.evaluation.baselines import part_targets, score
 from dlp.files import save_figure, write_csv
@@ -59,40 +61,34 @@ def _columns(
     part: Any,
 ) -> tuple[pd.DataFrame, str]:
     """Shuffle each column as it was read; return the loss in the metric."""
-    rows = data.examples(part).inputs
-    targets = part_targets(module.head, data, part)
-    generator = np.random.default_rng(0)
+    table = data.examples(part).inputs.frame
 
-    def scores(rows: Any) -> dict[str, float]:
-        inputs = data.encoder.transform(rows)[torch.arange(len(rows))]
+    def scores(encoder: Any, table: pd.DataFrame, targets: torch.Tensor) -> dict[str, float]:
+        inputs = encoder.transform(TableRows(table))[torch.arange(len(table))]
         with torch.no_grad():
             predictions = module.head.predict(module(inputs))
         return score(module.head, predictions, targets)
 
     with muted(True):
-        metric, best = next(iter(scores(rows).items()))
-        sign = 1
+        results = permutation_importance(
+            data.encoder,
+            table,
+            part_targets(module.head, data, part),
+            scoring=scores,
+            n_repeats=_REPEATS,
+            random_state=0,
+        )
+    metric, result = next(iter(results.items()))
+    losses = result.importances
+    change = "drop"
+    if monitor_mode(f"val_{metric}", module) == "min":
+        losses = -losses
         change = "rise"
-        if monitor_mode(f"val_{metric}", module) == "max":
-            sign = -1
-            change = "drop"
-        lines = []
-        for column in rows.frame:
-            losses = []
-            for _ in range(_REPEATS):
-                order = generator.permutation(len(rows))
-                value = scores(rows.shuffled(column, order))[metric]
-                losses.append(sign * (value - best))
-            mean = np.mean(losses)
-            std = np.std(losses, ddof=1)
-            note = "" if mean > 2 * std else "adds nothing"
-            lines.append((column, mean, std, note))
-    frame = pd.DataFrame(lines, columns=["column", "importance", "std", "note"])
-    frame = frame.sort_values(
-        "importance",
-        ascending=False,
-        ignore_index=True,
-    )
+    frame = pd.DataFrame({"column": table.columns, "importance": losses.mean(axis=1)})
+    frame["std"] = losses.std(axis=1, ddof=1)
+    frame["note"] = ""
+    frame.loc[frame["importance"] <= 2 * frame["std"], "note"] = "adds nothing"
+    frame = frame.sort_values("importance", ascending=False, ignore_index=True)
     return frame, f"{change} of {metric} by shuffling (grey adds nothing)"
 
 

@@ -26,10 +26,6 @@ class TableRows(Rows):
     def __getitem__(self, index: Indices) -> "TableRows":
         return TableRows(self.frame.iloc[index])
 
-    def shuffled(self, name: str, order: Indices) -> "TableRows":
-        """Return the rows with the cells of a column in another order."""
-        return TableRows(self.frame.assign(**{name: self.frame[name].array[order]}))
-
     def describe(self) -> str:
         """Return a line per column: kind, missing cells, distinct cells, range."""
         header = ["column", "kind", "missing", "distinct", "values"]
