@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from dlp.errors import InputError
-from dlp.visualization.layers import evaluating, model_input, watched
+from dlp.visualization.layers import model_input, watched
 
 _MAPS = (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d)
 
@@ -35,7 +35,7 @@ def activations(
     def watch(name: str, output: Tensor) -> None:
         outputs[name] = output.detach().clone()  # the next layer may work in place
 
-    with evaluating(model), torch.no_grad(), watched(model, names, watch):
+    with watched(model, names, watch), torch.no_grad():
         model(model_input(model, images))
     return {name: outputs[name] for name in names}
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from dlp.seeds import derived_seed
-from dlp.visualization.layers import evaluating, watched
+from dlp.visualization.layers import watched
 
 _PATTERNS_PER_BATCH = 16
 _IMAGE = (1, 2, 3)  # dimensions of an image in a batch
@@ -56,21 +56,20 @@ def filter_patterns(
     shape = (channels, height + 2 * border, width + 2 * border)
     device = next(model.parameters()).device
     patterns = []
-    with evaluating(model):
-        numbers = torch.as_tensor(filters).flatten()
-        for batch in torch.split(numbers, _PATTERNS_PER_BATCH):
-            noise = [_noise(shape, seed, number) for number in batch.tolist()]
-            pixels = torch.stack(noise).to(device)
-            shifts = torch.Generator().manual_seed(derived_seed(seed))
-            for _ in range(steps):
-                x, y = torch.randint(-jitter, jitter + 1, (2,), generator=shifts).tolist()
-                shifted = pixels.roll((y, x), (2, 3))
-                gradient = _gradient(model, layer, shifted, batch)
-                rms = gradient.square().mean(_IMAGE, keepdim=True).sqrt()
-                # The book adds 1e-5, which holds the images of small nets still.
-                shifted = shifted + gradient / (rms + 1e-12)
-                pixels = shifted.roll((-y, -x), (2, 3))
-            patterns.append(pixels)
+    for batch in torch.as_tensor(filters).flatten().split(_PATTERNS_PER_BATCH):
+        numbers = batch.tolist()
+        noise = [_noise(shape, seed, number) for number in numbers]
+        pixels = torch.stack(noise).to(device)
+        shifts = torch.Generator().manual_seed(derived_seed(seed))
+        for _ in range(steps):
+            x, y = torch.randint(-jitter, jitter + 1, (2,), generator=shifts).tolist()
+            shifted = pixels.roll((y, x), (2, 3))
+            gradient = _gradient(model, layer, shifted, numbers)
+            rms = gradient.square().mean(_IMAGE, keepdim=True).sqrt()
+            # The book adds 1e-5, which holds the images of small nets still.
+            shifted = shifted + gradient / (rms + 1e-12)
+            pixels = shifted.roll((-y, -x), (2, 3))
+        patterns.append(pixels)
     pixels = nn.functional.pad(torch.cat(patterns), 4 * [-border])
     std, mean = torch.std_mean(pixels, _IMAGE, correction=0, keepdim=True)
     scaled = (pixels - mean) / (std + 1e-5) * 0.1 + 0.5
@@ -81,21 +80,22 @@ def _gradient(
     model: nn.Module,
     layer: str,
     pixels: Tensor,
-    filters: Tensor,
+    filters: list[int],
 ) -> Tensor:
     """Return the gradient of each image's own loss, the mean activation of its filter."""
-    leaf = pixels.detach().requires_grad_()
     outputs = []
 
     def watch(name: str, output: Tensor) -> None:
         outputs.append(output)
         raise _LayerReached
 
-    with watched(model, [layer], watch), suppress(_LayerReached):
-        model(leaf / 255)
-    means = outputs[0].mean((2, 3))
-    loss = means[:, filters].trace()
-    (gradient,) = torch.autograd.grad(loss, leaf)
+    with watched(model, [layer], watch):
+        leaf = pixels.clone().requires_grad_()
+        with suppress(_LayerReached):
+            model(leaf / 255)
+        means = outputs[0].mean((2, 3))
+        loss = means[:, filters].trace()
+        (gradient,) = torch.autograd.grad(loss, leaf)
     return gradient
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from dlp.errors import InputError
-from dlp.visualization.layers import evaluating, model_input, watched
+from dlp.visualization.layers import model_input, watched
 
 
 class GradCAM:
@@ -58,9 +58,8 @@ class GradCAM:
             outputs.append(leaf)
             return leaf.clone()  # the next layer may work in place
 
-        with evaluating(self.model):
-            with watched(self.model, [self.layer], watch):
-                logits = self.model(model_input(self.model, images))
+        with watched(self.model, [self.layer], watch):
+            logits = self.model(model_input(self.model, images))
             logits = logits.reshape(len(images), -1)
             if logits.shape[1] == 1:
                 logits = torch.cat([-logits, logits], dim=1)
@@ -91,7 +90,7 @@ def default_cam_layer(model: nn.Module, images: Tensor) -> str:
         if output.ndim == 4 and output[0, 0].numel() > 1 and not is_pooled:
             names.append(name)
 
-    with evaluating(model), torch.no_grad(), watched(model, list(layers)[1:], watch):
+    with watched(model, list(layers)[1:], watch), torch.no_grad():
         model(model_input(model, images[:1]))
     if not names:
         raise InputError("the model has no maps (N, C, height, width), which Grad-CAM needs.")

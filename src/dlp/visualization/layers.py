@@ -8,33 +8,20 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dlp.errors import unknown
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Run a model in evaluation mode; restore its modes at the end.
-
-    Gradients can be computed inside, even in Lightning's validation, which runs in inference mode.
-    """
-    modes = {module: module.training for module in model.modules()}
-    with torch.inference_mode(False):
-        try:
-            for module in modes:  # the flags alone: a model's own `train` may do more
-                module.training = False
-            yield
-        finally:
-            for module, mode in modes.items():
-                module.training = mode
+from dlp.errors import check_choice
 
 
 @contextmanager
 def watched(
-    model: nn.Module, names: Sequence[str], watcher: Callable[[str, Tensor], Tensor | None]
+    model: nn.Module,
+    names: Sequence[str],
+    watcher: Callable[[str, Tensor], Tensor | None],
 ) -> Iterator[None]:
-    """Call `watcher` after each call of some layers, by their dotted names.
+    """Run a model in evaluation mode; call `watcher` after each call of some layers.
 
-    It takes the name and the output of a layer; a tensor that it returns replaces the output.
+    It takes the dotted name and the output of a layer; a tensor that it returns replaces the
+    output. Gradients can be computed inside, even in Lightning's validation, which runs in
+    inference mode. Modes and hooks are restored at the end.
     """
     layers = dict(model.named_modules(remove_duplicate=False))
 
@@ -48,12 +35,13 @@ def watched(
             return watcher(name, output)
         return None
 
-    with ExitStack() as stack:
+    with torch.inference_mode(False), ExitStack() as stack:
         for name in names:
-            if name not in layers:
-                raise unknown("layer", name, list(layers)[1:])
-            handle = layers[name].register_forward_hook(partial(hook, name))
-            stack.callback(handle.remove)
+            check_choice("layer", name, list(layers)[1:])
+            stack.enter_context(layers[name].register_forward_hook(partial(hook, name)))
+        for module in layers.values():
+            stack.callback(setattr, module, "training", module.training)
+            module.training = False  # the flag alone: a model's own `train` may do more
         yield
 
 
