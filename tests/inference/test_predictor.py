@@ -47,7 +47,7 @@ def reviews(tmp_path):
 
 
 def test_the_typical_row_of_the_card_is_predicted_in_the_formats_of_the_file(sales):
-    row = sales.reader.typical()
+    row = {field["name"]: field["typical"] for field in sales.reader.fields()}
     assert (row["sold"][2:], row["built"][:8]) == (".02.2019", "2020-03-")
     assert len(sales.predict([row])) == 1
     assert sales.explain(row)["difference"].tolist() == [0, 0, 0]

@@ -98,7 +98,6 @@ class ArrayEncoder(Encoder):
     kind = "array"
     reader = ArrayReader
     module = Standardised
-    modality = "array"
 
     def __init__(self, scaling: Literal["none", "standard"] = "none") -> None:
         self.scaling = scaling

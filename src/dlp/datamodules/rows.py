@@ -180,14 +180,12 @@ class Encoder(ABC):
     - `module`: ``module(spec)(*tensors)`` returns the inputs of the network for these arrays.
     - `explained_by`: Parts of a row by which its prediction is explained: ``columns``, ``words``
       of a bag, ``pixels`` of an image, or None.
-    - `modality`: Prefix of the Hub's task, such as ``tabular`` of ``tabular-classification``.
     """
 
     kind = "rows"
     reader: ClassVar[type | None] = None
     module: ClassVar[type[nn.Module]] = nn.Identity
     explained_by: ClassVar[Literal["columns", "words", "pixels"] | None] = None
-    modality = "other"
     input_shape: tuple[int, ...] = ()
 
     @abstractmethod

@@ -51,7 +51,7 @@ def _columns(
     number: int,
 ) -> pd.DataFrame:
     """Return how a score differs from that of the row with the typical cell of each column."""
-    typical = predictor.reader.typical()
+    typical = {field["name"]: field["typical"] for field in predictor.reader.fields()}
     names = [name for name in typical if name in row]
     changed = [row | {name: typical[name]} for name in names]
     scores = predictor.scores([row, *changed])[:, number]

@@ -18,7 +18,6 @@ class Reader(ABC):
     """
 
     form = "json"
-    example: Any = None
 
     def __init__(self, spec: Spec) -> None:
         self.spec = spec
@@ -26,10 +25,6 @@ class Reader(ABC):
     @abstractmethod
     def __call__(self, rows: Any) -> list[Any]:
         """Encode rows."""
-
-    def typical(self) -> Any:
-        """Return a row as people have it; None if none is known."""
-        return self.example
 
     def fields(self) -> list[dict[str, Any]]:
         """Return name, kind, typical cell and categories of each column."""

@@ -40,23 +40,20 @@ class TableReader(Reader):
             np.array(codes, np.int64).reshape(-1, len(rows)).T,
         ]
 
-    def typical(self) -> dict[str, Any]:
-        """Return a typical cell of each column; dates have the format of the training table."""
-        row = dict(self.spec["typical"])
-        for name in self.spec["dates"]:
-            if row.get(name):
-                date = datetime.fromisoformat(row[name])
-                row[name] = date.strftime(self._date_format(name) or "%Y-%m-%d")
-        return row
-
     def fields(self) -> list[dict[str, Any]]:
-        """Return name, kind, typical cell and categories of each column."""
+        """Return name, kind, typical cell and categories of each column.
+
+        Dates have the format of the training table.
+        """
         fields = []
-        for name, cell in self.typical().items():
+        for name, cell in self.spec["typical"].items():
             categories = self.spec["categories"].get(name)
             kind = "text" if isinstance(cell, str) else "number"
             if name in self.spec["dates"]:
                 kind = "date"
+                if cell:
+                    date = datetime.fromisoformat(cell)
+                    cell = date.strftime(self._date_format(name) or "%Y-%m-%d")
             elif categories:
                 kind = "category"
             field = {

@@ -31,7 +31,6 @@ class TextReader(Reader):
     """Reader of texts into counts of word ids, float32 (N, num_words)."""
 
     form = "text"
-    example = "a text"
 
     def __init__(self, spec: Spec) -> None:
         super().__init__(spec)

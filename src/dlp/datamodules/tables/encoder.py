@@ -40,7 +40,6 @@ class TableEncoder(Encoder):
     reader = TableReader
     module = TableFeatures
     explained_by = "columns"
-    modality = "tabular"
 
     def __init__(
         self,
