@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dlp.errors import InputError, extra
+from dlp.errors import InputError, extra, naming
 from dlp.reader.model import Model, load_exported
 from dlp.runs.folder import checkpoints_of
 
@@ -61,11 +61,8 @@ class Predictor:
         """
         file = exported_file(path)
         if file is not None:
-            try:
-                with extra("export"):
-                    return cls([load_exported(file)])
-            except ValueError as error:
-                raise InputError(str(error)) from error
+            with extra("export"), naming("export"):
+                return cls([load_exported(file)])
         from dlp.inference import trained  # torch takes a second to import
 
         models = []
@@ -82,25 +79,24 @@ class Predictor:
             modules.append(module)
         return cls(models, modules)
 
-    def predict(self, rows: AnyRows, batch_size: int = 256) -> pd.DataFrame:
+    def predict(self, rows: AnyRows) -> pd.DataFrame:
         """Predict rows.
 
         Args:
             rows: N texts, rows of a table (a data frame or dictionaries by column), paths, contents
                 or Pillow images, or an array (N, ...).
-            batch_size: Number of rows per batch.
 
         Returns:
             ``class`` and a column ``prob_<class>`` per class, or a column per target; of a
             calibrated model also ``set``, or ``low`` and ``high``. N rows with the index of `rows`.
         """
-        scores = self.scores(rows, batch_size)
+        scores = self.scores(rows)
         index = None
         if isinstance(rows, pd.DataFrame | pd.Series):
             index = rows.index
         return pd.DataFrame(self.spec.answer.columns(scores), index=index)
 
-    def scores(self, rows: AnyRows, batch_size: int = 256) -> Any:
+    def scores(self, rows: AnyRows) -> Any:
         """Return the probabilities (N, C) or values (N, T) of rows, the mean over the models."""
         if rows is None or isinstance(rows, str | bytes | Mapping | Path):
             raise InputError("predict takes a list of rows; for one row give [row].")
@@ -110,7 +106,7 @@ class Predictor:
             rows = records(rows)
         elif isinstance(rows, pd.Series):
             rows = rows.tolist()
-        return np.mean([model.scores(rows, batch_size) for model in self.models], axis=0)
+        return np.mean([model.scores(rows) for model in self.models], axis=0)
 
     def explain(self, row: Any) -> Any:
         """Explain the prediction of one row: of the predicted class, or of the first target.

@@ -60,14 +60,15 @@ def _read_csv(
     separator = options.get("sep", separator)
     encoding = options.get("encoding", "utf-8-sig")
     with Path(path).open(encoding=encoding, newline="") as file:
-        reader = csv.reader(file, delimiter=separator)
-        lines = [line for line in reader if line]
-    if len(lines) < 2:
+        reader = csv.DictReader(file, delimiter=separator)
+        rows = list(reader)
+    if not rows:
         raise ValueError(f"{path} has no rows.")
-    header = lines[0]
+    header = list(reader.fieldnames or [])
     twins = [name for name in header if header.count(name) > 1]
     if twins:
         raise ValueError(f"{path} has two columns called {twins[0]!r}; rename one.")
-    if any(len(line) != len(header) for line in lines):
+    # DictReader puts None in place of what a short line lacks and a long one has too much.
+    if any(None in row or None in row.values() for row in rows):
         raise ValueError(f"{path} has rows of different widths.")
-    return [dict(zip(header, line, strict=True)) for line in lines[1:]]
+    return rows

@@ -17,23 +17,18 @@ class ImageReader(Reader):
     """Reader of image files, their content or Pillow images, uint8 (N, H, W, C)."""
 
     form = "file"
-    example = "a.jpg"
 
     def __call__(self, rows: Sequence[Any]) -> list[Any]:
         """Decode images."""
         shape = [self.spec[name] for name in ("height", "width", "channels")]
         pixels = np.zeros([len(rows), *shape], np.uint8)
-        reasons = []
         for number, source in enumerate(rows):
             try:
                 pixels[number] = read_image(source, self.spec)
             except Exception as error:  # decoders fail on damaged files in every way
                 name = source if isinstance(source, str | Path) else f"image {number}"
-                reason = str(error).partition(" <")[0] or type(error).__name__
-                reasons.append(f"{name} ({reason})")
-        if reasons:
-            count = f"{len(reasons):,} of {len(rows):,} images cannot be read"
-            raise ValueError(f"{count}: {', '.join(reasons[:10])}.")
+                reason = str(error).partition(" <")[0]
+                raise ValueError(f"{name} cannot be read ({reason}).") from error
         return [pixels]
 
 

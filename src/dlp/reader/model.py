@@ -17,6 +17,7 @@ from .spec import ModelSpec
 from .table import TableReader
 from .text import TextReader
 
+_BATCH_SIZE = 256
 _READERS: dict[str, type[Reader]] = {
     "dlp.reader.array.ArrayReader": ArrayReader,
     "dlp.reader.image.ImageReader": ImageReader,
@@ -72,11 +73,11 @@ class Model:
         self.read: Callable[[Any], list[Any]] = self.reader
         self.run = run
 
-    def scores(self, rows: Any, batch_size: int = 256) -> Any:
+    def scores(self, rows: Any) -> Any:
         """Return calibrated probabilities (N, C), or values (N, T)."""
         batches = []
-        for start in range(0, max(1, len(rows)), batch_size):
-            arrays = self.read(rows[start : start + batch_size])
+        for start in range(0, max(1, len(rows)), _BATCH_SIZE):
+            arrays = self.read(rows[start : start + _BATCH_SIZE])
             batches.append(self.run(arrays))
         return self.spec.answer.calibrate(np.concatenate(batches))
 
@@ -86,22 +87,15 @@ def load_exported(path: Path) -> Model:
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # it counts before the import alone
     import onnxruntime
 
-    try:
-        session = onnxruntime.InferenceSession(path)
-        content = json.loads(session.get_modelmeta().custom_metadata_map["dlp"])
-        model = Model(ModelSpec.from_dict(content), _runner(session))
-    except Exception as error:  # a damaged file fails in many ways
-        raise ValueError(f"{path} cannot be read as an exported model ({error!r}).") from error
-    return model
-
-
-def _runner(session: Any) -> Callable[[list[Any]], Any]:
-    """Return the function from arrays to the output of a session."""
-    names = [node.name for node in session.get_inputs()]
-
     def run(arrays: list[Any]) -> Any:
         inputs = dict(zip(names, arrays, strict=True))
         [scores] = session.run(None, inputs)
         return scores
 
-    return run
+    try:
+        session = onnxruntime.InferenceSession(path)
+        names = [node.name for node in session.get_inputs()]
+        content = json.loads(session.get_modelmeta().custom_metadata_map["dlp"])
+        return Model(ModelSpec.from_dict(content), run)
+    except Exception as error:  # a damaged file fails in many ways
+        raise ValueError(f"{path} cannot be read as an exported model ({error!r}).") from error
