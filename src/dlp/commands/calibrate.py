@@ -1,7 +1,6 @@
 """Command ``calibrate``: how sure predictions are, by rows that were not trained on."""
 
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,11 +13,10 @@ from dlp.callbacks.mistakes import write_mistakes
 from dlp.console import say
 from dlp.datamodules.base import Part, SupervisedDataModule
 from dlp.datamodules.rows import Array
-from dlp.errors import InputError, reading
+from dlp.errors import InputError, naming, reading
 from dlp.evaluation.intervals import class_quantiles, conformal_quantile
 from dlp.evaluation.mistakes import class_mistakes, label_mistakes
 from dlp.files import atomic_path
-from dlp.lightning_cli.configs import import_named_modules
 from dlp.modules.serialization import spec_in
 from dlp.modules.weights import read_file
 from dlp.reader.answer import Answer
@@ -47,7 +45,6 @@ def calibrate(run: str, coverage: OpenUnitInterval = 0.9) -> pd.DataFrame:
     """
     paths = checkpoints_of(run)
     record = Run(paths[0].absolute().parents[1])
-    import_named_modules(record.config)
     checkpoints = [read_file(path, "state_dict", "spec") for path in paths]
     with reading(paths[0], "a checkpoint"):
         saved = spec_in(checkpoints[0]).answer
@@ -59,33 +56,38 @@ def calibrate(run: str, coverage: OpenUnitInterval = 0.9) -> pd.DataFrame:
     answer = Answer(saved.task, saved.names, transform=saved.transform)
     data = None
     if len(paths) > 1:
-        parts = {"out of fold": _out_of_fold(record.folder, answer)}
+        outputs = out_of_fold_outputs(record.folder)[2]
+        scores = outputs["values" if answer.task is None else "probabilities"]
+        parts = {"out of fold": (scores.astype(np.float64), _truth(answer, outputs["targets"]))}
     else:
         data, parts = _validation_and_test(run, answer)
-    if not all(np.isfinite(scores).all() for scores, _ in parts.values()):
-        raise InputError(f"{run} predicts NaN or infinity; train it with a smaller learning rate.")
-    rows = []
+    for scores, _ in parts.values():
+        with naming("calibrate"):
+            answer.doubt(scores)  # NaN is no number to learn from
     if answer.task is not None:
-        rows = _fit(answer, parts)
-        answer = replace(answer, temperature=rows[-1]["temperature"])
+        table = _fit(answer, parts)
+        answer = replace(answer, temperature=float(table["temperature"].iloc[-1]))
     if answer.task != "multilabel":
         quantiles = _quantiles(answer, parts, coverage)
         answer = replace(answer, coverage=float(coverage), quantiles=quantiles)
     if answer.task is None:
         if {"low", "high"} & set(answer.names):
             raise InputError("low and high are the ends of intervals; rename the target.")
-        for name, half_width in zip(answer.names, quantiles, strict=True):
-            rows.append({"target": name, "half_width": half_width, "scale": answer.transform})
-    table = pd.DataFrame(rows)
+        table = pd.DataFrame({"target": answer.names, "half_width": quantiles})
+        table["scale"] = answer.transform
     say(table.to_string(index=False, float_format="{:.4g}".format))
     for path, checkpoint in zip(paths, checkpoints, strict=True):
         checkpoint["spec"]["answer"] = asdict(answer)
         with atomic_path(path) as temporary, temporary.open("wb") as file:
             torch.save(checkpoint, file)
-    learned = {name: getattr(answer, name) for name in ("temperature", "coverage", "quantiles")}
-    record.add_results(calibration=rows, **learned)
+    record.add_results(
+        calibration=table.to_dict("records"),
+        temperature=answer.temperature,
+        coverage=answer.coverage,
+        quantiles=answer.quantiles,
+    )
     say(f"wrote the calibration into {', '.join(map(str, paths))}")
-    if data is not None and "test" in parts and (record.folder / "reliability.png").exists():
+    if data is not None and (record.folder / "reliability.png").exists():
         scores, targets = parts["test"]
         outputs = {
             "rows": np.arange(len(targets)),
@@ -96,7 +98,7 @@ def calibrate(run: str, coverage: OpenUnitInterval = 0.9) -> pd.DataFrame:
     return table
 
 
-def _fit(answer: Answer, parts: PartScores) -> list[dict[str, Any]]:
+def _fit(answer: Answer, parts: PartScores) -> pd.DataFrame:
     """Return the scores of each part before and after: with temperature 1 and the fitted one."""
 
     def likelihood(part: str, temperature: float) -> float:
@@ -125,7 +127,7 @@ def _fit(answer: Answer, parts: PartScores) -> list[dict[str, Any]]:
                 "ece": mistakes.report["calibration"]["error"],
             }
             rows.append(row)
-    return rows
+    return pd.DataFrame(rows)
 
 
 def _quantiles(answer: Answer, parts: PartScores, coverage: float) -> list[float]:
@@ -160,22 +162,14 @@ def _validation_and_test(run: str, answer: Answer) -> tuple[SupervisedDataModule
             "crossval --keep true."
         )
     head: Any = module.head
-    labelled: list[Part] = ["val"]
-    if data.has("test"):
-        labelled.append("test")
     parts = {}
-    for part in labelled:
-        loader: Any = data.loader(part)
-        scores = torch.cat([head.predict(module(inputs)) for inputs, _ in loader])
-        parts[str(part)] = (scores.double().numpy(), _truth(answer, loader.targets.numpy()))
+    evaluation: tuple[Part, ...] = ("val", "test")
+    for part in evaluation:
+        if data.has(part):
+            loader: Any = data.loader(part)
+            scores = torch.cat([head.predict(module(inputs)) for inputs, _ in loader])
+            parts[str(part)] = (scores.double().numpy(), _truth(answer, loader.targets.numpy()))
     return data, parts
-
-
-def _out_of_fold(folder: Path, answer: Answer) -> tuple[Array, Array]:
-    """Return the scores and targets of the rows out of fold."""
-    _, _, outputs = out_of_fold_outputs(folder)
-    kind = "probabilities" if answer.task is not None else "values"
-    return outputs[kind].astype(np.float64), _truth(answer, outputs["targets"])
 
 
 def _truth(answer: Answer, targets: Array) -> Array:

@@ -72,7 +72,10 @@ class Answer:
         always in the set.
         """
         if not np.isfinite(scores).all():
-            raise ValueError("the model predicts NaN or infinity for some of these rows.")
+            raise ValueError(
+                "the model predicts NaN or infinity for some of these rows; train it with a "
+                "smaller learning rate."
+            )
         if self.quantiles is None:
             return {}
         if self.task is not None:
