@@ -18,7 +18,7 @@ from dlp.errors import InputError, extra, naming
 from dlp.files import move, write_text
 from dlp.inference.card import card
 from dlp.inference.predictor import Predictor
-from dlp.runs.folder import checkpoint_of, run_of
+from dlp.runs.folder import checkpoint_of
 from dlp.runs.restoring import restore
 
 _MAX_ROWS = 500
@@ -39,14 +39,11 @@ def export(run: str, folder: Path | None = None) -> Path:
         folder: Folder to write; None is ``exported`` in the folder of the run.
     """
     checkpoint = checkpoint_of(run)
-    home = run_of(checkpoint)
-    if home is None:
-        raise InputError(f"{checkpoint} is not in the folder of a run, whose data it is tried on.")
+    home, data, _ = restore(checkpoint)
     if folder is None:
         folder = home.folder / "exported"
-    if folder.exists() and any(folder.iterdir()) and not (folder / "model.onnx").is_file():
+    if any(folder.glob("*")) and not (folder / "model.onnx").is_file():
         raise InputError(f"{folder} holds other files than an export; give a new folder.")
-    data = restore(checkpoint).data
     trained = Predictor.load(checkpoint)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=folder.parent, prefix=".export") as name:
@@ -84,9 +81,9 @@ def _write_model(
     numbers = np.arange(min(_MAX_ROWS, len(examples)))
     rows = examples.take(numbers).inputs.raw()
     served = trained.modules[0]
-    arrays = trained.models[0].read(rows[:1])
+    arrays = trained.models[0].read([rows[0]] * 2)  # a batch of one has a size that is fixed
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    example = tuple(torch.from_numpy(array.repeat(2, axis=0)) for array in arrays)
+    example = tuple(map(torch.from_numpy, arrays))
     shape = {0: torch.export.Dim.DYNAMIC}
     with extra("export"):
         program: Any = torch.onnx.export(
