@@ -68,8 +68,7 @@ def compare(
         with reading(run.folder, "a run"):
             rows.append(_scores(run.results(), history, metrics))
     by_label = pd.DataFrame(rows).groupby(labels, sort=False)
-    deviations = by_label.std().drop(columns="at epoch", errors="ignore")
-    deviations = deviations.dropna(axis=1, how="all")
+    deviations = by_label.std().dropna(axis=1, how="all")
     table = by_label.mean().join(deviations.add_suffix(" std"))
     table.insert(0, "runs", by_label.size())
     say(table.to_string(na_rep="-", float_format="{:.6g}".format))

@@ -71,7 +71,9 @@ def _page(run: Run) -> str:
     if (folder / "crossval.json").is_file():
         sections["Folds"] = _table(_folds(folder / "crossval.json"))
     for path in sorted(folder.rglob("*.png"), key=lambda path: (path.stem != "curves", path)):
-        heading = _heading(path)
+        parts = path.relative_to(folder).with_suffix("").parts
+        heading = ": ".join(map(_readable, parts[-2:]))
+        heading = heading[0].upper() + heading[1:]
         pixels = base64.b64encode(path.read_bytes()).decode()
         sections[heading] = f'<img src="data:image/png;base64,{pixels}" alt="{escape(heading)}">'
     for name, heading in _FILES.items():
@@ -114,14 +116,6 @@ def _tiles(
             label = escape(f"{part} {_readable(name.removeprefix('test_'))}")
             tiles.append(f'<div class="tile"><span>{label}</span><b>{value:.6g}</b></div>')
     return f'<div class="tiles">{"".join(tiles)}</div>'
-
-
-def _heading(path: Path) -> str:
-    """Return the heading of a figure; those of ``visualize`` begin with their folder."""
-    heading = _readable(path.stem)
-    if path.parent.parent.name == "visualize":
-        heading = f"{path.parent.name}: {heading}"
-    return heading[0].upper() + heading[1:]
 
 
 def _table(frame: pd.DataFrame) -> str:

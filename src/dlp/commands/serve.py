@@ -118,7 +118,15 @@ def app(predictor: Predictor, hosts: Sequence[str] = ("*",), token: str | None =
 
     @api.get("/schema")
     def schema() -> dict[str, Any]:
-        return _schema(predictor)
+        spec = predictor.spec
+        schema = {name: spec.inputs.get(name) for name in ("kind", "tokens", "fit", "shape")}
+        return schema | {
+            "form": predictor.reader.form,
+            "columns": predictor.reader.fields(),
+            "classes" if spec.answer.task else "targets": spec.answer.names,
+            "coverage": spec.answer.coverage,
+            "card": asdict(spec.card),
+        }
 
     @api.get("/health")
     def health() -> dict[str, str]:
@@ -146,22 +154,6 @@ def app(predictor: Predictor, hosts: Sequence[str] = ("*",), token: str | None =
         return {"explanations": explanations}
 
     return api
-
-
-def _schema(predictor: Predictor) -> dict[str, Any]:
-    """Describe what a model takes and what it answers, for the page."""
-    spec = predictor.spec
-    schema = {
-        "form": predictor.reader.form,
-        "columns": predictor.reader.fields(),
-        "classes" if spec.answer.task else "targets": spec.answer.names,
-        "coverage": spec.answer.coverage,
-        "task": spec.answer.task,
-        "card": asdict(spec.card),
-    }
-    for name in ("kind", "tokens", "fit", "shape"):
-        schema[name] = spec.inputs.get(name)
-    return schema
 
 
 def _contents(file: list[UploadFile]) -> list[bytes]:
