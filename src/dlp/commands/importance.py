@@ -97,10 +97,10 @@ def _words(
     data: SupervisedDataModule,
     part: Any,
 ) -> tuple[pd.DataFrame, str]:
-    """Return the mean and the mean absolute weight of the words of each class."""
+    """Return the words with the largest mean weights for and against each class."""
     num_words = data.input_shape[0]
     num_classes = max(2, data.num_outputs)
-    totals = torch.zeros(2, num_classes, num_words)
+    totals = torch.zeros(num_classes, num_words)
     num_texts = torch.zeros(num_classes)
     for batch, _ in data.loader(part):
         bags = batch.to_dense(num_words)
@@ -111,7 +111,7 @@ def _words(
             numbers += 1  # the logit is that of class 1
         networks = averaged_networks(module.network)
         weights = torch.stack([word_weights(each, bags, numbers) for each in networks]).mean(0)
-        totals.index_add_(1, numbers, torch.stack([weights, weights.abs()]))
+        totals.index_add_(0, numbers, weights)
         num_texts += numbers.bincount(minlength=num_classes)
     names = data.class_names or ["prediction"] * num_classes
     words = SPECIAL + data.input_spec()["words"]  # a small set has fewer than the network
@@ -119,16 +119,10 @@ def _words(
     count = max(_MIN_WORDS, _NUM_WORDS // len(classes))
     frames = []
     for number in classes:
-        weight, absolute = totals[:, number, : len(words)] / num_texts[number]
-        columns = {
-            "word": words,
-            "weight": weight,
-            "absolute": absolute,
-            "class": names[number],
-        }
-        frame = pd.DataFrame(columns)
-        frames.append(frame.nlargest(count, "weight"))
-        frames.append(frame.nsmallest(count, "weight")[::-1])
+        weights = totals[number, : len(words)] / num_texts[number]
+        frame = pd.DataFrame({"word": words, "weight": weights, "class": names[number]})
+        frame = frame.sort_values("weight", ascending=False)
+        frames += [frame.head(count), frame.tail(count)]
     return pd.concat(frames, ignore_index=True), "weight for the class"
 
 
