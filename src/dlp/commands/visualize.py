@@ -78,19 +78,19 @@ def heatmap(
         check_choice("class", class_name, image_model.names)
     figures = {}
     with visualization.GradCAM(image_model.network, layer) as cam:
-        for image in image_model.images(images, num_images):
-            scores = image_model.scores(image.pixels)
+        for name, pixels in image_model.images(images, num_images).items():
+            scores = image_model.scores(pixels)
+            pairs = zip(image_model.names, scores.tolist(), strict=True)
+            labels = [f"{label} {score:.3f}" for label, score in pairs]
             best = scores.argsort(descending=True)[:3].tolist()
-            labels = [image_model.label(scores, index) for index in best]
-            say(f"{image.title} -> {', '.join(labels)}")
+            say(f"{name} -> {', '.join(labels[index] for index in best)}")
             index = best[0]
             if class_name is not None:
                 index = image_model.names.index(class_name)
             # A single value or label is the only logit, which Grad-CAM calls class 1.
-            maps = cam(image.pixels[None], 1 if len(scores) == 1 else index)
-            titles = [image.title, str(cam.layer), image_model.label(scores, index)]
-            figure = visualization.heatmap_figure(image.pixels, maps[0], titles, colormap)
-            figures[image.name] = figure
+            maps = cam(pixels[None], 1 if len(scores) == 1 else index)
+            titles = [name, str(cam.layer), labels[index]]
+            figures[name] = visualization.heatmap_figure(pixels, maps[0], titles, colormap)
     return _save(figures, image_model.folder / "heatmap")
 
 
@@ -110,14 +110,14 @@ def activations(
     """
     image_model = load_image_model(model)
     figures = {}
-    for image in image_model.images(images, num_images):
-        outputs = visualization.activations(image_model.network, image.pixels[None], layers)
-        for name, maps in outputs.items():
+    for name, pixels in image_model.images(images, num_images).items():
+        outputs = visualization.activations(image_model.network, pixels[None], layers)
+        for layer, maps in outputs.items():
             if maps.ndim != 4:
-                raise InputError(f"layer {name!r} returns rows, not maps (C, h, w); name another.")
+                raise InputError(f"layer {layer!r} returns rows, not maps (C, h, w); name another.")
             size = " x ".join(map(str, maps.shape[1:]))
-            title = f"{image.title}: {name}, {size}"
-            figures[f"{image.name}_{name}"] = visualization.activation_grid(maps[0], title)
+            title = f"{name}: {layer}, {size}"
+            figures[f"{name}_{layer}"] = visualization.activation_grid(maps[0], title)
     return _save(figures, image_model.folder / "activations")
 
 

@@ -1,32 +1,25 @@
 """Image networks to visualise, of a run or of torchvision, and their images."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pandas as pd
 import torch
 from torch import Tensor, nn
 
 from dlp.datamodules.base import SupervisedDataModule
-from dlp.datamodules.images.folder import ImageFolderDataModule, find_images
-from dlp.datamodules.images.store import ImageFormat, read_image
-from dlp.errors import InputError, unknown
+from dlp.datamodules.images.folder import find_images
+from dlp.datamodules.images.store import ImageFormat
+from dlp.errors import InputError, reading, unknown
 from dlp.modules import SupervisedModule
 from dlp.modules.pretrained.backbone import published_weights
 from dlp.modules.weights import load_weights
+from dlp.reader.image import read_image
 from dlp.runs.folder import ROOT, runs_of
 from dlp.runs.restoring import restore
-from dlp.visualization.layers import model_input
-
-
-class NamedImage(NamedTuple):
-    """Image (C, H, W) in [0, 1], with the start of its figures' names and a title."""
-
-    name: str
-    title: str
-    pixels: Tensor
+from dlp.visualization.layers import forward
 
 
 @dataclass(frozen=True)
@@ -58,12 +51,13 @@ class ImageModel:
         self,
         path: Path | None,
         count: int,
-    ) -> list[NamedImage]:
-        """Return the first images of a file or folder, or of the data's last labelled part."""
+    ) -> dict[str, Tensor]:
+        """Return images (C, H, W) in [0, 1] by the names of their figures.
+
+        They are the first ones of a file or folder, else of the data's last labelled part.
+        """
         if path is not None:
-            files = find_images(path)[:count]
-            root = path if path.is_dir() else path.parent
-            return [_read(file, root, self.image_format) for file in files]
+            return _read(path, count, self.image_format)
         if self.data is None:
             raise InputError(f"{self.name} has no data; give images, a file or a folder.")
         return _data_images(self.data, count)
@@ -71,29 +65,15 @@ class ImageModel:
     @torch.no_grad()
     def scores(self, image: Tensor) -> Tensor:
         """Return the probabilities or values of an image (C, H, W)."""
-        logits = self.network(model_input(self.network, image[None]))
+        logits = forward(self.network, image[None])
         return self.predict(logits)[0].float().cpu()
-
-    def label(
-        self,
-        scores: Tensor,
-        index: int,
-    ) -> str:
-        """Return the name and the score of a class."""
-        return f"{self.names[index]} {scores[index].item():.3f}"
 
 
 def load_image_model(name: str) -> ImageModel:
     """Return the network of a run, a checkpoint, a config name or torchvision."""
-    from torchvision import models
-
     if runs_of(name) or Path(name).exists():
         return _trained(name)
-    published = models.list_models(models)  # without those of detection and segmentation
-    if name in published:
-        return _published(name)
-    runs = sorted({path.parent.name for path in ROOT.glob("*/version_*")})
-    raise unknown("run or network of torchvision", name, runs + published)
+    return _published(name)
 
 
 def _trained(name: str) -> ImageModel:
@@ -118,6 +98,10 @@ def _published(name: str) -> ImageModel:
     """Return a network of torchvision; it takes images in [0, 1], which it normalises."""
     from torchvision import models, transforms
 
+    published = models.list_models(models)  # without those of detection and segmentation
+    runs = {path.parent.name for path in ROOT.glob("*/version_*")}
+    if name not in published:
+        raise unknown("run or network of torchvision", name, sorted(runs) + published)
     network = models.get_model(name)
     weights = models.get_model_weights(name)["DEFAULT"]
     load_weights(network, published_weights(weights))
@@ -144,34 +128,33 @@ def _probabilities(logits: Tensor) -> Tensor:
 
 
 def _read(
-    file: Path,
-    root: Path,
+    path: Path,
+    count: int,
     image_format: ImageFormat,
-) -> NamedImage:
-    try:
-        pixels = read_image(file, image_format)
-    except InputError as error:
-        raise InputError(f"{file} cannot be read: {error}.") from error
-    name = "_".join(file.relative_to(root).with_suffix("").parts)
-    return NamedImage(name, file.name, torch.from_numpy(pixels).permute(2, 0, 1) / 255)
+) -> dict[str, Tensor]:
+    """Return the first images of a file or folder."""
+    root = path if path.is_dir() else path.parent
+    images = {}
+    for file in find_images(path)[:count]:
+        with reading(file, "an image"):
+            pixels = read_image(file, asdict(image_format))
+        name = "_".join(file.relative_to(root).with_suffix("").parts)
+        images[name] = torch.from_numpy(pixels).permute(2, 0, 1) / 255
+    return images
 
 
 def _data_images(
     data: SupervisedDataModule,
     count: int,
-) -> list[NamedImage]:
+) -> dict[str, Tensor]:
     """Return images of a part: the first of each class, then the second of each, ..."""
     part: Any = list(data.labelled_parts())[-1]
     loader = data.loader(part)
     titles = pd.Series(target_titles(data, loader.targets))
     turns = titles.groupby(titles).cumcount()
     rows = turns.sort_values(kind="stable").index[:count].tolist()
-    pixels = loader.inputs[torch.tensor(rows)]
-    images = []
-    for row, image in zip(rows, pixels, strict=True):
-        title = f"{part} row {row} ({titles[row]})"
-        images.append(NamedImage(f"{part}_{row}", title, image))
-    return images
+    names = [f"{part}_{row}_{titles[row]}".replace("/", "_") for row in rows]
+    return dict(zip(names, loader.inputs[torch.tensor(rows)], strict=True))
 
 
 def target_titles(
@@ -188,10 +171,9 @@ def target_titles(
 
 def image_format_of(data: SupervisedDataModule) -> ImageFormat:
     """Return the format of the images of some data; other rows are an error."""
-    shape = data.input_shape
+    shape: Any = data.input_shape
     if len(shape) != 3:
         raise InputError(f"visualize takes images; {type(data).__name__} has rows {shape}.")
-    if isinstance(data, ImageFolderDataModule):
-        return data.image_format
     channels, height, width = shape
-    return ImageFormat(height, width, channels=3 if channels == 3 else 1)
+    fit = data.input_spec().get("fit", "squeeze")
+    return ImageFormat(height, width, fit, channels)

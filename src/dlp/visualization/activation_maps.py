@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from dlp.errors import InputError
-from dlp.visualization.layers import model_input, watched
+from dlp.visualization.layers import forward, watched
 
 _MAPS = (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d)
 
@@ -24,20 +24,20 @@ def activations(
         layers: Dotted names as in ``named_modules``; None is `default_layers`.
 
     Returns:
-        Maps (N, C, h, w) by layer, or rows (N, D) of a dense layer. A layer that is called several
-        times gives its last output.
+        Maps (N, C, h, w) by layer in the order of their calls, or rows (N, D) of a dense layer. A
+        layer that is called several times gives its last output, an unused one none.
     """
     names = layers or default_layers(model)
     if isinstance(names, str):
         names = [names]
-    outputs = {}
+    outputs: dict[str, Tensor] = {}
 
     def watch(name: str, output: Tensor) -> None:
         outputs[name] = output.detach().clone()  # the next layer may work in place
 
     with watched(model, names, watch), torch.no_grad():
-        model(model_input(model, images))
-    return {name: outputs[name] for name in names}
+        forward(model, images)
+    return outputs
 
 
 def default_layers(model: nn.Module, count: int = 8) -> list[str]:

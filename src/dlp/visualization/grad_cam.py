@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from dlp.errors import InputError
-from dlp.visualization.layers import model_input, watched
+from dlp.visualization.layers import forward, watched
 
 
 class GradCAM:
@@ -59,22 +59,22 @@ class GradCAM:
             return leaf.clone()  # the next layer may work in place
 
         with watched(self.model, [self.layer], watch):
-            logits = self.model(model_input(self.model, images))
+            logits = forward(self.model, images)
             logits = logits.reshape(len(images), -1)
             if logits.shape[1] == 1:
                 logits = torch.cat([-logits, logits], dim=1)
             if classes is None:
                 classes = logits.argmax(1)
             scores = logits[torch.arange(len(images)), classes]
-            (gradient,) = torch.autograd.grad(scores.sum(), outputs[-1])
-        maps = outputs[-1].detach()
+            maps = outputs[-1]
+            (gradient,) = torch.autograd.grad(scores.sum(), maps)
         if maps.ndim != 4:
             raise InputError(
                 f"layer {self.layer!r} returns {tuple(maps.shape)}, not maps (N, C, h, w); name "
                 "another."
             )
         weights = gradient.mean((2, 3), keepdim=True)
-        return (weights * maps).sum(1).relu().float()
+        return (weights * maps).sum(1).relu().detach().float()
 
 
 def default_cam_layer(model: nn.Module, images: Tensor) -> str:
@@ -91,7 +91,7 @@ def default_cam_layer(model: nn.Module, images: Tensor) -> str:
             names.append(name)
 
     with watched(model, list(layers)[1:], watch), torch.no_grad():
-        model(model_input(model, images[:1]))
+        forward(model, images[:1])
     if not names:
         raise InputError("the model has no maps (N, C, height, width), which Grad-CAM needs.")
     return names[-1]

@@ -45,10 +45,10 @@ def watched(
         yield
 
 
-def model_input(model: nn.Module, images: Tensor) -> Tensor:
-    """Return a copy of images (N, C, H, W) on the device of the parameters."""
+def forward(model: nn.Module, images: Tensor) -> Any:
+    """Return what a model returns for a copy of images (N, C, H, W) on its device."""
     device = next(model.parameters(), images).device
-    return images.detach().clone().to(device)
+    return model(images.detach().clone().to(device))
 
 
 def averaged_networks(network: nn.Module) -> list[nn.Module]:
