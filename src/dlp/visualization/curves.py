@@ -48,10 +48,7 @@ def draw_curves(
     for axes, name in zip(grid[0], panels, strict=True):
         for number, (stage, label) in enumerate(_STAGES):
             curve = history.get(f"{stage}_{name}", [])
-            if smoothing:
-                _plot_smoothed(axes, curve, smoothing, number, label)
-            else:
-                _plot(axes, curve, number, marker=".", label=label)
+            _plot(axes, curve, number, smoothing, marker=".", label=label)
         _finish(axes, name, best_epoch)
     return figure
 
@@ -92,7 +89,7 @@ def draw_folds(
             _plot(column[0], curve, number, label=f"{label}, mean of folds")
             if rows == 2:
                 curve[:SKIPPED_EPOCHS] = np.nan
-                _plot_smoothed(column[1], curve, smoothing, number, f"{label}, smoothed")
+                _plot(column[1], curve, number, smoothing, label=f"{label}, smoothed")
         best_epoch = None
         if best and best[0].endswith(f"_{name}"):
             best_epoch = best[1]
@@ -141,23 +138,26 @@ def _panels(columns: int, rows: int = 1) -> tuple[Figure, Any]:
     return figure, figure.subplots(rows, columns, squeeze=False)
 
 
-def _plot(axes: Axes, curve: ArrayLike, number: int, **style: Any) -> None:
+def _plot(
+    axes: Axes,
+    curve: ArrayLike,
+    number: int,
+    smoothing: float = 0.0,
+    **style: Any,
+) -> None:
     """Plot the measured values of the epochs from 1 in the colour and line of a number.
 
-    An epoch without a value breaks no line.
+    An epoch without a value breaks no line. With smoothing it is a faint curve and its average.
     """
+    if smoothing:
+        _plot(axes, curve, number, alpha=0.25)
+        curve = smooth(curve, smoothing)
     values = np.asarray(curve, float)
     measured = np.flatnonzero(np.isfinite(values))
     colour = _COLOURS[number % len(_COLOURS)]
     line = _LINES[number % len(_LINES)]
     if len(values):
         axes.plot(measured + 1, values[measured], color=colour, linestyle=line, **style)
-
-
-def _plot_smoothed(axes: Axes, curve: ArrayLike, factor: float, number: int, label: str) -> None:
-    """Plot a faint curve and its moving average."""
-    _plot(axes, curve, number, alpha=0.25)
-    _plot(axes, smooth(curve, factor), number, label=label)
 
 
 def _finish(axes: Axes, name: str, best_epoch: int | None = None) -> None:

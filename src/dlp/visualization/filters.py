@@ -56,10 +56,13 @@ def filter_patterns(
     shape = (channels, height + 2 * border, width + 2 * border)
     device = next(model.parameters()).device
     patterns = []
-    for batch in torch.as_tensor(filters).flatten().split(_PATTERNS_PER_BATCH):
+    for batch in torch.split(torch.as_tensor(filters).flatten(), _PATTERNS_PER_BATCH):
         numbers = batch.tolist()
-        noise = [_noise(shape, seed, number) for number in numbers]
-        pixels = torch.stack(noise).to(device)
+        noise = []
+        for number in numbers:
+            generator = torch.Generator().manual_seed(derived_seed(seed, number))
+            noise.append(torch.rand(shape, generator=generator))
+        pixels = 20 * torch.stack(noise).to(device) + 128  # the book's grey noise
         shifts = torch.Generator().manual_seed(derived_seed(seed))
         for _ in range(steps):
             x, y = torch.randint(-jitter, jitter + 1, (2,), generator=shifts).tolist()
@@ -97,9 +100,3 @@ def _gradient(
         loss = means[:, filters].trace()
         (gradient,) = torch.autograd.grad(loss, leaf)
     return gradient
-
-
-def _noise(shape: tuple[int, int, int], seed: int, number: int) -> Tensor:
-    """Return the book's grey noise for one filter, on a scale of 0 to 255."""
-    generator = torch.Generator().manual_seed(derived_seed(seed, number))
-    return torch.rand(shape, generator=generator) * 20 + 128

@@ -35,9 +35,9 @@ def image_grid(
     panels = figure.subplots(rows, columns, squeeze=False).flatten()
     for axes in panels:
         axes.set_axis_off()
-    pixels = images.detach().cpu().float().clamp(0, 1).permute(0, 2, 3, 1)
+    pixels = images.clamp(0, 1).permute(0, 2, 3, 1).numpy(force=True)
     for axes, image in zip(panels, pixels, strict=False):
-        axes.imshow(image.numpy(), cmap="gray", vmin=0, vmax=1)
+        axes.imshow(image, cmap="gray", vmin=0, vmax=1)
     for axes, title in zip(panels, titles, strict=False):
         axes.set_title(title, fontsize=max(9, inches), parse_math=False)
     return figure
@@ -84,7 +84,8 @@ def overlay(
     heat = heat / heat.max().clamp_min(1e-30)  # of a map of zeros
     heat = F.interpolate(heat[None, None], (height, width), mode="bilinear")
     colours = _coloured(heat[0, 0], colormap)
-    return (image.detach().cpu().float() + alpha * colours).clamp(0, 1)
+    pixels = image.detach().cpu().float()
+    return (pixels + alpha * colours).clamp(0, 1)
 
 
 def heatmap_figure(

@@ -1,5 +1,7 @@
 """Figures of mistakes: confusion matrix, reliability diagram, residuals."""
 
+from typing import Any
+
 import numpy as np
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
@@ -7,6 +9,7 @@ from matplotlib.figure import Figure
 from dlp.evaluation.mistakes import Mistakes, Report
 
 _MAX_NUMBERED = 15  # cells of larger matrices hold no numbers
+_REFERENCE: dict[str, Any] = {"color": "grey", "linestyle": "--"}
 
 
 def draw_mistakes(mistakes: Mistakes) -> dict[str, Figure]:
@@ -40,7 +43,14 @@ def draw_confusion(report: Report) -> Figure:
     if is_numbered:
         for (row, column), count in np.ndenumerate(counts):
             colour = "white" if shares[row, column] > 0.3 else "black"
-            axes.text(column, row, f"{count:,}", ha="center", va="center", color=colour)
+            axes.text(
+                column,
+                row,
+                f"{count:,}",
+                ha="center",
+                va="center",
+                color=colour,
+            )
     figure.colorbar(image, ax=axes, shrink=0.7, label="share of the true class")
     figure.suptitle(f"{report['wrong']:,} of {report['rows']:,} rows are wrong")
     return figure
@@ -54,7 +64,7 @@ def draw_reliability(calibration: Report) -> Figure:
     frequency = np.array(calibration["frequency"])
     count = np.array(calibration["count"])
     error = np.sqrt(frequency * (1 - frequency) / count)
-    curve.axline((0, 0), slope=1, color="grey", linestyle="--", label="perfectly calibrated")
+    curve.axline((0, 0), slope=1, label="perfectly calibrated", **_REFERENCE)
     curve.errorbar(probability, frequency, error, fmt="-o", label="model, standard error")
     curve.set(ylabel="frequency", ylim=(-0.03, 1.03))
     curve.legend(loc="upper left")
@@ -75,10 +85,10 @@ def draw_residuals(report: Report) -> Figure:
         name = _short(target["name"])
         points, bars = grid[number]
         points.scatter(true, predicted, 16, alpha=0.6, linewidth=0)
-        points.axline((true[0], true[0]), slope=1, color="grey", linestyle="--")
+        points.axline((true[0], true[0]), slope=1, **_REFERENCE)
         points.set(xlabel=f"{name}, true", ylabel=f"{name}, predicted")
         bars.hist(predicted - true, bins=30, alpha=0.6)
-        bars.axvline(0, color="grey", linestyle="--")
+        bars.axvline(0, **_REFERENCE)
         title = f"MAE {target['mae']:.6g}, mean residual {target['mean_residual']:.6g}"
         bars.set(xlabel=f"{name}, predicted - true", ylabel="rows", title=title)
     for axes in figure.axes:
