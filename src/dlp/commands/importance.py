@@ -136,8 +136,12 @@ def _draw(bars: pd.DataFrame, label: str) -> Figure:
         names = names + " (" + bars["class"] + ")"
     figure = Figure(figsize=(7, 1 + 0.22 * len(bars)), layout="constrained")
     axes = figure.subplots()
-    places = range(len(bars))
-    axes.barh(places, bars.iloc[:, 1], xerr=bars.get("std"), color=colours)
-    axes.set_yticks(places, names)
+    axes.barh(
+        range(len(bars)),
+        bars.iloc[:, 1],
+        xerr=bars.get("std"),
+        color=colours,
+        tick_label=names,
+    )
     axes.set(ylim=(len(bars) - 0.5, -0.5), xlabel=label)
     return figure

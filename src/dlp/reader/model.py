@@ -27,36 +27,28 @@ _READERS: dict[str, type[Reader]] = {
 
 
 class ExternalReader(Reader):
-    """Reader by a class outside of the project, as the spec names it."""
+    """Reader by a class outside of the project, as the spec names it.
+
+    Its module is imported by the program: a model imports nothing and calls only readers. The copy
+    of this package in an export imports a module that lies beside it.
+    """
 
     def __init__(self, spec: Spec) -> None:
         super().__init__(spec)
-        self.read = _imported_class(spec["reader"])(spec)
+        path = spec["reader"]
+        module, _, name = path.rpartition(".")
+        if __package__ == "reader":
+            module = module.rpartition(".")[2]
+            if Path(__file__).parents[1].joinpath(f"{module}.py").is_file():
+                import_module(module)
+        cls: Any = getattr(sys.modules.get(module), name, None)
+        if not isinstance(cls, type) or "__call__" not in vars(cls):
+            raise ValueError(f"the rows are read by {path}; import {module} first.")
+        self.read: Any = cls(spec)
 
     def __call__(self, rows: Any) -> list[Any]:
         """Encode rows."""
         return list(self.read(rows))
-
-
-def reader_of(spec: Spec) -> Reader:
-    """Return the reader that a spec names."""
-    return _READERS.get(spec["reader"], ExternalReader)(spec)
-
-
-def _imported_class(path: str) -> Any:
-    """Return a class whose module is imported: a model imports nothing and calls only readers.
-
-    The copy of this package in an export imports a module that lies beside it.
-    """
-    module, _, name = path.rpartition(".")
-    if __package__ == "reader":
-        module = module.rpartition(".")[2]
-        if Path(__file__).parents[1].joinpath(f"{module}.py").is_file():
-            import_module(module)
-    cls = getattr(sys.modules.get(module), name, None)
-    if not isinstance(cls, type) or "__call__" not in vars(cls):
-        raise ValueError(f"the rows are read by {path}; import {module} first.")
-    return cls
 
 
 class Model:
@@ -69,7 +61,8 @@ class Model:
 
     def __init__(self, spec: ModelSpec, run: Callable[[list[Any]], Any]) -> None:
         self.spec = spec
-        self.reader = reader_of(spec.inputs)
+        reader = _READERS.get(spec.inputs["reader"], ExternalReader)
+        self.reader = reader(spec.inputs)
         self.read: Callable[[Any], list[Any]] = self.reader
         self.run = run
 
