@@ -1,12 +1,10 @@
 """Command ``serve``: a trained model over HTTP, and a page to try it."""
 
 import logging
-import os
 import socket
 import warnings
 from collections.abc import Sequence
 from dataclasses import asdict
-from hmac import compare_digest
 from pathlib import Path
 from threading import Lock
 from typing import Annotated, Any
@@ -31,25 +29,18 @@ with extra("serve"):
 _MAX_BYTES = 10_000_000
 _MAX_ROWS = 1000  # of files Starlette takes as many
 _MAX_EXPLAINED = 16
-_OPEN = ("/", "/health", "/openapi.json")  # without a token
 _ACCEPTED = "POST /predict, /explain take JSON {rows: [...]}, or files of images, up to 10 MB."
 
 
-def serve(run: str, host: str = "127.0.0.1", port: int = 8000, token: str | None = None) -> None:
+def serve(run: str, host: str = "127.0.0.1", port: int = 8000) -> None:
     """Serve a trained model over HTTP, with a page to try it.
 
     Args:
         run: Folder of a run, name of a config (its newest run), checkpoint, or exported folder.
         host: Address to listen at; 0.0.0.0 is every address of the machine, `::` every IPv6 one.
         port: Port; 0 is a free one.
-        token: Secret that a request gives as `Authorization: Bearer TOKEN`; None is the variable
-            DLP_TOKEN, and no secret without it.
     """
     check_range(0, 65535, port=port)
-    if token is None:
-        token = os.environ.get("DLP_TOKEN")
-    if token == "":
-        raise InputError("the token is empty; give one, or unset DLP_TOKEN to serve without.")
     home = run_of(exported_file(run) or checkpoint_of(run))
     if home is not None:
         import_named_modules(home.config)
@@ -61,7 +52,7 @@ def serve(run: str, host: str = "127.0.0.1", port: int = 8000, token: str | None
     hosts = [name, "127.0.0.1", "localhost"]
     if host in ("0.0.0.0", "::"):
         hosts = ["*"]
-    api = app(Predictor.load(run), hosts, token)
+    api = app(Predictor.load(run), hosts)
     try:
         listener = socket.create_server((host, port), family=family)
     except OSError as error:
@@ -76,13 +67,12 @@ def serve(run: str, host: str = "127.0.0.1", port: int = 8000, token: str | None
         uvicorn.Server(config).run([listener])
 
 
-def app(predictor: Predictor, hosts: Sequence[str] = ("*",), token: str | None = None) -> FastAPI:
+def app(predictor: Predictor, hosts: Sequence[str] = ("*",)) -> FastAPI:
     """Return the application that serves a model.
 
     Args:
         predictor: Model.
         hosts: Names of the server, against pages that rebind theirs to it; `*` is any name.
-        token: Secret of all paths but `/`, `/health` and `/openapi.json`.
     """
     rows_errors = (ValueError, TypeError, LookupError, OverflowError, RecursionError)
     handlers: Any = dict.fromkeys((HTTPException, RequestValidationError, *rows_errors), _refuse)
@@ -99,17 +89,6 @@ def app(predictor: Predictor, hosts: Sequence[str] = ("*",), token: str | None =
     if predictor.reader.form == "file":
         body = Depends(_contents)
     rows_type = Annotated[list[Any], body]
-
-    @api.middleware("http")
-    async def check_token(request: Request, proceed: Any) -> Any:
-        # The path of request.url is built from the Host header too, which a client chooses.
-        if token and request.scope["path"] not in _OPEN:
-            header = request.headers.get("authorization", "").encode("latin-1")
-            if not compare_digest(header, f"Bearer {token}".encode()):
-                error = HTTPException(401, "the header is not Authorization: Bearer TOKEN")
-                return await _refuse(request, error)
-        return await proceed(request)
-
     api.add_middleware(TrustedHostMiddleware, allowed_hosts=hosts)
 
     @api.get("/")
