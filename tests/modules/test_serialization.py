@@ -1,6 +1,7 @@
 """Classes that the description in a checkpoint may name."""
 
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from dlp.errors import InputError
 from dlp.inference import Predictor
 from dlp.modules import DenseModule, DenseNet, SoftmaxHead
 from dlp.modules.heads import RegressionHead
-from dlp.modules.serialization import build
+from dlp.modules.serialization import build, output_names
 from dlp.reader.spec import Component
 
 X = np.random.default_rng(0).normal(size=(40, 4)).astype(np.float32)
@@ -74,6 +75,12 @@ def test_another_class_is_refused_and_its_module_not_imported(path, role):
     with pytest.raises(InputError, match=rf"give it: Predictor.load\(path, {role}="):
         build(Component(path, {"args": "true"}), role)
     assert "this" not in sys.modules
+
+
+def test_classes_that_the_data_takes_for_one_column_of_values_are_numbered():
+    data = SimpleNamespace(output_names=["label"])
+    assert output_names(data, 1) == ["label"]
+    assert output_names(data, 2) == ["0", "1"]
 
 
 def test_a_network_is_no_head():

@@ -8,12 +8,7 @@ import numpy as np
 import torch
 from lightning import LightningModule, Trainer
 
-from dlp.callbacks.predictions import (
-    BatchOutputs,
-    gather_outputs,
-    saved_answer,
-    threshold_of,
-)
+from dlp.callbacks.predictions import BatchOutputs, answer_of, gather_outputs
 from dlp.console import say
 from dlp.datamodules.base import Part, SupervisedDataModule, data_of
 from dlp.datamodules.rows import Array
@@ -63,11 +58,10 @@ class MistakesReport(BatchOutputs):
         if kind == "probabilities" and not data.class_names:
             say("mistakes are not written: the target is numbers; give data.task: classification")
             return
-        answer = saved_answer(trainer)
-        if answer is not None:
-            gathered[kind] = answer.calibrate(gathered[kind])
+        answer = answer_of(trainer, pl_module, gathered)
+        gathered[kind] = answer.calibrate(gathered[kind])
         self.outputs = gathered
-        write_mistakes(self.folder, data, "test", gathered, threshold_of(pl_module))
+        write_mistakes(self.folder, data, "test", gathered, answer.threshold)
 
 
 def write_mistakes(

@@ -29,23 +29,30 @@ def make_spec(network: nn.Module, head: Head, data: Any, num_epochs: int) -> Mod
         "reader": "dlp.reader.array.ArrayReader",
         "shape": getattr(network, "input_shape", None),
     }
-    names = None
     rows = {}
     if hasattr(data, "input_spec"):
         inputs = data.input_spec()
-        names = data.output_names
         rows = {part: len(examples) for part, examples in data.labelled_parts().items()}
-    if not names:
-        names = ["value"] if head.num_outputs == 1 else map(str, range(head.num_outputs))
+    names = output_names(data, head.num_outputs)
     transform: TargetTransform = getattr(head, "target_transform", "none")
     versions = {name: metadata.version(name) for name in ("torch", "numpy", "pillow")}
     return ModelSpec(
         network=describe(network),
         head=describe(head),
         inputs=inputs,
-        answer=Answer(head.task, list(names), head.threshold, transform),
+        answer=Answer(head.task, names, head.threshold, transform),
         card=Card(type(data).__name__, rows, num_epochs, versions),
     )
+
+
+def output_names(data: Any, count: int) -> list[str]:
+    """Return the names that a DataModule of the project has for the outputs, else numbers."""
+    names = getattr(data, "output_names", None) or []
+    if len(names) == count:
+        return list(names)
+    if count == 1:
+        return ["value"]
+    return list(map(str, range(count)))
 
 
 def describe(module: nn.Module) -> Component:
