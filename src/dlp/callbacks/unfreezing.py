@@ -23,7 +23,7 @@ class Unfreeze(Callback):
         stages: Number of the deepest stages, or ``all``.
         train_batch_norm: Whether batch normalisation in them takes the statistics of each batch.
             By default it keeps those of the pretrained weights, which small batches would spoil;
-            its scale and shift are trained either way.
+            its scale and shift are trained either way. Give it to each of several.
     """
 
     def __init__(
@@ -53,9 +53,7 @@ class Unfreeze(Callback):
         backbone = backbone_of(pl_module)
         epoch = trainer.current_epoch + 1
         num_frozen = backbone.frozen_stages
-        stages = trained_stages(epoch, backbone, trainer)
-        batch_norm_stages = trained_stages(epoch, backbone, trainer, batch_norm=True)
-        backbone.set_trained(stages, batch_norm_stages)
+        backbone.set_trained(trained_stages(epoch, backbone, trainer), self.train_batch_norm)
         names = backbone.stages[backbone.frozen_stages : num_frozen]
         if names:
             say(f"epoch {epoch}: {', '.join(names)} of {backbone.name} trained from now on")
@@ -72,21 +70,11 @@ class Unfreeze(Callback):
     on_exception = teardown  # type: ignore[assignment]  # another name of the last argument
 
 
-def trained_stages(
-    epoch: float,
-    backbone: Backbone,
-    trainer: Trainer,
-    batch_norm: bool = False,
-) -> int:
-    """Return the number of the deepest stages that are trained in an epoch, counted from 1.
-
-    With `batch_norm`, of those whose batch normalisation takes the statistics of batches.
-    """
+def trained_stages(epoch: float, backbone: Backbone, trainer: Trainer) -> int:
+    """Return the number of the deepest stages that are trained in an epoch, counted from 1."""
     number = backbone.trainable_stages
     for callback in trainer.callbacks:  # type: ignore[attr-defined]  # Lightning sets it
-        if not isinstance(callback, Unfreeze) or callback.at_epoch > epoch:
-            continue
-        if callback.train_batch_norm or not batch_norm:
+        if isinstance(callback, Unfreeze) and callback.at_epoch <= epoch:
             number = max(number, backbone.num_stages(callback.stages))
     return number
 

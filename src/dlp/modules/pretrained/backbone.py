@@ -124,40 +124,40 @@ class Backbone(nn.Module):
             )
         return int(number)
 
-    def set_trained(self, stages: int, batch_norm_stages: int | None = None) -> None:
+    def set_trained(self, stages: int, train_batch_norm: bool = False) -> None:
         """Train the deepest stages from now on; `trainable_stages` stays what it was.
 
         Args:
             stages: Number of the deepest stages.
-            batch_norm_stages: Number of the deepest stages whose batch normalisation takes the
-                statistics of each batch and learns from them; None is `stages`. In other trained
-                stages it stays in evaluation mode, and its scale and shift are trained.
+            train_batch_norm: Whether their batch normalisation takes the statistics of each batch,
+                as that of `trainable_stages` always does; else it stays in evaluation mode.
         """
-        if batch_norm_stages is None:
-            batch_norm_stages = stages
         #: Number of stages that are frozen now, from the stem on.
         self.frozen_stages = len(self.stages) - stages
-        #: Number of stages whose statistics of batch normalisation are fixed now.
-        self.fixed_norm_stages = len(self.stages) - batch_norm_stages
+        #: Number of stages whose batch normalisation is in evaluation mode now.
+        self.fixed_norm_stages = self.frozen_stages
+        if not train_batch_norm:
+            self.fixed_norm_stages = len(self.stages) - self.trainable_stages
         self.model.requires_grad_(stages == len(self.stages))  # ViT's tokens belong to the stem
-        for stage in self.stages[self.frozen_stages :]:
-            for part in self._parts(stage):
-                part.requires_grad_(True)
+        for layer in self._layers(self.stages[self.frozen_stages :]):
+            layer.requires_grad_(True)
         self.train(self.training)
 
     def train(self, mode: bool = True) -> Self:
-        """Set the mode of what is trained; frozen parts stay in evaluation mode."""
+        """Set the mode of what is trained; frozen stages stay in evaluation mode."""
         super().train(mode)
-        for number, stage in enumerate(self.stages[: self.fixed_norm_stages]):
-            for part in self._parts(stage):
-                if number < self.frozen_stages or isinstance(part, _BATCH_NORM):
-                    part.eval()
+        for layer in self._layers(self.stages[: self.frozen_stages]):
+            layer.eval()
+        for layer in self._layers(self.stages[: self.fixed_norm_stages]):
+            if isinstance(layer, _BATCH_NORM):
+                layer.eval()
         return self
 
-    def _parts(self, stage: str) -> Iterator[nn.Module]:
-        for step in self._steps[stage]:
-            if isinstance(step, str):
-                yield from self.model.get_submodule(step).modules()
+    def _layers(self, stages: Sequence[str]) -> Iterator[nn.Module]:
+        for stage in stages:
+            for step in self._steps[stage]:
+                if isinstance(step, str):
+                    yield from self.model.get_submodule(step).modules()
 
 
 def published_weights(entry: Any) -> dict[str, Tensor]:
