@@ -72,14 +72,6 @@ def test_tensors_of_another_shape_are_named():
         loaded(network(5).state_dict())
 
 
-def test_former_names_of_densenet_are_read():
-    with torch.device("meta"):
-        target = nn.ModuleDict({"denselayer1": nn.ModuleDict({"norm1": nn.BatchNorm2d(2)})})
-    values = nn.BatchNorm2d(2).state_dict()
-    load_weights(target, {f"denselayer1.norm.1.{name}": value for name, value in values.items()})
-    assert torch.equal(target["denselayer1"]["norm1"].weight, torch.ones(2))
-
-
 @pytest.mark.parametrize("content", [None, b"PK\x03\x04"])
 def test_a_failed_download_names_the_file_and_its_place(tmp_path, monkeypatch, content):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))

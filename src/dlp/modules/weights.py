@@ -1,6 +1,5 @@
 """Files of weights: read, and loaded into a network."""
 
-import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,9 +8,6 @@ import torch
 from torch import Tensor, nn
 
 from dlp.errors import InputError, reading
-
-#: Torchvision's DenseNet files have its former names: denselayer1.norm.1 is norm1 now.
-_OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.([12]\.)")
 
 
 def read_file(path: str | Path, *names: str) -> dict[str, Any]:
@@ -44,7 +40,6 @@ def load_weights(
     tensors are left out, as are those of the `ignored` modules.
     """
     own = network.state_dict()
-    tensors = {_OLD_DENSENET.sub(r"\1\2", name): tensor for name, tensor in tensors.items()}
     first = next(iter(own))
     full_names = [name for name in tensors if f".{name}".endswith(f".{first}")]
     prefix = min(full_names, key=len, default=first).removesuffix(first)
@@ -56,9 +51,9 @@ def load_weights(
     for name, tensor in tensors.items():
         if name.startswith(prefix) and not name.startswith(others):
             weights[name.removeprefix(prefix)] = tensor
-    shapes = {name: tensor.shape for name, tensor in weights.items()}
-    own_shapes = {name: tensor.shape for name, tensor in own.items()}
-    odd = sorted({name for name, _ in shapes.items() ^ own_shapes.items()})
+    shapes = {(name, tensor.shape) for name, tensor in weights.items()}
+    own_shapes = {(name, tensor.shape) for name, tensor in own.items()}
+    odd = sorted({name for name, _ in shapes ^ own_shapes})
     if odd:
         raise InputError(f"the weights are of another network; see {', '.join(odd[:3])}.")
     for name, tensor in own.items():

@@ -17,16 +17,11 @@ Stages = dict[str, list[Step]]
 
 
 def _chain(model: nn.Module, layout: str) -> Stages:
-    """Return the stages of a layout such as ``stem: conv1 bn1, layer1``; a star is each child."""
+    """Return the stages of a layout such as ``stem: conv1 bn1, layer1``."""
     stages: Stages = {}
     for part in layout.split(", "):
         name, _, steps = part.partition(": ")
-        parent = name.removesuffix(".*")
-        if parent == name:
-            stages[name] = list((steps or name).split())
-        else:
-            for child, _ in model.get_submodule(parent).named_children():
-                stages[f"{parent}.{child}"] = [f"{parent}.{child}"]
+        stages[name] = list((steps or name).split())
     return stages
 
 
@@ -50,9 +45,10 @@ def _is_strided(layer: nn.Module) -> bool:
 
 def _vision_transformer(model: nn.Module, layout: str) -> Stages:
     """Return a stage per layer; the last one ends in the class token."""
-    stages = _chain(model, layout)
-    stages["stem"] += [_tokens, "encoder.dropout"]
-    stages[list(stages)[-1]] += ["encoder.ln", _class_token]
+    stages: Stages = {"stem": ["conv_proj", _tokens, "encoder.dropout"]}
+    for name, _ in model.get_submodule(layout).named_children():
+        stages[f"{layout}.{name}"] = [f"{layout}.{name}"]
+    stages[f"{layout}.{name}"] += ["encoder.ln", _class_token]
     return stages
 
 
@@ -83,28 +79,14 @@ class Family:
 FAMILIES = {
     "alexnet": Family(),
     "convnext": Family(),
-    "densenet": Family(
-        _chain,
-        "stem: features.conv0 features.norm0 features.relu0 features.pool0, "
-        "block1: features.denseblock1 features.transition1, "
-        "block2: features.denseblock2 features.transition2, "
-        "block3: features.denseblock3 features.transition3, "
-        "block4: features.denseblock4 features.norm5 features.relu0",
-    ),
     "efficientnet": Family(),
     "mobilenetv2": Family(),
     "mobilenetv3": Family(),
     "resnet": Family(_chain, "stem: conv1 bn1 relu maxpool, layer1, layer2, layer3, layer4", "fc"),
     "shufflenetv2": Family(_chain, "stem: conv1 maxpool, stage2, stage3, stage4, conv5", "fc"),
     "squeezenet": Family(),
-    "swin_transformer": Family(
-        _chain,
-        "block1: features.0 features.1, block2: features.2 features.3, "
-        "block3: features.4 features.5, block4: features.6 features.7 norm permute",
-        "head",
-    ),
     "vgg": Family(),
-    "vision_transformer": Family(_vision_transformer, "stem: conv_proj, encoder.layers.*", "heads"),
+    "vision_transformer": Family(_vision_transformer, "encoder.layers", "heads"),
 }
 
 
