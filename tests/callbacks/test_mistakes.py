@@ -51,8 +51,16 @@ def test_a_diverged_model_is_named(tmp_path, capsys):
     assert not any(tmp_path.glob("*.json"))
 
 
-def test_numbers_under_a_head_of_classes_are_named(tmp_path, capsys):
-    data = ArrayDataModule(np.eye(20), np.arange(20) % 2.0, test_size=5)
-    model = DenseModule(data.input_shape, 2, "sigmoid")
-    run_test(tmp_path, model, data)
-    assert "numbers; give data.task: classification" in capsys.readouterr().out
+@pytest.mark.parametrize(
+    ("y", "head", "key", "names"),
+    [
+        (np.arange(20) % 2.0, "sigmoid", "classes", ["0", "1"]),
+        (np.eye(20)[:, :2] / 2, "regression", "targets", ["0", "1"]),
+        (np.arange(20) / 2, "regression", "targets", ["value"]),
+    ],
+)
+def test_what_the_data_does_not_name_has_a_number(y, head, key, names, tmp_path):
+    data = ArrayDataModule(np.eye(20), y, test_size=5, task="regression")
+    run_test(tmp_path, DenseModule(data.input_shape, len(names), head), data)
+    report = json.loads((tmp_path / "mistakes.json").read_text())
+    assert [entry["name"] for entry in report[key]] == names

@@ -13,6 +13,7 @@ from dlp.console import say
 from dlp.datamodules.base import Part, SupervisedDataModule, data_of
 from dlp.datamodules.rows import Array
 from dlp.files import save_figure, write_csv, write_json
+from dlp.modules.serialization import output_names
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,9 +56,6 @@ class MistakesReport(BatchOutputs):
         if not np.isfinite(gathered[kind]).all():
             say("mistakes are not written: the model predicts NaN or infinity")
             return
-        if kind == "probabilities" and not data.class_names:
-            say("mistakes are not written: the target is numbers; give data.task: classification")
-            return
         answer = answer_of(trainer, pl_module, gathered)
         gathered[kind] = answer.calibrate(gathered[kind])
         self.outputs = gathered
@@ -94,11 +92,13 @@ def write_mistakes(
     targets = outputs["targets"]
     if "values" in outputs:
         values = outputs["values"]
-        columns = data.targets.columns or ["target"]
-        mistakes = value_mistakes(values, targets.reshape(values.shape), columns)
+        names = output_names(data, values.shape[1])
+        mistakes = value_mistakes(values, targets.reshape(values.shape), names)
     else:
+        probabilities = outputs["probabilities"]
+        names = output_names(data, probabilities.shape[1])
         analyse = class_mistakes if targets.ndim == 1 else label_mistakes
-        mistakes = analyse(outputs["probabilities"], targets, data.class_names or [], threshold)
+        mistakes = analyse(probabilities, targets, names, threshold)
     write_json(folder / "mistakes.json", mistakes.report)
     figures = draw_mistakes(mistakes)
     worst = pd.DataFrame(mistakes.worst).head(count)
