@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -68,19 +69,17 @@ class CacheFeatures(Callback):
         depth = network.depth
         if num_trained:
             depth = len(network.backbone.stages) - num_trained
-        parts: list[Part] = ["train", "val"]
-        if data.augmenter(1) is not None:
-            parts.remove("train")
-        hashes = {}
-        for part in parts:
-            if data.has(part) and (part_hashes := data.examples(part).hashes) is not None:
-                hashes[part] = part_hashes
+        parts: list[Part] = []
+        if data.augmenter(1) is None:
+            parts.append("train")
+        if data.has("val"):
+            parts.append("val")
+        hashes: list[Any] = [data.examples(part).hashes for part in parts]
         is_trial = getattr(trainer, "fast_dev_run", False)  # few images, no cache
-        if is_trial or not hashes or depth == 0:
+        if is_trial or depth == 0 or not parts or hashes[0] is None:
             return
         # Over both parts together: another fold has the same images.
-        all_hashes = np.concatenate(list(hashes.values()))
-        distinct, places = np.unique(all_hashes, return_index=True)
+        distinct, places = np.unique(np.concatenate(hashes), return_index=True)
         settings = (
             network.backbone.name,
             depth,
@@ -94,14 +93,14 @@ class CacheFeatures(Callback):
         key.update(distinct.tobytes())
         for tensor in network.backbone.state_dict().values():
             key.update(tensor.cpu().reshape(-1).view(torch.uint8).numpy())
-        images = [data.inputs(part) for part in hashes]
+        images = [data.inputs(part) for part in parts]
         values = cached_file(
             f"features/{key.hexdigest()}.pt",
             partial(self._write, trainer, network, depth, images, places),
             partial(torch.load, mmap=True, weights_only=True),
         )
-        for part, rows in zip(hashes, images, strict=True):
-            index = torch.from_numpy(np.searchsorted(distinct, hashes[part]))
+        for part, part_hashes, rows in zip(parts, hashes, images, strict=True):
+            index = torch.from_numpy(np.searchsorted(distinct, part_hashes))
             data.replace_inputs(part, FeatureRows(values, index, depth))
             self._replaced.append((data, part, rows))
 
