@@ -30,6 +30,7 @@ def test_restoring_asks_for_no_weights(tmp_path):
     file.unlink()
     trainer = quiet_trainer()
     trainer.strategy.connect(model)
+    model.trainer = trainer
     trainer.save_checkpoint(path)
     restored = PretrainedModule.load_from_checkpoint(path, weights_only=True)
     assert restored.hparams["weights"] is None

@@ -226,6 +226,7 @@ def test_a_test_step_returns_predictions_and_targets_in_their_unit():
 def test_a_module_comes_back_from_its_checkpoint(module, tmp_path):
     trainer = quiet_trainer()
     trainer.strategy.connect(module)
+    module.trainer = trainer
     trainer.save_checkpoint(tmp_path / "a.ckpt")
     again = type(module).load_from_checkpoint(tmp_path / "a.ckpt", weights_only=True)
     x = torch.rand(2, *module.hparams["input_shape"])

@@ -30,15 +30,11 @@ class EnsembleNet(nn.ModuleList):
         scale: Sequence[float] | None = None,
     ) -> None:
         super().__init__(members)
+        self.members = list(members)
         self.link = link
         self.scale = scale
         # Never on meta: a checkpoint brings none.
         self.factors = nn.Buffer(torch.tensor(scale or 1.0, device="cpu"), persistent=False)
-
-    @property
-    def members(self) -> list[nn.Module]:
-        """The networks."""
-        return list(self)
 
     def forward(self, inputs: Any) -> Tensor:
         """Return logits (N, C) of a batch of inputs."""

@@ -60,8 +60,7 @@ class Backbone(nn.Module):
         if name.startswith("vit"):
             arguments["image_size"] = image_size or described.meta["min_size"][0]
         device = torch.get_default_device()  # meta where a checkpoint's tensors follow
-        is_replaced = weights is not None or device.type == "meta"
-        with torch.device("meta" if is_replaced else "cpu"):  # no random numbers to overwrite
+        with torch.device(device if weights is None else "meta"):  # no random numbers to overwrite
             self.model = models.get_model(name, **arguments)
         self.model.set_submodule(family.classifier, nn.Identity())
         self._steps = family.split_stages(self.model, family.layout)
@@ -95,9 +94,9 @@ class Backbone(nn.Module):
     ) -> Tensor:
         """Return the output of stage `stop` - 1 for the input of stage `start`.
 
-        ``run(run(images, 0, k), k)`` equals ``forward(images)`` for every k.
+        ``run(run(images, 0, k), k)`` equals ``forward(images)`` for every k above 0.
         """
-        if start == 0 and stop != 0:
+        if start == 0:
             size = values.shape[1:3] if values.shape[-1] == 3 else values.shape[-2:]
             check_batch(values, (3, *size))  # it explains how to move channels that are last
             values = (values - self.mean) / self.std
