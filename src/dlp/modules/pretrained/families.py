@@ -75,17 +75,21 @@ class Family:
     classifier: str = "classifier"
 
 
+_IN_BLOCKS = [
+    "alexnet",
+    "convnext",
+    "efficientnet",
+    "mobilenetv2",
+    "mobilenetv3",
+    "squeezenet",
+    "vgg",
+]
+
 #: Family by file of ``torchvision.models``.
 FAMILIES = {
-    "alexnet": Family(),
-    "convnext": Family(),
-    "efficientnet": Family(),
-    "mobilenetv2": Family(),
-    "mobilenetv3": Family(),
+    **dict.fromkeys(_IN_BLOCKS, Family()),
     "resnet": Family(_chain, "stem: conv1 bn1 relu maxpool, layer1, layer2, layer3, layer4", "fc"),
     "shufflenetv2": Family(_chain, "stem: conv1 maxpool, stage2, stage3, stage4, conv5", "fc"),
-    "squeezenet": Family(),
-    "vgg": Family(),
     "vision_transformer": Family(_vision_transformer, "encoder.layers", "heads"),
 }
 
