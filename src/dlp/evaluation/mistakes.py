@@ -52,14 +52,13 @@ def class_mistakes(
     count = len(names)
     is_binary = count == 2
     predicted = decide(probabilities, threshold)
-    confidence = probabilities[np.arange(len(predicted)), predicted]
     pairs = targets * count + predicted
     confusion = np.bincount(pairs, minlength=count**2).reshape(count, count)
     wrong = np.flatnonzero(predicted != targets)
     if is_binary:
-        calibration_report = calibration(probabilities[:, 1], targets == 1)
+        reliability = calibration(probabilities[:, 1], targets == 1)
     else:
-        calibration_report = calibration(confidence, predicted == targets)
+        reliability = calibration(probabilities.max(axis=1), predicted == targets)
     report = {
         "task": "classification",
         "rows": len(targets),
@@ -69,7 +68,7 @@ def class_mistakes(
             confusion.diagonal(), confusion.sum(axis=0), confusion.sum(axis=1), names
         ),
         "confusion": confusion.tolist(),
-        "calibration": calibration_report,
+        "calibration": reliability,
     }
     given = probabilities[np.arange(len(targets)), targets]
     worst = _worst(wrong, -given)

@@ -44,10 +44,8 @@ def load_weights(
     full_names = [name for name in tensors if f".{name}".endswith(f".{first}")]
     prefix = min(full_names, key=len, default=first).removesuffix(first)
     others = tuple(f"{prefix}{name}." for name in ignored)
-    weights = {}
-    for name in own:
-        if name.endswith(".num_batches_tracked"):
-            weights[name] = torch.tensor(0)  # files older than torch 0.4.1 do not count batches
+    # Files older than torch 0.4.1 do not count batches.
+    weights = {name: torch.tensor(0) for name in own if name.endswith(".num_batches_tracked")}
     for name, tensor in tensors.items():
         if name.startswith(prefix) and not name.startswith(others):
             weights[name.removeprefix(prefix)] = tensor

@@ -30,17 +30,13 @@ def _blocks(model: nn.Module, layout: str) -> Stages:
     stages: Stages = {}
     previous = None
     for name, layer in model.get_submodule(layout).named_children():
-        if previous is None or isinstance(previous, nn.MaxPool2d) or _is_strided(layer):
+        convolutions = [part for part in layer.modules() if isinstance(part, nn.Conv2d)]
+        is_strided = any(max(convolution.stride) > 1 for convolution in convolutions)
+        if previous is None or isinstance(previous, nn.MaxPool2d) or is_strided:
             steps = stages[f"block{len(stages) + 1}"] = []
         steps.append(f"{layout}.{name}")
         previous = layer
     return stages
-
-
-def _is_strided(layer: nn.Module) -> bool:
-    """Return True if a convolution of the layer has a stride."""
-    convolutions = [part for part in layer.modules() if isinstance(part, nn.Conv2d)]
-    return any(max(convolution.stride) > 1 for convolution in convolutions)
 
 
 def _vision_transformer(model: nn.Module, layout: str) -> Stages:
