@@ -93,7 +93,7 @@ def test_a_model_of_nan_is_not_exported(run, tmp_path, monkeypatch, capsys):
     torch.save(content, checkpoint)
     monkeypatch.chdir(run[0].parents[2])
     with pytest.raises(SystemExit):
-        main(["export", str(checkpoint), str(tmp_path / "out")])
+        main(["export", str(checkpoint), "--folder", str(tmp_path / "out")])
     assert "the model predicts NaN" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 

@@ -199,17 +199,6 @@ def test_a_checkpoint_and_another_config_contradict_each_other(fitted, fails):
     assert "belongs to a run of 'points', not of 'points+smaller'" in fails(*words)
 
 
-def test_a_config_of_the_same_name_is_not_that_of_the_run(fitted, fails, capsys):
-    text = Path("points.yaml").read_text("utf-8")
-    Path("b").mkdir()
-    Path("b/points.yaml").write_text(text, encoding="utf-8")
-    message = fails("test", "--config", "b/points.yaml")
-    assert "is of points.yaml, not of b/points.yaml" in message
-    assert "Give --ckpt_path runs/points/version_0 if that run is meant." in message
-    main(["test", "--config", "./points.yaml"])
-    assert f"using {RUN / 'config.yaml'}" in capsys.readouterr().out  # which may be another by now
-
-
 def test_a_checkpoint_is_for_its_own_rows(fitted, fails):
     before = contents(RUN)
     text = Path("points.csv").read_text("utf-8")

@@ -36,7 +36,6 @@ WRITTEN = [
     ("trainer: {epochs: 3}", "does not accept option 'epochs'. Did you mean trainer.max_epochs?"),
     ("model: {class_path: DenseModule, hidden: [9]}", "belong below init_args"),
     ("data: {init_args: {positive_class: yes}}", "got 'True'. Put yes, no, on and off in quotes."),
-    ("ckpt_path: last", "ckpt_path belongs on the command line"),
 ]
 
 

@@ -10,6 +10,7 @@ from dlp.console import say, scores_text
 from dlp.datamodules.base import SupervisedDataModule
 from dlp.lightning_cli.recipe import Recipe
 from dlp.runs.checkpoints import check_same_rows
+from dlp.runs.folder import run_of
 from dlp.runs.recorder import stage_scores
 
 
@@ -92,9 +93,8 @@ def _output(recipe: Recipe, checkpoint: Path) -> Path | None:
     arguments = recipe.config.data.init_args
     if arguments.get("predict_texts"):
         return None
-    folder = checkpoint.parent
-    if recipe.run is not None:
-        folder = recipe.run.folder
+    run = run_of(checkpoint)
+    folder = run.folder if run else checkpoint.parent
     name = "predictions"
     if arguments.get("predict_path"):
         name += f"_{Path(arguments.predict_path).stem}"

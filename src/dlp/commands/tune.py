@@ -107,7 +107,7 @@ def tune(recipe: Recipe, space: str, trials: PositiveInt = 50, storage: str | No
         study.optimize(objective, callbacks=[enough, finish], gc_after_trial=True)
     if folder is not None:
         _write(study, folder)  # a kill may have come before
-        _say_best(study, mode, [*recipe.source, folder / "best.yaml"])
+        _say_best(study, mode, [*recipe.configs, str(folder / "best.yaml")])
     return study
 
 
@@ -183,14 +183,14 @@ def _table(study: Study) -> pd.DataFrame:
     return frame.rename(columns=lambda n: n.removeprefix("user_attrs_").removeprefix("params_"))
 
 
-def _say_best(study: Study, mode: Mode, configs: Sequence[Path]) -> None:
+def _say_best(study: Study, mode: Mode, configs: Sequence[str]) -> None:
     """Print the best trials, if one is complete, and the command that trains by some configs."""
     table = _table(study)
     complete = table[table["state"] == "COMPLETE"]  # a pruned trial has no final value
     if len(complete):
         best = complete.sort_values("value", ascending=mode == "min").head(5)
         say(f"\n{best.to_string(index=False)}\n")
-        command = f"dlp fit --config {' --config '.join(map(str, configs))}"
+        command = f"dlp fit --config {' --config '.join(configs)}"
         say(f"next, with any other keys given here: {command}")
 
 

@@ -71,18 +71,6 @@ def run_name(configs: Sequence[Path]) -> str:
     return "+".join(names) or "unnamed"
 
 
-def source_line(configs: Sequence[Path]) -> str:
-    """Return the comment that names the configs of a run."""
-    return f"# from {' + '.join(map(str, configs))}\n"
-
-
-def read_source(config: Path) -> list[Path]:
-    """Return the configs that this comment names; empty without it."""
-    line, _, _ = config.read_text("utf-8").partition("\n")
-    _, _, source = line.partition("# from ")
-    return [Path(word) for word in source.split(" + ") if word]
-
-
 class _Loader(yaml.SafeLoader):
     """Loader that refuses a repeated key, whose first value YAML drops."""
 

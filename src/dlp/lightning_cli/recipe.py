@@ -1,7 +1,5 @@
 """Recipes: configs that LightningCLI parses once; data, model and Trainer are built from them."""
 
-import argparse
-import inspect
 import json
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -19,18 +17,14 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from dlp.callbacks import AtomicCheckpointIO, EpochSeed, ProgressBar
 from dlp.console import quiet, say
 from dlp.datamodules import SupervisedDataModule
-from dlp.errors import InputError, check_range, naming
-from dlp.lightning_cli.configs import source_line
-from dlp.lightning_cli.invocation import Invocation, of_run, resolve
+from dlp.errors import InputError, naming
+from dlp.lightning_cli.invocation import Invocation, resolve
 from dlp.lightning_cli.parse_errors import arguments
 from dlp.lightning_cli.parser import SIZES, Parser, import_classes, run_options
 from dlp.modules.weights import read_file
 from dlp.runs.checkpoints import check_same_rows, restore_data, start_from
-from dlp.runs.folder import Run, checkpoint_of, runs_of
+from dlp.runs.folder import checkpoint_of, run_of, runs_of
 from dlp.runs.recorder import RunRecorder
-
-#: Keys that Lightning's own `fit` writes into a config.yaml; accepted and ignored.
-_CHECKPOINT_KEYS = ("ckpt_path", "weights_only")
 
 
 class Recipe(LightningCLI):
@@ -60,10 +54,9 @@ class Recipe(LightningCLI):
         self.function = function
         self.args = invocation.words
         self.name = invocation.name
-        self.source = invocation.source
+        self.configs = invocation.typed
         self.is_dev_run = invocation.is_dev_run
         self.checkpoint = invocation.checkpoint
-        self.run = invocation.run
         #: Recorder of the last Trainer that was built; None if it records nothing.
         self.recorder: RunRecorder | None = None
         self._sized: LightningDataModule | None = None
@@ -83,11 +76,6 @@ class Recipe(LightningCLI):
             auto_configure_optimizers=False,
         )
 
-    @classmethod
-    def of_run(cls, run: Run, checkpoint: Path | None = None) -> "Recipe":
-        """Read the config of a run, for a checkpoint whose state the data has."""
-        return cls(of_run(run, checkpoint))
-
     # The parser --------------------------------------------------------------------------------
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
@@ -98,25 +86,17 @@ class Recipe(LightningCLI):
             size.__name__ = name  # type: ignore[attr-defined]  # shown in the help
             parser.link_arguments("data", f"model.init_args.{name}", size, apply_on="instantiate")
         parser.add_function_arguments(self.function, as_group=False, skip={"recipe"})
-        for name in _CHECKPOINT_KEYS:
-            parser.add_argument(f"--{name}", default=None, help=argparse.SUPPRESS)
-
-    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        """Parse, and refuse numbers that end in a traceback or in a crash."""
-        super().parse_arguments(parser, args)
-        config = self.config
-        check_range(0, 2**32 - 1, seed_everything=config.seed_everything)
-        check_range(1, 1024, threads=config.threads)
-        for name in ("accumulate_grad_batches", "check_val_every_n_epoch"):
-            check_range(1, **{f"trainer.{name}": config.trainer[name]})
-
-    def before_instantiate_classes(self) -> None:
-        """Set the threads."""
-        if self.config.threads:
-            torch.set_num_threads(self.config.threads)
 
     def instantiate_classes(self) -> None:
-        """Build nothing: a command calls the methods below."""
+        """Set the threads, and build nothing: a command calls the methods below."""
+        if self.config.threads:
+            torch.set_num_threads(self.config.threads)
+        config = self.config.clone()
+        config.pop("config")
+        config.run_dir = None
+        #: Complete config as YAML, a recipe that can be run again.
+        self.config_text: str = self.parser.dump(config, skip_unset=False, skip_validation=True)
+        self.config_dump = self.content()  # Lightning's own is validated once more
 
     def _size(self, name: str, data: LightningDataModule | None) -> Any:
         """Return a size of the data that `model` was given, or that of the config without one.
@@ -134,14 +114,6 @@ class Recipe(LightningCLI):
         return getattr(data, name)
 
     # What is built from it ---------------------------------------------------------------------
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """Arguments of the function, by name."""
-        parameters = inspect.signature(self.function).parameters
-        values = {name: self.config[name] for name in parameters if name != "recipe"}
-        built = self._build(**values)
-        return {name: built[name] for name in values}
 
     def data(self, check_rows: bool = True) -> SupervisedDataModule:
         """Build a new DataModule, with the state of the checkpoint if there is one.
@@ -172,7 +144,10 @@ class Recipe(LightningCLI):
             kind: Any = locate(config.class_path)
             if issubclass(kind, PretrainedModule) and "weights" in config.init_args:
                 config.init_args.weights = None  # they are replaced: no download
-        make = partial(self._build_model, data, config)
+
+        def make() -> Any:
+            return self._build(data=data, model=config).model
+
         model: LightningModule = make()
         if self.config.ensemble > 1:
             from dlp.modules import EnsembleModule
@@ -188,9 +163,6 @@ class Recipe(LightningCLI):
             model.example_input_array = None  # the summary's run would keep torch from it
             model.compile()
         return model
-
-    def _build_model(self, data: LightningDataModule, config: Namespace) -> Any:
-        return self._build(data=data, model=config).model
 
     def trainer(  # type: ignore[override]  # a method here
         self,
@@ -217,7 +189,7 @@ class Recipe(LightningCLI):
         if self.is_dev_run or run_dir is None:
             every.append(EpochSeed())
         else:
-            self.recorder = self._recorder(run_dir, settings.get("enable_checkpointing"))
+            self.recorder = self._recorder(run_dir)
             every += self.recorder.callbacks
             settings["plugins"] = settings.get("plugins") or [AtomicCheckpointIO()]
         with naming("trainer"):
@@ -230,22 +202,20 @@ class Recipe(LightningCLI):
         result["callbacks"] = callbacks if isinstance(callbacks, list) else [callbacks]
         return result
 
-    def _recorder(self, run_dir: str | Path, enable_checkpointing: bool | None) -> RunRecorder:
+    def _recorder(self, run_dir: str | Path) -> RunRecorder:
         config = self.config
         folder = config.run_dir if run_dir == "auto" else run_dir
-        if self.run is not None:
-            folder = self.run.folder
+        run = self.checkpoint and run_of(self.checkpoint)
         return RunRecorder(
             self.name,
-            folder,
-            is_resumed=self.run is not None,
+            run.folder if run else folder,
+            is_resumed=run is not None,
             monitor=config.monitor,
             test_after_fit=config.test_after_fit,
             baselines=config.baselines,
             smoothing=config.smoothing,
             seed=config.seed_everything,
-            config=source_line(self.source) + self.config_text(),
-            save_checkpoints=enable_checkpointing is not False,
+            config=self.config_text,
         )
 
     def fold_epochs(self) -> int:
@@ -262,15 +232,8 @@ class Recipe(LightningCLI):
 
     def content(self, *skip: str) -> dict[str, Any]:
         """Return the complete config as plain values, without some keys."""
-        return dict(yaml.safe_load(self.config_text(*skip)))
-
-    def config_text(self, *skip: str) -> str:
-        """Return the complete config as YAML, a recipe that can be run again."""
-        config = self.config.clone()
-        for name in ("config", *_CHECKPOINT_KEYS, *skip):
-            config.pop(name, None)
-        config["run_dir"] = None
-        return str(self.parser.dump(config, skip_none=False, skip_validation=True))
+        content = yaml.safe_load(self.config_text)
+        return {key: value for key, value in content.items() if key not in skip}
 
     def _build(self, **parts: Any) -> Any:
         return self.parser.instantiate(Namespace(**{"data": None, **parts}))  # type: ignore[no-untyped-call]  # of jsonargparse

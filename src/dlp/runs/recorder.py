@@ -41,7 +41,6 @@ class RunRecorder(Callback):
         smoothing: Factor of the moving average of the curves.
         seed: Seed of the run, for ``results.json``.
         config: Content of ``config.yaml``; None writes none.
-        save_checkpoints: Whether checkpoints are written.
     """
 
     name: str = "unnamed"
@@ -53,7 +52,6 @@ class RunRecorder(Callback):
     smoothing: float = 0.0
     seed: int | None = None
     config: str | None = None
-    save_checkpoints: bool = True
 
     def __post_init__(self) -> None:
         self.history = History()
@@ -61,9 +59,14 @@ class RunRecorder(Callback):
         self.best = BestCheckpoint(monitor=self.monitor)
         self.last = LastCheckpoint()
         #: Callbacks of the Trainer, in the order of their work.
-        self.callbacks: list[Callback] = [self, self.history, EpochSeed(), self.mistakes]
-        if self.save_checkpoints:
-            self.callbacks += [self.best, self.last]
+        self.callbacks: list[Callback] = [
+            self,
+            self.history,
+            EpochSeed(),
+            self.mistakes,
+            self.best,
+            self.last,
+        ]
         #: Run in whose folder the files lie; None until a fit or test begins.
         self.run: Run | None = None
         #: Whether an epoch was trained: a resumed fit may have none left.

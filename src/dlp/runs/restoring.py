@@ -12,7 +12,7 @@ from dlp.datamodules.parts import rows_fingerprint
 from dlp.errors import InputError
 from dlp.folds.out_of_fold import out_of_fold
 from dlp.folds.plan import read_folds
-from dlp.lightning_cli.recipe import Recipe
+from dlp.lightning_cli.recipe import load
 from dlp.modules.weights import read_file
 from dlp.runs.folder import Run, checkpoint_of, run_of
 
@@ -43,7 +43,8 @@ def restore(run: str | Path, check_rows: bool = True) -> RestoredRun:
     if home is None:
         raise InputError(f"{checkpoint} is not in the folder of a run, whose config it needs.")
     with isolate_rng():  # a recipe sets the seed
-        recipe = Recipe.of_run(home, checkpoint)
+        recipe = load(home.config)
+        recipe.checkpoint = checkpoint
         data = recipe.data(check_rows)
         module = recipe.model(data)
     module.load_state_dict(read_file(checkpoint, "state_dict")["state_dict"])
@@ -57,7 +58,7 @@ def out_of_fold_outputs(folder: Path) -> tuple[SupervisedDataModule, pd.DataFram
     numbers in that part, with their ``targets``, ``probabilities`` or ``values``, and the
     ``threshold``.
     """
-    data = Recipe.of_run(Run(folder)).data()
+    data = load(Run(folder).config).data()
     folds = list(read_folds(folder / "folds.jsonl", []))
     if not folds:
         raise InputError(f"{folder} has no finished fold; run dlp crossval.")
