@@ -22,9 +22,9 @@ _SYNONYMS = {
     "folds": "num_folds",
     "validation_split": "val_size",
 }
-#: Lines of a message around the reason.
+#: Lines of a message around its reasons.
 _FRAME = re.compile(
-    r"Parser key|Does not val|Subtypes|Errors|Given|Problem|Expected a (path|<class 'NoneType'>)|$"
+    r"Parser key|Type |Does not|Subtypes|Errors|Given|Problem|Expected a (path|<class 'None)|$"
 )
 #: Pattern of a message -> next step.
 _ADVICE = {
@@ -62,13 +62,9 @@ class FunctionParser(ShortErrors, ArgumentParser):
 def one_sentence(message: str, keys: Sequence[str]) -> str:
     """Return key and reason of a message of jsonargparse, with the next step."""
     key = ".".join(dict.fromkeys(re.findall(r'Parser key "([\w.]+)"', message)))
-    text = re.sub(
-        r"(Expected a <class '\w+'>)\n *- Expected a(?= <class '[a-z])", r"\1 or", message
-    )
-    text = re.sub("Type .* callable class: ", "", text)
-    lines = [line.strip(" -") for line in text.splitlines()]
-    reason = next((line for line in lines if not _FRAME.match(line)), message)
-    reason = reason.partition(". Got value")[0].rstrip(".")
+    lines = dict.fromkeys(line.strip(" -") for line in message.splitlines())
+    reason = " or ".join(line for line in lines if not _FRAME.match(line))
+    reason = reason.partition(". Got value")[0].replace(" or Expected", " or").rstrip(".")
     sentence = re.sub(r"(a )?<class '(?:\w+\.)*(\w+)'>|a typing\.", r"\2", reason)
     if key:
         sentence = f"{key}: {sentence}"
@@ -78,16 +74,16 @@ def one_sentence(message: str, keys: Sequence[str]) -> str:
     for pattern, advice in _ADVICE.items():
         if re.search(pattern, message):
             return f"{sentence}. {advice}"
-    if value and "Literal" in reason:
+    choices = []
+    if "Literal" in reason:
         choices = re.findall(r"'(\w+)'", reason)
-        return f"{sentence}.{near(value[1], choices)}"
-    name = _NAME.search(reason)
-    if name is None:
+    name = _NAME.search(reason) or (choices and value)
+    if not name:
         return f"{sentence}."
     classes = re.findall(r"class_path[ =]'([\w.]+)'", message)
     accepted = [f"{key}.{argument}" for path in classes[-1:] for argument in arguments(path)]
     others = [other for other in keys if other != f"{key}.{name[1]}"]  # of classes not chosen
-    return f"{sentence}.{near(name[1], accepted + others)}"
+    return f"{sentence}.{near(name[1], choices or accepted + others)}"
 
 
 def near(word: str, names: Iterable[str]) -> str:
