@@ -45,7 +45,7 @@ def test_more_repetitions_go_on(validated, capsys):
     assert f"going on with {RUN}" in output
     assert "repeat 0, fold 2:" not in output
     assert "next: dlp " in output
-    assert "curves.png, folds.jsonl" in output
+    assert f"wrote {RUN}" in output
     assert len(summary()["folds"]) == 6
 
 

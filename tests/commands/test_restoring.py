@@ -76,11 +76,8 @@ def test_a_recipe_takes_a_path(points):
     assert load(Path("points.yaml")).name == "points"
 
 
-def test_a_trial_of_predict_says_that_nothing_is_written(fitted, capsys):
+def test_a_trial_of_predict_writes_nothing(fitted):
     for typed in (["--config", "points.yaml"], ["--ckpt_path", str(RUN)]):
         before = {*Path().rglob("*.csv")}
         main(["predict", *typed, "--trainer.fast_dev_run", "true"])
-        assert (
-            "fast_dev_run: a batch is predicted, and nothing is written" in capsys.readouterr().out
-        )
         assert {*Path().rglob("*.csv")} == before

@@ -46,7 +46,7 @@ def recipe():
 
 
 def load(*args):
-    return Recipe(resolve("load", args))
+    return Recipe("load", args)
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,6 @@
 """Commands ``fit``, ``validate``, ``test`` and ``predict``: the methods of the Trainer."""
 
 from pathlib import Path
-from typing import Any
 
 from lightning import Trainer
 
@@ -28,7 +27,7 @@ def fit(recipe: Recipe) -> Trainer:
     elif recipe.config.test_after_fit and isinstance(data, SupervisedDataModule):
         data.inputs("test")  # its errors come before the training
     trainer = recipe.trainer()
-    trainer.fit(model, datamodule=data, **checkpoint_arguments(recipe))
+    trainer.fit(model, datamodule=data, ckpt_path=recipe.checkpoint, weights_only=True)
     if recipe.recorder is not None and (tested := recipe.recorder.checkpoint_to_test):
         trainer.test(model, datamodule=data, ckpt_path=tested, verbose=False, weights_only=True)
     return trainer
@@ -43,7 +42,9 @@ def validate(recipe: Recipe) -> None:
     data = recipe.data()
     model = recipe.model(data)
     trainer = recipe.trainer(run_dir=None)
-    trainer.validate(model, datamodule=data, verbose=False, **checkpoint_arguments(recipe))
+    trainer.validate(
+        model, datamodule=data, ckpt_path=recipe.checkpoint, verbose=False, weights_only=True
+    )
     say(f"validate: {scores_text(stage_scores(trainer, 'val'))}")
 
 
@@ -56,7 +57,13 @@ def test(recipe: Recipe) -> None:
     data = recipe.data()
     model = recipe.model(data)
     trainer = recipe.trainer()
-    trainer.test(model, datamodule=data, verbose=recipe.is_dev_run, **checkpoint_arguments(recipe))
+    trainer.test(
+        model,
+        datamodule=data,
+        ckpt_path=recipe.checkpoint,
+        verbose=recipe.is_dev_run,
+        weights_only=True,
+    )
 
 
 def predict(
@@ -74,9 +81,7 @@ def predict(
     data = recipe.data(check_rows=False)
     model = recipe.model(data)
     callbacks = []
-    if recipe.is_dev_run:
-        say("fast_dev_run: a batch is predicted, and nothing is written")
-    elif recipe.checkpoint is not None and isinstance(data, SupervisedDataModule):
+    if not recipe.is_dev_run and recipe.checkpoint and isinstance(data, SupervisedDataModule):
         if data.rows_to_predict() is None:  # the test part is predicted
             check_same_rows(data, recipe.checkpoint)
         if output is None:
@@ -84,7 +89,11 @@ def predict(
         callbacks.append(PredictionWriter(output))
     trainer = recipe.trainer(run_dir=None, callbacks=callbacks)
     trainer.predict(
-        model, datamodule=data, return_predictions=False, **checkpoint_arguments(recipe)
+        model,
+        datamodule=data,
+        return_predictions=False,
+        ckpt_path=recipe.checkpoint,
+        weights_only=True,
     )
 
 
@@ -99,10 +108,3 @@ def _output(recipe: Recipe, checkpoint: Path) -> Path | None:
     if arguments.get("predict_path"):
         name += f"_{Path(arguments.predict_path).stem}"
     return folder / f"{name}.csv"
-
-
-def checkpoint_arguments(recipe: Recipe) -> dict[str, Any]:
-    """Return the arguments of a Trainer's method by which it restores the checkpoint, if any."""
-    if recipe.checkpoint is None:
-        return {}
-    return {"ckpt_path": recipe.checkpoint, "weights_only": True}

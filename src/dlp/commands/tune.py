@@ -4,8 +4,6 @@ import json
 import math
 import warnings
 import zlib
-from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,7 @@ from filelock import FileLock
 from jsonargparse.typing import PositiveInt
 from lightning import Callback, LightningModule, Trainer
 
-from dlp.errors import InputError, extra, unknown
+from dlp.errors import InputError, extra, naming, unknown
 
 with extra("tune"):
     import optuna
@@ -29,12 +27,10 @@ with extra("tune"):
     from sqlalchemy.exc import SQLAlchemyError
 
 from dlp.console import muted, say
-from dlp.datamodules.base import SupervisedDataModule
 from dlp.evaluation.verdict import verdict
 from dlp.files import write_text
 from dlp.folds.training import silent_trainer
 from dlp.lightning_cli.configs import find_config, flatten, named_configs, read_config
-from dlp.lightning_cli.invocation import resolve
 from dlp.lightning_cli.recipe import Recipe
 from dlp.modules.monitor import Mode, monitor_mode
 from dlp.runs.folder import shared_run
@@ -63,29 +59,25 @@ def tune(recipe: Recipe, space: str, trials: PositiveInt = 50, storage: str | No
     epochs = recipe.fold_epochs()
     ranges = read_space(space, monitor)
     data = recipe.data()
-    rows = _judging_rows(data)
     mode = monitor_mode(monitor, recipe.model(data))
+    rows = data.fit()["rows"]
+    texts = {key: str(values) for key, values in ranges.items()}
+    content = recipe.config_dump | {"space": texts, "rows": rows}
     folder = None
-    create = partial(
-        optuna.create_study,
+    place = None  # in memory
+    if recipe.is_dev_run:
+        trials = 1
+    else:
+        folder = shared_run(recipe.name, content, "study", recipe.config.run_dir).folder
+        with FileLock(folder / ".lock"):  # databases fail on tables that two processes create
+            place = open_storage(storage or f"sqlite:///{folder}/study.db")
+    study = optuna.create_study(
+        storage=place,
+        study_name=f"{recipe.name} {zlib.crc32(repr(content).encode()):08x}",
+        load_if_exists=True,
         pruner=MedianPruner(5, max(2, epochs // 4)),
         direction="minimize" if mode == "min" else "maximize",
     )
-    if recipe.is_dev_run:
-        trials = 1
-        study = create()
-    else:
-        content = recipe.content("space", "trials", "storage")
-        content["space"] = {key: str(values) for key, values in ranges.items()}
-        content["rows"] = str(data.fit()["rows"])
-        folder = shared_run(recipe.name, content, "study", recipe.config.run_dir).folder
-        name = recipe.name
-        if storage is None:
-            storage = f"sqlite:///{folder}/study.db"
-        else:  # it may hold studies of other configs
-            name += f" {zlib.crc32(repr(content).encode()):08x}"
-        with FileLock(folder / ".lock"):  # databases fail on tables that two processes create
-            study = create(storage=open_storage(storage), study_name=name, load_if_exists=True)
 
     def objective(trial: Trial) -> float:
         # A study that goes on draws other values than before.
@@ -106,8 +98,12 @@ def tune(recipe: Recipe, space: str, trials: PositiveInt = 50, storage: str | No
         enough = MaxTrialsCallback(trials, _FINISHED)
         study.optimize(objective, callbacks=[enough, finish], gc_after_trial=True)
     if folder is not None:
-        _write(study, folder)  # a kill may have come before
-        _say_best(study, mode, [*recipe.configs, str(folder / "best.yaml")])
+        complete = _write(study, folder)  # a kill may have come before
+        if len(complete):
+            best = complete.sort_values("value", ascending=mode == "min").head(5)
+            say(f"\n{best.to_string(index=False)}\n")
+            configs = " --config ".join([*recipe.configs, f"{folder}/best.yaml"])
+            say(f"next, with any other keys given here: dlp fit --config {configs}")
     return study
 
 
@@ -123,21 +119,18 @@ def open_storage(place: str) -> BaseStorage:
         raise InputError(f"storage: cannot open {place} ({error}).") from error
 
 
-def _judging_rows(data: SupervisedDataModule) -> list[int]:
-    return list(data.labelled.part_rows(data.split).val.tolist())
-
-
-def _train(recipe: Recipe, trial: Trial, args: list[str], mode: Mode, rows: Sequence[int]) -> float:
+def _train(recipe: Recipe, trial: Trial, args: list[str], mode: Mode, rows: str) -> float:
     """Train the recipe with the values of a trial; return the best value of the monitor.
 
     Raises:
-        InputError: If the values change the rows that judge all trials.
+        InputError: If the values change the rows that judge trials, or nothing logs the monitor.
     """
-    report = TrialReport(trial, recipe.config.monitor, mode)
+    monitor = recipe.config.monitor
+    report = TrialReport(trial, monitor, mode)
     with muted(True):
-        variant = Recipe(resolve("tune", recipe.args + args), tune)
+        variant = Recipe("tune", recipe.args + args, tune)
         data = variant.data()
-        if _judging_rows(data) != rows:
+        if data.fit()["rows"] != rows:
             raise InputError(
                 f"space: {' '.join(args)} changes the rows that judge a trial, and the luckiest "
                 "rows would win; leave it out. dlp crossval --repeats tells how much rows matter."
@@ -145,7 +138,8 @@ def _train(recipe: Recipe, trial: Trial, args: list[str], mode: Mode, rows: Sequ
         trainer = silent_trainer(variant.trainer_arguments(), [report])
         trainer.fit(variant.model(data), datamodule=data)
     reading = verdict(report.values, mode)
-    assert reading is not None  # a trial that diverged has ended
+    if reading is None:  # a trial that diverged has ended
+        raise unknown("monitor", monitor, trainer.callback_metrics)
     trial.set_user_attr("best_epoch", reading.best_epoch)
     return reading.best
 
@@ -165,8 +159,6 @@ class TrialReport(Callback):
         epoch = trainer.current_epoch + 1
         self.values.append(float(metrics.get(self.monitor, math.nan)))
         if self.monitor not in metrics:
-            if epoch >= (trainer.check_val_every_n_epoch or 1):
-                raise unknown("monitor", self.monitor, metrics)
             return
         reading = verdict(self.values, self.mode)
         if reading is None or not math.isfinite(metrics.get("train_loss", 0.0)):
@@ -176,35 +168,24 @@ class TrialReport(Callback):
             raise optuna.TrialPruned
 
 
-def _table(study: Study) -> pd.DataFrame:
-    """Return a row per trial."""
+def _write(study: Study, folder: Path) -> pd.DataFrame:
+    """Write ``trials.csv``, and ``best.yaml``, which is laid over the config.
+
+    Return the complete trials; a pruned one has no final value.
+    """
     attributes = ("number", "state", "value", "user_attrs", "params", "duration")
     frame = study.trials_dataframe(attributes)
-    return frame.rename(columns=lambda n: n.removeprefix("user_attrs_").removeprefix("params_"))
-
-
-def _say_best(study: Study, mode: Mode, configs: Sequence[str]) -> None:
-    """Print the best trials, if one is complete, and the command that trains by some configs."""
-    table = _table(study)
-    complete = table[table["state"] == "COMPLETE"]  # a pruned trial has no final value
+    table = frame.rename(columns=lambda n: n.removeprefix("user_attrs_").removeprefix("params_"))
+    write_text(folder / "trials.csv", table.to_csv(index=False, float_format="%.15g"))
+    complete = table[table["state"] == "COMPLETE"]
     if len(complete):
-        best = complete.sort_values("value", ascending=mode == "min").head(5)
-        say(f"\n{best.to_string(index=False)}\n")
-        command = f"dlp fit --config {' --config '.join(configs)}"
-        say(f"next, with any other keys given here: {command}")
-
-
-def _write(study: Study, folder: Path) -> None:
-    """Write ``trials.csv`` and ``best.yaml``, which is laid over the config."""
-    write_text(folder / "trials.csv", _table(study).to_csv(index=False, float_format="%.15g"))
-    if not study.get_trials(states=[TrialState.COMPLETE]):
-        return
-    best = study.best_trial
-    head = f"# Trial {best.number} of {folder}: {best.value:.6g}\n"
-    values = {}
-    for key, value in best.params.items():
-        values[key] = yaml.safe_load(value) if isinstance(value, str) else short(value)
-    write_text(folder / "best.yaml", head + yaml.safe_dump(values))
+        best = study.best_trial
+        head = f"# Trial {best.number} of {folder}: {best.value:.6g}\n"
+        values = {}
+        for key, value in best.params.items():
+            values[key] = yaml.safe_load(value) if isinstance(value, str) else short(value)
+        write_text(folder / "best.yaml", head + yaml.safe_dump(values))
+    return complete
 
 
 def read_space(space: str, monitor: str) -> Space:
@@ -212,8 +193,11 @@ def read_space(space: str, monitor: str) -> Space:
 
     Trials are judged by `monitor`: keys that change it are refused.
     """
-    path = find_config(space, "space", named_configs("spaces/"))
-    ranges = {key: _distribution(key, value) for key, value in flatten(read_config(path))}
+    path = find_config(space, named_configs("spaces/"))
+    ranges = {}
+    for key, value in flatten(read_config(path)):
+        with naming(f"space: {key}"):
+            ranges[key] = _distribution(value)
     for key in ranges:
         if key.endswith((".l1", ".l2")) and monitor in ("val_loss", "train_loss"):
             raise InputError(
@@ -223,21 +207,17 @@ def read_space(space: str, monitor: str) -> Space:
     return ranges
 
 
-def _distribution(key: str, value: Any) -> distributions.BaseDistribution:
-    try:
-        if isinstance(value, list):
-            texts = [item if isinstance(item, str) else json.dumps(item) for item in value]
-            return distributions.CategoricalDistribution(texts)  # it keeps no lists
+def _distribution(value: Any) -> distributions.BaseDistribution:
+    """Return the distribution of a range, of choices or of one value."""
+    if isinstance(value, dict):
         # YAML takes 1e-4 for text.
         numbers: Any = {n: float(v) if isinstance(v, str) else v for n, v in value.items()}
-        if isinstance(numbers["low"], int) and isinstance(numbers["high"], int):
+        if all(isinstance(number, int) for number in numbers.values()):
             return distributions.IntDistribution(**numbers)
         return distributions.FloatDistribution(**numbers)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise InputError(
-            f"space: {key} takes {{low:, high:, log:, step:}} or a list of choices; got {value} "
-            f"({error})."
-        ) from error
+    choices = value if isinstance(value, list) else [value]
+    texts = [item if isinstance(item, str) else json.dumps(item) for item in choices]
+    return distributions.CategoricalDistribution(texts)  # it keeps no lists
 
 
 def suggest(trial: Trial, space: Space) -> list[str]:

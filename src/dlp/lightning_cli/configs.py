@@ -40,7 +40,7 @@ def about(path: Path) -> str:
     return line.strip("# ")
 
 
-def find_config(config: str, kind: str = "config", names: Mapping[str, Path] | None = None) -> Path:
+def find_config(config: str, names: Mapping[str, Path] | None = None) -> Path:
     """Return the file of a path, or of a name; None are the names of recipes and variations."""
     path = Path(config)
     if path.is_file():
@@ -49,12 +49,7 @@ def find_config(config: str, kind: str = "config", names: Mapping[str, Path] | N
         names = recipes() | variations()
     if config in names:
         return names[config]
-    if path.suffix == ".yaml":
-        hint = ""
-        if path.stem in names:
-            hint = f" Did you mean {path.stem!r}?"
-        raise InputError(f"found no file {config} (working directory {Path.cwd()}).{hint}")
-    raise unknown(kind, config, ["a path", *names])
+    raise unknown("config", config, [f"a path from {Path.cwd()}", *names])
 
 
 def run_name(configs: Sequence[Path]) -> str:

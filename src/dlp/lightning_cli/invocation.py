@@ -12,7 +12,7 @@ import yaml
 from dlp.console import say
 from dlp.errors import InputError
 from dlp.lightning_cli.configs import find_config, read_values, run_name
-from dlp.runs.folder import find_checkpoint, run_of
+from dlp.runs.folder import checkpoint_of, run_of
 
 _FAST_DEV_RUN = "--trainer.fast_dev_run"
 _OF_TRAINED = ("validate", "test", "predict")
@@ -118,7 +118,10 @@ def _check_beside_checkpoint(command: str, args: Sequence[str]) -> None:
 
 def _restore(ckpt_path: str | None, result: Invocation) -> None:
     """Set the checkpoint, and the config of its run, which a typed one must be."""
-    checkpoint = find_checkpoint(ckpt_path, result.name, resume=result.command == "fit")
+    if ckpt_path in (None, "best", "last"):
+        checkpoint = checkpoint_of(result.name, ckpt_path)
+    else:
+        checkpoint = checkpoint_of(ckpt_path, "last" if result.command == "fit" else None)
     say(f"using {checkpoint}")
     result.checkpoint = checkpoint
     run = run_of(checkpoint)

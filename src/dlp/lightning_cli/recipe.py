@@ -1,5 +1,6 @@
 """Recipes: configs that LightningCLI parses once; data, model and Trainer are built from them."""
 
+import inspect
 import json
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -18,7 +19,7 @@ from dlp.callbacks import AtomicCheckpointIO, EpochSeed, ProgressBar
 from dlp.console import quiet, say
 from dlp.datamodules import SupervisedDataModule
 from dlp.errors import InputError, naming
-from dlp.lightning_cli.invocation import Invocation, resolve
+from dlp.lightning_cli.invocation import resolve
 from dlp.lightning_cli.parse_errors import arguments
 from dlp.lightning_cli.parser import SIZES, Parser, import_classes, run_options
 from dlp.modules.weights import read_file
@@ -41,16 +42,19 @@ class Recipe(LightningCLI):
     - ``ckpt_path`` in the parser: a checkpoint comes with the config of its run (`Invocation`).
 
     Args:
-        invocation: Command with its configs, arguments and checkpoint.
+        command: Name of the command.
+        args: Words after it.
         function: Function of the command; its parameters are further options.
     """
 
     def __init__(
         self,
-        invocation: Invocation,
+        command: str,
+        args: Sequence[str],
         function: Callable[..., Any] = lambda recipe: None,
     ) -> None:
         quiet()
+        invocation = resolve(command, args)
         self.function = function
         self.args = invocation.words
         self.name = invocation.name
@@ -62,14 +66,12 @@ class Recipe(LightningCLI):
         self._sized: LightningDataModule | None = None
         import_classes(invocation.names)
         super().__init__(
-            LightningModule,
-            LightningDataModule,
+            datamodule_class=LightningDataModule,
             save_config_callback=None,
             trainer_defaults={"logger": False, "num_sanity_val_steps": 0},
             seed_everything_default=0,
-            parser_kwargs={"prog": f"dlp {invocation.command}", "allow_abbrev": False},
+            parser_kwargs={"prog": f"dlp {command}", "allow_abbrev": False},
             parser_class=Parser,
-            subclass_mode_model=True,
             subclass_mode_data=True,
             args=self.args,
             run=False,
@@ -92,11 +94,12 @@ class Recipe(LightningCLI):
         if self.config.threads:
             torch.set_num_threads(self.config.threads)
         config = self.config.clone()
-        config.pop("config")
         config.run_dir = None
-        #: Complete config as YAML, a recipe that can be run again.
+        for name in ("config", *inspect.signature(self.function).parameters):
+            config.pop(name, None)
+        #: Complete config as YAML, a recipe that can be run again, and as plain values.
         self.config_text: str = self.parser.dump(config, skip_unset=False, skip_validation=True)
-        self.config_dump = self.content()  # Lightning's own is validated once more
+        self.config_dump = yaml.safe_load(self.config_text)  # Lightning's is validated once more
 
     def _size(self, name: str, data: LightningDataModule | None) -> Any:
         """Return a size of the data that `model` was given, or that of the config without one.
@@ -107,7 +110,7 @@ class Recipe(LightningCLI):
             return None
         model = self.config.model
         size = model.init_args.get(name)
-        if name not in vars(data) and not hasattr(type(data), name):
+        if not hasattr(data, name):
             return size
         if size != arguments(model.class_path).get(name):  # the config may hold the default
             raise InputError(f"model.{name} comes from the data; leave it out.")
@@ -137,8 +140,9 @@ class Recipe(LightningCLI):
             data.fit()
         self._sized = data
         config = self.config.model.clone()
-        source = self.config.get("init_from")
-        if self.checkpoint is not None or source or self.is_dev_run:
+        has_weights = self.checkpoint is not None or self.is_dev_run
+        source = None if has_weights else self.config.init_from
+        if has_weights or source:
             from dlp.modules.pretrained import PretrainedModule  # few recipes have one
 
             kind: Any = locate(config.class_path)
@@ -153,7 +157,7 @@ class Recipe(LightningCLI):
             from dlp.modules import EnsembleModule
 
             model = EnsembleModule(make, int(self.config.ensemble))
-        if source and self.checkpoint is None and not self.is_dev_run:
+        if source:
             _, plus, overlays = self.name.partition("+")
             varied = source + plus + overlays  # its run with the same variations, if any
             path = checkpoint_of(varied if runs_of(varied) else source)
@@ -189,7 +193,17 @@ class Recipe(LightningCLI):
         if self.is_dev_run or run_dir is None:
             every.append(EpochSeed())
         else:
-            self.recorder = self._recorder(run_dir)
+            self.recorder = RunRecorder(
+                self.name,
+                folder=self.config.run_dir if run_dir == "auto" else run_dir,
+                run=run_of(self.checkpoint) if self.checkpoint else None,
+                monitor=self.config.monitor,
+                test_after_fit=self.config.test_after_fit,
+                baselines=self.config.baselines,
+                smoothing=self.config.smoothing,
+                seed=self.config.seed_everything,
+                config=self.config_text,
+            )
             every += self.recorder.callbacks
             settings["plugins"] = settings.get("plugins") or [AtomicCheckpointIO()]
         with naming("trainer"):
@@ -202,22 +216,6 @@ class Recipe(LightningCLI):
         result["callbacks"] = callbacks if isinstance(callbacks, list) else [callbacks]
         return result
 
-    def _recorder(self, run_dir: str | Path) -> RunRecorder:
-        config = self.config
-        folder = config.run_dir if run_dir == "auto" else run_dir
-        run = self.checkpoint and run_of(self.checkpoint)
-        return RunRecorder(
-            self.name,
-            run.folder if run else folder,
-            is_resumed=run is not None,
-            monitor=config.monitor,
-            test_after_fit=config.test_after_fit,
-            baselines=config.baselines,
-            smoothing=config.smoothing,
-            seed=config.seed_everything,
-            config=self.config_text,
-        )
-
     def fold_epochs(self) -> int:
         """Return the number of epochs of a fold or a trial, which begins with new weights."""
         epochs: int | None = self.config.trainer.max_epochs
@@ -229,11 +227,6 @@ class Recipe(LightningCLI):
         if epochs is None or epochs < 1:
             raise InputError(f"give --trainer.max_epochs, such as 20; it is {epochs}.")
         return epochs
-
-    def content(self, *skip: str) -> dict[str, Any]:
-        """Return the complete config as plain values, without some keys."""
-        content = yaml.safe_load(self.config_text)
-        return {key: value for key, value in content.items() if key not in skip}
 
     def _build(self, **parts: Any) -> Any:
         return self.parser.instantiate(Namespace(**{"data": None, **parts}))  # type: ignore[no-untyped-call]  # of jsonargparse
@@ -250,4 +243,4 @@ def load(config: str | Path, **keys: Any) -> Recipe:
     for key, value in keys.items():
         text = value if isinstance(value, str) else json.dumps(value)
         args.append(f"--{key}={text}")
-    return Recipe(resolve("load", args))
+    return Recipe("load", args)

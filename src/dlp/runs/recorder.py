@@ -17,7 +17,7 @@ from dlp.errors import InputError
 from dlp.evaluation.verdict import Verdict, divergence, longer, verdict
 from dlp.files import save_figure, write_text
 from dlp.modules.monitor import Mode, monitor_mode
-from dlp.runs.folder import Run, new_run, run_of, versions
+from dlp.runs.folder import Run, new_run, versions
 
 
 @dataclass(eq=False)
@@ -33,7 +33,7 @@ class RunRecorder(Callback):
     Args:
         name: Name of the runs, below ``runs``.
         folder: New or empty folder of the run; None is the next ``runs/<name>/version_N``.
-        is_resumed: Whether the folder is that of a run whose fit goes on.
+        run: Run whose fit goes on, instead of a new folder; None until a fit or test begins.
         monitor: Metric of the best epoch.
         test_after_fit: Checkpoint that the caller tests after the fit; the next command is printed
             after that.
@@ -45,7 +45,7 @@ class RunRecorder(Callback):
 
     name: str = "unnamed"
     folder: str | Path | None = None
-    is_resumed: bool = False
+    run: Run | None = None
     monitor: str = "val_loss"
     test_after_fit: Literal["best", "last"] | None = None
     baselines: bool = False
@@ -55,7 +55,7 @@ class RunRecorder(Callback):
 
     def __post_init__(self) -> None:
         self.history = History()
-        self.mistakes = MistakesReport()
+        self.mistakes = MistakesReport(self.run.folder if self.run else None)
         self.best = BestCheckpoint(monitor=self.monitor)
         self.last = LastCheckpoint()
         #: Callbacks of the Trainer, in the order of their work.
@@ -67,8 +67,6 @@ class RunRecorder(Callback):
             self.best,
             self.last,
         ]
-        #: Run in whose folder the files lie; None until a fit or test begins.
-        self.run: Run | None = None
         #: Whether an epoch was trained: a resumed fit may have none left.
         self.has_trained = False
         self._mode: Mode = "min"
@@ -80,8 +78,7 @@ class RunRecorder(Callback):
         """Checkpoint that ``test_after_fit`` names; None if it is tested."""
         if self.run is None or self.test_after_fit is None:
             return None
-        finished_test = self.run.results().get("test") or {}
-        if not self.has_trained and "baselines" in finished_test:
+        if not self.has_trained and "test" in self.run.results():
             return None
         return self.run.checkpoint(self.test_after_fit) or self.run.checkpoint()
 
@@ -96,24 +93,24 @@ class RunRecorder(Callback):
         self._start = time.perf_counter()
         self.has_trained = False
         self._mode = monitor_mode(self.monitor, pl_module)
-        if self.run is not None:  # another fit of the same Trainer
-            return
-        folder: Any = self.folder
-        if trainer.is_global_zero and not self.is_resumed:
-            folder = new_run(self.name, folder=folder).folder
-        self.run = Run(Path(trainer.strategy.broadcast(folder)))
+        if self.run is None:
+            folder: Any = None
+            if trainer.is_global_zero:
+                folder = new_run(self.name, folder=self.folder).folder
+            self.run = Run(Path(trainer.strategy.broadcast(folder)))
         self.history.folder = self.run.folder
+        self.mistakes.folder = self.run.folder
         self.best.mode = self._mode
         for checkpoint in (self.best, self.last):  # their own setup comes after this one
             checkpoint.dirpath = str(self.run.checkpoints.resolve())
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the config and remove the results of fewer epochs, once an epoch is trained."""
-        self.has_trained = True
-        if self.run is not None and self.config is not None and trainer.is_global_zero:
+        if self.run is not None and trainer.is_global_zero and not self.has_trained:
             (self.run.folder / "results.json").unlink(missing_ok=True)  # of fewer epochs
-            write_text(self.run.config, self.config)
-            self.config = None
+            if self.config is not None:
+                write_text(self.run.config, self.config)
+        self.has_trained = True
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write results and curves, print the reading of the curve and the next command."""
@@ -138,7 +135,7 @@ class RunRecorder(Callback):
 
             figure = draw_curves(metrics, best_epoch, self.smoothing)
             save_figure(figure, self.run.folder / "curves.png")
-        self.run.write_results(
+        self.run.add_results(
             monitor=self.monitor,
             mode=self._mode,
             modes=getattr(pl_module, "metric_modes", {}),
@@ -166,10 +163,7 @@ class RunRecorder(Callback):
         if not math.isfinite(last):  # else NaN is a gap
             failure = failure or divergence(self.monitor, metrics.get(self.monitor, []))
         if reading is None or failure is not None:
-            data = data_of(trainer)
-            has_test = data is None or data.has("test")
-            verb = "test" if has_test and not self.test_after_fit else "predict"
-            self._next_command = f"{verb} --ckpt_path {run.folder}"
+            self._next_command = f"predict --ckpt_path {run.folder}"
         elif reading.kind in ("improving", "too_short"):
             more = f"--trainer.max_epochs {longer(epochs)}"
             self._next_command = f"fit --ckpt_path {run.folder} {more}"
@@ -189,18 +183,10 @@ class RunRecorder(Callback):
         if self.run is None or not trainer.is_global_zero:
             return
         self.run.remove_if_empty()
-        is_stop = isinstance(exception, KeyboardInterrupt | SystemExit | OSError)
-        if is_stop and self.run.checkpoint("last") is not None:
+        if self.run.checkpoint("last") is not None:
             say(f"go on by dlp fit --ckpt_path {self.run.folder}")
 
     # A test ------------------------------------------------------------------------------------
-
-    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Find the run of the fit or of the checkpoint for the report of mistakes."""
-        if self.run is None and trainer.ckpt_path is not None:
-            self.run = run_of(Path(trainer.ckpt_path))
-        if self.run is not None:
-            self.mistakes.folder = self.run.folder
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Print the scores of a test beside those of baselines; add them to ``results.json``."""
@@ -209,20 +195,16 @@ class RunRecorder(Callback):
         scores = stage_scores(trainer, "test")
         say(f"test: {scores_text(scores)}")
         data = data_of(trainer)
-        checkpoint = trainer.ckpt_path and Path(trainer.ckpt_path).name
-        test: dict[str, Any] = {
+        test = {
             **scores,
             "rows": data and len(data.examples("test")),
-            "checkpoint": checkpoint,
+            "checkpoint": trainer.ckpt_path and Path(trainer.ckpt_path).name,
+            "baselines": self._compare(trainer, pl_module, "test", self.mistakes.outputs),
         }
-        if self.run is not None:  # before baselines: a metric may fail on their predictions
+        if self.run is not None:
             self.run.add_results(test=test)
-        test["baselines"] = self._compare(trainer, pl_module, "test", self.mistakes.outputs)
-        if self.run is None:
-            return
-        self.run.add_results(test=test)
-        if self._next_command and self.test_after_fit:
-            self._say_next()
+            if self._next_command and self.test_after_fit:
+                self._say_next()
 
     def _compare(
         self, trainer: Trainer, module: LightningModule, part: Part, outputs: Any = None
@@ -241,10 +223,10 @@ class RunRecorder(Callback):
         return scores
 
     def _say_next(self) -> None:
-        """Print the command that follows, and the files."""
+        """Print the command that follows, and the folder."""
         assert self.run is not None  # of a fit
         say(f"next: dlp {self._next_command}")
-        say(f"wrote {self.run.folder}: {self.run.files()}")
+        say(f"wrote {self.run.folder}")
 
 
 def stage_scores(trainer: Trainer, stage: str) -> dict[str, float]:
