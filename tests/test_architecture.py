@@ -27,7 +27,7 @@ LAYERS = [
     ["__main__", "__init__"],
 ]
 #: Imports that point upward on purpose.
-UPWARD = {"files -> console"}
+UPWARD = {"files -> console", "cli -> __main__"}
 FORBIDDEN = (
     r"__new__|__init_subclass__|sys\._getframe|inspect\.stack|\bgc\.|os\._exit|__signature__"
 )

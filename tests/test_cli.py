@@ -2,9 +2,12 @@
 
 import io
 import os
+import runpy
 import signal
 import subprocess
 import sys
+from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
@@ -65,6 +68,18 @@ def test_help_of_a_command_names_its_keys(capsys, command, key):
 def test_the_version_is_that_of_the_package(capsys):
     main(["--version"])
     assert capsys.readouterr().out == f"dlp {dlp.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "run", [partial(runpy.run_module, "dlp.cli"), partial(runpy.run_path, cli.__file__)]
+)
+@pytest.mark.filterwarnings("ignore:'dlp.cli' found in sys.modules")
+def test_cli_is_a_script_too_and_its_neighbours_hide_no_module(run, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["cli.py", "--version"])
+    monkeypatch.setattr(sys, "path", [str(Path(cli.__file__).parent), *sys.path])
+    run(run_name="__main__")
+    assert capsys.readouterr().out == f"dlp {dlp.__version__}\n"
+    assert str(Path(cli.__file__).parent) not in sys.path
 
 
 def test_names_that_a_pipe_cannot_show_are_escaped(monkeypatch):

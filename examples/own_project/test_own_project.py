@@ -136,7 +136,7 @@ def test_series_are_validated_by_folds_and_reported(in_run):
 @pytest.mark.slow
 def test_series_are_predicted_without_dlp(series_run, tmp_path, in_run):
     folder = tmp_path / "exported"
-    main(["export", str(series_run), str(folder)])
+    main(["export", str(series_run), "--folder", str(folder)])
     rows, _ = new_rows()
     (folder / "rows.json").write_text(json.dumps(rows), "utf-8")
     for name in ("dlp", "torch", "pandas"):

@@ -81,7 +81,9 @@ def predict(
     data = recipe.data(check_rows=False)
     model = recipe.model(data)
     callbacks = []
-    if not recipe.is_dev_run and recipe.checkpoint and isinstance(data, SupervisedDataModule):
+    if recipe.is_dev_run:
+        say("fast_dev_run: a batch is predicted, and nothing is written")
+    elif recipe.checkpoint is not None and isinstance(data, SupervisedDataModule):
         if data.rows_to_predict() is None:  # the test part is predicted
             check_same_rows(data, recipe.checkpoint)
         if output is None:
