@@ -132,7 +132,7 @@ assert data.class_names[shares.argmax()] == "earn"
 with torch.no_grad():
     probabilities = model(inputs).softmax(1)
 row = probabilities.amax(1).argmin().item()
-[text] = data.readable("val", [row])
+[text] = data.examples("val").inputs[[row]].raw()
 print(" ".join(text.split()[:20]), "...")
 top = probabilities[row].topk(3)
 for value, number in zip(top.values, top.indices, strict=True):

@@ -119,9 +119,9 @@ def test_parts_of_the_set_are_used_as_they_are_and_the_groups_they_share_are_cou
     ("labels", "arguments", "next_step"),
     [
         (["c", "b", "c", *"ab" * 6], {}, "give stratify: true"),
-        (["c", "b", "a", *"ab" * 6], {}, "Remove such classes, or add rows"),
+        (["c", "b", "a", *"ab" * 6], {}, "Add rows of such classes"),
         (["c", "b", "a", *"ab" * 6], {"stratify": True}, "Remove such classes, or add rows"),
-        (["a", "b", "a", *"ab" * 6], {"y_test": ["a", "c"]}, "Remove such classes, or add rows"),
+        (["a", "b", "a", *"ab" * 6], {"y_test": ["a", "c"]}, "Add rows of such classes"),
     ],
 )
 def test_a_class_that_training_lacks_is_refused_with_what_helps(labels, arguments, next_step):
@@ -129,11 +129,8 @@ def test_a_class_that_training_lacks_is_refused_with_what_helps(labels, argument
     if "y_test" in arguments:
         arguments = {"x_test": x[:2] + 0.5, **arguments}
     data = ArrayDataModule(x, labels, val_size=3, split_seed=None, **arguments)
-    with pytest.raises(InputError, match=next_step) as caught:
+    with pytest.raises(InputError, match=f" c.*{next_step}"):
         data.fit()
-    assert " c" in str(caught.value)
-    if caught.value.fixes:
-        assert ArrayDataModule(x, labels, val_size=3, split_seed=None, stratify=True).fit()
 
 
 def test_a_class_that_another_part_lacks_is_a_line(capsys):

@@ -55,7 +55,9 @@ def test_inputs_are_counted_and_a_row_is_its_cells_text_path_or_numbers(
 ):
     data = DATA_MODULES[name](tmp_path, split_seed=None)
     assert data.labelled.describe().startswith(sentence)
-    assert data.readable("val", [1]) == [row]
+    examples = data.examples("val").take(np.array([1]))
+    names = [cell for cells in examples.names.values() for cell in cells]
+    assert [*examples.inputs.readable(), *names] == [row]
 
 
 def test_the_command_prints_the_description_and_the_sizes_of_the_parts(capsys):

@@ -85,12 +85,12 @@ def test_classes_that_look_like_numbers_keep_their_names():
 
 def test_statistics_are_of_the_transformed_targets_and_1_for_a_constant():
     values = np.array([[1.0, 0.1], [10.0, 0.1], [100.0, 0.1]])
-    mean, std = fitted(values, scaling="standard").statistics(values)
-    assert np.allclose(mean, values.mean(axis=0))
-    assert np.allclose(std, [values[:, 0].std(), 1])
+    statistics = fitted(values, scaling="standard").statistics(values)
+    assert np.allclose(statistics["target_mean"], values.mean(axis=0))
+    assert np.allclose(statistics["target_std"], [values[:, 0].std(), 1])
     encoder = fitted(values[:, 0], scaling="standard", transform="log")
-    assert np.allclose(encoder.statistics(values[:, 0])[0], [np.log(10)])
-    assert fitted(values).statistics(values) == (None, None)
+    assert np.allclose(encoder.statistics(values[:, 0])["target_mean"], [np.log(10)])
+    assert fitted(values).statistics(values)["target_mean"] is None
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_statistics_are_of_the_transformed_targets_and_1_for_a_constant():
     ],
 )
 def test_the_summary_has_frequencies_or_mean_and_median(values, summary):
-    assert fitted(values).summary(np.asarray(values)) == summary
+    assert fitted(values).statistics(np.asarray(values))["target_summary"] == summary
 
 
 @pytest.mark.parametrize(

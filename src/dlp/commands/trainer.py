@@ -84,7 +84,7 @@ def predict(
     if recipe.is_dev_run:
         say("fast_dev_run: a batch is predicted, and nothing is written")
     elif recipe.checkpoint is not None and isinstance(data, SupervisedDataModule):
-        if data.rows_to_predict() is None:  # the test part is predicted
+        if data.rows_to_predict is None:  # the test part is predicted
             check_same_rows(data, recipe.checkpoint)
         if output is None:
             output = _output(recipe, recipe.checkpoint)

@@ -3,43 +3,20 @@
 import hashlib
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import chain, combinations
+from itertools import combinations
 from pathlib import Path
-from typing import TypedDict
 
 import numpy as np
 
 from dlp.console import say
 from dlp.datamodules.rows import Examples, LabelledParts
-from dlp.datamodules.splits import Parts, Size, Split, group_numbers, time_values
+from dlp.datamodules.splits import Parts, Split, group_numbers, time_values
 from dlp.datamodules.targets import TargetEncoder
 from dlp.errors import InputError
 
 #: Name of a folder or of a table of the Hub -> part.
 PART_NAMES = {"train": "train", "test": "test"}
 PART_NAMES |= dict.fromkeys(("val", "valid", "validation", "dev"), "val")
-
-_ADD_ROWS = "Remove such classes, or add rows of them to the training set."
-
-
-class SplitArguments(TypedDict, total=False):
-    """Keyword arguments of `SupervisedDataModule` that rarely change; it describes them."""
-
-    train_size: Size
-    stratify: bool
-    num_folds: int | None
-    fold: int
-    repeat: int
-    drop_duplicates: bool
-
-
-class DataArguments(SplitArguments, total=False):
-    """Keyword arguments of `SupervisedDataModule` whose defaults most sets of one's own share."""
-
-    batch_size: int
-    val_size: Size
-    test_size: Size
-    split_seed: int | None
 
 
 def report_unused(folder: Path, files: set[Path]) -> None:
@@ -71,12 +48,12 @@ class LabelledSet:
     def keys(self) -> Examples:
         """Training rows with class numbers, group numbers and times, by which they are split."""
         train = self.parts["train"]
-        y = self.targets.encode(train.targets)
-        classes = self.targets.classes(y)
-        if classes is not None:
-            y = classes
-        groups = group_numbers(train.groups)
-        return replace(train, targets=y, groups=groups, times=time_values(train.times))
+        return replace(
+            train,
+            targets=self.targets.classes(self.targets.encode(train.targets)),
+            groups=group_numbers(train.groups),
+            times=time_values(train.times),
+        )
 
     def part_rows(self, split: Split) -> Parts:
         """Return the numbers of the training rows that are in each part under a split."""
@@ -88,10 +65,13 @@ class LabelledSet:
             if split.num_folds or split.splitter:
                 raise InputError("the set has its own validation part; leave num_folds out.")
             split = replace(split, val_size=None)
-        if split.stratify and (rare := self._rare_classes(split)):
+        rare = []
+        if split.stratify:
+            rare = self.targets.rare_classes(self.parts["train"].targets, split.num_parts)
+        if rare:
             raise InputError(
-                f"stratify needs a row of each class per part; {_listed(rare)} has fewer. "
-                f"{_ADD_ROWS}"
+                f"stratify needs a row of each class per part; {_listed(rare)} has fewer. Remove "
+                "such classes, or add rows of them to the training set."
             )
         return split.parts(self.keys)
 
@@ -108,29 +88,17 @@ class LabelledSet:
                 parts[name] = self.parts[name]
         _compare_inputs(parts, drop_duplicates)
         for name, part in parts.items():
-            self._check_classes(name, part, split)
+            absent = self.targets.rare_classes(part.targets, 1)
+            if absent and name == "train":
+                raise InputError(
+                    f"the training part has no row of {_listed(absent)}. Add rows of such classes, "
+                    "give stratify: true, or by time_column fewer folds or smaller parts.",
+                    {"stratify": True},
+                )
+            if absent:
+                say(f"the {name} part has no row of {len(absent)} classes: {_listed(absent)}")
         _compare_groups(parts)
         return parts
-
-    def _check_classes(self, name: str, part: Examples, split: Split) -> None:
-        """Refuse a training part that lacks a class; print a line for other parts."""
-        absent = self.targets.rare_classes(part.targets, 1)
-        if not absent:
-            return
-        if name != "train":
-            say(f"the {name} part has no row of {len(absent)} classes: {_listed(absent)}")
-            return
-        sentence = f"the training part has no row of {_listed(absent)}"
-        if set(absent) & set(self._rare_classes(split)):
-            raise InputError(f"{sentence}: too few to divide. {_ADD_ROWS}")
-        raise InputError(
-            f"{sentence}; give stratify: true, or by time_column fewer folds or smaller parts.",
-            {"stratify": True},
-        )
-
-    def _rare_classes(self, split: Split) -> list[str]:
-        """Return the names of the classes with too few rows for all parts of a split."""
-        return self.targets.rare_classes(self.parts["train"].targets, split.num_parts)
 
     def describe(self) -> str:
         """Return columns, texts or images and targets of the set, as they were read."""
@@ -163,9 +131,7 @@ def _compare_inputs(parts: LabelledParts, drop: bool) -> None:
         others = parts[later].hashes
         if rows.hashes is None or others is None:
             continue
-        others = np.sort(others)
-        places = others.searchsorted(rows.hashes)  # np.isin would sort both
-        is_double = others.take(places, mode="clip") == rows.hashes
+        is_double = np.isin(rows.hashes, others)
         if is_double.any():
             counts.append(f"{is_double.sum():,} in {later} and {earlier}")
             if drop:
@@ -182,8 +148,8 @@ def _compare_groups(parts: LabelledParts) -> None:
     groups = {}
     for name, part in parts.items():
         if part.groups is not None:
-            groups[name] = part.groups.tolist()
-    tested = set(groups.pop("test", []))
-    shared = tested.intersection(chain.from_iterable(groups.values()))
+            groups[name] = set(part.groups)
+    tested = groups.pop("test", set())
+    shared = tested & set().union(*groups.values())
     if shared:
         say(f"{len(shared):,} groups of the test part are also trained or validated on")
