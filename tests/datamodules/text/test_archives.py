@@ -54,7 +54,7 @@ def test_imdb_is_read_id_for_id(tmp_path, monkeypatch):
         assert ids(data, part) == keras_rows(x[part], order, 24)
         assert data.loader(part).targets.tolist() == y[part][order].tolist()
     assert data.encoder.decode([4, 5, 23, 24]) == "w1 w2 w20 ?"
-    assert data.readable("train", [0])[0].split()[0] in WORDS
+    assert data.examples("train").inputs.raw()[0].split()[0] in WORDS
 
 
 def test_an_archive_with_another_hash_is_not_unpickled(tmp_path, monkeypatch):

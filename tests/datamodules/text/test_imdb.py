@@ -12,7 +12,7 @@ def test_the_parts_are_those_of_the_hub_in_keras_order(tmp_path):
     assert data.class_names == ["neg", "pos"]
     order = keras_order(40)
     assert data.examples("test").index.tolist() == order.tolist()
-    assert data.readable("test", [0]) == [
+    assert data.examples("test").inputs[:1].raw() == [
         f"a {'good' if order[0] % 2 else 'bad'} film of test {order[0]}"
     ]
     assert data.loader("val").targets.tolist() == (order[:8] % 2).tolist()

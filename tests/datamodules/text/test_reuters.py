@@ -50,7 +50,9 @@ def test_wires_are_in_keras_order_and_the_first_four_fifths_train(folder):
     assert data.loader("train").targets.tolist() == (order[:cut] % 46).tolist()
     assert data.loader("test").targets.tolist() == (order[cut:] % 46).tolist()
     assert data.class_names == CLASS_NAMES
-    assert data.readable("test", [0]) == [f"{CLASS_NAMES[order[cut] % 46]} wire {order[cut] // 46}"]
+    assert data.examples("test").inputs[:1].raw() == [
+        f"{CLASS_NAMES[order[cut] % 46]} wire {order[cut] // 46}"
+    ]
 
 
 @pytest.mark.parametrize("damage", ["other", "cut", "empty", "text", "links"])
@@ -67,7 +69,7 @@ def test_another_or_a_damaged_archive_is_refused(damage, folder, monkeypatch):
     else:
         content = path.read_bytes()
         path.write_bytes({"cut": content[: len(content) // 2], "empty": b"", "text": b"?"}[damage])
-    with pytest.raises(InputError, match=r"tar.gz is not Reuters-21578 1.0; delete it"):
+    with pytest.raises(InputError, match=r"tar.gz .* Reuters-21578 1.0; delete it"):
         ReutersDataModule(folder).fit()
 
 

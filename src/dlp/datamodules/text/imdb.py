@@ -6,7 +6,7 @@ from dlp.datamodules.base import LabelledParts
 from dlp.datamodules.splits import Size, keras_order
 from dlp.datamodules.targets import TargetEncoder
 from dlp.datamodules.text.sources import TextFiles, archive_texts
-from dlp.datamodules.text.text import BaseTextDataModule, TextArguments, parts_of
+from dlp.datamodules.text.text import BaseTextDataModule, TextArguments
 from dlp.files import AnyPath, find_data_dir
 from dlp.hyperparameters import Keywords
 
@@ -57,6 +57,6 @@ class IMDBDataModule(BaseTextDataModule):
     def load(self) -> LabelledParts:
         """Return both parts in the book's order."""
         if self.source == "keras":
-            return parts_of(archive_texts("imdb", self.folder))
+            return self.parts_of(archive_texts("imdb", self.folder))
         parts = super().load()  # those of the Hub are sorted by class
         return {part: rows.take(keras_order(len(rows))) for part, rows in parts.items()}

@@ -4,12 +4,9 @@ import hashlib
 import html
 import re
 import tarfile
-import zlib
 from collections.abc import Iterator
-from contextlib import suppress
-from gzip import BadGzipFile
 from pathlib import Path
-from typing import IO, Literal, cast
+from typing import Literal
 
 import numpy as np
 
@@ -18,8 +15,8 @@ from dlp.datamodules.splits import Size, keras_order
 from dlp.datamodules.targets import TargetEncoder
 from dlp.datamodules.text.corpus import Texts
 from dlp.datamodules.text.sources import TextFiles, archive_texts, cached_texts
-from dlp.datamodules.text.text import BaseTextDataModule, TextArguments, parts_of
-from dlp.errors import InputError
+from dlp.datamodules.text.text import BaseTextDataModule, TextArguments
+from dlp.errors import InputError, reading
 from dlp.files import AnyPath, download, find_data_dir
 from dlp.hyperparameters import Keywords
 
@@ -88,9 +85,9 @@ class ReutersDataModule(BaseTextDataModule):
     def load(self) -> LabelledParts:
         """Return both parts in the book's order."""
         if self.source == "keras":
-            return parts_of(archive_texts("reuters", self.folder))
+            return self.parts_of(archive_texts("reuters", self.folder))
         key = f"reuters {SHA256} {self.text}"  # the hash that the files must have
-        return parts_of(cached_texts(key, lambda: read_wires(self.folder, self.text)))
+        return self.parts_of(cached_texts(key, lambda: read_wires(self.folder, self.text)))
 
 
 def read_wires(folder: Path, text: str) -> Texts:
@@ -102,13 +99,11 @@ def read_wires(folder: Path, text: str) -> Texts:
 
     path = download(URL, folder / "reuters21578" / "reuters21578.tar.gz", "")
     files = {}
-    with (
-        suppress(tarfile.TarError, BadGzipFile, EOFError, zlib.error),
-        tarfile.open(path) as archive,
-    ):
+    with reading(path, "Reuters-21578 1.0; delete it and run again"), tarfile.open(path) as archive:
         for member in archive:
-            if member.isfile() and member.name.endswith(".sgm"):
-                files[member.name] = cast(IO[bytes], archive.extractfile(member)).read()
+            file = archive.extractfile(member)
+            if file is not None and member.name.endswith(".sgm"):
+                files[member.name] = file.read()
     contents = [files[name] for name in sorted(files)]
     if hashlib.sha256(b"".join(contents)).hexdigest() != SHA256:
         raise InputError(f"{path} is not Reuters-21578 1.0; delete it and run again.")

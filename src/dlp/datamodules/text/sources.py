@@ -5,6 +5,7 @@ import json
 import re
 import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -194,28 +195,26 @@ class TextFiles:
                     f"{self.path} is neither a path here nor a readable data set of the Hub "
                     f"({error}). Without network, give the path of a copy."
                 ) from error
-            for name, rows in sets.items():
+            for name in PART_NAMES.keys() & sets.keys():
+                rows = sets[name]
                 frame = rows.to_pandas()
                 for label in self.labels:
                     classes = getattr(rows.features.get(label), "names", None)
                     if classes is not None:
                         frame[label] = frame[label].map(dict(enumerate(classes)))  # -1: no label
-                frames[PART_NAMES.get(name, name)] = frame
-        return {part: frames[part] for part in PARTS if part in frames}
+                frames[PART_NAMES[name]] = frame
+        return frames
 
 
 def _hub_commit(name: str) -> str:
     """Return the newest commit of a data set of the Hub; without network the last one seen."""
     from huggingface_hub import HfApi
 
-    digest = hashlib.sha256(name.encode()).hexdigest()
-    last_seen = cache_dir() / "texts" / f"{digest[:32]}.commit"
-    try:
-        commit = str(HfApi().dataset_info(name, timeout=10).sha)
-        write_text(last_seen, commit)
-    except Exception:  # of the Hub and the network, each its own
-        if not last_seen.exists():
-            return ""
+    last_seen = cache_dir() / "texts" / f"{name.replace('/', '_')}.commit"
+    with suppress(Exception):  # of the Hub and the network, each its own
+        write_text(last_seen, str(HfApi().dataset_info(name, timeout=10).sha))
+    if not last_seen.exists():
+        return ""
     return last_seen.read_text("utf-8")
 
 

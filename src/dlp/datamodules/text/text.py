@@ -82,7 +82,7 @@ class BaseTextDataModule(SupervisedDataModule):
 
     def load(self) -> LabelledParts:
         """Return the parts of the files."""
-        return parts_of(self.files.texts(), self.id_column)
+        return self.parts_of(self.files.texts())
 
     def load_predict(self) -> Examples | None:
         """Return the texts of `predict_texts` or `predict_path`."""
@@ -90,13 +90,43 @@ class BaseTextDataModule(SupervisedDataModule):
             if not self.predict_texts:
                 raise InputError("predict_texts has no text; give one or more.")
             texts = Texts.tokenise(self.predict_texts, self.files.tokens, self.files.ngrams)
-            return _examples(texts, self.id_column)
+            return self.examples_of(texts)
         if self.predict_path is None:
             return None
         roles = self.files.columns.items()
         columns = {role: name for role, name in roles if role in ("text", "id")}
         files = replace(self.files, path=str(self.predict_path), columns=columns)
-        return _examples(files.read(), self.id_column)
+        return self.examples_of(files.read())
+
+    def parts_of(self, texts: Texts) -> LabelledParts:
+        """Return the parts that the column ``part`` names."""
+        names = texts.column("part")
+        return {part: self.examples_of(texts[names == part]) for part in PARTS if part in names}
+
+    def examples_of(self, texts: Texts) -> Examples:
+        """Return texts with their further columns."""
+        columns = {}
+        labels = []
+        for name in texts.table.column_names:
+            if name.startswith("label"):
+                labels.append(texts.column(name))
+            elif name not in ("text", "tokens"):
+                columns[name] = texts.column(name)
+        targets = None
+        if labels:
+            targets = np.column_stack(labels)
+        names = {}
+        if "id" in columns:
+            names[self.id_column] = columns["id"].astype(object)
+        return Examples(
+            inputs=texts,
+            targets=targets,
+            index=columns.get("row"),
+            names=names,
+            groups=columns.get("group"),
+            times=columns.get("time"),
+            hashes=columns["hash"],
+        )
 
     def input_spec(self) -> dict[str, Any]:
         """Return the words and the rules by which new texts are encoded."""
@@ -110,12 +140,6 @@ class BaseTextDataModule(SupervisedDataModule):
         }
 
 
-def parts_of(texts: Texts, id_column: str = "path") -> LabelledParts:
-    """Return the parts that the column ``part`` names."""
-    parts = texts.column("part")
-    return {part: _examples(texts[parts == part], id_column) for part in PARTS if part in parts}
-
-
 def _advise_characters(texts: Texts) -> None:
     """Say that texts are not of words, if they are in scripts without spaces between words."""
     sample = texts[:: len(texts) // 200 + 1]
@@ -126,31 +150,6 @@ def _advise_characters(texts: Texts) -> None:
             f"a word has {letters_per_token:.0f} letters of a script without spaces; tokens: "
             "characters learns more"
         )
-
-
-def _examples(texts: Texts, id_column: str) -> Examples:
-    columns = {}
-    for name in texts.table.column_names:
-        if name not in ("text", "tokens"):
-            columns[name] = texts.column(name)
-    labels = [columns[name] for name in columns if name.startswith("label")]
-    targets = None
-    if len(labels) == 1:
-        targets = labels[0]
-    elif labels:
-        targets = np.column_stack(labels)
-    names = {}
-    if "id" in columns:
-        names[id_column] = columns["id"].astype(object)
-    return Examples(
-        inputs=texts,
-        targets=targets,
-        index=columns.get("row"),
-        names=names,
-        groups=columns.get("group"),
-        times=columns.get("time"),
-        hashes=columns["hash"],
-    )
 
 
 class TextDataModule(BaseTextDataModule):
@@ -212,5 +211,5 @@ class TextDataModule(BaseTextDataModule):
             _advise_characters(parts["train"].inputs)
         if self.test_path is not None:
             files = replace(self.files, path=str(self.test_path))
-            parts["test"] = _examples(files.texts(), self.id_column)
+            parts["test"] = self.examples_of(files.texts())
         return parts
