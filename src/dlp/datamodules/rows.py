@@ -9,7 +9,7 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, Protocol, Self, runtime_checkable
+from typing import Any, ClassVar, Literal, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -122,10 +122,6 @@ class Examples:
                 columns[name] = values[rows]
         return Examples(self.inputs[rows], names=names, **columns)
 
-    def columns(self) -> dict[str, Any]:
-        """Return the columns that identify the rows: number, path or id, text."""
-        return {"index": self.index, **self.names, **self.inputs.columns()}
-
 
 #: Labelled rows by the name of their part: ``train``, ``val``, ``test``.
 LabelledParts = dict[str, Examples]
@@ -138,32 +134,21 @@ def row_hashes(rows: Iterable[Any]) -> NDArray[np.uint64]:
 
 
 class StoredRows(Protocol):
-    """Encoded rows: a length, and batches by an int64 tensor of row numbers."""
+    """Encoded rows: a length, and batches by an int64 tensor of row numbers.
+
+    Two further methods are used where there are any:
+
+    - ``select_batches(indices)`` returns a batch for each of several tensors of row numbers, at
+      less cost than one after the other.
+    - ``compact(index)`` returns a batch in a smaller form, in which it goes to a GPU, and
+      ``expand(batch)`` the batch of that form.
+    """
 
     def __len__(self) -> int:
         """Return the number of rows."""
 
     def __getitem__(self, index: Tensor) -> Any:
         """Return a batch."""
-
-
-@runtime_checkable
-class BatchedRows(StoredRows, Protocol):
-    """Encoded rows of which several batches at once cost less than one after the other."""
-
-    def select_batches(self, indices: Sequence[Tensor]) -> Sequence[Any]:
-        """Return a batch for each tensor of row numbers."""
-
-
-@runtime_checkable
-class CompactRows(StoredRows, Protocol):
-    """Encoded rows whose batches have a smaller form, in which they go to a GPU."""
-
-    def compact(self, index: Tensor) -> Any:
-        """Return a batch in that form."""
-
-    def expand(self, batch: Any) -> Any:
-        """Return the batch of that form, on its device."""
 
 
 class Encoder(ABC):
