@@ -8,7 +8,6 @@ from typing import Any
 from lightning.pytorch.utilities.seed import isolate_rng
 
 from dlp.datamodules.base import SupervisedDataModule
-from dlp.datamodules.splits import Splitter
 from dlp.errors import check_choice, check_range
 from dlp.folds.out_of_fold import out_of_fold
 from dlp.folds.plan import Fold, append_fold, plan_folds, read_folds
@@ -23,7 +22,7 @@ def cross_validate(
     max_epochs: int,
     num_folds: int = 4,
     repeats: int = 1,
-    splitter: Splitter | None = None,
+    splitter: Any = None,
     *,
     trainer: dict[str, Any] | None = None,
     engine: Engine = "auto",

@@ -87,14 +87,21 @@ class TextFiles:
         """Read and tokenise all texts; the column ``part`` holds the part of each."""
         import pandas as pd
 
+        from dlp.datamodules.tables.kinds import check_target
+        from dlp.datamodules.tables.rows import drop_unlabelled
+
         frame = pd.concat(self._frames())
         roles = dict(self.columns)
         if not self.labels and roles.get("id") not in frame:  # new texts need no names
             roles.pop("id", None)
         for role, name in roles.items():
             check_choice(f"{role.rstrip('0123456789')}_column", name, frame.columns)
-        if self.labels:
-            frame = self._labelled(frame)
+        if self.drop_unlabelled:
+            frame = drop_unlabelled(frame, self.labels, self.path)
+        for name in self.labels:
+            check_target(frame[name].droplevel(0), self.task)
+            if self.task == "classification":
+                frame[name] = frame[name].map(str, na_action="ignore")
         texts = frame[self.columns["text"]].tolist()
         for (part, row), text in zip(frame.index, texts, strict=True):
             if not isinstance(text, str) or not text.strip():
@@ -107,19 +114,6 @@ class TextFiles:
         del columns["text"]
         return Texts.tokenise(texts, self.tokens, self.ngrams, **columns)
 
-    def _labelled(self, frame: "pd.DataFrame") -> "pd.DataFrame":
-        """Return the rows with labels: classes as text, others checked."""
-        from dlp.datamodules.tables.kinds import check_target
-        from dlp.datamodules.tables.rows import drop_unlabelled
-
-        if self.drop_unlabelled:
-            frame = drop_unlabelled(frame, self.labels, self.path)
-        for name in self.labels:
-            check_target(frame[name].droplevel(0), self.task)
-            if self.task == "classification":
-                frame[name] = frame[name].map(str, na_action="ignore")
-        return frame
-
     def _frames(self) -> Frames:
         """Return the rows of each part; the index is the row number or the path of a text file."""
         import pandas as pd
@@ -127,10 +121,10 @@ class TextFiles:
         from dlp.datamodules.tables.files import read_table
 
         path = Path(self.path)
-        if path.is_dir() and not any(path.rglob("*.parquet")):
-            return self._text_files(path)
-        if path.is_dir() or self.is_on_hub:
+        if self.is_on_hub or any(path.rglob("*.parquet")):
             return self._hub()
+        if path.is_dir():
+            return self._text_files(path)
         if path.suffix.lower() == ".txt" and path.is_file() and not self.labels:
             lines = self._text(path).removesuffix("\n").split("\n")
             return {"train": pd.DataFrame({self.columns["text"]: lines})}
