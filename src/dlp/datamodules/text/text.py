@@ -105,27 +105,22 @@ class BaseTextDataModule(SupervisedDataModule):
 
     def examples_of(self, texts: Texts) -> Examples:
         """Return texts with their further columns."""
-        columns = {}
-        labels = []
-        for name in texts.table.column_names:
-            if name.startswith("label"):
-                labels.append(texts.column(name))
-            elif name not in ("text", "tokens"):
-                columns[name] = texts.column(name)
+        labels = [name for name in texts.table.column_names if name.startswith("label")]
         targets = None
         if labels:
-            targets = np.column_stack(labels)
+            targets = np.column_stack([texts.column(name) for name in labels])
         names = {}
-        if "id" in columns:
-            names[self.id_column] = columns["id"].astype(object)
+        ids = texts.column("id")
+        if ids is not None:
+            names[self.id_column] = ids.astype(object)
         return Examples(
             inputs=texts,
             targets=targets,
-            index=columns.get("row"),
+            index=texts.column("row"),
             names=names,
-            groups=columns.get("group"),
-            times=columns.get("time"),
-            hashes=columns["hash"],
+            groups=texts.column("group"),
+            times=texts.column("time"),
+            hashes=texts.column("hash"),
         )
 
     def input_spec(self) -> dict[str, Any]:
