@@ -59,7 +59,7 @@ def out_of_fold_outputs(folder: Path) -> tuple[SupervisedDataModule, pd.DataFram
     ``threshold``.
     """
     data = load(Run(folder).config).data()
-    folds = list(read_folds(folder / "folds.jsonl", []))
+    folds = list(read_folds(folder / "folds.jsonl", []).values())
     if not folds:
         raise InputError(f"{folder} has no finished fold; run dlp crossval.")
     if not folds[0].rows.startswith(rows_fingerprint(data.labelled.parts, data.targets)):
