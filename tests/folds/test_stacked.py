@@ -13,10 +13,12 @@ from lightning.pytorch.callbacks import EarlyStopping
 from torch import nn
 
 from dlp.datamodules import ArrayDataModule
+from dlp.datamodules.batches import BatchOrder
 from dlp.errors import InputError
 from dlp.folds.cross_validation import cross_validate
-from dlp.folds.stackable import reason_against, stack_key
-from dlp.folds.stacked import FoldTensors, train_stack
+from dlp.folds.plan import Fold
+from dlp.folds.stackable import reason_against
+from dlp.folds.stacked import StackedFold, train_stack
 from dlp.folds.stacked_net import StackedNet
 from dlp.modules import DenseModule, KerasRMSprop
 
@@ -83,50 +85,47 @@ def test_gradients_written_out_are_those_of_autograd(
 
 
 def stack(count, **model):
-    """Return models and tensors of some folds."""
-    models, tensors = [], []
+    """Return some folds of two epochs."""
+    x, y = torch.from_numpy(X), torch.from_numpy(VALUES)[:, None]
+    folds = []
     for seed in range(count):
         torch.manual_seed(seed)
-        models.append(DenseModule((3,), 1, "regression", hidden=(8, 4), **model))
-        x, y = torch.from_numpy(X), torch.from_numpy(VALUES)[:, None]
-        tensors.append(FoldTensors(x[:40], y[:40], x[40:], y[40:], 3, seed))
-    return models, tensors
+        module = DenseModule((3,), 1, "regression", hidden=(8, 4), **model)
+        order = BatchOrder(40, 3, shuffle=True, seed=seed)
+        fold = Fold(0, seed, seed, "", max_epochs=2)
+        folds.append(StackedFold(fold, module, x[:40], y[:40], x[40:], y[40:], order))
+    return folds
 
 
-def histories(models, tensors):
-    return [history for history, _ in train_stack(models, tensors, 2)]
+def histories(folds):
+    return [history for history, _ in train_stack(folds)]
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.4])
-def test_a_fold_does_not_depend_on_the_size_of_its_stack(dropout, monkeypatch):
-    models, tensors = stack(5, dropout=dropout)
-    together = histories(models, tensors)
-    monkeypatch.setattr("dlp.folds.stacked._NUMBERS_PER_BLOCK", 200)  # few rows at a time
-    models, tensors = stack(5, dropout=dropout)
-    alone = histories(models[3:4], tensors[3:4])
-    assert_equal(together[3:4], alone, 1e-5)
+def test_a_fold_does_not_depend_on_the_size_of_its_stack(dropout):
+    folds = stack(5, dropout=dropout)
+    assert_equal(histories(folds)[3:4], histories(folds[3:4]), 1e-5)
 
 
 def test_dropout_keeps_the_right_share_of_units_and_their_mean():
-    models, _ = stack(2, dropout=0.3)
-    generators = [torch.Generator().manual_seed(seed) for seed in range(2)]
-    for mask, width in zip(StackedNet(models).masks(5000, generators), (8, 4), strict=True):
+    models = [fold.model for fold in stack(2, dropout=0.3)]
+    for mask, width in zip(StackedNet(models).masks(5000, range(2)), (8, 4), strict=True):
         assert mask.shape == (2, 5000, width)
         assert (mask > 0).float().mean().item() == pytest.approx(0.7, abs=0.02)
         assert mask.mean().item() == pytest.approx(1.0, abs=0.02)
 
 
 def test_a_stack_is_the_same_without_devices(monkeypatch):
-    quick = histories(*stack(3))
+    quick = histories(stack(3))
     monkeypatch.setenv("DLP_SPEED", "0")
-    assert_equal(quick, histories(*stack(3)), 1e-6)
+    assert_equal(quick, histories(stack(3)), 1e-6)
 
 
 def test_a_fold_that_diverges_leaves_the_others_alone():
-    models, tensors = stack(3)
+    folds = stack(3)
     with torch.no_grad():
-        models[1].network.layers[0].weight.fill_(float("nan"))
-    result, expected = histories(models, tensors), histories(*stack(3))
+        folds[1].model.network.layers[0].weight.fill_(float("nan"))
+    result, expected = histories(folds), histories(stack(3))
     assert np.isnan(result[1]["val_mae"]).all()
     assert [result[0], result[2]] == [expected[0], expected[2]]
 
@@ -183,14 +182,15 @@ def test_usual_arguments_of_a_trainer_are_no_reason():
     assert reason_against(dense(data), data, arguments) is None
 
 
-def test_models_of_another_stack_key_are_stacked_apart():
+def test_models_of_another_key_are_stacked_apart():
     data = numbers(val_size=0.2)
     optimizer = partial(KerasRMSprop, lr=0.01)
     changes = ({}, {"hidden": (9,)}, {"l2": 0.1}, {"dropout": 0.1}, {"optimizer": optimizer})
     models = [dense(data, **options) for options in changes]
-    keys = {stack_key(model, FoldTensors.of(model, data)) for model in models}
+    fold = Fold(0, 0, 0, "", max_epochs=1)
+    keys = {StackedFold.of(fold, model, data).key for model in models}
     assert len(keys) == len(models)
-    assert stack_key(dense(data), FoldTensors.of(models[0], data)) in keys
+    assert StackedFold.of(fold, dense(data), data).key in keys
 
 
 def test_stacked_is_refused_where_it_cannot_be():

@@ -12,7 +12,7 @@ from dlp.errors import check_choice, check_range
 from dlp.folds.out_of_fold import out_of_fold
 from dlp.folds.plan import Fold, append_fold, plan_folds, read_folds
 from dlp.folds.results import CrossValidation
-from dlp.folds.training import Engine, FoldTraining, MakeModel
+from dlp.folds.training import Engine, MakeModel, train_folds
 from dlp.modules.monitor import monitor_mode
 
 
@@ -63,7 +63,6 @@ def cross_validate(
         num_folds=None if splitter else num_folds,
         splitter=splitter,
     )
-    training = FoldTraining(data, make_model, split, trainer or {}, engine, bool(keep))
     try:
         with isolate_rng():
             model = None
@@ -73,7 +72,9 @@ def cross_validate(
             mode = monitor_mode(monitor, model)
             plan = plan_folds(data, split, repeats, seed, max_epochs)
             finished = read_folds(path, plan)
-            for fold, model in training.train(_pending(plan, finished, folds, keep)):
+            pending = _pending(plan, finished, folds, keep)
+            training = train_folds(pending, data, make_model, split, trainer or {}, engine, keep)
+            for fold, model in training:
                 check_choice("monitor", monitor, fold.history)
                 if keep is not None:
                     model.trainer.save_checkpoint(_checkpoint(keep, fold), weights_only=True)

@@ -1,4 +1,4 @@
-"""Check whether folds can be stacked, and with which others."""
+"""Check whether folds can be stacked."""
 
 import inspect
 from typing import Any
@@ -8,7 +8,7 @@ from torch import Tensor, nn, optim
 
 from dlp.bag_of_words import BagLinear
 from dlp.datamodules.base import SupervisedDataModule
-from dlp.folds.stacked import METRICS, FoldTensors
+from dlp.folds.stacked import METRICS
 from dlp.folds.stacked_net import LOSSES, STACKED_ACTIVATIONS
 from dlp.modules.heads import Head
 from dlp.modules.models import DenseModule
@@ -31,14 +31,7 @@ _IRRELEVANT = {
 }
 #: Arguments of a Trainer whose value is as good as the default.
 _PLAIN = {"accelerator": "cpu", "devices": 1}
-
-
-def stack_key(model: DenseModule, fold: FoldTensors) -> str:
-    """Return a key, equal for folds that are trained together."""
-    optimizer = model.make_optimizer(model.parameters())
-    head = (type(model.head), model.head.loss_function)
-    sizes = (len(fold.inputs), len(fold.val_inputs), fold.batch_size)
-    return str((model.network, model.l1, model.l2, head, optimizer, sizes))
+_TRAINER_ARGUMENTS = inspect.signature(Trainer).parameters
 
 
 def reason_against(
@@ -50,21 +43,19 @@ def reason_against(
     if type(model) is not DenseModule:
         return f"{type(model).__name__} is not a DenseModule"
     for name in sorted(trainer.keys() - _IRRELEVANT):
-        default = inspect.signature(Trainer).parameters[name].default
+        default = _TRAINER_ARGUMENTS[name].default
         if trainer[name] not in (None, [], default, _PLAIN.get(name)):
             return f"trainer.{name} is set"
     loader = data.loader("train")
-    if type(loader.inputs) is not Tensor:
-        return "the inputs are not one dense tensor"
-    if loader.augment is not None:
-        return "the inputs are augmented"
+    if type(loader.inputs) is not Tensor or loader.augment is not None:
+        return "the inputs are augmented or not one dense tensor"
     layers = {type(layer) for layer in model.network.modules()}
     is_trained = all(weight.requires_grad for weight in model.network.parameters())
     if type(model.network) is not DenseNet or not is_trained or not layers <= _LAYERS:
         return "the network was changed"
     if not _is_usual(model.head):
         return f"{type(model.head).__name__} has another loss, metric, threshold or transform"
-    if model.class_weight or model.head.class_weights is not None:
+    if model.class_weight is not None:
         return "class_weight is set"
     if model.make_scheduler is not None:
         return "a scheduler is set"

@@ -2,26 +2,27 @@
 
 import inspect
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from dlp.datamodules.base import SupervisedDataModule
 from dlp.datamodules.batches import BatchOrder
+from dlp.folds.plan import Fold
 from dlp.folds.stacked_net import StackedNet, TensorFunction
 from dlp.modules.heads import RegressionHead, SigmoidHead, SoftmaxHead
 from dlp.modules.models import DenseModule
 from dlp.modules.optimizers import KerasRMSprop
 from dlp.seeds import derived_seed
 from dlp.speed.denormals import flushed_denormals
-from dlp.speed.fused_rmsprop import can_fuse, fused_step
+from dlp.speed.fused_rmsprop import fused_step
 
 #: Head -> its metric of logits (F, N, C), prepared targets and the unit of each target (F, 1, C).
 METRICS: dict[type[nn.Module], TensorFunction] = {
@@ -30,39 +31,51 @@ METRICS: dict[type[nn.Module], TensorFunction] = {
     RegressionHead: lambda z, y, unit: ((z - y) * unit).abs().mean((1, 2)),
 }
 
-_NUMBERS_PER_BLOCK = 2**21
 
+class StackedFold(NamedTuple):
+    """Fold of a stack: its rows, (N, ...), and their targets, (N, C), classes one-hot."""
 
-@dataclass(frozen=True)
-class FoldTensors:
-    """Rows of a fold, (N, ...), and their targets (N, C), prepared by the head, classes one-hot."""
-
+    fold: Fold
+    model: DenseModule
     inputs: Tensor
     targets: Tensor
     val_inputs: Tensor
     val_targets: Tensor
-    batch_size: int
-    seed: int
+    batches: BatchOrder
 
     @classmethod
-    def of(cls, model: DenseModule, data: SupervisedDataModule) -> "FoldTensors":
-        """Return the tensors of a data module that is split for the fold."""
+    def of(cls, fold: Fold, model: Any, data: SupervisedDataModule) -> "StackedFold":
+        """Return the fold for which a data module is split."""
         train: Any = data.loader("train")
         val: Any = data.loader("val")
         return cls(
+            fold,
+            model,
             train.inputs,
             _prepare(model, train.targets),
             val.inputs,
             _prepare(model, val.targets),
-            train.batch_sampler.batch_size,
-            train.batch_sampler.seed,
+            train.batch_sampler,
         )
+
+    @property
+    def num_weights(self) -> int:
+        """Number of weights of the model."""
+        return sum(weight.numel() for weight in self.model.parameters())
+
+    @property
+    def key(self) -> str:
+        """Key that is equal for folds that are trained together."""
+        model = self.model
+        optimizer = model.make_optimizer(model.parameters())
+        head = (type(model.head), model.head.loss_function)
+        sizes = (len(self.inputs), len(self.val_inputs), self.batches.batch_size)
+        return str((model.network, model.l1, model.l2, head, optimizer, sizes))
 
     def order(self, epoch: int) -> Tensor:
         """Return the rows of an epoch in the order of the loader's batches, (N,)."""
-        order = BatchOrder(len(self.inputs), len(self.inputs), True, self.seed)
-        order.set_epoch(epoch)
-        return next(iter(order))
+        [order] = replace(self.batches, batch_size=len(self.inputs), epoch=epoch)
+        return order
 
 
 def _prepare(model: DenseModule, targets: Tensor) -> Tensor:
@@ -78,70 +91,50 @@ def _prepare(model: DenseModule, targets: Tensor) -> Tensor:
 @flushed_denormals()
 @torch.inference_mode()
 def train_stack(
-    models: Sequence[DenseModule],
-    folds: Sequence[FoldTensors],
-    max_epochs: int,
+    stack: Sequence[StackedFold],
 ) -> list[tuple[dict[str, list[float]], NDArray[Any]]]:
-    """Train copies of models of one `stack_key`; return history and weights of each fold."""
+    """Train copies of the models of folds of one key; return history and weights of each."""
+    models = [stacked.model for stacked in stack]
     net = StackedNet(models)
     optimizer = models[0].make_optimizer([net.weights])
     step = _optimizer_step(optimizer, net.weights)
-    x = F.pad(_stack(fold.inputs for fold in folds), (0, 1), value=1.0)
-    y = _stack(fold.targets for fold in folds)
-    val_x = _stack(fold.val_inputs for fold in folds)
-    val_y = _stack(fold.val_targets for fold in folds)
-    fold_numbers = torch.arange(len(folds))[:, None]
+    x = F.pad(_join(stack, "inputs"), (0, 1), value=1.0)
+    y = _join(stack, "targets")
+    val_x = _join(stack, "val_inputs")
+    val_y = _join(stack, "val_targets")
+    batch_size = stack[0].batches.batch_size
+    fold_numbers = torch.arange(len(stack))[:, None]
     curves = defaultdict(list)
-    for epoch in range(max_epochs):
-        order = torch.stack([fold.order(epoch) for fold in folds])
-        seeds = [derived_seed(fold.seed, epoch) for fold in folds]
-        penalty = torch.zeros(len(folds))
+    for epoch in range(stack[0].fold.max_epochs):
+        order = torch.stack([stacked.order(epoch) for stacked in stack])
+        seeds = [derived_seed(stacked.batches.seed, epoch) for stacked in stack]
+        y_ordered = y[fold_numbers, order]
+        # Gathered at once, since gathering costs as much as a step.
+        tensors = (x[fold_numbers, order], y_ordered, *net.masks(order.shape[1], seeds))
+        batches = [torch.split(tensor, batch_size, dim=1) for tensor in tensors]
+        penalty = torch.zeros(len(stack))
         logits = []
-        batches = _batches(net, x, y, order, folds[0].batch_size, seeds)
-        for x_batch, y_batch, masks in batches:
+        for x_batch, y_batch, *masks in zip(*batches, strict=True):
             if net.has_penalty:
                 share = x_batch.shape[1] / order.shape[1]
                 penalty += net.penalty() * share
             logits.append(net.backward(x_batch, y_batch, masks))
             step()
-        train = _measure(models, "train", torch.cat(logits, 1), y[fold_numbers, order], penalty)
+        train = _measure(models, "train", torch.cat(logits, 1), y_ordered, penalty)
         val = _measure(models, "val", net.logits(val_x), val_y, net.penalty())
         for name, value in (train | val).items():
             curves[name].append(value)
-    weights = net.parameter_rows().numpy()
+    rows = {name: torch.stack(curve, 1).tolist() for name, curve in curves.items()}
     results = []
-    for number in range(len(folds)):
-        history = {name: torch.stack(curve)[:, number].tolist() for name, curve in curves.items()}
-        results.append((history, weights[number]))
+    for number, weights in enumerate(net.parameter_rows().numpy()):
+        history = {name: values[number] for name, values in rows.items()}
+        results.append((history, weights))
     return results
 
 
-def _stack(tensors: Iterable[Tensor]) -> Tensor:
-    return torch.stack([tensor.flatten(1) for tensor in tensors])
-
-
-def _batches(
-    net: StackedNet,
-    x: Tensor,
-    y: Tensor,
-    order: Tensor,
-    size: int,
-    seeds: Sequence[int],
-) -> Iterator[tuple[Tensor, Tensor, Sequence[Tensor]]]:
-    """Yield inputs, targets and masks of dropout of each batch.
-
-    Rows are gathered for many batches at once, since gathering costs as much as a step.
-    """
-    generators = [Generator().manual_seed(seed) for seed in seeds]
-    fold_numbers = torch.arange(len(seeds))[:, None]
-    count = max(1, _NUMBERS_PER_BLOCK // x[:, :size].numel())
-    for rows in torch.split(order, count * size, dim=1):
-        x_batches = torch.split(x[fold_numbers, rows], size, dim=1)
-        y_batches = torch.split(y[fold_numbers, rows], size, dim=1)
-        masks = net.masks(rows.shape[1], generators)
-        mask_batches = [torch.split(mask, size, dim=1) for mask in masks]
-        for number, x_batch in enumerate(x_batches):
-            yield x_batch, y_batches[number], [batches[number] for batches in mask_batches]
+def _join(stack: Sequence[StackedFold], name: str) -> Tensor:
+    """Return a tensor of all folds, (F, N, ...), with flat rows."""
+    return torch.stack([getattr(stacked, name).flatten(1) for stacked in stack])
 
 
 def _measure(
@@ -167,7 +160,7 @@ def _measure(
 
 def _optimizer_step(optimizer: Optimizer, weights: Tensor) -> Callable[[], object]:
     """Return the optimizer's step without its hooks, which take a quarter of the time."""
-    if type(optimizer) is KerasRMSprop and optimizer.is_fused and can_fuse(weights):
+    if type(optimizer) is KerasRMSprop and optimizer.is_fused:
         average = torch.zeros_like(weights)
         options = optimizer.param_groups[0]
         return partial(fused_step, [weights], [weights.grad], [average], options)

@@ -180,14 +180,12 @@ class StackedNet:
             total += self.l1 * absolute + self.l2 * square
         return total
 
-    def masks(self, num_rows: int, generators: Sequence[Generator]) -> list[Tensor]:
-        """Draw the factors of dropout of each hidden layer, (F, N, width); none without dropout.
-
-        A row's numbers follow each other, so they do not depend on how many rows are drawn at once.
-        """
+    def masks(self, num_rows: int, seeds: Sequence[int]) -> list[Tensor]:
+        """Draw the factors of dropout of each hidden layer, (F, N, width); none without dropout."""
         if not any(layer.rate for layer in self.hidden):
             return []
         widths = [layer.width for layer in self.hidden]
+        generators = [Generator().manual_seed(seed) for seed in seeds]
         noise = [torch.rand(num_rows, sum(widths), generator=each) for each in generators]
         parts = torch.split(torch.stack(noise), widths, dim=2)
         masks = []
