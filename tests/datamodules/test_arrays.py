@@ -10,7 +10,6 @@ from dlp.datamodules import (
     ArrayEncoder,
     ArrayRows,
     Examples,
-    Split,
     SupervisedDataModule,
     TargetEncoder,
 )
@@ -136,15 +135,6 @@ def test_a_class_that_training_lacks_is_refused_with_what_helps(labels, argument
 def test_a_class_that_another_part_lacks_is_a_line(capsys):
     ArrayDataModule(np.arange(9.0), [*"aab", *"abcabc"], val_size=3, split_seed=None).fit()
     assert "the val part has no row of 1 classes: c\n" in capsys.readouterr().out
-
-
-def test_the_seed_of_the_order_does_not_depend_on_earlier_splits(rows):
-    data = ArrayDataModule(*rows)
-    torch.manual_seed(1)
-    data.train_dataloader()
-    data.resplit(Split(num_folds=4))
-    torch.manual_seed(2)
-    assert data.train_dataloader().batch_sampler.seed == 2
 
 
 @pytest.mark.parametrize("change", ["value", "target", "split", "order"])

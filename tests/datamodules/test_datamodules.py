@@ -2,17 +2,20 @@
 
 import copy
 
+import pandas as pd
 import pytest
 import torch
 from helpers.sets import DATA_MODULES, GROUPS, TIMES, array_data, numbers
 from helpers.training import OneWeight, quiet_trainer
 from sklearn.model_selection import KFold
+from torch.utils._pytree import tree_leaves
 
 from dlp.datamodules import Split
 from dlp.errors import InputError
 
 PARTS = ("train", "val", "test")
 everyone = pytest.mark.parametrize("name", DATA_MODULES)
+with_columns = pytest.mark.parametrize("name", [name for name in DATA_MODULES if name != "arrays"])
 
 
 def dense(data, inputs):
@@ -27,9 +30,9 @@ def stacked(data, part):
     return torch.cat([inputs for inputs, _ in batches(data, part)])
 
 
-def everything(data):
+def everything(data, seed):
     """Return all that a fit on the current split gives."""
-    torch.manual_seed(5)
+    torch.manual_seed(seed)
     data.setup("fit")
     result = [data.state_dict(), data.input_shape, data.num_outputs, data.class_names]
     for part in filter(data.has, PARTS):
@@ -64,6 +67,16 @@ def test_sizes_are_there_before_setup_and_batches_are_float32_and_int64(name, tm
 
 
 @everyone
+def test_a_batch_is_a_copy_of_the_stored_rows(name, tmp_path):
+    loader = DATA_MODULES[name](tmp_path, split_seed=None).loader("val")
+    before = copy.deepcopy([*loader])
+    for batch in loader:
+        for tensor in tree_leaves(batch):
+            tensor.fill_(7)
+    assert all(map(torch.equal, tree_leaves([*loader]), tree_leaves(before)))
+
+
+@everyone
 def test_statistics_come_from_the_training_part_alone(name, tmp_path):
     make = DATA_MODULES[name]
     learned, rows = [], []
@@ -89,11 +102,11 @@ SPLITS = [
 def test_a_data_module_with_another_split_is_as_new(name, tmp_path):
     unused = DATA_MODULES[name](tmp_path)
     data = copy.deepcopy(unused)
-    for split in SPLITS:
+    for seed, split in enumerate(SPLITS):
         new = copy.deepcopy(unused)
         data.resplit(split)
         new.resplit(split)
-        assert everything(data) == everything(new)
+        assert everything(data, seed) == everything(new, seed)
 
 
 def test_a_checkpoint_predicts_without_the_training_rows(fitted):
@@ -144,12 +157,38 @@ def test_groups_stay_together(name, tmp_path):
     assert len(tests) == 1
 
 
-@pytest.mark.parametrize("name", [name for name in DATA_MODULES if name != "arrays"])
+@with_columns
 def test_parts_follow_each_other_in_time(name, tmp_path):
     data = DATA_MODULES[name](tmp_path, timed=True, test_size=8, val_size=8)
     train, val, test = (TIMES[data.examples(part).index] for part in PARTS)
     assert [len(train), len(val), len(test)] == [24, 8, 8]
     assert train.max() < val.min() <= val.max() < test.min()
+
+
+@with_columns
+def test_a_column_names_the_rows(name, tmp_path):
+    rows = DATA_MODULES[name](tmp_path, id_column="sold").examples("val")
+    assert list(map(str, rows.names["sold"])) == [str(TIMES[row]) for row in rows.index]
+
+
+@with_columns
+def test_rows_without_a_label_are_left_out_if_asked(name, tmp_path, capsys):
+    data, strict = (DATA_MODULES[name](tmp_path, drop_unlabelled=drop) for drop in (True, False))
+    frame = pd.read_csv(tmp_path / "rows.csv")
+    frame.loc[3::10, "label"] = None
+    frame.to_csv(tmp_path / "rows.csv", index=False)
+    rows = {*data.examples("train").index, *data.examples("val").index}
+    assert rows == {*range(40)} - {3, 13, 23, 33}
+    assert "have no target and are left out" in capsys.readouterr().out
+    with pytest.raises(InputError, match="4 rows have no target, the first is row 3"):
+        strict.fit()
+
+
+@with_columns
+@pytest.mark.parametrize("argument", ["id_column", "group_column", "time_column"])
+def test_a_misspelt_column_is_named(name, argument, tmp_path):
+    with pytest.raises(InputError, match=r"'ownr'.*'owner'"):
+        DATA_MODULES[name](tmp_path, **{argument: "ownr"}).fit()
 
 
 def test_lines_are_printed_once_for_all_folds(tmp_path, capsys):

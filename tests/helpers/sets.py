@@ -1,6 +1,10 @@
 """Tiny data sets in the true format of their origin."""
 
 import numpy as np
+import pandas as pd
+from PIL import Image
+
+from dlp import datamodules
 
 
 def points_table(path, rows=120, seed=0):
@@ -33,8 +37,6 @@ def write_points(folder):
 
 def image_folder(path, classes=("cats", "dogs"), count=6, side=12, seed=0):
     """Write a folder of noisy PNGs with one subfolder per class; the second class is brighter."""
-    from PIL import Image
-
     generator = np.random.default_rng(seed)
     for label, name in enumerate(classes):
         (path / name).mkdir(parents=True)
@@ -62,8 +64,6 @@ def numbers(changed=False):
 
 def write_rows(folder, columns, changed=False):
     """Write columns of the set to rows.csv, and to new.csv five rows without labels."""
-    import pandas as pd
-
     x = numbers(changed)
     frame = pd.DataFrame(x, columns=["a", "b", "c"])
     frame["text"] = [" ".join(f"word{int(value * 2)}" for value in row) for row in x]
@@ -83,49 +83,37 @@ def _options(folder, grouped, timed, predict):
 
 def array_data(folder, changed=False, grouped=False, timed=False, predict=False, **arguments):
     """Return the set as arrays."""
-    from dlp.datamodules import ArrayDataModule
-
-    return ArrayDataModule(
-        numbers(changed),
-        LABELS,
-        x_predict=numbers()[:5] if predict else None,
-        groups=GROUPS if grouped else None,
-        **{"scaling": "standard", **arguments},
-    )
+    arguments.setdefault("scaling", "standard")
+    arguments["x_predict"] = numbers()[:5] if predict else None
+    arguments["groups"] = GROUPS if grouped else None
+    return datamodules.ArrayDataModule(numbers(changed), LABELS, **arguments)
 
 
 def table_data(folder, changed=False, grouped=False, timed=False, predict=False, **arguments):
     """Return the set as a table."""
-    from dlp.datamodules import TableDataModule
-
     write_rows(folder, ["a", "b", "c"], changed)
-    arguments |= _options(folder, grouped, timed, predict)
+    arguments = _options(folder, grouped, timed, predict) | arguments
     arguments["drop_columns"] = ["owner"] * (not grouped) + ["sold"] * (not timed)
-    return TableDataModule(folder / "rows.csv", "label", **arguments)
+    return datamodules.TableDataModule(folder / "rows.csv", "label", **arguments)
 
 
 def text_data(folder, changed=False, grouped=False, timed=False, predict=False, **arguments):
     """Return the set as texts."""
-    from dlp.datamodules import TextDataModule
-
     write_rows(folder, ["text"], changed)
-    options = {"num_words": 30, "encoding": "tfidf", "label_column": "label", **arguments}
-    options |= _options(folder, grouped, timed, predict)
-    return TextDataModule(str(folder / "rows.csv"), **options)
+    options = {"num_words": 30, "encoding": "tfidf", "label_column": "label"}
+    options |= _options(folder, grouped, timed, predict) | arguments
+    return datamodules.TextDataModule(str(folder / "rows.csv"), **options)
 
 
 def image_data(folder, changed=False, grouped=False, timed=False, predict=False, **arguments):
     """Return the set as images of one colour."""
-    from PIL import Image
-
-    from dlp.datamodules import ImageFolderDataModule
-
     write_rows(folder, ["image"], changed)
     for number, row in enumerate(numbers(changed)):
         colour = tuple(int(9 * value) % 256 for value in row)
         Image.new("RGB", (8, 8), colour).save(folder / f"{number}.png")
-    arguments |= _options(folder, grouped, timed, predict)
-    return ImageFolderDataModule(folder / "rows.csv", target="label", image_size=8, **arguments)
+    options = {"target": "label", "image_size": 8}
+    options |= _options(folder, grouped, timed, predict) | arguments
+    return datamodules.ImageFolderDataModule(folder / "rows.csv", **options)
 
 
 #: Factories ``(folder, changed, grouped, timed, predict, **arguments)`` of the set above. `changed`

@@ -126,20 +126,6 @@ def test_a_table_gives_paths_and_targets(columns, target, task, outputs, pets):
     assert data.targets.task == task
 
 
-def test_ids_come_from_a_column(pets):
-    path = table(pets, kind=["a", "b"] * 6, number=[*"abcdefghijkl"])
-    data = images(path, target="kind", id_column="number")
-    rows = data.examples("val")
-    assert rows.names["number"].tolist() == ["abcdefghijkl"[row] for row in rows.index]
-
-
-def test_rows_without_a_target_are_left_out_if_asked(pets, capsys):
-    path = table(pets, kind=["a", "b", None] * 4)
-    data = images(path, target="kind", val_size=None, split_seed=None, drop_unlabelled=True)
-    assert data.examples("train").index.tolist() == [0, 1, 3, 4, 6, 7, 9, 10]
-    assert "table.csv have no target and are left out" in capsys.readouterr().out
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -147,7 +133,6 @@ def test_rows_without_a_target_are_left_out_if_asked(pets, capsys):
         ({"target": "kin"}, "unknown column 'kin'. Did you mean 'kind'"),
         ({"target": "kind", "image_column": "path"}, "unknown column 'path'"),
         ({"target": "kind", "image_column": "kind"}, r"names 12 images .* such as .*pets/a\."),
-        ({"target": "kind", "group_column": "owner"}, "unknown column 'owner'"),
         ({"target": "age"}, "give task: classification"),
     ],
 )

@@ -114,11 +114,3 @@ def test_batches_selected_together_are_those_selected_one_by_one(rows, order):
         assert np.array_equal(batch.to_dense(9).numpy(), stored)
         assert batch.ids.dtype == batch.offsets.dtype == torch.int32  # as SciPy takes them
         assert batch.weights.dtype == torch.float32
-
-
-def test_a_batch_is_a_copy(rows):
-    index = torch.arange(4)
-    before = [tensor.clone() for tensor in rows[index]]
-    for tensor in rows[index]:
-        tensor.fill_(7)
-    assert all(map(torch.equal, rows[index], before))

@@ -90,24 +90,10 @@ def test_lists_of_labels_are_refused(task):
         TextDataModule("a.json", task=task).fit()
 
 
-def test_unlabelled_texts_are_left_out_if_asked():
-    path = write_csv("a.csv", [*ROWS, ("no label", "")])
-    with pytest.raises(InputError, match="drop_unlabelled"):
-        TextDataModule(path).fit()
-    data = TextDataModule(path, drop_unlabelled=True, val_size=None)
-    assert data.loader("train").targets.dtype == torch.int64
-    assert (len(data.examples("train")), data.class_names) == (40, ["0", "1"])
-
-
 @pytest.fixture
 def reviews():
     rows = [(f"a {'xy'[n % 2]} film", "xy"[n % 2], f"author {n % 5}", n) for n in range(20)]
     return write_csv("reviews.csv", rows, ("text", "label", "by", "day"))
-
-
-def test_ids_name_the_rows(reviews):
-    rows = TextDataModule(reviews, id_column="day").examples("val")
-    assert rows.names["day"].tolist() == [str(row) for row in rows.index]
 
 
 NEW = ["a y film", "an unknown x"]
@@ -173,7 +159,6 @@ def test_the_cache_follows_the_file_and_the_tokens(change, reviews, monkeypatch)
         ([*ROWS, ("  ", 1)], {}, "no text in row 40 of its train part"),
         (ROWS, {"text_column": "texts"}, "unknown text_column 'texts'. Did you mean 'text'"),
         (ROWS, {"label_column": ["label", "stars"]}, "unknown label_column 'stars'"),
-        (ROWS, {"group_column": "author"}, "unknown group_column 'author'"),
     ],
 )
 def test_missing_texts_and_columns_are_named(rows, arguments, message):
