@@ -11,9 +11,6 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from dlp.datamodules.images.store import ImageFormat
-from dlp.datamodules.tables.columns import TableFeatures
-from dlp.datamodules.tables.encoder import TableEncoder
-from dlp.datamodules.tables.rows import TableRows, records
 from dlp.datamodules.text.corpus import Texts
 from dlp.datamodules.text.encoding import TextEncoder, WordWeights
 from dlp.modules.heads import make_head
@@ -50,44 +47,6 @@ def test_texts_are_read_as_in_training(texts, encoding, tokens, ngrams, max_leng
     (counts,) = TextReader(spec)(texts)
     rows = WordWeights(spec)(torch.from_numpy(counts))
     np.testing.assert_array_equal(rows, expected)
-
-
-CELLS = st.fixed_dictionaries(
-    {
-        "size": st.none() | st.floats(-1e6, 1e6),
-        "rooms": st.none() | st.integers(-9, 9),
-        "sold": st.none() | st.datetimes(pd.Timestamp("1900-01-01"), pd.Timestamp("2100-01-01")),
-        "city": st.none() | st.sampled_from(["Bonn", "K\u00f6ln", "1.0", "None", ""]),
-        "new": st.none() | st.booleans(),
-    }
-)
-TRAIN = pd.DataFrame(
-    {
-        "size": [50.5, None, 70.25, 91, 12],
-        "rooms": [1.0, 2, None, 4, 2],
-        "sold": pd.to_datetime(["2001-02-03", "2010-01-01", None, "1999-12-31", "2020-05-05"]),
-        "city": ["Bonn", "K\u00f6ln", None, "1", "Bonn"],
-        "new": [True, False, True, None, True],
-    }
-)
-
-
-@given(
-    st.lists(CELLS, min_size=1, max_size=5), st.sampled_from(["zero", "mean", "median"]),
-    st.booleans(), st.sampled_from(["standard", "minmax", "quantile", "none"]),
-    st.sampled_from([0, 3]),
-)  # fmt: skip
-@pytest.mark.filterwarnings("ignore:column .* unseen in training")
-def test_cells_are_read_as_in_training(rows, missing, indicator, scaling, bins):
-    encoder = TableEncoder(
-        ["size", "rooms", "sold"], ["city", "new"], missing, indicator, scaling, bins
-    )
-    encoder.fit(TableRows(TRAIN))
-    frame = pd.DataFrame(rows).astype({"sold": "datetime64[us]", "size": float, "rooms": float})
-    inputs = {**encoder.state(), "read_csv": None}
-    arrays = TableReader(inputs)(records(frame))
-    matrix = TableFeatures(inputs)(*map(torch.from_numpy, arrays))
-    torch.testing.assert_close(matrix, encoder.transform(TableRows(frame)), rtol=0, atol=0)
 
 
 def test_cells_that_stand_for_holes_are_missing_and_dates_can_be_categories():

@@ -8,10 +8,13 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, QuantileTransformer, StandardScaler
 
-from dlp.datamodules.tables.columns import Scale
+from dlp.datamodules.tables.columns import Scale, TableFeatures
 from dlp.datamodules.tables.encoder import TableEncoder
-from dlp.datamodules.tables.rows import TableRows
+from dlp.datamodules.tables.rows import TableRows, records
 from dlp.errors import InputError
+from dlp.reader.table import TableReader
+
+pytestmark = pytest.mark.filterwarnings("ignore:column .* unseen in training")
 
 RANDOM = np.random.default_rng(0)
 SKEWED = np.exp(RANDOM.normal(size=300))
@@ -28,9 +31,15 @@ def holes(frame, share=0.2):
 
 
 def encode(train, new, **arguments):
+    """Return names and matrix of new rows, which the reader of an export gives to the bit."""
     encoder = TableEncoder(**arguments)
     encoder.fit(TableRows(train))
-    return encoder.names, encoder.transform(TableRows(new)).numpy()
+    matrix = encoder.transform(TableRows(new))
+    spec = {**encoder.state(), "read_csv": None}
+    arrays = TableReader(spec)(records(new))
+    read = TableFeatures(spec)(*map(torch.from_numpy, arrays))
+    torch.testing.assert_close(read, matrix, rtol=0, atol=0)
+    return encoder.names, matrix.numpy()
 
 
 @pytest.mark.parametrize(
@@ -84,14 +93,13 @@ def test_missing_zero_is_zero_after_scaling(scaling):
 
 
 def test_bins_fill_one_after_the_other():
-    assert not Scale.fit(np.array([0.0, 1] * 5), "error", "none", 4).edges
-    train = pd.DataFrame({"x": np.arange(9.0), "y": [0.0, 1, 2] * 3})
-    new = pd.DataFrame({"x": [-1.0, 0, 1, 3, 8, 99], "y": 1.5})
+    train = pd.DataFrame({"x": np.arange(9.0), "y": [0.0, 1, 2] * 3, "z": [0, 1, 1] * 3})
+    new = pd.DataFrame({"x": [-1.0, 0, 1, 3, 8, 99], "y": 1.5, "z": 1})
     names, result = encode(train, new, scaling="none", bins=4)
     expected = [[0, 0, 0, 0], [0, 0, 0, 0], [0.5, 0, 0, 0], [1, 0.5, 0, 0], [1] * 4, [1] * 4]
-    assert result[:, 2:6].tolist() == expected
-    assert names[6:] == ["y bin 1", "y bin 2"]
-    assert result[:, 6:].tolist() == [[1, 0.5]] * 6
+    assert result[:, 3:7].tolist() == expected
+    assert names[7:] == ["y bin 1", "y bin 2"]
+    assert result[:, 7:].tolist() == [[1, 0.5]] * 6
 
 
 @pytest.mark.parametrize("value", [0.1, 5, "same", True, None, pd.Timestamp("2024-01-31")])
@@ -135,12 +143,11 @@ def test_categories_are_equal_whatever_type_they_were_read_as(cells):
     assert encode(codes, codes, categorical=["c"])[0] == ["c=1", "c=1.1", "c=1.10"]
 
 
-def test_dates_are_days_in_utc():
+def test_dates_are_days_in_utc_and_booleans_0_and_1():
     dates = pd.to_datetime(["1970-01-02T00:00", "1970-01-03T12:00"])
-    paris = dates.tz_localize("Europe/Paris")
-    train = pd.DataFrame({"d": dates, "p": paris})
+    train = pd.DataFrame({"d": dates, "p": dates.tz_localize("Europe/Paris"), "b": [True, False]})
     _, result = encode(train, train, scaling="none")
-    np.testing.assert_allclose(result, [[1, 1 - 1 / 24], [2.5, 2.5 - 1 / 24]])
+    np.testing.assert_allclose(result, [[1, 1 - 1 / 24, 1], [2.5, 2.5 - 1 / 24, 0]])
 
 
 def test_listed_columns_have_the_listed_kind_and_others_stay():

@@ -27,10 +27,6 @@ def test_leaky_scaling_takes_all_training_rows_whatever_the_fold():
         np.testing.assert_allclose(fold.inputs(part), whole.inputs(part)[numbers], atol=1e-6)
 
 
-def test_column_b_can_be_left_out():
-    assert "B" not in HousingDataModule(drop_columns=["B"]).feature_names
-
-
 @pytest.fixture
 def archive(tmp_path, monkeypatch):
     """Write a California archive of 700 rows in the true layout."""
