@@ -73,7 +73,3 @@ def test_a_module_with_arguments_of_numpy_survives_its_checkpoint(tmp_path):
 def test_an_array_as_an_argument_is_refused():
     with pytest.raises(InputError, match="target_mean is a NumPy array"):
         DenseModule((3,), 2, "regression", target_mean=np.ones(2))
-
-
-def test_the_number_of_classes_may_be_of_numpy():
-    assert DenseModule((3,), np.arange(4).max() + 1).head.num_outputs == 4

@@ -9,13 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from helpers.training import quiet_trainer
 
-from dlp.cli import main
-from dlp.datamodules import ArrayDataModule
 from dlp.errors import InputError
 from dlp.inference import Predictor
-from dlp.modules import DenseModule
 
 RECIPE = """\
 data:
@@ -82,31 +78,6 @@ def test_the_numbers_of_the_card_are_those_of_the_results(run):
         assert float(row[1]) == pytest.approx(test[f"test_{name}"], rel=1e-5)
     assert "12 test rows" in card
     assert "coverage 0.6: " in card
-
-
-@pytest.mark.slow
-def test_a_model_of_nan_is_not_exported(run, tmp_path, monkeypatch, capsys):
-    checkpoint = run[0] / "checkpoints/nan.ckpt"
-    content = torch.load(run[0] / "checkpoints/best.ckpt")
-    for tensor in content["state_dict"].values():
-        tensor.fill_(torch.nan)
-    torch.save(content, checkpoint)
-    monkeypatch.chdir(run[0].parents[2])
-    with pytest.raises(SystemExit):
-        main(["export", str(checkpoint), "--folder", str(tmp_path / "out")])
-    assert "the model predicts NaN" in capsys.readouterr().err
-    assert not (tmp_path / "out").exists()
-
-
-def test_arrays_are_predicted_as_by_the_module():
-    x = np.random.default_rng(0).normal(3, 2, (30, 4))
-    data = ArrayDataModule(x, x[:, 0], scaling="standard", val_size=None, split_seed=None)
-    module, trainer = DenseModule(data.input_shape, 1, "regression", hidden=[4]), quiet_trainer()
-    trainer.fit(module, datamodule=data)
-    trainer.save_checkpoint("a.ckpt")
-    with torch.no_grad():
-        expected = module.eval().head.predict(module(data.inputs("train")[:]))
-    np.testing.assert_allclose(Predictor.load("a.ckpt").predict(x), expected, rtol=1e-6, atol=1e-6)
 
 
 class Command:

@@ -103,10 +103,6 @@ def test_two_processes_at_once_share_a_study(space):
     assert not list(Path("runs/points").glob("study_1"))
 
 
-def test_a_trial_whose_process_was_killed_fails_as_its_heart_beats_no_more():
-    assert open_storage("sqlite:///study.db").get_heartbeat_interval() == 60
-
-
 def test_a_trial_that_diverges_is_pruned(space):
     Path("space.yaml").write_text("model.optimizer.lr: [1e30]")
     study = main([*ARGS, *DRY, "--model.optimizer", "SGD", "--model.head", "softmax"])

@@ -8,7 +8,6 @@ from helpers.fold_problems import TRAINER, VALUES, X, classes, dense, maker, num
 from lightning import Callback
 
 from dlp.datamodules import ArrayRows
-from dlp.errors import InputError
 from dlp.folds.cross_validation import cross_validate
 from dlp.modules import DenseModule
 
@@ -42,21 +41,6 @@ def test_finished_folds_are_not_trained_again_and_a_killed_one_starts_anew(tmp_p
     whole = run(numbers(), dense, trainer=TRAINER)
     assert [fold.history for fold in result.folds] == [fold.history for fold in whole.folds]
     pd.testing.assert_frame_equal(result.out_of_fold, whole.out_of_fold)
-
-
-def test_more_repetitions_go_on_with_the_finished_folds(tmp_path):
-    path, trained = tmp_path / "folds.jsonl", []
-    cross_validate(numbers(), dense, 1, path=path)
-    cross_validate(numbers(), dense, 1, repeats=2, path=path, on_fold=trained.append)
-    assert [fold.repeat for fold in trained] == [1] * 4
-
-
-def test_baselines_are_of_the_training_part():
-    result = cross_validate(numbers(), dense, 1, num_folds=2)
-    targets = [fold.baseline["mean"]["mae"] for fold in result.folds]
-    y = numbers().load()["train"].targets
-    expected = [abs(y[:30] - y[30:].mean()).mean(), abs(y[30:] - y[:30].mean()).mean()]
-    assert targets == pytest.approx(expected, rel=1e-5)
 
 
 def test_each_row_but_the_test_part_has_the_prediction_of_its_fold():
@@ -122,12 +106,3 @@ def test_finished_folds_without_a_checkpoint_are_trained_again(tmp_path):
     for _ in range(2):
         cross_validate(numbers(), dense, 1, 2, on_fold=trained.append, **options)
     assert len(trained) == 2
-
-
-def test_a_misspelt_monitor_is_a_sentence():
-    with pytest.raises(InputError, match="val_mae"):
-        cross_validate(numbers(), dense, 1, monitor="val_mse")
-    with pytest.raises(InputError, match="unknown monitor 'vall_loss'"):
-        cross_validate(numbers(), dense, 1, monitor="vall_loss")
-    with pytest.raises(InputError, match="direction"):
-        cross_validate(numbers(), dense, 1, monitor="val_speed")

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers.fold_problems import numbers
-from sklearn.model_selection import LeaveOneGroupOut, ShuffleSplit
+from sklearn.model_selection import ShuffleSplit
 
 from dlp.errors import InputError
 from dlp.folds.plan import append_fold, plan_folds, read_folds
@@ -40,11 +40,6 @@ def test_a_fold_is_a_function_of_seed_repetition_and_number():
 
 def test_a_splitter_tells_the_number_of_folds():
     assert len(plan(splitter=ShuffleSplit(5, random_state=0))) == 5
-
-
-def test_a_splitter_that_needs_groups_is_a_sentence():
-    with pytest.raises(InputError, match="LeaveOneGroupOut cannot divide 60 rows"):
-        plan(splitter=LeaveOneGroupOut())
 
 
 def test_a_finished_fold_survives_its_file(fold):

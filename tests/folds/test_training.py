@@ -6,7 +6,6 @@ from helpers.fold_problems import TRAINER, dense, maker, numbers
 from lightning.pytorch.callbacks import EarlyStopping
 from torch import nn
 
-from dlp.callbacks import AtomicCheckpointIO
 from dlp.errors import InputError
 from dlp.folds.cross_validation import cross_validate
 from dlp.folds.training import silent_trainer
@@ -72,8 +71,3 @@ def test_long_stacks_are_shared_by_processes(monkeypatch):
 def test_several_devices_are_refused():
     with pytest.raises(InputError, match="one device"):
         silent_trainer({"accelerator": "cpu", "devices": 2, "strategy": "ddp"}, [])
-
-
-def test_the_checkpoint_of_a_fold_is_complete_or_absent():
-    trainer = silent_trainer({"accelerator": "cpu"}, [])
-    assert isinstance(trainer.strategy.checkpoint_io, AtomicCheckpointIO)

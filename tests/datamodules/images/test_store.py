@@ -70,13 +70,6 @@ def test_the_exif_orientation_is_undone():
     assert np.array_equal(read_image(content, ImageFormat(4, 6)), np.array(upright))
 
 
-@pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP"])
-def test_an_animation_gives_its_first_frame(kind):
-    frames = [Image.new("RGB", (4, 4), colour) for colour in ("red", "blue")]
-    content = encoded(frames[0], kind, save_all=True, append_images=frames[1:])
-    assert abs(read_image(content, ImageFormat(4, 4)) - np.array([255.0, 0, 0])).max() <= 2
-
-
 @pytest.mark.parametrize("dtype", [np.uint16, np.int32, np.float32])
 def test_more_than_eight_bits_are_refused_with_the_next_step(dtype):
     image = Image.fromarray(np.arange(16, dtype=dtype).reshape(4, 4) * 1000)
