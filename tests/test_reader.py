@@ -1,4 +1,4 @@
-"""The reader of an export gives the arrays of the encoders of training, to the bit."""
+"""Rows and answers of an export; the tests of the encoders compare their arrays."""
 
 from dataclasses import asdict
 
@@ -6,47 +6,15 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image
 
 from dlp.datamodules.images.store import ImageFormat
-from dlp.datamodules.text.corpus import Texts
-from dlp.datamodules.text.encoding import TextEncoder, WordWeights
 from dlp.modules.heads import make_head
 from dlp.reader.answer import Answer
 from dlp.reader.array import ArrayReader
 from dlp.reader.files import typed_rows
 from dlp.reader.image import ImageReader
 from dlp.reader.table import TableReader, number
-from dlp.reader.text import TextReader
-
-WORDS = st.sampled_from(
-    ["gut", "schlecht", "don\u2019t", "STRASSE", "caf\u00e9", "\U0001f600", "a-b"]
-)
-# Hypothesis takes seconds to build the table of all characters.
-SIGNS = st.text("aB'-.\n\0 \u00e9\u0301\u597d\U0001f44d", max_size=20)
-TEXT = SIGNS | st.lists(WORDS, max_size=9).map(" ".join)
-TEXTS = st.lists(TEXT, min_size=1, max_size=6)
-ENCODINGS = st.sampled_from(["multi_hot", "count", "tfidf", "sublinear_tfidf"])
-
-
-@given(
-    TEXTS, ENCODINGS, st.sampled_from(["words", "characters"]), st.sampled_from([1, 2]),
-    st.none() | st.integers(1, 6),
-)  # fmt: skip
-@pytest.mark.filterwarnings("ignore:no word of the training texts")
-def test_texts_are_read_as_in_training(texts, encoding, tokens, ngrams, max_length):
-    encoder = TextEncoder(40, max_length, encoding)
-    known = ["gut gut a b schlecht \u00f6de", "caf\u00e9 don't", *texts]
-    encoder.fit(Texts.tokenise(known, tokens, ngrams))
-    rows = encoder.transform(Texts.tokenise(texts, tokens, ngrams))
-    expected = rows[torch.arange(len(texts))].to_dense(40).numpy()
-    inputs = {"num_words": 40, "tokens": tokens, "ngrams": ngrams}
-    spec = {**encoder.spec(), **inputs}
-    (counts,) = TextReader(spec)(texts)
-    rows = WordWeights(spec)(torch.from_numpy(counts))
-    np.testing.assert_array_equal(rows, expected)
 
 
 def test_cells_that_stand_for_holes_are_missing_and_dates_can_be_categories():

@@ -1,30 +1,16 @@
 from functools import partial
 
-import numpy as np
 import pytest
 import torch
-from helpers.training import X_VAL, X, Y, loader, plain_loaders, quiet_trainer, sgd
+from helpers.training import X, Y, loader, plain_loaders, quiet_trainer, sgd
 
-from dlp.callbacks import EpochSeed
-from dlp.datamodules import ArrayDataModule
 from dlp.errors import InputError
-from dlp.inference import Predictor
 from dlp.modules import DenseModule, EnsembleModule, EnsembleNet, PretrainedModule
 from dlp.modules.heads import HEADS
 
 pytestmark = plain_loaders
 SEED = 5
 build = partial(DenseModule, (3,), 4, hidden=(6,), l2=1e-3)
-
-
-@pytest.fixture(scope="module")
-def ensemble():
-    """Return a module of three networks, trained on three classes as ``dlp fit`` does."""
-    torch.manual_seed(SEED)
-    module = EnsembleModule(build, size=3)
-    data = ArrayDataModule(X, Y, val_size=2, batch_size=3)
-    quiet_trainer(2, [EpochSeed()]).fit(module, data)
-    return module
 
 
 def test_a_member_begins_with_the_weights_of_its_seed():
@@ -69,16 +55,6 @@ def test_confident_members_that_disagree_have_finite_logits():
     network = EnsembleNet([torch.nn.Identity(), torch.nn.Identity()], "logit")
     logits = network.mean(torch.tensor([[[200.0]], [[-200.0]]]))
     torch.testing.assert_close(logits, torch.zeros(1, 1))
-
-
-def test_a_checkpoint_is_predicted_without_lightning_and_loaded_with_it(ensemble, tmp_path):
-    path = tmp_path / "ensemble.ckpt"
-    ensemble.trainer.save_checkpoint(path)
-    expected = ensemble.head.predict(ensemble.eval()(X_VAL)).numpy(force=True)
-    scores = Predictor.load(path).scores(X_VAL.numpy())
-    np.testing.assert_allclose(scores, expected, rtol=1e-5)
-    again = EnsembleModule.load_from_checkpoint(path, weights_only=True, make_member=build).eval()
-    np.testing.assert_array_equal(again.head.predict(again(X_VAL)).numpy(force=True), expected)
 
 
 def test_a_pretrained_network_is_refused():

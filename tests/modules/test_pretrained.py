@@ -1,10 +1,9 @@
 import pytest
 import torch
 from helpers.backbones import IMAGES, changed, small_model, state_of
-from helpers.training import quiet_trainer
 
 from dlp.errors import InputError
-from dlp.modules import Backbone, PretrainedModule
+from dlp.modules import PretrainedModule
 from dlp.modules.pretrained import StoredFeatures
 
 
@@ -21,22 +20,6 @@ def test_penalties_act_on_the_hidden_layers_alone():
     dense = model.network.classifier
     expected = 0.5 * (dense.dense1.weight.square().sum() + dense.dense2.weight.square().sum())
     torch.testing.assert_close(model.penalty(), expected)
-
-
-def test_restoring_asks_for_no_weights(tmp_path):
-    file, path = tmp_path / "weights.pth", tmp_path / "model.ckpt"
-    torch.save(Backbone("shufflenet_v2_x0_5").model.state_dict(), file)
-    model = small_model(weights=str(file), trainable_stages=1, pool="flatten")
-    file.unlink()
-    trainer = quiet_trainer()
-    trainer.strategy.connect(model)
-    model.trainer = trainer
-    trainer.save_checkpoint(path)
-    restored = PretrainedModule.load_from_checkpoint(path, weights_only=True)
-    assert restored.hparams["weights"] is None
-    assert dict(restored.hparams) == dict(model.hparams)
-    assert restored.network.backbone.frozen_stages == 4
-    assert torch.equal(restored.eval()(IMAGES), model.eval()(IMAGES))
 
 
 @pytest.mark.parametrize("pool", ["avg", "flatten"])

@@ -9,7 +9,7 @@ from torch import nn
 from torchmetrics.classification import MulticlassAccuracy
 
 from dlp.bag_of_words import BagOfWords
-from dlp.modules import ConvNetModule, DenseModule, SupervisedModule
+from dlp.modules import DenseModule, SupervisedModule
 
 pytestmark = plain_loaders
 BATCHES = list(loader(X, Y))
@@ -212,24 +212,3 @@ def test_a_test_step_returns_predictions_and_targets_in_their_unit():
     outputs = module.test_step((X, X[:, 0]), 1)
     torch.testing.assert_close(outputs["targets"][:, 0], X[:, 0])
     torch.testing.assert_close(outputs["values"], network(X) * 2 + 5)
-
-
-@pytest.mark.parametrize(
-    "module",
-    [
-        DenseModule((3,), 2, "regression", target_mean=[1.0, 2.0], target_std=[3.0, 4.0], l2=0.1),
-        DenseModule((3,), 2, "sigmoid", hidden=(), threshold=0.3, class_weight={"a": 2.0}),
-        ConvNetModule((1, 8, 8), 3, channels=(2,), dense=(), metrics=["acc", "f1"], padding="same"),
-    ],
-    ids=["values", "classes", "images"],
-)
-def test_a_module_comes_back_from_its_checkpoint(module, tmp_path):
-    trainer = quiet_trainer()
-    trainer.strategy.connect(module)
-    module.trainer = trainer
-    trainer.save_checkpoint(tmp_path / "a.ckpt")
-    again = type(module).load_from_checkpoint(tmp_path / "a.ckpt", weights_only=True)
-    x = torch.rand(2, *module.hparams["input_shape"])
-    assert again.head.predict(again.eval()(x)).equal(module.head.predict(module.eval()(x)))
-    assert dict(again.hparams) == dict(module.hparams)
-    assert (again.head.threshold, again.l2) == (module.head.threshold, module.l2)

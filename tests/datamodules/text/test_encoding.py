@@ -9,16 +9,17 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from dlp.datamodules.text import encoding
 from dlp.datamodules.text.corpus import Texts
-from dlp.datamodules.text.encoding import TextEncoder, rank_words
-from dlp.reader.text import FIRST_WORD
+from dlp.datamodules.text.encoding import TextEncoder, WordWeights, rank_words
+from dlp.reader.text import FIRST_WORD, TextReader
 
+pytestmark = pytest.mark.filterwarnings("ignore:no word of the training texts")
 TEXTS = st.lists(
     st.lists(st.sampled_from("abcdefg"), max_size=8).map(" ".join), min_size=1, max_size=12
 )
 
 
-def corpus(texts, ngrams=1):
-    return Texts.tokenise(texts, ngrams=ngrams)
+def corpus(texts, ngrams=1, tokens="words"):
+    return Texts.tokenise(texts, tokens, ngrams)
 
 
 def fitted(texts, *arguments, **keywords):
@@ -27,9 +28,14 @@ def fitted(texts, *arguments, **keywords):
     return encoder
 
 
-def dense(encoder, texts, ngrams=1):
-    rows = encoder.transform(corpus(texts, ngrams))
-    return rows[torch.arange(len(texts))].to_dense(encoder.input_shape[0]).numpy()
+def dense(encoder, texts, ngrams=1, tokens="words"):
+    """Return the matrix of texts, which the reader of an export gives to the bit."""
+    rows = encoder.transform(corpus(texts, ngrams, tokens))
+    matrix = rows[torch.arange(len(texts))].to_dense(encoder.input_shape[0]).numpy()
+    spec = {**encoder.spec(), "num_words": matrix.shape[1], "tokens": tokens, "ngrams": ngrams}
+    (counts,) = TextReader(spec)(texts)
+    np.testing.assert_array_equal(WordWeights(spec)(torch.from_numpy(counts)), matrix)
+    return matrix
 
 
 def keras_ids(words, text, num_words, max_length):
@@ -97,6 +103,15 @@ def test_ten_thousand_ids_are_9996_words():
     encoder = fitted([" ".join(f"w{number}" for number in range(20_000))])
     assert len(encoder.words) == 9996
     assert encoder.ids(corpus(["w0 w9995 w9996"]))[0].tolist() == [1, 4, 9999, 2]
+
+
+@pytest.mark.parametrize("tokens", ["words", "characters"])
+@pytest.mark.parametrize("max_length", [None, 2, 4])
+def test_signs_of_all_kinds_are_read_as_in_training(tokens, max_length):
+    texts = ["Gut gut\u2019s STRASSE", "caf\u00e9 cafe\u0301 a-b\0", "\U0001f600\u597d", ""]
+    encoder = TextEncoder(40, max_length, "sublinear_tfidf")
+    encoder.fit(corpus(texts, 2, tokens))
+    assert dense(encoder, [*texts, "gut \u00f6de"], 2, tokens).any()
 
 
 @pytest.fixture(params=["multi_hot", "count", "tfidf"])
