@@ -66,9 +66,11 @@ def fails(capsys):
     def run(*args):
         with pytest.raises(SystemExit) as exit_:
             main([*args])
-        message = capsys.readouterr().err.splitlines()[-1]
+        error = capsys.readouterr().err
+        message = error.splitlines()[-1]
         assert exit_.value.code == 2
         assert message.startswith("dlp: ")
+        assert "Traceback" not in error
         return message
 
     return run

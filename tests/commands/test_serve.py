@@ -1,31 +1,22 @@
 """Predictions over HTTP."""
 
 import re
-import shutil
 import socket
-import threading
 from dataclasses import replace
-from io import BytesIO
 
 import pytest
-import torch
 import uvicorn
-from PIL import Image
+from helpers.models import predictor_of
+from helpers.sets import image_data
 from starlette.testclient import TestClient
 
 from dlp.commands import serve
 from dlp.errors import InputError
 from dlp.inference import Predictor
-from dlp.inference.trained import InferenceModule
-from dlp.modules.heads import RegressionHead
+from dlp.modules.heads import SigmoidHead
 from dlp.modules.networks import ConvNet
-from dlp.reader.answer import Answer
-from dlp.reader.model import Model
-from dlp.reader.spec import Card, Component, ModelSpec
 
 ROW = {"x": 0.5, "y": -0.5, "kind": "red"}
-IMAGE = {"kind": "image", "height": 12, "width": 12, "fit": "squeeze", "channels": 3}
-IMAGE |= {"encoder": "dlp.datamodules.ImageEncoder", "reader": "dlp.reader.image.ImageReader"}
 
 
 @pytest.fixture(scope="module")
@@ -36,24 +27,6 @@ def predictor(run_of_points):
 @pytest.fixture(scope="module")
 def client(predictor):
     return TestClient(serve.app(predictor, ["localhost"]), "http://localhost:8000")
-
-
-@pytest.fixture(scope="module")
-def image_client():
-    torch.manual_seed(0)
-    network = ConvNet((3, 12, 12), 1, channels=[4], dense=[])
-    module = InferenceModule(IMAGE, network, RegressionHead()).eval()
-    component = Component("", {})
-    answer = Answer(None, ["brightness"])
-    spec = ModelSpec(component, component, IMAGE, answer, Card("", {}, 1, {}))
-    return TestClient(serve.app(Predictor([Model(spec, module.run)], [module])))
-
-
-@pytest.fixture(scope="module")
-def png():
-    file = BytesIO()
-    Image.new("RGB", (20, 20), "white").save(file, "PNG")
-    return file.getvalue()
 
 
 def test_an_answer_is_that_of_the_predictor(client, predictor):
@@ -97,13 +70,16 @@ def test_the_typical_cells_of_the_schema_are_a_row(client):
     assert client.post("/predict", json={"rows": [row]}).status_code == 200
 
 
-def test_images_are_files(image_client, png):
+def test_images_are_files(tmp_path):
+    data = image_data(tmp_path)
+    network = ConvNet((3, 8, 8), 1, channels=[4], dense=[])
+    client = TestClient(serve.app(predictor_of(data, SigmoidHead(), network)))
+    png = (tmp_path / "0.png").read_bytes()
     files = [("file", ("a.png", png)), ("file", ("b.png", png))]
-    first, second = image_client.post("/predict", files=files).json()["predictions"]
+    first, second = client.post("/predict", files=files).json()["predictions"]
     assert first == second
-    assert image_client.post("/explain", files=files).json()["explanations"][0]
-    files = {"file": ("a.png", png[:40])}
-    answer = image_client.post("/predict", files=files)
+    assert client.post("/explain", files=files).json()["explanations"][0]
+    answer = client.post("/predict", files={"file": ("a.png", png[:40])})
     assert (answer.status_code, [*answer.json()]) == (422, ["error"])
 
 
@@ -161,34 +137,3 @@ def test_the_page_names_no_other_server(client):
     answer = client.get("/")
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
     assert not re.findall(r"https?://|src=\"|@import", answer.text)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("width", [360, 1400])
-def test_the_page_answers_in_a_browser(predictor, width):
-    sync_api = pytest.importorskip("playwright.sync_api")
-    if not (chromium := shutil.which("chromium")):
-        pytest.skip("chromium is not installed")
-    messages, requests = [], []
-    with socket.create_server(("127.0.0.1", 0)) as listener, sync_api.sync_playwright() as browsers:
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
-        server = uvicorn.Server(uvicorn.Config(serve.app(predictor), log_level="error"))
-        thread = threading.Thread(target=server.run, args=[[listener]], daemon=True)
-        thread.start()
-        browser = browsers.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": width, "height": 800})
-        page.on("console", lambda message: messages.append(message.text))
-        page.on("pageerror", lambda error: messages.append(error))
-        page.on("request", lambda request: requests.append(request.url))
-        page.goto(url)
-        page.get_by_label("x", exact=True).fill("2")
-        page.get_by_label("kind").select_option("red")
-        page.get_by_role("button").click()
-        page.get_by_role("heading", name="Why").wait_for()
-        assert page.evaluate("document.activeElement.textContent") in ("no", "yes")
-        assert page.evaluate("document.documentElement.scrollWidth") == width
-        browser.close()
-        server.should_exit = True
-        thread.join()
-    assert messages == []
-    assert all(request.startswith(url) for request in requests)

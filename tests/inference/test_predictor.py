@@ -5,26 +5,11 @@ from datetime import date
 import numpy as np
 import pandas as pd
 import pytest
-import torch
+from helpers.models import predictor_of
 
 from dlp.datamodules import TableDataModule, TextDataModule
 from dlp.errors import InputError
-from dlp.inference import Predictor
-from dlp.inference.trained import InferenceModule
 from dlp.modules.heads import RegressionHead, SigmoidHead
-from dlp.modules.networks import DenseNet
-from dlp.modules.serialization import make_spec
-from dlp.reader.model import Model
-
-
-def predictor_of(data, head):
-    """Return a predictor of an untrained network."""
-    torch.manual_seed(0)
-    data.fit()
-    network = DenseNet(data.input_shape, 1)
-    spec = make_spec(network, head, data, 1)
-    module = InferenceModule(spec.inputs, network, head).eval()
-    return Predictor([Model(spec, module.run)], [module])
 
 
 @pytest.fixture

@@ -1,0 +1,19 @@
+"""Predictors of untrained networks."""
+
+import torch
+
+from dlp.inference import Predictor
+from dlp.inference.trained import InferenceModule
+from dlp.modules.networks import DenseNet
+from dlp.modules.serialization import make_spec
+from dlp.reader.model import Model
+
+
+def predictor_of(data, head, network=None):
+    """Return a predictor for rows of a DataModule, of a dense net unless another is given."""
+    torch.manual_seed(0)
+    if network is None:
+        network = DenseNet(data.input_shape, head.num_logits)
+    spec = make_spec(network, head, data, 1)
+    module = InferenceModule(spec.inputs, network, head).eval()
+    return Predictor([Model(spec, module.run)], [module])
