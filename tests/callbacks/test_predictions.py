@@ -48,14 +48,6 @@ def test_labels_above_the_threshold_are_joined(tmp_path):
     assert table["class"].fillna("").tolist() == names
 
 
-@pytest.mark.parametrize(("columns", "names"), [(1, ["value"]), (2, ["value_0", "value_1"])])
-def test_values_have_a_column_each(columns, names, tmp_path):
-    y = VALUES[:, :columns]
-    table, expected = predict(tmp_path / "p.csv", y, "regression", x_predict=X)
-    assert list(table) == ["index", *names]
-    np.testing.assert_array_equal(table[names].to_numpy(np.float32), expected)
-
-
 @pytest.mark.parametrize(
     ("y", "head", "targets"),
     [

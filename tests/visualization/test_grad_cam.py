@@ -28,14 +28,6 @@ def test_the_maps_are_those_of_captum(model, layer):
     torch.testing.assert_close(maps, expected.detach())
 
 
-def test_the_map_does_not_vanish_where_the_network_is_sure():
-    model = convnet()
-    unsure = GradCAM(model)(IMAGES, 2)
-    model.classifier.output.weight.data *= 1e4
-    assert unsure.max() > 0
-    torch.testing.assert_close(GradCAM(model)(IMAGES, 2), 1e4 * unsure)
-
-
 def test_one_logit_speaks_for_class_1_and_against_class_0():
     one, two = convnet(1), convnet(2)
     state = one.state_dict()

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from dlp.visualization import activation_grid, filter_grid, heatmap_figure, image_grid, overlay
+from dlp.visualization import activation_grid, heatmap_figure, image_grid, overlay
 
 
 def canvas(figure, number=0):
@@ -47,10 +47,3 @@ def test_sixteen_channels_stand_in_a_row_with_a_gap_of_one_pixel():
     black = matplotlib.colormaps["viridis"](0)[:3]
     np.testing.assert_allclose(drawn[5:8, 17:], np.full((3, 48, 3), black), atol=1e-6)
     assert drawn[1:4, 1:4].std() > 0
-
-
-def test_patterns_stand_on_black():
-    drawn = canvas(filter_grid(torch.full((4, 3, 6, 6), 0.5)))
-    assert drawn.shape == (2 * 11 + 5, 2 * 11 + 5, 3)
-    assert (drawn[5:11, 5:11] == 0.5).all()
-    assert (drawn[:5] == 0).all()
