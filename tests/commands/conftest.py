@@ -1,6 +1,8 @@
-"""A trained run, made once and copied."""
+"""Runs that are made once and copied."""
 
 import shutil
+from functools import cache
+from pathlib import Path
 
 import pytest
 from helpers.sets import write_points
@@ -9,35 +11,36 @@ from dlp.cli import main
 
 
 @pytest.fixture(scope="session")
-def run_in():
-    """Return a function that runs a command in a folder."""
+def made(tmp_path_factory):
+    """Return a function that calls another one in a folder of its own, once; it returns that."""
 
-    def run(folder, *args):
+    @cache
+    def folder_of(make):
+        folder = tmp_path_factory.mktemp("made")
         with pytest.MonkeyPatch.context() as patch:
             patch.chdir(folder)
             patch.setenv("DLP_CACHE_DIR", str(folder / ".cache"))
-            return main([*args])
+            make()
+        return folder
 
-    return run
-
-
-@pytest.fixture(scope="session")
-def run_of_points(tmp_path_factory, run_in):
-    """Return a folder with a recipe and a run that was tested."""
-    folder = tmp_path_factory.mktemp("run_of_points")
-    write_points(folder)
-    run_in(folder, "fit", "--config", "points.yaml", "--test_after_fit", "best")
-    return folder
+    return folder_of
 
 
-@pytest.fixture(scope="session")
-def run_of_folds(tmp_path_factory, run_in):
-    """Return a folder with a recipe and a run of three folds."""
-    folder = tmp_path_factory.mktemp("run_of_folds")
-    write_points(folder)
+@pytest.fixture
+def copied(made, tmp_path):
+    """Return a function that copies such a folder into that of the test."""
+    return lambda make: shutil.copytree(made(make), tmp_path, dirs_exist_ok=True)
+
+
+def fit_and_test():
+    write_points(Path.cwd())
+    main(["fit", "--config", "points.yaml", "--test_after_fit", "best"])
+
+
+def validate_by_folds():
+    write_points(Path.cwd())
     args = ("--num_folds", "3", "--trainer.accelerator", "cpu", "--keep", "true")
-    run_in(folder, "crossval", "--config", "points.yaml", *args)
-    return folder
+    main(["crossval", "--config", "points.yaml", *args])
 
 
 @pytest.fixture
@@ -47,16 +50,22 @@ def points(tmp_path):
     return tmp_path
 
 
-@pytest.fixture
-def fitted(run_of_points, tmp_path):
-    """Work in a copy of the folder with a run."""
-    return shutil.copytree(run_of_points, tmp_path, dirs_exist_ok=True)
+@pytest.fixture(scope="session")
+def run_of_points(made):
+    """Return a folder with a recipe and a run that was tested."""
+    return made(fit_and_test)
 
 
 @pytest.fixture
-def validated(run_of_folds, tmp_path):
-    """Work in a copy of the folder with three finished folds."""
-    return shutil.copytree(run_of_folds, tmp_path, dirs_exist_ok=True)
+def fitted(copied):
+    """Work in a copy of that folder."""
+    return copied(fit_and_test)
+
+
+@pytest.fixture
+def validated(copied):
+    """Work in a folder with a recipe and a run of three folds."""
+    return copied(validate_by_folds)
 
 
 @pytest.fixture

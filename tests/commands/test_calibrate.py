@@ -122,30 +122,26 @@ def test_a_model_that_diverged_is_refused(fitted, fails):
 # Values ------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def run_of_values(tmp_path_factory, run_in):
-    """Return a folder with a calibrated run that predicts values, and the table."""
-    folder = tmp_path_factory.mktemp("values")
-    write_points(folder)
-    run_in(folder, "fit", *VALUES.split())
-    return folder, run_in(folder, "calibrate", "points", "--coverage", "0.8")
+def fit_and_calibrate():
+    write_points(Path.cwd())
+    main(["fit", *VALUES.split()])
+    main(["calibrate", "points", "--coverage", "0.8"])
 
 
 @pytest.fixture
-def values(run_of_values, tmp_path):
-    """Work in a copy of that folder; return the table."""
-    folder, table = run_of_values
-    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
-    return table
+def values(copied):
+    """Work in a folder with a calibrated run that predicts values."""
+    return copied(fit_and_calibrate)
 
 
 def test_the_half_width_is_the_quantile_of_the_residuals_of_the_validation_part(values):
     main(["predict", "--config", "points.yaml"])
+    table = main(["calibrate", "points", "--coverage", "0.8"])
     rows = pd.read_csv("points.csv")
     answers = Predictor.load(RUN).predict(rows)
     residuals = abs(answers["x"] - rows["x"])[validates(rows)]
     half_width = conformal_quantile(residuals, 0.8)
-    assert values["half_width"].tolist() == pytest.approx([half_width])
+    assert table["half_width"].tolist() == pytest.approx([half_width])
     np.testing.assert_allclose(answers["high"] - answers["x"], half_width, rtol=1e-6)
     written = pd.read_csv(RUN / "predictions.csv", index_col="index")[["low", "high"]]
     expected = answers.loc[written.index, ["low", "high"]]

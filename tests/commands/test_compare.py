@@ -43,7 +43,6 @@ def test_runs_of_a_name_are_told_by_the_settings_that_differ(tmp_path):
     [
         ({}, None),
         ({"modes": {"val_acc": "max"}}, 0.75),
-        ({"monitor": "val_acc", "mode": "max"}, 0.75),
         ({"monitor": "val_acc", "mode": "max", "modes": {"val_acc": "min"}}, 0.25),
     ],
 )

@@ -15,9 +15,11 @@ def summary(run=RUN):
     return json.loads((run / "crossval.json").read_text("utf-8"))
 
 
-def test_folds_do_not_go_on_in_the_folder_of_a_fit(validated):
-    (RUN / "checkpoints/best.ckpt").touch()
-    main([*ARGS, "--folds", "[0]"])
+@pytest.mark.parametrize("is_fit", [True, False])
+def test_folds_go_on_neither_in_a_fit_nor_with_another_config(validated, is_fit):
+    if is_fit:
+        (RUN / "checkpoints/best.ckpt").touch()
+    main([*ARGS, "--folds", "[0]", "--seed_everything", str(int(not is_fit))])
     assert len(pd.read_json(RUN.with_name("version_1") / "folds.jsonl", lines=True)) == 1
 
 
@@ -60,11 +62,6 @@ def test_calls_share_the_folds_and_the_last_one_writes_the_summary(points, capsy
     assert not (RUN / "crossval.json").exists()
     main([*ARGS, "--folds", "[1]"])
     assert [fold["fold"] for fold in summary()["folds"]] == [0, 1, 2]
-
-
-def test_another_config_is_another_run(validated):
-    main([*ARGS, "--folds", "[0]", "--seed_everything", "1"])
-    assert len(pd.read_json(RUN.with_name("version_1") / "folds.jsonl", lines=True)) == 1
 
 
 def test_the_saved_config_validates_the_same_folds_and_fits_one(validated):

@@ -22,13 +22,6 @@ def test_a_damaged_file_of_a_run_is_a_sentence(run, name, fails):
         assert f"points/version_0/{name} " in fails("compare", "points")
 
 
-@pytest.mark.parametrize(("command", "key"), [("report", "test"), ("compare", "modes")])
-def test_results_of_another_form_are_a_sentence(run, command, key, fails):
-    results = json.loads((run / "results.json").read_text())
-    (run / "results.json").write_text(json.dumps(results | {key: [1]}))
-    assert "points/version_0" in fails(command, "points")
-
-
 def test_a_damaged_description_in_a_checkpoint_is_a_sentence(run):
     path = run / "checkpoints/best.ckpt"
     checkpoint = torch.load(path, weights_only=True)

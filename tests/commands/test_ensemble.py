@@ -1,6 +1,3 @@
-"""An ensemble is a run as any other."""
-
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -15,18 +12,15 @@ from dlp.inference import Predictor
 RUN = Path("runs/points/version_0")
 
 
-@pytest.fixture(scope="module")
-def run_of_ensemble(tmp_path_factory, run_in):
-    """Return a folder with a run of two networks."""
-    folder = tmp_path_factory.mktemp("ensemble")
-    write_points(folder)
-    run_in(folder, "fit", "--config", "points.yaml", "--ensemble", "2")
-    return folder
+def fit_ensemble():
+    write_points(Path.cwd())
+    main(["fit", "--config", "points.yaml", "--ensemble", "2"])
 
 
 @pytest.fixture
-def ensemble(run_of_ensemble, tmp_path):
-    return shutil.copytree(run_of_ensemble, tmp_path, dirs_exist_ok=True)
+def ensemble(copied):
+    """Work in a folder with a run of two networks."""
+    return copied(fit_ensemble)
 
 
 def test_it_is_calibrated_predicted_and_measured(ensemble):

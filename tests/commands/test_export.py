@@ -1,15 +1,14 @@
-"""Predictions without Lightning, and the folder that dlp export writes."""
-
 import json
 import os
-import subprocess
-import sys
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
+from dlp.cli import main
 from dlp.errors import InputError
 from dlp.inference import Predictor
 
@@ -34,18 +33,21 @@ FITS = {
 }
 
 
+def fit_and_export(kind):
+    ROWS[kind].to_csv("rows.csv", index=False)
+    Path("mine.yaml").write_text(RECIPE.format(*FITS[kind]), encoding="utf-8")
+    main(["fit", "--config", "mine.yaml"])
+    main(["calibrate", "mine", "--coverage", "0.6"])
+    main(["predict", "--config", "mine.yaml", "--data.predict_path", "rows.csv"])
+    main(["export", "mine"])
+
+
 @pytest.fixture(
     scope="module", params=[pytest.param(kind, marks=pytest.mark.slow) for kind in ROWS]
 )
-def run(request, tmp_path_factory, run_in):
+def run(request, made):
     """Return the folder of a run that is tested and exported, and its rows."""
-    folder = tmp_path_factory.mktemp(request.param)
-    ROWS[request.param].to_csv(folder / "rows.csv", index=False)
-    (folder / "mine.yaml").write_text(RECIPE.format(*FITS[request.param]), encoding="utf-8")
-    run_in(folder, "fit", "--config", "mine.yaml")
-    run_in(folder, "calibrate", "mine", "--coverage", "0.6")
-    run_in(folder, "predict", "--config", "mine.yaml", "--data.predict_path", "rows.csv")
-    run_in(folder, "export", "mine")
+    folder = made(partial(fit_and_export, request.param))
     return folder / "runs/mine/version_0", ROWS[request.param]
 
 
@@ -59,15 +61,6 @@ def test_checkpoint_and_export_predict_as_the_trainer_does(run):
         assert len(numbers.columns) + ("class" in result) * 2 == len(result.columns)
         np.testing.assert_allclose(result.select_dtypes("number"), numbers, rtol=1e-5, atol=1e-6)
     assert b".py" not in (folder / "exported/model.onnx").read_bytes()  # a path of this machine
-
-
-def test_the_exported_reader_ends_silently_where_its_output_is_closed(run):
-    folder = run[0].parents[2]
-    words = [sys.executable, str(run[0] / "exported/predict.py"), str(folder / "rows.csv")]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
-        child.stdout.close()
-        assert child.stderr.read() == b""
-    assert child.returncode == 0
 
 
 def test_the_numbers_of_the_card_are_those_of_the_results(run):

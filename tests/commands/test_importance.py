@@ -1,5 +1,3 @@
-"""Columns on which a model relies."""
-
 import numpy as np
 import pandas as pd
 

@@ -20,12 +20,13 @@ def content(name):
 
 @pytest.fixture
 def houses(tmp_path):
-    """Write a German table with row numbers, names, decimal commas, holes and codes."""
+    """Write a German table with row numbers, names, dates, thousands, holes and codes."""
     rows = [
-        f"{n};Weg {n};{50 + n * 7 % 90},5;{'?' if n == 9 else n * 3 % 40};0{n % 4}501;{n * 1000},50"
+        f"{n};Weg {n};{n % 28 + 1:02}.12.2019;{50 + n * 7 % 90},5;{'?' if n == 9 else n * 3 % 40};"
+        f"0{n % 4}501;{n}.{100 + n},50"
         for n in range(1, 61)
     ]
-    text = "\n".join(["nr;straße;fläche;alter;plz;preis", *rows])
+    text = "\n".join(["nr;straße;verkauft;fläche;alter;plz;preis", *rows])
     (tmp_path / "häuser.csv").write_text(text, encoding="cp1252")
     return tmp_path / "häuser.yaml"
 
@@ -37,33 +38,15 @@ def test_refusals_of_a_table_are_settled_and_stand_in_the_config(houses, capsys)
         "encoding": "cp1252",
         "sep": ";",
         "decimal": ",",
+        "thousands": ".",
         "dtype": {"plz": "category"},
         "na_values": {"alter": ["?"]},
+        "parse_dates": ["verkauft"],
+        "date_format": "%d.%m.%Y",
     }
     assert arguments["drop_columns"] == ["nr", "straße"]
+    assert content("häuser")["model"]["init_args"]["head"] == "regression"
     assert "column 'alter' holds numbers and '?'" in capsys.readouterr().out
-
-
-def test_german_prices_and_dates_are_read_and_no_column_is_lost():
-    write_csv("day;price", [f"{n % 28 + 1:02}.12.2019;{n}.{100 + n},99" for n in range(1, 61)])
-    main(["init", "t.csv", "--target", "price"])
-    config = content("t")
-    assert config["data"]["init_args"]["read_csv"] == {
-        "sep": ";",
-        "parse_dates": ["day"],
-        "date_format": "%d.%m.%Y",
-        "decimal": ",",
-        "thousands": ".",
-    }
-    assert "drop_columns" not in config["data"]["init_args"]
-    assert config["model"]["init_args"]["head"] == "regression"
-
-
-def test_codes_of_letters_and_digits_are_left_out():
-    rows = [f"{n * 37 % 11}.5,{f'PC {n}' if n % 5 == 0 else n * 101},{n % 2}" for n in range(100)]
-    write_csv("fare,Ticket,y", rows)
-    main(["init", "t.csv", "--target", "y"])
-    assert content("t")["data"]["init_args"]["drop_columns"] == ["Ticket"]
 
 
 def test_a_target_of_unread_numbers_is_told_and_read_by_arguments(fails):

@@ -1,5 +1,4 @@
 import re
-import shutil
 
 from dlp.cli import main
 
@@ -22,16 +21,6 @@ def test_names_and_texts_of_people_are_escaped(fitted):
     page = main(["report", str(worst.parent), "--output", "page.html"]).read_text("utf-8")
     assert "<script>" not in page
     assert "&lt;script&gt;" in page
-
-
-def test_numbers_are_written_out_and_figures_named_by_their_folder(fitted):
-    run = fitted / "runs/points/version_0"
-    (run / "worst.csv").write_text("index,true\n0,43440.5\n", encoding="utf-8")
-    (run / "visualize/heatmap").mkdir(parents=True)
-    shutil.copy(run / "curves.png", run / "visualize/heatmap/new_0.png")
-    page = main(["report", "points"]).read_text(encoding="utf-8")
-    assert ">43440.5<" in page
-    assert "<h2>Heatmap: new 0</h2>" in page
 
 
 def test_a_page_of_folds_has_their_table(validated):

@@ -1,5 +1,3 @@
-"""Runs restored in Python."""
-
 import re
 from pathlib import Path
 

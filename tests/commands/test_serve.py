@@ -1,5 +1,3 @@
-"""Predictions over HTTP."""
-
 import re
 import socket
 from dataclasses import replace

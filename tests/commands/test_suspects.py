@@ -1,5 +1,3 @@
-"""Rows whose label may be wrong, after a cross-validation."""
-
 from dataclasses import replace
 from pathlib import Path
 

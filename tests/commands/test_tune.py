@@ -1,4 +1,3 @@
-import shutil
 import sys
 from functools import partial
 from pathlib import Path
@@ -31,20 +30,16 @@ def space(points):
     Path("space.yaml").write_text(SPACE)
 
 
-@pytest.fixture(scope="module")
-def finished_study(tmp_path_factory, run_in):
-    """Return a folder with a study of two trials."""
-    folder = tmp_path_factory.mktemp("study")
-    write_points(folder)
-    (folder / "space.yaml").write_text(SPACE)
-    run_in(folder, *ARGS, "--trials", "2")
-    return folder
+def search():
+    write_points(Path.cwd())
+    Path("space.yaml").write_text(SPACE)
+    main([*ARGS, "--trials", "2"])
 
 
 @pytest.fixture
-def searched(finished_study, tmp_path):
-    """Work in a copy of that folder."""
-    return shutil.copytree(finished_study, tmp_path, dirs_exist_ok=True)
+def searched(copied):
+    """Work in a folder with a study of two trials."""
+    return copied(search)
 
 
 def trials(study=STUDY):

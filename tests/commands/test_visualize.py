@@ -1,4 +1,3 @@
-import shutil
 from pathlib import Path
 
 import pytest
@@ -19,19 +18,16 @@ trainer: {max_epochs: 1, enable_progress_bar: false, enable_model_summary: false
 """
 
 
-@pytest.fixture(scope="module")
-def run_of_pets(tmp_path_factory, run_in):
-    """Return a folder with a recipe of images and its run."""
-    folder = tmp_path_factory.mktemp("run_of_pets")
-    image_folder(folder / "pets")
-    (folder / "pets.yaml").write_text(RECIPE, encoding="utf-8")
-    run_in(folder, "fit", "--config", "pets.yaml")
-    return folder
+def fit_pets():
+    image_folder(Path("pets"))
+    Path("pets.yaml").write_text(RECIPE, encoding="utf-8")
+    main(["fit", "--config", "pets.yaml"])
 
 
 @pytest.fixture
-def pets(run_of_pets, tmp_path):
-    return shutil.copytree(run_of_pets, tmp_path, dirs_exist_ok=True)
+def pets(copied):
+    """Work in a folder with a recipe of images and its run."""
+    return copied(fit_pets)
 
 
 def files(folder):

@@ -1,5 +1,3 @@
-"""The text of ``dlp data``."""
-
 import numpy as np
 import pandas as pd
 import pytest

@@ -1,5 +1,3 @@
-"""Targets: task and classes by convention, class numbers and float32."""
-
 import numpy as np
 import pytest
 

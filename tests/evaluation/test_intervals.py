@@ -1,5 +1,3 @@
-"""Quantiles of split conformal prediction."""
-
 import math
 
 import numpy as np

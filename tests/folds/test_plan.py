@@ -57,13 +57,6 @@ def test_a_line_that_was_cut_off_is_skipped_and_does_not_spoil_the_next(fold):
     assert [*read_folds(PATH, plan())] == [other]
 
 
-def test_the_last_line_of_a_fold_wins(fold):
-    for engine in ("serial", "stacked"):
-        append_fold(PATH, replace(fold, engine=engine))
-    [result] = read_folds(PATH, plan()).values()
-    assert result.engine == "stacked"
-
-
 @pytest.mark.parametrize(
     "damage", [b"[1]", b"null", b"3", b"[" * 5000, bytes(range(128, 256)), b'{"repeat": 0}']
 )

@@ -137,17 +137,10 @@ class OwnModule(DenseModule):
     """Subclass, whose steps may be others."""
 
 
-def edited(edit):
-    def make(data):
-        model = dense(data)
-        edit(model)
-        return model
-
-    return make
-
-
-def freeze(model):
+def half_frozen(data):
+    model = dense(data)
     model.network.layers[0].requires_grad_(False)
+    return model
 
 
 def two_groups(parameters):
@@ -161,7 +154,7 @@ REASONS = {
     "trainer.gradient_clip_val": (dense, {"gradient_clip_val": 1.0}),
     "trainer.callbacks": (dense, {"callbacks": [EarlyStopping("val_loss")]}),
     "network was changed": (maker(activation="gelu"), {}),
-    "the network": (edited(freeze), {}),
+    "the network": (half_frozen, {}),
     "RegressionHead has another loss": (maker(loss="huber"), {}),
     "another loss, metric": (maker(metrics=["mae", "r2"]), {}),
     "a scheduler": (maker(scheduler=partial(torch.optim.lr_scheduler.StepLR, step_size=1)), {}),

@@ -48,11 +48,6 @@ def test_a_fold_that_cannot_be_stacked_is_trained_alone(capsys):
     assert capsys.readouterr().out.count("engine: serial, since RegressionHead") == 1
 
 
-def test_folds_of_unequal_sizes_are_stacked_apart():
-    result = cross_validate(numbers(), dense, 1, num_folds=7, engine="stacked")  # 8 or 9 rows
-    assert [fold.fold for fold in result.folds] == [*range(7)]
-
-
 def test_long_stacks_are_shared_by_processes(monkeypatch):
     alone = cross_validate(numbers(), dense, 2, num_folds=5)
     monkeypatch.setattr("dlp.folds.training._UPDATES_PER_PROCESS", 1)

@@ -1,5 +1,3 @@
-"""Reasons of single predictions."""
-
 import numpy as np
 import pandas as pd
 import pytest

@@ -1,5 +1,3 @@
-"""Rows as people have them, for trained models of tables and texts."""
-
 from datetime import date
 
 import numpy as np

@@ -1,5 +1,3 @@
-"""Classes that the description in a checkpoint may name."""
-
 import sys
 from types import SimpleNamespace
 

@@ -20,44 +20,30 @@ def small_net():
     return nn.Sequential(nn.Linear(3, 5), nn.Tanh(), nn.Linear(5, 5), nn.Tanh(), nn.Linear(5, 4))
 
 
-def penalty_of(network, l1, l2):
-    kernels = [network[0].weight, network[2].weight]
-    return sum(l1 * w.abs().sum() + l2 * w.square().sum() for w in kernels)
-
-
-def measured(rows, name, penalty):
-    """Return the values to log of (loss, penalty, number right, number of rows) per batch."""
-    total = sum(count for *_, count in rows)
-    data_loss = sum(loss * count for loss, _, _, count in rows) / total
-    values = {f"{name}_loss": data_loss + sum(added * n for _, added, _, n in rows) / total}
-    if penalty:
-        values[f"{name}_data_loss"] = data_loss
-    values[f"{name}_acc"] = sum(right for *_, right, _ in rows) / total
-    return {key: pytest.approx(value, rel=1e-5) for key, value in values.items()}
-
-
-def run_by_hand(network, batches, name, l1=0.0, l2=0.0):
+def trained_by_hand(network, batches=BATCHES, name="train", l1=0.0, l2=0.0):
     """Return the values to log of a plain loop, which trains the network if `name` is train."""
     optimizer = sgd(network.parameters())
     rows = []
     for x, y in batches:
         logits = network(x)
         loss = F.cross_entropy(logits, y)
-        penalty = penalty_of(network, l1, l2)
-        rows.append((loss.item(), penalty.item(), int((logits.argmax(1) == y).sum()), len(y)))
+        kernels = [network[0].weight, network[2].weight]
+        penalty = sum(l1 * w.abs().sum() + l2 * w.square().sum() for w in kernels)
+        accuracy = (logits.argmax(1) == y).float().mean()
+        rows += [[(loss + penalty).item(), loss.item(), accuracy.item()]] * len(y)
         if name == "train":
             optimizer.zero_grad()
             (loss + penalty).backward()
             optimizer.step()
-    return measured(rows, name, l1 or l2)
-
-
-def trained_by_hand(network, batches=BATCHES, **penalty):
-    return run_by_hand(network, batches, "train", **penalty)
+    means = torch.tensor(rows).mean(dim=0).tolist()
+    values = dict(zip((f"{name}_loss", f"{name}_data_loss", f"{name}_acc"), means, strict=True))
+    if not (l1 or l2):
+        del values[f"{name}_data_loss"]
+    return {name: pytest.approx(value, rel=1e-5) for name, value in values.items()}
 
 
 def measured_by_hand(network, name="val", **penalty):
-    return run_by_hand(network, [(X_VAL, Y_VAL)], name, **penalty)
+    return trained_by_hand(network, [(X_VAL, Y_VAL)], name, **penalty)
 
 
 def module_and_copy(**arguments):

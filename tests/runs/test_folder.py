@@ -1,5 +1,3 @@
-"""Run folders, their names, checkpoints and results."""
-
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 

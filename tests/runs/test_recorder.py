@@ -1,5 +1,3 @@
-"""A run recorded by callbacks, in any Trainer."""
-
 from pathlib import Path
 
 import pytest

@@ -35,14 +35,9 @@ def rows(*cells, count=12):
         ("a;b\n1.234,5;x\n", {"sep": ";", "decimal": ",", "thousands": "."}, {"a": [1234.5]}),
         (",a,b\n0,1,x\n1,2,y\n", {"index_col": 0}, {"a": [1, 2], "b": ["x", "y"]}),
         ("a,b,\n1,x,\n2,y,\n", {"usecols": ["a", "b"]}, {"a": [1, 2], "b": ["x", "y"]}),
-        ("1,x\n2,y\n", {"names": ["a", "b"]}, {"a": [1, 2], "b": ["x", "y"]}),
         ("a,b\n00501,x\n", {"dtype": {"a": "category"}}, {"a": pd.Categorical(["00501"])}),
         ("a,b\nNA,NA\n1,x\n", {"na_values": {"a": ["NA"]}}, {"a": [np.nan, 1], "b": ["NA", "x"]}),
         ("a,b\n,x\n?,?\n1,\n", {"na_values": "?"}, {"a": [np.nan, np.nan, 1]}),
-        ('a,b\n"1","x, ""y""\n z"\n2,w\n', {}, {"a": [1, 2], "b": ['x, "y"\n z', "w"]}),
-        ('a\tb\n1\t"x\n2\ty"\n', {"sep": "\t", "quoting": 3}, {"a": [1, 2], "b": ['"x', 'y"']}),
-        ("a; b\n1; x\n", {"sep": r";\s*", "engine": "python"}, {"a": [1], "b": ["x"]}),
-        ("a,b\n1,é\n".encode("utf-16"), {"encoding": "utf-16"}, {"a": [1], "b": ["é"]}),
         ("a,b\n1,é\n".encode("utf-8-sig"), {}, {"a": [1], "b": ["é"]}),
         ("d,b\n2024-01-31,x\n,y\n", {"parse_dates": ["d"]}, {"d": [datetime(2024, 1, 31), pd.NaT]}),
         (
@@ -68,13 +63,10 @@ def test_a_csv_is_read_as_pandas_reads_it_with_the_arguments_of_the_user(text, a
         ("a,b,\n1,2,\n", {}, r"column 3 .* no name.*usecols: \[a, b\]"),
         ("a,b\n1,2,3\n4,5,6\n", {}, r"must fit its header.*skiprows: 1"),
         ("a,b\n1,2\n3\n4,5\n", {}, r"row 1 .* has 1 cells, the header 2"),
-        ("x\na,b\n1,2\n3\n4,5\n", {"skiprows": 1}, "row 1 .* has 1 cells, the header 2"),
         ("1,2\n3\n4,5\n", {"names": ["a", "b"]}, "row 1 .* has 1 cells, the header 2"),
         ("a,b\n1,x\na,b\n2,y\n", {}, "repeats its header"),
         ("a,zip\n1,00501\n2,10001\n", {}, r"number of '00501'.*dtype: \{zip: category\}"),
         ('a\tb\n1\t"tis\n2\ty"\n', {"sep": "\t"}, r"a quote joins rows.*'tis.*quoting: 0"),
-        ('a,b\n1,"5 inch\n2,x\n3,y"\n', {}, r"a quote joins rows.*'5 inch.*quoting: 0"),
-        ('a,b,c\n1,"tis,3\n2,a "b,4\n', {}, "a quote joins rows"),
         ('a,b\n1,"2\n', {}, "EOF inside string"),
         ("a,b\n1,Köln\n".encode("cp1252"), {}, "as UTF-8, or give its .* cp1252"),
         ("a,b\n1,2\n", {"seperator": ";"}, "unexpected keyword argument 'seperator'"),
@@ -82,7 +74,6 @@ def test_a_csv_is_read_as_pandas_reads_it_with_the_arguments_of_the_user(text, a
         ("a;d\n1,5;12.03.2024\n", {"sep": ";", "decimal": ",", "thousands": "."}, "'12.03.2024'"),
         ("a;b\n1.2345;2\n", {"sep": ";", "thousands": "."}, r"'1\.2345'.*leave thousands out"),
         ("", {}, "No columns to parse from file"),
-        ("a,b\n", {}, "has no rows"),
         ("a,d\n", {"parse_dates": ["d"]}, "has no rows"),
         (
             "a,d\n1,2019-02-19\n",
@@ -101,7 +92,6 @@ def test_what_pandas_reads_otherwise_than_meant_is_refused(text, arguments, mess
     ("column", "message"),
     [
         (["1.234,5", "17,25", "3,5", "1,5"], r"looks like numbers.*'1.234,5'.*decimal"),
-        ([f"€ {n},50" for n in range(12)], "looks like numbers"),
         (["1", "2", "NA", "4", "5"], r"numbers and 'NA', first in row 2.*na_values: \{c: \[NA\]"),
         (
             [f"{n + 1}.02.2019" for n in range(12)],
@@ -185,7 +175,6 @@ def test_json_cells_keep_their_text_and_their_lines():
         ("t.parquet", "PAR1", "cannot be read as a table"),
         ("t.csv.gz", "a,b\n1,2\n", "Not a gzipped file"),
         ("t.csv.gz", GZIPPED[:-9], "cannot be read as a table: Compressed"),
-        ("t.csv.gz", GZIPPED[:12] + b"a" * 9, "cannot be read as a table"),
         ("t.xlsx", "PK", "is not a table. Save it as one of .csv"),
     ],
 )
