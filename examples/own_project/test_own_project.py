@@ -110,6 +110,7 @@ def test_series_are_predicted_by_command_and_in_python(series_run, rows):
     np.testing.assert_allclose(table, written, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_series_are_validated_by_folds_and_reported(series_run):
     config = str(HERE / "series.yaml")
     changes = ["--data.num_series", "60", "--trainer.max_epochs", "1", "--run_dir", "folds"]

@@ -160,6 +160,7 @@ def test_a_target_called_as_an_end_of_its_interval_is_refused(values, fails):
     assert "rename the target" in fails("calibrate", "points")
 
 
+@pytest.mark.slow
 def test_a_resumed_fit_forgets_the_intervals(values):
     main(f"fit --ckpt_path {RUN}/checkpoints/best.ckpt --trainer.max_epochs 2".split())
     assert "low" not in Predictor.load(RUN / "checkpoints/last.ckpt").predict(SOME_ROWS)

@@ -173,23 +173,25 @@ def test_a_checkpoint_without_epoch_ends_in_a_sentence(points, fails):
     assert "x.ckpt cannot be read as a checkpoint" in message
 
 
+OVERLAID = "--config points.yaml --config smaller"
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("--model.hidden [9]", "--model.hidden has no place beside a checkpoint"),
-        ("--ensemble 3", "--ensemble has no place beside a checkpoint"),
-        ("--config smaller", "no checkpoint of 'points+smaller'"),
+        (
+            "fit --ckpt_path last --config points.yaml --model.hidden [9]",
+            "--model.hidden has no pl",
+        ),
+        ("fit --ckpt_path last --config points.yaml --ensemble 3", "--ensemble has no place"),
+        (f"fit --ckpt_path last {OVERLAID}", "no checkpoint of 'points+smaller'"),
+        (f"test --ckpt_path {RUN} {OVERLAID}", "a run of 'points', not of 'points+smaller'"),
     ],
 )
-def test_a_resume_takes_its_own_config(fitted, fails, words, message):
+def test_a_checkpoint_goes_with_its_own_config(fitted, fails, words, message):
     before = contents(RUN)
-    assert message in fails(*RESUME, *words.split())
+    assert message in fails(*words.split())
     assert contents(RUN) == before
-
-
-def test_a_checkpoint_and_another_config_contradict_each_other(fitted, fails):
-    words = ("test", "--config", "points.yaml", "--config", "smaller", "--ckpt_path", str(RUN))
-    assert "belongs to a run of 'points', not of 'points+smaller'" in fails(*words)
 
 
 def test_a_checkpoint_is_for_its_own_rows(fitted, fails):
@@ -216,7 +218,7 @@ def test_new_rows_are_predicted_without_the_training_table(fitted):
 
 def test_an_evaluation_makes_no_run(fitted):
     (RUN / "checkpoints/best.ckpt").rename("moved.ckpt")
-    for command in ("test", "validate", "predict"):
+    for command in ("test", "predict"):
         main([command, "--config", "points.yaml", "--ckpt_path", "moved.ckpt"])
     assert [path.name for path in Path("runs/points").iterdir()] == ["version_0"]
     assert len(pd.read_csv("predictions.csv")) == 24
@@ -225,6 +227,7 @@ def test_an_evaluation_makes_no_run(fitted):
 # Resumed and stopped -----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_resumed_fit_equals_an_unbroken_one(fitted):
     main([*RESUME, "--trainer.max_epochs", "5", "--test_after_fit", "null"])
     assert "test" not in results()  # of three epochs

@@ -103,6 +103,7 @@ def test_images_without_weights_at_hand_get_a_convnet(tmp_path, capsys, monkeypa
     assert content("photos")["model"]["class_path"] == "ConvNetModule"
 
 
+@pytest.mark.slow
 def test_images_with_weights_get_a_pretrained_network(tmp_path, fails):
     torch.save(Backbone("mobilenet_v2").model.state_dict(), tmp_path / "weights.pth")
     torch.save({"weight": torch.zeros(1)}, tmp_path / "others.pth")

@@ -33,6 +33,8 @@ def test_word_weights_are_the_integrated_gradients_of_captum(outputs, hidden, ac
     attribution = gradients.attribute(bags, n_steps=128, method="riemann_middle")
     weights = word_weights(network, bags, 1 if outputs == 1 else 2)
     torch.testing.assert_close(weights, attribution.float(), atol=1e-6, rtol=0)
+    if outputs == 1:
+        torch.testing.assert_close(word_weights(network, bags, 0), -weights)
 
 
 def test_a_text_without_its_strongest_words_is_less_sure(reviews):
