@@ -34,6 +34,7 @@ def rows(*cells, count=12):
         ("a,b\n1,x\n2,NA\n", {}, {"a": [1, 2], "b": ["x", "NA"]}),
         ("a;b\n1.234,5;x\n", {"sep": ";", "decimal": ",", "thousands": "."}, {"a": [1234.5]}),
         (",a,b\n0,1,x\n1,2,y\n", {"index_col": 0}, {"a": [1, 2], "b": ["x", "y"]}),
+        ('1,"x\ny"\n2,\n', {"header": None}, {"0": [1, 2], "1": ["x\ny", np.nan]}),
         ("a,b,\n1,x,\n2,y,\n", {"usecols": ["a", "b"]}, {"a": [1, 2], "b": ["x", "y"]}),
         ("a,b\n00501,x\n", {"dtype": {"a": "category"}}, {"a": pd.Categorical(["00501"])}),
         ("a,b\nNA,NA\n1,x\n", {"na_values": {"a": ["NA"]}}, {"a": [np.nan, 1], "b": ["NA", "x"]}),
@@ -128,12 +129,6 @@ def test_all_columns_that_name_rows_are_told_at_once():
 def test_classes_stay_as_they_are_written():
     frame = read_table(write("y,b\n1.10,1\n1.1,2\n01,3\nTRUE,4\n"), as_text=["y"])
     assert frame["y"].tolist() == ["1.10", "1.1", "01", "TRUE"]
-
-
-def test_columns_without_a_header_are_numbered():
-    frame = read_table(write('1,"x\ny"\n2,\n'), {"header": None})
-    assert frame["1"].tolist()[0] == "x\ny"
-    assert list(frame) == ["0", "1"]
 
 
 def test_a_column_is_of_one_type_whatever_comes_late():

@@ -24,18 +24,17 @@ SGML = """<!DOCTYPE lewis SYSTEM "lewis.dtd">
 """
 
 
-def test_each_wire_has_its_first_topic_and_its_own_text():
-    wires = [(topic, " ".join(text.split())) for topic, text in labelled_wires(SGML, "own")]
-    assert wires == [
-        ("grain", "Wet <fields>"), ("gold", "GOLD UP"), ("tin", "TIN DOWN"), ("earn", "Profit"),
-    ]  # fmt: skip
-
-
-def test_as_published_a_wire_without_a_body_gets_the_next_one_s():
-    wires = [(topic, text.strip()) for topic, text in labelled_wires(SGML, "as_published")]
-    assert wires == [
-        ("grain", "Wet &lt;fields&gt;"), ("gold", "Profit"), ("tin", "Profit"), ("earn", "Profit"),
-    ]  # fmt: skip
+@pytest.mark.parametrize(
+    ("kind", "texts"),
+    [
+        ("own", ["Wet <fields>", "GOLD UP", "TIN DOWN", "Profit"]),
+        ("as_published", ["Wet &lt;fields&gt;", *["Profit"] * 3]),  # a body of the next wires
+    ],
+)
+def test_each_wire_has_its_first_topic_and_its_text(kind, texts):
+    wires = list(labelled_wires(SGML, kind))
+    assert [topic for topic, _ in wires] == ["grain", "gold", "tin", "earn"]
+    assert [" ".join(text.split()) for _, text in wires] == texts
 
 
 @pytest.fixture
