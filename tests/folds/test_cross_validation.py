@@ -53,6 +53,13 @@ def test_each_row_but_the_test_part_has_the_prediction_of_its_fold():
     assert sorted(frame["fold"].value_counts()) == [13, 13, 14]
 
 
+def test_baselines_are_of_the_training_part():
+    folds = cross_validate(numbers(), dense, 1, num_folds=2).folds
+    halves = [VALUES[:30], VALUES[30:]]
+    expected = [abs(halves[n] - halves[1 - n].mean()).mean() for n in (0, 1)]
+    assert [fold.baseline["mean"]["mae"] for fold in folds] == pytest.approx(expected, rel=1e-5)
+
+
 def test_predictions_are_averaged_over_the_repetitions():
     make = maker(head="softmax")
     one, two = (cross_validate(classes(split_seed=0), make, 1, 2, repeats=n) for n in (1, 2))

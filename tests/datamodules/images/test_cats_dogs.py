@@ -57,6 +57,13 @@ def test_each_layout_gives_the_parts_of_the_book(layout, tmp_path):
     assert dark.mean() < 0.4 < bright.mean()
 
 
+def test_images_that_cannot_be_read_are_left_out(tmp_path):
+    write_folder(tmp_path)
+    (tmp_path / "cats_vs_dogs/train/dog.7.jpg").write_bytes(b"")
+    data = small(tmp_path)
+    assert len(data.examples("train")) + len(data.examples("val")) == 11
+
+
 @pytest.mark.parametrize("damage", ["columns", "cut"])
 def test_other_parquet_files_are_refused(damage, tmp_path):
     write_parquet(tmp_path)
