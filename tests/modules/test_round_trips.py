@@ -9,7 +9,7 @@ import torch
 from helpers.backbones import CLASSES, IMAGES, small_model
 from helpers.training import quiet_trainer
 
-from dlp.datamodules import ArrayDataModule
+from dlp.datamodules import ArrayDataModule, ArrayRows
 from dlp.inference import Predictor
 from dlp.modules import Backbone, ConvNetModule, DenseModule, EnsembleModule
 from dlp.modules.heads import RegressionHead
@@ -73,11 +73,13 @@ CASES = {
 @pytest.mark.parametrize(("build", "x", "y", "given"), CASES.values(), ids=CASES)
 def test_a_module_comes_back_from_its_checkpoint(build, x, y, given):
     model, trainer = build(), quiet_trainer()
-    trainer.fit(model, ArrayDataModule(x, y, val_size=None))
+    data = ArrayDataModule(x, y, val_size=None, scaling="standard" if x.ndim == 2 else "none")
+    trainer.fit(model, data)
     trainer.save_checkpoint("a.ckpt")
     again = type(model).load_from_checkpoint("a.ckpt", weights_only=True, **given)
-    expected = model.eval().head.predict(model(torch.from_numpy(x))).detach()
-    assert again.eval().head.predict(again(torch.from_numpy(x))).equal(expected)
+    inputs = data.encoder.transform(ArrayRows(x))
+    expected = model.eval().head.predict(model(inputs)).detach()
+    assert again.eval().head.predict(again(inputs)).equal(expected)
     assert dict(again.hparams) == dict(model.hparams)
     trained = [[weight.requires_grad for weight in each.parameters()] for each in (model, again)]
     assert trained[0] == trained[1]
