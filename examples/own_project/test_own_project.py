@@ -123,7 +123,7 @@ def test_series_are_validated_by_folds_and_reported(series_run):
 @pytest.mark.slow
 def test_series_are_predicted_without_dlp(series_run, rows, tmp_path):
     folder = tmp_path / "exported"
-    main(["export", str(series_run), str(folder)])
+    main(["export", str(series_run), "--folder", str(folder)])
     (folder / "rows.json").write_text(json.dumps(rows), "utf-8")
     for name in ("dlp", "torch", "pandas"):
         (folder / f"{name}.py").write_text("raise ImportError")
