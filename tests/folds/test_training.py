@@ -30,9 +30,11 @@ def test_callbacks_are_copied_for_each_fold():
 @pytest.mark.parametrize("is_frozen", [True, False])
 def test_folds_share_a_frozen_body_alone(is_frozen):
     body = DenseNet((3,), 4).requires_grad_(not is_frozen)
+    head = nn.Linear(4, 1)
 
     def make(data):
-        return SupervisedModule(nn.Sequential(body, nn.Linear(4, 1)), "regression")
+        last = nn.Linear(4, 1) if is_frozen else head
+        return SupervisedModule(nn.Sequential(body, last), "regression")
 
     refused = pytest.raises(InputError, match="another fold")
     with nullcontext() if is_frozen else refused:
