@@ -109,7 +109,7 @@ class Recipe(LightningCLI):
         if data is None or data is not self._sized:
             return None
         model = self.config.model
-        size = model.init_args.get(name)
+        size = model.get("init_args", {}).get(name)
         if not hasattr(data, name):
             return size
         if size != arguments(model.class_path).get(name):  # the config may hold the default
@@ -146,7 +146,7 @@ class Recipe(LightningCLI):
             from dlp.modules.pretrained import PretrainedModule  # few recipes have one
 
             kind: Any = locate(config.class_path)
-            if issubclass(kind, PretrainedModule) and "weights" in config.init_args:
+            if issubclass(kind, PretrainedModule) and config.get("init_args.weights"):
                 config.init_args.weights = None  # they are replaced: no download
 
         def make() -> Any:
