@@ -143,16 +143,15 @@ class TableEncoder(Encoder):
     def transform(self, rows: TableRows) -> StoredRows:
         """Return float32 (N, D); a matrix that would be large is made batch by batch."""
         columns = TableFeatures(self.state())
-        frame = rows.frame
         if self.features is not None:
-            frame = self.features.transform(frame)
-        numbers = np.empty((len(frame), len(columns.names)))
+            rows = TableRows(self.features.transform(rows.frame))
+        numbers = np.empty((len(rows), len(columns.names)))
         for place, name in enumerate(columns.names):
-            numbers[:, place] = self._numbers(self._column(frame, name))
-        codes = np.empty((len(frame), len(self.categories)), np.int64)
+            numbers[:, place] = self._numbers(self._column(rows, name))
+        codes = np.empty((len(rows), len(self.categories)), np.int64)
         unseen = []
         for place, (name, categories) in enumerate(self.categories.items()):
-            cells, texts = _texts(self._column(frame, name))
+            cells, texts = _texts(self._column(rows, name))
             codes[:, place] = pd.Index(categories).get_indexer(pd.Index(texts))[cells]
             is_unseen = codes[:, place] < 0
             if is_unseen.any():
@@ -165,14 +164,14 @@ class TableEncoder(Encoder):
             return table
         return table[torch.arange(len(table))]
 
-    def _column(self, frame: pd.DataFrame, name: str) -> "pd.Series[Any]":
+    def _column(self, rows: TableRows, name: str) -> "pd.Series[Any]":
         """Return a column of the kind that it had in training, without missing cells if refused."""
-        if name not in frame or is_date(frame[name]) != (name in self.dates):
+        if name not in rows.table or is_date(rows.table[name]) != (name in self.dates):
             kind = "dates" if name in self.dates else "numbers or texts"
             raise InputError(
                 f"the table has no column {name!r} of {kind}, which was an input in training."
             )
-        column = frame[name]
+        column = rows.column(name)
         is_missing = column.isna()
         if self.missing == "error" and is_missing.any():
             raise InputError(

@@ -2,7 +2,7 @@
 
 import textwrap
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,15 +16,31 @@ from dlp.errors import InputError, check_choice
 
 @dataclass(frozen=True)
 class TableRows(Rows):
-    """Rows of a data frame, whose index holds the row numbers."""
+    """Rows of a data frame, whose index holds the row numbers.
 
-    frame: pd.DataFrame
+    Args:
+        table: Data frame, which the parts of a split share.
+        rows: Positions of the rows, (N,).
+    """
+
+    table: pd.DataFrame
+    rows: Indices | slice = field(default_factory=lambda: slice(None))
 
     def __len__(self) -> int:
-        return len(self.frame)
+        return len(self.table.index[self.rows])
 
     def __getitem__(self, index: Indices) -> "TableRows":
-        return TableRows(self.frame.iloc[index])
+        rows = np.arange(len(self.table))[self.rows]
+        return TableRows(self.table, rows[index])
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """Rows as a data frame of their own."""
+        return self.table.iloc[self.rows]
+
+    def column(self, name: str) -> "pd.Series[Any]":
+        """Return the cells of a column."""
+        return self.table[name].iloc[self.rows]
 
     def describe(self) -> str:
         """Return a line per column: kind, missing cells, distinct cells, range."""
