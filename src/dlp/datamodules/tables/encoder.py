@@ -171,7 +171,7 @@ class TableEncoder(Encoder):
             raise InputError(
                 f"the table has no column {name!r} of {kind}, which was an input in training."
             )
-        column = rows.column(name)
+        column = rows.table[name].iloc[rows.rows]
         is_missing = column.isna()
         if self.missing == "error" and is_missing.any():
             raise InputError(
@@ -223,8 +223,7 @@ class TableEncoder(Encoder):
             raise InputError(f"the model was trained with features: {name}; give the same ones.")
         if features is not None:
             features.load_state(state["features"])
-        vars(self).update(state)
-        self.features = features
+        vars(self).update({**state, "features": features})
 
 
 def _typical_cell(column: "pd.Series[Any]") -> float | str:

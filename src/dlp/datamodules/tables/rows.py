@@ -38,10 +38,6 @@ class TableRows(Rows):
         """Rows as a data frame of their own."""
         return self.table.iloc[self.rows]
 
-    def column(self, name: str) -> "pd.Series[Any]":
-        """Return the cells of a column."""
-        return self.table[name].iloc[self.rows]
-
     def describe(self) -> str:
         """Return a line per column: kind, missing cells, distinct cells, range."""
         header = ["column", "kind", "missing", "distinct", "values"]
