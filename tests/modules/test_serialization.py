@@ -11,7 +11,7 @@ from dlp.errors import InputError
 from dlp.inference import Predictor
 from dlp.modules import DenseModule, DenseNet, SoftmaxHead
 from dlp.modules.heads import BoundedRegressionHead
-from dlp.modules.serialization import build, output_names
+from dlp.modules.serialization import build, describe, output_names, spec_in
 from dlp.reader.spec import Component
 
 X = np.random.default_rng(0).normal(size=(40, 4)).astype(np.float32)
@@ -23,6 +23,13 @@ def saved(model, y, path, **options):
     trainer.fit(model, ArrayDataModule(X, y, val_size=None))
     trainer.save_checkpoint(path)
     return path
+
+
+class ThreeClasses(SoftmaxHead):
+    """Head with fewer arguments than the one it derives from."""
+
+    def __init__(self):
+        super().__init__(3)
 
 
 class Unrelated:
@@ -85,3 +92,14 @@ def test_weights_of_another_precision_predict_in_single_precision(tmp_path, prec
     model = DenseModule((4,), 2, hidden=(4,))
     path = saved(model, X[:, 0] > 0, tmp_path / "a.ckpt", precision=precision)
     assert Predictor.load(path).scores(X).dtype == np.float32
+
+
+def test_a_head_is_built_by_its_own_arguments_alone():
+    component = describe(ThreeClasses())
+    assert component.arguments == {}
+    assert build(component, "head").num_outputs == 3
+
+
+def test_a_description_of_a_later_version_is_refused():
+    with pytest.raises(InputError, match="written in format 99; update dlp"):
+        spec_in({"spec": {"format": 99}})

@@ -36,3 +36,12 @@ def test_a_recorder_without_its_callbacks_is_refused():
     trainer = Trainer(max_epochs=1, callbacks=[RunRecorder("alone")], logger=False)
     with pytest.raises(InputError, match=r"callbacks=recorder\.callbacks"):
         trainer.fit(DenseModule((3,), 2), ArrayDataModule([[0.0] * 3] * 9, [0, 1, 0] * 3))
+
+
+def test_a_recorder_records_one_fit():
+    recorder = RunRecorder("one")
+    quiet = {"logger": False, "enable_progress_bar": False, "max_epochs": 1}
+    data = ArrayDataModule([[0.0] * 3] * 9, [0, 1, 0] * 3)
+    Trainer(callbacks=recorder.callbacks, **quiet).fit(DenseModule((3,), 2), data)
+    with pytest.raises(InputError, match="records one fit"):
+        Trainer(callbacks=recorder.callbacks, **quiet).fit(DenseModule((3,), 2), data)

@@ -106,7 +106,7 @@ def _write_model(
         trained.spec.answer.doubt(scores)  # NaN is no number to compare
     errors = np.abs(scores - expected)
     if trained.spec.answer.task is None:
-        errors = errors / np.abs(expected).max(axis=0)
+        errors = errors / np.maximum(np.abs(expected).max(axis=0), 1e-12)
     difference = f"{errors.max():.1e} on {len(rows)} rows of the {part} part"
     if errors.max() > _LIMIT:
         raise InputError(f"the export differs from the checkpoint by {difference}; use that.")

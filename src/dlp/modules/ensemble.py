@@ -14,7 +14,7 @@ from dlp.modules.supervised import Batch, Outputs, SupervisedModule, penalised_k
 
 
 class EnsembleNet(nn.ModuleList):
-    """Mean of networks: its logits are those of the mean of their predictions.
+    """Network that averages the predictions of its members; its logits are those of the mean.
 
     Args:
         members: Networks of one shape of inputs and logits.
@@ -33,7 +33,7 @@ class EnsembleNet(nn.ModuleList):
         self.members = list(members)
         self.link = link
         self.scale = scale
-        # Never on meta: a checkpoint brings none.
+        # No checkpoint holds it, so it is never built on the meta device.
         self.factors = nn.Buffer(torch.tensor(scale or 1.0, device="cpu"), persistent=False)
 
     def forward(self, inputs: Any) -> Tensor:
@@ -64,7 +64,7 @@ class EnsembleModule(SupervisedModule):
     Args:
         make_member: Function that builds a `SupervisedModule`, such as
             ``partial(DenseModule, (13,), 1, "regression")``.
-        size: Number of members. The first weights of the k-th are those of the seed plus k.
+        size: Number of members. Member k starts from the weights of the seed plus k.
     """
 
     network: EnsembleNet

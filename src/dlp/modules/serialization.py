@@ -1,4 +1,4 @@
-"""`ModelSpec` of a network with its head: made for a checkpoint, and built from again."""
+"""A network and its head described as a `ModelSpec`, and built from one."""
 
 import inspect
 import sys
@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import nn
 
-from dlp.errors import InputError
+from dlp.errors import InputError, naming
 from dlp.hyperparameters import is_plain, plain_value
 from dlp.modules.heads import Head
 from dlp.reader.answer import Answer
@@ -56,7 +56,7 @@ def output_names(data: Any, count: int) -> list[str]:
 
 
 def describe(module: nn.Module) -> Component:
-    """Describe a module by its class and the arguments that it holds as attributes of their names.
+    """Describe a module by its class and each argument of `__init__` that is also an attribute.
 
     Those that are not plain are left out, and so have their defaults.
     """
@@ -64,10 +64,13 @@ def describe(module: nn.Module) -> Component:
     for cls in type(module).__mro__:
         if cls is nn.Module:
             break
-        for name in inspect.signature(cls).parameters:
+        parameters = inspect.signature(cls).parameters
+        for name in parameters:
             value = _plain(getattr(module, name, None))
             if value is not None and is_plain(value):
                 arguments[name] = value
+        if not any(each.kind is each.VAR_KEYWORD for each in parameters.values()):
+            break  # it passes nothing on
     return Component(class_path(module), arguments)
 
 
@@ -94,7 +97,8 @@ def spec_in(checkpoint: Mapping[str, Any]) -> ModelSpec:
     """
     if "spec" not in checkpoint:
         raise InputError("the checkpoint holds no description of a model; train anew by dlp fit.")
-    return ModelSpec.from_dict(checkpoint["spec"])
+    with naming("the checkpoint"):
+        return ModelSpec.from_dict(checkpoint["spec"])
 
 
 def build(component: Component, role: str) -> Any:

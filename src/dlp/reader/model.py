@@ -42,7 +42,7 @@ class ExternalReader(Reader):
             if Path(__file__).parents[1].joinpath(f"{module}.py").is_file():
                 import_module(module)
         cls: Any = getattr(sys.modules.get(module), name, None)
-        if not isinstance(cls, type) or "__call__" not in vars(cls):
+        if not isinstance(cls, type) or "__call__" not in dir(cls):
             raise ValueError(f"the rows are read by {path}; import {module} first.")
         self.read: Any = cls(spec)
 

@@ -90,6 +90,8 @@ class RunRecorder(Callback):
             return
         if self.history not in trainer.callbacks:  # type: ignore[attr-defined]  # Lightning sets it
             raise InputError("a run is recorded by a list: Trainer(callbacks=recorder.callbacks).")
+        if self.has_trained and trainer.current_epoch == 0:
+            raise InputError("a RunRecorder records one fit; make another one for another fit.")
         self._start = time.perf_counter()
         self.has_trained = False
         self._mode = monitor_mode(self.monitor, pl_module)
@@ -180,7 +182,7 @@ class RunRecorder(Callback):
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
     ) -> None:
         """Remove the folder of a fit that never began; print how to resume one that stopped."""
-        if self.run is None or not trainer.is_global_zero:
+        if self.run is None or not trainer.is_global_zero or trainer.state.fn != "fit":
             return
         self.run.remove_if_empty()
         if self.run.checkpoint("last") is not None:
