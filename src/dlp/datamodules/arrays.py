@@ -114,11 +114,6 @@ class ArrayEncoder(Encoder):
         self.mean = numbers.mean(axis=0).tolist()
         self.std = np.where(is_constant, np.inf, numbers.std(axis=0)).tolist()
 
-    @classmethod
-    def takes(cls, spec: Spec) -> str:
-        """Return the shape of a row."""
-        return f"arrays with rows of shape {spec['shape']}"
-
     def spec(self) -> PlainValues:
         """Return also the shape of a row."""
         return {**super().spec(), "shape": list(self.input_shape)}

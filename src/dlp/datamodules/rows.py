@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from dlp.errors import InputError
-from dlp.reader.rows import Spec
 
 Array = NDArray[Any]
 Indices = NDArray[np.int64]
@@ -188,11 +187,6 @@ class Encoder(ABC):
             if cls is not None:
                 paths[role] = f"{cls.__module__}.{cls.__qualname__}"
         return {"kind": self.kind, **paths, **self.state()}
-
-    @classmethod
-    def takes(cls, spec: Spec) -> str:
-        """Describe the rows that a trained model takes, for its card."""
-        return f"rows of kind {cls.kind}"
 
     def state(self) -> PlainValues:
         """Return what was learned as plain values."""

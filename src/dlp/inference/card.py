@@ -5,10 +5,12 @@ from string import Template
 
 import pandas as pd
 
-from dlp.inference.trained import encoder_of
 from dlp.reader.answer import Answer
 from dlp.reader.model import Model
 from dlp.runs.folder import Run
+
+#: What a reader of the card needs to know of the inputs, beside their columns.
+_FACTS = ("kind", "shape", "height", "width", "channels", "encoding", "tokens", "read_csv")
 
 
 def card(model: Model, run: Run, checkpoint: str, difference: str) -> str:
@@ -21,7 +23,8 @@ def card(model: Model, run: Run, checkpoint: str, difference: str) -> str:
         difference: Largest difference of the export, and its rows.
     """
     spec = model.spec
-    takes = encoder_of(spec.inputs).takes(spec.inputs)
+    facts = {name: spec.inputs.get(name) for name in _FACTS}
+    takes = ", ".join(f"{name} {value}" for name, value in facts.items() if value)
     fields = pd.DataFrame(model.reader.fields())
     if len(fields):
         takes += _table(fields.set_index("name").fillna(""))

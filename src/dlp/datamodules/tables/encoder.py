@@ -16,8 +16,7 @@ from dlp.datamodules.tables.columns import EncodedTable, Missing, Scale, Scaling
 from dlp.datamodules.tables.features import FeatureTransformer
 from dlp.datamodules.tables.kinds import check_inputs, is_date, is_numeric_or_date
 from dlp.datamodules.tables.rows import TableRows, check_columns
-from dlp.errors import InputError, inline
-from dlp.reader.rows import Spec
+from dlp.errors import InputError
 from dlp.reader.table import TableReader, number
 
 _LARGEST_MATRIX = 2**26  # numbers, 256 MB
@@ -118,13 +117,6 @@ class TableEncoder(Encoder):
         if len(texts) > 1:
             self.categories[name] = sorted(texts, key=lambda text: (not text, text))  # "" last
         return name in self.categories
-
-    @classmethod
-    def takes(cls, spec: Spec) -> str:
-        """Return the conventions of the training table; the card lists its columns."""
-        if not spec["read_csv"]:
-            return "rows with these columns:"
-        return f"rows, in files by {inline({'read_csv': spec['read_csv']})}, with these columns:"
 
     @property
     def names(self) -> list[str]:
