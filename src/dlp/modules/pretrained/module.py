@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from typing import Any, Literal
 
+from torch import Tensor
+
 from dlp.hyperparameters import Keywords, plain_arguments
 from dlp.modules.heads import Head, HeadName
 from dlp.modules.networks import Activation
 from dlp.modules.pretrained.backbone import Backbone
 from dlp.modules.pretrained.network import Pool, PretrainedNet
-from dlp.modules.supervised import SupervisedModule, TrainingArguments
+from dlp.modules.supervised import SupervisedModule, TrainingArguments, penalised_kernels
 
 
 class PretrainedModule(SupervisedModule):
@@ -38,7 +40,6 @@ class PretrainedModule(SupervisedModule):
     """
 
     network: PretrainedNet
-    penalised = "network.classifier"
 
     def __init__(
         self,
@@ -64,6 +65,10 @@ class PretrainedModule(SupervisedModule):
         self.backbone_lr = backbone_lr
         # The weights are those of the checkpoint.
         self.save_hyperparameters(plain_arguments(self, {**locals(), "weights": None}))
+
+    def kernels(self) -> list[Tensor]:
+        """Return the weights of the dense stack but its last layer's."""
+        return penalised_kernels(self.network.classifier)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Return the groups ``head`` and ``backbone``."""
