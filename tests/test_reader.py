@@ -5,11 +5,9 @@ from dataclasses import asdict
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from PIL import Image
 
 from dlp.datamodules.images.store import ImageFormat
-from dlp.modules.heads import make_head
 from dlp.reader.answer import Answer
 from dlp.reader.array import ArrayReader
 from dlp.reader.files import typed_rows
@@ -141,14 +139,3 @@ def test_an_interval_is_as_wide_on_the_scale_of_the_loss(transform, low, high):
     columns = answer.columns(np.array([[10.0]]))
     assert columns["low"] == pytest.approx([low])
     assert columns["high"] == pytest.approx([high])
-
-
-@pytest.mark.parametrize("temperature", [0.3, 4.0])
-@pytest.mark.parametrize("head", ["sigmoid", "softmax", "multilabel"])
-def test_the_probabilities_are_those_of_logits_over_the_temperature(head, temperature):
-    head = make_head(head, 2)
-    logits = torch.linspace(-9, 9, 50 * head.num_logits).reshape(50, -1)
-    answer = Answer(head.task, ["a", "b"], temperature=temperature)
-    expected = head.predict(logits / temperature).numpy()
-    calibrated = answer.calibrate(head.predict(logits).numpy())
-    np.testing.assert_allclose(calibrated, expected, rtol=2e-5, atol=2e-7)

@@ -157,7 +157,7 @@ def test_a_coverage_for_which_there_are_too_few_rows_is_refused(values, fails):
 
 def test_a_target_called_as_an_end_of_its_interval_is_refused(values, fails):
     edit_checkpoint(lambda content: content["spec"]["answer"].update(names=["low"]))
-    assert "rename the target" in fails("calibrate", "points")
+    assert "low is the end of an interval; rename the target" in fails("calibrate", "points")
 
 
 @pytest.mark.slow

@@ -59,5 +59,5 @@ def test_confident_members_that_disagree_have_finite_logits():
 
 def test_a_pretrained_network_is_refused():
     make_member = partial(PretrainedModule, (3, 32, 32), 2, weights=None, backbone="resnet18")
-    with pytest.raises(InputError, match="is for networks that begin with random"):
+    with pytest.raises(InputError, match="has kernels of its own"):
         EnsembleModule(make_member, size=2)

@@ -198,3 +198,11 @@ def test_a_test_step_returns_predictions_and_targets_in_their_unit():
     outputs = module.test_step((X, X[:, 0]), 1)
     torch.testing.assert_close(outputs["targets"][:, 0], X[:, 0])
     torch.testing.assert_close(outputs["values"], network(X) * 2 + 5)
+
+
+def test_predictions_are_those_of_logits_over_the_temperature():
+    module = DenseModule((3,), 4, hidden=()).eval()
+    module.temperature = 80.0
+    inputs = 5000 * torch.randn(20, 3)  # plain probabilities of most classes are 0
+    expected = (module(inputs) / 80).softmax(1)
+    torch.testing.assert_close(module.predict_step(inputs)["probabilities"], expected)

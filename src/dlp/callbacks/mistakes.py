@@ -57,7 +57,6 @@ class MistakesReport(BatchOutputs):
             say("mistakes are not written: the model predicts NaN or infinity")
             return
         answer = answer_of(trainer, pl_module, gathered)
-        gathered[kind] = answer.calibrate(gathered[kind])
         self.outputs = gathered
         write_mistakes(self.folder, data, "test", gathered, answer.threshold)
 

@@ -22,17 +22,25 @@ class InferenceModule(nn.Module):
         inputs: `Encoder.spec` of the rows.
         network: Network that returns logits.
         head: Head of the network.
+        temperature: Number by which logits are divided.
     """
 
-    def __init__(self, inputs: Spec, network: nn.Module, head: Head) -> None:
+    def __init__(
+        self, inputs: Spec, network: nn.Module, head: Head, temperature: float = 1.0
+    ) -> None:
         super().__init__()
         self.encode: nn.Module = encoder_of(inputs).module(inputs)
         self.network = network
         self.head = head
+        self.temperature = temperature
 
     def forward(self, *arrays: Tensor) -> Tensor:
         """Return probabilities (N, C) or values (N, T)."""
-        return self.head.predict(self.network(self.encode(*arrays)))
+        return self.predict(self.network(self.encode(*arrays)))
+
+    def predict(self, logits: Tensor) -> Tensor:
+        """Return the predictions of logits."""
+        return self.head.predict(logits / self.temperature)
 
     @torch.no_grad()
     def run(self, arrays: list[Any]) -> Any:
@@ -56,7 +64,10 @@ def load(
                 del weights[name]
         nn.ModuleDict({"network": network, "head": head}).load_state_dict(weights, assign=True)
         # Weights of --trainer.precision 64-true or bf16-true are so in the file.
-        return spec, InferenceModule(spec.inputs, network.float(), head.float()).eval()
+        module = InferenceModule(
+            spec.inputs, network.float(), head.float(), spec.answer.temperature
+        )
+        return spec, module.eval()
 
 
 def encoder_of(inputs: Spec) -> type[Encoder]:

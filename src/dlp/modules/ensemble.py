@@ -82,11 +82,12 @@ class EnsembleModule(SupervisedModule):
             raise InputError(
                 f"ensemble takes a SupervisedModule, not a {type(first).__name__}; leave it out."
             )
-        if type(first).parameter_groups is not SupervisedModule.parameter_groups:
-            raise InputError(
-                f"ensemble is for networks that begin with random weights: on one backbone those "
-                f"of {type(first).__name__} hardly differ. Leave it out."
-            )
+        for name in ("kernels", "parameter_groups", "training_step"):
+            if getattr(type(first), name) is not getattr(SupervisedModule, name):
+                raise InputError(
+                    f"ensemble takes modules that are trained as a SupervisedModule is; "
+                    f"{type(first).__name__} has {name} of its own. Leave ensemble out."
+                )
         scale = None
         if first.head.link == "log":
             scale = cast(Tensor, first.head.std).tolist()
@@ -126,5 +127,5 @@ class EnsembleModule(SupervisedModule):
         """Return the mean prediction, and its deviation over the members."""
         logits = self.network.member_logits(inputs)
         deviation = torch.stack([self.head.predict(each) for each in logits]).std(0)
-        mean = self.head.predict(self.network.mean(logits))
+        mean = self.head.predict(self.network.mean(logits) / self.temperature)
         return {"std": deviation, self.head.prediction: mean}

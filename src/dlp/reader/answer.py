@@ -22,7 +22,7 @@ class Answer:
         names: Names of the C classes or labels, or of the T targets.
         threshold: Probability above which a row is of class 1 of two, or has a label.
         transform: Transform of the targets on whose scale all intervals have one width.
-        temperature: Number by which `calibrate` divides logits.
+        temperature: Number by which logits are divided before they become scores.
         coverage: Share of rows whose interval or set has the truth; None without them.
         quantiles: Half-width of each target's interval, or least probability of each class in a
             set; None without them.
@@ -35,20 +35,6 @@ class Answer:
     temperature: float = 1.0
     coverage: float | None = None
     quantiles: Sequence[float] | None = None
-
-    def calibrate(self, scores: Any) -> Any:
-        """Return the probabilities of logits over the temperature; values as they are."""
-        if self.temperature == 1:
-            return scores
-        power = 1 / self.temperature
-        if self.task == "multilabel":
-            chance = np.clip(scores.astype(np.float64), 1e-7, 1 - 1e-7)
-            weights = chance**power
-            total = weights + (1 - chance) ** power
-        else:
-            weights = scores.astype(np.float64) ** power
-            total = weights.sum(axis=1, keepdims=True)
-        return (weights / total).astype(scores.dtype)
 
     def columns(self, scores: Any) -> dict[str, Any]:
         """Return ``class`` and ``prob_<class>``, or a column per target, then those of `doubt`."""

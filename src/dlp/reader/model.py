@@ -67,12 +67,12 @@ class Model:
         self.run = run
 
     def scores(self, rows: Any) -> Any:
-        """Return calibrated probabilities (N, C), or values (N, T)."""
+        """Return probabilities (N, C) or values (N, T)."""
         batches = []
         for start in range(0, max(1, len(rows)), _BATCH_SIZE):
             arrays = self.read(rows[start : start + _BATCH_SIZE])
             batches.append(self.run(arrays))
-        return self.spec.answer.calibrate(np.concatenate(batches))
+        return np.concatenate(batches)
 
 
 def load_exported(path: Path) -> Model:
