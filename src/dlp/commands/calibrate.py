@@ -63,7 +63,7 @@ def calibrate(run: str, coverage: OpenUnitInterval = 0.9) -> pd.DataFrame:
         data, parts = _validation_and_test(run, head)
     for logits, _ in parts.values():
         with naming("calibrate"):
-            answer.doubt(logits.numpy())  # NaN is no number to learn from
+            answer.doubt(logits.numpy())  # nothing is learned from NaN
     if answer.task is not None:
         table = _fit(head, answer, parts)
         answer = replace(answer, temperature=float(table["temperature"].iloc[-1]))

@@ -103,7 +103,7 @@ def _write_model(
         expected = served.predict(logits).numpy()
     scores = Predictor.load(path).scores(rows)
     with naming("export"):
-        trained.spec.answer.doubt(scores)  # NaN is no number to compare
+        trained.spec.answer.doubt(scores)  # NaN equals nothing
     errors = np.abs(scores - expected)
     if trained.spec.answer.task is None:
         errors = errors / np.maximum(np.abs(expected).max(axis=0), 1e-12)

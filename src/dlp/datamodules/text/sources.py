@@ -80,7 +80,7 @@ class TextFiles:
 
     @property
     def is_on_hub(self) -> bool:
-        """Whether `path` is the name of a data set of the Hub."""
+        """True for the name of a data set of the Hub, False for a path."""
         return not (Path(self.path).exists() or _TABLE.search(self.path))
 
     def read(self) -> Texts:
