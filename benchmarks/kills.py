@@ -117,7 +117,7 @@ def _weights(path: Path) -> str:
     digest = hashlib.sha256()
     for name, tensor in content["state_dict"].items():
         digest.update(name.encode() + tensor.numpy().tobytes())
-    return f"{digest.hexdigest()} {content['use']['head']}"
+    return f"{digest.hexdigest()} {content['spec']['answer']}"
 
 
 def _newest(folder: Path, kind: str = "version") -> Path:
@@ -418,7 +418,7 @@ def warm_up() -> None:
         import_module(f"dlp.commands.{command.module}")
     for module in _MODULES:
         import_module(module)
-    LastCheckpoint.__init__.__defaults__ = (0.03,)
+    LastCheckpoint.__init__.__defaults__ = (None, 0.03)
 
 
 if __name__ == "__main__":
