@@ -220,15 +220,14 @@ class TableEncoder(Encoder):
 
 def _typical_cell(column: "pd.Series[Any]") -> float | str:
     """Return the median of numbers and dates, or the commonest category; empty without a cell."""
-    cells = column.dropna()
-    if not len(cells):
+    if not column.count():
         return ""
     if is_date(column):
-        date: Any = cells.median()
+        date: Any = column.median()
         return str(date.isoformat())
     if is_numeric_or_date(column):
-        return float(cells.astype("float64").median())
-    return str(cells.mode().iloc[0])
+        return float(column.median())
+    return str(column.mode().iloc[0])
 
 
 def _texts(column: "pd.Series[Any]") -> tuple[Array, list[str]]:
