@@ -27,7 +27,7 @@ Estimator = Callable[..., Any]
 Estimators = dict[str, Any]
 
 #: Columns of the files of predictions and mistakes.
-_TAKEN_NAMES = {
+_RESERVED_COLUMNS = {
     "index", "fold", "target", "class", "value", "set", "low", "high", "true", "predicted",
 }  # fmt: skip
 
@@ -102,7 +102,7 @@ class Examples:
 
     def __post_init__(self) -> None:
         for name in self.names:
-            if name in _TAKEN_NAMES:
+            if name in _RESERVED_COLUMNS:
                 raise InputError(
                     f"the column {name} cannot name the rows: predictions have a column of that "
                     "name. Rename it in the file, or leave out id_column."
