@@ -65,7 +65,7 @@ def test_where_no_fix_leads_on_the_first_refusal_and_its_end_are_told(fails):
     write_csv("x,y", rows)
     message = fails("init", "t.csv", "--target", "y")
     assert "1 rows have no target, the first is row 39" in message
-    assert "Then: stratify needs a row of each class per part; rare has fewer. Remove" in message
+    assert "Then: stratify needs two rows of each class; rare has fewer. Remove" in message
 
 
 def test_a_table_without_target_is_described_and_nothing_is_written(houses, fails):

@@ -67,10 +67,10 @@ class LabelledSet:
             split = replace(split, val_size=None)
         rare = []
         if split.stratify:
-            rare = self.targets.rare_classes(self.parts["train"].targets, split.num_parts)
+            rare = self.targets.rare_classes(self.parts["train"].targets, 2)
         if rare:
             raise InputError(
-                f"stratify needs a row of each class per part; {_listed(rare)} has fewer. Remove "
+                f"stratify needs two rows of each class; {_listed(rare)} has fewer. Remove "
                 "such classes, or add rows of them to the training set."
             )
         return split.parts(self.keys)
@@ -97,7 +97,6 @@ class LabelledSet:
                 )
             if absent:
                 say(f"the {name} part has no row of {len(absent)} classes: {_listed(absent)}")
-        _compare_groups(parts)
         return parts
 
     def describe(self) -> str:
@@ -144,15 +143,3 @@ def _compare_inputs(parts: LabelledParts, drop: bool) -> None:
         action = "removed from the earlier part"
     if counts:
         say(f"exact duplicates of inputs: {', '.join(counts)}; {action}")
-
-
-def _compare_groups(parts: LabelledParts) -> None:
-    """Count the groups of the test part that are also trained or validated on."""
-    groups = {}
-    for name, part in parts.items():
-        if part.groups is not None:
-            groups[name] = set(part.groups)
-    tested = groups.pop("test", set())
-    shared = tested & set().union(*groups.values())
-    if shared:
-        say(f"{len(shared):,} groups of the test part are also trained or validated on")
