@@ -109,6 +109,7 @@ def test_the_summary_has_frequencies_or_mean_and_median(values, summary):
     ("values", "arguments", "message"),
     [
         (["a", "a"], {}, "one class"),
+        ([2.5, 2.5], {}, "the same in all rows"),
         (["no", "yes", "yes "], {}, "differ by spaces alone"),
         (["no", "yes", " yes"], {}, "differ by spaces alone"),
         ([0, 1, 2], {"positive_class": "1"}, "positive_class '1' must be one of two classes"),
@@ -116,7 +117,7 @@ def test_the_summary_has_frequencies_or_mean_and_median(values, summary):
         ([1.0, 2.0, np.inf], {}, "target of row 2 is infinite"),
         ([[1.0, 2.0], [3.0, 1e39]], {}, "target of row 1 is infinite or above 1e38"),
         ([1.0, np.nan, 2.0], {}, "1 rows have no target, the first is row 1"),
-        ([[1.0, 2.0], [3.0, np.nan]], {}, "1 rows have no target, the first is row 1"),
+        ([[1.0, 2.0], [3.0, np.nan], [4.0, 2.0]], {}, "1 rows have no target, the first is row 1"),
         (np.array(["a", None, "b"], object), {}, "1 rows have no target, the first is row 1"),
         ([[0, 2], [1, 1]], {"task": "multilabel"}, "takes 0 or 1"),
         ([0, 2], {"class_names": ["cat", "dog"]}, "unknown class '2'"),
