@@ -5,8 +5,9 @@
     python docs/notebooks.py --check             # on generated sets; nothing is written
 
 A notebook is written in ``notebooks/NAME.py``; ``NAME.ipynb`` beside it is made from that. Tags of
-a cell say what becomes of it: ``answer`` is folded, ``hide`` (assertions) is run and left out,
-``real`` is run on the real sets alone.
+a cell say what becomes of it: ``answer`` is folded, and what it shows is kept for the site alone,
+so that nobody reads it before the question; ``hide`` (assertions) is run and left out, ``real`` is
+run on the real sets alone.
 """
 
 import argparse
@@ -124,7 +125,12 @@ def finish(notebook: NotebookNode, name: str) -> None:
                 if "execution_count" in output:
                     output.execution_count = None
         if "answer" in tags(cell) and cell.cell_type == "code":
-            cell.metadata |= {"jupyter": {"source_hidden": True}, "cellView": "form"}
+            cell.metadata |= {
+                "jupyter": {"source_hidden": True, "outputs_hidden": True},
+                "cellView": "form",  # of Colab
+                "outputs": cell.outputs,  # for the site
+            }
+            cell.outputs = []
             cell.source = f"# @title Answer\n{cell.source}"
         elif "answer" in tags(cell):
             summary = "<summary>Answer</summary>"
@@ -147,14 +153,19 @@ def check_written(name: str) -> None:
         cell.outputs = []
     finish(expected, name)
     written = nbformat.read(path, as_version=4).cells if path.exists() else []
-    has_figures = all(cell.outputs for cell in written if "alt" in cell.metadata)
+    has_figures = all(outputs(cell) for cell in written if "alt" in cell.metadata)
     if contents(written) != contents(expected.cells) or not has_figures:
         sys.exit(f"{path.name} is not that of {name}.py: run python docs/notebooks.py {name}")
 
 
 def contents(cells: list[NotebookNode]) -> list[tuple[str, str, dict[str, Any]]]:
     """Return what of the cells is made from their source."""
-    return [(cell.id, cell.source, cell.metadata) for cell in cells]
+    return [(cell.id, cell.source, {**cell.metadata, "outputs": []}) for cell in cells]
+
+
+def outputs(cell: NotebookNode) -> list[NotebookNode]:
+    """Return what a cell shows, also that of an answer."""
+    return list(cell.metadata.get("outputs") or cell.outputs)
 
 
 if __name__ == "__main__":

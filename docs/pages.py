@@ -11,7 +11,7 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
-from notebooks import NOTEBOOKS, RAW, ROOT, tags
+from notebooks import NOTEBOOKS, RAW, ROOT, outputs, tags
 
 DOCS, PAGES = ROOT / "docs", ROOT / "build" / "docs"
 
@@ -69,7 +69,7 @@ def blocks(cell: NotebookNode, name: str) -> Iterator[str]:
     else:
         source = cell.source.removeprefix("# @title Answer\n")
         yield f"```python\n{source}\n```"
-        for output in cell.outputs:
+        for output in outputs(cell):
             data = output.get("data", {})
             if output.get("name") == "stdout":
                 yield f"```text\n{output.text.rstrip()}\n```"
