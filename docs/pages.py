@@ -5,13 +5,14 @@ import html
 import re
 import shutil
 from collections.abc import Iterator
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 
 import nbformat
 from nbformat import NotebookNode
 
-from notebooks import NOTEBOOKS, RAW, ROOT, outputs, tags
+from notebooks import NOTEBOOKS, RAW, REPOSITORY, ROOT, outputs, tags
 
 DOCS, PAGES = ROOT / "docs", ROOT / "build" / "docs"
 
@@ -20,10 +21,16 @@ def main() -> None:
     """Copy the pages of the repository, and write a page for each notebook."""
     shutil.rmtree(PAGES, ignore_errors=True)
     shutil.copytree(DOCS, PAGES, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+    described = {}
+    for page in (PAGES / "api").glob("*.md"):
+        for name in re.findall(r"(?m)^::: (\S+)", page.read_text(encoding="utf-8")):
+            described[name] = page.name
     for page in PAGES.rglob("*.md"):
         text = page.read_text(encoding="utf-8")
         # On the site a notebook has a page of its own.
-        text = re.sub(r"\((?:\.\./)+notebooks/(\w+)\.ipynb\)", rf"({course(page)}\1.md)", text)
+        text = re.sub(r"\((?:\.\./)+notebooks/(\w+)\.ipynb\)", rf"({way(page)}course/\1.md)", text)
+        api = {name: f"{way(page)}api/{file}" for name, file in described.items()}
+        text = re.sub(r"\((?:\.\./)+src/(dlp/\S+)\)", partial(in_api, pages=api), text)
         text = re.sub(r"(?m)^\|.*", lambda row: re.sub(r"`(dlp [^`]+)`", command, row[0]), text)
         page.write_text(text, encoding="utf-8")
     for path in sorted(NOTEBOOKS.glob("*.ipynb")):
@@ -44,10 +51,26 @@ def command(code: re.Match[str]) -> str:
     return f"<code>{' '.join(spans)}</code>"
 
 
-def course(page: Path) -> str:
-    """Return the way from a page to the folder of the course."""
-    depth = len(page.relative_to(PAGES).parts) - 1
-    return "" if page.parent.name == "course" else "../" * depth + "course/"
+def way(page: Path) -> str:
+    """Return the way from a page to the folder of all pages."""
+    return "../" * (len(page.relative_to(PAGES).parts) - 1)
+
+
+def in_api(link: re.Match[str], pages: dict[str, str]) -> str:
+    """Return the link to what the API's pages say of a source file, else to the file.
+
+    Args:
+        link: Path of the file from ``src``, and perhaps the name of an object in it.
+        pages: Page of each module or object that one describes.
+    """
+    path, _, name = link[1].partition("#")
+    module = path.removesuffix(".py").replace("/", ".")
+    short = f"{module.rpartition('.')[0]}.{name}"  # as it is imported
+    if module in pages:
+        return f"({pages[module]}#{module}{name and '.'}{name})"
+    if short in pages:
+        return f"({pages[short]}#{short})"
+    return f"({REPOSITORY}/blob/main/src/{path})"
 
 
 def folded(text: str) -> str:
