@@ -1,7 +1,5 @@
 """Command ``serve``: a trained model over HTTP, and a page to try it."""
 
-import logging
-import socket
 import warnings
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -12,8 +10,7 @@ from typing import Annotated, Any
 import numpy as np
 from PIL import Image
 
-from dlp.console import say
-from dlp.errors import InputError, check_range, extra
+from dlp.errors import check_range, extra
 from dlp.inference.predictor import Predictor, exported_file
 from dlp.lightning_cli.configs import import_named_modules
 from dlp.runs.folder import checkpoint_of, run_of
@@ -44,27 +41,12 @@ def serve(run: str, host: str = "127.0.0.1", port: int = 8000) -> None:
     home = run_of(exported_file(run) or checkpoint_of(run))
     if home is not None:
         import_named_modules(home.config)
-    family = socket.AF_INET
-    name = host
-    if ":" in host:
-        family = socket.AF_INET6
-        name = f"[{host}]"
-    hosts = [name, "127.0.0.1", "localhost"]
+    hosts = [host, f"[{host}]", "127.0.0.1", "localhost"]
     if host in ("0.0.0.0", "::"):
         hosts = ["*"]
     api = app(Predictor.load(run), hosts)
-    try:
-        listener = socket.create_server((host, port), family=family)
-    except OSError as error:
-        raise InputError(f"{error.strerror}; give another --port or --host.") from error
-    with listener:
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else 40 ms per answer
-        say(f"serving {run} at http://{name}:{listener.getsockname()[1]}; Ctrl-C ends it")
-        config = uvicorn.Config(
-            api, log_level="warning", limit_concurrency=64, timeout_graceful_shutdown=3
-        )
-        logging.getLogger("uvicorn.access").setLevel("INFO")  # a line per request
-        uvicorn.Server(config).run([listener])
+    config = uvicorn.Config(api, host, port, limit_concurrency=64, timeout_graceful_shutdown=3)
+    uvicorn.Server(config).run()
 
 
 def app(predictor: Predictor, hosts: Sequence[str] = ("*",)) -> FastAPI:
