@@ -2,7 +2,7 @@
 
 import re
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import mode
 from typing import Any, NamedTuple
@@ -18,7 +18,6 @@ from dlp.files import write_text
 from dlp.lightning_cli.configs import config_folder
 from dlp.modules.pretrained import Backbone
 
-_MAX_FIXES = 12
 _MIN_ROWS = 50
 _FEW_ROWS = (
     f"a test part would have fewer than {_MIN_ROWS // 5} rows per class or value; "
@@ -147,35 +146,37 @@ def _fill(template: str, arguments: Arguments, reasons: dict[str, str]) -> list[
     return lines
 
 
-def resolve_refusals(load: Callable[[Arguments], object], args: Arguments) -> Settled:
-    """Load with the fewest arguments that refusals name as their fix, by a breadth-first search.
+def resolve_refusals(
+    load: Callable[[Arguments], object],
+    args: Arguments,
+    tried: Sequence[Arguments] = (),
+) -> Settled:
+    """Load with arguments that refusals name as their fix, the likeliest first.
 
     Raises:
         InputError: If no fix leads on: the first refusal, and where its first fix ends.
     """
-    waiting = [Settled(args, {})]
-    tried = [args]
-    dead_ends = []
-    while waiting:
-        attempt = waiting.pop(0)
+    try:
+        with muted(True):
+            load(args)
+        return Settled(args, {})
+    except InputError as error:
+        refusal = error
+    tried = [*tried, args]
+    sentence = ""
+    for fix in refusal.fixes:
+        new_args = _merge(args, fix)
+        if new_args in tried:
+            continue
         try:
-            with muted(True):
-                load(attempt.args)
-            return attempt
+            settled = resolve_refusals(load, new_args, tried)
         except InputError as error:
-            refusal = error
-        following = []
-        for fix in refusal.fixes:
-            new_args = _merge(attempt.args, fix)
-            if new_args not in tried and len(attempt.reasons) < _MAX_FIXES:
-                tried.append(new_args)
-                reasons = {**attempt.reasons, str(refusal): next(iter(fix))}
-                following.append(Settled(new_args, reasons))
-        waiting += following
-        if not following:
-            first = list(attempt.reasons)[:1]
-            dead_ends.append(" Then: ".join([*first, str(refusal)]))
-    raise InputError(dead_ends[0])
+            end = str(error).rpartition("Then: ")[2]
+            sentence = sentence or f"{refusal} Then: {end}"
+        else:
+            reasons = {str(refusal): next(iter(fix)), **settled.reasons}
+            return Settled(settled.args, reasons)
+    raise InputError(sentence or str(refusal))
 
 
 def _merge(old: Any, new: Any) -> Any:
