@@ -17,7 +17,6 @@ from dlp.errors import InputError, extra, naming, unknown
 
 with extra("tune"):
     import optuna
-    from optuna import distributions
     from optuna.exceptions import ExperimentalWarning
     from optuna.pruners import MedianPruner
     from optuna.storages import BaseStorage, JournalStorage, RDBStorage
@@ -38,7 +37,8 @@ from dlp.seeds import derived_seed
 
 _HEARTBEAT = 60  # seconds
 _FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
-Space = dict[str, distributions.BaseDistribution]
+#: Range, choices or value by dotted key.
+Space = dict[str, Any]
 
 
 def tune(recipe: Recipe, space: str, trials: PositiveInt = 50, storage: str | None = None) -> Study:
@@ -61,8 +61,7 @@ def tune(recipe: Recipe, space: str, trials: PositiveInt = 50, storage: str | No
     data = recipe.data()
     mode = monitor_mode(monitor, recipe.model(data))
     rows = data.fit()["rows"]
-    texts = {key: str(values) for key, values in ranges.items()}
-    content = recipe.config_dump | {"space": texts, "rows": rows}
+    content = recipe.config_dump | {"space": ranges, "rows": rows}
     folder = None
     place = None  # in memory
     if recipe.is_dev_run:
@@ -193,11 +192,7 @@ def read_space(space: str, monitor: str) -> Space:
 
     Trials are judged by `monitor`: keys that change it are refused.
     """
-    path = find_config(space, named_configs("spaces/"))
-    ranges = {}
-    for key, value in flatten(read_config(path)):
-        with naming(f"space: {key}"):
-            ranges[key] = _distribution(value)
+    ranges = dict(flatten(read_config(find_config(space, named_configs("spaces/")))))
     for key in ranges:
         if key.endswith((".l1", ".l2")) and monitor in ("val_loss", "train_loss"):
             raise InputError(
@@ -207,32 +202,26 @@ def read_space(space: str, monitor: str) -> Space:
     return ranges
 
 
-def _distribution(value: Any) -> distributions.BaseDistribution:
-    """Return the distribution of a range, of choices or of one value."""
-    if isinstance(value, dict):
-        # YAML takes 1e-4 for text.
-        numbers: Any = {n: float(v) if isinstance(v, str) else v for n, v in value.items()}
-        if all(isinstance(number, int) for number in numbers.values()):
-            return distributions.IntDistribution(**numbers)
-        return distributions.FloatDistribution(**numbers)
-    choices = value if isinstance(value, list) else [value]
-    texts = [item if isinstance(item, str) else json.dumps(item) for item in choices]
-    return distributions.CategoricalDistribution(texts)  # it keeps no lists
-
-
 def suggest(trial: Trial, space: Space) -> list[str]:
     """Draw a value of each key; return them as arguments, classes before their arguments."""
     args = []
     for key, values in sorted(space.items()):
-        value: Any
-        if isinstance(values, distributions.CategoricalDistribution):
-            value = trial.suggest_categorical(key, values.choices)
-        elif isinstance(values, distributions.IntDistribution):
-            value = trial.suggest_int(key, **vars(values))
-        else:
-            value = trial.suggest_float(key, **vars(values))
-        args.append(f"--{key}={short(value)}")
+        with naming(f"space: {key}"):
+            args.append(f"--{key}={short(_draw(trial, key, values))}")
     return args
+
+
+def _draw(trial: Trial, key: str, values: Any) -> Any:
+    """Draw a value of a range, of choices or of one value."""
+    if isinstance(values, dict):
+        # YAML takes 1e-4 for text.
+        numbers: Any = {n: float(v) if isinstance(v, str) else v for n, v in values.items()}
+        if all(isinstance(number, int) for number in numbers.values()):
+            return trial.suggest_int(key, **numbers)
+        return trial.suggest_float(key, **numbers)
+    choices = values if isinstance(values, list) else [values]
+    texts = [item if isinstance(item, str) else json.dumps(item) for item in choices]
+    return trial.suggest_categorical(key, texts)  # it keeps no lists
 
 
 def short(value: Any) -> Any:
