@@ -88,6 +88,12 @@ def test_a_loss_that_became_nan_is_told(points, capsys):
     assert "training diverged; use a smaller learning rate" in capsys.readouterr().out
 
 
+def test_a_fit_of_no_epochs_names_a_step_that_works(points, capsys):
+    main(["fit", "--config", "points.yaml", "--trainer.max_epochs", "0"])
+    assert "go on by a larger --trainer.max_epochs" in capsys.readouterr().out
+    assert not Path("runs/points/version_0/results.json").exists()
+
+
 def test_an_epoch_that_ends_before_its_validation_has_not_diverged(points):
     main([*FIT, "--trainer.max_steps", "4"])  # of 3 an epoch
     assert pd.read_csv(RUN / "metrics.csv")["val_loss"].isna().tolist() == [False, True]

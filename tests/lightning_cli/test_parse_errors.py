@@ -29,6 +29,7 @@ TYPED = [
     ("--data.val_size x", "data.val_size: Expected int or float; got 'x'."),
     ("--model.hidden 9 9", "Expected Sequence; got '9'. A list is one word, such as [9,9]."),
     ("--data.path null", "data: the following arguments are required: path."),
+    ("--data.predict_texts [x]", "--text is for models of texts; give --data.predict_path FILE."),
     ("trainer.max_epochs=3", "A key has two dashes, as in --config NAME."),
     ("--config", "expected one argument; for example --config imdb."),
 ]

@@ -118,7 +118,7 @@ class RunRecorder(Callback):
         """Write results and curves, print the reading of the curve and the next command."""
         if self.run is None or not trainer.is_global_zero:
             return
-        if not self.has_trained and self.run.results():
+        if not self.has_trained and (self.run.results() or not self.history.metrics):
             say(
                 f"nothing to train: {self.run.folder} has its {trainer.current_epoch} epochs; go "
                 "on by a larger --trainer.max_epochs, or max_steps or max_time if they ended it"
