@@ -32,7 +32,7 @@ def test_curves_show_both_stages_and_the_best_epoch():
 @pytest.mark.parametrize(("epochs", "panels"), [(5, 1), (40, 2)])
 def test_long_folds_have_a_second_row_without_the_first_epochs(epochs, panels):
     mean = {"val_mae": [1 / (n + 1) for n in range(epochs)]}
-    figure = draw_folds(mean, {"val_mae": [0.1] * epochs}, best=("val_mae", epochs))
+    figure = draw_folds(mean, {"val_mae": [0.1] * epochs}, best_epoch=epochs)
     assert len(figure.axes) == panels
     assert figure.axes[-1].get_lines()[0].get_xdata()[0] == (11 if panels == 2 else 1)
 
@@ -49,7 +49,7 @@ def test_curves_differ_in_colour_and_line():
     history = pd.DataFrame({"val_loss": [1.0, 2.0]})
     runs = draw_runs({label: [history] for label in "abcd"}, ["val_loss"])
     stages = {"train_loss": [1.0, 2.0], "val_loss": [1.0, 2.0]}
-    for figure in (runs, draw_curves(stages, 1), draw_folds(stages, stages, best=("val_loss", 1))):
+    for figure in (runs, draw_curves(stages, 1), draw_folds(stages, stages, best_epoch=1)):
         lines, _ = figure.axes[0].get_legend_handles_labels()
         styles = {line.get_linestyle() for line in lines}
         assert len(styles) == len({line.get_color() for line in lines}) == len(lines) > 2

@@ -56,7 +56,7 @@ def draw_curves(
 def draw_folds(
     mean: Curves,
     std: Curves,
-    best: tuple[str, int] | None = None,
+    best_epoch: int | None = None,
     smoothing: float = 0.9,
 ) -> Figure:
     """Draw the mean over folds per epoch with its standard deviation, one column per metric.
@@ -67,7 +67,7 @@ def draw_folds(
     Args:
         mean: Mean over the folds per epoch by logged name.
         std: Standard deviation over the folds, likewise.
-        best: Logged name, and the epoch, from 1, at which its mean is best.
+        best_epoch: Epoch, from 1, that a line marks.
         smoothing: Factor of the moving average.
     """
     panels = panel_names(mean)
@@ -90,9 +90,6 @@ def draw_folds(
             if rows == 2:
                 curve[:SKIPPED_EPOCHS] = np.nan
                 _plot(column[1], curve, number, smoothing, label=f"{label}, smoothed")
-        best_epoch = None
-        if best and best[0].endswith(f"_{name}"):
-            best_epoch = best[1]
         for axes in column:
             _finish(axes, name, best_epoch)
     return figure
