@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from lightning import LightningModule, Trainer
 
-from dlp.callbacks.predictions import BatchOutputs, answer_of, gather_outputs
+from dlp.callbacks.predictions import BatchOutputs, gather_outputs, threshold_of
 from dlp.console import say
 from dlp.datamodules.base import Part, SupervisedDataModule, data_of
 from dlp.datamodules.rows import Array
@@ -56,9 +56,8 @@ class MistakesReport(BatchOutputs):
         if not np.isfinite(gathered[kind]).all():
             say("mistakes are not written: the model predicts NaN or infinity")
             return
-        answer = answer_of(trainer, pl_module, gathered)
         self.outputs = gathered
-        write_mistakes(self.folder, data, "test", gathered, answer.threshold)
+        write_mistakes(self.folder, data, "test", gathered, threshold_of(pl_module))
 
 
 def write_mistakes(

@@ -3,6 +3,7 @@
 import inspect
 import json
 import logging
+import os
 import shutil
 from dataclasses import asdict
 from pathlib import Path
@@ -61,21 +62,13 @@ def export(run: str, folder: Path | None = None) -> Path:
             shutil.copyfile(source, path.with_name(source.name))
         folder.mkdir(exist_ok=True)
         move(path, folder / path.name)  # first: a folder without it is taken for another's
-        shutil.copytree(name, folder, copy_function=_move, dirs_exist_ok=True)
+        shutil.copytree(name, folder, copy_function=os.replace, dirs_exist_ok=True)
     say(f"largest difference from {checkpoint}: {difference}")
     say(f"wrote {folder}: {', '.join(sorted(file.name for file in folder.iterdir()))}")
     return folder
 
 
-def _move(source: str, target: str) -> None:
-    move(Path(source), Path(target))
-
-
-def _write_model(
-    trained: Predictor,
-    data: Any,
-    path: Path,
-) -> str:
+def _write_model(trained: Predictor, data: Any, path: Path) -> str:
     """Write the ONNX file; return its largest difference from the checkpoint on some rows."""
     part, examples = list(data.labelled_parts().items())[-1]
     numbers = np.arange(min(_MAX_ROWS, len(examples)))

@@ -34,10 +34,7 @@ _NAMES = {
 }
 
 
-def report(
-    run: str,
-    output: Path | None = None,
-) -> Path:
+def report(run: str, output: Path | None = None) -> Path:
     """Write one page of a run: numbers, curves, mistakes, heat maps, config.
 
     Args:
@@ -105,10 +102,7 @@ def _folds(path: Path) -> pd.DataFrame:
     return pd.concat([folds, summary.assign(repeat=["mean", "std"])])
 
 
-def _tiles(
-    part: str,
-    scores: dict[str, Any],
-) -> str:
+def _tiles(part: str, scores: dict[str, Any]) -> str:
     """Show the values of the best epoch or of the test."""
     tiles = []
     for name, value in scores.items():

@@ -10,10 +10,7 @@ from dlp.runs.folder import find_runs
 from dlp.runs.restoring import out_of_fold_outputs
 
 
-def suspects(
-    run: str,
-    count: PositiveInt = 100,
-) -> pd.DataFrame:
+def suspects(run: str, count: PositiveInt = 100) -> pd.DataFrame:
     """List the rows whose label the predictions of ``crossval`` doubt most.
 
     These are rows that the model of their fold, which did not train on them, predicts as another

@@ -66,11 +66,7 @@ def test(recipe: Recipe) -> None:
     )
 
 
-def predict(
-    recipe: Recipe,
-    output: Path | None = None,
-    text: str | None = None,
-) -> None:
+def predict(recipe: Recipe, output: Path | None = None, text: str | None = None) -> None:
     """Write the predictions of a trained model.
 
     Args:

@@ -4,6 +4,7 @@ import json
 import math
 import warnings
 import zlib
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -143,14 +144,14 @@ def _train(recipe: Recipe, trial: Trial, args: list[str], mode: Mode, rows: str)
     return reading.best
 
 
+@dataclass(eq=False)
 class TrialReport(Callback):
     """Reporter of the best value so far, which stops a trial that diverged or is hopeless."""
 
-    def __init__(self, trial: Trial, monitor: str, mode: Mode) -> None:
-        self.trial = trial
-        self.monitor = monitor
-        self.mode = mode
-        self.values: list[float] = []
+    trial: Trial
+    monitor: str
+    mode: Mode
+    values: list[float] = field(default_factory=list)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Report the epoch."""

@@ -168,10 +168,7 @@ def _convolutions(network: nn.Module) -> list[str]:
     return [names[place] for place in places]
 
 
-def _save(
-    figures: dict[str, Figure],
-    folder: Path,
-) -> Path:
+def _save(figures: dict[str, Figure], folder: Path) -> Path:
     for name, figure in figures.items():
         save_figure(figure, folder / f"{name}.png")
     say(f"wrote {folder}: {', '.join(figures)}")

@@ -11,12 +11,11 @@ from typing import Literal
 
 import numpy as np
 import scipy
-from numpy.typing import NDArray
 
+from dlp.datamodules.rows import Array
 from dlp.modules.monitor import Mode
 
 Kind = Literal["improving", "flat", "overfitting", "too_short"]
-Values = NDArray[np.float64]
 
 #: A curve that improves by less than this part of its whole improvement is flat.
 _MIN_TREND = 0.01
@@ -127,8 +126,8 @@ def verdict(values: Sequence[float], mode: Mode) -> Verdict | None:
 
 
 def _read(
-    epochs: NDArray[np.int64],
-    curve: Values,
+    epochs: Array,
+    curve: Array,
     noise: float,
     num_bends: int,
 ) -> tuple[Kind, float, int]:
@@ -160,7 +159,7 @@ def _read(
     return "flat", above, after
 
 
-def _noise(curve: Values, best: int) -> tuple[float, int]:
+def _noise(curve: Array, best: int) -> tuple[float, int]:
     """Return the standard deviation of one value around the curve, and the count it comes from.
 
     Second differences cancel a smooth trend and have six times the variance of the noise. Their
@@ -173,7 +172,7 @@ def _noise(curve: Values, best: int) -> tuple[float, int]:
     return 0.0, 0
 
 
-def _line(epochs: NDArray[np.int64], curve: Values) -> tuple[float, float, float]:
+def _line(epochs: Array, curve: Array) -> tuple[float, float, float]:
     """Return slope, value at the end and scatter of the line through the middle of some points.
 
     The slope is the median of those of all pairs of points, as that of ``scipy.stats.theilslopes``,

@@ -79,12 +79,7 @@ def filter_patterns(
     return scaled.clamp(0, 1)
 
 
-def _gradient(
-    model: nn.Module,
-    layer: str,
-    pixels: Tensor,
-    filters: list[int],
-) -> Tensor:
+def _gradient(model: nn.Module, layer: str, pixels: Tensor, filters: list[int]) -> Tensor:
     """Return the gradient of each image's own loss, the mean activation of its filter."""
     outputs = []
 

@@ -1,6 +1,7 @@
 """Grad-CAM: the locations of an image in which a network sees a class (chapter 5.4)."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -9,6 +10,7 @@ from dlp.errors import InputError
 from dlp.visualization.layers import forward, watched
 
 
+@dataclass
 class GradCAM:
     """Heat maps of the evidence for a class per location.
 
@@ -27,9 +29,8 @@ class GradCAM:
         ...     maps = cam(images, classes=386)
     """
 
-    def __init__(self, model: nn.Module, layer: str | None = None) -> None:
-        self.model = model
-        self.layer = layer
+    model: nn.Module
+    layer: str | None = None
 
     def __enter__(self) -> "GradCAM":
         return self

@@ -10,11 +10,7 @@ from dlp.errors import InputError
 _MIDPOINTS = (torch.arange(128).reshape(-1, 1, 1) + 0.5) / 128
 
 
-def word_weights(
-    network: nn.Module,
-    bags: Tensor,
-    number: int | Tensor,
-) -> Tensor:
+def word_weights(network: nn.Module, bags: Tensor, number: int | Tensor) -> Tensor:
     """Return the weight of each word in the logit of a class, (N, num_words).
 
     These are integrated gradients from a row of zeros (Sundararajan et al. 2017), exact in the
