@@ -55,12 +55,12 @@ def calibrated(run_of_points, tmp_path_factory):
         result.is_val = validates(result.rows)
         result.before = logits(result.rows)
         result.first = main(["calibrate", str(RUN)])
-        result.report = json.loads((RUN / "mistakes.json").read_text())
-        (RUN / "reliability.png").unlink()
         result.second = main(["calibrate", str(RUN)])
         result.after = logits(result.rows)
         main(["predict", "--ckpt_path", str(RUN)])
         result.written = pd.read_csv(RUN / "predictions.csv")
+        main(["test", "--ckpt_path", str(RUN)])
+        result.report = json.loads((RUN / "mistakes.json").read_text())
     return result
 
 
@@ -95,7 +95,7 @@ def test_the_set_has_each_class_with_the_quantile_of_its_rows(calibrated):
     assert "no;yes" in sets
 
 
-def test_a_second_calibration_begins_anew_and_the_diagram_is_drawn_anew(calibrated):
+def test_a_second_calibration_begins_anew_and_the_diagram_of_a_test_shows_it(calibrated):
     pd.testing.assert_frame_equal(calibrated.first, calibrated.second)
     error = calibrated.report["calibration"]["error"]
     assert error == pytest.approx(calibrated.first["ece"].iloc[-1])

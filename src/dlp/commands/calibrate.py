@@ -11,9 +11,8 @@ from jsonargparse.typing import OpenUnitInterval
 from scipy.optimize import minimize_scalar
 from torch import Tensor
 
-from dlp.callbacks.mistakes import write_mistakes
 from dlp.console import say
-from dlp.datamodules.base import Part, SupervisedDataModule
+from dlp.datamodules.base import Part
 from dlp.errors import InputError, naming, reading
 from dlp.evaluation.intervals import class_quantiles, conformal_quantile
 from dlp.evaluation.mistakes import class_mistakes, label_mistakes
@@ -56,11 +55,10 @@ def calibrate(run: str, coverage: OpenUnitInterval = 0.9) -> pd.DataFrame:
             f"{spec.answer.threshold:g}. Calibrate first, then choose the threshold."
         )
     answer = Answer(spec.answer.task, spec.answer.names, transform=spec.answer.transform)
-    data = None
     if len(paths) > 1:
         parts = {"out of fold": _out_of_fold(record, head)}
     else:
-        data, parts = _validation_and_test(run, head)
+        parts = _validation_and_test(run, head)
     for logits, _ in parts.values():
         with naming("calibrate"):
             answer.doubt(logits.numpy())  # nothing is learned from NaN
@@ -71,9 +69,8 @@ def calibrate(run: str, coverage: OpenUnitInterval = 0.9) -> pd.DataFrame:
         quantiles = _quantiles(head, answer, parts, coverage)
         answer = replace(answer, coverage=float(coverage), quantiles=quantiles)
     if answer.task is None:
-        ends = set(answer.doubt(np.ones((1, len(answer.names))))) & set(answer.names)
-        if ends:
-            raise InputError(f"{min(ends)} is the end of an interval; rename the target.")
+        if list(answer.names) in (["low"], ["high"]):
+            raise InputError(f"{answer.names[0]} is the end of an interval; rename the target.")
         table = pd.DataFrame({"target": answer.names, "half_width": quantiles})
         table["scale"] = answer.transform
     say(table.to_string(index=False, float_format="{:.4g}".format))
@@ -88,14 +85,6 @@ def calibrate(run: str, coverage: OpenUnitInterval = 0.9) -> pd.DataFrame:
         quantiles=answer.quantiles,
     )
     say(f"wrote the calibration into {', '.join(map(str, paths))}")
-    if data is not None and (record.folder / "reliability.png").exists():
-        logits, targets = parts["test"]
-        outputs = {
-            "rows": np.arange(len(targets)),
-            "targets": targets.numpy(),
-            "probabilities": head.predict(logits / answer.temperature).numpy(),
-        }
-        write_mistakes(record.folder, data, "test", outputs, answer.threshold)
     return table
 
 
@@ -153,8 +142,8 @@ def _quantiles(head: Head, answer: Answer, parts: PartOutputs, coverage: float) 
 
 
 @torch.no_grad()
-def _validation_and_test(run: str, head: Head) -> tuple[SupervisedDataModule, PartOutputs]:
-    """Return the data of a run and its outputs; of the test part only if there is one."""
+def _validation_and_test(run: str, head: Head) -> PartOutputs:
+    """Return the outputs of a run; of the test part only if there is one."""
     _, data, module = restore(run)
     if not data.has("val"):
         raise InputError(
@@ -172,7 +161,7 @@ def _validation_and_test(run: str, head: Head) -> tuple[SupervisedDataModule, Pa
                 logits = trained.predict(logits)
             targets = trained.metric_targets(trained.prepare(loader.targets))
             parts[str(part)] = (logits, targets)
-    return data, parts
+    return parts
 
 
 def _out_of_fold(record: Run, head: Head) -> tuple[Tensor, Tensor]:

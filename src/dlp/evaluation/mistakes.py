@@ -74,8 +74,8 @@ def class_mistakes(
     worst = _worst(wrong, -given)
     columns = {
         "row": worst,
-        "true": [names[number] for number in targets[worst]],
-        "predicted": [names[number] for number in predicted[worst]],
+        "true": np.array(names)[targets[worst]],
+        "predicted": np.array(names)[predicted[worst]],
         "probability": given[worst],
     }
     summary = f"{len(wrong):,} of {len(targets):,} rows are wrong"
@@ -150,7 +150,7 @@ def value_mistakes(values: Array, targets: Array, names: Names) -> Mistakes:
     predicted = values[worst, target]
     columns = {"row": worst, "true": true, "predicted": predicted}
     if len(names) > 1:
-        columns["target"] = [names[number] for number in target]
+        columns["target"] = np.array(names)[target]
     summary = f"the worst row has target {true[0]:.6g} and prediction {predicted[0]:.6g}"
     return Mistakes(summary, report, columns)
 

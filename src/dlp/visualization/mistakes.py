@@ -31,14 +31,13 @@ def draw_confusion(report: Report) -> Figure:
     names = [_short(entry["name"]) for entry in report["classes"]]
     is_numbered = len(names) <= _MAX_NUMBERED
     cell = 0.55 if is_numbered else 0.12  # inches
-    size = 10 if is_numbered else 6
     side = 2.7 + cell * len(names)
     figure = Figure(figsize=(side + 0.9, side), layout="constrained")
     axes = figure.subplots()
     # The square root makes one confusion in a hundred visible.
     image = axes.imshow(shares, cmap="Blues", norm=PowerNorm(0.5, 0, 1))
-    axes.set_xticks(range(len(names)), names, fontsize=size, rotation=90)
-    axes.set_yticks(range(len(names)), names, fontsize=size)
+    axes.set_xticks(range(len(names)), names, fontsize=8, rotation=90)
+    axes.set_yticks(range(len(names)), names, fontsize=8)
     axes.set(xlabel="predicted", ylabel="true")
     if is_numbered:
         for (row, column), count in np.ndenumerate(counts):
@@ -60,9 +59,9 @@ def draw_reliability(calibration: Report) -> Figure:
     """Draw frequencies over predicted probabilities, above the number of rows per bin."""
     figure = Figure(figsize=(5.4, 5.4), layout="constrained")
     curve, bars = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
-    probability = np.array(calibration["probability"])
+    probability = calibration["probability"]
     frequency = np.array(calibration["frequency"])
-    count = np.array(calibration["count"])
+    count = calibration["count"]
     error = np.sqrt(frequency * (1 - frequency) / count)
     curve.axline((0, 0), slope=1, label="perfectly calibrated", **_REFERENCE)
     curve.errorbar(probability, frequency, error, fmt="-o", label="model, standard error")
@@ -81,7 +80,7 @@ def draw_residuals(report: Report) -> Figure:
     grid = figure.subplots(len(targets), 2, squeeze=False)
     for number, target in enumerate(targets):
         true = np.array(report["true"][number])
-        predicted = np.array(report["predicted"][number])
+        predicted = report["predicted"][number]
         name = _short(target["name"])
         points, bars = grid[number]
         points.scatter(true, predicted, 16, alpha=0.6, linewidth=0)
