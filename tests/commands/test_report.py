@@ -7,7 +7,7 @@ def test_a_page_shows_numbers_figures_and_the_config_of_a_run(fitted):
     page = main(["report", "points"]).read_text(encoding="utf-8")
     assert page.count("data:image/png;base64,") == 3  # curves, confusion, reliability
     headings = re.findall("<h2>(.*?)</h2>", page)
-    assert headings[:3] == ["Baselines on the test part", "Curves", "Confusion matrix"]
+    assert headings[:3] == ["Baselines on the test part", "Curves", "Confusion"]
     assert re.findall("<span>(test .*?)</span>", page) == ["test loss", "test acc"]
     assert ">majority class<" in page
     assert {"The worst mistakes", "Every epoch", "Training", "Config"} <= {*headings}

@@ -66,7 +66,8 @@ def test_value_scores_are_those_of_scikit_learn():
 
 
 def test_the_calibration_error_is_the_weighted_distance_of_probability_and_frequency():
-    result = calibration(np.array([0.15, 0.15, 0.95, 0.95]), np.array([True, False, True, True]))
+    probabilities = np.array([0.15, 0.15, 0.95, 0.95])
+    result = calibration(np.stack([1 - probabilities, probabilities], 1), np.array([1, 0, 1, 1]))
     assert result["frequency"] == [0.5, 1.0]
     assert result["count"] == [2, 2]
     assert result["error"] == pytest.approx((0.35 + 0.05) / 2)

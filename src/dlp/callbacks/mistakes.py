@@ -88,15 +88,14 @@ def write_mistakes(
     from dlp.visualization.mistakes import draw_mistakes
 
     targets = outputs["targets"]
-    if "values" in outputs:
-        values = outputs["values"]
-        names = output_names(data, values.shape[1])
-        mistakes = value_mistakes(values, targets.reshape(values.shape), names)
+    kind = "values" if "values" in outputs else "probabilities"
+    scores = outputs[kind]
+    names = output_names(data, scores.shape[1])
+    if kind == "values":
+        mistakes = value_mistakes(scores, targets.reshape(scores.shape), names)
     else:
-        probabilities = outputs["probabilities"]
-        names = output_names(data, probabilities.shape[1])
         analyse = class_mistakes if targets.ndim == 1 else label_mistakes
-        mistakes = analyse(probabilities, targets, names, threshold)
+        mistakes = analyse(scores, targets, names, threshold)
     write_json(folder / "mistakes.json", mistakes.report)
     figures = draw_mistakes(mistakes)
     worst = pd.DataFrame(mistakes.worst).head(count)

@@ -15,7 +15,7 @@ from dlp.console import say
 from dlp.datamodules.base import Part
 from dlp.errors import InputError, naming, reading
 from dlp.evaluation.intervals import class_quantiles, conformal_quantile
-from dlp.evaluation.mistakes import class_mistakes, label_mistakes
+from dlp.evaluation.mistakes import calibration
 from dlp.files import atomic_path
 from dlp.modules.heads import Head
 from dlp.modules.losses import bce
@@ -71,8 +71,8 @@ def calibrate(run: str, coverage: OpenUnitInterval = 0.9) -> pd.DataFrame:
     if answer.task is None:
         if list(answer.names) in (["low"], ["high"]):
             raise InputError(f"{answer.names[0]} is the end of an interval; rename the target.")
-        table = pd.DataFrame({"target": answer.names, "half_width": quantiles})
-        table["scale"] = answer.transform
+        columns = {"target": answer.names, "half_width": quantiles, "scale": answer.transform}
+        table = pd.DataFrame(columns)
     say(table.to_string(index=False, float_format="{:.4g}".format))
     for path, checkpoint in zip(paths, checkpoints, strict=True):
         checkpoint["spec"]["answer"] = asdict(answer)
@@ -105,14 +105,12 @@ def _fit(head: Head, answer: Answer, parts: PartOutputs) -> pd.DataFrame:
     for part, (logits, targets) in parts.items():
         for temperature in (1.0, float(np.exp(fit.x))):
             probabilities = head.predict(logits / temperature).numpy()
-            analyse = label_mistakes if answer.task == "multilabel" else class_mistakes
-            mistakes = analyse(probabilities, targets.numpy(), answer.names)
             row = {
                 "part": part,
                 "rows": len(targets),
                 "temperature": temperature,
                 "nll": log_loss(part, temperature),
-                "ece": mistakes.report["calibration"]["error"],
+                "ece": calibration(probabilities, targets.numpy())["error"],
             }
             rows.append(row)
     return pd.DataFrame(rows)
@@ -133,12 +131,7 @@ def _quantiles(head: Head, answer: Answer, parts: PartOutputs, coverage: float) 
             )
         return quantiles
     probabilities = head.predict(logits / answer.temperature).numpy()
-    quantiles = class_quantiles(probabilities, targets.numpy(), coverage)
-    pairs = zip(answer.names, quantiles, strict=True)
-    rare = [name for name, quantile in pairs if quantile == 0]
-    if rare:
-        say(f"too few rows, always in the set: {', '.join(rare)}")
-    return quantiles
+    return class_quantiles(probabilities, targets.numpy(), coverage)
 
 
 @torch.no_grad()

@@ -55,7 +55,11 @@ def compare(
     records = []
     for name in runs:
         records += find_runs(name, "metrics.csv")
-    histories = [_history(run) for run in records]
+    histories = []
+    for run in records:
+        path = run.folder / "metrics.csv"
+        with reading(path, "the history of a run"):
+            histories.append(pd.read_csv(path, index_col="epoch", dtype=float))
     columns: list[Any] = list(pd.concat(histories))
     metrics = metric or ["val_loss" if "val_loss" in columns else "train_loss"]
     for name in metrics:
@@ -77,13 +81,6 @@ def compare(
     return table
 
 
-def _history(run: Run) -> pd.DataFrame:
-    """Return the logged values of each epoch."""
-    path = run.folder / "metrics.csv"
-    with reading(path, "the history of a run"):
-        return pd.read_csv(path, index_col="epoch", dtype=float)
-
-
 def _labels(runs: Sequence[Run]) -> list[str]:
     """Return the config's name of each run, with the settings in which runs of it differ."""
     names = [run.folder.resolve().parent.name for run in runs]
@@ -103,7 +100,7 @@ def _labels(runs: Sequence[Run]) -> list[str]:
 def _scores(
     results: dict[str, Any],
     history: pd.DataFrame,
-    metrics: Sequence[str],
+    metrics: list[str],
 ) -> dict[str, float]:
     """Return best and last values, the epoch of the first metric's best, and test scores.
 
@@ -111,13 +108,11 @@ def _scores(
     """
     modes = {results.get("monitor"): results.get("mode"), **results.get("modes", {})}
     scores = {}
-    for metric in metrics:
-        values = history.get(metric, pd.Series(dtype=float)).dropna()
+    for metric in history.columns.intersection(metrics):
+        values = history[metric].dropna()
         if values.empty:
             continue
-        mode = modes.get(metric)
-        if mode is None and metric.endswith("loss"):
-            mode = "min"
+        mode = "min" if metric.endswith("loss") else modes.get(metric)
         if mode is not None:
             epoch = values.agg(f"idx{mode}")
             scores[f"best {metric}"] = values[epoch]

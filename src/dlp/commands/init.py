@@ -5,7 +5,7 @@ import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import mode
-from typing import Any, NamedTuple
+from typing import Any
 
 import yaml
 
@@ -30,13 +30,6 @@ Arguments = dict[str, Any]
 Column = str | None
 
 
-class Settled(NamedTuple):
-    """Arguments of a load, and the refusals that they settle: sentence -> name of an argument."""
-
-    args: Arguments
-    reasons: dict[str, str]
-
-
 def init(
     path: Path,
     target: list[str] | str | None = None,
@@ -59,8 +52,8 @@ def init(
     if file.exists():
         raise InputError(f"{file} exists and is not overwritten; move it.")
     if target is None and not path.is_dir():
-        settled = resolve_refusals(lambda args: read_table(path, **args), {"read_csv": read_csv})
-        say(TableRows(read_table(path, **settled.args)).describe())
+        args, _ = resolve_refusals(lambda args: read_table(path, **args), {"read_csv": read_csv})
+        say(TableRows(read_table(path, **args)).describe())
         raise InputError(
             "give --target, the column to predict; if the inputs are texts or images also "
             "--text_column or --image_column."
@@ -76,11 +69,11 @@ def init(
     typed |= {target_name: target, "read_csv": read_csv}
     args = {**data["init_args"], "path": str(path)}
     args |= {name: value for name, value in typed.items() if value}
-    settled = resolve_refusals(lambda args: make(**args).fit(), args)
-    module = make(**settled.args)
+    args, reasons = resolve_refusals(lambda args: make(**args).fit(), args)
+    module = make(**args)
     say(module.labelled.describe())
     task = module.targets.task
-    arguments = {**settled.args, "task": task, "head": task}
+    arguments = {**args, "task": task, "head": task}
     if task == "regression":
         arguments["loss"] = "mae"
     elif task == "classification":
@@ -92,10 +85,10 @@ def init(
     if len(parts) == 1 and len(parts["train"]) < _MIN_ROWS * module.num_outputs:
         command = f"dlp crossval --config {file} --num_folds 5"
         arguments |= {"test_size": None, "test_after_fit": None}
-        settled.reasons[_FEW_ROWS] = "test_size"
+        reasons[_FEW_ROWS] = "test_size"
     template = template.replace(f"dlp fit --config {kind}", command)
     template = template.replace(f"--config {kind}", f"--config {file}")
-    write_text(file, "\n".join(_fill(template, arguments, settled.reasons)) + "\n")
+    write_text(file, "\n".join(_fill(template, arguments, reasons)) + "\n")
     say(f"\nwrote {file}. Read it, then: {command}")
 
 
@@ -150,8 +143,11 @@ def resolve_refusals(
     load: Callable[[Arguments], object],
     args: Arguments,
     tried: Sequence[Arguments] = (),
-) -> Settled:
+) -> tuple[Arguments, dict[str, str]]:
     """Load with arguments that refusals name as their fix, the likeliest first.
+
+    Returns:
+        Arguments, and the refusals that they settle: sentence -> name of an argument.
 
     Raises:
         InputError: If no fix leads on: the first refusal, and where its first fix ends.
@@ -159,7 +155,7 @@ def resolve_refusals(
     try:
         with muted(True):
             load(args)
-        return Settled(args, {})
+        return args, {}
     except InputError as error:
         refusal = error
     tried = [*tried, args]
@@ -169,13 +165,12 @@ def resolve_refusals(
         if new_args in tried:
             continue
         try:
-            settled = resolve_refusals(load, new_args, tried)
+            settled, reasons = resolve_refusals(load, new_args, tried)
         except InputError as error:
             end = str(error).rpartition("Then: ")[2]
             sentence = sentence or f"{refusal} Then: {end}"
         else:
-            reasons = {str(refusal): next(iter(fix)), **settled.reasons}
-            return Settled(settled.args, reasons)
+            return settled, {str(refusal): next(iter(fix)), **reasons}
     raise InputError(sentence or str(refusal))
 
 

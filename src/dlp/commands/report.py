@@ -21,17 +21,6 @@ _FILES = {
     "suspects.csv": "Labels in doubt",
     "metrics.csv": "Every epoch",
 }
-#: Names of figures and columns that read badly as they are.
-_NAMES = {
-    "confusion": "confusion matrix",
-    "reliability": "reliability of the probabilities",
-    "residuals": "predicted and true values",
-    "worst": "the worst mistakes as images",
-    "suspects": "labels in doubt as images",
-    "importance": "importance of columns or words",
-    "nll": "negative log likelihood",
-    "ece": "calibration error",
-}
 
 
 def report(run: str, output: Path | None = None) -> Path:
@@ -125,4 +114,4 @@ def _table(frame: pd.DataFrame) -> str:
 
 def _readable(name: str) -> str:
     """Return a name in words."""
-    return _NAMES.get(name, name.replace("_", " "))
+    return name.replace("_", " ")

@@ -56,8 +56,7 @@ def test(recipe: Recipe) -> None:
     """
     data = recipe.data()
     model = recipe.model(data)
-    trainer = recipe.trainer()
-    trainer.test(
+    recipe.trainer().test(
         model,
         datamodule=data,
         ckpt_path=recipe.checkpoint,
@@ -82,11 +81,8 @@ def predict(recipe: Recipe, output: Path | None = None, text: str | None = None)
     elif recipe.checkpoint is not None and isinstance(data, SupervisedDataModule):
         if data.rows_to_predict is None:  # the test part is predicted
             check_same_rows(data, recipe.checkpoint)
-        if output is None:
-            output = _output(recipe, recipe.checkpoint)
-        callbacks.append(PredictionWriter(output))
-    trainer = recipe.trainer(run_dir=None, callbacks=callbacks)
-    trainer.predict(
+        callbacks.append(PredictionWriter(output or _output(recipe, recipe.checkpoint)))
+    recipe.trainer(run_dir=None, callbacks=callbacks).predict(
         model,
         datamodule=data,
         return_predictions=False,

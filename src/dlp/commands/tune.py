@@ -2,7 +2,6 @@
 
 import json
 import math
-import warnings
 import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +17,6 @@ from dlp.errors import InputError, extra, naming, unknown
 
 with extra("tune"):
     import optuna
-    from optuna.exceptions import ExperimentalWarning
     from optuna.pruners import MedianPruner
     from optuna.storages import BaseStorage, JournalStorage, RDBStorage
     from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
@@ -36,7 +34,6 @@ from dlp.modules.monitor import Mode, monitor_mode
 from dlp.runs.folder import shared_run
 from dlp.seeds import derived_seed
 
-_HEARTBEAT = 60  # seconds
 _FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 #: Range, choices or value by dotted key.
 Space = dict[str, Any]
@@ -76,7 +73,7 @@ def tune(recipe: Recipe, space: str, trials: PositiveInt = 50, storage: str | No
         study_name=f"{recipe.name} {zlib.crc32(repr(content).encode()):08x}",
         load_if_exists=True,
         pruner=MedianPruner(5, max(2, epochs // 4)),
-        direction="minimize" if mode == "min" else "maximize",
+        direction=f"{mode}imize",
     )
 
     def objective(trial: Trial) -> float:
@@ -112,9 +109,7 @@ def open_storage(place: str) -> BaseStorage:
     if "://" not in place:
         return JournalStorage(JournalFileBackend(place, JournalFileOpenLock(place)))
     try:
-        with warnings.catch_warnings(action="ignore", category=ExperimentalWarning):
-            # A trial whose process was killed fails after two intervals.
-            return RDBStorage(place, heartbeat_interval=_HEARTBEAT)
+        return RDBStorage(place)
     except (ImportError, SQLAlchemyError) as error:
         raise InputError(f"storage: cannot open {place} ({error}).") from error
 

@@ -52,13 +52,9 @@ def class_mistakes(
     count = len(names)
     is_binary = count == 2
     predicted = decide(probabilities, threshold)
-    pairs = targets * count + predicted
-    confusion = np.bincount(pairs, minlength=count**2).reshape(count, count)
+    confusion = np.zeros((count, count), np.int64)
+    np.add.at(confusion, (targets, predicted), 1)
     wrong = np.flatnonzero(predicted != targets)
-    if is_binary:
-        reliability = calibration(probabilities[:, 1], targets == 1)
-    else:
-        reliability = calibration(probabilities.max(axis=1), predicted == targets)
     report = {
         "task": "classification",
         "rows": len(targets),
@@ -68,7 +64,7 @@ def class_mistakes(
             confusion.diagonal(), confusion.sum(axis=0), confusion.sum(axis=1), names
         ),
         "confusion": confusion.tolist(),
-        "calibration": reliability,
+        "calibration": calibration(probabilities, targets),
     }
     given = probabilities[np.arange(len(targets)), targets]
     worst = _worst(wrong, -given)
@@ -105,7 +101,7 @@ def label_mistakes(
         "wrong": len(wrong),
         "threshold": threshold,
         "classes": scores,
-        "calibration": calibration(probabilities.ravel(), has_label.ravel()),
+        "calibration": calibration(probabilities, targets),
     }
     errors = np.where(is_wrong, abs(probabilities - has_label), 0)
     worst = _worst(wrong, errors.max(axis=1))
@@ -155,16 +151,26 @@ def value_mistakes(values: Array, targets: Array, names: Names) -> Mistakes:
     return Mistakes(summary, report, columns)
 
 
-def calibration(probabilities: Array, is_true: Array) -> Report:
-    """Compare probabilities (N,) with the observed frequency in bins of equal width.
+def calibration(probabilities: Array, targets: Array) -> Report:
+    """Compare probabilities (N, C) with the observed frequency in bins of equal width.
 
+    They are those of class 1 of two, of the likeliest of more classes, or of each label.
     ``error`` is the expected calibration error: the mean distance of both over the bins, weighted
     by their counts (Naeini et al. 2015, "Obtaining Well Calibrated Probabilities").
 
     Args:
-        probabilities: Predicted probability of each answer, (N,).
-        is_true: Whether each answer is true, (N,).
+        probabilities: Predicted probabilities, (N, C).
+        targets: Classes (N,) or labels (N, C).
     """
+    if targets.ndim == 2:
+        is_true = targets.ravel() > 0.5
+        probabilities = probabilities.ravel()
+    elif probabilities.shape[1] == 2:
+        is_true = targets == 1
+        probabilities = probabilities[:, 1]
+    else:
+        is_true = targets == probabilities.argmax(axis=1)
+        probabilities = probabilities.max(axis=1)
     edges = np.linspace(0, 1, _NUM_BINS + 1)[1:-1]
     bins = np.searchsorted(edges, probabilities)
     _, number, counts = np.unique(bins, return_inverse=True, return_counts=True)

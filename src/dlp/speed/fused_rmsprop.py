@@ -57,15 +57,14 @@ def laid_out_as(weight: Tensor, tensor: Tensor) -> Tensor:
 
 def fused_update(optimizer: Optimizer) -> bool:
     """Update all weights that have a gradient; return False where the kernel cannot."""
-    groups = []
     for group in optimizer.param_groups:
-        weights = [weight for weight in group["params"] if weight.grad is not None]
-        if not all(map(can_fuse, weights)):
+        if not all(map(can_fuse, group["params"])):
             return False
-        groups.append(weights)
-    for group, weights in zip(optimizer.param_groups, groups, strict=True):
+    for group in optimizer.param_groups:
         views = []
-        for weight in weights:
+        for weight in group["params"]:
+            if weight.grad is None:
+                continue
             state = optimizer.state[weight]
             if not state:
                 state["step"] = torch.zeros(())

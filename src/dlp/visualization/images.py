@@ -27,7 +27,7 @@ def image_grid(
         inches: Width of an image.
     """
     if columns is None:
-        columns = _square_side(len(images))
+        columns = math.ceil(len(images) ** 0.5)
     rows = math.ceil(len(images) / columns)
     height, width = images.shape[2:]
     row_inches = inches * height / width + 0.3
@@ -57,7 +57,7 @@ def filter_grid(patterns: Tensor, title: str = "") -> Figure:
     """Return a figure of patterns (F, C, H, W) in [0, 1], black between them."""
     from torchvision.utils import make_grid
 
-    canvas = make_grid(patterns, _square_side(len(patterns)), padding=5)
+    canvas = make_grid(patterns, math.ceil(len(patterns) ** 0.5), padding=5)
     return image_grid(canvas[None], [title], inches=10.0)
 
 
@@ -107,8 +107,3 @@ def _coloured(values: Tensor, colours: str) -> Tensor:
     """Return values (H, W) in the colours of a map of Matplotlib, (3, H, W) in [0, 1]."""
     pixels = matplotlib.colormaps[colours](values.numpy())
     return torch.from_numpy(pixels[..., :3]).float().permute(2, 0, 1)
-
-
-def _square_side(count: int) -> int:
-    """Return the number of columns of a grid that is about square."""
-    return math.ceil(math.sqrt(count))
