@@ -73,7 +73,7 @@ def tune(recipe: Recipe, space: str, trials: PositiveInt = 50, storage: str | No
         study_name=f"{recipe.name} {zlib.crc32(repr(content).encode()):08x}",
         load_if_exists=True,
         pruner=MedianPruner(5, max(2, epochs // 4)),
-        direction=f"{mode}imize",
+        direction="minimize" if mode == "min" else "maximize",
     )
 
     def objective(trial: Trial) -> float:
