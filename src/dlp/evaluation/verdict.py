@@ -7,15 +7,16 @@ epochs alone shows no overfitting, nor does a slightly worse value some epochs l
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import scipy
+from numpy.typing import NDArray
 
-from dlp.datamodules.rows import Array
 from dlp.modules.monitor import Mode
 
 Kind = Literal["improving", "flat", "overfitting", "too_short"]
+Array = NDArray[Any]
 
 #: A curve that improves by less than this part of its whole improvement is flat.
 _MIN_TREND = 0.01
