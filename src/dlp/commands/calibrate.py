@@ -69,8 +69,9 @@ def calibrate(run: str, coverage: OpenUnitInterval = 0.9) -> pd.DataFrame:
         quantiles = _quantiles(head, answer, parts, coverage)
         answer = replace(answer, coverage=float(coverage), quantiles=quantiles)
     if answer.task is None:
-        if list(answer.names) in (["low"], ["high"]):
-            raise InputError(f"{answer.names[0]} is the end of an interval; rename the target.")
+        ends = set(answer.doubt(np.ones((1, len(answer.names))))) & set(answer.names)
+        if ends:
+            raise InputError(f"{min(ends)} is the end of an interval; rename the target.")
         columns = {"target": answer.names, "half_width": quantiles, "scale": answer.transform}
         table = pd.DataFrame(columns)
     say(table.to_string(index=False, float_format="{:.4g}".format))

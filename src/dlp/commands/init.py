@@ -2,7 +2,7 @@
 
 import re
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from statistics import mode
 from typing import Any
@@ -142,7 +142,7 @@ def _fill(template: str, arguments: Arguments, reasons: dict[str, str]) -> list[
 def resolve_refusals(
     load: Callable[[Arguments], object],
     args: Arguments,
-    tried: Sequence[Arguments] = (),
+    tried: list[Arguments] | None = None,
 ) -> tuple[Arguments, dict[str, str]]:
     """Load with arguments that refusals name as their fix, the likeliest first.
 
@@ -158,7 +158,8 @@ def resolve_refusals(
         return args, {}
     except InputError as error:
         refusal = error
-    tried = [*tried, args]
+    tried = tried or []  # the same list in all calls
+    tried.append(args)
     sentence = ""
     for fix in refusal.fixes:
         new_args = _merge(args, fix)
