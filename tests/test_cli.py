@@ -143,9 +143,9 @@ def test_a_bug_keeps_its_traceback(monkeypatch):
         main(["fit"])
 
 
-def test_a_recipe_takes_classes_by_name(tmp_path):
+def test_a_recipe_takes_a_path_and_classes_by_name(tmp_path):
     write_points(tmp_path)
-    recipe = dlp.load("points.yaml", **{"model.optimizer": "Adam", "data.val_size": 30})
+    recipe = dlp.load(Path("points.yaml"), **{"model.optimizer": "Adam", "data.val_size": 30})
     data = recipe.data()
     assert len(data.examples("val")) == 30
     assert type(recipe.model(data).configure_optimizers()) is torch.optim.Adam

@@ -7,9 +7,7 @@ import pytest
 from helpers.training import OneWeight, quiet_trainer
 
 from dlp.datamodules import ArrayDataModule
-from dlp.errors import InputError
 from dlp.hyperparameters import plain_value
-from dlp.modules import DenseModule
 
 X = np.random.default_rng(0).normal(size=(30, 3)).astype(np.float32)
 
@@ -41,8 +39,3 @@ def test_a_subclass_of_data_survives_its_checkpoint(tmp_path):
 )
 def test_values_of_numpy_and_paths_become_plain(value, plain):
     assert repr(plain_value(value)) == repr(plain)
-
-
-def test_an_array_as_an_argument_is_refused():
-    with pytest.raises(InputError, match="target_mean is a NumPy array"):
-        DenseModule((3,), 2, "regression", target_mean=np.ones(2))

@@ -17,13 +17,13 @@ from dlp.reader.table import TableReader, number
 
 def test_cells_that_stand_for_holes_are_missing_and_dates_can_be_categories():
     scale = {"fill": 0.0, "quantiles": ()}
-    inputs = {"scales": {"size": scale}, "categories": {"sold": ["2021-03-01 00:00:00"]}}
+    inputs = {"scales": {"size": scale}, "categories": {"sold": ["2021-03-01 00:00:00", ""]}}
     inputs |= {"indicators": [], "dates": ["sold"], "missing": "mean"}
     inputs["read_csv"] = {"na_values": {"size": [-999, "?"]}}
     rows = [{"size": size, "sold": "2021-03-01"} for size in ("-999.0", "?", "", "3")]
-    numbers, codes = TableReader(inputs)(rows)
-    np.testing.assert_array_equal(numbers[:, 0], [np.nan, np.nan, np.nan, 3])
-    assert codes[:, 0].tolist() == [0, 0, 0, 0]
+    numbers, codes = TableReader(inputs)([*rows, {"size": pd.NA, "sold": pd.NA}])
+    np.testing.assert_array_equal(numbers[:, 0], [np.nan, np.nan, np.nan, 3, np.nan])
+    assert codes[:, 0].tolist() == [0, 0, 0, 0, 1]
 
 
 def test_an_image_that_cannot_be_read_is_named_with_the_reason(tmp_path):
@@ -96,14 +96,6 @@ def test_the_text_of_a_number_follows_the_table(cell, options, value):
             number(cell, options)
     else:
         assert number(cell, options) == value
-
-
-def test_a_cell_of_pandas_na_is_missing():
-    spec = {"scales": {"size": {}}, "categories": {"city": ["Bonn", ""]}, "indicators": []}
-    spec |= {"dates": [], "missing": "mean"}
-    numbers, codes = TableReader(spec)([{"size": pd.NA, "city": pd.NA}])
-    assert np.isnan(numbers).all()
-    assert codes == 1
 
 
 def test_scores_of_nan_are_no_answer():

@@ -9,9 +9,7 @@ from lightning.pytorch.callbacks import Callback
 from dlp.callbacks import CacheFeatures, Unfreeze
 from dlp.callbacks.caching import FeatureRows
 from dlp.datamodules import ArrayDataModule
-from dlp.errors import InputError
 from dlp.files import cache_dir
-from dlp.modules import DenseModule
 from dlp.modules.pretrained import StoredFeatures
 
 pytestmark = pytest.mark.filterwarnings("ignore:Found .* in eval mode at the start of training")
@@ -30,9 +28,6 @@ def cached_fit(model, data, *callbacks, **arguments):
 
 def files():
     return sorted((cache_dir() / "features").glob("*.pt"))
-
-
-# Equal results ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -57,9 +52,6 @@ def test_augmentation_leaves_the_training_images_and_stores_the_validation_part(
     assert cached.metrics == plain.metrics
     assert not any(isinstance(inputs, StoredFeatures) for inputs in cached.inputs)
     assert [len(torch.load(path)) for path in files()] == [4]
-
-
-# The cache -------------------------------------------------------------------------------------
 
 
 def test_equal_images_are_computed_once():
@@ -107,9 +99,6 @@ def test_a_trial_computes_and_writes_nothing():
     assert files() == []
 
 
-# Afterwards ------------------------------------------------------------------------------------
-
-
 def has_images(data):
     return not any(isinstance(data.inputs(part), FeatureRows) for part in ("train", "val"))
 
@@ -126,11 +115,3 @@ def test_the_data_has_its_images_again_after_a_fit_and_after_an_error():
     with pytest.raises(RuntimeError):
         cached_fit(small_model(), data, Fail())
     assert has_images(data)
-
-
-# Errors ----------------------------------------------------------------------------------------
-
-
-def test_a_model_without_backbone_is_refused():
-    with pytest.raises(InputError, match="needs a PretrainedModule"):
-        fit(DenseModule((3, 32, 32), 2, "sigmoid"), small_data(), CacheFeatures())

@@ -6,7 +6,7 @@ import torch
 from helpers.backbones import changed, fit, small_data, small_model, state_of
 from lightning import Callback, Trainer
 
-from dlp.callbacks import Unfreeze
+from dlp.callbacks import CacheFeatures, Unfreeze
 from dlp.callbacks.unfreezing import trained_stages
 from dlp.errors import InputError
 from dlp.modules import Backbone, DenseModule
@@ -68,7 +68,13 @@ def test_the_backbone_is_restored_after_an_error():
     assert model.network.backbone.frozen_stages == 5
 
 
-def test_a_model_without_backbone_is_refused():
-    model = DenseModule((3, 32, 32), 2, "sigmoid")
-    with pytest.raises(InputError, match=r"needs a model with one Backbone.*DenseModule has 0"):
-        fit(model, small_data(), Unfreeze(2, 1))
+@pytest.mark.parametrize(
+    ("callback", "message"),
+    [
+        (Unfreeze(2, 1), r"needs a model with one Backbone.*DenseModule has 0"),
+        (CacheFeatures(), "needs a PretrainedModule"),
+    ],
+)
+def test_a_model_without_backbone_is_refused(callback, message):
+    with pytest.raises(InputError, match=message):
+        fit(DenseModule((3, 32, 32), 2, "sigmoid"), small_data(), callback)

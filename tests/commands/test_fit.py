@@ -116,9 +116,8 @@ def test_a_fit_starts_from_the_weights_of_another_run(fitted, fails):
     main([*FIT, "--init_from", "points", "--model.optimizer.lr=0.0", "--trainer.max_epochs=1"])
     after = weights("runs/points/version_1/checkpoints/last.ckpt")
     assert all(torch.equal(before[name], after[name]) for name in before)
-    assert "has another network than this config" in fails(
-        *FIT, "--init_from", "points", "--ensemble", "2"
-    )
+    message = fails(*FIT, "--init_from", "points", "--ensemble", "2")
+    assert "has another network than this config" in message
 
 
 def test_a_fit_that_never_began_leaves_no_folder(points, fails):
@@ -179,24 +178,18 @@ def test_a_checkpoint_without_epoch_ends_in_a_sentence(points, fails):
     assert "x.ckpt cannot be read as a checkpoint" in message
 
 
-OVERLAID = "--config points.yaml --config smaller"
-
-
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (
-            "fit --ckpt_path last --config points.yaml --model.hidden [9]",
-            "--model.hidden has no pl",
-        ),
-        ("fit --ckpt_path last --config points.yaml --ensemble 3", "--ensemble has no place"),
-        (f"fit --ckpt_path last {OVERLAID}", "no checkpoint of 'points+smaller'"),
-        (f"test --ckpt_path {RUN} {OVERLAID}", "a run of 'points', not of 'points+smaller'"),
+        ((*RESUME, "--model.hidden", "[9]"), "--model.hidden has no place"),
+        ((*RESUME, "--ensemble", "3"), "--ensemble has no place"),
+        ((*RESUME, "--config", "smaller"), "no checkpoint of 'points+smaller'"),
+        (("test", "--ckpt_path", RUN, *FIT[1:], "--config", "smaller"), "not of 'points+smaller'"),
     ],
 )
 def test_a_checkpoint_goes_with_its_own_config(fitted, fails, words, message):
     before = contents(RUN)
-    assert message in fails(*words.split())
+    assert message in fails(*map(str, words))
     assert contents(RUN) == before
 
 

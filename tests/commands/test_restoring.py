@@ -6,7 +6,6 @@ import torch
 import yaml
 from helpers.sets import image_folder
 
-from dlp import load
 from dlp.cli import main
 from dlp.errors import InputError
 from dlp.modules import PretrainedModule
@@ -68,10 +67,6 @@ def test_a_subclass_of_a_pretrained_module_needs_no_weights_file(tmp_path):
     main(["fit", "--config", "own.yaml"])
     Path("weights.pt").unlink()
     assert isinstance(restore("own").module, OwnModule)
-
-
-def test_a_recipe_takes_a_path(points):
-    assert load(Path("points.yaml")).name == "points"
 
 
 def test_a_trial_of_predict_writes_nothing(fitted):

@@ -88,9 +88,6 @@ def test_arrays_that_cannot_be_used_are_refused(rows, arguments, message):
         ArrayDataModule(**{"x": x, "y": y, **arguments}).fit()
 
 
-# The base -----------------------------------------------------------------------------------------
-
-
 class Own(SupervisedDataModule):
     """Data set of one's own with a validation part, and groups that a test row shares."""
 

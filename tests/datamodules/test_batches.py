@@ -90,9 +90,6 @@ def test_batches_that_are_selected_together_are_the_same():
     assert together.counts == 2 * [4, 4, 1]
 
 
-# Another device than the CPU ----------------------------------------------------------------------
-
-
 @pytest.fixture
 def gpu(monkeypatch):
     """Return a GPU to the eye of the loader; what goes there stays on the CPU."""
@@ -133,9 +130,6 @@ def test_an_error_while_a_batch_is_prepared_is_raised(gpu):
     next(batches)
     with pytest.raises(IndexError):
         next(batches)
-
-
-# Flags of a Trainer -------------------------------------------------------------------------------
 
 
 def values():

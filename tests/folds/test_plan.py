@@ -81,10 +81,3 @@ def test_scores_are_the_last_measured_values_of_a_fold_that_did_not_diverge(fold
     assert fold.finish(history, "serial", {}).scores == {"train_loss": 2.0, "val_mae": 4.0}
     history["train_loss"][1] = float("nan")
     assert np.isnan([*fold.finish(history, "serial", {}).scores.values()]).all()
-
-
-def test_the_digest_is_also_of_the_content_of_the_rows():
-    changed = numbers()
-    rows = changed.labelled_rows["train"]
-    changed.labelled_rows["train"] = replace(rows, hashes=rows.hashes[::-1].copy())
-    assert plan(changed)[0].rows != plan()[0].rows

@@ -130,9 +130,6 @@ def test_a_fold_that_diverges_leaves_the_others_alone():
     assert [result[0], result[2]] == [expected[0], expected[2]]
 
 
-# Reasons ------------------------------------------------------------------------------------------
-
-
 class OwnModule(DenseModule):
     """Subclass, whose steps may be others."""
 

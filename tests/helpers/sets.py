@@ -46,8 +46,6 @@ def image_folder(path, classes=("cats", "dogs"), count=6, side=12, seed=0):
     return path
 
 
-# One set of 40 rows in the form of each DataModule ------------------------------------------------
-
 ROWS = 40
 LABELS = np.array(["no", "yes"], object)[np.arange(ROWS) % 2]
 GROUPS = np.array([f"owner {number // 4}" for number in range(ROWS)], object)

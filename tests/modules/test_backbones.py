@@ -11,9 +11,7 @@ from dlp.modules.pretrained.families import FAMILIES, family_of
 
 #: A small network of each family; the quick ones are of each way to be cut.
 QUICK = ["mobilenet_v2", "resnet18", "shufflenet_v2_x0_5", "squeezenet1_1", "vgg11"]
-SLOW = [
-    *("alexnet", "convnext_tiny", "efficientnet_b0", "mobilenet_v3_small", "vit_b_16"),
-]
+SLOW = ["alexnet", "convnext_tiny", "efficientnet_b0", "mobilenet_v3_small", "vit_b_16"]
 
 
 @pytest.fixture(

@@ -9,7 +9,7 @@ from torch import nn
 from dlp.datamodules import ArrayDataModule
 from dlp.errors import InputError
 from dlp.inference import Predictor
-from dlp.modules import DenseModule, DenseNet, SoftmaxHead
+from dlp.modules import DenseModule, SoftmaxHead
 from dlp.modules.heads import BoundedRegressionHead
 from dlp.modules.serialization import build, describe, output_names, spec_in
 from dlp.reader.spec import Component
@@ -67,14 +67,7 @@ def test_classes_that_the_data_takes_for_one_column_of_values_are_numbered():
     data = SimpleNamespace(output_names=["label"])
     assert output_names(data, 1) == ["label"]
     assert output_names(data, 2) == ["0", "1"]
-
-
-def test_a_network_is_no_head():
-    arguments = {"input_shape": [2], "num_outputs": 3}
-    component = Component("dlp.modules.networks.DenseNet", arguments)
-    with pytest.raises(InputError, match=r"head=\.\.\."):
-        build(component, "head")
-    assert isinstance(build(component, "network"), DenseNet)
+    assert output_names(None, 1) == ["value"]
 
 
 def test_a_network_of_ones_own_is_given(tmp_path):

@@ -147,20 +147,6 @@ def test_a_loader_may_reuse_its_memory():
     assert as_numbers(trainer.callback_metrics) == trained_by_hand(network, BATCHES[:2])
 
 
-def test_l2_equals_the_weight_decay_of_a_coupled_optimizer():
-    module, network = module_and_copy(l2=0.05)
-    quiet_trainer(2).fit(module, loader(X, Y))
-    kernels = [network[0].weight, network[2].weight]
-    rest = [network[0].bias, network[2].bias, *network[4].parameters()]
-    groups = [{"params": kernels, "weight_decay": 2 * 0.05}, {"params": rest}]
-    optimizer = torch.optim.SGD(groups, lr=0.5)
-    for x, y in BATCHES * 2:
-        optimizer.zero_grad()
-        F.cross_entropy(network(x), y).backward()
-        optimizer.step()
-    torch.testing.assert_close([*module.network.parameters()], [*network.parameters()])
-
-
 def test_a_penalty_leaves_out_the_last_layer_unless_kernels_are_overridden():
     class Whole(SupervisedModule):
         def kernels(self):

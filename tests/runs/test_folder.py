@@ -66,9 +66,6 @@ def test_a_run_is_found_from_its_checkpoint():
     assert run_of(Path("x/y/z.ckpt")) is None
 
 
-# Configs -----------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("paths", "name"),
     [

@@ -95,15 +95,6 @@ def test_folders_that_are_not_classes_are_refused(change, message, pets):
         images(pets).fit()
 
 
-@pytest.mark.parametrize("size", [0, -1, (8, 0)])
-def test_images_have_pixels(size, pets):
-    with pytest.raises(InputError, match="image_size takes 1 to 20000; got"):
-        images(pets, image_size=size)
-
-
-# Tables ------------------------------------------------------------------------------------------
-
-
 def table(pets, **columns):
     names = [f"{name}/{number}.png" for name in ("cats", "dogs") for number in range(6)]
     frame = pd.DataFrame({"image": names, **columns})
@@ -145,9 +136,6 @@ def test_mistakes_in_columns_are_told_in_a_sentence(arguments, message, pets):
 def test_a_folder_has_no_columns(pets):
     with pytest.raises(InputError, match=r"folder without columns.*'patient'"):
         images(pets, group_column="patient").fit()
-
-
-# Corrupt files, prediction, augmentation ----------------------------------------------------------
 
 
 def test_files_that_cannot_be_read_are_named_or_left_out(pets, capsys):

@@ -30,9 +30,6 @@ def encoded(image, kind="PNG", **options):
     return file.getvalue()
 
 
-# One image ---------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(("height", "width"), [(70, 40), (31, 90), (20, 20), (500, 375)])
 def test_resizing_averages_all_pixels_that_a_new_one_covers(height, width):
     image = noise(height, width)
@@ -75,9 +72,6 @@ def test_more_than_eight_bits_are_refused_with_the_next_step(dtype):
     image = Image.fromarray(np.arange(16, dtype=dtype).reshape(4, 4) * 1000)
     with pytest.raises(InputError, match="save it with 8 bits"):
         read_image(encoded(image, "TIFF"), ImageFormat(4, 4))
-
-
-# Many images -------------------------------------------------------------------------------------
 
 
 def test_images_are_decoded_in_order_and_a_hash_tells_equal_and_unreadable_ones(monkeypatch):

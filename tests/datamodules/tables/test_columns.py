@@ -186,9 +186,3 @@ def test_a_large_matrix_is_made_batch_by_batch(monkeypatch):
     monkeypatch.setattr("dlp.datamodules.tables.encoder._LARGEST_MATRIX", matrix.numel() - 1)
     rows = torch.randperm(100).repeat(6)
     assert torch.equal(encoder.transform(TableRows(holes(NEW)))[rows], matrix[rows])
-
-
-@pytest.mark.parametrize("bins", [-5, 1, 10**9])
-def test_other_numbers_of_bins_are_refused(bins):
-    with pytest.raises(InputError, match=f"0 for none, or 2 to 1,000 bins per column, not {bins}"):
-        TableEncoder(bins=bins)

@@ -99,12 +99,6 @@ def test_pairs_end_with_their_text_and_follow_their_first_word():
     assert encoder.ids(texts[:1])[0].tolist() == [1, 5, 6]
 
 
-def test_ten_thousand_ids_are_9996_words():
-    encoder = fitted([" ".join(f"w{number}" for number in range(20_000))])
-    assert len(encoder.words) == 9996
-    assert encoder.ids(corpus(["w0 w9995 w9996"]))[0].tolist() == [1, 4, 9999, 2]
-
-
 @pytest.mark.parametrize("tokens", ["words", "characters"])
 @pytest.mark.parametrize("max_length", [None, 2, 4])
 def test_signs_of_all_kinds_are_read_as_in_training(tokens, max_length):
