@@ -5,7 +5,6 @@ import pytest
 import torch
 from helpers.training import small_fit
 from lightning import Callback
-from lightning.pytorch.callbacks import ModelCheckpoint
 
 from dlp.callbacks import AtomicCheckpointIO, BestCheckpoint, History, LastCheckpoint
 from dlp.callbacks.checkpoints import time as clock
@@ -111,10 +110,3 @@ def test_a_full_disk_leaves_the_old_file(size, tmp_path):
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert content(path) == {"epoch": 1}
     assert [*tmp_path.iterdir()] == [path]
-
-
-def test_a_checkpoint_of_the_user_has_the_name_that_it_was_given(tmp_path):
-    own = ModelCheckpoint(tmp_path / "mine", "best", save_on_train_epoch_end=True)
-    fit(tmp_path / "run", Metric(*range(EPOCHS)), own)
-    assert epoch_of(own.best_model_path) == EPOCHS
-    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["best.ckpt"]

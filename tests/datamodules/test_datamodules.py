@@ -217,12 +217,6 @@ def test_a_second_fit_has_the_order_of_its_own_seed(tmp_path):
         assert data.order_seed == seed
 
 
-def test_a_trial_run_takes_every_step(tmp_path):
-    run = quiet_trainer(fast_dev_run=True)
-    run.fit(OneWeight(), array_data(tmp_path, val_size=None))
-    assert run.global_step == 1
-
-
 def test_a_missing_part_is_refused(tmp_path):
     data = array_data(tmp_path, val_size=None)
     assert not data.has("val")

@@ -80,9 +80,7 @@ def test_folds_are_disjoint_cover_the_rows_and_are_pure_in_the_seed(
 SIZES = st.one_of(st.none(), st.integers(3, 5), st.floats(0.15, 0.35))
 
 
-@given(
-    st.integers(40, 200), SIZES, SIZES, st.none() | st.integers(3, 4), SEEDS, st.booleans()
-)  # fmt: skip
+@given(st.integers(40, 200), SIZES, SIZES, st.none() | st.integers(3, 4), SEEDS, st.booleans())
 def test_held_out_parts_have_the_sizes_and_shares_that_were_asked_for(
     count, val, test, train, seed, stratify
 ):

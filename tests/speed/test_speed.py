@@ -1,4 +1,3 @@
-import gc
 import os
 import subprocess
 import sys
@@ -9,7 +8,7 @@ import torch.nn.functional as F
 from helpers.training import small_fit
 
 from dlp.modules import ConvNet
-from dlp.speed import onednn, startup
+from dlp.speed import onednn
 from dlp.speed.denormals import flushed_denormals
 
 has_onednn = torch.backends.mkldnn.is_available()
@@ -128,11 +127,3 @@ def test_imports_that_wait_or_break_give_the_same_fit(broken, compiles):
     assert "leaked" not in result.stderr
     loss = float(small_fit(max_epochs=1).callback_metrics["val_loss"])
     assert float(result.stdout.split()[-1]) == loss
-
-
-def test_nothing_is_frozen_beside_triton_which_reports_frozen_objects_as_leaks(monkeypatch):
-    count = gc.get_freeze_count()
-    monkeypatch.setitem(sys.modules, "triton", sys)
-    with startup.frozen_imports():
-        pass
-    assert gc.get_freeze_count() == count

@@ -1,9 +1,7 @@
 """Tables as programs and people write them are read right or refused, never read wrongly."""
 
 import csv
-import gzip
 import io
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,7 +60,7 @@ def columns(draw, decimal, thousands):
 
 @st.composite
 def tables(draw):
-    """Draw columns by name, the content of their file, its arguments, and its fault."""
+    """Draw columns by name, the content of their file, and its arguments."""
     styles = [(".", ""), (".", ","), (",", ""), (",", "."), (".", "'")]
     decimal, thousands = draw(st.sampled_from(styles))
     names = draw(st.lists(st.sampled_from(NAMES), min_size=1, max_size=4, unique=True))
@@ -72,15 +70,6 @@ def tables(draw):
     header = [*names, "target"]
     target = [f"{n * n % 17}{decimal}25" for n in range(ROWS)]
     rows = [[*row] for row in zip(*(c.cells for c in table.values()), target, strict=True)]
-    fault = draw(st.sampled_from([None, None, None, "short", "long", "twin", "again"]))
-    if fault == "short":
-        rows[5] = rows[5][:-1]
-    elif fault == "long":
-        rows[5] = [*rows[5], "more"]
-    elif fault == "twin":
-        header, rows = [*header, header[-1]], [[*row, row[-1]] for row in rows]
-    elif fault == "again":
-        rows.insert(7, header)
     text = io.StringIO()
     if draw(st.booleans()):
         text.write(draw(st.sampled_from([f"sep={separator}\n", "made by a program\n"])))
@@ -93,28 +82,23 @@ def tables(draw):
     if dates := [name for name, column in table.items() if column.kind == "date"]:
         arguments |= {"parse_dates": dates, "date_format": table[dates[0]].date_format}
     arguments["dtype"] = {name: "category" for name, c in table.items() if c.kind == "code"}
-    return table, text.getvalue().encode(arguments["encoding"]), arguments, fault
+    return table, text.getvalue().encode(arguments["encoding"]), arguments
 
 
-@given(tables(), st.booleans(), st.booleans())
-@settings(max_examples=60, suppress_health_check=[*HealthCheck])
-def test_a_table_is_read_right_or_refused(drawn, has_arguments, is_packed):
-    table, content, arguments, fault = drawn
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "table.CSV.GZ" if is_packed else "table.csv")
-        path.write_bytes(gzip.compress(content, 1) if is_packed else content)
-        options = arguments if has_arguments else {}
-        data = TableDataModule(path, "target", read_csv=options, val_size=None, split_seed=None)
-        try:
-            rows = data.examples("train")
-        except InputError:
-            rows = None
-    if rows is None:
+@given(tables(), st.booleans())
+@settings(max_examples=50, suppress_health_check=[*HealthCheck])
+def test_a_table_is_read_right_or_refused(drawn, has_arguments):
+    table, content, arguments = drawn
+    Path("table.csv").write_bytes(content)
+    options = arguments if has_arguments else {}
+    data = TableDataModule("table.csv", "target", read_csv=options, val_size=None, split_seed=None)
+    try:
+        rows = data.examples("train")
+    except InputError:
         is_plain = all(column.kind not in ("name", "unit") for column in table.values())
         styles = {column.date_format for column in table.values() if column.kind == "date"}
-        assert fault or not (has_arguments and is_plain and len(styles) < 2)
+        assert not (has_arguments and is_plain and len(styles) < 2)
         return
-    assert fault is None
     assert list(rows.inputs.frame) == list(table)
     cells = rows.inputs.raw()
     for name, column in table.items():
