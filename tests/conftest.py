@@ -37,6 +37,16 @@ def own_folders(request, tmp_path, monkeypatch):
 
 
 @pytest.fixture(autouse=True, scope="session")
+def quick_figures():
+    """Draw without the search for a layout, which takes as long as the drawing."""
+    from matplotlib.figure import Figure
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Figure, "set_layout_engine", lambda *_, **__: None)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
 def offline():
     """Refuse connections to other machines."""
     connect = socket.socket.connect

@@ -6,11 +6,20 @@ from pathlib import Path
 
 import pytest
 from helpers.sets import write_points
+from matplotlib.figure import Figure
 
 from dlp.cli import main
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(autouse=True, scope="package")
+def quick_curves():
+    """Leave curves empty: they take half of a short fit. The tests of the recorder draw them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("dlp.visualization.curves.draw_curves", lambda *_: Figure())
+        yield
+
+
+@pytest.fixture(scope="package")
 def made(tmp_path_factory):
     """Return a function that calls another one in a folder of its own, once; it returns that."""
 
@@ -50,7 +59,7 @@ def points(tmp_path):
     return tmp_path
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def run_of_points(made):
     """Return a folder with a recipe and a run that was tested."""
     return made(fit_and_test)

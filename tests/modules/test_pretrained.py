@@ -1,10 +1,150 @@
 import pytest
 import torch
-from helpers.backbones import IMAGES, changed, small_model, state_of
+import torchvision
+from helpers.backbones import (
+    IMAGES,
+    changed,
+    drawn_weights,
+    image_side,
+    small_model,
+    state_of,
+    whole_network,
+)
+from torch import nn
+from torchvision.transforms.v2.functional import normalize
 
 from dlp.errors import InputError
-from dlp.modules import PretrainedModule
+from dlp.modules import Backbone, PretrainedModule
 from dlp.modules.pretrained import StoredFeatures
+from dlp.modules.pretrained.families import FAMILIES, family_of
+
+#: A small network of each family; the quick ones are of each way to be cut.
+QUICK = ["mobilenet_v2", "resnet18", "shufflenet_v2_x0_5", "squeezenet1_1", "vgg11"]
+SLOW = ["alexnet", "convnext_tiny", "efficientnet_b0", "mobilenet_v3_small", "vit_b_16"]
+
+
+@pytest.fixture(
+    scope="module", params=[*QUICK, *(pytest.param(n, marks=pytest.mark.slow) for n in SLOW)]
+)
+def pair(request, tmp_path_factory):
+    """Give a backbone from a file in torchvision's layout, and torchvision's network of it."""
+    name = request.param
+    whole = whole_network(name)
+    state = drawn_weights(whole)
+    path = tmp_path_factory.mktemp("weights") / f"{name}.pth"
+    torch.save(state, path)
+    whole.load_state_dict(state, assign=True)
+    whole.set_submodule(family_of(name).classifier, nn.Identity())
+    backbone = Backbone(name, path, image_size=image_side(name))
+    path.unlink()
+    return backbone.eval(), whole.eval()
+
+
+def images_for(backbone):
+    side = image_side(backbone.name)
+    return torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0))
+
+
+def test_every_family_is_tested():
+    builders = map(torchvision.models.get_model_builder, QUICK + SLOW)
+    assert {builder.__module__.rpartition(".")[2] for builder in builders} == {*FAMILIES}
+
+
+@torch.no_grad()
+def test_features_of_loaded_weights_are_what_torchvision_gives_its_classifier(pair):
+    backbone, whole = pair
+    images = images_for(backbone)
+    preset = torchvision.models.get_model_weights(backbone.name).DEFAULT.transforms()
+    expected = whole(normalize(images, preset.mean, preset.std))
+    features = backbone(images)
+    if features.numel() != expected.numel():
+        features = getattr(whole, "avgpool", nn.AdaptiveAvgPool2d(1))(features)
+    assert expected.std() > 0
+    tolerance = 1e-4 * float(expected.abs().max())
+    torch.testing.assert_close(features.reshape_as(expected), expected, rtol=1e-4, atol=tolerance)
+
+
+@torch.no_grad()
+def test_stages_run_one_by_one_equal_the_whole(pair):
+    backbone, _ = pair
+    images = values = images_for(backbone)
+    for stage in range(len(backbone.stages)):
+        # Stored features come back contiguous.
+        stored = backbone.run(values, stage, stage + 1).contiguous()
+        assert stage > 0 or torch.equal(stored, backbone.run(images, 0, 1))
+        values = stored
+    assert torch.equal(values, backbone(images))
+
+
+def test_every_stage_has_parameters_of_its_own(pair):
+    backbone, _ = pair
+    previous = set()
+    for number in range(len(backbone.stages) + 1):
+        backbone.set_trained(number)
+        trained = {n for n, p in backbone.model.named_parameters() if p.requires_grad}
+        assert trained > previous or number == 0
+        previous = trained
+    assert previous == {name for name, _ in backbone.model.named_parameters()}
+    backbone.set_trained(0)
+
+
+def test_the_blocks_of_vgg16_are_those_of_the_book():
+    blocks = family_of("vgg16").split_stages(whole_network("vgg16"), "features")
+    assert [*blocks] == ["block1", "block2", "block3", "block4", "block5"]
+    assert blocks["block5"] == [f"features.{number}" for number in range(24, 31)]
+
+
+@pytest.mark.parametrize("number", [0, 2, "all"])
+def test_a_backward_pass_changes_the_trained_stages_alone(number):
+    backbone = Backbone("shufflenet_v2_x0_5", trainable_stages=number)
+    nn.Sequential(backbone).eval().train()
+    before = state_of(backbone)
+    features = backbone(torch.rand(2, 3, 32, 32))
+    assert features.requires_grad == (number != 0)
+    if number:
+        features.sum().backward()
+    with_gradient = {n for n, p in backbone.named_parameters() if p.grad is not None}
+    trained = {0: (), 2: ("model.stage4", "model.conv5"), "all": ("model.",)}[number]
+    assert with_gradient == {n for n, _ in backbone.named_parameters() if n.startswith(trained)}
+    statistics = {n for n in before if n.startswith(trained) and ("running" in n or "num_" in n)}
+    assert changed(before, backbone.state_dict()) == statistics
+
+
+def test_unit_scaling_leaves_images_as_they_are():
+    backbone, images = Backbone("squeezenet1_1", scaling="unit"), torch.rand(1, 3, 32, 32)
+    expected = backbone.model.features[:3](images)  # the steps of the first stage
+    torch.testing.assert_close(backbone.run(images, 0, 1), expected)
+
+
+def test_weights_of_a_file_are_scaled_as_those_of_a_name(monkeypatch):
+    for name in ("kaiming_uniform_", "kaiming_normal_", "normal_"):  # they would take a second
+        monkeypatch.setattr(nn.init, name, lambda tensor, *_, **__: tensor)
+    mean = Backbone("squeezenet1_1", scaling="IMAGENET1K_V1").mean
+    assert mean.equal(Backbone("squeezenet1_1").mean)
+    caffe = Backbone("vgg16", scaling="IMAGENET1K_FEATURES")
+    torch.testing.assert_close(255 * caffe.std, torch.ones(3, 1, 1))
+    assert (255 * caffe.mean).flatten().round().tolist() == [123, 117, 104]
+
+
+def test_images_with_channels_last_are_refused_with_the_call_that_moves_them():
+    with pytest.raises(InputError, match=r"images.permute\(0, 3, 1, 2\)"):
+        Backbone("squeezenet1_1")(torch.rand(2, 32, 32, 3))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"name": "resnet81"}, "unknown backbone 'resnet81'. Did you mean 'resnet18'"),
+        ({"name": "googlenet"}, "unknown backbone 'googlenet'.*Accepted: alexnet, convnext_base"),
+        ({"weights": "DEFUALT"}, "weights of shufflenet_v2_x0_5 'DEFUALT'. Did you mean 'DEFAULT'"),
+        ({"weights": "none.pth"}, "Accepted: IMAGENET1K_V1, DEFAULT, the path of a state dict"),
+        ({"scaling": "units"}, "unknown scaling 'units'. Did you mean 'unit'"),
+        ({"trainable_stages": 6}, r"5 stages \(stem, stage2.*, not 6; give 0 to 5, or all"),
+    ],
+)
+def test_arguments_that_name_nothing_are_refused(arguments, message):
+    with pytest.raises(InputError, match=message):
+        Backbone(**{"name": "shufflenet_v2_x0_5", **arguments})
 
 
 def test_the_optimizer_has_all_parameters_whatever_is_frozen():

@@ -1,20 +1,97 @@
+"""Every kind of module comes back from its checkpoint, and no code of a file is run."""
+
 import sys
+from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
+from helpers.backbones import CLASSES, IMAGES, small_model
 from helpers.training import quiet_trainer
 from torch import nn
 
-from dlp.datamodules import ArrayDataModule
+from dlp.datamodules import ArrayDataModule, ArrayRows
 from dlp.errors import InputError
 from dlp.inference import Predictor
-from dlp.modules import DenseModule, SoftmaxHead
-from dlp.modules.heads import BoundedRegressionHead
+from dlp.modules import Backbone, ConvNetModule, DenseModule, EnsembleModule, SoftmaxHead
+from dlp.modules.heads import BoundedRegressionHead, RegressionHead
 from dlp.modules.serialization import build, describe, output_names, spec_in
 from dlp.reader.spec import Component
 
-X = np.random.default_rng(0).normal(size=(40, 4)).astype(np.float32)
+X = np.random.default_rng(0).normal(size=(30, 4)).astype(np.float32)
+IS_POSITIVE = X[:, 0] > 0
+PIXELS = IMAGES.numpy()
+SCALE = {"target_mean": [1.0, 2.0], "target_std": [3.0, 4.0]}
+
+
+class Mine(DenseModule):
+    """Module with an argument of its own that passes others on."""
+
+    def __init__(self, width=8, **kwargs):
+        super().__init__(hidden=(width,), **kwargs)
+        self.save_hyperparameters()
+
+
+class SquaredHead(RegressionHead):
+    """Head of another project, with an argument of its own."""
+
+    def __init__(self, num_outputs=1, factor=1.0, **arguments):
+        super().__init__(num_outputs, **arguments)
+        self.factor = factor
+
+    def predict(self, logits):
+        return self.factor * super().predict(logits).square()
+
+
+def pretrained():
+    """Return a model that begins with a file of weights, which is gone afterwards."""
+    torch.save(Backbone("shufflenet_v2_x0_5").model.state_dict(), "weights.pth")
+    model = small_model(weights="weights.pth", trainable_stages=1, pool="flatten")
+    Path("weights.pth").unlink()
+    return model
+
+
+dense = partial(DenseModule, (4,))
+member = partial(dense, 2, "sigmoid", l2=1e-3)
+squared = partial(SquaredHead, factor=3.0)
+numpy = {"hidden": (np.int64(8),), "l2": np.float64(0.01)}
+weighted = {"threshold": 0.3, "class_weight": {"False": 2.0}}
+plain = {"channels": (2,), "dense": (), "metrics": ["acc", "f1"], "padding": "same"}
+#: Name -> a function that builds the module, inputs, targets, and what its file cannot bring.
+CASES = {
+    "values": (partial(dense, 2, "regression", **SCALE), X, X[:, :2], {}),
+    "classes": (partial(dense, 2, "sigmoid", **weighted), X, IS_POSITIVE, {}),
+    "images": (partial(ConvNetModule, (3, 32, 32), 2, **plain), PIXELS, CLASSES, {}),
+    "pretrained": (pretrained, PIXELS, CLASSES, {}),
+    "numbers of NumPy": (partial(dense, np.int64(2), "regression", **numpy), X, X[:, :2], {}),
+    "subclass": (
+        partial(Mine, width=5, input_shape=(4,), num_outputs=2, head="sigmoid", l2=0.1),
+        *(X, IS_POSITIVE, {}),
+    ),
+    "own head": (lambda: dense(1, squared()), X, X[:, 0], {"head": squared()}),
+    "ensemble": (partial(EnsembleModule, member, 3), X, IS_POSITIVE, {"make_member": member}),
+}
+
+
+@pytest.mark.filterwarnings("ignore:Found .* in eval mode at the start of training")
+@pytest.mark.parametrize(("build", "x", "y", "given"), CASES.values(), ids=CASES)
+def test_a_module_comes_back_from_its_checkpoint(build, x, y, given):
+    model, trainer = build(), quiet_trainer()
+    data = ArrayDataModule(x, y, val_size=None, scaling="standard" if x.ndim == 2 else "none")
+    trainer.fit(model, data)
+    trainer.save_checkpoint("a.ckpt")
+    again = type(model).load_from_checkpoint("a.ckpt", weights_only=True, **given)
+    inputs = data.encoder.transform(ArrayRows(x))
+    expected = model.eval().head.predict(model(inputs)).detach()
+    assert again.eval().head.predict(again(inputs)).equal(expected)
+    assert dict(again.hparams) == dict(model.hparams)
+    trained = [[weight.requires_grad for weight in each.parameters()] for each in (model, again)]
+    assert trained[0] == trained[1]
+    assert (again.head.threshold, again.l2) == (model.head.threshold, model.l2)
+    scores = Predictor.load("a.ckpt").scores(x)
+    np.testing.assert_allclose(scores, expected, rtol=1e-5, atol=1e-6)
 
 
 def saved(model, y, path, **options):
@@ -77,7 +154,7 @@ def test_a_network_of_ones_own_is_given(tmp_path):
     with pytest.raises(InputError, match="Linear, whose code a file cannot bring"):
         Predictor.load(path)
     predictor = Predictor.load(path, network=nn.Linear(4, 2), head=SoftmaxHead(2))
-    assert predictor.scores(X).shape == (40, 2)
+    assert predictor.scores(X).shape == (30, 2)
 
 
 @pytest.mark.parametrize("precision", ["64-true", "bf16-true"])

@@ -24,7 +24,7 @@ def test_any_trainer_records_a_run(tmp_path):
     )
     assert trainer.callbacks == callbacks
     names = {path.name for path in Path("runs/arrays/version_0").rglob("*.*")}
-    assert {"metrics.csv", "results.json", "best.ckpt", "last.ckpt", "worst.csv"} <= names
+    assert {"metrics.csv", "curves.png", "best.ckpt", "last.ckpt", "worst.csv"} <= names
     assert "config.yaml" not in names
     test = recorder.run.results()["test"]
     assert test["checkpoint"] == "best.ckpt"
