@@ -8,6 +8,7 @@ import subprocess
 import sys
 from functools import partial
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -117,10 +118,7 @@ def test_a_reader_who_has_seen_enough_gets_no_traceback():
     ],
 )
 def test_the_end_of_a_command_has_a_status(monkeypatch, capsys, error, status, message):
-    def end(words):
-        raise error
-
-    monkeypatch.setattr(cli, "_run", end)
+    monkeypatch.setattr(cli, "_run", Mock(side_effect=error))
     with pytest.raises(SystemExit) as exit_:
         main(["fit"])
     assert exit_.value.code == status

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import tomllib
 from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
 from pydoc import locate
 
@@ -191,3 +192,18 @@ def test_a_page_runs_from_its_first_command_to_its_last(name, tmp_path):
         for snippet in NEED_RUN:
             exec(snippet.replace('"imdb"', '"reviews"'), {})
     assert (tmp_path / "runs").exists()
+
+
+NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.py"))
+PAIRS = list(pairwise([*NOTEBOOKS, NOTEBOOKS[0]]))
+
+
+@pytest.mark.parametrize(("path", "following"), PAIRS)
+def test_a_notebook_asserts_its_answers_and_names_the_next(path, following):
+    cells = path.read_text(encoding="utf-8").split("\n# %%")
+    parts = [cell.partition("\n") for cell in cells]
+    answers = [text for head, _, text in parts if '"answer"' in head]
+    asserts = [text for head, _, text in parts if '"hide"' in head and "assert " in text]
+    assert len(answers) >= 3
+    assert len(asserts) >= 3
+    assert following.name in cells[-1]

@@ -1,3 +1,5 @@
+import csv
+import math
 import resource
 import shutil
 
@@ -5,9 +7,11 @@ import pytest
 import torch
 from helpers.training import small_fit
 from lightning import Callback
+from lightning.pytorch.callbacks import LambdaCallback
 
 from dlp.callbacks import AtomicCheckpointIO, BestCheckpoint, History, LastCheckpoint
 from dlp.callbacks.checkpoints import time as clock
+from dlp.modules import DenseModule
 
 pytestmark = pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty")
 EPOCHS = 6
@@ -65,16 +69,13 @@ def test_a_resumed_fit_remembers_the_best_value_also_in_a_moved_folder(tmp_path)
 )
 def test_last_is_saved_seldom_but_always_in_the_final_epoch(limits, epochs, tmp_path, monkeypatch):
     saved, now = [], [0.0]
-    monkeypatch.setattr(clock, "monotonic", lambda: now[0])
+    monkeypatch.setattr(clock, "monotonic", lambda: now[-1])
 
-    class Watch(Callback):
-        def on_train_epoch_start(self, *_):
-            now[0] += 2.0
-
-        def on_save_checkpoint(self, trainer, *_):
-            saved.append(trainer.current_epoch + 1)
-
-    small_fit(Watch(), LastCheckpoint(tmp_path, 5.0), **limits)
+    watch = LambdaCallback(
+        on_train_epoch_start=lambda *_: now.append(now[-1] + 2.0),
+        on_save_checkpoint=lambda trainer, *_: saved.append(trainer.current_epoch + 1),
+    )
+    small_fit(watch, LastCheckpoint(tmp_path, 5.0), **limits)
     assert saved == epochs
 
 
@@ -110,3 +111,41 @@ def test_a_full_disk_leaves_the_old_file(size, tmp_path):
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert content(path) == {"epoch": 1}
     assert [*tmp_path.iterdir()] == [path]
+
+
+def test_memory_and_file_have_each_metric_by_epoch(tmp_path):
+    history = History(tmp_path)
+    trainer = small_fit(history)
+    names = ["train_acc", "train_loss", "val_acc", "val_loss"]
+    assert list(history.metrics) == names
+    last = {name: float(value) for name, value in trainer.callback_metrics.items()}
+    assert {name: values[-1] for name, values in history.metrics.items()} == last
+    rows = list(csv.DictReader((tmp_path / "metrics.csv").read_text().splitlines()))
+    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
+    for name in names:
+        assert [float(row[name]) for row in rows] == history.metrics[name]
+
+
+def test_a_metric_that_an_epoch_does_not_log_is_a_gap(tmp_path):
+    class Own(DenseModule):
+        def on_train_epoch_start(self):
+            if self.current_epoch != 1:
+                self.log("margin", float(self.current_epoch))
+
+    history = History(tmp_path)
+    small_fit(history, model=Own, check_val_every_n_epoch=2)
+    assert [math.isnan(value) for value in history.metrics["val_loss"]] == [True, False, True]
+    assert [math.isnan(value) for value in history.metrics["margin"]] == [False, True, False]
+    assert (tmp_path / "metrics.csv").read_text().splitlines()[2].startswith("2,,")
+
+
+def test_a_second_fit_begins_anew_and_the_same_trainer_goes_on():
+    history = History()
+    small_fit(history)
+    trainer = small_fit(history, max_epochs=2)
+    assert [len(values) for values in history.metrics.values()] == [2, 2, 2, 2]
+    first = dict(history.metrics)
+    trainer.fit_loop.max_epochs = 3
+    trainer.fit(trainer.lightning_module, trainer.datamodule)
+    assert {name: values[:2] for name, values in history.metrics.items()} == first
+    assert [len(values) for values in history.metrics.values()] == [3, 3, 3, 3]

@@ -128,13 +128,8 @@ def fit_and_calibrate():
     main(["calibrate", "points", "--coverage", "0.8"])
 
 
-@pytest.fixture
-def values(copied):
-    """Work in a folder with a calibrated run that predicts values."""
-    return copied(fit_and_calibrate)
-
-
-def test_the_half_width_is_the_quantile_of_the_residuals_of_the_validation_part(values):
+def test_the_half_width_is_the_quantile_of_the_residuals_of_the_validation_part(copied):
+    copied(fit_and_calibrate)
     main(["predict", "--config", "points.yaml"])
     table = main(["calibrate", "points", "--coverage", "0.8"])
     rows = pd.read_csv("points.csv")
@@ -149,19 +144,22 @@ def test_the_half_width_is_the_quantile_of_the_residuals_of_the_validation_part(
     assert json.loads((RUN / "results.json").read_text())["coverage"] == 0.8
 
 
-def test_a_coverage_for_which_there_are_too_few_rows_is_refused(values, fails):
+def test_a_coverage_for_which_there_are_too_few_rows_is_refused(copied, fails):
+    copied(fit_and_calibrate)
     message = fails("calibrate", "points", "--coverage", "0.99")
     assert "24 rows are too few for --coverage 0.99; give at most 24/25" in message
     assert "coverage" in fails("calibrate", "points", "--coverage", "1")
 
 
-def test_a_target_called_as_an_end_of_its_interval_is_refused(values, fails):
+def test_a_target_called_as_an_end_of_its_interval_is_refused(copied, fails):
+    copied(fit_and_calibrate)
     edit_checkpoint(lambda content: content["spec"]["answer"].update(names=["low"]))
     assert "low is the end of an interval; rename the target" in fails("calibrate", "points")
 
 
 @pytest.mark.slow
-def test_a_resumed_fit_forgets_the_intervals(values):
+def test_a_resumed_fit_forgets_the_intervals(copied):
+    copied(fit_and_calibrate)
     main(f"fit --ckpt_path {RUN}/checkpoints/best.ckpt --trainer.max_epochs 2".split())
     assert "low" not in Predictor.load(RUN / "checkpoints/last.ckpt").predict(SOME_ROWS)
 

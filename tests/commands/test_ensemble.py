@@ -17,13 +17,8 @@ def fit_ensemble():
     main(["fit", "--config", "points.yaml", "--ensemble", "2"])
 
 
-@pytest.fixture
-def ensemble(copied):
-    """Work in a folder with a run of two networks."""
-    return copied(fit_ensemble)
-
-
-def test_it_is_calibrated_predicted_and_measured(ensemble):
+def test_it_is_calibrated_predicted_and_measured(copied):
+    copied(fit_ensemble)
     module = Predictor.load(RUN).modules[0]  # the deviation is that before calibration
     main(["calibrate", "points"])
     main(["predict", "--config", "points.yaml"])
@@ -40,7 +35,8 @@ def test_it_is_calibrated_predicted_and_measured(ensemble):
 
 
 @pytest.mark.slow
-def test_its_export_is_one_network_and_equals_the_checkpoint(ensemble):
+def test_its_export_is_one_network_and_equals_the_checkpoint(copied):
+    copied(fit_ensemble)
     main(["export", "points"])
     rows = pd.read_csv("points.csv")
     expected = Predictor.load(RUN).scores(rows)

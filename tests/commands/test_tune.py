@@ -36,17 +36,12 @@ def search():
     main([*ARGS, "--trials", "2"])
 
 
-@pytest.fixture
-def searched(copied):
-    """Work in a folder with a study of two trials."""
-    return copied(search)
-
-
 def trials(study=STUDY):
     return pd.read_csv(study / "trials.csv")
 
 
-def test_a_study_and_what_it_leaves(searched):
+def test_a_study_and_what_it_leaves(copied):
+    copied(search)
     table = trials()
     assert table["number"].tolist() == [0, 1]
     assert set(table["state"]) == {"COMPLETE"}
@@ -56,7 +51,8 @@ def test_a_study_and_what_it_leaves(searched):
     assert not list(STUDY.rglob("*.ckpt"))
 
 
-def test_the_best_config_is_laid_over_the_recipe_and_reproduces_the_best_trial(searched):
+def test_the_best_config_is_laid_over_the_recipe_and_reproduces_the_best_trial(copied):
+    copied(search)
     best = trials().sort_values("value").iloc[0]
     content = yaml.safe_load((STUDY / "best.yaml").read_text("utf-8"))
     assert isinstance(content["model.hidden"], list)
@@ -67,7 +63,8 @@ def test_the_best_config_is_laid_over_the_recipe_and_reproduces_the_best_trial(s
 
 
 @pytest.mark.slow
-def test_a_study_that_went_on_in_a_journal_file_is_as_one_that_never_stopped(searched, capsys):
+def test_a_study_that_went_on_in_a_journal_file_is_as_one_that_never_stopped(copied, capsys):
+    copied(search)
     for count in ("1", "2"):
         main([*ARGS, "--trials", count, "--storage", "study.log", "--run_dir", "parts"])
     assert "going on with parts" in capsys.readouterr().out
@@ -77,7 +74,8 @@ def test_a_study_that_went_on_in_a_journal_file_is_as_one_that_never_stopped(sea
     assert not Path("parts/study.db").exists()
 
 
-def test_files_that_a_kill_left_out_are_written_by_the_same_command(searched):
+def test_files_that_a_kill_left_out_are_written_by_the_same_command(copied):
+    copied(search)
     before = (STUDY / "best.yaml").read_text()
     (STUDY / "best.yaml").unlink()
     (STUDY / "trials.csv").unlink()

@@ -94,7 +94,7 @@ SETTINGS = "--trainer.max_epochs 8 --model.hidden [32] --model.optimizer Adam --
 
 
 def test_a_useless_column_adds_nothing_and_a_copied_one_shares(points):
-    cause, other, noise = np.random.default_rng(0).normal(size=(3, 400))
+    cause, other, noise = np.random.default_rng(0).normal(size=(3, 250))
     label = np.where(cause + other > 0, "yes", "no")
     columns = {"cause": cause, "copy": cause, "other": other, "noise": noise, "label": label}
     pd.DataFrame(columns).to_csv("points.csv", index=False)

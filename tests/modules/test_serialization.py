@@ -109,6 +109,10 @@ class ThreeClasses(SoftmaxHead):
         super().__init__(3)
 
 
+OTHERS = """os.system subprocess.Popen torch.nn.modules.linear.Linear this.Head
+dlp.modules.nothing.Head dlp.modules.heads.torch"""
+
+
 class Unrelated:
     """Class that the program has imported and that is no head."""
 
@@ -120,20 +124,7 @@ def test_a_checkpoint_of_another_head_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("role", ["network", "head"])
-@pytest.mark.parametrize(
-    "path",
-    [
-        "os.system",
-        "subprocess.Popen",
-        "torch.nn.modules.linear.Linear",
-        "this.Head",
-        "dlp.modules.nothing.Head",
-        "dlp.modules.heads.torch",
-        "Head",
-        "",
-        f"{__name__}.Unrelated",
-    ],
-)
+@pytest.mark.parametrize("path", [*OTHERS.split(), "Head", "", f"{__name__}.Unrelated"])
 def test_another_class_is_refused_and_its_module_not_imported(path, role):
     with pytest.raises(InputError, match=rf"give it: Predictor.load\(path, {role}="):
         build(Component(path, {"args": "true"}), role)

@@ -55,7 +55,6 @@ LOOKS = {
     "default layer": lambda model: torch.tensor([default_cam_layer(model, IMAGES) == "act"]),
     "filters": lambda model: filter_patterns(model, "act", [0, 2], size=8, steps=2, border=2),
 }
-everyone = pytest.mark.parametrize("look", LOOKS.values(), ids=LOOKS)
 
 
 def state(model):
@@ -71,7 +70,7 @@ def state(model):
     }
 
 
-@everyone
+@pytest.mark.parametrize("look", LOOKS.values(), ids=LOOKS)
 @pytest.mark.parametrize("mode", [nullcontext, torch.no_grad, torch.inference_mode])
 def test_a_look_sees_evaluation_mode_and_leaves_no_trace(look, mode):
     model = Awkward()

@@ -1,6 +1,7 @@
 import re
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pandas as pd
 import pytest
@@ -187,19 +188,9 @@ def test_no_texts_to_predict_are_refused():
 
 
 def test_a_set_of_the_hub_is_read_again_when_it_has_changed(monkeypatch):
-    commits = iter(["first", "second", OSError("no network")])
-    sizes = iter([10, 20])
-
-    def dataset_info(api, name, timeout):
-        commit = next(commits)
-        if isinstance(commit, OSError):
-            raise commit
-        return SimpleNamespace(sha=commit)
-
-    def frames(files):
-        return {"train": pd.DataFrame(ROWS[: next(sizes)], columns=["text", "label"])}
-
-    monkeypatch.setattr("huggingface_hub.HfApi.dataset_info", dataset_info)
-    monkeypatch.setattr(TextFiles, "_hub", frames)
+    commits = [SimpleNamespace(sha="first"), SimpleNamespace(sha="second"), OSError("no network")]
+    parts = [{"train": pd.DataFrame(ROWS[:size], columns=["text", "label"])} for size in (10, 20)]
+    monkeypatch.setattr("huggingface_hub.HfApi.dataset_info", Mock(side_effect=commits))
+    monkeypatch.setattr(TextFiles, "_hub", Mock(side_effect=parts))
     files = TextFiles("someone/texts", {"text": "text", "label0": "label"})
     assert [len(files.texts()) for _ in range(3)] == [10, 20, 20]
