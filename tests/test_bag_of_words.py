@@ -73,11 +73,3 @@ def test_a_second_derivative_is_refused_instead_of_wrong():
     (gradient,) = torch.autograd.grad(loss, linear.weight, create_graph=True)
     with pytest.raises(RuntimeError, match="once_differentiable"):
         gradient.sum().backward()
-
-
-def test_the_weight_has_the_shape_of_a_linear_layer_and_keeps_words_together_in_memory():
-    linear = layer()
-    assert linear.weight.shape == (3, WORDS)
-    assert linear.weight.t().is_contiguous()
-    linear.load_state_dict(torch.nn.Linear(WORDS, 3).state_dict())
-    assert linear.weight.t().is_contiguous()

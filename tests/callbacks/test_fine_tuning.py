@@ -79,8 +79,10 @@ def test_other_folds_and_heads_find_the_features():
 
 
 def test_whatever_changes_the_features_has_its_own_file():
-    model, images = small_model(), IMAGES.clone()
-    weights, statistics = deepcopy(model), deepcopy(model)
+    model = small_model()
+    weights = deepcopy(model)
+    statistics = deepcopy(model)
+    images = IMAGES.clone()
     weights.network.backbone.model.conv5[0].weight.data[0, 0, 0, 0] += 1
     statistics.network.backbone.model.conv1[1].running_mean[0] += 1
     images[3, 0, 0, 0] = 0.5
@@ -119,7 +121,8 @@ def test_the_data_has_its_images_again_after_a_fit_and_after_an_error():
             assert not has_images(trainer.datamodule)
             raise RuntimeError
 
-    data, model = small_data(), small_model()
+    data = small_data()
+    model = small_model()
     cached_fit(model, data, epochs=0)
     assert has_images(data)
     with pytest.raises(RuntimeError):

@@ -40,9 +40,6 @@ def edit_checkpoint(change):
     torch.save(checkpoint, path)
 
 
-# Classes -----------------------------------------------------------------------------------------
-
-
 @pytest.fixture(scope="module")
 def calibrated(run_of_points, tmp_path_factory):
     """Return what a run predicts before and after two calibrations, and their tables."""
@@ -117,9 +114,6 @@ def test_a_model_that_diverged_is_refused(fitted, fails):
     for command in (["calibrate", "points"], ["predict", "--config", "points.yaml"]):
         assert "predicts NaN or infinity" in fails(*command)
     assert not (RUN / "predictions.csv").exists()
-
-
-# Values ------------------------------------------------------------------------------------------
 
 
 def fit_and_calibrate():

@@ -9,14 +9,15 @@ from dlp.errors import InputError
 from dlp.modules import DenseModule
 from dlp.runs import RunRecorder
 
+QUIET = {"logger": False, "enable_progress_bar": False}
+
 
 def test_any_trainer_records_a_run(tmp_path):
     x = torch.randn(60, 4).numpy()
     data = ArrayDataModule(x, (x[:, 0] > 0).astype(int), batch_size=16, test_size=10)
     model = DenseModule(data.input_shape, data.num_outputs, head="sigmoid")
     recorder = RunRecorder("arrays", baselines=True)
-    quiet = {"logger": False, "enable_progress_bar": False}
-    trainer = Trainer(max_epochs=2, callbacks=recorder.callbacks, **quiet)
+    trainer = Trainer(max_epochs=2, callbacks=recorder.callbacks, **QUIET)
     callbacks = list(trainer.callbacks)
     trainer.fit(model, data)
     trainer.test(
@@ -32,16 +33,18 @@ def test_any_trainer_records_a_run(tmp_path):
     assert linear["lead"] == pytest.approx(linear["acc"] - test["test_acc"])
 
 
+def fit(callbacks):
+    data = ArrayDataModule([[0.0] * 3] * 9, [0, 1, 0] * 3)
+    Trainer(max_epochs=1, callbacks=callbacks, **QUIET).fit(DenseModule((3,), 2), data)
+
+
 def test_a_recorder_without_its_callbacks_is_refused():
-    trainer = Trainer(max_epochs=1, callbacks=[RunRecorder("alone")], logger=False)
     with pytest.raises(InputError, match=r"callbacks=recorder\.callbacks"):
-        trainer.fit(DenseModule((3,), 2), ArrayDataModule([[0.0] * 3] * 9, [0, 1, 0] * 3))
+        fit([RunRecorder("alone")])
 
 
 def test_a_recorder_records_one_fit():
     recorder = RunRecorder("one")
-    quiet = {"logger": False, "enable_progress_bar": False, "max_epochs": 1}
-    data = ArrayDataModule([[0.0] * 3] * 9, [0, 1, 0] * 3)
-    Trainer(callbacks=recorder.callbacks, **quiet).fit(DenseModule((3,), 2), data)
+    fit(recorder.callbacks)
     with pytest.raises(InputError, match="records one fit"):
-        Trainer(callbacks=recorder.callbacks, **quiet).fit(DenseModule((3,), 2), data)
+        fit(recorder.callbacks)

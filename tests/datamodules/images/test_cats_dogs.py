@@ -29,7 +29,6 @@ def write_folder(root):
 
 
 WRITERS = {
-    "Parquet": write_parquet,
     "two Parquet files": lambda root: write_parquet(root, shards=2),
     "Parquet without names": lambda root: write_parquet(root, named=False),
     "folder": write_folder,
