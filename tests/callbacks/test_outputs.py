@@ -57,9 +57,7 @@ def test_classes_have_their_names_and_nine_digits_of_each_probability(y, head, t
         (VALUES, "regression", {"target_0": VALUES[:, 0], "target_1": VALUES[:, 1]}),
     ],
 )
-def test_a_shuffled_test_part_is_written_by_rows_of_the_file_with_its_targets(
-    y, head, targets, tmp_path
-):
+def test_a_shuffled_test_part_is_written_by_rows_with_its_targets(y, head, targets, tmp_path):
     table, expected = predict(tmp_path / "p.csv", y, head, test_size=8)
     rows = table["index"].to_numpy()
     assert len(rows) == 8

@@ -42,9 +42,7 @@ def fit_and_export(kind):
     main(["export", "mine"])
 
 
-@pytest.fixture(
-    scope="module", params=[pytest.param(kind, marks=pytest.mark.slow) for kind in ROWS]
-)
+@pytest.fixture(scope="module", params=[pytest.param(key, marks=pytest.mark.slow) for key in ROWS])
 def run(request, made):
     """Return the folder of a run that is tested and exported, and its rows."""
     folder = made(partial(fit_and_export, request.param))

@@ -33,9 +33,6 @@ def weights(path):
     return torch.load(path, weights_only=True)["state_dict"]
 
 
-# A fit -------------------------------------------------------------------------------------------
-
-
 @pytest.mark.slow
 def test_a_compiled_fit_leaves_the_checkpoint_of_a_plain_one(fitted, monkeypatch):
     # The compiler of the machine takes a minute; only tracing is of the project.
@@ -159,9 +156,6 @@ def test_a_trainer_of_a_recipe_records_nothing_if_asked(points):
     assert not Path("runs").exists()
 
 
-# Checkpoints -------------------------------------------------------------------------------------
-
-
 def test_no_command_uses_random_weights(points, fails):
     for command in ("test", "predict", "validate"):
         no_trial = "--trainer.fast_dev_run=false"
@@ -223,9 +217,6 @@ def test_an_evaluation_makes_no_run(fitted):
     assert len(pd.read_csv("predictions.csv")) == 24
 
 
-# Resumed and stopped -----------------------------------------------------------------------------
-
-
 @pytest.mark.slow
 def test_a_resumed_fit_has_its_own_config_and_no_test_of_fewer_epochs(fitted):
     main([*RESUME, "--trainer.max_epochs", "5", "--test_after_fit", "null"])
@@ -282,8 +273,6 @@ def test_a_stopped_fit_goes_on_where_it_was(points, monkeypatch, capfd, name, st
     main(["fit", "--ckpt_path", str(RUN)])
     assert pd.read_csv(RUN / "metrics.csv").epoch.tolist() == [1, 2, 3, 4]
 
-
-# Modules and data of the user --------------------------------------------------------------------
 
 MODULE = """
 from lightning.pytorch.demos.boring_classes import BoringModel

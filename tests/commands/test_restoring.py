@@ -22,9 +22,8 @@ PAGE = Path(__file__).parents[2] / "docs/project/index.md"
 
 
 def test_the_lines_of_the_page_restore_a_run(fitted):
-    (snippet,) = re.findall(
-        r"```python\n(from dlp.runs import restore\n.*?)```", PAGE.read_text(), re.S
-    )
+    pattern = r"```python\n(from dlp.runs import restore\n.*?)```"
+    (snippet,) = re.findall(pattern, PAGE.read_text(), re.S)
     names = {}
     exec(snippet.replace("reviews", "points"), names)
     checkpoint = torch.load(RUN / "checkpoints/best.ckpt", weights_only=True)

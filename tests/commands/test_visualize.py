@@ -63,9 +63,7 @@ def test_filters_of_a_run_are_drawn(pets):
     assert drawn == ["features.conv2.png", "features.relu1.png"]
 
 
-def test_a_network_of_torchvision_names_the_classes_of_its_weights(
-    pets, capsys, fails, monkeypatch
-):
+def test_a_network_of_torchvision_names_the_classes_of_weights(pets, capsys, fails, monkeypatch):
     monkeypatch.setenv("TORCH_HOME", str(pets))
     file = pets / "hub/checkpoints" / Path(SqueezeNet1_1_Weights.DEFAULT.url).name
     file.parent.mkdir(parents=True)

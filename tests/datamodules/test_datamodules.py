@@ -131,9 +131,7 @@ def test_rows_to_predict_keep_their_numbers_and_are_encoded_as_in_training(fitte
 
 @everyone
 @pytest.mark.parametrize("drop", [False, True])
-def test_duplicates_across_parts_are_counted_and_dropped_from_the_earlier(
-    name, drop, tmp_path, capsys
-):
+def test_duplicates_of_parts_are_counted_and_dropped_from_the_earlier(name, drop, tmp_path, capsys):
     data = DATA_MODULES[name](tmp_path, val_size=10, split_seed=None, drop_duplicates=drop)
     data.setup("fit")
     lines = [line for line in capsys.readouterr().out.splitlines() if "duplicates" in line]

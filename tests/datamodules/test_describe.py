@@ -48,9 +48,7 @@ def test_targets_have_counts_or_a_range(targets, arguments, words):
         ("images", "40 images of 8 x 8 pixels, channels: 3", "1.png"),
     ],
 )
-def test_inputs_are_counted_and_a_row_is_its_cells_text_path_or_numbers(
-    name, sentence, row, tmp_path
-):
+def test_inputs_are_counted_and_a_row_is_cells_text_path_or_numbers(name, sentence, row, tmp_path):
     data = DATA_MODULES[name](tmp_path, split_seed=None)
     assert data.labelled.describe().startswith(sentence)
     examples = data.examples("val").take(np.array([1]))

@@ -33,9 +33,6 @@ def all_folds(rows, num_folds, **arguments):
     return [Split(num_folds=num_folds, fold=n, **arguments).parts(rows) for n in range(num_folds)]
 
 
-# Properties of every way to split -----------------------------------------------------------------
-
-
 @given(
     way=st.sampled_from(["contiguous", "shuffled", "stratified", "grouped", "grouped, stratified"]),
     count=st.integers(24, 90),
@@ -81,7 +78,7 @@ SIZES = st.one_of(st.none(), st.integers(3, 5), st.floats(0.15, 0.35))
 
 
 @given(st.integers(40, 200), SIZES, SIZES, st.none() | st.integers(3, 4), SEEDS, st.booleans())
-def test_held_out_parts_have_the_sizes_and_shares_that_were_asked_for(
+def test_held_out_parts_have_the_sizes_and_shares_asked_for(
     count, val, test, train, seed, stratify
 ):
     y = np.arange(count) % 3
@@ -121,9 +118,6 @@ def test_repeats_and_seeds_give_other_folds(stratify, groups):
     assert len({tuple(sorted(split.parts(rows).val)) for split in splits}) == 4
 
 
-# The book's order ---------------------------------------------------------------------------------
-
-
 def test_without_a_seed_the_first_rows_are_tested_and_the_next_ones_validate():
     parts = Split(3, 2, seed=None).parts(keyed(np.arange(8)))
     assert lists(parts) == [[5, 6, 7], [2, 3, 4], [0, 1]]
@@ -140,9 +134,6 @@ def test_train_size_takes_rows_from_anywhere_in_the_file():
         train = replace(split, train_size=20).parts(rows).train
         assert train.max() > 50
         assert {*train} <= {*split.parts(rows).train}
-
-
-# Times --------------------------------------------------------------------------------------------
 
 
 def test_the_latest_rows_are_tested_and_those_before_them_validate():
@@ -190,9 +181,6 @@ def test_times_are_numbers_or_iso_dates(times, order):
     assert np.argsort(time_values(np.asarray(times))).tolist() == order
 
 
-# Splitters of one's own ---------------------------------------------------------------------------
-
-
 SPLITTERS = [KFold(4, shuffle=True, random_state=1), StratifiedKFold(3), LeaveOneOut()]
 
 
@@ -208,8 +196,6 @@ def test_a_splitter_divides_what_the_test_part_leaves(splitter, test_size, seed)
         parts = replace(split, fold=fold).parts(rows)
         assert lists(parts) == [rest[train].tolist(), rest[val].tolist(), test.tolist()]
 
-
-# Refusals -----------------------------------------------------------------------------------------
 
 ROWS = keyed(np.arange(30) % 2)
 GROUPED = replace(ROWS, groups=np.arange(30) % 4)

@@ -25,9 +25,8 @@ def plan(data=None, repeats=1, seed=0, max_epochs=3, num_folds=3, **split):
 
 @pytest.fixture
 def fold():
-    return plan()[1].finish(
-        {"train_loss": [2.0, 1.0], "val_mae": [float("nan"), 3.0]}, "serial", {}
-    )
+    history = {"train_loss": [2.0, 1.0], "val_mae": [float("nan"), 3.0]}
+    return plan()[1].finish(history, "serial", {})
 
 
 def test_each_repetition_has_each_fold_once_with_seeds_of_32_bits():
@@ -108,9 +107,8 @@ def test_one_fold_has_no_deviation_and_json_has_null(tmp_path):
     content = json.loads((tmp_path / "crossval.json").read_text())
     assert content["std"]["val_loss"] is None
     assert content["mean"]["val_loss"] == 3.0
-    assert content["folds"] == [
-        {"repeat": 0, "fold": 0, "metrics": {"train_loss": 1.0, "val_loss": 3.0}}
-    ]
+    metrics = {"train_loss": 1.0, "val_loss": 3.0}
+    assert content["folds"] == [{"repeat": 0, "fold": 0, "metrics": metrics}]
 
 
 def test_a_fold_that_stopped_keeps_its_last_value_in_the_mean_curve():

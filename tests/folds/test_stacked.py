@@ -66,9 +66,7 @@ def test_each_head_loss_activation_and_optimizer_is_the_serial_one(problem):
     columns=st.integers(1, 3),
     penalty=st.sampled_from([0.0, 0.1]),
 )
-def test_gradients_written_out_are_those_of_autograd(
-    rows, hidden, activation, loss, columns, penalty
-):
+def test_gradients_written_out_are_autograds(rows, hidden, activation, loss, columns, penalty):
     options = {"hidden": hidden, "activation": activation, "loss": loss, "l1": penalty}
     models = [DenseModule((4,), columns, "regression", l2=penalty, **options) for _ in range(2)]
     x, y = torch.randn(2, rows, 4), torch.randn(2, rows, columns)

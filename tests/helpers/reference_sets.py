@@ -71,9 +71,8 @@ def write_cats_dogs(folder):
 
 
 def write_reuters(folder):
-    return write_wires(
-        folder, [(topic, f"{topic} wire {n}") for n in range(15) for topic in CLASS_NAMES]
-    )
+    wires = [(topic, f"{topic} wire {n}") for n in range(15) for topic in CLASS_NAMES]
+    return write_wires(folder, wires)
 
 
 def write_wires(folder, wires):

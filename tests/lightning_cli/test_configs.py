@@ -100,7 +100,5 @@ def test_the_convnets_have_the_sizes_that_their_configs_tell(sets):
 def test_a_class_of_another_folder_is_named_with_the_config(tmp_path):
     path = tmp_path / "config.yaml"
     path.write_text("data:\n  class_path: absent_sounds.SoundData\n", encoding="utf-8")
-    with pytest.raises(
-        InputError, match=r"config.yaml names absent_sounds.SoundData, which cannot"
-    ):
+    with pytest.raises(InputError, match=r"config.yaml names absent_sounds.SoundData, which"):
         import_named_modules(path)

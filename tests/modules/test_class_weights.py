@@ -48,12 +48,10 @@ def test_each_label_is_balanced_by_itself():
     head, shares = make_head("multilabel", 3), LABELS.mean(axis=0)
     targets = torch.from_numpy(LABELS).float()
     logits = torch.randn(N, 3, generator=torch.Generator().manual_seed(0))
-    weights = np.where(LABELS, 1 / (2 * shares), 1 / (2 * (1 - shares)))
+    weights = torch.from_numpy(np.where(LABELS, 1 / (2 * shares), 1 / (2 * (1 - shares))))
     losses = torch.nn.functional.binary_cross_entropy_with_logits(logits, targets, reduction="none")
     head.class_weights = class_weights("balanced", ["a", "b", "c"], shares.tolist(), "multilabel")
-    torch.testing.assert_close(
-        head.loss(logits, targets), (torch.from_numpy(weights).float() * losses).mean()
-    )
+    torch.testing.assert_close(head.loss(logits, targets), (weights.float() * losses).mean())
 
 
 def test_a_label_that_no_row_has_leaves_the_loss_finite():
@@ -70,12 +68,10 @@ def test_a_fit_takes_names_and_frequencies_from_its_data_and_the_weights_are_no_
     assert not any("class_weights" in name for name in model.state_dict())
 
 
-@pytest.mark.parametrize(
-    "options", [{"precision": "64-true"}, {"callbacks": [EMAWeightAveraging()]}]
-)
-def test_weights_fit_other_precisions_and_averaged_copies(options):
+@pytest.mark.parametrize("flags", [{"precision": "64-true"}, {"callbacks": [EMAWeightAveraging()]}])
+def test_weights_fit_other_precisions_and_averaged_copies(flags):
     model = DenseModule((4,), 3, class_weight="balanced")
-    quiet_trainer(**options).fit(model, data_of("softmax"))
+    quiet_trainer(**flags).fit(model, data_of("softmax"))
     assert model.head.class_weights.dtype == torch.float32
     assert model(model.example_input_array).isfinite().all()  # for the summary
 

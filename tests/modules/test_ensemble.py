@@ -44,11 +44,9 @@ def test_the_prediction_is_the_mean_of_the_predictions_of_the_members(head, argu
     module = EnsembleModule(partial(DenseModule, (4,), 2, head, hidden=(), **arguments), 3).eval()
     inputs = 5 * torch.randn(20, 4)
     each = torch.stack([module.head.predict(member(inputs)) for member in module.network])
-    predicted = module.predict_step(inputs)
-    torch.testing.assert_close(
-        predicted[module.head.prediction], each.mean(0), rtol=1e-5, atol=1e-6
-    )
-    torch.testing.assert_close(predicted["std"], each.std(0))
+    outputs = module.predict_step(inputs)
+    torch.testing.assert_close(outputs[module.head.prediction], each.mean(0), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(outputs["std"], each.std(0))
 
 
 def test_confident_members_that_disagree_have_finite_logits():

@@ -20,9 +20,8 @@ def test_any_trainer_records_a_run(tmp_path):
     trainer = Trainer(max_epochs=2, callbacks=recorder.callbacks, **QUIET)
     callbacks = list(trainer.callbacks)
     trainer.fit(model, data)
-    trainer.test(
-        model, data, ckpt_path=recorder.best.best_model_path, weights_only=True, verbose=False
-    )
+    best = recorder.best.best_model_path
+    trainer.test(model, data, ckpt_path=best, weights_only=True, verbose=False)
     assert trainer.callbacks == callbacks
     names = {path.name for path in Path("runs/arrays/version_0").rglob("*.*")}
     assert {"metrics.csv", "curves.png", "best.ckpt", "last.ckpt", "worst.csv"} <= names

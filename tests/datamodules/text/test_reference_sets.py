@@ -22,9 +22,8 @@ def test_the_parts_are_those_of_the_hub_in_keras_order(tmp_path):
     assert data.class_names == ["neg", "pos"]
     order = keras_order(40)
     assert data.examples("test").index.tolist() == order.tolist()
-    assert data.examples("test").inputs[:1].raw() == [
-        f"a {'good' if order[0] % 2 else 'bad'} film of test {order[0]}"
-    ]
+    text = f"a {'good' if order[0] % 2 else 'bad'} film of test {order[0]}"
+    assert data.examples("test").inputs[:1].raw() == [text]
     assert data.loader("val").targets.tolist() == (order[:8] % 2).tolist()
     assert data.loader("train").targets.tolist() == (order[8:] % 2).tolist()
 
@@ -87,9 +86,8 @@ def test_wires_are_in_keras_order_and_the_first_four_fifths_train(folder):
     assert data.loader("train").targets.tolist() == (order[:cut] % 46).tolist()
     assert data.loader("test").targets.tolist() == (order[cut:] % 46).tolist()
     assert data.class_names == CLASS_NAMES
-    assert data.examples("test").inputs[:1].raw() == [
-        f"{CLASS_NAMES[order[cut] % 46]} wire {order[cut] // 46}"
-    ]
+    text = f"{CLASS_NAMES[order[cut] % 46]} wire {order[cut] // 46}"
+    assert data.examples("test").inputs[:1].raw() == [text]
 
 
 @pytest.mark.parametrize("damage", ["other", "cut", "empty", "text", "links"])
