@@ -99,9 +99,8 @@ def test_a_reader_who_has_seen_enough_gets_no_traceback():
         "cli._run = lambda words: [print('line', flush=True) for _ in range(100_000)]\n"
         "cli.main(['data'])"
     )
-    run = subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    run = subprocess.Popen([sys.executable, "-c", code], text=True, **pipes)
     assert run.stdout.readline() == "line\n"
     run.stdout.close()
     assert (run.stderr.read(), run.wait()) == ("", 141)

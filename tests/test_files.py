@@ -55,13 +55,6 @@ def origin(tmp_path):
     return (tmp_path / "origin").as_uri(), hashlib.sha256(b"published").hexdigest()
 
 
-def test_a_download_happens_once(origin, tmp_path):
-    path = tmp_path / "sets" / "file"
-    for _ in range(2):
-        assert download(origin[0], path, origin[1]).read_text() == "published"
-        (tmp_path / "origin").unlink(missing_ok=True)
-
-
 def test_another_file_than_the_published_one_is_refused(origin, tmp_path):
     with pytest.raises(InputError, match=r"cannot download .* copy it to"):
         download(origin[0], tmp_path / "sets" / "file", "0" * 64)

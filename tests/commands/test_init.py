@@ -79,13 +79,6 @@ def test_a_config_is_not_overwritten(houses, fails):
     assert houses.read_text() == "mine"
 
 
-def test_the_config_of_a_table_runs(tmp_path):
-    points_table(tmp_path / "points.csv")
-    main(["init", "points.csv", "--target", "label"])
-    assert "head: sigmoid" in (tmp_path / "points.yaml").read_text("utf-8")
-    main(["fit", "--config", "points.yaml", "--trainer.fast_dev_run", "true"])
-
-
 def test_a_folder_of_texts_is_read(tmp_path):
     for number in range(24):
         file = tmp_path / "notes" / ("pos" if number % 2 else "neg") / f"{number}.txt"

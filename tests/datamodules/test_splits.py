@@ -78,9 +78,7 @@ SIZES = st.one_of(st.none(), st.integers(3, 5), st.floats(0.15, 0.35))
 
 
 @given(st.integers(40, 200), SIZES, SIZES, st.none() | st.integers(3, 4), SEEDS, st.booleans())
-def test_held_out_parts_have_the_sizes_and_shares_asked_for(
-    count, val, test, train, seed, stratify
-):
+def test_held_out_parts_have_the_size_and_shares_asked_for(count, val, test, train, seed, stratify):
     y = np.arange(count) % 3
     split = Split(val, test, train, seed, stratify)
     parts = split.parts(keyed(y))

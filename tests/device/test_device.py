@@ -1,4 +1,4 @@
-"""Fits and single steps on an accelerator; on meta, tensors have no values: whoever reads one fails."""
+"""Fits on an accelerator, and steps on meta: whoever reads a value of a tensor there fails."""
 
 from contextlib import nullcontext
 from functools import partial

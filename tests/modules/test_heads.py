@@ -57,12 +57,6 @@ def test_prediction_and_loss_are_those_of_the_formulas(head, targets, link, form
     torch.testing.assert_close(head.predict(z)[:, -p.shape[1] :], p)
 
 
-@pytest.mark.parametrize("head", [make_head("sigmoid", 2), make_head("regression", 1)])
-def test_a_column_of_targets_may_lack_its_axis(head):
-    column = SHARES[:, :1]
-    assert loss(head, logits(1), column[:, 0]) == loss(head, logits(1), column)
-
-
 def test_sigmoid_is_exact_where_the_plain_formulas_overflow_and_vanish():
     value = loss(make_head("sigmoid", 2), torch.tensor([[-200.0], [200.0]]), torch.tensor([1, 0]))
     assert value.item() == pytest.approx(200)

@@ -10,7 +10,7 @@ from torchmetrics.classification import BinaryHingeLoss
 from dlp.errors import InputError
 from dlp.modules import DenseModule, RegressionHead, SigmoidHead
 from dlp.modules.heads import make_head
-from dlp.modules.metrics import make_metrics
+from dlp.modules.metrics import SampleMean, make_metrics
 from dlp.modules.monitor import monitor_mode
 
 draw = torch.Generator().manual_seed(0)
@@ -83,6 +83,14 @@ def test_r2_survives_a_small_spread_around_a_large_mean(target_mean):
     logits = head.prepare(targets) + 50 * torch.randn(500, 1, generator=draw)
     expected = sk.r2_score(targets.double(), head.predict(logits).double())
     assert computed(head, [(logits, targets)])["r2"] == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_mean_weighs_batches_by_samples_and_shows_nan():
+    mean = SampleMean()
+    mean.update(torch.tensor([1.0, 4.0]), torch.tensor([3, 1]))
+    assert mean.compute() == 1.75
+    mean.update(torch.tensor([torch.nan]), torch.tensor([2]))
+    assert mean.compute().isnan()
 
 
 def test_metrics_with_equal_states_after_the_first_batch_stay_apart():

@@ -131,9 +131,7 @@ def test_categories_unseen_in_training_are_zeros_and_counted_in_one_line(capsys)
     ]
 
 
-@pytest.mark.parametrize(
-    "cells", [[1.0, 2, None], ["1", "2", None], ["1.0", "2.0", None], [1, 2, 1]]
-)
+@pytest.mark.parametrize("cells", [[1.0, 2, None], ["1", "2", None], ["1.0", "2", None], [1, 2, 1]])
 def test_categories_are_equal_whatever_type_they_were_read_as(cells):
     train = pd.DataFrame({"c": [1, 2, 3] * 5})
     names, result = encode(train, pd.DataFrame({"c": cells}), categorical=["c"], missing="zero")

@@ -181,9 +181,8 @@ def test_a_missing_file_is_named_with_the_working_directory(tmp_path):
 
 
 def test_dates_and_decimals_of_parquet_are_dates_and_numbers():
-    frame = pd.DataFrame(
-        {"d": [date(2024, 1, 3)] * 2, "n": [Decimal("1.5")] * 2, "b": [True, None]}
-    )
+    columns = {"d": [date(2024, 1, 3)] * 2, "n": [Decimal("1.5")] * 2, "b": [True, None]}
+    frame = pd.DataFrame(columns)
     frame.to_parquet("t.parquet")
     table = read_table(Path("t.parquet"))
     assert all(is_numeric_or_date(table[name]) for name in table)

@@ -120,9 +120,7 @@ WORDS = [f"w{rank}" for rank in range(1, 31)]
 
 def write_archive(folder, name, arrays, monkeypatch):
     """Write an archive in Keras's format, and publish its hash."""
-    ragged = {
-        key: np.array([*rows, None], object)[:-1] for key, rows in arrays.items() if "x" in key
-    }
+    ragged = {x: np.array([*arrays[x], None], object)[:-1] for x in arrays if "x" in x}
     np.savez(folder / f"{name}.npz", **{**arrays, **ragged})
     words = {word: rank for rank, word in reversed([*enumerate(WORDS, 1)])}
     (folder / f"{name}_word_index.json").write_text(json.dumps(words))
