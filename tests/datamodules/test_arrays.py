@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from helpers.training import OneWeight, quiet_trainer
 from scipy.sparse import eye_array
 
 from dlp.datamodules import (
@@ -153,3 +154,22 @@ def test_sizes_are_numbers_of_numpy_too():
     data = ArrayDataModule(x, x[:, 0], val_size=three, batch_size=three, eval_batch_size=three)
     assert [len(loader) for loader in (data.train_dataloader(), data.val_dataloader())] == [3, 1]
     assert len(next(iter(data.train_dataloader()))[0]) == 3
+
+
+X = np.random.default_rng(0).normal(size=(30, 3)).astype(np.float32)
+
+
+class MyData(ArrayDataModule):
+    def __init__(self, offset=0.0, **kwargs):
+        super().__init__(X + offset, X[:, 0] > 0, **kwargs)
+        self.save_hyperparameters()
+
+
+def test_a_subclass_of_data_survives_its_checkpoint(tmp_path):
+    data = MyData(offset=2.0, batch_size=7, val_size=None)
+    trainer = quiet_trainer()
+    trainer.fit(OneWeight(), data)
+    trainer.save_checkpoint(tmp_path / "a.ckpt")
+    same = MyData.load_from_checkpoint(tmp_path / "a.ckpt", weights_only=True)
+    assert (same.hparams["offset"], same.batch_size) == (2.0, 7)
+    assert same.loader("train").inputs.equal(data.loader("train").inputs)

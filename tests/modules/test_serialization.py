@@ -14,6 +14,7 @@ from torch import nn
 
 from dlp.datamodules import ArrayDataModule, ArrayRows
 from dlp.errors import InputError
+from dlp.hyperparameters import plain_value
 from dlp.inference import Predictor
 from dlp.modules import Backbone, ConvNetModule, DenseModule, EnsembleModule, SoftmaxHead
 from dlp.modules.heads import BoundedRegressionHead, RegressionHead
@@ -164,3 +165,16 @@ def test_a_head_is_built_by_its_own_arguments_alone():
 def test_a_description_of_a_later_version_is_refused():
     with pytest.raises(InputError, match="written in format 99; update dlp"):
         spec_in({"spec": {"format": 99}})
+
+
+@pytest.mark.parametrize(
+    ("value", "plain"),
+    [
+        ((np.int64(8), 4), (8, 4)),
+        ({np.str_("a"): [np.float32(0.5), np.bool_(True)]}, {"a": [0.5, True]}),
+        (np.array([0.5, 2.0]), [0.5, 2.0]),
+        ([Path("a.pt")], ["a.pt"]),
+    ],
+)
+def test_values_of_numpy_and_paths_become_plain(value, plain):
+    assert repr(plain_value(value)) == repr(plain)
