@@ -9,13 +9,14 @@ from helpers.sets import write_points
 from matplotlib.figure import Figure
 
 from dlp.cli import main
+from dlp.files import save_figure
 
 
 @pytest.fixture(autouse=True, scope="package")
 def quick_curves():
     """Leave curves empty: they take half of a short fit. The tests of the recorder draw them."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("dlp.visualization.curves.draw_curves", lambda *_: Figure())
+        patch.setattr("dlp.runs.recorder.save_figure", lambda _, path: save_figure(Figure(), path))
         yield
 
 
