@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-import scipy
 from numpy.typing import NDArray
 
 from dlp.modules.monitor import Mode
@@ -23,7 +22,7 @@ _MIN_TREND = 0.01
 #: A rise matters from this part of the best value, or this part of the whole improvement.
 _MIN_RISE_OF_BEST = 0.02
 _MIN_RISE_OF_GAIN = 0.1
-#: A quarter of the epochs, but this many at least, tell the present trend.
+#: Fewer epochs show no trend unless each is better than the one before.
 _MIN_EPOCHS = 5
 #: Verbs of a curve that improves and of one that does not, and the side of its worse values.
 _WORDS: dict[Mode, tuple[str, str, str]] = {
@@ -39,7 +38,7 @@ class Verdict:
     """Reading of a curve: its kind, the best epoch from 1, and what followed.
 
     `change` is the improvement in the last `span` epochs (``improving``), or the rise since the
-    best epoch, not negative; `noise` is the deviation of one epoch's value from the curve.
+    best epoch; `noise` is the deviation of one epoch's value from the curve.
     """
 
     kind: Kind
@@ -105,11 +104,11 @@ def longer(num_epochs: int) -> int:
 def verdict(values: Sequence[float], mode: Mode) -> Verdict | None:
     """Read a curve; return None without a finite value.
 
-    It still improves if the trend of its last quarter, the median of all slopes (Theil and Sen),
-    exceeds the noise of 19 in 20 cases and a hundredth of the whole improvement. Else it overfits
-    if its level at the end lies above the best value by more than the noise of 99 in 100 cases,
-    given that the best was picked from all, and by an amount that matters. Else it is flat. Fewer
-    than five epochs improve if each is better than the one before.
+    Medians of quarters of the curve are compared. It still improves if the last one is better than
+    the one before, by four times its noise and a hundredth of the whole improvement. Else it
+    overfits if the last one is worse than the best value, by that noise, the luck of the best of
+    all epochs, and an amount that matters. Else it is flat. Fewer than five epochs improve if each
+    is better than the one before.
     """
     numbers = np.asarray(values, np.float64)
     epochs = np.flatnonzero(np.isfinite(numbers)) + 1
@@ -118,20 +117,14 @@ def verdict(values: Sequence[float], mode: Mode) -> Verdict | None:
     curve = numbers[epochs - 1]
     if mode == "max":
         curve = -curve  # lower is better from here on
-    best = int(curve.argmin())
-    noise, num_bends = _noise(curve, best)
-    kind, change, span = _read(epochs, curve, noise, num_bends)
-    best_epoch = int(epochs[best])
+    noise = _noise(curve)
+    kind, change, span = _read(curve, noise)
+    best_epoch = int(epochs[curve.argmin()])
     best_value = float(numbers[best_epoch - 1])
-    return Verdict(kind, best_epoch, best_value, max(change, 0.0), span, noise, mode)
+    return Verdict(kind, best_epoch, best_value, float(change), span, noise, mode)
 
 
-def _read(
-    epochs: Array,
-    curve: Array,
-    noise: float,
-    num_bends: int,
-) -> tuple[Kind, float, int]:
+def _read(curve: Array, noise: float) -> tuple[Kind, float, int]:
     """Return kind, change and span of a curve of which lower is better."""
     lowest = curve.min()
     after = len(curve) - 1 - int(curve.argmin())
@@ -141,52 +134,24 @@ def _read(
         if len(curve) > 1 and (np.diff(curve) < 0).all():
             return "improving", gain, len(curve)
         return "too_short", above, after
-    quantile = scipy.special.stdtrit  # of Student's t
-    span = max(len(curve) // 4, _MIN_EPOCHS)
-    slope, _, scatter = _line(epochs[-span:], curve[-span:])
-    trend = -slope * (epochs[-1] - epochs[-span])
-    chance = quantile(span - 2, 0.95) * math.sqrt(12 / span) * max(noise, scatter)
-    if trend > max(chance, _MIN_TREND * gain):
+    span = max(len(curve) // 4, 2)
+    end = np.median(curve[-span:])
+    trend = np.median(curve[-2 * span : -span]) - end
+    error = 4 * noise / math.sqrt(span)
+    if trend > max(error, _MIN_TREND * gain):
         return "improving", trend, span
-    if after:
-        span = min(after, span)
-        _, end, scatter = _line(epochs[-span:], curve[-span:])
-        luck = math.sqrt(2 * math.log(len(curve)))  # distance of the best of so many from its level
-        chance = luck + quantile(num_bends, 0.99) * math.sqrt(4 / span)
-        rise = end - lowest
-        least = min(_MIN_RISE_OF_BEST * abs(lowest), _MIN_RISE_OF_GAIN * gain)
-        if rise > max(chance * max(noise, scatter), least):
-            return "overfitting", rise, after
+    luck = noise * math.sqrt(2 * math.log(len(curve)))  # of the best of so many
+    least = min(_MIN_RISE_OF_BEST * abs(lowest), _MIN_RISE_OF_GAIN * gain)
+    if end - lowest > max(luck + error, least):
+        return "overfitting", above, after
     return "flat", above, after
 
 
-def _noise(curve: Array, best: int) -> tuple[float, int]:
-    """Return the standard deviation of one value around the curve, and the count it comes from.
+def _noise(curve: Array) -> float:
+    """Return the standard deviation of one value around the curve.
 
-    Second differences cancel a smooth trend and have six times the variance of the noise. Their
-    median size is taken since the best epoch, or over the later half or all if these are few.
+    Second differences cancel a smooth trend and have six times the variance of the noise.
     """
-    for start in (best, len(curve) // 2, 0):
-        bends = np.abs(np.diff(curve[start:], 2))
-        if len(bends) >= 3:
-            return _PER_MEDIAN * np.median(bends) / math.sqrt(6), len(bends)
-    return 0.0, 0
-
-
-def _line(epochs: Array, curve: Array) -> tuple[float, float, float]:
-    """Return slope, value at the end and scatter of the line through the middle of some points.
-
-    The slope is the median of those of all pairs of points, as that of ``scipy.stats.theilslopes``,
-    whose import takes a fit 0.6 s. The scatter tells noise that lasts for epochs.
-    """
-    first, second = np.triu_indices(len(curve), 1)
-    slope = 0.0
-    if len(first):
-        slopes = (curve[second] - curve[first]) / (epochs[second] - epochs[first])
-        slope = np.median(slopes)
-    rest = curve - slope * epochs
-    middle = np.median(rest)
-    scatter = 0.0
-    if len(curve) >= _MIN_EPOCHS:
-        scatter = _PER_MEDIAN * np.median(np.abs(rest - middle))
-    return slope, middle + slope * epochs[-1], scatter
+    if len(curve) < _MIN_EPOCHS:
+        return 0.0
+    return float(_PER_MEDIAN * np.median(np.abs(np.diff(curve, 2))) / math.sqrt(6))
