@@ -1,4 +1,5 @@
 import math
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -9,8 +10,9 @@ from torchmetrics.classification import BinaryHingeLoss
 
 from dlp.errors import InputError
 from dlp.modules import DenseModule, RegressionHead, SigmoidHead
+from dlp.modules.epoch_metrics import StageMetrics
 from dlp.modules.heads import make_head
-from dlp.modules.metrics import SampleMean, make_metrics
+from dlp.modules.metrics import make_metrics
 from dlp.modules.monitor import monitor_mode
 
 draw = torch.Generator().manual_seed(0)
@@ -86,11 +88,11 @@ def test_r2_survives_a_small_spread_around_a_large_mean(target_mean):
 
 
 def test_a_mean_weighs_batches_by_samples_and_shows_nan():
-    mean = SampleMean()
-    mean.update(torch.tensor([1.0, 4.0]), torch.tensor([3, 1]))
-    assert mean.compute() == 1.75
-    mean.update(torch.tensor([torch.nan]), torch.tensor([2]))
-    assert mean.compute().isnan()
+    metrics = StageMetrics("val", RegressionHead(), has_penalty=False)
+    for loss, rows, mean in ((1.0, 3, 1.0), (4.0, 1, 1.75), (math.nan, 2, math.nan)):
+        zeros = torch.zeros(rows, 1)
+        metrics.add(torch.tensor(loss), torch.tensor(loss), zeros, zeros)
+        assert metrics.value("val_loss").item() == pytest.approx(mean, nan_ok=True)
 
 
 def test_metrics_with_equal_states_after_the_first_batch_stay_apart():
@@ -110,6 +112,15 @@ def test_a_function_is_a_metric_of_all_predictions_and_targets(batch_size, reduc
     batches = zip(Z[:, :1].split(batch_size), LABELS[:, 0].split(batch_size), strict=True)
     expected = error(Z[:, 0].sigmoid(), LABELS[:, 0]).mean().item()
     assert computed(head, batches)["error"] == pytest.approx(expected)
+
+
+def test_a_partial_has_the_name_of_its_function_and_an_object_that_of_its_class():
+    class Gap:
+        def __call__(self, predictions, targets):
+            return predictions - targets
+
+    head = SigmoidHead(metrics=[partial(torch.dist, p=1), Gap()])
+    assert set(make_metrics(head)) == {"dist", "gap"}
 
 
 def acc(predictions, targets):

@@ -7,15 +7,16 @@ compute when the epoch ends, and the number appears in ``trainer.callback_metric
 `History`, the best checkpoint and early stopping take it.
 """
 
+import math
 from collections.abc import Callable
 from functools import partial
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
+from torchmetrics import MeanMetric, Metric
 
 from dlp.modules.heads import Head
-from dlp.modules.metrics import SampleMean, make_metrics
+from dlp.modules.metrics import make_metrics
 from dlp.modules.monitor import Mode
 
 _SAMPLES_PER_UPDATE = 8192
@@ -52,22 +53,18 @@ class StageMetrics:
         has_penalty: bool,
     ) -> None:
         self.head = head
-        self.losses = {f"{stage}_loss": SampleMean()}
-        if has_penalty:
-            self.losses[f"{stage}_data_loss"] = SampleMean()
+        names = ["loss", "data_loss"] if has_penalty else ["loss"]
+        # NaN stays NaN, as the loss of a diverged model.
+        self.losses = {f"{stage}_{name}": MeanMetric(nan_strategy=math.nan) for name in names}
         self.metrics = make_metrics(head).clone(prefix=f"{stage}_")
+        #: Direction of each logged name that knows it.
+        self.modes: dict[str, Mode] = dict.fromkeys(self.losses, "min")
+        for name, metric in self.metrics.items():
+            if metric.higher_is_better is not None:
+                self.modes[name] = "max" if metric.higher_is_better else "min"
         self._by_name = {**self.losses, **dict(self.metrics.items())}
         self.logged = {name: DeferredMetric(partial(self.value, name)) for name in self._by_name}
         self.reset()
-
-    @property
-    def modes(self) -> dict[str, Mode]:
-        """Direction of each logged name that knows it."""
-        modes: dict[str, Mode] = {}
-        for name, metric in self._by_name.items():
-            if metric.higher_is_better is not None:
-                modes[name] = "max" if metric.higher_is_better else "min"
-        return modes
 
     def reset(self) -> None:
         """Forget all batches: the last epoch may have been broken off anywhere."""
