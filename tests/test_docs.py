@@ -14,9 +14,10 @@ from helpers.pages import SAMPLES
 
 import dlp
 from dlp.cli import COMMANDS, main
-from dlp.lightning_cli.configs import config_folder, recipes, variations
+from dlp.lightning_cli.configs import config_folder, named_configs
 
 ROOT = Path(__file__).parents[1]
+CONFIGS = named_configs() | named_configs("variations")
 PAGES = [*ROOT.glob("*.md"), *ROOT.glob("notebooks/*.py"), *sorted((ROOT / "docs").rglob("*.md"))]
 TEXTS = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in PAGES}
 TEXTS.pop("CHANGELOG.md")
@@ -74,7 +75,7 @@ def test_commands_and_configs_exist():
     for words in [words for text in TEXTS.values() for words in commands(text)]:
         assert name_of(words)
         for config in re.findall(r"--config (\S+)", " ".join(words)):
-            assert config.endswith(".yaml") or config in {*recipes(), *variations()}, words
+            assert config.endswith(".yaml") or config in CONFIGS, words
 
 
 def test_each_line_for_a_shell_has_a_test():
@@ -185,7 +186,7 @@ def test_a_page_runs_from_its_first_command_to_its_last(name, tmp_path):
                     words += ["--trainer.max_epochs", "1"]
                 if words[0] == "tune":
                     words += ["--trials", "2"]
-                is_recipe = set(words) & {*recipes()}  # run by the tests of configs
+                is_recipe = set(words) & {*named_configs()}  # run by the tests of configs
                 if not is_recipe and words[0] != "serve":  # it does not end; it has its own tests
                     main(words)
     if name == "docs/data/texts.md":

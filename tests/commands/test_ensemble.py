@@ -53,4 +53,4 @@ def test_folds_are_trained_as_ensembles(points, capsys):
 def test_a_module_of_another_project_is_refused(points, fails):
     arguments = ("--model", "lightning.pytorch.demos.boring_classes.BoringModel")
     message = fails("fit", "--config", "points.yaml", *arguments, "--ensemble", "2")
-    assert "ensemble takes a SupervisedModule, not a BoringModel" in message
+    assert "BoringModel differs in training_step. Leave ensemble out" in message

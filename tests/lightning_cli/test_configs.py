@@ -11,7 +11,7 @@ from dlp.cli import main
 from dlp.datamodules.tables import housing
 from dlp.datamodules.text import reuters
 from dlp.errors import InputError
-from dlp.lightning_cli.configs import about, import_named_modules, recipes, variations
+from dlp.lightning_cli.configs import about, import_named_modules, named_configs
 
 TRIAL = [f"--trainer.{name}" for name in ("fast_dev_run=true", "enable_progress_bar=false")]
 TRIAL += ["--trainer.enable_model_summary=false"]
@@ -34,7 +34,7 @@ def reference_sets(sets, monkeypatch):
 
 
 def run(command, *configs):
-    content = yaml.safe_load(recipes()[configs[0]].read_text("utf-8"))
+    content = yaml.safe_load(named_configs()[configs[0]].read_text("utf-8"))
     words = [word for config in configs for word in ("--config", config)]
     for part in ("data", "model"):
         words += SMALLER.get(content[part]["class_path"], [])
@@ -46,7 +46,7 @@ def run(command, *configs):
 def recipe_runs():
     """Pair each recipe with each command; after fit, only the first of each data set is quick."""
     seen = set()
-    for config, path in recipes().items():
+    for config, path in named_configs().items():
         data = yaml.safe_load(path.read_text("utf-8"))["data"]["class_path"]
         for command in ("fit", "crossval", "data"):
             is_slow = command != "fit" and data in seen
@@ -65,7 +65,7 @@ def test_every_recipe_runs(config, command, tmp_path):
 def variation_runs():
     """Yield the variations; the first of each recipe is quick."""
     seen = set()
-    for variation, path in variations().items():
+    for variation, path in named_configs("variations").items():
         recipe = re.search(r"--config (\w+)", path.read_text("utf-8"))[1]
         yield pytest.param(variation, marks=[pytest.mark.slow] * (recipe in seen))
         seen.add(recipe)
@@ -73,12 +73,15 @@ def variation_runs():
 
 @pytest.mark.parametrize("variation", list(variation_runs()))
 def test_every_variation_runs_by_its_comment(variation):
-    comment = variations()[variation].read_text("utf-8").splitlines()[1]
+    comment = named_configs("variations")[variation].read_text("utf-8").splitlines()[1]
     assert comment.startswith("# dlp fit --config ")
     run("fit", *re.findall(r"--config (\w+)", comment))
 
 
-@pytest.mark.parametrize("path", [*recipes().values(), *variations().values()], ids=str)
+ALL = named_configs() | named_configs("variations")
+
+
+@pytest.mark.parametrize("path", ALL.values(), ids=str)
 def test_a_config_says_section_command_and_expectation(path):
     comments = [line for line in path.read_text("utf-8").splitlines() if line.startswith("# ")]
     assert about(path) == comments[0][2:]

@@ -99,6 +99,7 @@ def test_a_config_is_a_path_or_a_name():
         (b"trainer: {max_epochs: 3", "cannot be read as a config: while parsing"),
         ("# café".encode("latin-1"), "cannot be read as a config: 'utf-8' codec"),
         (b"- imdb", "cannot be read as a config"),
+        (b"# imdb", "cannot be read as a config: it is empty."),
     ],
 )
 def test_a_config_that_is_none_is_refused(content, message):

@@ -20,18 +20,8 @@ def config_folder() -> Path:
 
 
 def named_configs(folder: str = "") -> dict[str, Path]:
-    """Return the configs of a folder of the project by name."""
-    return {path.stem: path for path in sorted(config_folder().glob(f"{folder}*.yaml"))}
-
-
-def recipes() -> dict[str, Path]:
-    """Return the complete configs by name."""
-    return named_configs()
-
-
-def variations() -> dict[str, Path]:
-    """Return the overlays by name."""
-    return named_configs("variations/")
+    """Return the complete configs of the project by name, or those of a folder."""
+    return {path.stem: path for path in sorted((config_folder() / folder).glob("*.yaml"))}
 
 
 def about(path: Path) -> str:
@@ -46,7 +36,7 @@ def find_config(config: str, names: Mapping[str, Path] | None = None) -> Path:
     if path.is_file():
         return path
     if names is None:
-        names = recipes() | variations()
+        names = named_configs() | named_configs("variations")
     if config in names:
         return names[config]
     raise unknown("config", config, [f"a path from {Path.cwd()}", *names])
@@ -112,4 +102,7 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
 def read_config(path: Path) -> dict[str, Any]:
     """Read a config in which each key is given once."""
     with naming(f"{path} cannot be read as a config"):
-        return dict(yaml.load(path.read_text("utf-8"), _Loader) or {})
+        config = yaml.load(path.read_text("utf-8"), _Loader)
+        if config is None:
+            raise ValueError("it is empty")
+        return dict(config)

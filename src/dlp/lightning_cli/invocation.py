@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,12 +47,6 @@ class Invocation:
         for path in self.configs:
             words += ["--config", str(path)]
         return words + self.args
-
-    @property
-    def names(self) -> set[str]:
-        """All words of the configs and arguments, by which classes are imported."""
-        texts = [path.read_text("utf-8") for path in self.configs]
-        return set(re.findall(r"\w+", " ".join(texts + self.args)))
 
 
 def resolve(command: str, args: Sequence[str]) -> Invocation:

@@ -1,5 +1,8 @@
 """Parser of the commands on a config: its keys, the options of a run, the classes it knows."""
 
+import re
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Literal
 
 import yaml
@@ -72,8 +75,10 @@ def run_options(
     """
 
 
-def import_classes(names: set[str]) -> None:
+def import_classes(configs: Sequence[Path], args: Sequence[str]) -> None:
     """Import the project's classes that are named; jsonargparse knows imported classes alone."""
+    texts = [path.read_text("utf-8") for path in configs]
+    names = set(re.findall(r"\w+", " ".join([*texts, *args])))
     for package in (datamodules, modules, callbacks):
-        for name in names & {*package.__all__}:
+        for name in names.intersection(package.__all__):
             getattr(package, name)

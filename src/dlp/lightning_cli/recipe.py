@@ -22,7 +22,6 @@ from dlp.errors import InputError, naming
 from dlp.lightning_cli.invocation import resolve
 from dlp.lightning_cli.parse_errors import arguments
 from dlp.lightning_cli.parser import SIZES, Parser, import_classes, run_options
-from dlp.modules.weights import read_file
 from dlp.runs.checkpoints import check_same_rows, restore_data, start_from
 from dlp.runs.folder import checkpoint_of, run_of, runs_of
 from dlp.runs.recorder import RunRecorder
@@ -63,8 +62,8 @@ class Recipe(LightningCLI):
         self.checkpoint = invocation.checkpoint
         #: Recorder of the last Trainer that was built; None if it records nothing.
         self.recorder: RunRecorder | None = None
-        self._sized: LightningDataModule | None = None
-        import_classes(invocation.names)
+        self._fitted_data: LightningDataModule | None = None
+        import_classes(invocation.configs, invocation.args)
         super().__init__(
             datamodule_class=LightningDataModule,
             save_config_callback=None,
@@ -106,7 +105,7 @@ class Recipe(LightningCLI):
 
         jsonargparse follows its links whenever it builds anything, but sizes need fitted data.
         """
-        if data is None or data is not self._sized:
+        if data is None or data is not self._fitted_data:
             return None
         model = self.config.model
         size = model.get("init_args", {}).get(name)
@@ -128,8 +127,7 @@ class Recipe(LightningCLI):
         if self.config.refit and isinstance(data, SupervisedDataModule):
             data.resplit(data.split.without_validation())
         if self.checkpoint is not None:
-            content = read_file(self.checkpoint, "state_dict", "epoch")
-            restore_data(data, content, self.checkpoint)
+            restore_data(data, self.checkpoint)
             if check_rows:
                 check_same_rows(data, self.checkpoint)
         return data
@@ -138,7 +136,7 @@ class Recipe(LightningCLI):
         """Build a new model with the sizes of the data, which is fitted before."""
         if isinstance(data, SupervisedDataModule):
             data.fit()
-        self._sized = data
+        self._fitted_data = data
         config = self.config.model.clone()
         has_weights = self.checkpoint is not None or self.is_dev_run
         source = None if has_weights else self.config.init_from

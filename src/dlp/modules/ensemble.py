@@ -78,15 +78,11 @@ class EnsembleModule(SupervisedModule):
                 torch.manual_seed(seed + number)
                 modules.append(make_member())
         first = modules[0]
-        if not isinstance(first, SupervisedModule):
-            raise InputError(
-                f"ensemble takes a SupervisedModule, not a {type(first).__name__}; leave it out."
-            )
-        for name in ("kernels", "parameter_groups", "training_step"):
-            if getattr(type(first), name) is not getattr(SupervisedModule, name):
+        for name in ("training_step", "kernels", "parameter_groups"):
+            if getattr(type(first), name, None) is not getattr(SupervisedModule, name):
                 raise InputError(
-                    f"ensemble takes modules that are trained as a SupervisedModule is; "
-                    f"{type(first).__name__} has {name} of its own. Leave ensemble out."
+                    "ensemble takes modules that are trained as a SupervisedModule is; "
+                    f"{type(first).__name__} differs in {name}. Leave ensemble out."
                 )
         scale = None
         if first.head.link == "log":

@@ -4,6 +4,7 @@ import inspect
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import asdict
 from importlib import import_module, metadata
 from typing import Any
 
@@ -77,8 +78,7 @@ def describe(module: nn.Module) -> Component:
 def _plain(value: Any) -> Any:
     """Return a module among the arguments as its description."""
     if isinstance(value, nn.Module):
-        component = describe(value)
-        return {"path": component.path, "arguments": component.arguments}
+        return asdict(describe(value))
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     return plain_value(value)

@@ -1,7 +1,6 @@
 """Checkpoints read for data and model: to resume, to evaluate, or to start from other weights."""
 
 from pathlib import Path
-from typing import Any
 
 from lightning import LightningDataModule, LightningModule
 
@@ -12,9 +11,9 @@ from dlp.modules.supervised import SupervisedModule
 from dlp.modules.weights import read_file
 
 
-def restore_data(data: LightningDataModule, content: dict[str, Any], path: Path) -> None:
+def restore_data(data: LightningDataModule, path: Path) -> None:
     """Load the data's state, by which new rows are encoded; refuse that of another class."""
-    state = content.get(type(data).__qualname__)
+    state = read_file(path, "state_dict", "epoch").get(type(data).__qualname__)
     if state is not None:
         data.load_state_dict(state)
     elif isinstance(data, SupervisedDataModule):

@@ -96,10 +96,10 @@ class RunRecorder(Callback):
         self.has_trained = False
         self._mode = monitor_mode(self.monitor, pl_module)
         if self.run is None:
-            folder: Any = None
+            run: Any = None
             if trainer.is_global_zero:
-                folder = new_run(self.name, folder=self.folder).folder
-            self.run = Run(Path(trainer.strategy.broadcast(folder)))
+                run = new_run(self.name, folder=self.folder)
+            self.run = trainer.strategy.broadcast(run)
         self.history.folder = self.run.folder
         self.mistakes.folder = self.run.folder
         self.best.mode = self._mode
