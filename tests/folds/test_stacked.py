@@ -17,8 +17,7 @@ from dlp.datamodules.batches import BatchOrder
 from dlp.errors import InputError
 from dlp.folds.cross_validation import cross_validate
 from dlp.folds.plan import Fold
-from dlp.folds.stackable import reason_against
-from dlp.folds.stacked import StackedFold, train_stack
+from dlp.folds.stacked import StackedFold, reason_against, train_stack
 from dlp.folds.stacked_net import StackedNet
 from dlp.modules import DenseModule, KerasRMSprop
 

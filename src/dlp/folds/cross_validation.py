@@ -9,9 +9,8 @@ from lightning.pytorch.utilities.seed import isolate_rng
 
 from dlp.datamodules.base import SupervisedDataModule
 from dlp.errors import check_choice, check_range
-from dlp.folds.out_of_fold import out_of_fold
 from dlp.folds.plan import Fold, append_fold, plan_folds, read_folds
-from dlp.folds.results import CrossValidation
+from dlp.folds.results import CrossValidation, out_of_fold
 from dlp.folds.training import Engine, MakeModel, train_folds
 from dlp.modules.monitor import monitor_mode
 

@@ -10,8 +10,8 @@ from lightning.pytorch.utilities.seed import isolate_rng
 from dlp.datamodules.base import SupervisedDataModule
 from dlp.datamodules.parts import rows_fingerprint
 from dlp.errors import InputError
-from dlp.folds.out_of_fold import out_of_fold
 from dlp.folds.plan import read_folds
+from dlp.folds.results import out_of_fold
 from dlp.lightning_cli.recipe import load
 from dlp.modules.weights import read_file
 from dlp.runs.folder import Run, checkpoint_of, run_of
