@@ -8,7 +8,6 @@ from dlp.callbacks import PredictionWriter
 from dlp.console import say, scores_text
 from dlp.datamodules.base import SupervisedDataModule
 from dlp.lightning_cli.recipe import Recipe
-from dlp.runs.checkpoints import check_same_rows
 from dlp.runs.folder import run_of
 from dlp.runs.recorder import stage_scores
 
@@ -80,7 +79,7 @@ def predict(recipe: Recipe, output: Path | None = None, text: str | None = None)
         say("fast_dev_run: a batch is predicted, and nothing is written")
     elif recipe.checkpoint is not None and isinstance(data, SupervisedDataModule):
         if data.rows_to_predict is None:  # the test part is predicted
-            check_same_rows(data, recipe.checkpoint)
+            recipe.check_rows(data)
         callbacks.append(PredictionWriter(output or _output(recipe, recipe.checkpoint)))
     recipe.trainer(run_dir=None, callbacks=callbacks).predict(
         model,

@@ -1,8 +1,6 @@
 """Parser of the commands on a config: its keys, the options of a run, the classes it knows."""
 
 import re
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Literal
 
 import yaml
@@ -14,6 +12,7 @@ from torch.optim import Optimizer
 
 from dlp import callbacks, datamodules, modules
 from dlp.datamodules import SupervisedDataModule
+from dlp.lightning_cli.invocation import Invocation
 from dlp.lightning_cli.parse_errors import ShortErrors, arguments
 from dlp.modules import SupervisedModule
 
@@ -75,10 +74,10 @@ def run_options(
     """
 
 
-def import_classes(configs: Sequence[Path], args: Sequence[str]) -> None:
+def import_classes(invocation: Invocation) -> None:
     """Import the project's classes that are named; jsonargparse knows imported classes alone."""
-    texts = [path.read_text("utf-8") for path in configs]
-    names = set(re.findall(r"\w+", " ".join([*texts, *args])))
+    texts = [path.read_text("utf-8") for path in invocation.configs]
+    names = set(re.findall(r"\w+", " ".join(texts + invocation.args)))
     for package in (datamodules, modules, callbacks):
         for name in names.intersection(package.__all__):
             getattr(package, name)

@@ -18,11 +18,13 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from dlp.callbacks import AtomicCheckpointIO, EpochSeed, ProgressBar
 from dlp.console import quiet, say
 from dlp.datamodules import SupervisedDataModule
+from dlp.datamodules.parts import rows_fingerprint
 from dlp.errors import InputError, naming
 from dlp.lightning_cli.invocation import resolve
 from dlp.lightning_cli.parse_errors import arguments
 from dlp.lightning_cli.parser import SIZES, Parser, import_classes, run_options
-from dlp.runs.checkpoints import check_same_rows, restore_data, start_from
+from dlp.modules import SupervisedModule
+from dlp.modules.weights import read_file
 from dlp.runs.folder import checkpoint_of, run_of, runs_of
 from dlp.runs.recorder import RunRecorder
 
@@ -63,7 +65,7 @@ class Recipe(LightningCLI):
         #: Recorder of the last Trainer that was built; None if it records nothing.
         self.recorder: RunRecorder | None = None
         self._fitted_data: LightningDataModule | None = None
-        import_classes(invocation.configs, invocation.args)
+        import_classes(invocation)
         super().__init__(
             datamodule_class=LightningDataModule,
             save_config_callback=None,
@@ -127,10 +129,27 @@ class Recipe(LightningCLI):
         if self.config.refit and isinstance(data, SupervisedDataModule):
             data.resplit(data.split.without_validation())
         if self.checkpoint is not None:
-            restore_data(data, self.checkpoint)
+            state = read_file(self.checkpoint, "state_dict", "epoch").get(type(data).__qualname__)
+            if state is not None:
+                data.load_state_dict(state)
+            elif isinstance(data, SupervisedDataModule):
+                raise InputError(
+                    f"{self.checkpoint} was trained on other data than {type(data).__name__}. Give "
+                    "the data class of its run."
+                )
             if check_rows:
-                check_same_rows(data, self.checkpoint)
+                self.check_rows(data)
         return data
+
+    def check_rows(self, data: LightningDataModule) -> None:
+        """Refuse training and validation rows that are not those of the checkpoint."""
+        if not isinstance(data, SupervisedDataModule):
+            return
+        if rows_fingerprint(data.labelled_parts(), data.targets) != data.fit()["rows"]:
+            raise InputError(
+                f"{self.checkpoint} was trained on other rows than these: the file or its split "
+                "has changed. Train anew by dlp fit, or predict the rows by --data.predict_path."
+            )
 
     def model(self, data: LightningDataModule) -> LightningModule:
         """Build a new model with the sizes of the data, which is fitted before."""
@@ -160,7 +179,16 @@ class Recipe(LightningCLI):
             varied = source + plus + overlays  # its run with the same variations, if any
             path = checkpoint_of(varied if runs_of(varied) else source)
             say(f"starting from the weights of {path}")
-            start_from(model, path)
+            weights = read_file(path, "state_dict")["state_dict"]
+            if isinstance(model, SupervisedModule):
+                weights |= model.head.state_dict(prefix="head.")  # scale of these targets
+            try:
+                model.load_state_dict(weights)
+            except RuntimeError as error:
+                raise InputError(
+                    f"{path} has another network than this config; init_from takes a run with the "
+                    "same networks."
+                ) from error
         if self.config.compile:
             model.example_input_array = None  # the summary's run would keep torch from it
             model.compile()
