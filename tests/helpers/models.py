@@ -15,5 +15,5 @@ def predictor_of(data, head, network=None):
     if network is None:
         network = DenseNet(data.input_shape, head.num_logits)
     spec = make_spec(network, head, data, 1)
-    module = InferenceModule(spec.inputs, network, head).eval()
+    module = InferenceModule(spec, network, head).eval()
     return Predictor([Model(spec, module.run)], [module])

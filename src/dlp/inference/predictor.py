@@ -68,9 +68,9 @@ class Predictor:
         models = []
         modules = []
         for checkpoint in checkpoints_of(str(path)):
-            spec, module = trained.load(checkpoint, network, head)
-            model = Model(spec, module.run)
-            state = spec.inputs.get("features")
+            module = trained.load(checkpoint, network, head)
+            model = Model(module.spec, module.run)
+            state = model.spec.inputs.get("features")
             if state is not None:
                 from dlp.datamodules.tables.features import with_features
 

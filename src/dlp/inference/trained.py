@@ -19,20 +19,18 @@ class InferenceModule(nn.Module):
     """Network between the arrays of a reader and the predictions of a head.
 
     Args:
-        inputs: `Encoder.spec` of the rows.
+        spec: Description of the model.
         network: Network that returns logits.
         head: Head of the network.
-        temperature: Number by which logits are divided.
     """
 
-    def __init__(
-        self, inputs: Spec, network: nn.Module, head: Head, temperature: float = 1.0
-    ) -> None:
+    def __init__(self, spec: ModelSpec, network: nn.Module, head: Head) -> None:
         super().__init__()
-        self.encode: nn.Module = encoder_of(inputs).module(inputs)
+        self.spec = spec
+        self.encode: nn.Module = encoder_of(spec.inputs).module(spec.inputs)
         self.network = network
         self.head = head
-        self.temperature = temperature
+        self.temperature = spec.answer.temperature
 
     def forward(self, *arrays: Tensor) -> Tensor:
         """Return probabilities (N, C) or values (N, T)."""
@@ -48,10 +46,8 @@ class InferenceModule(nn.Module):
         return self(*map(torch.from_numpy, arrays)).numpy()
 
 
-def load(
-    path: Path, network: nn.Module | None = None, head: Head | None = None
-) -> tuple[ModelSpec, InferenceModule]:
-    """Return the description of the model in a checkpoint, and its network."""
+def load(path: Path, network: nn.Module | None = None, head: Head | None = None) -> InferenceModule:
+    """Return the model in a checkpoint."""
     content = read_file(path, "state_dict")
     with reading(path, "a checkpoint"):
         spec = spec_in(content)
@@ -64,10 +60,7 @@ def load(
                 del weights[name]
         nn.ModuleDict({"network": network, "head": head}).load_state_dict(weights, assign=True)
         # Weights of --trainer.precision 64-true or bf16-true are so in the file.
-        module = InferenceModule(
-            spec.inputs, network.float(), head.float(), spec.answer.temperature
-        )
-        return spec, module.eval()
+        return InferenceModule(spec, network.float(), head.float()).eval()
 
 
 def encoder_of(inputs: Spec) -> type[Encoder]:
