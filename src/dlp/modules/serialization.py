@@ -62,7 +62,8 @@ def describe(module: nn.Module) -> Component:
     Those that are not plain are left out, and so have their defaults.
     """
     arguments = {}
-    for cls in type(module).__mro__:
+    kind = type(module)
+    for cls in kind.__mro__:
         if cls is nn.Module:
             break
         parameters = inspect.signature(cls).parameters
@@ -72,7 +73,7 @@ def describe(module: nn.Module) -> Component:
                 arguments[name] = value
         if not any(each.kind is each.VAR_KEYWORD for each in parameters.values()):
             break  # it passes nothing on
-    return Component(class_path(module), arguments)
+    return Component(f"{kind.__module__}.{kind.__qualname__}", arguments)
 
 
 def _plain(value: Any) -> Any:
@@ -82,11 +83,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     return plain_value(value)
-
-
-def class_path(value: object) -> str:
-    """Return the import path of the class of an object."""
-    return f"{type(value).__module__}.{type(value).__qualname__}"
 
 
 def spec_in(checkpoint: Mapping[str, Any]) -> ModelSpec:

@@ -233,8 +233,5 @@ class RunRecorder(Callback):
 
 def stage_scores(trainer: Trainer, stage: str) -> dict[str, float]:
     """Return the logged values of a stage, by name."""
-    scores = {}
-    for name, value in trainer.callback_metrics.items():
-        if name.startswith(f"{stage}_"):
-            scores[name] = float(value)
-    return scores
+    values = trainer.callback_metrics
+    return {name: float(values[name]) for name in values if name.startswith(f"{stage}_")}
