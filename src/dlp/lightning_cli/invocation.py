@@ -59,8 +59,8 @@ def resolve(command: str, args: Sequence[str]) -> Invocation:
         is_dev_run = bool(yaml.safe_load(options.fast_dev_run))
         rest += [_FAST_DEV_RUN, options.fast_dev_run]
     result = Invocation(command, run_name(configs), options.config, configs, rest, is_dev_run)
-    if _needs_checkpoint(options, result):
-        _check_beside_checkpoint(command, rest)
+    is_restored = options.ckpt_path is not None or (command in _OF_TRAINED and not is_dev_run)
+    if is_restored and not _HELP & set(rest):
         _restore(options.ckpt_path, result)
     return result
 
@@ -85,32 +85,17 @@ def _scan(command: str, args: Sequence[str]) -> tuple[argparse.Namespace, list[s
     return options, rest
 
 
-def _needs_checkpoint(options: argparse.Namespace, invocation: Invocation) -> bool:
-    """Return True unless a fit begins, random weights are tried, or help is asked for."""
-    if _HELP & set(invocation.args):
-        return False
-    if options.ckpt_path is not None:
-        return True
-    if invocation.command not in _OF_TRAINED:
-        return False
-    if not invocation.configs:
-        raise InputError(f"dlp {invocation.command} needs --config NAME or --ckpt_path PATH.")
-    return not invocation.is_dev_run
-
-
-def _check_beside_checkpoint(command: str, args: Sequence[str]) -> None:
-    """Check that no argument contradicts a checkpoint."""
-    for word in args:
-        is_data = command == "fit" and word.startswith("--data")
+def _restore(ckpt_path: str | None, result: Invocation) -> None:
+    """Set the checkpoint, and the config of its run, which no other argument may contradict."""
+    if not result.configs and ckpt_path is None:
+        raise InputError(f"dlp {result.command} needs --config NAME or --ckpt_path PATH.")
+    for word in result.args:
+        is_data = result.command == "fit" and word.startswith("--data")
         if is_data or word.startswith(("--model", "--seed_everything", "--ensemble")):
             raise InputError(
                 f"{word.partition('=')[0]} has no place beside a checkpoint, whose run has its "
                 "own config. Leave it out, or train anew by dlp fit without --ckpt_path."
             )
-
-
-def _restore(ckpt_path: str | None, result: Invocation) -> None:
-    """Set the checkpoint, and the config of its run, which a typed one must be."""
     if ckpt_path in (None, "best", "last"):
         checkpoint = checkpoint_of(result.name, ckpt_path)
     else:

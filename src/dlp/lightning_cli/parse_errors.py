@@ -18,8 +18,6 @@ _SYNONYMS = {
     "layers": "hidden",
     "seed": "seed_everything",
     "gpus": "devices",
-    "device": "accelerator",
-    "folds": "num_folds",
     "validation_split": "val_size",
 }
 #: Lines of a message around its reasons.

@@ -47,11 +47,7 @@ class ImageModel:
     def __post_init__(self) -> None:
         self.network.eval().to("cuda" if torch.cuda.is_available() else "cpu")
 
-    def images(
-        self,
-        path: Path | None,
-        count: int,
-    ) -> dict[str, Tensor]:
+    def images(self, path: Path | None, count: int) -> dict[str, Tensor]:
         """Return images (C, H, W) in [0, 1] by the names of their figures.
 
         They are the first ones of a file or folder, else of the data's last labelled part.
@@ -60,7 +56,14 @@ class ImageModel:
             return _read(path, count, self.image_format)
         if self.data is None:
             raise InputError(f"{self.name} has no data; give images, a file or a folder.")
-        return _data_images(self.data, count)
+        # The first of each class, then the second of each, ...
+        part: Any = list(self.data.labelled_parts())[-1]
+        loader = self.data.loader(part)
+        titles = pd.Series(target_titles(self.data, loader.targets))
+        turns = titles.groupby(titles).cumcount()
+        rows = turns.sort_values(kind="stable").index[:count].tolist()
+        names = [f"{part}_{row}_{titles[row]}".replace("/", "_") for row in rows]
+        return dict(zip(names, loader.inputs[torch.tensor(rows)], strict=True))
 
     @torch.no_grad()
     def scores(self, image: Tensor) -> Tensor:
@@ -141,20 +144,6 @@ def _read(
         name = "_".join(file.relative_to(root).with_suffix("").parts)
         images[name] = torch.from_numpy(pixels).permute(2, 0, 1) / 255
     return images
-
-
-def _data_images(
-    data: SupervisedDataModule,
-    count: int,
-) -> dict[str, Tensor]:
-    """Return images of a part: the first of each class, then the second of each, ..."""
-    part: Any = list(data.labelled_parts())[-1]
-    loader = data.loader(part)
-    titles = pd.Series(target_titles(data, loader.targets))
-    turns = titles.groupby(titles).cumcount()
-    rows = turns.sort_values(kind="stable").index[:count].tolist()
-    names = [f"{part}_{row}_{titles[row]}".replace("/", "_") for row in rows]
-    return dict(zip(names, loader.inputs[torch.tensor(rows)], strict=True))
 
 
 def target_titles(

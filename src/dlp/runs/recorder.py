@@ -1,8 +1,10 @@
 """A run as callbacks: its folder, history, checkpoints, results, curves and mistakes."""
 
 import math
+import platform
 import time
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,7 +19,10 @@ from dlp.errors import InputError
 from dlp.evaluation.verdict import Verdict, divergence, longer, verdict
 from dlp.files import save_figure, write_text
 from dlp.modules.monitor import Mode, monitor_mode
-from dlp.runs.folder import Run, new_run, versions
+from dlp.runs.folder import Run, new_run
+
+#: Packages that numbers depend on.
+_PACKAGES = ("torch", "lightning", "torchmetrics", "numpy")
 
 
 @dataclass(eq=False)
@@ -148,7 +153,8 @@ class RunRecorder(Callback):
             parameters=sum(weights.numel() for weights in pl_module.parameters()),
             seed=self.seed,
             seconds={"fit": round(time.perf_counter() - self._start, 3)},
-            versions=versions(),
+            versions={"python": platform.python_version()}
+            | {name: version(name) for name in _PACKAGES},
         )
         say(sentence)
         if self.baselines and "val_loss" in metrics:
@@ -164,18 +170,17 @@ class RunRecorder(Callback):
         last = trainer.callback_metrics.get(self.monitor, math.nan)
         if not math.isfinite(last):  # else NaN is a gap
             failure = failure or divergence(self.monitor, metrics.get(self.monitor, []))
-        if reading is None or failure is not None:
-            self._next_command = f"predict --ckpt_path {run.folder}"
-        elif reading.kind in ("improving", "too_short"):
-            more = f"--trainer.max_epochs {longer(epochs)}"
-            self._next_command = f"fit --ckpt_path {run.folder} {more}"
-        else:
-            best = f"--trainer.max_epochs {reading.best_epoch}"
-            self._next_command = f"fit --config {run.config} --config retrain {best}"
+        self._next_command = f"predict --ckpt_path {run.folder}"
         if reading is None:
             return failure or f"trained up to epoch {epochs}, without validation"
         if failure is not None:
             return f"{failure}; {reading.best_clause(self.monitor)}"
+        command = f"fit --config {run.config} --config retrain"
+        best = reading.best_epoch
+        if reading.kind in ("improving", "too_short"):
+            command = f"fit --ckpt_path {run.folder}"
+            best = longer(epochs)
+        self._next_command = f"{command} --trainer.max_epochs {best}"
         return reading.sentence(self.monitor, epochs)
 
     def on_exception(

@@ -94,10 +94,10 @@ def family_of(name: str) -> Family:
     """Return the family of a network of torchvision."""
     from torchvision import models  # research code on other networks does not wait for it
 
-    files = {}
+    families = {}
     for network in models.list_models(module=models):
         file = models.get_model_builder(network).__module__.rpartition(".")[2]
         if file in FAMILIES:
-            files[network] = file
-    check_choice("backbone", name, files)
-    return FAMILIES[files[name]]
+            families[network] = FAMILIES[file]
+    check_choice("backbone", name, families)
+    return families[name]
