@@ -1,0 +1,70 @@
+import re
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from helpers.reference_sets import write_cats_dogs, write_imdb, write_mnist, write_reuters
+from torchvision.models import vgg16
+
+SCRIPTS = sorted(Path(__file__).parents[1].glob("examples/plain/*.py"))
+#: Constants of the scripts -> those for the tiny sets.
+SMALLER = {
+    "cats_dogs": {"TRAIN": slice(0, 6), "VAL": slice(6, 9)},
+    "imdb": {"NUM_WORDS": 60, "VAL_SIZE": 8},
+    "reuters": {"NUM_WORDS": 200, "TRAIN": slice(60, 552), "TEST": slice(552, None)},
+    "vgg16": {"SIZE": 32, "TRAIN": slice(0, 6), "VAL": slice(6, 9), "TEST": slice(9, 12)},
+}
+
+
+def write_photographs(folder):
+    """Write cats and dogs as the Hub has them."""
+    write_cats_dogs(folder / "jpg")
+    rows = []
+    for file in sorted(folder.glob("jpg/*.jpg")):
+        image = {"bytes": file.read_bytes(), "path": file.name}
+        rows.append({"image": image, "labels": int(file.name.startswith("dog"))})
+    (folder / "cats_vs_dogs/data").mkdir(parents=True)
+    pd.DataFrame(rows).to_parquet(folder / "cats_vs_dogs/data/train-00000-of-00001.parquet")
+
+
+WRITERS = {
+    "cats_dogs": write_photographs,
+    "imdb": lambda folder: write_imdb(folder / "imdb/plain_text"),
+    "mnist": lambda folder: write_mnist(folder / "mnist/MNIST/raw"),
+    "reuters": lambda folder: write_reuters(folder / "reuters21578"),
+    "vgg16": write_photographs,
+}
+
+
+def test_there_are_six_of_at_most_80_lines_without_the_library():
+    assert len(SCRIPTS) == 6
+    for script in SCRIPTS:
+        text = script.read_text(encoding="utf-8")
+        assert len(text.splitlines()) <= 80, script.name
+        assert not re.search(r"^\s*(from|import) dlp\b", text, re.M), script.name
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+@pytest.mark.filterwarnings("ignore:.*does not have many workers", "ignore:.*LeafSpec.*")
+def test_a_script_prints_its_number_last(script, tmp_path, monkeypatch, capsys):
+    spec = spec_from_file_location(f"plain_{script.stem}", script)
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    for name, value in {"EPOCHS": 2, **SMALLER.get(script.stem, {})}.items():
+        assert hasattr(module, name)
+        monkeypatch.setattr(module, name, value)
+    folders = []
+    if script.stem in WRITERS:
+        WRITERS[script.stem](tmp_path)
+        folders = [str(tmp_path)]
+    if script.stem == "vgg16":
+        with torch.device("meta"):  # no random numbers to overwrite
+            shapes = vgg16().features.state_dict()
+        weights = {f"features.{name}": torch.randn(w.shape) / 20 for name, w in shapes.items()}
+        torch.save(weights, tmp_path / "vgg16.pth")
+        monkeypatch.setenv("DLP_WEIGHTS", str(tmp_path / "vgg16.pth"))
+    module.main(*folders)
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert re.fullmatch(r"(lowest val_loss|val_acc|test_acc|test_mae)\b.* \d+(\.\d+)?", last)
