@@ -125,7 +125,10 @@ def shorter(code):
     return code
 
 
-SNIPPETS = [shorter(block) for text in TEXTS.values() for block in blocks(text, "python")]
+#: A page whose snippets are one program; those of others run by themselves.
+PROGRAM = "docs/course/keras.md"
+PAGES_OF_SNIPPETS = [text for name, text in TEXTS.items() if name != PROGRAM]
+SNIPPETS = [shorter(block) for text in PAGES_OF_SNIPPETS for block in blocks(text, "python")]
 NEED_RUN = [block for block in dict.fromkeys(SNIPPETS) if re.search(NEEDS_RUN, block)]
 
 
@@ -135,6 +138,15 @@ def test_snippets_run(snippet, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["script.py"])
     exec(snippet, {})
     assert snippet
+
+
+@pytest.mark.filterwarnings("ignore:.*does not have many workers")
+def test_keras_beside_lightning_runs_from_top_to_bottom():
+    names = {}
+    for block in blocks(TEXTS[PROGRAM], "python"):
+        exec(shorter(block), names)
+    assert Path("best.ckpt").exists() or names["best"].best_model_path
+    assert [name for name, weight in names["model"].named_parameters() if weight.requires_grad]
 
 
 @pytest.mark.parametrize("example", sorted(ROOT.glob("examples/*.py")), ids=lambda path: path.stem)
