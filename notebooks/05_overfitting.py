@@ -9,8 +9,8 @@
 # ![Training loss falls on; validation loss falls, then
 # rises](../docs/figures/overfitting.svg)
 #
-# There are many remedies, together called **regularisation**. Do they make a network
-# better, or do they only delay the rise? And would another seed say the same?
+# Remedies are called **regularisation**. Do they make a network better, or do they
+# only delay the rise? And would another seed say the same?
 #
 # ## Rows that never overlap
 
@@ -25,7 +25,6 @@ from torch import nn
 from dlp.callbacks import History
 from dlp.datamodules import ArrayDataModule, IMDBDataModule, MNISTDataModule
 from dlp.modules import DenseModule
-from dlp.visualization import draw_runs
 
 torch.set_num_threads(1)
 quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
@@ -39,14 +38,12 @@ assert not rows["train"] & rows["val"]
 
 # %% [markdown]
 # **What trains and what validates never overlaps**, or validation would reward learning
-# by heart. No film review is in both parts. The line about duplicates counts texts that
-# occur twice (section 3.4).
+# by heart. The first line counts texts that occur twice (section 3.4).
 #
 # ## One network, two seeds
 #
-# The **middle network** has two hidden layers of 16 units; all others change one thing
-# of it. A **seed** decides the first weights and the order of the rows. Each network is
-# trained with two seeds.
+# The **middle network** has two hidden layers of 16 units; the others change one thing.
+# A **seed** decides the first weights and the order of the rows. We take two.
 
 
 # %%
@@ -68,7 +65,12 @@ middle_model, metrics = train(seed=0, hidden=[16, 16])
 runs = {"middle": [metrics, train(seed=1, hidden=[16, 16])[1]]}
 
 # %% alt="Training loss falls to zero; validation loss turns near epoch 4 and rises"
-draw_runs(runs, ["train_loss", "val_loss"])
+figure, axes = plt.subplots(figsize=(6, 3.5))
+for metrics in runs["middle"]:
+    axes.plot(metrics["train_loss"], "--", color="#D55E00")
+    axes.plot(metrics["val_loss"], color="#0072B2")
+axes.set(title="the middle network, two seeds", xlabel="epoch", ylabel="loss")
+axes.legend(["training", "validation"])
 
 
 # %%
@@ -95,26 +97,24 @@ for run in runs["middle"]:
     assert run["val_loss"][1] < run["train_loss"][1]
 
 # %% [markdown]
-# In the first epoch validation is better than training. The training loss is a mean
-# *during* the epoch, while the network is still bad; validation comes *after* it.
+# In the first epoch validation is better than training: the training loss is a mean
+# *during* the epoch, and validation comes *after* it.
 #
-# The last loss depends on where we stop: the longer, the higher. A network that learns
-# slowly looks good there, because it has not come far. So we compare the **lowest**
-# loss. **Early stopping** keeps the weights of that epoch, and it costs nothing.
+# The last loss depends on where we stop, and a slow learner looks good there. So we
+# compare the **lowest** loss. **Early stopping** keeps the weights of that epoch.
 #
 # ## Three remedies
 #
-# **A smaller network.** The number of weights is how much a network can remember. A
-# small one must look for what many rows have in common. Too small, and it cannot learn
-# even that.
+# **A smaller network** remembers less. It must look for what many rows have in common.
+# Too small, and it cannot learn even that.
 
 # %%
 runs["smaller"] = [train(seed, hidden=[4, 4])[1] for seed in (0, 1)]
 
 # %% [markdown]
 # **A penalty on large weights.** Add the sum of the squares of the weights (**L2**) or
-# of their sizes (**L1**), times a small factor, to the training loss. Weights then stay
-# small unless they lower the loss by more than they cost. In three lines:
+# of their sizes (**L1**), times a small factor, to the training loss. A weight then
+# grows only if it lowers the loss by more than it costs. In three lines:
 
 # %%
 l2_model, metrics = train(seed=0, l2=0.003)
@@ -131,12 +131,11 @@ runs["L2"] = [metrics, train(seed=1, l2=0.003)[1]]
 assert abs(measured["val_loss"] - measured["val_data_loss"] - penalty) < 1e-4
 
 # %% [markdown]
-# All losses in the tables and figures here are without the penalty, so that they
-# compare.
+# All losses shown here are without the penalty.
 #
-# L2 is also called **weight decay**. Why? The gradient of `l2 * w**2` is `2 * l2 * w`.
-# It pulls each weight towards zero in each step, and torch's optimizers can do this
-# without a penalty. Are the weights the same?
+# L2 is also called **weight decay**. The gradient of `l2 * w**2` is `2 * l2 * w`: it
+# pulls each weight towards zero in each step. torch's optimizers can do this without a
+# penalty. Are the weights the same?
 
 # %%
 x = data.inputs("train")[torch.arange(500)].to_dense(5000)
@@ -166,8 +165,8 @@ assert torch.allclose(with_penalty, with_decay, atol=1e-6)
 assert (with_penalty - descend()).abs().max() > 1e-4
 
 # %% [markdown]
-# They are, but for rounding. torch's Adam and RMSprop do the same with `weight_decay`.
-# AdamW shrinks each weight by a fixed share instead, apart from the gradient.
+# They are. (torch's Adam and RMSprop also add this gradient; AdamW shrinks each weight
+# by a fixed share.)
 #
 # What does L1 do that L2 does not?
 
@@ -191,10 +190,9 @@ assert small["L1"] > 0.7 > 0.5 > small["L2"], small
 # L1 pulls with the same force however small a weight is, so most end near zero. The
 # pull of L2 fades with the weight.
 #
-# **Dropout.** In each training step, set a random share of a layer's outputs to zero
-# and divide the others by the share that is kept, so that their sum stays about the
-# same. No unit can then rely on another one. A **rate** of 0.2 to 0.5 is usual. At
-# prediction time nothing is dropped.
+# **Dropout** sets a random share of a layer's outputs to zero in each training step. It
+# divides the others by the share that is kept, so that their sum stays about the same.
+# No unit can then rely on another one. A **rate** of 0.2 to 0.5 is usual.
 #
 # ![Two training steps drop different units; prediction uses
 # all](../docs/figures/dropout.svg)
@@ -223,8 +221,8 @@ assert torch.equal(layer(outputs), outputs)
 # %% [markdown]
 # ## Better, or only later?
 #
-# Which network has the lowest loss? Guess before you look. Each panel shows one remedy
-# beside the middle network, and all have one y axis. A dot marks the lowest loss.
+# Which network has the lowest loss? Guess before you look. A dot marks the lowest loss
+# of a run; all panels have one y axis.
 
 
 # %%
@@ -263,46 +261,40 @@ assert lowest["smaller", 0] < lowest["middle"].max() + 0.02
 assert last[["L2", "dropout"]].max() < last["middle"].min()
 
 # %% [markdown]
-# L2 and dropout flatten the rise, but their lowest loss is that of the middle network.
-# The smaller network is as good with seed 0, and much worse with seed 1. Had we run
-# seed 0 alone, we would praise it.
+# L2 and dropout flatten the rise, but their lowest loss is about that of the middle
+# network. The smaller network is as good with seed 0, and much worse with seed 1. Had
+# we run seed 0 alone, we would praise it.
 #
 # Two seeds are few. Here are five, for 40 epochs, with three more networks:
 #
 # ![Six panels over 40 epochs: only 6,000 rows have a lower lowest loss than the middle
 # network](../docs/figures/overfitting_five_seeds.png)
 #
-# The median of the five, from the lowest to the highest:
+# Median, and lowest to highest of the five:
 #
 # | network | lowest loss | its epoch | after 40 epochs | test loss |
 # | --- | --- | --- | --- | --- |
 # TABLE
 #
-# The **test loss** is that of 25,000 other reviews, with the weights of the lowest
-# epoch. What do we read?
+# The **test loss** is that of 25,000 other reviews, with the weights of early stopping.
 #
-# - **No remedy makes this network better.** The lowest losses of dropout and L2 are
-#   within what seeds do to the middle network, and so are the test losses.
-# - **Early stopping gives as much.** The middle network has its lowest loss at epoch 4
-#   or 5, and stopping there needs no setting to be found.
-# - **Remedies delay.** After 40 epochs L1 has risen least, then L2, then dropout. A
-#   flat curve forgives a wrong number of epochs, which helps where nobody watches.
-# - **Too little is learned** with L1, here, and with 4 units with most seeds.
-# - **More rows help most.** With 6,000, every seed has a lower loss than any other
-#   network: fewer rules fit all rows by chance. The curve rises as steeply as before.
+# - **No remedy has a lower loss than the middle network**, beyond what seeds do.
+# - **Early stopping gives as much**: the middle network, stopped at epoch 4 or 5.
+# - **Remedies delay.** After 40 epochs L1 has risen least, then L2, then dropout. Who
+#   cannot watch a curve is glad of a flat one.
+# - **L1 and 4 units learn too little** here.
+# - **More rows help most.** With 6,000, every seed is better than all others: fewer
+#   rules fit all rows by chance.
 #
-# This is one data set, and each remedy has one setting. Remedies are worth trying; a
-# claim that one helps needs several seeds and the lowest loss.
+# This is one data set and one setting of each remedy; exercise 4 finds one that helps.
 #
-# **Noise and shuffled labels** make networks learn by heart what says nothing. Two
-# experiments with digits are on [a page of their
-# own](../docs/course/two_more_experiments.md).
+# **Noise and shuffled labels** are learned by heart too. The course's page "Two more
+# experiments" shows it with digits.
 #
 # ## Exercises
 #
-# **1. Predict, then run.** After 20 epochs the middle network's loss is far above its
-# lowest. Divide all its logits by 5, after training. What becomes of its accuracy, and
-# of its loss?
+# **1. Predict, then run.** Take the middle network after 20 epochs and divide all its
+# logits by 5. What becomes of its accuracy, and of its loss?
 
 # %%
 inputs = data.inputs("val")[torch.arange(2000)]
@@ -336,8 +328,8 @@ both = {"l2=0.003": runs["L2"][0].iloc[-1], "l2=0.1": strong.iloc[-1]}
 pd.DataFrame(both).loc[["train_loss", "val_loss"]].round(2)
 
 # %% [markdown] tags=["answer"]
-# It does not overfit: both losses are close. It is worse than the lowest loss of any
-# network above: the penalty leaves too little freedom. The network underfits.
+# Both losses are close, so it hardly overfits. But its loss stays far above the lowest
+# one with `l2=0.003`: the penalty leaves too little freedom. The network underfits.
 
 # %% tags=["hide"]
 assert strong["train_loss"].iloc[-1] > runs["L2"][0]["train_loss"].iloc[-1] + 0.1
@@ -375,9 +367,9 @@ wrong = score(train_rows, new_rows)
 print(f"right on {wrong:.0%} of the new rows")
 
 # %% [markdown] tags=["answer"]
-# Both parts are drawn from the same 2,000 rows, independently of each other. So many
-# "new" rows are training rows, and the network knows their labels by heart. The line
-# about exact duplicates says so. Shuffle once, then cut: the parts cannot overlap.
+# Both parts are drawn from the same 2,000 rows, so many "new" rows are training rows.
+# The network knows their labels by heart. Shuffle once, then cut: the parts
+# cannot overlap.
 
 # %% tags=["answer"]
 order = torch.randperm(2000).numpy()
@@ -389,10 +381,9 @@ assert wrong > 0.3
 assert fair < 0.17
 
 # %% [markdown]
-# **4. Open: beat the middle network.** Find settings that give a lower loss with the
-# same 3,000 reviews, and show that it is not luck. Fill in `paired`: for each of five
-# seeds, train with the settings and take the lowest validation loss. Subtract that of
-# the middle network with the same seed. Then replace the settings.
+# **4. Open: beat the middle network** with the same 3,000 reviews. Fill in `paired`:
+# for each of five seeds, train with the settings and take the lowest validation loss.
+# Subtract the middle network's of the same seed. Then look for better settings.
 
 # %%
 middle = [train(seed, epochs=8)[1]["val_loss"].min() for seed in range(5)]
@@ -406,9 +397,9 @@ def paired(settings):
 settings = {"hidden": [32], "l2": 0.001, "epochs": 8}
 
 # %% [markdown]
-# When is a mean difference **beyond the seeds**? Its **standard error** is the
-# deviation of the five, divided by the root of five. A mean of more than 2.8 such
-# errors comes by chance in one of twenty comparisons (the t-test).
+# The **standard error** of the mean is the deviation of the five differences, divided
+# by the root of five. Without a true difference, the mean is more than 2.8 such errors
+# from zero in one of twenty comparisons only (the t-test).
 
 
 # %%
@@ -446,20 +437,17 @@ check(paired, {"hidden": [64], "dropout": 0.8, "epochs": 12})
 
 # %% [markdown] tags=["answer"]
 # One wide layer with much dropout is better by about 0.01, beyond the seeds. It is the
-# best of fifteen tries on the same validation rows, which favours it. On the test rows
-# it is better as well (TEST). Reading 10,000 words instead of 5,000 gains
-# more, and 6,000 rows gain most.
+# best of ten tries on the same validation rows, which favours it; but on the test rows
+# it is better too (TEST). 10,000 words gain more, 6,000 rows most.
 
 # %% [markdown]
 # ## Summary
 #
-# - We optimise on training rows; we want to generalise to new ones.
 # - Compare the lowest validation loss, over several seeds.
-# - Regularisation delays overfitting; early stopping often gives as much.
+# - Regularisation delays overfitting. Early stopping often gives as much.
 # - More rows help most.
-# - L2 is weight decay; L1 makes most weights almost zero; dropout drops in training
-#   only.
-# - What trains and what validates must never overlap; watch for duplicates.
+# - L2 is weight decay; L1 makes most weights almost zero; dropout drops in training.
+# - What trains and what validates must never overlap.
 #
 # **On the command line**, with 15,000 reviews: `dlp fit --config imdb --config bigger`,
 # or `smaller`, `l1`, `l2`, `dropout`, `early_stopping` in its place; then
