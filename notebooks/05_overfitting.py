@@ -47,7 +47,7 @@ assert not rows["train"] & rows["val"]
 
 
 # %%
-def train(seed, data=data, epochs=20, **settings):
+def train(seed, data=data, epochs=12, **settings):
     """Train a network; return it with its metrics per epoch."""
     torch.manual_seed(seed)
     head = "sigmoid" if data.num_outputs == 2 else "softmax"
@@ -64,7 +64,7 @@ def train(seed, data=data, epochs=20, **settings):
 middle_model, metrics = train(seed=0, hidden=[16, 16])
 runs = {"middle": [metrics, train(seed=1, hidden=[16, 16])[1]]}
 
-# %% alt="Training loss falls to zero; validation loss turns near epoch 4 and rises"
+# %% alt="Training loss falls; validation loss turns near epoch 4 and rises"
 figure, axes = plt.subplots(figsize=(6, 3.5))
 for metrics in runs["middle"]:
     axes.plot(metrics["train_loss"], "--", color="#D55E00")
@@ -93,7 +93,7 @@ assert all(run["val_loss"].iloc[-1] > run["val_loss"].min() for run in runs["mid
 # %% tags=["hide", "real"]
 for run in runs["middle"]:
     assert 3 <= run["val_loss"].idxmin() <= 6
-    assert run["val_loss"].iloc[-1] > 2 * run["val_loss"].min()
+    assert run["val_loss"].iloc[-1] > 1.4 * run["val_loss"].min()
     assert run["val_loss"][1] < run["train_loss"][1]
 
 # %% [markdown]
@@ -183,7 +183,7 @@ small = {
 assert small["L1"] > small["L2"] + 0.1
 
 # %% tags=["hide", "real"]
-assert small["L1"] > 0.7 > 0.5 > small["L2"], small
+assert small["L1"] > 0.5 > small["L2"]
 
 # %% [markdown]
 # L1 pulls with the same force however small a weight is, so most end near zero. The
@@ -273,13 +273,13 @@ assert last[["L2", "dropout"]].max() < last["middle"].min()
 #
 # | network | lowest loss | its epoch | after 40 epochs | test loss |
 # | --- | --- | --- | --- | --- |
-# | middle (16, 16) | 0.373 (0.367 to 0.379) | 4 (4 to 5) | 2.37 (2.27 to 2.40) | 0.345 |
-# | smaller (4, 4) | 0.491 (0.374 to 0.526) | 11 (6 to 24) | 1.10 (0.88 to 1.29) | 0.446 |
-# | bigger (128, 128) | 0.393 (0.368 to 0.395) | 2 (2 to 3) | 2.11 (1.96 to 2.19) | 0.355 |
-# | dropout 0.5 | 0.370 (0.366 to 0.378) | 9 (9 to 12) | 1.14 (1.05 to 1.47) | 0.347 |
-# | L2, 0.003 | 0.371 (0.368 to 0.378) | 5 (4 to 6) | 0.64 (0.62 to 0.70) | 0.348 |
-# | L1, 0.001 | 0.393 (0.386 to 0.401) | 12 (9 to 17) | 0.52 (0.50 to 0.66) | 0.360 |
-# | 6,000 rows | 0.331 (0.326 to 0.346) | 3 (3 to 4) | 2.72 (2.58 to 2.79) | 0.321 |
+# | middle (16, 16) | 0.373 (0.367 to 0.379) | 4 (4 to 5) | 2.4 (2.3 to 2.4) | 0.345 |
+# | smaller (4, 4) | 0.491 (0.374 to 0.526) | 11 (6 to 24) | 1.1 (0.9 to 1.3) | 0.446 |
+# | bigger (128, 128) | 0.393 (0.368 to 0.395) | 2 (2 to 3) | 2.1 (2.0 to 2.2) | 0.355 |
+# | dropout 0.5 | 0.370 (0.366 to 0.378) | 9 (9 to 12) | 1.1 (1.0 to 1.5) | 0.347 |
+# | L2, 0.003 | 0.371 (0.368 to 0.378) | 5 (4 to 6) | 0.6 (0.6 to 0.7) | 0.348 |
+# | L1, 0.001 | 0.393 (0.386 to 0.401) | 12 (9 to 17) | 0.5 (0.5 to 0.7) | 0.360 |
+# | 6,000 rows | 0.331 (0.326 to 0.346) | 3 (3 to 4) | 2.7 (2.6 to 2.8) | 0.321 |
 #
 # The **test loss** is that of 25,000 other reviews, with the weights of early stopping.
 #
@@ -299,7 +299,7 @@ assert last[["L2", "dropout"]].max() < last["middle"].min()
 #
 # ## Exercises
 #
-# **1. Predict, then run.** Take the middle network after 20 epochs and divide all its
+# **1. Predict, then run.** Take the middle network after 12 epochs and divide all its
 # logits by 5. What becomes of its accuracy, and of its loss?
 
 # %%
@@ -317,11 +317,13 @@ for by in (1, 5):
     print(f"logits / {by}: loss {loss:.3f}, accuracy {accuracy:.3f}")
 
 # %% [markdown] tags=["answer"]
-# No logit changes its sign, so the accuracy stays. The loss falls to less than half:
+# No logit changes its sign, so the accuracy stays. The loss falls most of the way back:
 # most of its rise was not new mistakes, but old ones that became too sure.
 
 # %% tags=["hide", "real"]
-assert loss < nn.BCEWithLogitsLoss()(logits, truth) / 2
+lowest = runs["middle"][0]["val_loss"].min()
+rise = nn.BCEWithLogitsLoss()(logits, truth) - lowest
+assert loss - lowest < rise / 3
 assert accuracy == ((logits > 0) == (truth == 1)).float().mean()
 
 # %% [markdown]
@@ -392,7 +394,9 @@ assert fair < 0.17
 # Subtract the middle network's of the same seed. Then look for better settings.
 
 # %%
-middle = [train(seed, epochs=8)[1]["val_loss"].min() for seed in range(5)]
+middle = [metrics["val_loss"].min() for metrics in runs["middle"]]
+for seed in (2, 3, 4):
+    middle.append(train(seed, epochs=6)[1]["val_loss"].min())
 
 
 def paired(settings):
@@ -400,7 +404,7 @@ def paired(settings):
     ...
 
 
-settings = {"hidden": [32], "l2": 0.001, "epochs": 8}
+settings = {"hidden": [32], "l2": 0.001}
 
 # %% [markdown]
 # The **standard error** of the mean is the deviation of the five differences, divided
@@ -429,7 +433,7 @@ def check(paired, settings):
 check(paired, settings)
 
 
-# %% tags=["answer"]
+# %% tags=["answer", "real"]
 def paired(settings):
     """Return five differences: lowest loss with the settings minus that of `middle`."""
     differences = []
@@ -439,7 +443,7 @@ def paired(settings):
     return differences
 
 
-check(paired, {"hidden": [64], "dropout": 0.8, "epochs": 12})
+check(paired, {"hidden": [64], "dropout": 0.8})
 
 # %% [markdown] tags=["answer"]
 # One wide layer with much dropout is better by about 0.01, beyond the seeds. It is the
