@@ -118,6 +118,7 @@ def fit(data, callbacks, epochs, **settings):
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,
+        enable_model_summary=False,
     )
     start = time.perf_counter()
     trainer.fit(model, data)
@@ -154,9 +155,9 @@ assert augmented_changed == []
 # %% [markdown]
 # ## Why you get 0.90 and the book 0.96
 #
-# The book's first edition freezes another backbone, VGG16, trains with augmentation,
-# and prints a validation accuracy of 0.96. The same code in a later Keras gives about
-# 0.90. Why? The code has two mistakes, and one hides the other.
+# The book's first edition freezes VGG16, trains with augmentation, and prints a
+# validation accuracy of 0.96. The same code in a later Keras gives about 0.90. Why? It
+# has two mistakes, and one hides the other.
 #
 # - **The frozen network was not frozen.** The code sets `conv_base.trainable = False`.
 #   Keras 2.0.8 then counted 4 trainable tensors, and trained all 30; Keras 2.1.0 mended
@@ -173,7 +174,7 @@ assert augmented_changed == []
 # | all layers trained, augmented (1 seed) | not measured | 0.970 (the book: 0.96) |
 #
 # Wrong images cost seven points, and training all layers wins them back. So your 0.90
-# is what the frozen network gives on the book's images. The second edition prepares
+# is right: a frozen network, on the book's images. The second edition prepares
 # the images as expected, and prints 0.97 for a frozen VGG16. The third takes another
 # backbone, Xception.
 #
@@ -204,7 +205,7 @@ assert not kernel.equal(before)
 # as its weights expect. With `scaling="unit"` it leaves them in [0, 1]. Five heads,
 # each from other random weights, learn from either kind.
 
-# %%
+# %% tags=["real"]
 unscaled = extract_features(Backbone("mobilenet_v2", weights, scaling="unit"))
 scaled = (x_train, y_train, x_val, y_val)
 pd.DataFrame(
@@ -296,10 +297,11 @@ maps = *extract(before_stage, "train"), *extract(before_stage, "val")
 print(tuple(maps[0].shape))
 
 # %% tags=["hide"]
-assert len(fine_tune(maps, 0.0001, epochs=1)) == 11
+few = [tensor[:40] for tensor in maps]
+assert len(fine_tune(few, 0.0001, epochs=1)) == 11
 
 # %% [markdown]
-# Which rate is small enough? Try 0.0001 and 0.001, beside the frozen stage:
+# Which rate is small enough?
 
 # %% tags=["real"] alt="At 0.0001 the loss falls from epoch 11 on, at 0.001 it jumps up"
 epochs = {0: 10, 0.0001: 10, 0.001: 3}
@@ -309,15 +311,16 @@ for rate, losses in tried.items():
     label = f"rate {rate:.5f}".rstrip("0") if rate else "frozen"
     axes.plot(range(1, len(losses) + 1), losses, marker=".", label=label)
 axes.axvline(10.5, color="gray", linestyle=":")
-axes.set(yscale="log", xlabel="epoch; the stage is trained from 11 on")
-axes.set_ylabel("validation loss")
+axes.set(xlabel="epoch; the stage is trained from 11 on", ylabel="validation loss")
 axes.set_title("Fine-tuning at two learning rates, one run each")
+axes.set_xticks(range(2, 21, 2))
 axes.legend()
+plt.show()
 
 # %% [markdown]
-# At 0.001 a few steps ruin the stage. At 0.0001 the loss falls at first, then rises.
-# Is that more than luck? Here are five seeds, each with other photographs, measured by
-# `benchmarks/course/08_pretrained.py`.
+# In this run one epoch at 0.001 ruins the stage. At 0.0001 the loss is mostly below the
+# frozen one, and both rise in the end. Is that more than luck? Here are five seeds,
+# each with other photographs, measured by `benchmarks/course/08_pretrained.py`.
 
 # %% alt="Losses of five seeds: least at 0.0001, most at 0.001"
 five_seeds = {
@@ -334,9 +337,10 @@ axes.plot(losses.T.values[:5], color="lightgray")
 for seed, row in losses.iterrows():
     axes.plot(row.values, "o", label=f"seed {seed}")
 axes.set_xticks(range(len(losses.columns)), losses.columns)
-axes.set(yscale="log", ylabel="validation loss")
+axes.set(ylim=(0, 0.75), ylabel="validation loss")
 axes.set_title("By rate of the deepest stage; a line joins the losses of a seed")
 axes.legend()
+plt.show()
 
 # %% tags=["hide"]
 import json
@@ -396,7 +400,8 @@ few_accuracy = train_head(x_train[:30], y_train[:30], x_val, y_val)
 print(f"30 photographs {few_accuracy:.3f}, 200 photographs {head_accuracy:.3f}")
 
 # %% [markdown] tags=["answer"]
-# Most of it: the features already keep cats and dogs apart.
+# Most of it: the features already keep cats and dogs apart. Over five seeds it is 0.75
+# to 0.88, beside 0.86 to 0.92 with 200.
 
 # %% tags=["hide", "real"]
 assert few_accuracy > 0.6
@@ -511,11 +516,10 @@ assert check(Frozen) == "you have it"
 # %% [markdown]
 # ## Summary
 #
-# - A small head learns new classes from few photographs and a pretrained backbone.
 # - Scale images as the weights expect. Check that frozen weights stay equal.
-# - Fine-tune after the head, at a small rate, and stop early.
+# - Fine-tune after the head, at a small rate; stop early.
 #
 # **On the command line**, with 2,000 photographs:
-# `dlp fit --config cats_dogs_features --config mobilenet` has a test accuracy of 96 %.
+# `dlp fit --config cats_dogs_features --config mobilenet` reaches 96 %.
 #
 # Next: [Seeing what a convnet sees](09_seeing.py)
