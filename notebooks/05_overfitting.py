@@ -71,6 +71,7 @@ for metrics in runs["middle"]:
     axes.plot(metrics["val_loss"], color="#0072B2")
 axes.set(title="the middle network, two seeds", xlabel="epoch", ylabel="loss")
 axes.legend(["training", "validation"])
+figure.tight_layout()
 
 
 # %%
@@ -238,7 +239,7 @@ def draw(runs, columns=3):
                 losses, label = metrics["val_loss"], network if seed == 0 else None
                 axes.plot(losses, color=colour, label=label)
                 axes.plot(losses.idxmin(), losses.min(), "o", color=colour)
-        axes.set(xlabel="epoch", ylabel="validation loss")
+        axes.set(xlabel="epoch", ylabel="validation loss", xticks=[1, 4, 8, 12])
         axes.label_outer()
         axes.legend()
     figure.tight_layout()
