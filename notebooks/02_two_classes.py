@@ -35,8 +35,8 @@ print({part: len(data.examples(part)) for part in ("train", "val", "test")})
 num_val = len(data.examples("val"))
 
 # %% [markdown]
-# Some reviews occur twice, word for word. The first line counts such **duplicates** of
-# two parts. Fewer than 100 do no harm; `drop_duplicates=True` removes them.
+# Some reviews are in two parts, word for word. The first line counts such
+# **duplicates**; where they are many, `drop_duplicates=True` removes them.
 #
 # Each word of the training reviews gets an id by its rank: 4 for the most frequent one,
 # then 5, and so on up to 9,999. Four ids stand for no word: 0 fills up short texts, 1
@@ -221,8 +221,7 @@ assert own["train_loss"][0] > own["val_loss"][0] > after["val_loss"]
 #
 # ## Overfitting
 #
-# The next training has the same optimizer and loss, by default, and goes on for 12
-# epochs.
+# The same optimizer and loss, now as defaults, for 12 epochs:
 
 # %% alt="Training loss falls to the end; validation loss rises after epoch 4"
 _, metrics = fit(data, epochs=12, metrics=["acc", is_sure])
@@ -268,7 +267,7 @@ assert metrics["val_acc"][11] < metrics["val_acc"][1] + 0.01
 
 # %% [markdown]
 # The network becomes surer, not better. A wrong answer that becomes more confident
-# costs more loss, but is still one wrong answer.
+# costs more loss, but is still one.
 #
 # ## Other encodings
 #
