@@ -101,10 +101,10 @@ def cost(numbers: Numbers, units: int, epochs: int) -> float:
 
 CLAIMS = [
     Claim(
-        "With each wire's own text the network is 7 to 10 points better on the test than with the "
+        "With each wire's own text the network is 8 to 10 points better on the test than with the "
         "published texts.",
         ["test accuracy, own", "test accuracy, as_published"],
-        lambda n: 0.07 < n["test accuracy, own"] - n["test accuracy, as_published"] < 0.1,
+        lambda n: 0.08 < n["test accuracy, own"] - n["test accuracy, as_published"] < 0.1,
     ),
     Claim(
         "Of the wires about `reserves` about half are found, with at most one false alarm.",
