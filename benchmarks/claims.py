@@ -75,7 +75,7 @@ def rows(name: str) -> list[str]:
             low, middle, high = np.quantile(values, [0, 0.5, 1])
             cells.append(f"{key} {middle:.3g} ({low:.3g} to {high:.3g})")
         count = sum(bool(claim.holds(numbers)) for numbers in seeds)
-        notebook = f"[{name[:2]}](../../notebooks/{name}.ipynb)"
+        notebook = f"[{name.partition('_')[0]}](../../notebooks/{name}.ipynb)"
         lines.append(
             f"| {notebook} | {claim.text} | {'<br>'.join(cells)} | {count} of {len(seeds)} |"
         )

@@ -117,7 +117,7 @@ def finish(notebook: NotebookNode, name: str) -> None:
     for number, cell in enumerate(notebook.cells, start=1):
         cell.id = f"cell-{number}"
         cell.source = cell.source.replace("](../docs/figures/", f"]({RAW}/docs/figures/")
-        cell.source = re.sub(r"(\(\d\d_\w+)\.py\)", r"\1.ipynb)", cell.source)
+        cell.source = re.sub(r"(\(\d\d\w+)\.py\)", r"\1.ipynb)", cell.source)
         if cell.cell_type == "code":
             cell.execution_count = None
             cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]

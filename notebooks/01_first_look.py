@@ -359,4 +359,4 @@ assert not check(descend)
 # **On the command line**, with all 60,000 digits: `dlp fit --config mnist_dense`. It is
 # right on 98 % of the test digits.
 #
-# Next: [two classes](02_two_classes.py)
+# Next: [gradient descent in pictures](01a_gradient_descent.py)

@@ -409,4 +409,4 @@ assert np.mean(scores) + 0.1 < np.mean(score_neighbours(folds)) < guess / 2
 # folds and 100 epochs, with `--data.split_seed 0 --repeats 10` for repeated K-fold.
 # `dlp fit --config housing` trains the final network.
 #
-# Next: [4.4 Overfitting](05_overfitting.py)
+# Next: [4.1 Four branches](04a_four_branches.py)

