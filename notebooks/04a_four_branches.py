@@ -102,7 +102,7 @@ for number, panel in enumerate(panels):
         left, top, right, bottom = box[number] * 28 - 0.5
         x, y = [left, right, right, left, left], [top, top, bottom, bottom, top]
         panel.plot(x, y, style, label="true" if style == "C0-" else "predicted")
-    panel.set(xticks=[], yticks=[])
+    panel.set(xticks=[], yticks=[], xlim=(-0.5, 27.5), ylim=(27.5, -0.5))
 figure.suptitle("Digits that the network has not seen")
 _ = figure.legend(*panels[0].get_legend_handles_labels(), loc="lower center", ncols=2)
 
