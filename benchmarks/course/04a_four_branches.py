@@ -205,7 +205,7 @@ CLAIMS = [
         ),
     ),
     Claim(
-        "With 5 labels a digit the turns add to that, with 20 hardly anything; not in every run",
+        "With 5 labels a digit the turns add to that, with 20 hardly anything",
         [
             *(of_turns("learned from turns", count, end) for count in COUNTS for end in TWICE),
             *(of_turns("untrained", count) for count in COUNTS),
