@@ -288,8 +288,8 @@ pd.DataFrame(scores).T.round(2)
 
 # %% [markdown] tags=["answer"]
 # The same layers before any training. Their random features beat the pixels too. The
-# turns add little to that: with 5 labels a few points, with 20 hardly any. Networks that
-# gain much from such tasks see far more pictures.
+# turns add little to that: with 5 labels a few points, with 20 hardly any. Networks
+# that gain much from such tasks see far more pictures.
 
 # %% tags=["hide"]
 assert scores["features"]["5 labels"] > scores["pixels"]["5 labels"]
