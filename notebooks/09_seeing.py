@@ -41,7 +41,8 @@ Trainer(
 model.eval()
 images, classes = next(iter(data.test_dataloader()))
 with torch.no_grad():
-    dog = model(images).sigmoid().flatten()  # the probability of a dog
+    logits = torch.cat([model(part) for part in images.split(20)])
+dog = logits.sigmoid().flatten()  # the probability of a dog
 predicted = (dog > 0.5).long()
 print(f"{(predicted == classes).sum()} of {len(images)} are right")
 
