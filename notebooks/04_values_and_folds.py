@@ -3,7 +3,7 @@
 #
 # What does a house cost? The answer is a **value**, not a class: this is
 # **regression**, of one value per row (scalar) or of several (vector). The rows are
-# few: how does one judge a network then?
+# few: how is a network judged then?
 #
 # The table of Boston, 1978, comes with mlxtend: 506 districts, prices in $1,000. Its
 # column B judges districts by the skin colour of those who live there. We leave it out.
