@@ -281,7 +281,7 @@ draw_heat(images[chosen], heats, titles)
 #
 # Does heat mean something? Blur the hottest fifth of a photograph: the logit of the
 # class falls, by far more than if the same shape is blurred elsewhere. That was so in
-# more than nine of ten photographs, with five seeds.
+# at least nine of ten photographs, with five seeds.
 #
 # ## Exercises
 #

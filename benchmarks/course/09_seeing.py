@@ -162,14 +162,14 @@ CLAIMS += [
 ]
 CLAIMS += [
     Claim(
-        "In nine of ten photographs the logit of the class falls more if the hottest fifth is "
+        "In at least nine of ten photographs the logit falls more if the hottest fifth is "
         f"blurred than if the same shape is, elsewhere ({epochs} epochs).",
         [
             f"fall of the logit, hot blurred, {epochs} epochs",
             f"fall of the logit, elsewhere blurred, {epochs} epochs",
             f"photographs where hot counts more, {epochs} epochs",
         ],
-        lambda n, epochs=epochs: n[f"photographs where hot counts more, {epochs} epochs"] > 0.9,
+        lambda n, epochs=epochs: n[f"photographs where hot counts more, {epochs} epochs"] >= 0.9,
     )
     for epochs in EPOCHS
 ]
