@@ -31,7 +31,7 @@ train.inputs.frame.head(4).round(1)
 # ## One linear output, two measures of error
 #
 # The network ends with **one unit without an activation**, `nn.Linear(64, 1)`. It can
-# give any number. A sigmoid could only give 0 to 1.
+# give any number, a sigmoid only 0 to 1.
 #
 # The loss is the **mean squared error** (MSE). People read the **mean absolute error**
 # (MAE), which has the unit of the prices. Three prices show the difference:
@@ -118,8 +118,8 @@ for name, maes in {"standardised": scores, "raw": raw_scores}.items():
 assert np.mean(raw_scores) > 1.8 * np.mean(scores)
 
 # %% [markdown]
-# Raw columns double the error: the large ones dominate the first layer. Each fold
-# standardises by its own training rows.
+# Raw columns double the error: the large ones dominate the first layer. Twice the
+# epochs do not make up for it. Each fold standardises by its own training rows.
 #
 # ## The same with dlp, until the curve turns
 #
@@ -139,9 +139,9 @@ best = result.verdict().best_epoch
 print(f"lowest smoothed MAE {result.verdict().best:.2f}, at epoch {best}")
 
 # %% [markdown]
-# The first row of the figure shows the mean of the four folds; the band is their
-# spread. The second row leaves ten epochs out, which dwarf all others, and **smooths**
-# the rest: each point is 0.9 of the point before and 0.1 of the new value.
+# The first row shows the mean of the four folds; the band is their spread. The second
+# leaves ten epochs out, which dwarf all others, and **smooths** the rest: each point is
+# 0.9 of the point before and 0.1 of the new value.
 
 # %% alt="Over 400 epochs training falls on; validation falls, turns and rises again"
 draw_folds(result.mean_curves, result.std_curves, best_epoch=best)
@@ -160,7 +160,7 @@ assert abs(np.mean(scores) - curve[39]) < 0.6
 #
 # ## What does one validation part tell?
 #
-# Cut the rows into five folds, four times, each time shuffled anew. That is
+# Cut the rows into five folds, four times, each time shuffled. That is
 # **repeated K-fold**: P x K = 20 trainings. Each alone is a **hold-out**: 80 rows
 # validate, the others train.
 #
@@ -236,9 +236,9 @@ assert lowest[64] < lowest[8] + 0.1
 assert lowest[64] < lowest[256]
 
 # %% [markdown]
-# After 400 epochs the small network is the best: it overfits later. But stopped at its
-# turn, the middle one is about as good, and after 800 epochs the small one overfits
-# too. The largest gains nothing. So with few rows take a small network, or stop early.
+# After 400 epochs the small network is best: it overfits later. Stopped at its turn,
+# the middle one is better with three of five seeds, and after 800 epochs the small one
+# overfits too. The largest is never best. With few rows, be small or stop early.
 #
 # ## The final network
 #
