@@ -242,7 +242,7 @@ assert lowest[64] < lowest[256]
 #
 # ## The final network
 #
-# Use folds to choose; then train once on all 404 rows for the chosen epochs.
+# Use folds to choose; then train on all 404 rows for the chosen epochs.
 # The guess to beat is the median price.
 
 # %%
