@@ -159,8 +159,9 @@ panel.set(xlabel="lowest validation loss", title="Each at its best rate, five se
 panel.invert_yaxis()
 
 # %% [markdown]
-# RMSprop and Adam are level, SGD is a little behind. So RMSprop is good enough. Its
-# rate matters more than the choice between it and Adam.
+# RMSprop and Adam are level, SGD is a little behind, momentum no better than SGD here.
+# So RMSprop is good enough. In twelve epochs its rate matters more than the choice
+# between it and Adam; a low rate mostly needs more of them.
 #
 # ## Sigmoid and ReLU
 #

@@ -251,7 +251,7 @@ assert val_losses[-1] > min(val_losses) + 0.1
 assert 0 < max(metrics["val_acc"]) - metrics["val_acc"][-1] < 0.04
 
 # %% [markdown]
-# (In later notebooks `draw_curves(metrics)` draws this.) On the training reviews the
+# (Elsewhere `draw_curves(metrics)` draws this.) On the training reviews the
 # loss falls to the end. On the validation reviews it falls, turns, and rises: from the
 # turn on, the network learns what is special to its training reviews. It **overfits**.
 # Accuracy shows this less clearly. Why?

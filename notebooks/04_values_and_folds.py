@@ -140,8 +140,8 @@ print(f"lowest smoothed MAE {result.verdict().best:.2f}, at epoch {best}")
 
 # %% [markdown]
 # The first row shows the mean of the four folds; the band is their spread. The second
-# leaves ten epochs out, which dwarf all others, and **smooths** the rest: each point is
-# 0.9 of the point before and 0.1 of the new value.
+# leaves out the first ten epochs, whose errors dwarf the rest, and **smooths** it: each
+# point is 0.9 of the point before and 0.1 of the new value.
 
 # %% alt="Over 400 epochs training falls on; validation falls, turns and rises again"
 draw_folds(result.mean_curves, result.std_curves, best_epoch=best)

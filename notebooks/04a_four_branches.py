@@ -2,7 +2,7 @@
 # # 4.1 Four branches of machine learning
 #
 # All sections so far learn from right answers. What can one learn without them? This
-# notebook puts one collection of digits to four uses.
+# notebook puts one collection of digits to three uses, and then plays a game.
 #
 # ## Supervised learning: people give the targets
 #
@@ -347,7 +347,7 @@ assert check(epsilon_greedy(0.2)).startswith("not yet")
 # %% [markdown]
 # ## Summary
 #
-# - Supervised: targets from people. Unsupervised: none. Self-supervised: from the
+# - Supervised: targets are known. Unsupervised: none. Self-supervised: from the
 #   inputs. Reinforcement: rewards for actions.
 # - A box is vector regression with four outputs.
 # - PCA and k-means find what varies and what looks alike, not what we mean.

@@ -102,7 +102,8 @@ for run in runs["middle"]:
 # *during* the epoch, and validation comes *after* it.
 #
 # The last loss depends on where we stop, and a slow learner looks good there. So we
-# compare the **lowest** loss. **Early stopping** keeps the weights of that epoch.
+# compare the **lowest** loss. **Early stopping**
+# ends the training when validation no longer improves, and keeps that epoch's weights.
 #
 # ## Three remedies
 #
@@ -166,7 +167,8 @@ assert torch.allclose(with_penalty, with_decay, atol=1e-6)
 assert (with_penalty - descend()).abs().max() > 1e-4
 
 # %% [markdown]
-# They are. (AdamW shrinks each weight by a fixed share instead.)
+# They are, with SGD. RMSprop and Adam also divide the penalty's gradient; the decay of
+# AdamW is not divided, so there the two differ.
 #
 # What does L1 do that L2 does not?
 

@@ -2,7 +2,7 @@
 # # 4.5 The workflow
 #
 # You have a new problem. Which network, how large, how long? Seven steps find out. This
-# chapter walks them once, on 1,797 small digits that come with scikit-learn.
+# notebook walks them once, on 1,797 small digits that come with scikit-learn.
 #
 # ![Seven steps from the problem to the tuned network, then one
 # test](../docs/figures/workflow.svg)
@@ -209,8 +209,8 @@ assert max(big["val_acc"]) > linear
 # ## Step 7: regularise and tune
 #
 # Now hold the network back: dropout, penalties, other sizes and rates. Judge each try
-# on the validation part, and give each the epochs that it needs: 60 here. `dlp tune`
-# does this for you.
+# on the validation part, and give each the epochs that it needs: 60 at most here.
+# `dlp tune` does this for you.
 
 # %%
 slow = partial(KerasRMSprop, lr=0.0003)
@@ -228,7 +228,7 @@ losses.index += 1  # epochs
 pd.DataFrame({"lowest loss": losses.min().round(3), "at epoch": losses.idxmin()})
 
 # %% [markdown]
-# Where the lowest loss is that of the last epoch, more epochs would help.
+# Where the lowest loss is that of the last epochs, more would help.
 #
 # Each look at the validation part leaks a little of it into your choices. After many
 # looks its score is too good. **Folds** judge the winner on all rows but the test.

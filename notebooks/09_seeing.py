@@ -57,8 +57,9 @@ assert (predicted != classes).any()
 # ## Activations
 #
 # Activations are the outputs of a layer. MobileNetV2 is a chain of 19 stages, numbered
-# from 0. `activations` returns what layers inside it give, by their names: here the
-# first convolution of five stages, after its ReLU.
+# from 0; the five of section 5.3 are groups of these. `activations` returns what layers
+# inside it give, by their names: here the first convolution of five stages, after its
+# ReLU.
 
 # %%
 features = "network.backbone.model.features"
