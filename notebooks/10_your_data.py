@@ -155,8 +155,8 @@ cologne, ulm = predictor.predict(pair)["rent"]
 print(f"{cologne:.0f} - {ulm:.0f} = {cologne - ulm:.0f}")
 
 # %% [markdown] tags=["answer"]
-# The truth is 150. In this run the model says 134, which is close. It has learned from a
-# few hundred noisy rents.
+# The truth is 150. In this run the model says 134, which is close. It has learned from
+# a few hundred noisy rents.
 
 # %% tags=["hide"]
 assert abs(cologne - ulm - 150) < 40
