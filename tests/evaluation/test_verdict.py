@@ -12,6 +12,7 @@ from dlp.evaluation.verdict import divergence, verdict
 FALLING = np.exp(-np.arange(20) / 8)
 FLAT = 0.3 + np.exp(-np.arange(40))
 U_SHAPED = 0.3 + 0.02 * (np.arange(20) - 4.0) ** 2 / 4
+LATE_DROP = np.array([*np.full(20, 1.0), 0.5])
 BEST_AT_ITS_END = np.array([0.5, *np.full(20, 0.30), 0.2999])
 
 
@@ -21,6 +22,7 @@ BEST_AT_ITS_END = np.array([0.5, *np.full(20, 0.30), 0.2999])
         ("improving", FALLING),
         ("flat", FLAT),
         ("overfitting", U_SHAPED),
+        ("flat", LATE_DROP),
         ("too_short", [0.5, 0.4, 0.45]),
         ("too_short", [0.5]),
         ("improving", [0.5, 0.4, 0.3]),

@@ -108,8 +108,8 @@ def _scores(
     """
     modes = {results.get("monitor"): results.get("mode"), **results.get("modes", {})}
     scores = {}
-    for metric in history.columns.intersection(metrics):
-        values = history[metric].dropna()
+    for metric in metrics:
+        values = history.get(metric, pd.Series(dtype=float)).dropna()
         if values.empty:
             continue
         mode = "min" if metric.endswith("loss") else modes.get(metric)

@@ -5,7 +5,7 @@ import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from statistics import mode
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -18,6 +18,7 @@ from dlp.files import write_text
 from dlp.lightning_cli.configs import config_folder
 from dlp.modules.pretrained import Backbone
 
+_MAX_FIXES = 12
 _MIN_ROWS = 50
 _FEW_ROWS = (
     f"a test part would have fewer than {_MIN_ROWS // 5} rows per class or value; "
@@ -28,6 +29,13 @@ _LINE = re.compile(r"(#? *)(?:# )?(\w*)(?:: [^#]*)?(.*)")
 #: Arguments of a DataModule or of a reader.
 Arguments = dict[str, Any]
 Column = str | None
+
+
+class Settled(NamedTuple):
+    """Arguments of a load, and the refusals that they settle: sentence -> name of an argument."""
+
+    args: Arguments
+    reasons: dict[str, str]
 
 
 def init(
@@ -52,8 +60,8 @@ def init(
     if file.exists():
         raise InputError(f"{file} exists and is not overwritten; move it.")
     if target is None and not path.is_dir():
-        args, _ = resolve_refusals(lambda args: read_table(path, **args), {"read_csv": read_csv})
-        say(TableRows(read_table(path, **args)).describe())
+        settled = resolve_refusals(lambda args: read_table(path, **args), {"read_csv": read_csv})
+        say(TableRows(read_table(path, **settled.args)).describe())
         raise InputError(
             "give --target, the column to predict; if the inputs are texts or images also "
             "--text_column or --image_column."
@@ -69,11 +77,11 @@ def init(
     typed |= {target_name: target, "read_csv": read_csv}
     args = {**data["init_args"], "path": str(path)}
     args |= {name: value for name, value in typed.items() if value}
-    args, reasons = resolve_refusals(lambda args: make(**args).fit(), args)
-    module = make(**args)
+    settled = resolve_refusals(lambda args: make(**args).fit(), args)
+    module = make(**settled.args)
     say(module.labelled.describe())
     task = module.targets.task
-    arguments = {**args, "task": task, "head": task}
+    arguments = {**settled.args, "task": task, "head": task}
     if task == "regression":
         arguments["loss"] = "mae"
     elif task == "classification":
@@ -85,10 +93,10 @@ def init(
     if len(parts) == 1 and len(parts["train"]) < _MIN_ROWS * module.num_outputs:
         command = f"dlp crossval --config {file} --num_folds 5"
         arguments |= {"test_size": None, "test_after_fit": None}
-        reasons[_FEW_ROWS] = "test_size"
+        settled.reasons[_FEW_ROWS] = "test_size"
     template = template.replace(f"dlp fit --config {kind}", command)
     template = template.replace(f"--config {kind}", f"--config {file}")
-    write_text(file, "\n".join(_fill(template, arguments, reasons)) + "\n")
+    write_text(file, "\n".join(_fill(template, arguments, settled.reasons)) + "\n")
     say(f"\nwrote {file}. Read it, then: {command}")
 
 
@@ -139,40 +147,35 @@ def _fill(template: str, arguments: Arguments, reasons: dict[str, str]) -> list[
     return lines
 
 
-def resolve_refusals(
-    load: Callable[[Arguments], object],
-    args: Arguments,
-    tried: list[Arguments] | None = None,
-) -> tuple[Arguments, dict[str, str]]:
-    """Load with arguments that refusals name as their fix, the likeliest first.
-
-    Returns:
-        Arguments, and the refusals that they settle: sentence -> name of an argument.
+def resolve_refusals(load: Callable[[Arguments], object], args: Arguments) -> Settled:
+    """Load with the fewest arguments that refusals name as their fix, by a breadth-first search.
 
     Raises:
         InputError: If no fix leads on: the first refusal, and where its first fix ends.
     """
-    try:
-        with muted(True):
-            load(args)
-        return args, {}
-    except InputError as error:
-        refusal = error
-    tried = tried or []  # the same list in all calls
-    tried.append(args)
-    sentence = ""
-    for fix in refusal.fixes:
-        new_args = _merge(args, fix)
-        if new_args in tried:
-            continue
+    waiting = [Settled(args, {})]
+    tried = [args]
+    dead_ends = []
+    while waiting:
+        attempt = waiting.pop(0)
         try:
-            settled, reasons = resolve_refusals(load, new_args, tried)
+            with muted(True):
+                load(attempt.args)
+            return attempt
         except InputError as error:
-            end = str(error).rpartition("Then: ")[2]
-            sentence = sentence or f"{refusal} Then: {end}"
-        else:
-            return settled, {str(refusal): next(iter(fix)), **reasons}
-    raise InputError(sentence or str(refusal))
+            refusal = error
+        following = []
+        for fix in refusal.fixes:
+            new_args = _merge(attempt.args, fix)
+            if new_args not in tried and len(attempt.reasons) < _MAX_FIXES:
+                tried.append(new_args)
+                reasons = {**attempt.reasons, str(refusal): next(iter(fix))}
+                following.append(Settled(new_args, reasons))
+        waiting += following
+        if not following:
+            first = list(attempt.reasons)[:1]
+            dead_ends.append(" Then: ".join([*first, str(refusal)]))
+    raise InputError(dead_ends[0])
 
 
 def _merge(old: Any, new: Any) -> Any:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import numpy as np
 from PIL import Image
 
-from dlp.errors import check_range, extra
+from dlp.errors import InputError, check_range, extra
 from dlp.inference.predictor import Predictor, exported_file
 from dlp.lightning_cli.configs import import_named_modules
 from dlp.runs.folder import checkpoint_of, run_of
@@ -46,7 +46,15 @@ def serve(run: str, host: str = "127.0.0.1", port: int = 8000) -> None:
         hosts = ["*"]
     api = app(Predictor.load(run), hosts)
     config = uvicorn.Config(api, host, port, limit_concurrency=64, timeout_graceful_shutdown=3)
-    uvicorn.Server(config).run()
+    server = uvicorn.Server(config)
+    try:
+        server.run()
+    except SystemExit as error:
+        if server.started:  # ended by a signal
+            raise
+        raise InputError(
+            f"cannot listen at {host}:{port}; give another --port or --host."
+        ) from error
 
 
 def app(predictor: Predictor, hosts: Sequence[str] = ("*",)) -> FastAPI:

@@ -106,7 +106,7 @@ def verdict(values: Sequence[float], mode: Mode) -> Verdict | None:
 
     Medians of quarters of the curve are compared. It still improves if the last one is better than
     the one before, by four times its noise and a hundredth of the whole improvement. Else it
-    overfits if the last one is worse than the best value, by that noise, the luck of the best of
+    overfits if what followed the best value is worse, by that noise, the luck of the best of
     all epochs, and an amount that matters. Else it is flat. Fewer than five epochs improve if each
     is better than the one before.
     """
@@ -140,10 +140,12 @@ def _read(curve: Array, noise: float) -> tuple[Kind, float, int]:
     error = 4 * noise / math.sqrt(span)
     if trend > max(error, _MIN_TREND * gain):
         return "improving", trend, span
-    luck = noise * math.sqrt(2 * math.log(len(curve)))  # of the best of so many
-    least = min(_MIN_RISE_OF_BEST * abs(lowest), _MIN_RISE_OF_GAIN * gain)
-    if end - lowest > max(luck + error, least):
-        return "overfitting", above, after
+    if after:
+        rise = np.median(curve[-min(after, span) :]) - lowest
+        luck = noise * math.sqrt(2 * math.log(len(curve)))  # of the best of so many
+        least = min(_MIN_RISE_OF_BEST * abs(lowest), _MIN_RISE_OF_GAIN * gain)
+        if rise > max(luck + error, least):
+            return "overfitting", above, after
     return "flat", above, after
 
 

@@ -19,6 +19,7 @@ _SYNONYMS = {
     "seed": "seed_everything",
     "gpus": "devices",
     "validation_split": "val_size",
+    "folds": "num_folds",
 }
 #: Lines of a message around its reasons.
 _FRAME = re.compile(
