@@ -359,4 +359,4 @@ assert not check(descend)
 # **On the command line**, with all 60,000 digits: `dlp fit --config mnist_dense`. It is
 # right on 98 % of the test digits.
 #
-# Next: [gradient descent in pictures](01a_gradient_descent.py)
+# Next: [2.4 Gradient descent in pictures](01a_gradient_descent.py)

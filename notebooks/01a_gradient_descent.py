@@ -367,4 +367,4 @@ assert check(lambda w, g, m, v, step: (w - 0.001 * g, m, v)) != "you have it"
 # **On the command line**: `dlp fit --config imdb --model.optimizer Adam`, or
 # `--model.optimizer SGD --model.optimizer.lr 0.1 --model.optimizer.momentum 0.9`.
 #
-# Next: [two classes](02_two_classes.py)
+# Next: [3.4 Two classes](02_two_classes.py)

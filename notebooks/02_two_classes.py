@@ -477,4 +477,4 @@ assert "gradients" in check(lambda *_: 1.0)
 # `dlp fit --config imdb --config retrain --trainer.max_epochs 4` trains the final
 # network, and `dlp predict --config imdb --text "A film to remember"` answers.
 #
-# Next: [many classes](03_many_classes.py)
+# Next: [3.5 Many classes](03_many_classes.py)

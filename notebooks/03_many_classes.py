@@ -469,4 +469,4 @@ assert mean_f1 < share - 0.15
 # **On the command line**: `dlp fit --config reuters`; add `--config one_hot`,
 # `--config bottleneck` or `--config as_published` for the variations.
 #
-# Next: [values and folds](04_values_and_folds.py)
+# Next: [3.6 Values and folds](04_values_and_folds.py)

@@ -422,4 +422,4 @@ assert images.permute(0, 2, 3, 1).flip(dims=[2]).equal(mirrored.permute(0, 2, 3,
 # images, and `dlp fit --config cats_dogs_augmented` 81 to 84 %.
 # `dlp visualize batch --config cats_dogs_augmented --copies 4` draws augmented images.
 #
-# Next: [Pretrained networks](08_pretrained.py)
+# Next: [5.3 Pretrained networks](08_pretrained.py)

@@ -522,4 +522,4 @@ assert check(Frozen) == "you have it"
 # **On the command line**, with 2,000 photographs:
 # `dlp fit --config cats_dogs_features --config mobilenet` reaches 96 %.
 #
-# Next: [Seeing what a convnet sees](09_seeing.py)
+# Next: [5.4 Seeing](09_seeing.py)

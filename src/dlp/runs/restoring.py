@@ -36,7 +36,7 @@ def restore(run: str | Path, check_rows: bool = True) -> RestoredRun:
         check_rows: Whether rows are refused that have changed since the training.
 
     Raises:
-        InputError: If there is no such run.
+        InputError: If `run` does not name a run.
     """
     checkpoint = checkpoint_of(str(run))
     home = run_of(checkpoint)
