@@ -68,7 +68,7 @@ def test_the_numbers_of_the_card_are_those_of_the_results(run):
         row = next(line.split() for line in card.splitlines() if line.startswith(f"{name} "))
         assert float(row[1]) == pytest.approx(test[f"test_{name}"], rel=1e-5)
     assert "12 test rows" in card
-    assert "coverage 0.6: " in card
+    assert "coverage: 0.6" in card
 
 
 class Command:

@@ -1,16 +1,14 @@
 """Model card of an export."""
 
+from dataclasses import asdict
 from pathlib import Path
 from string import Template
 
 import pandas as pd
+import yaml
 
-from dlp.reader.answer import Answer
 from dlp.reader.model import Model
 from dlp.runs.folder import Run
-
-#: What a reader of the card needs to know of the inputs, beside their columns.
-_FACTS = ("kind", "shape", "height", "width", "channels", "encoding", "tokens", "read_csv")
 
 
 def card(model: Model, run: Run, checkpoint: str, difference: str) -> str:
@@ -23,36 +21,20 @@ def card(model: Model, run: Run, checkpoint: str, difference: str) -> str:
         difference: Largest difference of the export, and its rows.
     """
     spec = model.spec
-    facts = {name: spec.inputs.get(name) for name in _FACTS}
-    takes = ", ".join(f"{name} {value}" for name, value in facts.items() if value)
+    kind = spec.inputs["kind"]
     fields = pd.DataFrame(model.reader.fields())
     if len(fields):
-        takes += _table(fields.set_index("name").fillna(""))
-    counts = [f"{number:,} {part} rows" for part, number in spec.card.rows.items()]
-    versions = [f"{name} {version}" for name, version in spec.card.versions.items()]
+        kind += _table(fields.set_index("name").fillna(""))
     template = Template(Path(__file__).with_suffix(".md").read_text("utf-8"))
     return template.substitute(
         title=f"{run.folder.resolve().parent.name} {run.folder.name}",
-        takes=takes,
-        gives=_answer(spec.answer),
+        kind=kind,
+        answer=yaml.safe_dump(asdict(spec.answer), sort_keys=False),
         scores=_scores(run, checkpoint),
-        data=spec.card.data,
-        rows=", ".join(counts),
-        epoch=spec.card.epoch,
-        versions=", ".join(versions),
+        training=yaml.safe_dump(asdict(spec.card), sort_keys=False),
         checkpoint=checkpoint,
         difference=difference,
     )
-
-
-def _answer(answer: Answer) -> str:
-    """Return what the model gives: classes or targets, and the rule from one to the other."""
-    parts = ["probabilities" if answer.task else "values"]
-    if answer.task in ("binary", "multilabel"):
-        parts.append(f"threshold {answer.threshold:g}")
-    if answer.coverage is not None:
-        parts.append(f"coverage {answer.coverage:g}")
-    return f"{', '.join(parts)}: {', '.join(answer.names)}"
 
 
 def _scores(run: Run, checkpoint: str) -> str:

@@ -57,18 +57,18 @@ def check_target(column: "pd.Series[Any]", task: str) -> None:
         check_text(column, "give task: classification", fix={})
 
 
-def check_text(column: "pd.Series[Any]", advice: str, fix: Fix) -> None:
-    """Check that text is not numbers or dates.
+def check_text(column: "pd.Series[Any]", advice: str, fix: Fix) -> "pd.Series[Any]":
+    """Check that text is not numbers or dates; return the distinct texts.
 
     Args:
         column: Column of the table.
         advice: Words that name the argument by which the text is accepted.
         fix: The same as an argument.
     """
+    cells = column.dropna()
+    distinct = pd.Series(cells.unique()).astype(object)
     if isinstance(column.dtype, pd.CategoricalDtype):
-        return
-    cells = column.dropna().astype(str)
-    distinct = pd.Series(cells.unique(), dtype=object)
+        return distinct
     is_plain = pd.to_numeric(distinct, errors="coerce").notna()
     if 0.5 < is_plain.mean() < 1:
         others = distinct[~is_plain].tolist()[:8]
@@ -96,6 +96,7 @@ def check_text(column: "pd.Series[Any]", advice: str, fix: Fix) -> None:
             f"{distinct[looks_numeric].iloc[0]!r}. Convert it, {convert}, or {advice}.",
             fix,
         )
+    return distinct
 
 
 def check_inputs(frame: pd.DataFrame) -> None:
@@ -119,5 +120,5 @@ def _is_input(column: "pd.Series[Any]") -> bool:
         return True
     name = str(column.name)
     advice = f"list it in categorical_columns, or give drop_columns: [{name}] or id_column: {name}"
-    check_text(column, advice, fix={"drop_columns": [name]})
-    return column.nunique() <= min(_MAX_CATEGORIES, column.count() / 2)
+    distinct = check_text(column, advice, fix={"drop_columns": [name]})
+    return len(distinct) <= min(_MAX_CATEGORIES, column.count() / 2)
