@@ -126,8 +126,10 @@ assert torch.allclose(loss, F.cross_entropy(logits, targets))
 # gradient](../docs/figures/backpropagation.svg)
 #
 # The last layer shows how. The gradient of a logit is its probability, minus 1 at the
-# true digit, divided by N, the number of pictures: `(p - one_hot) / N`. By the **chain
-# rule**, that times the layer's inputs is the gradient of its weights:
+# true digit, divided by N, the number of pictures: `(p - one_hot) / N`. **One-hot** is
+# a row of zeros with a 1 at the true digit. The **chain rule** leads from there to the
+# weights: gradients of two steps in a row are multiplied. A logit grows with a weight
+# as fast as the weight's input is large:
 
 # %%
 loss.backward()
@@ -221,8 +223,9 @@ class Digits(LightningModule):
 
 
 # %% [markdown]
-# `DenseModule`, trained above, is such a module, with validation and metrics. Its
-# `head="softmax"` names the kind of problem; outputs, loss and metrics follow from it.
+# `DenseModule`, trained above, is such a module, with validation and **metrics**:
+# numbers for people, such as accuracy. Its `head="softmax"` names the kind of problem;
+# outputs, loss and metrics follow from it.
 # Now the loop and `Digits` begin with the weights that it began with.
 
 # %%
@@ -258,9 +261,8 @@ assert losses[-1] < 0.3
 draw_curves(history.metrics)
 
 # %% [markdown]
-# In epoch 1 validation is better: the training loss is the mean *during* the epoch, and
-# validation comes *after* it. The final score, at the top, comes from a **test set**
-# that was used for no choice.
+# In epoch 1 validation is better; [section 3.4](02_two_classes.py) shows why. The final
+# score, at the top, comes from a **test set** that was used for no choice.
 #
 # ## Exercises
 #

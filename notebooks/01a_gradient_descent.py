@@ -161,7 +161,7 @@ panel.invert_yaxis()
 # %% [markdown]
 # RMSprop and Adam are level, SGD is a little behind, momentum no better than SGD here.
 # So RMSprop is good enough. In twelve epochs its rate matters more than the choice
-# between it and Adam; a low rate mostly needs more of them.
+# between it and Adam; a low rate mostly needs more epochs.
 #
 # ## Sigmoid and ReLU
 #
@@ -221,9 +221,9 @@ assert slope_of_sigmoid.max() <= 0.25
 #
 # ## A distance of two distributions
 #
-# Suppose 70 % of all people call a review positive. Cross entropy averages `-log` of
-# the predicted probabilities over this truth. It is lowest where both agree. What it
-# has above that is the **Kullback-Leibler divergence**, a distance of two
+# Suppose 70 % of all people call a review positive, and a network says `q`. The cross
+# entropy is then a mean: `-0.7 * log(q) - 0.3 * log(1 - q)`. It is lowest at `q = 0.7`.
+# What it has above that is the **Kullback-Leibler divergence**, a distance of two
 # distributions: zero if they are equal, else larger.
 
 # %% alt="Cross entropy is lowest where the prediction is 0.7; the divergence is 0"

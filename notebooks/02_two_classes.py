@@ -35,8 +35,8 @@ print({part: len(data.examples(part)) for part in ("train", "val", "test")})
 num_val = len(data.examples("val"))
 
 # %% [markdown]
-# Some reviews are in two parts, word for word. The first line counts such
-# **duplicates**; where they are many, `drop_duplicates=True` removes them.
+# Some reviews occur in two of the parts, word for word. The first line of the output
+# counts such **duplicates**; where they are many, `drop_duplicates=True` removes them.
 #
 # Each word of the training reviews gets an id by its rank: 4 for the most frequent one,
 # then 5, and so on up to 9,999. Four ids stand for no word: 0 fills up short texts, 1
@@ -91,7 +91,8 @@ assert same
 #
 # Two hidden layers of 16 units with ReLU, then **one** output: such a stack is a good
 # first network for many problems. Why ReLU? Two layers without an activation are no
-# more than one layer, because the product of two matrices is a matrix.
+# more than one layer, because the product of two matrices is a matrix. They are a
+# **linear model**: the output is a weighted sum of the inputs.
 
 # %%
 A, B = torch.randn(10_000, 16), torch.randn(16, 1)
@@ -403,13 +404,17 @@ assert abs(result["test_acc"] - metrics["val_acc"][best - 1]) < 0.02
 
 # %% [markdown]
 # **4. Write it.** Train in plain torch: write the body of `train_epoch`, about ten
-# lines. Shuffle the rows and cut them into batches of 512. For each batch compute
-# `F.binary_cross_entropy_with_logits`, its gradients, and a step of the optimizer.
+# lines. `torch.randperm(len(x)).split(512)` gives the row numbers of shuffled batches.
+# For each batch take the five lines of section 2.1, from `zero_grad` to `step`, with
+# the loss `F.binary_cross_entropy_with_logits`.
 
 
 # %%
 def train_epoch(network, x, y, optimizer):
-    """Train for one epoch; return the mean loss of the batches."""
+    """Train for one epoch; return the mean loss of the batches.
+
+    The network has one logit per row; y has floats, 0 or 1.
+    """
     ...
 
 
