@@ -135,7 +135,7 @@ assert with_holes < without_holes / 2
 #
 # **Feature engineering** makes better columns from what you know. Is it night? As
 # numbers, the hours 23 and 0 are far apart. As places on a circle they lie side by
-# side, and even a linear model finds the night:
+# side, and even a linear model (section 3.4) finds the night:
 
 # %%
 hours = 24 * torch.rand(300, generator=torch.Generator().manual_seed(0))

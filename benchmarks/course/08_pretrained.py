@@ -22,6 +22,7 @@ Parts = tuple[Tensor, Tensor, Tensor, Tensor]
 def measure(seed: int) -> Numbers:
     """Return accuracies of a linear head, and validation losses before and after unfreezing."""
     torch.set_num_threads(1)
+    torch.manual_seed(seed)  # the order of the photographs too
     cats = cats_and_dogs(seed, "weights")
     numbers = {"scaled acc": head_accuracy(cats, seed)}
     numbers["30 photographs acc"] = head_accuracy(
@@ -47,6 +48,17 @@ def measure(seed: int) -> Numbers:
         "1e-4 after 20": losses[29],
         "1e-4 acc after 20": accuracies[29],
     }
+    losses, accuracies = train(cats, 1, seed, 1e-4, 30, train_batch_norm=True)
+    numbers |= {
+        "trained norm lowest": min(losses[10:20]),
+        "trained norm first": losses[10],
+        "trained norm highest": max(losses[10:20]),
+        "trained norm last": losses[19],
+        "trained norm acc": accuracies[19],
+        "trained norm mean acc": float(np.mean(accuracies[10:20])),
+        "trained norm after 20": losses[29],
+        "trained norm lowest, 20 epochs": min(losses[10:]),
+    }
     losses, accuracies = train(cats, 1, seed, 1e-5, 20)
     numbers |= {
         "1e-5 lowest": min(losses[10:]),
@@ -57,7 +69,12 @@ def measure(seed: int) -> Numbers:
     losses, accuracies = train(cats, 1, seed, 1e-3, 14)
     numbers |= {"1e-3 lowest": min(losses[10:]), "1e-3 acc": accuracies[-1]}
     numbers["1e-3 highest acc"] = max(accuracies[10:])
+    losses, _ = train(cats, 1, seed, 1e-4, 20, head_epochs=0)
+    numbers |= {"head skipped first": losses[0], "head skipped lowest": min(losses)}
     images = digits(seed)
+    losses, accuracies = train(images, 10, seed, 1e-4, 20, train_batch_norm=True)
+    numbers["digits trained norm lowest"] = min(losses[10:])
+    numbers["digits trained norm last"] = losses[-1]
     losses, accuracies = train(images, 10, seed, None, 60)
     numbers |= {"digits frozen lowest": min(losses), "digits frozen highest acc": max(accuracies)}
     numbers["digits frozen at 10"] = losses[9]
@@ -132,9 +149,15 @@ def head_accuracy(parts: Parts, seed: int) -> float:
 
 
 def train(
-    parts: Parts, num_outputs: int, seed: int, rate: float | None, epochs: int
+    parts: Parts,
+    num_outputs: int,
+    seed: int,
+    rate: float | None,
+    epochs: int,
+    head_epochs: int = 10,
+    train_batch_norm: bool = False,
 ) -> tuple[list[float], list[float]]:
-    """Train the head; from the 11th epoch on the deepest stage too, at a rate, if it has one.
+    """Train the head, then the deepest stage with it, at a rate, if it has one.
 
     Returns:
         Validation loss and accuracy of each epoch.
@@ -148,15 +171,17 @@ def train(
     optimizer = KerasRMSprop(head.parameters(), lr=0.001)
     losses, accuracies = [], []
     for epoch in range(epochs):
-        is_tuned = rate is not None and epoch >= 10
-        if is_tuned and epoch == 10:
-            top.requires_grad_(True)  # batch normalisation stays in evaluation mode
+        is_tuned = rate is not None and epoch >= head_epochs
+        if is_tuned and epoch == head_epochs:
+            top.requires_grad_(True)
             optimizer.add_param_group({"params": top.parameters(), "lr": rate})
+        top.train(train_batch_norm and is_tuned)  # else it stays in evaluation mode
         for rows in torch.randperm(len(y_train)).split(20):
             outputs = head(features(top, x_train[rows]) if is_tuned else f_train[rows])
             optimizer.zero_grad()
             loss_of(outputs, y_train[rows]).backward()
             optimizer.step()
+        top.eval()
         with torch.no_grad():
             outputs = head(features(top, x_val) if is_tuned else f_val)
         losses.append(loss_of(outputs, y_val).item())
@@ -189,36 +214,46 @@ CLAIMS = [
         lambda n: n["30 photographs acc"] > 0.7,
     ),
     Claim(
-        "Fine-tuning at 0.0001 reaches a lower validation loss than 30 epochs frozen.",
+        "Fine-tuning at 0.0001 gains at least 0.01 of validation loss over 30 epochs frozen, on "
+        "cats and dogs with three of five seeds.",
         ["1e-4 lowest", "frozen lowest, 30 epochs"],
-        lambda n: n["1e-4 lowest"] < n["frozen lowest, 30 epochs"],
+        lambda n: n["1e-4 lowest"] < n["frozen lowest, 30 epochs"] - 0.01,
     ),
     Claim(
-        "The mean accuracy of its ten epochs is above that of the same epochs frozen.",
-        ["1e-4 mean acc", "frozen mean acc"],
-        lambda n: n["1e-4 mean acc"] > n["frozen mean acc"],
+        "On digits it gains with all five.",
+        ["digits 1e-04 lowest", "digits frozen lowest"],
+        lambda n: n["digits 1e-04 lowest"] < n["digits frozen lowest"] - 0.01,
     ),
     Claim(
-        "It overfits: after 20 epochs of it the loss is above the frozen network's lowest.",
+        "On cats and dogs the loss after ten epochs is higher with batch normalisation in "
+        "training mode than in evaluation mode.",
+        ["trained norm last", "1e-4 last"],
+        lambda n: n["trained norm last"] > n["1e-4 last"] + 0.05,
+    ),
+    Claim(
+        "On digits the lowest loss is lower in training mode, with four of five seeds.",
+        ["digits trained norm lowest", "digits 1e-04 lowest"],
+        lambda n: n["digits trained norm lowest"] < n["digits 1e-04 lowest"],
+    ),
+    Claim(
+        "A head that was not trained before changes the lowest loss by less than 0.05.",
+        ["head skipped lowest", "1e-4 lowest"],
+        lambda n: abs(n["head skipped lowest"] - n["1e-4 lowest"]) < 0.05,
+    ),
+    Claim(
+        "It overfits: after 20 epochs of it the loss is above the frozen network's lowest, with "
+        "four of five seeds.",
         ["1e-4 after 20", "frozen lowest, 30 epochs"],
         lambda n: n["1e-4 after 20"] > n["frozen lowest, 30 epochs"],
     ),
     Claim(
-        "At 0.00001 ten epochs lower the lowest loss by less than 0.01.",
+        "At 0.00001 ten epochs lower the lowest loss by less than 0.015.",
         ["1e-5 lowest", "frozen lowest"],
-        lambda n: n["1e-5 lowest"] > n["frozen lowest"] - 0.01,
+        lambda n: n["1e-5 lowest"] > n["frozen lowest"] - 0.015,
     ),
     Claim(
         "At 0.001 the loss stays at that of a coin, 0.69, or above.",
         ["1e-3 lowest"],
         lambda n: n["1e-3 lowest"] > 0.69,
-    ),
-    Claim(
-        "On digits fine-tuning lowers the lowest loss by more than on cats and dogs.",
-        ["digits 1e-04 lowest", "digits frozen lowest"],
-        lambda n: (
-            n["digits frozen lowest"] - n["digits 1e-04 lowest"]
-            > n["frozen lowest, 30 epochs"] - n["1e-4 lowest"]
-        ),
     ),
 ]
