@@ -36,7 +36,7 @@ num_val = len(data.examples("val"))
 
 # %% [markdown]
 # Some reviews occur in two of the parts, word for word. The first line of the output
-# counts such **duplicates**; where they are many, `drop_duplicates=True` removes them.
+# counts such **duplicates**; `drop_duplicates=True` removes them.
 #
 # Each word of the training reviews gets an id by its rank: 4 for the most frequent one,
 # then 5, and so on up to 9,999. Four ids stand for no word: 0 fills up short texts, 1
@@ -135,7 +135,7 @@ assert round(other_slope[0].item(), 3) == -0.013
 # The first row is a confident wrong answer. Cross entropy corrects it with a gradient
 # near -1, the squared error hardly: its gradient is -0.013.
 #
-# And these are **targets**, what the loss gets of the reviews:
+# And these are four **targets** of the loss, with made-up logits:
 
 # %%
 _, targets = next(iter(data.val_dataloader()))
@@ -267,8 +267,8 @@ assert metrics["val_is_sure"][11] > metrics["val_is_sure"][1] + 0.2
 assert metrics["val_acc"][11] < metrics["val_acc"][1] + 0.01
 
 # %% [markdown]
-# The network becomes surer, not better. A wrong answer that becomes more confident
-# costs more loss, but is still one.
+# The network becomes surer, not better. A wrong answer that becomes surer costs more
+# loss, but is still one.
 #
 # ## Other encodings
 #
@@ -296,7 +296,7 @@ assert max(losses) < min(of_multi_hot) - 0.01
 #
 # The turn is where to stop. With the number of epochs chosen, the validation reviews
 # have done their work. So a new network trains on all 25,000 reviews, which `resplit`
-# joins. Nothing is chosen any more: last, the test set is used once.
+# joins. Last, the test set is used once.
 
 # %%
 data.resplit(data.split.without_validation())

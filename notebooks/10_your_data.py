@@ -76,8 +76,8 @@ draw_curves(pd.read_csv("runs/flats/version_0/metrics.csv").to_dict("list"))
 #
 # A `Predictor` needs neither the table nor the config: the checkpoint also holds the
 # names of the columns, the median and the scales. One of the new flats has no area and
-# gets the median. One lies in a city that the training rows do not contain: both
-# columns of cities are zero for it.
+# gets the median. One lies in a city that the training rows do not contain: its one-hot
+# row has zeros alone.
 
 # %%
 predictor = Predictor.load("flats")
