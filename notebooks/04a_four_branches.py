@@ -414,13 +414,12 @@ def thompson(wins, pulls, step, rng):
     return rng.beta(wins + 1, pulls - wins + 1).argmax(1)
 
 
-print("fading  ", check(fading))
-print("thompson", check(thompson))
+results = {"fading": check(fading), "thompson": check(thompson)}
+print(results)
 
 # %% tags=["hide"]
 assert check(my_rule) == "not yet"
-assert check(thompson).startswith("you have it")
-assert check(fading).startswith("you have it")
+assert all(result.startswith("you have it") for result in results.values())
 assert check(epsilon_greedy(0.2)).startswith("not yet")
 
 # %% [markdown]

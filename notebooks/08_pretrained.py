@@ -323,7 +323,7 @@ plt.show()
 cats_and_dogs = {
     "frozen": [0.262, 0.17, 0.223, 0.195, 0.235],
     "rate\n0.0001": [0.246, 0.105, 0.226, 0.176, 0.236],
-    "0.0001, after\n20 epochs": [0.441, 0.158, 0.501, 0.301, 0.481],
+    "0.0001, last\nof 20 epochs": [0.441, 0.158, 0.501, 0.301, 0.481],
     "0.0001,\nnorm trained": [0.258, 0.162, 0.267, 0.244, 0.231],
     "rate\n0.001": [0.83, 0.694, 0.709, 0.694, 0.747],
 }
@@ -339,7 +339,7 @@ for panel, rows in zip(panels, (cats_and_dogs, digits), strict=True):
         panel.plot(row.values, "o", label=f"seed {seed}")
     panel.plot(losses.T.values, color="lightgray", zorder=0)
     panel.set_xticks(range(len(rows)), rows, multialignment="center")
-panels[0].set(title="Cats and dogs", ylabel="validation loss, lowest if not after 20")
+panels[0].set(title="Cats and dogs", ylabel="lowest validation loss, or last")
 panels[1].set(title="Digits", ylim=(0, 0.9))
 panels[0].legend()
 figure.tight_layout()
