@@ -113,6 +113,7 @@ SHORTER = {
         '"model.dropout": 0.3, "trainer.fast_dev_run": True'
     ),
     r"max_epochs=\d+": "max_epochs=1",
+    r"else 40,": "else 1,",
     r"repeats=\d+": "repeats=1",
     r"make_classification\(4000": "make_classification(400",
     r"for epoch in range\(1, 11\)": "for epoch in range(1, 2)",

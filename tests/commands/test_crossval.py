@@ -15,14 +15,6 @@ def summary(run=RUN):
     return json.loads((run / "crossval.json").read_text("utf-8"))
 
 
-@pytest.mark.parametrize("is_fit", [True, False])
-def test_folds_go_on_neither_in_a_fit_nor_with_another_config(validated, is_fit):
-    if is_fit:
-        (RUN / "checkpoints/best.ckpt").touch()
-    main([*ARGS, "--folds", "[0]", "--seed_everything", str(int(not is_fit))])
-    assert len(pd.read_json(RUN.with_name("version_1") / "folds.jsonl", lines=True)) == 1
-
-
 def test_a_run_of_folds_and_what_it_leaves(validated):
     content = summary()
     folds = [(fold["repeat"], fold["fold"]) for fold in content["folds"]]

@@ -9,7 +9,7 @@ import yaml
 from helpers.sets import write_points
 
 from dlp.cli import main
-from dlp.commands.tune import open_storage, read_space
+from dlp.commands.tune import open_storage, read_space, suggest
 from dlp.errors import InputError
 from dlp.speed.forks import run_at_once
 
@@ -113,10 +113,6 @@ def test_a_hopeless_trial_is_stopped_before_its_last_epoch(space, monkeypatch):
 @pytest.mark.parametrize(
     ("text", "args", "word"),
     [
-        ("model.l2: {low: 1e-5, high: 1e-2}", (), "val_data_loss"),
-        ("model.dropout: {low: 0.5, high: 0.1}", (), "space: model.dropout: "),
-        ("model.dropout: {low: 0.1, top: 0.5}", (), "'top'"),
-        ("model.dropout: []", (), "choices"),
         ("model.dropout: [0.1]", ("--data.val_size", "null"), "val_loss"),
         ("model.dropout: [0.1]", ("--init_from", "runs"), "init_from"),
         ("data.val_size: [0.1]", (), "data.val_size=0.1 changes the rows that judge a trial"),
@@ -126,6 +122,20 @@ def test_a_hopeless_trial_is_stopped_before_its_last_epoch(space, monkeypatch):
 def test_mistakes_are_sentences(space, fails, text, args, word):
     Path("space.yaml").write_text(text)
     assert word in fails(*ARGS, *DRY, *args)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("model.l2: {low: 1e-5, high: 1e-2}", "val_data_loss"),
+        ("model.dropout: {low: 0.1, top: 0.5}", "space: model.dropout: .*'top'"),
+        ("model.dropout: []", "space: model.dropout: .*choices"),
+    ],
+)
+def test_a_space_from_which_nothing_can_be_drawn_is_refused(text, message):
+    Path("space.yaml").write_text(text)
+    with pytest.raises(InputError, match=message):
+        suggest(optuna.create_study().ask(), read_space("space.yaml", "val_loss"))
 
 
 def test_a_place_that_cannot_be_opened_or_found_is_a_sentence():

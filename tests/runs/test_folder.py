@@ -5,7 +5,7 @@ import pytest
 
 from dlp.errors import InputError
 from dlp.lightning_cli.configs import find_config, read_config, read_values, run_name
-from dlp.runs.folder import Run, checkpoint_of, new_run, run_of, runs_of
+from dlp.runs.folder import Run, checkpoint_of, new_run, run_of, runs_of, shared_run
 
 
 def checkpoint(folder, name="last"):
@@ -43,6 +43,14 @@ def test_an_empty_run_is_removed_and_no_other():
     for run in runs:
         run.remove_if_empty()
     assert [run.folder.is_dir() for run in runs] == [False, True]
+
+
+def test_folds_go_on_neither_in_a_fit_nor_with_another_config():
+    first = shared_run("a", {"seed": 0})
+    assert shared_run("a", {"seed": 0}) == first
+    second = shared_run("a", {"seed": 1})
+    checkpoint(first.folder)
+    assert len({first, second, shared_run("a", {"seed": 0})}) == 3
 
 
 def test_a_checkpoint_is_named_by_path_folder_word_or_config():
@@ -100,6 +108,7 @@ def test_a_config_is_a_path_or_a_name():
         ("# café".encode("latin-1"), "cannot be read as a config: 'utf-8' codec"),
         (b"- imdb", "cannot be read as a config"),
         (b"# imdb", "cannot be read as a config: it is empty."),
+        (b"[" * 600, "cannot be read as a config: maximum recursion depth exceeded"),
     ],
 )
 def test_a_config_that_is_none_is_refused(content, message):
