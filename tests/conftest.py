@@ -7,6 +7,7 @@ import socket
 import pytest
 from hypothesis import settings
 
+gc.set_threshold(100_000)  # most of what is allocated are imports, and they stay
 settings.register_profile("dlp", max_examples=20, deadline=None, derandomize=True)
 settings.load_profile("dlp")
 
