@@ -30,7 +30,6 @@ from dlp.lightning_cli.invocation import _scan
         ("visualize filer", "unknown command 'visualize filer'. Did you mean 'visualize filters'?"),
         ("--config imdb", "unknown command '--config'. Accepted: fit,"),
         ("crossval --config imdb --ckpt_path x", "unrecognized arguments: --ckpt_path x"),
-        ("crossval --config imdb --fold 3", "Did you mean data.fold?"),
         ("report", "arguments are required: run.\n"),
         ("tune --config quickstart", "arguments are required: space.\n"),
         ("compare nowhere", "found no run 'nowhere'"),
@@ -65,11 +64,6 @@ def test_help_of_a_command_names_its_keys(capsys, command, key):
     text = capsys.readouterr().out
     assert key in text
     assert "Args:" not in text
-
-
-def test_the_version_is_that_of_the_package(capsys):
-    main(["--version"])
-    assert capsys.readouterr().out == f"dlp {dlp.__version__}\n"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,3 @@
-from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -6,8 +5,6 @@ import pytest
 
 from dlp.cli import main
 from dlp.commands.suspects import contradictions
-from dlp.folds.plan import append_fold, read_folds
-from dlp.runs.restoring import out_of_fold_outputs
 
 RUN = Path("runs/points/version_0")
 FOLDS = ("--num_folds", "3", "--data.test_size", "null", "--trainer.accelerator", "cpu")
@@ -45,16 +42,6 @@ def test_a_run_without_folds_is_refused(points, fails):
 def test_rows_that_have_changed_since_are_refused(validated, fails):
     pd.read_csv("points.csv").drop(0).to_csv("points.csv", index=False)
     assert "the rows have changed since" in fails("suspects", "points")
-
-
-def test_a_fold_that_was_trained_again_counts_by_its_last_line(validated):
-    path = RUN / "folds.jsonl"
-    fold = next(iter(read_folds(path, [])))
-    index = fold.predictions["index"]
-    again = fold.predictions | {"probabilities": [[0.25, 0.75]] * len(index)}
-    append_fold(path, replace(fold, predictions=again))
-    _, frame, _ = out_of_fold_outputs(RUN)
-    assert (frame.set_index("index").loc[index, "prob_yes"] == 0.75).all()
 
 
 def test_folds_that_all_diverged_are_counted_and_refused(points, fails, capsys):

@@ -80,8 +80,6 @@ def test_a_network_of_torchvision_names_the_classes_of_weights(pets, capsys, fai
     [
         (["heatmap", "petz"], "unknown run or network of torchvision 'petz'. Did you mean 'pets'"),
         (["heatmap", "pets", "--class_name", "dog"], "unknown class 'dog'. Did you mean 'dogs'"),
-        (["heatmap", "pets", "--layer", "features.conv9"], "Did you mean 'features.conv2'"),
-        (["heatmap", "pets", "--colormap", "hot"], "'jet']; got 'hot'"),
     ],
 )
 def test_a_mistake_ends_in_one_sentence(words, message, pets, fails):

@@ -53,6 +53,12 @@ def test_a_finished_fold_survives_its_file(fold):
     assert fold.history["val_mae"] == [None, 3.0]
 
 
+def test_a_fold_that_was_trained_again_counts_by_its_last_line(fold):
+    append_fold(PATH, fold)
+    append_fold(PATH, replace(fold, engine="stacked"))
+    assert [result.engine for result in read_folds(PATH, []).values()] == ["stacked"]
+
+
 def test_a_line_that_was_cut_off_is_skipped_and_does_not_spoil_the_next(fold):
     PATH.write_text(json.dumps(asdict(fold))[:-9])
     other = replace(plan()[2], engine="stacked")

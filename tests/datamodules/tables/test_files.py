@@ -72,7 +72,6 @@ def test_a_csv_is_read_as_pandas_reads_it_with_the_arguments_of_the_user(text, a
         ("a,b\n1,x\na,b\n2,y\n", {}, "repeats its header"),
         ("a,zip\n1,00501\n2,10001\n", {}, r"number of '00501'.*dtype: \{zip: category\}"),
         ('a\tb\n1\t"tis\n2\ty"\n', {"sep": "\t"}, r"a quote joins rows.*'tis.*quoting: 0"),
-        ('a,b\n1,"2\n', {}, "EOF inside string"),
         ("a,b\n1,Köln\n".encode("cp1252"), {}, "as UTF-8, or give its .* cp1252"),
         ("a,b\n1,2\n", {"seperator": ";"}, "unexpected keyword argument 'seperator'"),
         ("d,b\n03/04/2024,2\n", {"parse_dates": ["d"]}, r"not all ISO.*date_format: '%d.%m.%Y'"),

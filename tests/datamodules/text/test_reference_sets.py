@@ -90,7 +90,7 @@ def test_wires_are_in_keras_order_and_the_first_four_fifths_train(folder):
     assert data.examples("test").inputs[:1].raw() == [text]
 
 
-@pytest.mark.parametrize("damage", ["other", "cut", "empty", "text", "links"])
+@pytest.mark.parametrize("damage", ["other", "cut", "links"])
 def test_another_or_a_damaged_archive_is_refused(damage, folder, monkeypatch):
     path = folder / "reuters21578" / "reuters21578.tar.gz"
     if damage == "other":
@@ -102,8 +102,7 @@ def test_another_or_a_damaged_archive_is_refused(damage, folder, monkeypatch):
             link.linkname = "reut2-001.sgm"
             archive.addfile(link)
     else:
-        content = path.read_bytes()
-        path.write_bytes({"cut": content[: len(content) // 2], "empty": b"", "text": b"?"}[damage])
+        path.write_bytes(path.read_bytes()[:500])
     with pytest.raises(InputError, match=r"tar.gz .* Reuters-21578 1.0; delete it"):
         ReutersDataModule(folder).fit()
 
