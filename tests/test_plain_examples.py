@@ -2,10 +2,9 @@ import re
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
-import pandas as pd
 import pytest
 import torch
-from helpers.reference_sets import write_cats_dogs, write_imdb, write_mnist, write_reuters
+from helpers.reference_sets import write_imdb, write_mnist, write_parquet, write_reuters
 from torchvision.models import vgg16
 
 SCRIPTS = sorted(Path(__file__).parents[1].glob("examples/plain/*.py"))
@@ -18,23 +17,12 @@ SMALLER = {
 }
 
 
-def write_photographs(folder):
-    """Write cats and dogs as the Hub has them."""
-    write_cats_dogs(folder / "jpg")
-    rows = []
-    for file in sorted(folder.glob("jpg/*.jpg")):
-        image = {"bytes": file.read_bytes(), "path": file.name}
-        rows.append({"image": image, "labels": int(file.name.startswith("dog"))})
-    (folder / "cats_vs_dogs/data").mkdir(parents=True)
-    pd.DataFrame(rows).to_parquet(folder / "cats_vs_dogs/data/train-00000-of-00001.parquet")
-
-
 WRITERS = {
-    "cats_dogs": write_photographs,
+    "cats_dogs": write_parquet,
     "imdb": lambda folder: write_imdb(folder / "imdb/plain_text"),
     "mnist": lambda folder: write_mnist(folder / "mnist/MNIST/raw"),
     "reuters": lambda folder: write_reuters(folder / "reuters21578"),
-    "vgg16": write_photographs,
+    "vgg16": write_parquet,
 }
 
 

@@ -14,9 +14,14 @@ from dlp.files import save_figure
 
 @pytest.fixture(autouse=True, scope="package")
 def quick_curves():
-    """Leave curves empty: they take half of a short fit. The tests of the recorder draw them."""
+    """Leave figures empty: they take half of a short fit. Tests of recorder and outputs draw."""
+
+    def save_empty(figure, path):
+        save_figure(Figure(), path)
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("dlp.runs.recorder.save_figure", lambda _, path: save_figure(Figure(), path))
+        patch.setattr("dlp.visualization.curves.draw_curves", lambda *_: Figure())
+        patch.setattr("dlp.callbacks.mistakes.save_figure", save_empty)
         yield
 
 

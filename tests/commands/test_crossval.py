@@ -20,10 +20,8 @@ def test_a_run_of_folds_and_what_it_leaves(validated):
     folds = [(fold["repeat"], fold["fold"]) for fold in content["folds"]]
     assert folds == [(0, 0), (0, 1), (0, 2)]
     values = [fold["metrics"]["val_acc"] for fold in content["folds"]]
-    assert content["mean"]["val_acc"] == pytest.approx(sum(values) / 3)
     assert content["engine"] == "stacked"
     assert set(content["baseline"]) == {"majority_class", "class_frequencies"}
-    assert len(pd.read_json(RUN / "folds.jsonl", lines=True)) == 3
     assert (RUN / "curves.png").read_bytes().startswith(b"\x89PNG")
     names = sorted(path.name for path in (RUN / "checkpoints").iterdir())
     assert names == ["fold_0_0.ckpt", "fold_0_1.ckpt", "fold_0_2.ckpt"]

@@ -70,6 +70,25 @@ def write_cats_dogs(folder):
             Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{name}.{number}.jpg")
 
 
+def write_parquet(root, shards=1, named=True):
+    """Write the cats and dogs as the Parquet files of the Hub."""
+    import datasets
+
+    write_cats_dogs(root / "images")
+    files = [root / f"images/{n}.{number}.jpg" for n in ("cat", "dog") for number in range(12)]
+    images = [{"bytes": f.read_bytes(), "path": f.name if named else None} for f in files]
+    features = {
+        "image": datasets.Image(decode=False),
+        "labels": datasets.ClassLabel(names=["cat", "dog"]),
+    }
+    (root / "cats_vs_dogs/data").mkdir(parents=True)
+    table = {"image": images, "labels": [0] * 12 + [1] * 12}
+    rows = datasets.Dataset.from_dict(table, features=datasets.Features(features))
+    for shard in range(shards):
+        name = f"train-{shard:05}-of-{shards:05}.parquet"
+        rows.shard(shards, shard).to_parquet(root / "cats_vs_dogs/data" / name)
+
+
 def write_reuters(folder):
     wires = [(topic, f"{topic} wire {n}") for n in range(15) for topic in CLASS_NAMES]
     return write_wires(folder, wires)

@@ -2,14 +2,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from lightning import Trainer
+from helpers.training import quiet_trainer, small_fit
 
 from dlp.datamodules import ArrayDataModule
 from dlp.errors import InputError
 from dlp.modules import DenseModule
 from dlp.runs import RunRecorder
-
-QUIET = {"logger": False, "enable_progress_bar": False}
 
 
 def test_any_trainer_records_a_run(tmp_path):
@@ -17,7 +15,7 @@ def test_any_trainer_records_a_run(tmp_path):
     data = ArrayDataModule(x, (x[:, 0] > 0).astype(int), batch_size=16, test_size=10)
     model = DenseModule(data.input_shape, data.num_outputs, head="sigmoid")
     recorder = RunRecorder("arrays", baselines=True)
-    trainer = Trainer(max_epochs=2, callbacks=recorder.callbacks, **QUIET)
+    trainer = quiet_trainer(2, recorder.callbacks)
     callbacks = list(trainer.callbacks)
     trainer.fit(model, data)
     best = recorder.best.best_model_path
@@ -32,18 +30,13 @@ def test_any_trainer_records_a_run(tmp_path):
     assert linear["lead"] == pytest.approx(linear["acc"] - test["test_acc"])
 
 
-def fit(callbacks):
-    data = ArrayDataModule([[0.0] * 3] * 9, [0, 1, 0] * 3)
-    Trainer(max_epochs=1, callbacks=callbacks, **QUIET).fit(DenseModule((3,), 2), data)
-
-
 def test_a_recorder_without_its_callbacks_is_refused():
     with pytest.raises(InputError, match=r"callbacks=recorder\.callbacks"):
-        fit([RunRecorder("alone")])
+        small_fit(RunRecorder("alone"))
 
 
 def test_a_recorder_records_one_fit():
     recorder = RunRecorder("one")
-    fit(recorder.callbacks)
+    small_fit(*recorder.callbacks, max_epochs=1)
     with pytest.raises(InputError, match="records one fit"):
-        fit(recorder.callbacks)
+        small_fit(*recorder.callbacks)

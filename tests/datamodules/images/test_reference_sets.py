@@ -6,7 +6,7 @@ import datasets
 import numpy as np
 import pytest
 import torch
-from helpers.reference_sets import write_cats_dogs, write_mnist
+from helpers.reference_sets import write_cats_dogs, write_mnist, write_parquet
 
 from dlp.datamodules import CatsVsDogsDataModule, MNISTDataModule
 from dlp.errors import InputError
@@ -73,23 +73,6 @@ def test_the_real_digits_are_those_of_the_book():
     assert data.examples("train").targets[:5].tolist() == [5, 0, 4, 1, 9]
     assert data.examples("test").targets[:5].tolist() == [7, 2, 1, 0, 4]
     assert [len(data.examples(part)) for part in ("train", "test")] == [60_000, 10_000]
-
-
-def write_parquet(root, shards=1, named=True):
-    """Write the twelve cats and dogs as on the Hub."""
-    write_cats_dogs(root / "images")
-    files = [root / f"images/{n}.{number}.jpg" for n in ("cat", "dog") for number in range(12)]
-    images = [{"bytes": f.read_bytes(), "path": f.name if named else None} for f in files]
-    features = {
-        "image": datasets.Image(decode=False),
-        "labels": datasets.ClassLabel(names=["cat", "dog"]),
-    }
-    (root / "cats_vs_dogs/data").mkdir(parents=True)
-    table = {"image": images, "labels": [0] * 12 + [1] * 12}
-    rows = datasets.Dataset.from_dict(table, features=datasets.Features(features))
-    for shard in range(shards):
-        name = f"train-{shard:05}-of-{shards:05}.parquet"
-        rows.shard(shards, shard).to_parquet(root / "cats_vs_dogs/data" / name)
 
 
 def write_folder(root):
