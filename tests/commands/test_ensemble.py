@@ -48,9 +48,3 @@ def test_folds_are_trained_as_ensembles(points, capsys):
     arguments = ("--ensemble", "2", "--num_folds", "2", "--trainer.fast_dev_run", "true")
     main(["crossval", "--config", "points.yaml", *arguments])
     assert "engine: serial, since EnsembleModule is not a DenseModule" in capsys.readouterr().out
-
-
-def test_a_module_of_another_project_is_refused(points, fails):
-    arguments = ("--model", "lightning.pytorch.demos.boring_classes.BoringModel")
-    message = fails("fit", "--config", "points.yaml", *arguments, "--ensemble", "2")
-    assert "BoringModel differs in training_step. Leave ensemble out" in message

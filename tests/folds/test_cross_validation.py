@@ -76,11 +76,6 @@ def test_predictions_are_averaged_over_the_repetitions():
     assert two.out_of_fold["class"].tolist() == [*map(str, mean.to_numpy().argmax(axis=1))]
 
 
-def test_probabilities_of_more_classes_than_the_data_names_are_numbered():
-    frame = cross_validate(classes(), lambda _: DenseModule((3,), 4, "softmax"), 1, 2).out_of_fold
-    assert list(frame)[2:] == ["target", "class", "prob_0", "prob_1", "prob_2", "prob_3"]
-
-
 def test_a_module_without_predictions_and_a_diverged_fold_have_no_rows():
     class Own(DenseModule):
         def validation_step(self, batch, batch_idx):

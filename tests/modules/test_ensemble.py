@@ -3,6 +3,7 @@ from functools import partial
 import pytest
 import torch
 from helpers.training import X, Y, loader, plain_loaders, quiet_trainer, sgd
+from lightning.pytorch.demos.boring_classes import BoringModel
 
 from dlp.errors import InputError
 from dlp.modules import DenseModule, EnsembleModule, EnsembleNet, PretrainedModule
@@ -55,7 +56,12 @@ def test_confident_members_that_disagree_have_finite_logits():
     torch.testing.assert_close(logits, torch.zeros(1, 1))
 
 
-def test_a_pretrained_network_is_refused():
-    make_member = partial(PretrainedModule, (3, 32, 32), 2, weights=None, backbone="resnet18")
-    with pytest.raises(InputError, match="differs in kernels"):
-        EnsembleModule(make_member, size=2)
+pretrained = partial(PretrainedModule, (3, 32, 32), 2, weights=None, backbone="squeezenet1_1")
+
+
+@pytest.mark.parametrize(
+    ("make_member", "name"), [(pretrained, "kernels"), (BoringModel, "training_step")]
+)
+def test_a_module_that_is_trained_in_another_way_is_refused(make_member, name):
+    with pytest.raises(InputError, match=f"differs in {name}"):
+        EnsembleModule(make_member, size=1)

@@ -49,15 +49,6 @@ def test_kernels_are_glorot_uniform_and_biases_zero():
     assert not kernel.bias.any()
 
 
-def test_a_dense_net_takes_images():
-    torch.manual_seed(0)
-    network = DenseNet((1, 2, 3), 2)
-    images = torch.rand(4, 1, 2, 3)
-    flat = DenseNet((6,), 2)
-    flat.load_state_dict(network.state_dict())
-    torch.testing.assert_close(network(images), flat(images.flatten(1)))
-
-
 def test_same_padding_keeps_the_size_and_sizes_may_be_given_per_convolution():
     network = ConvNet((1, 8, 8), 2, (2, 3), (), kernel_size=(5, 3), pool=(0, 4), padding="same")
     assert network.features(torch.rand(1, 1, 8, 8)).shape == (1, 3, 2, 2)

@@ -71,14 +71,6 @@ def test_epochs_log_the_exact_means_over_samples(penalty, samples_per_update, mo
     torch.testing.assert_close([*module.network.parameters()], [*network.parameters()])
 
 
-def test_max_steps_in_the_middle_of_an_epoch_logs_the_batches_of_that_epoch():
-    module, network = module_and_copy()
-    trainer = quiet_trainer(max_epochs=-1, max_steps=5)
-    trainer.fit(module, loader(X, Y))
-    trained_by_hand(network)
-    assert as_numbers(trainer.callback_metrics) == trained_by_hand(network, BATCHES[:2])
-
-
 @pytest.mark.filterwarnings("ignore:You're resuming from a checkpoint that ended before")
 def test_a_fit_resumed_within_an_epoch_logs_the_rest_of_it(tmp_path):
     path = tmp_path / "a.ckpt"

@@ -92,7 +92,6 @@ def test_new_cells_of_a_category_may_all_look_like_numbers():
 @pytest.mark.parametrize(
     ("target", "arguments", "classes"),
     [
-        ("city", {}, ["Lyon", "Nice", "Paris"]),
         ("sold", {"drop_columns": [], "class_names": ["no", "yes"]}, ["no", "yes"]),
         ("sold", {"drop_columns": [], "positive_class": "0"}, ["1", "0"]),
         ("rooms", {"task": "classification"}, ["1", "2", "3", "4", "5", "6"]),
