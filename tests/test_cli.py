@@ -18,7 +18,6 @@ from helpers.sets import write_points
 import dlp
 from dlp import cli
 from dlp.cli import COMMANDS, main
-from dlp.errors import InputError
 from dlp.lightning_cli.invocation import _scan
 
 
@@ -104,7 +103,6 @@ def test_a_reader_who_has_seen_enough_gets_no_traceback():
 @pytest.mark.parametrize(
     ("error", "status", "message"),
     [
-        (InputError("give x."), 2, "dlp: give x.\n"),
         (OSError(28, "No space left", "runs/a"), 2, "dlp: [Errno 28] No space left: 'runs/a'\n"),
         (KeyboardInterrupt(), 130, ""),
         (SystemExit(3), 3, ""),

