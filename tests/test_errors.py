@@ -26,6 +26,7 @@ def test_a_missing_package_is_a_sentence_with_the_command_that_installs_it():
         (lambda: DenseModule((3,), 1, "regression", hidden=(8, -3)), "hidden takes 1 to 1000000"),
         (lambda: DenseModule((3,), 1, "regression", l2=-1), "l2 takes 0 or more; got -1"),
         (lambda: ArrayDataModule([[1.0]], [1], batch_size=0), "^batch_size takes 1 or more"),
+        (lambda: ArrayDataModule([[1.0]], [1], eval_batch_size=0), "eval_batch_size takes 1"),
         *(
             (partial(ImageFolderDataModule, "x", image_size=size), "1 to 20000")
             for size in (0, (8, 0))

@@ -190,7 +190,7 @@ def test_a_checkpoint_is_for_its_own_rows(fitted, fails):
     text = Path("points.csv").read_text("utf-8")
     Path("points.csv").write_text(text + "1.0,1.0,red,yes\n", encoding="utf-8")
     resume = (*RESUME, "--trainer.max_epochs", "4")
-    for command in (resume, ("predict", "--config", "points.yaml")):
+    for command in (resume, ("predict", "--config", "points.yaml"), ("export", "points")):
         assert "was trained on other rows" in fails(*command)
     assert contents(RUN) == before
 

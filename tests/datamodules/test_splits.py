@@ -208,6 +208,7 @@ TIMED = replace(ROWS, times=np.arange(30))
         (ROWS, {"train_size": 25}, "train_size=25 selects 25 of 30 rows; it must select 1 to 24"),
         (ROWS, {"num_folds": 4, "fold": 4}, "num_folds=4 with fold=4"),
         (ROWS, {"seed": -1}, "split_seed takes 0 or more; got -1"),
+        (ROWS, {"num_folds": 4, "repeat": -1}, "repeat takes 0 or more; got -1"),
         (ROWS, {"num_folds": 31}, "num_folds=31 cannot divide 30 rows"),
         (replace(ROWS, targets=np.arange(30)), {"stratify": True}, "or no stratify"),
         (GROUPED, {"num_folds": 5}, "GroupKFold cannot divide 30 rows"),
