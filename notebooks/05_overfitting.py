@@ -9,8 +9,8 @@
 # ![Training loss falls on; validation loss falls, then
 # rises](../docs/figures/overfitting.svg)
 #
-# Remedies are called **regularisation**. Do they make a network better, or do they
-# only delay the rise? And would another seed say the same?
+# Remedies are called **regularisation**. Do they make a network better, or only delay
+# the rise?
 #
 # ## Rows that never overlap
 
@@ -43,32 +43,34 @@ assert not rows["train"] & rows["val"]
 # ## One network, two seeds
 #
 # The **middle network** has two hidden layers of 16 units; the others change one thing.
-# A **seed** decides the first weights and the order of the rows. We take two.
+# The **seed** decides its first weights and the order of the rows. Would another seed
+# say the same? We take two.
 
 
 # %%
-def train(seed, data=data, epochs=12, **settings):
+def train(seed, data=data, epochs=12, hidden=(16, 16), **settings):
     """Train a network; return it with its metrics per epoch."""
     torch.manual_seed(seed)
     head = "sigmoid" if data.num_outputs == 2 else "softmax"
-    model = DenseModule(data.input_shape, data.num_outputs, head, **settings)
+    sizes = {"input_shape": data.input_shape, "num_outputs": data.num_outputs}
+    model = DenseModule(**sizes, head=head, hidden=hidden, **settings)
     history = History()
     Trainer(max_epochs=epochs, callbacks=[history], **quiet).fit(model, data)
     metrics = pd.DataFrame(history.metrics, index=range(1, epochs + 1))
-    if "val_data_loss" in metrics:  # the loss without a penalty, explained below
+    if "val_data_loss" in metrics:  # without the penalty, which comes below
         metrics["train_loss"] = metrics["train_data_loss"]
         metrics["val_loss"] = metrics["val_data_loss"]
     return model, metrics
 
 
-middle_model, metrics = train(seed=0, hidden=[16, 16])
-runs = {"middle": [metrics, train(seed=1, hidden=[16, 16])[1]]}
+middle_model, metrics = train(seed=0)
+runs = {"middle": [metrics, train(seed=1)[1]]}
 
 # %% alt="Training loss falls; validation loss turns near epoch 4 and rises"
 figure, axes = plt.subplots(figsize=(6, 3.5))
 for metrics in runs["middle"]:
-    axes.plot(metrics["train_loss"], "--", color="#D55E00")
-    axes.plot(metrics["val_loss"], color="#0072B2")
+    axes.plot(metrics["train_loss"], color="#0072B2")
+    axes.plot(metrics["val_loss"], "--", color="#D55E00")
 axes.set(title="the middle network, two seeds", xlabel="epoch", ylabel="loss")
 axes.legend(["training", "validation"])
 figure.tight_layout()
@@ -98,17 +100,16 @@ for run in runs["middle"]:
     assert run["val_loss"][1] < run["train_loss"][1]
 
 # %% [markdown]
-# In the first epoch validation is better than training: the training loss is a mean
-# *during* the epoch, and validation comes *after* it.
+# (In the first epoch validation is better: it comes after the epoch, see
+# [section 3.4](02_two_classes.py).)
 #
 # The last loss depends on where we stop, and a slow learner looks good there. So we
-# compare the **lowest** loss. **Early stopping**
-# ends the training when validation no longer improves, and keeps that epoch's weights.
+# compare the lowest loss. **Early stopping** ends the training when validation no
+# longer improves, and keeps the weights of the best epoch.
 #
 # ## Three remedies
 #
 # **A smaller network** remembers less. It must look for what many rows have in common.
-# Too small, and it cannot learn even that.
 
 # %%
 runs["smaller"] = [train(seed, hidden=[4, 4])[1] for seed in (0, 1)]
@@ -116,24 +117,24 @@ runs["smaller"] = [train(seed, hidden=[4, 4])[1] for seed in (0, 1)]
 # %% [markdown]
 # **A penalty on large weights.** Add the sum of the squares of the weights (**L2**) or
 # of their sizes (**L1**), times a small factor, to the training loss. A weight then
-# grows only if it lowers the loss by more than it costs. In three lines:
+# grows only if that lowers the loss by more than it costs. By hand:
 
 # %%
 l2_model, metrics = train(seed=0, l2=0.003)
-layers = l2_model.network.layers
-kernels = [layers.dense1.weight, layers.dense2.weight]  # not biases, not the last layer
-penalty = 0.003 * sum((weight**2).sum() for weight in kernels)
+runs["L2"] = [metrics]
+layers = l2_model.network.layers  # biases and the last layer are not penalised
+squares = (layers.dense1.weight**2).sum() + (layers.dense2.weight**2).sum()
+penalty = 0.003 * squares
 
 [measured] = Trainer(**quiet).validate(l2_model, data, verbose=False)
 print(f"by hand {penalty:.4f}")
 print(f"in dlp  {measured['val_loss'] - measured['val_data_loss']:.4f}")
-runs["L2"] = [metrics, train(seed=1, l2=0.003)[1]]
 
 # %% tags=["hide"]
 assert abs(measured["val_loss"] - measured["val_data_loss"] - penalty) < 1e-4
 
 # %% [markdown]
-# All losses shown here are without the penalty.
+# All losses shown are without the penalty.
 #
 # L2 is also called **weight decay**. The gradient of `l2 * w**2` is `2 * l2 * w`: it
 # pulls each weight towards zero in each step. torch's optimizers can do this without a
@@ -167,20 +168,21 @@ assert torch.allclose(with_penalty, with_decay, atol=1e-6)
 assert (with_penalty - descend()).abs().max() > 1e-4
 
 # %% [markdown]
-# They are, with SGD. RMSprop and Adam also divide the penalty's gradient; the decay of
-# AdamW is not divided, so there the two differ.
+# They are, with SGD. RMSprop and Adam divide all gradients by their size, the penalty's
+# too. AdamW does not divide its decay, so there the two differ.
 #
 # What does L1 do that L2 does not?
 
 # %%
 l1_model, metrics = train(seed=0, l1=0.001)
 for name, model in {"none": middle_model, "L2": l2_model, "L1": l1_model}.items():
-    share = (model.kernels()[0].abs() < 0.001).float().mean()
+    weights = model.network.layers.dense1.weight
+    share = (weights.abs() < 0.001).float().mean()
     print(f"{name:4} {share:4.0%} of the first layer's weights are almost zero")
 
 # %% tags=["hide"]
 small = {
-    name: (model.kernels()[0].abs() < 0.001).float().mean()
+    name: (model.network.layers.dense1.weight.abs() < 0.001).float().mean()
     for name, model in {"none": middle_model, "L2": l2_model, "L1": l1_model}.items()
 }
 assert small["L1"] > small["L2"] + 0.1
@@ -194,14 +196,14 @@ assert small["L1"] > 0.5 > small["L2"]
 #
 # **Dropout** sets a random share of a layer's outputs to zero in each training step. It
 # divides the others by the share that is kept, so that their sum stays about the same.
-# No unit can then rely on another one. A **rate** of 0.2 to 0.5 is usual.
+# No unit can then rely on another one. A rate of 0.2 to 0.5 is usual.
 #
 # ![Two training steps drop different units; prediction uses
 # all](../docs/figures/dropout.svg)
 
 # %%
 model, metrics = train(seed=0, dropout=0.5)
-runs["dropout"] = [metrics, train(seed=1, dropout=0.5)[1]]
+runs["dropout"] = [metrics]
 layer, rate = model.network.layers.dropout1, 0.5
 outputs = torch.rand(8, 16)  # of a hidden layer, for a batch of 8
 
@@ -224,30 +226,28 @@ assert torch.equal(layer(outputs), outputs)
 # ## Better, or only later?
 #
 # Which network has the lowest loss? Guess before you look. A dot marks the lowest loss
-# of a run; all panels have one y axis.
+# of a run.
 
 
 # %%
-def draw(runs, columns=3):
+def draw(runs):
     """Draw the validation losses of each network beside those of the middle one."""
-    names = [name for name in runs if name != "middle"]
-    lines = -(-len(names) // columns)
-    figure, panels = plt.subplots(
-        lines, columns, sharex=True, sharey=True, figsize=(10, 3 * lines)
-    )
-    for axes, name in zip(panels.flat, names, strict=True):
+    names = list(runs)[1:]  # the middle one is the first
+    figure, panels = plt.subplots(1, len(names), sharey=True, figsize=(10, 3))
+    for axes, name in zip(panels, names, strict=True):
         for network, colour in (("middle", "0.6"), (name, "#0072B2")):
-            for seed, metrics in enumerate(runs[network]):
-                losses, label = metrics["val_loss"], network if seed == 0 else None
-                axes.plot(losses, color=colour, label=label)
+            for metrics in runs[network]:
+                losses = metrics["val_loss"]
+                [line] = axes.plot(losses, color=colour)
                 axes.plot(losses.idxmin(), losses.min(), "o", color=colour)
-        axes.set(xlabel="epoch", ylabel="validation loss", xticks=[1, 4, 8, 12])
-        axes.label_outer()
+            line.set_label(network)
+        axes.set(xlabel="epoch", xticks=[1, 4, 8, 12])
         axes.legend()
+    panels[0].set_ylabel("validation loss")
     figure.tight_layout()
 
 
-# %% alt="Three panels: smaller, L2 and dropout rise less and have no lower lowest loss"
+# %% alt="Three panels: L2 and dropout rise less; their lowest loss is about the same"
 draw(runs)
 
 # %%
@@ -264,10 +264,8 @@ assert last[["L2", "dropout"]].max() < last["middle"].min()
 
 # %% [markdown]
 # L2 and dropout flatten the rise, but their lowest loss is about that of the middle
-# network. The smaller network is as good with seed 0, and much worse with seed 1. Had
-# we run seed 0 alone, we would praise it.
-#
-# Two seeds are few. Here are five, 40 epochs, and three more networks:
+# network. The smaller network is as good with seed 0, and much worse with seed 1. Seed
+# 0 alone would mislead us. So here are five seeds, 40 epochs, three more networks:
 #
 # ![Six panels over 40 epochs: only 6,000 rows have a lower lowest loss than the middle
 # network](../docs/figures/overfitting_five_seeds.png)
@@ -288,17 +286,13 @@ assert last[["L2", "dropout"]].max() < last["middle"].min()
 #
 # - **No remedy has a lower loss than the middle network**, beyond what seeds do.
 # - **Early stopping gives as much**: the middle network, stopped at epoch 4 or 5.
-# - **Remedies delay.** After 40 epochs L1 and L2 have risen least, then dropout. Who
-#   cannot watch a curve is glad of a flat one.
-# - **L1 learns too little** here, and so do 4 units with three of five seeds. The
-#   bigger network turns first.
+# - **Remedies delay.** After 40 epochs L1 and L2 have risen least, then dropout.
+# - **L1 learns too little** here, and so do 4 units with three of five seeds.
 # - **More rows help most.** With 6,000, every seed is better than all others: fewer
 #   rules fit all rows by chance.
 #
 # This is one data set and one setting of each remedy; exercise 4 finds one that helps.
-#
-# **Noise and shuffled labels** are learned by heart too. The course's page "Two more
-# experiments" shows it with digits.
+# How noise is learned by heart: see the course's page "Two more experiments".
 #
 # ## Exercises
 #
@@ -321,7 +315,7 @@ for by in (1, 5):
 
 # %% [markdown] tags=["answer"]
 # No logit changes its sign, so the accuracy stays. The loss falls most of the way back:
-# most of its rise was not new mistakes, but old ones that became too sure.
+# it had risen mainly because old mistakes became too sure.
 
 # %% tags=["hide", "real"]
 lowest = runs["middle"][0]["val_loss"].min()
@@ -339,8 +333,8 @@ both = {"l2=0.003": runs["L2"][0].iloc[-1], "l2=0.1": strong.iloc[-1]}
 pd.DataFrame(both).loc[["train_loss", "val_loss"]].round(2)
 
 # %% [markdown] tags=["answer"]
-# Both losses are close, so it hardly overfits. But its loss stays above the lowest
-# one with `l2=0.003`: the penalty leaves too little freedom. The network underfits.
+# Both losses are close, so it hardly overfits. But it underfits: its loss never comes
+# down to the lowest one with `l2=0.003`.
 
 # %% tags=["hide"]
 assert strong["train_loss"].iloc[-1] > runs["L2"][0]["train_loss"].iloc[-1] + 0.1
@@ -379,8 +373,7 @@ print(f"right on {wrong:.0%} of the new rows")
 
 # %% [markdown] tags=["answer"]
 # Both parts are drawn from the same 2,000 rows, so many "new" rows are training rows.
-# The network knows their labels by heart. Shuffle once, then cut: the parts
-# cannot overlap.
+# The network knows their labels by heart. Shuffle once, then cut.
 
 # %% tags=["answer"]
 order = torch.randperm(2000).numpy()
@@ -396,12 +389,13 @@ assert fair < 0.17
 # for each of five seeds, train with the settings and take the lowest validation loss.
 # Subtract the middle network's of the same seed. Then look for better settings.
 
-# %%
+# %% tags=["real"]
 middle = [metrics["val_loss"].min() for metrics in runs["middle"]]
 for seed in (2, 3, 4):
     middle.append(train(seed, epochs=6)[1]["val_loss"].min())
 
 
+# %%
 def paired(settings):
     """Return five differences: lowest loss with the settings minus that of `middle`."""
     ...
@@ -411,8 +405,8 @@ settings = {"hidden": [32], "l2": 0.001}
 
 # %% [markdown]
 # The **standard error** of the mean is the deviation of the five differences, divided
-# by the root of five. Without a true difference, the mean is more than 2.8 such errors
-# from zero in one of twenty comparisons only (the t-test).
+# by the root of five. If there is no true difference, the mean is more than 2.8 such
+# errors from zero in only one of twenty comparisons (the t-test).
 
 
 # %%
@@ -449,21 +443,19 @@ def paired(settings):
 check(paired, {"hidden": [64], "dropout": 0.8})
 
 # %% [markdown] tags=["answer"]
-# One wide layer with much dropout is better by about 0.01, beyond the seeds. It is the
-# best of nine tries on the same validation rows, which favours it; but its test loss is
-# lower too (0.335, the middle network's 0.345). 6,000 rows gain more.
+# One wide layer with much dropout is better by about 0.01, beyond the seeds. As the
+# best of nine tries it was lucky too, but its test loss is also lower (0.335, not
+# 0.345).
 
 # %% [markdown]
 # ## Summary
 #
-# - Compare the lowest validation loss, over several seeds.
-# - Regularisation delays overfitting. Early stopping often gives as much.
-# - More rows help most.
+# - Compare the lowest loss, over several seeds.
+# - Regularisation delays overfitting. Early stopping gives as much, more rows more.
 # - L2 is weight decay; L1 makes most weights almost zero; dropout drops in training.
-# - What trains and what validates must never overlap.
 #
-# **On the command line**, with 15,000 reviews: `dlp fit --config imdb --config bigger`,
-# or `smaller`, `l1`, `l2`, `dropout`, `early_stopping` in its place; then
+# **On the command line**, with 15,000 reviews: `dlp fit --config imdb --config bigger`
+# (or `smaller`, `l1`, `l2`, `dropout`, `early_stopping`); then
 # `dlp compare imdb imdb+bigger imdb+dropout` draws them in one figure.
 #
 # Next: [4.5 The workflow](06_workflow.py)
