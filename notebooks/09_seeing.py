@@ -2,12 +2,13 @@
 # # 5.4 Seeing what a convnet sees
 #
 # The layers of a convnet write maps, and maps are pictures. So you can look inside, in
-# three ways: the **activations** that each layer computes from an image, the
-# **patterns** that a filter responds to most, and a **heat map** of the places that
+# three ways: at the outputs of a layer for an image, its **activations**; at the
+# **pattern** that a filter responds to most; and at a **heat map** of the places that
 # speak for a class.
 #
 # The network is the MobileNetV2 of section 5.3, trained on ImageNet's photographs. Only
-# its last layer is new: it learns cats and dogs from 160 photographs. 80 are the test.
+# its last layer is new: it learns cats and dogs from 80 photographs. 80 others are the
+# test.
 
 # %%
 # %matplotlib inline
@@ -23,8 +24,10 @@ from dlp.datamodules import CatsVsDogsDataModule
 from dlp.modules import PretrainedModule
 from dlp.visualization import GradCAM, activations, filter_patterns
 
+torch.set_num_threads(1)
 torch.manual_seed(0)
-data = CatsVsDogsDataModule(None, 120, image_size=224, val_size=None, test_size=80)
+parts = {"train_size": 80, "val_size": None, "test_size": 80}
+data = CatsVsDogsDataModule(None, per_class=120, image_size=224, **parts)
 weights = os.environ.get("DLP_WEIGHTS", "DEFAULT")
 model = PretrainedModule(
     data.input_shape, 2, "sigmoid", "mobilenet_v2", weights, hidden=[]
@@ -50,25 +53,27 @@ print(f"{(predicted == classes).sum()} of {len(images)} are right")
 assert len(images) == 80
 
 # %% tags=["hide", "real"]
-assert (predicted == classes).sum() >= 75
+assert (predicted == classes).sum() >= 72
 assert (predicted != classes).any()
 
 # %% [markdown]
 # ## Activations
 #
-# Activations are the outputs of a layer. MobileNetV2 is a chain of 19 stages, numbered
-# from 0; the five of section 5.3 are groups of these. `activations` returns what layers
-# inside it give, by their names: here the first convolution of five stages, after its
-# ReLU.
+# MobileNetV2 is a chain of 19 stages, numbered from 0; the five of section 5.3 are
+# groups of these. `activations` returns the outputs of layers inside it, by their
+# names: here the first convolution of five stages, after its ReLU.
+#
+# A channel is **empty** if it is 0 everywhere. Guess: where are more of them empty, in
+# early stages or in deep ones?
 
 # %%
-features = "network.backbone.model.features"
+stages = "network.backbone.model.features"  # as torchvision calls them
 layers = {
-    "stage 0": f"{features}.0",
-    "stage 2": f"{features}.2.conv.0",
-    "stage 9": f"{features}.9.conv.0",
-    "stage 17": f"{features}.17.conv.0",
-    "stage 18": f"{features}.18",
+    "stage 0": f"{stages}.0",
+    "stage 2": f"{stages}.2.conv.0",
+    "stage 9": f"{stages}.9.conv.0",
+    "stage 17": f"{stages}.17.conv.0",
+    "stage 18": f"{stages}.18",
 }
 maps = activations(model, images[:20], list(layers.values()))
 for name, layer in layers.items():
@@ -81,8 +86,8 @@ for name, layer in layers.items():
 
 # %% alt="A cat and twelve maps of three stages: the cat, then parts, then a few places"
 figure = Figure(figsize=(11, 3.6), layout="constrained")
-stages = ["stage 2", "stage 9", "stage 17"]
-for row, stage in zip(figure.subplots(3, 13), stages, strict=True):
+names = ["stage 2", "stage 9", "stage 17"]
+for row, stage in zip(figure.subplots(3, 13), names, strict=True):
     row[0].imshow(images[0].permute(1, 2, 0))
     row[0].set_ylabel(stage)
     for axes, channel in zip(row[1:], maps[layers[stage]][0], strict=False):
@@ -99,11 +104,10 @@ figure
 # Stage 2 still shows the photograph: its edges, its light and dark parts. Deeper maps
 # have fewer places and say less about how it looks, more about what is on it.
 #
-# A channel is **empty** if it is 0 everywhere, dark all over in the figure: the
-# photograph has nothing of what its filter looks for. In stage 17 that is common, and
-# other photographs fill other channels. So deeper filters are choosier, as the book
-# says. It is no law: the last stage has fewer empty channels, and of the first more
-# than a third are empty in every photograph. Those filters are of no use.
+# An empty channel is dark all over: the photograph has nothing of what its filter looks
+# for. In stage 17 that is common, and other photographs fill other channels. So deeper
+# filters are choosier, as the book says. It is no law: the last stage has fewer empty
+# channels, and of the first more than a third are empty in every photograph.
 
 # %% tags=["hide"]
 net = model.network.backbone.model.features
@@ -164,9 +168,8 @@ fields = {4: 19, 7: 59, 11: 171}  # side of the receptive field, in pixels
 for row, (stage, side) in zip(figure.subplots(3, 6), fields.items(), strict=True):
     layer = f"model.features.{stage}.conv.0.0"
     row[0].set_ylabel(f"stage {stage}\nreceptive field {side} x {side}")
-    for axes, pattern in zip(
-        row, filter_patterns(backbone, layer, range(6)), strict=True
-    ):
+    patterns = filter_patterns(backbone, layer, range(6), steps=20)
+    for axes, pattern in zip(row, patterns, strict=True):
         axes.imshow(pattern.permute(1, 2, 0))
         axes.set(xticks=[], yticks=[])
 figure.suptitle("Patterns of 64 x 64 pixels for the first six filters of three stages")
@@ -235,8 +238,8 @@ assert cam.layer == "network.backbone.model.features.18"
 assert heat.shape == (1, 7, 7)
 
 # %% [markdown]
-# Now three photographs that the network reads rightly, and one that it does not. Each
-# map is that of the class that the network chose. Where will the heat be in the fourth?
+# Here are three photographs that the network reads rightly, and one that it does not.
+# Each map is that of the class that it chose. Where will the heat be in the fourth?
 
 
 # %%
@@ -276,13 +279,13 @@ draw_heat(images[chosen], heats, titles)
 # %% [markdown]
 # The heat lies on the faces, in the fourth too: the network looked at the dog's head
 # and found it like a cat's. Heat on the background would tell of another mistake. The
-# places are coarse: beside the second head some heat lies on the grass. And each place
-# sees the whole photograph, since its receptive field is 491 pixels wide. So the map
+# places are coarse: beside the second head some heat lies on the grass. Each place
+# sees the whole photograph: its receptive field is 491 pixels wide. So the map
 # shows places, not pixels.
 #
 # Does heat mean something? Blur the hottest fifth of a photograph: the logit of the
 # class falls, by far more than if the same shape is blurred elsewhere. That was so in
-# at least nine of ten photographs, with five seeds.
+# at least 88 % of the photographs, with each of five seeds.
 #
 # ## Exercises
 #
@@ -306,10 +309,10 @@ assert not both.any()
 
 # %% [markdown]
 # **2. Write it.** Behind the last maps this network has an average over the places and
-# one dense layer, nothing else. For such a network there is an older method without a
-# gradient, the **class activation map** (CAM): add the maps with the weights of the
-# dense layer. Write it. `backbone(photo)` gives the maps, `dense.weight[0]` the
-# weights. Is it the same as Grad-CAM?
+# one dense layer. For such a network there is an older method without a gradient, the
+# **class activation map** (CAM): add the maps with the weights of the dense layer.
+# `backbone(photo)` gives the maps, `dense.weight[0]` the weights. Is it the same as
+# Grad-CAM?
 
 # %%
 dense = model.network.classifier.output
