@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -76,10 +76,11 @@ class TableEncoder(Encoder):
             return frame
         return frame.loc[:, frame.columns.isin(self.numeric + self.categorical)]
 
-    def check(self, frame: pd.DataFrame) -> None:
+    def check(self, frame: pd.DataFrame, texts: Collection[str]) -> None:
         """Check that the columns that are not listed are inputs, on all rows of the table."""
         if not self.lists_all:
-            check_inputs(frame.drop(columns=self.numeric + self.categorical, errors="ignore"))
+            others = frame.drop(columns=self.numeric + self.categorical, errors="ignore")
+            check_inputs(others, texts)
 
     def fit(self, rows: TableRows, targets: Any = None) -> None:
         """Learn features, fill values, scales, categories and a typical cell of each column."""
@@ -88,7 +89,7 @@ class TableEncoder(Encoder):
         if self.features is not None:
             self.features.fit(frame)
             frame = self.features.transform(frame)
-            self.check(frame)
+            self.check(frame, frame.columns[frame.dtypes == "str"])
         check_columns(frame, self.numeric + self.categorical)
         frame = self.listed(frame)
         constant = [name for name in map(str, frame) if not self._fit_column(frame[name])]

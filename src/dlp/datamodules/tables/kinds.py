@@ -1,6 +1,7 @@
 """Kinds of columns: numbers and dates, categories, and what is not an input as it is."""
 
 import re
+from collections.abc import Collection
 from typing import Any
 
 import pandas as pd
@@ -53,12 +54,12 @@ def check_target(column: "pd.Series[Any]", task: str) -> None:
             "task: classification.",
             {"task": "classification"},
         )
-    if not is_numeric_or_date(column):
+    if column.dtype in ("str", "object"):
         check_text(column, "give task: classification", fix={})
 
 
-def check_text(column: "pd.Series[Any]", advice: str, fix: Fix) -> "pd.Series[Any]":
-    """Check that text is not numbers or dates; return the distinct texts.
+def check_text(column: "pd.Series[Any]", advice: str, fix: Fix) -> None:
+    """Check that text is not numbers or dates.
 
     Args:
         column: Column of the table.
@@ -67,8 +68,6 @@ def check_text(column: "pd.Series[Any]", advice: str, fix: Fix) -> "pd.Series[An
     """
     cells = column.dropna()
     distinct = pd.Series(cells.unique()).astype(object)
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        return distinct
     is_plain = pd.to_numeric(distinct, errors="coerce").notna()
     if 0.5 < is_plain.mean() < 1:
         others = distinct[~is_plain].tolist()[:8]
@@ -96,12 +95,23 @@ def check_text(column: "pd.Series[Any]", advice: str, fix: Fix) -> "pd.Series[An
             f"{distinct[looks_numeric].iloc[0]!r}. Convert it, {convert}, or {advice}.",
             fix,
         )
-    return distinct
 
 
-def check_inputs(frame: pd.DataFrame) -> None:
-    """Check that columns hold numbers, dates or categories, and do not name the rows."""
-    names = [name for name in map(str, frame) if not _is_input(frame[name].sort_index())]
+def check_inputs(frame: pd.DataFrame, texts: Collection[str]) -> None:
+    """Check that columns hold numbers, dates or categories, and do not name the rows.
+
+    Args:
+        frame: Columns.
+        texts: Names of those that were read as text, whatever their type is now.
+    """
+    names = []
+    for name in map(str, frame):
+        column = frame[name].sort_index()
+        if name in texts:
+            advice = f"list it in categorical_columns, or give drop_columns: [{name}] or id_column"
+            check_text(column, f"{advice}: {name}", fix={"drop_columns": [name]})
+        if not _is_input(column):
+            names.append(name)
     if names:
         raise InputError(
             f"columns of row numbers, names, lists or above {_MAX_CATEGORIES:,} categories are not "
@@ -118,7 +128,4 @@ def _is_input(column: "pd.Series[Any]") -> bool:
         return len(column) < 3 or not (column.is_unique and column.is_monotonic_increasing)
     if is_numeric_or_date(column):
         return True
-    name = str(column.name)
-    advice = f"list it in categorical_columns, or give drop_columns: [{name}] or id_column: {name}"
-    distinct = check_text(column, advice, fix={"drop_columns": [name]})
-    return len(distinct) <= min(_MAX_CATEGORIES, column.count() / 2)
+    return column.nunique() <= min(_MAX_CATEGORIES, column.count() / 2)
