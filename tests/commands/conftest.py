@@ -8,6 +8,7 @@ import pytest
 from helpers.sets import write_points
 from matplotlib.figure import Figure
 
+from dlp import visualization
 from dlp.cli import main
 from dlp.files import save_figure
 
@@ -19,6 +20,7 @@ def quick_curves():
     def save_empty(figure, path):
         save_figure(Figure(), path)
 
+    assert visualization.draw_curves  # the package keeps what it is first asked for
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("dlp.visualization.curves.draw_curves", lambda *_: Figure())
         patch.setattr("dlp.callbacks.mistakes.save_figure", save_empty)
