@@ -5,15 +5,15 @@
 # filters for edges, fur, eyes and wheels. So take its convolutions, the **backbone**,
 # and train a small new network on top, the **head**.
 #
-# The backbone here is MobileNetV2. Its layers form five **stages**, groups that are
-# frozen or trained as one. torchvision downloads its weights (14 MB) once, unless
-# `DLP_WEIGHTS` names a file, as for the numbers here. The task is that of section 5.2:
-# cats or dogs, with 200 photographs to learn from.
+# The backbone here is MobileNetV2. It has five **stages**, groups of torchvision's 19
+# blocks, and each is frozen or trained as one. torchvision downloads the weights
+# (14 MB) once, unless `DLP_WEIGHTS` names a file. Here it names another training of
+# MobileNetV2, so your numbers will differ. The task is that of section 5.2: cats or
+# dogs, with 200 photographs.
 
 # %%
 # %matplotlib inline
 import os
-import time
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -39,9 +39,10 @@ print(f"{count:,} weights in {len(backbone.stages)} stages")
 # ## Feature extraction in plain torch
 #
 # The backbone is **frozen**: `requires_grad_(False)` keeps its weights, and `eval()`
-# the statistics of batch normalisation (below). `Backbone` does both. Its output for a
-# photograph is then always the same. Compute it once, without gradients, and take the
-# mean of each map. Each photograph is now a row of 1,280 numbers, its **features**.
+# the means that some layers keep (batch normalisation, below). `Backbone` does both.
+# Its output for a photograph is then always the same. Compute it once, without
+# gradients, and take the mean of each map. Each photograph is now a row of 1,280
+# numbers, its **features**.
 
 
 # %%
@@ -95,13 +96,14 @@ assert head_accuracy > 0.8
 # ## The same with dlp
 #
 # `PretrainedModule` joins a backbone and a head, its `classifier`. `CacheFeatures`
-# stores the features. After the fit we compare each tensor of the backbone with its
-# copy from before: frozen means equal to the last bit.
+# stores the features. Steps are of 20 photographs in place of all, hence another
+# accuracy. After the fit we compare each tensor of the backbone with its copy from
+# before: frozen means equal to the last bit.
 
 
 # %%
 def fit(data, callbacks, epochs, **settings):
-    """Return metrics, changed tensors of the backbone, seconds, and the model."""
+    """Return metrics, changed tensors of the backbone, and the model."""
     torch.manual_seed(0)
     settings = {"hidden": [], **settings}  # the head is one dense layer
     model = PretrainedModule(
@@ -119,15 +121,13 @@ def fit(data, callbacks, epochs, **settings):
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-    start = time.perf_counter()
     trainer.fit(model, data)
-    seconds = time.perf_counter() - start
     after = model.network.backbone.state_dict()
     changed = [name for name, tensor in after.items() if not tensor.equal(before[name])]
-    return history.metrics, changed, seconds, model
+    return history.metrics, changed, model
 
 
-frozen, changed, stored_seconds, frozen_model = fit(data, [CacheFeatures()], epochs=12)
+frozen, changed, frozen_model = fit(data, [CacheFeatures()], epochs=12)
 print(f"tensors of the backbone that changed: {len(changed)}")
 print(f"validation accuracy {frozen['val_acc'][-1]:.3f}")
 
@@ -139,24 +139,14 @@ assert sum(p.numel() for p in frozen_model.network.classifier.parameters()) == 1
 assert frozen["val_acc"][-1] > 0.8
 
 # %% [markdown]
-# Augmentation changes the photographs in every epoch, so there are no features to
-# store: all go through the whole backbone again.
-
-# %% tags=["real"]
-flipped = CatsVsDogsDataModule(None, image_size=96, augmentation="flip", **parts)
-_, augmented_changed, seconds, _ = fit(flipped, [CacheFeatures()], epochs=1)
-print(f"1 epoch with augmentation: {seconds:.1f} s")
-print(f"12 epochs on features, computed once: {stored_seconds:.1f} s")
-
-# %% tags=["hide", "real"]
-assert augmented_changed == []
-
-# %% [markdown]
+# With augmentation the training photographs change in every epoch, so their features
+# cannot be stored.
+#
 # ## Why you get 0.90 and the book 0.96
 #
 # The book's first edition freezes VGG16, trains with augmentation, and prints a
 # validation accuracy of 0.96. The same code in a later Keras gives about 0.90. Why? It
-# has two mistakes, and one hides the other.
+# has two mistakes that count, and one hides the other.
 #
 # - **The frozen network was not frozen.** The code sets `conv_base.trainable = False`.
 #   Keras 2.0.8 then counted 4 trainable tensors, and trained all 30; Keras 2.1.0 mended
@@ -164,17 +154,16 @@ assert augmented_changed == []
 # - **The weights expect other images.** The book divides pixels by 255. VGG16 had
 #   learned from pixels up to 255, less a mean colour, in the order blue, green, red.
 #
-# Validation accuracies, measured by this project:
-#
-# | VGG16 | images as expected | images as in the book |
+# | VGG16 | images | validation accuracy here |
 # | --- | --- | --- |
-# | frozen, features stored (3 seeds) | 0.970 | 0.897 (the book: 0.90) |
-# | frozen, augmented (1 seed) | 0.970 | not measured |
-# | all layers trained, augmented (1 seed) | not measured | 0.970 (the book: 0.96) |
+# | frozen, features stored | as expected | 0.970 (3 seeds) |
+# | frozen, augmented | as expected | 0.970 (1 seed) |
+# | frozen, features stored | the book's | 0.897 (3 seeds) |
+# | all trained, augmented | the book's | 0.970 (1 seed) |
 #
-# Wrong images cost seven points, and training all layers wins them back. So your 0.90
-# is right: a frozen network, on the book's images. The second edition prepares the
-# images as expected, and prints 0.97 for a frozen VGG16.
+# The book's images cost seven points, and training all layers wins them back. So an
+# 0.90 is what to expect, though frozen and augmented was not measured on them. The
+# second edition prepares the images as expected, and prints 0.97.
 #
 # Torch invites the first mistake too. Is this network frozen?
 
@@ -199,9 +188,9 @@ assert not kernel.equal(before)
 # It is not: `requires_grad_` is a method, and the assignment puts `False` in its place.
 # Only comparing the weights before and after tells.
 #
-# Now the second mistake. `Backbone` scales colours to mean 0 and standard deviation 1,
-# as its weights expect. With `scaling="unit"` it leaves them in [0, 1]. Five heads,
-# each from other random weights, learn from either kind.
+# Now the second mistake. `Backbone` scales colours to mean 0 and deviation 1, as its
+# weights expect. With `scaling="unit"` it leaves them in [0, 1]. Five heads, from other
+# random weights each, learn from either kind.
 
 # %% tags=["real"]
 unscaled = extract_features(Backbone("mobilenet_v2", weights, scaling="unit"))
@@ -217,7 +206,7 @@ pd.DataFrame(
 assert all(train_head(*scaled, s) > train_head(*unscaled, s) for s in range(5))
 
 # %% [markdown]
-# Each head is better on the images that the weights expect. So it is with five other
+# Each head is better on the images that its weights expect; so it is with five other
 # choices of photographs.
 #
 # ## Fine-tuning
@@ -239,9 +228,9 @@ assert all(train_head(*scaled, s) > train_head(*unscaled, s) for s in range(5))
 #
 # That stage has **batch normalisation**: it shifts and scales the outputs of a layer by
 # their mean and deviation. In training mode these are of the batch, here of 20
-# photographs, in evaluation mode of ImageNet. Here it stays in evaluation mode.
+# photographs, in evaluation mode of ImageNet. We keep evaluation mode.
 #
-# The other stages stay frozen, so their output is computed once. The deepest, layers 14
+# The other stages stay frozen, so their output is computed once. The deepest, blocks 14
 # to 18, starts from there.
 
 
@@ -316,31 +305,30 @@ plt.show()
 # %% [markdown]
 # In this run one epoch at 0.001 ruins the stage. At 0.0001 the loss is mostly below the
 # frozen one, and both rise in the end. Is that luck? Here are five seeds, each with
-# other photographs, and 200 handwritten digits, of which ImageNet has none. (Measured
-# by `benchmarks/course/08_pretrained.py`.)
+# other photographs, and 200 handwritten digits, of which ImageNet has none. (By
+# `benchmarks/course/08_pretrained.py`; frozen heads had 30 epochs, on digits 60.)
 
-# %% alt="Cats and dogs gain little, digits more; 0.001 and 20 epochs do harm"
+# %% alt="With five seeds: cats and dogs gain little, digits more, and 0.001 does harm"
 cats_and_dogs = {
     "frozen": [0.262, 0.17, 0.223, 0.195, 0.235],
-    "rate\n0.0001": [0.246, 0.105, 0.226, 0.176, 0.236],
-    "0.0001, last\nof 20 epochs": [0.441, 0.158, 0.501, 0.301, 0.481],
-    "0.0001,\nnorm trained": [0.258, 0.162, 0.267, 0.244, 0.231],
-    "rate\n0.001": [0.83, 0.694, 0.709, 0.694, 0.747],
+    "rate 0.0001": [0.246, 0.105, 0.226, 0.176, 0.236],
+    "rate 0.0001,\nbatch norm in\ntraining mode": [0.258, 0.162, 0.267, 0.244, 0.231],
+    "rate 0.001": [0.83, 0.694, 0.709, 0.694, 0.747],
 }
 digits = {
     "frozen": [0.558, 0.623, 0.686, 0.663, 0.541],
-    "rate\n0.0001": [0.474, 0.456, 0.645, 0.644, 0.378],
-    "0.0001,\nnorm trained": [0.407, 0.454, 0.525, 0.592, 0.525],
+    "rate 0.0001": [0.474, 0.456, 0.645, 0.644, 0.378],
+    "rate 0.0001,\nbatch norm in\ntraining mode": [0.407, 0.454, 0.525, 0.592, 0.525],
 }
-figure, panels = plt.subplots(1, 2, figsize=(10, 3.8), width_ratios=[5, 3], sharey=True)
+figure, panels = plt.subplots(1, 2, figsize=(10, 3.8), width_ratios=[4, 3], sharey=True)
 for panel, rows in zip(panels, (cats_and_dogs, digits), strict=True):
-    losses = pd.DataFrame(rows)
-    for seed, row in losses.iterrows():
-        panel.plot(row.values, "o", label=f"seed {seed}")
-    panel.plot(losses.T.values, color="lightgray", zorder=0)
-    panel.set_xticks(range(len(rows)), rows, multialignment="center")
-panels[0].set(title="Cats and dogs", ylabel="lowest validation loss, or last")
-panels[1].set(title="Digits", ylim=(0, 0.9))
+    for seed, losses in enumerate(zip(*rows.values(), strict=True)):
+        places = [place + (seed - 2) / 10 for place in range(len(rows))]
+        panel.plot(places, losses, "o", label=f"seed {seed}")
+    panel.set_xticks(range(len(rows)), rows)
+panels[0].axhline(0.69, color="gray", linestyle=":", label="a coin")
+panels[0].set(title="Cats and dogs", ylabel="lowest validation loss", ylim=(0, 0.9))
+panels[1].set_title("Digits (ten classes: a guess has 2.3)")
 panels[0].legend()
 figure.tight_layout()
 plt.show()
@@ -353,7 +341,7 @@ import dlp
 
 measured = Path(dlp.__file__).parents[2] / "benchmarks/course/08_pretrained.json"
 if measured.exists():  # in a clone
-    names = ["frozen lowest, 30 epochs", "1e-4 lowest", "1e-4 after 20"]
+    names = ["frozen lowest, 30 epochs", "1e-4 lowest"]
     names += ["trained norm lowest", "1e-3 lowest"]
     digit_names = ["digits frozen lowest", "digits 1e-04 lowest"]
     digit_names += ["digits trained norm lowest"]
@@ -364,39 +352,34 @@ if measured.exists():  # in a clone
 
 # %% [markdown]
 # At 0.001 the answers are no better than a coin's. At 0.0001 three seeds gain 0.016 to
-# 0.065 on cats and dogs, two gain nothing. ImageNet has both animals, so the frozen
-# features fit already. On digits all five gain, 0.02 to 0.17. So fine-tuning pays most
-# where your pictures are unlike ImageNet's. Stop at the lowest loss: after 20 epochs
-# four of five are above the frozen network.
+# 0.065 on cats and dogs, two gain nothing. In accuracy four gain 1 to 3 points (mean of
+# epochs 11 to 20). Stop at the lowest loss: after 20 epochs four are worse than the
+# frozen network. On digits all five gain 0.02 to 0.17, or 1 to 7 points in the best
+# epoch. With 2,000 photographs and a rate of 0.00001 nothing was gained (README). In
+# these cases it paid more where the pictures are unlike ImageNet's.
 #
-# Batch normalisation in training mode ("norm trained") does harm on cats and dogs:
-# after ten epochs all five losses are higher, by 0.07 to 0.19. On digits its lowest
-# loss is lower with four seeds: the statistics of ImageNet are not theirs.
+# Batch normalisation in training mode is worse with four seeds on cats and dogs, by
+# 0.01 to 0.07. On digits it is better with four, one by 0.002 only, and the fifth is
+# worse by 0.15. No rule follows.
 #
 # ## Fine-tuning with dlp
 #
 # `Unfreeze` does steps 4 and 5; `train_batch_norm=True` sets the other mode. What
-# changes in four epochs?
+# changes in four epochs? (`block5` is the fifth stage.)
 
 # %%
 callbacks = [CacheFeatures(), Unfreeze(at_epoch=3, stages=1)]
-tuned, tuned_changed, _, tuned_model = fit(data, callbacks, 4, backbone_lr=0.0001)
-layers = sorted({int(name.split(".")[2]) for name in tuned_changed})
+tuned, tuned_changed, _ = fit(data, callbacks, 4, backbone_lr=0.0001)
+blocks = sorted({int(name.split(".")[2]) for name in tuned_changed})
 statistics = [name for name in tuned_changed if "running_" in name]
-print("layers that changed:", layers)
+print("blocks that changed:", blocks)
 print("statistics of batch normalisation that changed:", statistics)
-trainer = Trainer(logger=False, enable_progress_bar=False)
-[test] = trainer.test(tuned_model, data, verbose=False)
-print(f"test accuracy, on 100 photographs: {test['test_acc']:.2f}")
 
 # %% tags=["hide"]
-assert layers == list(range(14, 19))  # the deepest stage alone
+assert blocks == list(range(14, 19))  # the deepest stage alone
 assert statistics == []
 first_epochs = zip(frozen["train_loss"][:2], tuned["train_loss"][:2], strict=True)
 assert all(abs(one - other) < 0.01 for one, other in first_epochs)
-
-# %% tags=["hide", "real"]
-assert test["test_acc"] > 0.8
 
 # %% [markdown]
 # ## Exercises
@@ -409,7 +392,7 @@ few_accuracy = train_head(x_train[:30], y_train[:30], x_val, y_val)
 print(f"30 photographs {few_accuracy:.3f}, 200 photographs {head_accuracy:.3f}")
 
 # %% [markdown] tags=["answer"]
-# Most of it: over five seeds 0.83 to 0.88, beside 0.86 to 0.92 with 200.
+# Here all of it; over five seeds 0.83 to 0.88, beside 0.86 to 0.92 with 200.
 
 # %% tags=["hide", "real"]
 assert few_accuracy > 0.6
@@ -425,7 +408,8 @@ print(f"with step 3: lowest {min(tried[0.0001]):.3f}")
 
 # %% [markdown] tags=["answer"]
 # Not at this small rate. Over five seeds the lowest loss is lower with three and higher
-# with two, by at most 0.05. Here step 3 is a precaution.
+# with two, by at most 0.05, after 20 tuned epochs in place of ten. Here step 3 is a
+# precaution.
 
 # %% [markdown]
 # **3. Write it.** This network has no gradients, and still `check` says that training
@@ -507,10 +491,11 @@ assert check(Frozen) == "you have it"
 # ## Summary
 #
 # - Scale images as the weights expect. Check that frozen weights stay equal.
-# - Fine-tune at a small rate and stop early. It pays most where the pictures are unlike
-#   ImageNet's.
+# - Fine-tune at a small rate and stop early. Here it gained more where the pictures are
+#   unlike ImageNet's.
 #
 # **On the command line**, with 2,000 photographs:
-# `dlp fit --config cats_dogs_features --config mobilenet` reaches 96 %.
+# `dlp fit --config cats_dogs_features --config mobilenet` is right on 96 % of the test
+# images.
 #
 # Next: [5.4 Seeing](09_seeing.py)

@@ -225,10 +225,21 @@ CLAIMS = [
         lambda n: n["digits 1e-04 lowest"] < n["digits frozen lowest"] - 0.01,
     ),
     Claim(
-        "On cats and dogs the loss after ten epochs is higher with batch normalisation in "
-        "training mode than in evaluation mode.",
-        ["trained norm last", "1e-4 last"],
-        lambda n: n["trained norm last"] > n["1e-4 last"] + 0.05,
+        "The mean accuracy of ten epochs of it is 0.01 to 0.03 higher than that of the same "
+        "epochs frozen, with four of five seeds.",
+        ["1e-4 mean acc", "frozen mean acc"],
+        lambda n: n["1e-4 mean acc"] > n["frozen mean acc"] + 0.005,
+    ),
+    Claim(
+        "On digits the highest accuracy is 0.01 to 0.07 higher than frozen, with all five.",
+        ["digits 1e-04 highest acc", "digits frozen highest acc"],
+        lambda n: n["digits 1e-04 highest acc"] > n["digits frozen highest acc"] + 0.01,
+    ),
+    Claim(
+        "On cats and dogs the lowest loss is higher with batch normalisation in training mode "
+        "than in evaluation mode, with four of five seeds.",
+        ["trained norm lowest", "1e-4 lowest"],
+        lambda n: n["trained norm lowest"] > n["1e-4 lowest"],
     ),
     Claim(
         "On digits the lowest loss is lower in training mode, with four of five seeds.",
