@@ -20,7 +20,8 @@
 # | any value | none | mean squared error (MSE) | `regression` |
 # | a value from 0 to 1 | sigmoid | MSE or binary cross entropy | `bounded_regression` |
 #
-# dlp has this table as code; `predict` applies the last activation to the outputs:
+# `head` is dlp's name of the row: activation, loss and metrics in one object. All of
+# these are **supervised** learning; section 4.1 shows the other branches.
 
 # %%
 # %matplotlib inline
@@ -34,7 +35,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_score
 from threadpoolctl import threadpool_limits
 
-from dlp import cross_validate, modules
+from dlp import cross_validate
 from dlp.callbacks import History
 from dlp.datamodules import ArrayDataModule
 from dlp.evaluation.baselines import guess_scores
@@ -44,29 +45,28 @@ from dlp.visualization import draw_curves
 threadpool_limits(1)  # of scikit-learn
 torch.set_num_threads(1)
 quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
-outputs = torch.tensor([[1.0, -2.0, 3.0]])  # of the last layer, for one row
-kinds = ["Sigmoid", "Softmax", "Multilabel", "Regression", "BoundedRegression"]
-table = {}
-for kind in kinds:
-    head_class = getattr(modules, f"{kind}Head")
-    head = head_class() if kind == "Sigmoid" else head_class(3)
-    answers = head.predict(outputs[:, : head.num_logits])
-    losses = ", ".join(head.losses)
-    table[head.name] = [head.num_logits, answers.numpy().round(2)[0], losses]
-pd.DataFrame(table, index=["outputs", "predict", "losses, the first by default"]).T
 
 # %% tags=["hide"]
+from dlp import modules
+
+outputs = torch.tensor([[1.0, -2.0, 3.0]])
 sigmoid, softmax = outputs.sigmoid(), outputs.softmax(1)
-answers = {name: torch.tensor(row[1]) for name, row in table.items()}
-assert torch.allclose(answers["sigmoid"][1], sigmoid[0, 0], atol=0.01)
-assert torch.allclose(answers["softmax"], softmax[0], atol=0.01)
-assert torch.allclose(answers["multilabel"], sigmoid[0], atol=0.01)
-assert torch.allclose(answers["regression"], outputs[0])
-assert torch.allclose(answers["bounded_regression"], sigmoid[0], atol=0.01)
+table = {  # class: last activation of the outputs, losses with the default first
+    modules.SigmoidHead: (sigmoid[:, :1], ["bce", "mse"]),
+    modules.SoftmaxHead: (softmax, ["cross_entropy"]),
+    modules.MultilabelHead: (sigmoid, ["bce", "mse"]),
+    modules.RegressionHead: (outputs, ["mse", "mae", "huber"]),
+    modules.BoundedRegressionHead: (sigmoid, ["mse", "bce"]),
+}
+names = ["sigmoid", "softmax", "multilabel", "regression", "bounded_regression"]
+assert [head_class.name for head_class in table] == names
+for head_class, (answers, losses) in table.items():
+    head = head_class() if head_class.name == "sigmoid" else head_class(3)
+    predicted = head.predict(outputs[:, : head.num_logits])
+    assert torch.allclose(predicted[:, -answers.shape[1] :], answers)
+    assert list(head.losses) == losses
 
 # %% [markdown]
-# All of these are **supervised** learning; section 4.1 shows the other branches.
-#
 # ## Step 2: choose a measure of success
 #
 # The classes of our digits are of about equal size, so accuracy will do. Where one
@@ -80,7 +80,7 @@ assert torch.allclose(answers["bounded_regression"], sigmoid[0], atol=0.01)
 # - **Parts that represent the whole.** Shuffle before you cut.
 # - **The arrow of time.** To predict the future, validate on later rows than you train
 #   on.
-# - **Duplicates.** Copies of a row must not be in two parts (section 4.4).
+# - **Duplicates.** Copies of a row must not be in two parts (section 3.4).
 #
 # ![Rows cut into training, validation and test part](../docs/figures/hold_out.svg)
 #
@@ -212,8 +212,9 @@ assert max(big["val_acc"]) > linear
 # ## Step 7: regularise and tune
 #
 # Now hold the network back: dropout, penalties, other sizes and rates. Judge each try
-# on the validation part, and give each the epochs that it needs: 40 at most here.
-# `dlp tune` does this for you.
+# on the validation part. Here all get 40 epochs. Slow ones are cut short, so this
+# favours fast ones. `dlp tune --config imdb --space imdb` tries settings for you, on
+# film reviews.
 
 # %%
 slow = partial(KerasRMSprop, lr=0.0003)
@@ -231,7 +232,7 @@ losses.index += 1  # epochs
 pd.DataFrame({"lowest loss": losses.min().round(3), "at epoch": losses.idxmin()})
 
 # %% [markdown]
-# Where the lowest loss is that of the last epochs, more would help.
+# Where the lowest loss is that of the last epochs, more might help.
 #
 # Each look at the validation part leaks a little of it into your choices. After many
 # looks its score is too good. **Folds** judge the winner on all rows but the test.
