@@ -329,7 +329,7 @@ for panel, rows in zip(panels, (cats_and_dogs, digits), strict=True):
 panels[0].axhline(0.69, color="gray", linestyle=":", label="a coin")
 panels[0].set(title="Cats and dogs", ylabel="lowest validation loss", ylim=(0, 0.9))
 panels[1].set_title("Digits (ten classes: a guess has 2.3)")
-panels[0].legend()
+panels[0].legend(loc="center left", ncols=2)
 figure.tight_layout()
 plt.show()
 
