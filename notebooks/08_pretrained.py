@@ -161,9 +161,9 @@ assert frozen["val_acc"][-1] > 0.8
 # | frozen, features stored | the book's | 0.897 (3 seeds) |
 # | all trained, augmented | the book's | 0.970 (1 seed) |
 #
-# The book's images cost seven points, and training all layers wins them back. So an
-# 0.90 is what to expect, though frozen and augmented was not measured on them. The
-# second edition prepares the images as expected, and prints 0.97.
+# The book's images cost seven points, and training all layers wins them back. So expect
+# 0.90, though frozen and augmented was not measured on them. The second edition
+# prepares the images as expected, and prints 0.97.
 #
 # Torch invites the first mistake too. Is this network frozen?
 
@@ -358,9 +358,9 @@ if measured.exists():  # in a clone
 # epoch. With 2,000 photographs and a rate of 0.00001 nothing was gained (README). In
 # these cases it paid more where the pictures are unlike ImageNet's.
 #
-# Batch normalisation in training mode is worse with four seeds on cats and dogs, by
-# 0.01 to 0.07. On digits it is better with four, one by 0.002 only, and the fifth is
-# worse by 0.15. No rule follows.
+# By the lowest loss, batch normalisation in training mode is worse with four seeds on
+# cats and dogs, by 0.01 to 0.07. On digits it is better with four, one by 0.002 only,
+# and the fifth is worse by 0.15. No rule follows.
 #
 # ## Fine-tuning with dlp
 #
