@@ -16,9 +16,9 @@ from dlp.modules import Backbone, PretrainedModule
 from dlp.visualization import GradCAM, activations
 
 EPOCHS = (10, 20)
-#: Layers after their activations: the first of all, then the first of three stages.
-LAYERS = {"stage 0": "0.2", "stage 2": "2.conv.0.2", "stage 9": "9.conv.0.2"}
-LAYERS |= {"stage 17": "17.conv.0.2", "stage 18": "18.2"}
+#: Layers after their activations: the first of all, then the first of three blocks.
+LAYERS = {"block 0": "0.2", "block 2": "2.conv.0.2", "block 9": "9.conv.0.2"}
+LAYERS |= {"block 17": "17.conv.0.2", "block 18": "18.2"}
 
 
 def weights() -> str:
@@ -50,10 +50,10 @@ def measure_channels(images: Tensor) -> dict[str, float]:
         empty[names[layer]] = maps.amax((2, 3)) == 0
     shares = {name: values.float().mean(1) for name, values in empty.items()}
     numbers = {f"{name}, empty": share.mean().item() for name, share in shares.items()}
-    deeper = shares["stage 17"] > shares["stage 9"]
-    numbers["photographs with more empty in stage 17 than in 9"] = deeper.float().mean().item()
-    numbers["stage 0, empty in all"] = empty["stage 0"].all(0).sum().item()
-    numbers["stage 17, empty in all"] = empty["stage 17"].all(0).sum().item()
+    deeper = shares["block 17"] > shares["block 9"]
+    numbers["photographs with more empty in block 17 than in 9"] = deeper.float().mean().item()
+    numbers["block 0, empty in all"] = empty["block 0"].all(0).sum().item()
+    numbers["block 17, empty in all"] = empty["block 17"].all(0).sum().item()
     return numbers
 
 
@@ -66,8 +66,8 @@ def measure_pattern(seed: int, steps: int) -> dict[str, float]:
     for _ in range(steps):
         pixels.requires_grad_()
         x = (pixels / 255 - backbone().mean) / backbone().std
-        for stage in net[:4]:
-            x = stage(x)
+        for block in net[:4]:
+            x = block(x)
         response = net[4].conv[0][0](x)[0, 0].mean()
         responses.append(response.item())
         (gradient,) = torch.autograd.grad(response, pixels)
@@ -130,26 +130,26 @@ def measure(seed: int) -> dict[str, float]:
 
 CLAIMS = [
     Claim(
-        "Of MobileNetV2's stage 17 more channels are empty than of stage 9, in nearly every "
+        "Of MobileNetV2's block 17 more channels are empty than of block 9, in nearly every "
         "photograph.",
         [
-            "stage 2, empty",
-            "stage 9, empty",
-            "stage 17, empty",
-            "photographs with more empty in stage 17 than in 9",
+            "block 2, empty",
+            "block 9, empty",
+            "block 17, empty",
+            "photographs with more empty in block 17 than in 9",
         ],
-        lambda n: n["photographs with more empty in stage 17 than in 9"] > 0.95,
+        lambda n: n["photographs with more empty in block 17 than in 9"] > 0.95,
     ),
     Claim(
         "It is no law: of the first layer more channels are empty than of the last.",
-        ["stage 0, empty", "stage 18, empty"],
-        lambda n: n["stage 0, empty"] > n["stage 18, empty"],
+        ["block 0, empty", "block 18, empty"],
+        lambda n: n["block 0, empty"] > n["block 18, empty"],
     ),
     Claim(
         "Twelve of 32 channels of the first layer are empty in all photographs, whatever these "
-        "show; of stage 17 nearly none is.",
-        ["stage 0, empty in all", "stage 17, empty in all"],
-        lambda n: n["stage 0, empty in all"] == 12 and n["stage 17, empty in all"] < 10,
+        "show; of block 17 nearly none is.",
+        ["block 0, empty in all", "block 17, empty in all"],
+        lambda n: n["block 0, empty in all"] == 12 and n["block 17, empty in all"] < 10,
     ),
 ]
 CLAIMS += [
