@@ -303,8 +303,8 @@ figure
 # The table has the means of the last five epochs. Without augmentation the network
 # overfits: training goes on improving, validation does not follow. With it the gap is
 # smaller and the validation loss lower, with each of five seeds, and also after 36
-# epochs. Whether it is more often right is not yet certain: among 500 images a few per
-# cent may be chance.
+# epochs. After 18 epochs it is more often right with four of five seeds, after 36 with
+# all five, by 4 to 10 points.
 
 # %% tags=["hide", "real"]
 gap = {name: m["train_acc"] - m["val_acc"] for name, m in last.items()}
