@@ -183,9 +183,10 @@ CLAIMS = [
         lambda n: n["8 units, epoch 400"] < min(n[f"{u} units, epoch 400"] for u in (64, 256)),
     ),
     Claim(
-        "Stopped at its own turn, 64 units are better than 8 (with three of five seeds).",
+        "Stopped each at its turn, neither 8 nor 64 units are better: they differ by less than "
+        "0.2, three seeds this way and two that.",
         ["8 units, lowest of 800", "64 units, lowest of 800"],
-        lambda n: n["64 units, lowest of 800"] < n["8 units, lowest of 800"],
+        lambda n: abs(n["64 units, lowest of 800"] - n["8 units, lowest of 800"]) < 0.2,
     ),
     Claim(
         "256 units are never the best of the three, each stopped at its turn.",
