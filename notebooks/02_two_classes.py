@@ -13,8 +13,8 @@
 # %%
 # %matplotlib inline
 import re
+from contextlib import redirect_stdout
 
-import pandas as pd
 import torch
 import torch.nn.functional as F
 from lightning import Trainer
@@ -106,36 +106,13 @@ assert same
 assert not still_one
 
 # %% [markdown]
-# The **sigmoid** turns the output, the logit, into a probability of class 1. The loss
-# is **binary cross entropy**: minus the logarithm of the probability of the true class.
-# Why not the squared error? Here are both for a review of class 1, and their gradients:
-
-# %%
-logit = torch.tensor([-5.0, -2.0, 0.0, 2.0, 5.0], requires_grad=True)
-p = 1 / (1 + (-logit).exp())
-cross_entropy, squared_error = -p.log(), (1 - p) ** 2
-[slope] = torch.autograd.grad(cross_entropy.sum(), logit, retain_graph=True)
-[other_slope] = torch.autograd.grad(squared_error.sum(), logit)
-table = {
-    "logit": logit,
-    "probability": p,
-    "cross entropy": cross_entropy,
-    "gradient": slope,
-    "squared error": squared_error,
-    "its gradient": other_slope,
-}
-pd.DataFrame({name: column.tolist() for name, column in table.items()}).round(3)
-
-# %% tags=["hide"]
-assert torch.allclose(cross_entropy, F.softplus(-logit), atol=1e-6)
-assert slope[0] < -0.99
-assert round(other_slope[0].item(), 3) == -0.013
-
-# %% [markdown]
-# The first row is a confident wrong answer. Cross entropy corrects it with a gradient
-# near -1, the squared error hardly: its gradient is -0.013.
+# The **sigmoid** turns the output, the logit, into a probability of class 1. A loss
+# measures the **prediction error**, the distance from the target. Here it is **binary
+# cross entropy**: minus the logarithm of the probability of the true class. The squared
+# error would hardly correct a confident wrong answer
+# ([section 2.4](01a_gradient_descent.py)).
 #
-# And these are four **targets** of the loss, with made-up logits:
+# These are four **targets** of the loss, with made-up logits:
 
 # %%
 _, targets = next(iter(data.val_dataloader()))
@@ -252,15 +229,16 @@ assert val_losses[-1] > min(val_losses) + 0.1
 assert 0 < max(metrics["val_acc"]) - metrics["val_acc"][-1] < 0.04
 
 # %% [markdown]
-# (Elsewhere `draw_curves(metrics)` draws this.) On the training reviews the
-# loss falls to the end. On the validation reviews it falls, turns, and rises: from the
-# turn on, the network learns what is special to its training reviews. It **overfits**.
-# Accuracy shows this less clearly. Why?
+# On the training reviews the loss falls to the end. On the validation reviews it falls,
+# turns, and rises: from the turn on, the network learns what is special to its training
+# reviews. It **overfits**. Accuracy shows this less clearly. Why?
+#
+# Call the network sure if its probability is below 0.1 or above 0.9.
 
 # %%
 for epoch in (2, 12):
     sure, right = metrics["val_is_sure"][epoch - 1], metrics["val_acc"][epoch - 1]
-    print(f"epoch {epoch:2}: sure of {sure:.0%}, right on {right:.1%}")
+    print(f"epoch {epoch:2}: sure of {sure:.0%} of the reviews, right on {right:.1%}")
 
 # %% tags=["hide", "real"]
 assert metrics["val_is_sure"][11] > metrics["val_is_sure"][1] + 0.2
@@ -279,7 +257,8 @@ assert metrics["val_acc"][11] < metrics["val_acc"][1] + 0.01
 # %%
 for encoding in ("multi_hot", "count", "tfidf"):
     encoded = IMDBDataModule(num_words=10_000, val_size=0.4, encoding=encoding)
-    runs = [fit(encoded, epochs=8, seed=seed)[1] for seed in range(3)]
+    with redirect_stdout(None):  # the duplicates are known
+        runs = [fit(encoded, epochs=8, seed=seed)[1] for seed in range(3)]
     losses = [round(min(run["val_loss"]), 3) for run in runs]
     print(f"{encoding:9} loss {losses}", end=" accuracy ")
     print([round(max(run["val_acc"]), 3) for run in runs])
@@ -419,7 +398,8 @@ def train_epoch(network, x, y, optimizer):
 
 
 # %% [markdown]
-# The check takes two steps by a formula: the gradient of a logit is `(p - y) / N`.
+# The check takes two steps by a formula: with N rows and the probability p, the
+# gradient of a logit is `(p - y) / N`.
 
 
 # %%
