@@ -158,12 +158,14 @@ def smooth(curve):
 figure = Figure(figsize=(7, 4), layout="constrained")
 axes = figure.subplots()
 epochs = range(11, 401)
-for part, style, colour in (("train", "-", "#0072B2"), ("val", "--", "#D55E00")):
+parts = {"training": ("train", "#0072B2"), "validation": ("val", "#D55E00")}
+for name, (part, colour) in parts.items():
     curve = np.array(result.mean_curves[f"{part}_mae"][10:])
     spread = np.array(result.std_curves[f"{part}_mae"][10:])
-    axes.fill_between(epochs, curve - spread, curve + spread, alpha=0.15, color=colour)
-    axes.plot(epochs, curve, alpha=0.4, color=colour, label=f"{part}, each epoch")
-    axes.plot(epochs, smooth(curve), style, color=colour, label=f"{part}, smoothed")
+    band = (curve - spread, curve + spread)
+    axes.fill_between(epochs, *band, alpha=0.15, color=colour, linewidth=0)
+    axes.plot(epochs, curve, alpha=0.4, color=colour, label=f"{name}, each epoch")
+    axes.plot(epochs, smooth(curve), color=colour, label=f"{name}, smoothed")
 axes.axvline(best, color="grey", linestyle=":", label=f"lowest: epoch {best}")
 axes.set(title="mean of four folds", xlabel="epoch", ylabel="MAE in $1,000")
 axes.legend(ncols=2)

@@ -173,7 +173,7 @@ for row, (block, side) in zip(figure.subplots(3, 6), fields.items(), strict=True
         axes.imshow(pattern.permute(1, 2, 0))
         axes.set(xticks=[], yticks=[])
 figure.suptitle(
-    "Six filters of three blocks, 64 x 64 pixels; block 11 sees more than is drawn"
+    "Patterns of six filters each, 64 x 64 pixels; block 11 sees more than is drawn"
 )
 figure
 
