@@ -265,8 +265,8 @@ assert last[["L2", "dropout"]].max() < last["middle"].min()
 # network. The smaller network is as good with seed 0, and much worse with seed 1. Seed
 # 0 alone would mislead us. So here are five seeds, 40 epochs, three more networks.
 #
-# ![Curves of 40 epochs: only 6,000 rows have a lower lowest loss than the
-# middle network](../docs/figures/overfitting_five_seeds.png)
+# ![Curves of 40 epochs: beyond the seeds only 6,000 rows have a lower lowest loss than
+# the middle network](../docs/figures/overfitting_five_seeds.png)
 #
 # Median (lowest-highest) at the lowest loss, then after 40 epochs:
 #
@@ -285,7 +285,7 @@ assert last[["L2", "dropout"]].max() < last["middle"].min()
 # - **None of these settings has a lower loss than the middle network**, beyond what
 #   seeds do. Stop that one early, at epoch 4 or 5.
 # - **Remedies delay.** After 40 epochs L1 and L2 have risen least. In accuracy
-#   overfitting costs 3.5 points; L2 and L1 save at most one of them, dropout 2.5.
+#   overfitting costs 3 to 4 points; L2 and L1 save at most one of them, dropout 2.5.
 # - **L1 learns too little** here, and so do 4 units with three of five seeds.
 # - **More rows help most.** With 6,000, every seed is better than all others. Trained
 #   on, it overfits as much: an epoch has twice the steps, so it turns at epoch 3, and
@@ -444,7 +444,7 @@ check(paired, {"hidden": [64], "dropout": 0.8})
 
 # %% [markdown] tags=["answer"]
 # One wide layer with much dropout is better by about 0.01, beyond the seeds. As the
-# best of nine tries it was lucky too, but its test loss is also lower (0.335, not
+# best of several tries it was lucky too, but its test loss is also lower (0.335, not
 # 0.345).
 
 # %% [markdown]

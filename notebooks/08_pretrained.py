@@ -163,7 +163,7 @@ assert frozen["val_acc"][-1] > 0.8
 #
 # The book's images cost seven points, and training all layers wins them back. So expect
 # 0.90, though frozen and augmented was not measured on them. The second edition
-# prepares the images as expected, and prints 0.97.
+# prepares the images as expected, and prints 0.98 for that case.
 #
 # Torch invites the first mistake too. Is this network frozen?
 
@@ -206,7 +206,7 @@ pd.DataFrame(
 assert all(train_head(*scaled, s) > train_head(*unscaled, s) for s in range(5))
 
 # %% [markdown]
-# Each head is better on the images that its weights expect; so it is with five other
+# Each head is better on the images that its weights expect; so it is with four other
 # choices of photographs.
 #
 # ## Fine-tuning
@@ -304,7 +304,7 @@ plt.show()
 
 # %% [markdown]
 # In this run one epoch at 0.001 ruins the stage. At 0.0001 the loss is mostly below the
-# frozen one, and both rise in the end. Is that luck? Here are five seeds, each with
+# frozen one; both end above their lowest. Is that luck? Here are five seeds, each with
 # other photographs, and 200 handwritten digits, of which ImageNet has none. (By
 # `benchmarks/course/08_pretrained.py`; frozen heads had 30 epochs, on digits 60.)
 
@@ -352,11 +352,11 @@ if measured.exists():  # in a clone
 
 # %% [markdown]
 # At 0.001 the answers are no better than a coin's. At 0.0001 three seeds gain 0.016 to
-# 0.065 on cats and dogs, two gain nothing. In accuracy four gain 1 to 3 points (mean of
-# epochs 11 to 20). Stop at the lowest loss: after 20 epochs four are worse than the
-# frozen network. On digits all five gain 0.02 to 0.17, or 1 to 7 points in the best
-# epoch. With 2,000 photographs and a rate of 0.00001 nothing was gained (README). In
-# these cases it paid more where the pictures are unlike ImageNet's.
+# 0.065 on cats and dogs, two gain nothing. In accuracy four gain about 1 to 3 points
+# (mean of epochs 11 to 20). Stop at the lowest loss: after 20 epochs four are worse
+# than the frozen network. On digits all five gain 0.02 to 0.17, or 1 to 7 points in the
+# best epoch. With 2,000 photographs and a rate of 0.00001 this network gained nothing,
+# VGG16 a point (results). In these cases it paid more on pictures unlike ImageNet's.
 #
 # By the lowest loss, batch normalisation in training mode is worse with four seeds on
 # cats and dogs, by 0.01 to 0.07. On digits it is better with four, one by 0.002 only,

@@ -105,9 +105,9 @@ figure
 # Block 2 still shows the photograph: its edges, its light and dark parts. Deeper maps
 # have fewer places and say less about how it looks, more about what is on it.
 #
-# From block 2 to 17 more are empty the deeper you go, others in each photograph: these
-# filters are choosier, as the book says. Blocks 0 and 18 break the rule. Twelve filters
-# of block 0 are empty in all photographs: they answer to nothing.
+# From block 2 to 17 more are empty the deeper you go, in block 17 others in each
+# photograph: its filters are choosier, as the book says. Blocks 0 and 18 break the
+# rule. Twelve filters of block 0 are empty in all photographs: they answer to nothing.
 
 # %% tags=["hide"]
 net = model.network.backbone.model.features

@@ -130,8 +130,7 @@ def measure(seed: int) -> dict[str, float]:
 
 CLAIMS = [
     Claim(
-        "Of MobileNetV2's block 17 more channels are empty than of block 9, in nearly every "
-        "photograph.",
+        "Of MobileNetV2's block 17 more channels are empty than of block 9, in every photograph.",
         [
             "block 2, empty",
             "block 9, empty",
