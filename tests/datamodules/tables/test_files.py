@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dlp.datamodules import TableDataModule
-from dlp.datamodules.tables.files import read_table
+from dlp.datamodules.tables.files import plain_table, read_table
 from dlp.datamodules.tables.kinds import check_inputs, is_numeric_or_date
 from dlp.errors import InputError
 
@@ -109,6 +109,13 @@ def test_columns_that_are_no_inputs_are_refused(column, message):
     frame = read_table(write("c,y\n" + text))
     with pytest.raises(InputError, match=message):
         check(frame)
+
+
+@pytest.mark.parametrize("dtype", ["str", "string", "object", "large_string[pyarrow]"])
+def test_texts_of_every_type_are_checked(dtype):
+    frame = pd.DataFrame({"c": ["1.234,5", "17,25", "3,5", "1,5"] * 3}, dtype=dtype)
+    with pytest.raises(InputError, match=r"looks like numbers.*'1.234,5'"):
+        check(plain_table(frame, "the table"))
 
 
 @pytest.mark.parametrize(
