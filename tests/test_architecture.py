@@ -88,7 +88,8 @@ def test_every_file_has_its_row_and_imports_go_downward():
 
 
 def test_files_import_each_other_in_no_circle():
-    TopologicalSorter(ARROWS).prepare()  # it raises CycleError
+    order = TopologicalSorter(ARROWS).static_order()  # a circle is a CycleError
+    assert set(order) >= set(ARROWS)
 
 
 def test_datamodules_know_no_loss_and_modules_no_data():
