@@ -10,6 +10,9 @@ import yaml
 from dlp.reader.model import Model
 from dlp.runs.folder import Run
 
+#: What a reader of the card needs to know of the inputs, beside their columns.
+_FACTS = ("kind", "shape", "height", "width", "channels", "encoding", "tokens", "read_csv")
+
 
 def card(model: Model, run: Run, checkpoint: str, difference: str) -> str:
     """Return the text of the card.
@@ -21,14 +24,16 @@ def card(model: Model, run: Run, checkpoint: str, difference: str) -> str:
         difference: Largest difference of the export, and its rows.
     """
     spec = model.spec
-    kind = spec.inputs["kind"]
+    inputs = {name: spec.inputs[name] for name in _FACTS if spec.inputs.get(name)}
     fields = pd.DataFrame(model.reader.fields())
+    columns = ""
     if len(fields):
-        kind += _table(fields.set_index("name").fillna(""))
+        columns = _table(fields.set_index("name").fillna(""))
     template = Template(Path(__file__).with_suffix(".md").read_text("utf-8"))
     return template.substitute(
         title=f"{run.folder.resolve().parent.name} {run.folder.name}",
-        kind=kind,
+        inputs=yaml.safe_dump(inputs, sort_keys=False),
+        columns=columns,
         answer=yaml.safe_dump(asdict(spec.answer), sort_keys=False),
         scores=_scores(run, checkpoint),
         training=yaml.safe_dump(asdict(spec.card), sort_keys=False),
