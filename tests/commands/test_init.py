@@ -44,7 +44,8 @@ def test_refusals_of_a_table_are_settled_and_stand_in_the_config(houses, capsys)
         "parse_dates": ["verkauft"],
         "date_format": "%d.%m.%Y",
     }
-    assert arguments["drop_columns"] == ["nr", "straße"]
+    assert arguments["id_column"] == "nr"
+    assert arguments["text_columns"] == ["straße"]
     assert content("häuser")["model"]["init_args"]["head"] == "regression"
     assert "column 'alter' holds numbers and '?'" in capsys.readouterr().out
 

@@ -180,6 +180,10 @@ class Encoder(ABC):
     def transform(self, rows: Any) -> StoredRows:
         """Encode rows."""
 
+    def baseline_rows(self, rows: Any) -> Any:
+        """Return the rows that simple models are given, whose columns `fit` may have made."""
+        return rows
+
     def spec(self) -> PlainValues:
         """Return the plain values from which `reader` and `module` are built."""
         paths = {}

@@ -91,11 +91,11 @@ def fitted_scores(
     if not isinstance(model, SupervisedModule):
         return {}
     head = model.head
-    train = data.examples("train").inputs
+    train = data.encoder.baseline_rows(data.examples("train").inputs)
     y = part_targets(head, data, "train").numpy()[:_MAX_ROWS].squeeze()
     targets = part_targets(head, data, part)
     features = train.features()[:_MAX_ROWS]
-    rows = data.examples(part).inputs
+    rows = data.encoder.baseline_rows(data.examples(part).inputs)
     class_weight = _class_weight(model, data.class_names)
     scores = {}
     for name, estimator in train.baselines(*_estimators(head, class_weight)).items():

@@ -9,6 +9,7 @@ from dlp.datamodules.tables.rows import single_row
 from dlp.errors import InputError
 from dlp.inference.trained import encoder_of
 from dlp.reader.answer import decide
+from dlp.reader.text import tokenise
 from dlp.visualization.grad_cam import GradCAM
 from dlp.visualization.words import word_weights
 
@@ -50,18 +51,30 @@ def _columns(
     row: dict[str, Any],
     number: int,
 ) -> pd.DataFrame:
-    """Return how a score differs from that of the row with the typical cell of each column."""
-    typical = {field["name"]: field["typical"] for field in predictor.reader.fields()}
-    names = [name for name in typical if name in row]
-    changed = [row | {name: typical[name]} for name in names]
-    scores = predictor.scores([row, *changed])[:, number]
-    columns = {
-        "column": names,
-        "value": [row[name] for name in names],
-        "typical": [typical[name] for name in names],
-        "difference": scores[0] - scores[1:],
-    }
-    return pd.DataFrame(columns).sort_values(
+    """Return how a score differs from that of the row with the typical cell of each column.
+
+    A column of texts has also a line for each word, which is left out of the text.
+    """
+    texts = getattr(predictor.reader, "texts", ())
+    rows = [row]
+    lines = []
+    for field in predictor.reader.fields():
+        name = field["name"]
+        if name not in row:
+            continue
+        rows.append(row | {name: field["typical"]})
+        lines.append((name, row[name], field["typical"]))
+        words = []
+        if name in texts and isinstance(row[name], str):
+            words = tokenise(row[name])
+        for word in dict.fromkeys(words):
+            others = " ".join(other for other in words if other != word)
+            rows.append(row | {name: others})
+            lines.append((f"{name}: {word}", word, ""))
+    scores = predictor.scores(rows)[:, number]
+    columns = pd.DataFrame(lines, columns=["column", "value", "typical"], dtype=object)
+    columns["difference"] = scores[0] - scores[1:]
+    return columns.sort_values(
         "difference",
         key=abs,
         ascending=False,

@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 
 from .rows import Reader, Spec
+from .text import tokenise
 
 
 class TableReader(Reader):
-    """Reader of rows into numbers, float64 (N, K), and codes of categories, int64 (N, C).
+    """Reader of rows into numbers, float64 (N, K), and codes of categories and words, int64 (N, any).
 
-    A missing number is NaN; the code of a category that was not in training is -1.
+    A missing number is NaN. Codes count all categories and words of training; the row with most
+    of them has no -1.
     """
 
     form = "columns"
@@ -23,22 +25,24 @@ class TableReader(Reader):
         super().__init__(spec)
         self.csv = spec.get("read_csv") or {}
         self.numbers = list(dict.fromkeys([*spec["scales"], *spec["indicators"]]))
+        self.texts = spec.get("texts", ())  # not in models of 1.1
 
     def __call__(self, rows: Sequence[Any]) -> list[Any]:
         """Encode rows, dictionaries by column."""
         numbers = [self._cells(rows, name, np.nan) for name in self.numbers]
-        codes = []
-        for name, categories in self.spec["categories"].items():
-            places = {text: code for code, text in enumerate(categories)}
+        codes: list[list[int]] = [[] for _ in rows]
+        first = 0
+        for name, terms in self.spec["categories"].items():
+            places = {term: code for code, term in enumerate(terms, first)}
+            first += len(terms)
             texts = self._cells(rows, name, "")
             unseen = sorted(set(texts) - set(places))
-            if unseen:
+            if unseen and name not in self.texts:
                 warnings.warn(f"column {name!r}: unseen in training: {unseen[:5]}", stacklevel=4)
-            codes.append([places.get(text, -1) for text in texts])
-        return [
-            np.array(numbers, np.float64).reshape(-1, len(rows)).T,
-            np.array(codes, np.int64).reshape(-1, len(rows)).T,
-        ]
+            for row, text in zip(codes, texts, strict=True):
+                row += known_terms(text, places, name in self.texts)
+        # ONNX would fix a size of 1.
+        return [np.array(numbers, np.float64).reshape(-1, len(rows)).T, padded(codes, 2)]
 
     def fields(self) -> list[dict[str, Any]]:
         """Return name, kind, typical cell and categories of each column.
@@ -47,7 +51,9 @@ class TableReader(Reader):
         """
         fields = []
         for name, cell in self.spec["typical"].items():
-            categories = self.spec["categories"].get(name)
+            categories = None
+            if name not in self.texts:
+                categories = self.spec["categories"].get(name)
             kind = "text" if isinstance(cell, str) else "number"
             if name in self.spec["dates"]:
                 kind = "date"
@@ -96,7 +102,7 @@ class TableReader(Reader):
                         f"{cell!r:.80}."
                     ) from error
             if value is None or (isinstance(cell, str) and value in holes):  # -999 is -999.0
-                if self.spec["missing"] == "error":
+                if self.spec["missing"] == "error" and name not in self.texts:
                     raise ValueError(f"column {name!r} of row {number} is missing; fill it in.")
                 value = hole
             cells.append(value)
@@ -140,6 +146,23 @@ class TableReader(Reader):
         """Return the format of a column of dates; None is ISO 8601."""
         form = self._option("date_format", name)
         return None if form == "ISO8601" else form
+
+
+def known_terms(text: str, places: Mapping[str, int], is_text: bool) -> list[int]:
+    """Return the codes of the distinct words of a text; a category is a single word."""
+    terms = [text]
+    if is_text:
+        terms = list(dict.fromkeys(tokenise(text)))
+    return [places[term] for term in terms if term in places]
+
+
+def padded(codes: Sequence[Sequence[int]], least: int = 1) -> Any:
+    """Return codes of N rows as int64 (N, longest, at least `least`), -1 after their ends."""
+    width = max([least, *map(len, codes)])
+    table = np.full((len(codes), width), -1, np.int64)
+    for row, numbers in zip(table, codes, strict=True):
+        row[: len(numbers)] = numbers
+    return table
 
 
 def _is_missing(cell: Any, holes: Sequence[str]) -> bool:

@@ -223,7 +223,7 @@ def test_columns_that_features_use_up_may_hold_anything():
         return frame.assign(row=frame.row % 2, tags=frame.tags.str[0])
 
     assert table(frame, features=features).feature_names[-2:] == ["tags=a", "tags=b"]
-    with pytest.raises(InputError, match=r"drop_columns: \[row, tags\]"):
+    with pytest.raises(InputError, match=r"id_column: row, drop_columns: \[tags\]"):
         table(frame).fit()
 
 

@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -16,8 +17,9 @@ from dlp.datamodules.tables.columns import EncodedTable, Missing, Scale, Scaling
 from dlp.datamodules.tables.features import FeatureTransformer
 from dlp.datamodules.tables.kinds import check_inputs, is_date, is_numeric_or_date
 from dlp.datamodules.tables.rows import TableRows, check_columns
-from dlp.errors import InputError
-from dlp.reader.table import TableReader, number
+from dlp.errors import InputError, check_range
+from dlp.reader.table import TableReader, known_terms, number, padded
+from dlp.reader.text import tokenise
 
 _LARGEST_MATRIX = 2**26  # numbers, 256 MB
 _LARGEST_NUMBER = float(np.finfo(np.float32).max)
@@ -27,12 +29,12 @@ _DAY = np.timedelta64(1, "D")
 
 
 class TableEncoder(Encoder):
-    """Encoder of a table: numeric columns filled and scaled, one-hot categories, bins.
+    """Encoder of a table: numeric columns filled and scaled, one-hot categories, words, bins.
 
     A column that is constant in training is left out of the matrix, and a category unseen in
-    training becomes zeros; a line names both. A missing category is a category of its own. The
-    arguments are those of `TableDataModule`, there called ``numeric_columns``,
-    ``categorical_columns``, ``missing_indicator``.
+    training becomes zeros; a line names both. A missing category is a category of its own, a
+    missing text has no word. The arguments are those of `TableDataModule`, there called
+    ``numeric_columns``, ``categorical_columns``, ``text_columns``, ``missing_indicator``.
     """
 
     kind = "table"
@@ -50,13 +52,20 @@ class TableEncoder(Encoder):
         bins: int = 0,
         features: FeatureTransformer | None = None,
         read_csv: Mapping[str, Any] | None = None,
+        texts: Sequence[str] | None = None,
+        num_words: int = 1000,
+        min_df: int = 2,
     ) -> None:
+        check_range(1, num_words=num_words, min_df=min_df)
         if bins != 0 and not 2 <= bins <= _MAX_BINS:
             raise InputError(
                 f"bins takes 0 for none, or 2 to {_MAX_BINS:,} bins per column, not {bins}."
             )
         self.numeric = list(numeric or ())
         self.categorical = list(categorical or ())
+        self.texts = list(texts or ())
+        self.num_words = num_words
+        self.min_df = min_df
         self.lists_all = numeric is not None and categorical is not None
         self.missing = missing
         self.indicator = indicator
@@ -74,23 +83,24 @@ class TableEncoder(Encoder):
         """Return all columns, or the listed ones if both kinds are listed."""
         if not self.lists_all:
             return frame
-        return frame.loc[:, frame.columns.isin(self.numeric + self.categorical)]
+        return frame.loc[:, frame.columns.isin(self.numeric + self.categorical + self.texts)]
 
     def check(self, frame: pd.DataFrame, texts: Collection[str]) -> None:
         """Check that the columns that are not listed are inputs, on all rows of the table."""
         if not self.lists_all:
-            others = frame.drop(columns=self.numeric + self.categorical, errors="ignore")
-            check_inputs(others, texts)
+            settled = self.numeric + self.categorical + self.texts
+            check_inputs(frame.drop(columns=settled, errors="ignore"), texts)
 
     def fit(self, rows: TableRows, targets: Any = None) -> None:
         """Learn features, fill values, scales, categories and a typical cell of each column."""
         frame = rows.frame
         self.typical = {name: _typical_cell(frame[name]) for name in map(str, frame)}
+        self.typical |= dict.fromkeys(self.texts, "")
         if self.features is not None:
             self.features.fit(frame)
             frame = self.features.transform(frame)
             self.check(frame, frame.columns[frame.dtypes == "str"])
-        check_columns(frame, self.numeric + self.categorical)
+        check_columns(frame, self.numeric + self.categorical + self.texts)
         frame = self.listed(frame)
         constant = [name for name in map(str, frame) if not self._fit_column(frame[name])]
         if constant:
@@ -105,6 +115,13 @@ class TableEncoder(Encoder):
     def _fit_column(self, column: "pd.Series[Any]") -> bool:
         """Learn from a column; return False if it is constant."""
         name = str(column.name)
+        if name in self.texts:
+            counts = Counter[str]()
+            for text, count in column.dropna().astype(str).value_counts().items():
+                counts.update(dict.fromkeys(tokenise(str(text)), count))
+            words = [word for word, count in counts.most_common() if count >= self.min_df]
+            self.categories[name] = words[: self.num_words]
+            return bool(words)
         if is_date(column):
             self.dates.append(name)
         if name in self.numeric or (is_numeric_or_date(column) and name not in self.categorical):
@@ -125,9 +142,9 @@ class TableEncoder(Encoder):
         names = list(self.scales)
         for name in self.indicators:
             names.append(f"{name} (missing)")
-        for name, texts in self.categories.items():
-            for text in texts:
-                names.append(f"{name}={text or '(missing)'}")
+        for name, terms in self.categories.items():
+            sign = ": " if name in self.texts else "="
+            names += [f"{name}{sign}{term or '(missing)'}" for term in terms]
         for name, scale in self.scales.items():
             for place in range(1, len(scale["edges"])):
                 names.append(f"{name} bin {place}")
@@ -137,25 +154,37 @@ class TableEncoder(Encoder):
         """Return float32 (N, D); a matrix that would be large is made batch by batch."""
         columns = TableFeatures(self.state())
         if self.features is not None:
-            rows = TableRows(self.features.transform(rows.frame))
+            rows = self.baseline_rows(rows)
         numbers = np.empty((len(rows), len(columns.names)))
         for place, name in enumerate(columns.names):
             numbers[:, place] = self._numbers(self._column(rows, name))
-        codes = np.empty((len(rows), len(self.categories)), np.int64)
+        codes = [np.empty((len(rows), 0), np.int64)]
+        first = 0
         unseen = []
-        for place, (name, categories) in enumerate(self.categories.items()):
+        for name, terms in self.categories.items():
+            places = {term: code for code, term in enumerate(terms, first)}
+            first += len(terms)
+            is_text = name in self.texts
             cells, texts = _texts(self._column(rows, name))
-            codes[:, place] = pd.Index(categories).get_indexer(pd.Index(texts))[cells]
-            is_unseen = codes[:, place] < 0
-            if is_unseen.any():
+            codes.append(padded([known_terms(text, places, is_text) for text in texts])[cells])
+            is_unseen = codes[-1][:, 0] < 0
+            if is_unseen.any() and not is_text:
                 example = texts[cells[is_unseen.argmax()]]
                 unseen.append(f"{name} in {is_unseen.sum():,} rows (such as {example!r})")
         if unseen:
             say(f"categories unseen in training become zeros: {', '.join(unseen)}")
-        table = EncodedTable(columns, torch.from_numpy(numbers), torch.from_numpy(codes))
+        all_codes = torch.from_numpy(np.concatenate(codes, axis=1))
+        table = EncodedTable(columns, torch.from_numpy(numbers), all_codes)
         if len(table) * len(self.names) > _LARGEST_MATRIX:
             return table
         return table[torch.arange(len(table))]
+
+    def baseline_rows(self, rows: TableRows) -> TableRows:
+        """Return the rows with the columns of `features`, and which are texts."""
+        table = rows.frame
+        if self.features is not None:
+            table = self.features.transform(table)
+        return TableRows(table, texts=self.texts)
 
     def _column(self, rows: TableRows, name: str) -> "pd.Series[Any]":
         """Return a column of the kind that it had in training, without missing cells if refused."""
@@ -166,7 +195,7 @@ class TableEncoder(Encoder):
             )
         column = rows.table[name].iloc[rows.rows]
         is_missing = column.isna()
-        if self.missing == "error" and is_missing.any():
+        if self.missing == "error" and name not in self.texts and is_missing.any():
             raise InputError(
                 f"column {name!r} has {is_missing.sum():,} missing cells, the first in row "
                 f"{is_missing.idxmax()}. Fill them in, or train with missing: zero, mean or median."
@@ -203,7 +232,7 @@ class TableEncoder(Encoder):
 
     def state(self) -> PlainValues:
         """Return what was learned as plain values."""
-        names = ("missing", "scales", "indicators", "categories", "dates", "typical")
+        names = ("missing", "scales", "indicators", "categories", "texts", "dates", "typical")
         state = {name: getattr(self, name) for name in names}
         state["features"] = self.features and self.features.state()
         return state

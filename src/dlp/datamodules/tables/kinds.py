@@ -112,20 +112,45 @@ def check_inputs(frame: pd.DataFrame, texts: Collection[str]) -> None:
             check_text(column, f"{advice}: {name}", fix={"drop_columns": [name]})
         if not _is_input(column):
             names.append(name)
-    if names:
-        raise InputError(
-            f"columns of row numbers, names, lists or above {_MAX_CATEGORIES:,} categories are not "
-            f"inputs: {', '.join(names)}. Leave them out by drop_columns: [{', '.join(names)}] (or "
-            "id_column), or list them in numeric_columns or categorical_columns.",
-            {"drop_columns": names},
-        )
+    if not names:
+        return
+    worded = [name for name in names if name in texts and _has_words(frame[name])]
+    others = [name for name in names if name not in worded]
+    numbers = [name for name in others if is_numeric_or_date(frame[name])]
+    fixes = [_settling(text_columns=worded, drop_columns=others)]
+    if numbers:
+        rest = [name for name in others if name != numbers[0]]
+        fix = _settling(id_column=numbers[0], text_columns=worded, drop_columns=rest)
+        fixes.insert(0, fix)
+    raise InputError(
+        f"columns of row numbers, names, texts, lists or above {_MAX_CATEGORIES:,} categories are "
+        f"not inputs as they are: {', '.join(names)}. Give {inline(fixes[0])}, or list them in "
+        "numeric_columns or categorical_columns.",
+        *fixes,
+    )
+
+
+def _settling(**columns: str | list[str]) -> Fix:
+    """Return the arguments that name columns."""
+    return {argument: names for argument, names in columns.items() if names}
+
+
+def _numbers_rows(column: "pd.Series[Any]") -> bool:
+    """Return True for distinct whole numbers, rising or with few gaps between them."""
+    if len(column) < 3 or not (pd.api.types.is_integer_dtype(column) and column.is_unique):
+        return False
+    return bool(column.is_monotonic_increasing or column.max() - column.min() < 2 * len(column))
+
+
+def _has_words(column: "pd.Series[Any]") -> bool:
+    """Return True for texts of two words or more on average."""
+    texts = pd.Series(column.dropna().unique()).astype("str")
+    return bool(texts.str.count(r"\s\S").mean() >= 1)
 
 
 def _is_input(column: "pd.Series[Any]") -> bool:
     if column.dtype == "object":  # lists
         return False
-    if pd.api.types.is_integer_dtype(column):
-        return len(column) < 3 or not (column.is_unique and column.is_monotonic_increasing)
     if is_numeric_or_date(column):
-        return True
+        return not _numbers_rows(column)
     return column.nunique() <= min(_MAX_CATEGORIES, column.count() / 2)

@@ -1,7 +1,7 @@
 """Rows of a table."""
 
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -21,10 +21,12 @@ class TableRows(Rows):
     Args:
         table: Data frame, which the parts of a split share.
         rows: Positions of the rows, (N,).
+        texts: Columns of texts.
     """
 
     table: pd.DataFrame
     rows: Indices | slice = field(default_factory=lambda: slice(None))
+    texts: Sequence[str] = ()
 
     def __len__(self) -> int:
         return len(self.table.index[self.rows])
@@ -57,23 +59,33 @@ class TableRows(Rows):
         return records(self.frame)
 
     def features(self) -> pd.DataFrame:
-        """Return the data frame with booleans as numbers."""
-        booleans = self.frame.select_dtypes("bool")
-        return self.frame.astype(dict.fromkeys(booleans, float))
+        """Return the data frame of numbers, categories and texts; booleans are numbers."""
+        types = dict.fromkeys(self.frame.select_dtypes("bool"), "float")
+        types |= dict.fromkeys(self.frame.select_dtypes("str"), "category")
+        frame = self.frame.astype(types | dict.fromkeys(self.texts, "str"))
+        return frame.fillna(dict.fromkeys(self.texts, ""))
 
     def baselines(self, linear: Estimator, boosting: Estimator) -> Estimators:
-        """Return a linear model of scaled and one-hot columns, and gradient boosting."""
+        """Return a linear model of scaled and one-hot columns and words, and gradient boosting."""
+        from sklearn.compose import make_column_selector, make_column_transformer
+        from sklearn.feature_extraction.text import CountVectorizer
         from sklearn.impute import SimpleImputer
         from sklearn.pipeline import make_pipeline
         from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
+        is_number = make_column_selector(dtype_include=np.number)
+        is_category = make_column_selector(dtype_include="category")
         numbers = make_pipeline(SimpleImputer(strategy="median"), StandardScaler())
-        one_hot = OneHotEncoder(handle_unknown="ignore")
+        words = [(CountVectorizer(binary=True), name) for name in self.texts]
+        spread = make_column_transformer(
+            (numbers, is_number), (OneHotEncoder(handle_unknown="ignore"), is_category), *words
+        )
         # Trees take missing and unscaled numbers.
         codes = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
+        coded = make_column_transformer(("passthrough", is_number), (codes, is_category))
         return {
-            "linear model": make_pipeline(_by_kind(numbers, one_hot), linear()),
-            "gradient boosting": make_pipeline(_by_kind("passthrough", codes), boosting()),
+            "linear model": make_pipeline(spread, linear()),
+            "gradient boosting": make_pipeline(coded, boosting()),
         }
 
 
@@ -93,15 +105,6 @@ def single_row(row: Any) -> Any:
     if len(row) != 1:
         raise InputError(f"explain takes one row, not {len(row)}; give frame.iloc[[0]].")
     return records(row)[0]
-
-
-def _by_kind(numbers: Any, categories: Any) -> Any:
-    """Return the transformer of scikit-learn that treats numbers and categories apart."""
-    from sklearn.compose import make_column_selector, make_column_transformer
-
-    is_numeric = make_column_selector(dtype_include=np.number)
-    is_category = make_column_selector(dtype_include=[object, "string", "category"])
-    return make_column_transformer((numbers, is_numeric), (categories, is_category))
 
 
 def _describe_column(column: "pd.Series[Any]") -> tuple[Any, ...]:
