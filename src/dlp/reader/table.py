@@ -13,10 +13,10 @@ from .text import tokenise
 
 
 class TableReader(Reader):
-    """Reader of rows into numbers, float64 (N, K), and codes of categories and words, int64 (N, any).
+    """Reader of rows into numbers, float64 (N, K), and codes, int64 (N, any).
 
-    A missing number is NaN. Codes count all categories and words of training; the row with most
-    of them has no -1.
+    A missing number is NaN. Codes are the numbers of a row's categories and words among all of
+    training; -1 fills up rows that have fewer than others.
     """
 
     form = "columns"
