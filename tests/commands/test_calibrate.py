@@ -1,6 +1,7 @@
 """How sure predictions are: the temperature, intervals of values and sets of classes."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -98,10 +99,17 @@ def test_a_second_calibration_begins_anew_and_the_diagram_of_a_test_shows_it(cal
     assert error == pytest.approx(calibrated.first["ece"].iloc[-1])
 
 
-def test_another_threshold_is_refused(fitted, fails):
-    edit_checkpoint(lambda content: content["spec"]["answer"].update(threshold=0.3))
-    message = "that of points has 0.3. Calibrate first, then choose"
-    assert message in fails("calibrate", "points")
+def test_a_threshold_of_the_training_is_refused(fitted, fails):
+    edit_checkpoint(lambda content: content["spec"]["head"]["arguments"].update(threshold=0.3))
+    assert "points has 0.3. Give calibrate --threshold" in fails("calibrate", "points")
+
+
+def test_the_proposed_threshold_decides_predictions(fitted, capsys):
+    main(["calibrate", "points"])
+    proposal = re.search(r"--threshold (\S+) has the best balanced", capsys.readouterr().out)
+    main(["calibrate", "points", "--threshold", proposal[1]])
+    answers = Predictor.load(RUN).predict(pd.read_csv("points.csv"))
+    assert ((answers["class"] == "yes") == (answers["prob_yes"] > float(proposal[1]))).all()
 
 
 def test_a_run_that_was_trained_on_all_rows_is_refused(points, fails):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import f1_score
+from sklearn.metrics import balanced_accuracy_score
 
 from dlp.evaluation.intervals import class_quantiles, conformal_quantile
 from dlp.evaluation.threshold import best_threshold
@@ -26,15 +26,15 @@ def test_a_class_with_too_few_rows_is_always_in_the_set():
 
 
 @given(st.lists(st.tuples(st.integers(1, 9), st.booleans()), min_size=2, max_size=12))
-def test_no_other_threshold_has_a_better_f1(rows):
+def test_no_other_threshold_has_a_better_balanced_accuracy(rows):
     probabilities = np.array([p / 9 for p, _ in rows])
     targets = np.array([target for _, target in rows]).astype(int)
     if targets.min() == targets.max():
         return
     threshold = best_threshold(probabilities, targets)
-    best = max(f1_score(targets, probabilities > cut) for cut in {-1, *probabilities})
-    score = f1_score(targets, probabilities > threshold)
-    assert score == pytest.approx(best)
+    cuts = {-1, threshold, *probabilities}
+    scores = {cut: balanced_accuracy_score(targets, probabilities > cut) for cut in cuts}
+    assert scores[threshold] == pytest.approx(max(scores.values()))
 
 
 def test_class_1_of_two_must_exceed_the_threshold():

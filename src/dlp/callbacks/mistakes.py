@@ -9,7 +9,7 @@ import torch
 from lightning import LightningModule, Trainer
 
 from dlp.callbacks.predictions import BatchOutputs, gather_outputs, threshold_of
-from dlp.console import say
+from dlp.console import say, scores_text
 from dlp.datamodules.base import Part, SupervisedDataModule, data_of
 from dlp.datamodules.rows import Array
 from dlp.files import save_figure, write_csv, write_json
@@ -17,6 +17,10 @@ from dlp.modules.serialization import output_names
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from dlp.evaluation.mistakes import Mistakes
+
+_MAX_LISTED = 3  # classes whose scores are printed
 
 
 class MistakesReport(BatchOutputs):
@@ -34,6 +38,8 @@ class MistakesReport(BatchOutputs):
         self.folder = folder
         #: ``rows``, ``targets``, and ``probabilities`` or ``values`` of the last test.
         self.outputs: Any = None
+        #: Scores of each class or label of the last test.
+        self.classes: list[Any] = []
 
     on_test_batch_end = BatchOutputs.collect
 
@@ -57,7 +63,9 @@ class MistakesReport(BatchOutputs):
             say("mistakes are not written: the model predicts NaN or infinity")
             return
         self.outputs = gathered
-        write_mistakes(self.folder, data, "test", gathered, threshold_of(pl_module))
+        threshold = threshold_of(pl_module)
+        mistakes, _ = write_mistakes(self.folder, data, "test", gathered, threshold)
+        self.classes = mistakes.report.get("classes", [])
 
 
 def write_mistakes(
@@ -68,8 +76,8 @@ def write_mistakes(
     threshold: float,
     name: str = "worst",
     count: int = 16,
-) -> "pd.DataFrame":
-    """Write ``mistakes.json``, its figures and the worst rows of a part; return these.
+) -> tuple["Mistakes", "pd.DataFrame"]:
+    """Write ``mistakes.json``, its figures and the worst rows of a part; return both.
 
     Args:
         folder: Folder of the files.
@@ -114,4 +122,8 @@ def write_mistakes(
         save_figure(figure, folder / f"{title}.png")
     write_csv(folder / f"{name}.csv", worst)
     say(f"mistakes: {mistakes.summary}; see {folder}")
-    return worst
+    classes = mistakes.report.get("classes", [])
+    for entry in classes if len(classes) <= _MAX_LISTED else []:
+        values = {score: entry[score] for score in ("precision", "recall", "f1")}
+        say(f"{entry['name']} ({entry['support']:,} rows): {scores_text(values)}")
+    return mistakes, worst

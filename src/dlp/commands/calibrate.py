@@ -16,6 +16,7 @@ from dlp.datamodules.base import Part
 from dlp.errors import InputError, naming, reading
 from dlp.evaluation.intervals import class_quantiles, conformal_quantile
 from dlp.evaluation.mistakes import calibration
+from dlp.evaluation.threshold import best_threshold
 from dlp.files import atomic_path
 from dlp.modules.heads import Head
 from dlp.modules.losses import bce
@@ -30,18 +31,22 @@ from dlp.runs.restoring import out_of_fold_outputs, restore
 PartOutputs = dict[str, tuple[Tensor, Tensor]]
 
 
-def calibrate(run: str, coverage: OpenUnitInterval = 0.9) -> pd.DataFrame:
+def calibrate(
+    run: str, coverage: OpenUnitInterval = 0.9, threshold: OpenUnitInterval | None = None
+) -> pd.DataFrame:
     """Learn how sure predictions are, from rows that were not trained on; a second call relearns.
 
     The rows are the validation part, or the out-of-fold predictions of ``crossval --keep true``.
     The logits of a classifier are divided by the temperature that minimises their negative log
     likelihood; predicted classes do not change. By split conformal prediction each value gets an
-    interval, and each row of one class a set of classes. All is written into the checkpoints and,
-    with the scores that are printed, into ``results.json``.
+    interval, and each row of one class a set of classes. Of two classes the threshold with the best
+    balanced accuracy is printed. All is written into the checkpoints and, with the scores that are
+    printed, into ``results.json``.
 
     Args:
         run: Name of a config with a run, folder of a run (of folds too), or checkpoint.
         coverage: Share of rows whose interval or set has the truth.
+        threshold: Probability above which a row is of class 1 of two; None is 0.5.
     """
     paths = checkpoints_of(run)
     record = Run(paths[0].absolute().parents[1])
@@ -49,10 +54,10 @@ def calibrate(run: str, coverage: OpenUnitInterval = 0.9) -> pd.DataFrame:
     with reading(paths[0], "a checkpoint"):
         spec = spec_in(checkpoints[0])
         head: Head = build(spec.head, "head")
-    if spec.answer.threshold != 0.5:
+    if head.threshold != 0.5:
         raise InputError(
-            f"calibrate takes a classifier with threshold: 0.5; that of {run} has "
-            f"{spec.answer.threshold:g}. Calibrate first, then choose the threshold."
+            f"calibrate takes a classifier that was trained with threshold: 0.5; that of {run} has "
+            f"{head.threshold:g}. Give calibrate --threshold instead."
         )
     answer = Answer(spec.answer.task, spec.answer.names, transform=spec.answer.transform)
     if len(paths) > 1:
@@ -65,6 +70,11 @@ def calibrate(run: str, coverage: OpenUnitInterval = 0.9) -> pd.DataFrame:
     if answer.task is not None:
         table = _fit(head, answer, parts)
         answer = replace(answer, temperature=float(table["temperature"].iloc[-1]))
+    if answer.task == "binary":
+        _propose_threshold(head, answer, parts)
+        answer = replace(answer, threshold=float(threshold or 0.5))
+    elif threshold is not None:
+        raise InputError(f"--threshold is for two classes; {run} has none or others.")
     if answer.task != "multilabel":
         quantiles = _quantiles(head, answer, parts, coverage)
         answer = replace(answer, coverage=float(coverage), quantiles=quantiles)
@@ -115,6 +125,20 @@ def _fit(head: Head, answer: Answer, parts: PartOutputs) -> pd.DataFrame:
             }
             rows.append(row)
     return pd.DataFrame(rows)
+
+
+def _propose_threshold(head: Head, answer: Answer, parts: PartOutputs) -> None:
+    """Print the threshold with the best balanced accuracy on the first part."""
+    from sklearn.metrics import balanced_accuracy_score
+
+    part, (logits, targets) = next(iter(parts.items()))
+    probabilities = head.predict(logits / answer.temperature)[:, 1].numpy()
+    best = best_threshold(probabilities, targets.numpy())
+    scores = [balanced_accuracy_score(targets, probabilities > cut) for cut in (best, 0.5)]
+    say(
+        f"--threshold {best:.3g} has the best balanced accuracy on the {part} part: "
+        f"{scores[0]:.3g}, instead of {scores[1]:.3g} at 0.5"
+    )
 
 
 def _quantiles(head: Head, answer: Answer, parts: PartOutputs, coverage: float) -> list[float]:

@@ -12,10 +12,8 @@ from dlp.console import muted, say
 from dlp.datamodules.base import Part, SupervisedDataModule
 from dlp.datamodules.tables.rows import TableRows
 from dlp.errors import InputError
-from dlp.evaluation.baselines import part_targets, score
 from dlp.files import save_figure, write_csv
 from dlp.inference.explain import SPECIAL
-from dlp.modules.monitor import monitor_mode
 from dlp.modules.supervised import SupervisedModule
 from dlp.runs.restoring import restore
 from dlp.visualization.layers import averaged_networks
@@ -30,7 +28,7 @@ _MIN_WORDS = 3
 def importance(run: str) -> pd.DataFrame:
     """Measure on which columns or words a model relies, on the validation, else the test part.
 
-    The importance of a column is the mean loss in the first metric over 10 shuffles of its cells.
+    The importance of a column is the mean rise of the loss over 10 shuffles of its cells.
     Within two standard deviations of 0 a column adds nothing; columns with the same information
     share. The weight of a word is its mean integrated gradient: for class 1 of two, else for each
     class over the texts that are predicted as that.
@@ -60,36 +58,32 @@ def _columns(
     data: SupervisedDataModule,
     part: Any,
 ) -> tuple[pd.DataFrame, str]:
-    """Shuffle each column as it was read; return the loss in the metric."""
-    table = data.examples(part).inputs.frame
+    """Shuffle each column as it was read; return the rise of the loss."""
+    examples = data.examples(part)
+    table = examples.inputs.frame
 
-    def scores(encoder: Any, table: pd.DataFrame, targets: torch.Tensor) -> dict[str, float]:
+    def minus_loss(encoder: Any, table: pd.DataFrame, targets: torch.Tensor) -> float:
         inputs = encoder.transform(TableRows(table))[torch.arange(len(table))]
         with torch.no_grad():
-            predictions = module.head.predict(module(inputs))
-        return score(module.head, predictions, targets)
+            return -float(module.head.loss(module(inputs), targets))
 
+    encoded = torch.from_numpy(data.targets.encode(examples.targets))
     with muted(True):
-        results = permutation_importance(
+        result = permutation_importance(
             data.encoder,
             table,
-            part_targets(module.head, data, part),
-            scoring=scores,
+            module.head.prepare(encoded),
+            scoring=minus_loss,
             n_repeats=_REPEATS,
             random_state=0,
         )
-    metric, result = next(iter(results.items()))
-    losses = result.importances
-    change = "drop"
-    if monitor_mode(f"val_{metric}", module) == "min":
-        losses = -losses
-        change = "rise"
-    frame = pd.DataFrame({"column": table.columns, "importance": losses.mean(axis=1)})
-    frame["std"] = losses.std(axis=1, ddof=1)
+    rises = result.importances
+    frame = pd.DataFrame({"column": table.columns, "importance": rises.mean(axis=1)})
+    frame["std"] = rises.std(axis=1, ddof=1)
     frame["note"] = ""
     frame.loc[frame["importance"] <= 2 * frame["std"], "note"] = "adds nothing"
     frame = frame.sort_values("importance", ascending=False, ignore_index=True)
-    return frame, f"{change} of {metric} by shuffling (grey adds nothing)"
+    return frame, "rise of the loss by shuffling (grey adds nothing)"
 
 
 def _words(

@@ -7,10 +7,12 @@ from pathlib import Path
 from statistics import mode
 from typing import Any, NamedTuple
 
+import pandas as pd
 import yaml
 
 import dlp.datamodules
 from dlp.console import muted, say
+from dlp.datamodules.base import SupervisedDataModule
 from dlp.datamodules.tables.files import read_table
 from dlp.datamodules.tables.rows import TableRows
 from dlp.errors import InputError, inline
@@ -20,6 +22,7 @@ from dlp.modules.pretrained import Backbone
 
 _MAX_FIXES = 12
 _MIN_ROWS = 50
+_RARE = 2 / 3  # of an equal share
 _FEW_ROWS = (
     f"a test part would have fewer than {_MIN_ROWS // 5} rows per class or value; "
     "cross-validation tests every row."
@@ -45,6 +48,7 @@ def init(
     image_column: Column = None,
     weights: str | None = None,
     read_csv: Arguments | None = None,
+    positive_class: str | None = None,
 ) -> None:
     """Write a commented config for a file or folder; what would be refused is settled in it.
 
@@ -55,6 +59,7 @@ def init(
         image_column: Column of the table with paths of images, if they are the inputs.
         weights: File with the weights of the pretrained network for images; null downloads them.
         read_csv: Arguments of ``pandas.read_csv`` that a refusal names.
+        positive_class: Of two classes the one to find; None is the rarer one.
     """
     file = Path(f"{path.resolve().name.split('.')[0]}.yaml")
     if file.exists():
@@ -74,7 +79,7 @@ def init(
     make = getattr(dlp.datamodules, data["class_path"])
     target_name = "label_column" if kind == "texts" else "target"
     typed: Arguments = {"text_column": text_column, "image_column": image_column}
-    typed |= {target_name: target, "read_csv": read_csv}
+    typed |= {target_name: target, "read_csv": read_csv, "positive_class": positive_class}
     args = {**data["init_args"], "path": str(path)}
     args |= {name: value for name, value in typed.items() if value}
     settled = resolve_refusals(lambda args: make(**args).fit(), args)
@@ -85,7 +90,7 @@ def init(
     if task == "regression":
         arguments["loss"] = "mae"
     elif task == "classification":
-        arguments["head"] = "sigmoid" if module.num_outputs == 2 else "softmax"
+        arguments |= _for_classes(module, positive_class)
     if weights is not None:
         arguments["weights"] = weights
     command = f"dlp fit --config {file}"
@@ -98,6 +103,21 @@ def init(
     template = template.replace(f"--config {kind}", f"--config {file}")
     write_text(file, "\n".join(_fill(template, arguments, settled.reasons)) + "\n")
     say(f"\nwrote {file}. Read it, then: {command}")
+
+
+def _for_classes(module: SupervisedDataModule, positive_class: str | None) -> Arguments:
+    """Return head, metrics where a class is rare, and of two the one to find."""
+    shares = pd.Series(module.class_frequencies, module.class_names)
+    arguments: Arguments = {"head": "softmax"}
+    metrics = ["acc", "recall"]
+    if len(shares) == 2:
+        found = positive_class or str(shares.idxmin())
+        say(f"\nthe class to find is {found}; --positive_class names another")
+        arguments = {"head": "sigmoid", "positive_class": found}
+        metrics = ["acc", "auroc"]
+    if shares.min() < _RARE / len(shares):
+        arguments["metrics"] = metrics
+    return arguments
 
 
 def _kind(path: Path, text_column: Column, image_column: Column) -> str:

@@ -55,14 +55,13 @@ def class_mistakes(
     confusion = np.zeros((count, count), np.int64)
     np.add.at(confusion, (targets, predicted), 1)
     wrong = np.flatnonzero(predicted != targets)
+    scores = _scores(confusion.diagonal(), confusion.sum(axis=0), confusion.sum(axis=1), names)
     report = {
         "task": "classification",
         "rows": len(targets),
         "wrong": len(wrong),
         "threshold": threshold if is_binary else None,
-        "classes": _scores(
-            confusion.diagonal(), confusion.sum(axis=0), confusion.sum(axis=1), names
-        ),
+        "classes": scores,
         "confusion": confusion.tolist(),
         "calibration": calibration(probabilities, targets),
     }
@@ -79,6 +78,12 @@ def class_mistakes(
         np.fill_diagonal(confusion, 0)
         true, other = divmod(int(confusion.argmax()), count)
         summary += f", most often {names[true]} predicted as {names[other]} ({confusion.max():,})"
+    missed = min(scores, key=lambda entry: entry["recall"])
+    if missed["recall"] < 0.5 and 0 < missed["support"] < len(targets) / 3:
+        summary += f"; {missed['recall']:.0%} of {missed['name']} are found: "
+        summary += "give model.class_weight: balanced"
+        if is_binary:
+            summary += ", or the threshold that dlp calibrate proposes"
     return Mistakes(summary, report, columns)
 
 

@@ -158,7 +158,7 @@ class RunRecorder(Callback):
         )
         say(sentence)
         if self.baselines and "val_loss" in metrics:
-            self._compare(trainer, pl_module, "val")
+            self._compare(trainer, pl_module, "val", best)
         if self.test_after_fit is None:
             self._say_next()
 
@@ -206,7 +206,8 @@ class RunRecorder(Callback):
             **scores,
             "rows": data and len(data.examples("test")),
             "checkpoint": trainer.ckpt_path and Path(trainer.ckpt_path).name,
-            "baselines": self._compare(trainer, pl_module, "test", self.mistakes.outputs),
+            "classes": self.mistakes.classes,
+            "baselines": self._compare(trainer, pl_module, "test", scores, self.mistakes.outputs),
         }
         if self.run is not None:
             self.run.add_results(test=test)
@@ -214,9 +215,14 @@ class RunRecorder(Callback):
                 self._say_next()
 
     def _compare(
-        self, trainer: Trainer, module: LightningModule, part: Part, outputs: Any = None
+        self,
+        trainer: Trainer,
+        module: LightningModule,
+        part: Part,
+        own: dict[str, float],
+        outputs: Any = None,
     ) -> dict[str, dict[str, float]]:
-        """Print and return the scores of guesses and, if asked for, of fitted models."""
+        """Return the scores of the model, of guesses and, if asked for, of fitted models."""
         from dlp.evaluation.baselines import baseline_lines, fitted_scores, guess_scores
 
         data = data_of(trainer)
@@ -227,7 +233,8 @@ class RunRecorder(Callback):
             scores |= fitted_scores(module, data, part, outputs)
         for line in baseline_lines(scores):
             say(f"{part}: {line}")
-        return scores
+        names = [name for name in own if name.startswith(part)]
+        return {"this model": {name.removeprefix(f"{part}_"): own[name] for name in names}} | scores
 
     def _say_next(self) -> None:
         """Print the command that follows, and the folder."""
