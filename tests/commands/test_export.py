@@ -24,11 +24,13 @@ DRAW = np.random.default_rng(0)
 KINDS = DRAW.choice(["red", "green", "caf\u00e9"], (60, 4))
 NUMBERS = pd.DataFrame(DRAW.normal(size=(60, 2)), columns=["a", "b"])
 ROWS = {
-    "table": NUMBERS.assign(kind=KINDS[:, 0], answer=NUMBERS["a"] * 100),
+    "table": NUMBERS.assign(
+        kind=KINDS[:, 0], note=[*map(" ".join, KINDS[:, 1:])], answer=NUMBERS["a"] * 100
+    ),
     "text": pd.DataFrame({"text": map(" ".join, KINDS), "answer": KINDS[:, 0] == "red"}),
 }
 FITS = {
-    "table": ("TableDataModule", "target", "regression"),
+    "table": ("TableDataModule", "text_columns: [note], target", "regression"),
     "text": ("TextDataModule", "label_column", "sigmoid"),
 }
 
@@ -58,6 +60,9 @@ def test_checkpoint_and_export_predict_as_the_trainer_does(run):
         numbers = expected.filter(regex="value|prob_|low|high")
         assert len(numbers.columns) + ("class" in result) * 2 == len(result.columns)
         np.testing.assert_allclose(result.select_dtypes("number"), numbers, rtol=1e-5, atol=1e-6)
+        for row in range(9):  # of other numbers of words
+            alone = Predictor.load(path).predict(rows[row : row + 1]).select_dtypes("number")
+            np.testing.assert_allclose(alone, numbers[row : row + 1], rtol=1e-5, atol=1e-6)
     assert b".py" not in (folder / "exported/model.onnx").read_bytes()  # a path of this machine
 
 

@@ -77,13 +77,16 @@ def _write_model(trained: Predictor, data: Any, path: Path) -> str:
     arrays = trained.models[0].read([rows[0]] * 2)  # a batch of one has a size that is fixed
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     example = tuple(map(torch.from_numpy, arrays))
-    shape = {0: torch.export.Dim.DYNAMIC}
+    dynamic = torch.export.Dim.DYNAMIC
+    shapes: list[dict[int, Any]] = []
+    for array in example:  # codes are as many as the words of the longest row
+        shapes.append({0: dynamic, 1: dynamic} if array.dtype == torch.int64 else {0: dynamic})
     with extra("export"):
         program: Any = torch.onnx.export(
             served,
             example,
             dynamo=True,
-            dynamic_shapes=((shape,) * len(example),),
+            dynamic_shapes=(tuple(shapes),),
             verbose=False,
         )
     for node in program.model.graph:

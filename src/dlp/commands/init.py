@@ -23,6 +23,14 @@ from dlp.modules.pretrained import Backbone
 _MAX_FIXES = 12
 _MIN_ROWS = 50
 _RARE = 2 / 3  # of an equal share
+_WIDE_RANGE = 100
+#: Tables of classes with fewer rows overfit after few epochs.
+_FEW_ROWS_OF_CLASSES = 3000
+_SHORT_TRAINING = {
+    "bins": 0,
+    "max_epochs": 15,
+    "scheduler": {"class_path": "CosineAnnealingLR", "init_args": {"T_max": 15}},
+}
 _FEW_ROWS = (
     f"a test part would have fewer than {_MIN_ROWS // 5} rows per class or value; "
     "cross-validation tests every row."
@@ -87,15 +95,20 @@ def init(
     say(module.labelled.describe())
     task = module.targets.task
     arguments = {**settled.args, "task": task, "head": task}
+    train = module.labelled.parts["train"]
     if task == "regression":
         arguments["loss"] = "mae"
+        if kind == "table" and 0 < _WIDE_RANGE * train.targets.min() < train.targets.max():
+            say("\nthe largest target is over 100 times the smallest: its logarithm is learned")
+            arguments["target_transform"] = "log"
     elif task == "classification":
         arguments |= _for_classes(module, positive_class)
+        if kind == "table" and len(train) < _FEW_ROWS_OF_CLASSES:
+            arguments |= _SHORT_TRAINING
     if weights is not None:
         arguments["weights"] = weights
     command = f"dlp fit --config {file}"
-    parts = module.labelled.parts
-    if len(parts) == 1 and len(parts["train"]) < _MIN_ROWS * module.num_outputs:
+    if len(module.labelled.parts) == 1 and len(train) < _MIN_ROWS * module.num_outputs:
         command = f"dlp crossval --config {file} --num_folds 5"
         arguments |= {"test_size": None, "test_after_fit": None}
         settled.reasons[_FEW_ROWS] = "test_size"

@@ -4,6 +4,7 @@ import pytest
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, QuantileTransformer, StandardScaler
@@ -13,6 +14,7 @@ from dlp.datamodules.tables.encoder import TableEncoder
 from dlp.datamodules.tables.rows import TableRows, records
 from dlp.errors import InputError
 from dlp.reader.table import TableReader
+from dlp.reader.text import tokenise
 
 pytestmark = pytest.mark.filterwarnings("ignore:column .* unseen in training")
 
@@ -67,6 +69,32 @@ def test_quantiles_are_those_of_scikit_learn_inside_the_column(train, new):
     _, result = encode(*(pd.DataFrame({"x": x}) for x in (train, inside)), scaling="quantile")
     result = result[:, 0] * scale.scale + scale.shift
     np.testing.assert_allclose(result, expected, atol=0.05)  # a step between two quantiles
+
+
+NOTES = st.lists(st.text("ab -,", max_size=8), min_size=3, max_size=20)
+
+
+@settings(max_examples=20)
+@given(NOTES, NOTES)
+def test_words_of_a_text_are_columns_as_scikit_learn_makes_them(train, new):
+    count = CountVectorizer(binary=True, analyzer=tokenise, min_df=2)
+    try:
+        expected = count.fit(train)
+    except ValueError:  # no word is in two rows
+        assume(False)
+    frames = [pd.DataFrame({"x": range(len(texts)), "note": texts}) for texts in (train, new)]
+    names, result = encode(*frames, texts=["note"])
+    assert sorted(names[1:]) == [f"note: {word}" for word in sorted(count.vocabulary_)]
+    places = [count.vocabulary_[name.removeprefix("note: ")] for name in names[1:]]
+    assert (result[:, 1:] == expected.transform(new).toarray()[:, places]).all()
+
+
+def test_the_most_frequent_words_are_kept_and_a_missing_text_has_none():
+    notes = ["late again", "late", None, "again late", "other", "other other"] * 2
+    frame = pd.DataFrame({"x": range(12), "note": notes})
+    names, result = encode(frame, frame, texts=["note"], num_words=2, min_df=3)
+    assert names == ["x", "note: late", "note: again"]
+    assert result[:4, 1:].tolist() == [[1, 1], [1, 0], [0, 0], [1, 1]]
 
 
 @pytest.mark.parametrize("missing", ["mean", "median"])
