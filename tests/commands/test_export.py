@@ -11,6 +11,7 @@ import torch
 from dlp.cli import main
 from dlp.errors import InputError
 from dlp.inference import Predictor
+from dlp.inference.predictor import load_own
 
 RECIPE = """\
 data:
@@ -88,3 +89,20 @@ def test_code_of_a_file_is_refused(tmp_path):
     with pytest.raises(InputError):
         Predictor.load("a.ckpt")
     assert not (tmp_path / "harmed").exists()
+
+
+def test_features_of_ones_own_run_are_imported_and_no_export_brings_them(fails):
+    code = "def doubled(frame):\n    return frame.assign(a=2 * frame['a'])\n"
+    Path("own_features.py").write_text(code, encoding="utf-8")
+    ROWS["table"].to_csv("rows.csv", index=False)
+    kind, target, head = FITS["table"]
+    target = f"features: own_features.doubled, {target}"
+    Path("mine.yaml").write_text(RECIPE.format(kind, target, head), encoding="utf-8")
+    main(["fit", "--config", "mine.yaml"])
+    main(["predict", "--config", "mine.yaml", "--data.predict_path", "rows.csv"])
+    expected = pd.read_csv("runs/mine/version_0/predictions_rows.csv")["value"]
+    answers = load_own("mine").predict(ROWS["table"])["answer"]
+    np.testing.assert_allclose(answers, expected, rtol=1e-5)
+    assert "features by code of yours" in fails("export", "mine")
+    with pytest.raises(InputError, match=r"Predictor.load\(path, features="):
+        Predictor.load("mine")

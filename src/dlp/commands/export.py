@@ -18,7 +18,7 @@ from dlp.console import say
 from dlp.errors import InputError, extra, naming
 from dlp.files import move, write_text
 from dlp.inference.card import card
-from dlp.inference.predictor import Predictor
+from dlp.inference.predictor import Predictor, load_own
 from dlp.runs.folder import checkpoint_of
 from dlp.runs.restoring import restore
 
@@ -45,7 +45,12 @@ def export(run: str, folder: Path | None = None) -> Path:
         folder = home.folder / "exported"
     if any(folder.glob("*")) and not (folder / "model.onnx").is_file():
         raise InputError(f"{folder} holds other files than an export; give a new folder.")
-    trained = Predictor.load(checkpoint)
+    trained = load_own(checkpoint)
+    if trained.spec.inputs.get("features"):
+        raise InputError(
+            f"{run} computes features by code of yours, which an export does not bring; dlp serve "
+            "and dlp predict take the run itself."
+        )
     folder.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=folder.parent, prefix=".export") as name:
         path = Path(name) / "model.onnx"

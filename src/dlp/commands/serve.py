@@ -11,9 +11,7 @@ import numpy as np
 from PIL import Image
 
 from dlp.errors import InputError, check_range, extra
-from dlp.inference.predictor import Predictor, exported_file
-from dlp.lightning_cli.configs import import_named_modules
-from dlp.runs.folder import checkpoint_of, run_of
+from dlp.inference.predictor import Predictor, load_own
 
 with extra("serve"):
     import uvicorn
@@ -38,13 +36,10 @@ def serve(run: str, host: str = "127.0.0.1", port: int = 8000) -> None:
         port: Port; 0 is a free one.
     """
     check_range(0, 65535, port=port)
-    home = run_of(exported_file(run) or checkpoint_of(run))
-    if home is not None:
-        import_named_modules(home.config)
     hosts = [host, f"[{host}]", "127.0.0.1", "localhost"]
     if host in ("0.0.0.0", "::"):
         hosts = ["*"]
-    api = app(Predictor.load(run), hosts)
+    api = app(load_own(run), hosts)
     config = uvicorn.Config(api, host, port, limit_concurrency=64, timeout_graceful_shutdown=3)
     server = uvicorn.Server(config)
     try:
