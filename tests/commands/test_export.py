@@ -11,7 +11,7 @@ import torch
 from dlp.cli import main
 from dlp.errors import InputError
 from dlp.inference import Predictor
-from dlp.inference.predictor import load_own
+from dlp.runs.restoring import load_predictor
 
 RECIPE = """\
 data:
@@ -101,7 +101,7 @@ def test_features_of_ones_own_run_are_imported_and_no_export_brings_them(fails):
     main(["fit", "--config", "mine.yaml"])
     main(["predict", "--config", "mine.yaml", "--data.predict_path", "rows.csv"])
     expected = pd.read_csv("runs/mine/version_0/predictions_rows.csv")["value"]
-    answers = load_own("mine").predict(ROWS["table"])["answer"]
+    answers = load_predictor("mine").predict(ROWS["table"])["answer"]
     np.testing.assert_allclose(answers, expected, rtol=1e-5)
     assert "features by code of yours" in fails("export", "mine")
     with pytest.raises(InputError, match=r"Predictor.load\(path, features="):

@@ -69,15 +69,34 @@ def test_where_no_fix_leads_on_the_first_refusal_and_its_end_are_told(fails):
     assert "Then: stratify needs two rows of each class; rare has fewer. Remove" in message
 
 
-def test_a_table_without_target_is_described_and_nothing_is_written(houses, fails):
-    assert "give --target" in fails("init", "häuser.csv")
+def test_a_table_without_target_is_described_as_it_will_be_settled(houses, capsys):
+    main(["init", "häuser.csv"])
+    lines = [line.split()[:2] for line in capsys.readouterr().out.splitlines()]
+    assert ["preis", "number"] in lines
+    assert ["give", "--target,"] in lines
     assert not houses.exists()
 
 
 def test_a_config_is_not_overwritten(houses, fails):
     houses.write_text("mine")
-    assert "häuser.yaml exists" in fails("init", "häuser.csv", "--target", "preis")
+    assert "give --output" in fails("init", "häuser.csv", "--target", "preis")
     assert houses.read_text() == "mine"
+    main(["init", "häuser.csv", "--target", "preis", "--output", "second.yaml"])
+    assert content("second")["data"]["init_args"]["target"] == "preis"
+
+
+def test_a_rare_class_is_the_one_to_find_and_seen_by_a_metric():
+    write_csv("x,y", [f"{n * 37 % 11}.5,{'yes' if n % 9 == 0 else 'no'}" for n in range(180)])
+    main(["init", "t.csv", "--target", "y"])
+    assert content("t")["data"]["init_args"]["positive_class"] == "yes"
+    assert content("t")["model"]["init_args"]["metrics"] == ["acc", "auroc"]
+    assert content("t")["trainer"]["max_epochs"] == 15
+
+
+def test_a_wide_target_is_learned_by_its_logarithm():
+    write_csv("x,price", [f"{n * 37 % 11}.5,{1.5**n:.3f}" for n in range(60)])
+    main(["init", "t.csv", "--target", "price"])
+    assert content("t")["data"]["init_args"]["target_transform"] == "log"
 
 
 def test_a_folder_of_texts_is_read(tmp_path):

@@ -10,8 +10,7 @@ from dlp import load
 from dlp.cli import main
 from dlp.datamodules.tables import housing
 from dlp.datamodules.text import reuters
-from dlp.errors import InputError
-from dlp.lightning_cli.configs import about, import_named_modules, named_configs
+from dlp.lightning_cli.configs import about, named_configs
 
 TRIAL = [f"--trainer.{name}" for name in ("fast_dev_run=true", "enable_progress_bar=false")]
 TRIAL += ["--trainer.enable_model_summary=false"]
@@ -98,10 +97,3 @@ def test_the_convnets_have_the_sizes_that_their_configs_tell(sets):
     sizes = {"data.per_class": 12, "data.val_size": 6, "data.test_size": 6}
     assert parameters("mnist") == 93_322
     assert parameters("cats_dogs", **sizes) == 3_453_121
-
-
-def test_a_class_of_another_folder_is_named_with_the_config(tmp_path):
-    path = tmp_path / "config.yaml"
-    path.write_text("data:\n  class_path: absent_sounds.SoundData\n", encoding="utf-8")
-    with pytest.raises(InputError, match=r"config.yaml names absent_sounds.SoundData, which"):
-        import_named_modules(path)

@@ -1,6 +1,8 @@
 """Command ``data``: the rows of a config as they are read."""
 
 from dlp.console import say
+from dlp.datamodules import SupervisedDataModule
+from dlp.errors import InputError
 from dlp.lightning_cli.recipe import Recipe
 
 
@@ -11,6 +13,8 @@ def data(recipe: Recipe) -> None:
         recipe: Config.
     """
     module = recipe.data()
+    if not isinstance(module, SupervisedDataModule):
+        raise InputError(f"data describes DataModules of dlp, not {type(module).__name__}.")
     say(module.labelled.describe())
     sizes = [f"{part} {len(rows):,}" for part, rows in module.labelled_parts().items()]
     say(f"\nrows per part: {', '.join(sizes)}")

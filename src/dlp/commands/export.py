@@ -18,9 +18,9 @@ from dlp.console import say
 from dlp.errors import InputError, extra, naming
 from dlp.files import move, write_text
 from dlp.inference.card import card
-from dlp.inference.predictor import Predictor, load_own
+from dlp.inference.predictor import Predictor
 from dlp.runs.folder import checkpoint_of
-from dlp.runs.restoring import restore
+from dlp.runs.restoring import load_predictor, restore
 
 _MAX_ROWS = 500
 _LIMIT = 1e-5
@@ -45,7 +45,7 @@ def export(run: str, folder: Path | None = None) -> Path:
         folder = home.folder / "exported"
     if any(folder.glob("*")) and not (folder / "model.onnx").is_file():
         raise InputError(f"{folder} holds other files than an export; give a new folder.")
-    trained = load_own(checkpoint)
+    trained = load_predictor(checkpoint)
     if trained.spec.inputs.get("features"):
         raise InputError(
             f"{run} computes features by code of yours, which an export does not bring; dlp serve "

@@ -14,6 +14,7 @@ import dlp.datamodules
 from dlp.console import muted, say
 from dlp.datamodules.base import SupervisedDataModule
 from dlp.datamodules.tables.files import read_table
+from dlp.datamodules.tables.kinds import check_inputs
 from dlp.datamodules.tables.rows import TableRows
 from dlp.errors import InputError, inline
 from dlp.files import write_text
@@ -57,6 +58,7 @@ def init(
     weights: str | None = None,
     read_csv: Arguments | None = None,
     positive_class: str | None = None,
+    output: Path | None = None,
 ) -> None:
     """Write a commented config for a file or folder; what would be refused is settled in it.
 
@@ -68,17 +70,19 @@ def init(
         weights: File with the weights of the pretrained network for images; null downloads them.
         read_csv: Arguments of ``pandas.read_csv`` that a refusal names.
         positive_class: Of two classes the one to find; None is the rarer one.
+        output: File of the config; None is called as the table or folder.
     """
-    file = Path(f"{path.resolve().name.split('.')[0]}.yaml")
+    file = output or Path(f"{path.resolve().name.split('.')[0]}.yaml")
     if file.exists():
-        raise InputError(f"{file} exists and is not overwritten; move it.")
+        raise InputError(f"{file} exists and is not overwritten; move it, or give --output.")
     if target is None and not path.is_dir():
-        settled = resolve_refusals(lambda args: read_table(path, **args), {"read_csv": read_csv})
-        say(TableRows(read_table(path, **settled.args)).describe())
-        raise InputError(
-            "give --target, the column to predict; if the inputs are texts or images also "
-            "--text_column or --image_column."
+        settled = resolve_refusals(lambda args: _inputs(path, args), {"read_csv": read_csv})
+        say(TableRows(_inputs(path, settled.args)).describe())
+        say(
+            "\ngive --target, the column to predict; if the inputs are texts or images also "
+            "--text_column or --image_column"
         )
+        return
     kind = _kind(path, text_column, image_column)
     if kind == "images" and not _has_weights(weights):
         kind = "images_from_scratch"
@@ -116,6 +120,15 @@ def init(
     template = template.replace(f"--config {kind}", f"--config {file}")
     write_text(file, "\n".join(_fill(template, arguments, settled.reasons)) + "\n")
     say(f"\nwrote {file}. Read it, then: {command}")
+
+
+def _inputs(path: Path, args: Arguments) -> pd.DataFrame:
+    """Return a table as it is settled so far; refuse a column that is no input yet."""
+    frame = read_table(path, args["read_csv"])
+    settled = [args.get("id_column"), *args.get("drop_columns", ())]
+    settled += [*args.get("text_columns", ()), *args.get("categorical_columns", ())]
+    check_inputs(frame.drop(columns=settled, errors="ignore"))
+    return frame
 
 
 def _for_classes(module: SupervisedDataModule, positive_class: str | None) -> Arguments:

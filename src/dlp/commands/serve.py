@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from dlp.errors import InputError, check_range, extra
-from dlp.inference.predictor import Predictor, load_own
+from dlp.inference.predictor import Predictor, exported_file
 
 with extra("serve"):
     import uvicorn
@@ -39,7 +39,13 @@ def serve(run: str, host: str = "127.0.0.1", port: int = 8000) -> None:
     hosts = [host, f"[{host}]", "127.0.0.1", "localhost"]
     if host in ("0.0.0.0", "::"):
         hosts = ["*"]
-    api = app(load_own(run), hosts)
+    if exported_file(run) is not None:
+        predictor = Predictor.load(run)
+    else:
+        from dlp.runs.restoring import load_predictor  # an export needs no torch
+
+        predictor = load_predictor(run)
+    api = app(predictor, hosts)
     config = uvicorn.Config(api, host, port, limit_concurrency=64, timeout_graceful_shutdown=3)
     server = uvicorn.Server(config)
     try:

@@ -9,9 +9,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from dlp.errors import InputError, extra, naming
-from dlp.lightning_cli.configs import import_named_modules, read_values
 from dlp.reader.model import Model, load_exported
-from dlp.runs.folder import checkpoint_of, checkpoints_of, run_of
+from dlp.runs.folder import checkpoints_of
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -131,16 +130,6 @@ class Predictor:
             inputs = module.encode(*arrays)
             for network in averaged_networks(module.network):
                 yield model, network, inputs
-
-
-def load_own(run: str | Path) -> Predictor:
-    """Load a model with the code that the config of its run names; `Predictor.load` runs none."""
-    home = run_of(exported_file(run) or checkpoint_of(str(run)))
-    features = None
-    if home is not None:
-        import_named_modules(home.config)
-        features = read_values([home.config]).get("data.features")
-    return Predictor.load(run, features=features)
 
 
 def exported_file(path: str | Path) -> Path | None:

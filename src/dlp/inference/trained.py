@@ -1,5 +1,6 @@
 """Trained network from the arrays of a reader to probabilities or values."""
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -52,8 +53,8 @@ def load(path: Path, network: nn.Module | None = None, head: Head | None = None)
     with reading(path, "a checkpoint"):
         spec = spec_in(content)
         with torch.device("meta"):  # no random numbers to overwrite
-            network = network or build(spec.network, "network")
-            head = head or build(spec.head, "head")
+            network = copy.deepcopy(network) or build(spec.network, "network")
+            head = copy.deepcopy(head) or build(spec.head, "head")
         weights = content["state_dict"]  # with the versions of its modules
         for name in list(weights):
             if not name.startswith(("network.", "head.")):

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -72,19 +71,6 @@ def read_values(configs: Sequence[Path]) -> dict[str, Any]:
     for path in configs:
         values.update(flatten(read_config(path)))
     return values
-
-
-def import_named_modules(config: Path) -> None:
-    """Import the modules of the classes that a config names: a checkpoint brings no code."""
-    for key, path in read_values([config]).items():
-        if key.endswith("class_path") and "." in path:
-            try:
-                import_module(path.rpartition(".")[0])
-            except ImportError as error:
-                raise InputError(
-                    f"{config} names {path}, which cannot be imported ({error}); call dlp in the "
-                    "folder of its file."
-                ) from error
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -14,6 +14,7 @@ from jsonargparse import Namespace
 from lightning import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import ProgressBar as AnyProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.plugins.io import CheckpointIO
 
 from dlp.callbacks import AtomicCheckpointIO, EpochSeed, ProgressBar
 from dlp.console import quiet, say
@@ -231,7 +232,11 @@ class Recipe(LightningCLI):
                 config=self.config_text,
             )
             every += self.recorder.callbacks
-            settings["plugins"] = settings.get("plugins") or [AtomicCheckpointIO()]
+            plugins = settings.get("plugins") or []
+            plugins = plugins if isinstance(plugins, list) else [plugins]
+            if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
+                plugins = [*plugins, AtomicCheckpointIO()]
+            settings["plugins"] = plugins
         with naming("trainer"):
             return Trainer(**(settings | {"callbacks": every}))
 

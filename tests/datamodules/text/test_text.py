@@ -154,7 +154,7 @@ def test_the_cache_follows_the_file_and_the_tokens(change, reviews, monkeypatch)
 @pytest.mark.parametrize(
     ("rows", "arguments", "message"),
     [
-        ([*ROWS, ("  ", 1)], {}, "no text in row 40 of its train part"),
+        ([(" ", 0), ("", 1)], {}, "a.csv has no text"),
         (ROWS, {"text_column": "texts"}, "unknown text_column 'texts'. Did you mean 'text'"),
         (ROWS, {"label_column": ["label", "stars"]}, "unknown label_column 'stars'"),
     ],
@@ -162,6 +162,12 @@ def test_the_cache_follows_the_file_and_the_tokens(change, reviews, monkeypatch)
 def test_missing_texts_and_columns_are_named(rows, arguments, message):
     with pytest.raises(InputError, match=message):
         TextDataModule(write_csv("a.csv", rows), **arguments).fit()
+
+
+def test_missing_texts_are_empty_ones_and_counted(capsys):
+    data = TextDataModule(write_csv("a.csv", [*ROWS, ("  ", 1), ("", 1)]))
+    assert data.labelled.parts["train"].inputs.raw()[-2:] == ["  ", ""]
+    assert "2 of 42 texts of a.csv are empty" in capsys.readouterr().out
 
 
 def test_folders_and_files_that_cannot_be_read_are_refused(capsys):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pyarrow as pa
 
+from dlp.console import say
 from dlp.datamodules.parts import PART_NAMES, report_unused
 from dlp.datamodules.rows import row_hashes
 from dlp.datamodules.text.corpus import Texts, Tokens
@@ -102,17 +103,20 @@ class TextFiles:
             check_target(frame[name].droplevel(0), self.task)
             if self.task == "classification":
                 frame[name] = frame[name].map(str, na_action="ignore")
-        texts = frame[self.columns["text"]].tolist()
-        for (part, row), text in zip(frame.index, texts, strict=True):
-            if not isinstance(text, str) or not text.strip():
-                raise InputError(f"{self.path} has no text in row {row} of its {part} part.")
+        cells = frame[self.columns["text"]]
+        texts = cells.where(cells.notna(), "").astype(str)
+        num_empty = (texts.str.strip() == "").sum()
+        if num_empty == len(texts):
+            raise InputError(f"{self.path} has no text.")
+        if num_empty:
+            say(f"{num_empty:,} of {len(texts):,} texts of {self.path} are empty")
         rows = frame.index.get_level_values(1)
         row_column = "row" if rows.inferred_type == "integer" else "id"
         columns = {"part": frame.index.get_level_values(0), row_column: rows}
         for role, name in roles.items():
             columns[role] = pa.array(frame[name], from_pandas=True)
         del columns["text"]
-        return Texts.tokenise(texts, self.tokens, self.ngrams, **columns)
+        return Texts.tokenise(texts.tolist(), self.tokens, self.ngrams, **columns)
 
     def _frames(self) -> Frames:
         """Return the rows of each part; the index is the row number or the path of a text file."""
