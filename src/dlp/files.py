@@ -83,9 +83,15 @@ def write_json(path: Path, content: Any) -> None:
     write_text(path, json.dumps(finite, indent=2) + "\n")
 
 
-def write_csv(path: Path, frame: "pd.DataFrame") -> None:
-    """Write a table atomically: floats with nine digits, those of object columns with all."""
+def write_table(path: Path, frame: "pd.DataFrame") -> None:
+    """Write a table atomically: floats with nine digits, those of object columns with all.
+
+    A path that ends in .parquet becomes Parquet.
+    """
     with atomic_path(path) as temporary:
+        if path.suffix == ".parquet":
+            frame.to_parquet(temporary, index=False)
+            return
         frame.to_csv(temporary, index=False, float_format="%.9g")
 
 

@@ -75,9 +75,20 @@ def test_rows_of_a_table_carry_the_id_that_they_have(ids, tmp_path):
     frame.loc[5:8, [*ids, "x"]].to_csv("new.csv", index=False)
     data = TableDataModule("t.csv", "label", id_column="key", predict_path="new.csv")
     table = written(tmp_path / "p.csv", DenseModule(data.input_shape, 2, head="sigmoid"), data)
-    assert list(table) == ["index", *ids, "class", "prob_a", "prob_b"]
+    assert list(table) == [*ids, "index", "class", "prob_a", "prob_b"]
     assert table[[*ids]].to_dict("list") == ids
     assert (table["class"] == np.where(table["prob_b"] > 0.5, "b", "a")).all()
+
+
+def test_inputs_of_a_table_are_written_beside_the_predictions_also_as_parquet(tmp_path):
+    frame = pd.DataFrame({"class": list("xy") * 10, "x": X[:, 0], "label": ["a", "b"] * 10})
+    data = TableDataModule(frame, "label", predict_path=frame.tail(3))
+    module = DenseModule(data.input_shape, 2, head="sigmoid")
+    writer = PredictionWriter(tmp_path / "p.parquet", with_inputs=True)
+    quiet_trainer(callbacks=[writer]).predict(module, datamodule=data)
+    table = pd.read_parquet(tmp_path / "p.parquet")
+    assert list(table) == ["index", "target", "class", "prob_a", "prob_b", "x"]  # one class
+    assert table["x"].tolist() == frame["x"].tail(3).tolist()
 
 
 def test_without_a_path_the_rows_are_printed(capsys):

@@ -12,7 +12,7 @@ from dlp.callbacks.predictions import BatchOutputs, gather_outputs, threshold_of
 from dlp.console import say, scores_text
 from dlp.datamodules.base import Part, SupervisedDataModule, data_of
 from dlp.datamodules.rows import Array
-from dlp.files import save_figure, write_csv, write_json
+from dlp.files import save_figure, write_json, write_table
 from dlp.modules.serialization import output_names
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def write_mistakes(
             figures[name] = image_grid(images, captions.tolist())
     for title, figure in figures.items():
         save_figure(figure, folder / f"{title}.png")
-    write_csv(folder / f"{name}.csv", worst)
+    write_table(folder / f"{name}.csv", worst)
     say(f"mistakes: {mistakes.summary}; see {folder}")
     classes = mistakes.report.get("classes", [])
     for entry in classes if len(classes) <= _MAX_LISTED else []:

@@ -12,7 +12,7 @@ from dlp.console import muted, say
 from dlp.datamodules.base import Part, SupervisedDataModule
 from dlp.datamodules.tables.rows import TableRows
 from dlp.errors import InputError
-from dlp.files import save_figure, write_csv
+from dlp.files import save_figure, write_table
 from dlp.inference.explain import SPECIAL
 from dlp.modules.supervised import SupervisedModule
 from dlp.runs.restoring import restore
@@ -44,7 +44,7 @@ def importance(run: str) -> pd.DataFrame:
     measure = _columns if explained_by == "columns" else _words
     frame, label = measure(module, data, part)
     folder = record.folder / "visualize"
-    write_csv(folder / "importance.csv", frame)
+    write_table(folder / "importance.csv", frame)
     bars = frame.head(_NUM_BARS)
     say(bars.to_string(index=False, float_format="{:.4g}".format))
     label = f"{label}, {len(data.examples(part)):,} {part} rows"

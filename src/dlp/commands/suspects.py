@@ -5,7 +5,7 @@ from jsonargparse.typing import PositiveInt
 
 from dlp.callbacks.mistakes import write_mistakes
 from dlp.console import say
-from dlp.files import write_csv
+from dlp.files import write_table
 from dlp.runs.folder import find_runs
 from dlp.runs.restoring import out_of_fold_outputs
 
@@ -36,7 +36,7 @@ def suspects(run: str, count: PositiveInt = 100) -> pd.DataFrame:
         doubles = contradictions(predictions[["index", "target", "hash"]])
         say(f"{len(doubles):,} rows have the input of another row and another label")
         if len(doubles):
-            write_csv(folder / "contradictions.csv", doubles)
+            write_table(folder / "contradictions.csv", doubles)
             say(doubles.head(16).to_string(index=False))
     say(f"wrote {folder / 'suspects.csv'}")
     return worst

@@ -64,13 +64,19 @@ def test(recipe: Recipe) -> None:
     )
 
 
-def predict(recipe: Recipe, output: Path | None = None, text: str | None = None) -> None:
+def predict(
+    recipe: Recipe,
+    output: Path | None = None,
+    text: str | None = None,
+    columns: bool = False,
+) -> None:
     """Write the predictions of a trained model.
 
     Args:
         recipe: Config.
-        output: File of the predictions.
+        output: File of the predictions, .csv or .parquet.
         text: Text to predict; can be given several times.
+        columns: Whether the inputs of a table are written too.
     """
     data = recipe.data(check_rows=False)
     model = recipe.model(data)
@@ -80,7 +86,8 @@ def predict(recipe: Recipe, output: Path | None = None, text: str | None = None)
     elif recipe.checkpoint is not None and isinstance(data, SupervisedDataModule):
         if data.rows_to_predict is None:  # the test part is predicted
             recipe.check_rows(data)
-        callbacks.append(PredictionWriter(output or _output(recipe, recipe.checkpoint)))
+        path = output or _output(recipe, recipe.checkpoint)
+        callbacks.append(PredictionWriter(path, columns))
     recipe.trainer(run_dir=None, callbacks=callbacks).predict(
         model,
         datamodule=data,
