@@ -3,12 +3,12 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import ttest_rel
+from scipy.stats import binomtest
 
 from dlp.datamodules import ArrayDataModule, TableDataModule
 from dlp.evaluation.baselines import baseline_lines, fitted_scores, guess_scores, lead
 from dlp.modules import DenseModule
-from dlp.modules.heads import RegressionHead
+from dlp.modules.heads import RegressionHead, SoftmaxHead
 
 X = np.random.default_rng(0).normal(size=(240, 3))
 
@@ -67,15 +67,23 @@ def test_tables_with_categories_and_holes_are_fitted():
     assert all(scores["acc"] > 0.9 for scores in fitted_scores(model, data, "test").values())
 
 
-def test_the_lead_is_that_of_a_paired_t_test():
+def test_the_lead_is_the_difference_of_mean_errors():
     generator = np.random.default_rng(0)
     targets = generator.normal(size=(50, 2))
     own, others = targets + generator.normal(size=(2, 50, 2)) * [[[1.5]], [[1.0]]]
     single = [values.astype(np.float32) for values in (own, others, targets)]
     result = json.loads(json.dumps(lead(RegressionHead(2), *single)))
     errors = [abs(values - targets).mean(axis=1) for values in (own, others)]
-    assert result["lead"] == pytest.approx(np.subtract(*errors).mean(), rel=1e-4)
-    assert result["standard_errors"] == pytest.approx(ttest_rel(*errors).statistic, rel=1e-4)
+    gains = np.subtract(*errors)
+    assert result["lead"] == pytest.approx(gains.mean(), rel=1e-4)
+    assert result["p_value"] == binomtest(int((gains > 0).sum()), 50).pvalue
+
+
+def test_four_rows_are_not_beyond_chance():
+    own = np.eye(2)[[1, 1, 1, 1, 0, 0]]
+    result = lead(SoftmaxHead(2), own, np.eye(2)[[0] * 6], np.zeros(6, int))
+    assert result == {"lead": pytest.approx(4 / 6), "p_value": pytest.approx(0.125)}
+    assert len(baseline_lines({"linear model": {"acc": 1.0, **result}})) == 1
 
 
 @pytest.mark.parametrize("metric", ["acc", "f1"])
