@@ -127,7 +127,8 @@ def _inputs(path: Path, args: Arguments) -> pd.DataFrame:
     frame = read_table(path, args["read_csv"])
     settled = [args.get("id_column"), *args.get("drop_columns", ())]
     settled += [*args.get("text_columns", ()), *args.get("categorical_columns", ())]
-    check_inputs(frame.drop(columns=settled, errors="ignore"))
+    texts = frame.columns[frame.dtypes == "str"]
+    check_inputs(frame.drop(columns=settled, errors="ignore"), texts)
     return frame
 
 
