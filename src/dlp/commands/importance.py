@@ -1,5 +1,6 @@
 """Command ``visualize importance``: columns or words on which a model relies."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,12 +16,14 @@ from dlp.errors import InputError
 from dlp.files import save_figure, write_table
 from dlp.inference.explain import SPECIAL
 from dlp.modules.supervised import SupervisedModule
+from dlp.reader.text import without
 from dlp.runs.restoring import restore
 from dlp.visualization.layers import averaged_networks
 from dlp.visualization.words import word_weights
 
 _REPEATS = 10
 _NUM_BARS = 40
+_WORDS_OF_A_COLUMN = 10
 _NUM_WORDS = 20  # for all classes, and as many against them
 _MIN_WORDS = 3
 
@@ -58,7 +61,10 @@ def _columns(
     data: SupervisedDataModule,
     part: Any,
 ) -> tuple[pd.DataFrame, str]:
-    """Shuffle each column as it was read; return the rise of the loss."""
+    """Shuffle each column as it was read; return the rise of the loss.
+
+    Of a column of texts its most frequent words are left out too, one at a time.
+    """
     examples = data.examples(part)
     table = examples.inputs.frame
 
@@ -67,19 +73,24 @@ def _columns(
         with torch.no_grad():
             return -float(module.head.loss(module(inputs), targets))
 
-    encoded = torch.from_numpy(data.targets.encode(examples.targets))
+    encoder: Any = data.encoder
+    targets = module.head.prepare(torch.from_numpy(data.targets.encode(examples.targets)))
+    words = []
     with muted(True):
         result = permutation_importance(
-            data.encoder,
-            table,
-            module.head.prepare(encoded),
-            scoring=minus_loss,
-            n_repeats=_REPEATS,
-            random_state=0,
+            encoder, table, targets, scoring=minus_loss, n_repeats=_REPEATS, random_state=0
         )
+        least = -minus_loss(encoder, table, targets)
+        for name in encoder.texts:
+            for word in encoder.categories[name][:_WORDS_OF_A_COLUMN]:
+                others = table.copy()
+                others[name] = table[name].map(partial(without, word=word), na_action="ignore")
+                rise = -minus_loss(encoder, others, targets) - least
+                words.append({"column": f"{name}: {word}", "importance": rise, "std": 0.0})
     rises = result.importances
     frame = pd.DataFrame({"column": table.columns, "importance": rises.mean(axis=1)})
     frame["std"] = rises.std(axis=1, ddof=1)
+    frame = pd.concat([frame, pd.DataFrame(words)], ignore_index=True)
     frame["note"] = ""
     frame.loc[frame["importance"] <= 2 * frame["std"], "note"] = "adds nothing"
     frame = frame.sort_values("importance", ascending=False, ignore_index=True)

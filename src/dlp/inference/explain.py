@@ -9,7 +9,7 @@ from dlp.datamodules.tables.rows import single_row
 from dlp.errors import InputError
 from dlp.inference.trained import encoder_of
 from dlp.reader.answer import decide
-from dlp.reader.text import tokenise
+from dlp.reader.text import tokenise, without
 from dlp.visualization.grad_cam import GradCAM
 from dlp.visualization.words import word_weights
 
@@ -64,13 +64,10 @@ def _columns(
             continue
         rows.append(row | {name: field["typical"]})
         lines.append((name, row[name], field["typical"]))
-        words = []
         if name in texts and isinstance(row[name], str):
-            words = tokenise(row[name])
-        for word in dict.fromkeys(words):
-            others = " ".join(other for other in words if other != word)
-            rows.append(row | {name: others})
-            lines.append((f"{name}: {word}", word, ""))
+            for word in dict.fromkeys(tokenise(row[name])):
+                rows.append(row | {name: without(row[name], word)})
+                lines.append((f"{name}: {word}", word, ""))
     scores = predictor.scores(rows)[:, number]
     columns = pd.DataFrame(lines, columns=["column", "value", "typical"], dtype=object)
     columns["difference"] = scores[0] - scores[1:]

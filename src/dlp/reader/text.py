@@ -55,6 +55,11 @@ class TextReader(Reader):
         return [counts]
 
 
+def without(text: str, word: str) -> str:
+    """Return the other words of a text."""
+    return " ".join(other for other in tokenise(text) if other != word)
+
+
 def tokenise(text: str, tokens: str = "words", ngrams: int = 1) -> list[str]:
     """Return the words of a text, or its characters, in lower case.
 
