@@ -7,7 +7,7 @@ import torch
 from helpers.training import loader, plain_loaders, quiet_trainer
 
 from dlp.callbacks import PredictionWriter
-from dlp.callbacks.mistakes import MistakesReport
+from dlp.callbacks.mistakes import MistakesReport, write_mistakes
 from dlp.datamodules import ArrayDataModule, TableDataModule
 from dlp.datamodules.base import Examples
 from dlp.errors import InputError
@@ -140,6 +140,15 @@ FIGURES = {
 
 def run_test(folder, model, data):
     quiet_trainer(callbacks=[MistakesReport(folder)]).test(model, data, verbose=False)
+
+
+def test_the_true_values_of_the_worst_rows_are_those_of_the_data(tmp_path):
+    x = np.zeros((60, 2))
+    data = ArrayDataModule(x, np.arange(60) % 2.0, test_size=20, task="regression")
+    rounded = data.examples("test").targets - 3e-6  # as of a head that scales targets
+    outputs = {"rows": np.arange(20), "values": np.ones((20, 1)), "targets": rounded}
+    _, worst = write_mistakes(tmp_path, data, "test", outputs, 0.5)
+    assert set(worst["true"]) <= {0.0, 1.0}
 
 
 @pytest.mark.parametrize(

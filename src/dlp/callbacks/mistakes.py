@@ -99,7 +99,8 @@ def write_mistakes(
     kind = "values" if "values" in outputs else "probabilities"
     scores = outputs[kind]
     names = output_names(data, scores.shape[1])
-    if kind == "values":
+    if kind == "values":  # of the head they are rounded, and 0 is none
+        targets = data.targets.encode(data.examples(part).targets)[outputs["rows"]]
         mistakes = value_mistakes(scores, targets.reshape(scores.shape), names)
     else:
         analyse = class_mistakes if targets.ndim == 1 else label_mistakes
