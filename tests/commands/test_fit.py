@@ -138,7 +138,7 @@ def test_python_writes_the_folder_that_the_command_line_writes(fitted):
         if path.suffix == ".ckpt":
             return {name: value.tolist() for name, value in weights(path).items()}
         if path.name == "results.json":
-            return results(path.parent) | {"seconds": None}
+            return results(path.parent) | {"seconds": None, "date": None}
         return path.read_bytes()
 
     other = RUN.with_name("version_1")

@@ -5,7 +5,12 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import confusion_matrix, mean_absolute_error, precision_recall_fscore_support
+from sklearn.metrics import (
+    confusion_matrix,
+    mean_absolute_error,
+    precision_recall_fscore_support,
+    roc_auc_score,
+)
 
 from dlp.evaluation.mistakes import calibration, class_mistakes, label_mistakes, value_mistakes
 
@@ -28,6 +33,14 @@ def test_class_scores_are_those_of_scikit_learn(case):
     scores = pd.DataFrame(report["classes"])[["precision", "recall", "f1", "support"]]
     np.testing.assert_allclose(scores.T, expected)
     assert report["confusion"] == confusion_matrix(targets, predicted, labels=labels).tolist()
+
+
+def test_the_area_under_a_roc_curve_is_that_of_scikit_learn():
+    probabilities, targets = predictions(0, 90, 2)
+    probabilities = probabilities.round(1)  # with ties
+    false_share, true_share = class_mistakes(probabilities, targets, ["a", "b"]).report["roc"]
+    area = np.trapezoid([0, *true_share], [0, *false_share])
+    assert area == pytest.approx(roc_auc_score(targets, probabilities[:, 1]))
 
 
 @given(cases)

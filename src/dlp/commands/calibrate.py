@@ -114,10 +114,11 @@ def _fit(head: Head, answer: Answer, parts: PartOutputs) -> pd.DataFrame:
     fit = minimize_scalar(lambda log: log_loss(first, np.exp(log)), bounds=(-3, 5))
     rows = []
     for part, (logits, targets) in parts.items():
-        for temperature in (1.0, float(np.exp(fit.x))):
+        for stage, temperature in (("before", 1.0), ("after", float(np.exp(fit.x)))):
             probabilities = head.predict(logits / temperature).numpy()
             row = {
                 "part": part,
+                "calibration": stage,
                 "rows": len(targets),
                 "temperature": temperature,
                 "nll": log_loss(part, temperature),

@@ -2,12 +2,15 @@
 
 import base64
 import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from html import escape
 from pathlib import Path
 from string import Template
 from typing import Any
 
 import pandas as pd
+from pandas.api.types import is_numeric_dtype
 
 from dlp.console import say
 from dlp.errors import InputError, reading
@@ -16,15 +19,24 @@ from dlp.runs.folder import Run, find_runs
 
 _FACTS = ("parameters", "seed", "seconds", "versions")
 _MAX_ROWS = 50
-_FILES = {
-    "worst.csv": "The worst mistakes",
-    "suspects.csv": "Labels in doubt",
-    "metrics.csv": "Every epoch",
+_WORDS = {
+    "index": "row",
+    "lead": "lead over this model",
+    "mae": "mean error",
+    "name": "class",
+    "nll": "log loss",
+    "ece": "calibration error",
+    "standard_errors": "in standard errors",
+    "support": "rows",
 }
+_NOTE = (
+    "The lead is what the error of a simple model, its share of wrong rows or its mean error, is "
+    "smaller by; beyond 2 standard errors it is more than chance."
+)
 
 
 def report(run: str, output: Path | None = None) -> Path:
-    """Write one page of a run: numbers, curves, mistakes, heat maps, config.
+    """Write one page of a run: a sentence, scores, mistakes, figures, data, config.
 
     Args:
         run: Folder of the run, or the name of a config (its newest run).
@@ -43,43 +55,70 @@ def report(run: str, output: Path | None = None) -> Path:
 
 
 def _page(run: Run) -> str:
-    """Return the page of a run."""
+    """Return the page of a run; a section whose slot stays empty is hidden."""
     folder = run.folder
     results = run.results()
     test = results.get("test") or {}
-    sections = {}
-    if test.get("baselines"):
-        baselines = pd.DataFrame(test["baselines"]).T.rename(index=_readable)
-        baselines = baselines.rename_axis("baseline").reset_index()
-        sections["Baselines on the test part"] = _table(baselines)
-    if "calibration" in results:
-        sections["Calibration"] = _table(pd.DataFrame(results["calibration"]))
-    if (folder / "crossval.json").is_file():
-        sections["Folds"] = _table(_folds(folder / "crossval.json"))
-    for path in sorted(folder.rglob("*.png"), key=lambda path: (path.stem != "curves", path)):
-        parts = path.relative_to(folder).with_suffix("").parts
-        heading = ": ".join(map(_readable, parts[-2:]))
-        heading = heading[0].upper() + heading[1:]
-        pixels = base64.b64encode(path.read_bytes()).decode()
-        sections[heading] = f'<img src="data:image/png;base64,{pixels}" alt="{escape(heading)}">'
-    for name, heading in _FILES.items():
-        file = folder / name
-        if file.is_file() and file.stat().st_size > 1:
-            sections[heading] = _table(pd.read_csv(file))
-    facts = {name: results[name] for name in _FACTS if name in results}
-    if facts:
-        sections["Training"] = _table(pd.json_normalize(facts, sep=" ").melt(var_name="fact"))
-    config = (folder / "config.yaml").read_text("utf-8")
-    sections["Config"] = f"<pre>{escape(config)}</pre>"
-    body = _tiles("best", results.get("best") or {}) + _tiles("test", test)
-    for heading, content in sections.items():
-        body += f"<section><h2>{escape(heading)}</h2>{content}</section>\n"
     template = Template(Path(__file__).with_suffix(".html").read_text("utf-8"))
-    return template.substitute(
-        title=escape(f"{folder.resolve().parent.name} {folder.name}"),
-        verdict=escape(results.get("verdict", "")),
-        body=body,
-    )
+    slots = defaultdict[str, str](str)
+    for path in sorted(folder.rglob("*.png")):
+        slot = path.stem if f"${path.stem}" in template.template else "figures"
+        pixels = base64.b64encode(path.read_bytes()).decode()
+        image = f'<img src="data:image/png;base64,{pixels}" alt="{escape(path.stem)}">'
+        slots[slot] += f'<div class="scroll" tabindex="0">{image}</div>'
+    for name in ("worst", "suspects", "metrics"):
+        path = folder / f"{name}.csv"
+        if path.is_file() and path.stat().st_size > 1:
+            slots[name] += _table(pd.read_csv(path))
+    if (folder / "mistakes.json").is_file():
+        mistakes = json.loads((folder / "mistakes.json").read_text("utf-8"))
+        slots["sentence"] = escape(sentence(mistakes, test.get("baselines") or {}))
+    if (folder / "crossval.json").is_file():
+        slots["folds"] = _table(_folds(folder / "crossval.json"))
+    scores: Any = test.get("baselines") or {"test": test}
+    slots["title"] = escape(f"{folder.resolve().parent.name} {folder.name}")
+    table = pd.DataFrame(scores).T.rename(index=_readable)
+    slots["scores"] = _table(table.rename_axis("model").reset_index())
+    if "lead" in table:
+        slots["note"] = _NOTE
+    slots["classes"] = _table(pd.DataFrame(test.get("classes")))
+    slots["verdict"] = escape(results.get("verdict", ""))
+    slots["calibration"] = _table(pd.DataFrame(results.get("calibration")))
+    slots["data"] = _facts({"date": results.get("date"), **(results.get("data") or {})})
+    slots["training"] = _facts({name: results.get(name) for name in _FACTS})
+    slots["config"] = escape((folder / "config.yaml").read_text("utf-8"))
+    return template.substitute(slots)
+
+
+def sentence(mistakes: Mapping[str, Any], baselines: Mapping[str, Any]) -> str:
+    """Say in plain words how good a model is, beside a constant answer.
+
+    Args:
+        mistakes: Content of ``mistakes.json``.
+        baselines: Scores by the name of a baseline.
+    """
+    rows = mistakes["rows"]
+    if mistakes["task"] == "regression":
+        errors = [f"{each['name']} by {_digits(each['mae'])}" for each in mistakes["targets"]]
+        text = f"Misses {', '.join(errors)} on average"
+        guess = baselines.get("median", {}).get("mae")
+        if guess is not None and len(errors) == 1:
+            text += f"; always guessing the median misses by {_digits(guess)}"
+        return f"{text} ({rows:,} rows)."
+    classes: Any = pd.DataFrame(mistakes["classes"])
+    classes["found"] = (classes["recall"] * classes["support"]).round().astype(int)
+    right = f"{1 - mistakes['wrong'] / rows:.1%}"
+    if mistakes["task"] == "multilabel":
+        found, labels = classes[["found", "support"]].sum()
+        return f"Finds {found:,} of {labels:,} labels; {right} of {rows:,} rows are all right."
+    text = ""
+    if len(classes) == 2:
+        rare = classes.iloc[1]
+        text = f"Finds {rare.found:,} of {rare.support:,} “{rare['name']}”, and is right in "
+        text += f"{rare.precision:.1%} of those that it names. "
+    common = classes.loc[classes["support"].idxmax()]
+    text += f"{right} of {rows:,} rows are right; always saying “{common['name']}” is right in "
+    return f"{text}{common.support / rows:.1%}."
 
 
 def _folds(path: Path) -> pd.DataFrame:
@@ -91,27 +130,47 @@ def _folds(path: Path) -> pd.DataFrame:
     return pd.concat([folds, summary.assign(repeat=["mean", "std"])])
 
 
-def _tiles(part: str, scores: dict[str, Any]) -> str:
-    """Show the values of the best epoch or of the test."""
-    tiles = []
-    for name, value in scores.items():
-        if isinstance(value, float):
-            label = escape(f"{part} {_readable(name.removeprefix('test_'))}")
-            tiles.append(f'<div class="tile"><span>{label}</span><b>{value:.6g}</b></div>')
-    return f'<div class="tiles">{"".join(tiles)}</div>'
+def _facts(facts: Mapping[str, Any]) -> str:
+    """Show a line per fact."""
+    lines = []
+    for name, value in facts.items():
+        if isinstance(value, dict):
+            value = ", ".join(f"{_readable(key)} {value[key]}" for key in value)
+        if value is not None:
+            lines.append((_readable(name), str(value)))
+    return _table(pd.DataFrame(lines, columns=["fact", "value"]))
 
 
 def _table(frame: pd.DataFrame) -> str:
-    html = frame.rename(columns=_readable).to_html(
-        index=False,
-        border=0,
-        na_rep="",
-        float_format="{:.6g}".format,
-        max_rows=_MAX_ROWS,
-    )
-    return f'<div class="scroll" tabindex="0">{html}</div>'
+    """Show the first rows of a table, if it has any; texts are on the left."""
+    if frame.empty:
+        return ""
+    kinds = ["number" if is_numeric_dtype(kind) else "text" for kind in frame.dtypes]
+    lines = [_line("th", kinds, map(_readable, frame.columns))]
+    for row in frame.head(_MAX_ROWS).itertuples(index=False):
+        lines.append(_line("td", kinds, row))
+    return f'<div class="scroll" tabindex="0"><table>{"".join(lines)}</table></div>'
+
+
+def _line(tag: str, kinds: Iterable[str], values: Iterable[Any]) -> str:
+    """Return a row of a table."""
+    cells = []
+    for kind, value in zip(kinds, values, strict=True):
+        cells.append(f'<{tag} class="{kind}"><div>{escape(_digits(value))}</div></{tag}>')
+    return f"<tr>{''.join(cells)}</tr>\n"
+
+
+def _digits(value: Any) -> str:
+    """Return a text, or a number with three significant digits or all of its integer part."""
+    if isinstance(value, str):
+        return value
+    if value != value:
+        return ""
+    if abs(value) >= 100 or value == round(value):
+        return f"{value:.0f}"
+    return f"{value:.3g}"
 
 
 def _readable(name: str) -> str:
     """Return a name in words."""
-    return name.replace("_", " ")
+    return _WORDS.get(name, name.replace("_", " "))

@@ -184,6 +184,10 @@ class Encoder(ABC):
         """Return the rows that simple models are given, whose columns `fit` may have made."""
         return rows
 
+    def facts(self, rows: Any) -> PlainValues:
+        """Return what a report says of the rows of the training part."""
+        return {}
+
     def spec(self) -> PlainValues:
         """Return the plain values from which `reader` and `module` are built."""
         paths = {}

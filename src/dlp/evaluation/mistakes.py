@@ -21,6 +21,7 @@ Names = Sequence[str]
 Report = dict[str, Any]
 
 _NUM_BINS = 10
+_NUM_CUTS = 101
 #: Points of the scatter of values, spread evenly over the rows.
 _NUM_POINTS = 2000
 
@@ -65,6 +66,8 @@ def class_mistakes(
         "confusion": confusion.tolist(),
         "calibration": calibration(probabilities, targets),
     }
+    if is_binary:
+        report["roc"] = _roc(probabilities[:, 1], targets)
     given = probabilities[np.arange(len(targets)), targets]
     worst = _worst(wrong, -given)
     columns = {
@@ -187,6 +190,17 @@ def calibration(probabilities: Array, targets: Array) -> Report:
         "count": counts.tolist(),
         "error": float(np.average(abs(frequency - probability), weights=counts)),
     }
+
+
+def _roc(probabilities: Array, targets: Array) -> list[Any]:
+    """Return the shares of the rows of class 0 and of class 1 above each of some thresholds."""
+    cuts = np.quantile(probabilities, np.linspace(1, 0, _NUM_CUTS))
+    shares = []
+    for number in (0, 1):
+        rows = np.sort(probabilities[targets == number])
+        share = 1 - np.searchsorted(rows, cuts) / max(1, len(rows))
+        shares.append(share.tolist())
+    return shares
 
 
 def _scores(

@@ -4,6 +4,7 @@ import math
 import platform
 import time
 from dataclasses import dataclass
+from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
@@ -142,7 +143,10 @@ class RunRecorder(Callback):
 
             figure = draw_curves(metrics, best_epoch, self.smoothing)
             save_figure(figure, self.run.folder / "curves.png")
+        data = data_of(trainer)
         self.run.add_results(
+            date=f"{datetime.now():%Y-%m-%d %H:%M}",
+            data=data and data.facts(),
             monitor=self.monitor,
             mode=self._mode,
             modes=getattr(pl_module, "metric_modes", {}),

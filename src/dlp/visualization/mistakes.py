@@ -13,13 +13,15 @@ _REFERENCE: dict[str, Any] = {"color": "grey", "linestyle": "--"}
 
 
 def draw_mistakes(mistakes: Mistakes) -> dict[str, Figure]:
-    """Draw ``residuals`` of values; ``reliability`` of classes and labels, and ``confusion``."""
+    """Draw ``residuals`` of values; of classes ``reliability``, ``confusion`` and ``roc``."""
     report = mistakes.report
     if report["task"] == "regression":
         return {"residuals": draw_residuals(report)}
     figures = {"reliability": draw_reliability(report["calibration"])}
     if "confusion" in report:
         figures["confusion"] = draw_confusion(report)
+    if "roc" in report:
+        figures["roc"] = draw_roc(report)
     return figures
 
 
@@ -52,6 +54,17 @@ def draw_confusion(report: Report) -> Figure:
             )
     figure.colorbar(image, ax=axes, shrink=0.7, label="share of the true class")
     figure.suptitle(f"{report['wrong']:,} of {report['rows']:,} rows are wrong")
+    return figure
+
+
+def draw_roc(report: Report) -> Figure:
+    """Draw the ROC curve of class 1 of two."""
+    other, name = [_short(entry["name"]) for entry in report["classes"]]
+    figure = Figure(figsize=(4.4, 4.4), layout="constrained")
+    axes = figure.subplots()
+    axes.plot(*report["roc"])
+    axes.axline((0, 0), slope=1, **_REFERENCE)
+    axes.set(xlabel=f"share of {other} taken for {name}", ylabel=f"share of {name} found")
     return figure
 
 
@@ -88,7 +101,7 @@ def draw_residuals(report: Report) -> Figure:
         points.set(xlabel=f"{name}, true", ylabel=f"{name}, predicted")
         bars.hist(predicted - true, bins=30, alpha=0.6)
         bars.axvline(0, **_REFERENCE)
-        title = f"MAE {target['mae']:.6g}, mean residual {target['mean_residual']:.6g}"
+        title = f"MAE {target['mae']:.4g}, mean residual {target['mean_residual']:.4g}"
         bars.set(xlabel=f"{name}, predicted - true", ylabel="rows", title=title)
     for axes in figure.axes:
         axes.locator_params(axis="x", nbins=6)  # labels of large values are long

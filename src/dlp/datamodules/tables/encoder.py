@@ -226,6 +226,11 @@ class TableEncoder(Encoder):
         except (ValueError, TypeError):
             return math.inf
 
+    def facts(self, rows: TableRows) -> PlainValues:
+        """Return the number of columns of each kind, and of missing cells."""
+        kinds = Counter(field["kind"] for field in TableReader(self.spec()).fields())
+        return {"columns": kinds, "missing_cells": int(rows.frame.isna().sum().sum())}
+
     def spec(self) -> PlainValues:
         """Return also the conventions of the table."""
         return {**super().spec(), "read_csv": self.read_csv}
