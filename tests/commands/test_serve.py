@@ -64,6 +64,8 @@ def test_the_typical_cells_of_the_schema_are_a_row(client):
     assert schema["classes"] == ["no", "yes"]
     assert [column["kind"] for column in schema["columns"]] == ["number", "number", "category"]
     assert schema["columns"][2]["categories"] == ["blue", "green", "red"]
+    low, high = schema["columns"][0]["range"]
+    assert low < schema["columns"][0]["typical"] < high
     row = {column["name"]: column["typical"] for column in schema["columns"]}
     assert client.post("/predict", json={"rows": [row]}).status_code == 200
 
@@ -112,10 +114,14 @@ def test_a_page_that_rebinds_its_name_is_refused(client):
     assert client.get("/", headers={"host": "evil.com"}).status_code == 400
 
 
-def test_a_server_listens_at_an_ipv6_address(run_of_points, monkeypatch):
+def test_a_server_listens_at_an_ipv6_address_and_knows_the_run(run_of_points, monkeypatch):
     def run(server):
         assert server.config.host == "::1"
-        assert TestClient(server.config.app, "http://[::1]:8000").get("/health").status_code == 200
+        client = TestClient(server.config.app, "http://[::1]:8000")
+        schema = client.get("/schema").json()
+        assert schema["run"].endswith("version_0")
+        assert schema["data"]["target"] == "label"
+        assert schema["quality"].startswith("Finds ")
 
     monkeypatch.setattr(uvicorn.Server, "run", run)
     serve.serve(str(run_of_points / "runs/points/version_0"), host="::1")

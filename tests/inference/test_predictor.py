@@ -14,6 +14,7 @@ from dlp.errors import InputError
 from dlp.inference import Predictor
 from dlp.modules.heads import RegressionHead, SigmoidHead, SoftmaxHead
 from dlp.modules.networks import ConvNet, DenseNet
+from dlp.reader.table import TableReader
 from dlp.visualization import word_weights
 
 
@@ -42,6 +43,19 @@ def test_the_typical_row_of_the_card_is_predicted_in_the_formats_of_the_file(sal
     assert sales.explain(row)["difference"].tolist() == [0, 0, 0]
     with pytest.raises(ValueError, match=r"takes dates %d.%m.%Y, not '2019-02-19'"):
         sales.predict([row | {"sold": "2019-02-19"}])
+
+
+def test_a_column_knows_its_format_of_dates_and_its_range_in_training(sales):
+    sold, built, size = sales.reader.fields()
+    assert (sold["date_format"], built["date_format"]) == ("%d.%m.%Y", "%Y-%m-%d")
+    low, high = size["range"]
+    assert low < size["typical"] < high
+
+
+def test_a_model_of_1_1_knows_no_ranges(sales):
+    spec = dict(sales.reader.spec)
+    del spec["ranges"]
+    assert {field["range"] for field in TableReader(spec).fields()} == {None}
 
 
 def test_a_row_of_a_frame_is_explained_as_its_dictionary(sales):

@@ -70,12 +70,10 @@ def _page(run: Run) -> str:
         path = folder / f"{name}.csv"
         if path.is_file() and path.stat().st_size > 1:
             slots[name] += _table(pd.read_csv(path))
-    if (folder / "mistakes.json").is_file():
-        mistakes = json.loads((folder / "mistakes.json").read_text("utf-8"))
-        slots["sentence"] = escape(sentence(mistakes, test.get("baselines") or {}))
     if (folder / "crossval.json").is_file():
         slots["folds"] = _table(_folds(folder / "crossval.json"))
     scores: Any = test.get("baselines") or {"test": test}
+    slots["sentence"] = escape(run_sentence(run))
     slots["title"] = escape(f"{folder.resolve().parent.name} {folder.name}")
     table = pd.DataFrame(scores).T.rename(index=_readable)
     slots["scores"] = _table(table.rename_axis("model").reset_index())
@@ -88,6 +86,16 @@ def _page(run: Run) -> str:
     slots["training"] = _facts({name: results.get(name) for name in _FACTS})
     slots["config"] = escape((folder / "config.yaml").read_text("utf-8"))
     return template.substitute(slots)
+
+
+def run_sentence(run: Run) -> str:
+    """Return the `sentence` of a run; empty without a test."""
+    path = run.folder / "mistakes.json"
+    if not path.is_file():
+        return ""
+    mistakes = json.loads(path.read_text("utf-8"))
+    test = run.results().get("test") or {}
+    return sentence(mistakes, test.get("baselines") or {})
 
 
 def sentence(mistakes: Mapping[str, Any], baselines: Mapping[str, Any]) -> str:

@@ -1,7 +1,7 @@
 """Command ``serve``: a trained model over HTTP, and a page to try it."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from threading import Lock
@@ -12,6 +12,7 @@ from PIL import Image
 
 from dlp.errors import InputError, check_range, extra
 from dlp.inference.predictor import Predictor, exported_file
+from dlp.runs.folder import Run, checkpoints_of
 
 with extra("serve"):
     import uvicorn
@@ -39,13 +40,19 @@ def serve(run: str, host: str = "127.0.0.1", port: int = 8000) -> None:
     hosts = [host, f"[{host}]", "127.0.0.1", "localhost"]
     if host in ("0.0.0.0", "::"):
         hosts = ["*"]
+    facts: dict[str, Any] = {"run": run}
     if exported_file(run) is not None:
         predictor = Predictor.load(run)
     else:
+        from dlp.commands.report import run_sentence
         from dlp.runs.restoring import load_predictor  # an export needs no torch
 
         predictor = load_predictor(run)
-    api = app(predictor, hosts)
+        record = Run(checkpoints_of(run)[0].absolute().parents[1])
+        facts["run"] = str(record.folder)
+        facts["data"] = record.results().get("data")
+        facts["quality"] = run_sentence(record)
+    api = app(predictor, hosts, facts)
     config = uvicorn.Config(api, host, port, limit_concurrency=64, timeout_graceful_shutdown=3)
     server = uvicorn.Server(config)
     try:
@@ -58,12 +65,17 @@ def serve(run: str, host: str = "127.0.0.1", port: int = 8000) -> None:
         ) from error
 
 
-def app(predictor: Predictor, hosts: Sequence[str] = ("*",)) -> FastAPI:
+def app(
+    predictor: Predictor,
+    hosts: Sequence[str] = ("*",),
+    facts: Mapping[str, Any] | None = None,
+) -> FastAPI:
     """Return the application that serves a model.
 
     Args:
         predictor: Model.
         hosts: Names of the server, against pages that rebind theirs to it; `*` is any name.
+        facts: ``run``, ``data`` and ``quality`` of the model, which the page shows.
     """
     rows_errors = (ValueError, TypeError, LookupError, OverflowError, RecursionError)
     handlers: Any = dict.fromkeys((HTTPException, RequestValidationError, *rows_errors), _refuse)
@@ -96,6 +108,7 @@ def app(predictor: Predictor, hosts: Sequence[str] = ("*",)) -> FastAPI:
             "classes" if spec.answer.task else "targets": spec.answer.names,
             "coverage": spec.answer.coverage,
             "card": asdict(spec.card),
+            **(facts or {}),
         }
 
     @api.get("/health")

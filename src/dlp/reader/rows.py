@@ -27,5 +27,5 @@ class Reader(ABC):
         """Encode rows."""
 
     def fields(self) -> list[dict[str, Any]]:
-        """Return name, kind, typical cell and categories of each column."""
+        """Return name, kind, typical cell, categories, ... of each column."""
         return []

@@ -45,7 +45,7 @@ class TableReader(Reader):
         return [np.array(numbers, np.float64).reshape(-1, len(rows)).T, padded(codes, 2)]
 
     def fields(self) -> list[dict[str, Any]]:
-        """Return name, kind, typical cell and categories of each column.
+        """Return name, kind, typical cell, categories, and range in training of each column.
 
         Dates have the format of the training table.
         """
@@ -55,11 +55,12 @@ class TableReader(Reader):
             if name not in self.texts:
                 categories = self.spec["categories"].get(name)
             kind = "text" if isinstance(cell, str) else "number"
+            form = None
             if name in self.spec["dates"]:
                 kind = "date"
+                form = self._date_format(name) or "%Y-%m-%d"
                 if cell:
-                    date = datetime.fromisoformat(cell)
-                    cell = date.strftime(self._date_format(name) or "%Y-%m-%d")
+                    cell = datetime.fromisoformat(cell).strftime(form)
             elif categories:
                 kind = "category"
             field = {
@@ -67,6 +68,8 @@ class TableReader(Reader):
                 "kind": kind,
                 "typical": cell,
                 "categories": categories,
+                "date_format": form,
+                "range": self.spec.get("ranges", {}).get(name),  # not in models of 1.1
             }
             fields.append(field)
         return fields

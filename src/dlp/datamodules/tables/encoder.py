@@ -78,6 +78,7 @@ class TableEncoder(Encoder):
         self.categories: dict[str, list[str]] = {}
         self.dates: list[str] = []
         self.typical: dict[str, float | str] = {}
+        self.ranges: dict[str, list[float]] = {}
 
     def listed(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return all columns, or the listed ones if both kinds are listed."""
@@ -96,6 +97,9 @@ class TableEncoder(Encoder):
         frame = rows.frame
         self.typical = {name: _typical_cell(frame[name]) for name in map(str, frame)}
         self.typical |= dict.fromkeys(self.texts, "")
+        for name, column in frame.select_dtypes("number").items():
+            if column.count():
+                self.ranges[str(name)] = [float(column.min()), float(column.max())]
         if self.features is not None:
             self.features.fit(frame)
             frame = self.features.transform(frame)
@@ -237,7 +241,8 @@ class TableEncoder(Encoder):
 
     def state(self) -> PlainValues:
         """Return what was learned as plain values."""
-        names = ("missing", "scales", "indicators", "categories", "texts", "dates", "typical")
+        names = ["missing", "scales", "indicators", "categories", "texts", "dates"]
+        names += ["typical", "ranges"]
         state = {name: getattr(self, name) for name in names}
         state["features"] = self.features and self.features.state()
         return state
