@@ -30,8 +30,8 @@ _WORDS = {
     "support": "rows",
 }
 _NOTE = (
-    "The lead is what the error of a simple model, its share of wrong rows or its mean error, is "
-    "smaller by; beyond 2 standard errors it is more than chance."
+    "Lead: by how much the error of a simple model, the share of wrong rows or the mean error, is "
+    "smaller; beyond 2 standard errors it is more than chance."
 )
 
 
