@@ -1,3 +1,4 @@
+import json
 import re
 
 import pytest
@@ -23,6 +24,21 @@ def test_names_and_texts_of_people_are_escaped(fitted):
     page = main(["report", str(worst.parent), "--output", "page.html"]).read_text("utf-8")
     assert "<b>" not in page
     assert "&lt;b&gt;" in page
+
+
+def test_a_test_on_foreign_data_has_its_scores_alone(fitted):
+    path = fitted / "runs/points/version_0/results.json"
+    test = {"test_loss": 0.1234, "rows": None, "checkpoint": None, "classes": [], "baselines": {}}
+    path.write_text(json.dumps({"test": test}), encoding="utf-8")
+    page = main(["report", "points"]).read_text(encoding="utf-8")
+    assert "<div>test loss</div></th></tr>" in page
+    assert "<div>0.123</div>" in page
+
+
+def test_a_run_without_a_test_shows_no_scores(fitted):
+    (fitted / "runs/points/version_0/results.json").write_text("{}", encoding="utf-8")
+    page = main(["report", "points"]).read_text(encoding="utf-8")
+    assert "<h2>Scores of the test part</h2>\n<p></p></section>" in page
 
 
 def test_a_table_without_rows_is_left_out(fitted):

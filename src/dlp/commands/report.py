@@ -62,7 +62,7 @@ def _page(run: Run) -> str:
     template = Template(Path(__file__).with_suffix(".html").read_text("utf-8"))
     slots = defaultdict[str, str](str)
     for path in sorted(folder.rglob("*.png")):
-        slot = path.stem if f"${path.stem}" in template.template else "figures"
+        slot = path.stem if path.stem in template.get_identifiers() else "figures"
         pixels = base64.b64encode(path.read_bytes()).decode()
         image = f'<img src="data:image/png;base64,{pixels}" alt="{escape(path.stem)}">'
         slots[slot] += f'<div class="scroll" tabindex="0">{image}</div>'
@@ -72,14 +72,15 @@ def _page(run: Run) -> str:
             slots[name] += _table(pd.read_csv(path))
     if (folder / "crossval.json").is_file():
         slots["folds"] = _table(_folds(folder / "crossval.json"))
-    scores: Any = test.get("baselines") or {"test": test}
+    if test:
+        own = {name: test[name] for name in test if isinstance(test[name], float)}
+        scores = pd.DataFrame(test.get("baselines") or {"this model": own}).T
+        scores = scores.rename(index=_readable).rename_axis("model")
+        slots["scores"] = _table(scores.reset_index())
+        slots["note"] = _NOTE if "lead" in scores else ""
+    slots["classes"] = _table(pd.DataFrame(test.get("classes")))
     slots["sentence"] = escape(run_sentence(run))
     slots["title"] = escape(f"{folder.resolve().parent.name} {folder.name}")
-    table = pd.DataFrame(scores).T.rename(index=_readable)
-    slots["scores"] = _table(table.rename_axis("model").reset_index())
-    if "lead" in table:
-        slots["note"] = _NOTE
-    slots["classes"] = _table(pd.DataFrame(test.get("classes")))
     slots["verdict"] = escape(results.get("verdict", ""))
     slots["calibration"] = _table(pd.DataFrame(results.get("calibration")))
     slots["data"] = _facts({"date": results.get("date"), **(results.get("data") or {})})
@@ -169,12 +170,12 @@ def _line(tag: str, kinds: Iterable[str], values: Iterable[Any]) -> str:
 
 
 def _digits(value: Any) -> str:
-    """Return a text, or a number with three significant digits or all of its integer part."""
-    if isinstance(value, str):
-        return value
+    """Return a fraction with three significant digits, or with all of its integer part."""
+    if not isinstance(value, float):
+        return str(value)
     if value != value:
         return ""
-    if abs(value) >= 100 or value == round(value):
+    if abs(value) >= 100 or value.is_integer():
         return f"{value:.0f}"
     return f"{value:.3g}"
 
