@@ -10,11 +10,24 @@ from lightning.pytorch.callbacks import Callback
 from torch import nn
 
 from dlp.datamodules import ArrayDataModule
-from dlp.modules import PretrainedModule
+from dlp.modules import Backbone, PretrainedModule, StagedNetwork
 
 DRAW = torch.Generator().manual_seed(0)
 IMAGES = torch.rand(14, 3, 32, 32, generator=DRAW)
 CLASSES = torch.randint(0, 2, (14,), generator=DRAW)
+
+
+class TinyBackbone(Backbone):
+    """Two convolutions, with a buffer that a state dict does not hold, and a classifier."""
+
+    def build(self, weights):
+        network = nn.Sequential()
+        network.stem = nn.Conv2d(3, 4, 3, stride=2)
+        network.deep = nn.Sequential(nn.Conv2d(4, 6, 3), nn.BatchNorm2d(6), nn.ReLU())
+        network.deep.register_buffer("index", torch.arange(3), persistent=False)
+        network.fc = nn.Linear(6, 10)
+        stages = {"stem": ["stem"], "deep": ["deep"]}
+        return StagedNetwork(network, stages, {"DEFAULT": ([0.5] * 3, [0.25] * 3)})
 
 
 def small_data(x=IMAGES, y=CLASSES, **arguments):
@@ -89,9 +102,8 @@ def image_side(name):
 
 def whole_network(name):
     """Return torchvision's own network with its classifier, without values."""
-    arguments = {"image_size": image_side(name)} if name.startswith("vit") else {}
     with torch.device("meta"):
-        return torchvision.models.get_model(name, **arguments)
+        return torchvision.models.get_model(name)
 
 
 def drawn_weights(network):

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from helpers.backbones import CLASSES, IMAGES, small_model
+from helpers.backbones import CLASSES, IMAGES, TinyBackbone, small_model
 from helpers.training import quiet_trainer
 from torch import nn
 
@@ -16,7 +16,14 @@ from dlp.datamodules import ArrayDataModule, ArrayRows
 from dlp.errors import InputError
 from dlp.hyperparameters import plain_value
 from dlp.inference import Predictor
-from dlp.modules import Backbone, ConvNetModule, DenseModule, EnsembleModule, SoftmaxHead
+from dlp.modules import (
+    Backbone,
+    ConvNetModule,
+    DenseModule,
+    EnsembleModule,
+    PretrainedModule,
+    SoftmaxHead,
+)
 from dlp.modules.heads import BoundedRegressionHead, RegressionHead
 from dlp.modules.serialization import build, describe, output_names, spec_in
 from dlp.reader.spec import Component
@@ -54,6 +61,7 @@ def pretrained():
     return model
 
 
+own = {"backbone": TinyBackbone, "weights": None, "hidden": ()}
 dense = partial(DenseModule, (4,))
 member = partial(dense, 2, "sigmoid", l2=1e-3)
 squared = partial(SquaredHead, factor=3.0)
@@ -66,6 +74,10 @@ CASES = {
     "classes": (partial(dense, 2, "sigmoid", **weighted), X, IS_POSITIVE, {}),
     "images": (partial(ConvNetModule, (3, 32, 32), 2, **plain), PIXELS, CLASSES, {}),
     "pretrained": (pretrained, PIXELS, CLASSES, {}),
+    "own backbone": (
+        partial(PretrainedModule, (3, 32, 32), 2, "sigmoid", **own),
+        *(PIXELS, CLASSES, {"backbone": TinyBackbone}),
+    ),
     "numbers of NumPy": (partial(dense, np.int64(2), "regression", **numpy), X, X[:, :2], {}),
     "subclass": (
         partial(Mine, width=5, input_shape=(4,), num_outputs=2, head="sigmoid", l2=0.1),

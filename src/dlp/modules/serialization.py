@@ -101,17 +101,21 @@ def build(component: Component, role: str) -> Any:
     """Build the ``network`` or the ``head`` of a description.
 
     Raises:
-        InputError: If its class is neither one of the project's nor an imported head.
+        InputError: If its class is neither one of the project's nor an imported head or backbone.
     """
     builder = None
     if role == "head":
         builder = imported_class(component.path, Head, "dlp.modules")
     elif component.path.startswith("dlp.modules."):
         builder = imported_class(component.path, nn.Module, "dlp.modules")
+    else:
+        from dlp.modules.pretrained import Backbone  # few models have one
+
+        builder = imported_class(component.path, Backbone, "dlp.modules")
     if builder is None:
         raise InputError(
             f"the {role} is a {component.path}, whose code a file cannot bring; import a head "
-            f"first, or give it: Predictor.load(path, {role}=...)."
+            f"or backbone first, or give it: Predictor.load(path, {role}=...)."
         )
     arguments = {name: _built(value) for name, value in component.arguments.items()}
     return builder(**arguments)

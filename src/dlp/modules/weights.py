@@ -1,6 +1,6 @@
 """Files of weights: read, and loaded into a network."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,26 +29,23 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     return tensors
 
 
-def load_weights(
-    network: nn.Module,
-    tensors: Mapping[str, Tensor],
-    ignored: Iterable[str] = (),
-) -> None:
+def load_weights(network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     """Load weights by name into a network, which may be on the meta device.
 
     All names of the file may have one prefix, as in the checkpoint of a larger model, whose other
-    tensors are left out, as are those of the `ignored` modules.
+    tensors are left out, as are those of children that the network does not have.
     """
     own = network.state_dict()
     first = next(iter(own))
     full_names = [name for name in tensors if f".{name}".endswith(f".{first}")]
     prefix = min(full_names, key=len, default=first).removesuffix(first)
-    others = tuple(f"{prefix}{name}." for name in ignored)
+    children = {name.partition(".")[0] for name in own}
     # Files older than torch 0.4.1 do not count batches.
     weights = {name: torch.tensor(0) for name in own if name.endswith(".num_batches_tracked")}
     for name, tensor in tensors.items():
-        if name.startswith(prefix) and not name.startswith(others):
-            weights[name.removeprefix(prefix)] = tensor
+        inner = name.removeprefix(prefix)
+        if name.startswith(prefix) and inner.partition(".")[0] in children:
+            weights[inner] = tensor
     shapes = {(name, tensor.shape) for name, tensor in weights.items()}
     own_shapes = {(name, tensor.shape) for name, tensor in own.items()}
     odd = sorted({name for name, _ in shapes ^ own_shapes})

@@ -14,7 +14,7 @@ from dlp.datamodules.images.folder import find_images
 from dlp.datamodules.images.store import ImageFormat
 from dlp.errors import InputError, reading, unknown
 from dlp.modules import SupervisedModule
-from dlp.modules.pretrained.backbone import published_weights
+from dlp.modules.pretrained.families import published_weights
 from dlp.modules.weights import load_weights
 from dlp.reader.image import read_image
 from dlp.runs.folder import ROOT, runs_of

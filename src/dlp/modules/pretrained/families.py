@@ -1,103 +1,82 @@
-"""Torchvision's classification networks as chains of stages, from the stem to the deep end.
+"""Torchvision's classification networks as chains of stages."""
 
-A stage is a list of steps: the dotted name of a module, or a function where torchvision's
-``forward`` computes something without one.
-"""
-
-from collections.abc import Callable
-from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from dlp.errors import check_choice
+from dlp.errors import check_choice, reading
+from dlp.modules.pretrained.staged import StagedNetwork
+from dlp.modules.weights import load_weights
 
-Step = str | Callable[[nn.Module, Tensor], Tensor]
-Stages = dict[str, list[Step]]
+_BLOCKS = [
+    "alexnet",
+    "convnext*",
+    "efficientnet*",
+    "mobilenet*",
+    "squeezenet*",
+    "vgg*",
+]  #: Layout by pattern of names: ``features``, which is cut into blocks, or modules by stage.
+FAMILIES = {
+    **dict.fromkeys(_BLOCKS, "features"),
+    "*resne*": "stem: conv1 bn1 relu maxpool, layer1, layer2, layer3, layer4",
+    "shufflenet*": "stem: conv1 maxpool, stage2, stage3, stage4, conv5",
+}
 
 
-def _chain(model: nn.Module, layout: str) -> Stages:
+def torchvision_network(name: str, weights: str | None) -> StagedNetwork:
+    """Return a network of torchvision, with published weights if they are named."""
+    from torchvision import models  # research code on other networks does not wait for it
+
+    layouts = {}
+    for pattern, layout in FAMILIES.items():
+        layouts.update(dict.fromkeys(models.list_models(models, pattern), layout))
+    check_choice("backbone", name, layouts)
+    published = models.get_model_weights(name).__members__
+    device = torch.get_default_device()
+    with torch.device(device if weights is None else "meta"):  # no random numbers to overwrite
+        network = models.get_model(name)
+    if weights in published:
+        load_weights(network, published_weights(published[weights]))
+    stages = _chain(layouts[name])
+    if "features" in stages:
+        stages = _blocks(network.features)
+    scalings = {}
+    for key, entry in published.items():
+        preset = entry.transforms()
+        scalings[key] = (preset.mean, preset.std)
+    return StagedNetwork(network, stages, scalings)
+
+
+def _chain(layout: str) -> dict[str, list[str]]:
     """Return the stages of a layout such as ``stem: conv1 bn1, layer1``."""
-    stages: Stages = {}
+    stages = {}
     for part in layout.split(", "):
         name, _, steps = part.partition(": ")
-        stages[name] = list((steps or name).split())
+        stages[name] = (steps or name).split()
     return stages
 
 
-def _blocks(model: nn.Module, layout: str) -> Stages:
+def _blocks(features: nn.Module) -> dict[str, list[str]]:
     """Begin a stage after each max-pooling and before each child with a strided convolution."""
-    stages: Stages = {}
+    stages: dict[str, list[str]] = {}
     previous = None
-    for name, layer in model.get_submodule(layout).named_children():
+    for name, layer in features.named_children():
         convolutions = [part for part in layer.modules() if isinstance(part, nn.Conv2d)]
         is_strided = any(max(convolution.stride) > 1 for convolution in convolutions)
         if previous is None or isinstance(previous, nn.MaxPool2d) or is_strided:
             steps = stages[f"block{len(stages) + 1}"] = []
-        steps.append(f"{layout}.{name}")
+        steps.append(f"features.{name}")
         previous = layer
     return stages
 
 
-def _vision_transformer(model: nn.Module, layout: str) -> Stages:
-    """Return a stage per layer; the last one ends in the class token."""
-    stages: Stages = {"stem": ["conv_proj", _tokens, "encoder.dropout"]}
-    for name, _ in model.get_submodule(layout).named_children():
-        stages[f"{layout}.{name}"] = [f"{layout}.{name}"]
-    stages[f"{layout}.{name}"] += ["encoder.ln", _class_token]
-    return stages
-
-
-def _tokens(model: nn.Module, patches: Tensor) -> Tensor:
-    """Return tokens (N, 1 + h * w, D) with positions of patches (N, D, h, w), class token first."""
-    class_token = model.get_parameter("class_token").expand(len(patches), -1, -1)
-    tokens = torch.cat([class_token, patches.flatten(2).transpose(1, 2)], dim=1)
-    return tokens + model.get_parameter("encoder.pos_embedding")
-
-
-def _class_token(model: nn.Module, tokens: Tensor) -> Tensor:
-    """Return the first token as a map (N, D, 1, 1)."""
-    return tokens[:, 0, :, None, None]
-
-
-@dataclass(frozen=True)
-class Family:
-    """Networks of one file of torchvision."""
-
-    #: Function from a network and the layout of its layers to stages.
-    split_stages: Callable[[nn.Module, str], Stages] = _blocks
-    layout: str = "features"
-    #: Name of the module that a backbone leaves out.
-    classifier: str = "classifier"
-
-
-_IN_BLOCKS = [
-    "alexnet",
-    "convnext",
-    "efficientnet",
-    "mobilenetv2",
-    "mobilenetv3",
-    "squeezenet",
-    "vgg",
-]
-
-#: Family by file of ``torchvision.models``.
-FAMILIES = {
-    **dict.fromkeys(_IN_BLOCKS, Family()),
-    "resnet": Family(_chain, "stem: conv1 bn1 relu maxpool, layer1, layer2, layer3, layer4", "fc"),
-    "shufflenetv2": Family(_chain, "stem: conv1 maxpool, stage2, stage3, stage4, conv5", "fc"),
-    "vision_transformer": Family(_vision_transformer, "encoder.layers", "heads"),
-}
-
-
-def family_of(name: str) -> Family:
-    """Return the family of a network of torchvision."""
-    from torchvision import models  # research code on other networks does not wait for it
-
-    families = {}
-    for network in models.list_models(module=models):
-        file = models.get_model_builder(network).__module__.rpartition(".")[2]
-        if file in FAMILIES:
-            families[network] = FAMILIES[file]
-    check_choice("backbone", name, families)
-    return families[name]
+def published_weights(entry: Any) -> dict[str, Tensor]:
+    """Return published weights, downloaded once and checked by their hash."""
+    folder = Path(torch.hub.get_dir(), "checkpoints")
+    with reading(
+        f"{entry.url}, or its copy in {folder},",
+        "weights; put a complete copy there, or give its path",
+    ):
+        return dict(entry.get_state_dict(check_hash=True, weights_only=True, map_location="cpu"))

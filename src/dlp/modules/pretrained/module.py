@@ -24,8 +24,9 @@ class PretrainedModule(SupervisedModule):
         num_outputs: Number of classes (2 for binary), labels or target columns; the data sets it
             on the command line.
         head: Kind of problem.
-        backbone: Classification network of torchvision: ``vgg16``, ``resnet50`` ...
-        weights: Torchvision's name of weights (``DEFAULT``, ``IMAGENET1K_V1``), the path of a state
+        backbone: Network of torchvision (``vgg16``, ``resnet50`` ...), or a subclass of `Backbone`
+            by its import path.
+        weights: Name of published weights (``DEFAULT``, ``IMAGENET1K_V1``), the path of a state
             dict of the network or its features, or null for random weights.
         trainable_stages: Number of the deepest stages that are trained, or ``all``.
         pool: ``avg`` takes the mean of each map, ``flatten`` takes all values.
@@ -46,7 +47,7 @@ class PretrainedModule(SupervisedModule):
         input_shape: Sequence[int],
         num_outputs: int,
         head: HeadName | Head = "softmax",
-        backbone: str = "vgg16",
+        backbone: type[Backbone] | str = "vgg16",
         weights: str | None = "DEFAULT",
         trainable_stages: int | Literal["all"] = 0,
         pool: Pool = "avg",
@@ -58,7 +59,9 @@ class PretrainedModule(SupervisedModule):
         **training: Keywords[TrainingArguments],
     ) -> None:
         def build(num_logits: int) -> PretrainedNet:
-            base = Backbone(backbone, weights, trainable_stages, scaling, input_shape[-1])
+            kind = Backbone if isinstance(backbone, str) else backbone
+            name = getattr(backbone, "__name__", str(backbone))
+            base = kind(name, weights, trainable_stages, scaling, input_shape[-1])
             return PretrainedNet(base, input_shape, num_logits, pool, hidden, activation, dropout)
 
         super().__init__(build, head, num_outputs, input_shape=input_shape, **training)
