@@ -167,6 +167,28 @@ def test_the_default_layer_gives_the_last_map_before_pooling(build, layer):
     assert default_cam_layer(model, torch.rand(1, 3, 64, 64)) == layer
 
 
+class ChannelsLast(nn.Module):
+    """Network that goes on with tokens (N, L, D), or with channels that are last."""
+
+    def __init__(self, has_tokens):
+        super().__init__()
+        self.patches = nn.Conv2d(3, 8, 4, stride=4)
+        self.mixed = nn.Linear(8, 20)
+        self.has_tokens = has_tokens
+
+    def forward(self, images):
+        values = self.patches(images).permute(0, 2, 3, 1)
+        if self.has_tokens:
+            values = values.flatten(1, 2)
+        return self.mixed(values).flatten(1, -2).mean(1)
+
+
+@pytest.mark.parametrize("has_tokens", [True, False])
+def test_tokens_and_channels_that_are_last_have_no_heat_map(has_tokens):
+    with pytest.raises(InputError, match="ends without maps"):
+        default_cam_layer(ChannelsLast(has_tokens), IMAGES)
+
+
 def test_a_layer_without_maps_is_an_error():
     with pytest.raises(InputError, match=r"returns \(2, 3\), not maps"):
         GradCAM(Awkward(), "output")(IMAGES, 0)

@@ -88,11 +88,16 @@ def default_cam_layer(model: nn.Module, images: Tensor) -> str:
         if type(layers[name]).__module__ == "torch.nn.modules.pooling":
             pooled.append(output)
         is_pooled = any(output is maps for maps in pooled)
-        if output.ndim == 4 and output[0, 0].numel() > 1 and not is_pooled:
+        is_maps = output.ndim == 4 and output.shape[-1] <= images.shape[-1]
+        if is_maps and output[0, 0].numel() > 1 and not is_pooled:
             names.append(name)
+        elif output.ndim > 2 and output.shape[2] > 1 and not is_maps:
+            names.clear()  # tokens, or channels that are last
 
     with watched(model, list(layers)[1:], watch), torch.no_grad():
         forward(model, images[:1])
     if not names:
-        raise InputError("the model has no maps (N, C, height, width), which Grad-CAM needs.")
+        raise InputError(
+            "the model ends without maps (N, C, height, width), which Grad-CAM needs; name a layer."
+        )
     return names[-1]
