@@ -20,7 +20,15 @@ def read_file(path: str | Path, *names: str) -> dict[str, Any]:
 
 
 def read_state_dict(path: str | Path) -> dict[str, Tensor]:
-    """Return the tensors of a file: a state dict, also as ``state_dict`` or ``model`` in it."""
+    """Return the tensors of a file: a state dict, also as ``state_dict`` or ``model`` in it.
+
+    A file called ``.safetensors`` is of that format.
+    """
+    if Path(path).suffix == ".safetensors":
+        with reading(path, "a checkpoint"):
+            from safetensors.torch import load_file
+
+            return dict(load_file(path))
     content = read_file(path)
     tensors = {}
     for name, value in content.get("state_dict", content.get("model", content)).items():

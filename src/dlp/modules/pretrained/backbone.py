@@ -25,8 +25,9 @@ class Backbone(nn.Module):
     is called with. A network of your own is a subclass with another `build`.
 
     Args:
-        name: Name of a network of torchvision, such as ``vgg16``.
-        weights: Name of published weights (``DEFAULT``, ``IMAGENET1K_V1``), the path
+        name: Name of a network of torchvision, such as ``vgg16``, or of timm, such as
+            ``timm/convnext_tiny``.
+        weights: Name of published weights (``DEFAULT``, ``IMAGENET1K_V1``, a tag of timm), the path
             of a state dict of the network or its features, or None for random weights.
         trainable_stages: Number of the deepest stages that are trained from the start, batch
             normalisation with them, or ``all``.
@@ -66,6 +67,9 @@ class Backbone(nn.Module):
                 choices = [*scalings, "the path of a state dict"]
                 raise unknown(f"weights of {name}", str(weights), choices)
             load_weights(self.model, read_state_dict(weights))
+        resize = getattr(self.model, "set_input_size", None)  # of timm
+        if resize is not None and image_size is not None:
+            resize(image_size)
         for module in self.model.modules():
             for buffer, value in module.named_buffers(recurse=False):
                 module.register_buffer(buffer, value)  # a checkpoint holds them all
@@ -87,6 +91,11 @@ class Backbone(nn.Module):
             weights: Name of published weights to load. Those of another name are read from a file
                 afterwards; None is for random ones.
         """
+        source, _, name = self.name.rpartition("/")
+        if source == "timm":
+            from dlp.modules.pretrained.timm_networks import timm_network
+
+            return timm_network(name, weights)
         return torchvision_network(self.name, weights)
 
     def forward(self, images: Tensor) -> Tensor:

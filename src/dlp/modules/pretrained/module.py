@@ -24,10 +24,10 @@ class PretrainedModule(SupervisedModule):
         num_outputs: Number of classes (2 for binary), labels or target columns; the data sets it
             on the command line.
         head: Kind of problem.
-        backbone: Network of torchvision (``vgg16``, ``resnet50`` ...), or a subclass of `Backbone`
-            by its import path.
-        weights: Name of published weights (``DEFAULT``, ``IMAGENET1K_V1``), the path of a state
-            dict of the network or its features, or null for random weights.
+        backbone: Network of torchvision (``vgg16``, ``resnet50`` ...) or timm
+            (``timm/convnext_tiny`` ...), or a subclass of `Backbone` by its import path.
+        weights: Name of published weights (``DEFAULT``, ``IMAGENET1K_V1``, a tag of timm), the path
+            of a state dict of the network or its features, or null for random weights.
         trainable_stages: Number of the deepest stages that are trained, or ``all``.
         pool: ``avg`` takes the mean of each map, ``flatten`` takes all values.
         hidden: Number of units of each hidden layer; an empty list gives a linear model.
