@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from helpers.backbones import TinyBackbone
 from helpers.sets import image_folder
 from onnx import TensorProto, helper
 
@@ -56,20 +57,36 @@ class OwnModule(PretrainedModule):
     """Subclass of the user."""
 
 
-def test_a_subclass_of_a_pretrained_module_needs_no_weights_file(tmp_path):
-    image_folder(tmp_path / "images", side=32)
-    torch.save(Backbone("shufflenet_v2_x0_5", None).model.state_dict(), "weights.pt")
-    model = {"backbone": "shufflenet_v2_x0_5", "weights": "weights.pt", "head": "sigmoid"}
+def fit_images(class_path, **arguments):
+    """Fit a pretrained module on small images by a config of one's own; return it restored."""
+    image_folder(Path("images"), side=32)
+    images = {"path": "images", "image_size": 32, "val_size": 4}
     config = {
-        "data": {"class_path": "ImageFolderDataModule", "init_args": {"path": "images"}},
-        "model": {"class_path": f"{__name__}.OwnModule", "init_args": model},
+        "data": {"class_path": "ImageFolderDataModule", "init_args": images},
+        "model": {"class_path": class_path, "init_args": {"head": "sigmoid", **arguments}},
         "trainer": {"max_epochs": 1, "accelerator": "cpu"},
     }
-    config["data"]["init_args"] |= {"image_size": 32, "val_size": 4}
     Path("own.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
     main(["fit", "--config", "own.yaml"])
     Path("weights.pt").unlink()
-    assert isinstance(restore("own").module, OwnModule)
+    return restore("own").module
+
+
+def test_a_subclass_of_a_pretrained_module_needs_no_weights_file():
+    torch.save(Backbone("shufflenet_v2_x0_5", None).model.state_dict(), "weights.pt")
+    backbone = {"backbone": "shufflenet_v2_x0_5", "weights": "weights.pt"}
+    assert isinstance(fit_images(f"{__name__}.OwnModule", **backbone), OwnModule)
+
+
+def test_a_backbone_of_ones_own_is_named_by_its_import_path():
+    tensors = TinyBackbone("tiny").model.state_dict()
+    del tensors["deep.index"]
+    torch.save(tensors, "weights.pt")
+    backbone = {"backbone": "helpers.backbones.TinyBackbone", "weights": "weights.pt"}
+    module = fit_images("PretrainedModule", **backbone)
+    assert type(module.network.backbone) is TinyBackbone
+    network = Predictor.load("own").modules[0].network
+    assert type(network.backbone) is TinyBackbone
 
 
 def test_a_trial_of_predict_writes_nothing(fitted):
