@@ -21,17 +21,11 @@ _REPEATS = [
     "run_dir",
     "threads",
     "smoothing",
-    "eval_batch_size",
     "data_dir",
-    "monitor",
     "test_after_fit",
     "baselines",
-    "init_from",
     "accelerator",
     "devices",
-    "logger",
-    "default_root_dir",
-    "enable_progress_bar",
 ]
 
 
@@ -40,14 +34,14 @@ def compare(
     metric: list[str] | None = None,
     output: Path = ROOT / "compare.png",
 ) -> pd.DataFrame:
-    """Draw runs together and print their best and test values.
+    """Draw runs together and print the scores of their best epochs and tests.
 
     A label is the name of the config, with settings in which its runs differ. Runs that differ in
     the seed alone share it; of several the mean and standard deviation are printed.
 
     Args:
         runs: Folders of runs, folders of several runs, or names of configs (their newest run).
-        metric: Logged metrics to draw; None is ``val_loss``.
+        metric: Logged metrics to draw and print; None is ``val_loss``.
         output: File of the figure.
     """
     from dlp.visualization.curves import draw_runs
@@ -69,8 +63,7 @@ def compare(
     rows = []
     for run, label, history in zip(records, labels, histories, strict=True):
         curves.setdefault(label, []).append(history)
-        with reading(run.folder, "a run"):
-            rows.append(_scores(run.results(), history, metrics))
+        rows.append(_scores(run.results(), metrics))
     by_label = pd.DataFrame(rows).groupby(labels, sort=False)
     deviations = by_label.std().dropna(axis=1, how="all")
     table = by_label.mean().join(deviations.add_suffix(" std"))
@@ -97,26 +90,10 @@ def _labels(runs: Sequence[Run]) -> list[str]:
     return list(labels.values())
 
 
-def _scores(
-    results: dict[str, Any],
-    history: pd.DataFrame,
-    metrics: list[str],
-) -> dict[str, float]:
-    """Return best and last values, the epoch of the first metric's best, and test scores.
-
-    A metric whose better direction the run does not know has no best value.
-    """
-    modes = {results.get("monitor"): results.get("mode"), **results.get("modes", {})}
-    scores = {}
-    for metric in metrics:
-        values = history.get(metric, pd.Series(dtype=float)).dropna()
-        if values.empty:
-            continue
-        mode = "min" if metric.endswith("loss") else modes.get(metric)
-        if mode is not None:
-            epoch = values.agg(f"idx{mode}")
-            scores[f"best {metric}"] = values[epoch]
-            scores.setdefault("at epoch", epoch)
-        scores[f"last {metric}"] = values.iloc[-1]
-    test = results.get("test") or {}
-    return scores | {name: value for name, value in test.items() if isinstance(value, float)}
+def _scores(results: dict[str, Any], metrics: list[str]) -> dict[str, float]:
+    """Return the best epoch with its metrics, the last one's without validation, and the test."""
+    values = results.get("best") or results.get("last", {})
+    scores = {"best epoch": results.get("best_epoch")}
+    scores |= {name: values.get(name) for name in metrics}
+    test = results.get("test", {})
+    return scores | {name: value for name, value in test.items() if name.startswith("test_")}

@@ -149,7 +149,6 @@ class RunRecorder(Callback):
             data=data and data.facts(),
             monitor=self.monitor,
             mode=self._mode,
-            modes=getattr(pl_module, "metric_modes", {}),
             best_epoch=best_epoch,
             best=best,
             last={name: curve[-1] for name, curve in metrics.items()},
